@@ -1,0 +1,32 @@
+"""The families of contenders, and how one of them is measured in a process of its own."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from bench.harness import silence_stdout
+
+if TYPE_CHECKING:
+    from bench.harness import Effort, Row
+
+FAMILIES = {
+    "trace": ("bench.asgi", "trace_rows"),
+    "story": ("bench.asgi", "story_rows"),
+    "log": ("bench.logs", "rows"),
+    "llm": ("bench.llm", "call_rows"),
+    "stream": ("bench.llm", "stream_rows"),
+    "memory": ("bench.llm", "memory_rows"),
+    "import": ("bench.imports", "rows"),
+}
+
+
+def measure(name: str, effort: Effort) -> list[Row]:
+    """Measure one family.
+
+    It is given a process of its own: what it configures (logging, sinks) is there for good.
+    """
+    silence_stdout()
+    module, function = FAMILIES[name]
+    rows: list[Row] = getattr(import_module(module), function)(effort)
+    return rows

@@ -1,0 +1,284 @@
+"""Contenders side by side: short interleaved slices of CPU time, medians of per-round ratios."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from itertools import repeat
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+T = TypeVar("T")
+F = TypeVar("F", bound="Callable[..., Any]")
+
+STDOUT = 1
+"""The descriptor that every contender writes its lines to: `/dev/null` while the clock runs."""
+
+
+class MisbehavedError(Exception):
+    """A contender does not do the job that it is timed for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How long to measure.
+
+    Args:
+        rounds: rounds per case; in each, every contender runs one slice.
+        slice_seconds: CPU time of one slice of the hand-written contender.
+        stream_chunks: chunks that the memory case reads.
+        import_rounds: rounds of the import case, whose slices are whole processes.
+    """
+
+    rounds: int
+    slice_seconds: float
+    stream_chunks: int
+    import_rounds: int
+
+
+FULL = Effort(rounds=300, slice_seconds=0.001, stream_chunks=1_000_000, import_rounds=30)
+QUICK = Effort(rounds=3, slice_seconds=0.0001, stream_chunks=20_000, import_rounds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One way of doing a piece of work.
+
+    Args:
+        run: does the work this many times.
+        line: keys that the one JSON line of each piece of work has; empty where it writes none.
+        check: raises MisbehavedError unless the work comes out right; called once, untimed.
+    """
+
+    run: Callable[[int], object]
+    line: frozenset[str] = frozenset()
+    check: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What ours is held to; each figure given must be kept.
+
+    Args:
+        hand: at most this many times the hand-written contender.
+        peer: at most this many times the peer.
+        micros: at most this many microseconds added.
+    """
+
+    hand: float | None = None
+    peer: float | None = None
+    micros: float | None = None
+
+    def __str__(self) -> str:
+        parts = (
+            (self.hand, "≤ {:g} × hand"),
+            (self.peer, "≤ {:g} × peer"),
+            (self.micros, "≤ {:g} µs"),
+        )
+        return ", ".join(text.format(limit) for limit, text in parts if limit is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One piece of work and those who do it.
+
+    Args:
+        work: its name in the table.
+        hand: the tightest plain code for it: the limit.
+        ours: this library.
+        target: what ours is held to.
+        peer: the library that ours is held against.
+        bare: what all of them do besides; taken off their times.
+        parts: how many equal parts one piece of work has; the table shows one.
+    """
+
+    work: str
+    hand: Contender
+    ours: Contender
+    target: Target
+    peer: Contender | None = None
+    bare: Contender | None = None
+    parts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table, ready to print."""
+
+    work: str
+    hand: str
+    peer: str
+    ours: str
+    hand_ratio: str
+    peer_ratio: str
+    target: str
+    met: bool
+
+
+def compare(
+    case: Case, effort: Effort, *, clock: Callable[[], int] = time.process_time_ns, pieces: int = 0
+) -> Row:
+    """Check every contender of a case, then time them in turn.
+
+    Args:
+        case: the work and its contenders.
+        effort: how many rounds, and how long a slice.
+        clock: nanoseconds of CPU time used so far.
+        pieces: pieces of work per slice; 0 finds the number that fills a slice.
+
+    Raises:
+        MisbehavedError: a contender's header or line is wrong.
+    """
+    named = {"bare": case.bare, "hand": case.hand, "peer": case.peer, "ours": case.ours}
+    contenders = {name: contender for name, contender in named.items() if contender is not None}
+    for name, contender in contenders.items():
+        _verify(f"{case.work}: {name}", contender)
+    pieces = pieces or _fill(case.hand, effort.slice_seconds)
+    added = _added(_interleave(contenders, effort.rounds, pieces, clock), case.parts)
+    return _row(case, added)
+
+
+def _verify(who: str, contender: Contender) -> None:
+    contender.check()
+    lines = lines_written(lambda: contender.run(1))
+    if len(lines) != bool(contender.line):
+        msg = f"{who}: {len(lines)} lines for one piece of work: {lines[:3]}"
+        raise MisbehavedError(msg)
+    for line in lines:
+        try:
+            keys = json.loads(line).keys()
+        except ValueError as error:
+            msg = f"{who}: not a line of JSON: {line!r}"
+            raise MisbehavedError(msg) from error
+        if missing := contender.line - keys:
+            msg = f"{who}: no {sorted(missing)} in {line!r}"
+            raise MisbehavedError(msg)
+
+
+def lines_written(work: Callable[[], object]) -> list[bytes]:
+    """Do the work and return the lines that it wrote to descriptor 1."""
+    sys.stdout.flush()
+    kept = os.dup(STDOUT)
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), STDOUT)
+        try:
+            work()
+        finally:
+            sys.stdout.flush()
+            os.dup2(kept, STDOUT)
+            os.close(kept)
+        file.seek(0)
+        return file.read().splitlines()
+
+
+def drive(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never waits for anything: no event loop in the figures."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+    msg = f"{coroutine} waits"
+    raise MisbehavedError(msg)
+
+
+def own(function: F) -> F:
+    """A copy with a code object of its own.
+
+    The interpreter specialises code for what it sees; code that all contenders run through would
+    suit none of them, and a process in production has only one of them.
+    """
+    original = cast("FunctionType", function)
+    copy = FunctionType(
+        original.__code__.replace(),
+        original.__globals__,
+        original.__name__,
+        original.__defaults__,
+        original.__closure__,
+    )
+    return cast("F", copy)
+
+
+def silence_stdout() -> None:
+    """Point descriptor 1 at `/dev/null`: the cheapest place to write to, so the strictest ratio."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, STDOUT)
+    os.close(null)
+
+
+def _fill(contender: Contender, slice_seconds: float) -> int:
+    pieces = 1
+    while True:
+        started = time.process_time()
+        contender.run(pieces)
+        if time.process_time() - started >= slice_seconds:
+            return pieces
+        pieces *= 2
+
+
+def _interleave(
+    contenders: dict[str, Contender], rounds: int, pieces: int, clock: Callable[[], int]
+) -> dict[str, list[float]]:
+    """Microseconds per piece of work, by contender and round; who begins changes each round."""
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    order = list(contenders)
+    for contender in contenders.values():
+        contender.run(pieces)  # warm: the interpreter specialises code that has run a few times
+    gc.collect()
+    gc.freeze()
+    for _ in range(rounds):
+        for name in order:
+            gc.collect()  # nobody pays for another's garbage; each pays for its own cycles
+            started = clock()
+            contenders[name].run(pieces)
+            times[name].append((clock() - started) / pieces / 1000)
+        order.append(order.pop(0))
+    gc.unfreeze()
+    return times
+
+
+def _added(times: dict[str, list[float]], parts: int) -> dict[str, list[float]]:
+    """The same for one part, without what the bare work costs in the same round."""
+    bare = times.pop("bare", None) or repeat(0.0)
+    return {
+        name: [(mine - base) / parts for mine, base in zip(series, bare, strict=False)]
+        for name, series in times.items()
+    }
+
+
+def _row(case: Case, added: dict[str, list[float]]) -> Row:
+    ours = statistics.median(added["ours"])
+    limits = (
+        (ours, case.target.micros),
+        (_ratio(added, "hand"), case.target.hand),
+        (_ratio(added, "peer"), case.target.peer),
+    )
+    return Row(
+        work=case.work,
+        hand=_micros(added, "hand"),
+        peer=_micros(added, "peer"),
+        ours=_micros(added, "ours"),
+        hand_ratio=f"{_ratio(added, 'hand'):.2f}",
+        peer_ratio=f"{_ratio(added, 'peer'):.2f}" if case.peer else "",
+        target=str(case.target),
+        met=all(limit is None or figure <= limit for figure, limit in limits),
+    )
+
+
+def _micros(added: dict[str, list[float]], name: str) -> str:
+    return f"{statistics.median(added[name]):.3g}" if name in added else ""
+
+
+def _ratio(added: dict[str, list[float]], to: str) -> float:
+    """The median over the rounds of ours divided by another's."""
+    pairs = zip(added["ours"], added.get(to, ()), strict=to in added)
+    ratios = [ours / other for ours, other in pairs if other > 0]
+    return statistics.median(ratios) if ratios else float("inf")

@@ -1,0 +1,61 @@
+"""What `import pantheon_obs` costs a process that starts; each slice is one interpreter."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from dataclasses import replace
+from itertools import repeat
+from typing import TYPE_CHECKING
+
+from bench.harness import Case, Contender, Target, compare
+
+if TYPE_CHECKING:
+    from bench.harness import Effort, Row
+
+INSTRUMENT = """
+import pantheon_obs
+async def app(scope, receive, send): ...
+pantheon_obs.instrument(app)
+"""
+
+
+def rows(effort: Effort) -> list[Row]:
+    """The import against a bare interpreter, and the first `instrument()` against structlog's."""
+    bare = _interpreter("pass")
+    structlog = _interpreter("import structlog")
+    cases = (
+        Case(
+            work="import (hand: bare interpreter)",
+            hand=bare,
+            peer=structlog,
+            ours=_interpreter("import pantheon_obs"),
+            target=Target(hand=1.5),
+        ),
+        Case(
+            work="import and instrument()",
+            hand=bare,
+            peer=structlog,
+            ours=_interpreter(INSTRUMENT),
+            target=Target(peer=1.2),
+        ),
+    )
+    effort = replace(effort, rounds=effort.import_rounds)
+    return [compare(case, effort, clock=_children, pieces=1) for case in cases]
+
+
+def _interpreter(code: str) -> Contender:
+    command = [sys.executable, "-c", code]
+
+    def run(pieces: int) -> None:
+        for _ in repeat(None, pieces):
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own code
+
+    return Contender(run=run)
+
+
+def _children() -> int:
+    """Nanoseconds of CPU time used by the processes that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return int((usage.ru_utime + usage.ru_stime) * 1e9)

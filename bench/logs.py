@@ -1,0 +1,184 @@
+"""One log line of six fields inside a trace, and a call below the level that is on."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from contextvars import ContextVar, copy_context
+from datetime import UTC, datetime
+from itertools import repeat
+from typing import TYPE_CHECKING
+
+import orjson
+import structlog
+from pythonjsonlogger.orjson import OrjsonFormatter
+
+from bench.harness import STDOUT, Case, Contender, Target, compare, own
+from pantheon_obs import configure_logging, get_logger, trace_context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextvars import Context
+
+    from bench.harness import Effort, Row
+
+TRACE_ID = "0af76519-16cd-43dd-8448-eb211c80319c"
+FIELDS = {
+    "order_id": "ord_8c1f2e",
+    "customer": 48213,
+    "amount": 129.95,
+    "currency": "EUR",
+    "items": 3,
+    "express": True,
+}
+LINE = frozenset({"timestamp", "level", "event", "trace_id", *FIELDS})
+
+_trace_id: ContextVar[str] = ContextVar("trace_id", default="")
+
+
+def rows(effort: Effort) -> list[Row]:
+    """Our logger, a stdlib logger through us, and a disabled call."""
+    configure_logging(log_format="json", log_level="INFO")
+    ours = get_logger("bench.ours")
+    through_us = logging.getLogger("bench.through_us")
+    fast_structlog = structlog_at_its_fastest()
+    python_json_logger = stdlib_logger("bench.peer", python_json_logger_handler())
+    by_hand = stdlib_logger("bench.hand", HandlerByHand())
+    theirs, within = copy_context(), copy_context()
+    theirs.run(_trace_id.set, TRACE_ID)
+    theirs.run(structlog.contextvars.bind_contextvars, trace_id=TRACE_ID)
+    within.run(trace_context(TRACE_ID).__enter__)
+    cases = (
+        Case(
+            work="log line, 6 fields",
+            hand=_with_keywords(log_by_hand, theirs),
+            peer=_with_keywords(fast_structlog.info, theirs),
+            ours=_with_keywords(ours.info, within),
+            target=Target(peer=1),
+        ),
+        Case(
+            work="log line, 6 fields, stdlib",
+            hand=_with_extra(by_hand, theirs),
+            peer=_with_extra(python_json_logger, theirs, event="message"),
+            ours=_with_extra(through_us, within),
+            target=Target(peer=1),
+        ),
+        Case(
+            work="disabled debug call",
+            hand=_with_keywords(disabled_by_hand, theirs, frozenset()),
+            peer=_with_keywords(fast_structlog.debug, theirs, frozenset()),
+            ours=_with_keywords(ours.debug, within, frozenset()),
+            target=Target(micros=0.35),
+        ),
+    )
+    return [compare(case, effort) for case in cases]
+
+
+def _with_keywords(
+    log: Callable[..., object], context: Context, line: frozenset[str] = LINE
+) -> Contender:
+    def run(pieces: int) -> None:
+        for _ in repeat(None, pieces):
+            log(
+                "order_placed",
+                order_id="ord_8c1f2e",
+                customer=48213,
+                amount=129.95,
+                currency="EUR",
+                items=3,
+                express=True,
+            )
+
+    mine = own(run)
+    return Contender(run=lambda pieces: context.run(mine, pieces), line=line)
+
+
+def _with_extra(logger: logging.Logger, context: Context, event: str = "event") -> Contender:
+    def run(pieces: int) -> None:
+        for _ in repeat(None, pieces):
+            logger.info("order_placed", extra=FIELDS)
+
+    mine = own(run)
+    return Contender(run=lambda pieces: context.run(mine, pieces), line=LINE - {"event"} | {event})
+
+
+def log_by_hand(event: str, **fields: object) -> None:
+    """The tightest plain code for the line: one dict, orjson, one write."""
+    line = {
+        "timestamp": datetime.now(UTC),
+        "level": "info",
+        "event": event,
+        "logger": "bench.hand",
+        "trace_id": _trace_id.get(),
+        **fields,
+    }
+    os.write(STDOUT, orjson.dumps(line, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE))
+
+
+def disabled_by_hand(event: str, **fields: object) -> None:
+    """Do nothing, as a method bound when the level was set would."""
+
+
+def structlog_at_its_fastest() -> structlog.typing.FilteringBoundLogger:
+    """The set-up of structlog's own page on performance, with a local logger as it advises."""
+    lazy: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
+        structlog.BytesLogger(),
+        cache_logger_on_first_use=True,
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.format_exc_info,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(serializer=orjson.dumps),
+        ],
+    )
+    return lazy.bind()
+
+
+class HandlerByHand(logging.Handler):
+    """A stdlib record rendered as JSON: what it was made with against what `extra=` added."""
+
+    _own = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        own = self._own
+        line = {
+            "timestamp": datetime.fromtimestamp(record.created, UTC),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            "logger": record.name,
+            "trace_id": _trace_id.get(),
+            **{key: value for key, value in record.__dict__.items() if key not in own},
+        }
+        os.write(STDOUT, orjson.dumps(line, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE))
+
+
+def python_json_logger_handler() -> logging.Handler:
+    """python-json-logger over orjson, with the trace id put on the record by a filter."""
+
+    def add_trace_id(record: logging.LogRecord) -> bool:
+        record.trace_id = _trace_id.get()
+        return True
+
+    handler = logging.StreamHandler(sys.stdout)
+    handler.addFilter(add_trace_id)
+    handler.setFormatter(
+        OrjsonFormatter(
+            "%(timestamp)s %(level)s %(name)s %(trace_id)s %(message)s",
+            rename_fields={"levelname": "level"},
+            timestamp=True,
+        )
+    )
+    return handler
+
+
+def stdlib_logger(name: str, handler: logging.Handler) -> logging.Logger:
+    """A logger that writes through this handler alone."""
+    logger = logging.getLogger(name)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    return logger

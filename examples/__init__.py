@@ -1,0 +1,1 @@
+"""Programs that show pantheon-obs at work on real requests."""

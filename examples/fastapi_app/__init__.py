@@ -1,0 +1,1 @@
+"""A small chat service: FastAPI, a model gateway, SQLite and one line of pantheon-obs."""

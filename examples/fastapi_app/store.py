@@ -1,0 +1,35 @@
+"""Conversations, kept in SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from threading import Lock
+
+
+class ConversationStore:
+    """One SQLite connection, shared by the threads that the endpoints run in."""
+
+    def __init__(self, path: str) -> None:
+        self._lock = Lock()
+        self._connection = sqlite3.connect(path, check_same_thread=False)
+        self._connection.execute(
+            "CREATE TABLE IF NOT EXISTS messages (conversation_id TEXT, question TEXT, answer TEXT)"
+        )
+
+    def add(self, conversation_id: str, question: str, answer: str) -> None:
+        """Keep one question with its answer."""
+        with self._lock, self._connection:
+            self._connection.execute(
+                "INSERT INTO messages VALUES (?, ?, ?)", (conversation_id, question, answer)
+            )
+
+    def messages(self, conversation_id: str) -> list[dict[str, str]]:
+        """Return what was said in a conversation, oldest first; nothing for an unknown one."""
+        query = "SELECT question, answer FROM messages WHERE conversation_id = ? ORDER BY rowid"
+        with self._lock, closing(self._connection.execute(query, (conversation_id,))) as rows:
+            return [{"question": question, "answer": answer} for question, answer in rows]
+
+    def close(self) -> None:
+        """Close the database."""
+        self._connection.close()

@@ -1,0 +1,114 @@
+"""Servers in processes of their own, as the demo and the tests start them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import Future
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).resolve().parent.parent
+SECONDS_TO_START = 60
+SECONDS_TO_STOP = 10
+
+
+class Server:
+    """A running `python -m …`: its output is collected by lines, its `with` block ends it."""
+
+    def __init__(
+        self,
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        on_line: Callable[[str], None] = lambda _line: None,
+    ) -> None:
+        """Start the process.
+
+        Args:
+            arguments: What follows `python -m`.
+            env: Environment variables, added to this process's own.
+            on_line: Called with each line that it prints to stdout or stderr, in another thread.
+        """
+        self.lines: list[str] = []
+        self._on_line = on_line
+        self._url: Future[str] = Future()
+        self._process = subprocess.Popen(  # noqa: S603 - starts our own modules
+            [sys.executable, "-m", *arguments],
+            cwd=ROOT,
+            env={**os.environ, **(env or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="backslashreplace",
+        )
+        self._reader = Thread(target=self._read)
+        self._reader.start()
+
+    @property
+    def url(self) -> str:
+        """The first URL that it printed; waits for it."""
+        return self._url.result(SECONDS_TO_START)
+
+    def _read(self) -> None:
+        for line in self._process.stdout or ():
+            self.lines.append(line.rstrip("\n"))
+            self._on_line(self.lines[-1])
+            found = re.search(r"http://127\.0\.0\.1:\d+(/\w+)?", line)
+            if found and not self._url.done():
+                self._url.set_result(found[0])
+        if not self._url.done():
+            msg = "the server stopped before it said where it listens:\n" + "\n".join(self.lines)
+            self._url.set_exception(RuntimeError(msg))
+
+    def stop(self) -> None:
+        """Stop the process as a deployment does, and read its output to the end."""
+        self._process.terminate()
+        try:
+            self._process.wait(SECONDS_TO_STOP)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        self._process.wait()
+        self._reader.join()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.stop()
+
+
+def start_provider() -> Server:
+    """Start the local provider; its URL is the one for `OPENAI_BASE_URL`."""
+    return Server("examples.local_provider", "--port", "0")
+
+
+def start_app(
+    provider_url: str | None = None,
+    *,
+    env: dict[str, str] | None = None,
+    on_line: Callable[[str], None] = lambda _line: None,
+) -> Server:
+    """Start the chat service under uvicorn on a free port; it reaches nothing beyond loopback.
+
+    Args:
+        provider_url: Where its models are; None for its fake gateway.
+        env: Further environment variables of the service.
+        on_line: Called with each line that it prints.
+    """
+    alone = {
+        "CHAT_DATABASE": "",
+        "OPENAI_API_KEY": "local" if provider_url else "",
+        "OPENAI_BASE_URL": provider_url or "",
+        "SENTRY_DSN": "",
+        "no_proxy": "127.0.0.1",
+    }
+    arguments = ["examples.fastapi_app.app:app", "--host", "127.0.0.1", "--port", "0"]
+    return Server("uvicorn", *arguments, env={**alone, **(env or {})}, on_line=on_line)

@@ -1,0 +1,84 @@
+"""The jobs of `make test-all` and of CI, each in an environment of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import nox
+
+SUPPORTED = ["3.11", "3.12", "3.13"]
+LOWEST = "3.11"
+
+nox.options.default_venv_backend = "uv"
+nox.options.error_on_missing_interpreters = False  # a machine has the Pythons it has
+os.environ["UV_PYTHON_DOWNLOADS"] = "never"
+
+
+def find_pythons() -> list[str]:
+    """Put the supported Pythons that pyenv keeps on PATH; return the versions found.
+
+    Asked by running it: pyenv's shims are on PATH also for versions which are switched off.
+    """
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    found = []
+    for version in SUPPORTED:
+        candidates = [
+            shutil.which(f"python{version}"),
+            *pyenv.glob(f"versions/{version}.*/bin/python"),
+        ]
+        for candidate in filter(None, candidates):
+            if (
+                subprocess.run([candidate, "-c", ""], capture_output=True, check=False).returncode
+                == 0
+            ):
+                os.environ["PATH"] = f"{Path(candidate).parent}{os.pathsep}{os.environ['PATH']}"
+                found.append(version)
+                break
+    return found
+
+
+PYTHONS = find_pythons()
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ask ruff about style and format."""
+    session.install("--group", "lint")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session(python=PYTHONS)
+def typing(session: nox.Session) -> None:
+    """Ask mypy and pyright about the package and about how its users see it."""
+    session.install(".[all]", "--group", "lint")
+    version = f"{session.python}"
+    session.run("mypy", "--python-version", version)
+    session.run("pyright", "--pythonversion", version)
+
+
+@nox.session(python=PYTHONS)
+@nox.parametrize("extras", [nox.param(name, id=name) for name in ("none", "all", "lowest")])
+def tests(session: nox.Session, extras: str) -> None:
+    """Run the suite against the built package with no extras, all of them, or the lowest pins."""
+    if extras == "lowest":
+        pins = f"{session.create_tmp()}/lowest.txt"
+        session.run(
+            *("uv", "pip", "compile", "--quiet", "--resolution=lowest-direct", "--all-extras"),
+            *("--python", session.virtualenv.location, "--output-file", pins, "pyproject.toml"),
+        )
+        session.install("--constraint", pins, ".[all]", "--group", "test")
+    else:
+        session.install("." if extras == "none" else ".[all]", "--group", "test")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Put together what all jobs have covered; less than everything fails."""
+    session.install("coverage")
+    session.run("coverage", "combine")
+    session.run("coverage", "report")

@@ -1,0 +1,67 @@
+"""One line turns a web service that calls LLMs into one you can debug from its logs."""
+
+from __future__ import annotations
+
+from pantheon_obs._version import __version__
+
+TYPE_CHECKING = False  # as type checkers know it; importing typing would double the import's time
+
+if TYPE_CHECKING:
+    from pantheon_obs._instrument import instrument
+    from pantheon_obs.adapters.asgi import TraceIdMiddleware
+    from pantheon_obs.core.context import bind, current_trace_id, trace_context
+    from pantheon_obs.core.errors import ConfigError, MissingExtraError, ObsError
+    from pantheon_obs.core.settings import Settings
+    from pantheon_obs.llm.call import llm_call
+    from pantheon_obs.sinks.logs.configure import configure_logging, logging_config
+    from pantheon_obs.sinks.logs.structlog_bridge import get_logger
+    from pantheon_obs.sinks.sentry import init_sentry
+
+__all__ = [
+    "ConfigError",
+    "MissingExtraError",
+    "ObsError",
+    "Settings",
+    "TraceIdMiddleware",
+    "__version__",
+    "bind",
+    "configure_logging",
+    "current_trace_id",
+    "get_logger",
+    "init_sentry",
+    "instrument",
+    "llm_call",
+    "logging_config",
+    "trace_context",
+]
+
+if not TYPE_CHECKING:  # hidden from type checkers, which would take any name for one of ours
+    _HOME = {
+        "ConfigError": "core.errors",
+        "MissingExtraError": "core.errors",
+        "ObsError": "core.errors",
+        "Settings": "core.settings",
+        "TraceIdMiddleware": "adapters.asgi",
+        "bind": "core.context",
+        "configure_logging": "sinks.logs.configure",
+        "current_trace_id": "core.context",
+        "get_logger": "sinks.logs.structlog_bridge",
+        "init_sentry": "sinks.sentry",
+        "instrument": "_instrument",
+        "llm_call": "llm.call",
+        "logging_config": "sinks.logs.configure",
+        "trace_context": "core.context",
+    }
+
+    def __getattr__(name):
+        if name not in _HOME:
+            msg = f"module {__name__!r} has no attribute {name!r}"
+            raise AttributeError(msg)
+        from importlib import import_module
+
+        value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
+
+    def __dir__():
+        return sorted({*globals(), *__all__})

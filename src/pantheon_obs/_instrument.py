@@ -1,0 +1,114 @@
+"""The one line: pick an adapter, build the sinks, mark the app, return it."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from pantheon_obs.core.errors import ConfigError
+from pantheon_obs.core.settings import Settings, resolve
+from pantheon_obs.sinks.logs import configure as logs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_App = TypeVar("_App")
+
+
+class _Framework(NamedTuple):
+    """A framework whose app objects are instrumented in place."""
+
+    module: str
+    app_class: str
+    adapter: str
+
+
+# One row per framework; a subclass of an app class, as FastAPI is of Starlette, has its row too.
+_FRAMEWORKS = (
+    _Framework("starlette.applications", "Starlette", "pantheon_obs.adapters.starlette"),
+)
+_ASGI = "pantheon_obs.adapters.asgi"
+_ASGI_PARAMETERS = 3
+
+
+def instrument(app: _App, settings: Settings | None = None, **overrides: object) -> _App:
+    """Turn a web service into one that can be debugged from its logs.
+
+    Sets up logging, starts Sentry if a DSN is set (now, or when the server starts the app), and
+    puts request tracing outside everything the framework adds. A second call is a no-op.
+
+    Args:
+        app: A FastAPI or Starlette app, or any ASGI callable.
+        settings: The settings; None reads the environment.
+        overrides: Fields of `Settings` that win over both.
+
+    Returns:
+        A framework's app object itself, instrumented in place; a plain callable wrapped.
+
+    Raises:
+        ConfigError: The app is not one, or a setting is not accepted.
+        MissingExtraError: `sentry_dsn` was given as an argument, but `sentry_sdk` is missing.
+
+    Example:
+        >>> from pantheon_obs import instrument
+        >>> async def app(scope, receive, send):
+        ...     await send({"type": "http.response.start", "status": 204, "headers": []})
+        ...     await send({"type": "http.response.body"})
+        >>> app = instrument(app, log_format="json")
+    """
+    adapter = _adapter_of(app)
+    if adapter.is_installed(app):
+        return app
+    resolved = resolve(settings, overrides)
+    logs.configure_logging(resolved)
+    from pantheon_obs.sinks import sentry  # noqa: PLC0415 - loads nothing of Sentry's by itself
+
+    dsn_is_argument = "sentry_dsn" in overrides or settings is not None
+    sentry.start(resolved, required=dsn_is_argument)
+
+    def on_startup() -> None:
+        logs.reassert()
+        if not dsn_is_argument:
+            # The DSN may have come into the environment since.
+            sentry.start(Settings.from_env(**overrides), required=False)
+
+    instrumented: _App = adapter.install(app, resolved, on_startup)
+    logging.getLogger("pantheon_obs").info(
+        "observability_configured",
+        extra={
+            "adapter": adapter.__name__.rpartition(".")[2],
+            "log_format": logs.active_format(),
+            "log_level": resolved.log_level,
+            "sentry": sentry.status(),
+        },
+    )
+    return instrumented
+
+
+def _adapter_of(app: object) -> Any:  # noqa: ANN401 - a module of adapters/
+    for framework in _FRAMEWORKS:
+        module = sys.modules.get(framework.module)
+        if module is not None and isinstance(app, getattr(module, framework.app_class)):
+            return import_module(framework.adapter)
+    if callable(app) and _positional_parameters(app) == _ASGI_PARAMETERS:
+        return import_module(_ASGI)
+    msg = (
+        f"app={app!r:.80} is not accepted: use a FastAPI or Starlette app, "
+        "or an ASGI callable (scope, receive, send)"
+    )
+    raise ConfigError(msg)
+
+
+def _positional_parameters(app: Callable[..., object]) -> int:
+    """How many arguments the callable takes by position."""
+    try:
+        parameters = inspect.signature(app).parameters.values()
+    except (TypeError, ValueError):
+        return 0
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
+        return _ASGI_PARAMETERS
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(parameter.kind in kinds for parameter in parameters)

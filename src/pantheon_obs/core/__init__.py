@@ -1,0 +1,1 @@
+"""What a request is: identity, context and facts. Standard library only."""

@@ -1,0 +1,230 @@
+"""The only owner of our context variables: which trace this is, and what is known about it.
+
+A value set in a context variable does not travel up from a sync endpoint or a thread, a mutation
+of the shared `Record` does. So the variable holds the record, and the record holds the facts.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar, Token, copy_context
+from threading import Lock
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pantheon_obs.core import trace_id as ids
+from pantheon_obs.core.guard import Guard
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from pantheon_obs.core.events import LlmCallFinished
+
+current_trace_id: ContextVar[str] = ContextVar("current_trace_id", default="")
+"""The trace id of the request or job that runs here; the empty string outside of one."""
+
+current_record: ContextVar[Record | None] = ContextVar("pantheon_obs_record", default=None)
+
+_guard = Guard("context")
+_totals_lock = Lock()
+
+
+class OpenCall(Protocol):
+    """Something that must be finished before its record ends: an LLM call in progress."""
+
+    def force_finish(self) -> None:
+        """End it now; a second end is ignored."""
+
+
+class LlmTotals:
+    """Running totals over the LLM calls of one record."""
+
+    __slots__ = ("calls", "cost_usd", "errors", "input_tokens", "latency_ms", "output_tokens")
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.errors = 0
+        self.latency_ms = 0.0
+        self.input_tokens = 0
+        self.output_tokens = 0
+        self.cost_usd: float | None = None
+
+    def add(self, call: LlmCallFinished) -> None:
+        """Count one finished call; safe from several threads at once."""
+        with _totals_lock:
+            self.calls += 1
+            self.errors += call.outcome == "error"
+            self.latency_ms += call.latency_ms
+            self.input_tokens += call.input_tokens or 0
+            self.output_tokens += call.output_tokens or 0
+            if call.cost_usd is not None:
+                self.cost_usd = (self.cost_usd or 0.0) + call.cost_usd
+
+
+class Record:
+    """What is known about one request or job while it runs; shared by all that works for it."""
+
+    __slots__ = (
+        "bound",
+        "ended",
+        "llm",
+        "open_calls",
+        "outer",
+        "record_token",
+        "started",
+        "trace_id",
+        "trace_token",
+    )
+
+    def __init__(self, trace_id: str) -> None:
+        self.trace_id = trace_id
+        self.started = perf_counter()
+        self.bound: dict[str, Any] = {}
+        self.llm: LlmTotals | None = None
+        self.open_calls: set[OpenCall] = set()
+        self.ended = False
+        # What `begin` found, for `end` to give back.
+        self.trace_token: Token[str]
+        self.record_token: Token[Record | None]
+        self.outer: list[tuple[ContextVar[Any], Any]] | None
+
+    def count(self, call: LlmCallFinished) -> None:
+        """Add a finished LLM call to the totals."""
+        if self.llm is None:
+            with _totals_lock:
+                if self.llm is None:
+                    self.llm = LlmTotals()
+        self.llm.add(call)
+
+    def finish_open_calls(self) -> None:
+        """End what is still open; whoever stops reading afterwards finds it ended."""
+        while self.open_calls:
+            with _guard:
+                self.open_calls.pop().force_finish()
+
+
+def begin(record: Record) -> None:
+    """Make a new record the current one, on a clean slate.
+
+    Nothing is inherited: asyncio may run a connection's next request in a copy of the context of
+    the one before it (https://github.com/python/cpython/issues/140947).
+
+    Args:
+        record: The new record; give it to `end` in a `finally`.
+    """
+    record.outer = _clear_structlog()
+    record.trace_token = current_trace_id.set(record.trace_id)
+    record.record_token = current_record.set(record)
+
+
+def end(record: Record) -> None:
+    """Finish what the record still holds open and give the context back as `begin` found it.
+
+    What `begin` found is not given back where it was the leak of a request that has ended.
+    """
+    if record.open_calls:
+        record.finish_open_calls()
+    record.ended = True
+    try:
+        current_trace_id.reset(record.trace_token)
+        current_record.reset(record.record_token)
+    except ValueError:
+        return  # a coroutine that the garbage collector closes runs in another context: not ours
+    outer = current_record.get()
+    _clear_structlog()
+    if outer is not None and outer.ended:
+        current_trace_id.set("")
+        current_record.set(None)
+    elif record.outer:
+        for var, value in record.outer:
+            var.set(value)
+
+
+def _clear_structlog() -> list[tuple[ContextVar[Any], Any]] | None:
+    """Unset structlog's context variables, as its `clear_contextvars` does; return what was set.
+
+    structlog keeps one variable per key, named `structlog_<key>`, and Ellipsis for "unset".
+    """
+    cleared: list[tuple[ContextVar[Any], Any]] | None = None
+    for var, value in copy_context().items():
+        if value is not ... and var.name.startswith("structlog_"):
+            if cleared is None:
+                cleared = []
+            cleared.append((var, value))
+            var.set(...)
+    return cleared
+
+
+def bind(**fields: object) -> None:
+    """Put fields on every later line of this request or job, its `request_finished` included.
+
+    Works from sync endpoints and threads too. Outside a request or job the fields go on the lines
+    of this context (thread or task) only.
+
+    Args:
+        fields: Names and values; a value given again replaces the one before.
+
+    Example:
+        >>> from pantheon_obs import bind, trace_context
+        >>> with trace_context("job-1"):
+        ...     bind(tenant="acme")
+    """
+    record = current_record.get()
+    if record is None:
+        record = Record("")
+        current_record.set(record)
+    record.bound.update(fields)
+
+
+def new_id() -> str:
+    """A fresh id: that of the active OpenTelemetry span, else a random one."""
+    with _guard:
+        active = ids.from_opentelemetry()
+        if active is not None:
+            return active
+    return ids.generate()
+
+
+class trace_context:  # noqa: N801 - reads as the function that it is used as
+    """Give a job, a command or a consumer a trace of its own: `with trace_context(id):`.
+
+    Args:
+        trace_id: The id that came with the job, or None for a fresh one. One that is not
+            1 to 128 characters of `[A-Za-z0-9._:-]` is replaced by a fresh one, as an inbound
+            header's would be.
+
+    Example:
+        >>> from pantheon_obs import current_trace_id, trace_context
+        >>> with trace_context("import-2026-11-21"):
+        ...     current_trace_id.get()
+        'import-2026-11-21'
+    """
+
+    def __init__(self, trace_id: object = None) -> None:
+        self._given = trace_id
+        self._records: list[Record] = []
+
+    def __enter__(self) -> str:
+        """Begin the trace.
+
+        Returns:
+            Its id.
+        """
+        given = self._given
+        accepted = None
+        if given is not None:
+            accepted = ids.validate(str(given).encode("utf-8", "replace"))
+            if accepted is None:
+                ids.refused("trace_context")
+        record = Record(accepted or new_id())
+        begin(record)
+        self._records.append(record)
+        return record.trace_id
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End the trace; an error passes."""
+        end(self._records.pop())

@@ -1,0 +1,283 @@
+"""The facts that leave core. A sink gets each of them once, as one value.
+
+`fields()` gives what a line says of an event, in the order of the schema; a fact that is not known
+is left out, unless the schema promises the key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from logging import DEBUG, ERROR, INFO, WARNING
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from pantheon_obs.core.context import LlmTotals
+
+Outcome = Literal["ok", "error", "client_disconnected", "cancelled", "no_response"]
+LlmOutcome = Literal["ok", "error", "cancelled", "closed", "not_consumed"]
+UsageStatus = Literal["reported", "partial", "missing", "error"]
+
+_SERVER_ERROR = 500
+_CLIENT_ERROR = 400
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class RequestFinished:
+    """One HTTP exchange has ended.
+
+    Attributes:
+        trace_id: The request's trace id.
+        bound: What `bind()` put on the request.
+        method: The method, as sent.
+        path: The path without its query string.
+        status_code: The status that was sent; None if none was.
+        latency_ms: From the request's first step to the last byte handed to the server.
+        outcome: How the exchange ended, not its status: a handled 503 is `ok`.
+        route: The route's full template; None where nothing matched.
+        ttfb_ms: To the first byte of the body, for streaming responses.
+        error: The exception that escaped, if one did.
+        llm: Totals of the LLM calls that had finished; None if there were none.
+        quiet: Whether the path is one of the probe's or scraper's.
+    """
+
+    event: ClassVar[str] = "request_finished"
+    logger: ClassVar[str] = "pantheon_obs.request"
+
+    trace_id: str
+    bound: dict[str, Any]
+    method: str
+    path: str
+    status_code: int | None
+    latency_ms: float
+    outcome: Outcome
+    route: str | None = None
+    ttfb_ms: float | None = None
+    error: BaseException | None = None
+    llm: LlmTotals | None = None
+    quiet: bool = False
+
+    @property
+    def level(self) -> int:
+        """ERROR for a 5xx and for an escaped exception, WARNING for a 4xx, DEBUG if quiet."""
+        if self.quiet:
+            return DEBUG
+        status = self.status_code or 0
+        if status >= _SERVER_ERROR or self.outcome in ("error", "no_response"):
+            return ERROR
+        return WARNING if status >= _CLIENT_ERROR else INFO
+
+    def fields(self) -> dict[str, Any]:
+        """The event's own fields, in the order of the schema."""
+        fields: dict[str, Any] = {"method": self.method, "path": self.path}
+        if self.route is not None:
+            fields["route"] = self.route
+        if self.status_code is not None:
+            fields["status_code"] = self.status_code
+        fields["latency_ms"] = self.latency_ms
+        if self.ttfb_ms is not None:
+            fields["ttfb_ms"] = self.ttfb_ms
+        return _with_ending(fields, self)
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class WebsocketFinished:
+    """One websocket has been closed, or was denied.
+
+    Attributes:
+        trace_id: The connection's trace id.
+        bound: What `bind()` put on the connection.
+        path: The path without its query string.
+        latency_ms: From the first step to the end of the app's work.
+        messages_in: Messages received by the app.
+        messages_out: Messages sent by the app.
+        outcome: How it ended, as for a request.
+        route: The route's full template; None where nothing matched.
+        close_code: RFC 6455 close code, of whichever side closed first; None if neither did.
+        error: The exception that escaped, if one did.
+        llm: Totals of the LLM calls that had finished; None if there were none.
+    """
+
+    event: ClassVar[str] = "websocket_finished"
+    logger: ClassVar[str] = "pantheon_obs.request"
+
+    trace_id: str
+    bound: dict[str, Any]
+    path: str
+    latency_ms: float
+    messages_in: int
+    messages_out: int
+    outcome: Outcome
+    route: str | None = None
+    close_code: int | None = None
+    error: BaseException | None = None
+    llm: LlmTotals | None = None
+
+    @property
+    def level(self) -> int:
+        """ERROR for an escaped exception, else INFO."""
+        return ERROR if self.outcome == "error" else INFO
+
+    def fields(self) -> dict[str, Any]:
+        """The event's own fields, in the order of the schema."""
+        fields: dict[str, Any] = {"path": self.path}
+        if self.route is not None:
+            fields["route"] = self.route
+        if self.close_code is not None:
+            fields["close_code"] = self.close_code
+        fields["latency_ms"] = self.latency_ms
+        fields["messages_in"] = self.messages_in
+        fields["messages_out"] = self.messages_out
+        return _with_ending(fields, self)
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class BackgroundFailed:
+    """Work after the response has raised.
+
+    Attributes:
+        trace_id: The request's trace id.
+        bound: What `bind()` put on the request.
+        error: The exception.
+    """
+
+    event: ClassVar[str] = "background_failed"
+    logger: ClassVar[str] = "pantheon_obs.request"
+    level: ClassVar[int] = ERROR
+
+    trace_id: str
+    bound: dict[str, Any]
+    error: BaseException
+
+    def fields(self) -> dict[str, Any]:
+        """The event's own fields, in the order of the schema."""
+        return {"error_type": type(self.error).__name__}
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class LlmCallFinished:
+    """One LLM call has ended, whichever way.
+
+    Attributes:
+        trace_id: The trace id of the request or job that made the call; empty outside of one.
+        bound: What `bind()` put on that request or job.
+        operation: What was called, `generate` or `stream` for example.
+        model_alias: The name by which the host asked for the model.
+        latency_ms: Wall time from the call to its end.
+        outcome: How it ended.
+        usage_status: Whether the token counts are the vendor's, in part, or absent.
+        input_tokens: All of the prompt's tokens, cached ones included; None if not known.
+        output_tokens: All generated tokens, reasoning included; None if not known.
+        model: The model that answered, as the response names it.
+        provider: The vendor, if known.
+        stream: Whether the result came in chunks.
+        ttfc_ms: To the first chunk of any kind.
+        ttft_ms: To the first chunk with content.
+        producer_ms: Time spent inside the model's iterator only, the consumer's left out.
+        chunks: How many chunks came.
+        cached_input_tokens: The part of `input_tokens` that was read from a cache.
+        cache_write_tokens: The part of `input_tokens` that was written to a cache.
+        reasoning_tokens: The part of `output_tokens` that was reasoning.
+        cost_usd: What it cost, in US dollars.
+        finish_reason: Why the model stopped, in the vendor's word.
+        error: The exception, if the outcome has one.
+        error_type: The bare class name of the error, or `IncompleteStream`.
+    """
+
+    logger: ClassVar[str] = "pantheon_obs.llm"
+
+    trace_id: str
+    bound: dict[str, Any]
+    operation: str
+    model_alias: str | None
+    latency_ms: float
+    outcome: LlmOutcome
+    usage_status: UsageStatus
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    model: str | None = None
+    provider: str | None = None
+    stream: bool | None = None
+    ttfc_ms: float | None = None
+    ttft_ms: float | None = None
+    producer_ms: float | None = None
+    chunks: int | None = None
+    cached_input_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost_usd: float | None = None
+    finish_reason: str | None = None
+    error_type: str | None = None
+    # The host's exception is logged once, where it ends: an LLM line carries no traceback.
+    error: ClassVar[None] = None
+
+    @property
+    def event(self) -> str:
+        """The name of the line: `llm.` and the operation."""
+        return f"llm.{self.operation}"
+
+    @property
+    def level(self) -> int:
+        """ERROR for an error, WARNING for a cancellation, else INFO."""
+        if self.outcome == "error":
+            return ERROR
+        return WARNING if self.outcome == "cancelled" else INFO
+
+    def fields(self) -> dict[str, Any]:
+        """The event's own fields, in the order of the schema."""
+        fields: dict[str, Any] = {
+            "model_alias": self.model_alias,
+            "latency_ms": self.latency_ms,
+            "input_tokens": self.input_tokens,
+            "output_tokens": self.output_tokens,
+            "usage_status": self.usage_status,
+            "outcome": self.outcome,
+        }
+        for name in _LLM_WHEN_KNOWN:
+            value = getattr(self, name)
+            if value is not None:
+                fields[name] = value
+        return fields
+
+
+_LLM_WHEN_KNOWN = (
+    "model",
+    "provider",
+    "stream",
+    "ttfc_ms",
+    "ttft_ms",
+    "producer_ms",
+    "chunks",
+    "cached_input_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+    "cost_usd",
+    "finish_reason",
+    "error_type",
+)
+
+Event = RequestFinished | WebsocketFinished | BackgroundFailed | LlmCallFinished
+
+
+def _with_ending(
+    fields: dict[str, Any], event: RequestFinished | WebsocketFinished
+) -> dict[str, Any]:
+    fields["outcome"] = event.outcome
+    if event.error is not None:
+        fields["error_type"] = type(event.error).__name__
+    if event.llm is not None:
+        fields.update(llm_fields(event.llm))
+    return fields
+
+
+def llm_fields(totals: LlmTotals) -> dict[str, Any]:
+    """A request's or job's LLM totals, as its line carries them."""
+    fields: dict[str, Any] = {
+        "llm_calls": totals.calls,
+        "llm_errors": totals.errors,
+        "llm_latency_ms": round(totals.latency_ms, 3),
+        "llm_input_tokens": totals.input_tokens,
+        "llm_output_tokens": totals.output_tokens,
+    }
+    if totals.cost_usd is not None:
+        fields["llm_cost_usd"] = round(totals.cost_usd, 9)
+    return fields

@@ -1,0 +1,67 @@
+"""The only place where an exception of ours is swallowed.
+
+Telemetry must never change what the host does, so everything that records runs inside `Guard`.
+It swallows `Exception` only: cancellation, `KeyboardInterrupt`, `SystemExit` and `GeneratorExit`
+are the host's and pass.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_reported: set[str] = set()
+
+
+class Guard:
+    """Context manager that swallows an `Exception` and reports it once per site.
+
+    Args:
+        site: Where it stands, for the report; make one instance per site at import time.
+    """
+
+    __slots__ = ("site",)
+
+    def __init__(self, site: str) -> None:
+        self.site = site
+
+    def __enter__(self) -> None:
+        """Enter; nothing to prepare."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        """Swallow and report an `Exception`; let everything else pass."""
+        if kind is None or not isinstance(error, Exception):
+            return False
+        report(self.site, error)
+        return True
+
+
+def report(site: str, error: Exception) -> None:
+    """Log one ERROR line for the first failure at a site; later ones there are silent."""
+    if site in _reported:
+        return
+    _reported.add(site)
+    try:
+        logging.getLogger("pantheon_obs.guard").error(
+            "telemetry_failed", exc_info=error, extra={"site": site}
+        )
+    except Exception:  # noqa: BLE001, S110 - the report itself fails: there is nowhere left to say so
+        pass
+
+
+def reported() -> frozenset[str]:
+    """The sites that have failed since the process started or since `forget`."""
+    return frozenset(_reported)
+
+
+def forget() -> None:
+    """Report every site afresh (used by `pantheon_obs.testing.reset`)."""
+    _reported.clear()

@@ -1,0 +1,74 @@
+"""Which trace an inbound request belongs to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pantheon_obs.core import trace_id as ids
+from pantheon_obs.core.context import new_id
+from pantheon_obs.core.guard import Guard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pantheon_obs.core.settings import Settings
+
+_guard = Guard("identity")
+
+
+class Identity:
+    """Reads the id from a request's headers, or makes one.
+
+    Args:
+        settings: Which headers to read, whether to trust them, and what makes a fresh id.
+    """
+
+    __slots__ = ("_generate", "_headers", "_readers")
+
+    def __init__(self, settings: Settings) -> None:
+        names = [name.lower().encode("ascii") for name in settings.inbound_headers]
+        self._readers: dict[bytes, Callable[[bytes], str | None]] = {
+            name: ids.parser_for(name.decode()) if settings.trust_inbound else _refuse
+            for name in names
+        }
+        self._generate = _checked(settings.id_generator) if settings.id_generator else new_id
+
+    def of(self, headers: Iterable[tuple[bytes, bytes]]) -> str:
+        """The id of the request with these headers, whose names are in lower case.
+
+        The first valid one in the order of `inbound_headers` wins; of a header that was sent twice
+        only the first counts.
+        """
+        readers = self._readers
+        found: dict[bytes, bytes] = {}
+        with _guard:
+            for name, value in headers:
+                if name in readers and name not in found:
+                    found[name] = value
+            if found:
+                for name, read in readers.items():
+                    if name in found and (accepted := read(found[name])) is not None:
+                        return accepted
+                ids.refused(", ".join(name.decode() for name in found))
+        return self._generate()
+
+
+def _refuse(_: bytes) -> None:
+    """Read nothing: inbound ids are not trusted."""
+
+
+def _checked(generator: Callable[[], str]) -> Callable[[], str]:
+    """The host's generator; what it fails to make, or makes badly, is replaced by our own."""
+    guard = Guard("id_generator")
+
+    def generate() -> str:
+        with guard:
+            made = generator()
+            accepted = ids.validate(made.encode())
+            if accepted is not None:
+                return accepted
+            msg = f"id_generator returned {made[:200]!r}, which is not {ids.ACCEPTED}"
+            raise ValueError(msg)
+        return new_id()
+
+    return generate

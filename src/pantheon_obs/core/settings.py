@@ -1,0 +1,219 @@
+"""All options, in one frozen value; the only reader of the process's environment."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from pantheon_obs.core import parsing as parse
+from pantheon_obs.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+MIB = 1024 * 1024
+
+
+def _option(default: object, read: Callable[[Any], object], *env: str, secret: bool = False) -> Any:  # noqa: ANN401 - stands for a field of any type
+    """One option: its default, what reads and checks a value, and the variables that set it."""
+    return field(default=default, metadata={"read": read, "env": env, "secret": secret})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The options of pantheon-obs. An argument wins over the environment, which wins over the default.
+
+    Attributes:
+        service: Name of the service, on every line.
+        environment: Deployment environment, on every line and Sentry event.
+        release: Version of the service, on every line and Sentry event.
+        log_level: Least level that is logged, a standard name or number.
+        log_format: `json`, `text`, `console`, or `auto`: console on a terminal, else json.
+        inbound_headers: Headers that may bring an id; the first valid one wins.
+        response_headers: Headers that carry the id on every response.
+        trust_inbound: Whether an inbound id is used at all.
+        sentry_dsn: Where errors go; None turns Sentry off.
+        sentry_traces_sample_rate: Share of requests that Sentry traces, 0.0 to 1.0.
+        sentry_send_default_pii: Whether Sentry may collect personal data by itself.
+        health_prefix: Path under which health endpoints are mounted.
+        metrics_path: Path of the metrics endpoint; None turns it off.
+        quiet_paths: Paths whose `request_finished` is logged at DEBUG only; None means those of
+            the probes and the metrics.
+        redact_keys: Keys to redact besides the built-in ones.
+        log_delivery: `direct` waits for whoever reads the log, `queue` never does.
+        log_queue_bytes: Bytes that may wait in the queue, 1 kB or more.
+        max_line_bytes: Bytes of the longest line, 1 kB or more; longer values are cut and say so.
+        bind_user_id: Whether the id of an authenticated user goes on the request's lines.
+        id_generator: Makes a fresh id; None means the form of `str(uuid.uuid4())`.
+
+    Raises:
+        ConfigError: A value is not accepted; the message names the field, the value and what is.
+
+    Example:
+        >>> from pantheon_obs import Settings
+        >>> Settings(log_level="debug").log_level
+        'DEBUG'
+    """
+
+    service: str | None = _option(
+        None, parse.text, "PANTHEON_OBS_SERVICE", "OTEL_SERVICE_NAME"
+    )
+    environment: str | None = _option(None, parse.text, "SENTRY_ENVIRONMENT")
+    release: str | None = _option(None, parse.text, "SENTRY_RELEASE")
+    log_level: str = _option("INFO", parse.level, "PANTHEON_OBS_LOG_LEVEL")
+    log_format: Literal["json", "text", "console", "auto"] = _option(
+        "auto", parse.one_of("json", "text", "console", "auto"), "PANTHEON_OBS_LOG_FORMAT"
+    )
+    inbound_headers: tuple[str, ...] = _option(
+        ("X-Trace-ID", "X-Request-ID", "traceparent"),
+        parse.headers,
+        "PANTHEON_OBS_INBOUND_HEADERS",
+    )
+    response_headers: tuple[str, ...] = _option(
+        ("X-Trace-ID",), parse.headers, "PANTHEON_OBS_RESPONSE_HEADERS"
+    )
+    trust_inbound: bool = _option(True, parse.boolean, "PANTHEON_OBS_TRUST_INBOUND")
+    sentry_dsn: str | None = _option(None, parse.text, "SENTRY_DSN", secret=True)
+    sentry_traces_sample_rate: float = _option(0.1, parse.rate, "SENTRY_TRACES_SAMPLE_RATE")
+    sentry_send_default_pii: bool = _option(False, parse.boolean, "SENTRY_SEND_DEFAULT_PII")
+    health_prefix: str = _option("/health", parse.path, "PANTHEON_OBS_HEALTH_PREFIX")
+    metrics_path: str | None = _option(None, parse.optional_path, "PANTHEON_OBS_METRICS_PATH")
+    quiet_paths: tuple[str, ...] | None = _option(
+        None, parse.paths, "PANTHEON_OBS_QUIET_PATHS"
+    )
+    redact_keys: tuple[str, ...] = _option((), parse.names, "PANTHEON_OBS_REDACT_KEYS")
+    log_delivery: Literal["direct", "queue"] = _option(
+        "direct", parse.one_of("direct", "queue"), "PANTHEON_OBS_LOG_DELIVERY"
+    )
+    log_queue_bytes: int = _option(16 * MIB, parse.size, "PANTHEON_OBS_LOG_QUEUE_BYTES")
+    max_line_bytes: int = _option(MIB, parse.size, "PANTHEON_OBS_MAX_LINE_BYTES")
+    bind_user_id: bool = _option(False, parse.boolean, "PANTHEON_OBS_BIND_USER_ID")
+    id_generator: Callable[[], str] | None = _option(None, parse.generator)
+    problems: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    """What was wrong in the environment, a sentence each; logged once logging is set up."""
+
+    def __post_init__(self) -> None:
+        for option in _OPTIONS:
+            value = getattr(self, option.name)
+            try:
+                read = option.metadata["read"](value) if value is not option.default else value
+            except (ValueError, TypeError) as error:
+                shown = "***" if option.metadata["secret"] else _shown(value)
+                msg = f"{option.name}={shown} is not accepted: use {error}"
+                raise ConfigError(msg) from None
+            object.__setattr__(self, option.name, read)
+
+    @property
+    def static_fields(self) -> dict[str, str]:
+        """The fields that are the same on every line."""
+        names = ("service", "environment", "release")
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+    @property
+    def quiet(self) -> frozenset[str]:
+        """The paths that are quiet, those left to the default included."""
+        if self.quiet_paths is not None:
+            return frozenset(self.quiet_paths)
+        probes = [f"{self.health_prefix}/{name}{end}" for name in ("live", "ready") for end in ("", "/")]
+        return frozenset([*probes, self.metrics_path] if self.metrics_path else probes)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: object) -> Settings:
+        """Read the environment; arguments win over it.
+
+        A bad value there never stops the host: the default is used and `problems` says so.
+
+        Args:
+            environ: What to read; None means `os.environ`.
+            overrides: Fields of `Settings`.
+
+        Returns:
+            The settings.
+
+        Raises:
+            ConfigError: An override is not a field, or its value is not accepted.
+        """
+        environ = os.environ if environ is None else environ
+        values: dict[str, Any] = dict(overrides)
+        problems: list[str] = []
+        for option in _OPTIONS:
+            if option.name not in overrides:
+                _read_variable(option, environ, values, problems)
+        return _build(values, tuple(problems))
+
+    def with_overrides(self, overrides: Mapping[str, object]) -> Settings:
+        """These settings with some fields replaced; raises `ConfigError` as `Settings` does."""
+        _refuse_unknown(overrides)
+        return replace(self, **cast("dict[str, Any]", overrides)) if overrides else self
+
+
+_OPTIONS = tuple(option for option in fields(Settings) if option.metadata)
+_NAMES = tuple(option.name for option in _OPTIONS)
+
+
+def resolve(settings: Settings | None, overrides: Mapping[str, object]) -> Settings:
+    """The settings that an entry point was called with, the environment's where it got none."""
+    if settings is None:
+        return Settings.from_env(**overrides)
+    if not isinstance(settings, Settings):
+        msg = f"settings={_shown(settings)} is not accepted: use a pantheon_obs.Settings or None"
+        raise ConfigError(msg)
+    return settings.with_overrides(overrides)
+
+
+def _build(values: dict[str, Any], problems: tuple[str, ...]) -> Settings:
+    _refuse_unknown(values)
+    return Settings(**values, problems=problems)
+
+
+def _refuse_unknown(names: Mapping[str, object]) -> None:
+    for name in names:
+        if name not in _NAMES:
+            msg = f"{name!r} is not a setting: the settings are {', '.join(_NAMES)}"
+            raise ConfigError(msg)
+
+
+def _read_variable(
+    option: Any,  # noqa: ANN401 - dataclasses.Field of any type
+    environ: Mapping[str, str],
+    values: dict[str, Any],
+    problems: list[str],
+) -> None:
+    """Put the value of the first variable that is set and not blank into `values`."""
+    for variable in option.metadata["env"]:
+        raw = environ.get(variable, "").strip()
+        if not raw:
+            continue
+        try:
+            values[option.name] = option.metadata["read"](raw)
+        except (ValueError, TypeError) as error:
+            shown = "***" if option.metadata["secret"] else _shown(raw)
+            problems.append(
+                f"{variable}={shown} is not accepted: use {error}; "
+                f"the default {_shown(option.default)} is used"
+            )
+        return
+
+
+def _shown(value: object) -> str:
+    """A value for a message: short, printable, and without the credentials of a URL."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - a broken __repr__ must not replace our message
+        text = f"<{type(value).__name__}>"
+    return parse.CREDENTIALS.sub("//***@", text)[:80]
+
+
+_warned: set[str] = set()
+
+
+def warn_of_problems(settings: Settings) -> None:
+    """Log one WARNING for each bad value in the environment; once per process, however often asked."""
+    for problem in settings.problems:
+        if problem not in _warned:
+            _warned.add(problem)
+            logging.getLogger("pantheon_obs.settings").warning(
+                "setting_refused", extra={"problem": problem}
+            )

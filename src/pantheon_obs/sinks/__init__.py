@@ -1,0 +1,1 @@
+"""Where facts go: one file or folder per back-end."""

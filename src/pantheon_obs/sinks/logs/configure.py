@@ -1,0 +1,124 @@
+"""Set up logging: one handler, one renderer, for everything that logs in this process."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from pantheon_obs.core import pipeline
+from pantheon_obs.core.settings import Settings, resolve, warn_of_problems
+from pantheon_obs.sinks.logs import hooks, structlog_bridge
+from pantheon_obs.sinks.logs.emitter import Emitter
+from pantheon_obs.sinks.logs.handler import ObsHandler
+from pantheon_obs.sinks.logs.sink import LogSink
+from pantheon_obs.sinks.logs.takeover import ACCESS, QUIET, SERVERS, take_over
+
+_handler: ObsHandler | None = None
+_level = "INFO"
+
+
+def configure_logging(settings: Settings | None = None, **overrides: object) -> None:
+    """Make every log line of this process come out in one format, with the trace id.
+
+    Standard library and structlog loggers, warnings, uncaught exceptions and the servers' own
+    lines are taken over, whether they were made before or after. May be called at any time and
+    again; the last call's settings hold.
+
+    Args:
+        settings: The settings; None reads the environment.
+        overrides: Fields of `Settings` that win over both.
+
+    Raises:
+        ConfigError: An override is not a field, or its value is not accepted.
+
+    Example:
+        >>> from pantheon_obs import configure_logging
+        >>> configure_logging(log_format="json", log_level="INFO")
+    """
+    _configure(resolve(settings, overrides))
+
+
+def logging_config(settings: Settings | None = None, **overrides: object) -> dict[str, Any]:
+    """The same set-up as a `logging.config.dictConfig` dict.
+
+    For uvicorn's `log_config`, gunicorn's `logconfig_dict` and Django's `LOGGING`.
+
+    Args:
+        settings: The settings; None reads the environment.
+        overrides: Fields of `Settings` that win over both.
+
+    Returns:
+        A new dict; applying it is calling `configure_logging`.
+
+    Raises:
+        ConfigError: An override is not a field, or its value is not accepted.
+
+    Example:
+        >>> from logging.config import dictConfig
+        >>> from pantheon_obs import logging_config
+        >>> dictConfig(logging_config(log_format="json"))
+    """
+    resolved = resolve(settings, overrides)
+    plain = {"format": "%(message)s"}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        # Ours need none; uvicorn looks for these two when --use-colors is given.
+        "formatters": {"default": dict(plain), "access": dict(plain)},
+        "handlers": {"pantheon_obs": {"()": _handler_for, "settings": resolved}},
+        "root": {"handlers": ["pantheon_obs"], "level": resolved.log_level},
+        "loggers": {
+            **{name: {"level": "NOTSET", "handlers": []} for name in SERVERS},
+            **{name: {"propagate": False, "handlers": []} for name in ACCESS},
+            **{name: {"level": "WARNING"} for name in QUIET},
+        },
+    }
+
+
+def _handler_for(settings: Settings) -> ObsHandler:
+    return _configure(settings)
+
+
+def _configure(settings: Settings) -> ObsHandler:
+    global _handler, _level  # noqa: PLW0603 - logging is one per process
+    emitter = Emitter(settings)
+    if _handler is None:
+        _handler = ObsHandler(emitter)
+    else:
+        _handler.emitter = emitter
+    _level = settings.log_level
+    reassert()
+    pipeline.add_sink(LogSink(_handler))
+    structlog_bridge.install(_handler)
+    hooks.install()
+    warn_of_problems(settings)
+    return _handler
+
+
+def reassert() -> None:
+    """Take over again what has been set up since: servers configure their loggers at their start."""
+    if _handler is not None:
+        take_over(_handler, _level)
+
+
+def active_format() -> str:
+    """The format that lines have now, `auto` decided."""
+    return _handler.emitter.format_name if _handler is not None else ""
+
+
+def is_configured() -> bool:
+    """Whether `configure_logging` has run."""
+    return _handler is not None
+
+
+def reset() -> None:
+    """Undo it, as far as the process can be given back (used by `pantheon_obs.testing.reset`)."""
+    global _handler  # noqa: PLW0603 - as above
+    if _handler is None:
+        return
+    logging.getLogger().removeHandler(_handler)
+    logging.getLogger().setLevel(logging.WARNING)
+    pipeline.remove_sink(LogSink.name)
+    structlog_bridge.uninstall()
+    hooks.uninstall()
+    _handler = None

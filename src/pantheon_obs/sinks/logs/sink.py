@@ -1,0 +1,47 @@
+"""The sink that writes each fact as a log line."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from pantheon_obs.core.failures import was_logged
+from pantheon_obs.sinks.logs.handler import dispatch
+
+if TYPE_CHECKING:
+    from pantheon_obs.core.context import Record
+    from pantheon_obs.core.events import Event
+    from pantheon_obs.sinks.logs.handler import ObsHandler
+
+
+class LogSink:
+    """Writes facts through our handler.
+
+    Args:
+        handler: The handler on the root logger.
+    """
+
+    name = "logs"
+
+    def __init__(self, handler: ObsHandler) -> None:
+        self._handler = handler
+
+    def started(self, record: Record) -> None:
+        """Nothing is logged when a request begins."""
+
+    def handle(self, event: Event) -> None:
+        """Write one fact; one traceback per failure, so only if no line has it yet."""
+        logger = logging.getLogger(event.logger)
+        level = event.level
+        if logger.isEnabledFor(level):
+            dispatch(
+                self._handler,
+                logger,
+                level,
+                event.event,
+                event.fields(),
+                watched=False,
+                error=None if was_logged(event.error) else event.error,
+                trace_id=event.trace_id,
+                bound=event.bound,
+            )

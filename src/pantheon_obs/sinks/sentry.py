@@ -1,0 +1,211 @@
+"""Sentry: started when there is a DSN, private by default, every event tagged with the trace id.
+
+`sentry_sdk` is imported only then.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from pantheon_obs.core import pipeline
+from pantheon_obs.core.context import current_trace_id
+from pantheon_obs.core.errors import MissingExtraError
+from pantheon_obs.core.extras import require
+from pantheon_obs.core.failures import trace_of
+from pantheon_obs.core.settings import Settings, resolve
+from pantheon_obs.sinks.redact import REDACTED, Redactor
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from pantheon_obs.core.context import Record
+    from pantheon_obs.core.events import Event
+
+# Only for what the host has imported already: an integration imports its framework.
+_INTEGRATIONS = (
+    ("starlette", "StarletteIntegration"),
+    ("fastapi", "FastApiIntegration"),
+)
+# Their errors are the host's exceptions, which Sentry gets where they end.
+_NEVER_EVENTS = ("pantheon_obs.request", "pantheon_obs.llm", "pantheon_obs.guard")
+
+_log = logging.getLogger("pantheon_obs.sentry")
+_on = False
+_status = "off: not started"
+
+
+def init_sentry(settings: Settings | None = None, **overrides: object) -> bool:
+    """Start Sentry if there is a DSN; without one `sentry_sdk` is not even imported.
+
+    A second call is a no-op, and so is the first where the host has started Sentry itself: its
+    events get the trace id all the same.
+
+    Args:
+        settings: The settings; None reads the environment.
+        overrides: Fields of `Settings` that win over both.
+
+    Returns:
+        Whether Sentry is on.
+
+    Raises:
+        ConfigError: A setting is not accepted.
+        MissingExtraError: A DSN was given as an argument, but `sentry_sdk` is not installed.
+
+    Example:
+        >>> from pantheon_obs import init_sentry
+        >>> init_sentry(sentry_dsn=None)
+        False
+    """
+    required = settings is not None or "sentry_dsn" in overrides
+    return start(resolve(settings, overrides), required=required)
+
+
+def start(settings: Settings, *, required: bool) -> bool:
+    """Start Sentry once.
+
+    Args:
+        settings: The settings.
+        required: Whether a missing package is an error of the caller's, not of the environment's.
+
+    Returns:
+        Whether Sentry is on.
+    """
+    global _on  # noqa: PLW0603 - Sentry is one per process
+    if _on:
+        return True
+    if settings.sentry_dsn is None:
+        _note("off: no DSN")
+        return False
+    try:
+        sdk = require("sentry_sdk", extra="sentry", feature="sentry_dsn")
+    except MissingExtraError as error:
+        if required:
+            raise
+        return _refused(str(error))
+    if not sdk.is_initialized():
+        try:
+            sdk.init(**_options(settings))
+        except ValueError:  # sentry_sdk.utils.BadDsn; its text repeats the DSN, which is a secret
+            return _refused("the DSN is malformed: use https://KEY@HOST/PROJECT")
+    _on = True
+    _note("on")
+    _watch()
+    rate = settings.sentry_traces_sample_rate
+    _log.info("sentry_initialized", extra={"traces_sample_rate": rate})
+    return True
+
+
+def status() -> str:
+    """Whether Sentry is on, and why it is not."""
+    return _status
+
+
+def reset() -> None:
+    """Forget that Sentry was started (used by `pantheon_obs.testing.reset`)."""
+    global _on  # noqa: PLW0603 - as above
+    _on = False
+    _note("off: not started")
+    pipeline.remove_sink(SentrySink.name)
+
+
+def _note(status: str) -> None:
+    global _status  # noqa: PLW0603 - as above
+    _status = status
+
+
+def _refused(reason: str) -> bool:
+    _note(f"off: {reason}")
+    _log.error("sentry_disabled", extra={"reason": reason})
+    return False
+
+
+def _options(settings: Settings) -> dict[str, Any]:
+    atexit = import_module("sentry_sdk.integrations.atexit")
+    integrations = [
+        getattr(import_module(f"sentry_sdk.integrations.{module}"), name)()
+        for module, name in _INTEGRATIONS
+        if module in sys.modules
+    ]
+    return {
+        "dsn": settings.sentry_dsn,
+        "environment": settings.environment,
+        "release": settings.release,
+        "traces_sample_rate": settings.sentry_traces_sample_rate,
+        "send_default_pii": settings.sentry_send_default_pii,
+        "include_local_variables": False,
+        "max_request_body_size": "never",
+        "auto_enabling_integrations": False,
+        # Its default prints to standard error while the last events are sent.
+        "integrations": [*integrations, atexit.AtexitIntegration(callback=lambda *_: None)],
+        "before_send": _Masking(settings),
+        "before_send_transaction": _Masking(settings),
+    }
+
+
+class _Masking:
+    """Takes secrets and query values out of an event, just before it is sent."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._redactor = Redactor(settings.redact_keys)
+
+    def __call__(self, event: dict[str, Any], _hint: dict[str, Any]) -> dict[str, Any]:
+        request = event.get("request") or {}
+        if request.get("query_string"):
+            # Integrations put it in after the event processors have run.
+            request["query_string"] = _VALUES.sub(rf"\1={REDACTED}", str(request["query_string"]))
+        masked: dict[str, Any] = self._redactor.clean(event)
+        return masked
+
+
+_VALUES = re.compile(r"([^&=]+)=[^&]*")
+
+
+def _watch() -> None:
+    """Tag what Sentry sends, and keep our own lines from becoming events."""
+    ignore_logger = import_module("sentry_sdk.integrations.logging").ignore_logger
+    for name in _NEVER_EVENTS:
+        ignore_logger(name)
+    sdk = sys.modules["sentry_sdk"]
+    import_module("sentry_sdk.scope").add_global_event_processor(_tag)
+    pipeline.add_sink(SentrySink(sdk))
+
+
+def _tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any]:
+    """Tag an event with the trace of this context, or with the one that its exception left."""
+    exc_info = hint.get("exc_info") or (None, None)
+    trace_id = current_trace_id.get() or trace_of(exc_info[1])
+    if trace_id:
+        tags = event.setdefault("tags", {})
+        if isinstance(tags, dict):
+            tags.setdefault("trace_id", trace_id)
+    return event
+
+
+class SentrySink:
+    """Tags the scope of a request that Sentry has opened around us.
+
+    Sentry captures an unhandled error outside of our middleware, when our context is reset.
+
+    Args:
+        sdk: The module `sentry_sdk`.
+    """
+
+    name = "sentry"
+
+    def __init__(self, sdk: ModuleType) -> None:
+        self._sdk = sdk
+
+    def started(self, record: Record) -> None:
+        """Put the trace id on the scope, if it is this request's own."""
+        scope = self._sdk.get_isolation_scope()
+        # The name is private to sentry_sdk; the span is None in some of its tracing modes.
+        own = getattr(scope, "_name", None) in ("asgi", "wsgi", "django")
+        if own or self._sdk.get_current_span() is not None:
+            scope.set_tag("trace_id", record.trace_id)
+
+    def handle(self, event: Event) -> None:
+        """No fact of ours becomes a Sentry event."""

@@ -1,0 +1,44 @@
+"""What every test shares: a skip where an extra isn't installed, and clean state afterwards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pantheon_obs import testing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+EXTRAS = ("fastapi", "sentry_sdk", "starlette")
+
+
+class Module(pytest.Module):
+    """A test module; skipped where an extra that it imports isn't installed.
+
+    A test that imports an extra only when it runs says `pytest.importorskip` itself.
+    """
+
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        """Import the module and list its tests."""
+        try:
+            return super().collect()
+        except self.CollectError as error:
+            cause = error.__cause__
+            if isinstance(cause, ModuleNotFoundError) and cause.name in EXTRAS:
+                pytest.skip(f"{cause.name} is not installed", allow_module_level=True)
+            raise
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> Module:
+    """Collect every test module as one that may be skipped."""
+    return Module.from_parent(parent, path=module_path)
+
+
+@pytest.fixture(autouse=True)
+def clean_state() -> Iterator[None]:
+    """Undo what the test did to the process: logging, context, Sentry."""
+    yield
+    testing.reset()

@@ -1,0 +1,266 @@
+"""The example service as a real process, with the local provider and a real client."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from examples.processes import Server, start_app, start_provider
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytest.importorskip("fastapi")
+
+SECONDS_TO_WAIT = 20
+QUESTION = "one two three four"
+# The provider's words: four in, four out and two of reasoning.
+INPUT_TOKENS, CACHED_TOKENS, OUTPUT_TOKENS = 4, 2, 6
+
+
+def client_of(server: Server) -> httpx.Client:
+    """A client of this server that no proxy setting leads elsewhere."""
+    return httpx.Client(base_url=server.url, timeout=SECONDS_TO_WAIT, trust_env=False)
+
+
+def ask(model: str) -> dict[str, str]:
+    """The body of a question to this model."""
+    return {"message": QUESTION, "model_alias": model, "conversation_id": f"about-{model}"}
+
+
+def lines_until(server: Server, is_last: Callable[[str], bool]) -> list[str]:
+    """Wait until the server has printed such a line, and return all that it printed so far."""
+    deadline = time.monotonic() + SECONDS_TO_WAIT
+    while time.monotonic() < deadline:
+        lines = list(server.lines)
+        if any(is_last(line) for line in lines):
+            return lines
+        time.sleep(0.01)
+    msg = "the line did not come:\n" + "\n".join(server.lines)
+    raise AssertionError(msg)
+
+
+def events_of(server: Server, trace_id: str) -> list[dict[str, Any]]:
+    """Every event of a request, in order, once its last line has come."""
+    lines = lines_until(server, lambda line: trace_id in line and '"request_finished"' in line)
+    events = [json.loads(line) for line in lines]
+    return [event for event in events if event.get("trace_id") == trace_id]
+
+
+def story_of(server: Server, trace_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The event of a request's one LLM call, and the request's line, which comes later."""
+    events = events_of(server, trace_id)
+    (place,) = [index for index, event in enumerate(events) if event["event"][:4] == "llm."]
+    (finished,) = [event for event in events[place:] if event["event"] == "request_finished"]
+    return events[place], finished
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[Server]:
+    """The local provider."""
+    with start_provider() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def service(provider: Server) -> Iterator[Server]:
+    """The example service with the local provider behind it."""
+    with start_app(provider.url) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def client(service: Server) -> Iterator[httpx.Client]:
+    """A client of the service."""
+    with client_of(service) as client:
+        yield client
+
+
+def test_a_chat_is_one_llm_event_and_its_tokens_are_on_the_requests_line(
+    service: Server, client: httpx.Client
+) -> None:
+    """The gateway's `generate` is one event of its request, and the request's line counts it."""
+    response = client.post("/api/v1/chat", json=ask("local"), headers={"X-Trace-ID": "json-chat"})
+
+    assert response.json()["answer"] == QUESTION
+    call, finished = story_of(service, "json-chat")
+    assert call["event"] == "llm.generate"
+    assert call["model_alias"] == "local"
+    assert call["usage_status"] == "reported"
+    assert call["outcome"] == "ok"
+    assert (call["input_tokens"], call["output_tokens"]) == (INPUT_TOKENS, OUTPUT_TOKENS)
+    assert call["cached_input_tokens"] == CACHED_TOKENS
+    assert finished["route"] == "/api/v1/chat"
+    assert finished["llm_calls"] == 1
+    assert finished["llm_input_tokens"] == INPUT_TOKENS
+    assert finished["llm_output_tokens"] == OUTPUT_TOKENS
+
+
+def test_a_stream_is_counted_after_its_last_piece(service: Server, client: httpx.Client) -> None:
+    """The gateway's `stream` is one event that has the usage of its future, before the line."""
+    body = ask("local?chunk_ms=20")
+    response = client.post("/api/v1/chat/stream", json=body, headers={"X-Trace-ID": "sse-chat"})
+
+    assert response.text.count("event: piece") == len(QUESTION.split())
+    assert response.text.count("event: done") == 1
+    call, finished = story_of(service, "sse-chat")
+    assert call["event"] == "llm.stream"
+    assert call["outcome"] == "ok"
+    assert call["stream"] is True
+    assert call["chunks"] == len(QUESTION.split())
+    assert (call["input_tokens"], call["output_tokens"]) == (INPUT_TOKENS, OUTPUT_TOKENS)
+    assert finished["outcome"] == "ok"
+    assert finished["llm_input_tokens"] == INPUT_TOKENS
+    assert finished["llm_output_tokens"] == OUTPUT_TOKENS
+    assert finished["ttfb_ms"] < finished["latency_ms"]
+
+
+def test_the_first_piece_arrives_while_the_second_does_not_exist(
+    service: Server, client: httpx.Client
+) -> None:
+    """A piece reaches the client ahead of the next one; a client that then leaves is recorded."""
+    body = ask("local?chunk_ms=600000")
+    headers = {"X-Trace-ID": "unbuffered"}
+    with client.stream("POST", "/api/v1/chat/stream", json=body, headers=headers) as response:
+        data = [line for line in iter_until_data(response) if line.startswith("data:")]
+
+    assert data == ['data: {"text": "one"}']
+    call, finished = story_of(service, "unbuffered")
+    assert call["event"] == "llm.stream"
+    assert call["outcome"] in ("cancelled", "closed")
+    assert call["chunks"] == 1
+    assert finished["outcome"] == "client_disconnected"
+
+
+def iter_until_data(response: httpx.Response) -> Iterator[str]:
+    """The response's lines up to its first `data:`."""
+    for line in response.iter_lines():
+        yield line
+        if line.startswith("data:"):
+            return
+
+
+@pytest.mark.parametrize("path", ["/api/v1/chat", "/api/v1/chat/stream"])
+def test_a_provider_that_fails_is_an_error_of_the_call_and_a_handled_502(
+    service: Server, client: httpx.Client, path: str
+) -> None:
+    """The failing call is an ERROR event, the answer that the service gives itself is `ok`."""
+    trace_id = "fails" + path.replace("/", "-")
+    headers = {"X-Trace-ID": trace_id}
+    response = client.post(path, json=ask("local?fail=500"), headers=headers)
+
+    assert response.status_code == 502
+    call, finished = story_of(service, trace_id)
+    assert (call["level"], call["outcome"]) == ("error", "error")
+    assert call["error_type"] == "InternalServerError"
+    assert call["input_tokens"] is None
+    assert (finished["level"], finished["outcome"]) == ("error", "ok")
+    assert finished["llm_errors"] == 1
+    assert "exception" not in call | finished
+
+
+def test_a_provider_that_cuts_the_stream_is_an_error_of_the_call(
+    service: Server, client: httpx.Client
+) -> None:
+    """The service tells its client, and the call's event says what it was."""
+    headers = {"X-Trace-ID": "cut-stream"}
+    response = client.post("/api/v1/chat/stream", json=ask("local?fail=cut"), headers=headers)
+
+    assert response.text.count("event: piece") == len(QUESTION.split()) // 2
+    assert response.text.count("event: error") == 1
+    call, finished = story_of(service, "cut-stream")
+    assert call["outcome"] == "error"
+    assert call["chunks"] == len(QUESTION.split()) // 2
+    assert finished["llm_errors"] == 1
+
+
+def test_a_retry_of_the_client_is_one_call(service: Server, client: httpx.Client) -> None:
+    """A rate limit that the provider's client rides out is part of one call."""
+    headers = {"X-Trace-ID": "rate-limited"}
+    response = client.post("/api/v1/chat", json=ask("local?fail=429"), headers=headers)
+
+    assert response.status_code == 200
+    assert events_of(service, "rate-limited")[-1]["llm_calls"] == 1
+
+
+def test_a_line_from_an_endpoints_thread_carries_the_trace_id(
+    service: Server, client: httpx.Client
+) -> None:
+    """A sync endpoint that reads SQLite logs under its request's id."""
+    client.post("/api/v1/chat", json=ask("local"))
+    headers = {"X-Trace-ID": "sqlite"}
+    response = client.get("/api/v1/conversations/about-local", headers=headers)
+
+    assert {"question": QUESTION, "answer": QUESTION} in response.json()["messages"]
+    events = events_of(service, "sqlite")
+    assert [event["event"] for event in events] == ["conversation_read", "request_finished"]
+    assert events[-1]["route"] == "/api/v1/conversations/{conversation_id}"
+
+
+def test_the_fake_gateway_leaves_no_llm_event() -> None:
+    """Without a key the fake answers, and nothing about it is instrumented."""
+    with start_app() as fake, client_of(fake) as client:
+        whole = client.post("/api/v1/chat", json=ask("fast"), headers={"X-Trace-ID": "whole"})
+        body = ask("fast")
+        pieces = client.post("/api/v1/chat/stream", json=body, headers={"X-Trace-ID": "pieces"})
+        events = [*events_of(fake, "whole"), *events_of(fake, "pieces")]
+
+    assert whole.json()["answer"] == f"You said: {QUESTION}"
+    assert pieces.text.count("event: done") == 1
+    names = [event["event"] for event in events]
+    assert names == ["chat_answered", "request_finished", "request_finished"]
+    assert not any("llm_calls" in event for event in events)
+
+
+def test_the_text_format_is_that_of_the_seed(provider: Server) -> None:
+    """The text line of a call begins as the seed prints it, its latency an integer."""
+    env = {"PANTHEON_OBS_LOG_FORMAT": "text"}
+    with start_app(provider.url, env=env) as service, client_of(service) as client:
+        client.post("/api/v1/chat", json=ask("local"), headers={"X-Trace-ID": "my-custom-id"})
+        client.post("/api/v1/chat/stream", json=ask("local"), headers={"X-Trace-ID": "last"})
+        lines = lines_until(service, lambda line: "[last] request_finished " in line)
+
+    beginning = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} INFO     pantheon_obs\.llm "
+    fields = r"model=local latency_ms=\d+ input_tokens=4 output_tokens=6( |$)"
+    generate, stream = [line for line in lines if " llm." in line]
+    assert re.match(rf"{beginning}\[my-custom-id\] llm\.generate {fields}", generate)
+    assert re.match(rf"{beginning}\[last\] llm\.stream {fields}", stream)
+
+
+def test_the_provider_streams_as_openai_does(provider: Server) -> None:
+    """An empty role frame, the content, the finish, the usage with no choices, the end marker."""
+    body = {
+        "model": "local",
+        "messages": [{"role": "user", "content": "one two"}],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    url = f"{provider.url}/chat/completions"
+    text = httpx.post(url, json=body, timeout=SECONDS_TO_WAIT, trust_env=False).text
+
+    data = [line.removeprefix("data: ") for line in text.splitlines() if line]
+    assert data.pop() == "[DONE]"
+    role, first, second, finish, usage = (json.loads(chunk) for chunk in data)
+    assert role["choices"][0]["delta"] == {"role": "assistant", "content": ""}
+    assert first["choices"][0]["delta"] == {"content": "one"}
+    assert second["choices"][0]["delta"] == {"content": " two"}
+    assert finish["choices"][0]["finish_reason"] == "stop"
+    assert [chunk["usage"] for chunk in (role, first, second, finish)] == [None] * 4
+    assert usage["choices"] == []
+    assert usage["usage"]["prompt_tokens_details"] == {"cached_tokens": 1}
+    assert usage["usage"]["completion_tokens_details"] == {"reasoning_tokens": 2}
+
+
+def test_the_provider_sends_no_usage_in_a_stream_that_did_not_ask(provider: Server) -> None:
+    """Without `include_usage` no chunk has the key."""
+    body = {"model": "local", "messages": [{"role": "user", "content": "hi"}], "stream": True}
+    url = f"{provider.url}/chat/completions"
+    text = httpx.post(url, json=body, timeout=SECONDS_TO_WAIT, trust_env=False).text
+
+    assert "[DONE]" in text
+    assert "usage" not in text

@@ -1,0 +1,27 @@
+"""The public names mean to type checkers what they do when run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("checker", ["mypy", "pyright"])
+def test_users_code_passes_the_type_checker(checker: str) -> None:
+    """Right uses of the public names are accepted and wrong ones refused, as api.py says."""
+    pytest.importorskip(checker)
+
+    checked = subprocess.run(
+        [sys.executable, "-m", checker, "tests/typing"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (0, "") == (checked.returncode, checked.stderr), checked.stdout

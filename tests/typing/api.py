@@ -1,0 +1,224 @@
+"""How users' code sees the public names: checked by mypy and pyright, never run.
+
+Each `type: ignore` marks a mistake that both must report: one which is not needed is an error.
+"""
+
+# pyright: reportUnnecessaryTypeIgnoreComment=true
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, assert_type
+
+from fastapi import FastAPI
+from starlette.applications import Starlette
+
+import pantheon_obs
+from pantheon_obs import (
+    ConfigError,
+    MissingExtraError,
+    ObsError,
+    Settings,
+    TraceIdMiddleware,
+    bind,
+    configure_logging,
+    current_trace_id,
+    get_logger,
+    init_sentry,
+    instrument,
+    llm_call,
+    logging_config,
+    trace_context,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Generator,
+        Iterator,
+        MutableMapping,
+    )
+
+    Scope = MutableMapping[str, Any]
+    Message = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[Message]]
+    Send = Callable[[Message], Awaitable[None]]
+
+
+# --- instrument gives back what it was given
+
+
+class Service(FastAPI):
+    """An application class of the user's own."""
+
+
+class Raw:
+    """An ASGI application that is an object."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve."""
+
+
+async def raw(scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve."""
+
+
+assert_type(instrument(FastAPI()), FastAPI)
+assert_type(instrument(Starlette()), Starlette)
+assert_type(instrument(Service()), Service)
+assert_type(instrument(Raw()), Raw)
+assert_type(instrument(FastAPI(), Settings(service="chat")), FastAPI)
+assert_type(instrument(FastAPI(), log_level="DEBUG", trust_inbound=False), FastAPI)
+wrapped: Callable[[Scope, Receive, Send], Awaitable[None]] = instrument(raw)
+
+FastAPI().add_middleware(TraceIdMiddleware)
+Starlette().add_middleware(TraceIdMiddleware, settings=Settings())
+TraceIdMiddleware(raw)
+TraceIdMiddleware(FastAPI(), Settings())
+
+
+# --- settings
+
+settings = Settings(log_format="json", sentry_traces_sample_rate=0.5)
+assert_type(settings.service, str | None)
+assert_type(settings.log_level, str)
+assert_type(settings.log_format, Literal["json", "text", "console", "auto"])
+assert_type(settings.inbound_headers, tuple[str, ...])
+assert_type(settings.trust_inbound, bool)
+assert_type(settings.sentry_dsn, str | None)
+assert_type(settings.sentry_traces_sample_rate, float)
+assert_type(settings.max_line_bytes, int)
+assert_type(Settings.from_env(), Settings)
+Settings(log_fromat="json")  # type: ignore[call-arg]
+Settings(log_format="yaml")  # type: ignore[arg-type]
+settings.log_level = "DEBUG"  # type: ignore[misc]
+
+
+# --- context, logging, Sentry
+
+assert_type(current_trace_id, ContextVar[str])
+assert_type(current_trace_id.get(), str)
+bind(tenant="acme", attempt=1)
+with trace_context() as fresh:
+    assert_type(fresh, str)
+with trace_context("job-1"):
+    pass
+configure_logging()
+configure_logging(Settings(), log_level="DEBUG")
+assert_type(logging_config(log_format="text"), dict[str, Any])
+get_logger().info("ready", port=8000)
+get_logger(__name__).bind(tenant="acme").warning("slow")
+assert_type(init_sentry(), bool)
+failures: tuple[type[ObsError], ...] = (ConfigError, MissingExtraError)
+bad_value: type[ValueError] = ConfigError
+not_installed: type[ImportError] = MissingExtraError
+
+
+# --- llm_call keeps the signature of what it decorates
+
+
+@llm_call
+def bare(prompt: str, *, tokens: int = 1) -> int:
+    """Answer at once."""
+    return len(prompt) + tokens
+
+
+@llm_call(model="m", operation="generate", provider="p")
+def with_options(prompt: str) -> int:
+    """Answer at once."""
+    return len(prompt)
+
+
+@llm_call(model=lambda prompt: f"model for {prompt}", prices={"m": (1.0, 2.0)})
+async def asynchronous(prompt: str) -> bytes:
+    """Answer later."""
+    return prompt.encode()
+
+
+@llm_call
+def iterator(prompt: str) -> Iterator[str]:
+    """Answer in pieces."""
+    yield prompt
+
+
+@llm_call
+def generator(prompt: str) -> Generator[str, int, float]:
+    """Answer in pieces, and be answered."""
+    return float((yield prompt))
+
+
+@llm_call(model="m")
+async def async_iterator(prompt: str) -> AsyncIterator[str]:
+    """Answer in pieces."""
+    yield prompt
+
+
+@llm_call(model="m")
+async def async_generator(prompt: str) -> AsyncGenerator[str, int]:
+    """Answer in pieces, and be answered."""
+    yield prompt
+
+
+assert_type(bare("p", tokens=2), int)
+assert_type(with_options("p"), int)
+assert_type(iterator("p"), Iterator[str])
+assert_type(generator("p"), Generator[str, int, float])
+assert_type(async_iterator("p"), AsyncIterator[str])
+assert_type(async_generator("p"), AsyncGenerator[str, int])
+same: Callable[[str], int] = with_options
+bare(1)  # type: ignore[arg-type]
+bare("p", token=2)  # type: ignore[call-arg]
+with_options()  # type: ignore[call-arg]
+llm_call(modle="m")  # type: ignore[call-overload]
+
+
+async def awaiting() -> None:
+    """Use the asynchronous ones."""
+    assert_type(await asynchronous("p"), bytes)
+    async for piece in async_iterator("p"):
+        assert_type(piece, str)
+    async with llm_call(model="m", operation="call") as call:
+        call.chunk(object())
+
+
+class LlmGateway(Protocol):
+    """What the service asks of a gateway."""
+
+    async def generate(self, prompt: str) -> int:
+        """Answer at once."""
+        ...
+
+    def stream(self, prompt: str) -> AsyncIterator[str]:
+        """Answer in pieces."""
+        ...
+
+
+class Gateway:
+    """A gateway with decorated methods still fits the protocol."""
+
+    @llm_call
+    async def generate(self, prompt: str) -> int:
+        """Answer at once."""
+        return len(prompt)
+
+    @llm_call(model="m")
+    async def stream(self, prompt: str) -> AsyncIterator[str]:
+        """Answer in pieces."""
+        yield prompt
+
+
+gateway: LlmGateway = Gateway()
+assert_type(Gateway().stream("p"), AsyncIterator[str])
+
+with llm_call(model="m", operation="call") as manual:
+    manual.chunk({"choices": []})
+    manual.usage({"input_tokens": 1})
+    manual.result({"model": "m"})
+
+
+# --- the names are lazy, and yet a typo is an error
+
+pantheon_obs.instrumnet  # type: ignore[attr-defined]
