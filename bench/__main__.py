@@ -45,7 +45,7 @@ def main() -> int:
 
 def _line(cells: tuple[str, ...]) -> str:
     work, *figures, target, met = cells
-    return f"{work:<33}" + "".join(f"{cell:>8}" for cell in figures) + f"  {target:<28}{met}"
+    return f"{work:<33}" + "".join(f"{cell:>9}" for cell in figures) + f"  {target:<28}{met}"
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import re
 import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from itertools import repeat
+from itertools import count, repeat
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -68,8 +68,6 @@ _SCOPE = {
     "scheme": "http",
     "method": "GET",
     "root_path": "",
-    "path": "/api/v1/orders/1234",
-    "raw_path": b"/api/v1/orders/1234",
     "query_string": b"expand=items",
 }
 _BODY = b'{"order": 1234, "items": []}'
@@ -127,11 +125,14 @@ def _rows(
 def _contender(name: str, app: App, inbound: bytes | None, line: frozenset[str]) -> Contender:
     headers = [*_HEADERS, (b"x-trace-id", inbound)] if inbound else _HEADERS
     wire = b"\n".join(part for header in headers for part in header)
+    orders = count()
 
     def scope() -> Scope:
-        # New bytes each time, as from a server's parser: their hashes are not known yet.
+        # New objects and another path each time, as from a server: no cache knows them yet.
         parts = wire.split(b"\n")
-        return _SCOPE | {"headers": [*zip(parts[::2], parts[1::2], strict=True)], "state": {}}
+        path = f"/api/v1/orders/{next(orders)}"
+        headers = [*zip(parts[::2], parts[1::2], strict=True)]
+        return {**_SCOPE, "path": path, "raw_path": path.encode(), "headers": headers, "state": {}}
 
     def run(pieces: int) -> None:
         for _ in repeat(None, pieces):

@@ -274,7 +274,10 @@ def _row(case: Case, added: dict[str, list[float]]) -> Row:
 
 
 def _micros(added: dict[str, list[float]], name: str) -> str:
-    return f"{statistics.median(added[name]):.3g}" if name in added else ""
+    if name not in added:
+        return ""
+    micros = statistics.median(added[name])
+    return f"{micros:.3g}" if micros < 100 else f"{micros:,.0f}"  # noqa: PLR2004 - three digits
 
 
 def _ratio(added: dict[str, list[float]], to: str) -> float:

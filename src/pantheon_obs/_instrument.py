@@ -9,11 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pantheon_obs.core.errors import ConfigError
-from pantheon_obs.core.settings import Settings, resolve
+from pantheon_obs.core.settings import resolve
 from pantheon_obs.sinks.logs import configure as logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from pantheon_obs.core.settings import Settings
 
 _App = TypeVar("_App")
 
@@ -73,7 +75,7 @@ def instrument(app: _App, settings: Settings | None = None, **overrides: object)
         logs.reassert()
         if not dsn_is_argument:
             # The DSN may have come into the environment since.
-            sentry.start(Settings.from_env(**overrides), required=False)
+            sentry.start(resolve(None, overrides), required=False)
 
     instrumented: _App = adapter.install(app, resolved, on_startup)
     logging.getLogger("pantheon_obs").info(

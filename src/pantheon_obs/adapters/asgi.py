@@ -70,34 +70,43 @@ class TraceIdMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, as the ASGI specification says."""
-        kind = scope["type"]
-        if kind == "http":
-            if _OURS not in scope:
-                return await self._http(scope, receive, send)
-        elif kind == "websocket":
-            if _OURS not in scope:
-                return await self._websocket(scope, receive, send)
-        elif kind == "lifespan" and self._on_startup is not None:
-            receive = _noticing_startup(receive, self._on_startup)
-        # Within an outer trace of ours (a mounted sub-app) there is nothing to add.
-        await self.app(scope, receive, send)
-
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope.get("path", "")
-        trace_id = self._identity.of(scope.get("headers", ()))
-        request = Request(trace_id, scope.get("method", ""), path, quiet=path in self._quiet)
-        exchange = HttpExchange(request, self._response_names, scope, receive, send)
-        self._begin(scope, request)
+        if scope["type"] != "http" or _OURS in scope:
+            await self._other(scope, receive, send)
+            return
+        exchange = HttpExchange(
+            self._identity.of(scope.get("headers", ())),
+            self._response_names,
+            scope,
+            receive,
+            send,
+            self._quiet,
+        )
+        # The scope itself is marked, not a copy: what stands outside of us reads what the
+        # framework's router leaves in it.
+        scope[_OURS] = exchange
+        begin(exchange)
         try:
+            if pipeline.sinks:
+                pipeline.started(exchange)
             await self.app(scope, exchange.receive, exchange.send)
+            if not exchange.reported:
+                await exchange.returned()
         except BaseException as error:
             await exchange.failed(error)
             raise
-        else:
-            await exchange.returned()
         finally:
-            del scope[_OURS]
-            end(request)
+            scope.pop(_OURS, None)
+            end(exchange)
+
+    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "websocket" and _OURS not in scope:
+            await self._websocket(scope, receive, send)
+            return
+        if kind == "lifespan" and self._on_startup is not None:
+            receive = _noticing_startup(receive, self._on_startup)
+        # Within an outer trace of ours (a mounted sub-app) there is nothing to add.
+        await self.app(scope, receive, send)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         record = Record(self._identity.of(scope.get("headers", ())))

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.guard import report
 
 if TYPE_CHECKING:
     from pantheon_obs.adapters.asgi import Message
 
 _ALLOW_ORIGIN = b"access-control-allow-origin"
 _EXPOSE = b"access-control-expose-headers"
-
-_guard = Guard("asgi response headers")
 
 
 def with_trace_headers(message: Message, names: tuple[bytes, ...], trace_id: str) -> Message:
@@ -26,22 +24,25 @@ def with_trace_headers(message: Message, names: tuple[bytes, ...], trace_id: str
     Returns:
         The message to send; headers that the app set under these names are replaced.
     """
-    given = list(message.get("headers") or ())
-    with _guard:
-        value = trace_id.encode("ascii")
-        headers: list[Any] = []
-        cross_origin = False
-        for header in given:
+    headers = list(message.get("headers") or ())
+    try:
+        special = cross_origin = False
+        for header in headers:
             name = header[0].lower()
             if name in names:
-                continue
-            cross_origin = cross_origin or name == _ALLOW_ORIGIN
-            headers.append(header)
-        headers += [(name, value) for name in names]
+                special = True
+            elif name == _ALLOW_ORIGIN:
+                cross_origin = True
+        if special:
+            headers = [header for header in headers if header[0].lower() not in names]
+        value = trace_id.encode("ascii")
+        for name in names:
+            headers.append((name, value))  # noqa: PERF401 - once, nearly always
         if cross_origin:
             _expose(headers, names)
-        return {**message, "headers": headers}
-    return {**message, "headers": given}
+    except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
+        report("asgi response headers", error)
+    return {**message, "headers": headers}
 
 
 def _expose(headers: list[Any], names: tuple[bytes, ...]) -> None:

@@ -6,6 +6,7 @@ of the shared `Record` does. So the variable holds the record, and the record ho
 
 from __future__ import annotations
 
+import sys
 from contextvars import ContextVar, Token, copy_context
 from threading import Lock
 from time import perf_counter
@@ -61,31 +62,24 @@ class LlmTotals:
 
 
 class Record:
-    """What is known about one request or job while it runs; shared by all that works for it."""
+    """What is known about one request or job while it runs; shared by all that works for it.
 
-    __slots__ = (
-        "bound",
-        "ended",
-        "llm",
-        "open_calls",
-        "outer",
-        "record_token",
-        "started",
-        "trace_id",
-        "trace_token",
-    )
+    Class attributes are the values of what most records never set.
+    """
+
+    llm: LlmTotals | None = None
+    ended = False
+
+    # What `begin` found, for `end` to give back.
+    trace_token: Token[str]
+    record_token: Token[Record | None]
+    outer: list[tuple[ContextVar[Any], Any]] | None
 
     def __init__(self, trace_id: str) -> None:
         self.trace_id = trace_id
         self.started = perf_counter()
         self.bound: dict[str, Any] = {}
-        self.llm: LlmTotals | None = None
         self.open_calls: set[OpenCall] = set()
-        self.ended = False
-        # What `begin` found, for `end` to give back.
-        self.trace_token: Token[str]
-        self.record_token: Token[Record | None]
-        self.outer: list[tuple[ContextVar[Any], Any]] | None
 
     def count(self, call: LlmCallFinished) -> None:
         """Add a finished LLM call to the totals."""
@@ -144,13 +138,17 @@ def _clear_structlog() -> list[tuple[ContextVar[Any], Any]] | None:
 
     structlog keeps one variable per key, named `structlog_<key>`, and Ellipsis for "unset".
     """
-    cleared: list[tuple[ContextVar[Any], Any]] | None = None
-    for var, value in copy_context().items():
-        if value is not ... and var.name.startswith("structlog_"):
-            if cleared is None:
-                cleared = []
-            cleared.append((var, value))
-            var.set(...)
+    structlog = sys.modules.get("structlog.contextvars")
+    # Its list of variables is private: where it cannot be seen, the context is searched.
+    if structlog is None or getattr(structlog, "_CONTEXT_VARS", True) == {}:
+        return None
+    cleared = [
+        (variable, value)
+        for variable, value in copy_context().items()
+        if value is not ... and variable.name.startswith("structlog_")
+    ]
+    for variable, _ in cleared:
+        variable.set(...)
     return cleared
 
 

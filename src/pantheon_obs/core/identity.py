@@ -6,15 +6,12 @@ from typing import TYPE_CHECKING
 
 from pantheon_obs.core import trace_id as ids
 from pantheon_obs.core.context import new_id
-from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.guard import Guard, report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pantheon_obs.core.settings import Settings
-
-_guard = Guard("identity")
-
 
 class Identity:
     """Reads the id from a request's headers, or makes one.
@@ -40,16 +37,20 @@ class Identity:
         only the first counts.
         """
         readers = self._readers
-        found: dict[bytes, bytes] = {}
-        with _guard:
+        found: dict[bytes, bytes] | None = None
+        try:
             for name, value in headers:
-                if name in readers and name not in found:
-                    found[name] = value
-            if found:
+                if name in readers:
+                    if found is None:
+                        found = {}
+                    found.setdefault(name, value)
+            if found is not None:
                 for name, read in readers.items():
                     if name in found and (accepted := read(found[name])) is not None:
                         return accepted
                 ids.refused(", ".join(name.decode() for name in found))
+        except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
+            report("identity", error)
         return self._generate()
 
 

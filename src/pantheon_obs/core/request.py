@@ -11,8 +11,6 @@ from pantheon_obs.core.events import BackgroundFailed, RequestFinished
 from pantheon_obs.core.guard import Guard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pantheon_obs.core.events import Outcome
 
 _guard = Guard("request_finished")
@@ -28,37 +26,34 @@ class Request(Record):
         reported: Whether its line has been written.
     """
 
-    __slots__ = ("first_byte", "last_byte", "method", "path", "quiet", "reported", "status_code")
+    status_code: int | None = None
+    first_byte: float | None = None
+    last_byte: float | None = None
+    reported = False
 
     def __init__(self, trace_id: str, method: str, path: str, *, quiet: bool) -> None:
         super().__init__(trace_id)
         self.method = method
         self.path = path
         self.quiet = quiet
-        self.status_code: int | None = None
-        self.first_byte: float | None = None
-        self.last_byte: float | None = None
-        self.reported = False
 
-    def finish(
-        self,
-        outcome: Outcome,
-        *,
-        error: BaseException | None = None,
-        route: Callable[[], str | None] | None = None,
-    ) -> None:
+    def route(self) -> str | None:
+        """The route's template; adapters that can tell override it."""
+        return None
+
+    def finish(self, outcome: Outcome, error: BaseException | None = None) -> None:
         """Emit `request_finished`; only the first call does.
 
         Args:
             outcome: How the exchange ended.
             error: The exception that escaped, if one did.
-            route: Gives the route's template; called only where a line is written.
         """
-        if self.reported or not pipeline.sinks:
-            self.reported = True
+        if self.reported:
             return
         self.reported = True
-        last = self.last_byte or perf_counter()
+        if not pipeline.sinks:
+            return
+        last, first = self.last_byte or perf_counter(), self.first_byte
         with _guard:
             pipeline.emit(
                 RequestFinished(
@@ -69,10 +64,8 @@ class Request(Record):
                     status_code=self.status_code,
                     latency_ms=round((last - self.started) * 1000, 3),
                     outcome=outcome,
-                    route=route() if route else None,
-                    ttfb_ms=round((self.first_byte - self.started) * 1000, 3)
-                    if self.first_byte
-                    else None,
+                    route=self.route(),
+                    ttfb_ms=None if first is None else round((first - self.started) * 1000, 3),
                     error=error,
                     llm=self.llm,
                     quiet=self.quiet,

@@ -1,0 +1,170 @@
+"""Real servers in processes of their own, on free ports of the loopback interface.
+
+Their output is collected as it comes; a test waits for what it expects of it, never for a time.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from threading import Condition, Thread
+from typing import IO, TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = 30.0
+"""The longest wait for anything; reaching it fails the test."""
+_OPTIONS_OF_OURS = ("PANTHEON_OBS", "SENTRY_", "OTEL_")
+
+
+class Server:
+    """A running `python -m …` that listens on a port; its `with` block stops it.
+
+    Attributes:
+        out: The lines of its standard output so far, without their ends.
+        err: Likewise of its standard error.
+        url: Where it listens.
+    """
+
+    def __init__(
+        self,
+        *arguments: str,
+        port: int | None = None,
+        env: Mapping[str, str] | None = None,
+        ready: bool = True,
+    ) -> None:
+        """Start the process.
+
+        Args:
+            arguments: What follows `python -m`.
+            port: Where it listens; None for a program that does not.
+            env: Environment variables, besides those of this process that set none of our options.
+            ready: Wait until it listens.
+        """
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self.out: list[str] = []
+        self.err: list[str] = []
+        self._grown = Condition()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", *arguments],
+            cwd=ROOT,
+            env={**_environment(), **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="surrogateescape",
+        )
+        self._readers = [
+            Thread(target=self._read, args=(stream, lines), daemon=True)
+            for stream, lines in (
+                (self.process.stdout, self.out),
+                (self.process.stderr, self.err),
+            )
+        ]
+        for reader in self._readers:
+            reader.start()
+        if ready and port is not None:
+            self.wait_until_ready()
+
+    def _read(self, stream: IO[str], lines: list[str]) -> None:
+        for line in stream:
+            with self._grown:
+                lines.append(line.rstrip("\n"))
+                self._grown.notify_all()
+
+    def wait_until_ready(self) -> None:
+        """Return once the port answers; a server that has ended before is an error."""
+        deadline = time.monotonic() + SECONDS
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                self.connect().close()
+            except ConnectionRefusedError:
+                time.sleep(0.02)
+            else:
+                return
+        self.stop()
+        msg = f"the server did not start:\n{self.output()}"
+        raise AssertionError(msg)
+
+    def connect(self) -> socket.socket:
+        """A raw connection to the server."""
+        return socket.create_connection(("127.0.0.1", self.port or 0), SECONDS)
+
+    def wait_for(self, happened: Callable[[], object], what: str = "it") -> None:
+        """Return once the output is such that `happened()` is true; fail after a long time."""
+        with self._grown:
+            if not self._grown.wait_for(lambda: bool(happened()), SECONDS):
+                msg = f"waited {SECONDS:.0f} s for {what}:\n{self.output()}"
+                raise AssertionError(msg)
+
+    def output(self) -> str:
+        """All that it printed so far, for a message."""
+        return "\n".join(["stdout:", *self.out, "stderr:", *self.err])
+
+    def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
+        """Stop it as a deployment does, killed only if it hangs; read its output to the end.
+
+        Args:
+            by: The signal to send, if it runs.
+
+        Returns:
+            Its exit status, negative for a signal.
+        """
+        if self.process.poll() is None:
+            self.process.send_signal(by)
+        try:
+            self.process.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        for reader in self._readers:
+            reader.join(SECONDS)
+        for stream in (self.process.stdout, self.process.stderr):
+            if stream is not None:
+                stream.close()
+        return self.process.returncode
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.stop()
+
+
+def uvicorn(
+    app: str, *options: str, env: Mapping[str, str] | None = None, ready: bool = True
+) -> Server:
+    """Serve an app, `module:attribute` as seen from the project's root, under uvicorn.
+
+    Args:
+        app: The app.
+        options: More of uvicorn's command-line options.
+        env: Environment variables; see `Server`.
+        ready: Wait until it listens.
+    """
+    port = free_port()
+    arguments = (app, "--host", "127.0.0.1", "--port", str(port), *options)
+    return Server("uvicorn", *arguments, port=port, env=env, ready=ready)
+
+
+def free_port() -> int:
+    """A port on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _environment() -> dict[str, str]:
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith(_OPTIONS_OF_OURS)
+    }

@@ -1,0 +1,128 @@
+"""Every code block of README and docs runs, and every docstring's example."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import json
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pantheon_obs
+import pytest
+from tests.support.lines import validate_line
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+# What shell blocks may say; other tests run these commands for real.
+COMMANDS = re.compile(r"(pip install|make |git clone|grep |curl |uvicorn |export |python -m |[A-Z_]+=)")
+
+
+class Block(NamedTuple):
+    """A fenced code block."""
+
+    language: str
+    text: str
+
+
+def blocks(page: Path, *languages: str) -> list[Block]:
+    """The page's code blocks in these languages."""
+    found = [Block(*match) for match in BLOCK.findall(page.read_text())]
+    return [block for block in found if block.language in languages]
+
+
+def pages_with(*languages: str) -> list[Path]:
+    """The pages that have such blocks."""
+    return [page for page in PAGES if blocks(page, *languages)]
+
+
+@pytest.mark.parametrize("page", pages_with("python"), ids=lambda page: page.name)
+def test_python_blocks_run_in_the_order_of_their_page(page: Path, tmp_path: Path) -> None:
+    """A reader may paste the blocks of a page one after the other."""
+    script = tmp_path / "page.py"
+    script.write_text("\n\n".join(block.text for block in blocks(page, "python")))
+
+    run = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path
+    )
+
+    assert (0, "") == (run.returncode, run.stderr)
+
+
+@pytest.mark.parametrize("page", pages_with("json"), ids=lambda page: page.name)
+def test_json_lines_in_the_pages_fit_the_schema(page: Path) -> None:
+    """What a page shows as a line is one."""
+    for block in blocks(page, "json"):
+        for text in block.text.splitlines():
+            validate_line(json.loads(text))
+
+
+@pytest.mark.parametrize("page", pages_with("sh", "console"), ids=lambda page: page.name)
+def test_shell_blocks_say_only_commands_that_exist(page: Path) -> None:
+    """Shell blocks are short and use the project's own commands."""
+    for block in blocks(page, "sh", "console"):
+        for line in block.text.splitlines():
+            assert not line or line.startswith(("#", " ")) or COMMANDS.match(line), line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_block_is_left_unchecked(page: Path) -> None:
+    """Each block names a language that one of these tests looks at, or is plain output."""
+    languages = {language for language, _ in BLOCK.findall(page.read_text())}
+
+    assert languages <= {"python", "json", "sh", "console", "text"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    """A relative link names a file of the project."""
+    links = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text())
+
+    assert [] == [link for link in links if not (page.parent / link).exists()]
+
+
+class LenientChecker(doctest.OutputChecker):
+    """Compares output only where an example shows some: log lines may go by."""
+
+    def check_output(self, want: str, got: str, optionflags: int) -> bool:
+        """Whether the output is what the example says."""
+        return not want or super().check_output(want, got, optionflags)
+
+
+def importable_modules() -> list[str]:
+    """The modules of the package that import here; the others need an extra."""
+    names = []
+    for info in pkgutil.walk_packages(pantheon_obs.__path__, "pantheon_obs."):
+        try:
+            importlib.import_module(info.name)
+        except ImportError:
+            continue
+        names.append(info.name)
+    return names
+
+
+@pytest.mark.parametrize("name", importable_modules())
+def test_docstring_examples_run(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a docstring shows is what happens."""
+    runner = doctest.DocTestRunner(checker=LenientChecker(), verbose=False)
+    for test in doctest.DocTestFinder().find(importlib.import_module(name)):
+        if test.examples:
+            runner.run(test)
+
+    assert (0, "") == (runner.failures, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("name", sorted(set(pantheon_obs.__all__) - {"__version__"}))
+def test_every_public_name_has_a_docstring_with_an_example(name: str) -> None:
+    """Errors aside, each public name shows how it is used."""
+    value = getattr(pantheon_obs, name)
+    if isinstance(value, type) and issubclass(value, Exception):
+        assert value.__doc__
+    elif name != "current_trace_id":  # a ContextVar carries the standard library's docstring
+        assert ">>>" in (value.__doc__ or "")
