@@ -13,11 +13,12 @@ import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 import httpx
 
-from examples.demo_checks import Call, Exchange, check, table
+from examples.demo_checks import SERVER_ERROR, Call, Exchange, check, table
 from examples.processes import start_app, start_provider
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def send(client: httpx.Client, call: Call) -> Exchange:
     headers: dict[bytes, bytes] = {}
     if call.sent_id is not None:
         headers[b"X-Trace-ID"] = call.sent_id.encode("latin-1")
-    if call.status == httpx.codes.INTERNAL_SERVER_ERROR:
+    if call.status == SERVER_ERROR:
         # uvicorn closes the connection after an unhandled error: do not send the next one there.
         headers[b"Connection"] = b"close"
     method = "GET" if call.body is None else "POST"
@@ -111,11 +112,11 @@ def send(client: httpx.Client, call: Call) -> Exchange:
 def _wait_for_line(app: Server, exchange: Exchange) -> None:
     """Let the request's last line come first, so that it is shown under its own request."""
     deadline = time.monotonic() + SECONDS_TO_LOG
-    while time.monotonic() < deadline:
-        for trace_id in exchange.trace_ids:
-            if any("request_finished" in line and trace_id in line for line in app.lines):
-                return
-        time.sleep(0.01)
+    for trace_id in exchange.trace_ids:
+        while time.monotonic() < deadline and not any(
+            "request_finished" in line and trace_id in line for line in app.lines
+        ):
+            time.sleep(0.01)
 
 
 def _say(text: str) -> None:
@@ -140,17 +141,20 @@ def run() -> tuple[list[Exchange], list[str]]:
             _wait_for_line(app, exchanges[-1])
         _say(f"\n{len(CROWD)} at once")
         with ThreadPoolExecutor(len(CROWD)) as pool:
-            exchanges += pool.map(lambda call: send(client, call), CROWD)
+            exchanges += pool.map(partial(send, client), CROWD)
         for exchange in exchanges[-len(CROWD) :]:
             _wait_for_line(app, exchange)
         _say("\nstop")
     return exchanges, app.lines
 
 
+def _stop(_signal: int, _frame: object) -> None:
+    sys.exit(1)  # an exception: the servers are stopped on its way out
+
+
 def main() -> int:
     """Run the tour, print the table and what is wrong."""
-    # So that a `kill` stops the servers too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGTERM, _stop)
     exchanges, lines = run()
     _say(f"\n{table(exchanges, lines)}")
     problems = check(exchanges, lines)

@@ -104,13 +104,15 @@ def _parse(output: list[str], problems: list[str]) -> list[Line]:
     lines: list[Line] = []
     for text in output:
         try:
-            line = json.loads(text)
-        except ValueError:
-            line = None
-        if isinstance(line, dict) and {"timestamp", "level", "event", "logger"} <= line.keys():
-            lines.append(line)
+            line: Line = json.loads(text)
+            missing = {"timestamp", "level", "event", "logger"} - line.keys()
+        except (ValueError, AttributeError):
+            problems.append(f"not a JSON object: {text!r}")
+            continue
+        if missing:
+            problems.append(f"a line without {', '.join(sorted(missing))}: {text}")
         else:
-            problems.append(f"not a JSON line with timestamp, level, event and logger: {text!r}")
+            lines.append(line)
     return lines
 
 

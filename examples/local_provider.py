@@ -55,7 +55,7 @@ async def complete(request: Request) -> Response:
     words = body["messages"][-1]["content"].split()
     usage = _usage(sum(len(message["content"].split()) for message in body["messages"]), len(words))
     if body.get("stream"):
-        if not (body.get("stream_options") or {}).get("include_usage"):
+        if not body.get("stream_options", {}).get("include_usage"):
             usage = None
         return StreamingResponse(_sse(head, words, usage, options), media_type="text/event-stream")
     message = {"role": "assistant", "content": " ".join(words)}

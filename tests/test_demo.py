@@ -15,6 +15,7 @@ import pytest
 from examples import demo
 from examples.demo_checks import Exchange, check
 from examples.processes import ROOT
+from tests.support.lines import parse_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +61,7 @@ def test_the_demo_passes_and_stops_by_itself() -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "complaint"),
     [
-        ("PANTHEON_OBS_LOG_FORMAT", "text", "not a JSON line"),
+        ("PANTHEON_OBS_LOG_FORMAT", "text", "not a JSON object"),
         ("PANTHEON_OBS_RESPONSE_HEADERS", "X-Other", "0 X-Trace-ID headers instead of one"),
         ("PANTHEON_OBS_TRUST_INBOUND", "false", "instead of 'my-custom-id'"),
     ],
@@ -109,6 +110,13 @@ def run() -> Run:
 def test_the_checks_find_nothing_wrong_with_a_good_run(run: Run) -> None:
     """What the doctored runs below start from is without fault."""
     assert check(*run) == []
+
+
+def test_every_line_of_the_demo_keeps_to_the_schema(run: Run) -> None:
+    """What the service printed from start to end is valid, line by line."""
+    _, lines = run
+
+    assert [parse_line(line.encode())["logger"] for line in lines]
 
 
 Event = dict[str, Any]
@@ -181,11 +189,13 @@ def test_the_checks_find_a_wrong_line(
 
 
 def test_the_checks_find_a_line_that_is_not_json(run: Run) -> None:
-    """A plain line among the others is a problem."""
+    """A plain line among the others, a value that is no object and half a line are problems."""
     exchanges, lines = run
 
-    assert check(exchanges, [*lines, "plain"]) == [
-        "not a JSON line with timestamp, level, event and logger: 'plain'"
+    assert check(exchanges, [*lines, "plain", "5", '{"event": "e", "level": "info"}']) == [
+        "not a JSON object: 'plain'",
+        "not a JSON object: '5'",
+        'a line without logger, timestamp: {"event": "e", "level": "info"}',
     ]
 
 

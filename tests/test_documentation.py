@@ -21,7 +21,9 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 # What shell blocks may say; other tests run these commands for real.
-COMMANDS = re.compile(r"(pip install|make |git clone|grep |curl |uvicorn |export |python -m |[A-Z_]+=)")
+COMMANDS = re.compile(
+    r"(pip install|make |git clone|grep |curl |uvicorn |export |python -m |[A-Z_]+=)"
+)
 
 
 class Block(NamedTuple):
@@ -49,7 +51,12 @@ def test_python_blocks_run_in_the_order_of_their_page(page: Path, tmp_path: Path
     script.write_text("\n\n".join(block.text for block in blocks(page, "python")))
 
     run = subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path
+        [sys.executable, script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=tmp_path,
     )
 
     assert (0, "") == (run.returncode, run.stderr)

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from examples.processes import Server, start_app, start_provider
+from tests.support.lines import parse_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,7 +49,7 @@ def lines_until(server: Server, is_last: Callable[[str], bool]) -> list[str]:
 def events_of(server: Server, trace_id: str) -> list[dict[str, Any]]:
     """Every event of a request, in order, once its last line has come."""
     lines = lines_until(server, lambda line: trace_id in line and '"request_finished"' in line)
-    events = [json.loads(line) for line in lines]
+    events = [parse_line(line.encode()) for line in lines]
     return [event for event in events if event.get("trace_id") == trace_id]
 
 

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 PACKAGE = "pantheon_obs"
 SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
 
-# `_instrument` puts the parts together; `__init__` only declares where the public names are.
-SEES_ALL = {("__init__",), ("_instrument",)}
+# `_instrument` puts the parts together and `testing` takes them apart again; `__init__` only says
+# where the public names are.
+SEES_ALL = {("__init__",), ("_instrument",), ("testing",)}
 # What the others of its kind may use: the protocol a framework is served by, and redaction.
 SHARED = {("adapters", "asgi"), ("adapters", "routes"), ("sinks", "redact")}
 # What is installed with the package. Whatever else isn't of the standard library is an extra.

@@ -11,13 +11,19 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("checker", ["mypy", "pyright"])
-def test_users_code_passes_the_type_checker(checker: str) -> None:
+@pytest.mark.parametrize(
+    ("checker", "options"),
+    [
+        pytest.param("mypy", (), id="mypy"),
+        pytest.param("pyright", ("--pythonpath", sys.executable), id="pyright"),
+    ],
+)
+def test_users_code_passes_the_type_checker(checker: str, options: tuple[str, ...]) -> None:
     """Right uses of the public names are accepted and wrong ones refused, as api.py says."""
     pytest.importorskip(checker)
 
     checked = subprocess.run(
-        [sys.executable, "-m", checker, "tests/typing"],
+        [sys.executable, "-m", checker, *options, "tests/typing"],
         cwd=ROOT,
         capture_output=True,
         text=True,

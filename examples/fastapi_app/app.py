@@ -27,7 +27,7 @@ from .gateway import LlmGateway, LlmRequest, LlmStream, open_gateway
 from .store import ConversationStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ async def chat_stream(body: ChatRequest, gateway: Gateway) -> StreamingResponse:
     return StreamingResponse(_events(stream), media_type="text/event-stream")
 
 
-async def _events(stream: LlmStream) -> AsyncIterator[str]:
+async def _events(stream: LlmStream) -> AsyncGenerator[str, None]:
     try:
         async with aclosing(stream):
             async for piece in stream:
@@ -118,7 +118,7 @@ async def _provider_failed(_request: Request, error: Exception) -> JSONResponse:
 
 
 @asynccontextmanager
-async def _lifespan(_app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+async def _lifespan(_app: FastAPI) -> AsyncGenerator[dict[str, Any], None]:
     database = os.getenv("CHAT_DATABASE") or ":memory:"
     async with open_gateway() as gateway:
         with closing(ConversationStore(database)) as store:

@@ -13,7 +13,7 @@ from openai import AsyncOpenAI
 from pantheon_obs import llm_call
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from openai import AsyncStream
     from openai.types import CompletionUsage
@@ -77,9 +77,11 @@ class LlmGateway(Protocol):
 
     async def generate(self, request: LlmRequest) -> LlmResponse:
         """Answer at once."""
+        ...
 
     async def stream(self, request: LlmRequest) -> LlmStream:
         """Answer piece by piece."""
+        ...
 
 
 class FakeLlmGateway:
@@ -153,7 +155,7 @@ def _usage(usage: CompletionUsage | None) -> LlmUsage | None:
 
 
 @asynccontextmanager
-async def open_gateway() -> AsyncIterator[LlmGateway]:
+async def open_gateway() -> AsyncGenerator[LlmGateway, None]:
     """Open the real gateway where `OPENAI_API_KEY` is set, the fake one where it is not.
 
     `OPENAI_BASE_URL` says which provider answers; the default is OpenRouter.

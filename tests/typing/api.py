@@ -132,7 +132,12 @@ def with_options(prompt: str) -> int:
     return len(prompt)
 
 
-@llm_call(model=lambda prompt: f"model for {prompt}", prices={"m": (1.0, 2.0)})
+def model_for(prompt: str) -> str:
+    """Tell the model of a call from its arguments."""
+    return f"model for {prompt}"
+
+
+@llm_call(model=model_for, usage=lambda response: (response["in"], response["out"]))
 async def asynchronous(prompt: str) -> bytes:
     """Answer later."""
     return prompt.encode()

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pantheon_obs.adapters.asgi_headers import ResponseHeaders
 from pantheon_obs.adapters.asgi_http import HttpExchange
 from pantheon_obs.adapters.asgi_websocket import WebsocketExchange
 from pantheon_obs.core import pipeline
-from pantheon_obs.core.context import Record, begin, end
+from pantheon_obs.core.context import begin, end
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.identity import Identity
-from pantheon_obs.core.request import Request
 from pantheon_obs.core.settings import resolve, warn_of_problems
 
 if TYPE_CHECKING:
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _OURS = "pantheon_obs.record"
+_EXCHANGES: dict[str, type[HttpExchange | WebsocketExchange]] = {
+    "http": HttpExchange,
+    "websocket": WebsocketExchange,
+}
 
 _guard = Guard("asgi start-up")
 
@@ -38,7 +42,7 @@ class TraceIdMiddleware:
     Args:
         app: The ASGI app.
         settings: The settings; None reads the environment.
-        on_startup: Called once, when the server starts the app's lifespan.
+        on_startup: Called when the server starts the app's lifespan.
 
     Raises:
         ConfigError: `settings` is not a `Settings`.
@@ -61,25 +65,23 @@ class TraceIdMiddleware:
         settings = resolve(settings, {})
         warn_of_problems(settings)
         self.app = app
-        self._on_startup = on_startup
-        self._identity = Identity(settings)
-        self._response_names = tuple(
-            name.lower().encode("ascii") for name in settings.response_headers
-        )
+        self.on_startup = on_startup
+        self._read_id = Identity(settings).of
+        self._response_headers = ResponseHeaders(settings.response_headers)
         self._quiet = settings.quiet
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, as the ASGI specification says."""
-        if scope["type"] != "http" or _OURS in scope:
-            await self._other(scope, receive, send)
+        exchange_class = _EXCHANGES.get(scope["type"])
+        if exchange_class is None or _OURS in scope:
+            await self._pass_through(scope, receive, send)
             return
-        exchange = HttpExchange(
-            self._identity.of(scope.get("headers", ())),
-            self._response_names,
-            scope,
-            receive,
-            send,
-            self._quiet,
+        headers = scope.get("headers") or ()
+        if type(headers) is not list:
+            # Any iterable may come, one that can be read only once too.
+            scope["headers"] = headers = list(headers)
+        exchange = exchange_class(
+            self._read_id(headers), self._response_headers, scope, receive, send
         )
         # The scope itself is marked, not a copy: what stands outside of us reads what the
         # framework's router leaves in it.
@@ -87,9 +89,11 @@ class TraceIdMiddleware:
         begin(exchange)
         try:
             if pipeline.sinks:
+                exchange.watch(self._quiet)
+                receive = exchange.receive
                 pipeline.started(exchange)
-            await self.app(scope, exchange.receive, exchange.send)
-            if not exchange.reported:
+            await self.app(scope, receive, exchange.send)
+            if not (exchange.reported and exchange.answered):
                 await exchange.returned()
         except BaseException as error:
             await exchange.failed(error)
@@ -98,49 +102,12 @@ class TraceIdMiddleware:
             scope.pop(_OURS, None)
             end(exchange)
 
-    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
-        kind = scope["type"]
-        if kind == "websocket" and _OURS not in scope:
-            await self._websocket(scope, receive, send)
-            return
-        if kind == "lifespan" and self._on_startup is not None:
-            receive = _noticing_startup(receive, self._on_startup)
-        # Within an outer trace of ours (a mounted sub-app) there is nothing to add.
-        await self.app(scope, receive, send)
-
-    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        record = Record(self._identity.of(scope.get("headers", ())))
-        exchange = WebsocketExchange(record, self._response_names, scope, receive, send)
-        self._begin(scope, record)
-        try:
-            await self.app(scope, exchange.receive, exchange.send)
-        except BaseException as error:
-            await exchange.failed(error)
-            raise
-        else:
-            await exchange.returned()
-        finally:
-            del scope[_OURS]
-            end(record)
-
-    @staticmethod
-    def _begin(scope: Scope, record: Record) -> None:
-        # The scope itself is marked, not a copy: what stands outside of us reads what the
-        # framework's router leaves in it.
-        scope[_OURS] = record
-        begin(record)
-        pipeline.started(record)
-
-
-def _noticing_startup(receive: Receive, on_startup: Callable[[], None]) -> Receive:
-    async def receive_and_notice() -> Message:
-        message = await receive()
-        if message["type"] == "lifespan.startup":
+    async def _pass_through(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Within an outer trace of ours (a mounted sub-app) there is nothing to add."""
+        if scope["type"] == "lifespan" and self.on_startup is not None:
             with _guard:
-                on_startup()
-        return message
-
-    return receive_and_notice
+                self.on_startup()
+        await self.app(scope, receive, send)
 
 
 def install(app: ASGIApp, settings: Settings, on_startup: Callable[[], None]) -> ASGIApp:
@@ -149,7 +116,7 @@ def install(app: ASGIApp, settings: Settings, on_startup: Callable[[], None]) ->
     Args:
         app: The callable.
         settings: The settings.
-        on_startup: Called once, when the server starts the app's lifespan.
+        on_startup: Called when the server starts the app's lifespan.
 
     Returns:
         The callable to serve.
@@ -158,5 +125,5 @@ def install(app: ASGIApp, settings: Settings, on_startup: Callable[[], None]) ->
 
 
 def is_installed(app: ASGIApp) -> bool:
-    """Whether the callable is one of ours already."""
-    return isinstance(app, TraceIdMiddleware)
+    """Whether the callable comes from `install`; one wrapped by hand has no start-up of ours."""
+    return isinstance(app, TraceIdMiddleware) and app.on_startup is not None

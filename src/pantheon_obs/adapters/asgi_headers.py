@@ -7,52 +7,67 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.core.guard import report
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pantheon_obs.adapters.asgi import Message
 
 _ALLOW_ORIGIN = b"access-control-allow-origin"
 _EXPOSE = b"access-control-expose-headers"
 
 
-def with_trace_headers(message: Message, names: tuple[bytes, ...], trace_id: str) -> Message:
-    """A copy of a message that starts a response, with the id on it.
+class ResponseHeaders:
+    """Puts the id on the message that starts a response.
 
     Args:
-        message: `http.response.start`, `websocket.accept` or a websocket's denial response.
-        names: Names of the headers that carry the id, in lower case.
-        trace_id: The id.
-
-    Returns:
-        The message to send; headers that the app set under these names are replaced.
+        names: The headers that carry the id.
     """
-    headers = list(message.get("headers") or ())
-    try:
-        special = cross_origin = False
-        for header in headers:
-            name = header[0].lower()
-            if name in names:
-                special = True
-            elif name == _ALLOW_ORIGIN:
-                cross_origin = True
-        if special:
-            headers = [header for header in headers if header[0].lower() not in names]
-        value = trace_id.encode("ascii")
-        for name in names:
-            headers.append((name, value))  # noqa: PERF401 - once, nearly always
-        if cross_origin:
-            _expose(headers, names)
-    except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
-        report("asgi response headers", error)
-    return {**message, "headers": headers}
 
+    __slots__ = ("_names", "_special")
 
-def _expose(headers: list[Any], names: tuple[bytes, ...]) -> None:
-    """Let scripts of other origins read the id (https://fetch.spec.whatwg.org/#http-new-header-syntax)."""
-    exposed = [(i, h[1]) for i, h in enumerate(headers) if h[0].lower() == _EXPOSE]
-    known = {part.strip().lower() for _, value in exposed for part in value.split(b",")}
-    # Appended to a wildcard too: it does not count for requests with credentials.
-    added = b", ".join(name for name in names if name not in known)
-    if added and exposed:
-        index, value = exposed[0]
-        headers[index] = (headers[index][0], value + b", " + added if value.strip() else added)
-    elif added:
-        headers.append((_EXPOSE, added))
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = tuple(name.lower().encode("ascii") for name in names)
+        self._special = frozenset((*self._names, _ALLOW_ORIGIN))
+
+    def on(self, message: Message, trace_id: str) -> Message:
+        """A copy of the message with the id on it.
+
+        Args:
+            message: `http.response.start`, `websocket.accept` or a websocket's denial response.
+            trace_id: The id.
+
+        Returns:
+            The message to send; headers that the app set under the id's names are replaced.
+        """
+        headers = list(message.get("headers") or ())
+        try:
+            special = self._special
+            for name, _ in headers:
+                if name.lower() in special:
+                    headers = self._without_id(headers)
+                    break
+            value = trace_id.encode("ascii")
+            for name in self._names:
+                headers.append((name, value))
+        except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
+            # Headers that are none: what the server makes of them is the app's affair.
+            report("asgi response headers", error)
+        return {**message, "headers": headers}
+
+    def _without_id(self, given: list[Any]) -> list[Any]:
+        """The headers without those that carry the id, which scripts of other origins may read."""
+        headers = [header for header in given if header[0].lower() not in self._names]
+        if any(header[0].lower() == _ALLOW_ORIGIN for header in headers):
+            self._expose(headers)
+        return headers
+
+    def _expose(self, headers: list[Any]) -> None:
+        # https://fetch.spec.whatwg.org/#http-access-control-expose-headers
+        exposed = [(i, h[1]) for i, h in enumerate(headers) if h[0].lower() == _EXPOSE]
+        known = {part.strip().lower() for _, value in exposed for part in value.split(b",")}
+        # Appended to a wildcard too: it does not count for requests with credentials.
+        added = b", ".join(name for name in self._names if name not in known)
+        if added and exposed:
+            index, value = exposed[0]
+            headers[index] = (headers[index][0], value + b", " + added if value.strip() else added)
+        elif added:
+            headers.append((_EXPOSE, added))

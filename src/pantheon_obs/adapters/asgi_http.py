@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 from asyncio import CancelledError
+from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from pantheon_obs.adapters.asgi_headers import with_trace_headers
 from pantheon_obs.adapters.routes import route_template
-from pantheon_obs.core.failures import mark_logged, mark_trace
-from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.failures import mark_escaped, mark_logged, stems_from
 from pantheon_obs.core.request import Request
 
 if TYPE_CHECKING:
-    from pantheon_obs.adapters.asgi import Message, Receive, Scope, Send
+    from collections.abc import Awaitable
 
+    from pantheon_obs.adapters.asgi import Message, Receive, Scope, Send
+    from pantheon_obs.adapters.asgi_headers import ResponseHeaders
+    from pantheon_obs.core.events import Outcome
+
+_BODY = frozenset({"http.response.body", "http.response.zerocopysend", "http.response.pathsend"})
 _SERVER_ERROR = 500
 _PLAIN_500 = b"Internal Server Error"
-
-_guard = Guard("asgi http")
 
 
 class HttpExchange(Request):
@@ -26,32 +29,49 @@ class HttpExchange(Request):
 
     Args:
         trace_id: The request's id.
-        names: Names of the response headers that carry the id, in lower case.
+        headers: Puts the id on the response.
         scope: The connection's scope.
         receive: The server's receive.
         send: The server's send.
+
+    Attributes:
+        reported: Whether no line is owed: it has been written, or nobody watches.
+        watched: Whether anyone wants to know of more than the id.
+        answered: Whether the response has started.
+        streaming: Whether its body comes in parts.
+        disconnected: Whether the app was told that the client has gone.
+        send_error: The server's way to tell it, since ASGI 2.4.
+        answered_error: The exception that was being handled as a 5xx started.
+        ending: How the exchange ended when its last byte was handed over.
     """
 
+    reported = True
+    watched = False
+    answered = False
     streaming = False
     disconnected = False
     send_error: OSError | None = None
+    answered_error: BaseException | None = None
+    ending: Outcome = "ok"
 
-    def __init__(  # noqa: PLR0913 - the four parts of an ASGI call
-        self,
-        trace_id: str,
-        names: tuple[bytes, ...],
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-        quiet: frozenset[str],
+    def __init__(
+        self, trace_id: str, headers: ResponseHeaders, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        path = scope.get("path", "")
-        super().__init__(trace_id, scope.get("method", ""), path, quiet=path in quiet)
-        self._names = names
+        super().__init__(trace_id)
+        self._headers = headers
         self._scope = scope
-        self._root_path = scope.get("root_path", "")
         self._receive = receive
         self._send = send
+
+    def watch(self, quiet_paths: frozenset[str]) -> None:
+        """Notice more than the id, for the request's line."""
+        scope = self._scope
+        self.watched = True
+        self.reported = False
+        self.method = scope.get("method", "")
+        self.path = path = scope.get("path", "")
+        self.quiet = path in quiet_paths
+        self._root_path = scope.get("root_path", "")
 
     async def receive(self) -> Message:
         """Pass a message on to the app, noticing that the client has gone."""
@@ -60,37 +80,51 @@ class HttpExchange(Request):
             self.disconnected = True
         return message
 
-    async def send(self, message: Message) -> None:
-        """Pass a message on to the server, noticing where the response stands."""
+    def send(self, message: Message) -> Awaitable[None]:
+        """Pass a message on to the server; looked at only where there is something to do."""
+        if self.watched or message["type"] == "http.response.start":
+            return self._hand_over(message)
+        return self._send(message)
+
+    async def _hand_over(self, message: Message) -> None:
         kind = message["type"]
-        starts = kind == "http.response.start" and self.status_code is None
+        starts = kind == "http.response.start" and not self.answered
         if starts:
-            message = with_trace_headers(message, self._names, self.trace_id)
+            message = self._headers.on(message, self.trace_id)
         try:
             await self._send(message)
         except OSError as error:
-            # ASGI 2.4: the server's way to say that the client has gone.
             self.send_error = error
             raise
         if starts:
-            self.status_code = message["status"]
-        elif kind == "http.response.body":
-            if message.get("more_body", False):
+            self.answered = True
+            status = message.get("status")
+            if isinstance(status, int):
+                self.status_code = int(status)
+                if status >= _SERVER_ERROR:
+                    self.answered_error = sys.exc_info()[1]
+        elif kind in _BODY and self.last_byte is None:
+            if not message.get("more_body", False):
+                self._complete()
+            else:
                 self.streaming = True
                 if self.first_byte is None and message.get("body"):
                     self.first_byte = perf_counter()
-            elif self.last_byte is None:
-                self._complete()
-        elif kind == "http.response.pathsend" and self.last_byte is None:
-            self._complete()
 
     def _complete(self) -> None:
         self.last_byte = perf_counter()
         if self.streaming and self.first_byte is None:
             self.first_byte = self.last_byte
+        if self._client_has_gone():
+            self.ending = "client_disconnected"
         # A 5xx waits for the app to return or raise: the error that caused it may follow.
         if (self.status_code or 0) < _SERVER_ERROR:
-            self.finish("ok")
+            self.finish(self.ending)
+
+    def _client_has_gone(self) -> bool:
+        # uvicorn drops what nobody receives without an error, but its cycle knows.
+        cycle = getattr(self._send, "__self__", None)
+        return self.disconnected or getattr(cycle, "disconnected", False) is True
 
     def route(self) -> str | None:
         """The route's template, from what the router has left in the scope."""
@@ -100,41 +134,53 @@ class HttpExchange(Request):
         """The app has returned."""
         self.finish_open_calls()
         if self.last_byte is not None:
-            self.finish("ok")
-        elif self.disconnected or self.send_error is not None:
+            self.finish(self.ending)
+        elif self.send_error is not None or self._client_has_gone():
             self.finish("client_disconnected")
-        elif self.status_code is None:
+        elif self.answered:
+            self.finish("error")
+        else:
             await self._send_plain_500()
             self.finish("no_response")
-        else:
-            self.finish("error")
+        self._forget_errors()
 
     async def failed(self, error: BaseException) -> None:
         """The app has raised; the caller re-raises."""
         self.finish_open_calls()
-        mark_trace(error, self.trace_id)
-        if self._is_disconnect(error):
+        mark_escaped(error, self.trace_id, since=self.started)
+        if self._is_of_the_client(error):
             mark_logged(error)
             self.finish("client_disconnected")
         elif not isinstance(error, Exception):
-            self.finish("cancelled")
-        elif self.reported:
+            self.finish("cancelled" if self.last_byte is None else self.ending)
+        elif self._is_of_the_background(error):
+            self.finish(self.ending)
             self.background_failed(error)
         else:
-            if self.status_code is None:
-                await self._send_plain_500()
-            self.finish("error", error)
+            try:
+                if not self.answered:
+                    await self._send_plain_500()
+            finally:
+                self.finish("error", error)
+        self._forget_errors()
 
-    def _is_disconnect(self, error: BaseException) -> bool:
+    def _is_of_the_client(self, error: BaseException) -> bool:
         """Whether the app failed only because its client had gone."""
+        if self.last_byte is not None:
+            return False
         if isinstance(error, CancelledError):
-            return self.disconnected
-        gone = self.send_error
-        if gone is not None and (
-            error is gone or error.__cause__ is gone or error.__context__ is gone
-        ):
-            return True
-        return self.disconnected and type(error).__name__ == "ClientDisconnect"
+            return self._client_has_gone()
+        return stems_from(error, self.send_error) or (
+            self.disconnected and type(error).__name__ == "ClientDisconnect"
+        )
+
+    def _is_of_the_background(self, error: BaseException) -> bool:
+        """Whether the response was complete before, and was not the answer to this very error."""
+        # Not by __context__: work that a handler's response brings along has one as well.
+        answered = self.answered_error
+        return self.last_byte is not None and (
+            answered is None or (answered is not error and answered is not error.__cause__)
+        )
 
     async def _send_plain_500(self) -> None:
         """Answer for an app that did not; a server that refuses the answer has its reason."""
@@ -142,8 +188,12 @@ class HttpExchange(Request):
             (b"content-type", b"text/plain; charset=utf-8"),
             (b"content-length", b"%d" % len(_PLAIN_500)),
         ]
-        with _guard:
+        with suppress(Exception):
             await self.send(
                 {"type": "http.response.start", "status": _SERVER_ERROR, "headers": headers}
             )
             await self.send({"type": "http.response.body", "body": _PLAIN_500})
+
+    def _forget_errors(self) -> None:
+        """Leave no cycle of exception, traceback, frame and exchange to the garbage collector."""
+        self.send_error = self.answered_error = None

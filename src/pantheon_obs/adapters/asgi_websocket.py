@@ -3,115 +3,133 @@
 from __future__ import annotations
 
 from asyncio import CancelledError
+from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from pantheon_obs.adapters.asgi_headers import with_trace_headers
 from pantheon_obs.adapters.routes import route_template
 from pantheon_obs.core import pipeline
+from pantheon_obs.core.context import Record
 from pantheon_obs.core.events import WebsocketFinished
-from pantheon_obs.core.failures import mark_logged, mark_trace
+from pantheon_obs.core.failures import mark_escaped, mark_logged, stems_from
 from pantheon_obs.core.guard import Guard
 
 if TYPE_CHECKING:
     from pantheon_obs.adapters.asgi import Message, Receive, Scope, Send
-    from pantheon_obs.core.context import Record
+    from pantheon_obs.adapters.asgi_headers import ResponseHeaders
     from pantheon_obs.core.events import Outcome
 
 _DENIAL = "websocket.http.response"
+_HANDSHAKE = frozenset({"websocket.accept", f"{_DENIAL}.start"})
 # RFC 6455, section 7.4.1: normal closure, going away (a page left), no status received.
 _ORDERLY = frozenset({1000, 1001, 1005})
+_NO_STATUS = 1005
+_ABNORMAL = 1006
+_SERVER_RESTARTS = 1012  # https://www.iana.org/assignments/websocket/websocket.xhtml
 _FORBIDDEN = 403
 _SERVER_ERROR = 500
+_DISCONNECTED = frozenset({"WebSocketDisconnect", "ClientDisconnected"})  # Starlette's, uvicorn's
 
-_guard = Guard("asgi websocket")
+_guard = Guard("websocket_finished")
 
 
-class WebsocketExchange:
-    """Stands between the server and the app for one websocket.
+class WebsocketExchange(Record):
+    """The record of one websocket, which stands between the server and the app.
 
     Args:
-        record: The connection's record.
-        names: Names of the response headers that carry the id, in lower case.
+        trace_id: The connection's id.
+        headers: Puts the id on the handshake's answer.
         scope: The connection's scope.
         receive: The server's receive.
         send: The server's send.
+
+    Attributes:
+        path: The path without its query string.
+        quiet: Whether its line is at DEBUG.
+        reported: Whether no line is owed: it has been written, or nobody watches.
+        answered: Whether the handshake has been accepted or refused.
+        left: Whether the other side has gone first.
+        send_error: The server's way to tell it, since ASGI 2.4.
+        close_code: Of whichever side closed first.
+        messages_in: Messages received by the app.
+        messages_out: Messages sent by the app.
     """
 
-    __slots__ = (
-        "_answered",
-        "_close_code",
-        "_denial",
-        "_left",
-        "_messages_in",
-        "_messages_out",
-        "_names",
-        "_receive",
-        "_record",
-        "_root_path",
-        "_scope",
-        "_send",
-    )
+    path = ""
+    quiet = False
+    reported = True
+    answered = False
+    left = False
+    send_error: OSError | None = None
+    close_code: int | None = None
+    messages_in = 0
+    messages_out = 0
 
     def __init__(
-        self, record: Record, names: tuple[bytes, ...], scope: Scope, receive: Receive, send: Send
+        self, trace_id: str, headers: ResponseHeaders, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        self._record = record
-        self._names = names
+        super().__init__(trace_id)
+        self._headers = headers
         self._scope = scope
-        self._root_path = scope.get("root_path", "")
         self._receive = receive
         self._send = send
-        self._denial = _DENIAL in (scope.get("extensions") or ())
-        self._answered = False
-        self._left = False
-        self._close_code: int | None = None
-        self._messages_in = 0
-        self._messages_out = 0
+        self._can_deny = _DENIAL in (scope.get("extensions") or ())
+
+    def watch(self, quiet_paths: frozenset[str]) -> None:
+        """Prepare for the websocket's line."""
+        scope = self._scope
+        self.reported = False
+        self.path = path = scope.get("path", "")
+        self.quiet = path in quiet_paths
+        self._root_path = scope.get("root_path", "")
 
     async def receive(self) -> Message:
         """Pass a message on to the app."""
         message = await self._receive()
         if message["type"] == "websocket.receive":
-            self._messages_in += 1
-        elif message["type"] == "websocket.disconnect" and self._close_code is None:
-            self._close_code = message.get("code", 1005)
-            self._left = True
+            self.messages_in += 1
+        elif message["type"] == "websocket.disconnect":
+            self._leave(message.get("code"))
         return message
+
+    def _leave(self, code: int | None) -> None:
+        if self.close_code is None:
+            self.left = True
+            self.close_code = _NO_STATUS if code is None else code
 
     async def send(self, message: Message) -> None:
         """Pass a message on to the server; the handshake's answer gets the id."""
         kind = message["type"]
-        if kind in ("websocket.accept", f"{_DENIAL}.start"):
-            await self._send(with_trace_headers(message, self._names, self._record.trace_id))
-            self._answered = True
-        elif kind == "websocket.close":
-            await self._close(message)
-        else:
+        if kind == "websocket.close":
+            if self.close_code is None:
+                self.close_code = message.get("code", 1000)
+            if self._can_deny and not self.answered:
+                # Refused: a response can carry headers, as a bare close cannot.
+                await self._deny(_FORBIDDEN)
+                return
+        if kind in _HANDSHAKE:
+            message = self._headers.on(message, self.trace_id)
+        try:
             await self._send(message)
-            self._messages_out += kind == "websocket.send"
-
-    async def _close(self, message: Message) -> None:
-        if self._close_code is None:
-            self._close_code = message.get("code", 1000)
-        if self._answered or not self._denial:
-            self._answered = True
-            await self._send(message)
+        except OSError as error:
+            self.send_error = error
+            self._leave(_ABNORMAL)
+            raise
+        if kind == "websocket.send":
+            self.messages_out += 1
         else:
-            await self._deny(_FORBIDDEN)
+            self.answered = True
 
     async def _deny(self, status: int) -> None:
-        """Refuse the handshake with a response that can carry headers, as a bare close cannot."""
-        start: Message = {"type": f"{_DENIAL}.start", "status": status, "headers": []}
-        await self.send(start)
-        await self._send({"type": f"{_DENIAL}.body", "body": b""})
+        await self.send({"type": f"{_DENIAL}.start", "status": status, "headers": []})
+        await self.send({"type": f"{_DENIAL}.body", "body": b""})
 
     async def returned(self) -> None:
         """The app has returned."""
-        self._record.finish_open_calls()
-        if self._left and self._close_code not in _ORDERLY:
-            self._finish("client_disconnected")
-        elif self._answered or self._left:
+        self.finish_open_calls()
+        if self.left:
+            self._finish(self._outcome_of_leaving())
+        elif self.answered:
             self._finish("ok")
         else:
             await self._deny_unanswered()
@@ -119,39 +137,59 @@ class WebsocketExchange:
 
     async def failed(self, error: BaseException) -> None:
         """The app has raised; the caller re-raises."""
-        self._record.finish_open_calls()
-        mark_trace(error, self._record.trace_id)
-        if self._left and type(error).__name__ in ("WebSocketDisconnect", "ClientDisconnected"):
+        self.finish_open_calls()
+        mark_escaped(error, self.trace_id, since=self.started)
+        if self.left and self._is_of_the_client(error):
             # Frameworks let a client's departure escape as an exception: it is not a failure.
             mark_logged(error)
-            self._finish("ok" if self._close_code in _ORDERLY else "client_disconnected")
+            self._finish(self._outcome_of_leaving())
         elif not isinstance(error, Exception):
-            gone = self._left and isinstance(error, CancelledError)
-            self._finish("client_disconnected" if gone else "cancelled")
+            self._finish("cancelled")
         else:
-            await self._deny_unanswered()
-            self._finish("error", error)
+            try:
+                await self._deny_unanswered()
+            finally:
+                self._finish("error", error)
+
+    def _is_of_the_client(self, error: BaseException) -> bool:
+        """Whether it says no more than that the client has gone."""
+        return (
+            isinstance(error, CancelledError)
+            or type(error).__name__ in _DISCONNECTED
+            or stems_from(error, self.send_error)
+        )
+
+    def _outcome_of_leaving(self) -> Outcome:
+        if self.close_code == _SERVER_RESTARTS:
+            return "cancelled"
+        return "ok" if self.close_code in _ORDERLY else "client_disconnected"
 
     async def _deny_unanswered(self) -> None:
-        if not self._answered and self._denial and not self._left:
-            with _guard:
+        """Answer for an app that did not; a server that refuses the answer has its reason."""
+        if self._can_deny and not self.answered and not self.left:
+            with suppress(Exception):
                 await self._deny(_SERVER_ERROR)
 
     def _finish(self, outcome: Outcome, error: BaseException | None = None) -> None:
-        record = self._record
+        self.send_error = None  # leaves no cycle of exception, traceback, frame and exchange
+        if self.reported:
+            return
+        self.reported = True
         with _guard:
             pipeline.emit(
                 WebsocketFinished(
-                    trace_id=record.trace_id,
-                    bound=record.bound,
-                    path=self._scope.get("path", ""),
+                    trace_id=self.trace_id,
+                    bound=self.bound,
+                    path=self.path,
                     route=route_template(self._scope, self._root_path),
-                    close_code=self._close_code,
-                    latency_ms=round((perf_counter() - record.started) * 1000, 3),
-                    messages_in=self._messages_in,
-                    messages_out=self._messages_out,
+                    close_code=self.close_code,
+                    latency_ms=round((perf_counter() - self.started) * 1000, 3),
+                    messages_in=self.messages_in,
+                    messages_out=self.messages_out,
                     outcome=outcome,
                     error=error,
-                    llm=record.llm,
+                    llm=self.llm,
+                    quiet=self.quiet,
                 )
             )
+

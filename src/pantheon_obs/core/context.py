@@ -6,8 +6,8 @@ of the shared `Record` does. So the variable holds the record, and the record ho
 
 from __future__ import annotations
 
-import sys
 from contextvars import ContextVar, Token, copy_context
+from sys import modules
 from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,6 +24,9 @@ current_trace_id: ContextVar[str] = ContextVar("current_trace_id", default="")
 """The trace id of the request or job that runs here; the empty string outside of one."""
 
 current_record: ContextVar[Record | None] = ContextVar("pantheon_obs_record", default=None)
+
+_STRUCTLOG = "structlog.contextvars"
+_OPENTELEMETRY = "opentelemetry.trace"
 
 _guard = Guard("context")
 _totals_lock = Lock()
@@ -105,7 +108,7 @@ def begin(record: Record) -> None:
     Args:
         record: The new record; give it to `end` in a `finally`.
     """
-    record.outer = _clear_structlog()
+    record.outer = _clear_structlog() if _STRUCTLOG in modules else None
     record.trace_token = current_trace_id.set(record.trace_id)
     record.record_token = current_record.set(record)
 
@@ -123,14 +126,15 @@ def end(record: Record) -> None:
         current_record.reset(record.record_token)
     except ValueError:
         return  # a coroutine that the garbage collector closes runs in another context: not ours
+    if _STRUCTLOG in modules:
+        _clear_structlog()
     outer = current_record.get()
-    _clear_structlog()
     if outer is not None and outer.ended:
         current_trace_id.set("")
         current_record.set(None)
     elif record.outer:
-        for var, value in record.outer:
-            var.set(value)
+        for variable, value in record.outer:
+            variable.set(value)
 
 
 def _clear_structlog() -> list[tuple[ContextVar[Any], Any]] | None:
@@ -138,9 +142,8 @@ def _clear_structlog() -> list[tuple[ContextVar[Any], Any]] | None:
 
     structlog keeps one variable per key, named `structlog_<key>`, and Ellipsis for "unset".
     """
-    structlog = sys.modules.get("structlog.contextvars")
-    # Its list of variables is private: where it cannot be seen, the context is searched.
-    if structlog is None or getattr(structlog, "_CONTEXT_VARS", True) == {}:
+    # Its list of them is private: where it cannot be seen, the context is searched.
+    if not getattr(modules[_STRUCTLOG], "_CONTEXT_VARS", True):
         return None
     cleared = [
         (variable, value)
@@ -175,11 +178,11 @@ def bind(**fields: object) -> None:
 
 def new_id() -> str:
     """A fresh id: that of the active OpenTelemetry span, else a random one."""
-    with _guard:
-        active = ids.from_opentelemetry()
-        if active is not None:
-            return active
-    return ids.generate()
+    active = None
+    if _OPENTELEMETRY in modules:
+        with _guard:
+            active = ids.from_opentelemetry()
+    return active or ids.generate()
 
 
 class trace_context:  # noqa: N801 - reads as the function that it is used as

@@ -95,6 +95,7 @@ class WebsocketFinished:
         close_code: RFC 6455 close code, of whichever side closed first; None if neither did.
         error: The exception that escaped, if one did.
         llm: Totals of the LLM calls that had finished; None if there were none.
+        quiet: Whether the path is a quiet one.
     """
 
     event: ClassVar[str] = "websocket_finished"
@@ -111,11 +112,14 @@ class WebsocketFinished:
     close_code: int | None = None
     error: BaseException | None = None
     llm: LlmTotals | None = None
+    quiet: bool = False
 
     @property
     def level(self) -> int:
-        """ERROR for an escaped exception, else INFO."""
-        return ERROR if self.outcome == "error" else INFO
+        """ERROR for an escaped exception and for no answer, DEBUG if quiet, else INFO."""
+        if self.quiet:
+            return DEBUG
+        return ERROR if self.outcome in ("error", "no_response") else INFO
 
     def fields(self) -> dict[str, Any]:
         """The event's own fields, in the order of the schema."""

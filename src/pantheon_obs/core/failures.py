@@ -6,34 +6,58 @@ framework's. The marks make it one traceback, and tell a late reader which trace
 
 from __future__ import annotations
 
-_LOGGED = "_pantheon_obs_logged"
-_TRACE = "_pantheon_obs_trace_id"
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
+
+_LOGGED = "_pantheon_obs_logged"  # when
+_ESCAPED = "_pantheon_obs_escaped"  # when, and from which trace
 
 
 def mark_logged(error: BaseException) -> None:
     """Note that a line carries this exception's traceback."""
-    _set(error, _LOGGED, value=True)
+    _marks(error)[_LOGGED] = perf_counter()
 
 
 def was_logged(error: BaseException | None) -> bool:
     """Whether a line already carries this exception's traceback."""
-    return getattr(error, _LOGGED, False) is True
+    return _LOGGED in _marks(error)
 
 
-def mark_trace(error: BaseException, trace_id: str) -> None:
-    """Note the trace that the exception escaped from; the innermost wins."""
-    if trace_of(error) is None:
-        _set(error, _TRACE, value=trace_id)
+def mark_escaped(error: BaseException, trace_id: str, *, since: float) -> None:
+    """Note the trace that the exception escaped from; of traces in one another the innermost.
+
+    Args:
+        error: The exception.
+        trace_id: The trace.
+        since: Clock time of the trace's start. Older marks are of an earlier raise of the same
+            object: some libraries raise one exception again and again.
+    """
+    marks = _marks(error)
+    if marks.get(_LOGGED, since) < since:
+        del marks[_LOGGED]
+    if _ESCAPED not in marks or marks[_ESCAPED][0] < since:
+        marks[_ESCAPED] = (perf_counter(), trace_id)
 
 
 def trace_of(error: BaseException | None) -> str | None:
     """The trace that the exception escaped from, if it is known."""
-    found = getattr(error, _TRACE, None)
-    return found if isinstance(found, str) else None
+    marks = _marks(error)
+    return str(marks[_ESCAPED][1]) if _ESCAPED in marks else None
 
 
-def _set(error: BaseException, name: str, *, value: object) -> None:
+def stems_from(error: BaseException, origin: BaseException | None) -> bool:
+    """Whether an exception is another one, or was raised while that was handled."""
+    return origin is not None and (
+        origin is error or origin is error.__cause__ or origin is error.__context__
+    )
+
+
+def _marks(error: BaseException | None) -> dict[str, Any]:
+    """The exception's own attributes; a class may refuse to have any."""
     try:
-        setattr(error, name, value)
-    except Exception:  # noqa: BLE001, S110 - a class may refuse attributes: then it has no mark
-        pass
+        return error.__dict__
+    except Exception:  # noqa: BLE001 - then what is marked is forgotten
+        return {}

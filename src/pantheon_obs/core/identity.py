@@ -42,8 +42,9 @@ class Identity:
             for name, value in headers:
                 if name in readers:
                     if found is None:
-                        found = {}
-                    found.setdefault(name, value)
+                        found = {name: value}
+                    elif name not in found:
+                        found[name] = value
             if found is not None:
                 for name, read in readers.items():
                     if name in found and (accepted := read(found[name])) is not None:

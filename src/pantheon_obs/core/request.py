@@ -20,22 +20,22 @@ class Request(Record):
     """What an adapter learns of a request while it runs.
 
     Attributes:
+        method: The method, as sent.
+        path: The path without its query string.
+        quiet: Whether its line is at DEBUG.
         status_code: Set when the response starts.
         first_byte: Clock time of the first byte of a streaming body.
         last_byte: Clock time at which the last byte was handed to the server.
         reported: Whether its line has been written.
     """
 
+    method = ""
+    path = ""
+    quiet = False
     status_code: int | None = None
     first_byte: float | None = None
     last_byte: float | None = None
     reported = False
-
-    def __init__(self, trace_id: str, method: str, path: str, *, quiet: bool) -> None:
-        super().__init__(trace_id)
-        self.method = method
-        self.path = path
-        self.quiet = quiet
 
     def route(self) -> str | None:
         """The route's template; adapters that can tell override it."""

@@ -71,14 +71,11 @@ def parser_for(header: str) -> Callable[[bytes], str | None]:
 
 
 def from_opentelemetry() -> str | None:
-    """The trace id of the OpenTelemetry span that is active here, as 32 hex digits, if there is one.
+    """The trace id of the OpenTelemetry span that is active here, as 32 hex digits.
 
     OpenTelemetry is never imported: a host that uses it has done so.
     """
-    trace = sys.modules.get("opentelemetry.trace")
-    if trace is None:
-        return None
-    context = trace.get_current_span().get_span_context()
+    context = sys.modules["opentelemetry.trace"].get_current_span().get_span_context()
     return f"{context.trace_id:032x}" if context.is_valid else None
 
 

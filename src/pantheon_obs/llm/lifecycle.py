@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from threading import Lock
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import current_record, current_trace_id
 from pantheon_obs.core.events import LlmCallFinished
 from pantheon_obs.core.guard import Guard, report
-from pantheon_obs.llm.sources import find
+from pantheon_obs.llm.holds import WaitingHold
+from pantheon_obs.llm.sources import Found, find, handed_over
 from pantheon_obs.llm.usage import Seen, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from weakref import ref
 
-    from pantheon_obs.core.events import LlmOutcome, UsageStatus
+    from pantheon_obs.core.events import LlmOutcome
+    from pantheon_obs.llm.parts import HostValue
 
 _guard = Guard("llm call")
+_NOTHING = Found()
+_LAST_CHUNKS = 8
 _TEXT = frozenset({str, bytes, bytearray})
 
 
@@ -36,7 +41,7 @@ class CallOptions:
 
     operation: str
     provider: str | None = None
-    usage: Callable[[Any], Any] | None = None
+    usage: Callable[[HostValue], object] | None = None
 
 
 class LlmCall:
@@ -53,21 +58,21 @@ class LlmCall:
         "error_type",
         "first_chunk",
         "first_content",
-        "last",
         "latency",
         "model_alias",
         "offered",
         "options",
         "outcome",
         "producer",
+        "recent",
         "record",
         "seen",
-        "settled",
         "source",
         "started",
         "streamed",
         "trace_id",
         "unreported",
+        "waits",
     )
 
     def __init__(self, options: CallOptions, model_alias: str | None) -> None:
@@ -80,14 +85,16 @@ class LlmCall:
         self.producer = 0.0  # seconds inside the model's iterator
         self.first_chunk: float | None = None
         self.first_content: float | None = None
-        self.last: Any = None  # the last chunk, for `usage=`
-        self.settled: set[type] = set()  # types of chunks that have no more to say
+        # The beginning of a stream is read as it comes, up to the first content, and its end from
+        # the last chunks: all that is known to be said of usage and finish reason is said there.
+        self.recent: deque[HostValue] = deque(maxlen=_LAST_CHUNKS)
         self.seen = Seen()
-        self.offered: Any = None  # what the result offers as its usage: a future, mostly
-        self.source: ref[Any] | None = None  # the object that the host got back
+        self.offered: HostValue = None  # what the result offers as its usage: a future, mostly
+        self.source: ref[HostValue] | None = None  # the object that the host got back
         self.outcome: LlmOutcome | None = None
         self.error_type: str | None = None
         self.latency = 0.0
+        self.waits = False  # for a usage future, which then has the say
         self.unreported = Lock()  # taken by whoever reports
         if record is not None and not record.ended:
             record.open_calls.add(self)
@@ -95,73 +102,86 @@ class LlmCall:
 
     # --- while it runs
 
-    def received(self, chunk: Any, began: float) -> None:
-        """Count a chunk that was asked for at `began` (the generators' loops do it in place)."""
-        now = perf_counter()
-        self.producer += now - began
+    def count(self, chunk: HostValue, now: float) -> None:
+        """Count a chunk that has come just now (where time matters, this is done in place)."""
         self.chunks += 1
-        self.last = chunk
-        if type(chunk) not in self.settled:
+        self.recent.append(chunk)
+        if self.first_content is None:
             self.look(chunk, now)
 
-    def look(self, chunk: Any, now: float) -> None:
-        """Read a chunk of a type that may have something to say."""
+    def look(self, chunk: HostValue, now: float) -> bool:
+        """Read a chunk; return whether the next one must be read, too: the first content is due."""
         if self.first_chunk is None:
             self.first_chunk = now
-        kind = type(chunk)
-        content = settled = True
-        with _guard:
-            if kind in _TEXT:
-                content = settled = bool(chunk)
+        content = True
+        try:
+            if type(chunk) in _TEXT:
+                content = bool(chunk)
             elif read(chunk, self.seen):
-                content, settled = self.seen.content, False
-            else:
-                settled = kind is not dict
-        if settled:
-            self.settled.add(kind)
-        if content and self.first_content is None:
+                content = self.seen.content
+        except Exception as error:  # noqa: BLE001 - the guard, without its cost per chunk
+            report("llm chunk", error)
+        if content:
             self.first_content = now
+        return not content
 
     # --- its end
 
     def end(self, outcome: LlmOutcome, error_type: str | None = None) -> None:
         """Fix how and when it ended; a second end is ignored."""
-        if self.outcome is None:
-            self.latency = perf_counter() - self.started
+        if self._is_first_end():
             self.outcome = outcome
             self.error_type = error_type
 
-    def exhausted(self) -> None:
-        """The stream has come to its end."""
-        if self.seen.finished is False:
-            self.end("error", "IncompleteStream")
-        else:
-            self.end("ok")
+    def exhausted(self, began: float) -> None:
+        """The stream, asked at `began` for more, has come to its end."""
+        if self._is_first_end(began):
+            if self.seen.finished is False:
+                self.outcome = "error"
+                self.error_type = "IncompleteStream"
+            else:
+                self.outcome = "ok"
 
-    def left(self) -> None:
-        """The consumer wants no more; after the last word nothing was left to want."""
-        if self.seen.finished:
-            self.end("ok")
-        elif self.streamed and self.chunks == 0:
-            self.end("not_consumed")
-        else:
-            self.end("closed")
-
-    def failed(self, error: BaseException) -> None:
+    def failed(self, error: BaseException, began: float | None = None) -> None:
         """An exception came out; one that is not an `Exception` is somebody's wish to stop."""
         if isinstance(error, GeneratorExit):
             self.left()
-        elif isinstance(error, Exception):
-            self.end("error", type(error).__name__)
-        else:
-            self.end("cancelled", type(error).__name__)
+        elif self._is_first_end(began):
+            self.outcome = "error" if isinstance(error, Exception) else "cancelled"
+            self.error_type = type(error).__name__
+
+    def left(self) -> None:
+        """The consumer wants no more; after the last word nothing was left to want."""
+        if self._is_first_end():
+            if self.seen.finished:
+                self.outcome = "ok"
+            elif self.streamed and self.chunks == 0:
+                self.outcome = "not_consumed"
+            else:
+                self.outcome = "closed"
+
+    def _is_first_end(self, began: float | None = None) -> bool:
+        """Whether it has not ended before; take the time and read the last chunks, if so."""
+        if self.outcome is not None:
+            return False
+        now = perf_counter()
+        self.latency = now - self.started
+        if began is not None:
+            self.producer += now - began
+        try:
+            for chunk in tuple(self.recent):
+                if type(chunk) not in _TEXT:
+                    read(chunk, self.seen)
+        except Exception as error:  # noqa: BLE001 - as above
+            report("llm chunk", error)
+        return True
 
     def force_finish(self) -> None:
         """End it because its record ends: report what is known now."""
         self.left()
         self.settle(wait=False)
 
-    def settle(self, source: Any = None, *, wait: bool = True) -> None:
+    def settle(self, source: HostValue = None, *, wait: bool = True) -> None:
         """Report the end, as soon as the usage is known. Never raises an `Exception`.
 
         Args:
@@ -171,8 +191,8 @@ class LlmCall:
         """
         if self.unreported.locked():
             return
-        found = Found()
-        with _guard:
+        found = _NOTHING
+        try:
             found = self._find_usage(source)
             if found.pending is not None and wait and self.outcome == "ok":
                 self.waits = True
@@ -180,14 +200,24 @@ class LlmCall:
                 if not found.pending.done():
                     return
                 found = self._find_usage(source)
-        with _guard:
+        except Exception as error:  # noqa: BLE001 - the guard, without its cost per call
+            report("llm usage", error)
+        try:
             self._report(found)
+        except Exception as error:  # noqa: BLE001 - as above
+            report("llm call", error)
 
-    def _find_usage(self, source: Any) -> Found:
-        if source is None and self.source is not None:
-            source = self.source()
+    def _find_usage(self, source: HostValue) -> Found:
+        kept = None if self.source is None else self.source()
+        source = source if kept is None else kept
+        if source is None and self.offered is None and self.options.usage is None:
+            return _NOTHING
         offered = self.offered if self.offered is not None else handed_over(source)
-        found = find(self.options.usage, self.last if source is None else source, offered)
+        found = find(
+            self.options.usage,
+            (self.recent[-1] if self.recent else None) if source is None else source,
+            offered,
+        )
         if found.error is not None:
             report(f"usage of llm.{self.options.operation}", found.error)
         return found
@@ -198,16 +228,14 @@ class LlmCall:
         seen = self.seen
         tokens = found.tokens or seen
         status = tokens.usage_status
-        if found.failed and status == "missing":
-            status = "error"
         event = LlmCallFinished(
             trace_id=self.trace_id,
-            bound=self.record.bound if self.record is not None else {},
+            bound={} if self.record is None else self.record.bound,
             operation=self.options.operation,
             model_alias=self.model_alias or seen.model,
-            latency_ms=_ms(self.latency),
+            latency_ms=_milliseconds(self.latency),
             outcome=self.outcome or "closed",
-            usage_status=status,
+            usage_status="error" if found.failed and status == "missing" else status,
             input_tokens=tokens.input_tokens,
             output_tokens=tokens.output_tokens,
             model=seen.model,
@@ -221,21 +249,17 @@ class LlmCall:
         if self.streamed:
             event.stream = True
             event.chunks = self.chunks
-            event.producer_ms = ...
+            event.producer_ms = _milliseconds(self.producer) if self.producer else None
+            event.ttfc_ms = self._since_start(self.first_chunk)
+            event.ttft_ms = self._since_start(self.first_content)
         if self.record is not None:
             self.record.open_calls.discard(self)
             self.record.count(event)
         pipeline.emit(event)
 
+    def _since_start(self, moment: float | None) -> float | None:
+        return None if moment is None else _milliseconds(moment - self.started)
 
-class Hold:
-    """Held by what the consumer holds: once nobody holds it any more, the call has ended.
 
-    It is what the loop of a generator reports its end to, too.
-    """
-
-    __slots__ = ("call",)
-
-    def __init__(self, call: LlmCall) -> None:
-        self.call = call
-
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 3)

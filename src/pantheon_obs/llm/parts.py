@@ -1,63 +1,55 @@
 """Look at the host's values without a side effect where there is nothing to see.
 
 `getattr` of what is missing costs 5 µs on a pydantic object and may run the host's `__getattr__`.
-So we look where a value's parts really are: a dict's keys, the instance's `__dict__`, the extra
-fields of a pydantic object, the class.
+So we look where a value's parts really are: a dict's keys, the instance's `__dict__`, the class,
+the extra fields of a pydantic object.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
-PLAIN = frozenset(
-    {type(None), bool, int, float, complex, str, bytes, bytearray, memoryview, list, tuple, range}
-    | {set, frozenset, type(...), type, type(len), type(lambda: None)}
-)
-"""Types whose instances have no part that says anything of a call."""
+HostValue: TypeAlias = Any
+"""A value of the host's: it can be anything, so only `part` and `has` look inside."""
 
 _EXTRA = "__pydantic_extra__"
 
 
-@lru_cache(maxsize=4096)
-def on_class(kind: type, name: str) -> bool:
-    """Whether the class or one of its bases defines this name."""
-    return any(name in vars(base) for base in kind.__mro__)
+@lru_cache(maxsize=4096)  # bounded: a class that a function makes anew each time must not pile up
+def class_parts(kind: HostValue) -> frozenset[str]:
+    """The names that a class and its bases define; none for a builtin one."""
+    return frozenset(
+        name for base in kind.__mro__ if base.__module__ != "builtins" for name in vars(base)
+    )
 
 
-def has(value: Any, name: str) -> bool:
-    """Whether the value has a part of this name, be it None."""
-    if isinstance(value, dict):
-        return name in value
-    kind = type(value)
-    if kind in PLAIN:
-        return False
-    return name in getattr(value, "__dict__", ()) or on_class(kind, name) or name in _extra(value)
-
-
-def part(value: Any, name: str) -> Any:
+def part(value: HostValue, name: str) -> HostValue:
     """The value's part of this name, or None."""
     if isinstance(value, dict):
-        return value.get(name)
-    kind = type(value)
-    if kind in PLAIN:
-        return None
+        found: HostValue = dict.get(value, name)
+        return found
     own = getattr(value, "__dict__", None)
     if own is not None and name in own:
         return own[name]
-    if on_class(kind, name):
+    kind: HostValue = type(value)
+    names = class_parts(kind)
+    if name in names:
         return getattr(value, name, None)
-    return _extra(value).get(name)
+    if _EXTRA in names:
+        return (getattr(value, _EXTRA, None) or {}).get(name)
+    return None
 
 
-def text(value: Any) -> str | None:
+def has(value: HostValue, name: str) -> bool:
+    """Whether the value has a part of this name, be it None."""
+    kind: HostValue = type(value)
+    own: HostValue = value if isinstance(value, dict) else getattr(value, "__dict__", ())
+    return name in own or name in class_parts(kind)
+
+
+def text(value: object) -> str | None:
     """The value if it is text with something in it, as a plain `str`; else None."""
     if isinstance(value, str) and value:
         return str.__str__(value)  # the value of a `class Model(str, Enum)`, not its name
     return None
-
-
-def _extra(value: Any) -> dict[str, Any]:
-    if on_class(type(value), _EXTRA):
-        return getattr(value, _EXTRA, None) or {}
-    return {}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from inspect import iscoroutine, iscoroutinefunction
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from pantheon_obs.llm.parts import PLAIN, has, on_class, part
+from pantheon_obs.llm.parts import HostValue, class_parts, has, part
 from pantheon_obs.llm.usage import Seen, tokens_of
 
 if TYPE_CHECKING:
@@ -25,23 +25,18 @@ class Found(NamedTuple):
     """
 
     tokens: Seen | None = None
-    pending: Any = None
+    pending: HostValue = None
     failed: bool = False
     error: Exception | None = None
 
 
-def is_future(value: Any) -> bool:
+def is_future(value: HostValue) -> bool:
     """Whether this is a future or task, asyncio's or a thread pool's (or looks like one)."""
-    kind = type(value)
-    return (
-        kind not in PLAIN
-        and on_class(kind, "add_done_callback")
-        and on_class(kind, "cancelled")
-        and on_class(kind, "result")
-    )
+    kind: HostValue = type(value)
+    return "add_done_callback" in class_parts(kind)
 
 
-def error_of(future: Any) -> BaseException | None:
+def error_of(future: HostValue) -> BaseException | None:
     """A finished future's exception.
 
     Read without the call that tells asyncio "the host has seen it": whether anybody looks at a
@@ -49,12 +44,14 @@ def error_of(future: Any) -> BaseException | None:
     """
     if future.cancelled():
         return None
-    missing = object()
-    error = getattr(future, "_exception", missing)
-    return future.exception() if error is missing else error  # type: ignore[no-any-return]
+    if hasattr(future, "_exception"):
+        error: BaseException | None = getattr(future, "_exception", None)
+    else:
+        error = future.exception()
+    return error
 
 
-def handed_over(source: Any) -> Any:
+def handed_over(source: HostValue) -> HostValue:
     """What a returned object offers as its usage: a future, a callable, a value, or None."""
     for name in NAMES:
         offered = part(source, name)
@@ -63,7 +60,7 @@ def handed_over(source: Any) -> Any:
     return None
 
 
-def is_to_come(source: Any) -> bool:
+def is_to_come(source: HostValue) -> bool:
     """Whether a returned object has a place for its usage with nothing to read in it yet."""
     offered = handed_over(source)
     if offered is None:
@@ -71,7 +68,9 @@ def is_to_come(source: Any) -> bool:
     return is_future(offered) or callable(offered)
 
 
-def find(read: Callable[[Any], Any] | None, source: Any, offered: Any) -> Found:
+def find(
+    read: Callable[[HostValue], object] | None, source: HostValue, offered: HostValue
+) -> Found:
     """Look for the usage of a call that has ended.
 
     Args:
@@ -84,6 +83,7 @@ def find(read: Callable[[Any], Any] | None, source: Any, offered: Any) -> Found:
         The counts, or the future that they depend on, or neither.
     """
     error: Exception | None = None
+    answer: HostValue
     if read is not None and source is not None:
         answer, error = _ask(read, source)
         tokens = tokens_of(answer)
@@ -91,8 +91,8 @@ def find(read: Callable[[Any], Any] | None, source: Any, offered: Any) -> Found:
             return Found(tokens)
         if is_future(answer):
             read, offered = None, answer
-    if callable(offered) and not iscoroutinefunction(offered):
-        offered, error = _ask(offered)
+    if callable(offered):
+        offered, error = (None, None) if iscoroutinefunction(offered) else _ask(offered)
     if is_future(offered):
         if not offered.done():
             return Found(pending=offered)
@@ -107,7 +107,7 @@ def find(read: Callable[[Any], Any] | None, source: Any, offered: Any) -> Found:
     return Found(tokens_of(offered), failed=error is not None, error=error)
 
 
-def _ask(function: Callable[..., Any], *given: Any) -> tuple[Any, Exception | None]:
+def _ask(function: Callable[..., object], *given: HostValue) -> tuple[HostValue, Exception | None]:
     try:
         answer = function(*given)
     except Exception as error:  # noqa: BLE001 - the host's callable may do as it likes

@@ -12,9 +12,9 @@ In what they fill in, `input_tokens` is the whole prompt, cached tokens included
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pantheon_obs.llm.parts import has, part, text
+from pantheon_obs.llm.parts import HostValue, class_parts, part, text
 
 if TYPE_CHECKING:
     from pantheon_obs.core.events import UsageStatus
@@ -64,12 +64,6 @@ class Seen:
         self.cache_write_tokens: int | None = None
         self.reasoning_tokens: int | None = None
 
-    def count(self, **tokens: object) -> None:
-        """Take in token counts; what is not a count leaves the one from before."""
-        for name, value in tokens.items():
-            if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-                setattr(self, name, value)
-
     @property
     def usage_status(self) -> UsageStatus:
         """Whether both counts are known, one of them, or none."""
@@ -81,14 +75,15 @@ class Seen:
 
 
 # Reads a value into `Seen`; False declines: the value is not of this shape after all.
-Shape = Callable[[Any, Seen], bool]
+Shape = Callable[[HostValue, Seen], bool]
+Rows = tuple[tuple[str, Shape], ...]
 
 
-def read(value: Any, seen: Seen) -> bool:
+def read(value: HostValue, seen: Seen) -> bool:
     """Take in a response, a chunk or a usage object.
 
     Args:
-        value: Anything.
+        value: HostValuething.
         seen: Where to put what it says.
 
     Returns:
@@ -97,18 +92,33 @@ def read(value: Any, seen: Seen) -> bool:
     return _first(MESSAGES, value, seen) or _first(TOKENS, value, seen)
 
 
-def tokens_of(value: Any) -> Seen | None:
+def tokens_of(value: HostValue) -> Seen | None:
     """The token counts in a response, a usage object or an `(input, output)` pair, if any."""
+    if value is None:
+        return None
     seen = Seen()
-    if isinstance(value, tuple | list) and len(value) == _PAIR:
-        seen.count(input_tokens=value[0], output_tokens=value[1])
+    if type(value) is tuple:
+        if len(value) == _PAIR:
+            seen.input_tokens, seen.output_tokens = _count(value[0]), _count(value[1])
     else:
         read(value, seen)
     return None if seen.usage_status == "missing" else seen
 
 
-def _first(rows: tuple[tuple[str, Shape], ...], value: Any, seen: Seen) -> bool:
-    return any(has(value, mark) and shape(value, seen) for mark, shape in rows)
+def _first(rows: Rows, value: HostValue, seen: Seen) -> bool:
+    """Read a value by the first row that knows it."""
+    own: HostValue = value if isinstance(value, dict) else getattr(value, "__dict__", ())
+    kind: HostValue = type(value)
+    names = class_parts(kind)
+    for mark, shape in rows:  # noqa: SIM110 - any() is a generator more, on each call
+        if (mark in own or mark in names) and shape(value, seen):
+            return True
+    return False
+
+
+def _count(value: object, before: int | None = None) -> int | None:
+    """The value if it is a number of tokens, else what was known before."""
+    return value if type(value) is int and value >= 0 else before
 
 
 # --- responses and chunks
@@ -125,7 +135,7 @@ _CONTENT = (
 )
 
 
-def _openai_chat(value: Any, seen: Seen) -> bool:
+def _openai_chat(value: HostValue, seen: Seen) -> bool:
     """OpenAI chat completions, whole or in chunks, and those who speak the same.
 
     The first chunk has an empty role only, the usage chunk has no choices; DeepSeek puts the usage
@@ -135,6 +145,7 @@ def _openai_chat(value: Any, seen: Seen) -> bool:
     choices = part(value, "choices")
     if not isinstance(choices, list | tuple):
         return False
+    choice: HostValue
     seen.finished = bool(seen.finished)
     seen.model = seen.model or text(part(value, "model"))
     for choice in choices:
@@ -143,13 +154,13 @@ def _openai_chat(value: Any, seen: Seen) -> bool:
             seen.finish_reason = reason
             seen.finished = True
         if not seen.content:
-            said = part(choice, "delta") or part(choice, "message") or choice
+            said: HostValue = part(choice, "delta") or part(choice, "message") or choice
             seen.content = any(part(said, name) for name in _CONTENT)
     _first(TOKENS, part(value, "usage"), seen)
     return True
 
 
-def _envelope(value: Any, seen: Seen) -> bool:
+def _envelope(value: HostValue, seen: Seen) -> bool:
     """Anything that carries its usage with it, as most gateways' own responses do."""
     seen.content = True
     seen.model = text(part(value, "model")) or seen.model
@@ -161,51 +172,47 @@ def _envelope(value: Any, seen: Seen) -> bool:
 # --- usage objects
 
 
-def _openai_tokens(usage: Any, seen: Seen) -> bool:
+def _openai_tokens(usage: HostValue, seen: Seen) -> bool:
     """OpenAI: cached tokens are part of the prompt's, reasoning is part of the completion's.
 
     https://platform.openai.com/docs/api-reference/chat/object#chat-object-usage
     """
     prompt = part(usage, "prompt_tokens_details")
     completion = part(usage, "completion_tokens_details")
-    seen.count(
-        input_tokens=part(usage, "prompt_tokens"),
-        output_tokens=part(usage, "completion_tokens"),
-        cached_input_tokens=part(prompt, "cached_tokens"),
-        cache_write_tokens=part(prompt, "cache_write_tokens"),
-        reasoning_tokens=part(completion, "reasoning_tokens"),
-    )
+    seen.input_tokens = _count(part(usage, "prompt_tokens"), seen.input_tokens)
+    seen.output_tokens = _count(part(usage, "completion_tokens"), seen.output_tokens)
+    seen.cached_input_tokens = _count(part(prompt, "cached_tokens"), seen.cached_input_tokens)
+    seen.cache_write_tokens = _count(part(prompt, "cache_write_tokens"), seen.cache_write_tokens)
+    seen.reasoning_tokens = _count(part(completion, "reasoning_tokens"), seen.reasoning_tokens)
     return True
 
 
-def _split_tokens(usage: Any, seen: Seen) -> bool:
+def _split_tokens(usage: HostValue, seen: Seen) -> bool:
     """A gateway that counts the prompt's fresh and cached tokens apart."""
-    fresh = Seen()
-    fresh.count(input_tokens=part(usage, "input_tokens_fresh"))
-    seen.count(
-        cached_input_tokens=part(usage, "input_tokens_cached"),
-        output_tokens=part(usage, "output_tokens"),
-    )
-    if fresh.input_tokens is not None:
-        seen.input_tokens = fresh.input_tokens + (seen.cached_input_tokens or 0)
+    fresh = _count(part(usage, "input_tokens_fresh"))
+    cached = _count(part(usage, "input_tokens_cached"))
+    if fresh is not None:
+        seen.input_tokens = fresh + (cached or 0)
+        seen.cached_input_tokens = cached
+    seen.output_tokens = _count(part(usage, "output_tokens"), seen.output_tokens)
     return True
 
 
-def _plain_tokens(usage: Any, seen: Seen) -> bool:
+def _plain_tokens(usage: HostValue, seen: Seen) -> bool:
     """The names that our own events have."""
-    seen.count(**{name: part(usage, name) for name in _COUNTS})
+    for name in _COUNTS:
+        setattr(seen, name, _count(part(usage, name), getattr(seen, name)))
     return True
 
 
-MESSAGES: tuple[tuple[str, Shape], ...] = (
+MESSAGES: Rows = (
     ("choices", _openai_chat),
     ("usage", _envelope),
 )
 
-TOKENS: tuple[tuple[str, Shape], ...] = (
+TOKENS: Rows = (
     ("prompt_tokens", _openai_tokens),
     ("input_tokens_fresh", _split_tokens),
-    ("input_tokens_cached", _split_tokens),
     ("input_tokens", _plain_tokens),
     ("output_tokens", _plain_tokens),
 )

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.failures import mark_logged
+from pantheon_obs.core.guard import report
 from pantheon_obs.sinks.logs.formats import console_format, json_format, text_format
 from pantheon_obs.sinks.logs.limit import fit
 from pantheon_obs.sinks.logs.line import LineBuilder
-from pantheon_obs.sinks.logs.output import Output
-from pantheon_obs.sinks.redact import Redactor
+from pantheon_obs.sinks.redact import Redactor, described
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pantheon_obs.core.settings import Settings
     from pantheon_obs.sinks.logs.formats import Format
@@ -23,34 +23,41 @@ if TYPE_CHECKING:
 captures: list[list[dict[str, Any]]] = []
 """Lists that get every line's dict too; see `pantheon_obs.testing.capture_events`."""
 
-_output = Output()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_output.after_fork)
-
-_building = Guard("log line")
-_writing = Guard("log output")
+LEVEL_NAMES = {
+    logging.DEBUG: "debug",
+    logging.INFO: "info",
+    logging.WARNING: "warning",
+    logging.ERROR: "error",
+    logging.CRITICAL: "critical",
+}
 
 
 class Emitter:
-    """Renders and writes, as the settings say.
+    """Renders events and hands them to what writes them, as the settings say.
 
     Args:
         settings: Format, limits, static fields and keys to redact.
+        write: Takes each line's bytes and its level.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, write: Callable[[bytes, str], None]) -> None:
         self.format_name = _format_name(settings.log_format)
+        self.write = write
         self._render = _FORMATS[self.format_name]()
         self._limit = settings.max_line_bytes
         self._builder = LineBuilder(Redactor(settings.redact_keys), settings.static_fields)
+        self._broken = False
 
-    def emit(
+    def emit(  # noqa: PLR0913 - one line's parts
         self,
         level: int,
         event: str,
         logger: str,
         fields: Mapping[str, Any],
-        **known: Any,  # noqa: ANN401 - the keywords of LineBuilder.build
+        error: BaseException | None = None,
+        created: float | None = None,
+        trace_id: str | None = None,
+        bound: Mapping[str, Any] | None = None,
     ) -> None:
         """Write one line.
 
@@ -59,42 +66,80 @@ class Emitter:
             event: The event's name or the message.
             logger: The logger's name.
             fields: The event's own fields.
-            known: What the caller knows besides; see `LineBuilder.build`.
+            error: The exception whose traceback the line carries.
+            created: When it happened, in seconds since the epoch; None means now.
+            trace_id: The trace; None means that of the current context.
+            bound: What `bind()` put on the trace; None means that of the current context.
         """
-        name = _LEVEL_NAMES.get(level) or logging.getLevelName(level).lower()
-        rendered = b""
-        with _building:
-            line = self._builder.build(name, event, logger, fields, **known)
-            for capture in captures:
-                capture.append(dict(line))
-            rendered = fit(line, self._render, self._limit)
-        with _writing:
-            _output.write(rendered or self._last_resort(name, event, logger))
+        name = LEVEL_NAMES.get(level) or described(logging.getLevelName(level)).lower()
+        rendered = self.render(name, event, logger, fields, error, created, trace_id, bound)
+        try:
+            self.write(rendered, name)
+        except Exception as failure:  # noqa: BLE001 - whatever standard output is, the host runs on
+            self.unwritable(failure)
+        else:
+            self._broken = False
 
-    def _last_resort(self, level: str, event: str, logger: str) -> bytes:
-        """The line of an event whose fields could not be rendered."""
-        line = self._builder.build(level, event, logger, {}, bound={})
-        return self._render(line)
+    def render(  # noqa: PLR0913 - one line's parts
+        self,
+        level: str,
+        event: str,
+        logger: str,
+        fields: Mapping[str, Any],
+        error: BaseException | None = None,
+        created: float | None = None,
+        trace_id: str | None = None,
+        bound: Mapping[str, Any] | None = None,
+    ) -> bytes:
+        """The bytes of one line, its end included; the arguments are those of `emit`."""
+        try:
+            line = self._builder.build(
+                level, event, logger, fields, error, created, trace_id, bound
+            )
+            if captures:
+                for capture in captures:
+                    capture.append(dict(line))
+            rendered = self._render(line)
+            if len(rendered) > self._limit:
+                rendered = fit(line, rendered, self._render, self._limit)
+        except Exception as failure:  # noqa: BLE001 - the line goes out, without what broke it
+            report("log line", failure)
+            rendered = self._render(
+                self._builder.build(level, described(event), described(logger), {}, bound={})
+            )
+        else:
+            if error is not None:
+                mark_logged(error)
+        return rendered
+
+    def unwritable(self, failure: Exception) -> None:
+        """Say on standard error that standard output takes no lines; once, until it does again."""
+        if self._broken:
+            return
+        self._broken = True
+        with suppress(Exception):
+            line = self.render(
+                "error", "telemetry_failed", "pantheon_obs.guard", {"site": "log output"}, failure
+            )
+            sys.stderr.write(line.decode("utf-8", "replace"))
+            sys.stderr.flush()
 
 
 def _format_name(setting: str) -> str:
     if setting != "auto":
         return setting
+    return "console" if _is_terminal() else "json"
+
+
+def _is_terminal() -> bool:
     try:
-        return "console" if sys.stdout.isatty() else "json"
+        return sys.stdout.isatty()
     except (AttributeError, ValueError):  # no stdout, or a closed one
-        return "json"
+        return False
 
 
-def _console() -> Format:
-    return console_format(colors=sys.stdout is not None and sys.stdout.isatty())
-
-
-_FORMATS = {"json": lambda: json_format, "text": lambda: text_format, "console": _console}
-_LEVEL_NAMES = {
-    logging.DEBUG: "debug",
-    logging.INFO: "info",
-    logging.WARNING: "warning",
-    logging.ERROR: "error",
-    logging.CRITICAL: "critical",
+_FORMATS: dict[str, Callable[[], Format]] = {
+    "json": lambda: json_format,
+    "text": lambda: text_format,
+    "console": lambda: console_format(colors=_is_terminal()),
 }

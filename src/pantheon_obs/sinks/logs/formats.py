@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Line = dict[str, Any]
     Format = Callable[[Line], bytes]
 
-_HEAD = ("timestamp", "level", "event", "logger", "trace_id", "exception")
+_HEAD = frozenset({"timestamp", "level", "event", "logger", "trace_id", "exception"})
 _LLM = ("model_alias", "latency_ms", "input_tokens", "output_tokens")
 _REQUEST = ("method", "path", "status_code", "latency_ms")
 
@@ -32,12 +32,13 @@ _PLAIN_VALUE = re.compile(r"[^\s\"'=\\]+").fullmatch
 def json_format(line: Line) -> bytes:
     """One line of JSON."""
     try:
-        return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+        return orjson.dumps(line, None, orjson.OPT_APPEND_NEWLINE)
     except TypeError:
         # A top-level value that JSON or UTF-8 cannot say: rare, so looked for only here.
         return orjson.dumps(
             {utf8(key): plain_scalar(value) for key, value in line.items()},
-            option=orjson.OPT_APPEND_NEWLINE,
+            None,
+            orjson.OPT_APPEND_NEWLINE,
         )
 
 
@@ -49,47 +50,49 @@ def text_format(line: Line) -> bytes:
     moment = datetime.fromisoformat(line["timestamp"]).astimezone()
     head = (
         f"{moment:%Y-%m-%d %H:%M:%S},{moment.microsecond // 1000:03d} "
-        f"{line['level'].upper():<8} {_escaped(line['logger'])} [{line.get('trace_id', '-')}] "
-        f"{_escaped(line['event'])}"
+        f"{line['level'].upper():<8} {line['logger']} [{line.get('trace_id', '-')}] {line['event']}"
     )
-    parts = [head, *(f"{key}={_value(value)}" for key, value in _text_fields(line))]
-    text = " ".join(parts) + "\n"
+    parts = [head, *(f"{_word(key)}={_value(value)}" for key, value in _text_fields(line))]
+    text = escaped(" ".join(parts)) + "\n"
     if "exception" in line:
-        below = (f"    {_escaped(part)}\n" for part in line["exception"].split("\n"))
-        text += "".join(below)
+        text += _indented(line["exception"]) + "\n"
     return text.encode("utf-8", "backslashreplace")
 
 
 def _text_fields(line: Line) -> list[tuple[str, Any]]:
     """The event's fields, the seed's first; the alias is the seed's `model`."""
     event, logger = line["event"], line["logger"]
+    shown = {key: value for key, value in line.items() if key not in _HEAD}
     if logger == "pantheon_obs.llm" and event.startswith("llm."):
-        first = _LLM
+        shown = {key: shown[key] for key in _LLM if key in shown} | shown
+        shown["latency_ms"] = int(shown["latency_ms"])
         names = {"model_alias": "model", "model": "response_model"}
-    elif logger == "pantheon_obs.request" and event == "request_finished":
-        first, names = _REQUEST, {}
-    else:
-        first, names = (), {}
-    keys = [key for key in first if key in line]
-    keys += [key for key in line if key not in first and key not in _HEAD]
-    shown = dict(line)
-    if first is _LLM:
-        shown["latency_ms"] = int(line["latency_ms"])
-    return [(names.get(key, key), shown[key]) for key in keys]
+        return [(names.get(key, key), value) for key, value in shown.items()]
+    if logger == "pantheon_obs.request" and event == "request_finished":
+        shown = {key: shown[key] for key in _REQUEST if key in shown} | shown
+    return list(shown.items())
+
+
+def _word(text: str) -> str:
+    return text if _PLAIN_VALUE(text) else json.dumps(text, ensure_ascii=False)
 
 
 def _value(value: Any) -> str:  # noqa: ANN401 - any plain value
     if isinstance(value, str):
-        text = value if _PLAIN_VALUE(value) else json.dumps(value, ensure_ascii=False)
-    else:
-        text = json.dumps(value, ensure_ascii=False, default=repr)
-    return _escaped(text)
+        return _word(value)
+    return json.dumps(plain_scalar(value), ensure_ascii=False)
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """The text with its control characters written out, so that it stays on its line."""
     if text.isprintable():
         return text
     return _CONTROL.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
+
+
+def _indented(text: str) -> str:
+    """Lines that none can take for a record."""
+    return "\n".join(f"    {escaped(part)}" for part in text.split("\n"))
 
 
 def console_format(*, colors: bool) -> Format:
@@ -103,13 +106,16 @@ def console_format(*, colors: bool) -> Format:
     """
     from structlog.dev import ConsoleRenderer  # noqa: PLC0415 - imports rich where it is installed
 
-    render = ConsoleRenderer(colors=colors, pad_event_to=24)
+    render = ConsoleRenderer(colors=colors)
 
     def console(line: Line) -> bytes:
-        shown = {
-            key: _escaped(value) if isinstance(value, str) and key != "exception" else value
-            for key, value in line.items()
-        }
+        shown = {escaped(key): _for_console(key, value) for key, value in line.items()}
         return (render(None, "", shown) + "\n").encode("utf-8", "backslashreplace")
 
     return console
+
+
+def _for_console(key: str, value: Any) -> Any:  # noqa: ANN401 - any plain value
+    if key in ("exception", "stack"):  # the renderer puts these below the line
+        return _indented(value if isinstance(value, str) else _value(value))
+    return escaped(value) if isinstance(value, str) else plain_scalar(value)

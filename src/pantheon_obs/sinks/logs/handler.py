@@ -8,12 +8,15 @@ records (Sentry), it does.
 from __future__ import annotations
 
 import logging
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pantheon_obs.core.failures import was_logged
+from pantheon_obs.sinks.redact import described
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import FrameType
 
     from pantheon_obs.sinks.logs.emitter import Emitter
 
@@ -32,8 +35,11 @@ _WEBSOCKET_LINE = '%s - "WebSocket %s'  # uvicorn's, with the query string
 class Payload(NamedTuple):
     """What a record of ours says, exactly; rides on the record to our handler."""
 
+    event: str
     fields: Mapping[str, Any]
-    known: dict[str, Any]
+    error: BaseException | None
+    trace_id: str | None
+    bound: Mapping[str, Any] | None
 
 
 class ObsHandler(logging.Handler):
@@ -51,48 +57,58 @@ class ObsHandler(logging.Handler):
         """Have no lock: the output has one, and a line is built without it."""
         self.lock = None
 
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Write a record that passes the filters; as logging does, without the lock."""
+        passed: Any = self.filter(record)
+        if passed:
+            # Since Python 3.12 a filter may give back another record.
+            self.emit(passed if isinstance(passed, logging.LogRecord) else record)
+        return bool(passed)
+
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record as a line, unless another line says the same."""
-        if is_repetition(record):
+        payload: Payload | None = record.__dict__.get("_pantheon_obs")
+        if payload is not None:
+            self.emitter.emit(
+                record.levelno,
+                payload.event,
+                record.name,
+                payload.fields,
+                payload.error,
+                record.created,
+                payload.trace_id,
+                payload.bound,
+            )
             return
-        payload = record.__dict__.get("_pantheon_obs")
-        if payload is None:
-            payload = _payload_of(record)
+        exc_info = record.exc_info
+        error = exc_info[1] if type(exc_info) is tuple else None
+        if record.name in _REPEATERS and _is_repetition(record, error):
+            return
+        fields = {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
+        if record.stack_info:
+            fields["stack"] = record.stack_info
+        if error is None and record.exc_text:  # a record that was pickled on its way here
+            fields["traceback"] = record.exc_text
         self.emitter.emit(
-            record.levelno, _message(record), record.name, payload.fields, **payload.known
+            record.levelno, _message(record), record.name, fields, error, record.created
         )
 
 
-def is_repetition(record: logging.LogRecord) -> bool:
+def _is_repetition(record: logging.LogRecord, error: BaseException | None) -> bool:
     """Whether a server's record repeats what a line of ours says."""
-    if record.name not in _REPEATERS:
-        return False
-    error = record.exc_info[1] if record.exc_info else None
     return was_logged(error) or (
         isinstance(record.msg, str) and record.msg.startswith(_WEBSOCKET_LINE)
     )
 
 
-def _payload_of(record: logging.LogRecord) -> Payload:
-    fields = {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
-    if record.stack_info:
-        fields["stack"] = record.stack_info
-    error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
-    return Payload(fields, {"error": error, "created": record.created})
-
-
 def _message(record: logging.LogRecord) -> str:
+    message = record.msg
+    if type(message) is str and not record.args:
+        return message
     try:
-        return record.getMessage()
+        return described(record.getMessage())
     except Exception:  # noqa: BLE001 - arguments that do not fit: say both, lose nothing
-        return f"{_described(record.msg)} % {_described(record.args)}"
-
-
-def _described(value: object) -> str:
-    try:
-        return str(value)
-    except Exception as error:  # noqa: BLE001 - a broken __str__
-        return f"<{type(value).__name__}: {type(error).__name__} while it was read>"
+        return f"{described(message)} % {described(record.args)}"
 
 
 def dispatch(  # noqa: PLR0913 - one line's parts
@@ -101,9 +117,11 @@ def dispatch(  # noqa: PLR0913 - one line's parts
     level: int,
     event: str,
     fields: Mapping[str, Any],
+    error: BaseException | None = None,
+    trace_id: str | None = None,
+    bound: Mapping[str, Any] | None = None,
     *,
     watched: bool = True,
-    **known: Any,  # noqa: ANN401 - the keywords of LineBuilder.build
 ) -> None:
     """Send a line of structlog's or ours its way.
 
@@ -113,32 +131,74 @@ def dispatch(  # noqa: PLR0913 - one line's parts
         level: A standard level's number.
         event: The event's name or the message.
         fields: The event's own fields.
+        error: The exception whose traceback the line carries.
+        trace_id: The trace; None means that of the current context.
+        bound: What `bind()` put on the trace; None means that of the current context.
         watched: Whether what watches records may see it: Sentry makes an event of each error.
-        known: What the caller knows besides; see `LineBuilder.build`.
     """
-    if _only_ours(handler, logger) and not (watched and _records_are_watched()):
-        handler.emitter.emit(level, event, logger.name, fields, **known)
+    if only_ours(handler, logger) and not (watched and _records_are_watched()):
+        handler.emitter.emit(level, event, logger.name, fields, error, None, trace_id, bound)
         return
-    error = known.get("error")
-    exc_info = (type(error), error, error.__traceback__) if error is not None else None
-    record = logging.LogRecord(logger.name, level, "", 0, event, None, exc_info)
-    for key, value in fields.items():
-        record.__dict__[f"{key}_" if key in _STANDARD else key] = value
-    record.__dict__["_pantheon_obs"] = Payload(fields, {**known, "created": record.created})
+    record = record_of(logger, level, event, fields, error)
+    record.__dict__["_pantheon_obs"] = Payload(event, fields, error, trace_id, bound)
     logger.handle(record)
 
 
-def _only_ours(handler: ObsHandler, logger: logging.Logger) -> bool:
-    if logger.filters or handler.filters:
+def only_ours(handler: ObsHandler, logger: logging.Logger) -> bool:
+    """Whether a line from this logger would reach our handler, unfiltered, and no other."""
+    if handler.level or handler.filters or logger.filters:
         return False
-    at: logging.Logger = logger
-    while at.parent is not None:
-        if at.handlers or not at.propagate:
+    while logger.parent is not None:
+        if logger.handlers or not logger.propagate:
             return False
-        at = at.parent
-    return at.handlers == [handler]
+        logger = logger.parent
+    return logger.handlers == [handler]
 
 
 def _records_are_watched() -> bool:
     """Whether somebody has replaced the method through which records reach their handlers."""
     return logging.Logger.callHandlers.__module__ != "logging"
+
+
+def record_of(
+    logger: logging.Logger,
+    level: int,
+    event: str,
+    fields: Mapping[str, Any],
+    error: BaseException | None,
+) -> logging.LogRecord:
+    """A record as `Logger.makeRecord` makes it, from where the host's code called.
+
+    Args:
+        logger: The logger.
+        level: A standard level's number.
+        event: The event's name or the message.
+        fields: The event's own fields; one under a name of logging's gets an underscore.
+        error: The exception, if there is one.
+    """
+    frame = caller()
+    exc_info = (type(error), error, error.__traceback__) if error is not None else None
+    record = logging.getLogRecordFactory()(
+        logger.name,
+        level,
+        frame.f_code.co_filename,
+        frame.f_lineno,
+        event,
+        None,
+        exc_info,
+        frame.f_code.co_name,
+        None,
+    )
+    for key, value in fields.items():
+        record.__dict__[f"{key}_" if key in _STANDARD else key] = value
+    return record
+
+
+def caller() -> FrameType:
+    """The frame of the code that logs, where that is not ours or structlog's."""
+    frame = sys._getframe(1)  # noqa: SLF001 - as logging does
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith(
+        ("pantheon_obs.", "structlog.")
+    ):
+        frame = frame.f_back
+    return frame

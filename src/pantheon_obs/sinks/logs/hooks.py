@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 import threading
 import warnings
+from contextlib import redirect_stderr
 from typing import TYPE_CHECKING, Any, TextIO
+
+from pantheon_obs.core.failures import was_logged
+from pantheon_obs.sinks.redact import described
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -22,10 +27,10 @@ def install() -> None:
     if _before:
         return
     _before.update(
-        excepthook=sys.excepthook,
-        threads=threading.excepthook,
+        main=sys.excepthook,
+        thread=threading.excepthook,
         unraisable=sys.unraisablehook,
-        showwarning=warnings.showwarning,
+        warning=warnings.showwarning,
     )
     sys.excepthook = _main
     threading.excepthook = _thread
@@ -38,50 +43,61 @@ def uninstall() -> None:
     if not _before:
         return
     if sys.excepthook is _main:
-        sys.excepthook = _before["excepthook"]
+        sys.excepthook = _before["main"]
     if threading.excepthook is _thread:
-        threading.excepthook = _before["threads"]
+        threading.excepthook = _before["thread"]
     if sys.unraisablehook is _unraisable:
         sys.unraisablehook = _before["unraisable"]
     if warnings.showwarning is _warning:
-        warnings.showwarning = _before["showwarning"]
+        warnings.showwarning = _before["warning"]
     _before.clear()
 
 
 def _main(
     kind: type[BaseException], error: BaseException, traceback: TracebackType | None
 ) -> None:
-    _uncaught.critical("uncaught_exception", exc_info=(kind, error, traceback))
-    _chain("excepthook", sys.__excepthook__, kind, error, traceback)
+    _log(logging.CRITICAL, error, where="main")
+    _chain("main", sys.__excepthook__, kind, error, traceback)
 
 
 def _thread(args: threading.ExceptHookArgs) -> None:
-    if args.exc_type is SystemExit or args.exc_value is None:
-        return
-    name = args.thread.name if args.thread is not None else None
-    _uncaught.error(
-        "uncaught_exception",
-        exc_info=(args.exc_type, args.exc_value, args.exc_traceback),
-        extra={"thread": name},
-    )
-    _chain("threads", threading.__excepthook__, args)
+    if args.exc_type is not SystemExit:  # as the default hook does
+        name = args.thread.name if args.thread is not None else None
+        _log(logging.ERROR, args.exc_value, where="thread", thread_name=name)
+    _chain("thread", threading.__excepthook__, args)
 
 
 def _unraisable(args: sys.UnraisableHookArgs) -> None:
-    error = args.exc_value
-    _uncaught.error(
-        args.err_msg or "Exception ignored in",
-        exc_info=(args.exc_type, error, args.exc_traceback) if error is not None else None,
-        extra={"object": repr(args.object)},
+    # The text of the object, as a record that holds on to the object itself would revive it.
+    _log(
+        logging.ERROR,
+        args.exc_value,
+        where="unraisable",
+        reason=args.err_msg or "Exception ignored in",
+        object=described(args.object, repr),
     )
     _chain("unraisable", sys.__unraisablehook__, args)
 
 
+def _log(level: int, error: BaseException | None, **fields: object) -> None:
+    exc_info = None
+    if was_logged(error):  # by the host, before it raised it again
+        fields["error_type"] = type(error).__name__
+    elif error is not None:
+        exc_info = (type(error), error, error.__traceback__)
+    _uncaught.log(level, "uncaught_exception", exc_info=exc_info, extra=fields)
+
+
 def _chain(name: str, default: object, *args: object) -> None:
-    """Call the hook that stood there before, unless it is the one that prints."""
+    """Call the hook that stood there before, unless it is the one that prints.
+
+    Such hooks (Sentry's) mostly call in turn what stood before them, which prints the traceback
+    that our line has already: that goes nowhere.
+    """
     before = _before.get(name)
     if before is not None and before is not default:
-        before(*args)
+        with redirect_stderr(io.StringIO()):
+            before(*args)
 
 
 def _warning(  # noqa: PLR0913 - the signature is that of warnings.showwarning
@@ -93,9 +109,9 @@ def _warning(  # noqa: PLR0913 - the signature is that of warnings.showwarning
     line: str | None = None,
 ) -> None:
     if file is not None:
-        _before["showwarning"](message, category, filename, lineno, file, line)
+        _before["warning"](message, category, filename, lineno, file, line)
         return
     _warnings.warning(
-        str(message),
+        described(message),
         extra={"category": category.__name__, "file": filename, "line": lineno},
     )

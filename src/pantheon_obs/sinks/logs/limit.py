@@ -10,14 +10,16 @@ if TYPE_CHECKING:
     from pantheon_obs.sinks.logs.formats import Format
 
 _HEAD = frozenset({"timestamp", "level", "logger", "trace_id"})
-_MARKER_BYTES = 64
+_MARKER = 32
+_NAME = 200
 
 
-def fit(line: dict[str, Any], render: Format, limit: int) -> bytes:
-    """Render a line in at most `limit` bytes.
+def fit(line: dict[str, Any], rendered: bytes, render: Format, limit: int) -> bytes:
+    """Cut a line that is too long.
 
     Args:
         line: The line's dict; it is changed.
+        rendered: The line as it is, longer than the limit.
         render: The format.
         limit: Bytes.
 
@@ -25,20 +27,14 @@ def fit(line: dict[str, Any], render: Format, limit: int) -> bytes:
         The bytes to write. A cut value ends in a marker with the bytes cut, a traceback keeps its
         end and begins with the marker.
     """
-    rendered = render(line)
-    whole: dict[str, bytes] = {}
-    kept: dict[str, int] = {}
+    whole = {key: _as_bytes(line[key]) for key in line if key not in _HEAD}
+    kept = {key: len(value) for key, value in whole.items()}
     while len(rendered) > limit:
-        if not whole:
-            whole = {key: _as_bytes(line[key]) for key in line if key not in _HEAD}
-            kept = {key: len(value) for key, value in whole.items()}
         longest = max(kept, key=kept.__getitem__)
-        if kept[longest] <= _MARKER_BYTES:
-            # Not one long value but very many: say what it was and how much was left out.
-            head = {key: line[key] for key in line if key in _HEAD}
-            return render({**head, "event": "line_cut", "fields_cut": len(whole)})
-        # A character takes one byte or more in the line, so this much less is enough or more.
-        kept[longest] = max(0, kept[longest] - (len(rendered) - limit) - _MARKER_BYTES)
+        if kept[longest] <= _MARKER:
+            return render(_without_fields(line, len(whole) - 1))
+        # In proportion, as one byte of a value may be several of the line: "\0" is "\\u0000".
+        kept[longest] = max(0, kept[longest] * limit // len(rendered) - _MARKER)
         line[longest] = _cut(whole[longest], kept[longest], from_start=longest == "exception")
         rendered = render(line)
     return rendered
@@ -47,7 +43,7 @@ def fit(line: dict[str, Any], render: Format, limit: int) -> bytes:
 def _as_bytes(value: object) -> bytes:
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace")
-    return orjson.dumps(value)
+    return orjson.dumps(value, default=str)
 
 
 def _cut(whole: bytes, keep: int, *, from_start: bool) -> str:
@@ -55,3 +51,12 @@ def _cut(whole: bytes, keep: int, *, from_start: bool) -> str:
     kept = whole[len(whole) - keep :] if from_start else whole[:keep]
     text = kept.decode("utf-8", "ignore")
     return marker + text if from_start else text + marker
+
+
+def _without_fields(line: dict[str, Any], fields: int) -> dict[str, Any]:
+    """Not one long value but very many: say what it was, and how many were left out."""
+    head = {key: line[key] for key in line if key in _HEAD}
+    head["event"] = "line_cut"
+    head["event_cut"] = str(line["event"])[:_NAME]
+    head["fields_cut"] = fields
+    return {key: head[key] for key in ("timestamp", "level", "event", *head)}

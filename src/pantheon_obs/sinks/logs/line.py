@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from contextvars import copy_context
+from math import isfinite
 from traceback import format_exception
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.context import current_record, current_trace_id
-from pantheon_obs.core.failures import mark_logged, trace_of
+from pantheon_obs.core.failures import trace_of
+from pantheon_obs.sinks.redact import described, make_room
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from pantheon_obs.sinks.redact import Redactor
 
@@ -28,16 +30,17 @@ class LineBuilder:
 
     def __init__(self, redactor: Redactor, static: Mapping[str, str]) -> None:
         self._redactor = redactor
-        self._static = static
+        self._static = {key: redactor.text(value) for key, value in static.items()}
         self._second = (-1, "")
+        # What a harmless key is called on the line; asked for with each field, so it is kept.
+        self._names: dict[object, str] = {}
 
-    def build(
+    def build(  # noqa: PLR0913 - one line's parts
         self,
         level: str,
         event: str,
         logger: str,
         fields: Mapping[str, Any],
-        *,
         error: BaseException | None = None,
         created: float | None = None,
         trace_id: str | None = None,
@@ -59,56 +62,60 @@ class LineBuilder:
             A new dict; every value is a str, int, float, bool, None, list or dict.
         """
         redactor = self._redactor
+        harmless = redactor.harmless
+        names = self._names
         line: dict[str, Any] = {
             "timestamp": self._timestamp(time.time() if created is None else created),
             "level": level,
-            "event": redactor.text(event),
+            "event": event if event in harmless else redactor.text(event),
             "logger": logger,
         }
         if trace_id is None:
-            trace_id = current_trace_id.get() or trace_of(error) or ""
+            trace_id = current_trace_id.get() or trace_of(error)
         if trace_id:
             line["trace_id"] = trace_id
-        self._add(line, fields)
+        for given, value in fields.items():
+            key = names.get(given)
+            if key is None:
+                self._put(line, given, value)
+                continue
+            # The plain types are told apart here, as each call would cost what this loop does.
+            kind = type(value)
+            if kind is str:
+                line[key] = value if value in harmless else redactor.text(value)
+            elif kind is int or value is None or kind is bool or (kind is float and isfinite(value)):
+                line[key] = value
+            else:
+                line[key] = redactor.clean(value)
         if error is not None and "error_type" not in line:
             line["error_type"] = type(error).__name__
         if bound is None:
             record = current_record.get()
-            bound = record.bound if record is not None else {}
+            bound = record.bound if record is not None else None
         if bound:
-            self._add(line, {key: bound[key] for key in list(bound) if key not in line})
-        for key, value in _structlog_bound():
-            if key not in line:
-                self._add(line, {key: value})
-        for key, text in self._static.items():
-            line.setdefault(key, text)
+            self._put_missing(line, dict(bound))
+        for variable, value in copy_context().items():
+            # structlog keeps one variable per key, and Ellipsis for "unset".
+            if value is not ... and variable.name.startswith("structlog_"):
+                self._put_missing(line, {variable.name[10:]: value})
+        if self._static:
+            for key, text in self._static.items():
+                line.setdefault(key, text)
         if error is not None:
-            line["exception"] = self._traceback(error)
+            line["exception"] = redactor.text(traceback_of(error))
         return line
 
-    def _add(self, line: dict[str, Any], fields: Mapping[str, Any]) -> None:
-        redactor = self._redactor
+    def _put_missing(self, line: dict[str, Any], fields: Mapping[str, Any]) -> None:
         for given, value in fields.items():
-            # A field of the host's under one of our names is kept under another.
-            key = f"{given}_" if given in _RESERVED else given
-            kind = type(value)
-            if redactor.is_secret(key):
-                line[key] = "[redacted]"
-            elif kind is int or kind is bool or value is None:
-                line[key] = value
-            elif kind is str:
-                line[key] = redactor.text(value)
-            else:
-                line[key] = redactor.clean(value)
+            if _name_of(given) not in line:
+                self._put(line, given, value)
 
-    def _traceback(self, error: BaseException) -> str:
-        """The traceback with causes and groups, without local variables."""
-        mark_logged(error)
-        try:
-            text = "".join(format_exception(error))
-        except Exception as failure:  # noqa: BLE001 - exceptions can be as hostile as any value
-            text = f"{type(error).__name__} ({type(failure).__name__} while it was formatted)"
-        return str(self._redactor.clean(text.rstrip("\n")))
+    def _put(self, line: dict[str, Any], given: object, value: object) -> None:
+        key = _name_of(given)
+        line[key] = self._redactor.under(key, value)
+        if not self._redactor.is_secret(key):
+            make_room(self._names)
+            self._names[given] = key
 
     def _timestamp(self, moment: float) -> str:
         second = int(moment)
@@ -119,9 +126,16 @@ class LineBuilder:
         return f"{prefix}.{int((moment - second) * 1_000_000):06d}Z"
 
 
-def _structlog_bound() -> Iterator[tuple[str, Any]]:
-    """What `structlog.contextvars` holds here: variables `structlog_<key>`, Ellipsis for unset."""
-    for variable, value in copy_context().items():
-        name = variable.name
-        if value is not ... and name.startswith("structlog_"):
-            yield name[10:], value
+def traceback_of(error: BaseException) -> str:
+    """The traceback with causes and groups, without local variables; never raises."""
+    try:
+        text = "".join(format_exception(error)).rstrip("\n")
+    except Exception as failure:  # noqa: BLE001 - exceptions can be as hostile as any value
+        text = f"{type(error).__name__} ({type(failure).__name__} while it was formatted)"
+    return described(text)
+
+
+def _name_of(given: object) -> str:
+    """What a field is called: one of the host's under one of our names is kept under another."""
+    name = given if type(given) is str else described(given)
+    return f"{name}_" if name in _RESERVED else name

@@ -12,6 +12,8 @@ import select
 import stat
 import sys
 from collections import deque
+from contextlib import suppress
+from io import TextIOWrapper
 from threading import RLock
 from typing import TYPE_CHECKING, TextIO
 
@@ -24,6 +26,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 _locks: ModuleType | None = fcntl
+_ENDLESS = 8
 
 
 class Output:
@@ -35,9 +38,11 @@ class Output:
         self._waiting: deque[bytes] = deque()
         self._stream: TextIO | None = None
         self._descriptor: int | None = None
-        self._pipe_lock: int | None = None
+        self._shared = False
+        self._torn = False
+        self._redirected: TextIO | None = None
 
-    def write(self, line: bytes) -> None:
+    def write(self, line: bytes, _level: str = "") -> None:
         """Write one line; waits for whoever reads it, as any print does.
 
         Args:
@@ -48,76 +53,123 @@ class Output:
             ValueError: `sys.stdout` is closed.
         """
         with self._lock:
-            if self._writing:  # this thread is within a write already: after that one, then
+            if self._writing:  # a signal handler or finalizer within a write: after that one
                 self._waiting.append(line)
                 return
             self._writing = True
             try:
                 self._write(line)
-                while self._waiting:
-                    self._write(self._waiting.popleft())
+            finally:
+                self._writing = False
+            if self._waiting:
+                self._write_waiting(line)
+
+    def _write_waiting(self, line: bytes) -> None:
+        """Write what signal handlers and finalizers logged during the write of a line."""
+        rounds = 0
+        while self._waiting:
+            batch = list(self._waiting)
+            self._waiting.clear()
+            rounds += self._descriptor is None
+            if rounds > _ENDLESS:
+                # The stream logs what it is given (sys.stdout was redirected to a logger), so that
+                # this would never end. What it was given, and will be, goes to the real one.
+                self._redirected = sys.stdout
+                batch = [line]
+            self._writing = True
+            try:
+                for waiting in batch:
+                    self._write(waiting)
             finally:
                 self._writing = False
 
     def after_fork(self) -> None:
-        """Give a child process a lock of its own, over the pipe it shares with its parent."""
+        """Give a child process a lock of its own."""
         self._lock = RLock()
         self._writing = False
         self._waiting.clear()
-        self._forget()
 
     def _write(self, line: bytes) -> None:
-        stream = sys.stdout
+        stream = sys.stdout if sys.stdout is not self._redirected else sys.__stdout__
         if stream is None:  # pythonw, or closed by the host
             return
         if stream is not self._stream:
             self._look_at(stream)
-        # What the host has printed so far comes first.
-        stream.flush()
         descriptor = self._descriptor
+        _flush(stream)
         if descriptor is None:
-            stream.write(line.decode("utf-8", "replace"))
-            stream.flush()
-        elif self._pipe_lock is None or _locks is None:
-            _write_all(descriptor, line)
+            _write_text(stream, line)
+        elif not self._shared or _locks is None:
+            self._write_all(descriptor, line)
         else:
-            _locks.flock(self._pipe_lock, _locks.LOCK_EX)
+            _locks.lockf(descriptor, _locks.LOCK_EX)
             try:
-                _write_all(descriptor, line)
+                self._write_all(descriptor, line)
             finally:
-                _locks.flock(self._pipe_lock, _locks.LOCK_UN)
+                _locks.lockf(descriptor, _locks.LOCK_UN)
 
     def _look_at(self, stream: TextIO) -> None:
-        """Find out once what a stream is: a descriptor to write to, a pipe to lock, or neither."""
-        self._forget()
+        """Find out once what a stream is: a descriptor to write to, shared or not, or neither."""
+        self._stream, self._descriptor, self._shared = stream, None, False
+        # Anything else (a StringIO, a test's capture, a host's tee) gets to see what is written.
+        if type(stream) is TextIOWrapper:
+            with suppress(OSError, ValueError):
+                descriptor = stream.fileno()
+                self._shared = _can_be_locked(descriptor)
+                self._descriptor = descriptor
+
+    def _write_all(self, descriptor: int, line: bytes) -> None:
+        if self._torn:  # a disk was full in the middle of a line: the next begins on its own
+            line = b"\n" + line
+        rest = line
         try:
-            descriptor = stream.fileno()
-            is_pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
-        except (OSError, ValueError, AttributeError):
-            descriptor, is_pipe = None, False  # a StringIO, a test's capture, a notebook
-        if is_pipe:
-            self._pipe_lock = _reopened(descriptor)
-        self._descriptor = descriptor
-        self._stream = stream
-
-    def _forget(self) -> None:
-        if self._pipe_lock is not None:
-            os.close(self._pipe_lock)
-        self._stream = self._descriptor = self._pipe_lock = None
+            while rest:  # a pipe may take it in parts
+                try:
+                    rest = rest[os.write(descriptor, rest) :]
+                except BlockingIOError:
+                    select.select([], [descriptor], [])
+        finally:
+            self._torn = self._torn if len(rest) == len(line) else bool(rest)
 
 
-def _reopened(descriptor: int) -> int | None:
-    """The same pipe opened again, where the system can: an inherited descriptor excludes nobody."""
+def _can_be_locked(descriptor: int) -> bool:
+    """Whether it is a pipe or a socket, which processes share, and the system can lock it.
+
+    POSIX record locks belong to the process: descriptors that were inherited exclude each other,
+    where those of flock(2) would not.
+    """
+    mode = os.fstat(descriptor).st_mode
+    if _locks is None or not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+        return False
     try:
-        # Without O_NONBLOCK this would wait for a reader.
-        return os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        _locks.lockf(descriptor, _locks.LOCK_EX)
+        _locks.lockf(descriptor, _locks.LOCK_UN)
     except OSError:
-        return None
+        return False
+    return True
 
 
-def _write_all(descriptor: int, line: bytes) -> None:
-    while line:  # a pipe may take it in parts
+def _flush(stream: TextIO) -> None:
+    """What the host has printed so far comes first."""
+    while True:
         try:
-            line = line[os.write(descriptor, line) :]
+            stream.flush()
         except BlockingIOError:
-            select.select([], [descriptor], [])
+            select.select([], [stream], [])
+        except RuntimeError:  # a signal handler's line, in the middle of a print
+            return
+        except AttributeError:  # print() asks for no more than write()
+            if hasattr(stream, "flush"):
+                raise
+            return
+        else:
+            return
+
+
+def _write_text(stream: TextIO, line: bytes) -> None:
+    text = line.decode("utf-8", "replace")
+    try:
+        stream.write(text)
+    except UnicodeEncodeError:
+        stream.write(text.encode("ascii", "replace").decode("ascii"))
+    _flush(stream)

@@ -40,8 +40,8 @@ class LogSink:
                 level,
                 event.event,
                 event.fields(),
+                None if was_logged(event.error) else event.error,
+                event.trace_id,
+                event.bound,
                 watched=False,
-                error=None if was_logged(event.error) else event.error,
-                trace_id=event.trace_id,
-                bound=event.bound,
             )

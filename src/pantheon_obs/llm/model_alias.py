@@ -1,0 +1,99 @@
+"""The name by which the host asked for the model, found in what the call was given."""
+
+from __future__ import annotations
+
+import sys
+from enum import Enum
+from inspect import Parameter, signature
+from typing import TYPE_CHECKING, Any
+
+from pantheon_obs.core.guard import Guard, report
+from pantheon_obs.llm.parts import part, text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pantheon_obs.llm.parts import HostValue
+
+    Finder = Callable[[tuple[HostValue, ...], Mapping[str, HostValue]], str | None]
+
+NAMES = ("model_alias", "model")
+
+_guard = Guard("llm model alias")
+_NOWHERE = sys.maxsize  # the position of a parameter that is given by name only
+_VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+
+
+def alias_finder(
+    function: Callable[..., Any], model: str | Callable[..., str | None] | None
+) -> Finder:
+    """Decide, once per function, where the alias of its calls is.
+
+    Args:
+        function: The decorated function.
+        model: The `model=` option: the alias, or what finds it in the call's arguments.
+
+    Returns:
+        A function of a call's arguments; it never raises an `Exception`.
+    """
+    if callable(model):
+        return _asking(model)
+    if model is not None:
+        return lambda _args, _kwargs: model
+    return _searching(function)
+
+
+def _asking(model: Callable[..., str | None]) -> Finder:
+    def find(args: tuple[HostValue, ...], kwargs: Mapping[str, HostValue]) -> str | None:
+        with _guard:
+            return _alias(model(*args, **kwargs))
+        return None
+
+    return find
+
+
+def _searching(function: Callable[..., Any]) -> Finder:
+    named, own = _parameters(function)
+
+    def find(args: tuple[HostValue, ...], kwargs: Mapping[str, HostValue]) -> str | None:
+        for name, position, default in named:
+            given = kwargs.get(name)
+            if given is None and position < len(args):
+                given = args[position]
+            alias = _alias(default if given is None else given)
+            if alias is not None:
+                return alias
+        try:
+            for owner in (*args[own:], *kwargs.values(), *args[:own]):
+                for name in NAMES:
+                    alias = _alias(part(owner, name))
+                    if alias is not None:
+                        return alias
+        except Exception as error:  # noqa: BLE001 - the guard, without its cost per call
+            report("llm model alias", error)
+        return None
+
+    return find
+
+
+def _parameters(function: Callable[..., Any]) -> tuple[list[tuple[str, int, Any]], int]:
+    """Where an alias may be among the parameters, and how many are the method's own object."""
+    try:
+        parameters = list(signature(function).parameters.values())
+    except (TypeError, ValueError):  # written in C
+        parameters = []
+    named: list[tuple[str, int, Any]] = []
+    for wanted in NAMES:
+        for position, parameter in enumerate(parameters):
+            if parameter.name == wanted and parameter.kind not in _VARIADIC:
+                by_position = parameter.kind is not Parameter.KEYWORD_ONLY
+                default = None if parameter.default is Parameter.empty else parameter.default
+                named.append((wanted, position if by_position else _NOWHERE, default))
+            elif parameter.kind is Parameter.VAR_KEYWORD:
+                named.append((wanted, _NOWHERE, None))
+    own = 1 if parameters and parameters[0].name in ("self", "cls") else 0
+    return named, own
+
+
+def _alias(value: object) -> str | None:
+    return text(value.value if isinstance(value, Enum) else value)

@@ -1,0 +1,222 @@
+"""The methods of an observed object's class: each does what the host's does, and looks on."""
+
+from __future__ import annotations
+
+from inspect import isasyncgen, iscoroutinefunction, isgenerator
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from pantheon_obs.core.guard import Guard
+from pantheon_obs.llm.streams import (
+    async_relay,
+    observe_async_generator,
+    observe_generator,
+    relay,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Generator, Iterator
+
+    from pantheon_obs.llm.lifecycle import LlmCall
+    from pantheon_obs.llm.objects import Swap
+    from pantheon_obs.llm.parts import HostValue
+
+_guard = Guard("llm stream object")
+
+
+class Iteration:
+    """Observes one iterator of an object. To leave it is not to leave the object."""
+
+    __slots__ = ("call", "subject", "swap")
+
+    def __init__(self, swap: Swap, subject: HostValue, call: LlmCall) -> None:
+        self.swap = swap
+        self.subject = subject
+        self.call = call
+
+    def exhausted(self, began: float) -> None:
+        """The iterator has come to its end, and with it the object."""
+        self.call.exhausted(began)
+        self.swap.settle(self.subject, self.call)
+
+    def failed(self, error: BaseException, began: float) -> None:
+        """An exception came out of the iterator."""
+        if not isinstance(error, GeneratorExit):
+            self.call.failed(error, began)
+            self.swap.settle(self.subject, self.call)
+
+    def left(self) -> None:
+        """The object may be iterated again; it is let go or closed at the end."""
+
+
+def _next(method: Callable[[Any], Any], swap: Swap) -> Callable[[Any], Any]:
+    call_of = swap.open.get
+
+    def observed(self: HostValue) -> HostValue:
+        call = call_of(id(self))
+        if call is None:
+            return method(self)
+        began = perf_counter()
+        try:
+            chunk = method(self)
+        except BaseException as error:
+            _stopped(swap, self, call, error, began)
+            raise
+        now = perf_counter()
+        call.producer += now - began
+        call.chunks += 1
+        call.recent.append(chunk)
+        if call.first_content is None:
+            call.look(chunk, now)
+        return chunk
+
+    return observed
+
+
+def _anext(method: Callable[[Any], Any], swap: Swap) -> Callable[[Any], Any]:
+    call_of = swap.open.get
+
+    async def observed(self: HostValue) -> HostValue:
+        call = call_of(id(self))
+        if call is None:
+            return await method(self)
+        began = perf_counter()
+        try:
+            chunk = await method(self)
+        except BaseException as error:
+            _stopped(swap, self, call, error, began)
+            raise
+        now = perf_counter()
+        call.producer += now - began
+        call.chunks += 1
+        call.recent.append(chunk)
+        if call.first_content is None:
+            call.look(chunk, now)
+        return chunk
+
+    return observed
+
+
+def _stopped(
+    swap: Swap, subject: HostValue, call: LlmCall, error: BaseException, began: float
+) -> None:
+    if isinstance(error, StopIteration | StopAsyncIteration):
+        call.exhausted(began)
+    else:
+        call.failed(error, began)
+    swap.settle(subject, call)
+
+
+def _iter(method: Callable[[Any], Iterator[Any]], swap: Swap) -> Callable[[Any], Iterator[Any]]:
+    def observed(self: HostValue) -> Iterator[Any]:
+        iterator = method(self)
+        call = swap.open.get(id(self))
+        if call is None or iterator is self:
+            return iterator
+        with _guard:
+            inner: Any = iterator if isgenerator(iterator) else relay(iterator)
+            return observe_generator(inner, Iteration(swap, self, call))
+        return iterator
+
+    return observed
+
+
+def _aiter(
+    method: Callable[[Any], AsyncIterator[Any]], swap: Swap
+) -> Callable[[Any], AsyncIterator[Any]]:
+    def observed(self: HostValue) -> AsyncIterator[Any]:
+        iterator = method(self)
+        call = swap.open.get(id(self))
+        if call is None or iterator is self:
+            return iterator
+        with _guard:
+            inner: Any = iterator if isasyncgen(iterator) else async_relay(iterator)
+            return observe_async_generator(inner, Iteration(swap, self, call))
+        return iterator
+
+    return observed
+
+
+def _await(
+    method: Callable[[Any], Generator[Any, Any, Any]], swap: Swap
+) -> Callable[[Any], Generator[Any, Any, Any]]:
+    def observed(self: HostValue) -> Generator[Any, Any, Any]:
+        call = swap.open.get(id(self))
+        if call is None:
+            return (yield from method(self))
+        from pantheon_obs.llm.results import deliver  # noqa: PLC0415 - it needs this module, too
+
+        swap.leave(self)
+        try:
+            result = yield from method(self)
+        except BaseException as error:
+            call.failed(error)
+            call.settle()
+            raise
+        return deliver(result, call)
+
+    return observed
+
+
+def _close(method: Callable[..., Any], swap: Swap) -> Callable[..., Any]:
+    """For `close()` and for `__exit__(kind, error, traceback)`, async or not."""
+    if iscoroutinefunction(method):
+
+        async def observed_async(
+            self: HostValue, *args: HostValue, **kwargs: HostValue
+        ) -> HostValue:
+            call = swap.open.get(id(self))
+            if call is None:
+                return await method(self, *args, **kwargs)
+            _left(call, *args)
+            try:
+                return await method(self, *args, **kwargs)
+            finally:
+                swap.settle(self, call)
+
+        return observed_async
+
+    def observed(self: HostValue, *args: HostValue, **kwargs: HostValue) -> HostValue:
+        call = swap.open.get(id(self))
+        if call is None:
+            return method(self, *args, **kwargs)
+        _left(call, *args)
+        try:
+            return method(self, *args, **kwargs)
+        finally:
+            swap.settle(self, call)
+
+    return observed
+
+
+def _left(call: LlmCall, _: object = None, error: object = None, *_rest: object) -> None:
+    """The consumer left, on its own account or because it was cancelled."""
+    if isinstance(error, BaseException) and not isinstance(error, Exception):
+        call.failed(error)
+    else:
+        call.left()
+
+
+def _del(method: Callable[[Any], None], swap: Swap) -> Callable[[Any], None]:
+    def observed(self: HostValue) -> None:
+        call = swap.open.pop(id(self), None)
+        if call is not None:
+            call.left()
+            call.settle(self)
+        method(self)
+
+    return observed
+
+
+METHODS: dict[str, Callable[[Any, Swap], Any]] = {
+    "__next__": _next,
+    "__anext__": _anext,
+    "__iter__": _iter,
+    "__aiter__": _aiter,
+    "__await__": _await,
+    "close": _close,
+    "aclose": _close,
+    "__exit__": _close,
+    "__aexit__": _close,
+    "__del__": _del,
+}

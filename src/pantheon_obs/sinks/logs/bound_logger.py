@@ -1,0 +1,173 @@
+"""The structlog logger that writes through our handler, and the processor that does so for others."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import structlog
+
+from pantheon_obs.sinks.logs.handler import caller, dispatch, record_of
+from pantheon_obs.sinks.redact import described
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping
+
+    from pantheon_obs.sinks.logs.handler import ObsHandler
+
+LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "msg": logging.INFO,
+    "warning": logging.WARNING,
+    "warn": logging.WARNING,
+    "error": logging.ERROR,
+    "err": logging.ERROR,
+    "exception": logging.ERROR,
+    "failure": logging.ERROR,
+    "critical": logging.CRITICAL,
+    "fatal": logging.CRITICAL,
+}
+
+handler: ObsHandler | None = None
+"""Where lines go; None while logging is not configured."""
+
+_Function = TypeVar("_Function", bound="Callable[..., Any]")
+
+
+class BoundLogger(structlog.BoundLoggerBase):
+    """A structlog logger whose level is that of the standard library's logger of its name.
+
+    So `log_level` and `logging.getLogger(name).setLevel` govern it at any time, and caching it is
+    safe. Its methods are those of `structlog.typing.FilteringBoundLogger`.
+    """
+
+    _logger: logging.Logger
+
+    def log(self, level: int, event: object = None, *args: object, **fields: object) -> None:
+        """Log an event at a level given by its number."""
+        if self._logger.isEnabledFor(level):
+            name = logging.getLevelName(level).lower()
+            self._write(name if name in LEVELS else "info", level, event, args, fields)
+
+    async def alog(self, level: int, event: object = None, *args: object, **fields: object) -> None:
+        """Log an event at a level given by its number, from async code."""
+        self.log(level, event, *args, **fields)
+
+    def is_enabled_for(self, level: int) -> bool:
+        """Whether an event of this level would be logged."""
+        return self._logger.isEnabledFor(level)
+
+    def get_effective_level(self) -> int:
+        """The least level that is logged."""
+        return self._logger.getEffectiveLevel()
+
+    isEnabledFor = is_enabled_for  # noqa: N815 - the standard library's names, as structlog has them
+    getEffectiveLevel = get_effective_level  # noqa: N815
+
+    def _write(
+        self,
+        method: str,
+        level: int,
+        event: object,
+        args: tuple[object, ...],
+        fields: dict[str, Any],
+    ) -> None:
+        if args:
+            event = _interpolated(event, args, fields)
+        processors = self._processors
+        if len(processors) == 1 and processors[0] is write_line:
+            for key, value in self._context.items():
+                fields.setdefault(key, value)
+            _emit(self._logger, level, event, fields)
+            return
+        # Somebody has put other processors there: structlog.testing.capture_logs, for one.
+        try:
+            self._process_event(method, event, fields)  # type: ignore[arg-type]
+        except structlog.DropEvent:
+            return
+
+
+def _method(name: str) -> Callable[..., None]:
+    level = LEVELS[name]
+
+    def log(self: BoundLogger, event: object = None, *args: object, **fields: Any) -> None:  # noqa: ANN401 - any fields
+        if self._logger.isEnabledFor(level):
+            self._write(name, level, event, args, fields)
+
+    return _named(log, name, f"Log an event at level {logging.getLevelName(level)}.")
+
+
+def _exception(self: BoundLogger, event: object = None, *args: object, **fields: Any) -> None:  # noqa: ANN401 - as above
+    fields.setdefault("exc_info", True)
+    self.error(event, *args, **fields)
+
+
+def _async_method(name: str) -> Callable[..., Awaitable[None]]:
+    async def log(self: BoundLogger, *args: object, **fields: object) -> None:
+        getattr(self, name)(*args, **fields)
+
+    return _named(log, f"a{name}", f"`{name}` for async code.")
+
+
+def _named(function: _Function, name: str, doc: str) -> _Function:
+    function.__name__ = name
+    function.__qualname__ = f"BoundLogger.{name}"
+    function.__doc__ = doc
+    return function
+
+
+for _name in LEVELS:
+    setattr(BoundLogger, _name, _method(_name))
+    setattr(BoundLogger, f"a{_name}", _async_method(_name))
+setattr(
+    BoundLogger,
+    "exception",
+    _named(_exception, "exception", "Log an event at level ERROR with the traceback."),
+)
+
+
+def write_line(logger: object, method: str, event_dict: MutableMapping[str, Any]) -> Any:  # noqa: ANN401 - never returns
+    """The only processor: write the line, whatever logger it came through, and stop there."""
+    level = LEVELS.get(method, logging.INFO)
+    named = logger if isinstance(logger, logging.Logger) else logging.getLogger("structlog")
+    if named.isEnabledFor(level):
+        fields = dict(event_dict)
+        event = fields.pop("event", None)
+        if args := fields.pop("positional_args", None):  # of structlog.stdlib.BoundLogger
+            event = _interpolated(event, args, fields)
+        _emit(named, level, event, fields)
+    raise structlog.DropEvent
+
+
+def _emit(logger: logging.Logger, level: int, event: object, fields: dict[str, Any]) -> None:
+    error = None
+    if "exc_info" in fields:
+        error = _exception_of(fields.pop("exc_info"))
+    if "stack_info" in fields and fields.pop("stack_info"):
+        fields["stack"] = "".join(traceback.format_stack(caller())).rstrip("\n")
+    if type(event) is not str:
+        event = "" if event is None else described(event)
+    if handler is not None:
+        dispatch(handler, logger, level, event, fields, error)
+    else:  # logging was configured once, and has been reset
+        logger.handle(record_of(logger, level, event, fields, error))
+
+
+def _exception_of(exc_info: object) -> BaseException | None:
+    """The exception that `exc_info` stands for: True, an exception, or a triple."""
+    if isinstance(exc_info, tuple):
+        exc_info = exc_info[1] if len(exc_info) > 1 else None
+    elif exc_info and not isinstance(exc_info, BaseException):
+        exc_info = sys.exc_info()[1]
+    return exc_info if isinstance(exc_info, BaseException) else None
+
+
+def _interpolated(event: object, args: tuple[object, ...], fields: dict[str, Any]) -> object:
+    try:
+        return str(event) % (args[0] if len(args) == 1 and isinstance(args[0], dict) else args)
+    except Exception:  # noqa: BLE001 - arguments that do not fit: lose nothing
+        fields["positional_args"] = list(args)
+        return event
