@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from bench.harness import Case, Contender, Target, compare
 if TYPE_CHECKING:
     from bench.harness import Effort, Row
 
+_OFF = frozenset({"PYTHONDONTWRITEBYTECODE", "PYTHONPROFILEIMPORTTIME", "COVERAGE_PROCESS_START"})
 INSTRUMENT = """
 import pantheon_obs
 async def app(scope, receive, send): ...
@@ -47,10 +49,12 @@ def rows(effort: Effort) -> list[Row]:
 
 def _interpreter(code: str) -> Contender:
     command = [sys.executable, "-c", code]
+    # The first, untimed run leaves byte code behind, as an installation does.
+    environ = {key: value for key, value in os.environ.items() if key not in _OFF}
 
     def run(pieces: int) -> None:
         for _ in repeat(None, pieces):
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own code
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environ)  # noqa: S603 - our own code
 
     return Contender(run=run)
 

@@ -48,8 +48,12 @@ def lines_until(server: Server, is_last: Callable[[str], bool]) -> list[str]:
 
 def events_of(server: Server, trace_id: str) -> list[dict[str, Any]]:
     """Every event of a request, in order, once its last line has come."""
-    lines = lines_until(server, lambda line: trace_id in line and '"request_finished"' in line)
-    events = [parse_line(line.encode()) for line in lines]
+
+    def is_last(line: str) -> bool:
+        event = json.loads(line)
+        return event.get("trace_id") == trace_id and event["event"] == "request_finished"
+
+    events = [parse_line(line.encode()) for line in lines_until(server, is_last)]
     return [event for event in events if event.get("trace_id") == trace_id]
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pantheon_obs.core.events import Outcome
 
 _BODY = frozenset({"http.response.body", "http.response.zerocopysend", "http.response.pathsend"})
+_NOT_FOUND = 404
 _SERVER_ERROR = 500
 _PLAIN_500 = b"Internal Server Error"
 
@@ -128,7 +129,8 @@ class HttpExchange(Request):
 
     def route(self) -> str | None:
         """The route's template, from what the router has left in the scope."""
-        return route_template(self._scope, self._root_path)
+        found = self.status_code != _NOT_FOUND
+        return route_template(self._scope, self._root_path, found=found)
 
     async def returned(self) -> None:
         """The app has returned."""
@@ -152,6 +154,8 @@ class HttpExchange(Request):
             mark_logged(error)
             self.finish("client_disconnected")
         elif not isinstance(error, Exception):
+            if isinstance(error, CancelledError):
+                mark_logged(error)  # the line's outcome says it all
             self.finish("cancelled" if self.last_byte is None else self.ending)
         elif self._is_of_the_background(error):
             self.finish(self.ending)

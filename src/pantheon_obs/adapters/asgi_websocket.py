@@ -48,6 +48,7 @@ class WebsocketExchange(Record):
         quiet: Whether its line is at DEBUG.
         reported: Whether no line is owed: it has been written, or nobody watches.
         answered: Whether the handshake has been accepted or refused.
+        accepted: Whether it has been accepted.
         left: Whether the other side has gone first.
         send_error: The server's way to tell it, since ASGI 2.4.
         close_code: Of whichever side closed first.
@@ -59,6 +60,7 @@ class WebsocketExchange(Record):
     quiet = False
     reported = True
     answered = False
+    accepted = False
     left = False
     send_error: OSError | None = None
     close_code: int | None = None
@@ -119,6 +121,7 @@ class WebsocketExchange(Record):
             self.messages_out += 1
         else:
             self.answered = True
+            self.accepted = self.accepted or kind == "websocket.accept"
 
     async def _deny(self, status: int) -> None:
         await self.send({"type": f"{_DENIAL}.start", "status": status, "headers": []})
@@ -144,6 +147,8 @@ class WebsocketExchange(Record):
             mark_logged(error)
             self._finish(self._outcome_of_leaving())
         elif not isinstance(error, Exception):
+            if isinstance(error, CancelledError):
+                mark_logged(error)  # the line's outcome says it all
             self._finish("cancelled")
         else:
             try:
@@ -181,7 +186,7 @@ class WebsocketExchange(Record):
                     trace_id=self.trace_id,
                     bound=self.bound,
                     path=self.path,
-                    route=route_template(self._scope, self._root_path),
+                    route=route_template(self._scope, self._root_path, found=self.accepted),
                     close_code=self.close_code,
                     latency_ms=round((perf_counter() - self.started) * 1000, 3),
                     messages_in=self.messages_in,

@@ -1,6 +1,7 @@
 """The route's template, from what the framework's router left in the scope. Imports no framework.
 
-Starlette and FastAPI leave the innermost route only: under a mount the way to it is walked again.
+Starlette and FastAPI leave the innermost route (FastAPI only its own) and, in `root_path`, the way
+to it through mounts. Where that does not tell all, the routes are matched once more.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ _FULL = 2  # starlette.routing.Match
 _guard = Guard("route template")
 
 
-def route_template(scope: Scope, root_path: str) -> str | None:
+def route_template(scope: Scope, root_path: str, *, found: bool) -> str | None:
     """The full template of the route that was matched, or None.
 
     Args:
         scope: The connection's scope, after the app's router has seen it.
         root_path: The scope's `root_path` before that.
+        found: Whether the app has found what it was asked for; what is missing from mounted files
+            has matched nothing but the mount.
 
     Returns:
         For example `/api/items/{item_id}`.
@@ -32,46 +35,50 @@ def route_template(scope: Scope, root_path: str) -> str | None:
     with _guard:
         if "endpoint" not in scope:
             return None
-        route = scope.get("route")
-        if route is not None and scope.get("root_path", "") == root_path:
-            context = _included(scope)
-            if context is not None and context.original_route is route:
-                return str(context.path)
-            if not hasattr(route, "routes"):
-                return str(route.path)
-        router = scope.get("router")
-        if router is not None:
-            keys = ("type", "path", "method", "headers")
-            probe = {key: scope[key] for key in keys if key in scope}
-            return _walk(router.routes, {**probe, "root_path": root_path, "path_params": {}})
+        template = _innermost_template(scope)
+        if template is not None:
+            mounts = scope.get("root_path", "").removeprefix(root_path)
+            if not mounts or _names_all(template, scope.get("path_params") or {}):
+                return f"{mounts}{template}"
+        probe = {key: scope[key] for key in ("type", "path", "method", "headers") if key in scope}
+        probe |= {"root_path": root_path, "path_params": {}}
+        return _walk(scope["router"].routes, probe, template or ("/{path}" if found else None))
     return None
 
 
-def _included(scope: Scope) -> Any:  # noqa: ANN401 - a class that is private to FastAPI
-    """FastAPI's own note of a route that came in by `include_router`, its prefixes included."""
-    return (scope.get("fastapi") or {}).get("effective_route_context")
+def _innermost_template(scope: Scope) -> str | None:
+    """The template of the route that has answered, without the mounts around it."""
+    route = scope.get("route")
+    # FastAPI's own note of what came in by `include_router`, whose prefixes the route lacks.
+    context = (scope.get("fastapi") or {}).get("effective_route_context")
+    if context is not None:
+        included = context.starlette_route
+        if context.original_route is route:
+            route = included or context
+        elif getattr(included, "endpoint", None) is scope["endpoint"]:
+            route = included
+    return None if hasattr(route, "routes") else getattr(route, "path", None)
 
 
-def _walk(routes: Iterable[Any], probe: dict[str, Any]) -> str | None:
-    partial = None
+def _names_all(template: str, parameters: dict[str, Any]) -> bool:
+    """Whether each parameter is the route's own, so that none is a mount's."""
+    return all(f"{{{name}" in template for name in parameters)
+
+
+def _walk(routes: Iterable[Any], probe: dict[str, Any], innermost: str | None) -> str | None:
+    """Match again: the template of the first full match, else of the first partial one."""
+    chosen = None
     for route in routes:
         match, child = route.matches(probe)
+        if match.value and (chosen is None or match.value == _FULL):
+            chosen = route, child
         if match.value == _FULL:
-            return _template(route, {**probe, **child})
-        if match.value and partial is None:
-            partial = _template(route, {**probe, **child})
-    return partial
-
-
-def _template(route: Any, probe: dict[str, Any]) -> str | None:  # noqa: ANN401 - any framework's route
-    context = _included(probe)
-    if context is not None:
-        route = context.starlette_route or context
+            break
+    if chosen is None:
+        return None
+    route, child = chosen
     below = getattr(route, "routes", None)
-    path = str(getattr(route, "path", ""))
     if below is None:
-        return path
-    if below:
-        inner = _walk(below, probe)
-        return None if inner is None else path + inner
-    return path + "/{path}"  # a mounted app without routes, such as static files
+        return getattr(route, "path", innermost)
+    inner = _walk(below, {**probe, **child}, innermost) if below else innermost
+    return None if inner is None else f"{getattr(route, 'path', '')}{inner}"

@@ -9,14 +9,22 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
-CREDENTIALS = re.compile(r"//[^/@\s]+@")
+_Number = TypeVar("_Number", int, float)
+
+CREDENTIALS = re.compile(r"//[^/?#\s]*@")
 
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch  # RFC 9110, section 5.6.2: token
 _WORDS = {"1": True, "true": True, "yes": True, "on": True,
           "0": False, "false": False, "no": False, "off": False}  # fmt: skip
 _LEAST_SIZE = 1024
-_LEVELS = {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}
+_LEVELS: dict[str | int, str] = {
+    accepted: name
+    for name in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+    for number in (logging.getLevelName(name),)
+    for accepted in (name, number, str(number))
+} | {"WARN": "WARNING", "FATAL": "CRITICAL"}
 
 
 def text(value: object) -> str | None:
@@ -31,10 +39,9 @@ def text(value: object) -> str | None:
 
 def level(value: object) -> str:
     """A standard level's name in any case, or its number."""
-    name = logging.getLevelName(value) if type(value) is int else str(value).strip().upper()
-    name = logging.getLevelName(int(name)) if name.isdigit() else name
-    name = {"WARN": "WARNING", "FATAL": "CRITICAL"}.get(name, name)
-    if name not in _LEVELS:
+    word = value.strip().upper() if isinstance(value, str) else value
+    name = _LEVELS.get(word) if isinstance(word, (str, int)) else None
+    if name is None:
         msg = "one of DEBUG, INFO, WARNING, ERROR, CRITICAL"
         raise ValueError(msg)
     return name
@@ -66,11 +73,8 @@ def boolean(value: object) -> bool:
 
 def rate(value: object) -> float:
     """A number from 0.0 to 1.0."""
-    try:
-        number = -1.0 if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        number = -1.0
-    if not 0.0 <= number <= 1.0:
+    number = _number(float, value)
+    if number is None or not 0.0 <= number <= 1.0:
         msg = "a number from 0.0 to 1.0"
         raise ValueError(msg)
     return number
@@ -78,14 +82,21 @@ def rate(value: object) -> float:
 
 def size(value: object) -> int:
     """A whole number of bytes."""
-    try:
-        number = 0 if isinstance(value, (bool, float)) else int(value)  # type: ignore[call-overload]
-    except (TypeError, ValueError):
-        number = 0
-    if number < _LEAST_SIZE:
+    number = None if isinstance(value, float) else _number(int, value)
+    if number is None or number < _LEAST_SIZE:
         msg = f"a whole number of bytes, {_LEAST_SIZE} or more"
         raise ValueError(msg)
-    return int(number)
+    return number
+
+
+def _number(kind: type[_Number], value: object) -> _Number | None:
+    """The value as a number, or None: no word, and no truth value, is one."""
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        return None
+    try:
+        return kind(value)
+    except (ValueError, OverflowError):
+        return None
 
 
 def names(value: object) -> tuple[str, ...]:

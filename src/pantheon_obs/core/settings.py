@@ -23,7 +23,7 @@ def _option(default: object, read: Callable[[Any], object], *env: str, secret: b
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The options of pantheon-obs. An argument wins over the environment, which wins over the default.
+    """The options of pantheon-obs: an argument wins over the environment, that over the default.
 
     Attributes:
         service: Name of the service, on every line.
@@ -57,9 +57,7 @@ class Settings:
         'DEBUG'
     """
 
-    service: str | None = _option(
-        None, parse.text, "PANTHEON_OBS_SERVICE", "OTEL_SERVICE_NAME"
-    )
+    service: str | None = _option(None, parse.text, "PANTHEON_OBS_SERVICE", "OTEL_SERVICE_NAME")
     environment: str | None = _option(None, parse.text, "SENTRY_ENVIRONMENT")
     release: str | None = _option(None, parse.text, "SENTRY_RELEASE")
     log_level: str = _option("INFO", parse.level, "PANTHEON_OBS_LOG_LEVEL")
@@ -80,9 +78,7 @@ class Settings:
     sentry_send_default_pii: bool = _option(False, parse.boolean, "SENTRY_SEND_DEFAULT_PII")
     health_prefix: str = _option("/health", parse.path, "PANTHEON_OBS_HEALTH_PREFIX")
     metrics_path: str | None = _option(None, parse.optional_path, "PANTHEON_OBS_METRICS_PATH")
-    quiet_paths: tuple[str, ...] | None = _option(
-        None, parse.paths, "PANTHEON_OBS_QUIET_PATHS"
-    )
+    quiet_paths: tuple[str, ...] | None = _option(None, parse.paths, "PANTHEON_OBS_QUIET_PATHS")
     redact_keys: tuple[str, ...] = _option((), parse.names, "PANTHEON_OBS_REDACT_KEYS")
     log_delivery: Literal["direct", "queue"] = _option(
         "direct", parse.one_of("direct", "queue"), "PANTHEON_OBS_LOG_DELIVERY"
@@ -99,7 +95,7 @@ class Settings:
             value = getattr(self, option.name)
             try:
                 read = option.metadata["read"](value) if value is not option.default else value
-            except (ValueError, TypeError) as error:
+            except Exception as error:  # noqa: BLE001 - a hostile value may raise anything
                 shown = "***" if option.metadata["secret"] else _shown(value)
                 msg = f"{option.name}={shown} is not accepted: use {error}"
                 raise ConfigError(msg) from None
@@ -116,11 +112,13 @@ class Settings:
         """The paths that are quiet, those left to the default included."""
         if self.quiet_paths is not None:
             return frozenset(self.quiet_paths)
-        probes = [f"{self.health_prefix}/{name}{end}" for name in ("live", "ready") for end in ("", "/")]
+        probes = [
+            f"{self.health_prefix}/{name}{end}" for name in ("live", "ready") for end in ("", "/")
+        ]
         return frozenset([*probes, self.metrics_path] if self.metrics_path else probes)
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: object) -> Settings:
+    def from_env(cls, environ: Mapping[str, str] | None = None, /, **overrides: object) -> Settings:
         """Read the environment; arguments win over it.
 
         A bad value there never stops the host: the default is used and `problems` says so.
@@ -188,7 +186,7 @@ def _read_variable(
             continue
         try:
             values[option.name] = option.metadata["read"](raw)
-        except (ValueError, TypeError) as error:
+        except ValueError as error:
             shown = "***" if option.metadata["secret"] else _shown(raw)
             problems.append(
                 f"{variable}={shown} is not accepted: use {error}; "
@@ -210,7 +208,7 @@ _warned: set[str] = set()
 
 
 def warn_of_problems(settings: Settings) -> None:
-    """Log one WARNING for each bad value in the environment; once per process, however often asked."""
+    """Log one WARNING for each bad value in the environment; once, however often asked."""
     for problem in settings.problems:
         if problem not in _warned:
             _warned.add(problem)

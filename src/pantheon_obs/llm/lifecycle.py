@@ -55,6 +55,7 @@ class LlmCall:
     __slots__ = (
         "bound",
         "chunks",
+        "complete",
         "error_type",
         "first_chunk",
         "first_content",
@@ -64,6 +65,7 @@ class LlmCall:
         "options",
         "outcome",
         "producer",
+        "read_usage",
         "recent",
         "record",
         "seen",
@@ -89,8 +91,10 @@ class LlmCall:
         # the last chunks: all that is known to be said of usage and finish reason is said there.
         self.recent: deque[HostValue] = deque(maxlen=_LAST_CHUNKS)
         self.seen = Seen()
+        self.read_usage = options.usage
         self.offered: HostValue = None  # what the result offers as its usage: a future, mostly
         self.source: ref[HostValue] | None = None  # the object that the host got back
+        self.complete = False  # whether the whole answer has come
         self.outcome: LlmOutcome | None = None
         self.error_type: str | None = None
         self.latency = 0.0
@@ -130,12 +134,14 @@ class LlmCall:
     def end(self, outcome: LlmOutcome, error_type: str | None = None) -> None:
         """Fix how and when it ended; a second end is ignored."""
         if self._is_first_end():
+            self.complete = outcome == "ok"
             self.outcome = outcome
             self.error_type = error_type
 
     def exhausted(self, began: float) -> None:
         """The stream, asked at `began` for more, has come to its end."""
         if self._is_first_end(began):
+            self.complete = True
             if self.seen.finished is False:
                 self.outcome = "error"
                 self.error_type = "IncompleteStream"
@@ -196,6 +202,7 @@ class LlmCall:
             found = self._find_usage(source)
             if found.pending is not None and wait and self.outcome == "ok":
                 self.waits = True
+                self.offered, self.read_usage = found.pending, found.read
                 found.pending.add_done_callback(WaitingHold(self).resolved)
                 if not found.pending.done():
                     return
@@ -210,14 +217,12 @@ class LlmCall:
     def _find_usage(self, source: HostValue) -> Found:
         kept = None if self.source is None else self.source()
         source = source if kept is None else kept
-        if source is None and self.offered is None and self.options.usage is None:
+        if source is None and self.offered is None and self.read_usage is None:
             return _NOTHING
         offered = self.offered if self.offered is not None else handed_over(source)
-        found = find(
-            self.options.usage,
-            (self.recent[-1] if self.recent else None) if source is None else source,
-            offered,
-        )
+        if source is None and self.recent:
+            source = self.recent[-1]
+        found = find(self.read_usage, source, offered, complete=self.complete)
         if found.error is not None:
             report(f"usage of llm.{self.options.operation}", found.error)
         return found

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pantheon_obs.llm.lifecycle import LlmCall
     from pantheon_obs.llm.parts import HostValue
 
+_SWAP = "_pantheon_obs_swap"
 # An object may hide its class behind a property of that name; this sets the real one.
 _set_class: Callable[[object, type], None] = object.__dict__["__class__"].__set__
 
@@ -52,6 +53,7 @@ class Swap:
         self.kind = kind
         self.open: dict[int, LlmCall] = {}
         namespace: dict[str, Any] = {
+            _SWAP: self,
             "__slots__": (),
             "__module__": kind.__module__,
             "__qualname__": kind.__qualname__,
@@ -72,15 +74,17 @@ class Swap:
         self.open[id(subject)] = call
 
     def leave(self, subject: HostValue) -> None:
-        """Observe an object no more."""
+        """Observe an object no more; it gets back the class that it had, unless it needs it."""
         self.open.pop(id(subject), None)
-        if type(subject) is self.observed:  # else another call observes it, too
-            _set_class(subject, self.kind)
+        kind = type(subject)
+        while _SWAP in vars(kind) and id(subject) not in vars(kind)[_SWAP].open:
+            kind = vars(kind)[_SWAP].kind
+        _set_class(subject, kind)
 
     def settle(self, subject: HostValue, call: LlmCall) -> None:
-        """Report the call's end and observe the object no more."""
-        call.settle(subject)
+        """Observe the object no more and report the call's end."""
         self.leave(subject)
+        call.settle(subject)
 
 
 @lru_cache(maxsize=512)  # bounded: a class that a function makes anew each time must not pile up

@@ -11,6 +11,8 @@ from pantheon_obs.llm.usage import Seen, tokens_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    UsageReader = Callable[[HostValue], object]
+
 NAMES = ("usage_future", "usage")
 
 
@@ -20,12 +22,14 @@ class Found(NamedTuple):
     Attributes:
         tokens: The counts, if there are any.
         pending: The future that they depend on, if it is not done yet.
+        read: The `usage=` option, if it has yet to read the future's result.
         failed: Whether a future or callable that should have given them did not.
         error: What a callable raised, for the report.
     """
 
     tokens: Seen | None = None
     pending: HostValue = None
+    read: UsageReader | None = None
     failed: bool = False
     error: Exception | None = None
 
@@ -69,7 +73,7 @@ def is_to_come(source: HostValue) -> bool:
 
 
 def find(
-    read: Callable[[HostValue], object] | None, source: HostValue, offered: HostValue
+    read: UsageReader | None, source: HostValue, offered: HostValue, *, complete: bool
 ) -> Found:
     """Look for the usage of a call that has ended.
 
@@ -78,6 +82,8 @@ def find(
             was offered: so one callable does for a response and for a bare usage object.
         source: The returned value, or the last chunk.
         offered: What the returned value offered as its usage.
+        complete: Whether the answer has come to its end. If not, a callable is not called: it might
+            read on where the consumer did not want to.
 
     Returns:
         The counts, or the future that they depend on, or neither.
@@ -92,10 +98,11 @@ def find(
         if is_future(answer):
             read, offered = None, answer
     if callable(offered):
-        offered, error = (None, None) if iscoroutinefunction(offered) else _ask(offered)
+        may_ask = complete and not iscoroutinefunction(offered)
+        offered, error = _ask(offered) if may_ask else (None, None)
     if is_future(offered):
         if not offered.done():
-            return Found(pending=offered)
+            return Found(pending=offered, read=read)
         if offered.cancelled() or error_of(offered) is not None:
             return Found(failed=True)
         offered = offered.result()

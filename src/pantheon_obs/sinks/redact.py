@@ -1,102 +1,33 @@
-"""One list of secrets, for log lines and for Sentry: by key at any depth, and by shape in strings."""
+"""One list of secrets for log lines and Sentry: by key at any depth, and by shape in strings."""
 
 from __future__ import annotations
 
 import re
 from collections import deque
 from collections.abc import Mapping, MappingView
-from datetime import date, datetime, time
-from decimal import Decimal
-from enum import Enum
-from math import isfinite
-from numbers import Integral, Real
-from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any, NamedTuple
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
+
+from pantheon_obs.sinks.redact_plain import PLAIN, described, plain_scalar, unreadable, utf8
+from pantheon_obs.sinks.redact_shapes import REDACTED, SHAPES, any_needle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
-REDACTED = "[redacted]"
+__all__ = ["REDACTED", "Redactor", "make_room"]
 
-_WORDS = frozenset(
-    "apikey authorization cookie cookies credential credentials csrf jwt passphrase passwd "
-    "password passwords pwd secret secrets token xsrf".split()
-)
+_WORDS = frozenset({
+    "apikey", "authorization", "cookie", "cookies", "credential", "credentials", "csrf", "jwt",
+    "passphrase", "passwd", "password", "passwords", "pwd", "secret", "secrets", "token", "xsrf",
+})  # fmt: skip
 _PAIRS = frozenset({("api", "key"), ("access", "key"), ("private", "key"), ("signing", "key")})
 # "token" is a secret, a number of tokens is what this library is for.
-_COUNTS = frozenset("budget count counts length limit type usage".split())
+_COUNTS = frozenset({"budget", "count", "counts", "length", "limit", "type", "usage"})
 _SPLIT = re.compile(r"[^a-zA-Z0-9]+|(?<=[a-z0-9])(?=[A-Z])").split
-
-_KEY = (
-    r"(?i:pass(?:word|wd|phrase)|pwd|secret|(?:api|access|private|signing)[_-]?key"
-    r"|(?:access|refresh|auth|id|session|csrf|xsrf)[_-]?token)"
-)
-
-
-class _Shape(NamedTuple):
-    """A secret that can be recognised inside a string.
-
-    No pattern may take more than linear time, as strings come from outside: none begins with, or
-    repeats, what it could also match somewhat later.
-    """
-
-    needles: tuple[str, ...]
-    """One of these stands in every string that the pattern matches: finding none is fast."""
-    pattern: re.Pattern[str]
-    into: str
-
-
-_SHAPES = tuple(
-    _Shape(tuple(needles.split()), re.compile(pattern), into)
-    for needles, pattern, into in (
-        (  # Not every word after "basic": a credential has more than small letters in it.
-            "earer EARER asic ASIC",
-            r"\b((?i:bearer|basic)\s+)(?=.[a-z]*[A-Z0-9+/=_~-]|[a-z]{20})[A-Za-z0-9._~+/=-]{8,}",
-            rf"\1{REDACTED}",
-        ),
-        ("://", r"://[^/?#\s'\"]*@", f"://{REDACTED}@"),
-        (
-            "= %3",
-            rf"({_KEY}(?:=|%3[Dd]))(?:\"[^\"]*\"?|'[^']*'?|[^\s&'\",;)\]}}]+)",
-            rf"\1{REDACTED}",
-        ),
-        (  # JSON, or a dict's repr, in a message.
-            "\": ':",
-            rf"({_KEY}[\"']:\s*)"
-            r"(?:\"[^\"\\]*(?:\\.[^\"\\]*)*\"?|'[^'\\]*(?:\\.[^'\\]*)*'?|[^\s,}\]\"']+)",
-            rf'\1"{REDACTED}"',
-        ),
-        # Keys of providers: OpenAI, Anthropic, OpenRouter, Stripe; AWS; Google; GitHub; GitLab;
-        # Slack; Hugging Face; Groq. Then JSON web tokens and PEM blocks.
-        ("sk- sk_ rk- rk_", r"\b[sr]k[-_][A-Za-z0-9_-]{16,}", REDACTED),
-        ("AKIA ASIA", r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b", REDACTED),
-        ("AIza", r"\bAIza[0-9A-Za-z_-]{35}", REDACTED),
-        ("gh", r"\b(?:gh[pousr]_|github_pat_)[A-Za-z0-9_]{20,}", REDACTED),
-        ("glpat", r"\bglpat-[A-Za-z0-9_-]{20,}", REDACTED),
-        ("xox", r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}", REDACTED),
-        ("hf_ gsk_", r"\b(?:hf|gsk)_[A-Za-z0-9]{20,}", REDACTED),
-        (
-            "eyJ",
-            r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",
-            REDACTED,
-        ),
-        (
-            "PRIVATE",
-            r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
-            REDACTED,
-        ),
-    )
-)
-_ANY_NEEDLE = re.compile(
-    "|".join(re.escape(needle) for shape in _SHAPES for needle in shape.needles)
-)
 
 _SHORT = 64
 _CACHED = 4096
 _DEEP = 32
 _MANY = 100_000
-_INT64 = 2**63
 
 
 class Redactor:
@@ -139,11 +70,11 @@ class Redactor:
         if len(text) <= _SHORT:
             if text in self.harmless:
                 return text
-            if _ANY_NEEDLE.search(text) is None:
+            if any_needle(text) is None:
                 make_room(self.harmless)
                 self.harmless.add(text)
                 return text
-        for needles, pattern, into in _SHAPES:
+        for needles, pattern, into in SHAPES:
             for needle in needles:
                 if needle in text:
                     text = pattern.sub(into, text)
@@ -174,7 +105,7 @@ class Redactor:
         try:
             return self._clean_object(value, walk)
         except Exception as error:  # noqa: BLE001 - whatever a hostile value does, the line goes out
-            return _unreadable(value, error)
+            return unreadable(value, error)
 
     def _clean_object(self, value: object, walk: _Walk) -> object:
         if isinstance(value, _CONTAINERS):
@@ -187,7 +118,7 @@ class Redactor:
                 return self._clean_container(value, walk)
             finally:
                 walk.above.pop()
-        for kind, plain in _PLAIN:
+        for kind, plain in PLAIN:
             if isinstance(value, kind):
                 return self._clean(plain(value), walk)
         return self.text(utf8(str.__str__(repr(value))))
@@ -215,52 +146,7 @@ class _Walk:
         self.left = _MANY
 
 
-def utf8(text: str) -> str:
-    """The text, with what UTF-8 cannot say (lone surrogates) escaped."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
-
-
-def described(value: object, read: Callable[[object], str] = str) -> str:
-    """The text of any value, in UTF-8's reach; never raises.
-
-    Args:
-        value: The value.
-        read: `str` or `repr`.
-    """
-    try:
-        if isinstance(value, (bytes, bytearray)):
-            return value.decode("utf-8", "backslashreplace")
-        # A subclass of str may do anything when it is asked for its own text.
-        return utf8(str.__str__(value if isinstance(value, str) else read(value)))
-    except Exception as error:  # noqa: BLE001 - a broken __str__
-        return _unreadable(value, error)
-
-
-def _unreadable(value: object, error: Exception) -> str:
-    return f"<{type(value).__name__}: {type(error).__name__} while it was read>"
-
-
-def plain_scalar(value: Any) -> Any:  # noqa: ANN401 - a scalar in, a scalar out
-    """A scalar that JSON and UTF-8 can say; any other value as it is."""
-    kind = type(value)
-    if kind is str:
-        return utf8(value)
-    if kind is int:
-        return value if -_INT64 <= value < _INT64 else _digits(value)
-    if kind is float:
-        return value if isfinite(value) else str(value)
-    return value
-
-
-def _digits(number: int) -> str:
-    """A number beyond 64 bits; past the interpreter's limit on digits, in hexadecimal."""
-    try:
-        return str(number)
-    except ValueError:
-        return hex(number)
-
-
-def make_room(cache: dict[str, Any] | set[str]) -> None:
+def make_room(cache: dict[Any, Any] | set[str]) -> None:
     """Empty a cache that is full."""
     if len(cache) >= _CACHED:
         cache.clear()
@@ -268,14 +154,3 @@ def make_room(cache: dict[str, Any] | set[str]) -> None:
 
 _SCALARS = frozenset({bool, int, float})
 _CONTAINERS = (Mapping, list, tuple, set, frozenset, deque, MappingView)
-# What else has a plain form; the first that fits counts.
-_PLAIN: tuple[tuple[type | tuple[type, ...], Callable[[Any], object]], ...] = (
-    (Enum, lambda value: value.value),
-    (str, str.__str__),
-    ((bytes, bytearray, memoryview), lambda value: bytes(value).decode("utf-8", "backslashreplace")),
-    (Integral, int),
-    (Real, float),
-    ((Decimal, UUID), str),
-    ((datetime, date, time), lambda value: value.isoformat()),
-    (PathLike, fspath),
-)

@@ -1,4 +1,4 @@
-"""The structlog logger that writes through our handler, and the processor that does so for others."""
+"""The structlog logger that writes through our handler; the processor that does it for others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import structlog
 
 from pantheon_obs.sinks.logs.handler import caller, dispatch, record_of
-from pantheon_obs.sinks.redact import described
+from pantheon_obs.sinks.redact_plain import described
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -45,6 +45,7 @@ class BoundLogger(structlog.BoundLoggerBase):
     """
 
     _logger: logging.Logger
+    _processors: list[Any]
 
     def log(self, level: int, event: object = None, *args: object, **fields: object) -> None:
         """Log an event at a level given by its number."""
@@ -101,8 +102,9 @@ def _method(name: str) -> Callable[..., None]:
 
 
 def _exception(self: BoundLogger, event: object = None, *args: object, **fields: Any) -> None:  # noqa: ANN401 - as above
-    fields.setdefault("exc_info", True)
-    self.error(event, *args, **fields)
+    if self._logger.isEnabledFor(logging.ERROR):
+        fields.setdefault("exc_info", True)
+        self._write("error", logging.ERROR, event, args, fields)
 
 
 def _async_method(name: str) -> Callable[..., Awaitable[None]]:
@@ -119,14 +121,13 @@ def _named(function: _Function, name: str, doc: str) -> _Function:
     return function
 
 
-for _name in LEVELS:
-    setattr(BoundLogger, _name, _method(_name))
-    setattr(BoundLogger, f"a{_name}", _async_method(_name))
-setattr(
-    BoundLogger,
-    "exception",
-    _named(_exception, "exception", "Log an event at level ERROR with the traceback."),
+_methods = {name: _method(name) for name in LEVELS}
+_methods["exception"] = _named(
+    _exception, "exception", "Log an event at level ERROR with the traceback."
 )
+for _name in LEVELS:
+    setattr(BoundLogger, _name, _methods[_name])
+    setattr(BoundLogger, f"a{_name}", _async_method(_name))
 
 
 def write_line(logger: object, method: str, event_dict: MutableMapping[str, Any]) -> Any:  # noqa: ANN401 - never returns

@@ -7,7 +7,7 @@ from typing import Any
 
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.settings import Settings, resolve, warn_of_problems
-from pantheon_obs.sinks.logs import hooks, structlog_bridge
+from pantheon_obs.sinks.logs import delivery, hooks, structlog_bridge
 from pantheon_obs.sinks.logs.emitter import Emitter
 from pantheon_obs.sinks.logs.handler import ObsHandler
 from pantheon_obs.sinks.logs.sink import LogSink
@@ -96,9 +96,10 @@ def _configure(settings: Settings) -> ObsHandler:
 
 
 def reassert() -> None:
-    """Take over again what has been set up since: servers configure their loggers at their start."""
+    """Take over what has been set up since: servers configure their loggers at their start."""
     if _handler is not None:
         take_over(_handler, _level)
+        structlog_bridge.reinstall(_handler)
 
 
 def active_format() -> str:
@@ -121,4 +122,5 @@ def reset() -> None:
     pipeline.remove_sink(LogSink.name)
     structlog_bridge.uninstall()
     hooks.uninstall()
+    delivery.close()
     _handler = None

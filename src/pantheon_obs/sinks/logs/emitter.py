@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.failures import mark_logged
 from pantheon_obs.core.guard import report
+from pantheon_obs.sinks.logs.delivery import writer
 from pantheon_obs.sinks.logs.formats import console_format, json_format, text_format
 from pantheon_obs.sinks.logs.limit import fit
 from pantheon_obs.sinks.logs.line import LineBuilder
-from pantheon_obs.sinks.redact import Redactor, described
+from pantheon_obs.sinks.redact import Redactor
+from pantheon_obs.sinks.redact_plain import described
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,19 +38,18 @@ class Emitter:
     """Renders events and hands them to what writes them, as the settings say.
 
     Args:
-        settings: Format, limits, static fields and keys to redact.
-        write: Takes each line's bytes and its level.
+        settings: Format, limits, static fields, keys to redact, and the way of delivery.
     """
 
-    def __init__(self, settings: Settings, write: Callable[[bytes, str], None]) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.format_name = _format_name(settings.log_format)
-        self.write = write
+        self._write = writer(settings, self)
         self._render = _FORMATS[self.format_name]()
         self._limit = settings.max_line_bytes
         self._builder = LineBuilder(Redactor(settings.redact_keys), settings.static_fields)
         self._broken = False
 
-    def emit(  # noqa: PLR0913 - one line's parts
+    def emit(  # noqa: PLR0913, PLR0917 - one line's parts
         self,
         level: int,
         event: str,
@@ -74,13 +75,11 @@ class Emitter:
         name = LEVEL_NAMES.get(level) or described(logging.getLevelName(level)).lower()
         rendered = self.render(name, event, logger, fields, error, created, trace_id, bound)
         try:
-            self.write(rendered, name)
+            self._write(rendered, name)
         except Exception as failure:  # noqa: BLE001 - whatever standard output is, the host runs on
             self.unwritable(failure)
-        else:
-            self._broken = False
 
-    def render(  # noqa: PLR0913 - one line's parts
+    def render(  # noqa: PLR0913, PLR0917 - one line's parts
         self,
         level: str,
         event: str,
@@ -113,7 +112,7 @@ class Emitter:
         return rendered
 
     def unwritable(self, failure: Exception) -> None:
-        """Say on standard error that standard output takes no lines; once, until it does again."""
+        """Say on standard error, once, that standard output does not take a line."""
         if self._broken:
             return
         self._broken = True

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from pantheon_obs.sinks.redact import plain_scalar, utf8
+from pantheon_obs.sinks.redact_plain import plain_scalar, utf8
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +96,7 @@ def _indented(text: str) -> str:
 
 
 def console_format(*, colors: bool) -> Format:
-    """structlog's developer renderer.
+    """The developer's renderer of structlog.
 
     Args:
         colors: Whether the terminal shows colours.

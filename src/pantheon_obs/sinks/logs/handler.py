@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pantheon_obs.core.failures import was_logged
-from pantheon_obs.sinks.redact import described
+from pantheon_obs.sinks.redact_plain import described
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,9 +89,8 @@ class ObsHandler(logging.Handler):
             fields["stack"] = record.stack_info
         if error is None and record.exc_text:  # a record that was pickled on its way here
             fields["traceback"] = record.exc_text
-        self.emitter.emit(
-            record.levelno, _message(record), record.name, fields, error, record.created
-        )
+        name = record.name if type(record.name) is str else described(record.name)
+        self.emitter.emit(record.levelno, _message(record), name, fields, error, record.created)
 
 
 def _is_repetition(record: logging.LogRecord, error: BaseException | None) -> bool:
@@ -102,16 +101,17 @@ def _is_repetition(record: logging.LogRecord, error: BaseException | None) -> bo
 
 
 def _message(record: logging.LogRecord) -> str:
-    message = record.msg
-    if type(message) is str and not record.args:
-        return message
+    message, args = record.msg, record.args
+    if not args:
+        return message if type(message) is str else described(message)
     try:
         return described(record.getMessage())
     except Exception:  # noqa: BLE001 - arguments that do not fit: say both, lose nothing
-        return f"{described(message)} % {described(record.args)}"
+        given = args if isinstance(args, tuple) else (args,)
+        return f"{described(message)} % ({', '.join(described(arg, repr) for arg in given)})"
 
 
-def dispatch(  # noqa: PLR0913 - one line's parts
+def dispatch(  # noqa: PLR0913, PLR0917 - one line's parts
     handler: ObsHandler,
     logger: logging.Logger,
     level: int,

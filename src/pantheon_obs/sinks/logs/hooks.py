@@ -11,7 +11,7 @@ from contextlib import redirect_stderr
 from typing import TYPE_CHECKING, Any, TextIO
 
 from pantheon_obs.core.failures import was_logged
-from pantheon_obs.sinks.redact import described
+from pantheon_obs.sinks.redact_plain import described
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -53,9 +53,7 @@ def uninstall() -> None:
     _before.clear()
 
 
-def _main(
-    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
-) -> None:
+def _main(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
     _log(logging.CRITICAL, error, where="main")
     _chain("main", sys.__excepthook__, kind, error, traceback)
 
@@ -100,7 +98,7 @@ def _chain(name: str, default: object, *args: object) -> None:
             before(*args)
 
 
-def _warning(  # noqa: PLR0913 - the signature is that of warnings.showwarning
+def _warning(  # noqa: PLR0913, PLR0917 - the signature is that of warnings.showwarning
     message: Warning | str,
     category: type[Warning],
     filename: str,

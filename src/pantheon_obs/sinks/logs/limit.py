@@ -1,4 +1,4 @@
-"""Keep a line within its limit of bytes: the longest values are cut, and say how much is missing."""
+"""Keep a line within its limit of bytes: the longest values are cut, and say how much is gone."""
 
 from __future__ import annotations
 

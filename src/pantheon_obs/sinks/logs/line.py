@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.context import current_record, current_trace_id
 from pantheon_obs.core.failures import trace_of
-from pantheon_obs.sinks.redact import described, make_room
+from pantheon_obs.sinks.redact import make_room
+from pantheon_obs.sinks.redact_plain import described
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +36,7 @@ class LineBuilder:
         # What a harmless key is called on the line; asked for with each field, so it is kept.
         self._names: dict[object, str] = {}
 
-    def build(  # noqa: PLR0913 - one line's parts
+    def build(  # noqa: PLR0913, PLR0917 - one line's parts
         self,
         level: str,
         event: str,
@@ -62,18 +63,31 @@ class LineBuilder:
             A new dict; every value is a str, int, float, bool, None, list or dict.
         """
         redactor = self._redactor
-        harmless = redactor.harmless
-        names = self._names
         line: dict[str, Any] = {
             "timestamp": self._timestamp(time.time() if created is None else created),
             "level": level,
-            "event": event if event in harmless else redactor.text(event),
+            "event": event if event in redactor.harmless else redactor.text(event),
             "logger": logger,
         }
         if trace_id is None:
             trace_id = current_trace_id.get() or trace_of(error)
         if trace_id:
             line["trace_id"] = trace_id
+        self._add(line, fields)
+        if error is not None and "error_type" not in line:
+            line["error_type"] = type(error).__name__
+        self._add_bound(line, bound)
+        if self._static:
+            for key, text in self._static.items():
+                line.setdefault(key, text)
+        if error is not None:
+            line["exception"] = redactor.text(traceback_of(error))
+        return line
+
+    def _add(self, line: dict[str, Any], fields: Mapping[str, Any]) -> None:
+        redactor = self._redactor
+        harmless = redactor.harmless
+        names = self._names
         for given, value in fields.items():
             key = names.get(given)
             if key is None:
@@ -83,12 +97,15 @@ class LineBuilder:
             kind = type(value)
             if kind is str:
                 line[key] = value if value in harmless else redactor.text(value)
-            elif kind is int or value is None or kind is bool or (kind is float and isfinite(value)):
+            elif (
+                kind is int or value is None or kind is bool or (kind is float and isfinite(value))
+            ):
                 line[key] = value
             else:
                 line[key] = redactor.clean(value)
-        if error is not None and "error_type" not in line:
-            line["error_type"] = type(error).__name__
+
+    def _add_bound(self, line: dict[str, Any], bound: Mapping[str, Any] | None) -> None:
+        """What `bind()` and structlog put on this context, unless the event has the field itself."""
         if bound is None:
             record = current_record.get()
             bound = record.bound if record is not None else None
@@ -98,12 +115,6 @@ class LineBuilder:
             # structlog keeps one variable per key, and Ellipsis for "unset".
             if value is not ... and variable.name.startswith("structlog_"):
                 self._put_missing(line, {variable.name[10:]: value})
-        if self._static:
-            for key, text in self._static.items():
-                line.setdefault(key, text)
-        if error is not None:
-            line["exception"] = redactor.text(traceback_of(error))
-        return line
 
     def _put_missing(self, line: dict[str, Any], fields: Mapping[str, Any]) -> None:
         for given, value in fields.items():

@@ -90,7 +90,9 @@ class Output:
         self._waiting.clear()
 
     def _write(self, line: bytes) -> None:
-        stream = sys.stdout if sys.stdout is not self._redirected else sys.__stdout__
+        stream: TextIO | None = sys.stdout
+        if stream is self._redirected:
+            stream = sys.__stdout__
         if stream is None:  # pythonw, or closed by the host
             return
         if stream is not self._stream:

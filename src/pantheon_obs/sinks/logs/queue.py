@@ -1,16 +1,12 @@
 """Delivery that never waits for the reader: a bounded queue, and a thread that empties it.
 
-The thread takes no lock that an emitting thread holds, so that a signal handler or finalizer may
-log, and wait for the queue to drain, in the middle of anything.
+The thread waits for no lock that an emitting thread holds, so that a signal handler may log, and
+wait for the queue to drain, in the middle of anything.
 """
 
 from __future__ import annotations
 
-import atexit
-import os
-import signal
 import sys
-import threading
 from collections import Counter
 from queue import SimpleQueue
 from threading import Event, RLock, Thread
@@ -19,7 +15,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
 
 PATIENCE = 5.0
 """Seconds for which the end of a process waits for its reader, all in all."""
@@ -31,7 +26,7 @@ class Queued:
     Args:
         write: Writes one line; may wait.
         limit: Bytes that may wait in the queue.
-        describe: Makes a line that reports dropped lines, by level.
+        describe: Makes the line that reports how many lines of each level were dropped.
         failed: Called with what `write` raises.
     """
 
@@ -42,37 +37,109 @@ class Queued:
         describe: Callable[[dict[str, int]], bytes],
         failed: Callable[[Exception], None],
     ) -> None:
-        self.limit = limit
-        self.describe = describe
-        self.failed = failed
-        self._output = write
+        self._write = write
+        self._limit = limit
+        self._describe = describe
+        self._failed = failed
         self._ending = False
         self._patience = PATIENCE
-        self._previous: Callable[[int, FrameType | None], object] | None = None
         self.after_fork()
+        self._start()
 
     def after_fork(self) -> None:
         """Begin afresh in a child process: the queued lines are its parent's to write."""
         self._lock = RLock()
-        self._queue: SimpleQueue[bytes | Event] = SimpleQueue()
+        self._queue: SimpleQueue[bytes | Event | None] = SimpleQueue()
         self._accepted = 0
         self._written = 0
         self._dropped: Counter[str] = Counter()
         self._thread: Thread | None = None
 
     def write(self, line: bytes, level: str) -> None:
-        """Queue one line, or count it as dropped."""
+        """Queue one line, or count it as dropped; waits only once the process is ending.
+
+        Args:
+            line: The line with its end.
+            level: Its level's name.
+        """
+        if sys.is_finalizing():  # the thread is gone
+            if self._patience > 0:
+                self._write(line)
+            return
         with self._lock:
-            if self._thread is None:
-                self._start()
+            self._start()
             waiting = self._accepted - self._written
-            # Once full, it has to be half empty again: one report for many lines, not one for each.
-            room = self.limit // 2 if self._dropped else self.limit
+            # Once full it has to be half empty again: one report for many lines, not one for each.
+            room = self._limit // 2 if self._dropped else self._limit
             if waiting and waiting + len(line) > room:
                 self._dropped[level] += 1
             else:
                 self._put_report()
-                self._accepted += len(line)
-                self._queue.put(line)
+                self._put(line)
         if self._ending:
             self.drain()
+
+    def ending(self) -> None:
+        """The process has been told to end: from now on, drain after each line."""
+        self._ending = True
+
+    def end(self) -> None:
+        """The process ends: drain, after each line that is still to come too."""
+        self.ending()
+        self.drain()
+
+    def close(self) -> None:
+        """Drain, and end the thread."""
+        self.drain()
+        self._queue.put(None)
+
+    def drain(self) -> bool:
+        """Wait until all lines are written, or nobody has read them for too long.
+
+        Returns:
+            Whether all are.
+        """
+        drained = Event()
+        with self._lock:
+            if self._thread is None:
+                return True
+            self._put_report()
+            self._queue.put(drained)
+        began = monotonic()
+        done = drained.wait(self._patience)
+        self._patience = max(0.0, self._patience - (monotonic() - began))
+        return done
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = Thread(target=self._run, name="pantheon-obs-logs", daemon=True)
+            self._thread.start()
+
+    def _put(self, line: bytes) -> None:
+        self._accepted += len(line)
+        self._queue.put(line)
+
+    def _put_report(self) -> None:
+        if self._dropped:
+            dropped, self._dropped = dict(self._dropped), Counter()
+            self._put(self._describe(dropped))
+
+    def _run(self) -> None:
+        while True:
+            item = self._queue.get()
+            if item is None:
+                return
+            if isinstance(item, Event):
+                item.set()
+                continue
+            try:
+                self._write(item)
+            except Exception as failure:  # noqa: BLE001 - the thread lives as long as the process
+                self._failed(failure)
+            self._written += len(item)
+            # If an emitting thread holds the lock, its line will bring the report.
+            if self._dropped and self._queue.empty() and self._lock.acquire(blocking=False):
+                try:
+                    self._put_report()
+                finally:
+                    self._lock.release()

@@ -6,12 +6,13 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
-from structlog.typing import FilteringBoundLogger
 
 from pantheon_obs.sinks.logs import bound_logger
 from pantheon_obs.sinks.logs.bound_logger import BoundLogger, write_line
 
 if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
     from pantheon_obs.sinks.logs.handler import ObsHandler
 
 _processors: list[Any] = [write_line]
@@ -48,7 +49,7 @@ def install(handler: ObsHandler) -> None:
 
 
 def reinstall(handler: ObsHandler) -> None:
-    """The same where the host has configured structlog since; a test's own capture is left alone."""
+    """The same where the host has configured structlog since; a test's capture is left alone."""
     last = list(structlog.get_config()["processors"])[-1:]
     if last and str(getattr(last[0], "__module__", "")) in _PRINTING:
         install(handler)

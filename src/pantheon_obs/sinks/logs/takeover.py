@@ -22,7 +22,7 @@ SERVERS = (
     "hypercorn.error",
     "_granian",
 )
-"""Loggers whose servers give them levels and handlers; they obey `log_level` and print through us."""
+"""Loggers that servers give levels and handlers; they obey `log_level` and print through us."""
 
 ACCESS = ("uvicorn.access", "gunicorn.access", "hypercorn.access", "granian.access")
 """Access logs: dropped, as `request_finished` says more and leaves the query string out."""

@@ -1,0 +1,113 @@
+"""How lines get to standard output: directly or through a queue; what the end of a process does."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from pantheon_obs.sinks.logs.output import Output
+from pantheon_obs.sinks.logs.queue import Queued
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from pantheon_obs.core.settings import Settings
+    from pantheon_obs.sinks.logs.emitter import Emitter
+
+_output = Output()
+_queue: Queued | None = None
+_previous: Any = None
+"""What handled SIGTERM before us."""
+
+
+def writer(settings: Settings, emitter: Emitter) -> Callable[[bytes, str], None]:
+    """What takes lines, as the settings say; what was queued before is written first.
+
+    Args:
+        settings: Says how, and how much may be queued.
+        emitter: Renders what the queue itself has to say.
+    """
+    global _queue  # noqa: PLW0603 - a process has one standard output
+    close()
+    if settings.log_delivery == "direct":
+        return _output.write
+
+    def describe(dropped: dict[str, int]) -> bytes:
+        fields = {"dropped": sum(dropped.values()), "dropped_by_level": dropped}
+        return emitter.render("warning", "log_lines_dropped", "pantheon_obs.logs", fields)
+
+    _queue = Queued(_output.write, settings.log_queue_bytes, describe, emitter.unwritable)
+    atexit.register(_queue.end)
+    _catch_sigterm()
+    return _queue.write
+
+
+def close() -> None:
+    """Write what is queued, and give back what the queue took."""
+    global _queue  # noqa: PLW0603 - as above
+    if _queue is None:
+        return
+    _queue.close()
+    atexit.unregister(_queue.end)
+    if _may_handle_signals() and signal.getsignal(signal.SIGTERM) is _on_sigterm:
+        signal.signal(signal.SIGTERM, _previous)
+    _queue = None
+
+
+def _may_handle_signals() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def _catch_sigterm() -> None:
+    """Drain on SIGTERM too, whoever handles it.
+
+    Servers handle it, shut down, and then raise it once more with its default action, which kills
+    the process without running its exit functions.
+    """
+    global _previous  # noqa: PLW0603 - as above
+    if not _may_handle_signals():
+        return
+    found = signal.getsignal(signal.SIGTERM)
+    if callable(found) or found is signal.SIG_DFL:
+        _previous = found
+        signal.signal(signal.SIGTERM, _on_sigterm)
+
+
+def _on_sigterm(number: int, frame: FrameType | None) -> None:
+    queue = _queue
+    if queue is not None:
+        queue.ending()
+    if callable(_previous):
+        _previous(number, frame)
+        return
+    if queue is not None:
+        queue.drain()
+    # As if we had not been there, the exit status included.
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+def _after_fork() -> None:
+    _output.after_fork()
+    if _queue is not None:
+        _queue.after_fork()
+        _end_with_multiprocessing(_queue)
+
+
+def _end_with_multiprocessing(queue: Queued) -> None:
+    """A child that multiprocessing forked ends without running its exit functions."""
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        # Finalizers that are registered now are forgotten: it clears them after this.
+        util.register_after_fork(
+            queue, lambda child: util.Finalize(child, child.end, exitpriority=0)
+        )
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

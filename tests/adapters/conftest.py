@@ -1,0 +1,33 @@
+"""One running server per adapter for all tests of the contract."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.adapters.contract import ADAPTERS, Adapter, Service, check_whole_output
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session", params=ADAPTERS, ids=lambda adapter: adapter.name)
+def adapter(request: pytest.FixtureRequest) -> Adapter:
+    """Each adapter whose packages are installed."""
+    found: Adapter = request.param
+    for package in found.packages:
+        pytest.importorskip(package)
+    return found
+
+
+@pytest.fixture(scope="session")
+def service(adapter: Adapter) -> Iterator[Service]:
+    """The contract's app, served."""
+    # At DEBUG for the lines of refused ids; the limit of h11 would come before ours.
+    env = {"PANTHEON_OBS_LOG_LEVEL": "DEBUG"}
+    with adapter.serve("--http", "httptools", env=env) as server:
+        service = Service(adapter, server)
+        yield service
+        server.stop()
+    check_whole_output(service)

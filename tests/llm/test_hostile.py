@@ -1,0 +1,205 @@
+"""Nothing that goes wrong in telemetry reaches the host, whatever the host gives us to look at."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pantheon_obs import llm_call
+from pantheon_obs.core import guard, pipeline
+from pantheon_obs.core.context import Record, begin, end
+from tests.llm.kinds import ASYNC, SYNC, ChunkIterator, Kind
+from tests.llm.sink import Kept
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from pantheon_obs.core.events import Event, LlmCallFinished
+
+    Events = list[LlmCallFinished]
+
+
+class Raising(Kept):
+    """A sink that cannot take anything."""
+
+    name = "raising"
+
+    def handle(self, event: Event) -> None:
+        """Fail."""
+        raise OSError
+
+
+@pytest.fixture
+def raising_sink(events: Events) -> Iterator[None]:
+    """Put a sink that raises in front of the others."""
+    kept = [sink for sink in pipeline.sinks if sink.name == Kept.name]
+    pipeline.add_sink(Raising())
+    for sink in kept:
+        pipeline.add_sink(sink)
+    yield
+    pipeline.remove_sink(Raising.name)
+    guard.forget()
+
+
+class NoAttributes:
+    """Raises for every attribute that it has not got."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise OSError(name)
+
+
+class NothingAtAll:
+    """Raises for every attribute."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise OSError(name)
+
+
+class NoTruth:
+    """Cannot be true or false, long or short, equal or hashed."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __bool__(self) -> bool:
+        raise OSError
+
+    def __len__(self) -> int:
+        raise OSError
+
+    def __eq__(self, other: object) -> bool:
+        raise OSError
+
+
+class BrokenUsage:
+    """Has a usage that raises."""
+
+    @property
+    def usage(self) -> Any:
+        """A property that raises."""
+        raise OSError
+
+
+HOSTILE = [NoAttributes, NothingAtAll, NoTruth, BrokenUsage]
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_result_comes_back(kind: type, events: Events) -> None:
+    """The very object, and the call is ok with its usage unknown."""
+    result = kind()
+
+    @llm_call
+    async def agenerate() -> Any:
+        return result
+
+    assert llm_call(lambda: result)() is result
+    assert asyncio.run(agenerate()) is result
+    assert ["ok", "ok"] == [event.outcome for event in events]
+    assert {None} == {event.input_tokens for event in events}
+    guard.forget()
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_chunks_come_through(kind: type, events: Events) -> None:
+    """As generators yield them, and as objects give them."""
+    chunks = [kind(), kind()]
+
+    @llm_call
+    async def achunks() -> AsyncIterator[Any]:
+        for chunk in chunks:
+            yield chunk
+
+    async def read() -> list[Any]:
+        return [chunk async for chunk in achunks()]
+
+    for got in (
+        list(llm_call(lambda: (chunk for chunk in chunks))()),
+        list(llm_call(lambda: ChunkIterator(iter(chunks)))()),
+        asyncio.run(read()),
+    ):
+        assert [id(chunk) for chunk in chunks] == [id(chunk) for chunk in got]
+    assert [("ok", 2)] * 3 == [(event.outcome, event.chunks) for event in events]
+    guard.forget()
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_arguments_are_passed_on(kind: type, events: Events) -> None:
+    """The search for the alias finds none."""
+    argument = kind()
+    assert llm_call(lambda given: given)(argument) is argument
+    assert [None] == [event.model_alias for event in events]
+    guard.forget()
+
+
+@pytest.mark.usefixtures("raising_sink")
+@pytest.mark.parametrize("kind", SYNC, ids=lambda kind: kind.name)
+def test_a_raising_sink_does_not_reach_a_stream(kind: Kind, events: Events) -> None:
+    """The consumer sees all chunks, and the other sinks see the event."""
+    assert ["a", "b"] == list(kind.chunks(kind.call(lambda: iter("ab"))))
+    assert ["ok"] == [event.outcome for event in events]
+
+
+@pytest.mark.usefixtures("raising_sink")
+@pytest.mark.parametrize("kind", ASYNC, ids=lambda kind: kind.name)
+def test_a_raising_sink_does_not_reach_an_async_stream(kind: Kind, events: Events) -> None:
+    """The consumer sees all chunks, and the other sinks see the event."""
+
+    async def script() -> AsyncIterator[str]:
+        yield "a"
+        yield "b"
+
+    async def main() -> list[str]:
+        result = kind.call(script)
+        chunks = kind.chunks(await result if hasattr(result, "__await__") else result)
+        return [chunk async for chunk in chunks]
+
+    assert ["a", "b"] == asyncio.run(main())
+    assert ["ok"] == [event.outcome for event in events]
+
+
+@pytest.mark.usefixtures("raising_sink")
+def test_a_raising_sink_does_not_replace_the_hosts_exception(events: Events) -> None:
+    """The host's own error comes out."""
+    with pytest.raises(ZeroDivisionError):
+        llm_call(lambda: 1 / 0)()
+    assert ["error"] == [event.outcome for event in events]
+
+
+def test_a_record_that_cannot_count_loses_no_event(
+    events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever happens on the way, the value comes back; what failed is reported once."""
+    monkeypatch.setattr(pipeline, "emit", None)
+
+    assert "answer" == llm_call(lambda: "answer")()
+    assert frozenset({"llm call"}) == guard.reported()
+    guard.forget()
+
+
+def test_an_end_seen_by_many_threads_is_reported_once(events: Events) -> None:
+    """The request's end, the consumer's and the usage future's may come at the same time."""
+    for _ in range(50):
+        record = Record("request")
+        begin(record)
+        stream = llm_call(lambda: ChunkIterator(iter("abcdefgh")))()
+        [call] = record.open_calls
+        ready = threading.Barrier(3)
+
+        def consume(stream: Any = stream, ready: threading.Barrier = ready) -> None:
+            ready.wait()
+            list(stream)
+
+        def force(call: Any = call, ready: threading.Barrier = ready) -> None:
+            ready.wait()
+            call.force_finish()
+
+        with ThreadPoolExecutor(3) as pool:
+            done = [pool.submit(consume), pool.submit(force), pool.submit(force)]
+        assert [None] * 3 == [future.result() for future in done]
+        end(record)
+
+    assert 50 == len(events)
+    assert {event.outcome for event in events} <= {"ok", "closed", "not_consumed"}

@@ -1,0 +1,192 @@
+"""What the request's record knows of its calls, from wherever they are made."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from pantheon_obs import bind, current_trace_id, llm_call, trace_context
+from pantheon_obs.core.context import Record, begin, current_record, end
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from pantheon_obs.core.events import LlmCallFinished
+
+    Events = list[LlmCallFinished]
+
+CALLS = 50
+
+
+@llm_call
+def generate(number: int) -> dict[str, Any]:
+    """Answer, or fail every fifth time."""
+    if number % 5 == 0:
+        raise ValueError
+    return {"usage": {"input_tokens": 10, "output_tokens": number}}
+
+
+@llm_call
+async def agenerate(number: int) -> dict[str, Any]:
+    """The same, later."""
+    await asyncio.sleep(0)
+    return generate.__wrapped__(number)  # type: ignore[attr-defined, no-any-return]
+
+
+def totals(record: Record) -> tuple[int, int, int, int]:
+    """Calls, errors and tokens of a record."""
+    llm = record.llm
+    assert llm is not None
+    return llm.calls, llm.errors, llm.input_tokens, llm.output_tokens
+
+
+EXPECTED = (CALLS, 10, 400, sum(number for number in range(CALLS) if number % 5))
+
+
+def quietly(function: Callable[[int], object], number: int) -> None:
+    """Call it, and let it fail."""
+    with suppress(ValueError):
+        function(number)
+
+
+def test_calls_made_one_after_the_other_are_added_up(events: Events) -> None:
+    """Latencies too."""
+    record = Record("request")
+    begin(record)
+    for number in range(CALLS):
+        quietly(generate, number)
+    end(record)
+
+    assert EXPECTED == totals(record)
+    assert record.llm is not None
+    assert sum(event.latency_ms for event in events) == record.llm.latency_ms
+
+
+def test_calls_from_threads_are_added_up(events: Events) -> None:
+    """None is lost, however they interleave."""
+    record = Record("request")
+    begin(record)
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(CALLS):
+            pool.submit(contextvars.copy_context().run, quietly, generate, number)
+    end(record)
+
+    assert EXPECTED == totals(record)
+
+
+def test_calls_gathered_in_tasks_are_added_up(events: Events) -> None:
+    """Each task has a copy of the context, and all share the record."""
+
+    async def main() -> Record:
+        record = Record("request")
+        begin(record)
+        await asyncio.gather(*map(agenerate, range(CALLS)), return_exceptions=True)
+        end(record)
+        return record
+
+    assert EXPECTED == totals(asyncio.run(main()))
+
+
+def test_requests_at_the_same_time_are_kept_apart(events: Events) -> None:
+    """Each call has the trace id of its own request, and counts there."""
+
+    async def request(trace_id: str, calls: int) -> Record:
+        record = Record(trace_id)
+        begin(record)
+        for number in range(1, calls + 1):
+            await agenerate(number)
+        end(record)
+        return record
+
+    async def main() -> list[Record]:
+        return await asyncio.gather(*(request(f"r{calls}", calls) for calls in (1, 2, 3)))
+
+    assert [(calls, 0, 10 * calls, sum(range(calls + 1))) for calls in (1, 2, 3)] == [
+        totals(record) for record in asyncio.run(main())
+    ]
+    assert ["r1", "r2", "r2", "r3", "r3", "r3"] == sorted(event.trace_id for event in events)
+
+
+def test_a_stream_counts_where_it_was_asked_for(events: Events) -> None:
+    """Not where it is read: a worker thread has another context."""
+
+    @llm_call
+    def chunks() -> Iterator[str]:
+        yield "a"
+        yield "b"
+
+    record = Record("request")
+    begin(record)
+    stream = chunks()
+    next(stream)
+    with ThreadPoolExecutor(1) as pool:
+        assert ["b"] == pool.submit(list, stream).result()
+    end(record)
+
+    assert (1, 0, 0, 0) == totals(record)
+    assert ["request"] == [event.trace_id for event in events]
+
+
+def test_an_observed_stream_changes_no_context(events: Events) -> None:
+    """Between two chunks the consumer finds its own context, and nothing to reset."""
+
+    @llm_call
+    async def chunks() -> AsyncIterator[str]:
+        yield "a"
+        yield "b"
+
+    async def main() -> None:
+        before = dict(contextvars.copy_context())
+        stream = chunks()
+        async for _ in stream:
+            assert before == dict(contextvars.copy_context())
+
+    asyncio.run(main())
+
+
+def test_what_is_bound_is_on_the_event(events: Events) -> None:
+    """Also what is bound after the call has begun."""
+    with trace_context("job"), llm_call(model="fast"):
+        bind(tenant="acme")
+
+    [event] = events
+    assert ("job", {"tenant": "acme"}) == (event.trace_id, event.bound)
+
+
+def test_outside_a_request_there_is_no_trace(events: Events) -> None:
+    """And nothing bound."""
+    assert current_record.get() is None
+    quietly(generate, 1)
+
+    [event] = events
+    assert ("", {}) == (event.trace_id, event.bound)
+    assert "" == current_trace_id.get()
+
+
+def test_a_call_that_begins_after_its_request_is_reported_at_its_own_end(events: Events) -> None:
+    """Work that outlives its request still has the trace id."""
+    record = Record("request")
+    begin(record)
+    context = contextvars.copy_context()
+    end(record)
+    context.run(quietly, generate, 1)
+
+    [event] = events
+    assert ("request", "ok") == (event.trace_id, event.outcome)
+    assert not record.open_calls
+
+
+def test_a_record_forgets_the_calls_that_have_ended(events: Events) -> None:
+    """A long request does not keep them."""
+    record = Record("request")
+    begin(record)
+    for number in range(1, 4):
+        generate(number)
+    open_ = llm_call(lambda: iter("ab"))()
+    assert 1 == len(record.open_calls)
+    list(open_)
+    assert 0 == len(record.open_calls)
+    end(record)

@@ -1,0 +1,682 @@
+"""The host cannot tell that we are there: kinds, identities, types, signatures, tracebacks."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gc
+import inspect
+import sys
+import traceback
+import weakref
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+from pantheon_obs import ConfigError, llm_call
+from tests.llm.kinds import AsyncChunkIterator, ChunkIterator, Holder, SlotsIterator
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Generator, Iterator
+
+    from pantheon_obs.core.events import LlmCallFinished
+
+    Events = list[LlmCallFinished]
+
+
+@llm_call
+def given(value: Any) -> Any:
+    """A plain function that returns what it is given."""
+    return value
+
+
+class Gateway:
+    """Methods of every kind."""
+
+    def plain(self, prompt: str, *, model: str = "fast") -> str:
+        """Answer."""
+        return f"{model}: {prompt}"
+
+    async def coroutine(self, prompt: str, *, model: str = "fast") -> str:
+        """Answer later."""
+        return f"{model}: {prompt}"
+
+    def generator(self, prompt: str, *, model: str = "fast") -> Iterator[str]:
+        """Answer in pieces."""
+        yield f"{model}: {prompt}"
+
+    async def async_generator(self, prompt: str, *, model: str = "fast") -> AsyncIterator[str]:
+        """Answer in pieces, later."""
+        yield f"{model}: {prompt}"
+
+
+METHODS = [Gateway.plain, Gateway.coroutine, Gateway.generator, Gateway.async_generator]
+QUESTIONS = [
+    inspect.iscoroutinefunction,
+    inspect.isgeneratorfunction,
+    inspect.isasyncgenfunction,
+    inspect.isfunction,
+    inspect.signature,
+    inspect.getdoc,
+    lambda function: (function.__name__, function.__qualname__, function.__module__),
+]
+
+
+class TestFunctions:
+    """A decorated function is a function of the same kind."""
+
+    @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.__name__)
+    @pytest.mark.parametrize("question", QUESTIONS)
+    def test_inspection_finds_the_same(
+        self, method: Callable[..., Any], question: Callable[[Any], Any]
+    ) -> None:
+        """Frameworks that look at a function see what they would see without us."""
+        assert question(method) == question(llm_call(method))
+        assert question(method) == question(llm_call(model="m", operation="o")(method))
+
+    def test_a_method_is_bound_to_its_object(self, events: Events) -> None:
+        """Called on an instance or through the class, it is the same method."""
+
+        class Decorated(Gateway):
+            plain = llm_call(Gateway.plain)
+
+        assert "fast: Hi" == Decorated().plain("Hi")
+        assert "best: Hi" == Decorated.plain(Decorated(), "Hi", model="best")
+        assert ["fast", "best"] == [event.model_alias for event in events]
+
+    def test_static_and_class_methods_in_either_order(self, events: Events) -> None:
+        """`llm_call` may stand above or below."""
+
+        class Decorated:
+            @llm_call
+            @staticmethod
+            def static_above(prompt: str) -> str:
+                return prompt
+
+            @staticmethod
+            @llm_call
+            def static_below(prompt: str) -> str:
+                return prompt
+
+            @llm_call
+            @classmethod
+            def class_above(cls, prompt: str) -> tuple[type, str]:
+                return cls, prompt
+
+            @classmethod
+            @llm_call(operation="class_below")
+            def class_below(cls, prompt: str) -> tuple[type, str]:
+                return cls, prompt
+
+        assert ("Hi", "Hi") == (Decorated.static_above("Hi"), Decorated().static_below("Hi"))
+        assert (Decorated, "Hi") == Decorated.class_above("Hi")
+        assert (Decorated, "Hi") == Decorated().class_below("Hi")
+        assert [
+            "llm.static_above",
+            "llm.static_below",
+            "llm.class_above",
+            "llm.class_below",
+        ] == [event.event for event in events]
+
+    def test_callable_objects_and_partials(self, events: Events) -> None:
+        """What can be called can be decorated, and is named after what it is."""
+
+        class Ask:
+            async def __call__(self, prompt: str) -> str:
+                return prompt
+
+        ask = llm_call(Ask())
+        partial = llm_call(functools.partial(Gateway.coroutine, Gateway(), model="best"))
+
+        assert "Hi" == asyncio.run(ask("Hi"))
+        assert inspect.iscoroutinefunction(partial)
+        assert "best: Hi" == asyncio.run(partial("Hi"))
+        assert [("llm.Ask", None), ("llm.coroutine", "best")] == [
+            (event.event, event.model_alias) for event in events
+        ]
+
+    def test_a_bound_method_of_one_object(self, events: Events) -> None:
+        """A gateway that one cannot change can have a method replaced."""
+        gateway = Gateway()
+        ask = llm_call(gateway.coroutine)
+
+        assert inspect.signature(gateway.coroutine) == inspect.signature(ask)
+        assert "fast: Hi" == asyncio.run(ask("Hi"))
+        assert ["fast"] == [event.model_alias for event in events]
+
+    def test_what_is_not_a_function_is_refused(self) -> None:
+        """An option that was meant to be named says so at once."""
+        with pytest.raises(ConfigError, match="'fast' is not accepted"):
+            llm_call("fast")  # type: ignore[call-overload]
+
+    def test_a_generator_to_be_awaited_stays_so(self, events: Events) -> None:
+        """`types.coroutine` makes a generator function whose generator is awaited."""
+        import types  # noqa: PLC0415 - for this relic only
+
+        @llm_call
+        @types.coroutine
+        def old_style() -> Generator[Any, Any, str]:
+            yield from asyncio.sleep(0).__await__()
+            return "answer"
+
+        async def main() -> str:
+            return await old_style()
+
+        assert "answer" == asyncio.run(main())
+        assert ["ok"] == [event.outcome for event in events]
+
+    @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.__name__)
+    def test_wrong_arguments_raise_the_same_error(
+        self, method: Callable[..., Any], events: Events
+    ) -> None:
+        """The message is Python's, about the host's function."""
+        decorated = llm_call(method)
+
+        async def drive(result: Any) -> None:
+            if inspect.isawaitable(result):
+                await result
+            elif inspect.isasyncgen(result):
+                [chunk async for chunk in result]
+            else:
+                list(result)
+
+        with pytest.raises(TypeError, match=rf"{method.__qualname__}\(\).*'nonsense'"):
+            asyncio.run(drive(decorated(Gateway(), "Hi", nonsense=1)))
+
+
+class TestValues:
+    """What comes back is what the function returned."""
+
+    @pytest.mark.parametrize(
+        "value",
+        [None, "answer", b"answer", 7, ["a"], {"a": 1}, ("a", 1), {1}, object(), int, len, Gateway],
+        ids=repr,
+    )
+    def test_a_value_is_the_very_object(self, value: object, events: Events) -> None:
+        """Nothing is copied, wrapped or converted."""
+        assert llm_call(lambda: value)() is value
+        assert ["ok"] == [event.outcome for event in events]
+
+    def test_a_generator_stays_a_generator(self, events: Events) -> None:
+        """By type, by name, and with its return value."""
+
+        def chunks() -> Generator[str, None, str]:
+            yield "a"
+            return "all"
+
+        for observed in (llm_call(chunks)(), given(chunks())):
+            assert inspect.isgenerator(observed)
+            assert ("chunks", chunks.__qualname__) == (observed.__name__, observed.__qualname__)
+            assert "a" == next(observed)
+            with pytest.raises(StopIteration) as stop:
+                next(observed)
+            assert "all" == stop.value.value
+
+    def test_an_async_generator_stays_one(self, events: Events) -> None:
+        """By type and by name."""
+
+        async def chunks() -> AsyncIterator[str]:
+            yield "a"
+
+        for observed in (llm_call(chunks)(), given(chunks())):
+            assert inspect.isasyncgen(observed)
+            assert "chunks" == observed.__name__
+
+    @pytest.mark.parametrize("kind", [ChunkIterator, SlotsIterator, AsyncChunkIterator])
+    def test_a_stream_object_is_the_very_object(self, kind: type, events: Events) -> None:
+        """Its class has the same name and is one of its own; its attributes are untouched."""
+        stream = kind(iter("ab"))
+        attributes = dict(getattr(stream, "__dict__", {}))
+        observed: Any = llm_call(lambda: stream)()
+
+        assert observed is stream
+        assert isinstance(observed, kind)
+        names = [(c.__name__, c.__qualname__, c.__module__) for c in (kind, type(observed))]
+        assert names[0] == names[1]
+        assert attributes == getattr(stream, "__dict__", {})
+
+    @pytest.mark.parametrize("leave", [list, lambda stream: stream.close()], ids=["read", "close"])
+    def test_a_stream_object_has_its_class_back_in_the_end(
+        self, leave: Callable[[Any], Any], events: Events
+    ) -> None:
+        """Nothing of ours is left on it."""
+        stream: Any = llm_call(ChunkIterator)(iter("ab"))
+        leave(stream)
+
+        assert type(stream) is ChunkIterator
+
+    def test_a_holder_is_the_very_object(self, events: Events) -> None:
+        """Only its chunks pass through us, frozen or not."""
+        future: Future[Any] = Future()
+        holder = Holder(iter("ab"), future)
+        assert llm_call(lambda: holder)() is holder
+        assert holder.usage_future is future
+        assert ["a", "b"] == list(holder.chunks)
+
+    def test_a_named_tuple_stays_one(self, events: Events) -> None:
+        """The rebuilt tuple is of the same type, with the same other elements."""
+
+        class Answer(NamedTuple):
+            chunks: Any
+            usage: Future[Any]
+
+        future: Future[Any] = Future()
+        answer = llm_call(lambda: Answer((c for c in "ab"), future))()
+
+        assert Answer is type(answer)
+        assert answer.usage is future
+        assert ["a", "b"] == list(answer.chunks)
+
+    def test_a_c_iterator_is_still_one_of_its_class(self, events: Events) -> None:
+        """Where the class cannot be swapped, a proxy answers for the object."""
+        numbers: Any = llm_call(lambda: iter([1, 2, 3]))()
+
+        assert isinstance(numbers, type(iter([])))
+        assert iter(numbers) is numbers
+        assert 3 == numbers.__length_hint__()
+        assert [1, 2, 3] == list(numbers)
+
+    def test_a_file_is_still_a_file(self, tmp_path: Any, events: Events) -> None:
+        """A proxy passes attributes and `with` on, and is what `with` gives."""
+        path = tmp_path / "answer"
+        path.write_text("a\nb\n")
+        with llm_call(path.open)() as file:
+            assert str(path) == file.name
+            assert "a\n" == next(file)
+            file.marker = 1
+            assert 1 == file.marker
+            del file.marker
+        assert file.closed
+        assert ["closed"] == [event.outcome for event in events]
+
+    def test_letting_go_is_noticed_at_once(self, events: Events) -> None:
+        """There is no reference cycle that would make it wait for the garbage collector."""
+        gc.collect()
+        gc.disable()
+        try:
+            stream = llm_call(ChunkIterator)(iter("ab"))
+            seen = weakref.ref(stream)
+            next(stream)
+            del stream
+            assert None is seen()
+            assert ["closed"] == [event.outcome for event in events]
+        finally:
+            gc.enable()
+
+    def test_two_decorators_on_one_stream_report_once_each(self, events: Events) -> None:
+        """A decorated method that passes on the stream of another one."""
+        inner = llm_call(operation="inner")(ChunkIterator)
+        stream = llm_call(operation="outer")(lambda: inner(iter("ab")))()
+
+        assert ["a", "b"] == list(stream)
+        assert type(stream) is ChunkIterator
+        assert [("llm.inner", "ok", 2), ("llm.outer", "ok", 2)] == [
+            (event.event, event.outcome, event.chunks) for event in events
+        ]
+
+
+class TestTracebacks:
+    """An exception comes out as it is, one frame of ours on its way at most."""
+
+    @staticmethod
+    def fail() -> None:
+        """Raise, with a cause."""
+        message = "effect"
+        try:
+            raise KeyError  # noqa: TRY301 - the cause is what is looked at
+        except KeyError as cause:
+            raise ValueError(message) from cause
+
+    def frames(self, action: Callable[[], object]) -> list[str]:
+        """The functions that the exception passed through."""
+        with pytest.raises(ValueError, match="effect") as caught:
+            action()
+        assert isinstance(caught.value.__cause__, KeyError)
+        return [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
+
+    def test_of_a_function(self, events: Events) -> None:
+        """One frame more."""
+
+        def generate() -> None:
+            self.fail()
+
+        decorated = llm_call(generate)
+
+        assert len(self.frames(generate)) + 1 == len(self.frames(decorated))
+
+    def test_of_a_coroutine_function(self, events: Events) -> None:
+        """One frame more."""
+
+        async def generate() -> None:
+            self.fail()
+
+        decorated = llm_call(generate)
+
+        bare = self.frames(lambda: asyncio.run(generate()))
+        assert len(bare) + 1 == len(self.frames(lambda: asyncio.run(decorated())))
+
+    def test_of_a_generator(self, events: Events) -> None:
+        """One frame more, also of what the consumer throws in."""
+
+        def generate() -> Iterator[str]:
+            yield "a"
+            self.fail()
+
+        def throw(chunks: Any) -> None:
+            next(chunks)
+            try:
+                self.fail()
+            except ValueError as error:
+                chunks.throw(error)
+
+        decorated = llm_call(generate)
+
+        for act in (list, throw):
+            bare = self.frames(lambda act=act: act(generate()))  # type: ignore[misc]
+            ours = self.frames(lambda act=act: act(decorated()))  # type: ignore[misc]
+            assert len(bare) + 1 == len(ours)
+
+    def test_of_an_async_generator(self, events: Events) -> None:
+        """One frame more, also of what the consumer throws in."""
+
+        async def generate() -> AsyncIterator[str]:
+            yield "a"
+            self.fail()
+
+        async def read(chunks: Any) -> None:
+            [chunk async for chunk in chunks]
+
+        async def throw(chunks: Any) -> None:
+            await anext(chunks)
+            try:
+                self.fail()
+            except ValueError as error:
+                await chunks.athrow(error)
+
+        decorated = llm_call(generate)
+
+        for act in (read, throw):
+            bare = self.frames(lambda act=act: asyncio.run(act(generate())))  # type: ignore[misc]
+            ours = self.frames(lambda act=act: asyncio.run(act(decorated())))  # type: ignore[misc]
+            assert len(bare) + 1 == len(ours)
+
+    def test_of_a_stream_object(self, events: Events) -> None:
+        """One frame more."""
+
+        def chunks() -> Iterator[str]:
+            yield "a"
+            self.fail()
+
+        bare = self.frames(lambda: list(ChunkIterator(chunks())))
+        ours = self.frames(lambda: list(llm_call(ChunkIterator)(chunks())))
+        assert len(bare) + 1 == len(ours)
+
+
+class TestGenerators:
+    """What a generator can be told and asked, beyond being iterated."""
+
+    def test_what_is_thrown_in_may_be_handled(self, events: Events) -> None:
+        """The generator goes on, finds no exception around that was not there, and ends well."""
+        found = []
+
+        @llm_call
+        def chunks() -> Generator[str, str, str]:
+            with suppress(KeyError):
+                yield "a"
+            found.append(sys.exc_info())
+            answer = yield "b"
+            return answer.upper()
+
+        observed = chunks()
+        assert "a" == next(observed)
+        assert "b" == observed.throw(KeyError())
+        with pytest.raises(StopIteration) as stop:
+            observed.send("done")
+        assert "DONE" == stop.value.value
+        assert [(None, None, None)] == found
+        assert [("ok", 2)] == [(event.outcome, event.chunks) for event in events]
+
+    def test_a_generator_that_refuses_to_close_says_so(self, events: Events) -> None:
+        """Python's own complaint reaches the consumer."""
+
+        @llm_call
+        def stubborn() -> Iterator[str]:
+            try:
+                yield "a"
+            except GeneratorExit:
+                yield "b"
+
+        observed: Any = stubborn()
+        next(observed)
+        with pytest.raises(RuntimeError, match="ignored GeneratorExit"):
+            observed.close()
+        del observed
+        assert ["closed"] == [event.outcome for event in events]
+
+    def test_async_what_is_thrown_in_may_be_handled(self, events: Events) -> None:
+        """As for a generator."""
+
+        @llm_call
+        async def chunks() -> AsyncIterator[str]:
+            try:
+                yield "a"
+            except KeyError:
+                yield "b"
+
+        async def main() -> list[str]:
+            observed: Any = chunks()
+            return [await anext(observed), await observed.athrow(KeyError())] + [
+                chunk async for chunk in observed
+            ]
+
+        assert ["a", "b"] == asyncio.run(main())
+        assert [("ok", 2)] == [(event.outcome, event.chunks) for event in events]
+
+    def test_the_outcome_is_settled_before_the_clean_up(self, events: Events) -> None:
+        """A generator whose clean-up fails was closed, not failed; the failure comes through."""
+
+        @llm_call
+        def chunks() -> Iterator[str]:
+            try:
+                yield "a"
+            finally:
+                raise ValueError
+
+        observed: Any = chunks()
+        next(observed)
+        with pytest.raises(ValueError):  # noqa: PT011 - there is no text
+            observed.close()
+        assert ["closed"] == [event.outcome for event in events]
+
+    def test_an_inner_generator_that_is_closing_already_is_left_alone(self, events: Events) -> None:
+        """Where the event loop closes both, ours does not get into the inner one's way."""
+
+        async def chunks() -> AsyncIterator[str]:
+            try:
+                yield "a"
+                yield "b"
+            finally:
+                await asyncio.sleep(0.001)
+
+        async def main() -> None:
+            inner: Any = chunks()
+            await anext(inner)  # now the loop knows it
+            observed: Any = llm_call(lambda: inner)()
+            await anext(observed)
+            await asyncio.gather(inner.aclose(), observed.aclose())
+
+        asyncio.run(main())
+        assert [("closed", 1)] == [(event.outcome, event.chunks) for event in events]
+
+
+class TestObjects:
+    """Objects whose iteration takes unusual ways."""
+
+    def test_leaving_the_loop_is_not_leaving_the_object(self, events: Events) -> None:
+        """`next(iter(stream))`, then a loop: one call, all chunks."""
+
+        class Stream:
+            def __init__(self) -> None:
+                self._rest = iter("abc")
+
+            def __iter__(self) -> Iterator[str]:
+                for chunk in self._rest:  # noqa: UP028 - closing must not close the rest
+                    yield chunk
+
+        stream = llm_call(Stream)()
+        assert "a" == next(iter(stream))
+        assert [] == events
+        assert ["b", "c"] == list(stream)
+        assert [("ok", 3)] == [(event.outcome, event.chunks) for event in events]
+
+    def test_a_chunk_is_counted_once(self, events: Events) -> None:
+        """An `__iter__` that goes through `__next__`."""
+
+        class Stream:
+            def __init__(self) -> None:
+                self._chunks = iter("abc")
+
+            def __next__(self) -> str:
+                return next(self._chunks)
+
+            def __iter__(self) -> Iterator[str]:
+                while True:
+                    try:
+                        yield self.__next__()
+                    except StopIteration:
+                        return
+
+        assert ["a", "b", "c"] == list(llm_call(Stream)())
+        assert [("ok", 3)] == [(event.outcome, event.chunks) for event in events]
+
+    def test_an_async_chunk_is_counted_once(self, events: Events) -> None:
+        """An `__aiter__` that goes through `__anext__`."""
+
+        class Stream:
+            def __init__(self) -> None:
+                self._chunks = iter("abc")
+
+            async def __anext__(self) -> str:
+                try:
+                    return next(self._chunks)
+                except StopIteration:
+                    raise StopAsyncIteration from None
+
+            async def __aiter__(self) -> AsyncIterator[str]:
+                while True:
+                    try:
+                        yield await self.__anext__()
+                    except StopAsyncIteration:
+                        return
+
+        async def main() -> list[str]:
+            return [chunk async for chunk in llm_call(Stream)()]
+
+        assert ["a", "b", "c"] == asyncio.run(main())
+        assert [("ok", 3)] == [(event.outcome, event.chunks) for event in events]
+
+    def test_it_may_give_another_iterator(self, events: Events) -> None:
+        """`__iter__` and `__aiter__` that return somebody else."""
+
+        class Stream:
+            def __iter__(self) -> Iterator[str]:
+                return iter(["a", "b"])
+
+            def __aiter__(self) -> AsyncIterator[str]:
+                async def chunks() -> AsyncIterator[str]:
+                    yield "a"
+
+                return AsyncChunkIterator(chunks())
+
+        async def main() -> list[str]:
+            return [chunk async for chunk in llm_call(Stream)()]
+
+        assert ["a", "b"] == list(llm_call(Stream)())
+        assert ["a"] == asyncio.run(main())
+        assert [("ok", 2), ("ok", 1)] == [(event.outcome, event.chunks) for event in events]
+
+    def test_read_again_it_is_not_counted_again(self, events: Events) -> None:
+        """After its end an object is the host's alone."""
+
+        class Stream:
+            def __iter__(self) -> Iterator[str]:
+                yield from "ab"
+
+        stream = llm_call(Stream)()
+        assert ["a", "b"] == list(stream)
+        assert ["a", "b"] == list(stream)
+        assert [("ok", 2)] == [(event.outcome, event.chunks) for event in events]
+
+    def test_its_own_del_still_runs(self, events: Events) -> None:
+        """Once, after our own look at it."""
+        deleted = []
+
+        class Stream(ChunkIterator):
+            def __del__(self) -> None:
+                deleted.append(len(events))
+
+        llm_call(Stream)(iter("ab"))
+        assert [1] == deleted
+        assert ["not_consumed"] == [event.outcome for event in events]
+
+    def test_a_static_close_is_left_alone(self, events: Events) -> None:
+        """A `close` that is not a method says nothing of the object."""
+
+        class Stream(ChunkIterator):
+            @staticmethod
+            def close() -> str:  # type: ignore[override]
+                return "closed"
+
+        stream = llm_call(Stream)(iter("ab"))
+        assert "closed" == stream.close()
+        assert ["a", "b"] == list(stream)
+        assert ["ok"] == [event.outcome for event in events]
+
+    def test_a_class_that_cannot_be_derived_from_is_stood_in_for(self, events: Events) -> None:
+        """The proxy is an instance of it."""
+
+        class Final(ChunkIterator):
+            def __init_subclass__(cls) -> None:
+                msg = "final"
+                raise ValueError(msg)
+
+        stream = llm_call(Final)(iter("ab"))
+        assert isinstance(stream, Final)
+        assert ["a", "b"] == list(stream)
+        assert ["ok"] == [event.outcome for event in events]
+
+    def test_an_object_that_hides_its_class_is_the_very_object(self, events: Events) -> None:
+        """What a proxy of the host's says of its class does not mislead us."""
+
+        class Hidden(ChunkIterator):
+            @property
+            def __class__(self) -> type:
+                return str
+
+        hidden = Hidden(iter("ab"))
+        assert llm_call(lambda: hidden)() is hidden
+        assert ["a", "b"] == list(hidden)
+        assert ["ok"] == [event.outcome for event in events]
+
+    def test_containers_are_values(self, events: Events) -> None:
+        """What gives its own parts when iterated is no stream."""
+
+        class Page:
+            def __len__(self) -> int:
+                return 1
+
+            def __iter__(self) -> Iterator[int]:
+                return iter([1])
+
+        llm_call(Page)()
+        assert [("ok", None)] == [(event.outcome, event.stream) for event in events]
+
+    def test_mocks_are_values(self, events: Events) -> None:
+        """A mock has every method, and stands for an answer more often than for a stream."""
+        from unittest.mock import MagicMock  # noqa: PLC0415 - for this test only
+
+        answer = MagicMock()
+        assert llm_call(lambda: answer)() is answer
+        assert [("ok", "missing")] == [(event.outcome, event.usage_status) for event in events]

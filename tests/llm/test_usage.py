@@ -1,0 +1,376 @@
+"""What is read off responses, chunks and usage objects, whatever they are made of."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from pydantic import BaseModel, ConfigDict
+
+from pantheon_obs import llm_call
+from pantheon_obs.llm.usage import Seen, read, tokens_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pantheon_obs.core.events import LlmCallFinished
+
+    Events = list[LlmCallFinished]
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+# What each fixture says: the fields of the event that it fills in.
+SAID: dict[str, dict[str, Any]] = {
+    "openai_chat.json": {
+        "model": "gpt-5-mini-2026-08-07",
+        "finish_reason": "stop",
+        "usage_status": "reported",
+        "input_tokens": 1149,
+        "output_tokens": 212,
+        "cached_input_tokens": 1024,
+        "cache_write_tokens": 16,
+        "reasoning_tokens": 64,
+    },
+    "openai_chat_stream.jsonl": {
+        "model": "gpt-5-mini-2026-08-07",
+        "finish_reason": "stop",
+        "usage_status": "reported",
+        "input_tokens": 1149,
+        "output_tokens": 212,
+        "cached_input_tokens": 1024,
+        "cache_write_tokens": None,
+        "reasoning_tokens": 64,
+    },
+    "deepseek_stream.jsonl": {
+        "model": "deepseek-reasoner",
+        "finish_reason": "stop",
+        "usage_status": "reported",
+        "input_tokens": 14,
+        "output_tokens": 9,
+        "cached_input_tokens": 8,
+        "cache_write_tokens": None,
+        "reasoning_tokens": 5,
+    },
+    "split_usage.json": {
+        "model": None,
+        "finish_reason": None,
+        "usage_status": "reported",
+        "input_tokens": 1149,
+        "output_tokens": 212,
+        "cached_input_tokens": 1024,
+        "cache_write_tokens": None,
+        "reasoning_tokens": None,
+    },
+    "plain_usage.json": {
+        "model": "house-model",
+        "finish_reason": "stop",
+        "usage_status": "reported",
+        "input_tokens": 1149,
+        "output_tokens": 212,
+        "cached_input_tokens": 1024,
+        "cache_write_tokens": 16,
+        "reasoning_tokens": 64,
+    },
+}
+# Index of the first chunk with content: role-only frames come before it.
+FIRST_CONTENT = {"openai_chat_stream.jsonl": 1, "deepseek_stream.jsonl": 1}
+
+
+def as_namespace(value: Any) -> Any:
+    """Plain objects."""
+    if isinstance(value, dict):
+        return SimpleNamespace(**{key: as_namespace(part) for key, part in value.items()})
+    return [as_namespace(part) for part in value] if isinstance(value, list) else value
+
+
+def as_slots(value: Any) -> Any:
+    """Dataclasses with slots."""
+    if isinstance(value, dict):
+        kind = dataclasses.make_dataclass("Part", list(value), slots=True, frozen=True)
+        return kind(**{key: as_slots(part) for key, part in value.items()})
+    return [as_slots(part) for part in value] if isinstance(value, list) else value
+
+
+class Loose(BaseModel):
+    """A pydantic object all of whose fields are extra ones."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+def as_pydantic(value: Any) -> Any:
+    """Pydantic objects with declared fields, and extra ones below."""
+    if isinstance(value, dict):
+        kind = type("Part", (Loose,), {"__annotations__": dict.fromkeys(value, Any)})
+        return kind(**{key: as_pydantic(part) for key, part in value.items()})
+    return [as_pydantic(part) for part in value] if isinstance(value, list) else value
+
+
+MADE_OF = [dict, as_namespace, as_slots, as_pydantic]
+
+
+def load(name: str) -> list[dict[str, Any]]:
+    """A fixture's bodies: one for a response, several for a stream."""
+    text = (FIXTURES / name).read_text()
+    lines = text.splitlines() if name.endswith(".jsonl") else [text]
+    return [json.loads(line) for line in lines]
+
+
+def said(event: LlmCallFinished) -> dict[str, Any]:
+    """What an event says of the answer."""
+    return {key: getattr(event, key) for key in SAID["openai_chat.json"]}
+
+
+def call(bodies: list[Any], *, stream: bool) -> None:
+    """Let these be what a model answered."""
+    if stream:
+
+        @llm_call
+        def chunks() -> Iterator[Any]:
+            yield from bodies
+
+        list(chunks())
+    else:
+        llm_call(lambda: bodies[0])()
+
+
+@pytest.mark.parametrize("name", SAID)
+@pytest.mark.parametrize("made_of", MADE_OF)
+def test_a_shape_is_read_whatever_it_is_made_of(
+    name: str, made_of: Callable[[Any], Any], events: Events
+) -> None:
+    """Dicts, plain objects, dataclasses with slots and pydantic objects say the same."""
+    stream = name.endswith(".jsonl")
+    call([made_of(body) for body in load(name)], stream=stream)
+
+    [event] = events
+    assert SAID[name] == said(event)
+    assert "ok" == event.outcome
+    assert (True if stream else None) is event.stream
+
+
+@pytest.mark.parametrize("name", [name for name in SAID if name.startswith("openai")])
+def test_the_sdks_own_types_are_read(name: str, events: Events) -> None:
+    """The objects that the OpenAI client makes of the bodies."""
+    stream = name.endswith(".jsonl")
+    kind: Any = ChatCompletionChunk if stream else ChatCompletion
+    call([kind.model_validate(body) for body in load(name)], stream=stream)
+
+    [event] = events
+    assert SAID[name] == said(event)
+
+
+@pytest.mark.parametrize("name", FIRST_CONTENT)
+def test_the_first_content_is_not_the_first_frame(name: str) -> None:
+    """An empty role frame does not stop the clock; reasoning does."""
+    seen = Seen()
+    contents = []
+    for body in load(name):
+        assert read(body, seen)
+        contents.append(seen.content)
+
+    assert FIRST_CONTENT[name] == contents.index(True)
+
+
+@pytest.mark.parametrize("name", FIRST_CONTENT)
+def test_a_stream_is_finished_by_its_finish_reason(name: str) -> None:
+    """Not before, and the usage chunk after it does not undo it."""
+    seen = Seen()
+    finished = []
+    for body in load(name):
+        read(body, seen)
+        finished.append(seen.finished)
+
+    assert [False] == sorted(set(finished[:-2]))
+    assert finished[-1] is True
+
+
+@pytest.mark.parametrize(
+    ("body", "content"),
+    [
+        ({"delta": {"role": "assistant", "content": ""}}, False),
+        ({"delta": {"content": None, "tool_calls": None}}, False),
+        ({"delta": {"content": "a"}}, True),
+        ({"delta": {"reasoning": "a"}}, True),
+        ({"delta": {"tool_calls": [{"index": 0}]}}, True),
+        ({"delta": {"refusal": "no"}}, True),
+        ({"text": "a"}, True),
+        ({"text": ""}, False),
+        (None, False),
+    ],
+)
+def test_what_counts_as_content(body: object, content: bool) -> None:  # noqa: FBT001 - expected
+    """Text, reasoning, a tool call or a refusal; not a role, not an empty string."""
+    seen = Seen()
+    read({"choices": [body]}, seen)
+
+    assert content is seen.content
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        ({"prompt_tokens": 3, "completion_tokens": 4}, (3, 4, "reported")),
+        ({"prompt_tokens": 3}, (3, None, "partial")),
+        ({"prompt_tokens": "3", "completion_tokens": 4.0}, (None, None, "missing")),
+        ({"prompt_tokens": True, "completion_tokens": -1}, (None, None, "missing")),
+        ({"prompt_tokens": 3, "prompt_tokens_details": 7}, (3, None, "partial")),
+        ({"input_tokens_fresh": 3, "input_tokens_cached": None}, (3, None, "partial")),
+        ({"input_tokens_fresh": None, "input_tokens_cached": 3}, (None, None, "missing")),
+        ({"input_tokens": 0, "output_tokens": 0}, (0, 0, "reported")),
+        ({"output_tokens": 4}, (None, 4, "partial")),
+        ({"tokens": 4}, (None, None, "missing")),
+        ({}, (None, None, "missing")),
+        (None, (None, None, "missing")),
+        (7, (None, None, "missing")),
+        ([], (None, None, "missing")),
+    ],
+)  # fmt: skip
+def test_what_is_missing_is_not_zero(
+    usage: object, expected: tuple[int | None, int | None, str], events: Events
+) -> None:
+    """Absent, null or nonsensical counts are unknown."""
+    llm_call(lambda: {"usage": usage})()
+
+    [event] = events
+    assert expected == (event.input_tokens, event.output_tokens, event.usage_status)
+
+
+def test_cumulative_usage_is_replaced_and_not_added(events: Events) -> None:
+    """Some providers repeat the usage so far on each chunk."""
+
+    @llm_call
+    def chunks() -> Iterator[Any]:
+        for count in (1, 2, 3):
+            done = "stop" if count == 3 else None
+            yield {
+                "choices": [{"delta": {"content": "a"}, "finish_reason": done}],
+                "usage": {"prompt_tokens": 9, "completion_tokens": count},
+            }
+
+    list(chunks())
+
+    [event] = events
+    assert (9, 3) == (event.input_tokens, event.output_tokens)
+
+
+def test_a_long_stream_keeps_a_few_chunks_only(events: Events) -> None:
+    """Usage and finish reason are found at its end, the model at its beginning."""
+    alive: set[int] = set()
+
+    class Chunk(dict[str, Any]):
+        def __init__(self, **parts: Any) -> None:
+            super().__init__(**parts)
+            alive.add(id(self))
+
+        def __del__(self) -> None:
+            alive.discard(id(self))
+
+    most = 0
+
+    @llm_call
+    def chunks() -> Iterator[Any]:
+        nonlocal most
+        for _ in range(200):
+            yield Chunk(model="m", choices=[{"delta": {"content": "a"}, "finish_reason": None}])
+            most = max(most, len(alive))
+        yield Chunk(choices=[{"delta": {}, "finish_reason": "length"}])
+        yield Chunk(choices=[], usage={"prompt_tokens": 1, "completion_tokens": 200})
+
+    assert 202 == sum(1 for _ in chunks())
+    [event] = events
+    assert (202, "length", 200, "m") == (
+        event.chunks,
+        event.finish_reason,
+        event.output_tokens,
+        event.model,
+    )
+    assert most <= 12
+
+
+def test_the_times_of_a_stream_fit_into_one_another(events: Events) -> None:
+    """The first chunk comes before the first content, both within the whole."""
+
+    @llm_call
+    def chunks() -> Iterator[Any]:
+        yield from load("openai_chat_stream.jsonl")
+
+    list(chunks())
+
+    [event] = events
+    assert event.ttfc_ms is not None
+    assert event.ttft_ms is not None
+    assert event.producer_ms is not None
+    assert 0 <= event.ttfc_ms < event.ttft_ms <= event.latency_ms
+    assert 0 < event.producer_ms <= event.latency_ms
+
+
+def test_empty_text_is_not_content(events: Events) -> None:
+    """A stream of text begins with the first text that is not empty."""
+
+    @llm_call
+    def chunks() -> Iterator[str]:
+        yield ""
+        yield "a"
+
+    list(chunks())
+
+    [event] = events
+    assert event.ttfc_ms is not None
+    assert event.ttft_ms is not None
+    assert event.ttfc_ms < event.ttft_ms
+
+
+def test_a_response_in_a_tuple_is_read(events: Events) -> None:
+    """`return text, usage`."""
+    llm_call(lambda: ("Paris.", load("split_usage.json")[0]["usage"]))()
+
+    [event] = events
+    assert (1149, 212) == (event.input_tokens, event.output_tokens)
+
+
+def test_an_event_at_the_end_of_a_stream_of_text_is_read(events: Events) -> None:
+    """Text, and then an object of another kind that has the usage."""
+
+    @llm_call
+    def chunks() -> Iterator[Any]:
+        yield "Paris."
+        yield as_namespace(load("plain_usage.json")[0])
+
+    list(chunks())
+
+    [event] = events
+    assert (1149, 212, "stop") == (event.input_tokens, event.output_tokens, event.finish_reason)
+
+
+anything = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=3)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(
+            st.sampled_from(
+                (
+                    *("choices", "delta", "message", "content", "finish_reason", "model", "usage"),
+                    *("prompt_tokens", "prompt_tokens_details", "input_tokens_fresh"),
+                )
+            ),
+            inner,
+            max_size=4,
+        ),
+        inner.map(lambda value: SimpleNamespace(usage=value, choices=[value])),
+    ),
+    max_leaves=12,
+)
+
+
+@given(anything)
+def test_no_value_makes_a_reader_fail(value: Any) -> None:
+    """Whatever a provider sends, in whatever place."""
+    read(value, Seen())
+    tokens_of(value)

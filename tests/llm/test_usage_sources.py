@@ -1,0 +1,466 @@
+"""Where the usage comes from if not from the answer itself: futures, attributes, callables."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from concurrent.futures import Future
+from dataclasses import dataclass
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pantheon_obs import llm_call
+from pantheon_obs.core import guard
+from pantheon_obs.core.context import Record, begin, end
+from tests.llm.kinds import ChunkIterator
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from pantheon_obs.core.events import LlmCallFinished
+
+    Events = list[LlmCallFinished]
+
+FRESH, CACHED, OUT = 100, 20, 7
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """A gateway's own count."""
+
+    input_tokens_fresh: int = FRESH
+    input_tokens_cached: int = CACHED
+    output_tokens: int = OUT
+
+
+class Stream(ChunkIterator):
+    """Chunks, and a usage."""
+
+    def __init__(self, usage: Any = None, **attributes: Any) -> None:
+        super().__init__(iter("ab"))
+        if usage is not None:
+            self.usage_future = usage
+        vars(self).update(attributes)
+
+
+def tokens(events: Events) -> tuple[str, str, int | None, int | None]:
+    """How the one call ended, and its tokens."""
+    gc.collect()
+    [event] = events
+    return event.outcome, event.usage_status, event.input_tokens, event.output_tokens
+
+
+REPORTED = ("ok", "reported", FRESH + CACHED, OUT)
+MISSING = ("ok", "missing", None, None)
+FAILED = ("ok", "error", None, None)
+
+
+class TestFutures:
+    """A usage future is read when it is done."""
+
+    def test_one_that_is_done_is_read_after_the_last_chunk(self, events: Events) -> None:
+        """The gateway resolves it before it ends."""
+        future: Future[Any] = Future()
+        stream = llm_call(Stream)(future)
+        next(stream)
+        future.set_result(Usage())
+        assert [] == events
+        assert ["b"] == list(stream)
+
+        assert REPORTED == tokens(events)
+
+    def test_one_that_is_pending_is_waited_for(self, events: Events) -> None:
+        """The time is that of the stream's end, whenever the usage comes, on whatever thread."""
+        future: Future[Any] = Future()
+        list(llm_call(Stream)(future))
+        assert [] == events
+        thread = Thread(target=future.set_result, args=[Usage()])
+        thread.start()
+        thread.join()
+
+        assert REPORTED == tokens(events)
+        assert events[0].latency_ms >= (events[0].ttfc_ms or 0)
+
+    def test_an_asyncio_future_that_is_pending_is_waited_for(self, events: Events) -> None:
+        """Its callback comes with the next turn of the event loop."""
+
+        async def main() -> Usage:
+            future = asyncio.get_running_loop().create_future()
+            list(llm_call(Stream)(future))
+            assert [] == events
+            future.set_result(Usage())
+            return await future
+
+        assert Usage() == asyncio.run(main())
+        assert REPORTED == tokens(events)
+
+    def test_a_task_may_compute_it(self, events: Events) -> None:
+        """A task is a future."""
+
+        async def count() -> Usage:
+            await asyncio.sleep(0)
+            return Usage()
+
+        async def main() -> None:
+            task = asyncio.create_task(count())
+            list(llm_call(Stream)(task))
+            await task
+
+        asyncio.run(main())
+
+        assert REPORTED == tokens(events)
+
+    def test_the_gateway_of_the_seed(self, events: Events) -> None:
+        """`generate()` and `stream()` of a gateway, with no option at all."""
+
+        @dataclass
+        class Request:
+            model_alias: str
+
+        @dataclass
+        class Response:
+            usage: Usage
+
+        class Answer:
+            def __init__(self, usage_future: asyncio.Future[Usage]) -> None:
+                self.usage_future = usage_future
+
+            async def __aiter__(self) -> AsyncIterator[str]:
+                yield "a"
+                self.usage_future.set_result(Usage())
+
+        class Gateway:
+            @llm_call
+            async def generate(self, request: Request) -> Response:
+                return Response(Usage())
+
+            @llm_call
+            async def stream(self, request: Request) -> Answer:
+                return Answer(asyncio.get_running_loop().create_future())
+
+        async def main() -> None:
+            gateway = Gateway()
+            await gateway.generate(Request("fast"))
+            answer = await gateway.stream(Request("best"))
+            assert ["a"] == [chunk async for chunk in answer]
+            assert Usage() == await answer.usage_future
+
+        asyncio.run(main())
+
+        assert [("llm.generate", "fast", 120, 7), ("llm.stream", "best", 120, 7)] == [
+            (event.event, event.model_alias, event.input_tokens, event.output_tokens)
+            for event in events
+        ]
+
+    @pytest.mark.parametrize("fail", [Future.cancel, lambda f: f.set_exception(OSError())])
+    def test_one_that_fails_is_an_error_of_the_usage_only(
+        self, fail: Callable[[Future[Any]], object], events: Events
+    ) -> None:
+        """The answer was there: the call is ok."""
+        future: Future[Any] = Future()
+        list(llm_call(Stream)(future))
+        fail(future)
+
+        assert FAILED == tokens(events)
+
+    def test_one_that_never_comes_is_missing(self, events: Events) -> None:
+        """It is let go unresolved."""
+        list(llm_call(Stream)(Future()))
+
+        assert MISSING == tokens(events)
+
+    def test_the_end_of_the_request_waits_no_longer(self, events: Events) -> None:
+        """What is known then is reported then; a later result changes nothing."""
+        future: Future[Any] = Future()
+        record = Record("request")
+        begin(record)
+        list(llm_call(Stream)(future))
+        assert [] == events
+        end(record)
+        assert MISSING == tokens(events)
+        future.set_result(Usage())
+
+        assert MISSING == tokens(events)
+
+    def test_a_done_future_counts_before_its_callback_has_run(self, events: Events) -> None:
+        """A request may end in the very turn of the event loop in which the usage came."""
+
+        async def main() -> None:
+            future = asyncio.get_running_loop().create_future()
+            record = Record("request")
+            begin(record)
+            list(llm_call(Stream)(future))
+            future.set_result(Usage())
+            end(record)
+
+        asyncio.run(main())
+
+        assert REPORTED == tokens(events)
+
+    def test_a_call_that_did_not_end_well_does_not_wait(self, events: Events) -> None:
+        """The usage of a stream that was closed may never come."""
+        future: Future[Any] = Future()
+        stream = llm_call(Stream)(future)
+        next(stream)
+        stream.close()
+
+        assert ("closed", "missing", None, None) == tokens(events)
+
+    def test_closing_may_resolve_it(self, events: Events) -> None:
+        """It is read after the clean-up."""
+        future: Future[Any] = Future()
+
+        class Closing(Stream):
+            def close(self) -> None:
+                future.set_result(Usage())
+
+        stream = llm_call(Closing)(future)
+        next(stream)
+        stream.close()
+
+        assert ("closed", "reported", 120, 7) == tokens(events)
+
+    def test_beside_a_generator_in_a_tuple(self, events: Events) -> None:
+        """`return chunks, usage_future`."""
+        future: Future[Any] = Future()
+        chunks, usage = llm_call(lambda: ((c for c in "ab"), future))()
+        assert usage is future
+        list(chunks)
+        future.set_result(Usage())
+
+        assert REPORTED == tokens(events)
+
+    def test_beside_an_object_in_a_tuple(self, events: Events) -> None:
+        """The tuple is the very tuple: what is in it is observed in place."""
+        future: Future[Any] = Future()
+        future.set_result(Usage())
+        pair = (ChunkIterator(iter("ab")), future)
+        answer = llm_call(lambda: pair)()
+        assert answer is pair
+        list(answer[0])
+
+        assert REPORTED == tokens(events)
+
+    def test_of_a_response_in_one_piece(self, events: Events) -> None:
+        """There is no stream, and still the usage comes later."""
+        future: Future[Any] = Future()
+
+        class Response:
+            usage_future = future
+
+        llm_call(Response)()
+        assert [] == events
+        future.set_result(Usage())
+
+        assert REPORTED == tokens(events)
+
+
+class TestAttributes:
+    """A usage attribute is read after the last chunk."""
+
+    def test_a_plain_one_that_is_filled_in_at_the_end(self, events: Events) -> None:
+        """It was None before."""
+
+        class Filled(Stream):
+            usage: Usage | None = None
+
+            def __next__(self) -> str:
+                try:
+                    return str(super().__next__())
+                except StopIteration:
+                    self.usage = Usage()
+                    raise
+
+        list(llm_call(Filled)())
+
+        assert REPORTED == tokens(events)
+
+    def test_a_method_is_called(self, events: Events) -> None:
+        """`stream.usage()`."""
+
+        class Counting(Stream):
+            def usage(self) -> Usage:
+                assert [] == list(self)
+                return Usage()
+
+        list(llm_call(Counting)())
+
+        assert REPORTED == tokens(events)
+
+    def test_a_method_is_not_called_before_the_end(self, events: Events) -> None:
+        """It might read on where the consumer did not want to."""
+
+        class Draining(Stream):
+            def usage(self) -> Usage:
+                raise AssertionError
+
+        stream = llm_call(Draining)()
+        next(stream)
+        stream.close()
+
+        assert ("closed", "missing", None, None) == tokens(events)
+
+    def test_a_methods_failure_stays_here(self, events: Events) -> None:
+        """It is reported, and the call is ok."""
+
+        class Failing(Stream):
+            def usage(self) -> Usage:
+                raise OSError
+
+        assert ["a", "b"] == list(llm_call(Failing)())
+        assert FAILED == tokens(events)
+        assert frozenset({"usage of llm.Failing"}) == guard.reported()
+        guard.forget()
+
+    def test_of_a_holder(self, events: Events) -> None:
+        """The chunks are one attribute, the usage another one, filled in at the end."""
+
+        class Holder:
+            def __init__(self) -> None:
+                self.usage: Usage | None = None
+                self.chunks = self._chunks()
+
+            def _chunks(self) -> Iterator[str]:
+                yield "a"
+                self.usage = Usage()
+
+        holder = llm_call(Holder)()
+        assert ["a"] == list(holder.chunks)
+
+        assert REPORTED == tokens(events)
+
+    def test_of_a_holder_of_an_object(self, events: Events) -> None:
+        """The holder's usage counts, not that of the object which it holds."""
+
+        @dataclass
+        class Holder:
+            chunks: ChunkIterator
+            usage: Usage | None = None
+
+        holder = llm_call(lambda: Holder(ChunkIterator(iter("ab"))))()
+        for _ in holder.chunks:
+            holder.usage = Usage()
+
+        assert REPORTED == tokens(events)
+
+    def test_of_an_iterable_dataclass(self, events: Events) -> None:
+        """A container by its looks, a stream by its usage future."""
+
+        @dataclass
+        class Answer:
+            chunks: list[str]
+            usage_future: Future[Any]
+
+            def __iter__(self) -> Iterator[str]:
+                yield from self.chunks
+
+        future: Future[Any] = Future()
+        assert ["a"] == list(llm_call(lambda: Answer(["a"], future))())
+        future.set_result(Usage())
+
+        assert REPORTED == tokens(events)
+
+    @pytest.mark.filterwarnings("error")
+    def test_a_coroutine_is_never_awaited_by_us(self, events: Events) -> None:
+        """The host can await it only once; nor is one made and left."""
+
+        async def count() -> Usage:
+            return Usage()
+
+        class Later(Stream):
+            async def usage(self) -> Usage:
+                raise AssertionError
+
+        class Made(Stream):
+            def usage(self) -> Any:
+                return count()
+
+        coroutine = count()
+        stream = llm_call(Stream)(coroutine)
+        list(stream)
+        list(llm_call(Later)())
+        list(llm_call(Made)())
+
+        assert Usage() == asyncio.run(stream.usage_future)
+        assert ["missing"] * 3 == [event.usage_status for event in events]
+
+
+class TestOption:
+    """`usage=` says how to read what we do not know."""
+
+    def test_it_reads_the_response(self, events: Events) -> None:
+        """What the function returned is what it is given."""
+        llm_call(usage=lambda response: response["meta"])(
+            lambda: {"meta": {"input_tokens": 120, "output_tokens": 7}}
+        )()
+
+        assert REPORTED == tokens(events)
+
+    def test_it_reads_the_usage_object_too(self, events: Events) -> None:
+        """One line does for a response, and for a stream with a future."""
+        read = llm_call(usage=lambda u: (u.tokens_in, u.tokens_out))
+
+        class Counts:
+            tokens_in = FRESH + CACHED
+            tokens_out = OUT
+
+        class Response:
+            usage = Counts()
+
+        future: Future[Any] = Future()
+        read(Response)()
+        list(read(Stream)(future))
+        future.set_result(Counts())
+
+        assert [("reported", 120, 7)] * 2 == [
+            (event.usage_status, event.input_tokens, event.output_tokens) for event in events
+        ]
+
+    def test_it_reads_the_last_chunk_of_a_generator(self, events: Events) -> None:
+        """A generator has no attributes."""
+
+        @llm_call(usage=lambda chunk: chunk["stats"])
+        def chunks() -> Iterator[Any]:
+            yield {"text": "a"}
+            yield {"stats": (FRESH + CACHED, OUT)}
+
+        list(chunks())
+
+        assert REPORTED == tokens(events)
+
+    def test_it_goes_before_what_is_known(self, events: Events) -> None:
+        """It is what the host asked for."""
+        llm_call(usage=lambda _: (120, 7))(lambda: {"usage": Usage(1, 1, 1)})()
+
+        assert REPORTED == tokens(events)
+
+    def test_it_may_return_a_future(self, events: Events) -> None:
+        """Of anything whose shape is known."""
+        future: Future[Any] = Future()
+        list(llm_call(usage=lambda stream: stream.count)(Stream)(count=future))
+        future.set_result({"input_tokens": 120, "output_tokens": 7})
+
+        assert REPORTED == tokens(events)
+
+    def test_it_may_find_nothing(self, events: Events) -> None:
+        """Then what is known is read."""
+        llm_call(usage=lambda _: None)(lambda: {"usage": Usage()})()
+
+        assert REPORTED == tokens(events)
+
+    def test_its_failure_stays_here(self, events: Events) -> None:
+        """It is reported once, and what is known is read."""
+
+        @llm_call(operation="ask", usage=lambda _: 1 / 0)
+        def generate(response: Any) -> Any:
+            return response
+
+        assert "answer" == generate("answer")
+        assert FAILED == tokens(events)
+        assert frozenset({"usage of llm.ask"}) == guard.reported()
+        events.clear()
+        generate({"usage": Usage()})
+        assert REPORTED == tokens(events)
+        guard.forget()

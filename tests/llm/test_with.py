@@ -1,0 +1,190 @@
+"""`with llm_call(…) as call`: for calls that are no function."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pantheon_obs import llm_call
+from pantheon_obs.core import guard
+from pantheon_obs.core.context import Record, begin, end
+from tests.llm.test_usage import load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pantheon_obs.core.events import LlmCallFinished
+
+    Events = list[LlmCallFinished]
+
+
+def only(events: Events) -> dict[str, Any]:
+    """The fields of the one event, without those that are times."""
+    [event] = events
+    return {key: value for key, value in event.fields().items() if not key.endswith("_ms")}
+
+
+def test_a_call_by_hand(events: Events) -> None:
+    """It is named and its usage is given."""
+    with llm_call(model="fast", operation="summarise", provider="acme") as call:
+        call.usage((120, 30))
+
+    assert "llm.summarise" == events[0].event
+    assert {
+        "model_alias": "fast",
+        "input_tokens": 120,
+        "output_tokens": 30,
+        "usage_status": "reported",
+        "outcome": "ok",
+        "provider": "acme",
+    } == only(events)
+
+
+def test_an_async_call_without_options(events: Events) -> None:
+    """Everything is unknown but how it ended."""
+
+    async def main() -> None:
+        async with llm_call():
+            await asyncio.sleep(0)
+
+    asyncio.run(main())
+
+    assert "llm.call" == events[0].event
+    assert {
+        "model_alias": None,
+        "input_tokens": None,
+        "output_tokens": None,
+        "usage_status": "missing",
+        "outcome": "ok",
+    } == only(events)
+
+
+def test_the_response_is_shown(events: Events) -> None:
+    """What it says of itself is read."""
+    with llm_call(operation="chat") as call:
+        call.result(load("openai_chat.json")[0])
+
+    fields = only(events)
+    assert ("gpt-5-mini-2026-08-07", 1149, "stop") == (
+        fields["model_alias"],
+        fields["input_tokens"],
+        fields["finish_reason"],
+    )
+
+
+def test_the_chunks_are_shown(events: Events) -> None:
+    """They are counted, and read as those of a stream are."""
+    with llm_call(model="fast") as call:
+        for chunk in load("openai_chat_stream.jsonl"):
+            call.chunk(chunk)
+
+    fields = only(events)
+    assert ("ok", 5, True, 212) == (
+        fields["outcome"],
+        fields["chunks"],
+        fields["stream"],
+        fields["output_tokens"],
+    )
+    assert events[0].ttfc_ms is not None
+    assert events[0].ttft_ms is not None
+    assert events[0].producer_ms is None
+
+
+def test_left_before_the_last_chunk_it_is_closed(events: Events) -> None:
+    """By choice or not: from here that cannot be told."""
+    with llm_call(model="fast") as call:
+        call.chunk(load("openai_chat_stream.jsonl")[1])
+
+    assert "closed" == only(events)["outcome"]
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (ValueError(), "error"),
+        (asyncio.CancelledError(), "cancelled"),
+        (KeyboardInterrupt(), "cancelled"),
+    ],
+)
+def test_an_exception_passes(error: BaseException, outcome: str, events: Events) -> None:
+    """The very exception, and the event has its name."""
+    with pytest.raises(type(error)) as caught, llm_call(model="fast"):
+        raise error
+
+    assert caught.value is error
+    assert (outcome, type(error).__name__) == (events[0].outcome, events[0].error_type)
+
+
+def test_in_a_generator_that_is_closed_it_is_closed(events: Events) -> None:
+    """The consumer of the generator had enough."""
+
+    def chunks() -> Iterator[str]:
+        with llm_call(model="fast") as call:
+            for chunk in "abc":
+                call.chunk(chunk)
+                yield chunk
+
+    for _ in chunks():
+        break
+
+    assert ("closed", 1) == (events[0].outcome, events[0].chunks)
+
+
+def test_the_end_of_the_request_closes_it(events: Events) -> None:
+    """Once."""
+    record = Record("request")
+    begin(record)
+    with llm_call(model="fast"):
+        end(record)
+
+    assert "closed" == only(events)["outcome"]
+
+
+def test_one_within_another(events: Events) -> None:
+    """One object may serve for both."""
+    observed = llm_call(operation="step")
+    with observed as outer:
+        outer.usage((1, 1))
+        with observed as inner:
+            inner.usage((2, 2))
+
+    assert [2, 1] == [event.input_tokens for event in events]
+
+
+def test_a_usage_future_is_waited_for(events: Events) -> None:
+    """Given by hand, or on the response."""
+    future: Future[Any] = Future()
+
+    class Response:
+        usage_future = future
+
+    with llm_call() as call:
+        call.usage(future)
+    with llm_call() as call:
+        call.result(Response())
+    assert [] == events
+    future.set_result({"input_tokens": 120, "output_tokens": 7})
+
+    assert [120, 120] == [event.input_tokens for event in events]
+
+
+class Hostile:
+    """Raises whenever it is looked at."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise OSError(name)
+
+
+def test_nothing_given_by_hand_can_fail(events: Events) -> None:
+    """Not a chunk, a usage or a result that raises when it is looked at."""
+    with llm_call(model="fast") as call:
+        call.chunk(Hostile())
+        call.usage(Hostile())
+        call.result(Hostile())
+
+    assert ("ok", "missing") == (events[0].outcome, events[0].usage_status)
+    assert guard.reported()
+    guard.forget()

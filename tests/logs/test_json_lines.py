@@ -1,0 +1,340 @@
+"""The JSON format: one event, one line, its keys in order."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import structlog
+
+from pantheon_obs import bind, configure_logging, get_logger, trace_context
+from pantheon_obs.core.events import BackgroundFailed, LlmCallFinished, RequestFinished
+from pantheon_obs.core.pipeline import emit
+from tests.logs.running import run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Logged = Callable[[], list[dict[str, Any]]]
+
+
+def request(**fields: Any) -> RequestFinished:
+    """A request that went well, but for these fields."""
+    facts: dict[str, Any] = {
+        "trace_id": "t-1",
+        "bound": {},
+        "method": "GET",
+        "path": "/items/7",
+        "status_code": 200,
+        "latency_ms": 1.5,
+        "outcome": "ok",
+    }
+    return RequestFinished(**{**facts, **fields})
+
+
+def test_keys_stand_in_the_order_of_the_design(logged: Logged) -> None:
+    """Head, the event's own fields, the logger's, the trace's, static ones, the traceback last."""
+    configure_logging(log_format="json", service="shop", environment="test", release="1.2")
+    log = get_logger("orders").bind(cart="c-1")
+
+    with trace_context("t-1"):
+        bind(tenant="acme")
+        structlog.contextvars.bind_contextvars(region="eu")
+        try:
+            raise KeyError("sku")  # noqa: EM101, TRY301 - a test's exception
+        except KeyError:
+            log.exception("order_failed", order_id=17)
+
+    [line] = logged()
+    assert [
+        "timestamp",
+        "level",
+        "event",
+        "logger",
+        "trace_id",
+        "order_id",
+        "cart",
+        "error_type",
+        "tenant",
+        "region",
+        "service",
+        "environment",
+        "release",
+        "exception",
+    ] == list(line)
+    assert ["error", "order_failed", "orders", "t-1", 17, "c-1", "KeyError", "acme", "eu"] == [
+        line[key] for key in list(line)[1:10]
+    ]
+
+
+def test_the_timestamp_is_now_in_utc_with_microseconds(logged: Logged) -> None:
+    """The timestamp is ISO 8601 with six digits and a Z, and says when it happened."""
+    configure_logging(log_format="json")
+
+    before = datetime.now(UTC)
+    get_logger("a").info("structured")
+    logging.getLogger("a").info("plain")
+    after = datetime.now(UTC)
+
+    for line in logged():
+        # time.time(), which logging uses, may be some microseconds behind datetime.now().
+        moment = datetime.fromisoformat(line["timestamp"]).timestamp()
+        assert before.timestamp() - 0.001 <= moment <= after.timestamp() + 0.001
+
+
+def test_a_record_keeps_the_time_at_which_it_was_made(logged: Logged) -> None:
+    """A record that arrives late, through a queue for example, says when it happened."""
+    configure_logging(log_format="json")
+    record = logging.makeLogRecord({"name": "late", "levelno": 20, "msg": "m", "created": 86400.5})
+
+    logging.getLogger("late").handle(record)
+
+    [line] = logged()
+    assert "1970-01-02T00:00:00.500000Z" == line["timestamp"]
+
+
+@pytest.mark.parametrize("level", ["debug", "info", "warning", "error", "critical"])
+def test_levels_are_lower_case(logged: Logged, level: str) -> None:
+    """A line's level is the standard name in lower case, from either kind of logger."""
+    configure_logging(log_format="json", log_level="DEBUG")
+
+    getattr(logging.getLogger("a"), level)("plain")
+    getattr(get_logger("a"), level)("structured")
+
+    assert [level, level] == [line["level"] for line in logged()]
+
+
+def test_a_level_of_the_hosts_own_keeps_its_name(logged: Logged) -> None:
+    """A custom level is written with its name in lower case, whatever that is."""
+    configure_logging(log_format="json")
+    logging.addLevelName(25, "NOTICE")
+
+    logging.getLogger("a").log(25, "named")
+    logging.getLogger("a").log(26, "unnamed")
+
+    assert [("named", "notice"), ("unnamed", "level 26")] == [
+        (line["event"], line["level"]) for line in logged()
+    ]
+
+
+def test_standard_levels_keep_their_names_whatever_the_host_calls_them() -> None:
+    """Colour codes that a host put into level names do not get into the lines."""
+    done = run("""
+        logging.addLevelName(logging.WARNING, "\\x1b[33mWARN\\x1b[0m")
+        configure_logging()
+        logging.warning("x")
+    """)
+
+    assert ["warning"] == [line["level"] for line in done.lines]
+
+
+def test_there_is_no_trace_id_outside_a_trace(logged: Logged) -> None:
+    """A line carries the trace id inside a trace, and no such key outside of one."""
+    configure_logging(log_format="json")
+    log = get_logger("a")
+
+    log.info("before")
+    with trace_context("t-1"):
+        log.info("inside")
+    log.info("after")
+
+    assert [None, "t-1", None] == [line.get("trace_id") for line in logged()]
+
+
+def test_fields_under_our_names_are_kept_under_others(logged: Logged) -> None:
+    """A host's field called as one of ours gets an underscore; the line's own is untouched."""
+    configure_logging(log_format="json")
+
+    get_logger("a").info("e", timestamp=1, level="l", logger="g", trace_id="t", exception="x")
+    logging.getLogger("a").info("e", extra={"level": "l", "event": "v", "trace_id": "-"})
+
+    structured, plain = logged()
+    assert ("info", "e", "a") == tuple(structured[key] for key in ("level", "event", "logger"))
+    assert {"timestamp_": 1, "level_": "l", "logger_": "g", "trace_id_": "t", "exception_": "x"} == {
+        key: value for key, value in structured.items() if key.endswith("_")
+    }
+    assert ("l", "v", "-") == tuple(plain[key] for key in ("level_", "event_", "trace_id_"))
+
+
+def test_an_events_own_field_wins_over_bound_and_static_ones(logged: Logged) -> None:
+    """Where several say a field, it is the event, then the logger, then the trace, then static."""
+    configure_logging(log_format="json", service="static")
+
+    with trace_context("t-1"):
+        bind(service="bound", a="bound", b="bound", c="bound")
+        structlog.contextvars.bind_contextvars(c="structlog", d="structlog")
+        get_logger("a").bind(a="logger", b="logger").info("e", a="own")
+
+    [line] = logged()
+    assert ["own", "logger", "bound", "structlog", "bound"] == [
+        line[key] for key in ("a", "b", "c", "d", "service")
+    ]
+
+
+def test_fields_bound_outside_a_trace_are_on_the_lines_of_this_context(logged: Logged) -> None:
+    """`bind()` works without a request too."""
+    configure_logging(log_format="json")
+
+    bind(job="nightly")
+    logging.getLogger("a").info("e")
+
+    [line] = logged()
+    assert "nightly" == line["job"]
+
+
+def test_the_request_line_has_its_fields_in_order(logged: Logged) -> None:
+    """`request_finished` is one INFO line of the logger pantheon_obs.request."""
+    configure_logging(log_format="json")
+
+    emit(request(route="/items/{id}", ttfb_ms=0.5, bound={"tenant": "acme"}))
+
+    [line] = logged()
+    assert {
+        "level": "info",
+        "event": "request_finished",
+        "logger": "pantheon_obs.request",
+        "trace_id": "t-1",
+        "method": "GET",
+        "path": "/items/7",
+        "route": "/items/{id}",
+        "status_code": 200,
+        "latency_ms": 1.5,
+        "ttfb_ms": 0.5,
+        "outcome": "ok",
+        "tenant": "acme",
+    } == {key: value for key, value in line.items() if key != "timestamp"}
+
+
+def test_a_failed_request_carries_its_traceback_once(logged: Logged) -> None:
+    """The line has the traceback, unless a line of the host's has it already; its type always."""
+    configure_logging(log_format="json")
+    error = ValueError("boom")
+    failed = request(status_code=500, outcome="error", error=error)
+
+    emit(failed)
+    emit(failed)
+
+    first, second = logged()
+    assert "ValueError: boom" == first["exception"]
+    assert "exception" not in second
+    assert ["ValueError", "ValueError"] == [first["error_type"], second["error_type"]]
+
+
+def test_failed_background_work_carries_its_traceback(logged: Logged) -> None:
+    """`background_failed` is one ERROR line with type and traceback."""
+    configure_logging(log_format="json")
+
+    emit(BackgroundFailed(trace_id="t-1", bound={"tenant": "acme"}, error=OSError("disk")))
+
+    [line] = logged()
+    assert ["background_failed", "error", "OSError", "acme", "OSError: disk"] == [
+        line[key] for key in ("event", "level", "error_type", "tenant", "exception")
+    ]
+
+
+def test_an_llm_line_says_what_is_known(logged: Logged) -> None:
+    """`llm.<operation>` has its constant fields, nulls included, and the known ones."""
+    configure_logging(log_format="json")
+
+    emit(
+        LlmCallFinished(
+            trace_id="",
+            bound={},
+            operation="generate",
+            model_alias="fast",
+            latency_ms=12.5,
+            outcome="ok",
+            usage_status="missing",
+            provider="openai",
+        )
+    )
+
+    [line] = logged()
+    assert ["event", "logger", "model_alias", "latency_ms", "input_tokens", "output_tokens"] == list(
+        line
+    )[2:8]
+    assert ["llm.generate", "pantheon_obs.llm", "fast", 12.5, None, None] == list(line.values())[2:8]
+    assert {"usage_status": "missing", "outcome": "ok", "provider": "openai"} == {
+        key: line[key] for key in list(line)[8:]
+    }
+
+
+def test_library_events_obey_levels(logged: Logged) -> None:
+    """A logger of ours can be made quiet by its standard name."""
+    configure_logging(log_format="json")
+    logging.getLogger("pantheon_obs.request").setLevel("WARNING")
+    try:
+        emit(request())
+        emit(request(status_code=404))
+    finally:
+        logging.getLogger("pantheon_obs.request").setLevel("NOTSET")
+
+    assert [404] == [line["status_code"] for line in logged()]
+
+
+def test_a_quiet_request_is_a_debug_line(logged: Logged) -> None:
+    """A quiet path's request line comes at DEBUG only."""
+    configure_logging(log_format="json", log_level="INFO")
+    emit(request(quiet=True))
+    assert [] == logged()
+
+    configure_logging(log_format="json", log_level="DEBUG")
+    emit(request(quiet=True))
+
+    assert ["debug"] == [line["level"] for line in logged() if line["event"] == "request_finished"]
+
+
+def test_text_of_any_language_is_utf_8() -> None:
+    """Lines are UTF-8 whatever the locale, and nothing is escaped that need not be."""
+    done = run(
+        """
+        configure_logging()
+        get_logger("a").info("gr\\u00fc\\u00dfe", emoji="\\U0001f389")
+        """,
+        LC_ALL="C",
+        PYTHONIOENCODING="ascii",
+        PYTHONUTF8="0",
+    )
+
+    assert ["grüße"] == done.events
+    assert '"emoji":"🎉"'.encode() in done.stdout
+
+
+def test_the_host_s_prints_come_in_their_place() -> None:
+    """What was printed before a line stands before it, although print buffers."""
+    done = run("""
+        configure_logging(log_format="json")
+        print("first")
+        logging.warning("second")
+        print("third")
+    """)
+
+    first, second, third = done.stdout.splitlines()
+    assert (b"first", "second", b"third") == (first, json.loads(second)["event"], third)
+
+
+def test_the_format_is_json_where_standard_output_is_no_terminal() -> None:
+    """`auto` is the default, and means JSON in a pipe."""
+    done = run("configure_logging(); logging.warning('x')")
+
+    assert ["x"] == done.events
+
+
+def test_time_is_cached_by_the_second_without_standing_still(logged: Logged) -> None:
+    """Lines of different seconds have different times."""
+    configure_logging(log_format="json")
+    logger = logging.getLogger("a")
+    started = time.time()
+
+    for second in range(3):
+        logger.handle(
+            logging.makeLogRecord(
+                {"name": "a", "levelno": 20, "msg": "m", "created": started + second}
+            )
+        )
+
+    assert 3 == len({line["timestamp"][:19] for line in logged()})

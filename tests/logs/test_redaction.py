@@ -1,0 +1,266 @@
+"""Secrets do not get into the lines: by key at any depth, and by shape inside strings."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pantheon_obs import bind, configure_logging, get_logger, trace_context
+from pantheon_obs.sinks.redact import REDACTED, Redactor
+from tests.logs.running import run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Logged = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "password",
+        "Password",
+        "db_password",
+        "userPassword",
+        "passwd",
+        "passphrase",
+        "pwd",
+        "secret",
+        "client_secret",
+        "clientSecret",
+        "AWS_SECRET_ACCESS_KEY",
+        "authorization",
+        "Authorization",
+        "proxy-authorization",
+        "auth",
+        "basic_auth",
+        "cookie",
+        "set-cookie",
+        "Set-Cookie",
+        "cookies",
+        "api_key",
+        "apiKey",
+        "apikey",
+        "x-api-key",
+        "X-API-Key",
+        "access_key",
+        "private_key",
+        "signing_key",
+        "token",
+        "access_token",
+        "refreshToken",
+        "id_token",
+        "csrf",
+        "X-CSRF-Token",
+        "xsrf",
+        "jwt",
+        "credentials",
+        "HTTP_AUTHORIZATION",
+    ],
+)
+def test_a_secret_key_hides_its_value_at_any_depth(logged: Logged, key: str) -> None:
+    """Wherever the key stands, and whatever stands under it."""
+    configure_logging(log_format="json")
+
+    get_logger("a").info("e", **{key: "hunter2"})
+    logging.getLogger("a").info("e", extra={key: {"deep": "hunter2"}})
+    get_logger("a").info("e", a=[{"b": {key: ["hunter2"]}}])
+    get_logger("a").info("e", headers=[(key, "hunter2"), (key.encode(), b"hunter2")])
+    with trace_context("t"):
+        bind(**{key: 1234})
+        logging.getLogger("a").info("e")
+
+    first, second, third, fourth, fifth = logged()
+    assert [REDACTED] * 3 == [line[key] for line in (first, second, fifth)]
+    assert [{"b": {key: REDACTED}}] == third["a"]
+    assert [[key, REDACTED], [key, REDACTED]] == fourth["headers"]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "input_tokens",
+        "llm_output_tokens",
+        "tokens",
+        "token_count",
+        "token_limit",
+        "token_type",
+        "max_tokens",
+        "author",
+        "auth_method",
+        "keyboard",
+        "key",
+        "monkey",
+        "passport",
+        "secretary",
+        "compass",
+        "api_version",
+        "cache_key",
+    ],
+)
+def test_a_harmless_key_keeps_its_value(logged: Logged, key: str) -> None:
+    """Counts of tokens are what this library is for, and words within words are no secrets."""
+    configure_logging(log_format="json")
+
+    get_logger("a").info("e", **{key: 17})
+
+    [line] = logged()
+    assert 17 == line[key]
+
+
+@pytest.mark.parametrize("value", [None, True, False])
+def test_whether_a_secret_is_set_is_none(logged: Logged, value: object) -> None:
+    """A truth value, or nothing, says nothing secret."""
+    configure_logging(log_format="json")
+
+    get_logger("a").info("e", has_password=value, deep={"token": value})
+
+    [line] = logged()
+    assert (value, value) == (line["has_password"], line["deep"]["token"])
+
+
+def test_keys_of_the_host_s_own_are_hidden_too(logged: Logged) -> None:
+    """`redact_keys` adds to the list; case and separators do not matter."""
+    configure_logging(log_format="json", redact_keys=("ssn", "card_number"))
+
+    get_logger("a").info("e", SSN=1, card_number=2, cardNumber=3, deep={"Card-Number": 4}, card=5)
+
+    [line] = logged()
+    assert [REDACTED] * 3 + [{"Card-Number": REDACTED}, 5] == [
+        line[key] for key in ("SSN", "card_number", "cardNumber", "deep", "card")
+    ]
+
+
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dBjftJeZ4CVP"
+KEY = "0123456789abcdefghijABCDEFGHIJ"
+
+SECRETS = {
+    "bearer": ("Authorization: Bearer abc123DEF456", "Authorization: Bearer [redacted]"),
+    "bearer in small letters": ("bearer abc123def456 used", "bearer [redacted] used"),
+    "long bearer of letters": ("Bearer " + "a" * 30, "Bearer [redacted]"),
+    "basic": ("Basic dXNlcjpwYXNzd29yZA==", "Basic [redacted]"),
+    "url": ("postgres://user:pa55@db:5432/x failed", "postgres://[redacted]@db:5432/x failed"),
+    "url with an at sign": ("redis://:p@ss@cache/0", "redis://[redacted]@cache/0"),
+    "url with a user only": ("https://key@sentry.test/1", "https://[redacted]@sentry.test/1"),
+    "query": ("GET /?api_key=k1&page=2", "GET /?api_key=[redacted]&page=2"),
+    "encoded query": ("next=%2F%3Ftoken_x%3D1&access_token%3Dabc", None),
+    "assignment": ("password=hunter2, user=x", "password=[redacted], user=x"),
+    "repr": ("User(name='x', password='hun ter2')", "User(name='x', password=[redacted])"),
+    "double quotes": ('db_password="a\\"b" ok', "db_password=[redacted] ok"),
+    "json": ('{"user": "x", "password": "hun\\"ter2"}', '{"user": "x", "password": "[redacted]"}'),
+    "dict": ("{'client_secret':'hunter2', 'a': 1}", "{'client_secret':\"[redacted]\", 'a': 1}"),
+    "number in json": ('{"pwd": 1234}', '{"pwd": "[redacted]"}'),
+    "openai": (f"key sk-proj-{KEY} refused", "key [redacted] refused"),
+    "anthropic": (f"sk-ant-api03-{KEY}", "[redacted]"),
+    "stripe": (f"sk_live_{KEY}", "[redacted]"),
+    "aws": ("AKIAIOSFODNN7EXAMPLE", "[redacted]"),
+    "google": ("AIza" + "a" * 35, "[redacted]"),
+    "github": (f"ghp_{KEY}", "[redacted]"),
+    "github, fine-grained": (f"github_pat_{KEY}", "[redacted]"),
+    "gitlab": (f"glpat-{KEY}", "[redacted]"),
+    "slack": (f"xoxb-{KEY}", "[redacted]"),
+    "hugging face": (f"hf_{KEY}", "[redacted]"),
+    "groq": (f"gsk_{KEY}", "[redacted]"),
+    "jwt": (f"got {JWT} back", "got [redacted] back"),
+    "pem": (
+        "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\nafter",
+        "[redacted]\nafter",
+    ),
+    "pem that is cut": ("-----BEGIN PRIVATE KEY-----\nMIIE", "[redacted]"),
+}
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_inside_a_string_is_hidden_wherever_it_stands(logged: Logged, name: str) -> None:
+    """In the message, in fields, deep within them, in what an object says of itself, in tracebacks."""
+    configure_logging(log_format="json")
+    text, expected = SECRETS[name]
+
+    logging.getLogger("a").info("%s", text)
+    get_logger("a").info("e", field=text, deep=[{"x": text}], raw=text.encode())
+    get_logger("a").info("e", exc_info=ValueError(text))
+
+    message, fields, traceback = logged()
+    shown = message["event"]
+    if expected is not None:
+        assert expected == shown
+    assert shown != text
+    assert [shown, [{"x": shown}], shown] == [fields[key] for key in ("field", "deep", "raw")]
+    assert traceback["exception"] == f"ValueError: {shown}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Basic authentication failed",
+        "Basic Authentication failed",
+        "the bearer of this letter",
+        "password: must be longer",
+        "wrong password",
+        "https://example.test/a?mail=b@c.test",
+        "see https://example.test/@user",
+        "risk-assessment-of-the-quarter",
+        "0af76519-16cd-43dd-8448-eb211c80319c",
+        "a = b",
+        "token bucket is empty",
+        "ghost in the shell",
+        "llm.generate model=fast input_tokens=12",
+        "eyJust a word",
+    ],
+)
+def test_harmless_text_is_left_as_it_is(text: str) -> None:
+    """Words that look a little like secrets are none."""
+    assert text == Redactor().text(text)
+
+
+def test_settings_on_every_line_are_redacted_too(logged: Logged) -> None:
+    """A release that holds a credential does not leak it."""
+    configure_logging(log_format="json", release="git+https://user:pass@host/repo")
+
+    logging.getLogger("a").info("e")
+
+    [line] = logged()
+    assert "git+https://[redacted]@host/repo" == line["release"]
+
+
+def test_the_caches_are_bounded(logged: Logged) -> None:
+    """Words and keys from outside are remembered in bounded memory, and stay right."""
+    configure_logging(log_format="json")
+    redactor = Redactor()
+    for number in range(10_000):
+        assert not redactor.is_secret(f"key_{number}")
+        assert redactor.is_secret(f"password_{number}")
+        assert f"word {number}" == redactor.text(f"word {number}")
+        logging.getLogger("a").debug("e")
+
+    assert len(redactor.harmless) <= 4096
+    assert [] == logged()
+
+
+ATTACKS = {
+    "dashes": "'a-' * 300_000 + '='",
+    "jwt": "'eyJ-' * 150_000",
+    "urls": "'://' * 200_000",
+    "keys": "'password=' * 60_000",
+    "quotes": "'password=\"' * 60_000",
+    "backslashes": "'\"password\":\"' + chr(92) * 300_000",
+    "pem": "'-----BEGIN ' * 50_000",
+    "bearer": "'bearer ' * 80_000",
+    "spaces": "'bearer' + ' ' * 300_000",
+    "provider": "'sk-' * 200_000",
+}
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_no_text_from_outside_stops_the_process(name: str) -> None:
+    """Half a megabyte is minutes or hours for a quadratic pattern, more than this process is given."""
+    done = run(f"""
+        import resource
+        from pantheon_obs.sinks.redact import Redactor
+        resource.setrlimit(resource.RLIMIT_CPU, (30, 30))
+        Redactor().text({ATTACKS[name]})
+    """)
+
+    assert (b"", 0) == (done.stderr, done.status)

@@ -1,0 +1,226 @@
+"""What printed before is replaced; what does not print stays."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.logs.running import run
+
+PRINTING = {
+    "StreamHandler to stderr": "logging.StreamHandler()",
+    "StreamHandler to stdout": "logging.StreamHandler(sys.stdout)",
+    "the first stdout": "logging.StreamHandler(sys.__stdout__)",
+    "another stream over the descriptor": "logging.StreamHandler(open(1, 'w', closefd=False))",
+    "a console object": "WithConsole()",
+    "MemoryHandler": "logging.handlers.MemoryHandler(1, target=logging.StreamHandler())",
+    "QueueHandler with its listener": "with_listener(logging.StreamHandler())",
+    "QueueHandler with a running listener": "with_thread(logging.StreamHandler(sys.stdout))",
+}
+HELPERS = """
+import logging.handlers, queue, types
+class WithConsole(logging.Handler):
+    console = types.SimpleNamespace(file=sys.stderr)
+    def emit(self, record):
+        self.console.file.write(self.format(record))
+def with_listener(*behind):
+    handler = logging.handlers.QueueHandler(queue.SimpleQueue())
+    handler.listener = logging.handlers.QueueListener(handler.queue, *behind)
+    handler.listener.start()
+    return handler
+def with_thread(*behind):
+    handler = logging.handlers.QueueHandler(queue.SimpleQueue())
+    logging.handlers.QueueListener(handler.queue, *behind).start()
+    return handler
+"""
+
+
+@pytest.mark.parametrize("name", ["", "shop"], ids=["root", "a logger of its own"])
+@pytest.mark.parametrize("handler", PRINTING)
+def test_a_handler_that_prints_is_replaced(handler: str, name: str) -> None:
+    """One line per event, and nothing beside it, wherever a console handler was."""
+    done = run(
+        HELPERS
+        + f"""
+logger = logging.getLogger({name!r})
+logger.addHandler({PRINTING[handler]})
+logger.propagate = False
+configure_logging()
+logging.getLogger({name!r}).warning("once")
+"""
+    )
+
+    assert ["once"] == done.events
+
+
+def test_handlers_that_do_not_print_stay() -> None:
+    """Files, sockets, memory, a handler without a stream, and queues before any of them."""
+    done = run(
+        HELPERS
+        + """
+import io, os, tempfile
+class Kept(logging.Handler):
+    def emit(self, record):
+        pass
+path = tempfile.mktemp()
+root = logging.getLogger()
+seen = io.StringIO()
+kept = [
+    logging.FileHandler(path, delay=True),
+    logging.StreamHandler(seen),
+    logging.NullHandler(),
+    logging.handlers.MemoryHandler(9),
+    logging.handlers.MemoryHandler(9, target=logging.StreamHandler(seen)),
+    logging.handlers.QueueHandler(queue.SimpleQueue()),
+    with_listener(logging.StreamHandler(seen)),
+    Kept(),
+]
+for handler in kept:
+    root.addHandler(handler)
+configure_logging()
+get_logger("a").warning("e")
+left = [handler for handler in root.handlers if handler in kept]
+logging.getLogger("b").info("%s %s", left == kept, seen.getvalue())
+os.unlink(path)
+"""
+    )
+
+    assert "e" == done.events[0]
+    assert done.events[1].startswith("True e")
+
+
+def test_a_listener_loses_only_what_prints() -> None:
+    """A queue that leads to a file and to the console leads to the file."""
+    done = run(
+        HELPERS
+        + """
+import io
+seen = io.StringIO()
+handler = with_listener(logging.StreamHandler(), logging.StreamHandler(seen))
+logging.getLogger().addHandler(handler)
+configure_logging()
+logging.warning("e")
+handler.listener.stop()
+sys.stdout.write(seen.getvalue() and '')
+logging.getLogger("seen").info(seen.getvalue())
+"""
+    )
+
+    assert ["e", "e\n"] == done.events
+
+
+def test_servers_loggers_obey_log_level() -> None:
+    """Levels and handlers that a server gave its loggers are taken back, disabled ones revived."""
+    done = run("""
+        for name in ("uvicorn", "uvicorn.error", "gunicorn.error", "hypercorn.error", "_granian"):
+            logger = logging.getLogger(name)
+            logger.addHandler(logging.StreamHandler())
+            logger.setLevel("INFO")
+            logger.propagate = False
+            logger.disabled = True
+        configure_logging(log_level="DEBUG")
+        for name in ("uvicorn", "uvicorn.error", "gunicorn.error", "hypercorn.error", "_granian"):
+            logging.getLogger(name).debug(name)
+    """)
+
+    assert ["uvicorn", "uvicorn.error", "gunicorn.error", "hypercorn.error", "_granian"] == (
+        done.events
+    )
+
+
+def test_access_logs_are_dropped() -> None:
+    """`request_finished` says more, and leaves the query string out."""
+    done = run("""
+        for name in ("uvicorn.access", "gunicorn.access", "hypercorn.access", "granian.access"):
+            logging.getLogger(name).addHandler(logging.StreamHandler(sys.stdout))
+            logging.getLogger(name).setLevel("INFO")
+        configure_logging()
+        for name in ("uvicorn.access", "gunicorn.access", "hypercorn.access", "granian.access"):
+            logging.getLogger(name).info('%s - "GET /?token=s"', "127.0.0.1")
+        logging.info("end")
+    """)
+
+    assert ["end"] == done.events
+
+
+def test_websocket_lines_of_uvicorn_are_dropped() -> None:
+    """They carry the query string."""
+    done = run("""
+        configure_logging()
+        uvicorn = logging.getLogger("uvicorn.error")
+        uvicorn.info('%s - "WebSocket %s" [accepted]', "127.0.0.1", "/ws?token=s")
+        uvicorn.info('%s - "WebSocket %s" 403', "127.0.0.1", "/ws?token=s")
+        uvicorn.info("connection open")
+    """)
+
+    assert ["connection open"] == done.events
+
+
+def test_a_dict_config_of_the_host_s_is_taken_over_at_start_up() -> None:
+    """dictConfig replaces handlers and disables loggers; the start of the server undoes that."""
+    done = run("""
+        import logging.config
+        from pantheon_obs.core.events import BackgroundFailed
+        from pantheon_obs.core.pipeline import emit
+        from pantheon_obs.sinks.logs import configure
+        configure_logging()
+        logging.getLogger("pantheon_obs.request")
+        logging.config.dictConfig({
+            "version": 1,
+            "handlers": {"console": {"class": "logging.StreamHandler"}},
+            "root": {"handlers": ["console"], "level": "ERROR"},
+        })
+        configure.reassert()
+        logging.getLogger("new").info("host")
+        emit(BackgroundFailed(trace_id="t", bound={}, error=OSError("disk")))
+    """)
+
+    assert ["host", "background_failed"] == done.events
+
+
+def test_reasserting_before_configuration_does_nothing() -> None:
+    """A start-up without logging of ours leaves the host's as it is."""
+    done = run("""
+        from pantheon_obs.sinks.logs import configure
+        configure.reassert()
+        assert configure.active_format() == "" and not configure.is_configured()
+        assert logging.getLogger().handlers == []
+    """)
+
+    assert (b"", b"", 0) == (done.stdout, done.stderr, done.status)
+
+
+def test_a_repeated_traceback_of_a_server_is_dropped() -> None:
+    """What a line of ours says of an exception, the server's line need not repeat."""
+    done = run("""
+        from pantheon_obs.core.events import RequestFinished
+        from pantheon_obs.core.pipeline import emit
+        configure_logging()
+        try:
+            1 / 0
+        except ZeroDivisionError as error:
+            for _ in range(2):
+                logging.getLogger("uvicorn.error").error("Exception in ASGI application",
+                                                         exc_info=error)
+            emit(RequestFinished(trace_id="t", bound={}, method="GET", path="/", status_code=500,
+                                 latency_ms=1.0, outcome="error", error=error))
+        logging.getLogger("uvicorn.error").error("no exception", exc_info=True)
+    """)
+
+    assert ["Exception in ASGI application", "request_finished", "no exception"] == done.events
+    assert [True, False, False] == ["exception" in line for line in done.lines]
+
+
+def test_a_line_that_is_not_written_claims_no_traceback() -> None:
+    """Where the request's own line is off, the server's stays."""
+    done = run("""
+        from pantheon_obs.core.events import RequestFinished
+        from pantheon_obs.core.pipeline import emit
+        configure_logging()
+        logging.getLogger("pantheon_obs.request").setLevel("CRITICAL")
+        error = ValueError("boom")
+        emit(RequestFinished(trace_id="t", bound={}, method="GET", path="/", status_code=500,
+                             latency_ms=1.0, outcome="error", error=error))
+        logging.getLogger("uvicorn.error").error("Exception in ASGI application", exc_info=error)
+    """)
+
+    assert ["Exception in ASGI application"] == done.events

@@ -1,0 +1,279 @@
+"""The text format of the first users, to the letter, and the console's."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pty
+import re
+import subprocess
+from typing import Any
+
+import pytest
+
+from pantheon_obs import configure_logging, get_logger, trace_context
+from pantheon_obs.core.context import LlmTotals
+from pantheon_obs.core.events import LlmCallFinished, RequestFinished
+from pantheon_obs.core.pipeline import emit
+from tests.logs.running import clean_environment, command, run
+
+SEED = "%(asctime)s %(levelname)-8s %(name)s [%(trace_id)s] %(message)s"
+"""The format as it was first written down."""
+
+
+def as_the_seed_prints_it(record: logging.LogRecord, trace_id: str) -> str:
+    """A record through the standard library's own formatter."""
+    record.trace_id = trace_id
+    return logging.Formatter(SEED).format(record) + "\n"
+
+
+@pytest.mark.parametrize("level", [10, 20, 30, 40, 50])
+@pytest.mark.parametrize("trace_id", ["", "my-custom-id"])
+def test_a_record_is_printed_as_the_standard_formatter_would(
+    capsys: pytest.CaptureFixture[str], level: int, trace_id: str
+) -> None:
+    """Time, padded level, logger, trace or a dash, message: byte for byte."""
+    configure_logging(log_format="text", log_level="DEBUG")
+    record = logging.makeLogRecord(
+        {
+            "name": "apps.api",
+            "levelno": level,
+            "levelname": logging.getLevelName(level),
+            "msg": "took %d ms (100%%)",
+            "args": (7,),
+            "created": 1771841471.123456,
+            "msecs": 123.0,
+        }
+    )
+
+    if trace_id:
+        with trace_context(trace_id):
+            logging.getLogger("apps.api").handle(record)
+    else:
+        logging.getLogger("apps.api").handle(record)
+
+    assert as_the_seed_prints_it(record, trace_id or "-") == capsys.readouterr().out
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Kolkata"])
+def test_the_time_is_local(zone: str) -> None:
+    """The text format's time is that of the process's time zone, as the formatter's is."""
+    done = run(
+        """
+        configure_logging(log_format="text")
+        import time
+        record = logging.makeLogRecord(
+            {"name": "a", "levelno": 20, "msg": "m", "created": 1771841471.5, "msecs": 500.0}
+        )
+        logging.getLogger("a").handle(record)
+        print(logging.Formatter("%(asctime)s").format(record))
+        """,
+        TZ=zone,
+    )
+
+    line, expected = done.stdout.decode().splitlines()
+    assert expected == line[:23]
+
+
+def message_of(capsys: pytest.CaptureFixture[str]) -> str:
+    """What follows the trace id in the one line that was printed."""
+    found = re.fullmatch(r"[\d-]{10} [\d:]{8},\d{3} .{8} \S+ \[\S+\] (.*)\n", capsys.readouterr().out)
+    assert found is not None
+    return found[1]
+
+
+def llm_call(**fields: Any) -> LlmCallFinished:
+    """A finished call to `generate`, but for these fields."""
+    facts: dict[str, Any] = {
+        "trace_id": "t-1",
+        "bound": {},
+        "operation": "generate",
+        "model_alias": "fast",
+        "latency_ms": 412.7,
+        "outcome": "ok",
+        "usage_status": "reported",
+        "input_tokens": 12,
+        "output_tokens": 34,
+    }
+    return LlmCallFinished(**{**facts, **fields})
+
+
+def test_an_llm_line_begins_as_the_seed_s_did(capsys: pytest.CaptureFixture[str]) -> None:
+    """Model, whole milliseconds, tokens in and out; then the rest in the JSON order."""
+    configure_logging(log_format="text")
+
+    emit(llm_call(model="vendor/fast-2", stream=False, ttfc_ms=3.25))
+
+    assert (
+        "llm.generate model=fast latency_ms=412 input_tokens=12 output_tokens=34 "
+        "usage_status=reported outcome=ok response_model=vendor/fast-2 stream=false ttfc_ms=3.25"
+    ) == message_of(capsys)
+
+
+def test_unknown_tokens_are_null(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is not known is never 0."""
+    configure_logging(log_format="text")
+
+    emit(llm_call(input_tokens=None, output_tokens=None, usage_status="missing", model_alias=None))
+
+    assert message_of(capsys).startswith(
+        "llm.generate model=null latency_ms=412 input_tokens=null output_tokens=null "
+    )
+
+
+def test_a_request_line_begins_with_what_matters(capsys: pytest.CaptureFixture[str]) -> None:
+    """Method, path, status and latency; then the rest in the JSON order."""
+    configure_logging(log_format="text", service="shop")
+    totals = LlmTotals()
+    totals.add(llm_call())
+
+    emit(
+        RequestFinished(
+            trace_id="t-1",
+            bound={"tenant": "acme inc"},
+            method="GET",
+            path="/items/7",
+            status_code=200,
+            latency_ms=1.5,
+            outcome="ok",
+            route="/items/{id}",
+            llm=totals,
+        )
+    )
+
+    assert (
+        "request_finished method=GET path=/items/7 status_code=200 latency_ms=1.5 "
+        "route=/items/{id} outcome=ok llm_calls=1 llm_errors=0 llm_latency_ms=412.7 "
+        'llm_input_tokens=12 llm_output_tokens=34 tenant="acme inc" service=shop'
+    ) == message_of(capsys)
+
+
+def test_fields_of_the_host_follow_the_message(capsys: pytest.CaptureFixture[str]) -> None:
+    """Words stand bare, anything else is quoted, structures are JSON."""
+    configure_logging(log_format="text")
+
+    get_logger("a").info("e", word="x", text="a b", empty="", quote='"', items=[1, None], on=True)
+
+    assert (
+        'e word=x text="a b" empty="" quote="\\"" items=[1, null] on=true'
+    ) == message_of(capsys)
+
+
+FORGERY = "x\n2026-01-01 00:00:00,000 ERROR    root [-] forged"
+
+
+@pytest.mark.parametrize("separator", ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029"])
+def test_no_value_can_forge_a_line(capsys: pytest.CaptureFixture[str], separator: str) -> None:
+    """Whatever a reader may take for a line's end is escaped, in every part of the line."""
+    configure_logging(log_format="text")
+    forgery = FORGERY.replace("\n", separator)
+
+    logging.getLogger(forgery).warning(forgery)
+    get_logger("a").info(forgery, **{forgery: forgery, "deep": {forgery: [forgery]}})
+
+    assert 2 == len(capsys.readouterr().out.splitlines())
+
+
+def test_a_traceback_s_lines_are_indented(capsys: pytest.CaptureFixture[str]) -> None:
+    """A traceback follows on lines of its own, none of which can be taken for a record."""
+    configure_logging(log_format="text")
+
+    try:
+        raise ValueError(FORGERY + "\r\x1b[2Jgone")
+    except ValueError:
+        logging.getLogger("a").exception("failed")
+
+    head, *below = capsys.readouterr().out.split("\n")[:-1]
+    assert head.endswith(" ERROR    a [-] failed error_type=ValueError")
+    assert "    Traceback (most recent call last):" == below[0]
+    assert below[-2:] == [
+        "    ValueError: x",
+        "    2026-01-01 00:00:00,000 ERROR    root [-] forged\\r\\x1b[2Jgone",
+    ]
+    assert all(line.startswith("    ") for line in below)
+
+
+def test_terminal_escapes_do_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Control characters of C0 and C1 are written out; text of any language stays."""
+    configure_logging(log_format="text")
+
+    get_logger("a").info("\x1b[31mred \x9b1m \x7f grüße", title="\x1b]0;owned\x07")
+
+    shown = message_of(capsys)
+    assert "\\x1b[31mred \\x9b1m \\x7f grüße title=\\x1b]0;owned\\x07" == shown
+
+
+HOSTILE = {
+    "nan": float("nan"),
+    "beyond 64 bits": 10**30,
+    "beyond the digits limit": 10**5000,
+    "bytes": b"\xff",
+    "surrogate": "\ud800",
+    "type": {1: object},
+    "set": {"a": {2, 3}},
+}
+
+
+@pytest.mark.parametrize("log_format", ["text", "console"])
+@pytest.mark.parametrize("value", HOSTILE)
+def test_every_format_takes_every_value(
+    capsys: pytest.CaptureFixture[str], log_format: str, value: str
+) -> None:
+    """A value that JSON cannot say is one line in the other formats too."""
+    configure_logging(log_format=log_format)
+
+    get_logger("a").info("e", value=HOSTILE[value], stack=HOSTILE[value])
+    get_logger("a").info("after")
+
+    first, *_, last = capsys.readouterr().out.splitlines()
+    assert "value=" in first
+    assert "after" in last
+
+
+def test_the_console_is_structlog_s(capsys: pytest.CaptureFixture[str]) -> None:
+    """The developer's renderer shows level, event, logger, fields and the traceback."""
+    configure_logging(log_format="console")
+
+    with trace_context("t-1"):
+        try:
+            raise ValueError(FORGERY)
+        except ValueError:
+            logging.getLogger("shop").exception("no\nstock", extra={"left": 0})
+
+    head, *below = capsys.readouterr().out.splitlines()
+    assert re.match(r"\S+Z \[error +\] no\\nstock +\[shop\] ", head)
+    assert {"trace_id=t-1", "left=0", "error_type=ValueError"} <= set(head.split())
+    assert "    ValueError: x" == below[-2]
+    assert all(line.startswith("    ") for line in below)
+
+
+def on_a_terminal(program: str) -> bytes:
+    """What a program prints whose standard output is a terminal."""
+    ours, its = pty.openpty()
+    with subprocess.Popen(command(program), stdout=its, env=clean_environment()) as process:
+        os.close(its)
+        shown = b""
+        try:
+            while chunk := os.read(ours, 65536):
+                shown += chunk
+        except OSError:  # Linux's way to say that the other end is closed
+            pass
+        os.close(ours)
+        assert 0 == process.wait()
+    return shown
+
+
+def test_a_terminal_gets_the_console_format_in_colour() -> None:
+    """`auto` means console on a terminal."""
+    shown = on_a_terminal("configure_logging(); get_logger('shop').info('open', tills=3)")
+
+    assert b"\x1b[" in shown
+    assert b"open" in shown
+    assert b'"event"' not in shown
+
+
+def test_a_terminal_gets_json_when_asked() -> None:
+    """A format that is set holds on a terminal too."""
+    shown = on_a_terminal("configure_logging(log_format='json'); get_logger('a').info('open')")
+
+    assert shown.startswith(b'{"timestamp":')

@@ -1,0 +1,364 @@
+"""What nobody catches is one line, wherever it happens."""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+import pytest
+
+from tests.logs.running import run
+
+
+def test_an_exception_in_the_main_thread_is_one_critical_line() -> None:
+    """With the traceback; the exit status is as ever."""
+    done = run("configure_logging()\n1 / 0")
+
+    [line] = done.lines
+    assert ("uncaught_exception", "critical", "main", "ZeroDivisionError") == (
+        line["event"],
+        line["level"],
+        line["where"],
+        line["error_type"],
+    )
+    assert line["exception"].endswith("ZeroDivisionError: division by zero")
+    assert 1 == done.status
+
+
+def test_an_interrupted_program_ends_as_ever() -> None:
+    """KeyboardInterrupt is a line too, and the status is that of the signal."""
+    done = run("""
+        import os, signal
+        configure_logging()
+        os.kill(os.getpid(), signal.SIGINT)
+    """)
+
+    assert ["KeyboardInterrupt"] == [line["error_type"] for line in done.lines]
+    assert -2 == done.status
+
+
+def test_sys_exit_is_no_failure() -> None:
+    """Leaving is not failing."""
+    done = run("configure_logging(); sys.exit(3)")
+
+    assert ([], 3) == (done.lines, done.status)
+
+
+def test_an_exception_in_a_thread_is_one_error_line() -> None:
+    """With the thread's name; leaving a thread by SystemExit is none."""
+    done = run("""
+        import threading
+        configure_logging()
+        def fail(error):
+            raise error
+        for error in (ValueError("boom"), SystemExit(1)):
+            thread = threading.Thread(target=fail, args=(error,), name="worker-7")
+            thread.start()
+            thread.join()
+    """)
+
+    [line] = done.lines
+    assert ("uncaught_exception", "error", "thread", "worker-7", "ValueError") == tuple(
+        line[key] for key in ("event", "level", "where", "thread_name", "error_type")
+    )
+
+
+def test_an_exception_in_a_finalizer_is_one_error_line() -> None:
+    """What `__del__` raises says what was being finalised."""
+    done = run("""
+        configure_logging()
+        class Leaky:
+            def __del__(self):
+                raise ValueError("in del")
+        Leaky()
+    """)
+
+    [line] = done.lines
+    assert ("uncaught_exception", "error", "unraisable", "Exception ignored in") == tuple(
+        line[key] for key in ("event", "level", "where", "reason")
+    )
+    assert "Leaky.__del__" in line["object"]
+    assert line["exception"].endswith("ValueError: in del")
+
+
+def test_an_exception_in_an_exit_function_is_one_error_line() -> None:
+    """Even then lines come out."""
+    done = run("""
+        import atexit
+        configure_logging()
+        atexit.register(lambda: 1 / 0)
+        get_logger("a").info("e")
+    """)
+
+    assert ["e", "uncaught_exception"] == done.events
+
+
+def test_a_finalizer_at_the_very_end_is_one_line() -> None:
+    """An object that lives until the interpreter is taken down can still fail."""
+    done = run("""
+        configure_logging()
+        class Leaky:
+            def __del__(self):
+                raise ValueError("at exit")
+        kept = Leaky()
+    """)
+
+    assert ["ValueError"] == [line["error_type"] for line in done.lines]
+
+
+def test_an_exception_in_a_task_is_one_error_line() -> None:
+    """asyncio reports tasks that nobody awaited, and callbacks, through its logger."""
+    done = run("""
+        import asyncio, gc
+        configure_logging()
+        async def fail():
+            raise ValueError("in task")
+        async def main():
+            asyncio.ensure_future(fail())
+            asyncio.get_running_loop().call_soon(lambda: {}["callback"])
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            gc.collect()
+        asyncio.run(main())
+        gc.collect()
+    """)
+
+    assert {("asyncio", "KeyError"), ("asyncio", "ValueError")} == {
+        (line["logger"], line["error_type"]) for line in done.lines
+    }
+    assert 2 == len(done.lines)
+
+
+def test_a_coroutine_that_was_never_awaited_is_a_warning() -> None:
+    """The interpreter's own warnings are lines."""
+    done = run("""
+        configure_logging()
+        async def forgotten(): pass
+        forgotten()
+    """)
+
+    [line] = done.lines
+    assert ("py.warnings", "warning", "RuntimeWarning") == tuple(
+        line[key] for key in ("logger", "level", "category")
+    )
+
+
+def test_warnings_are_lines_with_their_place() -> None:
+    """Category, file and line are fields."""
+    done = run("""
+        import warnings
+        configure_logging()
+        warnings.warn("old", DeprecationWarning)
+    """)
+
+    [line] = done.lines
+    assert ("old", "DeprecationWarning", "<string>") == tuple(
+        line[key] for key in ("event", "category", "file")
+    )
+    assert isinstance(line["line"], int)
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+def test_captured_warnings_of_the_standard_library_are_one_line(*, before: bool) -> None:
+    """A host that calls `logging.captureWarnings(True)` gets one line per warning too."""
+    calls = ["logging.captureWarnings(True)", "configure_logging()"]
+    done = run(
+        "import warnings\n"
+        + "\n".join(calls if before else reversed(calls))
+        + "\nwarnings.warn('old')"
+    )
+
+    [line] = done.lines
+    assert "py.warnings" == line["logger"]
+    assert "old" in line["event"]
+
+
+def test_a_warning_for_a_file_goes_to_that_file() -> None:
+    """`warnings.showwarning` with a file is a request to write there."""
+    done = run("""
+        import io, warnings
+        configure_logging()
+        file = io.StringIO()
+        warnings.showwarning("old", UserWarning, "f.py", 7, file, "code()")
+        logging.info(file.getvalue())
+    """)
+
+    assert ["f.py:7: UserWarning: old\n  code()\n"] == done.events
+
+
+def test_warnings_that_are_errors_stay_errors() -> None:
+    """`-W error` is the host's, and raises where the warning is given."""
+    done = run("""
+        import warnings
+        warnings.simplefilter("error")
+        configure_logging()
+        warnings.warn("old")
+    """)
+
+    assert ["UserWarning"] == [line["error_type"] for line in done.lines]
+    assert 1 == done.status
+
+
+GROUP = """
+configure_logging()
+def fail():
+    local = "hunter2"
+    try:
+        {}["cause"]
+    except KeyError as error:
+        raise ExceptionGroup("several", [ValueError("one"), OSError("two")]) from error
+"""
+
+
+def test_causes_and_groups_are_kept_and_locals_are_not() -> None:
+    """A traceback says all that led to it, and no value of a variable."""
+    done = run(GROUP + "fail()")
+
+    [line] = done.lines
+    assert "ExceptionGroup" == line["error_type"]
+    for part in ("KeyError: 'cause'", "direct cause", "ValueError: one", "OSError: two"):
+        assert part in line["exception"]
+    assert "hunter2" not in line["exception"]
+
+
+def test_an_exception_that_was_logged_and_raised_again_has_one_traceback() -> None:
+    """The host's line has it; the line about the end of the program names its type."""
+    done = run("""
+        configure_logging()
+        try:
+            1 / 0
+        except ZeroDivisionError:
+            logging.exception("failed")
+            raise
+    """)
+
+    logged, uncaught = done.lines
+    assert "exception" in logged
+    assert "exception" not in uncaught
+    assert "ZeroDivisionError" == uncaught["error_type"]
+
+
+HOSTILE = """
+configure_logging()
+class Hostile(Exception):
+    def __str__(self): raise RuntimeError("no text")
+    __repr__ = __str__
+class Sealed(Exception):
+    __slots__ = ()
+    def __setattr__(self, name, value): raise AttributeError(name)
+"""
+
+
+@pytest.mark.parametrize("raised", ["Hostile()", "Sealed('x')"])
+def test_an_exception_that_cannot_be_read_or_marked_is_a_line(raised: str) -> None:
+    """Whatever an exception does when it is touched."""
+    done = run(HOSTILE + f"raise {raised}")
+
+    [line] = done.lines
+    assert line["error_type"] in ("Hostile", "Sealed")
+
+
+def test_an_exception_whose_traceback_cannot_be_made_is_a_line() -> None:
+    """Not even a broken `__notes__`, or a `__cause__` that lies, loses the line."""
+    done = run("""
+        configure_logging()
+        class Evil(Exception):
+            @property
+            def __cause__(self): raise RuntimeError("no cause")
+        raise Evil("x")
+    """)
+
+    [line] = done.lines
+    assert "Evil (RuntimeError while it was formatted)" == line["exception"]
+
+
+def test_hooks_that_stood_there_before_are_called() -> None:
+    """A host's own hooks still run; what they print of the traceback is not repeated."""
+    done = run("""
+        import threading
+        called = []
+        def before(*args):
+            called.append("main")
+            sys.__excepthook__(*args)
+        def before_thread(args):
+            called.append("thread")
+            threading.__excepthook__(args)
+        def before_unraisable(args):
+            called.append("unraisable")
+            sys.__unraisablehook__(args)
+        sys.excepthook = before
+        threading.excepthook = before_thread
+        sys.unraisablehook = before_unraisable
+        configure_logging()
+        import atexit
+        atexit.register(lambda: logging.info(",".join(called)))
+        class Leaky:
+            def __del__(self): raise ValueError
+        Leaky()
+        thread = threading.Thread(target=lambda: 1 / 0)
+        thread.start()
+        thread.join()
+        raise ValueError
+    """)
+
+    assert [*["uncaught_exception"] * 3, "unraisable,thread,main"] == done.events
+
+
+def test_reset_gives_the_hooks_back() -> None:
+    """Unless somebody has put others in their place since."""
+    done = run("""
+        import threading, warnings
+        from pantheon_obs.testing import reset
+        def hooks():
+            return [sys.excepthook, threading.excepthook, sys.unraisablehook, warnings.showwarning]
+        before = hooks()
+        configure_logging()
+        assert not set(before) & set(hooks())
+        reset()
+        assert before == hooks()
+        configure_logging()
+        others = [lambda *args: None for _ in range(4)]
+        sys.excepthook, threading.excepthook, sys.unraisablehook, warnings.showwarning = others
+        reset()
+        assert others == hooks()
+        reset()
+    """)
+
+    assert (b"", 0) == (done.stderr, done.status)
+
+
+def test_sentry_s_hooks_do_not_print_a_second_traceback() -> None:
+    """Sentry's hook calls the one before it, which prints: with us it does not."""
+    pytest.importorskip("sentry_sdk")
+    done = run("""
+        import sentry_sdk
+        sentry_sdk.init(dsn="http://key@127.0.0.1:9/1", shutdown_timeout=0,
+                        transport=lambda event: None, auto_enabling_integrations=False)
+        configure_logging()
+        raise ValueError("boom")
+    """)
+
+    uncaught = [line for line in done.lines if line["event"] == "uncaught_exception"]
+    assert ["ValueError"] == [line["error_type"] for line in uncaught]
+
+
+def test_the_hooks_take_what_the_interpreter_may_give(
+    capsysbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    """A thread or an exception may be gone by the time a hook is called."""
+    from pantheon_obs import configure_logging  # noqa: PLC0415 - beside its use
+    from pantheon_obs.sinks.logs import hooks  # noqa: PLC0415 - as above
+    from tests.support.lines import parse_lines  # noqa: PLC0415 - as above
+
+    before = threading.excepthook, sys.unraisablehook
+    threading.excepthook, sys.unraisablehook = threading.__excepthook__, sys.__unraisablehook__
+    try:
+        configure_logging(log_format="json")
+        hooks.install()
+        threading.excepthook(threading.ExceptHookArgs((ValueError, ValueError("x"), None, None)))
+    finally:
+        hooks.uninstall()
+        threading.excepthook, sys.unraisablehook = before
+
+    [line] = parse_lines(capsysbinary.readouterr().out)
+    assert (None, "ValueError: x") == (line["thread_name"], line["exception"])

@@ -1,0 +1,260 @@
+"""Any value makes one valid line; the renderer never raises."""
+
+from __future__ import annotations
+
+import collections
+import datetime
+import decimal
+import enum
+import fractions
+import logging
+import pathlib
+import types
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pantheon_obs import bind, configure_logging, get_logger, trace_context
+from pantheon_obs.sinks.logs.formats import json_format
+from pantheon_obs.sinks.logs.line import LineBuilder
+from pantheon_obs.sinks.redact import Redactor
+from tests.support.lines import parse_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Logged = Callable[[], list[dict[str, Any]]]
+
+
+class Colour(enum.Enum):
+    """A plain enumeration."""
+
+    RED = "red"
+
+
+class Word(str, enum.Enum):  # noqa: UP042 - the older kind is still about
+    """One of strings."""
+
+    A = "a"
+
+
+class Status(enum.IntEnum):
+    """One of numbers."""
+
+    OK = 200
+
+
+class Broken:
+    """Raises when it is read."""
+
+    def __repr__(self) -> str:
+        """Raise."""
+        msg = "no text"
+        raise RuntimeError(msg)
+
+
+class Lying(str):
+    """A string that answers every question with an exception."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError
+
+    def __hash__(self) -> int:
+        raise RuntimeError
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+class Opaque:
+    """Has a text of its own."""
+
+    def __repr__(self) -> str:
+        """Give a lone surrogate."""
+        return "<opaque \ud800>"
+
+
+class BrokenMapping(collections.UserDict[str, object]):
+    """Fails when it is walked through."""
+
+    def __iter__(self) -> Iterator[str]:
+        """Fail."""
+        raise OSError
+
+
+def circular() -> list[object]:
+    """A list that holds itself, and a dict that holds it."""
+    value: list[object] = [1]
+    value.append({"again": value})
+    return value
+
+
+def deep(levels: int) -> object:
+    """Lists within lists."""
+    value: object = "end"
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def wide(levels: int) -> object:
+    """Few objects that would be very many if each were written out."""
+    value: object = "end"
+    for _ in range(levels):
+        value = [value, value]
+    return value
+
+
+moment = datetime.datetime(2026, 2, 23, 12, 0, tzinfo=datetime.UTC)
+
+PLAIN = {
+    "nan": (float("nan"), "nan"),
+    "infinity": (float("-inf"), "-inf"),
+    "float": (1.5, 1.5),
+    "largest 64-bit": (2**64 - 1, 2**64 - 1),
+    "beyond 64 bits": (2**64, str(2**64)),
+    "below 64 bits": (-(2**63) - 1, str(-(2**63) - 1)),
+    "beyond the digits limit": (10**5000, hex(10**5000)),
+    "none": (None, None),
+    "bool": (True, True),
+    "bytes": (b"a\xff", "a\\xff"),
+    "bytearray": (bytearray(b"a"), "a"),
+    "memoryview": (memoryview(b"a"), "a"),
+    "surrogate": ("a\ud800", "a\\ud800"),
+    "separators": ("a\u2028b\x00\n", "a\u2028b\x00\n"),
+    "tuple": ((1, (2,)), [1, [2]]),
+    "set": ({1}, [1]),
+    "deque": (collections.deque([1, 2]), [1, 2]),
+    "items": ({"a": 1}.items(), [["a", 1]]),
+    "keys": ({"a": 1}.keys(), ["a"]),
+    "mapping": (types.MappingProxyType({"a": 1}), {"a": 1}),
+    "keys of any type": ({1: "a", None: "b", (2,): "c", b"d": "d"}, None),
+    "enum": (Colour.RED, "red"),
+    "enum of strings": (Word.A, "a"),
+    "enum of numbers": (Status.OK, 200),
+    "decimal": (decimal.Decimal("1.10"), "1.10"),
+    "fraction": (fractions.Fraction(1, 4), 0.25),
+    "uuid": (uuid.UUID(int=1), str(uuid.UUID(int=1))),
+    "datetime": (moment, "2026-02-23T12:00:00+00:00"),
+    "date": (moment.date(), "2026-02-23"),
+    "time": (moment.time(), "12:00:00"),
+    "path": (pathlib.PurePosixPath("/tmp/x"), "/tmp/x"),  # noqa: S108 - only a name
+    "exception": (ValueError("boom"), "ValueError('boom')"),
+    "broken": (Broken(), "<Broken: RuntimeError while it was read>"),
+    "broken inside": ([Broken(), 1], ["<Broken: RuntimeError while it was read>", 1]),
+    "broken mapping": (BrokenMapping(a=1), "<BrokenMapping: OSError while it was read>"),
+    "broken key": ({Broken(): 1}, {"<Broken: RuntimeError while it was read>": 1}),
+    "lying string": (Lying("x"), "x"),
+    "opaque": (Opaque(), "<opaque \\ud800>"),
+    "circular": (circular(), [1, {"again": "<circular>"}]),
+    "deep": (deep(1000), None),
+    "wide": (wide(60), None),
+    "many": ([0] * 150_000, [0] * 150_000),
+}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_a_value_has_a_plain_form(logged: Logged, name: str) -> None:
+    """At the top level, within others, from structlog, the standard library and `bind`."""
+    configure_logging(log_format="json")
+    value, expected = PLAIN[name]
+
+    get_logger("a").info("e", value=value, within={"list": [value]})
+    logging.getLogger("a").info("e", extra={"value": value, "within": {"list": [value]}})
+    with trace_context("t"):
+        bind(value=value, within={"list": [value]})
+        logging.getLogger("a").info("e")
+
+    lines = logged()
+    assert 3 == len(lines)
+    if expected is not None or value is None:
+        assert [expected] * 3 == [line["value"] for line in lines]
+        assert [expected] * 3 == [line["within"]["list"][0] for line in lines]
+
+
+def test_keys_of_any_type_are_text(logged: Logged) -> None:
+    """JSON has only strings for keys."""
+    configure_logging(log_format="json")
+
+    logging.getLogger("a").info("e", extra={7: 1, "\ud800": 2, "value": PLAIN["keys of any type"][0]})
+
+    [line] = logged()
+    assert (1, 2) == (line["7"], line["\\ud800"])
+    assert {"1": "a", "None": "b", "(2,)": "c", "d": "d"} == line["value"]
+
+
+def test_a_field_whose_key_lies_is_kept(logged: Logged) -> None:
+    """Not even the keys of `extra` need behave."""
+    configure_logging(log_format="json")
+
+    get_logger("a").info(Lying("e"), **{"\ud800": "x"})
+
+    [line] = logged()
+    assert ("e", "x") == (line["event"], line["\\ud800"])
+
+
+def test_text_that_utf_8_cannot_say_is_escaped_everywhere(logged: Logged) -> None:
+    """Message, logger, key and value may hold lone surrogates."""
+    configure_logging(log_format="json")
+
+    logging.getLogger("name \ud800").error("event \udfff", extra={"key": "value \ud8ff"})
+
+    [line] = logged()
+    assert ("name \\ud800", "event \\udfff", "value \\ud8ff") == (
+        line["logger"],
+        line["event"],
+        line["key"],
+    )
+
+
+def test_a_line_that_cannot_be_built_is_still_a_line(
+    logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever goes wrong in ourselves: the event goes out, and the failure is said once."""
+    configure_logging(log_format="json")
+
+    def fail(*_arguments: object) -> object:
+        msg = "defect"
+        raise LookupError(msg)
+
+    monkeypatch.setattr(Redactor, "_clean", fail)
+    get_logger("a").info("first", value=[1])
+    get_logger("a").info("second", value=[1])
+
+    lines = logged()
+    assert ["telemetry_failed", "first", "second"] == [line["event"] for line in lines]
+    assert ("log line", "LookupError") == (lines[0]["site"], lines[0]["error_type"])
+
+
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters(codec=None))
+    | st.binary()
+    | st.decimals()
+    | st.datetimes(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(), inner),
+    max_leaves=20,
+)
+
+
+@given(
+    event=st.text(st.characters(codec=None)),
+    fields=st.dictionaries(st.text(st.characters(codec=None)), anything),
+)
+def test_any_event_with_any_fields_is_one_valid_line(event: str, fields: dict[str, Any]) -> None:
+    """The renderer's promise, over values nobody thought of."""
+    builder = LineBuilder(Redactor(), {})
+
+    rendered = json_format(builder.build("info", event, "a", fields))
+
+    assert b"\n" == rendered[-1:]
+    assert 1 == rendered.count(b"\n")
+    parse_line(rendered[:-1])

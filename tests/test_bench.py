@@ -1,0 +1,65 @@
+"""The benchmark runs and checks its contenders; how fast they are is for its reader to judge."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.families import FAMILIES
+from bench.harness import QUICK, STDOUT, Case, Contender, MisbehavedError, Target, compare
+
+ROOT = Path(__file__).resolve().parents[1]
+# Who is measured besides; the dependency group `bench` installs them.
+OTHERS = ("asgi_correlation_id", "openai", "opentelemetry.sdk", "pythonjsonlogger")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_each_family_checks_its_contenders_and_prints_its_rows(family: str) -> None:
+    """A wrong header or line ends with an error; a slow one does not."""
+    for other in OTHERS:
+        pytest.importorskip(other)
+
+    run = subprocess.run(
+        [sys.executable, "-m", "bench", "--quick", "--only", family],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd=ROOT,
+    )
+
+    assert (0, "") == (run.returncode, run.stderr)
+    heading, *rows = run.stdout.splitlines()
+    assert ["work", "hand", "peer", "ours"] == heading.split()[:4]
+    assert rows
+    assert all(row.endswith(("yes", "no")) for row in rows)
+
+
+def writer(written: bytes) -> Contender:
+    """A contender that writes this for each piece of work, and should write an event."""
+    return Contender(run=lambda _: os.write(STDOUT, written), line=frozenset({"event"}))
+
+
+@pytest.mark.parametrize(
+    ("written", "complaint"),
+    [
+        (b"", "0 lines for one piece of work"),
+        (b'{"event": 1}\n{"event": 1}\n', "2 lines for one piece of work"),
+        (b'{"event": \n', "not a line of JSON"),
+        (b'{"message": 1}\n', "no ['event']"),
+    ],
+    ids=["no line", "two lines", "not JSON", "no event"],
+)
+def test_a_contender_that_writes_the_wrong_line_is_refused(written: bytes, complaint: str) -> None:
+    """What does less than its job must not look fast."""
+    hand = writer(b'{"event": 1}\n')
+    case = Case(work="greeting", hand=hand, ours=writer(written), target=Target())
+
+    with pytest.raises(MisbehavedError) as refused:
+        compare(case, QUICK)
+
+    assert str(refused.value).startswith(f"greeting: ours: {complaint}")
