@@ -12,8 +12,9 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-import pantheon_obs
 import pytest
+
+import pantheon_obs
 from tests.support.lines import validate_line
 
 ROOT = Path(__file__).resolve().parents[1]
