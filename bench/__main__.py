@@ -8,8 +8,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import astuple
 from multiprocessing import get_context
 
+from bench.cases import FULL, QUICK, MisbehavedError
 from bench.families import FAMILIES, measure
-from bench.harness import FULL, QUICK, MisbehavedError
 
 HEADINGS = ("work", "hand", "peer", "ours", "× hand", "× peer", "target", "met")
 

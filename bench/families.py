@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bench.harness import silence_stdout
 
 if TYPE_CHECKING:
-    from bench.harness import Effort, Row
+    from bench.cases import Effort, Row
 
 FAMILIES = {
     "trace": ("bench.asgi", "trace_rows"),

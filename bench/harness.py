@@ -9,13 +9,16 @@ import statistics
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from itertools import repeat
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from bench.cases import MisbehavedError, Row
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+
+    from bench.cases import Case, Contender, Effort
 
 T = TypeVar("T")
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -24,119 +27,19 @@ STDOUT = 1
 """The descriptor that every contender writes its lines to: `/dev/null` while the clock runs."""
 
 
-class MisbehavedError(Exception):
-    """A contender does not do the job that it is timed for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Effort:
-    """How long to measure.
-
-    Args:
-        rounds: rounds per case; in each, every contender runs one slice.
-        slice_seconds: CPU time of one slice of the hand-written contender.
-        stream_chunks: chunks that the memory case reads.
-        import_rounds: rounds of the import case, whose slices are whole processes.
-    """
-
-    rounds: int
-    slice_seconds: float
-    stream_chunks: int
-    import_rounds: int
-
-
-FULL = Effort(rounds=300, slice_seconds=0.001, stream_chunks=1_000_000, import_rounds=30)
-QUICK = Effort(rounds=3, slice_seconds=0.0001, stream_chunks=20_000, import_rounds=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Contender:
-    """One way of doing a piece of work.
-
-    Args:
-        run: does the work this many times.
-        line: keys that the one JSON line of each piece of work has; empty where it writes none.
-        check: raises MisbehavedError unless the work comes out right; called once, untimed.
-    """
-
-    run: Callable[[int], object]
-    line: frozenset[str] = frozenset()
-    check: Callable[[], None] = lambda: None
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What ours is held to; each figure given must be kept.
-
-    Args:
-        hand: at most this many times the hand-written contender.
-        peer: at most this many times the peer.
-        micros: at most this many microseconds added.
-    """
-
-    hand: float | None = None
-    peer: float | None = None
-    micros: float | None = None
-
-    def __str__(self) -> str:
-        parts = (
-            (self.hand, "≤ {:g} × hand"),
-            (self.peer, "≤ {:g} × peer"),
-            (self.micros, "≤ {:g} µs"),
-        )
-        return ", ".join(text.format(limit) for limit, text in parts if limit is not None)
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One piece of work and those who do it.
-
-    Args:
-        work: its name in the table.
-        hand: the tightest plain code for it: the limit.
-        ours: this library.
-        target: what ours is held to.
-        peer: the library that ours is held against.
-        bare: what all of them do besides; taken off their times.
-        parts: how many equal parts one piece of work has; the table shows one.
-    """
-
-    work: str
-    hand: Contender
-    ours: Contender
-    target: Target
-    peer: Contender | None = None
-    bare: Contender | None = None
-    parts: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table, ready to print."""
-
-    work: str
-    hand: str
-    peer: str
-    ours: str
-    hand_ratio: str
-    peer_ratio: str
-    target: str
-    met: bool
-
-
 def compare(
     case: Case, effort: Effort, *, clock: Callable[[], int] = time.process_time_ns, pieces: int = 0
 ) -> Row:
     """Check every contender of a case, then time them in turn.
 
     Args:
-        case: the work and its contenders.
-        effort: how many rounds, and how long a slice.
-        clock: nanoseconds of CPU time used so far.
-        pieces: pieces of work per slice; 0 finds the number that fills a slice.
+        case: The work and its contenders.
+        effort: How many rounds, and how long a slice.
+        clock: Nanoseconds of CPU time used so far.
+        pieces: Pieces of work per slice; 0 finds the number that fills a slice.
 
     Raises:
-        MisbehavedError: a contender's header or line is wrong.
+        MisbehavedError: A contender's header or line is wrong.
     """
     named = {"bare": case.bare, "hand": case.hand, "peer": case.peer, "ours": case.ours}
     contenders = {name: contender for name, contender in named.items() if contender is not None}

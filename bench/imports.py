@@ -10,10 +10,11 @@ from dataclasses import replace
 from itertools import repeat
 from typing import TYPE_CHECKING
 
-from bench.harness import Case, Contender, Target, compare
+from bench.cases import Case, Contender, Target
+from bench.harness import compare
 
 if TYPE_CHECKING:
-    from bench.harness import Effort, Row
+    from bench.cases import Effort, Row
 
 _OFF = frozenset({"PYTHONDONTWRITEBYTECODE", "PYTHONPROFILEIMPORTTIME", "COVERAGE_PROCESS_START"})
 INSTRUMENT = """

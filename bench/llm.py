@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
-import os
 import tracemalloc
 from collections import deque
-from datetime import UTC, datetime
-from functools import wraps
 from itertools import repeat
-from time import perf_counter
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import orjson
-from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 
-from bench.harness import STDOUT, Case, Contender, Row, Target, compare, drive, own
+from bench.cases import Case, Contender, Row, Target
+from bench.harness import compare, drive, own
+from bench.llm_answers import a_completion, astream, some_chunks, stream
+from bench.llm_by_hand import (
+    MODEL,
+    astream_by_hand,
+    async_call_by_hand,
+    call_by_hand,
+    stream_by_hand,
+)
 from pantheon_obs import configure_logging, llm_call
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
+    from openai.types.chat import ChatCompletion, ChatCompletionChunk
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from bench.harness import Effort
+    from bench.cases import Effort
+    from bench.llm_answers import Chunks
+    from bench.llm_by_hand import AsyncCall, Call
 
-    Call = Callable[..., ChatCompletion]
-    AsyncCall = Callable[..., Awaitable[ChatCompletion]]
-    Chunks = list[ChatCompletionChunk]
     Stream = Callable[[Chunks], Iterator[ChatCompletionChunk]]
     AsyncStream = Callable[[Chunks], AsyncIterator[ChatCompletionChunk]]
 
-MODEL = "fast"
 CHUNKS_PER_STREAM = 2000
 NOISE_BYTES = 20_000
 CALL = frozenset(
@@ -55,20 +56,11 @@ CALL = frozenset(
 )
 STREAM = CALL | {"stream", "ttfc_ms", "ttft_ms", "producer_ms", "chunks"}
 
-_USAGE = {
-    "prompt_tokens": 1149,
-    "completion_tokens": 212,
-    "total_tokens": 1361,
-    "prompt_tokens_details": {"cached_tokens": 1024, "audio_tokens": 0},
-    "completion_tokens_details": {"reasoning_tokens": 64, "audio_tokens": 0},
-}
-_COMMON = {"id": "chatcmpl-1", "created": 1_795_000_000, "model": "gpt-5-mini-2026-08-07"}
-
 
 def call_rows(effort: Effort) -> list[Row]:
     """One call, sync and async: the seed's decorator on a function that answers at once."""
     configure_logging(log_format="json")
-    completion = _completion()
+    completion = a_completion()
 
     def generate(model: str) -> ChatCompletion:
         return completion
@@ -103,7 +95,7 @@ def stream_rows(effort: Effort) -> list[Row]:
     """One chunk, sync and async, of a stream with usage, first token and finish reason to find."""
     configure_logging(log_format="json")
     count = CHUNKS_PER_STREAM
-    chunks = _chunks(count)
+    chunks = some_chunks(count)
     sync = Case(
         work="LLM chunk, sync",
         bare=_streams(stream, chunks),
@@ -163,39 +155,6 @@ def endless() -> Iterator[dict[str, Any]]:
         yield {"choices": [{"index": 0, "delta": {"content": "word "}}], "usage": None}
 
 
-def _completion() -> ChatCompletion:
-    message = {"role": "assistant", "content": "Paris."}
-    choices = [{"index": 0, "finish_reason": "stop", "message": message}]
-    body = {**_COMMON, "object": "chat.completion", "choices": choices, "usage": _USAGE}
-    return ChatCompletion.model_validate(body)
-
-
-def _chunk(choices: list[dict[str, object]], usage: object = None) -> ChatCompletionChunk:
-    body = {**_COMMON, "object": "chat.completion.chunk", "choices": choices, "usage": usage}
-    return ChatCompletionChunk.model_validate(body)
-
-
-def _chunks(count: int) -> Chunks:
-    """A stream as OpenAI sends it: a role frame, text, the finish reason, then the usage."""
-    return [
-        _chunk([{"index": 0, "delta": {"role": "assistant", "content": ""}}]),
-        *repeat(_chunk([{"index": 0, "delta": {"content": "word "}}]), count - 3),
-        _chunk([{"index": 0, "delta": {}, "finish_reason": "stop"}]),
-        _chunk([], _USAGE),
-    ]
-
-
-def stream(chunks: Chunks) -> Iterator[ChatCompletionChunk]:
-    """The bare generator."""
-    yield from chunks
-
-
-async def astream(chunks: Chunks) -> AsyncIterator[ChatCompletionChunk]:
-    """The bare async generator."""
-    for chunk in chunks:
-        yield chunk
-
-
 # Running a contender: no event loop, nothing between the calls.
 
 
@@ -234,128 +193,6 @@ def _async_streams(
 
     mine = own(run)
     return Contender(run=lambda pieces: drive(mine(pieces)), line=line)
-
-
-# By hand: the tightest plain code for OpenAI's shape alone.
-
-
-def call_by_hand(call: Call) -> Call:
-    """Time a call and write its line."""
-
-    @wraps(call)
-    def timed(model: str) -> ChatCompletion:
-        started = perf_counter()
-        completion = call(model)
-        _write(model, started, completion, completion.choices[0].finish_reason)
-        return completion
-
-    return timed
-
-
-def async_call_by_hand(call: AsyncCall) -> AsyncCall:
-    """Time an async call and write its line."""
-
-    @wraps(call)
-    async def timed(model: str) -> ChatCompletion:
-        started = perf_counter()
-        completion = await call(model)
-        _write(model, started, completion, completion.choices[0].finish_reason)
-        return completion
-
-    return timed
-
-
-def stream_by_hand(chunks: Chunks) -> Iterator[ChatCompletionChunk]:
-    """Pass chunks on; the finish reason and the usage are read off the last two."""
-    started = before = perf_counter()
-    producer = first = first_token = 0.0
-    count = 0
-    previous = last = None
-    try:
-        for chunk in stream(chunks):
-            now = perf_counter()
-            producer += now - before
-            count += 1
-            previous, last = last, chunk
-            if not first_token:
-                first = first or now
-                if chunk.choices and chunk.choices[0].delta.content:
-                    first_token = now
-            yield chunk
-            before = perf_counter()
-    finally:
-        _write_stream(started, (first, first_token), (producer, count), (previous, last))
-
-
-async def astream_by_hand(chunks: Chunks) -> AsyncIterator[ChatCompletionChunk]:
-    """The same for an async stream."""
-    started = before = perf_counter()
-    producer = first = first_token = 0.0
-    count = 0
-    previous = last = None
-    try:
-        async for chunk in astream(chunks):
-            now = perf_counter()
-            producer += now - before
-            count += 1
-            previous, last = last, chunk
-            if not first_token:
-                first = first or now
-                if chunk.choices and chunk.choices[0].delta.content:
-                    first_token = now
-            yield chunk
-            before = perf_counter()
-    finally:
-        _write_stream(started, (first, first_token), (producer, count), (previous, last))
-
-
-def _write_stream(
-    started: float,
-    firsts: tuple[float, float],
-    produced: tuple[float, int],
-    end: tuple[ChatCompletionChunk | None, ChatCompletionChunk | None],
-) -> None:
-    first, first_token = firsts
-    producer, count = produced
-    previous, last = end
-    if previous is None or last is None:
-        return
-    fields = {
-        "stream": True,
-        "ttfc_ms": round((first - started) * 1000, 3),
-        "ttft_ms": round((first_token - started) * 1000, 3),
-        "producer_ms": round(producer * 1000, 3),
-        "chunks": count,
-    }
-    _write(MODEL, started, last, previous.choices[0].finish_reason, fields)
-
-
-def _write(
-    alias: str,
-    started: float,
-    answer: ChatCompletion | ChatCompletionChunk,
-    finish_reason: str | None,
-    more: Mapping[str, object] = MappingProxyType({}),
-) -> None:
-    usage = answer.usage
-    details = usage.prompt_tokens_details if usage else None
-    line = {
-        "timestamp": datetime.now(UTC),
-        "level": "info",
-        "event": "llm.generate",
-        "logger": "by_hand.llm",
-        "model_alias": alias,
-        "latency_ms": round((perf_counter() - started) * 1000, 3),
-        "input_tokens": usage.prompt_tokens if usage else None,
-        "output_tokens": usage.completion_tokens if usage else None,
-        "usage_status": "reported" if usage else "missing",
-        "outcome": "ok",
-        "model": answer.model,
-        "cached_input_tokens": details.cached_tokens if details else None,
-        "finish_reason": finish_reason,
-        **more,
-    }
-    os.write(STDOUT, orjson.dumps(line, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE))
 
 
 # The peer: OpenTelemetry's span around the function, as it is, exported to nowhere.

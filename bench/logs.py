@@ -14,14 +14,15 @@ import orjson
 import structlog
 from pythonjsonlogger.orjson import OrjsonFormatter
 
-from bench.harness import STDOUT, Case, Contender, Target, compare, own
+from bench.cases import Case, Contender, Target
+from bench.harness import STDOUT, compare, own
 from pantheon_obs import configure_logging, get_logger, trace_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import Context
 
-    from bench.harness import Effort, Row
+    from bench.cases import Effort, Row
 
 TRACE_ID = "0af76519-16cd-43dd-8448-eb211c80319c"
 FIELDS = frozenset({"order_id", "customer", "amount", "currency", "items", "express"})

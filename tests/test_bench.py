@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.cases import QUICK, Case, Contender, MisbehavedError, Target
 from bench.families import FAMILIES
-from bench.harness import QUICK, STDOUT, Case, Contender, MisbehavedError, Target, compare
+from bench.harness import STDOUT, compare
 
 ROOT = Path(__file__).resolve().parents[1]
 # Who is measured besides; the dependency group `bench` installs them.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import reprlib
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -13,8 +14,6 @@ from pantheon_obs.core.settings import resolve
 from pantheon_obs.sinks.logs import configure as logs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pantheon_obs.core.settings import Settings
 
 _App = TypeVar("_App")
@@ -33,7 +32,6 @@ _FRAMEWORKS = (
     _Framework("starlette.applications", "Starlette", "pantheon_obs.adapters.starlette"),
 )
 _ASGI = "pantheon_obs.adapters.asgi"
-_ASGI_PARAMETERS = 3
 
 
 def instrument(app: _App, settings: Settings | None = None, **overrides: object) -> _App:
@@ -62,9 +60,9 @@ def instrument(app: _App, settings: Settings | None = None, **overrides: object)
         >>> app = instrument(app, log_format="json")
     """
     adapter = _adapter_of(app)
+    resolved = resolve(settings, overrides)
     if adapter.is_installed(app):
         return app
-    resolved = resolve(settings, overrides)
     logs.configure_logging(resolved)
     from pantheon_obs.sinks import sentry  # noqa: PLC0415 - loads nothing of Sentry's by itself
 
@@ -73,9 +71,8 @@ def instrument(app: _App, settings: Settings | None = None, **overrides: object)
 
     def on_startup() -> None:
         logs.reassert()
-        if not dsn_is_argument:
-            # The DSN may have come into the environment since.
-            sentry.start(resolve(None, overrides), required=False)
+        # The DSN may have come into the environment since, or the host have started Sentry.
+        sentry.start(resolved if dsn_is_argument else resolve(None, overrides), required=False)
 
     instrumented: _App = adapter.install(app, resolved, on_startup)
     logging.getLogger("pantheon_obs").info(
@@ -95,22 +92,24 @@ def _adapter_of(app: object) -> Any:  # noqa: ANN401 - a module of adapters/
         module = sys.modules.get(framework.module)
         if module is not None and isinstance(app, getattr(module, framework.app_class)):
             return import_module(framework.adapter)
-    if callable(app) and _positional_parameters(app) == _ASGI_PARAMETERS:
+    if _takes(app, "scope", "receive", "send"):
         return import_module(_ASGI)
+    wsgi = "; WSGI is not supported yet" if _takes(app, "environ", "start_response") else ""
+    shown = reprlib.repr(app)  # short, and safe from a __repr__ that fails
     msg = (
-        f"app={app!r:.80} is not accepted: use a FastAPI or Starlette app, "
-        "or an ASGI callable (scope, receive, send)"
+        f"app={shown} is not accepted: use a FastAPI or Starlette app, "
+        f"or an ASGI callable (scope, receive, send){wsgi}"
     )
     raise ConfigError(msg)
 
 
-def _positional_parameters(app: Callable[..., object]) -> int:
-    """How many arguments the callable takes by position."""
+def _takes(app: object, *arguments: str) -> bool:
+    """Whether it can be called with these, by position."""
+    # A class is called to serve a request only if what it makes can be awaited.
+    if not callable(app) or (inspect.isclass(app) and not hasattr(app, "__await__")):
+        return False
     try:
-        parameters = inspect.signature(app).parameters.values()
+        inspect.signature(app).bind(*arguments)
     except (TypeError, ValueError):
-        return 0
-    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
-        return _ASGI_PARAMETERS
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return sum(parameter.kind in kinds for parameter in parameters)
+        return False
+    return True

@@ -7,7 +7,6 @@ routes of `apps/raw.py`, and what it cannot do, by name.
 from __future__ import annotations
 
 import json
-import socket
 import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,9 +18,11 @@ from tests.support.lines import parse_line
 from tests.support.server import SECONDS, Server, uvicorn
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator
 
 FINISHED = ("request_finished", "websocket_finished")
+SENT_TWICE = {"my-custom-id"}  # ids that tests of echoing use again
 
 
 class Adapter(NamedTuple):
@@ -180,10 +181,6 @@ def check_whole_output(service: Service) -> None:
     repeated = {trace_id for trace_id in stories if stories.count(trace_id) > 1}
     assert repeated <= SENT_TWICE
     assert [] == [line for line in lines if line["event"] == "telemetry_failed"]
-
-
-SENT_TWICE = {"my-custom-id"}
-"""Ids that tests of echoing use in more than one request."""
 
 
 def as_json(response: httpx.Response) -> Any:

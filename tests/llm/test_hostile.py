@@ -95,6 +95,9 @@ def test_a_hostile_result_comes_back(kind: type, events: Events) -> None:
     async def agenerate() -> Any:
         return result
 
+    pair = (result, 1)
+    assert llm_call(lambda: pair)() is pair
+    events.clear()
     assert llm_call(lambda: result)() is result
     assert asyncio.run(agenerate()) is result
     assert ["ok", "ok"] == [event.outcome for event in events]
@@ -176,6 +179,39 @@ def test_a_record_that_cannot_count_loses_no_event(
 
     assert "answer" == llm_call(lambda: "answer")()
     assert frozenset({"llm call"}) == guard.reported()
+    guard.forget()
+
+
+def test_a_result_that_cannot_be_observed_comes_back(events: Events) -> None:
+    """A future that refuses callbacks: the call counts as done when it came back."""
+
+    class Refusing:
+        def add_done_callback(self, callback: object) -> None:
+            raise OSError
+
+    future = Refusing()
+    assert llm_call(lambda: future)() is future
+    assert ["ok"] == [event.outcome for event in events]
+    assert frozenset({"llm result"}) == guard.reported()
+    guard.forget()
+
+
+def test_a_usage_future_that_refuses_callbacks_is_missing(events: Events) -> None:
+    """Nobody can be told when it is there."""
+
+    class Refusing:
+        def done(self) -> bool:
+            return False
+
+        def add_done_callback(self, callback: object) -> None:
+            raise OSError
+
+    class Response:
+        usage_future = Refusing()
+
+    assert isinstance(llm_call(Response)(), Response)
+    assert [("ok", "missing")] == [(event.outcome, event.usage_status) for event in events]
+    assert frozenset({"llm usage"}) == guard.reported()
     guard.forget()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import functools
 import gc
 import inspect
@@ -608,6 +609,34 @@ class TestObjects:
         assert ["a", "b"] == list(stream)
         assert ["a", "b"] == list(stream)
         assert [("ok", 2)] == [(event.outcome, event.chunks) for event in events]
+
+    def test_a_copy_is_not_observed(self, events: Events) -> None:
+        """It belongs to no call, and does what its class does."""
+
+        class Everything(ChunkIterator, AsyncChunkIterator):
+            def __await__(self) -> Generator[Any, Any, str]:
+                yield from asyncio.sleep(0).__await__()
+                return "awaited"
+
+        async def chunks() -> AsyncIterator[str]:
+            yield "a"
+
+        async def use(copied: Any) -> list[object]:
+            async with copied:
+                async_chunk = await anext(aiter(copied))
+            return [async_chunk, await copied, copied.closed]
+
+        stream = llm_call(Everything)(iter("ab"))
+        copied = copy.copy(stream)
+        assert type(copied) is type(stream)
+        with copied:
+            assert "a" == next(iter(copied))
+        vars(copied)["_chunks"] = chunks()
+        assert ["a", "awaited", True] == asyncio.run(use(copied))
+        del copied
+        assert [] == events
+        stream.close()
+        assert ["not_consumed"] == [event.outcome for event in events]
 
     def test_its_own_del_still_runs(self, events: Events) -> None:
         """Once, after our own look at it."""

@@ -242,6 +242,14 @@ def test_what_is_missing_is_not_zero(
     assert expected == (event.input_tokens, event.output_tokens, event.usage_status)
 
 
+def test_what_only_looks_like_a_known_shape_is_read_as_another(events: Events) -> None:
+    """A menu has choices, too."""
+    llm_call(lambda: {"choices": 2, "usage": {"input_tokens": 3, "output_tokens": 4}})()
+
+    [event] = events
+    assert (3, 4) == (event.input_tokens, event.output_tokens)
+
+
 def test_cumulative_usage_is_replaced_and_not_added(events: Events) -> None:
     """Some providers repeat the usage so far on each chunk."""
 

@@ -257,6 +257,50 @@ class TestFutures:
         assert REPORTED == tokens(events)
 
 
+class Peculiar:
+    """A future of another library's, which is done as soon as one waits for it."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self._done = False
+        self._error = error
+
+    def add_done_callback(self, callback: object) -> None:
+        """Forget the callback, like one that comes too late."""
+        self._done = True
+
+    def done(self) -> bool:
+        """Whether somebody has waited."""
+        return self._done
+
+    def cancelled(self) -> bool:
+        """Never."""
+        return False
+
+    def exception(self) -> Exception | None:
+        """What it failed with."""
+        return self._error
+
+    def result(self) -> Usage:
+        """The usage."""
+        return Usage()
+
+
+class TestOtherFutures:
+    """What has a future's methods is a future."""
+
+    def test_done_while_we_ask_to_be_told(self, events: Events) -> None:
+        """It is read at once: the callback may never come."""
+        list(llm_call(Stream)(Peculiar()))
+
+        assert REPORTED == tokens(events)
+
+    def test_failed(self, events: Events) -> None:
+        """Its own method says with what."""
+        list(llm_call(Stream)(Peculiar(OSError())))
+
+        assert FAILED == tokens(events)
+
+
 class TestAttributes:
     """A usage attribute is read after the last chunk."""
 
@@ -444,9 +488,10 @@ class TestOption:
 
         assert REPORTED == tokens(events)
 
-    def test_it_may_find_nothing(self, events: Events) -> None:
+    @pytest.mark.parametrize("nothing", [None, (1, 2, 3), (None, None), "ab", 12])
+    def test_it_may_find_nothing(self, nothing: object, events: Events) -> None:
         """Then what is known is read."""
-        llm_call(usage=lambda _: None)(lambda: {"usage": Usage()})()
+        llm_call(usage=lambda _: nothing)(lambda: {"usage": Usage()})()
 
         assert REPORTED == tokens(events)
 

@@ -154,6 +154,19 @@ def test_one_within_another(events: Events) -> None:
     assert [2, 1] == [event.input_tokens for event in events]
 
 
+def test_a_usage_given_by_hand_goes_before_the_responses(events: Events) -> None:
+    """In whatever order they come."""
+
+    class Response:
+        usage = {"input_tokens": 1, "output_tokens": 1}  # noqa: RUF012 - a response's field
+
+    with llm_call() as call:
+        call.usage((120, 7))
+        call.result(Response())
+
+    assert (120, 7) == (events[0].input_tokens, events[0].output_tokens)
+
+
 def test_a_usage_future_is_waited_for(events: Events) -> None:
     """Given by hand, or on the response."""
     future: Future[Any] = Future()

@@ -218,17 +218,41 @@ def test_a_line_that_cannot_be_built_is_still_a_line(
     """Whatever goes wrong in ourselves: the event goes out, and the failure is said once."""
     configure_logging(log_format="json")
 
-    def fail(*_arguments: object) -> object:
-        msg = "defect"
-        raise LookupError(msg)
+    clean = Redactor._clean  # noqa: SLF001 - a planted defect
+
+    def fail(self: Redactor, value: object, walk: Any) -> object:  # noqa: ANN401 - as there
+        if type(value) is list:
+            msg = "defect"
+            raise LookupError(msg)
+        return clean(self, value, walk)
 
     monkeypatch.setattr(Redactor, "_clean", fail)
-    get_logger("a").info("first", value=[1])
-    get_logger("a").info("second", value=[1])
+    with trace_context("t-1"):
+        get_logger("a").info("first", value=[1])
+        get_logger("a").info("second", value=[1], exc_info=ValueError("boom"))
 
-    lines = logged()
-    assert ["telemetry_failed", "first", "second"] == [line["event"] for line in lines]
-    assert ("log line", "LookupError") == (lines[0]["site"], lines[0]["error_type"])
+    failed, first, second = logged()
+    assert ("telemetry_failed", "log line", "LookupError") == tuple(
+        failed[key] for key in ("event", "site", "error_type")
+    )
+    assert ["first", "second"] == [first["event"], second["event"]]
+    assert ["t-1", "t-1"] == [first["trace_id"], second["trace_id"]]
+    assert "ValueError: boom" == second["exception"]
+
+
+def test_not_even_a_defect_beyond_repair_reaches_the_host(
+    capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing can be rendered, the host runs on."""
+    configure_logging(log_format="json")
+
+    def fail(*_arguments: object) -> object:
+        raise LookupError
+
+    monkeypatch.setattr(LineBuilder, "build", fail)
+    get_logger("a").info("lost")
+
+    assert (b"", b"") == tuple(capsysbinary.readouterr())
 
 
 anything = st.recursive(

@@ -197,4 +197,3 @@ class WebsocketExchange(Record):
                     quiet=self.quiet,
                 )
             )
-

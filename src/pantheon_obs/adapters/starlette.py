@@ -29,19 +29,27 @@ def install(app: Starlette, settings: Settings, on_startup: Callable[[], None]) 
     Returns:
         The same object.
     """
-    build = app.build_middleware_stack
-
-    def build_middleware_stack() -> ASGIApp:
-        return TraceIdMiddleware(build(), settings, on_startup=on_startup)
-
-    app.build_middleware_stack = build_middleware_stack  # type: ignore[method-assign]
-    if app.middleware_stack is not None:
+    build = _TracedBuild(app.build_middleware_stack, settings, on_startup)
+    app.build_middleware_stack = build  # type: ignore[method-assign]
+    if app.middleware_stack is not None:  # it has been built, and may be serving already
         app.middleware_stack = TraceIdMiddleware(app.middleware_stack, settings)
     return app
 
 
 def is_installed(app: Starlette) -> bool:
     """Whether the app object was instrumented before."""
-    return "build_middleware_stack" in vars(app) and (
-        vars(app)["build_middleware_stack"].__module__ == __name__
-    )
+    return isinstance(app.build_middleware_stack, _TracedBuild)
+
+
+class _TracedBuild:
+    """Builds the app's middleware stack with request tracing around it."""
+
+    def __init__(
+        self, build: Callable[[], ASGIApp], settings: Settings, on_startup: Callable[[], None]
+    ) -> None:
+        self._build = build
+        self._settings = settings
+        self._on_startup = on_startup
+
+    def __call__(self) -> ASGIApp:
+        return TraceIdMiddleware(self._build(), self._settings, on_startup=self._on_startup)

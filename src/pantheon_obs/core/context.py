@@ -210,10 +210,10 @@ class trace_context:  # noqa: N801 - reads as the function that it is used as
         Returns:
             Its id.
         """
-        given = self._given
         accepted = None
-        if given is not None:
-            accepted = ids.validate(str(given).encode("utf-8", "replace"))
+        if self._given is not None:
+            with _guard:
+                accepted = ids.validate(str(self._given).encode())
             if accepted is None:
                 ids.refused("trace_context")
         record = Record(accepted or new_id())

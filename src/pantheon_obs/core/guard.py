@@ -8,6 +8,7 @@ are the host's and pass.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -49,12 +50,10 @@ def report(site: str, error: Exception) -> None:
     if site in _reported:
         return
     _reported.add(site)
-    try:
+    with suppress(Exception):  # where even the report fails, there is nowhere left to say so
         logging.getLogger("pantheon_obs.guard").error(
             "telemetry_failed", exc_info=error, extra={"site": site}
         )
-    except Exception:  # noqa: BLE001, S110 - the report itself fails: there is nowhere left to say so
-        pass
 
 
 def reported() -> frozenset[str]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from pantheon_obs.core.settings import Settings
 
+
 class Identity:
     """Reads the id from a request's headers, or makes one.
 
@@ -66,10 +67,9 @@ def _checked(generator: Callable[[], str]) -> Callable[[], str]:
     def generate() -> str:
         with guard:
             made = generator()
-            accepted = ids.validate(made.encode())
-            if accepted is not None:
-                return accepted
-            msg = f"id_generator returned {made[:200]!r}, which is not {ids.ACCEPTED}"
+            if isinstance(made, str) and ids.validate(made.encode()):
+                return made
+            msg = f"id_generator returned {made!r:.200}, which is not {ids.ACCEPTED}"
             raise ValueError(msg)
         return new_id()
 

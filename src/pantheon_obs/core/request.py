@@ -75,6 +75,4 @@ class Request(Record):
     def background_failed(self, error: BaseException) -> None:
         """Emit `background_failed`: work after the response has raised."""
         with _guard:
-            pipeline.emit(
-                BackgroundFailed(trace_id=self.trace_id, bound=self.bound, error=error)
-            )
+            pipeline.emit(BackgroundFailed(trace_id=self.trace_id, bound=self.bound, error=error))

@@ -193,7 +193,7 @@ class LlmCallHandle:
             chunk: The chunk; the time to the first one and to the first with content is taken,
                 and what it says of usage, model and finish reason is kept.
         """
-        self._call.streamed = True
+        self._call.begin_stream()
         self._call.count(chunk, perf_counter())
 
     def usage(self, usage: object) -> None:

@@ -70,7 +70,7 @@ def _opener(function: Callable[..., Any], start: Starter) -> Callable[..., tuple
     def opened(*args: HostValue, **kwargs: HostValue) -> tuple[HostValue, Hold]:
         inner = function(*args, **kwargs)
         call = start(args, kwargs)
-        call.streamed = True
+        call.begin_stream()
         return inner, Hold(call)
 
     return opened

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _guard = Guard("llm call")
 _NOTHING = Found()
 _LAST_CHUNKS = 8
+_NO_CHUNKS: deque[HostValue] = deque(maxlen=0)
 _TEXT = frozenset({str, bytes, bytearray})
 
 
@@ -50,61 +51,47 @@ class LlmCall:
     It ends in two steps. The first end that is seen fixes outcome and time; `settle` then finds
     the usage, waiting for it if need be, and reports. It never refers to what the host got back,
     except weakly: the host's letting go is an end.
+
+    Class attributes are the values of what most calls never set.
     """
 
-    __slots__ = (
-        "bound",
-        "chunks",
-        "complete",
-        "error_type",
-        "first_chunk",
-        "first_content",
-        "latency",
-        "model_alias",
-        "offered",
-        "options",
-        "outcome",
-        "producer",
-        "read_usage",
-        "recent",
-        "record",
-        "seen",
-        "source",
-        "started",
-        "streamed",
-        "trace_id",
-        "unreported",
-        "waits",
-    )
+    streamed = False
+    chunks = 0
+    producer = 0.0  # seconds inside the model's iterator
+    first_chunk: float | None = None
+    first_content: float | None = None
+    recent = _NO_CHUNKS
+    offered: HostValue = None  # what the result offers as its usage: a future, mostly
+    source: ref[HostValue] | None = None  # the object that the host got back
+    outcome: LlmOutcome | None = None
+    error_type: str | None = None
+    latency = 0.0
+    complete = False  # whether the whole answer has come
+    waits = False  # for a usage future, which then has the say
 
     def __init__(self, options: CallOptions, model_alias: str | None) -> None:
         self.options = options
+        self.read_usage = options.usage
         self.model_alias = model_alias
         self.record = record = current_record.get()
         self.trace_id = current_trace_id.get()
-        self.streamed = False
-        self.chunks = 0
-        self.producer = 0.0  # seconds inside the model's iterator
-        self.first_chunk: float | None = None
-        self.first_content: float | None = None
-        # The beginning of a stream is read as it comes, up to the first content, and its end from
-        # the last chunks: all that is known to be said of usage and finish reason is said there.
-        self.recent: deque[HostValue] = deque(maxlen=_LAST_CHUNKS)
         self.seen = Seen()
-        self.read_usage = options.usage
-        self.offered: HostValue = None  # what the result offers as its usage: a future, mostly
-        self.source: ref[HostValue] | None = None  # the object that the host got back
-        self.complete = False  # whether the whole answer has come
-        self.outcome: LlmOutcome | None = None
-        self.error_type: str | None = None
-        self.latency = 0.0
-        self.waits = False  # for a usage future, which then has the say
         self.unreported = Lock()  # taken by whoever reports
         if record is not None and not record.ended:
             record.open_calls.add(self)
         self.started = perf_counter()
 
     # --- while it runs
+
+    def begin_stream(self) -> None:
+        """The answer comes in chunks.
+
+        The beginning is read as it comes, up to the first content, and the end off the last
+        chunks: all that shapes are known to say of usage and finish reason is said there.
+        """
+        if not self.streamed:
+            self.streamed = True
+            self.recent = deque(maxlen=_LAST_CHUNKS)
 
     def count(self, chunk: HostValue, now: float) -> None:
         """Count a chunk that has come just now (where time matters, this is done in place)."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from inspect import isasyncgen, iscoroutinefunction, isgenerator
+from inspect import iscoroutinefunction
 from time import perf_counter
+from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.guard import Guard
 from pantheon_obs.llm.streams import (
     async_relay,
     observe_async_generator,
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from pantheon_obs.llm.lifecycle import LlmCall
     from pantheon_obs.llm.objects import Swap
     from pantheon_obs.llm.parts import HostValue
-
-_guard = Guard("llm stream object")
 
 
 class Iteration:
@@ -113,10 +111,8 @@ def _iter(method: Callable[[Any], Iterator[Any]], swap: Swap) -> Callable[[Any],
         call = swap.open.get(id(self))
         if call is None or iterator is self:
             return iterator
-        with _guard:
-            inner: Any = iterator if isgenerator(iterator) else relay(iterator)
-            return observe_generator(inner, Iteration(swap, self, call))
-        return iterator
+        inner: HostValue = iterator if type(iterator) is GeneratorType else relay(iterator)
+        return observe_generator(inner, Iteration(swap, self, call))
 
     return observed
 
@@ -129,10 +125,10 @@ def _aiter(
         call = swap.open.get(id(self))
         if call is None or iterator is self:
             return iterator
-        with _guard:
-            inner: Any = iterator if isasyncgen(iterator) else async_relay(iterator)
-            return observe_async_generator(inner, Iteration(swap, self, call))
-        return iterator
+        inner: HostValue = (
+            iterator if type(iterator) is AsyncGeneratorType else async_relay(iterator)
+        )
+        return observe_async_generator(inner, Iteration(swap, self, call))
 
     return observed
 

@@ -14,6 +14,8 @@ HostValue: TypeAlias = Any
 """A value of the host's: it can be anything, so only `part` and `has` look inside."""
 
 _EXTRA = "__pydantic_extra__"
+_NO_PARTS: dict[str, Any] = {}
+_ABSENT = object()
 
 
 @lru_cache(maxsize=4096)  # bounded: a class that a function makes anew each time must not pile up
@@ -26,18 +28,16 @@ def class_parts(kind: HostValue) -> frozenset[str]:
 
 def part(value: HostValue, name: str) -> HostValue:
     """The value's part of this name, or None."""
-    if isinstance(value, dict):
-        found: HostValue = dict.get(value, name)
+    own: HostValue = value if isinstance(value, dict) else getattr(value, "__dict__", _NO_PARTS)
+    found: HostValue = own.get(name, _ABSENT)
+    if found is not _ABSENT:
         return found
-    own = getattr(value, "__dict__", None)
-    if own is not None and name in own:
-        return own[name]
     kind: HostValue = type(value)
     names = class_parts(kind)
     if name in names:
         return getattr(value, name, None)
     if _EXTRA in names:
-        return (getattr(value, _EXTRA, None) or {}).get(name)
+        return (getattr(value, _EXTRA, None) or _NO_PARTS).get(name)
     return None
 
 

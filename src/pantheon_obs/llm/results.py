@@ -15,24 +15,22 @@ from types import (
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from pantheon_obs.core.guard import Guard, report
+from pantheon_obs.core.guard import report
+from pantheon_obs.llm.awaitables import FutureHold, Unawaited, awaited
 from pantheon_obs.llm.holds import Hold
 from pantheon_obs.llm.objects import observe_object
-from pantheon_obs.llm.parts import part
-from pantheon_obs.llm.sources import error_of, handed_over, is_future, is_to_come
+from pantheon_obs.llm.sources import handed_over, is_future, is_to_come
 from pantheon_obs.llm.streams import observe_async_generator, observe_generator
 from pantheon_obs.llm.usage import read
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Callable, Iterator
 
     from pantheon_obs.llm.lifecycle import LlmCall
     from pantheon_obs.llm.parts import HostValue
 
     Handler = Callable[[HostValue, LlmCall], HostValue]
 
-_guard = Guard("llm result")
-_PLAIN = (str, bytes, int, float, NoneType, list, dict, set, frozenset)
 # A class with one of these gives its own parts when it is iterated, not the chunks of an answer.
 _CONTAINER_MARKS = ("__len__", "__getitem__", "__pydantic_fields__", "__dataclass_fields__")
 
@@ -58,8 +56,16 @@ def deliver(result: HostValue, call: LlmCall) -> HostValue:
         return result
 
 
+def _bare_value(result: HostValue, call: LlmCall) -> HostValue:
+    """An answer that says nothing of the call, unless to the `usage=` option."""
+    call.end("ok")
+    call.settle(None if call.options.usage is None else result)
+    return result
+
+
 def _value(result: HostValue, call: LlmCall) -> HostValue:
     call.end("ok")
+    call.seen.content = True  # all of it: not to be looked for
     try:
         for value in result if isinstance(result, tuple) else (result,):
             read(value, call.seen)
@@ -76,17 +82,17 @@ def _value(result: HostValue, call: LlmCall) -> HostValue:
 def _generator(result: HostValue, call: LlmCall) -> HostValue:
     if isawaitable(result):  # of a function decorated with `types.coroutine`
         return _coroutine(result, call)
-    call.streamed = True
+    call.begin_stream()
     return _named_as(result, observe_generator(result, Hold(call)))
 
 
 def _async_generator(result: HostValue, call: LlmCall) -> HostValue:
-    call.streamed = True
+    call.begin_stream()
     return _named_as(result, observe_async_generator(result, Hold(call)))
 
 
 def _stream(result: HostValue, call: LlmCall) -> HostValue:
-    call.streamed = True
+    call.begin_stream()
     _remember(result, call)
     return observe_object(result, call)
 
@@ -115,8 +121,19 @@ def _tuple(result: HostValue, call: LlmCall) -> HostValue:
 
 
 def _object(result: HostValue, call: LlmCall) -> HostValue:
+    return _response(result, call, handed_over(result))
+
+
+def _iterable_container(result: HostValue, call: LlmCall) -> HostValue:
+    offered = handed_over(result)
+    if is_future(offered):
+        return _stream(result, call)
+    return _response(result, call, offered)
+
+
+def _response(result: HostValue, call: LlmCall, offered: HostValue) -> HostValue:
     """A response; or, if its usage is still to come, perhaps the holder of a stream."""
-    if is_to_come(result):
+    if is_to_come(result, offered):
         for item, replace in _attributes(result):
             handler = _stream_handler_of(item)
             if handler is not None:
@@ -126,11 +143,6 @@ def _object(result: HostValue, call: LlmCall) -> HostValue:
                     replace(observed)
                 return result
     return _value(result, call)
-
-
-def _iterable_container(result: HostValue, call: LlmCall) -> HostValue:
-    to_come = is_future(part(result, "usage_future"))
-    return _stream(result, call) if to_come else _object(result, call)
 
 
 def _remember(source: HostValue, call: LlmCall) -> None:
@@ -158,57 +170,13 @@ def _attributes(holder: HostValue) -> Iterator[tuple[Any, Callable[[Any], None]]
 
 
 def _coroutine(result: HostValue, call: LlmCall) -> HostValue:
-    return _named_as(result, _awaited(result, _Unawaited(call, result)))
-
-
-async def _awaited(coroutine: Awaitable[Any], hold: _Unawaited) -> HostValue:
-    call = hold.call
-    hold.coroutine = None
-    try:
-        result = await coroutine
-    except BaseException as error:
-        call.failed(error)
-        call.settle()
-        raise
-    return deliver(result, call)
-
-
-class _Unawaited:
-    """Held by the coroutine that stands in for the host's, until it is awaited."""
-
-    __slots__ = ("call", "coroutine")
-
-    def __init__(self, call: LlmCall, coroutine: HostValue) -> None:
-        self.call = call
-        self.coroutine = coroutine
-
-    def __del__(self) -> None:
-        if self.coroutine is not None:
-            self.call.end("not_consumed")
-            self.call.settle()
-            self.coroutine.close()  # Python warns that nobody awaited it: once is enough
+    return _named_as(result, awaited(result, Unawaited(call, result), deliver))
 
 
 def _future(result: HostValue, call: LlmCall) -> HostValue:
     """The very future: what it will give cannot be replaced, so it is read when it is there."""
-    result.add_done_callback(_FutureHold(call).done)
+    result.add_done_callback(FutureHold(call, _value).done)
     return result
-
-
-class _FutureHold(Hold):
-    """Held by the future that the host got, as a callback."""
-
-    __slots__ = ()
-
-    def done(self, future: HostValue) -> None:
-        with _guard:
-            if future.cancelled():
-                self.call.end("cancelled", "CancelledError")
-            elif (error := error_of(future)) is not None:
-                self.call.failed(error)
-            else:
-                _value(future.result(), self.call)
-            self.call.settle()
 
 
 def _named_as(original: HostValue, observed: HostValue) -> HostValue:
@@ -220,12 +188,16 @@ def _named_as(original: HostValue, observed: HostValue) -> HostValue:
 # --- which of them
 
 
-_OF_TYPE: dict[type, Handler] = {
-    GeneratorType: _generator,
-    AsyncGeneratorType: _async_generator,
-    CoroutineType: _coroutine,
-}
-# The first method that a class has decides.
+# The first that the type derives from decides, …
+_OF_TYPE: tuple[tuple[type | tuple[type, ...], Handler], ...] = (
+    (GeneratorType, _generator),
+    (AsyncGeneratorType, _async_generator),
+    (CoroutineType, _coroutine),
+    (tuple, _tuple),
+    (dict, _value),
+    ((str, bytes, int, float, NoneType, list, set, frozenset), _bare_value),
+)
+# … else the first of its methods.
 _OF_METHOD: tuple[tuple[str, Handler], ...] = (
     ("__next__", _stream),
     ("__anext__", _stream),
@@ -237,12 +209,11 @@ _OF_METHOD: tuple[tuple[str, Handler], ...] = (
 
 @lru_cache(maxsize=1024)  # bounded: a class that a function makes anew each time must not pile up
 def _handler_of(kind: HostValue) -> Handler:
-    if kind in _OF_TYPE:
-        return _OF_TYPE[kind]
-    if issubclass(kind, tuple):
-        return _tuple
-    if issubclass(kind, _PLAIN) or kind.__module__ == "unittest.mock":
-        return _value  # a mock has every method, which says nothing of what it stands for
+    for bases, handler in _OF_TYPE:
+        if issubclass(kind, bases):
+            return handler
+    if kind.__module__ == "unittest.mock":
+        return _bare_value  # it has every method, which says nothing of what it stands for
     for method, handler in _OF_METHOD:
         if hasattr(kind, method):
             return handler

@@ -41,13 +41,11 @@ def is_future(value: HostValue) -> bool:
 
 
 def error_of(future: HostValue) -> BaseException | None:
-    """A finished future's exception.
+    """The exception of a future that is done and not cancelled.
 
     Read without the call that tells asyncio "the host has seen it": whether anybody looks at a
     failed task is for the host's own log to say.
     """
-    if future.cancelled():
-        return None
     if hasattr(future, "_exception"):
         error: BaseException | None = getattr(future, "_exception", None)
     else:
@@ -64,9 +62,8 @@ def handed_over(source: HostValue) -> HostValue:
     return None
 
 
-def is_to_come(source: HostValue) -> bool:
+def is_to_come(source: HostValue, offered: HostValue) -> bool:
     """Whether a returned object has a place for its usage with nothing to read in it yet."""
-    offered = handed_over(source)
     if offered is None:
         return any(has(source, name) for name in NAMES)
     return is_future(offered) or callable(offered)

@@ -27,7 +27,7 @@ _SPLIT = re.compile(r"[^a-zA-Z0-9]+|(?<=[a-z0-9])(?=[A-Z])").split
 _SHORT = 64
 _CACHED = 4096
 _DEEP = 32
-_MANY = 100_000
+_MANY = 30_000
 
 
 class Redactor:

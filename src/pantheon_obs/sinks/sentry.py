@@ -6,14 +6,12 @@
 from __future__ import annotations
 
 import logging
-import re
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import current_trace_id
-from pantheon_obs.core.errors import MissingExtraError
 from pantheon_obs.core.extras import require
 from pantheon_obs.core.failures import trace_of
 from pantheon_obs.core.settings import Settings, resolve
@@ -75,25 +73,36 @@ def start(settings: Settings, *, required: bool) -> bool:
         Whether Sentry is on.
     """
     global _on  # noqa: PLW0603 - Sentry is one per process
-    if _on:
-        return True
+    if not (_on or _started_by_host() or _start(settings, required=required)):
+        return False
+    if not _on:
+        _on = True
+        _note("on")
+        _watch()
+    return True
+
+
+def _started_by_host() -> bool:
+    sdk = sys.modules.get("sentry_sdk")
+    return sdk is not None and bool(sdk.is_initialized())
+
+
+def _start(settings: Settings, *, required: bool) -> bool:
     if settings.sentry_dsn is None:
         _note("off: no DSN")
         return False
     try:
         sdk = require("sentry_sdk", extra="sentry", feature="sentry_dsn")
-    except MissingExtraError as error:
+    except ImportError as error:
         if required:
             raise
         return _refused(str(error))
-    if not sdk.is_initialized():
-        try:
-            sdk.init(**_options(settings))
-        except ValueError:  # sentry_sdk.utils.BadDsn; its text repeats the DSN, which is a secret
-            return _refused("the DSN is malformed: use https://KEY@HOST/PROJECT")
-    _on = True
-    _note("on")
-    _watch()
+    try:
+        sdk.init(**_options(settings))
+    except ValueError:  # sentry_sdk.utils.BadDsn; its text repeats the DSN, which is a secret
+        return _refused("the DSN is malformed: use the URL with key and project that Sentry shows")
+    except Exception as error:  # noqa: BLE001 - whatever Sentry meets, the host runs
+        return _refused(f"sentry_sdk.init raised {type(error).__name__}")
     rate = settings.sentry_traces_sample_rate
     _log.info("sentry_initialized", extra={"traces_sample_rate": rate})
     return True
@@ -130,12 +139,11 @@ def _options(settings: Settings) -> dict[str, Any]:
         for module, name in _INTEGRATIONS
         if module in sys.modules
     ]
-    return {
+    options: dict[str, Any] = {
         "dsn": settings.sentry_dsn,
         "environment": settings.environment,
         "release": settings.release,
         "traces_sample_rate": settings.sentry_traces_sample_rate,
-        "send_default_pii": settings.sentry_send_default_pii,
         "include_local_variables": False,
         "max_request_body_size": "never",
         "auto_enabling_integrations": False,
@@ -144,24 +152,31 @@ def _options(settings: Settings) -> dict[str, Any]:
         "before_send": _Masking(settings),
         "before_send_transaction": _Masking(settings),
     }
+    if settings.sentry_send_default_pii:  # given even as False, it is called deprecated by 2.75
+        options["send_default_pii"] = True
+    return options
 
 
 class _Masking:
     """Takes secrets and query values out of an event, just before it is sent."""
 
     def __init__(self, settings: Settings) -> None:
-        self._redactor = Redactor(settings.redact_keys)
+        # What calls to others carry in their query strings is in breadcrumbs and spans.
+        self._redactor = Redactor((*settings.redact_keys, "http.query"))
 
     def __call__(self, event: dict[str, Any], _hint: dict[str, Any]) -> dict[str, Any]:
         request = event.get("request") or {}
         if request.get("query_string"):
             # Integrations put it in after the event processors have run.
-            request["query_string"] = _VALUES.sub(rf"\1={REDACTED}", str(request["query_string"]))
+            request["query_string"] = _without_values(str(request["query_string"]))
         masked: dict[str, Any] = self._redactor.clean(event)
         return masked
 
 
-_VALUES = re.compile(r"([^&=]+)=[^&]*")
+def _without_values(query: str) -> str:
+    """A query string with its names only."""
+    parts = (part.partition("=") for part in query.split("&"))
+    return "&".join(f"{name}={REDACTED}" if equals else REDACTED for name, equals, _ in parts)
 
 
 def _watch() -> None:
@@ -169,9 +184,10 @@ def _watch() -> None:
     ignore_logger = import_module("sentry_sdk.integrations.logging").ignore_logger
     for name in _NEVER_EVENTS:
         ignore_logger(name)
-    sdk = sys.modules["sentry_sdk"]
-    import_module("sentry_sdk.scope").add_global_event_processor(_tag)
-    pipeline.add_sink(SentrySink(sdk))
+    scope = import_module("sentry_sdk.scope")
+    if _tag not in scope.global_event_processors:
+        scope.add_global_event_processor(_tag)
+    pipeline.add_sink(SentrySink(sys.modules["sentry_sdk"]))
 
 
 def _tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,6 @@ import structlog
 from fastapi import APIRouter, BackgroundTasks, FastAPI, HTTPException, WebSocket
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import StreamingResponse
-from starlette.routing import Mount
 
 from pantheon_obs import bind, instrument
 from tests.adapters.apps import common, starlette_app
@@ -97,9 +96,7 @@ app.mount("/mounted", inner)
 
 taken = {getattr(route, "path", None) for route in app.routes}
 app.router.routes.extend(
-    route
-    for route in starlette_app.SHARED
-    if route.path not in taken and not (isinstance(route, Mount) and route.path == "/api")
+    route for route in starlette_app.SHARED if getattr(route, "path", None) not in {*taken, "/api"}
 )
 app.add_route("/added", starlette_app.ok)
 instrument(app)

@@ -1,4 +1,4 @@
-"""The contract's service as a plain ASGI callable: no framework stands between it and the server."""
+"""The contract's service as a plain ASGI callable: no framework between it and the server."""
 
 from __future__ import annotations
 

@@ -73,9 +73,10 @@ class Emitter:
             bound: What `bind()` put on the trace; None means that of the current context.
         """
         name = LEVEL_NAMES.get(level) or described(logging.getLevelName(level)).lower()
-        rendered = self.render(name, event, logger, fields, error, created, trace_id, bound)
         try:
-            self._write(rendered, name)
+            self._write(
+                self.render(name, event, logger, fields, error, created, trace_id, bound), name
+            )
         except Exception as failure:  # noqa: BLE001 - whatever standard output is, the host runs on
             self.unwritable(failure)
 
@@ -104,11 +105,10 @@ class Emitter:
         except Exception as failure:  # noqa: BLE001 - the line goes out, without what broke it
             report("log line", failure)
             rendered = self._render(
-                self._builder.build(level, described(event), described(logger), {}, bound={})
+                self._builder.build(level, event, logger, {}, error, created, trace_id, {})
             )
-        else:
-            if error is not None:
-                mark_logged(error)
+        if error is not None:
+            mark_logged(error)
         return rendered
 
     def unwritable(self, failure: Exception) -> None:

@@ -32,6 +32,7 @@ def fit(line: dict[str, Any], rendered: bytes, render: Format, limit: int) -> by
     while len(rendered) > limit:
         longest = max(kept, key=kept.__getitem__)
         if kept[longest] <= _MARKER:
+            line["event"] = whole["event"].decode()
             return render(_without_fields(line, len(whole) - 1))
         # In proportion, as one byte of a value may be several of the line: "\0" is "\\u0000".
         kept[longest] = max(0, kept[longest] * limit // len(rendered) - _MARKER)
@@ -57,6 +58,6 @@ def _without_fields(line: dict[str, Any], fields: int) -> dict[str, Any]:
     """Not one long value but very many: say what it was, and how many were left out."""
     head = {key: line[key] for key in line if key in _HEAD}
     head["event"] = "line_cut"
-    head["event_cut"] = str(line["event"])[:_NAME]
+    head["event_cut"] = line["event"][:_NAME]
     head["fields_cut"] = fields
     return {key: head[key] for key in ("timestamp", "level", "event", *head)}

@@ -91,7 +91,7 @@ class Output:
 
     def _write(self, line: bytes) -> None:
         stream: TextIO | None = sys.stdout
-        if stream is self._redirected:
+        if stream is not None and stream is self._redirected:
             stream = sys.__stdout__
         if stream is None:  # pythonw, or closed by the host
             return

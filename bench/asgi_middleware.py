@@ -1,0 +1,164 @@
+"""ASGI middleware to compare with: written by hand as a limit, and assembled from peers."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from asgi_correlation_id import CorrelationIdFilter
+from pythonjsonlogger.orjson import OrjsonFormatter
+
+from bench.harness import STDOUT
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping
+
+    Message = MutableMapping[str, Any]
+    Scope = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[Message]]
+    Send = Callable[[Message], Awaitable[None]]
+    App = Callable[..., Any]
+
+# By hand: the tightest plain code for the job, as a limit. No settings, no other scopes or headers.
+
+_valid = re.compile(rb"[A-Za-z0-9._:-]{1,128}").fullmatch
+_trace_id: ContextVar[str] = ContextVar("trace_id", default="")
+_record: ContextVar[Record | None] = ContextVar("record", default=None)
+
+
+class Record:
+    """What the hand-written code knows of a request: `bind` would add to `bound`."""
+
+    __slots__ = ("bound", "started", "status", "trace_id")
+
+    def __init__(self, trace_id: str) -> None:
+        self.trace_id = trace_id
+        self.started = perf_counter()
+        self.status = 0
+        self.bound: dict[str, object] | None = None
+
+
+def new_id() -> str:
+    """Make a random UUID; its variant digit is always `a`."""
+    h = os.urandom(16).hex()
+    return f"{h[:8]}-{h[8:12]}-4{h[13:16]}-a{h[17:20]}-{h[20:]}"
+
+
+def read_id(scope: Scope) -> str:
+    """Return the inbound id if it is valid, else a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-trace-id":
+            if _valid(value):
+                return value.decode("ascii")  # type: ignore[no-any-return]
+            break
+    return new_id()
+
+
+def trace_by_hand(app: App) -> App:
+    """Trace id only: read or make it, context variable, response header."""
+
+    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+        trace_id = read_id(scope)
+        token = _trace_id.set(trace_id)
+
+        def send_with_id(message: Message) -> Awaitable[None]:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"x-trace-id", trace_id.encode())]
+            return send(message)
+
+        try:
+            await app(scope, receive, send_with_id)
+        finally:
+            _trace_id.reset(token)
+
+    return middleware
+
+
+def story_by_hand(app: App) -> App:
+    """Id, record, and one JSON line when the app has answered."""
+
+    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+        trace_id = read_id(scope)
+        record = Record(trace_id)
+        token = _trace_id.set(trace_id)
+        record_token = _record.set(record)
+
+        def send_with_id(message: Message) -> Awaitable[None]:
+            if message["type"] == "http.response.start":
+                record.status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-trace-id", trace_id.encode())]
+            return send(message)
+
+        outcome = "error"
+        try:
+            await app(scope, receive, send_with_id)
+            outcome = "ok"
+        finally:
+            _record.reset(record_token)
+            _trace_id.reset(token)
+            _write_story(scope, record, outcome)
+
+    return middleware
+
+
+def _write_story(scope: Scope, record: Record, outcome: str) -> None:
+    status = record.status
+    line = {
+        "timestamp": datetime.now(UTC),
+        "level": "info" if status < 400 else "warning" if status < 500 else "error",  # noqa: PLR2004 - classes of HTTP status
+        "event": "request_finished",
+        "logger": "by_hand.request",
+        "trace_id": record.trace_id,
+        "method": scope["method"],
+        "path": scope["path"],
+        "status_code": status,
+        "latency_ms": round((perf_counter() - record.started) * 1000, 3),
+        "outcome": outcome,
+    }
+    if record.bound is not None:
+        line.update(record.bound)
+    os.write(STDOUT, orjson.dumps(line, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE))
+
+
+# The cheapest stack of peers: asgi-correlation-id, its filter, python-json-logger over orjson.
+
+
+def access_log(app: App) -> App:
+    """Log one line per request in the way that is assembled today."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.addFilter(CorrelationIdFilter())
+    handler.setFormatter(OrjsonFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    log = logging.getLogger("access_log")
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+
+    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+        started = perf_counter()
+        status = 0
+
+        async def watch(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await app(scope, receive, watch)
+        finally:
+            fields = {
+                "method": scope["method"],
+                "path": scope["path"],
+                "status_code": status,
+                "latency_ms": round((perf_counter() - started) * 1000, 3),
+            }
+            log.info("request_finished", extra=fields)
+
+    return middleware

@@ -1,0 +1,109 @@
+"""What is measured: pieces of work, those who do them, what ours is held to, and the result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class MisbehavedError(Exception):
+    """A contender does not do the job that it is timed for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How long to measure.
+
+    Args:
+        rounds: Rounds per case; in each, every contender runs one slice.
+        slice_seconds: CPU time of one slice of the hand-written contender.
+        stream_chunks: Chunks that the memory case reads.
+        import_rounds: Rounds of the import case, whose slices are whole processes.
+    """
+
+    rounds: int
+    slice_seconds: float
+    stream_chunks: int
+    import_rounds: int
+
+
+FULL = Effort(rounds=300, slice_seconds=0.001, stream_chunks=1_000_000, import_rounds=30)
+QUICK = Effort(rounds=3, slice_seconds=0.0001, stream_chunks=20_000, import_rounds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One way of doing a piece of work.
+
+    Args:
+        run: Does the work this many times.
+        line: Keys that the one JSON line of each piece of work has; empty where it writes none.
+        check: Raises MisbehavedError unless the work comes out right; called once, untimed.
+    """
+
+    run: Callable[[int], object]
+    line: frozenset[str] = frozenset()
+    check: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What ours is held to; each figure given must be kept.
+
+    Args:
+        hand: At most this many times the hand-written contender.
+        peer: At most this many times the peer.
+        micros: At most this many microseconds added.
+    """
+
+    hand: float | None = None
+    peer: float | None = None
+    micros: float | None = None
+
+    def __str__(self) -> str:
+        parts = (
+            (self.hand, "≤ {:g} × hand"),
+            (self.peer, "≤ {:g} × peer"),
+            (self.micros, "≤ {:g} µs"),
+        )
+        return ", ".join(text.format(limit) for limit, text in parts if limit is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One piece of work and those who do it.
+
+    Args:
+        work: Its name in the table.
+        hand: The tightest plain code for it: the limit.
+        ours: This library.
+        target: What ours is held to.
+        peer: The library that ours is held against.
+        bare: What all of them do besides; taken off their times.
+        parts: How many equal parts one piece of work has; the table shows one.
+    """
+
+    work: str
+    hand: Contender
+    ours: Contender
+    target: Target
+    peer: Contender | None = None
+    bare: Contender | None = None
+    parts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table, ready to print."""
+
+    work: str
+    hand: str
+    peer: str
+    ours: str
+    hand_ratio: str
+    peer_ratio: str
+    target: str
+    met: bool

@@ -1,0 +1,56 @@
+"""What a model answers in the benchmark: real objects of the `openai` package, made once."""
+
+from __future__ import annotations
+
+from itertools import repeat
+from typing import TYPE_CHECKING
+
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    Chunks = list[ChatCompletionChunk]
+
+_USAGE = {
+    "prompt_tokens": 1149,
+    "completion_tokens": 212,
+    "total_tokens": 1361,
+    "prompt_tokens_details": {"cached_tokens": 1024, "audio_tokens": 0},
+    "completion_tokens_details": {"reasoning_tokens": 64, "audio_tokens": 0},
+}
+_COMMON = {"id": "chatcmpl-1", "created": 1_795_000_000, "model": "gpt-5-mini-2026-08-07"}
+
+
+def a_completion() -> ChatCompletion:
+    """An answer in one piece."""
+    message = {"role": "assistant", "content": "Paris."}
+    choices = [{"index": 0, "finish_reason": "stop", "message": message}]
+    body = {**_COMMON, "object": "chat.completion", "choices": choices, "usage": _USAGE}
+    return ChatCompletion.model_validate(body)
+
+
+def _chunk(choices: list[dict[str, object]], usage: object = None) -> ChatCompletionChunk:
+    body = {**_COMMON, "object": "chat.completion.chunk", "choices": choices, "usage": usage}
+    return ChatCompletionChunk.model_validate(body)
+
+
+def some_chunks(count: int) -> Chunks:
+    """A stream as OpenAI sends it: a role frame, text, the finish reason, then the usage."""
+    return [
+        _chunk([{"index": 0, "delta": {"role": "assistant", "content": ""}}]),
+        *repeat(_chunk([{"index": 0, "delta": {"content": "word "}}]), count - 3),
+        _chunk([{"index": 0, "delta": {}, "finish_reason": "stop"}]),
+        _chunk([], _USAGE),
+    ]
+
+
+def stream(chunks: Chunks) -> Iterator[ChatCompletionChunk]:
+    """The bare generator."""
+    yield from chunks
+
+
+async def astream(chunks: Chunks) -> AsyncIterator[ChatCompletionChunk]:
+    """The bare async generator."""
+    for chunk in chunks:
+        yield chunk

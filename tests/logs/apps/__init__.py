@@ -1,0 +1,1 @@
+"""Apps for real servers to serve."""

@@ -1,0 +1,397 @@
+"""`log_delivery="queue"`: the host never waits, and nothing is lost in silence."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any
+
+import pytest
+
+from pantheon_obs.sinks.logs.queue import Queued
+from tests.logs.running import SECONDS_TO_WAIT, clean_environment, command, run
+from tests.support.lines import parse_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def unread(program: str) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
+    """A program whose pipe nobody reads yet, and that pipe's other end."""
+    read, write = os.pipe()
+    with (
+        open(read, "rb") as reader,  # noqa: PTH123 - a descriptor
+        subprocess.Popen(
+            command(program),
+            stdin=subprocess.PIPE,
+            stdout=write,
+            stderr=subprocess.PIPE,
+            env=clean_environment(),
+        ) as process,
+    ):
+        os.close(write)
+        try:
+            yield process, reader
+        finally:
+            process.kill()
+
+
+def says(process: subprocess.Popen[bytes], word: bytes) -> None:
+    """Wait until the program says this on standard error, where nothing of ours is written."""
+    assert process.stderr is not None
+    ready, _, _ = select.select([process.stderr], [], [], SECONDS_TO_WAIT)
+    assert ready
+    assert word == process.stderr.readline().strip()
+
+
+def test_lines_come_out_in_order() -> None:
+    """All of them, drained at exit."""
+    done = run("""
+        configure_logging(log_delivery="queue")
+        for number in range(2000):
+            logging.info("%d", number)
+    """)
+
+    assert [str(number) for number in range(2000)] == done.events
+
+
+def test_nobody_waits_for_the_reader_and_what_is_dropped_is_reported() -> None:
+    """With a full pipe and a full queue the host goes on; one line says what is missing."""
+    program = """
+        configure_logging(log_delivery="queue", log_queue_bytes=100_000)
+        for number in range(1000):
+            logging.info("%d", number, extra={"x": "x" * 1000})
+        for number in range(50):
+            get_logger("a").error("%d", number, x="x" * 1000)
+        sys.stderr.write("not stopped\\n"); sys.stderr.flush()
+        sys.stdin.readline()
+        logging.warning("after")
+    """
+    with unread(program) as (process, reader):
+        says(process, b"not stopped")
+        # Read as much as was written, then let it go on, and read the rest.
+        first = os.read(reader.fileno(), 50_000)
+        assert process.stdin is not None
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        lines = parse_lines(first + reader.read())
+        assert 0 == process.wait(SECONDS_TO_WAIT)
+
+    reports = [line for line in lines if line["event"] == "log_lines_dropped"]
+    kept = [int(line["event"]) for line in lines if line["event"].isdigit()]
+    assert 1 == len(reports)
+    [report] = reports
+    assert list(range(len(kept))) == kept
+    assert 1050 == len(kept) + report["dropped"]
+    assert {"info": 1000 - len(kept), "error": 50} == report["dropped_by_level"]
+    assert ("pantheon_obs.logs", "warning") == (report["logger"], report["level"])
+    # It stands where they are missing.
+    events = [line["event"] for line in lines]
+    assert events.index("log_lines_dropped") == len(kept)
+    assert "after" in events or "warning" in report["dropped_by_level"]
+
+
+def test_the_report_comes_without_a_further_line() -> None:
+    """As soon as there is room, not only with the next line."""
+    program = """
+        configure_logging(log_delivery="queue", log_queue_bytes=100_000)
+        for number in range(1000):
+            logging.info("%d", number, extra={"x": "x" * 1000})
+        sys.stderr.write("not stopped\\n"); sys.stderr.flush()
+        sys.stdin.readline()
+    """
+    with unread(program) as (process, reader):
+        says(process, b"not stopped")
+        while b'"event":"log_lines_dropped"' not in reader.readline():
+            pass
+
+
+def test_an_exit_that_nobody_reads_does_not_hang() -> None:
+    """Draining gives up after a while; the status is the program's own."""
+    program = """
+        from pantheon_obs.sinks.logs import queue
+        queue.PATIENCE = 0.2
+        configure_logging(log_delivery="queue")
+        for number in range(1000):
+            logging.info("%d", number, extra={"x": "x" * 1000})
+        class AtTheEnd:
+            def __del__(self):
+                logging.info("never read")
+        kept = AtTheEnd()
+        sys.exit(7)
+    """
+    with unread(program) as (process, _reader):
+        assert 7 == process.wait(SECONDS_TO_WAIT)
+
+
+TERMINATED = """
+import signal, time
+configure_logging(log_delivery="queue")
+for number in range(1000):
+    logging.info("%d", number, extra={"x": "x" * 1000})
+sys.stderr.write("ready\\n"); sys.stderr.flush()
+while True:
+    time.sleep(60)
+"""
+
+
+def test_sigterm_drains_and_kills_as_ever() -> None:
+    """A bare script writes what is queued, and its status says that the signal ended it."""
+    with unread(TERMINATED) as (process, reader):
+        says(process, b"ready")
+        process.send_signal(signal.SIGTERM)
+        lines = parse_lines(reader.read())
+        status = process.wait(SECONDS_TO_WAIT)
+
+    assert [str(number) for number in range(1000)] == [line["event"] for line in lines]
+    assert -signal.SIGTERM == status
+
+
+def test_a_handler_of_the_host_s_is_left_to_do_its_work() -> None:
+    """Installed before us it is called; what it logs comes out, however it ends the process."""
+    handler = """
+import signal
+def handler(number, frame):
+    logging.warning("shutting down")
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.raise_signal(signal.SIGTERM)
+signal.signal(signal.SIGTERM, handler)
+"""
+    with unread(handler + TERMINATED) as (process, reader):
+        says(process, b"ready")
+        process.send_signal(signal.SIGTERM)
+        lines = parse_lines(reader.read())
+        status = process.wait(SECONDS_TO_WAIT)
+
+    assert "shutting down" == lines[-1]["event"]
+    assert (1001, -signal.SIGTERM) == (len(lines), status)
+
+
+def test_an_ignored_sigterm_stays_ignored() -> None:
+    """A handler that was not ours to replace is not replaced; nor is it off the main thread."""
+    done = run("""
+        import signal, threading
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        configure_logging(log_delivery="queue")
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        thread = threading.Thread(target=configure_logging, kwargs={"log_delivery": "queue"})
+        thread.start()
+        thread.join()
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        logging.info("e")
+    """)
+
+    assert ["e"] == done.events
+
+
+def test_going_back_to_direct_delivery_gives_everything_back() -> None:
+    """What was queued is written first; the signal's handler is the host's again."""
+    done = run("""
+        import signal, threading
+        before = signal.getsignal(signal.SIGTERM)
+        configure_logging(log_delivery="queue")
+        assert signal.getsignal(signal.SIGTERM) is not before
+        for number in range(100):
+            logging.info("%d", number)
+        configure_logging(log_delivery="direct")
+        logging.info("direct")
+        assert signal.getsignal(signal.SIGTERM) is before
+        configure_logging(log_delivery="queue")
+        handler = signal.getsignal(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        configure_logging(log_delivery="direct")
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+        assert [t.name for t in threading.enumerate() if t.is_alive()].count("MainThread") == 1
+    """)
+
+    assert [*map(str, range(100)), "direct"] == done.events
+
+
+def test_a_forked_child_has_a_queue_of_its_own() -> None:
+    """Lines of both come out once each; what the parent had queued is the parent's to write."""
+    done = run("""
+        import os, multiprocessing
+        configure_logging(log_delivery="queue")
+        for number in range(100):
+            logging.info("parent", extra={"number": number})
+        def child():
+            for number in range(100):
+                logging.info("child", extra={"number": number})
+        process = multiprocessing.get_context("fork").Process(target=child)
+        process.start()
+        process.join()
+        if (pid := os.fork()) == 0:
+            sys.exit(0)
+        os.waitpid(pid, 0)
+        logging.info("end")
+    """)
+
+    events = done.events
+    assert (100, 100, 1) == tuple(events.count(word) for word in ("parent", "child", "end"))
+
+
+def test_a_signal_handler_may_log_while_a_line_is_queued() -> None:
+    """Nothing blocks, and nothing is lost."""
+    done = run("""
+        import signal
+        configure_logging(log_delivery="queue", log_queue_bytes=100_000_000)
+        count = written = 0
+        def handler(*_):
+            global count
+            count += 1
+            logging.info("signal")
+        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+        while count < 200:
+            logging.info("line")
+            written += 1
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        logging.info("counts", extra={"signals": count, "written": written})
+    """)
+
+    counts = done.lines[-1]
+    assert counts["signals"] == done.events.count("signal")
+    assert counts["written"] == done.events.count("line")
+
+
+def test_a_broken_standard_output_is_said_once() -> None:
+    """The thread lives on, and so does the host."""
+    done = run("""
+        import os
+        configure_logging(log_delivery="queue")
+        read, write = os.pipe()
+        os.dup2(write, 1)
+        os.close(read); os.close(write)
+        for number in range(100):
+            logging.info("%d", number)
+        sys.exit(7)
+    """)
+
+    [line] = parse_lines(done.stderr)
+    assert ("log output", "BrokenPipeError", 7) == (
+        line["site"],
+        line["error_type"],
+        done.status,
+    )
+
+
+class Pipe:
+    """Takes lines when it is allowed to."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.lines: list[bytes] = []
+
+    def write(self, line: bytes) -> None:
+        """Wait, then take the line."""
+        assert self.open.wait(SECONDS_TO_WAIT)
+        self.lines.append(line)
+
+
+def queue_into(pipe: Pipe, limit: int) -> Queued:
+    """A queue that reports drops as the text of their counts."""
+    failures: list[Exception] = []
+    return Queued(pipe.write, limit, lambda dropped: str(dropped).encode(), failures.append)
+
+
+def test_a_line_longer_than_the_queue_is_still_taken() -> None:
+    """Where nothing else waits, there is room for any one line."""
+    pipe = Pipe()
+    queue = queue_into(pipe, 1024)
+
+    queue.write(b"x" * 5000, "info")
+    queue.write(b"y", "info")
+    pipe.open.set()
+
+    assert queue.drain()
+    assert [b"x" * 5000, b"{'info': 1}"] == pipe.lines
+    queue.close()
+
+
+def test_a_full_queue_takes_lines_again_once_it_is_half_empty() -> None:
+    """One report for a whole episode, and each level counted."""
+    pipe = Pipe()
+    queue = queue_into(pipe, 1000)
+
+    for _ in range(12):
+        queue.write(b"x" * 100, "info")
+    queue.write(b"x" * 100, "error")
+    pipe.open.set()
+    assert queue.drain()
+    queue.write(b"after", "info")
+
+    assert queue.drain()
+    assert [*[b"x" * 100] * 10, b"{'info': 2, 'error': 1}", b"after"] == pipe.lines
+    queue.close()
+
+
+def test_a_child_without_lines_has_nothing_to_drain() -> None:
+    """After a fork there is no thread until there is a line."""
+    pipe = Pipe()
+    queue = queue_into(pipe, 1000)
+    queue.close()
+    queue.after_fork()
+
+    assert queue.drain()
+    queue.close()
+
+
+@pytest.mark.parametrize("patience", [1.0, 0.0])
+def test_lines_of_the_very_end_are_written_directly(
+    monkeypatch: pytest.MonkeyPatch, patience: float
+) -> None:
+    """When the interpreter is taken down the thread is gone; unless nobody was reading."""
+    pipe = Pipe()
+    pipe.open.set()
+    queue = queue_into(pipe, 1000)
+    queue.close()
+    monkeypatch.setattr(queue, "_patience", patience)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "is_finalizing", lambda: True)
+        queue.write(b"last", "info")
+
+    assert ([b"last"] if patience else []) == pipe.lines
+
+
+def test_sigterm_by_default_drains_and_then_kills(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process, which holds the signal back to see it come."""
+    from pantheon_obs import configure_logging  # noqa: PLC0415 - beside its use
+    from pantheon_obs.sinks.logs import delivery  # noqa: PLC0415 - as above
+
+    before: Any = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        configure_logging(log_delivery="queue")
+        ours: Any = signal.getsignal(signal.SIGTERM)
+        ours(signal.SIGTERM, None)
+        assert signal.SIGTERM in signal.sigpending()
+        assert signal.SIG_DFL is signal.getsignal(signal.SIGTERM)
+        signal.sigwait({signal.SIGTERM})
+        delivery.close()
+        ours(signal.SIGTERM, None)
+        signal.sigwait({signal.SIGTERM})
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
+def test_a_handler_that_outlives_the_queue_passes_the_signal_on() -> None:
+    """Where it could not be taken back, off the main thread, it does nothing but call the host's."""
+    done = run("""
+        import os, signal, threading
+        signal.signal(signal.SIGTERM, lambda *_: logging.info("host"))
+        configure_logging(log_delivery="queue")
+        thread = threading.Thread(target=configure_logging, kwargs={"log_delivery": "direct"})
+        thread.start()
+        thread.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+    """)
+
+    assert ["host"] == done.events

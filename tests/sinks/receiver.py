@@ -1,0 +1,73 @@
+"""What answers where a DSN points to: it keeps what Sentry's own client sends over HTTP."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Condition, Thread
+from typing import Any, Self
+
+SECONDS = 30.0
+
+
+class Receiver:
+    """Listens on a free port of the loopback interface while its `with` block runs.
+
+    Attributes:
+        items: Pairs of an envelope item's type and its payload, as they came.
+        dsn: The DSN that leads here.
+    """
+
+    def __init__(self) -> None:
+        self.items: list[tuple[str, dict[str, Any]]] = []
+        self._grown = Condition()
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                if self.headers["content-encoding"] == "gzip":
+                    body = gzip.decompress(body)
+                receiver.take(body)
+                self.send_response(200)
+                self.send_header("content-length", "2")
+                self.end_headers()
+                self.wfile.write(b"{}")
+
+            def log_message(self, *_: object) -> None:
+                """Be quiet."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.dsn = f"http://public@127.0.0.1:{self._server.server_port}/1"
+        self._thread = Thread(target=self._server.serve_forever, args=(0.01,))
+
+    def take(self, envelope: bytes) -> None:
+        """Read the items: https://develop.sentry.dev/sdk/data-model/envelopes/."""
+        rest = envelope.partition(b"\n")[2]
+        while rest:
+            head, _, rest = rest.partition(b"\n")
+            header = json.loads(head)
+            payload, rest = rest[: header["length"]], rest[header["length"] + 1 :]
+            with self._grown:
+                self.items.append((header["type"], json.loads(payload)))
+                self._grown.notify_all()
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The errors, without transactions and sessions."""
+        return [payload for kind, payload in self.items if kind == "event"]
+
+    def wait_for(self, count: int) -> None:
+        """Wait until so many errors have come."""
+        with self._grown:
+            assert self._grown.wait_for(lambda: len(self.events) >= count, SECONDS), self.items
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()

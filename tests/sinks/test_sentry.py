@@ -1,0 +1,308 @@
+"""Sentry: when it starts, what it is sent, and that nothing happens where it is not wanted."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from pantheon_obs import MissingExtraError, Settings, init_sentry
+from tests.sinks.receiver import Receiver
+from tests.support.lines import parse_line
+from tests.support.server import SECONDS, Server, uvicorn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+sentry_sdk = pytest.importorskip("sentry_sdk")
+pytest.importorskip("fastapi")
+
+SECRET = "hunter2-hunter2"  # noqa: S105 - nobody's
+
+
+class Told:
+    """What a service answered, printed, and sent to Sentry, from its start to its end."""
+
+    def __init__(self) -> None:
+        self.ids: dict[str, str] = {}
+        self.lines: list[dict[str, Any]] = []
+        self.err: list[str] = []
+        self.receiver = Receiver()
+
+    def events(self, path: str) -> list[dict[str, Any]]:
+        """The events with the tag of the request to this path."""
+        return [
+            event
+            for event in self.receiver.events
+            if event.get("tags", {}).get("trace_id") == self.ids[path]
+        ]
+
+    def ask(self, server: Server, method: str, path: str) -> None:
+        """Send a request full of secrets; keep the id of its response."""
+        headers = {"Authorization": f"Bearer {SECRET}", "Cookie": f"session={SECRET}"}
+        with httpx.stream(
+            method,
+            f"{server.url}{path}?token={SECRET}",
+            headers={**headers, "X-Auth-Token": SECRET},
+            content=json.dumps({"password": SECRET}),
+            trust_env=False,
+            timeout=SECONDS,
+        ) as response:
+            self.ids[path] = response.headers["x-trace-id"]
+            try:
+                response.read()
+            except httpx.RemoteProtocolError:
+                assert path == "/streaming"
+
+
+def tell(module: str, variable: str, requests: list[tuple[str, str]], expected: int) -> Told:
+    """Serve an app of `apps/`, send it requests, stop it."""
+    told = Told()
+    with told.receiver as receiver:
+        env = {variable: receiver.dsn, "no_proxy": "127.0.0.1", "SENTRY_TRACES_SAMPLE_RATE": "1"}
+        with uvicorn(f"tests.sinks.apps.{module}:app", env=env) as server:
+            for method, path in requests:
+                told.ask(server, method, path)
+            receiver.wait_for(expected)
+            server.stop()
+        told.lines = [parse_line(line.encode()) for line in server.out]
+        told.err = server.err
+    return told
+
+
+REQUESTS = [
+    ("POST", "/unhandled"),
+    ("GET", "/streaming"),
+    ("GET", "/background"),
+    ("GET", "/structlog/1"),
+    ("GET", "/structlog/2"),
+    ("GET", "/stdlib"),
+    ("GET", "/handled"),
+    ("GET", "/llm"),
+    ("GET", "/nowhere"),
+]
+
+
+@pytest.fixture(scope="module")
+def told() -> Told:
+    """All of it, with the DSN in the environment from the start."""
+    return tell("service", "SENTRY_DSN", REQUESTS, 6)
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/unhandled", "ZeroDivisionError"),
+        ("/streaming", "RuntimeError"),
+        ("/background", "LookupError"),
+    ],
+)
+def test_an_unhandled_error_is_one_event_with_the_responses_id(
+    told: Told, path: str, kind: str
+) -> None:
+    """Wherever it is raised, the error is sent once, tagged with the id that the client has."""
+    [event] = told.events(path)
+
+    assert [kind] == [error["type"] for error in event["exception"]["values"]]
+    assert path == event["transaction"]
+
+
+def test_a_structlog_error_has_its_name_its_fields_and_its_exception(told: Told) -> None:
+    """The message is the event's name, so that the same error twice is one issue."""
+    events = [told.events(f"/structlog/{order}")[0] for order in (1, 2)]
+
+    for order, event in enumerate(events, 1):
+        assert "payment_failed" == event["logentry"]["message"]
+        assert order == event["extra"]["order"]
+        assert "[redacted]" == event["extra"]["api_key"]
+        assert "ZeroDivisionError" == event["exception"]["values"][0]["type"]
+        assert "shop" == event["logger"]
+
+
+def test_a_standard_library_error_is_tagged_too(told: Told) -> None:
+    """An error that is logged in a request belongs to it."""
+    [event] = told.events("/stdlib")
+
+    assert ("stock is low", 2) == (event["logentry"]["message"], event["extra"]["left"])
+
+
+@pytest.mark.parametrize("path", ["/handled", "/llm", "/nowhere"])
+def test_our_own_lines_make_no_event(told: Told, path: str) -> None:
+    """`request_finished` of a 5xx and `llm.*` of a failed call are lines at ERROR, no events."""
+    assert [] == told.events(path)
+    assert told.ids[path] in {
+        line.get("trace_id") for line in told.lines if line["level"] in ("error", "warning")
+    }
+
+
+def test_there_are_no_other_events_and_nothing_on_stderr(told: Told) -> None:
+    """Each failure came once; at its end Sentry says nothing beside our lines."""
+    assert 6 == len(told.receiver.events)
+    assert [] == told.err
+
+
+def test_no_secret_leaves_in_any_envelope(told: Told) -> None:
+    """Query values, cookies, credentials, bodies and local variables stay here."""
+    kinds = {kind for kind, _ in told.receiver.items}
+    [event] = told.events("/unhandled")
+
+    assert {"event", "transaction"} <= kinds
+    assert SECRET not in json.dumps(told.receiver.items)
+    assert "token=[redacted]" == event["request"]["query_string"]
+    assert "data" not in event["request"]
+    frames = event["exception"]["values"][0]["stacktrace"]["frames"]
+    assert [] == [frame for frame in frames if "vars" in frame]
+
+
+def test_a_dsn_that_comes_before_start_up_starts_sentry_once() -> None:
+    """The environment is read again when the server starts the app, and no more."""
+    told = tell("late", "LATE_DSN", [("POST", "/unhandled")], 1)
+
+    events = [line["event"] for line in told.lines]
+    assert 1 == events.count("sentry_initialized")
+    assert events.index("Waiting for application startup.") < events.index("sentry_initialized")
+    assert "off: no DSN" == told.lines[0]["sentry"]
+    assert 1 == len(told.events("/unhandled"))
+
+
+def test_a_host_that_started_sentry_itself_gets_its_events_tagged() -> None:
+    """Its own options stay; we only add the id."""
+    told = tell("hosts_own", "HOSTS_DSN", [("POST", "/unhandled")], 1)
+
+    assert 1 == len(told.receiver.events)
+    assert 1 == len(told.events("/unhandled"))
+    assert [] == [line for line in told.lines if line["event"] == "sentry_initialized"]
+
+
+def test_an_error_that_only_the_server_reports_is_tagged() -> None:
+    """Without an integration the server's line is the event; it comes after our context's end."""
+    told = tell("plain", "SENTRY_DSN", [("GET", "/any")], 1)
+
+    [event] = told.receiver.events
+    assert [event] == told.events("/any")
+
+
+def run(code: str, **env: str) -> tuple[list[dict[str, Any]], str]:
+    """Run a program; what it printed, as lines, and its standard error."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PATH": "", **env},
+        capture_output=True,
+        check=True,
+        timeout=SECONDS,
+    )
+    return [parse_line(line) for line in done.stdout.splitlines()], done.stderr.decode()
+
+
+INSTRUMENT = """
+import sys
+from pantheon_obs import instrument
+async def app(scope, receive, send): ...
+instrument(app)
+"""
+BLOCK = """
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "sentry_sdk":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Blocker())
+"""
+
+
+@pytest.mark.parametrize("dsn", [None, "", "  "])
+def test_without_a_dsn_sentry_is_not_even_imported(dsn: str | None) -> None:
+    """No DSN, or a blank one, is off: nothing is loaded, and one line says why."""
+    env = {} if dsn is None else {"SENTRY_DSN": dsn}
+
+    lines, err = run(f"{INSTRUMENT}assert 'sentry_sdk' not in sys.modules", **env)
+
+    assert ["off: no DSN"] == [line["sentry"] for line in lines]
+    assert "" == err
+
+
+@pytest.mark.parametrize(
+    "dsn", ["foo", "http://host.example/1", f"https://{SECRET}@host.example/abc"]
+)
+def test_a_malformed_dsn_is_one_clear_line(dsn: str) -> None:
+    """The host runs on; the line says what a DSN looks like, without the secret in this one."""
+    lines, err = run(INSTRUMENT, SENTRY_DSN=dsn)
+
+    assert ["sentry_disabled", "observability_configured"] == [line["event"] for line in lines]
+    reason = "the DSN is malformed: use the URL with key and project that Sentry shows"
+    assert ("error", reason) == (lines[0]["level"], lines[0]["reason"])
+    assert f"off: {reason}" == lines[1]["sentry"]
+    assert SECRET not in json.dumps(lines) + err
+
+
+def test_a_dsn_in_the_environment_without_the_package_is_one_clear_line() -> None:
+    """The host runs on; the line says what to install."""
+    lines, err = run(BLOCK + INSTRUMENT, SENTRY_DSN="https://key@host.example/1")
+
+    assert ["sentry_disabled", "observability_configured"] == [line["event"] for line in lines]
+    assert "pip install 'pantheon-obs[sentry]'" in lines[0]["reason"]
+    assert "" == err
+
+
+def test_a_dsn_as_an_argument_without_the_package_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was asked for explicitly fails loudly, with the line to type."""
+    monkeypatch.setitem(sys.modules, "sentry_sdk", None)
+    expected = (
+        "sentry_dsn needs the package 'sentry_sdk', which is not installed: "
+        "pip install 'pantheon-obs[sentry]'"
+    )
+
+    with pytest.raises(MissingExtraError) as missing:
+        init_sentry(sentry_dsn="https://key@host.example/1")
+    with pytest.raises(MissingExtraError):
+        init_sentry(Settings(sentry_dsn="https://key@host.example/1"))
+
+    assert expected == str(missing.value)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """Something to send to; afterwards this process has no client again."""
+    with Receiver() as receiver:
+        yield receiver
+        sentry_sdk.get_client().close()
+        sentry_sdk.get_global_scope().set_client(None)
+
+
+def test_a_second_init_changes_nothing(receiver: Receiver) -> None:
+    """The first call's client stays, whatever the second one says."""
+    assert init_sentry(sentry_dsn=receiver.dsn, environment="first") is True
+    client = sentry_sdk.get_client()
+
+    assert init_sentry(sentry_dsn=receiver.dsn, environment="second") is True
+    assert client is sentry_sdk.get_client()
+    assert "first" == client.options["environment"]
+
+
+def test_an_event_outside_of_a_request_has_no_tag(receiver: Receiver) -> None:
+    """What belongs to no trace is sent as it is."""
+    init_sentry(sentry_dsn=receiver.dsn)
+
+    sentry_sdk.capture_message("started")
+    receiver.wait_for(1)
+
+    assert "trace_id" not in receiver.events[0].get("tags", {})
+
+
+def test_whatever_sentry_meets_at_its_start_the_host_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A failure inside of `sentry_sdk.init` turns Sentry off and says which it was."""
+
+    def fail(**_options: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr(sentry_sdk, "init", fail)
+
+    assert init_sentry(sentry_dsn="https://key@host.example/1") is False
