@@ -32,9 +32,10 @@ def capture_events() -> Iterator[list[dict[str, Any]]]:
         >>> [(event["event"], event["left"]) for event in events]
         [('stock is low', 2)]
     """
-    ours = not configure.is_configured()
-    if ours:
+    ours = None
+    if configure.active_emitter() is None:
         configure.configure_logging()
+        ours = configure.active_emitter()
     events: list[dict[str, Any]] = []
     emitter.captures.append(events)
     try:
@@ -42,7 +43,8 @@ def capture_events() -> Iterator[list[dict[str, Any]]]:
     finally:
         # By identity: two captures of the same lines are equal.
         emitter.captures[:] = [other for other in emitter.captures if other is not events]
-        if ours:
+        # Unless the service has configured it in the meantime.
+        if ours is not None and configure.active_emitter() is ours:
             configure.reset()
 
 

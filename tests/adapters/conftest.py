@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pantheon_obs import configure_logging
+from pantheon_obs.testing import capture_events
 from tests.adapters.contract import ADAPTERS, Adapter, Service, check_whole_output
 
 if TYPE_CHECKING:
@@ -31,3 +33,11 @@ def service(adapter: Adapter) -> Iterator[Service]:
         yield service
         server.stop()
     check_whole_output(service)
+
+
+@pytest.fixture
+def events() -> Iterator[list[dict[str, Any]]]:
+    """Every line."""
+    configure_logging()
+    with capture_events() as events:
+        yield events

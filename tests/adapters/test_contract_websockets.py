@@ -123,6 +123,17 @@ def test_a_websockets_route_is_its_template(service: Service) -> None:
     assert "/ws/{how}" == service.story(trace_id)["route"]
 
 
+def test_an_included_websocket_has_every_prefix(service: Service) -> None:
+    """A websocket that came by include_router has its prefixes, below a mount too."""
+    service.needs("validation")
+
+    for path in ("/api/v1/things/ws", "/mounted/deep/v1/things/ws"):
+        trace_id = new_id()
+        with dial(service, f"{path}/echo", trace_id):
+            pass
+        assert f"{path}/{{how}}" == service.story(trace_id)["route"]
+
+
 @pytest.fixture(scope="module", params=IMPLEMENTATIONS)
 def stopped(request: pytest.FixtureRequest, adapter: Adapter) -> Iterator[tuple[Service, str]]:
     """A server that was stopped while a websocket was open; the websocket's id."""

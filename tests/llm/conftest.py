@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
-from typing import TYPE_CHECKING
+import logging
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pantheon_obs.core import guard, pipeline
 from tests.llm.sink import Kept
+from tests.support.lines import validate_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,11 +18,24 @@ if TYPE_CHECKING:
     from pantheon_obs.core.events import LlmCallFinished
 
 
+def line_of(event: LlmCallFinished) -> dict[str, Any]:
+    """The event as the line that the schema describes."""
+    head = {
+        "timestamp": "2026-11-21T00:00:00.000000Z",
+        "level": logging.getLevelName(event.level).lower(),
+        "event": event.event,
+        "logger": event.logger,
+    }
+    trace = {"trace_id": event.trace_id} if event.trace_id else {}
+    return head | trace | event.fields() | event.bound
+
+
 @pytest.fixture
 def events() -> Iterator[list[LlmCallFinished]]:
-    """The LLM calls that have ended; a failure of ours that the guard swallowed fails the test.
+    """The LLM calls that have ended; each must fit the schema of its line.
 
-    A test that expects one says so with `guard.forget()`.
+    A failure of ours that the guard swallowed fails the test; a test that expects one says so with
+    `guard.forget()`.
     """
     kept = Kept()
     pipeline.add_sink(kept)
@@ -29,4 +44,6 @@ def events() -> Iterator[list[LlmCallFinished]]:
     gc.collect()  # what is still open ends here, before the next test
     gc.unfreeze()
     pipeline.remove_sink(kept.name)
+    for event in kept.calls:
+        validate_line(line_of(event))
     assert frozenset() == guard.reported()

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 FIXTURES = Path(__file__).parent / "fixtures"
 
 
+def _bodies(name: str) -> list[bytes]:
+    fixture = json.loads((FIXTURES / f"{name}.json").read_text())
+    bodies = fixture["chunks"] if "chunks" in fixture else [fixture["response"]]
+    return [json.dumps(body).encode() for body in bodies]
+
+
 class Handler(BaseHTTPRequestHandler):
     """Answers as the model's name says: `whole`, `short`, `cut`, `broken`."""
 
@@ -29,8 +35,7 @@ class Handler(BaseHTTPRequestHandler):
         elif body.get("stream"):
             self._stream(model)
         else:
-            answer = (FIXTURES / "openai_chat.json").read_bytes()
-            self._send(200, "application/json", answer)
+            self._send(200, "application/json", _bodies("openai_chat")[0])
 
     def _send(self, status: int, kind: str, body: bytes) -> None:
         self.send_response(status)
@@ -40,8 +45,8 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _stream(self, model: str) -> None:
-        lines = (FIXTURES / "openai_chat_stream.jsonl").read_bytes().splitlines()
-        events = [b"data: " + line + b"\n\n" for line in [*lines, b"[DONE]"]]
+        bodies = [*_bodies("openai_chat_stream"), b"[DONE]"]
+        events = [b"data: %s\n\n" % body for body in bodies]
         if model != "whole":
             events = events[:2]
         self.send_response(200)

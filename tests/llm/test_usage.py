@@ -24,63 +24,14 @@ if TYPE_CHECKING:
 
     Events = list[LlmCallFinished]
 
-FIXTURES = Path(__file__).parent / "fixtures"
+# Each says what a response, or the chunks of a stream, look like and what is to be read off them.
+FIXTURES = {path.stem: path for path in sorted((Path(__file__).parent / "fixtures").glob("*.json"))}
+STREAMS = [name for name in FIXTURES if name.endswith("_stream")]
 
-# What each fixture says: the fields of the event that it fills in.
-SAID: dict[str, dict[str, Any]] = {
-    "openai_chat.json": {
-        "model": "gpt-5-mini-2026-08-07",
-        "finish_reason": "stop",
-        "usage_status": "reported",
-        "input_tokens": 1149,
-        "output_tokens": 212,
-        "cached_input_tokens": 1024,
-        "cache_write_tokens": 16,
-        "reasoning_tokens": 64,
-    },
-    "openai_chat_stream.jsonl": {
-        "model": "gpt-5-mini-2026-08-07",
-        "finish_reason": "stop",
-        "usage_status": "reported",
-        "input_tokens": 1149,
-        "output_tokens": 212,
-        "cached_input_tokens": 1024,
-        "cache_write_tokens": None,
-        "reasoning_tokens": 64,
-    },
-    "deepseek_stream.jsonl": {
-        "model": "deepseek-reasoner",
-        "finish_reason": "stop",
-        "usage_status": "reported",
-        "input_tokens": 14,
-        "output_tokens": 9,
-        "cached_input_tokens": 8,
-        "cache_write_tokens": None,
-        "reasoning_tokens": 5,
-    },
-    "split_usage.json": {
-        "model": None,
-        "finish_reason": None,
-        "usage_status": "reported",
-        "input_tokens": 1149,
-        "output_tokens": 212,
-        "cached_input_tokens": 1024,
-        "cache_write_tokens": None,
-        "reasoning_tokens": None,
-    },
-    "plain_usage.json": {
-        "model": "house-model",
-        "finish_reason": "stop",
-        "usage_status": "reported",
-        "input_tokens": 1149,
-        "output_tokens": 212,
-        "cached_input_tokens": 1024,
-        "cache_write_tokens": 16,
-        "reasoning_tokens": 64,
-    },
-}
-# Index of the first chunk with content: role-only frames come before it.
-FIRST_CONTENT = {"openai_chat_stream.jsonl": 1, "deepseek_stream.jsonl": 1}
+
+def load(name: str) -> Any:
+    """A fixture."""
+    return json.loads(FIXTURES[name].read_text())
 
 
 def as_namespace(value: Any) -> Any:
@@ -115,79 +66,82 @@ def as_pydantic(value: Any) -> Any:
 MADE_OF = [dict, as_namespace, as_slots, as_pydantic]
 
 
-def load(name: str) -> list[dict[str, Any]]:
-    """A fixture's bodies: one for a response, several for a stream."""
-    text = (FIXTURES / name).read_text()
-    lines = text.splitlines() if name.endswith(".jsonl") else [text]
-    return [json.loads(line) for line in lines]
-
-
-def said(event: LlmCallFinished) -> dict[str, Any]:
+def says(event: LlmCallFinished) -> dict[str, Any]:
     """What an event says of the answer."""
-    return {key: getattr(event, key) for key in SAID["openai_chat.json"]}
+    names = ("model", "finish_reason", "usage_status", "input_tokens", "output_tokens")
+    details = ("cached_input_tokens", "cache_write_tokens", "reasoning_tokens")
+    found = {name: getattr(event, name) for name in (*names, *details)}
+    return {name: value for name, value in found.items() if value is not None}
 
 
-def call(bodies: list[Any], *, stream: bool) -> None:
-    """Let these be what a model answered."""
-    if stream:
+def call(fixture: dict[str, Any], make: Callable[[Any], Any]) -> None:
+    """Let this be what a model answered."""
 
-        @llm_call
-        def chunks() -> Iterator[Any]:
-            yield from bodies
+    @llm_call
+    def response() -> Any:
+        return make(fixture["response"])
 
-        list(chunks())
+    @llm_call
+    def chunks() -> Iterator[Any]:
+        for chunk in fixture["chunks"]:
+            yield make(chunk)
+
+    if "response" in fixture:
+        response()
     else:
-        llm_call(lambda: bodies[0])()
+        list(chunks())
 
 
-@pytest.mark.parametrize("name", SAID)
-@pytest.mark.parametrize("made_of", MADE_OF)
+@pytest.mark.parametrize("name", FIXTURES)
+@pytest.mark.parametrize("make", MADE_OF)
 def test_a_shape_is_read_whatever_it_is_made_of(
-    name: str, made_of: Callable[[Any], Any], events: Events
+    name: str, make: Callable[[Any], Any], events: Events
 ) -> None:
     """Dicts, plain objects, dataclasses with slots and pydantic objects say the same."""
-    stream = name.endswith(".jsonl")
-    call([made_of(body) for body in load(name)], stream=stream)
+    fixture = load(name)
+    call(fixture, make)
 
     [event] = events
-    assert SAID[name] == said(event)
-    assert "ok" == event.outcome
-    assert (True if stream else None) is event.stream
+    assert fixture["says"] == says(event)
+    assert ("ok", True if "chunks" in fixture else None) == (event.outcome, event.stream)
 
 
-@pytest.mark.parametrize("name", [name for name in SAID if name.startswith("openai")])
-def test_the_sdks_own_types_are_read(name: str, events: Events) -> None:
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("openai_chat", ChatCompletion), ("openai_chat_stream", ChatCompletionChunk)],
+)
+def test_the_sdks_own_types_are_read(name: str, kind: Any, events: Events) -> None:
     """The objects that the OpenAI client makes of the bodies."""
-    stream = name.endswith(".jsonl")
-    kind: Any = ChatCompletionChunk if stream else ChatCompletion
-    call([kind.model_validate(body) for body in load(name)], stream=stream)
+    fixture = load(name)
+    call(fixture, kind.model_validate)
 
     [event] = events
-    assert SAID[name] == said(event)
+    assert fixture["says"] == says(event)
 
 
-@pytest.mark.parametrize("name", FIRST_CONTENT)
+@pytest.mark.parametrize("name", STREAMS)
 def test_the_first_content_is_not_the_first_frame(name: str) -> None:
     """An empty role frame does not stop the clock; reasoning does."""
+    fixture = load(name)
     seen = Seen()
     contents = []
-    for body in load(name):
-        assert read(body, seen)
+    for chunk in fixture["chunks"]:
+        assert read(chunk, seen)
         contents.append(seen.content)
 
-    assert FIRST_CONTENT[name] == contents.index(True)
+    assert fixture["first_content"] == contents.index(True)
 
 
-@pytest.mark.parametrize("name", FIRST_CONTENT)
-def test_a_stream_is_finished_by_its_finish_reason(name: str) -> None:
-    """Not before, and the usage chunk after it does not undo it."""
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_stream_is_finished_by_its_last_word(name: str) -> None:
+    """Not before the last two chunks, and what comes after it does not undo it."""
     seen = Seen()
     finished = []
-    for body in load(name):
-        read(body, seen)
+    for chunk in load(name)["chunks"]:
+        read(chunk, seen)
         finished.append(seen.finished)
 
-    assert [False] == sorted(set(finished[:-2]))
+    assert not any(finished[:-2])
     assert finished[-1] is True
 
 
@@ -307,7 +261,7 @@ def test_the_times_of_a_stream_fit_into_one_another(events: Events) -> None:
 
     @llm_call
     def chunks() -> Iterator[Any]:
-        yield from load("openai_chat_stream.jsonl")
+        yield from load("openai_chat_stream")["chunks"]
 
     list(chunks())
 
@@ -337,7 +291,7 @@ def test_empty_text_is_not_content(events: Events) -> None:
 
 def test_a_response_in_a_tuple_is_read(events: Events) -> None:
     """`return text, usage`."""
-    llm_call(lambda: ("Paris.", load("split_usage.json")[0]["usage"]))()
+    llm_call(lambda: ("Paris.", load("split_usage")["response"]["usage"]))()
 
     [event] = events
     assert (1149, 212) == (event.input_tokens, event.output_tokens)
@@ -349,7 +303,7 @@ def test_an_event_at_the_end_of_a_stream_of_text_is_read(events: Events) -> None
     @llm_call
     def chunks() -> Iterator[Any]:
         yield "Paris."
-        yield as_namespace(load("plain_usage.json")[0])
+        yield as_namespace(load("plain_usage")["response"])
 
     list(chunks())
 

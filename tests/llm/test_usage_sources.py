@@ -10,6 +10,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydantic import BaseModel
 
 from pantheon_obs import llm_call
 from pantheon_obs.core import guard
@@ -243,6 +244,21 @@ class TestFutures:
 
         assert REPORTED == tokens(events)
 
+    def test_beside_a_generator_in_a_tuple_a_dict_to_be_filled(self, events: Events) -> None:
+        """What is beside the chunks is where their usage will be."""
+
+        def chunks(usage: dict[str, int]) -> Iterator[str]:
+            yield "a"
+            usage.update(input_tokens=120, output_tokens=7)
+
+        def stream() -> tuple[Iterator[str], dict[str, int]]:
+            usage: dict[str, int] = {}
+            return chunks(usage), usage
+
+        list(llm_call(stream)()[0])
+
+        assert REPORTED == tokens(events)
+
     def test_of_a_response_in_one_piece(self, events: Events) -> None:
         """There is no stream, and still the usage comes later."""
         future: Future[Any] = Future()
@@ -321,6 +337,28 @@ class TestAttributes:
 
         assert REPORTED == tokens(events)
 
+    def test_a_property_that_raises_until_the_end(self, events: Events) -> None:
+        """It is asked again when there is something to say."""
+
+        class Late(Stream):
+            done = False
+
+            @property
+            def usage(self) -> Usage:
+                if not self.done:
+                    raise RuntimeError
+                return Usage()
+
+            def __next__(self) -> str:
+                try:
+                    return str(super().__next__())
+                except StopIteration:
+                    self.done = True
+                    raise
+
+        assert ["a", "b"] == list(llm_call(Late)())
+        assert REPORTED == tokens(events)
+
     def test_a_method_is_called(self, events: Events) -> None:
         """`stream.usage()`."""
 
@@ -386,6 +424,20 @@ class TestAttributes:
         holder = llm_call(lambda: Holder(ChunkIterator(iter("ab"))))()
         for _ in holder.chunks:
             holder.usage = Usage()
+
+        assert REPORTED == tokens(events)
+
+    def test_of_a_pydantic_holder(self, events: Events) -> None:
+        """Pydantic objects are iterable, too; that says nothing."""
+
+        class Holder(BaseModel):
+            chunks: Any
+            usage_future: Any
+
+        future: Future[Any] = Future()
+        holder = llm_call(lambda: Holder(chunks=(c for c in "ab"), usage_future=future))()
+        assert ["a", "b"] == list(holder.chunks)
+        future.set_result(Usage())
 
         assert REPORTED == tokens(events)
 

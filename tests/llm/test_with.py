@@ -65,7 +65,7 @@ def test_an_async_call_without_options(events: Events) -> None:
 def test_the_response_is_shown(events: Events) -> None:
     """What it says of itself is read."""
     with llm_call(operation="chat") as call:
-        call.result(load("openai_chat.json")[0])
+        call.result(load("openai_chat")["response"])
 
     fields = only(events)
     assert ("gpt-5-mini-2026-08-07", 1149, "stop") == (
@@ -78,7 +78,7 @@ def test_the_response_is_shown(events: Events) -> None:
 def test_the_chunks_are_shown(events: Events) -> None:
     """They are counted, and read as those of a stream are."""
     with llm_call(model="fast") as call:
-        for chunk in load("openai_chat_stream.jsonl"):
+        for chunk in load("openai_chat_stream")["chunks"]:
             call.chunk(chunk)
 
     fields = only(events)
@@ -96,7 +96,7 @@ def test_the_chunks_are_shown(events: Events) -> None:
 def test_left_before_the_last_chunk_it_is_closed(events: Events) -> None:
     """By choice or not: from here that cannot be told."""
     with llm_call(model="fast") as call:
-        call.chunk(load("openai_chat_stream.jsonl")[1])
+        call.chunk(load("openai_chat_stream")["chunks"][1])
 
     assert "closed" == only(events)["outcome"]
 

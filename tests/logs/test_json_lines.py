@@ -154,9 +154,13 @@ def test_fields_under_our_names_are_kept_under_others(logged: Logged) -> None:
 
     structured, plain = logged()
     assert ("info", "e", "a") == tuple(structured[key] for key in ("level", "event", "logger"))
-    assert {"timestamp_": 1, "level_": "l", "logger_": "g", "trace_id_": "t", "exception_": "x"} == {
-        key: value for key, value in structured.items() if key.endswith("_")
-    }
+    assert {
+        "timestamp_": 1,
+        "level_": "l",
+        "logger_": "g",
+        "trace_id_": "t",
+        "exception_": "x",
+    } == {key: value for key, value in structured.items() if key.endswith("_")}
     assert ("l", "v", "-") == tuple(plain[key] for key in ("level_", "event_", "trace_id_"))
 
 
@@ -254,10 +258,17 @@ def test_an_llm_line_says_what_is_known(logged: Logged) -> None:
     )
 
     [line] = logged()
-    assert ["event", "logger", "model_alias", "latency_ms", "input_tokens", "output_tokens"] == list(
-        line
-    )[2:8]
-    assert ["llm.generate", "pantheon_obs.llm", "fast", 12.5, None, None] == list(line.values())[2:8]
+    assert [
+        "event",
+        "logger",
+        "model_alias",
+        "latency_ms",
+        "input_tokens",
+        "output_tokens",
+    ] == list(line)[2:8]
+    assert ["llm.generate", "pantheon_obs.llm", "fast", 12.5, None, None] == list(line.values())[
+        2:8
+    ]
     assert {"usage_status": "missing", "outcome": "ok", "provider": "openai"} == {
         key: line[key] for key in list(line)[8:]
     }

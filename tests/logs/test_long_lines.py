@@ -130,7 +130,9 @@ def test_a_small_limit_holds_too(capsysbinary: pytest.CaptureFixture[bytes], lim
     """The smallest limit that is accepted leaves room for head and markers."""
     configure_logging(log_format="json", max_line_bytes=limit)
 
-    get_logger("a").info("x" * 5_000, a="y" * 5_000, b=["z" * 5_000], exc_info=ValueError("w" * 5_000))
+    get_logger("a").info(
+        "x" * 5_000, a="y" * 5_000, b=["z" * 5_000], exc_info=ValueError("w" * 5_000)
+    )
 
     output = capsysbinary.readouterr().out
     [line] = parse_lines(output)

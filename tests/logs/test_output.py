@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import os
 import subprocess
+import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pantheon_obs import configure_logging
 from tests.logs.running import SECONDS_TO_WAIT, Finished, clean_environment, command, run
 from tests.support.lines import parse_lines
 
@@ -145,22 +152,53 @@ def test_a_full_pipe_that_does_not_block_is_waited_for() -> None:
     os.set_blocking(write, False)
     program = """
         configure_logging()
-        for number in range(200):
-            print("p" * 100)
-            logging.warning("%s", "x" * 1000)
-        sys.stderr.write("done")
+        for number in range(5):
+            logging.warning("%s", "x" * 900_000)
     """
-    with subprocess.Popen(
-        command(program), stdout=write, stderr=subprocess.PIPE, env=clean_environment()
-    ) as process:
+    with subprocess.Popen(command(program), stdout=write, env=clean_environment()) as process:
         os.close(write)
-        with open(read, "rb") as reader:  # noqa: PTH123 - a descriptor
+        with os.fdopen(read, "rb") as reader:
             output = reader.read()
-        assert b"done" == process.communicate()[1]
 
-    lines = output.splitlines(keepends=True)
-    assert [b"p" * 100 + b"\n"] * 200 == lines[::2]
-    assert 200 == len(parse_lines(b"".join(lines[1::2])))
+    assert ["x" * 900_000] * 5 == [line["event"] for line in parse_lines(output)]
+    assert 0 == process.returncode
+
+
+def test_prints_that_a_full_pipe_did_not_take_come_first_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the host has printed is waited for like a line."""
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    tried = threading.Event()
+    taken: list[bytes] = []
+
+    class Raw(io.FileIO):
+        def write(self, data: Any, /) -> int | None:  # type: ignore[override]
+            tried.set()
+            return super().write(data)
+
+    def take() -> None:
+        assert tried.wait(SECONDS_TO_WAIT)
+        with os.fdopen(read, "rb") as reader:
+            taken.append(reader.read())
+
+    with suppress(BlockingIOError):
+        while os.write(write, b"-" * 1000):
+            pass
+    configure_logging(log_format="json")
+    taker = threading.Thread(target=take)
+    taker.start()
+    with io.TextIOWrapper(io.BufferedWriter(Raw(write, "w"))) as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        stream.write("host\n")
+        logging.getLogger("a").warning("e")
+        monkeypatch.undo()
+    taker.join()
+
+    host, line = taken[0].lstrip(b"-").splitlines(keepends=True)
+    assert b"host\n" == host
+    assert ["e"] == [line["event"] for line in parse_lines(line)]
 
 
 def test_a_stream_of_the_host_s_is_written_to_as_text() -> None:
@@ -270,23 +308,20 @@ def test_a_signal_handler_may_log_at_any_time() -> None:
     assert counts["written"] == done.events.count("x" * 5000)
 
 
-def test_a_signal_handler_may_log_during_a_print() -> None:
-    """The host's half-written buffer is left alone then; no line is lost."""
+def test_a_line_in_the_middle_of_a_print_is_not_lost() -> None:
+    """A signal handler or finalizer may run while the host's own buffer is being written."""
     done = run("""
-        import signal
+        import io
         configure_logging(log_format="json")
-        count = 0
-        def handler(*_):
-            global count
-            count += 1
-            logging.info("signal")
-        signal.signal(signal.SIGALRM, handler)
-        signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
-        while count < 200:
-            print("p" * 8190)
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        logging.info("counts", extra={"signals": count})
+        class Nosy(io.FileIO):
+            def write(self, data):
+                logging.info("inside")
+                return super().write(data)
+        sys.stdout = io.TextIOWrapper(io.BufferedWriter(Nosy(1, "w", closefd=False)))
+        print("host", flush=True)
+        logging.info("after")
     """)
 
-    assert (b"", 0) == (done.stderr, done.status)
-    assert 200 <= done.stdout.count(b'"event":"signal"')
+    inside, host, after = done.stdout.splitlines(keepends=True)
+    assert (b"host\n", b"") == (host, done.stderr)
+    assert ["inside", "after"] == [line["event"] for line in parse_lines(inside + after)]

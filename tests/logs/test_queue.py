@@ -233,14 +233,29 @@ def test_a_forked_child_has_a_queue_of_its_own() -> None:
         process = multiprocessing.get_context("fork").Process(target=child)
         process.start()
         process.join()
-        if (pid := os.fork()) == 0:
-            sys.exit(0)
-        os.waitpid(pid, 0)
         logging.info("end")
     """)
 
     events = done.events
     assert (100, 100, 1) == tuple(events.count(word) for word in ("parent", "child", "end"))
+
+
+@pytest.mark.parametrize("delivery", ["direct", "queue"])
+def test_a_plainly_forked_child_drains_when_it_leaves_in_order(delivery: str) -> None:
+    """`sys.exit` in the child is enough."""
+    done = run(f"""
+        import os
+        import multiprocessing.util
+        configure_logging(log_delivery={delivery!r})
+        logging.info("parent")
+        if (pid := os.fork()) == 0:
+            logging.info("child")
+            sys.exit(0)
+        os.waitpid(pid, 0)
+    """)
+
+    assert {"parent", "child"} == set(done.events)
+    assert 2 == len(done.events)
 
 
 def test_a_signal_handler_may_log_while_a_line_is_queued() -> None:
@@ -293,12 +308,15 @@ class Pipe:
 
     def __init__(self) -> None:
         self.open = threading.Event()
+        self.reported = threading.Event()
         self.lines: list[bytes] = []
 
     def write(self, line: bytes) -> None:
         """Wait, then take the line."""
         assert self.open.wait(SECONDS_TO_WAIT)
         self.lines.append(line)
+        if line.startswith(b"{"):
+            self.reported.set()
 
 
 def queue_into(pipe: Pipe, limit: int) -> Queued:
@@ -335,6 +353,32 @@ def test_a_full_queue_takes_lines_again_once_it_is_half_empty() -> None:
 
     assert queue.drain()
     assert [*[b"x" * 100] * 10, b"{'info': 2, 'error': 1}", b"after"] == pipe.lines
+    queue.close()
+
+
+def test_a_process_that_has_been_told_to_end_drains_after_each_line() -> None:
+    """Nobody knows which line will be the last."""
+    pipe = Pipe()
+    pipe.open.set()
+    queue = queue_into(pipe, 1000)
+
+    queue.ending()
+    queue.write(b"line", "info")
+
+    assert [b"line"] == pipe.lines
+    queue.close()
+
+
+def test_dropped_lines_are_reported_as_soon_as_the_queue_is_empty() -> None:
+    """Without a further line, and without draining."""
+    pipe = Pipe()
+    queue = queue_into(pipe, 1000)
+
+    for _ in range(11):
+        queue.write(b"x" * 100, "info")
+    pipe.open.set()
+
+    assert pipe.reported.wait(SECONDS_TO_WAIT)
     queue.close()
 
 
@@ -389,7 +433,7 @@ def test_sigterm_by_default_drains_and_then_kills(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_handler_that_outlives_the_queue_passes_the_signal_on() -> None:
-    """Where it could not be taken back, off the main thread, it does nothing but call the host's."""
+    """Where it could not be taken back, off the main thread, it only calls the host's."""
     done = run("""
         import os, signal, threading
         signal.signal(signal.SIGTERM, lambda *_: logging.info("host"))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
+from logging.config import dictConfig
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pantheon_obs import configure_logging, logging_config
+from pantheon_obs import configure_logging, get_logger, logging_config
 from tests.logs.running import run
 
 if TYPE_CHECKING:
@@ -131,7 +133,9 @@ def test_a_record_made_by_hand_is_a_line(logged: Logged) -> None:
     logger = logging.getLogger("far")
 
     logger.handle(logging.makeLogRecord({"msg": "bare", "levelno": 30}))
-    logger.handle(logging.makeLogRecord({"msg": "m", "levelno": 30, "exc_info": True, "name": None}))
+    logger.handle(
+        logging.makeLogRecord({"msg": "m", "levelno": 30, "exc_info": True, "name": None})
+    )
     logger.handle(
         logging.makeLogRecord({"msg": "pickled", "levelno": 40, "exc_text": "Traceback", 7: "x"})
     )
@@ -182,9 +186,38 @@ def test_filters_of_the_host_are_obeyed(logged: Logged) -> None:
     handler.addFilter(only_good)
     logging.getLogger("a").info("good")
     logging.getLogger("a").info("bad")
+    get_logger("a").info("structured")
+    get_logger("a").info("bad", structured=True)
     handler.removeFilter(only_good)
+    handler.setLevel("ERROR")
+    get_logger("a").info("bad")
+    handler.setLevel("NOTSET")
+    logging.getLogger("a").addFilter(only_good)
+    get_logger("a").info("bad")
+    logging.getLogger("a").removeFilter(only_good)
 
-    assert [("good", True)] == [(line["event"], line["seen"]) for line in logged()]
+    assert [("good", True), ("structured", None)] == [
+        (line["event"], line.get("seen")) for line in logged()
+    ]
+
+
+def test_a_logger_s_own_handler_and_propagation_are_obeyed(logged: Logged) -> None:
+    """Lines of structlog's go where records of the standard logger of that name would."""
+    configure_logging(log_format="json")
+    seen = io.StringIO()
+    handler = logging.StreamHandler(seen)
+    logger = logging.getLogger("audit")
+    logger.addHandler(handler)
+
+    get_logger("audit").info("both")
+    get_logger("audit.child").info("below")
+    logger.propagate = False
+    get_logger("audit").info("its own only")
+    logger.propagate = True
+    logger.removeHandler(handler)
+
+    assert ["both", "below"] == [line["event"] for line in logged()]
+    assert ["both", "below", "its own only"] == seen.getvalue().splitlines()
 
 
 def test_a_filter_may_give_back_another_record(logged: Logged) -> None:
@@ -192,7 +225,7 @@ def test_a_filter_may_give_back_another_record(logged: Logged) -> None:
     configure_logging(log_format="json")
     [handler] = [h for h in logging.getLogger().handlers if type(h).__name__ == "ObsHandler"]
 
-    def another(record: logging.LogRecord) -> Any:  # noqa: ANN401 - as logging types it
+    def another(record: logging.LogRecord) -> Any:
         return logging.makeLogRecord({**vars(record), "msg": "replaced"})
 
     handler.addFilter(another)
@@ -256,11 +289,9 @@ def test_our_handler_is_on_root_once() -> None:
 
 def test_logging_config_is_the_same_set_up(logged: Logged) -> None:
     """A dictConfig dict, applied, takes everything over."""
-    import logging.config as config  # noqa: PLC0415 - a name of its own
-
     before = logging.getLogger("uvicorn.error")
     before.setLevel("CRITICAL")
-    config.dictConfig(logging_config(log_format="json", log_level="DEBUG", service="shop"))
+    dictConfig(logging_config(log_format="json", log_level="DEBUG", service="shop"))
 
     logging.getLogger("uvicorn.error").debug("server")
     logging.getLogger("uvicorn.access").info("dropped")
@@ -308,7 +339,6 @@ def test_the_file_handlers_of_the_host_get_our_lines_too(tmp_path: Path) -> None
 
 def test_caplog_sees_every_kind_of_line(caplog: pytest.LogCaptureFixture) -> None:
     """pytest's own fixture keeps working, with messages and fields."""
-    from pantheon_obs import get_logger  # noqa: PLC0415 - beside its use
     from pantheon_obs.core.events import BackgroundFailed  # noqa: PLC0415 - as above
     from pantheon_obs.core.pipeline import emit  # noqa: PLC0415 - as above
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -356,9 +357,15 @@ def test_the_hooks_take_what_the_interpreter_may_give(
         configure_logging(log_format="json")
         hooks.install()
         threading.excepthook(threading.ExceptHookArgs((ValueError, ValueError("x"), None, None)))
+        sys.unraisablehook(
+            SimpleNamespace(  # type: ignore[arg-type]
+                exc_type=ValueError, exc_value=None, exc_traceback=None, err_msg="odd", object=None
+            )
+        )
     finally:
         hooks.uninstall()
         threading.excepthook, sys.unraisablehook = before
 
-    [line] = parse_lines(capsysbinary.readouterr().out)
-    assert (None, "ValueError: x") == (line["thread_name"], line["exception"])
+    thread, unraisable = parse_lines(capsysbinary.readouterr().out)
+    assert (None, "ValueError: x") == (thread["thread_name"], thread["exception"])
+    assert ("odd", "None") == (unraisable["reason"], unraisable["object"])

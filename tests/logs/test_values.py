@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-import datetime
+import datetime as dt
 import decimal
 import enum
 import fractions
@@ -110,7 +110,7 @@ def wide(levels: int) -> object:
     return value
 
 
-moment = datetime.datetime(2026, 2, 23, 12, 0, tzinfo=datetime.UTC)
+moment = dt.datetime(2026, 2, 23, 12, 0, tzinfo=dt.UTC)
 
 PLAIN = {
     "nan": (float("nan"), "nan"),
@@ -181,7 +181,9 @@ def test_keys_of_any_type_are_text(logged: Logged) -> None:
     """JSON has only strings for keys."""
     configure_logging(log_format="json")
 
-    logging.getLogger("a").info("e", extra={7: 1, "\ud800": 2, "value": PLAIN["keys of any type"][0]})
+    logging.getLogger("a").info(
+        "e", extra={7: 1, "\ud800": 2, "value": PLAIN["keys of any type"][0]}
+    )
 
     [line] = logged()
     assert (1, 2) == (line["7"], line["\\ud800"])
@@ -220,7 +222,7 @@ def test_a_line_that_cannot_be_built_is_still_a_line(
 
     clean = Redactor._clean  # noqa: SLF001 - a planted defect
 
-    def fail(self: Redactor, value: object, walk: Any) -> object:  # noqa: ANN401 - as there
+    def fail(self: Redactor, value: object, walk: Any) -> object:
         if type(value) is list:
             msg = "defect"
             raise LookupError(msg)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -13,7 +14,7 @@ import pytest
 from pantheon_obs import MissingExtraError, Settings, init_sentry
 from tests.sinks.receiver import Receiver
 from tests.support.lines import parse_line
-from tests.support.server import SECONDS, Server, uvicorn
+from tests.support.server import SECONDS, Server, environment, uvicorn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -190,7 +191,7 @@ def run(code: str, **env: str) -> tuple[list[dict[str, Any]], str]:
     """Run a program; what it printed, as lines, and its standard error."""
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={"PATH": "", **env},
+        env={**environment(), **env},
         capture_output=True,
         check=True,
         timeout=SECONDS,
@@ -198,11 +199,13 @@ def run(code: str, **env: str) -> tuple[list[dict[str, Any]], str]:
     return [parse_line(line) for line in done.stdout.splitlines()], done.stderr.decode()
 
 
+# The app is started as a server does: what is wrong is said once, not once more.
 INSTRUMENT = """
-import sys
+import asyncio, sys
 from pantheon_obs import instrument
 async def app(scope, receive, send): ...
-instrument(app)
+app = instrument(app)
+asyncio.run(app({"type": "lifespan"}, None, None))
 """
 BLOCK = """
 import sys
@@ -293,6 +296,15 @@ def test_an_event_outside_of_a_request_has_no_tag(receiver: Receiver) -> None:
     receiver.wait_for(1)
 
     assert "trace_id" not in receiver.events[0].get("tags", {})
+
+
+def test_personal_data_is_collected_where_the_host_says_so(receiver: Receiver) -> None:
+    """The setting is handed to Sentry, whose newer versions call it deprecated."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        init_sentry(sentry_dsn=receiver.dsn, sentry_send_default_pii=True)
+
+    assert sentry_sdk.get_client().options["send_default_pii"] is True
 
 
 def test_whatever_sentry_meets_at_its_start_the_host_runs(

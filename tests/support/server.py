@@ -56,7 +56,7 @@ class Server:
         self.process = subprocess.Popen(
             [sys.executable, "-m", *arguments],
             cwd=ROOT,
-            env={**_environment(), **(env or {})},
+            env={**environment(), **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -164,7 +164,8 @@ def free_port() -> int:
         return port
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """The variables of this process, without those that set an option of ours."""
     return {
         name: value for name, value in os.environ.items() if not name.startswith(_OPTIONS_OF_OURS)
     }

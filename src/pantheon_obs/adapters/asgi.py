@@ -83,6 +83,9 @@ class TraceIdMiddleware:
         exchange = exchange_class(
             self._read_id(headers), self._response_headers, scope, receive, send
         )
+        if "app" in scope and self.on_startup is None:
+            # Added by hand within a framework, which has its own answer to an error.
+            exchange.enclosed = True
         # The scope itself is marked, not a copy: what stands outside of us reads what the
         # framework's router leaves in it.
         scope[_OURS] = exchange

@@ -38,7 +38,7 @@ class ResponseHeaders:
         Returns:
             The message to send; headers that the app set under the id's names are replaced.
         """
-        headers = list(message.get("headers") or ())
+        headers: list[Any] = list(message.get("headers") or ())
         try:
             special = self._special
             for name, _ in headers:

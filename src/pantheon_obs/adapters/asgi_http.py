@@ -38,6 +38,7 @@ class HttpExchange(Request):
     Attributes:
         reported: Whether no line is owed: it has been written, or nobody watches.
         watched: Whether anyone wants to know of more than the id.
+        enclosed: Whether a framework around us answers for the app.
         answered: Whether the response has started.
         streaming: Whether its body comes in parts.
         disconnected: Whether the app was told that the client has gone.
@@ -48,6 +49,7 @@ class HttpExchange(Request):
 
     reported = True
     watched = False
+    enclosed = False
     answered = False
     streaming = False
     disconnected = False
@@ -162,8 +164,7 @@ class HttpExchange(Request):
             self.background_failed(error)
         else:
             try:
-                if not self.answered:
-                    await self._send_plain_500()
+                await self._send_plain_500()
             finally:
                 self.finish("error", error)
         self._forget_errors()
@@ -188,6 +189,8 @@ class HttpExchange(Request):
 
     async def _send_plain_500(self) -> None:
         """Answer for an app that did not; a server that refuses the answer has its reason."""
+        if self.answered or self.enclosed:
+            return
         headers = [
             (b"content-type", b"text/plain; charset=utf-8"),
             (b"content-length", b"%d" % len(_PLAIN_500)),

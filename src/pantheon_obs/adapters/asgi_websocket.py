@@ -47,6 +47,7 @@ class WebsocketExchange(Record):
         path: The path without its query string.
         quiet: Whether its line is at DEBUG.
         reported: Whether no line is owed: it has been written, or nobody watches.
+        enclosed: Whether a framework around us answers for the app.
         answered: Whether the handshake has been accepted or refused.
         accepted: Whether it has been accepted.
         left: Whether the other side has gone first.
@@ -59,6 +60,7 @@ class WebsocketExchange(Record):
     path = ""
     quiet = False
     reported = True
+    enclosed = False
     answered = False
     accepted = False
     left = False
@@ -171,7 +173,7 @@ class WebsocketExchange(Record):
 
     async def _deny_unanswered(self) -> None:
         """Answer for an app that did not; a server that refuses the answer has its reason."""
-        if self._can_deny and not self.answered and not self.left:
+        if self._can_deny and not (self.answered or self.enclosed or self.left):
             with suppress(Exception):
                 await self._deny(_SERVER_ERROR)
 

@@ -86,10 +86,9 @@ class Record:
 
     def count(self, call: LlmCallFinished) -> None:
         """Add a finished LLM call to the totals."""
-        if self.llm is None:
-            with _totals_lock:
-                if self.llm is None:
-                    self.llm = LlmTotals()
+        with _totals_lock:
+            if self.llm is None:
+                self.llm = LlmTotals()
         self.llm.add(call)
 
     def finish_open_calls(self) -> None:

@@ -60,7 +60,7 @@ def _refuse(_: bytes) -> None:
     """Read nothing: inbound ids are not trusted."""
 
 
-def _checked(generator: Callable[[], str]) -> Callable[[], str]:
+def _checked(generator: Callable[[], object]) -> Callable[[], str]:
     """The host's generator; what it fails to make, or makes badly, is replaced by our own."""
     guard = Guard("id_generator")
 

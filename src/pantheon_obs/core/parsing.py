@@ -29,8 +29,6 @@ _LEVELS: dict[str | int, str] = {
 
 def text(value: object) -> str | None:
     """Any text; a blank one is None."""
-    if value is None:
-        return None
     if not isinstance(value, str):
         msg = "a string or None"
         raise ValueError(msg)  # noqa: TRY004 - one error for every refusal
@@ -145,7 +143,7 @@ def paths(value: object) -> tuple[str, ...] | None:
     return found
 
 
-def generator(value: object) -> Callable[[], str] | None:
+def generator(value: object) -> object:
     """A function that makes an id, or None."""
     if value is not None and not callable(value):
         msg = "a callable that returns a new id, or None"

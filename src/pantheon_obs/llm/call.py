@@ -146,7 +146,7 @@ class LlmCallObserver:
             What to tell of its chunks, its usage and its result.
         """
         options = CallOptions(self._operation or "call", self._provider, self._usage)
-        call = LlmCall(options, alias_finder(llm_call, self._model or "")((), {}))
+        call = LlmCall(options, alias_finder(None, self._model)((), {}))
         self._entered.append(call)
         return LlmCallHandle(call)
 

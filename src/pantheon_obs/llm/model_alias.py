@@ -25,12 +25,12 @@ _VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
 
 def alias_finder(
-    function: Callable[..., Any], model: str | Callable[..., str | None] | None
+    function: Callable[..., Any] | None, model: str | Callable[..., str | None] | None
 ) -> Finder:
     """Decide, once per function, where the alias of its calls is.
 
     Args:
-        function: The decorated function.
+        function: The decorated function, if there is one.
         model: The `model=` option: the alias, or what finds it in the call's arguments.
 
     Returns:
@@ -38,7 +38,7 @@ def alias_finder(
     """
     if callable(model):
         return _asking(model)
-    if model is not None:
+    if model is not None or function is None:
         return lambda _args, _kwargs: model
     return _searching(function)
 
@@ -96,4 +96,6 @@ def _parameters(function: Callable[..., Any]) -> tuple[list[tuple[str, int, Any]
 
 
 def _alias(value: object) -> str | None:
+    if type(value) is str:
+        return value or None
     return text(value.value if isinstance(value, Enum) else value)

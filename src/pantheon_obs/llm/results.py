@@ -21,7 +21,7 @@ from pantheon_obs.llm.holds import Hold
 from pantheon_obs.llm.objects import observe_object
 from pantheon_obs.llm.sources import handed_over, is_future, is_to_come
 from pantheon_obs.llm.streams import observe_async_generator, observe_generator
-from pantheon_obs.llm.usage import read
+from pantheon_obs.llm.usage import Seen, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Handler = Callable[[HostValue, LlmCall], HostValue]
 
 # A class with one of these gives its own parts when it is iterated, not the chunks of an answer.
-_CONTAINER_MARKS = ("__len__", "__getitem__", "__pydantic_fields__", "__dataclass_fields__")
+_CONTAINER_MARKS = ("__len__", "__getitem__", "__dataclass_fields__")
 
 
 def deliver(result: HostValue, call: LlmCall) -> HostValue:
@@ -64,16 +64,22 @@ def _bare_value(result: HostValue, call: LlmCall) -> HostValue:
 
 
 def _value(result: HostValue, call: LlmCall) -> HostValue:
+    """An answer in one piece."""
+    told = _tells_all(result, call)
     call.end("ok")
+    call.settle(None if told else result)
+    return result
+
+
+def _tells_all(result: HostValue, call: LlmCall) -> bool:
+    """Read an answer; whether nothing remains to be found out about its usage."""
     call.seen.content = True  # all of it: not to be looked for
     try:
         for value in result if isinstance(result, tuple) else (result,):
             read(value, call.seen)
     except Exception as error:  # noqa: BLE001 - the guard, without its cost per call
         report("llm result", error)
-    found = call.options.usage is None and call.seen.usage_status == "reported"
-    call.settle(None if found else result)
-    return result
+    return call.options.usage is None and call.seen.usage_status == "reported"
 
 
 # --- what is read piece by piece
@@ -110,7 +116,8 @@ def _tuple(result: HostValue, call: LlmCall) -> HostValue:
         if handler is not None:
             others = (*result[:index], *result[index + 1 :])
             call.offered = next(
-                (other for other in others if is_future(other) or callable(other)), None
+                (other for other in others if is_future(other) or callable(other)),
+                others[-1] if others else None,
             )
             observed = handler(item, call)
             if observed is item:
@@ -121,18 +128,24 @@ def _tuple(result: HostValue, call: LlmCall) -> HostValue:
 
 
 def _object(result: HostValue, call: LlmCall) -> HostValue:
-    return _response(result, call, handed_over(result))
+    """A response; or, if its usage is still to come, perhaps the holder of a stream."""
+    if _tells_all(result, call):
+        call.end("ok")
+        call.settle()
+        return result
+    call.seen = Seen()
+    return _response(result, call, handed_over(result), _value)
 
 
 def _iterable_container(result: HostValue, call: LlmCall) -> HostValue:
+    """The same; but if it has a usage future, its own iteration may be the stream."""
     offered = handed_over(result)
-    if is_future(offered):
-        return _stream(result, call)
-    return _response(result, call, offered)
+    return _response(result, call, offered, _stream if is_future(offered) else _value)
 
 
-def _response(result: HostValue, call: LlmCall, offered: HostValue) -> HostValue:
-    """A response; or, if its usage is still to come, perhaps the holder of a stream."""
+def _response(
+    result: HostValue, call: LlmCall, offered: HostValue, otherwise: Handler
+) -> HostValue:
     if is_to_come(result, offered):
         for item, replace in _attributes(result):
             handler = _stream_handler_of(item)
@@ -142,7 +155,7 @@ def _response(result: HostValue, call: LlmCall, offered: HostValue) -> HostValue
                 if observed is not item:
                     replace(observed)
                 return result
-    return _value(result, call)
+    return otherwise(result, call)
 
 
 def _remember(source: HostValue, call: LlmCall) -> None:
@@ -217,7 +230,7 @@ def _handler_of(kind: HostValue) -> Handler:
     for method, handler in _OF_METHOD:
         if hasattr(kind, method):
             return handler
-    if hasattr(kind, "__iter__"):
+    if hasattr(kind, "__iter__") and not hasattr(kind, "__pydantic_fields__"):
         container = any(hasattr(kind, mark) for mark in _CONTAINER_MARKS)
         return _iterable_container if container else _stream
     return _object

@@ -56,7 +56,10 @@ def error_of(future: HostValue) -> BaseException | None:
 def handed_over(source: HostValue) -> HostValue:
     """What a returned object offers as its usage: a future, a callable, a value, or None."""
     for name in NAMES:
-        offered = part(source, name)
+        try:
+            offered = part(source, name)
+        except Exception:  # noqa: BLE001, S112 - a property that raises: it is not there yet
+            continue
         if offered is not None:
             return offered
     return None

@@ -83,7 +83,7 @@ def read(value: HostValue, seen: Seen) -> bool:
     """Take in a response, a chunk or a usage object.
 
     Args:
-        value: HostValuething.
+        value: Anything.
         seen: Where to put what it says.
 
     Returns:
@@ -109,9 +109,8 @@ def _first(rows: Rows, value: HostValue, seen: Seen) -> bool:
     """Read a value by the first row that knows it."""
     own: HostValue = value if isinstance(value, dict) else getattr(value, "__dict__", ())
     kind: HostValue = type(value)
-    names = class_parts(kind)
     for mark, shape in rows:  # noqa: SIM110 - any() is a generator more, on each call
-        if (mark in own or mark in names) and shape(value, seen):
+        if (mark in own or mark in class_parts(kind)) and shape(value, seen):
             return True
     return False
 

@@ -127,8 +127,9 @@ def _note(status: str) -> None:
 
 
 def _refused(reason: str) -> bool:
-    _note(f"off: {reason}")
-    _log.error("sentry_disabled", extra={"reason": reason})
+    if _status != f"off: {reason}":  # said once, though start-up tries again
+        _note(f"off: {reason}")
+        _log.error("sentry_disabled", extra={"reason": reason})
     return False
 
 
@@ -195,9 +196,7 @@ def _tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any]:
     exc_info = hint.get("exc_info") or (None, None)
     trace_id = current_trace_id.get() or trace_of(exc_info[1])
     if trace_id:
-        tags = event.setdefault("tags", {})
-        if isinstance(tags, dict):
-            tags.setdefault("trace_id", trace_id)
+        event.setdefault("tags", {}).setdefault("trace_id", trace_id)
     return event
 
 

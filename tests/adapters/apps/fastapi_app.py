@@ -84,6 +84,8 @@ async def websocket(socket: WebSocket) -> None:
 
 things = APIRouter(prefix="/things")
 things.add_api_route("/{thing_id}", ok)
+things.add_route("/of-starlette/{thing_id}", starlette_app.ok)
+things.add_api_websocket_route("/ws/{how}", websocket)
 version = APIRouter(prefix="/v1")
 version.include_router(things)
 app.include_router(version, prefix="/api")

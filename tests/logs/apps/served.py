@@ -1,4 +1,4 @@
-"""Serve the plain app from a program of one's own: `python -m tests.logs.apps.served PORT WORKERS`."""
+"""Serve the plain app from a program: `python -m tests.logs.apps.served PORT WORKERS`."""
 
 from __future__ import annotations
 

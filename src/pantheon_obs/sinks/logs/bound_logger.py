@@ -37,6 +37,10 @@ handler: ObsHandler | None = None
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
 
 
+processors: list[Any] = []
+"""The processors of every logger of ours: `write_line`, and what tests put in its place."""
+
+
 class BoundLogger(structlog.BoundLoggerBase):
     """A structlog logger whose level is that of the standard library's logger of its name.
 
@@ -78,10 +82,10 @@ class BoundLogger(structlog.BoundLoggerBase):
     ) -> None:
         if args:
             event = _interpolated(event, args, fields)
-        processors = self._processors
-        if len(processors) == 1 and processors[0] is write_line:
-            for key, value in self._context.items():
-                fields.setdefault(key, value)
+        if self._processors == _ONLY_OURS:
+            if self._context:
+                for key, value in self._context.items():
+                    fields.setdefault(key, value)
             _emit(self._logger, level, event, fields)
             return
         # Somebody has put other processors there: structlog.testing.capture_logs, for one.
@@ -141,6 +145,10 @@ def write_line(logger: object, method: str, event_dict: MutableMapping[str, Any]
             event = _interpolated(event, args, fields)
         _emit(named, level, event, fields)
     raise structlog.DropEvent
+
+
+_ONLY_OURS = [write_line]
+processors += _ONLY_OURS
 
 
 def _emit(logger: logging.Logger, level: int, event: object, fields: dict[str, Any]) -> None:

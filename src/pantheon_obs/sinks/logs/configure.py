@@ -11,10 +11,11 @@ from pantheon_obs.sinks.logs import delivery, hooks, structlog_bridge
 from pantheon_obs.sinks.logs.emitter import Emitter
 from pantheon_obs.sinks.logs.handler import ObsHandler
 from pantheon_obs.sinks.logs.sink import LogSink
-from pantheon_obs.sinks.logs.takeover import ACCESS, QUIET, SERVERS, take_over
+from pantheon_obs.sinks.logs.takeover import ACCESS, SERVERS, take_over
 
 _handler: ObsHandler | None = None
 _level = "INFO"
+_level_before = logging.WARNING
 
 
 def configure_logging(settings: Settings | None = None, **overrides: object) -> None:
@@ -70,7 +71,6 @@ def logging_config(settings: Settings | None = None, **overrides: object) -> dic
         "loggers": {
             **{name: {"level": "NOTSET", "handlers": []} for name in SERVERS},
             **{name: {"propagate": False, "handlers": []} for name in ACCESS},
-            **{name: {"level": "WARNING"} for name in QUIET},
         },
     }
 
@@ -80,9 +80,10 @@ def _handler_for(settings: Settings) -> ObsHandler:
 
 
 def _configure(settings: Settings) -> ObsHandler:
-    global _handler, _level  # noqa: PLW0603 - logging is one per process
+    global _handler, _level, _level_before  # noqa: PLW0603 - logging is one per process
     emitter = Emitter(settings)
     if _handler is None:
+        _level_before = logging.getLogger().level
         _handler = ObsHandler(emitter)
     else:
         _handler.emitter = emitter
@@ -107,9 +108,9 @@ def active_format() -> str:
     return _handler.emitter.format_name if _handler is not None else ""
 
 
-def is_configured() -> bool:
-    """Whether `configure_logging` has run."""
-    return _handler is not None
+def active_emitter() -> Emitter | None:
+    """What the last `configure_logging` has made; None before the first."""
+    return _handler.emitter if _handler is not None else None
 
 
 def reset() -> None:
@@ -118,7 +119,7 @@ def reset() -> None:
     if _handler is None:
         return
     logging.getLogger().removeHandler(_handler)
-    logging.getLogger().setLevel(logging.WARNING)
+    logging.getLogger().setLevel(_level_before)
     pipeline.remove_sink(LogSink.name)
     structlog_bridge.uninstall()
     hooks.uninstall()

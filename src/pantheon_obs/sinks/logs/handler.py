@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pantheon_obs.core.failures import was_logged
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from pantheon_obs.sinks.logs.emitter import Emitter
 
+_OWN = len(logging.makeLogRecord({}).__dict__)
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {
     "message",
     "asctime",
@@ -59,11 +61,14 @@ class ObsHandler(logging.Handler):
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Write a record that passes the filters; as logging does, without the lock."""
-        passed: Any = self.filter(record)
-        if passed:
-            # Since Python 3.12 a filter may give back another record.
-            self.emit(passed if isinstance(passed, logging.LogRecord) else record)
-        return bool(passed)
+        if self.filters:
+            passed: Any = self.filter(record)
+            if not passed:
+                return False
+            if isinstance(passed, logging.LogRecord):  # possible since Python 3.12
+                record = passed
+        self.emit(record)
+        return True
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record as a line, unless another line says the same."""
@@ -84,7 +89,10 @@ class ObsHandler(logging.Handler):
         error = exc_info[1] if type(exc_info) is tuple else None
         if record.name in _REPEATERS and _is_repetition(record, error):
             return
-        fields = {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
+        attributes = record.__dict__
+        # A record begins with its standard attributes; what the host added follows.
+        added = islice(attributes, _OWN, None) if type(record) is logging.LogRecord else attributes
+        fields = {key: attributes[key] for key in added if key not in _STANDARD}
         if record.stack_info:
             fields["stack"] = record.stack_info
         if error is None and record.exc_text:  # a record that was pickled on its way here

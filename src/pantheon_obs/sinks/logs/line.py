@@ -8,16 +8,20 @@ from math import isfinite
 from traceback import format_exception
 from typing import TYPE_CHECKING, Any
 
+import structlog.contextvars
+
 from pantheon_obs.core.context import current_record, current_trace_id
 from pantheon_obs.core.failures import trace_of
 from pantheon_obs.sinks.redact import make_room
 from pantheon_obs.sinks.redact_plain import described
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
+    from contextvars import ContextVar
 
     from pantheon_obs.sinks.redact import Redactor
 
+_PREFIX = "structlog_"
 _RESERVED = frozenset({"timestamp", "level", "event", "logger", "trace_id", "exception"})
 
 
@@ -32,7 +36,7 @@ class LineBuilder:
     def __init__(self, redactor: Redactor, static: Mapping[str, str]) -> None:
         self._redactor = redactor
         self._static = {key: redactor.text(value) for key, value in static.items()}
-        self._second = (-1, "")
+        self._second = ("", "")
         # What a harmless key is called on the line; asked for with each field, so it is kept.
         self._names: dict[object, str] = {}
 
@@ -64,7 +68,9 @@ class LineBuilder:
         """
         redactor = self._redactor
         line: dict[str, Any] = {
-            "timestamp": self._timestamp(time.time() if created is None else created),
+            "timestamp": self._timestamp(
+                str(time.time_ns() // 1000) if created is None else f"{round(created * 1e6):07d}"
+            ),
             "level": level,
             "event": event if event in redactor.harmless else redactor.text(event),
             "logger": logger,
@@ -105,16 +111,16 @@ class LineBuilder:
                 line[key] = redactor.clean(value)
 
     def _add_bound(self, line: dict[str, Any], bound: Mapping[str, Any] | None) -> None:
-        """What `bind()` and structlog put on this context, unless the event has the field itself."""
+        """What `bind()` and structlog put on this context, unless the event has it by itself."""
         if bound is None:
             record = current_record.get()
             bound = record.bound if record is not None else None
         if bound:
             self._put_missing(line, dict(bound))
-        for variable, value in copy_context().items():
-            # structlog keeps one variable per key, and Ellipsis for "unset".
-            if value is not ... and variable.name.startswith("structlog_"):
-                self._put_missing(line, {variable.name[10:]: value})
+        for name, variable in _structlog_variables():
+            value = variable.get(...)
+            if value is not ...:  # structlog's "unset"
+                self._put_missing(line, {name.removeprefix(_PREFIX): value})
 
     def _put_missing(self, line: dict[str, Any], fields: Mapping[str, Any]) -> None:
         for given, value in fields.items():
@@ -128,13 +134,27 @@ class LineBuilder:
             make_room(self._names)
             self._names[given] = key
 
-    def _timestamp(self, moment: float) -> str:
-        second = int(moment)
+    def _timestamp(self, microseconds: str) -> str:
+        second = microseconds[:-6]
         cached, prefix = self._second
         if second != cached:
-            prefix = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(int(second)))
             self._second = (second, prefix)  # one assignment: other threads see both or neither
-        return f"{prefix}.{int((moment - second) * 1_000_000):06d}Z"
+        return f"{prefix}{microseconds[-6:]}Z"
+
+
+def _structlog_variables() -> Collection[tuple[str, ContextVar[Any]]]:
+    """What `structlog.contextvars` keeps its fields in: one variable per key."""
+    if _variables is not None:
+        return tuple(_variables.items())
+    named = [(variable.name, variable) for variable in copy_context()]
+    return [(name, variable) for name, variable in named if name.startswith(_PREFIX)]
+
+
+# Its register of them: much faster than a search of the context, which holds everybody's.
+_variables: Mapping[str, ContextVar[Any]] | None = getattr(
+    structlog.contextvars, "_CONTEXT_VARS", None
+)
 
 
 def traceback_of(error: BaseException) -> str:

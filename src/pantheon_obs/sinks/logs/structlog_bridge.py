@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import structlog
 
 from pantheon_obs.sinks.logs import bound_logger
-from pantheon_obs.sinks.logs.bound_logger import BoundLogger, write_line
+from pantheon_obs.sinks.logs.bound_logger import BoundLogger
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from pantheon_obs.sinks.logs.handler import ObsHandler
-
-_processors: list[Any] = [write_line]
 
 
 class _Host(NamedTuple):
@@ -33,14 +32,14 @@ def install(handler: ObsHandler) -> None:
     """Point all of structlog at our handler; loggers that hold the host's processors included."""
     bound_logger.handler = handler
     config = structlog.get_config()
-    processors = config["processors"]
-    if processors is _processors:
+    theirs = config["processors"]
+    if theirs is bound_logger.processors:
         return
-    _hosts.append(_Host(structlog.is_configured(), config, list(processors)))
-    if isinstance(processors, list):
-        processors[:] = _processors
+    _hosts.append(_Host(structlog.is_configured(), config, list(theirs)))
+    if isinstance(theirs, list):
+        theirs[:] = bound_logger.processors
     structlog.configure(
-        processors=_processors,
+        processors=bound_logger.processors,
         wrapper_class=BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
         context_class=dict,
@@ -87,5 +86,6 @@ def get_logger(name: str | None = None, **initial: object) -> FilteringBoundLogg
     """
     if name is None:
         name = str(sys._getframe(1).f_globals.get("__name__", "root"))  # noqa: SLF001 - as logging does
-    logger: FilteringBoundLogger = structlog.get_logger(name, **initial)
-    return logger
+    # No lazy proxy: it costs more than the line, and ours follows the configuration by itself.
+    logger: Any = BoundLogger(logging.getLogger(name), bound_logger.processors, initial)
+    return cast("FilteringBoundLogger", logger)

@@ -1,0 +1,121 @@
+"""How a request ends that nobody answers, that is left, or that fails late."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.adapters.messages import BODY, START, Server, endings, raises
+
+DISCONNECT = {"type": "http.disconnect"}
+
+
+class ClientDisconnect(Exception):  # noqa: N818 - Starlette's name
+    """What Starlette raises when it reads a body that does not come."""
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        pytest.param(None, "client_disconnected", id="returns"),
+        pytest.param(asyncio.CancelledError(), "client_disconnected", id="is-cancelled"),
+        pytest.param(ClientDisconnect(), "client_disconnected", id="says-so"),
+        pytest.param(KeyError(), "error", id="fails-otherwise"),
+    ],
+)
+def test_an_app_that_was_told_of_the_clients_departure(
+    events: list[dict[str, Any]], raised: BaseException | None, expected: str
+) -> None:
+    """Ending for that reason is no error; another error is one."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert (await receive())["type"] == "http.disconnect"
+        if raised is not None:
+            raise raised
+
+    assert raised is Server(app, DISCONNECT).serve()
+    assert [expected] == [outcome for _, outcome, _ in endings(events)]
+
+
+@pytest.mark.parametrize(
+    "how", ["escapes", "is-the-cause", "is-the-context", "is-handled", "other"]
+)
+@pytest.mark.parametrize("kind", ["http.response.start", "http.response.body"])
+def test_a_send_that_says_the_client_has_gone(
+    events: list[dict[str, Any]], kind: str, how: str
+) -> None:
+    """Since ASGI 2.4 `send` raises OSError; who is that exception counts, not what equals it."""
+
+    class EqualError(KeyError):
+        """Equal to everything."""
+
+        __hash__ = None  # type: ignore[assignment]
+
+        def __eq__(self, other: object) -> bool:
+            return True
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await send(START)
+            await send(BODY)
+        except OSError as error:
+            if how == "escapes":
+                raise
+            if how == "is-the-cause":
+                raise KeyError from error
+            if how == "is-the-context":
+                raise KeyError  # noqa: B904 - what is tested
+        if how == "other":
+            raise EqualError
+
+    Server(app, refuse=(kind, OSError())).serve()
+
+    expected = "error" if how == "other" else "client_disconnected"
+    assert [expected] == [outcome for _, outcome, _ in endings(events)]
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_work_after_the_response_may_be_cancelled(
+    events: list[dict[str, Any]], status: int
+) -> None:
+    """The response was whole: its line is the one that it had, or would have had."""
+    Server(raises(asyncio.CancelledError(), {**START, "status": status}, BODY)).serve()
+
+    assert [("request_finished", "ok", status)] == endings(events)
+    assert [] == [event for event in events if event["event"] == "background_failed"]
+
+
+def test_an_error_that_was_answered_with_a_5xx_is_the_requests(
+    events: list[dict[str, Any]],
+) -> None:
+    """A framework answers within its `except`, and raises it again, as it was or as a cause."""
+
+    async def answers(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            _ = 1 / 0
+        except ZeroDivisionError as error:
+            await send({**START, "status": 500})
+            await send(BODY)
+            if scope["path"] == "/as-it-was":
+                raise
+            raise LookupError from error
+
+    Server(answers, path="/as-it-was").serve()
+    Server(answers, path="/as-a-cause").serve()
+
+    assert [("request_finished", "error", 500)] * 2 == endings(events)
+    assert ["ZeroDivisionError", "LookupError"] == [event["error_type"] for event in events]
+
+
+def test_one_exception_object_that_is_raised_for_two_requests_is_two_failures(
+    events: list[dict[str, Any]],
+) -> None:
+    """Some libraries raise one object again and again: each request's line has the traceback."""
+    shared = ZeroDivisionError()
+
+    Server(raises(shared)).serve()
+    Server(raises(shared)).serve()
+
+    assert 2 == len([event for event in events if "exception" in event])

@@ -1,0 +1,209 @@
+"""Whose context this is, and what is bound to it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import contextmanager
+from contextvars import copy_context
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog
+
+from pantheon_obs import bind, current_trace_id, get_logger, trace_context
+from pantheon_obs.core.context import LlmTotals, Record, begin, current_record, end
+from pantheon_obs.core.events import LlmCallFinished
+from pantheon_obs.testing import capture_events
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def trace(trace_id: str) -> Iterator[Record]:
+    """A record that is current, as an adapter makes it."""
+    record = Record(trace_id)
+    begin(record)
+    try:
+        yield record
+    finally:
+        end(record)
+
+
+def test_outside_of_a_trace_the_id_is_the_empty_string() -> None:
+    """There is always a string to read."""
+    assert "" == current_trace_id.get()
+
+
+@pytest.mark.parametrize("given", ["import-1", "0af7651916cd43dd8448eb211c80319c"])
+def test_a_job_has_the_trace_that_it_was_given(given: str) -> None:
+    """The id that came with the job is current inside, and gone afterwards."""
+    with trace_context(given) as trace_id:
+        assert given == trace_id == current_trace_id.get()
+
+    assert "" == current_trace_id.get()
+
+
+class Unreadable:
+    """Fails when it is read."""
+
+    def __str__(self) -> str:
+        raise ValueError
+
+
+@pytest.mark.parametrize("given", [None, "", "a b", "x" * 129, "é", "\ud800", Unreadable()])
+def test_a_job_without_a_valid_id_gets_a_fresh_one(given: object) -> None:
+    """What is not an id is replaced, and its value is on no line."""
+    with capture_events() as events, trace_context(given) as trace_id:
+        pass
+
+    assert 36 == len(trace_id)
+    assert {"telemetry_failed"} >= {event["event"] for event in events}
+
+
+def test_a_refused_id_of_a_job_is_said_at_debug() -> None:
+    """One line, without the raw value."""
+    with capture_events() as events:
+        from pantheon_obs import configure_logging  # noqa: PLC0415 - within the capture
+
+        configure_logging(log_level="DEBUG")
+        with trace_context("not valid"):
+            pass
+
+    [refusal] = [event for event in events if event["event"] == "trace_id_refused"]
+    assert ("debug", "trace_context") == (refusal["level"], refusal["source"])
+    assert "not valid" not in str(refusal)
+
+
+def test_traces_nest_and_one_manager_can_be_used_again() -> None:
+    """The outer trace is back after the inner one, with what was bound to it."""
+    job = trace_context("job")
+    with job:
+        bind(tenant="acme")
+        structlog.contextvars.bind_contextvars(user="alice")
+        with job, trace_context("inner"):
+            assert "inner" == current_trace_id.get()
+            assert {} == structlog.contextvars.get_contextvars()
+            structlog.contextvars.bind_contextvars(user="bob")
+        assert {"user": "alice"} == structlog.contextvars.get_contextvars()
+        with capture_events() as events:
+            get_logger("test").info("after")
+
+    assert ("job", "acme", "alice") == (
+        events[0]["trace_id"],
+        events[0]["tenant"],
+        events[0]["user"],
+    )
+    assert {} == structlog.contextvars.get_contextvars()
+
+
+def test_a_trace_ends_also_where_its_block_raises() -> None:
+    """The error passes, and the context is as it was."""
+    with pytest.raises(ZeroDivisionError), trace_context("job"):
+        raise ZeroDivisionError
+
+    assert "" == current_trace_id.get()
+
+
+def test_what_a_thread_binds_is_bound_for_the_whole_trace() -> None:
+    """The record is shared by all that runs in copies of its context."""
+    with trace("job") as record:
+        context = copy_context()
+        thread = threading.Thread(target=context.run, args=(lambda: bind(tenant="acme"),))
+        thread.start()
+        thread.join()
+
+    assert {"tenant": "acme"} == record.bound
+
+
+def test_binding_outside_of_a_trace_is_for_this_context_only() -> None:
+    """The fields are on later lines of this context; a trace that begins there has none of them."""
+
+    async def main() -> None:
+        bind(worker=7)
+        bind(shard=1, worker=8)
+        get_logger("test").info("outside")
+        with trace_context("job"):
+            get_logger("test").info("inside")
+
+    with capture_events() as events:
+        asyncio.run(main())
+        get_logger("test").info("elsewhere")
+
+    assert [(8, 1), (None, None), (None, None)] == [
+        (event.get("worker"), event.get("shard")) for event in events
+    ]
+
+
+def test_ending_in_another_context_does_no_harm() -> None:
+    """A generator or coroutine that is closed elsewhere ends its record there."""
+    record = Record("job")
+    copy_context().run(begin, record)
+
+    with trace_context("other"):
+        end(record)
+
+        assert "other" == current_trace_id.get()
+    assert record.ended
+
+
+class Call:
+    """A call in progress."""
+
+    def __init__(self, record: Record, *, fails: bool = False) -> None:
+        record.open_calls.add(self)
+        self.record = record
+        self.fails = fails
+        self.finished = 0
+
+    def force_finish(self) -> None:
+        """End, as an LLM call does."""
+        self.finished += 1
+        self.record.open_calls.discard(self)
+        if self.fails:
+            raise ZeroDivisionError
+
+
+def test_calls_that_are_open_are_finished_with_their_record() -> None:
+    """Each of them once, also where one of them fails."""
+    with trace("job") as record:
+        calls = [Call(record), Call(record, fails=True), Call(record)]
+
+    assert [1, 1, 1] == [call.finished for call in calls]
+    assert current_record.get() is None
+
+
+def call(**fields: object) -> LlmCallFinished:
+    """A finished call."""
+    known: dict[str, object] = {
+        "trace_id": "t",
+        "bound": {},
+        "operation": "generate",
+        "model_alias": "small",
+        "latency_ms": 10.0,
+        "outcome": "ok",
+        "usage_status": "missing",
+    }
+    return LlmCallFinished(**(known | fields))  # type: ignore[arg-type]
+
+
+def test_a_record_adds_up_its_calls() -> None:
+    """Unknown tokens count for none; a cost is known once any call's is."""
+    record = Record("job")
+    assert record.llm is None
+
+    record.count(call(outcome="error"))
+    first = record.llm
+    assert isinstance(first, LlmTotals)
+    assert (1, 1, 10.0, 0, 0, None) == totals(first)
+
+    record.count(call(input_tokens=3, output_tokens=4, cost_usd=0.5))
+    record.count(call(input_tokens=1, cost_usd=0.25))
+    assert first is record.llm
+    assert (3, 1, 30.0, 4, 4, 0.75) == totals(first)
+
+
+def totals(of: LlmTotals) -> tuple[object, ...]:
+    """All of them."""
+    return (of.calls, of.errors, of.latency_ms, of.input_tokens, of.output_tokens, of.cost_usd)

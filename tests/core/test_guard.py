@@ -1,0 +1,160 @@
+"""What is swallowed, what is said of it, and what passes; missing packages; the sinks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from pantheon_obs import MissingExtraError
+from pantheon_obs.core import failures, guard, pipeline
+from pantheon_obs.core.extras import require
+from pantheon_obs.testing import capture_events
+
+
+def test_an_exception_of_ours_is_swallowed_and_said_once_per_site() -> None:
+    """The first failure at a site has a line with its traceback; the others there are silent."""
+    site, other = guard.Guard("one site"), guard.Guard("another site")
+    with capture_events() as events:
+        for at in (site, site, other):
+            with at:
+                raise ZeroDivisionError
+
+    assert [
+        ("telemetry_failed", "error", "one site"),
+        ("telemetry_failed", "error", "another site"),
+    ] == [(event["event"], event["level"], event["site"]) for event in events]
+    assert all("ZeroDivisionError" in event["exception"] for event in events)
+    assert {"one site", "another site"} == guard.reported()
+
+
+@pytest.mark.parametrize(
+    "raised", [asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit]
+)
+def test_what_is_the_hosts_passes(raised: type[BaseException]) -> None:
+    """Cancellation and interrupts are never swallowed."""
+    with pytest.raises(raised), guard.Guard("site"):
+        raise raised
+
+    assert frozenset() == guard.reported()
+
+
+def test_a_report_that_fails_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is nowhere left to say it; the host goes on."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(logging.getLogger("pantheon_obs.guard"), "error", fail)
+
+    with guard.Guard("site"):
+        raise KeyError
+
+
+class Refusing(Exception):  # noqa: N818 - not an error of ours
+    """An exception without attributes."""
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+        raise AttributeError
+
+
+def test_an_exception_knows_whether_a_line_has_it() -> None:
+    """A mark on the object; one that takes no marks has none."""
+    error, refusing = KeyError(), Refusing()
+
+    failures.mark_logged(error)
+    failures.mark_logged(refusing)
+
+    assert failures.was_logged(error)
+    assert not failures.was_logged(refusing)
+    assert not failures.was_logged(None)
+
+
+def test_the_innermost_trace_of_an_exception_wins_within_one_raise() -> None:
+    """An error that escapes from a trace inside of another is the inner one's."""
+    error = KeyError()
+    assert failures.trace_of(error) is None
+
+    failures.mark_escaped(error, "inner", since=2.0)
+    failures.mark_escaped(error, "outer", since=1.0)
+
+    assert "inner" == failures.trace_of(error)
+
+
+def test_the_marks_of_an_earlier_raise_do_not_count() -> None:
+    """An object that is raised again, in a trace that began later, starts without marks."""
+    error = KeyError()
+    failures.mark_escaped(error, "first", since=0.0)
+    failures.mark_logged(error)
+
+    failures.mark_escaped(error, "second", since=float("inf"))
+
+    assert "second" == failures.trace_of(error)
+    assert not failures.was_logged(error)
+
+
+def test_a_missing_package_is_named_with_the_line_that_installs_it() -> None:
+    """The error says what needs it, what is missing, and what to type."""
+    with pytest.raises(MissingExtraError) as missing:
+        require("no_such_package.part", extra="sentry", feature="sending errors")
+
+    assert (
+        "sending errors needs the package 'no_such_package.part', which is not installed: "
+        "pip install 'pantheon-obs[sentry]'" == str(missing.value)
+    )
+    assert "no_such_package.part" == missing.value.name
+
+
+def test_a_package_that_lacks_something_itself_is_another_failure(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own error tells more than ours would."""
+    (tmp_path / "lacking_package.py").write_text("import no_such_dependency\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(ModuleNotFoundError, match="no_such_dependency") as failed:
+        require("lacking_package", extra="sentry", feature="sending errors")
+
+    assert not isinstance(failed.value, MissingExtraError)
+
+
+def test_a_package_that_is_there_is_imported() -> None:
+    """What is installed is simply returned."""
+    assert logging is require("logging", extra="none", feature="this test")
+
+
+class Collector:
+    """Keeps what it is told."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.told: list[Any] = []
+
+    def started(self, record: Any) -> None:
+        """A trace has begun."""
+        self.told.append(record)
+
+    def handle(self, event: Any) -> None:
+        """A fact is complete."""
+        self.told.append(event)
+
+
+def test_each_sink_gets_the_same_value_and_a_name_is_there_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A second sink of one name replaces the first; a removed one is told nothing."""
+    monkeypatch.setattr(pipeline, "sinks", ())
+    old, new, other, gone = (Collector(name) for name in ("a", "a", "b", "c"))
+    for sink in (old, other, gone, new):
+        pipeline.add_sink(sink)
+    pipeline.remove_sink("c")
+    fact: Any = object()
+
+    pipeline.started(fact)
+    pipeline.emit(fact)
+
+    assert [fact, fact] == new.told == other.told
+    assert [] == old.told == gone.told

@@ -1,0 +1,149 @@
+"""Trace ids: made, accepted, refused."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pantheon_obs.core import trace_id as ids
+from pantheon_obs.core.identity import Identity
+from pantheon_obs.core.settings import Settings
+from pantheon_obs.testing import capture_events
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-"
+
+
+def test_a_generated_id_is_a_random_uuid() -> None:
+    """It is what `str(uuid.uuid4())` would be, and never twice the same."""
+    made = {ids.generate() for _ in range(1000)}
+
+    assert 1000 == len(made)
+    assert made == {str(uuid.UUID(one)) for one in made}
+    assert {(4, uuid.RFC_4122)} == {
+        (uuid.UUID(one).version, uuid.UUID(one).variant) for one in made
+    }
+
+
+@given(st.text(ALPHABET, min_size=1, max_size=128))
+def test_every_id_of_the_accepted_characters_is_kept(raw: str) -> None:
+    """1 to 128 characters of the list come back as they are."""
+    assert raw == ids.validate(raw.encode())
+
+
+@given(st.binary(max_size=200))
+def test_what_is_accepted_has_only_accepted_characters(raw: bytes) -> None:
+    """Whatever else comes in, nothing with another character or length gets through."""
+    accepted = ids.validate(raw)
+
+    is_fine = 1 <= len(raw) <= 128 and all(chr(byte) in ALPHABET for byte in raw)
+    assert (raw.decode() if is_fine else None) == accepted
+
+
+@pytest.mark.parametrize("raw", [b"id\n", b"\nid", b"a\x00b", b"\x1b[31m", b"a" * 60_032])
+def test_control_bytes_and_long_ids_are_refused(raw: bytes) -> None:
+    """A newline at the end too, which a careless pattern lets through."""
+    assert ids.validate(raw) is None
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (f"00-{TRACE}-b7ad6b7169203331-00", TRACE),
+        (f"00-{TRACE}-b7ad6b7169203331-01", TRACE),
+        (f"00-{TRACE}-b7ad6b7169203331-03", TRACE),
+        (f"01-{TRACE}-b7ad6b7169203331-01", TRACE),
+        (f"fe-{TRACE}-b7ad6b7169203331-01-later", TRACE),
+        (f"01-{TRACE}-b7ad6b7169203331-01later", None),
+        (f"00-{TRACE}-b7ad6b7169203331-01-", None),
+        (f"ff-{TRACE}-b7ad6b7169203331-01", None),
+        (f"00-{'0' * 32}-b7ad6b7169203331-01", None),
+        (f"00-{TRACE}-{'0' * 16}-01", None),
+        (f"00-{TRACE.upper()}-b7ad6b7169203331-01", None),
+        (f"00-{TRACE}-b7ad6b7169203331", None),
+        (f"00-{TRACE}-b7ad6b7169203331-1", None),
+        (f"00-{TRACE}-b7ad6b7169203331-0x", None),
+        (f"00-{TRACE[:-1]}-b7ad6b7169203331-01", None),
+        (f" 00-{TRACE}-b7ad6b7169203331-01", None),
+        (f"00-{TRACE}-b7ad6b7169203331-01\n", None),
+        ("", None),
+    ],
+)
+def test_traceparent(raw: str, expected: str | None) -> None:
+    """Levels 1 and 2 of the W3C recommendation, to the letter."""
+    assert expected == ids.parse_traceparent(raw.encode())
+
+
+def test_headers_count_in_the_order_of_the_setting() -> None:
+    """A host may name its own headers; the first that brings a valid id wins."""
+    identity = Identity(Settings(inbound_headers=("X-Amzn-Trace", "TraceParent")))
+    parent = (b"traceparent", f"00-{TRACE}-b7ad6b7169203331-01".encode())
+
+    assert "mine" == identity.of([parent, (b"x-amzn-trace", b"mine")])
+    assert TRACE == identity.of([(b"x-amzn-trace", b"not valid"), parent])
+    assert 36 == len(identity.of([(b"x-trace-id", b"mine")]))
+
+
+@pytest.mark.parametrize(
+    "generator",
+    [
+        pytest.param(lambda: 1 / 0, id="raises"),
+        pytest.param(lambda: None, id="none"),
+        pytest.param(lambda: b"bytes", id="bytes"),
+        pytest.param(lambda: "", id="empty"),
+        pytest.param(lambda: "a b", id="space"),
+        pytest.param(lambda: "x" * 129, id="too-long"),
+        pytest.param(lambda: "\ud800", id="lone-surrogate"),
+    ],
+)
+def test_an_id_generator_that_fails_is_replaced_and_reported_once(generator: Any) -> None:
+    """Each request has an id of our own; one line says what is wrong with the generator."""
+    identity = Identity(Settings(id_generator=generator))
+
+    with capture_events() as events:
+        made = {identity.of([]), identity.of([])}
+
+    assert 2 == len(made)
+    assert {36} == {len(one) for one in made}
+    assert [("telemetry_failed", "id_generator")] == [
+        (event["event"], event["site"]) for event in events
+    ]
+
+
+def test_an_id_generator_makes_the_fresh_ids() -> None:
+    """A valid id of the host's generator is used as it is; an inbound id needs none."""
+    identity = Identity(Settings(id_generator=lambda: "ours:1"))
+
+    assert "ours:1" == identity.of([])
+    assert "ours:1" == identity.of([(b"x-trace-id", b"not valid")])
+    assert "theirs" == identity.of([(b"x-trace-id", b"theirs")])
+
+
+def test_an_active_opentelemetry_span_gives_its_trace_id() -> None:
+    """Where a span is active its trace id is the fresh id; an inbound one wins all the same."""
+    trace = pytest.importorskip("opentelemetry.sdk.trace")
+    identity = Identity(Settings())
+
+    with trace.TracerProvider().get_tracer("tests").start_as_current_span("work") as span:
+        active = f"{span.get_span_context().trace_id:032x}"
+
+        assert active == identity.of([])
+        assert "theirs" == identity.of([(b"x-trace-id", b"theirs")])
+    assert 36 == len(identity.of([]))
+
+
+def test_an_opentelemetry_that_fails_costs_no_request_its_id(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A module of that name that cannot be asked is reported, and a random id is made."""
+    monkeypatch.setitem(__import__("sys").modules, "opentelemetry.trace", object())
+
+    with capture_events() as events:
+        made = Identity(Settings()).of([])
+
+    assert 36 == len(made)
+    assert ["telemetry_failed"] == [event["event"] for event in events]

@@ -1,0 +1,319 @@
+"""The one line: what it accepts, what it leaves alone, and when it may be called."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from pantheon_obs import (
+    ConfigError,
+    Settings,
+    TraceIdMiddleware,
+    current_trace_id,
+    instrument,
+    trace_context,
+)
+from pantheon_obs.testing import capture_events
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.requests import Request
+
+
+async def ok(request: Request) -> JSONResponse:
+    """Say which trace it runs in."""
+    return JSONResponse({"trace_id": current_trace_id.get()})
+
+
+async def boom(request: Request) -> JSONResponse:
+    """Fail unhandled."""
+    raise ZeroDivisionError
+
+
+def starlette_app(**options: Any) -> Starlette:
+    """A small service."""
+    return Starlette(routes=[Route("/ok", ok), Route("/boom", boom)], **options)
+
+
+def client(app: Any) -> TestClient:
+    """A client that sees the responses that a server would send."""
+    return TestClient(app, raise_server_exceptions=False)
+
+
+def finished(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The requests' lines."""
+    return [event for event in events if event["event"] == "request_finished"]
+
+
+async def plain(scope: Any, receive: Any, send: Any) -> None:
+    """A plain ASGI callable."""
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body"})
+
+
+async def anything(*arguments: Any) -> None:
+    """A callable that does not say what it takes."""
+    await plain(*arguments)
+
+
+class Instance:
+    """An object that is an ASGI callable."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve."""
+        await plain(scope, receive, send)
+
+    async def method(self, scope: Any, receive: Any, send: Any, more: Any = None) -> None:
+        """Serve, with a parameter that the server leaves alone."""
+        await plain(scope, receive, send)
+
+
+class PerRequest:
+    """A class whose instances serve one request each, as Starlette's HTTPEndpoint."""
+
+    def __init__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.serving = plain(scope, receive, send)
+
+    def __await__(self) -> Any:
+        """Serve."""
+        return self.serving.__await__()
+
+
+def test_a_framework_app_is_instrumented_in_place() -> None:
+    """The same object comes back; what the host has put on it is left as it is."""
+
+    def answer(request: Request, error: Exception) -> PlainTextResponse:
+        return PlainTextResponse("mine", 500)
+
+    app = starlette_app(
+        exception_handlers={500: answer},
+        middleware=[Middleware(BaseHTTPMiddleware, dispatch=pass_on)],
+    )
+    routes, middleware, handlers = [*app.routes], [*app.user_middleware], {**app.exception_handlers}
+
+    assert instrument(app) is app
+    response = client(app).get("/boom")
+
+    assert (routes, middleware, handlers) == (
+        app.routes,
+        app.user_middleware,
+        app.exception_handlers,
+    )
+    assert (500, "mine") == (response.status_code, response.text)
+    assert 36 == len(response.headers["x-trace-id"])
+
+
+async def pass_on(request: Request, call_next: Callable[[Request], Any]) -> Any:
+    """A middleware of the host's."""
+    return await call_next(request)
+
+
+def test_a_bare_statement_is_enough_for_a_framework_app() -> None:
+    """`instrument(app)` without using its result works too."""
+    app = starlette_app()
+
+    instrument(app)
+
+    assert "x-trace-id" in client(app).get("/ok").headers
+
+
+@pytest.mark.parametrize(
+    "app",
+    [
+        pytest.param(plain, id="function"),
+        pytest.param(Instance(), id="instance"),
+        pytest.param(Instance().method, id="method"),
+        pytest.param(PerRequest, id="class-per-request"),
+        pytest.param(functools.partial(plain), id="partial"),
+        pytest.param(anything, id="any-arguments"),
+    ],
+)
+def test_an_asgi_callable_is_wrapped(app: Any) -> None:
+    """Whatever can be called with scope, receive and send gets a wrapper, once."""
+    wrapped = instrument(app)
+
+    assert isinstance(wrapped, TraceIdMiddleware)
+    assert wrapped is instrument(wrapped)
+    assert (204, 36) == (
+        (response := client(wrapped).get("/")).status_code,
+        len(response.headers["x-trace-id"]),
+    )
+
+
+def wsgi(environ: Any, start_response: Any) -> list[bytes]:
+    """A WSGI callable."""
+    return []
+
+
+class Hostile:
+    """Neither an app nor willing to say what it is."""
+
+    def __repr__(self) -> str:
+        raise ValueError
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param(None, id="none"),
+        pytest.param("app", id="string"),
+        pytest.param(len, id="builtin"),
+        pytest.param(Starlette, id="the-framework's-class"),
+        pytest.param(Instance, id="the-class-of-an-app"),
+        pytest.param(type("Three", (), {"__init__": lambda self, a, b, c: None}), id="any-class"),
+        pytest.param(wsgi, id="wsgi"),
+        pytest.param(Hostile(), id="hostile"),
+    ],
+)
+def test_what_is_no_app_is_refused(wrong: Any) -> None:
+    """The error says what is accepted, and of WSGI that its time has not come."""
+    with pytest.raises(ConfigError, match=r"use a FastAPI or Starlette app, or an ASGI") as refused:
+        instrument(wrong)
+
+    assert (wrong is wsgi) == str(refused.value).endswith("WSGI is not supported yet")
+
+
+@pytest.mark.parametrize(
+    ("settings", "overrides", "message"),
+    [
+        pytest.param(None, {"log_lvl": "INFO"}, "'log_lvl' is not a setting", id="unknown"),
+        pytest.param(None, {"log_level": "LOUD"}, "log_level='LOUD' is not accepted", id="value"),
+        pytest.param({"log_level": "INFO"}, {}, "settings={'log_level'", id="no-settings"),
+    ],
+)
+@pytest.mark.parametrize("again", [False, True], ids=["first-call", "second-call"])
+def test_a_wrong_setting_is_refused(
+    settings: Any, overrides: dict[str, Any], message: str, *, again: bool
+) -> None:
+    """The error names it, on a second call too, and the app is as it was."""
+    app = instrument(starlette_app()) if again else starlette_app()
+
+    with pytest.raises(ConfigError) as refused:
+        instrument(app, settings, **overrides)
+
+    assert message in str(refused.value)
+    assert again == ("x-trace-id" in client(app).get("/ok").headers)
+
+
+def test_instrumenting_twice_changes_nothing() -> None:
+    """One header, one line per request, one line that says what is on."""
+    app = starlette_app()
+    with capture_events() as events:
+        instrument(app, log_level="INFO")
+        instrument(app, log_level="DEBUG")
+        response = client(app).get("/ok")
+
+    assert 1 == len(response.headers.get_list("x-trace-id"))
+    assert 1 == len(finished(events))
+    [configured] = [event for event in events if event["event"] == "observability_configured"]
+    assert ("starlette", "INFO", "off: no DSN") == (
+        configured["adapter"],
+        configured["log_level"],
+        configured["sentry"],
+    )
+
+
+def test_an_app_that_is_running_can_be_instrumented() -> None:
+    """After start-up, and after its first requests, the next one is traced, errors included."""
+    app = starlette_app()
+    with client(app) as running:
+        before = running.get("/ok")
+        with capture_events() as events:
+            instrument(app)
+            ok_after, boom_after = running.get("/ok"), running.get("/boom")
+
+    assert "x-trace-id" not in before.headers
+    assert ok_after.headers["x-trace-id"] == ok_after.json()["trace_id"]
+    assert 36 == len(boom_after.headers["x-trace-id"])
+    assert [200, 500] == [event["status_code"] for event in finished(events)]
+
+
+def test_the_middleware_added_by_hand_traces_what_it_sees() -> None:
+    """Inside the framework's 500 handler it can do less: the unhandled error has no header."""
+
+    def answer(request: Request, error: Exception) -> PlainTextResponse:
+        return PlainTextResponse("mine", 500)
+
+    app = starlette_app(exception_handlers={500: answer})
+    app.add_middleware(TraceIdMiddleware)
+
+    response = client(app).get("/ok", headers={"X-Trace-ID": "my-id"})
+    failure = client(app).get("/boom")
+
+    assert "my-id" == response.headers["x-trace-id"]
+    assert ("mine", None) == (failure.text, failure.headers.get("x-trace-id"))
+
+
+def test_the_middleware_by_hand_and_the_one_line_do_not_add_up() -> None:
+    """Together they give one header and one line."""
+    app = starlette_app()
+    app.add_middleware(TraceIdMiddleware)
+    with capture_events() as events:
+        instrument(app)
+        response = client(app).get("/ok")
+
+    assert 1 == len(response.headers.get_list("x-trace-id"))
+    assert 1 == len(finished(events))
+
+
+def test_a_callable_wrapped_by_hand_can_be_instrumented() -> None:
+    """The middleware alone sets up nothing but the id: the one line still has its work to do."""
+    with capture_events() as events:
+        app = instrument(TraceIdMiddleware(plain))
+        response = client(app).get("/")
+
+    assert 1 == len(response.headers.get_list("x-trace-id"))
+    assert 1 == len(finished(events))
+
+
+def test_a_test_client_inside_a_trace_leaves_it_as_it_was() -> None:
+    """A request in the same process has its own id; the outer one is back afterwards."""
+    app = instrument(starlette_app())
+
+    with trace_context("outer"):
+        inner = client(app).get("/ok").json()["trace_id"]
+        after = current_trace_id.get()
+
+    assert "outer" == after != inner
+    assert "" == current_trace_id.get()
+
+
+def test_settings_are_taken_as_a_value_and_as_overrides() -> None:
+    """Overrides win over the settings that are given."""
+    settings = Settings(response_headers=("X-One",), id_generator=lambda: "fixed")
+    app = instrument(starlette_app(), settings, response_headers="X-Two")
+
+    headers = client(app).get("/ok").headers
+
+    assert ("fixed", None) == (headers["x-two"], headers.get("x-one"))
+
+
+def test_inbound_ids_can_be_distrusted() -> None:
+    """With `trust_inbound=False` each request gets a fresh id, and one DEBUG line says so."""
+    with capture_events() as events:
+        app = instrument(starlette_app(), trust_inbound=False, log_level="DEBUG")
+        headers = client(app).get("/ok", headers={"X-Trace-ID": "theirs"}).headers
+
+    assert 36 == len(headers["x-trace-id"])
+    [refusal] = [event for event in events if event["event"] == "trace_id_refused"]
+    assert ("debug", "x-trace-id") == (refusal["level"], refusal["source"])
+    assert "theirs" not in str(events)
+
+
+def test_a_quiet_path_has_its_line_at_debug() -> None:
+    """What probes ask for every second is not in the log at INFO."""
+    with capture_events() as events:
+        app = instrument(starlette_app(), quiet_paths="/ok", log_level="DEBUG")
+        client(app).get("/ok")
+        client(app).get("/nowhere")
+
+    assert ["debug", "warning"] == [event["level"] for event in finished(events)]
