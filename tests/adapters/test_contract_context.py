@@ -133,7 +133,8 @@ def test_an_included_router_in_a_mounted_app_has_every_prefix(service: Service) 
     """Prefixes of include_router below a mount are part of the template."""
     service.needs("validation")
     for prefix in ("/api/v1", "/mounted/deep/v1"):
-        for kind in ("things", "of-starlette"):  # a route of FastAPI's and one of Starlette's
+        # A route of FastAPI's, one of Starlette's, and one in a mount that was included.
+        for kind in ("things", "of-starlette", "in-a-mount"):
             story = service.story(service.get(f"{prefix}/{kind}/7"))
 
             assert f"{prefix}/{kind}/{{thing_id}}" == story["route"]

@@ -491,6 +491,26 @@ class TestGenerators:
             observed.close()
         assert ["closed"] == [event.outcome for event in events]
 
+    def test_async_the_outcome_is_settled_before_the_clean_up(self, events: Events) -> None:
+        """As for a generator."""
+
+        @llm_call
+        async def chunks() -> AsyncIterator[str]:
+            try:
+                yield "a"
+            finally:
+                await asyncio.sleep(0)
+                raise ValueError
+
+        async def main() -> None:
+            observed: Any = chunks()
+            await anext(observed)
+            with pytest.raises(ValueError):  # noqa: PT011 - there is no text
+                await observed.aclose()
+
+        asyncio.run(main())
+        assert ["closed"] == [event.outcome for event in events]
+
     def test_an_inner_generator_that_is_closing_already_is_left_alone(self, events: Events) -> None:
         """Where the event loop closes both, ours does not get into the inner one's way."""
 
@@ -550,7 +570,10 @@ class TestObjects:
                         return
 
         assert ["a", "b", "c"] == list(llm_call(Stream)())
-        assert [("ok", 3)] == [(event.outcome, event.chunks) for event in events]
+        [event] = events
+        assert ("ok", 3) == (event.outcome, event.chunks)
+        assert event.producer_ms is not None
+        assert event.producer_ms <= event.latency_ms
 
     def test_an_async_chunk_is_counted_once(self, events: Events) -> None:
         """An `__aiter__` that goes through `__anext__`."""
@@ -576,7 +599,10 @@ class TestObjects:
             return [chunk async for chunk in llm_call(Stream)()]
 
         assert ["a", "b", "c"] == asyncio.run(main())
-        assert [("ok", 3)] == [(event.outcome, event.chunks) for event in events]
+        [event] = events
+        assert ("ok", 3) == (event.outcome, event.chunks)
+        assert event.producer_ms is not None
+        assert event.producer_ms <= event.latency_ms
 
     def test_it_may_give_another_iterator(self, events: Events) -> None:
         """`__iter__` and `__aiter__` that return somebody else."""

@@ -273,6 +273,22 @@ def test_the_times_of_a_stream_fit_into_one_another(events: Events) -> None:
     assert 0 < event.producer_ms <= event.latency_ms
 
 
+def test_the_first_content_of_a_held_stream_is_not_its_first_frame(events: Events) -> None:
+    """That its holder was looked at for its usage before does not count."""
+
+    class Holder:
+        def __init__(self) -> None:
+            self.usage = None
+            self.chunks = (chunk for chunk in load("openai_chat_stream")["chunks"])
+
+    list(llm_call(Holder)().chunks)
+
+    [event] = events
+    assert event.ttfc_ms is not None
+    assert event.ttft_ms is not None
+    assert event.ttfc_ms < event.ttft_ms
+
+
 def test_empty_text_is_not_content(events: Events) -> None:
     """A stream of text begins with the first text that is not empty."""
 

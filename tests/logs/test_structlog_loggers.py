@@ -364,6 +364,22 @@ def test_contextvars_of_structlog_are_on_the_lines(logged: Logged) -> None:
     assert ["nightly", None] == [line.get("job") for line in logged()]
 
 
+def test_contextvars_are_found_in_any_version_of_structlog() -> None:
+    """Where it keeps no register of them, the context is searched."""
+    done = run("""
+        import contextvars
+        from pantheon_obs.sinks.logs import line
+        line._variables = None
+        contextvars.ContextVar("structlog_job").set("nightly")
+        contextvars.ContextVar("structlog_gone").set(...)
+        configure_logging()
+        logging.info("e")
+    """)
+
+    [line] = done.lines
+    assert ("nightly", False) == (line["job"], "gone" in line)
+
+
 def test_a_name_is_found_where_none_is_given(logged: Logged) -> None:
     """The logger is called as the module that asked for it."""
     configure_logging(log_format="json")

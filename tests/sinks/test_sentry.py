@@ -170,9 +170,10 @@ def test_a_dsn_that_comes_before_start_up_starts_sentry_once() -> None:
     assert 1 == len(told.events("/unhandled"))
 
 
-def test_a_host_that_started_sentry_itself_gets_its_events_tagged() -> None:
+@pytest.mark.parametrize("module", ["hosts_own", "hosts_later"])
+def test_a_host_that_starts_sentry_itself_gets_its_events_tagged(module: str) -> None:
     """Its own options stay; we only add the id."""
-    told = tell("hosts_own", "HOSTS_DSN", [("POST", "/unhandled")], 1)
+    told = tell(module, "HOSTS_DSN", [("POST", "/unhandled")], 1)
 
     assert 1 == len(told.receiver.events)
     assert 1 == len(told.events("/unhandled"))

@@ -102,10 +102,11 @@ class HttpExchange(Request):
         if starts:
             self.answered = True
             status = message.get("status")
-            if isinstance(status, int):
-                self.status_code = int(status)
-                if status >= _SERVER_ERROR:
-                    self.answered_error = sys.exc_info()[1]
+            if type(status) is not int:  # it may be an http.HTTPStatus, or wrong
+                status = int(status) if isinstance(status, int) else 0
+            self.status_code = status or None
+            if status >= _SERVER_ERROR:
+                self.answered_error = sys.exc_info()[1]
         elif kind in _BODY and self.last_byte is None:
             if not message.get("more_body", False):
                 self._complete()

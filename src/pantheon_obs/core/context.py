@@ -107,7 +107,10 @@ def begin(record: Record) -> None:
     Args:
         record: The new record; give it to `end` in a `finally`.
     """
-    record.outer = _clear_structlog() if _STRUCTLOG in modules else None
+    structlog = modules.get(_STRUCTLOG)
+    # Its list of variables is private: where it cannot be seen, the context is searched.
+    binds = structlog is not None and getattr(structlog, "_CONTEXT_VARS", True)
+    record.outer = _clear_structlog() if binds else None
     record.trace_token = current_trace_id.set(record.trace_id)
     record.record_token = current_record.set(record)
 
@@ -125,7 +128,8 @@ def end(record: Record) -> None:
         current_record.reset(record.record_token)
     except ValueError:
         return  # a coroutine that the garbage collector closes runs in another context: not ours
-    if _STRUCTLOG in modules:
+    structlog = modules.get(_STRUCTLOG)
+    if structlog is not None and getattr(structlog, "_CONTEXT_VARS", True):
         _clear_structlog()
     outer = current_record.get()
     if outer is not None and outer.ended:
@@ -136,14 +140,11 @@ def end(record: Record) -> None:
             variable.set(value)
 
 
-def _clear_structlog() -> list[tuple[ContextVar[Any], Any]] | None:
+def _clear_structlog() -> list[tuple[ContextVar[Any], Any]]:
     """Unset structlog's context variables, as its `clear_contextvars` does; return what was set.
 
     structlog keeps one variable per key, named `structlog_<key>`, and Ellipsis for "unset".
     """
-    # Its list of them is private: where it cannot be seen, the context is searched.
-    if not getattr(modules[_STRUCTLOG], "_CONTEXT_VARS", True):
-        return None
     cleared = [
         (variable, value)
         for variable, value in copy_context().items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial, wraps
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from pantheon_obs.core.errors import ConfigError
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.llm.functions import observed_function
-from pantheon_obs.llm.lifecycle import CallOptions, LlmCall
+from pantheon_obs.llm.lifecycle import LlmCall
 from pantheon_obs.llm.model_alias import alias_finder
 from pantheon_obs.llm.sources import handed_over
 from pantheon_obs.llm.usage import read
@@ -88,6 +89,21 @@ def llm_call(
     """
     observer = LlmCallObserver(model, operation, provider, usage)
     return observer if function is None else observer(function)
+
+
+@dataclass(frozen=True, slots=True)
+class CallOptions:
+    """What is the same for all calls of one function.
+
+    Attributes:
+        operation: What the event is named after.
+        provider: The vendor, if the host names it.
+        usage: The `usage=` option.
+    """
+
+    operation: str
+    provider: str | None = None
+    usage: Callable[[HostValue], object] | None = None
 
 
 class LlmCallObserver:

@@ -34,9 +34,8 @@ class Hold:
         self.call.left()
 
     def __del__(self) -> None:
-        if not self.call.waits:
-            self.call.left()
-            self.call.settle()
+        self.call.left()
+        self.call.settle()
 
 
 class WaitingHold:

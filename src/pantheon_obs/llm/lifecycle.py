@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -17,10 +16,10 @@ from pantheon_obs.llm.sources import Found, find, handed_over
 from pantheon_obs.llm.usage import Seen, read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from weakref import ref
 
     from pantheon_obs.core.events import LlmOutcome
+    from pantheon_obs.llm.call import CallOptions
     from pantheon_obs.llm.parts import HostValue
 
 _guard = Guard("llm call")
@@ -28,21 +27,6 @@ _NOTHING = Found()
 _LAST_CHUNKS = 8
 _NO_CHUNKS: deque[HostValue] = deque(maxlen=0)
 _TEXT = frozenset({str, bytes, bytearray})
-
-
-@dataclass(frozen=True, slots=True)
-class CallOptions:
-    """What is the same for all calls of one function.
-
-    Attributes:
-        operation: What the event is named after.
-        provider: The vendor, if the host names it.
-        usage: The `usage=` option.
-    """
-
-    operation: str
-    provider: str | None = None
-    usage: Callable[[HostValue], object] | None = None
 
 
 class LlmCall:
@@ -67,7 +51,6 @@ class LlmCall:
     error_type: str | None = None
     latency = 0.0
     complete = False  # whether the whole answer has come
-    waits = False  # for a usage future, which then has the say
 
     def __init__(self, options: CallOptions, model_alias: str | None) -> None:
         self.options = options
@@ -188,7 +171,6 @@ class LlmCall:
         try:
             found = self._find_usage(source)
             if found.pending is not None and wait and self.outcome == "ok":
-                self.waits = True
                 self.offered, self.read_usage = found.pending, found.read
                 found.pending.add_done_callback(WaitingHold(self).resolved)
                 if not found.pending.done():

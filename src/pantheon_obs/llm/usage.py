@@ -109,7 +109,7 @@ def _first(rows: Rows, value: HostValue, seen: Seen) -> bool:
     """Read a value by the first row that knows it."""
     own: HostValue = value if isinstance(value, dict) else getattr(value, "__dict__", ())
     kind: HostValue = type(value)
-    for mark, shape in rows:  # noqa: SIM110 - any() is a generator more, on each call
+    for mark, shape in rows:
         if (mark in own or mark in class_parts(kind)) and shape(value, seen):
             return True
     return False
@@ -142,7 +142,7 @@ def _openai_chat(value: HostValue, seen: Seen) -> bool:
     https://platform.openai.com/docs/api-reference/chat-streaming/streaming
     """
     choices = part(value, "choices")
-    if not isinstance(choices, list | tuple):
+    if not isinstance(choices, (list, tuple)):
         return False
     choice: HostValue
     seen.finished = bool(seen.finished)

@@ -8,6 +8,7 @@ import structlog
 from fastapi import APIRouter, BackgroundTasks, FastAPI, HTTPException, WebSocket
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import StreamingResponse
+from starlette.routing import Route, Router
 
 from pantheon_obs import bind, instrument
 from tests.adapters.apps import common, starlette_app
@@ -85,6 +86,7 @@ async def websocket(socket: WebSocket) -> None:
 things = APIRouter(prefix="/things")
 things.add_api_route("/{thing_id}", ok)
 things.add_route("/of-starlette/{thing_id}", starlette_app.ok)
+things.mount("/in-a-mount", Router([Route("/{thing_id}", starlette_app.ok)]))
 things.add_api_websocket_route("/ws/{how}", websocket)
 version = APIRouter(prefix="/v1")
 version.include_router(things)

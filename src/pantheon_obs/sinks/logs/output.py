@@ -98,7 +98,10 @@ class Output:
         if stream is not self._stream:
             self._look_at(stream)
         descriptor = self._descriptor
-        _flush(stream)
+        try:
+            stream.flush()  # what the host has printed so far comes first
+        except Exception:  # noqa: BLE001 - whatever it is, it comes again there
+            _flush_patiently(stream)
         if descriptor is None:
             _write_text(stream, line)
         elif not self._shared or _locks is None:
@@ -123,15 +126,17 @@ class Output:
     def _write_all(self, descriptor: int, line: bytes) -> None:
         if self._torn:  # a disk was full in the middle of a line: the next begins on its own
             line = b"\n" + line
-        rest = line
+        written = 0
         try:
-            while rest:  # a pipe may take it in parts
+            while written < len(line):  # a pipe may take it in parts
                 try:
-                    rest = rest[os.write(descriptor, rest) :]
+                    written += os.write(descriptor, line[written:])
                 except BlockingIOError:
                     select.select([], [descriptor], [])
-        finally:
-            self._torn = self._torn if len(rest) == len(line) else bool(rest)
+        except OSError:
+            self._torn = self._torn or written > 0
+            raise
+        self._torn = False
 
 
 def _can_be_locked(descriptor: int) -> bool:
@@ -151,8 +156,8 @@ def _can_be_locked(descriptor: int) -> bool:
     return True
 
 
-def _flush(stream: TextIO) -> None:
-    """What the host has printed so far comes first."""
+def _flush_patiently(stream: TextIO) -> None:
+    """Flush a stream that could not be, as far as there is a way."""
     while True:
         try:
             stream.flush()
@@ -174,4 +179,5 @@ def _write_text(stream: TextIO, line: bytes) -> None:
         stream.write(text)
     except UnicodeEncodeError:
         stream.write(text.encode("ascii", "replace").decode("ascii"))
-    _flush(stream)
+    with suppress(AttributeError):
+        stream.flush()

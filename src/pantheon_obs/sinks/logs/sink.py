@@ -25,23 +25,30 @@ class LogSink:
 
     def __init__(self, handler: ObsHandler) -> None:
         self._handler = handler
+        self._loggers: dict[str, logging.Logger] = {}
 
     def started(self, record: Record) -> None:
         """Nothing is logged when a request begins."""
 
     def handle(self, event: Event) -> None:
         """Write one fact; one traceback per failure, so only if no line has it yet."""
-        logger = logging.getLogger(event.logger)
+        logger = self._loggers.get(event.logger)
+        if logger is None:
+            logger = self._loggers[event.logger] = logging.getLogger(event.logger)
         level = event.level
-        if logger.isEnabledFor(level):
-            dispatch(
-                self._handler,
-                logger,
-                level,
-                event.event,
-                event.fields(),
-                None if was_logged(event.error) else event.error,
-                event.trace_id,
-                event.bound,
-                watched=False,
-            )
+        if not logger.isEnabledFor(level):
+            return
+        error = event.error
+        if error is not None and was_logged(error):
+            error = None
+        dispatch(
+            self._handler,
+            logger,
+            level,
+            event.event,
+            event.fields(),
+            error,
+            event.trace_id,
+            event.bound,
+            watched=False,
+        )
