@@ -6,6 +6,8 @@ import asyncio
 import contextvars
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from threading import Thread
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -193,3 +195,36 @@ def test_a_record_forgets_the_calls_that_have_ended(events: Events) -> None:
     list(open_)
     assert 0 == len(record.open_calls)
     end(record)
+
+
+class EndsAnother:
+    """A finished call in the middle of whose counting the garbage collector ends another."""
+
+    outcome = "ok"
+    input_tokens = output_tokens = 1
+    cost_usd = None
+
+    def __init__(self, record: Record, other: Any) -> None:
+        self._record = record
+        self._other = other
+
+    @property
+    def latency_ms(self) -> float:
+        """Read while the totals are being added to."""
+        self._record.count(self._other)
+        return 1.0
+
+
+def test_a_call_that_ends_while_another_is_counted_is_counted_too() -> None:
+    """On the same thread, as a finalizer's: nothing may wait for itself."""
+    record = Record("request")
+    other: Any = SimpleNamespace(
+        outcome="ok", latency_ms=2.0, input_tokens=1, output_tokens=1, cost_usd=None
+    )
+    ending: Any = EndsAnother(record, other)
+    counting = Thread(target=record.count, args=(ending,), daemon=True)
+    counting.start()
+    counting.join(10)
+
+    assert not counting.is_alive()
+    assert (2, 0, 2, 2) == totals(record)

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     Events = list[LlmCallFinished]
 
 
+def think() -> None:
+    """Take so long that everything else is short beside it."""
+    sum(range(200_000))
+
+
 @llm_call
 def given(value: Any) -> Any:
     """A plain function that returns what it is given."""
@@ -553,13 +558,14 @@ class TestObjects:
         assert [("ok", 3)] == [(event.outcome, event.chunks) for event in events]
 
     def test_a_chunk_is_counted_once(self, events: Events) -> None:
-        """An `__iter__` that goes through `__next__`."""
+        """And timed once: an `__iter__` that goes through `__next__`."""
 
         class Stream:
             def __init__(self) -> None:
                 self._chunks = iter("abc")
 
             def __next__(self) -> str:
+                think()
                 return next(self._chunks)
 
             def __iter__(self) -> Iterator[str]:
@@ -576,13 +582,14 @@ class TestObjects:
         assert event.producer_ms <= event.latency_ms
 
     def test_an_async_chunk_is_counted_once(self, events: Events) -> None:
-        """An `__aiter__` that goes through `__anext__`."""
+        """And timed once: an `__aiter__` that goes through `__anext__`."""
 
         class Stream:
             def __init__(self) -> None:
                 self._chunks = iter("abc")
 
             async def __anext__(self) -> str:
+                think()
                 try:
                     return next(self._chunks)
                 except StopIteration:

@@ -273,6 +273,32 @@ def test_the_times_of_a_stream_fit_into_one_another(events: Events) -> None:
     assert 0 < event.producer_ms <= event.latency_ms
 
 
+def test_the_models_time_goes_up_to_its_end(events: Events) -> None:
+    """What it does after the last chunk counts, what the consumer does does not."""
+
+    def think() -> None:
+        sum(range(200_000))
+
+    @llm_call
+    def quick_then_slow() -> Iterator[str]:
+        yield "a"
+        think()
+
+    @llm_call
+    def quick() -> Iterator[str]:
+        yield "a"
+
+    list(quick_then_slow())
+    for _ in quick():
+        think()
+
+    slow_model, slow_consumer = events
+    assert slow_model.producer_ms is not None
+    assert slow_consumer.producer_ms is not None
+    assert slow_model.producer_ms > slow_model.latency_ms / 2
+    assert slow_consumer.producer_ms < slow_consumer.latency_ms / 2
+
+
 def test_the_first_content_of_a_held_stream_is_not_its_first_frame(events: Events) -> None:
     """That its holder was looked at for its usage before does not count."""
 

@@ -457,6 +457,7 @@ class TestAttributes:
         future.set_result(Usage())
 
         assert REPORTED == tokens(events)
+        assert 1 == events[0].chunks
 
     @pytest.mark.filterwarnings("error")
     def test_a_coroutine_is_never_awaited_by_us(self, events: Events) -> None:

@@ -240,12 +240,14 @@ def test_a_forked_child_has_a_queue_of_its_own() -> None:
     assert (100, 100, 1) == tuple(events.count(word) for word in ("parent", "child", "end"))
 
 
+@pytest.mark.parametrize("imports", ["os", "os, multiprocessing.util"])
 @pytest.mark.parametrize("delivery", ["direct", "queue"])
-def test_a_plainly_forked_child_drains_when_it_leaves_in_order(delivery: str) -> None:
+def test_a_plainly_forked_child_drains_when_it_leaves_in_order(delivery: str, imports: str) -> None:
     """`sys.exit` in the child is enough."""
     done = run(f"""
-        import os
-        import multiprocessing.util
+        import {imports}, warnings
+        # Since Python 3.12 it says that a process with threads was forked.
+        warnings.simplefilter("ignore", DeprecationWarning)
         configure_logging(log_delivery={delivery!r})
         logging.info("parent")
         if (pid := os.fork()) == 0:

@@ -101,12 +101,8 @@ class HttpExchange(Request):
             raise
         if starts:
             self.answered = True
-            status = message.get("status")
-            if type(status) is not int:  # it may be an http.HTTPStatus, or wrong
-                status = int(status) if isinstance(status, int) else 0
-            self.status_code = status or None
-            if status >= _SERVER_ERROR:
-                self.answered_error = sys.exc_info()[1]
+            if self.watched:
+                self._start(message.get("status"))
         elif kind in _BODY and self.last_byte is None:
             if not message.get("more_body", False):
                 self._complete()
@@ -114,6 +110,12 @@ class HttpExchange(Request):
                 self.streaming = True
                 if self.first_byte is None and message.get("body"):
                     self.first_byte = perf_counter()
+
+    def _start(self, status: object) -> None:
+        if isinstance(status, int):
+            self.status_code = int(status)  # not an http.HTTPStatus
+            if status >= _SERVER_ERROR:
+                self.answered_error = sys.exc_info()[1]
 
     def _complete(self) -> None:
         self.last_byte = perf_counter()

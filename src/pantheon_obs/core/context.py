@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextvars import ContextVar, Token, copy_context
 from sys import modules
-from threading import Lock
+from threading import RLock
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,11 +25,9 @@ current_trace_id: ContextVar[str] = ContextVar("current_trace_id", default="")
 
 current_record: ContextVar[Record | None] = ContextVar("pantheon_obs_record", default=None)
 
-_STRUCTLOG = "structlog.contextvars"
 _OPENTELEMETRY = "opentelemetry.trace"
 
 _guard = Guard("context")
-_totals_lock = Lock()
 
 
 class OpenCall(Protocol):
@@ -42,9 +40,19 @@ class OpenCall(Protocol):
 class LlmTotals:
     """Running totals over the LLM calls of one record."""
 
-    __slots__ = ("calls", "cost_usd", "errors", "input_tokens", "latency_ms", "output_tokens")
+    __slots__ = (
+        "_lock",
+        "calls",
+        "cost_usd",
+        "errors",
+        "input_tokens",
+        "latency_ms",
+        "output_tokens",
+    )
 
     def __init__(self) -> None:
+        # Re-entrant: a garbage collection may finish another call in the middle of this one's.
+        self._lock = RLock()
         self.calls = 0
         self.errors = 0
         self.latency_ms = 0.0
@@ -54,7 +62,7 @@ class LlmTotals:
 
     def add(self, call: LlmCallFinished) -> None:
         """Count one finished call; safe from several threads at once."""
-        with _totals_lock:
+        with self._lock:
             self.calls += 1
             self.errors += call.outcome == "error"
             self.latency_ms += call.latency_ms
@@ -86,10 +94,9 @@ class Record:
 
     def count(self, call: LlmCallFinished) -> None:
         """Add a finished LLM call to the totals."""
-        with _totals_lock:
-            if self.llm is None:
-                self.llm = LlmTotals()
-        self.llm.add(call)
+        # Calls may end in several threads at once: `setdefault` lets one of them in.
+        totals: LlmTotals = self.llm or self.__dict__.setdefault("llm", LlmTotals())
+        totals.add(call)
 
     def finish_open_calls(self) -> None:
         """End what is still open; whoever stops reading afterwards finds it ended."""
@@ -107,10 +114,9 @@ def begin(record: Record) -> None:
     Args:
         record: The new record; give it to `end` in a `finally`.
     """
-    structlog = modules.get(_STRUCTLOG)
-    # Its list of variables is private: where it cannot be seen, the context is searched.
-    binds = structlog is not None and getattr(structlog, "_CONTEXT_VARS", True)
-    record.outer = _clear_structlog() if binds else None
+    if _structlog_binds is None:
+        _find_structlog()
+    record.outer = _clear_structlog() if _structlog_binds else None
     record.trace_token = current_trace_id.set(record.trace_id)
     record.record_token = current_record.set(record)
 
@@ -128,8 +134,9 @@ def end(record: Record) -> None:
         current_record.reset(record.record_token)
     except ValueError:
         return  # a coroutine that the garbage collector closes runs in another context: not ours
-    structlog = modules.get(_STRUCTLOG)
-    if structlog is not None and getattr(structlog, "_CONTEXT_VARS", True):
+    if _structlog_binds is None:
+        _find_structlog()
+    if _structlog_binds:
         _clear_structlog()
     outer = current_record.get()
     if outer is not None and outer.ended:
@@ -138,6 +145,17 @@ def end(record: Record) -> None:
     elif record.outer:
         for variable, value in record.outer:
             variable.set(value)
+
+
+_structlog_binds: Any = None  # true once structlog has ever bound a variable in this process
+
+
+def _find_structlog() -> None:
+    global _structlog_binds  # noqa: PLW0603 - there is one structlog
+    structlog = modules.get("structlog.contextvars")
+    if structlog is not None:
+        # Its list of variables is private: where it cannot be seen, the context is searched.
+        _structlog_binds = getattr(structlog, "_CONTEXT_VARS", True)
 
 
 def _clear_structlog() -> list[tuple[ContextVar[Any], Any]]:

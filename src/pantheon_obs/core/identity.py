@@ -21,10 +21,11 @@ class Identity:
         settings: Which headers to read, whether to trust them, and what makes a fresh id.
     """
 
-    __slots__ = ("_generate", "_headers", "_readers")
+    __slots__ = ("_first", "_generate", "_readers")
 
     def __init__(self, settings: Settings) -> None:
         names = [name.lower().encode("ascii") for name in settings.inbound_headers]
+        self._first = names[0] if names else b""
         self._readers: dict[bytes, Callable[[bytes], str | None]] = {
             name: ids.parser_for(name.decode()) if settings.trust_inbound else _refuse
             for name in names
@@ -38,17 +39,20 @@ class Identity:
         only the first counts.
         """
         readers = self._readers
-        found: dict[bytes, bytes] | None = None
+        found: dict[bytes, str | None] | None = None
         try:
             for name, value in headers:
                 if name in readers:
                     if found is None:
-                        found = {name: value}
-                    elif name not in found:
-                        found[name] = value
+                        found = {}
+                    if name not in found:
+                        found[name] = accepted = readers[name](value)
+                        if accepted is not None and name == self._first:
+                            return accepted
             if found is not None:
-                for name, read in readers.items():
-                    if name in found and (accepted := read(found[name])) is not None:
+                for name in readers:
+                    accepted = found.get(name)
+                    if accepted is not None:
                         return accepted
                 ids.refused(", ".join(name.decode() for name in found))
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per request

@@ -89,7 +89,7 @@ def _on_sigterm(number: int, frame: FrameType | None) -> None:
         queue.drain()
     # As if we had not been there, the exit status included.
     signal.signal(number, signal.SIG_DFL)
-    os.kill(os.getpid(), number)
+    signal.raise_signal(number)
 
 
 def _after_fork() -> None:
