@@ -80,9 +80,8 @@ def test_a_hostile_id_is_replaced_and_never_repeated(service: Service, hostile: 
     [trace_id] = service.raw("/ok", (b"X-Trace-ID", hostile))["x-trace-id"]
 
     assert is_fresh(trace_id)
-    service.lines_of(trace_id)
-    since = service.lines[before:]
-    [refusal] = [line for line in since if line["event"] == "trace_id_refused"]
+    refusal, story = service.lines_of(trace_id)
+    assert ("trace_id_refused", "request_finished") == (refusal["event"], story["event"])
     assert ("debug", "x-trace-id") == (refusal["level"], refusal["source"])
     assert len(hostile) < 5 or not any(
         hostile.decode("latin-1") in line for line in service.server.out[before:]

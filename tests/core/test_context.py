@@ -68,11 +68,12 @@ def test_a_refused_id_of_a_job_is_said_at_debug() -> None:
         from pantheon_obs import configure_logging  # noqa: PLC0415 - within the capture
 
         configure_logging(log_level="DEBUG")
-        with trace_context("not valid"):
+        with trace_context("not valid") as trace_id:
             pass
 
     [refusal] = [event for event in events if event["event"] == "trace_id_refused"]
     assert ("debug", "trace_context") == (refusal["level"], refusal["source"])
+    assert trace_id == refusal["trace_id"]
     assert "not valid" not in str(refusal)
 
 

@@ -213,6 +213,22 @@ def test_the_request_line_has_its_fields_in_order(logged: Logged) -> None:
     } == {key: value for key, value in line.items() if key != "timestamp"}
 
 
+def test_what_comes_from_outside_is_redacted_on_the_request_line(logged: Logged) -> None:
+    """A secret in a path, or bound to the request, does not get into its line."""
+    configure_logging(log_format="json")
+
+    emit(
+        request(path="/share/sk-0123456789abcdefghij", method="G\ud800", bound={"token": "hunter2"})
+    )
+
+    [line] = logged()
+    assert ("/share/[redacted]", "G\\ud800", "[redacted]") == (
+        line["path"],
+        line["method"],
+        line["token"],
+    )
+
+
 def test_a_failed_request_carries_its_traceback_once(logged: Logged) -> None:
     """The line has the traceback, unless a line of the host's has it already; its type always."""
     configure_logging(log_format="json")

@@ -232,11 +232,11 @@ class trace_context:  # noqa: N801 - reads as the function that it is used as
         if self._given is not None:
             with _guard:
                 accepted = ids.validate(str(self._given).encode())
-            if accepted is None:
-                ids.refused("trace_context")
         record = Record(accepted or new_id())
         begin(record)
         self._records.append(record)
+        if accepted is None and self._given is not None:
+            ids.refused("trace_context")
         return record.trace_id
 
     def __exit__(

@@ -1,7 +1,8 @@
 """The facts that leave core. A sink gets each of them once, as one value.
 
 `fields()` gives what a line says of an event, in the order of the schema; a fact that is not known
-is left out, unless the schema promises the key.
+is left out, unless the schema promises the key. `outside` names the fields whose text is not ours:
+it may hold a secret.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class RequestFinished:
 
     event: ClassVar[str] = "request_finished"
     logger: ClassVar[str] = "pantheon_obs.request"
+    outside: ClassVar[tuple[str, ...]] = ("method", "path")
 
     trace_id: str
     bound: dict[str, Any]
@@ -100,6 +102,7 @@ class WebsocketFinished:
 
     event: ClassVar[str] = "websocket_finished"
     logger: ClassVar[str] = "pantheon_obs.request"
+    outside: ClassVar[tuple[str, ...]] = ("path",)
 
     trace_id: str
     bound: dict[str, Any]
@@ -146,6 +149,7 @@ class BackgroundFailed:
 
     event: ClassVar[str] = "background_failed"
     logger: ClassVar[str] = "pantheon_obs.request"
+    outside: ClassVar[tuple[str, ...]] = ()
     level: ClassVar[int] = ERROR
 
     trace_id: str
@@ -188,6 +192,7 @@ class LlmCallFinished:
     """
 
     logger: ClassVar[str] = "pantheon_obs.llm"
+    outside: ClassVar[tuple[str, ...]] = ("model_alias", "model", "provider", "finish_reason")
 
     trace_id: str
     bound: dict[str, Any]

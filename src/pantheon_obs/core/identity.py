@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextvars import Context
 from typing import TYPE_CHECKING
 
 from pantheon_obs.core import trace_id as ids
-from pantheon_obs.core.context import new_id
+from pantheon_obs.core.context import current_trace_id, new_id
 from pantheon_obs.core.guard import Guard, report
 
 if TYPE_CHECKING:
@@ -54,10 +55,18 @@ class Identity:
                     accepted = found.get(name)
                     if accepted is not None:
                         return accepted
-                ids.refused(", ".join(name.decode() for name in found))
+                trace_id = self._generate()
+                # Nothing of what this context may have been left with belongs to the new trace.
+                Context().run(_refused, ", ".join(name.decode() for name in found), trace_id)
+                return trace_id
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
             report("identity", error)
         return self._generate()
+
+
+def _refused(source: str, trace_id: str) -> None:
+    current_trace_id.set(trace_id)
+    ids.refused(source)
 
 
 def _refuse(_: bytes) -> None:

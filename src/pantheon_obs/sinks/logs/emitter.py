@@ -17,7 +17,7 @@ from pantheon_obs.sinks.redact import Redactor
 from pantheon_obs.sinks.redact_plain import described
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from pantheon_obs.core.settings import Settings
     from pantheon_obs.sinks.logs.formats import Format
@@ -59,6 +59,7 @@ class Emitter:
         created: float | None = None,
         trace_id: str | None = None,
         bound: Mapping[str, Any] | None = None,
+        outside: Collection[str] | None = None,
     ) -> None:
         """Write one line.
 
@@ -71,11 +72,15 @@ class Emitter:
             created: When it happened, in seconds since the epoch; None means now.
             trace_id: The trace; None means that of the current context.
             bound: What `bind()` put on the trace; None means that of the current context.
+            outside: For a fact of ours, the fields whose text is not; the others are plain.
         """
         name = LEVEL_NAMES.get(level) or described(logging.getLevelName(level)).lower()
         try:
             self._write(
-                self.render(name, event, logger, fields, error, created, trace_id, bound), name
+                self.render(
+                    name, event, logger, fields, error, created, trace_id, bound, outside
+                ),
+                name,
             )
         except Exception as failure:  # noqa: BLE001 - whatever standard output is, the host runs on
             self.unwritable(failure)
@@ -90,11 +95,12 @@ class Emitter:
         created: float | None = None,
         trace_id: str | None = None,
         bound: Mapping[str, Any] | None = None,
+        outside: Collection[str] | None = None,
     ) -> bytes:
         """The bytes of one line, its end included; the arguments are those of `emit`."""
         try:
             line = self._builder.build(
-                level, event, logger, fields, error, created, trace_id, bound
+                level, event, logger, fields, error, created, trace_id, bound, outside
             )
             if captures:
                 for capture in captures:

@@ -50,6 +50,7 @@ class LineBuilder:
         created: float | None = None,
         trace_id: str | None = None,
         bound: Mapping[str, Any] | None = None,
+        outside: Collection[str] | None = None,
     ) -> dict[str, Any]:
         """The line of one event.
 
@@ -62,6 +63,7 @@ class LineBuilder:
             created: When it happened, in seconds since the epoch; None means now.
             trace_id: The trace; None means that of the current context.
             bound: What `bind()` put on the trace; None means that of the current context.
+            outside: For a fact of ours, the fields whose text is not; the others are plain.
 
         Returns:
             A new dict; every value is a str, int, float, bool, None, list or dict.
@@ -79,7 +81,15 @@ class LineBuilder:
             trace_id = current_trace_id.get() or trace_of(error)
         if trace_id:
             line["trace_id"] = trace_id
-        self._add(line, fields)
+        if outside is None:
+            self._add(line, fields)
+        else:
+            line.update(fields)
+            for key in outside:
+                value = line.get(key)
+                if value:
+                    kind = type(value)
+                    line[key] = redactor.text(value) if kind is str else redactor.clean(value)
         if error is not None and "error_type" not in line:
             line["error_type"] = type(error).__name__
         self._add_bound(line, bound)

@@ -6,12 +6,14 @@ import logging
 from typing import TYPE_CHECKING
 
 from pantheon_obs.core.failures import was_logged
-from pantheon_obs.sinks.logs.handler import dispatch
+from pantheon_obs.sinks.logs.handler import dispatch, only_ours
 
 if TYPE_CHECKING:
     from pantheon_obs.core.context import Record
     from pantheon_obs.core.events import Event
     from pantheon_obs.sinks.logs.handler import ObsHandler
+
+_loggers: dict[str, logging.Logger] = {}  # asking logging for one takes a lock
 
 
 class LogSink:
@@ -32,15 +34,28 @@ class LogSink:
 
     def handle(self, event: Event) -> None:
         """Write one fact; one traceback per failure, so only if no line has it yet."""
-        logger = self._loggers.get(event.logger)
+        logger = _loggers.get(event.logger)
         if logger is None:
-            logger = self._loggers[event.logger] = logging.getLogger(event.logger)
+            logger = _loggers[event.logger] = logging.getLogger(event.logger)
         level = event.level
         if not logger.isEnabledFor(level):
             return
         error = event.error
         if error is not None and was_logged(error):
             error = None
+        if only_ours(self._handler, logger):
+            self._handler.emitter.emit(
+                level,
+                event.event,
+                event.logger,
+                event.fields(),
+                error,
+                None,
+                event.trace_id,
+                event.bound,
+                event.outside,
+            )
+            return
         dispatch(
             self._handler,
             logger,
