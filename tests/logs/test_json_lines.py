@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -288,6 +289,33 @@ def test_an_llm_line_says_what_is_known(logged: Logged) -> None:
     assert {"usage_status": "missing", "outcome": "ok", "provider": "openai"} == {
         key: line[key] for key in list(line)[8:]
     }
+
+
+@pytest.mark.parametrize("log_format", ["json", "text", "console"])
+def test_a_fact_of_an_unexpected_type_is_no_reason_to_lose_the_line(
+    capsys: pytest.CaptureFixture[str], log_format: str
+) -> None:
+    """A host's own usage or prices may give any number there is."""
+    configure_logging(log_format=log_format)
+
+    emit(
+        LlmCallFinished(
+            trace_id="",
+            bound={},
+            operation="generate",
+            model_alias="fast",
+            latency_ms=12.5,
+            outcome="ok",
+            usage_status="reported",
+            input_tokens=10**30,
+            cost_usd=Decimal("0.10"),  # type: ignore[arg-type]
+        )
+    )
+
+    captured = capsys.readouterr()
+    assert "0.10" in captured.out
+    assert str(10**30) in captured.out
+    assert "telemetry_failed" not in captured.out
 
 
 def test_library_events_obey_levels(logged: Logged) -> None:

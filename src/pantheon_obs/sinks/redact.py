@@ -38,12 +38,14 @@ class Redactor:
         keys: Names of keys to redact besides the built-in list; case and separators are ignored.
 
     Attributes:
+        knows_more: Whether there are such keys: one may be a field of ours.
         harmless: Short strings that were looked at and hold no secret. Lines say the same words
             again and again; it is bounded, as words may come from outside.
     """
 
     def __init__(self, keys: Iterable[str] = ()) -> None:
         self._extra = frozenset("".join(_SPLIT(key)).lower() for key in keys)
+        self.knows_more = bool(self._extra)
         self._judged: dict[str, bool] = {}
         self.harmless: set[str] = set()
 

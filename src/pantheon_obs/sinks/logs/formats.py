@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from pantheon_obs.sinks.redact_plain import plain_scalar, utf8
+from pantheon_obs.sinks.redact_plain import described, plain_scalar, utf8
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,13 +32,13 @@ _PLAIN_VALUE = re.compile(r"[^\s\"'=\\]+").fullmatch
 def json_format(line: Line) -> bytes:
     """One line of JSON."""
     try:
-        return orjson.dumps(line, None, orjson.OPT_APPEND_NEWLINE)
+        return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
     except TypeError:
         # A top-level value that JSON or UTF-8 cannot say: rare, so looked for only here.
         return orjson.dumps(
             {utf8(key): plain_scalar(value) for key, value in line.items()},
-            None,
-            orjson.OPT_APPEND_NEWLINE,
+            default=described,
+            option=orjson.OPT_APPEND_NEWLINE,
         )
 
 
@@ -80,7 +80,7 @@ def _word(text: str) -> str:
 def _value(value: Any) -> str:  # noqa: ANN401 - any plain value
     if isinstance(value, str):
         return _word(value)
-    return json.dumps(plain_scalar(value), ensure_ascii=False)
+    return json.dumps(plain_scalar(value), ensure_ascii=False, default=described)
 
 
 def escaped(text: str) -> str:

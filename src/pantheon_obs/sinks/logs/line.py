@@ -81,7 +81,7 @@ class LineBuilder:
             trace_id = current_trace_id.get() or trace_of(error)
         if trace_id:
             line["trace_id"] = trace_id
-        if outside is None:
+        if outside is None or redactor.knows_more:
             self._add(line, fields)
         else:
             line.update(fields)
