@@ -87,6 +87,20 @@ def test_work_after_the_response_may_be_cancelled(
     assert [] == [event for event in events if event["event"] == "background_failed"]
 
 
+def test_a_client_that_leaves_after_the_response_has_had_it(events: list[dict[str, Any]]) -> None:
+    """What comes after the last byte does not change how the exchange ended."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({**START, "status": 503})
+        await send(BODY)
+        assert (await receive())["type"] == "http.disconnect"
+        raise asyncio.CancelledError
+
+    Server(app, DISCONNECT).serve()
+
+    assert [("request_finished", "ok", 503)] == endings(events)
+
+
 def test_an_error_that_was_answered_with_a_5xx_is_the_requests(
     events: list[dict[str, Any]],
 ) -> None:

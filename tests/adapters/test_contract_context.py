@@ -94,6 +94,7 @@ def test_background_work_runs_in_the_requests_trace(service: Service) -> None:
         pytest.param("/mounted/items/7", "/mounted/items/{item_id}", id="mounted-app"),
         pytest.param("/mounted/boom", "/mounted/boom", id="mounted-unhandled"),
         pytest.param("/static/raw.py", "/static/{path}", id="files"),
+        pytest.param("/static/nothing", None, id="no-such-file"),
         pytest.param("/slash", None, id="redirected-slash"),
         pytest.param("/nowhere", None, id="404"),
         pytest.param("/mounted/nowhere", None, id="404-in-a-mount"),

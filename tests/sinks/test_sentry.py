@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import warnings
@@ -110,6 +111,12 @@ def test_an_unhandled_error_is_one_event_with_the_responses_id(
 
     assert [kind] == [error["type"] for error in event["exception"]["values"]]
     assert path == event["transaction"]
+    transactions = [item for kind, item in told.receiver.items if kind == "transaction"]
+    assert [told.ids[path]] == [
+        transaction["tags"]["trace_id"]
+        for transaction in transactions
+        if transaction["transaction"] == path
+    ]
 
 
 def test_a_structlog_error_has_its_name_its_fields_and_its_exception(told: Told) -> None:
@@ -277,6 +284,17 @@ def receiver() -> Iterator[Receiver]:
         yield receiver
         sentry_sdk.get_client().close()
         sentry_sdk.get_global_scope().set_client(None)
+
+
+def test_what_is_still_to_be_sent_at_the_end_is_not_talked_about() -> None:
+    """A receiver that does not answer costs the end of a program a moment, and no line."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        dsn = f"http://public@127.0.0.1:{silent.getsockname()[1]}/1"
+
+        lines, err = run(f"{INSTRUMENT}import logging; logging.error('last')", SENTRY_DSN=dsn)
+
+    assert "last" == lines[-1]["event"]
+    assert "" == err
 
 
 def test_a_second_init_changes_nothing(receiver: Receiver) -> None:

@@ -14,6 +14,9 @@ from pantheon_obs import get_logger, instrument, llm_call
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+# A handler of the host's own: then each line is a record, which others may look at as well.
+logging.getLogger().addHandler(logging.NullHandler())
+
 app = FastAPI()
 
 
