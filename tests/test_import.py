@@ -96,3 +96,4 @@ def test_the_names_are_listed_before_they_are_touched() -> None:
     )
 
     assert set() == PUBLIC - set(listed)
+    assert set() == PUBLIC - set(dir(pantheon_obs))

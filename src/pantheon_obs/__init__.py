@@ -6,17 +6,6 @@ from pantheon_obs._version import __version__
 
 TYPE_CHECKING = False  # as type checkers know it; importing typing would double the import's time
 
-if TYPE_CHECKING:
-    from pantheon_obs._instrument import instrument
-    from pantheon_obs.adapters.asgi import TraceIdMiddleware
-    from pantheon_obs.core.context import bind, current_trace_id, trace_context
-    from pantheon_obs.core.errors import ConfigError, MissingExtraError, ObsError
-    from pantheon_obs.core.settings import Settings
-    from pantheon_obs.llm.call import llm_call
-    from pantheon_obs.sinks.logs.configure import configure_logging, logging_config
-    from pantheon_obs.sinks.logs.structlog_bridge import get_logger
-    from pantheon_obs.sinks.sentry import init_sentry
-
 __all__ = [
     "ConfigError",
     "MissingExtraError",
@@ -35,7 +24,17 @@ __all__ = [
     "trace_context",
 ]
 
-if not TYPE_CHECKING:  # hidden from type checkers, which would take any name for one of ours
+if TYPE_CHECKING:
+    from pantheon_obs._instrument import instrument
+    from pantheon_obs.adapters.asgi import TraceIdMiddleware
+    from pantheon_obs.core.context import bind, current_trace_id, trace_context
+    from pantheon_obs.core.errors import ConfigError, MissingExtraError, ObsError
+    from pantheon_obs.core.settings import Settings
+    from pantheon_obs.llm.call import llm_call
+    from pantheon_obs.sinks.logs.configure import configure_logging, logging_config
+    from pantheon_obs.sinks.logs.structlog_bridge import get_logger
+    from pantheon_obs.sinks.sentry import init_sentry
+else:  # hidden from type checkers, which would take any name for one of ours
     _HOME = {
         "ConfigError": "core.errors",
         "MissingExtraError": "core.errors",
@@ -53,15 +52,15 @@ if not TYPE_CHECKING:  # hidden from type checkers, which would take any name fo
         "trace_context": "core.context",
     }
 
-    def __getattr__(name):
+    def __getattr__(name: str) -> object:
         if name not in _HOME:
             msg = f"module {__name__!r} has no attribute {name!r}"
             raise AttributeError(msg)
-        from importlib import import_module
+        from importlib import import_module  # noqa: PLC0415 - only where a name is asked for
 
         value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
         globals()[name] = value
         return value
 
-    def __dir__():
+    def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})

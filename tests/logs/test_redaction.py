@@ -145,7 +145,6 @@ def test_keys_of_ours_are_hidden_where_the_host_says_so(logged: Logged) -> None:
     assert [("GET", REDACTED)] == [(line["method"], line["path"]) for line in logged()]
 
 
-
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dBjftJeZ4CVP"
 KEY = "0123456789abcdefghijABCDEFGHIJ"
 

@@ -11,12 +11,24 @@ from dataclasses import dataclass
 from logging import DEBUG, ERROR, INFO, WARNING
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from pantheon_obs.core.llm_events import LlmCallFinished, LlmOutcome, UsageStatus, llm_fields
+
 if TYPE_CHECKING:
     from pantheon_obs.core.context import LlmTotals
 
+__all__ = [
+    "BackgroundFailed",
+    "Event",
+    "LlmCallFinished",
+    "LlmOutcome",
+    "Outcome",
+    "RequestFinished",
+    "UsageStatus",
+    "WebsocketFinished",
+    "llm_fields",
+]
+
 Outcome = Literal["ok", "error", "client_disconnected", "cancelled", "no_response"]
-LlmOutcome = Literal["ok", "error", "cancelled", "closed", "not_consumed"]
-UsageStatus = Literal["reported", "partial", "missing", "error"]
 
 _SERVER_ERROR = 500
 _CLIENT_ERROR = 400
@@ -161,109 +173,6 @@ class BackgroundFailed:
         return {"error_type": type(self.error).__name__}
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
-class LlmCallFinished:
-    """One LLM call has ended, whichever way.
-
-    Attributes:
-        trace_id: The trace id of the request or job that made the call; empty outside of one.
-        bound: What `bind()` put on that request or job.
-        operation: What was called, `generate` or `stream` for example.
-        model_alias: The name by which the host asked for the model.
-        latency_ms: Wall time from the call to its end.
-        outcome: How it ended.
-        usage_status: Whether the token counts are the vendor's, in part, or absent.
-        input_tokens: All of the prompt's tokens, cached ones included; None if not known.
-        output_tokens: All generated tokens, reasoning included; None if not known.
-        model: The model that answered, as the response names it.
-        provider: The vendor, if known.
-        stream: Whether the result came in chunks.
-        ttfc_ms: To the first chunk of any kind.
-        ttft_ms: To the first chunk with content.
-        producer_ms: Time spent inside the model's iterator only, the consumer's left out.
-        chunks: How many chunks came.
-        cached_input_tokens: The part of `input_tokens` that was read from a cache.
-        cache_write_tokens: The part of `input_tokens` that was written to a cache.
-        reasoning_tokens: The part of `output_tokens` that was reasoning.
-        cost_usd: What it cost, in US dollars.
-        finish_reason: Why the model stopped, in the vendor's word.
-        error: The exception, if the outcome has one.
-        error_type: The bare class name of the error, or `IncompleteStream`.
-    """
-
-    logger: ClassVar[str] = "pantheon_obs.llm"
-    outside: ClassVar[tuple[str, ...]] = ("model_alias", "model", "provider", "finish_reason")
-
-    trace_id: str
-    bound: dict[str, Any]
-    operation: str
-    model_alias: str | None
-    latency_ms: float
-    outcome: LlmOutcome
-    usage_status: UsageStatus
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    model: str | None = None
-    provider: str | None = None
-    stream: bool | None = None
-    ttfc_ms: float | None = None
-    ttft_ms: float | None = None
-    producer_ms: float | None = None
-    chunks: int | None = None
-    cached_input_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    reasoning_tokens: int | None = None
-    cost_usd: float | None = None
-    finish_reason: str | None = None
-    error_type: str | None = None
-    # The host's exception is logged once, where it ends: an LLM line carries no traceback.
-    error: ClassVar[None] = None
-
-    @property
-    def event(self) -> str:
-        """The name of the line: `llm.` and the operation."""
-        return f"llm.{self.operation}"
-
-    @property
-    def level(self) -> int:
-        """ERROR for an error, WARNING for a cancellation, else INFO."""
-        if self.outcome == "error":
-            return ERROR
-        return WARNING if self.outcome == "cancelled" else INFO
-
-    def fields(self) -> dict[str, Any]:
-        """The event's own fields, in the order of the schema."""
-        fields: dict[str, Any] = {
-            "model_alias": self.model_alias,
-            "latency_ms": self.latency_ms,
-            "input_tokens": self.input_tokens,
-            "output_tokens": self.output_tokens,
-            "usage_status": self.usage_status,
-            "outcome": self.outcome,
-        }
-        for name in _LLM_WHEN_KNOWN:
-            value = getattr(self, name)
-            if value is not None:
-                fields[name] = value
-        return fields
-
-
-_LLM_WHEN_KNOWN = (
-    "model",
-    "provider",
-    "stream",
-    "ttfc_ms",
-    "ttft_ms",
-    "producer_ms",
-    "chunks",
-    "cached_input_tokens",
-    "cache_write_tokens",
-    "reasoning_tokens",
-    "cost_usd",
-    "finish_reason",
-    "error_type",
-)
-
 Event = RequestFinished | WebsocketFinished | BackgroundFailed | LlmCallFinished
 
 
@@ -275,18 +184,4 @@ def _with_ending(
         fields["error_type"] = type(event.error).__name__
     if event.llm is not None:
         fields.update(llm_fields(event.llm))
-    return fields
-
-
-def llm_fields(totals: LlmTotals) -> dict[str, Any]:
-    """A request's or job's LLM totals, as its line carries them."""
-    fields: dict[str, Any] = {
-        "llm_calls": totals.calls,
-        "llm_errors": totals.errors,
-        "llm_latency_ms": round(totals.latency_ms, 3),
-        "llm_input_tokens": totals.input_tokens,
-        "llm_output_tokens": totals.output_tokens,
-    }
-    if totals.cost_usd is not None:
-        fields["llm_cost_usd"] = round(totals.cost_usd, 9)
     return fields

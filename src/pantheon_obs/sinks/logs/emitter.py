@@ -77,9 +77,7 @@ class Emitter:
         name = LEVEL_NAMES.get(level) or described(logging.getLevelName(level)).lower()
         try:
             self._write(
-                self.render(
-                    name, event, logger, fields, error, created, trace_id, bound, outside
-                ),
+                self.render(name, event, logger, fields, error, created, trace_id, bound, outside),
                 name,
             )
         except Exception as failure:  # noqa: BLE001 - whatever standard output is, the host runs on
