@@ -200,6 +200,13 @@ def test_the_query_string_is_on_no_line(service: Service) -> None:
     assert [] == [line for line in service.server.out if secret in line]
 
 
+def test_a_question_mark_that_is_part_of_the_path_stays(service: Service) -> None:
+    """A percent-encoded one begins no query string; the line is valid all the same."""
+    line = service.story(service.get("/no%3Fwhere?query"))
+
+    assert "/no?where" == line["path"]
+
+
 def test_a_server_that_stops_leaves_a_line_of_what_it_cancelled(adapter: Adapter) -> None:
     """A request that is cancelled by the shutdown says so, exactly once."""
     key = new_id()

@@ -14,7 +14,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pantheon_obs import bind, configure_logging, get_logger, trace_context
@@ -275,6 +275,7 @@ anything = st.recursive(
     event=st.text(st.characters(codec=None)),
     fields=st.dictionaries(st.text(st.characters(codec=None)), anything),
 )
+@example(event="", fields={"error_type": None})
 def test_any_event_with_any_fields_is_one_valid_line(event: str, fields: dict[str, Any]) -> None:
     """The renderer's promise, over values nobody thought of."""
     builder = LineBuilder(Redactor(), {})

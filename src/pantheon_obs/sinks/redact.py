@@ -8,7 +8,7 @@ from collections.abc import Mapping, MappingView
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.sinks.redact_plain import PLAIN, described, plain_scalar, unreadable, utf8
-from pantheon_obs.sinks.redact_shapes import REDACTED, SHAPES, any_needle
+from pantheon_obs.sinks.redact_shapes import REDACTED, SHAPES, any_needle, compiled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -82,7 +82,7 @@ class Redactor:
         for needles, pattern, into in SHAPES:
             for needle in needles:
                 if needle in text:
-                    text = pattern.sub(into, text)
+                    text = compiled(pattern).sub(into, text)
                     break
         return text
 

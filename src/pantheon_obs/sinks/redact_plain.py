@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time
-from decimal import Decimal
 from enum import Enum
 from math import isfinite
-from numbers import Integral, Real
+from numbers import Integral, Number, Real
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -70,7 +69,7 @@ PLAIN: tuple[tuple[type | tuple[type, ...], Callable[[Any], object]], ...] = (
     ((bytes, bytearray, memoryview), lambda value: described(bytes(value))),
     (Integral, int),
     (Real, float),
-    ((Decimal, UUID), str),
+    ((Number, UUID), str),  # a Decimal is a Number; importing decimal is not needed to know
     ((datetime, date, time), lambda value: value.isoformat()),
     (PathLike, fspath),
 )

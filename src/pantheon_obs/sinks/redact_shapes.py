@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import NamedTuple
 
 REDACTED = "[redacted]"
@@ -23,12 +24,12 @@ class Shape(NamedTuple):
 
     needles: tuple[str, ...]
     """One of these stands in every string that the pattern matches: finding none is fast."""
-    pattern: re.Pattern[str]
+    pattern: str
     into: str
 
 
 SHAPES = tuple(
-    Shape(tuple(needles.split()), re.compile(pattern), into)
+    Shape(tuple(needles.split()), pattern, into)
     for needles, pattern, into in (
         (  # Not every word after "basic": a credential has more than small letters in it.
             "earer EARER asic ASIC",
@@ -67,6 +68,9 @@ SHAPES = tuple(
         ),
     )
 )
+compiled = cache(re.compile)
+"""Compiles a shape's pattern when it is first needed: all of them take longer than an import."""
+
 any_needle = re.compile(
     "|".join(re.escape(needle) for shape in SHAPES for needle in shape.needles)
 ).search

@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from pantheon_obs.core.events import Event
     from pantheon_obs.sinks.logs.handler import ObsHandler
 
-_loggers: dict[str, logging.Logger] = {}  # asking logging for one takes a lock
-
-
 class LogSink:
     """Writes facts through our handler.
 
@@ -27,16 +24,16 @@ class LogSink:
 
     def __init__(self, handler: ObsHandler) -> None:
         self._handler = handler
-        self._loggers: dict[str, logging.Logger] = {}
+        self._loggers: dict[str, logging.Logger] = {}  # asking logging for one takes a lock
 
     def started(self, record: Record) -> None:
         """Nothing is logged when a request begins."""
 
     def handle(self, event: Event) -> None:
         """Write one fact; one traceback per failure, so only if no line has it yet."""
-        logger = _loggers.get(event.logger)
+        logger = self._loggers.get(event.logger)
         if logger is None:
-            logger = _loggers[event.logger] = logging.getLogger(event.logger)
+            logger = self._loggers[event.logger] = logging.getLogger(event.logger)
         level = event.level
         if not logger.isEnabledFor(level):
             return
