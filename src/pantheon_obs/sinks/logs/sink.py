@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pantheon_obs.core.events import Event
     from pantheon_obs.sinks.logs.handler import ObsHandler
 
+
 class LogSink:
     """Writes facts through our handler.
 
