@@ -14,7 +14,10 @@ from pantheon_obs.core.settings import resolve
 from pantheon_obs.sinks.logs import configure as logs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pantheon_obs.core.settings import Settings
+    from pantheon_obs.health import Health
 
 _App = TypeVar("_App")
 
@@ -25,24 +28,32 @@ class _Framework(NamedTuple):
     module: str
     app_class: str
     adapter: str
+    protocol: str
 
 
 # One row per framework; a subclass of an app class, as FastAPI is of Starlette, has its row too.
-_FRAMEWORKS = (
-    _Framework("starlette.applications", "Starlette", "pantheon_obs.adapters.starlette"),
-)
-_ASGI = "pantheon_obs.adapters.asgi"
+_FRAMEWORKS = (_Framework("starlette.applications", "Starlette", "starlette", "asgi"),)
+# What a plain callable of a protocol is called with.
+_PROTOCOLS = {"asgi": ("scope", "receive", "send"), "wsgi": ("environ", "start_response")}
 
 
-def instrument(app: _App, settings: Settings | None = None, **overrides: object) -> _App:
+def instrument(
+    app: _App,
+    settings: Settings | None = None,
+    *,
+    health: Health | bool | None = None,
+    **overrides: object,
+) -> _App:
     """Turn a web service into one that can be debugged from its logs.
 
     Sets up logging, starts Sentry if a DSN is set (now, or when the server starts the app), and
     puts request tracing outside everything the framework adds. A second call is a no-op.
 
     Args:
-        app: A FastAPI or Starlette app, or any ASGI callable.
+        app: An app object of FastAPI or Starlette, or any ASGI or WSGI callable.
         settings: The settings; None reads the environment.
+        health: Answers `{health_prefix}/live` and `{health_prefix}/ready`; True for an empty
+            `Health()`, None or False for no endpoints.
         overrides: Fields of `Settings` that win over both.
 
     Returns:
@@ -59,57 +70,105 @@ def instrument(app: _App, settings: Settings | None = None, **overrides: object)
         ...     await send({"type": "http.response.body"})
         >>> app = instrument(app, log_format="json")
     """
-    adapter = _adapter_of(app)
+    name, protocol = _adapter_of(app)
+    adapter = import_module(f"pantheon_obs.adapters.{name}")
     resolved = resolve(settings, overrides)
+    within = _health_endpoints(health, protocol, resolved.health_prefix)
     if adapter.is_installed(app):
         return app
-    logs.configure_logging(resolved)
+    dsn_is_argument = "sentry_dsn" in overrides or settings is not None
+    on_startup = set_up(
+        resolved, None if dsn_is_argument else lambda: resolve(None, overrides), adapter=name
+    )
+    instrumented: _App = adapter.install(app, resolved, on_startup, within)
+    return instrumented
+
+
+def set_up(
+    settings: Settings, reread: Callable[[], Settings] | None, *, adapter: str
+) -> Callable[[], None]:
+    """Set up logging and Sentry, and log what is on.
+
+    Args:
+        settings: The settings.
+        reread: Reads them again when the server starts, for a DSN that is in the environment only
+            by then; None if the host gave the DSN, or its absence, itself.
+        adapter: Names the adapter on the line.
+
+    Returns:
+        What is to be called when the server starts the app.
+
+    Raises:
+        MissingExtraError: The host gave a DSN itself, but `sentry_sdk` is missing.
+    """
+    logs.configure_logging(settings)
     from pantheon_obs.sinks import sentry  # noqa: PLC0415 - loads nothing of Sentry's by itself
 
-    dsn_is_argument = "sentry_dsn" in overrides or settings is not None
-    sentry.start(resolved, required=dsn_is_argument)
+    sentry.start(settings, required=reread is None)
+    logging.getLogger("pantheon_obs").info(
+        "observability_configured",
+        extra={
+            "adapter": adapter,
+            "log_format": logs.active_format(),
+            "log_level": settings.log_level,
+            "sentry": sentry.status(),
+        },
+    )
 
     def on_startup() -> None:
         logs.reassert()
         # The DSN may have come into the environment since, or the host have started Sentry.
-        sentry.start(resolved if dsn_is_argument else resolve(None, overrides), required=False)
+        sentry.start(settings if reread is None else reread(), required=False)
 
-    instrumented: _App = adapter.install(app, resolved, on_startup)
-    logging.getLogger("pantheon_obs").info(
-        "observability_configured",
-        extra={
-            "adapter": adapter.__name__.rpartition(".")[2],
-            "log_format": logs.active_format(),
-            "log_level": resolved.log_level,
-            "sentry": sentry.status(),
-        },
-    )
-    return instrumented
+    return on_startup
 
 
-def _adapter_of(app: object) -> Any:  # noqa: ANN401 - a module of adapters/
+def _adapter_of(app: object) -> tuple[str, str]:
+    """Name the adapter for an app, and the protocol that it speaks."""
     for framework in _FRAMEWORKS:
         module = sys.modules.get(framework.module)
         if module is not None and isinstance(app, getattr(module, framework.app_class)):
-            return import_module(framework.adapter)
-    if _takes(app, "scope", "receive", "send"):
-        return import_module(_ASGI)
-    wsgi = "; WSGI is not supported yet" if _takes(app, "environ", "start_response") else ""
+            return framework.adapter, framework.protocol
+    for protocol, arguments in _PROTOCOLS.items():
+        if _takes(app, *arguments):
+            return protocol, protocol
     shown = reprlib.repr(app)  # short, and safe from a __repr__ that fails
+    known = ", ".join(framework.app_class for framework in _FRAMEWORKS)
     msg = (
-        f"app={shown} is not accepted: use a FastAPI or Starlette app, "
-        f"or an ASGI callable (scope, receive, send){wsgi}"
+        f"app={shown} is not accepted: use an app object ({known}), "
+        "an ASGI callable (scope, receive, send) or a WSGI callable (environ, start_response)"
     )
     raise ConfigError(msg)
 
 
 def _takes(app: object, *arguments: str) -> bool:
     """Whether it can be called with these, by position."""
-    # A class is called to serve a request only if what it makes can be awaited.
-    if not callable(app) or (inspect.isclass(app) and not hasattr(app, "__await__")):
+    # A class is called to serve a request only if what it makes can be awaited or iterated over.
+    if not callable(app) or (
+        inspect.isclass(app) and not (hasattr(app, "__await__") or hasattr(app, "__iter__"))
+    ):
         return False
     try:
         inspect.signature(app).bind(*arguments)
     except (TypeError, ValueError):
         return False
     return True
+
+
+def _health_endpoints(
+    health: Health | bool | None,  # noqa: FBT001 - as `instrument` takes it
+    protocol: str,
+    prefix: str,
+) -> Callable[[Any], Any]:
+    """What puts the health endpoints around an app; nothing where there are none."""
+    if health is None or health is False:
+        return lambda app: app
+    from pantheon_obs.health import Health, endpoints  # noqa: PLC0415 - only where they are asked for
+
+    if health is True:
+        health = Health()
+    if not isinstance(health, Health):
+        msg = f"health={reprlib.repr(health)} is not accepted: use a Health, True or None"
+        raise ConfigError(msg)
+    mount = endpoints.AsgiHealth if protocol == "asgi" else endpoints.WsgiHealth
+    return lambda app: mount(app, health, prefix)

@@ -179,6 +179,21 @@ signal.signal(signal.SIGTERM, handler)
     assert (1001, -signal.SIGTERM) == (len(lines), status)
 
 
+def test_what_was_queued_is_written_before_a_handler_of_the_host_s_runs() -> None:
+    """It may end the process at once, without a further line."""
+    handler = """
+import os, signal
+signal.signal(signal.SIGTERM, lambda number, frame: os._exit(7))
+"""
+    with unread(handler + TERMINATED) as (process, reader):
+        says(process, b"ready")
+        process.send_signal(signal.SIGTERM)
+        lines = parse_lines(reader.read())
+        status = process.wait(SECONDS_TO_WAIT)
+
+    assert (1000, 7) == (len(lines), status)
+
+
 def test_an_ignored_sigterm_stays_ignored() -> None:
     """A handler that was not ours to replace is not replaced; nor is it off the main thread."""
     done = run("""
@@ -364,7 +379,7 @@ def test_a_process_that_has_been_told_to_end_drains_after_each_line() -> None:
     pipe.open.set()
     queue = queue_into(pipe, 1000)
 
-    queue.ending()
+    queue.end()
     queue.write(b"line", "info")
 
     assert [b"line"] == pipe.lines

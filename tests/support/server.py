@@ -156,6 +156,33 @@ def uvicorn(
     return Server("uvicorn", *arguments, port=port, env=env, ready=ready)
 
 
+def gunicorn(
+    app: str, *options: str, env: Mapping[str, str] | None = None, ready: bool = True
+) -> Server:
+    """Serve an app, `module:attribute`, under gunicorn; see `uvicorn`."""
+    port = free_port()
+    arguments = (app, "--bind", f"127.0.0.1:{port}", *options)
+    return Server("gunicorn", *arguments, port=port, env=env, ready=ready)
+
+
+def hypercorn(
+    app: str, *options: str, env: Mapping[str, str] | None = None, ready: bool = True
+) -> Server:
+    """Serve an ASGI app, `module:attribute`, under hypercorn; see `uvicorn`."""
+    port = free_port()
+    arguments = (app, "--bind", f"127.0.0.1:{port}", *options)
+    return Server("hypercorn", *arguments, port=port, env=env, ready=ready)
+
+
+def granian(
+    app: str, *options: str, env: Mapping[str, str] | None = None, ready: bool = True
+) -> Server:
+    """Serve an app, `module:attribute`, under granian; see `uvicorn`."""
+    port = free_port()
+    arguments = (app, "--host", "127.0.0.1", "--port", str(port), *options)
+    return Server("granian", *arguments, port=port, env=env, ready=ready)
+
+
 def free_port() -> int:
     """A port on which nothing listens."""
     with socket.socket() as probe:

@@ -113,18 +113,24 @@ class TraceIdMiddleware:
         await self.app(scope, receive, send)
 
 
-def install(app: ASGIApp, settings: Settings, on_startup: Callable[[], None]) -> ASGIApp:
+def install(
+    app: ASGIApp,
+    settings: Settings,
+    on_startup: Callable[[], None],
+    within: Callable[[ASGIApp], ASGIApp],
+) -> ASGIApp:
     """Wrap a plain ASGI callable.
 
     Args:
         app: The callable.
         settings: The settings.
         on_startup: Called when the server starts the app's lifespan.
+        within: Makes what stands between the trace and the app: the health endpoints.
 
     Returns:
         The callable to serve.
     """
-    return TraceIdMiddleware(app, settings, on_startup=on_startup)
+    return TraceIdMiddleware(within(app), settings, on_startup=on_startup)
 
 
 def is_installed(app: ASGIApp) -> bool:

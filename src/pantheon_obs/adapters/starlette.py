@@ -18,21 +18,31 @@ if TYPE_CHECKING:
     from pantheon_obs.core.settings import Settings
 
 
-def install(app: Starlette, settings: Settings, on_startup: Callable[[], None]) -> Starlette:
+def install(
+    app: Starlette,
+    settings: Settings,
+    on_startup: Callable[[], None],
+    within: Callable[[ASGIApp], ASGIApp],
+) -> Starlette:
     """Instrument the app object itself, before its start-up or after it.
 
     Args:
         app: A Starlette or FastAPI app.
         settings: The settings.
         on_startup: Called once, when the server starts the app's lifespan.
+        within: Makes what stands between the trace and the app: the health endpoints.
 
     Returns:
         The same object.
     """
-    build = _TracedBuild(app.build_middleware_stack, settings, on_startup)
-    app.build_middleware_stack = build  # type: ignore[method-assign]
+    build = app.build_middleware_stack
+
+    def traced(stack: ASGIApp) -> ASGIApp:
+        return TraceIdMiddleware(within(stack), settings, on_startup=on_startup)
+
+    app.build_middleware_stack = _TracedBuild(build, traced)  # type: ignore[method-assign]
     if app.middleware_stack is not None:  # it has been built, and may be serving already
-        app.middleware_stack = TraceIdMiddleware(app.middleware_stack, settings)
+        app.middleware_stack = traced(app.middleware_stack)
     return app
 
 
@@ -44,12 +54,9 @@ def is_installed(app: Starlette) -> bool:
 class _TracedBuild:
     """Builds the app's middleware stack with request tracing around it."""
 
-    def __init__(
-        self, build: Callable[[], ASGIApp], settings: Settings, on_startup: Callable[[], None]
-    ) -> None:
+    def __init__(self, build: Callable[[], ASGIApp], traced: Callable[[ASGIApp], ASGIApp]) -> None:
         self._build = build
-        self._settings = settings
-        self._on_startup = on_startup
+        self._traced = traced
 
     def __call__(self) -> ASGIApp:
-        return TraceIdMiddleware(self._build(), self._settings, on_startup=self._on_startup)
+        return self._traced(self._build())

@@ -79,14 +79,11 @@ def _catch_sigterm() -> None:
 
 
 def _on_sigterm(number: int, frame: FrameType | None) -> None:
-    queue = _queue
-    if queue is not None:
-        queue.ending()
+    if _queue is not None:
+        _queue.end()
     if callable(_previous):
-        _previous(number, frame)
+        _previous(number, frame)  # it may end the process at once
         return
-    if queue is not None:
-        queue.drain()
     # As if we had not been there, the exit status included.
     signal.signal(number, signal.SIG_DFL)
     signal.raise_signal(number)

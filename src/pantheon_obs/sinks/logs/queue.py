@@ -79,13 +79,9 @@ class Queued:
         if self._ending:
             self.drain()
 
-    def ending(self) -> None:
-        """The process has been told to end: from now on, drain after each line."""
-        self._ending = True
-
     def end(self) -> None:
-        """The process ends: drain, after each line that is still to come too."""
-        self.ending()
+        """The process has been told to end: drain, after each line that is still to come too."""
+        self._ending = True
         self.drain()
 
     def close(self) -> None:
