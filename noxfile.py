@@ -73,7 +73,7 @@ def tests(session: nox.Session, extras: str) -> None:
         session.install("--constraint", pins, ".[all]", "--group", "test")
     else:
         session.install("." if extras == "none" else ".[all]", "--group", "test")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", "--numprocesses", "auto", *session.posargs)
 
 
 @nox.session

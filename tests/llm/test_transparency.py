@@ -198,7 +198,7 @@ class TestValues:
     @pytest.mark.parametrize(
         "value",
         [None, "answer", b"answer", 7, ["a"], {"a": 1}, ("a", 1), {1}, object(), int, len, Gateway],
-        ids=repr,
+        ids=lambda value: "object" if type(value) is object else repr(value),
     )
     def test_a_value_is_the_very_object(self, value: object, events: Events) -> None:
         """Nothing is copied, wrapped or converted."""
