@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 FAMILIES = {
     "trace": ("bench.asgi", "trace_rows"),
     "story": ("bench.asgi", "story_rows"),
+    "django": ("bench.django_http", "rows"),
     "log": ("bench.logs", "rows"),
     "llm": ("bench.llm", "call_rows"),
     "stream": ("bench.llm", "stream_rows"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 SERVER_ERROR = 500
@@ -21,25 +21,31 @@ class Call:
         name: What it shows.
         path: Its path.
         body: What it posts; None for a GET.
-        sent_id: The `X-Trace-ID` that it brings.
+        sent_id: The id that it brings.
+        sent_as: The header that brings it.
         refused: Whether that id must be replaced by a fresh one.
         leaves: Whether the client goes away after the first piece of the answer.
         status: The status of the response.
         outcome: That of its `request_finished`.
         llm_outcomes: What the outcome of its one LLM call may be; empty if it makes none.
-        says: A line that the service itself must have written under this request's id.
+        says: A line that must have been written under this request's id, besides the last one.
+        is_probe: Whether it asks after the service's health: such a request has no last line.
+        turns: Whether it is sent again until the status is the expected one.
     """
 
     name: str
     path: str
     body: dict[str, str] | None = None
     sent_id: str | None = None
+    sent_as: str = "X-Trace-ID"
     refused: bool = False
     leaves: bool = False
     status: int = 200
     outcome: str = "ok"
     llm_outcomes: tuple[str, ...] = ()
     says: str | None = None
+    is_probe: bool = False
+    turns: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,7 @@ class Exchange:
         call: The request.
         status: The status that came.
         trace_ids: The value of each `X-Trace-ID` header that came.
+        request_ids: Likewise of each `X-Request-ID`.
         text: The body, as far as it was read.
         usage: Tokens of input and output as the answer gave them; None if it did not.
     """
@@ -57,8 +64,26 @@ class Exchange:
     call: Call
     status: int
     trace_ids: list[str]
+    request_ids: list[str]
     text: str
     usage: tuple[int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tour:
+    """What came of asking one service.
+
+    Attributes:
+        exchanges: Every exchange, in order.
+        lines: Each line that the service printed, from its start to its end.
+        job_lines: Each line of the service's command.
+        left_out: What could not be shown here, a sentence each.
+    """
+
+    exchanges: list[Exchange]
+    lines: list[str]
+    job_lines: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
 
 def check(exchanges: list[Exchange], output: list[str]) -> list[str]:
@@ -72,7 +97,7 @@ def check(exchanges: list[Exchange], output: list[str]) -> list[str]:
         What is wrong, a sentence each; nothing if all is well.
     """
     problems: list[str] = []
-    lines = _parse(output, problems)
+    lines = parse(output, problems)
     ids = [trace_id for exchange in exchanges for trace_id in exchange.trace_ids]
     if len(ids) != len(set(ids)):
         problems.append("two responses carry the same X-Trace-ID")
@@ -100,7 +125,8 @@ def check(exchanges: list[Exchange], output: list[str]) -> list[str]:
     return problems
 
 
-def _parse(output: list[str], problems: list[str]) -> list[Line]:
+def parse(output: list[str], problems: list[str]) -> list[Line]:
+    """Read JSON lines; what is none, or lacks what every line has, is a problem."""
     lines: list[Line] = []
     for text in output:
         try:
@@ -139,9 +165,16 @@ def _check_response(exchange: Exchange) -> list[str]:
 def _check_lines(exchange: Exchange, lines: list[Line]) -> list[str]:
     call = exchange.call
     finished = [line for line in lines if line["event"] == "request_finished"]
-    if len(finished) != 1:
-        return [f"{len(finished)} request_finished lines instead of one"]
-    line = finished[0]
+    if len(finished) != (not call.is_probe):
+        return [f"{len(finished)} request_finished lines instead of {int(not call.is_probe)}"]
+    wrong = [] if call.is_probe else _check_finished(exchange, lines, finished[0])
+    if call.says and call.says not in [line["event"] for line in lines]:
+        wrong.append(f"the line {call.says} is missing")
+    return wrong
+
+
+def _check_finished(exchange: Exchange, lines: list[Line], line: Line) -> list[str]:
+    call = exchange.call
     llm = [line for line in lines if line["event"].startswith("llm.")]
     level = "info"
     if exchange.status >= CLIENT_ERROR:
@@ -172,8 +205,6 @@ def _check_lines(exchange: Exchange, lines: list[Line]) -> list[str]:
     tracebacks = sum("exception" in line for line in lines)
     if tracebacks != (call.outcome == "error"):
         wrong.append(f"{tracebacks} lines with a traceback")
-    if call.says and call.says not in [line["event"] for line in lines]:
-        wrong.append(f"the service's own line {call.says} is missing")
     return wrong
 
 
@@ -195,19 +226,20 @@ def _check_llm(call: Call, llm: list[Line]) -> list[str]:
 
 
 def table(exchanges: list[Exchange], output: list[str]) -> str:
-    """Sum each exchange up from its `request_finished` line."""
+    """Sum each exchange up, from its response and its `request_finished` line."""
     finished = {
         line.get("trace_id"): line
-        for line in _parse(output, [])
+        for line in parse(output, [])
         if line["event"] == "request_finished"
     }
-    columns = ["status_code", "latency_ms", "llm_calls", "llm_input_tokens", "llm_output_tokens"]
+    columns = ["latency_ms", "llm_calls", "llm_input_tokens", "llm_output_tokens"]
     head = ["request", "trace id", "status", "latency ms", "LLM calls", "tokens in", "tokens out"]
     rows = [head]
     for exchange in exchanges:
         trace_id = ", ".join(exchange.trace_ids) or "-"
         line = finished.get(trace_id, {})
-        rows.append([exchange.call.name, trace_id, *(str(line.get(key, "-")) for key in columns)])
+        told = [str(line.get(key, "-")) for key in columns]
+        rows.append([exchange.call.name, trace_id, str(exchange.status), *told])
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

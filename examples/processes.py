@@ -103,12 +103,59 @@ def start_app(
         env: Further environment variables of the service.
         on_line: Called with each line that it prints.
     """
-    alone = {
-        "CHAT_DATABASE": "",
+    alone = {"CHAT_DATABASE": "", **_models(provider_url)}
+    arguments = ["examples.fastapi_app.app:app", "--host", "127.0.0.1", "--port", "0"]
+    return Server("uvicorn", *arguments, env={**alone, **(env or {})}, on_line=on_line)
+
+
+def start_django(
+    provider_url: str | None = None,
+    *,
+    env: dict[str, str] | None = None,
+    on_line: Callable[[str], None] = lambda _line: None,
+) -> Server:
+    """Start the Django service under gunicorn; see `start_app`. `manage("migrate")` comes first."""
+    arguments = ["examples.django_app.wsgi", "--bind", "127.0.0.1:0", "--threads", "4"]
+    arguments += ["--logger-class", "pantheon_obs.adapters.gunicorn.JSONLogger"]
+    arguments += ["--no-control-socket"]  # else it writes into the home directory
+    alone = {"DATABASE_URL": "", "REDIS_URL": "", **_models(provider_url)}
+    return Server("gunicorn", *arguments, env={**alone, **(env or {})}, on_line=on_line)
+
+
+def manage(*arguments: str, env: dict[str, str]) -> list[str]:
+    """Run a command of the Django service to its end.
+
+    Args:
+        arguments: The command and its options.
+        env: Environment variables, added to this process's own.
+
+    Returns:
+        The lines that it printed to stdout or stderr.
+
+    Raises:
+        RuntimeError: It failed; the message has what it printed.
+    """
+    run = subprocess.run(  # noqa: S603 - as above
+        [sys.executable, "-m", "examples.django_app.manage", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "SENTRY_DSN": "", **env},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="backslashreplace",
+        check=False,
+    )
+    if run.returncode:
+        msg = f"manage.py {' '.join(arguments)} failed:\n{run.stdout}"
+        raise RuntimeError(msg)
+    return run.stdout.splitlines()
+
+
+def _models(provider_url: str | None) -> dict[str, str]:
+    """The variables that lead a service to its models, and nowhere beyond loopback."""
+    return {
         "OPENAI_API_KEY": "local" if provider_url else "",
         "OPENAI_BASE_URL": provider_url or "",
         "SENTRY_DSN": "",
         "no_proxy": "127.0.0.1",
     }
-    arguments = ["examples.fastapi_app.app:app", "--host", "127.0.0.1", "--port", "0"]
-    return Server("uvicorn", *arguments, env={**alone, **(env or {})}, on_line=on_line)

@@ -15,7 +15,13 @@ from bench.harness import STDOUT, compare
 
 ROOT = Path(__file__).resolve().parents[1]
 # Who is measured besides; the dependency group `bench` installs them.
-OTHERS = ("asgi_correlation_id", "openai", "opentelemetry.sdk", "pythonjsonlogger")
+OTHERS = (
+    "asgi_correlation_id",
+    "django_guid",
+    "openai",
+    "opentelemetry.sdk",
+    "pythonjsonlogger",
+)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from examples import demo
-from examples.demo_checks import Exchange, check
+from examples import demo_django, demo_fastapi
+from examples.demo_checks import Call, Exchange, Tour, check
 from examples.processes import ROOT
 from tests.support.lines import parse_line
 
@@ -21,16 +21,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 pytest.importorskip("fastapi")
+pytest.importorskip("django")
 
 SECONDS_TO_WAIT = 120
 
-Run = tuple[list[Exchange], list[str]]
 
-
-def start_demo(**env: str) -> subprocess.Popen[str]:
-    """Start the demo as the leader of a process group of its own."""
+def start_demo(*part: str, **env: str) -> subprocess.Popen[str]:
+    """Start the demo, or a part of it, as the leader of a process group of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "examples.demo"],
+        [sys.executable, "-m", "examples.demo", *part],
         cwd=ROOT,
         env={**os.environ, **env},
         stdout=subprocess.PIPE,
@@ -47,14 +46,18 @@ def assert_nothing_left(process: subprocess.Popen[str]) -> None:
 
 
 def test_the_demo_passes_and_stops_by_itself() -> None:
-    """Status 0, the table and the verdict on the screen, and no process left."""
+    """Status 0, the tables and the verdict on the screen, and no process left."""
     with start_demo() as process:
         output, _ = process.communicate(timeout=SECONDS_TO_WAIT)
 
     assert process.returncode == 0, output
     assert "WRONG" not in output
     assert "latency ms" in output
-    assert output.splitlines()[-1].startswith("All as it should be: 34 requests")
+    assert "FastAPI under uvicorn" in output
+    assert "Django under gunicorn" in output
+    if "LEFT OUT: Postgres" not in output:
+        assert "Postgres is stopped" in output
+        assert output.splitlines()[-1].startswith("All as it should be: 52 requests")
     assert_nothing_left(process)
 
 
@@ -68,7 +71,7 @@ def test_the_demo_passes_and_stops_by_itself() -> None:
 )
 def test_a_sabotaged_service_fails_the_demo(variable: str, value: str, complaint: str) -> None:
     """A service whose lines or headers are wrong gives status 1 and says what is wrong."""
-    with start_demo(**{variable: value}) as process:
+    with start_demo("fastapi", **{variable: value}) as process:
         output, _ = process.communicate(timeout=SECONDS_TO_WAIT)
 
     assert process.returncode == 1, output
@@ -79,7 +82,7 @@ def test_a_sabotaged_service_fails_the_demo(variable: str, value: str, complaint
 
 def test_a_service_that_does_not_start_fails_the_demo() -> None:
     """Status 1 and the service's own words, with the provider stopped."""
-    with start_demo(UVICORN_LIFESPAN="nonsense") as process:
+    with start_demo("fastapi", UVICORN_LIFESPAN="nonsense") as process:
         output, _ = process.communicate(timeout=SECONDS_TO_WAIT)
 
     assert process.returncode == 1
@@ -88,8 +91,8 @@ def test_a_service_that_does_not_start_fails_the_demo() -> None:
 
 
 def test_a_demo_that_is_killed_takes_its_servers_along() -> None:
-    """SIGTERM in the middle leaves no process."""
-    with start_demo() as process:
+    """SIGTERM in the middle leaves no process, of a database neither."""
+    with start_demo("django") as process:
         assert process.stdout is not None
         for line in process.stdout:
             if "request_finished" in line:
@@ -102,21 +105,19 @@ def test_a_demo_that_is_killed_takes_its_servers_along() -> None:
 
 
 @pytest.fixture(scope="module")
-def run() -> Run:
-    """One run of the demo's requests: the exchanges and the lines."""
-    return demo.run()
+def run() -> Tour:
+    """One run of the requests to the FastAPI service."""
+    return demo_fastapi.run()
 
 
-def test_the_checks_find_nothing_wrong_with_a_good_run(run: Run) -> None:
+def test_the_checks_find_nothing_wrong_with_a_good_run(run: Tour) -> None:
     """What the doctored runs below start from is without fault."""
-    assert check(*run) == []
+    assert demo_fastapi.problems_of(run) == []
 
 
-def test_every_line_of_the_demo_keeps_to_the_schema(run: Run) -> None:
+def test_every_line_of_the_demo_keeps_to_the_schema(run: Tour) -> None:
     """What the service printed from start to end is valid, line by line."""
-    _, lines = run
-
-    assert [parse_line(line.encode())["logger"] for line in lines]
+    assert [parse_line(line.encode())["logger"] for line in run.lines]
 
 
 Event = dict[str, Any]
@@ -179,20 +180,17 @@ def changed(event: str, **fields: object) -> Callable[[list[Event]], list[Event]
     ],
 )
 def test_the_checks_find_a_wrong_line(
-    run: Run, doctor: Callable[[list[Event]], list[Event]]
+    run: Tour, doctor: Callable[[list[Event]], list[Event]]
 ) -> None:
     """A line that is lost, repeated or altered is a problem."""
-    exchanges, lines = run
-    doctored = doctor([json.loads(line) for line in lines])
+    doctored = doctor([json.loads(line) for line in run.lines])
 
-    assert check(exchanges, [json.dumps(line) for line in doctored]) != []
+    assert check(run.exchanges, [json.dumps(line) for line in doctored]) != []
 
 
-def test_the_checks_find_a_line_that_is_not_json(run: Run) -> None:
+def test_the_checks_find_a_line_that_is_not_json(run: Tour) -> None:
     """A plain line among the others, a value that is no object and half a line are problems."""
-    exchanges, lines = run
-
-    assert check(exchanges, [*lines, "plain", "5", '{"event": "e", "level": "info"}']) == [
+    assert check(run.exchanges, [*run.lines, "plain", "5", '{"event": "e", "level": "info"}']) == [
         "not a JSON object: 'plain'",
         "not a JSON object: '5'",
         'a line without logger, timestamp: {"event": "e", "level": "info"}',
@@ -209,21 +207,75 @@ def test_the_checks_find_a_line_that_is_not_json(run: Run) -> None:
         {"usage": (1, 1)},
     ],
 )
-def test_the_checks_find_a_wrong_response(run: Run, change: dict[str, Any]) -> None:
+def test_the_checks_find_a_wrong_response(run: Tour, change: dict[str, Any]) -> None:
     """A status, header or token count that differs is a problem."""
-    (first, *others), lines = run
+    first, *others = run.exchanges
 
-    assert check([replace(first, **change), *others], lines) != []
+    assert check([replace(first, **change), *others], run.lines) != []
 
 
-def test_the_checks_find_a_stream_that_was_buffered(run: Run) -> None:
+def test_the_checks_find_a_stream_that_was_buffered(run: Tour) -> None:
     """A first piece that does not come alone is a problem."""
-    exchanges, lines = run
     buffered = [
         replace(exchange, text=exchange.text * 2) if exchange.call.leaves else exchange
-        for exchange in exchanges
+        for exchange in run.exchanges
     ]
 
-    assert check(buffered, lines) == [
+    assert check(buffered, run.lines) == [
         "stream, the client leaves: the first piece of the stream did not come alone"
     ]
+
+
+def line_of(event: str, trace_id: str, **fields: str) -> str:
+    """A line as the Django service prints it."""
+    ids = {"trace_id": trace_id, "request_id": trace_id}
+    logger = "examples.django_app"
+    head = {"timestamp": "now", "level": "info", "event": event, "logger": logger}
+    return json.dumps({**head, **ids, **fields})
+
+
+PROBE = Call("is it ready?", "/ready/", sent_id="probe", status=503, says="failed", is_probe=True)
+CONFIGURED = '{"timestamp":"now","level":"info","event":"observability_configured","logger":"own"}'
+DJANGO_TOUR = Tour(
+    exchanges=[Exchange(PROBE, 503, ["probe"], ["probe"], "", None)],
+    lines=[CONFIGURED, line_of("failed", "probe")],
+    job_lines=[line_of("conversation_forgotten", "job"), line_of("forgetting_finished", "job")],
+)
+
+
+def test_the_checks_find_nothing_wrong_with_a_good_django_tour() -> None:
+    """What the doctored ones below start from is without fault."""
+    assert demo_django.problems_of(DJANGO_TOUR) == []
+
+
+@pytest.mark.parametrize(
+    ("part", "values"),
+    [
+        pytest.param("lines", DJANGO_TOUR.lines[:1], id="no line of the failing check"),
+        pytest.param(
+            "lines",
+            [CONFIGURED, line_of("failed", "probe", request_id="other")],
+            id="request_id of a line",
+        ),
+        pytest.param(
+            "lines",
+            [*DJANGO_TOUR.lines, line_of("request_finished", "probe")],
+            id="request_finished of a probe",
+        ),
+        pytest.param("job_lines", DJANGO_TOUR.job_lines[:1], id="a line of the job lost"),
+        pytest.param("job_lines", [*DJANGO_TOUR.job_lines, "plain"], id="plain line of the job"),
+        pytest.param(
+            "job_lines",
+            [DJANGO_TOUR.job_lines[0], line_of("forgetting_finished", "other")],
+            id="ids of the job",
+        ),
+        pytest.param(
+            "exchanges",
+            [Exchange(PROBE, 503, ["probe"], [], "", None)],
+            id="X-Request-ID of a response",
+        ),
+    ],
+)
+def test_the_checks_find_what_is_wrong_with_a_django_tour(part: str, values: list[Any]) -> None:
+    """What only that service tells is checked as well."""
+    assert demo_django.problems_of(replace(DJANGO_TOUR, **{part: values})) != []

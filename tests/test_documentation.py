@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pytest
 
 import pantheon_obs
+from tests.conftest import EXTRAS
 from tests.support.lines import validate_line
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,7 +50,7 @@ def pages_with(*languages: str) -> list[Path]:
 def test_python_blocks_run_in_the_order_of_their_page(page: Path, tmp_path: Path) -> None:
     """A reader may paste the blocks of a page one after the other."""
     text = "\n\n".join(block.text for block in blocks(page, "python"))
-    for extra in ("fastapi", "starlette", "sentry_sdk"):
+    for extra in EXTRAS:
         if re.search(rf"^\s*(?:from|import) {extra}\b", text, re.MULTILINE):
             pytest.importorskip(extra)
     script = tmp_path / "page.py"
@@ -107,10 +108,43 @@ class LenientChecker(doctest.OutputChecker):
         return not want or super().check_output(want, got, optionflags)
 
 
+DJANGO = "pantheon_obs.adapters.django"
+PROJECT = f"""
+import doctest, importlib, pkgutil, sys
+import django
+from django.conf import settings
+settings.configure(
+    CACHES={{"default": {{"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}}},
+    DATABASES={{"default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}}},
+    INSTALLED_APPS=["{DJANGO}"],
+    MIDDLEWARE=["{DJANGO}.TraceIdMiddleware"],
+)
+django.setup()
+package = importlib.import_module("{DJANGO}")
+for info in [None, *pkgutil.iter_modules(package.__path__, "{DJANGO}.")]:
+    module = importlib.import_module(info.name) if info else package
+    results = doctest.testmod(module)
+    assert not results.failed, module
+"""
+
+
+def test_docstring_examples_of_django_run() -> None:
+    """In a project, as what they show needs one."""
+    pytest.importorskip("django")
+
+    run = subprocess.run(
+        [sys.executable, "-c", PROJECT], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert (0, "") == (run.returncode, run.stderr), run.stdout
+
+
 def importable_modules() -> list[str]:
     """The modules of the package that import here; the others need an extra."""
     names = []
     for info in pkgutil.walk_packages(pantheon_obs.__path__, "pantheon_obs."):
+        if info.name.startswith(DJANGO):
+            continue
         try:
             importlib.import_module(info.name)
         except ImportError:

@@ -4,65 +4,30 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from examples.processes import Server, start_app, start_provider
-from tests.support.lines import parse_line
+from tests.support.examples import (
+    CACHED_TOKENS,
+    INPUT_TOKENS,
+    OUTPUT_TOKENS,
+    QUESTION,
+    SECONDS_TO_WAIT,
+    ask,
+    client_of,
+    events_of,
+    iter_until_data,
+    lines_until,
+    story_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 pytest.importorskip("fastapi")
-
-SECONDS_TO_WAIT = 20
-QUESTION = "one two three four"
-# The provider's words: four in, four out and two of reasoning.
-INPUT_TOKENS, CACHED_TOKENS, OUTPUT_TOKENS = 4, 2, 6
-
-
-def client_of(server: Server) -> httpx.Client:
-    """A client of this server that no proxy setting leads elsewhere."""
-    return httpx.Client(base_url=server.url, timeout=SECONDS_TO_WAIT, trust_env=False)
-
-
-def ask(model: str) -> dict[str, str]:
-    """The body of a question to this model."""
-    return {"message": QUESTION, "model_alias": model, "conversation_id": f"about-{model}"}
-
-
-def lines_until(server: Server, is_last: Callable[[str], bool]) -> list[str]:
-    """Wait until the server has printed such a line, and return all that it printed so far."""
-    deadline = time.monotonic() + SECONDS_TO_WAIT
-    while time.monotonic() < deadline:
-        lines = list(server.lines)
-        if any(is_last(line) for line in lines):
-            return lines
-        time.sleep(0.01)
-    msg = "the line did not come:\n" + "\n".join(server.lines)
-    raise AssertionError(msg)
-
-
-def events_of(server: Server, trace_id: str) -> list[dict[str, Any]]:
-    """Every event of a request, in order, once its last line has come."""
-
-    def is_last(line: str) -> bool:
-        event = json.loads(line)
-        return event.get("trace_id") == trace_id and event["event"] == "request_finished"
-
-    events = [parse_line(line.encode()) for line in lines_until(server, is_last)]
-    return [event for event in events if event.get("trace_id") == trace_id]
-
-
-def story_of(server: Server, trace_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The event of a request's one LLM call, and the request's line, which comes later."""
-    events = events_of(server, trace_id)
-    (place,) = [index for index, event in enumerate(events) if event["event"][:4] == "llm."]
-    (finished,) = [event for event in events[place:] if event["event"] == "request_finished"]
-    return events[place], finished
 
 
 @pytest.fixture(scope="module")
@@ -140,14 +105,6 @@ def test_the_first_piece_arrives_while_the_second_does_not_exist(
     assert call["outcome"] in ("cancelled", "closed")
     assert call["chunks"] == 1
     assert finished["outcome"] == "client_disconnected"
-
-
-def iter_until_data(response: httpx.Response) -> Iterator[str]:
-    """The response's lines up to its first `data:`."""
-    for line in response.iter_lines():
-        yield line
-        if line.startswith("data:"):
-            return
 
 
 @pytest.mark.parametrize("path", ["/api/v1/chat", "/api/v1/chat/stream"])

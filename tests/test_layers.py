@@ -19,7 +19,24 @@ SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
 # where the public names are.
 SEES_ALL = {("__init__",), ("_instrument",), ("testing",)}
 # What the others of its kind may use: the protocol a framework is served by, and redaction.
-SHARED = {("adapters", "asgi"), ("adapters", "routes"), ("sinks", "redact")}
+SHARED = {
+    ("adapters", "asgi"),
+    ("adapters", "routes"),
+    ("adapters", "wsgi"),
+    ("sinks", "redact"),
+}
+# Adapters that are imported by their framework or for an app of it, hence need not defer it.
+OWN = {
+    ("adapters", "django"): {"django"},
+    ("adapters", "gunicorn"): {"gunicorn"},
+    ("adapters", "litestar"): {"litestar"},
+    ("adapters", "quart"): {"quart", "werkzeug"},
+}
+# Those whose one line is no call of `instrument`: INSTALLED_APPS, gunicorn's --logger-class.
+SETS_UP = {("adapters", "django", "apps"), ("adapters", "gunicorn")}
+PUBLIC = {("_instrument",), ("configure_logging",)}
+# Django's own checks, and its views in front of them.
+SHOW_HEALTH = {("adapters", "django", "health"), ("adapters", "django", "urls")}
 # What is installed with the package. Whatever else isn't of the standard library is an extra.
 DEPENDENCIES = {"asgiref", "orjson", "structlog"}
 
@@ -66,6 +83,8 @@ def may_import(importer: tuple[str, ...], imported: tuple[str, ...]) -> bool:
         or imported[0] == "core"
         or unit(imported) == unit(importer)
         or (imported[0] == importer[0] and unit(imported) in SHARED)
+        or (imported[0] == "health" and importer in SHOW_HEALTH)
+        or (imported[:1] in PUBLIC and importer in SETS_UP)
     )
 
 
@@ -81,7 +100,8 @@ def violations(source: Path) -> list[str]:
             elif importer[0] == "core":
                 allowed = top in sys.stdlib_module_names
             else:
-                allowed = deferred or top in sys.stdlib_module_names or top in DEPENDENCIES
+                known = sys.stdlib_module_names | DEPENDENCIES | OWN.get(unit(importer), set())
+                allowed = deferred or top in known
             if not allowed:
                 found.append(f"{path.relative_to(source)}:{line}: {name}")
     return found
@@ -124,7 +144,15 @@ def test_the_checker_has_modules_to_read() -> None:
             "adapters/asgi.py", "from pantheon_obs.adapters.flask import x", id="adapter-to-adapter"
         ),
         pytest.param("adapters/flask.py", "import flask", id="framework-at-import-time"),
+        pytest.param("adapters/quart.py", "import django", id="another's-framework"),
+        pytest.param("adapters/asgi.py", "from pantheon_obs._instrument import x", id="to-the-top"),
         pytest.param("llm/call.py", "from pantheon_obs.sinks.logs import x", id="llm-to-sink"),
+        pytest.param(
+            "adapters/asgi.py", "from pantheon_obs.health import x", id="adapter-to-health"
+        ),
+        pytest.param(
+            "health/checks.py", "from pantheon_obs.adapters import x", id="health-to-adapter"
+        ),
         pytest.param(
             "llm/call.py",
             "if TYPE_CHECKING:\n    from pantheon_obs.sinks.logs import x",
@@ -162,6 +190,13 @@ def test_a_planted_violation_is_found(tmp_path: Path, module: str, statement: st
         pytest.param(
             "adapters/starlette.py", "from pantheon_obs.adapters.asgi import x", id="protocol"
         ),
+        pytest.param(
+            "adapters/django/urls.py", "from pantheon_obs.health import x", id="django-to-health"
+        ),
+        pytest.param(
+            "adapters/django/apps.py", "from pantheon_obs._instrument import x", id="django-app"
+        ),
+        pytest.param("adapters/django/apps.py", "import django", id="own-framework"),
         pytest.param("_instrument.py", "from pantheon_obs.sinks import logs", id="instrument"),
         pytest.param(
             "__init__.py", "from pantheon_obs.llm.call import llm_call", id="declarations"

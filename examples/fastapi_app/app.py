@@ -21,9 +21,9 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from openai import OpenAIError
 from pydantic import BaseModel, Field
 
+from examples.gateway import LlmGateway, LlmRequest, LlmStream, open_gateway
 from pantheon_obs import instrument
 
-from .gateway import LlmGateway, LlmRequest, LlmStream, open_gateway
 from .store import ConversationStore
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ TYPE_CHECKING = False  # as type checkers know it; importing typing would double
 
 __all__ = [
     "ConfigError",
+    "Health",
     "MissingExtraError",
     "ObsError",
     "Settings",
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from pantheon_obs.core.context import bind, current_trace_id, trace_context
     from pantheon_obs.core.errors import ConfigError, MissingExtraError, ObsError
     from pantheon_obs.core.settings import Settings
+    from pantheon_obs.health import Health
     from pantheon_obs.llm.call import llm_call
     from pantheon_obs.sinks.logs.configure import configure_logging, logging_config
     from pantheon_obs.sinks.logs.structlog_bridge import get_logger
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 else:  # hidden from type checkers, which would take any name for one of ours
     _HOME = {
         "ConfigError": "core.errors",
+        "Health": "health",
         "MissingExtraError": "core.errors",
         "ObsError": "core.errors",
         "Settings": "core.settings",

@@ -32,7 +32,12 @@ class _Framework(NamedTuple):
 
 
 # One row per framework; a subclass of an app class, as FastAPI is of Starlette, has its row too.
-_FRAMEWORKS = (_Framework("starlette.applications", "Starlette", "starlette", "asgi"),)
+_FRAMEWORKS = (
+    _Framework("starlette.applications", "Starlette", "starlette", "asgi"),
+    _Framework("litestar.app", "Litestar", "litestar", "asgi"),
+    _Framework("quart.app", "Quart", "quart", "asgi"),
+    _Framework("flask.app", "Flask", "flask", "wsgi"),
+)
 # What a plain callable of a protocol is called with.
 _PROTOCOLS = {"asgi": ("scope", "receive", "send"), "wsgi": ("environ", "start_response")}
 
@@ -87,13 +92,19 @@ def instrument(
 def set_up(
     settings: Settings, reread: Callable[[], Settings] | None, *, adapter: str
 ) -> Callable[[], None]:
-    """Set up logging and Sentry, and log what is on.
+    """Set up logging and Sentry, and log what is on: `start` and `announce`."""
+    on_startup = start(settings, reread)
+    announce(settings, adapter=adapter)
+    return on_startup
+
+
+def start(settings: Settings, reread: Callable[[], Settings] | None) -> Callable[[], None]:
+    """Set up logging and Sentry.
 
     Args:
         settings: The settings.
         reread: Reads them again when the server starts, for a DSN that is in the environment only
             by then; None if the host gave the DSN, or its absence, itself.
-        adapter: Names the adapter on the line.
 
     Returns:
         What is to be called when the server starts the app.
@@ -105,6 +116,24 @@ def set_up(
     from pantheon_obs.sinks import sentry  # noqa: PLC0415 - loads nothing of Sentry's by itself
 
     sentry.start(settings, required=reread is None)
+
+    def on_startup() -> None:
+        logs.reassert()
+        # The DSN may have come into the environment since, or the host have started Sentry.
+        sentry.start(settings if reread is None else reread(), required=False)
+
+    return on_startup
+
+
+def announce(settings: Settings, *, adapter: str) -> None:
+    """Log what is on, and why the rest is off.
+
+    Args:
+        settings: The settings.
+        adapter: Names the adapter on the line.
+    """
+    from pantheon_obs.sinks import sentry  # noqa: PLC0415 - as above
+
     logging.getLogger("pantheon_obs").info(
         "observability_configured",
         extra={
@@ -115,13 +144,6 @@ def set_up(
         },
     )
 
-    def on_startup() -> None:
-        logs.reassert()
-        # The DSN may have come into the environment since, or the host have started Sentry.
-        sentry.start(settings if reread is None else reread(), required=False)
-
-    return on_startup
-
 
 def _adapter_of(app: object) -> tuple[str, str]:
     """Name the adapter for an app, and the protocol that it speaks."""
@@ -129,9 +151,11 @@ def _adapter_of(app: object) -> tuple[str, str]:
         module = sys.modules.get(framework.module)
         if module is not None and isinstance(app, getattr(module, framework.app_class)):
             return framework.adapter, framework.protocol
-    for protocol, arguments in _PROTOCOLS.items():
-        if _takes(app, *arguments):
-            return protocol, protocol
+    fitting = [name for name, arguments in _PROTOCOLS.items() if _takes(app, *arguments)]
+    if len(fitting) > 1:  # takes any arguments
+        fitting.remove("wsgi" if _is_awaited(app) else "asgi")
+    if fitting:
+        return fitting[0], fitting[0]
     shown = reprlib.repr(app)  # short, and safe from a __repr__ that fails
     known = ", ".join(framework.app_class for framework in _FRAMEWORKS)
     msg = (
@@ -153,6 +177,13 @@ def _takes(app: object, *arguments: str) -> bool:
     except (TypeError, ValueError):
         return False
     return True
+
+
+def _is_awaited(app: object) -> bool:
+    if inspect.isclass(app):
+        return hasattr(app, "__await__")
+    call = getattr(app, "__call__", None)  # noqa: B004 - an instance's method, to ask what it is
+    return inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(call)
 
 
 def _health_endpoints(

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.support.lines import parse_line
-from tests.support.server import SECONDS, Server, uvicorn
+from tests.support.server import SECONDS, Server, gunicorn, uvicorn
 
 if TYPE_CHECKING:
     import socket
@@ -32,6 +32,13 @@ class Adapter(NamedTuple):
     serve: Callable[..., Server]  # takes uvicorn's options and `env`, returns the running server
     packages: tuple[str, ...] = ()  # what it needs installed
     cannot: frozenset[str] = frozenset()  # features of the contract that it has no notion of
+    template: Callable[[str], str] = str  # writes a route's template in the framework's own way
+
+    def needs(self, *features: str) -> None:
+        """Skip a test of a feature that this adapter has no notion of."""
+        for feature in features:
+            if feature in self.cannot:
+                pytest.skip(f"{self.name} cannot: {feature}")
 
 
 def serve_raw(*options: str, env: dict[str, str] | None = None) -> Server:
@@ -49,11 +56,75 @@ def serve_fastapi(*options: str, env: dict[str, str] | None = None) -> Server:
     return uvicorn("tests.adapters.apps.fastapi_app:app", *options, env=env)
 
 
+def serve_litestar(*options: str, env: dict[str, str] | None = None) -> Server:
+    """A Litestar app."""
+    return uvicorn("tests.adapters.apps.litestar_app:app", *options, env=env)
+
+
+def serve_quart(*options: str, env: dict[str, str] | None = None) -> Server:
+    """A Quart app."""
+    return uvicorn("tests.adapters.apps.quart_app:app", *options, env=env)
+
+
+def in_angle_brackets(template: str) -> str:
+    """A template as Werkzeug's rules are written."""
+    return template.replace("{", "<").replace("}", ">")
+
+
+def serve_wsgi(*_uvicorn_options: str, env: dict[str, str] | None = None) -> Server:
+    """A plain WSGI callable."""
+    return gunicorn("tests.adapters.apps.wsgi_app:app", *WITH_THREADS, env=env)
+
+
+def serve_flask(*_uvicorn_options: str, env: dict[str, str] | None = None) -> Server:
+    """A Flask app."""
+    return gunicorn("tests.adapters.apps.flask_app:app", *WITH_THREADS, env=env)
+
+
+# More threads than a test has requests waiting. Longer headers are hostile ones: they are to come
+# to us.
+WITH_THREADS = (
+    *("--threads", "32", "--no-control-socket", "--limit-request-field_size", "65536"),
+    *("--logger-class", "pantheon_obs.adapters.gunicorn.JSONLogger"),
+)
+# A thread cannot be cancelled, and a server tells of a client's departure only when it writes.
+WSGI_CANNOT = frozenset({"departures", "half responses", "shutdown", "websockets"})
+
+
+def serve_django_wsgi(*_uvicorn_options: str, env: dict[str, str] | None = None) -> Server:
+    """A Django project by its settings, under a server with threads."""
+    options = ("--threads", "32", "--no-control-socket")
+    # Headers that are longer are hostile ones: they are to come to us.
+    options += ("--limit-request-field_size", "65536")
+    options += ("--logger-class", "pantheon_obs.adapters.gunicorn.JSONLogger")
+    return gunicorn(
+        "tests.adapters.apps.django_app.wsgi", *options, env={**DJANGO, **(env or {})}
+    )
+
+
+def serve_django_asgi(*options: str, env: dict[str, str] | None = None) -> Server:
+    """The same project, its views async."""
+    return uvicorn(
+        "tests.adapters.apps.django_app.asgi:application",
+        *("--lifespan", "off", *options),
+        env={**DJANGO, **(env or {})},
+    )
+
+
+# Its own default is two headers; those and the rest of its profile are in test_django_*.py.
+DJANGO = {"PANTHEON_OBS_RESPONSE_HEADERS": "X-Trace-ID"}
+DJANGO_CANNOT = frozenset(
+    {"background", "late answers", "mounted files", "no response", "validation", "websockets"}
+)
+
+
 ADAPTERS = (
     Adapter(
         "asgi",
         serve_raw,
-        cannot=frozenset({"methods", "mounts", "routes", "sync endpoints", "validation"}),
+        cannot=frozenset(
+            {"methods", "mounts", "routes", "slash redirects", "sync endpoints", "validation"}
+        ),
     ),
     Adapter(
         "starlette",
@@ -66,6 +137,50 @@ ADAPTERS = (
         serve_fastapi,
         packages=("fastapi",),
         cannot=frozenset({"no response"}),
+    ),
+    Adapter(
+        "litestar",
+        serve_litestar,
+        packages=("litestar",),
+        cannot=frozenset({"mounted files", "no response", "slash redirects", "validation"}),
+    ),
+    Adapter(
+        "quart",
+        serve_quart,
+        packages=("quart",),
+        # Quart cancels a handler whose client has gone.
+        cannot=frozenset({"late answers", "mounted files", "no response", "validation"}),
+        template=in_angle_brackets,
+    ),
+    Adapter(
+        "wsgi",
+        serve_wsgi,
+        packages=("gunicorn",),
+        cannot=WSGI_CANNOT | {"methods", "mounts", "routes", "slash redirects", "validation"},
+    ),
+    Adapter(
+        "flask",
+        serve_flask,
+        packages=("flask", "gunicorn"),
+        cannot=WSGI_CANNOT | {"mounted files", "no response", "validation"},
+        template=in_angle_brackets,
+    ),
+    Adapter(
+        "django-wsgi",
+        serve_django_wsgi,
+        packages=("django", "gunicorn"),
+        # A WSGI server says nothing of a client that leaves before its answer is there.
+        cannot=DJANGO_CANNOT | {"departures", "shutdown"},
+        template=in_angle_brackets,
+    ),
+    Adapter(
+        "django-asgi",
+        serve_django_asgi,
+        packages=("django",),
+        # Django collects a sync stream before it sends it, and cancels what has lost its client.
+        # Before Django 6 the server's own cancelling does not reach what is behind the handler.
+        cannot=DJANGO_CANNOT | {"shutdown", "sync streams"},
+        template=in_angle_brackets,
     ),
 )
 
@@ -87,9 +202,7 @@ class Service:
 
     def needs(self, *features: str) -> None:
         """Skip a test of a feature that this adapter has no notion of."""
-        for feature in features:
-            if feature in self.adapter.cannot:
-                pytest.skip(f"{self.adapter.name} cannot: {feature}")
+        self.adapter.needs(*features)
 
     def get(self, path: str, headers: Any = None, method: str = "GET") -> httpx.Response:
         """Send a request with a trace id of its own, unless it brings headers."""

@@ -69,7 +69,7 @@ def test_a_stream_is_not_buffered_and_its_line_comes_after_its_last_byte(
 ) -> None:
     """The first chunk reaches the client while the second does not exist yet."""
     if path == "/sync-stream/":
-        service.needs("sync endpoints")
+        service.needs("sync endpoints", "sync streams")
     key = new_id()
 
     with service.open(path + key, key) as response:
@@ -108,7 +108,7 @@ def test_an_error_in_the_middle_of_a_stream_is_an_error(service: Service) -> Non
 
 def test_a_response_that_is_not_ended_is_an_error(service: Service) -> None:
     """An app that returns in the middle of its response has not served it."""
-    service.needs("no response")
+    service.needs("no response", "half responses")
     trace_id = new_id()
     with service.send("/half-response", (b"X-Trace-ID", trace_id.encode())) as connection:
         while connection.recv(65536):
@@ -132,17 +132,20 @@ def test_a_client_that_leaves_a_stream_is_no_error(service: Service) -> None:
 
 def test_a_client_that_does_not_wait_for_a_slow_answer_is_noticed(service: Service) -> None:
     """Who leaves while a handler works gets no answer, though the handler gives one."""
+    service.needs("departures")
     key = new_id()
     with service.send(f"/slow/{key}", (b"X-Trace-ID", key.encode())):
         service.wait_for(key, "waiting")
 
     service.release(key)
 
-    assert ("client_disconnected", 200, "info", None) == ending(service.story(key))
+    status = None if "late answers" in service.adapter.cannot else 200
+    assert ("client_disconnected", status, "info", None) == ending(service.story(key))
 
 
 def test_work_after_the_response_is_not_in_the_request(service: Service) -> None:
     """The line comes with the last byte; what is logged later has the id all the same."""
+    service.needs("background")
     response = service.get(f"/background/{(key := new_id())}")
     trace_id = response.headers["x-trace-id"]
 
@@ -160,6 +163,7 @@ def test_work_after_the_response_that_fails_is_reported_once(
     service: Service, status: int, level: str
 ) -> None:
     """The request ended well, whatever its status; the failure has a line and a traceback."""
+    service.needs("background")
     trace_id = service.get(f"/background-boom/{status}").headers["x-trace-id"]
     service.wait_for(trace_id, "background_failed")
 
@@ -209,6 +213,7 @@ def test_a_question_mark_that_is_part_of_the_path_stays(service: Service) -> Non
 
 def test_a_server_that_stops_leaves_a_line_of_what_it_cancelled(adapter: Adapter) -> None:
     """A request that is cancelled by the shutdown says so, exactly once."""
+    adapter.needs("shutdown")
     key = new_id()
     with adapter.serve("--timeout-graceful-shutdown", "1") as server:
         service = Service(adapter, server)

@@ -12,8 +12,9 @@ import pytest
 import structlog
 
 from pantheon_obs import bind, current_trace_id, get_logger, trace_context
-from pantheon_obs.core.context import LlmTotals, Record, begin, current_record, end
+from pantheon_obs.core.context import Record, begin, current_record, end
 from pantheon_obs.core.events import LlmCallFinished
+from pantheon_obs.core.llm_totals import LlmTotals
 from pantheon_obs.testing import capture_events
 
 if TYPE_CHECKING:

@@ -224,3 +224,87 @@ def test_a_line_that_is_not_written_claims_no_traceback() -> None:
     """)
 
     assert ["Exception in ASGI application"] == done.events
+
+
+LATE = """
+def late(name, stream, level="INFO"):
+    logger = logging.getLogger(name)
+    logger.handlers = [logging.StreamHandler(stream)]
+    logger.setLevel(level)
+    logger.propagate = False
+    return logger
+"""
+
+
+def test_a_server_s_logger_is_taken_over_however_late_it_gets_its_handler() -> None:
+    """hypercorn makes its loggers anew with the first line of its own, when the app has started."""
+    done = run(
+        LATE
+        + """
+configure_logging(log_level="WARNING")
+error = late("hypercorn.error", sys.stderr)
+access = late("hypercorn.access", sys.stdout)
+error.info("below the level")
+error.warning("once")
+access.info("never")
+error.setLevel("ERROR")
+error.warning("the host's own level counts")
+error.error("twice")
+"""
+    )
+
+    assert ["once", "twice"] == done.events
+
+
+def test_access_lines_go_on_into_a_file() -> None:
+    """Where the host has asked for one; nothing of them is printed."""
+    done = run(
+        LATE
+        + """
+import io
+configure_logging()
+access = late("hypercorn.access", sys.stdout)
+access.addHandler(logging.StreamHandler(seen := io.StringIO()))
+access.info("GET /")
+logging.info(seen.getvalue())
+"""
+    )
+
+    assert ["GET /\n"] == done.events
+
+
+def test_a_reset_lets_the_servers_loggers_go() -> None:
+    """What they get afterwards is theirs."""
+    done = run(
+        LATE
+        + """
+from pantheon_obs.testing import reset
+configure_logging()
+reset()
+late("hypercorn.error", sys.stdout).info("plain")
+late("hypercorn.access", sys.stdout).info("access")
+"""
+    )
+
+    assert (b"plain\naccess\n", b"") == (done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize("level", ["INFO", "CRITICAL"])
+def test_a_traceback_that_a_server_has_only_as_text_is_not_repeated(level: str) -> None:
+    """granian's; unless the request's own line is off, or no trace has seen the error."""
+    done = run(f"""
+        from pantheon_obs.core.failures import mark_escaped
+        configure_logging()
+        logging.getLogger("pantheon_obs.request").setLevel({level!r})
+        class Broken(Exception):
+            def __str__(self):
+                raise ValueError
+        granian = logging.getLogger("_granian.utils")
+        for error in (KeyError("k"), ValueError("x" * 1000), Broken()):
+            mark_escaped(error, "t", since=0.0)
+        for text in ("KeyError: 'k'", "ValueError: " + "x" * 1000, "KeyError: other"):
+            granian.error("Application callable raised an exception\\nTraceback\\n" + text)
+    """)
+
+    texts = [event.rpartition("\n")[2][:12] for event in done.events]
+    assert ["KeyError: 'k", "ValueError: ", "KeyError: ot"][2 if level == "INFO" else 0 :] == texts

@@ -54,7 +54,8 @@ def validate_line(line: dict[str, Any]) -> None:
     ]
     assert [] == problems, f"{line!r:.1000}"
     keys = list(line)
-    head = [key for key in HEAD if key in line]
+    second = ("request_id",) if line.get("request_id", line) == line.get("trace_id") else ()
+    head = [key for key in (*HEAD, *second) if key in line]
     assert head == keys[: len(head)]
     assert "exception" not in keys[:-1]
     own = [key for key in _own_keys(line) if key in line]

@@ -42,7 +42,8 @@ class TraceIdMiddleware:
     Args:
         app: The ASGI app.
         settings: The settings; None reads the environment.
-        on_startup: Called when the server starts the app's lifespan.
+        on_startup: Called when the server starts the app's lifespan; at the first connection,
+            where the server does not.
 
     Raises:
         ConfigError: `settings` is not a `Settings`.
@@ -69,10 +70,12 @@ class TraceIdMiddleware:
         self._read_id = Identity(settings).of
         self._response_headers = ResponseHeaders(settings.response_headers)
         self._quiet = settings.quiet
+        # Empty until it has started, so that no later connection pays for the question.
+        self._exchanges = _EXCHANGES if on_startup is None else {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, as the ASGI specification says."""
-        exchange_class = _EXCHANGES.get(scope["type"])
+        exchange_class = self._exchanges.get(scope["type"])
         if exchange_class is None or _OURS in scope:
             await self._pass_through(scope, receive, send)
             return
@@ -107,10 +110,21 @@ class TraceIdMiddleware:
 
     async def _pass_through(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Within an outer trace of ours (a mounted sub-app) there is nothing to add."""
-        if scope["type"] == "lifespan" and self.on_startup is not None:
+        app: ASGIApp = self.app
+        if _OURS in scope:
+            scope[_OURS].scope = scope  # what stands between may have made a copy
+        elif scope["type"] == "lifespan":
+            self._start()
+        elif not self._exchanges:  # the first that a server sends at all
+            self._start()
+            app = self
+        await app(scope, receive, send)
+
+    def _start(self) -> None:
+        self._exchanges = _EXCHANGES
+        if self.on_startup is not None:
             with _guard:
                 self.on_startup()
-        await self.app(scope, receive, send)
 
 
 def install(

@@ -9,11 +9,19 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from pantheon_obs.adapters.routes import route_template
-from pantheon_obs.core.failures import mark_escaped, mark_logged, stems_from
+from pantheon_obs.core.failures import (
+    mark_escaped,
+    mark_logged,
+    mark_owed,
+    root_of,
+    stems_from,
+    was_logged,
+)
+from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.request import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Iterable
 
     from pantheon_obs.adapters.asgi import Message, Receive, Scope, Send
     from pantheon_obs.adapters.asgi_headers import ResponseHeaders
@@ -23,6 +31,8 @@ _BODY = frozenset({"http.response.body", "http.response.zerocopysend", "http.res
 _NOT_FOUND = 404
 _SERVER_ERROR = 500
 _PLAIN_500 = b"Internal Server Error"
+
+_guard = Guard("asgi response body")
 
 
 class HttpExchange(Request):
@@ -44,6 +54,7 @@ class HttpExchange(Request):
         disconnected: Whether the app was told that the client has gone.
         send_error: The server's way to tell it, since ASGI 2.4.
         answered_error: The exception that was being handled as a 5xx started.
+        unhandled: What nobody handled and the framework has answered, instead of raising it.
         ending: How the exchange ended when its last byte was handed over.
     """
 
@@ -55,26 +66,29 @@ class HttpExchange(Request):
     disconnected = False
     send_error: OSError | None = None
     answered_error: BaseException | None = None
+    unhandled: BaseException | None = None
     ending: Outcome = "ok"
+    _sent: Iterable[tuple[bytes, bytes]] = ()
 
     def __init__(
         self, trace_id: str, headers: ResponseHeaders, scope: Scope, receive: Receive, send: Send
     ) -> None:
         super().__init__(trace_id)
         self._headers = headers
-        self._scope = scope
+        self.scope = scope
         self._receive = receive
         self._send = send
 
     def watch(self, quiet_paths: frozenset[str]) -> None:
         """Notice more than the id, for the request's line."""
-        scope = self._scope
+        scope = self.scope
         self.watched = True
         self.reported = False
         self.method = scope.get("method", "")
         self.path = path = scope.get("path", "")
-        self.quiet = path in quiet_paths
-        self._root_path = scope.get("root_path", "")
+        self._root_path = root = scope.get("root_path", "")
+        # Where a proxy strips a prefix, the probes' paths come without it, and with it.
+        self.quiet = (path.removeprefix(root) if root else path) in quiet_paths
 
     async def receive(self) -> Message:
         """Pass a message on to the app, noticing that the client has gone."""
@@ -102,14 +116,24 @@ class HttpExchange(Request):
         if starts:
             self.answered = True
             if self.watched:
+                self._sent = message["headers"]
                 self._start(message.get("status"))
         elif kind in _BODY and self.last_byte is None:
             if not message.get("more_body", False):
                 self._complete()
-            else:
+            elif self.streaming or not self._is_whole(message.get("body")):
                 self.streaming = True
                 if self.first_byte is None and message.get("body"):
                     self.first_byte = perf_counter()
+
+    def _is_whole(self, body: bytes | None) -> bool:
+        """Whether the first part is all of the body: Quart sends an empty one after each."""
+        with _guard:
+            size = b"%d" % len(body or b"")
+            return any(
+                value == size and name.lower() == b"content-length" for name, value in self._sent
+            )
+        return False
 
     def _start(self, status: object) -> None:
         if isinstance(status, int):
@@ -135,7 +159,20 @@ class HttpExchange(Request):
     def route(self) -> str | None:
         """The route's template, from what the router has left in the scope."""
         found = self.status_code != _NOT_FOUND
-        return route_template(self._scope, self._root_path, found=found)
+        return route_template(self.scope, self._root_path, self.path, found=found)
+
+    def note_unhandled(self, error: BaseException) -> None:
+        """The framework will answer an error that nobody handled, and not raise it."""
+        self.unhandled = error
+        mark_escaped(error, self.trace_id, since=self.started)
+        if not (self.reported or self.quiet):
+            mark_owed(error)
+
+    def finish(self, outcome: Outcome, error: BaseException | None = None) -> None:
+        """Emit `request_finished`; an unhandled error counts, whatever became of its answer."""
+        if error is None and self.unhandled is not None:
+            outcome, error = "error", self.unhandled
+        super().finish(outcome, error)
 
     async def returned(self) -> None:
         """The app has returned."""
@@ -155,6 +192,7 @@ class HttpExchange(Request):
         """The app has raised; the caller re-raises."""
         self.finish_open_calls()
         mark_escaped(error, self.trace_id, since=self.started)
+        wrapper, error = error, root_of(error)
         if self._is_of_the_client(error):
             mark_logged(error)
             self.finish("client_disconnected")
@@ -170,6 +208,8 @@ class HttpExchange(Request):
                 await self._send_plain_500()
             finally:
                 self.finish("error", error)
+        if was_logged(error):
+            mark_logged(wrapper)
         self._forget_errors()
 
     def _is_of_the_client(self, error: BaseException) -> bool:
@@ -206,4 +246,4 @@ class HttpExchange(Request):
 
     def _forget_errors(self) -> None:
         """Leave no cycle of exception, traceback, frame and exchange to the garbage collector."""
-        self.send_error = self.answered_error = None
+        self.send_error = self.answered_error = self.unhandled = None

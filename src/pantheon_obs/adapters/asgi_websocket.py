@@ -11,7 +11,7 @@ from pantheon_obs.adapters.routes import route_template
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import Record
 from pantheon_obs.core.events import WebsocketFinished
-from pantheon_obs.core.failures import mark_escaped, mark_logged, stems_from
+from pantheon_obs.core.failures import mark_escaped, mark_logged, mark_owed, stems_from
 from pantheon_obs.core.guard import Guard
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class WebsocketExchange(Record):
         accepted: Whether it has been accepted.
         left: Whether the other side has gone first.
         send_error: The server's way to tell it, since ASGI 2.4.
+        unhandled: What nobody handled and the framework has answered, instead of raising it.
         close_code: Of whichever side closed first.
         messages_in: Messages received by the app.
         messages_out: Messages sent by the app.
@@ -65,6 +66,7 @@ class WebsocketExchange(Record):
     accepted = False
     left = False
     send_error: OSError | None = None
+    unhandled: BaseException | None = None
     close_code: int | None = None
     messages_in = 0
     messages_out = 0
@@ -74,27 +76,31 @@ class WebsocketExchange(Record):
     ) -> None:
         super().__init__(trace_id)
         self._headers = headers
-        self._scope = scope
+        self.scope = scope
         self._receive = receive
         self._send = send
         self._can_deny = _DENIAL in (scope.get("extensions") or ())
 
     def watch(self, quiet_paths: frozenset[str]) -> None:
         """Prepare for the websocket's line."""
-        scope = self._scope
+        scope = self.scope
         self.reported = False
         self.path = path = scope.get("path", "")
-        self.quiet = path in quiet_paths
-        self._root_path = scope.get("root_path", "")
+        self._root_path = root = scope.get("root_path", "")
+        # Where a proxy strips a prefix, the probes' paths come without it, and with it.
+        self.quiet = (path.removeprefix(root) if root else path) in quiet_paths
 
     async def receive(self) -> Message:
         """Pass a message on to the app."""
         message = await self._receive()
         if message["type"] == "websocket.receive":
             self.messages_in += 1
-        elif message["type"] == "websocket.disconnect":
+        elif message["type"] == "websocket.disconnect" and not self._is_refused():
             self._leave(message.get("code"))
         return message
+
+    def _is_refused(self) -> bool:
+        return self.answered and not self.accepted
 
     def _leave(self, code: int | None) -> None:
         if self.close_code is None:
@@ -105,11 +111,12 @@ class WebsocketExchange(Record):
         """Pass a message on to the server; the handshake's answer gets the id."""
         kind = message["type"]
         if kind == "websocket.close":
-            if self.close_code is None:
+            failed = self.unhandled is not None and not self.answered
+            if self.close_code is None and not failed:
                 self.close_code = message.get("code", 1000)
             if self._can_deny and not self.answered:
                 # Refused: a response can carry headers, as a bare close cannot.
-                await self._deny(_FORBIDDEN)
+                await self._deny(_SERVER_ERROR if failed else _FORBIDDEN)
                 return
         if kind in _HANDSHAKE:
             message = self._headers.on(message, self.trace_id)
@@ -128,6 +135,15 @@ class WebsocketExchange(Record):
     async def _deny(self, status: int) -> None:
         await self.send({"type": f"{_DENIAL}.start", "status": status, "headers": []})
         await self.send({"type": f"{_DENIAL}.body", "body": b""})
+
+    def note_unhandled(self, error: BaseException) -> None:
+        """The framework will answer an error that nobody handled, and not raise it."""
+        if self.left and self._is_of_the_client(error):
+            return
+        self.unhandled = error
+        mark_escaped(error, self.trace_id, since=self.started)
+        if not (self.reported or self.quiet):
+            mark_owed(error)
 
     async def returned(self) -> None:
         """The app has returned."""
@@ -166,6 +182,9 @@ class WebsocketExchange(Record):
             or stems_from(error, self.send_error)
         )
 
+    def _route(self) -> str | None:
+        return route_template(self.scope, self._root_path, self.path, found=self.accepted)
+
     def _outcome_of_leaving(self) -> Outcome:
         if self.close_code == _SERVER_RESTARTS:
             return "cancelled"
@@ -178,7 +197,10 @@ class WebsocketExchange(Record):
                 await self._deny(_SERVER_ERROR)
 
     def _finish(self, outcome: Outcome, error: BaseException | None = None) -> None:
-        self.send_error = None  # leaves no cycle of exception, traceback, frame and exchange
+        if error is None and self.unhandled is not None:
+            outcome, error = "error", self.unhandled
+        # Leaves no cycle of exception, traceback, frame and exchange.
+        self.send_error = self.unhandled = None
         if self.reported:
             return
         self.reported = True
@@ -188,7 +210,7 @@ class WebsocketExchange(Record):
                     trace_id=self.trace_id,
                     bound=self.bound,
                     path=self.path,
-                    route=route_template(self._scope, self._root_path, found=self.accepted),
+                    route=self._route(),
                     close_code=self.close_code,
                     latency_ms=round((perf_counter() - self.started) * 1000, 3),
                     messages_in=self.messages_in,

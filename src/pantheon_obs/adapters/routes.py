@@ -1,7 +1,9 @@
 """The route's template, from what the framework's router left in the scope. Imports no framework.
 
 Starlette and FastAPI leave the innermost route (FastAPI only its own) and, in `root_path`, the way
-to it through mounts. Where that does not tell all, the routes are matched once more.
+to it through mounts. Where that does not tell all, the routes are matched once more. Litestar
+leaves the template of its router, and the rest of the path where it has mounted something. Where a
+framework leaves nothing (Quart), its adapter leaves the template under `ROUTE`.
 """
 
 from __future__ import annotations
@@ -20,12 +22,16 @@ _FULL = 2  # starlette.routing.Match
 _guard = Guard("route template")
 
 
-def route_template(scope: Scope, root_path: str, *, found: bool) -> str | None:
+ROUTE = "pantheon_obs.route"
+
+
+def route_template(scope: Scope, root_path: str, path: str, *, found: bool) -> str | None:
     """The full template of the route that was matched, or None.
 
     Args:
         scope: The connection's scope, after the app's router has seen it.
         root_path: The scope's `root_path` before that.
+        path: The scope's `path` before that.
         found: Whether the app has found what it was asked for; what is missing from mounted files
             has matched nothing but the mount.
 
@@ -33,17 +39,36 @@ def route_template(scope: Scope, root_path: str, *, found: bool) -> str | None:
         For example `/api/items/{item_id}`.
     """
     with _guard:
+        if ROUTE in scope:
+            return f"{_mounts(scope, root_path)}{scope[ROUTE]}"
+        if "path_template" in scope:
+            return _of_litestar(scope, path.removeprefix(root_path), found=found)
         if "endpoint" not in scope:
             return None
         template = _innermost_template(scope)
         if template is not None:
-            mounts = scope.get("root_path", "").removeprefix(root_path)
+            mounts = _mounts(scope, root_path)
             if not mounts or _names_all(template, scope.get("path_params") or {}):
                 return f"{mounts}{template}"
         probe = {key: scope[key] for key in ("type", "path", "method", "headers") if key in scope}
         probe |= {"root_path": root_path, "path_params": {}}
         return _walk(scope["router"].routes, probe, template or ("/{path}" if found else None))
     return None
+
+
+def _mounts(scope: Scope, root_path: str) -> str:
+    """The way through mounts, where these put it into `root_path`."""
+    return str(scope.get("root_path", "")).removeprefix(root_path)
+
+
+def _of_litestar(scope: Scope, path: str, *, found: bool) -> str | None:
+    """Litestar's template, which knows no trailing slash; of a mount it is empty."""
+    template = scope["path_template"] or ("/{path}" if found else None)
+    if template is None:
+        return None
+    # What is left of the path when it has gone through mounts, which have no parameters.
+    mounts = path.strip("/").removesuffix(scope["path"].strip("/")).strip("/")
+    return "/" + "/".join(filter(None, (mounts, template.strip("/"))))
 
 
 def _innermost_template(scope: Scope) -> str | None:

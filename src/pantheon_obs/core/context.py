@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from contextvars import ContextVar, Token, copy_context
 from sys import modules
-from threading import RLock
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pantheon_obs.core import trace_id as ids
 from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.llm_totals import LlmTotals
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -37,41 +37,6 @@ class OpenCall(Protocol):
         """End it now; a second end is ignored."""
 
 
-class LlmTotals:
-    """Running totals over the LLM calls of one record."""
-
-    __slots__ = (
-        "_lock",
-        "calls",
-        "cost_usd",
-        "errors",
-        "input_tokens",
-        "latency_ms",
-        "output_tokens",
-    )
-
-    def __init__(self) -> None:
-        # Re-entrant: a garbage collection may finish another call in the middle of this one's.
-        self._lock = RLock()
-        self.calls = 0
-        self.errors = 0
-        self.latency_ms = 0.0
-        self.input_tokens = 0
-        self.output_tokens = 0
-        self.cost_usd: float | None = None
-
-    def add(self, call: LlmCallFinished) -> None:
-        """Count one finished call; safe from several threads at once."""
-        with self._lock:
-            self.calls += 1
-            self.errors += call.outcome == "error"
-            self.latency_ms += call.latency_ms
-            self.input_tokens += call.input_tokens or 0
-            self.output_tokens += call.output_tokens or 0
-            if call.cost_usd is not None:
-                self.cost_usd = (self.cost_usd or 0.0) + call.cost_usd
-
-
 class Record:
     """What is known about one request or job while it runs; shared by all that works for it.
 
@@ -85,6 +50,9 @@ class Record:
     trace_token: Token[str]
     record_token: Token[Record | None]
     outer: list[tuple[ContextVar[Any], Any]] | None
+
+    # What `suspend` found, if that is more than the record itself, for `resume` to put back.
+    held: tuple[str, Record | None, list[tuple[ContextVar[Any], Any]]] | None = None
 
     def __init__(self, trace_id: str) -> None:
         self.trace_id = trace_id
@@ -129,6 +97,41 @@ def end(record: Record) -> None:
     if record.open_calls:
         record.finish_open_calls()
     record.ended = True
+    _give_back(record)
+
+
+def suspend(record: Record) -> None:
+    """Give the context back for a while: the record's work goes on in a later step, by `resume`.
+
+    For work that is done in steps, with others between them on the same thread, or in several
+    threads: a response whose server asks for one part at a time.
+
+    Args:
+        record: The record that `begin` or `resume` has made current.
+    """
+    current = current_record.get()
+    bound = _clear_structlog() if _structlog_binds else []
+    more = bound or current is not record
+    record.held = (current_trace_id.get(), current, bound) if more else None
+    _give_back(record)
+
+
+def resume(record: Record) -> None:
+    """Make a suspended record the current one again, with what its last step has bound.
+
+    Args:
+        record: The record; give it to `suspend` or to `end` in a `finally`.
+    """
+    begin(record)
+    if record.held is not None:
+        trace_id, current, bound = record.held
+        current_trace_id.set(trace_id)
+        current_record.set(current)
+        for variable, value in bound:
+            variable.set(value)
+
+
+def _give_back(record: Record) -> None:
     try:
         current_trace_id.reset(record.trace_token)
         current_record.reset(record.record_token)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pantheon_obs.core.llm_events import LlmCallFinished, LlmOutcome, UsageStatus, llm_fields
 
 if TYPE_CHECKING:
-    from pantheon_obs.core.context import LlmTotals
+    from pantheon_obs.core.llm_totals import LlmTotals
 
 __all__ = [
     "BackgroundFailed",

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
-def require(package: str, *, extra: str, feature: str) -> ModuleType:
+def require(package: str, *, extra: str | None, feature: str) -> ModuleType:
     """Import an optional package that the host asked for.
 
     Args:
         package: Import name, for example `sentry_sdk`.
-        extra: The extra of pantheon-obs that installs it.
+        extra: The extra of pantheon-obs that installs it; None for a client that is the host's own.
         feature: What needs it, in the words of the host's developer.
 
     Returns:
@@ -31,8 +31,9 @@ def require(package: str, *, extra: str, feature: str) -> ModuleType:
         # A package that is there but lacks a dependency of its own is a different failure.
         if error.name is None or error.name.partition(".")[0] != package.partition(".")[0]:
             raise
+        wanted = f"'pantheon-obs[{extra}]'" if extra else package.partition(".")[0]
         msg = (
             f"{feature} needs the package {package!r}, which is not installed: "
-            f"pip install 'pantheon-obs[{extra}]'"
+            f"pip install {wanted}"
         )
         raise MissingExtraError(msg, name=package) from None

@@ -6,6 +6,8 @@ framework's. The marks make it one traceback, and tell a late reader which trace
 
 from __future__ import annotations
 
+from collections import deque
+from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,12 @@ if TYPE_CHECKING:
 
 _LOGGED = "_pantheon_obs_logged"  # when
 _ESCAPED = "_pantheon_obs_escaped"  # when, and from which trace
+_OWED = "_pantheon_obs_owed"
+_ROOT = "_pantheon_obs_root"
+
+_LENGTH = 200
+_texts: deque[str] = deque(maxlen=64)
+"""The last exceptions that escaped from traces, for a server that repeats them as mere text."""
 
 
 def mark_logged(error: BaseException) -> None:
@@ -24,6 +32,27 @@ def mark_logged(error: BaseException) -> None:
 def was_logged(error: BaseException | None) -> bool:
     """Whether a line already carries this exception's traceback."""
     return _LOGGED in _marks(error)
+
+
+def mark_owed(error: BaseException) -> None:
+    """Note that a line to come carries this exception's traceback, or that one does."""
+    _marks(error)[_OWED] = True
+
+
+def is_owed(error: BaseException) -> bool:
+    """Whether what a framework says of this exception by itself is said by a line of ours."""
+    return _OWED in _marks(error)
+
+
+def mark_root(error: BaseException, root: BaseException) -> None:
+    """Note what a framework has wrapped in this exception."""
+    _marks(error)[_ROOT] = root
+
+
+def root_of(error: BaseException) -> BaseException:
+    """The exception that was wrapped in this one, or itself."""
+    root: BaseException = _marks(error).get(_ROOT, error)
+    return root
 
 
 def mark_escaped(error: BaseException, trace_id: str, *, since: float) -> None:
@@ -40,6 +69,17 @@ def mark_escaped(error: BaseException, trace_id: str, *, since: float) -> None:
         del marks[_LOGGED]
     if _ESCAPED not in marks or marks[_ESCAPED][0] < since:
         marks[_ESCAPED] = (perf_counter(), trace_id)
+    with suppress(Exception):  # of a broken __str__
+        _texts.append(f"{type(error).__qualname__}: {error}"[-_LENGTH:])
+
+
+def has_escaped_as(text: str) -> bool:
+    """Whether a text ends as an exception that has escaped from a trace, whose line will tell of it.
+
+    Args:
+        text: Ends in the class's name, a colon and the message.
+    """
+    return text.endswith(tuple(_texts))
 
 
 def trace_of(error: BaseException | None) -> str | None:

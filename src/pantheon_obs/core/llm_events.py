@@ -7,7 +7,7 @@ from logging import ERROR, INFO, WARNING
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
-    from pantheon_obs.core.context import LlmTotals
+    from pantheon_obs.core.llm_totals import LlmTotals
 
 LlmOutcome = Literal["ok", "error", "cancelled", "closed", "not_consumed"]
 UsageStatus = Literal["reported", "partial", "missing", "error"]

@@ -13,6 +13,8 @@ from pantheon_obs.core.guard import Guard
 if TYPE_CHECKING:
     from pantheon_obs.core.events import Outcome
 
+_CARRIED = "_pantheon_obs_record"
+
 _guard = Guard("request_finished")
 
 
@@ -76,3 +78,14 @@ class Request(Record):
         """Emit `background_failed`: work after the response has raised."""
         with _guard:
             pipeline.emit(BackgroundFailed(trace_id=self.trace_id, bound=self.bound, error=error))
+
+
+def carry(request: object, record: Record) -> None:
+    """Leave the record on a framework's request object, for what is said of it later."""
+    request.__dict__[_CARRIED] = record
+
+
+def carried_by(request: object) -> Record | None:
+    """The record that a framework's request object carries."""
+    attributes = getattr(request, "__dict__", None)
+    return attributes.get(_CARRIED) if type(attributes) is dict else None

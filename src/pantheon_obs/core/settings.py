@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, cast
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from pantheon_obs.core import parsing as parse
 from pantheon_obs.core.errors import ConfigError
@@ -16,6 +17,29 @@ if TYPE_CHECKING:
 MIB = 1024 * 1024
 
 
+class Profile(NamedTuple):
+    """What a framework's own settings file says, for the whole process.
+
+    Attributes:
+        values: Fields of `Settings`; an argument wins over them, they over the environment.
+        defaults: Likewise, for what neither of the three says.
+        request_id: Whether every line has `request_id` beside `trace_id`, with the same value.
+    """
+
+    values: Mapping[str, object] = MappingProxyType({})
+    defaults: Mapping[str, object] = MappingProxyType({})
+    request_id: bool = False
+
+
+_profile = Profile()
+
+
+def use_profile(profile: Profile) -> None:
+    """Read settings by this profile from now on, in place of an earlier one."""
+    global _profile  # noqa: PLW0603 - a process has one framework with a settings file
+    _profile = profile
+
+
 def _option(default: object, read: Callable[[Any], object], *env: str, secret: bool = False) -> Any:  # noqa: ANN401 - stands for a field of any type
     """One option: its default, what reads and checks a value, and the variables that set it."""
     return field(default=default, metadata={"read": read, "env": env, "secret": secret})
@@ -24,6 +48,8 @@ def _option(default: object, read: Callable[[Any], object], *env: str, secret: b
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The options of pantheon-obs: an argument wins over the environment, that over the default.
+
+    In a Django project `PANTHEON_OBS` stands between the argument and the environment.
 
     Attributes:
         service: Name of the service, on every line.
@@ -89,6 +115,8 @@ class Settings:
     id_generator: Callable[[], str] | None = _option(None, parse.generator)
     problems: tuple[str, ...] = field(default=(), repr=False, compare=False)
     """What was wrong in the environment, a sentence each; logged once logging is set up."""
+    request_id: bool = field(default=False, repr=False, compare=False)
+    """Whether every line has `request_id` beside `trace_id`; see `Profile`."""
 
     def __post_init__(self) -> None:
         for option in _OPTIONS:
@@ -119,12 +147,12 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, /, **overrides: object) -> Settings:
-        """Read the environment; arguments win over it.
+        """Read the environment, and what the framework's settings file says; arguments win.
 
         A bad value there never stops the host: the default is used and `problems` says so.
 
         Args:
-            environ: What to read; None means `os.environ`.
+            environ: What to read, and nothing else; None means `os.environ`.
             overrides: Fields of `Settings`.
 
         Returns:
@@ -133,13 +161,16 @@ class Settings:
         Raises:
             ConfigError: An override is not a field, or its value is not accepted.
         """
+        profile = _profile if environ is None else Profile()
         environ = os.environ if environ is None else environ
-        values: dict[str, Any] = dict(overrides)
+        given = {**profile.values, **overrides}
+        _refuse_unknown(given)
+        values: dict[str, Any] = {**profile.defaults, **given}
         problems: list[str] = []
         for option in _OPTIONS:
-            if option.name not in overrides:
+            if option.name not in given:
                 _read_variable(option, environ, values, problems)
-        return _build(values, tuple(problems))
+        return cls(**values, problems=tuple(problems), request_id=profile.request_id)
 
     def with_overrides(self, overrides: Mapping[str, object]) -> Settings:
         """These settings with some fields replaced; raises `ConfigError` as `Settings` does."""
@@ -159,11 +190,6 @@ def resolve(settings: Settings | None, overrides: Mapping[str, object]) -> Setti
         msg = f"settings={_shown(settings)} is not accepted: use a pantheon_obs.Settings or None"
         raise ConfigError(msg)
     return settings.with_overrides(overrides)
-
-
-def _build(values: dict[str, Any], problems: tuple[str, ...]) -> Settings:
-    _refuse_unknown(values)
-    return Settings(**values, problems=problems)
 
 
 def _refuse_unknown(names: Mapping[str, object]) -> None:
@@ -190,7 +216,7 @@ def _read_variable(
             shown = "***" if option.metadata["secret"] else _shown(raw)
             problems.append(
                 f"{variable}={shown} is not accepted: use {error}; "
-                f"the default {_shown(option.default)} is used"
+                f"the default {_shown(values.get(option.name, option.default))} is used"
             )
         return
 

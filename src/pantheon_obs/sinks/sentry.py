@@ -27,9 +27,16 @@ if TYPE_CHECKING:
 _INTEGRATIONS = (
     ("starlette", "StarletteIntegration"),
     ("fastapi", "FastApiIntegration"),
+    ("flask", "FlaskIntegration"),
+    ("django", "DjangoIntegration"),
 )
 # Their errors are the host's exceptions, which Sentry gets where they end.
-_NEVER_EVENTS = ("pantheon_obs.request", "pantheon_obs.llm", "pantheon_obs.guard")
+_NEVER_EVENTS = (
+    "pantheon_obs.request",
+    "pantheon_obs.llm",
+    "pantheon_obs.health",
+    "pantheon_obs.guard",
+)
 
 _log = logging.getLogger("pantheon_obs.sentry")
 _on = False
@@ -138,7 +145,7 @@ def _options(settings: Settings) -> dict[str, Any]:
     integrations = [
         getattr(import_module(f"sentry_sdk.integrations.{module}"), name)()
         for module, name in _INTEGRATIONS
-        if module in sys.modules
+        if _is_used(module)
     ]
     options: dict[str, Any] = {
         "dsn": settings.sentry_dsn,
@@ -156,6 +163,14 @@ def _options(settings: Settings) -> dict[str, Any]:
     if settings.sentry_send_default_pii:  # given even as False, it is called deprecated by 2.75
         options["send_default_pii"] = True
     return options
+
+
+def _is_used(framework: str) -> bool:
+    """Whether the host uses it, and not only sentry_sdk, which imports half of Django by itself."""
+    if framework != "django":
+        return framework in sys.modules
+    apps = sys.modules.get("django.apps")
+    return apps is not None and bool(apps.apps.apps_ready)
 
 
 class _Masking:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.settings import Settings, resolve, warn_of_problems
-from pantheon_obs.sinks.logs import delivery, hooks, structlog_bridge
+from pantheon_obs.sinks.logs import delivery, hooks, structlog_bridge, takeover
 from pantheon_obs.sinks.logs.emitter import Emitter
 from pantheon_obs.sinks.logs.handler import ObsHandler
 from pantheon_obs.sinks.logs.sink import LogSink
-from pantheon_obs.sinks.logs.takeover import ACCESS, SERVERS, take_over
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _handler: ObsHandler | None = None
 _level = "INFO"
@@ -66,17 +68,27 @@ def logging_config(settings: Settings | None = None, **overrides: object) -> dic
         "disable_existing_loggers": False,
         # Ours need none; uvicorn looks for these two when --use-colors is given.
         "formatters": {"default": dict(plain), "access": dict(plain)},
-        "handlers": {"pantheon_obs": {"()": _handler_for, "settings": resolved}},
+        "handlers": {
+            "pantheon_obs": {"()": handler_for, "settings": settings, "overrides": overrides}
+        },
         "root": {"handlers": ["pantheon_obs"], "level": resolved.log_level},
         "loggers": {
-            **{name: {"level": "NOTSET", "handlers": []} for name in SERVERS},
-            **{name: {"propagate": False, "handlers": []} for name in ACCESS},
+            **{name: {"level": "NOTSET", "handlers": []} for name in takeover.SERVERS},
+            **{name: {"propagate": False, "handlers": []} for name in takeover.ACCESS},
         },
     }
 
 
-def _handler_for(settings: Settings) -> ObsHandler:
-    return _configure(settings)
+def handler_for(
+    settings: Settings | None = None, overrides: Mapping[str, object] | None = None
+) -> ObsHandler:
+    """Configure logging and return its handler; what `logging_config` and `log_config.json` name.
+
+    Args:
+        settings: The settings; None reads the environment.
+        overrides: Fields of `Settings` that win over both.
+    """
+    return _configure(resolve(settings, overrides or {}))
 
 
 def _configure(settings: Settings) -> ObsHandler:
@@ -99,7 +111,7 @@ def _configure(settings: Settings) -> ObsHandler:
 def reassert() -> None:
     """Take over what has been set up since: servers configure their loggers at their start."""
     if _handler is not None:
-        take_over(_handler, _level)
+        takeover.take_over(_handler, _level)
         structlog_bridge.reinstall(_handler)
 
 
@@ -123,5 +135,6 @@ def reset() -> None:
     pipeline.remove_sink(LogSink.name)
     structlog_bridge.uninstall()
     hooks.uninstall()
+    takeover.let_go()
     delivery.close()
     _handler = None

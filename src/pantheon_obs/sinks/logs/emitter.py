@@ -46,7 +46,9 @@ class Emitter:
         self._write = writer(settings, self)
         self._render = _FORMATS[self.format_name]()
         self._limit = settings.max_line_bytes
-        self._builder = LineBuilder(Redactor(settings.redact_keys), settings.static_fields)
+        self._builder = LineBuilder(
+            Redactor(settings.redact_keys), settings.static_fields, request_id=settings.request_id
+        )
         self._broken = False
 
     def emit(  # noqa: PLR0913, PLR0917 - one line's parts

@@ -63,6 +63,8 @@ def _text_fields(line: Line) -> list[tuple[str, Any]]:
     """The event's fields, the seed's first; the alias is the seed's `model`."""
     event, logger = line["event"], line["logger"]
     shown = {key: value for key, value in line.items() if key not in _HEAD}
+    if "trace_id" in line and shown.get("request_id") == line["trace_id"]:
+        del shown["request_id"]  # a second name of what stands in brackets
     if logger == "pantheon_obs.llm" and event.startswith("llm."):
         shown = {key: shown[key] for key in _LLM if key in shown} | shown
         shown["latency_ms"] = int(shown["latency_ms"])

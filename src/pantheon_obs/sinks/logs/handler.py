@@ -12,7 +12,8 @@ import sys
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pantheon_obs.core.failures import was_logged
+from pantheon_obs.core.failures import has_escaped_as, is_owed, was_logged
+from pantheon_obs.sinks.logs.requests import is_access_line, owner_of
 from pantheon_obs.sinks.redact_plain import described
 
 if TYPE_CHECKING:
@@ -30,7 +31,21 @@ _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {
     "_pantheon_obs",
 }
 # Loggers that repeat an exception which request_finished carries.
-_REPEATERS = frozenset({"uvicorn.error", "hypercorn.error", "gunicorn.error", "_granian"})
+_REPEATERS = frozenset(
+    {
+        "uvicorn.error",
+        "hypercorn.error",
+        "gunicorn.error",
+        "_granian",
+        "_granian.utils",
+        "werkzeug",
+    }
+)
+# What frameworks log of an error that they answer: Flask and Quart.
+_ANNOUNCEMENTS = ("Exception on ",)
+_ANNOUNCER = "django.request"
+_TELLER = "pantheon_obs.request"  # the logger of our line, which may be off
+_AS_TEXT = frozenset({"_granian.utils", "werkzeug"})  # have the traceback in the message
 _WEBSOCKET_LINE = '%s - "WebSocket %s'  # uvicorn's, with the query string
 
 
@@ -89,6 +104,10 @@ class ObsHandler(logging.Handler):
         error = exc_info[1] if type(exc_info) is tuple else None
         if record.name in _REPEATERS and _is_repetition(record, error):
             return
+        if error is not None and is_owed(error) and _is_announcement(record):
+            return
+        if is_access_line(record):
+            return
         attributes = record.__dict__
         # A record begins with its standard attributes; what the host added follows.
         added = islice(attributes, _OWN, None) if type(record) is logging.LogRecord else attributes
@@ -97,15 +116,33 @@ class ObsHandler(logging.Handler):
             fields["stack"] = record.stack_info
         if error is None and record.exc_text:  # a record that was pickled on its way here
             fields["traceback"] = record.exc_text
-        name = record.name if type(record.name) is str else described(record.name)
-        self.emitter.emit(record.levelno, _message(record), name, fields, error, record.created)
+        owner = owner_of(record, fields) if "request" in fields else None
+        self.emitter.emit(
+            record.levelno,
+            _message(record),
+            record.name if type(record.name) is str else described(record.name),
+            fields,
+            error,
+            record.created,
+            owner.trace_id if owner is not None else None,
+            owner.bound if owner is not None else None,
+        )
 
 
 def _is_repetition(record: logging.LogRecord, error: BaseException | None) -> bool:
     """Whether a server's record repeats what a line of ours says."""
-    return was_logged(error) or (
-        isinstance(record.msg, str) and record.msg.startswith(_WEBSOCKET_LINE)
-    )
+    if was_logged(error):
+        return True
+    if record.name in _AS_TEXT:
+        teller = logging.getLogger(_TELLER)
+        return has_escaped_as(str(record.msg)) and teller.isEnabledFor(logging.ERROR)
+    return isinstance(record.msg, str) and record.msg.startswith(_WEBSOCKET_LINE)
+
+
+def _is_announcement(record: logging.LogRecord) -> bool:
+    """Whether a framework's record says of an unhandled error what our line says or will say."""
+    announces = record.name == _ANNOUNCER or str(record.msg).startswith(_ANNOUNCEMENTS)
+    return announces and logging.getLogger(_TELLER).isEnabledFor(logging.ERROR)
 
 
 def _message(record: logging.LogRecord) -> str:

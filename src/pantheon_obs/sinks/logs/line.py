@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _PREFIX = "structlog_"
 _RESERVED = frozenset({"timestamp", "level", "event", "logger", "trace_id", "exception"})
+_SECOND_ID = "request_id"
 
 
 class LineBuilder:
@@ -31,10 +32,15 @@ class LineBuilder:
     Args:
         redactor: Takes secrets out.
         static: Fields that are the same on every line.
+        request_id: Whether `request_id` stands beside `trace_id`, with the same value.
     """
 
-    def __init__(self, redactor: Redactor, static: Mapping[str, str]) -> None:
+    def __init__(
+        self, redactor: Redactor, static: Mapping[str, str], *, request_id: bool = False
+    ) -> None:
         self._redactor = redactor
+        self._request_id = request_id
+        self._reserved = _RESERVED | {_SECOND_ID} if request_id else _RESERVED
         self._static = {key: redactor.text(value) for key, value in static.items()}
         self._second = ("", "")
         # What a harmless key is called on the line; asked for with each field, so it is kept.
@@ -81,6 +87,8 @@ class LineBuilder:
             trace_id = current_trace_id.get() or trace_of(error)
         if trace_id:
             line["trace_id"] = trace_id
+            if self._request_id:
+                line[_SECOND_ID] = trace_id
         if outside is None or redactor.knows_more:
             self._add(line, fields)
         else:
@@ -134,15 +142,20 @@ class LineBuilder:
 
     def _put_missing(self, line: dict[str, Any], fields: Mapping[str, Any]) -> None:
         for given, value in fields.items():
-            if _name_of(given) not in line:
+            if self._name_of(given) not in line:
                 self._put(line, given, value)
 
     def _put(self, line: dict[str, Any], given: object, value: object) -> None:
-        key = _name_of(given)
+        key = self._name_of(given)
         line[key] = self._redactor.under(key, value)
         if not self._redactor.is_secret(key):
             make_room(self._names)
             self._names[given] = key
+
+    def _name_of(self, given: object) -> str:
+        """What a field is called: one of the host's under one of our names has another."""
+        name = given if type(given) is str else described(given)
+        return f"{name}_" if name in self._reserved else name
 
     def _timestamp(self, microseconds: str) -> str:
         second = microseconds[:-6]
@@ -174,9 +187,3 @@ def traceback_of(error: BaseException) -> str:
     except Exception as failure:  # noqa: BLE001 - exceptions can be as hostile as any value
         text = f"{type(error).__name__} ({type(failure).__name__} while it was formatted)"
     return described(text)
-
-
-def _name_of(given: object) -> str:
-    """What a field is called: one of the host's under one of our names is kept under another."""
-    name = given if type(given) is str else described(given)
-    return f"{name}_" if name in _RESERVED else name

@@ -40,11 +40,21 @@ def install(handler: ObsHandler) -> None:
         theirs[:] = bound_logger.processors
     structlog.configure(
         processors=bound_logger.processors,
-        wrapper_class=BoundLogger,
+        wrapper_class=_wrap,  # type: ignore[arg-type]
         logger_factory=structlog.stdlib.LoggerFactory(),
         context_class=dict,
         cache_logger_on_first_use=True,
     )
+
+
+def _wrap(logger: Any, processors: Any, context: Any) -> Any:  # noqa: ANN401 - as structlog calls it
+    """Our logger; structlog's own where the host has since configured another factory alone."""
+    if isinstance(logger, logging.Logger):
+        return BoundLogger(logger, processors, context)
+    return _PLAIN(logger, processors, context)
+
+
+_PLAIN: Any = structlog.make_filtering_bound_logger(logging.NOTSET)
 
 
 def reinstall(handler: ObsHandler) -> None:

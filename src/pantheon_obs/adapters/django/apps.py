@@ -1,0 +1,75 @@
+"""The Django app: being installed configures logging and starts Sentry."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from django.apps import AppConfig
+from django.conf import settings as project
+from django.core import checks
+from django.core.signals import got_request_exception
+
+from pantheon_obs.adapters.django import profile
+from pantheon_obs.adapters.django.checks import check_middleware, check_settings
+from pantheon_obs.adapters.django.commands import trace_commands
+from pantheon_obs.adapters.django.exchange import note_unhandled
+from pantheon_obs.core.errors import ConfigError
+from pantheon_obs.core.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class PantheonObsConfig(AppConfig):
+    """What `INSTALLED_APPS` finds."""
+
+    name = "pantheon_obs.adapters.django"
+    label = "pantheon_obs"
+    verbose_name = "pantheon-obs"
+
+    _settings: Settings
+    _on_startup: Callable[[], None]
+    _serving = False
+
+    def ready(self) -> None:
+        """Set up the process, as `instrument()` does for an app object.
+
+        Raises:
+            MissingExtraError: The project gave a DSN itself, but `sentry_sdk` is missing.
+        """
+        # The one place where Django lets somebody stand between its start and the project's code.
+        from pantheon_obs import _instrument  # noqa: PLC0415 - it sees all, and so this module
+
+        problem = _problem()
+        settings, says_dsn = profile.for_logging()
+        self._settings = replace(settings, problems=(*settings.problems, *problem))
+        reread = None if says_dsn else Settings.from_env
+        self._on_startup = _instrument.start(self._settings, reread)
+        # Whoever calls django.setup() again, runserver for one, would put Django's handlers back.
+        project.LOGGING_CONFIG = None
+        got_request_exception.connect(note_unhandled, dispatch_uid="pantheon_obs")
+        checks.register(check_settings)
+        checks.register(check_middleware)
+        trace_commands()
+
+    def serve(self) -> None:
+        """Requests are about to come: say so once, and take over what the server has set up."""
+        from pantheon_obs import _instrument  # noqa: PLC0415 - as above
+
+        self._on_startup()
+        if not self._serving:
+            self._serving = True
+            _instrument.announce(self._settings, adapter="django")
+
+
+def _problem() -> tuple[str, ...]:
+    """What is wrong with `PANTHEON_OBS`: logged here, reported by the checks, raised on serving.
+
+    Raised here, it would keep `manage.py check` from saying so.
+    """
+    try:
+        profile.load()
+    except ConfigError as error:
+        return (f"{error}; it is left out",)
+    return ()

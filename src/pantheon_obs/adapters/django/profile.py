@@ -1,0 +1,61 @@
+"""What a Django project says in its settings file: `PANTHEON_OBS`, and Django's own defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from django.conf import settings as project
+
+from pantheon_obs.core.errors import ConfigError
+from pantheon_obs.core.settings import Profile, Settings, resolve, use_profile
+
+_DEFAULTS = {"response_headers": ("X-Trace-ID", "X-Request-ID")}
+
+
+def load() -> Settings:
+    """Let `PANTHEON_OBS` count in this process.
+
+    Returns:
+        The settings.
+
+    Raises:
+        ConfigError: It is no dict of settings; what the environment says counts all the same.
+    """
+    use_profile(Profile(defaults=_DEFAULTS, request_id=True))
+    values = given()
+    if not isinstance(values, Mapping):
+        msg = f"PANTHEON_OBS must be a dict of settings, not a {type(values).__name__}"
+        raise ConfigError(msg)
+    try:
+        settings = Settings.from_env(**dict(values))
+    except ConfigError as error:
+        msg = f"PANTHEON_OBS: {error}"
+        raise ConfigError(msg) from None
+    use_profile(Profile(values, _DEFAULTS, request_id=True))
+    return settings
+
+
+def given() -> Any:  # noqa: ANN401 - whatever stands in the file
+    """The setting as it is; an empty dict if there is none."""
+    values = getattr(project, "PANTHEON_OBS", None)
+    return {} if values is None else values
+
+
+def for_logging() -> tuple[Settings, bool]:
+    """The settings of the process as a whole, and whether the host itself says if Sentry is on.
+
+    What the project has given to `logging_config()` for its `LOGGING` are arguments: these win.
+    """
+    handlers = (getattr(project, "LOGGING", None) or {}).get("handlers", {})
+    handler = handlers.get("pantheon_obs", {})
+    arguments = handler.get("overrides") or {}
+    settings = resolve(handler.get("settings"), arguments)
+    values = given()
+    says_dsn = (
+        handler.get("settings") is not None
+        or "sentry_dsn" in arguments
+        or (isinstance(values, Mapping) and "sentry_dsn" in values)
+    )
+    return replace(settings, request_id=True), says_dsn

@@ -1,0 +1,68 @@
+"""Health endpoints: `path("api/v1/health/", include("pantheon_obs.adapters.django.urls"))`.
+
+Plain Django views: a login-required default, CSRF protection and permissions of Django REST
+framework do not apply to them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.contrib.auth.decorators import login_not_required
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpResponse
+from django.urls import re_path
+from django.utils.cache import patch_cache_control
+from django.views.decorators.csrf import csrf_exempt
+
+from pantheon_obs.adapters.django.health import configured_health
+from pantheon_obs.core.context import current_record
+from pantheon_obs.core.request import Request
+from pantheon_obs.health import endpoints
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+_health = configured_health()
+
+
+# Both are async: under ASGI a sync view would wait for the one thread that all sync code shares,
+# which hangs when a dependency does.
+async def live(request: HttpRequest) -> HttpResponse:
+    """Answer that the process runs."""
+    return await _answer(request, "live")
+
+
+async def ready(request: HttpRequest) -> HttpResponse:
+    """Answer whether the service is ready."""
+    return await _answer(request, "ready")
+
+
+async def _answer(request: HttpRequest, name: str) -> HttpResponse:
+    answer = endpoints.at_once(name, request.method)
+    if answer is None:
+        if isinstance(request, ASGIRequest):
+            report = await _health.areport()
+        else:
+            # Under WSGI Django has made a loop for this call alone: no check may stay on it.
+            report = _health.report()
+        answer = endpoints.of_report(report, details=_health.details)
+    record = current_record.get()
+    if isinstance(record, Request):
+        record.quiet = True  # the settings do not know under which path these urls are
+    body = answer.body_for(request.method)
+    response = HttpResponse(body, status=answer.status, headers=dict(answer.headers))
+    # Django's cache of whole sites looks for this, and not for no-store.
+    patch_cache_control(response, private=True)
+    return response
+
+
+def _public(view: object) -> object:
+    return csrf_exempt(login_not_required(view))
+
+
+app_name = "pantheon_obs"
+urlpatterns = [
+    re_path(r"^live/?$", _public(live), name="live"),
+    re_path(r"^ready/?$", _public(ready), name="ready"),
+]

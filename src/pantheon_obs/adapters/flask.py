@@ -1,0 +1,73 @@
+"""Flask, in place: outside of the app's whole `wsgi_app`, with the route and the error inside it.
+
+Flask answers an unhandled error by itself, and tells of it by a signal only.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pantheon_obs.adapters.wsgi import TraceIdMiddleware
+from pantheon_obs.adapters.wsgi_exchange import OURS, WsgiExchange
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from wsgiref.types import WSGIApplication, WSGIEnvironment
+
+    from flask import Flask
+
+    from pantheon_obs.core.settings import Settings
+
+_EXTENSION = "pantheon_obs"
+
+
+def install(
+    app: Flask,
+    settings: Settings,
+    on_startup: Callable[[], None],
+    within: Callable[[WSGIApplication], WSGIApplication],
+) -> Flask:
+    """Instrument the app object itself, before its first request or after it.
+
+    Args:
+        app: A Flask app.
+        settings: The settings.
+        on_startup: Called once, before the first request.
+        within: Makes what stands between the trace and the app: the health endpoints.
+
+    Returns:
+        The same object.
+    """
+    from flask import got_request_exception  # noqa: PLC0415 - there is a Flask app, so it is there
+
+    got_request_exception.connect(_note_unhandled, app)
+    app.wsgi_app = TraceIdMiddleware(  # type: ignore[method-assign]
+        within(app.wsgi_app), settings, on_startup=on_startup, route_of=partial(_route_of, app)
+    )
+    app.extensions[_EXTENSION] = app.wsgi_app
+    return app
+
+
+def is_installed(app: Flask) -> bool:
+    """Whether the app object was instrumented before, whatever stands around it by now."""
+    return _EXTENSION in app.extensions
+
+
+def _note_unhandled(_app: Flask, exception: BaseException, **_: object) -> None:
+    from flask import request  # noqa: PLC0415 - as above
+
+    exchange = request.environ.get(OURS)
+    if isinstance(exchange, WsgiExchange):
+        exchange.note_unhandled(exception)
+
+
+def _route_of(app: Flask, environ: WSGIEnvironment) -> str | None:
+    """The rule that was matched; that of the path alone, where the method was wrong."""
+    request: Any = environ.get("werkzeug.request")
+    rule = getattr(request, "url_rule", None)
+    methods = getattr(getattr(request, "routing_exception", None), "valid_methods", None)
+    if rule is None and methods:
+        router: Any = app.create_url_adapter(request)
+        rule, _ = router.match(method=methods[0], return_rule=True)
+    return None if rule is None else str(rule.rule)

@@ -1,0 +1,42 @@
+"""gunicorn's logger: the lines of its master, and of a worker before its app is there, as ours.
+
+The master never imports the app, so that `instrument` does not reach it. Name this class once, in
+`gunicorn.conf.py`, on the command line or in the environment:
+
+    logger_class = "pantheon_obs.adapters.gunicorn.JSONLogger"
+    gunicorn --logger-class pantheon_obs.adapters.gunicorn.JSONLogger …
+    GUNICORN_CMD_ARGS="--logger-class pantheon_obs.adapters.gunicorn.JSONLogger"
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gunicorn.glogging import Logger  # type: ignore[import-untyped]
+
+from pantheon_obs import configure_logging
+
+if TYPE_CHECKING:
+    from gunicorn.config import Config  # type: ignore[import-untyped]
+
+
+class JSONLogger(Logger):  # type: ignore[misc]
+    """Writes gunicorn's lines in the format of all others, on standard output.
+
+    The settings are those of the environment, until the app is imported and gives its own. An
+    error log or access log in a file is kept beside. https://gunicorn.org/reference/settings/
+    """
+
+    _is_set_up = False
+
+    def setup(self, cfg: Config) -> None:
+        """Set up logging at the start; gunicorn calls it for each reload (HUP), too."""
+        super().setup(cfg)
+        if not self._is_set_up:  # later it would take back what a preloaded app has set
+            self._is_set_up = True
+            configure_logging()
+
+    def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:  # noqa: ANN401
+        """Drop the line before it is made, unless it goes to a file; `request_finished` is it."""
+        if self.access_log.handlers:
+            super().access(resp, req, environ, request_time)

@@ -1,0 +1,132 @@
+"""Litestar, in place: outside everything it adds, its answer to an unhandled error included.
+
+Litestar answers such an error and raises it no further; its `after_exception` hooks hear of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from litestar.exceptions import (
+    HTTPException,
+    LitestarException,
+    MethodNotAllowedException,
+    WebSocketException,
+)
+from litestar.utils import normalize_path
+
+from pantheon_obs.adapters.asgi import TraceIdMiddleware
+from pantheon_obs.adapters.asgi_http import HttpExchange
+from pantheon_obs.adapters.asgi_websocket import WebsocketExchange
+from pantheon_obs.core.context import current_record
+from pantheon_obs.core.failures import mark_root
+from pantheon_obs.core.guard import Guard
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from litestar import Litestar
+
+    from pantheon_obs.adapters.asgi import ASGIApp, Message, Receive, Scope, Send
+    from pantheon_obs.core.settings import Settings
+
+_guard = Guard("litestar hook")
+
+
+def install(
+    app: Litestar,
+    settings: Settings,
+    on_startup: Callable[[], None],
+    within: Callable[[ASGIApp], ASGIApp],
+) -> Litestar:
+    """Instrument the app object itself, before its start-up or after it.
+
+    Args:
+        app: A Litestar app.
+        settings: The settings.
+        on_startup: Called when the server starts the app's lifespan.
+        within: Makes what stands between the trace and the app: the health endpoints.
+
+    Returns:
+        The same object.
+    """
+    handler: Any = app.asgi_handler
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await receive()
+            return
+        try:
+            await handler(scope, receive, send)
+        except LitestarException as error:
+            mark_root(error, _root_of(error))
+            raise
+
+    served = within(serve)
+    traced: Any = TraceIdMiddleware(served, settings, on_startup=on_startup)
+    app.asgi_handler = traced
+    # Litestar keeps the lifespan to itself: what stands around the handler is told of it here.
+    app.on_startup.insert(0, _teller(traced, "lifespan.startup"))
+    app.on_shutdown.insert(0, _teller(served, "lifespan.shutdown"))
+    app.after_exception.append(_after_exception)
+    return app
+
+
+def is_installed(app: Litestar) -> bool:
+    """Whether the app object was instrumented before."""
+    return isinstance(app.asgi_handler, TraceIdMiddleware)
+
+
+def _teller(app: ASGIApp, event: str) -> Callable[[], Awaitable[None]]:
+    """A hook that sends one message of the lifespan."""
+
+    async def receive() -> Message:
+        return {"type": event}
+
+    async def send(message: Message) -> None:
+        """Nobody waits for an answer."""
+
+    async def tell() -> None:
+        with _guard:
+            await app({"type": "lifespan"}, receive, send)
+
+    return tell
+
+
+def _root_of(error: BaseException) -> BaseException:
+    """What was raised after the response had started, without what Litestar wraps around it."""
+    if isinstance(error, LitestarException) and error.__cause__ is not None:
+        return _root_of(error.__cause__)
+    if isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        return _root_of(error.exceptions[0])
+    return error
+
+
+async def _after_exception(error: Exception, scope: Any) -> None:  # noqa: ANN401 - Litestar's scope
+    """Hear of an exception before Litestar answers it."""
+    with _guard:
+        exchange = current_record.get()
+        if isinstance(exchange, HttpExchange | WebsocketExchange) and not _is_handled(error, scope):
+            exchange.note_unhandled(error)
+        if isinstance(error, MethodNotAllowedException) and "path_template" not in scope:
+            _leave_template(error, scope)
+
+
+def _is_handled(error: Exception, scope: Any) -> bool:  # noqa: ANN401 - as above
+    """Whether it is meant as an answer, or has a handler of its own: not the one for all errors."""
+    if isinstance(error, HTTPException | WebSocketException):
+        return True
+    route = scope.get("route_handler")
+    handlers = route.resolve_exception_handlers() if route else scope["app"].exception_handlers
+    own_kinds = type(error).__mro__[: -len(Exception.__mro__)]
+    return scope["type"] == "http" and any(kind in handlers for kind in own_kinds)
+
+
+def _leave_template(error: MethodNotAllowedException, scope: Any) -> None:  # noqa: ANN401 - as above
+    """Put the template of a path that has matched where Litestar leaves it."""
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    allowed = str((error.headers or {})["allow"]).partition(",")[0]
+    *_, template = scope["app"].asgi_router.handle_routing(
+        path=normalize_path(path), method=allowed
+    )
+    scope["path_template"] = template

@@ -1,0 +1,108 @@
+"""Quart, in place: outside its own answer to an unhandled error.
+
+Quart answers such an error and raises it no further. Its signals tell of it, and of the route.
+https://quart.palletsprojects.com/en/latest/reference/source/quart.signals.html
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from quart import Quart, request, signals, websocket
+from werkzeug.exceptions import MethodNotAllowed
+
+from pantheon_obs.adapters import asgi
+from pantheon_obs.adapters.asgi_http import HttpExchange
+from pantheon_obs.adapters.asgi_websocket import WebsocketExchange
+from pantheon_obs.adapters.routes import ROUTE
+from pantheon_obs.core.context import current_record
+from pantheon_obs.core.failures import mark_owed
+from pantheon_obs.core.guard import Guard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pantheon_obs.adapters.asgi import ASGIApp
+    from pantheon_obs.core.context import Record
+    from pantheon_obs.core.settings import Settings
+
+_guard = Guard("quart signal")
+
+
+def install(
+    app: Quart,
+    settings: Settings,
+    on_startup: Callable[[], None],
+    within: Callable[[ASGIApp], ASGIApp],
+) -> Quart:
+    """Instrument the app object itself, before its start-up or after it.
+
+    Args:
+        app: A Quart app.
+        settings: The settings.
+        on_startup: Called when the server starts the app's lifespan.
+        within: Makes what stands between the trace and the app: the health endpoints.
+
+    Returns:
+        The same object.
+    """
+    traced = asgi.install(app.asgi_app, settings, on_startup, within)  # type: ignore[arg-type]
+    app.asgi_app = traced  # type: ignore[method-assign, assignment]
+    signals.request_started.connect(_request_started, app)
+    signals.websocket_started.connect(_websocket_started, app)
+    signals.got_request_exception.connect(_unhandled, app)
+    signals.got_websocket_exception.connect(_unhandled, app)
+    signals.got_background_exception.connect(_background_failed, app)
+    return app
+
+
+def is_installed(app: Quart) -> bool:
+    """Whether the app object was instrumented before."""
+    return asgi.is_installed(app.asgi_app)  # type: ignore[arg-type]
+
+
+# The receivers are coroutine functions: Quart runs others in a thread.
+
+
+async def _request_started(app: Quart, **_: object) -> None:
+    with _guard:
+        _leave_route(app, request, current_record.get())
+
+
+async def _websocket_started(app: Quart, **_: object) -> None:
+    with _guard:
+        _leave_route(app, websocket, current_record.get())
+
+
+def _leave_route(
+    app: Quart,
+    connection: Any,  # noqa: ANN401 - the proxy of Quart's request or websocket
+    exchange: Record | None,
+) -> None:
+    """Put the template where the line's writer looks for it."""
+    if not isinstance(exchange, HttpExchange | WebsocketExchange):
+        return
+    rule = connection.url_rule
+    error = connection.routing_exception
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        # The path has matched all the same.
+        matching: Any = app.create_url_adapter(connection)
+        rule, _ = matching.match(method=next(iter(error.valid_methods)), return_rule=True)
+    if rule is not None:
+        connection.scope[ROUTE] = rule.rule
+        exchange.scope = connection.scope  # what dispatches to mounted apps has made a copy
+
+
+async def _unhandled(_app: Quart, exception: BaseException, **_: object) -> None:
+    with _guard:
+        exchange = current_record.get()
+        if isinstance(exchange, HttpExchange | WebsocketExchange):
+            exchange.note_unhandled(exception)
+
+
+async def _background_failed(_app: Quart, exception: BaseException, **_: object) -> None:
+    with _guard:
+        exchange = current_record.get()
+        if isinstance(exchange, HttpExchange):
+            exchange.background_failed(exception)
+            mark_owed(exception)

@@ -1,0 +1,141 @@
+"""Any WSGI app: the id on every response, a clean context, one line per request.
+
+PEP 3333, nothing buffered: each part of a body goes on as soon as it comes, and what a server looks
+for on a response (`close`, `len`, `wsgi.file_wrapper`) is where the app has put it.
+https://peps.python.org/pep-3333/
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from pantheon_obs.adapters.wsgi_body import Body, body_of
+from pantheon_obs.adapters.wsgi_exchange import OURS, WsgiExchange
+from pantheon_obs.adapters.wsgi_headers import RequestHeaders, ResponseHeaders
+from pantheon_obs.core import pipeline
+from pantheon_obs.core.context import begin, end, suspend
+from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.settings import resolve, warn_of_problems
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from pantheon_obs.core.settings import Settings
+
+_guard = Guard("wsgi start-up")
+
+
+class TraceIdMiddleware:
+    """WSGI middleware; `instrument` puts it outside everything the framework adds.
+
+    Args:
+        app: The WSGI app.
+        settings: The settings; None reads the environment.
+        on_startup: Called once, before the first request: WSGI knows no earlier moment.
+        route_of: Tells the route's template from a request's environ, as its response starts.
+
+    Raises:
+        ConfigError: `settings` is not a `Settings`.
+
+    Example:
+        >>> from pantheon_obs.adapters.wsgi import TraceIdMiddleware
+        >>> def app(environ, start_response):
+        ...     start_response("204 No Content", [])
+        ...     return []
+        >>> app = TraceIdMiddleware(app)
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        settings: Settings | None = None,
+        *,
+        on_startup: Callable[[], None] | None = None,
+        route_of: Callable[[WSGIEnvironment], str | None] | None = None,
+    ) -> None:
+        settings = resolve(settings, {})
+        warn_of_problems(settings)
+        self.app = app
+        self.on_startup = on_startup
+        self.route_of = route_of
+        self._to_start = [] if on_startup is None else [on_startup]
+        self._id_of = RequestHeaders(settings).id_of
+        self._put_id_on = ResponseHeaders(settings.response_headers).on
+        self._quiet = settings.quiet
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request, as PEP 3333 says."""
+        if OURS in environ:
+            return self._pass_through(environ, start_response)
+        if self._to_start:
+            self._start()
+        exchange = environ[OURS] = WsgiExchange(
+            self._id_of(environ), self._put_id_on, environ, start_response
+        )
+        begin(exchange)
+        try:
+            if pipeline.sinks:
+                exchange.route_of = self.route_of
+                exchange.watch(self._quiet)
+                pipeline.started(exchange)
+            try:
+                response = self.app(environ, exchange.start_response)
+            except Exception as error:
+                exchange.note_escaped(error)
+                answer = exchange.answer(error)
+                if answer is None:
+                    raise
+                body: Iterable[bytes] = Body(answer, exchange)
+            else:
+                body = body_of(response, exchange, environ)
+        except BaseException as error:
+            exchange.note_escaped(error)
+            exchange.closed()
+            raise
+        finally:
+            if exchange.over:
+                end(exchange)
+            else:
+                suspend(exchange)
+        return body
+
+    def _pass_through(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """Within an outer trace of ours (a mounted app) there is no more to add than the route."""
+        if self.route_of is not None:
+            environ[OURS].route_of = self.route_of
+        return self.app(environ, start_response)
+
+    def _start(self) -> None:
+        with suppress(IndexError):  # of several first requests at once, one starts
+            on_startup = self._to_start.pop()
+            with _guard:
+                on_startup()
+
+
+def install(
+    app: WSGIApplication,
+    settings: Settings,
+    on_startup: Callable[[], None],
+    within: Callable[[WSGIApplication], WSGIApplication],
+) -> WSGIApplication:
+    """Wrap a plain WSGI callable.
+
+    Args:
+        app: The callable.
+        settings: The settings.
+        on_startup: Called once, before the first request.
+        within: Makes what stands between the trace and the app: the health endpoints.
+
+    Returns:
+        The callable to serve.
+    """
+    return TraceIdMiddleware(within(app), settings, on_startup=on_startup)
+
+
+def is_installed(app: WSGIApplication) -> bool:
+    """Whether the callable comes from `install`; one wrapped by hand has no start-up of ours."""
+    return isinstance(app, TraceIdMiddleware) and app.on_startup is not None

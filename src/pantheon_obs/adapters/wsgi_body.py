@@ -1,0 +1,179 @@
+"""The body of a WSGI response, as the server gets it: the app's own, in the request's trace.
+
+A server asks for one part at a time. Between two of them it may serve other requests on the same
+thread, and it may close the body at any time, from any thread, before it has read all of it.
+"""
+
+from __future__ import annotations
+
+import sys
+from time import perf_counter
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from pantheon_obs.core.context import end, resume, suspend
+from pantheon_obs.core.guard import Guard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from wsgiref.types import WSGIEnvironment
+
+    from pantheon_obs.adapters.wsgi_exchange import WsgiExchange
+
+_guard = Guard("wsgi body")
+
+
+def body_of(response: Any, exchange: WsgiExchange, environ: WSGIEnvironment) -> Any:  # noqa: ANN401 - whatever the app returns
+    """What the server gets in place of what the app has returned.
+
+    Args:
+        response: What the app has returned.
+        exchange: The request's record.
+        environ: The request's environ.
+    """
+    kind = type(response)
+    if kind is list or kind is tuple or response is None:
+        if not exchange.answered:
+            # No code of the app's runs any more, so no response can be started any more.
+            return Body(exchange.answer(None) or response, exchange)
+        if response is not None:
+            if not exchange.reported:
+                return WholeBody(response, exchange)
+            exchange.closed()
+            return response
+    if _is_file(response, environ):
+        return _watched_file(response, exchange)
+    return SizedBody(response, exchange) if hasattr(kind, "__len__") else Body(response, exchange)
+
+
+class _Closing:
+    """The end of a response, once for all kinds of it."""
+
+    def __init__(self, response: Any, exchange: WsgiExchange) -> None:  # noqa: ANN401 - as above
+        self._response = response
+        self._exchange = exchange
+
+    def close(self) -> None:
+        """Close what the app has returned, in the request's trace."""
+        exchange = self._exchange
+        resume(exchange)
+        try:
+            exchange.closing()
+            close = getattr(self._response, "close", None)
+            if close is not None:
+                close()
+        except BaseException as error:
+            exchange.close_failed(error)
+            raise
+        finally:
+            exchange.closed()
+            end(exchange)
+
+    def __del__(self) -> None:
+        # Where the server does not close what it has got.
+        exchange = self._exchange
+        if not exchange.over:
+            with _guard:
+                resume(exchange)
+                exchange.closed()
+                end(exchange)
+
+
+class Body(_Closing):
+    """A body that the app makes while the server reads it."""
+
+    _next: Callable[[], bytes] | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Itself."""
+        return self
+
+    def __next__(self) -> bytes:
+        """The next part, made in the request's trace."""
+        exchange = self._exchange
+        resume(exchange)
+        try:
+            following = self._next
+            if following is None:
+                following = self._next = iter(self._response).__next__
+            part = following()
+        except StopIteration:
+            if exchange.answered or (answer := exchange.answer(None)) is None:
+                exchange.last_byte = perf_counter()
+                raise
+            part = self._answered_by(answer)
+        except Exception as error:
+            exchange.note_escaped(error)
+            answer = exchange.answer(error)
+            if answer is None:
+                raise
+            part = self._answered_by(answer)
+        except BaseException as error:
+            exchange.note_escaped(error)
+            raise
+        finally:
+            suspend(exchange)
+        if not exchange.in_parts:
+            exchange.note_part(part)
+        return part
+
+    def _answered_by(self, answer: Iterator[bytes]) -> bytes:
+        self._next = answer.__next__
+        return self._next()
+
+
+class SizedBody(Body):
+    """A body whose number of parts is known: servers tell the length of a body of one part."""
+
+    def __len__(self) -> int:
+        """How many parts there are."""
+        return len(self._response)
+
+
+class WholeBody(_Closing):
+    """A body that is there as a whole: no code of the app's runs while it is read."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Its parts."""
+        yield from self._response
+        self._exchange.last_byte = perf_counter()
+
+    def close(self) -> None:
+        """Take note of the end; a list has no `close` of its own."""
+        if self._exchange.open_calls:
+            super().close()
+        else:
+            self._exchange.closed()
+
+    def __len__(self) -> int:
+        """How many parts there are."""
+        return len(self._response)
+
+
+def _is_file(response: Any, environ: WSGIEnvironment) -> bool:  # noqa: ANN401 - as above
+    """Whether the server knows the response again as a file, to send it by the shortest way."""
+    wrapper = environ.get("wsgi.file_wrapper")
+    if isinstance(wrapper, type):
+        return isinstance(response, wrapper)
+    return wrapper is not None and hasattr(response, "fileno")
+
+
+def _watched_file(response: Any, exchange: WsgiExchange) -> Any:  # noqa: ANN401 - as above
+    """The very object, with another `close`; one that cannot have another counts as sent now."""
+    closing = _FileClosing(SimpleNamespace(close=getattr(response, "close", None)), exchange)
+    try:
+        response.close = closing.close
+    except Exception:  # noqa: BLE001 - of a class that is written in C, for one
+        exchange.last_byte = perf_counter()
+        exchange.closed()
+    return response
+
+
+class _FileClosing(_Closing):
+    """The end of a file that the server reads by itself."""
+
+    def close(self) -> None:
+        """Close the file; a server that could not send it is on its way out with an `OSError`."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            self._exchange.last_byte = perf_counter()
+        super().close()

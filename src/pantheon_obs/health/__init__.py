@@ -1,0 +1,27 @@
+"""Health that tells the truth: what is ready, and the answers to probes.
+
+See `Health`; the functions make checks for what services usually need.
+"""
+
+from __future__ import annotations
+
+from pantheon_obs.health.checks import (
+    http_check,
+    psycopg_check,
+    redis_check,
+    sqlalchemy_check,
+    tcp_check,
+)
+from pantheon_obs.health.health import Health
+from pantheon_obs.health.report import CheckResult, Report
+
+__all__ = [
+    "CheckResult",
+    "Health",
+    "Report",
+    "http_check",
+    "psycopg_check",
+    "redis_check",
+    "sqlalchemy_check",
+    "tcp_check",
+]

@@ -1,0 +1,156 @@
+"""The answers to probes: `{prefix}/live` and `{prefix}/ready`, in front of an ASGI or WSGI app.
+
+The body's media type and fields are those of
+https://datatracker.ietf.org/doc/html/draft-inadarei-api-health-check-06.
+"""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from pantheon_obs.health.health import Health
+    from pantheon_obs.health.report import Report
+
+    Scope = MutableMapping[str, Any]
+    Message = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[Message]]
+    Send = Callable[[Message], Awaitable[None]]
+    ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_ALIVE = b'{"status": "pass"}'
+_NOT_ALLOWED = b'{"status": "fail"}'
+_JSON = ("content-type", "application/health+json")
+_NO_STORE = ("cache-control", "no-store")
+
+
+class Answer(NamedTuple):
+    """A response to a probe.
+
+    Attributes:
+        status: Its status.
+        headers: Its headers.
+        body: Its body; HEAD gets the same headers without it.
+    """
+
+    status: HTTPStatus
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    @classmethod
+    def of(cls, status: HTTPStatus, body: bytes, *headers: tuple[str, str]) -> Answer:
+        """An answer with the headers that all of them have, and its own."""
+        length = ("content-length", f"{len(body)}")
+        return cls(status, [_JSON, _NO_STORE, length, *headers], body)
+
+    def body_for(self, method: str | None) -> bytes:
+        """What is sent of the body."""
+        return b"" if method == "HEAD" else self.body
+
+
+def at_once(name: str, method: str | None) -> Answer | None:
+    """The answer that needs no check; None where it takes a report.
+
+    Args:
+        name: What is asked for, `live` or `ready`.
+        method: The request's method.
+
+    Returns:
+        The answer, or None.
+    """
+    if method not in {"GET", "HEAD"}:
+        return Answer.of(HTTPStatus.METHOD_NOT_ALLOWED, _NOT_ALLOWED, ("allow", "GET, HEAD"))
+    return Answer.of(HTTPStatus.OK, _ALIVE) if name == "live" else None
+
+
+def of_report(report: Report, *, details: bool) -> Answer:
+    """What a report comes to."""
+    failing = report.status == "fail"
+    status = HTTPStatus.SERVICE_UNAVAILABLE if failing else HTTPStatus.OK
+    return Answer.of(status, json.dumps(report.as_dict(details=details)).encode())
+
+
+def _paths(prefix: str) -> dict[str, str]:
+    """Which path asks for what, with a slash at its end and without."""
+    return {f"{prefix}/{name}{end}": name for name in ("live", "ready") for end in ("", "/")}
+
+
+class AsgiHealth:
+    """Answers probes in front of an ASGI app; everything else goes through untouched.
+
+    The end of the server's lifespan drains.
+
+    Args:
+        app: The app.
+        health: What is ready.
+        prefix: Path in front of `/live` and `/ready`, without a slash at its end.
+    """
+
+    def __init__(self, app: ASGIApp, health: Health, prefix: str) -> None:
+        self.app = app
+        self._health = health
+        self._paths = _paths(prefix)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection, as the ASGI specification says."""
+        kind = scope["type"]
+        if kind == "http":
+            path = scope["path"]
+            root = scope.get("root_path", "")
+            name = self._paths.get(path.removeprefix(root) if root else path)
+            if name is not None:
+                await self._answer(name, scope["method"], send)
+                return
+        elif kind == "lifespan":
+            receive = self._noticing_shutdown(receive)
+        await self.app(scope, receive, send)
+
+    async def _answer(self, name: str, method: str, send: Send) -> None:
+        answer = at_once(name, method)
+        if answer is None:
+            answer = of_report(await self._health.areport(), details=self._health.details)
+        headers = [(name.encode(), value.encode()) for name, value in answer.headers]
+        start = {"type": "http.response.start", "status": int(answer.status), "headers": headers}
+        await send(start)
+        await send({"type": "http.response.body", "body": answer.body_for(method)})
+
+    def _noticing_shutdown(self, receive: Receive) -> Receive:
+        async def noticing() -> Message:
+            message = await receive()
+            # A server that starts the same app again finds it ready again.
+            self._health.draining = message["type"] == "lifespan.shutdown"
+            return message
+
+        return noticing
+
+
+class WsgiHealth:
+    """Answers probes in front of a WSGI app; everything else goes through untouched.
+
+    Args:
+        app: The app.
+        health: What is ready.
+        prefix: Path in front of `/live` and `/ready`, without a slash at its end.
+    """
+
+    def __init__(self, app: WSGIApplication, health: Health, prefix: str) -> None:
+        self.app = app
+        self._health = health
+        self._paths = _paths(prefix)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request, as PEP 3333 says."""
+        name = self._paths.get(environ.get("PATH_INFO", ""))
+        if name is None:
+            return self.app(environ, start_response)
+        method = environ["REQUEST_METHOD"]
+        answer = at_once(name, method)
+        if answer is None:
+            answer = of_report(self._health.report(), details=self._health.details)
+        start_response(f"{answer.status.value} {answer.status.phrase}", answer.headers)
+        return [answer.body_for(method)]

@@ -1,0 +1,68 @@
+"""What a probe is told: one result per check, and what they mean together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Status = Literal["pass", "warn", "fail"]
+
+_SHOWN = 500  # characters of an error's text: a probe's answer is no place for a page of them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """How one check has gone.
+
+    Attributes:
+        name: The check's name.
+        critical: Whether its failing makes the service not ready.
+        latency_ms: From its start to its end, or until now where it has not ended.
+        error_type: The bare class name of what it raised; None if it passed.
+        error: The error's text; None if it passed.
+    """
+
+    name: str
+    critical: bool
+    latency_ms: float
+    error_type: str | None = None
+    error: str | None = None
+
+    @property
+    def status(self) -> Status:
+        """`pass` or `fail`."""
+        return "pass" if self.error_type is None else "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How all checks have gone.
+
+    Attributes:
+        results: One per check, in the order in which they were added.
+        draining: Whether the service is shutting down; no check has run then.
+    """
+
+    results: tuple[CheckResult, ...] = ()
+    draining: bool = False
+
+    @property
+    def status(self) -> Status:
+        """`fail` where a critical check fails or the service drains, else `warn` or `pass`."""
+        failing = [result for result in self.results if result.status == "fail"]
+        if self.draining or any(result.critical for result in failing):
+            return "fail"
+        return "warn" if failing else "pass"
+
+    def as_dict(self, *, details: bool = False) -> dict[str, Any]:
+        """The answer's JSON object; the names are those of draft-inadarei-api-health-check-06.
+
+        Args:
+            details: Add the text of errors, as `output`.
+        """
+        checks: dict[str, dict[str, Any]] = {}
+        for result in self.results:
+            checks[result.name] = {"status": result.status, "latency_ms": result.latency_ms}
+            if details and result.error is not None:
+                checks[result.name]["output"] = f"{result.error_type}: {result.error}"[:_SHOWN]
+        return {"status": self.status, "checks": checks}

@@ -1,0 +1,1 @@
+"""The contract's service on Django, and what Django alone has."""

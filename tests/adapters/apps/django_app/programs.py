@@ -1,0 +1,254 @@
+"""Programs that use the project without a server; what they find out is in the lines they log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import pickle
+import sys
+import threading
+from typing import Any
+
+import django
+
+django.setup()
+
+from asgiref.sync import iscoroutinefunction  # noqa: E402
+from django.conf import settings  # noqa: E402
+from django.core.management import call_command  # noqa: E402
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse  # noqa: E402
+from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory  # noqa: E402
+
+from pantheon_obs import current_trace_id, instrument  # noqa: E402
+from pantheon_obs.adapters.django import TraceIdMiddleware  # noqa: E402
+from pantheon_obs.core import failures  # noqa: E402
+from tests.adapters.apps import common  # noqa: E402
+
+log = logging.getLogger("program")
+
+
+def result(**fields: Any) -> None:
+    """Tell the test."""
+    log.info("result", extra=fields)
+
+
+def request(path: str = "/ok", **headers: str) -> HttpRequest:
+    """A request as a WSGI server's."""
+    return RequestFactory().get(path, headers=headers)
+
+
+def log_as_django() -> None:
+    """Log through Django's own loggers, before and after Django is set up once more."""
+    for logger in ("django", "django.request", "django.server", "django.db.backends"):
+        logging.getLogger(logger).error("first")
+    django.setup()
+    for logger in ("django", "django.request", "django.server"):
+        logging.getLogger(logger).error("second")
+    logging.getLogger("django").debug("detail")
+    logging.getLogger("django.server").info('"%s" %s %s', "GET /?token=secret", "200", "4")
+    logging.getLogger("django.server").info("- Broken pipe from %s", "x", extra={"request": 1})
+    result(
+        handlers=[type(handler).__name__ for handler in logging.getLogger("django").handlers],
+        level=logging.getLogger().level,
+    )
+
+
+def tell_settings() -> None:
+    """What the middleware answers with, and what is in force."""
+    response = Client().get("/ok", headers={"X-Trace-ID": "t-1"})
+    result(headers=sorted(name for name, value in response.headers.items() if value == "t-1"))
+
+
+def fail_in_debug() -> None:
+    """Django's pages for developers."""
+    client = Client(raise_request_exception=False)
+    for path in ("/boom", "/not-found", "/nowhere", "/suspicious"):
+        response = client.get(path)
+        result(status=response.status_code, page=b"<html" in response.content[:200])
+
+
+def command_in_request() -> None:
+    """A command that is called by a view is part of its request."""
+
+    def view(_request: HttpRequest) -> HttpResponse:
+        call_command("tell")
+        return HttpResponse()
+
+    response = TraceIdMiddleware(view)(request(**{"X-Trace-ID": "outer"}))
+    response.close()
+    call_command("tell", inner=True)
+    result(now=current_trace_id.get())
+
+
+def endings() -> None:
+    """Responses that are not closed, closed twice, cached, or not responses at all."""
+    streaming = TraceIdMiddleware(lambda _: StreamingHttpResponse(iter(["a"])))
+    for name, response in (
+        ("dropped", TraceIdMiddleware(lambda _: HttpResponse())(request("/dropped"))),
+        ("never-read", streaming(request("/never-read"))),
+        ("head", streaming(RequestFactory().head("/head"))),
+        ("twice", TraceIdMiddleware(lambda _: HttpResponse())(request("/twice"))),
+    ):
+        if name in {"never-read", "head"}:
+            response.close()
+        if name == "twice":
+            response.close()
+            pickle.loads(pickle.dumps(response)).close()  # noqa: S301 - our own
+            response.close()
+        del response
+    no_response: Any = TraceIdMiddleware(lambda _: "text")(request("/text"))
+    listed_twice = TraceIdMiddleware(TraceIdMiddleware(lambda _: HttpResponse()))
+    again = request("/again", **{"X-Trace-ID": "first"})
+    listed_twice(again).close()
+    again.META["HTTP_X_TRACE_ID"] = "second"
+    listed_twice(again).close()
+    broken = HttpResponse()
+    broken._resource_closers = None  # noqa: SLF001 - as no version of Django has it
+    TraceIdMiddleware(lambda _: broken)(request("/broken"))
+    result(text=no_response, now=current_trace_id.get())
+
+
+def failing_closer() -> None:
+    """A generator that fails when it is closed, in the trace of its request."""
+
+    def parts() -> Any:
+        try:
+            yield "a"
+        finally:
+            log.info("closing")
+            raise LookupError
+
+    response = TraceIdMiddleware(lambda _: StreamingHttpResponse(parts()))(request())
+    iterator = iter(response)
+    next(iterator)
+    response.close()
+    result(now=current_trace_id.get())
+
+
+def raising() -> None:
+    """What passes Django's own answers: errors in its handlers, and what is no `Exception`."""
+
+    def raise_(error: BaseException) -> Any:
+        def get_response(_request: HttpRequest) -> HttpResponse:
+            raise error
+
+        return get_response
+
+    for error in (LookupError("x"), SystemExit(3), asyncio.CancelledError()):
+        try:
+            TraceIdMiddleware(raise_(error))(request(f"/{type(error).__name__}"))
+        except BaseException as raised:  # noqa: BLE001 - the very thing to look at
+            result(same=raised is error, now=current_trace_id.get())
+
+
+def cancelling() -> None:
+    """An async request that is cancelled: by Django, by the server, by the end of the loop."""
+
+    async def wait(_request: HttpRequest) -> HttpResponse:
+        await asyncio.Event().wait()
+        return HttpResponse()
+
+    async def give_up(_request: HttpRequest) -> HttpResponse:
+        raise asyncio.CancelledError
+
+    async def main() -> None:
+        middleware = TraceIdMiddleware(wait)
+        factory = AsyncRequestFactory()
+        bystander = asyncio.create_task(asyncio.Event().wait())
+        for path, message in (("/left", None), ("/stopped", "shutdown")):
+            task = asyncio.ensure_future(middleware(factory.get(path)))
+            await asyncio.sleep(0)
+            task.cancel(message)
+            await asyncio.wait([task])
+        with_itself = asyncio.ensure_future(TraceIdMiddleware(give_up)(factory.get("/itself")))
+        await asyncio.wait([with_itself])
+        late = asyncio.ensure_future(middleware(factory.get("/late")))
+        await asyncio.sleep(0)
+        result(bystander=bystander.done(), late=late.done())
+
+    asyncio.run(main())
+
+
+def no_hop() -> None:
+    """An async stack needs no other thread for us."""
+
+    async def view(_request: HttpRequest) -> HttpResponse:
+        return HttpResponse()
+
+    async def main() -> None:
+        middleware = TraceIdMiddleware(view)
+        response = await middleware(AsyncRequestFactory().get("/ok"))
+        response.close()
+        result(threads=threading.active_count(), is_async=iscoroutinefunction(middleware))
+
+    asyncio.run(main())
+
+
+def async_client() -> None:
+    """Django's own client for async tests, which leaves no trace behind."""
+
+    async def main() -> None:
+        response = await AsyncClient().get("/ok", headers={"X-Trace-ID": "t-1"})
+        stream = await AsyncClient().get("/llm-stream")
+        result(id=response.headers["x-trace-id"], now=current_trace_id.get())
+        del stream
+
+    asyncio.run(main())
+
+
+def no_attributes() -> None:
+    """An exception that takes no marks costs a second traceback, and nothing else."""
+
+    class Bare(Exception):
+        __slots__ = ()
+
+    def view(_request: HttpRequest) -> HttpResponse:
+        raise Bare
+
+    middleware = TraceIdMiddleware(view)
+    try:
+        middleware(request())
+    except Bare as error:
+        result(logged=failures.was_logged(error))
+
+
+def rest_framework() -> None:
+    """Django REST framework's own authentication."""
+    from django.contrib.auth.models import User  # noqa: PLC0415 - where models are loaded
+    from rest_framework.authentication import BaseAuthentication  # noqa: PLC0415
+    from rest_framework.response import Response  # noqa: PLC0415
+    from rest_framework.views import APIView  # noqa: PLC0415
+
+    class Always(BaseAuthentication):
+        def authenticate(self, request: Any) -> Any:
+            return User(pk=7), None
+
+    class Things(APIView):
+        authentication_classes = (Always,)
+
+        def get(self, request: Any) -> Response:
+            return Response({})
+
+    def view(incoming: HttpRequest) -> HttpResponse:
+        response = Things.as_view()(incoming)
+        response.render()
+        return response
+
+    TraceIdMiddleware(view)(request()).close()
+
+
+def sync_over_instrumented() -> None:
+    """`instrument()` twice around the same application."""
+    from django.core.wsgi import get_wsgi_application  # noqa: PLC0415 - as wsgi.py has it
+
+    application = instrument(get_wsgi_application())
+    result(same=instrument(application) is application, installed=settings.LOGGING_CONFIG)
+
+
+def wait_in_thread() -> None:
+    """Let the gates of the sync views be open."""
+    common.gates["open"].open()
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]]()

@@ -1,0 +1,75 @@
+"""What is to be done when the server starts the app, also where no lifespan says so."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from pantheon_obs.adapters.asgi import TraceIdMiddleware
+
+
+async def answer(scope: Any, receive: Any, send: Any) -> None:
+    """Answer a request."""
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+
+async def ignore(_message: Any) -> None:
+    """Take what is sent."""
+
+
+def serve(app: Any, *kinds: str, **scope: Any) -> None:
+    """Send the app connections of these types."""
+    for kind in kinds:
+        asyncio.run(app({"type": kind, "method": "GET", "path": "/", **scope}, ignore, ignore))
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        ("lifespan", "http", "http"),
+        ("http", "http"),
+        ("websocket", "http"),
+        ("lifespan",),
+    ],
+    ids=" ".join,
+)
+def test_the_start_is_the_first_that_the_server_sends(kinds: tuple[str, ...]) -> None:
+    """Its lifespan, or the first connection of a server that has none."""
+    started: list[str] = []
+    app = TraceIdMiddleware(answer, on_startup=lambda: started.append("once"))
+
+    serve(app, *kinds)
+
+    assert ["once"] == started
+
+
+def test_an_app_within_another_is_not_started_by_its_requests() -> None:
+    """The outer one has been."""
+    started: list[str] = []
+    inner = TraceIdMiddleware(answer, on_startup=lambda: started.append("inner"))
+    outer = TraceIdMiddleware(inner, on_startup=lambda: started.append("outer"))
+
+    serve(outer, "http", "http")
+
+    assert ["outer"] == started
+
+
+def test_a_first_request_has_its_header() -> None:
+    """It is served like any other, also where starting fails."""
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    def fail() -> None:
+        raise ValueError
+
+    app = TraceIdMiddleware(answer, on_startup=fail)
+    headers = [(b"x-trace-id", b"first")]
+    asyncio.run(app({"type": "http", "path": "/", "headers": headers}, ignore, send))
+
+    assert [(b"x-trace-id", b"first")] == sent[0]["headers"]

@@ -1,0 +1,296 @@
+"""What is Quart's alone: errors that it answers by itself, its signals and its loggers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from quart import Quart, abort, websocket
+
+from pantheon_obs import TraceIdMiddleware, instrument
+from tests.logs.running import run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Events = list[dict[str, Any]]
+
+
+class DatabaseDownError(Exception):
+    """An error that a service has a handler for."""
+
+
+def service(name: str = "shop") -> Quart:
+    """A small service."""
+    app = Quart(name, static_folder=None)
+
+    @app.get("/boom")
+    async def boom() -> None:
+        raise ZeroDivisionError
+
+    @app.get("/down")
+    async def down() -> None:
+        raise DatabaseDownError
+
+    @app.get("/items/<int:item_id>")
+    async def item(item_id: int) -> dict[str, int]:
+        return {"item": item_id}
+
+    @app.post("/items/<int:item_id>")
+    async def change(item_id: int) -> None:
+        abort(500)
+
+    return app
+
+
+def ask(app: Any, *requests: str) -> list[httpx.Response]:
+    """Send requests, written as `GET /path`, one after the other."""
+
+    async def send() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return [await client.request(*request.split(" ", 1)) for request in requests]
+
+    return asyncio.run(send())
+
+
+def stories(events: Events) -> list[tuple[Any, ...]]:
+    """Outcome, status and error type of each request."""
+    return [
+        (event["outcome"], event["status_code"], event.get("error_type"))
+        for event in events
+        if event["event"] == "request_finished"
+    ]
+
+
+def tracebacks(events: Events) -> list[str]:
+    """Which lines have a traceback."""
+    return [event["event"] for event in events if "exception" in event]
+
+
+def test_the_app_object_is_instrumented_in_place() -> None:
+    """The same object comes back, and a second call changes nothing."""
+    app = service()
+
+    assert instrument(app) is app
+    serving = app.asgi_app
+    assert instrument(app) is app
+
+    assert serving is app.asgi_app
+
+
+def test_a_handler_of_the_host_s_for_500_answers_with_the_id(events: Events) -> None:
+    """What the host answers an unhandled error with has the header; the line has the error."""
+    app = service()
+
+    @app.errorhandler(500)
+    async def sorry(error: Exception) -> tuple[str, int]:
+        return "sorry", 500
+
+    instrument(app)
+    [response] = ask(app, "GET /boom")
+
+    assert ("sorry", 36) == (response.text, len(response.headers["x-trace-id"]))
+    assert [("error", 500, "ZeroDivisionError")] == stories(events)
+    assert ["request_finished"] == tracebacks(events)
+
+
+def test_an_unhandled_error_counts_whatever_its_answer_is(events: Events) -> None:
+    """A host that answers with 200 has failed all the same."""
+    app = service()
+
+    @app.errorhandler(500)
+    async def sorry(error: Exception) -> tuple[str, int]:
+        return "sorry", 200
+
+    instrument(app)
+    ask(app, "GET /boom")
+
+    assert [("error", 200, "ZeroDivisionError")] == stories(events)
+
+
+def test_an_error_that_has_a_handler_is_no_failure(events: Events) -> None:
+    """A handler for the class, or an abort: the status says what it was, the outcome is ok."""
+    app = service()
+
+    @app.errorhandler(DatabaseDownError)
+    async def unavailable(error: Exception) -> tuple[str, int]:
+        return "later", 503
+
+    instrument(app)
+    ask(app, "GET /down", "POST /items/7")
+
+    assert [("ok", 503, None), ("ok", 500, None)] == stories(events)
+    assert [] == tracebacks(events)
+
+
+@pytest.mark.parametrize("option", ["PROPAGATE_EXCEPTIONS", "DEBUG", "TESTING"])
+def test_an_error_that_is_raised_through_has_one_traceback(events: Events, option: str) -> None:
+    """With these options Quart raises the error, or shows it in the response."""
+    app = service()
+    app.config[option] = True
+
+    instrument(app)
+    [response] = ask(app, "GET /boom")
+
+    assert (500, 36) == (response.status_code, len(response.headers["x-trace-id"]))
+    assert [("error", 500, "ZeroDivisionError")] == stories(events)
+    assert ["request_finished"] == tracebacks(events)
+
+
+def test_a_log_file_of_the_host_s_keeps_quart_s_own_line(events: Events, tmp_path: Path) -> None:
+    """Dropped from our output is what our line says; other handlers get it as before."""
+    app = service("shop_with_a_file")
+    kept = logging.FileHandler(tmp_path / "errors.log")
+    app.logger.addHandler(kept)
+
+    instrument(app)
+    ask(app, "GET /boom")
+    app.logger.removeHandler(kept)
+    kept.close()
+
+    assert "Exception on request GET /boom" in (tmp_path / "errors.log").read_text()
+    assert ["observability_configured", "request_finished"] == [line["event"] for line in events]
+
+
+def test_words_of_the_host_s_own_are_not_dropped(events: Events) -> None:
+    """Who logs unhandled errors in another way keeps that line, with the one traceback."""
+
+    class Shop(Quart):
+        def log_exception(self, exception_info: Any) -> None:
+            self.logger.error("checkout failed", exc_info=exception_info)
+
+    app = Shop("shop")
+    app.add_url_rule("/boom", view_func=service().view_functions["boom"])
+
+    instrument(app)
+    ask(app, "GET /boom")
+
+    assert ["checkout failed"] == tracebacks(events)
+    assert [("error", 500, "ZeroDivisionError")] == stories(events)
+
+
+@pytest.mark.parametrize("hidden", ["quiet path", "logger"])
+def test_where_our_line_is_not_shown_quart_s_own_is(events: Events, hidden: str) -> None:
+    """A traceback is never lost: on a quiet path, or with our logger off, it is Quart's line."""
+    app = instrument(service(), quiet_paths="/boom" if hidden == "quiet path" else "/other")
+    ours = logging.getLogger("pantheon_obs.request")
+    ours.setLevel("NOTSET" if hidden == "quiet path" else "CRITICAL")
+    try:
+        ask(app, "GET /boom")
+    finally:
+        ours.setLevel("NOTSET")
+
+    assert ["Exception on request GET /boom"] == tracebacks(events)
+
+
+def test_a_template_has_its_converters(events: Events) -> None:
+    """The route is the rule as the host has written it, for a wrong method too."""
+    app = instrument(service())
+
+    ask(app, "GET /items/7", "PATCH /items/7", "GET /items/x")
+
+    assert ["/items/<int:item_id>", "/items/<int:item_id>", None] == [
+        event.get("route") for event in events if event["event"] == "request_finished"
+    ]
+
+
+def test_work_of_a_websocket_that_fails_leaves_quart_s_line(events: Events) -> None:
+    """There is no response that it could come after: what Quart says has the id and traceback."""
+    app = service()
+
+    async def work() -> None:
+        raise LookupError
+
+    @app.websocket("/ws")
+    async def socket() -> None:
+        await websocket.accept()
+        app.add_background_task(work)
+        await asyncio.sleep(0)
+        await websocket.close(1000)
+
+    instrument(app)
+
+    async def dial() -> None:
+        async with app.test_client().websocket("/ws") as connection:
+            with pytest.raises(Exception, match="1000"):
+                await connection.receive()
+        await asyncio.gather(*app.background_tasks)
+
+    asyncio.run(dial())
+
+    [failure] = [event for event in events if "exception" in event]
+    [story] = [event for event in events if event["event"] == "websocket_finished"]
+    assert "Exception on websocket /ws" == failure["event"]
+    assert story["trace_id"] == failure["trace_id"]
+
+
+def test_signals_outside_of_a_trace_do_nothing(events: Events) -> None:
+    """Quart's own test contexts, and work that no request has begun, are not traced."""
+    app = instrument(service())
+
+    async def work() -> None:
+        raise LookupError
+
+    async def outside() -> None:
+        async with app.test_request_context("/items/7"):
+            await app.full_dispatch_request()
+            await app.handle_exception(ZeroDivisionError())
+        app.add_background_task(work)
+        await asyncio.gather(*app.background_tasks)
+
+    asyncio.run(outside())
+
+    assert [] == stories(events)
+    assert [] == [event for event in events if event["event"] == "telemetry_failed"]
+
+
+def test_the_middleware_by_hand_and_the_one_line_do_not_add_up(events: Events) -> None:
+    """Together they give one header and one line."""
+    app = service()
+    app.asgi_app = TraceIdMiddleware(app.asgi_app)  # type: ignore[method-assign]
+
+    instrument(app)
+    [response] = ask(app, "GET /boom")
+
+    assert 1 == len(response.headers.get_list("x-trace-id"))
+    assert [("error", 500, "ZeroDivisionError")] == stories(events)
+
+
+def test_an_app_that_is_running_can_be_instrumented(events: Events) -> None:
+    """After its first requests, the next one is traced."""
+    app = service()
+
+    [before] = ask(app, "GET /items/7")
+    instrument(app)
+    [after] = ask(app, "GET /items/7")
+
+    assert "x-trace-id" not in before.headers
+    assert 36 == len(after.headers["x-trace-id"])
+
+
+def test_probes_are_answered() -> None:
+    """The health endpoints stand inside the trace and outside of Quart."""
+    app = instrument(service(), health=True)
+
+    [live, other] = ask(app, "GET /health/live", "GET /items/7")
+
+    assert (200, 36) == (live.status_code, len(live.headers["x-trace-id"]))
+    assert {"item": 7} == other.json()
+
+
+def test_a_logger_that_quart_has_set_up_prints_through_us() -> None:
+    """Quart gives its logger a queue to standard error, if it is used before us."""
+    done = run("""
+        from quart import Quart
+        app = Quart("shop")
+        assert app.logger.handlers
+        from pantheon_obs import instrument
+        instrument(app)
+        app.logger.warning("after")
+    """)
+
+    assert ["observability_configured", "after"] == done.events

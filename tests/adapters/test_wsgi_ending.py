@@ -1,0 +1,379 @@
+"""How a WSGI request ends: exactly one line, whatever the app and its server do."""
+
+from __future__ import annotations
+
+import errno
+import gc
+from typing import Any
+
+import pytest
+
+from pantheon_obs.adapters.wsgi import TraceIdMiddleware
+from tests.adapters.wsgi_server import Server, endings, raises, returns, yields
+
+
+class Body:
+    """An iterable that notes what is done with it."""
+
+    def __init__(self, *parts: bytes, fails: BaseException | None = None) -> None:
+        self.parts = parts
+        self.fails = fails
+        self.closed = 0
+
+    def __iter__(self) -> Any:
+        """Its parts."""
+        return iter(self.parts)
+
+    def close(self) -> None:
+        """Count, and fail if it has to."""
+        self.closed += 1
+        if self.fails is not None:
+            raise self.fails
+
+
+@pytest.mark.parametrize("kind", ["list", "tuple", "iterable", "generator"])
+def test_the_line_comes_when_the_body_is_closed(events: list[dict[str, Any]], kind: str) -> None:
+    """Not before, and once: a server may close twice."""
+    made: dict[str, Any] = {"list": [b"a"], "tuple": (b"a",), "iterable": Body(b"a")}
+    app = yields(b"a") if kind == "generator" else returns(made[kind])
+    server = Server(TraceIdMiddleware(app))
+    server.call()
+    server.read()
+    assert [] == endings(events)
+
+    server.close()
+    server.close()
+
+    assert [b"a"] == server.sent
+    assert [("ok", 200, None)] == endings(events)
+
+
+@pytest.mark.parametrize("kind", ["list", "iterable", "generator"])
+def test_a_server_that_closes_before_it_iterates(events: list[dict[str, Any]], kind: str) -> None:
+    """The app's own `close` is called all the same, and the line says that nobody read."""
+    body = Body(b"a")
+    app: Any = {"list": returns([b"a"]), "iterable": returns(body), "generator": yields(b"a")}[kind]
+    server = Server(TraceIdMiddleware(app))
+    server.call()
+
+    server.close()
+
+    assert (kind == "iterable") == bool(body.closed)
+    expected = ("no_response", None) if kind == "generator" else ("client_disconnected", 200)
+    assert [(*expected, None)] == endings(events)
+
+
+def test_a_body_that_is_left_in_its_middle_is_the_clients_doing(
+    events: list[dict[str, Any]],
+) -> None:
+    """A server that cannot write closes what it has not read to its end."""
+    server = Server(TraceIdMiddleware(yields(b"a", b"b")))
+    assert b"a" == next(iter(server.call()))
+
+    server.close()
+
+    assert [("client_disconnected", 200, None)] == endings(events)
+
+
+@pytest.mark.parametrize(
+    ("method", "status"),
+    [
+        pytest.param("HEAD", "200 OK", id="head"),
+        pytest.param("GET", "204 No Content", id="204"),
+        pytest.param("GET", "304 Not Modified", id="304"),
+    ],
+)
+def test_a_response_without_a_body_need_not_be_read(
+    events: list[dict[str, Any]], method: str, status: str
+) -> None:
+    """Some servers close the body of such a response at once."""
+    server = Server(TraceIdMiddleware(returns([], status)), REQUEST_METHOD=method)
+    server.call()
+
+    server.close()
+
+    assert ["ok"] == [outcome for outcome, *_ in endings(events)]
+
+
+@pytest.mark.parametrize("made", [lambda: [b"a"], lambda: Body(b"a")], ids=["list", "iterable"])
+def test_a_body_that_is_never_closed_has_its_line_when_it_is_dropped(
+    events: list[dict[str, Any]], made: Any
+) -> None:
+    """A server that breaks PEP 3333 loses no line; the app's `close` stays uncalled, as it was."""
+    body = made()
+    server = Server(TraceIdMiddleware(returns(body)))
+    server.call()
+    server.read()
+
+    server.body = None
+    gc.collect()
+
+    assert [("ok", 200, None)] == endings(events)
+    assert not getattr(body, "closed", 0)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    "app",
+    [
+        pytest.param(raises(KeyError("x")), id="before-the-response"),
+        pytest.param(yields(KeyError("x")), id="before-the-first-part"),
+        pytest.param(yields(b"", KeyError("x")), id="after-an-empty-part"),
+    ],
+)
+def test_an_unhandled_error_is_answered_and_goes_on_to_the_server(
+    events: list[dict[str, Any]], app: Any, method: str
+) -> None:
+    """The client has a plain 500 with the id, and the server the error, after that."""
+    server = Server(TraceIdMiddleware(app), REQUEST_METHOD=method, HTTP_X_TRACE_ID="t-1")
+
+    error = server.serve()
+
+    assert isinstance(error, KeyError)
+    assert ([b"Internal Server Error"] if method == "GET" else []) == server.sent
+    assert ("500 Internal Server Error", ["t-1"]) == (server.status, server.ids)
+    assert error is server.started[-1][2][1]
+    assert [("error", 500, "KeyError")] == endings(events)
+    assert ["KeyError: 'x'"] == [
+        event["exception"].splitlines()[-1] for event in events if "exception" in event
+    ]
+
+
+def test_an_error_in_the_middle_of_a_body_is_raised_as_it_is(events: list[dict[str, Any]]) -> None:
+    """What has been sent cannot be taken back."""
+    error = KeyError()
+    server = Server(TraceIdMiddleware(yields(b"a", error)))
+
+    assert error is server.serve()
+    assert [b"a"] == server.sent
+    assert [("error", 200, "KeyError")] == endings(events)
+
+
+def test_a_server_that_takes_no_answer_gets_the_error(events: list[dict[str, Any]]) -> None:
+    """The error is the app's own, and its traceback begins where it did."""
+
+    class Strict(Server):
+        """Raises the reason of a second start, as werkzeug's test client does."""
+
+        def start_response(self, *arguments: Any) -> Any:
+            """Take the first two arguments only."""
+            if len(arguments) > 2:
+                raise arguments[2][1]
+            return super().start_response(*arguments)
+
+    error = KeyError()
+    server = Strict(TraceIdMiddleware(raises(error)))
+
+    assert error is server.serve()
+    assert [("error", None, "KeyError")] == endings(events)
+    assert "in start_response" not in events[0]["exception"]
+
+
+def test_a_debugger_outside_gets_the_error_itself(events: list[dict[str, Any]]) -> None:
+    """werkzeug's has a page of its own for it."""
+    error = KeyError()
+    server = Server(TraceIdMiddleware(raises(error)), **{"werkzeug.debug.preserve_context": print})
+
+    assert error is server.serve()
+    assert [] == server.started
+    assert [("error", None, "KeyError")] == endings(events)
+
+
+@pytest.mark.parametrize(
+    "app",
+    [
+        pytest.param(lambda environ, start_response: [], id="empty-list"),
+        pytest.param(lambda environ, start_response: None, id="none"),
+        pytest.param(lambda environ, start_response: iter(()), id="empty-iterator"),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_an_app_that_starts_no_response_is_answered_for(
+    events: list[dict[str, Any]], app: Any, method: str
+) -> None:
+    """There is no error to raise; the outcome says what happened."""
+    server = Server(TraceIdMiddleware(app), REQUEST_METHOD=method)
+
+    assert server.serve() is None
+    assert ([b"Internal Server Error"] if method == "GET" else []) == server.sent
+    assert ("500 Internal Server Error", 1) == (server.status, len(server.ids))
+    assert [("no_response", 500, None)] == endings(events)
+
+
+@pytest.mark.parametrize("returned", [[], None, iter(())], ids=["list", "none", "iterator"])
+def test_an_app_without_a_response_under_a_debugger(
+    events: list[dict[str, Any]], returned: Any
+) -> None:
+    """What is not answered for goes on to the server as it is."""
+
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        return returned
+
+    server = Server(TraceIdMiddleware(app), **{"werkzeug.debug.preserve_context": print})
+
+    error = server.serve()
+
+    assert (returned is None) == isinstance(error, TypeError)
+    expected = ("error", None, "TypeError") if returned is None else ("no_response", None, None)
+    assert [expected] == endings(events)
+
+
+def test_a_server_that_takes_no_answer_for_an_app_without_a_response(
+    events: list[dict[str, Any]],
+) -> None:
+    """It gets what the app has returned."""
+
+    class Refusing(Server):
+        """Starts nothing."""
+
+        def start_response(self, *arguments: Any) -> Any:
+            """Fail."""
+            raise KeyError
+
+    server = Refusing(TraceIdMiddleware(lambda environ, start_response: []))
+
+    assert server.serve() is None
+    assert [("no_response", None, None)] == endings(events)
+
+
+def test_an_app_that_returns_nothing_after_its_start_is_in_error(
+    events: list[dict[str, Any]],
+) -> None:
+    """None is no body: the server would fail on it, so its client gets a 500."""
+    server = Server(TraceIdMiddleware(returns(None)))
+
+    assert isinstance(server.serve(), TypeError)
+    assert [b"Internal Server Error"] == server.sent
+    assert [("error", 500, "TypeError")] == endings(events)
+
+
+@pytest.mark.parametrize("where", ["call", "body"])
+def test_what_is_no_exception_passes_at_once(events: list[dict[str, Any]], where: str) -> None:
+    """A worker that is told to exit does so; the line says that the request was cancelled."""
+    error = SystemExit()
+    server = Server(TraceIdMiddleware(raises(error) if where == "call" else yields(error)))
+
+    assert error is server.serve()
+    assert [("cancelled", None if where == "call" else 200, None)] == endings(events)
+
+
+@pytest.mark.parametrize(("status", "level"), [("200 OK", "info"), ("503 Busy", "error")])
+def test_a_close_that_fails_after_the_response_is_work_that_failed(
+    events: list[dict[str, Any]], status: str, level: str
+) -> None:
+    """The response was whole: its line says so, and another line has the error."""
+    error = KeyError()
+    server = Server(TraceIdMiddleware(returns(Body(b"a", fails=error), status)))
+
+    assert error is server.serve()
+    story, failure = events
+    assert ("request_finished", "ok", level) == (story["event"], story["outcome"], story["level"])
+    assert ("background_failed", "KeyError") == (failure["event"], failure["error_type"])
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        pytest.param(KeyError(), ("error", 200, "KeyError"), id="error"),
+        pytest.param(SystemExit(), ("cancelled", 200, None), id="exit"),
+    ],
+)
+def test_a_close_that_fails_before_the_end_is_the_requests_error(
+    events: list[dict[str, Any]], error: BaseException, expected: tuple[Any, ...]
+) -> None:
+    """Nothing else has ended the request."""
+    server = Server(TraceIdMiddleware(returns(Body(b"a", fails=error))))
+    server.call()
+
+    with pytest.raises(type(error)):
+        server.close()
+
+    assert [expected] == endings(events)
+
+
+def test_a_close_that_exits_after_the_response_changes_nothing(
+    events: list[dict[str, Any]],
+) -> None:
+    """The line has been written, and there is no error to report."""
+    server = Server(TraceIdMiddleware(returns(Body(b"a", fails=SystemExit()))))
+
+    assert isinstance(server.serve(), SystemExit)
+    assert [("ok", 200, None)] == endings(events)
+    assert ["request_finished"] == [event["event"] for event in events]
+
+
+def test_the_first_error_counts(events: list[dict[str, Any]]) -> None:
+    """A body that broke, and cannot be closed either, broke by the first."""
+
+    class Broken(Body):
+        def __iter__(self) -> Any:
+            yield b"a"
+            raise LookupError
+
+    server = Server(TraceIdMiddleware(returns(Broken(fails=KeyError()))))
+
+    server.serve()
+
+    assert [("error", 200, "LookupError")] == endings(events)
+
+
+@pytest.mark.parametrize("how", ["escapes", "is-handled", "other"])
+def test_a_write_that_says_the_client_has_gone(events: list[dict[str, Any]], how: str) -> None:
+    """What a server's `write` raises is no error of the app's."""
+
+    class Gone(Server):
+        """A server whose client has gone."""
+
+        def write(self, data: bytes) -> None:
+            """Fail to write."""
+            raise BrokenPipeError(errno.EPIPE, "gone")
+
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        write = start_response("200 OK", [])
+        try:
+            write(b"a")
+        except BrokenPipeError:
+            if how == "escapes":
+                raise
+        if how == "other":
+            raise KeyError
+        return []
+
+    # It cannot be answered either.
+    environ = {"werkzeug.debug.preserve_context": print}
+    Gone(TraceIdMiddleware(app), **environ).serve()
+
+    expected = {
+        "escapes": ("client_disconnected", 200, None),
+        "is-handled": ("ok", 200, None),
+        "other": ("error", 200, "KeyError"),
+    }
+    assert [expected[how]] == endings(events)
+
+
+def test_one_exception_object_that_is_raised_for_two_requests_is_two_failures(
+    events: list[dict[str, Any]],
+) -> None:
+    """Some libraries raise one object again and again: each request's line has the traceback."""
+    shared = ZeroDivisionError()
+
+    Server(TraceIdMiddleware(raises(shared))).serve()
+    Server(TraceIdMiddleware(raises(shared))).serve()
+
+    assert 2 == len([event for event in events if "exception" in event])
+
+
+def test_a_request_leaves_no_garbage_behind(events: list[dict[str, Any]]) -> None:
+    """Nothing of it waits for the garbage collector, which would stop the host for it."""
+    gc.collect()
+    gc.disable()
+    try:
+        for app in returns([b"a"]), yields(b"a"), yields(KeyError()):
+            server = Server(TraceIdMiddleware(app))
+            server.serve()
+            server.body = None  # a cycle of the stand-in's own
+            del server
+            assert 0 == gc.collect()
+    finally:
+        gc.enable()
+    assert 3 == len(endings(events))

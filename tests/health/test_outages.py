@@ -1,0 +1,210 @@
+"""Services under real servers whose PostgreSQL and Redis are stopped, hung, and come back."""
+
+from __future__ import annotations
+
+import importlib.util
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import httpx
+import psycopg
+import pytest
+import redis
+
+from tests.support.lines import parse_line
+from tests.support.server import SECONDS, Server, gunicorn, uvicorn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from examples.databases import Database, Postgres, Redis
+
+APPS = "tests.health.apps"
+UVICORN = ("--factory", "--log-level", "warning")
+GUNICORN = ("--worker-class", "gthread", "--threads", "4", "--no-control-socket")
+# Checks have 0.3 s. Where a dependency hangs, so would an answer without a deadline: this is only
+# to tell one from the other.
+IN_TIME = 5.0
+
+
+class Service(NamedTuple):
+    """A served app and what it depends on."""
+
+    name: str
+    server: Server
+    client: httpx.Client
+    prefix: str
+    postgres: Postgres
+    redis: Redis
+
+    def probe(self, name: str) -> httpx.Response:
+        """What a probe is told."""
+        return self.client.get(f"{self.prefix}/{name}")
+
+    def wait_until_ready(self) -> None:
+        """Return once it is."""
+        deadline = time.monotonic() + SECONDS
+        while (answer := self.probe("ready")).status_code != 200:
+            assert time.monotonic() < deadline, answer.text
+            time.sleep(0.05)
+
+    def threads(self) -> list[str]:
+        """The names of its threads, without those of pools that have grown with their use."""
+        names: list[str] = self.client.get("/threads").json()
+        return sorted(name for name in names if not name.startswith("ThreadPoolExecutor"))
+
+    def connections(self) -> tuple[int, int]:
+        """How many connections PostgreSQL and Redis have, besides the one that asks."""
+        with psycopg.connect(self.postgres.url) as connection:
+            [(number,)] = connection.execute(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+            )
+        with redis.Redis.from_url(self.redis.url) as client:
+            return number, len(client.client_list()) - 1
+
+    def holds(self) -> tuple[list[str], tuple[int, int]]:
+        """What it holds: threads and connections."""
+        return self.threads(), self.connections()
+
+    def wait_until_it_holds(self, expected: tuple[list[str], tuple[int, int]]) -> None:
+        """Return once it has given back all else; a server notices a little later."""
+        deadline = time.monotonic() + SECONDS
+        while (found := self.holds()) != expected and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert expected == found
+
+
+@pytest.fixture(scope="module", params=["asgi", "wsgi", "django-asgi", "django-wsgi"])
+def service(
+    request: pytest.FixtureRequest, postgres: Postgres, redis_server: Redis
+) -> Iterator[Service]:
+    """A service that is ready and has been asked a few times."""
+    django = request.param.startswith("django")
+    if django and importlib.util.find_spec("django") is None:
+        pytest.skip("django is not installed")
+    protocol = request.param.removeprefix("django-")
+    app = f"{APPS}.{'django_project' if django else 'outages'}:make_{protocol}"
+    env = {"POSTGRES_URL": postgres.url, "REDIS_URL": redis_server.url}
+    if protocol == "asgi":
+        server = uvicorn(app, *UVICORN, env=env)
+    else:
+        server = gunicorn(f"{app}()", *GUNICORN, env=env)
+    with server, httpx.Client(base_url=server.url, timeout=SECONDS) as client:
+        prefix = "/api/v1/health" if django else "/health"
+        found = Service(request.param, server, client, prefix, postgres, redis_server)
+        for _ in range(3):
+            found.wait_until_ready()
+            time.sleep(0.06)  # beyond what is cached
+        yield found
+
+
+@pytest.fixture
+def ready(service: Service) -> Iterator[Service]:
+    """The service, before which everything runs; it is alive throughout."""
+    service.wait_until_ready()
+    with always_alive(service) as asked:
+        yield service
+    assert asked
+    assert {200} == set(asked)
+
+
+@contextmanager
+def always_alive(service: Service) -> Iterator[list[int]]:
+    """Ask again and again whether it is alive, for as long as the block takes."""
+    over = threading.Event()
+    asked: list[int] = []
+
+    def ask() -> None:
+        with httpx.Client(base_url=service.server.url, timeout=IN_TIME) as client:
+            while not over.wait(0.02):
+                asked.append(client.get(f"{service.prefix}/live").status_code)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield asked
+    finally:
+        over.set()
+        thread.join(SECONDS)
+
+
+def not_ready(service: Service) -> dict[str, Any]:
+    """The answer's body, which came in time and says that the service is not ready."""
+    started = time.monotonic()
+    answer = service.probe("ready")
+    assert time.monotonic() - started < IN_TIME
+    assert 503 == answer.status_code, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+@pytest.mark.parametrize("kind", ["postgres", "redis"])
+def test_a_stopped_database_is_told_and_so_is_its_return(ready: Service, kind: str) -> None:
+    """Its own checks fail, the others pass; connections that have died meanwhile are no failure."""
+    database: Database = getattr(ready, kind)
+    held = ready.holds()
+
+    database.stop()
+    time.sleep(0.06)  # beyond what is cached
+    stopped = not_ready(ready)
+    database.start()
+    ready.wait_until_ready()
+
+    failing = {name for name, check in stopped["checks"].items() if check["status"] == "fail"}
+    assert failing == of(kind, stopped)
+    ready.wait_until_it_holds(held)
+
+
+def test_hung_databases_are_told_and_so_is_their_return(ready: Service) -> None:
+    """Two hundred probes in a row are answered; what hung has piled up nowhere."""
+    held = ready.holds()
+
+    ready.postgres.pause()
+    ready.redis.pause()
+    try:
+        time.sleep(0.06)  # beyond what is cached
+        bodies = [not_ready(ready) for _ in range(200)]
+        threads = ready.threads()
+    finally:
+        ready.postgres.resume()
+        ready.redis.resume()
+    ready.wait_until_ready()
+
+    for body in bodies:
+        assert of("postgres", body) | of("redis", body) == {
+            name for name, check in body["checks"].items() if check["status"] == "fail"
+        }
+    assert len(threads) <= len(held[0]) + len(bodies[0]["checks"])
+    ready.wait_until_it_holds(held)
+
+
+def test_a_failure_is_one_line(ready: Service) -> None:
+    """However many probes see it; the line has what the answer keeps to itself."""
+    already = len(ready.server.out)
+    ready.redis.stop()
+    time.sleep(0.06)
+    for _ in range(30):
+        body = not_ready(ready)
+        time.sleep(0.01)
+    ready.redis.start()
+    ready.wait_until_ready()
+    ready.server.wait_for(lambda: "health_check_recovered" in ready.server.out[-1])
+
+    lines = [parse_line(line.encode()) for line in ready.server.out[already:]]
+    failed = [line for line in lines if line["event"] == "health_check_failed"]
+    assert of("redis", body) == {line["check"] for line in failed}
+    assert len(of("redis", body)) == len(failed)
+    assert all("refused" in line["error"] for line in failed)
+    assert all({"status", "latency_ms"} == set(check) for check in body["checks"].values())
+
+
+def of(kind: str, body: dict[str, Any]) -> set[str]:
+    """The checks that need the database."""
+    needed = {
+        "postgres": {"engine", "psycopg", "database", "database:pooled"},
+        "redis": {"redis", "redis_url", "cache"},
+    }
+    return needed[kind] & set(body["checks"])

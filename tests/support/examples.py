@@ -1,0 +1,72 @@
+"""Questions to the example services, and what their output tells about them."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from tests.support.lines import parse_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from examples.processes import Server
+    from tests.support import server as support
+
+SECONDS_TO_WAIT = 20
+QUESTION = "one two three four"
+# The provider's words: four in, four out and two of reasoning.
+INPUT_TOKENS, CACHED_TOKENS, OUTPUT_TOKENS = 4, 2, 6
+
+
+def client_of(server: Server | support.Server) -> httpx.Client:
+    """A client of this server that no proxy setting leads elsewhere."""
+    return httpx.Client(base_url=server.url, timeout=SECONDS_TO_WAIT, trust_env=False)
+
+
+def ask(model: str) -> dict[str, str]:
+    """The body of a question to this model."""
+    conversation_id = f"about-{model.partition('?')[0]}"
+    return {"message": QUESTION, "model_alias": model, "conversation_id": conversation_id}
+
+
+def lines_until(server: Server, is_last: Callable[[str], bool]) -> list[str]:
+    """Wait until the server has printed such a line, and return all that it printed so far."""
+    deadline = time.monotonic() + SECONDS_TO_WAIT
+    while time.monotonic() < deadline:
+        lines = list(server.lines)
+        if any(is_last(line) for line in lines):
+            return lines
+        time.sleep(0.01)
+    msg = "the line did not come:\n" + "\n".join(server.lines)
+    raise AssertionError(msg)
+
+
+def events_of(server: Server, trace_id: str) -> list[dict[str, Any]]:
+    """Every event of a request, in order, once its last line has come."""
+
+    def is_last(line: str) -> bool:
+        event = json.loads(line)
+        return event.get("trace_id") == trace_id and event["event"] == "request_finished"
+
+    events = [parse_line(line.encode()) for line in lines_until(server, is_last)]
+    return [event for event in events if event.get("trace_id") == trace_id]
+
+
+def story_of(server: Server, trace_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The event of a request's one LLM call, and the request's line, which comes later."""
+    events = events_of(server, trace_id)
+    (place,) = [index for index, event in enumerate(events) if event["event"][:4] == "llm."]
+    (finished,) = [event for event in events[place:] if event["event"] == "request_finished"]
+    return events[place], finished
+
+
+def iter_until_data(response: httpx.Response) -> Iterator[str]:
+    """The response's lines up to its first `data:`."""
+    for line in response.iter_lines():
+        yield line
+        if line.startswith("data:"):
+            return

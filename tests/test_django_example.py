@@ -1,0 +1,356 @@
+"""The Django example under gunicorn, with real Postgres and Redis.
+
+The four points of the seed's "Final Verification Criteria" are the first tests.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from examples.databases import Database, MissingProgramError, Postgres, Redis
+from examples.processes import Server, manage, start_django, start_provider
+from tests.sinks.receiver import Receiver
+from tests.support.examples import (
+    INPUT_TOKENS,
+    OUTPUT_TOKENS,
+    QUESTION,
+    SECONDS_TO_WAIT,
+    ask,
+    client_of,
+    events_of,
+    iter_until_data,
+    story_of,
+)
+from tests.support.lines import parse_line
+from tests.support.server import environment, uvicorn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import httpx
+
+pytest.importorskip("django")
+
+CHAT = "/api/v1/chat/"
+STREAM = "/api/v1/chat/stream/"
+KEPT = "/api/v1/conversations/about-local/"
+LIVE = "/api/v1/health/live/"
+READY = "/api/v1/health/ready/"
+
+Databases = dict[str, Database]
+
+
+@contextmanager
+def started(kind: type[Database], package: str) -> Iterator[Database]:
+    """A running database; a skip that says why where it cannot run or has no client."""
+    pytest.importorskip(package)
+    try:
+        database = kind()
+    except MissingProgramError as error:
+        pytest.skip(f"{error}")
+    with database:
+        yield database
+
+
+@pytest.fixture(scope="module")
+def databases() -> Iterator[Databases]:
+    """Postgres and Redis."""
+    with started(Postgres, "psycopg") as postgres, started(Redis, "redis") as redis:
+        yield {"postgres": postgres, "redis": redis}
+
+
+@pytest.fixture(scope="module")
+def env(databases: Databases) -> dict[str, str]:
+    """The variables that name the databases, whose tables are made."""
+    env = {"DATABASE_URL": databases["postgres"].url, "REDIS_URL": databases["redis"].url}
+    manage("migrate", "--skip-checks", env=env)
+    return env
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[Server]:
+    """The local provider."""
+    with start_provider() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    """What answers where the service's DSN points to."""
+    with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="module")
+def service(provider: Server, env: dict[str, str], receiver: Receiver) -> Iterator[Server]:
+    """The service under gunicorn, with all that it needs."""
+    pytest.importorskip("sentry_sdk")
+    with start_django(provider.url, env={**env, "SENTRY_DSN": receiver.dsn}) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def client(service: Server) -> Iterator[httpx.Client]:
+    """A client of the service."""
+    with client_of(service) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def sqlite(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The variables of a service that needs no server: SQLite, its tables made."""
+    file = tmp_path_factory.mktemp("sqlite") / "db.sqlite3"
+    env = {"DATABASE_URL": f"sqlite:///{file}", "REDIS_URL": ""}
+    manage("migrate", "--skip-checks", env=env)
+    return env
+
+
+def test_each_line_of_a_request_is_one_json_object_with_its_request_id(
+    service: Server, client: httpx.Client
+) -> None:
+    """Criterion 1: whatever is on stdout and stderr is JSON, the response names its own lines."""
+    response = client.post(CHAT, json=ask("local?"))
+
+    request_id = response.headers["x-request-id"]
+    assert request_id == response.headers["x-trace-id"]
+    events = events_of(service, request_id)
+    assert ["llm.generate", "chat_answered", "request_finished"] == [
+        event["event"] for event in events
+    ]
+    assert {request_id} == {event["request_id"] for event in events}
+    assert {"chat"} == {event["service"] for event in events}
+    assert [parse_line(line.encode()) for line in list(service.lines)]
+
+
+def test_an_error_arrives_at_sentry_once_with_the_id_of_its_response(
+    service: Server, client: httpx.Client, receiver: Receiver
+) -> None:
+    """Criterion 2: the ZeroDivisionError of the debug URL is one event with context and tag."""
+    responses = [client.get("/sentry-debug/", headers=named(name)) for name in ("bug", "again")]
+
+    assert [500, 500] == [response.status_code for response in responses]
+    assert ["bug", "again"] == [response.headers["x-request-id"] for response in responses]
+    wait_until(lambda: sent_about(receiver, "again"))  # events are sent in order
+    [event] = sent_about(receiver, "bug")
+    assert ["ZeroDivisionError"] == [error["type"] for error in event["exception"]["values"]]
+    assert "/sentry-debug/" == event["transaction"]
+    assert "bug" == event["request"]["headers"]["X-Request-Id"]
+    events = events_of(service, "bug")
+    assert 1 == sum("exception" in event for event in events)
+    assert ("error", "ZeroDivisionError") == (events[-1]["outcome"], events[-1]["error_type"])
+
+
+def named(name: str) -> dict[str, str]:
+    """The header that gives a request this id."""
+    return {"X-Request-ID": name}
+
+
+def sent_about(receiver: Receiver, trace_id: str) -> list[dict[str, Any]]:
+    """The events that are tagged with this id."""
+    return [event for event in receiver.events if event["tags"]["trace_id"] == trace_id]
+
+
+def wait_until(happened: Callable[[], object]) -> None:
+    """Return once it is true; fail after a long time."""
+    deadline = time.monotonic() + SECONDS_TO_WAIT
+    while not happened():
+        assert time.monotonic() < deadline, happened
+        time.sleep(0.05)
+
+
+def wait_for_status(client: httpx.Client, path: str, status: int) -> None:
+    """Ask until the status is this one: an answer about readiness is kept for a second."""
+    wait_until(lambda: client.get(path).status_code == status)
+
+
+WITHOUT_DJANGO = """
+import sys
+from flask import Flask
+from pantheon_obs import instrument
+instrument(Flask("shop"), sentry_dsn="http://public@127.0.0.1:9/1")
+from sentry_sdk import get_client
+print(sorted({"django", "flask"} & get_client().integrations.keys()), file=sys.stderr)
+"""
+
+
+def test_sentry_treats_a_service_without_django_as_one() -> None:
+    """Django is installed, and Sentry imports parts of it by itself; the host has not."""
+    pytest.importorskip("sentry_sdk")
+    pytest.importorskip("flask")
+    command = [sys.executable, "-c", WITHOUT_DJANGO]
+
+    run = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)
+
+    assert "['flask']\n" == run.stderr
+
+
+@pytest.mark.parametrize("name", ["postgres", "redis"])
+def test_readiness_follows_a_database_and_liveness_does_not(
+    client: httpx.Client, databases: Databases, name: str
+) -> None:
+    """Criterion 3: 200 and 200; 503 and still 200 while it is stopped; both 200 afterwards."""
+    wait_for_status(client, READY, 200)
+    assert 200 == client.get(LIVE).status_code
+    client.post(CHAT, json=ask("local"))  # it holds a connection from now on
+
+    databases[name].stop()
+    try:
+        wait_for_status(client, READY, 503)
+        assert 200 == client.get(LIVE).status_code
+    finally:
+        databases[name].start()
+
+    wait_for_status(client, READY, 200)
+    assert 200 == client.get(LIVE).status_code
+    assert 200 == client.get(KEPT).status_code
+
+
+def test_request_finished_tells_latency_and_status_of_each_endpoint(
+    service: Server, client: httpx.Client
+) -> None:
+    """Criterion 4: one such line per request, errors included, and none of a probe."""
+    requests = [
+        ("POST", CHAT, "api/v1/chat/", 200),
+        ("GET", KEPT, "api/v1/conversations/<slug:conversation_id>/", 200),
+        ("GET", CHAT, "api/v1/chat/", 405),
+        ("GET", "/nowhere", None, 404),
+        ("GET", "/sentry-debug/", "sentry-debug/", 500),
+    ]
+    probe = client.get(READY)
+    answers = [
+        client.request(method, path, json=ask("local") if method == "POST" else None)
+        for method, path, _, _ in requests
+    ]
+
+    for answer, (method, path, route, status) in zip(answers, requests, strict=True):
+        assert status == answer.status_code
+        [line] = [
+            event
+            for event in events_of(service, answer.headers["x-request-id"])
+            if event["event"] == "request_finished"
+        ]
+        assert (method, path, status) == (line["method"], line["path"], line["status_code"])
+        assert route == line.get("route", "").removeprefix("/") or route is line.get("route")
+        assert line["latency_ms"] > 0
+    assert not [line for line in service.lines if probe.headers["x-request-id"] in line]
+
+
+def test_an_answer_from_the_cache_makes_no_llm_call(service: Server, client: httpx.Client) -> None:
+    """The same question again is answered without the model, and its line counts no call."""
+    body = ask("local?first_ms=1")
+    client.post(CHAT, json=body)
+    answer = client.post(CHAT, json=body, headers=named("cached"))
+
+    assert QUESTION == answer.json()["answer"]
+    finished = events_of(service, "cached")[-1]
+    assert "llm_calls" not in finished
+
+
+def test_a_provider_that_fails_is_an_error_of_the_call_and_a_handled_502(
+    service: Server, client: httpx.Client
+) -> None:
+    """The failing call is an ERROR event, the answer that the service gives itself is `ok`."""
+    answer = client.post(CHAT, json=ask("local?fail=500"), headers=named("fails"))
+
+    assert 502 == answer.status_code
+    call, finished = story_of(service, "fails")
+    assert ("error", "InternalServerError") == (call["outcome"], call["error_type"])
+    assert ("ok", 1) == (finished["outcome"], finished["llm_errors"])
+
+
+def test_a_stream_under_wsgi_comes_piece_by_piece_and_is_counted_after_the_last(
+    service: Server, client: httpx.Client
+) -> None:
+    """The LLM call is one event of its request, the line comes last, its times tell of a stream."""
+    body = ask("local?chunk_ms=20")
+    answer = client.post(STREAM, json=body, headers=named("stream"))
+
+    assert len(QUESTION.split()) == answer.text.count("event: piece")
+    assert_told_as_a_stream(*story_of(service, "stream"))
+
+
+def assert_told_as_a_stream(call: dict[str, Any], finished: dict[str, Any]) -> None:
+    """The event of a call that was streamed to its end, and the line of its request."""
+    assert ("llm.stream", "ok") == (call["event"], call["outcome"])
+    assert len(QUESTION.split()) == call["chunks"]
+    assert (INPUT_TOKENS, OUTPUT_TOKENS) == (call["input_tokens"], call["output_tokens"])
+    assert "ok" == finished["outcome"]
+    assert OUTPUT_TOKENS == finished["llm_output_tokens"]
+    assert finished["ttfb_ms"] < finished["latency_ms"]
+
+
+def test_a_client_that_leaves_a_stream_is_recorded(service: Server, client: httpx.Client) -> None:
+    """gunicorn notices when it writes; the call is closed, the line says who ended it."""
+    body = ask("local?chunk_ms=100")
+    with client.stream("POST", STREAM, json=body, headers=named("leaves")) as answer:
+        data = [line for line in iter_until_data(answer) if line.startswith("data:")]
+
+    assert ['data: {"text": "one"}'] == data
+    call, finished = story_of(service, "leaves")
+    assert call["outcome"] in ("cancelled", "closed")
+    assert "client_disconnected" == finished["outcome"]
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"message": ""}', b"\xff"])
+def test_a_body_that_is_no_question_is_a_400(client: httpx.Client, body: bytes) -> None:
+    """Anything but an object with a message is the client's error."""
+    assert 400 == client.post(CHAT, content=body).status_code
+
+
+def test_the_same_project_tells_the_same_under_asgi(
+    provider: Server, sqlite: dict[str, str]
+) -> None:
+    """Under uvicorn: both ids on the responses, one line per request, streams, errors, health."""
+    models = {"OPENAI_API_KEY": "local", "OPENAI_BASE_URL": provider.url, "no_proxy": "127.0.0.1"}
+    with uvicorn("examples.django_app.asgi:application", env={**sqlite, **models}) as server:
+        with client_of(server) as client:
+            wait_for_status(client, READY, 200)
+            answers = {
+                "chat": client.post(CHAT, json=ask("local"), headers=named("chat")),
+                "stream": client.post(STREAM, json=ask("local"), headers=named("stream")),
+                "kept": client.get(KEPT, headers=named("kept")),
+                "fails": client.get("/sentry-debug/", headers=named("fails")),
+                "live": client.get(LIVE, headers=named("live")),
+                "ready": client.get(READY, headers=named("ready")),
+            }
+        server.wait_for(lambda: any("request_finished" in x and "fails" in x for x in server.out))
+        server.stop()
+
+    assert [] == server.err
+    lines = [parse_line(line.encode()) for line in server.out]
+    for name, answer in answers.items():
+        assert (500 if name == "fails" else 200) == answer.status_code
+        assert name == answer.headers["x-request-id"] == answer.headers["x-trace-id"]
+    finished = {line["request_id"]: line for line in lines if line["event"] == "request_finished"}
+    assert ["chat", "stream", "kept", "fails"] == list(finished)
+    [call] = [line for line in lines if line["event"] == "llm.stream"]
+    assert_told_as_a_stream(call, finished["stream"])
+    assert ["fails"] == [line["request_id"] for line in lines if "exception" in line]
+
+
+def test_the_lines_of_a_management_command_share_an_id(
+    client: httpx.Client, env: dict[str, str]
+) -> None:
+    """A job has an id of its own, on each line that it writes."""
+    client.post(CHAT, json=ask("local"))
+
+    lines = [parse_line(line.encode()) for line in manage("forget", "--skip-checks", env=env)]
+
+    job = [line for line in lines if line["logger"].startswith("examples.")]
+    assert ["conversation_forgotten", "forgetting_finished"] == [line["event"] for line in job]
+    [trace_id] = {line["trace_id"] for line in job}
+    assert {trace_id} == {line["request_id"] for line in job}
+
+
+def test_the_project_is_one_that_django_finds_nothing_wrong_with(sqlite: dict[str, str]) -> None:
+    """System checks pass, and the migrations are those of the models."""
+    output = manage("makemigrations", "--check", env=sqlite)
+
+    assert "No changes detected" == output[-1]
+    assert not [line for line in output if "WARNINGS" in line]
