@@ -1,6 +1,6 @@
 # Everything a developer runs. Needs Python >= 3.11, git and make; the rest is put into .venv.
 #
-#   make demo      the example service under real requests, checked as it goes
+#   make demo      the example services under real requests, checked as they go
 #   make test      the whole suite on the Python found here (PYTHON=... with `make clean` chooses another)
 #   make test-all  the suite on each supported Python found, without extras, with all of them
 #                  and with the lowest versions allowed; lint, types, coverage of all together

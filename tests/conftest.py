@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
 
-EXTRAS = ("fastapi", "flask", "litestar", "quart", "sentry_sdk", "starlette")
+EXTRAS = ("django", "fastapi", "flask", "litestar", "quart", "sentry_sdk", "starlette")
 
 
 class Module(pytest.Module):

@@ -97,9 +97,7 @@ def serve_django_wsgi(*_uvicorn_options: str, env: dict[str, str] | None = None)
     # Headers that are longer are hostile ones: they are to come to us.
     options += ("--limit-request-field_size", "65536")
     options += ("--logger-class", "pantheon_obs.adapters.gunicorn.JSONLogger")
-    return gunicorn(
-        "tests.adapters.apps.django_app.wsgi", *options, env={**DJANGO, **(env or {})}
-    )
+    return gunicorn("tests.adapters.apps.django_app.wsgi", *options, env={**DJANGO, **(env or {})})
 
 
 def serve_django_asgi(*options: str, env: dict[str, str] | None = None) -> Server:

@@ -233,3 +233,11 @@ def test_an_error_of_a_sink_does_not_reach_the_request(
     names = [event["event"] for event in events]
     assert ["telemetry_failed", "request_finished", "request_finished"] == names
     assert "sink broken" == events[0]["site"]
+
+
+def test_a_quiet_path_behind_a_prefix_is_below_info(events: list[dict[str, Any]]) -> None:
+    """A server's root path is part of the path; what is quiet is named without it."""
+    Server(sends(START, BODY), path="/below/health/live", root_path="/below").serve()
+    Server(sends(START, BODY), path="/below/other", root_path="/below").serve()
+
+    assert ["/below/other"] == [event["path"] for event in events]

@@ -57,12 +57,8 @@ def events_of(service: Service, response: Any) -> list[str]:
         pytest.param(
             "GET", "/denied", 403, "Forbidden (Permission denied): /denied", id="PermissionDenied"
         ),
-        pytest.param(
-            "GET", "/bad-request", 400, "a bad request: /bad-request", id="BadRequest"
-        ),
-        pytest.param(
-            "GET", "/suspicious", 400, "a suspicious operation", id="SuspiciousOperation"
-        ),
+        pytest.param("GET", "/bad-request", 400, "a bad request: /bad-request", id="BadRequest"),
+        pytest.param("GET", "/suspicious", 400, "a suspicious operation", id="SuspiciousOperation"),
         pytest.param("POST", "/form", 403, "Forbidden (CSRF cookie not set.): /form", id="csrf"),
         pytest.param("POST", "/ok", 405, "Method Not Allowed (POST): /ok", id="405"),
         pytest.param(
@@ -173,6 +169,22 @@ def test_a_stream_that_its_client_leaves_ends_in_its_trace(service: Service) -> 
     assert story["ttfb_ms"] > 0
 
 
+def test_an_error_in_the_middle_of_a_stream_is_an_error(service: Service) -> None:
+    """Whatever has been sent; the traceback is on the line, and on no other."""
+    trace_id = new_id()
+    with service.send("/broken-stream", (b"X-Trace-ID", trace_id.encode())) as connection:
+        while connection.recv(65536):
+            pass
+
+    [story] = service.lines_of(trace_id)
+
+    assert ("error", 200, "RuntimeError") == (
+        story["outcome"],
+        story["status_code"],
+        story["error_type"],
+    )
+
+
 def test_a_sync_stream_under_asgi_is_collected_by_django_and_still_timed(
     service: Service,
 ) -> None:
@@ -230,10 +242,15 @@ def test_both_names_are_exposed_to_scripts_of_other_origins(service: Service) ->
     """After those that the project exposes itself."""
     exposed = [
         service.get(path).headers["access-control-expose-headers"]
-        for path in ("/cors", "/cors/exposing")
+        for path in ("/cors", "/cors/X-Other", "/cors/X-Request-ID", "/cors/*")
     ]
 
-    assert ["x-trace-id, x-request-id", "X-Other, x-trace-id, x-request-id"] == exposed
+    assert [
+        "x-trace-id, x-request-id",
+        "X-Other, x-trace-id, x-request-id",
+        "X-Request-ID, x-trace-id",
+        "*, x-trace-id, x-request-id",
+    ] == exposed
 
 
 def test_the_projects_own_headers_are_replaced(service: Service) -> None:

@@ -16,9 +16,9 @@ from tests.support.server import SECONDS, Server, free_port
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-django = pytest.importorskip("django")
+pytest.importorskip("django")
 
-OURS = "pantheon_obs.adapters.django.TraceIdMiddleware"
+Sections = dict[str, list[dict[str, Any]]]
 
 
 def program(
@@ -44,6 +44,19 @@ def results(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for line in lines
         if line["event"] == "result"
     ]
+
+
+@pytest.fixture(scope="module")
+def sections() -> Sections:
+    """The lines of each section of the program that has many."""
+    pytest.importorskip("rest_framework")
+    found: Sections = {}
+    for line in program("everything", {"PANTHEON_OBS": {"bind_user_id": True}}):
+        if line["event"] == "section":
+            section = found.setdefault(line["section"], [])
+        elif line["event"] != "observability_configured":
+            section.append(line)
+    return found
 
 
 def stories(lines: list[dict[str, Any]]) -> dict[str, tuple[Any, ...]]:
@@ -73,7 +86,7 @@ def test_djangos_loggers_come_out_as_single_lines(settings: dict[str, Any], leve
     lines = program("log_as_django", settings)
 
     [found] = results(lines)
-    assert level == found["level"]
+    assert level == found["root_level"]
     said = [(line["logger"], line["event"]) for line in lines if line["event"] != "result"]
     assert [
         ("django", "first"),
@@ -109,9 +122,7 @@ def test_the_projects_setting_wins_over_the_environment_and_that_over_the_profil
     own: dict[str, Any] | None, env: str, expected: list[str]
 ) -> None:
     """The profile is a default."""
-    lines = program(
-        "tell_settings", {"PANTHEON_OBS": own}, {"PANTHEON_OBS_RESPONSE_HEADERS": env}
-    )
+    lines = program("tell_settings", {"PANTHEON_OBS": own}, {"PANTHEON_OBS_RESPONSE_HEADERS": env})
 
     assert [{"headers": expected}] == results(lines)
     [story] = [line for line in lines if line["event"] == "request_finished"]
@@ -121,48 +132,41 @@ def test_the_projects_setting_wins_over_the_environment_and_that_over_the_profil
     assert all("the default ('X-Trace-ID', 'X-Request-ID') is used" in text for text in problems)
 
 
-BAD = [
-    pytest.param({"log_levle": "INFO"}, "PANTHEON_OBS: 'log_levle' is not a setting", id="name"),
-    pytest.param({"log_level": "LOUD"}, "PANTHEON_OBS: log_level='LOUD' is not", id="value"),
-    pytest.param("log_level", "PANTHEON_OBS must be a dict of settings, not a str", id="kind"),
-]
-
-
-@pytest.mark.parametrize(("own", "said"), BAD)
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        pytest.param({"log_levle": 1}, "PANTHEON_OBS: 'log_levle' is not a setting", id="name"),
+        pytest.param({"log_level": "LOUD"}, "PANTHEON_OBS: log_level='LOUD' is not", id="value"),
+        pytest.param("log_level", "PANTHEON_OBS must be a dict of settings, not a str", id="kind"),
+    ],
+)
 def test_a_bad_setting_is_reported_by_the_checks_and_refused_by_the_middleware(
     own: Any, said: str
 ) -> None:
     """No server starts with it; what Django runs without one goes on by the environment's."""
-    settings = {"PANTHEON_OBS": own}
-    status, _, checked = run("check", settings=settings)
-    served, lines, _ = run("-c", f"import {APP}.wsgi", settings=settings)
-    script = program("log_as_django", settings)
+    warning, *rest = program("find_problems", {"PANTHEON_OBS": own})
+
+    assert ("setting_refused", "warning") == (warning["event"], warning["level"])
+    assert warning["problem"].startswith(said)
+    checked, served = results(rest)
+    [problem] = checked["problems"]
+    assert problem.startswith(f"pantheon_obs.E001 {said}")
+    assert served["raised"].startswith(said)
+
+
+def test_a_bad_setting_fails_the_check_command() -> None:
+    """As any other error that Django finds."""
+    status, _, err = run("check", settings={"PANTHEON_OBS": {"log_level": "LOUD"}})
 
     assert 1 == status
-    assert f"(pantheon_obs.E001) {said}" in checked
-    assert 1 == served
-    [warning, failure] = lines
-    assert "setting_refused" == warning["event"] == script[0]["event"]
-    assert warning["problem"].startswith(said)
-    assert ("uncaught_exception", "ConfigError") == (failure["event"], failure["error_type"])
-    assert said in failure["exception"]
+    assert "(pantheon_obs.E001) PANTHEON_OBS: log_level='LOUD' is not accepted" in err
 
 
-@pytest.mark.parametrize(
-    ("middleware", "said"),
-    [
-        pytest.param([], "pantheon_obs.W001", id="missing"),
-        pytest.param([f"{APP}.middleware.cors", OURS], "pantheon_obs.W002", id="not-first"),
-        pytest.param([OURS, f"{APP}.middleware.cors"], "", id="first"),
-    ],
-)
-def test_the_checks_want_the_middleware_first(middleware: list[str], said: str) -> None:
+def test_the_checks_want_the_middleware_first(sections: Sections) -> None:
     """Only what stands behind it can have the id."""
-    status, _, checked = run("check", settings={"MIDDLEWARE": middleware})
-
-    assert 0 == status
-    assert said in checked
-    assert bool(said) == ("pantheon_obs" in checked)
+    assert [["pantheon_obs.W001"], ["pantheon_obs.W001"], ["pantheon_obs.W002"], []] == [
+        found["problems"] for found in results(sections["check_middleware"])
+    ]
 
 
 def test_a_command_is_a_trace() -> None:
@@ -177,14 +181,14 @@ def test_a_command_is_a_trace() -> None:
     assert "LookupError: nothing to tell" == lines[-1]["exception"].splitlines()[-1]
 
 
-def test_a_command_that_a_request_calls_is_part_of_it() -> None:
+def test_a_command_that_a_request_calls_is_part_of_it(sections: Sections) -> None:
     """Its lines have the request's id; the next command has its own."""
-    *lines, found = program("command_in_request")
+    *lines, alone, found = sections["command_in_request"]
 
-    by_id = {line.get("trace_id"): line["event"] for line in lines if "trace_id" in line}
     events = [line["event"] for line in lines if line.get("trace_id") == "outer"]
     assert ["told", "told", "told all", "request_finished"] == events
-    assert 2 == len(by_id)
+    assert "told" == alone["event"]
+    assert "outer" != alone["trace_id"]
     assert "" == found["now"]
 
 
@@ -207,9 +211,9 @@ def test_in_debug_an_unhandled_error_is_one_line_too() -> None:
     } == stories(lines)
 
 
-def test_each_request_has_one_line_however_its_response_ends() -> None:
+def test_each_request_has_one_line_however_its_response_ends(sections: Sections) -> None:
     """Dropped, never read, closed again, cached, shared, or not a response at all."""
-    lines = program("endings")
+    lines = sections["endings"]
 
     assert {
         "/dropped": ("client_disconnected", 200, None),
@@ -218,7 +222,7 @@ def test_each_request_has_one_line_however_its_response_ends() -> None:
         "/twice": ("ok", 200, None),
         "/text": ("no_response", None, None),
         "/broken": ("ok", 200, None),
-    } == {path: story for path, story in stories_of_others(lines).items()}
+    } == stories([line for line in lines if line.get("path") != "/again"])
     again = [line for line in lines if line.get("path") == "/again"]
     assert ["first", "second"] == [line["trace_id"] for line in again]
     [failed] = [line for line in lines if line["event"] == "telemetry_failed"]
@@ -226,22 +230,17 @@ def test_each_request_has_one_line_however_its_response_ends() -> None:
     assert [{"text": "text", "now": ""}] == results(lines)
 
 
-def stories_of_others(lines: list[dict[str, Any]]) -> dict[str, tuple[Any, ...]]:
-    """How requests ended, but for the one that is sent again."""
-    return stories([line for line in lines if line.get("path") != "/again"])
-
-
-def test_a_generator_that_is_closed_speaks_in_its_trace() -> None:
+def test_a_generator_that_is_closed_speaks_in_its_trace(sections: Sections) -> None:
     """What it raises there is Django's to ignore."""
-    closing, story, found = program("failing_closer")[1:]
+    closing, story, found = sections["failing_closer"]
 
     assert ("closing", story["trace_id"]) == (closing["event"], closing["trace_id"])
     assert ("client_disconnected", "") == (story["outcome"], found["now"])
 
 
-def test_what_the_project_raises_passes() -> None:
+def test_what_the_project_raises_passes(sections: Sections) -> None:
     """Errors and what is no error, the very objects, with the context given back."""
-    lines = program("raising")
+    lines = sections["raising"]
 
     assert [{"same": True, "now": ""}] * 3 == results(lines)
     assert {
@@ -251,9 +250,9 @@ def test_what_the_project_raises_passes() -> None:
     } == stories(lines)
 
 
-def test_a_cancelled_request_says_who_has_cancelled_it() -> None:
+def test_a_cancelled_request_says_who_has_cancelled_it(sections: Sections) -> None:
     """Django cancels for want of a client; a server says why, the loop's end takes all."""
-    lines = program("cancelling")
+    lines = sections["cancelling"]
 
     assert [{"bystander": False, "late": False}] == results(lines)
     assert {
@@ -264,14 +263,14 @@ def test_a_cancelled_request_says_who_has_cancelled_it() -> None:
     } == stories(lines)
 
 
-def test_an_async_stack_needs_no_other_thread() -> None:
+def test_an_async_stack_needs_no_other_thread(sections: Sections) -> None:
     """Not even one is started."""
-    assert [{"threads": 1, "is_async": True}] == results(program("no_hop"))
+    assert [{"threads": 1, "is_async": True}] == results(sections["no_hop"])
 
 
-def test_djangos_async_client_finds_no_trace_left_behind() -> None:
+def test_djangos_async_client_finds_no_trace_left_behind(sections: Sections) -> None:
     """Neither by a response nor by a stream that nobody reads."""
-    lines = program("async_client", env={"DJANGO_APP_IS_ASYNC": "1"})
+    lines = sections["async_client"]
 
     assert [{"id": "t-1", "now": ""}] == results(lines)
     assert {"/ok": ("ok", 200, None), "/llm-stream": ("client_disconnected", 200, None)} == stories(
@@ -279,38 +278,53 @@ def test_djangos_async_client_finds_no_trace_left_behind() -> None:
     )
 
 
-def test_the_user_of_rest_framework_counts() -> None:
+def test_the_user_of_rest_framework_counts(sections: Sections) -> None:
     """It authenticates by itself, and leaves its user on Django's request."""
-    pytest.importorskip("rest_framework")
-
-    [story] = program("rest_framework", {"PANTHEON_OBS": {"bind_user_id": True}})[1:]
+    [story] = sections["rest_framework"]
 
     assert 7 == story["user_id"]
 
 
-def test_the_user_id_is_off_by_default() -> None:
-    """It is personal data."""
-    pytest.importorskip("rest_framework")
-
-    [story] = program("rest_framework")[1:]
-
-    assert "user_id" not in story
-
-
-def test_a_middleware_that_fails_outside_of_ours_is_an_error() -> None:
+def test_a_middleware_that_fails_outside_of_ours_is_an_error(sections: Sections) -> None:
     """Its answer has no header, which the checks warn of; the line tells what came of it."""
-    settings = {
-        "MIDDLEWARE": [f"{APP}.middleware.failing_outside", OURS],
-        "PANTHEON_OBS": {"log_format": "json"},
-    }
-    code = (
-        f"from {APP} import programs; from django.test import Client; "
-        "programs.result(status=Client(raise_request_exception=False).get('/ok').status_code)"
-    )
-    status, lines, err = run("-c", code, settings=settings)
+    lines = sections["fail_outside"]
 
-    assert (0, "", [{"status": 500}]) == (status, err, results(lines))
+    assert [{"status": 500}] == results(lines)
     assert {"/ok": ("error", 500, "MiddlewareError")} == stories(lines)
+
+
+def test_without_the_middleware_djangos_own_line_has_the_traceback(sections: Sections) -> None:
+    """It is all that there is; the request that it carries is not shown, as its query would be."""
+    django, own = sections["without_middleware"]
+
+    assert ("django.request", "ZeroDivisionError") == (django["logger"], django["error_type"])
+    assert "ZeroDivisionError" in django["exception"]
+    assert "request" not in django
+    assert "a text" == own["request"]
+
+
+def test_an_error_on_a_quiet_path_has_its_traceback_on_djangos_line(sections: Sections) -> None:
+    """The request's own line is at DEBUG, which is not shown."""
+    [line] = sections["on_quiet_paths"]
+
+    assert ("django.request", "ZeroDivisionError") == (line["logger"], line["error_type"])
+    assert "ZeroDivisionError" in line["exception"]
+
+
+def test_what_is_set_up_once_is_not_set_up_again(sections: Sections) -> None:
+    """Commands are traced once; a name that does not exist is no check."""
+    found, names = results(sections["second_time"])
+
+    assert found["same"]
+    assert "has no attribute 'databse_check'" in found["error"]
+    assert ["database_check", "cache_check"] == names["checks"]
+
+
+def test_a_failure_of_ours_within_an_outer_trace_is_only_reported(sections: Sections) -> None:
+    """The response is the project's all the same."""
+    failed, found = sections["outer_that_fails"]
+
+    assert ("telemetry_failed", 202) == (failed["event"], found["status"])
 
 
 @pytest.mark.parametrize("protocol", ["wsgi", "asgi"])
@@ -319,18 +333,19 @@ def test_instrumented_as_well_it_is_still_one_trace(protocol: str) -> None:
     if protocol == "wsgi":
         pytest.importorskip("gunicorn")
     with serve(protocol, module="instrumented", app="served") as server:
-        answers = []
-        for path in ("/classes/7/", "/member/known", "/boom", "/nowhere"):
-            trace_id = new_id()
-            response = get(server, path, {"X-Trace-ID": trace_id})
-            assert [trace_id] * 2 == [response.headers[f"x-{name}-id"] for name in ("trace", "request")]
-            server.wait_for(lambda: any(trace_id in line and '"request_finished"' in line for line in server.out))
-            answers.append(trace_id)
+        answers = [
+            get(server, path, {"X-Trace-ID": new_id()})
+            for path in ("/classes/7/", "/member/known", "/boom", "/nowhere")
+        ]
+        finished = '"event":"request_finished"'
+        server.wait_for(lambda: sum(finished in line for line in server.out) >= 4)
         server.stop()
     lines = [parse_line(line.encode()) for line in server.out]
+    ids = [answer.headers["x-trace-id"] for answer in answers]
+    assert ids == [answer.headers["x-request-id"] for answer in answers]
     found = [
         [line for line in lines if line.get("trace_id") == trace_id and "outcome" in line]
-        for trace_id in answers
+        for trace_id in ids
     ]
 
     assert [1] * 4 == [len(each) for each in found]
@@ -346,9 +361,9 @@ def test_instrumented_as_well_it_is_still_one_trace(protocol: str) -> None:
     assert ("ok", None) == (nowhere["outcome"], nowhere.get("route"))
 
 
-def test_instrumenting_an_application_twice_changes_nothing() -> None:
+def test_instrumenting_an_application_twice_changes_nothing(sections: Sections) -> None:
     """As for any other application."""
-    assert [{"same": True, "installed": None}] == results(program("sync_over_instrumented"))
+    assert [{"same": True, "installed": None}] == results(sections["instrument_twice"])
 
 
 def test_runservers_requests_are_traces_of_their_own() -> None:

@@ -296,6 +296,7 @@ def test_a_quiet_path_is_below_info(events: list[dict[str, Any]]) -> None:
     app = TraceIdMiddleware(returns([]), Settings(quiet_paths=("/live",)))
 
     Server(app, PATH_INFO="/live").serve()
+    Server(app, SCRIPT_NAME="/below", PATH_INFO="/live").serve()
     Server(app, PATH_INFO="/other").serve()
 
     assert ["/other"] == [event["path"] for event in events]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -14,6 +16,7 @@ import pytest
 
 from pantheon_obs import ConfigError, Health
 from tests.support.lines import validate_line
+from tests.support.server import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -628,3 +631,18 @@ def test_bad_arguments_of_a_check_are_refused(
         health.check(name, timeout=timeout)
 
     assert str(raised.value).startswith(message)
+
+
+def test_it_works_where_there_is_no_fork() -> None:
+    """As on Windows."""
+    script = """
+import asyncio, os, random  # these ask for the platform, not for the function
+del os.register_at_fork
+from pantheon_obs import Health
+print(Health(nothing=lambda: None).report().status)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+
+    assert "pass\n" == run.stdout

@@ -1,4 +1,4 @@
-"""Django projects in processes of their own: `tests/adapters/apps/django_app` with other settings."""
+"""The Django project of `tests/adapters/apps/django_app`, in processes of its own."""
 
 from __future__ import annotations
 

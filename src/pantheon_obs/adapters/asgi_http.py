@@ -12,7 +12,6 @@ from pantheon_obs.adapters.routes import route_template
 from pantheon_obs.core.failures import (
     mark_escaped,
     mark_logged,
-    mark_owed,
     root_of,
     stems_from,
     was_logged,
@@ -54,7 +53,6 @@ class HttpExchange(Request):
         disconnected: Whether the app was told that the client has gone.
         send_error: The server's way to tell it, since ASGI 2.4.
         answered_error: The exception that was being handled as a 5xx started.
-        unhandled: What nobody handled and the framework has answered, instead of raising it.
         ending: How the exchange ended when its last byte was handed over.
     """
 
@@ -66,7 +64,6 @@ class HttpExchange(Request):
     disconnected = False
     send_error: OSError | None = None
     answered_error: BaseException | None = None
-    unhandled: BaseException | None = None
     ending: Outcome = "ok"
     _sent: Iterable[tuple[bytes, bytes]] = ()
 
@@ -160,19 +157,6 @@ class HttpExchange(Request):
         """The route's template, from what the router has left in the scope."""
         found = self.status_code != _NOT_FOUND
         return route_template(self.scope, self._root_path, self.path, found=found)
-
-    def note_unhandled(self, error: BaseException) -> None:
-        """The framework will answer an error that nobody handled, and not raise it."""
-        self.unhandled = error
-        mark_escaped(error, self.trace_id, since=self.started)
-        if not (self.reported or self.quiet):
-            mark_owed(error)
-
-    def finish(self, outcome: Outcome, error: BaseException | None = None) -> None:
-        """Emit `request_finished`; an unhandled error counts, whatever became of its answer."""
-        if error is None and self.unhandled is not None:
-            outcome, error = "error", self.unhandled
-        super().finish(outcome, error)
 
     async def returned(self) -> None:
         """The app has returned."""

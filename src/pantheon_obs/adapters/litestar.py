@@ -19,7 +19,7 @@ from pantheon_obs.adapters.asgi import TraceIdMiddleware
 from pantheon_obs.adapters.asgi_http import HttpExchange
 from pantheon_obs.adapters.asgi_websocket import WebsocketExchange
 from pantheon_obs.core.context import current_record
-from pantheon_obs.core.failures import mark_root
+from pantheon_obs.core.failures import alone_in, mark_root
 from pantheon_obs.core.guard import Guard
 
 if TYPE_CHECKING:
@@ -95,10 +95,8 @@ def _teller(app: ASGIApp, event: str) -> Callable[[], Awaitable[None]]:
 
 def _root_of(error: BaseException) -> BaseException:
     """What was raised after the response had started, without what Litestar wraps around it."""
-    if isinstance(error, LitestarException) and error.__cause__ is not None:
-        return _root_of(error.__cause__)
-    if isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        return _root_of(error.exceptions[0])
+    while isinstance(error, LitestarException) and error.__cause__ is not None:
+        error = alone_in(error.__cause__)
     return error
 
 

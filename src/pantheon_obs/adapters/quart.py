@@ -16,13 +16,13 @@ from pantheon_obs.adapters.asgi_http import HttpExchange
 from pantheon_obs.adapters.asgi_websocket import WebsocketExchange
 from pantheon_obs.adapters.routes import ROUTE
 from pantheon_obs.core.context import current_record
-from pantheon_obs.core.failures import mark_owed
+from pantheon_obs.core.failures import alone_in, mark_owed, mark_root
 from pantheon_obs.core.guard import Guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pantheon_obs.adapters.asgi import ASGIApp
+    from pantheon_obs.adapters.asgi import ASGIApp, Receive, Scope, Send
     from pantheon_obs.core.context import Record
     from pantheon_obs.core.settings import Settings
 
@@ -46,7 +46,16 @@ def install(
     Returns:
         The same object.
     """
-    traced = asgi.install(app.asgi_app, settings, on_startup, within)  # type: ignore[arg-type]
+    asgi_app: Any = app.asgi_app
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await asgi_app(scope, receive, send)
+        except BaseExceptionGroup as group:  # since 0.23 Quart serves in a task group
+            mark_root(group, alone_in(group))
+            raise
+
+    traced = asgi.install(serve, settings, on_startup, within)
     app.asgi_app = traced  # type: ignore[method-assign, assignment]
     signals.request_started.connect(_request_started, app)
     signals.websocket_started.connect(_websocket_started, app)

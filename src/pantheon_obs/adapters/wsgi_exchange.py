@@ -6,7 +6,8 @@ import sys
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from pantheon_obs.core.failures import mark_escaped, mark_logged, mark_owed, stems_from
+from pantheon_obs.adapters.wsgi_headers import decoded
+from pantheon_obs.core.failures import mark_escaped, mark_logged, stems_from
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.request import Request
 
@@ -52,7 +53,6 @@ class WsgiExchange(Request):
         silent: Whether the app has not.
         in_parts: Whether its body has come in more than one part.
         error: What escaped from the app.
-        unhandled: What nobody handled and the framework has answered, instead of raising it.
         send_error: The server's way to tell, through `write`, that the client has gone.
         over: Whether nothing more comes of it.
     """
@@ -64,7 +64,6 @@ class WsgiExchange(Request):
     silent = False
     in_parts = False
     error: BaseException | None = None
-    unhandled: BaseException | None = None
     send_error: OSError | None = None
     over = False
     _route: str | None = None
@@ -88,8 +87,9 @@ class WsgiExchange(Request):
         self.reported = False
         self.method = environ.get("REQUEST_METHOD", "")
         self._script = script = environ.get("SCRIPT_NAME", "")
-        self.path = path = _decoded(script + environ.get("PATH_INFO", ""))
-        self.quiet = path in quiet_paths
+        self.path = path = decoded(script + environ.get("PATH_INFO", ""))
+        # Where a server strips a prefix, the probes' paths come without it, and with it.
+        self.quiet = (path.removeprefix(decoded(script)) if script else path) in quiet_paths
 
     def start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: OptExcInfo | None = None, /
@@ -136,7 +136,7 @@ class WsgiExchange(Request):
                 template = self.route_of(self._environ)
                 if template is not None:
                     mounts = self._environ.get("SCRIPT_NAME", "").removeprefix(self._script)
-                    self._route = f"{_decoded(mounts)}{template}"
+                    self._route = f"{decoded(mounts)}{template}"
 
     def route(self) -> str | None:
         """The route's template, after the way to its app through mounts."""
@@ -144,11 +144,8 @@ class WsgiExchange(Request):
 
     def note_unhandled(self, error: BaseException) -> None:
         """The framework will answer an error that nobody handled, and not raise it."""
-        self.unhandled = error
+        super().note_unhandled(error)
         self.note_route()
-        mark_escaped(error, self.trace_id, since=self.started)
-        if not (self.reported or self.quiet):
-            mark_owed(error)
 
     def note_escaped(self, error: BaseException) -> None:
         """An error has left the app."""
@@ -195,14 +192,15 @@ class WsgiExchange(Request):
 
     def closing(self) -> None:
         """The server closes a response that it has read; what the app does now comes after it."""
-        failed = self.error or self.unhandled
-        if self.last_byte is not None and (self.status_code or 0) < _SERVER_ERROR and not failed:
+        complete = self.last_byte is not None and self._failure() is None
+        if complete and (self.status_code or 0) < _SERVER_ERROR:
             self._finish()
 
     def close_failed(self, error: BaseException) -> None:
         """The app's own `close` has raised."""
         if self.last_byte is None:
-            self.note_escaped(self.error or error)
+            if self.error is None:
+                self.note_escaped(error)
             return
         self._finish()
         mark_escaped(error, self.trace_id, since=self.started)
@@ -224,7 +222,7 @@ class WsgiExchange(Request):
             return
         if self.first_byte is not None and not self._streams():
             self.first_byte = None
-        error = self.error or self.unhandled
+        error = self._failure()
         if error is None:
             self.finish(self._ending())
         elif stems_from(error, self.send_error):
@@ -234,6 +232,9 @@ class WsgiExchange(Request):
             self.finish("error", error)
         else:
             self.finish("cancelled")
+
+    def _failure(self) -> BaseException | None:
+        return self.unhandled if self.error is None else self.error
 
     def _streams(self) -> bool:
         """Whether the body was sent before its length was known, or in parts."""
@@ -252,16 +253,3 @@ def _plain_500(body: bytes, error: Exception | None) -> Iterator[bytes]:
     yield body
     if error is not None:
         raise error
-
-
-def _decoded(text: str) -> str:
-    """Text of an environ, which is bytes in disguise, as ASGI has it.
-
-    https://peps.python.org/pep-3333/#unicode-issues
-    """
-    if text.isascii():
-        return text
-    try:
-        return text.encode("latin-1").decode("utf-8", "replace")
-    except UnicodeEncodeError:  # not from a server
-        return text

@@ -1,4 +1,4 @@
-"""The id on the headers of a WSGI request and of its response."""
+"""The texts of a WSGI request and its response: the id on their headers, and what is readable."""
 
 from __future__ import annotations
 
@@ -102,3 +102,16 @@ class ResponseHeaders:
             headers[index] = (headers[index][0], f"{value}, {added}" if value.strip() else added)
         elif added:
             headers.append(("Access-Control-Expose-Headers", added))
+
+
+def decoded(text: str) -> str:
+    """Text of an environ, which is bytes in disguise, as ASGI has it.
+
+    https://peps.python.org/pep-3333/#unicode-issues
+    """
+    if text.isascii():
+        return text
+    try:
+        return text.encode("latin-1").decode("utf-8", "replace")
+    except UnicodeEncodeError:  # not from a server
+        return text

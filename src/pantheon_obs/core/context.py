@@ -103,8 +103,7 @@ def end(record: Record) -> None:
 def suspend(record: Record) -> None:
     """Give the context back for a while: the record's work goes on in a later step, by `resume`.
 
-    For work that is done in steps, with others between them on the same thread, or in several
-    threads: a response whose server asks for one part at a time.
+    For work in steps, between which others run: a response that is asked for part by part.
 
     Args:
         record: The record that `begin` or `resume` has made current.
@@ -117,11 +116,7 @@ def suspend(record: Record) -> None:
 
 
 def resume(record: Record) -> None:
-    """Make a suspended record the current one again, with what its last step has bound.
-
-    Args:
-        record: The record; give it to `suspend` or to `end` in a `finally`.
-    """
+    """Make it current again, with what its last step has bound, until `suspend` or `end`."""
     begin(record)
     if record.held is not None:
         trace_id, current, bound = record.held

@@ -49,6 +49,13 @@ def mark_root(error: BaseException, root: BaseException) -> None:
     _marks(error)[_ROOT] = root
 
 
+def alone_in(error: BaseException) -> BaseException:
+    """What a group of one holds, or the exception itself: frameworks run us in task groups."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
 def root_of(error: BaseException) -> BaseException:
     """The exception that was wrapped in this one, or itself."""
     root: BaseException = _marks(error).get(_ROOT, error)
@@ -74,7 +81,7 @@ def mark_escaped(error: BaseException, trace_id: str, *, since: float) -> None:
 
 
 def has_escaped_as(text: str) -> bool:
-    """Whether a text ends as an exception that has escaped from a trace, whose line will tell of it.
+    """Whether a text ends as an exception that has escaped from a trace: its line tells of it.
 
     Args:
         text: Ends in the class's name, a colon and the message.

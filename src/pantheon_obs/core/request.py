@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import Record
 from pantheon_obs.core.events import BackgroundFailed, RequestFinished
+from pantheon_obs.core.failures import mark_escaped, mark_owed
 from pantheon_obs.core.guard import Guard
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Request(Record):
         first_byte: Clock time of the first byte of a streaming body.
         last_byte: Clock time at which the last byte was handed to the server.
         reported: Whether its line has been written.
+        unhandled: What nobody handled and the framework has answered, instead of raising it.
     """
 
     method = ""
@@ -38,21 +40,33 @@ class Request(Record):
     first_byte: float | None = None
     last_byte: float | None = None
     reported = False
+    unhandled: BaseException | None = None
 
     def route(self) -> str | None:
         """The route's template; adapters that can tell override it."""
         return None
 
+    def note_unhandled(self, error: BaseException) -> None:
+        """The framework will answer an error that nobody handled, and not raise it."""
+        self.unhandled = error
+        mark_escaped(error, self.trace_id, since=self.started)
+        if not (self.reported or self.quiet):
+            mark_owed(error)
+
     def finish(self, outcome: Outcome, error: BaseException | None = None) -> None:
         """Emit `request_finished`; only the first call does.
 
         Args:
-            outcome: How the exchange ended.
+            outcome: How the exchange ended; an unhandled error counts, whatever became of its
+                answer.
             error: The exception that escaped, if one did.
         """
         if self.reported:
             return
         self.reported = True
+        if error is None and self.unhandled is not None:
+            outcome, error = "error", self.unhandled
+        self.unhandled = None  # no cycle of exception, traceback, frame and record is left
         if not pipeline.sinks:
             return
         last, first = self.last_byte or perf_counter(), self.first_byte

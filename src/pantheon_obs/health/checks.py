@@ -34,6 +34,9 @@ _LIBPQ_GIVES_UP = {
     "keepalives_count": 1,
 }
 
+# What ties a connection of redis-py to its client: events it listens to, announced maintenance.
+_TIES = {"event_dispatcher", "maint_notifications_config", "maint_notifications_pool_handler"}
+
 
 def sqlalchemy_check(engine: Engine | AsyncEngine) -> Callable[[], object]:
     """A `SELECT 1` on a connection of the engine's pool.
@@ -110,11 +113,14 @@ def psycopg_check(conninfo: str) -> Callable[[], object]:
         MissingExtraError: psycopg is not installed.
     """
     psycopg = require("psycopg", extra=None, feature="psycopg_check()")
+    accepted = "a URL or key=value pairs, as psycopg does"
+    if not is_text(conninfo):
+        refuse("conninfo", conninfo, accepted)
     try:
         parameters = psycopg.conninfo.conninfo_to_dict(conninfo, **_LIBPQ_GIVES_UP)
-    except (TypeError, psycopg.Error):
+    except psycopg.Error:
         # Neither the value nor what libpq says of it: there may be a password in it.
-        refuse("conninfo", SECRET, "a URL or key=value pairs, as psycopg does")
+        refuse("conninfo", SECRET, accepted)
 
     def check() -> None:
         with psycopg.connect(**parameters, autocommit=True) as connection:
@@ -157,17 +163,13 @@ def redis_check(client: Redis | AsyncRedis | str) -> Callable[[], object]:
 def _redis_connector(pool: Any) -> Callable[[], Any]:  # noqa: ANN401 - a pool of either kind
     """What makes a connection, not connected yet, with the settings of the pool's own."""
     settings = {
-        **pool.connection_kwargs,
+        **{name: pool.connection_kwargs[name] for name in pool.connection_kwargs.keys() - _TIES},
         "retry": None,
         "retry_on_error": [],
         "retry_on_timeout": False,
         "socket_connect_timeout": LONGEST_TIMEOUT,
         "socket_timeout": LONGEST_TIMEOUT,
     }
-    # These tie a connection to the client: events that it listens to, announced maintenance.
-    settings.pop("event_dispatcher", None)
-    if "maint_notifications_config" in settings:
-        settings["maint_notifications_config"] = None
     return lambda: pool.connection_class(**settings)
 
 

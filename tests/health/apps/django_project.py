@@ -23,9 +23,14 @@ async def threads(request: HttpRequest) -> JsonResponse:
     return JsonResponse([thread.name for thread in threading.enumerate()], safe=False)
 
 
+async def private(request: HttpRequest) -> JsonResponse:
+    """Only for those who are logged in, as all views are."""
+    return JsonResponse({})
+
+
 urlpatterns = [
     path("threads", login_not_required(threads)),
-    path("private", threads),
+    path("private", private),
     path("api/v1/health/", include("pantheon_obs.adapters.django.urls")),
 ]
 

@@ -40,7 +40,7 @@ MIDDLEWARE = [
 CACHE_MIDDLEWARE_ALIAS = "local"
 DATABASES = {
     "default": {**_database, "CONN_MAX_AGE": None},
-    "pooled": {**_database, "OPTIONS": {"pool": {"min_size": 3, "max_size": 3}}},
+    "pooled": {**_database, "OPTIONS": {"pool": {"min_size": 3, "max_size": 3, "timeout": 0.1}}},
 }
 CACHES = {
     "default": {
@@ -49,4 +49,4 @@ CACHES = {
     },
     "local": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
 }
-PANTHEON_OBS = {"log_level": "DEBUG"}
+PANTHEON_OBS_HEALTH = "tests.health.apps.django_health.health"

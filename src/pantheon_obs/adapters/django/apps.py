@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class PantheonObsConfig(AppConfig):
+class PantheonObsConfig(AppConfig):  # type: ignore[misc]  # Django has no types
     """What `INSTALLED_APPS` finds."""
 
     name = "pantheon_obs.adapters.django"

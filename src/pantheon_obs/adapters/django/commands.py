@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import wraps
+from time import perf_counter
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from pantheon_obs.core.context import current_record, current_trace_id, trace_context
+from pantheon_obs.core.context import current_trace_id, trace_context
 from pantheon_obs.core.failures import mark_escaped
 
 _TRACED = "_pantheon_obs_traced"
@@ -20,17 +21,16 @@ def trace_commands() -> None:
         return
 
     @wraps(execute)
-    def traced(command: BaseCommand, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - Django's
+    def traced(self: Any, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - Django's
         if current_trace_id.get():
-            return execute(command, *args, **options)
+            return execute(self, *args, **options)
+        started = perf_counter()
         with trace_context() as trace_id:
-            record = current_record.get()
             try:
-                return execute(command, *args, **options)
+                return execute(self, *args, **options)
             except Exception as error:
-                if record is not None:
-                    mark_escaped(error, trace_id, since=record.started)
+                mark_escaped(error, trace_id, since=started)
                 raise
 
     setattr(traced, _TRACED, True)
-    BaseCommand.execute = traced  # type: ignore[method-assign]
+    BaseCommand.execute = traced

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.adapters.django.streams import AsyncParts, Parts, in_trace
 from pantheon_obs.core.context import end, resume, suspend
-from pantheon_obs.core.failures import mark_escaped, mark_logged, mark_owed
+from pantheon_obs.core.failures import mark_escaped, mark_logged
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.request import Request, carried_by
 
@@ -35,12 +35,10 @@ class Exchange(Request):
     Attributes:
         buffered: Whether Django reads a streaming body to its end before it sends any of it.
         ending: How the exchange has ended, as far as it can be seen.
-        unhandled: What nobody handled and Django has answered, instead of raising it.
     """
 
     buffered = False
     ending: Outcome = "ok"
-    unhandled: BaseException | None = None
 
     def __init__(self, trace_id: str, request: HttpRequest) -> None:
         super().__init__(trace_id)
@@ -54,19 +52,11 @@ class Exchange(Request):
 
     def note_unhandled(self, error: BaseException) -> None:
         """Django will answer an error that nobody handled, and not raise it."""
-        self.unhandled = error
-        mark_escaped(error, self.trace_id, since=self.started)
-        if self.status_code is not None:  # a middleware outside of ours has failed since
+        super().note_unhandled(error)
+        if self.status_code is not None:
+            # A middleware outside of ours has failed since: our response is not the one sent.
             self.status_code = _SERVER_ERROR
-        if not (self.reported or self.quiet):
-            mark_owed(error)
-
-    def finish(self, outcome: Outcome, error: BaseException | None = None) -> None:
-        """Emit `request_finished`; an unhandled error counts, whatever became of its answer."""
-        if error is None and self.unhandled is not None:
-            outcome, error = "error", self.unhandled
-        super().finish(outcome, error)
-        self.unhandled = None  # leaves no cycle of exception, traceback, frame and exchange
+            self.closed()
 
     def answered(self, response: Any, *, is_async: bool) -> None:  # noqa: ANN401 - Django has no types
         """The response is ready; the line is due when the server closes it.
@@ -174,8 +164,8 @@ def template_of(request: Any) -> str | None:  # noqa: ANN401 - Django has no typ
     Returns:
         For example `/items/<int:item_id>/`; None where nothing has matched.
     """
-    match = request.resolver_match
-    return None if match is None else f"/{match.route.removeprefix('^')}"
+    route = getattr(request.resolver_match, "route", None)
+    return None if route is None else f"/{route.removeprefix('^')}"
 
 
 def note_unhandled(request: object = None, **_: object) -> None:
@@ -201,4 +191,4 @@ def _by_django(error: BaseException) -> bool:
         return False
     if own is None or not own.cancelling():
         return False
-    return not others or any(not task.cancelling() for task in others)
+    return any(not task.cancelling() for task in others)

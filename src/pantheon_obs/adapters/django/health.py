@@ -68,8 +68,6 @@ def _answers(connection: Any) -> bool:  # noqa: ANN401 - as above
         if connection.connection is None:
             raise  # it could not even be made
         connection.close_if_unusable_or_obsolete()
-        if connection.connection is not None:
-            raise
         return False
     return True
 
@@ -125,7 +123,7 @@ def configured_health() -> Health:
         return _health_of_all()
     health = import_string(given) if isinstance(given, str) else given
     if not isinstance(health, Health):
-        refuse(_SETTING, given, "a Health, or the dotted path of one")
+        refuse(_SETTING, given, "a Health or its path")
     return health
 
 

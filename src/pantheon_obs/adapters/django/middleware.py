@@ -24,7 +24,7 @@ from pantheon_obs.core.identity import Identity
 from pantheon_obs.core.request import carried_by, carry
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Callable, Iterable
 
     from django.http import HttpRequest
 
@@ -115,7 +115,7 @@ class TraceIdMiddleware:
             else self._id_of_environ(carrier)
         )
         exchange = Exchange(trace_id, request)
-        exchange.quiet = exchange.path in self._quiet
+        exchange.quiet = request.path_info in self._quiet  # whatever it is mounted under
         carry(request, exchange)
         begin(exchange)
         pipeline.started(exchange)
@@ -136,18 +136,18 @@ class TraceIdMiddleware:
 
     def _add_to_outer(self, request: Any, response: Any) -> None:  # noqa: ANN401 - as above
         """Tell the trace around us what Django knows, and add the headers that it may lack."""
-        exchange: Any = carried_by(request)
-        template = template_of(request)
         try:
-            if isinstance(response, HttpResponseBase):
-                self._put_id_on(response, exchange.trace_id)
+            exchange: Any = carried_by(request)
+            template = template_of(request)
+            if template is not None:
+                if hasattr(exchange, "scope"):
+                    exchange.scope[ROUTE] = template
+                else:
+                    exchange.route_of = lambda _environ: template
+            self._put_id_on(response, exchange.trace_id)
             self._bind_user(exchange, request)
-            if template is not None and hasattr(exchange, "scope"):
-                exchange.scope[ROUTE] = template
-            else:
-                exchange.route_of = lambda _environ: template
         except Exception as error:  # noqa: BLE001 - as above
-            report("django response", error)
+            report("django within another trace", error)
 
     def _bind_user(self, exchange: Request, request: HttpRequest) -> None:
         if self._bind_user_id:
@@ -177,8 +177,7 @@ class ResponseHeaders:
             known = {part.strip().lower() for part in exposed.split(",")}
             # Appended to a wildcard too: it does not count for requests with credentials.
             added = [name.lower() for name in self._names if name.lower() not in known]
-            if added:
-                headers[_EXPOSE] = ", ".join([exposed, *added] if exposed else added)
+            headers[_EXPOSE] = ", ".join(filter(None, [exposed, *added]))
 
 
 def _carrier_of(request: Any) -> Any:  # noqa: ANN401 - Django has no types

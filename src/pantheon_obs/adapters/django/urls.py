@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from django.contrib.auth.decorators import login_not_required
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpResponse
-from django.urls import re_path
+from django.urls import path
 from django.utils.cache import patch_cache_control
 from django.views.decorators.csrf import csrf_exempt
 
@@ -54,6 +54,7 @@ async def _answer(request: HttpRequest, name: str) -> HttpResponse:
     response = HttpResponse(body, status=answer.status, headers=dict(answer.headers))
     # Django's cache of whole sites looks for this, and not for no-store.
     patch_cache_control(response, private=True)
+    response._has_been_logged = True  # noqa: SLF001 - else Django logs each probe that gets a 503
     return response
 
 
@@ -63,6 +64,8 @@ def _public(view: object) -> object:
 
 app_name = "pantheon_obs"
 urlpatterns = [
-    re_path(r"^live/?$", _public(live), name="live"),
-    re_path(r"^ready/?$", _public(ready), name="ready"),
+    path("live/", _public(live), name="live"),
+    path("live", _public(live)),
+    path("ready/", _public(ready), name="ready"),
+    path("ready", _public(ready)),
 ]

@@ -21,7 +21,7 @@ def user_id_of(request: Any) -> object:  # noqa: ANN401 - Django has no types
     """
     known = request.__dict__
     for name in ("user", "_cached_user", "_acached_user"):  # the last is that of `request.auser()`
-        user = known.get(name)
+        user: Any = known.get(name)
         if isinstance(user, LazyObject):
             user = user._wrapped  # noqa: SLF001 - the only way to look without waking it up
         if user is not None and user is not empty:

@@ -8,6 +8,7 @@ records (Sentry), it does.
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -41,8 +42,8 @@ _REPEATERS = frozenset(
         "werkzeug",
     }
 )
-# What frameworks log of an error that they answer: Flask and Quart.
-_ANNOUNCEMENTS = ("Exception on ",)
+# What Flask and Quart log of an error that they answer; Quart of background work no more than that.
+_ANNOUNCEMENT = re.compile("Exception( on |$)")
 _ANNOUNCER = "django.request"
 _TELLER = "pantheon_obs.request"  # the logger of our line, which may be off
 _AS_TEXT = frozenset({"_granian.utils", "werkzeug"})  # have the traceback in the message
@@ -141,7 +142,7 @@ def _is_repetition(record: logging.LogRecord, error: BaseException | None) -> bo
 
 def _is_announcement(record: logging.LogRecord) -> bool:
     """Whether a framework's record says of an unhandled error what our line says or will say."""
-    announces = record.name == _ANNOUNCER or str(record.msg).startswith(_ANNOUNCEMENTS)
+    announces = record.name == _ANNOUNCER or bool(_ANNOUNCEMENT.match(str(record.msg)))
     return announces and logging.getLogger(_TELLER).isEnabledFor(logging.ERROR)
 
 

@@ -102,8 +102,7 @@ class LineBuilder:
             line["error_type"] = type(error).__name__
         self._add_bound(line, bound)
         if self._static:
-            for key, text in self._static.items():
-                line.setdefault(key, text)
+            self._add_static(line)
         if error is not None:
             line["exception"] = redactor.text(traceback_of(error))
         return line
@@ -127,6 +126,10 @@ class LineBuilder:
                 line[key] = value
             else:
                 line[key] = redactor.clean(value)
+
+    def _add_static(self, line: dict[str, Any]) -> None:
+        for key, text in self._static.items():
+            line.setdefault(key, text)
 
     def _add_bound(self, line: dict[str, Any], bound: Mapping[str, Any] | None) -> None:
         """What `bind()` and structlog put on this context, unless the event has it by itself."""

@@ -31,6 +31,6 @@ def owner_of(record: logging.LogRecord, fields: dict[str, Any]) -> Record | None
     owner = carried_by(request)
     if isinstance(owner, Request):
         fields["request"] = f"{owner.method} {owner.path}"
-    elif record.name.partition(".")[0] == "django":  # a socket, of a request that was none
+    elif str(record.name).partition(".")[0] == "django":  # a socket, of a request that was none
         del fields["request"]
     return owner

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import pickle
-import sys
 import threading
 from typing import Any
 
@@ -15,14 +15,18 @@ django.setup()
 
 from asgiref.sync import iscoroutinefunction  # noqa: E402
 from django.conf import settings  # noqa: E402
+from django.core.checks import run_checks  # noqa: E402
 from django.core.management import call_command  # noqa: E402
+from django.core.management.base import BaseCommand  # noqa: E402
+from django.core.wsgi import get_wsgi_application  # noqa: E402
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse  # noqa: E402
 from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory  # noqa: E402
+from django.test.utils import override_settings  # noqa: E402
 
-from pantheon_obs import current_trace_id, instrument  # noqa: E402
+from pantheon_obs import ConfigError, current_trace_id, instrument  # noqa: E402
+from pantheon_obs.adapters import django as adapter  # noqa: E402
 from pantheon_obs.adapters.django import TraceIdMiddleware  # noqa: E402
-from pantheon_obs.core import failures  # noqa: E402
-from tests.adapters.apps import common  # noqa: E402
+from pantheon_obs.adapters.django.commands import trace_commands  # noqa: E402
 
 log = logging.getLogger("program")
 
@@ -49,7 +53,7 @@ def log_as_django() -> None:
     logging.getLogger("django.server").info("- Broken pipe from %s", "x", extra={"request": 1})
     result(
         handlers=[type(handler).__name__ for handler in logging.getLogger("django").handlers],
-        level=logging.getLogger().level,
+        root_level=logging.getLogger().level,
     )
 
 
@@ -92,9 +96,10 @@ def endings() -> None:
         if name in {"never-read", "head"}:
             response.close()
         if name == "twice":
+            cached = pickle.dumps(response)
             response.close()
-            pickle.loads(pickle.dumps(response)).close()  # noqa: S301 - our own
             response.close()
+            pickle.loads(cached).close()  # noqa: S301 - our own
         del response
     no_response: Any = TraceIdMiddleware(lambda _: "text")(request("/text"))
     listed_twice = TraceIdMiddleware(TraceIdMiddleware(lambda _: HttpResponse()))
@@ -194,22 +199,7 @@ def async_client() -> None:
         del stream
 
     asyncio.run(main())
-
-
-def no_attributes() -> None:
-    """An exception that takes no marks costs a second traceback, and nothing else."""
-
-    class Bare(Exception):
-        __slots__ = ()
-
-    def view(_request: HttpRequest) -> HttpResponse:
-        raise Bare
-
-    middleware = TraceIdMiddleware(view)
-    try:
-        middleware(request())
-    except Bare as error:
-        result(logged=failures.was_logged(error))
+    gc.collect()
 
 
 def rest_framework() -> None:
@@ -237,18 +227,88 @@ def rest_framework() -> None:
     TraceIdMiddleware(view)(request()).close()
 
 
-def sync_over_instrumented() -> None:
+def instrument_twice() -> None:
     """`instrument()` twice around the same application."""
-    from django.core.wsgi import get_wsgi_application  # noqa: PLC0415 - as wsgi.py has it
-
     application = instrument(get_wsgi_application())
     result(same=instrument(application) is application, installed=settings.LOGGING_CONFIG)
 
 
-def wait_in_thread() -> None:
-    """Let the gates of the sync views be open."""
-    common.gates["open"].open()
+def without_middleware() -> None:
+    """Django's own line is then all that there is of an error."""
+    with override_settings(MIDDLEWARE=[]):
+        Client(raise_request_exception=False).get("/boom?token=secret")
+    log.info("the host's own", extra={"request": "a text"})
 
 
-if __name__ == "__main__":
-    globals()[sys.argv[1]]()
+def on_quiet_paths() -> None:
+    """An error where the request's line is not shown."""
+    with override_settings(PANTHEON_OBS={"quiet_paths": "/boom"}):
+        Client(raise_request_exception=False).get("/boom")
+
+
+def second_time() -> None:
+    """What is set up once."""
+    execute = BaseCommand.execute
+    trace_commands()
+    try:
+        _ = adapter.databse_check
+    except AttributeError as error:
+        result(same=execute is BaseCommand.execute, error=str(error))
+    result(checks=[adapter.database_check.__name__, adapter.cache_check.__name__])
+
+
+def outer_that_fails() -> None:
+    """A trace around ours that takes nothing from us."""
+    incoming = request()
+    incoming.META["pantheon_obs.record"] = type("Outer", (), {"ended": False, "__slots__": ()})()
+    result(status=TraceIdMiddleware(lambda _: HttpResponse(status=202))(incoming).status_code)
+
+
+def find_problems() -> None:
+    """What the system checks say, and what a server that loads the project would raise."""
+    found = [problem for problem in run_checks() if str(problem.id).startswith("pantheon_obs")]
+    result(problems=[f"{problem.id} {problem.msg}" for problem in found])
+    try:
+        get_wsgi_application()
+    except ConfigError as error:
+        result(raised=str(error))
+
+
+def check_middleware() -> None:
+    """What the system checks say of other orders."""
+    ours = "pantheon_obs.adapters.django.TraceIdMiddleware"
+    other = "tests.adapters.apps.django_app.middleware.cors"
+    for listed in ([], [other], [other, ours], [ours, other]):
+        with override_settings(MIDDLEWARE=listed):
+            result(problems=[str(problem.id) for problem in run_checks()])
+
+
+def fail_outside() -> None:
+    """A middleware that fails before ours in the list, when ours has ended."""
+    ours = "pantheon_obs.adapters.django.TraceIdMiddleware"
+    outside = "tests.adapters.apps.django_app.middleware.failing_outside"
+    with override_settings(MIDDLEWARE=[outside, ours]):
+        result(status=Client(raise_request_exception=False).get("/ok").status_code)
+
+
+def everything() -> None:
+    """One after the other, what needs no settings of its own."""
+    for section in (
+        no_hop,  # first: Django's own clients start threads
+        endings,
+        failing_closer,
+        raising,
+        cancelling,
+        async_client,
+        command_in_request,
+        rest_framework,
+        check_middleware,
+        fail_outside,
+        instrument_twice,
+        without_middleware,
+        on_quiet_paths,
+        second_time,
+        outer_that_fails,
+    ):
+        log.info("section", extra={"section": section.__name__})
+        section()

@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-SECRET_KEY = "a key of the tests"
+SECRET_KEY = "a key of the tests"  # noqa: S105 - of nothing
 DEBUG = False
 ALLOWED_HOSTS = ["127.0.0.1", "test", "testserver"]
 USE_TZ = True

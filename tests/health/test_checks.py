@@ -1,0 +1,301 @@
+"""The ready-made checks: what they ask, what they leave behind, what they refuse."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+import redis
+import redis.asyncio
+import sqlalchemy
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from pantheon_obs import ConfigError, Health
+from pantheon_obs.health import (
+    http_check,
+    psycopg_check,
+    redis_check,
+    sqlalchemy_check,
+    tcp_check,
+)
+from tests.support.server import ROOT, environment, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from examples.databases import Postgres, Redis
+
+
+class Answering(BaseHTTPRequestHandler):
+    """Answers with the status that the path names; 302 leads to a 200."""
+
+    def do_GET(self) -> None:
+        """Answer."""
+        status = int(self.path[1:])
+        self.send_response(status)
+        if status == 302:
+            self.send_header("Location", "/200")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *arguments: object) -> None:
+        """Keep quiet."""
+
+
+@pytest.fixture(scope="module")
+def http_url() -> Iterator[str]:
+    """An HTTP server."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("status", [200, 204, 302])
+def test_http_below_400_passes(http_url: str, status: int) -> None:
+    """Redirects are followed."""
+    http_check(f"{http_url}/{status}")()
+
+
+@pytest.mark.parametrize("status", [404, 503])
+def test_http_from_400_on_fails(http_url: str, status: int) -> None:
+    """Nothing is left open."""
+    with pytest.raises(OSError, match=f"HTTP Error {status}"):
+        http_check(f"{http_url}/{status}")()
+
+
+def test_tcp_passes_where_something_listens(http_url: str) -> None:
+    """And fails where nothing does."""
+    port = int(http_url.rpartition(":")[2])
+
+    tcp_check("127.0.0.1", port)()
+
+    with pytest.raises(ConnectionRefusedError):
+        tcp_check("127.0.0.1", free_port())()
+
+
+def test_an_engine_s_dead_connections_are_replaced(postgres: Postgres) -> None:
+    """The server may restart between two probes."""
+    engine = sqlalchemy.create_engine(engine_url(postgres))
+    check = sqlalchemy_check(engine)
+    check()
+    kill_connections(postgres)
+
+    check()
+
+    assert 1 == engine.pool.checkedin()  # type: ignore[attr-defined]
+    engine.dispose()
+
+
+def test_an_async_engine_s_dead_connections_are_replaced(postgres: Postgres) -> None:
+    """Likewise."""
+
+    async def main() -> None:
+        engine = create_async_engine(engine_url(postgres))
+        health = Health(timeout=10, cache_ttl=0, engine=sqlalchemy_check(engine))
+        assert "pass" == (await health.areport()).status
+        kill_connections(postgres)
+
+        assert "pass" == (await health.areport()).status
+
+        await engine.dispose()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("make", [sqlalchemy.create_engine, create_async_engine])
+def test_an_engine_s_other_errors_are_the_check_s(make: Callable[..., Any]) -> None:
+    """Where a connection works and the question does not, asking again would not help."""
+    url = "sqlite+aiosqlite://" if make is create_async_engine else "sqlite://"
+    engine = make(url, poolclass=sqlalchemy.pool.NullPool)
+
+    def refuse(*arguments: Any) -> None:
+        statement = "SELECT 1"
+        raise sqlalchemy.exc.OperationalError(statement, {}, OSError())
+
+    sqlalchemy.event.listen(getattr(engine, "sync_engine", engine), "before_cursor_execute", refuse)
+
+    [result] = Health(timeout=10, engine=sqlalchemy_check(engine)).report().results
+
+    assert "OperationalError" == result.error_type
+
+
+def test_psycopg_leaves_no_connection(postgres: Postgres) -> None:
+    """It opens one of its own and closes it."""
+    psycopg_check(postgres.url)()
+    psycopg_check(f"host=127.0.0.1 port={postgres.url[-14:-9]} user=postgres")()
+
+    wait_for_connections(postgres, 0)
+
+
+def test_redis_does_not_retry() -> None:
+    """Whatever the client would do: its own retries take longer than any probe waits."""
+    tried = []
+
+    class Counting(Retry):
+        def call_with_retry(self, *arguments: Any, **options: Any) -> Any:
+            tried.append(1)
+            return super().call_with_retry(*arguments, **options)
+
+    client = redis.Redis(port=free_port(), retry=Counting(ConstantBackoff(60), 10))
+
+    with pytest.raises(redis.ConnectionError):
+        redis_check(client)()
+    assert not tried
+
+
+def test_redis_has_the_client_s_settings_and_its_own_connection(redis_server: Redis) -> None:
+    """User, password and database are the client's; its pool is left alone, nothing stays open."""
+    with redis.Redis.from_url(redis_server.url) as admin:
+        admin.execute_command("ACL", "SETUSER", "probe", "on", ">hunter2", "+@all")
+        before = len(admin.client_list())
+        wrong = redis.Redis.from_url(redis_server.url, username="probe", password="no")  # noqa: S106 - nor is it one
+        client = redis.Redis.from_url(
+            redis_server.url,
+            username="probe",
+            password="hunter2",  # noqa: S106 - of a test
+            max_connections=1,
+        )
+        with client.client() as holding:
+            holding.ping()
+            redis_check(client)()
+        with pytest.raises(redis.AuthenticationError):
+            redis_check(wrong)()
+        client.close()
+        wrong.close()
+        while len(admin.client_list()) > before:
+            pass
+
+
+def test_async_redis_is_asked_on_any_loop(redis_server: Redis) -> None:
+    """Each run has a connection of its own, so the client's loop does not matter."""
+    client = redis.asyncio.Redis.from_url(redis_server.url)
+    health = Health(timeout=10, cache_ttl=0, redis=redis_check(client))
+
+    for _ in range(2):
+        assert "pass" == asyncio.run(health.areport()).status
+    assert "pass" == health.report().status
+
+
+def test_a_redis_url_is_enough(redis_server: Redis) -> None:
+    """A client is made of it."""
+    redis_check(redis_server.url)()
+
+
+@pytest.mark.parametrize(
+    ("check", "arguments", "message"),
+    [
+        (http_check, ("ftp://host",), "url='ftp://host' is not accepted: use a URL that starts"),
+        (http_check, (None,), "url=None is not accepted"),
+        (tcp_check, ("", 80), "host='' is not accepted: use a name or an address"),
+        (tcp_check, ("db", 0), "port=0 is not accepted: use a number from 1 to 65535"),
+        (tcp_check, ("db", "80"), "port='80' is not accepted"),
+        (psycopg_check, ("mysql://me:hunter2@db",), "conninfo=*** is not accepted: use a URL"),
+        (psycopg_check, (5,), "conninfo=5 is not accepted: use a URL"),
+        (redis_check, ("http://me:hunter2@db",), "client=*** is not accepted: use a Redis client"),
+        (redis_check, (5,), "client=5 is not accepted: use a Redis client"),
+        (sqlalchemy_check, ("sqlite://",), "engine='sqlite://' is not accepted: use an Engine"),
+    ],
+)
+def test_bad_arguments_are_refused(
+    check: Callable[..., Any], arguments: tuple[Any, ...], message: str
+) -> None:
+    """The message names the argument, and its value where no password can be in it."""
+    with pytest.raises(ConfigError) as raised:
+        check(*arguments)
+
+    assert str(raised.value).startswith(message)
+    assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("package", "check", "argument"),
+    [
+        ("redis", "redis_check", "'redis://localhost'"),
+        ("psycopg", "psycopg_check", "'postgresql://localhost'"),
+        ("sqlalchemy", "sqlalchemy_check", "None"),
+    ],
+)
+def test_a_missing_client_is_named(package: str, check: str, argument: str) -> None:
+    """With what to type; nothing else needs it."""
+    script = f"""
+import sys
+class Hidden:
+    def find_spec(name, path=None, target=None):
+        if name == {package!r}:
+            raise ModuleNotFoundError(name=name)
+sys.meta_path.insert(0, Hidden)
+import pantheon_obs.health
+try:
+    pantheon_obs.health.{check}({argument})
+except pantheon_obs.MissingExtraError as error:
+    print(error)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert (
+        f"{check}() needs the package {package!r}, which is not installed: pip install {package}\n"
+    ) == run.stdout
+
+
+def test_a_sync_client_does_not_bring_in_asyncio_s() -> None:
+    """An engine is recognised without SQLAlchemy's asyncio part, which needs another package."""
+    script = """
+import sys, sqlalchemy
+from pantheon_obs.health import sqlalchemy_check
+sqlalchemy_check(sqlalchemy.create_engine("sqlite://"))()
+print("sqlalchemy.ext.asyncio" in sys.modules)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "False\n" == run.stdout
+
+
+def engine_url(postgres: Postgres) -> str:
+    """The server, for SQLAlchemy."""
+    return postgres.url.replace("postgresql:", "postgresql+psycopg:")
+
+
+def kill_connections(postgres: Postgres) -> None:
+    """End every connection, from the server's side."""
+    with psycopg.connect(postgres.url) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        )
+    wait_for_connections(postgres, 0)
+
+
+def wait_for_connections(postgres: Postgres, expected: int) -> None:
+    """Return once the server has so many connections besides the one that asks."""
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        found = None
+        while found != expected:
+            [(found,)] = connection.execute(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+            )

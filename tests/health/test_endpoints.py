@@ -1,0 +1,279 @@
+"""What probes are told, on each kind of app under its real server."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import httpx
+import pytest
+
+from pantheon_obs import ConfigError, Health
+from pantheon_obs.health.endpoints import AsgiHealth, WsgiHealth
+from tests.support.server import ROOT, SECONDS, Server, gunicorn, uvicorn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+APP = "tests.health.apps.mounted"
+GUNICORN = ("--worker-class", "gthread", "--threads", "8", "--no-control-socket")
+
+
+class Mounted(NamedTuple):
+    """A served app."""
+
+    kind: str
+    server: Server
+    client: httpx.Client
+
+
+def serve(kind: str, *options: str, **env: str) -> Server:
+    """Serve one kind of app."""
+    if kind in ("fastapi", "flask") and importlib.util.find_spec(kind) is None:
+        pytest.skip(f"{kind} is not installed")
+    if kind in ("wsgi", "flask"):
+        return gunicorn(f"{APP}:make_{kind}()", *GUNICORN, *options, env=env)
+    return uvicorn(f"{APP}:make_{kind}", "--factory", *options, env=env)
+
+
+@pytest.fixture(scope="module", params=["asgi", "fastapi", "wsgi", "flask"])
+def mounted(request: pytest.FixtureRequest) -> Iterator[Mounted]:
+    """Each kind of app."""
+    with (
+        serve(request.param) as server,
+        httpx.Client(base_url=server.url, timeout=SECONDS) as client,
+    ):
+        yield Mounted(request.param, server, client)
+
+
+@pytest.fixture(params=["asgi", "wsgi"])
+def protocol(request: pytest.FixtureRequest) -> str:
+    """Either protocol."""
+    found: str = request.param
+    return found
+
+
+@pytest.mark.parametrize("end", ["", "/"])
+@pytest.mark.parametrize("name", ["live", "ready"])
+def test_probes_are_answered(mounted: Mounted, name: str, end: str) -> None:
+    """GET and HEAD, with a slash at the end and without; nothing on the way may keep the answer."""
+    found = mounted.client.get(f"/health/{name}{end}")
+    head = mounted.client.head(f"/health/{name}{end}")
+
+    assert (200, 200) == (found.status_code, head.status_code)
+    assert "pass" == found.json()["status"]
+    assert b"" == head.content
+    for answer in (found, head):
+        assert "application/health+json" == answer.headers["content-type"]
+        assert "no-store" == answer.headers["cache-control"]
+        assert answer.headers["x-trace-id"]
+    assert f"{len(found.content)}" == found.headers["content-length"]
+
+
+def test_readiness_lists_its_checks(mounted: Mounted) -> None:
+    """Each has a status and a latency."""
+    checks = mounted.client.get("/health/ready").json()["checks"]
+
+    assert ["gate", "optional", "needed"] == list(checks)
+    for check in checks.values():
+        assert "pass" == check["status"]
+        assert check["latency_ms"] >= 0
+
+
+def test_other_methods_are_refused(mounted: Mounted) -> None:
+    """With a list of those that are not."""
+    for name in ("live", "ready"):
+        answer = mounted.client.post(f"/health/{name}", content=b"x" * 1000)
+
+        assert 405 == answer.status_code
+        assert "GET, HEAD" == answer.headers["allow"]
+
+
+def test_everything_else_is_the_app_s(mounted: Mounted) -> None:
+    """Paths that only look like a probe's too."""
+    for path in ("/health/lives", "/health", "/a/health/live", "/health/live/x"):
+        assert path == mounted.client.get(path).json()["path"]
+
+
+@pytest.mark.parametrize(
+    ("fails", "status_code", "status"),
+    [("optional", 200, "warn"), ("needed", 503, "fail"), ("needed,optional", 503, "fail")],
+)
+def test_failing_checks_decide_by_their_weight(
+    mounted: Mounted, fails: str, status_code: int, status: str
+) -> None:
+    """A critical one makes it 503, another one is only told; the process is alive all the time."""
+    mounted.client.get(f"/fail/{fails}")
+    try:
+        answer = mounted.client.get("/health/ready")
+        live = mounted.client.get("/health/live")
+    finally:
+        mounted.client.get("/fail/nothing")
+
+    assert (status_code, status) == (answer.status_code, answer.json()["status"])
+    assert 200 == live.status_code
+    for name in fails.split(","):
+        check = answer.json()["checks"][name]
+        assert "fail" == check["status"]
+        assert "CheckFailedError: the check returned False" == check["output"]
+
+
+def test_liveness_does_not_wait_for_readiness(mounted: Mounted) -> None:
+    """While a readiness probe hangs on its checks, the others are answered, and so is the app."""
+    before = mounted.client.get("/close").json()["runs"]
+    with ThreadPoolExecutor(1) as pool:
+        probe = pool.submit(httpx.get, f"{mounted.server.url}/health/ready", timeout=SECONDS)
+        while mounted.client.get("/state").json()["runs"] == before:
+            pass
+
+        live = [mounted.client.get("/health/live").status_code for _ in range(20)]
+
+        assert not probe.done()
+        mounted.client.get("/open")
+        assert 200 == probe.result(SECONDS).status_code
+    assert [200] * 20 == live
+
+
+def test_a_storm_of_probes_runs_each_check_once(protocol: str) -> None:
+    """Five hundred at once."""
+
+    async def probe(port: int) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /health/ready HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+        return answer.partition(b"\r\n")[0]
+
+    async def storm(port: int) -> list[bytes]:
+        return await asyncio.gather(*[probe(port) for _ in range(500)])
+
+    with serve(protocol, CACHE_TTL="60") as server:
+        assert [b"HTTP/1.1 200 OK"] * 500 == asyncio.run(storm(server.port or 0))
+        assert 1 == httpx.get(f"{server.url}/state").json()["runs"]
+
+
+def test_a_draining_service_is_alive_but_not_ready(protocol: str) -> None:
+    """From the call on."""
+    with serve(protocol) as server, httpx.Client(base_url=server.url, timeout=SECONDS) as client:
+        assert 200 == client.get("/health/ready").status_code
+        client.get("/drain")
+
+        answer = client.get("/health/ready")
+
+        assert (503, {"status": "fail", "checks": {}}) == (answer.status_code, answer.json())
+        assert 200 == client.get("/health/live").status_code
+
+
+def test_the_end_of_the_lifespan_drains() -> None:
+    """The app sees it already when the server tells it to shut down."""
+    with serve("asgi") as server:
+        server.stop()
+
+        assert [{"status": "fail", "checks": {}}] == [
+            json.loads(line) for line in server.out if line.startswith('{"status"')
+        ]
+
+
+def test_gunicorn_workers_of_a_preloaded_app_each_check_for_themselves() -> None:
+    """The `Health` was made before the fork."""
+    with serve("wsgi", "--preload", "--workers", "2") as server:
+        for _ in range(10):
+            assert 200 == httpx.get(f"{server.url}/health/ready", timeout=SECONDS).status_code
+
+
+def test_behind_a_root_path_the_prefix_follows_it() -> None:
+    """Servers put the part that a proxy has cut off in front of the path again."""
+    with serve("asgi", "--root-path", "/api") as server:
+        assert "pass" == httpx.get(f"{server.url}/health/ready").json()["status"]
+
+
+def test_a_server_that_starts_again_finds_it_ready() -> None:
+    """One app object may live through several lifespans."""
+    health = Health()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        assert not health.draining
+        await receive()
+        assert health.draining
+
+    async def lifespan() -> None:
+        messages = iter(["lifespan.startup", "lifespan.shutdown"])
+
+        async def receive() -> dict[str, Any]:
+            return {"type": next(messages)}
+
+        async def send(message: Any) -> None:
+            """Nothing comes."""
+
+        await AsgiHealth(app, health, "/health")({"type": "lifespan"}, receive, send)
+
+    asyncio.run(lifespan())
+    asyncio.run(lifespan())
+
+
+def test_other_connections_go_through_untouched() -> None:
+    """A websocket on a probe's path is the app's; the very objects are handed over."""
+    seen: list[tuple[Any, ...]] = []
+
+    async def app(*arguments: Any) -> None:
+        seen.append(arguments)
+
+    async def receive() -> dict[str, Any]:
+        return {}
+
+    async def send(message: Any) -> None:
+        """Nothing comes."""
+
+    scope = {"type": "websocket", "path": "/health/live"}
+    asyncio.run(AsgiHealth(app, Health(), "/health")(scope, receive, send))
+
+    assert [(scope, receive, send)] == seen
+    assert scope is seen[0][0]
+
+
+def test_what_a_wsgi_app_returns_is_returned_itself() -> None:
+    """Not a copy of it, nor something around it."""
+    body = [b"of the app"]
+
+    def start_response(*arguments: Any) -> Any:
+        """Nobody reads it."""
+
+    app = WsgiHealth(lambda environ, start: body, Health(), "/health")
+
+    assert body is app({"PATH_INFO": "/"}, start_response)
+    assert body is app({}, start_response)
+
+
+def test_instrument_refuses_what_is_not_a_health() -> None:
+    """The message says what is accepted."""
+    from pantheon_obs import instrument  # noqa: PLC0415 - the other tests serve it
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        """Never called."""
+
+    with pytest.raises(ConfigError, match="health='yes' is not accepted"):
+        instrument(app, health="yes")  # type: ignore[arg-type]
+
+
+def test_gunicorn_may_drain_before_it_stops(tmp_path: Path) -> None:
+    """As the docs show: on SIGTERM readiness is 503, while requests are still served."""
+    page = (ROOT / "docs" / "health.md").read_text()
+    [hook] = [block for block in page.split("```python\n") if "def post_worker_init" in block]
+    config = tmp_path / "gunicorn.conf.py"
+    config.write_text(hook.partition("```")[0].replace("shop.service", APP))
+
+    with serve("wsgi", "--config", str(config)) as server:
+        with httpx.Client(base_url=server.url, timeout=SECONDS) as client:
+            assert 200 == client.get("/health/ready").status_code
+            server.process.terminate()
+            while client.get("/health/ready").status_code != 503:
+                pass
+            assert 200 == client.get("/health/live").status_code
+            assert 200 == client.get("/state").status_code
+        server.stop(signal.SIGINT)
