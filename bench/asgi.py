@@ -76,7 +76,8 @@ def trace_rows(effort: Effort) -> list[Row]:
 def story_rows(effort: Effort) -> list[Row]:
     """The whole story: id, validation, record, one JSON line."""
     _without_sentry()
-    ours = instrument(own(bare), log_format="json")  # first: it takes over handlers that print
+    ours = instrument(own(bare), log_format="json")
+    drive(ours({"type": "lifespan"}, _receive, _send))  # first: it takes over handlers that print
     apps: dict[str, App] = {
         "bare": own(bare),
         "hand": story_by_hand(own(bare)),

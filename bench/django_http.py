@@ -81,6 +81,7 @@ class StoryByHand:
             self._serve = self._serve_sync
 
     def __call__(self, request: HttpRequest) -> Any:  # noqa: ANN401 - a response or its coroutine
+        """Serve one request."""
         return self._serve(request)
 
     def _serve_sync(self, request: HttpRequest) -> HttpResponse:

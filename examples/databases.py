@@ -63,6 +63,8 @@ class Database:
 
     def start(self) -> None:
         """Start it on its port, with the data it had; return when it answers."""
+        if self._process is not None:
+            return
         self._process = subprocess.Popen(  # noqa: S603 - a program of a package
             self.command(),
             cwd=self._directory,

@@ -63,6 +63,8 @@ def test_a_refused_handshake_has_the_id(
     service: Service, path: str, status: int, expected: tuple[Any, ...]
 ) -> None:
     """A denial is a response with the header, and ends in one line."""
+    if path == "/ws/silent":
+        service.needs("silent websockets")
     trace_id = new_id()
 
     with pytest.raises(InvalidStatus) as refused:

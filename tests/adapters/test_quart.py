@@ -160,8 +160,8 @@ def test_words_of_the_host_s_own_are_not_dropped(events: Events) -> None:
     """Who logs unhandled errors in another way keeps that line, with the one traceback."""
 
     class Shop(Quart):
-        def log_exception(self, exception_info: Any) -> None:
-            self.logger.error("checkout failed", exc_info=exception_info)
+        def log_exception(self, *arguments: Any) -> None:
+            self.logger.error("checkout failed", exc_info=arguments[-1])
 
     app = Shop("shop")
     app.add_url_rule("/boom", view_func=service().view_functions["boom"])
@@ -209,22 +209,27 @@ def test_work_of_a_websocket_that_fails_leaves_quart_s_line(events: Events) -> N
     async def socket() -> None:
         await websocket.accept()
         app.add_background_task(work)
-        await asyncio.sleep(0)
-        await websocket.close(1000)
-
-    instrument(app)
 
     async def dial() -> None:
-        async with app.test_client().websocket("/ws") as connection:
-            with pytest.raises(Exception, match="1000"):
-                await connection.receive()
+        messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+        async def send(message: Any) -> None:
+            if message["type"] == "websocket.close":
+                await messages.put({"type": "websocket.disconnect", "code": 1000})
+
+        scope = {"type": "websocket", "path": "/ws", "headers": [], "query_string": b""}
+        await instrument(app)({**scope, "scheme": "ws"}, messages.get, send)  # type: ignore[arg-type]
         await asyncio.gather(*app.background_tasks)
 
     asyncio.run(dial())
 
     [failure] = [event for event in events if "exception" in event]
     [story] = [event for event in events if event["event"] == "websocket_finished"]
-    assert "Exception on websocket /ws" == failure["event"]
+    assert ("shop", "error", "LookupError") == (
+        failure["logger"],
+        failure["level"],
+        failure["error_type"],
+    )
     assert story["trace_id"] == failure["trace_id"]
 
 
@@ -236,9 +241,8 @@ def test_signals_outside_of_a_trace_do_nothing(events: Events) -> None:
         raise LookupError
 
     async def outside() -> None:
-        async with app.test_request_context("/items/7"):
-            await app.full_dispatch_request()
-            await app.handle_exception(ZeroDivisionError())
+        async with app.test_request_context("/boom") as context:
+            await app.handle_request(context.request)
         app.add_background_task(work)
         await asyncio.gather(*app.background_tasks)
 

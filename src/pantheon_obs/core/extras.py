@@ -33,7 +33,6 @@ def require(package: str, *, extra: str | None, feature: str) -> ModuleType:
             raise
         wanted = f"'pantheon-obs[{extra}]'" if extra else package.partition(".")[0]
         msg = (
-            f"{feature} needs the package {package!r}, which is not installed: "
-            f"pip install {wanted}"
+            f"{feature} needs the package {package!r}, which is not installed: pip install {wanted}"
         )
         raise MissingExtraError(msg, name=package) from None

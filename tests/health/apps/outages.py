@@ -34,8 +34,8 @@ def threads() -> bytes:
 def health(engine: Any, client: Any) -> Health:
     """A short deadline and hardly a cache, so that many probes run many checks."""
     return Health(
-        timeout=0.3,
-        cache_ttl=0.05,
+        timeout=0.6,
+        cache_ttl=0.15,
         engine=sqlalchemy_check(engine),
         psycopg=psycopg_check(POSTGRES),
         redis=redis_check(client),

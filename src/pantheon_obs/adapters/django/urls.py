@@ -6,7 +6,7 @@ framework do not apply to them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.decorators import login_not_required
 from django.core.handlers.asgi import ASGIRequest
@@ -51,7 +51,7 @@ async def _answer(request: HttpRequest, name: str) -> HttpResponse:
     if isinstance(record, Request):
         record.quiet = True  # the settings do not know under which path these urls are
     body = answer.body_for(request.method)
-    response = HttpResponse(body, status=answer.status, headers=dict(answer.headers))
+    response: Any = HttpResponse(body, status=answer.status, headers=dict(answer.headers))
     # Django's cache of whole sites looks for this, and not for no-store.
     patch_cache_control(response, private=True)
     response._has_been_logged = True  # noqa: SLF001 - else Django logs each probe that gets a 503
