@@ -54,7 +54,8 @@ def lint(session: nox.Session) -> None:
 @nox.session(python=PYTHONS)
 def typing(session: nox.Session) -> None:
     """Ask mypy and pyright about the package and about how its users see it."""
-    session.install(".[all]", "--group", "lint")
+    # The adapters and checks of what is no extra are typed by its own package.
+    session.install(".[all]", "--group", "lint", "--group", "test")
     version = f"{session.python}"
     session.run("mypy", "--python-version", version)
     session.run("pyright", "--pythonversion", version)

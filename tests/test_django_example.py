@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import httpx
 
 pytest.importorskip("django")
+pytest.importorskip("starlette")  # for the local provider
 
 CHAT = "/api/v1/chat/"
 STREAM = "/api/v1/chat/stream/"

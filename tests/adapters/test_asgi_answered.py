@@ -163,3 +163,15 @@ def test_headers_that_are_none_do_not_stop_the_body(events: Events) -> None:
     assert server.serve() is None
     assert 3 == len(server.sent)
     assert [("request_finished", "ok", 200)] == endings(events)
+
+
+def test_a_protocol_that_is_not_known_goes_through(events: Events) -> None:
+    """What ASGI may have one day is served as without us."""
+    served: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        served.append(scope["type"])
+
+    assert Server(app, type="webtransport").serve() is None
+    assert ["webtransport"] == served
+    assert [] == events

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -72,14 +73,18 @@ def tracebacks(events: Events) -> list[str]:
 
 
 def test_the_app_object_is_instrumented_in_place() -> None:
-    """The same object comes back, and a second call changes nothing."""
+    """The same object comes back; a second call changes nothing, whatever stands around it."""
     app = service()
 
     assert instrument(app) is app
     serving = app.asgi_app
     assert instrument(app) is app
-
     assert serving is app.asgi_app
+
+    wrapped = functools.partial(serving)
+    app.asgi_app = wrapped  # type: ignore[method-assign]
+    assert instrument(app) is app
+    assert wrapped is app.asgi_app
 
 
 def test_a_handler_of_the_host_s_for_500_answers_with_the_id(events: Events) -> None:

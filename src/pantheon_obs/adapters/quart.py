@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pantheon_obs.core.context import Record
     from pantheon_obs.core.settings import Settings
 
+_EXTENSION = "pantheon_obs"
+
 _guard = Guard("quart signal")
 
 
@@ -57,6 +59,7 @@ def install(
 
     traced = asgi.install(serve, settings, on_startup, within)
     app.asgi_app = traced  # type: ignore[method-assign, assignment]
+    app.extensions[_EXTENSION] = traced
     signals.request_started.connect(_request_started, app)
     signals.websocket_started.connect(_websocket_started, app)
     signals.got_request_exception.connect(_unhandled, app)
@@ -66,8 +69,8 @@ def install(
 
 
 def is_installed(app: Quart) -> bool:
-    """Whether the app object was instrumented before."""
-    return asgi.is_installed(app.asgi_app)  # type: ignore[arg-type]
+    """Whether the app object was instrumented before, whatever stands around it by now."""
+    return _EXTENSION in app.extensions
 
 
 # The receivers are coroutine functions: Quart runs others in a thread.

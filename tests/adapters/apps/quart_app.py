@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from hypercorn.middleware.dispatcher import AsyncioDispatcherMiddleware
 from quart import Blueprint, Quart, Response, abort, redirect, request, send_from_directory
 from quart import websocket as socket
 
@@ -230,7 +229,17 @@ inner.add_url_rule("/items/<item_id>", view_func=ok)
 inner.add_url_rule("/boom", view_func=boom)
 instrument(inner)
 
-mounts: Any = {"/mounted": inner, "": app.asgi_app}
-app.asgi_app = AsyncioDispatcherMiddleware(mounts)  # type: ignore[method-assign, assignment]
+outer = app.asgi_app
+
+
+async def mounting(scope: Any, receive: Any, send: Any) -> None:
+    """Mount as hypercorn's dispatcher does, which may fail at the end of hypercorn's lifespan."""
+    if scope["type"] != "lifespan" and scope["path"].startswith("/mounted"):
+        await inner({**scope, "root_path": scope["root_path"] + "/mounted"}, receive, send)
+    else:
+        await outer(scope, receive, send)
+
+
+app.asgi_app = mounting  # type: ignore[method-assign, assignment]
 instrument(app)
 instrument(app)
