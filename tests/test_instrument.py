@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from typing import TYPE_CHECKING, Any
+from wsgiref.util import setup_testing_defaults
 
 import pytest
 from starlette.applications import Starlette
@@ -24,7 +25,7 @@ from pantheon_obs import (
 from pantheon_obs.testing import capture_events
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from starlette.requests import Request
 
@@ -88,6 +89,61 @@ class PerRequest:
         return self.serving.__await__()
 
 
+class AnyPerRequest(PerRequest):
+    """The same, where the class does not say what it takes."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+
+
+def answer_wsgi(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    """A plain WSGI callable."""
+    start_response("204 No Content", [])
+    return []
+
+
+class AnyWsgi:
+    """A WSGI app that does not say what it takes: a middleware, say."""
+
+    def __call__(self, *arguments: Any) -> list[bytes]:
+        """Serve."""
+        return answer_wsgi(*arguments)
+
+
+class WsgiPerRequest:
+    """A class whose instances are the bodies of one response each."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self.body = answer_wsgi(*arguments)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Its parts."""
+        return iter(self.body)
+
+
+@pytest.mark.parametrize(
+    "app",
+    [
+        pytest.param(answer_wsgi, id="function"),
+        pytest.param(AnyWsgi(), id="any-arguments"),
+        pytest.param(WsgiPerRequest, id="any-arguments-class"),
+    ],
+)
+def test_a_wsgi_callable_is_wrapped(app: Any) -> None:
+    """Whatever can be called with environ and start_response gets a wrapper, once."""
+    wrapped = instrument(app)
+    started: list[Any] = []
+    environ: dict[str, Any] = {}
+    setup_testing_defaults(environ)
+
+    body = wrapped(environ, lambda *arguments: started.append(arguments))
+
+    assert wrapped is instrument(wrapped)
+    assert [] == list(body)
+    [(status, headers)] = started
+    assert ("204 No Content", 36) == (status, len(dict(headers)["X-Trace-ID"]))
+
+
 def test_a_framework_app_is_instrumented_in_place() -> None:
     """The same object comes back; what the host has put on it is left as it is."""
 
@@ -135,6 +191,7 @@ def test_a_bare_statement_is_enough_for_a_framework_app() -> None:
         pytest.param(PerRequest, id="class-per-request"),
         pytest.param(functools.partial(plain), id="partial"),
         pytest.param(anything, id="any-arguments"),
+        pytest.param(AnyPerRequest, id="any-arguments-class"),
     ],
 )
 def test_an_asgi_callable_is_wrapped(app: Any) -> None:

@@ -34,6 +34,7 @@ def serve(app: Any, *kinds: str, **scope: Any) -> None:
         ("http", "http"),
         ("websocket", "http"),
         ("lifespan",),
+        ("http", "a type of tomorrow"),
     ],
     ids=" ".join,
 )

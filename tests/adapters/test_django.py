@@ -38,6 +38,13 @@ def service_of(protocol: str, server: Server) -> Service:
     return Service(adapter, server)
 
 
+def lines_of(service: Service, trace_id: str) -> list[dict[str, Any]]:
+    """The lines of a trace, less Django's second one of a security error, which 5.2.0 still has."""
+    lines = service.lines_of(trace_id)
+    secure = any(line["logger"].startswith("django.security.") for line in lines)
+    return [line for line in lines if not (secure and line["event"].startswith("Bad Request: "))]
+
+
 def events_of(service: Service, response: Any) -> list[str]:
     """What was logged of a request."""
     return [line["event"] for line in service.lines_of(response.headers["x-trace-id"])]
@@ -76,7 +83,7 @@ def test_every_response_has_both_headers_and_its_lines_both_ids(
 
     assert status == response.status_code
     assert [[trace_id]] * 2 == [response.headers.get_list(name) for name in BOTH]
-    lines = service.lines_of(trace_id)
+    lines = lines_of(service, trace_id)
     assert [event, "request_finished"][event is None :] == [line["event"] for line in lines]
     assert {trace_id} == {line["request_id"] for line in lines}
     assert ("ok", status) == (lines[-1]["outcome"], lines[-1]["status_code"])
@@ -118,7 +125,7 @@ def test_a_security_error_has_its_traceback_on_djangos_line(service: Service) ->
     """A suspicious operation is answered with a 400: that request has not failed."""
     response = service.get("/suspicious")
 
-    django, story = service.lines_of(response.headers["x-trace-id"])
+    django, story = lines_of(service, response.headers["x-trace-id"])
 
     assert ("django.security.SuspiciousOperation", "error", "GET /suspicious", 400) == (
         django["logger"],
@@ -290,7 +297,7 @@ def test_a_request_that_is_none_gets_no_second_line(service: Service) -> None:
         line.partition(": ")[2] for line in head.split("\r\n") if line.startswith("x-trace-id")
     ]
     assert ["django.security.DisallowedHost", "pantheon_obs.request"] == [
-        line["logger"] for line in service.lines_of(trace_id)
+        line["logger"] for line in lines_of(service, trace_id)
     ]
 
 

@@ -7,11 +7,12 @@ import os
 import pty
 import re
 import subprocess
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from pantheon_obs import configure_logging, get_logger, trace_context
+from pantheon_obs import Settings, configure_logging, get_logger, trace_context
 from pantheon_obs.core.events import LlmCallFinished, RequestFinished
 from pantheon_obs.core.llm_totals import LlmTotals
 from pantheon_obs.core.pipeline import emit
@@ -229,6 +230,19 @@ def test_every_format_takes_every_value(
     first, *_, last = capsys.readouterr().out.splitlines()
     assert "value=" in first
     assert "after" in last
+
+
+def test_a_second_name_of_the_trace_is_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
+    """Django's profile has `request_id` beside `trace_id`; here the brackets say it."""
+    configure_logging(replace(Settings(log_format="text"), request_id=True))
+
+    with trace_context("t-1"):
+        get_logger("a").info("within", n=1)
+    get_logger("a").info("outside", request_id="mine")
+
+    within, outside = capsys.readouterr().out.splitlines()
+    assert within.endswith("[t-1] within n=1")
+    assert outside.endswith("[-] outside request_id_=mine")
 
 
 def test_the_console_is_structlog_s(capsys: pytest.CaptureFixture[str]) -> None:

@@ -106,9 +106,13 @@ def console_format(*, colors: bool) -> Format:
     Returns:
         The format.
     """
-    from structlog.dev import ConsoleRenderer  # noqa: PLC0415 - imports rich where it is installed
+    from structlog.dev import (  # noqa: PLC0415 - imports rich where it is installed
+        ConsoleRenderer,
+        plain_traceback,
+    )
 
-    render = ConsoleRenderer(colors=colors)
+    # Exceptions come as text; until structlog 25 any other formatter would warn of that.
+    render = ConsoleRenderer(colors=colors, exception_formatter=plain_traceback)
 
     def console(line: Line) -> bytes:
         shown = {escaped(key): _for_console(key, value) for key, value in line.items()}

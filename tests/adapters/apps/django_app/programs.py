@@ -193,7 +193,7 @@ def async_client() -> None:
     """Django's own client for async tests, which leaves no trace behind."""
 
     async def main() -> None:
-        response = await AsyncClient().get("/ok", headers={"X-Trace-ID": "t-1"})
+        response = await AsyncClient().get("/ok", **{"X-Trace-ID": "t-1"})
         stream = await AsyncClient().get("/llm-stream")
         result(id=response.headers["x-trace-id"], now=current_trace_id.get())
         del stream
