@@ -11,6 +11,7 @@ from multiprocessing import get_context
 from bench.cases import FULL, QUICK, MisbehavedError
 from bench.families import FAMILIES, measure
 
+VERDICTS = {True: "yes", False: "no", None: "-"}
 HEADINGS = ("work", "hand", "peer", "ours", "× hand", "× peer", "target", "met")
 
 
@@ -39,7 +40,7 @@ def main() -> int:
                 return 1
             for row in rows:
                 *cells, met = astuple(row)
-                print(_line((*cells, "yes" if met else "no")), flush=True)
+                print(_line((*cells, VERDICTS[met])), flush=True)
     return 0
 
 

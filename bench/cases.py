@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 
 class MisbehavedError(Exception):
@@ -84,6 +84,7 @@ class Case:
         peer: The library that ours is held against.
         bare: What all of them do besides; taken off their times.
         parts: How many equal parts one piece of work has; the table shows one.
+        others: Further libraries by name, each for a row of its own. Ours is held to none of them.
     """
 
     work: str
@@ -93,11 +94,12 @@ class Case:
     peer: Contender | None = None
     bare: Contender | None = None
     parts: int = 1
+    others: Mapping[str, Contender] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table, ready to print."""
+    """One line of the table, ready to print; `met` is None where there is no target."""
 
     work: str
     hand: str
@@ -106,4 +108,4 @@ class Row:
     hand_ratio: str
     peer_ratio: str
     target: str
-    met: bool
+    met: bool | None

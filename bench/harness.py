@@ -30,6 +30,14 @@ STDOUT = 1
 def compare(
     case: Case, effort: Effort, *, clock: Callable[[], int] = time.process_time_ns, pieces: int = 0
 ) -> Row:
+    """Compare the contenders of a case that has no others: one row."""
+    (row,) = compare_all(case, effort, clock=clock, pieces=pieces)
+    return row
+
+
+def compare_all(
+    case: Case, effort: Effort, *, clock: Callable[[], int] = time.process_time_ns, pieces: int = 0
+) -> list[Row]:
     """Check every contender of a case, then time them in turn.
 
     Args:
@@ -38,16 +46,28 @@ def compare(
         clock: Nanoseconds of CPU time used so far.
         pieces: Pieces of work per slice; 0 finds the number that fills a slice.
 
+    Returns:
+        The row of hand, peer and ours, then one for each of the others.
+
     Raises:
         MisbehavedError: A contender's header or line is wrong.
     """
-    named = {"bare": case.bare, "hand": case.hand, "peer": case.peer, "ours": case.ours}
+    named = {
+        "bare": case.bare,
+        "hand": case.hand,
+        "peer": case.peer,
+        "ours": case.ours,
+        **case.others,
+    }
     contenders = {name: contender for name, contender in named.items() if contender is not None}
     for name, contender in contenders.items():
         _verify(f"{case.work}: {name}", contender)
     pieces = pieces or _fill(case.hand, effort.slice_seconds)
-    added = _added(_interleave(contenders, effort.rounds, pieces, clock), case.parts)
-    return _row(case, added)
+    counts = dict.fromkeys(contenders, pieces)
+    for name, other in case.others.items():  # some are a hundred times slower: not the same number
+        counts[name] = _fill(other, effort.slice_seconds)
+    added = _added(_interleave(contenders, effort.rounds, counts, clock), case.parts)
+    return [_row(case, added), *(_other_row(name, added) for name in case.others)]
 
 
 def _verify(who: str, contender: Contender) -> None:
@@ -128,21 +148,23 @@ def _fill(contender: Contender, slice_seconds: float) -> int:
 
 
 def _interleave(
-    contenders: dict[str, Contender], rounds: int, pieces: int, clock: Callable[[], int]
+    contenders: dict[str, Contender], rounds: int, counts: dict[str, int], clock: Callable[[], int]
 ) -> dict[str, list[float]]:
     """Microseconds per piece of work, by contender and round; who begins changes each round."""
     times: dict[str, list[float]] = {name: [] for name in contenders}
     order = list(contenders)
-    for contender in contenders.values():
-        contender.run(pieces)  # warm: the interpreter specialises code that has run a few times
+    for name, contender in contenders.items():
+        contender.run(
+            counts[name]
+        )  # warm: the interpreter specialises code that has run a few times
     gc.collect()
     gc.freeze()
     for _ in range(rounds):
         for name in order:
             gc.collect()  # nobody pays for another's garbage; each pays for its own cycles
             started = clock()
-            contenders[name].run(pieces)
-            times[name].append((clock() - started) / pieces / 1000)
+            contenders[name].run(counts[name])
+            times[name].append((clock() - started) / counts[name] / 1000)
         order.append(order.pop(0))
     gc.unfreeze()
     return times
@@ -173,6 +195,19 @@ def _row(case: Case, added: dict[str, list[float]]) -> Row:
         peer_ratio=f"{_ratio(added, 'peer'):.2f}" if case.peer else "",
         target=str(case.target),
         met=all(limit is None or figure <= limit for figure, limit in limits),
+    )
+
+
+def _other_row(name: str, added: dict[str, list[float]]) -> Row:
+    return Row(
+        work=f"  beside {name}",
+        hand="",
+        peer=_micros(added, name),
+        ours="",
+        hand_ratio="",
+        peer_ratio=f"{_ratio(added, name):.2f}",
+        target="",
+        met=None,
     )
 
 

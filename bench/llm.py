@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import tracemalloc
 from collections import deque
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
-
 from bench.cases import Case, Contender, Row, Target
-from bench.harness import compare, drive, own
+from bench.harness import compare_all, drive, own
 from bench.llm_answers import a_completion, astream, some_chunks, stream
 from bench.llm_by_hand import (
     MODEL,
@@ -20,17 +18,18 @@ from bench.llm_by_hand import (
     call_by_hand,
     stream_by_hand,
 )
+from bench.llm_peers import opentelemetry, others
 from pantheon_obs import configure_logging, llm_call
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from openai.types.chat import ChatCompletion, ChatCompletionChunk
-    from opentelemetry.sdk.trace import ReadableSpan
 
     from bench.cases import Effort
     from bench.llm_answers import Chunks
     from bench.llm_by_hand import AsyncCall, Call
+    from bench.llm_peers import Peer
 
     Stream = Callable[[Chunks], Iterator[ChatCompletionChunk]]
     AsyncStream = Callable[[Chunks], AsyncIterator[ChatCompletionChunk]]
@@ -59,6 +58,7 @@ STREAM = CALL | {"stream", "ttfc_ms", "ttft_ms", "producer_ms", "chunks"}
 
 def call_rows(effort: Effort) -> list[Row]:
     """One call, sync and async: the seed's decorator on a function that answers at once."""
+    sys.modules["genai_prices"] = None  # type: ignore[assignment]  # nobody else looks up a price
     configure_logging(log_format="json")
     completion = a_completion()
 
@@ -68,27 +68,29 @@ def call_rows(effort: Effort) -> list[Row]:
     async def agenerate(model: str) -> ChatCompletion:
         return completion
 
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(Nowhere()))
-    tracer = provider.get_tracer("bench.peer")
+    span, peers = opentelemetry(), others()
     target = Target(micros=15, peer=1)
     sync = Case(
         work="LLM call, sync",
         bare=_calls(generate),
         hand=_calls(call_by_hand(generate), CALL),
-        peer=_calls(tracer.start_as_current_span("generate")(generate)),
+        peer=_calls(span.call(generate), peer=span),
         ours=_calls(llm_call(generate), CALL),
         target=target,
+        others={name: _calls(peer.call(generate), peer=peer) for name, peer in peers.items()},
     )
     asynchronous = Case(
         work="LLM call, async",
         bare=_async_calls(agenerate),
         hand=_async_calls(async_call_by_hand(agenerate), CALL),
-        peer=_async_calls(tracer.start_as_current_span("generate")(agenerate)),
+        peer=_async_calls(span.call(agenerate), peer=span),
         ours=_async_calls(llm_call(agenerate), CALL),
         target=target,
+        others={
+            name: _async_calls(peer.call(agenerate), peer=peer) for name, peer in peers.items()
+        },
     )
-    return [compare(sync, effort), compare(asynchronous, effort)]
+    return [*compare_all(sync, effort), *compare_all(asynchronous, effort)]
 
 
 def stream_rows(effort: Effort) -> list[Row]:
@@ -96,23 +98,33 @@ def stream_rows(effort: Effort) -> list[Row]:
     configure_logging(log_format="json")
     count = CHUNKS_PER_STREAM
     chunks = some_chunks(count)
+    span, peers = opentelemetry(), others()
     sync = Case(
         work="LLM chunk, sync",
         bare=_streams(stream, chunks),
         hand=_streams(stream_by_hand, chunks, STREAM),
+        peer=_streams(span.stream(stream), chunks, peer=span),
         ours=_streams(llm_call(model=MODEL)(stream), chunks, STREAM),
         target=Target(micros=0.35),
         parts=count,
+        others={
+            name: _streams(peer.stream(stream), chunks, peer=peer) for name, peer in peers.items()
+        },
     )
     asynchronous = Case(
         work="LLM chunk, async",
         bare=_async_streams(astream, chunks),
         hand=_async_streams(astream_by_hand, chunks, STREAM),
+        peer=_async_streams(span.async_stream(astream), chunks, peer=span),
         ours=_async_streams(llm_call(model=MODEL)(astream), chunks, STREAM),
         target=Target(micros=0.5),
         parts=count,
+        others={
+            name: _async_streams(peer.async_stream(astream), chunks, peer=peer)
+            for name, peer in peers.items()
+        },
     )
-    return [compare(sync, effort), compare(asynchronous, effort)]
+    return [*compare_all(sync, effort), *compare_all(asynchronous, effort)]
 
 
 def memory_rows(effort: Effort) -> list[Row]:
@@ -131,7 +143,22 @@ def memory_rows(effort: Effort) -> list[Row]:
         target="0 kB",
         met=ours < NOISE_BYTES,
     )
-    return [row]
+    fewer = count // 10  # some keep all of them
+    return [row, *(_memory_row(name, peer, fewer) for name, peer in others().items())]
+
+
+def _memory_row(name: str, peer: Peer, count: int) -> Row:
+    theirs = _growth(peer.stream(endless), count) - _growth(endless, count)
+    return Row(
+        work=f"  beside {name}, {count:,}",
+        hand="",
+        peer=f"{round(theirs / 1000):,} kB",
+        ours="",
+        hand_ratio="",
+        peer_ratio="",
+        target="",
+        met=None,
+    )
 
 
 def _growth(stream: Callable[[], Iterator[dict[str, Any]]], count: int) -> int:
@@ -155,52 +182,57 @@ def endless() -> Iterator[dict[str, Any]]:
         yield {"choices": [{"index": 0, "delta": {"content": "word "}}], "usage": None}
 
 
-# Running a contender: no event loop, nothing between the calls.
+# Running a contender: nothing between the calls, and an event loop only for who cannot do without.
 
 
-def _calls(call: Call, line: frozenset[str] = frozenset()) -> Contender:
+def _calls(
+    call: Call, line: frozenset[str] = frozenset(), *, peer: Peer | None = None
+) -> Contender:
     def run(pieces: int) -> None:
         for _ in repeat(None, pieces):
             call(model=MODEL)
 
-    return Contender(run=own(run), line=line)
+    return _contender(own(run), line, peer)
 
 
-def _async_calls(call: AsyncCall, line: frozenset[str] = frozenset()) -> Contender:
+def _async_calls(
+    call: AsyncCall, line: frozenset[str] = frozenset(), *, peer: Peer | None = None
+) -> Contender:
     async def run(pieces: int) -> None:
         for _ in repeat(None, pieces):
             await call(model=MODEL)
 
     mine = own(run)
-    return Contender(run=lambda pieces: drive(mine(pieces)), line=line)
+    return _contender(lambda pieces: drive(mine(pieces)), line, peer)
 
 
-def _streams(stream: Stream, chunks: Chunks, line: frozenset[str] = frozenset()) -> Contender:
+def _streams(
+    stream: Stream, chunks: Chunks, line: frozenset[str] = frozenset(), *, peer: Peer | None = None
+) -> Contender:
     def run(pieces: int) -> None:
         for _ in repeat(None, pieces):
             deque(stream(chunks), maxlen=0)
 
-    return Contender(run=own(run), line=line)
+    return _contender(own(run), line, peer)
 
 
 def _async_streams(
-    stream: AsyncStream, chunks: Chunks, line: frozenset[str] = frozenset()
+    stream: AsyncStream,
+    chunks: Chunks,
+    line: frozenset[str] = frozenset(),
+    *,
+    peer: Peer | None = None,
 ) -> Contender:
     async def run(pieces: int) -> None:
         for _ in repeat(None, pieces):
             async for _chunk in stream(chunks):
                 pass
 
-    mine = own(run)
-    return Contender(run=lambda pieces: drive(mine(pieces)), line=line)
+    mine, finish = own(run), peer.drive if peer else drive
+    return _contender(lambda pieces: finish(mine(pieces)), line, peer)
 
 
-# The peer: OpenTelemetry's span around the function, as it is, exported to nowhere.
-
-
-class Nowhere(SpanExporter):
-    """Takes spans and drops them: what a span costs before anything is sent."""
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Drop them."""
-        return SpanExportResult.SUCCESS
+def _contender(run: Callable[[int], object], line: frozenset[str], peer: Peer | None) -> Contender:
+    if peer is None:
+        return Contender(run=run, line=line)
+    return Contender(run=run, line=line, check=lambda: peer.check(run))

@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
 
-EXTRAS = ("django", "fastapi", "flask", "litestar", "quart", "sentry_sdk", "starlette")
+EXTRAS = (
+    "django",
+    "fastapi",
+    "flask",
+    "genai_prices",
+    "litestar",
+    "quart",
+    "sentry_sdk",
+    "starlette",
+)
 
 
 class Module(pytest.Module):

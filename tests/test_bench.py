@@ -5,20 +5,24 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bench.cases import QUICK, Case, Contender, MisbehavedError, Target
 from bench.families import FAMILIES
-from bench.harness import STDOUT, compare
+from bench.harness import STDOUT, compare, compare_all
 
 ROOT = Path(__file__).resolve().parents[1]
 # Who is measured besides; the dependency group `bench` installs them.
 OTHERS = (
     "asgi_correlation_id",
     "django_guid",
+    "langfuse",
+    "logfire",
     "openai",
+    "openinference.instrumentation",
     "opentelemetry.sdk",
     "pythonjsonlogger",
 )
@@ -43,7 +47,7 @@ def test_each_family_checks_its_contenders_and_prints_its_rows(family: str) -> N
     heading, *rows = run.stdout.splitlines()
     assert ["work", "hand", "peer", "ours"] == heading.split()[:4]
     assert rows
-    assert all(row.endswith(("yes", "no")) for row in rows)
+    assert all(row.endswith(("yes", "no", "-")) for row in rows)
 
 
 def writer(written: bytes) -> Contender:
@@ -70,3 +74,19 @@ def test_a_contender_that_writes_the_wrong_line_is_refused(written: bytes, compl
         compare(case, QUICK)
 
     assert str(refused.value).startswith(f"greeting: ours: {complaint}")
+
+
+def test_each_other_peer_is_checked_and_has_a_row_of_its_own() -> None:
+    """A case may have more peers than the one that ours is held against."""
+    hand = writer(b'{"event": 1}\n')
+    others = {"neighbour": hand, "stranger": hand}
+    case = Case(work="greeting", hand=hand, ours=hand, target=Target(), others=others)
+
+    first, *rest = compare_all(case, QUICK)
+
+    assert ("greeting", True) == (first.work, first.met)
+    assert [("  beside neighbour", None), ("  beside stranger", None)] == [
+        (row.work, row.met) for row in rest
+    ]
+    with pytest.raises(MisbehavedError, match="greeting: stranger: 0 lines"):
+        compare_all(replace(case, others={"stranger": writer(b"")}), QUICK)

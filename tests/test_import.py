@@ -23,6 +23,7 @@ PUBLIC = {
     "get_logger",
     "init_sentry",
     "instrument",
+    "instrument_llm",
     "llm_call",
     "logging_config",
     "trace_context",

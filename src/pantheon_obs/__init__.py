@@ -20,6 +20,7 @@ __all__ = [
     "get_logger",
     "init_sentry",
     "instrument",
+    "instrument_llm",
     "llm_call",
     "logging_config",
     "trace_context",
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from pantheon_obs.core.settings import Settings
     from pantheon_obs.health import Health
     from pantheon_obs.llm.call import llm_call
+    from pantheon_obs.llm.clients import instrument_llm
     from pantheon_obs.sinks.logs.configure import configure_logging, logging_config
     from pantheon_obs.sinks.logs.structlog_bridge import get_logger
     from pantheon_obs.sinks.sentry import init_sentry
@@ -50,6 +52,7 @@ else:  # hidden from type checkers, which would take any name for one of ours
         "get_logger": "sinks.logs.structlog_bridge",
         "init_sentry": "sinks.sentry",
         "instrument": "_instrument",
+        "instrument_llm": "llm.clients",
         "llm_call": "llm.call",
         "logging_config": "sinks.logs.configure",
         "trace_context": "core.context",

@@ -58,6 +58,21 @@ def failing(error: BaseException) -> Callable[[], Iterator[str]]:
     return script
 
 
+@pytest.fixture(autouse=True)
+def request_line(events: Events) -> Iterator[None]:
+    """Every test runs in a request, whose line counts each of its calls once."""
+    record = Record("line")
+    begin(record)
+    yield
+    gc.collect()
+    end(record)
+    own = [event for event in events if event.trace_id == "line"]
+    errors = sum(event.outcome == "error" for event in own)
+    counted = (0, 0) if record.llm is None else (record.llm.calls, record.llm.errors)
+    assert (len(own), errors) == counted
+    assert {"line", "request"} >= {event.trace_id for event in events}
+
+
 def ended(events: Events) -> LlmCallFinished:
     """The one event there is, once everything that is garbage has been collected."""
     gc.collect()
@@ -79,6 +94,16 @@ class TestSyncStreams:
         """All chunks reach the consumer, and the call is ok."""
         assert ["a", "b", "c"] == list(kind.chunks(kind.call(whole)))
         assert ("ok", None, 3) == outcome(events)
+
+    @sync_kinds
+    def test_read_to_the_end_of_a_known_shape(self, kind: Kind, events: Events) -> None:
+        """The event says why the model stopped and what was used."""
+        list(kind.chunks(kind.call(said_all)))
+
+        assert ("ok", None, 3) == outcome(events)
+        assert [("stop", 3, 2)] == [
+            (e.finish_reason, e.input_tokens, e.output_tokens) for e in events
+        ]
 
     @sync_kinds
     def test_an_exception_is_an_error(self, kind: Kind, events: Events) -> None:
@@ -106,6 +131,38 @@ class TestSyncStreams:
 
         assert ("closed", None, 1) == outcome(events)
 
+    @sync_kinds
+    def test_a_consumer_that_fails_closes_it(self, kind: Kind, events: Events) -> None:
+        """The failure is the consumer's, not the model's."""
+
+        def consume() -> None:
+            for _ in kind.chunks(kind.call(whole)):
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError) as caught:
+            consume()
+        del caught  # its traceback keeps the stream
+
+        assert ("closed", None, 1) == outcome(events)
+
+    @sync_kinds
+    def test_a_generator_exit_that_comes_after_the_request(
+        self, kind: Kind, events: Events
+    ) -> None:
+        """Let go in a reference cycle, it ends with the request; the collector finds it ended."""
+        record = Record("request")
+        begin(record)
+        cycle: list[Any] = [iter(kind.chunks(kind.call(whole)))]
+        cycle.append(cycle)
+        next(cycle[0])
+        del cycle
+        end(record)
+        assert ["closed"] == [event.outcome for event in events]
+
+        assert ("closed", None, 1) == outcome(events)
+        assert record.llm is not None
+        assert 1 == record.llm.calls
+
     @pytest.mark.parametrize("kind", CLOSABLE, ids=lambda kind: kind.name)
     def test_close_is_closed(self, kind: Kind, events: Events) -> None:
         """The consumer closes what it reads from."""
@@ -132,6 +189,7 @@ class TestSyncStreams:
         list(kind.chunks(kind.call(cut)))
 
         assert ("error", "IncompleteStream", 2) == outcome(events)
+        assert [(None, "missing")] == [(e.finish_reason, e.usage_status) for e in events]
 
     @sync_kinds
     def test_left_after_the_last_word_is_ok(self, kind: Kind, events: Events) -> None:
@@ -141,6 +199,7 @@ class TestSyncStreams:
                 break
 
         assert ("ok", None, 2) == outcome(events)
+        assert [("stop", "missing")] == [(e.finish_reason, e.usage_status) for e in events]
 
     @sync_kinds
     def test_the_end_of_the_request_closes_it(self, kind: Kind, events: Events) -> None:
@@ -318,6 +377,20 @@ class TestAsyncStreams:
         assert ("ok", None, 3) == outcome(events)
 
     @async_kinds
+    def test_read_to_the_end_of_a_known_shape(self, kind: Kind, events: Events) -> None:
+        """The event says why the model stopped and what was used."""
+
+        async def main() -> None:
+            [chunk async for chunk in await opened(kind, asaid_all)]
+
+        asyncio.run(main())
+
+        assert ("ok", None, 3) == outcome(events)
+        assert [("stop", 3, 2)] == [
+            (e.finish_reason, e.input_tokens, e.output_tokens) for e in events
+        ]
+
+    @async_kinds
     def test_an_exception_is_an_error(self, kind: Kind, events: Events) -> None:
         """The very exception reaches the consumer, and the call is an error."""
         error = ValueError("no more")
@@ -330,6 +403,18 @@ class TestAsyncStreams:
         asyncio.run(main())
 
         assert ("error", "ValueError", 1) == outcome(events)
+
+    @async_kinds
+    def test_a_keyboard_interrupt_is_cancelled(self, kind: Kind, events: Events) -> None:
+        """Somebody pressed Ctrl-C while the model was being waited for."""
+
+        async def main() -> None:
+            [chunk async for chunk in await opened(kind, afailing(KeyboardInterrupt()))]
+
+        with pytest.raises(KeyboardInterrupt):
+            asyncio.run(main())
+
+        assert ("cancelled", "KeyboardInterrupt", 1) == outcome(events)
 
     @async_kinds
     def test_a_task_cancelled_while_it_waits_is_cancelled(self, kind: Kind, events: Events) -> None:
@@ -351,6 +436,49 @@ class TestAsyncStreams:
         asyncio.run(main())
 
         assert ("cancelled", "CancelledError", 1) == outcome(events)
+
+    @async_kinds
+    def test_a_task_cancelled_before_the_first_chunk_is_cancelled(
+        self, kind: Kind, events: Events
+    ) -> None:
+        """It was asked for; nothing has come."""
+
+        async def never() -> AsyncIterator[str]:
+            await asyncio.Event().wait()
+            yield "a"
+
+        async def consume() -> None:
+            async for _ in await opened(kind, never):
+                raise AssertionError
+
+        async def main() -> None:
+            task = asyncio.create_task(consume())
+            for _ in range(3):
+                await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+        asyncio.run(main())
+
+        assert ("cancelled", "CancelledError", 0) == outcome(events)
+
+    @async_kinds
+    def test_a_consumer_that_fails_closes_it(self, kind: Kind, events: Events) -> None:
+        """The failure is the consumer's, not the model's."""
+
+        async def consume() -> None:
+            async for _ in await opened(kind, awhole):
+                raise ZeroDivisionError
+
+        async def main() -> None:
+            with pytest.raises(ZeroDivisionError):
+                await consume()
+            await turns_until(lambda: bool(events))
+
+        asyncio.run(main())
+
+        assert ("closed", None, 1) == outcome(events)
 
     @async_kinds
     def test_break_and_let_go_is_closed(self, kind: Kind, events: Events) -> None:
@@ -403,6 +531,7 @@ class TestAsyncStreams:
         asyncio.run(main())
 
         assert ("error", "IncompleteStream", 2) == outcome(events)
+        assert [(None, "missing")] == [(e.finish_reason, e.usage_status) for e in events]
 
     @async_kinds
     def test_left_after_the_last_word_is_ok(self, kind: Kind, events: Events) -> None:
@@ -418,6 +547,7 @@ class TestAsyncStreams:
         asyncio.run(main())
 
         assert ("ok", None, 2) == outcome(events)
+        assert [("stop", "missing")] == [(e.finish_reason, e.usage_status) for e in events]
 
     @async_kinds
     def test_a_loop_that_shuts_down_closes_it(
@@ -704,8 +834,8 @@ class TestOtherAwaitables:
 
         assert ("error", "ValueError", None) == outcome(events)
 
-    def test_let_go_it_is_closed(self, events: Events) -> None:
+    def test_let_go_it_is_not_consumed(self, events: Events) -> None:
         """Nobody awaited it."""
         llm_call(self.Answer)()
 
-        assert ("closed", None, None) == outcome(events)
+        assert ("not_consumed", None, None) == outcome(events)

@@ -7,17 +7,25 @@ import copy
 import functools
 import gc
 import inspect
+import pickle
 import sys
 import traceback
 import weakref
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import pytest
 
 from pantheon_obs import ConfigError, llm_call
-from tests.llm.kinds import AsyncChunkIterator, ChunkIterator, Holder, SlotsIterator
+from tests.llm.kinds import (
+    AsyncChunkIterator,
+    ChunkIterator,
+    Holder,
+    SlotsIterator,
+    returns_iterator,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Iterator
@@ -30,6 +38,16 @@ if TYPE_CHECKING:
 def think() -> None:
     """Take so long that everything else is short beside it."""
     sum(range(200_000))
+
+
+class Everywhere(ChunkIterator):
+    """The same object everywhere."""
+
+    def __reduce__(self) -> str:
+        return "THE_STREAM"
+
+
+THE_STREAM = Everywhere(iter(()))
 
 
 @llm_call
@@ -323,6 +341,76 @@ class TestValues:
         ]
 
 
+def pickled(value: Any) -> Any:
+    """What comes back from a pickle."""
+    return pickle.loads(pickle.dumps(value))  # noqa: S301 - our own
+
+
+class TestCopies:
+    """What could be pickled and copied still can be, and a copy is the host's alone."""
+
+    @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickled])
+    def test_of_a_function(self, duplicate: Callable[[Any], Any]) -> None:
+        """By its name, as any function."""
+        assert duplicate(returns_iterator) is returns_iterator
+
+    @pytest.mark.parametrize("duplicate", [copy.deepcopy, pickled])
+    @pytest.mark.parametrize("kind", [ChunkIterator, SlotsIterator])
+    def test_of_an_open_stream(
+        self, duplicate: Callable[[Any], Any], kind: type, events: Events
+    ) -> None:
+        """It has what the original has left, and the original goes on."""
+        stream = llm_call(kind)(iter("abc"))
+        next(stream)
+        duplicated = duplicate(stream)
+
+        assert kind is type(duplicated)
+        assert ["b", "c"] == list(duplicated)
+        assert [] == events
+        assert ["b", "c"] == list(stream)
+        assert [("ok", 3)] == [(event.outcome, event.chunks) for event in events]
+
+    @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickled])
+    def test_of_an_iterator_written_in_c(
+        self, duplicate: Callable[[Any], Any], events: Events
+    ) -> None:
+        """A copy of the proxy is an iterator, and no proxy."""
+        stream = llm_call(lambda: iter(["a", "b"]))()
+        duplicated = duplicate(stream)
+
+        assert type(iter([])) is type(duplicated)
+        assert ["a", "b"] == list(duplicated)
+        assert [] == events
+
+    def test_of_an_object_that_says_where_it_is(self, events: Events) -> None:
+        """One that is the same everywhere is its own copy."""
+        assert copy.copy(llm_call(lambda: THE_STREAM)()) is THE_STREAM
+
+    @pytest.mark.parametrize("duplicate", [copy.deepcopy, pickled])
+    def test_under_two_decorators(self, duplicate: Callable[[Any], Any], events: Events) -> None:
+        """Nothing of either is in the copy."""
+        stream = llm_call(lambda: llm_call(ChunkIterator)(iter("ab")))()
+
+        assert ChunkIterator is type(duplicate(stream))
+        assert [] == events
+
+    def test_an_open_stream_says_that_it_is_of_its_class(self, events: Events) -> None:
+        """So it equals what it would equal without us."""
+
+        @dataclass
+        class Stream:
+            number: int
+
+            def __next__(self) -> int:
+                return self.number
+
+        stream = llm_call(Stream)(1)
+
+        assert Stream is stream.__class__
+        assert Stream(1) == stream
+        assert stream == Stream(1)
+
+
 class TestTracebacks:
     """An exception comes out as it is, one frame of ours on its way at most."""
 
@@ -407,6 +495,44 @@ class TestTracebacks:
             bare = self.frames(lambda act=act: asyncio.run(act(generate())))  # type: ignore[misc]
             ours = self.frames(lambda act=act: asyncio.run(act(decorated())))  # type: ignore[misc]
             assert len(bare) + 1 == len(ours)
+
+    def test_of_a_coroutine_of_a_plain_function(self, events: Events) -> None:
+        """One frame more."""
+
+        async def generate() -> None:
+            self.fail()
+
+        decorated = llm_call(lambda: generate())  # noqa: PLW0108 - a plain function
+
+        bare = self.frames(lambda: asyncio.run(generate()))
+        assert len(bare) + 1 == len(self.frames(lambda: asyncio.run(decorated())))
+
+    def test_of_an_async_stream_object(self, events: Events) -> None:
+        """One frame more."""
+
+        async def chunks() -> AsyncIterator[str]:
+            yield "a"
+            self.fail()
+
+        async def read(stream: Any) -> None:
+            [chunk async for chunk in stream]
+
+        bare = self.frames(lambda: asyncio.run(read(AsyncChunkIterator(chunks()))))
+        ours = self.frames(lambda: asyncio.run(read(llm_call(AsyncChunkIterator)(chunks()))))
+        assert len(bare) + 1 == len(ours)
+
+    def test_of_a_with(self, events: Events) -> None:
+        """None more."""
+
+        def bare() -> None:
+            with suppress(OSError):
+                self.fail()
+
+        def observed() -> None:
+            with llm_call():
+                self.fail()
+
+        assert len(self.frames(bare)) == len(self.frames(observed))
 
     def test_of_a_stream_object(self, events: Events) -> None:
         """One frame more."""
@@ -643,10 +769,13 @@ class TestObjects:
         assert ["a", "b"] == list(stream)
         assert [("ok", 2)] == [(event.outcome, event.chunks) for event in events]
 
-    def test_a_copy_is_not_observed(self, events: Events) -> None:
+    def test_a_copy_that_its_class_makes_is_not_observed(self, events: Events) -> None:
         """It belongs to no call, and does what its class does."""
 
         class Everything(ChunkIterator, AsyncChunkIterator):
+            def __copy__(self) -> Self:
+                return type(self)(self._chunks)  # type: ignore[arg-type]
+
             def __await__(self) -> Generator[Any, Any, str]:
                 yield from asyncio.sleep(0).__await__()
                 return "awaited"
@@ -661,7 +790,6 @@ class TestObjects:
 
         stream = llm_call(Everything)(iter("ab"))
         copied = copy.copy(stream)
-        assert type(copied) is type(stream)
         with copied:
             assert "a" == next(iter(copied))
         vars(copied)["_chunks"] = chunks()

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import BaseModel, ConfigDict
 
 from pantheon_obs import llm_call
-from pantheon_obs.llm.usage import Seen, read, tokens_of
+from pantheon_obs.llm.usage import Seen, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
 
 # Each says what a response, or the chunks of a stream, look like and what is to be read off them.
 FIXTURES = {path.stem: path for path in sorted((Path(__file__).parent / "fixtures").glob("*.json"))}
-STREAMS = [name for name in FIXTURES if name.endswith("_stream")]
+STREAMS = [name for name, path in FIXTURES.items() if '"chunks"' in path.read_text()]
 
 
 def load(name: str) -> Any:
@@ -69,19 +67,20 @@ MADE_OF = [dict, as_namespace, as_slots, as_pydantic]
 def says(event: LlmCallFinished) -> dict[str, Any]:
     """What an event says of the answer."""
     names = ("model", "finish_reason", "usage_status", "input_tokens", "output_tokens")
-    details = ("cached_input_tokens", "cache_write_tokens", "reasoning_tokens")
+    details = ("cached_input_tokens", "cache_write_tokens", "reasoning_tokens", "cost_usd")
     found = {name: getattr(event, name) for name in (*names, *details)}
     return {name: value for name, value in found.items() if value is not None}
 
 
 def call(fixture: dict[str, Any], make: Callable[[Any], Any]) -> None:
-    """Let this be what a model answered."""
+    """Let this be what a model answered; the only cost is what the vendor says."""
+    observed = llm_call(prices=lambda _: None)
 
-    @llm_call
+    @observed
     def response() -> Any:
         return make(fixture["response"])
 
-    @llm_call
+    @observed
     def chunks() -> Iterator[Any]:
         for chunk in fixture["chunks"]:
             yield make(chunk)
@@ -104,19 +103,6 @@ def test_a_shape_is_read_whatever_it_is_made_of(
     [event] = events
     assert fixture["says"] == says(event)
     assert ("ok", True if "chunks" in fixture else None) == (event.outcome, event.stream)
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [("openai_chat", ChatCompletion), ("openai_chat_stream", ChatCompletionChunk)],
-)
-def test_the_sdks_own_types_are_read(name: str, kind: Any, events: Events) -> None:
-    """The objects that the OpenAI client makes of the bodies."""
-    fixture = load(name)
-    call(fixture, kind.model_validate)
-
-    [event] = events
-    assert fixture["says"] == says(event)
 
 
 @pytest.mark.parametrize("name", STREAMS)
@@ -172,7 +158,10 @@ def test_what_counts_as_content(body: object, content: bool) -> None:  # noqa: F
     [
         ({"prompt_tokens": 3, "completion_tokens": 4}, (3, 4, "reported")),
         ({"prompt_tokens": 3}, (3, None, "partial")),
-        ({"prompt_tokens": "3", "completion_tokens": 4.0}, (None, None, "missing")),
+        ({"prompt_tokens": "3", "completion_tokens": 4.5}, (None, None, "missing")),
+        ({"prompt_tokens": 3.0, "completion_tokens": 2**53}, (3, 2**53, "reported")),
+        ({"prompt_tokens": math.nan, "completion_tokens": math.inf}, (None, None, "missing")),
+        ({"prompt_tokens": 10**400, "completion_tokens": 1e300}, (None, None, "missing")),
         ({"prompt_tokens": True, "completion_tokens": -1}, (None, None, "missing")),
         ({"prompt_tokens": 3, "prompt_tokens_details": 7}, (3, None, "partial")),
         ({"input_tokens_fresh": 3, "input_tokens_cached": None}, (3, None, "partial")),
@@ -351,30 +340,3 @@ def test_an_event_at_the_end_of_a_stream_of_text_is_read(events: Events) -> None
 
     [event] = events
     assert (1149, 212, "stop") == (event.input_tokens, event.output_tokens, event.finish_reason)
-
-
-anything = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=3)),
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3),
-        st.dictionaries(
-            st.sampled_from(
-                (
-                    *("choices", "delta", "message", "content", "finish_reason", "model", "usage"),
-                    *("prompt_tokens", "prompt_tokens_details", "input_tokens_fresh"),
-                )
-            ),
-            inner,
-            max_size=4,
-        ),
-        inner.map(lambda value: SimpleNamespace(usage=value, choices=[value])),
-    ),
-    max_leaves=12,
-)
-
-
-@given(anything)
-def test_no_value_makes_a_reader_fail(value: Any) -> None:
-    """Whatever a provider sends, in whatever place."""
-    read(value, Seen())
-    tokens_of(value)

@@ -8,6 +8,7 @@ Each `type: ignore` marks a mistake that both must report: one which is not need
 from __future__ import annotations
 
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol, assert_type
 
 from fastapi import FastAPI
@@ -26,6 +27,7 @@ from pantheon_obs import (
     get_logger,
     init_sentry,
     instrument,
+    instrument_llm,
     llm_call,
     logging_config,
     trace_context,
@@ -218,10 +220,63 @@ class Gateway:
 gateway: LlmGateway = Gateway()
 assert_type(Gateway().stream("p"), AsyncIterator[str])
 
+
+class Methods:
+    """Static and class methods, with `llm_call` above or below."""
+
+    @llm_call
+    @staticmethod
+    def static_above(prompt: str) -> int:
+        """Answer at once."""
+        return len(prompt)
+
+    @staticmethod
+    @llm_call(model="m")
+    def static_below(prompt: str) -> int:
+        """Answer at once."""
+        return len(prompt)
+
+    @llm_call
+    @classmethod
+    def class_above(cls, prompt: str) -> int:
+        """Answer at once."""
+        return len(prompt)
+
+    @classmethod
+    @llm_call(model="m")
+    async def class_below(cls, prompt: str) -> int:
+        """Answer later."""
+        return len(prompt)
+
+
+assert_type(Methods.static_above("p"), int)
+assert_type(Methods().static_below("p"), int)
+assert_type(Methods.class_above("p"), int)
+Methods.static_above(1)  # type: ignore[arg-type]
+part = llm_call(partial(with_options, "p"))
+assert_type(part(), int)
+bound: Callable[[str], Awaitable[int]] = llm_call(Gateway().generate)
+
 with llm_call(model="m", operation="call") as manual:
     manual.chunk({"choices": []})
     manual.usage({"input_tokens": 1})
     manual.result({"model": "m"})
+
+
+# --- instrument_llm leaves the type of what it is given alone
+
+own = Gateway()
+instrumentation = instrument_llm(own)
+assert_type(own, Gateway)
+assert_type(own.stream("p"), AsyncIterator[str])
+assert_type(instrumentation.undo(), None)
+with instrument_llm(own, ["generate"], provider="p", usage=lambda answer: (1, 2)) as undoable:
+    undoable.undo()
+instrument_llm(own, methods="stream", prices={"fast": (0.5, 1.5)})
+instrument_llm(own, ("generate",), prices=lambda call: call.latency_ms)
+instrument_llm()  # type: ignore[call-arg]
+instrument_llm(own, method="generate")  # type: ignore[call-arg]
+instrument_llm(own, 7)  # type: ignore[arg-type]
 
 
 # --- the names are lazy, and yet a typo is an error

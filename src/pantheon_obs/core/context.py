@@ -25,6 +25,9 @@ current_trace_id: ContextVar[str] = ContextVar("current_trace_id", default="")
 
 current_record: ContextVar[Record | None] = ContextVar("pantheon_obs_record", default=None)
 
+current_call: ContextVar[OpenCall | None] = ContextVar("pantheon_obs_call", default=None)
+"""The LLM call whose own code runs here: what it calls in turn is part of it."""
+
 _OPENTELEMETRY = "opentelemetry.trace"
 
 _guard = Guard("context")

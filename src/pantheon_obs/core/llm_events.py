@@ -41,6 +41,7 @@ class LlmCallFinished:
         finish_reason: Why the model stopped, in the vendor's word.
         error: The exception, if the outcome has one.
         error_type: The bare class name of the error, or `IncompleteStream`.
+        nested: True for a call within another one, which a request's totals do not count.
     """
 
     logger: ClassVar[str] = "pantheon_obs.llm"
@@ -68,6 +69,7 @@ class LlmCallFinished:
     cost_usd: float | None = None
     finish_reason: str | None = None
     error_type: str | None = None
+    nested: bool | None = None
     # The host's exception is logged once, where it ends: an LLM line carries no traceback.
     error: ClassVar[None] = None
 
@@ -114,6 +116,7 @@ _LLM_WHEN_KNOWN = (
     "cost_usd",
     "finish_reason",
     "error_type",
+    "nested",
 )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pantheon_obs.core.context import current_call
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.llm.holds import Hold
+from pantheon_obs.llm.nesting import leave
 from pantheon_obs.llm.sources import error_of
 
 if TYPE_CHECKING:
@@ -32,12 +34,15 @@ async def awaited(coroutine: Awaitable[HostValue], hold: Unawaited, deliver: Han
     """
     call = hold.call
     hold.coroutine = None
+    token = current_call.set(call)
     try:
         result = await coroutine
     except BaseException as error:
         call.failed(error)
         call.settle()
         raise
+    finally:
+        leave(token)
     return deliver(result, call)
 
 

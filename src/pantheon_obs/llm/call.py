@@ -12,6 +12,8 @@ from pantheon_obs.core.guard import Guard
 from pantheon_obs.llm.functions import observed_function
 from pantheon_obs.llm.lifecycle import LlmCall
 from pantheon_obs.llm.model_alias import alias_finder
+from pantheon_obs.llm.nesting import Body, pop_body
+from pantheon_obs.llm.prices import pricing_of
 from pantheon_obs.llm.sources import handed_over
 from pantheon_obs.llm.usage import read
 
@@ -21,10 +23,14 @@ if TYPE_CHECKING:
 
     from pantheon_obs.llm.functions import Starter
     from pantheon_obs.llm.parts import HostValue
+    from pantheon_obs.llm.prices import Prices, Pricing
 
 Decorated = TypeVar(
     "Decorated", bound="Callable[..., Any] | staticmethod[..., Any] | classmethod[Any, ..., Any]"
 )
+
+# The mark of a decorated function, and of what is wrapped around it as `functools.wraps` does.
+OBSERVED = "_pantheon_obs_llm_call"
 
 _guard = Guard("llm call")
 
@@ -40,10 +46,11 @@ def llm_call(
     operation: str | None = None,
     provider: str | None = None,
     usage: Callable[[Any], object] | None = None,
+    prices: Prices | None = None,
 ) -> LlmCallObserver: ...
 
 
-def llm_call(
+def llm_call(  # noqa: PLR0913 - options, each with a name and a default
     function: Any = None,
     /,
     *,
@@ -51,6 +58,7 @@ def llm_call(
     operation: str | None = None,
     provider: str | None = None,
     usage: Callable[[Any], object] | None = None,
+    prices: Prices | None = None,
 ) -> Any:
     """Time and count LLM calls: one `llm.<operation>` event for each, however it ends.
 
@@ -69,12 +77,18 @@ def llm_call(
             there, the usage object or the usage future's result. Returns `(input_tokens,
             output_tokens)`, an object of a known shape, a future of one, or None. Needed only for
             shapes that are not known.
+        prices: What a call costs where the vendor does not say: a mapping of model aliases to
+            `(input, output[, cached_input])` in USD per million tokens, or to names of models that
+            genai-prices lists; or a callable that gets the `LlmCallFinished` fact and returns USD,
+            or None for no cost. By default, and for an alias that the mapping does not have,
+            genai-prices is asked where it is installed.
 
     Returns:
         The function, decorated; with options, what decorates it or stands in a `with`.
 
     Raises:
-        ConfigError: What is to be decorated is not a function.
+        ConfigError: What is to be decorated is not a function, or `prices` are not as above.
+        MissingExtraError: `prices` name a model, and genai-prices is not installed.
 
     Example:
         >>> from pantheon_obs import llm_call
@@ -87,7 +101,7 @@ def llm_call(
         >>> with llm_call(model="fast", operation="summarise") as call:
         ...     call.usage((120, 30))
     """
-    observer = LlmCallObserver(model, operation, provider, usage)
+    observer = LlmCallObserver(model, operation, provider, usage, prices)
     return observer if function is None else observer(function)
 
 
@@ -99,11 +113,13 @@ class CallOptions:
         operation: What the event is named after.
         provider: The vendor, if the host names it.
         usage: The `usage=` option.
+        pricing: The `prices=` option.
     """
 
     operation: str
     provider: str | None = None
     usage: Callable[[HostValue], object] | None = None
+    pricing: Pricing | None = None
 
 
 class LlmCallObserver:
@@ -115,12 +131,14 @@ class LlmCallObserver:
         operation: str | None,
         provider: str | None,
         usage: Callable[[Any], object] | None,
+        prices: Prices | None = None,
     ) -> None:
         self._model = model
         self._operation = operation
         self._provider = provider
         self._usage = usage
-        self._entered: list[LlmCall] = []
+        self._pricing = pricing_of(prices)
+        self._entered: list[Body] = []
 
     def __call__(self, function: Decorated, /) -> Decorated:
         """Decorate a function.
@@ -139,6 +157,7 @@ class LlmCallObserver:
             decorated = type(function)(self(function.__func__))
         elif callable(function):
             decorated = wraps(function)(observed_function(function, self._starter(function)))
+            setattr(decorated, OBSERVED, True)
         else:
             msg = f"llm_call: {function!r} is not accepted: use a function; options go by name"
             raise ConfigError(msg)
@@ -147,7 +166,7 @@ class LlmCallObserver:
     def _starter(self, function: Callable[..., Any]) -> Starter:
         named = function.func if isinstance(function, partial) else function
         name = getattr(named, "__name__", type(named).__name__)
-        options = CallOptions(self._operation or name, self._provider, self._usage)
+        options = CallOptions(self._operation or name, self._provider, self._usage, self._pricing)
         find_alias = alias_finder(function, self._model)
 
         def start(args: tuple[HostValue, ...], kwargs: dict[str, HostValue]) -> LlmCall:
@@ -161,9 +180,9 @@ class LlmCallObserver:
         Returns:
             What to tell of its chunks, its usage and its result.
         """
-        options = CallOptions(self._operation or "call", self._provider, self._usage)
+        options = CallOptions(self._operation or "call", self._provider, self._usage, self._pricing)
         call = LlmCall(options, alias_finder(None, self._model)((), {}))
-        self._entered.append(call)
+        self._entered.append(Body(call))
         return LlmCallHandle(call)
 
     def __exit__(
@@ -173,7 +192,7 @@ class LlmCallObserver:
         traceback: TracebackType | None,
     ) -> None:
         """End the call; an error passes."""
-        call = self._entered.pop()
+        call = pop_body(self._entered).leave()
         if error is not None:
             call.failed(error)
         elif call.seen.finished is False:

@@ -10,7 +10,9 @@ from inspect import (
 )
 from typing import TYPE_CHECKING, Any
 
+from pantheon_obs.core.context import current_call
 from pantheon_obs.llm.holds import Hold
+from pantheon_obs.llm.nesting import leave
 from pantheon_obs.llm.results import deliver
 from pantheon_obs.llm.streams import async_generator_observer, generator_observer
 
@@ -41,24 +43,30 @@ def observed_function(function: Callable[..., Any], start: Starter) -> Callable[
 
         async def observed_async(*args: HostValue, **kwargs: HostValue) -> HostValue:
             call = start(args, kwargs)
+            token = current_call.set(call)
             try:
                 result = await function(*args, **kwargs)
             except BaseException as error:
                 call.failed(error)
                 call.settle()
                 raise
+            finally:
+                leave(token)
             return deliver(result, call)
 
         return observed_async
 
     def observed(*args: HostValue, **kwargs: HostValue) -> HostValue:
         call = start(args, kwargs)
+        token = current_call.set(call)
         try:
             result = function(*args, **kwargs)
         except BaseException as error:
             call.failed(error)
             call.settle()
             raise
+        finally:
+            current_call.reset(token)
         return deliver(result, call)
 
     return observed

@@ -8,10 +8,11 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from pantheon_obs.core import pipeline
-from pantheon_obs.core.context import current_record, current_trace_id
-from pantheon_obs.core.events import LlmCallFinished
+from pantheon_obs.core.context import current_call, current_record, current_trace_id
 from pantheon_obs.core.guard import Guard, report
+from pantheon_obs.llm.facts import fact_of
 from pantheon_obs.llm.holds import WaitingHold
+from pantheon_obs.llm.nesting import Inner, frames, outer_call
 from pantheon_obs.llm.sources import Found, find, handed_over
 from pantheon_obs.llm.usage import Seen, read
 
@@ -51,6 +52,8 @@ class LlmCall:
     error_type: str | None = None
     latency = 0.0
     complete = False  # whether the whole answer has come
+    inner: Inner | None = None  # the calls that its own code has made
+    outer: LlmCall | None = None  # the call whose own code has made it
 
     def __init__(self, options: CallOptions, model_alias: str | None) -> None:
         self.options = options
@@ -62,6 +65,10 @@ class LlmCall:
         self.unreported = Lock()  # taken by whoever reports
         if record is not None and not record.ended:
             record.open_calls.add(self)
+        if frames or current_call.get() is not None:
+            self.outer = outer_call(self.trace_id)
+            if self.outer is not None:
+                self.outer.inner_calls().open.add(self)
         self.started = perf_counter()
 
     # --- while it runs
@@ -121,17 +128,21 @@ class LlmCall:
     def failed(self, error: BaseException, began: float | None = None) -> None:
         """An exception came out; one that is not an `Exception` is somebody's wish to stop."""
         if isinstance(error, GeneratorExit):
-            self.left()
+            self.left(asked=began is not None)
         elif self._is_first_end(began):
             self.outcome = "error" if isinstance(error, Exception) else "cancelled"
             self.error_type = type(error).__name__
 
-    def left(self) -> None:
-        """The consumer wants no more; after the last word nothing was left to want."""
+    def left(self, *, asked: bool = False) -> None:
+        """The consumer wants no more; after the last word nothing was left to want.
+
+        Args:
+            asked: Whether it was waiting for a chunk, be it the first.
+        """
         if self._is_first_end():
             if self.seen.finished:
                 self.outcome = "ok"
-            elif self.streamed and self.chunks == 0:
+            elif self.streamed and self.chunks == 0 and not asked:
                 self.outcome = "not_consumed"
             else:
                 self.outcome = "closed"
@@ -154,6 +165,9 @@ class LlmCall:
 
     def force_finish(self) -> None:
         """End it because its record ends: report what is known now."""
+        if self.inner is not None:
+            for call in tuple(self.inner.open):
+                call.force_finish()
         self.left()
         self.settle(wait=False)
 
@@ -178,10 +192,25 @@ class LlmCall:
                 found = self._find_usage(source)
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per call
             report("llm usage", error)
+        if wait and self._waits_for_inner(found):
+            return
         try:
             self._report(found)
         except Exception as error:  # noqa: BLE001 - as above
             report("llm call", error)
+
+    def _waits_for_inner(self, found: Found) -> bool:
+        """Whether the usage is to come from calls that it has made and that are still open.
+
+        The last of them to end settles it. After an error or a cancellation they may be anywhere.
+        """
+        inner = self.inner
+        if inner is None or self.outcome in ("error", "cancelled"):
+            return False
+        if (found.tokens or self.seen).usage_status != "missing":
+            return False
+        inner.awaited = True  # before the look: the last one may end between the two
+        return bool(inner.open)
 
     def _find_usage(self, source: HostValue) -> Found:
         kept = None if self.source is None else self.source()
@@ -199,41 +228,29 @@ class LlmCall:
     def _report(self, found: Found) -> None:
         if not self.unreported.acquire(blocking=False):
             return
-        seen = self.seen
-        tokens = found.tokens or seen
-        status = tokens.usage_status
-        event = LlmCallFinished(
-            trace_id=self.trace_id,
-            bound={} if self.record is None else self.record.bound,
-            operation=self.options.operation,
-            model_alias=self.model_alias or seen.model,
-            latency_ms=_milliseconds(self.latency),
-            outcome=self.outcome or "closed",
-            usage_status="error" if found.failed and status == "missing" else status,
-            input_tokens=tokens.input_tokens,
-            output_tokens=tokens.output_tokens,
-            model=seen.model,
-            provider=self.options.provider,
-            cached_input_tokens=tokens.cached_input_tokens,
-            cache_write_tokens=tokens.cache_write_tokens,
-            reasoning_tokens=tokens.reasoning_tokens,
-            finish_reason=seen.finish_reason,
-            error_type=self.error_type,
-        )
-        if self.streamed:
-            event.stream = True
-            event.chunks = self.chunks
-            event.producer_ms = _milliseconds(self.producer) if self.producer else None
-            event.ttfc_ms = self._since_start(self.first_chunk)
-            event.ttft_ms = self._since_start(self.first_content)
-        if self.record is not None:
-            self.record.open_calls.discard(self)
-            self.record.count(event)
-        pipeline.emit(event)
+        outer = self.outer
+        try:
+            event = fact_of(self, found)
+            if outer is not None and outer.inner_calls().add(event):
+                event.nested = True
+            if self.record is not None:
+                self.record.open_calls.discard(self)
+                if not event.nested:
+                    self.record.count(event)
+            pipeline.emit(event)
+        finally:
+            if outer is not None:
+                outer.inner_ended(self)
 
-    def _since_start(self, moment: float | None) -> float | None:
-        return None if moment is None else _milliseconds(moment - self.started)
+    # --- the calls that its own code makes
 
+    def inner_calls(self) -> Inner:
+        """The calls that it makes; threads may ask at once: `setdefault` lets one of them in."""
+        return self.inner or self.__dict__.setdefault("inner", Inner())
 
-def _milliseconds(seconds: float) -> float:
-    return round(seconds * 1000, 3)
+    def inner_ended(self, call: LlmCall) -> None:
+        """A call that it has made has been reported."""
+        inner = self.inner_calls()
+        inner.open.discard(call)
+        if inner.awaited and not inner.open:
+            self.settle()

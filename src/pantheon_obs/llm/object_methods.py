@@ -1,12 +1,15 @@
-"""The methods of an observed object's class: each does what the host's does, and looks on."""
+"""The methods of an observed stream's class: each does what the host's does, and looks on."""
 
 from __future__ import annotations
 
+from functools import partial
 from inspect import iscoroutinefunction
 from time import perf_counter
 from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
+from pantheon_obs.core.context import current_call
+from pantheon_obs.llm.nesting import leave
 from pantheon_obs.llm.streams import (
     async_relay,
     observe_async_generator,
@@ -15,10 +18,10 @@ from pantheon_obs.llm.streams import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from pantheon_obs.llm.lifecycle import LlmCall
-    from pantheon_obs.llm.objects import Swap
+    from pantheon_obs.llm.objects import Methods, Swap
     from pantheon_obs.llm.parts import HostValue
 
 
@@ -54,12 +57,15 @@ def _next(method: Callable[[Any], Any], swap: Swap) -> Callable[[Any], Any]:
         call = call_of(id(self))
         if call is None:
             return method(self)
+        token = current_call.set(call)
         began = perf_counter()
         try:
             chunk = method(self)
         except BaseException as error:
             _stopped(swap, self, call, error, began)
             raise
+        finally:
+            current_call.reset(token)
         now = perf_counter()
         call.producer += now - began
         call.chunks += 1
@@ -78,12 +84,15 @@ def _anext(method: Callable[[Any], Any], swap: Swap) -> Callable[[Any], Any]:
         call = call_of(id(self))
         if call is None:
             return await method(self)
+        token = current_call.set(call)
         began = perf_counter()
         try:
             chunk = await method(self)
         except BaseException as error:
             _stopped(swap, self, call, error, began)
             raise
+        finally:
+            leave(token)
         now = perf_counter()
         call.producer += now - began
         call.chunks += 1
@@ -107,10 +116,16 @@ def _stopped(
 
 def _iter(method: Callable[[Any], Iterator[Any]], swap: Swap) -> Callable[[Any], Iterator[Any]]:
     def observed(self: HostValue) -> Iterator[Any]:
-        iterator = method(self)
         call = swap.open.get(id(self))
-        if call is None or iterator is self:
-            return iterator
+        if call is None:
+            return method(self)
+        token = current_call.set(call)
+        try:
+            iterator: HostValue = method(self)
+        finally:
+            current_call.reset(token)
+        if iterator is self:
+            return iterator  # type: ignore[no-any-return]
         inner: HostValue = iterator if type(iterator) is GeneratorType else relay(iterator)
         return observe_generator(inner, Iteration(swap, self, call))
 
@@ -121,10 +136,16 @@ def _aiter(
     method: Callable[[Any], AsyncIterator[Any]], swap: Swap
 ) -> Callable[[Any], AsyncIterator[Any]]:
     def observed(self: HostValue) -> AsyncIterator[Any]:
-        iterator = method(self)
         call = swap.open.get(id(self))
-        if call is None or iterator is self:
-            return iterator
+        if call is None:
+            return method(self)
+        token = current_call.set(call)
+        try:
+            iterator: HostValue = method(self)
+        finally:
+            current_call.reset(token)
+        if iterator is self:
+            return iterator  # type: ignore[no-any-return]
         inner: HostValue = (
             iterator if type(iterator) is AsyncGeneratorType else async_relay(iterator)
         )
@@ -133,29 +154,19 @@ def _aiter(
     return observed
 
 
-def _await(
-    method: Callable[[Any], Generator[Any, Any, Any]], swap: Swap
-) -> Callable[[Any], Generator[Any, Any, Any]]:
-    def observed(self: HostValue) -> Generator[Any, Any, Any]:
-        call = swap.open.get(id(self))
-        if call is None:
-            return (yield from method(self))
-        from pantheon_obs.llm.results import deliver  # noqa: PLC0415 - it needs this module, too
+def closing(
+    method: Callable[..., Any], swap: Swap, *, tell: Callable[..., None]
+) -> Callable[..., Any]:
+    """For what ends a call, async or not; `tell(call, self, *args)` says how.
 
-        swap.leave(self)
-        try:
-            result = yield from method(self)
-        except BaseException as error:
-            call.failed(error)
-            call.settle()
-            raise
-        return deliver(result, call)
+    Args:
+        method: The host's `close()`, or `__exit__(kind, error, traceback)`.
+        swap: The swap of the object's class.
+        tell: Called before the method.
 
-    return observed
-
-
-def _close(method: Callable[..., Any], swap: Swap) -> Callable[..., Any]:
-    """For `close()` and for `__exit__(kind, error, traceback)`, async or not."""
+    Returns:
+        The method, observed.
+    """
     if iscoroutinefunction(method):
 
         async def observed_async(
@@ -164,7 +175,7 @@ def _close(method: Callable[..., Any], swap: Swap) -> Callable[..., Any]:
             call = swap.open.get(id(self))
             if call is None:
                 return await method(self, *args, **kwargs)
-            _left(call, *args)
+            tell(call, self, *args)
             try:
                 return await method(self, *args, **kwargs)
             finally:
@@ -176,7 +187,7 @@ def _close(method: Callable[..., Any], swap: Swap) -> Callable[..., Any]:
         call = swap.open.get(id(self))
         if call is None:
             return method(self, *args, **kwargs)
-        _left(call, *args)
+        tell(call, self, *args)
         try:
             return method(self, *args, **kwargs)
         finally:
@@ -185,7 +196,7 @@ def _close(method: Callable[..., Any], swap: Swap) -> Callable[..., Any]:
     return observed
 
 
-def _left(call: LlmCall, _: object = None, error: object = None, *_rest: object) -> None:
+def left(call: LlmCall, _: object, __: object = None, error: object = None, *_rest: object) -> None:
     """The consumer left, on its own account or because it was cancelled."""
     if isinstance(error, BaseException) and not isinstance(error, Exception):
         call.failed(error)
@@ -204,12 +215,13 @@ def _del(method: Callable[[Any], None], swap: Swap) -> Callable[[Any], None]:
     return observed
 
 
-METHODS: dict[str, Callable[[Any, Swap], Any]] = {
+_close = partial(closing, tell=left)
+
+STREAM: Methods = {
     "__next__": _next,
     "__anext__": _anext,
     "__iter__": _iter,
     "__aiter__": _aiter,
-    "__await__": _await,
     "close": _close,
     "aclose": _close,
     "__exit__": _close,

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 HostValue: TypeAlias = Any
 """A value of the host's: it can be anything, so only `part` and `has` look inside."""
 
-_EXTRA = "__pydantic_extra__"
+EXTRA = "__pydantic_extra__"  # where pydantic keeps fields that a class does not declare
 _NO_PARTS: dict[str, Any] = {}
 _ABSENT = object()
 
@@ -28,6 +28,8 @@ def class_parts(kind: HostValue) -> frozenset[str]:
 
 def part(value: HostValue, name: str) -> HostValue:
     """The value's part of this name, or None."""
+    if value is None:
+        return None
     own: HostValue = value if isinstance(value, dict) else getattr(value, "__dict__", _NO_PARTS)
     found: HostValue = own.get(name, _ABSENT)
     if found is not _ABSENT:
@@ -36,8 +38,17 @@ def part(value: HostValue, name: str) -> HostValue:
     names = class_parts(kind)
     if name in names:
         return getattr(value, name, None)
-    if _EXTRA in names:
-        return (getattr(value, _EXTRA, None) or _NO_PARTS).get(name)
+    if EXTRA in names:
+        return (getattr(value, EXTRA, None) or _NO_PARTS).get(name)
+    return None
+
+
+def either(value: HostValue, *names: str) -> HostValue:
+    """The first part of these names that there is, or None."""
+    for name in names:
+        found = part(value, name)
+        if found is not None:
+            return found
     return None
 
 

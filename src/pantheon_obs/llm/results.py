@@ -18,8 +18,10 @@ from weakref import ref
 from pantheon_obs.core.guard import report
 from pantheon_obs.llm.awaitables import FutureHold, Unawaited, awaited
 from pantheon_obs.llm.holds import Hold
-from pantheon_obs.llm.objects import observe_object
-from pantheon_obs.llm.sources import handed_over, is_future, is_to_come
+from pantheon_obs.llm.objects import observe_manager, observe_raw, observe_stream
+from pantheon_obs.llm.parts import has
+from pantheon_obs.llm.raw_bodies import read_body
+from pantheon_obs.llm.sources import NAMES, handed_over, is_future, is_to_come
 from pantheon_obs.llm.streams import observe_async_generator, observe_generator
 from pantheon_obs.llm.usage import Seen, read
 
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 # A class with one of these gives its own parts when it is iterated, not the chunks of an answer.
 _CONTAINER_MARKS = ("__len__", "__getitem__", "__dataclass_fields__")
+# One with one of these is there already, an image for example: a `with` only closes it.
+_RESOURCE_MARKS = ("close", "aclose")
 
 
 def deliver(result: HostValue, call: LlmCall) -> HostValue:
@@ -100,7 +104,7 @@ def _async_generator(result: HostValue, call: LlmCall) -> HostValue:
 def _stream(result: HostValue, call: LlmCall) -> HostValue:
     call.begin_stream()
     _remember(result, call)
-    return observe_object(result, call)
+    return observe_stream(result, call)
 
 
 def _stream_handler_of(item: HostValue) -> Handler | None:
@@ -135,6 +139,22 @@ def _object(result: HostValue, call: LlmCall) -> HostValue:
         return result
     call.seen = Seen()
     return _response(result, call, handed_over(result), _value)
+
+
+def _manager(result: HostValue, call: LlmCall) -> HostValue:
+    """What is entered before it gives anything; or a response with some cleaning up to do."""
+    if any(has(result, name) for name in NAMES):
+        return _object(result, call)
+    return observe_manager(result, call)
+
+
+def _raw_response(result: HostValue, call: LlmCall) -> HostValue:
+    """An HTTP response that an SDK has yet to parse."""
+    if not read_body(result.http_response, call.seen):
+        return observe_raw(result, call)
+    call.end("ok")
+    call.settle(result)
+    return result
 
 
 def _iterable_container(result: HostValue, call: LlmCall) -> HostValue:
@@ -216,7 +236,7 @@ _OF_METHOD: tuple[tuple[str, Handler], ...] = (
     ("__anext__", _stream),
     ("__aiter__", _stream),
     ("add_done_callback", _future),
-    ("__await__", observe_object),
+    ("__await__", observe_manager),
 )
 
 
@@ -230,7 +250,11 @@ def _handler_of(kind: HostValue) -> Handler:
     for method, handler in _OF_METHOD:
         if hasattr(kind, method):
             return handler
+    if hasattr(kind, "http_request") and hasattr(kind, "parse"):
+        return _raw_response
     if hasattr(kind, "__iter__") and not hasattr(kind, "__pydantic_fields__"):
         container = any(hasattr(kind, mark) for mark in _CONTAINER_MARKS)
         return _iterable_container if container else _stream
-    return _object
+    entered = hasattr(kind, "__enter__") or hasattr(kind, "__aenter__")
+    resource = any(hasattr(kind, mark) for mark in _RESOURCE_MARKS)
+    return _manager if entered and not resource else _object

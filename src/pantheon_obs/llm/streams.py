@@ -12,6 +12,9 @@ import sys
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pantheon_obs.core.context import current_call
+from pantheon_obs.llm.nesting import enter_frame, leave, leave_frame
+
 if TYPE_CHECKING:
     from collections.abc import (
         AsyncGenerator,
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
         Generator,
         Iterator,
     )
-    from types import AsyncGeneratorType
+    from types import AsyncGeneratorType, GeneratorType
 
     from pantheon_obs.llm.lifecycle import LlmCall
     from pantheon_obs.llm.parts import HostValue
@@ -43,7 +46,7 @@ class Observer(Protocol):
 
 
 def generator_observer(
-    opened: Callable[..., tuple[Generator[Any, Any, Any], Observer]],
+    opened: Callable[..., tuple[GeneratorType[Any, Any, Any], Observer]],
 ) -> Callable[..., Generator[Any, Any, Any]]:
     """Make a generator function that runs another's generator under observation.
 
@@ -64,39 +67,45 @@ def generator_observer(
         send: Callable[[HostValue], HostValue] = inner.send
         resume = send
         value: HostValue = None
-        while True:
-            began = perf_counter()
-            try:
-                chunk = resume(value)
-            except StopIteration as stop:
-                observer.exhausted(began)
-                return stop.value
-            except BaseException as error:
-                value = None  # or its traceback would keep alive what was thrown in
-                observer.failed(error, began)
-                raise
-            if call.chunks == count:
-                now = perf_counter()
-                call.producer += now - began
-                call.chunks = count = count + 1
-                keep(chunk)
-                if reading:
-                    reading = call.look(chunk, now)
-            else:  # the step went through a method that has counted it
-                count = call.chunks
-            value = None
-            try:
-                value = yield chunk
-                resume = send
-            except BaseException as error:  # noqa: BLE001 - passed on, all of them
-                if isinstance(error, GeneratorExit):
-                    observer.left()
-                resume, value = inner.throw, _as_thrown(error)
+        # Its context variable would have to be set and reset around each step, which costs more
+        # than all the rest.
+        frame = enter_frame(inner.gi_frame, call)
+        try:
+            while True:
+                began = perf_counter()
+                try:
+                    chunk = resume(value)
+                except StopIteration as stop:
+                    observer.exhausted(began)
+                    return stop.value
+                except BaseException as error:
+                    value = None  # or its traceback would keep alive what was thrown in
+                    observer.failed(error, began)
+                    raise
+                if call.chunks == count:
+                    now = perf_counter()
+                    call.producer += now - began
+                    call.chunks = count = count + 1
+                    keep(chunk)
+                    if reading:
+                        reading = call.look(chunk, now)
+                else:  # the step went through a method that has counted it
+                    count = call.chunks
+                value = None
+                try:
+                    value = yield chunk
+                    resume = send
+                except BaseException as error:  # noqa: BLE001 - passed on, all of them
+                    if isinstance(error, GeneratorExit):
+                        observer.left()
+                    resume, value = inner.throw, _as_thrown(error)
+        finally:
+            leave_frame(frame, call)
 
     return observed
 
 
-def async_generator_observer(
+def async_generator_observer(  # noqa: C901 - one loop in one piece: it runs per chunk
     opened: Callable[..., tuple[AsyncGeneratorType[Any, Any], Observer]],
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
     """Make an async generator function that runs another's async generator under observation.
@@ -116,34 +125,43 @@ def async_generator_observer(
         count = call.chunks
         send = inner.asend
         step: HostValue = _first_step(inner)
-        while True:
-            began = perf_counter()
-            try:
-                chunk = await step
-            except StopAsyncIteration:
-                observer.exhausted(began)
-                return
-            except BaseException as error:
-                step = None  # or its traceback would keep alive what was thrown in
-                observer.failed(error, began)
-                raise
-            if call.chunks == count:
-                now = perf_counter()
-                call.producer += now - began
-                call.chunks = count = count + 1
-                keep(chunk)
-                if reading:
-                    reading = call.look(chunk, now)
-            else:  # the step went through a method that has counted it
-                count = call.chunks
-            try:
-                step = send((yield chunk))
-            except BaseException as error:
-                if isinstance(error, GeneratorExit):
-                    observer.left()
-                    if inner.ag_running:
-                        raise  # the event loop shuts down, and is closing the inner one already
-                step = inner.athrow(_as_thrown(error))
+        # The tasks and threads that the first step starts find it in their context; see above.
+        token: HostValue = current_call.set(call)
+        frame = enter_frame(inner.ag_frame, call)
+        try:
+            while True:
+                began = perf_counter()
+                try:
+                    chunk = await step
+                except StopAsyncIteration:
+                    observer.exhausted(began)
+                    return
+                except BaseException as error:
+                    step = None  # or its traceback would keep alive what was thrown in
+                    observer.failed(error, began)
+                    raise
+                if token is not None:
+                    leave(token)
+                    token = None
+                if call.chunks == count:
+                    now = perf_counter()
+                    call.producer += now - began
+                    call.chunks = count = count + 1
+                    keep(chunk)
+                    if reading:
+                        reading = call.look(chunk, now)
+                else:  # the step went through a method that has counted it
+                    count = call.chunks
+                try:
+                    step = send((yield chunk))
+                except BaseException as error:
+                    if isinstance(error, GeneratorExit):
+                        observer.left()
+                        if inner.ag_running:
+                            raise  # the event loop shuts down, and is closing the inner one already
+                    step = inner.athrow(_as_thrown(error))
+        finally:
+            leave_frame(frame, call, token)
 
     return observed
 

@@ -1,0 +1,1 @@
+"""What responses and chunks look like, one module for each vendor."""

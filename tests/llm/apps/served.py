@@ -1,0 +1,186 @@
+"""A service that streams from a gateway, for clients that stay and clients that leave."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from starlette.responses import StreamingResponse
+
+from pantheon_obs import instrument, llm_call
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+DELAY = 0.01
+MANY = 3000  # chunks; nobody stays for so long
+
+app = instrument(FastAPI(), log_format="json")
+
+
+def chunks(count: int) -> Iterator[dict[str, Any]]:
+    """As OpenAI sends them: an empty role frame, words, the last word, the usage."""
+    yield {"choices": [{"delta": {"role": "assistant", "content": ""}, "finish_reason": None}]}
+    for _ in range(count):
+        yield {"choices": [{"delta": {"content": "word "}, "finish_reason": None}]}
+    yield {"choices": [{"delta": {}, "finish_reason": "stop"}]}
+    yield {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": count}}
+
+
+class Stream:
+    """A stream object, as an SDK's."""
+
+    def __init__(self, count: int) -> None:
+        self._chunks = chunks(count)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        time.sleep(DELAY)
+        return next(self._chunks)
+
+
+class AsyncStream:
+    """A stream object, as an SDK's async one."""
+
+    def __init__(self, count: int) -> None:
+        self._chunks = chunks(count)
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        await asyncio.sleep(DELAY)
+        for chunk in self._chunks:
+            return chunk
+        raise StopAsyncIteration
+
+
+class Gateway:
+    """One stream in four forms, and an answer in one piece."""
+
+    @llm_call(model="fast", operation="stream")
+    def sync_generator(self, count: int) -> Iterator[Any]:
+        """A generator function."""
+        for chunk in chunks(count):
+            time.sleep(DELAY)
+            yield chunk
+
+    @llm_call(model="fast", operation="stream")
+    async def async_generator(self, count: int) -> AsyncIterator[Any]:
+        """An async generator function."""
+        for chunk in chunks(count):
+            await asyncio.sleep(DELAY)
+            yield chunk
+
+    @llm_call(model="fast", operation="stream")
+    def sync_object(self, count: int) -> Stream:
+        """A function that returns a stream object."""
+        return Stream(count)
+
+    @llm_call(model="fast", operation="stream")
+    async def async_object(self, count: int) -> AsyncStream:
+        """A coroutine function that returns an async stream object."""
+        return AsyncStream(count)
+
+    @llm_call(model="fast")
+    async def generate(self, tokens: int) -> dict[str, Any]:
+        """An answer in one piece."""
+        await asyncio.sleep(DELAY)
+        return {"usage": {"input_tokens": tokens, "output_tokens": 1}}
+
+    @llm_call(model="fast", operation="generate")
+    def generate_in_thread(self, tokens: int) -> dict[str, Any]:
+        """The same, blocking."""
+        time.sleep(DELAY)
+        return {"usage": {"input_tokens": tokens, "output_tokens": 1}}
+
+
+gateway = Gateway()
+
+
+def frame(chunk: Any) -> str:
+    """A chunk as a server-sent event."""
+    return f"data: {json.dumps(chunk)}\n\n"
+
+
+def sync_frames(stream: Iterator[Any]) -> Iterator[str]:
+    """The chunks as server-sent events."""
+    for chunk in stream:
+        yield frame(chunk)
+
+
+async def async_frames(stream: AsyncIterator[Any]) -> AsyncIterator[str]:
+    """The chunks as server-sent events."""
+    async for chunk in stream:
+        yield frame(chunk)
+
+
+def sse(body: Iterator[str] | AsyncIterator[str]) -> StreamingResponse:
+    """A response of server-sent events."""
+    return StreamingResponse(body, media_type="text/event-stream")
+
+
+@app.get("/sync_generator")
+def sync_generator(count: int = MANY) -> StreamingResponse:
+    """Read step by step in threads."""
+    return sse(sync_frames(gateway.sync_generator(count)))
+
+
+@app.get("/async_generator")
+async def async_generator(count: int = MANY) -> StreamingResponse:
+    """Read by the server's task."""
+    return sse(async_frames(gateway.async_generator(count)))
+
+
+@app.get("/sync_object")
+def sync_object(count: int = MANY) -> StreamingResponse:
+    """Read step by step in threads."""
+    return sse(sync_frames(gateway.sync_object(count)))
+
+
+@app.get("/async_object")
+async def async_object(count: int = MANY) -> StreamingResponse:
+    """Read by the server's task."""
+    return sse(async_frames(await gateway.async_object(count)))
+
+
+@app.get("/concurrent")
+async def concurrent() -> dict[str, int]:
+    """Calls in tasks, in a group and in threads, all at once."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(gateway.generate(1))
+        group.create_task(gateway.generate(2))
+        answers = await asyncio.gather(
+            gateway.generate(3), asyncio.to_thread(gateway.generate_in_thread, 4)
+        )
+    return {"answers": len(answers)}
+
+
+@app.get("/agent")
+async def agent() -> StreamingResponse:
+    """A stream whose own code asks two models at once, and one of whose readers asks another."""
+
+    @llm_call(operation="agent")
+    async def think() -> AsyncIterator[str]:
+        await asyncio.gather(gateway.generate(1), gateway.generate(2))
+        yield "done"
+
+    async def frames() -> AsyncIterator[str]:
+        async for chunk in think():
+            yield frame(chunk)
+        await gateway.generate(3)
+
+    return sse(frames())
+
+
+@app.get("/collect")
+def collect() -> dict[str, str]:
+    """Let the garbage collector do what it would do later."""
+    gc.collect()
+    return {"collected": "all"}

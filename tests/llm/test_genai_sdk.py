@@ -1,0 +1,243 @@
+"""Google's real client, over HTTP: by the decorator, by `instrument_llm`, in a `with`."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from types import AsyncGeneratorType, GeneratorType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pantheon_obs import instrument_llm
+from tests.llm.provider import provider
+from tests.llm.sdk import (
+    INSTRUMENT,
+    ROADS,
+    WITH,
+    Ending,
+    Way,
+    answer,
+    assert_ended,
+    assert_streamed,
+    async_stream_of,
+    observed,
+    raised_by,
+    stream_of,
+)
+
+genai = pytest.importorskip("google.genai")
+
+# What it says of itself where aiohttp is installed.
+pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pantheon_obs.core.events import LlmCallFinished
+
+    Events = list[LlmCallFinished]
+
+ANSWER = (1149, 212, 1024, 64, "gemini-3-flash", "STOP")
+CONTENTS = "The capital of France?"
+
+
+def generate(client: Any, model: str) -> Any:
+    """Stream an answer."""
+    return client.models.generate_content_stream(model=model, contents=CONTENTS)
+
+
+def generate_async(client: Any, model: str) -> Any:
+    """The same, async."""
+    return client.aio.models.generate_content_stream(model=model, contents=CONTENTS)
+
+
+SYNC = Way("sync", generate, GeneratorType, 3, ANSWER)
+ASYNC = Way("async", generate_async, AsyncGeneratorType, 3, ANSWER)
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """A provider that runs."""
+    with provider() as base:
+        yield base
+
+
+@pytest.fixture(scope="module")
+def loop() -> Iterator[asyncio.Runner]:
+    """An event loop for the async half of the client."""
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+@pytest.fixture(scope="module")
+def client(url: str, loop: asyncio.Runner) -> Iterator[Any]:
+    """A client."""
+    client = genai.Client(api_key="none", http_options={"base_url": url})
+    yield client
+    loop.run(client.aio.aclose())
+    client.close()
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [("whole", "STOP"), ("thinking", "STOP"), ("tools", "STOP"), ("refusal", "SAFETY")],
+)
+def test_an_answer(model: str, reason: str, client: Any, events: Events) -> None:
+    """The output includes the thoughts, which Gemini counts apart; whole or in chunks."""
+    with instrument_llm(client):
+        response = client.models.generate_content(model=model, contents=CONTENTS)
+        list(generate(client, model))
+
+    assert genai.types.GenerateContentResponse is type(response)
+    expected = (*ANSWER[:-1], reason)
+    assert [("llm.generate_content", "ok", "gcp.gemini", model, expected)] * 2 == [
+        (event.event, event.outcome, event.provider, event.model_alias, answer(event))
+        for event in events
+    ]
+
+
+def test_an_async_answer(client: Any, loop: asyncio.Runner, events: Events) -> None:
+    """The same."""
+    with instrument_llm(client):
+        loop.run(client.aio.models.generate_content(model="whole", contents=CONTENTS))
+
+    assert [("ok", ANSWER)] == [(event.outcome, answer(event)) for event in events]
+
+
+def test_a_chat(client: Any, loop: asyncio.Runner, events: Events) -> None:
+    """It goes by way of the same methods."""
+
+    async def main() -> None:
+        chat = client.aio.chats.create(model="whole")
+        await chat.send_message(CONTENTS)
+        assert 3 == len([part async for part in await chat.send_message_stream(CONTENTS)])
+
+    with instrument_llm(client):
+        chat = client.chats.create(model="whole")
+        chat.send_message(CONTENTS)
+        assert 3 == len(list(chat.send_message_stream(CONTENTS)))
+        loop.run(main())
+
+    assert [("ok", ANSWER)] * 4 == [(event.outcome, answer(event)) for event in events]
+
+
+def test_embeddings(client: Any, loop: asyncio.Runner, events: Events) -> None:
+    """Gemini does not say what they use."""
+    with instrument_llm(client):
+        client.models.embed_content(model="whole", contents=CONTENTS)
+        loop.run(client.aio.models.embed_content(model="whole", contents=CONTENTS))
+
+    assert [("llm.embeddings", "ok", "missing", None)] * 2 == [
+        (event.event, event.outcome, event.usage_status, event.input_tokens) for event in events
+    ]
+
+
+def test_retries_are_one_call(url: str, events: Events) -> None:
+    """What the SDK does to get an answer is in the latency, not in the count."""
+    retry = {"attempts": 2, "initial_delay": 0.01}
+    options = {"base_url": url, "retry_options": retry}
+    with genai.Client(api_key="none", http_options=options) as client:
+        instrument_llm(client)
+        client.models.generate_content(model="retry", contents=CONTENTS)
+
+    assert [("ok", "retry", ANSWER)] == [
+        (event.outcome, event.model_alias, answer(event)) for event in events
+    ]
+
+
+@pytest.mark.parametrize("road", ROADS)
+def test_a_stream(road: str, client: Any, events: Events) -> None:
+    """It is a generator, and what it says is found."""
+    assert 3 == len(stream_of(client, SYNC, road, "whole"))
+    assert_streamed(events, SYNC)
+
+
+@pytest.mark.parametrize("road", ROADS)
+def test_an_async_stream(road: str, client: Any, loop: asyncio.Runner, events: Events) -> None:
+    """It is an async generator."""
+    assert 3 == len(loop.run(async_stream_of(client, ASYNC, road, "whole")))
+    assert_streamed(events, ASYNC)
+
+
+def test_the_delays_of_the_provider(client: Any, events: Events) -> None:
+    """The first chunk has content already."""
+    stream_of(client, SYNC, INSTRUMENT, "whole.first60.chunk30")
+
+    [event] = events
+    assert event.ttfc_ms is not None
+    assert 60 <= event.ttfc_ms == event.ttft_ms
+    assert 60 + 2 * 30 <= event.latency_ms
+
+
+BAD = [
+    Ending("cut", "error", "RemoteProtocolError"),
+    Ending("short", "error", "IncompleteStream"),
+    Ending("event", "error", "ServerError"),
+    Ending("broken", "error", "ServerError"),
+]
+
+
+@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize("ending", BAD, ids=lambda ending: ending.model)
+def test_something_goes_wrong(ending: Ending, road: str, client: Any, events: Events) -> None:
+    """The exception, if there is one, is the call's."""
+    raised = raised_by(lambda: stream_of(client, SYNC, road, ending.model))
+
+    assert ending.raised == raised
+    if ending.model == "short" and road == WITH:
+        # Whether the stream was left or ended can't be told from within a `with`.
+        ending = ending._replace(outcome="closed", error_type=None)
+
+    assert_ended(events, ending)
+
+
+@pytest.mark.parametrize("ending", BAD, ids=lambda ending: ending.model)
+def test_something_goes_wrong_async(
+    ending: Ending, client: Any, loop: asyncio.Runner, events: Events
+) -> None:
+    """The same, by the async transport's own names."""
+    raised = raised_by(lambda: loop.run(async_stream_of(client, ASYNC, INSTRUMENT, ending.model)))
+
+    assert (ending.model == "short") == (raised is None)
+    assert_ended(events, ending._replace(error_type=raised or "IncompleteStream"))
+
+
+@pytest.mark.parametrize("road", ROADS[:2])
+def test_the_consumer_leaves(road: str, client: Any, events: Events) -> None:
+    """By a `break`, or by closing the generator."""
+    with observed(road, client, SYNC) as opens:
+        for _ in opens("whole"):
+            break
+        stream = opens("whole")
+        next(stream)
+        stream.close()
+    gc.collect()
+
+    assert [("closed", 1149, 1)] * 2 == [
+        (event.outcome, event.input_tokens, event.chunks) for event in events
+    ]
+
+
+def test_a_stream_that_nobody_starts(client: Any, events: Events) -> None:
+    """The client's method is a generator function: it has sent nothing, and there was no call."""
+    with instrument_llm(client):
+        generate(client, "whole")
+    gc.collect()
+
+    assert [] == events
+
+
+def test_the_task_is_cancelled(client: Any, loop: asyncio.Runner, events: Events) -> None:
+    """While the provider is silent."""
+
+    async def main() -> None:
+        task = asyncio.ensure_future(async_stream_of(client, ASYNC, INSTRUMENT, "hang"))
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(task, 0.2)
+
+    loop.run(main())
+
+    assert [("cancelled", "CancelledError")] == [
+        (event.outcome, event.error_type) for event in events
+    ]

@@ -1,0 +1,542 @@
+"""`instrument_llm`: what it changes, on what, and how that is undone."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import gc
+import inspect
+import pickle
+import subprocess
+import sys
+import weakref
+from dataclasses import dataclass
+from operator import attrgetter
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest.mock import Mock
+
+import pytest
+
+from pantheon_obs import ConfigError, instrument_llm, llm_call
+from pantheon_obs.core import guard
+from tests.llm.provider import provider
+from tests.llm.sdk import MESSAGES
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from pantheon_obs.core.events import LlmCallFinished
+
+    Events = list[LlmCallFinished]
+
+
+class Gateway:
+    """A gateway of the host's."""
+
+    model = "fast"
+
+    def generate(self, prompt: str) -> dict[str, Any]:
+        """Answer at once."""
+        return {"text": prompt, "usage": {"input_tokens": 3, "output_tokens": 5}}
+
+    async def stream(self, prompt: str) -> AsyncIterator[str]:
+        """Answer in pieces."""
+        for piece in prompt.split():
+            yield piece
+
+    @classmethod
+    def made(cls, prompt: str) -> str:
+        """Answer without an instance."""
+        return prompt
+
+    @staticmethod
+    def free(prompt: str) -> str:
+        """Answer without the class."""
+        return prompt
+
+    @llm_call
+    def decorated(self, prompt: str) -> str:
+        """Answer, and be observed."""
+        return prompt
+
+
+def called(events: Events) -> list[tuple[str, str | None, int | None]]:
+    """What was called, of which model, and its output."""
+    return [(event.event, event.model_alias, event.output_tokens) for event in events]
+
+
+class TestGateway:
+    """An object of the host's."""
+
+    def test_its_methods_are_observed(self, events: Events) -> None:
+        """By default those called `generate` and `stream`; the others are not."""
+        gateway = Gateway()
+
+        async def main() -> list[str]:
+            return [piece async for piece in gateway.stream("a b")]
+
+        instrument_llm(gateway, provider="p")
+
+        assert "Hi" == gateway.generate("Hi")["text"]
+        assert ["a", "b"] == asyncio.run(main())
+        assert "Hi" == gateway.made("Hi")
+        assert [("llm.generate", "fast", 5), ("llm.stream", "fast", None)] == called(events)
+        assert {"p"} == {event.provider for event in events}
+
+    def test_they_stay_what_they_were(self) -> None:
+        """Methods of the same object, kind, signature and name."""
+        gateway, plain = Gateway(), Gateway()
+
+        instrument_llm(gateway)
+
+        assert gateway is gateway.generate.__self__
+        assert inspect.signature(plain.generate) == inspect.signature(gateway.generate)
+        assert "Gateway.generate" == gateway.generate.__qualname__
+        assert inspect.ismethod(gateway.generate)
+        assert inspect.isasyncgenfunction(gateway.stream)
+        assert Gateway is type(gateway)
+
+    def test_methods_are_named(self, events: Events) -> None:
+        """One by its name, or several; static and class methods, too."""
+        gateway = Gateway()
+        instrument_llm(gateway, "generate")
+        instrument_llm(gateway, methods=["made", "free"])
+
+        gateway.generate("Hi")
+        gateway.made("Hi")
+        gateway.free("Hi")
+        Gateway().generate("Hi")
+
+        assert ["llm.generate", "llm.made", "llm.free"] == [event.event for event in events]
+
+    def test_the_options_are_those_of_llm_call(self, events: Events) -> None:
+        """`usage=` and `prices=`."""
+        gateway = Gateway()
+        instrument_llm(
+            gateway, "made", usage=lambda answer: (len(answer), 7), prices=lambda call: 0.25
+        )
+
+        gateway.made("Hi")
+
+        assert [(2, 7, 0.25)] == [
+            (event.input_tokens, event.output_tokens, event.cost_usd) for event in events
+        ]
+
+    def test_a_path_leads_to_a_method(self, events: Events) -> None:
+        """Of an object that the object has."""
+        outer = Mock(gateway=Gateway())
+        instrument_llm(outer, ["gateway.generate"])
+
+        outer.gateway.generate("Hi")
+
+        assert ["llm.generate"] == [event.event for event in events]
+
+    def test_twice_is_once(self, events: Events) -> None:
+        """And what `llm_call` observes is observed already."""
+        gateway = Gateway()
+        with instrument_llm(gateway), instrument_llm(gateway, ["generate", "decorated"]):
+            gateway.generate("Hi")
+            gateway.decorated("Hi")
+        gateway.generate("Hi")
+        gateway.decorated("Hi")
+
+        assert ["llm.generate", "llm.decorated", "llm.decorated"] == [
+            event.event for event in events
+        ]
+
+    def test_the_inner_of_two_undoes_only_what_it_did(self, events: Events) -> None:
+        """The outer goes on."""
+        gateway = Gateway()
+        with instrument_llm(gateway, "generate"):
+            with instrument_llm(gateway):
+                pass
+            gateway.generate("Hi")
+
+        assert ["llm.generate"] == [event.event for event in events]
+
+    def test_undone_it_is_as_before(self, events: Events) -> None:
+        """Nothing is left behind; undone twice is undone."""
+        gateway = Gateway()
+        instrumentation = instrument_llm(gateway)
+
+        instrumentation.undo()
+        instrumentation.undo()
+
+        gateway.generate("Hi")
+        assert {} == vars(gateway)
+        assert [] == events
+
+    def test_what_was_replaced_before_comes_back(self) -> None:
+        """A function that the host had put there."""
+        gateway: Any = Gateway()
+        own = gateway.generate = lambda prompt: prompt
+
+        with instrument_llm(gateway):
+            assert own is not gateway.generate
+            assert inspect.isfunction(gateway.generate)
+
+        assert own is gateway.generate
+
+    def test_what_was_replaced_since_stays(self) -> None:
+        """It may be wrapped around ours."""
+        gateway: Any = Gateway()
+        with instrument_llm(gateway):
+            other = gateway.generate = Mock()
+
+        assert other is gateway.generate
+
+    def test_an_exception_is_the_hosts(self, events: Events) -> None:
+        """With one frame of ours."""
+        gateway: Any = Gateway()
+        instrument_llm(gateway)
+
+        with pytest.raises(TypeError) as caught:
+            gateway.generate()
+
+        assert 2 == len(caught.traceback)
+        assert [("error", "TypeError")] == [(event.outcome, event.error_type) for event in events]
+
+    def test_copies_work(self, events: Events) -> None:
+        """A deep copy is observed, on itself; a pickle comes back as the class makes it."""
+        gateway = Gateway()
+        instrument_llm(gateway)
+
+        deep, pickled = copy.deepcopy(gateway), pickle.loads(pickle.dumps(gateway))  # noqa: S301 - our own
+        deep.generate("Hi")
+        pickled.generate("Hi")
+
+        assert deep is deep.generate.__self__
+        assert 1 == len(events)
+
+    def test_it_is_let_go(self) -> None:
+        """Nothing of ours keeps the object alive."""
+        gateway = Gateway()
+        instrument_llm(gateway)
+        gone = weakref.ref(gateway)
+
+        del gateway
+        gc.collect()
+
+        assert gone() is None
+
+    def test_a_frozen_one(self, events: Events) -> None:
+        """It has a dictionary, frozen or not."""
+
+        @dataclass(frozen=True)
+        class Frozen:
+            model: str
+
+            def generate(self) -> str:
+                return self.model
+
+        gateway = Frozen("fast")
+        with instrument_llm(gateway):
+            gateway.generate()
+        gateway.generate()
+
+        assert [("llm.generate", "fast", None)] == called(events)
+        assert Frozen("fast") == gateway
+
+    def test_a_class(self, events: Events) -> None:
+        """All of its instances are observed."""
+
+        class Own(Gateway):
+            @staticmethod
+            def free(prompt: str) -> str:
+                return prompt
+
+        with instrument_llm(Own, ["generate", "made", "free"]):
+            Own().generate("Hi")
+            assert "Hi" == Own.made("Hi") == Own().made("Hi") == Own.free("Hi") == Own().free("Hi")
+        Own().generate("Hi")
+        Own.free("Hi")
+
+        assert ["llm.generate"] + ["llm.made"] * 2 + ["llm.free"] * 2 == [
+            event.event for event in events
+        ]
+        assert isinstance(vars(Own)["free"], staticmethod)
+        assert "made" not in vars(Own)
+
+    def test_a_module(self, events: Events) -> None:
+        """Its functions, as with litellm's `completion` and `acompletion`."""
+        module: Any = ModuleType("module")
+        module.completion = completion = lambda model: model
+        with instrument_llm(module, "completion"):
+            module.completion(model="fast")
+
+        assert completion is module.completion
+        assert [("llm.completion", "fast", None)] == called(events)
+
+
+class Slots:
+    """Has no room."""
+
+    __slots__ = ()
+
+    def generate(self) -> None:
+        """Answer."""
+
+
+class Computed:
+    """Makes its method anew each time."""
+
+    @property
+    def generate(self) -> Any:
+        """Answer."""
+        return lambda: None
+
+    def stream(self) -> None:
+        """Answer."""
+
+
+class TestRefusals:
+    """What cannot be done is said at once."""
+
+    @pytest.mark.parametrize(
+        ("subject", "methods", "message"),
+        [
+            (object(), None, "object has no method generate or stream: name those"),
+            (Gateway(), (), "no method"),
+            (Gateway(), ["generate", "ask"], "Gateway has no method 'ask'"),
+            (Gateway(), "model", "Gateway has no method 'model'"),
+            (Gateway(), "generate.more", "Gateway has no method 'generate.more'"),
+            (Slots(), None, "Slots.generate cannot be replaced"),
+            (Computed(), ["stream", "generate"], "Computed.generate cannot be replaced"),
+        ],
+    )
+    def test_it_says_what_is_wrong(self, subject: Any, methods: Any, message: str) -> None:
+        """And leaves nothing half done."""
+        with pytest.raises(ConfigError, match=message):
+            instrument_llm(subject, methods)
+
+        assert {} == getattr(subject, "__dict__", {})
+
+    def test_wrong_options_are_refused(self) -> None:
+        """As by `llm_call`."""
+        with pytest.raises(ConfigError):
+            instrument_llm(Gateway(), prices=7)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """A provider that runs."""
+    with provider() as base:
+        yield base
+
+
+def ask(client: Any) -> None:
+    """One call of OpenAI's."""
+    client.chat.completions.create(model="whole", messages=MESSAGES)
+
+
+class TestOpenAI:
+    """Clients of a known SDK."""
+
+    @pytest.fixture
+    def client(self, url: str) -> Iterator[Any]:
+        """A client that nobody has used."""
+        openai = pytest.importorskip("openai")
+        with openai.OpenAI(api_key="none", base_url=f"{url}/v1") as client:
+            yield client
+
+    def test_undone_it_is_as_before(self, client: Any, events: Events) -> None:
+        """Its copies, too, and what the SDK has wrapped around its methods."""
+        with instrument_llm(client):
+            derived = client.with_options(timeout=5)
+            raw = client.chat.completions.with_raw_response
+            raw.create(model="whole", messages=MESSAGES)
+            ask(client)
+            ask(derived)
+            ask(derived.copy())
+            assert ["llm.chat"] * 4 == [event.event for event in events]
+
+        ask(client)
+        ask(derived)
+        ask(client.copy())
+        client.chat.completions.with_raw_response.create(model="whole", messages=MESSAGES)
+
+        assert 4 == len(events)
+        assert not [name for name in vars(client) if name in ("copy", "with_options")]
+
+    def test_what_was_wrapped_before_is_wrapped_anew(self, client: Any, events: Events) -> None:
+        """The SDK makes these once, of the methods that it has then."""
+        raw = client.chat.completions.with_raw_response
+        whole = client.with_raw_response
+        assert whole.chat.completions is not None
+
+        instrument_llm(client)
+
+        assert raw is not client.chat.completions.with_raw_response
+        client.with_raw_response.chat.completions.create(model="whole", messages=MESSAGES)
+        assert ["llm.chat"] == [event.event for event in events]
+
+    def test_a_copy_that_cannot_be_observed_is_the_hosts_all_the_same(
+        self, client: Any, events: Events
+    ) -> None:
+        """Telemetry never changes what the host gets."""
+        client.copy = Slots
+        instrument_llm(client)
+
+        assert isinstance(client.copy(), Slots)
+        guard.forget()
+        assert [] == events
+
+    def test_twice_is_once(self, client: Any, events: Events) -> None:
+        """For its copies, too."""
+        for _ in range(3):
+            instrument_llm(client)
+        ask(client)
+        ask(client.with_options(timeout=5))
+
+        assert 2 == len(events)
+
+    def test_only_what_is_named(self, client: Any, events: Events) -> None:
+        """By its path; the operation is the same."""
+        instrument_llm(client, ["chat.completions.create"])
+        ask(client)
+        client.embeddings.create(model="whole", input="Hi")
+        with client.chat.completions.stream(model="whole", messages=MESSAGES) as stream:
+            stream.until_done()
+
+        assert ["llm.chat"] * 2 == [event.event for event in events]
+
+    def test_in_steps(self, client: Any, events: Events) -> None:
+        """What was observed before is not counted within what is observed later."""
+        instrument_llm(client, ["chat.completions.create"])
+        instrument_llm(client)
+        with client.chat.completions.stream(model="whole", messages=MESSAGES) as stream:
+            stream.until_done()
+
+        assert [("llm.chat", None)] == [(event.event, event.nested) for event in events]
+
+    def test_its_methods_stay_what_they_were(self, client: Any) -> None:
+        """By signature and name."""
+        before = inspect.signature(client.chat.completions.create)
+        with instrument_llm(client):
+            assert before == inspect.signature(client.chat.completions.create)
+            assert "create" == client.chat.completions.create.__name__
+            assert "with_options" not in inspect.signature(client.with_options).parameters
+            assert "timeout" in inspect.signature(client.with_options).parameters
+
+    def test_other_vendors_behind_the_client(self, client: Any, events: Events) -> None:
+        """The host knows who answers."""
+        instrument_llm(client, provider="deepseek")
+        ask(client)
+
+        assert ["deepseek"] == [event.provider for event in events]
+
+    def test_somebody_elses_wrapper_stays(self, client: Any, events: Events) -> None:
+        """It is called, and comes back."""
+        seen = []
+        original = client.chat.completions.create
+
+        def wrapper(**given: Any) -> Any:
+            seen.append(given["model"])
+            return original(**given)
+
+        client.chat.completions.create = wrapper
+        with instrument_llm(client):
+            ask(client)
+
+        assert ["whole"] == seen
+        assert wrapper is client.chat.completions.create
+        assert 1 == len(events)
+
+    def test_under_a_gateway_it_counts_once(self, client: Any, events: Events) -> None:
+        """What the gateway's own code calls is nested in the gateway's call, streams included."""
+        instrument_llm(client)
+
+        @llm_call
+        def stream(model: str) -> Any:
+            return client.chat.completions.stream(
+                model=model, messages=MESSAGES, stream_options={"include_usage": True}
+            )
+
+        with stream("whole") as chunks:
+            chunks.until_done()
+
+        assert [("llm.chat", True, 212), ("llm.stream", None, 212)] == [
+            (event.event, event.nested, event.output_tokens) for event in events
+        ]
+
+    def test_an_sdk_that_has_less(self, events: Events) -> None:
+        """What this version of it lacks is left out."""
+        completions = type("Completions", (), {"create": lambda _, *, model: model})()
+        chat = type("Chat", (), {"completions": completions})()
+        of_openai = {"__module__": "openai._client", "chat": chat}
+        client: Any = type("OpenAI", (), of_openai)()
+
+        instrument_llm(client)
+        client.chat.completions.create(model="whole")
+
+        assert [("llm.chat", "openai")] == [(event.event, event.provider) for event in events]
+
+    def test_an_application_that_mocks_its_client(self, events: Events) -> None:
+        """A mock of the class is a client, too."""
+        openai = pytest.importorskip("openai")
+        client = Mock(spec=openai.OpenAI)
+        client.chat = Mock()
+
+        instrument_llm(client)
+        client.chat.completions.create(model="whole")
+
+        assert [("llm.chat", "openai", "whole")] == [
+            (event.event, event.provider, event.model_alias) for event in events
+        ]
+
+
+class Known(NamedTuple):
+    """A client class, how to make one, the vendor, and the path to a method of it."""
+
+    package: str
+    name: str
+    options: dict[str, Any]
+    vendor: str
+    path: str
+
+
+KEY = {"api_key": "none"}
+AZURE = KEY | {"azure_endpoint": "http://127.0.0.1:9", "api_version": "1"}
+BEDROCK = {"aws_access_key": "a", "aws_secret_key": "b", "aws_region": "c"}
+VERTEX = {"project_id": "a", "region": "b", "access_token": "c"}
+CHAT, MESSAGE, CONTENT = "chat.completions.create", "messages.create", "models.generate_content"
+CLIENTS = [
+    Known("openai", "OpenAI", KEY, "openai", CHAT),
+    Known("openai", "AsyncOpenAI", KEY, "openai", CHAT),
+    Known("openai", "AzureOpenAI", AZURE, "azure.ai.openai", CHAT),
+    Known("openai", "AsyncAzureOpenAI", AZURE, "azure.ai.openai", CHAT),
+    Known("anthropic", "Anthropic", KEY, "anthropic", MESSAGE),
+    Known("anthropic", "AsyncAnthropic", KEY, "anthropic", MESSAGE),
+    Known("anthropic", "AnthropicBedrock", BEDROCK, "aws.bedrock", MESSAGE),
+    Known("anthropic", "AsyncAnthropicBedrock", BEDROCK, "aws.bedrock", MESSAGE),
+    Known("anthropic", "AnthropicVertex", VERTEX, "gcp.vertex_ai", MESSAGE),
+    Known("anthropic", "AsyncAnthropicVertex", VERTEX, "gcp.vertex_ai", MESSAGE),
+    Known("google.genai", "Client", KEY, "gcp.gemini", CONTENT),
+    Known("google.genai", "Client", KEY | {"vertexai": True}, "gcp.vertex_ai", CONTENT),
+]
+
+
+@pytest.mark.parametrize("known", CLIENTS, ids=lambda known: f"{known.name}-{known.vendor}")
+def test_each_known_client(known: Known, events: Events) -> None:
+    """Its methods are found by their paths, and the vendor is known."""
+    client = getattr(pytest.importorskip(known.package), known.name)(**known.options)
+
+    instrument_llm(client)
+
+    with pytest.raises(TypeError, match="model"):
+        attrgetter(known.path)(client)()
+    assert [("error", known.vendor)] == [(event.outcome, event.provider) for event in events]
+
+
+def test_no_sdk_is_imported() -> None:
+    """To instrument a gateway loads none of them."""
+    code = (
+        "import sys; from pantheon_obs import instrument_llm\n"
+        "class G:\n  def generate(self): return {'usage': {'input_tokens': 1}}\n"
+        "g = G(); instrument_llm(g); g.generate()\n"
+        "print({'openai', 'anthropic', 'google'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "set()" == done.stdout.strip().splitlines()[-1]

@@ -1,0 +1,803 @@
+"""Calls within calls: counted once, and what is not the outer one's own code is not within it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import gc
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pantheon_obs import llm_call, trace_context
+from pantheon_obs.core.context import Record, begin, current_call, end
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from pantheon_obs.core.events import LlmCallFinished
+
+    Events = list[LlmCallFinished]
+
+OUTER, INNER = ("outer", None, 10, 2), ("inner", True, 10, 2)
+
+
+@llm_call
+def inner(tokens: int = 10) -> dict[str, Any]:
+    """Answer at once, with usage."""
+    return {"usage": {"input_tokens": tokens, "output_tokens": 2}}
+
+
+@llm_call(operation="inner")
+async def ainner(tokens: int = 10) -> dict[str, Any]:
+    """The same, later."""
+    await asyncio.sleep(0)
+    return {"usage": {"input_tokens": tokens, "output_tokens": 2}}
+
+
+@llm_call(operation="inner")
+def inner_stream() -> Iterator[Any]:
+    """Answer in pieces, the last of which has the usage."""
+    yield {"text": "a"}
+    yield {"usage": {"input_tokens": 10, "output_tokens": 2}}
+
+
+@llm_call(operation="inner")
+async def ainner_stream() -> AsyncIterator[Any]:
+    """The same, later."""
+    for chunk in inner_stream.__wrapped__():  # type: ignore[attr-defined]
+        await asyncio.sleep(0)
+        yield chunk
+
+
+class Chunks:
+    """A stream object around another iterator."""
+
+    def __init__(self, chunks: Iterator[Any]) -> None:
+        self._chunks = chunks
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._chunks)
+
+
+class AsyncChunks:
+    """An async stream object around another async iterator."""
+
+    def __init__(self, chunks: AsyncIterator[Any]) -> None:
+        self._chunks = chunks
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        return await anext(self._chunks)
+
+
+def told(events: Events) -> list[tuple[str, bool | None, int | None, int | None]]:
+    """Each call's operation, whether it was within another one, and its tokens."""
+    gc.collect()
+    return [
+        (event.operation, event.nested, event.input_tokens, event.output_tokens) for event in events
+    ]
+
+
+@pytest.fixture
+def record() -> Iterator[Record]:
+    """The record of a request that runs."""
+    record = Record("request")
+    begin(record)
+    yield record
+    end(record)
+
+
+def counted(record: Record) -> tuple[int, int, int]:
+    """How many calls, and tokens in and out, are on the request's line."""
+    assert record.llm is not None
+    return record.llm.calls, record.llm.input_tokens, record.llm.output_tokens
+
+
+# --- what an outer call may be, and where in it an inner one may be made
+
+
+def function() -> None:
+    """A function."""
+    inner()
+
+
+def returns_generator() -> Iterator[Any]:
+    """The very stream of the inner call."""
+    return inner_stream()
+
+
+def generator_function() -> Iterator[Any]:
+    """In a step."""
+    yield "first"
+    yield str(inner())
+
+
+def passes_on() -> Iterator[Any]:
+    """The chunks of the inner call."""
+    for chunk in inner_stream():
+        yield chunk.get("text", "last")
+
+
+def returns_object() -> Chunks:
+    """A stream object whose steps are those of the inner call."""
+    return Chunks(inner_stream())
+
+
+def lazy_object() -> Chunks:
+    """A stream object that makes its call when it is read."""
+    return Chunks(str(inner()) for _ in "a")
+
+
+class LazyIterable:
+    """Makes its call when it is iterated."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([str(inner())])
+
+
+async def coroutine_function() -> None:
+    """A coroutine function."""
+    await ainner()
+
+
+def plain_coroutine() -> Any:
+    """A plain function that returns a coroutine."""
+    return coroutine_function()
+
+
+async def gathered() -> None:
+    """Tasks made by the call's own code."""
+    await asyncio.gather(ainner(4), ainner(6))
+
+
+async def grouped() -> None:
+    """Tasks in a group."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(ainner(4))
+        group.create_task(ainner(6))
+
+
+async def threaded() -> None:
+    """In a thread that has the context."""
+    await asyncio.to_thread(inner)
+
+
+async def async_generator_function() -> AsyncIterator[Any]:
+    """In a step."""
+    yield "first"
+    await ainner()
+    yield "second"
+
+
+async def fan_out() -> AsyncIterator[Any]:
+    """In tasks and threads that the first step starts, and reads from in a later one."""
+    task = asyncio.create_task(ainner(4))
+    await asyncio.to_thread(inner, 6)
+    yield "first"
+    await task
+    yield "second"
+
+
+async def apasses_on() -> AsyncIterator[Any]:
+    """The chunks of the inner call."""
+    async for chunk in ainner_stream():
+        yield chunk.get("text", "last")
+
+
+async def returns_async_generator() -> AsyncIterator[Any]:
+    """The very stream of the inner call."""
+    return ainner_stream()
+
+
+async def returns_async_object() -> AsyncChunks:
+    """A stream object whose steps are those of the inner call."""
+    return AsyncChunks(ainner_stream())
+
+
+class LazyAsyncIterable:
+    """Makes its call when it is iterated."""
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        async def chunks() -> AsyncIterator[Any]:
+            await ainner()
+            yield "a"
+
+        return AsyncChunks(chunks())
+
+
+async def lazy_async_object() -> AsyncChunks:
+    """A stream object that makes its call when it is read."""
+
+    async def chunks() -> AsyncIterator[Any]:
+        await ainner()
+        yield "a"
+
+    return AsyncChunks(chunks())
+
+
+SYNC: list[Callable[[], Any]] = [
+    function,
+    returns_generator,
+    generator_function,
+    passes_on,
+    returns_object,
+    lazy_object,
+    LazyIterable,
+]
+ASYNC: list[Callable[[], Any]] = [
+    coroutine_function,
+    plain_coroutine,
+    gathered,
+    grouped,
+    threaded,
+    async_generator_function,
+    fan_out,
+    apasses_on,
+    returns_async_generator,
+    returns_async_object,
+    LazyAsyncIterable,
+    lazy_async_object,
+]
+
+
+async def read(result: Any) -> None:
+    """Await and read whatever came back."""
+    if hasattr(result, "__await__"):
+        result = await result
+    if hasattr(result, "__aiter__"):
+        async for _ in result:
+            assert current_call.get() is None
+
+
+class TestWithin:
+    """The inner call says so; the outer one has its usage, and is what the request counts."""
+
+    @pytest.mark.parametrize("made", SYNC, ids=lambda made: made.__name__)
+    def test_a_call_made_by_a_calls_own_code(
+        self, made: Callable[[], Any], record: Record, events: Events
+    ) -> None:
+        """Whatever kind of call it is made by."""
+        for _ in llm_call(operation="outer")(made)() or ():
+            assert current_call.get() is None
+
+        assert [INNER, OUTER] == told(events)
+        assert (1, 10, 2) == counted(record)
+        assert ["reported", "reported"] == [event.usage_status for event in events]
+
+    @pytest.mark.parametrize("made", ASYNC, ids=lambda made: made.__name__)
+    def test_a_call_made_by_an_async_calls_own_code(
+        self, made: Callable[[], Any], record: Record, events: Events
+    ) -> None:
+        """Its tasks and threads are its own code, too."""
+        asyncio.run(read(llm_call(operation="outer")(made)()))
+
+        *within, outer = told(events)
+        assert {("inner", True)} == {(operation, nested) for operation, nested, *_ in within}
+        assert ("outer", None, 10, 2 * len(within)) == outer
+        assert (1, 10, 2 * len(within)) == counted(record)
+
+    def test_a_usage_of_its_own_goes_first(self, record: Record, events: Events) -> None:
+        """Only what is missing is taken from within."""
+
+        @llm_call
+        def outer() -> dict[str, Any]:
+            inner()
+            return {"usage": {"input_tokens": 7, "output_tokens": 1}}
+
+        outer()
+
+        assert [INNER, ("outer", None, 7, 1)] == told(events)
+        assert (1, 7, 1) == counted(record)
+
+    def test_three_deep(self, record: Record, events: Events) -> None:
+        """Each has what the one within it has."""
+        middle = llm_call(operation="middle")(function)
+        llm_call(operation="outer")(lambda: str(middle()))()
+
+        assert [INNER, ("middle", True, 10, 2), OUTER] == told(events)
+        assert (1, 10, 2) == counted(record)
+
+    def test_within_one_that_has_ended_it_is_within_the_next(self, events: Events) -> None:
+        """A stream's clean-up may ask once more."""
+
+        @llm_call
+        def middle() -> Iterator[str]:
+            try:
+                yield "a"
+            finally:
+                inner()
+
+        with llm_call(operation="outer"):
+            for _ in middle():
+                break
+
+        assert [INNER, ("middle", True, None, None), OUTER] == told(events)
+
+    def test_costs_are_added_up(self, record: Record, events: Events) -> None:
+        """And counted once."""
+        priced = llm_call(operation="inner", prices=lambda _: 0.25)(inner.__wrapped__)  # type: ignore[attr-defined]
+        with llm_call(operation="outer"):
+            priced()
+            priced()
+            inner()
+
+        assert [0.25, 0.25, None, 0.5] == [event.cost_usd for event in events]
+        assert record.llm is not None
+        assert 0.5 == record.llm.cost_usd
+
+    def test_all_counts_are_added_up(self, events: Events) -> None:
+        """Cached and reasoning tokens too; what no call says stays unknown."""
+
+        @llm_call(operation="inner")
+        def cached() -> dict[str, Any]:
+            return {
+                "usage": {
+                    "prompt_tokens": 5,
+                    "completion_tokens": 3,
+                    "prompt_tokens_details": {"cached_tokens": 4},
+                    "completion_tokens_details": {"reasoning_tokens": 2},
+                }
+            }
+
+        with llm_call(operation="outer"):
+            cached()
+            cached()
+            inner()
+
+        outer = events[-1]
+        assert ("reported", 20, 8) == (outer.usage_status, outer.input_tokens, outer.output_tokens)
+        assert (8, None, 4) == (
+            outer.cached_input_tokens,
+            outer.cache_write_tokens,
+            outer.reasoning_tokens,
+        )
+
+    def test_a_failed_try_leaves_the_sum_partial(self, record: Record, events: Events) -> None:
+        """What it used is not known; the failure is the inner call's alone."""
+
+        @llm_call(operation="inner")
+        def fail() -> None:
+            raise TimeoutError
+
+        with llm_call(operation="outer"):
+            with pytest.raises(TimeoutError):
+                fail()
+            inner()
+
+        assert [("inner", True, None, None), INNER, OUTER] == told(events)
+        assert [("error", "missing"), ("ok", "reported"), ("ok", "partial")] == [
+            (event.outcome, event.usage_status) for event in events
+        ]
+        assert record.llm is not None
+        assert 0 == record.llm.errors
+
+    def test_where_nothing_is_known_nothing_is_added_up(self, events: Events) -> None:
+        """Unknown and unknown is unknown."""
+        with llm_call(operation="outer"):
+            llm_call(operation="inner")(str)()
+
+        assert [("inner", "missing"), ("outer", "missing")] == [
+            (event.operation, event.usage_status) for event in events
+        ]
+
+    def test_an_error_passes_through_both(self, record: Record, events: Events) -> None:
+        """Both calls are errors; the request counts one."""
+
+        @llm_call(operation="inner")
+        def fail() -> None:
+            raise ValueError
+
+        with pytest.raises(ValueError):  # noqa: PT011 - there is no text
+            llm_call(operation="outer")(fail)()
+
+        assert [("inner", "error"), ("outer", "error")] == [
+            (event.operation, event.outcome) for event in events
+        ]
+        assert record.llm is not None
+        assert (1, 1) == (record.llm.calls, record.llm.errors)
+
+
+class TestNotWithin:
+    """What runs beside an outer call's own code, or after it, is not within it."""
+
+    def test_a_call_of_the_consumer_between_two_chunks(
+        self, record: Record, events: Events
+    ) -> None:
+        """It counts by itself."""
+        for _ in llm_call(operation="outer")(lambda: (chunk for chunk in "a"))():
+            inner()
+
+        assert [("inner", None, 10, 2), ("outer", None, None, None)] == told(events)
+        assert (2, 10, 2) == counted(record)
+
+    def test_a_call_of_an_async_consumer_and_of_its_tasks(
+        self, record: Record, events: Events
+    ) -> None:
+        """Also while the outer one waits for its model."""
+        going = asyncio.Event()
+
+        @llm_call
+        async def outer() -> AsyncIterator[str]:
+            yield "a"
+            await going.wait()
+
+        async def beside() -> None:
+            await ainner()
+            going.set()
+
+        async def consume() -> None:
+            tasks = []
+            async for _ in outer():
+                await ainner()
+                tasks.append(asyncio.create_task(beside()))
+            await asyncio.gather(*tasks)
+
+        asyncio.run(consume())
+
+        assert [("inner", None), ("inner", None), ("outer", None)] == [
+            (event.operation, event.nested) for event in events
+        ]
+        assert (3, 20, 4) == counted(record)
+
+    def test_a_task_that_a_later_step_of_a_generator_starts(
+        self, record: Record, events: Events
+    ) -> None:
+        """It cannot be told from one of the consumer's, and counts by itself: no token twice."""
+
+        @llm_call
+        async def outer() -> AsyncIterator[str]:
+            yield "first"
+            await gathered()
+            yield "second"
+
+        asyncio.run(read(outer()))
+
+        assert [
+            ("inner", None, 4, 2),
+            ("inner", None, 6, 2),
+            ("outer", None, None, None),
+        ] == told(events)
+        assert (3, 10, 4) == counted(record)
+
+    def test_a_task_that_outlives_the_call(self, record: Record, events: Events) -> None:
+        """What it does after the call has ended is its own."""
+
+        async def main() -> None:
+            ended = asyncio.Event()
+
+            async def later() -> None:
+                await ended.wait()
+                await ainner()
+
+            @llm_call
+            async def outer() -> list[Any]:
+                return [asyncio.create_task(later())]
+
+            [task] = await outer()
+            ended.set()
+            await task
+
+        asyncio.run(main())
+
+        assert [("outer", None, None, None), ("inner", None, 10, 2)] == told(events)
+        assert (2, 10, 2) == counted(record)
+
+    def test_a_call_of_another_trace(self, events: Events) -> None:
+        """A job that is started from within counts on its own line."""
+        with llm_call(operation="outer"), trace_context("job"):
+            inner()
+
+        assert [("inner", None, 10, 2), ("outer", None, None, None)] == told(events)
+
+    def test_a_call_in_a_thread_without_the_context(self, record: Record, events: Events) -> None:
+        """Nothing tells whom it belongs to."""
+        with llm_call(operation="outer"):
+            thread = Thread(target=contextvars.Context().run, args=[inner])
+            thread.start()
+            thread.join()
+
+        assert [("inner", None, 10, 2), ("outer", None, None, None)] == told(events)
+
+
+class TestWithStatement:
+    """The body of a `with` is the call's own code."""
+
+    def test_in_a_function(self, record: Record, events: Events) -> None:
+        """And nothing is left behind."""
+        with llm_call(operation="outer"):
+            inner()
+        assert current_call.get() is None
+
+        assert [INNER, OUTER] == told(events)
+        assert (1, 10, 2) == counted(record)
+
+    def test_in_a_coroutine(self, record: Record, events: Events) -> None:
+        """With tasks."""
+
+        async def main() -> None:
+            async with llm_call(operation="outer"):
+                await asyncio.gather(ainner(4), asyncio.to_thread(inner, 6))
+
+        asyncio.run(main())
+
+        assert ("outer", None, 10, 4) == told(events)[-1]
+        assert (1, 10, 4) == counted(record)
+
+    def test_in_a_generator(self, record: Record, events: Events) -> None:
+        """What its consumer does is not in the body."""
+
+        def chunks() -> Iterator[Any]:
+            with llm_call(operation="outer") as call, llm_call(operation="middle"):
+                for chunk in inner_stream():
+                    call.chunk(chunk)
+                    yield chunk
+
+        for _ in chunks():
+            assert current_call.get() is None
+            inner(1)
+
+        consumers = ("inner", None, 1, 2)
+        assert [consumers, consumers, INNER, ("middle", True, 10, 2), OUTER] == told(events)
+        assert (3, 12, 6) == counted(record)
+
+    def test_in_an_async_generator(self, record: Record, events: Events) -> None:
+        """As in a generator."""
+
+        async def chunks() -> AsyncIterator[Any]:
+            async with llm_call(operation="outer"):
+                yield await ainner()
+
+        async def main() -> None:
+            async for _ in chunks():
+                await ainner(1)
+
+        asyncio.run(main())
+
+        assert [INNER, ("inner", None, 1, 2), OUTER] == told(events)
+
+    def test_in_a_decorated_generator(self, events: Events) -> None:
+        """The innermost call is the one that it is in, either way round."""
+
+        @llm_call(operation="outer")
+        def chunks() -> Iterator[Any]:
+            with llm_call(operation="middle"):
+                yield str(inner())
+                yield llm_call(operation="deep")(lambda: str(inner()))()
+
+        list(chunks())
+
+        assert [
+            INNER,
+            INNER,
+            ("deep", True, 10, 2),
+            ("middle", True, 20, 4),
+            ("outer", None, 20, 4),
+        ] == told(events)
+
+    def test_of_contextlib(self, events: Events) -> None:
+        """Its managers and exit stacks stand for whoever uses them."""
+
+        @contextmanager
+        def observed() -> Iterator[None]:
+            with llm_call(operation="outer"):
+                yield
+
+        @asynccontextmanager
+        async def aobserved() -> AsyncIterator[None]:
+            async with llm_call(operation="outer"):
+                yield
+
+        async def main() -> None:
+            async with aobserved():
+                await ainner()
+
+        with observed():
+            inner()
+        with ExitStack() as stack:
+            stack.enter_context(llm_call(operation="outer"))
+            inner()
+        asyncio.run(main())
+
+        assert [INNER, OUTER] * 3 == told(events)
+        assert current_call.get() is None
+
+    def test_one_object_for_many_tasks(self, events: Events) -> None:
+        """Each body ends the call that it has begun, in whatever order they end."""
+        observed = llm_call(operation="outer")
+
+        async def main() -> None:
+            first_may_end = asyncio.Event()
+
+            async def first() -> None:
+                async with observed as call:
+                    call.usage((1, 1))
+                    await first_may_end.wait()
+
+            async def second() -> None:
+                async with observed as call:
+                    call.usage((2, 2))
+                    await asyncio.sleep(0)
+                first_may_end.set()
+                raise ValueError
+
+            await asyncio.gather(second(), first(), return_exceptions=True)
+            async with observed as third:
+                third.usage((3, 3))
+
+        asyncio.run(main())
+
+        assert [2, 1, 3] == [event.input_tokens for event in events]
+        assert {"ok"} == {event.outcome for event in events}
+
+    def test_left_elsewhere_than_it_was_entered(self, events: Events) -> None:
+        """By hand, in another frame and another context: it ends all the same."""
+        observed = llm_call(operation="outer")
+
+        def enter() -> Iterator[None]:
+            observed.__enter__()
+            yield
+
+        def enter_at_once() -> None:
+            contextvars.copy_context().run(observed.__enter__)
+
+        entered = enter()
+        next(entered)
+        enter_at_once()
+        observed.__exit__(None, None, None)
+        observed.__exit__(None, None, None)
+
+        assert [("outer", None, None, None)] * 2 == told(events)
+        del entered
+
+
+class TestOutlived:
+    """Inner calls that are still open when their outer one ends."""
+
+    def test_the_outer_one_waits_for_their_usage(self, record: Record, events: Events) -> None:
+        """What it returned is no stream that could be known: its usage comes all the same."""
+
+        class Unknown:
+            def __init__(self) -> None:
+                self.rest = inner_stream()
+                next(self.rest)
+
+        answer = llm_call(operation="outer")(Unknown)()
+        assert [] == events
+        list(answer.rest)
+
+        assert [INNER, OUTER] == told(events)
+        assert events[1].latency_ms < events[0].latency_ms
+        assert (1, 10, 2) == counted(record)
+
+    def test_the_end_of_the_request_ends_both(self, events: Events) -> None:
+        """In the right order, whichever is met first."""
+        record = Record("request")
+        begin(record)
+
+        def chunks() -> Iterator[Any]:
+            inner()
+            yield from inner_stream()
+
+        streams = [llm_call(operation="outer")(chunks)() for _ in range(8)]
+        for stream in streams:
+            next(stream)
+        end(record)
+
+        assert 8 == [event.operation for event in events].count("outer")
+        assert (8, 80, 16) == counted(record)
+        assert {("inner", True), ("outer", None)} == {
+            (event.operation, event.nested) for event in events
+        }
+
+    def test_an_outer_one_that_waits_is_ended_by_the_request(self, events: Events) -> None:
+        """Once."""
+        record = Record("request")
+        begin(record)
+        kept = []
+
+        @llm_call
+        def outer() -> str:
+            kept.append(inner_stream())
+            next(kept[0])
+            return "answer"
+
+        outer()
+        assert [] == events
+        end(record)
+
+        assert [("inner", True, None, None), ("outer", None, None, None)] == told(events)
+        assert ["closed", "ok"] == [event.outcome for event in events]
+
+    def test_after_an_error_it_does_not_wait(self, record: Record, events: Events) -> None:
+        """An inner one that ends later counts by itself: nothing is lost."""
+        may_end = Event()
+
+        @llm_call(operation="inner")
+        def slow() -> dict[str, Any]:
+            may_end.wait(30)
+            return {"usage": {"input_tokens": 10, "output_tokens": 2}}
+
+        async def main() -> None:
+            @llm_call
+            async def outer() -> None:
+                await asyncio.gather(asyncio.to_thread(slow), asyncio.to_thread(int, "no"))
+
+            with pytest.raises(ValueError):  # noqa: PT011 - Python's own
+                await outer()
+            assert ["error"] == [event.outcome for event in events]
+            may_end.set()
+
+        asyncio.run(main())
+
+        assert [("outer", None, None, None), ("inner", None, 10, 2)] == told(events)
+        assert (2, 10, 2) == counted(record)
+
+    def test_dropped_together_they_end_in_order(self, record: Record, events: Events) -> None:
+        """The very object of an inner call, passed on and let go before its end."""
+
+        @llm_call(operation="inner")
+        def chunks() -> Chunks:
+            return Chunks(
+                iter([{"usage": {"input_tokens": 10, "output_tokens": 2}}, {"text": "more"}])
+            )
+
+        stream = llm_call(operation="outer")(lambda **_: chunks())()
+        next(stream)
+        del stream
+
+        assert [INNER, OUTER] == sorted(told(events))
+        assert ["closed", "closed"] == [event.outcome for event in events]
+        assert (1, 10, 2) == counted(record)
+
+    def test_closed_together_they_end_in_order(self, record: Record, events: Events) -> None:
+        """A consumer that leaves the outer generator leaves the inner one."""
+        for _ in llm_call(operation="outer")(passes_on)():
+            break
+
+        assert [("inner", "closed", True), ("outer", "closed", None)] == [
+            (event.operation, event.outcome, event.nested) for event in events
+        ]
+        assert 1 == counted(record)[0]
+
+
+class TestContext:
+    """Nothing of it is seen in the host's context."""
+
+    def test_a_coroutine_that_the_garbage_collector_closes(self, events: Events) -> None:
+        """It ends in another context than it began in, without a complaint."""
+
+        async def chunks() -> AsyncIterator[Any]:
+            await asyncio.sleep(0)
+            yield "a"
+
+        async def consume() -> None:
+            async for _ in llm_call(operation="outer")(chunks)():
+                pass
+
+        for function in (coroutine_function, consume):
+            coroutine = (
+                llm_call(operation="outer")(function)()
+                if function is coroutine_function
+                else consume()
+            )
+            contextvars.copy_context().run(coroutine.send, None)
+            coroutine.close()
+
+        assert {"closed"} == {event.outcome for event in events}
+        assert current_call.get() is None
+
+    def test_a_stream_read_step_by_step_in_other_contexts(self, events: Events) -> None:
+        """As Starlette reads a sync generator: each step in a thread with a fresh copy."""
+        chunks = llm_call(operation="outer")(passes_on)()
+        read = [contextvars.copy_context().run(next, chunks, None) for _ in range(3)]
+
+        assert ["a", "last", None] == read
+        assert [INNER, OUTER] == told(events)

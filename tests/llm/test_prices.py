@@ -1,0 +1,481 @@
+"""What a call cost: the vendor's word, the host's prices, the list, in this order."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from concurrent.futures import Future
+from decimal import Context, Decimal, Inexact, localcontext
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pantheon_obs import ConfigError, MissingExtraError, llm_call
+from pantheon_obs.core import guard
+from pantheon_obs.core.context import Record, begin, end
+from pantheon_obs.core.events import llm_fields
+from pantheon_obs.llm.list_prices import installed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pantheon_obs.core.events import LlmCallFinished
+
+    Events = list[LlmCallFinished]
+
+USAGE = {"input_tokens": 1000, "output_tokens": 200, "cached_input_tokens": 400}
+PAID = {"prompt_tokens": 1000, "completion_tokens": 200, "cost": 0.25}
+
+
+def answer(usage: Any = None, **parts: Any) -> dict[str, Any]:
+    """A response."""
+    return {"text": "Paris.", "usage": USAGE if usage is None else usage, **parts}
+
+
+def cost(events: Events) -> float | None:
+    """The cost of the one call."""
+    [event] = events
+    return event.cost_usd
+
+
+@pytest.fixture
+def no_list(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As if genai-prices were not installed."""
+    monkeypatch.setitem(sys.modules, "genai_prices", None)
+    installed.cache_clear()
+    yield
+    installed.cache_clear()
+
+
+class TestVendor:
+    """The vendor's own figure comes first."""
+
+    def test_it_wins_over_prices(self, events: Events) -> None:
+        """OpenRouter's `usage.cost`."""
+        llm_call(model="fast", prices={"fast": (1, 1)})(lambda: answer(PAID))()
+
+        assert 0.25 == cost(events)
+
+    def test_it_does_not_need_all_tokens(self, events: Events) -> None:
+        """It is not computed from them."""
+        llm_call(prices=lambda _: 1)(lambda: answer({"prompt_tokens": 1, "cost": 0.25}))()
+
+        assert 0.25 == cost(events)
+
+    def test_a_free_call_costs_nothing(self, events: Events) -> None:
+        """Which is not the same as not known."""
+        llm_call(lambda: answer({**PAID, "cost": 0}))()
+
+        assert 0 == cost(events)
+
+    def test_it_may_come_with_a_usage_future(self, events: Events) -> None:
+        """As the tokens do."""
+
+        class Stream:
+            def __init__(self) -> None:
+                self.usage_future: Future[Any] = Future()
+
+            def __iter__(self) -> Iterator[str]:
+                yield "Paris."
+                self.usage_future.set_result(PAID)
+
+        list(llm_call(Stream)())
+
+        assert 0.25 == cost(events)
+
+    def test_on_an_answer_beside_another_usage_it_is_kept(self, events: Events) -> None:
+        """The host reads its own counts, and says nothing of cost."""
+        llm_call(usage=lambda _: (1, 2))(lambda: answer(PAID))()
+
+        assert (0.25, 1) == (cost(events), events[0].input_tokens)
+
+    @pytest.mark.parametrize("bad", ["0.25", True, -1, float("nan"), float("inf"), 1e300, [1], {}])
+    def test_a_bad_one_is_none(self, bad: object, events: Events) -> None:
+        """The host's price holds."""
+        llm_call(prices=lambda _: 2)(lambda: answer({**PAID, "cost": bad}))()
+
+        assert 2 == cost(events)
+
+
+@pytest.mark.usefixtures("no_list")
+class TestMapping:
+    """`prices={alias: (input, output[, cached_input])}`, in USD per million tokens."""
+
+    @pytest.mark.parametrize(
+        ("price", "expected"),
+        [
+            ((1, 10), 0.003),
+            ((1, 10, 0.1), 0.00264),
+            ((1, 10, 0), 0.0026),
+            ((0, 0), 0),
+            ([1, 10], 0.003),
+            ((Decimal("0.15"), Decimal("0.60")), 0.00027),
+            ((0.15, 0.6, 0.075), 0.00024),
+        ],
+    )
+    def test_tokens_are_priced(self, price: Any, expected: float, events: Events) -> None:
+        """Cached ones as cached; as any others where no price is given for them."""
+        llm_call(model="fast", prices={"fast": price})(answer)()
+
+        assert expected == cost(events)
+
+    def test_the_alias_is_that_of_the_call(self, events: Events) -> None:
+        """Found as ever, be it an enumeration's."""
+
+        class Model(StrEnum):
+            FAST = "fast"
+
+        @llm_call(prices={Model.FAST: (1, 0), "strong": (2, 0)})
+        def generate(model: str) -> Any:
+            return answer()
+
+        generate("fast")
+        generate(model="strong")
+        generate("other")
+
+        assert [0.001, 0.002, None] == [event.cost_usd for event in events]
+
+    def test_it_is_rounded_once_and_to_a_billionth(self, events: Events) -> None:
+        """Not token by token."""
+        usage = {"input_tokens": 7, "output_tokens": 3, "cached_input_tokens": 0}
+        llm_call(model="fast", prices={"fast": (0.000333, 0.00007)})(lambda: answer(usage))()
+
+        assert 3e-9 == cost(events)
+
+    def test_the_hosts_own_precision_is_not_used(self, events: Events) -> None:
+        """Somebody computes with two digits, and wants to hear of each that is lost."""
+        with localcontext(Context(prec=2, traps=[Inexact])):
+            llm_call(model="fast", prices={"fast": (1.2345, 10)})(answer)()
+
+        assert 0.0032345 == cost(events)
+
+    def test_a_cached_part_is_not_more_than_the_whole(self, events: Events) -> None:
+        """Whatever a gateway reports, nothing is paid back."""
+        usage = {"input_tokens": 10, "output_tokens": 0, "cached_input_tokens": 50}
+        llm_call(model="fast", prices={"fast": (1, 1, 0.5)})(lambda: answer(usage))()
+
+        assert 0.000005 == cost(events)
+
+    @pytest.mark.parametrize(
+        "usage", [None, {}, {"input_tokens": 10}, {"output_tokens": 10, "input_tokens": None}]
+    )
+    def test_what_is_not_known_has_no_price(self, usage: Any, events: Events) -> None:
+        """Half a count is not half a cost."""
+        llm_call(model="fast", prices={"fast": (1, 1)})(lambda: {"usage": usage})()
+
+        assert cost(events) is None
+
+    def test_it_is_taken_as_it_is_at_decoration(self, events: Events) -> None:
+        """A mapping that changes later changes nothing."""
+        prices = {"fast": (1, 0)}
+        generate = llm_call(model="fast", prices=prices)(answer)
+        prices["fast"] = (9, 0)
+        generate()
+
+        assert 0.001 == cost(events)
+
+    def test_in_a_with_statement(self, events: Events) -> None:
+        """The same option."""
+        with llm_call(model="fast", prices={"fast": (1, 10)}) as call:
+            call.usage((1000, 200))
+
+        assert 0.003 == cost(events)
+
+    def test_a_call_that_failed_has_cost_what_it_used(self, events: Events) -> None:
+        """Tokens are paid for, however it ended."""
+
+        @llm_call(model="fast", prices={"fast": (1, 10)})
+        def stream() -> Iterator[Any]:
+            yield answer()
+            raise OSError
+
+        with pytest.raises(OSError, match=r"^$"):
+            list(stream())
+
+        assert ("error", 0.003) == (events[0].outcome, cost(events))
+
+    def test_a_model_by_name_needs_the_list(self) -> None:
+        """What was asked for explicitly fails loudly, where it is asked for."""
+        expected = re.escape("prices['fast'], a model's name, needs the package 'genai_prices'")
+        with pytest.raises(MissingExtraError, match=expected):
+            llm_call(prices={"fast": "gpt-4o-mini"})
+
+    def test_without_the_list_a_listed_model_has_no_cost(self, events: Events) -> None:
+        """Silently: nobody asked for it."""
+        llm_call(lambda: answer(model="gpt-4o-mini"))()
+
+        assert cost(events) is None
+
+    def test_a_list_that_is_broken_is_reported_once(
+        self, events: Events, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        """It is there, and cannot be imported: the calls go on without a cost."""
+        (tmp_path / "genai_prices.py").write_text("raise RuntimeError('broken')")
+        monkeypatch.delitem(sys.modules, "genai_prices")
+        monkeypatch.syspath_prepend(tmp_path)
+        generate = llm_call(lambda: answer(model="gpt-4o-mini"))
+        generate()
+        generate()
+
+        assert [None, None] == [event.cost_usd for event in events]
+        assert frozenset({"genai-prices"}) == guard.reported()
+        guard.forget()
+
+
+class TestCallable:
+    """`prices=` as a function of the finished call."""
+
+    @pytest.mark.parametrize(
+        ("given", "expected"),
+        [(3, 3), (0.25, 0.25), (Decimal("0.1"), 0.1), (0, 0), (None, None), (1e-10, 0)],
+    )
+    def test_it_says_what_a_call_cost(
+        self, given: Any, expected: float | None, events: Events
+    ) -> None:
+        """In US dollars, or that it has no cost: the list is not asked then."""
+        llm_call(prices=lambda _: given)(lambda: answer(model="gpt-4o-mini"))()
+
+        assert expected == cost(events)
+
+    def test_it_is_given_all_that_is_known(self, events: Events) -> None:
+        """The very fact that goes to the sinks."""
+        asked: list[LlmCallFinished] = []
+
+        @llm_call(model="fast", provider="house", prices=asked.append)
+        def stream() -> Iterator[Any]:
+            for _ in range(1000):
+                yield {"choices": [{"delta": {"content": "a"}}]}
+            yield {
+                "choices": [{"delta": {}, "finish_reason": "stop"}],
+                "usage": {**PAID, "cost": None},
+            }
+
+        list(stream())
+
+        assert events == asked
+        [event] = asked
+        assert ("fast", "house", "ok", "stop", 1001, 1000, 200) == (
+            event.model_alias,
+            event.provider,
+            event.outcome,
+            event.finish_reason,
+            event.chunks,
+            event.input_tokens,
+            event.output_tokens,
+        )
+        assert event.ttft_ms is not None
+
+    def test_its_failure_stays_here(self, events: Events) -> None:
+        """It is reported once, and the call has no cost."""
+        generate = llm_call(operation="ask", prices=lambda _: 1 / 0)(answer)
+
+        assert [answer(), answer()] == [generate(), generate()]
+        assert [None, None] == [event.cost_usd for event in events]
+        assert frozenset({"prices of llm.ask"}) == guard.reported()
+        guard.forget()
+
+    @pytest.mark.parametrize("bad", ["3", True, -1, float("nan"), Decimal("-Infinity"), (1, 2)])
+    def test_what_is_no_amount_is_reported(self, bad: Any, events: Events) -> None:
+        """So are texts, and amounts that nobody can have paid."""
+        llm_call(operation="ask", prices=lambda _: bad)(answer)()
+
+        assert cost(events) is None
+        assert frozenset({"prices of llm.ask"}) == guard.reported()
+        guard.forget()
+
+
+async def asynchronous(_: object) -> float:
+    """Nobody could await it."""
+    return 0.0
+
+
+@pytest.mark.parametrize(
+    ("prices", "message"),
+    [
+        (3, "prices: 3 is not accepted: use a mapping of model aliases to prices, or a function"),
+        (asynchronous, "is not accepted: use a mapping of model aliases to prices, or a function"),
+        ({1: (1, 2)}, "prices: the key 1 is not accepted: use a model's alias"),
+        ({"": (1, 2)}, "prices: the key '' is not accepted"),
+        ({"fast": (1,)}, "prices['fast']: (1,) is not accepted: use (input, output[, cached_"),
+        ({"fast": (1, 2, 3, 4)}, "prices['fast']: (1, 2, 3, 4) is not accepted"),
+        ({"fast": (1, -2)}, "prices['fast']: (1, -2) is not accepted"),
+        ({"fast": (1, "2")}, "prices['fast']: (1, '2') is not accepted"),
+        ({"fast": (1, True)}, "prices['fast']: (1, True) is not accepted"),
+        ({"fast": (1, float("nan"))}, "prices['fast']: (1, nan) is not accepted"),
+        ({"fast": 3}, "prices['fast']: 3 is not accepted"),
+        ({"fast": None}, "prices['fast']: None is not accepted"),
+        ({"fast": ""}, "prices['fast']: '' is not accepted: use (input, output[, cached_input])"),
+    ],
+)
+def test_bad_prices_are_refused_at_decoration(prices: Any, message: str) -> None:
+    """The message names what is wrong and what is accepted."""
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        llm_call(prices=prices)
+
+
+def test_no_prices_at_all_are_accepted(events: Events) -> None:
+    """An empty mapping knows no alias."""
+    llm_call(model="a house's own", prices={})(answer)()
+
+    assert cost(events) is None
+
+
+class TestTotals:
+    """The request's line adds them up."""
+
+    def test_costs_that_are_known_are_added(self, events: Events) -> None:
+        """A call without one does not make the sum unknown."""
+        generate = llm_call(prices={"fast": (0.1, 0), "strong": (0.2, 0)})(lambda model: answer())
+        record = Record("trace-1")
+        begin(record)
+        for model in ("fast", "strong", "a house's own"):
+            generate(model)
+        end(record)
+
+        assert record.llm is not None
+        assert 0.0003 == llm_fields(record.llm)["llm_cost_usd"]
+
+    def test_an_outer_call_takes_the_cost_of_its_inner_ones(self, events: Events) -> None:
+        """And the request's line counts it once."""
+        inner = llm_call(operation="inner", prices=lambda _: 0.1)(answer)
+
+        @llm_call(operation="outer")
+        def outer() -> str:
+            inner()
+            inner()
+            return "Paris."
+
+        record = Record("trace-1")
+        begin(record)
+        outer()
+        end(record)
+
+        assert [0.1, 0.1, 0.2] == [event.cost_usd for event in events]
+        assert record.llm is not None
+        assert 0.2 == record.llm.cost_usd
+
+
+IMPORTED_LATE = """
+import sys
+from pantheon_obs import llm_call
+
+generate = llm_call(prices={"fast": "gpt-4o-mini"})(lambda model, usage: {"usage": usage})
+generate("fast", None)
+generate("fast", {"input_tokens": 1, "output_tokens": None})
+assert "genai_prices" not in sys.modules
+generate("fast", {"input_tokens": 1, "output_tokens": 1})
+assert "genai_prices" in sys.modules
+"""
+
+
+class TestList:
+    """genai-prices, where it is installed."""
+
+    @pytest.fixture(autouse=True)
+    def genai(self) -> Any:
+        """The package; nothing is remembered of it."""
+        installed.cache_clear()
+        return pytest.importorskip("genai_prices")
+
+    def test_it_is_imported_by_the_first_call_that_can_have_a_cost(self) -> None:
+        """Not by an import, not by a decoration, not by a call without usage."""
+        subprocess.run([sys.executable, "-c", IMPORTED_LATE], check=True, timeout=60)
+
+    @pytest.mark.parametrize("model", ["gpt-4o-mini", "claude-sonnet-4-5", "gemini-2.5-flash"])
+    def test_a_listed_model_has_its_list_price(
+        self, genai: Any, model: str, events: Events
+    ) -> None:
+        """Cached tokens as cached, and what was written to a cache as that."""
+        usage = {**USAGE, "cache_write_tokens": 100}
+        llm_call(lambda: answer(usage, model=model))()
+
+        listed = genai.calc_price(
+            genai.Usage(
+                input_tokens=1000, output_tokens=200, cache_read_tokens=400, cache_write_tokens=100
+            ),
+            model,
+        )
+        assert float(listed.total_price) == cost(events)
+
+    def test_an_alias_may_stand_for_a_model(self, events: Events) -> None:
+        """Whatever model the response names."""
+        prices = {"fast": "gpt-4o-mini", "strong": (1, 10)}
+        generate = llm_call(prices=prices)(lambda model: answer(model="house-1"))
+        generate("fast")
+        generate("strong")
+
+        assert [0.00024, 0.003] == [event.cost_usd for event in events]
+
+    def test_an_alias_that_has_no_price_is_looked_up(self, events: Events) -> None:
+        """The response's model first, then the alias itself."""
+        prices = {"other": (1, 1)}
+        generate = llm_call(prices=prices)(lambda model, answered: answer(model=answered))
+        generate("fast", "gpt-4o-mini")
+        generate("gpt-4o-mini", "house-1")
+
+        assert [0.00024, 0.00024] == [event.cost_usd for event in events]
+
+    def test_the_provider_decides_too(self, events: Events) -> None:
+        """One that is not listed has no list price."""
+        for provider in ("openai", "house"):
+            llm_call(provider=provider)(lambda: answer(model="gpt-4o-mini"))()
+
+        assert [0.00024, None] == [event.cost_usd for event in events]
+
+    def test_an_unknown_model_has_no_cost_and_is_asked_for_once(
+        self, genai: Any, events: Events, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """To find nothing takes as long as to find something."""
+        asked: list[str] = []
+        calc_price = genai.calc_price
+
+        def counting(usage: Any, model: str, **more: Any) -> Any:
+            asked.append(model)
+            return calc_price(usage, model, **more)
+
+        monkeypatch.setattr(genai, "calc_price", counting)
+        generate = llm_call(lambda: answer(model="gpt-never-made"))
+        generate()
+        generate()
+
+        assert [None, None] == [event.cost_usd for event in events]
+        assert ["gpt-never-made"] == asked
+
+    def test_the_memory_for_unknown_models_has_a_bound(self, events: Events) -> None:
+        """Users may name a model as they like."""
+        generate = llm_call(lambda model: answer())
+        for number in range(1100):
+            generate(f"never-made-{number}")
+
+        assert {None} == {event.cost_usd for event in events}
+        assert 100 == len(vars(installed())["_unknown"])
+
+    def test_an_update_of_the_list_is_seen(self, genai: Any, events: Events) -> None:
+        """A model that was unknown may be in it."""
+        generate = llm_call(lambda: answer(model="gpt-never-made"))
+        generate()
+        snapshot = genai.data_snapshot.get_snapshot()
+        openai = next(provider for provider in snapshot.providers if provider.id == "openai")
+        model = next(model for model in openai.models if model.id == "gpt-4o-mini")
+        new = type(model)(
+            id="new", match=genai.types.ClauseEquals("gpt-never-made"), prices=model.prices
+        )
+        provider = type(openai)(
+            id="openai", name="", api_pattern="", model_match=new.match, models=[new]
+        )
+        updated = type(snapshot)(providers=[provider], from_auto_update=True)
+        genai.data_snapshot.set_custom_snapshot(updated)
+        generate()
+        genai.data_snapshot.set_custom_snapshot(None)
+
+        assert [None, 0.00024] == [event.cost_usd for event in events]
+
+    def test_counts_that_do_not_fit_together_have_no_price(self, events: Events) -> None:
+        """More cached tokens than tokens."""
+        usage = {"input_tokens": 10, "output_tokens": 0, "cached_input_tokens": 50}
+        llm_call(lambda: answer(usage, model="gpt-4o-mini"))()
+
+        assert cost(events) is None
