@@ -25,7 +25,7 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest --numprocesses auto $(PYTEST_ARGS)
+	$(BIN)/coverage run -m pytest --numprocesses auto --dist loadfile $(PYTEST_ARGS)
 
 test-all: $(READY)
 	$(BIN)/coverage erase

@@ -11,6 +11,8 @@ import nox
 
 SUPPORTED = ["3.11", "3.12", "3.13"]
 LOWEST = "3.11"
+# A module's servers and databases are started once.
+PARALLEL = ("--numprocesses", "auto", "--dist", "loadfile")
 
 nox.options.default_venv_backend = "uv"
 nox.options.error_on_missing_interpreters = False  # a machine has the Pythons it has
@@ -74,7 +76,7 @@ def tests(session: nox.Session, extras: str) -> None:
         session.install("--constraint", pins, ".[all]", "--group", "test")
     else:
         session.install("." if extras == "none" else ".[all]", "--group", "test")
-    session.run("coverage", "run", "-m", "pytest", "--numprocesses", "auto", *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", *PARALLEL, *session.posargs)
 
 
 @nox.session

@@ -30,6 +30,8 @@ def test_an_interrupted_program_ends_as_ever() -> None:
     """KeyboardInterrupt is a line too, and the status is that of the signal."""
     done = run("""
         import os, signal
+        # A shell starts what is to run in the background with the signal ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         configure_logging()
         os.kill(os.getpid(), signal.SIGINT)
     """)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from logging import ERROR, INFO, WARNING
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
@@ -95,11 +96,8 @@ class LlmCallFinished:
             "usage_status": self.usage_status,
             "outcome": self.outcome,
         }
-        for name in _LLM_WHEN_KNOWN:
-            value = getattr(self, name)
-            if value is not None:
-                fields[name] = value
-        return fields
+        known = zip(_LLM_WHEN_KNOWN, _when_known(self), strict=True)
+        return fields | {name: value for name, value in known if value is not None}
 
 
 _LLM_WHEN_KNOWN = (
@@ -118,6 +116,7 @@ _LLM_WHEN_KNOWN = (
     "error_type",
     "nested",
 )
+_when_known = attrgetter(*_LLM_WHEN_KNOWN)
 
 
 def llm_fields(totals: LlmTotals) -> dict[str, Any]:

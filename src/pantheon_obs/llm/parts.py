@@ -15,7 +15,6 @@ HostValue: TypeAlias = Any
 
 EXTRA = "__pydantic_extra__"  # where pydantic keeps fields that a class does not declare
 _NO_PARTS: dict[str, Any] = {}
-_ABSENT = object()
 
 
 @lru_cache(maxsize=4096)  # bounded: a class that a function makes anew each time must not pile up
@@ -31,9 +30,8 @@ def part(value: HostValue, name: str) -> HostValue:
     if value is None:
         return None
     own: HostValue = value if isinstance(value, dict) else getattr(value, "__dict__", _NO_PARTS)
-    found: HostValue = own.get(name, _ABSENT)
-    if found is not _ABSENT:
-        return found
+    if name in own:
+        return own[name]
     kind: HostValue = type(value)
     names = class_parts(kind)
     if name in names:
