@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -137,6 +138,7 @@ class Postgres(Database):
         self._directory.chmod(0o700)
         if self.as_user():
             os.chown(self._directory, NOBODY, NOBODY)
+            self._bring_programs_within_reach()
         options = ["-U", "postgres", "-A", "trust", "--no-sync", "--no-locale", "-E", "UTF8"]
         subprocess.run(  # noqa: S603 - as above
             [self._programs / "initdb", "-D", self._directory / "data", *options],
@@ -145,6 +147,18 @@ class Postgres(Database):
             check=True,
             **self.as_user(),
         )
+
+    def _bring_programs_within_reach(self) -> None:
+        """Copy them where a directory above is root's alone, as a checkout's may be."""
+        above = [self._programs, *self._programs.parents]
+        if not all(directory.stat().st_mode & stat.S_IXOTH for directory in above):
+            package = self._programs.parents[1]
+            copied = self._directory / "programs"
+            # Their libraries stand beside the package, where a repaired wheel has them.
+            for part in (package, package.with_name(f"{package.name}.libs")):
+                if part.exists():
+                    shutil.copytree(part, copied / part.name, symlinks=True)
+            self._programs = copied / self._programs.relative_to(package.parent)
 
     def command(self) -> list[str | Path]:
         """What starts it in the foreground."""
