@@ -82,20 +82,10 @@ def instrument(
     if adapter.is_installed(app):
         return app
     dsn_is_argument = "sentry_dsn" in overrides or settings is not None
-    on_startup = set_up(
-        resolved, None if dsn_is_argument else lambda: resolve(None, overrides), adapter=name
-    )
+    on_startup = start(resolved, None if dsn_is_argument else lambda: resolve(None, overrides))
+    announce(resolved, adapter=name)
     instrumented: _App = adapter.install(app, resolved, on_startup, within)
     return instrumented
-
-
-def set_up(
-    settings: Settings, reread: Callable[[], Settings] | None, *, adapter: str
-) -> Callable[[], None]:
-    """Set up logging and Sentry, and log what is on: `start` and `announce`."""
-    on_startup = start(settings, reread)
-    announce(settings, adapter=adapter)
-    return on_startup
 
 
 def start(settings: Settings, reread: Callable[[], Settings] | None) -> Callable[[], None]:
