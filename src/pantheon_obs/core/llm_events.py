@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from logging import ERROR, INFO, WARNING
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
@@ -86,7 +85,7 @@ class LlmCallFinished:
             return ERROR
         return WARNING if self.outcome == "cancelled" else INFO
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> dict[str, Any]:  # noqa: C901, PLR0912 - a loop takes four times as long
         """The event's own fields, in the order of the schema."""
         fields: dict[str, Any] = {
             "model_alias": self.model_alias,
@@ -96,27 +95,35 @@ class LlmCallFinished:
             "usage_status": self.usage_status,
             "outcome": self.outcome,
         }
-        known = zip(_LLM_WHEN_KNOWN, _when_known(self), strict=True)
-        return fields | {name: value for name, value in known if value is not None}
-
-
-_LLM_WHEN_KNOWN = (
-    "model",
-    "provider",
-    "stream",
-    "ttfc_ms",
-    "ttft_ms",
-    "producer_ms",
-    "chunks",
-    "cached_input_tokens",
-    "cache_write_tokens",
-    "reasoning_tokens",
-    "cost_usd",
-    "finish_reason",
-    "error_type",
-    "nested",
-)
-_when_known = attrgetter(*_LLM_WHEN_KNOWN)
+        if self.model is not None:
+            fields["model"] = self.model
+        if self.provider is not None:
+            fields["provider"] = self.provider
+        if self.stream is not None:
+            fields["stream"] = self.stream
+        if self.ttfc_ms is not None:
+            fields["ttfc_ms"] = self.ttfc_ms
+        if self.ttft_ms is not None:
+            fields["ttft_ms"] = self.ttft_ms
+        if self.producer_ms is not None:
+            fields["producer_ms"] = self.producer_ms
+        if self.chunks is not None:
+            fields["chunks"] = self.chunks
+        if self.cached_input_tokens is not None:
+            fields["cached_input_tokens"] = self.cached_input_tokens
+        if self.cache_write_tokens is not None:
+            fields["cache_write_tokens"] = self.cache_write_tokens
+        if self.reasoning_tokens is not None:
+            fields["reasoning_tokens"] = self.reasoning_tokens
+        if self.cost_usd is not None:
+            fields["cost_usd"] = self.cost_usd
+        if self.finish_reason is not None:
+            fields["finish_reason"] = self.finish_reason
+        if self.error_type is not None:
+            fields["error_type"] = self.error_type
+        if self.nested is not None:
+            fields["nested"] = self.nested
+        return fields
 
 
 def llm_fields(totals: LlmTotals) -> dict[str, Any]:

@@ -155,13 +155,17 @@ class LlmCall:
         self.latency = now - self.started
         if began is not None:
             self.producer += now - began
+        if self.recent:
+            self._read_recent()
+        return True
+
+    def _read_recent(self) -> None:
         try:
             for chunk in tuple(self.recent):
                 if type(chunk) not in _TEXT:
                     read(chunk, self.seen)
         except Exception as error:  # noqa: BLE001 - as above
             report("llm chunk", error)
-        return True
 
     def force_finish(self) -> None:
         """End it because its record ends: report what is known now."""
@@ -192,20 +196,19 @@ class LlmCall:
                 found = self._find_usage(source)
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per call
             report("llm usage", error)
-        if wait and self._waits_for_inner(found):
+        if wait and self.inner is not None and self._waits_for(self.inner, found):
             return
         try:
             self._report(found)
         except Exception as error:  # noqa: BLE001 - as above
             report("llm call", error)
 
-    def _waits_for_inner(self, found: Found) -> bool:
+    def _waits_for(self, inner: Inner, found: Found) -> bool:
         """Whether the usage is to come from calls that it has made and that are still open.
 
         The last of them to end settles it. After an error or a cancellation they may be anywhere.
         """
-        inner = self.inner
-        if inner is None or self.outcome in ("error", "cancelled"):
+        if self.outcome in ("error", "cancelled"):
             return False
         if (found.tokens or self.seen).usage_status != "missing":
             return False

@@ -8,7 +8,11 @@ the extra fields of a pydantic object.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, TypeAlias
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HostValue: TypeAlias = Any
 """A value of the host's: it can be anything, so only `part` and `has` look inside."""
@@ -39,6 +43,25 @@ def part(value: HostValue, name: str) -> HostValue:
     if EXTRA in names:
         return (getattr(value, EXTRA, None) or _NO_PARTS).get(name)
     return None
+
+
+def parts_reader(*names: str) -> Callable[[HostValue], tuple[HostValue, ...]]:
+    """What reads several parts of a value at once, for less than `part` of each costs.
+
+    Args:
+        names: At least two.
+    """
+    take = itemgetter(*names)
+
+    def read(value: HostValue) -> tuple[HostValue, ...]:
+        own: HostValue = value if isinstance(value, dict) else getattr(value, "__dict__", _NO_PARTS)
+        try:  # an SDK's objects have all of their parts, None or not
+            found: tuple[HostValue, ...] = take(own)
+        except KeyError:
+            return tuple([part(value, name) for name in names])
+        return found
+
+    return read
 
 
 def either(value: HostValue, *names: str) -> HostValue:

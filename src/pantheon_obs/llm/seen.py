@@ -16,6 +16,8 @@ _MOST_USD = 10**9
 class Seen:
     """What the response or the chunks of one call have said so far.
 
+    Class attributes are the values of what was not said.
+
     Attributes:
         content: Whether a part of the answer has come.
         finished: Whether the stream's last word has come; None where its shape has none.
@@ -24,30 +26,16 @@ class Seen:
         cost: What the vendor says that it cost, in USD.
     """
 
-    __slots__ = (
-        "cache_write_tokens",
-        "cached_input_tokens",
-        "content",
-        "cost",
-        "finish_reason",
-        "finished",
-        "input_tokens",
-        "model",
-        "output_tokens",
-        "reasoning_tokens",
-    )
-
-    def __init__(self) -> None:
-        self.content = False
-        self.finished: bool | None = None
-        self.finish_reason: str | None = None
-        self.model: str | None = None
-        self.input_tokens: int | None = None
-        self.output_tokens: int | None = None
-        self.cached_input_tokens: int | None = None
-        self.cache_write_tokens: int | None = None
-        self.reasoning_tokens: int | None = None
-        self.cost: Decimal | None = None
+    content = False
+    finished: bool | None = None
+    finish_reason: str | None = None
+    model: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_input_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost: Decimal | None = None
 
     @property
     def usage_status(self) -> UsageStatus:

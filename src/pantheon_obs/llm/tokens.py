@@ -12,13 +12,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pantheon_obs.llm.parts import HostValue, either, part, text
+from pantheon_obs.llm.parts import HostValue, either, part, parts_reader, text
 from pantheon_obs.llm.rows import first
 from pantheon_obs.llm.seen import amount, count
 
 if TYPE_CHECKING:
     from pantheon_obs.llm.rows import Rows
     from pantheon_obs.llm.seen import Seen
+
+
+_chat_usage = parts_reader(
+    "prompt_tokens", "completion_tokens", "prompt_tokens_details", "completion_tokens_details"
+)
+_responses_usage = parts_reader(
+    "input_tokens", "output_tokens", "input_tokens_details", "output_tokens_details"
+)
 
 
 def read_tokens(usage: HostValue, seen: Seen) -> bool:
@@ -54,13 +62,7 @@ def openai_chat(usage: HostValue, seen: Seen) -> bool:
 
     https://platform.openai.com/docs/api-reference/chat/object#chat-object-usage
     """
-    prompt = part(usage, "prompt_tokens_details")
-    completion = part(usage, "completion_tokens_details")
-    seen.input_tokens = count(part(usage, "prompt_tokens"), seen.input_tokens)
-    seen.output_tokens = count(part(usage, "completion_tokens"), seen.output_tokens)
-    seen.cached_input_tokens = count(part(prompt, "cached_tokens"), seen.cached_input_tokens)
-    seen.cache_write_tokens = count(part(prompt, "cache_write_tokens"), seen.cache_write_tokens)
-    seen.reasoning_tokens = count(part(completion, "reasoning_tokens"), seen.reasoning_tokens)
+    _take_in_openai(seen, *_chat_usage(usage))
     return True
 
 
@@ -86,14 +88,28 @@ def openai_responses(usage: HostValue, seen: Seen) -> bool:
 
     https://platform.openai.com/docs/api-reference/responses/object
     """
-    prompt = part(usage, "input_tokens_details")
-    completion = part(usage, "output_tokens_details")
-    seen.input_tokens = count(part(usage, "input_tokens"), seen.input_tokens)
-    seen.output_tokens = count(part(usage, "output_tokens"), seen.output_tokens)
-    seen.cached_input_tokens = count(part(prompt, "cached_tokens"), seen.cached_input_tokens)
-    seen.cache_write_tokens = count(part(prompt, "cache_write_tokens"), seen.cache_write_tokens)
-    seen.reasoning_tokens = count(part(completion, "reasoning_tokens"), seen.reasoning_tokens)
+    _take_in_openai(seen, *_responses_usage(usage))
     return True
+
+
+def _take_in_openai(
+    seen: Seen,
+    prompt: HostValue,
+    completion: HostValue,
+    of_prompt: HostValue,
+    of_completion: HostValue,
+) -> None:
+    seen.input_tokens = count(prompt, seen.input_tokens)
+    seen.output_tokens = count(completion, seen.output_tokens)
+    if of_prompt is not None:
+        seen.cached_input_tokens = count(part(of_prompt, "cached_tokens"), seen.cached_input_tokens)
+        seen.cache_write_tokens = count(
+            part(of_prompt, "cache_write_tokens"), seen.cache_write_tokens
+        )
+    if of_completion is not None:
+        seen.reasoning_tokens = count(
+            part(of_completion, "reasoning_tokens"), seen.reasoning_tokens
+        )
 
 
 def anthropic(usage: HostValue, seen: Seen) -> bool:

@@ -6,7 +6,7 @@ from inspect import getattr_static
 from types import MemberDescriptorType
 from typing import TYPE_CHECKING
 
-from pantheon_obs.llm.parts import HostValue, part, text
+from pantheon_obs.llm.parts import HostValue, part, parts_reader, text
 from pantheon_obs.llm.tokens import read_tokens
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ _CONTENT = (
     "audio",
     "text",
 )
+_answer = parts_reader("choices", "model", "usage")
 _LAST_EVENTS = ("response.completed", "response.incomplete")
 
 
@@ -32,12 +33,12 @@ def chat(value: HostValue, seen: Seen) -> bool:
     on the chunk with the finish reason, Azure begins with a chunk that is about its filters only.
     https://platform.openai.com/docs/api-reference/chat-streaming/streaming
     """
-    choices = part(value, "choices")
+    choices, model, usage = _answer(value)
     if not isinstance(choices, (list, tuple)):
         return False
     choice: HostValue
     seen.finished = bool(seen.finished)
-    seen.model = seen.model or text(part(value, "model"))
+    seen.model = seen.model or text(model)
     for choice in choices:
         reason = text(part(choice, "finish_reason"))
         if reason is not None:
@@ -46,7 +47,7 @@ def chat(value: HostValue, seen: Seen) -> bool:
         if not seen.content:
             said: HostValue = part(choice, "delta") or part(choice, "message") or choice
             seen.content = any(part(said, name) for name in _CONTENT)
-    read_tokens(part(value, "usage"), seen)
+    read_tokens(usage, seen)
     return True
 
 

@@ -93,11 +93,7 @@ class LineBuilder:
             self._add(line, fields)
         else:
             line.update(fields)
-            for key in outside:
-                value = line.get(key)
-                if value:
-                    kind = type(value)
-                    line[key] = redactor.text(value) if kind is str else redactor.clean(value)
+            self._redact(line, outside)
         if error is not None and "error_type" not in line:
             line["error_type"] = type(error).__name__
         self._add_bound(line, bound)
@@ -106,6 +102,16 @@ class LineBuilder:
         if error is not None:
             line["exception"] = redactor.text(traceback_of(error))
         return line
+
+    def _redact(self, line: dict[str, Any], keys: Collection[str]) -> None:
+        redactor = self._redactor
+        for key in keys:
+            value = line.get(key)
+            if type(value) is str:
+                if value not in redactor.harmless:
+                    line[key] = redactor.text(value)
+            elif value:
+                line[key] = redactor.clean(value)
 
     def _add(self, line: dict[str, Any], fields: Mapping[str, Any]) -> None:
         redactor = self._redactor
@@ -172,7 +178,7 @@ class LineBuilder:
 def _structlog_variables() -> Collection[tuple[str, ContextVar[Any]]]:
     """What `structlog.contextvars` keeps its fields in: one variable per key."""
     if _variables is not None:
-        return tuple(_variables.items())
+        return tuple(_variables.items()) if _variables else ()
     named = [(variable.name, variable) for variable in copy_context()]
     return [(name, variable) for name, variable in named if name.startswith(_PREFIX)]
 
