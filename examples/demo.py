@@ -43,7 +43,9 @@ def main() -> int:
         say(f"WRONG: {problem}")
     if not problems:
         requests = sum(len(tour.exchanges) for tour in tours)
-        lines = sum(len(tour.lines) + len(tour.job_lines) for tour in tours)
+        lines = sum(
+            len(tour.lines) + len(tour.job_lines) + len(tour.worker_lines) for tour in tours
+        )
         say(f"All as it should be: {requests} requests, {lines} lines, each checked.")
     return 1 if problems else 0
 

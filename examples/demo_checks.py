@@ -77,12 +77,14 @@ class Tour:
         exchanges: Every exchange, in order.
         lines: Each line that the service printed, from its start to its end.
         job_lines: Each line of the service's command.
+        worker_lines: Each line of the service's worker, from its start to its end.
         left_out: What could not be shown here, a sentence each.
     """
 
     exchanges: list[Exchange]
     lines: list[str]
     job_lines: list[str] = field(default_factory=list)
+    worker_lines: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
 

@@ -70,16 +70,26 @@ def show(app: Server, client: httpx.Client, call: Call) -> Exchange:
     """Say what a request is for and send it; let its lines come before the next one's."""
     say(f"\n{call.name}: {call.path}")
     exchange = (send_until_it_turns if call.turns else send)(client, call)
-    wait_for_line(app, exchange)
+    if not call.is_probe:
+        wait_for_line(app, "request_finished", exchange)
     return exchange
 
 
-def wait_for_line(app: Server, exchange: Exchange) -> None:
-    """Let the request's last line come first, so that it is shown under its own request."""
-    deadline = time.monotonic() + SECONDS_TO_LOG
-    for trace_id in () if exchange.call.is_probe else exchange.trace_ids:
+def wait_for_line(
+    server: Server, event: str, exchange: Exchange, seconds: float = SECONDS_TO_LOG
+) -> None:
+    """Let a request's last line come first, so that it is shown under its own request.
+
+    Args:
+        server: Where the line is to come.
+        event: What the line says.
+        exchange: The request.
+        seconds: How long to wait; what has not come by then is for the checks to find.
+    """
+    deadline = time.monotonic() + seconds
+    for trace_id in exchange.trace_ids:
         while time.monotonic() < deadline and not any(
-            "request_finished" in line and trace_id in line for line in app.lines
+            event in line and trace_id in line for line in server.lines
         ):
             time.sleep(0.01)
 

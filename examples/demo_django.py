@@ -6,9 +6,9 @@ import tempfile
 from contextlib import ExitStack
 
 from examples.databases import Database, MissingProgramError, Postgres, Redis
-from examples.demo_checks import Call, Tour, check, parse
-from examples.demo_client import ask, client_of, say, show
-from examples.processes import manage, start_django, start_provider
+from examples.demo_checks import Call, Line, Tour, check, parse
+from examples.demo_client import ask, client_of, say, show, wait_for_line
+from examples.processes import manage, start_django, start_provider, start_worker
 
 TITLE = "Django under gunicorn"
 CHAT = "/api/v1/chat/"
@@ -16,6 +16,8 @@ STREAM = "/api/v1/chat/stream/"
 LIVE = "/api/v1/health/live/"
 READY = "/api/v1/health/ready/"
 KEPT = "/api/v1/conversations/demo/"
+SUMMARY = f"{KEPT}summary/"
+SECONDS_TO_WORK = 10
 
 # Probes that are sent until the answer turns all bring the same id, so that their lines are known.
 CALLS = [
@@ -71,6 +73,14 @@ DATABASE_BACK = [
     ),
     Call("what the database kept", KEPT, says="conversation_read"),
 ]
+IN_A_WORKER = Call(
+    "a summary, made by the worker",
+    SUMMARY,
+    {"model_alias": "local"},
+    sent_id="summary-1",
+    status=202,
+)
+TASK = ["llm.generate", "conversation_summarised", "task_finished"]
 JOB = ["conversation_forgotten", "forgetting_finished"]
 
 
@@ -87,10 +97,18 @@ def run() -> Tour:
             "REDIS_URL": redis.url if redis else "",
         }
         job_lines = manage("migrate", "--verbosity", "0", "--skip-checks", env=env)
+        worker = None
+        if redis:
+            worker = stack.enter_context(start_worker(provider.url, env=env, on_line=_show_line))
+        else:
+            left_out.append("Celery: it has no broker")
         app = stack.enter_context(start_django(provider.url, env=env, on_line=_show_line))
         client = stack.enter_context(client_of(app))
 
         exchanges = [show(app, client, call) for call in CALLS]
+        if worker:
+            exchanges.append(show(app, client, IN_A_WORKER))
+            wait_for_line(worker, "task_finished", exchanges[-1], SECONDS_TO_WORK)
         if postgres:
             say("\nPostgres is stopped")
             postgres.stop()
@@ -103,7 +121,13 @@ def run() -> Tour:
         for line in job:
             _show_line(line)
         say("\nstop")
-    return Tour(exchanges, app.lines, job_lines + job, left_out)
+    return Tour(
+        exchanges,
+        app.lines,
+        job_lines=job_lines + job,
+        worker_lines=worker.lines if worker else [],
+        left_out=left_out,
+    )
 
 
 def _database(kind: type[Database], stack: ExitStack, left_out: list[str]) -> Database | None:
@@ -127,13 +151,28 @@ def problems_of(tour: Tour) -> list[str]:
         if exchange.request_ids != exchange.trace_ids
     ]
     job_lines = parse(tour.job_lines, problems)
+    worker_lines = parse(tour.worker_lines, problems)
     problems += [
         f"request_id is not the trace_id: {line}"
-        for line in parse(tour.lines, []) + job_lines
+        for line in parse(tour.lines, []) + job_lines + worker_lines
         if line.get("request_id") != line.get("trace_id")
     ]
+    problems += _problems_of_tasks(tour, worker_lines)
     job = [line for line in job_lines if line["logger"].startswith("examples.")]
     ids = {line.get("trace_id") for line in job}
     if [line["event"] for line in job] != JOB or len(ids) != 1 or None in ids:
         problems.append(f"the job has other lines than {JOB}, or they do not share an id: {job}")
+    return problems
+
+
+def _problems_of_tasks(tour: Tour, lines: list[Line]) -> list[str]:
+    """What is wrong with the worker's lines about a task: its request has given them their id."""
+    problems = []
+    for exchange in tour.exchanges:
+        if exchange.call is IN_A_WORKER:
+            own = [line for line in lines if line.get("trace_id") in exchange.trace_ids]
+            task = [line for line in own if not line["logger"].startswith("celery.")]
+            last = task[-1] if task else {}
+            if [line["event"] for line in task] != TASK or last.get("state") != "SUCCESS":
+                problems.append(f"the task has other lines than {TASK}, or did not succeed: {own}")
     return problems

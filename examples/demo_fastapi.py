@@ -75,7 +75,7 @@ def run() -> Tour:
         with ThreadPoolExecutor(len(CROWD)) as pool:
             exchanges += pool.map(partial(send, client), CROWD)
         for exchange in exchanges[-len(CROWD) :]:
-            wait_for_line(app, exchange)
+            wait_for_line(app, "request_finished", exchange)
         say("\nstop")
     return Tour(exchanges, app.lines)
 

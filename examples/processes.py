@@ -122,6 +122,26 @@ def start_django(
     return Server("gunicorn", *arguments, env={**alone, **(env or {})}, on_line=on_line)
 
 
+def start_worker(
+    provider_url: str | None = None,
+    *,
+    env: dict[str, str],
+    on_line: Callable[[str], None] = lambda _line: None,
+) -> Server:
+    """Start the Django service's Celery worker; see `start_app`.
+
+    Args:
+        provider_url: Where its models are; None for its fake gateway.
+        env: Further environment variables: `REDIS_URL` names its broker.
+        on_line: Called with each line that it prints.
+    """
+    # --quiet: its banner is text. The others: there are no other workers to hear of.
+    arguments = ["--app", "examples.django_app", "--quiet", "worker", "--concurrency", "2"]
+    arguments += ["--without-gossip", "--without-mingle"]
+    environment = {"DATABASE_URL": "", **_models(provider_url), **env}
+    return Server("celery", *arguments, env=environment, on_line=on_line)
+
+
 def manage(*arguments: str, env: dict[str, str]) -> list[str]:
     """Run a command of the Django service to its end.
 

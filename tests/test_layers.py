@@ -27,13 +27,19 @@ SHARED = {
 }
 # Adapters that are imported by their framework or for an app of it, hence need not defer it.
 OWN = {
+    ("adapters", "celery"): {"celery"},
     ("adapters", "django"): {"django"},
     ("adapters", "gunicorn"): {"gunicorn"},
     ("adapters", "litestar"): {"litestar"},
     ("adapters", "quart"): {"quart", "werkzeug"},
 }
-# Those whose one line is no call of `instrument`: INSTALLED_APPS, gunicorn's --logger-class.
-SETS_UP = {("adapters", "django", "apps"), ("adapters", "gunicorn")}
+# Those whose one line is no call of `instrument`: INSTALLED_APPS, gunicorn's --logger-class,
+# instrument_celery().
+SETS_UP = {
+    ("adapters", "celery_install"),
+    ("adapters", "django", "apps"),
+    ("adapters", "gunicorn"),
+}
 PUBLIC = {("_instrument",), ("configure_logging",)}
 # Django's own checks, and its views in front of them.
 SHOW_HEALTH = {("adapters", "django", "health"), ("adapters", "django", "urls")}
@@ -116,7 +122,8 @@ def test_the_checker_has_modules_to_read() -> None:
     """Each room named by the rules exists, so that none of them passes for want of modules."""
     rooms = {path.relative_to(SOURCE).parts[0] for path in SOURCE.rglob("*.py")}
 
-    assert {"adapters", "core", "llm", "sinks", "_instrument.py", "__init__.py"} <= rooms
+    named = {"adapters", "core", "llm", "propagation", "sinks", "_instrument.py", "__init__.py"}
+    assert named <= rooms
 
 
 @pytest.mark.parametrize(
@@ -153,6 +160,10 @@ def test_the_checker_has_modules_to_read() -> None:
         pytest.param(
             "health/checks.py", "from pantheon_obs.adapters import x", id="health-to-adapter"
         ),
+        pytest.param(
+            "propagation/clients.py", "from pantheon_obs.llm import x", id="propagation-to-llm"
+        ),
+        pytest.param("propagation/clients.py", "import httpx", id="client-library-at-import-time"),
         pytest.param(
             "llm/call.py",
             "if TYPE_CHECKING:\n    from pantheon_obs.sinks.logs import x",

@@ -40,6 +40,10 @@ TIME_ZONE = "UTC"
 ROOT_URLCONF = "examples.django_app.urls"
 DATABASES = {"default": _database(os.environ.get("DATABASE_URL", ""))}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+# Without a broker a task runs where it is called.
+CELERY_BROKER_URL = os.environ.get("REDIS_URL", "")
+CELERY_TASK_ALWAYS_EAGER = not CELERY_BROKER_URL
+CELERY_TASK_IGNORE_RESULT = True
 if os.environ.get("REDIS_URL"):
     CACHES = {
         "default": {

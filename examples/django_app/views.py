@@ -1,4 +1,4 @@
-"""The endpoints. None of them mentions observability: it is in the settings and the gateway."""
+"""The endpoints. But for one `bind`, observability is in the settings and the gateway."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from django.views.decorators.http import require_GET, require_POST
 from openai import OpenAIError
 
 from examples.gateway import LlmRequest, open_gateway
+from pantheon_obs import bind
 
+from . import tasks
 from .models import Message
 
 if TYPE_CHECKING:
@@ -30,29 +32,34 @@ SECONDS_TO_KEEP_ANSWERS = 60
 _LOGGER = logging.getLogger(__name__)
 
 
-class QuestionForm(forms.Form):
-    """What a client sends to either chat endpoint."""
+class JsonForm(forms.Form):
+    """What a client sends as a JSON object, with the model that it wants."""
 
-    message = forms.CharField()
     model_alias = forms.CharField(required=False, empty_value="fast")
-    conversation_id = forms.SlugField(required=False, max_length=64)
 
     @classmethod
     def of(cls, request: HttpRequest) -> Self:
-        """Read it from a JSON body; it is not valid where there is none."""
+        """Read it from a JSON body; what is required is missing where there is none."""
         try:
             body = json.loads(request.body)
         except ValueError:
             body = None
         return cls(body if isinstance(body, dict) else {})
 
-    def question(self) -> LlmRequest:
-        """What the model is asked."""
-        return LlmRequest(self.cleaned_data["model_alias"], self.cleaned_data["message"])
-
     def refusal(self) -> JsonResponse:
         """What the client is told if the form is not valid."""
         return JsonResponse({"errors": self.errors.get_json_data()}, status=400)
+
+
+class QuestionForm(JsonForm):
+    """What a client sends to either chat endpoint."""
+
+    message = forms.CharField()
+    conversation_id = forms.SlugField(required=False, max_length=64)
+
+    def question(self) -> LlmRequest:
+        """What the model is asked."""
+        return LlmRequest(self.cleaned_data["model_alias"], self.cleaned_data["message"])
 
 
 @require_POST
@@ -136,7 +143,21 @@ def conversation(_request: HttpRequest, conversation_id: str) -> HttpResponse:
     if not said:
         raise Http404
     _LOGGER.info("conversation_read", extra={"conversation_id": conversation_id})
-    return JsonResponse({"conversation_id": conversation_id, "messages": said})
+    summed_up = cache.get(tasks.summary_key(conversation_id))
+    return JsonResponse(
+        {"conversation_id": conversation_id, "messages": said, "summary": summed_up}
+    )
+
+
+@require_POST
+def summary(request: HttpRequest, conversation_id: str) -> HttpResponse:
+    """Have a conversation summed up after the response, in a worker."""
+    form = JsonForm.of(request)
+    if not form.is_valid():
+        return form.refusal()
+    bind(conversation_id=conversation_id)
+    task = tasks.summarise.delay(conversation_id, form.cleaned_data["model_alias"])
+    return JsonResponse({"task_id": task.id}, status=202)
 
 
 def sentry_debug(_request: HttpRequest) -> float:

@@ -11,7 +11,9 @@ from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol, assert_type
 
+import httpx2
 from fastapi import FastAPI
+from multidict import CIMultiDict
 from starlette.applications import Starlette
 
 import pantheon_obs
@@ -32,6 +34,7 @@ from pantheon_obs import (
     logging_config,
     trace_context,
 )
+from pantheon_obs.propagation import Propagation, extract, inject, propagate
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -277,6 +280,38 @@ instrument_llm(own, ("generate",), prices=lambda call: call.latency_ms)
 instrument_llm()  # type: ignore[call-arg]
 instrument_llm(own, method="generate")  # type: ignore[call-arg]
 instrument_llm(own, 7)  # type: ignore[arg-type]
+
+
+# --- propagation: inject gives back what it was given
+
+sent: dict[str, str | bytes] = {}
+assert_type(inject(), dict[str, str])
+assert_type(inject(None), dict[str, str])
+assert_type(inject({"Accept": "text/plain"}), dict[str, str])
+assert_type(inject(sent), dict[str, str | bytes])
+assert_type(inject(httpx2.Headers()), httpx2.Headers)
+assert_type(inject(CIMultiDict[str]()), CIMultiDict[str])
+inject([("Accept", "text/plain")])  # type: ignore[call-overload]
+inject({"Accept": 1})  # type: ignore[type-var]
+assert_type(extract({"X-Trace-ID": "one"}), str | None)
+extract({b"x-trace-id": b"one"})
+extract(httpx2.Headers())
+extract([(b"x-trace-id", b"one")])
+extract((("X-Trace-ID", "one"), ("Accept", b"text/plain")))
+extract(sent)
+extract(None)
+extract(7)  # type: ignore[arg-type]
+with trace_context(extract({})):
+    pass
+
+http_client = httpx2.Client()
+assert_type(propagate(http_client), Propagation)
+assert_type(propagate(http_client, hosts=["api.internal"]).undo(), None)
+with propagate(http_client, hosts=("*.internal",)) as propagation:
+    assert_type(propagation, Propagation)
+propagate(http_client, ["api.internal"])  # type: ignore[call-arg]
+propagate(http_client, hosts=7)  # type: ignore[arg-type]
+pantheon_obs.propagation.injcet  # type: ignore[attr-defined]
 
 
 # --- the names are lazy, and yet a typo is an error

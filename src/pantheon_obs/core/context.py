@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pantheon_obs.core import trace_id as ids
+from pantheon_obs.core.failures import mark_trace
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.llm_totals import LlmTotals
 
@@ -28,13 +29,22 @@ current_record: ContextVar[Record | None] = ContextVar("pantheon_obs_record", de
 current_call: ContextVar[OpenCall | None] = ContextVar("pantheon_obs_call", default=None)
 """The LLM call whose own code runs here: what it calls in turn is part of it."""
 
+carried_record: ContextVar[Record | None] = ContextVar("pantheon_obs_carried", default=None)
+"""The record that `carry` has brought here: it is wanted here after its end too, and no leak."""
+
 _OPENTELEMETRY = "opentelemetry.trace"
 
 _guard = Guard("context")
 
 
 class OpenCall(Protocol):
-    """Something that must be finished before its record ends: an LLM call in progress."""
+    """Something that must be finished before its record ends: an LLM call in progress.
+
+    Attributes:
+        started: Clock time of its start.
+    """
+
+    started: float
 
     def force_finish(self) -> None:
         """End it now; a second end is ignored."""
@@ -72,8 +82,11 @@ class Record:
     def finish_open_calls(self) -> None:
         """End what is still open; whoever stops reading afterwards finds it ended."""
         while self.open_calls:
-            with _guard:
-                self.open_calls.pop().force_finish()
+            # Other threads take theirs out of it meanwhile, as each one ends.
+            calls, self.open_calls = self.open_calls, set()
+            for call in tuple(calls):
+                with _guard:
+                    call.force_finish()
 
 
 def begin(record: Record) -> None:
@@ -140,7 +153,7 @@ def _give_back(record: Record) -> None:
     if _structlog_binds:
         _clear_structlog()
     outer = current_record.get()
-    if outer is not None and outer.ended:
+    if outer is not None and outer.ended and carried_record.get() is not outer:
         current_trace_id.set("")
         current_record.set(None)
     elif record.outer:
@@ -197,11 +210,15 @@ def bind(**fields: object) -> None:
 
 def new_id() -> str:
     """A fresh id: that of the active OpenTelemetry span, else a random one."""
-    active = None
+    return active_id() or ids.generate()
+
+
+def active_id() -> str | None:
+    """The trace id of the active OpenTelemetry span; None without one."""
     if _OPENTELEMETRY in modules:
         with _guard:
-            active = ids.from_opentelemetry()
-    return active or ids.generate()
+            return ids.from_opentelemetry()
+    return None
 
 
 class trace_context:  # noqa: N801 - reads as the function that it is used as
@@ -246,5 +263,8 @@ class trace_context:  # noqa: N801 - reads as the function that it is used as
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """End the trace; an error passes."""
-        end(self._records.pop())
+        """End the trace; an error passes, and what logs it later finds the trace by it."""
+        record = self._records.pop()
+        end(record)
+        if error is not None and not current_trace_id.get():  # an outer trace is the one to tell
+            mark_trace(error, record.trace_id, since=record.started)

@@ -12,6 +12,7 @@ from logging import DEBUG, ERROR, INFO, WARNING
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pantheon_obs.core.llm_events import LlmCallFinished, LlmOutcome, UsageStatus, llm_fields
+from pantheon_obs.core.task_events import TaskFinished, TaskState
 
 if TYPE_CHECKING:
     from pantheon_obs.core.llm_totals import LlmTotals
@@ -23,6 +24,8 @@ __all__ = [
     "LlmOutcome",
     "Outcome",
     "RequestFinished",
+    "TaskFinished",
+    "TaskState",
     "UsageStatus",
     "WebsocketFinished",
     "llm_fields",
@@ -173,7 +176,7 @@ class BackgroundFailed:
         return {"error_type": type(self.error).__name__}
 
 
-Event = RequestFinished | WebsocketFinished | BackgroundFailed | LlmCallFinished
+Event = RequestFinished | WebsocketFinished | BackgroundFailed | TaskFinished | LlmCallFinished
 
 
 def _with_ending(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _LOGGED = "_pantheon_obs_logged"  # when
 _ESCAPED = "_pantheon_obs_escaped"  # when, and from which trace
 _OWED = "_pantheon_obs_owed"
+_SENT = "_pantheon_obs_sent"  # from which trace
 _ROOT = "_pantheon_obs_root"
 
 _LENGTH = 200
@@ -32,6 +33,16 @@ def mark_logged(error: BaseException) -> None:
 def was_logged(error: BaseException | None) -> bool:
     """Whether a line already carries this exception's traceback."""
     return _LOGGED in _marks(error)
+
+
+def mark_sent(error: BaseException, trace_id: str) -> None:
+    """Note that an error tracker has got this exception, as one of this trace."""
+    _marks(error)[_SENT] = trace_id
+
+
+def was_sent(error: BaseException, trace_id: str) -> bool:
+    """Whether an error tracker has got this exception already, as one of this trace."""
+    return _marks(error).get(_SENT) == trace_id
 
 
 def mark_owed(error: BaseException) -> None:
@@ -62,7 +73,7 @@ def root_of(error: BaseException) -> BaseException:
     return root
 
 
-def mark_escaped(error: BaseException, trace_id: str, *, since: float) -> None:
+def mark_trace(error: BaseException, trace_id: str, *, since: float) -> None:
     """Note the trace that the exception escaped from; of traces in one another the innermost.
 
     Args:
@@ -76,6 +87,11 @@ def mark_escaped(error: BaseException, trace_id: str, *, since: float) -> None:
         del marks[_LOGGED]
     if _ESCAPED not in marks or marks[_ESCAPED][0] < since:
         marks[_ESCAPED] = (perf_counter(), trace_id)
+
+
+def mark_escaped(error: BaseException, trace_id: str, *, since: float) -> None:
+    """Note the trace, as `mark_trace`, and that a line of ours tells of the exception."""
+    mark_trace(error, trace_id, since=since)
     with suppress(Exception):  # of a broken __str__
         _texts.append(f"{type(error).__qualname__}: {error}"[-_LENGTH:])
 

@@ -6,13 +6,26 @@ from contextvars import Context
 from typing import TYPE_CHECKING
 
 from pantheon_obs.core import trace_id as ids
-from pantheon_obs.core.context import current_trace_id, new_id
+from pantheon_obs.core.context import active_id, current_trace_id, new_id
 from pantheon_obs.core.guard import Guard, report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pantheon_obs.core.settings import Settings
+
+    Headers = Iterable[tuple[bytes, bytes]]
+
+BACK_ENDS = ("sentry-trace",)
+"""Headers of back-ends, which `adopt` may read."""
+
+adopt: Callable[[Headers, bool], str | None] | None = None
+"""What tells the id that a back-end has given a request already, for a request without one of ours.
+
+It is called with the request's headers, and whether they are trusted.
+"""
+
+_guard = Guard("adopted id")
 
 
 class Identity:
@@ -22,7 +35,7 @@ class Identity:
         settings: Which headers to read, whether to trust them, and what makes a fresh id.
     """
 
-    __slots__ = ("_first", "_generate", "_readers")
+    __slots__ = ("_first", "_generate", "_readers", "_trusts")
 
     def __init__(self, settings: Settings) -> None:
         names = [name.lower().encode("ascii") for name in settings.inbound_headers]
@@ -31,9 +44,10 @@ class Identity:
             name: ids.parser_for(name.decode()) if settings.trust_inbound else _refuse
             for name in names
         }
-        self._generate = _checked(settings.id_generator) if settings.id_generator else new_id
+        self._generate = _checked(settings.id_generator) if settings.id_generator else None
+        self._trusts = settings.trust_inbound
 
-    def of(self, headers: Iterable[tuple[bytes, bytes]]) -> str:
+    def of(self, headers: Headers) -> str:
         """The id of the request with these headers, whose names are in lower case.
 
         The first valid one in the order of `inbound_headers` wins; of a header that was sent twice
@@ -55,13 +69,23 @@ class Identity:
                     accepted = found.get(name)
                     if accepted is not None:
                         return accepted
-                trace_id = self._generate()
+                trace_id = self._fresh(headers)
                 # Nothing of what this context may have been left with belongs to the new trace.
                 Context().run(_refused, ", ".join(name.decode() for name in found), trace_id)
                 return trace_id
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
             report("identity", error)
-        return self._generate()
+        return self._fresh(headers)
+
+    def _fresh(self, headers: Headers) -> str:
+        """An id for a request that has brought none."""
+        if self._generate is not None:
+            return self._generate()
+        known = active_id()
+        if known is None and adopt is not None:
+            with _guard:
+                known = adopt(headers, self._trusts)
+        return known or ids.generate()
 
 
 def _refused(source: str, trace_id: str) -> None:

@@ -23,6 +23,9 @@ _valid = re.compile(rb"[A-Za-z0-9._:-]{1,%d}" % MAX_LENGTH).fullmatch
 _traceparent = re.compile(
     rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?", re.DOTALL
 ).fullmatch
+_is_hex_or_uuid = re.compile(
+    "[0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE
+).fullmatch
 _NO_TRACE = b"0" * 32
 _NO_SPAN = b"0" * 16
 # The first digit of the fourth group carries the variant, binary 10xx: keep its low two bits.
@@ -65,6 +68,23 @@ def parse_traceparent(raw: bytes) -> str | None:
     return None if trace == _NO_TRACE or span == _NO_SPAN else trace.decode("ascii")
 
 
+def to_hex(trace_id: str) -> str | None:
+    """The 32 small hex digits that an id stands for; None if it is neither that nor a UUID.
+
+    Args:
+        trace_id: An id, 1 to 128 ASCII characters.
+    """
+    if _is_hex_or_uuid(trace_id) is None:
+        return None
+    digits = trace_id.replace("-", "").lower()
+    return None if digits == _NO_TRACE.decode() else digits
+
+
+def to_uuid(digits: str) -> str:
+    """32 hex digits in the form of a UUID, which is that of our own ids."""
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
 def parser_for(header: str) -> Callable[[bytes], str | None]:
     """Return the function that reads an id from the header of this name (any case)."""
     return parse_traceparent if header.lower() == "traceparent" else validate
@@ -75,7 +95,10 @@ def from_opentelemetry() -> str | None:
 
     OpenTelemetry is never imported: a host that uses it has done so.
     """
-    context = sys.modules["opentelemetry.trace"].get_current_span().get_span_context()
+    span = sys.modules["opentelemetry.trace"].get_current_span()
+    if getattr(span, "end_time", None) is not None:
+        return None  # of an earlier request: this context was inherited from it, as `begin` says
+    context = span.get_span_context()
     return f"{context.trace_id:032x}" if context.is_valid else None
 
 

@@ -8,11 +8,12 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from pantheon_obs.core import pipeline
+from pantheon_obs.core.calls import frames
 from pantheon_obs.core.context import current_call, current_record, current_trace_id
 from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.llm.facts import fact_of
 from pantheon_obs.llm.holds import WaitingHold
-from pantheon_obs.llm.nesting import Inner, frames, outer_call
+from pantheon_obs.llm.nesting import Inner, outer_call
 from pantheon_obs.llm.sources import Found, find, handed_over
 from pantheon_obs.llm.usage import Seen, read
 

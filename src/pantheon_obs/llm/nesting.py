@@ -6,6 +6,7 @@ from inspect import CO_ASYNC_GENERATOR, CO_GENERATOR, currentframe
 from threading import RLock
 from typing import TYPE_CHECKING
 
+from pantheon_obs.core.calls import call_here, frames
 from pantheon_obs.core.context import current_call
 from pantheon_obs.llm.usage import Seen
 
@@ -28,19 +29,10 @@ _COUNTS = (
 _GENERATOR = CO_GENERATOR | CO_ASYNC_GENERATOR
 _BETWEEN = frozenset({__name__, "pantheon_obs.llm.call", "contextlib"})
 
-# Which calls' own code the frames of open generators are, by the frame's id, the innermost last:
-# while that code runs, its frame is on the stack. A context variable would have to be set and reset
-# around each step; so it tells of functions, and of the tasks and threads that they start.
-frames: dict[int, list[LlmCall]] = {}
-
 
 def outer_call(trace_id: str) -> LlmCall | None:
     """The open call of this trace whose own code runs here, the innermost if there are several."""
-    outer: HostValue = current_call.get()
-    if frames:
-        on_stack = _call_on_stack()
-        if on_stack is not None and (outer is None or on_stack.started > outer.started):
-            outer = on_stack
+    outer: HostValue = call_here()
     while outer is not None and outer.outcome is not None:
         outer = outer.outer
     if outer is None or outer.trace_id != trace_id:
@@ -139,16 +131,6 @@ def pop_body(entered: list[Body]) -> Body:
             entered.remove(body)
             return body
     return entered.pop()
-
-
-def _call_on_stack() -> LlmCall | None:
-    frame = currentframe()
-    while frame is not None:
-        calls = frames.get(id(frame))
-        if calls:
-            return calls[-1]
-        frame = frame.f_back
-    return None
 
 
 def _owner() -> FrameType:

@@ -1,0 +1,133 @@
+"""`inject` and `extract`: the trace id in and out of whatever has headers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
+
+from pantheon_obs.core import trace_id as ids
+from pantheon_obs.core.context import current_trace_id
+from pantheon_obs.core.guard import Guard
+from pantheon_obs.propagation.traceparent import traceparent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    Pair = tuple[str | bytes, str | bytes]
+
+TRACE_ID = "X-Trace-ID"
+TRACEPARENT = "traceparent"
+
+# The first valid one wins, as for a request that comes in.
+_READERS = {name: ids.parser_for(name) for name in (TRACE_ID.lower(), "x-request-id", TRACEPARENT)}
+
+_inject_guard = Guard("inject")
+_extract_guard = Guard("extract")
+
+
+class Carrier(Protocol):
+    """What `inject` writes to: a dict, or the headers of an HTTP client or a queue."""
+
+    def __iter__(self) -> Iterator[object]:
+        """The names that are there."""
+        ...
+
+    def __setitem__(self, name: str, value: str, /) -> None:
+        """Add a header."""
+        ...
+
+
+_C = TypeVar("_C", bound=Carrier)
+
+
+def outgoing() -> dict[str, str]:
+    """The headers of what is sent from here; none outside a trace."""
+    trace_id = current_trace_id.get()
+    # The variable is public: what a host has put there must not become a second header.
+    if not trace_id or ids.validate(trace_id.encode(errors="replace")) is None:
+        return {}
+    parent = traceparent(trace_id)
+    if parent is None:
+        return {TRACE_ID: trace_id}
+    return {TRACE_ID: trace_id, TRACEPARENT: parent}
+
+
+@overload
+def inject(headers: None = None) -> dict[str, str]: ...
+@overload
+def inject(headers: _C) -> _C: ...
+def inject(headers: Carrier | None = None) -> Carrier:
+    """Add the current trace to the headers of what is sent: `X-Trace-ID` and `traceparent`.
+
+    A header that is there already, in upper or lower case, stays as it is. Outside a trace
+    nothing is added. `traceparent` is added where the id is 32 hex digits or a UUID, or an
+    OpenTelemetry span is active.
+
+    Args:
+        headers: A dict or another mutable mapping of names to values; None for a new dict, as a
+            carrier for a queue or a process pool.
+
+    Returns:
+        The same object.
+
+    Example:
+        >>> from pantheon_obs import trace_context
+        >>> from pantheon_obs.propagation import inject
+        >>> with trace_context("order-7"):
+        ...     inject({"Accept": "text/plain"})
+        {'Accept': 'text/plain', 'X-Trace-ID': 'order-7'}
+    """
+    carrier: Carrier = {} if headers is None else headers
+    with _inject_guard:
+        there = {name for given in carrier if (name := _lower(given)) is not None}
+        for name, value in outgoing().items():
+            if name.lower() not in there:
+                carrier[name] = value
+    return carrier
+
+
+def extract(
+    headers: Mapping[str, str]
+    | Mapping[str, str | bytes]
+    | Mapping[bytes, bytes]
+    | Iterable[Pair]
+    | None,
+) -> str | None:
+    """Read the trace id from the headers of what was received.
+
+    Of `X-Trace-ID`, `X-Request-ID` and `traceparent` the first valid one counts, by the same rules
+    as for a request that comes in. Never raises, whatever was sent.
+
+    Args:
+        headers: A mapping, or pairs of name and value; names in any case, both `str` or `bytes`.
+
+    Returns:
+        The id, or None if there is no valid one: then `trace_context` makes a fresh one.
+
+    Example:
+        >>> from pantheon_obs import trace_context
+        >>> from pantheon_obs.propagation import extract
+        >>> with trace_context(extract([(b"x-trace-id", b"order-7")])) as trace_id:
+        ...     trace_id
+        'order-7'
+    """
+    found: dict[str, str | None] = {}
+    with _extract_guard:
+        items: Callable[[], Any] = getattr(headers, "items", lambda: headers or ())
+        for name, value in items():
+            lower = _lower(name)
+            # Of a header that was sent twice the first counts.
+            if lower in _READERS and lower not in found:
+                found[lower] = _READERS[lower](_raw(value))
+    return next((accepted for name in _READERS if (accepted := found.get(name))), None)
+
+
+def _lower(name: object) -> str | None:
+    if isinstance(name, bytes):
+        name = name.decode("latin-1")
+    return name.lower() if isinstance(name, str) else None
+
+
+def _raw(value: object) -> bytes:
+    if isinstance(value, str):
+        return value.encode(errors="replace")  # `?` is in no id
+    return value if isinstance(value, bytes) else b""

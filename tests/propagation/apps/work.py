@@ -1,0 +1,14 @@
+"""What a process pool runs."""
+
+from __future__ import annotations
+
+import os
+
+from pantheon_obs import current_trace_id, trace_context
+from pantheon_obs.propagation import extract
+
+
+def work(carrier: dict[str, str]) -> tuple[int, str]:
+    """Run in the trace of the carrier; tell which process and which trace that is."""
+    with trace_context(extract(carrier)):
+        return os.getpid(), current_trace_id.get()

@@ -1,0 +1,225 @@
+"""The recipes of docs/jobs.md, with real queues, workers and processes."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from wsgiref.util import setup_testing_defaults
+
+import pytest
+import uv
+
+from examples.databases import MissingProgramError, Redis
+from pantheon_obs import instrument
+from tests.support.lines import parse_lines
+from tests.support.server import ROOT, SECONDS, Server, environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+HERE = Path(__file__).parent
+SECONDS_TO_INSTALL = 240
+# What would lead an interpreter of its own elsewhere.
+NOT_FOR_IT = ("VIRTUAL_ENV", "PYTHON", "COVERAGE_")
+
+Lines = list[dict[str, Any]]
+
+
+def recipe(directory: Path, *sections: str) -> Path:
+    """Write the code of these sections of the docs into a module `recipe`."""
+    page = (ROOT / "docs" / "jobs.md").read_text()
+    code = ""
+    for section in sections:
+        text = page.split(f"\n## {section}\n")[1].split("\n## ")[0]
+        code += "\n".join(re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+    (directory / "recipe.py").write_text(code)
+    return directory
+
+
+def loaded(directory: Path) -> Any:
+    """The module `recipe`."""
+    spec = importlib.util.spec_from_file_location("recipe", directory / "recipe.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def ids_of(lines: Lines, event: str) -> list[str]:
+    """The ids on the lines of an event, in order."""
+    return [line["trace_id"] for line in lines if line["event"] == event]
+
+
+@pytest.fixture(scope="module")
+def redis_url() -> Iterator[str]:
+    """A Redis of this module's own."""
+    try:
+        with Redis() as redis:
+            yield redis.url
+    except MissingProgramError as error:
+        pytest.skip(str(error))
+
+
+# --- RQ
+
+
+def request(trace_id: str, work: Callable[[], object]) -> None:
+    """A request that does this."""
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        work()
+        start_response("202 Accepted", [])
+        return []
+
+    environ: dict[str, Any] = {"HTTP_X_TRACE_ID": trace_id}
+    setup_testing_defaults(environ)
+    body: Any = instrument(app)(environ, lambda *_: lambda _: None)
+    body.close()
+
+
+@pytest.fixture(scope="module")
+def rq_lines(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Lines:
+    """What two workers print that share a queue."""
+    rq = pytest.importorskip("rq")
+    redis = pytest.importorskip("redis")
+    directory = recipe(tmp_path_factory.mktemp("rq"), "Processes", "RQ")
+    recipe_module = loaded(directory)
+    with redis.Redis.from_url(redis_url) as connection:
+        queue = rq.Queue(connection=connection)
+        for number in (1, 2):
+            request(f"request-{number}", lambda n=number: recipe_module.send_report(queue, n))  # type: ignore[misc]
+        request(
+            "request-3",
+            lambda: queue.enqueue(
+                "shop.flaky", meta=recipe_module.inject({}), retry=rq.Retry(max=1)
+            ),
+        )
+        queue.enqueue("shop.plain")
+    options = ("--burst", "--worker-class", "recipe.TracedWorker", "--config", "recipe")
+    path = os.pathsep.join(map(str, (directory, HERE / "apps", ROOT)))
+    arguments = ("rq.cli", "worker", *options, "--url", redis_url)
+    env = {"PYTHONPATH": path}
+    with Server(*arguments, env=env) as first, Server(*arguments, env=env) as second:
+        workers = (first, second)
+        for worker in workers:
+            worker.process.wait(SECONDS)
+    for worker in workers:
+        assert (0, []) == (worker.process.returncode, worker.err), worker.output()
+    return parse_lines("".join(f"{line}\n" for w in workers for line in w.out).encode())
+
+
+def test_an_rq_job_has_the_id_of_the_request_that_sent_it(rq_lines: Lines) -> None:
+    """Jobs that run at the same time do not mix."""
+    for number in (1, 2):
+        lines = [line for line in rq_lines if line.get("number") == number]
+        assert ["report_begun", "report_made"] == [line["event"] for line in lines]
+        assert {f"request-{number}"} == {line["trace_id"] for line in lines}
+
+
+def test_an_rq_job_that_is_tried_again_keeps_the_id(rq_lines: Lines) -> None:
+    """What RQ says of its failure has the id, too."""
+    assert ["request-3", "request-3"] == ids_of(rq_lines, "tried")
+    assert ["request-3"] == [
+        line["trace_id"] for line in rq_lines if "LookupError" in line["event"]
+    ]
+
+
+def test_an_rq_job_from_nowhere_has_an_id_of_its_own(rq_lines: Lines) -> None:
+    """A fresh one; the worker's own lines have none."""
+    [fresh] = ids_of(rq_lines, "plain")
+    assert 36 == len(fresh)
+    assert {"request-1", "request-2", "request-3", fresh, None} == {
+        line.get("trace_id") for line in rq_lines
+    }
+
+
+# --- arq, dramatiq, taskiq
+
+
+@pytest.fixture(scope="module")
+def lines(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Lines:
+    """What `isolated/queues.py` prints."""
+    directory = recipe(tmp_path_factory.mktemp("queues"), "Processes", "arq, dramatiq, taskiq")
+    run = subprocess.run(
+        [
+            *(uv.find_uv_bin(), "run", "--quiet", "--no-project", "--isolated"),
+            *("--python", sys.executable, "--with-editable", ROOT),
+            *("--with", "arq", "--with", "dramatiq", "--with", "taskiq"),
+            *("python", HERE / "isolated" / "queues.py", directory, redis_url),
+        ],
+        env={
+            **{k: v for k, v in environment().items() if not k.startswith(NOT_FOR_IT)},
+            "PYTHONPATH": os.pathsep.join([str(directory), str(HERE / "isolated")]),
+        },
+        capture_output=True,
+        timeout=SECONDS_TO_INSTALL,
+        check=False,
+    )
+    if run.returncode and not run.stdout and b"Traceback" not in run.stderr:
+        pytest.skip(f"uv could not install arq, dramatiq and taskiq: {run.stderr.decode()}")
+    assert (0, b"") == (run.returncode, run.stderr), run.stdout.decode()
+    return parse_lines(run.stdout)
+
+
+def test_an_arq_job_has_the_id_of_who_sent_it(lines: Lines) -> None:
+    """Jobs that run at the same time do not mix."""
+    assert {"arq-1", "arq-2"} == {*ids_of(lines, "arq_begun")}
+    for line in lines:
+        if line["event"] in ("arq_begun", "arq_made"):
+            assert f"arq-{line['number']}" == line["trace_id"]
+
+
+def test_a_job_that_is_tried_again_keeps_the_id(lines: Lines) -> None:
+    """The carrier is one of its arguments."""
+    assert ["arq-3", "arq-3"] == ids_of(lines, "arq_tried")
+    mails = [line for line in lines if line["event"] == "dramatiq_mail"]
+    assert ["dramatiq-1"] * 2 == [line["trace_id"] for line in mails if line["mail"] == "traced"]
+
+
+def test_a_job_from_nowhere_has_an_id_of_its_own(lines: Lines) -> None:
+    """A fresh one, in each of the three."""
+    [from_arq] = ids_of(lines, "arq_plain")
+    [_, from_taskiq] = ids_of(lines, "taskiq_pack")
+    [from_dramatiq, *_] = [line["trace_id"] for line in lines if line.get("mail") == "plain"]
+    assert [36] * 3 == [len(fresh) for fresh in (from_arq, from_taskiq, from_dramatiq)]
+    assert 3 == len({from_arq, from_taskiq, from_dramatiq})
+
+
+def test_a_taskiq_job_has_the_id_of_who_sent_it(lines: Lines) -> None:
+    """Its argument is still what the signature says."""
+    first = next(line for line in lines if line["event"] == "taskiq_pack")
+
+    assert ("taskiq-1", 1) == (first["trace_id"], first["number"])
+
+
+# --- processes
+
+
+def test_work_in_another_process_has_the_id_that_was_sent_along(tmp_path: Path) -> None:
+    """Forked or spawned, in a pool or alone; what was sent without one has none."""
+    directory = recipe(tmp_path, "Processes")
+    run = subprocess.run(
+        [sys.executable, HERE / "apps" / "processes.py"],
+        env={
+            **environment(),
+            "PYTHONPATH": str(directory),
+            "PYTHONWARNINGS": "ignore",
+            "PANTHEON_OBS_LOG_FORMAT": "json",
+        },
+        capture_output=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+    assert (0, b"") == (run.returncode, run.stderr)
+    said = {line["event"]: line.get("trace_id") for line in parse_lines(run.stdout)}
+    for method in ("fork", "spawn"):
+        assert [f"request-{method}"] * 2 == [said[f"{method}-{to}"] for to in ("pool", "process")]
+        assert 36 == len(said[f"{method}-fresh"] or "")
+        assert said[f"{method}-plain"] is None

@@ -1,0 +1,111 @@
+"""A service that others call: it keeps what came, and answers as its path says."""
+
+from __future__ import annotations
+
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Lock, Thread
+from typing import Any, NamedTuple, Self
+from urllib.parse import parse_qs, urlsplit
+
+SECRET_NONCE = "0123456789abcdef"  # noqa: S105 - anybody's
+
+
+class Received(NamedTuple):
+    """A request that came."""
+
+    host: str
+    path: str
+    headers: dict[str, list[str]]
+    body: bytes
+
+    @property
+    def trace_ids(self) -> list[str]:
+        """What it says in `X-Trace-ID`."""
+        return self.headers.get("x-trace-id", [])
+
+    @property
+    def traceparents(self) -> list[str]:
+        """What it says in `traceparent`."""
+        return self.headers.get("traceparent", [])
+
+
+class Upstream:
+    """Listens on a free port while its `with` block runs, by two names: an address and localhost.
+
+    Attributes:
+        received: The requests, in the order in which they came.
+        url: Where it listens.
+        other_host: The same, under the name of another host.
+    """
+
+    def __init__(self) -> None:
+        self.received: list[Received] = []
+        self._lock = Lock()
+        upstream = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                upstream.answer(self)
+
+            def do_POST(self) -> None:
+                upstream.answer(self)
+
+            def log_message(self, *_: object) -> None:
+                """Be quiet."""
+
+        class Server(ThreadingHTTPServer):
+            # Many clients may come at once.
+            request_queue_size = 64
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.other_host = f"http://localhost:{self._server.server_port}"
+        self._thread = Thread(target=self._server.serve_forever, args=(0.01,))
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        """Answer `/flaky` with 503 first, `/redirect?to=` with `to`, `/private` by a challenge."""
+        headers: dict[str, list[str]] = {}
+        for name, value in request.headers.items():
+            headers.setdefault(name.lower(), []).append(value)
+        path = urlsplit(request.path)
+        host = headers["host"][0].partition(":")[0]
+        received = Received(host, path.path, headers, body_of(request))
+        with self._lock:
+            is_first = all(path.path != before.path for before in self.received)
+            self.received.append(received)
+        status, extra = 200, {}
+        if path.path == "/flaky" and is_first:
+            status = 503
+        elif path.path == "/redirect":
+            status, extra = 307, {"Location": parse_qs(path.query)["to"][0]}
+        elif path.path == "/private" and "authorization" not in headers:
+            challenge = f'Digest realm="r", qop="auth", nonce="{SECRET_NONCE}", algorithm=MD5'
+            status, extra = 401, {"WWW-Authenticate": challenge}
+        request.send_response(status)
+        for name, value in extra.items():
+            request.send_header(name, value)
+        request.end_headers()
+        request.wfile.write(b"a" * 1000)
+        request.wfile.flush()
+        request.wfile.write(b"b" * 1000)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+def body_of(request: Any) -> bytes:
+    """The body, by its length or in chunks."""
+    if request.headers["transfer-encoding"] != "chunked":
+        return bytes(request.rfile.read(int(request.headers["content-length"] or 0)))
+    body = b""
+    while size := int(request.rfile.readline(), 16):
+        body += request.rfile.read(size)
+        request.rfile.readline()
+    request.rfile.readline()
+    return body
