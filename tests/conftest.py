@@ -19,6 +19,7 @@ settings.register_profile("suite", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("suite")
 
 EXTRAS = (
+    "celery",
     "django",
     "fastapi",
     "flask",

@@ -57,7 +57,7 @@ def test_the_demo_passes_and_stops_by_itself() -> None:
     assert "Django under gunicorn" in output
     if "LEFT OUT: Postgres" not in output:
         assert "Postgres is stopped" in output
-        assert output.splitlines()[-1].startswith("All as it should be: 52 requests")
+        assert output.splitlines()[-1].startswith("All as it should be: 53 requests")
     assert_nothing_left(process)
 
 
@@ -226,7 +226,7 @@ def test_the_checks_find_a_stream_that_was_buffered(run: Tour) -> None:
     ]
 
 
-def line_of(event: str, trace_id: str, **fields: str) -> str:
+def line_of(event: str, trace_id: str, **fields: object) -> str:
     """A line as the Django service prints it."""
     ids = {"trace_id": trace_id, "request_id": trace_id}
     logger = "examples.django_app"
@@ -236,10 +236,23 @@ def line_of(event: str, trace_id: str, **fields: str) -> str:
 
 PROBE = Call("is it ready?", "/ready/", sent_id="probe", status=503, says="failed", is_probe=True)
 CONFIGURED = '{"timestamp":"now","level":"info","event":"observability_configured","logger":"own"}'
+FINISHED = line_of(
+    "request_finished",
+    "summary-1",
+    method="POST",
+    path=demo_django.SUMMARY,
+    status_code=202,
+    outcome="ok",
+    latency_ms=1,
+)
 DJANGO_TOUR = Tour(
-    exchanges=[Exchange(PROBE, 503, ["probe"], ["probe"], "", None)],
-    lines=[CONFIGURED, line_of("failed", "probe")],
+    exchanges=[
+        Exchange(PROBE, 503, ["probe"], ["probe"], "", None),
+        Exchange(demo_django.IN_A_WORKER, 202, ["summary-1"], ["summary-1"], "", None),
+    ],
+    lines=[CONFIGURED, line_of("failed", "probe"), FINISHED],
     job_lines=[line_of("conversation_forgotten", "job"), line_of("forgetting_finished", "job")],
+    worker_lines=[line_of(event, "summary-1", state="SUCCESS") for event in demo_django.TASK],
 )
 
 
@@ -251,10 +264,10 @@ def test_the_checks_find_nothing_wrong_with_a_good_django_tour() -> None:
 @pytest.mark.parametrize(
     ("part", "values"),
     [
-        pytest.param("lines", DJANGO_TOUR.lines[:1], id="no line of the failing check"),
+        pytest.param("lines", [CONFIGURED, FINISHED], id="no line of the failing check"),
         pytest.param(
             "lines",
-            [CONFIGURED, line_of("failed", "probe", request_id="other")],
+            [CONFIGURED, FINISHED, line_of("failed", "probe", request_id="other")],
             id="request_id of a line",
         ),
         pytest.param(
@@ -268,6 +281,20 @@ def test_the_checks_find_nothing_wrong_with_a_good_django_tour() -> None:
             "job_lines",
             [DJANGO_TOUR.job_lines[0], line_of("forgetting_finished", "other")],
             id="ids of the job",
+        ),
+        pytest.param("worker_lines", DJANGO_TOUR.worker_lines[:2], id="the task's last line lost"),
+        pytest.param(
+            "worker_lines", [*DJANGO_TOUR.worker_lines, ""], id="plain line of the worker"
+        ),
+        pytest.param(
+            "worker_lines",
+            [*DJANGO_TOUR.worker_lines[:2], line_of("task_finished", "other", state="SUCCESS")],
+            id="ids of the task",
+        ),
+        pytest.param(
+            "worker_lines",
+            [*DJANGO_TOUR.worker_lines[:2], line_of("task_finished", "summary-1", state="FAILURE")],
+            id="a task that failed",
         ),
         pytest.param(
             "exchanges",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from examples.databases import Database, MissingProgramError, Postgres, Redis
-from examples.processes import Server, manage, start_django, start_provider
+from examples.processes import Server, manage, start_django, start_provider, start_worker
 from tests.sinks.receiver import Receiver
 from tests.support.examples import (
     INPUT_TOKENS,
@@ -36,11 +36,13 @@ if TYPE_CHECKING:
     import httpx
 
 pytest.importorskip("django")
+pytest.importorskip("celery")
 pytest.importorskip("starlette")  # for the local provider
 
 CHAT = "/api/v1/chat/"
 STREAM = "/api/v1/chat/stream/"
 KEPT = "/api/v1/conversations/about-local/"
+SUMMARY = f"{KEPT}summary/"
 LIVE = "/api/v1/health/live/"
 READY = "/api/v1/health/ready/"
 
@@ -93,6 +95,13 @@ def service(provider: Server, env: dict[str, str], receiver: Receiver) -> Iterat
     """The service under gunicorn, with all that it needs."""
     pytest.importorskip("sentry_sdk")
     with start_django(provider.url, env={**env, "SENTRY_DSN": receiver.dsn}) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def worker(provider: Server, env: dict[str, str]) -> Iterator[Server]:
+    """Its Celery worker."""
+    with start_worker(provider.url, env=env) as server:
         yield server
 
 
@@ -253,6 +262,29 @@ def test_an_answer_from_the_cache_makes_no_llm_call(service: Server, client: htt
     assert "llm_calls" not in finished
 
 
+def test_the_lines_of_a_task_are_under_the_id_of_the_request_that_sent_it(
+    service: Server, worker: Server, client: httpx.Client
+) -> None:
+    """The worker tells of the task as the service of the request: its LLM call, how it ended."""
+    client.post(CHAT, json=ask("local"))
+
+    answer = client.post(SUMMARY, json={"model_alias": "local"}, headers=named("summary"))
+
+    assert 202 == answer.status_code
+    wait_until(lambda: any("task_finished" in line for line in worker.lines))
+    lines = [parse_line(line.encode()) for line in list(worker.lines)]
+    own = [line for line in lines if not line["logger"].startswith("celery.")]
+    received, call, said, finished = [line for line in lines if line.get("request_id") == "summary"]
+    assert [call, said, finished] == [line for line in own if "trace_id" in line]
+    assert answer.json()["task_id"] == finished["task_id"] == received["task_id"]
+    assert ("llm.generate", "conversation_summarised") == (call["event"], said["event"])
+    assert ("SUCCESS", 0, "celery") == (finished["state"], finished["retries"], finished["queue"])
+    assert (1, call["input_tokens"]) == (finished["llm_calls"], finished["llm_input_tokens"])
+    assert {"about-local"} == {line["conversation_id"] for line in (call, said, finished)}
+    assert client.get(KEPT).json()["summary"].startswith("Sum up:")
+    assert ["request_finished"] == [line["event"] for line in events_of(service, "summary")]
+
+
 def test_a_provider_that_fails_is_an_error_of_the_call_and_a_handled_502(
     service: Server, client: httpx.Client
 ) -> None:
@@ -316,6 +348,7 @@ def test_the_same_project_tells_the_same_under_asgi(
                 "chat": client.post(CHAT, json=ask("local"), headers=named("chat")),
                 "stream": client.post(STREAM, json=ask("local"), headers=named("stream")),
                 "kept": client.get(KEPT, headers=named("kept")),
+                "summary": client.post(SUMMARY, headers=named("summary")),
                 "fails": client.get("/sentry-debug/", headers=named("fails")),
                 "live": client.get(LIVE, headers=named("live")),
                 "ready": client.get(READY, headers=named("ready")),
@@ -326,10 +359,14 @@ def test_the_same_project_tells_the_same_under_asgi(
     assert [] == server.err
     lines = [parse_line(line.encode()) for line in server.out]
     for name, answer in answers.items():
-        assert (500 if name == "fails" else 200) == answer.status_code
+        assert {"fails": 500, "summary": 202}.get(name, 200) == answer.status_code
         assert name == answer.headers["x-request-id"] == answer.headers["x-trace-id"]
     finished = {line["request_id"]: line for line in lines if line["event"] == "request_finished"}
-    assert ["chat", "stream", "kept", "fails"] == list(finished)
+    assert ["chat", "stream", "kept", "summary", "fails"] == list(finished)
+    # Without a broker the task runs in the request, and the line of its LLM call is the request's.
+    assert 1 == finished["summary"]["llm_calls"]
+    [task] = [line for line in lines if line["event"] == "task_finished"]
+    assert ("summary", "SUCCESS") == (task["request_id"], task["state"])
     [call] = [line for line in lines if line["event"] == "llm.stream"]
     assert_told_as_a_stream(call, finished["stream"])
     assert ["fails"] == [line["request_id"] for line in lines if "exception" in line]

@@ -7,6 +7,7 @@ import logging
 import reprlib
 import sys
 from importlib import import_module
+from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pantheon_obs.core.errors import ConfigError
@@ -38,6 +39,8 @@ _FRAMEWORKS = (
     _Framework("quart.app", "Quart", "quart", "asgi"),
     _Framework("flask.app", "Flask", "flask", "wsgi"),
 )
+# Adapters of apps that Sentry's own patches of a framework do not stand around.
+_UNKNOWN_TO_SENTRY = frozenset({"asgi", "wsgi", "litestar"})
 # What a plain callable of a protocol is called with.
 _PROTOCOLS = {"asgi": ("scope", "receive", "send"), "wsgi": ("environ", "start_response")}
 
@@ -78,23 +81,28 @@ def instrument(
     name, protocol = _adapter_of(app)
     adapter = import_module(f"pantheon_obs.adapters.{name}")
     resolved = resolve(settings, overrides)
-    within = _health_endpoints(health, protocol, resolved.health_prefix)
+    healthy = _health_endpoints(health, protocol, resolved.health_prefix)
     if adapter.is_installed(app):
         return app
     dsn_is_argument = "sentry_dsn" in overrides or settings is not None
     on_startup = start(resolved, None if dsn_is_argument else lambda: resolve(None, overrides))
     announce(resolved, adapter=name)
-    instrumented: _App = adapter.install(app, resolved, on_startup, within)
+    instrumented: _App = adapter.install(
+        app, resolved, on_startup, lambda inner: healthy(_watched(inner, name, protocol))
+    )
     return instrumented
 
 
-def start(settings: Settings, reread: Callable[[], Settings] | None) -> Callable[[], None]:
+def start(
+    settings: Settings, reread: Callable[[], Settings] | None, *, anew: bool = True
+) -> Callable[[], None]:
     """Set up logging and Sentry.
 
     Args:
         settings: The settings.
         reread: Reads them again when the server starts, for a DSN that is in the environment only
             by then; None if the host gave the DSN, or its absence, itself.
+        anew: Whether to configure logging also where that has been done already.
 
     Returns:
         What is to be called when the server starts the app.
@@ -102,7 +110,10 @@ def start(settings: Settings, reread: Callable[[], Settings] | None) -> Callable
     Raises:
         MissingExtraError: The host gave a DSN itself, but `sentry_sdk` is missing.
     """
-    logs.configure_logging(settings)
+    if anew or logs.active_emitter() is None:
+        logs.configure_logging(settings)
+    else:
+        logs.reassert()
     from pantheon_obs.sinks import sentry  # noqa: PLC0415 - loads nothing of Sentry's by itself
 
     sentry.start(settings, required=reread is None)
@@ -113,6 +124,11 @@ def start(settings: Settings, reread: Callable[[], Settings] | None) -> Callable
         sentry.start(settings if reread is None else reread(), required=False)
 
     return on_startup
+
+
+def take_over() -> None:
+    """Take over what has been set up since logging was configured, if it was."""
+    logs.reassert()
 
 
 def announce(settings: Settings, *, adapter: str) -> None:
@@ -162,8 +178,10 @@ def _takes(app: object, *arguments: str) -> bool:
         inspect.isclass(app) and not (hasattr(app, "__await__") or hasattr(app, "__iter__"))
     ):
         return False
+    # Sentry's middleware has its `__call__` in a slot, of which the class knows no signature.
+    own = isinstance(vars(type(app)).get("__call__"), MemberDescriptorType)
     try:
-        inspect.signature(app).bind(*arguments)
+        inspect.signature(app.__call__ if own else app).bind(*arguments)
     except (TypeError, ValueError):
         return False
     return True
@@ -174,6 +192,15 @@ def _is_awaited(app: object) -> bool:
         return hasattr(app, "__await__")
     call = getattr(app, "__call__", None)  # noqa: B004 - an instance's method, to ask what it is
     return inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(call)
+
+
+def _watched(app: Any, adapter: str, protocol: str) -> Any:  # noqa: ANN401 - any app
+    """The app with Sentry's middleware around it, where no integration of Sentry's puts it."""
+    if adapter not in _UNKNOWN_TO_SENTRY:
+        return app
+    from pantheon_obs.sinks import sentry  # noqa: PLC0415 - as above
+
+    return sentry.around(app, protocol)
 
 
 def _health_endpoints(

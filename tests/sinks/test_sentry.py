@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
@@ -16,9 +16,6 @@ from pantheon_obs import MissingExtraError, Settings, init_sentry
 from tests.sinks.receiver import Receiver
 from tests.support.lines import parse_line
 from tests.support.server import SECONDS, Server, environment, uvicorn
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 sentry_sdk = pytest.importorskip("sentry_sdk")
 pytest.importorskip("fastapi")
@@ -166,33 +163,13 @@ def test_no_secret_leaves_in_any_envelope(told: Told) -> None:
     assert [] == [frame for frame in frames if "vars" in frame]
 
 
-def test_a_dsn_that_comes_before_start_up_starts_sentry_once() -> None:
-    """The environment is read again when the server starts the app, and no more."""
-    told = tell("late", "LATE_DSN", [("POST", "/unhandled")], 1)
-
-    events = [line["event"] for line in told.lines]
-    assert 1 == events.count("sentry_initialized")
-    assert events.index("Waiting for application startup.") < events.index("sentry_initialized")
-    assert "off: no DSN" == told.lines[0]["sentry"]
-    assert 1 == len(told.events("/unhandled"))
-
-
-@pytest.mark.parametrize("module", ["hosts_own", "hosts_later"])
-def test_a_host_that_starts_sentry_itself_gets_its_events_tagged(module: str) -> None:
+def test_a_host_that_starts_sentry_itself_gets_its_events_tagged() -> None:
     """Its own options stay; we only add the id."""
-    told = tell(module, "HOSTS_DSN", [("POST", "/unhandled")], 1)
+    told = tell("hosts_own", "HOSTS_DSN", [("POST", "/unhandled")], 1)
 
     assert 1 == len(told.receiver.events)
     assert 1 == len(told.events("/unhandled"))
     assert [] == [line for line in told.lines if line["event"] == "sentry_initialized"]
-
-
-def test_an_error_that_only_the_server_reports_is_tagged() -> None:
-    """Without an integration the server's line is the event; it comes after our context's end."""
-    told = tell("plain", "SENTRY_DSN", [("GET", "/any")], 1)
-
-    [event] = told.receiver.events
-    assert [event] == told.events("/any")
 
 
 def run(code: str, **env: str) -> tuple[list[dict[str, Any]], str]:
@@ -225,7 +202,7 @@ sys.meta_path.insert(0, Blocker())
 """
 
 
-@pytest.mark.parametrize("dsn", [None, "", "  "])
+@pytest.mark.parametrize("dsn", [None, "  "])
 def test_without_a_dsn_sentry_is_not_even_imported(dsn: str | None) -> None:
     """No DSN, or a blank one, is off: nothing is loaded, and one line says why."""
     env = {} if dsn is None else {"SENTRY_DSN": dsn}
@@ -236,9 +213,7 @@ def test_without_a_dsn_sentry_is_not_even_imported(dsn: str | None) -> None:
     assert "" == err
 
 
-@pytest.mark.parametrize(
-    "dsn", ["foo", "http://host.example/1", f"https://{SECRET}@host.example/abc"]
-)
+@pytest.mark.parametrize("dsn", ["foo", f"https://{SECRET}@host.example/abc"])
 def test_a_malformed_dsn_is_one_clear_line(dsn: str) -> None:
     """The host runs on; the line says what a DSN looks like, without the secret in this one."""
     lines, err = run(INSTRUMENT, SENTRY_DSN=dsn)
@@ -275,15 +250,6 @@ def test_a_dsn_as_an_argument_without_the_package_is_an_error(
         init_sentry(Settings(sentry_dsn="https://key@host.example/1"))
 
     assert expected == str(missing.value)
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    """Something to send to; afterwards this process has no client again."""
-    with Receiver() as receiver:
-        yield receiver
-        sentry_sdk.get_client().close()
-        sentry_sdk.get_global_scope().set_client(None)
 
 
 def test_what_is_still_to_be_sent_at_the_end_is_not_talked_about() -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pantheon_obs.core.failures import has_escaped_as, is_owed, was_logged
 from pantheon_obs.sinks.logs.requests import is_access_line, owner_of
+from pantheon_obs.sinks.logs.tasks import is_told, without_arguments
 from pantheon_obs.sinks.redact_plain import described
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class ObsHandler(logging.Handler):
             return
         if error is not None and is_owed(error) and _is_announcement(record):
             return
-        if is_access_line(record):
+        if is_access_line(record) or is_told(record):
             return
         attributes = record.__dict__
         # A record begins with its standard attributes; what the host added follows.
@@ -117,6 +118,8 @@ class ObsHandler(logging.Handler):
             fields["stack"] = record.stack_info
         if error is None and record.exc_text:  # a record that was pickled on its way here
             fields["traceback"] = record.exc_text
+        if "data" in fields:
+            without_arguments(record, fields)
         owner = owner_of(record, fields) if "request" in fields else None
         self.emitter.emit(
             record.levelno,

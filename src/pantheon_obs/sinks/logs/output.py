@@ -27,6 +27,7 @@ except ImportError:  # Windows
 
 _locks: ModuleType | None = fcntl
 _ENDLESS = 8
+_CELERY = "celery.utils.log"  # its stand-in for sys.stdout logs what it is given, and loses ours
 
 
 class Output:
@@ -91,6 +92,8 @@ class Output:
 
     def _write(self, line: bytes) -> None:
         stream: TextIO | None = sys.stdout
+        if stream is not self._stream and type(stream).__module__ == _CELERY:
+            self._redirected = stream
         if stream is not None and stream is self._redirected:
             stream = sys.__stdout__
         if stream is None:  # pythonw, or closed by the host

@@ -23,6 +23,9 @@ SERVERS = (
     "hypercorn.error",
     "_granian",
     "werkzeug",
+    "celery",
+    "celery.task",
+    "celery.redirected",
 )
 """Loggers that servers give levels and handlers; they obey `log_level` and print through us."""
 

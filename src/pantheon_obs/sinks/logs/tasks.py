@@ -1,0 +1,47 @@
+"""Celery's own records about a task: dropped where `task_finished` says more."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from pantheon_obs.core.failures import was_logged
+from pantheon_obs.core.task import running
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_TRACER = "celery.app.trace"
+_WORKER = "celery.worker.request"
+_TELLER = "pantheon_obs.task"  # the logger of our line, which may be off
+_NO_FAILURE = ("ignored", "rejected")
+
+
+def is_told(record: logging.LogRecord) -> bool:
+    """Whether it says of a task's end what our line says or will say.
+
+    The host may have changed Celery's texts, so what stands in them decides.
+    """
+    if record.name == _WORKER and type(record.exc_info) is tuple:
+        error = record.exc_info[1]
+        return was_logged(getattr(error, "exc", error))  # billiard puts it into one of its own
+    task = record.args
+    if record.name != _TRACER or not isinstance(task, dict) or task.get("id") not in running:
+        return False
+    is_success = "return_value" in task
+    is_failure = "traceback" in task and task.get("description") not in _NO_FAILURE
+    level = logging.ERROR if is_failure else logging.INFO
+    return (is_success or is_failure) and logging.getLogger(_TELLER).isEnabledFor(level)
+
+
+def without_arguments(record: logging.LogRecord, fields: dict[str, Any]) -> None:
+    """Show which task a record is about, and not what it was called with.
+
+    Args:
+        record: A record with `data`, what Celery gives to those who handle its records.
+        fields: What is to be shown of it.
+    """
+    task: Mapping[str, Any] | None = fields["data"]
+    if str(record.name).startswith("celery.") and isinstance(task, dict):
+        del fields["data"]
+        fields["task"], fields["task_id"] = task.get("name"), task.get("id")

@@ -1,0 +1,77 @@
+"""What services tell while Sentry's host fails, without what differs in each run anyway."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+from tests.bugsink.hosts import HOSTS
+from tests.bugsink.services import AT_ONCE, KINDS, Kind, Service
+from tests.bugsink.stories import DEBUG, LOGGED, PLAIN
+from tests.support.server import uvicorn
+
+SERVED = {
+    "starlette": Kind(uvicorn, "starlette_app:app", rate="1"),
+    "flask": KINDS["flask"],
+}
+NO_HOST = "none"
+
+
+class Told:
+    """What can be seen of a service from outside.
+
+    Attributes:
+        answers: To each request.
+        lines: On its standard output, in no order: a server's processes write side by side.
+        err: On its standard error.
+        status: How it exited.
+        seconds_to_stop: How long that took.
+    """
+
+    def __init__(self, kind: Kind, dsn: str) -> None:
+        """Start it, ask it, and stop it."""
+        with Service(kind, SENTRY_DSN=dsn) as service:
+            service.server.wait_until_ready()
+            service.ask(DEBUG, "debug", method="POST")
+            for path in ("/stream", "/handled", *LOGGED, *PLAIN):
+                service.ask(path, re.sub(r"\W", "-", path))
+            before = time.monotonic()
+            self.status = service.stop()
+        self.seconds_to_stop = time.monotonic() - before
+        self.answers = service.answers
+        self.lines = sorted(
+            _comparable(line) for line in service.lines if line["event"] != "sentry_initialized"
+        )
+        self.err = service.err
+
+
+def _comparable(line: dict[str, Any]) -> str:
+    """A line without its times, the numbers of processes and ports, and Sentry's own frames."""
+    same = {
+        key: value
+        for key, value in line.items()
+        if key not in {"timestamp", "latency_ms", "ttfb_ms", "sentry"}
+    }
+    same["event"] = re.sub(r"\d+", "N", line["event"])
+    if "exception" in line:
+        same["exception"] = line["exception"].splitlines()[-1]
+    return json.dumps(same)
+
+
+def tell() -> dict[tuple[str, str], Told]:
+    """Let each service run its course before each of the hosts, and without one."""
+    with ExitStack() as stack, ThreadPoolExecutor(AT_ONCE) as pool:
+        hosts = {name: stack.enter_context(host()) for name, host in HOSTS.items()}
+        dsns = {NO_HOST: "", **{name: host.dsn for name, host in hosts.items()}}
+        started = {
+            (kind, name): pool.submit(Told, served, dsn)
+            for kind, served in SERVED.items()
+            for name, dsn in dsns.items()
+        }
+        told = {name: future.result() for name, future in started.items()}
+        assert [] == [name for name, host in hosts.items() if not host.was_asked()]
+        return told

@@ -1,0 +1,264 @@
+"""Sentry, end to end: real services under real servers, and a server that speaks its protocol.
+
+Each service is started, asked, and stopped; then what was stored of it is read back. So "one event"
+means that no second one came until the service had ended.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import pytest
+
+from examples.databases import MissingProgramError, Redis
+from tests.bugsink import outages
+from tests.bugsink.apps import SECRET
+from tests.bugsink.bugsink import Bugsink, NotInstallableError
+from tests.bugsink.hosts import HOSTS
+from tests.bugsink.services import APPS, AT_ONCE, KINDS
+from tests.bugsink.stories import (
+    DEBUG,
+    FAILURES,
+    LOGGED,
+    NO_FAILURES,
+    PARTIES,
+    PLAIN,
+    WAYS_TO_FAIL,
+    Story,
+    error_of,
+    places_of,
+    request_of,
+    tag_of,
+    tell,
+)
+from tests.support import django
+from tests.support.lines import parse_line
+from tests.support.server import ROOT, SECONDS, Server, environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+for package in ("sentry_sdk", "fastapi", "litestar", "quart", "flask", "django"):
+    pytest.importorskip(package)
+
+
+@pytest.fixture(scope="module")
+def bugsink() -> Iterator[Bugsink]:
+    """Bugsink, with a project for each service."""
+    with Bugsink([*KINDS, "preloaded", "command", "task"]) as bugsink:
+        try:
+            bugsink.wait_until_ready()
+        except NotInstallableError as error:
+            pytest.skip(f"NOTHING IS TESTED AGAINST BUGSINK: uv could not install it: {error}")
+        yield bugsink
+
+
+@pytest.fixture(scope="module")
+def stories(bugsink: Bugsink) -> dict[str, Story]:
+    """The stories of all services."""
+    names = [*KINDS, "preloaded"]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return dict(zip(names, pool.map(partial(tell, bugsink), names), strict=True))
+
+
+@pytest.fixture(params=KINDS)
+def story(request: pytest.FixtureRequest, stories: dict[str, Story]) -> Story:
+    """One service's."""
+    return stories[request.param]
+
+
+def test_a_failing_request_makes_one_event_that_says_what_which_and_who(story: Story) -> None:
+    """Its type, the id that the response and the lines have, the request and the user."""
+    [event] = story.events_of(DEBUG)
+    answer = story.answer(DEBUG)
+
+    assert 500 == answer.status
+    assert ("ZeroDivisionError", "division by zero") == error_of(event)
+    assert ("POST", story.service.url_of(DEBUG)) == request_of(event)
+    assert {"id": "user-7"} == event["user"]
+    [finished] = [
+        line
+        for line in story.service.lines_of(answer.trace_id)
+        if line["event"] == "request_finished"
+    ]
+    assert ("ZeroDivisionError", "user-7") == (finished["error_type"], finished["user_id"])
+
+
+@pytest.mark.parametrize(("story", "path"), WAYS_TO_FAIL, indirect=["story"])
+def test_each_other_way_to_fail_makes_one_event_with_the_requests_id(
+    story: Story, path: str
+) -> None:
+    """In a streaming body, in a background task, in a thread, and as a line of structlog's."""
+    trace_id, kind = FAILURES[path]
+    [event] = story.events_of(path)
+
+    assert trace_id == story.answer(path).trace_id
+    assert kind == event["exception"]["values"][-1]["type"]
+    assert ("GET", story.service.url_of(path)) == request_of(event)
+    assert story.service.lines_of(trace_id)
+
+
+def test_errors_that_are_logged_are_one_issue_by_the_events_name(story: Story) -> None:
+    """Each has its fields in `extra`; what differs in them makes no second issue."""
+    for paths, message in ((LOGGED, "payment_failed"), (list(PLAIN), "stock_low")):
+        found = [story.events_of(path)[0] for path in paths]
+        orders = [int(path[-1]) for path in paths]
+
+        assert [message] * len(paths) == [event["logentry"]["message"] for event in found]
+        assert orders == [event["extra"]["order"] for event in found]
+        [issue] = [events for events in story.issues.values() if found[0] in events]
+        assert sorted(orders) == sorted(event["extra"]["order"] for event in issue)
+
+
+def test_concurrent_failures_keep_their_own_ids(story: Story) -> None:
+    """Requests that fail at the same moment: each event has its own request's id and message."""
+    expected = {story.answer(f"/meet/{party}").trace_id: ("ValueError", party) for party in PARTIES}
+    parties = {("ValueError", party) for party in PARTIES}
+    found = {tag_of(event): error_of(event) for event in story.events if error_of(event) in parties}
+
+    assert len(PARTIES) == len(expected)
+    assert expected == found
+
+
+def test_nothing_else_becomes_an_event(story: Story) -> None:
+    """A handled 503, a failed LLM call, start and end are lines; no failure is told twice."""
+    expected = Counter(
+        answer.trace_id for path, answer in story.service.answers.items() if path not in NO_FAILURES
+    )
+
+    assert expected == Counter(tag_of(event) for event in story.events)
+    for path, event in (("/handled", "request_finished"), ("/llm", "llm.ask")):
+        lines = story.service.lines_of(NO_FAILURES[path])
+        assert ["error"] == [line["level"] for line in lines if line["event"] == event]
+
+
+def test_no_secret_is_stored(story: Story) -> None:
+    """No query value, cookie, credential, body, local variable or field of a redacted name."""
+    assert places_of("dividing", story.events)  # the lines before, which had secrets too
+    assert [] == places_of(SECRET, story.events)
+    assert [] == [
+        frame
+        for event in story.events
+        for error in (event.get("exception") or {"values": []})["values"]
+        for frame in error["stacktrace"]["frames"]
+        if frame.get("vars")
+    ]
+
+
+def test_nothing_is_said_on_standard_error(story: Story) -> None:
+    """Not while it runs, and not at its end, when Sentry sends what it still has."""
+    assert [] == story.service.err
+
+
+def test_sentrys_own_trace_is_ours(story: Story) -> None:
+    """Where the id is 32 hexadecimal digits or a UUID, Sentry's links lead to the same trace."""
+    paths = [path for path in story.service.answers if path not in (*LOGGED, *PLAIN, *NO_FAILURES)]
+    expected = {path: UUID(story.answer(path).trace_id).hex for path in paths}
+
+    assert expected == {
+        path: event["contexts"]["trace"]["trace_id"]
+        for path in paths
+        for event in story.events_of(path)
+    }
+
+
+def test_forked_workers_send_their_events_too(stories: dict[str, Story]) -> None:
+    """Sentry was started before the fork; each worker's event arrives, with its request's id."""
+    story = stories["preloaded"]
+
+    assert 4 == len({error_of(event) for event in story.events})  # each with its process's number
+    assert {answer.trace_id for answer in story.service.answers.values()} == {
+        tag_of(event) for event in story.events
+    }
+    assert [] == story.service.err
+
+
+def test_a_failing_management_command_makes_one_event_with_its_lines_id(bugsink: Bugsink) -> None:
+    """A command has a trace of its own; its event is sent before its process ends."""
+    env = {
+        "DJANGO_SETTINGS_MODULE": f"{APPS}.django_project.settings",
+        "SENTRY_DSN": bugsink.dsns["command"],
+        "no_proxy": "127.0.0.1",
+    }
+    status, lines, err = django.run("divide", env=env)
+    [[event]] = bugsink.issues("command").values()
+    [failed] = [line for line in lines if "exception" in line]
+
+    assert (1, "") == (status, err)
+    assert failed["trace_id"] == tag_of(event)
+    assert ("ZeroDivisionError", "division by zero") == error_of(event)
+    assert [] == places_of(SECRET, event)
+
+
+PUBLISH = f"""
+from pantheon_obs import trace_context
+from tests.bugsink.apps.tasks import divide
+with trace_context("order-7"):
+    divide.delay("{SECRET}")
+"""
+
+
+def test_a_failing_task_makes_one_event_with_its_publishers_id(bugsink: Bugsink) -> None:
+    """A try that is followed by another is no event, the last one is; its arguments stay here."""
+    pytest.importorskip("celery")
+    pytest.importorskip("redis")
+    try:
+        redis = Redis()
+    except MissingProgramError as error:
+        pytest.skip(f"{error}")
+    with redis:
+        env = {
+            "BROKER_URL": redis.url,
+            "SENTRY_DSN": bugsink.dsns["task"],
+            "no_proxy": "127.0.0.1",
+        }
+        options = ("--pool", "solo", "--without-mingle", "--without-gossip")
+        with Server(
+            "celery", "--quiet", "-A", f"{APPS}.tasks", "worker", *options, env=env
+        ) as worker:
+            subprocess.run(
+                [sys.executable, "-c", PUBLISH], cwd=ROOT, env={**environment(), **env}, check=True
+            )
+            bugsink.wait_for("task", 1)
+    [[event]] = bugsink.issues("task").values()
+    # At its end Celery prints a text of its own, whatever logging says.
+    lines = [parse_line(line.encode()) for line in worker.out if line.startswith("{")]
+    finished = [line for line in lines if line["event"] == "task_finished"]
+
+    assert "order-7" == tag_of(event)
+    assert ("ZeroDivisionError", "division by zero") == error_of(event)
+    assert [("RETRY", "order-7"), ("FAILURE", "order-7")] == [
+        (line["state"], line["trace_id"]) for line in finished
+    ]
+    assert [] == places_of(SECRET, event)
+    assert "sentry" not in "".join(worker.err).lower()
+
+
+@pytest.fixture(scope="module")
+def told() -> dict[tuple[str, str], outages.Told]:
+    """What services have told, each with a DSN that leads to one of the hosts, or without one."""
+    return outages.tell()
+
+
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("kind", outages.SERVED)
+def test_a_host_that_fails_changes_nothing(
+    told: dict[tuple[str, str], outages.Told], kind: str, host: str
+) -> None:
+    """Answers and lines are the same as without Sentry, and the service ends as soon.
+
+    Every answer came while the host had answered nothing: nobody waited for it.
+    """
+    without, found = told[kind, outages.NO_HOST], told[kind, host]
+
+    assert without.answers == found.answers
+    assert without.lines == found.lines
+    assert [] == found.err
+    assert without.status == found.status
+    assert found.seconds_to_stop < SECONDS / 3

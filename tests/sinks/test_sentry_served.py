@@ -1,0 +1,279 @@
+"""Sentry in an app of each kind: one event per failure, of the right request, in our trace."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from tests.sinks.receiver import Receiver
+from tests.support.lines import parse_line
+from tests.support.server import SECONDS, uvicorn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+for package in ("sentry_sdk", "django", "flask", "litestar", "quart", "starlette"):
+    pytest.importorskip(package)
+
+SECRET = "hunter2-hunter2"  # noqa: S105 - nobody's
+KINDS = (
+    "asgi",
+    "wsgi",
+    "starlette",
+    "litestar",
+    "quart",
+    "flask",
+    "django-asgi",
+    "django-wsgi",
+    "django-wrapped",
+)
+UUID = "0B5A1E5E-3d2c-4b1a-9f8e-7d6c5b4a3f21"
+HEX = "4bf92f3577b34da6a3ce929d0e0e4736"
+CALLER = "771a43a4192642f0b136d5159a501700"
+# What a request brings, the id that it gets, and the trace that Sentry files it under; None: fresh,
+# and the same for both.
+NOTHING = "nothing"
+CASES: dict[str, tuple[dict[str, str], str | None, str | None]] = {
+    NOTHING: ({}, None, None),
+    "a UUID": ({"X-Trace-ID": UUID}, UUID, UUID.replace("-", "").lower()),
+    "32 hex digits": ({"X-Request-ID": HEX}, HEX, HEX),
+    "a traceparent": ({"traceparent": f"00-{HEX}-00f067aa0ba902b7-01"}, HEX, HEX),
+    "another id": ({"X-Trace-ID": "order:17"}, "order:17", "another"),
+    "Sentry's header": (
+        {"sentry-trace": f"{CALLER}-b7d6c5b4a3f21000-1"},
+        "771a43a4-1926-42f0-b136-d5159a501700",
+        CALLER,
+    ),
+    "both": ({"X-Trace-ID": UUID, "sentry-trace": f"{CALLER}-b7d6c5b4a3f21000"}, UUID, CALLER),
+}
+
+
+class Story:
+    """Requests to all kinds of apps, and what Sentry was sent of them.
+
+    Attributes:
+        ids: The id of each response that failed, by path and case.
+        probes: What the probes were answered.
+        seen: The headers that plain apps were given.
+        items: What Sentry was sent, transactions included.
+        events: The errors among it.
+        out: The server's lines.
+        err: What it said otherwise.
+    """
+
+    probes: list[int]
+    seen: list[str]
+
+    def __init__(self, mode: str, requests: Callable[[Story, httpx.Client], None]) -> None:
+        self.ids: dict[str, str] = {}
+        with Receiver() as receiver:
+            dsn = "SENTRY_DSN" if mode == "early" else "KINDS_DSN"
+            env = {
+                "KINDS_MODE": mode,
+                "KINDS_SECRET": SECRET,
+                "SENTRY_TRACES_SAMPLE_RATE": "1" if mode == "early" else "0",
+                "no_proxy": "127.0.0.1",
+                dsn: receiver.dsn,
+            }
+            with (
+                uvicorn("tests.sinks.apps.kinds:app", env=env) as server,
+                httpx.Client(
+                    base_url=server.url,
+                    trust_env=False,
+                    timeout=SECONDS,
+                    limits=httpx.Limits(max_keepalive_connections=0),  # the server closes some
+                ) as client,
+            ):
+                requests(self, client)
+                receiver.wait_for(len(self.ids))
+                server.stop()
+        self.out = server.out
+        self.err = server.err
+        self.items = receiver.items
+        self.events = receiver.events
+
+    def ask(self, client: httpx.Client, path: str, case: str) -> None:
+        """Send a request full of secrets; keep the id of its response."""
+        asked = f"{path} {case}"
+        more = {"X-Case": asked, "Cookie": f"a={SECRET}", "Referer": f"https://a.test/?{SECRET}"}
+        headers = CASES[case][0] if case in CASES else {}
+        url = f"/{path}?&q={SECRET}&{SECRET}"
+        with client.stream("GET", url, headers={**more, **headers}) as response:
+            self.ids[asked] = response.headers["x-trace-id"]
+            try:
+                response.read()
+            except httpx.RemoteProtocolError:
+                assert path.endswith("/stream")
+
+    def event(self, path: str, case: str) -> dict[str, Any]:
+        """The one event of a request, which has the tag of its response."""
+        asked = f"{path} {case}"
+        [event] = [event for event in self.events if _case_of(event) == asked]
+        assert self.ids[asked] == event["tags"]["trace_id"]
+        return event
+
+
+def _case_of(event: dict[str, Any]) -> str | None:
+    headers = event.get("request", {}).get("headers", {})
+    return next((value for name, value in headers.items() if name.lower() == "x-case"), None)
+
+
+def ask_all(story: Story, client: httpx.Client) -> None:
+    """All cases, many at once, and what is to leave no trace."""
+    ask_each_kind(story, client)
+    for kind in KINDS:
+        for case in CASES:
+            if case != NOTHING:
+                story.ask(client, f"{kind}/fail", case)
+    story.ask(client, "starlette/health/ready", NOTHING)
+    story.probes = [client.get(f"/asgi/health/{name}").status_code for name in ("live", "ready")]
+    with ThreadPoolExecutor() as threads:
+        asked = [
+            threads.submit(story.ask, client, f"{KINDS[number % 9]}/fail", f"at once {number}")
+            for number in range(36)
+        ]
+        for each in asked:
+            each.result()
+    story.seen = [
+        client.get(f"/{kind}/see", headers={"X-Trace-ID": UUID}).text.lower()
+        for kind in ("asgi", "wsgi")
+    ]
+    client.get("/outside")  # last, so that what a request would leave behind is there
+
+
+def ask_each_kind(story: Story, client: httpx.Client) -> None:
+    """One request to each endpoint of each kind."""
+    for kind in KINDS:
+        for path in ("fail", "stream", "thread"):
+            story.ask(client, f"{kind}/{path}", NOTHING)
+
+
+@pytest.fixture(scope="module", params=["early", "late"])
+def story(request: pytest.FixtureRequest) -> Story:
+    """Sentry started with the apps, tracing on; or by the server's start, tracing off."""
+    return Story(request.param, ask_all)
+
+
+@pytest.fixture(scope="module")
+def hosts() -> Story:
+    """Sentry started by the host after the apps, with its integrations of all frameworks."""
+    return Story("host", ask_each_kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("path", ["fail", "stream", "thread"])
+def test_a_failure_is_one_event_that_says_what_which_and_whose(
+    story: Story, kind: str, path: str
+) -> None:
+    """In a handler, in the middle of a body, in a thread that got nothing of ours."""
+    event = story.event(f"{kind}/{path}", NOTHING)
+
+    assert "ZeroDivisionError" == event["exception"]["values"][-1]["type"]
+    assert "GET" == event["request"]["method"]
+    assert event["request"]["url"].endswith(f"/{path}")
+    assert {"id": "user-7"} == event["user"]
+    assert "http" not in event["transaction"]
+    assert path in event["transaction"]
+    assert story.ids[f"{kind}/{path} {NOTHING}"].replace("-", "") == _trace_of(event)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("case", CASES)
+def test_sentrys_trace_is_ours_unless_the_caller_has_one_or_ours_is_none(
+    story: Story, kind: str, case: str
+) -> None:
+    """The table in docs/sentry.md: an id that Sentry can take over is the trace's."""
+    _, trace_id, sentrys = CASES[case]
+    event = story.event(f"{kind}/fail", case)
+    answered = story.ids[f"{kind}/fail {case}"]
+
+    assert trace_id in {None, answered}
+    assert (sentrys or answered.replace("-", "").lower()) == _trace_of(event) or (
+        case == "another id" and 32 == len(_trace_of(event))
+    )
+
+
+def _trace_of(event: dict[str, Any]) -> str:
+    trace: str = event["contexts"]["trace"]["trace_id"]
+    return trace
+
+
+def test_transactions_have_the_trace_too(story: Story) -> None:
+    """What Sentry measures is found by the same id, and in the same trace; spans included."""
+    transactions = [item for kind, item in story.items if kind == "transaction"]
+
+    for transaction in transactions:
+        asked = _case_of(transaction)
+        if asked is None:
+            continue
+        assert story.ids[asked] == transaction["tags"]["trace_id"]
+        case = asked.partition(" ")[2]
+        if CASES.get(case, ({}, None, ""))[2] is None:
+            assert story.ids[asked].replace("-", "") == _trace_of(transaction)
+        spans = transaction["spans"]
+        assert {_trace_of(transaction)} >= {span["trace_id"] for span in spans}
+
+
+def test_failures_at_once_keep_their_ids(story: Story) -> None:
+    """Each event has the id of the response that its own request got."""
+    for number in range(36):
+        story.event(f"{KINDS[number % 9]}/fail", f"at once {number}")
+
+
+def test_nothing_else_becomes_an_event(story: Story) -> None:
+    """No line of ours, no server's, no refused lifespan; and no tag outlives its request."""
+    others = [event for event in story.events if _case_of(event) is None]
+
+    assert ["outside of any request"] == [event.get("message") for event in others]
+    assert "trace_id" not in others[0].get("tags", {})
+    assert "user" not in others[0]
+    assert len(story.ids) + 1 == len(story.events)
+
+
+def test_probes_make_no_transactions(story: Story) -> None:
+    """A failure while one is answered is an event all the same."""
+    names = [item["transaction"] for kind, item in story.items if kind == "transaction"]
+
+    assert [200, 200] == story.probes
+    assert [] == [name for name in names if "health" in name]
+    assert story.event("starlette/health/ready", NOTHING)
+
+
+def test_no_secret_leaves(story: Story) -> None:
+    """No value of a query, no cookie, no local variable, in no envelope of any kind of app."""
+    sent = json.dumps(story.items)
+
+    assert SECRET not in sent
+    assert "sys.argv" not in sent
+
+
+def test_the_app_sees_the_headers_that_were_sent(story: Story) -> None:
+    """What Sentry's middleware reads of the trace is not there for the app."""
+    asgi, wsgi = story.seen
+
+    assert "x-trace-id" in asgi
+    assert "http_x_trace_id" in wsgi
+    assert [] == [names for names in story.seen if "sentry" in names]
+
+
+def test_it_starts_once_and_says_nothing_but_lines(story: Story) -> None:
+    """All apps of a process share one client, whenever it starts; at its end it is silent."""
+    lines = [parse_line(line.encode()) for line in story.out]
+    failed = [line for line in lines if line["event"] == "telemetry_failed"]
+
+    assert 1 == [line["event"] for line in lines].count("sentry_initialized")
+    assert [] == failed
+    assert [] == story.err
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_client_of_the_hosts_own_is_told_the_same(hosts: Story, kind: str) -> None:
+    """All that its integrations find, Litestar's included, is one event of the right request."""
+    for path in ("fail", "stream", "thread"):
+        event = hosts.event(f"{kind}/{path}", NOTHING)
+        assert {"id": "user-7"} == event["user"]
+        assert hosts.ids[f"{kind}/{path} {NOTHING}"].replace("-", "") == _trace_of(event)

@@ -1,0 +1,69 @@
+"""A process that publishes to the shop's worker, and prints what came back as one JSON object."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+from pantheon_obs import bind, trace_context
+from tests.tasks.apps import shop
+
+SECONDS = 30
+
+
+def results() -> dict[str, Any]:
+    """Publish each case in a trace of its name; wait for what can be waited for."""
+    app = shop.app
+    sent: dict[str, Any] = {}
+
+    def send(case: str, task: Any, *args: Any, **options: Any) -> None:
+        with trace_context(case):
+            bind(user_id=7, api_key="k-1234", note="stays", tags=["x"])
+            sent[case] = task.apply_async(args, **options)
+
+    # Those that lose their process first: the others then run in what the pool puts in its place.
+    send("hang", shop.hang)
+    send("wait", shop.wait)
+    wait_until(lambda: sent["wait"].state == "WAITING")
+    app.control.revoke(sent["wait"].id, terminate=True, signal="SIGKILL")
+    sent["hang"].get(SECONDS, propagate=False)
+    send("leave", shop.leave)
+    sent["leave"].get(SECONDS, propagate=False)
+    send("crash", shop.crash)  # which is noticed every five seconds only
+    send("order", shop.order)
+    send("pipeline", shop.pipeline)
+    send("flaky", shop.flaky)
+    send("fail", shop.fail, "password=hunter2")
+    send("ignore", shop.ignore)
+    send("reject", shop.reject)
+    send("slow", shop.slow)
+    send("chat", shop.chat)
+    send("speak", shop.speak)
+    send("expired", shop.add, 1, expires=-1)
+    send("own", shop.order, headers={"tenant": "acme"})
+    send("hostile", shop.trace, headers={"x-trace-id": "forged\nline"})
+    sent["untraced"] = shop.trace.delay()
+    send("pickle", shop.double, shop.Money(4))
+    ended = {
+        case: sent[case].get(SECONDS, propagate=False)
+        for case in sent
+        if case not in ("wait", "ignore", "reject", "expired")
+    }
+    found = {case: result for case, result in ended.items() if not isinstance(result, Exception)}
+    found["errors"] = {
+        case: repr(result) for case, result in ended.items() if isinstance(result, Exception)
+    }
+    return found
+
+
+def wait_until(happened: Any) -> None:
+    """Ask until it has."""
+    deadline = time.monotonic() + SECONDS
+    while not happened() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+if __name__ == "__main__":
+    json.dump(results(), sys.stdout)

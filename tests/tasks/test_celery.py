@@ -1,0 +1,431 @@
+"""Celery without a worker: what goes into a message, eager calls, and what is refused."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from math import inf, nan
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from celery import Celery, current_app, shared_task
+from celery.exceptions import Ignore, Reject, Retry
+from kombu.exceptions import OperationalError
+
+from pantheon_obs import (
+    ConfigError,
+    MissingExtraError,
+    bind,
+    current_trace_id,
+    llm_call,
+    trace_context,
+)
+from pantheon_obs.adapters import celery_tasks
+from pantheon_obs.adapters.celery import instrument_celery
+from pantheon_obs.adapters.wsgi import TraceIdMiddleware
+from pantheon_obs.core.context import current_record
+from pantheon_obs.testing import capture_events, fixed_ids
+from tests.support.lines import validate_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OURS = {"x-trace-id", "x-trace-fields"}
+
+
+@pytest.fixture
+def app() -> Iterator[Celery]:
+    """An app with a broker in memory, not yet instrumented."""
+    made = Celery("shop", broker="memory://shop", backend="cache+memory://", set_as_current=False)
+    made.conf.task_default_queue = "unread"
+    yield made
+    with made.connection_for_read() as connection:
+        connection.default_channel.queue_purge("unread")
+
+
+@pytest.fixture
+def lines() -> Iterator[list[dict[str, Any]]]:
+    """The lines of the test, each valid."""
+    with capture_events() as events:
+        yield events
+    for line in events:
+        validate_line(line)
+
+
+def published(app: Celery) -> dict[str, Any]:
+    """The headers of the oldest message that nobody has read."""
+    with app.connection_for_read() as connection:
+        message = app.amqp.queues["unread"](connection.default_channel).get(no_ack=True)
+        headers: dict[str, Any] = message.headers
+        return headers
+
+
+def finished(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The lines that tell how tasks ended."""
+    return [line for line in lines if line["event"] == "task_finished"]
+
+
+# --- what is accepted
+
+
+def test_the_app_itself_is_returned(app: Celery) -> None:
+    """A bare statement is enough, before or after the tasks are declared."""
+    assert app is instrument_celery(app)
+    assert app is instrument_celery(app)
+
+
+@pytest.mark.parametrize("value", [None, "shop", object(), Celery, len])
+def test_what_is_no_celery_app_is_refused(value: object) -> None:
+    """The message names the value."""
+    with pytest.raises(ConfigError, match=r"app=.* is not accepted: use a Celery app"):
+        instrument_celery(value)
+
+
+@pytest.mark.parametrize("names", ["user_id", [7], [b"user_id"]])
+def test_bound_fields_must_be_names(app: Celery, names: Any) -> None:
+    """A single name in place of a list is a mistake, not a list of letters."""
+    with pytest.raises(ConfigError, match="bound_fields="):
+        instrument_celery(app, bound_fields=names)
+
+
+def test_a_bad_setting_is_refused_at_once(app: Celery) -> None:
+    """Not later, in a worker."""
+    with pytest.raises(ConfigError, match="log_level"):
+        instrument_celery(app, log_level="LOUD")
+    with pytest.raises(ConfigError, match="settings="):
+        instrument_celery(app, {"log_level": "INFO"})  # type: ignore[arg-type]
+
+
+def test_a_dsn_without_sentry_is_an_error(app: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was asked for as an argument."""
+    monkeypatch.setitem(sys.modules, "sentry_sdk", None)
+
+    with pytest.raises(MissingExtraError, match=r"pantheon-obs\[sentry\]"):
+        instrument_celery(app, sentry_dsn="http://public@127.0.0.1:1/1")
+
+
+def test_a_proxy_stands_for_its_app(app: Celery) -> None:
+    """`celery.current_app` is no app by itself."""
+    app.set_current()
+
+    assert current_app is instrument_celery(current_app)
+
+    with trace_context("proxied"):
+        app.send_task("shop.nothing")
+    assert "proxied" == published(app)["x-trace-id"]
+
+
+def test_the_adapter_alone_imports_no_celery() -> None:
+    """A service without Celery pays nothing."""
+    program = "import sys, pantheon_obs.adapters.celery; print('celery' in sys.modules)"
+
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+
+    assert b"False" == run.stdout.strip()
+
+
+# --- what a message carries
+
+
+def test_a_message_carries_the_trace_of_its_publisher(app: Celery) -> None:
+    """`delay`, `apply_async`, `send_task` and a signature alike; the other headers are Celery's."""
+
+    @app.task(name="shop.add", shared=False)
+    def add(a: int, b: int) -> int:
+        return a + b
+
+    with trace_context("plain"):
+        add.delay(1, 2)
+    expected = set(published(app))
+    instrument_celery(app)
+
+    with trace_context("req-1"):
+        add.delay(1, 2)
+        add.apply_async((1, 2), countdown=5)
+        add.s(1, 2).apply_async()
+        app.send_task("shop.add", (1, 2))
+
+    for _ in range(4):
+        headers = published(app)
+        assert expected | OURS == set(headers)
+        assert ("req-1", {}) == (headers["x-trace-id"], headers["x-trace-fields"])
+
+
+def test_an_untraced_message_gets_a_fresh_id(app: Celery) -> None:
+    """Made by the host's generator, so that what the worker says of it shares an id."""
+    instrument_celery(app, id_generator=fixed_ids("job"))
+
+    app.send_task("shop.add")
+    app.send_task("shop.add")
+
+    assert ["job-1", "job-2"] == [published(app)["x-trace-id"] for _ in range(2)]
+    assert "" == current_trace_id.get()
+
+
+def test_a_publishers_own_header_stays(app: Celery) -> None:
+    """In any case; and what the publisher has given is not changed."""
+    instrument_celery(app)
+    given = {"X-Trace-Id": "mine", "tenant": "acme"}
+
+    with trace_context("req-1"):
+        app.send_task("shop.add", headers=given)
+        app.send_task("shop.add", headers={"tenant": "acme"})
+
+    assert {"X-Trace-Id": "mine", "tenant": "acme"} == given
+    headers = published(app)
+    assert ("mine", "acme") == (headers["X-Trace-Id"], headers["tenant"])
+    assert set() == OURS & set(headers)
+    assert ("req-1", "acme") == ((second := published(app))["x-trace-id"], second["tenant"])
+
+
+def test_only_the_fields_that_are_named_cross(app: Celery) -> None:
+    """And of these only what every broker and serializer takes."""
+    plain = {"text": "grün\n", "whole": -(2**63) + 1, "part": 0.5, "no": False, "none": None}
+    other = {
+        "long": "x" * 1025,
+        "surrogate": "\ud800",
+        "huge": 2**63,
+        "nan": nan,
+        "inf": inf,
+        "list": [1],
+        "object": object(),
+        "bytes": b"x",
+    }
+    instrument_celery(app, bound_fields=[*plain, *other, "absent"])
+
+    with trace_context("req-1"):
+        bind(**plain, **other, secret="s")  # noqa: S106 - nobody's
+        app.send_task("shop.add")
+
+    assert plain == published(app)["x-trace-fields"]
+
+
+def test_another_app_of_the_process_is_left_alone(app: Celery, lines: list[dict[str, Any]]) -> None:
+    """Neither its messages nor its tasks are touched, and Celery's lines about it stay."""
+    instrument_celery(Celery("other", set_as_current=False))
+
+    @app.task(name="shop.add", shared=False)
+    def add(a: int, b: int) -> int:
+        return a + b
+
+    with trace_context("req-1"):
+        add.delay(1, 2)
+        assert 3 == add.apply((1, 2)).get()
+
+    assert set() == OURS & set(published(app))
+    assert [] == finished(lines)
+    assert any("succeeded in" in line["event"] for line in lines)
+
+
+def test_a_broker_that_is_down_fails_as_before() -> None:
+    """The publisher gets Celery's own error."""
+    app = Celery("down", broker="amqp://127.0.0.1:1//", set_as_current=False)
+    app.conf.broker_transport_options = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
+    instrument_celery(app)
+
+    with pytest.raises(OperationalError):
+        app.send_task("shop.add", retry=False)
+
+
+def test_headers_of_a_wrong_kind_fail_as_before(app: Celery) -> None:
+    """They are the publisher's, and so is the error."""
+    instrument_celery(app)
+
+    with pytest.raises((TypeError, ValueError)):
+        app.send_task("shop.add", headers=7)
+
+
+# --- eager calls
+
+
+@pytest.fixture
+def eager(app: Celery) -> Celery:
+    """An instrumented app that calls its tasks in place."""
+    app.conf.task_always_eager = True
+    return instrument_celery(app)
+
+
+def test_an_eager_task_is_a_part_of_its_request(eager: Celery, lines: list[dict[str, Any]]) -> None:
+    """Same id, same record: what it binds and its LLM calls are the request's."""
+
+    @eager.task(name="shop.ask", shared=False)
+    def ask() -> int:
+        bind(asked=True)
+        with llm_call(model="fast", operation="call") as call:
+            call.usage({"input_tokens": 3, "output_tokens": 4})
+        return 7
+
+    def view(environ: Any, start_response: Any) -> list[bytes]:
+        record = current_record.get()
+        assert 7 == ask.delay().get()
+        assert record is current_record.get()
+        start_response("200 OK", [])
+        return [b"done"]
+
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "HTTP_X_TRACE_ID": "req-1"}
+    body = TraceIdMiddleware(view)(environ, lambda *_: lambda data: None)  # type: ignore[arg-type]
+    assert [b"done"] == list(body)
+    body.close()  # type: ignore[attr-defined]
+
+    told, request = lines[-2:]
+    assert ("task_finished", "request_finished") == (told["event"], request["event"])
+    assert {"req-1"} == {line["trace_id"] for line in lines}
+    assert ("shop.ask", "SUCCESS", 0) == (told["task"], told["state"], told["retries"])
+    assert {"queue", "llm_calls"}.isdisjoint(told)
+    assert (True, 1, 3) == (
+        request["asked"],
+        request["llm_calls"],
+        request["llm_input_tokens"],
+    )
+
+
+def test_an_eager_task_outside_of_a_trace_has_its_own(
+    eager: Celery, lines: list[dict[str, Any]]
+) -> None:
+    """And so have the tasks that it calls."""
+
+    @eager.task(name="shop.inner", shared=False)
+    def inner() -> str:
+        return current_trace_id.get()
+
+    @eager.task(name="shop.outer", shared=False)
+    def outer() -> list[str]:
+        return [current_trace_id.get(), inner.delay().get(disable_sync_subtasks=False)]
+
+    first, second = outer.delay().get(), outer.delay().get()
+
+    assert first[0] == first[1] != second[0] == second[1]
+    assert [first[0]] * 2 + [second[0]] * 2 == [line["trace_id"] for line in finished(lines)]
+    assert ("", None) == (current_trace_id.get(), current_record.get())
+
+
+def test_an_eager_error_is_one_traceback(eager: Celery, lines: list[dict[str, Any]]) -> None:
+    """Whether the caller gets it or not, and however the task is tried again."""
+
+    @eager.task(name="shop.fail", shared=False, bind=True, max_retries=1)
+    def fail(self: Any, *, again: bool) -> None:
+        try:
+            raise LookupError
+        except LookupError as error:
+            if again:
+                raise self.retry(exc=error, countdown=0) from error
+            raise
+
+    with trace_context("req-1"):
+        assert "FAILURE" == fail.delay(again=False).state
+        with pytest.raises(LookupError):
+            fail.apply(kwargs={"again": False}, throw=True)
+        fail.delay(again=True)
+
+    told = finished(lines)
+    assert [
+        ("FAILURE", "error", 0, "LookupError"),
+        ("FAILURE", "error", 0, "LookupError"),
+        ("RETRY", "warning", 0, None),
+        ("FAILURE", "error", 1, "LookupError"),
+    ] == [(line["state"], line["level"], line["retries"], line.get("error_type")) for line in told]
+    assert [line for line in told if line["state"] == "FAILURE"] == [
+        line for line in lines if "exception" in line
+    ]
+
+
+@pytest.mark.parametrize(
+    ("raised", "state"),
+    [
+        (Ignore(), "IGNORED"),
+        (Reject("no"), "REJECTED"),
+        (Retry("later"), "RETRY"),
+        (SystemExit(3), "FAILURE"),
+    ],
+)
+@pytest.mark.parametrize("throw", [False, True])
+def test_what_a_task_raises_reaches_its_caller_as_before(
+    app: Celery, lines: list[dict[str, Any]], raised: BaseException, state: str, *, throw: bool
+) -> None:
+    """The same with and without us: as an exception or as a state."""
+
+    @app.task(name="shop.raise", shared=False)
+    def raise_it() -> None:
+        raise raised
+
+    def outcome() -> object:
+        try:
+            result = raise_it.apply(throw=throw)
+        except BaseException as error:  # noqa: BLE001 - whatever it is
+            return error
+        return result.state
+
+    expected = outcome()
+    instrument_celery(app)
+
+    assert expected == outcome()
+    assert [state] == [line["state"] for line in finished(lines)]
+
+
+def test_a_task_keeps_its_own_headers(eager: Celery) -> None:
+    """Those that its caller gave, and none of ours."""
+
+    @eager.task(name="shop.headers", shared=False, bind=True)
+    def headers(self: Any) -> Any:
+        return self.request.headers
+
+    with trace_context("req-1"):
+        assert headers.delay().get() is None
+        assert {"tenant": "acme"} == headers.apply_async(headers={"tenant": "acme"}).get()
+
+
+def test_shared_tasks_are_the_apps_own(eager: Celery, lines: list[dict[str, Any]]) -> None:
+    """A library's task runs under whichever app is current."""
+
+    @shared_task(name="library.task")
+    def task() -> None: ...
+
+    eager.set_current()
+    task.delay()
+
+    assert ["library.task"] == [line["task"] for line in finished(lines)]
+
+
+def test_celerys_lines_stay_where_ours_is_off(eager: Celery, lines: list[dict[str, Any]]) -> None:
+    """A host that silences `pantheon_obs.task` still reads of failures."""
+    @eager.task(name="shop.fail", shared=False)
+    def fail() -> None:
+        raise LookupError
+
+    teller = logging.getLogger("pantheon_obs.task")
+    teller.setLevel(logging.CRITICAL)
+    try:
+        fail.delay()
+    finally:
+        teller.setLevel(logging.NOTSET)
+
+    [line] = [line for line in lines if "exception" in line]
+    assert "celery.app.trace" == line["logger"]
+    assert ("shop.fail", "LookupError") == (line["task"], line["error_type"])
+    assert "data" not in line
+
+
+def test_what_ends_a_process_of_the_pool_is_told_by_its_parent(
+    eager: Celery, lines: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which sees it end: two processes would tell of one task."""
+    monkeypatch.setattr(celery_tasks.PoolChild, "here", True)
+
+    @eager.task(name="shop.leave", shared=False)
+    def leave() -> None:
+        sys.exit(3)
+
+    with pytest.raises(SystemExit):
+        leave.delay()
+
+    assert [] == finished(lines)
+    assert "" == current_trace_id.get()
+
+
+def test_data_of_the_hosts_own_stays(lines: list[dict[str, Any]]) -> None:
+    """Only Celery's is left out."""
+    logging.getLogger("shop").info("counted", extra={"data": {"id": 7}})
+    logging.getLogger("celery.shop").info("counted", extra={"data": [7]})
+
+    assert [{"id": 7}, [7]] == [line["data"] for line in lines]

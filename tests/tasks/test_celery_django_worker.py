@@ -1,0 +1,60 @@
+"""A Django project's worker, whose pool is this one thread, from its start to its end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.lines import parse_line
+from tests.support.server import ROOT, SECONDS, Server
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytest.importorskip("celery")
+pytest.importorskip("django")
+
+
+@pytest.fixture(scope="module")
+def log_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where `--logfile` leads."""
+    return tmp_path_factory.mktemp("celery") / "worker.log"
+
+
+@pytest.fixture(scope="module")
+def lines(log_file: Path) -> list[dict[str, Any]]:
+    """All that the worker printed, but for what its signal handler says."""
+    env = {"PYTHONPATH": str(ROOT), "C_FORCE_ROOT": "1"}
+    with Server("tests.tasks.apps.django_worker", str(log_file), env=env) as worker:
+        worker.process.wait(SECONDS)
+    return [parse_line(line.encode()) for line in worker.out if line.startswith("{")]
+
+
+def test_the_projects_settings_count(lines: list[dict[str, Any]]) -> None:
+    """`PANTHEON_OBS` has set up logging, once: every line has both ids, and none is lost."""
+    assert {"project"} == {line["service"] for line in lines}
+    assert "greeted" in {line["event"] for line in lines}
+    [configured] = [line for line in lines if line["event"] == "observability_configured"]
+    assert ("celery", "DEBUG") == (configured["adapter"], configured["log_level"])
+    traced = [line for line in lines if "trace_id" in line]
+    assert all(line["request_id"] == line["trace_id"] for line in traced)
+
+
+def test_tasks_have_the_publishers_id_and_one_line(lines: list[dict[str, Any]]) -> None:
+    """Though message and task share a thread."""
+    told = [line for line in lines if line["event"] == "task_finished"]
+
+    assert [
+        ("project-1", "greet", "SUCCESS"),
+        ("project-1", "fail", "FAILURE"),
+    ] == [(line["trace_id"], line["task"].rpartition(".")[2], line["state"]) for line in told]
+    assert [told[1]] == [line for line in lines if "exception" in line]
+
+
+def test_a_log_file_is_celerys_own(lines: list[dict[str, Any]], log_file: Path) -> None:
+    """It is written as before, each line once; ours are on standard output all the same."""
+    written = log_file.read_text().splitlines()
+
+    assert 1 == sum("greet" in line and "received" in line for line in written)
+    assert any("received" in line["event"] for line in lines)

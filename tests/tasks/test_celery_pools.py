@@ -1,0 +1,316 @@
+"""A worker whose pool is threads, on a broker in memory, within this process."""
+
+from __future__ import annotations
+
+import logging
+import time
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from celery import Celery, signals
+from celery.contrib.testing.worker import start_worker
+from celery.worker.request import Request
+from kombu import Exchange, Queue
+
+from pantheon_obs import bind, current_trace_id, get_logger, llm_call, trace_context
+from pantheon_obs.adapters import celery_tasks
+from pantheon_obs.adapters.celery import instrument_celery
+from pantheon_obs.adapters.celery_tracing import Tracing
+from pantheon_obs.core.context import Record, begin, end
+from pantheon_obs.testing import capture_events
+from tests.support.lines import validate_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SECONDS = 30
+Lines = list[dict[str, Any]]
+
+log = get_logger("pools")
+
+
+def make_app() -> Celery:
+    """An app with its tasks, which are declared before it is instrumented."""
+    app = Celery("pool", broker="memory://pool", backend="cache+memory://", set_as_current=False)
+    app.conf.update(
+        broker_transport_options={"polling_interval": 0.01},
+        worker_hijack_root_logger=False,
+        task_default_queue="default",
+        task_queues=[
+            Queue("default", routing_key="default"),
+            Queue("mail", Exchange("post", type="topic"), routing_key="mail.#"),
+        ],
+        task_routes={"pool.mail": {"exchange": "post", "routing_key": "mail.#"}},
+    )
+
+    @app.task(name="pool.outer", shared=False, bind=True)
+    def outer(self: Any) -> Any:
+        bind(bound=True)
+        inner.delay()
+        return [current_trace_id.get(), self.request.headers]
+
+    @app.task(name="pool.inner", shared=False)
+    def inner() -> str:
+        log.info("inner")
+        return current_trace_id.get()
+
+    @app.task(name="pool.mail", shared=False, bind=True, max_retries=1)
+    def mail(self: Any) -> None:
+        raise self.retry(exc=LookupError(), countdown=0)
+
+    @app.task(name="pool.ask", shared=False)
+    def ask() -> None:
+        with llm_call(model="fast", operation="call") as call:
+            call.usage({"input_tokens": 3, "output_tokens": 4})
+
+    @app.task(name="pool.unstorable", shared=False)
+    def unstorable() -> object:
+        return object()
+
+    return instrument_celery(app, bound_fields=("user_id",))
+
+
+@pytest.fixture(scope="module")
+def app() -> Iterator[Celery]:
+    """An app, with a worker that runs its tasks one after the other."""
+    app = make_app()
+    options: dict[str, Any] = {"pool": "threads", "concurrency": 1, "loglevel": "INFO"}
+    with start_worker(app, perform_ping_check=False, shutdown_timeout=SECONDS, **options):
+        yield app
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    """The lines of the test, each valid."""
+    with capture_events() as events:
+        yield events
+    for line in events:
+        validate_line(line)
+
+
+def ended(lines: Lines, count: int) -> Lines:
+    """Wait until so many tasks have ended; the lines that tell."""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        found = [line for line in lines if line["event"] == "task_finished"]
+        if len(found) >= count:
+            return found
+        time.sleep(0.01)
+    pytest.fail(f"{count} tasks have not ended: {lines}")
+
+
+def test_a_task_has_the_id_and_nothing_else_of_what_ran_before(app: Celery, lines: Lines) -> None:
+    """One thread runs them all: what a task has bound ends with it."""
+    with trace_context("first"):
+        bind(user_id=7, other=8)
+        result = app.tasks["pool.outer"].delay()
+    assert ["first", None] == result.get(SECONDS, interval=0.01)
+    fresh = app.tasks["pool.inner"].delay().get(SECONDS, interval=0.01)
+
+    told = ended(lines, 3)
+    assert {"first": 2, fresh: 1} == {
+        trace_id: sum(line["trace_id"] == trace_id for line in told)
+        for trace_id in ("first", fresh)
+    }
+    by_name = {(line["trace_id"], line["task"]): line for line in told}
+    first, second, third = (
+        by_name["first", "pool.outer"],
+        by_name["first", "pool.inner"],
+        by_name[fresh, "pool.inner"],
+    )
+    assert (7, True, "default") == (first["user_id"], first["bound"], first["queue"])
+    assert 7 == second["user_id"]
+    assert "bound" not in second
+    assert {"user_id", "bound"}.isdisjoint(third)
+    assert all("other" not in line for line in told)
+    received = [line["trace_id"] for line in lines if line["event"].endswith("received")]
+    assert sorted(["first", "first", fresh]) == sorted(received)
+
+
+def test_a_retry_has_the_id_and_the_queue(app: Celery, lines: Lines) -> None:
+    """The queue's own name, where an exchange stands before it."""
+    with trace_context("retried"):
+        bind(user_id=7)
+        app.tasks["pool.mail"].delay()
+
+    told = ended(lines, 2)
+    assert [("RETRY", 0), ("FAILURE", 1)] == [(line["state"], line["retries"]) for line in told]
+    assert {("retried", "mail", 7)} == {
+        (line["trace_id"], line["queue"], line["user_id"]) for line in told
+    }
+    assert [told[1]] == [line for line in lines if "exception" in line]
+    assert "LookupError" == told[1]["error_type"]
+
+
+def test_a_topic_shows_the_key_where_the_queue_cannot_be_known(app: Celery, lines: Lines) -> None:
+    """A pattern stands between the two."""
+    app.tasks["pool.inner"].apply_async(exchange="post", routing_key="mail.sent")
+
+    assert ["mail.sent"] == [line["queue"] for line in ended(lines, 1)]
+
+
+def test_llm_calls_are_counted(app: Celery, lines: Lines) -> None:
+    """As on a request's line."""
+    app.tasks["pool.ask"].delay()
+
+    [line] = ended(lines, 1)
+    assert (1, 0, 3, 4) == (
+        line["llm_calls"],
+        line["llm_errors"],
+        line["llm_input_tokens"],
+        line["llm_output_tokens"],
+    )
+
+
+def test_headers_that_sentry_repeats_are_hidden_too(app: Celery) -> None:
+    """Its integration puts a copy of all headers beside them, for other Celery versions."""
+    ours = {"x-trace-id": "twice", "x-trace-fields": {}}
+    result = app.tasks["pool.outer"].apply_async(
+        headers={**ours, "headers": {**ours, "tenant": "acme"}}
+    )
+
+    assert ["twice", {"tenant": "acme"}] == result.get(SECONDS, interval=0.01)
+
+
+def test_a_failure_of_ours_leaves_the_task_alone(
+    app: Celery, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said once, as everywhere."""
+
+    def fail(*_: Any) -> Any:
+        raise RuntimeError
+
+    monkeypatch.setattr(Tracing, "describe", fail)
+    results = [app.tasks["pool.inner"].delay() for _ in range(2)]
+
+    for result in results:
+        assert isinstance(result.get(SECONDS, interval=0.01), str)
+    failures = [line["site"] for line in lines if line["event"] == "telemetry_failed"]
+    assert ["celery task", "celery worker"] == sorted(failures)
+
+
+def test_a_task_that_is_cancelled_is_one_that_comes_again(app: Celery, lines: Lines) -> None:
+    """Celery does so when it has lost the broker, and terminates the task's process."""
+    requests: list[Any] = []
+
+    def keep(request: Any, **_: Any) -> None:
+        requests.append(request)
+
+    signals.task_received.connect(keep)
+    with trace_context("cancelled"):
+        app.tasks["pool.inner"].delay()
+    ended(lines, 1)
+
+    requests[0].cancel(SimpleNamespace(terminate_job=lambda *_: None))
+
+    last = ended(lines, 2)[1]
+    assert ("RETRY", "cancelled") == (last["state"], last["trace_id"])
+
+
+def test_a_result_that_cannot_be_stored_is_a_failure(app: Celery, lines: Lines) -> None:
+    """The task itself has succeeded: one line says how it ended all the same."""
+    with trace_context("unstorable"):
+        app.tasks["pool.unstorable"].delay()
+
+    [line] = ended(lines, 1)
+    assert ("FAILURE", "unstorable") == (line["state"], line["trace_id"])
+    assert [line] == [line for line in lines if "exception" in line]
+
+
+@pytest.mark.filterwarnings("default:Exception raised outside body")
+def test_an_error_around_a_task_is_a_failure(
+    app: Celery, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Celery has sent its signal of the task's end by then."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise ConnectionError
+
+    monkeypatch.setattr(type(app.backend), "mark_as_done", fail)  # each thread has one
+    with trace_context("internal"):
+        app.tasks["pool.inner"].delay()
+
+    [line] = ended(lines, 1)
+    assert ("FAILURE", "ConnectionError") == (line["state"], line["error_type"])
+    assert [line] == [line for line in lines if "exception" in line]
+
+
+def test_a_revoked_task_is_told_once(app: Celery, lines: Lines) -> None:
+    """It has run for no time at all."""
+    with trace_context("expired"):
+        app.tasks["pool.inner"].apply_async(expires=-1)
+
+    [line] = ended(lines, 1)
+    assert ("REVOKED", "expired") == (line["state"], line["trace_id"])
+    assert "latency_ms" not in line
+
+
+@pytest.mark.parametrize("header", ["bad id", "", 7, None, "x" * 129, "\ud800", ["id"]])
+def test_an_id_that_is_none_is_replaced(app: Celery, lines: Lines, header: object) -> None:
+    """By one on which worker and task agree."""
+    trace_id = (
+        app.tasks["pool.inner"]
+        .apply_async(headers={"x-trace-id": header})
+        .get(SECONDS, interval=0.01)
+    )
+
+    [line] = ended(lines, 1)
+    assert 36 == len(trace_id)
+    assert trace_id == line["trace_id"]
+    assert [trace_id] == [line["trace_id"] for line in lines if line["event"].endswith("received")]
+
+
+def test_fields_that_somebody_forges_do_not_cross(app: Celery, lines: Lines) -> None:
+    """What a message brings is held to the list, too."""
+    headers = {"x-trace-id": "forged", "x-trace-fields": {"user_id": ["x"], "admin": True}}
+    app.tasks["pool.inner"].apply_async(headers=headers)
+    app.tasks["pool.inner"].apply_async(headers={**headers, "x-trace-fields": 7})
+
+    for line in ended(lines, 2):
+        assert "forged" == line["trace_id"]
+        assert {"user_id", "admin"}.isdisjoint(line)
+
+
+def test_a_process_of_the_pool_starts_with_a_clean_context(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It may be forked while the worker handles a message."""
+    monkeypatch.setattr(celery_tasks.PoolChild, "here", False)
+    instrument_celery(Celery("forking", set_as_current=False))
+    record = Record("of a message")
+    begin(record)
+    try:
+        signals.worker_process_init.send(sender=None)
+        assert "" == current_trace_id.get()
+        assert celery_tasks.PoolChild.here
+    finally:
+        end(record)
+
+
+def test_our_handler_survives_celerys_own_set_up(lines: Lines) -> None:
+    """Which takes all handlers off the root logger, by default."""
+    app = instrument_celery(Celery("hijacking", set_as_current=False))
+    app.conf.worker_hijack_root_logger = True
+    handlers = list(logging.getLogger().handlers)
+    type(app.log)._setup = False  # noqa: SLF001 - as celery.contrib.testing does
+    try:
+        app.log.setup(loglevel="INFO")
+        logging.getLogger("celery.task.some").info("heard")
+    finally:
+        logging.getLogger().handlers[:] = handlers
+
+    assert ["heard"] == [line["event"] for line in lines if line["event"] == "heard"]
+
+
+def test_a_worker_that_starts_once_more_finds_its_tasks_as_they_are() -> None:
+    """Celery makes its steps anew for each worker; the tasks stay."""
+    app = instrument_celery(Celery("again", set_as_current=False))
+    [step] = app.steps["consumer"]
+
+    step(SimpleNamespace(app=app))
+    first = {name: task.Request for name, task in app.tasks.items()}
+    step(SimpleNamespace(app=app))
+
+    assert first == {name: task.Request for name, task in app.tasks.items()}
+    assert all(issubclass(request, Request) for request in first.values())
