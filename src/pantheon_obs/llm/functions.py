@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.context import current_call
 from pantheon_obs.llm.holds import Hold
-from pantheon_obs.llm.nesting import leave
 from pantheon_obs.llm.results import deliver
 from pantheon_obs.llm.streams import async_generator_observer, generator_observer
 
@@ -51,7 +50,10 @@ def observed_function(function: Callable[..., Any], start: Starter) -> Callable[
                 call.settle()
                 raise
             finally:
-                leave(token)
+                try:  # noqa: SIM105 - `suppress` costs more
+                    current_call.reset(token)
+                except ValueError:
+                    pass  # closed by the garbage collector, in another context: not ours
             return deliver(result, call)
 
         return observed_async

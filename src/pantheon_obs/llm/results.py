@@ -79,8 +79,11 @@ def _tells_all(result: HostValue, call: LlmCall) -> bool:
     """Read an answer; whether nothing remains to be found out about its usage."""
     call.seen.content = True  # all of it: not to be looked for
     try:
-        for value in result if isinstance(result, tuple) else (result,):
-            read(value, call.seen)
+        if isinstance(result, tuple):
+            for value in result:
+                read(value, call.seen)
+        else:
+            read(result, call.seen)
     except Exception as error:  # noqa: BLE001 - the guard, without its cost per call
         report("llm result", error)
     return call.options.usage is None and call.seen.usage_status == "reported"

@@ -70,12 +70,11 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """The text with recognisable secrets replaced."""
-        if len(text) < _SHORTEST and "=" not in text and ":" not in text and "%" not in text:
-            return text
         if len(text) <= _SHORT:
             if text in self.harmless:
                 return text
-            if any_needle(text) is None:
+            short = len(text) < _SHORTEST and "=" not in text and ":" not in text
+            if (short and "%" not in text) or any_needle(text) is None:
                 make_room(self.harmless)
                 self.harmless.add(text)
                 return text

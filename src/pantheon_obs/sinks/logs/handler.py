@@ -15,7 +15,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pantheon_obs.core.failures import has_escaped_as, is_owed, was_logged
 from pantheon_obs.sinks.logs.requests import is_access_line, owner_of
-from pantheon_obs.sinks.logs.tasks import is_told, without_arguments
+from pantheon_obs.sinks.logs.tasks import (
+    is_success_or_failure,
+    repeats_failure,
+    without_arguments,
+)
 from pantheon_obs.sinks.redact_plain import described
 
 if TYPE_CHECKING:
@@ -43,6 +47,13 @@ _REPEATERS = frozenset(
         "werkzeug",
     }
 )
+# Loggers of which some records say less than a line of ours, and what tells which.
+_SAY_LESS = {
+    "django.server": is_access_line,
+    "werkzeug": is_access_line,
+    "celery.app.trace": is_success_or_failure,
+    "celery.worker.request": repeats_failure,
+}
 # What Flask and Quart log of an error that they answer; Quart of background work no more than that.
 _ANNOUNCEMENT = re.compile("Exception( on |$)")
 _ANNOUNCER = "django.request"
@@ -108,7 +119,8 @@ class ObsHandler(logging.Handler):
             return
         if error is not None and is_owed(error) and _is_announcement(record):
             return
-        if is_access_line(record) or is_told(record):
+        says_less = _SAY_LESS.get(record.name)
+        if says_less is not None and says_less(record):
             return
         attributes = record.__dict__
         # A record begins with its standard attributes; what the host added follows.

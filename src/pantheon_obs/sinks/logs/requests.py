@@ -11,13 +11,12 @@ if TYPE_CHECKING:
 
     from pantheon_obs.core.context import Record
 
-_SERVERS = frozenset({"django.server", "werkzeug"})
 _ACCESS_LINE = '"%s" %s %s'  # with the query string
 
 
 def is_access_line(record: logging.LogRecord) -> bool:
     """Whether a server for development says it of each request; `request_finished` says more."""
-    return record.name in _SERVERS and str(record.msg).endswith(_ACCESS_LINE)
+    return str(record.msg).endswith(_ACCESS_LINE)
 
 
 def owner_of(record: logging.LogRecord, fields: dict[str, Any]) -> Record | None:

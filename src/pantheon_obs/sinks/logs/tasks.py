@@ -11,22 +11,25 @@ from pantheon_obs.core.task import running
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_TRACER = "celery.app.trace"
-_WORKER = "celery.worker.request"
 _TELLER = "pantheon_obs.task"  # the logger of our line, which may be off
 _NO_FAILURE = ("ignored", "rejected")
 
 
-def is_told(record: logging.LogRecord) -> bool:
-    """Whether it says of a task's end what our line says or will say.
+def repeats_failure(record: logging.LogRecord) -> bool:
+    """Whether the worker repeats an error that a line of ours has."""
+    if type(record.exc_info) is not tuple:
+        return False
+    error = record.exc_info[1]
+    return was_logged(getattr(error, "exc", error))  # billiard puts it into one of its own
+
+
+def is_success_or_failure(record: logging.LogRecord) -> bool:
+    """Whether a task's tracer says of its end what our line says or will say.
 
     The host may have changed Celery's texts, so what stands in them decides.
     """
-    if record.name == _WORKER and type(record.exc_info) is tuple:
-        error = record.exc_info[1]
-        return was_logged(getattr(error, "exc", error))  # billiard puts it into one of its own
     task = record.args
-    if record.name != _TRACER or not isinstance(task, dict) or task.get("id") not in running:
+    if not isinstance(task, dict) or task.get("id") not in running:
         return False
     is_success = "return_value" in task
     is_failure = "traceback" in task and task.get("description") not in _NO_FAILURE
