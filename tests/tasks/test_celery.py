@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import subprocess
 import sys
@@ -10,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from celery import Celery, current_app, shared_task
-from celery.exceptions import Ignore, Reject, Retry
+from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
 from kombu.exceptions import OperationalError
 
 from pantheon_obs import (
     ConfigError,
     MissingExtraError,
     bind,
+    configure_logging,
     current_trace_id,
     llm_call,
     trace_context,
@@ -24,6 +26,7 @@ from pantheon_obs import (
 from pantheon_obs.adapters import celery_tasks
 from pantheon_obs.adapters.celery import instrument_celery
 from pantheon_obs.adapters.wsgi import TraceIdMiddleware
+from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import current_record
 from pantheon_obs.testing import capture_events, fixed_ids
 from tests.support.lines import validate_line
@@ -305,12 +308,9 @@ def test_an_eager_error_is_one_traceback(eager: Celery, lines: list[dict[str, An
 
     @eager.task(name="shop.fail", shared=False, bind=True, max_retries=1)
     def fail(self: Any, *, again: bool) -> None:
-        try:
-            raise LookupError
-        except LookupError as error:
-            if again:
-                raise self.retry(exc=error, countdown=0) from error
-            raise
+        if again:
+            raise self.retry(exc=LookupError(), countdown=0)
+        raise LookupError
 
     with trace_context("req-1"):
         assert "FAILURE" == fail.delay(again=False).state
@@ -389,6 +389,7 @@ def test_shared_tasks_are_the_apps_own(eager: Celery, lines: list[dict[str, Any]
 
 def test_celerys_lines_stay_where_ours_is_off(eager: Celery, lines: list[dict[str, Any]]) -> None:
     """A host that silences `pantheon_obs.task` still reads of failures."""
+
     @eager.task(name="shop.fail", shared=False)
     def fail() -> None:
         raise LookupError
@@ -429,3 +430,33 @@ def test_data_of_the_hosts_own_stays(lines: list[dict[str, Any]]) -> None:
     logging.getLogger("celery.shop").info("counted", extra={"data": [7]})
 
     assert [{"id": 7}, [7]] == [line["data"] for line in lines]
+
+
+def test_a_time_limit_reaches_the_task_in_the_middle_of_our_work(
+    eager: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Celery's signal handler raises it wherever the process is: in a line's write, in a sink."""
+
+    class Stdout(io.StringIO):
+        def write(self, text: str) -> int:
+            raise SoftTimeLimitExceeded
+
+    class Late:
+        name = "late"
+
+        def started(self, record: object) -> None: ...
+
+        def handle(self, event: object) -> None:
+            raise SoftTimeLimitExceeded
+
+    @eager.task(name="shop.log", shared=False)
+    def log() -> None:
+        with pytest.raises(SoftTimeLimitExceeded):
+            logging.getLogger("shop").warning("said")
+        with pytest.raises(SoftTimeLimitExceeded), llm_call(model="fast", operation="call"):
+            pass
+
+    configure_logging(log_format="json")
+    monkeypatch.setattr(sys, "stdout", Stdout())
+    monkeypatch.setattr(pipeline, "sinks", (Late(),))
+    log.run()

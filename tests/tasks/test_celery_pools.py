@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from celery.worker.request import Request
 from kombu import Exchange, Queue
 
 from pantheon_obs import bind, current_trace_id, get_logger, llm_call, trace_context
-from pantheon_obs.adapters import celery_tasks
+from pantheon_obs.adapters import celery_install, celery_tasks
 from pantheon_obs.adapters.celery import instrument_celery
 from pantheon_obs.adapters.celery_tracing import Tracing
 from pantheon_obs.core.context import Record, begin, end
@@ -163,7 +164,7 @@ def test_llm_calls_are_counted(app: Celery, lines: Lines) -> None:
     )
 
 
-def test_headers_that_sentry_repeats_are_hidden_too(app: Celery) -> None:
+def test_headers_that_sentry_repeats_are_hidden_too(app: Celery, lines: Lines) -> None:
     """Its integration puts a copy of all headers beside them, for other Celery versions."""
     ours = {"x-trace-id": "twice", "x-trace-fields": {}}
     result = app.tasks["pool.outer"].apply_async(
@@ -171,6 +172,7 @@ def test_headers_that_sentry_repeats_are_hidden_too(app: Celery) -> None:
     )
 
     assert ["twice", {"tenant": "acme"}] == result.get(SECONDS, interval=0.01)
+    assert ["twice", "twice"] == [line["trace_id"] for line in ended(lines, 2)]
 
 
 def test_a_failure_of_ours_leaves_the_task_alone(
@@ -272,11 +274,15 @@ def test_fields_that_somebody_forges_do_not_cross(app: Celery, lines: Lines) -> 
         assert {"user_id", "admin"}.isdisjoint(line)
 
 
+@pytest.mark.parametrize("configured", [False, True])
 def test_a_process_of_the_pool_starts_with_a_clean_context(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, *, configured: bool
 ) -> None:
-    """It may be forked while the worker handles a message."""
+    """It may be forked while the worker handles a message; logging is taken over once more."""
+    started: list[str] = []
+    on_startup = partial(started.append, "once") if configured else None
     monkeypatch.setattr(celery_tasks.PoolChild, "here", False)
+    monkeypatch.setattr(celery_install._process, "on_startup", on_startup)  # noqa: SLF001 - one per process
     instrument_celery(Celery("forking", set_as_current=False))
     record = Record("of a message")
     begin(record)
@@ -284,6 +290,7 @@ def test_a_process_of_the_pool_starts_with_a_clean_context(
         signals.worker_process_init.send(sender=None)
         assert "" == current_trace_id.get()
         assert celery_tasks.PoolChild.here
+        assert ["once"] * configured == started
     finally:
         end(record)
 

@@ -34,6 +34,7 @@ from pantheon_obs import (
     logging_config,
     trace_context,
 )
+from pantheon_obs.adapters.celery import instrument_celery
 from pantheon_obs.propagation import Propagation, extract, inject, propagate
 
 if TYPE_CHECKING:
@@ -83,6 +84,19 @@ FastAPI().add_middleware(TraceIdMiddleware)
 Starlette().add_middleware(TraceIdMiddleware, settings=Settings())
 TraceIdMiddleware(raw)
 TraceIdMiddleware(FastAPI(), Settings())
+
+
+# --- and so does instrument_celery
+
+
+class Tasks:
+    """Stands for a Celery app, which has no types of its own."""
+
+
+assert_type(instrument_celery(Tasks()), Tasks)
+assert_type(instrument_celery(Tasks(), Settings(), bound_fields=("user_id",)), Tasks)
+instrument_celery(Tasks(), bound_fields={"user_id"}, log_level="DEBUG")
+instrument_celery(Tasks(), bound_fields=[7])  # type: ignore[list-item]
 
 
 # --- settings

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import TracebackType
 
+_FROM_SIGNALS = frozenset({"SoftTimeLimitExceeded"})  # Celery's
 _reported: set[str] = set()
 
 
@@ -45,8 +46,15 @@ class Guard:
         return True
 
 
+def let_through(error: Exception) -> None:
+    """Raise what a signal handler of the host has raised in the middle of our code."""
+    if type(error).__name__ in _FROM_SIGNALS:
+        raise error
+
+
 def report(site: str, error: Exception) -> None:
     """Log one ERROR line for the first failure at a site; later ones there are silent."""
+    let_through(error)
     if site in _reported:
         return
     _reported.add(site)

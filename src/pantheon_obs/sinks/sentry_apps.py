@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import trace_id as ids
-from pantheon_obs.core.context import current_record
+from pantheon_obs.core.context import current_record, current_trace_id
 from pantheon_obs.core.failures import mark_sent, root_of
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.sinks.sentry_scope import TRACE_HEADER, claim, trace_header
@@ -63,17 +63,16 @@ class AsgiApp:
 
 def _watched_asgi(app: ASGIApp, sdk: ModuleType) -> ASGIApp:
     async def within(scope: Scope, receive: Any, send: Any) -> None:  # noqa: ANN401 - as above
-        record = current_record.get()
+        record: Any = current_record.get()
         sentrys, scope = scope, scope[_SCOPE]
-        if record is not None:
-            with _guard:
-                claim(sdk, record)
+        with _guard:
+            claim(sdk, record)
         try:
             await app(scope, receive, send)
         except Exception as error:
             sentrys[_CAUSE] = error.__cause__, error.__suppress_context__
             root = root_of(error)
-            if root is not error and record is not None:
+            if root is not error:
                 with _guard:
                     _capture(sdk, root)
                     mark_sent(error, record.trace_id)
@@ -91,14 +90,15 @@ def _watched_asgi(app: ASGIApp, sdk: ModuleType) -> ASGIApp:
         # A copy: the app's own may get another path from a router before the error comes.
         copy = {**scope, _SCOPE: scope}
         headers = scope["headers"]
-        digits = _continued()
+        digits = ids.to_hex(current_trace_id.get())
         if digits is not None and not any(name == _HEADER for name, _ in headers):
             copy["headers"] = [*headers, (_HEADER, trace_header(digits).encode())]
         try:
             await sentry(copy, receive, send)
         except Exception as error:
-            if _CAUSE in copy:  # Sentry raises it again `from None`
-                error.__cause__, error.__suppress_context__ = copy[_CAUSE]
+            # Sentry raises it again `from None`.
+            cause = copy.get(_CAUSE, (error.__cause__, error.__suppress_context__))
+            error.__cause__, error.__suppress_context__ = cause
             raise
 
     return watched
@@ -132,12 +132,11 @@ class WsgiApp:
 
 def _watched_wsgi(app: WSGIApp, sdk: ModuleType) -> WSGIApp:
     def within(environ: dict[str, Any], start_response: Any) -> Any:  # noqa: ANN401 - as above
-        record = current_record.get()
+        record: Any = current_record.get()
         if environ.pop(_ADDED, False):
             del environ[_VARIABLE]
-        if record is not None:
-            with _guard:
-                claim(sdk, record)
+        with _guard:
+            claim(sdk, record)
         response = app(environ, start_response)
         if not _is_made_while_read(response, environ):
             environ[_RESPONSE] = response
@@ -146,7 +145,7 @@ def _watched_wsgi(app: WSGIApp, sdk: ModuleType) -> WSGIApp:
     sentry: WSGIApp = import_module("sentry_sdk.integrations.wsgi").SentryWsgiMiddleware(within)
 
     def watched(environ: dict[str, Any], start_response: Any) -> Any:  # noqa: ANN401 - as above
-        digits = _continued()
+        digits = ids.to_hex(current_trace_id.get())
         if digits is not None and _VARIABLE not in environ:
             environ[_VARIABLE] = trace_header(digits)
             environ[_ADDED] = True
@@ -162,12 +161,6 @@ def _is_made_while_read(response: Any, environ: dict[str, Any]) -> bool:  # noqa
     wrapper = environ.get("wsgi.file_wrapper")
     is_file = isinstance(wrapper, type) and isinstance(response, wrapper)
     return not (is_file or hasattr(type(response), "__len__") or hasattr(response, "fileno"))
-
-
-def _continued() -> str | None:
-    """The trace that Sentry is to continue, if our id is fit for one."""
-    record = current_record.get()
-    return None if record is None else ids.to_hex(record.trace_id)
 
 
 def _capture(sdk: ModuleType, error: BaseException) -> None:

@@ -81,17 +81,19 @@ def claim(sdk: ModuleType, record: Record) -> None:
 
 def _continue(sdk: ModuleType, digits: str) -> None:
     """Make Sentry's trace ours; one with a parent is the caller's, and stays as it is."""
-    context = sdk.get_isolation_scope().get_trace_context()
-    if context["trace_id"] != digits and context.get("parent_span_id") is None:
-        sdk.continue_trace({TRACE_HEADER: trace_header(digits)})
     span = sdk.get_current_span()
     root = None if span is None else span.containing_transaction
-    if root is not None and root.parent_span_id is None:
+    if span is not None and root is not None and root.parent_span_id is None:
         # Nothing has been sent of it yet, and what it begins from now on has its id. What it has
         # begun (a span for each of Django's middlewares) is kept in private, if at all.
         begun = getattr(getattr(root, "_span_recorder", None), "spans", ())
         for one in (root, span, *begun):
             one.trace_id = digits
+    # What counts where no span does: with tracing off, and while a WSGI server reads a body.
+    scope = sdk.get_isolation_scope()
+    context = scope.get_trace_context()
+    if context["trace_id"] != digits and context.get("parent_span_id") is None:
+        scope.generate_propagation_context({TRACE_HEADER: trace_header(digits)})
 
 
 def trace_header(digits: str) -> str:

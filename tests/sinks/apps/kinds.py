@@ -1,17 +1,19 @@
 """One app of each kind in one process, each instrumented by itself: `/<kind>/<path>`.
 
-Those that speak WSGI run on threads, behind asgiref's bridge. Sentry is started by `KINDS_MODE`:
+Those that speak WSGI run on threads. Sentry is started by `KINDS_MODE`:
 with the apps (`early`), by the server's start (`late`), or by the host after them (`host`).
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
+from io import BytesIO
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import sentry_sdk
-from asgiref.wsgi import WsgiToAsgi
+from asgiref.wsgi import WsgiToAsgiInstance
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.core.wsgi import get_wsgi_application
@@ -221,15 +223,55 @@ settings.configure(
 )
 
 
+class Threaded:
+    """A WSGI app on a thread; unlike asgiref's bridge it never loses the start of a response."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: dict[str, Any], _receive: Any, send: Any) -> None:
+        """Serve one request: what came before an error is sent, then it is raised."""
+        bridge = WsgiToAsgiInstance(self._app)
+        bridge.scope = scope
+        environ = bridge.build_environ(scope, BytesIO())
+        started, parts, error = await asyncio.to_thread(self._serve, environ)
+        status, headers = started
+        pairs = [(name.lower().encode(), value.encode()) for name, value in headers]
+        code = int(status.partition(" ")[0])
+        await send({"type": "http.response.start", "status": code, "headers": pairs})
+        for part in parts:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        if error is not None:
+            raise error
+        await send({"type": "http.response.body"})
+
+    def _serve(self, environ: dict[str, Any]) -> tuple[Any, list[bytes], Exception | None]:
+        started: list[Any] = []
+        parts: list[bytes] = []
+
+        def start_response(status: str, headers: list[Any], *_: Any) -> None:
+            started.append((status, headers))
+
+        response = self._app(environ, start_response)
+        try:
+            for part in response:
+                parts.append(part)  # noqa: PERF402 - those before an error stay
+        except Exception as error:  # noqa: BLE001 - as a server does
+            return started[-1], parts, error
+        finally:
+            getattr(response, "close", int)()
+        return started[-1], parts, None
+
+
 APPS: dict[str, Any] = {
     "asgi": instrument(asgi, health=True),
-    "wsgi": WsgiToAsgi(instrument(wsgi)),
+    "wsgi": Threaded(instrument(wsgi)),
     "starlette": instrument(starlette),
     "litestar": instrument(litestar),
     "quart": instrument(quart),
-    "flask": WsgiToAsgi(instrument(flask)),
+    "flask": Threaded(instrument(flask)),
     "django-asgi": get_asgi_application(),
-    "django-wsgi": WsgiToAsgi(get_wsgi_application()),
+    "django-wsgi": Threaded(get_wsgi_application()),
     "django-wrapped": instrument(get_asgi_application()),
 }
 

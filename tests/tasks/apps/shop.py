@@ -65,10 +65,7 @@ def add(*numbers: Any) -> int:
 def flaky(self: Any) -> int:
     """Succeed at the third try."""
     if self.request.retries < 2:
-        try:
-            raise ConnectionError
-        except ConnectionError as error:
-            raise self.retry(exc=error) from error
+        raise self.retry(exc=ConnectionError())
     tries: int = self.request.retries
     return tries
 
@@ -89,7 +86,7 @@ def ignore() -> None:
 @app.task(acks_late=True)
 def reject() -> None:
     """Give the message back for good."""
-    raise Reject("unwanted", requeue=False)
+    raise Reject(requeue=False)
 
 
 @app.task

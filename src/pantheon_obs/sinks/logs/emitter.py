@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.failures import mark_logged
-from pantheon_obs.core.guard import report
+from pantheon_obs.core.guard import let_through, report
 from pantheon_obs.sinks.logs.delivery import writer
 from pantheon_obs.sinks.logs.formats import console_format, json_format, text_format
 from pantheon_obs.sinks.logs.limit import fit
@@ -119,6 +119,7 @@ class Emitter:
 
     def unwritable(self, failure: Exception) -> None:
         """Say on standard error, once, that standard output does not take a line."""
+        let_through(failure)
         if self._broken:
             return
         self._broken = True
