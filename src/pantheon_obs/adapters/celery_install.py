@@ -80,6 +80,7 @@ def _on_logging(**_: object) -> None:
     if tracing is None:  # a worker within a test's process, for one
         _instrument.take_over()
         return
+    celery_worker.say_in_lines()
     settings = tracing.settings()
     given = tracing.given is not None or bool(tracing.overrides)
     says_dsn = tracing.given is not None or "sentry_dsn" in tracing.overrides

@@ -6,6 +6,8 @@ does, in the task's trace.
 
 from __future__ import annotations
 
+import logging
+import sys
 from contextlib import contextmanager
 from functools import wraps
 from time import time
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
     from pantheon_obs.adapters.celery_tracing import Tracing
     from pantheon_obs.core.task_events import TaskState
+
+_PROGRAM = "celery.apps.worker"
 
 _guard = Guard("celery worker")
 
@@ -128,6 +132,20 @@ def _trace_of(request: Any) -> Iterator[None]:  # noqa: ANN401 - as above
     finally:
         if run is not None:
             end(run)
+
+
+def say_in_lines() -> None:
+    """Log what the worker says in its signal handlers, instead of writing it to the descriptor.
+
+    Our lines may be written in the middle of one another, so also from there.
+    """
+    program: Any = sys.modules.get(_PROGRAM)  # not in beat
+    if program is not None:
+        program.safe_say = _say
+
+
+def _say(msg: object, *_: object) -> None:
+    logging.getLogger(_PROGRAM).info("%s", msg)
 
 
 def connect() -> None:
