@@ -30,6 +30,7 @@ from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import current_record
 from pantheon_obs.testing import capture_events, fixed_ids
 from tests.support.lines import validate_line
+from tests.test_import import run_isolated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -460,3 +461,31 @@ def test_a_time_limit_reaches_the_task_in_the_middle_of_our_work(
     monkeypatch.setattr(sys, "stdout", Stdout())
     monkeypatch.setattr(pipeline, "sinks", (Late(),))
     log.run()
+
+
+PATCHED_IN_PART = """
+from celery.app import trace
+from celery.worker.consumer import consumer
+build = trace.build_tracer
+trace.build_tracer = lambda *args, **options: build(*args, **options)  # as Sentry does, before us
+
+from celery import Celery
+from pantheon_obs.adapters.celery import instrument_celery
+from pantheon_obs.testing import capture_events
+app = instrument_celery(Celery("shop", set_as_current=False))
+
+@app.task(name="greet")
+def greet():
+    return "hello"
+
+app.finalize()
+for module in (trace, consumer):
+    with capture_events() as events:
+        module.build_tracer("greet", greet, app=app)("id-1", (), {}, {})
+    assert ["SUCCESS"] == [event.get("state") for event in events], (module, events)
+"""
+
+
+def test_a_worker_that_was_imported_before_others_changed_celery_is_traced_too() -> None:
+    """The consumer has a name of its own for what makes tracers, which others do not replace."""
+    run_isolated(PATCHED_IN_PART)

@@ -51,8 +51,13 @@ class PoolChild:
 @cache
 def patch() -> None:
     """Put a trace around the tasks of instrumented apps; a second call changes nothing."""
-    build = trace.build_tracer
+    consumer: Any = sys.modules.get(_CONSUMER)
+    for module in (trace, consumer):
+        if module is not None:  # each its own: others may have replaced one of them only
+            module.build_tracer = _watched(module.build_tracer)
 
+
+def _watched(build: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(build)
     def build_tracer(name: str, task: Any, *args: Any, **options: Any) -> Any:  # noqa: ANN401
         tracer = build(name, task, *args, **options)
@@ -62,10 +67,7 @@ def patch() -> None:
                 return _traced(tracer, task, tracing_of(task.app), eager=eager)
         return tracer
 
-    trace.build_tracer = build_tracer
-    consumer: Any = sys.modules.get(_CONSUMER)
-    if consumer is not None and consumer.build_tracer is build:
-        consumer.build_tracer = build_tracer
+    return build_tracer
 
 
 def _traced(

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from functools import wraps
-from time import perf_counter
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
 from pantheon_obs.core.context import current_trace_id, trace_context
-from pantheon_obs.core.failures import mark_escaped
 
 _TRACED = "_pantheon_obs_traced"
 
@@ -24,13 +22,8 @@ def trace_commands() -> None:
     def traced(self: Any, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - Django's
         if current_trace_id.get():
             return execute(self, *args, **options)
-        started = perf_counter()
-        with trace_context() as trace_id:
-            try:
-                return execute(self, *args, **options)
-            except Exception as error:
-                mark_escaped(error, trace_id, since=started)
-                raise
+        with trace_context():
+            return execute(self, *args, **options)
 
     setattr(traced, _TRACED, True)
     BaseCommand.execute = traced
