@@ -14,6 +14,8 @@ from bench.cases import QUICK, Case, Contender, MisbehavedError, Target
 from bench.families import FAMILIES
 from bench.harness import STDOUT, compare, compare_all
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 ROOT = Path(__file__).resolve().parents[1]
 # Who is measured besides; the dependency group `bench` installs them.
 OTHERS = (

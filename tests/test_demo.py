@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 pytest.importorskip("fastapi")
 pytest.importorskip("django")
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 SECONDS_TO_WAIT = 120
 
 

@@ -12,6 +12,7 @@ import pytest
 from quart import Quart, abort, websocket
 
 from pantheon_obs import TraceIdMiddleware, instrument
+from pantheon_obs.testing import capture_events
 from tests.logs.running import run
 
 if TYPE_CHECKING:
@@ -303,3 +304,27 @@ def test_a_logger_that_quart_has_set_up_prints_through_us() -> None:
     """)
 
     assert ["observability_configured", "after"] == done.events
+
+
+def test_an_error_in_a_group_of_one_is_that_error() -> None:
+    """Quart 0.23 serves in a task group, which wraps what it raises; the server gets the group."""
+    app = service()
+    wrapped = ExceptionGroup("unhandled errors in a TaskGroup", [LookupError("row 7")])
+
+    async def serve_in_a_group(*_: object) -> None:
+        raise wrapped
+
+    app.asgi_app = serve_in_a_group  # type: ignore[method-assign]
+    instrument(app)
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    with capture_events() as events, pytest.raises(ExceptionGroup) as raised:
+        asyncio.run(app.asgi_app(scope, None, send))
+
+    assert raised.value is wrapped
+    assert [500] == [message["status"] for message in sent if "status" in message]
+    assert [("error", 500, "LookupError")] == stories(events)

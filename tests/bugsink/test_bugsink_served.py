@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 for package in ("sentry_sdk", "fastapi", "litestar", "quart", "flask", "django"):
     pytest.importorskip(package)
+pytestmark = pytest.mark.usefixtures("unmeasured")
 
 
 @pytest.fixture(scope="module")

@@ -72,8 +72,19 @@ def make_app() -> Celery:
     return instrument_celery(app, bound_fields=("user_id",))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """What Celery's own set-up of logging does to this process is undone."""
+    root, celery = logging.getLogger(), logging.getLogger("celery")
+    before = [(logger, list(logger.handlers), logger.level) for logger in (root, celery)]
+    yield
+    for logger, handlers, level in before:
+        logger.handlers[:] = handlers
+        logger.setLevel(level)
+
+
 @pytest.fixture(scope="module")
-def app() -> Iterator[Celery]:
+def app(logging_as_before: None) -> Iterator[Celery]:
     """An app, with a worker that runs its tasks one after the other."""
     app = make_app()
     options: dict[str, Any] = {"pool": "threads", "concurrency": 1, "loglevel": "INFO"}

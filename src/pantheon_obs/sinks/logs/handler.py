@@ -93,8 +93,8 @@ class ObsHandler(logging.Handler):
             passed: Any = self.filter(record)
             if not passed:
                 return False
-            if isinstance(passed, logging.LogRecord):  # possible since Python 3.12
-                record = passed
+            # Since Python 3.12 a filter may give back another one.
+            record = passed if isinstance(passed, logging.LogRecord) else record
         self.emit(record)
         return True
 
