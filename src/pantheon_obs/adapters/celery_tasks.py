@@ -51,8 +51,8 @@ class PoolChild:
 @cache
 def patch() -> None:
     """Put a trace around the tasks of instrumented apps; a second call changes nothing."""
-    consumer: Any = sys.modules.get(_CONSUMER)
-    for module in (trace, consumer):
+    modules: tuple[Any, ...] = (trace, sys.modules.get(_CONSUMER))
+    for module in modules:
         if module is not None:  # each its own: others may have replaced one of them only
             module.build_tracer = _watched(module.build_tracer)
 
