@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
 from typing import Any, NamedTuple, Self
@@ -85,9 +86,10 @@ class Upstream:
         for name, value in extra.items():
             request.send_header(name, value)
         request.end_headers()
-        request.wfile.write(b"a" * 1000)
-        request.wfile.flush()
-        request.wfile.write(b"b" * 1000)
+        with suppress(ConnectionError):  # a client need not read all of it
+            request.wfile.write(b"a" * 1000)
+            request.wfile.flush()
+            request.wfile.write(b"b" * 1000)
 
     def __enter__(self) -> Self:
         self._thread.start()

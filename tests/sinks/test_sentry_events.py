@@ -21,7 +21,7 @@ from pantheon_obs import (
 )
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.events import BackgroundFailed, RequestFinished, WebsocketFinished
-from pantheon_obs.core.failures import mark_escaped
+from pantheon_obs.core.failures import mark_escaped, mark_root
 from pantheon_obs.sinks.sentry_privacy import masking
 from tests.support.server import SECONDS, environment
 
@@ -362,3 +362,21 @@ def test_urllib3_tells_of_the_hosts_calls_and_not_of_sentrys(receiver: Receiver)
         logging.getLogger("urllib3").removeHandler(handler)
 
     assert ["host"] == said
+
+
+def test_what_a_framework_has_wrapped_is_shown_as_it_was_raised(receiver: Receiver) -> None:
+    """Quart 0.23 raises a group of one: the issue is the error in it, with its own cause."""
+    raised = ZeroDivisionError("of a stream")
+    raised.__cause__ = LookupError("before it")
+    group = ExceptionGroup("unhandled errors in a TaskGroup", [raised])
+    mark_root(group, raised)
+
+    def work() -> None:
+        sentry_sdk.capture_exception(group)
+        sentry_sdk.capture_exception(raised)  # once more, by whoever unwraps it
+
+    [event] = events_of(receiver, work)
+
+    kinds = [error["type"] for error in event["exception"]["values"]]
+    assert ["LookupError", "ZeroDivisionError"] == kinds
+    assert "job-1" == event["tags"]["trace_id"]

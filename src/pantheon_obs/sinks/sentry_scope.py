@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import trace_id as ids
 from pantheon_obs.core.context import current_record, current_trace_id
-from pantheon_obs.core.failures import has_escaped_as, mark_sent, trace_of, was_sent
+from pantheon_obs.core.failures import (
+    has_escaped_as,
+    mark_sent,
+    root_of,
+    trace_of,
+    was_sent,
+)
 from pantheon_obs.core.request import Request
 
 if TYPE_CHECKING:
@@ -160,11 +166,16 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
     trace_id = current_trace_id.get() or trace_of(error)
     if _is_noise(error, hint.get("log_record")):
         return None
-    if error is not None and trace_id:
+    if error is not None:
+        root = root_of(error)
         # A server may log it outside of the context in which Sentry looks for repetitions.
-        if was_sent(error, trace_id):
+        if trace_id and (was_sent(error, trace_id) or was_sent(root, trace_id)):
             return None
-        mark_sent(error, trace_id)
+        if trace_id:
+            mark_sent(error, trace_id)
+            mark_sent(root, trace_id)
+        if root is not error:
+            _show(event, root)
     if trace_id:
         _put(event, trace_id, record)
     _group(event, hint)
@@ -201,6 +212,18 @@ def _is_noise(error: BaseException | None, line: LogRecord | None) -> bool:
     return (line.name in _AS_TEXT and has_escaped_as(text)) or (
         line.name == _CELERY and text.startswith("Hard time limit")
     )
+
+
+def _show(event: dict[str, Any], root: BaseException) -> None:
+    """Show what a framework has wrapped in an exception instead of that."""
+    sdk = sys.modules["sentry_sdk"]
+    mechanism = event["exception"]["values"][-1].get("mechanism") or {}
+    shown, _ = sdk.utils.event_from_exception(
+        root,
+        client_options=sdk.get_client().options,
+        mechanism={key: mechanism[key] for key in ("type", "handled") if key in mechanism},
+    )
+    event["exception"] = shown["exception"]
 
 
 def _group(event: dict[str, Any], hint: dict[str, Any]) -> None:
