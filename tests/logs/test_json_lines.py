@@ -7,12 +7,13 @@ import logging
 import time
 from datetime import UTC, datetime
 from decimal import Decimal
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
 
-from pantheon_obs import bind, configure_logging, get_logger, trace_context
+from pantheon_obs import bind, configure_logging, get_logger, llm_call, trace_context
 from pantheon_obs.core.events import BackgroundFailed, LlmCallFinished, RequestFinished
 from pantheon_obs.core.pipeline import emit
 from tests.logs.running import run
@@ -228,6 +229,22 @@ def test_what_comes_from_outside_is_redacted_on_the_request_line(logged: Logged)
         line["method"],
         line["token"],
     )
+
+
+class Vendor(str, Enum):  # noqa: UP042 - its text is not its value, unlike StrEnum's
+    """A host's own list of vendors."""
+
+    ACME = "acme"
+
+
+def test_a_member_of_the_hosts_own_enum_is_its_value(logged: Logged) -> None:
+    """As a provider that the host has named; JSON has no members."""
+    configure_logging(log_format="json")
+
+    with llm_call(model="fast", provider=Vendor.ACME):
+        pass
+
+    assert ["acme"] == [line["provider"] for line in logged()]
 
 
 def test_a_failed_request_carries_its_traceback_once(logged: Logged) -> None:
