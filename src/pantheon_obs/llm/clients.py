@@ -11,14 +11,13 @@ from weakref import WeakSet
 
 from pantheon_obs.core.errors import ConfigError
 from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.undoable import Undoable
 from pantheon_obs.llm.call import OBSERVED, llm_call
 from pantheon_obs.llm.patches import Patch
 from pantheon_obs.llm.sdks import sdk_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from types import TracebackType
-    from typing import Self
 
     from pantheon_obs.llm.parts import HostValue
     from pantheon_obs.llm.prices import Prices
@@ -111,7 +110,7 @@ def instrument_llm(
     return instrumentation
 
 
-class LlmInstrumentation:
+class LlmInstrumentation(Undoable):
     """What `instrument_llm` did: `undo()` takes it back, as does the end of a `with`."""
 
     def __init__(self, observers: Observers, *, of_sdk: bool) -> None:
@@ -129,19 +128,6 @@ class LlmInstrumentation:
         self._forget_wrapped()
         for instrumentation in tuple(self._copies):
             instrumentation.undo()
-
-    def __enter__(self) -> Self:
-        """Return itself; the object is observed already."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Undo it."""
-        self.undo()
 
     def observe(self, subject: HostValue) -> None:
         """Observe an object's methods.

@@ -6,14 +6,13 @@ import reprlib
 from typing import TYPE_CHECKING
 
 from pantheon_obs.core.errors import ConfigError
+from pantheon_obs.core.undoable import Undoable
 from pantheon_obs.propagation.hosts import allow_list
 from pantheon_obs.propagation.libraries import LIBRARIES, library_of
 from pantheon_obs.propagation.outgoing import Outgoing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from types import TracebackType
-    from typing import Self
 
     from pantheon_obs.propagation.outgoing import HostValue
 
@@ -67,7 +66,7 @@ def propagate(client: object, *, hosts: Iterable[str] | None = None) -> Propagat
     return Propagation(client, outgoing, {})
 
 
-class Propagation:
+class Propagation(Undoable):
     """What `propagate` did: `undo()` takes it back, as does the end of a `with`."""
 
     def __init__(
@@ -90,19 +89,6 @@ class Propagation:
                 else:
                     self._own[name] = before
         self._replaced.clear()
-
-    def __enter__(self) -> Self:
-        """Return itself; the client propagates already."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Undo it."""
-        self.undo()
 
 
 def _refused(client: object) -> ConfigError:
