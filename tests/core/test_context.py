@@ -15,6 +15,7 @@ from pantheon_obs import bind, current_trace_id, get_logger, trace_context
 from pantheon_obs.core.context import Record, begin, current_record, end
 from pantheon_obs.core.events import LlmCallFinished
 from pantheon_obs.core.llm_totals import LlmTotals
+from pantheon_obs.propagation import carry
 from pantheon_obs.testing import capture_events
 
 if TYPE_CHECKING:
@@ -209,3 +210,23 @@ def test_a_record_adds_up_its_calls() -> None:
 def totals(of: LlmTotals) -> tuple[object, ...]:
     """All of them."""
     return (of.calls, of.errors, of.latency_ms, of.input_tokens, of.output_tokens, of.cost_usd)
+
+
+class UnmarkableError(Exception):
+    """An error whose attributes cannot be had."""
+
+    __dict__ = None  # type: ignore[assignment]
+
+
+def test_an_error_that_takes_no_marks_passes_as_it_is() -> None:
+    """What is noted of an error for later is left out; nothing else comes in its place."""
+
+    def fail() -> None:
+        raise UnmarkableError
+
+    with pytest.raises(UnmarkableError), trace_context("job-1"):
+        fail()
+    with trace_context("job-1"):
+        carried = carry(fail)
+    with pytest.raises(UnmarkableError):
+        carried()

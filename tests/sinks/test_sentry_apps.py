@@ -78,6 +78,24 @@ def test_an_asgi_app_gets_the_very_scope_that_was_sent(receiver: Receiver) -> No
     assert TRACE == traceparent[:32]
 
 
+def test_a_scope_without_headers_is_served(receiver: Receiver) -> None:
+    """The ASGI specification lets a server leave them out."""
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    init_sentry(sentry_dsn=receiver.dsn)
+    asyncio.run(instrument(app)({"type": "http", "method": "GET", "path": "/"}, None, send))
+
+    assert [204] == [message["status"] for message in sent if "status" in message]
+
+
 def test_an_errors_cause_stays(receiver: Receiver) -> None:
     """Sentry's middleware raises it again `from None`; the server gets it as it was raised."""
     init_sentry(sentry_dsn=receiver.dsn)

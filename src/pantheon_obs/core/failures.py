@@ -121,6 +121,7 @@ def stems_from(error: BaseException, origin: BaseException | None) -> bool:
 def _marks(error: BaseException | None) -> dict[str, Any]:
     """The exception's own attributes; a class may refuse to have any."""
     try:
-        return error.__dict__
+        marks = error.__dict__
     except Exception:  # noqa: BLE001 - then what is marked is forgotten
         return {}
+    return marks if type(marks) is dict else {}
