@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 _valid = re.compile(rb"[A-Za-z0-9._:-]{1,128}").fullmatch
 _trace_id: ContextVar[str] = ContextVar("trace_id", default="")
-_record: ContextVar[Record | None] = ContextVar("record", default=None)
+_record: ContextVar[Trace | None] = ContextVar("record", default=None)
 
 
-class Record:
+class Trace:
     """What the hand-written code knows of a request: `bind` would add to `bound`."""
 
     __slots__ = ("bound", "started", "status", "trace_id")
@@ -86,7 +86,7 @@ def story_by_hand(app: App) -> App:
 
     async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
         trace_id = read_id(scope)
-        record = Record(trace_id)
+        record = Trace(trace_id)
         token = _trace_id.set(trace_id)
         record_token = _record.set(record)
 
@@ -108,7 +108,7 @@ def story_by_hand(app: App) -> App:
     return middleware
 
 
-def _write_story(scope: Scope, record: Record, outcome: str) -> None:
+def _write_story(scope: Scope, record: Trace, outcome: str) -> None:
     status = record.status
     line = {
         "timestamp": datetime.now(UTC),

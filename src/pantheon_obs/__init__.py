@@ -29,12 +29,13 @@ __all__ = [
 if TYPE_CHECKING:
     from pantheon_obs._instrument import instrument
     from pantheon_obs.adapters.asgi import TraceIdMiddleware
-    from pantheon_obs.core.context import bind, current_trace_id, trace_context
+    from pantheon_obs.core.context import bind, current_trace_id
     from pantheon_obs.core.errors import ConfigError, MissingExtraError, ObsError
     from pantheon_obs.core.settings import Settings
     from pantheon_obs.health import Health
     from pantheon_obs.llm.call import llm_call
     from pantheon_obs.llm.clients import instrument_llm
+    from pantheon_obs.propagation.jobs import trace_context
     from pantheon_obs.sinks.logs.configure import configure_logging, logging_config
     from pantheon_obs.sinks.logs.structlog_bridge import get_logger
     from pantheon_obs.sinks.sentry import init_sentry
@@ -55,7 +56,7 @@ else:  # hidden from type checkers, which would take any name for one of ours
         "instrument_llm": "llm.clients",
         "llm_call": "llm.call",
         "logging_config": "sinks.logs.configure",
-        "trace_context": "core.context",
+        "trace_context": "propagation.jobs",
     }
 
     def __getattr__(name: str) -> object:

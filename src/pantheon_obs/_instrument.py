@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import inspect
-import logging
 import reprlib
 import sys
 from importlib import import_module
 from types import MemberDescriptorType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from pantheon_obs import _setup
 from pantheon_obs.core.errors import ConfigError
 from pantheon_obs.core.settings import resolve
-from pantheon_obs.sinks.logs import configure as logs
+from pantheon_obs.products import PRODUCTS
+from pantheon_obs.sinks import sentry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,24 +24,6 @@ if TYPE_CHECKING:
 _App = TypeVar("_App")
 
 
-class _Framework(NamedTuple):
-    """A framework whose app objects are instrumented in place."""
-
-    module: str
-    app_class: str
-    adapter: str
-    protocol: str
-
-
-# One row per framework; a subclass of an app class, as FastAPI is of Starlette, has its row too.
-_FRAMEWORKS = (
-    _Framework("starlette.applications", "Starlette", "starlette", "asgi"),
-    _Framework("litestar.app", "Litestar", "litestar", "asgi"),
-    _Framework("quart.app", "Quart", "quart", "asgi"),
-    _Framework("flask.app", "Flask", "flask", "wsgi"),
-)
-# Adapters of apps that Sentry's own patches of a framework do not stand around.
-_UNKNOWN_TO_SENTRY = frozenset({"asgi", "wsgi", "litestar"})
 # What a plain callable of a protocol is called with.
 _PROTOCOLS = {"asgi": ("scope", "receive", "send"), "wsgi": ("environ", "start_response")}
 
@@ -84,86 +67,27 @@ def instrument(
     healthy = _health_endpoints(health, protocol, resolved.health_prefix)
     if adapter.is_installed(app):
         return app
-    dsn_is_argument = "sentry_dsn" in overrides or settings is not None
-    on_startup = start(resolved, None if dsn_is_argument else lambda: resolve(None, overrides))
-    announce(resolved, adapter=name)
+    on_startup = _setup.start(resolved, lambda: resolve(settings, overrides))
+    _setup.announce(resolved, adapter=name)
     instrumented: _App = adapter.install(
         app, resolved, on_startup, lambda inner: healthy(_watched(inner, name, protocol))
     )
     return instrumented
 
 
-def start(
-    settings: Settings, reread: Callable[[], Settings] | None, *, anew: bool = True
-) -> Callable[[], None]:
-    """Set up logging and Sentry.
-
-    Args:
-        settings: The settings.
-        reread: Reads them again when the server starts, for a DSN that is in the environment only
-            by then; None if the host gave the DSN, or its absence, itself.
-        anew: Whether to configure logging also where that has been done already.
-
-    Returns:
-        What is to be called when the server starts the app.
-
-    Raises:
-        MissingExtraError: The host gave a DSN itself, but `sentry_sdk` is missing.
-    """
-    if anew or logs.active_emitter() is None:
-        logs.configure_logging(settings)
-    else:
-        logs.reassert()
-    from pantheon_obs.sinks import sentry  # noqa: PLC0415 - loads nothing of Sentry's by itself
-
-    sentry.start(settings, required=reread is None)
-
-    def on_startup() -> None:
-        logs.reassert()
-        # The DSN may have come into the environment since, or the host have started Sentry.
-        sentry.start(settings if reread is None else reread(), required=False)
-
-    return on_startup
-
-
-def take_over() -> None:
-    """Take over what has been set up since logging was configured, if it was."""
-    logs.reassert()
-
-
-def announce(settings: Settings, *, adapter: str) -> None:
-    """Log what is on, and why the rest is off.
-
-    Args:
-        settings: The settings.
-        adapter: Names the adapter on the line.
-    """
-    from pantheon_obs.sinks import sentry  # noqa: PLC0415 - as above
-
-    logging.getLogger("pantheon_obs").info(
-        "observability_configured",
-        extra={
-            "adapter": adapter,
-            "log_format": logs.active_format(),
-            "log_level": settings.log_level,
-            "sentry": sentry.status(),
-        },
-    )
-
-
 def _adapter_of(app: object) -> tuple[str, str]:
     """Name the adapter for an app, and the protocol that it speaks."""
-    for framework in _FRAMEWORKS:
-        module = sys.modules.get(framework.module)
-        if module is not None and isinstance(app, getattr(module, framework.app_class)):
-            return framework.adapter, framework.protocol
+    for product in PRODUCTS:
+        module = sys.modules.get(product.module)
+        if module is not None and isinstance(app, getattr(module, product.app_class)):
+            return product.name, product.protocol
     fitting = [name for name, arguments in _PROTOCOLS.items() if _takes(app, *arguments)]
     if len(fitting) > 1:  # takes any arguments
         fitting.remove("wsgi" if _is_awaited(app) else "asgi")
     if fitting:
         return fitting[0], fitting[0]
     shown = reprlib.repr(app)  # short, and safe from a __repr__ that fails
-    known = ", ".join(framework.app_class for framework in _FRAMEWORKS)
+    known = ", ".join(product.app_class for product in PRODUCTS if product.app_class)
     msg = (
         f"app={shown} is not accepted: use an app object ({known}), "
         "an ASGI callable (scope, receive, send) or a WSGI callable (environ, start_response)"
@@ -196,10 +120,8 @@ def _is_awaited(app: object) -> bool:
 
 def _watched(app: Any, adapter: str, protocol: str) -> Any:  # noqa: ANN401 - any app
     """The app with Sentry's middleware around it, where no integration of Sentry's puts it."""
-    if adapter not in _UNKNOWN_TO_SENTRY:
+    if any(product.name == adapter and product.sentry_wraps for product in PRODUCTS):
         return app
-    from pantheon_obs.sinks import sentry  # noqa: PLC0415 - as above
-
     return sentry.around(app, protocol)
 
 

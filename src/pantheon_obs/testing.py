@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core import context, guard
+from pantheon_obs.core import context, failures, guard
 from pantheon_obs.sinks import sentry
 from pantheon_obs.sinks.logs import configure, emitter
 
@@ -80,5 +80,5 @@ def reset() -> None:
     sentry.reset()
     emitter.captures.clear()
     guard.forget()
-    context.current_trace_id.set("")
-    context.current_record.set(None)
+    context.reset()
+    failures.reset()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pantheon_obs import Settings, TraceIdMiddleware
-from pantheon_obs.core.context import current_record
+from pantheon_obs.core.context import current_trace
 from tests.adapters.messages import BODY, START, Server, endings
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def answers(*messages: dict[str, Any], then: BaseException | None = None) -> Cal
     """A framework that hears of an error, sends these in answer, and may fail afterwards."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        exchange: Any = current_record.get()
+        exchange: Any = current_trace.get()
         error = ZeroDivisionError()
         exchange.note_unhandled(error)
         logging.getLogger("framework").error("Exception on request", exc_info=error)
@@ -113,7 +113,7 @@ def test_a_websocket_whose_client_has_gone_is_no_error_of_the_app(events: Events
     """What fails for that reason alone is not told as a failure."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        exchange: Any = current_record.get()
+        exchange: Any = current_trace.get()
         await send(ACCEPT)
         try:
             await send({"type": "websocket.send", "text": ""})

@@ -10,7 +10,7 @@ import structlog
 
 from pantheon_obs import bind, current_trace_id, trace_context
 from pantheon_obs.adapters.wsgi import TraceIdMiddleware
-from pantheon_obs.core.context import current_record
+from pantheon_obs.core.context import current_trace
 from tests.adapters.wsgi_server import TEXT, Server, endings, raises, returns
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def expected(name: str) -> list[dict[str, Any]]:
 
 def nothing_is_current() -> bool:
     """Whether a context is as clean as before."""
-    return seen() == {"id": ""} and current_record.get() is None
+    return seen() == {"id": ""} and current_trace.get() is None
 
 
 def test_streams_on_one_thread_by_turns_keep_apart(events: list[dict[str, Any]]) -> None:
@@ -221,7 +221,7 @@ def test_calls_that_are_open_at_the_end_are_finished_in_the_trace(
         def opens(
             environ: dict[str, Any], start_response: Any, call: OpenCall = call, body: Any = body
         ) -> Any:
-            record = current_record.get()
+            record = current_trace.get()
             assert record is not None
             record.open_calls.add(call)
             return returns(body)(environ, start_response)

@@ -12,9 +12,9 @@ import pytest
 import structlog
 
 from pantheon_obs import bind, current_trace_id, get_logger, trace_context
-from pantheon_obs.core.context import Record, begin, current_record, end
+from pantheon_obs.core.context import Trace, begin, current_trace, end
 from pantheon_obs.core.events import LlmCallFinished
-from pantheon_obs.core.llm_totals import LlmTotals
+from pantheon_obs.core.llm_events import LlmTotals
 from pantheon_obs.propagation import carry
 from pantheon_obs.testing import capture_events
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def trace(trace_id: str) -> Iterator[Record]:
+def trace(trace_id: str) -> Iterator[Trace]:
     """A record that is current, as an adapter makes it."""
-    record = Record(trace_id)
+    record = Trace(trace_id)
     begin(record)
     try:
         yield record
@@ -141,7 +141,7 @@ def test_binding_outside_of_a_trace_is_for_this_context_only() -> None:
 
 def test_ending_in_another_context_does_no_harm() -> None:
     """A generator or coroutine that is closed elsewhere ends its record there."""
-    record = Record("job")
+    record = Trace("job")
     copy_context().run(begin, record)
 
     with trace_context("other"):
@@ -154,7 +154,7 @@ def test_ending_in_another_context_does_no_harm() -> None:
 class Call:
     """A call in progress."""
 
-    def __init__(self, record: Record, *, fails: bool = False) -> None:
+    def __init__(self, record: Trace, *, fails: bool = False) -> None:
         record.open_calls.add(self)
         self.record = record
         self.fails = fails
@@ -174,7 +174,7 @@ def test_calls_that_are_open_are_finished_with_their_record() -> None:
         calls = [Call(record), Call(record, fails=True), Call(record)]
 
     assert [1, 1, 1] == [call.finished for call in calls]
-    assert current_record.get() is None
+    assert current_trace.get() is None
 
 
 def call(**fields: object) -> LlmCallFinished:
@@ -193,7 +193,7 @@ def call(**fields: object) -> LlmCallFinished:
 
 def test_a_record_adds_up_its_calls() -> None:
     """Unknown tokens count for none; a cost is known once any call's is."""
-    record = Record("job")
+    record = Trace("job")
     assert record.llm is None
 
     record.count(call(outcome="error"))

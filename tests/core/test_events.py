@@ -9,7 +9,7 @@ import pytest
 
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.events import LlmCallFinished, RequestFinished, WebsocketFinished
-from pantheon_obs.core.llm_totals import LlmTotals
+from pantheon_obs.core.llm_events import LlmTotals
 from pantheon_obs.core.request import Request
 
 REQUEST: dict[str, Any] = {

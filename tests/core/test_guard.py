@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from pantheon_obs import MissingExtraError
-from pantheon_obs.core import failures, guard, pipeline
+from pantheon_obs.core import guard, pipeline
+from pantheon_obs.core.context import Trace, begin, end
 from pantheon_obs.core.extras import require
 from pantheon_obs.testing import capture_events
 
@@ -61,41 +62,6 @@ class Refusing(Exception):  # noqa: N818 - not an error of ours
         raise AttributeError
 
 
-def test_an_exception_knows_whether_a_line_has_it() -> None:
-    """A mark on the object; one that takes no marks has none."""
-    error, refusing = KeyError(), Refusing()
-
-    failures.mark_logged(error)
-    failures.mark_logged(refusing)
-
-    assert failures.was_logged(error)
-    assert not failures.was_logged(refusing)
-    assert not failures.was_logged(None)
-
-
-def test_the_innermost_trace_of_an_exception_wins_within_one_raise() -> None:
-    """An error that escapes from a trace inside of another is the inner one's."""
-    error = KeyError()
-    assert failures.trace_of(error) is None
-
-    failures.mark_escaped(error, "inner", since=2.0)
-    failures.mark_escaped(error, "outer", since=1.0)
-
-    assert "inner" == failures.trace_of(error)
-
-
-def test_the_marks_of_an_earlier_raise_do_not_count() -> None:
-    """An object that is raised again, in a trace that began later, starts without marks."""
-    error = KeyError()
-    failures.mark_escaped(error, "first", since=0.0)
-    failures.mark_logged(error)
-
-    failures.mark_escaped(error, "second", since=float("inf"))
-
-    assert "second" == failures.trace_of(error)
-    assert not failures.was_logged(error)
-
-
 def test_a_missing_package_is_named_with_the_line_that_installs_it() -> None:
     """The error says what needs it, what is missing, and what to type."""
     with pytest.raises(MissingExtraError) as missing:
@@ -137,6 +103,10 @@ class Collector:
         """A trace has begun."""
         self.told.append(record)
 
+    def ended(self, trace: Any) -> None:
+        """It has ended."""
+        self.told.append(trace)
+
     def handle(self, event: Any) -> None:
         """A fact is complete."""
         self.told.append(event)
@@ -153,8 +123,12 @@ def test_each_sink_gets_the_same_value_and_a_name_is_there_once(
     pipeline.remove_sink("c")
     fact: Any = object()
 
-    pipeline.started(fact)
-    pipeline.emit(fact)
+    trace = Trace("t")
 
-    assert [fact, fact] == new.told == other.told
+    begin(trace)
+    pipeline.started(trace)
+    pipeline.emit(fact)
+    end(trace)
+
+    assert [trace, fact, trace] == new.told == other.told
     assert [] == old.told == gone.told

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pantheon_obs.core.events import LlmCallFinished
 
 if TYPE_CHECKING:
-    from pantheon_obs.core.context import Record
+    from pantheon_obs.core.context import Trace
     from pantheon_obs.core.events import Event
 
 
@@ -19,7 +19,7 @@ class Kept:
     def __init__(self) -> None:
         self.calls: list[LlmCallFinished] = []
 
-    def started(self, record: Record) -> None:
+    def started(self, record: Trace) -> None:
         """Nothing to do."""
 
     def handle(self, event: Event) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pantheon_obs import llm_call
-from pantheon_obs.core.context import Record, begin, end
+from pantheon_obs.core.context import Trace, begin, end
 from tests.llm.kinds import ASYNC, SYNC, Kind
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def failing(error: BaseException) -> Callable[[], Iterator[str]]:
 @pytest.fixture(autouse=True)
 def request_line(events: Events) -> Iterator[None]:
     """Every test runs in a request, whose line counts each of its calls once."""
-    record = Record("line")
+    record = Trace("line")
     begin(record)
     yield
     gc.collect()
@@ -150,7 +150,7 @@ class TestSyncStreams:
         self, kind: Kind, events: Events
     ) -> None:
         """Let go in a reference cycle, it ends with the request; the collector finds it ended."""
-        record = Record("request")
+        record = Trace("request")
         begin(record)
         cycle: list[Any] = [iter(kind.chunks(kind.call(whole)))]
         cycle.append(cycle)
@@ -204,7 +204,7 @@ class TestSyncStreams:
     @sync_kinds
     def test_the_end_of_the_request_closes_it(self, kind: Kind, events: Events) -> None:
         """What is still open then is reported then, and not again when it is let go."""
-        record = Record("request")
+        record = Trace("request")
         begin(record)
         chunks = iter(kind.chunks(kind.call(whole)))
         next(chunks)
@@ -219,7 +219,7 @@ class TestSyncStreams:
     @sync_kinds
     def test_the_end_of_the_request_finds_it_unread(self, kind: Kind, events: Events) -> None:
         """An answer that nobody looked at by then is not consumed."""
-        record = Record("request")
+        record = Trace("request")
         begin(record)
         result = kind.call(whole)
         end(record)
@@ -578,7 +578,7 @@ class TestAsyncStreams:
         """What is still open then is reported then, and not again when it is let go."""
 
         async def main() -> list[str]:
-            record = Record("request")
+            record = Trace("request")
             begin(record)
             chunks = aiter(await opened(kind, awhole))
             await anext(chunks)
@@ -664,7 +664,7 @@ class TestValues:
         """A task that outlives its request is reported when the request ends, and only then."""
 
         async def main() -> str:
-            record = Record("request")
+            record = Trace("request")
             begin(record)
             answer = asyncio.get_running_loop().create_future()
 

@@ -11,7 +11,7 @@ import pytest
 
 from pantheon_obs import llm_call
 from pantheon_obs.core import guard, pipeline
-from pantheon_obs.core.context import Record, begin, end
+from pantheon_obs.core.context import Trace, begin, end
 from tests.llm.kinds import ASYNC, SYNC, ChunkIterator, Kind
 from tests.llm.sink import Kept
 
@@ -218,7 +218,7 @@ def test_a_usage_future_that_refuses_callbacks_is_missing(events: Events) -> Non
 def test_an_end_seen_by_many_threads_is_reported_once(events: Events) -> None:
     """The request's end, the consumer's and the usage future's may come at the same time."""
     for _ in range(50):
-        record = Record("request")
+        record = Trace("request")
         begin(record)
         stream = llm_call(lambda: ChunkIterator(iter("abcdefgh")))()
         [call] = record.open_calls

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pantheon_obs import llm_call, trace_context
-from pantheon_obs.core.context import Record, begin, current_call, end
+from pantheon_obs.core.context import Trace, begin, current_call, end
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -87,15 +87,15 @@ def told(events: Events) -> list[tuple[str, bool | None, int | None, int | None]
 
 
 @pytest.fixture
-def record() -> Iterator[Record]:
+def record() -> Iterator[Trace]:
     """The record of a request that runs."""
-    record = Record("request")
+    record = Trace("request")
     begin(record)
     yield record
     end(record)
 
 
-def counted(record: Record) -> tuple[int, int, int]:
+def counted(record: Trace) -> tuple[int, int, int]:
     """How many calls, and tokens in and out, are on the request's line."""
     assert record.llm is not None
     return record.llm.calls, record.llm.input_tokens, record.llm.output_tokens
@@ -262,7 +262,7 @@ class TestWithin:
 
     @pytest.mark.parametrize("made", SYNC, ids=lambda made: made.__name__)
     def test_a_call_made_by_a_calls_own_code(
-        self, made: Callable[[], Any], record: Record, events: Events
+        self, made: Callable[[], Any], record: Trace, events: Events
     ) -> None:
         """Whatever kind of call it is made by."""
         for _ in llm_call(operation="outer")(made)() or ():
@@ -274,7 +274,7 @@ class TestWithin:
 
     @pytest.mark.parametrize("made", ASYNC, ids=lambda made: made.__name__)
     def test_a_call_made_by_an_async_calls_own_code(
-        self, made: Callable[[], Any], record: Record, events: Events
+        self, made: Callable[[], Any], record: Trace, events: Events
     ) -> None:
         """Its tasks and threads are its own code, too."""
         asyncio.run(read(llm_call(operation="outer")(made)()))
@@ -284,7 +284,7 @@ class TestWithin:
         assert ("outer", None, 10, 2 * len(within)) == outer
         assert (1, 10, 2 * len(within)) == counted(record)
 
-    def test_a_usage_of_its_own_goes_first(self, record: Record, events: Events) -> None:
+    def test_a_usage_of_its_own_goes_first(self, record: Trace, events: Events) -> None:
         """Only what is missing is taken from within."""
 
         @llm_call
@@ -297,7 +297,7 @@ class TestWithin:
         assert [INNER, ("outer", None, 7, 1)] == told(events)
         assert (1, 7, 1) == counted(record)
 
-    def test_three_deep(self, record: Record, events: Events) -> None:
+    def test_three_deep(self, record: Trace, events: Events) -> None:
         """Each has what the one within it has."""
         middle = llm_call(operation="middle")(function)
         llm_call(operation="outer")(lambda: str(middle()))()
@@ -321,7 +321,7 @@ class TestWithin:
 
         assert [INNER, ("middle", True, None, None), OUTER] == told(events)
 
-    def test_costs_are_added_up(self, record: Record, events: Events) -> None:
+    def test_costs_are_added_up(self, record: Trace, events: Events) -> None:
         """And counted once."""
         priced = llm_call(operation="inner", prices=lambda _: 0.25)(inner.__wrapped__)  # type: ignore[attr-defined]
         with llm_call(operation="outer"):
@@ -360,7 +360,7 @@ class TestWithin:
             outer.reasoning_tokens,
         )
 
-    def test_a_failed_try_leaves_the_sum_partial(self, record: Record, events: Events) -> None:
+    def test_a_failed_try_leaves_the_sum_partial(self, record: Trace, events: Events) -> None:
         """What it used is not known; the failure is the inner call's alone."""
 
         @llm_call(operation="inner")
@@ -388,7 +388,7 @@ class TestWithin:
             (event.operation, event.usage_status) for event in events
         ]
 
-    def test_an_error_passes_through_both(self, record: Record, events: Events) -> None:
+    def test_an_error_passes_through_both(self, record: Trace, events: Events) -> None:
         """Both calls are errors; the request counts one."""
 
         @llm_call(operation="inner")
@@ -408,9 +408,7 @@ class TestWithin:
 class TestNotWithin:
     """What runs beside an outer call's own code, or after it, is not within it."""
 
-    def test_a_call_of_the_consumer_between_two_chunks(
-        self, record: Record, events: Events
-    ) -> None:
+    def test_a_call_of_the_consumer_between_two_chunks(self, record: Trace, events: Events) -> None:
         """It counts by itself."""
         for _ in llm_call(operation="outer")(lambda: (chunk for chunk in "a"))():
             inner()
@@ -419,7 +417,7 @@ class TestNotWithin:
         assert (2, 10, 2) == counted(record)
 
     def test_a_call_of_an_async_consumer_and_of_its_tasks(
-        self, record: Record, events: Events
+        self, record: Trace, events: Events
     ) -> None:
         """Also while the outer one waits for its model."""
         going = asyncio.Event()
@@ -448,7 +446,7 @@ class TestNotWithin:
         assert (3, 20, 4) == counted(record)
 
     def test_a_task_that_a_later_step_of_a_generator_starts(
-        self, record: Record, events: Events
+        self, record: Trace, events: Events
     ) -> None:
         """It cannot be told from one of the consumer's, and counts by itself: no token twice."""
 
@@ -467,7 +465,7 @@ class TestNotWithin:
         ] == told(events)
         assert (3, 10, 4) == counted(record)
 
-    def test_a_task_that_outlives_the_call(self, record: Record, events: Events) -> None:
+    def test_a_task_that_outlives_the_call(self, record: Trace, events: Events) -> None:
         """What it does after the call has ended is its own."""
 
         async def main() -> None:
@@ -497,7 +495,7 @@ class TestNotWithin:
 
         assert [("inner", None, 10, 2), ("outer", None, None, None)] == told(events)
 
-    def test_a_call_in_a_thread_without_the_context(self, record: Record, events: Events) -> None:
+    def test_a_call_in_a_thread_without_the_context(self, record: Trace, events: Events) -> None:
         """Nothing tells whom it belongs to."""
         with llm_call(operation="outer"):
             thread = Thread(target=contextvars.Context().run, args=[inner])
@@ -510,7 +508,7 @@ class TestNotWithin:
 class TestWithStatement:
     """The body of a `with` is the call's own code."""
 
-    def test_in_a_function(self, record: Record, events: Events) -> None:
+    def test_in_a_function(self, record: Trace, events: Events) -> None:
         """And nothing is left behind."""
         with llm_call(operation="outer"):
             inner()
@@ -519,7 +517,7 @@ class TestWithStatement:
         assert [INNER, OUTER] == told(events)
         assert (1, 10, 2) == counted(record)
 
-    def test_in_a_coroutine(self, record: Record, events: Events) -> None:
+    def test_in_a_coroutine(self, record: Trace, events: Events) -> None:
         """With tasks."""
 
         async def main() -> None:
@@ -531,7 +529,7 @@ class TestWithStatement:
         assert ("outer", None, 10, 4) == told(events)[-1]
         assert (1, 10, 4) == counted(record)
 
-    def test_in_a_generator(self, record: Record, events: Events) -> None:
+    def test_in_a_generator(self, record: Trace, events: Events) -> None:
         """What its consumer does is not in the body."""
 
         def chunks() -> Iterator[Any]:
@@ -548,7 +546,7 @@ class TestWithStatement:
         assert [consumers, consumers, INNER, ("middle", True, 10, 2), OUTER] == told(events)
         assert (3, 12, 6) == counted(record)
 
-    def test_in_an_async_generator(self, record: Record, events: Events) -> None:
+    def test_in_an_async_generator(self, record: Trace, events: Events) -> None:
         """As in a generator."""
 
         async def chunks() -> AsyncIterator[Any]:
@@ -661,7 +659,7 @@ class TestWithStatement:
 class TestOutlived:
     """Inner calls that are still open when their outer one ends."""
 
-    def test_the_outer_one_waits_for_their_usage(self, record: Record, events: Events) -> None:
+    def test_the_outer_one_waits_for_their_usage(self, record: Trace, events: Events) -> None:
         """What it returned is no stream that could be known: its usage comes all the same."""
 
         class Unknown:
@@ -679,7 +677,7 @@ class TestOutlived:
 
     def test_the_end_of_the_request_ends_both(self, events: Events) -> None:
         """In the right order, whichever is met first."""
-        record = Record("request")
+        record = Trace("request")
         begin(record)
 
         def chunks() -> Iterator[Any]:
@@ -699,7 +697,7 @@ class TestOutlived:
 
     def test_an_outer_one_that_waits_is_ended_by_the_request(self, events: Events) -> None:
         """Once."""
-        record = Record("request")
+        record = Trace("request")
         begin(record)
         kept = []
 
@@ -716,7 +714,7 @@ class TestOutlived:
         assert [("inner", True, None, None), ("outer", None, None, None)] == told(events)
         assert ["closed", "ok"] == [event.outcome for event in events]
 
-    def test_after_an_error_it_does_not_wait(self, record: Record, events: Events) -> None:
+    def test_after_an_error_it_does_not_wait(self, record: Trace, events: Events) -> None:
         """An inner one that ends later counts by itself: nothing is lost."""
         may_end = Event()
 
@@ -740,7 +738,7 @@ class TestOutlived:
         assert [("outer", None, None, None), ("inner", None, 10, 2)] == told(events)
         assert (2, 10, 2) == counted(record)
 
-    def test_dropped_together_they_end_in_order(self, record: Record, events: Events) -> None:
+    def test_dropped_together_they_end_in_order(self, record: Trace, events: Events) -> None:
         """The very object of an inner call, passed on and let go before its end."""
 
         @llm_call(operation="inner")
@@ -757,7 +755,7 @@ class TestOutlived:
         assert ["closed", "closed"] == [event.outcome for event in events]
         assert (1, 10, 2) == counted(record)
 
-    def test_closed_together_they_end_in_order(self, record: Record, events: Events) -> None:
+    def test_closed_together_they_end_in_order(self, record: Trace, events: Events) -> None:
         """A consumer that leaves the outer generator leaves the inner one."""
         for _ in llm_call(operation="outer")(passes_on)():
             break

@@ -14,7 +14,7 @@ import pytest
 
 from pantheon_obs import ConfigError, MissingExtraError, llm_call
 from pantheon_obs.core import guard
-from pantheon_obs.core.context import Record, begin, end
+from pantheon_obs.core.context import Trace, begin, end
 from pantheon_obs.core.events import llm_fields
 from pantheon_obs.llm.list_prices import installed
 
@@ -329,7 +329,7 @@ class TestTotals:
     def test_costs_that_are_known_are_added(self, events: Events) -> None:
         """A call without one does not make the sum unknown."""
         generate = llm_call(prices={"fast": (0.1, 0), "strong": (0.2, 0)})(lambda model: answer())
-        record = Record("trace-1")
+        record = Trace("trace-1")
         begin(record)
         for model in ("fast", "strong", "a house's own"):
             generate(model)
@@ -348,7 +348,7 @@ class TestTotals:
             inner()
             return "Paris."
 
-        record = Record("trace-1")
+        record = Trace("trace-1")
         begin(record)
         outer()
         end(record)

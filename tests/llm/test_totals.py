@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pantheon_obs import bind, current_trace_id, llm_call, trace_context
-from pantheon_obs.core.context import Record, begin, current_record, end
+from pantheon_obs.core.context import Trace, begin, current_trace, end
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -40,7 +40,7 @@ async def agenerate(number: int) -> dict[str, Any]:
     return generate.__wrapped__(number)  # type: ignore[attr-defined, no-any-return]
 
 
-def totals(record: Record) -> tuple[int, int, int, int]:
+def totals(record: Trace) -> tuple[int, int, int, int]:
     """Calls, errors and tokens of a record."""
     llm = record.llm
     assert llm is not None
@@ -58,7 +58,7 @@ def quietly(function: Callable[[int], object], number: int) -> None:
 
 def test_calls_made_one_after_the_other_are_added_up(events: Events) -> None:
     """Latencies too."""
-    record = Record("request")
+    record = Trace("request")
     begin(record)
     for number in range(CALLS):
         quietly(generate, number)
@@ -71,7 +71,7 @@ def test_calls_made_one_after_the_other_are_added_up(events: Events) -> None:
 
 def test_calls_from_threads_are_added_up(events: Events) -> None:
     """None is lost, however they interleave."""
-    record = Record("request")
+    record = Trace("request")
     begin(record)
     with ThreadPoolExecutor(8) as pool:
         for number in range(CALLS):
@@ -84,8 +84,8 @@ def test_calls_from_threads_are_added_up(events: Events) -> None:
 def test_calls_gathered_in_tasks_are_added_up(events: Events) -> None:
     """Each task has a copy of the context, and all share the record."""
 
-    async def main() -> Record:
-        record = Record("request")
+    async def main() -> Trace:
+        record = Trace("request")
         begin(record)
         await asyncio.gather(*map(agenerate, range(CALLS)), return_exceptions=True)
         end(record)
@@ -97,15 +97,15 @@ def test_calls_gathered_in_tasks_are_added_up(events: Events) -> None:
 def test_requests_at_the_same_time_are_kept_apart(events: Events) -> None:
     """Each call has the trace id of its own request, and counts there."""
 
-    async def request(trace_id: str, calls: int) -> Record:
-        record = Record(trace_id)
+    async def request(trace_id: str, calls: int) -> Trace:
+        record = Trace(trace_id)
         begin(record)
         for number in range(1, calls + 1):
             await agenerate(number)
         end(record)
         return record
 
-    async def main() -> list[Record]:
+    async def main() -> list[Trace]:
         return await asyncio.gather(*(request(f"r{calls}", calls) for calls in (1, 2, 3)))
 
     assert [(calls, 0, 10 * calls, sum(range(calls + 1))) for calls in (1, 2, 3)] == [
@@ -122,7 +122,7 @@ def test_a_stream_counts_where_it_was_asked_for(events: Events) -> None:
         yield "a"
         yield "b"
 
-    record = Record("request")
+    record = Trace("request")
     begin(record)
     stream = chunks()
     next(stream)
@@ -162,7 +162,7 @@ def test_what_is_bound_is_on_the_event(events: Events) -> None:
 
 def test_outside_a_request_there_is_no_trace(events: Events) -> None:
     """And nothing bound."""
-    assert current_record.get() is None
+    assert current_trace.get() is None
     quietly(generate, 1)
 
     [event] = events
@@ -172,7 +172,7 @@ def test_outside_a_request_there_is_no_trace(events: Events) -> None:
 
 def test_a_call_that_begins_after_its_request_is_reported_at_its_own_end(events: Events) -> None:
     """Work that outlives its request still has the trace id."""
-    record = Record("request")
+    record = Trace("request")
     begin(record)
     context = contextvars.copy_context()
     end(record)
@@ -186,7 +186,7 @@ def test_a_call_that_begins_after_its_request_is_reported_at_its_own_end(events:
 
 def test_a_record_forgets_the_calls_that_have_ended(events: Events) -> None:
     """A long request does not keep them."""
-    record = Record("request")
+    record = Trace("request")
     begin(record)
     for number in range(1, 4):
         generate(number)
@@ -204,7 +204,7 @@ class EndsAnother:
     input_tokens = output_tokens = 1
     cost_usd = None
 
-    def __init__(self, record: Record, other: Any) -> None:
+    def __init__(self, record: Trace, other: Any) -> None:
         self._record = record
         self._other = other
 
@@ -217,7 +217,7 @@ class EndsAnother:
 
 def test_a_call_that_ends_while_another_is_counted_is_counted_too() -> None:
     """On the same thread, as a finalizer's: nothing may wait for itself."""
-    record = Record("request")
+    record = Trace("request")
     other: Any = SimpleNamespace(
         outcome="ok", latency_ms=2.0, input_tokens=1, output_tokens=1, cost_usd=None
     )

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from pantheon_obs import llm_call
 from pantheon_obs.core import guard
-from pantheon_obs.core.context import Record, begin, end
+from pantheon_obs.core.context import Trace, begin, end
 from tests.llm.kinds import ChunkIterator
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ class TestFutures:
     def test_the_end_of_the_request_waits_no_longer(self, events: Events) -> None:
         """What is known then is reported then; a later result changes nothing."""
         future: Future[Any] = Future()
-        record = Record("request")
+        record = Trace("request")
         begin(record)
         list(llm_call(Stream)(future))
         assert [] == events
@@ -190,7 +190,7 @@ class TestFutures:
 
         async def main() -> None:
             future = asyncio.get_running_loop().create_future()
-            record = Record("request")
+            record = Trace("request")
             begin(record)
             list(llm_call(Stream)(future))
             future.set_result(Usage())

@@ -10,7 +10,7 @@ import pytest
 
 from pantheon_obs import llm_call
 from pantheon_obs.core import guard
-from pantheon_obs.core.context import Record, begin, end
+from pantheon_obs.core.context import Trace, begin, end
 from tests.llm.test_usage import load
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def test_in_a_generator_that_is_closed_it_is_closed(events: Events) -> None:
 
 def test_the_end_of_the_request_closes_it(events: Events) -> None:
     """Once."""
-    record = Record("request")
+    record = Trace("request")
     begin(record)
     with llm_call(model="fast"):
         end(record)

@@ -14,7 +14,7 @@ import pytest
 
 from pantheon_obs import Settings, configure_logging, get_logger, trace_context
 from pantheon_obs.core.events import LlmCallFinished, RequestFinished
-from pantheon_obs.core.llm_totals import LlmTotals
+from pantheon_obs.core.llm_events import LlmTotals
 from pantheon_obs.core.pipeline import emit
 from tests.logs.running import clean_environment, command, run
 

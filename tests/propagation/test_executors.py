@@ -20,7 +20,7 @@ import pytest
 
 from pantheon_obs import ConfigError, bind, current_trace_id, instrument, llm_call, trace_context
 from pantheon_obs.core import pipeline
-from pantheon_obs.core.context import Record, begin, current_record, end
+from pantheon_obs.core.context import Trace, begin, current_trace, end
 from pantheon_obs.propagation import TracedThreadPoolExecutor, carry
 from pantheon_obs.testing import capture_events
 from tests.llm.sink import Kept
@@ -183,14 +183,14 @@ def test_the_work_belongs_to_the_request(way: Callable[[Act], None]) -> None:
 def test_a_pools_thread_keeps_nothing_of_a_job(pool_class: type[ThreadPoolExecutor]) -> None:
     """The next job, of nobody's trace, has no id and no fields."""
 
-    def work() -> tuple[str, Record | None]:
+    def work() -> tuple[str, Trace | None]:
         bind(worked=True)
-        return current_trace_id.get(), current_record.get()
+        return current_trace_id.get(), current_trace.get()
 
     with pool_class(1) as pool:
         with trace_context("request-1"):
             served = pool.submit(carry(work)).result()
-        after = pool.submit(lambda: (current_trace_id.get(), current_record.get())).result()
+        after = pool.submit(lambda: (current_trace_id.get(), current_trace.get())).result()
 
     assert "request-1" == served[0]
     assert ("", None) == after
@@ -306,7 +306,7 @@ def test_a_call_is_nested_in_the_one_whose_code_carried_it(
     calls: list[Any],
 ) -> None:
     """Its tokens are the outer one's, and in the totals once."""
-    record = Record("request-1")
+    record = Trace("request-1")
     begin(record)
     with pool_class(1) as pool:
         ask(pool)
@@ -332,7 +332,7 @@ def test_what_the_consumer_of_a_stream_carries_counts_by_itself(calls: list[Any]
 
 def test_work_that_outlives_its_request_is_still_told_by_its_id(calls: list[Any]) -> None:
     """Its lines have id and fields; what it counts or binds changes nothing that was said."""
-    record = Record("request-1")
+    record = Trace("request-1")
     begin(record)
     bind(tenant="acme")
     ended = Event()
@@ -363,12 +363,12 @@ def test_work_that_outlives_its_request_is_still_told_by_its_id(calls: list[Any]
     assert [*once, *once] == said
     assert 2 == len(calls)
     assert not record.open_calls
-    assert ("", None) == (current_trace_id.get(), current_record.get())
+    assert ("", None) == (current_trace_id.get(), current_trace.get())
 
 
 def test_a_call_that_is_open_there_ends_with_the_request_and_once(calls: list[Any]) -> None:
     """It is in the request's totals as one that was closed; its own end comes too late."""
-    record = Record("request-1")
+    record = Trace("request-1")
     begin(record)
     asked, answer = Event(), Event()
 
@@ -400,7 +400,7 @@ def test_nothing_of_the_request_lives_longer_than_the_function() -> None:
         raise JobError
 
     failures: list[weakref.ref[JobError]] = []
-    record = Record("request-1")
+    record = Trace("request-1")
     known = weakref.ref(record)
     begin(record)
     carried = carry(fail)

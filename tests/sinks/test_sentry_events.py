@@ -20,8 +20,9 @@ from pantheon_obs import (
     trace_context,
 )
 from pantheon_obs.core import pipeline
+from pantheon_obs.core.context import Trace
 from pantheon_obs.core.events import BackgroundFailed, RequestFinished, WebsocketFinished
-from pantheon_obs.core.failures import mark_escaped, mark_root
+from pantheon_obs.core.failures import escape, note
 from pantheon_obs.sinks.sentry_privacy import masking
 from tests.support.server import SECONDS, environment
 
@@ -176,7 +177,7 @@ def test_a_line_that_repeats_an_error_as_text_makes_no_event(
     """The exception itself has been sent."""
 
     def work() -> None:
-        mark_escaped(KeyError("in a server"), "job-1", since=0)
+        escape(KeyError("in a server"), Trace("job-1"), covered=True)
         logging.getLogger(logger).error(message)
         logging.getLogger(logger).error("what else it says")
 
@@ -369,9 +370,9 @@ def test_what_a_framework_has_wrapped_is_shown_as_it_was_raised(receiver: Receiv
     raised = ZeroDivisionError("of a stream")
     raised.__cause__ = LookupError("before it")
     group = ExceptionGroup("unhandled errors in a TaskGroup", [raised])
-    mark_root(group, raised)
 
     def work() -> None:
+        note(group).root = raised
         sentry_sdk.capture_exception(group)
         sentry_sdk.capture_exception(raised)  # once more, by whoever unwraps it
 

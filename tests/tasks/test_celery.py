@@ -27,7 +27,7 @@ from pantheon_obs.adapters import celery_tasks
 from pantheon_obs.adapters.celery import instrument_celery
 from pantheon_obs.adapters.wsgi import TraceIdMiddleware
 from pantheon_obs.core import pipeline
-from pantheon_obs.core.context import current_record
+from pantheon_obs.core.context import current_trace
 from pantheon_obs.testing import capture_events, fixed_ids
 from tests.support.lines import validate_line
 from tests.test_import import run_isolated
@@ -261,9 +261,9 @@ def test_an_eager_task_is_a_part_of_its_request(eager: Celery, lines: list[dict[
         return 7
 
     def view(environ: Any, start_response: Any) -> list[bytes]:
-        record = current_record.get()
+        record = current_trace.get()
         assert 7 == ask.delay().get()
-        assert record is current_record.get()
+        assert record is current_trace.get()
         start_response("200 OK", [])
         return [b"done"]
 
@@ -301,7 +301,7 @@ def test_an_eager_task_outside_of_a_trace_has_its_own(
 
     assert first[0] == first[1] != second[0] == second[1]
     assert [first[0]] * 2 + [second[0]] * 2 == [line["trace_id"] for line in finished(lines)]
-    assert ("", None) == (current_trace_id.get(), current_record.get())
+    assert ("", None) == (current_trace_id.get(), current_trace.get())
 
 
 def test_an_eager_error_is_one_traceback(eager: Celery, lines: list[dict[str, Any]]) -> None:

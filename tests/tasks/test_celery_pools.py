@@ -18,7 +18,7 @@ from pantheon_obs import bind, current_trace_id, get_logger, llm_call, trace_con
 from pantheon_obs.adapters import celery_install, celery_tasks
 from pantheon_obs.adapters.celery import instrument_celery
 from pantheon_obs.adapters.celery_tracing import Tracing
-from pantheon_obs.core.context import Record, begin, end
+from pantheon_obs.core.context import Trace, begin, end
 from pantheon_obs.testing import capture_events
 from tests.support.lines import validate_line
 
@@ -295,7 +295,7 @@ def test_a_process_of_the_pool_starts_with_a_clean_context(
     monkeypatch.setattr(celery_tasks.PoolChild, "here", False)
     monkeypatch.setattr(celery_install._process, "on_startup", on_startup)  # noqa: SLF001 - one per process
     instrument_celery(Celery("forking", set_as_current=False))
-    record = Record("of a message")
+    record = Trace("of a message")
     begin(record)
     try:
         signals.worker_process_init.send(sender=None)

@@ -5,7 +5,7 @@ Pure ASGI, nothing buffered: each message goes on as soon as it comes. https://a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pantheon_obs.adapters.asgi_headers import ResponseHeaders
 from pantheon_obs.adapters.asgi_http import HttpExchange
@@ -15,17 +15,13 @@ from pantheon_obs.core.context import begin, end
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.identity import Identity
 from pantheon_obs.core.settings import resolve, warn_of_problems
+from pantheon_obs.propagation.foreign import watch
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping
+    from collections.abc import Callable
 
+    from pantheon_obs.core.asgi_types import ASGIApp, Receive, Scope, Send
     from pantheon_obs.core.settings import Settings
-
-    Scope = MutableMapping[str, Any]
-    Message = MutableMapping[str, Any]
-    Receive = Callable[[], Awaitable[Message]]
-    Send = Callable[[Message], Awaitable[None]]
-    ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _OURS = "pantheon_obs.record"
 _EXCHANGES: dict[str, type[HttpExchange | WebsocketExchange]] = {
@@ -65,6 +61,7 @@ class TraceIdMiddleware:
     ) -> None:
         settings = resolve(settings, {})
         warn_of_problems(settings)
+        watch()
         self.app = app
         self.on_startup = on_startup
         self._read_id = Identity(settings).of

@@ -9,7 +9,7 @@ from pantheon_obs.core.guard import report
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pantheon_obs.adapters.asgi import Message
+    from pantheon_obs.core.asgi_types import Message
 
 _ALLOW_ORIGIN = b"access-control-allow-origin"
 _EXPOSE = b"access-control-expose-headers"

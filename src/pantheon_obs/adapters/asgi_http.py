@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from pantheon_obs.adapters.routes import route_template
 from pantheon_obs.core.failures import (
-    mark_escaped,
-    mark_logged,
+    escape,
+    is_logged,
+    note,
     root_of,
     stems_from,
-    was_logged,
 )
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.request import Request
@@ -22,8 +22,8 @@ from pantheon_obs.core.request import Request
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
 
-    from pantheon_obs.adapters.asgi import Message, Receive, Scope, Send
     from pantheon_obs.adapters.asgi_headers import ResponseHeaders
+    from pantheon_obs.core.asgi_types import Message, Receive, Scope, Send
     from pantheon_obs.core.events import Outcome
 
 _BODY = frozenset({"http.response.body", "http.response.zerocopysend", "http.response.pathsend"})
@@ -175,14 +175,14 @@ class HttpExchange(Request):
     async def failed(self, error: BaseException) -> None:
         """The app has raised; the caller re-raises."""
         self.finish_open_calls()
-        mark_escaped(error, self.trace_id, since=self.started)
+        escape(error, self, covered=True)
         wrapper, error = error, root_of(error)
         if self._is_of_the_client(error):
-            mark_logged(error)
+            note(error).logged = True
             self.finish("client_disconnected")
         elif not isinstance(error, Exception):
             if isinstance(error, CancelledError):
-                mark_logged(error)  # the line's outcome says it all
+                note(error).logged = True  # the line's outcome says it all
             self.finish("cancelled" if self.last_byte is None else self.ending)
         elif self._is_of_the_background(error):
             self.finish(self.ending)
@@ -192,8 +192,8 @@ class HttpExchange(Request):
                 await self._send_plain_500()
             finally:
                 self.finish("error", error)
-        if was_logged(error):
-            mark_logged(wrapper)
+        if is_logged(error):
+            note(wrapper).logged = True
         self._forget_errors()
 
     def _is_of_the_client(self, error: BaseException) -> bool:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from pantheon_obs.adapters.routes import route_template
 from pantheon_obs.core import pipeline
-from pantheon_obs.core.context import Record
+from pantheon_obs.core.context import Trace
 from pantheon_obs.core.events import WebsocketFinished
-from pantheon_obs.core.failures import mark_escaped, mark_logged, mark_owed, stems_from
+from pantheon_obs.core.failures import escape, note, stems_from
 from pantheon_obs.core.guard import Guard
 
 if TYPE_CHECKING:
-    from pantheon_obs.adapters.asgi import Message, Receive, Scope, Send
     from pantheon_obs.adapters.asgi_headers import ResponseHeaders
+    from pantheon_obs.core.asgi_types import Message, Receive, Scope, Send
     from pantheon_obs.core.events import Outcome
 
 _DENIAL = "websocket.http.response"
@@ -33,7 +33,7 @@ _DISCONNECTED = frozenset({"WebSocketDisconnect", "ClientDisconnected"})  # Star
 _guard = Guard("websocket_finished")
 
 
-class WebsocketExchange(Record):
+class WebsocketExchange(Trace):
     """The record of one websocket, which stands between the server and the app.
 
     Args:
@@ -141,9 +141,7 @@ class WebsocketExchange(Record):
         if self.left and self._is_of_the_client(error):
             return
         self.unhandled = error
-        mark_escaped(error, self.trace_id, since=self.started)
-        if not (self.reported or self.quiet):
-            mark_owed(error)
+        escape(error, self, covered=not (self.reported or self.quiet))
 
     async def returned(self) -> None:
         """The app has returned."""
@@ -159,14 +157,14 @@ class WebsocketExchange(Record):
     async def failed(self, error: BaseException) -> None:
         """The app has raised; the caller re-raises."""
         self.finish_open_calls()
-        mark_escaped(error, self.trace_id, since=self.started)
+        escape(error, self, covered=True)
         if self.left and self._is_of_the_client(error):
             # Frameworks let a client's departure escape as an exception: it is not a failure.
-            mark_logged(error)
+            note(error).logged = True
             self._finish(self._outcome_of_leaving())
         elif not isinstance(error, Exception):
             if isinstance(error, CancelledError):
-                mark_logged(error)  # the line's outcome says it all
+                note(error).logged = True  # the line's outcome says it all
             self._finish("cancelled")
         else:
             try:

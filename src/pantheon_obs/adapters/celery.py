@@ -62,8 +62,8 @@ def instrument_celery(
         msg = f"app={reprlib.repr(app)} is not accepted: use a Celery app"
         raise ConfigError(msg)
     names = _names(bound_fields)
-    dsn = resolve(settings, overrides).sentry_dsn  # whatever is wrong is said here, not in a worker
-    if dsn is not None and (settings is not None or "sentry_dsn" in overrides):
+    resolved = resolve(settings, overrides)  # whatever is wrong is reported here, not in a worker
+    if resolved.sentry_dsn is not None and "sentry_dsn" in resolved.given:
         require("sentry_sdk", extra="sentry", feature="sentry_dsn")
     from pantheon_obs.adapters import celery_install  # noqa: PLC0415 - imports celery
 

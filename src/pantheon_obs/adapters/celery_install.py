@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from celery import signals  # type: ignore[import-untyped]
 
+from pantheon_obs import _setup
 from pantheon_obs.adapters import celery_tasks, celery_worker
 from pantheon_obs.adapters.celery_tracing import Tracing, attach, is_instrumented
-from pantheon_obs.core.context import current_record, current_trace_id
+from pantheon_obs.core.context import current_trace, current_trace_id
 from pantheon_obs.core.guard import Guard
 
 if TYPE_CHECKING:
@@ -74,25 +75,21 @@ def install(
 
 def _on_logging(**_: object) -> None:
     """Celery has configured logging: this process is a worker or beat, maybe of another app."""
-    from pantheon_obs import _instrument  # noqa: PLC0415 - it sees all, and so this module
-
     tracing = _process.tracing
     if tracing is None:  # a worker within a test's process, for one
-        _instrument.take_over()
+        _setup.take_over()
         return
     celery_worker.say_in_lines()
     settings = tracing.settings()
     given = tracing.given is not None or bool(tracing.overrides)
-    says_dsn = tracing.given is not None or "sentry_dsn" in tracing.overrides
-    reread = None if says_dsn else tracing.settings
-    _process.on_startup = _instrument.start(settings, reread, anew=given)
-    _instrument.announce(settings, adapter="celery")
+    _process.on_startup = _setup.start(settings, tracing.settings, anew=given)
+    _setup.announce(settings, adapter="celery")
 
 
 def _on_child(**_: object) -> None:
     """A process of the pool has started, maybe while the worker handled a message."""
     celery_tasks.PoolChild.here = True
     current_trace_id.set("")
-    current_record.set(None)
+    current_trace.set(None)
     if _process.on_startup is not None:
         _process.on_startup()

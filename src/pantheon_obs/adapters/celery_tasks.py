@@ -22,7 +22,7 @@ from pantheon_obs.adapters.celery_tracing import (
     without_ours,
 )
 from pantheon_obs.core import pipeline
-from pantheon_obs.core.context import begin, current_record, current_trace_id, end
+from pantheon_obs.core.context import begin, current_trace, current_trace_id, end
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.task import TaskRun, running
 
@@ -110,7 +110,7 @@ class _Run:
         trace_id = outer or tracing.trace_of(request)
         self._run = TaskRun(trace_id, task_id, **tracing.describe(request, name))
         # An eager call is a part of what calls it: its fields and LLM calls are that one's.
-        record = current_record.get() if outer else None
+        record = current_trace.get() if outer else None
         self._run.bound = tracing.crossing(request.get(FIELDS)) if record is None else record.bound
         self._is_own = not outer
         running.add(task_id)

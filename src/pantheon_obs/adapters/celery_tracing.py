@@ -7,7 +7,7 @@ from functools import cached_property
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.context import current_record, current_trace_id
+from pantheon_obs.core.context import current_trace, current_trace_id
 from pantheon_obs.core.identity import Identity
 from pantheon_obs.core.settings import resolve
 
@@ -68,7 +68,7 @@ class Tracing:
         given = given or {}
         if any(_is_trace_id(name) for name in given):
             return given
-        record = current_record.get()
+        record = current_trace.get()
         bound = record.bound if record is not None else {}
         return {
             **given,

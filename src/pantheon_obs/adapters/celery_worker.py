@@ -18,9 +18,10 @@ from celery.exceptions import Reject  # type: ignore[import-untyped]
 from celery.utils.imports import symbol_by_name  # type: ignore[import-untyped]
 
 from pantheon_obs.adapters.celery_tracing import FIELDS, tracing_of
-from pantheon_obs.core.context import begin, current_record, end, trace_context
+from pantheon_obs.core.context import begin, current_trace, end
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.task import TaskRun
+from pantheon_obs.propagation.jobs import trace_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -171,7 +172,7 @@ def _on_retry(**_: object) -> None:
 
 def _tell(state: TaskState, error: BaseException | None = None) -> None:
     """Emit the line, if this is the worker's own process and it has not told yet."""
-    run = current_record.get()
+    run = current_trace.get()
     if not isinstance(run, LostRun) or run.request.told:
         return
     run.request.told = True

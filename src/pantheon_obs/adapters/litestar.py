@@ -18,8 +18,8 @@ from litestar.utils import normalize_path
 from pantheon_obs.adapters.asgi import TraceIdMiddleware
 from pantheon_obs.adapters.asgi_http import HttpExchange
 from pantheon_obs.adapters.asgi_websocket import WebsocketExchange
-from pantheon_obs.core.context import current_record
-from pantheon_obs.core.failures import alone_in, mark_root
+from pantheon_obs.core.context import current_trace
+from pantheon_obs.core.failures import alone_in, note
 from pantheon_obs.core.guard import Guard
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from litestar import Litestar
 
-    from pantheon_obs.adapters.asgi import ASGIApp, Message, Receive, Scope, Send
+    from pantheon_obs.core.asgi_types import ASGIApp, Message, Receive, Scope, Send
     from pantheon_obs.core.settings import Settings
 
 _guard = Guard("litestar hook")
@@ -59,7 +59,7 @@ def install(
         try:
             await handler(scope, receive, send)
         except LitestarException as error:
-            mark_root(error, _root_of(error))
+            note(error).root = _root_of(error)
             raise
 
     served = within(serve)
@@ -103,7 +103,7 @@ def _root_of(error: BaseException) -> BaseException:
 async def _after_exception(error: Exception, scope: Any) -> None:  # noqa: ANN401 - Litestar's scope
     """Hear of an exception before Litestar answers it."""
     with _guard:
-        exchange = current_record.get()
+        exchange = current_trace.get()
         if isinstance(exchange, HttpExchange | WebsocketExchange) and not _is_handled(error, scope):
             exchange.note_unhandled(error)
         if isinstance(error, MethodNotAllowedException) and "path_template" not in scope:

@@ -15,15 +15,15 @@ from pantheon_obs.adapters import asgi
 from pantheon_obs.adapters.asgi_http import HttpExchange
 from pantheon_obs.adapters.asgi_websocket import WebsocketExchange
 from pantheon_obs.adapters.routes import ROUTE
-from pantheon_obs.core.context import current_record
-from pantheon_obs.core.failures import alone_in, mark_owed, mark_root
+from pantheon_obs.core.context import current_trace
+from pantheon_obs.core.failures import alone_in, note
 from pantheon_obs.core.guard import Guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pantheon_obs.adapters.asgi import ASGIApp, Receive, Scope, Send
-    from pantheon_obs.core.context import Record
+    from pantheon_obs.core.asgi_types import ASGIApp, Receive, Scope, Send
+    from pantheon_obs.core.context import Trace
     from pantheon_obs.core.settings import Settings
 
 _EXTENSION = "pantheon_obs"
@@ -54,7 +54,7 @@ def install(
         try:
             await asgi_app(scope, receive, send)
         except BaseExceptionGroup as group:  # since 0.23 Quart serves in a task group
-            mark_root(group, alone_in(group))
+            note(group).root = alone_in(group)
             raise
 
     traced = asgi.install(serve, settings, on_startup, within)
@@ -78,18 +78,18 @@ def is_installed(app: Quart) -> bool:
 
 async def _request_started(app: Quart, **_: object) -> None:
     with _guard:
-        _leave_route(app, request, current_record.get())
+        _leave_route(app, request, current_trace.get())
 
 
 async def _websocket_started(app: Quart, **_: object) -> None:
     with _guard:
-        _leave_route(app, websocket, current_record.get())
+        _leave_route(app, websocket, current_trace.get())
 
 
 def _leave_route(
     app: Quart,
     connection: Any,  # noqa: ANN401 - the proxy of Quart's request or websocket
-    exchange: Record | None,
+    exchange: Trace | None,
 ) -> None:
     """Put the template where the line's writer looks for it."""
     if not isinstance(exchange, HttpExchange | WebsocketExchange):
@@ -107,14 +107,14 @@ def _leave_route(
 
 async def _unhandled(_app: Quart, exception: BaseException, **_: object) -> None:
     with _guard:
-        exchange = current_record.get()
+        exchange = current_trace.get()
         if isinstance(exchange, HttpExchange | WebsocketExchange):
             exchange.note_unhandled(exception)
 
 
 async def _background_failed(_app: Quart, exception: BaseException, **_: object) -> None:
     with _guard:
-        exchange = current_record.get()
+        exchange = current_trace.get()
         if isinstance(exchange, HttpExchange):
             exchange.background_failed(exception)
-            mark_owed(exception)
+            note(exception).covered = True

@@ -15,7 +15,7 @@ from pantheon_obs.core.guard import Guard
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pantheon_obs.adapters.asgi import Scope
+    from pantheon_obs.core.asgi_types import Scope
 
 _FULL = 2  # starlette.routing.Match
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from starlette.applications import Starlette
 
-    from pantheon_obs.adapters.asgi import ASGIApp
+    from pantheon_obs.core.asgi_types import ASGIApp
     from pantheon_obs.core.settings import Settings
 
 

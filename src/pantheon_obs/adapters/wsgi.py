@@ -17,6 +17,7 @@ from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import begin, end, suspend
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.settings import resolve, warn_of_problems
+from pantheon_obs.propagation.foreign import watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -57,6 +58,7 @@ class TraceIdMiddleware:
     ) -> None:
         settings = resolve(settings, {})
         warn_of_problems(settings)
+        watch()
         self.app = app
         self.on_startup = on_startup
         self.route_of = route_of

@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from pantheon_obs.adapters.wsgi_headers import decoded
-from pantheon_obs.core.failures import mark_escaped, mark_logged, stems_from
+from pantheon_obs.core.failures import escape, note, stems_from
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.request import Request
 
@@ -150,7 +150,7 @@ class WsgiExchange(Request):
     def note_escaped(self, error: BaseException) -> None:
         """An error has left the app."""
         self.error = error
-        mark_escaped(error, self.trace_id, since=self.started)
+        escape(error, self, covered=True)
 
     def answer(self, error: Exception | None) -> Iterator[bytes] | None:
         """Answer for an app that did not, with a plain 500.
@@ -203,7 +203,7 @@ class WsgiExchange(Request):
                 self.note_escaped(error)
             return
         self._finish()
-        mark_escaped(error, self.trace_id, since=self.started)
+        escape(error, self, covered=True)
         if isinstance(error, Exception):
             self.background_failed(error)
 
@@ -226,7 +226,7 @@ class WsgiExchange(Request):
         if error is None:
             self.finish(self._ending())
         elif stems_from(error, self.send_error):
-            mark_logged(error)
+            note(error).logged = True
             self.finish("client_disconnected")
         elif isinstance(error, Exception):
             self.finish("error", error)

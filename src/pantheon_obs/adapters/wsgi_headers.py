@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import report
-from pantheon_obs.core.identity import BACK_ENDS, Identity
+from pantheon_obs.core.identity import Identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,7 +30,7 @@ class RequestHeaders:
         self._of = Identity(settings).of
         self._sources = [
             (f"HTTP_{name.upper().replace('-', '_')}", name.lower().encode("ascii"))
-            for name in (*settings.inbound_headers, *BACK_ENDS)
+            for name in (*settings.inbound_headers, "sentry-trace")
         ]
 
     def id_of(self, environ: WSGIEnvironment) -> str:

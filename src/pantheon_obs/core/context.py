@@ -1,44 +1,38 @@
-"""The only owner of our context variables: which trace this is, and what is known about it.
+"""The only owner of our context variables: the current trace, and what is known about it.
 
-A value set in a context variable does not travel up from a sync endpoint or a thread, a mutation
-of the shared `Record` does. So the variable holds the record, and the record holds the facts.
+A value set in a context variable does not travel up from a sync endpoint or a thread; a mutation of
+the shared `Trace` does. So the variable holds the trace, and the trace holds the facts.
 """
 
 from __future__ import annotations
 
-from contextvars import ContextVar, Token, copy_context
-from sys import modules
+from contextvars import ContextVar, Token
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pantheon_obs.core import trace_id as ids
-from pantheon_obs.core.failures import mark_trace
-from pantheon_obs.core.guard import Guard
-from pantheon_obs.core.llm_totals import LlmTotals
+from pantheon_obs.core import foreign
+from pantheon_obs.core.guard import Guard, report
+from pantheon_obs.core.llm_events import LlmTotals
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
-    from pantheon_obs.core.events import LlmCallFinished
+    from pantheon_obs.core.llm_events import LlmCallFinished
 
 current_trace_id: ContextVar[str] = ContextVar("current_trace_id", default="")
-"""The trace id of the request or job that runs here; the empty string outside of one."""
+"""The trace id of the current request or job; the empty string outside of one."""
 
-current_record: ContextVar[Record | None] = ContextVar("pantheon_obs_record", default=None)
+current_trace: ContextVar[Trace | None] = ContextVar("pantheon_obs_trace", default=None)
 
 current_call: ContextVar[OpenCall | None] = ContextVar("pantheon_obs_call", default=None)
-"""The LLM call whose own code runs here: what it calls in turn is part of it."""
+"""The LLM call whose code is running: the LLM calls that it makes are nested in it."""
 
-carried_record: ContextVar[Record | None] = ContextVar("pantheon_obs_carried", default=None)
-"""The record that `carry` has brought here: it is wanted here after its end too, and no leak."""
-
-_OPENTELEMETRY = "opentelemetry.trace"
+carried_trace: ContextVar[Trace | None] = ContextVar("pantheon_obs_carried", default=None)
+"""The trace that `carry` has brought here; it may deliberately outlive its request."""
 
 _guard = Guard("context")
 
 
 class OpenCall(Protocol):
-    """Something that must be finished before its record ends: an LLM call in progress.
+    """An LLM call in progress, which must be finished before its trace ends.
 
     Attributes:
         started: Clock time of its start.
@@ -50,22 +44,39 @@ class OpenCall(Protocol):
         """End it now; a second end is ignored."""
 
 
-class Record:
-    """What is known about one request or job while it runs; shared by all that works for it.
+class Listener(Protocol):
+    """A sink that has heard the beginning of a trace and must hear its end."""
 
-    Class attributes are the values of what most records never set.
+    def ended(self, trace: Trace) -> None:
+        """The trace has ended, whichever way."""
+
+
+class Trace:
+    """The state of one request or job while it runs, shared by everything that works for it.
+
+    Class attributes are the values that most traces never change.
+
+    Attributes:
+        trace_id: The trace id; empty where `bind` was called outside of a request or job.
+        started: Clock time of the start.
+        bound: The fields set by `bind`.
+        open_calls: LLM calls in progress.
+        llm: Totals of the finished LLM calls; None without any.
+        ended: Whether it is over.
+        listeners: The sinks that have heard its beginning.
     """
 
     llm: LlmTotals | None = None
     ended = False
+    listeners: tuple[Listener, ...] = ()
 
-    # What `begin` found, for `end` to give back.
-    trace_token: Token[str]
-    record_token: Token[Record | None]
-    outer: list[tuple[ContextVar[Any], Any]] | None
+    # What `begin` found, for `end` to restore.
+    id_token: Token[str]
+    token: Token[Trace | None]
+    outer_variables: foreign.Variables | None
 
-    # What `suspend` found, if that is more than the record itself, for `resume` to put back.
-    held: tuple[str, Record | None, list[tuple[ContextVar[Any], Any]]] | None = None
+    # What `suspend` found, if that is more than the trace itself, for `resume` to restore.
+    suspended: tuple[str, Trace | None, foreign.Variables] | None = None
 
     def __init__(self, trace_id: str) -> None:
         self.trace_id = trace_id
@@ -73,198 +84,142 @@ class Record:
         self.bound: dict[str, Any] = {}
         self.open_calls: set[OpenCall] = set()
 
+    def __copy__(self) -> Trace:
+        """Return itself: a copied scope or request belongs to the same trace."""
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Trace:
+        """Return itself, as `__copy__`."""
+        return self
+
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        """Pickle as None: a pickled request outlives its trace."""
+        return type(None), ()
+
+    @property
+    def outer(self) -> Trace | None:
+        """The trace that was current when this one began; None where there was none."""
+        token: Token[Trace | None] | None = self.__dict__.get("token")
+        outer = None if token is None else token.old_value
+        return outer if isinstance(outer, Trace) else None
+
     def count(self, call: LlmCallFinished) -> None:
         """Add a finished LLM call to the totals."""
-        # Calls may end in several threads at once: `setdefault` lets one of them in.
+        # Calls may end in several threads at once: `setdefault` keeps the first thread's totals.
         totals: LlmTotals = self.llm or self.__dict__.setdefault("llm", LlmTotals())
         totals.add(call)
 
     def finish_open_calls(self) -> None:
-        """End what is still open; whoever stops reading afterwards finds it ended."""
+        """End the LLM calls that are still open."""
         while self.open_calls:
-            # Other threads take theirs out of it meanwhile, as each one ends.
+            # Other threads remove theirs from the set meanwhile, as each call ends.
             calls, self.open_calls = self.open_calls, set()
             for call in tuple(calls):
                 with _guard:
                     call.force_finish()
 
 
-def begin(record: Record) -> None:
-    """Make a new record the current one, on a clean slate.
+def begin(trace: Trace) -> None:
+    """Make a new trace the current one, on a clean slate.
 
     Nothing is inherited: asyncio may run a connection's next request in a copy of the context of
-    the one before it (https://github.com/python/cpython/issues/140947).
+    the previous one (https://github.com/python/cpython/issues/140947).
 
     Args:
-        record: The new record; give it to `end` in a `finally`.
+        trace: The new trace; pass it to `end` in a `finally`.
     """
-    if _structlog_binds is None:
-        _find_structlog()
-    record.outer = _clear_structlog() if _structlog_binds else None
-    record.trace_token = current_trace_id.set(record.trace_id)
-    record.record_token = current_record.set(record)
+    trace.outer_variables = foreign.clear() if foreign.bound else None
+    trace.id_token = current_trace_id.set(trace.trace_id)
+    trace.token = current_trace.set(trace)
 
 
-def end(record: Record) -> None:
-    """Finish what the record still holds open and give the context back as `begin` found it.
+def end(trace: Trace) -> None:
+    """Finish the trace's open calls, tell its listeners, and restore the context `begin` found.
 
-    What `begin` found is not given back where it was the leak of a request that has ended.
+    What `begin` found is not restored where it was left over from a request that has ended.
     """
-    if record.open_calls:
-        record.finish_open_calls()
-    record.ended = True
-    _give_back(record)
+    if trace.open_calls:
+        trace.finish_open_calls()
+    trace.ended = True
+    if trace.listeners:
+        _tell_listeners(trace)
+    _restore(trace)
 
 
-def suspend(record: Record) -> None:
-    """Give the context back for a while: the record's work goes on in a later step, by `resume`.
+def _tell_listeners(trace: Trace) -> None:
+    listeners, trace.listeners = trace.listeners, ()
+    for listener in listeners:
+        try:
+            listener.ended(trace)
+        except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
+            report("end of a trace", error)
 
-    For work in steps, between which others run: a response that is asked for part by part.
+
+def suspend(trace: Trace) -> None:
+    """Restore the context between two steps of a trace's work, until `resume`.
+
+    For a response that the server asks for part by part: other requests run between two parts.
 
     Args:
-        record: The record that `begin` or `resume` has made current.
+        trace: The trace that `begin` or `resume` has made current.
     """
-    current = current_record.get()
-    bound = _clear_structlog() if _structlog_binds else []
-    more = bound or current is not record
-    record.held = (current_trace_id.get(), current, bound) if more else None
-    _give_back(record)
+    current = current_trace.get()
+    variables = foreign.clear() if foreign.bound else []
+    more = variables or current is not trace
+    trace.suspended = (current_trace_id.get(), current, variables) if more else None
+    _restore(trace)
 
 
-def resume(record: Record) -> None:
-    """Make it current again, with what its last step has bound, until `suspend` or `end`."""
-    begin(record)
-    if record.held is not None:
-        trace_id, current, bound = record.held
+def resume(trace: Trace) -> None:
+    """Make a suspended trace current again, with what its last step bound."""
+    begin(trace)
+    if trace.suspended is not None:
+        trace_id, current, variables = trace.suspended
         current_trace_id.set(trace_id)
-        current_record.set(current)
-        for variable, value in bound:
-            variable.set(value)
+        current_trace.set(current)
+        foreign.restore(variables)
 
 
-def _give_back(record: Record) -> None:
+def _restore(trace: Trace) -> None:
     try:
-        current_trace_id.reset(record.trace_token)
-        current_record.reset(record.record_token)
+        current_trace_id.reset(trace.id_token)
+        current_trace.reset(trace.token)
     except ValueError:
-        return  # a coroutine that the garbage collector closes runs in another context: not ours
-    if _structlog_binds is None:
-        _find_structlog()
-    if _structlog_binds:
-        _clear_structlog()
-    outer = current_record.get()
-    if outer is not None and outer.ended and carried_record.get() is not outer:
+        return  # a coroutine that the garbage collector closes runs in another context
+    if foreign.bound:
+        foreign.clear()
+    outer = current_trace.get()
+    if outer is not None and outer.ended and carried_trace.get() is not outer:
         current_trace_id.set("")
-        current_record.set(None)
-    elif record.outer:
-        for variable, value in record.outer:
-            variable.set(value)
-
-
-_structlog_binds: Any = None  # true once structlog has ever bound a variable in this process
-
-
-def _find_structlog() -> None:
-    global _structlog_binds  # noqa: PLW0603 - there is one structlog
-    structlog = modules.get("structlog.contextvars")
-    if structlog is not None:
-        # Its list of variables is private: where it cannot be seen, the context is searched.
-        _structlog_binds = getattr(structlog, "_CONTEXT_VARS", True)
-
-
-def _clear_structlog() -> list[tuple[ContextVar[Any], Any]]:
-    """Unset structlog's context variables, as its `clear_contextvars` does; return what was set.
-
-    structlog keeps one variable per key, named `structlog_<key>`, and Ellipsis for "unset".
-    """
-    cleared = [
-        (variable, value)
-        for variable, value in copy_context().items()
-        if value is not ... and variable.name.startswith("structlog_")
-    ]
-    for variable, _ in cleared:
-        variable.set(...)
-    return cleared
+        current_trace.set(None)
+    elif trace.outer_variables:
+        foreign.restore(trace.outer_variables)
 
 
 def bind(**fields: object) -> None:
-    """Put fields on every later line of this request or job, its `request_finished` included.
+    """Put fields on every later log line of this request or job, including `request_finished`.
 
-    Works from sync endpoints and threads too. Outside a request or job the fields go on the lines
-    of this context (thread or task) only.
+    Works from sync endpoints and threads too. Outside a request or job the fields go only on the
+    log lines of this context (thread or task).
 
     Args:
-        fields: Names and values; a value given again replaces the one before.
+        fields: Names and values; a value given again replaces the previous one.
 
     Example:
         >>> from pantheon_obs import bind, trace_context
         >>> with trace_context("job-1"):
         ...     bind(tenant="acme")
     """
-    record = current_record.get()
-    if record is None:
-        record = Record("")
-        current_record.set(record)
-    record.bound.update(fields)
+    trace = current_trace.get()
+    if trace is None:
+        trace = Trace("")
+        current_trace.set(trace)
+    trace.bound.update(fields)
 
 
-def new_id() -> str:
-    """A fresh id: that of the active OpenTelemetry span, else a random one."""
-    return active_id() or ids.generate()
-
-
-def active_id() -> str | None:
-    """The trace id of the active OpenTelemetry span; None without one."""
-    if _OPENTELEMETRY in modules:
-        with _guard:
-            return ids.from_opentelemetry()
-    return None
-
-
-class trace_context:  # noqa: N801 - reads as the function that it is used as
-    """Give a job, a command or a consumer a trace of its own: `with trace_context(id):`.
-
-    Args:
-        trace_id: The id that came with the job, or None for a fresh one. One that is not
-            1 to 128 characters of `[A-Za-z0-9._:-]` is replaced by a fresh one, as an inbound
-            header's would be.
-
-    Example:
-        >>> from pantheon_obs import current_trace_id, trace_context
-        >>> with trace_context("import-2026-11-21"):
-        ...     current_trace_id.get()
-        'import-2026-11-21'
-    """
-
-    def __init__(self, trace_id: object = None) -> None:
-        self._given = trace_id
-        self._records: list[Record] = []
-
-    def __enter__(self) -> str:
-        """Begin the trace.
-
-        Returns:
-            Its id.
-        """
-        accepted = None
-        if self._given is not None:
-            with _guard:
-                accepted = ids.validate(str(self._given).encode())
-        record = Record(accepted or new_id())
-        begin(record)
-        self._records.append(record)
-        if accepted is None and self._given is not None:
-            ids.refused("trace_context")
-        return record.trace_id
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """End the trace; an error passes, and what logs it later finds the trace by it."""
-        record = self._records.pop()
-        end(record)
-        if error is not None and not current_trace_id.get():  # an outer trace is the one to tell
-            mark_trace(error, record.trace_id, since=record.started)
+def reset() -> None:
+    """Forget the trace of this context (used by `pantheon_obs.testing.reset`)."""
+    current_trace_id.set("")
+    current_trace.set(None)
+    current_call.set(None)
+    carried_trace.set(None)

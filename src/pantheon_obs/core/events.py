@@ -15,7 +15,7 @@ from pantheon_obs.core.llm_events import LlmCallFinished, LlmOutcome, UsageStatu
 from pantheon_obs.core.task_events import TaskFinished, TaskState
 
 if TYPE_CHECKING:
-    from pantheon_obs.core.llm_totals import LlmTotals
+    from pantheon_obs.core.llm_events import LlmTotals
 
 __all__ = [
     "BackgroundFailed",

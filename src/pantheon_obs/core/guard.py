@@ -1,8 +1,8 @@
 """The only place where an exception of ours is swallowed.
 
-Telemetry must never change what the host does, so everything that records runs inside `Guard`.
-It swallows `Exception` only: cancellation, `KeyboardInterrupt`, `SystemExit` and `GeneratorExit`
-are the host's and pass.
+Telemetry must never change what the application does, so everything that records runs inside
+`Guard`. It swallows `Exception` only: cancellation, `KeyboardInterrupt`, `SystemExit` and
+`GeneratorExit` are the application's and pass.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import TracebackType
 
-_FROM_SIGNALS = frozenset({"SoftTimeLimitExceeded"})  # Celery's
+_from_signals: tuple[type[Exception], ...] = ()
 _reported: set[str] = set()
 
 
@@ -46,9 +46,20 @@ class Guard:
         return True
 
 
+def never_swallow(kind: type[Exception]) -> None:
+    """Let exceptions of a class pass every guard.
+
+    Args:
+        kind: A class that signal handlers of the application raise, in the middle of any code.
+    """
+    global _from_signals  # noqa: PLW0603 - one process, one set of signal handlers
+    if kind not in _from_signals:
+        _from_signals = (*_from_signals, kind)
+
+
 def let_through(error: Exception) -> None:
-    """Raise what a signal handler of the host has raised in the middle of our code."""
-    if type(error).__name__ in _FROM_SIGNALS:
+    """Raise an exception that a signal handler has raised in the middle of our code."""
+    if isinstance(error, _from_signals):
         raise error
 
 

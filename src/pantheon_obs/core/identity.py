@@ -6,8 +6,10 @@ from contextvars import Context
 from typing import TYPE_CHECKING
 
 from pantheon_obs.core import trace_id as ids
-from pantheon_obs.core.context import active_id, current_trace_id, new_id
+from pantheon_obs.core.context import current_trace_id
+from pantheon_obs.core.foreign import active_id
 from pantheon_obs.core.guard import Guard, report
+from pantheon_obs.core.pipeline import adopted_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -15,17 +17,6 @@ if TYPE_CHECKING:
     from pantheon_obs.core.settings import Settings
 
     Headers = Iterable[tuple[bytes, bytes]]
-
-BACK_ENDS = ("sentry-trace",)
-"""Headers of back-ends, which `adopt` may read."""
-
-adopt: Callable[[Headers, bool], str | None] | None = None
-"""What tells the id that a back-end has given a request already, for a request without one of ours.
-
-It is called with the request's headers, and whether they are trusted.
-"""
-
-_guard = Guard("adopted id")
 
 
 class Identity:
@@ -81,11 +72,7 @@ class Identity:
         """An id for a request that has brought none."""
         if self._generate is not None:
             return self._generate()
-        known = active_id()
-        if known is None and adopt is not None:
-            with _guard:
-                known = adopt(headers, self._trusts)
-        return known or ids.generate()
+        return active_id() or adopted_id(headers, trusted=self._trusts) or ids.generate()
 
 
 def _refused(source: str, trace_id: str) -> None:
@@ -97,8 +84,13 @@ def _refuse(_: bytes) -> None:
     """Read nothing: inbound ids are not trusted."""
 
 
+def new_id() -> str:
+    """Make a fresh id: that of the trace that another tracer has active here, else a random one."""
+    return active_id() or ids.generate()
+
+
 def _checked(generator: Callable[[], object]) -> Callable[[], str]:
-    """The host's generator; what it fails to make, or makes badly, is replaced by our own."""
+    """Guard the application's generator: where it fails, or makes no valid id, ours makes one."""
     guard = Guard("id_generator")
 
     def generate() -> str:

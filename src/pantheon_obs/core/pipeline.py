@@ -7,18 +7,28 @@ from typing import TYPE_CHECKING, Protocol
 from pantheon_obs.core.guard import report
 
 if TYPE_CHECKING:
-    from pantheon_obs.core.context import Record
+    from collections.abc import Iterable
+
+    from pantheon_obs.core.context import Trace
     from pantheon_obs.core.events import Event
 
 
 class Sink(Protocol):
-    """Where facts go. One file per back-end; what it raises is swallowed and reported once."""
+    """Where facts go. One file or folder per back-end; what it raises is reported once.
+
+    A sink may also have a method `adopt(headers, trusted) -> str | None`: the id that its back-end
+    has already given a request that brought none of ours, from the request's headers (pairs of
+    bytes, names in lower case) and whether inbound ids are trusted.
+    """
 
     name: str
     """Names the sink; a second sink of the same name replaces the first."""
 
-    def started(self, record: Record) -> None:
-        """A request or websocket has begun; runs in its context, before the app."""
+    def started(self, trace: Trace) -> None:
+        """A request, websocket or task has begun; runs in its context, before the application."""
+
+    def ended(self, trace: Trace) -> None:
+        """It has ended, whichever way; called once for each `started`."""
 
     def handle(self, event: Event) -> None:
         """A fact is complete."""
@@ -39,11 +49,12 @@ def remove_sink(name: str) -> None:
     sinks = tuple(sink for sink in sinks if sink.name != name)
 
 
-def started(record: Record) -> None:
-    """Tell the sinks that a request has begun."""
+def started(trace: Trace) -> None:
+    """Tell the sinks that a request, websocket or task has begun; `end` tells the same ones."""
+    trace.listeners = sinks
     for sink in sinks:
         try:
-            sink.started(record)
+            sink.started(trace)
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
             report(f"sink {sink.name}", error)
 
@@ -55,3 +66,23 @@ def emit(event: Event) -> None:
             sink.handle(event)
         except Exception as error:  # noqa: BLE001 - as above
             report(f"sink {sink.name}", error)
+
+
+def adopted_id(headers: Iterable[tuple[bytes, bytes]], *, trusted: bool) -> str | None:
+    """The id that a sink's back-end has already given a request, if one has.
+
+    Args:
+        headers: The request's headers, names in lower case.
+        trusted: Whether inbound ids are trusted.
+    """
+    for sink in sinks:
+        adopt = getattr(sink, "adopt", None)
+        if adopt is not None:
+            try:
+                found: str | None = adopt(headers, trusted)
+            except Exception as error:  # noqa: BLE001 - as above
+                report(f"sink {sink.name}", error)
+            else:
+                if found is not None:
+                    return found
+    return None

@@ -6,9 +6,9 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from pantheon_obs.core import pipeline
-from pantheon_obs.core.context import Record
+from pantheon_obs.core.context import Trace
 from pantheon_obs.core.events import BackgroundFailed, RequestFinished
-from pantheon_obs.core.failures import mark_escaped, mark_owed
+from pantheon_obs.core.failures import escape
 from pantheon_obs.core.guard import Guard
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _CARRIED = "_pantheon_obs_record"
 _guard = Guard("request_finished")
 
 
-class Request(Record):
+class Request(Trace):
     """What an adapter learns of a request while it runs.
 
     Attributes:
@@ -49,9 +49,7 @@ class Request(Record):
     def note_unhandled(self, error: BaseException) -> None:
         """The framework will answer an error that nobody handled, and not raise it."""
         self.unhandled = error
-        mark_escaped(error, self.trace_id, since=self.started)
-        if not (self.reported or self.quiet):
-            mark_owed(error)
+        escape(error, self, covered=not (self.reported or self.quiet))
 
     def finish(self, outcome: Outcome, error: BaseException | None = None) -> None:
         """Emit `request_finished`; only the first call does.
@@ -94,12 +92,12 @@ class Request(Record):
             pipeline.emit(BackgroundFailed(trace_id=self.trace_id, bound=self.bound, error=error))
 
 
-def carry(request: object, record: Record) -> None:
+def carry(request: object, record: Trace) -> None:
     """Leave the record on a framework's request object, for what is said of it later."""
     request.__dict__[_CARRIED] = record
 
 
-def carried_by(request: object) -> Record | None:
+def carried_by(request: object) -> Trace | None:
     """The record that a framework's request object carries."""
     attributes = getattr(request, "__dict__", None)
     return attributes.get(_CARRIED) if type(attributes) is dict else None

@@ -18,17 +18,15 @@ MIB = 1024 * 1024
 
 
 class Profile(NamedTuple):
-    """What a framework's own settings file says, for the whole process.
+    """The contents of a framework's own settings file, for the whole process.
 
     Attributes:
-        values: Fields of `Settings`; an argument wins over them, they over the environment.
-        defaults: Likewise, for what neither of the three says.
-        request_id: Whether every line has `request_id` beside `trace_id`, with the same value.
+        values: Fields of `Settings`; an argument wins over them, they win over the environment.
+        defaults: Fields of `Settings` that are set nowhere else.
     """
 
     values: Mapping[str, object] = MappingProxyType({})
     defaults: Mapping[str, object] = MappingProxyType({})
-    request_id: bool = False
 
 
 _profile = Profile()
@@ -49,20 +47,20 @@ def _option(default: object, read: Callable[[Any], object], *env: str, secret: b
 class Settings:
     """The options of pantheon-obs: an argument wins over the environment, that over the default.
 
-    In a Django project `PANTHEON_OBS` stands between the argument and the environment.
+    A framework's settings file stands between the argument and the environment.
 
     Attributes:
         service: Name of the service, on every line.
-        environment: Deployment environment, on every line and Sentry event.
-        release: Version of the service, on every line and Sentry event.
+        environment: Deployment environment, on every log line and error report.
+        release: Version of the service, on every log line and error report.
         log_level: Least level that is logged, a standard name or number.
         log_format: `json`, `text`, `console`, or `auto`: console on a terminal, else json.
         inbound_headers: Headers that may bring an id; the first valid one wins.
         response_headers: Headers that carry the id on every response.
         trust_inbound: Whether an inbound id is used at all.
-        sentry_dsn: Where errors go; None turns Sentry off.
-        sentry_traces_sample_rate: Share of requests that Sentry traces, 0.0 to 1.0.
-        sentry_send_default_pii: Whether Sentry may collect personal data by itself.
+        sentry_dsn: Where error reports go; None turns them off.
+        sentry_traces_sample_rate: Share of requests that the error tracker traces, 0.0 to 1.0.
+        sentry_send_default_pii: Whether error reports may contain personal data.
         health_prefix: Path under which health endpoints are mounted.
         metrics_path: Path of the metrics endpoint; None turns it off.
         quiet_paths: Paths whose `request_finished` is logged at DEBUG only; None means those of
@@ -72,7 +70,10 @@ class Settings:
         log_queue_bytes: Bytes that may wait in the queue, 1 kB or more.
         max_line_bytes: Bytes of the longest line, 1 kB or more; longer values are cut and say so.
         bind_user_id: Whether the id of an authenticated user goes on the request's lines.
+        request_id: Whether every log line has `request_id` beside `trace_id`, with the same value.
         id_generator: Makes a fresh id; None means the form of `str(uuid.uuid4())`.
+        given: Names of the fields that the application has set itself, by an argument or in its
+            framework's settings file; all of them for settings made without the environment.
 
     Raises:
         ConfigError: A value is not accepted; the message names the field, the value and what is.
@@ -112,11 +113,13 @@ class Settings:
     log_queue_bytes: int = _option(16 * MIB, parse.size, "PANTHEON_OBS_LOG_QUEUE_BYTES")
     max_line_bytes: int = _option(MIB, parse.size, "PANTHEON_OBS_MAX_LINE_BYTES")
     bind_user_id: bool = _option(False, parse.boolean, "PANTHEON_OBS_BIND_USER_ID")
+    request_id: bool = _option(False, parse.boolean)
     id_generator: Callable[[], str] | None = _option(None, parse.generator)
     problems: tuple[str, ...] = field(default=(), repr=False, compare=False)
     """What was wrong in the environment, a sentence each; logged once logging is set up."""
-    request_id: bool = field(default=False, repr=False, compare=False)
-    """Whether every line has `request_id` beside `trace_id`; see `Profile`."""
+    given: frozenset[str] = field(
+        default_factory=lambda: frozenset(_NAMES), repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         for option in _OPTIONS:
@@ -170,16 +173,19 @@ class Settings:
         for option in _OPTIONS:
             if option.name not in given:
                 _read_variable(option, environ, values, problems)
-        return cls(**values, problems=tuple(problems), request_id=profile.request_id)
+        return cls(**values, problems=tuple(problems), given=frozenset(given))
 
     def with_overrides(self, overrides: Mapping[str, object]) -> Settings:
         """These settings with some fields replaced; raises `ConfigError` as `Settings` does."""
         _refuse_unknown(overrides)
-        return replace(self, **cast("dict[str, Any]", overrides)) if overrides else self
+        if not overrides:
+            return self
+        fields = cast("dict[str, Any]", overrides)
+        return replace(self, **fields, given=self.given | frozenset(overrides))
 
 
 _OPTIONS = tuple(option for option in fields(Settings) if option.metadata)
-_NAMES = tuple(option.name for option in _OPTIONS)
+_NAMES: tuple[str, ...] = tuple(option.name for option in _OPTIONS)
 
 
 def resolve(settings: Settings | None, overrides: Mapping[str, object]) -> Settings:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pantheon_obs.core import pipeline
-from pantheon_obs.core.context import Record
-from pantheon_obs.core.failures import mark_escaped
+from pantheon_obs.core.context import Trace
+from pantheon_obs.core.failures import escape
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.task_events import TaskFinished
 
@@ -19,7 +19,7 @@ running: set[str] = set()
 _guard = Guard("task_finished")
 
 
-class TaskRun(Record):
+class TaskRun(Trace):
     """What is known about one try of a task.
 
     Args:
@@ -52,7 +52,7 @@ class TaskRun(Record):
         self.finish_open_calls()
         with _guard:
             if error is not None:
-                mark_escaped(error, self.trace_id, since=self.started)
+                escape(error, self, covered=True)
             pipeline.emit(
                 TaskFinished(
                     trace_id=self.trace_id,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pantheon_obs.core.llm_events import llm_fields
 
 if TYPE_CHECKING:
-    from pantheon_obs.core.llm_totals import LlmTotals
+    from pantheon_obs.core.llm_events import LlmTotals
 
 TaskState = Literal["SUCCESS", "FAILURE", "RETRY", "IGNORED", "REJECTED", "REVOKED"]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import re
-import sys
 from os import urandom
 from typing import TYPE_CHECKING
 
@@ -88,18 +87,6 @@ def to_uuid(digits: str) -> str:
 def parser_for(header: str) -> Callable[[bytes], str | None]:
     """Return the function that reads an id from the header of this name (any case)."""
     return parse_traceparent if header.lower() == "traceparent" else validate
-
-
-def from_opentelemetry() -> str | None:
-    """The trace id of the OpenTelemetry span that is active here, as 32 hex digits.
-
-    OpenTelemetry is never imported: a host that uses it has done so.
-    """
-    span = sys.modules["opentelemetry.trace"].get_current_span()
-    if getattr(span, "end_time", None) is not None:
-        return None  # of an earlier request: this context was inherited from it, as `begin` says
-    context = span.get_span_context()
-    return f"{context.trace_id:032x}" if context.is_valid else None
 
 
 def refused(source: str) -> None:

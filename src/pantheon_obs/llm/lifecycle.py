@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.calls import frames
-from pantheon_obs.core.context import current_call, current_record, current_trace_id
+from pantheon_obs.core.context import current_call, current_trace, current_trace_id
 from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.llm.facts import fact_of
 from pantheon_obs.llm.holds import WaitingHold
@@ -60,7 +60,7 @@ class LlmCall:
         self.options = options
         self.read_usage = options.usage
         self.model_alias = model_alias
-        self.record = record = current_record.get()
+        self.record = record = current_trace.get()
         self.trace_id = current_trace_id.get()
         self.seen = Seen()
         self.unreported = Lock()  # taken by whoever reports

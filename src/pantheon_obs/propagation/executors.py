@@ -7,18 +7,16 @@ import reprlib
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import wraps
-from time import perf_counter
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from pantheon_obs.core.calls import call_here
 from pantheon_obs.core.context import (
-    carried_record,
+    carried_trace,
     current_call,
-    current_record,
-    current_trace_id,
+    current_trace,
 )
 from pantheon_obs.core.errors import ConfigError
-from pantheon_obs.core.failures import mark_trace
+from pantheon_obs.core.failures import leave
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,16 +92,15 @@ class TracedThreadPoolExecutor(ThreadPoolExecutor):
 
 def _carried(fn: Callable[_P, _T]) -> Callable[_P, _T]:
     context = _context_here()
-    trace_id = current_trace_id.get()
+    trace = current_trace.get()
 
     def carried(*args: _P.args, **kwargs: _P.kwargs) -> _T:
-        called = perf_counter()
+        copied = context.copy()
         try:
-            return context.copy().run(fn, *args, **kwargs)
+            return copied.run(fn, *args, **kwargs)
         except BaseException as error:
-            # It ends where the context does not: in the thread's hook, in a callback of the future.
-            if trace_id:
-                mark_trace(error, trace_id, since=called)
+            # It ends outside of this context: in the thread's hook, in a callback of the future.
+            leave(error, copied, trace)
             raise
 
     return carried
@@ -112,7 +109,7 @@ def _carried(fn: Callable[_P, _T]) -> Callable[_P, _T]:
 def _context_here() -> Context:
     """A copy of this context, for elsewhere."""
     context = copy_context()
-    context.run(carried_record.set, current_record.get())
+    context.run(carried_trace.set, current_trace.get())
     # That of a generator's own code is known by the stack, which is another one there.
     context.run(current_call.set, call_here())
     return context

@@ -10,14 +10,14 @@ import sys
 from importlib import import_module
 from typing import Any
 
-from pantheon_obs.core import identity, pipeline
+from pantheon_obs.core import pipeline
 from pantheon_obs.core.extras import require
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.settings import Settings, resolve
 from pantheon_obs.sinks.sentry_apps import AsgiApp, WsgiApp
 from pantheon_obs.sinks.sentry_imports import no_more_imports
 from pantheon_obs.sinks.sentry_options import add_integrations, options_for
-from pantheon_obs.sinks.sentry_scope import SentrySink, adopt, tag
+from pantheon_obs.sinks.sentry_scope import SentrySink, tag
 
 # Their errors are the host's exceptions, which Sentry gets where they end.
 _NEVER_EVENTS = (
@@ -59,8 +59,8 @@ def init_sentry(settings: Settings | None = None, **overrides: object) -> bool:
         >>> init_sentry(sentry_dsn=None)
         False
     """
-    required = settings is not None or "sentry_dsn" in overrides
-    return start(resolve(settings, overrides), required=required)
+    resolved = resolve(settings, overrides)
+    return start(resolved, required="sentry_dsn" in resolved.given)
 
 
 def start(settings: Settings, *, required: bool) -> bool:
@@ -138,7 +138,6 @@ def reset() -> None:
     global _on, _ours  # noqa: PLW0603 - as above
     _on = _ours = False
     _note("off: not started")
-    identity.adopt = None
     pipeline.remove_sink(SentrySink.name)
 
 
@@ -163,7 +162,6 @@ def _watch() -> None:
     scope = import_module("sentry_sdk.scope")
     if tag not in scope.global_event_processors:
         scope.add_global_event_processor(tag)
-    identity.adopt = adopt
     pipeline.add_sink(SentrySink(sys.modules["sentry_sdk"]))
 
 

@@ -10,8 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import trace_id as ids
-from pantheon_obs.core.context import current_record, current_trace_id
-from pantheon_obs.core.failures import mark_sent, root_of
+from pantheon_obs.core.context import current_trace, current_trace_id
+from pantheon_obs.core.failures import note, root_of
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.sinks.sentry_scope import TRACE_HEADER, claim, trace_header
 
@@ -63,7 +63,7 @@ class AsgiApp:
 
 def _watched_asgi(app: ASGIApp, sdk: ModuleType) -> ASGIApp:
     async def within(scope: Scope, receive: Any, send: Any) -> None:  # noqa: ANN401 - as above
-        record: Any = current_record.get()
+        record: Any = current_trace.get()
         sentrys, scope = scope, scope[_SCOPE]
         with _guard:
             claim(sdk, record)
@@ -75,7 +75,7 @@ def _watched_asgi(app: ASGIApp, sdk: ModuleType) -> ASGIApp:
             if root is not error:
                 with _guard:
                     _capture(sdk, root)
-                    mark_sent(error, record.trace_id)
+                    note(error).sent = True
             raise
         unhandled = getattr(record, "unhandled", None)
         if unhandled is not None:  # and answered by the framework, which raises it no further
@@ -132,7 +132,7 @@ class WsgiApp:
 
 def _watched_wsgi(app: WSGIApp, sdk: ModuleType) -> WSGIApp:
     def within(environ: dict[str, Any], start_response: Any) -> Any:  # noqa: ANN401 - as above
-        record: Any = current_record.get()
+        record: Any = current_trace.get()
         if environ.pop(_ADDED, False):
             del environ[_VARIABLE]
         with _guard:

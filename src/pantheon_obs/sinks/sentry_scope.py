@@ -12,14 +12,8 @@ from os import urandom
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import trace_id as ids
-from pantheon_obs.core.context import current_record, current_trace_id
-from pantheon_obs.core.failures import (
-    has_escaped_as,
-    mark_sent,
-    root_of,
-    trace_of,
-    was_sent,
-)
+from pantheon_obs.core.context import current_trace, current_trace_id
+from pantheon_obs.core.failures import is_sent, note, repeats, root_of, trace_of
 from pantheon_obs.core.request import Request
 
 if TYPE_CHECKING:
@@ -27,7 +21,7 @@ if TYPE_CHECKING:
     from logging import LogRecord
     from types import ModuleType
 
-    from pantheon_obs.core.context import Record
+    from pantheon_obs.core.context import Trace
     from pantheon_obs.core.events import Event
 
 TRACE_HEADER = "sentry-trace"
@@ -56,13 +50,20 @@ class SentrySink:
     def __init__(self, sdk: ModuleType) -> None:
         self._sdk = sdk
 
-    def started(self, record: Record) -> None:
+    def started(self, record: Trace) -> None:
         """Claim the scope, if it is one of a request."""
         if is_of_request(self._sdk):
             claim(self._sdk, record)
 
+    def ended(self, trace: Trace) -> None:
+        """The scope ends with the request by itself."""
+
     def handle(self, event: Event) -> None:
         """No fact of ours becomes a Sentry event."""
+
+    def adopt(self, headers: Iterable[tuple[bytes, bytes]], trusted: bool) -> str | None:  # noqa: FBT001 - as core calls it
+        """The trace that Sentry has for a request."""
+        return adopt(headers, trusted)
 
 
 def is_of_request(sdk: ModuleType) -> bool:
@@ -72,7 +73,7 @@ def is_of_request(sdk: ModuleType) -> bool:
     return getattr(scope, "_name", None) in _REQUESTS or sdk.get_current_span() is not None
 
 
-def claim(sdk: ModuleType, record: Record) -> None:
+def claim(sdk: ModuleType, record: Trace) -> None:
     """Have all that is captured in the current scope, in whatever thread, belong to a request.
 
     Args:
@@ -142,7 +143,7 @@ class _Claim:
 
     __slots__ = ("_record",)
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Trace) -> None:
         self._record = record
 
     def __call__(self, event: dict[str, Any], _hint: dict[str, Any]) -> dict[str, Any] | None:
@@ -150,7 +151,7 @@ class _Claim:
         if event.get("type") == "transaction" and getattr(record, "quiet", False):
             return None
         # A trace within the request is more exact; one that has ended is not current any more.
-        _put(event, current_trace_id.get() or record.trace_id, current_record.get() or record)
+        _put(event, current_trace_id.get() or record.trace_id, current_trace.get() or record)
         _name(event, record)
         return event
 
@@ -162,18 +163,18 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
         None for what is not to be sent: the same exception again, or none of the service's.
     """
     error = (hint.get("exc_info") or (None, None))[1]
-    record = current_record.get()
+    record = current_trace.get()
     trace_id = current_trace_id.get() or trace_of(error)
     if _is_noise(error, hint.get("log_record")):
         return None
     if error is not None:
         root = root_of(error)
         # A server may log it outside of the context in which Sentry looks for repetitions.
-        if trace_id and (was_sent(error, trace_id) or was_sent(root, trace_id)):
+        if trace_id and (is_sent(error) or is_sent(root)):
             return None
         if trace_id:
-            mark_sent(error, trace_id)
-            mark_sent(root, trace_id)
+            note(error).sent = True
+            note(root).sent = True
         if root is not error:
             _show(event, root)
     if trace_id:
@@ -182,7 +183,7 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
     return event
 
 
-def _put(event: dict[str, Any], trace_id: str, record: Record | None) -> None:
+def _put(event: dict[str, Any], trace_id: str, record: Trace | None) -> None:
     tags = event.setdefault("tags", {})
     tags[_TAG] = trace_id
     user_id = None if record is None else record.bound.get("user_id")
@@ -191,7 +192,7 @@ def _put(event: dict[str, Any], trace_id: str, record: Record | None) -> None:
         user["id"] = str(user_id)
 
 
-def _name(event: dict[str, Any], record: Record) -> None:
+def _name(event: dict[str, Any], record: Trace) -> None:
     """Call the transaction by its route, else by its path, where Sentry knows no better."""
     source = (event.get("transaction_info") or {}).get("source")
     known = source not in {None, "url"} and event.get("transaction") != _UNNAMED
@@ -209,7 +210,7 @@ def _is_noise(error: BaseException | None, line: LogRecord | None) -> bool:
     if line is None:
         return False
     text = str(line.msg)
-    return (line.name in _AS_TEXT and has_escaped_as(text)) or (
+    return (line.name in _AS_TEXT and repeats(line)) or (
         line.name == _CELERY and text.startswith("Hard time limit")
     )
 

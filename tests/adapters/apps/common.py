@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from pantheon_obs import current_trace_id
-from pantheon_obs.core.context import current_record
+from pantheon_obs.core.context import current_trace
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -106,7 +106,7 @@ class OpenCall:
 
 def leave_a_call_open() -> None:
     """Leave a call open for the request's end."""
-    record = current_record.get()
+    record = current_trace.get()
     if record is None:
         raise LookupError
     record.open_calls.add(OpenCall())

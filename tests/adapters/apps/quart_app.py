@@ -11,7 +11,7 @@ from quart import Blueprint, Quart, Response, abort, redirect, request, send_fro
 from quart import websocket as socket
 
 from pantheon_obs import bind, instrument
-from pantheon_obs.core.context import current_record
+from pantheon_obs.core.context import current_trace
 from pantheon_obs.core.request import Request
 from tests.adapters.apps import common
 
@@ -147,7 +147,7 @@ async def background_boom(status: int) -> Any:
 
 async def fail_later() -> None:
     """Fail once the response has been sent: Quart begins such work before."""
-    record = current_record.get()
+    record = current_trace.get()
     assert isinstance(record, Request)
     while not record.reported:  # noqa: ASYNC110 - nothing else tells
         await asyncio.sleep(0.001)

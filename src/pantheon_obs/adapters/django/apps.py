@@ -10,15 +10,17 @@ from django.conf import settings as project
 from django.core import checks
 from django.core.signals import got_request_exception
 
+from pantheon_obs import _setup
 from pantheon_obs.adapters.django import profile
 from pantheon_obs.adapters.django.checks import check_middleware, check_settings
 from pantheon_obs.adapters.django.commands import trace_commands
 from pantheon_obs.adapters.django.exchange import note_unhandled
 from pantheon_obs.core.errors import ConfigError
-from pantheon_obs.core.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from pantheon_obs.core.settings import Settings
 
 
 class PantheonObsConfig(AppConfig):  # type: ignore[misc]  # Django has no types
@@ -38,14 +40,10 @@ class PantheonObsConfig(AppConfig):  # type: ignore[misc]  # Django has no types
         Raises:
             MissingExtraError: The project gave a DSN itself, but `sentry_sdk` is missing.
         """
-        # The one place where Django lets somebody stand between its start and the project's code.
-        from pantheon_obs import _instrument  # noqa: PLC0415 - it sees all, and so this module
-
         problem = _problem()
-        settings, says_dsn = profile.for_logging()
+        settings = profile.for_logging()
         self._settings = replace(settings, problems=(*settings.problems, *problem))
-        reread = None if says_dsn else Settings.from_env
-        self._on_startup = _instrument.start(self._settings, reread)
+        self._on_startup = _setup.start(self._settings, profile.for_logging)
         # Whoever calls django.setup() again, runserver for one, would put Django's handlers back.
         project.LOGGING_CONFIG = None
         got_request_exception.connect(note_unhandled, dispatch_uid="pantheon_obs")
@@ -55,12 +53,10 @@ class PantheonObsConfig(AppConfig):  # type: ignore[misc]  # Django has no types
 
     def serve(self) -> None:
         """Requests are about to come: say so once, and take over what the server has set up."""
-        from pantheon_obs import _instrument  # noqa: PLC0415 - as above
-
         self._on_startup()
         if not self._serving:
             self._serving = True
-            _instrument.announce(self._settings, adapter="django")
+            _setup.announce(self._settings, adapter="django")
 
 
 def _problem() -> tuple[str, ...]:

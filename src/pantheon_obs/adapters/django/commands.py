@@ -7,7 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from pantheon_obs.core.context import current_trace_id, trace_context
+from pantheon_obs.core.context import current_trace_id
+from pantheon_obs.propagation.jobs import trace_context
 
 _TRACED = "_pantheon_obs_traced"
 

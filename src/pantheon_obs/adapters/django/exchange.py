@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.adapters.django.streams import AsyncParts, Parts, in_trace
 from pantheon_obs.core.context import end, resume, suspend
-from pantheon_obs.core.failures import mark_escaped, mark_logged
+from pantheon_obs.core.failures import escape, note
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.request import Request, carried_by
 
@@ -103,12 +103,12 @@ class Exchange(Request):
     def failed(self, error: BaseException) -> None:
         """The project's code has raised, in place of a response or in the middle of one."""
         self.finish_open_calls()
-        mark_escaped(error, self.trace_id, since=self.started)
+        escape(error, self, covered=True)
         if isinstance(error, Exception):
             self.finish("error", error)
             return
         if isinstance(error, asyncio.CancelledError):
-            mark_logged(error)  # the line's outcome says it all
+            note(error).logged = True  # the line's outcome says it all
         self.finish("client_disconnected" if _by_django(error) else "cancelled")
 
     def leave(self) -> None:

@@ -22,6 +22,7 @@ from pantheon_obs.core.context import begin
 from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.core.identity import Identity
 from pantheon_obs.core.request import carried_by, carry
+from pantheon_obs.propagation.foreign import watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -52,6 +53,7 @@ class TraceIdMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         settings = profile.load()
+        watch()
         self.get_response = get_response
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:

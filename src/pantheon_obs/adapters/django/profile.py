@@ -11,7 +11,7 @@ from django.conf import settings as project
 from pantheon_obs.core.errors import ConfigError
 from pantheon_obs.core.settings import Profile, Settings, resolve, use_profile
 
-_DEFAULTS = {"response_headers": ("X-Trace-ID", "X-Request-ID")}
+_DEFAULTS = {"response_headers": ("X-Trace-ID", "X-Request-ID"), "request_id": True}
 
 
 def load() -> Settings:
@@ -23,7 +23,7 @@ def load() -> Settings:
     Raises:
         ConfigError: It is no dict of settings; what the environment says counts all the same.
     """
-    use_profile(Profile(defaults=_DEFAULTS, request_id=True))
+    use_profile(Profile(defaults=_DEFAULTS))
     values = given()
     if not isinstance(values, Mapping):
         msg = f"PANTHEON_OBS must be a dict of settings, not a {type(values).__name__}"
@@ -33,7 +33,7 @@ def load() -> Settings:
     except ConfigError as error:
         msg = f"PANTHEON_OBS: {error}"
         raise ConfigError(msg) from None
-    use_profile(Profile(values, _DEFAULTS, request_id=True))
+    use_profile(Profile(values, _DEFAULTS))
     return settings
 
 
@@ -43,19 +43,14 @@ def given() -> Any:  # noqa: ANN401 - whatever stands in the file
     return {} if values is None else values
 
 
-def for_logging() -> tuple[Settings, bool]:
-    """The settings of the process as a whole, and whether the host itself says if Sentry is on.
+def for_logging() -> Settings:
+    """The settings of the process as a whole.
 
     What the project has given to `logging_config()` for its `LOGGING` are arguments: these win.
     """
     handlers = (getattr(project, "LOGGING", None) or {}).get("handlers", {})
     handler = handlers.get("pantheon_obs", {})
-    arguments = handler.get("overrides") or {}
-    settings = resolve(handler.get("settings"), arguments)
-    values = given()
-    says_dsn = (
-        handler.get("settings") is not None
-        or "sentry_dsn" in arguments
-        or (isinstance(values, Mapping) and "sentry_dsn" in values)
-    )
-    return replace(settings, request_id=True), says_dsn
+    settings = handler.get("settings")
+    if settings is not None:
+        settings = replace(settings, request_id=True)
+    return resolve(settings, handler.get("overrides") or {})

@@ -16,7 +16,7 @@ from django.utils.cache import patch_cache_control
 from django.views.decorators.csrf import csrf_exempt
 
 from pantheon_obs.adapters.django.health import configured_health
-from pantheon_obs.core.context import current_record
+from pantheon_obs.core.context import current_trace
 from pantheon_obs.core.request import Request
 from pantheon_obs.health import endpoints
 
@@ -47,7 +47,7 @@ async def _answer(request: HttpRequest, name: str) -> HttpResponse:
             # Under WSGI Django has made a loop for this call alone: no check may stay on it.
             report = _health.report()
         answer = endpoints.of_report(report, details=_health.details)
-    record = current_record.get()
+    record = current_trace.get()
     if isinstance(record, Request):
         record.quiet = True  # the settings do not know under which path these urls are
     body = answer.body_for(request.method)

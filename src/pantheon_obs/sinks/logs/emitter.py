@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.failures import mark_logged
+from pantheon_obs.core.failures import note
 from pantheon_obs.core.guard import let_through, report
 from pantheon_obs.sinks.logs.delivery import writer
 from pantheon_obs.sinks.logs.formats import console_format, json_format, text_format
@@ -114,7 +114,7 @@ class Emitter:
                 self._builder.build(level, event, logger, {}, error, created, trace_id, {})
             )
         if error is not None:
-            mark_logged(error)
+            note(error).logged = True
         return rendered
 
     def unwritable(self, failure: Exception) -> None:

@@ -13,7 +13,7 @@ import sys
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pantheon_obs.core.failures import has_escaped_as, is_owed, was_logged
+from pantheon_obs.core.failures import is_covered, is_logged, repeats
 from pantheon_obs.sinks.logs.requests import is_access_line, owner_of
 from pantheon_obs.sinks.logs.tasks import (
     is_success_or_failure,
@@ -117,7 +117,7 @@ class ObsHandler(logging.Handler):
         error = exc_info[1] if type(exc_info) is tuple else None
         if record.name in _REPEATERS and _is_repetition(record, error):
             return
-        if error is not None and is_owed(error) and _is_announcement(record):
+        if error is not None and is_covered(error) and _is_announcement(record):
             return
         says_less = _SAY_LESS.get(record.name)
         if says_less is not None and says_less(record):
@@ -147,11 +147,11 @@ class ObsHandler(logging.Handler):
 
 def _is_repetition(record: logging.LogRecord, error: BaseException | None) -> bool:
     """Whether a server's record repeats what a line of ours says."""
-    if was_logged(error):
+    if is_logged(error):
         return True
     if record.name in _AS_TEXT:
         teller = logging.getLogger(_TELLER)
-        return has_escaped_as(str(record.msg)) and teller.isEnabledFor(logging.ERROR)
+        return repeats(record) and teller.isEnabledFor(logging.ERROR)
     return isinstance(record.msg, str) and record.msg.startswith(_WEBSOCKET_LINE)
 
 

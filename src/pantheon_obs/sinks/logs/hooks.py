@@ -10,7 +10,7 @@ import warnings
 from contextlib import redirect_stderr
 from typing import TYPE_CHECKING, Any, TextIO
 
-from pantheon_obs.core.failures import was_logged
+from pantheon_obs.core.failures import is_logged
 from pantheon_obs.sinks.redact_plain import described
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _unraisable(args: sys.UnraisableHookArgs) -> None:
 
 def _log(level: int, error: BaseException | None, **fields: object) -> None:
     exc_info = None
-    if was_logged(error):  # by the host, before it raised it again
+    if is_logged(error):  # by the host, before it raised it again
         fields["error_type"] = type(error).__name__
     elif error is not None:
         exc_info = (type(error), error, error.__traceback__)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog.contextvars
 
-from pantheon_obs.core.context import current_record, current_trace_id
+from pantheon_obs.core.context import current_trace, current_trace_id
 from pantheon_obs.core.failures import trace_of
 from pantheon_obs.sinks.redact import make_room
 from pantheon_obs.sinks.redact_plain import described
@@ -140,7 +140,7 @@ class LineBuilder:
     def _add_bound(self, line: dict[str, Any], bound: Mapping[str, Any] | None) -> None:
         """What `bind()` and structlog put on this context, unless the event has it by itself."""
         if bound is None:
-            record = current_record.get()
+            record = current_trace.get()
             bound = record.bound if record is not None else None
         if bound:
             self._put_missing(line, dict(bound))

@@ -9,7 +9,7 @@ from pantheon_obs.core.request import Request, carried_by
 if TYPE_CHECKING:
     import logging
 
-    from pantheon_obs.core.context import Record
+    from pantheon_obs.core.context import Trace
 
 _ACCESS_LINE = '"%s" %s %s'  # with the query string
 
@@ -19,7 +19,7 @@ def is_access_line(record: logging.LogRecord) -> bool:
     return str(record.msg).endswith(_ACCESS_LINE)
 
 
-def owner_of(record: logging.LogRecord, fields: dict[str, Any]) -> Record | None:
+def owner_of(record: logging.LogRecord, fields: dict[str, Any]) -> Trace | None:
     """The record of the request that a record is about, also when that has ended.
 
     Args:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from pantheon_obs.core.failures import was_logged
+from pantheon_obs.core.failures import is_logged
 from pantheon_obs.sinks.logs.handler import dispatch, only_ours
 
 if TYPE_CHECKING:
-    from pantheon_obs.core.context import Record
+    from pantheon_obs.core.context import Trace
     from pantheon_obs.core.events import Event
     from pantheon_obs.sinks.logs.handler import ObsHandler
 
@@ -27,8 +27,11 @@ class LogSink:
         self._handler = handler
         self._loggers: dict[str, logging.Logger] = {}  # asking logging for one takes a lock
 
-    def started(self, record: Record) -> None:
+    def started(self, record: Trace) -> None:
         """Nothing is logged when a request begins."""
+
+    def ended(self, trace: Trace) -> None:
+        """Nothing is logged: `request_finished` is a fact of its own."""
 
     def handle(self, event: Event) -> None:
         """Write one fact; one traceback per failure, so only if no line has it yet."""
@@ -39,7 +42,7 @@ class LogSink:
         if not logger.isEnabledFor(level):
             return
         error = event.error
-        if error is not None and was_logged(error):
+        if error is not None and is_logged(error):
             error = None
         if only_ours(self._handler, logger):
             self._handler.emitter.emit(

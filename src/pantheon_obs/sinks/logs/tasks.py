@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.failures import was_logged
+from pantheon_obs.core.failures import is_logged
 from pantheon_obs.core.task import running
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def repeats_failure(record: logging.LogRecord) -> bool:
     if type(record.exc_info) is not tuple:
         return False
     error = record.exc_info[1]
-    return was_logged(getattr(error, "exc", error))  # billiard puts it into one of its own
+    return is_logged(getattr(error, "exc", error))  # billiard puts it into one of its own
 
 
 def is_success_or_failure(record: logging.LogRecord) -> bool:

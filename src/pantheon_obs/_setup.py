@@ -1,0 +1,70 @@
+"""Below the adapters: start logging and Sentry, say what is on, take over again."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from pantheon_obs.sinks import sentry
+from pantheon_obs.sinks.logs import configure as logs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pantheon_obs.core.settings import Settings
+
+_NAME = "pantheon_obs"
+
+
+def start(
+    settings: Settings, reread: Callable[[], Settings], *, anew: bool = True
+) -> Callable[[], None]:
+    """Set up logging and Sentry.
+
+    Args:
+        settings: The settings.
+        reread: Reads the settings again when the server starts: a DSN may have come into the
+            environment by then.
+        anew: Whether to configure logging also where that has been done already.
+
+    Returns:
+        A function to call when the server starts the application.
+
+    Raises:
+        MissingExtraError: The application has set a DSN itself, but `sentry_sdk` is missing.
+    """
+    if anew or logs.active_emitter() is None:
+        logs.configure_logging(settings)
+    else:
+        logs.reassert()
+    sentry.start(settings, required="sentry_dsn" in settings.given)
+
+    def on_startup() -> None:
+        logs.reassert()
+        # The DSN may have come into the environment since, or the application have started Sentry.
+        sentry.start(reread(), required=False)
+
+    return on_startup
+
+
+def take_over() -> None:
+    """Take over what has been set up since logging was configured, if it was."""
+    logs.reassert()
+
+
+def announce(settings: Settings, *, adapter: str) -> None:
+    """Log what is on, and why the rest is off.
+
+    Args:
+        settings: The settings.
+        adapter: Names the adapter on the line.
+    """
+    logging.getLogger(_NAME).info(
+        "observability_configured",
+        extra={
+            "adapter": adapter,
+            "log_format": logs.active_format(),
+            "log_level": settings.log_level,
+            "sentry": sentry.status(),
+        },
+    )

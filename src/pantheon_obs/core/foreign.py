@@ -1,0 +1,65 @@
+"""Other libraries' state in this context: their bound fields, and the trace that they have begun.
+
+Core names none of these libraries. Whoever knows one registers it here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from pantheon_obs.core.guard import Guard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextvars import ContextVar
+
+Variables: TypeAlias = "list[tuple[ContextVar[Any], Any]]"
+"""Context variables with their values."""
+
+_guard = Guard("trace of another library")
+
+bound: object = ()
+"""True once another library has bound a field anywhere in this process: asked for each request."""
+
+clear: Callable[[], Variables] = list
+"""Unsets what other libraries have bound in this context, and returns it."""
+
+_tracers: tuple[Callable[[], str | None], ...] = ()
+
+
+def register_fields(register: object, unset: Callable[[], Variables]) -> None:
+    """Have another library's bound fields cleared when a trace begins, and restored at its end.
+
+    Args:
+        register: True once a field has been bound in this process, as a list of them would be.
+        unset: Unsets what is bound in this context, and returns it.
+    """
+    global bound, clear
+    bound, clear = register, unset
+
+
+def register_tracer(active_id: Callable[[], str | None]) -> None:
+    """Use another tracer's trace id where it has begun a trace; a second call changes nothing.
+
+    Args:
+        active_id: Returns the id of the trace that is active in this context, or None.
+    """
+    global _tracers  # noqa: PLW0603 - as above
+    if active_id not in _tracers:
+        _tracers = (*_tracers, active_id)
+
+
+def restore(variables: Variables) -> None:
+    """Set again what `clear` returned."""
+    for variable, value in variables:
+        variable.set(value)
+
+
+def active_id() -> str | None:
+    """The id of the trace that another tracer has active in this context; None without one."""
+    for tracer in _tracers:
+        with _guard:
+            found = tracer()
+            if found is not None:
+                return found
+    return None

@@ -1,0 +1,125 @@
+"""Where a failure was reported: one object per raise of an exception."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from contextvars import Context
+from threading import Thread
+
+import pytest
+
+from pantheon_obs import trace_context
+from pantheon_obs.core import failures
+from pantheon_obs.core.context import Trace, begin, current_trace, end
+
+
+class RefusingError(KeyError):
+    """Takes no attributes."""
+
+    @property
+    def __dict__(self) -> dict[str, object]:  # type: ignore[override]
+        """Refuse."""
+        raise AttributeError
+
+
+def escape_from(trace_id: str, error: BaseException) -> None:
+    """Let an exception escape from a trace of its own, its traceback logged on the way."""
+
+    def fail() -> None:
+        failures.note(error).logged = True
+        raise error
+
+    with pytest.raises(type(error)), trace_context(trace_id):
+        fail()
+
+
+def test_an_exception_is_remembered_as_logged() -> None:
+    """The failure belongs to the object; an object that takes no attributes has none."""
+    error, refusing = KeyError(), RefusingError()
+
+    failures.note(error).logged = True
+    failures.note(refusing).logged = True
+
+    assert failures.is_logged(error)
+    assert not failures.is_logged(refusing)
+    assert not failures.is_logged(None)
+
+
+def test_the_innermost_trace_of_an_exception_wins() -> None:
+    """An exception that escapes from nested traces belongs to the inner one."""
+    error = KeyError()
+    outer, inner = Trace("outer"), Trace("inner")
+    begin(outer)
+    begin(inner)
+    failures.escape(error, inner)
+    end(inner)
+    assert "inner" == failures.trace_of(error)
+
+    failures.escape(error, outer)
+    end(outer)
+
+    assert "inner" == failures.trace_of(error)
+
+
+def test_what_logs_an_escaped_exception_in_the_same_context_finds_its_trace() -> None:
+    """A server logs it right after the trace has ended, where its application was called."""
+    error = KeyError()
+    escape_from("first", error)
+
+    assert "first" == failures.trace_of(error)
+    assert failures.is_logged(error)
+
+
+def test_an_exception_that_is_raised_in_another_trace_is_a_new_failure() -> None:
+    """Libraries raise one object again and again."""
+    error = KeyError()
+    escape_from("first", error)
+
+    with trace_context("second"):
+        assert not failures.is_logged(error)
+        assert failures.trace_of(error) is None
+        failures.escape(error, current_trace.get() or Trace(""))
+
+    assert "second" == failures.trace_of(error)
+
+
+def test_two_traces_within_one_do_not_share_a_failure() -> None:
+    """A batch whose items each fail with the same object has one failure per item."""
+    error = KeyError()
+    with trace_context("batch"):
+        escape_from("one", error)
+        with trace_context("two"):
+            assert not failures.is_logged(error)
+
+        assert failures.is_logged(error) is True
+
+
+def test_an_exception_that_is_raised_outside_of_its_trace_is_a_new_failure() -> None:
+    """A thread that raises a module's constant, which a request has raised before, has no trace."""
+    error = ConnectionError("the pool is closed")
+    escape_from("the-request", error)
+    seen: list[object] = []
+
+    def heartbeat() -> None:
+        seen.extend((failures.trace_of(error), failures.is_logged(error)))
+
+    thread = Thread(target=heartbeat)
+    thread.start()
+    thread.join()
+
+    assert [None, False] == seen
+    assert [None, False] == Context().run(
+        lambda: [failures.trace_of(error), failures.is_logged(error)]
+    )
+
+
+def test_a_pickled_or_copied_exception_carries_no_failure() -> None:
+    """It may be unpickled where the library is not installed, and is a failure of its own there."""
+    error = KeyError("k")
+    failures.note(error).logged = True
+
+    for other in (pickle.loads(pickle.dumps(error)), copy.deepcopy(error)):  # noqa: S301 - our own
+        assert ("k",) == other.args
+        assert not failures.is_logged(other)
+    assert b"pantheon_obs.core" not in pickle.dumps(error)
