@@ -10,7 +10,6 @@ import pytest
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.events import LlmCallFinished, RequestFinished, WebsocketFinished
 from pantheon_obs.core.llm_events import LlmTotals
-from pantheon_obs.core.request import Request
 
 REQUEST: dict[str, Any] = {
     "trace_id": "t",

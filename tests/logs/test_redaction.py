@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pantheon_obs import bind, configure_logging, get_logger, trace_context
-from pantheon_obs.core.request import Request
+from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.sinks.redact import REDACTED, Redactor
 from tests.logs.running import run
 
@@ -137,7 +137,7 @@ def test_keys_of_the_host_s_own_are_hidden_too(logged: Logged) -> None:
 def test_keys_of_ours_are_hidden_where_the_host_says_so(logged: Logged) -> None:
     """`redact_keys` may name a field of our own lines."""
     configure_logging(log_format="json", redact_keys=("path",))
-    request = Request("job-1")
+    request = Exchange("job-1")
     request.path = "/patients/jane-doe"
     request.method = "GET"
     request.finish("ok")

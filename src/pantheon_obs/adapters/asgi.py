@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pantheon_obs.adapters.asgi_headers import ResponseHeaders
-from pantheon_obs.adapters.asgi_http import HttpExchange
-from pantheon_obs.adapters.asgi_websocket import WebsocketExchange
+from pantheon_obs.adapters.asgi_http import AsgiHttp
+from pantheon_obs.adapters.asgi_websocket import AsgiWebsocket
 from pantheon_obs.core import pipeline
+from pantheon_obs.core.carrier import KEY
 from pantheon_obs.core.context import begin, end
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.identity import Identity
+from pantheon_obs.core.response_headers import ResponseHeaders
 from pantheon_obs.core.settings import resolve, warn_of_problems
 from pantheon_obs.propagation.foreign import watch
 
@@ -23,10 +24,9 @@ if TYPE_CHECKING:
     from pantheon_obs.core.asgi_types import ASGIApp, Receive, Scope, Send
     from pantheon_obs.core.settings import Settings
 
-_OURS = "pantheon_obs.record"
-_EXCHANGES: dict[str, type[HttpExchange | WebsocketExchange]] = {
-    "http": HttpExchange,
-    "websocket": WebsocketExchange,
+_EXCHANGES: dict[str, type[AsgiHttp | AsgiWebsocket]] = {
+    "http": AsgiHttp,
+    "websocket": AsgiWebsocket,
 }
 
 _guard = Guard("asgi start-up")
@@ -65,7 +65,7 @@ class TraceIdMiddleware:
         self.app = app
         self.on_startup = on_startup
         self._read_id = Identity(settings).of
-        self._response_headers = ResponseHeaders(settings.response_headers)
+        self._response_headers = ResponseHeaders(settings.response_headers, _lower_bytes)
         self._quiet = settings.quiet
         # Empty until it has started, so that no later connection pays for the question.
         self._exchanges = _EXCHANGES if on_startup is None else {}
@@ -73,7 +73,7 @@ class TraceIdMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, as the ASGI specification says."""
         exchange_class = self._exchanges.get(scope["type"])
-        if exchange_class is None or _OURS in scope:
+        if exchange_class is None or KEY in scope:
             await self._pass_through(scope, receive, send)
             return
         headers = scope.get("headers") or ()
@@ -85,31 +85,37 @@ class TraceIdMiddleware:
         )
         if "app" in scope and self.on_startup is None:
             # Added by hand within a framework, which has its own answer to an error.
-            exchange.enclosed = True
+            exchange.framework_answers = True
         # The scope itself is marked, not a copy: what stands outside of us reads what the
         # framework's router leaves in it.
-        scope[_OURS] = exchange
+        scope[KEY] = exchange
         begin(exchange)
         try:
             if pipeline.sinks:
-                exchange.watch(self._quiet)
+                exchange.watch_scope(self._quiet)
                 receive = exchange.receive
                 pipeline.started(exchange)
             await self.app(scope, receive, exchange.send)
-            if not (exchange.reported and exchange.answered):
-                await exchange.returned()
+            if exchange.event_pending or not exchange.response_started:
+                exchange.returned()
+                await exchange.answer()
+                exchange.finish()
         except BaseException as error:
-            await exchange.failed(error)
+            exchange.escaped(error)
+            try:
+                await exchange.answer()
+            finally:
+                exchange.finish()
             raise
         finally:
-            scope.pop(_OURS, None)
+            scope.pop(KEY, None)
             end(exchange)
 
     async def _pass_through(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Within an outer trace of ours (a mounted sub-app) there is nothing to add."""
         app: ASGIApp = self.app
-        if _OURS in scope:
-            scope[_OURS].scope = scope  # what stands between may have made a copy
+        if KEY in scope:
+            scope[KEY].scope = scope  # what stands between may have made a copy
         elif scope["type"] == "lifespan":
             self._start()
         elif not self._exchanges:  # the first that a server sends at all
@@ -122,6 +128,10 @@ class TraceIdMiddleware:
         if self.on_startup is not None:
             with _guard:
                 self.on_startup()
+
+
+def _lower_bytes(text: str) -> bytes:
+    return text.lower().encode("ascii")
 
 
 def install(

@@ -9,7 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.adapters.wsgi import TraceIdMiddleware
-from pantheon_obs.adapters.wsgi_exchange import OURS, WsgiExchange
+from pantheon_obs.adapters.wsgi_exchange import WsgiExchange
+from pantheon_obs.core.carrier import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +58,7 @@ def is_installed(app: Flask) -> bool:
 def _note_unhandled(_app: Flask, exception: BaseException, **_: object) -> None:
     from flask import request  # noqa: PLC0415 - as above
 
-    exchange = request.environ.get(OURS)
+    exchange = request.environ.get(KEY)
     if isinstance(exchange, WsgiExchange):
         exchange.note_unhandled(exception)
 

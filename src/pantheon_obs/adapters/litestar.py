@@ -16,8 +16,7 @@ from litestar.exceptions import (
 from litestar.utils import normalize_path
 
 from pantheon_obs.adapters.asgi import TraceIdMiddleware
-from pantheon_obs.adapters.asgi_http import HttpExchange
-from pantheon_obs.adapters.asgi_websocket import WebsocketExchange
+from pantheon_obs.adapters.asgi_connection import AsgiConnection
 from pantheon_obs.core.context import current_trace
 from pantheon_obs.core.failures import alone_in, note
 from pantheon_obs.core.guard import Guard
@@ -104,7 +103,7 @@ async def _after_exception(error: Exception, scope: Any) -> None:  # noqa: ANN40
     """Hear of an exception before Litestar answers it."""
     with _guard:
         exchange = current_trace.get()
-        if isinstance(exchange, HttpExchange | WebsocketExchange) and not _is_handled(error, scope):
+        if isinstance(exchange, AsgiConnection) and not _is_handled(error, scope):
             exchange.note_unhandled(error)
         if isinstance(error, MethodNotAllowedException) and "path_template" not in scope:
             _leave_template(error, scope)

@@ -12,8 +12,8 @@ from quart import Quart, request, signals, websocket
 from werkzeug.exceptions import MethodNotAllowed
 
 from pantheon_obs.adapters import asgi
-from pantheon_obs.adapters.asgi_http import HttpExchange
-from pantheon_obs.adapters.asgi_websocket import WebsocketExchange
+from pantheon_obs.adapters.asgi_connection import AsgiConnection
+from pantheon_obs.adapters.asgi_http import AsgiHttp
 from pantheon_obs.adapters.routes import ROUTE
 from pantheon_obs.core.context import current_trace
 from pantheon_obs.core.failures import alone_in, note
@@ -92,7 +92,7 @@ def _leave_route(
     exchange: Trace | None,
 ) -> None:
     """Put the template where the line's writer looks for it."""
-    if not isinstance(exchange, HttpExchange | WebsocketExchange):
+    if not isinstance(exchange, AsgiConnection):
         return
     rule = connection.url_rule
     error = connection.routing_exception
@@ -108,13 +108,13 @@ def _leave_route(
 async def _unhandled(_app: Quart, exception: BaseException, **_: object) -> None:
     with _guard:
         exchange = current_trace.get()
-        if isinstance(exchange, HttpExchange | WebsocketExchange):
+        if isinstance(exchange, AsgiConnection):
             exchange.note_unhandled(exception)
 
 
 async def _background_failed(_app: Quart, exception: BaseException, **_: object) -> None:
     with _guard:
         exchange = current_trace.get()
-        if isinstance(exchange, HttpExchange):
+        if isinstance(exchange, AsgiHttp):
             exchange.background_failed(exception)
             note(exception).covered = True

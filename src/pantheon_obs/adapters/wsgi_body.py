@@ -7,11 +7,10 @@ thread, and it may close the body at any time, from any thread, before it has re
 from __future__ import annotations
 
 import sys
-from time import perf_counter
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.context import end, resume, suspend
+from pantheon_obs.core.context import end, end_suspended, resume, suspend
 from pantheon_obs.core.guard import Guard
 
 if TYPE_CHECKING:
@@ -33,11 +32,11 @@ def body_of(response: Any, exchange: WsgiExchange, environ: WSGIEnvironment) -> 
     """
     kind = type(response)
     if kind is list or kind is tuple or response is None:
-        if not exchange.answered:
+        if not exchange.response_started:
             # No code of the app's runs any more, so no response can be started any more.
             return Body(exchange.answer(None) or response, exchange)
         if response is not None:
-            if not exchange.reported:
+            if exchange.event_pending:
                 return WholeBody(response, exchange)
             exchange.closed()
             return response
@@ -47,14 +46,14 @@ def body_of(response: Any, exchange: WsgiExchange, environ: WSGIEnvironment) -> 
 
 
 class _Closing:
-    """The end of a response, once for all kinds of it."""
+    """Ends an exchange when the server closes the response; common to all kinds of bodies."""
 
     def __init__(self, response: Any, exchange: WsgiExchange) -> None:  # noqa: ANN401 - as above
         self._response = response
         self._exchange = exchange
 
     def close(self) -> None:
-        """Close what the app has returned, in the request's trace."""
+        """Close what the application has returned, in the request's trace."""
         exchange = self._exchange
         resume(exchange)
         try:
@@ -63,7 +62,7 @@ class _Closing:
             if close is not None:
                 close()
         except BaseException as error:
-            exchange.close_failed(error)
+            exchange.escaped(error)
             raise
         finally:
             exchange.closed()
@@ -72,7 +71,7 @@ class _Closing:
     def __del__(self) -> None:
         # Where the server does not close what it has got.
         exchange = self._exchange
-        if not exchange.over:
+        if not exchange.is_closed:
             with _guard:
                 resume(exchange)
                 exchange.closed()
@@ -98,23 +97,23 @@ class Body(_Closing):
                 following = self._next = iter(self._response).__next__
             part = following()
         except StopIteration:
-            if exchange.answered or (answer := exchange.answer(None)) is None:
-                exchange.last_byte = perf_counter()
+            if exchange.response_started or (answer := exchange.answer(None)) is None:
+                exchange.complete()
                 raise
             part = self._answered_by(answer)
         except Exception as error:
-            exchange.note_escaped(error)
+            exchange.escaped(error)
             answer = exchange.answer(error)
             if answer is None:
                 raise
             part = self._answered_by(answer)
         except BaseException as error:
-            exchange.note_escaped(error)
+            exchange.escaped(error)
             raise
         finally:
             suspend(exchange)
-        if not exchange.in_parts:
-            exchange.note_part(part)
+        if part and (exchange.first_byte is None or not exchange.streaming):
+            exchange.part(len(part))
         return part
 
     def _answered_by(self, answer: Iterator[bytes]) -> bytes:
@@ -136,7 +135,7 @@ class WholeBody(_Closing):
     def __iter__(self) -> Iterator[bytes]:
         """Its parts."""
         yield from self._response
-        self._exchange.last_byte = perf_counter()
+        self._exchange.complete()
 
     def close(self) -> None:
         """Take note of the end; a list has no `close` of its own."""
@@ -144,6 +143,7 @@ class WholeBody(_Closing):
             super().close()
         else:
             self._exchange.closed()
+            end_suspended(self._exchange)
 
     def __len__(self) -> int:
         """How many parts there are."""
@@ -164,16 +164,16 @@ def _watched_file(response: Any, exchange: WsgiExchange) -> Any:  # noqa: ANN401
     try:
         response.close = closing.close
     except Exception:  # noqa: BLE001 - of a class that is written in C, for one
-        exchange.last_byte = perf_counter()
+        exchange.complete()
         exchange.closed()
     return response
 
 
 class _FileClosing(_Closing):
-    """The end of a file that the server reads by itself."""
+    """Ends an exchange when the server closes a file that it has read by itself."""
 
     def close(self) -> None:
         """Close the file; a server that could not send it is on its way out with an `OSError`."""
         if not isinstance(sys.exc_info()[1], OSError):
-            self._exchange.last_byte = perf_counter()
+            self._exchange.complete()
         super().close()

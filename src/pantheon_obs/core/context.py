@@ -58,7 +58,7 @@ class Trace:
 
     Attributes:
         trace_id: The trace id; empty where `bind` was called outside of a request or job.
-        started: Clock time of the start.
+        started_at: Clock time of the start.
         bound: The fields set by `bind`.
         open_calls: LLM calls in progress.
         llm: Totals of the finished LLM calls; None without any.
@@ -80,7 +80,7 @@ class Trace:
 
     def __init__(self, trace_id: str) -> None:
         self.trace_id = trace_id
-        self.started = perf_counter()
+        self.started_at = perf_counter()
         self.bound: dict[str, Any] = {}
         self.open_calls: set[OpenCall] = set()
 
@@ -134,19 +134,24 @@ def begin(trace: Trace) -> None:
 
 
 def end(trace: Trace) -> None:
-    """Finish the trace's open calls, tell its listeners, and restore the context `begin` found.
+    """Finish the trace's open calls, notify its listeners, and restore the context `begin` found.
 
     What `begin` found is not restored where it was left over from a request that has ended.
     """
+    end_suspended(trace)
+    _restore(trace)
+
+
+def end_suspended(trace: Trace) -> None:
+    """End a trace from outside its context, which is left as it is."""
     if trace.open_calls:
         trace.finish_open_calls()
     trace.ended = True
     if trace.listeners:
-        _tell_listeners(trace)
-    _restore(trace)
+        _notify_listeners(trace)
 
 
-def _tell_listeners(trace: Trace) -> None:
+def _notify_listeners(trace: Trace) -> None:
     listeners, trace.listeners = trace.listeners, ()
     for listener in listeners:
         try:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import trace_id as ids
 from pantheon_obs.core.context import current_trace, current_trace_id
+from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.failures import is_sent, note, repeats, root_of, trace_of
-from pantheon_obs.core.request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -196,7 +196,7 @@ def _name(event: dict[str, Any], record: Trace) -> None:
     """Call the transaction by its route, else by its path, where Sentry knows no better."""
     source = (event.get("transaction_info") or {}).get("source")
     known = source not in {None, "url"} and event.get("transaction") != _UNNAMED
-    if known or not isinstance(record, Request):
+    if known or not isinstance(record, Exchange):
         return
     route = record.route()
     event["transaction"] = record.path if route is None else route

@@ -12,7 +12,7 @@ from quart import websocket as socket
 
 from pantheon_obs import bind, instrument
 from pantheon_obs.core.context import current_trace
-from pantheon_obs.core.request import Request
+from pantheon_obs.core.exchange import Exchange
 from tests.adapters.apps import common
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ async def background_boom(status: int) -> Any:
 async def fail_later() -> None:
     """Fail once the response has been sent: Quart begins such work before."""
     record = current_trace.get()
-    assert isinstance(record, Request)
+    assert isinstance(record, Exchange)
     while not record.reported:  # noqa: ASYNC110 - nothing else tells
         await asyncio.sleep(0.001)
     common.fail()

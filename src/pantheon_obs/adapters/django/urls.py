@@ -17,7 +17,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from pantheon_obs.adapters.django.health import configured_health
 from pantheon_obs.core.context import current_trace
-from pantheon_obs.core.request import Request
+from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.health import endpoints
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ async def _answer(request: HttpRequest, name: str) -> HttpResponse:
             # Under WSGI Django has made a loop for this call alone: no check may stay on it.
             report = _health.report()
         answer = endpoints.of_report(report, details=_health.details)
-    record = current_trace.get()
-    if isinstance(record, Request):
-        record.quiet = True  # the settings do not know under which path these urls are
+    exchange = current_trace.get()
+    if isinstance(exchange, Exchange):
+        exchange.quiet = True  # the settings do not know under which path these urls are
     body = answer.body_for(request.method)
     response: Any = HttpResponse(body, status=answer.status, headers=dict(answer.headers))
     # Django's cache of whole sites looks for this, and not for no-store.

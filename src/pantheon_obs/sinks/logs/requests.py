@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.request import Request, carried_by
+from pantheon_obs.core.carrier import carried_by
+from pantheon_obs.core.exchange import Exchange
 
 if TYPE_CHECKING:
     import logging
@@ -28,7 +29,7 @@ def owner_of(record: logging.LogRecord, fields: dict[str, Any]) -> Trace | None:
     """
     request = fields["request"]
     owner = carried_by(request)
-    if isinstance(owner, Request):
+    if isinstance(owner, Exchange):
         fields["request"] = f"{owner.method} {owner.path}"
     elif str(record.name).partition(".")[0] == "django":  # a socket, of a request that was none
         del fields["request"]

@@ -260,7 +260,7 @@ def second_time() -> None:
 def outer_that_fails() -> None:
     """A trace around ours that takes nothing from us."""
     incoming = request()
-    incoming.META["pantheon_obs.record"] = type("Outer", (), {"ended": False, "__slots__": ()})()
+    incoming.META["pantheon_obs.trace"] = type("Outer", (), {"ended": False, "__slots__": ()})()
     result(status=TraceIdMiddleware(lambda _: HttpResponse(status=202))(incoming).status_code)
 
 
