@@ -147,9 +147,9 @@ async def background_boom(status: int) -> Any:
 
 async def fail_later() -> None:
     """Fail once the response has been sent: Quart begins such work before."""
-    record = current_trace.get()
-    assert isinstance(record, Exchange)
-    while not record.reported:  # noqa: ASYNC110 - nothing else tells
+    exchange = current_trace.get()
+    assert isinstance(exchange, Exchange)
+    while exchange.event_pending:  # noqa: ASYNC110 - nothing else tells
         await asyncio.sleep(0.001)
     common.fail()
 
