@@ -92,7 +92,12 @@ class TraceIdMiddleware:
         begin(exchange)
         try:
             if pipeline.sinks:
-                exchange.watch_scope(self._quiet)
+                exchange.watch(
+                    scope.get("method", ""),
+                    scope.get("path", ""),
+                    scope.get("root_path", ""),
+                    self._quiet,
+                )
                 receive = exchange.receive
                 pipeline.started(exchange)
             await self.app(scope, receive, exchange.send)

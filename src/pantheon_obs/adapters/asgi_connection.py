@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pantheon_obs.core.exchange import Exchange
 
 if TYPE_CHECKING:
-    from pantheon_obs.core.asgi_types import Message, Receive, Scope, Send
+    from pantheon_obs.core.asgi_types import Receive, Scope, Send
     from pantheon_obs.core.response_headers import ResponseHeaders
 
 
@@ -35,17 +35,3 @@ class AsgiConnection(Exchange):
         self.scope = scope
         self._receive = receive
         self._send = send
-
-    def watch_scope(self, quiet_paths: frozenset[str]) -> None:
-        """Have an event emitted at the end, with what the scope says."""
-        scope = self.scope
-        self.watch(
-            scope.get("method", ""), scope.get("path", ""), scope.get("root_path", ""), quiet_paths
-        )
-
-    def with_id(self, message: Message) -> Message:
-        """Copy a message that starts a response, with the id on its headers."""
-        headers = self._response_headers.on(
-            message.get("headers") or (), self.trace_id.encode("ascii")
-        )
-        return {**message, "headers": headers}

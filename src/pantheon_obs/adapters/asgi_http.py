@@ -46,14 +46,20 @@ class AsgiHttp(AsgiConnection):
         kind = message["type"]
         starts = kind == _START and not self.response_started
         if starts:
-            message = self.with_id(message)
+            headers = self._response_headers.on(
+                message.get("headers") or (), self.trace_id.encode("ascii")
+            )
+            message = {**message, "headers": headers}
         try:
             await self._send(message)
         except OSError as error:  # since ASGI 2.4
             self.send_failed(error)
             raise
         if starts:
-            self.started(message.get("status"), message["headers"])
+            if self.event_pending:
+                self.started(message.get("status"), headers)
+            else:
+                self.response_started = True
         elif kind in _BODY and not self.response_complete:
             if not message.get("more_body", False):
                 self._look_for_client()

@@ -50,7 +50,10 @@ class AsgiWebsocket(AsgiConnection, WebsocketExchange):
                 await self._deny(_SERVER_ERROR if failed else _FORBIDDEN)
                 return
         if kind in _HANDSHAKE:
-            message = self.with_id(message)
+            headers = self._response_headers.on(
+                message.get("headers") or (), self.trace_id.encode("ascii")
+            )
+            message = {**message, "headers": headers}
         try:
             await self._send(message)
         except OSError as error:  # since ASGI 2.4

@@ -10,7 +10,7 @@ import sys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.context import end, end_suspended, resume, suspend
+from pantheon_obs.core.context import end, resume, suspend
 from pantheon_obs.core.guard import Guard
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class WholeBody(_Closing):
             super().close()
         else:
             self._exchange.closed()
-            end_suspended(self._exchange)
+            end(self._exchange, suspended=True)
 
     def __len__(self) -> int:
         """How many parts there are."""

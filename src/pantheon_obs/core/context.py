@@ -133,22 +133,18 @@ def begin(trace: Trace) -> None:
     trace.token = current_trace.set(trace)
 
 
-def end(trace: Trace) -> None:
+def end(trace: Trace, *, suspended: bool = False) -> None:
     """Finish the trace's open calls, notify its listeners, and restore the context `begin` found.
 
     What `begin` found is not restored where it was left over from a request that has ended.
     """
-    end_suspended(trace)
-    _restore(trace)
-
-
-def end_suspended(trace: Trace) -> None:
-    """End a trace from outside its context, which is left as it is."""
     if trace.open_calls:
         trace.finish_open_calls()
     trace.ended = True
     if trace.listeners:
         _notify_listeners(trace)
+    if not suspended:
+        _restore(trace)
 
 
 def _notify_listeners(trace: Trace) -> None:

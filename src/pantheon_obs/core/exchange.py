@@ -103,11 +103,10 @@ class Exchange(Trace, Facts):
         self.response_started = True
         if self.event_pending:
             self._headers = headers
-            self.status_code = None
-            if isinstance(status, int):
-                self.status_code = int(status)  # not an http.HTTPStatus
-                if status >= _SERVER_ERROR:
-                    self.error_at_start = sys.exc_info()[1]
+            # As a plain number: it may be an http.HTTPStatus.
+            self.status_code = code = int(status) if isinstance(status, int) else None
+            if code is not None and code >= _SERVER_ERROR:
+                self.error_at_start = sys.exc_info()[1]
 
     def part(self, size: int) -> None:
         """A part of the body was handed to the server, which may not be the last one.
@@ -134,8 +133,8 @@ class Exchange(Trace, Facts):
             self.last_byte = perf_counter()
         if self.streaming and self.first_byte is None:
             self.first_byte = self.last_byte
-        if not self.waits_for_close:
-            self.closing()
+        if not self.waits_for_close and (self.status_code or 0) < _SERVER_ERROR:
+            self.finish()
 
     def closing(self) -> None:
         """The server begins to close the response: what the application does now comes after it.

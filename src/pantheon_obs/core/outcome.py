@@ -59,6 +59,9 @@ def decide(facts: Facts) -> tuple[Outcome, BaseException | None]:
         The outcome, and the exception that its event reports.
     """
     error = facts.error
+    if error is None and facts.unhandled is None:  # the usual way, in as few calls as possible
+        usual = facts.response_complete and not (facts.replaced or facts.client_gone)
+        return "ok" if usual else _without_error(facts), None
     cancelled = False
     if error is not None and not is_departure(facts, error):
         if isinstance(error, Exception):
