@@ -37,6 +37,7 @@ NOT_SENT = while_handling(BROKEN_PIPE)
         pytest.param({}, ("no_response", None), id="nothing-was-sent"),
         pytest.param({"started": True}, ("error", None), id="returned-in-the-middle"),
         pytest.param({"complete": True}, ("ok", None), id="complete"),
+        pytest.param({"ended": True}, ("no_response", None), id="ended-without-a-start"),
         pytest.param({"replaced": True}, ("no_response", None), id="we-answered"),
         pytest.param(
             {"complete": True, "replaced": True}, ("no_response", None), id="we-answered-whole"
@@ -129,12 +130,11 @@ def test_the_outcome_follows_from_the_facts(
     facts: dict[str, Any], expected: tuple[str, BaseException | None]
 ) -> None:
     """Each combination of facts has one outcome, and at most one exception on its event."""
-    started = facts.pop("started", False)
     complete = facts.pop("complete", False)
+    started = facts.pop("started", complete)
+    ended = facts.pop("ended", complete)
 
-    assert expected == decide(
-        Facts(response_started=started or complete, response_complete=complete, **facts)
-    )
+    assert expected == decide(Facts(response_started=started, response_complete=ended, **facts))
 
 
 @pytest.mark.parametrize(

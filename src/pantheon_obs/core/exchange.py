@@ -129,8 +129,7 @@ class Exchange(Trace, Facts):
     def complete(self) -> None:
         """The last byte of the response was handed to the server."""
         self.response_complete = True
-        if self.last_byte is None:
-            self.last_byte = perf_counter()
+        self.last_byte = perf_counter()
         if self.streaming and self.first_byte is None:
             self.first_byte = self.last_byte
         if not self.waits_for_close and (self.status_code or 0) < _SERVER_ERROR:
@@ -211,7 +210,7 @@ class Exchange(Trace, Facts):
                     pipeline.emit(self._event(outcome, error))
         if escaped is not None and self._raised is not None:
             _share_log(escaped, self._raised)
-        if outcome != "ok" or escaped is not None or self.error_at_start is not None:
+        if outcome != "ok" or escaped is not None or (self.status_code or 0) >= _SERVER_ERROR:
             self._forget_errors()
 
     def _forget_errors(self) -> None:
