@@ -1,4 +1,4 @@
-"""Any ASGI app: the id on every response, a clean context, one line per request.
+"""Any ASGI application: the id on every response, a clean context, one event per request.
 
 Pure ASGI, nothing buffered: each message goes on as soon as it comes. https://asgi.readthedocs.io
 """
@@ -36,10 +36,10 @@ class TraceIdMiddleware:
     """Pure ASGI middleware; `instrument` puts it outside everything the framework adds.
 
     Args:
-        app: The ASGI app.
+        app: The ASGI application.
         settings: The settings; None reads the environment.
-        on_startup: Called when the server starts the app's lifespan; at the first connection,
-            where the server does not.
+        on_startup: Called when the server starts the application's lifespan; at the first
+            connection where the server does not.
 
     Raises:
         ConfigError: `settings` is not a `Settings`.
@@ -67,7 +67,7 @@ class TraceIdMiddleware:
         self._read_id = Identity(settings).of
         self._response_headers = ResponseHeaders(settings.response_headers, _lower_bytes)
         self._quiet = settings.quiet
-        # Empty until it has started, so that no later connection pays for the question.
+        # Empty until it has started, so that no later connection pays for asking.
         self._exchanges = _EXCHANGES if on_startup is None else {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -86,8 +86,8 @@ class TraceIdMiddleware:
         if "app" in scope and self.on_startup is None:
             # Added by hand within a framework, which has its own answer to an error.
             exchange.framework_answers = True
-        # The scope itself is marked, not a copy: what stands outside of us reads what the
-        # framework's router leaves in it.
+        # The scope itself is marked, not a copy: code around us reads there what the framework's
+        # router has left.
         scope[KEY] = exchange
         begin(exchange)
         try:
@@ -117,10 +117,10 @@ class TraceIdMiddleware:
             end(exchange)
 
     async def _pass_through(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Within an outer trace of ours (a mounted sub-app) there is nothing to add."""
+        """Pass a connection on; within an outer trace of ours there is nothing to add."""
         app: ASGIApp = self.app
         if KEY in scope:
-            scope[KEY].scope = scope  # what stands between may have made a copy
+            scope[KEY].scope = scope  # code in between may have made a copy
         elif scope["type"] == "lifespan":
             self._start()
         elif not self._exchanges:  # the first that a server sends at all
@@ -150,8 +150,8 @@ def install(
     Args:
         app: The callable.
         settings: The settings.
-        on_startup: Called when the server starts the app's lifespan.
-        within: Makes what stands between the trace and the app: the health endpoints.
+        on_startup: Called when the server starts the application's lifespan.
+        within: Wraps the application in the health endpoints.
 
     Returns:
         The callable to serve.

@@ -1,4 +1,4 @@
-"""What HTTP exchanges and websockets over ASGI share."""
+"""The common part of HTTP exchanges and websockets over ASGI."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class AsgiHttp(AsgiConnection):
             self.client_left()
 
     def route(self) -> str | None:
-        """The route's template, from what the router has left in the scope."""
+        """The route's template, as the router has left it in the scope."""
         found = self.status_code != _NOT_FOUND
         return route_template(self.scope, self._mount, self.path, found=found)
 

@@ -73,7 +73,7 @@ class AsgiWebsocket(AsgiConnection, WebsocketExchange):
         await self.send({"type": f"{_DENIAL}.body", "body": b""})
 
     def route(self) -> str | None:
-        """The route's template, from what the router has left in the scope."""
+        """The route's template, as the router has left it in the scope."""
         return route_template(self.scope, self._mount, self.path, found=self.accepted)
 
     async def answer(self) -> None:

@@ -1,7 +1,7 @@
-"""Any WSGI app: the id on every response, a clean context, one line per request.
+"""Any WSGI application: the id on every response, a clean context, one event per request.
 
-PEP 3333, nothing buffered: each part of a body goes on as soon as it comes, and what a server looks
-for on a response (`close`, `len`, `wsgi.file_wrapper`) is where the app has put it.
+PEP 3333, nothing buffered: each part of a body goes on as soon as it comes, and a server finds on a
+response what the application has put there (`close`, `len`, `wsgi.file_wrapper`).
 https://peps.python.org/pep-3333/
 """
 
@@ -34,7 +34,7 @@ class TraceIdMiddleware:
     """WSGI middleware; `instrument` puts it outside everything the framework adds.
 
     Args:
-        app: The WSGI app.
+        app: The WSGI application.
         settings: The settings; None reads the environment.
         on_startup: Called once, before the first request: WSGI knows no earlier moment.
         route_of: Finds the route's template from a request's environ, as its response starts.
@@ -108,7 +108,7 @@ class TraceIdMiddleware:
     def _pass_through(
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
-        """Within an outer trace of ours (a mounted app) there is no more to add than the route."""
+        """Pass a request on; within an outer trace of ours there is only the route to add."""
         if self.route_of is not None:
             environ[KEY].route_of = self.route_of
         return self.app(environ, start_response)
@@ -132,7 +132,7 @@ def install(
         app: The callable.
         settings: The settings.
         on_startup: Called once, before the first request.
-        within: Makes what stands between the trace and the app: the health endpoints.
+        within: Wraps the application in the health endpoints.
 
     Returns:
         The callable to serve.

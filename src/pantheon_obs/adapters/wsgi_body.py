@@ -1,4 +1,4 @@
-"""The body of a WSGI response, as the server gets it: the app's own, in the request's trace.
+"""The body of a WSGI response, made in the request's trace while the server reads it.
 
 A server asks for one part at a time. Between two of them it may serve other requests on the same
 thread, and it may close the body at any time, from any thread, before it has read all of it.
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 _guard = Guard("wsgi body")
 
 
-def body_of(response: Any, exchange: WsgiExchange, environ: WSGIEnvironment) -> Any:  # noqa: ANN401 - whatever the app returns
-    """What the server gets in place of what the app has returned.
+def body_of(response: Any, exchange: WsgiExchange, environ: WSGIEnvironment) -> Any:  # noqa: ANN401 - whatever the application returns
+    """Wrap the body that the application has returned, for the server.
 
     Args:
-        response: What the app has returned.
-        exchange: The request's record.
+        response: The body; None from an application that breaks the protocol.
+        exchange: The request's exchange.
         environ: The request's environ.
     """
     kind = type(response)
     if kind is list or kind is tuple or response is None:
         if not exchange.response_started:
-            # No code of the app's runs any more, so no response can be started any more.
+            # No code of the application runs any more, so no response can be started.
             return Body(exchange.answer(None) or response, exchange)
         if response is not None:
             if exchange.event_pending:
@@ -69,7 +69,7 @@ class _Closing:
             end(exchange)
 
     def __del__(self) -> None:
-        # Where the server does not close what it has got.
+        # For a server that does not close the body.
         exchange = self._exchange
         if not exchange.is_closed:
             with _guard:
@@ -79,16 +79,16 @@ class _Closing:
 
 
 class Body(_Closing):
-    """A body that the app makes while the server reads it."""
+    """A body that the application makes while the server reads it."""
 
     _next: Callable[[], bytes] | None = None
 
     def __iter__(self) -> Iterator[bytes]:
-        """Itself."""
+        """Return itself."""
         return self
 
     def __next__(self) -> bytes:
-        """The next part, made in the request's trace."""
+        """Make the next part, in the request's trace."""
         exchange = self._exchange
         resume(exchange)
         try:
@@ -122,23 +122,23 @@ class Body(_Closing):
 
 
 class SizedBody(Body):
-    """A body whose number of parts is known: servers tell the length of a body of one part."""
+    """A body whose number of parts is known: servers send the length of a body of one part."""
 
     def __len__(self) -> int:
-        """How many parts there are."""
+        """Count the parts."""
         return len(self._response)
 
 
 class WholeBody(_Closing):
-    """A body that is there as a whole: no code of the app's runs while it is read."""
+    """A body that is complete already: no code of the application runs while it is read."""
 
     def __iter__(self) -> Iterator[bytes]:
-        """Its parts."""
+        """Yield its parts."""
         yield from self._response
         self._exchange.complete()
 
     def close(self) -> None:
-        """Take note of the end; a list has no `close` of its own."""
+        """Note the end; a list has no `close` of its own."""
         if self._exchange.open_calls:
             super().close()
         else:
@@ -146,12 +146,12 @@ class WholeBody(_Closing):
             end(self._exchange, suspended=True)
 
     def __len__(self) -> int:
-        """How many parts there are."""
+        """Count the parts."""
         return len(self._response)
 
 
 def _is_file(response: Any, environ: WSGIEnvironment) -> bool:  # noqa: ANN401 - as above
-    """Whether the server knows the response again as a file, to send it by the shortest way."""
+    """Whether the server recognises the response as a file, which it sends by itself."""
     wrapper = environ.get("wsgi.file_wrapper")
     if isinstance(wrapper, type):
         return isinstance(response, wrapper)
@@ -159,11 +159,11 @@ def _is_file(response: Any, environ: WSGIEnvironment) -> bool:  # noqa: ANN401 -
 
 
 def _watched_file(response: Any, exchange: WsgiExchange) -> Any:  # noqa: ANN401 - as above
-    """The very object, with another `close`; one that cannot have another counts as sent now."""
+    """Replace the object's `close`; an object that refuses another one counts as sent now."""
     closing = _FileClosing(SimpleNamespace(close=getattr(response, "close", None)), exchange)
     try:
         response.close = closing.close
-    except Exception:  # noqa: BLE001 - of a class that is written in C, for one
+    except Exception:  # noqa: BLE001 - an object of a class that is written in C, for example
         exchange.complete()
         exchange.closed()
     return response

@@ -17,7 +17,7 @@ class EnvironIdentity:
     """Reads the trace id of a request from its environ, or makes one.
 
     Args:
-        settings: Which headers to read, whether to trust them, and what makes a fresh id.
+        settings: The headers to read, whether to trust them, and the generator of fresh ids.
     """
 
     __slots__ = ("_of", "_sources")

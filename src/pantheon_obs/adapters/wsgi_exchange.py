@@ -145,7 +145,7 @@ class WsgiExchange(Exchange):
         return True
 
     def closed(self) -> None:
-        """The server has closed the response, or gets none: nothing more comes of this request."""
+        """The server has closed the response, or gets none: nothing more follows."""
         if self.event_pending:
             super().closed()
         self.is_closed = True

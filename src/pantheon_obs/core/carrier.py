@@ -1,4 +1,4 @@
-"""Where a trace is left for code that has the request, but not its context."""
+"""Leave a trace on a request, for code that has the request but not its context."""
 
 from __future__ import annotations
 

@@ -70,12 +70,12 @@ class Trace:
     ended = False
     listeners: tuple[Listener, ...] = ()
 
-    # What `begin` found, for `end` to restore.
+    # The context that `begin` has replaced; `end` restores it.
     id_token: Token[str]
     token: Token[Trace | None]
     outer_variables: foreign.Variables | None
 
-    # What `suspend` found, if that is more than the trace itself, for `resume` to restore.
+    # The context that `suspend` has replaced, if it held more than the trace; `resume` restores it.
     suspended: tuple[str, Trace | None, foreign.Variables] | None = None
 
     def __init__(self, trace_id: str) -> None:
@@ -134,9 +134,13 @@ def begin(trace: Trace) -> None:
 
 
 def end(trace: Trace, *, suspended: bool = False) -> None:
-    """Finish the trace's open calls, notify its listeners, and restore the context `begin` found.
+    """Finish the trace's open calls, notify its listeners, and restore the context from before.
 
-    What `begin` found is not restored where it was left over from a request that has ended.
+    A context that a request which has ended left behind is not restored.
+
+    Args:
+        trace: The trace.
+        suspended: Whether it is suspended: then this context is another's, and stays as it is.
     """
     if trace.open_calls:
         trace.finish_open_calls()

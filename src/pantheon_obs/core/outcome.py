@@ -1,4 +1,4 @@
-"""How an exchange ended: pure functions of the facts that were seen of it.
+"""How an exchange ended: pure functions of the facts about it.
 
 An outcome rule is changed here and nowhere else: every protocol and framework has it then.
 """
@@ -14,7 +14,7 @@ from pantheon_obs.core.failures import stems_from
 if TYPE_CHECKING:
     from pantheon_obs.core.events import Outcome
 
-# RFC 6455, section 7.4.1: normal closure, going away (a page left), no status received.
+# RFC 6455, section 7.4.1: normal closure, going away (a page was left), no status received.
 _ORDERLY = frozenset({1000, 1001, 1005})
 _SERVER_RESTARTS = 1012  # https://www.iana.org/assignments/websocket/websocket.xhtml
 # Starlette's for a request and for a websocket, uvicorn's.
@@ -86,7 +86,7 @@ def _without_error(facts: Facts) -> Outcome:
 
 
 def has_left(facts: Facts) -> bool:
-    """Whether the client left before the last byte, whoever reported it."""
+    """Whether the client left before the last byte, by any report of it."""
     return facts.client_gone or (facts.send_error is not None and not facts.response_complete)
 
 
@@ -107,7 +107,7 @@ def is_background(facts: Facts, error: BaseException) -> bool:
     """Whether an exception comes from work after the response.
 
     It does not where the response was the answer to this very exception. `__context__` does not
-    tell: work that an error handler's response brings along has it as well.
+    show that: work that an error handler's response brings along has it as well.
     """
     answered = facts.error_at_start
     return (

@@ -50,7 +50,7 @@ def remove_sink(name: str) -> None:
 
 
 def started(trace: Trace) -> None:
-    """Tell the sinks that a request, websocket or task has begun; `end` tells the same ones."""
+    """Notify the sinks that a request, websocket or task has begun; `end` notifies them too."""
     trace.listeners = sinks
     for sink in sinks:
         try:

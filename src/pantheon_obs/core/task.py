@@ -1,4 +1,4 @@
-"""One try of a background task from its first step to its line."""
+"""One try of a background task from its first step to its event."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from pantheon_obs.core.task_events import TaskState
 
 running: set[str] = set()
-"""Ids of the tasks that run here and whose end `task_finished` will tell."""
+"""Ids of the tasks that run here and whose end `task_finished` will report."""
 
 _guard = Guard("task_finished")
 
 
 class TaskRun(Trace):
-    """What is known about one try of a task.
+    """The state of one try of a task while it runs.
 
     Args:
         trace_id: Its trace.
@@ -46,7 +46,7 @@ class TaskRun(Trace):
 
         Args:
             state: How the try ended.
-            error: What it failed with, if it did.
+            error: The exception that it failed with; None if it did not fail.
             seconds: How long it ran; None if it never started.
         """
         self.finish_open_calls()

@@ -104,7 +104,7 @@ class DjangoExchange(Exchange):
 
 
 class Closer:
-    """Tells an exchange that its response is closed, or dropped without that."""
+    """Notifies an exchange that its response is closed, or dropped without that."""
 
     __slots__ = ("_exchange",)
 

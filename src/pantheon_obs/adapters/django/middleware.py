@@ -1,4 +1,4 @@
-"""The middleware: the id on every response, a clean context, one line per request.
+"""The middleware: the id on every response, a clean context, one event per request.
 
 https://docs.djangoproject.com/en/stable/topics/http/middleware/
 """
@@ -43,7 +43,7 @@ class TraceIdMiddleware:
     """Stands first in `MIDDLEWARE`; sync and async, without a hop between threads.
 
     Args:
-        get_response: What comes next.
+        get_response: The next middleware, or the view.
 
     Raises:
         ConfigError: `PANTHEON_OBS` is not accepted.
@@ -103,7 +103,7 @@ class TraceIdMiddleware:
         return response
 
     def _begin(self, request: Any) -> DjangoExchange | None:  # noqa: ANN401 - Django has no types
-        """Begin the request's trace; None if it has one, of an app or a middleware around us."""
+        """Begin the request's trace; None if code around us has done so."""
         if not self._started:  # a server may have set up its loggers after it has loaded the app
             self._started = True
             _serve()
@@ -137,7 +137,7 @@ class TraceIdMiddleware:
             exchange.started(response.status_code)
             if response.streaming:
                 follow(response, exchange)
-            # What Django's handlers themselves use, to close the request with its response.
+            # Django's handlers use this list too, to close the request with its response.
             response._resource_closers.append(Closer(exchange))  # noqa: SLF001
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
             report("django response", error)
@@ -146,7 +146,7 @@ class TraceIdMiddleware:
             exchange.finish()
 
     def _add_to_outer(self, request: Any, response: Any) -> None:  # noqa: ANN401 - as above
-        """Tell the trace around us what Django knows, and add the headers that it may lack."""
+        """Put on the trace around us what Django knows, and add the headers that it may lack."""
         try:
             exchange: Any = carried_by(request)
             template = template_of(request)
@@ -174,7 +174,7 @@ class TraceIdMiddleware:
 
 
 def _serve() -> None:
-    """Tell the app that requests come, where it is installed."""
+    """Notify the Django app that requests come, where it is installed."""
     with _guard, suppress(LookupError):
         config: Any = apps.get_app_config("pantheon_obs")
         config.serve()

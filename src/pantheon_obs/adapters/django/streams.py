@@ -19,7 +19,7 @@ def follow(response: Any, exchange: DjangoExchange) -> None:  # noqa: ANN401 - D
         response: A streaming response.
         exchange: The request's exchange.
     """
-    closers = response._resource_closers  # noqa: SLF001 - what Django's handlers themselves use
+    closers = response._resource_closers  # noqa: SLF001 - as Django's handlers use it
     closers[:] = [_in_trace(closer, exchange) for closer in closers]
     file = getattr(response, "file_to_stream", None)
     if file is not None and exchange.server_sends_files:
