@@ -13,7 +13,8 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from pantheon_obs import llm_call
-from pantheon_obs.llm.usage import Seen, read
+from pantheon_obs.llm.usage.fields import Reported
+from pantheon_obs.llm.usage.shapes import read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -109,11 +110,11 @@ def test_a_shape_is_read_whatever_it_is_made_of(
 def test_the_first_content_is_not_the_first_frame(name: str) -> None:
     """An empty role frame does not stop the clock; reasoning does."""
     fixture = load(name)
-    seen = Seen()
+    reported = Reported()
     contents = []
     for chunk in fixture["chunks"]:
-        assert read(chunk, seen)
-        contents.append(seen.content)
+        assert read(chunk, reported)
+        contents.append(reported.content)
 
     assert fixture["first_content"] == contents.index(True)
 
@@ -121,11 +122,11 @@ def test_the_first_content_is_not_the_first_frame(name: str) -> None:
 @pytest.mark.parametrize("name", STREAMS)
 def test_a_stream_is_finished_by_its_last_word(name: str) -> None:
     """Not before the last two chunks, and what comes after it does not undo it."""
-    seen = Seen()
+    reported = Reported()
     finished = []
     for chunk in load(name)["chunks"]:
-        read(chunk, seen)
-        finished.append(seen.finished)
+        read(chunk, reported)
+        finished.append(reported.finished)
 
     assert not any(finished[:-2])
     assert finished[-1] is True
@@ -147,10 +148,10 @@ def test_a_stream_is_finished_by_its_last_word(name: str) -> None:
 )
 def test_what_counts_as_content(body: object, content: bool) -> None:  # noqa: FBT001 - expected
     """Text, reasoning, a tool call or a refusal; not a role, not an empty string."""
-    seen = Seen()
-    read({"choices": [body]}, seen)
+    reported = Reported()
+    read({"choices": [body]}, reported)
 
-    assert content is seen.content
+    assert content is reported.content
 
 
 @pytest.mark.parametrize(
