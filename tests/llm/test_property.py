@@ -171,11 +171,6 @@ def iterable(steps: Steps, heard: list[Any]) -> Any:
     return Iterable(chunks(steps, heard))
 
 
-def mapped(steps: Steps, heard: list[Any]) -> Any:
-    """An iterator written in C."""
-    return map(_same, chunks(steps, heard))
-
-
 def areturned(steps: Steps, heard: list[Any]) -> Any:
     """An async generator, of a plain function."""
     return achunks(steps, heard)
@@ -184,10 +179,6 @@ def areturned(steps: Steps, heard: list[Any]) -> Any:
 def astream(steps: Steps, heard: list[Any]) -> Any:
     """An async stream object."""
     return AsyncStream(achunks(steps, heard))
-
-
-def _same(chunk: Any) -> Any:
-    return chunk
 
 
 class Shape(NamedTuple):
@@ -202,7 +193,6 @@ SYNC = [
     Shape(returned),
     Shape(stream),
     Shape(iterable),
-    Shape(mapped),
 ]
 ASYNC = [Shape(achunks, calls_at_once=False), Shape(areturned), Shape(astream)]
 

@@ -190,7 +190,7 @@ def test_a_record_forgets_the_calls_that_have_ended(events: Events) -> None:
     begin(record)
     for number in range(1, 4):
         generate(number)
-    open_ = llm_call(lambda: iter("ab"))()
+    open_ = llm_call(lambda: (chunk for chunk in "ab"))()
     assert 1 == len(record.open_calls)
     list(open_)
     assert 0 == len(record.open_calls)
