@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pantheon_obs import instrument_llm
-from tests.llm.provider import provider
 from tests.llm.sdk import (
     INSTRUMENT,
     MESSAGES,
@@ -71,30 +70,16 @@ ASYNC = ways(anthropic.AsyncStream, anthropic.AsyncMessageStream, anthropic.Beta
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """A provider that runs."""
-    with provider() as base:
-        yield base
-
-
-@pytest.fixture(scope="module")
-def client(url: str) -> Iterator[Any]:
+def client(provider_url: str) -> Iterator[Any]:
     """A client."""
-    with anthropic.Anthropic(api_key="none", base_url=url, max_retries=0) as client:
+    with anthropic.Anthropic(api_key="none", base_url=provider_url, max_retries=0) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
-def loop() -> Iterator[asyncio.Runner]:
-    """An event loop for the async client."""
-    with asyncio.Runner() as runner:
-        yield runner
-
-
-@pytest.fixture(scope="module")
-def aclient(url: str, loop: asyncio.Runner) -> Iterator[Any]:
+def aclient(provider_url: str, loop: asyncio.Runner) -> Iterator[Any]:
     """An async client."""
-    client = anthropic.AsyncAnthropic(api_key="none", base_url=url, max_retries=0)
+    client = anthropic.AsyncAnthropic(api_key="none", base_url=provider_url, max_retries=0)
     yield client
     loop.run(client.close())
 
@@ -141,9 +126,9 @@ class TestAnswers:
 
         assert [("ok", ANSWER)] == [(event.outcome, answer(event)) for event in events]
 
-    def test_retries_are_one_call(self, url: str, events: Events) -> None:
+    def test_retries_are_one_call(self, provider_url: str, events: Events) -> None:
         """What the SDK does to get an answer is in the latency, not in the count."""
-        with anthropic.Anthropic(api_key="none", base_url=url, max_retries=2) as client:
+        with anthropic.Anthropic(api_key="none", base_url=provider_url, max_retries=2) as client:
             instrument_llm(client)
             client.messages.create(model="retry", **ASKED)
             list(create(client, "retry.stream"))
@@ -182,7 +167,7 @@ class TestAnswers:
 
         assert [("ok", ANSWER)] * 3 == [(event.outcome, answer(event)) for event in events]
 
-    def test_the_sdks_own_spans_do_not_count(self, url: str, events: Events) -> None:
+    def test_the_sdks_own_spans_do_not_count(self, provider_url: str, events: Events) -> None:
         """It can emit an OpenTelemetry span for each call: still one event, of the same numbers."""
         trace = pytest.importorskip("opentelemetry.sdk.trace")
         export = pytest.importorskip("opentelemetry.sdk.trace.export")
@@ -191,7 +176,7 @@ class TestAnswers:
         tracers.add_span_processor(export.SimpleSpanProcessor(spans))
 
         with anthropic.Anthropic(
-            api_key="none", base_url=url, open_telemetry={"tracer_provider": tracers}
+            api_key="none", base_url=provider_url, open_telemetry={"tracer_provider": tracers}
         ) as client:
             instrument_llm(client)
             client.messages.create(model="whole", **ASKED)

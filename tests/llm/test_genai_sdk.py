@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pantheon_obs import instrument_llm
-from tests.llm.provider import provider
 from tests.llm.sdk import (
     INSTRUMENT,
     ROADS,
@@ -57,23 +56,9 @@ ASYNC = Way("async", generate_async, AsyncGeneratorType, 3, ANSWER)
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """A provider that runs."""
-    with provider() as base:
-        yield base
-
-
-@pytest.fixture(scope="module")
-def loop() -> Iterator[asyncio.Runner]:
-    """An event loop for the async half of the client."""
-    with asyncio.Runner() as runner:
-        yield runner
-
-
-@pytest.fixture(scope="module")
-def client(url: str, loop: asyncio.Runner) -> Iterator[Any]:
+def client(provider_url: str, loop: asyncio.Runner) -> Iterator[Any]:
     """A client."""
-    client = genai.Client(api_key="none", http_options={"base_url": url})
+    client = genai.Client(api_key="none", http_options={"base_url": provider_url})
     yield client
     loop.run(client.aio.aclose())
     client.close()
@@ -133,10 +118,10 @@ def test_embeddings(client: Any, loop: asyncio.Runner, events: Events) -> None:
     ]
 
 
-def test_retries_are_one_call(url: str, events: Events) -> None:
+def test_retries_are_one_call(provider_url: str, events: Events) -> None:
     """What the SDK does to get an answer is in the latency, not in the count."""
     retry = {"attempts": 2, "initial_delay": 0.01}
-    options = {"base_url": url, "retry_options": retry}
+    options = {"base_url": provider_url, "retry_options": retry}
     with genai.Client(api_key="none", http_options=options) as client:
         instrument_llm(client)
         client.models.generate_content(model="retry", contents=CONTENTS)

@@ -20,7 +20,6 @@ import pytest
 
 from pantheon_obs import ConfigError, instrument_llm, llm_call
 from pantheon_obs.core import guard
-from tests.llm.provider import provider
 from tests.llm.sdk import MESSAGES
 
 if TYPE_CHECKING:
@@ -318,13 +317,6 @@ class TestRefusals:
             instrument_llm(Gateway(), prices=7)  # type: ignore[arg-type]
 
 
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """A provider that runs."""
-    with provider() as base:
-        yield base
-
-
 def ask(client: Any) -> None:
     """One call of OpenAI's."""
     client.chat.completions.create(model="whole", messages=MESSAGES)
@@ -334,10 +326,10 @@ class TestOpenAI:
     """Clients of a known SDK."""
 
     @pytest.fixture
-    def client(self, url: str) -> Iterator[Any]:
+    def client(self, provider_url: str) -> Iterator[Any]:
         """A client that nobody has used."""
         openai = pytest.importorskip("openai")
-        with openai.OpenAI(api_key="none", base_url=f"{url}/v1") as client:
+        with openai.OpenAI(api_key="none", base_url=f"{provider_url}/v1") as client:
             yield client
 
     def test_undone_it_is_as_before(self, client: Any, events: Events) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pantheon_obs import instrument_llm, llm_call
-from tests.llm.provider import provider
 from tests.llm.sdk import (
     INSTRUMENT,
     MESSAGES,
@@ -85,10 +84,9 @@ ASYNC = ways(
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """A provider that runs."""
-    with provider() as base:
-        yield f"{base}/v1"
+def url(provider_url: str) -> str:
+    """The base URL of the OpenAI clients."""
+    return f"{provider_url}/v1"
 
 
 @pytest.fixture(scope="module")
@@ -96,13 +94,6 @@ def client(url: str) -> Iterator[Any]:
     """A client."""
     with openai.OpenAI(api_key="none", base_url=url, max_retries=0) as client:
         yield client
-
-
-@pytest.fixture(scope="module")
-def loop() -> Iterator[asyncio.Runner]:
-    """An event loop for the async client."""
-    with asyncio.Runner() as runner:
-        yield runner
 
 
 @pytest.fixture(scope="module")

@@ -25,14 +25,11 @@ _VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 def alias_finder(
     function: Callable[..., Any] | None, model: str | Callable[..., str | None] | None
 ) -> Finder:
-    """Decide once per function where the alias of its calls is.
+    """Make a function that finds the alias in a call's arguments and never raises an `Exception`.
 
     Args:
         function: The decorated function, if there is one.
         model: The `model=` option: the alias, or a callable that gets the call's arguments.
-
-    Returns:
-        A function that finds the alias in a call's arguments; it never raises an `Exception`.
     """
     if callable(model):
         return _by_callable(model)

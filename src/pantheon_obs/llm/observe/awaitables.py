@@ -23,16 +23,7 @@ _guard = Guard("llm future")
 async def awaited(
     coroutine: Awaitable[Any], finalizer: CoroutineFinalizer, deliver: Handler
 ) -> Any:
-    """Await the application's coroutine and observe its result.
-
-    Args:
-        coroutine: The application's coroutine.
-        finalizer: Reports the call if nobody awaits this coroutine.
-        deliver: Observes the result.
-
-    Returns:
-        The result for the application.
-    """
+    """Await the application's coroutine, and let `deliver` observe its result."""
     call = finalizer.call
     finalizer.coroutine = None
     token = current_call.set(call)

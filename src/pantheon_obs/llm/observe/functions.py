@@ -29,10 +29,7 @@ def observed_function(function: Callable[..., Any], start: Starter) -> Callable[
 
     Args:
         function: A function of any kind.
-        start: Starts a call with these arguments.
-
-    Returns:
-        A function that does the same, each call of which is observed.
+        start: Starts an observed call, given the arguments.
     """
     if isasyncgenfunction(function):
         return async_generator_observer(_opener(function, start))

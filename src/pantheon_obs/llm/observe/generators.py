@@ -52,9 +52,6 @@ def generator_observer(
     Args:
         open_inner: Called at the first step with the generator function's arguments; returns the
             inner generator and the observer of its end.
-
-    Returns:
-        The generator function.
     """
 
     def observed(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
@@ -105,14 +102,7 @@ def generator_observer(
 def async_generator_observer(  # noqa: C901 - one loop in one piece: it runs per chunk
     open_inner: Callable[..., tuple[AsyncGeneratorType[Any, Any], Observer]],
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
-    """Make an async generator function that runs another's async generator under observation.
-
-    Args:
-        open_inner: As for `generator_observer`.
-
-    Returns:
-        The async generator function.
-    """
+    """Make an async generator function, as `generator_observer`."""
 
     async def observed(  # noqa: C901 - one loop in one piece: it runs per chunk
         *args: Any, **kwargs: Any
@@ -184,7 +174,7 @@ def relay(iterator: Iterator[Any]) -> Generator[Any, None, None]:
 
 
 async def async_relay(iterator: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
-    """Turn an async iterator into an async generator."""
+    """Turn an async iterator into an async generator, as `relay`."""
     async for chunk in iterator:
         yield chunk
 

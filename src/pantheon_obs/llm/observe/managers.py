@@ -33,11 +33,7 @@ _guard = Guard("llm raw response")
 
 
 def manager_methods(deliver: Deliver) -> Methods:
-    """Make the table of methods for objects that are entered or awaited.
-
-    Args:
-        deliver: Observes the value that they return.
-    """
+    """Make the table of methods of managers; `deliver` observes the value that they return."""
     enter = partial(_giving, deliver=deliver, starts=True)
     exit_ = partial(closing, record=_record_exit)
     return {
@@ -51,21 +47,13 @@ def manager_methods(deliver: Deliver) -> Methods:
 
 
 def raw_methods(deliver: Deliver) -> Methods:
-    """Make the table of methods for raw responses, as `manager_methods`."""
+    """Make the table of methods of raw responses, as `manager_methods`."""
     close = partial(closing, record=_record_raw_close)
     return {"parse": partial(_giving, deliver=deliver), "close": close, "__del__": close}
 
 
 def read_body(http_response: Any, reported: Reported) -> bool:
-    """Read the body of a raw response, as if the SDK had parsed it.
-
-    Args:
-        http_response: A response of httpx's kind.
-        reported: Where to put what it reports.
-
-    Returns:
-        Whether the body has arrived, be its shape known or not.
-    """
+    """Read the body of a response of httpx's kind; return False if it has not arrived yet."""
     try:
         body = http_response.content
     except Exception:  # noqa: BLE001 - "not read yet" of httpx and httpx2

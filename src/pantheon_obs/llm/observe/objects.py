@@ -60,11 +60,7 @@ class ObservedClass:
         self.subclass: type = type(kind)(kind.__name__, (kind,), namespace)
 
     def enter(self, subject: Any, call: LlmCall) -> None:
-        """Observe an object from now on.
-
-        Raises:
-            TypeError: The class of this object cannot be replaced.
-        """
+        """Observe an object from now on; `TypeError` if its class cannot be replaced."""
         _set_class(subject, self.subclass)
         self.open[id(subject)] = call
 
@@ -85,10 +81,7 @@ class ObservedClass:
 def enter_class(
     subject: Any, call: LlmCall, observed_class: Callable[[type], ObservedClass]
 ) -> bool:
-    """Observe an object; return False if its class cannot be replaced.
-
-    Types written in C, as that of `map`, cannot; a class may refuse subclasses.
-    """
+    """Observe an object; return False if its class is written in C or refuses subclasses."""
     kind: Any = type(subject)
     try:
         observed_class(kind).enter(subject, call)

@@ -11,12 +11,7 @@ from pantheon_obs.core.guard import report
 from pantheon_obs.llm.observe.awaitables import CoroutineFinalizer, FutureFinalizer, awaited
 from pantheon_obs.llm.observe.generators import observe_async_generator, observe_generator
 from pantheon_obs.llm.observe.managers import manager_methods, raw_methods, read_body
-from pantheon_obs.llm.observe.objects import (
-    ObservedClass,
-    attributes,
-    enter_class,
-    keep_source,
-)
+from pantheon_obs.llm.observe.objects import ObservedClass, attributes, enter_class, keep_source
 from pantheon_obs.llm.observe.streams import STREAM
 from pantheon_obs.llm.report import CallFinalizer
 from pantheon_obs.llm.usage.fields import Reported, has
@@ -37,11 +32,7 @@ _RESOURCE_MARKS = ("close", "aclose")
 
 
 def deliver(result: Any, call: LlmCall) -> Any:
-    """Observe a call's result until the call ends.
-
-    Args:
-        result: The value that the application's function returned.
-        call: The call.
+    """Observe the value that the application's function returned, until the call ends.
 
     Returns:
         The value for the application: the same object, or one of the same type and behaviour.

@@ -143,15 +143,12 @@ def _iter(
 def closing(
     method: Callable[..., Any], observed: ObservedClass, *, record: Callable[..., None]
 ) -> Callable[..., Any]:
-    """Observe a method that ends a call, async or not.
+    """Observe `close()` or `__exit__()`, async or not.
 
     Args:
-        method: The application's `close()`, or `__exit__(kind, error, traceback)`.
+        method: The application's method.
         observed: The object's class.
         record: Records the end before the method is called: `record(call, self, *args)`.
-
-    Returns:
-        The observed method.
     """
     if iscoroutinefunction(method):
 

@@ -90,11 +90,7 @@ def field(value: Any, name: str) -> Any:
 
 
 def fields_reader(*names: str) -> Callable[[Any], tuple[Any, ...]]:
-    """Make a function that reads several fields at once, faster than `field` reads each.
-
-    Args:
-        names: The names, at least two.
-    """
+    """Make a function that reads two or more fields at once, faster than `field` reads each."""
     take = itemgetter(*names)
 
     def read(value: Any) -> tuple[Any, ...]:

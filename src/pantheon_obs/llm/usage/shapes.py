@@ -77,15 +77,7 @@ _PAIR = 2  # (input, output), as a `usage=` callable may return it
 
 
 def read(value: Any, reported: Reported) -> bool:
-    """Read a response, a chunk or a usage object.
-
-    Args:
-        value: Anything.
-        reported: Where to put what it reports.
-
-    Returns:
-        Whether its shape is known.
-    """
+    """Read a response, a chunk or a usage object; return whether its shape is known."""
     usage = first(MESSAGES, value, reported)
     if usage is False:
         return read_usage(value, reported)
@@ -104,11 +96,7 @@ def read_usage(usage: Any, reported: Reported) -> bool:
 
 
 def first(rows: Rows, value: Any, reported: Reported) -> Any:
-    """Read a value by the first row that fits.
-
-    Returns:
-        The answer of the row's function; False if no row fits.
-    """
+    """Read a value by the first row that fits; return its function's answer, or False."""
     if value is None:
         return False
     kind: Any = type(value)
