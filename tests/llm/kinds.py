@@ -81,7 +81,7 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class SlotsHolder:
-    """The same without a `__dict__`."""
+    """An iterator object without a `__dict__`."""
 
     chunks: Any
     usage_future: Future[Any]
@@ -148,7 +148,7 @@ def returns_holder(script: Script) -> Holder:
 
 @llm_call(operation="stream")
 def returns_slots_holder(script: Script) -> SlotsHolder:
-    """The same, with slots."""
+    """A plain function that returns the chunks beside their usage, in slots."""
     return SlotsHolder(script(), _no_usage())
 
 

@@ -46,12 +46,12 @@ def create(client: Any, model: str) -> Any:
 
 
 def stream(client: Any, model: str) -> Any:
-    """The same, with the SDK's own events."""
+    """Stream a message with the SDK's own events."""
     return client.messages.stream(model=model, **ASKED)
 
 
 def beta_stream(client: Any, model: str) -> Any:
-    """The same, of the beta."""
+    """Stream a message of the beta API."""
     return client.beta.messages.stream(model=model, **ASKED)
 
 
@@ -120,14 +120,14 @@ class TestAnswers:
         ]
 
     def test_an_async_message(self, aclient: Any, loop: asyncio.Runner, events: Events) -> None:
-        """The same."""
+        """The async client behaves the same."""
         with instrument_llm(aclient):
             loop.run(aclient.messages.create(model="whole", **ASKED))
 
         assert [("ok", ANSWER)] == [(event.outcome, answer(event)) for event in events]
 
     def test_retries_are_one_call(self, provider_url: str, events: Events) -> None:
-        """What the SDK does to get an answer is in the latency, not in the count."""
+        """The SDK's retries count in the latency, but not as calls."""
         with anthropic.Anthropic(api_key="none", base_url=provider_url, max_retries=2) as client:
             instrument_llm(client)
             client.messages.create(model="retry", **ASKED)
@@ -151,7 +151,7 @@ class TestAnswers:
         assert [("ok", ANSWER)] * 3 == [(event.outcome, answer(event)) for event in events]
 
     def test_async_raw_responses(self, aclient: Any, loop: asyncio.Runner, events: Events) -> None:
-        """The same."""
+        """The async client behaves the same."""
 
         async def main() -> None:
             messages = aclient.messages
@@ -211,7 +211,7 @@ class TestStreams:
         loop: asyncio.Runner,
         events: Events,
     ) -> None:
-        """The same."""
+        """The async client behaves the same."""
         assert way.chunks == len(loop.run(async_stream_of(aclient, way, road, "whole")))
         assert_streamed(events, way)
 
@@ -230,7 +230,7 @@ class TestStreams:
         assert 40 + 2 * 30 <= event.ttft_ms < event.latency_ms
 
     def test_the_streams_own_members(self, client: Any, events: Events) -> None:
-        """What else a stream can do it still can."""
+        """The other members of a stream still work."""
         with instrument_llm(client):
             with stream(client, "whole") as it:
                 assert 200 == it.response.status_code
@@ -254,7 +254,7 @@ class TestStreams:
     def test_an_async_streams_own_members(
         self, aclient: Any, loop: asyncio.Runner, events: Events
     ) -> None:
-        """The same."""
+        """The async client behaves the same."""
 
         async def main() -> None:
             async with stream(aclient, "whole") as it:
@@ -292,7 +292,7 @@ class TestEndings:
 
         assert ending.raised == raised
         if ending.model == "short" and road == WITH:
-            # Whether the stream was left or ended can't be told from within a `with`.
+            # Whether the stream was left or ended is not known within a `with`.
             ending = ending._replace(outcome="closed", error_type=None)
 
         assert_ended(events, ending)
@@ -309,7 +309,7 @@ class TestEndings:
         loop: asyncio.Runner,
         events: Events,
     ) -> None:
-        """The same."""
+        """The async client behaves the same."""
         raised = raised_by(
             lambda: loop.run(async_stream_of(aclient, way, INSTRUMENT, ending.model))
         )
@@ -341,7 +341,7 @@ class TestEndings:
         ]
 
     def test_the_text_stream_is_left(self, client: Any, events: Events) -> None:
-        """What came is counted, in the SDK's events."""
+        """The chunks that arrived are counted, as the SDK's events."""
         with instrument_llm(client), stream(client, "whole") as it:
             for _ in it.text_stream:
                 break

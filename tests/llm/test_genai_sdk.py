@@ -47,7 +47,7 @@ def generate(client: Any, model: str) -> Any:
 
 
 def generate_async(client: Any, model: str) -> Any:
-    """The same, async."""
+    """Stream an answer with the async client."""
     return client.aio.models.generate_content_stream(model=model, contents=CONTENTS)
 
 
@@ -83,7 +83,7 @@ def test_an_answer(model: str, reason: str, client: Any, events: Events) -> None
 
 
 def test_an_async_answer(client: Any, loop: asyncio.Runner, events: Events) -> None:
-    """The same."""
+    """The async client behaves the same."""
     with instrument_llm(client):
         loop.run(client.aio.models.generate_content(model="whole", contents=CONTENTS))
 
@@ -119,7 +119,7 @@ def test_embeddings(client: Any, loop: asyncio.Runner, events: Events) -> None:
 
 
 def test_retries_are_one_call(provider_url: str, events: Events) -> None:
-    """What the SDK does to get an answer is in the latency, not in the count."""
+    """The SDK's retries count in the latency, but not as calls."""
     retry = {"attempts": 2, "initial_delay": 0.01}
     options = {"base_url": provider_url, "retry_options": retry}
     with genai.Client(api_key="none", http_options=options) as client:
@@ -171,7 +171,7 @@ def test_something_goes_wrong(ending: Ending, road: str, client: Any, events: Ev
 
     assert ending.raised == raised
     if ending.model == "short" and road == WITH:
-        # Whether the stream was left or ended can't be told from within a `with`.
+        # Whether the stream was left or ended is not known within a `with`.
         ending = ending._replace(outcome="closed", error_type=None)
 
     assert_ended(events, ending)
@@ -181,7 +181,7 @@ def test_something_goes_wrong(ending: Ending, road: str, client: Any, events: Ev
 def test_something_goes_wrong_async(
     ending: Ending, client: Any, loop: asyncio.Runner, events: Events
 ) -> None:
-    """The same, by the async transport's own names."""
+    """The async transport raises exceptions with other names."""
     raised = raised_by(lambda: loop.run(async_stream_of(client, ASYNC, INSTRUMENT, ending.model)))
 
     assert (ending.model == "short") == (raised is None)

@@ -1,4 +1,4 @@
-"""The host cannot tell that we are there: kinds, identities, types, signatures, tracebacks."""
+"""Observation changes no kind, identity, type, signature or traceback."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def think() -> None:
 
 
 class Everywhere(ChunkIterator):
-    """The same object everywhere."""
+    """A singleton, which copies and pickles return unchanged."""
 
     def __reduce__(self) -> str:
         return "THE_STREAM"
@@ -145,7 +145,7 @@ class TestFunctions:
         ] == [event.event for event in events]
 
     def test_callable_objects_and_partials(self, events: Events) -> None:
-        """What can be called can be decorated, and is named after what it is."""
+        """Any callable can be decorated; the operation is named after it."""
 
         class Ask:
             async def __call__(self, prompt: str) -> str:
@@ -195,7 +195,7 @@ class TestFunctions:
     def test_wrong_arguments_raise_the_same_error(
         self, method: Callable[..., Any], events: Events
     ) -> None:
-        """The message is Python's, about the host's function."""
+        """The message is Python's, about the application's function."""
         decorated = llm_call(method)
 
         async def drive(result: Any) -> None:
@@ -211,7 +211,7 @@ class TestFunctions:
 
 
 class TestValues:
-    """What comes back is what the function returned."""
+    """The decorated function returns the application's own value."""
 
     @pytest.mark.parametrize(
         "value",
@@ -354,12 +354,12 @@ class TestValues:
 
 
 def pickled(value: Any) -> Any:
-    """What comes back from a pickle."""
+    """Pickle and unpickle a value."""
     return pickle.loads(pickle.dumps(value))  # noqa: S301 - our own
 
 
 class TestCopies:
-    """What could be pickled and copied still can be, and a copy is the host's alone."""
+    """Observed objects can still be pickled and copied, and a copy is not observed."""
 
     @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickled])
     def test_of_a_function(self, duplicate: Callable[[Any], Any]) -> None:
@@ -547,7 +547,7 @@ class TestTracebacks:
 
 
 class TestGenerators:
-    """What a generator can be told and asked, beyond being iterated."""
+    """The methods and attributes of a generator beside iteration."""
 
     def test_what_is_thrown_in_may_be_handled(self, events: Events) -> None:
         """The generator goes on, finds no exception around that was not there, and ends well."""
@@ -758,7 +758,7 @@ class TestObjects:
         assert [("ok", 2), ("ok", 1)] == [(event.outcome, event.chunks) for event in events]
 
     def test_read_again_it_is_not_counted_again(self, events: Events) -> None:
-        """After its end an object is the host's alone."""
+        """After its end an object is no longer observed."""
 
         class Stream:
             def __iter__(self) -> Iterator[str]:
@@ -861,7 +861,7 @@ class TestObjects:
         assert [("ok", "missing")] == [(event.outcome, event.usage_status) for event in events]
 
     def test_an_object_that_hides_its_class_is_the_very_object(self, events: Events) -> None:
-        """What a proxy of the host's says of its class does not mislead us."""
+        """The `__class__` of the application's own proxy does not mislead us."""
 
         class Hidden(ChunkIterator):
             @property
@@ -874,7 +874,7 @@ class TestObjects:
         assert ["ok"] == [event.outcome for event in events]
 
     def test_containers_are_values(self, events: Events) -> None:
-        """What gives its own parts when iterated is no stream."""
+        """An object whose iteration yields its parts is no stream."""
 
         class Page:
             def __len__(self) -> int:

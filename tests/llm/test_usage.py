@@ -1,4 +1,4 @@
-"""What is read off responses, chunks and usage objects, whatever they are made of."""
+"""Responses, chunks and usage objects are read, whichever types they are made of."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ MADE_OF = [dict, as_namespace, as_slots, as_pydantic]
 
 
 def says(event: LlmCallFinished) -> dict[str, Any]:
-    """What an event says of the answer."""
+    """Select the fields of an event that describe the answer."""
     names = ("model", "finish_reason", "usage_status", "input_tokens", "output_tokens")
     details = ("cached_input_tokens", "cache_write_tokens", "reasoning_tokens", "cost_usd")
     found = {name: getattr(event, name) for name in (*names, *details)}
@@ -120,7 +120,7 @@ def test_the_first_content_is_not_the_first_frame(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_a_stream_is_finished_by_its_last_word(name: str) -> None:
+def test_a_stream_is_finished_by_its_terminal_chunk(name: str) -> None:
     """Not before the last two chunks, and what comes after it does not undo it."""
     reported = Reported()
     finished = []
@@ -264,7 +264,7 @@ def test_the_times_of_a_stream_fit_into_one_another(events: Events) -> None:
 
 
 def test_the_models_time_goes_up_to_its_end(events: Events) -> None:
-    """What it does after the last chunk counts, what the consumer does does not."""
+    """The producer's work after the last chunk counts; the consumer's does not."""
 
     def think() -> None:
         sum(range(200_000))

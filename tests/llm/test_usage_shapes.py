@@ -53,7 +53,7 @@ def values(name: str) -> list[Any]:
 def test_each_fixture_is_claimed_first_by_its_own_row(
     name: str, make: Callable[[Any], Any]
 ) -> None:
-    """Other rows may know it, too; they come later."""
+    """Other rows that would read it come later."""
     for value in values(name):
         assert claimed_by(MESSAGES, make(value))[0] in load(name)["shape"].split()
 
@@ -66,7 +66,7 @@ def test_each_usage_object_is_claimed_first_by_its_own_row(name: str) -> None:
 
 
 def test_each_row_has_a_fixture() -> None:
-    """Nothing is in the tables that was not read off a vendor's documented answer."""
+    """Each row of the tables is tested with a vendor's documented answer."""
     shapes = {name for fixture in FIXTURES for name in load(fixture)["shape"].split()}
 
     assert {name_of(shape) for _, shape in MESSAGES} == shapes
@@ -86,7 +86,7 @@ def test_each_row_has_a_fixture() -> None:
     ],
 )
 def test_a_bare_usage_object_is_read(name: str, make: Callable[[Any], Any], events: Events) -> None:
-    """What `usage=` returns, or `call.usage()` is given, whatever it is made of."""
+    """A usage object may be the result of `usage=` or the argument of `call.usage()`."""
     usage = USAGE_FIXTURES[name]["usage"]
     llm_call(usage=lambda _: make(usage), prices=lambda _: None)(lambda: "Paris.")()
 
@@ -156,10 +156,10 @@ class TestExtras:
 
 
 class TestCutStreams:
-    """What is known of a stream that ended too early."""
+    """A stream that ends early reports the counts that had arrived."""
 
     @pytest.mark.parametrize("name", [name for name in FIXTURES if "chunks" in load(name)])
-    def test_without_its_last_word_it_is_incomplete(self, name: str, events: Events) -> None:
+    def test_without_its_terminal_chunk_it_is_incomplete(self, name: str, events: Events) -> None:
         """An error, not a success."""
         reported = Reported()
         before = [
@@ -220,7 +220,7 @@ class TestCutStreams:
             event.outcome,
         )
 
-    def test_a_failed_response_has_no_last_word(self, events: Events) -> None:
+    def test_a_failed_response_has_no_terminal_chunk(self, events: Events) -> None:
         """`response.failed`: what there was is counted, and it is an error."""
 
         @llm_call(prices=lambda _: None)
@@ -242,7 +242,7 @@ class TestCutStreams:
         )
         assert (1149, 212) == (event.input_tokens, event.output_tokens)
 
-    def test_an_error_event_is_no_last_word(self, events: Events) -> None:
+    def test_an_error_event_is_no_terminal_chunk(self, events: Events) -> None:
         """Neither client raises on all of them."""
 
         @llm_call(prices=lambda _: None)
@@ -257,7 +257,7 @@ class TestCutStreams:
 
 
 class TestCumulation:
-    """What a stream says again replaces what it said before."""
+    """A repeated count replaces the earlier one."""
 
     def test_a_later_count_of_fresh_tokens_alone_keeps_the_cache(self) -> None:
         """Anthropic's delta may repeat the input without what was cached."""
@@ -293,7 +293,7 @@ class TestCumulation:
 
 
 class TestLookalikes:
-    """A host's own protocol is not taken for a vendor's."""
+    """The application's own protocol is not taken for a vendor's."""
 
     @pytest.mark.parametrize(
         "value",
@@ -328,7 +328,7 @@ class TestLookalikes:
             {"type": ["ping"]},
         ],
     )
-    def test_its_stream_needs_no_last_word(self, value: Any) -> None:
+    def test_its_stream_needs_no_terminal_chunk(self, value: Any) -> None:
         """Only a known shape's end can be missed."""
         reported = Reported()
         read(value, reported)
@@ -439,7 +439,7 @@ anything = st.recursive(
 
 @given(anything)
 def test_no_value_makes_a_reader_fail(value: Any) -> None:
-    """Whatever a provider sends, in whatever place; and what comes of it fits into an event."""
+    """Any value in any place is read without an error, and the result fits into an event."""
     reported = Reported()
     read(value, reported)
     tokens_of(value)
