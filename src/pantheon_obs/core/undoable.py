@@ -1,4 +1,4 @@
-"""Change an object of the application's, and take the change back."""
+"""Changes to an object of the application that can be taken back."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _ABSENT = object()
 
 
 class Undoable(ABC):
-    """A change that has been made; `undo()` takes it back, as does the end of a `with`."""
+    """A change that is already made; `undo()` or the end of a `with` block takes it back."""
 
     @abstractmethod
     def undo(self) -> None:
-        """Take it back; a second time is a no-op."""
+        """Take the change back; a second call changes nothing."""
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -31,12 +31,12 @@ class Undoable(ABC):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Undo it; an error passes."""
+        """Undo the change; an error passes."""
         self.undo()
 
 
 class Patch:
-    """A replaced attribute.
+    """An attribute of an object, replaced until `undo()`.
 
     Args:
         owner: An instance, frozen or not, a class or a module.
@@ -44,7 +44,7 @@ class Patch:
         value: Its new value.
 
     Raises:
-        ConfigError: The object cannot hold the attribute, as one with slots.
+        ConfigError: The object has no room for it.
     """
 
     def __init__(self, owner: Any, name: str, value: Any) -> None:  # noqa: ANN401 - any object
@@ -63,12 +63,12 @@ class Patch:
         if self._now() is self._value:
             self._set(self._before)
 
-    def _now(self) -> Any:  # noqa: ANN401
+    def _now(self) -> object:
         if isinstance(self._owner, type):
             return vars(self._owner).get(self._name)
         return getattr(self._owner, self._name, None)
 
-    def _set(self, value: Any) -> None:  # noqa: ANN401
+    def _set(self, value: object) -> None:
         own = getattr(self._owner, "__dict__", {})
         if isinstance(self._owner, type):
             if value is _ABSENT:
@@ -78,4 +78,4 @@ class Patch:
         elif value is _ABSENT:
             own.pop(self._name, None)
         else:
-            own[self._name] = value  # past the __setattr__ of frozen and pydantic objects
+            own[self._name] = value  # past the __setattr__ of frozen classes
