@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pantheon_obs.core.settings import Settings
     from pantheon_obs.health import Health
     from pantheon_obs.llm.call import llm_call
-    from pantheon_obs.llm.clients import instrument_llm
+    from pantheon_obs.llm.instrument import instrument_llm
     from pantheon_obs.propagation.jobs import trace_context
     from pantheon_obs.sinks.logs.configure import configure_logging, logging_config
     from pantheon_obs.sinks.logs.structlog_bridge import get_logger
@@ -53,7 +53,7 @@ else:  # hidden from type checkers, which would take any name for one of ours
         "get_logger": "sinks.logs.structlog_bridge",
         "init_sentry": "sinks.sentry",
         "instrument": "_instrument",
-        "instrument_llm": "llm.clients",
+        "instrument_llm": "llm.instrument",
         "llm_call": "llm.call",
         "logging_config": "sinks.logs.configure",
         "trace_context": "propagation.jobs",

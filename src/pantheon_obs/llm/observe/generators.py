@@ -1,9 +1,9 @@
 """Generators under observation: still real generators, each step of which is timed and counted.
 
-The loops delegate as `yield from` does (PEP 380), written out because each step must be seen when
-it comes back: `send`, `throw`, `close` and the return value pass through. What is thrown in is
-passed on outside of the `except` that caught it, so that the inner code does not find an exception
-being handled that it would not find without us.
+The loops delegate as `yield from` does (PEP 380), but in full, because each step must be seen when
+it returns: `send`, `throw`, `close` and the return value pass through. An exception that is thrown
+in is passed on outside of the `except` that caught it, so that `sys.exception()` in the inner code
+is what it would be without us.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import sys
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pantheon_obs.core.calls import enter_frame, leave_context, leave_frame
 from pantheon_obs.core.context import current_call
-from pantheon_obs.llm.nesting import enter_frame, leave, leave_frame
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -26,49 +26,43 @@ if TYPE_CHECKING:
     )
     from types import AsyncGeneratorType, GeneratorType
 
-    from pantheon_obs.llm.lifecycle import LlmCall
-    from pantheon_obs.llm.parts import HostValue
+    from pantheon_obs.llm.report import LlmCall
 
 
 class Observer(Protocol):
-    """Whom a loop tells how its iterator ended."""
+    """Receives the end of a loop's iterator."""
 
     call: LlmCall
 
     def exhausted(self, began: float) -> None:
-        """The iterator, asked at `began` for more, has come to its end."""
+        """The iterator, asked at `began` for the next chunk, has no more."""
 
     def failed(self, error: BaseException, began: float) -> None:
-        """An exception came out of the iterator."""
+        """The iterator has raised."""
 
-    def left(self) -> None:
-        """The consumer wants no more; the iterator is about to be closed."""
+    def abandoned(self) -> None:
+        """The consumer reads no further; the iterator is about to be closed."""
 
 
 def generator_observer(
-    opened: Callable[..., tuple[GeneratorType[Any, Any, Any], Observer]],
+    open_inner: Callable[..., tuple[GeneratorType[Any, Any, Any], Observer]],
 ) -> Callable[..., Generator[Any, Any, Any]]:
     """Make a generator function that runs another's generator under observation.
 
     Args:
-        opened: Called at the first step, with the generator function's arguments; gives the inner
-            generator and whom to tell of its end.
-
-    Returns:
-        The generator function.
+        open_inner: Called at the first step with the generator function's arguments; returns the
+            inner generator and the observer of its end.
     """
 
-    def observed(*args: HostValue, **kwargs: HostValue) -> Generator[Any, Any, Any]:
-        inner, observer = opened(*args, **kwargs)
+    def observed(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        inner, observer = open_inner(*args, **kwargs)
         call = observer.call
         keep = call.recent.append
         reading = call.first_content is None
         count = call.chunks
-        send: Callable[[HostValue], HostValue] = inner.send
+        send: Callable[[Any], Any] = inner.send
         resume = send
-        value: HostValue = None
-        # Its context variable would have to be set and reset around each step, which costs more
-        # than all the rest.
+        value: Any = None
         frame = enter_frame(inner.gi_frame, call)
         try:
             while True:
@@ -79,7 +73,7 @@ def generator_observer(
                     observer.exhausted(began)
                     return stop.value
                 except BaseException as error:
-                    value = None  # or its traceback would keep alive what was thrown in
+                    value = None  # its traceback would keep alive the exception thrown in
                     observer.failed(error, began)
                     raise
                 if call.chunks == count:
@@ -88,17 +82,17 @@ def generator_observer(
                     call.chunks = count = count + 1
                     keep(chunk)
                     if reading:
-                        reading = call.look(chunk, now)
-                else:  # the step went through a method that has counted it
+                        reading = call.read_chunk(chunk, now)
+                else:  # the step went through a method that has counted the chunk
                     count = call.chunks
                 value = None
                 try:
                     value = yield chunk
                     resume = send
-                except BaseException as error:  # noqa: BLE001 - passed on, all of them
+                except BaseException as error:  # noqa: BLE001 - all of them are passed on
                     if isinstance(error, GeneratorExit):
-                        observer.left()
-                    resume, value = inner.throw, _as_thrown(error)
+                        observer.abandoned()
+                    resume, value = inner.throw, _without_our_frame(error)
         finally:
             leave_frame(frame, call)
 
@@ -106,27 +100,21 @@ def generator_observer(
 
 
 def async_generator_observer(  # noqa: C901 - one loop in one piece: it runs per chunk
-    opened: Callable[..., tuple[AsyncGeneratorType[Any, Any], Observer]],
+    open_inner: Callable[..., tuple[AsyncGeneratorType[Any, Any], Observer]],
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
-    """Make an async generator function that runs another's async generator under observation.
+    """Make an async generator function, as `generator_observer`."""
 
-    Args:
-        opened: As for `generator_observer`.
-
-    Returns:
-        The async generator function.
-    """
-
-    async def observed(*args: HostValue, **kwargs: HostValue) -> AsyncGenerator[Any, Any]:
-        inner, observer = opened(*args, **kwargs)
+    async def observed(  # noqa: C901 - one loop in one piece: it runs per chunk
+        *args: Any, **kwargs: Any
+    ) -> AsyncGenerator[Any, Any]:
+        inner, observer = open_inner(*args, **kwargs)
         call = observer.call
         keep = call.recent.append
         reading = call.first_content is None
         count = call.chunks
         send = inner.asend
-        step: HostValue = _first_step(inner)
-        # The tasks and threads that the first step starts find it in their context; see above.
-        token: HostValue = current_call.set(call)
+        step: Any = _first_step(inner)
+        token: Any = current_call.set(call)  # for tasks and threads that the first step starts
         frame = enter_frame(inner.ag_frame, call)
         try:
             while True:
@@ -137,11 +125,11 @@ def async_generator_observer(  # noqa: C901 - one loop in one piece: it runs per
                     observer.exhausted(began)
                     return
                 except BaseException as error:
-                    step = None  # or its traceback would keep alive what was thrown in
+                    step = None  # its traceback would keep alive the exception thrown in
                     observer.failed(error, began)
                     raise
                 if token is not None:
-                    leave(token)
+                    leave_context(token)
                     token = None
                 if call.chunks == count:
                     now = perf_counter()
@@ -149,24 +137,26 @@ def async_generator_observer(  # noqa: C901 - one loop in one piece: it runs per
                     call.chunks = count = count + 1
                     keep(chunk)
                     if reading:
-                        reading = call.look(chunk, now)
-                else:  # the step went through a method that has counted it
+                        reading = call.read_chunk(chunk, now)
+                else:  # the step went through a method that has counted the chunk
                     count = call.chunks
                 try:
                     step = send((yield chunk))
                 except BaseException as error:
                     if isinstance(error, GeneratorExit):
-                        observer.left()
+                        observer.abandoned()
                         if inner.ag_running:
-                            raise  # the event loop shuts down, and is closing the inner one already
-                    step = inner.athrow(_as_thrown(error))
+                            raise  # the event loop is closing the inner one already
+                    step = inner.athrow(_without_our_frame(error))
         finally:
-            leave_frame(frame, call, token)
+            leave_frame(frame, call)
+            if token is not None:
+                leave_context(token)
 
     return observed
 
 
-def _as_given(inner: HostValue, observer: Observer) -> tuple[HostValue, Observer]:
+def _as_given(inner: Any, observer: Observer) -> tuple[Any, Observer]:
     return inner, observer
 
 
@@ -178,36 +168,36 @@ observe_async_generator = async_generator_observer(_as_given)
 
 
 def relay(iterator: Iterator[Any]) -> Generator[Any, None, None]:
-    """Give an iterator the face of a generator; abandoned, it is let go but not closed."""
+    """Turn an iterator into a generator that does not close the iterator."""
     for chunk in iterator:  # noqa: UP028 - `yield from` would close it
         yield chunk
 
 
 async def async_relay(iterator: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
-    """Give an async iterator the face of an async generator."""
+    """Turn an async iterator into an async generator, as `relay`."""
     async for chunk in iterator:
         yield chunk
 
 
-def _as_thrown(error: BaseException) -> BaseException:
-    """Take our frame, where it was caught, off the traceback again."""
+def _without_our_frame(error: BaseException) -> BaseException:
+    """Remove the frame that caught an exception from its traceback."""
     traceback = error.__traceback__
     return error.with_traceback(None if traceback is None else traceback.tb_next)
 
 
 def _first_step(inner: AsyncGenerator[Any, Any]) -> Awaitable[Any]:
-    """Start the inner generator unknown to the event loop, which looks after the outer one.
+    """Start the inner generator without registering it with the event loop.
 
-    Known to it, the inner one would be closed at the loop's shutdown too, at the same time as the
-    outer one closes it: an error that the host would see.
+    The loop closes registered generators when it shuts down. It would close the inner one while the
+    outer one closes it too, which raises an error that the application would see.
     """
     hooks = sys.get_asyncgen_hooks()
-    sys.set_asyncgen_hooks(None, _leave)
+    sys.set_asyncgen_hooks(None, _no_finalizer)
     try:
         return inner.asend(None)
     finally:
         sys.set_asyncgen_hooks(*hooks)
 
 
-def _leave(_: AsyncGenerator[Any, Any]) -> None:
-    """Left to the outer generator."""
+def _no_finalizer(_: AsyncGenerator[Any, Any]) -> None:
+    """Leave the inner generator to the outer one."""

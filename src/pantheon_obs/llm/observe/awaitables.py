@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from pantheon_obs.core.calls import leave_context
 from pantheon_obs.core.context import current_call
 from pantheon_obs.core.guard import Guard
-from pantheon_obs.llm.holds import Hold
-from pantheon_obs.llm.nesting import leave
-from pantheon_obs.llm.sources import error_of
+from pantheon_obs.llm.report import CallFinalizer
+from pantheon_obs.llm.usage.find import error_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from pantheon_obs.llm.lifecycle import LlmCall
-    from pantheon_obs.llm.parts import HostValue
+    from pantheon_obs.llm.report import LlmCall
 
-    Handler = Callable[[HostValue, LlmCall], HostValue]
+    Handler = Callable[[Any, LlmCall], Any]
 
 _guard = Guard("llm future")
 
 
-async def awaited(coroutine: Awaitable[HostValue], hold: Unawaited, deliver: Handler) -> HostValue:
-    """Await the host's coroutine and observe what it gives.
-
-    Args:
-        coroutine: The host's coroutine.
-        hold: Reports the call if nobody awaits this one.
-        deliver: What to do with the value.
-
-    Returns:
-        What the host shall get.
-    """
-    call = hold.call
-    hold.coroutine = None
+async def awaited(
+    coroutine: Awaitable[Any], finalizer: CoroutineFinalizer, deliver: Handler
+) -> Any:
+    """Await the application's coroutine, and let `deliver` observe its result."""
+    call = finalizer.call
+    finalizer.coroutine = None
     token = current_call.set(call)
     try:
         result = await coroutine
@@ -42,16 +34,16 @@ async def awaited(coroutine: Awaitable[HostValue], hold: Unawaited, deliver: Han
         call.settle()
         raise
     finally:
-        leave(token)
+        leave_context(token)
     return deliver(result, call)
 
 
-class Unawaited:
-    """Held by the coroutine that stands in for the host's, until it is awaited."""
+class CoroutineFinalizer:
+    """Ends a call when its coroutine is garbage-collected without being awaited."""
 
     __slots__ = ("call", "coroutine")
 
-    def __init__(self, call: LlmCall, coroutine: HostValue) -> None:
+    def __init__(self, call: LlmCall, coroutine: Any) -> None:
         self.call = call
         self.coroutine = coroutine
 
@@ -59,11 +51,11 @@ class Unawaited:
         if self.coroutine is not None:
             self.call.end("not_consumed")
             self.call.settle()
-            self.coroutine.close()  # Python warns that nobody awaited it: once is enough
+            self.coroutine.close()  # Python warns about our coroutine: one warning is enough
 
 
-class FutureHold(Hold):
-    """Held by the future that the host got, as a callback."""
+class FutureFinalizer(CallFinalizer):
+    """Ends a call when its future is done or garbage-collected: the future's callback."""
 
     __slots__ = ("answer",)
 
@@ -71,8 +63,8 @@ class FutureHold(Hold):
         super().__init__(call)
         self.answer = answer
 
-    def done(self, future: HostValue) -> None:
-        """The future has its result, its exception, or was called off."""
+    def done(self, future: Any) -> None:
+        """The future has a result or an exception, or was cancelled."""
         with _guard:
             if future.cancelled():
                 self.call.end("cancelled", "CancelledError")

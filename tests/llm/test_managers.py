@@ -112,7 +112,7 @@ class Kept:
 
 
 class TestManagers:
-    """What they give is observed."""
+    """The value that they return is observed."""
 
     def test_a_stream(self, events: Events) -> None:
         """Read to its end, it has ended; the `with` may go on."""
@@ -129,7 +129,7 @@ class TestManagers:
         assert ("closed", None, None, 1) == outcome(events)
 
     def test_an_async_stream(self, events: Events) -> None:
-        """The same."""
+        """The async client behaves the same."""
 
         async def main() -> None:
             async with async_session("a", USAGE) as stream:
@@ -167,7 +167,7 @@ class TestManagers:
         assert ("error", "ValueError", None, None) == outcome(events)
 
     def test_its_clock_starts_when_it_is_entered(self, events: Events) -> None:
-        """What the consumer does before is not the model's."""
+        """The consumer's time before that does not count."""
         manager = session("a")
         waited = sum(range(2_000_000))
         with manager as stream:
@@ -184,7 +184,7 @@ class TestManagers:
         assert ("not_consumed", None, None, None) == outcome(events)
 
     def test_a_call_that_it_makes_is_nested(self, events: Events) -> None:
-        """What its own code does when it is entered, it does for this call."""
+        """Calls that its own code makes on entry are nested in this call."""
 
         @llm_call
         def inner() -> Any:
@@ -204,7 +204,7 @@ class TestManagers:
         ]
 
     def test_it_is_entered_again(self, events: Events) -> None:
-        """That is the host's own business."""
+        """The application may do that; nothing is recorded."""
 
         @llm_call
         def open_it() -> Held:
@@ -272,7 +272,7 @@ class TestThoseThatGiveThemselves:
         assert Image is type(image)
         assert ("ok", None, None, None) == outcome(events)
 
-    def test_it_is_let_go(self, events: Events) -> None:
+    def test_it_is_garbage_collected(self, events: Events) -> None:
         """Entered, but never left; what is made of it has nothing to do with the call."""
         held = llm_call(Held)()
         copy.copy(held)
@@ -295,7 +295,7 @@ class TestAwaited:
     """An object with `__await__`."""
 
     def test_it_gives_a_stream(self, events: Events) -> None:
-        """Which is observed."""
+        """The parsed stream is observed."""
 
         async def main() -> None:
             assert ["a", USAGE] == list(await llm_call(Promise)(chunk for chunk in ["a", USAGE]))
@@ -305,7 +305,7 @@ class TestAwaited:
         assert ("ok", None, 5, 2) == outcome(events)
 
     def test_it_raises(self, events: Events) -> None:
-        """The host's own error."""
+        """The application's own error is raised."""
 
         async def main() -> None:
             with pytest.raises(LookupError):
@@ -316,7 +316,7 @@ class TestAwaited:
         assert ("error", "LookupError", None, None) == outcome(events)
 
     def test_it_is_awaited_again(self, events: Events) -> None:
-        """That is the host's own business."""
+        """The application may do that; nothing is recorded."""
 
         async def main() -> None:
             promise = llm_call(Promise)(USAGE)
@@ -328,7 +328,7 @@ class TestAwaited:
         assert ("ok", None, 5, None) == outcome(events)
 
 
-def test_a_method_that_the_host_has_kept_can_be_called_again(events: Events) -> None:
+def test_a_method_that_the_application_has_kept_can_be_called_again(events: Events) -> None:
     """Then nobody looks on."""
 
     @llm_call

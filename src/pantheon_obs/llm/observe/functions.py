@@ -1,4 +1,4 @@
-"""Functions under observation: a wrapper of the same kind for each."""
+"""Functions under observation: each gets a wrapper of its own kind."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from inspect import (
 )
 from typing import TYPE_CHECKING, Any
 
+from pantheon_obs.core.calls import leave_context
 from pantheon_obs.core.context import current_call
-from pantheon_obs.llm.holds import Hold
-from pantheon_obs.llm.results import deliver
-from pantheon_obs.llm.streams import async_generator_observer, generator_observer
+from pantheon_obs.llm.observe.generators import async_generator_observer, generator_observer
+from pantheon_obs.llm.observe.results import deliver
+from pantheon_obs.llm.report import CallFinalizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pantheon_obs.llm.lifecycle import LlmCall
-    from pantheon_obs.llm.parts import HostValue
+    from pantheon_obs.llm.report import LlmCall
 
-    Starter = Callable[[tuple[HostValue, ...], dict[str, HostValue]], LlmCall]
+    Starter = Callable[[tuple[Any, ...], dict[str, Any]], LlmCall]
 
 
 def observed_function(function: Callable[..., Any], start: Starter) -> Callable[..., Any]:
@@ -29,10 +29,7 @@ def observed_function(function: Callable[..., Any], start: Starter) -> Callable[
 
     Args:
         function: A function of any kind.
-        start: Starts a call with these arguments.
-
-    Returns:
-        A function that does the same, each call of which is observed.
+        start: Starts an observed call, given the arguments.
     """
     if isasyncgenfunction(function):
         return async_generator_observer(_opener(function, start))
@@ -40,7 +37,7 @@ def observed_function(function: Callable[..., Any], start: Starter) -> Callable[
         return generator_observer(_opener(function, start))
     if iscoroutinefunction(function):
 
-        async def observed_async(*args: HostValue, **kwargs: HostValue) -> HostValue:
+        async def observed_async(*args: Any, **kwargs: Any) -> Any:
             call = start(args, kwargs)
             token = current_call.set(call)
             try:
@@ -50,15 +47,12 @@ def observed_function(function: Callable[..., Any], start: Starter) -> Callable[
                 call.settle()
                 raise
             finally:
-                try:  # noqa: SIM105 - `suppress` costs more
-                    current_call.reset(token)
-                except ValueError:
-                    pass  # closed by the garbage collector, in another context: not ours
+                leave_context(token)
             return deliver(result, call)
 
         return observed_async
 
-    def observed(*args: HostValue, **kwargs: HostValue) -> HostValue:
+    def observed(*args: Any, **kwargs: Any) -> Any:
         call = start(args, kwargs)
         token = current_call.set(call)
         try:
@@ -74,19 +68,19 @@ def observed_function(function: Callable[..., Any], start: Starter) -> Callable[
     return observed
 
 
-def _opener(function: Callable[..., Any], start: Starter) -> Callable[..., tuple[HostValue, Hold]]:
-    """Run at the first step: a generator that is never started has called nothing."""
+def _opener(function: Callable[..., Any], start: Starter) -> Callable[..., tuple[Any, Any]]:
+    """Start the call at the first step: a generator that never starts has called nothing."""
 
-    def opened(*args: HostValue, **kwargs: HostValue) -> tuple[HostValue, Hold]:
+    def open_inner(*args: Any, **kwargs: Any) -> tuple[Any, CallFinalizer]:
         inner = function(*args, **kwargs)
         call = start(args, kwargs)
         call.begin_stream()
-        return inner, Hold(call)
+        return inner, CallFinalizer(call)
 
-    return opened
+    return open_inner
 
 
 def _is_awaitable(function: Callable[..., Any]) -> bool:
-    """Whether it was decorated with `types.coroutine`: then its generator is to be awaited."""
+    """Whether it was decorated with `types.coroutine`, so that its generator is awaited."""
     code = getattr(function, "__code__", None)
     return bool(code is not None and code.co_flags & CO_ITERABLE_COROUTINE)

@@ -1,4 +1,4 @@
-"""`instrument_llm`: each call of a client's or gateway's methods becomes an event."""
+"""`instrument_llm`: observe the calls of a client's or gateway's methods."""
 
 from __future__ import annotations
 
@@ -11,23 +11,22 @@ from weakref import WeakSet
 
 from pantheon_obs.core.errors import ConfigError
 from pantheon_obs.core.guard import Guard
-from pantheon_obs.core.undoable import Undoable
+from pantheon_obs.core.undoable import Patch, Undoable
 from pantheon_obs.llm.call import OBSERVED, llm_call
-from pantheon_obs.llm.patches import Patch
-from pantheon_obs.llm.sdks import sdk_of
+from pantheon_obs.products import SDKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from pantheon_obs.llm.parts import HostValue
     from pantheon_obs.llm.prices import Prices
+    from pantheon_obs.products import Sdk
 
     Observers = Mapping[str, Callable[[Any], Any]]
 
-# What a gateway's methods are called, where nothing else is said.
+# The default methods of a gateway, with their operations.
 _GATEWAY = {"generate": "generate", "stream": "stream"}
 _COPIERS = ("copy", "with_options")
-# A resource of an SDK makes these once, of the methods that it has then.
+# An SDK's resource makes these once, from the methods that it has at the time.
 _MADE_ONCE = ("with_raw_response", "with_streaming_response")
 
 _guard = Guard("instrument_llm")
@@ -43,30 +42,30 @@ def instrument_llm(
 ) -> LlmInstrumentation:
     """Make one `llm.<operation>` event of each call of an object's methods, as `llm_call` does.
 
-    The object stays what it is, and is changed in place: an SDK's client, be it sync or async, with
-    its copies and raw responses; or any object, class or module of the host's. No SDK is imported.
-    A method that is observed already, by this or by `llm_call`, is left alone.
+    The object is changed in place: an SDK's client, sync or async, with its copies and raw
+    responses; or any object, class or module of the application's. No SDK is imported. A method
+    that is observed already, by this or by `llm_call`, is left alone.
 
     Args:
-        client_or_gateway: A client of OpenAI (Azure's, too), Anthropic (Bedrock's and Vertex's,
-            too) or google-genai; or the host's own object.
+        client_or_gateway: A client of OpenAI (also Azure's), Anthropic (also Bedrock's and
+            Vertex's) or google-genai; or the application's own object.
         methods: The names of the methods to observe, or the paths to them
-            (`"chat.completions.create"`). By default those of an SDK's client that call a model:
-            the operations are `chat`, `responses`, `messages`, `generate_content` and `embeddings`;
-            of another object `generate` and `stream`, where it has them. Other operations
-            are called after the method.
-        provider: Names the vendor on the event; known for an SDK's client, but a client of OpenAI's
-            may well talk to somebody else.
+            (`"chat.completions.create"`). The default for an SDK's client is all methods that call
+            a model, with the operations `chat`, `responses`, `messages`, `generate_content` and
+            `embeddings`; for another object it is `generate` and `stream`, if it has them. Other
+            operations are named after the method.
+        provider: Names the vendor on the event. The default is known for an SDK's client, although
+            a client of OpenAI may be connected to another vendor.
         usage: As for `llm_call`.
         prices: As for `llm_call`.
 
     Returns:
-        What undoes it: by `undo()`, or as a context manager.
+        An object whose `undo()` takes the change back; also a context manager.
 
     Raises:
-        ConfigError: A method is not there, none is to be found, the object cannot be changed, or
-            `prices` are not what `llm_call` takes.
-        MissingExtraError: As of `llm_call`.
+        ConfigError: A method does not exist, the object has none of the default methods or cannot
+            be changed, or `prices` are not accepted.
+        MissingExtraError: As for `llm_call`.
 
     Example:
         >>> from pantheon_obs import instrument_llm
@@ -79,7 +78,7 @@ def instrument_llm(
         'Hi'
         >>> instrumentation.undo()
     """
-    sdk = sdk_of(client_or_gateway)
+    sdk = _sdk_of(client_or_gateway)
     known = _GATEWAY if sdk is None else sdk.operations
     if methods is None:
         wanted = {path: known[path] for path in known if _find(client_or_gateway, path)}
@@ -88,8 +87,8 @@ def instrument_llm(
         wanted = {path: known.get(path, path.rpartition(".")[2]) for path in paths}
     if not wanted:
         msg = (
-            f"instrument_llm: {_name(client_or_gateway)} has no method "
-            f"{' or '.join(known)}: name those that call the model, methods=(…)"
+            f"instrument_llm: {_name(client_or_gateway)} has no method {' or '.join(known)}: "
+            "name those that call the model, methods=(…)"
         )
         raise ConfigError(msg)
     if provider is None and sdk is not None:
@@ -99,7 +98,7 @@ def instrument_llm(
         path: llm_call(operation=operation, provider=provider, usage=usage, prices=prices)
         for path, operation in wanted.items()
     }
-    if sdk is not None:  # of a class's function the same for all clients: copies are made often
+    if sdk is not None:  # a class's function is the same for all clients, and copies are frequent
         observers = {path: cache(observe) for path, observe in observers.items()}
     instrumentation = LlmInstrumentation(observers, of_sdk=sdk is not None)
     try:
@@ -111,32 +110,29 @@ def instrument_llm(
 
 
 class LlmInstrumentation(Undoable):
-    """What `instrument_llm` did: `undo()` takes it back, as does the end of a `with`."""
+    """The change that `instrument_llm` has made."""
 
     def __init__(self, observers: Observers, *, of_sdk: bool) -> None:
         self._observers = observers
         self._of_sdk = of_sdk
         self._patches: list[Patch] = []
-        self._owners: list[HostValue] = []
+        self._owners: list[Any] = []
         self._copies: WeakSet[LlmInstrumentation] = WeakSet()
 
     def undo(self) -> None:
-        """Give the object and its copies back their own methods."""
+        """Restore the methods of the object and of its copies."""
         for patch in reversed(self._patches):
             patch.undo()
         self._patches.clear()
-        self._forget_wrapped()
+        self._forget_made_once()
         for instrumentation in tuple(self._copies):
             instrumentation.undo()
 
-    def observe(self, subject: HostValue) -> None:
-        """Observe an object's methods.
-
-        Args:
-            subject: The client or gateway.
+    def observe(self, subject: Any) -> None:
+        """Observe the methods of a client or gateway.
 
         Raises:
-            ConfigError: A method is not there, or the object cannot be changed.
+            ConfigError: A method does not exist, or the object cannot be changed.
         """
         for path, observe in self._observers.items():
             found = _find(subject, path)
@@ -146,42 +142,38 @@ class LlmInstrumentation(Undoable):
             *owners, method = found
             if getattr(method, OBSERVED, None) is not True:
                 self._patch(owners, path.rpartition(".")[2], method, observe)
-        self._forget_wrapped()
+        self._forget_made_once()
         for name in _COPIERS if self._of_sdk else ():
             method = getattr(subject, name, None)
             if callable(method) and getattr(method, OBSERVED, None) is not True:
                 self._patches.append(Patch(subject, name, self._copying(method)))
 
     def _patch(
-        self,
-        owners: list[HostValue],
-        name: str,
-        method: HostValue,
-        observe: Callable[[Any], Any],
+        self, owners: list[Any], name: str, method: Any, observe: Callable[[Any], Any]
     ) -> None:
         owner = owners[-1]
         if isinstance(owner, type):
             observed = observe(getattr_static(owner, name))
-        elif type(method) is MethodType:  # and not somebody's wrapper that poses as one
-            within = self._of_sdk and len(owners) > 1
-            holder = _twin(method.__self__) if within else method.__self__
-            observed = MethodType(observe(method.__func__), holder)
+        elif type(method) is MethodType:  # and not somebody's wrapper with its `__class__`
+            resource = self._of_sdk and len(owners) > 1
+            own = _unobserved(method.__self__) if resource else method.__self__
+            observed = MethodType(observe(method.__func__), own)
         else:
             observed = observe(method)
         self._patches.append(Patch(owner, name, observed))
         if self._of_sdk:
             self._owners += owners
 
-    def _forget_wrapped(self) -> None:
-        """Let the SDK wrap the methods anew that there are now."""
+    def _forget_made_once(self) -> None:
+        """Make the SDK's resources wrap the methods that they have now."""
         for owner in self._owners:
-            own: HostValue = vars(owner)
+            own: Any = vars(owner)
             for name in _MADE_ONCE:
                 own.pop(name, None)
 
     def _copying(self, method: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(method)
-        def copying(*args: HostValue, **kwargs: HostValue) -> HostValue:
+        def copying(*args: Any, **kwargs: Any) -> Any:
             client = method(*args, **kwargs)
             with _guard:
                 instrumentation = LlmInstrumentation(self._observers, of_sdk=True)
@@ -193,27 +185,37 @@ class LlmInstrumentation(Undoable):
         return copying
 
 
-def _find(subject: HostValue, path: str) -> list[HostValue] | None:
-    """The object, what lies on the path from it, and the method at its end, if that is there."""
+def _sdk_of(client: Any) -> Sdk | None:
+    """Return the row of a client's class, or of the nearest of its bases that has one."""
+    kind: Any = client.__class__  # a proxy or mock returns the class that it stands for
+    for base in kind.__mro__:
+        for sdk in SDKS:
+            if base.__name__ in sdk.names and f"{base.__module__}.".startswith(f"{sdk.package}."):
+                return sdk
+    return None
+
+
+def _find(subject: Any, path: str) -> list[Any] | None:
+    """Return the object, those on the path from it, and the method at its end, if it exists."""
     found = [subject]
     for name in path.split("."):
         found.append(getattr(found[-1], name, None))
     return found if callable(found[-1]) else None
 
 
-def _twin(resource: HostValue) -> HostValue:
-    """A resource of an SDK with methods that are not observed.
+def _unobserved(resource: Any) -> Any:
+    """Copy a resource of an SDK without the observed methods.
 
-    They call one another: run on this, they find the others as the SDK made them, so that one call
-    of the host's is one event.
+    Its methods call one another: on this copy they find the SDK's own ones, so that one call of the
+    application's is one event.
     """
-    twin: HostValue = copy(resource)
-    own: HostValue = vars(twin)
+    unobserved: Any = copy(resource)
+    own: Any = vars(unobserved)
     for name in [name for name, value in own.items() if getattr(value, OBSERVED, None) is True]:
         del own[name]
-    return twin
+    return unobserved
 
 
-def _name(subject: HostValue) -> str:
+def _name(subject: Any) -> str:
     named = subject if isinstance(subject, type) else type(subject)
     return named.__name__
