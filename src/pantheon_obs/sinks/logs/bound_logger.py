@@ -1,4 +1,4 @@
-"""The structlog logger that writes through our handler; the processor that does it for others."""
+"""The structlog logger that writes through our handler, and the processor for other loggers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
-from pantheon_obs.sinks.logs.handler import caller, dispatch, record_of
+from pantheon_obs.sinks.logs.entry import Entry
+from pantheon_obs.sinks.logs.records import caller, record_for
 from pantheon_obs.sinks.redact_plain import described
 
 if TYPE_CHECKING:
@@ -32,17 +33,17 @@ LEVELS = {
 }
 
 handler: ObsHandler | None = None
-"""Where lines go; None while logging is not configured."""
+"""The handler that writes the lines; None while logging is not configured."""
 
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
 
 
 processors: list[Any] = []
-"""The processors of every logger of ours: `write_line`, and what tests put in its place."""
+"""The processors of all our loggers: `write_line`, unless a test has replaced it."""
 
 
 class BoundLogger(structlog.BoundLoggerBase):
-    """A structlog logger whose level is that of the standard library's logger of its name.
+    """A structlog logger that has the level of the standard library's logger of its name.
 
     So `log_level` and `logging.getLogger(name).setLevel` govern it at any time, and caching it is
     safe. Its methods are those of `structlog.typing.FilteringBoundLogger`.
@@ -88,7 +89,7 @@ class BoundLogger(structlog.BoundLoggerBase):
                     fields.setdefault(key, value)
             _emit(self._logger, level, event, fields)
             return
-        # Somebody has put other processors there: structlog.testing.capture_logs, for one.
+        # Somebody has put other processors there, structlog.testing.capture_logs for example.
         try:
             self._process_event(method, event, fields)  # type: ignore[arg-type]
         except structlog.DropEvent:
@@ -135,7 +136,7 @@ for _name in LEVELS:
 
 
 def write_line(logger: object, method: str, event_dict: MutableMapping[str, Any]) -> Any:  # noqa: ANN401 - never returns
-    """The only processor: write the line, whatever logger it came through, and stop there."""
+    """Write the line, whatever logger it came through, and stop: no other processor follows."""
     level = LEVELS.get(method, logging.INFO)
     named = logger if isinstance(logger, logging.Logger) else logging.getLogger("structlog")
     if named.isEnabledFor(level):
@@ -159,14 +160,15 @@ def _emit(logger: logging.Logger, level: int, event: object, fields: dict[str, A
         fields["stack"] = "".join(traceback.format_stack(caller())).rstrip("\n")
     if type(event) is not str:
         event = "" if event is None else described(event)
+    entry = Entry(level, event, logger.name, fields, error)
     if handler is not None:
-        dispatch(handler, logger, level, event, fields, error)
+        handler.dispatch(logger, entry)
     else:  # logging was configured once, and has been reset
-        logger.handle(record_of(logger, level, event, fields, error))
+        logger.handle(record_for(entry))
 
 
 def _exception_of(exc_info: object) -> BaseException | None:
-    """The exception that `exc_info` stands for: True, an exception, or a triple."""
+    """Find the exception that `exc_info` stands for: True, an exception, or a triple."""
     if isinstance(exc_info, tuple):
         exc_info = exc_info[1] if len(exc_info) > 1 else None
     elif exc_info and not isinstance(exc_info, BaseException):

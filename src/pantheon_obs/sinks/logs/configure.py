@@ -21,7 +21,7 @@ _level_before = logging.WARNING
 
 
 def configure_logging(settings: Settings | None = None, **overrides: object) -> None:
-    """Make every log line of this process come out in one format, with the trace id.
+    """Write every log line of this process in one format, with the trace id.
 
     Standard library and structlog loggers, warnings, uncaught exceptions and the servers' own
     lines are taken over, whether they were made before or after. May be called at any time and
@@ -42,7 +42,7 @@ def configure_logging(settings: Settings | None = None, **overrides: object) -> 
 
 
 def logging_config(settings: Settings | None = None, **overrides: object) -> dict[str, Any]:
-    """The same set-up as a `logging.config.dictConfig` dict.
+    """Return the set-up of `configure_logging` as a `logging.config.dictConfig` dict.
 
     For uvicorn's `log_config`, gunicorn's `logconfig_dict` and Django's `LOGGING`.
 
@@ -73,7 +73,7 @@ def logging_config(settings: Settings | None = None, **overrides: object) -> dic
         },
         "root": {"handlers": ["pantheon_obs"], "level": resolved.log_level},
         "loggers": {
-            **{name: {"level": "NOTSET", "handlers": []} for name in takeover.SERVERS},
+            **{name: {"level": "NOTSET", "handlers": []} for name in takeover.LOGGERS},
             **{name: {"propagate": False, "handlers": []} for name in takeover.ACCESS},
         },
     }
@@ -82,7 +82,7 @@ def logging_config(settings: Settings | None = None, **overrides: object) -> dic
 def handler_for(
     settings: Settings | None = None, overrides: Mapping[str, object] | None = None
 ) -> ObsHandler:
-    """Configure logging and return its handler; what `logging_config` and `log_config.json` name.
+    """Configure logging and return its handler, for `logging_config` and `log_config.json`.
 
     Args:
         settings: The settings; None reads the environment.
@@ -109,24 +109,24 @@ def _configure(settings: Settings) -> ObsHandler:
 
 
 def reassert() -> None:
-    """Take over what has been set up since: servers configure their loggers at their start."""
+    """Take over again: servers configure their loggers when they start."""
     if _handler is not None:
         takeover.take_over(_handler, _level)
         structlog_bridge.reinstall(_handler)
 
 
 def active_format() -> str:
-    """The format that lines have now, `auto` decided."""
+    """The name of the current format, with `auto` decided; empty before configuration."""
     return _handler.emitter.format_name if _handler is not None else ""
 
 
 def active_emitter() -> Emitter | None:
-    """What the last `configure_logging` has made; None before the first."""
+    """The emitter of the last `configure_logging`; None before the first."""
     return _handler.emitter if _handler is not None else None
 
 
 def reset() -> None:
-    """Undo it, as far as the process can be given back (used by `pantheon_obs.testing.reset`)."""
+    """Undo the configuration as far as possible (used by `pantheon_obs.testing.reset`)."""
     global _handler  # noqa: PLW0603 - as above
     if _handler is None:
         return

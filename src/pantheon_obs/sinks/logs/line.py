@@ -1,4 +1,4 @@
-"""One event as an ordered dict of plain, redacted values: what every format renders."""
+"""From an entry to an ordered dict of plain, redacted values, which every format renders."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import structlog.contextvars
 
 from pantheon_obs.core.context import current_trace, current_trace_id
 from pantheon_obs.core.failures import trace_of
+from pantheon_obs.sinks.logs.entry import level_name
 from pantheon_obs.sinks.redact import make_room
 from pantheon_obs.sinks.redact_plain import described
 
@@ -19,15 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from contextvars import ContextVar
 
+    from pantheon_obs.sinks.logs.entry import Entry
     from pantheon_obs.sinks.redact import Redactor
 
 _PREFIX = "structlog_"
 _RESERVED = frozenset({"timestamp", "level", "event", "logger", "trace_id", "exception"})
-_SECOND_ID = "request_id"
 
 
 class LineBuilder:
-    """Puts the parts of an event in the order of the schema.
+    """Puts the parts of an entry in the order of the schema.
 
     Args:
         redactor: Takes secrets out.
@@ -40,63 +41,46 @@ class LineBuilder:
     ) -> None:
         self._redactor = redactor
         self._request_id = request_id
-        self._reserved = _RESERVED | {_SECOND_ID} if request_id else _RESERVED
+        self._reserved = _RESERVED | {"request_id"} if request_id else _RESERVED
         self._static = {key: redactor.text(value) for key, value in static.items()}
         self._second = ("", "")
-        # What a harmless key is called on the line; asked for with each field, so it is kept.
+        # The name on the line of each harmless key: looking it up is faster than judging it again.
         self._names: dict[object, str] = {}
 
-    def build(  # noqa: PLR0913, PLR0917 - one line's parts
-        self,
-        level: str,
-        event: str,
-        logger: str,
-        fields: Mapping[str, Any],
-        error: BaseException | None = None,
-        created: float | None = None,
-        trace_id: str | None = None,
-        bound: Mapping[str, Any] | None = None,
-        outside: Collection[str] | None = None,
-    ) -> dict[str, Any]:
-        """The line of one event.
+    def build(self, entry: Entry) -> dict[str, Any]:
+        """Build the line of one entry.
 
         Args:
-            level: The level's name in lower case.
-            event: The event's name or the message.
-            logger: The logger's name.
-            fields: The event's own fields.
-            error: The exception whose traceback the line carries.
-            created: When it happened, in seconds since the epoch; None means now.
-            trace_id: The trace; None means that of the current context.
-            bound: What `bind()` put on the trace; None means that of the current context.
-            outside: For a fact of ours, the fields whose text is not; the others are plain.
+            entry: The entry.
 
         Returns:
             A new dict; every value is a str, int, float, bool, None, list or dict.
         """
         redactor = self._redactor
+        event, created, error, outside = entry.event, entry.created, entry.error, entry.outside
         line: dict[str, Any] = {
             "timestamp": self._timestamp(
                 str(time.time_ns() // 1000) if created is None else f"{round(created * 1e6):07d}"
             ),
-            "level": level,
+            "level": level_name(entry.level),
             "event": event if event in redactor.harmless else redactor.text(event),
-            "logger": logger,
+            "logger": entry.logger,
         }
+        trace_id = entry.trace_id
         if trace_id is None:
             trace_id = current_trace_id.get() or trace_of(error)
         if trace_id:
             line["trace_id"] = trace_id
             if self._request_id:
-                line[_SECOND_ID] = trace_id
+                line["request_id"] = trace_id
         if outside is None or redactor.knows_more:
-            self._add(line, fields)
+            self._add(line, entry.fields)
         else:
-            line.update(fields)
+            line.update(entry.fields)
             self._redact(line, outside)
         if error is not None and "error_type" not in line:
             line["error_type"] = type(error).__name__
-        self._add_bound(line, bound)
+        self._add_bound(line, entry.bound)
         if self._static:
             self._add_static(line)
         if error is not None:
@@ -122,7 +106,7 @@ class LineBuilder:
             if key is None:
                 self._put(line, given, value)
                 continue
-            # The plain types are told apart here, as each call would cost what this loop does.
+            # The plain types are told apart here: a call for each would cost as much as this loop.
             kind = type(value)
             if kind is str:
                 line[key] = value if value in harmless else redactor.text(value)
@@ -138,10 +122,10 @@ class LineBuilder:
             line.setdefault(key, text)
 
     def _add_bound(self, line: dict[str, Any], bound: Mapping[str, Any] | None) -> None:
-        """What `bind()` and structlog put on this context, unless the event has it by itself."""
+        """Add the fields of `bind()` and of structlog's context, unless the event has them."""
         if bound is None:
-            record = current_trace.get()
-            bound = record.bound if record is not None else None
+            trace = current_trace.get()
+            bound = trace.bound if trace is not None else None
         if bound:
             self._put_missing(line, dict(bound))
         for name, variable in _structlog_variables():
@@ -162,7 +146,7 @@ class LineBuilder:
             self._names[given] = key
 
     def _name_of(self, given: object) -> str:
-        """What a field is called: one of the host's under one of our names has another."""
+        """The name of a field on the line; one that the schema reserves gets an underscore."""
         name = given if type(given) is str else described(given)
         return f"{name}_" if name in self._reserved else name
 
@@ -176,21 +160,21 @@ class LineBuilder:
 
 
 def _structlog_variables() -> Collection[tuple[str, ContextVar[Any]]]:
-    """What `structlog.contextvars` keeps its fields in: one variable per key."""
+    """List the context variables of `structlog.contextvars`: one per key."""
     if _variables is not None:
         return tuple(_variables.items()) if _variables else ()
     named = [(variable.name, variable) for variable in copy_context()]
     return [(name, variable) for name, variable in named if name.startswith(_PREFIX)]
 
 
-# Its register of them: much faster than a search of the context, which holds everybody's.
+# structlog's register of them: much faster than a search of the context, which holds everybody's.
 _variables: Mapping[str, ContextVar[Any]] | None = getattr(
     structlog.contextvars, "_CONTEXT_VARS", None
 )
 
 
 def traceback_of(error: BaseException) -> str:
-    """The traceback with causes and groups, without local variables; never raises."""
+    """Format the traceback with causes and groups, without local variables; never raises."""
     try:
         text = "".join(format_exception(error)).rstrip("\n")
     except Exception as failure:  # noqa: BLE001 - exceptions can be as hostile as any value

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from pantheon_obs.core.failures import is_logged
-from pantheon_obs.sinks.logs.handler import dispatch, only_ours
+from pantheon_obs.sinks.logs.entry import Entry
 
 if TYPE_CHECKING:
     from pantheon_obs.core.context import Trace
@@ -27,14 +27,14 @@ class LogSink:
         self._handler = handler
         self._loggers: dict[str, logging.Logger] = {}  # asking logging for one takes a lock
 
-    def started(self, record: Trace) -> None:
-        """Nothing is logged when a request begins."""
+    def started(self, trace: Trace) -> None:
+        """Log nothing when a trace begins."""
 
     def ended(self, trace: Trace) -> None:
-        """Nothing is logged: `request_finished` is a fact of its own."""
+        """Log nothing: the end of a request or task is a fact of its own."""
 
     def handle(self, event: Event) -> None:
-        """Write one fact; one traceback per failure, so only if no line has it yet."""
+        """Write one fact, with the traceback of its error unless another line has it."""
         logger = self._loggers.get(event.logger)
         if logger is None:
             logger = self._loggers[event.logger] = logging.getLogger(event.logger)
@@ -44,27 +44,15 @@ class LogSink:
         error = event.error
         if error is not None and is_logged(error):
             error = None
-        if only_ours(self._handler, logger):
-            self._handler.emitter.emit(
-                level,
-                event.event,
-                event.logger,
-                event.fields(),
-                error,
-                None,
-                event.trace_id,
-                event.bound,
-                event.outside,
-            )
-            return
-        dispatch(
-            self._handler,
-            logger,
+        entry = Entry(
             level,
             event.event,
+            event.logger,
             event.fields(),
             error,
+            None,
             event.trace_id,
             event.bound,
-            watched=False,
+            event.outside,
         )
+        self._handler.dispatch(logger, entry, watched=False)
