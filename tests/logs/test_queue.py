@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import signal
@@ -347,8 +348,8 @@ def test_a_line_longer_than_the_queue_is_still_taken() -> None:
     pipe = Pipe()
     queue = queue_into(pipe, 1024)
 
-    queue.write(b"x" * 5000, "info")
-    queue.write(b"y", "info")
+    queue.write(b"x" * 5000, logging.INFO)
+    queue.write(b"y", logging.INFO)
     pipe.open.set()
 
     assert queue.drain()
@@ -362,11 +363,11 @@ def test_a_full_queue_takes_lines_again_once_it_is_half_empty() -> None:
     queue = queue_into(pipe, 1000)
 
     for _ in range(12):
-        queue.write(b"x" * 100, "info")
-    queue.write(b"x" * 100, "error")
+        queue.write(b"x" * 100, logging.INFO)
+    queue.write(b"x" * 100, logging.ERROR)
     pipe.open.set()
     assert queue.drain()
-    queue.write(b"after", "info")
+    queue.write(b"after", logging.INFO)
 
     assert queue.drain()
     assert [*[b"x" * 100] * 10, b"{'info': 2, 'error': 1}", b"after"] == pipe.lines
@@ -380,7 +381,7 @@ def test_a_process_that_has_been_told_to_end_drains_after_each_line() -> None:
     queue = queue_into(pipe, 1000)
 
     queue.end()
-    queue.write(b"line", "info")
+    queue.write(b"line", logging.INFO)
 
     assert [b"line"] == pipe.lines
     queue.close()
@@ -392,7 +393,7 @@ def test_dropped_lines_are_reported_as_soon_as_the_queue_is_empty() -> None:
     queue = queue_into(pipe, 1000)
 
     for _ in range(11):
-        queue.write(b"x" * 100, "info")
+        queue.write(b"x" * 100, logging.INFO)
     pipe.open.set()
 
     assert pipe.reported.wait(SECONDS_TO_WAIT)
@@ -422,7 +423,7 @@ def test_lines_of_the_very_end_are_written_directly(
     monkeypatch.setattr(queue, "_patience", patience)
     with monkeypatch.context() as patch:
         patch.setattr(sys, "is_finalizing", lambda: True)
-        queue.write(b"last", "info")
+        queue.write(b"last", logging.INFO)
 
     assert ([b"last"] if patience else []) == pipe.lines
 

@@ -18,6 +18,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pantheon_obs import bind, configure_logging, get_logger, trace_context
+from pantheon_obs.sinks.logs.entry import Entry
 from pantheon_obs.sinks.logs.formats import json_format
 from pantheon_obs.sinks.logs.line import LineBuilder
 from pantheon_obs.sinks.redact import Redactor
@@ -280,7 +281,7 @@ def test_any_event_with_any_fields_is_one_valid_line(event: str, fields: dict[st
     """The renderer's promise, over values nobody thought of."""
     builder = LineBuilder(Redactor(), {})
 
-    rendered = json_format(builder.build("info", event, "a", fields))
+    rendered = json_format(builder.build(Entry(logging.INFO, event, "a", fields)))
 
     assert b"\n" == rendered[-1:]
     assert 1 == rendered.count(b"\n")

@@ -116,12 +116,12 @@ def reassert() -> None:
 
 
 def active_format() -> str:
-    """The name of the current format, with `auto` decided; empty before configuration."""
+    """Return the name of the current format, `auto` decided; empty before configuration."""
     return _handler.emitter.format_name if _handler is not None else ""
 
 
 def active_emitter() -> Emitter | None:
-    """The emitter of the last `configure_logging`; None before the first."""
+    """Return the emitter of the last `configure_logging`; None before the first."""
     return _handler.emitter if _handler is not None else None
 
 

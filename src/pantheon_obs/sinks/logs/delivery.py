@@ -99,7 +99,7 @@ def _after_fork() -> None:
 
 
 def _end_with_multiprocessing(queue: Queued) -> None:
-    """A child that multiprocessing forked ends without running its exit functions."""
+    """Drain in a child that multiprocessing has forked: it ends without its exit functions."""
     util = sys.modules.get("multiprocessing.util")
     if util is not None:
         # Finalizers that are registered now are forgotten: it clears them after this.

@@ -28,11 +28,7 @@ captures: list[list[dict[str, Any]]] = []
 
 
 class Emitter:
-    """Renders entries and hands them to the writer that the settings name.
-
-    Args:
-        settings: Format, limits, static fields, keys to redact, and the way of delivery.
-    """
+    """Renders entries and hands them to the writer that the settings name."""
 
     def __init__(self, settings: Settings) -> None:
         self.format_name = _format_name(settings.log_format)

@@ -11,7 +11,7 @@ from pantheon_obs.sinks.redact_plain import described
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-_LEVEL_NAMES = {
+LEVEL_NAMES = {
     logging.DEBUG: "debug",
     logging.INFO: "info",
     logging.WARNING: "warning",
@@ -49,5 +49,5 @@ class Entry:
 
 
 def level_name(level: int) -> str:
-    """The name of a level in lower case, as lines show it."""
-    return _LEVEL_NAMES.get(level) or described(logging.getLevelName(level)).lower()
+    """Return the name of a level in lower case, as lines show it."""
+    return LEVEL_NAMES.get(level) or described(logging.getLevelName(level)).lower()

@@ -20,11 +20,7 @@ if TYPE_CHECKING:
 
 
 class ObsHandler(logging.Handler):
-    """Renders every record as a line; the one handler that we put on the root logger.
-
-    Args:
-        emitter: Writes the lines.
-    """
+    """Renders every record as a line; the one handler that we put on the root logger."""
 
     def __init__(self, emitter: Emitter) -> None:
         super().__init__()
@@ -66,7 +62,9 @@ class ObsHandler(logging.Handler):
             entry: The entry.
             watched: Whether watchers of records may see it: Sentry makes an event of each error.
         """
-        if self._is_alone_on(logger) and not (watched and _records_are_watched()):
+        # Whoever watches records has replaced the method by which they reach their handlers.
+        watched = watched and logging.Logger.callHandlers.__module__ != "logging"
+        if not watched and self._is_alone_on(logger):
             self.emitter.emit(entry)
             return
         structured.handle(logger, record_for(entry), entry)
@@ -80,8 +78,3 @@ class ObsHandler(logging.Handler):
                 return False
             logger = logger.parent
         return logger.handlers == [self]
-
-
-def _records_are_watched() -> bool:
-    """Whether somebody has replaced the method through which records reach their handlers."""
-    return logging.Logger.callHandlers.__module__ != "logging"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextvars import copy_context
 from math import isfinite
 from traceback import format_exception
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ import structlog.contextvars
 
 from pantheon_obs.core.context import current_trace, current_trace_id
 from pantheon_obs.core.failures import trace_of
-from pantheon_obs.sinks.logs.entry import level_name
+from pantheon_obs.sinks.logs.entry import LEVEL_NAMES, level_name
 from pantheon_obs.sinks.redact import make_room
 from pantheon_obs.sinks.redact_plain import described
 
@@ -48,21 +47,14 @@ class LineBuilder:
         self._names: dict[object, str] = {}
 
     def build(self, entry: Entry) -> dict[str, Any]:
-        """Build the line of one entry.
-
-        Args:
-            entry: The entry.
-
-        Returns:
-            A new dict; every value is a str, int, float, bool, None, list or dict.
-        """
+        """Build the line of one entry; its values are str, int, float, bool, None, list or dict."""
         redactor = self._redactor
         event, created, error, outside = entry.event, entry.created, entry.error, entry.outside
         line: dict[str, Any] = {
             "timestamp": self._timestamp(
                 str(time.time_ns() // 1000) if created is None else f"{round(created * 1e6):07d}"
             ),
-            "level": level_name(entry.level),
+            "level": LEVEL_NAMES.get(entry.level) or level_name(entry.level),
             "event": event if event in redactor.harmless else redactor.text(event),
             "logger": entry.logger,
         }
@@ -80,9 +72,13 @@ class LineBuilder:
             self._redact(line, outside)
         if error is not None and "error_type" not in line:
             line["error_type"] = type(error).__name__
-        self._add_bound(line, entry.bound)
-        if self._static:
-            self._add_static(line)
+        bound = entry.bound
+        if bound is None and (trace := current_trace.get()) is not None:
+            bound = trace.bound
+        if bound or _variables or _variables is None:
+            self._add_context(line, bound)
+        for key, text in self._static.items():
+            line.setdefault(key, text)
         if error is not None:
             line["exception"] = redactor.text(traceback_of(error))
         return line
@@ -117,26 +113,12 @@ class LineBuilder:
             else:
                 line[key] = redactor.clean(value)
 
-    def _add_static(self, line: dict[str, Any]) -> None:
-        for key, text in self._static.items():
-            line.setdefault(key, text)
-
-    def _add_bound(self, line: dict[str, Any], bound: Mapping[str, Any] | None) -> None:
+    def _add_context(self, line: dict[str, Any], bound: Mapping[str, Any] | None) -> None:
         """Add the fields of `bind()` and of structlog's context, unless the event has them."""
-        if bound is None:
-            trace = current_trace.get()
-            bound = trace.bound if trace is not None else None
-        if bound:
-            self._put_missing(line, dict(bound))
-        for name, variable in _structlog_variables():
-            value = variable.get(...)
-            if value is not ...:  # structlog's "unset"
-                self._put_missing(line, {name.removeprefix(_PREFIX): value})
-
-    def _put_missing(self, line: dict[str, Any], fields: Mapping[str, Any]) -> None:
-        for given, value in fields.items():
-            if self._name_of(given) not in line:
-                self._put(line, given, value)
+        for fields in (dict(bound or ()), _structlog_fields()):
+            for given, value in fields.items():
+                if self._name_of(given) not in line:
+                    self._put(line, given, value)
 
     def _put(self, line: dict[str, Any], given: object, value: object) -> None:
         key = self._name_of(given)
@@ -146,7 +128,7 @@ class LineBuilder:
             self._names[given] = key
 
     def _name_of(self, given: object) -> str:
-        """The name of a field on the line; one that the schema reserves gets an underscore."""
+        """Return a field's name on the line; one that the schema reserves gets an underscore."""
         name = given if type(given) is str else described(given)
         return f"{name}_" if name in self._reserved else name
 
@@ -159,18 +141,20 @@ class LineBuilder:
         return f"{prefix}{microseconds[-6:]}Z"
 
 
-def _structlog_variables() -> Collection[tuple[str, ContextVar[Any]]]:
-    """List the context variables of `structlog.contextvars`: one per key."""
-    if _variables is not None:
-        return tuple(_variables.items()) if _variables else ()
-    named = [(variable.name, variable) for variable in copy_context()]
-    return [(name, variable) for name, variable in named if name.startswith(_PREFIX)]
-
-
-# structlog's register of them: much faster than a search of the context, which holds everybody's.
+# structlog's register of its context variables, one per key: much faster than its public function,
+# which searches the whole context.
 _variables: Mapping[str, ContextVar[Any]] | None = getattr(
     structlog.contextvars, "_CONTEXT_VARS", None
 )
+
+
+def _structlog_fields() -> dict[str, Any]:
+    """Read the fields that `structlog.contextvars` has bound in this context."""
+    if _variables is None:
+        return structlog.contextvars.get_contextvars()
+    # A tuple, as other threads may add to the register.
+    values = [(name, variable.get(...)) for name, variable in tuple(_variables.items())]
+    return {name.removeprefix(_PREFIX): value for name, value in values if value is not ...}
 
 
 def traceback_of(error: BaseException) -> str:

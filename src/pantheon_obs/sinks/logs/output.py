@@ -48,41 +48,39 @@ class Output:
         self._waiting: deque[bytes] = deque()
 
     def write(self, line: bytes, _level: int = 0) -> None:
-        """Write one line; waits for the reader, as any print does.
+        """Write one line; waits for the reader, as any print does, and raises as it does.
 
         A signal handler or finalizer that logs in the middle of a write cannot wait for the end of
-        that write, which is below it on the same stack, nor write into the middle of its line. Its
-        line waits in `_waiting`, and the write below it continues with that.
-
-        Args:
-            line: The line with its end.
-
-        Raises:
-            OSError: Standard output is closed or broken.
-            ValueError: `sys.stdout` is closed.
+        that write, which is below it on the stack, nor write into the middle of its line. So its
+        line is kept until that write has ended.
         """
         with self._lock:
-            self._waiting.append(line)
-            # Asked again after `_writing` is unset: a line may have come in just before.
-            while self._waiting and not self._writing:
-                self._writing = True
-                try:
-                    self._write_waiting(line)
-                finally:
-                    self._writing = False
+            if self._writing:
+                self._waiting.append(line)
+                return
+            self._writing = True
+            try:
+                self._write(line)
+            finally:
+                self._writing = False
+            while self._waiting:
+                self._write_waiting(line)
 
     def _write_waiting(self, line: bytes) -> None:
         rounds = 0
-        while self._waiting:
-            for _ in range(len(self._waiting)):
-                self._write(self._waiting.popleft())
-            rounds += self._descriptor is None
-            if rounds > _ENDLESS and self._waiting:
-                # Each line brings another: the stream logs what it is given (`sys.stdout` was
-                # redirected to a logger). This line, and later ones, go to the real stdout.
-                self._redirected = sys.stdout
-                self._waiting.clear()
-                self._waiting.append(line)
+        self._writing = True
+        try:
+            while self._waiting:
+                rounds += self._descriptor is None
+                if rounds > _ENDLESS:
+                    # Each line brings another: the stream logs what it is given (`sys.stdout` was
+                    # redirected to a logger). This line, and later ones, go to the real stdout.
+                    self._redirected = sys.stdout
+                    self._waiting = deque([line])
+                for _ in range(len(self._waiting)):
+                    self._write(self._waiting.popleft())
+        finally:
+            self._writing = False
 
     def _write(self, line: bytes) -> None:
         stream: TextIO | None = sys.stdout

@@ -58,12 +58,7 @@ class Queued:
         self._thread: Thread | None = None
 
     def write(self, line: bytes, level: int) -> None:
-        """Queue one line, or count it as dropped; waits only once the process is ending.
-
-        Args:
-            line: The line with its end.
-            level: The number of its level.
-        """
+        """Queue one line, or count it as dropped; waits only once the process is ending."""
         if sys.is_finalizing():  # the thread is gone
             if self._patience > 0:
                 self._write(line)
@@ -92,11 +87,7 @@ class Queued:
         self._queue.put(None)
 
     def drain(self) -> bool:
-        """Wait until all lines are written, or nobody has read them for too long.
-
-        Returns:
-            Whether all are written.
-        """
+        """Wait until all lines are written, which it returns, or nobody reads for too long."""
         drained = Event()
         with self._lock:
             if self._thread is None:

@@ -24,15 +24,7 @@ _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {
 
 
 def entry_from(record: logging.LogRecord, error: BaseException | None) -> Entry:
-    """Read a record.
-
-    Args:
-        record: Any record, also one that was pickled in another process.
-        error: Its exception.
-
-    Returns:
-        The entry of its line.
-    """
+    """Read any record, also one that was pickled in another process; `error` is its exception."""
     attributes = record.__dict__
     # A record begins with its standard attributes; those of the application follow.
     added = islice(attributes, _OWN, None) if type(record) is logging.LogRecord else attributes
@@ -86,11 +78,7 @@ def _place_in_trace(entry: Entry, fields: dict[str, Any]) -> None:
 def record_for(entry: Entry) -> logging.LogRecord:
     """Make a record as `Logger.makeRecord` does, from where the application's code called.
 
-    Args:
-        entry: The entry; a field under a name of logging's gets an underscore.
-
-    Returns:
-        A new record.
+    A field that has the name of an attribute of logging's gets an underscore.
     """
     frame, error = caller(), entry.error
     exc_info = (type(error), error, error.__traceback__) if error is not None else None

@@ -15,11 +15,7 @@ if TYPE_CHECKING:
 
 
 class LogSink:
-    """Writes facts through our handler.
-
-    Args:
-        handler: The handler on the root logger.
-    """
+    """Writes facts through our handler on the root logger."""
 
     name = "logs"
 

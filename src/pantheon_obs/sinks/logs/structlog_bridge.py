@@ -80,7 +80,7 @@ def uninstall() -> None:
 
 
 def get_logger(name: str | None = None, **initial: object) -> FilteringBoundLogger:
-    """A structured logger; it may be made before logging is configured.
+    """Make a structured logger, before or after logging is configured.
 
     Args:
         name: The logger's name; None means the caller's module.

@@ -24,12 +24,7 @@ _NO_FAILURE = ("ignored", "rejected")
 
 
 def is_superseded(record: logging.LogRecord, error: BaseException | None) -> bool:
-    """Whether an event of ours says all that a record says, or will say it.
-
-    Args:
-        record: A record of any logger.
-        error: Its exception.
-    """
+    """Whether an event of ours says, or will say, all that a record with this exception says."""
     rules = _RULES.get(record.name)
     if rules is not None and any(rule(record, error) for rule in rules):
         return True
@@ -97,7 +92,7 @@ _KINDS: dict[str, Rule] = {
 
 
 def _rules() -> dict[str, tuple[Rule, ...]]:
-    """The rules for the records of each logger, by its name."""
+    """Collect the rules for the records of each logger, by its name."""
     pairs: list[tuple[str, Rule]] = []
     for product in PRODUCTS:
         pairs += [(name, _is_repetition) for name in product.repeats]

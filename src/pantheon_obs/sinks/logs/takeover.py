@@ -29,12 +29,7 @@ _silenced: WeakSet[logging.Handler] = WeakSet()
 
 
 def take_over(handler: ObsHandler, level: str) -> None:
-    """Make our handler the only one that prints; may be repeated at any time.
-
-    Args:
-        handler: Our handler.
-        level: The root logger's level.
-    """
+    """Make our handler the only one that prints, at the root's level; may be repeated."""
     root = logging.getLogger()
     for logger in _all_loggers():
         if _strip(logger, handler):
