@@ -1,4 +1,4 @@
-"""`log_delivery="queue"`: the host never waits, and nothing is lost in silence."""
+"""`log_delivery="queue"`: the application never waits, and each lost line is counted."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_lines_come_out_in_order() -> None:
 
 
 def test_nobody_waits_for_the_reader_and_what_is_dropped_is_reported() -> None:
-    """With a full pipe and a full queue the host goes on; one line says what is missing."""
+    """With a full pipe and a full queue the application goes on; one line counts the lost ones."""
     program = """
         configure_logging(log_delivery="queue", log_queue_bytes=100_000)
         for number in range(1000):
@@ -105,7 +105,7 @@ def test_nobody_waits_for_the_reader_and_what_is_dropped_is_reported() -> None:
 
 
 def test_the_report_comes_without_a_further_line() -> None:
-    """As soon as there is room, not only with the next line."""
+    """It comes as soon as there is room, not only with the next line."""
     program = """
         configure_logging(log_delivery="queue", log_queue_bytes=100_000)
         for number in range(1000):
@@ -160,7 +160,7 @@ def test_sigterm_drains_and_kills_as_ever() -> None:
     assert -signal.SIGTERM == status
 
 
-def test_a_handler_of_the_host_s_is_left_to_do_its_work() -> None:
+def test_a_signal_handler_of_the_application_still_runs() -> None:
     """Installed before us it is called; what it logs comes out, however it ends the process."""
     handler = """
 import signal
@@ -180,7 +180,7 @@ signal.signal(signal.SIGTERM, handler)
     assert (1001, -signal.SIGTERM) == (len(lines), status)
 
 
-def test_what_was_queued_is_written_before_a_handler_of_the_host_s_runs() -> None:
+def test_queued_lines_are_written_before_a_signal_handler_of_the_application_runs() -> None:
     """It may end the process at once, without a further line."""
     handler = """
 import os, signal
@@ -214,7 +214,7 @@ def test_an_ignored_sigterm_stays_ignored() -> None:
 
 
 def test_going_back_to_direct_delivery_gives_everything_back() -> None:
-    """What was queued is written first; the signal's handler is the host's again."""
+    """Queued lines are written first; the signal's handler is the application's again."""
     done = run("""
         import signal, threading
         before = signal.getsignal(signal.SIGTERM)
@@ -301,7 +301,7 @@ def test_a_signal_handler_may_log_while_a_line_is_queued() -> None:
 
 
 def test_a_broken_standard_output_is_said_once() -> None:
-    """The thread lives on, and so does the host."""
+    """The thread and the application run on."""
     done = run("""
         import os
         configure_logging(log_delivery="queue")
@@ -338,7 +338,7 @@ class Pipe:
 
 
 def queue_into(pipe: Pipe, limit: int) -> Queued:
-    """A queue that reports drops as the text of their counts."""
+    """Make a queue that reports drops as the text of their counts."""
     failures: list[Exception] = []
     return Queued(pipe.write, limit, lambda dropped: str(dropped).encode(), failures.append)
 
@@ -451,10 +451,10 @@ def test_sigterm_by_default_drains_and_then_kills(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_handler_that_outlives_the_queue_passes_the_signal_on() -> None:
-    """Where it could not be taken back, off the main thread, it only calls the host's."""
+    """Where it could not be taken back, off the main thread, it only calls the application's."""
     done = run("""
         import os, signal, threading
-        signal.signal(signal.SIGTERM, lambda *_: logging.info("host"))
+        signal.signal(signal.SIGTERM, lambda *_: logging.info("theirs"))
         configure_logging(log_delivery="queue")
         thread = threading.Thread(target=configure_logging, kwargs={"log_delivery": "direct"})
         thread.start()
@@ -462,4 +462,4 @@ def test_a_handler_that_outlives_the_queue_passes_the_signal_on() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
     """)
 
-    assert ["host"] == done.events
+    assert ["theirs"] == done.events

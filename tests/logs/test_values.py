@@ -218,7 +218,7 @@ def test_text_that_utf_8_cannot_say_is_escaped_everywhere(logged: Logged) -> Non
 def test_a_line_that_cannot_be_built_is_still_a_line(
     logged: Logged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever goes wrong in ourselves: the event goes out, and the failure is said once."""
+    """After a failure of ours the event still goes out, and the failure is reported once."""
     configure_logging(log_format="json")
 
     clean = Redactor._clean  # noqa: SLF001 - a planted defect
@@ -243,10 +243,10 @@ def test_a_line_that_cannot_be_built_is_still_a_line(
     assert "ValueError: boom" == second["exception"]
 
 
-def test_not_even_a_defect_beyond_repair_reaches_the_host(
+def test_not_even_a_defect_beyond_repair_reaches_the_application(
     capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where nothing can be rendered, the host runs on."""
+    """Where nothing can be rendered, the application runs on."""
     configure_logging(log_format="json")
 
     def fail(*_arguments: object) -> object:
@@ -278,7 +278,7 @@ anything = st.recursive(
 )
 @example(event="", fields={"error_type": None})
 def test_any_event_with_any_fields_is_one_valid_line(event: str, fields: dict[str, Any]) -> None:
-    """The renderer's promise, over values nobody thought of."""
+    """Random values never break the renderer."""
     builder = LineBuilder(Redactor(), {})
 
     rendered = json_format(builder.build(Entry(logging.INFO, event, "a", fields)))

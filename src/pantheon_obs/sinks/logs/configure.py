@@ -9,8 +9,7 @@ from pantheon_obs.core import pipeline
 from pantheon_obs.core.settings import Settings, resolve, warn_of_problems
 from pantheon_obs.sinks.logs import delivery, hooks, structlog_bridge, takeover
 from pantheon_obs.sinks.logs.emitter import Emitter
-from pantheon_obs.sinks.logs.handler import ObsHandler
-from pantheon_obs.sinks.logs.sink import LogSink
+from pantheon_obs.sinks.logs.handler import LogSink, ObsHandler
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -34,10 +34,7 @@ def writer(
     Args:
         settings: The way of delivery, and how much may be queued.
         describe: Renders the queue's report of dropped lines, counted by the name of their level.
-        failed: Takes what a write raises in the queue's thread.
-
-    Returns:
-        A function that takes a line with its end, and the number of its level.
+        failed: Takes the exceptions of writes in the queue's thread.
     """
     global _queue  # noqa: PLW0603 - a process has one standard output
     close()

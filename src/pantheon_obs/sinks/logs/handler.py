@@ -1,4 +1,4 @@
-"""Our handler on the root logger, and the ways of an entry to it.
+"""Our handler on the root logger, and the ways of an entry to it; the sink that sends it facts.
 
 An event of structlog's or ours need not become a `LogRecord` where nobody but our handler would
 see it. Where the application has handlers of its own (a file, pytest's caplog), or where something
@@ -11,11 +11,14 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import structured
+from pantheon_obs.core.failures import is_logged
 from pantheon_obs.sinks.logs.entry import Entry
 from pantheon_obs.sinks.logs.records import entry_from, record_for
 from pantheon_obs.sinks.logs.superseded import is_superseded
 
 if TYPE_CHECKING:
+    from pantheon_obs.core.context import Trace
+    from pantheon_obs.core.events import Event
     from pantheon_obs.sinks.logs.emitter import Emitter
 
 
@@ -78,3 +81,43 @@ class ObsHandler(logging.Handler):
                 return False
             logger = logger.parent
         return logger.handlers == [self]
+
+
+class LogSink:
+    """Writes facts through our handler on the root logger."""
+
+    name = "logs"
+
+    def __init__(self, handler: ObsHandler) -> None:
+        self._handler = handler
+        self._loggers: dict[str, logging.Logger] = {}  # asking logging for one takes a lock
+
+    def started(self, trace: Trace) -> None:
+        """Log nothing when a trace begins."""
+
+    def ended(self, trace: Trace) -> None:
+        """Log nothing: the end of a request or task is a fact of its own."""
+
+    def handle(self, event: Event) -> None:
+        """Write one fact, with the traceback of its error unless another line has it."""
+        logger = self._loggers.get(event.logger)
+        if logger is None:
+            logger = self._loggers[event.logger] = logging.getLogger(event.logger)
+        level = event.level
+        if not logger.isEnabledFor(level):
+            return
+        error = event.error
+        if error is not None and is_logged(error):
+            error = None
+        entry = Entry(
+            level,
+            event.event,
+            event.logger,
+            event.fields(),
+            error,
+            None,
+            event.trace_id,
+            event.bound,
+            event.outside,
+        )
+        self._handler.dispatch(logger, entry, watched=False)

@@ -15,17 +15,10 @@ _NAME = 200
 
 
 def fit(line: dict[str, Any], rendered: bytes, render: Format, limit: int) -> bytes:
-    """Cut a line that is too long.
+    """Render a line, which is longer than the limit of bytes, with its longest values cut.
 
-    Args:
-        line: The line's dict; it is changed.
-        rendered: The line, longer than the limit.
-        render: The format.
-        limit: The greatest length, in bytes.
-
-    Returns:
-        The bytes to write. A cut value ends in a marker with the bytes cut, a traceback keeps its
-        end and begins with the marker.
+    A cut value ends in a marker with the number of bytes cut; a traceback keeps its end and begins
+    with the marker. The dict of the line is changed.
     """
     whole = {key: _as_bytes(line[key]) for key in line if key not in _HEAD}
     kept = {key: len(value) for key, value in whole.items()}

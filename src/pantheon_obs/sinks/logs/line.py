@@ -41,7 +41,7 @@ class LineBuilder:
         self._redactor = redactor
         self._request_id = request_id
         self._reserved = _RESERVED | {"request_id"} if request_id else _RESERVED
-        self._static = {key: redactor.text(value) for key, value in static.items()}
+        self._static = tuple((key, redactor.text(value)) for key, value in static.items())
         self._second = ("", "")
         # The name on the line of each harmless key: looking it up is faster than judging it again.
         self._names: dict[object, str] = {}
@@ -49,7 +49,9 @@ class LineBuilder:
     def build(self, entry: Entry) -> dict[str, Any]:
         """Build the line of one entry; its values are str, int, float, bool, None, list or dict."""
         redactor = self._redactor
-        event, created, error, outside = entry.event, entry.created, entry.error, entry.outside
+        event = entry.event
+        created = entry.created
+        error = entry.error
         line: dict[str, Any] = {
             "timestamp": self._timestamp(
                 str(time.time_ns() // 1000) if created is None else f"{round(created * 1e6):07d}"
@@ -65,11 +67,11 @@ class LineBuilder:
             line["trace_id"] = trace_id
             if self._request_id:
                 line["request_id"] = trace_id
-        if outside is None or redactor.knows_more:
+        if entry.outside is None or redactor.knows_more:
             self._add(line, entry.fields)
         else:
             line.update(entry.fields)
-            self._redact(line, outside)
+            self._redact(line, entry.outside)
         if error is not None and "error_type" not in line:
             line["error_type"] = type(error).__name__
         bound = entry.bound
@@ -77,7 +79,7 @@ class LineBuilder:
             bound = trace.bound
         if bound or _variables or _variables is None:
             self._add_context(line, bound)
-        for key, text in self._static.items():
+        for key, text in self._static:
             line.setdefault(key, text)
         if error is not None:
             line["exception"] = redactor.text(traceback_of(error))

@@ -28,17 +28,13 @@ def is_superseded(record: logging.LogRecord, error: BaseException | None) -> boo
     rules = _RULES.get(record.name)
     if rules is not None and any(rule(record, error) for rule in rules):
         return True
-    return error is not None and is_covered(error) and _announces(record)
-
-
-def _announces(record: logging.LogRecord) -> bool:
-    """Whether a framework says, on the application's own logger, that it answers an error."""
-    announces = _ANNOUNCEMENT.match(str(record.msg)) is not None
-    return announces and logging.getLogger(_REQUESTS).isEnabledFor(logging.ERROR)
+    # A framework may say it on the application's own logger, which can have any name.
+    announces = error is not None and _ANNOUNCEMENT.match(str(record.msg)) is not None
+    return announces and _is_unhandled_error(record, error)
 
 
 def _is_unhandled_error(_: logging.LogRecord, error: BaseException | None) -> bool:
-    """Whether a framework says on its own logger that it answers an error."""
+    """Whether a framework logs an error that it answers, and that our event reports."""
     return is_covered(error) and logging.getLogger(_REQUESTS).isEnabledFor(logging.ERROR)
 
 
