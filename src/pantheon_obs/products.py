@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-Says = Literal["access line", "task end", "task failure"]
+Says = Literal["access line", "websocket line", "unhandled error", "task end", "task failure"]
 """Kinds of records that say less than an event of ours."""
 
 
@@ -33,6 +33,8 @@ class Product:
         repeats: Loggers that repeat an exception which `request_finished` carries.
         repeats_as_text: Those of `repeats` that have the traceback in the message.
         says_less: Loggers some of whose records say less than an event of ours, and which records.
+        announces: Pattern for the beginning of the message with which it logs, on the application's
+            own logger, an unhandled error that it answers itself.
         sentry: The module and class of its integration in `sentry_sdk.integrations`.
         sentry_wraps: Whether that integration puts Sentry's middleware around the application.
     """
@@ -48,6 +50,7 @@ class Product:
     repeats: tuple[str, ...] = ()
     repeats_as_text: tuple[str, ...] = ()
     says_less: tuple[tuple[str, Says], ...] = ()
+    announces: str = ""
     sentry: tuple[str, str] | None = None
     sentry_wraps: bool = True
 
@@ -75,6 +78,7 @@ PRODUCTS = (
         module="quart.app",
         app_class="Quart",
         protocol="asgi",
+        announces="Exception( on |$)",
         sentry=("quart", "QuartIntegration"),
     ),
     Product(
@@ -82,13 +86,14 @@ PRODUCTS = (
         module="flask.app",
         app_class="Flask",
         protocol="wsgi",
+        announces="Exception on ",
         sentry=("flask", "FlaskIntegration"),
     ),
     Product(
         name="django",
         # Its handler that mails errors to admins stays.
         leveled=("django", "django.server"),
-        says_less=(("django.server", "access line"),),
+        says_less=(("django.server", "access line"), ("django.request", "unhandled error")),
         sentry=("django", "DjangoIntegration"),
     ),
     Product(
@@ -106,6 +111,7 @@ PRODUCTS = (
         loggers=("uvicorn", "uvicorn.error", "uvicorn.asgi"),
         access=("uvicorn.access",),
         repeats=("uvicorn.error",),
+        says_less=(("uvicorn.error", "websocket line"),),
     ),
     Product(
         name="gunicorn",
