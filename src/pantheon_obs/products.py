@@ -33,7 +33,11 @@ class Product:
         repeats: Loggers that repeat an exception which `request_finished` carries.
         repeats_as_text: Those of `repeats` that have the traceback in the message.
         says_less: Loggers some of whose records say less than an event of ours, and which records.
+        repeats_beginning: Loggers that repeat a failure as text, and the first words of that text.
+        lifespan_error: The text of the ValueError by which it refuses a server's lifespan.
         sentry: The module and class of its integration in `sentry_sdk.integrations`.
+        sentry_scope: The name of the scope that its integration opens around a request or task,
+            where that is not the protocol.
         sentry_wraps: Whether that integration puts Sentry's middleware around the application.
     """
 
@@ -48,7 +52,10 @@ class Product:
     repeats: tuple[str, ...] = ()
     repeats_as_text: tuple[str, ...] = ()
     says_less: tuple[tuple[str, Says], ...] = ()
+    repeats_beginning: tuple[tuple[str, str], ...] = ()
+    lifespan_error: str = ""
     sentry: tuple[str, str] | None = None
+    sentry_scope: str = ""
     sentry_wraps: bool = True
 
 
@@ -69,6 +76,7 @@ PRODUCTS = (
         protocol="asgi",
         # Sentry's integration reads each request's body before the handler, and sends it.
         sentry_wraps=False,
+        sentry_scope="litestar",
     ),
     Product(
         name="quart",
@@ -89,7 +97,9 @@ PRODUCTS = (
         # Its handler that mails errors to admins stays.
         leveled=("django", "django.server"),
         says_less=(("django.server", "access line"),),
+        lifespan_error="Django can only handle ASGI/HTTP connections, not lifespan.",
         sentry=("django", "DjangoIntegration"),
+        sentry_scope="django",
     ),
     Product(
         name="celery",
@@ -98,7 +108,10 @@ PRODUCTS = (
             ("celery.app.trace", "task end"),
             ("celery.worker.request", "task failure"),
         ),
+        # The second record about a task that took too long.
+        repeats_beginning=(("celery.worker.request", "Hard time limit"),),
         sentry=("celery", "CeleryIntegration"),
+        sentry_scope="celery",
     ),
     # Servers.
     Product(

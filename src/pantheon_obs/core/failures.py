@@ -98,6 +98,22 @@ def known(error: BaseException | None) -> Failure | None:
     return failure if failure is not None and failure.is_current() else None
 
 
+def escaped(error: BaseException | None) -> Failure | None:
+    """Look up the failure of an exception that has escaped from a trace, in whatever context.
+
+    For the records of servers: a server logs what has escaped from the application, some of them
+    in another context than the trace's, as where the application ran in a thread.
+
+    Args:
+        error: The exception of a server's record.
+
+    Returns:
+        The failure; None where the exception has not escaped from a trace.
+    """
+    failure = _stored(error)
+    return failure if failure is not None and failure.trace_id is not None else None
+
+
 def note(error: BaseException) -> Failure:
     """Look up the failure of an exception, or begin one."""
     return known(error) or _store(error, Failure(_trace_here()))

@@ -1,4 +1,4 @@
-"""Sentry: started when there is a DSN, private by default, every event tagged with the trace id.
+"""Start Sentry if there is a DSN: private by default, each event tagged with its trace id.
 
 `sentry_sdk` is imported only then.
 """
@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import suppress
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.extras import require
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.settings import Settings, resolve
 from pantheon_obs.sinks.sentry_apps import AsgiApp, WsgiApp
-from pantheon_obs.sinks.sentry_imports import no_more_imports
 from pantheon_obs.sinks.sentry_options import add_integrations, options_for
 from pantheon_obs.sinks.sentry_scope import SentrySink, tag
 
-# Their errors are the host's exceptions, which Sentry gets where they end.
+if TYPE_CHECKING:
+    from types import ModuleType
+
+# The exceptions on these loggers' lines reach Sentry where they escape.
 _NEVER_EVENTS = (
     "pantheon_obs.request",
     "pantheon_obs.task",
@@ -27,21 +30,25 @@ _NEVER_EVENTS = (
     "pantheon_obs.health",
     "pantheon_obs.guard",
 )
+_URLLIB3 = "urllib3.connectionpool"
+
+_ON = "on"
+_NOT_STARTED = "off: not started"
+_BAD_DSN = "the DSN is malformed: use the URL with key and project that Sentry shows"
 
 _AROUND = {"asgi": AsgiApp, "wsgi": WsgiApp}
 
 _log = logging.getLogger("pantheon_obs.sentry")
 _guard = Guard("sentry integrations")
-_on = False
-_ours = False
-_status = "off: not started"
+_status = _NOT_STARTED
+_client: Any = None  # the client that we have made
 
 
 def init_sentry(settings: Settings | None = None, **overrides: object) -> bool:
     """Start Sentry if there is a DSN; without one `sentry_sdk` is not even imported.
 
-    A second call is a no-op, and so is the first where the host has started Sentry itself: its
-    events get the trace id all the same.
+    A second call changes nothing. If the application has started Sentry itself, its client and
+    options stay, and its events get the trace id.
 
     Args:
         settings: The settings; None reads the environment.
@@ -59,86 +66,105 @@ def init_sentry(settings: Settings | None = None, **overrides: object) -> bool:
         >>> init_sentry(sentry_dsn=None)
         False
     """
-    resolved = resolve(settings, overrides)
-    return start(resolved, required="sentry_dsn" in resolved.given)
+    return start(resolve(settings, overrides))
 
 
-def start(settings: Settings, *, required: bool) -> bool:
-    """Start Sentry once.
+def start(settings: Settings) -> bool:
+    """Start Sentry once; add integrations where it is on already.
 
     Args:
         settings: The settings.
-        required: Whether a missing package is an error of the caller's, not of the environment's.
 
     Returns:
         Whether Sentry is on.
+
+    Raises:
+        MissingExtraError: The application has set a DSN itself, but `sentry_sdk` is not installed.
     """
-    global _on  # noqa: PLW0603 - Sentry is one per process
-    if not (_on or _started_by_host() or _start(settings, required=required)):
+    sdk = _sdk()
+    if sdk is not None:
+        if sdk.get_client() is _client:
+            with _guard:
+                add_integrations(sdk)
+        return True
+    sdk = _started_by_application() or _init(settings)
+    if sdk is None:
         return False
-    if not _on:
-        _on = True
-        _note("on")
-        _watch()
-    elif _ours:
-        with _guard, no_more_imports():
-            add_integrations(sys.modules["sentry_sdk"])
+    _note(_ON)
+    _watch(sdk)
     return True
 
 
 def around(app: Any, protocol: str) -> Any:  # noqa: ANN401 - any app
-    """Put Sentry's middleware around an app that no integration of its own stands around.
+    """Wrap Sentry's middleware around an application that no integration wraps.
 
     Args:
         app: An ASGI or WSGI callable.
-        protocol: Which of them: `asgi` or `wsgi`.
+        protocol: `asgi` or `wsgi`.
 
     Returns:
         A callable that decides at its first request whether Sentry is on.
     """
-    return _AROUND[protocol](app, lambda: sys.modules["sentry_sdk"] if _on else None)
-
-
-def _started_by_host() -> bool:
-    sdk = sys.modules.get("sentry_sdk")
-    return sdk is not None and bool(sdk.is_initialized())
-
-
-def _start(settings: Settings, *, required: bool) -> bool:
-    global _ours  # noqa: PLW0603 - as above
-    if settings.sentry_dsn is None:
-        _note("off: no DSN")
-        return False
-    try:
-        sdk = require("sentry_sdk", extra="sentry", feature="sentry_dsn")
-    except ImportError as error:
-        if required:
-            raise
-        return _refused(str(error))
-    try:
-        with no_more_imports():
-            sdk.init(**options_for(settings))
-    except ValueError:  # sentry_sdk.utils.BadDsn; its text repeats the DSN, which is a secret
-        return _refused("the DSN is malformed: use the URL with key and project that Sentry shows")
-    except Exception as error:  # noqa: BLE001 - whatever Sentry meets, the host runs
-        return _refused(f"sentry_sdk.init raised {type(error).__name__}")
-    _ours = True
-    rate = settings.sentry_traces_sample_rate
-    _log.info("sentry_initialized", extra={"traces_sample_rate": rate})
-    return True
+    return _AROUND[protocol](app, _sdk)
 
 
 def status() -> str:
-    """Whether Sentry is on, and why it is not."""
+    """Return `on`, or `off: ` and the reason."""
     return _status
 
 
 def reset() -> None:
-    """Forget that Sentry was started (used by `pantheon_obs.testing.reset`)."""
-    global _on, _ours  # noqa: PLW0603 - as above
-    _on = _ours = False
-    _note("off: not started")
+    """Undo what `start` did, the client that it made included (`pantheon_obs.testing.reset`)."""
+    global _client  # noqa: PLW0603 - Sentry is one per process
+    sdk, client = _sdk(), _client
+    _client = None
+    _note(_NOT_STARTED)
+    if sdk is None:
+        return
     pipeline.remove_sink(SentrySink.name)
+    with suppress(ValueError):  # the application may have taken it out itself
+        sdk.scope.global_event_processors.remove(tag)
+    logging.getLogger(_URLLIB3).removeFilter(_is_not_from_sentry)
+    sdk.integrations.logging._IGNORED_LOGGERS.difference_update(_NEVER_EVENTS)  # noqa: SLF001 - 2.20 has no public way
+    if client is not None:
+        client.close(timeout=0)
+        if sdk.get_client() is client:
+            sdk.get_global_scope().set_client(None)
+
+
+def _sdk() -> ModuleType | None:
+    """Return the module `sentry_sdk` if Sentry is on."""
+    return sys.modules["sentry_sdk"] if _status == _ON else None
+
+
+def _started_by_application() -> ModuleType | None:
+    sdk = sys.modules.get("sentry_sdk")
+    return sdk if sdk is not None and sdk.is_initialized() else None
+
+
+def _init(settings: Settings) -> ModuleType | None:
+    """Call `sentry_sdk.init`; on a failure say why, and let the application run."""
+    global _client  # noqa: PLW0603 - as above
+    if settings.sentry_dsn is None:
+        _note("off: no DSN")
+        return None
+    try:
+        sdk = require("sentry_sdk", extra="sentry", feature="sentry_dsn")
+    except ImportError as error:
+        if "sentry_dsn" in settings.given:
+            raise
+        _refuse(str(error))
+        return None
+    try:
+        sdk.init(**options_for(settings))
+    except Exception as error:  # noqa: BLE001 - whatever fails in there
+        is_bad_dsn = isinstance(error, ValueError)  # whose text repeats the DSN, a secret
+        _refuse(_BAD_DSN if is_bad_dsn else f"sentry_sdk.init raised {type(error).__name__}")
+        return None
+    _client = sdk.get_client()
+    rate = settings.sentry_traces_sample_rate
+    _log.info("sentry_initialized", extra={"traces_sample_rate": rate})
+    return sdk
 
 
 def _note(status: str) -> None:
@@ -146,25 +172,22 @@ def _note(status: str) -> None:
     _status = status
 
 
-def _refused(reason: str) -> bool:
-    if _status != f"off: {reason}":  # said once, though start-up tries again
+def _refuse(reason: str) -> None:
+    if _status != f"off: {reason}":  # logged once, though start-up tries again
         _note(f"off: {reason}")
         _log.error("sentry_disabled", extra={"reason": reason})
-    return False
 
 
-def _watch() -> None:
-    """Tell Sentry which trace an event is of, and keep our own lines from becoming events."""
+def _watch(sdk: ModuleType) -> None:
+    """Tag Sentry's events with our trace, and keep our own lines from becoming events."""
     ignore_logger = import_module("sentry_sdk.integrations.logging").ignore_logger
     for name in _NEVER_EVENTS:
         ignore_logger(name)
-    logging.getLogger("urllib3.connectionpool").addFilter(_is_not_of_sentry)
-    scope = import_module("sentry_sdk.scope")
-    if tag not in scope.global_event_processors:
-        scope.add_global_event_processor(tag)
-    pipeline.add_sink(SentrySink(sys.modules["sentry_sdk"]))
+    logging.getLogger(_URLLIB3).addFilter(_is_not_from_sentry)
+    import_module("sentry_sdk.scope").add_global_event_processor(tag)
+    pipeline.add_sink(SentrySink(sdk))
 
 
-def _is_not_of_sentry(record: logging.LogRecord) -> bool:
-    """Keep what a host that cannot be reached is worth to Sentry's own client off the lines."""
+def _is_not_from_sentry(record: logging.LogRecord) -> bool:
+    """Drop urllib3's retry warnings from Sentry's transport thread."""
     return not str(record.threadName).startswith("sentry-sdk.")

@@ -13,7 +13,8 @@ import sys
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pantheon_obs.core.failures import is_covered, is_logged, repeats
+from pantheon_obs.core import structured
+from pantheon_obs.core.failures import escaped, is_covered, is_logged, repeats
 from pantheon_obs.sinks.logs.requests import is_access_line, owner_of
 from pantheon_obs.sinks.logs.tasks import (
     is_success_or_failure,
@@ -147,7 +148,8 @@ class ObsHandler(logging.Handler):
 
 def _is_repetition(record: logging.LogRecord, error: BaseException | None) -> bool:
     """Whether a server's record repeats what a line of ours says."""
-    if is_logged(error):
+    failure = escaped(error)
+    if is_logged(error) or (failure is not None and failure.logged):
         return True
     if record.name in _AS_TEXT:
         teller = logging.getLogger(_TELLER)
@@ -202,7 +204,11 @@ def dispatch(  # noqa: PLR0913, PLR0917 - one line's parts
         return
     record = record_of(logger, level, event, fields, error)
     record.__dict__["_pantheon_obs"] = Payload(event, fields, error, trace_id, bound)
-    logger.handle(record)
+    structured.begin(record)
+    try:
+        logger.handle(record)
+    finally:
+        structured.end(record)
 
 
 def only_ours(handler: ObsHandler, logger: logging.Logger) -> bool:
