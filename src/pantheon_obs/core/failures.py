@@ -86,32 +86,9 @@ class Failure:
 
 
 def known(error: BaseException | None) -> Failure | None:
-    """Look up the failure of an exception, if it was reported anywhere.
-
-    Args:
-        error: The exception.
-
-    Returns:
-        The failure; None where this raise of the exception is a new one.
-    """
+    """Look up the failure of an exception; None where this raise of it is a new one."""
     failure = _stored(error)
     return failure if failure is not None and failure.is_current() else None
-
-
-def escaped(error: BaseException | None) -> Failure | None:
-    """Look up the failure of an exception that has escaped from a trace, in whatever context.
-
-    For the records of servers: a server logs what has escaped from the application, some of them
-    in another context than the trace's, as where the application ran in a thread.
-
-    Args:
-        error: The exception of a server's record.
-
-    Returns:
-        The failure; None where the exception has not escaped from a trace.
-    """
-    failure = _stored(error)
-    return failure if failure is not None and failure.trace_id is not None else None
 
 
 def note(error: BaseException) -> Failure:
@@ -138,6 +115,16 @@ def escape(error: BaseException, trace: Trace, *, covered: bool = False) -> Fail
     failure.covered = failure.covered or covered
     _escaped.set(failure)
     return failure
+
+
+def arrive(error: BaseException | None) -> None:
+    """Record that a server logs an exception in this context: it does so only if one escapes.
+
+    A server that runs the application in a thread has not the context that it escaped to.
+    """
+    failure = _stored(error)
+    if failure is not None and failure.trace_id is not None:
+        _escaped.set(failure)
 
 
 def leave(error: BaseException, context: Context, trace: Trace | None) -> None:

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import pipeline
+from pantheon_obs.core.errors import MissingExtraError
 from pantheon_obs.core.extras import require
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.settings import Settings, resolve
@@ -23,18 +24,11 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 # The exceptions on these loggers' lines reach Sentry where they escape.
-_NEVER_EVENTS = (
-    "pantheon_obs.request",
-    "pantheon_obs.task",
-    "pantheon_obs.llm",
-    "pantheon_obs.health",
-    "pantheon_obs.guard",
-)
+_NEVER_EVENTS = {f"pantheon_obs.{name}" for name in ("request", "task", "llm", "health", "guard")}
 _URLLIB3 = "urllib3.connectionpool"
 
 _ON = "on"
 _NOT_STARTED = "off: not started"
-_BAD_DSN = "the DSN is malformed: use the URL with key and project that Sentry shows"
 
 _AROUND = {"asgi": AsgiApp, "wsgi": WsgiApp}
 
@@ -70,41 +64,26 @@ def init_sentry(settings: Settings | None = None, **overrides: object) -> bool:
 
 
 def start(settings: Settings) -> bool:
-    """Start Sentry once; add integrations where it is on already.
-
-    Args:
-        settings: The settings.
-
-    Returns:
-        Whether Sentry is on.
-
-    Raises:
-        MissingExtraError: The application has set a DSN itself, but `sentry_sdk` is not installed.
-    """
+    """Start Sentry once, as `init_sentry`; where it is on already, add missing integrations."""
+    global _status  # noqa: PLW0603 - Sentry is one per process
     sdk = _sdk()
     if sdk is not None:
         if sdk.get_client() is _client:
             with _guard:
                 add_integrations(sdk)
         return True
-    sdk = _started_by_application() or _init(settings)
-    if sdk is None:
-        return False
-    _note(_ON)
+    sdk = sys.modules.get("sentry_sdk")
+    if sdk is None or not sdk.is_initialized():
+        sdk = _init(settings)
+        if sdk is None:
+            return False
+    _status = _ON
     _watch(sdk)
     return True
 
 
 def around(app: Any, protocol: str) -> Any:  # noqa: ANN401 - any app
-    """Wrap Sentry's middleware around an application that no integration wraps.
-
-    Args:
-        app: An ASGI or WSGI callable.
-        protocol: `asgi` or `wsgi`.
-
-    Returns:
-        A callable that decides at its first request whether Sentry is on.
-    """
+    """Put Sentry's middleware around a callable of a protocol, if Sentry is on by then."""
     return _AROUND[protocol](app, _sdk)
 
 
@@ -115,10 +94,9 @@ def status() -> str:
 
 def reset() -> None:
     """Undo what `start` did, the client that it made included (`pantheon_obs.testing.reset`)."""
-    global _client  # noqa: PLW0603 - Sentry is one per process
+    global _client, _status
     sdk, client = _sdk(), _client
-    _client = None
-    _note(_NOT_STARTED)
+    _client, _status = None, _NOT_STARTED
     if sdk is None:
         return
     pipeline.remove_sink(SentrySink.name)
@@ -137,29 +115,22 @@ def _sdk() -> ModuleType | None:
     return sys.modules["sentry_sdk"] if _status == _ON else None
 
 
-def _started_by_application() -> ModuleType | None:
-    sdk = sys.modules.get("sentry_sdk")
-    return sdk if sdk is not None and sdk.is_initialized() else None
-
-
 def _init(settings: Settings) -> ModuleType | None:
-    """Call `sentry_sdk.init`; on a failure say why, and let the application run."""
-    global _client  # noqa: PLW0603 - as above
+    """Call `sentry_sdk.init`; where that fails, log the reason and let the application run."""
+    global _client, _status  # noqa: PLW0603 - as above
     if settings.sentry_dsn is None:
-        _note("off: no DSN")
+        _status = "off: no DSN"
         return None
     try:
         sdk = require("sentry_sdk", extra="sentry", feature="sentry_dsn")
-    except ImportError as error:
-        if "sentry_dsn" in settings.given:
-            raise
-        _refuse(str(error))
-        return None
-    try:
         sdk.init(**options_for(settings))
-    except Exception as error:  # noqa: BLE001 - whatever fails in there
-        is_bad_dsn = isinstance(error, ValueError)  # whose text repeats the DSN, a secret
-        _refuse(_BAD_DSN if is_bad_dsn else f"sentry_sdk.init raised {type(error).__name__}")
+    except Exception as error:
+        if isinstance(error, MissingExtraError) and "sentry_dsn" in settings.given:
+            raise
+        reason = _reason(error)
+        if _status != f"off: {reason}":  # logged once, though start-up tries again
+            _status = f"off: {reason}"
+            _log.error("sentry_disabled", extra={"reason": reason})
         return None
     _client = sdk.get_client()
     rate = settings.sentry_traces_sample_rate
@@ -167,15 +138,12 @@ def _init(settings: Settings) -> ModuleType | None:
     return sdk
 
 
-def _note(status: str) -> None:
-    global _status  # noqa: PLW0603 - as above
-    _status = status
-
-
-def _refuse(reason: str) -> None:
-    if _status != f"off: {reason}":  # logged once, though start-up tries again
-        _note(f"off: {reason}")
-        _log.error("sentry_disabled", extra={"reason": reason})
+def _reason(error: Exception) -> str:
+    if isinstance(error, ImportError):
+        return str(error)
+    if isinstance(error, ValueError):  # BadDsn; its text repeats the DSN, which is a secret
+        return "the DSN is malformed: use the URL with key and project that Sentry shows"
+    return f"sentry_sdk.init raised {type(error).__name__}"
 
 
 def _watch(sdk: ModuleType) -> None:

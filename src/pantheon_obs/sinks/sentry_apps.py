@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import trace_id as ids
 from pantheon_obs.core.context import current_trace, current_trace_id
-from pantheon_obs.core.failures import note, root_of
 from pantheon_obs.core.guard import Guard
-from pantheon_obs.sinks.sentry_scope import TRACE_HEADER, claim, trace_header
+from pantheon_obs.sinks.sentry_scope import TRACE_HEADER, claim, event_of, trace_header
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -43,6 +42,8 @@ class _Around:
         sdk: Returns the module `sentry_sdk` if Sentry is on.
     """
 
+    _wrap: Callable[[Any, ModuleType], Callable[..., Any]]
+
     def __init__(self, app: Any, sdk: Callable[[], ModuleType | None]) -> None:  # noqa: ANN401 - of either protocol
         self._app = app
         self._sdk = sdk
@@ -56,9 +57,6 @@ class _Around:
             with _guard:
                 self._serve = self._wrap(self._app, sdk)
         return self._serve(*call)
-
-    def _wrap(self, app: Any, sdk: ModuleType) -> Callable[..., Any]:  # noqa: ANN401 - as above
-        raise NotImplementedError
 
 
 class AsgiApp(_Around):
@@ -79,16 +77,12 @@ class AsgiApp(_Around):
                 await app(scope, receive, send)
             except Exception as error:
                 of_sentry[_CAUSE] = error.__cause__, error.__suppress_context__
-                root = root_of(error)
-                if root is not error:
-                    with _guard:
-                        _capture(sdk, root)
-                        note(error).sent = True
                 raise
             unhandled = getattr(trace, "unhandled", None)
             if unhandled is not None:  # the framework has answered it and does not raise it
                 with _guard:
-                    _capture(sdk, unhandled)
+                    event, hint = event_of(sdk, unhandled, {"type": _MECHANISM, "handled": False})
+                    sdk.capture_event(event, hint=hint)
 
         # With its default mechanism the middleware lists all installed packages.
         sentry: ASGIApp = import_module("sentry_sdk.integrations.asgi").SentryAsgiMiddleware(
@@ -151,12 +145,3 @@ def _runs_while_read(response: Any, environ: dict[str, Any]) -> bool:  # noqa: A
     wrapper = environ.get("wsgi.file_wrapper")
     is_file = isinstance(wrapper, type) and isinstance(response, wrapper)
     return not (is_file or hasattr(type(response), "__len__") or hasattr(response, "fileno"))
-
-
-def _capture(sdk: ModuleType, error: BaseException) -> None:
-    event, hint = sdk.utils.event_from_exception(
-        error,
-        client_options=sdk.get_client().options,
-        mechanism={"type": _MECHANISM, "handled": False},
-    )
-    sdk.capture_event(event, hint=hint)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 import sys
+from functools import partial
 from os import urandom
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import trace_id as ids
 from pantheon_obs.core.context import current_trace, current_trace_id
-from pantheon_obs.core.failures import escaped, is_sent, note, repeats, root_of, trace_of
+from pantheon_obs.core.failures import arrive, is_sent, note, repeats, root_of, trace_of
 from pantheon_obs.core.request import Request
 from pantheon_obs.core.structured import is_structured
 from pantheon_obs.products import PRODUCTS
@@ -64,14 +65,9 @@ class SentrySink:
         """Do nothing: no fact of ours becomes a Sentry event."""
 
     def adopt(self, headers: Iterable[tuple[bytes, bytes]], trusted: bool) -> str | None:  # noqa: FBT001 - as core calls it
-        """Return the trace that Sentry has for a request: the caller's, else the one it has begun.
+        """Return Sentry's trace of a request as our id: the caller's, else the one it has begun.
 
-        Args:
-            headers: The request's headers, names in lower case.
-            trusted: Whether an id that came in may be used.
-
-        Returns:
-            The trace's id in the form of ours; None if there is none, or if Sentry can use ours.
+        None if there is none, or if Sentry can use ours.
         """
         sent = next((value for name, value in headers if name == _TRACE_HEADER), b"")
         caller = _sentry_trace(sent.strip())
@@ -84,13 +80,8 @@ class SentrySink:
 
 
 def claim(sdk: ModuleType, trace: Trace) -> None:
-    """Put a request's trace on all that is captured in the current scope, in whatever thread.
-
-    Args:
-        sdk: The module `sentry_sdk`.
-        trace: The request's.
-    """
-    sdk.get_isolation_scope().add_event_processor(_Claim(trace))
+    """Put a request's trace on all that is captured in the current scope, in whatever thread."""
+    sdk.get_isolation_scope().add_event_processor(partial(_describe, trace))
     digits = ids.to_hex(trace.trace_id)
     if digits is not None:
         _continue(sdk, digits)
@@ -117,33 +108,18 @@ def trace_header(digits: str) -> str:
     """Build a `sentry-trace` value that continues a trace and leaves the sampling open.
 
     https://develop.sentry.dev/sdk/telemetry/traces/#header-sentry-trace
-
-    Args:
-        digits: The trace's 32 hex digits.
     """
     return f"{digits}-{urandom(8).hex()}"
 
 
-class _Claim:
-    """An event processor of a request's scope: puts the request's trace on each event.
-
-    Args:
-        trace: The request's.
-    """
-
-    __slots__ = ("_trace",)
-
-    def __init__(self, trace: Trace) -> None:
-        self._trace = trace
-
-    def __call__(self, event: dict[str, Any], _hint: dict[str, Any]) -> dict[str, Any] | None:
-        trace = self._trace
-        if event.get("type") == "transaction" and getattr(trace, "quiet", False):
-            return None
-        # A trace within the request is more exact; one that has ended is not current any more.
-        _put(event, current_trace_id.get() or trace.trace_id, current_trace.get() or trace)
-        _name(event, trace)
-        return event
+def _describe(trace: Trace, event: dict[str, Any], _hint: object) -> dict[str, Any] | None:
+    """Put a request's trace and name on an event that was captured in its scope."""
+    if event.get("type") == "transaction" and getattr(trace, "quiet", False):
+        return None
+    # A trace within the request is more exact; one that has ended is not current any more.
+    _put(event, current_trace_id.get() or trace.trace_id, current_trace.get() or trace)
+    _name(event, trace)
+    return event
 
 
 def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
@@ -174,18 +150,18 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
 def _is_repeated(error: BaseException | None, record: LogRecord | None) -> bool:
     """Whether Sentry has got this failure already."""
     if error is not None:
-        failure = escaped(error) if record is not None and record.name in _SERVERS else None
-        return is_sent(error) or is_sent(root_of(error)) or (failure is not None and failure.sent)
+        if record is not None and record.name in _SERVERS:
+            arrive(error)
+        return is_sent(error) or is_sent(root_of(error))
     if record is None:
         return False
     beginning = _BEGINNINGS.get(record.name)
-    if beginning is not None and str(record.msg).startswith(beginning):
-        return True
-    return record.name in _AS_TEXT and repeats(record)
+    is_text = beginning is not None and str(record.msg).startswith(beginning)
+    return is_text or (record.name in _AS_TEXT and repeats(record))
 
 
 def _is_lifespan_refused(error: BaseException | None) -> bool:
-    """Whether a framework refuses the lifespan that each start of a server offers it."""
+    """Whether a framework refuses the lifespan that a server offers it at each start."""
     return type(error) is ValueError and str(error) in _LIFESPAN_ERRORS
 
 
@@ -212,9 +188,11 @@ def _show(event: dict[str, Any], root: BaseException) -> None:
     """Show the exception that a framework has wrapped, in place of the wrapper."""
     sdk = sys.modules["sentry_sdk"]
     mechanism = event["exception"]["values"][-1].get("mechanism") or {}
-    shown, _ = sdk.utils.event_from_exception(
-        root,
-        client_options=sdk.get_client().options,
-        mechanism={key: mechanism[key] for key in ("type", "handled") if key in mechanism},
-    )
-    event["exception"] = shown["exception"]
+    kept = {key: mechanism[key] for key in ("type", "handled") if key in mechanism}
+    event["exception"] = event_of(sdk, root, kept)[0]["exception"]
+
+
+def event_of(sdk: ModuleType, error: BaseException, mechanism: dict[str, Any]) -> Any:  # noqa: ANN401 - Sentry's
+    """Make Sentry's event of an exception, and its hint."""
+    options = sdk.get_client().options
+    return sdk.utils.event_from_exception(error, client_options=options, mechanism=mechanism)

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pantheon_obs.core import structured
-from pantheon_obs.core.failures import escaped, is_covered, is_logged, repeats
+from pantheon_obs.core.failures import arrive, is_covered, is_logged, repeats
 from pantheon_obs.sinks.logs.requests import is_access_line, owner_of
 from pantheon_obs.sinks.logs.tasks import (
     is_success_or_failure,
@@ -148,8 +148,8 @@ class ObsHandler(logging.Handler):
 
 def _is_repetition(record: logging.LogRecord, error: BaseException | None) -> bool:
     """Whether a server's record repeats what a line of ours says."""
-    failure = escaped(error)
-    if is_logged(error) or (failure is not None and failure.logged):
+    arrive(error)
+    if is_logged(error):
         return True
     if record.name in _AS_TEXT:
         teller = logging.getLogger(_TELLER)
