@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from contextvars import Context
+from importlib import import_module
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
@@ -423,7 +424,7 @@ def test_an_exception_that_a_framework_has_wrapped_is_shown_as_it_was_raised(
 
 def test_a_reset_undoes_the_start(receiver: Receiver) -> None:
     """The client of ours is closed, and Sentry and urllib3 are as they were before."""
-    logs = sentry_sdk.integrations.logging
+    logs = import_module("sentry_sdk.integrations.logging")
     urllib3 = logging.getLogger("urllib3.connectionpool")
 
     def state() -> list[object]:
