@@ -118,9 +118,9 @@ def escape(error: BaseException, trace: Trace, *, covered: bool = False) -> Fail
 
 
 def arrive(error: BaseException | None) -> None:
-    """Record that a server logs an exception in this context: it does so only if one escapes.
+    """Record that an exception which has escaped from a trace has reached a server's log here.
 
-    A server that runs the application in a thread has not the context that it escaped to.
+    A server that runs the application in a thread logs in another context than it escaped to.
     """
     failure = _stored(error)
     if failure is not None and failure.trace_id is not None:
