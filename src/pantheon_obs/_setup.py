@@ -37,12 +37,12 @@ def start(
         logs.configure_logging(settings)
     else:
         logs.reassert()
-    sentry.start(settings, required="sentry_dsn" in settings.given)
+    sentry.start(settings)
 
     def on_startup() -> None:
         logs.reassert()
         # The DSN may have come into the environment since, or the application have started Sentry.
-        sentry.start(reread(), required=False)
+        sentry.start(reread())
 
     return on_startup
 

@@ -35,7 +35,11 @@ class Product:
         says_less: Loggers some of whose records say less than an event of ours, and which records.
         announces: Pattern for the beginning of the message with which it logs, on the application's
             own logger, an unhandled error that it answers itself.
+        repeats_beginning: Loggers that repeat a failure as text, and the first words of that text.
+        lifespan_error: The text of the ValueError by which it refuses a server's lifespan.
         sentry: The module and class of its integration in `sentry_sdk.integrations`.
+        sentry_scope: The name of the scope that its integration opens around a request or task,
+            where that is not the protocol.
         sentry_wraps: Whether that integration puts Sentry's middleware around the application.
     """
 
@@ -51,7 +55,10 @@ class Product:
     repeats_as_text: tuple[str, ...] = ()
     says_less: tuple[tuple[str, Says], ...] = ()
     announces: str = ""
+    repeats_beginning: tuple[tuple[str, str], ...] = ()
+    lifespan_error: str = ""
     sentry: tuple[str, str] | None = None
+    sentry_scope: str = ""
     sentry_wraps: bool = True
 
 
@@ -72,6 +79,7 @@ PRODUCTS = (
         protocol="asgi",
         # Sentry's integration reads each request's body before the handler, and sends it.
         sentry_wraps=False,
+        sentry_scope="litestar",
     ),
     Product(
         name="quart",
@@ -94,7 +102,9 @@ PRODUCTS = (
         # Its handler that mails errors to admins stays.
         leveled=("django", "django.server"),
         says_less=(("django.server", "access line"), ("django.request", "unhandled error")),
+        lifespan_error="Django can only handle ASGI/HTTP connections, not lifespan.",
         sentry=("django", "DjangoIntegration"),
+        sentry_scope="django",
     ),
     Product(
         name="celery",
@@ -103,7 +113,10 @@ PRODUCTS = (
             ("celery.app.trace", "task end"),
             ("celery.worker.request", "task failure"),
         ),
+        # The second record about a task that took too long.
+        repeats_beginning=(("celery.worker.request", "Hard time limit"),),
         sentry=("celery", "CeleryIntegration"),
+        sentry_scope="celery",
     ),
     # Servers.
     Product(

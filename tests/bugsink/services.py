@@ -1,4 +1,4 @@
-"""The services that fail, under their real servers: what each was asked, and what it answered."""
+"""The applications under their real servers, with requests to them and their answers."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ JSON_LOGGER = ("--logger-class", "pantheon_obs.adapters.gunicorn.JSONLogger")
 THREADED = ("--threads", "8", "--no-control-socket", *JSON_LOGGER)
 LOG_CONFIG = str(files("pantheon_obs") / "log_config.json")
 AT_ONCE = 4
-"""How many services run side by side: their start is work for the processor."""
+"""Number of applications that run side by side; their start keeps the processor busy."""
 
 
 class Kind(NamedTuple):
-    """How a service is served.
+    """An application and its server.
 
     Attributes:
         serve: Starts the server.
@@ -67,7 +67,7 @@ PRELOADED = Kind(
 
 
 class Answer(NamedTuple):
-    """What the client got."""
+    """The response as the client got it."""
 
     status: int
     trace_id: str
@@ -75,18 +75,18 @@ class Answer(NamedTuple):
 
 
 def parts_of(response: httpx.Response) -> Iterator[bytes]:
-    """A body as far as it comes: some are asked for one that breaks off."""
+    """Read a body as far as it arrives; some break off."""
     with suppress(httpx.ReadError, httpx.RemoteProtocolError):
         yield from response.iter_bytes()
 
 
 class Service:
-    """A running service; its `with` block stops it.
+    """A running application; its `with` block stops it.
 
     Attributes:
-        answers: By the path that was asked for.
-        lines: What it has printed on its standard output, once it is stopped.
-        err: And on its standard error.
+        answers: The answers by path.
+        lines: The lines of its standard output, once it is stopped.
+        err: Its standard error, once it is stopped.
     """
 
     def __init__(self, kind: Kind, **env: str) -> None:
@@ -106,11 +106,11 @@ class Service:
         self.err: list[str] = []
 
     def url_of(self, path: str) -> str:
-        """Where a path is, without its query."""
+        """Build the URL of a path, without its query."""
         return f"{self.server.url}{path.partition('?')[0]}"
 
     def ask(self, path: str, trace_id: str = "", method: str = "GET") -> None:
-        """Send a request full of secrets."""
+        """Send a request with secrets in each part."""
         _, _, query = path.partition("?")
         headers = {
             "Authorization": f"Bearer {SECRET}",
@@ -131,16 +131,16 @@ class Service:
         )
 
     def ask_at_once(self, names: Sequence[str]) -> None:
-        """Send a request per name, which the service answers when all have come."""
+        """Send a request per name; the application answers when all have arrived."""
         with ThreadPoolExecutor(len(names)) as pool:
             list(pool.map(lambda name: self.ask(f"/meet/{name}", uuid4().hex), names))
 
     def lines_of(self, trace_id: str) -> list[dict[str, Any]]:
-        """Its lines in a trace."""
+        """Return its lines in a trace."""
         return [line for line in self.lines if line.get("trace_id") == trace_id]
 
     def stop(self) -> int:
-        """Stop it, and read what it has said; its exit status."""
+        """Stop it, read its output, and return its exit status."""
         self._client.close()
         status = self.server.stop()
         self.lines = [parse_line(line.encode()) for line in self.server.out]

@@ -68,7 +68,7 @@ def _place_in_trace(entry: Entry, fields: dict[str, Any]) -> None:
     The request object is replaced by its method and path: its text has the query string.
     """
     trace = carried_by(fields["request"])
-    if isinstance(trace, Request):
+    if isinstance(trace, Exchange):
         fields["request"] = f"{trace.method} {trace.path}"
     elif entry.logger.partition(".")[0] == "django":  # the socket of a request that was none
         del fields["request"]

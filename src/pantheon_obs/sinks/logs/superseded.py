@@ -9,7 +9,7 @@ import logging
 import re
 from typing import TYPE_CHECKING
 
-from pantheon_obs.core.failures import is_covered, is_logged, repeats
+from pantheon_obs.core.failures import arrive, is_covered, is_logged, repeats
 from pantheon_obs.core.task import running
 from pantheon_obs.products import PRODUCTS
 
@@ -40,6 +40,7 @@ def _is_unhandled_error(_: logging.LogRecord, error: BaseException | None) -> bo
 
 def _is_repetition(_: logging.LogRecord, error: BaseException | None) -> bool:
     """Whether a server logs an exception that a line of ours carries."""
+    arrive(error)
     return is_logged(error)
 
 

@@ -1,4 +1,4 @@
-"""A service that has started Sentry itself before it is instrumented."""
+"""An application that starts Sentry itself before it is instrumented."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sentry_sdk.integrations.fastapi import FastApiIntegration
 from sentry_sdk.integrations.starlette import StarletteIntegration
 
 sentry_sdk.init(
-    dsn=os.environ["HOSTS_DSN"],
+    dsn=os.environ["OWN_DSN"],
     auto_enabling_integrations=False,  # they import all that is installed, which takes seconds
     integrations=[StarletteIntegration(), FastApiIntegration()],
 )
