@@ -23,7 +23,7 @@ from pantheon_obs import (
     llm_call,
     trace_context,
 )
-from pantheon_obs.adapters import celery_tasks
+from pantheon_obs.adapters import celery_tracing
 from pantheon_obs.adapters.celery import instrument_celery
 from pantheon_obs.adapters.wsgi import TraceIdMiddleware
 from pantheon_obs.core import pipeline
@@ -412,7 +412,7 @@ def test_what_ends_a_process_of_the_pool_is_told_by_its_parent(
     eager: Celery, lines: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Which sees it end: two processes would tell of one task."""
-    monkeypatch.setattr(celery_tasks.PoolChild, "here", True)
+    monkeypatch.setattr(celery_tracing.process, "is_pool_child", True)
 
     @eager.task(name="shop.leave", shared=False)
     def leave() -> None:

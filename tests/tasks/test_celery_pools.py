@@ -15,7 +15,7 @@ from celery.worker.request import Request
 from kombu import Exchange, Queue
 
 from pantheon_obs import bind, current_trace_id, get_logger, llm_call, trace_context
-from pantheon_obs.adapters import celery_install, celery_tasks
+from pantheon_obs.adapters import celery_tracing
 from pantheon_obs.adapters.celery import instrument_celery
 from pantheon_obs.adapters.celery_tracing import Tracing
 from pantheon_obs.core.context import Trace, begin, end
@@ -292,15 +292,15 @@ def test_a_process_of_the_pool_starts_with_a_clean_context(
     """It may be forked while the worker handles a message; logging is taken over once more."""
     started: list[str] = []
     on_startup = partial(started.append, "once") if configured else None
-    monkeypatch.setattr(celery_tasks.PoolChild, "here", False)
-    monkeypatch.setattr(celery_install._process, "on_startup", on_startup)  # noqa: SLF001 - one per process
+    monkeypatch.setattr(celery_tracing.process, "is_pool_child", False)
+    monkeypatch.setattr(celery_tracing.process, "on_startup", on_startup)
     instrument_celery(Celery("forking", set_as_current=False))
     record = Trace("of a message")
     begin(record)
     try:
         signals.worker_process_init.send(sender=None)
         assert "" == current_trace_id.get()
-        assert celery_tasks.PoolChild.here
+        assert celery_tracing.process.is_pool_child
         assert ["once"] * configured == started
     finally:
         end(record)
