@@ -9,7 +9,7 @@ from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pantheon_obs import _setup
-from pantheon_obs.core.errors import refusal
+from pantheon_obs.core.errors import refuse
 from pantheon_obs.core.settings import resolve
 from pantheon_obs.products import PRODUCTS, Product
 from pantheon_obs.sinks import sentry
@@ -88,14 +88,14 @@ def _product_of(app: object) -> Product:
         if module is not None and isinstance(app, getattr(module, product.app_class)):
             return product
     fitting = [row for row, arguments in _PROTOCOLS if _takes(app, *arguments)]
-    if fitting:  # both, where the app takes any arguments: ASGI is the first
-        return fitting[0 if _is_awaited(app) else -1]
-    known = ", ".join(product.app_class for product in PRODUCTS if product.app_class)
-    accepted = (
-        f"an app object ({known}), an ASGI callable (scope, receive, send) "
-        "or a WSGI callable (environ, start_response)"
-    )
-    raise refusal("app", app, accepted)
+    if not fitting:
+        known = ", ".join(product.app_class for product in PRODUCTS if product.app_class)
+        accepted = (
+            f"an app object ({known}), an ASGI callable (scope, receive, send) "
+            "or a WSGI callable (environ, start_response)"
+        )
+        refuse("app", app, accepted)
+    return fitting[0 if _is_awaited(app) else -1]  # an app that takes any arguments fits both
 
 
 def _takes(app: object, *arguments: str) -> bool:
@@ -134,6 +134,6 @@ def _health_endpoints(
     if health is True:
         health = Health()
     if not isinstance(health, Health):
-        raise refusal("health", health, "a Health, True or None")
+        refuse("health", health, "a Health, True or None")
     mount = endpoints.AsgiHealth if protocol == "asgi" else endpoints.WsgiHealth
     return lambda app: mount(app, health, prefix)

@@ -523,8 +523,8 @@ class AsyncCallable:
         (coroutine_function, "asyncio.create_task"),
         (partial(coroutine_function), "asyncio.create_task"),
         (AsyncCallable(), "asyncio.create_task"),
-        (async_generator_function, "iterated"),
-        (with_block, "iterated"),
+        (async_generator_function, "the function that iterates over it"),
+        (with_block, "the function that iterates over it"),
         (7, "use a function"),
     ],
 )

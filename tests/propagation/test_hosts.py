@@ -78,10 +78,10 @@ def test_what_is_no_pattern_is_refused_by_name(pattern: object) -> None:
     with pytest.raises(ConfigError) as caught:
         allow_list(["api.internal", pattern])  # type: ignore[list-item]
 
-    assert str(caught.value).startswith(f"hosts: {pattern!r} is not accepted: use names of hosts")
+    assert str(caught.value).startswith(f"hosts={pattern!r} is not accepted: use host names")
 
 
 def test_what_is_no_list_is_refused() -> None:
     """The message names the value."""
-    with pytest.raises(ConfigError, match=r"hosts: 7 is not accepted"):
+    with pytest.raises(ConfigError, match=r"hosts=7 is not accepted"):
         allow_list(7)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pantheon_obs.core.errors import refusal
+from pantheon_obs.core.errors import refuse
 from pantheon_obs.core.extras import require
 from pantheon_obs.core.settings import resolve
 
@@ -58,7 +58,7 @@ def instrument_celery(
     """
     celery = sys.modules.get("celery")
     if celery is None or not isinstance(app, celery.Celery):
-        raise refusal("app", app, "a Celery app")
+        refuse("app", app, "a Celery app")
     names = _names(bound_fields)
     resolved = resolve(settings, overrides)  # errors are raised here, not in a worker
     if resolved.sentry_dsn is not None and "sentry_dsn" in resolved.given:
@@ -74,5 +74,5 @@ def instrument_celery(
 def _names(given: Any) -> frozenset[str]:
     names = None if isinstance(given, str) else frozenset(given)
     if names is None or not all(isinstance(name, str) for name in names):
-        raise refusal("bound_fields", given, "names, as ('user_id',)")
+        refuse("bound_fields", given, "names, as ('user_id',)")
     return names

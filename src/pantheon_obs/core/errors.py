@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, NoReturn
 
 _CREDENTIALS = re.compile(r"//[^/?#\s]*@")
 _LONGEST = 80  # characters
@@ -30,15 +30,23 @@ SECRET: Final = _Secret()
 """Stands in a message for a value that may hold a password."""
 
 
-def refusal(name: str, value: object, accepted: str) -> ConfigError:
-    """Make the error for a refused argument: `name=value is not accepted: use accepted`.
+def refuse(name: str, value: object, accepted: str) -> NoReturn:
+    """Raise the error for a refused argument: `name=value is not accepted: use accepted`.
 
     Args:
         name: The argument's name.
         value: Its value, or `SECRET`.
         accepted: The accepted values.
+
+    Raises:
+        ConfigError: Always.
     """
-    return ConfigError(f"{name}={shown(value)} is not accepted: use {accepted}")
+    raise ConfigError(refusal(name, value, accepted)) from None
+
+
+def refusal(name: str, value: object, accepted: str) -> str:
+    """Return the text of that error."""
+    return f"{name}={shown(value)} is not accepted: use {accepted}"
 
 
 def shown(value: object) -> str:

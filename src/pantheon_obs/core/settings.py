@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from pantheon_obs.core import parsing as parse
-from pantheon_obs.core.errors import SECRET, ConfigError, refusal, shown
+from pantheon_obs.core.errors import SECRET, ConfigError, refusal, refuse, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -129,7 +129,7 @@ class Settings:
                 read = option.metadata["read"](value) if value is not option.default else value
             except Exception as error:  # noqa: BLE001 - a hostile value may raise anything
                 secret = option.metadata["secret"]
-                raise refusal(option.name, SECRET if secret else value, str(error)) from None
+                refuse(option.name, SECRET if secret else value, str(error))
             object.__setattr__(self, option.name, read)
 
     @property
@@ -194,7 +194,7 @@ def resolve(settings: Settings | None, overrides: Mapping[str, object]) -> Setti
     if settings is None:
         return Settings.from_env(**overrides)
     if not isinstance(settings, Settings):
-        raise refusal("settings", settings, "a pantheon_obs.Settings or None")
+        refuse("settings", settings, "a pantheon_obs.Settings or None")
     return settings.with_overrides(overrides)
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from pantheon_obs.core.errors import refusal
+from pantheon_obs.core.errors import refuse
 
 
 def is_text(value: object) -> bool:
@@ -20,7 +19,7 @@ def seconds(name: str, value: Any, most: float, *, or_zero: bool = False) -> flo
         ConfigError: The value is no such number.
     """
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number and math.isfinite(value) and (0 < value <= most or (or_zero and value == 0)):
-        return float(value)
-    least = "0" if or_zero else "more than 0"
-    raise refusal(name, value, f"seconds, {least} to {most:g}")
+    if not is_number or not (0 < value <= most or (or_zero and value == 0)):
+        least = "0" if or_zero else "more than 0"
+        refuse(name, value, f"seconds, {least} to {most:g}")
+    return float(value)

@@ -10,7 +10,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.errors import SECRET, refusal
+from pantheon_obs.core.errors import SECRET, refuse
 from pantheon_obs.core.extras import require
 from pantheon_obs.health.arguments import is_text
 from pantheon_obs.health.health import LONGEST_TIMEOUT
@@ -62,7 +62,7 @@ def sqlalchemy_check(engine: Engine | AsyncEngine) -> Callable[[], object]:
     if asynchronous is not None and isinstance(given, asynchronous.AsyncEngine):
         return _async_sqlalchemy(given, sqlalchemy)
     if not isinstance(given, sqlalchemy.engine.Engine):
-        raise refusal("engine", given, "an Engine or AsyncEngine of SQLAlchemy")
+        refuse("engine", given, "an Engine or AsyncEngine of SQLAlchemy")
     return _sync_sqlalchemy(given, sqlalchemy)
 
 
@@ -113,12 +113,12 @@ def psycopg_check(conninfo: str) -> Callable[[], object]:
     psycopg = require("psycopg", extra=None, feature="psycopg_check()")
     accepted = "a URL or key=value pairs, as psycopg does"
     if not is_text(conninfo):
-        raise refusal("conninfo", conninfo, accepted)
+        refuse("conninfo", conninfo, accepted)
     try:
         parameters = psycopg.conninfo.conninfo_to_dict(conninfo, **_LIBPQ_GIVES_UP)
     except psycopg.Error:
         # Neither the value nor libpq's message is shown: both may have a password.
-        raise refusal("conninfo", SECRET, accepted) from None
+        refuse("conninfo", SECRET, accepted)
 
     def check() -> None:
         with psycopg.connect(**parameters, autocommit=True) as connection:
@@ -151,14 +151,14 @@ def redis_check(client: Redis | AsyncRedis | str) -> Callable[[], object]:
         try:
             given = redis.Redis.from_url(client)
         except ValueError:
-            raise refusal("client", SECRET, accepted) from None
+            refuse("client", SECRET, accepted)
     if not isinstance(given, redis.Redis | redis_asyncio.Redis):
-        raise refusal("client", given, accepted)
+        refuse("client", given, accepted)
     connect = _redis_connector(given.connection_pool)
     return _async_ping(connect) if isinstance(given, redis_asyncio.Redis) else _ping(connect)
 
 
-def _redis_connector(pool: Any) -> Callable[[], Any]:  # noqa: ANN401 - a pool of either kind
+def _redis_connector(pool: Any) -> Callable[[], Any]:
     """Make a function that returns a new connection with the arguments of a pool's own."""
     settings = {
         **{name: pool.connection_kwargs[name] for name in pool.connection_kwargs.keys() - _TIES},
@@ -213,7 +213,7 @@ def http_check(url: str) -> Callable[[], object]:
     from urllib.request import Request, urlopen  # noqa: PLC0415 - as above
 
     if not is_text(url) or not url.startswith(("http://", "https://")):
-        raise refusal("url", url, "a URL that starts with http:// or https://")
+        refuse("url", url, "a URL that starts with http:// or https://")
     request = Request(url, headers={"User-Agent": "pantheon-obs-health"})  # noqa: S310 - looked at above
 
     def check() -> None:
@@ -240,9 +240,9 @@ def tcp_check(host: str, port: int) -> Callable[[], object]:
         ConfigError: An argument is not accepted.
     """
     if not is_text(host):
-        raise refusal("host", host, "a name or an address")
+        refuse("host", host, "a name or an address")
     if port not in _PORTS:
-        raise refusal("port", port, "a number from 1 to 65535")
+        refuse("port", port, "a number from 1 to 65535")
 
     def check() -> None:
         socket.create_connection((host, port), LONGEST_TIMEOUT).close()

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
-from pantheon_obs.core.errors import refusal
+from pantheon_obs.core.errors import refuse
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.health.arguments import is_text, seconds
 from pantheon_obs.health.check_run import Check, CheckRun
@@ -106,14 +106,14 @@ class Health:
             ...     "Raise if the model is not loaded."
         """
         if not is_text(name) or name in self._checks:
-            raise refusal("name", name, "a text that no other check has")
+            refuse("name", name, "a text that no other check has")
         limit = self._timeout
         if timeout is not None:
             limit = seconds(f"timeout of {name!r}", timeout, self._timeout)
 
         def add(function: _Function) -> _Function:
             if not callable(function):
-                raise refusal(name, function, "a callable without arguments")
+                refuse(name, function, "a callable without arguments")
             with self._lock:
                 self._checks[name] = Check(name, function, critical, limit)
                 self._round = None  # its answer lacks the new check

@@ -1,6 +1,6 @@
-"""The libraries whose state in the context core looks after: structlog and OpenTelemetry.
+"""Register the libraries whose context variables core clears or reads: structlog, OpenTelemetry.
 
-Whatever begins a trace calls `watch` first.
+All code that begins a trace calls `watch` first.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ def watch() -> None:
 
 
 class _NotLoaded:
-    """Stands for structlog's register of bound variables until structlog is loaded."""
+    """Stands for structlog's register of variables until structlog is loaded."""
 
     def __bool__(self) -> bool:
         structlog = sys.modules.get("structlog.contextvars")
         if structlog is None:
             return False
-        # The register is private: where it is missing, each context is searched.
+        # The register is private: without it each context is searched.
         register = getattr(structlog, "_CONTEXT_VARS", True)
         foreign.register_fields(register, _clear_structlog)
         return bool(register)
@@ -53,15 +53,15 @@ def _clear_structlog() -> Variables:
 
 
 def _opentelemetry_id() -> str | None:
-    """The trace id of the active OpenTelemetry span, as 32 hex digits.
+    """Return the trace id of the active OpenTelemetry span, as 32 hex digits.
 
-    OpenTelemetry is never imported: an application that uses it has done so.
+    OpenTelemetry is never imported: an application that uses it has imported it.
     """
     trace = sys.modules.get(_OPENTELEMETRY)
     if trace is None:
         return None
     span = trace.get_current_span()
     if getattr(span, "end_time", None) is not None:
-        return None  # of an earlier request, from which this context was inherited
+        return None  # this context was inherited from an earlier request
     context = span.get_span_context()
     return f"{context.trace_id:032x}" if context.is_valid else None

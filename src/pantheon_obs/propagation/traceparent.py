@@ -1,4 +1,4 @@
-"""The `traceparent` that goes out: https://www.w3.org/TR/trace-context-2/#traceparent-header."""
+"""Make an outgoing `traceparent`: https://www.w3.org/TR/trace-context-2/#traceparent-header."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _guard = Guard("opentelemetry")
 
 
 def traceparent(trace_id: str) -> str | None:
-    """The header's value for what is sent from here.
+    """Make the header's value.
 
-    Where an OpenTelemetry span is active it is that span's, unchanged: a span id belongs to one
-    trace. Else our id with a fresh span id.
+    It is that of the active OpenTelemetry span, unchanged, as a span id belongs to one trace.
+    Without one it has the current trace id and a fresh span id.
 
     Args:
         trace_id: The current trace id, 1 to 128 ASCII characters.
@@ -31,15 +31,15 @@ def traceparent(trace_id: str) -> str | None:
             if active is not None:
                 return active
     digits = ids.to_hex(trace_id)
-    # Sampled: after 00 whoever follows its parent's decision would record nothing of the trace.
+    # 01 is sampled: with 00 a service that follows its parent's decision would record nothing.
     return None if digits is None else f"00-{digits}-{urandom(8).hex()}-01"
 
 
 def _of_active_span() -> str | None:
-    """OpenTelemetry is never imported: a host that uses it has done so."""
+    """OpenTelemetry is never imported: an application that uses it has imported it."""
     span = sys.modules[_OPENTELEMETRY].get_current_span()
     context = span.get_span_context()
-    # One that has ended is of an earlier request whose context was inherited.
+    # A span that has ended is that of an earlier request whose context was inherited.
     if not context.is_valid or getattr(span, "end_time", None) is not None:
         return None
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags & 0xFF:02x}"

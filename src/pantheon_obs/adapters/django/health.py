@@ -11,7 +11,7 @@ from django.core.cache.backends.redis import RedisCache
 from django.db import Error, connections
 from django.utils.module_loading import import_string
 
-from pantheon_obs.core.errors import refusal
+from pantheon_obs.core.errors import refuse
 from pantheon_obs.health import Health, redis_check
 from pantheon_obs.health.arguments import is_text
 
@@ -39,7 +39,7 @@ def database_check(alias: str = _DEFAULT) -> Callable[[], object]:
         ConfigError: `alias` is not a text.
     """
     if not is_text(alias):
-        raise refusal("alias", alias, "a key of DATABASES")
+        refuse("alias", alias, "a key of DATABASES")
 
     def check() -> None:
         connection = connections[alias]  # one per thread, and a check has its own
@@ -91,7 +91,7 @@ def cache_check(alias: str = _DEFAULT) -> Callable[[], object]:
         ConfigError: `alias` is not a text.
     """
     if not is_text(alias):
-        raise refusal("alias", alias, "a key of CACHES")
+        refuse("alias", alias, "a key of CACHES")
 
     def check() -> None:
         cache = caches.create_connection(alias)
@@ -124,7 +124,7 @@ def configured_health() -> Health:
         return _health_of_all()
     health = import_string(given) if isinstance(given, str) else given
     if not isinstance(health, Health):
-        raise refusal(_SETTING, given, "a Health or its path")
+        refuse(_SETTING, given, "a Health or its path")
     return health
 
 
