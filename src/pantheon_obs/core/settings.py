@@ -29,7 +29,8 @@ class Profile(NamedTuple):
     defaults: Mapping[str, object] = MappingProxyType({})
 
 
-_profile = Profile()
+_NO_PROFILE = Profile()
+_profile = _NO_PROFILE
 
 
 def use_profile(profile: Profile) -> None:
@@ -165,7 +166,7 @@ class Settings:
         Raises:
             ConfigError: An override is not a field, or its value is not accepted.
         """
-        profile = _profile if environ is None else Profile()
+        profile = _profile if environ is None else _NO_PROFILE
         environ = os.environ if environ is None else environ
         given = {**profile.values, **overrides}
         _refuse_unknown(given)
@@ -240,5 +241,5 @@ def warn_of_problems(settings: Settings) -> None:
 
 def reset() -> None:
     """Forget the profile and the warnings (used by `pantheon_obs.testing.reset`)."""
-    use_profile(Profile())
+    use_profile(_NO_PROFILE)
     _warned.clear()

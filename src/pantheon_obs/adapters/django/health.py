@@ -128,6 +128,11 @@ def configured_health() -> Health:
     return health
 
 
+def reset() -> None:
+    """Read the setting afresh (used by `pantheon_obs.testing.reset`)."""
+    configured_health.cache_clear()
+
+
 def _health_of_all() -> Health:
     """Make checks named `database` and `cache`; aliases other than the default are in the name."""
     health = Health()
