@@ -85,28 +85,23 @@ def _traced(
     return trace_task
 
 
-class _Run:
+class _Run(TaskRun):
     """One try of a task: a trace of its own, or a part of the trace that calls it eagerly."""
 
     def __init__(
         self, tracing: Tracing, name: str, task_id: str, request: dict[str, Any], *, eager: bool
     ) -> None:
-        self._started = perf_counter()
-        outer_id = current_trace_id.get() if eager else ""
-        self._task = TaskRun(
-            outer_id or tracing.trace_of(request), task_id, **tracing.describe(request, name)
-        )
-        self._is_own = not outer_id
-        outer = None if self._is_own else current_trace.get()
-        if outer is None:
-            self._task.bound = tracing.crossing(request.get(FIELDS))
-        else:  # fields and LLM calls of an eager call belong to its caller
-            self._task.bound = outer.bound
-            self._task.caller = outer
+        caller_id = current_trace_id.get() if eager else ""
+        trace_id = caller_id or tracing.trace_of(request)
+        super().__init__(trace_id, task_id, **tracing.describe(request, name))
+        self._is_own = not caller_id
+        self.caller = current_trace.get() if caller_id else None
+        # Fields and LLM calls of an eager call belong to its caller.
+        self.bound = self.caller.bound if self.caller else tracing.crossing(request.get(FIELDS))
         running.add(task_id)
         if self._is_own:
-            begin(self._task)
-            pipeline.started(self._task)
+            begin(self)
+            pipeline.started(self)
 
     def returned(self, result: Any) -> None:
         """Read how the task ended from the tracer's result."""
@@ -126,10 +121,10 @@ class _Run:
             self._finish(state, error if state == "FAILURE" else None)
 
     def _finish(self, state: TaskState, error: BaseException | None = None) -> None:
-        self._task.finish(state, error, seconds=perf_counter() - self._started)
+        self.finish(state, error, seconds=perf_counter() - self.started)
 
     def leave(self) -> None:
         """Restore the context."""
-        running.discard(self._task.task_id)
+        running.discard(self.task_id)
         if self._is_own:
-            end(self._task)
+            end(self)

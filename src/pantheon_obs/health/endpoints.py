@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+    from wsgiref.types import StartResponse, WSGIEnvironment
 
-    from pantheon_obs.core.asgi_types import ASGIApp, Message, Receive, Scope, Send
+    from pantheon_obs.core.asgi_types import Message, Receive, Scope, Send
     from pantheon_obs.health.health import Health
     from pantheon_obs.health.report import Report
 
@@ -61,15 +61,8 @@ def of_report(report: Report, *, details: bool) -> Answer:
     return Answer.of(status, json.dumps(report.as_dict(details=details)).encode())
 
 
-def _paths(prefix: str) -> dict[str, str]:
-    """Map each path, with and without a slash at its end, to `live` or `ready`."""
-    return {f"{prefix}/{name}{end}": name for name in ("live", "ready") for end in ("", "/")}
-
-
-class AsgiHealth:
-    """Answers probes in front of an ASGI app; other requests pass unchanged.
-
-    The end of the server's lifespan drains.
+class _Endpoints:
+    """The endpoints in front of an app; other requests pass unchanged.
 
     Args:
         app: The app.
@@ -77,10 +70,16 @@ class AsgiHealth:
         prefix: Path in front of `/live` and `/ready`, without a slash at its end.
     """
 
-    def __init__(self, app: ASGIApp, health: Health, prefix: str) -> None:
+    def __init__(self, app: Any, health: Health, prefix: str) -> None:
         self.app = app
         self._health = health
-        self._paths = _paths(prefix)
+        self._paths = {
+            f"{prefix}/{name}{end}": name for name in ("live", "ready") for end in ("", "/")
+        }
+
+
+class AsgiHealth(_Endpoints):
+    """Answers probes of an ASGI app; the end of the server's lifespan drains."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection of the ASGI protocol."""
@@ -115,25 +114,15 @@ class AsgiHealth:
         return draining_receive
 
 
-class WsgiHealth:
-    """Answers probes in front of a WSGI app; other requests pass unchanged.
-
-    Args:
-        app: The app.
-        health: The checks.
-        prefix: Path in front of `/live` and `/ready`, without a slash at its end.
-    """
-
-    def __init__(self, app: WSGIApplication, health: Health, prefix: str) -> None:
-        self.app = app
-        self._health = health
-        self._paths = _paths(prefix)
+class WsgiHealth(_Endpoints):
+    """Answers probes of a WSGI app."""
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request of PEP 3333."""
         name = self._paths.get(environ.get("PATH_INFO", ""))
         if name is None:
-            return self.app(environ, start_response)
+            response: Iterable[bytes] = self.app(environ, start_response)
+            return response
         method = environ["REQUEST_METHOD"]
         answer = at_once(name, method)
         if answer is None:

@@ -8,16 +8,16 @@ from __future__ import annotations
 import sys
 from contextvars import copy_context
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import foreign
 
 if TYPE_CHECKING:
     from pantheon_obs.core.foreign import Variables
 
-_OPENTELEMETRY = "opentelemetry.trace"
 # structlog keeps one context variable per key, named so, and Ellipsis for "unset".
 _PREFIX = "structlog_"
+OPENTELEMETRY = "opentelemetry.trace"
 
 
 @cache
@@ -52,16 +52,20 @@ def _clear_structlog() -> Variables:
     return cleared
 
 
-def _opentelemetry_id() -> str | None:
-    """Return the trace id of the active OpenTelemetry span, as 32 hex digits.
+def span_context() -> Any:
+    """Return the `SpanContext` of the active OpenTelemetry span; None without one.
 
     OpenTelemetry is never imported: an application that uses it has imported it.
     """
-    trace = sys.modules.get(_OPENTELEMETRY)
+    trace = sys.modules.get(OPENTELEMETRY)
     if trace is None:
         return None
     span = trace.get_current_span()
-    if getattr(span, "end_time", None) is not None:
-        return None  # this context was inherited from an earlier request
     context = span.get_span_context()
-    return f"{context.trace_id:032x}" if context.is_valid else None
+    # A span that has ended is that of an earlier request, whose context was inherited.
+    return context if context.is_valid and getattr(span, "end_time", None) is None else None
+
+
+def _opentelemetry_id() -> str | None:
+    context = span_context()
+    return None if context is None else f"{context.trace_id:032x}"

@@ -7,8 +7,7 @@ from os import urandom
 
 from pantheon_obs.core import trace_id as ids
 from pantheon_obs.core.guard import Guard
-
-_OPENTELEMETRY = "opentelemetry.trace"
+from pantheon_obs.propagation.foreign import OPENTELEMETRY, span_context
 
 _guard = Guard("opentelemetry")
 
@@ -25,21 +24,11 @@ def traceparent(trace_id: str) -> str | None:
     Returns:
         The value, or None for an id that is neither 32 hex digits nor a UUID.
     """
-    if _OPENTELEMETRY in sys.modules:
+    if OPENTELEMETRY in sys.modules:
         with _guard:
-            active = _of_active_span()
-            if active is not None:
-                return active
+            span = span_context()
+            if span is not None:
+                return f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags & 0xFF:02x}"
     digits = ids.to_hex(trace_id)
     # 01 is sampled: with 00 a service that follows its parent's decision would record nothing.
     return None if digits is None else f"00-{digits}-{urandom(8).hex()}-01"
-
-
-def _of_active_span() -> str | None:
-    """OpenTelemetry is never imported: an application that uses it has imported it."""
-    span = sys.modules[_OPENTELEMETRY].get_current_span()
-    context = span.get_span_context()
-    # A span that has ended is that of an earlier request whose context was inherited.
-    if not context.is_valid or getattr(span, "end_time", None) is not None:
-        return None
-    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags & 0xFF:02x}"
