@@ -66,7 +66,8 @@ def unmeasured() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def clean_state() -> Iterator[None]:
-    """Reset the library after the test, and fail where `reset()` leaves anything changed."""
+    """Reset the library around the test, and fail where `reset()` leaves anything changed."""
+    testing.reset()  # fixtures of a whole module have run by now
     before = state()
     yield
     testing.reset()
