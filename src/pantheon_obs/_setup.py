@@ -41,7 +41,7 @@ def start(
 
     def on_startup() -> None:
         logs.reassert()
-        # The environment may have a DSN by now, or the application may have started Sentry.
+        # The DSN may have come into the environment since, or the application have started Sentry.
         sentry.start(reread(), required=False)
 
     return on_startup

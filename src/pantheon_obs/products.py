@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 Says = Literal["access line", "task end", "task failure"]
-"""Kinds of records that say less than an event of the library."""
+"""Kinds of records that say less than an event of ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class Product:
         quiet: Loggers that log each request at INFO; they get WARNING unless they have a level.
         repeats: Loggers that repeat an exception which `request_finished` carries.
         repeats_as_text: Those of `repeats` that have the traceback in the message.
-        says_less: Loggers with records that say less than an event of the library, and the kind.
+        says_less: Loggers some of whose records say less than an event of ours, and which records.
         sentry: The module and class of its integration in `sentry_sdk.integrations`.
         sentry_wraps: Whether that integration puts Sentry's middleware around the application.
     """

@@ -47,9 +47,9 @@ async def _answer(request: HttpRequest, name: str) -> HttpResponse:
             # Under WSGI Django makes an event loop for this call only: no check may stay on it.
             report = _health.report()
         answer = endpoints.of_report(report, details=_health.details)
-    trace = current_trace.get()
-    if isinstance(trace, Request):
-        trace.quiet = True  # the settings do not know the path of these urls
+    record = current_trace.get()
+    if isinstance(record, Request):
+        record.quiet = True  # the settings do not know under which path these urls are
     body = answer.body_for(request.method)
     response: Any = HttpResponse(body, status=answer.status, headers=dict(answer.headers))
     # Django's per-site cache looks for private, not for no-store.
