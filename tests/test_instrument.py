@@ -145,7 +145,7 @@ def test_a_wsgi_callable_is_wrapped(app: Any) -> None:
 
 
 def test_a_framework_app_is_instrumented_in_place() -> None:
-    """The same object is returned; its routes, middleware and handlers are unchanged."""
+    """The object itself is returned; its routes, middleware and handlers are unchanged."""
 
     def answer(request: Request, error: Exception) -> PlainTextResponse:
         return PlainTextResponse("mine", 500)

@@ -425,7 +425,7 @@ def test_nothing_of_the_request_lives_longer_than_the_function() -> None:
 
 @pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt])
 def test_an_exception_passes_with_one_more_frame(kind: type[BaseException]) -> None:
-    """The same exception object is raised."""
+    """The exception object itself is raised."""
     error = kind("no")
 
     def fail() -> None:

@@ -94,6 +94,7 @@ class _Run(TaskRun):
         caller_id = current_trace_id.get() if eager else ""
         trace_id = caller_id or tracing.trace_of(request)
         super().__init__(trace_id, task_id, **tracing.describe(request, name))
+        self._began = perf_counter()
         self._is_own = not caller_id
         self.caller = current_trace.get() if caller_id else None
         # Fields and LLM calls of an eager call belong to its caller.
@@ -121,7 +122,7 @@ class _Run(TaskRun):
             self._finish(state, error if state == "FAILURE" else None)
 
     def _finish(self, state: TaskState, error: BaseException | None = None) -> None:
-        self.finish(state, error, seconds=perf_counter() - self.started)
+        self.finish(state, error, seconds=perf_counter() - self._began)
 
     def leave(self) -> None:
         """Restore the context."""
