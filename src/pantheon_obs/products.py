@@ -1,7 +1,7 @@
 """The other programs that the library knows: one row per framework, server and SDK.
 
-Imports nothing but types, so that everything but core may read it. What can be found out by asking
-an object is not here.
+It imports types only, so that every part but core may read it. Facts that an object itself can
+tell are not here.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class Product:
         module: The module of its application class; empty for a product without one.
         app_class: The class whose objects `instrument` takes.
         protocol: The protocol by which a server calls such an object.
-        loggers: Loggers that it gives levels and handlers; they obey `log_level` and print through
-            our handler.
-        leveled: Loggers that it gives levels only; they obey `log_level`.
-        access: Access logs; dropped, as `request_finished` says more and omits the query string.
-        quiet: Loggers that log each request at INFO; raised to WARNING unless they have a level.
+        loggers: Loggers that it gives levels and handlers; `log_level` and the library's handler
+            replace those.
+        leveled: Loggers that it gives levels only; `log_level` replaces those.
+        access: Access logs; they are dropped, as `request_finished` says more and omits the query.
+        quiet: Loggers that log each request at INFO; they get WARNING unless they have a level.
         repeats: Loggers that repeat an exception which `request_finished` carries.
         repeats_as_text: Those of `repeats` that have the traceback in the message.
         says_less: Loggers some of whose records say less than an event of ours, and which records.

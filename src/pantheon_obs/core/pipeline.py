@@ -49,6 +49,12 @@ def remove_sink(name: str) -> None:
     sinks = tuple(sink for sink in sinks if sink.name != name)
 
 
+def reset() -> None:
+    """Remove all sinks (used by `pantheon_obs.testing.reset`)."""
+    global sinks  # noqa: PLW0603 - as above
+    sinks = ()
+
+
 def started(trace: Trace) -> None:
     """Notify the sinks that a request, websocket or task has begun; `end` notifies them too."""
     trace.listeners = sinks

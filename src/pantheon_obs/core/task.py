@@ -20,7 +20,10 @@ _guard = Guard("task_finished")
 
 
 class TaskRun(Trace):
-    """The state of one try of a task while it runs.
+    """The trace of one try of a task.
+
+    Attributes:
+        caller: The trace that an eager call is a part of, in place of one of its own.
 
     Args:
         trace_id: Its trace.
@@ -30,6 +33,8 @@ class TaskRun(Trace):
         retries: How many tries came before this one.
     """
 
+    caller: Trace | None = None
+
     def __init__(
         self, trace_id: str, task_id: str, *, task: str, queue: str | None, retries: int
     ) -> None:
@@ -38,6 +43,11 @@ class TaskRun(Trace):
         self.task = task
         self.queue = queue
         self.retries = retries
+
+    @property
+    def outer(self) -> Trace | None:
+        """The trace around this one; None without one."""
+        return self.caller or super().outer
 
     def finish(
         self, state: TaskState, error: BaseException | None = None, *, seconds: float | None

@@ -1,4 +1,4 @@
-"""One run of one check, which may outlive the probe that asked for it."""
+"""One run of one check, which may outlive the probe that started it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Awaitable, Callable
 
-_LOOK_AT_LOOP = 1.0  # seconds between two looks at whether the loop of an async check still exists
+_LOOK_AT_LOOP = 1.0  # seconds between two looks at whether the loop of an async check is closed
 
 
 class CheckFailedError(ObsError):
@@ -28,12 +28,12 @@ class CheckFailedError(ObsError):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Something to look at before the service is called ready.
+    """A condition of the service's readiness.
 
     Attributes:
         name: Its name.
         function: Passes by returning, fails by raising or by returning False; may be async.
-        critical: Whether its failing makes the service not ready.
+        critical: Whether the service is not ready while it fails.
         timeout: Seconds after which it has failed.
     """
 
@@ -43,16 +43,16 @@ class Check:
     timeout: float
 
 
-class Flight:
+class CheckRun:
     """A check that runs, or has run, in a daemon thread of its own.
 
-    A thread of its own: one that hangs must not take a place that others need, in a pool's queue or
-    at the end of the process. What an async check returns is awaited on the event loop of the probe
-    that started it, so that clients bound to that loop work; without one, on a loop of its own.
+    It has a thread of its own because a check that hangs must not occupy a worker of a pool, or
+    block the end of the process. The awaitable of an async check runs on the event loop of the
+    probe that started it, so that clients bound to that loop work; without one, on a new loop.
 
     Args:
         check: The check.
-        loop: The event loop that runs here, if one does.
+        loop: The event loop that runs here; None without one.
     """
 
     def __init__(self, check: Check, loop: AbstractEventLoop | None) -> None:
@@ -61,33 +61,33 @@ class Flight:
         self.error: BaseException | None = None
         self._latency: float | None = None
         self._loop = loop
-        self._landed: Future[None] = Future()
-        self._landed.set_running_or_notify_cancel()  # a probe that goes away does not cancel it
+        self._done: Future[None] = Future()
+        self._done.set_running_or_notify_cancel()  # a probe that disconnects does not cancel it
         thread = Thread(target=self._run, name=f"pantheon-obs health: {check.name}", daemon=True)
         try:
             thread.start()
-        except RuntimeError as error:  # no more threads are to be had
-            self._land(error)
+        except RuntimeError as error:  # the process may start no more threads
+            self._finish(error)
 
     @property
-    def landed(self) -> bool:
+    def done(self) -> bool:
         """Whether the check has ended."""
-        return self._landed.done()
+        return self._done.done()
 
     def wait(self) -> None:
-        """Block until the check has ended or its time is over."""
+        """Block until the check has ended or timed out."""
         with suppress(TimeoutError):
-            self._landed.result(self._seconds_left())
+            self._done.result(self._seconds_left())
 
     async def wait_async(self) -> None:
-        """Wait, without blocking the loop, until the check has ended or its time is over."""
+        """Wait, without blocking the loop, until the check has ended or timed out."""
         seconds = self._seconds_left()
-        if seconds and not self.landed:  # each wait leaves a callback with the future
+        if seconds and not self.done:  # each wait leaves a callback with the future
             with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.wrap_future(self._landed), seconds)
+                await asyncio.wait_for(asyncio.wrap_future(self._done), seconds)
 
     def result(self) -> CheckResult:
-        """How the check stands now."""
+        """Describe the state of the check now."""
         latency = self._latency
         error_type = error = None
         if latency is None or latency > self.check.timeout:
@@ -113,14 +113,14 @@ class Flight:
         try:
             answer = self.check.function()
             if isawaitable(answer):
-                answer = self._finish(answer)
-        except BaseException as error:  # noqa: BLE001 - nobody is above: a check ends here
-            self._land(error)
+                answer = self._result_of(answer)
+        except BaseException as error:  # noqa: BLE001 - the thread ends here
+            self._finish(error)
         else:
-            self._land(CheckFailedError("the check returned False") if answer is False else None)
+            self._finish(CheckFailedError("the check returned False") if answer is False else None)
 
-    def _finish(self, awaitable: Awaitable[Any]) -> object:
-        """What an async check comes to; it is cancelled when its time is over."""
+    def _result_of(self, awaitable: Awaitable[Any]) -> object:
+        """Wait for an async check; it is cancelled when it has timed out."""
 
         async def bounded() -> object:
             async with asyncio.timeout(self._seconds_left()):
@@ -135,17 +135,17 @@ class Flight:
                 raise RuntimeError(msg)
         return future.result()
 
-    def _land(self, error: BaseException | None) -> None:
+    def _finish(self, error: BaseException | None) -> None:
         latency = perf_counter() - self.started
         if latency <= self.check.timeout:
-            # An error that comes too late is told nobody: its frames would hold on to connections.
+            # A later error is not reported, and its frames would keep connections alive.
             self.error = error
         self._latency = latency
-        self._landed.set_result(None)
+        self._done.set_result(None)
 
 
 def _text_of(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 - an error whose text cannot be had is an error still
+    except Exception:  # noqa: BLE001 - an error with a broken __str__ still fails the check
         return ""
