@@ -1,4 +1,4 @@
-"""How the demo asks a service, and waits for what it says about it."""
+"""Send the demo's requests to a service, and wait for its log lines."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ SECONDS_TO_TURN = 10
 
 
 def client_of(app: Server) -> httpx.Client:
-    """A client of this service that no proxy setting leads elsewhere."""
+    """Make a client of this service that ignores proxy settings."""
     return httpx.Client(base_url=app.url, timeout=SECONDS_TO_ANSWER, trust_env=False)
 
 
 def ask(model: str) -> dict[str, str]:
-    """The body of a question to this model."""
+    """Make the body of a question to this model."""
     return {"message": "one two three four", "model_alias": model, "conversation_id": "demo"}
 
 
 def send(client: httpx.Client, call: Call) -> Exchange:
-    """Send one request and read its answer, or only the beginning of it."""
+    """Send one request and read its answer, or only the first piece of it."""
     headers: dict[bytes, bytes] = {}
     if call.sent_id is not None:
         headers[call.sent_as.encode()] = call.sent_id.encode("latin-1")
     if call.status == SERVER_ERROR:
-        # uvicorn closes the connection after an unhandled error: do not send the next one there.
+        # uvicorn closes the connection after an unhandled error: do not use it again.
         headers[b"Connection"] = b"close"
     method = "GET" if call.body is None else "POST"
     text = ""
@@ -56,9 +56,9 @@ def send(client: httpx.Client, call: Call) -> Exchange:
 
 
 def send_until_it_turns(client: httpx.Client, call: Call) -> Exchange:
-    """Send a request again and again until its status is the one that must come of it.
+    """Send a request repeatedly until it has the expected status.
 
-    An answer about readiness is kept for a moment, and a database needs one to start.
+    The service caches its readiness for a second, and a database needs time to start.
     """
     deadline = time.monotonic() + SECONDS_TO_TURN
     while (exchange := send(client, call)).status != call.status and time.monotonic() < deadline:
@@ -67,7 +67,7 @@ def send_until_it_turns(client: httpx.Client, call: Call) -> Exchange:
 
 
 def show(app: Server, client: httpx.Client, call: Call) -> Exchange:
-    """Say what a request is for and send it; let its lines come before the next one's."""
+    """Print the purpose of a request, send it, and wait for its log lines."""
     say(f"\n{call.name}: {call.path}")
     exchange = (send_until_it_turns if call.turns else send)(client, call)
     if not call.is_probe:
@@ -78,13 +78,13 @@ def show(app: Server, client: httpx.Client, call: Call) -> Exchange:
 def wait_for_line(
     server: Server, event: str, exchange: Exchange, seconds: float = SECONDS_TO_LOG
 ) -> None:
-    """Let a request's last line come first, so that it is shown under its own request.
+    """Wait for a log line of a request, so that it is shown under its own request.
 
     Args:
-        server: Where the line is to come.
-        event: What the line says.
+        server: The server that prints the line.
+        event: The event on the line.
         exchange: The request.
-        seconds: How long to wait; what has not come by then is for the checks to find.
+        seconds: The longest time to wait, in seconds; the checks report a line that is missing.
     """
     deadline = time.monotonic() + seconds
     for trace_id in exchange.trace_ids:
@@ -95,5 +95,5 @@ def wait_for_line(
 
 
 def say(text: str) -> None:
-    """Print at once."""
+    """Print a text and flush it."""
     print(text, flush=True)

@@ -1,4 +1,4 @@
-"""The FastAPI service under uvicorn, and what it is asked."""
+"""Run the FastAPI service under uvicorn, and send it requests."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CALLS = [
         status=502,
         llm_outcomes=("error",),
     ),
-    Call("what SQLite kept", "/api/v1/conversations/demo", says="conversation_read"),
+    Call("read from SQLite", "/api/v1/conversations/demo", says="conversation_read"),
     Call("stream", STREAM, ask("local?chunk_ms=50"), llm_outcomes=("ok",)),
     Call(
         "stream, the client leaves",
@@ -81,5 +81,5 @@ def run() -> Tour:
 
 
 def problems_of(tour: Tour) -> list[str]:
-    """What is wrong with it, a sentence each."""
+    """Return the problems of this part, one sentence each."""
     return check(tour.exchanges, tour.lines)

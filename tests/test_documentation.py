@@ -1,4 +1,4 @@
-"""Every code block of README and docs runs, and every docstring's example."""
+"""Every code block of README and docs runs, and so does the example of every docstring."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
-# What shell blocks may say; other tests run these commands for real.
+# The commands that shell blocks may contain; other tests run these commands for real.
 COMMANDS = re.compile(
     r"(pip install|make |git clone|grep |curl |uvicorn |export |python -m |[A-Z_]+=)"
 )
@@ -36,13 +36,13 @@ class Block(NamedTuple):
 
 
 def blocks(page: Path, *languages: str) -> list[Block]:
-    """The page's code blocks in these languages."""
+    """Find the page's code blocks in these languages."""
     found = [Block(*match) for match in BLOCK.findall(page.read_text())]
     return [block for block in found if block.language in languages]
 
 
 def pages_with(*languages: str) -> list[Path]:
-    """The pages that have such blocks."""
+    """Find the pages that have code blocks in these languages."""
     return [page for page in PAGES if blocks(page, *languages)]
 
 
@@ -70,7 +70,7 @@ def test_python_blocks_run_in_the_order_of_their_page(page: Path, tmp_path: Path
 
 @pytest.mark.parametrize("page", pages_with("json"), ids=lambda page: page.name)
 def test_json_lines_in_the_pages_fit_the_schema(page: Path) -> None:
-    """What a page shows as a line is one."""
+    """A JSON log line on a page is valid by the schema."""
     for block in blocks(page, "json"):
         for text in block.text.splitlines():
             validate_line(json.loads(text))
@@ -86,7 +86,7 @@ def test_shell_blocks_say_only_commands_that_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_no_block_is_left_unchecked(page: Path) -> None:
-    """Each block names a language that one of these tests looks at, or is plain output."""
+    """Each block names a language that one of these tests checks, or is plain output."""
     languages = {language for language, _ in BLOCK.findall(page.read_text())}
 
     assert languages <= {"python", "json", "sh", "console", "text"}
@@ -101,10 +101,10 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
 
 
 class LenientChecker(doctest.OutputChecker):
-    """Compares output only where an example shows some: log lines may go by."""
+    """Compares output only if an example shows some, because log lines may be printed."""
 
     def check_output(self, want: str, got: str, optionflags: int) -> bool:
-        """Whether the output is what the example says."""
+        """Whether the output matches the example."""
         return not want or super().check_output(want, got, optionflags)
 
 
@@ -129,7 +129,7 @@ for info in [None, *pkgutil.iter_modules(package.__path__, "{DJANGO}.")]:
 
 
 def test_docstring_examples_of_django_run() -> None:
-    """In a project, as what they show needs one."""
+    """The examples run in a Django project, because they need one."""
     pytest.importorskip("django")
 
     run = subprocess.run(
@@ -140,7 +140,7 @@ def test_docstring_examples_of_django_run() -> None:
 
 
 def importable_modules() -> list[str]:
-    """The modules of the package that import here; the others need an extra."""
+    """Find the modules of the package that can be imported; the others need an extra."""
     names = []
     for info in pkgutil.walk_packages(pantheon_obs.__path__, "pantheon_obs."):
         if info.name.startswith(DJANGO):
@@ -155,7 +155,7 @@ def importable_modules() -> list[str]:
 
 @pytest.mark.parametrize("name", importable_modules())
 def test_docstring_examples_run(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """What a docstring shows is what happens."""
+    """The example in a docstring runs and prints the shown output."""
     runner = doctest.DocTestRunner(checker=LenientChecker(), verbose=False)
     for test in doctest.DocTestFinder().find(importlib.import_module(name)):
         if test.examples:
@@ -166,7 +166,7 @@ def test_docstring_examples_run(name: str, capsys: pytest.CaptureFixture[str]) -
 
 @pytest.mark.parametrize("name", sorted(set(pantheon_obs.__all__) - {"__version__"}))
 def test_every_public_name_has_a_docstring_with_an_example(name: str) -> None:
-    """Errors aside, each public name shows how it is used."""
+    """Each public name except the errors shows its use."""
     value = getattr(pantheon_obs, name)
     if isinstance(value, type) and issubclass(value, Exception):
         assert value.__doc__
