@@ -68,12 +68,12 @@ class LlmStream:
         return await anext(self._pieces)
 
     async def aclose(self) -> None:
-        """Stop before the end and let go of the connection."""
+        """Stop before the end and close the connection."""
         await self._pieces.aclose()
 
 
 class LlmGateway(Protocol):
-    """What the service asks of a model."""
+    """The protocol of a model gateway."""
 
     async def generate(self, request: LlmRequest) -> LlmResponse:
         """Answer at once."""

@@ -207,7 +207,7 @@ def test_readiness_follows_a_database_and_liveness_does_not(
     """Criterion 3: readiness is 503 while a database is stopped; liveness is always 200."""
     wait_for_status(client, READY, 200)
     assert 200 == client.get(LIVE).status_code
-    client.post(CHAT, json=ask("local"))  # it holds a connection from now on
+    client.post(CHAT, json=ask("local"))  # the service keeps a connection open from now on
 
     databases[name].stop()
     try:
@@ -274,13 +274,13 @@ def test_the_lines_of_a_task_are_under_the_id_of_the_request_that_sent_it(
     wait_until(lambda: any("task_finished" in line for line in worker.lines))
     lines = [parse_line(line.encode()) for line in list(worker.lines)]
     own = [line for line in lines if not line["logger"].startswith("celery.")]
-    received, call, said, finished = [line for line in lines if line.get("request_id") == "summary"]
-    assert [call, said, finished] == [line for line in own if "trace_id" in line]
+    received, call, text, finished = [line for line in lines if line.get("request_id") == "summary"]
+    assert [call, text, finished] == [line for line in own if "trace_id" in line]
     assert answer.json()["task_id"] == finished["task_id"] == received["task_id"]
-    assert ("llm.generate", "conversation_summarised") == (call["event"], said["event"])
+    assert ("llm.generate", "conversation_summarised") == (call["event"], text["event"])
     assert ("SUCCESS", 0, "celery") == (finished["state"], finished["retries"], finished["queue"])
     assert (1, call["input_tokens"]) == (finished["llm_calls"], finished["llm_input_tokens"])
-    assert {"about-local"} == {line["conversation_id"] for line in (call, said, finished)}
+    assert {"about-local"} == {line["conversation_id"] for line in (call, text, finished)}
     assert client.get(KEPT).json()["summary"].startswith("Sum up:")
     assert ["request_finished"] == [line["event"] for line in events_of(service, "summary")]
 

@@ -26,8 +26,8 @@ def summary_key(conversation_id: str) -> str:
 def summarise(conversation_id: str, model_alias: str) -> None:
     """Ask a model to summarise a conversation, and store the summary."""
     answers = Message.objects.filter(conversation_id=conversation_id).order_by("pk")
-    said = " ".join(answers.values_list("answer", flat=True))
-    response = asyncio.run(_ask(LlmRequest(model_alias, f"Sum up: {said}")))
+    text = " ".join(answers.values_list("answer", flat=True))
+    response = asyncio.run(_ask(LlmRequest(model_alias, f"Sum up: {text}")))
     cache.set(summary_key(conversation_id), response.text, SECONDS_TO_KEEP_SUMMARIES)
     _LOGGER.info("conversation_summarised", extra={"conversation_id": conversation_id})
 

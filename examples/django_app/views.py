@@ -139,13 +139,13 @@ def _in_step(events: AsyncGenerator[str, None]) -> Iterator[str]:
 def conversation(_request: HttpRequest, conversation_id: str) -> HttpResponse:
     """Return the messages of a conversation, oldest first."""
     messages = Message.objects.filter(conversation_id=conversation_id).order_by("pk")
-    said = list(messages.values("question", "answer"))
-    if not said:
+    exchanges = list(messages.values("question", "answer"))
+    if not exchanges:
         raise Http404
     _LOGGER.info("conversation_read", extra={"conversation_id": conversation_id})
-    summed_up = cache.get(tasks.summary_key(conversation_id))
+    summary_text = cache.get(tasks.summary_key(conversation_id))
     return JsonResponse(
-        {"conversation_id": conversation_id, "messages": said, "summary": summed_up}
+        {"conversation_id": conversation_id, "messages": exchanges, "summary": summary_text}
     )
 
 
