@@ -20,6 +20,8 @@ from tests.support.lines import validate_line
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+PROSE = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "SECURITY.md"]
+WIDTH = 100
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 # The commands that shell blocks may contain; other tests run these commands for real.
@@ -92,12 +94,29 @@ def test_no_block_is_left_unchecked(page: Path) -> None:
     assert languages <= {"python", "json", "sh", "console", "text"}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PROSE, ids=lambda page: page.name)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    """A relative link names a file of the project."""
-    links = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text())
+    """A relative link names a file of the project, and a heading of that file."""
+    links = re.findall(r"\]\((?!https?://)([^)#]*)(?:#([^)]+))?\)", page.read_text())
 
-    assert [] == [link for link in links if not (page.parent / link).exists()]
+    for name, heading in links:
+        target = page.parent / name if name else page
+        assert target.exists(), name
+        assert not heading or heading in anchors(target), f"{name}#{heading}"
+
+
+def anchors(page: Path) -> set[str]:
+    """Find the names of a page's headings, as GitHub makes them for links."""
+    headings = re.findall(r"^#+ (.+)$", BLOCK.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PROSE, ids=lambda page: page.name)
+def test_prose_keeps_to_the_line_width_of_the_code(page: Path) -> None:
+    """A line of prose has at most 100 characters; tables and code blocks may be longer."""
+    lines = BLOCK.sub("", page.read_text()).splitlines()
+
+    assert [] == [line for line in lines if len(line) > WIDTH and not line.startswith("|")]
 
 
 class LenientChecker(doctest.OutputChecker):
