@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from tests.adapters.contract import DJANGO
+from tests.adapters.contract import ADAPTERS, DJANGO
 from tests.servers.matrix import ask, check_output, check_requests
 from tests.support.server import Server, granian, gunicorn, hypercorn, uvicorn
 
@@ -22,19 +22,8 @@ LOGGER_CLASS = {
 }
 NO_SOCKET = {"GUNICORN_CMD_ARGS": "--no-control-socket"}  # it has one path for all servers
 
-ASGI = {
-    "asgi": "tests.adapters.apps.raw:app",
-    "starlette": "tests.adapters.apps.starlette_app:app",
-    "fastapi": "tests.adapters.apps.fastapi_app:app",
-    "litestar": "tests.adapters.apps.litestar_app:app",
-    "quart": "tests.adapters.apps.quart_app:app",
-    "django-asgi": "tests.adapters.apps.django_app.asgi:application",
-}
-WSGI = {
-    "wsgi": "tests.adapters.apps.wsgi_app:app",
-    "flask": "tests.adapters.apps.flask_app:app",
-    "django-wsgi": "tests.adapters.apps.django_app.wsgi:application",
-}
+ASGI = {adapter.name: adapter.path for adapter in ADAPTERS if adapter.is_asgi}
+WSGI = {adapter.name: adapter.path for adapter in ADAPTERS if not adapter.is_asgi}
 
 # What each server prints beyond the reach of the process that has the app, as docs/servers.md says.
 GUNICORN_S = re.compile(

@@ -1,4 +1,4 @@
-"""The project under ASGI: by its settings alone."""
+"""The project for ASGI servers: instrumented by its settings alone."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import os
 
 from django.core.asgi import get_asgi_application
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.adapters.apps.django_app.settings")
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.apps.django_app.settings")
 os.environ.setdefault("DJANGO_APP_IS_ASYNC", "1")
 application = get_asgi_application()

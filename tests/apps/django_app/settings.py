@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 
 SECRET_KEY = "a key of the tests"  # noqa: S105 - of nothing
 DEBUG = False
 ALLOWED_HOSTS = ["127.0.0.1", "test", "testserver"]
 USE_TZ = True
-ROOT_URLCONF = "tests.adapters.apps.django_app.urls"
+ROOT_URLCONF = "tests.apps.django_app.urls"
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "pantheon_obs.adapters.django",
-    "tests.adapters.apps.django_app",
+    "tests.apps.django_app",
 ]
 MIDDLEWARE = [
     "pantheon_obs.adapters.django.TraceIdMiddleware",
-    "tests.adapters.apps.django_app.middleware.cors",
-    "tests.adapters.apps.django_app.middleware.SlashMiddleware",
+    "tests.apps.django_app.middleware.Cors",
+    "tests.apps.django_app.middleware.SlashMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "tests.adapters.apps.django_app.middleware.failing",
+    "tests.apps.django_app.middleware.Failing",
 ]
 DATABASES = {
     "default": {
@@ -35,7 +34,6 @@ DATABASES = {
 SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "assets/"
-FILES = Path(__file__).parents[1]
 
 globals().update(json.loads(os.environ.get("DJANGO_APP_SETTINGS", "{}")))
 if "LOGGING_ARGUMENTS" in globals():

@@ -277,7 +277,7 @@ def find_problems() -> None:
 def check_middleware() -> None:
     """What the system checks say of other orders."""
     ours = "pantheon_obs.adapters.django.TraceIdMiddleware"
-    other = "tests.adapters.apps.django_app.middleware.cors"
+    other = "tests.apps.django_app.middleware.Cors"
     for listed in ([], [other], [other, ours], [ours, other]):
         with override_settings(MIDDLEWARE=listed):
             result(problems=[str(problem.id) for problem in run_checks()])
@@ -286,7 +286,7 @@ def check_middleware() -> None:
 def fail_outside() -> None:
     """A middleware that fails before ours in the list, when ours has ended."""
     ours = "pantheon_obs.adapters.django.TraceIdMiddleware"
-    outside = "tests.adapters.apps.django_app.middleware.failing_outside"
+    outside = "tests.apps.django_app.middleware.FailingOutside"
     with override_settings(MIDDLEWARE=[outside, ours]):
         result(status=Client(raise_request_exception=False).get("/ok").status_code)
 

@@ -7,8 +7,8 @@ import os
 from pantheon_obs import instrument
 
 if os.environ.get("DJANGO_APP_IS_ASYNC"):
-    from tests.adapters.apps.django_app.asgi import application
+    from tests.apps.django_app.asgi import application
 else:
-    from tests.adapters.apps.django_app.wsgi import application
+    from tests.apps.django_app.wsgi import application
 
 served = instrument(application)
