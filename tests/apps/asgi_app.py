@@ -117,4 +117,4 @@ async def service(scope: dict[str, Any], receive: Any, send: Any) -> None:
         await answer(send, 404)
 
 
-app = instrument(service)
+app = instrument(service, **common.OPTIONS)

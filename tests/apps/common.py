@@ -31,6 +31,9 @@ PARTIES = 8
 SECONDS = 30.0
 SECRET = "hunter2-hunter2"  # noqa: S105 - nobody's
 
+OPTIONS: dict[str, Any] = {}
+"""Options of `instrument`; a test's module sets them before it imports an application."""
+
 log = logging.getLogger("contract")
 shop = get_logger("shop")
 
@@ -57,7 +60,7 @@ class Reply:
         is_refusal: Whether the framework's own exception for the status is to be raised.
     """
 
-    data: dict[str, object] = field(default_factory=dict)
+    data: Any = field(default_factory=dict)
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
     parts: Parts | None = None
@@ -244,7 +247,7 @@ async def release(incoming: Incoming) -> Reply:
 
 async def threads(_: Incoming) -> Reply:
     """List the names of this process's threads."""
-    return Reply({"threads": [thread.name for thread in threading.enumerate()]})
+    return Reply([thread.name for thread in threading.enumerate()])
 
 
 class OpenCall:

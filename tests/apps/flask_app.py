@@ -79,5 +79,5 @@ inner.add_url_rule("/boom", view_func=view("boom"))
 instrument(inner)
 
 app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/mounted": inner})  # type: ignore[method-assign]
-instrument(app)
-instrument(app)
+instrument(app, **common.OPTIONS)
+instrument(app, **common.OPTIONS)

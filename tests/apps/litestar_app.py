@@ -114,5 +114,5 @@ app = Litestar(
     openapi_config=None,
 )
 app.register(endpoint("added"))
-instrument(app)
-instrument(app)
+instrument(app, **common.OPTIONS)
+instrument(app, **common.OPTIONS)

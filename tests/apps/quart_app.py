@@ -124,5 +124,5 @@ async def mounting(scope: Any, receive: Any, send: Any) -> None:
 
 
 app.asgi_app = mounting  # type: ignore[method-assign, assignment]
-instrument(app)
-instrument(app)
+instrument(app, **common.OPTIONS)
+instrument(app, **common.OPTIONS)

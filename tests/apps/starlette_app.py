@@ -99,5 +99,5 @@ app = Starlette(
     lifespan=lifespan,
 )
 app.add_route("/added", ok)
-instrument(app)
-instrument(app)
+instrument(app, **common.OPTIONS)
+instrument(app, **common.OPTIONS)

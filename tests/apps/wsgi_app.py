@@ -71,4 +71,4 @@ def service(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     return [] if path == "/no-response" else answer(start_response, 404)
 
 
-app = instrument(service)
+app = instrument(service, **common.OPTIONS)

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from pantheon_obs import instrument
-from tests.adapters.apps import common
+from tests.apps import common
 
 
 def service(environ: dict[str, Any], start_response: Any) -> Any:

@@ -17,7 +17,9 @@ urlpatterns = [
     path("tenants/<tenant>/", include(things)),
     path("plain/", include(things)),
     path("mounted/", include([path("items/<item_id>", ok), path("boom", views.view("boom"))])),
+    path("api/v1/health/", include("pantheon_obs.adapters.django.urls")),
     # Django's own.
+    path("private", views.lazy),  # where the project requires a login
     path(
         "classes/<int:thing_id>/",
         (views.AsyncThing if views.IS_ASYNC else views.Thing).as_view(),

@@ -6,6 +6,7 @@ import io
 import os
 from typing import TYPE_CHECKING, Any
 
+from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.models import User
 from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
 from django.http import FileResponse, Http404, HttpResponse, JsonResponse, StreamingHttpResponse
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest
 
-IS_ASYNC = "DJANGO_APP_IS_ASYNC" in os.environ
+IS_ASYNC = bool(os.environ.get("DJANGO_APP_IS_ASYNC"))
 # These stay sync under an ASGI server, for a project may mix both kinds.
 SYNC = {*common.SYNC, "sync-stream/{key}", "handled/{key}", "own-header", "cors", "cors/{key}"} | {
     *("empty", "redirect", "posted", "thread", "carried", "logged", "llm")
@@ -56,7 +57,7 @@ def view(template: str) -> Any:
         return respond(await handler(incoming(request, key)), is_async=True)
 
     found = serve_async if IS_ASYNC and template not in SYNC else serve
-    return require_http_methods(methods)(common.name(found, template))
+    return login_not_required(require_http_methods(methods)(common.name(found, template)))
 
 
 def static(request: HttpRequest, path: str) -> FileResponse:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from tests.bugsink.apps import SECRET, failures
+from tests.apps import common
 
 
 class Command(BaseCommand):
@@ -15,4 +15,4 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Fail with secrets in sight."""
-        failures.divide(json.dumps({"password": SECRET}).encode(), SECRET)
+        common.divide(json.dumps({"password": common.SECRET}).encode(), common.SECRET)
