@@ -143,9 +143,12 @@ ADAPTERS = (
     ),
 )
 
+PACKAGES = sorted({adapter.package for adapter in ADAPTERS if adapter.package})
+"""The frameworks' packages."""
+
 
 class Service:
-    """A served app: requests go in, its lines come out."""
+    """A served application: requests go in, its log lines come out."""
 
     def __init__(self, adapter: Adapter, server: Server) -> None:
         self.adapter = adapter
@@ -210,7 +213,7 @@ class Service:
         return [line for line in self.lines if line.get("trace_id") == trace_id]
 
     def story(self, of: httpx.Response | str) -> dict[str, Any]:
-        """The one line that tells how a request or websocket ended."""
+        """Find the one line that reports how a request or websocket ended."""
         trace_id = of if isinstance(of, str) else of.headers["x-trace-id"]
         [story] = [line for line in self.lines_of(trace_id) if line["event"] in FINISHED]
         return story
@@ -240,12 +243,12 @@ def read_all(connection: socket.socket) -> bytes:
 
 
 def new_id() -> str:
-    """A trace id that no other test has."""
+    """Make a trace id that no other test has."""
     return str(uuid.uuid4())
 
 
 def check_whole_output(service: Service) -> None:
-    """After the server has stopped: nothing but valid lines, one per request, none of a failure."""
+    """Check a stopped server's output: only valid lines, one per request, no telemetry failure."""
     service.client.close()
     assert [] == service.server.err
     lines = service.lines
@@ -256,5 +259,5 @@ def check_whole_output(service: Service) -> None:
 
 
 def as_json(response: httpx.Response) -> Any:
-    """The body."""
+    """Parse the body."""
     return json.loads(response.content)

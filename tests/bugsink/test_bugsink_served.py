@@ -17,6 +17,7 @@ from uuid import UUID
 import pytest
 
 from examples.databases import MissingProgramError, Redis
+from tests.adapters.contract import PACKAGES
 from tests.apps.common import SECRET
 from tests.bugsink import outages
 from tests.bugsink.bugsink import Bugsink, NotInstallableError
@@ -44,7 +45,7 @@ from tests.support.server import ROOT, SECONDS, Server, environment
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-for package in ("sentry_sdk", "fastapi", "litestar", "quart", "flask", "django"):
+for package in ("sentry_sdk", *PACKAGES):
     pytest.importorskip(package)
 pytestmark = pytest.mark.usefixtures("unmeasured")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from tests.adapters.contract import ADAPTERS
+from tests.adapters.contract import ADAPTERS, PACKAGES
 from tests.apps.common import SECRET
 from tests.sinks.receiver import Receiver
 from tests.support.lines import parse_line
@@ -18,7 +18,7 @@ from tests.support.server import SECONDS, uvicorn
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-for package in ("sentry_sdk", "django", "fastapi", "flask", "litestar", "quart"):
+for package in ("sentry_sdk", *PACKAGES):
     pytest.importorskip(package)
 
 KINDS = (*(adapter.name for adapter in ADAPTERS), "django-wrapped")
@@ -65,6 +65,8 @@ class Story:
             dsn = "SENTRY_DSN" if mode == "early" else "KINDS_DSN"
             env = {
                 "KINDS_MODE": mode,
+                "KINDS_ASGI": json.dumps({a.name: a.path for a in ADAPTERS if a.is_asgi}),
+                "KINDS_WSGI": json.dumps({a.name: a.path for a in ADAPTERS if not a.is_asgi}),
                 "SENTRY_TRACES_SAMPLE_RATE": "1" if mode == "early" else "0",
                 "no_proxy": "127.0.0.1",
                 dsn: receiver.dsn,

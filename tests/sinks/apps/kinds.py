@@ -1,12 +1,14 @@
 """All sample applications in one process, each instrumented by itself: `/<adapter>/<path>`.
 
-WSGI applications run on threads. `KINDS_MODE` says who starts Sentry: the first application
-(`early`), the server's start (`late`), or the service itself after all of them (`host`).
+`KINDS_ASGI` and `KINDS_WSGI` name them; those of WSGI run on threads. `KINDS_MODE` says who starts
+Sentry: the first application (`early`), the server's start (`late`), or this module itself after
+all of them (`host`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from importlib import import_module
 from io import BytesIO
@@ -23,7 +25,6 @@ from sentry_sdk.integrations.quart import QuartIntegration
 from sentry_sdk.integrations.starlette import StarletteIntegration
 
 from pantheon_obs import get_logger, instrument
-from tests.adapters.contract import ADAPTERS, Adapter
 from tests.apps import asgi_app
 
 os.environ["DJANGO_APP_IS_ASYNC"] = ""  # one set of views serves both protocols here
@@ -69,15 +70,15 @@ class Threaded:
         return started[-1], parts, None
 
 
-def load(adapter: Adapter) -> Any:
-    """Import an adapter's sample application."""
-    module, _, attribute = adapter.path.partition(":")
-    app = getattr(import_module(module), attribute)
-    return app if adapter.is_asgi else Threaded(app)
+def load(path: str) -> Any:
+    """Import an application, `module:attribute`."""
+    module, _, attribute = path.partition(":")
+    return getattr(import_module(module), attribute)
 
 
 APPS: dict[str, Any] = {
-    **{adapter.name: load(adapter) for adapter in ADAPTERS},
+    **{name: load(path) for name, path in json.loads(os.environ["KINDS_ASGI"]).items()},
+    **{name: Threaded(load(path)) for name, path in json.loads(os.environ["KINDS_WSGI"]).items()},
     "asgi": instrument(asgi_app.service, health=True),
     "django-wrapped": instrument(get_asgi_application()),
 }
