@@ -1,4 +1,4 @@
-"""Programs that use the project without a server; what they find out is in the lines they log."""
+"""Programs that use the project without a server; they log their results."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ log = logging.getLogger("program")
 
 
 def result(**fields: Any) -> None:
-    """Tell the test."""
+    """Log a result for the test."""
     log.info("result", extra=fields)
 
 
 def request(path: str = "/ok", **headers: str) -> HttpRequest:
-    """A request as a WSGI server's."""
+    """Make a request as a WSGI server makes it."""
     return RequestFactory().get(path, headers=headers)
 
 
@@ -58,13 +58,13 @@ def log_as_django() -> None:
 
 
 def tell_settings() -> None:
-    """What the middleware answers with, and what is in force."""
+    """Log the response headers that carry the id; the settings are in force."""
     response = Client().get("/ok", headers={"X-Trace-ID": "t-1"})
     result(headers=sorted(name for name, value in response.headers.items() if value == "t-1"))
 
 
 def fail_in_debug() -> None:
-    """Django's pages for developers."""
+    """Ask for Django's error pages for developers."""
     client = Client(raise_request_exception=False)
     for path in ("/boom", "/not-found", "/nowhere", "/suspicious"):
         response = client.get(path)
@@ -72,7 +72,7 @@ def fail_in_debug() -> None:
 
 
 def command_in_request() -> None:
-    """A command that is called by a view is part of its request."""
+    """Call a command in a view, whose request it is part of, and outside of one."""
 
     def view(_request: HttpRequest) -> HttpResponse:
         call_command("tell")
@@ -85,7 +85,7 @@ def command_in_request() -> None:
 
 
 def endings() -> None:
-    """Responses that are not closed, closed twice, cached, or not responses at all."""
+    """Return responses that are not closed, closed twice, cached, or no responses at all."""
     streaming = TraceIdMiddleware(lambda _: StreamingHttpResponse(iter(["a"])))
     for name, response in (
         ("dropped", TraceIdMiddleware(lambda _: HttpResponse())(request("/dropped"))),
@@ -114,7 +114,7 @@ def endings() -> None:
 
 
 def failing_closer() -> None:
-    """A generator that fails when it is closed, in the trace of its request."""
+    """Close a generator that fails then, in the trace of its request."""
 
     def parts() -> Any:
         try:
@@ -131,7 +131,7 @@ def failing_closer() -> None:
 
 
 def raising() -> None:
-    """What passes Django's own answers: errors in its handlers, and what is no `Exception`."""
+    """Raise errors that Django does not answer: in its handlers, and other than `Exception`."""
 
     def raise_(error: BaseException) -> Any:
         def get_response(_request: HttpRequest) -> HttpResponse:
@@ -142,12 +142,12 @@ def raising() -> None:
     for error in (LookupError("x"), SystemExit(3), asyncio.CancelledError()):
         try:
             TraceIdMiddleware(raise_(error))(request(f"/{type(error).__name__}"))
-        except BaseException as raised:  # noqa: BLE001 - the very thing to look at
+        except BaseException as raised:  # noqa: BLE001 - they are the subject
             result(same=raised is error, now=current_trace_id.get())
 
 
 def cancelling() -> None:
-    """An async request that is cancelled: by Django, by the server, by the end of the loop."""
+    """Cancel async requests: by Django, by the server, by the end of the loop."""
 
     async def wait(_request: HttpRequest) -> HttpResponse:
         await asyncio.Event().wait()
@@ -175,7 +175,7 @@ def cancelling() -> None:
 
 
 def no_hop() -> None:
-    """An async stack needs no other thread for us."""
+    """Serve an async stack, for which we need no other thread."""
 
     async def view(_request: HttpRequest) -> HttpResponse:
         return HttpResponse()
@@ -190,7 +190,7 @@ def no_hop() -> None:
 
 
 def async_client() -> None:
-    """Django's own client for async tests, which leaves no trace behind."""
+    """Use Django's client for async tests, which leaves no trace behind."""
 
     async def main() -> None:
         response = await AsyncClient().get("/ok", **{"X-Trace-ID": "t-1"})
@@ -203,7 +203,7 @@ def async_client() -> None:
 
 
 def rest_framework() -> None:
-    """Django REST framework's own authentication."""
+    """Authenticate by Django REST framework."""
     from django.contrib.auth.models import User  # noqa: PLC0415 - where models are loaded
     from rest_framework.authentication import BaseAuthentication  # noqa: PLC0415
     from rest_framework.response import Response  # noqa: PLC0415
@@ -228,26 +228,26 @@ def rest_framework() -> None:
 
 
 def instrument_twice() -> None:
-    """`instrument()` twice around the same application."""
+    """Instrument the same application twice."""
     application = instrument(get_wsgi_application())
     result(same=instrument(application) is application, installed=settings.LOGGING_CONFIG)
 
 
 def without_middleware() -> None:
-    """Django's own line is then all that there is of an error."""
+    """Fail without our middleware: Django's own line is then the only one."""
     with override_settings(MIDDLEWARE=[]):
         Client(raise_request_exception=False).get("/boom?token=secret")
-    log.info("the host's own", extra={"request": "a text"})
+    log.info("the project's own", extra={"request": "a text"})
 
 
 def on_quiet_paths() -> None:
-    """An error where the request's line is not shown."""
+    """Fail where the request's line is not shown."""
     with override_settings(PANTHEON_OBS={"quiet_paths": "/boom"}):
         Client(raise_request_exception=False).get("/boom")
 
 
 def second_time() -> None:
-    """What is set up once."""
+    """Set up again, which changes nothing."""
     execute = BaseCommand.execute
     trace_commands()
     try:
@@ -258,14 +258,14 @@ def second_time() -> None:
 
 
 def outer_that_fails() -> None:
-    """A trace around ours that takes nothing from us."""
+    """Serve within a foreign trace that cannot be written to."""
     incoming = request()
     incoming.META["pantheon_obs.record"] = type("Outer", (), {"ended": False, "__slots__": ()})()
     result(status=TraceIdMiddleware(lambda _: HttpResponse(status=202))(incoming).status_code)
 
 
 def find_problems() -> None:
-    """What the system checks say, and what a server that loads the project would raise."""
+    """Log the problems that the system checks find, and the error that a server would meet."""
     found = [problem for problem in run_checks() if str(problem.id).startswith("pantheon_obs")]
     result(problems=[f"{problem.id} {problem.msg}" for problem in found])
     try:
@@ -275,7 +275,7 @@ def find_problems() -> None:
 
 
 def check_middleware() -> None:
-    """What the system checks say of other orders."""
+    """Log the problems of other orders of the middleware."""
     ours = "pantheon_obs.adapters.django.TraceIdMiddleware"
     other = "tests.apps.django_app.middleware.Cors"
     for listed in ([], [other], [other, ours], [ours, other]):
@@ -284,7 +284,7 @@ def check_middleware() -> None:
 
 
 def fail_outside() -> None:
-    """A middleware that fails before ours in the list, when ours has ended."""
+    """Fail in a middleware before ours in the list, when ours has ended."""
     ours = "pantheon_obs.adapters.django.TraceIdMiddleware"
     outside = "tests.apps.django_app.middleware.FailingOutside"
     with override_settings(MIDDLEWARE=[outside, ours]):
@@ -292,7 +292,7 @@ def fail_outside() -> None:
 
 
 def everything() -> None:
-    """One after the other, what needs no settings of its own."""
+    """Run all programs that need no settings of their own."""
     for section in (
         no_hop,  # first: Django's own clients start threads
         endings,

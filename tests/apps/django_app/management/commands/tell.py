@@ -19,12 +19,12 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """What it can be asked for."""
+        """Declare the options."""
         parser.add_argument("--fail", action="store_true")
         parser.add_argument("--inner", action="store_true")
 
     def handle(self, *args: Any, fail: bool, inner: bool, **options: Any) -> None:
-        """Log, and do as it was asked."""
+        """Log, and do as the options say."""
         log.info("told", extra={"inner": inner})
         if inner:
             return
