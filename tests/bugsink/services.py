@@ -47,14 +47,11 @@ class Kind(NamedTuple):
     in_background: bool = False
 
 
+GRANIAN = (granian, ("--interface", "asgi"), {"GRANIAN_LOG_CONFIG": LOG_CONFIG})
+HYPERCORN: tuple[Any, ...] = (hypercorn, (), {})
+UVICORN: tuple[Any, ...] = (uvicorn, (), {})
 # Each server in turn. Django refuses the lifespan that uvicorn offers it: that is no failure.
-ASGI_SERVERS = cycle(
-    [
-        (granian, ("--interface", "asgi"), {"GRANIAN_LOG_CONFIG": LOG_CONFIG}),
-        (hypercorn, (), {}),
-        (uvicorn, (), {}),
-    ]
-)
+ASGI_SERVERS = cycle([GRANIAN, HYPERCORN, UVICORN, UVICORN, HYPERCORN, UVICORN])
 WSGI_SERVERS = cycle([(gunicorn, ("--threads", "8", "--no-control-socket", *JSON_LOGGER), {})])
 RATES = cycle("01")
 KINDS = {
