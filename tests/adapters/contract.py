@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import httpx
 import pytest
 
-from tests.apps.common import angled
+from tests.apps.neutral import angled
 from tests.support.lines import parse_line
 from tests.support.server import SECONDS, Server, gunicorn, uvicorn
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from pantheon_obs import instrument
-from tests.apps import common
+from tests.apps import common, neutral
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -50,7 +50,7 @@ async def stream_until_departure(receive: Any, send: Any, parts: Any) -> None:
         departure.cancel()
 
 
-async def respond(reply: common.Reply, receive: Any, send: Any, path: str) -> None:
+async def respond(reply: neutral.Reply, receive: Any, send: Any, path: str) -> None:
     """Send a reply."""
     if reply.parts is None:
         headers = [(key.encode(), value.encode()) for key, value in reply.headers]
@@ -59,7 +59,7 @@ async def respond(reply: common.Reply, receive: Any, send: Any, path: str) -> No
         await stream_until_departure(receive, send, reply.parts)
     else:
         await stream(send, reply.parts)
-    await common.finish(reply.after)
+    await neutral.finish(reply.after)
 
 
 async def websocket(scope: Any, receive: Any, send: Any) -> None:
@@ -86,7 +86,7 @@ async def websocket(scope: Any, receive: Any, send: Any) -> None:
         accept=accept, close=close, receive_text=receive_text, send_json=send_json
     )
     try:
-        await common.converse(socket, scope["path"].rpartition("/")[2])
+        await neutral.converse(socket, scope["path"].rpartition("/")[2])
     except EOFError:
         return
 
@@ -107,7 +107,7 @@ async def service(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if handler is not None:
         query = dict(parse_qsl(scope["query_string"].decode()))
         body = (await receive())["body"] if scope["method"] == "POST" else b""
-        incoming = common.Incoming(key, query, headers, body)
+        incoming = neutral.Incoming(key, query, headers, body)
         await respond(await handler(incoming), receive, send, path)
     elif path == "/see":
         await answer(send, body=",".join(headers).encode())

@@ -9,13 +9,13 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route, Router
 
 from pantheon_obs import instrument
-from tests.apps import common, starlette_app
+from tests.apps import common, neutral, starlette_app
 
 # FastAPI calls these on a thread.
 SYNC = common.SYNC | {"meet/{key}", "carried", "logged", "llm"}
 
 
-def respond(reply: common.Reply, tasks: BackgroundTasks) -> Any:
+def respond(reply: neutral.Reply, tasks: BackgroundTasks) -> Any:
     """Answer with a value where it says everything, else as Starlette does."""
     if reply.is_refusal:
         raise HTTPException(reply.status)
@@ -35,14 +35,14 @@ def endpoint(template: str) -> Any:
         return respond(await handler(incoming), tasks)
 
     def serve_on_thread(request: Request, tasks: BackgroundTasks) -> Any:
-        return respond(common.run(handler(starlette_app.incoming(request))), tasks)
+        return respond(neutral.run(handler(starlette_app.incoming(request))), tasks)
 
-    return common.name(serve_on_thread if template in SYNC else serve, template)
+    return neutral.name(serve_on_thread if template in SYNC else serve, template)
 
 
 async def item(item_id: int) -> dict[str, Any]:
     """Take a number; anything else is a 422."""
-    return common.seen()
+    return neutral.seen()
 
 
 async def websocket(socket: WebSocket) -> None:

@@ -8,7 +8,7 @@ from flask import Blueprint, Flask, Response, abort, redirect, request, send_fro
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from pantheon_obs import instrument
-from tests.apps import common
+from tests.apps import common, neutral
 
 app = Flask(__name__, static_folder=None)
 
@@ -21,21 +21,21 @@ def preflight() -> Response | None:
     return None
 
 
-def respond(reply: common.Reply) -> Any:
+def respond(reply: neutral.Reply) -> Any:
     """Answer with Flask's own responses and exceptions."""
     if reply.is_refusal:
         abort(reply.status)
     if reply.status == 307:
         return redirect("/ok", 307)
     if reply.parts is not None:
-        return Response(common.on_thread(reply.parts), content_type="text/plain")
+        return Response(neutral.on_thread(reply.parts), content_type="text/plain")
     if reply.is_plain and not reply.after:
         return reply.data
     response = Response(reply.content, reply.status, content_type="application/json")
     for key, value in reply.headers:
         response.headers.add(key, value)
     if reply.after:
-        response.call_on_close(lambda: common.run(common.finish(reply.after)))
+        response.call_on_close(lambda: neutral.run(neutral.finish(reply.after)))
     return response
 
 
@@ -44,16 +44,16 @@ def view(template: str) -> Any:
     handler = common.ROUTES[template]
 
     def serve(key: str = "", **_: str) -> Any:
-        incoming = common.Incoming(key, request.args, request.headers, request.get_data())
-        return respond(common.run(handler(incoming)))
+        incoming = neutral.Incoming(key, request.args, request.headers, request.get_data())
+        return respond(neutral.run(handler(incoming)))
 
-    return common.name(serve, template)
+    return neutral.name(serve, template)
 
 
 def route(template: str) -> None:
     """Declare a route."""
     methods = ["POST"] if template in common.POSTED else ["GET"]
-    rule = f"/{common.angled(template)}"
+    rule = f"/{neutral.angled(template)}"
     app.add_url_rule(rule, template, view(template), methods=methods)
 
 

@@ -24,13 +24,13 @@ from litestar.response import Redirect, Stream
 from litestar.static_files import create_static_files_router
 
 from pantheon_obs import instrument
-from tests.apps import common
+from tests.apps import common, neutral
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 
-def respond(reply: common.Reply) -> Any:
+def respond(reply: neutral.Reply) -> Any:
     """Answer with Litestar's own responses and exceptions."""
     if reply.is_refusal:
         raise HTTPException(status_code=reply.status)
@@ -54,18 +54,18 @@ def endpoint(template: str, path: str = "") -> Any:
         body = await request.body()
         key = request.path_params.get("key", "")
         return respond(
-            await handler(common.Incoming(key, request.query_params, request.headers, body))
+            await handler(neutral.Incoming(key, request.query_params, request.headers, body))
         )
 
     def serve_on_thread(request: Request[Any, Any, Any]) -> Any:
-        return respond(common.run(handler(common.Incoming(request.path_params["key"]))))
+        return respond(neutral.run(handler(neutral.Incoming(request.path_params["key"]))))
 
     path = path or f"/{template}".replace("{key}", "{key:str}")
     if template in common.POSTED:
-        return post(path, status_code=200)(common.name(serve, template))
+        return post(path, status_code=200)(neutral.name(serve, template))
     if template in common.SYNC:
-        return get(path, sync_to_thread=True)(common.name(serve_on_thread, template))
-    return get(path)(common.name(serve, template))
+        return get(path, sync_to_thread=True)(neutral.name(serve_on_thread, template))
+    return get(path)(neutral.name(serve, template))
 
 
 @head("/ok")
@@ -76,7 +76,7 @@ async def ok_head() -> None:
 @websocket("/ws/{how:str}")
 async def echo(socket: WebSocket[Any, Any, Any]) -> None:
     """Echo; or refuse, leave or fail, as the path says."""
-    await common.converse(socket, socket.path_params["how"])
+    await neutral.converse(socket, socket.path_params["how"])
 
 
 inner = instrument(Litestar([endpoint("ok", "/items/{item_id:str}"), endpoint("boom")]))

@@ -12,7 +12,7 @@ from quart import websocket as socket
 from pantheon_obs import instrument
 from pantheon_obs.core.context import current_trace
 from pantheon_obs.core.request import Request
-from tests.apps import common
+from tests.apps import common, neutral
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -42,10 +42,10 @@ async def finish(after: tuple[Any, ...]) -> None:
     assert isinstance(trace, Request)
     while not trace.reported:  # noqa: ASYNC110 - no event says so
         await asyncio.sleep(0.001)
-    await common.finish(after)
+    await neutral.finish(after)
 
 
-def respond(reply: common.Reply) -> Any:
+def respond(reply: neutral.Reply) -> Any:
     """Answer with Quart's own responses and exceptions."""
     if reply.is_refusal:
         abort(reply.status)
@@ -69,12 +69,12 @@ def view(template: str) -> Any:
 
     async def serve(key: str = "", **_: str) -> Any:
         body = await request.get_data()
-        return respond(await handler(common.Incoming(key, request.args, request.headers, body)))
+        return respond(await handler(neutral.Incoming(key, request.args, request.headers, body)))
 
     def serve_on_thread(key: str) -> Any:
-        return respond(common.run(handler(common.Incoming(key))))
+        return respond(neutral.run(handler(neutral.Incoming(key))))
 
-    return common.name(serve_on_thread if template in common.SYNC else serve, template)
+    return neutral.name(serve_on_thread if template in common.SYNC else serve, template)
 
 
 async def static(path: str) -> Response:
@@ -86,12 +86,12 @@ async def websocket(how: str) -> None:
     """Echo; or refuse, leave or fail, as the path says."""
     named = SimpleNamespace(receive_text=socket.receive)
     named.accept, named.close, named.send_json = socket.accept, socket.close, socket.send_json
-    await common.converse(named, how)
+    await neutral.converse(named, how)
 
 
 for template in common.ROUTES:
     methods = ["POST"] if template in common.POSTED else ["GET"]
-    app.add_url_rule(f"/{common.angled(template)}", template, view(template), methods=methods)
+    app.add_url_rule(f"/{neutral.angled(template)}", template, view(template), methods=methods)
 ok = view("ok")
 app.add_url_rule("/items/<int:item_id>", "item", ok)
 app.add_url_rule("/static/<path>", view_func=static)

@@ -15,7 +15,7 @@ from starlette.routing import Mount, Route, Router, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
 from pantheon_obs import instrument
-from tests.apps import common
+from tests.apps import common, neutral
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from starlette.websockets import WebSocket
 
 
-def incoming(request: Request, body: bytes = b"") -> common.Incoming:
+def incoming(request: Request, body: bytes = b"") -> neutral.Incoming:
     """Read a request."""
     key = request.path_params.get("key", "")
-    return common.Incoming(key, request.query_params, request.headers, body)
+    return neutral.Incoming(key, request.query_params, request.headers, body)
 
 
-def respond(reply: common.Reply) -> Response:
+def respond(reply: neutral.Reply) -> Response:
     """Answer with Starlette's own responses and exceptions."""
     if reply.is_refusal:
         raise HTTPException(reply.status)
@@ -54,14 +54,14 @@ def endpoint(template: str) -> Any:
         return respond(await handler(incoming(request, await request.body())))
 
     def serve_on_thread(request: Request) -> Response:
-        return respond(common.run(handler(incoming(request))))
+        return respond(neutral.run(handler(incoming(request))))
 
-    return common.name(serve_on_thread if template in common.SYNC else serve, template)
+    return neutral.name(serve_on_thread if template in common.SYNC else serve, template)
 
 
 async def websocket(socket: WebSocket) -> None:
     """Echo; or refuse, leave or fail, as the path says."""
-    await common.converse(socket, socket.path_params["how"])
+    await neutral.converse(socket, socket.path_params["how"])
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from pantheon_obs import instrument
-from tests.apps import common
+from tests.apps import common, neutral
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,7 +29,7 @@ class Closing:
 
     def close(self) -> None:
         """Do the work."""
-        common.run(common.finish(self._after))
+        neutral.run(neutral.finish(self._after))
 
 
 def answer(
@@ -47,10 +47,10 @@ def stream(start: Any, parts: Iterable[bytes]) -> Iterator[bytes]:
     yield from parts
 
 
-def respond(reply: common.Reply, start: Any) -> Iterable[bytes]:
+def respond(reply: neutral.Reply, start: Any) -> Iterable[bytes]:
     """Send a reply."""
     if reply.parts is not None:
-        return stream(start, common.on_thread(reply.parts))
+        return stream(start, neutral.on_thread(reply.parts))
     body = answer(start, reply.status, reply.content, (JSON, *reply.headers))
     return Closing(body[0], reply.after) if reply.after else body
 
@@ -63,8 +63,8 @@ def service(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         query = dict(parse_qsl(environ["QUERY_STRING"]))
         headers = {"authorization": environ.get("HTTP_AUTHORIZATION", "")}
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        incoming = common.Incoming(key, query, headers, body)
-        return respond(common.run(handler(incoming)), start_response)
+        incoming = neutral.Incoming(key, query, headers, body)
+        return respond(neutral.run(handler(incoming)), start_response)
     if path == "/see":
         names = [name for name in environ if name.startswith("HTTP_")]
         return answer(start_response, body=",".join(names).encode())

@@ -14,7 +14,7 @@ from uuid import uuid4
 import httpx
 
 from tests.adapters.contract import ADAPTERS
-from tests.apps.common import SECRET
+from tests.apps.failures import SECRET
 from tests.support.lines import parse_line
 from tests.support.server import SECONDS, Server, granian, gunicorn, hypercorn, uvicorn
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from tests.apps import common
+from tests.apps import failures
 from tests.bugsink.services import KINDS, PRELOADED, Service
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ WAYS_TO_FAIL = [
 ]
 LOGGED = [path for path in FAILURES if path.startswith("/logged")]
 PLAIN = {f"/logged?how=plain&order={order}": f"order:{order}" for order in (4, 5)}
-PARTIES = tuple(f"party-{number}" for number in range(common.PARTIES))
+PARTIES = tuple(f"party-{number}" for number in range(failures.PARTIES))
 NO_FAILURES = {"/unavailable": uuid4().hex, "/llm": uuid4().hex}
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from examples.databases import MissingProgramError, Redis
 from tests.adapters.contract import PACKAGES
-from tests.apps.common import SECRET
+from tests.apps.failures import SECRET
 from tests.bugsink import outages
 from tests.bugsink.bugsink import Bugsink, NotInstallableError
 from tests.bugsink.hosts import HOSTS

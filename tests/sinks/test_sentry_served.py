@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.adapters.contract import ADAPTERS, PACKAGES
-from tests.apps.common import SECRET
+from tests.apps.failures import SECRET
 from tests.sinks.receiver import Receiver
 from tests.support.lines import parse_line
 from tests.support.server import SECONDS, uvicorn

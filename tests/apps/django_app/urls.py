@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from django.urls import include, path, re_path
 
-from tests.apps import common
+from tests.apps import common, neutral
 from tests.apps.django_app import views
 
 ok = views.view("ok")
 things = [path("things/<thing_id>", ok)]
 
 urlpatterns = [
-    *(path(common.angled(template), views.view(template)) for template in common.ROUTES),
+    *(path(neutral.angled(template), views.view(template)) for template in common.ROUTES),
     path("static/<path>", views.static),
     path("api/", include([path("v1/", include(things))])),
     path("tenants/<tenant>/", include(things)),

@@ -15,7 +15,7 @@ from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods
 
 from pantheon_obs import bind, llm_call
-from tests.apps import common
+from tests.apps import common, neutral
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,10 +29,10 @@ SYNC = {*common.SYNC, "sync-stream/{key}", "handled/{key}", "own-header", "cors"
 }
 
 
-def respond(reply: common.Reply, *, is_async: bool) -> Any:
+def respond(reply: neutral.Reply, *, is_async: bool) -> Any:
     """Answer with Django's own responses."""
     if reply.parts is not None:
-        parts = reply.parts if is_async else common.on_thread(reply.parts)
+        parts = reply.parts if is_async else neutral.on_thread(reply.parts)
         return StreamingHttpResponse(parts, content_type="text/plain")
     return HttpResponse(
         b"" if reply.is_refusal else reply.content,
@@ -47,17 +47,17 @@ def view(template: str) -> Any:
     handler = common.ROUTES[template]
     methods = ["POST"] if template in common.POSTED else ["GET", "HEAD", "OPTIONS"]
 
-    def incoming(request: HttpRequest, key: str) -> common.Incoming:
-        return common.Incoming(key, request.GET, request.headers, request.body)
+    def incoming(request: HttpRequest, key: str) -> neutral.Incoming:
+        return neutral.Incoming(key, request.GET, request.headers, request.body)
 
     def serve(request: HttpRequest, key: str = "", **_: str) -> Any:
-        return respond(common.run(handler(incoming(request, key))), is_async=False)
+        return respond(neutral.run(handler(incoming(request, key))), is_async=False)
 
     async def serve_async(request: HttpRequest, key: str = "", **_: str) -> Any:
         return respond(await handler(incoming(request, key)), is_async=True)
 
     found = serve_async if IS_ASYNC and template not in SYNC else serve
-    return login_not_required(require_http_methods(methods)(common.name(found, template)))
+    return login_not_required(require_http_methods(methods)(neutral.name(found, template)))
 
 
 def static(request: HttpRequest, path: str) -> FileResponse:
@@ -74,7 +74,7 @@ class Thing(View):
     def get(self, request: HttpRequest, thing_id: str) -> HttpResponse:
         """Answer with the context."""
         common.log.info("in a class view")
-        return JsonResponse(common.seen())
+        return JsonResponse(neutral.seen())
 
 
 class AsyncThing(View):
@@ -83,7 +83,7 @@ class AsyncThing(View):
     async def get(self, request: HttpRequest, thing_id: str) -> HttpResponse:
         """Answer with the context."""
         common.log.info("in a class view")
-        return JsonResponse(common.seen())
+        return JsonResponse(neutral.seen())
 
 
 def memory_file(request: HttpRequest) -> FileResponse:

@@ -9,7 +9,7 @@ from typing import Any
 from celery import Celery
 
 from pantheon_obs.adapters.celery import instrument_celery
-from tests.apps import common
+from tests.apps import failures
 
 app = instrument_celery(Celery("shop", broker=os.environ["BROKER_URL"]))
 
@@ -18,6 +18,6 @@ app = instrument_celery(Celery("shop", broker=os.environ["BROKER_URL"]))
 def divide(task: Any, password: str) -> None:
     """Fail with secrets in sight, the arguments among them."""
     try:
-        common.divide(json.dumps({"password": password}).encode(), password)
+        failures.divide(json.dumps({"password": password}).encode(), password)
     except ZeroDivisionError as error:
         raise task.retry(exc=error) from error

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Any
 
 from pantheon_obs import Health, instrument
-from tests.apps import common
+from tests.apps import common, neutral
 
 health = Health(timeout=10, cache_ttl=float(os.environ.get("CACHE_TTL", "0")), details=True)
 gate = threading.Event()
@@ -41,7 +41,7 @@ async def needed() -> bool:
     return "needed" not in fails
 
 
-async def answer(path: str, incoming: common.Incoming) -> common.Reply:
+async def answer(path: str, incoming: neutral.Incoming) -> neutral.Reply:
     """Do what the path says; report how often the checks have run."""
     if path == "close":
         gate.clear()
@@ -51,7 +51,7 @@ async def answer(path: str, incoming: common.Incoming) -> common.Reply:
         health.drain()
     elif path == "fail/{key}":
         fails[:] = incoming.key.split(",")
-    return common.Reply({"runs": len(runs), "path": f"/{path}"})
+    return neutral.Reply({"runs": len(runs), "path": f"/{path}"})
 
 
 # The others only look like a probe's.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from tests.apps import common
-from tests.apps.common import Incoming, Reply
+from tests.apps import common, failures
+from tests.apps.neutral import Incoming, Reply
 
 # A handler of the application's own: each line is a `LogRecord` then, which others may read too.
 logging.getLogger().addHandler(logging.NullHandler())
@@ -13,7 +13,7 @@ logging.getLogger().addHandler(logging.NullHandler())
 
 async def background(_: Incoming) -> Reply:
     """Fail after the response."""
-    return Reply(after=(common.fail_in_background,))
+    return Reply(after=(failures.fail_in_background,))
 
 
 async def structlog(incoming: Incoming) -> Reply:
@@ -21,7 +21,7 @@ async def structlog(incoming: Incoming) -> Reply:
     try:
         _ = 1 / 0
     except ZeroDivisionError:
-        common.shop.exception("payment_failed", order=int(incoming.key), api_key="sk-secret")
+        failures.shop.exception("payment_failed", order=int(incoming.key), api_key="sk-secret")
     return Reply()
 
 
@@ -34,8 +34,8 @@ async def stdlib(_: Incoming) -> Reply:
 common.POSTED.add("unhandled")
 common.ROUTES.update(
     {
-        "unhandled": common.debug,
-        "streaming": common.broken_stream,
+        "unhandled": failures.debug,
+        "streaming": failures.broken_stream,
         "background": background,
         "structlog/{key}": structlog,
         "stdlib": stdlib,

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from tests.apps import common
+from tests.apps import failures
 
 
 class Command(BaseCommand):
@@ -15,4 +15,4 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Fail with secrets in sight."""
-        common.divide(json.dumps({"password": common.SECRET}).encode(), common.SECRET)
+        failures.divide(json.dumps({"password": failures.SECRET}).encode(), failures.SECRET)
