@@ -15,7 +15,7 @@ from tests.bugsink.stories import DEBUG, LOGGED, PLAIN
 from tests.support.server import uvicorn
 
 SERVED = {
-    "starlette": Kind(uvicorn, "starlette_app:app", rate="1"),
+    "starlette": Kind("tests.apps.starlette_app:app", uvicorn, rate="1"),
     "flask": KINDS["flask"],
 }
 NO_HOST = "none"
@@ -37,7 +37,7 @@ class Observed:
         with Service(kind, SENTRY_DSN=dsn) as service:
             service.server.wait_until_ready()
             service.ask(DEBUG, "debug", method="POST")
-            for path in ("/stream", "/handled", *LOGGED, *PLAIN):
+            for path in ("/broken-stream", "/unavailable", *LOGGED, *PLAIN):
                 service.ask(path, re.sub(r"\W", "-", path))
             before = time.monotonic()
             self.status = service.stop()

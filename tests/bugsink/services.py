@@ -6,22 +6,22 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from importlib.resources import files
+from itertools import cycle
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from uuid import uuid4
 
 import httpx
 
-from tests.bugsink.apps import SECRET
+from tests.adapters.contract import ADAPTERS
+from tests.apps.failures import SECRET
 from tests.support.lines import parse_line
 from tests.support.server import SECONDS, Server, granian, gunicorn, hypercorn, uvicorn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-APPS = "tests.bugsink.apps"
 JSON_LOGGER = ("--logger-class", "pantheon_obs.adapters.gunicorn.JSONLogger")
-THREADED = ("--threads", "8", "--no-control-socket", *JSON_LOGGER)
 LOG_CONFIG = str(files("pantheon_obs") / "log_config.json")
 AT_ONCE = 4
 """Number of applications that run side by side; their start keeps the processor busy."""
@@ -31,38 +31,42 @@ class Kind(NamedTuple):
     """An application and its server.
 
     Attributes:
+        app: The application, `module:attribute`.
         serve: Starts the server.
-        app: What it serves, `module:attribute` below `apps`.
         options: More options of the server's.
+        env: Environment variables.
         rate: Sentry's own tracing, on or off.
         in_background: Whether the framework has background tasks.
-        env: Environment variables.
     """
 
-    serve: Callable[..., Server]
     app: str
+    serve: Callable[..., Server]
     options: tuple[str, ...] = ()
+    env: Mapping[str, str] = MappingProxyType({})
     rate: str = "0"
     in_background: bool = False
-    env: Mapping[str, str] = MappingProxyType({})
 
 
+GRANIAN = (granian, ("--interface", "asgi"), {"GRANIAN_LOG_CONFIG": LOG_CONFIG})
+HYPERCORN: tuple[Any, ...] = (hypercorn, (), {})
+UVICORN: tuple[Any, ...] = (uvicorn, (), {})
+# Each server in turn. Django refuses the lifespan that uvicorn offers it: that is no failure.
+ASGI_SERVERS = cycle([GRANIAN, HYPERCORN, UVICORN, UVICORN, HYPERCORN, UVICORN])
+WSGI_SERVERS = cycle([(gunicorn, ("--threads", "8", "--no-control-socket", *JSON_LOGGER), {})])
+RATES = cycle("01")
 KINDS = {
-    "fastapi": Kind(uvicorn, "fastapi_app:app", rate="1", in_background=True),
-    "starlette": Kind(hypercorn, "starlette_app:app", in_background=True),
-    "litestar": Kind(uvicorn, "litestar_app:app", in_background=True),
-    "quart": Kind(hypercorn, "quart_app:app", rate="1", in_background=True),
-    "flask": Kind(gunicorn, "flask_app:app", THREADED, rate="1"),
-    "django-wsgi": Kind(gunicorn, "django_project.wsgi:app", THREADED),
-    # Django refuses the lifespan that uvicorn offers it: that is no failure.
-    "django-asgi": Kind(uvicorn, "django_project.asgi:app", rate="1"),
-    "asgi": Kind(
-        granian, "asgi_app:app", ("--interface", "asgi"), env={"GRANIAN_LOG_CONFIG": LOG_CONFIG}
-    ),
-    "wsgi": Kind(gunicorn, "wsgi_app:app", THREADED, rate="1"),
+    adapter.name: Kind(
+        adapter.path,
+        *next(ASGI_SERVERS if adapter.is_asgi else WSGI_SERVERS),
+        rate=next(RATES),
+        in_background="background" not in adapter.cannot,
+    )
+    for adapter in ADAPTERS
 }
 PRELOADED = Kind(
-    gunicorn, "preloaded:app", ("--preload", "--workers", "4", "--no-control-socket", *JSON_LOGGER)
+    "tests.bugsink.apps.preloaded:app",
+    gunicorn,
+    ("--preload", "--workers", "4", "--no-control-socket", *JSON_LOGGER),
 )
 
 
@@ -97,7 +101,7 @@ class Service:
             **kind.env,
             **env,
         }
-        self.server = kind.serve(f"{APPS}.{kind.app}", *kind.options, env=env, ready=False)
+        self.server = kind.serve(kind.app, *kind.options, env=env, ready=False)
         # A connection per request: none is left for a server to wait for.
         limits = httpx.Limits(max_keepalive_connections=0)
         self._client = httpx.Client(limits=limits, timeout=SECONDS, trust_env=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from tests.apps import failures
 from tests.bugsink.services import KINDS, PRELOADED, Service
 
 if TYPE_CHECKING:
@@ -14,11 +15,12 @@ if TYPE_CHECKING:
 Events = list[dict[str, Any]]
 
 DEBUG = "/sentry-debug/"
+BACKGROUND = "/background-boom/200"
 # The path, the id that the request brings, and the type of the one event.
 FAILURES = {
-    "/stream": (uuid4().hex, "RuntimeError"),
-    "/background": (str(uuid4()), "LookupError"),
-    "/thread": (uuid4().hex, "KeyError"),
+    "/broken-stream": (uuid4().hex, "RuntimeError"),
+    BACKGROUND: (str(uuid4()), "LookupError"),
+    "/carried": (uuid4().hex, "KeyError"),
     "/logged?how=error&order=1": ("order:1", "ConnectionError"),
     "/logged?how=error&order=2": ("order:2", "ConnectionError"),
     "/logged?how=exception&order=3": ("order:3", "ConnectionError"),
@@ -27,12 +29,12 @@ WAYS_TO_FAIL = [
     (name, path)
     for name, kind in KINDS.items()
     for path in FAILURES
-    if path != "/background" or kind.in_background
+    if path != BACKGROUND or kind.in_background
 ]
 LOGGED = [path for path in FAILURES if path.startswith("/logged")]
 PLAIN = {f"/logged?how=plain&order={order}": f"order:{order}" for order in (4, 5)}
-PARTIES = tuple(f"party-{number}" for number in range(8))
-NO_FAILURES = {"/handled": uuid4().hex, "/llm": uuid4().hex}
+PARTIES = tuple(f"party-{number}" for number in range(failures.PARTIES))
+NO_FAILURES = {"/unavailable": uuid4().hex, "/llm": uuid4().hex}
 
 
 class Story:

@@ -17,11 +17,12 @@ from uuid import UUID
 import pytest
 
 from examples.databases import MissingProgramError, Redis
+from tests.adapters.contract import PACKAGES
+from tests.apps.failures import SECRET
 from tests.bugsink import outages
-from tests.bugsink.apps import SECRET
 from tests.bugsink.bugsink import Bugsink, NotInstallableError
 from tests.bugsink.hosts import HOSTS
-from tests.bugsink.services import APPS, AT_ONCE, KINDS
+from tests.bugsink.services import AT_ONCE, KINDS
 from tests.bugsink.stories import (
     DEBUG,
     FAILURES,
@@ -44,7 +45,7 @@ from tests.support.server import ROOT, SECONDS, Server, environment
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-for package in ("sentry_sdk", "fastapi", "litestar", "quart", "flask", "django"):
+for package in ("sentry_sdk", *PACKAGES):
     pytest.importorskip(package)
 pytestmark = pytest.mark.usefixtures("unmeasured")
 
@@ -134,7 +135,7 @@ def test_nothing_else_becomes_an_event(story: Story) -> None:
     )
 
     assert expected == Counter(tag_of(event) for event in story.events)
-    for path, event in (("/handled", "request_finished"), ("/llm", "llm.ask")):
+    for path, event in (("/unavailable", "request_finished"), ("/llm", "llm.ask")):
         lines = story.service.lines_of(NO_FAILURES[path])
         assert ["error"] == [line["level"] for line in lines if line["event"] == event]
 
@@ -183,7 +184,6 @@ def test_forked_workers_send_their_events_too(stories: dict[str, Story]) -> None
 def test_a_failing_management_command_makes_one_event_with_its_lines_id(bugsink: Bugsink) -> None:
     """A command has a trace of its own; its event is sent before its process ends."""
     env = {
-        "DJANGO_SETTINGS_MODULE": f"{APPS}.django_project.settings",
         "SENTRY_DSN": bugsink.dsns["command"],
         "no_proxy": "127.0.0.1",
     }
@@ -221,7 +221,7 @@ def test_a_failing_task_makes_one_event_with_its_publishers_id(bugsink: Bugsink)
         }
         options = ("--pool", "solo", "--without-mingle", "--without-gossip")
         with Server(
-            "celery", "--quiet", "-A", f"{APPS}.tasks", "worker", *options, env=env
+            "celery", "--quiet", "-A", "tests.bugsink.apps.tasks", "worker", *options, env=env
         ) as worker:
             subprocess.run(
                 [sys.executable, "-c", PUBLISH], cwd=ROOT, env={**environment(), **env}, check=True

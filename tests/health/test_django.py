@@ -28,7 +28,7 @@ def server(
     """A project whose endpoints check all of its databases and caches."""
     env = {
         "DIRECTORY": str(tmp_path_factory.mktemp("django")),
-        "DJANGO_SETTINGS_MODULE": "tests.health.apps.django_defaults",
+        "DJANGO_SETTINGS_MODULE": "tests.health.apps.django_settings",
     }
     if request.param == "asgi":
         running = uvicorn(f"{APP}:make_asgi", "--factory", env=env)

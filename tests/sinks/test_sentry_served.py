@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from tests.adapters.contract import ADAPTERS, PACKAGES
+from tests.apps.failures import SECRET
 from tests.sinks.receiver import Receiver
 from tests.support.lines import parse_line
 from tests.support.server import SECONDS, uvicorn
@@ -16,21 +18,10 @@ from tests.support.server import SECONDS, uvicorn
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-for package in ("sentry_sdk", "django", "flask", "litestar", "quart", "starlette"):
+for package in ("sentry_sdk", *PACKAGES):
     pytest.importorskip(package)
 
-SECRET = "hunter2-hunter2"  # noqa: S105 - nobody's
-KINDS = (
-    "asgi",
-    "wsgi",
-    "starlette",
-    "litestar",
-    "quart",
-    "flask",
-    "django-asgi",
-    "django-wsgi",
-    "django-wrapped",
-)
+KINDS = (*(adapter.name for adapter in ADAPTERS), "django-wrapped")
 UUID = "0B5A1E5E-3d2c-4b1a-9f8e-7d6c5b4a3f21"
 HEX = "4bf92f3577b34da6a3ce929d0e0e4736"
 CALLER = "771a43a4192642f0b136d5159a501700"
@@ -74,7 +65,8 @@ class Story:
             dsn = "SENTRY_DSN" if mode == "early" else "KINDS_DSN"
             env = {
                 "KINDS_MODE": mode,
-                "KINDS_SECRET": SECRET,
+                "KINDS_ASGI": json.dumps({a.name: a.path for a in ADAPTERS if a.is_asgi}),
+                "KINDS_WSGI": json.dumps({a.name: a.path for a in ADAPTERS if not a.is_asgi}),
                 "SENTRY_TRACES_SAMPLE_RATE": "1" if mode == "early" else "0",
                 "no_proxy": "127.0.0.1",
                 dsn: receiver.dsn,
@@ -134,7 +126,9 @@ def ask_all(story: Story, client: httpx.Client) -> None:
     story.probes = [client.get(f"/asgi/health/{name}").status_code for name in ("live", "ready")]
     with ThreadPoolExecutor() as threads:
         asked = [
-            threads.submit(story.ask, client, f"{KINDS[number % 9]}/fail", f"at once {number}")
+            threads.submit(
+                story.ask, client, f"{KINDS[number % len(KINDS)]}/fail", f"at once {number}"
+            )
             for number in range(36)
         ]
         for each in asked:
@@ -230,7 +224,7 @@ def test_transactions_have_the_trace_too(story: Story) -> None:
 def test_failures_at_once_keep_their_ids(story: Story) -> None:
     """Each event has the id of the response that its own request got."""
     for number in range(36):
-        story.event(f"{KINDS[number % 9]}/fail", f"at once {number}")
+        story.event(f"{KINDS[number % len(KINDS)]}/fail", f"at once {number}")
 
 
 def test_nothing_else_becomes_an_event(story: Story) -> None:
