@@ -47,7 +47,7 @@ def main() -> int:
         lines = sum(
             len(tour.lines) + len(tour.job_lines) + len(tour.worker_lines) for tour in tours
         )
-        say(f"All as it should be: {requests} requests, {lines} lines, each checked.")
+        say(f"All checks passed: {requests} requests, {lines} lines, each checked.")
     return 1 if problems else 0
 
 

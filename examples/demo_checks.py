@@ -24,13 +24,13 @@ class Call:
         sent_id: The id to send.
         sent_as: The header to send the id in.
         refused: Whether the service must replace that id by a fresh one.
-        leaves: Whether the client disconnects after the first piece of the answer.
+        disconnects: Whether the client disconnects after the first piece of the answer.
         status: The expected status of the response.
         outcome: The expected outcome of its `request_finished`.
         llm_outcomes: The accepted outcomes of its one LLM call; empty if it makes none.
-        says: An event that must be logged with this request's id, besides `request_finished`.
+        event: An event that must be logged with this request's id, besides `request_finished`.
         is_probe: Whether it is a health probe; such a request has no `request_finished`.
-        turns: Whether it is sent again until it has the expected status.
+        polls: Whether it is sent again until it has the expected status.
     """
 
     name: str
@@ -39,13 +39,13 @@ class Call:
     sent_id: str | None = None
     sent_as: str = "X-Trace-ID"
     refused: bool = False
-    leaves: bool = False
+    disconnects: bool = False
     status: int = 200
     outcome: str = "ok"
     llm_outcomes: tuple[str, ...] = ()
-    says: str | None = None
+    event: str | None = None
     is_probe: bool = False
-    turns: bool = False
+    polls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ def _check_response(exchange: Exchange) -> list[str]:
             wrong.append(f"X-Trace-ID {trace_id!r} instead of a fresh UUID")
     elif trace_id != call.sent_id:
         wrong.append(f"X-Trace-ID {trace_id!r} instead of {call.sent_id!r}")
-    if call.leaves and exchange.text.count("event: piece") != 1:
+    if call.disconnects and exchange.text.count("event: piece") != 1:
         wrong.append("the first piece of the stream did not come alone")
     return wrong
 
@@ -170,8 +170,8 @@ def _check_lines(exchange: Exchange, lines: list[Line]) -> list[str]:
     if len(finished) != (not call.is_probe):
         return [f"{len(finished)} request_finished lines instead of {int(not call.is_probe)}"]
     wrong = [] if call.is_probe else _check_finished(exchange, lines, finished[0])
-    if call.says and call.says not in [line["event"] for line in lines]:
-        wrong.append(f"the line {call.says} is missing")
+    if call.event and call.event not in [line["event"] for line in lines]:
+        wrong.append(f"the line {call.event} is missing")
     return wrong
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 SECONDS_TO_ANSWER = 10
 SECONDS_TO_LOG = 1
-SECONDS_TO_TURN = 10
+SECONDS_TO_POLL = 10
 
 
 def client_of(app: Server) -> httpx.Client:
@@ -42,7 +42,7 @@ def send(client: httpx.Client, call: Call) -> Exchange:
     with client.stream(method, call.path, json=call.body, headers=headers) as response:
         for piece in response.iter_text():
             text += piece
-            if call.leaves:
+            if call.disconnects:
                 break
     usage = None
     found = re.search(r'"usage": ?(\{.*?\})', text)
@@ -55,12 +55,12 @@ def send(client: httpx.Client, call: Call) -> Exchange:
     return Exchange(call, response.status_code, trace_ids, request_ids, text, usage)
 
 
-def send_until_it_turns(client: httpx.Client, call: Call) -> Exchange:
+def poll(client: httpx.Client, call: Call) -> Exchange:
     """Send a request repeatedly until it has the expected status.
 
     The service caches its readiness for a second, and a database needs time to start.
     """
-    deadline = time.monotonic() + SECONDS_TO_TURN
+    deadline = time.monotonic() + SECONDS_TO_POLL
     while (exchange := send(client, call)).status != call.status and time.monotonic() < deadline:
         time.sleep(0.1)
     return exchange
@@ -69,7 +69,7 @@ def send_until_it_turns(client: httpx.Client, call: Call) -> Exchange:
 def show(app: Server, client: httpx.Client, call: Call) -> Exchange:
     """Print the purpose of a request, send it, and wait for its log lines."""
     say(f"\n{call.name}: {call.path}")
-    exchange = (send_until_it_turns if call.turns else send)(client, call)
+    exchange = (poll if call.polls else send)(client, call)
     if not call.is_probe:
         wait_for_line(app, "request_finished", exchange)
     return exchange

@@ -59,7 +59,7 @@ def test_the_demo_passes_and_stops_by_itself() -> None:
     assert "Django under gunicorn" in output
     if "LEFT OUT: Postgres" not in output:
         assert "Postgres is stopped" in output
-        assert output.splitlines()[-1].startswith("All as it should be: 53 requests")
+        assert output.splitlines()[-1].startswith("All checks passed: 53 requests")
     assert_nothing_left(process)
 
 
@@ -221,7 +221,7 @@ def test_the_checks_find_a_wrong_response(run: Tour, change: dict[str, Any]) -> 
 def test_the_checks_find_a_stream_that_was_buffered(run: Tour) -> None:
     """A stream whose first piece does not arrive alone is a problem."""
     buffered = [
-        replace(exchange, text=exchange.text * 2) if exchange.call.leaves else exchange
+        replace(exchange, text=exchange.text * 2) if exchange.call.disconnects else exchange
         for exchange in run.exchanges
     ]
 
@@ -238,7 +238,7 @@ def line_of(event: str, trace_id: str, **fields: object) -> str:
     return json.dumps({**head, **ids, **fields})
 
 
-PROBE = Call("is it ready?", "/ready/", sent_id="probe", status=503, says="failed", is_probe=True)
+PROBE = Call("is it ready?", "/ready/", sent_id="probe", status=503, event="failed", is_probe=True)
 CONFIGURED = '{"timestamp":"now","level":"info","event":"observability_configured","logger":"own"}'
 FINISHED = line_of(
     "request_finished",
