@@ -6,7 +6,7 @@ import logging
 import os
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pantheon_obs.core import parsing as parse
 from pantheon_obs.core.errors import SECRET, ConfigError, refusal, refuse, shown
@@ -18,15 +18,10 @@ MIB = 1024 * 1024
 
 
 class Profile(NamedTuple):
-    """The contents of a framework's own settings file, for the whole process.
+    """The contents of a framework's own settings file, for the whole process."""
 
-    Attributes:
-        values: Fields of `Settings`; an argument wins over them, they win over the environment.
-        defaults: Fields of `Settings` that are set nowhere else.
-    """
-
-    values: Mapping[str, object] = MappingProxyType({})
-    defaults: Mapping[str, object] = MappingProxyType({})
+    values: Mapping[str, object] = MappingProxyType({})  # they win over the environment
+    defaults: Mapping[str, object] = MappingProxyType({})  # for fields that are set nowhere else
 
 
 _NO_PROFILE = Profile()
@@ -106,7 +101,7 @@ class Settings:
     sentry_traces_sample_rate: float = _option(0.1, parse.rate, "SENTRY_TRACES_SAMPLE_RATE")
     sentry_send_default_pii: bool = _option(False, parse.boolean, "SENTRY_SEND_DEFAULT_PII")
     health_prefix: str = _option("/health", parse.path, "PANTHEON_OBS_HEALTH_PREFIX")
-    metrics_path: str | None = _option(None, parse.optional_path, "PANTHEON_OBS_METRICS_PATH")
+    metrics_path: str | None = _option(None, parse.path, "PANTHEON_OBS_METRICS_PATH")
     quiet_paths: tuple[str, ...] | None = _option(None, parse.paths, "PANTHEON_OBS_QUIET_PATHS")
     redact_keys: tuple[str, ...] = _option((), parse.names, "PANTHEON_OBS_REDACT_KEYS")
     log_delivery: Literal["direct", "queue"] = _option(
@@ -182,8 +177,8 @@ class Settings:
         _refuse_unknown(overrides)
         if not overrides:
             return self
-        fields = cast("dict[str, Any]", overrides)
-        return replace(self, **fields, given=self.given | frozenset(overrides))
+        changes: dict[str, Any] = {**overrides, "given": self.given | frozenset(overrides)}
+        return replace(self, **changes)
 
 
 _OPTIONS = tuple(option for option in fields(Settings) if option.metadata)
@@ -234,9 +229,8 @@ def warn_of_problems(settings: Settings) -> None:
     for problem in settings.problems:
         if problem not in _warned:
             _warned.add(problem)
-            logging.getLogger("pantheon_obs.settings").warning(
-                "setting_refused", extra={"problem": problem}
-            )
+            log = logging.getLogger("pantheon_obs.settings")
+            log.warning("setting_refused", extra={"problem": problem})
 
 
 def reset() -> None:

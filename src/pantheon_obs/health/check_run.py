@@ -28,19 +28,12 @@ class CheckFailedError(ObsError):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A condition of the service's readiness.
-
-    Attributes:
-        name: Its name.
-        function: Passes by returning, fails by raising or by returning False; may be async.
-        critical: Whether the service is not ready while it fails.
-        timeout: Seconds after which it has failed.
-    """
+    """A condition of the service's readiness, which is not ready while a critical one fails."""
 
     name: str
-    function: Callable[[], object]
+    function: Callable[[], object]  # fails by raising or by returning False; may be async
     critical: bool
-    timeout: float
+    timeout: float  # seconds
 
 
 class CheckRun:
@@ -49,10 +42,6 @@ class CheckRun:
     It has a thread of its own because a check that hangs must not occupy a worker of a pool, or
     block the end of the process. The awaitable of an async check runs on the event loop of the
     probe that started it, so that clients bound to that loop work; without one, on a new loop.
-
-    Args:
-        check: The check.
-        loop: The event loop that runs here; None without one.
     """
 
     def __init__(self, check: Check, loop: AbstractEventLoop | None) -> None:
@@ -61,30 +50,25 @@ class CheckRun:
         self.error: BaseException | None = None
         self._latency: float | None = None
         self._loop = loop
-        self._done: Future[None] = Future()
-        self._done.set_running_or_notify_cancel()  # a probe that disconnects does not cancel it
+        self.ended: Future[None] = Future()
+        self.ended.set_running_or_notify_cancel()  # a probe that disconnects does not cancel it
         thread = Thread(target=self._run, name=f"pantheon-obs health: {check.name}", daemon=True)
         try:
             thread.start()
         except RuntimeError as error:  # the process may start no more threads
             self._finish(error)
 
-    @property
-    def done(self) -> bool:
-        """Whether the check has ended."""
-        return self._done.done()
-
     def wait(self) -> None:
         """Block until the check has ended or timed out."""
         with suppress(TimeoutError):
-            self._done.result(self._seconds_left())
+            self.ended.result(self._seconds_left())
 
     async def wait_async(self) -> None:
         """Wait, without blocking the loop, until the check has ended or timed out."""
         seconds = self._seconds_left()
-        if seconds and not self.done:  # each wait leaves a callback with the future
+        if seconds and not self.ended.done():  # each wait leaves a callback with the future
             with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.wrap_future(self._done), seconds)
+                await asyncio.wait_for(asyncio.wrap_future(self.ended), seconds)
 
     def result(self) -> CheckResult:
         """Describe the state of the check now."""
@@ -95,7 +79,9 @@ class CheckRun:
             error = f"no answer within {self.check.timeout:g} s"
         elif self.error is not None:
             error_type = type(self.error).__name__
-            error = _text_of(self.error)
+            error = ""
+            with suppress(Exception):  # an error with a broken __str__ still fails the check
+                error = str(self.error)
         if latency is None:
             latency = perf_counter() - self.started
         return CheckResult(
@@ -141,11 +127,4 @@ class CheckRun:
             # A later error is not reported, and its frames would keep connections alive.
             self.error = error
         self._latency = latency
-        self._done.set_result(None)
-
-
-def _text_of(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001 - an error with a broken __str__ still fails the check
-        return ""
+        self.ended.set_result(None)

@@ -26,20 +26,12 @@ def check_middleware(**_: Any) -> list[CheckMessage]:  # noqa: ANN401 - as above
     """Report that the middleware is missing or is not the outermost."""
     listed = list(project.MIDDLEWARE)
     if _MIDDLEWARE not in listed:
-        return [
-            Warning(
-                "Responses have no trace id: MIDDLEWARE lacks TraceIdMiddleware.",
-                hint=f"Put {_MIDDLEWARE!r} first in MIDDLEWARE.",
-                id="pantheon_obs.W001",
-            )
-        ]
+        text = "Responses have no trace id: MIDDLEWARE lacks TraceIdMiddleware."
+        hint = f"Put {_MIDDLEWARE!r} first in MIDDLEWARE."
+        return [Warning(text, hint=hint, id="pantheon_obs.W001")]
     if listed[0] != _MIDDLEWARE:
-        return [
-            Warning(
-                "TraceIdMiddleware is not the first in MIDDLEWARE: log lines and responses of the "
-                "others have no trace id.",
-                hint=f"Move it before {listed[0]!r}.",
-                id="pantheon_obs.W002",
-            )
-        ]
+        text = "log lines and responses of the others have no trace id."
+        text = f"TraceIdMiddleware is not the first in MIDDLEWARE: {text}"
+        hint = f"Move it before {listed[0]!r}."
+        return [Warning(text, hint=hint, id="pantheon_obs.W002")]
     return []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from django.conf import settings as project
 
@@ -15,16 +14,14 @@ _DEFAULTS = {"response_headers": ("X-Trace-ID", "X-Request-ID"), "request_id": T
 
 
 def load() -> Settings:
-    """Use `PANTHEON_OBS` for all settings of this process.
+    """Use `PANTHEON_OBS` for all settings of this process, and return them.
 
-    Returns:
-        The settings.
-
-    Raises:
-        ConfigError: It is no dict of settings; those of the environment are used then.
+    If it is no dict of settings, `ConfigError` is raised, and those of the environment are used.
     """
     use_profile(Profile(defaults=_DEFAULTS))
-    values = given()
+    values = getattr(project, "PANTHEON_OBS", None)
+    if values is None:
+        values = {}
     if not isinstance(values, Mapping):
         msg = f"PANTHEON_OBS must be a dict of settings, not a {type(values).__name__}"
         raise ConfigError(msg)
@@ -35,12 +32,6 @@ def load() -> Settings:
         raise ConfigError(msg) from None
     use_profile(Profile(values, _DEFAULTS))
     return settings
-
-
-def given() -> Any:  # noqa: ANN401 - a project may set anything
-    """Return the setting as it is; an empty dict without one."""
-    values = getattr(project, "PANTHEON_OBS", None)
-    return {} if values is None else values
 
 
 def for_logging() -> Settings:
