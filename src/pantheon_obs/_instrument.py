@@ -119,11 +119,7 @@ def _is_awaited(app: object) -> bool:
     return inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(call)
 
 
-def _health_endpoints(
-    health: Health | bool | None,  # noqa: FBT001 - as `instrument` takes it
-    protocol: str,
-    prefix: str,
-) -> Callable[[Any], Any]:
+def _health_endpoints(health: object, protocol: str, prefix: str) -> Callable[[Any], Any]:
     """Make the function that puts the health endpoints around an app."""
     if health is None or health is False:
         return lambda app: app

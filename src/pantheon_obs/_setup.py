@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from pantheon_obs.core.settings import Settings
 
+start_logging = logs.configure_logging
+take_over = logs.reassert  # the loggers that were set up since logging was configured, if it was
+
 
 def start(
     settings: Settings, reread: Callable[[], Settings], *, anew: bool = True
@@ -34,16 +37,6 @@ def start(
         sentry.start(reread())
 
     return on_startup
-
-
-def start_logging() -> None:
-    """Set up logging by the environment."""
-    logs.configure_logging()
-
-
-def take_over() -> None:
-    """Take over the loggers that were set up since logging was configured, if it was."""
-    logs.reassert()
 
 
 def announce(settings: Settings, *, adapter: str) -> None:

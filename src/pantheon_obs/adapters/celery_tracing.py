@@ -37,7 +37,7 @@ class Process:
 process = Process()
 
 
-@dataclass
+@dataclass(repr=False, eq=False)  # an error report may show it, and the settings have secrets
 class Tracing:
     """Marks an app as instrumented, and keeps the arguments of `instrument_celery`."""
 

@@ -168,8 +168,19 @@ class Settings:
         values: dict[str, Any] = {**profile.defaults, **given}
         problems: list[str] = []
         for option in _OPTIONS:
-            if option.name not in given:
-                _read_variable(option, environ, values, problems)
+            variables = option.metadata["env"]
+            found = [(name, raw) for name in variables if (raw := environ.get(name, "").strip())]
+            if option.name in given or not found:
+                continue
+            variable, raw = found[0]
+            try:
+                values[option.name] = option.metadata["read"](raw)
+            except ValueError as error:
+                refused = refusal(
+                    variable, SECRET if option.metadata["secret"] else raw, str(error)
+                )
+                default = shown(values.get(option.name, option.default))
+                problems.append(f"{refused}; the default {default} is used")
         return cls(**values, problems=tuple(problems), given=frozenset(given))
 
     def with_overrides(self, overrides: Mapping[str, object]) -> Settings:
@@ -199,26 +210,6 @@ def _refuse_unknown(names: Mapping[str, object]) -> None:
         if name not in _NAMES:
             msg = f"{name!r} is not a setting: the settings are {', '.join(_NAMES)}"
             raise ConfigError(msg)
-
-
-def _read_variable(
-    option: Any,  # noqa: ANN401 - dataclasses.Field of any type
-    environ: Mapping[str, str],
-    values: dict[str, Any],
-    problems: list[str],
-) -> None:
-    """Store the value of the first variable that is set and not blank."""
-    for variable in option.metadata["env"]:
-        raw = environ.get(variable, "").strip()
-        if not raw:
-            continue
-        try:
-            values[option.name] = option.metadata["read"](raw)
-        except ValueError as error:
-            refused = refusal(variable, SECRET if option.metadata["secret"] else raw, str(error))
-            default = shown(values.get(option.name, option.default))
-            problems.append(f"{refused}; the default {default} is used")
-        return
 
 
 _warned: set[str] = set()

@@ -1,4 +1,4 @@
-"""One run of one check, which may outlive the probe that started it."""
+"""One run of one check, which may outlive the probe that started it, and the results of runs."""
 
 from __future__ import annotations
 
@@ -10,20 +10,80 @@ from dataclasses import dataclass
 from inspect import isawaitable
 from threading import Thread
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pantheon_obs.core.errors import ObsError
-from pantheon_obs.health.report import CheckResult
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Awaitable, Callable
 
+Status = Literal["pass", "warn", "fail"]
+
+_SHOWN = 500  # characters of an error's text in the answer to a probe
 _LOOK_AT_LOOP = 1.0  # seconds between two looks at whether the loop of an async check is closed
 
 
 class CheckFailedError(ObsError):
     """A check has returned False."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """The result of one check.
+
+    Attributes:
+        name: The check's name.
+        critical: Whether the service is not ready while it fails.
+        latency_ms: From its start to its end, or until now if it still runs.
+        error_type: The bare class name of the error; None if it passed.
+        error: The error's text; None if it passed.
+    """
+
+    name: str
+    critical: bool
+    latency_ms: float
+    error_type: str | None = None
+    error: str | None = None
+
+    @property
+    def status(self) -> Status:
+        """`pass` or `fail`."""
+        return "pass" if self.error_type is None else "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The results of all checks.
+
+    Attributes:
+        results: One per check, in the order in which they were added.
+        draining: Whether the service is shutting down; no check has run then.
+    """
+
+    results: tuple[CheckResult, ...] = ()
+    draining: bool = False
+
+    @property
+    def status(self) -> Status:
+        """`fail` where a critical check fails or the service drains, else `warn` or `pass`."""
+        failing = [result for result in self.results if result.status == "fail"]
+        if self.draining or any(result.critical for result in failing):
+            return "fail"
+        return "warn" if failing else "pass"
+
+    def as_dict(self, *, details: bool = False) -> dict[str, Any]:
+        """Make the answer's JSON object, with the names of draft-inadarei-api-health-check-06.
+
+        Args:
+            details: Whether it has the text of errors, as `output`.
+        """
+        checks: dict[str, dict[str, Any]] = {}
+        for result in self.results:
+            checks[result.name] = {"status": result.status, "latency_ms": result.latency_ms}
+            if details and result.error is not None:
+                checks[result.name]["output"] = f"{result.error_type}: {result.error}"[:_SHOWN]
+        return {"status": self.status, "checks": checks}
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
     from pantheon_obs.core.asgi_types import Message, Receive, Scope, Send
+    from pantheon_obs.health.check_run import Report
     from pantheon_obs.health.health import Health
-    from pantheon_obs.health.report import Report
 
 _ALIVE = b'{"status": "pass"}'
 _NOT_ALLOWED = b'{"status": "fail"}'

@@ -13,8 +13,7 @@ from weakref import WeakSet
 
 from pantheon_obs.core.errors import refuse, refuse_unless_text
 from pantheon_obs.core.guard import Guard
-from pantheon_obs.health.check_run import Check, CheckRun
-from pantheon_obs.health.report import CheckResult, Report
+from pantheon_obs.health.check_run import Check, CheckResult, CheckRun, Report
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -194,11 +193,7 @@ class Health:
             report = current.report = Report(tuple(run.result() for run in current.runs))
             current.fresh_until = perf_counter() + self._cache_ttl
             before = self._failing
-            self._failing = {
-                result.name: result.error_type
-                for result in report.results
-                if result.error_type is not None
-            }
+            self._failing = {r.name: r.error_type for r in report.results if r.error_type}
         for run, result in zip(current.runs, report.results, strict=True):
             error, run.error = run.error, None
             if result.error_type != before.get(result.name):

@@ -14,8 +14,6 @@ from pantheon_obs.propagation.foreign import OPENTELEMETRY, span_context
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    Pair = tuple[str | bytes, str | bytes]
-
 TRACE_ID = "X-Trace-ID"
 TRACEPARENT = "traceparent"
 
@@ -102,7 +100,7 @@ def extract(
     headers: Mapping[str, str]
     | Mapping[str, str | bytes]
     | Mapping[bytes, bytes]
-    | Iterable[Pair]
+    | Iterable[tuple[str | bytes, str | bytes]]
     | None,
 ) -> str | None:
     """Read the trace id from received headers.

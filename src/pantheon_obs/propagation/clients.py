@@ -50,18 +50,16 @@ def propagate(client: object, *, hosts: Iterable[str] | None = None) -> Propagat
         accepted = f"a client of one of these ({known}), or add inject(headers) to its requests"
         refuse("client", client, accepted)
     headers = ClientHeaders(allowed, library.host_of)
-    replacements: dict[str, object] = {}
+    patches: list[Patch] = []
     present: ClientHeaders | None = client.__dict__.get(_MARK)
     if present is None:
-        replacements = {
-            name: replacement(client, name, headers)
-            for name, replacement in library.replacements.items()
-        }
-        replacements[_MARK] = headers
+        rows = library.replacements.items()
+        patches = [Patch(client, name, make(client, name, headers)) for name, make in rows]
+        patches.append(Patch(client, _MARK, headers))
     elif present.hosts != allowed:
         accepted = "the hosts with which the client is already instrumented, or call undo() first"
         refuse("hosts", hosts, accepted)
-    return Propagation(headers, [Patch(client, *item) for item in replacements.items()])
+    return Propagation(headers, patches)
 
 
 class Propagation(Undoable):

@@ -45,7 +45,8 @@ class ClientHeaders:
             if not headers:
                 return original
             copy = _copy(original)
-            _add(headers, copy)
+            for name, value in headers.items():  # httpx's update() takes twice as long
+                copy.headers[name] = value
             copy.__dict__[_ADDED] = headers
             return copy
         return request
@@ -53,7 +54,8 @@ class ClientHeaders:
     def add_to(self, request: Any) -> None:
         """Add the headers to a request that is sent once."""
         with _guard:
-            _add(self._missing_in(request), request)
+            for name, value in self._missing_in(request).items():
+                request.headers[name] = value
 
     def _missing_in(self, request: Any) -> dict[str, str]:
         """Make the headers that a request lacks; none for a host that is not allowed."""
@@ -77,11 +79,6 @@ def without_added(request: Any) -> Any:
         if original.headers.get(name) == value:
             del original.headers[name]
     return original
-
-
-def _add(headers: dict[str, str], request: Any) -> None:
-    for name, value in headers.items():  # httpx's update() takes twice as long
-        request.headers[name] = value
 
 
 def _copy(request: Any) -> Any:

@@ -14,7 +14,6 @@ from django.core.signals import got_request_exception
 
 from pantheon_obs import _setup
 from pantheon_obs.adapters.django import profile
-from pantheon_obs.adapters.django.checks import check_middleware, check_settings
 from pantheon_obs.adapters.django.exchange import note_unhandled
 from pantheon_obs.core.context import current_trace_id
 from pantheon_obs.propagation.jobs import trace_context
@@ -42,15 +41,15 @@ class PantheonObsConfig(AppConfig):  # type: ignore[misc]  # Django has no types
         """Set up the process, as `instrument()` does."""
         # An error in `PANTHEON_OBS` is not raised here, so that `manage.py check` can report it;
         # the middleware raises it.
-        problems = [f"{found.msg}; it is left out" for found in check_settings()]
+        problems = [f"{found.msg}; it is left out" for found in profile.check_settings()]
         settings = profile.for_logging()
         self._settings = replace(settings, problems=(*settings.problems, *problems))
         self._on_startup = _setup.start(self._settings, profile.for_logging)
         # A second django.setup(), as by runserver, would install Django's own handlers again.
         project.LOGGING_CONFIG = None
         got_request_exception.connect(note_unhandled, dispatch_uid="pantheon_obs")
-        checks.register(check_settings)
-        checks.register(check_middleware)
+        checks.register(profile.check_settings)
+        checks.register(profile.check_middleware)
         trace_commands()
 
     def serve(self) -> None:

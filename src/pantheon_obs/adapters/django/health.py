@@ -122,13 +122,10 @@ def reset() -> None:
 def _health_of_all() -> Health:
     """Make checks named `database` and `cache`; aliases other than the default are in the name."""
     health = Health()
-    for alias in connections:
-        if connections[alias].settings_dict["ENGINE"] != _NO_DATABASE:
-            health.check(_name("database", alias))(database_check(alias))
-    for alias in caches:
-        health.check(_name("cache", alias))(cache_check(alias))
+    databases = [a for a in connections if connections[a].settings_dict["ENGINE"] != _NO_DATABASE]
+    kinds = (("database", databases, database_check), ("cache", caches, cache_check))
+    for kind, aliases, check_of in kinds:
+        for alias in aliases:
+            name = kind if alias == _DEFAULT else f"{kind}:{alias}"
+            health.check(name)(check_of(alias))
     return health
-
-
-def _name(kind: str, alias: str) -> str:
-    return kind if alias == _DEFAULT else f"{kind}:{alias}"

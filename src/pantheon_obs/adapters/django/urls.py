@@ -50,8 +50,7 @@ async def _answer(request: HttpRequest, name: str) -> HttpResponse:
     exchange = current_trace.get()
     if isinstance(exchange, Exchange):
         exchange.quiet = True  # the settings do not know under which path these urls are
-    headers = dict(answer.headers)
-    response: Any = HttpResponse(answer.body, status=answer.status, headers=headers)
+    response: Any = HttpResponse(answer.body, status=answer.status, headers=dict(answer.headers))
     # Django's per-site cache looks for private, not for no-store.
     patch_cache_control(response, private=True)
     response._has_been_logged = True  # noqa: SLF001 - Django logs each 503 otherwise
