@@ -21,6 +21,8 @@ from tests.support.lines import validate_line
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 PROSE = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "SECURITY.md"]
+PACKAGE = ROOT / "src" / "pantheon_obs"
+EXAMPLES = {"llm/usage/vendors/acme.py"}  # files that a page tells its reader to write
 WIDTH = 100
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -117,6 +119,15 @@ def test_prose_keeps_to_the_line_width_of_the_code(page: Path) -> None:
     lines = BLOCK.sub("", page.read_text()).splitlines()
 
     assert [] == [line for line in lines if len(line) > WIDTH and not line.startswith("|")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_source_files_that_a_page_names_exist(page: Path) -> None:
+    """The path of a Python file leads to a file of the project or of the package."""
+    named = re.findall(r"`([\w*]+/[\w*/]+\.py)`", BLOCK.sub("", page.read_text()))
+
+    found = [name for top in (ROOT, PACKAGE) for name in named if any(top.glob(name))]
+    assert [] == sorted(set(named) - set(found) - EXAMPLES)
 
 
 class LenientChecker(doctest.OutputChecker):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 Says = Literal["access line", "websocket line", "unhandled error", "task end", "task failure"]
-"""Kinds of records that say less than an event of ours."""
+"""Kinds of records that say less than an event of the library."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class Product:
         quiet: Loggers that log each request at INFO; they get WARNING unless they have a level.
         repeats: Loggers that repeat an exception which `request_finished` carries.
         repeats_as_text: Those of `repeats` that have the traceback in the message.
-        says_less: Loggers some of whose records say less than an event of ours, and which records.
+        says_less: Loggers with records that say less than an event of the library, and the kind.
         announces: Pattern for the beginning of the message with which it logs, on the application's
             own logger, an unhandled error that it answers itself.
         repeats_beginning: Loggers that repeat a failure as text, and the first words of that text.

@@ -94,7 +94,7 @@ def _content(value: Any) -> object:
         return id(value.get(None) or None)
     if kind.__module__.startswith(PACKAGE) and hasattr(value, "__dict__"):
         return {name: id(item) for name, item in vars(value).items()}
-    if hasattr(value, "cache_info"):
+    if hasattr(kind, "cache_info"):  # asked of the type: a proxy may refuse to be looked at
         info = value.cache_info()
         return info.currsize if info.maxsize is None else None  # a bounded memo table holds nothing
     return None

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # RFC 6455, section 7.4.1: normal closure, going away (a page was left), no status received.
 _ORDERLY = frozenset({1000, 1001, 1005})
 _SERVER_RESTARTS = 1012  # https://www.iana.org/assignments/websocket/websocket.xhtml
-# Starlette's for a request and for a websocket, uvicorn's.
+# Classes of the exceptions with which frameworks and servers say that the client has left.
 _DEPARTURES = frozenset({"ClientDisconnect", "WebSocketDisconnect", "ClientDisconnected"})
 
 
