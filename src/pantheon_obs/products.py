@@ -36,6 +36,7 @@ class Product:
         announces: Pattern for the beginning of the message with which it logs, on the application's
             own logger, an unhandled error that it answers itself.
         repeats_beginning: Loggers that repeat a failure as text, and the first words of that text.
+        departures: Names of the exceptions by which it says over ASGI that the client has left.
         lifespan_error: The text of the ValueError by which it refuses a server's lifespan.
         sentry: The module and class of its integration in `sentry_sdk.integrations`.
         sentry_scope: The name of the scope that its integration opens around a request or task,
@@ -56,6 +57,7 @@ class Product:
     says_less: tuple[tuple[str, Says], ...] = ()
     announces: str = ""
     repeats_beginning: tuple[tuple[str, str], ...] = ()
+    departures: tuple[str, ...] = ()
     lifespan_error: str = ""
     sentry: tuple[str, str] | None = None
     sentry_scope: str = ""
@@ -69,6 +71,7 @@ PRODUCTS = (
         module="starlette.applications",
         app_class="Starlette",
         protocol="asgi",
+        departures=("ClientDisconnect", "WebSocketDisconnect"),
         sentry=("starlette", "StarletteIntegration"),
     ),
     Product(name="fastapi", sentry=("fastapi", "FastApiIntegration")),
@@ -125,6 +128,7 @@ PRODUCTS = (
         access=("uvicorn.access",),
         repeats=("uvicorn.error",),
         says_less=(("uvicorn.error", "websocket line"),),
+        departures=("ClientDisconnected",),
     ),
     Product(
         name="gunicorn",

@@ -26,7 +26,7 @@ from pantheon_obs.propagation.jobs import trace_context
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pantheon_obs.core.task_events import TaskState
+    from pantheon_obs.core.events import TaskState
 
 _PROGRAM = "celery.apps.worker"
 

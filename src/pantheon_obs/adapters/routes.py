@@ -21,22 +21,15 @@ _FULL = 2  # starlette.routing.Match
 
 _guard = Guard("route template")
 
-
 ROUTE = "pantheon_obs.route"
 
 
 def route_template(scope: Scope, root_path: str, path: str, *, found: bool) -> str | None:
-    """The full template of the route that was matched, or None.
+    """The full template of the route that was matched, such as `/api/items/{item_id}`, or None.
 
-    Args:
-        scope: The connection's scope, after the application's router has handled it.
-        root_path: The scope's `root_path` before that.
-        path: The scope's `path` before that.
-        found: Whether the application has found the resource; a missing one of mounted files has
-            matched nothing but the mount.
-
-    Returns:
-        For example `/api/items/{item_id}`.
+    `root_path` and `path` are the scope's before the application's router has handled it. `found`
+    says whether the application has found the resource: a missing one of mounted files has matched
+    nothing but the mount.
     """
     with _guard:
         if ROUTE in scope:

@@ -24,17 +24,7 @@ def install(
     on_startup: Callable[[], None],
     within: Callable[[ASGIApp], ASGIApp],
 ) -> Starlette:
-    """Instrument the app object itself, before its start-up or after it.
-
-    Args:
-        app: A Starlette or FastAPI application.
-        settings: The settings.
-        on_startup: Called once, when the server starts the application's lifespan.
-        within: Wraps the application in the health endpoints.
-
-    Returns:
-        The same object.
-    """
+    """Instrument the app object itself, before its start-up or after it."""
     build = app.build_middleware_stack
 
     def traced(stack: ASGIApp) -> ASGIApp:

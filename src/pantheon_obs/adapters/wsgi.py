@@ -11,11 +11,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pantheon_obs.adapters.wsgi_body import Body, body_of
-from pantheon_obs.adapters.wsgi_environ import EnvironIdentity
-from pantheon_obs.adapters.wsgi_exchange import WsgiExchange
+from pantheon_obs.adapters.wsgi_exchange import EnvironIdentity, WsgiExchange
 from pantheon_obs.core import pipeline
-from pantheon_obs.core.carrier import KEY
-from pantheon_obs.core.context import begin, end, suspend
+from pantheon_obs.core.context import KEY, begin, end, suspend
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.response_headers import ResponseHeaders
 from pantheon_obs.core.settings import resolve, warn_of_problems
@@ -126,17 +124,7 @@ def install(
     on_startup: Callable[[], None],
     within: Callable[[WSGIApplication], WSGIApplication],
 ) -> WSGIApplication:
-    """Wrap a plain WSGI callable.
-
-    Args:
-        app: The callable.
-        settings: The settings.
-        on_startup: Called once, before the first request.
-        within: Wraps the application in the health endpoints.
-
-    Returns:
-        The callable to serve.
-    """
+    """Wrap a plain WSGI callable; the arguments are those of `asgi.install`."""
     return TraceIdMiddleware(within(app), settings, on_startup=on_startup)
 
 

@@ -76,12 +76,8 @@ class Exchange(Trace, Facts):
     def watch(self, method: str, path: str, mount: str, quiet_paths: frozenset[str]) -> None:
         """Have an event emitted at the end.
 
-        Args:
-            method: The method, as sent.
-            path: The path without its query string.
-            mount: The prefix of the path under which the server has mounted the application.
-            quiet_paths: The paths whose event is at DEBUG. Where a proxy strips the prefix, the
-                probes' paths come without it, and with it.
+        The path has the prefix `mount`, under which the server has mounted the application; where a
+        proxy strips it, the probes' paths come without it too.
         """
         self.event_pending = True
         self.method = method
@@ -94,12 +90,7 @@ class Exchange(Trace, Facts):
         return None
 
     def started(self, status: object, headers: Iterable[tuple[Any, Any]] = ()) -> None:
-        """The response has started.
-
-        Args:
-            status: The status code; no number where the application sent none.
-            headers: The headers, as they were handed to the server.
-        """
+        """The response has started; the status is no number where the application sent none."""
         self.response_started = True
         if self.event_pending:
             self._headers = headers
@@ -109,11 +100,7 @@ class Exchange(Trace, Facts):
                 self.error_at_start = sys.exc_info()[1]
 
     def part(self, size: int) -> None:
-        """A part of the body was handed to the server, which may not be the last one.
-
-        Args:
-            size: Its length in bytes.
-        """
+        """A part of the body was handed to the server, which may not be the last one."""
         if not self.streaming:
             self.streaming = self.first_byte is not None or not self._is_whole(size)
         if size and self.first_byte is None:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 # RFC 6455, section 7.4.1: normal closure, going away (a page was left), no status received.
 _ORDERLY = frozenset({1000, 1001, 1005})
 _SERVER_RESTARTS = 1012  # https://www.iana.org/assignments/websocket/websocket.xhtml
-# Classes of the exceptions with which frameworks and servers say that the client has left.
-_DEPARTURES = frozenset({"ClientDisconnect", "WebSocketDisconnect", "ClientDisconnected"})
 
 
 @dataclass(eq=False, repr=False)
@@ -36,6 +34,8 @@ class Facts:
             raising it.
         send_error: The exception by which the server reported that the client has gone.
         error_at_start: The exception that was being handled when a 5xx started.
+        departures: Names of the exceptions by which the protocol's frameworks and servers say that
+            the client has left.
     """
 
     response_started: bool = False
@@ -47,17 +47,11 @@ class Facts:
     unhandled: BaseException | None = None
     send_error: OSError | None = None
     error_at_start: BaseException | None = None
+    departures: frozenset[str] = frozenset()
 
 
 def decide(facts: Facts) -> tuple[Outcome, BaseException | None]:
-    """Decide how an exchange ended.
-
-    Args:
-        facts: All that is known of it.
-
-    Returns:
-        The outcome, and the exception that its event reports.
-    """
+    """Decide how an exchange ended, and which exception its event reports."""
     error = facts.error
     if error is None and facts.unhandled is None:  # the usual way, in as few calls as possible
         sent = facts.response_started and facts.response_complete
@@ -97,7 +91,7 @@ def is_departure(facts: Facts, error: BaseException) -> bool:
         and has_left(facts)
         and (
             isinstance(error, CancelledError)
-            or type(error).__name__ in _DEPARTURES
+            or type(error).__name__ in facts.departures
             or stems_from(error, facts.send_error)
         )
     )

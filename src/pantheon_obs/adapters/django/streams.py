@@ -13,12 +13,7 @@ if TYPE_CHECKING:
 
 
 def follow(response: Any, exchange: DjangoExchange) -> None:  # noqa: ANN401 - Django has no types
-    """Make the parts of a response in its request's trace, and note them.
-
-    Args:
-        response: A streaming response.
-        exchange: The request's exchange.
-    """
+    """Make the parts of a streaming response in its request's trace, and note them."""
     closers = response._resource_closers  # noqa: SLF001 - as Django's handlers use it
     closers[:] = [_in_trace(closer, exchange) for closer in closers]
     file = getattr(response, "file_to_stream", None)
