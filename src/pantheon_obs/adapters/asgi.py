@@ -19,7 +19,7 @@ from pantheon_obs.propagation.foreign import watch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pantheon_obs.core.asgi_types import ASGIApp, Receive, Scope, Send
+    from pantheon_obs.core.asgi_types import ASGIApp, ASGIWrapper, Receive, Scope, Send
     from pantheon_obs.core.settings import Settings
 
 _EXCHANGES: dict[str, type[AsgiHttp | AsgiWebsocket]] = {
@@ -138,10 +138,7 @@ def _lower_bytes(text: str) -> bytes:
 
 
 def install(
-    app: ASGIApp,
-    settings: Settings,
-    on_startup: Callable[[], None],
-    within: Callable[[ASGIApp], ASGIApp],
+    app: ASGIApp, settings: Settings, on_startup: Callable[[], None], within: ASGIWrapper
 ) -> ASGIApp:
     """Wrap a plain ASGI callable.
 

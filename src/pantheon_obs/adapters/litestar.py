@@ -26,17 +26,14 @@ if TYPE_CHECKING:
 
     from litestar import Litestar
 
-    from pantheon_obs.core.asgi_types import ASGIApp, Message, Receive, Scope, Send
+    from pantheon_obs.core.asgi_types import ASGIApp, ASGIWrapper, Message, Receive, Scope, Send
     from pantheon_obs.core.settings import Settings
 
 _guard = Guard("litestar hook")
 
 
 def install(
-    app: Litestar,
-    settings: Settings,
-    on_startup: Callable[[], None],
-    within: Callable[[ASGIApp], ASGIApp],
+    app: Litestar, settings: Settings, on_startup: Callable[[], None], within: ASGIWrapper
 ) -> Litestar:
     """Instrument the app object itself, before its start-up or after it."""
     handler: Any = app.asgi_handler

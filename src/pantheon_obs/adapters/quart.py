@@ -21,7 +21,7 @@ from pantheon_obs.core.guard import Guard
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pantheon_obs.core.asgi_types import ASGIApp, Receive, Scope, Send
+    from pantheon_obs.core.asgi_types import ASGIWrapper, Receive, Scope, Send
     from pantheon_obs.core.context import Trace
     from pantheon_obs.core.settings import Settings
 
@@ -31,10 +31,7 @@ _guard = Guard("quart signal")
 
 
 def install(
-    app: Quart,
-    settings: Settings,
-    on_startup: Callable[[], None],
-    within: Callable[[ASGIApp], ASGIApp],
+    app: Quart, settings: Settings, on_startup: Callable[[], None], within: ASGIWrapper
 ) -> Quart:
     """Instrument the app object itself, before its start-up or after it."""
     asgi_app: Any = app.asgi_app

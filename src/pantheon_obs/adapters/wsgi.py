@@ -70,7 +70,10 @@ class TraceIdMiddleware:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request, as PEP 3333 says."""
         if KEY in environ:
-            return self._pass_through(environ, start_response)
+            # Within an outer trace of ours there is only the route to add.
+            if self.route_of is not None:
+                environ[KEY].route_of = self.route_of
+            return self.app(environ, start_response)
         if self._to_start:
             self._start()
         exchange = environ[KEY] = WsgiExchange(
@@ -102,14 +105,6 @@ class TraceIdMiddleware:
             else:
                 suspend(exchange)
         return body
-
-    def _pass_through(
-        self, environ: WSGIEnvironment, start_response: StartResponse
-    ) -> Iterable[bytes]:
-        """Pass a request on; within an outer trace of ours there is only the route to add."""
-        if self.route_of is not None:
-            environ[KEY].route_of = self.route_of
-        return self.app(environ, start_response)
 
     def _start(self) -> None:
         with suppress(IndexError):  # of several first requests at once, one starts

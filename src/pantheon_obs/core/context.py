@@ -57,20 +57,11 @@ class Trace:
     """The state of one request or job while it runs, shared by everything that works for it.
 
     Class attributes are the values that most traces never change.
-
-    Attributes:
-        trace_id: The trace id; empty where `bind` was called outside of a request or job.
-        started_at: Clock time of the start.
-        bound: The fields set by `bind`.
-        open_calls: LLM calls in progress.
-        llm: Totals of the finished LLM calls; None without any.
-        ended: Whether it is over.
-        listeners: The sinks that have heard its beginning.
     """
 
-    llm: LlmTotals | None = None
+    llm: LlmTotals | None = None  # of the finished calls
     ended = False
-    listeners: tuple[Listener, ...] = ()
+    listeners: tuple[Listener, ...] = ()  # sinks that have heard its beginning
 
     # The context that `begin` has replaced; `end` restores it.
     id_token: Token[str]
@@ -81,18 +72,16 @@ class Trace:
     suspended: tuple[str, Trace | None, foreign.Variables] | None = None
 
     def __init__(self, trace_id: str) -> None:
-        self.trace_id = trace_id
+        self.trace_id = trace_id  # empty where `bind` was called outside of a request or job
         self.started_at = perf_counter()
         self.bound: dict[str, Any] = {}
         self.open_calls: set[OpenCall] = set()
 
-    def __copy__(self) -> Trace:
+    def __deepcopy__(self, _memo: object = None) -> Trace:
         """Return itself: a copied scope or request belongs to the same trace."""
         return self
 
-    def __deepcopy__(self, _memo: object) -> Trace:
-        """Return itself, as `__copy__`."""
-        return self
+    __copy__ = __deepcopy__
 
     def __reduce__(self) -> tuple[type[None], tuple[()]]:
         """Pickle as None: a pickled request outlives its trace."""

@@ -38,36 +38,20 @@ _guard = Guard("end of an exchange")
 
 
 class Exchange(Trace, Facts):
-    """One HTTP exchange from its first step to its event.
-
-    Attributes:
-        method: The method, as sent.
-        path: The path without its query string.
-        quiet: Whether the event is at DEBUG.
-        status_code: Set when the response starts.
-        first_byte: Clock time of the first byte of the body.
-        last_byte: Clock time at which the last byte was handed to the server.
-        streaming: Whether the body came in parts, or without a known length.
-        event_pending: Whether the event is still to be emitted; never where no sink listens.
-        framework_answers: Whether a framework around us answers for the application.
-        restartable: Whether a started response can be replaced until its first byte.
-        waits_for_close: Whether the server will close the response after its last byte.
-    """
+    """One HTTP exchange from its first step to its event."""
 
     method = ""
-    path = ""
-    quiet = False
+    path = ""  # without its query string
+    quiet = False  # whether the event is at DEBUG
     status_code: int | None = None
-    first_byte: float | None = None
-    last_byte: float | None = None
-    streaming = False
-    event_pending = False
-    framework_answers = False
-    restartable = False
-    waits_for_close = False
-
-    content_length: Any = "content-length"
-    """The name of the header, in the type of the protocol's header names."""
+    first_byte: float | None = None  # clock time
+    last_byte: float | None = None  # clock time at which it was handed to the server
+    streaming = False  # whether the body came in parts, or without a known length
+    event_pending = False  # whether the event is still to be emitted: never without a sink
+    framework_answers = False  # whether a framework around us answers for the application
+    restartable = False  # whether a started response can be replaced until its first byte
+    waits_for_close = False  # whether the server will close the response after its last byte
+    content_length: Any = "content-length"  # in the type of the protocol's header names
 
     _mount = ""
     _headers: Iterable[tuple[Any, Any]] = ()

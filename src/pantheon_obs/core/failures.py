@@ -28,27 +28,18 @@ _escaped: ContextVar[Failure | None] = ContextVar("pantheon_obs_escaped", defaul
 
 
 class Failure:
-    """Where one raise of an exception has been reported.
+    """Where one raise of an exception has been reported."""
 
-    Attributes:
-        trace_id: The trace that it escaped from; None before it has escaped from one.
-        logged: Whether a log line carries its traceback.
-        covered: Whether the event of a request or task reports it, or is about to.
-        sent: Whether an error tracker has got it.
-        raised_in: The id of the trace that it was raised in; None outside of one.
-        repetition: The server's record that repeats it as text.
-        root: The exception that a framework has wrapped in this one; None without one.
-        carried: Whether it has left a thread or pool that `carry` gave a trace: whoever asks for
-            the result later gets the same failure, in whatever context.
-    """
+    trace_id: str | None = None  # of the trace that it escaped from, once it has
+    logged = False  # whether a log line carries its traceback
+    covered = False  # whether the event of a request or task reports it, or is about to
+    sent = False  # whether an error tracker has got it
+    root: BaseException | None = None  # the exception that a framework has wrapped in this one
+    repetition: ref[LogRecord] | None = None  # the server's record that repeats it as text
 
-    trace_id: str | None = None
-    logged = False
-    covered = False
-    sent = False
-    root: BaseException | None = None
+    # Whether it has left a thread or pool that `carry` gave a trace: whoever asks for the result
+    # later gets the same failure, in whatever context.
     carried = False
-    repetition: ref[LogRecord] | None = None
 
     def __init__(self, trace: Trace | None) -> None:
         self.raised_in = None if trace is None else trace.trace_id
@@ -120,8 +111,7 @@ def leave(error: BaseException, context: Context, trace: Trace | None) -> None:
     if trace is not None and trace.trace_id:
         escape(error, trace).carried = True
         return
-    failure = context.run(known, error)
-    if failure is not None:
+    if (failure := context.run(known, error)) is not None:
         failure.carried = True
 
 

@@ -21,32 +21,20 @@ _SERVER_RESTARTS = 1012  # https://www.iana.org/assignments/websocket/websocket.
 
 @dataclass(eq=False, repr=False)
 class Facts:
-    """The facts about one exchange, HTTP or websocket, that decide its outcome.
+    """The facts about one exchange, HTTP or websocket, that decide its outcome."""
 
-    Attributes:
-        response_started: Whether a response has started, or a handshake has been answered.
-        response_complete: Whether its last byte was handed to the server.
-        client_gone: Whether the client left before that.
-        replaced: Whether we have answered in place of the application.
-        close_code: The close code of a websocket, of whichever side closed first.
-        error: The exception that escaped from the application.
-        unhandled: The exception that nobody handled and that the framework answers, without
-            raising it.
-        send_error: The exception by which the server reported that the client has gone.
-        error_at_start: The exception that was being handled when a 5xx started.
-        departures: Names of the exceptions by which the protocol's frameworks and servers say that
-            the client has left.
-    """
+    response_started: bool = False  # or a handshake has been answered
+    response_complete: bool = False  # its last byte was handed to the server
+    client_gone: bool = False  # before that
+    replaced: bool = False  # we have answered in place of the application
+    close_code: int | None = None  # of a websocket, of whichever side closed first
+    error: BaseException | None = None  # escaped from the application
+    unhandled: BaseException | None = None  # answered by the framework, which does not raise it
+    send_error: OSError | None = None  # the server's report that the client has gone
+    error_at_start: BaseException | None = None  # being handled when a 5xx started
 
-    response_started: bool = False
-    response_complete: bool = False
-    client_gone: bool = False
-    replaced: bool = False
-    close_code: int | None = None
-    error: BaseException | None = None
-    unhandled: BaseException | None = None
-    send_error: OSError | None = None
-    error_at_start: BaseException | None = None
+    # Names of the exceptions with which the protocol's frameworks and servers say that the client
+    # has left.
     departures: frozenset[str] = frozenset()
 
 

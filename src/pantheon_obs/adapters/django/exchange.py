@@ -68,16 +68,20 @@ class DjangoExchange(Exchange):
         else:
             self.complete()
 
-    def failed(self, error: BaseException) -> None:
-        """The project's code has raised, in place of a response or in the middle of one."""
-        if _by_django(error):
-            self.client_left()
-        self.escaped(error)
-        self.finish()
+    def __enter__(self) -> None:
+        """Begin a step of the project's code: the response, or a part of one."""
+        resume(self)
 
-    def leave(self) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         """Restore the context: for good if the event is emitted, else until a later step."""
-        (suspend if self.event_pending else end)(self)
+        try:
+            if error is not None:
+                if _by_django(error):
+                    self.client_left()
+                self.escaped(error)
+                self.finish()
+        finally:
+            (suspend if self.event_pending else end)(self)
 
     def closed(self) -> None:
         """The server has closed the response."""

@@ -19,7 +19,7 @@ from pantheon_obs.adapters.django.streams import follow
 from pantheon_obs.adapters.routes import ROUTE
 from pantheon_obs.adapters.wsgi_exchange import EnvironIdentity
 from pantheon_obs.core import pipeline
-from pantheon_obs.core.context import KEY, begin, carried_by, carry
+from pantheon_obs.core.context import KEY, carried_by, carry
 from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.core.identity import Identity
 from pantheon_obs.core.response_headers import ResponseHeaders
@@ -75,14 +75,10 @@ class TraceIdMiddleware:
             response = self.get_response(request)
             self._add_to_outer(request, response)
             return response
-        try:
+        with exchange:
+            pipeline.started(exchange)
             response = self.get_response(request)
             self._answered(exchange, request, response)
-        except BaseException as error:
-            exchange.failed(error)
-            raise
-        finally:
-            exchange.leave()
         return response
 
     async def _serve(self, request: HttpRequest) -> Any:  # noqa: ANN401 - as above
@@ -91,14 +87,10 @@ class TraceIdMiddleware:
             response = await self.get_response(request)
             self._add_to_outer(request, response)
             return response
-        try:
+        with exchange:
+            pipeline.started(exchange)
             response = await self.get_response(request)
             self._answered(exchange, request, response)
-        except BaseException as error:
-            exchange.failed(error)
-            raise
-        finally:
-            exchange.leave()
         return response
 
     def _begin(self, request: Any) -> DjangoExchange | None:  # noqa: ANN401 - Django has no types
@@ -121,8 +113,6 @@ class TraceIdMiddleware:
         exchange.watch(request.method or "", request.path, "", self._quiet)
         exchange.quiet = request.path_info in self._quiet  # whatever it is mounted under
         carry(request, exchange)
-        begin(exchange)
-        pipeline.started(exchange)
         return exchange
 
     def _answered(self, exchange: DjangoExchange, request: HttpRequest, response: Any) -> None:  # noqa: ANN401 - as above
