@@ -50,10 +50,6 @@ class AsgiExchange(Exchange):
         self._receive = receive
         self._send = send
 
-    def _with_id(self, message: Message) -> Message:
-        given = message.get("headers") or ()
-        return {**message, "headers": self._response_headers.on(given, self.trace_id.encode())}
-
     def route(self) -> str | None:
         """The route's template, as the router has left it in the scope."""
         found = self.accepted and self.status_code != _NOT_FOUND
@@ -82,7 +78,10 @@ class AsgiHttp(AsgiExchange):
         kind = message["type"]
         starts = kind == _START and not self.response_started
         if starts:
-            message = self._with_id(message)
+            headers = self._response_headers.on(
+                message.get("headers") or (), self.trace_id.encode()
+            )
+            message = {**message, "headers": headers}
         try:
             await self._send(message)
         except OSError as error:  # since ASGI 2.4
@@ -90,7 +89,7 @@ class AsgiHttp(AsgiExchange):
             raise
         if starts:
             if self.event_pending:
-                self.started(message.get("status"), message["headers"])
+                self.started(message.get("status"), headers)
             else:
                 self.response_started = True
         elif kind in _BODY and not self.response_complete:
@@ -144,7 +143,10 @@ class AsgiWebsocket(AsgiExchange, WebsocketExchange):
                 await self._deny(_SERVER_ERROR if failed else _FORBIDDEN)
                 return
         if kind in _HANDSHAKE:
-            message = self._with_id(message)
+            headers = self._response_headers.on(
+                message.get("headers") or (), self.trace_id.encode()
+            )
+            message = {**message, "headers": headers}
         try:
             await self._send(message)
         except OSError as error:  # since ASGI 2.4

@@ -124,7 +124,7 @@ class TraceIdMiddleware:
             self._put_id_on(response, exchange.trace_id)
             self._bind_user(exchange, request)
             exchange.started(response.status_code)
-            if response.streaming:
+            if getattr(response, "streaming", False):
                 follow(response, exchange)
             # Django's handlers use this list too, to close the request with its response.
             response._resource_closers.append(Closer(exchange))  # noqa: SLF001
