@@ -40,6 +40,7 @@ class Product:
     announces: str = ""
     # Loggers that repeat a failure as text, and the first words of that text.
     repeats_beginning: tuple[tuple[str, str], ...] = ()
+    departures: tuple[str, ...] = ()  # exceptions that say over ASGI that the client has left
     lifespan_error: str = ""  # the text of the ValueError by which it refuses a server's lifespan
     sentry: tuple[str, str] | None = None  # module and class in `sentry_sdk.integrations`
     # The scope that its integration opens around a request or task, if it is not the protocol.
@@ -54,6 +55,7 @@ PRODUCTS = (
         module="starlette.applications",
         app_class="Starlette",
         protocol="asgi",
+        departures=("ClientDisconnect", "WebSocketDisconnect"),
         sentry=("starlette", "StarletteIntegration"),
     ),
     Product(name="fastapi", sentry=("fastapi", "FastApiIntegration")),
@@ -107,6 +109,7 @@ PRODUCTS = (
         access=("uvicorn.access",),
         repeats=("uvicorn.error",),
         says_less=(("uvicorn.error", "websocket line"),),
+        departures=("ClientDisconnected",),
     ),
     Product(
         name="gunicorn",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pantheon_obs.adapters.celery_tracing import Tracing
-    from pantheon_obs.core.task_events import TaskState
+    from pantheon_obs.core.events import TaskState
 
 _STATES: tuple[tuple[type[BaseException], TaskState], ...] = (
     (Retry, "RETRY"),

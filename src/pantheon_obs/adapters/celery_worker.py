@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pantheon_obs.adapters.celery_tracing import Tracing
-    from pantheon_obs.core.task_events import TaskState
+    from pantheon_obs.core.events import TaskState
 
 _PROGRAM = "celery.apps.worker"
 
