@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.guard import report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 Variables: TypeAlias = "list[tuple[ContextVar[Any], Any]]"
 """Context variables with their values."""
-
-_guard = Guard("trace of another library")
 
 bound: object = ()
 """True once another library has bound a field anywhere in this process: asked for each request."""
@@ -52,8 +50,11 @@ def restore(variables: Variables) -> None:
 def active_id() -> str | None:
     """The id of the trace that another tracer has active in this context; None without one."""
     for tracer in _tracers:
-        with _guard:
+        try:
             found = tracer()
+        except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
+            report("trace of another library", error)
+        else:
             if found is not None:
                 return found
     return None
