@@ -12,11 +12,11 @@ from functools import partial
 from os import urandom
 from typing import TYPE_CHECKING, Any
 
+from pantheon_obs.core import structured
 from pantheon_obs.core import trace_id as ids
 from pantheon_obs.core.context import current_trace, current_trace_id
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.failures import arrive, is_sent, note, repeats, root_of, trace_of
-from pantheon_obs.core.structured import is_structured
 from pantheon_obs.products import PRODUCTS
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
             _show(event, root)
     if trace_id:
         _put(event, trace_id, current_trace.get())
-    if record is not None and is_structured(record):
+    if record is not None and id(record) in structured.events:
         # One issue per name of an event, whatever its exception says.
         event.setdefault("fingerprint", [record.name, record.msg])
     return event

@@ -31,10 +31,7 @@ def writer(
 ) -> Callable[[bytes, int], None]:
     """Open the delivery that the settings name; lines that were queued before are written first.
 
-    Args:
-        settings: The way of delivery, and how much may be queued.
-        describe: Renders the queue's report of dropped lines, counted by the name of their level.
-        failed: Takes the exceptions of writes in the queue's thread.
+    `describe` and `failed` are those of `Queued`.
     """
     global _queue  # noqa: PLW0603 - a process has one standard output
     close()
@@ -48,14 +45,14 @@ def writer(
 
 def close() -> None:
     """Write the queued lines, and give back the exit function and signal handler."""
-    global _queue  # noqa: PLW0603 - as above
+    global _previous, _queue  # noqa: PLW0603 - as above
     if _queue is None:
         return
     _queue.close()
     atexit.unregister(_queue.end)
     if _may_handle_signals() and signal.getsignal(signal.SIGTERM) is _on_sigterm:
         signal.signal(signal.SIGTERM, _previous)
-    _queue = None
+    _queue = _previous = None
 
 
 def _may_handle_signals() -> bool:

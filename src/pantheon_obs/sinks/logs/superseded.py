@@ -24,9 +24,11 @@ _NO_FAILURE = ("ignored", "rejected")
 
 
 def is_superseded(record: logging.LogRecord, error: BaseException | None) -> bool:
-    """Whether an event of ours says, or will say, all that a record with this exception says."""
-    rules = _RULES.get(record.name)
-    if rules is not None and any(rule(record, error) for rule in rules):
+    """Whether an event of ours says, or will say, all that a record with this exception says.
+
+    None does of a record without an exception whose logger is not in `RULES`.
+    """
+    if any(rule(record, error) for rule in RULES.get(record.name, ())):
         return True
     # A framework may say it on the application's own logger, which can have any name.
     announces = error is not None and _ANNOUNCEMENT.match(str(record.msg)) is not None
@@ -98,5 +100,5 @@ def _rules() -> dict[str, tuple[Rule, ...]]:
     return {logger: tuple(rule for name, rule in pairs if name == logger) for logger, _ in pairs}
 
 
-_RULES = _rules()
+RULES = _rules()
 _ANNOUNCEMENT = re.compile("|".join(product.announces for product in PRODUCTS if product.announces))
