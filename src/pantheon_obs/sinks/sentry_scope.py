@@ -40,11 +40,7 @@ _LIFESPAN_ERRORS = {row.lifespan_error for row in PRODUCTS if row.lifespan_error
 
 
 class SentrySink:
-    """Puts the trace on the scope that Sentry has opened around a request or task.
-
-    Args:
-        sdk: The module `sentry_sdk`.
-    """
+    """Puts the trace on the scope that Sentry has opened around a request or task."""
 
     name = "sentry"
 
@@ -123,11 +119,7 @@ def _describe(trace: Trace, event: dict[str, Any], _hint: object) -> dict[str, A
 
 
 def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
-    """Tag an event with the trace of this context, or with the one that its exception left.
-
-    Returns:
-        The event; None where the failure has been sent already, or is none.
-    """
+    """Tag an event with the trace of this context or its exception; drop one of no new failure."""
     error: BaseException | None = (hint.get("exc_info") or (None, None))[1]
     record: LogRecord | None = hint.get("log_record")
     if _is_repeated(error, record) or _is_lifespan_refused(error):

@@ -52,7 +52,8 @@ def close() -> None:
     atexit.unregister(_queue.end)
     if _may_handle_signals() and signal.getsignal(signal.SIGTERM) is _on_sigterm:
         signal.signal(signal.SIGTERM, _previous)
-    _queue = _previous = None
+        _previous = None
+    _queue = None
 
 
 def _may_handle_signals() -> bool:

@@ -11,8 +11,7 @@ from pantheon_obs.core.failures import note
 from pantheon_obs.core.guard import let_through, report
 from pantheon_obs.sinks.logs.delivery import writer
 from pantheon_obs.sinks.logs.entry import Entry
-from pantheon_obs.sinks.logs.formats import console_format, json_format, text_format
-from pantheon_obs.sinks.logs.limit import fit
+from pantheon_obs.sinks.logs.formats import console_format, fit, json_format, text_format
 from pantheon_obs.sinks.logs.line import LineBuilder
 from pantheon_obs.sinks.redact import Redactor
 

@@ -92,22 +92,16 @@ class LogSink:
 
     def handle(self, event: Event) -> None:
         """Write one fact, with the traceback of its error unless another line has it."""
-        logger = self._loggers.get(event.logger)
+        name = event.logger
+        logger = self._loggers.get(name)
         if logger is None:
-            logger = self._loggers[event.logger] = logging.getLogger(event.logger)
+            logger = self._loggers[name] = logging.getLogger(name)
         level, error = event.level, event.error
         if logger.isEnabledFor(level):
             if error is not None and is_logged(error):
                 error = None
             fields, trace_id = event.fields(), event.trace_id
             entry = Entry(
-                level,
-                event.event,
-                event.logger,
-                fields,
-                error,
-                trace_id,
-                event.bound,
-                event.outside,
+                level, event.event, name, fields, error, trace_id, event.bound, event.outside
             )
             self._handler.dispatch(logger, entry, False)  # noqa: FBT003 - as above
