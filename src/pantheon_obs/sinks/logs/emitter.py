@@ -31,7 +31,9 @@ class Emitter:
     """Renders entries and hands them to the writer that the settings name."""
 
     def __init__(self, settings: Settings) -> None:
-        self.format_name = _format_name(settings.log_format)
+        self.format_name: str = settings.log_format
+        if self.format_name == "auto":
+            self.format_name = "console" if _is_terminal() else "json"
         self._render = _FORMATS[self.format_name]()
         self._limit = settings.max_line_bytes
         self._builder = LineBuilder(
@@ -83,12 +85,6 @@ class Emitter:
 def _write_error(line: bytes, _level: int) -> None:
     sys.stderr.write(line.decode("utf-8", "replace"))
     sys.stderr.flush()
-
-
-def _format_name(setting: str) -> str:
-    if setting != "auto":
-        return setting
-    return "console" if _is_terminal() else "json"
 
 
 def _is_terminal() -> bool:

@@ -1,6 +1,6 @@
 """The formats of a line: JSON, text, and structlog's console renderer; the limit of its bytes.
 
-Each format takes the dict that `LineBuilder` made and returns the bytes to write, line end included.
+Each format takes the dict that `LineBuilder` made and returns the bytes to write, its end included.
 """
 
 from __future__ import annotations

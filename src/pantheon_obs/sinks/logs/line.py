@@ -27,12 +27,9 @@ _RESERVED = frozenset({"timestamp", "level", "event", "logger", "trace_id", "exc
 
 
 class LineBuilder:
-    """Puts the parts of an entry in the order of the schema.
+    """Puts the parts of an entry, and static fields, in the order of the schema.
 
-    Args:
-        redactor: Takes secrets out.
-        static: Fields that are the same on every line.
-        request_id: Whether `request_id` stands beside `trace_id`, with the same value.
+    If `request_id` is set, a field of this name stands beside `trace_id`, with the same value.
     """
 
     def __init__(
