@@ -62,14 +62,21 @@ def entry_from(record: logging.LogRecord, error: BaseException | None) -> Entry:
     attributes = record.__dict__
     # A record begins with its standard attributes; those of the application follow.
     added = islice(attributes, _OWN, None) if type(record) is logging.LogRecord else attributes
-    fields = {key: attributes[key] for key in added if key not in _STANDARD}
+    fields = {}
+    for key in added:
+        if key not in _STANDARD:
+            fields[key] = attributes[key]
     if record.stack_info:
         fields["stack"] = record.stack_info
     if error is None and record.exc_text:  # of a record that was pickled
         fields["traceback"] = record.exc_text
-    name = record.name if type(record.name) is str else described(record.name)
-    entry = Entry(record.levelno, _message(record), name, fields, error)
-    entry.created = record.created
+    name, message = record.name, record.msg
+    if type(name) is not str:
+        name = described(name)
+    # No comprehension, and no call for a plain message: this runs for each line.
+    if record.args or type(message) is not str:
+        message = _message(record) if record.args else described(message)
+    entry = Entry(record.levelno, message, name, fields, error, None, None, None, record.created)
     if "data" in fields and name.startswith("celery.") and isinstance(fields["data"], dict):
         task = fields.pop("data")  # without the arguments of its call
         fields["task"], fields["task_id"] = task.get("name"), task.get("id")
@@ -80,8 +87,6 @@ def entry_from(record: logging.LogRecord, error: BaseException | None) -> Entry:
 
 def _message(record: logging.LogRecord) -> str:
     message, args = record.msg, record.args
-    if not args:
-        return message if type(message) is str else described(message)
     try:
         return described(record.getMessage())
     except Exception:  # noqa: BLE001 - arguments that do not fit: say both, lose nothing

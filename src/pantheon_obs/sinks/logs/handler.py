@@ -10,8 +10,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core import structured
 from pantheon_obs.core.failures import is_logged
+from pantheon_obs.core.structured import events, handle
 from pantheon_obs.sinks.logs.entry import Entry, entry_from, record_for
 from pantheon_obs.sinks.logs.superseded import RULES, is_superseded
 
@@ -46,8 +46,7 @@ class ObsHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record as a line, unless an event of ours says more."""
-        entry = structured.events.get(id(record))
-        if isinstance(entry, Entry):
+        if events and isinstance(entry := events.get(id(record)), Entry):
             # Filters may have changed these.
             entry.level, entry.logger, entry.created = record.levelno, record.name, record.created
             self.emitter.emit(entry)
@@ -72,7 +71,7 @@ class ObsHandler(logging.Handler):
             if node.parent is None and node.handlers == self._alone:
                 self.emitter.emit(entry)
                 return
-        structured.handle(logger, record_for(entry), entry)
+        handle(logger, record_for(entry), entry)
 
 
 class LogSink:
