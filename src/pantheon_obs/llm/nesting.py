@@ -6,7 +6,7 @@ from inspect import CO_ASYNC_GENERATOR, CO_GENERATOR, currentframe
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.calls import call_here, enter_frame, leave_context, leave_frame
+from pantheon_obs.core.calls import enter_frame, leave_context, leave_frame
 from pantheon_obs.core.context import current_call
 from pantheon_obs.llm.usage.fields import COUNTS, Reported
 
@@ -21,9 +21,9 @@ _GENERATOR = CO_GENERATOR | CO_ASYNC_GENERATOR
 _SKIPPED = frozenset({__name__, "pantheon_obs.llm.call", "contextlib"})
 
 
-def outer_call(trace_id: str) -> Any:
-    """Return the innermost open call of this trace whose own code runs here, or None."""
-    outer: Any = call_here()
+def outer_call(caller: Any, trace_id: str) -> Any:
+    """Return the innermost open call of this trace among a call and its outer ones, or None."""
+    outer = caller
     while outer is not None and outer.outcome is not None:
         outer = outer.outer
     return None if outer is None or outer.trace_id != trace_id else outer

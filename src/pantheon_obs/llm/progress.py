@@ -6,13 +6,13 @@ from collections import deque
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.context import current_trace, current_trace_id
 from pantheon_obs.core.guard import report
-from pantheon_obs.llm.usage.fields import Reported
 from pantheon_obs.llm.usage.shapes import read
 
 if TYPE_CHECKING:
+    from pantheon_obs.core.context import Trace
     from pantheon_obs.core.llm_events import LlmOutcome
+    from pantheon_obs.llm.usage.fields import Reported
 
 _LAST_CHUNKS = 8
 _NO_CHUNKS: deque[Any] = deque(maxlen=0)
@@ -36,6 +36,10 @@ class Progress:
         latency: Seconds from the start to the end.
     """
 
+    model_alias: str | None
+    trace: Trace | None
+    trace_id: str
+    reported: Reported
     started: float
     streamed = False
     chunks = 0
@@ -47,12 +51,6 @@ class Progress:
     outcome: LlmOutcome | None = None
     error_type: str | None = None
     latency = 0.0
-
-    def __init__(self, model_alias: str | None) -> None:
-        self.model_alias = model_alias
-        self.trace = current_trace.get()
-        self.trace_id = current_trace_id.get()
-        self.reported = Reported()
 
     def begin_stream(self) -> None:
         """Expect chunks.

@@ -8,11 +8,14 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import pipeline
+from pantheon_obs.core.calls import call_here
+from pantheon_obs.core.context import current_trace, current_trace_id
 from pantheon_obs.core.guard import report
 from pantheon_obs.core.llm_events import LlmCallFinished
 from pantheon_obs.llm.nesting import InnerCalls, outer_call
 from pantheon_obs.llm.prices import cost_of
 from pantheon_obs.llm.progress import Progress
+from pantheon_obs.llm.usage.fields import Reported
 from pantheon_obs.llm.usage.find import Found, attached_usage, find
 
 if TYPE_CHECKING:
@@ -61,15 +64,20 @@ class LlmCall(Progress):
     outer: LlmCall | None = None
 
     def __init__(self, options: CallOptions, model_alias: str | None) -> None:
-        super().__init__(model_alias)
         self.options = options
         self.read_usage = options.usage
+        self.model_alias = model_alias
+        self.trace = trace = current_trace.get()
+        self.trace_id = current_trace_id.get()
+        self.reported = Reported()
         self.emitting = Lock()  # taken once, by whoever emits the event
-        if self.trace is not None and not self.trace.ended:
-            self.trace.open_calls.add(self)
-        self.outer = outer_call(self.trace_id)
-        if self.outer is not None:
-            self.outer.inner_calls().open.add(self)
+        if trace is not None and not trace.ended:
+            trace.open_calls.add(self)
+        caller = call_here()
+        if caller is not None:
+            self.outer = outer_call(caller, self.trace_id)
+            if self.outer is not None:
+                self.outer.inner_calls().open.add(self)
         self.started = perf_counter()
 
     def force_finish(self) -> None:
@@ -199,36 +207,6 @@ class LlmCall(Progress):
         inner.open.discard(call)
         if inner.awaited and not inner.open:
             self.settle()
-
-
-class CallFinalizer:
-    """Ends a call when its stream is garbage-collected; only the stream refers to it.
-
-    The loop around a generator reports the ends that it sees here.
-    """
-
-    __slots__ = ("call",)
-
-    def __init__(self, call: LlmCall) -> None:
-        self.call = call
-
-    def exhausted(self, began: float) -> None:
-        """The iterator, asked at `began` for the next chunk, has no more."""
-        self.call.exhausted(began)
-        self.call.settle()
-
-    def failed(self, error: BaseException, began: float) -> None:
-        """The iterator has raised."""
-        self.call.failed(error, began)
-        self.call.settle()
-
-    def abandoned(self) -> None:
-        """The consumer reads no further. The usage is looked for when the iterator is closed."""
-        self.call.abandoned()
-
-    def __del__(self) -> None:
-        self.call.abandoned()
-        self.call.settle()
 
 
 class UsageFinalizer:

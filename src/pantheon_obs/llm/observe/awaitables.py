@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.core.calls import leave_context
 from pantheon_obs.core.context import current_call
 from pantheon_obs.core.guard import Guard
-from pantheon_obs.llm.report import CallFinalizer
+from pantheon_obs.llm.observe.generators import CallFinalizer
 from pantheon_obs.llm.usage.find import error_of
 
 if TYPE_CHECKING:

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.calls import leave_context
 from pantheon_obs.core.context import current_call
-from pantheon_obs.llm.observe.generators import async_generator_observer, generator_observer
+from pantheon_obs.llm.observe.generators import (
+    CallFinalizer,
+    async_generator_observer,
+    generator_observer,
+)
 from pantheon_obs.llm.observe.results import deliver
-from pantheon_obs.llm.report import CallFinalizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -44,6 +44,36 @@ class Observer(Protocol):
         """The consumer reads no further; the iterator is about to be closed."""
 
 
+class CallFinalizer:
+    """Ends a call when its stream is garbage-collected; only the stream refers to it.
+
+    The loop around a generator reports the ends that it sees here.
+    """
+
+    __slots__ = ("call",)
+
+    def __init__(self, call: LlmCall) -> None:
+        self.call = call
+
+    def exhausted(self, began: float) -> None:
+        """The iterator, asked at `began` for the next chunk, has no more."""
+        self.call.exhausted(began)
+        self.call.settle()
+
+    def failed(self, error: BaseException, began: float) -> None:
+        """The iterator has raised."""
+        self.call.failed(error, began)
+        self.call.settle()
+
+    def abandoned(self) -> None:
+        """The consumer reads no further. The usage is looked for when the iterator is closed."""
+        self.call.abandoned()
+
+    def __del__(self) -> None:
+        self.call.abandoned()
+        self.call.settle()
+
+
 def generator_observer(
     open_inner: Callable[..., tuple[GeneratorType[Any, Any, Any], Observer]],
 ) -> Callable[..., Generator[Any, Any, Any]]:

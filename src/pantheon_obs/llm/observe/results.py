@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import report
 from pantheon_obs.llm.observe.awaitables import CoroutineFinalizer, FutureFinalizer, awaited
-from pantheon_obs.llm.observe.generators import observe_async_generator, observe_generator
+from pantheon_obs.llm.observe.generators import (
+    CallFinalizer,
+    observe_async_generator,
+    observe_generator,
+)
 from pantheon_obs.llm.observe.managers import manager_methods, raw_methods, read_body
 from pantheon_obs.llm.observe.objects import ObservedClass, attributes, enter_class, keep_source
 from pantheon_obs.llm.observe.streams import STREAM
-from pantheon_obs.llm.report import CallFinalizer
 from pantheon_obs.llm.usage.fields import Reported, has
 from pantheon_obs.llm.usage.find import NAMES, attached_usage, is_future, is_pending
 from pantheon_obs.llm.usage.shapes import read
