@@ -143,7 +143,7 @@ class Queued:
 _output = Output()
 _queue: Queued | None = None
 _previous: Any = None
-"""The handler of SIGTERM that ours has replaced."""
+"""The handler of SIGTERM that ours has replaced; None for the default action."""
 
 
 def writer(
@@ -173,7 +173,7 @@ def close() -> None:
     _queue.close()
     atexit.unregister(_queue.end)
     if _may_handle_signals() and signal.getsignal(signal.SIGTERM) is _on_sigterm:
-        signal.signal(signal.SIGTERM, _previous)
+        signal.signal(signal.SIGTERM, _previous or signal.SIG_DFL)
         _previous = None
     _queue = None
 
@@ -193,7 +193,7 @@ def _catch_sigterm() -> None:
         return
     found = signal.getsignal(signal.SIGTERM)
     if callable(found) or found is signal.SIG_DFL:
-        _previous = found
+        _previous = found if callable(found) else None
         signal.signal(signal.SIGTERM, _on_sigterm)
 
 
