@@ -9,8 +9,7 @@ from importlib.util import find_spec
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from pantheon_obs.core.errors import ConfigError
-from pantheon_obs.core.extras import require
+from pantheon_obs.core.errors import ConfigError, require
 from pantheon_obs.core.guard import report
 from pantheon_obs.llm.list_prices import list_price
 from pantheon_obs.llm.usage.fields import amount
