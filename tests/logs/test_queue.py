@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 
-from pantheon_obs.sinks.logs.queue import Queued
+from pantheon_obs.sinks.logs.delivery import Queued
 from tests.logs.running import SECONDS_TO_WAIT, clean_environment, command, run
 from tests.support.lines import parse_lines
 
@@ -122,8 +122,8 @@ def test_the_report_comes_without_a_further_line() -> None:
 def test_an_exit_that_nobody_reads_does_not_hang() -> None:
     """Draining gives up after a while; the status is the program's own."""
     program = """
-        from pantheon_obs.sinks.logs import queue
-        queue.PATIENCE = 0.2
+        from pantheon_obs.sinks.logs import delivery
+        delivery.PATIENCE = 0.2
         configure_logging(log_delivery="queue")
         for number in range(1000):
             logging.info("%d", number, extra={"x": "x" * 1000})

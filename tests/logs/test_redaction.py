@@ -138,9 +138,8 @@ def test_keys_of_ours_are_hidden_where_the_application_names_them(logged: Logged
     """`redact_keys` may name a field of our own lines."""
     configure_logging(log_format="json", redact_keys=("path",))
     request = Exchange("job-1")
-    request.path = "/patients/jane-doe"
-    request.method = "GET"
-    request.finish("ok")
+    request.watch("GET", "/patients/jane-doe", "", frozenset())
+    request.finish()
 
     assert [("GET", REDACTED)] == [(line["method"], line["path"]) for line in logged()]
 

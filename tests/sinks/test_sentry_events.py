@@ -27,7 +27,7 @@ from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import Trace
 from pantheon_obs.core.events import BackgroundFailed, RequestFinished, WebsocketFinished
 from pantheon_obs.core.failures import escape, note
-from pantheon_obs.sinks.sentry_privacy import masking
+from pantheon_obs.sinks.sentry_options import masking
 from tests.support.server import SECONDS, environment
 
 if TYPE_CHECKING:

@@ -75,12 +75,7 @@ def emit(event: Event) -> None:
 
 
 def adopted_id(headers: Iterable[tuple[bytes, bytes]], *, trusted: bool) -> str | None:
-    """The id that a sink's back-end has already given a request, if one has.
-
-    Args:
-        headers: The request's headers, names in lower case.
-        trusted: Whether inbound ids are trusted.
-    """
+    """Ask the sinks for the id that a back-end has already given a request, as `adopt` does."""
     for sink in sinks:
         adopt = getattr(sink, "adopt", None)
         if adopt is not None:

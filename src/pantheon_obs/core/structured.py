@@ -11,30 +11,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from logging import Logger, LogRecord
 
-_events: dict[int, object] = {}
-"""The events by the id of their record, which lives as long as its handlers run."""
+events: dict[int, object] = {}
+"""The events by the id of their record, which lives as long as its handlers run; no copy has it."""
 
 
 def handle(logger: Logger, record: LogRecord, event: object) -> None:
-    """Hand a structured event to a logger's filters and handlers.
-
-    Args:
-        logger: The logger.
-        record: A new record that stands for the event.
-        event: The event, for `event_of`.
-    """
-    _events[id(record)] = event
+    """Hand a new record that stands for a structured event to a logger's filters and handlers."""
+    events[id(record)] = event
     try:
         logger.handle(record)
     finally:
-        del _events[id(record)]
-
-
-def event_of(record: LogRecord) -> object | None:
-    """Find the event that a record stands for; None for any other record, a copy included."""
-    return _events.get(id(record))
-
-
-def is_structured(record: LogRecord) -> bool:
-    """Whether a record that is being handled stands for a structured event."""
-    return id(record) in _events
+        del events[id(record)]

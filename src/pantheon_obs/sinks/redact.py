@@ -34,11 +34,8 @@ _MANY = 30_000
 class Redactor:
     """Replaces secrets, and returns plain values that any encoder accepts.
 
-    Args:
-        keys: Names of keys to redact besides the built-in list; case and separators are ignored.
-
     Attributes:
-        knows_more: Whether there are such keys: one may be a field of ours.
+        knows_more: Whether there are keys besides the built-in list: one may be a field of ours.
         harmless: Short strings that were examined and hold no secret. The same words come again
             and again; it is bounded, as words may come from outside.
     """
@@ -61,12 +58,11 @@ class Redactor:
         words = [word.lower() for word in _SPLIT(key) if word]
         if "".join(words) in self._extra or words[-1:] == ["auth"]:
             return True
-        for word, following in zip(words, [*words[1:], ""], strict=False):
-            if word in _WORDS and not (word == "token" and following in _COUNTS):
-                return True
-            if (word, following) in _PAIRS:
-                return True
-        return False
+        return any(
+            (word, following) in _PAIRS
+            or (word in _WORDS and not (word == "token" and following in _COUNTS))
+            for word, following in zip(words, [*words[1:], ""], strict=False)
+        )
 
     def text(self, text: str) -> str:
         """Replace the recognisable secrets in a text."""
@@ -113,15 +109,15 @@ class Redactor:
 
     def _clean_object(self, value: object, walk: _Walk) -> object:
         if isinstance(value, _CONTAINERS):
-            if id(value) in walk.above:
+            if id(value) in walk:
                 return "<circular>"
-            if len(walk.above) >= _DEEP or walk.left <= 0:
+            if len(walk) >= _DEEP or walk.left <= 0:
                 return f"<{type(value).__name__}: too large>"
-            walk.above.append(id(value))
+            walk.append(id(value))
             try:
                 return self._clean_container(value, walk)
             finally:
-                walk.above.pop()
+                walk.pop()
         for kind, plain in PLAIN:
             if isinstance(value, kind):
                 return self._clean(plain(value), walk)
@@ -140,19 +136,10 @@ class Redactor:
         return [self._clean(item, walk) for item in items]
 
 
-class _Walk:
-    """The state of a walk through a value.
+class _Walk(list[int]):
+    """A walk through a value: the ids of the containers around, and how many more are read."""
 
-    Attributes:
-        above: Ids of the containers around the value.
-        left: How many more values are read.
-    """
-
-    __slots__ = ("above", "left")
-
-    def __init__(self) -> None:
-        self.above: list[int] = []
-        self.left = _MANY
+    left = _MANY
 
 
 def make_room(cache: dict[Any, Any] | set[str]) -> None:

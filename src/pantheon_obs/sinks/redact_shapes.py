@@ -19,12 +19,8 @@ class Secret(NamedTuple):
     """A secret that can be recognised inside a string.
 
     No pattern may take more than linear time, as strings come from outside: none begins with, or
-    repeats, a part that it could also match somewhat later.
-
-    Attributes:
-        needles: Every string that the pattern matches contains one of these; to find none is fast.
-        pattern: The regular expression.
-        into: The replacement.
+    repeats, a part that it could also match somewhat later. Every string that a pattern matches
+    contains one of the needles: to find none is fast.
     """
 
     needles: tuple[str, ...]

@@ -35,12 +35,7 @@ _guard = Guard("sentry around an app")
 
 
 class _Around:
-    """An application, with Sentry's middleware around it if Sentry is on by the first request.
-
-    Args:
-        app: The application.
-        sdk: Returns the module `sentry_sdk` if Sentry is on.
-    """
+    """An application, with Sentry's middleware around it if Sentry is on by the first request."""
 
     _wrap: Callable[[Any, ModuleType], Callable[..., Any]]
 

@@ -1,18 +1,25 @@
-"""The options that Sentry is started with: private by default, integrations of what is in use."""
+"""The options that Sentry is started with: integrations of what is in use, no secrets."""
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.products import PRODUCTS
-from pantheon_obs.sinks.sentry_privacy import masking
+from pantheon_obs.sinks.redact import REDACTED, Redactor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
 
     from pantheon_obs.core.settings import Settings
+
+# Breadcrumbs and spans have the query strings of outgoing calls under these keys.
+_QUERIES = ("http.query", "url.query", "http.fragment")
+_ARGUMENTS = frozenset({"args", "kwargs"})
+_between = re.compile(r"([\s\"'<>]+)").split
 
 
 def options_for(settings: Settings) -> dict[str, Any]:
@@ -40,11 +47,7 @@ def options_for(settings: Settings) -> dict[str, Any]:
 
 
 def add_integrations(sdk: ModuleType) -> None:
-    """Add the integrations of what the application has imported since Sentry was started.
-
-    Args:
-        sdk: The module `sentry_sdk`, whose client is ours.
-    """
+    """Add to our client the integrations of what was imported since it was made."""
     active: dict[str, Any] = sdk.get_client().integrations
     missing = _missing(active)
     if missing:
@@ -67,3 +70,54 @@ def _is_used(name: str) -> bool:
         return name in sys.modules
     apps = sys.modules.get("django.apps")
     return apps is not None and bool(apps.apps.apps_ready)
+
+
+def masking(settings: Settings) -> Callable[[dict[str, Any], object], dict[str, Any]]:
+    """Make the `before_send` that masks secrets and the values of query strings in an event."""
+    redactor = Redactor((*settings.redact_keys, *_QUERIES))
+    pii = settings.sentry_send_default_pii
+
+    def mask(event: dict[str, Any], _hint: object) -> dict[str, Any]:
+        # Integrations add the request after the event processors have run.
+        request = event.get("request") or {}
+        query = request.get("query_string")
+        if query:
+            text = query.decode("latin-1") if isinstance(query, bytes) else str(query)
+            request["query_string"] = without_values(text)
+        if request.get("url"):  # Quart's contains the query again
+            request["url"] = str(request["url"]).partition("?")[0]
+        # Some integrations send a body although its size limit is "never".
+        request.pop("data", None)
+        # Commands get passwords as arguments, workers the URLs of their brokers.
+        extra = event.get("extra") or {}
+        extra.pop("sys.argv", None)
+        if not pii and "celery-job" in extra:
+            job = extra["celery-job"]
+            extra["celery-job"] = {key: job[key] for key in job if key not in _ARGUMENTS}
+        masked: dict[str, Any] = _mask_queries(redactor.clean(event))
+        return masked
+
+    return mask
+
+
+def without_values(query: str) -> str:
+    """Keep the names of a query string and redact its values."""
+    parts = (part.partition("=") for part in query.split("&"))
+    return "&".join(f"{name}={REDACTED}" if equals else REDACTED for name, equals, _ in parts)
+
+
+def _mask_queries(value: Any) -> Any:  # noqa: ANN401 - plain values, as the redactor leaves them
+    if type(value) is str:
+        return "".join(map(_masked, _between(value))) if "?" in value else value
+    if type(value) is dict:
+        return {key: _mask_queries(item) for key, item in value.items()}
+    if type(value) is list:
+        return [_mask_queries(item) for item in value]
+    return value
+
+
+def _masked(word: str) -> str:
+    """Redact the query's values in a word of a text that is a URL or a path."""
+    head, mark, query = word.partition("?")
+    is_url = "://" in head or "/" in head[:1] or "=" in query
+    return f"{head}?{without_values(query)}" if mark and query and is_url else word

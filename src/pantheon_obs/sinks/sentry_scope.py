@@ -12,11 +12,11 @@ from functools import partial
 from os import urandom
 from typing import TYPE_CHECKING, Any
 
+from pantheon_obs.core import structured
 from pantheon_obs.core import trace_id as ids
 from pantheon_obs.core.context import current_trace, current_trace_id
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.failures import arrive, is_sent, note, repeats, root_of, trace_of
-from pantheon_obs.core.structured import is_structured
 from pantheon_obs.products import PRODUCTS
 
 if TYPE_CHECKING:
@@ -40,11 +40,7 @@ _LIFESPAN_ERRORS = {row.lifespan_error for row in PRODUCTS if row.lifespan_error
 
 
 class SentrySink:
-    """Puts the trace on the scope that Sentry has opened around a request or task.
-
-    Args:
-        sdk: The module `sentry_sdk`.
-    """
+    """Puts the trace on the scope that Sentry has opened around a request or task."""
 
     name = "sentry"
 
@@ -123,11 +119,7 @@ def _describe(trace: Trace, event: dict[str, Any], _hint: object) -> dict[str, A
 
 
 def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
-    """Tag an event with the trace of this context, or with the one that its exception left.
-
-    Returns:
-        The event; None where the failure has been sent already, or is none.
-    """
+    """Tag an event with the trace of this context or its exception; drop one of no new failure."""
     error: BaseException | None = (hint.get("exc_info") or (None, None))[1]
     record: LogRecord | None = hint.get("log_record")
     if _is_repeated(error, record) or _is_lifespan_refused(error):
@@ -141,7 +133,7 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
             _show(event, root)
     if trace_id:
         _put(event, trace_id, current_trace.get())
-    if record is not None and is_structured(record):
+    if record is not None and id(record) in structured.events:
         # One issue per name of an event, whatever its exception says.
         event.setdefault("fingerprint", [record.name, record.msg])
     return event

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from pantheon_obs.sinks.logs.entry import Entry
-from pantheon_obs.sinks.logs.records import caller, record_for
+from pantheon_obs.sinks.logs.entry import Entry, caller, record_for
 from pantheon_obs.sinks.redact_plain import described
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ def configure_logging(settings: Settings | None = None, **overrides: object) -> 
         >>> from pantheon_obs import configure_logging
         >>> configure_logging(log_format="json", log_level="INFO")
     """
-    _configure(resolve(settings, overrides))
+    handler_for(settings, overrides)
 
 
 def logging_config(settings: Settings | None = None, **overrides: object) -> dict[str, Any]:
@@ -81,17 +81,9 @@ def logging_config(settings: Settings | None = None, **overrides: object) -> dic
 def handler_for(
     settings: Settings | None = None, overrides: Mapping[str, object] | None = None
 ) -> ObsHandler:
-    """Configure logging and return its handler, for `logging_config` and `log_config.json`.
-
-    Args:
-        settings: The settings; None reads the environment.
-        overrides: Fields of `Settings` that win over both.
-    """
-    return _configure(resolve(settings, overrides or {}))
-
-
-def _configure(settings: Settings) -> ObsHandler:
+    """Configure logging and return its handler, for `logging_config` and `log_config.json`."""
     global _handler, _level, _level_before  # noqa: PLW0603 - logging is one per process
+    settings = resolve(settings, overrides or {})
     emitter = Emitter(settings)
     if _handler is None:
         _level_before = logging.getLogger().level

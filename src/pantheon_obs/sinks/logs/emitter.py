@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +11,7 @@ from pantheon_obs.core.failures import note
 from pantheon_obs.core.guard import let_through, report
 from pantheon_obs.sinks.logs.delivery import writer
 from pantheon_obs.sinks.logs.entry import Entry
-from pantheon_obs.sinks.logs.formats import console_format, json_format, text_format
-from pantheon_obs.sinks.logs.limit import fit
+from pantheon_obs.sinks.logs.formats import console_format, fit, json_format, text_format
 from pantheon_obs.sinks.logs.line import LineBuilder
 from pantheon_obs.sinks.redact import Redactor
 
@@ -23,6 +21,8 @@ if TYPE_CHECKING:
     from pantheon_obs.core.settings import Settings
     from pantheon_obs.sinks.logs.formats import Format
 
+    Writer = Callable[[bytes, int], None]
+
 captures: list[list[dict[str, Any]]] = []
 """Lists that get every line's dict too; see `pantheon_obs.testing.capture_events`."""
 
@@ -31,7 +31,9 @@ class Emitter:
     """Renders entries and hands them to the writer that the settings name."""
 
     def __init__(self, settings: Settings) -> None:
-        self.format_name = _format_name(settings.log_format)
+        self.format_name: str = settings.log_format
+        if self.format_name == "auto":
+            self.format_name = "console" if _is_terminal() else "json"
         self._render = _FORMATS[self.format_name]()
         self._limit = settings.max_line_bytes
         self._builder = LineBuilder(
@@ -40,58 +42,49 @@ class Emitter:
         self._broken = False
         self._write = writer(settings, self._report_dropped, self.unwritable)
 
-    def emit(self, entry: Entry) -> None:
-        """Write one line."""
+    def emit(self, entry: Entry, write: Writer | None = None) -> None:
+        """Write one line, by the settings' writer unless another one is given."""
         try:
-            self._write(self.render(entry), entry.level)
+            try:
+                line = self._builder.build(entry)
+                if captures:
+                    for capture in captures:
+                        capture.append(dict(line))
+                rendered = self._render(line)
+                if len(rendered) > self._limit:
+                    rendered = fit(line, rendered, self._render, self._limit)
+            except Exception as failure:  # noqa: BLE001 - the line goes out, without what broke it
+                report("log line", failure)
+                rendered = self._render(self._builder.build(replace(entry, fields={}, bound={})))
+            if entry.error is not None:
+                note(entry.error).logged = True
+            (write or self._write)(rendered, entry.level)
         except Exception as failure:  # noqa: BLE001 - the application runs on, whatever stdout is
             self.unwritable(failure)
-
-    def render(self, entry: Entry) -> bytes:
-        """Render one line, its end included."""
-        try:
-            line = self._builder.build(entry)
-            if captures:
-                for capture in captures:
-                    capture.append(dict(line))
-            rendered = self._render(line)
-            if len(rendered) > self._limit:
-                rendered = fit(line, rendered, self._render, self._limit)
-        except Exception as failure:  # noqa: BLE001 - the line goes out, without what broke it
-            report("log line", failure)
-            rendered = self._render(self._builder.build(replace(entry, fields={}, bound={})))
-        if entry.error is not None:
-            note(entry.error).logged = True
-        return rendered
 
     def unwritable(self, failure: Exception) -> None:
         """Say on standard error, once, that standard output does not take a line."""
         let_through(failure)
-        if self._broken:
-            return
-        self._broken = True
-        entry = Entry(
-            logging.ERROR,
-            "telemetry_failed",
-            "pantheon_obs.guard",
-            {"site": "log output"},
-            failure,
-        )
-        with suppress(Exception):
-            sys.stderr.write(self.render(entry).decode("utf-8", "replace"))
-            sys.stderr.flush()
+        if not self._broken:
+            self._broken = True
+            site = {"site": "log output"}
+            entry = Entry(logging.ERROR, "telemetry_failed", "pantheon_obs.guard", site, failure)
+            self.emit(entry, _write_error)
 
     def _report_dropped(self, dropped: dict[str, int]) -> bytes:
         """Render the report of a queue that had no room for some lines."""
         fields = {"dropped": sum(dropped.values()), "dropped_by_level": dropped}
-        entry = Entry(logging.WARNING, "log_lines_dropped", "pantheon_obs.logs", fields)
-        return self.render(entry)
+        lines: list[bytes] = []
+        self.emit(
+            Entry(logging.WARNING, "log_lines_dropped", "pantheon_obs.logs", fields),
+            lambda line, _level: lines.append(line),
+        )
+        return b"".join(lines)
 
 
-def _format_name(setting: str) -> str:
-    if setting != "auto":
-        return setting
-    return "console" if _is_terminal() else "json"
+def _write_error(line: bytes, _level: int) -> None:
+    sys.stderr.write(line.decode("utf-8", "replace"))
+    sys.stderr.flush()
 
 
 def _is_terminal() -> bool:

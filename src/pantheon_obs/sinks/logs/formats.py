@@ -1,6 +1,6 @@
-"""The three formats of a line: JSON, text, and structlog's console renderer.
+"""The formats of a line: JSON, text, and structlog's console renderer; the limit of its bytes.
 
-Each takes the dict that `LineBuilder` made and returns the bytes to write, line end included.
+Each format takes the dict that `LineBuilder` made and returns the bytes to write, its end included.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     Format = Callable[[Line], bytes]
 
 _HEAD = frozenset({"timestamp", "level", "event", "logger", "trace_id", "exception"})
+_KEPT = frozenset({"timestamp", "level", "logger", "trace_id"})
+_MARKER = 32
+_NAME = 200
 _LLM = ("model_alias", "latency_ms", "input_tokens", "output_tokens")
 _REQUEST = ("method", "path", "status_code", "latency_ms")
 
@@ -98,14 +101,7 @@ def _indented(text: str) -> str:
 
 
 def console_format(*, colors: bool) -> Format:
-    """Make the format of structlog's renderer for developers.
-
-    Args:
-        colors: Whether the terminal shows colours.
-
-    Returns:
-        The format.
-    """
+    """Make the format of structlog's renderer for developers."""
     from structlog.dev import (  # noqa: PLC0415 - imports rich where it is installed
         ConsoleRenderer,
         plain_traceback,
@@ -125,3 +121,45 @@ def _for_console(key: str, value: Any) -> Any:  # noqa: ANN401 - any plain value
     if key in ("exception", "stack"):  # the renderer puts these below the line
         return _indented(value if isinstance(value, str) else _value(value))
     return escaped(value) if isinstance(value, str) else plain_scalar(value)
+
+
+def fit(line: dict[str, Any], rendered: bytes, render: Format, limit: int) -> bytes:
+    """Render a line, which is longer than the limit of bytes, with its longest values cut.
+
+    A cut value ends in a marker with the number of bytes cut; a traceback keeps its end and begins
+    with the marker. The dict of the line is changed.
+    """
+    whole = {key: _as_bytes(line[key]) for key in line if key not in _KEPT}
+    kept = {key: len(value) for key, value in whole.items()}
+    while len(rendered) > limit:
+        longest = max(kept, key=kept.__getitem__)
+        if kept[longest] <= _MARKER:
+            line["event"] = whole["event"].decode()
+            return render(_without_fields(line, len(whole) - 1))
+        # In proportion, as one byte of a value may be several of the line: "\0" is "\\u0000".
+        kept[longest] = max(0, kept[longest] * limit // len(rendered) - _MARKER)
+        line[longest] = _cut(whole[longest], kept[longest], from_start=longest == "exception")
+        rendered = render(line)
+    return rendered
+
+
+def _as_bytes(value: object) -> bytes:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace")
+    return orjson.dumps(value, default=str)
+
+
+def _cut(whole: bytes, keep: int, *, from_start: bool) -> str:
+    marker = f"[{len(whole) - keep} bytes cut]"
+    kept = whole[len(whole) - keep :] if from_start else whole[:keep]
+    text = kept.decode("utf-8", "ignore")
+    return marker + text if from_start else text + marker
+
+
+def _without_fields(line: dict[str, Any], fields: int) -> dict[str, Any]:
+    """Make a line of an event with very many fields: its name, and how many were left out."""
+    head = {key: line[key] for key in line if key in _KEPT}
+    head["event"] = "line_cut"
+    head["event_cut"] = line["event"][:_NAME]
+    head["fields_cut"] = fields
+    return {key: head[key] for key in ("timestamp", "level", "event", *head)}

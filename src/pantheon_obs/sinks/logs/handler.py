@@ -10,11 +10,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core import structured
 from pantheon_obs.core.failures import is_logged
-from pantheon_obs.sinks.logs.entry import Entry
-from pantheon_obs.sinks.logs.records import entry_from, record_for
-from pantheon_obs.sinks.logs.superseded import is_superseded
+from pantheon_obs.core.structured import events, handle
+from pantheon_obs.sinks.logs.entry import Entry, entry_from, record_for
+from pantheon_obs.sinks.logs.superseded import RULES, is_superseded
 
 if TYPE_CHECKING:
     from pantheon_obs.core.context import Trace
@@ -28,6 +27,7 @@ class ObsHandler(logging.Handler):
     def __init__(self, emitter: Emitter) -> None:
         super().__init__()
         self.emitter = emitter
+        self._alone = [self]
 
     def createLock(self) -> None:  # noqa: N802 - the name is logging's
         """Have no lock: the output has one, and a line is built without it."""
@@ -46,41 +46,32 @@ class ObsHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record as a line, unless an event of ours says more."""
-        entry = structured.event_of(record)
-        if isinstance(entry, Entry):
+        if events and isinstance(entry := events.get(id(record)), Entry):
             # Filters may have changed these.
             entry.level, entry.logger, entry.created = record.levelno, record.name, record.created
             self.emitter.emit(entry)
             return
         exc_info = record.exc_info
         error = exc_info[1] if type(exc_info) is tuple else None
-        if not is_superseded(record, error):
+        doubtful = error is not None or record.name in RULES
+        if not (doubtful and is_superseded(record, error)):
             self.emitter.emit(entry_from(record, error))
 
-    def dispatch(self, logger: logging.Logger, entry: Entry, *, watched: bool = True) -> None:
+    def dispatch(self, logger: logging.Logger, entry: Entry, watched: bool = True) -> None:  # noqa: FBT001, FBT002 - called for each line
         """Write an entry that is not yet a record, as one if anybody else would see it.
 
-        Args:
-            logger: The entry's logger, for which its level is enabled.
-            entry: The entry.
-            watched: Whether watchers of records may see it: Sentry makes an event of each error.
+        Its level is enabled. Watchers of records, as Sentry, may be kept from seeing it.
         """
         # Whoever watches records has replaced the method by which they reach their handlers.
         watched = watched and logging.Logger.callHandlers.__module__ != "logging"
-        if not watched and self._is_alone_on(logger):
-            self.emitter.emit(entry)
-            return
-        structured.handle(logger, record_for(entry), entry)
-
-    def _is_alone_on(self, logger: logging.Logger) -> bool:
-        """Whether an entry of this logger would reach this handler, unfiltered, and no other."""
-        if self.level or self.filters or logger.filters:
-            return False
-        while logger.parent is not None:
-            if logger.handlers or not logger.propagate:
-                return False
-            logger = logger.parent
-        return logger.handlers == [self]
+        if not (watched or self.level or self.filters or logger.filters):
+            node = logger
+            while node.parent is not None and not node.handlers and node.propagate:
+                node = node.parent
+            if node.parent is None and node.handlers == self._alone:
+                self.emitter.emit(entry)
+                return
+        handle(logger, record_for(entry), entry)
 
 
 class LogSink:
@@ -100,24 +91,16 @@ class LogSink:
 
     def handle(self, event: Event) -> None:
         """Write one fact, with the traceback of its error unless another line has it."""
-        logger = self._loggers.get(event.logger)
+        name = event.logger
+        logger = self._loggers.get(name)
         if logger is None:
-            logger = self._loggers[event.logger] = logging.getLogger(event.logger)
-        level = event.level
-        if not logger.isEnabledFor(level):
-            return
-        error = event.error
-        if error is not None and is_logged(error):
-            error = None
-        entry = Entry(
-            level,
-            event.event,
-            event.logger,
-            event.fields(),
-            error,
-            None,
-            event.trace_id,
-            event.bound,
-            event.outside,
-        )
-        self._handler.dispatch(logger, entry, watched=False)
+            logger = self._loggers[name] = logging.getLogger(name)
+        level, error = event.level, event.error
+        if logger.isEnabledFor(level):
+            if error is not None and is_logged(error):
+                error = None
+            fields, trace_id = event.fields(), event.trace_id
+            entry = Entry(
+                level, event.event, name, fields, error, trace_id, event.bound, event.outside
+            )
+            self._handler.dispatch(logger, entry, False)  # noqa: FBT003 - as above

@@ -27,12 +27,9 @@ _RESERVED = frozenset({"timestamp", "level", "event", "logger", "trace_id", "exc
 
 
 class LineBuilder:
-    """Puts the parts of an entry in the order of the schema.
+    """Puts the parts of an entry, and static fields, in the order of the schema.
 
-    Args:
-        redactor: Takes secrets out.
-        static: Fields that are the same on every line.
-        request_id: Whether `request_id` stands beside `trace_id`, with the same value.
+    If `request_id` is set, a field of this name stands beside `trace_id`, with the same value.
     """
 
     def __init__(
@@ -42,7 +39,7 @@ class LineBuilder:
         self._request_id = request_id
         self._reserved = _RESERVED | {"request_id"} if request_id else _RESERVED
         self._static = tuple((key, redactor.text(value)) for key, value in static.items())
-        self._second = ("", "")
+        self._second: dict[str, str] = {}  # the text of the current second
         # The name on the line of each harmless key: looking it up is faster than judging it again.
         self._names: dict[object, str] = {}
 
@@ -52,10 +49,10 @@ class LineBuilder:
         event = entry.event
         created = entry.created
         error = entry.error
+        micros = str(time.time_ns() // 1000) if created is None else f"{round(created * 1e6):07d}"
+        prefix = self._second.get(micros[:-6]) or self._begin_second(micros[:-6])
         line: dict[str, Any] = {
-            "timestamp": self._timestamp(
-                str(time.time_ns() // 1000) if created is None else f"{round(created * 1e6):07d}"
-            ),
+            "timestamp": f"{prefix}{micros[-6:]}Z",
             "level": LEVEL_NAMES.get(entry.level) or level_name(entry.level),
             "event": event if event in redactor.harmless else redactor.text(event),
             "logger": entry.logger,
@@ -84,6 +81,11 @@ class LineBuilder:
         if error is not None:
             line["exception"] = redactor.text(traceback_of(error))
         return line
+
+    def _begin_second(self, second: str) -> str:
+        prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(int(second)))
+        self._second = {second: prefix}
+        return prefix
 
     def _redact(self, line: dict[str, Any], keys: Collection[str]) -> None:
         redactor = self._redactor
@@ -133,14 +135,6 @@ class LineBuilder:
         """Return a field's name on the line; one that the schema reserves gets an underscore."""
         name = given if type(given) is str else described(given)
         return f"{name}_" if name in self._reserved else name
-
-    def _timestamp(self, microseconds: str) -> str:
-        second = microseconds[:-6]
-        cached, prefix = self._second
-        if second != cached:
-            prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(int(second)))
-            self._second = (second, prefix)  # one assignment: other threads see both or neither
-        return f"{prefix}{microseconds[-6:]}Z"
 
 
 # structlog's register of its context variables, one per key: much faster than its public function,

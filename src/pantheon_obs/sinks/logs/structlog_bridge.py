@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 
@@ -17,15 +17,8 @@ if TYPE_CHECKING:
     from pantheon_obs.sinks.logs.handler import ObsHandler
 
 
-class _Before(NamedTuple):
-    """The application's configuration of structlog when we took it over."""
-
-    configured: bool
-    config: dict[str, Any]
-    processors: list[Any]
-
-
-_before: list[_Before] = []
+_before: list[tuple[bool, dict[str, Any], list[Any]]] = []
+"""Whether the application had configured structlog, its configuration, and its processors."""
 
 
 def install(handler: ObsHandler) -> None:
@@ -35,7 +28,7 @@ def install(handler: ObsHandler) -> None:
     theirs = config["processors"]
     if theirs is bound_logger.processors:
         return
-    _before.append(_Before(structlog.is_configured(), config, list(theirs)))
+    _before.append((structlog.is_configured(), config, list(theirs)))
     if isinstance(theirs, list):
         theirs[:] = bound_logger.processors
     structlog.configure(
@@ -71,11 +64,11 @@ def uninstall() -> None:
     """Configure structlog as the application had."""
     bound_logger.handler = None
     structlog.reset_defaults()
-    for before in _before:
-        if isinstance(before.config["processors"], list):
-            before.config["processors"][:] = before.processors
-        if before.configured:
-            structlog.configure(**before.config)
+    for configured, config, processors in _before:
+        if isinstance(config["processors"], list):
+            config["processors"][:] = processors
+        if configured:
+            structlog.configure(**config)
     _before.clear()
 
 

@@ -24,9 +24,11 @@ _NO_FAILURE = ("ignored", "rejected")
 
 
 def is_superseded(record: logging.LogRecord, error: BaseException | None) -> bool:
-    """Whether an event of ours says, or will say, all that a record with this exception says."""
-    rules = _RULES.get(record.name)
-    if rules is not None and any(rule(record, error) for rule in rules):
+    """Whether an event of ours says, or will say, all that a record with this exception says.
+
+    None does of a record without an exception whose logger is not in `RULES`.
+    """
+    if any(rule(record, error) for rule in RULES.get(record.name, ())):
         return True
     # A framework may say it on the application's own logger, which can have any name.
     announces = error is not None and _ANNOUNCEMENT.match(str(record.msg)) is not None
@@ -50,16 +52,6 @@ def _is_repetition_in_text(record: logging.LogRecord, error: BaseException | Non
     return is_error and repeats(record) and logging.getLogger(_REQUESTS).isEnabledFor(logging.ERROR)
 
 
-def _is_access_line(record: logging.LogRecord, _: BaseException | None) -> bool:
-    """Whether a development server logs a request, with its query string."""
-    return str(record.msg).endswith('"%s" %s %s')
-
-
-def _is_websocket_line(record: logging.LogRecord, _: BaseException | None) -> bool:
-    """Whether uvicorn logs a websocket, with its query string."""
-    return isinstance(record.msg, str) and record.msg.startswith('%s - "WebSocket %s')
-
-
 def _is_task_end(record: logging.LogRecord, _: BaseException | None) -> bool:
     """Whether Celery logs the end of a task that `task_finished` reports.
 
@@ -74,17 +66,14 @@ def _is_task_end(record: logging.LogRecord, _: BaseException | None) -> bool:
     return (is_success or is_failure) and logging.getLogger(_TASKS).isEnabledFor(level)
 
 
-def _is_task_failure(_: logging.LogRecord, error: BaseException | None) -> bool:
-    """Whether Celery's worker logs an error that a line of ours carries."""
-    return is_logged(getattr(error, "exc", error))  # billiard wraps it in one of its own
-
-
 _KINDS: dict[str, Rule] = {
-    "access line": _is_access_line,
-    "websocket line": _is_websocket_line,
+    # The lines of development servers about a request, and uvicorn's, have the query string.
+    "access line": lambda record, _: str(record.msg).endswith('"%s" %s %s'),
+    "websocket line": lambda record, _: str(record.msg).startswith('%s - "WebSocket %s'),
     "unhandled error": _is_unhandled_error,
     "task end": _is_task_end,
-    "task failure": _is_task_failure,
+    # billiard wraps the error in one of its own
+    "task failure": lambda _, error: is_logged(getattr(error, "exc", error)),
 }
 
 
@@ -98,5 +87,5 @@ def _rules() -> dict[str, tuple[Rule, ...]]:
     return {logger: tuple(rule for name, rule in pairs if name == logger) for logger, _ in pairs}
 
 
-_RULES = _rules()
+RULES = _rules()
 _ANNOUNCEMENT = re.compile("|".join(product.announces for product in PRODUCTS if product.announces))

@@ -9,14 +9,11 @@ import logging
 import sys
 import threading
 from logging.handlers import MemoryHandler, QueueHandler, QueueListener
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakSet
 
 from pantheon_obs.products import PRODUCTS
 from pantheon_obs.sinks.logs.handler import ObsHandler
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 LOGGERS = tuple(name for product in PRODUCTS for name in product.loggers)
 ACCESS = tuple(name for product in PRODUCTS for name in product.access)
@@ -31,7 +28,8 @@ _silenced: WeakSet[logging.Handler] = WeakSet()
 def take_over(handler: ObsHandler, level: str) -> None:
     """Make our handler the only one that prints, at the root's level; may be repeated."""
     root = logging.getLogger()
-    for logger in _all_loggers():
+    known = list(logging.Logger.manager.loggerDict.values())
+    for logger in (root, *(each for each in known if isinstance(each, logging.Logger))):
         if _strip(logger, handler):
             logger.propagate = True
         if logger.name.partition(".")[0] == "pantheon_obs":
@@ -51,7 +49,12 @@ def take_over(handler: ObsHandler, level: str) -> None:
     for name in ACCESS:
         logging.getLogger(name).propagate = False
         logging.getLogger(name).addFilter(_drop_late)
-    _quieten(max(root.level, logging.WARNING))
+    quiet = max(root.level, logging.WARNING)
+    for name in _QUIET:
+        logger = logging.getLogger(name)
+        if logger.level == logging.NOTSET or (name, logger.level) in _quieted:
+            logger.setLevel(quiet)
+            _quieted.add((name, quiet))
 
 
 def let_go() -> None:
@@ -120,14 +123,6 @@ def _listener_of(handler: QueueHandler) -> Any:  # noqa: ANN401 - a QueueListene
     return listener
 
 
-def _quieten(level: int) -> None:
-    for name in _QUIET:
-        logger = logging.getLogger(name)
-        if logger.level == logging.NOTSET or (name, logger.level) in _quieted:
-            logger.setLevel(level)
-            _quieted.add((name, level))
-
-
 def prints(handler: logging.Handler) -> bool:
     """Whether a handler writes to standard output or standard error."""
     stream: Any = getattr(handler, "stream", None)
@@ -141,10 +136,3 @@ def prints(handler: logging.Handler) -> bool:
         return bool(stream.fileno() in _STANDARD_DESCRIPTORS)
     except (AttributeError, OSError, ValueError):
         return False
-
-
-def _all_loggers() -> Iterator[logging.Logger]:
-    yield logging.getLogger()
-    for logger in list(logging.Logger.manager.loggerDict.values()):
-        if isinstance(logger, logging.Logger):
-            yield logger
