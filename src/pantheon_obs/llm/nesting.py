@@ -11,6 +11,7 @@ from pantheon_obs.core.context import current_call
 from pantheon_obs.llm.usage.fields import COUNTS, Reported
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextvars import Token
     from types import FrameType
 
@@ -29,13 +30,31 @@ def outer_call(caller: Any, trace_id: str) -> Any:
     return None if outer is None or outer.trace_id != trace_id else outer
 
 
-class InnerCalls:
-    """The calls that one call has made.
+class Running:
+    """A block in which a call's own code runs; `settle` reports it if an exception ends it."""
 
-    Attributes:
-        open: Those that have not been reported yet.
-        awaited: Whether the outer call waits for them with its event.
-        cost_usd: What the reported ones cost, if known.
+    __slots__ = ("_call", "_settle", "_token")
+
+    def __init__(self, call: Any, settle: Callable[[], None] | None = None) -> None:
+        self._call = call
+        self._settle = settle
+
+    def __enter__(self) -> None:
+        self._token = current_call.set(self._call)
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        try:
+            if error is not None:
+                self._call.failed(error)
+                (self._settle or self._call.settle)()
+        finally:
+            leave_context(self._token)
+
+
+class InnerCalls:
+    """The calls that one call has made: those not reported yet, and the sums of the others.
+
+    `awaited` says whether the outer call waits for them with its event.
     """
 
     def __init__(self) -> None:
@@ -105,15 +124,10 @@ def pop_block(entered: list[WithBlock]) -> WithBlock:
 
 
 def _frame_of_with() -> FrameType:
-    """Return the frame with the `with` statement.
-
-    For managers and exit stacks of contextlib this is the frame that uses them.
-    """
+    """Return the frame with the `with` statement, or the one that uses contextlib's managers."""
     frame: Any = currentframe()
-    while frame.f_back is not None and (_is_skipped(frame) or _is_skipped(frame.f_back)):
+    while frame.f_back is not None and any(
+        near.f_globals.get("__name__") in _SKIPPED for near in (frame, frame.f_back)
+    ):
         frame = frame.f_back
     return frame  # type: ignore[no-any-return]
-
-
-def _is_skipped(frame: FrameType) -> bool:
-    return frame.f_globals.get("__name__") in _SKIPPED

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from threading import Lock
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.calls import call_here
@@ -27,21 +26,13 @@ if TYPE_CHECKING:
 _NOT_FOUND = Found()
 
 
-@dataclass(frozen=True, slots=True)
-class CallOptions:
-    """The options that all calls of one function share.
-
-    Attributes:
-        operation: Names the event.
-        provider: The vendor, if the application names it.
-        usage: The `usage=` option.
-        pricing: The `prices=` option.
-    """
+class CallOptions(NamedTuple):
+    """The options that all calls of one function share; `operation` names the event."""
 
     operation: str
-    provider: str | None = None
-    usage: Callable[[Any], object] | None = None
-    pricing: Pricing | None = None
+    provider: str | None
+    usage: Callable[[Any], object] | None
+    pricing: Pricing | None
 
 
 class LlmCall(Progress):
@@ -50,18 +41,12 @@ class LlmCall(Progress):
     It ends in two steps: the first end that is recorded fixes outcome and time; `settle` then finds
     the usage, waits for it if necessary, and emits the event. It refers to the returned object only
     weakly, because the garbage collection of that object is one of the ends.
-
-    Attributes:
-        attached: The usage future, callable or object that the result carries.
-        source: The returned object.
-        inner: The calls that its own code has made.
-        outer: The call whose own code has made it.
     """
 
-    attached: Any = None
-    source: ref[Any] | None = None
-    inner: InnerCalls | None = None
-    outer: LlmCall | None = None
+    attached: Any = None  # the usage future, callable or object that the result carries
+    source: ref[Any] | None = None  # the returned object
+    inner: InnerCalls | None = None  # the calls that its own code has made
+    outer: LlmCall | None = None  # the call whose own code has made it
 
     def __init__(self, options: CallOptions, model_alias: str | None) -> None:
         self.options = options
@@ -91,9 +76,7 @@ class LlmCall(Progress):
     def settle(self, source: Any = None, *, wait: bool = True) -> None:
         """Emit the event as soon as the usage is known. Never raises an `Exception`.
 
-        Args:
-            source: The returned object, if the caller has it at hand.
-            wait: Whether to wait for a pending usage. After an error it may never arrive.
+        `source` is the returned object, if at hand; `wait` allows to wait for a pending usage.
         """
         if self.emitting.locked():
             return
@@ -121,9 +104,8 @@ class LlmCall(Progress):
         The last of them to end settles this one. After an error or a cancellation nothing is
         waited for: they may run anywhere, for any time.
         """
-        if self.outcome in ("error", "cancelled"):
-            return False
-        if (found.tokens or self.reported).usage_status != "missing":
+        known = (found.tokens or self.reported).usage_status != "missing"
+        if known or self.outcome in ("error", "cancelled"):
             return False
         inner.awaited = True  # before the check: the last one may end between the two
         return bool(inner.open)

@@ -10,8 +10,7 @@ from inspect import (
 )
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.calls import leave_context
-from pantheon_obs.core.context import current_call
+from pantheon_obs.llm.nesting import Running
 from pantheon_obs.llm.observe.generators import (
     CallFinalizer,
     async_generator_observer,
@@ -28,59 +27,32 @@ if TYPE_CHECKING:
 
 
 def observed_function(function: Callable[..., Any], start: Starter) -> Callable[..., Any]:
-    """Wrap a function in one of its own kind, without its name and signature.
-
-    Args:
-        function: A function of any kind.
-        start: Starts an observed call, given the arguments.
-    """
-    if isasyncgenfunction(function):
-        return async_generator_observer(_opener(function, start))
-    if isgeneratorfunction(function) and not _is_awaitable(function):
-        return generator_observer(_opener(function, start))
-    if iscoroutinefunction(function):
-
-        async def observed_async(*args: Any, **kwargs: Any) -> Any:
-            call = start(args, kwargs)
-            token = current_call.set(call)
-            try:
-                result = await function(*args, **kwargs)
-            except BaseException as error:
-                call.failed(error)
-                call.settle()
-                raise
-            finally:
-                leave_context(token)
-            return deliver(result, call)
-
-        return observed_async
-
-    def observed(*args: Any, **kwargs: Any) -> Any:
-        call = start(args, kwargs)
-        token = current_call.set(call)
-        try:
-            result = function(*args, **kwargs)
-        except BaseException as error:
-            call.failed(error)
-            call.settle()
-            raise
-        finally:
-            current_call.reset(token)
-        return deliver(result, call)
-
-    return observed
-
-
-def _opener(function: Callable[..., Any], start: Starter) -> Callable[..., tuple[Any, Any]]:
-    """Start the call at the first step: a generator that never starts has called nothing."""
+    """Wrap a function in one of its own kind; `start` starts a call, given the arguments."""
 
     def open_inner(*args: Any, **kwargs: Any) -> tuple[Any, CallFinalizer]:
+        # At the first step: a generator that never starts has called nothing.
         inner = function(*args, **kwargs)
         call = start(args, kwargs)
         call.begin_stream()
         return inner, CallFinalizer(call)
 
-    return open_inner
+    async def observed_async(*args: Any, **kwargs: Any) -> Any:
+        call = start(args, kwargs)
+        with Running(call):
+            result = await function(*args, **kwargs)
+        return deliver(result, call)
+
+    def observed(*args: Any, **kwargs: Any) -> Any:
+        call = start(args, kwargs)
+        with Running(call):
+            result = function(*args, **kwargs)
+        return deliver(result, call)
+
+    if isasyncgenfunction(function):
+        return async_generator_observer(open_inner)
+    if isgeneratorfunction(function) and not _is_awaitable(function):
+        return generator_observer(open_inner)
+    return observed_async if iscoroutinefunction(function) else observed
 
 
 def _is_awaitable(function: Callable[..., Any]) -> bool:

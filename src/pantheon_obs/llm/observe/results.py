@@ -8,14 +8,20 @@ from types import AsyncGeneratorType, CoroutineType, GeneratorType, NoneType
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import report
-from pantheon_obs.llm.observe.awaitables import CoroutineFinalizer, FutureFinalizer, awaited
+from pantheon_obs.llm.observe.deferred import (
+    CoroutineFinalizer,
+    FutureFinalizer,
+    awaited,
+    manager_methods,
+    raw_methods,
+    read_body,
+)
 from pantheon_obs.llm.observe.generators import (
     CallFinalizer,
     observe_async_generator,
     observe_generator,
 )
-from pantheon_obs.llm.observe.managers import manager_methods, raw_methods, read_body
-from pantheon_obs.llm.observe.objects import ObservedClass, attributes, enter_class, keep_source
+from pantheon_obs.llm.observe.objects import ObservedClass, attributes, keep_source
 from pantheon_obs.llm.observe.streams import STREAM
 from pantheon_obs.llm.usage.fields import Reported, has
 from pantheon_obs.llm.usage.find import NAMES, attached_usage, is_future, is_pending
@@ -37,17 +43,14 @@ _RESOURCE_MARKS = ("close", "aclose")
 def deliver(result: Any, call: LlmCall) -> Any:
     """Observe the value that the application's function returned, until the call ends.
 
-    Returns:
-        The value for the application: the same object, or one of the same type and behaviour.
+    Return the same object, or one of the same type and behaviour.
     """
     kind: Any = type(result)
     try:
         return _handler_of(kind)(result, call)
     except Exception as error:  # noqa: BLE001 - the guard, in a place that must return a value
         report("llm result", error)
-        call.end("ok")
-        call.settle()
-        return result
+        return _done(result, call)
 
 
 # Bounded: a function may make a new class on each call.
@@ -56,19 +59,20 @@ _manager_class = lru_cache(maxsize=128)(partial(ObservedClass, methods=manager_m
 _raw_class = lru_cache(maxsize=128)(partial(ObservedClass, methods=raw_methods(deliver)))
 
 
+def _done(result: Any, call: LlmCall, source: Any = None) -> Any:
+    call.end("ok")
+    call.settle(source)
+    return result
+
+
 def _bare_value(result: Any, call: LlmCall) -> Any:
     """End the call: the value reports nothing, except to the `usage=` option."""
-    call.end("ok")
-    call.settle(None if call.options.usage is None else result)
-    return result
+    return _done(result, call, None if call.options.usage is None else result)
 
 
 def _value(result: Any, call: LlmCall) -> Any:
     """End the call with a whole answer."""
-    complete = _read_value(result, call)
-    call.end("ok")
-    call.settle(None if complete else result)
-    return result
+    return _done(result, call, None if _read_value(result, call) else result)
 
 
 def _read_value(result: Any, call: LlmCall) -> bool:
@@ -109,10 +113,13 @@ def _stream(result: Any, call: LlmCall) -> Any:
 
 def _observe(result: Any, call: LlmCall, observed_class: Callable[[type], ObservedClass]) -> bool:
     """Observe an object's methods; if its class cannot be replaced, end the call."""
-    if enter_class(result, call, observed_class):
-        return True
-    _bare_value(result, call)
-    return False
+    kind: Any = type(result)
+    try:
+        observed_class(kind).enter(result, call)
+    except Exception:  # noqa: BLE001 - the making of a subclass runs code of the class
+        _bare_value(result, call)
+        return False
+    return True
 
 
 def _stream_handler_of(item: Any) -> Handler | None:
@@ -142,9 +149,7 @@ def _tuple(result: Any, call: LlmCall) -> Any:
 def _object(result: Any, call: LlmCall) -> Any:
     """Observe a response, or an object that holds a stream if its usage is still pending."""
     if _read_value(result, call):
-        call.end("ok")
-        call.settle()
-        return result
+        return _done(result, call)
     call.reported = Reported()
     return _response(result, call, attached_usage(result), _value)
 
@@ -173,9 +178,8 @@ def _response(result: Any, call: LlmCall, attached: Any, otherwise: Handler) -> 
 
 def _manager(result: Any, call: LlmCall) -> Any:
     """Observe an object that is entered first, unless it is a response that cleans up."""
-    if any(has(result, name) for name in NAMES):
-        return _object(result, call)
-    return _entered(result, call)
+    handler = _object if any(has(result, name) for name in NAMES) else _entered
+    return handler(result, call)
 
 
 def _entered(result: Any, call: LlmCall) -> Any:
@@ -185,11 +189,9 @@ def _entered(result: Any, call: LlmCall) -> Any:
 
 def _raw_response(result: Any, call: LlmCall) -> Any:
     """Observe an HTTP response that the SDK has not parsed yet."""
-    if not read_body(result.http_response, call.reported):
-        _observe(result, call, _raw_class)
-        return result
-    call.end("ok")
-    call.settle(result)
+    if read_body(result.http_response, call.reported):
+        return _done(result, call, result)
+    _observe(result, call, _raw_class)
     return result
 
 

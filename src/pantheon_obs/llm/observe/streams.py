@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.calls import leave_context
 from pantheon_obs.core.context import current_call
+from pantheon_obs.llm.nesting import Running
 from pantheon_obs.llm.observe.generators import (
+    Observer,
     async_relay,
     observe_async_generator,
     observe_generator,
@@ -24,26 +26,24 @@ if TYPE_CHECKING:
     from pantheon_obs.llm.report import LlmCall
 
 
-class IteratorObserver:
+class IteratorObserver(Observer):
     """Observes one iterator of an object, which the object may outlive."""
 
-    __slots__ = ("call", "observed", "subject")
+    __slots__ = ("observed", "subject")
 
     def __init__(self, observed: ObservedClass, subject: Any, call: LlmCall) -> None:
+        super().__init__(call)
         self.observed = observed
         self.subject = subject
-        self.call = call
 
-    def exhausted(self, began: float) -> None:
-        """The iterator has no more chunks, and neither has the object."""
-        self.call.exhausted(began)
+    def settle(self) -> None:
+        """Stop observing the object, which has no more chunks either."""
         self.observed.settle(self.subject, self.call)
 
     def failed(self, error: BaseException, began: float) -> None:
         """The iterator has raised."""
         if not isinstance(error, GeneratorExit):
-            self.call.failed(error, began)
-            self.observed.settle(self.subject, self.call)
+            super().failed(error, began)
 
     def abandoned(self) -> None:
         """The object may be iterated again; its end is its close or garbage collection."""
@@ -140,41 +140,47 @@ def _iter(
     return observed_iter
 
 
-def closing(
-    method: Callable[..., Any], observed: ObservedClass, *, record: Callable[..., None]
+def observed_method(
+    method: Callable[..., Any],
+    observed: ObservedClass,
+    *,
+    begin: Callable[..., None],
+    end: Callable[..., Any],
 ) -> Callable[..., Any]:
-    """Observe `close()` or `__exit__()`, async or not.
+    """Observe a method, async or not.
 
-    Args:
-        method: The application's method.
-        observed: The object's class.
-        record: Records the end before the method is called: `record(call, self, *args)`.
+    Before it is called, `begin(call, self, *args)` records; its answer is what
+    `end(observed, self, call, answer)` returns.
     """
-    if iscoroutinefunction(method):
 
-        async def observed_aclose(self: Any, *args: Any, **kwargs: Any) -> Any:
-            call = observed.open.get(id(self))
-            if call is None:
-                return await method(self, *args, **kwargs)
-            record(call, self, *args)
-            try:
-                return await method(self, *args, **kwargs)
-            finally:
-                observed.settle(self, call)
+    async def observed_async(self: Any, *args: Any, **kwargs: Any) -> Any:
+        call = observed.open.get(id(self))
+        if call is None:
+            return await method(self, *args, **kwargs)
+        begin(call, self, *args)
+        with Running(call, partial(observed.settle, self, call)):
+            answer = await method(self, *args, **kwargs)
+        return end(observed, self, call, answer)
 
-        return observed_aclose
-
-    def observed_close(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def observed_sync(self: Any, *args: Any, **kwargs: Any) -> Any:
         call = observed.open.get(id(self))
         if call is None:
             return method(self, *args, **kwargs)
-        record(call, self, *args)
-        try:
-            return method(self, *args, **kwargs)
-        finally:
-            observed.settle(self, call)
+        begin(call, self, *args)
+        with Running(call, partial(observed.settle, self, call)):
+            answer = method(self, *args, **kwargs)
+        return end(observed, self, call, answer)
 
-    return observed_close
+    return observed_async if iscoroutinefunction(method) else observed_sync
+
+
+def _closed(observed: ObservedClass, subject: Any, call: LlmCall, answer: Any) -> Any:
+    observed.settle(subject, call)
+    return answer
+
+
+closing = partial(observed_method, end=_closed)
+"""Observe `close()` or `__exit__()`, async or not; `begin` records the end."""
 
 
 def record_close(
@@ -198,7 +204,7 @@ def _del(method: Callable[[Any], None], observed: ObservedClass) -> Callable[[An
     return observed_del
 
 
-_close = partial(closing, record=record_close)
+_close = partial(closing, begin=record_close)
 
 STREAM: Methods = {
     "__next__": _next,

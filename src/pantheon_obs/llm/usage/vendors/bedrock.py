@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pantheon_obs.llm.usage.fields import count, field, has, text
+from pantheon_obs.llm.usage.fields import Reported, count, field, has, text
 from pantheon_obs.llm.usage.vendors.anthropic import add_cache
-
-if TYPE_CHECKING:
-    from pantheon_obs.llm.usage.fields import Reported
 
 _CONTENT = ("text", "toolUse", "reasoningContent")
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from inspect import getattr_static
 from types import MemberDescriptorType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pantheon_obs.llm.usage.fields import count, either, field, fields_reader, text
-
-if TYPE_CHECKING:
-    from pantheon_obs.llm.usage.fields import Reported
+from pantheon_obs.llm.usage.fields import Reported, count, either, field, fields_reader, text
 
 _CONTENT = (
     "content",
@@ -133,23 +130,15 @@ def chat_tokens(usage: Any, reported: Reported) -> bool:
 
     https://platform.openai.com/docs/api-reference/chat/object#chat-object-usage
     """
-    _take_in(reported, *_chat_usage(usage))
-    return True
+    return _take_in(reported, *_chat_usage(usage))
 
 
-def deepseek_tokens(usage: Any, reported: Reported) -> bool:
-    """Read DeepSeek's usage: OpenAI's, with its own name for the cached tokens.
+def renamed_tokens(usage: Any, reported: Reported) -> bool:
+    """Read the usage of DeepSeek or Mistral: OpenAI's, with another name for the cached tokens.
 
     https://api-docs.deepseek.com/guides/kv_cache
     """
-    hit = field(usage, "prompt_cache_hit_tokens")
-    reported.cached_input_tokens = count(hit, reported.cached_input_tokens)
-    return chat_tokens(usage, reported)
-
-
-def mistral_tokens(usage: Any, reported: Reported) -> bool:
-    """Read Mistral's usage: OpenAI's, with its own name for the cached tokens."""
-    cached = field(usage, "num_cached_tokens")
+    cached = either(usage, "prompt_cache_hit_tokens", "num_cached_tokens")
     reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
     return chat_tokens(usage, reported)
 
@@ -159,11 +148,10 @@ def response_tokens(usage: Any, reported: Reported) -> bool:
 
     https://platform.openai.com/docs/api-reference/responses/object
     """
-    _take_in(reported, *_responses_usage(usage))
-    return True
+    return _take_in(reported, *_responses_usage(usage))
 
 
-def _take_in(reported: Reported, input_: Any, output: Any, of_input: Any, of_output: Any) -> None:
+def _take_in(reported: Reported, input_: Any, output: Any, of_input: Any, of_output: Any) -> bool:
     reported.input_tokens = count(input_, reported.input_tokens)
     reported.output_tokens = count(output, reported.output_tokens)
     if of_input is not None:
@@ -173,3 +161,4 @@ def _take_in(reported: Reported, input_: Any, output: Any, of_input: Any, of_out
     if of_output is not None:
         reasoning = field(of_output, "reasoning_tokens")
         reported.reasoning_tokens = count(reasoning, reported.reasoning_tokens)
+    return True

@@ -1,4 +1,4 @@
-"""The methods of objects that give the answer, or a stream of it, later.
+"""Coroutines, futures, and objects that give the answer, or a stream of it, later.
 
 An SDK's stream manager sends the request when it is entered; its raw response is parsed when the
 application asks for that. The value that they return is then observed in their place. A manager
@@ -8,20 +8,20 @@ that returns itself is the answer, which ends when the `with` statement does.
 from __future__ import annotations
 
 from functools import partial
-from inspect import iscoroutinefunction
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from pantheon_obs.core.calls import leave_context
-from pantheon_obs.core.context import current_call
 from pantheon_obs.core.guard import Guard
-from pantheon_obs.llm.observe.streams import closing, record_close
+from pantheon_obs.llm.nesting import Running
+from pantheon_obs.llm.observe.generators import CallFinalizer
+from pantheon_obs.llm.observe.streams import closing, observed_method, record_close
+from pantheon_obs.llm.usage.find import error_of
 from pantheon_obs.llm.usage.shapes import read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Awaitable, Callable, Generator
 
     from pantheon_obs.llm.observe.objects import Methods, ObservedClass
     from pantheon_obs.llm.report import LlmCall
@@ -29,17 +29,68 @@ if TYPE_CHECKING:
 
     Deliver = Callable[[Any, LlmCall], Any]
 
+_guard_future = Guard("llm future")
 _guard = Guard("llm raw response")
+
+
+async def awaited(
+    coroutine: Awaitable[Any], finalizer: CoroutineFinalizer, deliver: Deliver
+) -> Any:
+    """Await the application's coroutine, and let `deliver` observe its result."""
+    call = finalizer.call
+    finalizer.coroutine = None
+    with Running(call):
+        result = await coroutine
+    return deliver(result, call)
+
+
+class CoroutineFinalizer:
+    """Ends a call when its coroutine is garbage-collected without being awaited."""
+
+    __slots__ = ("call", "coroutine")
+
+    def __init__(self, call: LlmCall, coroutine: Any) -> None:
+        self.call = call
+        self.coroutine = coroutine
+
+    def __del__(self) -> None:
+        if self.coroutine is not None:
+            self.call.end("not_consumed")
+            self.call.settle()
+            self.coroutine.close()  # Python warns about our coroutine: one warning is enough
+
+
+class FutureFinalizer(CallFinalizer):
+    """Ends a call when its future is done or garbage-collected: the future's callback."""
+
+    __slots__ = ("answer",)
+
+    def __init__(self, call: LlmCall, answer: Deliver) -> None:
+        super().__init__(call)
+        self.answer = answer
+
+    def done(self, future: Any) -> None:
+        """The future has a result or an exception, or was cancelled."""
+        with _guard_future:
+            if future.cancelled():
+                self.call.end("cancelled", "CancelledError")
+            elif (error := error_of(future)) is not None:
+                self.call.failed(error)
+            else:
+                self.answer(future.result(), self.call)
+                return
+            self.call.settle()
 
 
 def manager_methods(deliver: Deliver) -> Methods:
     """Make the table of methods of managers; `deliver` observes the value that they return."""
-    enter = partial(_giving, deliver=deliver, starts=True)
-    exit_ = partial(closing, record=_record_exit)
+    end = partial(_given, deliver=deliver)
+    enter = partial(observed_method, begin=_restart, end=end)
+    exit_ = partial(closing, begin=_record_exit)
     return {
         "__enter__": enter,
         "__aenter__": enter,
-        "__await__": partial(_await, deliver=deliver),
+        "__await__": partial(_await, end=end),
         "__exit__": exit_,
         "__aexit__": exit_,
         "__del__": _del,
@@ -48,8 +99,9 @@ def manager_methods(deliver: Deliver) -> Methods:
 
 def raw_methods(deliver: Deliver) -> Methods:
     """Make the table of methods of raw responses, as `manager_methods`."""
-    close = partial(closing, record=_record_raw_close)
-    return {"parse": partial(_giving, deliver=deliver), "close": close, "__del__": close}
+    parse = partial(observed_method, begin=lambda *_: None, end=partial(_given, deliver=deliver))
+    close = partial(closing, begin=_record_raw_close)
+    return {"parse": parse, "close": close, "__del__": close}
 
 
 def read_body(http_response: Any, reported: Reported) -> bool:
@@ -65,79 +117,29 @@ def read_body(http_response: Any, reported: Reported) -> bool:
     return True
 
 
-def _giving(
-    method: Callable[..., Any], observed: ObservedClass, *, deliver: Deliver, starts: bool = False
-) -> Callable[..., Any]:
-    """Observe a method that returns the answer, async or not; `starts` if it starts the clock."""
-    if iscoroutinefunction(method):
-
-        async def observed_async(self: Any, *args: Any, **kwargs: Any) -> Any:
-            call = _call_of(observed, self, starts=starts)
-            if call is None:
-                return await method(self, *args, **kwargs)
-            token = current_call.set(call)
-            try:
-                answer = await method(self, *args, **kwargs)
-            except BaseException as error:
-                _failed(observed, self, call, error)
-                raise
-            finally:
-                leave_context(token)
-            return _given(observed, self, call, answer, deliver)
-
-        return observed_async
-
-    def observed_method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        call = _call_of(observed, self, starts=starts)
-        if call is None:
-            return method(self, *args, **kwargs)
-        token = current_call.set(call)
-        try:
-            answer = method(self, *args, **kwargs)
-        except BaseException as error:
-            _failed(observed, self, call, error)
-            raise
-        finally:
-            leave_context(token)
-        return _given(observed, self, call, answer, deliver)
-
-    return observed_method
-
-
 def _await(
-    method: Callable[[Any], Generator[Any, Any, Any]], observed: ObservedClass, *, deliver: Deliver
+    method: Callable[[Any], Generator[Any, Any, Any]],
+    observed: ObservedClass,
+    *,
+    end: Callable[..., Any],
 ) -> Callable[[Any], Generator[Any, Any, Any]]:
     def observed_await(self: Any) -> Generator[Any, Any, Any]:
-        call = _call_of(observed, self)
+        call = observed.open.get(id(self))
         if call is None:
             return (yield from method(self))
-        token = current_call.set(call)
-        try:
+        with Running(call, partial(observed.settle, self, call)):
             answer = yield from method(self)
-        except BaseException as error:
-            _failed(observed, self, call, error)
-            raise
-        finally:
-            leave_context(token)
-        return _given(observed, self, call, answer, deliver)
+        return end(observed, self, call, answer)
 
     return observed_await
 
 
-def _call_of(observed: ObservedClass, subject: Any, *, starts: bool = False) -> LlmCall | None:
-    call = observed.open.get(id(subject))
-    if call is not None and starts:
-        call.started = perf_counter()
-    return call
-
-
-def _failed(observed: ObservedClass, subject: Any, call: LlmCall, error: BaseException) -> None:
-    call.failed(error)
-    observed.settle(subject, call)
+def _restart(call: LlmCall, *_: object) -> None:
+    call.started = perf_counter()
 
 
 def _given(
-    observed: ObservedClass, subject: Any, call: LlmCall, answer: Any, deliver: Deliver
+    observed: ObservedClass, subject: Any, call: LlmCall, answer: Any, *, deliver: Deliver
 ) -> Any:
     if answer is subject:
         call.reported.content = True
