@@ -98,23 +98,17 @@ def llm_call(  # noqa: PLR0913 - options, each with a name and a default
         >>> with llm_call(model="fast", operation="summarise") as call:
         ...     call.usage((120, 30))
     """
-    observer = LlmCallObserver(model, operation, provider, usage, prices)
+    options = CallOptions(operation or "", provider, usage, pricing_of(prices))
+    observer = LlmCallObserver(model, options)
     return observer if function is None else observer(function)
 
 
 class LlmCallObserver:
     """A decorator, and a context manager for one call at a time."""
 
-    def __init__(
-        self,
-        model: str | Callable[..., str | None] | None,
-        operation: str | None,
-        provider: str | None,
-        usage: Callable[[Any], object] | None,
-        prices: Prices | None = None,
-    ) -> None:
+    def __init__(self, model: str | Callable[..., str | None] | None, options: CallOptions) -> None:
         self._model = model
-        self._options = CallOptions(operation or "", provider, usage, pricing_of(prices))
+        self._options = options
         self._entered: list[WithBlock] = []
 
     def __call__(self, function: Decorated, /) -> Decorated:

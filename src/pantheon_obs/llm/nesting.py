@@ -57,15 +57,16 @@ class InnerCalls:
     `awaited` says whether the outer call waits for them with its event.
     """
 
+    awaited = False
+    cost_usd: float | None = None
+    _status: UsageStatus = "reported"
+    _taken = False
+
     def __init__(self) -> None:
         # Re-entrant: a garbage collection may finish another call in the middle of this one's.
         self._lock = RLock()
         self._used = Reported()
-        self._status: UsageStatus = "reported"
-        self._taken = False
         self.open: set[OpenCall] = set()
-        self.awaited = False
-        self.cost_usd: float | None = None
 
     def add(self, event: LlmCallFinished) -> bool:
         """Add a finished call; return False if the outer call was reported before it."""
@@ -98,8 +99,8 @@ class WithBlock:
         frame = _frame_of_with()
         self.frame = id(frame)
         self._token: Token[OpenCall | None] | None = None
+        # In a generator the context variable would be visible to the consumer, too.
         if frame.f_code.co_flags & _GENERATOR:
-            # In a generator the context variable would be visible to the consumer, too.
             enter_frame(frame, call)
         else:
             self._token = current_call.set(call)

@@ -178,5 +178,4 @@ class _ListPrices:
             price = self._genai.calc_price(usage, model, provider_id=call.provider)
         except ValueError:  # counts that do not fit together
             return None
-        cost: Decimal = price.total_price
-        return cost
+        return price.total_price  # type: ignore[no-any-return]

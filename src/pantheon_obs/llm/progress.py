@@ -42,11 +42,7 @@ class Progress:
     error_type: str | None = None
 
     def begin_stream(self) -> None:
-        """Expect chunks.
-
-        Chunks are read up to the first one with content, and the last ones at the end: the known
-        shapes report usage and finish reason nowhere else.
-        """
+        """Expect chunks. The first and the last are read: no others report usage or a reason."""
         if not self.streamed:
             self.streamed = True
             self.recent = deque(maxlen=_LAST_CHUNKS)

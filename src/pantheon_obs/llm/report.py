@@ -85,7 +85,7 @@ class LlmCall(Progress):
             found = self._find_usage(source)
             if found.pending is not None and wait and self.outcome == "ok":
                 self.attached, self.read_usage = found.pending, found.read
-                found.pending.add_done_callback(UsageFinalizer(self).resolved)
+                found.pending.add_done_callback(UsageFinalizer(self))
                 if not found.pending.done():
                     return
                 found = self._find_usage(source)
@@ -99,13 +99,9 @@ class LlmCall(Progress):
             report("llm call", error)
 
     def _waits_for(self, inner: InnerCalls, found: Found) -> bool:
-        """Whether the usage must come from inner calls that are still open.
-
-        The last of them to end settles this one. After an error or a cancellation nothing is
-        waited for: they may run anywhere, for any time.
-        """
+        """Whether the usage must come from inner calls: the last to end settles this one."""
         known = (found.tokens or self.reported).usage_status != "missing"
-        if known or self.outcome in ("error", "cancelled"):
+        if known or self.outcome in ("error", "cancelled"):  # else they may run for any time
             return False
         inner.awaited = True  # before the check: the last one may end between the two
         return bool(inner.open)
@@ -192,14 +188,14 @@ class LlmCall(Progress):
 
 
 class UsageFinalizer:
-    """Settles a call when its usage future is done or garbage-collected."""
+    """Settles a call when its usage future is done or garbage-collected: the future's callback."""
 
     __slots__ = ("call",)
 
     def __init__(self, call: LlmCall) -> None:
         self.call = call
 
-    def resolved(self, _: object) -> None:
+    def __call__(self, _: object) -> None:
         """The future is done."""
         self.call.settle()
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pantheon_obs.llm.usage.fields import Reported
 
     Deliver = Callable[[Any, LlmCall], Any]
+    Method = Callable[..., Any]
 
 _guard_future = Guard("llm future")
 _guard = Guard("llm raw response")
@@ -117,12 +118,7 @@ def read_body(http_response: Any, reported: Reported) -> bool:
     return True
 
 
-def _await(
-    method: Callable[[Any], Generator[Any, Any, Any]],
-    observed: ObservedClass,
-    *,
-    end: Callable[..., Any],
-) -> Callable[[Any], Generator[Any, Any, Any]]:
+def _await(method: Method, observed: ObservedClass, *, end: Method) -> Method:
     def observed_await(self: Any) -> Generator[Any, Any, Any]:
         call = observed.open.get(id(self))
         if call is None:
@@ -167,7 +163,7 @@ def _record_raw_close(call: LlmCall, subject: Any) -> None:
     call.abandoned()
 
 
-def _del(method: Callable[[Any], None], observed: ObservedClass) -> Callable[[Any], None]:
+def _del(method: Method, observed: ObservedClass) -> Method:
     def observed_del(self: Any) -> None:
         call = observed.open.pop(id(self), None)
         if call is not None:

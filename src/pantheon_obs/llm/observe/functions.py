@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from inspect import (
-    CO_ITERABLE_COROUTINE,
-    isasyncgenfunction,
-    iscoroutinefunction,
-    isgeneratorfunction,
-)
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.llm.nesting import Running
-from pantheon_obs.llm.observe.generators import (
-    CallFinalizer,
-    async_generator_observer,
-    generator_observer,
-)
+from pantheon_obs.llm.observe import generators
 from pantheon_obs.llm.observe.results import deliver
 
 if TYPE_CHECKING:
@@ -29,12 +20,12 @@ if TYPE_CHECKING:
 def observed_function(function: Callable[..., Any], start: Starter) -> Callable[..., Any]:
     """Wrap a function in one of its own kind; `start` starts a call, given the arguments."""
 
-    def open_inner(*args: Any, **kwargs: Any) -> tuple[Any, CallFinalizer]:
+    def open_inner(*args: Any, **kwargs: Any) -> tuple[Any, generators.CallFinalizer]:
         # At the first step: a generator that never starts has called nothing.
         inner = function(*args, **kwargs)
         call = start(args, kwargs)
         call.begin_stream()
-        return inner, CallFinalizer(call)
+        return inner, generators.CallFinalizer(call)
 
     async def observed_async(*args: Any, **kwargs: Any) -> Any:
         call = start(args, kwargs)
@@ -48,14 +39,14 @@ def observed_function(function: Callable[..., Any], start: Starter) -> Callable[
             result = function(*args, **kwargs)
         return deliver(result, call)
 
-    if isasyncgenfunction(function):
-        return async_generator_observer(open_inner)
-    if isgeneratorfunction(function) and not _is_awaitable(function):
-        return generator_observer(open_inner)
-    return observed_async if iscoroutinefunction(function) else observed
+    if inspect.isasyncgenfunction(function):
+        return generators.async_generator_observer(open_inner)
+    if inspect.isgeneratorfunction(function) and not _is_awaitable(function):
+        return generators.generator_observer(open_inner)
+    return observed_async if inspect.iscoroutinefunction(function) else observed
 
 
 def _is_awaitable(function: Callable[..., Any]) -> bool:
     """Whether it was decorated with `types.coroutine`, so that its generator is awaited."""
     code = getattr(function, "__code__", None)
-    return bool(code is not None and code.co_flags & CO_ITERABLE_COROUTINE)
+    return bool(code is not None and code.co_flags & inspect.CO_ITERABLE_COROUTINE)

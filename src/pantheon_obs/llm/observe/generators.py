@@ -17,9 +17,10 @@ from pantheon_obs.core.context import current_call
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
-    from types import AsyncGeneratorType, GeneratorType
 
     from pantheon_obs.llm.report import LlmCall
+
+    Opener = Callable[..., tuple[Any, "Observer"]]
 
 
 class Observer:
@@ -59,14 +60,8 @@ class CallFinalizer(Observer):
         self.call.settle()
 
 
-def generator_observer(
-    open_inner: Callable[..., tuple[GeneratorType[Any, Any, Any], Observer]],
-) -> Callable[..., Generator[Any, Any, Any]]:
-    """Make a generator function that runs another's generator under observation.
-
-    At the first step `open_inner` gets the arguments; it returns the inner generator and its
-    observer.
-    """
+def generator_observer(open_inner: Opener) -> Callable[..., Generator[Any, Any, Any]]:
+    """Make a generator function that runs the generator of `open_inner` under its observer."""
 
     def observed(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         inner, observer = open_inner(*args, **kwargs)
@@ -114,13 +109,11 @@ def generator_observer(
 
 
 def async_generator_observer(  # noqa: C901 - one loop in one piece: it runs per chunk
-    open_inner: Callable[..., tuple[AsyncGeneratorType[Any, Any], Observer]],
+    open_inner: Opener,
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
     """Make an async generator function, as `generator_observer`."""
 
-    async def observed(  # noqa: C901 - one loop in one piece: it runs per chunk
-        *args: Any, **kwargs: Any
-    ) -> AsyncGenerator[Any, Any]:
+    async def observed(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:  # noqa: C901
         inner, observer = open_inner(*args, **kwargs)
         call = observer.call
         keep = call.recent.append

@@ -8,19 +8,7 @@ from types import AsyncGeneratorType, CoroutineType, GeneratorType, NoneType
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import report
-from pantheon_obs.llm.observe.deferred import (
-    CoroutineFinalizer,
-    FutureFinalizer,
-    awaited,
-    manager_methods,
-    raw_methods,
-    read_body,
-)
-from pantheon_obs.llm.observe.generators import (
-    CallFinalizer,
-    observe_async_generator,
-    observe_generator,
-)
+from pantheon_obs.llm.observe import deferred, generators
 from pantheon_obs.llm.observe.objects import ObservedClass, attributes, keep_source
 from pantheon_obs.llm.observe.streams import STREAM
 from pantheon_obs.llm.usage.fields import Reported, has
@@ -41,10 +29,7 @@ _RESOURCE_MARKS = ("close", "aclose")
 
 
 def deliver(result: Any, call: LlmCall) -> Any:
-    """Observe the value that the application's function returned, until the call ends.
-
-    Return the same object, or one of the same type and behaviour.
-    """
+    """Observe a returned value until the call ends; return it, or one that behaves the same."""
     kind: Any = type(result)
     try:
         return _handler_of(kind)(result, call)
@@ -55,8 +40,10 @@ def deliver(result: Any, call: LlmCall) -> Any:
 
 # Bounded: a function may make a new class on each call.
 _stream_class = lru_cache(maxsize=512)(partial(ObservedClass, methods=STREAM))
-_manager_class = lru_cache(maxsize=128)(partial(ObservedClass, methods=manager_methods(deliver)))
-_raw_class = lru_cache(maxsize=128)(partial(ObservedClass, methods=raw_methods(deliver)))
+_manager_class = lru_cache(maxsize=128)(
+    partial(ObservedClass, methods=deferred.manager_methods(deliver))
+)
+_raw_class = lru_cache(maxsize=128)(partial(ObservedClass, methods=deferred.raw_methods(deliver)))
 
 
 def _done(result: Any, call: LlmCall, source: Any = None) -> Any:
@@ -96,12 +83,14 @@ def _generator(result: Any, call: LlmCall) -> Any:
     if isawaitable(result):  # of a function decorated with `types.coroutine`
         return _coroutine(result, call)
     call.begin_stream()
-    return _named_as(result, observe_generator(result, CallFinalizer(call)))
+    return _named_as(result, generators.observe_generator(result, generators.CallFinalizer(call)))
 
 
 def _async_generator(result: Any, call: LlmCall) -> Any:
     call.begin_stream()
-    return _named_as(result, observe_async_generator(result, CallFinalizer(call)))
+    return _named_as(
+        result, generators.observe_async_generator(result, generators.CallFinalizer(call))
+    )
 
 
 def _stream(result: Any, call: LlmCall) -> Any:
@@ -189,19 +178,21 @@ def _entered(result: Any, call: LlmCall) -> Any:
 
 def _raw_response(result: Any, call: LlmCall) -> Any:
     """Observe an HTTP response that the SDK has not parsed yet."""
-    if read_body(result.http_response, call.reported):
+    if deferred.read_body(result.http_response, call.reported):
         return _done(result, call, result)
     _observe(result, call, _raw_class)
     return result
 
 
 def _coroutine(result: Any, call: LlmCall) -> Any:
-    return _named_as(result, awaited(result, CoroutineFinalizer(call, result), deliver))
+    return _named_as(
+        result, deferred.awaited(result, deferred.CoroutineFinalizer(call, result), deliver)
+    )
 
 
 def _future(result: Any, call: LlmCall) -> Any:
     """Read a future's result when it is done; it cannot be replaced."""
-    result.add_done_callback(FutureFinalizer(call, _value).done)
+    result.add_done_callback(deferred.FutureFinalizer(call, _value).done)
     return result
 
 

@@ -11,13 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.core.calls import leave_context
 from pantheon_obs.core.context import current_call
 from pantheon_obs.llm.nesting import Running
-from pantheon_obs.llm.observe.generators import (
-    Observer,
-    async_relay,
-    observe_async_generator,
-    observe_generator,
-    relay,
-)
+from pantheon_obs.llm.observe import generators
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +19,10 @@ if TYPE_CHECKING:
     from pantheon_obs.llm.observe.objects import Methods, ObservedClass
     from pantheon_obs.llm.report import LlmCall
 
+    Method = Callable[..., Any]
 
-class IteratorObserver(Observer):
+
+class IteratorObserver(generators.Observer):
     """Observes one iterator of an object, which the object may outlive."""
 
     __slots__ = ("observed", "subject")
@@ -49,7 +45,7 @@ class IteratorObserver(Observer):
         """The object may be iterated again; its end is its close or garbage collection."""
 
 
-def _next(method: Callable[[Any], Any], observed: ObservedClass) -> Callable[[Any], Any]:
+def _next(method: Method, observed: ObservedClass) -> Method:
     call_of = observed.open.get
 
     def observed_next(self: Any) -> Any:
@@ -76,7 +72,7 @@ def _next(method: Callable[[Any], Any], observed: ObservedClass) -> Callable[[An
     return observed_next
 
 
-def _anext(method: Callable[[Any], Any], observed: ObservedClass) -> Callable[[Any], Any]:
+def _anext(method: Method, observed: ObservedClass) -> Method:
     call_of = observed.open.get
 
     async def observed_anext(self: Any) -> Any:
@@ -114,13 +110,8 @@ def _stopped(
 
 
 def _iter(
-    method: Callable[[Any], Any],
-    observed: ObservedClass,
-    *,
-    generator: type,
-    relayed: Callable[[Any], Any],
-    observe: Callable[[Any, IteratorObserver], Any],
-) -> Callable[[Any], Any]:
+    method: Method, observed: ObservedClass, *, generator: type, relayed: Method, observe: Method
+) -> Method:
     """Observe `__iter__` or `__aiter__`: the iterator that it returns becomes a generator."""
 
     def observed_iter(self: Any) -> Any:
@@ -141,17 +132,9 @@ def _iter(
 
 
 def observed_method(
-    method: Callable[..., Any],
-    observed: ObservedClass,
-    *,
-    begin: Callable[..., None],
-    end: Callable[..., Any],
-) -> Callable[..., Any]:
-    """Observe a method, async or not.
-
-    Before it is called, `begin(call, self, *args)` records; its answer is what
-    `end(observed, self, call, answer)` returns.
-    """
+    method: Method, observed: ObservedClass, *, begin: Method, end: Method
+) -> Method:
+    """Observe a method: `begin(call, self, *args)`, then `end(observed, self, call, answer)`."""
 
     async def observed_async(self: Any, *args: Any, **kwargs: Any) -> Any:
         call = observed.open.get(id(self))
@@ -193,29 +176,26 @@ def record_close(
         call.abandoned()
 
 
-def _del(method: Callable[[Any], None], observed: ObservedClass) -> Callable[[Any], None]:
-    def observed_del(self: Any) -> None:
-        call = observed.open.pop(id(self), None)
-        if call is not None:
-            call.abandoned()
-            call.settle(self)
-        method(self)
-
-    return observed_del
-
-
 _close = partial(closing, begin=record_close)
 
 STREAM: Methods = {
     "__next__": _next,
     "__anext__": _anext,
-    "__iter__": partial(_iter, generator=GeneratorType, relayed=relay, observe=observe_generator),
+    "__iter__": partial(
+        _iter,
+        generator=GeneratorType,
+        relayed=generators.relay,
+        observe=generators.observe_generator,
+    ),
     "__aiter__": partial(
-        _iter, generator=AsyncGeneratorType, relayed=async_relay, observe=observe_async_generator
+        _iter,
+        generator=AsyncGeneratorType,
+        relayed=generators.async_relay,
+        observe=generators.observe_async_generator,
     ),
     "close": _close,
     "aclose": _close,
     "__exit__": _close,
     "__aexit__": _close,
-    "__del__": _del,
+    "__del__": _close,
 }

@@ -10,29 +10,16 @@ from typing import Any
 from pantheon_obs.llm.usage.fields import Reported, count, either, field, read_counts, text
 
 _EVENTS = frozenset(
-    {
-        "message-start",
-        "content-start",
-        "content-delta",
-        "content-end",
-        "tool-plan-delta",
-        "tool-call-start",
-        "tool-call-delta",
-        "tool-call-end",
-        "citation-start",
-        "citation-end",
-        "message-end",
-    }
+    f"{part}-{step}"
+    for part in ("message", "content", "tool-plan", "tool-call", "citation")
+    for step in ("start", "delta", "end")
 )
 _CONTENT = ("text", "thinking")
 _TOOLS = ("tool_plan", "tool_calls")
 
 
 def event(value: Any, reported: Reported) -> Any:
-    """Read an event of a response; the last one has usage and finish reason.
-
-    https://docs.cohere.com/v2/docs/streaming
-    """
+    """Read an event; the last one has the usage (https://docs.cohere.com/v2/docs/streaming)."""
     kind = text(field(value, "type"))
     if kind not in _EVENTS:
         return False
