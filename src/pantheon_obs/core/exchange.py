@@ -177,6 +177,7 @@ class Exchange(Trace, Facts):
 
     def closed(self) -> None:
         """The server has closed the response: before its last byte only if the client has gone."""
+        self.closing()
         self.returned()
         if self.response_started and not self.response_complete and self.error is None:
             if self.method == "HEAD" or self.status_code in _BODILESS:
