@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 Money: TypeAlias = float | Decimal
 """US dollars."""
 
+_Rates: TypeAlias = tuple[Decimal, Decimal, Decimal]
+"""Input, output and cached input, in USD per million tokens."""
+
 Prices: TypeAlias = (
     Mapping[str, Sequence[Money] | str] | Callable[["LlmCallFinished"], Money | None]
 )
@@ -45,14 +48,6 @@ class Pricing(NamedTuple):
 
     price: Callable[[LlmCallFinished], Decimal | None]
     final: bool
-
-
-class _Rates(NamedTuple):
-    """USD per million tokens."""
-
-    input: Decimal
-    output: Decimal
-    cached_input: Decimal
 
 
 def pricing_of(prices: object) -> Pricing | None:
@@ -94,10 +89,11 @@ def _by_table(table: dict[str, _Rates | str], call: LlmCallFinished) -> Decimal 
         return _list_price(call, rates)
     if rates is None or call.input_tokens is None or call.output_tokens is None:
         return None
+    fresh, output, cached_input = rates
     cached = min(call.cached_input_tokens or 0, call.input_tokens)
     with localcontext(_EXACT):
-        fresh = (call.input_tokens - cached) * rates.input
-        return (fresh + cached * rates.cached_input + call.output_tokens * rates.output) / 1_000_000
+        input_ = (call.input_tokens - cached) * fresh + cached * cached_input
+        return (input_ + call.output_tokens * output) / 1_000_000
 
 
 def _by_callable(prices: Callable[..., object], call: LlmCallFinished) -> Decimal | None:
@@ -119,7 +115,8 @@ def _checked(alias: object, price: object) -> _Rates | str:
     rates = [number for number in numbers if number is not None]
     if len(numbers) not in _NUMBERS or len(rates) < len(numbers):
         refuse(f"prices[{alias!r}]", price, _PRICE)
-    return _Rates(rates[0], rates[1], rates[-1] if len(rates) > 2 else rates[0])  # noqa: PLR2004
+    fresh, output, *cached = rates
+    return fresh, output, cached[0] if cached else fresh
 
 
 def _list_price(call: LlmCallFinished, *models: str | None) -> Decimal | None:

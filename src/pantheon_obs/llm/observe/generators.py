@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from time import perf_counter
+from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.calls import enter_frame, leave_context, leave_frame
@@ -163,23 +164,25 @@ def async_generator_observer(  # noqa: C901 - one loop in one piece: it runs per
     return observed
 
 
-def _as_given(inner: Any, observer: Observer) -> tuple[Any, Observer]:
-    return inner, observer
+def _open(iterator: Any, observer: Observer) -> tuple[Any, Observer]:
+    return iterator if type(iterator) is GeneratorType else _relay(iterator), observer
 
 
-# These run a generator under observation: `observe_generator(generator, observer)`.
-observe_generator = generator_observer(_as_given)
-observe_async_generator = async_generator_observer(_as_given)
+def _async_open(iterator: Any, observer: Observer) -> tuple[Any, Observer]:
+    return iterator if type(iterator) is AsyncGeneratorType else _async_relay(iterator), observer
 
 
-def relay(iterator: Iterator[Any]) -> Generator[Any, None, None]:
-    """Turn an iterator into a generator that does not close the iterator."""
+# These run an iterator or a generator under observation: `observe_generator(iterator, observer)`.
+observe_generator = generator_observer(_open)
+observe_async_generator = async_generator_observer(_async_open)
+
+
+def _relay(iterator: Iterator[Any]) -> Generator[Any, None, None]:
     for chunk in iterator:  # noqa: UP028 - `yield from` would close it
         yield chunk
 
 
-async def async_relay(iterator: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
-    """Turn an async iterator into an async generator, as `relay`."""
+async def _async_relay(iterator: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
     async for chunk in iterator:
         yield chunk
 

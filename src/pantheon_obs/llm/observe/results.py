@@ -77,8 +77,6 @@ def _read_value(result: Any, call: LlmCall) -> bool:
 
 
 # --- results that come in chunks
-
-
 def _generator(result: Any, call: LlmCall) -> Any:
     if isawaitable(result):  # of a function decorated with `types.coroutine`
         return _coroutine(result, call)
@@ -163,8 +161,6 @@ def _response(result: Any, call: LlmCall, attached: Any, otherwise: Handler) -> 
 
 
 # --- results that give the answer later
-
-
 def _manager(result: Any, call: LlmCall) -> Any:
     """Observe an object that is entered first, unless it is a response that cleans up."""
     handler = _object if any(has(result, name) for name in NAMES) else _entered

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from inspect import iscoroutinefunction
 from time import perf_counter
-from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.calls import leave_context
@@ -109,9 +108,7 @@ def _stopped(
     observed.settle(subject, call)
 
 
-def _iter(
-    method: Method, observed: ObservedClass, *, generator: type, relayed: Method, observe: Method
-) -> Method:
+def _iter(method: Method, observed: ObservedClass, *, observe: Method) -> Method:
     """Observe `__iter__` or `__aiter__`: the iterator that it returns becomes a generator."""
 
     def observed_iter(self: Any) -> Any:
@@ -125,8 +122,7 @@ def _iter(
             current_call.reset(token)
         if iterator is self:
             return iterator
-        inner = iterator if type(iterator) is generator else relayed(iterator)
-        return observe(inner, IteratorObserver(observed, self, call))
+        return observe(iterator, IteratorObserver(observed, self, call))
 
     return observed_iter
 
@@ -181,18 +177,8 @@ _close = partial(closing, begin=record_close)
 STREAM: Methods = {
     "__next__": _next,
     "__anext__": _anext,
-    "__iter__": partial(
-        _iter,
-        generator=GeneratorType,
-        relayed=generators.relay,
-        observe=generators.observe_generator,
-    ),
-    "__aiter__": partial(
-        _iter,
-        generator=AsyncGeneratorType,
-        relayed=generators.async_relay,
-        observe=generators.observe_async_generator,
-    ),
+    "__iter__": partial(_iter, observe=generators.observe_generator),
+    "__aiter__": partial(_iter, observe=generators.observe_async_generator),
     "close": _close,
     "aclose": _close,
     "__exit__": _close,
