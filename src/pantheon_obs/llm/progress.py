@@ -106,7 +106,7 @@ class Progress:
         if began is not None:
             self.producer += now - began
         try:
-            for chunk in tuple(self.recent):
+            for chunk in tuple(self.recent) if self.recent else ():
                 if type(chunk) not in _TEXT:
                     read(chunk, self.reported)
         except Exception as error:  # noqa: BLE001 - as above

@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.llm.nesting import Running
+from pantheon_obs.core.calls import leave_context
+from pantheon_obs.core.context import current_call
 from pantheon_obs.llm.observe import generators
 from pantheon_obs.llm.observe.results import deliver
 
@@ -29,14 +30,28 @@ def observed_function(function: Callable[..., Any], start: Starter) -> Callable[
 
     async def observed_async(*args: Any, **kwargs: Any) -> Any:
         call = start(args, kwargs)
-        with Running(call):
+        token = current_call.set(call)  # in place: `Running` costs more, and this runs per call
+        try:
             result = await function(*args, **kwargs)
+        except BaseException as error:
+            call.failed(error)
+            call.settle()
+            raise
+        finally:
+            leave_context(token)
         return deliver(result, call)
 
     def observed(*args: Any, **kwargs: Any) -> Any:
         call = start(args, kwargs)
-        with Running(call):
+        token = current_call.set(call)
+        try:
             result = function(*args, **kwargs)
+        except BaseException as error:
+            call.failed(error)
+            call.settle()
+            raise
+        finally:
+            current_call.reset(token)
         return deliver(result, call)
 
     if inspect.isasyncgenfunction(function):

@@ -172,6 +172,17 @@ def record_close(
         call.abandoned()
 
 
+def _del(method: Method, observed: ObservedClass) -> Method:
+    def observed_del(self: Any) -> None:
+        call = observed.open.pop(id(self), None)
+        if call is not None:
+            call.abandoned()
+            call.settle(self)
+        method(self)
+
+    return observed_del
+
+
 _close = partial(closing, begin=record_close)
 
 STREAM: Methods = {
@@ -183,5 +194,5 @@ STREAM: Methods = {
     "aclose": _close,
     "__exit__": _close,
     "__aexit__": _close,
-    "__del__": _close,
+    "__del__": _del,
 }
