@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial, wraps
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -134,7 +135,7 @@ class LlmCallObserver:
         return decorated  # type: ignore[no-any-return]
 
     def _starter(self, function: Callable[..., Any] | None, name: str) -> Starter:
-        options = self._options._replace(operation=self._options.operation or name)
+        options = replace(self._options, operation=self._options.operation or name)
         find_alias = alias_finder(function, self._model)
         return lambda args, kwargs: LlmCall(options, find_alias(args, kwargs))
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from threading import Lock
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.calls import call_here
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 _NOT_FOUND = Found()
 
 
-class CallOptions(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class CallOptions:
     """The options that all calls of one function share; `operation` names the event."""
 
     operation: str

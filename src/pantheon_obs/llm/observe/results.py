@@ -59,7 +59,10 @@ def _bare_value(result: Any, call: LlmCall) -> Any:
 
 def _value(result: Any, call: LlmCall) -> Any:
     """End the call with a whole answer."""
-    return _done(result, call, None if _read_value(result, call) else result)
+    complete = _read_value(result, call)
+    call.end("ok")
+    call.settle(None if complete else result)
+    return result
 
 
 def _read_value(result: Any, call: LlmCall) -> bool:

@@ -130,7 +130,9 @@ def count(value: object, before: int | None = None) -> int | None:
 def read_counts(usage: Any, reported: Reported, names: tuple[str, ...] = COUNTS) -> bool:
     """Read the fields of these names, in the order of `COUNTS`, from a usage object."""
     for name, kept in zip(names, COUNTS, strict=False):
-        setattr(reported, kept, count(field(usage, name), getattr(reported, kept)))
+        found = field(usage, name)
+        if found is not None:
+            setattr(reported, kept, count(found, getattr(reported, kept)))
     return True
 
 
