@@ -94,7 +94,7 @@ def imports_of(path: Path) -> Iterator[Import]:
 def part(module: tuple[str, ...]) -> str:
     """Name the part that a module belongs to: one adapter, one sink, or a room such as core.
 
-    A part of several files has its name in front: `asgi_http` belongs to `asgi`.
+    A part of several files has its name in front: `asgi_exchange` belongs to `asgi`.
     """
     if module[:2] == ("cli", "doctor"):
         return "cli.doctor"

@@ -40,24 +40,21 @@ if TYPE_CHECKING:
     from pantheon_obs.sinks.logs.structlog_bridge import get_logger
     from pantheon_obs.sinks.sentry import init_sentry
 else:  # hidden from type checkers, which would accept every name
-    _HOME = {
-        "ConfigError": "core.errors",
-        "Health": "health",
-        "MissingExtraError": "core.errors",
-        "ObsError": "core.errors",
-        "Settings": "core.settings",
-        "TraceIdMiddleware": "adapters.asgi",
-        "bind": "core.context",
-        "configure_logging": "sinks.logs.configure",
-        "current_trace_id": "core.context",
-        "get_logger": "sinks.logs.structlog_bridge",
-        "init_sentry": "sinks.sentry",
-        "instrument": "_instrument",
-        "instrument_llm": "llm.instrument",
-        "llm_call": "llm.call",
-        "logging_config": "sinks.logs.configure",
-        "trace_context": "propagation.jobs",
+    _NAMES = {
+        "_instrument": ["instrument"],
+        "adapters.asgi": ["TraceIdMiddleware"],
+        "core.context": ["bind", "current_trace_id"],
+        "core.errors": ["ConfigError", "MissingExtraError", "ObsError"],
+        "core.settings": ["Settings"],
+        "health": ["Health"],
+        "llm.call": ["llm_call"],
+        "llm.instrument": ["instrument_llm"],
+        "propagation.jobs": ["trace_context"],
+        "sinks.logs.configure": ["configure_logging", "logging_config"],
+        "sinks.logs.structlog_bridge": ["get_logger"],
+        "sinks.sentry": ["init_sentry"],
     }
+    _HOME = {name: module for module, names in _NAMES.items() for name in names}
 
     def __getattr__(name: str) -> object:
         if name not in _HOME:

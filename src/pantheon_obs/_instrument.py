@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _App = TypeVar("_App")
 
-
 # The protocols of plain callables, with the positional arguments of each.
 _PROTOCOLS = (
     (Product(name="asgi", protocol="asgi", sentry_wraps=False), ("scope", "receive", "send")),
@@ -73,9 +72,8 @@ def instrument(
     _setup.announce(resolved, adapter=product.name)
 
     def wrap(inner: Any) -> Any:  # noqa: ANN401 - an application of any kind
-        return with_health(
-            inner if product.sentry_wraps else sentry.around(inner, product.protocol)
-        )
+        wraps = product.sentry_wraps
+        return with_health(inner if wraps else sentry.around(inner, product.protocol))
 
     instrumented: _App = adapter.install(app, resolved, on_startup, wrap)
     return instrumented
@@ -121,11 +119,7 @@ def _is_awaited(app: object) -> bool:
     return inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(call)
 
 
-def _health_endpoints(
-    health: Health | bool | None,  # noqa: FBT001 - as `instrument` takes it
-    protocol: str,
-    prefix: str,
-) -> Callable[[Any], Any]:
+def _health_endpoints(health: object, protocol: str, prefix: str) -> Callable[[Any], Any]:
     """Make the function that puts the health endpoints around an app."""
     if health is None or health is False:
         return lambda app: app

@@ -13,25 +13,17 @@ if TYPE_CHECKING:
 
     from pantheon_obs.core.settings import Settings
 
-_NAME = "pantheon_obs"
+start_logging = logs.configure_logging
+take_over = logs.reassert  # the loggers that were set up since logging was configured, if it was
 
 
 def start(
     settings: Settings, reread: Callable[[], Settings], *, anew: bool = True
 ) -> Callable[[], None]:
-    """Set up logging and Sentry.
+    """Set up logging (`anew`: again where it is configured already) and Sentry.
 
-    Args:
-        settings: The settings.
-        reread: Reads the settings again when the server starts: the environment may have a DSN by
-            then.
-        anew: Whether to configure logging again where it is configured already.
-
-    Returns:
-        A function to call when the server starts the application.
-
-    Raises:
-        MissingExtraError: The application has set a DSN itself, but `sentry_sdk` is missing.
+    The function that it returns is to be called when the server starts the application, whose
+    environment may have a DSN by then.
     """
     if anew or logs.active_emitter() is None:
         logs.configure_logging(settings)
@@ -47,29 +39,12 @@ def start(
     return on_startup
 
 
-def start_logging() -> None:
-    """Set up logging by the environment."""
-    logs.configure_logging()
-
-
-def take_over() -> None:
-    """Take over the loggers that were set up since logging was configured, if it was."""
-    logs.reassert()
-
-
 def announce(settings: Settings, *, adapter: str) -> None:
-    """Log `observability_configured`: what is on, and why the rest is off.
-
-    Args:
-        settings: The settings.
-        adapter: The adapter's name.
-    """
-    logging.getLogger(_NAME).info(
-        "observability_configured",
-        extra={
-            "adapter": adapter,
-            "log_format": logs.active_format(),
-            "log_level": settings.log_level,
-            "sentry": sentry.status(),
-        },
-    )
+    """Log `observability_configured`: what is on, and why the rest is off."""
+    fields = {
+        "adapter": adapter,
+        "log_format": logs.active_format(),
+        "log_level": settings.log_level,
+        "sentry": sentry.status(),
+    }
+    logging.getLogger("pantheon_obs").info("observability_configured", extra=fields)

@@ -6,8 +6,8 @@ tell are not here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,48 +18,34 @@ Says = Literal["access line", "websocket line", "unhandled error", "task end", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Product:
-    """A framework or server.
+    """A framework or server."""
 
-    Attributes:
-        name: Its name, as it is imported.
-        module: The module of its application class; empty for a product without one.
-        app_class: The class whose objects `instrument` takes.
-        protocol: The protocol by which a server calls such an object.
-        loggers: Loggers that it gives levels and handlers; `log_level` and the library's handler
-            replace those.
-        leveled: Loggers that it gives levels only; `log_level` replaces those.
-        access: Access logs; they are dropped, as `request_finished` says more and omits the query.
-        quiet: Loggers that log each request at INFO; they get WARNING unless they have a level.
-        repeats: Loggers that repeat an exception which `request_finished` carries.
-        repeats_as_text: Those of `repeats` that have the traceback in the message.
-        says_less: Loggers with records that say less than an event of the library, and the kind.
-        announces: Pattern for the beginning of the message with which it logs, on the application's
-            own logger, an unhandled error that it answers itself.
-        repeats_beginning: Loggers that repeat a failure as text, and the first words of that text.
-        lifespan_error: The text of the ValueError by which it refuses a server's lifespan.
-        sentry: The module and class of its integration in `sentry_sdk.integrations`.
-        sentry_scope: The name of the scope that its integration opens around a request or task,
-            where that is not the protocol.
-        sentry_wraps: Whether that integration puts Sentry's middleware around the application.
-    """
-
-    name: str
-    module: str = ""
-    app_class: str = ""
-    protocol: Literal["asgi", "wsgi", ""] = ""
+    name: str  # as it is imported
+    module: str = ""  # the module of its application class, if it has one
+    app_class: str = ""  # the class whose objects `instrument` takes
+    protocol: Literal["asgi", "wsgi", ""] = ""  # by which a server calls such an object
+    # It gives these levels and handlers; `log_level` and the library's handler replace those.
     loggers: tuple[str, ...] = ()
-    leveled: tuple[str, ...] = ()
+    leveled: tuple[str, ...] = ()  # it gives these levels only; `log_level` replaces those
+    # Access logs; they are dropped, as `request_finished` says more and omits the query.
     access: tuple[str, ...] = ()
+    # These log each request at INFO; they get WARNING unless they have a level.
     quiet: tuple[str, ...] = ()
-    repeats: tuple[str, ...] = ()
-    repeats_as_text: tuple[str, ...] = ()
+    repeats: tuple[str, ...] = ()  # repeat an exception which `request_finished` carries
+    repeats_as_text: tuple[str, ...] = ()  # of those: the message has the traceback
+    # Loggers with records that say less than an event of the library, and the kind.
     says_less: tuple[tuple[str, Says], ...] = ()
+    # Pattern for the beginning of the message with which it logs, on the application's own logger,
+    # an unhandled error that it answers itself.
     announces: str = ""
+    # Loggers that repeat a failure as text, and the first words of that text.
     repeats_beginning: tuple[tuple[str, str], ...] = ()
-    lifespan_error: str = ""
-    sentry: tuple[str, str] | None = None
+    departures: tuple[str, ...] = ()  # exceptions that say over ASGI that the client has left
+    lifespan_error: str = ""  # the text of the ValueError by which it refuses a server's lifespan
+    sentry: tuple[str, str] | None = None  # module and class in `sentry_sdk.integrations`
+    # The scope that its integration opens around a request or task, if it is not the protocol.
     sentry_scope: str = ""
-    sentry_wraps: bool = True
+    sentry_wraps: bool = True  # the integration puts Sentry's middleware around the application
 
 
 PRODUCTS = (
@@ -69,6 +55,7 @@ PRODUCTS = (
         module="starlette.applications",
         app_class="Starlette",
         protocol="asgi",
+        departures=("ClientDisconnect", "WebSocketDisconnect"),
         sentry=("starlette", "StarletteIntegration"),
     ),
     Product(name="fastapi", sentry=("fastapi", "FastApiIntegration")),
@@ -109,10 +96,7 @@ PRODUCTS = (
     Product(
         name="celery",
         loggers=("celery", "celery.task", "celery.redirected"),
-        says_less=(
-            ("celery.app.trace", "task end"),
-            ("celery.worker.request", "task failure"),
-        ),
+        says_less=(("celery.app.trace", "task end"), ("celery.worker.request", "task failure")),
         # The second record about a task that took too long.
         repeats_beginning=(("celery.worker.request", "Hard time limit"),),
         sentry=("celery", "CeleryIntegration"),
@@ -125,6 +109,7 @@ PRODUCTS = (
         access=("uvicorn.access",),
         repeats=("uvicorn.error",),
         says_less=(("uvicorn.error", "websocket line"),),
+        departures=("ClientDisconnected",),
     ),
     Product(
         name="gunicorn",
@@ -158,10 +143,6 @@ PRODUCTS = (
 )
 
 
-def _google(client: Any) -> str:  # noqa: ANN401 - a client of google-genai
-    return "gcp.vertex_ai" if client.vertexai else "gcp.gemini"
-
-
 _OPENAI = {
     "chat.completions.create": "chat",
     "chat.completions.parse": "chat",
@@ -187,39 +168,33 @@ _GENAI = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Sdk:
-    """A client class of an LLM SDK.
+class Sdk(NamedTuple):
+    """A client class of an LLM SDK, under its names, sync and async.
 
-    Attributes:
-        package: The package that it is from.
-        names: The class's names, sync and async.
-        provider: The vendor, by OpenTelemetry's name for it, or a function of a client.
-            https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/
-        operations: The path to each method that calls a model, with the operation's name.
+    The provider is the vendor, by OpenTelemetry's name for it, or a function of a client.
+    https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/
     """
 
     package: str
     names: frozenset[str]
     provider: str | Callable[[Any], str]
-    operations: Mapping[str, str] = field(repr=False)
+    operations: Mapping[str, str]  # the path to each method that calls a model, and its operation
+
+
+def _pair(name: str) -> frozenset[str]:
+    return frozenset({name, f"Async{name}"})
 
 
 SDKS = (
-    Sdk("openai", frozenset({"OpenAI", "AsyncOpenAI"}), "openai", _OPENAI),
-    Sdk("openai", frozenset({"AzureOpenAI", "AsyncAzureOpenAI"}), "azure.ai.openai", _OPENAI),
-    Sdk("anthropic", frozenset({"Anthropic", "AsyncAnthropic"}), "anthropic", _ANTHROPIC),
+    Sdk("openai", _pair("OpenAI"), "openai", _OPENAI),
+    Sdk("openai", _pair("AzureOpenAI"), "azure.ai.openai", _OPENAI),
+    Sdk("anthropic", _pair("Anthropic"), "anthropic", _ANTHROPIC),
+    Sdk("anthropic", _pair("AnthropicBedrock"), "aws.bedrock", _ANTHROPIC),
+    Sdk("anthropic", _pair("AnthropicVertex"), "gcp.vertex_ai", _ANTHROPIC),
     Sdk(
-        "anthropic",
-        frozenset({"AnthropicBedrock", "AsyncAnthropicBedrock"}),
-        "aws.bedrock",
-        _ANTHROPIC,
+        "google.genai",
+        frozenset({"Client"}),
+        lambda client: "gcp.vertex_ai" if client.vertexai else "gcp.gemini",
+        _GENAI,
     ),
-    Sdk(
-        "anthropic",
-        frozenset({"AnthropicVertex", "AsyncAnthropicVertex"}),
-        "gcp.vertex_ai",
-        _ANTHROPIC,
-    ),
-    Sdk("google.genai", frozenset({"Client"}), _google, _GENAI),
 )

@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-# Modules that hold state of the process, and that are only imported where they are used.
-_OPTIONAL = ("adapters.celery_tracing", "adapters.django.health")
-
-
 @contextmanager
 def capture_events() -> Iterator[list[dict[str, Any]]]:
     """Capture every log line, as a dict: the library's, structlog's and the standard library's.
@@ -90,7 +86,8 @@ def reset() -> None:
     for module in (settings_of_process, pipeline, context, failures):
         module.reset()
     guard.forget()
-    for name in _OPTIONAL:
+    # Modules that hold state of the process, and that are only imported where they are used.
+    for name in ("adapters.celery_tracing", "adapters.django.health"):
         loaded = sys.modules.get(f"pantheon_obs.{name}")
         if loaded is not None:
             loaded.reset()

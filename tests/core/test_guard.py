@@ -11,7 +11,7 @@ import pytest
 from pantheon_obs import MissingExtraError
 from pantheon_obs.core import guard, pipeline
 from pantheon_obs.core.context import Trace, begin, end
-from pantheon_obs.core.extras import require
+from pantheon_obs.core.errors import require
 from pantheon_obs.testing import capture_events
 
 

@@ -28,6 +28,7 @@ def while_handling(origin: BaseException) -> BaseException:
 
 
 DEPARTED = ClientDisconnect()
+DEPARTURES = frozenset({"ClientDisconnect"})
 NOT_SENT = while_handling(BROKEN_PIPE)
 
 
@@ -68,11 +69,20 @@ NOT_SENT = while_handling(BROKEN_PIPE)
             {"client_gone": True, "error": FAILED}, ("error", FAILED), id="raised-without-a-client"
         ),
         pytest.param(
-            {"client_gone": True, "error": DEPARTED},
+            {"client_gone": True, "error": DEPARTED, "departures": DEPARTURES},
             ("client_disconnected", None),
             id="raised-because-the-client-left",
         ),
-        pytest.param({"error": DEPARTED}, ("error", DEPARTED), id="raised-as-if-it-had-left"),
+        pytest.param(
+            {"client_gone": True, "error": DEPARTED},
+            ("error", DEPARTED),
+            id="raised-another-protocol's",
+        ),
+        pytest.param(
+            {"error": DEPARTED, "departures": DEPARTURES},
+            ("error", DEPARTED),
+            id="raised-as-if-it-had-left",
+        ),
         pytest.param(
             {"send_error": BROKEN_PIPE, "error": BROKEN_PIPE},
             ("client_disconnected", None),

@@ -78,9 +78,18 @@ def _variables(module: str) -> tuple[str, ...]:
         name
         for name, value in vars(sys.modules[module]).items()
         if not name.startswith("__")
-        and not isinstance(value, imported)
-        and getattr(value, "__module__", module) in (module, type(value).__module__)
+        # Asked of the type: a proxy may refuse to be looked at.
+        and not issubclass(type(value), imported)
+        and _home(value, module) in (module, type(value).__module__)
     )
+
+
+def _home(value: Any, module: str) -> object:
+    """Return the module that an object says it is from; a proxy that refuses is from its type's."""
+    try:
+        return getattr(value, "__module__", module)
+    except Exception:  # noqa: BLE001 - a proxy that stands for nothing yet
+        return type(value).__module__
 
 
 def _content(value: Any) -> object:

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pantheon_obs.adapters.asgi_http import AsgiHttp
-from pantheon_obs.adapters.asgi_websocket import AsgiWebsocket
+from pantheon_obs.adapters.asgi_exchange import AsgiHttp, AsgiWebsocket
 from pantheon_obs.core import pipeline
-from pantheon_obs.core.carrier import KEY
-from pantheon_obs.core.context import begin, end
+from pantheon_obs.core.context import KEY, begin, end
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.identity import Identity
 from pantheon_obs.core.response_headers import ResponseHeaders
@@ -21,7 +19,7 @@ from pantheon_obs.propagation.foreign import watch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pantheon_obs.core.asgi_types import ASGIApp, Receive, Scope, Send
+    from pantheon_obs.core.asgi_types import ASGIApp, ASGIWrapper, Receive, Scope, Send
     from pantheon_obs.core.settings import Settings
 
 _EXCHANGES: dict[str, type[AsgiHttp | AsgiWebsocket]] = {
@@ -140,21 +138,12 @@ def _lower_bytes(text: str) -> bytes:
 
 
 def install(
-    app: ASGIApp,
-    settings: Settings,
-    on_startup: Callable[[], None],
-    within: Callable[[ASGIApp], ASGIApp],
+    app: ASGIApp, settings: Settings, on_startup: Callable[[], None], within: ASGIWrapper
 ) -> ASGIApp:
     """Wrap a plain ASGI callable.
 
-    Args:
-        app: The callable.
-        settings: The settings.
-        on_startup: Called when the server starts the application's lifespan.
-        within: Wraps the application in the health endpoints.
-
-    Returns:
-        The callable to serve.
+    `on_startup` is called when the server starts the application's lifespan; `within` wraps the
+    application in the health endpoints.
     """
     return TraceIdMiddleware(within(app), settings, on_startup=on_startup)
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pantheon_obs.core.errors import refuse
-from pantheon_obs.core.extras import require
+from pantheon_obs.adapters.celery_tracing import Tracing, tracing_of
+from pantheon_obs.core.errors import refuse, require
 from pantheon_obs.core.settings import resolve
 
 if TYPE_CHECKING:
@@ -63,11 +63,12 @@ def instrument_celery(
     resolved = resolve(settings, overrides)  # errors are raised here, not in a worker
     if resolved.sentry_dsn is not None and "sentry_dsn" in resolved.given:
         require("sentry_sdk", extra="sentry", feature="sentry_dsn")
-    from pantheon_obs.adapters import celery_install  # noqa: PLC0415 - imports celery
+    from pantheon_obs.adapters import celery_worker  # noqa: PLC0415 - imports celery
 
-    real: Any = app
-    real = getattr(real, "_get_current_object", lambda: app)()  # `celery.current_app` is a proxy
-    celery_install.install(real, settings, overrides, names)
+    # `celery.current_app` is a proxy.
+    real: Any = getattr(app, "_get_current_object", lambda: app)()
+    if tracing_of(real) is None:
+        celery_worker.install(Tracing(real, settings, overrides, names))
     return app
 
 

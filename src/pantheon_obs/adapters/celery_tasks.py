@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pantheon_obs.adapters.celery_tracing import Tracing
-    from pantheon_obs.core.task_events import TaskState
+    from pantheon_obs.core.events import TaskState
 
-_CONSUMER = "celery.worker.consumer.consumer"  # imports the name `build_tracer`
 _STATES: tuple[tuple[type[BaseException], TaskState], ...] = (
     (Retry, "RETRY"),
     (Ignore, "IGNORED"),
@@ -41,8 +40,8 @@ _guard = Guard("celery task")
 @cache
 def patch() -> None:
     """Put a trace around the tasks of instrumented apps; a second call changes nothing."""
-    modules: tuple[Any, ...] = (trace, sys.modules.get(_CONSUMER))
-    for module in modules:
+    consumer: Any = sys.modules.get("celery.worker.consumer.consumer")  # imports the name
+    for module in (trace, consumer):
         if module is not None:  # each name by itself: others may have replaced only one of them
             module.build_tracer = _watched(module.build_tracer)
 
@@ -107,11 +106,9 @@ class _Run(TaskRun):
     def returned(self, result: Any) -> None:
         """Read how the task ended from the tracer's result."""
         with _guard:
-            info = result.info
-            if info is None:
-                self._finish("SUCCESS")
-            else:
-                self._finish(info.state, info.retval if info.state == "FAILURE" else None)
+            info = result.info  # None for a success
+            state: TaskState = "SUCCESS" if info is None else info.state
+            self._finish(state, info.retval if state == "FAILURE" else None)
 
     def raised(self, error: BaseException) -> None:
         """An eager call raises the task's error; an exception may also end the process."""
@@ -121,7 +118,7 @@ class _Run(TaskRun):
             state = next(state for kind, state in _STATES if isinstance(error, kind))
             self._finish(state, error if state == "FAILURE" else None)
 
-    def _finish(self, state: TaskState, error: BaseException | None = None) -> None:
+    def _finish(self, state: TaskState, error: BaseException | None) -> None:
         self.finish(state, error, seconds=perf_counter() - self._began)
 
     def leave(self) -> None:

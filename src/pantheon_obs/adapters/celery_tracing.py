@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -25,47 +25,29 @@ _LONGEST = 1024  # characters: a broker's frame has room for that beside everyth
 _WHOLE = 2**63  # AMQP carries integers of 64 bits
 
 
+@dataclass
 class Process:
-    """The state of this process.
+    """The state of this process."""
 
-    Attributes:
-        tracing: The app whose tasks or schedule it is about to run.
-        on_startup: Takes over logging in a process of the pool.
-        is_pool_child: Whether it is a process of a pool: where a task kills it, its parent reports
-            the end of the task.
-    """
-
-    def __init__(self) -> None:
-        self.tracing: Tracing | None = None
-        self.on_startup: Callable[[], None] | None = None
-        self.is_pool_child = False
+    tracing: Tracing | None = None  # of the app whose tasks or schedule it is about to run
+    on_startup: Callable[[], None] | None = None  # takes over logging in a process of the pool
+    is_pool_child: bool = False  # if a task kills it, its parent reports the end of the task
 
 
 process = Process()
 
 
+@dataclass(repr=False, eq=False)  # an error report may show it, and the settings have secrets
 class Tracing:
-    """Marks an app as instrumented, and keeps the arguments of `instrument_celery`.
+    """Marks an app as instrumented, and keeps the arguments of `instrument_celery`."""
 
-    Args:
-        app: The Celery app.
-        given: The settings that the application gave; None for those of the environment.
-        overrides: Fields of `Settings` that replace those.
-        bound_fields: Names of the fields that cross.
-    """
+    app: Any
+    given: Settings | None
+    overrides: Mapping[str, object]
+    bound_fields: frozenset[str]
 
-    def __init__(
-        self,
-        app: Any,
-        given: Settings | None,
-        overrides: Mapping[str, object],
-        bound_fields: frozenset[str],
-    ) -> None:
-        self.app = app
-        self.given = given
-        self.overrides = overrides
-        self.bound_fields = bound_fields
-        vars(app)[_KEY] = self
+    def __post_init__(self) -> None:
+        vars(self.app)[_KEY] = self
 
     def settings(self) -> Settings:
         """Resolve the settings, with the environment and the settings file as they are now."""
@@ -78,15 +60,9 @@ class Tracing:
         return Identity(replace(self.settings(), inbound_headers=(TRACE_ID,), trust_inbound=True))
 
     def headers(self, given: Any) -> Any:
-        """Make the headers of an outgoing message: those of the publisher, and the trace's.
-
-        Args:
-            given: The publisher's headers, which are not changed.
-        """
-        if not (given is None or isinstance(given, dict)):
-            return given
-        given = given or {}
-        if any(_is_trace_id(name) for name in given):
+        """Copy the publisher's headers for an outgoing message, and add those of the trace."""
+        given = {} if given is None else given
+        if not isinstance(given, dict) or any(_is_trace_id(name) for name in given):
             return given
         trace = current_trace.get()
         return {
@@ -99,11 +75,8 @@ class Tracing:
         """Select the fields that may cross; a message may bring anything as its fields."""
         if not isinstance(fields, dict):
             return {}
-        return {
-            name: fields[name]
-            for name in self.bound_fields
-            if name in fields and _is_plain(fields[name])
-        }
+        there = self.bound_fields & fields.keys()
+        return {name: fields[name] for name in there if _is_plain(fields[name])}
 
     def trace_of(self, headers: Mapping[str, Any]) -> str:
         """Read the trace id of an incoming message, or make a fresh one."""

@@ -1,7 +1,7 @@
-"""The worker's main process: messages that come in, and tasks that the pool has lost.
+"""Instrument a Celery app and this process: messages that go out and come in, and lost tasks.
 
-A task whose process was killed, for a time limit for example, cannot report its end: the main
-process does, in the task's trace.
+A task whose process was killed, for a time limit for example, cannot report its end: the worker's
+main process does, in the task's trace.
 """
 
 from __future__ import annotations
@@ -13,24 +13,85 @@ from functools import wraps
 from time import time
 from typing import TYPE_CHECKING, Any
 
-from celery import bootsteps  # type: ignore[import-untyped]
+from billiard.exceptions import SoftTimeLimitExceeded  # type: ignore[import-untyped]
+from celery import bootsteps, signals  # type: ignore[import-untyped]
 from celery.exceptions import Reject  # type: ignore[import-untyped]
 from celery.utils.imports import symbol_by_name  # type: ignore[import-untyped]
 
-from pantheon_obs.adapters.celery_tracing import FIELDS, tracing_of
+from pantheon_obs import _setup
+from pantheon_obs.adapters import celery_tasks
+from pantheon_obs.adapters.celery_tracing import FIELDS, process, tracing_of
+from pantheon_obs.core import context
 from pantheon_obs.core.context import begin, current_trace, end
-from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.guard import Guard, never_swallow
 from pantheon_obs.core.task import TaskRun
 from pantheon_obs.propagation.jobs import trace_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pantheon_obs.core.task_events import TaskState
+    from pantheon_obs.adapters.celery_tracing import Tracing
+    from pantheon_obs.core.events import TaskState
 
 _PROGRAM = "celery.apps.worker"
 
+_publish_guard = Guard("celery")
 _guard = Guard("celery worker")
+
+
+def install(tracing: Tracing) -> None:
+    """Instrument an app that is not yet instrumented."""
+    app = tracing.app
+
+    def send_task(*args: Any, **options: Any) -> Any:
+        with _publish_guard:
+            options["headers"] = tracing.headers(options.get("headers"))
+        # Looked up at each call: Sentry replaces the method of the class, before this or after.
+        return type(app).send_task(app, *args, **options)
+
+    def on_import_modules(**_: object) -> None:
+        process.tracing = tracing
+
+    app.send_task = send_task
+    app.steps["consumer"].add(TraceMessages)
+    _connect(signals.import_modules, on_import_modules, sender=app)
+    # The signal handler of a soft time limit raises it in the middle of any code.
+    never_swallow(SoftTimeLimitExceeded)
+    celery_tasks.patch()
+    # Celery's last signal while it sets up logging: the application's own hooks have run by then.
+    _connect(signals.after_setup_task_logger, _on_logging)
+    _connect(signals.worker_process_init, _on_pool_child)
+    _connect(signals.task_failure, _on_failure)
+    _connect(signals.task_revoked, _on_revoked)
+    _connect(signals.task_retry, _on_retry)
+
+
+def _connect(signal: Any, handler: Callable[..., None], **options: object) -> None:
+    signal.connect(handler, weak=False, dispatch_uid="pantheon_obs", **options)
+
+
+def _on_logging(**_: object) -> None:
+    """Set up logging and Sentry: this process is a worker or beat."""
+    tracing = process.tracing
+    if tracing is None:  # of an app that is not instrumented, or within the process of a test
+        _setup.take_over()
+        return
+    program: Any = sys.modules.get(_PROGRAM)  # beat does not import it
+    if program is not None:
+        # Its signal handlers write to the descriptor of stdout, in the middle of a log line.
+        program.safe_say = _say
+    settings = tracing.settings()
+    given = tracing.given is not None or bool(tracing.overrides)
+    process.on_startup = _setup.start(settings, tracing.settings, anew=given)
+    _setup.announce(settings, adapter="celery")
+
+
+def _on_pool_child(**_: object) -> None:
+    """Clear the context of a pool's process: it may be forked while a message is handled."""
+    process.is_pool_child = True
+    context.reset()
+    if process.on_startup is not None:
+        process.on_startup()
 
 
 class TraceMessages(bootsteps.StartStopStep):  # type: ignore[misc]
@@ -45,7 +106,10 @@ class TraceMessages(bootsteps.StartStopStep):  # type: ignore[misc]
         super().__init__(parent, **options)
         with _guard:
             for task in parent.app.tasks.values():
-                task.Request = _traced_request(symbol_by_name(task.Request))
+                base = symbol_by_name(task.Request)
+                if not issubclass(base, _TracedRequest):
+                    own = {"__module__": base.__module__}
+                    task.Request = type(base.__name__, (_TracedRequest, base), own)
 
     def start(self, parent: Any) -> None:
         """Wrap the strategies, one per task; Celery makes them anew after each reconnection."""
@@ -70,19 +134,9 @@ def _in_trace(strategy: Callable[..., Any], app: Any) -> Callable[..., Any]:
 
 
 class _LostRun(TaskRun):
-    """A try whose end the main process may have to report.
+    """A try whose end the main process may have to report."""
 
-    Attributes:
-        request: Celery's request, which outlives this object.
-    """
-
-    request: Any
-
-
-def _traced_request(base: Any) -> Any:
-    if issubclass(base, _TracedRequest):
-        return base
-    return type(base.__name__, (_TracedRequest, base), {"__module__": base.__module__})
+    request: Any  # Celery's, which outlives this object
 
 
 def _in_trace_of_task(name: str) -> Callable[..., Any]:
@@ -124,34 +178,21 @@ def _trace_of(request: Any) -> Iterator[None]:
             end(run)
 
 
-def log_what_signal_handlers_print() -> None:
-    """Log the texts that the worker's signal handlers write to the descriptor of stdout.
-
-    They could appear in the middle of a log line.
-    """
-    program: Any = sys.modules.get(_PROGRAM)  # beat does not import it
-    if program is not None:
-        program.safe_say = _say
-
-
 def _say(msg: object, *_: object) -> None:
     logging.getLogger(_PROGRAM).info("%s", msg)
 
 
-def on_failure(exception: BaseException | None = None, **_: object) -> None:
-    """Report a task that failed; the task's own process has reported a rejected one."""
-    if not isinstance(exception, Reject):
+def _on_failure(exception: BaseException | None = None, **_: object) -> None:
+    if not isinstance(exception, Reject):  # the task's own process has reported that one
         _report("FAILURE", exception)
 
 
-def on_revoked(**_: object) -> None:
-    """Report a task that was revoked or has expired."""
-    _report("REVOKED")
+def _on_revoked(**_: object) -> None:
+    _report("REVOKED")  # or expired
 
 
-def on_retry(**_: object) -> None:
-    """Report a task that comes again because the broker or its process was lost."""
-    _report("RETRY")
+def _on_retry(**_: object) -> None:
+    _report("RETRY")  # it comes again because the broker or its process was lost
 
 
 def _report(state: TaskState, error: BaseException | None = None) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.adapters.wsgi import TraceIdMiddleware
 from pantheon_obs.adapters.wsgi_exchange import WsgiExchange
-from pantheon_obs.core.carrier import KEY
+from pantheon_obs.core.context import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,17 +29,7 @@ def install(
     on_startup: Callable[[], None],
     within: Callable[[WSGIApplication], WSGIApplication],
 ) -> Flask:
-    """Instrument the app object itself, before its first request or after it.
-
-    Args:
-        app: A Flask app.
-        settings: The settings.
-        on_startup: Called once, before the first request.
-        within: Wraps the application in the health endpoints.
-
-    Returns:
-        The same object.
-    """
+    """Instrument the app object itself, before its first request or after it."""
     from flask import got_request_exception  # noqa: PLC0415 - there is a Flask app, so it is there
 
     got_request_exception.connect(_note_unhandled, app)

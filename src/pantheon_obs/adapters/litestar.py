@@ -16,7 +16,7 @@ from litestar.exceptions import (
 from litestar.utils import normalize_path
 
 from pantheon_obs.adapters.asgi import TraceIdMiddleware
-from pantheon_obs.adapters.asgi_connection import AsgiConnection
+from pantheon_obs.adapters.asgi_exchange import AsgiExchange
 from pantheon_obs.core.context import current_trace
 from pantheon_obs.core.failures import alone_in, note
 from pantheon_obs.core.guard import Guard
@@ -26,29 +26,16 @@ if TYPE_CHECKING:
 
     from litestar import Litestar
 
-    from pantheon_obs.core.asgi_types import ASGIApp, Message, Receive, Scope, Send
+    from pantheon_obs.core.asgi_types import ASGIApp, ASGIWrapper, Message, Receive, Scope, Send
     from pantheon_obs.core.settings import Settings
 
 _guard = Guard("litestar hook")
 
 
 def install(
-    app: Litestar,
-    settings: Settings,
-    on_startup: Callable[[], None],
-    within: Callable[[ASGIApp], ASGIApp],
+    app: Litestar, settings: Settings, on_startup: Callable[[], None], within: ASGIWrapper
 ) -> Litestar:
-    """Instrument the app object itself, before its start-up or after it.
-
-    Args:
-        app: A Litestar app.
-        settings: The settings.
-        on_startup: Called when the server starts the application's lifespan.
-        within: Wraps the application in the health endpoints.
-
-    Returns:
-        The same object.
-    """
+    """Instrument the app object itself, before its start-up or after it."""
     handler: Any = app.asgi_handler
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,7 +90,7 @@ async def _after_exception(error: Exception, scope: Any) -> None:  # noqa: ANN40
     """Note an exception before Litestar answers it."""
     with _guard:
         exchange = current_trace.get()
-        if isinstance(exchange, AsgiConnection) and not _is_handled(error, scope):
+        if isinstance(exchange, AsgiExchange) and not _is_handled(error, scope):
             exchange.note_unhandled(error)
         if isinstance(error, MethodNotAllowedException) and "path_template" not in scope:
             _leave_template(error, scope)

@@ -12,8 +12,7 @@ from quart import Quart, request, signals, websocket
 from werkzeug.exceptions import MethodNotAllowed
 
 from pantheon_obs.adapters import asgi
-from pantheon_obs.adapters.asgi_connection import AsgiConnection
-from pantheon_obs.adapters.asgi_http import AsgiHttp
+from pantheon_obs.adapters.asgi_exchange import AsgiExchange, AsgiHttp
 from pantheon_obs.adapters.routes import ROUTE
 from pantheon_obs.core.context import current_trace
 from pantheon_obs.core.failures import alone_in, note
@@ -22,7 +21,7 @@ from pantheon_obs.core.guard import Guard
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pantheon_obs.core.asgi_types import ASGIApp, Receive, Scope, Send
+    from pantheon_obs.core.asgi_types import ASGIWrapper, Receive, Scope, Send
     from pantheon_obs.core.context import Trace
     from pantheon_obs.core.settings import Settings
 
@@ -32,22 +31,9 @@ _guard = Guard("quart signal")
 
 
 def install(
-    app: Quart,
-    settings: Settings,
-    on_startup: Callable[[], None],
-    within: Callable[[ASGIApp], ASGIApp],
+    app: Quart, settings: Settings, on_startup: Callable[[], None], within: ASGIWrapper
 ) -> Quart:
-    """Instrument the app object itself, before its start-up or after it.
-
-    Args:
-        app: A Quart app.
-        settings: The settings.
-        on_startup: Called when the server starts the application's lifespan.
-        within: Wraps the application in the health endpoints.
-
-    Returns:
-        The same object.
-    """
+    """Instrument the app object itself, before its start-up or after it."""
     asgi_app: Any = app.asgi_app
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,7 +78,7 @@ def _leave_route(
     exchange: Trace | None,
 ) -> None:
     """Leave the template in the scope, for `route_template`."""
-    if not isinstance(exchange, AsgiConnection):
+    if not isinstance(exchange, AsgiExchange):
         return
     rule = connection.url_rule
     error = connection.routing_exception
@@ -108,7 +94,7 @@ def _leave_route(
 async def _unhandled(_app: Quart, exception: BaseException, **_: object) -> None:
     with _guard:
         exchange = current_trace.get()
-        if isinstance(exchange, AsgiConnection):
+        if isinstance(exchange, AsgiExchange):
             exchange.note_unhandled(exception)
 
 

@@ -21,22 +21,15 @@ _FULL = 2  # starlette.routing.Match
 
 _guard = Guard("route template")
 
-
 ROUTE = "pantheon_obs.route"
 
 
 def route_template(scope: Scope, root_path: str, path: str, *, found: bool) -> str | None:
-    """The full template of the route that was matched, or None.
+    """The full template of the route that was matched, such as `/api/items/{item_id}`, or None.
 
-    Args:
-        scope: The connection's scope, after the application's router has handled it.
-        root_path: The scope's `root_path` before that.
-        path: The scope's `path` before that.
-        found: Whether the application has found the resource; a missing one of mounted files has
-            matched nothing but the mount.
-
-    Returns:
-        For example `/api/items/{item_id}`.
+    `root_path` and `path` are the scope's before the application's router has handled it. `found`
+    says whether the application has found the resource: a missing one of mounted files has matched
+    nothing but the mount.
     """
     with _guard:
         if ROUTE in scope:
@@ -48,7 +41,9 @@ def route_template(scope: Scope, root_path: str, path: str, *, found: bool) -> s
         template = _innermost_template(scope)
         if template is not None:
             mounts = _mounts(scope, root_path)
-            if not mounts or _names_all(template, scope.get("path_params") or {}):
+            parameters = scope.get("path_params") or ()
+            # A parameter that the template lacks is a mount's.
+            if not mounts or all(f"{{{name}" in template for name in parameters):
                 return f"{mounts}{template}"
         probe = {key: scope[key] for key in ("type", "path", "method", "headers") if key in scope}
         probe |= {"root_path": root_path, "path_params": {}}
@@ -83,11 +78,6 @@ def _innermost_template(scope: Scope) -> str | None:
         elif getattr(included, "endpoint", None) is scope["endpoint"]:
             route = included
     return None if hasattr(route, "routes") else getattr(route, "path", None)
-
-
-def _names_all(template: str, parameters: dict[str, Any]) -> bool:
-    """Whether each parameter is the route's own, so that none is a mount's."""
-    return all(f"{{{name}" in template for name in parameters)
 
 
 def _walk(routes: Iterable[Any], probe: dict[str, Any], innermost: str | None) -> str | None:

@@ -14,27 +14,14 @@ if TYPE_CHECKING:
 
     from starlette.applications import Starlette
 
-    from pantheon_obs.core.asgi_types import ASGIApp
+    from pantheon_obs.core.asgi_types import ASGIApp, ASGIWrapper
     from pantheon_obs.core.settings import Settings
 
 
 def install(
-    app: Starlette,
-    settings: Settings,
-    on_startup: Callable[[], None],
-    within: Callable[[ASGIApp], ASGIApp],
+    app: Starlette, settings: Settings, on_startup: Callable[[], None], within: ASGIWrapper
 ) -> Starlette:
-    """Instrument the app object itself, before its start-up or after it.
-
-    Args:
-        app: A Starlette or FastAPI application.
-        settings: The settings.
-        on_startup: Called once, when the server starts the application's lifespan.
-        within: Wraps the application in the health endpoints.
-
-    Returns:
-        The same object.
-    """
+    """Instrument the app object itself, before its start-up or after it."""
     build = app.build_middleware_stack
 
     def traced(stack: ASGIApp) -> ASGIApp:
@@ -54,7 +41,7 @@ def is_installed(app: Starlette) -> bool:
 class _TracedBuild:
     """Builds the app's middleware stack with request tracing around it."""
 
-    def __init__(self, build: Callable[[], ASGIApp], traced: Callable[[ASGIApp], ASGIApp]) -> None:
+    def __init__(self, build: Callable[[], ASGIApp], traced: ASGIWrapper) -> None:
         self._build = build
         self._traced = traced
 

@@ -11,11 +11,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pantheon_obs.adapters.wsgi_body import Body, body_of
-from pantheon_obs.adapters.wsgi_environ import EnvironIdentity
-from pantheon_obs.adapters.wsgi_exchange import WsgiExchange
+from pantheon_obs.adapters.wsgi_exchange import EnvironIdentity, WsgiExchange
 from pantheon_obs.core import pipeline
-from pantheon_obs.core.carrier import KEY
-from pantheon_obs.core.context import begin, end, suspend
+from pantheon_obs.core.context import KEY, begin, end, suspend
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.response_headers import ResponseHeaders
 from pantheon_obs.core.settings import resolve, warn_of_problems
@@ -72,7 +70,10 @@ class TraceIdMiddleware:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request, as PEP 3333 says."""
         if KEY in environ:
-            return self._pass_through(environ, start_response)
+            # Within an outer trace of ours there is only the route to add.
+            if self.route_of is not None:
+                environ[KEY].route_of = self.route_of
+            return self.app(environ, start_response)
         if self._to_start:
             self._start()
         exchange = environ[KEY] = WsgiExchange(
@@ -105,14 +106,6 @@ class TraceIdMiddleware:
                 suspend(exchange)
         return body
 
-    def _pass_through(
-        self, environ: WSGIEnvironment, start_response: StartResponse
-    ) -> Iterable[bytes]:
-        """Pass a request on; within an outer trace of ours there is only the route to add."""
-        if self.route_of is not None:
-            environ[KEY].route_of = self.route_of
-        return self.app(environ, start_response)
-
     def _start(self) -> None:
         with suppress(IndexError):  # of several first requests at once, one starts
             on_startup = self._to_start.pop()
@@ -126,17 +119,7 @@ def install(
     on_startup: Callable[[], None],
     within: Callable[[WSGIApplication], WSGIApplication],
 ) -> WSGIApplication:
-    """Wrap a plain WSGI callable.
-
-    Args:
-        app: The callable.
-        settings: The settings.
-        on_startup: Called once, before the first request.
-        within: Wraps the application in the health endpoints.
-
-    Returns:
-        The callable to serve.
-    """
+    """Wrap a plain WSGI callable; the arguments are those of `asgi.install`."""
     return TraceIdMiddleware(within(app), settings, on_startup=on_startup)
 
 

@@ -23,13 +23,7 @@ _guard = Guard("wsgi body")
 
 
 def body_of(response: Any, exchange: WsgiExchange, environ: WSGIEnvironment) -> Any:  # noqa: ANN401 - whatever the application returns
-    """Wrap the body that the application has returned, for the server.
-
-    Args:
-        response: The body; None from an application that breaks the protocol.
-        exchange: The request's exchange.
-        environ: The request's environ.
-    """
+    """Wrap the body that the application has returned; None if it breaks the protocol."""
     kind = type(response)
     if kind is list or kind is tuple or response is None:
         if not exchange.response_started:

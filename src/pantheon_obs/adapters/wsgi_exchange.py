@@ -1,14 +1,14 @@
-"""One HTTP exchange over WSGI: the calls of PEP 3333, translated into facts."""
+"""One HTTP exchange over WSGI: its environ, and the calls of PEP 3333 translated into facts."""
 
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING
 
-from pantheon_obs.adapters.wsgi_environ import decoded
-from pantheon_obs.core.carrier import KEY
+from pantheon_obs.core.context import KEY
 from pantheon_obs.core.exchange import PLAIN_500, PLAIN_500_HEADERS, Exchange
-from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.guard import Guard, report
+from pantheon_obs.core.identity import Identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from _typeshed import OptExcInfo
 
     from pantheon_obs.core.response_headers import ResponseHeaders
+    from pantheon_obs.core.settings import Settings
 
 # The mark of werkzeug's debugger and of Flask's test client: they want the error itself.
 _DEBUGGED = "werkzeug.debug.preserve_context"
@@ -25,14 +26,49 @@ _GUNICORN = "gunicorn.socket"
 _guard = Guard("wsgi exchange")
 
 
+class EnvironIdentity:
+    """Reads the trace id of a request from its environ, or makes one, as the settings say."""
+
+    __slots__ = ("_of", "_sources")
+
+    def __init__(self, settings: Settings) -> None:
+        self._of = Identity(settings).of
+        self._sources = [
+            (f"HTTP_{name.upper().replace('-', '_')}", name.lower().encode("ascii"))
+            for name in (*settings.inbound_headers, "sentry-trace")
+        ]
+
+    def of(self, environ: WSGIEnvironment) -> str:
+        """The id of the request with this environ."""
+        found = []
+        try:
+            for key, name in self._sources:
+                if key in environ:
+                    # Servers join a header that was sent twice with a comma, which no id has.
+                    value = environ[key]
+                    if "," in value:
+                        value = value.partition(",")[0].rstrip(" \t")
+                    found.append((name, value.encode("latin-1", "replace")))
+        except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
+            report("wsgi request headers", error)
+        return self._of(found)
+
+
+def decoded(text: str) -> str:
+    """Decode a text of an environ, whose characters stand for bytes, as ASGI servers do.
+
+    https://peps.python.org/pep-3333/#unicode-issues
+    """
+    if text.isascii():
+        return text
+    try:
+        return text.encode("latin-1").decode("utf-8", "replace")
+    except UnicodeEncodeError:  # not from a server
+        return text
+
+
 class WsgiExchange(Exchange):
     """One HTTP exchange, which stands between the server and the application.
-
-    Args:
-        trace_id: The request's trace id.
-        headers: Puts the id on the response.
-        environ: The request's environ.
-        start_response: The server's.
 
     Attributes:
         route_of: Finds the template from the environ, while the framework serves the request.
@@ -110,14 +146,10 @@ class WsgiExchange(Exchange):
         self.note_route()
 
     def answer(self, error: Exception | None) -> Iterator[bytes] | None:
-        """Answer with a plain 500 if the application has not.
+        """Answer with a plain 500 if the application has not; return the body of that answer.
 
-        Args:
-            error: Why it has not, while it is handled; it is raised again when the server has the
-                answer. None if the application has just not started a response.
-
-        Returns:
-            The response's body; None where an answer is no longer possible, or not wanted.
+        None where an answer is no longer possible, or not wanted. An error, the reason why there is
+        none, is being handled; it is raised again when the server has the answer.
         """
         environ = self._environ
         if _DEBUGGED in environ or not (self.owes_response and self._can_start_anew()):

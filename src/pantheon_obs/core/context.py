@@ -1,7 +1,8 @@
 """The only owner of our context variables: the current trace, and what is known about it.
 
 A value set in a context variable does not travel up from a sync endpoint or a thread; a mutation of
-the shared `Trace` does. So the variable holds the trace, and the trace holds the facts.
+the shared `Trace` does. So the variable holds the trace, and the trace holds the facts. A request
+carries it too, for code that has the request but not its context.
 """
 
 from __future__ import annotations
@@ -28,17 +29,18 @@ current_call: ContextVar[OpenCall | None] = ContextVar("pantheon_obs_call", defa
 carried_trace: ContextVar[Trace | None] = ContextVar("pantheon_obs_carried", default=None)
 """The trace that `carry` has brought here; it may deliberately outlive its request."""
 
+KEY = "pantheon_obs.trace"
+"""The key of the trace in a request's scope or environ."""
+
+_ATTRIBUTE = "_pantheon_obs_trace"
+
 _guard = Guard("context")
 
 
 class OpenCall(Protocol):
-    """An LLM call in progress, which must be finished before its trace ends.
+    """An LLM call in progress, which must be finished before its trace ends."""
 
-    Attributes:
-        started: Clock time of its start.
-    """
-
-    started: float
+    started: float  # clock time
 
     def force_finish(self) -> None:
         """End it now; a second end is ignored."""
@@ -55,20 +57,11 @@ class Trace:
     """The state of one request or job while it runs, shared by everything that works for it.
 
     Class attributes are the values that most traces never change.
-
-    Attributes:
-        trace_id: The trace id; empty where `bind` was called outside of a request or job.
-        started_at: Clock time of the start.
-        bound: The fields set by `bind`.
-        open_calls: LLM calls in progress.
-        llm: Totals of the finished LLM calls; None without any.
-        ended: Whether it is over.
-        listeners: The sinks that have heard its beginning.
     """
 
-    llm: LlmTotals | None = None
+    llm: LlmTotals | None = None  # of the finished calls
     ended = False
-    listeners: tuple[Listener, ...] = ()
+    listeners: tuple[Listener, ...] = ()  # sinks that have heard its beginning
 
     # The context that `begin` has replaced; `end` restores it.
     id_token: Token[str]
@@ -79,18 +72,16 @@ class Trace:
     suspended: tuple[str, Trace | None, foreign.Variables] | None = None
 
     def __init__(self, trace_id: str) -> None:
-        self.trace_id = trace_id
+        self.trace_id = trace_id  # empty where `bind` was called outside of a request or job
         self.started_at = perf_counter()
         self.bound: dict[str, Any] = {}
         self.open_calls: set[OpenCall] = set()
 
-    def __copy__(self) -> Trace:
+    def __deepcopy__(self, _memo: object = None) -> Trace:
         """Return itself: a copied scope or request belongs to the same trace."""
         return self
 
-    def __deepcopy__(self, _memo: object) -> Trace:
-        """Return itself, as `__copy__`."""
-        return self
+    __copy__ = __deepcopy__
 
     def __reduce__(self) -> tuple[type[None], tuple[()]]:
         """Pickle as None: a pickled request outlives its trace."""
@@ -124,9 +115,6 @@ def begin(trace: Trace) -> None:
 
     Nothing is inherited: asyncio may run a connection's next request in a copy of the context of
     the previous one (https://github.com/python/cpython/issues/140947).
-
-    Args:
-        trace: The new trace; pass it to `end` in a `finally`.
     """
     trace.outer_variables = foreign.clear() if foreign.bound else None
     trace.id_token = current_trace_id.set(trace.trace_id)
@@ -136,37 +124,27 @@ def begin(trace: Trace) -> None:
 def end(trace: Trace, *, suspended: bool = False) -> None:
     """Finish the trace's open calls, notify its listeners, and restore the context from before.
 
-    A context that a request which has ended left behind is not restored.
-
-    Args:
-        trace: The trace.
-        suspended: Whether it is suspended: then this context is another's, and stays as it is.
+    A context that a request which has ended left behind is not restored. While the trace is
+    suspended this context is another's, and stays as it is.
     """
     if trace.open_calls:
         trace.finish_open_calls()
     trace.ended = True
     if trace.listeners:
-        _notify_listeners(trace)
+        listeners, trace.listeners = trace.listeners, ()
+        for listener in listeners:
+            try:
+                listener.ended(trace)
+            except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
+                report("end of a trace", error)
     if not suspended:
         _restore(trace)
-
-
-def _notify_listeners(trace: Trace) -> None:
-    listeners, trace.listeners = trace.listeners, ()
-    for listener in listeners:
-        try:
-            listener.ended(trace)
-        except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
-            report("end of a trace", error)
 
 
 def suspend(trace: Trace) -> None:
     """Restore the context between two steps of a trace's work, until `resume`.
 
     For a response that the server asks for part by part: other requests run between two parts.
-
-    Args:
-        trace: The trace that `begin` or `resume` has made current.
     """
     current = current_trace.get()
     variables = foreign.clear() if foreign.bound else []
@@ -199,6 +177,17 @@ def _restore(trace: Trace) -> None:
         current_trace.set(None)
     elif trace.outer_variables:
         foreign.restore(trace.outer_variables)
+
+
+def carry(request: object, trace: Trace) -> None:
+    """Leave a trace on a framework's request object, for what is logged about it later."""
+    request.__dict__[_ATTRIBUTE] = trace
+
+
+def carried_by(request: object) -> Trace | None:
+    """The trace that a framework's request object carries; None without one."""
+    attributes = getattr(request, "__dict__", None)
+    return attributes.get(_ATTRIBUTE) if type(attributes) is dict else None
 
 
 def bind(**fields: object) -> None:

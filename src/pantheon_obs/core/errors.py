@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Final, NoReturn
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, NoReturn
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 _CREDENTIALS = re.compile(r"//[^/?#\s]*@")
 _LONGEST = 80  # characters
@@ -31,17 +35,14 @@ SECRET: Final = _Secret()
 
 
 def refuse(name: str, value: object, accepted: str) -> NoReturn:
-    """Raise the error for a refused argument: `name=value is not accepted: use accepted`.
-
-    Args:
-        name: The argument's name.
-        value: Its value, or `SECRET`.
-        accepted: The accepted values.
-
-    Raises:
-        ConfigError: Always.
-    """
+    """Raise `ConfigError` for an argument: `name=value is not accepted: use accepted`."""
     raise ConfigError(refusal(name, value, accepted)) from None
+
+
+def refuse_unless_text(name: str, value: object, accepted: str) -> None:
+    """Refuse an argument that is not a text, or is an empty one."""
+    if not isinstance(value, str) or not value:
+        refuse(name, value, accepted)
 
 
 def refusal(name: str, value: object, accepted: str) -> str:
@@ -56,3 +57,20 @@ def shown(value: object) -> str:
     except Exception:  # noqa: BLE001 - a broken __repr__ must not replace the message
         text = f"<{type(value).__name__}>"
     return _CREDENTIALS.sub("//***@", text)[:_LONGEST]
+
+
+def require(package: str, *, extra: str | None, feature: str) -> ModuleType:
+    """Import an optional package that a feature needs, or raise `MissingExtraError`.
+
+    Without an extra it is a client library that the application chooses itself.
+    """
+    try:
+        return import_module(package)
+    except ModuleNotFoundError as error:
+        top = package.partition(".")[0]
+        # A package that is installed but lacks a dependency of its own is a different failure.
+        if error.name is None or error.name.partition(".")[0] != top:
+            raise
+        wanted = f"'pantheon-obs[{extra}]'" if extra else top
+        msg = f"{feature} needs the package {package!r}, which is not installed: pip install "
+        raise MissingExtraError(msg + wanted, name=package) from None

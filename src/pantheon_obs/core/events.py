@@ -11,30 +11,20 @@ from dataclasses import dataclass
 from logging import DEBUG, ERROR, INFO, WARNING
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pantheon_obs.core.llm_events import LlmCallFinished, LlmOutcome, UsageStatus, llm_fields
-from pantheon_obs.core.task_events import TaskFinished, TaskState
+from pantheon_obs.core.llm_events import LlmCallFinished, llm_fields
 
 if TYPE_CHECKING:
     from pantheon_obs.core.llm_events import LlmTotals
 
-__all__ = [
-    "BackgroundFailed",
-    "Event",
-    "LlmCallFinished",
-    "LlmOutcome",
-    "Outcome",
-    "RequestFinished",
-    "TaskFinished",
-    "TaskState",
-    "UsageStatus",
-    "WebsocketFinished",
-    "llm_fields",
-]
+__all__ = ["BackgroundFailed", "Event", "LlmCallFinished", "Outcome", "RequestFinished"]
+__all__ += ["TaskFinished", "TaskState", "WebsocketFinished", "llm_fields"]
 
 Outcome = Literal["ok", "error", "client_disconnected", "cancelled", "no_response"]
+TaskState = Literal["SUCCESS", "FAILURE", "RETRY", "IGNORED", "REJECTED", "REVOKED"]
 
 _SERVER_ERROR = 500
 _CLIENT_ERROR = 400
+_TASK_LEVELS = {"FAILURE": ERROR, "RETRY": WARNING}
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -93,7 +83,8 @@ class RequestFinished:
         fields["latency_ms"] = self.latency_ms
         if self.ttfb_ms is not None:
             fields["ttfb_ms"] = self.ttfb_ms
-        return _with_ending(fields, self)
+        fields["outcome"] = self.outcome
+        return _with_error_and_totals(fields, self)
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -149,7 +140,8 @@ class WebsocketFinished:
         fields["latency_ms"] = self.latency_ms
         fields["messages_in"] = self.messages_in
         fields["messages_out"] = self.messages_out
-        return _with_ending(fields, self)
+        fields["outcome"] = self.outcome
+        return _with_error_and_totals(fields, self)
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -176,13 +168,61 @@ class BackgroundFailed:
         return {"error_type": type(self.error).__name__}
 
 
+@dataclass(slots=True, eq=False, kw_only=True)
+class TaskFinished:
+    """One try of a task has ended, whichever way.
+
+    Attributes:
+        trace_id: The task's trace id.
+        bound: The fields that `bind()` has put on the task, and those that came with its message.
+        task: The task's name.
+        state: How it ended, in the queue's own term.
+        latency_ms: From the try's start to its end; None for one that never started.
+        queue: The queue that it came through; None for one that was called in place.
+        retries: How many tries came before this one.
+        task_id: The id of the task, which all its tries share.
+        error: The exception that it failed with.
+        llm: Totals of the LLM calls that had finished; None if there were none.
+    """
+
+    event: ClassVar[str] = "task_finished"
+    logger: ClassVar[str] = "pantheon_obs.task"
+    outside: ClassVar[tuple[str, ...]] = ("task", "queue", "task_id")
+
+    trace_id: str
+    bound: dict[str, Any]
+    task: str
+    state: TaskState
+    latency_ms: float | None
+    queue: str | None
+    retries: int
+    task_id: str
+    error: BaseException | None = None
+    llm: LlmTotals | None = None
+
+    @property
+    def level(self) -> int:
+        """ERROR for a failure, WARNING for a retry, else INFO."""
+        return _TASK_LEVELS.get(self.state, INFO)
+
+    def fields(self) -> dict[str, Any]:
+        """The event's own fields, in the order of the schema."""
+        fields: dict[str, Any] = {"task": self.task, "state": self.state}
+        if self.latency_ms is not None:
+            fields["latency_ms"] = self.latency_ms
+        if self.queue is not None:
+            fields["queue"] = self.queue
+        fields["retries"] = self.retries
+        fields["task_id"] = self.task_id
+        return _with_error_and_totals(fields, self)
+
+
 Event = RequestFinished | WebsocketFinished | BackgroundFailed | TaskFinished | LlmCallFinished
 
 
-def _with_ending(
-    fields: dict[str, Any], event: RequestFinished | WebsocketFinished
+def _with_error_and_totals(
+    fields: dict[str, Any], event: RequestFinished | WebsocketFinished | TaskFinished
 ) -> dict[str, Any]:
-    fields["outcome"] = event.outcome
     if event.error is not None:
         fields["error_type"] = type(event.error).__name__
     if event.llm is not None:

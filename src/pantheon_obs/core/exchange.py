@@ -38,36 +38,20 @@ _guard = Guard("end of an exchange")
 
 
 class Exchange(Trace, Facts):
-    """One HTTP exchange from its first step to its event.
-
-    Attributes:
-        method: The method, as sent.
-        path: The path without its query string.
-        quiet: Whether the event is at DEBUG.
-        status_code: Set when the response starts.
-        first_byte: Clock time of the first byte of the body.
-        last_byte: Clock time at which the last byte was handed to the server.
-        streaming: Whether the body came in parts, or without a known length.
-        event_pending: Whether the event is still to be emitted; never where no sink listens.
-        framework_answers: Whether a framework around us answers for the application.
-        restartable: Whether a started response can be replaced until its first byte.
-        waits_for_close: Whether the server will close the response after its last byte.
-    """
+    """One HTTP exchange from its first step to its event."""
 
     method = ""
-    path = ""
-    quiet = False
+    path = ""  # without its query string
+    quiet = False  # whether the event is at DEBUG
     status_code: int | None = None
-    first_byte: float | None = None
-    last_byte: float | None = None
-    streaming = False
-    event_pending = False
-    framework_answers = False
-    restartable = False
-    waits_for_close = False
-
-    content_length: Any = "content-length"
-    """The name of the header, in the type of the protocol's header names."""
+    first_byte: float | None = None  # clock time
+    last_byte: float | None = None  # clock time at which it was handed to the server
+    streaming = False  # whether the body came in parts, or without a known length
+    event_pending = False  # whether the event is still to be emitted: never without a sink
+    framework_answers = False  # whether a framework around us answers for the application
+    restartable = False  # whether a started response can be replaced until its first byte
+    waits_for_close = False  # whether the server will close the response after its last byte
+    content_length: Any = "content-length"  # in the type of the protocol's header names
 
     _mount = ""
     _headers: Iterable[tuple[Any, Any]] = ()
@@ -76,12 +60,8 @@ class Exchange(Trace, Facts):
     def watch(self, method: str, path: str, mount: str, quiet_paths: frozenset[str]) -> None:
         """Have an event emitted at the end.
 
-        Args:
-            method: The method, as sent.
-            path: The path without its query string.
-            mount: The prefix of the path under which the server has mounted the application.
-            quiet_paths: The paths whose event is at DEBUG. Where a proxy strips the prefix, the
-                probes' paths come without it, and with it.
+        The path has the prefix `mount`, under which the server has mounted the application; where a
+        proxy strips it, the probes' paths come without it too.
         """
         self.event_pending = True
         self.method = method
@@ -94,12 +74,7 @@ class Exchange(Trace, Facts):
         return None
 
     def started(self, status: object, headers: Iterable[tuple[Any, Any]] = ()) -> None:
-        """The response has started.
-
-        Args:
-            status: The status code; no number where the application sent none.
-            headers: The headers, as they were handed to the server.
-        """
+        """The response has started; the status is no number where the application sent none."""
         self.response_started = True
         if self.event_pending:
             self._headers = headers
@@ -109,11 +84,7 @@ class Exchange(Trace, Facts):
                 self.error_at_start = sys.exc_info()[1]
 
     def part(self, size: int) -> None:
-        """A part of the body was handed to the server, which may not be the last one.
-
-        Args:
-            size: Its length in bytes.
-        """
+        """A part of the body was handed to the server, which may not be the last one."""
         if not self.streaming:
             self.streaming = self.first_byte is not None or not self._is_whole(size)
         if size and self.first_byte is None:

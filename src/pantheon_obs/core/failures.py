@@ -18,7 +18,6 @@ from weakref import ref
 from pantheon_obs.core.context import Trace, current_trace, current_trace_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from contextvars import Context
     from logging import LogRecord
 
@@ -29,41 +28,26 @@ _escaped: ContextVar[Failure | None] = ContextVar("pantheon_obs_escaped", defaul
 
 
 class Failure:
-    """Where one raise of an exception has been reported.
+    """Where one raise of an exception has been reported."""
 
-    Attributes:
-        trace_id: The trace that it escaped from; None before it has escaped from one.
-        logged: Whether a log line carries its traceback.
-        covered: Whether the event of a request or task reports it, or is about to.
-        sent: Whether an error tracker has got it.
-        root: The exception that a framework has wrapped in this one; None without one.
-        carried: Whether it has left a thread or pool that `carry` gave a trace: whoever asks for
-            the result later gets the same failure, in whatever context.
-    """
+    trace_id: str | None = None  # of the trace that it escaped from, once it has
+    logged = False  # whether a log line carries its traceback
+    covered = False  # whether the event of a request or task reports it, or is about to
+    sent = False  # whether an error tracker has got it
+    root: BaseException | None = None  # the exception that a framework has wrapped in this one
+    repetition: ref[LogRecord] | None = None  # the server's record that repeats it as text
 
-    __slots__ = (
-        "_raised_in",
-        "_repetition",
-        "_traces",
-        "carried",
-        "covered",
-        "logged",
-        "root",
-        "sent",
-        "trace_id",
-    )
+    # Whether it has left a thread or pool that `carry` gave a trace: whoever asks for the result
+    # later gets the same failure, in whatever context.
+    carried = False
 
     def __init__(self, trace: Trace | None) -> None:
+        self.raised_in = None if trace is None else trace.trace_id
         # Weakly: this context may remember the failure for longer than the request lasts.
-        self._traces = tuple(map(ref, _with_outer(trace)))
-        self._raised_in = "" if trace is None else trace.trace_id
-        self._repetition: ref[LogRecord] | None = None
-        self.trace_id: str | None = None
-        self.logged = False
-        self.covered = False
-        self.sent = False
-        self.root: BaseException | None = None
-        self.carried = False
+        self._traces: list[ref[Trace]] = []
+        while trace is not None:
+            self._traces.append(ref(trace))
+            trace = trace.outer
 
     def __reduce__(self) -> tuple[type[None], tuple[()]]:
         """Pickle as None: another process reports what it raises itself."""
@@ -75,10 +59,6 @@ class Failure:
         if trace is None or not trace.trace_id:
             return not self._traces or self.carried or _escaped.get() is self
         return self.is_of(trace)
-
-    def has_id(self, trace_id: str) -> bool:
-        """Whether it was raised in a trace with this id."""
-        return trace_id != "" and trace_id == self._raised_in
 
     def is_of(self, trace: Trace) -> bool:
         """Whether it was raised within a trace, or within one that is nested in it."""
@@ -93,19 +73,15 @@ def known(error: BaseException | None) -> Failure | None:
 
 def note(error: BaseException) -> Failure:
     """Look up the failure of an exception, or begin one."""
-    return known(error) or _store(error, Failure(_trace_here()))
+    trace = current_trace.get()
+    here = trace if trace is not None and trace.trace_id else None
+    return known(error) or _store(error, Failure(here))
 
 
 def escape(error: BaseException, trace: Trace, *, covered: bool = False) -> Failure:
     """Record that an exception leaves a trace; of nested traces the innermost counts.
 
-    Args:
-        error: The exception.
-        trace: The trace.
-        covered: Whether the event of the trace reports it.
-
-    Returns:
-        The failure.
+    `covered` says whether the event of the trace reports it.
     """
     failure = _stored(error)
     if failure is None or not failure.is_of(trace):
@@ -128,18 +104,14 @@ def arrive(error: BaseException | None) -> None:
 
 
 def leave(error: BaseException, context: Context, trace: Trace | None) -> None:
-    """Record that an exception leaves a copied context: outside it is the same failure.
+    """Record that an exception leaves a context that was copied in a trace, or outside of one.
 
-    Args:
-        error: The exception.
-        context: The copy in which it was raised.
-        trace: The trace that the copy was made in; None outside of one.
+    It is the same failure there.
     """
     if trace is not None and trace.trace_id:
         escape(error, trace).carried = True
         return
-    failure = context.run(known, error)
-    if failure is not None:
+    if (failure := context.run(known, error)) is not None:
         failure.carried = True
 
 
@@ -157,7 +129,7 @@ def is_sent(error: BaseException | None) -> bool:
     failure = _stored(error)
     if failure is None or not failure.sent:
         return False
-    return failure.is_current() or failure.has_id(current_trace_id.get())
+    return failure.is_current() or failure.raised_in == current_trace_id.get()
 
 
 def is_covered(error: BaseException | None) -> bool:
@@ -183,16 +155,13 @@ def repeats(record: LogRecord) -> bool:
 
     Some servers log the traceback of an escaped exception as text, without the exception. Such a
     record is the first that comes after the exception has escaped to this context.
-
-    Args:
-        record: A record at ERROR without `exc_info`, of a logger that does so.
     """
     failure = _escaped.get()
     if failure is None or not failure.covered:
         return False
-    if failure._repetition is None:  # noqa: SLF001 - our own class
-        failure._repetition = ref(record)  # noqa: SLF001 - as above
-    return failure._repetition() is record  # noqa: SLF001 - as above
+    if failure.repetition is None:
+        failure.repetition = ref(record)
+    return failure.repetition() is record
 
 
 def alone_in(error: BaseException) -> BaseException:
@@ -212,17 +181,6 @@ def stems_from(error: BaseException, origin: BaseException | None) -> bool:
 def reset() -> None:
     """Forget what has escaped to this context (used by `pantheon_obs.testing.reset`)."""
     _escaped.set(None)
-
-
-def _trace_here() -> Trace | None:
-    trace = current_trace.get()
-    return trace if trace is not None and trace.trace_id else None
-
-
-def _with_outer(trace: Trace | None) -> Iterator[Trace]:
-    while trace is not None:
-        yield trace
-        trace = trace.outer
 
 
 def _stored(error: BaseException | None) -> Failure | None:

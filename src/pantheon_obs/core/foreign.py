@@ -30,20 +30,14 @@ _tracers: tuple[Callable[[], str | None], ...] = ()
 def register_fields(register: object, unset: Callable[[], Variables]) -> None:
     """Have another library's bound fields cleared when a trace begins, and restored at its end.
 
-    Args:
-        register: True once a field has been bound in this process, as a list of them would be.
-        unset: Unsets what is bound in this context, and returns it.
+    The register is true once a field has been bound in this process, as a list of them would be.
     """
     global bound, clear
     bound, clear = register, unset
 
 
 def register_tracer(active_id: Callable[[], str | None]) -> None:
-    """Use another tracer's trace id where it has begun a trace; a second call changes nothing.
-
-    Args:
-        active_id: Returns the id of the trace that is active in this context, or None.
-    """
+    """Use another tracer's trace id where it has begun a trace; a second call changes nothing."""
     global _tracers  # noqa: PLW0603 - as above
     if active_id not in _tracers:
         _tracers = (*_tracers, active_id)

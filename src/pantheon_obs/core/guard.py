@@ -9,10 +9,6 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 _from_signals: tuple[type[Exception], ...] = ()
 _reported: set[str] = set()
@@ -21,8 +17,7 @@ _reported: set[str] = set()
 class Guard:
     """Context manager that swallows an `Exception` and reports it once per site.
 
-    Args:
-        site: The name of the place, for the report; make one instance per site at import time.
+    Make one instance per site, the name of the place in the report, at import time.
     """
 
     __slots__ = ("site",)
@@ -33,12 +28,7 @@ class Guard:
     def __enter__(self) -> None:
         """Enter the block."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool:
+    def __exit__(self, kind: object, error: object, traceback: object) -> bool:
         """Swallow and report an `Exception`; let everything else pass."""
         if kind is None or not isinstance(error, Exception):
             return False
@@ -47,11 +37,7 @@ class Guard:
 
 
 def never_swallow(kind: type[Exception]) -> None:
-    """Let exceptions of a class pass every guard.
-
-    Args:
-        kind: A class that signal handlers of the application raise, in the middle of any code.
-    """
+    """Let a class of exceptions that signal handlers raise, in any code, pass every guard."""
     global _from_signals  # noqa: PLW0603 - one process, one set of signal handlers
     if kind not in _from_signals:
         _from_signals = (*_from_signals, kind)
@@ -70,9 +56,8 @@ def report(site: str, error: Exception) -> None:
         return
     _reported.add(site)
     with suppress(Exception):  # a failure of the report itself cannot be reported
-        logging.getLogger("pantheon_obs.guard").error(
-            "telemetry_failed", exc_info=error, extra={"site": site}
-        )
+        log = logging.getLogger("pantheon_obs.guard")
+        log.error("telemetry_failed", exc_info=error, extra={"site": site})
 
 
 def reported() -> frozenset[str]:

@@ -20,11 +20,7 @@ if TYPE_CHECKING:
 
 
 class Identity:
-    """Reads the id from a request's headers, or makes one.
-
-    Args:
-        settings: The headers to read, whether to trust them, and the generator of fresh ids.
-    """
+    """Reads the id from a request's headers, or makes one, as the settings say."""
 
     __slots__ = ("_first", "_generate", "_readers", "_trusts")
 

@@ -17,47 +17,29 @@ if TYPE_CHECKING:
 # RFC 6455, section 7.4.1: normal closure, going away (a page was left), no status received.
 _ORDERLY = frozenset({1000, 1001, 1005})
 _SERVER_RESTARTS = 1012  # https://www.iana.org/assignments/websocket/websocket.xhtml
-# Classes of the exceptions with which frameworks and servers say that the client has left.
-_DEPARTURES = frozenset({"ClientDisconnect", "WebSocketDisconnect", "ClientDisconnected"})
 
 
 @dataclass(eq=False, repr=False)
 class Facts:
-    """The facts about one exchange, HTTP or websocket, that decide its outcome.
+    """The facts about one exchange, HTTP or websocket, that decide its outcome."""
 
-    Attributes:
-        response_started: Whether a response has started, or a handshake has been answered.
-        response_complete: Whether its last byte was handed to the server.
-        client_gone: Whether the client left before that.
-        replaced: Whether we have answered in place of the application.
-        close_code: The close code of a websocket, of whichever side closed first.
-        error: The exception that escaped from the application.
-        unhandled: The exception that nobody handled and that the framework answers, without
-            raising it.
-        send_error: The exception by which the server reported that the client has gone.
-        error_at_start: The exception that was being handled when a 5xx started.
-    """
+    response_started: bool = False  # or a handshake has been answered
+    response_complete: bool = False  # its last byte was handed to the server
+    client_gone: bool = False  # before that
+    replaced: bool = False  # we have answered in place of the application
+    close_code: int | None = None  # of a websocket, of whichever side closed first
+    error: BaseException | None = None  # escaped from the application
+    unhandled: BaseException | None = None  # answered by the framework, which does not raise it
+    send_error: OSError | None = None  # the server's report that the client has gone
+    error_at_start: BaseException | None = None  # being handled when a 5xx started
 
-    response_started: bool = False
-    response_complete: bool = False
-    client_gone: bool = False
-    replaced: bool = False
-    close_code: int | None = None
-    error: BaseException | None = None
-    unhandled: BaseException | None = None
-    send_error: OSError | None = None
-    error_at_start: BaseException | None = None
+    # Names of the exceptions with which the protocol's frameworks and servers say that the client
+    # has left.
+    departures: frozenset[str] = frozenset()
 
 
 def decide(facts: Facts) -> tuple[Outcome, BaseException | None]:
-    """Decide how an exchange ended.
-
-    Args:
-        facts: All that is known of it.
-
-    Returns:
-        The outcome, and the exception that its event reports.
-    """
+    """Decide how an exchange ended, and which exception its event reports."""
     error = facts.error
     if error is None and facts.unhandled is None:  # the usual way, in as few calls as possible
         sent = facts.response_started and facts.response_complete
@@ -97,7 +79,7 @@ def is_departure(facts: Facts, error: BaseException) -> bool:
         and has_left(facts)
         and (
             isinstance(error, CancelledError)
-            or type(error).__name__ in _DEPARTURES
+            or type(error).__name__ in facts.departures
             or stems_from(error, facts.send_error)
         )
     )

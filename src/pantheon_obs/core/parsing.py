@@ -111,21 +111,13 @@ def path(value: object) -> str:
     return _accept(word, "a path that starts with a slash", also=word[:1] == "/").rstrip("/")
 
 
-def optional_path(value: object) -> str | None:
-    """Read an absolute URL path, or None."""
-    return None if value is None else path(value)
-
-
-def paths(value: object) -> tuple[str, ...] | None:
-    """Read absolute URL paths, or None."""
-    if value is None:
-        return None
+def paths(value: object) -> tuple[str, ...]:
+    """Read absolute URL paths."""
     found = names(value)
     accepted = "paths that start with a slash, separated by commas"
     return _accept(found, accepted, also=all(name.startswith("/") for name in found))
 
 
 def generator(value: object) -> object:
-    """Read a function that makes an id, or None."""
-    accepted = "a callable that returns a new id, or None"
-    return None if value is None else _accept(value, accepted, also=callable(value))
+    """Read a function that makes an id."""
+    return _accept(value, "a callable that returns a new id, or None", also=callable(value))

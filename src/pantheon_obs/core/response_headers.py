@@ -9,16 +9,9 @@ from pantheon_obs.core.guard import report
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-_ALLOW_ORIGIN = "access-control-allow-origin"
-_EXPOSE = "access-control-expose-headers"
-
 
 class ResponseHeaders(Generic[AnyStr]):
-    """Puts the trace id on pairs of names and values.
-
-    Args:
-        names: The headers that carry the id.
-        convert: Makes of a text what the protocol has in its headers, text or bytes.
+    """Puts the trace id on pairs of names and values, which `convert` makes of texts.
 
     Example:
         >>> from pantheon_obs.core.response_headers import ResponseHeaders
@@ -31,22 +24,14 @@ class ResponseHeaders(Generic[AnyStr]):
     def __init__(self, names: Iterable[str], convert: Callable[[str], AnyStr]) -> None:
         self._names: tuple[AnyStr, ...] = tuple(map(convert, names))
         self._lower: tuple[AnyStr, ...] = tuple(name.lower() for name in self._names)
-        self._allow_origin: AnyStr = convert(_ALLOW_ORIGIN)
-        self._expose: AnyStr = convert(_EXPOSE)
+        self._allow_origin: AnyStr = convert("access-control-allow-origin")
+        self._expose: AnyStr = convert("access-control-expose-headers")
         self._comma: AnyStr = convert(",")
         self._separator: AnyStr = convert(", ")
         self._special: frozenset[AnyStr] = frozenset(self._lower) | {self._allow_origin}
 
     def on(self, given: Iterable[Any], trace_id: AnyStr) -> list[Any]:
-        """Copy the headers, with the id on them.
-
-        Args:
-            given: The application's headers; those under the id's names are replaced.
-            trace_id: The id.
-
-        Returns:
-            The headers to send.
-        """
+        """Copy the application's headers, with the id in place of those under its names."""
         headers: list[Any] = list(given)
         try:
             special = self._special

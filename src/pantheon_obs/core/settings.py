@@ -6,7 +6,7 @@ import logging
 import os
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pantheon_obs.core import parsing as parse
 from pantheon_obs.core.errors import SECRET, ConfigError, refusal, refuse, shown
@@ -18,15 +18,10 @@ MIB = 1024 * 1024
 
 
 class Profile(NamedTuple):
-    """The contents of a framework's own settings file, for the whole process.
+    """The contents of a framework's own settings file, for the whole process."""
 
-    Attributes:
-        values: Fields of `Settings`; an argument wins over them, they win over the environment.
-        defaults: Fields of `Settings` that are set nowhere else.
-    """
-
-    values: Mapping[str, object] = MappingProxyType({})
-    defaults: Mapping[str, object] = MappingProxyType({})
+    values: Mapping[str, object] = MappingProxyType({})  # they win over the environment
+    defaults: Mapping[str, object] = MappingProxyType({})  # for fields that are set nowhere else
 
 
 _NO_PROFILE = Profile()
@@ -106,7 +101,7 @@ class Settings:
     sentry_traces_sample_rate: float = _option(0.1, parse.rate, "SENTRY_TRACES_SAMPLE_RATE")
     sentry_send_default_pii: bool = _option(False, parse.boolean, "SENTRY_SEND_DEFAULT_PII")
     health_prefix: str = _option("/health", parse.path, "PANTHEON_OBS_HEALTH_PREFIX")
-    metrics_path: str | None = _option(None, parse.optional_path, "PANTHEON_OBS_METRICS_PATH")
+    metrics_path: str | None = _option(None, parse.path, "PANTHEON_OBS_METRICS_PATH")
     quiet_paths: tuple[str, ...] | None = _option(None, parse.paths, "PANTHEON_OBS_QUIET_PATHS")
     redact_keys: tuple[str, ...] = _option((), parse.names, "PANTHEON_OBS_REDACT_KEYS")
     log_delivery: Literal["direct", "queue"] = _option(
@@ -173,8 +168,19 @@ class Settings:
         values: dict[str, Any] = {**profile.defaults, **given}
         problems: list[str] = []
         for option in _OPTIONS:
-            if option.name not in given:
-                _read_variable(option, environ, values, problems)
+            variables = option.metadata["env"]
+            found = [(name, raw) for name in variables if (raw := environ.get(name, "").strip())]
+            if option.name in given or not found:
+                continue
+            variable, raw = found[0]
+            try:
+                values[option.name] = option.metadata["read"](raw)
+            except ValueError as error:
+                refused = refusal(
+                    variable, SECRET if option.metadata["secret"] else raw, str(error)
+                )
+                default = shown(values.get(option.name, option.default))
+                problems.append(f"{refused}; the default {default} is used")
         return cls(**values, problems=tuple(problems), given=frozenset(given))
 
     def with_overrides(self, overrides: Mapping[str, object]) -> Settings:
@@ -182,8 +188,8 @@ class Settings:
         _refuse_unknown(overrides)
         if not overrides:
             return self
-        fields = cast("dict[str, Any]", overrides)
-        return replace(self, **fields, given=self.given | frozenset(overrides))
+        changes: dict[str, Any] = {**overrides, "given": self.given | frozenset(overrides)}
+        return replace(self, **changes)
 
 
 _OPTIONS = tuple(option for option in fields(Settings) if option.metadata)
@@ -206,26 +212,6 @@ def _refuse_unknown(names: Mapping[str, object]) -> None:
             raise ConfigError(msg)
 
 
-def _read_variable(
-    option: Any,  # noqa: ANN401 - dataclasses.Field of any type
-    environ: Mapping[str, str],
-    values: dict[str, Any],
-    problems: list[str],
-) -> None:
-    """Store the value of the first variable that is set and not blank."""
-    for variable in option.metadata["env"]:
-        raw = environ.get(variable, "").strip()
-        if not raw:
-            continue
-        try:
-            values[option.name] = option.metadata["read"](raw)
-        except ValueError as error:
-            refused = refusal(variable, SECRET if option.metadata["secret"] else raw, str(error))
-            default = shown(values.get(option.name, option.default))
-            problems.append(f"{refused}; the default {default} is used")
-        return
-
-
 _warned: set[str] = set()
 
 
@@ -234,9 +220,8 @@ def warn_of_problems(settings: Settings) -> None:
     for problem in settings.problems:
         if problem not in _warned:
             _warned.add(problem)
-            logging.getLogger("pantheon_obs.settings").warning(
-                "setting_refused", extra={"problem": problem}
-            )
+            log = logging.getLogger("pantheon_obs.settings")
+            log.warning("setting_refused", extra={"problem": problem})
 
 
 def reset() -> None:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import Trace
+from pantheon_obs.core.events import TaskFinished
 from pantheon_obs.core.failures import escape
 from pantheon_obs.core.guard import Guard
-from pantheon_obs.core.task_events import TaskFinished
 
 if TYPE_CHECKING:
-    from pantheon_obs.core.task_events import TaskState
+    from pantheon_obs.core.events import TaskState
 
 running: set[str] = set()
 """Ids of the tasks that run here and whose end `task_finished` will report."""
@@ -20,20 +20,10 @@ _guard = Guard("task_finished")
 
 
 class TaskRun(Trace):
-    """The trace of one try of a task.
-
-    Attributes:
-        caller: The trace that an eager call is a part of, in place of one of its own.
-
-    Args:
-        trace_id: Its trace.
-        task_id: The id of the task, which all its tries share.
-        task: The task's name.
-        queue: The queue that it came through, if any.
-        retries: How many tries came before this one.
-    """
+    """The trace of one try of a task, with what its event says of it."""
 
     caller: Trace | None = None
+    """The trace that an eager call is a part of, in place of one of its own."""
 
     def __init__(
         self, trace_id: str, task_id: str, *, task: str, queue: str | None, retries: int
@@ -52,13 +42,7 @@ class TaskRun(Trace):
     def finish(
         self, state: TaskState, error: BaseException | None = None, *, seconds: float | None
     ) -> None:
-        """Emit `task_finished`.
-
-        Args:
-            state: How the try ended.
-            error: The exception that it failed with; None if it did not fail.
-            seconds: How long it ran; None if it never started.
-        """
+        """Emit `task_finished`; `seconds` is None for a try that never started."""
         self.finish_open_calls()
         with _guard:
             if error is not None:

@@ -32,30 +32,21 @@ _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
 def generate() -> str:
-    """Make a random id in the form of `str(uuid.uuid4())` (RFC 9562, version 4).
-
-    Returns:
-        36 lower-case characters.
-    """
+    """Make a random id in the form of `str(uuid.uuid4())` (RFC 9562, version 4)."""
     # Half the time of uuid.uuid4(), and uuid need not be imported.
     h = urandom(16).hex()
     return f"{h[:8]}-{h[8:12]}-4{h[13:16]}-{_VARIANT[h[16]]}{h[17:20]}-{h[20:]}"
 
 
 def validate(raw: bytes) -> str | None:
-    """Return an inbound id exactly as it was sent, or None if it is refused.
-
-    Args:
-        raw: The header's value as it came over the wire.
-    """
+    """Return an inbound id exactly as it was sent, or None if it is refused."""
     return raw.decode("ascii") if _valid(raw) else None
 
 
 def parse_traceparent(raw: bytes) -> str | None:
     """Return the 32 hex digits of the trace-id in a W3C `traceparent`, or None if it is invalid.
 
-    Args:
-        raw: The header's value. Level 1 and level 2 of the recommendation are read strictly.
+    Level 1 and level 2 of the recommendation are read strictly.
     """
     match = _traceparent(raw)
     if match is None:
@@ -68,11 +59,7 @@ def parse_traceparent(raw: bytes) -> str | None:
 
 
 def to_hex(trace_id: str) -> str | None:
-    """The 32 small hex digits that an id stands for; None if it is neither that nor a UUID.
-
-    Args:
-        trace_id: An id, 1 to 128 ASCII characters.
-    """
+    """The 32 small hex digits that an id stands for; None if it is neither that nor a UUID."""
     if _is_hex_or_uuid(trace_id) is None:
         return None
     digits = trace_id.replace("-", "").lower()
@@ -90,9 +77,5 @@ def parser_for(header: str) -> Callable[[bytes], str | None]:
 
 
 def refused(source: str) -> None:
-    """Log one DEBUG line that an inbound id was refused, never its raw value.
-
-    Args:
-        source: The header, or the function, that brought it.
-    """
+    """Log one DEBUG line that a header, or a function, has brought a refused id: not its value."""
     logging.getLogger("pantheon_obs.request").debug("trace_id_refused", extra={"source": source})

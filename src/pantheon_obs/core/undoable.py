@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Self
 
 _ABSENT = object()
@@ -25,26 +24,15 @@ class Undoable(ABC):
         """Return itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Undo the change; an error passes."""
         self.undo()
 
 
 class Patch:
-    """An attribute of an object, replaced until `undo()`.
+    """An attribute of an instance, frozen or not, a class or a module, replaced until `undo()`.
 
-    Args:
-        owner: An instance, frozen or not, a class or a module.
-        name: The attribute's name.
-        value: Its new value.
-
-    Raises:
-        ConfigError: The object has no room for it.
+    An object without room for it is refused with `ConfigError`.
     """
 
     def __init__(self, owner: Any, name: str, value: Any) -> None:  # noqa: ANN401 - any object

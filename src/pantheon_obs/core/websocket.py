@@ -16,15 +16,10 @@ _ABNORMAL = 1006
 
 
 class WebsocketExchange(Exchange):
-    """One websocket from its handshake to its event.
+    """One websocket from its handshake to its event."""
 
-    Attributes:
-        messages_in: Messages received by the application.
-        messages_out: Messages sent by the application.
-    """
-
-    messages_in = 0
-    messages_out = 0
+    messages_in = 0  # received by the application
+    messages_out = 0  # sent by it
 
     def client_left(self, close_code: int | None = None) -> None:
         """The other side has closed, or the connection has broken; the first close counts."""

@@ -1,4 +1,4 @@
-"""One run of one check, which may outlive the probe that started it."""
+"""One run of one check, which may outlive the probe that started it, and the results of runs."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from inspect import isawaitable
 from threading import Thread
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pantheon_obs.core.errors import ObsError
-from pantheon_obs.health.report import CheckResult
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Awaitable, Callable
 
+Status = Literal["pass", "warn", "fail"]
+
+_SHOWN = 500  # characters of an error's text in the answer to a probe
 _LOOK_AT_LOOP = 1.0  # seconds between two looks at whether the loop of an async check is closed
 
 
@@ -26,21 +28,72 @@ class CheckFailedError(ObsError):
     """A check has returned False."""
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """A condition of the service's readiness.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """The result of one check.
 
     Attributes:
-        name: Its name.
-        function: Passes by returning, fails by raising or by returning False; may be async.
+        name: The check's name.
         critical: Whether the service is not ready while it fails.
-        timeout: Seconds after which it has failed.
+        latency_ms: From its start to its end, or until now if it still runs.
+        error_type: The bare class name of the error; None if it passed.
+        error: The error's text; None if it passed.
     """
 
     name: str
-    function: Callable[[], object]
     critical: bool
-    timeout: float
+    latency_ms: float
+    error_type: str | None = None
+    error: str | None = None
+
+    @property
+    def status(self) -> Status:
+        """`pass` or `fail`."""
+        return "pass" if self.error_type is None else "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The results of all checks.
+
+    Attributes:
+        results: One per check, in the order in which they were added.
+        draining: Whether the service is shutting down; no check has run then.
+    """
+
+    results: tuple[CheckResult, ...] = ()
+    draining: bool = False
+
+    @property
+    def status(self) -> Status:
+        """`fail` where a critical check fails or the service drains, else `warn` or `pass`."""
+        failing = [result for result in self.results if result.status == "fail"]
+        if self.draining or any(result.critical for result in failing):
+            return "fail"
+        return "warn" if failing else "pass"
+
+    def as_dict(self, *, details: bool = False) -> dict[str, Any]:
+        """Make the answer's JSON object, with the names of draft-inadarei-api-health-check-06.
+
+        Args:
+            details: Whether it has the text of errors, as `output`.
+        """
+        checks: dict[str, dict[str, Any]] = {}
+        for result in self.results:
+            checks[result.name] = {"status": result.status, "latency_ms": result.latency_ms}
+            if details and result.error is not None:
+                checks[result.name]["output"] = f"{result.error_type}: {result.error}"[:_SHOWN]
+        return {"status": self.status, "checks": checks}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A condition of the service's readiness, which is not ready while a critical one fails."""
+
+    name: str
+    function: Callable[[], object]  # fails by raising or by returning False; may be async
+    critical: bool
+    timeout: float  # seconds
 
 
 class CheckRun:
@@ -49,10 +102,6 @@ class CheckRun:
     It has a thread of its own because a check that hangs must not occupy a worker of a pool, or
     block the end of the process. The awaitable of an async check runs on the event loop of the
     probe that started it, so that clients bound to that loop work; without one, on a new loop.
-
-    Args:
-        check: The check.
-        loop: The event loop that runs here; None without one.
     """
 
     def __init__(self, check: Check, loop: AbstractEventLoop | None) -> None:
@@ -61,30 +110,25 @@ class CheckRun:
         self.error: BaseException | None = None
         self._latency: float | None = None
         self._loop = loop
-        self._done: Future[None] = Future()
-        self._done.set_running_or_notify_cancel()  # a probe that disconnects does not cancel it
+        self.ended: Future[None] = Future()
+        self.ended.set_running_or_notify_cancel()  # a probe that disconnects does not cancel it
         thread = Thread(target=self._run, name=f"pantheon-obs health: {check.name}", daemon=True)
         try:
             thread.start()
         except RuntimeError as error:  # the process may start no more threads
             self._finish(error)
 
-    @property
-    def done(self) -> bool:
-        """Whether the check has ended."""
-        return self._done.done()
-
     def wait(self) -> None:
         """Block until the check has ended or timed out."""
         with suppress(TimeoutError):
-            self._done.result(self._seconds_left())
+            self.ended.result(self._seconds_left())
 
     async def wait_async(self) -> None:
         """Wait, without blocking the loop, until the check has ended or timed out."""
         seconds = self._seconds_left()
-        if seconds and not self.done:  # each wait leaves a callback with the future
+        if seconds and not self.ended.done():  # each wait leaves a callback with the future
             with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.wrap_future(self._done), seconds)
+                await asyncio.wait_for(asyncio.wrap_future(self.ended), seconds)
 
     def result(self) -> CheckResult:
         """Describe the state of the check now."""
@@ -95,7 +139,9 @@ class CheckRun:
             error = f"no answer within {self.check.timeout:g} s"
         elif self.error is not None:
             error_type = type(self.error).__name__
-            error = _text_of(self.error)
+            error = ""
+            with suppress(Exception):  # an error with a broken __str__ still fails the check
+                error = str(self.error)
         if latency is None:
             latency = perf_counter() - self.started
         return CheckResult(
@@ -141,11 +187,4 @@ class CheckRun:
             # A later error is not reported, and its frames would keep connections alive.
             self.error = error
         self._latency = latency
-        self._done.set_result(None)
-
-
-def _text_of(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001 - an error with a broken __str__ still fails the check
-        return ""
+        self.ended.set_result(None)

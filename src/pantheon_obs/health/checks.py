@@ -10,20 +10,16 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.errors import SECRET, refuse
-from pantheon_obs.core.extras import require
-from pantheon_obs.health.arguments import is_text
+from pantheon_obs.core.errors import SECRET, refuse, refuse_unless_text, require
 from pantheon_obs.health.health import LONGEST_TIMEOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from redis import Redis
     from redis.asyncio import Redis as AsyncRedis
     from sqlalchemy.engine import Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
-
-_PORTS = range(1, 65536)
 
 # Let libpq notice a server that has vanished without closing the connection.
 # https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
@@ -56,45 +52,31 @@ def sqlalchemy_check(engine: Engine | AsyncEngine) -> Callable[[], object]:
     """
     sqlalchemy = require("sqlalchemy", extra=None, feature="sqlalchemy_check()")
     given: Any = engine
-    asynchronous = sys.modules.get(
-        "sqlalchemy.ext.asyncio"
-    )  # an application with such an engine has
-    if asynchronous is not None and isinstance(given, asynchronous.AsyncEngine):
-        return _async_sqlalchemy(given, sqlalchemy)
-    if not isinstance(given, sqlalchemy.engine.Engine):
+    asynchronous = sys.modules.get("sqlalchemy.ext.asyncio")  # where such an engine comes from
+    is_async = asynchronous is not None and isinstance(given, asynchronous.AsyncEngine)
+    if not is_async and not isinstance(given, sqlalchemy.engine.Engine):
         refuse("engine", given, "an Engine or AsyncEngine of SQLAlchemy")
-    return _sync_sqlalchemy(given, sqlalchemy)
 
+    def check(*, again: bool = True) -> None:
+        try:
+            with given.connect() as connection:
+                connection.scalar(sqlalchemy.select(1))
+        except sqlalchemy.exc.DBAPIError as error:
+            # SQLAlchemy has emptied the pool of dead connections, so that a new one is made.
+            if not (again and error.connection_invalidated):
+                raise
+            check(again=False)
 
-def _sync_sqlalchemy(engine: Engine, sqlalchemy: Any) -> Callable[[], object]:
-    def check() -> None:
-        for is_last in (False, True):
-            try:
-                with engine.connect() as connection:
-                    connection.scalar(sqlalchemy.select(1))
-            except sqlalchemy.exc.DBAPIError as error:
-                # SQLAlchemy has emptied the pool of dead connections, so that a new one is made.
-                if is_last or not error.connection_invalidated:
-                    raise
-            else:
-                return
+    async def async_check(*, again: bool = True) -> None:
+        try:
+            async with given.connect() as connection:
+                await connection.scalar(sqlalchemy.select(1))
+        except sqlalchemy.exc.DBAPIError as error:
+            if not (again and error.connection_invalidated):  # as above
+                raise
+            await async_check(again=False)
 
-    return check
-
-
-def _async_sqlalchemy(engine: AsyncEngine, sqlalchemy: Any) -> Callable[[], Awaitable[object]]:
-    async def check() -> None:
-        for is_last in (False, True):
-            try:
-                async with engine.connect() as connection:
-                    await connection.scalar(sqlalchemy.select(1))
-            except sqlalchemy.exc.DBAPIError as error:
-                if is_last or not error.connection_invalidated:  # as above
-                    raise
-            else:
-                return
-
-    return check
+    return async_check if is_async else check
 
 
 def psycopg_check(conninfo: str) -> Callable[[], object]:
@@ -112,8 +94,7 @@ def psycopg_check(conninfo: str) -> Callable[[], object]:
     """
     psycopg = require("psycopg", extra=None, feature="psycopg_check()")
     accepted = "a URL or key=value pairs, as psycopg does"
-    if not is_text(conninfo):
-        refuse("conninfo", conninfo, accepted)
+    refuse_unless_text("conninfo", conninfo, accepted)
     try:
         parameters = psycopg.conninfo.conninfo_to_dict(conninfo, **_LIBPQ_GIVES_UP)
     except psycopg.Error:
@@ -154,12 +135,7 @@ def redis_check(client: Redis | AsyncRedis | str) -> Callable[[], object]:
             refuse("client", SECRET, accepted)
     if not isinstance(given, redis.Redis | redis_asyncio.Redis):
         refuse("client", given, accepted)
-    connect = _redis_connector(given.connection_pool)
-    return _async_ping(connect) if isinstance(given, redis_asyncio.Redis) else _ping(connect)
-
-
-def _redis_connector(pool: Any) -> Callable[[], Any]:
-    """Make a function that returns a new connection with the arguments of a pool's own."""
+    pool = given.connection_pool
     settings = {
         **{name: pool.connection_kwargs[name] for name in pool.connection_kwargs.keys() - _TIES},
         "retry": None,
@@ -168,12 +144,9 @@ def _redis_connector(pool: Any) -> Callable[[], Any]:
         "socket_connect_timeout": LONGEST_TIMEOUT,
         "socket_timeout": LONGEST_TIMEOUT,
     }
-    return lambda: pool.connection_class(**settings)
 
-
-def _ping(connect: Callable[[], Any]) -> Callable[[], object]:
     def check() -> None:
-        connection = connect()
+        connection = pool.connection_class(**settings)
         try:
             connection.connect()
             connection.send_command("PING")
@@ -181,12 +154,8 @@ def _ping(connect: Callable[[], Any]) -> Callable[[], object]:
         finally:
             connection.disconnect()
 
-    return check
-
-
-def _async_ping(connect: Callable[[], Any]) -> Callable[[], Awaitable[object]]:
-    async def check() -> None:
-        connection = connect()
+    async def async_check() -> None:
+        connection = pool.connection_class(**settings)
         try:
             await connection.connect()
             await connection.send_command("PING")
@@ -194,7 +163,7 @@ def _async_ping(connect: Callable[[], Any]) -> Callable[[], Awaitable[object]]:
         finally:
             await connection.disconnect(nowait=True)
 
-    return check
+    return async_check if isinstance(given, redis_asyncio.Redis) else check
 
 
 def http_check(url: str) -> Callable[[], object]:
@@ -212,8 +181,10 @@ def http_check(url: str) -> Callable[[], object]:
     from urllib.error import HTTPError  # noqa: PLC0415 - urllib.request takes long to load
     from urllib.request import Request, urlopen  # noqa: PLC0415 - as above
 
-    if not is_text(url) or not url.startswith(("http://", "https://")):
-        refuse("url", url, "a URL that starts with http:// or https://")
+    accepted = "a URL that starts with http:// or https://"
+    refuse_unless_text("url", url, accepted)
+    if not url.startswith(("http://", "https://")):
+        refuse("url", url, accepted)
     request = Request(url, headers={"User-Agent": "pantheon-obs-health"})  # noqa: S310 - looked at above
 
     def check() -> None:
@@ -239,9 +210,8 @@ def tcp_check(host: str, port: int) -> Callable[[], object]:
     Raises:
         ConfigError: An argument is not accepted.
     """
-    if not is_text(host):
-        refuse("host", host, "a name or an address")
-    if port not in _PORTS:
+    refuse_unless_text("host", host, "a name or an address")
+    if port not in range(1, 65536):
         refuse("port", port, "a number from 1 to 65535")
 
     def check() -> None:

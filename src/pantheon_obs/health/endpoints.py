@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
     from pantheon_obs.core.asgi_types import Message, Receive, Scope, Send
+    from pantheon_obs.health.check_run import Report
     from pantheon_obs.health.health import Health
-    from pantheon_obs.health.report import Report
 
 _ALIVE = b'{"status": "pass"}'
 _NOT_ALLOWED = b'{"status": "fail"}'
@@ -25,50 +25,38 @@ _NO_STORE = ("cache-control", "no-store")
 
 
 class Answer(NamedTuple):
-    """A response to a probe; HEAD gets the same headers without the body."""
+    """A response to a probe."""
 
     status: HTTPStatus
     headers: list[tuple[str, str]]
     body: bytes
 
     @classmethod
-    def of(cls, status: HTTPStatus, body: bytes, *headers: tuple[str, str]) -> Answer:
-        """Make an answer with the headers that all answers have, and its own."""
-        length = ("content-length", f"{len(body)}")
-        return cls(status, [_JSON, _NO_STORE, length, *headers], body)
-
-    def body_for(self, method: str | None) -> bytes:
-        """Return the body; it is empty for HEAD."""
-        return b"" if method == "HEAD" else self.body
+    def of(
+        cls, method: str | None, status: HTTPStatus, body: bytes, *own: tuple[str, str]
+    ) -> Answer:
+        """Make an answer with the headers that all have; HEAD gets them without the body."""
+        headers = [_JSON, _NO_STORE, ("content-length", f"{len(body)}"), *own]
+        return cls(status, headers, b"" if method == "HEAD" else body)
 
 
 def at_once(name: str, method: str | None) -> Answer | None:
-    """Make an answer that needs no check; None for readiness, which needs a report.
-
-    Args:
-        name: `live` or `ready`.
-        method: The request's method.
-    """
+    """Answer without a check; None for a probe of readiness, which needs a report."""
     if method not in {"GET", "HEAD"}:
-        return Answer.of(HTTPStatus.METHOD_NOT_ALLOWED, _NOT_ALLOWED, ("allow", "GET, HEAD"))
-    return Answer.of(HTTPStatus.OK, _ALIVE) if name == "live" else None
+        allow = ("allow", "GET, HEAD")
+        return Answer.of(method, HTTPStatus.METHOD_NOT_ALLOWED, _NOT_ALLOWED, allow)
+    return Answer.of(method, HTTPStatus.OK, _ALIVE) if name == "live" else None
 
 
-def of_report(report: Report, *, details: bool) -> Answer:
-    """Make the answer for a report."""
+def of_report(method: str | None, report: Report, *, details: bool) -> Answer:
+    """Answer a probe of readiness."""
     failing = report.status == "fail"
     status = HTTPStatus.SERVICE_UNAVAILABLE if failing else HTTPStatus.OK
-    return Answer.of(status, json.dumps(report.as_dict(details=details)).encode())
+    return Answer.of(method, status, json.dumps(report.as_dict(details=details)).encode())
 
 
 class _Endpoints:
-    """The endpoints in front of an app; other requests pass unchanged.
-
-    Args:
-        app: The app.
-        health: The checks.
-        prefix: Path in front of `/live` and `/ready`, without a slash at its end.
-    """
+    """The endpoints in front of an app, below a prefix; other requests pass unchanged."""
 
     def __init__(self, app: Any, health: Health, prefix: str) -> None:
         self.app = app
@@ -98,11 +86,11 @@ class AsgiHealth(_Endpoints):
     async def _answer(self, name: str, method: str, send: Send) -> None:
         answer = at_once(name, method)
         if answer is None:
-            answer = of_report(await self._health.areport(), details=self._health.details)
+            answer = of_report(method, await self._health.areport(), details=self._health.details)
         headers = [(name.encode(), value.encode()) for name, value in answer.headers]
-        start = {"type": "http.response.start", "status": int(answer.status), "headers": headers}
-        await send(start)
-        await send({"type": "http.response.body", "body": answer.body_for(method)})
+        status = int(answer.status)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer.body})
 
     def _draining_at_shutdown(self, receive: Receive) -> Receive:
         async def draining_receive() -> Message:
@@ -126,6 +114,6 @@ class WsgiHealth(_Endpoints):
         method = environ["REQUEST_METHOD"]
         answer = at_once(name, method)
         if answer is None:
-            answer = of_report(self._health.report(), details=self._health.details)
+            answer = of_report(method, self._health.report(), details=self._health.details)
         start_response(f"{answer.status.value} {answer.status.phrase}", answer.headers)
-        return [answer.body_for(method)]
+        return [answer.body]

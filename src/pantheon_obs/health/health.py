@@ -5,26 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from dataclasses import dataclass
 from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
-from pantheon_obs.core.errors import refuse
+from pantheon_obs.core.errors import refuse, refuse_unless_text
 from pantheon_obs.core.guard import Guard
-from pantheon_obs.health.arguments import is_text, seconds
-from pantheon_obs.health.check_run import Check, CheckRun
-from pantheon_obs.health.report import CheckResult, Report
+from pantheon_obs.health.check_run import Check, CheckResult, CheckRun, Report
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     _Function = TypeVar("_Function", bound=Callable[[], object])
 
 LONGEST_TIMEOUT = 10.0
 """Seconds; also the timeout of each network call of the ready-made checks."""
-_LONGEST_CACHE = 3600.0
 
 _log = logging.getLogger("pantheon_obs.health")
 _guard = Guard("health")
@@ -65,8 +63,8 @@ class Health:
         details: bool = False,
         **checks: Callable[[], object],
     ) -> None:
-        self._timeout = seconds("timeout", timeout, LONGEST_TIMEOUT)
-        self._cache_ttl = seconds("cache_ttl", cache_ttl, _LONGEST_CACHE, or_zero=True)
+        self._timeout = _seconds("timeout", timeout, LONGEST_TIMEOUT)
+        self._cache_ttl = _seconds("cache_ttl", cache_ttl, 3600.0, or_zero=True)
         self.details = details
         self.draining = False
         self._checks: dict[str, Check] = {}
@@ -105,11 +103,13 @@ class Health:
             ... async def model() -> None:
             ...     "Raise if the model is not loaded."
         """
-        if not is_text(name) or name in self._checks:
-            refuse("name", name, "a text that no other check has")
+        accepted = "a text that no other check has"
+        refuse_unless_text("name", name, accepted)
+        if name in self._checks:
+            refuse("name", name, accepted)
         limit = self._timeout
         if timeout is not None:
-            limit = seconds(f"timeout of {name!r}", timeout, self._timeout)
+            limit = _seconds(f"timeout of {name!r}", timeout, self._timeout)
 
         def add(function: _Function) -> _Function:
             if not callable(function):
@@ -176,17 +176,14 @@ class Health:
         """Return the round that answers now; a new one, unless the last one is fresh."""
         with self._lock:
             if self._round is None or perf_counter() >= self._round.fresh_until:
-                runs = [self._run_of(check, loop) for check in self._checks.values()]
+                for name, check in self._checks.items():
+                    run = self._runs.get(name)
+                    if run is None or run.ended.done():  # else the last run still hangs
+                        self._runs[name] = CheckRun(check, loop)
+                runs = [self._runs[name] for name in self._checks]
                 # If all probes disconnect, nobody concludes the round, and it must expire as well.
                 self._round = _Round(runs, perf_counter() + self._timeout + self._cache_ttl)
             return self._round
-
-    def _run_of(self, check: Check, loop: AbstractEventLoop | None) -> CheckRun:
-        """Start a check, unless its last run still hangs."""
-        run = self._runs.get(check.name)
-        if run is None or run.done:
-            run = self._runs[check.name] = CheckRun(check, loop)
-        return run
 
     def _conclude(self, current: _Round) -> Report:
         """Return the report of a round; the first caller makes it and logs the changes."""
@@ -196,11 +193,7 @@ class Health:
             report = current.report = Report(tuple(run.result() for run in current.runs))
             current.fresh_until = perf_counter() + self._cache_ttl
             before = self._failing
-            self._failing = {
-                result.name: result.error_type
-                for result in report.results
-                if result.error_type is not None
-            }
+            self._failing = {r.name: r.error_type for r in report.results if r.error_type}
         for run, result in zip(current.runs, report.results, strict=True):
             error, run.error = run.error, None
             if result.error_type != before.get(result.name):
@@ -209,30 +202,31 @@ class Health:
         return report
 
 
+@dataclass(slots=True)
 class _Round:
-    """One run of all checks.
+    """One run of all checks; after `fresh_until` a probe starts another round."""
 
-    Attributes:
-        runs: One per check.
-        fresh_until: The time of `perf_counter` after which a probe starts another round.
-        report: Its report, once it is concluded.
-    """
+    runs: list[CheckRun]
+    fresh_until: float  # by perf_counter
+    report: Report | None = None  # once it is concluded
 
-    def __init__(self, runs: Iterable[CheckRun], fresh_until: float) -> None:
-        self.runs = tuple(runs)
-        self.fresh_until = fresh_until
-        self.report: Report | None = None
+
+def _seconds(name: str, value: Any, most: float, *, or_zero: bool = False) -> float:
+    """Read a number of seconds, above 0 or from 0 on."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not (0 < value <= most or (or_zero and value == 0)):
+        least = "0" if or_zero else "more than 0"
+        refuse(name, value, f"seconds, {least} to {most:g}")
+    return float(value)
 
 
 def _log_change(result: CheckResult, error: BaseException | None) -> None:
     """Log that a check begins to fail, fails with another error, or passes again."""
-    fields: dict[str, Any] = {"check": result.name, "critical": result.critical}
-    fields["latency_ms"] = result.latency_ms
+    fields = {"check": result.name, "critical": result.critical, "latency_ms": result.latency_ms}
     if result.error_type is None:
         _log.info("health_check_recovered", extra=fields)
         return
-    fields["error_type"] = result.error_type
-    fields["error"] = result.error
+    fields |= {"error_type": result.error_type, "error": result.error}
     level = logging.ERROR if result.critical else logging.WARNING
     _log.log(level, "health_check_failed", exc_info=error, extra=fields)
 

@@ -15,8 +15,7 @@ from importlib.util import find_spec
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from pantheon_obs.core.errors import refuse
-from pantheon_obs.core.extras import require
+from pantheon_obs.core.errors import refuse, require
 from pantheon_obs.core.guard import report
 from pantheon_obs.llm.usage.fields import amount
 

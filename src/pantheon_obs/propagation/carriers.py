@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from os import urandom
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from pantheon_obs.core import trace_id as ids
 from pantheon_obs.core.context import current_trace_id
 from pantheon_obs.core.guard import Guard
-from pantheon_obs.propagation.traceparent import traceparent
+from pantheon_obs.propagation.foreign import OPENTELEMETRY, span_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-
-    Pair = tuple[str | bytes, str | bytes]
 
 TRACE_ID = "X-Trace-ID"
 TRACEPARENT = "traceparent"
@@ -22,18 +22,14 @@ _READERS = {name: ids.parser_for(name) for name in (TRACE_ID.lower(), "x-request
 
 _inject_guard = Guard("inject")
 _extract_guard = Guard("extract")
+_span_guard = Guard("opentelemetry")
 
 
 class Carrier(Protocol):
     """A dict, or the headers of an HTTP client or a queue."""
 
-    def __iter__(self) -> Iterator[object]:
-        """Iterate over the names."""
-        ...
-
-    def __setitem__(self, name: str, value: str, /) -> None:
-        """Add a header."""
-        ...
+    def __iter__(self) -> Iterator[object]: ...
+    def __setitem__(self, name: str, value: str, /) -> None: ...
 
 
 _C = TypeVar("_C", bound=Carrier)
@@ -45,10 +41,26 @@ def trace_headers() -> dict[str, str]:
     # The variable is public: an invalid value must not become a second header.
     if not trace_id or ids.validate(trace_id.encode(errors="replace")) is None:
         return {}
-    parent = traceparent(trace_id)
+    parent = _traceparent(trace_id)
     if parent is None:
         return {TRACE_ID: trace_id}
     return {TRACE_ID: trace_id, TRACEPARENT: parent}
+
+
+def _traceparent(trace_id: str) -> str | None:
+    """Make the value of https://www.w3.org/TR/trace-context-2/#traceparent-header.
+
+    It is that of the active OpenTelemetry span, unchanged, as a span id belongs to one trace.
+    Without one it has the trace id, if that is 32 hex digits or a UUID, and a fresh span id.
+    """
+    if OPENTELEMETRY in sys.modules:
+        with _span_guard:
+            span = span_context()
+            if span is not None:
+                return f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags & 0xFF:02x}"
+    digits = ids.to_hex(trace_id)
+    # 01 is sampled: with 00 a service that follows its parent's decision would record nothing.
+    return None if digits is None else f"00-{digits}-{urandom(8).hex()}-01"
 
 
 @overload
@@ -88,7 +100,7 @@ def extract(
     headers: Mapping[str, str]
     | Mapping[str, str | bytes]
     | Mapping[bytes, bytes]
-    | Iterable[Pair]
+    | Iterable[tuple[str | bytes, str | bytes]]
     | None,
 ) -> str | None:
     """Read the trace id from received headers.

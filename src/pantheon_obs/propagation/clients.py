@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from pantheon_obs.core.errors import refuse
 from pantheon_obs.core.undoable import Patch, Undoable
-from pantheon_obs.propagation.client_headers import ClientHeaders
 from pantheon_obs.propagation.hosts import allow_list
-from pantheon_obs.propagation.libraries import LIBRARIES, library_of
+from pantheon_obs.propagation.libraries import LIBRARIES, ClientHeaders, library_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,16 +49,17 @@ def propagate(client: object, *, hosts: Iterable[str] | None = None) -> Propagat
         known = ", ".join(f"{row.module} {' or '.join(row.classes)}" for row in LIBRARIES)
         accepted = f"a client of one of these ({known}), or add inject(headers) to its requests"
         refuse("client", client, accepted)
+    headers = ClientHeaders(allowed, library.host_of)
+    patches: list[Patch] = []
     present: ClientHeaders | None = client.__dict__.get(_MARK)
     if present is None:
-        headers = ClientHeaders(allowed, library.host_of)
-        replacements = library.replacements(client, headers)
-        patches = [Patch(client, *item) for item in {**replacements, _MARK: headers}.items()]
-        return Propagation(headers, patches)
-    if present.hosts != allowed:
+        rows = library.replacements.items()
+        patches = [Patch(client, name, make(client, name, headers)) for name, make in rows]
+        patches.append(Patch(client, _MARK, headers))
+    elif present.hosts != allowed:
         accepted = "the hosts with which the client is already instrumented, or call undo() first"
         refuse("hosts", hosts, accepted)
-    return Propagation(ClientHeaders(allowed, library.host_of), [])
+    return Propagation(headers, patches)
 
 
 class Propagation(Undoable):

@@ -16,7 +16,6 @@ from pantheon_obs.core.failures import leave
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
-    from contextvars import Context
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -72,22 +71,16 @@ class TracedThreadPoolExecutor(ThreadPoolExecutor):
     """
 
     def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
-        """Submit a job, as `ThreadPoolExecutor.submit`.
-
-        Args:
-            fn: The function to call.
-            args: Its arguments.
-            kwargs: Its arguments by name.
-
-        Returns:
-            The job's future.
-        """
+        """Submit a job, as `ThreadPoolExecutor.submit` does with the same arguments."""
         return super().submit(_carried(fn), *args, **kwargs)
 
 
 def _carried(fn: Callable[_P, _T]) -> Callable[_P, _T]:
-    context = _context_here()
     trace = current_trace.get()
+    context = copy_context()
+    context.run(carried_trace.set, trace)
+    # The call of a generator's code is found on the stack, and the other thread has another.
+    context.run(current_call.set, call_here())
 
     def carried(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         copied = context.copy()
@@ -99,15 +92,6 @@ def _carried(fn: Callable[_P, _T]) -> Callable[_P, _T]:
             raise
 
     return carried
-
-
-def _context_here() -> Context:
-    """Copy this context for another thread."""
-    context = copy_context()
-    context.run(carried_trace.set, current_trace.get())
-    # The call of a generator's code is found on the stack, and the other thread has another.
-    context.run(current_call.set, call_here())
-    return context
 
 
 def _check(fn: object) -> None:

@@ -18,39 +18,19 @@ _pattern = re.compile(
 
 
 class Hosts(NamedTuple):
-    """An allow-list.
-
-    Attributes:
-        exact: Whole names.
-        suffixes: The ends of names that are allowed, from the dot on.
-    """
+    """An allow-list: whole names, and the ends of names from the dot on."""
 
     exact: frozenset[str]
     suffixes: tuple[str, ...]
 
     def allow(self, host: str) -> bool:
-        """Whether a host is on the list.
-
-        Args:
-            host: As the URL has it, without its port; in Punycode if it is not ASCII.
-        """
+        """Whether a host, as the URL has it without its port, in ASCII, is on the list."""
         host = host.lower().rstrip(".")
         return host in self.exact or host.endswith(self.suffixes)
 
 
 def allow_list(patterns: Iterable[str] | None) -> Hosts | None:
-    """Read the argument `hosts`.
-
-    Args:
-        patterns: `"api.internal"`, or `"*.example.com"` for all names below that one at any depth,
-            without the name itself; None for all hosts.
-
-    Returns:
-        The list; None for all hosts.
-
-    Raises:
-        ConfigError: A pattern is not accepted; the message names it.
-    """
+    """Read the argument `hosts`: `*.example.com` is all names below that one, without itself."""
     if patterns is None:
         return None
     given = [patterns] if isinstance(patterns, str) else patterns

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pantheon_obs.core import trace_id as ids
 from pantheon_obs.core.context import Trace, begin, current_trace_id, end
 from pantheon_obs.core.failures import escape
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.identity import new_id
 from pantheon_obs.propagation.foreign import watch
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 _guard = Guard("trace_context")
 
@@ -37,11 +32,7 @@ class trace_context:  # noqa: N801 - reads as the function that it is used as
         self._traces: list[Trace] = []
 
     def __enter__(self) -> str:
-        """Begin the trace.
-
-        Returns:
-            Its id.
-        """
+        """Begin the trace and return its id."""
         accepted = None
         if self._given is not None:
             with _guard:
@@ -53,12 +44,7 @@ class trace_context:  # noqa: N801 - reads as the function that it is used as
             ids.refused("trace_context")
         return trace.trace_id
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         """End the trace; an error passes, and a log line about it later has the trace's id."""
         trace = self._traces.pop()
         end(trace)

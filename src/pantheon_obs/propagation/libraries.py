@@ -1,9 +1,12 @@
-"""The HTTP clients that `propagate` knows.
+"""The HTTP clients that `propagate` knows, and the trace headers of their requests.
 
 A library is one row in `LIBRARIES`: its classes, the host of a request, and the attributes to
 replace on a client, so that each request passes `ClientHeaders` right before it is sent: after the
 caller's hooks and authentication, and again at each redirect. The library imports none of them: an
 application that has a client has imported its library.
+
+A library copies a request's headers when it follows a redirect, and an application may send a
+request again in another trace. So the caller's request is never changed: a copy is sent.
 """
 
 from __future__ import annotations
@@ -13,30 +16,87 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from pantheon_obs.propagation.client_headers import without_added
+from pantheon_obs.core.guard import Guard
+from pantheon_obs.propagation.carriers import trace_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pantheon_obs.propagation.client_headers import ClientHeaders
+    from pantheon_obs.propagation.hosts import Hosts
+
+_ADDED = "_pantheon_obs_added"
+
+_guard = Guard("propagate")
+
+
+class ClientHeaders:
+    """The trace headers of a client's requests, for these hosts only; None for all."""
+
+    def __init__(self, hosts: Hosts | None, host_of: Callable[[Any], str]) -> None:
+        self.hosts = hosts
+        self.on = True
+        self._host_of = host_of
+
+    def copy_with(self, request: Any) -> Any:
+        """Copy a request with the headers; return the request itself if there are none to add."""
+        with _guard:
+            original = without_added(request)
+            headers = self._missing_in(original)
+            if not headers:
+                return original
+            copy = _copy(original)
+            for name, value in headers.items():  # httpx's update() takes twice as long
+                copy.headers[name] = value
+            copy.__dict__[_ADDED] = headers
+            return copy
+        return request
+
+    def add_to(self, request: Any) -> None:
+        """Add the headers to a request that is sent once."""
+        with _guard:
+            for name, value in self._missing_in(request).items():
+                request.headers[name] = value
+
+    def _missing_in(self, request: Any) -> dict[str, str]:
+        """Make the headers that a request lacks; none for a host that is not allowed."""
+        if not self.on:
+            return {}
+        headers = trace_headers()
+        if headers and self.hosts and not self.hosts.allow(self._host_of(request)):
+            return {}
+        # The headers of all these libraries ignore case.
+        return {name: value for name, value in headers.items() if name not in request.headers}
+
+
+def without_added(request: Any) -> Any:
+    """Copy a request without the headers that were added to it, to send it again or redirect it."""
+    added = request.__dict__.get(_ADDED)
+    if added is None:
+        return request
+    original = _copy(request)
+    del original.__dict__[_ADDED]
+    for name, value in added.items():
+        if original.headers.get(name) == value:
+            del original.headers[name]
+    return original
+
+
+def _copy(request: Any) -> Any:
+    # copy.copy loses the stream of the body, as do the libraries' own methods.
+    copy: Any = object.__new__(type(request))
+    copy.__dict__.update(request.__dict__)
+    copy.headers = request.headers.copy()
+    return copy
 
 
 class Library(NamedTuple):
-    """A client library.
-
-    Attributes:
-        module: The module that its classes are in.
-        classes: The names of the client classes.
-        needs: The attributes that a client must have.
-        host_of: Returns the host of a request.
-        replacements: Makes the attributes to replace on a client.
-    """
+    """A client library: the client classes of a module."""
 
     module: str
     classes: tuple[str, ...]
-    needs: tuple[str, ...]
-    host_of: Callable[[Any], str]
-    replacements: Callable[[Any, ClientHeaders], dict[str, Any]]
+    host_of: Callable[[Any], str]  # the host of a request, in ASCII
+    # The attributes to replace, with functions of a client, the attribute's name and the headers.
+    replacements: dict[str, Callable[[Any, str, ClientHeaders], Any]]
 
 
 def _method(client: Any, name: str) -> Callable[..., Any]:
@@ -47,62 +107,58 @@ def _method(client: Any, name: str) -> Callable[..., Any]:
     return lambda *args, **kwargs: getattr(type(client), name)(client, *args, **kwargs)
 
 
-def _httpx_host(request: Any) -> str:
-    host: bytes = request.url.raw_host
-    return host.decode("ascii")
+def _with_headers(client: Any, name: str, headers: ClientHeaders) -> Any:
+    original = _method(client, name)
 
-
-def _httpx(client: Any, headers: ClientHeaders) -> dict[str, Any]:
-    # This method is below redirects and authentication.
-    send = _method(client, "_send_single_request")
-
-    def send_single_request(request: Any) -> Any:
-        return send(headers.copy_with(request))  # a coroutine, of an AsyncClient
-
-    return {"_send_single_request": send_single_request}
-
-
-def _requests_host(request: Any) -> str:
-    return urlsplit(request.url).hostname or ""
-
-
-def _requests(session: Any, headers: ClientHeaders) -> dict[str, Any]:
-    original_send = _method(session, "send")
-    original_resolve = _method(session, "resolve_redirects")
-
-    @wraps(session.send)
+    @wraps(getattr(client, name))
     def send(request: Any, *args: Any, **kwargs: Any) -> Any:
-        return original_send(headers.copy_with(request), *args, **kwargs)
+        return original(headers.copy_with(request), *args, **kwargs)  # a coroutine, if it is async
 
-    @wraps(session.resolve_redirects)
+    return send
+
+
+def _without_headers(session: Any, name: str, _: ClientHeaders) -> Any:
+    original = _method(session, name)
+
+    @wraps(getattr(session, name))
     def resolve_redirects(resp: Any, req: Any, *args: Any, **kwargs: Any) -> Any:
-        return original_resolve(resp, without_added(req), *args, **kwargs)
+        return original(resp, without_added(req), *args, **kwargs)
 
-    return {"send": send, "resolve_redirects": resolve_redirects}
-
-
-def _aiohttp_host(request: Any) -> str:
-    return request.url.raw_host or ""
+    return resolve_redirects
 
 
-def _aiohttp(session: Any, headers: ClientHeaders) -> dict[str, Any]:
-    request_class = session._request_class  # noqa: SLF001 - an argument of its constructor
+def _made_with_headers(session: Any, name: str, headers: ClientHeaders) -> Any:
+    request_class = getattr(session, name)
 
     def make_request(*args: Any, **kwargs: Any) -> Any:
         request = request_class(*args, **kwargs)  # one for each redirect
         headers.add_to(request)
         return request
 
-    return {"_request_class": make_request}
+    return make_request
 
 
-_HTTPX = (("Client", "AsyncClient"), ("_send_single_request",), _httpx_host, _httpx)
-
+_HTTPX = Library(
+    "httpx",
+    ("Client", "AsyncClient"),
+    lambda request: request.url.raw_host.decode("ascii"),
+    {"_send_single_request": _with_headers},  # it is below redirects and authentication
+)
 LIBRARIES = (
-    Library("httpx", *_HTTPX),
-    Library("httpx2", *_HTTPX),
-    Library("requests", ("Session",), ("send", "resolve_redirects"), _requests_host, _requests),
-    Library("aiohttp", ("ClientSession",), ("_request_class",), _aiohttp_host, _aiohttp),
+    _HTTPX,
+    _HTTPX._replace(module="httpx2"),
+    Library(
+        "requests",
+        ("Session",),
+        lambda request: urlsplit(request.url).hostname or "",
+        {"send": _with_headers, "resolve_redirects": _without_headers},
+    ),
+    Library(
+        "aiohttp",
+        ("ClientSession",),
+        lambda request: request.url.raw_host or "",
+        {"_request_class": _made_with_headers},  # an argument of the session's constructor
+    ),
 )
 
 
@@ -111,6 +167,6 @@ def library_of(client: object) -> Library | None:
     for library in LIBRARIES:
         module = sys.modules.get(library.module)
         classes = tuple(getattr(module, name, ()) for name in library.classes)
-        if isinstance(client, classes) and all(hasattr(client, name) for name in library.needs):
+        if isinstance(client, classes) and all(hasattr(client, n) for n in library.replacements):
             return library
     return None

@@ -12,8 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import pipeline
-from pantheon_obs.core.errors import MissingExtraError
-from pantheon_obs.core.extras import require
+from pantheon_obs.core.errors import MissingExtraError, require
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.settings import Settings, resolve
 from pantheon_obs.sinks.sentry_apps import AsgiApp, WsgiApp

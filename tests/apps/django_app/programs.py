@@ -26,7 +26,7 @@ from django.test.utils import override_settings  # noqa: E402
 from pantheon_obs import ConfigError, current_trace_id, instrument  # noqa: E402
 from pantheon_obs.adapters import django as adapter  # noqa: E402
 from pantheon_obs.adapters.django import TraceIdMiddleware  # noqa: E402
-from pantheon_obs.adapters.django.commands import trace_commands  # noqa: E402
+from pantheon_obs.adapters.django.apps import trace_commands  # noqa: E402
 
 log = logging.getLogger("program")
 

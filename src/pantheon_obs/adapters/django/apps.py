@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import wraps
+from typing import TYPE_CHECKING, Any
 
 from django.apps import AppConfig
 from django.conf import settings as project
 from django.core import checks
+from django.core.management.base import BaseCommand
 from django.core.signals import got_request_exception
 
 from pantheon_obs import _setup
 from pantheon_obs.adapters.django import profile
-from pantheon_obs.adapters.django.checks import check_middleware, check_settings
-from pantheon_obs.adapters.django.commands import trace_commands
 from pantheon_obs.adapters.django.exchange import note_unhandled
-from pantheon_obs.core.errors import ConfigError
+from pantheon_obs.core.context import current_trace_id
+from pantheon_obs.propagation.jobs import trace_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pantheon_obs.core.settings import Settings
+
+_TRACED = "_pantheon_obs_traced"
 
 
 class PantheonObsConfig(AppConfig):  # type: ignore[misc]  # Django has no types
@@ -35,20 +38,18 @@ class PantheonObsConfig(AppConfig):  # type: ignore[misc]  # Django has no types
     _serving = False
 
     def ready(self) -> None:
-        """Set up the process, as `instrument()` does.
-
-        Raises:
-            MissingExtraError: The project gave a DSN itself, but `sentry_sdk` is missing.
-        """
-        problem = _problem()
+        """Set up the process, as `instrument()` does."""
+        # An error in `PANTHEON_OBS` is not raised here, so that `manage.py check` can report it;
+        # the middleware raises it.
+        problems = [f"{found.msg}; it is left out" for found in profile.check_settings()]
         settings = profile.for_logging()
-        self._settings = replace(settings, problems=(*settings.problems, *problem))
+        self._settings = replace(settings, problems=(*settings.problems, *problems))
         self._on_startup = _setup.start(self._settings, profile.for_logging)
         # A second django.setup(), as by runserver, would install Django's own handlers again.
         project.LOGGING_CONFIG = None
         got_request_exception.connect(note_unhandled, dispatch_uid="pantheon_obs")
-        checks.register(check_settings)
-        checks.register(check_middleware)
+        checks.register(profile.check_settings)
+        checks.register(profile.check_middleware)
         trace_commands()
 
     def serve(self) -> None:
@@ -59,13 +60,18 @@ class PantheonObsConfig(AppConfig):  # type: ignore[misc]  # Django has no types
             _setup.announce(self._settings, adapter="django")
 
 
-def _problem() -> tuple[str, ...]:
-    """Describe an error in `PANTHEON_OBS` for the log.
+def trace_commands() -> None:
+    """Run each management command in a trace of its own, unless it is called within one."""
+    execute = BaseCommand.execute
+    if hasattr(execute, _TRACED):
+        return
 
-    It is not raised here, so that `manage.py check` can report it; the middleware raises it.
-    """
-    try:
-        profile.load()
-    except ConfigError as error:
-        return (f"{error}; it is left out",)
-    return ()
+    @wraps(execute)
+    def traced(self: Any, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - Django's
+        if current_trace_id.get():
+            return execute(self, *args, **options)
+        with trace_context():
+            return execute(self, *args, **options)
+
+    setattr(traced, _TRACED, True)
+    BaseCommand.execute = traced

@@ -7,8 +7,7 @@ import sys
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.carrier import carried_by
-from pantheon_obs.core.context import end, resume, suspend
+from pantheon_obs.core.context import carried_by, end, resume, suspend
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.guard import Guard
 
@@ -23,15 +22,7 @@ _guard = Guard("django exchange")
 
 
 class DjangoExchange(Exchange):
-    """One request, from the middleware to the end of its response.
-
-    Args:
-        trace_id: The request's trace id.
-        request: Django's request.
-
-    Attributes:
-        server_sends_files: Whether the server sends a file response by itself.
-    """
+    """One request, from the middleware to the end of its response."""
 
     waits_for_close = True
     _is_read = True  # of a response that does not stream there is nothing to read
@@ -58,9 +49,7 @@ class DjangoExchange(Exchange):
     def follows(self, *, is_async: bool) -> None:
         """The body is made part by part.
 
-        Args:
-            is_async: Whether the parts are. Under ASGI Django reads others to their end before it
-                sends any of them.
+        Under ASGI Django reads parts that are not async to their end before it sends any of them.
         """
         self.streaming = True
         self._is_read = False
@@ -79,16 +68,20 @@ class DjangoExchange(Exchange):
         else:
             self.complete()
 
-    def failed(self, error: BaseException) -> None:
-        """The project's code has raised, in place of a response or in the middle of one."""
-        if _by_django(error):
-            self.client_left()
-        self.escaped(error)
-        self.finish()
+    def __enter__(self) -> None:
+        """Begin a step of the project's code: the response, or a part of one."""
+        resume(self)
 
-    def leave(self) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         """Restore the context: for good if the event is emitted, else until a later step."""
-        (suspend if self.event_pending else end)(self)
+        try:
+            if error is not None:
+                if _by_django(error):
+                    self.client_left()
+                self.escaped(error)
+                self.finish()
+        finally:
+            (suspend if self.event_pending else end)(self)
 
     def closed(self) -> None:
         """The server has closed the response."""
@@ -132,14 +125,7 @@ def _nothing() -> Callable[[], object]:
 
 
 def template_of(request: Any) -> str | None:  # noqa: ANN401 - Django has no types
-    """The template of the route that has matched, as Django writes it, after a slash.
-
-    Args:
-        request: Django's request.
-
-    Returns:
-        For example `/items/<int:item_id>/`; None where nothing has matched.
-    """
+    """The template of the route that has matched, such as `/items/<int:item_id>/`, or None."""
     route = getattr(request.resolver_match, "route", None)
     return None if route is None else f"/{route.removeprefix('^')}"
 

@@ -11,9 +11,8 @@ from django.core.cache.backends.redis import RedisCache
 from django.db import Error, connections
 from django.utils.module_loading import import_string
 
-from pantheon_obs.core.errors import refuse
+from pantheon_obs.core.errors import refuse, refuse_unless_text
 from pantheon_obs.health import Health, redis_check
-from pantheon_obs.health.arguments import is_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,13 +37,13 @@ def database_check(alias: str = _DEFAULT) -> Callable[[], object]:
     Raises:
         ConfigError: `alias` is not a text.
     """
-    if not is_text(alias):
-        refuse("alias", alias, "a key of DATABASES")
+    refuse_unless_text("alias", alias, "a key of DATABASES")
 
     def check() -> None:
         connection = connections[alias]  # one per thread, and a check has its own
         try:
-            for _ in range(_parked(connection)):
+            # The connections that a pool may hold are all dead after a restart of the server.
+            for _ in range(getattr(getattr(connection, "pool", None), "max_size", 0)):
                 if _answers(connection):
                     return
             _select(connection)
@@ -56,12 +55,7 @@ def database_check(alias: str = _DEFAULT) -> Callable[[], object]:
     return check
 
 
-def _parked(connection: Any) -> int:  # noqa: ANN401 - Django has no types
-    """Count the connections that a pool may hold, all dead after a restart of the server."""
-    return getattr(getattr(connection, "pool", None), "max_size", 0)
-
-
-def _answers(connection: Any) -> bool:  # noqa: ANN401 - as above
+def _answers(connection: Any) -> bool:  # noqa: ANN401 - Django has no types
     """Whether a connection works; one that was dead has been closed."""
     try:
         _select(connection)
@@ -90,8 +84,7 @@ def cache_check(alias: str = _DEFAULT) -> Callable[[], object]:
     Raises:
         ConfigError: `alias` is not a text.
     """
-    if not is_text(alias):
-        refuse("alias", alias, "a key of CACHES")
+    refuse_unless_text("alias", alias, "a key of CACHES")
 
     def check() -> None:
         cache = caches.create_connection(alias)
@@ -111,14 +104,7 @@ def cache_check(alias: str = _DEFAULT) -> Callable[[], object]:
 
 @cache
 def configured_health() -> Health:
-    """Read `PANTHEON_OBS_HEALTH`, or make checks of all of `DATABASES` and `CACHES`.
-
-    Returns:
-        The health, the same object at each call.
-
-    Raises:
-        ConfigError: The setting is neither a `Health` nor the dotted path of one.
-    """
+    """Read `PANTHEON_OBS_HEALTH`, or make checks of all of `DATABASES` and `CACHES`, once."""
     given = getattr(settings, _SETTING, None)
     if given is None:
         return _health_of_all()
@@ -136,13 +122,10 @@ def reset() -> None:
 def _health_of_all() -> Health:
     """Make checks named `database` and `cache`; aliases other than the default are in the name."""
     health = Health()
-    for alias in connections:
-        if connections[alias].settings_dict["ENGINE"] != _NO_DATABASE:
-            health.check(_name("database", alias))(database_check(alias))
-    for alias in caches:
-        health.check(_name("cache", alias))(cache_check(alias))
+    databases = [a for a in connections if connections[a].settings_dict["ENGINE"] != _NO_DATABASE]
+    kinds = (("database", databases, database_check), ("cache", caches, cache_check))
+    for kind, aliases, check_of in kinds:
+        for alias in aliases:
+            name = kind if alias == _DEFAULT else f"{kind}:{alias}"
+            health.check(name)(check_of(alias))
     return health
-
-
-def _name(kind: str, alias: str) -> str:
-    return kind if alias == _DEFAULT else f"{kind}:{alias}"

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.apps import apps
 from django.http.response import HttpResponseBase
+from django.utils.functional import LazyObject, empty
 
 from pantheon_obs.adapters.django.exchange import Closer, DjangoExchange, template_of
 from pantheon_obs.adapters.django.profile import load
 from pantheon_obs.adapters.django.streams import follow
-from pantheon_obs.adapters.django.users import user_id_of
 from pantheon_obs.adapters.routes import ROUTE
-from pantheon_obs.adapters.wsgi_environ import EnvironIdentity
+from pantheon_obs.adapters.wsgi_exchange import EnvironIdentity
 from pantheon_obs.core import pipeline
-from pantheon_obs.core.carrier import KEY, carried_by, carry
-from pantheon_obs.core.context import begin
+from pantheon_obs.core.context import KEY, carried_by, carry
 from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.core.identity import Identity
 from pantheon_obs.core.response_headers import ResponseHeaders
@@ -76,14 +75,10 @@ class TraceIdMiddleware:
             response = self.get_response(request)
             self._add_to_outer(request, response)
             return response
-        try:
+        with exchange:
+            pipeline.started(exchange)
             response = self.get_response(request)
             self._answered(exchange, request, response)
-        except BaseException as error:
-            exchange.failed(error)
-            raise
-        finally:
-            exchange.leave()
         return response
 
     async def _serve(self, request: HttpRequest) -> Any:  # noqa: ANN401 - as above
@@ -92,14 +87,10 @@ class TraceIdMiddleware:
             response = await self.get_response(request)
             self._add_to_outer(request, response)
             return response
-        try:
+        with exchange:
+            pipeline.started(exchange)
             response = await self.get_response(request)
             self._answered(exchange, request, response)
-        except BaseException as error:
-            exchange.failed(error)
-            raise
-        finally:
-            exchange.leave()
         return response
 
     def _begin(self, request: Any) -> DjangoExchange | None:  # noqa: ANN401 - Django has no types
@@ -122,8 +113,6 @@ class TraceIdMiddleware:
         exchange.watch(request.method or "", request.path, "", self._quiet)
         exchange.quiet = request.path_info in self._quiet  # whatever it is mounted under
         carry(request, exchange)
-        begin(exchange)
-        pipeline.started(exchange)
         return exchange
 
     def _answered(self, exchange: DjangoExchange, request: HttpRequest, response: Any) -> None:  # noqa: ANN401 - as above
@@ -135,7 +124,7 @@ class TraceIdMiddleware:
             self._put_id_on(response, exchange.trace_id)
             self._bind_user(exchange, request)
             exchange.started(response.status_code)
-            if response.streaming:
+            if getattr(response, "streaming", False):
                 follow(response, exchange)
             # Django's handlers use this list too, to close the request with its response.
             response._resource_closers.append(Closer(exchange))  # noqa: SLF001
@@ -168,7 +157,7 @@ class TraceIdMiddleware:
 
     def _bind_user(self, exchange: Exchange, request: HttpRequest) -> None:
         if self._bind_user_id:
-            user_id = user_id_of(request)
+            user_id = _user_id_of(request)
             if user_id is not None:
                 exchange.bound.setdefault("user_id", user_id)
 
@@ -178,3 +167,20 @@ def _serve() -> None:
     with _guard, suppress(LookupError):
         config: Any = apps.get_app_config("pantheon_obs")
         config.serve()
+
+
+def _user_id_of(request: Any) -> object:  # noqa: ANN401 - Django has no types
+    """The id of the user that the project's own code has authenticated during this request.
+
+    To look at a lazy user opens its session, which puts `Vary: Cookie` on the response, and
+    queries the database. So only one that has been looked at counts. Django REST framework puts
+    its user on Django's request.
+    """
+    known = request.__dict__
+    for name in ("user", "_cached_user", "_acached_user"):  # the last is that of `request.auser()`
+        user: Any = known.get(name)
+        if isinstance(user, LazyObject):
+            user = user._wrapped  # noqa: SLF001 - the only way to look without waking it up
+        if user is not None and user is not empty:
+            return user.pk if user.is_authenticated else None
+    return None

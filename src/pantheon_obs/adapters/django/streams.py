@@ -11,14 +11,11 @@ if TYPE_CHECKING:
 
     from pantheon_obs.adapters.django.exchange import DjangoExchange
 
+_END = object()
+
 
 def follow(response: Any, exchange: DjangoExchange) -> None:  # noqa: ANN401 - Django has no types
-    """Make the parts of a response in its request's trace, and note them.
-
-    Args:
-        response: A streaming response.
-        exchange: The request's exchange.
-    """
+    """Make the parts of a streaming response in its request's trace, and note them."""
     closers = response._resource_closers  # noqa: SLF001 - as Django's handlers use it
     closers[:] = [_in_trace(closer, exchange) for closer in closers]
     file = getattr(response, "file_to_stream", None)
@@ -33,17 +30,14 @@ def follow(response: Any, exchange: DjangoExchange) -> None:  # noqa: ANN401 - D
         response.file_to_stream = file  # which the statement above has unset
 
 
-class Parts:
-    """The parts that a server iterates over.
-
-    Args:
-        parts: The response's own parts.
-        exchange: The request's exchange.
-    """
-
-    def __init__(self, parts: Iterator[Any], exchange: DjangoExchange) -> None:
+class _Parts:
+    def __init__(self, parts: Any, exchange: DjangoExchange) -> None:  # noqa: ANN401 - as above
         self._parts = parts
         self._exchange = exchange
+
+
+class Parts(_Parts):
+    """The parts that a server iterates over."""
 
     def __iter__(self) -> Iterator[Any]:
         """Return itself."""
@@ -52,32 +46,18 @@ class Parts:
     def __next__(self) -> Any:  # noqa: ANN401 - Django takes strings too
         """Make the next part."""
         exchange = self._exchange
-        resume(exchange)
-        try:
-            part = next(self._parts)
-        except StopIteration:
-            exchange.read_to_end()
-            raise
-        except BaseException as error:
-            exchange.failed(error)
-            raise
-        finally:
-            exchange.leave()
+        with exchange:
+            part = next(self._parts, _END)
+            if part is _END:
+                exchange.read_to_end()
+        if part is _END:
+            raise StopIteration
         exchange.made(part)
         return part
 
 
-class AsyncParts:
-    """The parts of an asynchronous body.
-
-    Args:
-        parts: The response's own parts.
-        exchange: The request's exchange.
-    """
-
-    def __init__(self, parts: AsyncIterator[Any], exchange: DjangoExchange) -> None:
-        self._parts = parts
-        self._exchange = exchange
+class AsyncParts(_Parts):
+    """The parts of an asynchronous body."""
 
     def __aiter__(self) -> AsyncIterator[Any]:
         """Return itself."""
@@ -86,17 +66,14 @@ class AsyncParts:
     async def __anext__(self) -> Any:  # noqa: ANN401 - as above
         """Make the next part."""
         exchange = self._exchange
-        resume(exchange)
-        try:
-            part = await anext(self._parts)
-        except StopAsyncIteration:
-            exchange.read_to_end()
-            raise
-        except BaseException as error:
-            exchange.failed(error)
-            raise
-        finally:
-            exchange.leave()
+        with exchange:
+            try:
+                part = await anext(self._parts)
+            except StopAsyncIteration:
+                exchange.read_to_end()
+                part = _END
+        if part is _END:
+            raise StopAsyncIteration
         exchange.made(part)
         return part
 

@@ -46,12 +46,11 @@ async def _answer(request: HttpRequest, name: str) -> HttpResponse:
         else:
             # Under WSGI Django makes an event loop for this call only: no check may stay on it.
             report = _health.report()
-        answer = endpoints.of_report(report, details=_health.details)
+        answer = endpoints.of_report(request.method, report, details=_health.details)
     exchange = current_trace.get()
     if isinstance(exchange, Exchange):
         exchange.quiet = True  # the settings do not know under which path these urls are
-    body = answer.body_for(request.method)
-    response: Any = HttpResponse(body, status=answer.status, headers=dict(answer.headers))
+    response: Any = HttpResponse(answer.body, status=answer.status, headers=dict(answer.headers))
     # Django's per-site cache looks for private, not for no-store.
     patch_cache_control(response, private=True)
     response._has_been_logged = True  # noqa: SLF001 - Django logs each 503 otherwise

@@ -7,7 +7,7 @@ import sys
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.carrier import carried_by
+from pantheon_obs.core.context import carried_by
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.sinks.logs.entry import Entry
 from pantheon_obs.sinks.redact_plain import described

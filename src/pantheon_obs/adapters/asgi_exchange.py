@@ -1,0 +1,173 @@
+"""One HTTP exchange or websocket over ASGI: its messages, translated into facts."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from pantheon_obs.adapters.routes import route_template
+from pantheon_obs.core.exchange import PLAIN_500, PLAIN_500_HEADERS, Exchange
+from pantheon_obs.core.websocket import WebsocketExchange
+from pantheon_obs.products import PRODUCTS
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from pantheon_obs.core.asgi_types import Message, Receive, Scope, Send
+    from pantheon_obs.core.response_headers import ResponseHeaders
+
+_START = "http.response.start"
+_BODY = frozenset({"http.response.body", "http.response.zerocopysend", "http.response.pathsend"})
+_DENIAL = "websocket.http.response"
+_HANDSHAKE = frozenset({"websocket.accept", f"{_DENIAL}.start"})
+_FORBIDDEN = 403
+_NOT_FOUND = 404
+_SERVER_ERROR = 500
+_PLAIN_500_START = {
+    "type": _START,
+    "status": _SERVER_ERROR,
+    "headers": [(name.lower().encode(), value.encode()) for name, value in PLAIN_500_HEADERS],
+}
+
+
+class AsgiExchange(Exchange):
+    """An exchange that stands between an ASGI server and the application."""
+
+    departures = frozenset(name for row in PRODUCTS for name in row.departures)
+    accepted = True  # of a websocket's handshake
+
+    def __init__(
+        self,
+        trace_id: str,
+        headers: ResponseHeaders[bytes],
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        super().__init__(trace_id)
+        self._response_headers = headers
+        self.scope = scope
+        self._receive = receive
+        self._send = send
+
+    def route(self) -> str | None:
+        """The route's template, as the router has left it in the scope."""
+        found = self.accepted and self.status_code != _NOT_FOUND
+        return route_template(self.scope, self._mount, self.path, found=found)
+
+
+class AsgiHttp(AsgiExchange):
+    """One HTTP exchange."""
+
+    content_length = b"content-length"
+
+    async def receive(self) -> Message:
+        """Pass a message on to the application."""
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self.client_left()
+        return message
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """Pass a message on to the server; looked at only where there is something to note."""
+        if self.event_pending or message["type"] == _START:
+            return self._hand_over(message)
+        return self._send(message)
+
+    async def _hand_over(self, message: Message) -> None:
+        kind = message["type"]
+        starts = kind == _START and not self.response_started
+        if starts:
+            headers = self._response_headers.on(
+                message.get("headers") or (), self.trace_id.encode()
+            )
+            message = {**message, "headers": headers}
+        try:
+            await self._send(message)
+        except OSError as error:  # since ASGI 2.4
+            self.send_failed(error)
+            raise
+        if starts:
+            if self.event_pending:
+                self.started(message.get("status"), headers)
+            else:
+                self.response_started = True
+        elif kind in _BODY and not self.response_complete:
+            if not message.get("more_body", False):
+                self._look_for_client()
+                self.complete()
+            elif self.first_byte is None or not self.streaming:
+                self.part(len(message.get("body") or b""))
+
+    def _look_for_client(self) -> None:
+        # uvicorn drops what nobody receives without an error, but its cycle knows.
+        cycle = getattr(self._send, "__self__", None)
+        if getattr(cycle, "disconnected", False) is True:
+            self.client_left()
+
+    async def answer(self) -> None:
+        """Answer with a plain 500 if the application has not."""
+        self._look_for_client()
+        if self.owes_response:
+            self.replaced = True
+            with suppress(Exception):  # a server that refuses the answer has its reason
+                await self.send(_PLAIN_500_START)
+                await self.send({"type": "http.response.body", "body": PLAIN_500})
+
+
+class AsgiWebsocket(AsgiExchange, WebsocketExchange):
+    """One websocket."""
+
+    accepted = False
+
+    async def receive(self) -> Message:
+        """Pass a message on to the application."""
+        message = await self._receive()
+        if message["type"] == "websocket.receive":
+            self.messages_in += 1
+        elif message["type"] == "websocket.disconnect":
+            refused = self.response_started and not self.accepted
+            if not refused:
+                self.client_left(message.get("code"))
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on to the server; the handshake's answer gets the id."""
+        kind = message["type"]
+        if kind == "websocket.close":
+            failed = self.unhandled is not None and not self.response_started
+            if self.close_code is None and not failed:
+                self.close_code = message.get("code", 1000)
+            if self._can_deny() and not self.response_started:
+                # Refused: a response can carry headers, as a bare close cannot.
+                await self._deny(_SERVER_ERROR if failed else _FORBIDDEN)
+                return
+        if kind in _HANDSHAKE:
+            headers = self._response_headers.on(
+                message.get("headers") or (), self.trace_id.encode()
+            )
+            message = {**message, "headers": headers}
+        try:
+            await self._send(message)
+        except OSError as error:  # since ASGI 2.4
+            self.send_failed(error)
+            raise
+        if kind == "websocket.send":
+            self.messages_out += 1
+        else:
+            self.response_started = True
+            self.accepted = self.accepted or kind == "websocket.accept"
+
+    def _can_deny(self) -> bool:
+        return _DENIAL in (self.scope.get("extensions") or ())
+
+    async def _deny(self, status: int) -> None:
+        await self.send({"type": f"{_DENIAL}.start", "status": status, "headers": []})
+        await self.send({"type": f"{_DENIAL}.body", "body": b""})
+
+    async def answer(self) -> None:
+        """Deny the handshake if the application has not answered it."""
+        if self.owes_response and self._can_deny():
+            self.replaced = True
+            with suppress(Exception):  # a server that refuses the answer has its reason
+                await self._deny(_SERVER_ERROR)
