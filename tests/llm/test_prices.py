@@ -16,7 +16,7 @@ from pantheon_obs import ConfigError, MissingExtraError, llm_call
 from pantheon_obs.core import guard
 from pantheon_obs.core.context import Trace, begin, end
 from pantheon_obs.core.events import llm_fields
-from pantheon_obs.llm.list_prices import installed
+from pantheon_obs.llm.prices import installed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -295,19 +295,19 @@ async def asynchronous(_: object) -> float:
 @pytest.mark.parametrize(
     ("prices", "message"),
     [
-        (3, "prices: 3 is not accepted: use a mapping of model aliases to prices, or a function"),
+        (3, "prices=3 is not accepted: use a mapping of model aliases to prices, or a function"),
         (asynchronous, "is not accepted: use a mapping of model aliases to prices, or a function"),
-        ({1: (1, 2)}, "prices: the key 1 is not accepted: use a model's alias"),
-        ({"": (1, 2)}, "prices: the key '' is not accepted"),
-        ({"fast": (1,)}, "prices['fast']: (1,) is not accepted: use (input, output[, cached_"),
-        ({"fast": (1, 2, 3, 4)}, "prices['fast']: (1, 2, 3, 4) is not accepted"),
-        ({"fast": (1, -2)}, "prices['fast']: (1, -2) is not accepted"),
-        ({"fast": (1, "2")}, "prices['fast']: (1, '2') is not accepted"),
-        ({"fast": (1, True)}, "prices['fast']: (1, True) is not accepted"),
-        ({"fast": (1, float("nan"))}, "prices['fast']: (1, nan) is not accepted"),
-        ({"fast": 3}, "prices['fast']: 3 is not accepted"),
-        ({"fast": None}, "prices['fast']: None is not accepted"),
-        ({"fast": ""}, "prices['fast']: '' is not accepted: use (input, output[, cached_input])"),
+        ({1: (1, 2)}, "prices: key=1 is not accepted: use a model's alias"),
+        ({"": (1, 2)}, "prices: key='' is not accepted"),
+        ({"fast": (1,)}, "prices['fast']=(1,) is not accepted: use (input, output[, cached_"),
+        ({"fast": (1, 2, 3, 4)}, "prices['fast']=(1, 2, 3, 4) is not accepted"),
+        ({"fast": (1, -2)}, "prices['fast']=(1, -2) is not accepted"),
+        ({"fast": (1, "2")}, "prices['fast']=(1, '2') is not accepted"),
+        ({"fast": (1, True)}, "prices['fast']=(1, True) is not accepted"),
+        ({"fast": (1, float("nan"))}, "prices['fast']=(1, nan) is not accepted"),
+        ({"fast": 3}, "prices['fast']=3 is not accepted"),
+        ({"fast": None}, "prices['fast']=None is not accepted"),
+        ({"fast": ""}, "prices['fast']='' is not accepted: use (input, output[, cached_input])"),
     ],
 )
 def test_bad_prices_are_refused_at_decoration(prices: Any, message: str) -> None:

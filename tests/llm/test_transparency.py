@@ -172,7 +172,7 @@ class TestFunctions:
 
     def test_what_is_not_a_function_is_refused(self) -> None:
         """An option that was meant to be named says so at once."""
-        with pytest.raises(ConfigError, match="'fast' is not accepted"):
+        with pytest.raises(ConfigError, match="function='fast' is not accepted"):
             llm_call("fast")  # type: ignore[call-overload]
 
     def test_a_generator_to_be_awaited_stays_so(self, events: Events) -> None:

@@ -22,7 +22,7 @@ MAY_STAY = {
     "core.guard._from_signals": "the signal handlers of Celery stay in the process",
     "propagation.foreign.watch": "called once per process",
     "adapters.celery_tasks.patch": "Celery's build_tracer stays wrapped: the tasks stay traced",
-    "llm.list_prices.installed": "the module genai_prices, with a memory bound to its data",
+    "llm.prices.installed": "the module genai_prices, with a memory bound to its data",
     "sinks.logs.configure._level": "only read while a handler is installed",
     "sinks.logs.configure._level_before": "only read while a handler is installed",
     "sinks.logs.delivery._output": "remembers the file of the standard output",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from logging import ERROR, INFO, WARNING
 from threading import RLock
 from typing import Any, ClassVar, Literal
@@ -124,28 +124,18 @@ class LlmCallFinished:
         return fields
 
 
+@dataclass(slots=True, eq=False)
 class LlmTotals:
     """Running totals of the LLM calls of one trace."""
 
-    __slots__ = (
-        "_lock",
-        "calls",
-        "cost_usd",
-        "errors",
-        "input_tokens",
-        "latency_ms",
-        "output_tokens",
-    )
-
-    def __init__(self) -> None:
-        # Re-entrant: a garbage collection may finish another call in the middle of this one's.
-        self._lock = RLock()
-        self.calls = 0
-        self.errors = 0
-        self.latency_ms = 0.0
-        self.input_tokens = 0
-        self.output_tokens = 0
-        self.cost_usd: float | None = None
+    calls: int = 0
+    errors: int = 0
+    latency_ms: float = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float | None = None
+    # Re-entrant: a garbage collection may finish another call in the middle of this one's.
+    _lock: Any = field(default_factory=RLock, init=False)
 
     def add(self, call: LlmCallFinished) -> None:
         """Count one finished call; safe from several threads at once."""

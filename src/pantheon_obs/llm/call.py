@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial, wraps
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from pantheon_obs.core.errors import ConfigError
+from pantheon_obs.core.errors import refuse
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.llm.model_alias import alias_finder
 from pantheon_obs.llm.nesting import WithBlock, pop_block
@@ -18,7 +19,6 @@ from pantheon_obs.llm.usage.shapes import read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
     from pantheon_obs.llm.observe.functions import Starter
     from pantheon_obs.llm.prices import Prices
@@ -99,26 +99,17 @@ def llm_call(  # noqa: PLR0913 - options, each with a name and a default
         >>> with llm_call(model="fast", operation="summarise") as call:
         ...     call.usage((120, 30))
     """
-    observer = LlmCallObserver(model, operation, provider, usage, prices)
+    options = CallOptions(operation or "", provider, usage, pricing_of(prices))
+    observer = LlmCallObserver(model, options)
     return observer if function is None else observer(function)
 
 
 class LlmCallObserver:
     """A decorator, and a context manager for one call at a time."""
 
-    def __init__(
-        self,
-        model: str | Callable[..., str | None] | None,
-        operation: str | None,
-        provider: str | None,
-        usage: Callable[[Any], object] | None,
-        prices: Prices | None = None,
-    ) -> None:
+    def __init__(self, model: str | Callable[..., str | None] | None, options: CallOptions) -> None:
         self._model = model
-        self._operation = operation
-        self._provider = provider
-        self._usage = usage
-        self._pricing = pricing_of(prices)
+        self._options = options
         self._entered: list[WithBlock] = []
 
     def __call__(self, function: Decorated, /) -> Decorated:
@@ -133,27 +124,20 @@ class LlmCallObserver:
         Raises:
             ConfigError: The argument is not callable.
         """
-        decorated: Any
         if isinstance(function, staticmethod | classmethod):
-            decorated = type(function)(self(function.__func__))
-        elif callable(function):
-            decorated = wraps(function)(observed_function(function, self._starter(function)))
-            setattr(decorated, OBSERVED, True)
-        else:
-            msg = f"llm_call: {function!r} is not accepted: use a function; options go by name"
-            raise ConfigError(msg)
+            return type(function)(self(function.__func__))
+        if not callable(function):
+            refuse("function", function, "a function; options go by name")
+        named: Any = function.func if isinstance(function, partial) else function
+        start = self._starter(function, getattr(named, "__name__", type(named).__name__))
+        decorated: Any = wraps(function)(observed_function(function, start))
+        setattr(decorated, OBSERVED, True)
         return decorated  # type: ignore[no-any-return]
 
-    def _starter(self, function: Callable[..., Any]) -> Starter:
-        named = function.func if isinstance(function, partial) else function
-        name = getattr(named, "__name__", type(named).__name__)
-        options = CallOptions(self._operation or name, self._provider, self._usage, self._pricing)
+    def _starter(self, function: Callable[..., Any] | None, name: str) -> Starter:
+        options = replace(self._options, operation=self._options.operation or name)
         find_alias = alias_finder(function, self._model)
-
-        def start(args: tuple[Any, ...], kwargs: dict[str, Any]) -> LlmCall:
-            return LlmCall(options, find_alias(args, kwargs))
-
-        return start
+        return lambda args, kwargs: LlmCall(options, find_alias(args, kwargs))
 
     def __enter__(self) -> LlmCallHandle:
         """Start a call.
@@ -161,17 +145,11 @@ class LlmCallObserver:
         Returns:
             A handle that records chunks, usage and result.
         """
-        options = CallOptions(self._operation or "call", self._provider, self._usage, self._pricing)
-        call = LlmCall(options, alias_finder(None, self._model)((), {}))
+        call = self._starter(None, "call")((), {})
         self._entered.append(WithBlock(call))
         return LlmCallHandle(call)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         """End the call; an error passes."""
         call: LlmCall = pop_block(self._entered).leave()
         if error is not None:
@@ -186,12 +164,7 @@ class LlmCallObserver:
         """Start a call, as `__enter__`."""
         return self.__enter__()
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         """End the call, as `__exit__`."""
         self.__exit__(kind, error, traceback)
 
@@ -209,8 +182,12 @@ class LlmCallHandle:
             chunk: The chunk. The times to the first one and to the first with content are taken,
                 and the usage, model and finish reason that it reports are kept.
         """
-        self._call.begin_stream()
-        self._call.count(chunk, perf_counter())
+        call = self._call
+        call.begin_stream()
+        call.chunks += 1
+        call.recent.append(chunk)
+        if call.first_content is None:
+            call.read_chunk(chunk, perf_counter())
 
     def usage(self, usage: object) -> None:
         """Set the usage.

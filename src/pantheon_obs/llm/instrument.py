@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from pantheon_obs.llm.prices import Prices
     from pantheon_obs.products import Sdk
 
-    Observers = Mapping[str, Callable[[Any], Any]]
+    Observe = Callable[[Any], Any]
+    Observers = Mapping[str, Observe]
 
 # The default methods of a gateway, with their operations.
 _GATEWAY = {"generate": "generate", "stream": "stream"}
@@ -148,9 +149,7 @@ class LlmInstrumentation(Undoable):
             if callable(method) and getattr(method, OBSERVED, None) is not True:
                 self._patches.append(Patch(subject, name, self._copying(method)))
 
-    def _patch(
-        self, owners: list[Any], name: str, method: Any, observe: Callable[[Any], Any]
-    ) -> None:
+    def _patch(self, owners: list[Any], name: str, method: Any, observe: Observe) -> None:
         owner = owners[-1]
         if isinstance(owner, type):
             observed = observe(getattr_static(owner, name))
@@ -206,8 +205,7 @@ def _find(subject: Any, path: str) -> list[Any] | None:
 def _unobserved(resource: Any) -> Any:
     """Copy a resource of an SDK without the observed methods.
 
-    Its methods call one another: on this copy they find the SDK's own ones, so that one call of the
-    application's is one event.
+    Its methods call one another: so one call of the application's is one event.
     """
     unobserved: Any = copy(resource)
     own: Any = vars(unobserved)
@@ -217,5 +215,4 @@ def _unobserved(resource: Any) -> Any:
 
 
 def _name(subject: Any) -> str:
-    named = subject if isinstance(subject, type) else type(subject)
-    return named.__name__
+    return (subject if isinstance(subject, type) else type(subject)).__name__

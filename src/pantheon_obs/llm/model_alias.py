@@ -27,9 +27,7 @@ def alias_finder(
 ) -> Finder:
     """Make a function that finds the alias in a call's arguments and never raises an `Exception`.
 
-    Args:
-        function: The decorated function, if there is one.
-        model: The `model=` option: the alias, or a callable that gets the call's arguments.
+    `model` is the option: the alias, or a callable that gets the call's arguments.
     """
     if callable(model):
         return _by_callable(model)
@@ -82,12 +80,10 @@ def _parameters(function: Callable[..., Any]) -> tuple[list[tuple[str, int, Any]
         for position, parameter in enumerate(parameters):
             if parameter.name == wanted and parameter.kind not in _VARIADIC:
                 by_position = parameter.kind is not Parameter.KEYWORD_ONLY
-                default = None if parameter.default is Parameter.empty else parameter.default
-                named.append((wanted, position if by_position else _NOWHERE, default))
+                named.append((wanted, position if by_position else _NOWHERE, parameter.default))
             elif parameter.kind is Parameter.VAR_KEYWORD:
                 named.append((wanted, _NOWHERE, None))
-    own = 1 if parameters and parameters[0].name in ("self", "cls") else 0
-    return named, own
+    return named, int(bool(parameters) and parameters[0].name in ("self", "cls"))
 
 
 def _alias(value: object) -> str | None:

@@ -11,6 +11,7 @@ from pantheon_obs.core.context import current_call
 from pantheon_obs.llm.usage.fields import COUNTS, Reported
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextvars import Token
     from types import FrameType
 
@@ -29,24 +30,43 @@ def outer_call(caller: Any, trace_id: str) -> Any:
     return None if outer is None or outer.trace_id != trace_id else outer
 
 
-class InnerCalls:
-    """The calls that one call has made.
+class Running:
+    """A block in which a call's own code runs; `settle` reports it if an exception ends it."""
 
-    Attributes:
-        open: Those that have not been reported yet.
-        awaited: Whether the outer call waits for them with its event.
-        cost_usd: What the reported ones cost, if known.
+    __slots__ = ("_call", "_settle", "_token")
+
+    def __init__(self, call: Any, settle: Callable[[], None] | None = None) -> None:
+        self._call = call
+        self._settle = settle
+
+    def __enter__(self) -> None:
+        self._token = current_call.set(self._call)
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        try:
+            if error is not None:
+                self._call.failed(error)
+                (self._settle or self._call.settle)()
+        finally:
+            leave_context(self._token)
+
+
+class InnerCalls:
+    """The calls that one call has made: those not reported yet, and the sums of the others.
+
+    `awaited` says whether the outer call waits for them with its event.
     """
+
+    awaited = False
+    cost_usd: float | None = None
+    _status: UsageStatus = "reported"
+    _taken = False
 
     def __init__(self) -> None:
         # Re-entrant: a garbage collection may finish another call in the middle of this one's.
         self._lock = RLock()
         self._used = Reported()
-        self._status: UsageStatus = "reported"
-        self._taken = False
         self.open: set[OpenCall] = set()
-        self.awaited = False
-        self.cost_usd: float | None = None
 
     def add(self, event: LlmCallFinished) -> bool:
         """Add a finished call; return False if the outer call was reported before it."""
@@ -79,8 +99,8 @@ class WithBlock:
         frame = _frame_of_with()
         self.frame = id(frame)
         self._token: Token[OpenCall | None] | None = None
+        # In a generator the context variable would be visible to the consumer, too.
         if frame.f_code.co_flags & _GENERATOR:
-            # In a generator the context variable would be visible to the consumer, too.
             enter_frame(frame, call)
         else:
             self._token = current_call.set(call)
@@ -105,15 +125,10 @@ def pop_block(entered: list[WithBlock]) -> WithBlock:
 
 
 def _frame_of_with() -> FrameType:
-    """Return the frame with the `with` statement.
-
-    For managers and exit stacks of contextlib this is the frame that uses them.
-    """
+    """Return the frame with the `with` statement, or the one that uses contextlib's managers."""
     frame: Any = currentframe()
-    while frame.f_back is not None and (_is_skipped(frame) or _is_skipped(frame.f_back)):
+    while frame.f_back is not None and any(
+        near.f_globals.get("__name__") in _SKIPPED for near in (frame, frame.f_back)
+    ):
         frame = frame.f_back
     return frame  # type: ignore[no-any-return]
-
-
-def _is_skipped(frame: FrameType) -> bool:
-    return frame.f_globals.get("__name__") in _SKIPPED

@@ -1,17 +1,22 @@
-"""The cost of a call: the vendor's own figure, the `prices=` option, or the list price."""
+"""The cost of a call: the vendor's own figure, the `prices=` option, or the list price.
+
+List prices are those of genai-prices, if it is installed. Its import takes up to half a second and
+each price 0.1 ms, so that nothing of it is used before the first call without a cost whose tokens
+are known.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from decimal import Context, Decimal, localcontext
-from functools import partial
+from functools import cache, partial
 from importlib.util import find_spec
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from pantheon_obs.core.errors import ConfigError, require
+from pantheon_obs.core.errors import refuse, require
 from pantheon_obs.core.guard import report
-from pantheon_obs.llm.list_prices import list_price
 from pantheon_obs.llm.usage.fields import amount
 
 if TYPE_CHECKING:
@@ -20,55 +25,40 @@ if TYPE_CHECKING:
 Money: TypeAlias = float | Decimal
 """US dollars."""
 
+_Rates: TypeAlias = tuple[Decimal, Decimal, Decimal]
+"""Input, output and cached input, in USD per million tokens."""
+
 Prices: TypeAlias = (
     Mapping[str, Sequence[Money] | str] | Callable[["LlmCallFinished"], Money | None]
 )
 """The accepted types of `prices=`."""
 
-_PRICE = "use (input, output[, cached_input]) in USD per million tokens, or the name of a model"
-_PRICES = "use a mapping of model aliases to prices, or a function of the finished call"
+_PRICE = "(input, output[, cached_input]) in USD per million tokens, or the name of a model"
+_PRICES = "a mapping of model aliases to prices, or a function of the finished call"
 _NUMBERS = (2, 3)
 _DIGITS = 9
+_MAX_UNKNOWN = 1000
 # The application's decimal context may round to a few digits, or raise.
 _EXACT = Context(prec=60)
 
 
 class Pricing(NamedTuple):
-    """The checked `prices=` option.
-
-    Attributes:
-        price: Returns the cost of a call in USD, or None.
-        final: Whether None means no cost; if not, the list price is used.
-    """
+    """The checked `prices=` option; `final` says that None means no cost, not the list price."""
 
     price: Callable[[LlmCallFinished], Decimal | None]
     final: bool
 
 
-class _Rates(NamedTuple):
-    """USD per million tokens."""
-
-    input: Decimal
-    output: Decimal
-    cached_input: Decimal
-
-
 def pricing_of(prices: object) -> Pricing | None:
-    """Check the `prices=` option; later changes to a mapping have no effect.
-
-    Raises:
-        ConfigError: The option is not accepted.
-        MissingExtraError: It names a model, and genai-prices is not installed.
-    """
+    """Check the `prices=` option; later changes to a mapping have no effect."""
     if prices is None:
         return None
     if isinstance(prices, Mapping):
-        table = {_checked_alias(alias): _checked(alias, prices[alias]) for alias in prices}
+        table = {alias: _checked(alias, prices[alias]) for alias in prices}
         return Pricing(partial(_by_table, table), final=False)
-    if callable(prices) and not iscoroutinefunction(prices):
-        return Pricing(partial(_by_callable, prices), final=True)
-    msg = f"prices: {prices!r} is not accepted: {_PRICES}"
-    raise ConfigError(msg)
+    if not callable(prices) or iscoroutinefunction(prices):
+        refuse("prices", prices, _PRICES)
+    return Pricing(partial(_by_callable, prices), final=True)
 
 
 def cost_of(
@@ -76,11 +66,7 @@ def cost_of(
 ) -> float | None:
     """Return the cost in USD, rounded once; None if unknown. Never raises an `Exception`.
 
-    Args:
-        call: The call, complete except for its cost.
-        reported: The vendor's own figure.
-        pricing: The `prices=` option.
-        inner: The cost of the calls within it.
+    `reported` is the vendor's own figure, and `inner` the cost of the calls within this one.
     """
     cost = reported
     final = False
@@ -90,7 +76,7 @@ def cost_of(
         if cost is None and not final:
             if inner is not None:
                 return inner
-            cost = list_price(call, call.model, call.model_alias)
+            cost = _list_price(call, call.model, call.model_alias)
     except Exception as error:  # noqa: BLE001 - the guard, without its cost per call
         report(f"prices of {call.event}", error)
     return None if cost is None else round(float(cost), _DIGITS)
@@ -99,39 +85,93 @@ def cost_of(
 def _by_table(table: dict[str, _Rates | str], call: LlmCallFinished) -> Decimal | None:
     rates = table.get(call.model_alias or "")
     if isinstance(rates, str):
-        return list_price(call, rates)
+        return _list_price(call, rates)
     if rates is None or call.input_tokens is None or call.output_tokens is None:
         return None
+    fresh, output, cached_input = rates
     cached = min(call.cached_input_tokens or 0, call.input_tokens)
     with localcontext(_EXACT):
-        fresh = (call.input_tokens - cached) * rates.input
-        return (fresh + cached * rates.cached_input + call.output_tokens * rates.output) / 1_000_000
+        input_ = (call.input_tokens - cached) * fresh + cached * cached_input
+        return (input_ + call.output_tokens * output) / 1_000_000
 
 
 def _by_callable(prices: Callable[..., object], call: LlmCallFinished) -> Decimal | None:
     answer = prices(call)
     cost = amount(answer)
     if cost is None and answer is not None:
-        msg = f"{answer!r} is not accepted: return the cost in USD, or None"
-        raise ValueError(msg)
+        refuse("cost", answer, "USD, or None")
     return cost
 
 
-def _checked_alias(alias: object) -> str:
-    if isinstance(alias, str) and alias:
-        return alias
-    msg = f"prices: the key {alias!r} is not accepted: use a model's alias"
-    raise ConfigError(msg)
-
-
-def _checked(alias: str, price: object) -> _Rates | str:
+def _checked(alias: object, price: object) -> _Rates | str:
+    if not isinstance(alias, str) or not alias:
+        refuse("prices: key", alias, "a model's alias")
     if isinstance(price, str) and price:
         if find_spec("genai_prices") is None:
             require("genai_prices", extra="prices", feature=f"prices[{alias!r}], a model's name,")
         return price
     numbers = [amount(number) for number in price] if isinstance(price, (tuple, list)) else []
-    if len(numbers) not in _NUMBERS or None in numbers:
-        msg = f"prices[{alias!r}]: {price!r} is not accepted: {_PRICE}"
-        raise ConfigError(msg)
     rates = [number for number in numbers if number is not None]
-    return _Rates(rates[0], rates[1], rates[-1] if len(rates) > 2 else rates[0])  # noqa: PLR2004
+    if len(numbers) not in _NUMBERS or len(rates) < len(numbers):
+        refuse(f"prices[{alias!r}]", price, _PRICE)
+    fresh, output, *cached = rates
+    return fresh, output, cached[0] if cached else fresh
+
+
+def _list_price(call: LlmCallFinished, *models: str | None) -> Decimal | None:
+    """Return the cost by the list price of the first model that is listed, or None."""
+    if call.input_tokens is None or call.output_tokens is None:
+        return None
+    prices = installed()
+    return None if prices is None else prices.of(call, models)
+
+
+@cache
+def installed() -> _ListPrices | None:
+    """Import genai-prices once; return None if that is not possible."""
+    try:
+        import genai_prices  # noqa: PLC0415 - an extra, and slow to import
+    except ImportError:
+        return None
+    except Exception as error:  # noqa: BLE001 - it is installed, but broken
+        report("genai-prices", error)
+        return None
+    return _ListPrices(genai_prices)
+
+
+class _ListPrices:
+    """Prices of genai-prices; models that it does not list are cached, as each search is slow."""
+
+    def __init__(self, genai_prices: Any) -> None:
+        self._genai = genai_prices
+        self._snapshot: object = None
+        self._unknown: set[tuple[tuple[str | None, ...], str | None]] = set()
+
+    def of(self, call: LlmCallFinished, models: tuple[str | None, ...]) -> Decimal | None:
+        snapshot = self._genai.data_snapshot.get_snapshot()
+        if snapshot is not self._snapshot:  # the application has updated the prices
+            self._snapshot = snapshot
+            self._unknown = set()
+        asked = (models, call.provider)
+        if asked in self._unknown:
+            return None
+        for model in filter(None, dict.fromkeys(models)):
+            with suppress(LookupError):
+                return self._listed(call, model)
+        if len(self._unknown) == _MAX_UNKNOWN:  # users may choose the names of models
+            self._unknown.clear()
+        self._unknown.add(asked)
+        return None
+
+    def _listed(self, call: LlmCallFinished, model: str) -> Decimal | None:
+        usage = self._genai.Usage(
+            input_tokens=call.input_tokens,
+            output_tokens=call.output_tokens,
+            cache_read_tokens=call.cached_input_tokens,
+            cache_write_tokens=call.cache_write_tokens,
+        )
+        try:
+            price = self._genai.calc_price(usage, model, provider_id=call.provider)
+        except ValueError:  # counts that do not fit together
+            return None
+        return price.total_price  # type: ignore[no-any-return]

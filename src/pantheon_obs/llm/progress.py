@@ -23,51 +23,29 @@ class Progress:
     """The state of a call while it runs. The first end that is recorded counts.
 
     Class attributes are the values that most calls never change.
-
-    Attributes:
-        streamed: Whether the answer comes in chunks.
-        chunks: How many have arrived.
-        producer: Seconds spent inside the model's iterator.
-        first_chunk: Clock time of the first chunk.
-        first_content: Clock time of the first chunk with content.
-        recent: The last chunks.
-        complete: Whether the whole answer has arrived.
-        started: Clock time of the start.
-        latency: Seconds from the start to the end.
     """
 
     model_alias: str | None
     trace: Trace | None
     trace_id: str
     reported: Reported
-    started: float
-    streamed = False
-    chunks = 0
-    producer = 0.0
+    started: float  # by the clock, as are the next two moments
     first_chunk: float | None = None
     first_content: float | None = None
-    recent = _NO_CHUNKS
-    complete = False
+    streamed = False
+    chunks = 0
+    recent = _NO_CHUNKS  # the last ones
+    producer = 0.0  # seconds spent inside the model's iterator
+    latency = 0.0  # seconds from the start to the end
+    complete = False  # whether the whole answer has arrived
     outcome: LlmOutcome | None = None
     error_type: str | None = None
-    latency = 0.0
 
     def begin_stream(self) -> None:
-        """Expect chunks.
-
-        Chunks are read up to the first one with content, and the last ones at the end: the known
-        shapes report usage and finish reason nowhere else.
-        """
+        """Expect chunks. The first and the last are read: no others report usage or a reason."""
         if not self.streamed:
             self.streamed = True
             self.recent = deque(maxlen=_LAST_CHUNKS)
-
-    def count(self, chunk: Any, now: float) -> None:
-        """Count a chunk that has arrived now (the loops that run per chunk do this in place)."""
-        self.chunks += 1
-        self.recent.append(chunk)
-        if self.first_content is None:
-            self.read_chunk(chunk, now)
 
     def read_chunk(self, chunk: Any, now: float) -> bool:
         """Read a chunk; return whether to read the next one too, to find the first content."""
@@ -96,11 +74,10 @@ class Progress:
         """Record that the stream, asked at `began` for the next chunk, has no more."""
         if self._is_first_end(began):
             self.complete = True
+            self.outcome = "ok"
             if self.reported.finished is False:
                 self.outcome = "error"
                 self.error_type = "IncompleteStream"
-            else:
-                self.outcome = "ok"
 
     def failed(self, error: BaseException, began: float | None = None) -> None:
         """Record an exception: `error`, or `cancelled` if it is not an `Exception`."""
@@ -111,13 +88,9 @@ class Progress:
             self.error_type = type(error).__name__
 
     def abandoned(self, *, waiting: bool = False) -> None:
-        """Record that the consumer reads no further: `ok` if the terminal chunk had arrived.
-
-        Args:
-            waiting: Whether it was waiting for a chunk.
-        """
+        """Record that the consumer reads no further, perhaps while `waiting` for a chunk."""
         if self._is_first_end():
-            if self.reported.finished:
+            if self.reported.finished:  # the terminal chunk had arrived
                 self.outcome = "ok"
             elif self.streamed and self.chunks == 0 and not waiting:
                 self.outcome = "not_consumed"
@@ -132,14 +105,10 @@ class Progress:
         self.latency = now - self.started
         if began is not None:
             self.producer += now - began
-        if self.recent:
-            self._read_recent()
-        return True
-
-    def _read_recent(self) -> None:
         try:
-            for chunk in tuple(self.recent):
+            for chunk in tuple(self.recent) if self.recent else ():
                 if type(chunk) not in _TEXT:
                     read(chunk, self.reported)
         except Exception as error:  # noqa: BLE001 - as above
             report("llm chunk", error)
+        return True

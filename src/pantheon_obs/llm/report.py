@@ -29,19 +29,12 @@ _NOT_FOUND = Found()
 
 @dataclass(frozen=True, slots=True)
 class CallOptions:
-    """The options that all calls of one function share.
-
-    Attributes:
-        operation: Names the event.
-        provider: The vendor, if the application names it.
-        usage: The `usage=` option.
-        pricing: The `prices=` option.
-    """
+    """The options that all calls of one function share; `operation` names the event."""
 
     operation: str
-    provider: str | None = None
-    usage: Callable[[Any], object] | None = None
-    pricing: Pricing | None = None
+    provider: str | None
+    usage: Callable[[Any], object] | None
+    pricing: Pricing | None
 
 
 class LlmCall(Progress):
@@ -50,18 +43,12 @@ class LlmCall(Progress):
     It ends in two steps: the first end that is recorded fixes outcome and time; `settle` then finds
     the usage, waits for it if necessary, and emits the event. It refers to the returned object only
     weakly, because the garbage collection of that object is one of the ends.
-
-    Attributes:
-        attached: The usage future, callable or object that the result carries.
-        source: The returned object.
-        inner: The calls that its own code has made.
-        outer: The call whose own code has made it.
     """
 
-    attached: Any = None
-    source: ref[Any] | None = None
-    inner: InnerCalls | None = None
-    outer: LlmCall | None = None
+    attached: Any = None  # the usage future, callable or object that the result carries
+    source: ref[Any] | None = None  # the returned object
+    inner: InnerCalls | None = None  # the calls that its own code has made
+    outer: LlmCall | None = None  # the call whose own code has made it
 
     def __init__(self, options: CallOptions, model_alias: str | None) -> None:
         self.options = options
@@ -91,9 +78,7 @@ class LlmCall(Progress):
     def settle(self, source: Any = None, *, wait: bool = True) -> None:
         """Emit the event as soon as the usage is known. Never raises an `Exception`.
 
-        Args:
-            source: The returned object, if the caller has it at hand.
-            wait: Whether to wait for a pending usage. After an error it may never arrive.
+        `source` is the returned object, if at hand; `wait` allows to wait for a pending usage.
         """
         if self.emitting.locked():
             return
@@ -102,7 +87,7 @@ class LlmCall(Progress):
             found = self._find_usage(source)
             if found.pending is not None and wait and self.outcome == "ok":
                 self.attached, self.read_usage = found.pending, found.read
-                found.pending.add_done_callback(UsageFinalizer(self).resolved)
+                found.pending.add_done_callback(UsageFinalizer(self))
                 if not found.pending.done():
                     return
                 found = self._find_usage(source)
@@ -116,14 +101,9 @@ class LlmCall(Progress):
             report("llm call", error)
 
     def _waits_for(self, inner: InnerCalls, found: Found) -> bool:
-        """Whether the usage must come from inner calls that are still open.
-
-        The last of them to end settles this one. After an error or a cancellation nothing is
-        waited for: they may run anywhere, for any time.
-        """
-        if self.outcome in ("error", "cancelled"):
-            return False
-        if (found.tokens or self.reported).usage_status != "missing":
+        """Whether the usage must come from inner calls: the last to end settles this one."""
+        known = (found.tokens or self.reported).usage_status != "missing"
+        if known or self.outcome in ("error", "cancelled"):  # else they may run for any time
             return False
         inner.awaited = True  # before the check: the last one may end between the two
         return bool(inner.open)
@@ -210,14 +190,14 @@ class LlmCall(Progress):
 
 
 class UsageFinalizer:
-    """Settles a call when its usage future is done or garbage-collected."""
+    """Settles a call when its usage future is done or garbage-collected: the future's callback."""
 
     __slots__ = ("call",)
 
     def __init__(self, call: LlmCall) -> None:
         self.call = call
 
-    def resolved(self, _: object) -> None:
+    def __call__(self, _: object) -> None:
         """The future is done."""
         self.call.settle()
 

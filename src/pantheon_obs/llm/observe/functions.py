@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from inspect import (
-    CO_ITERABLE_COROUTINE,
-    isasyncgenfunction,
-    iscoroutinefunction,
-    isgeneratorfunction,
-)
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.calls import leave_context
 from pantheon_obs.core.context import current_call
-from pantheon_obs.llm.observe.generators import (
-    CallFinalizer,
-    async_generator_observer,
-    generator_observer,
-)
+from pantheon_obs.llm.observe import generators
 from pantheon_obs.llm.observe.results import deliver
 
 if TYPE_CHECKING:
@@ -28,32 +19,27 @@ if TYPE_CHECKING:
 
 
 def observed_function(function: Callable[..., Any], start: Starter) -> Callable[..., Any]:
-    """Wrap a function in one of its own kind, without its name and signature.
+    """Wrap a function in one of its own kind; `start` starts a call, given the arguments."""
 
-    Args:
-        function: A function of any kind.
-        start: Starts an observed call, given the arguments.
-    """
-    if isasyncgenfunction(function):
-        return async_generator_observer(_opener(function, start))
-    if isgeneratorfunction(function) and not _is_awaitable(function):
-        return generator_observer(_opener(function, start))
-    if iscoroutinefunction(function):
+    def open_inner(*args: Any, **kwargs: Any) -> tuple[Any, generators.CallFinalizer]:
+        # At the first step: a generator that never starts has called nothing.
+        inner = function(*args, **kwargs)
+        call = start(args, kwargs)
+        call.begin_stream()
+        return inner, generators.CallFinalizer(call)
 
-        async def observed_async(*args: Any, **kwargs: Any) -> Any:
-            call = start(args, kwargs)
-            token = current_call.set(call)
-            try:
-                result = await function(*args, **kwargs)
-            except BaseException as error:
-                call.failed(error)
-                call.settle()
-                raise
-            finally:
-                leave_context(token)
-            return deliver(result, call)
-
-        return observed_async
+    async def observed_async(*args: Any, **kwargs: Any) -> Any:
+        call = start(args, kwargs)
+        token = current_call.set(call)  # in place: `Running` costs more, and this runs per call
+        try:
+            result = await function(*args, **kwargs)
+        except BaseException as error:
+            call.failed(error)
+            call.settle()
+            raise
+        finally:
+            leave_context(token)
+        return deliver(result, call)
 
     def observed(*args: Any, **kwargs: Any) -> Any:
         call = start(args, kwargs)
@@ -68,22 +54,14 @@ def observed_function(function: Callable[..., Any], start: Starter) -> Callable[
             current_call.reset(token)
         return deliver(result, call)
 
-    return observed
-
-
-def _opener(function: Callable[..., Any], start: Starter) -> Callable[..., tuple[Any, Any]]:
-    """Start the call at the first step: a generator that never starts has called nothing."""
-
-    def open_inner(*args: Any, **kwargs: Any) -> tuple[Any, CallFinalizer]:
-        inner = function(*args, **kwargs)
-        call = start(args, kwargs)
-        call.begin_stream()
-        return inner, CallFinalizer(call)
-
-    return open_inner
+    if inspect.isasyncgenfunction(function):
+        return generators.async_generator_observer(open_inner)
+    if inspect.isgeneratorfunction(function) and not _is_awaitable(function):
+        return generators.generator_observer(open_inner)
+    return observed_async if inspect.iscoroutinefunction(function) else observed
 
 
 def _is_awaitable(function: Callable[..., Any]) -> bool:
     """Whether it was decorated with `types.coroutine`, so that its generator is awaited."""
     code = getattr(function, "__code__", None)
-    return bool(code is not None and code.co_flags & CO_ITERABLE_COROUTINE)
+    return bool(code is not None and code.co_flags & inspect.CO_ITERABLE_COROUTINE)

@@ -10,79 +10,59 @@ from __future__ import annotations
 
 import sys
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol
+from types import AsyncGeneratorType, GeneratorType
+from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.calls import enter_frame, leave_context, leave_frame
 from pantheon_obs.core.context import current_call
 
 if TYPE_CHECKING:
-    from collections.abc import (
-        AsyncGenerator,
-        AsyncIterator,
-        Awaitable,
-        Callable,
-        Generator,
-        Iterator,
-    )
-    from types import AsyncGeneratorType, GeneratorType
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 
     from pantheon_obs.llm.report import LlmCall
 
-
-class Observer(Protocol):
-    """Receives the end of a loop's iterator."""
-
-    call: LlmCall
-
-    def exhausted(self, began: float) -> None:
-        """The iterator, asked at `began` for the next chunk, has no more."""
-
-    def failed(self, error: BaseException, began: float) -> None:
-        """The iterator has raised."""
-
-    def abandoned(self) -> None:
-        """The consumer reads no further; the iterator is about to be closed."""
+    Opener = Callable[..., tuple[Any, "Observer"]]
 
 
-class CallFinalizer:
-    """Ends a call when its stream is garbage-collected; only the stream refers to it.
-
-    The loop around a generator reports the ends that it sees here.
-    """
+class Observer:
+    """Reports the ends that a loop sees."""
 
     __slots__ = ("call",)
 
     def __init__(self, call: LlmCall) -> None:
         self.call = call
 
+    def settle(self) -> None:
+        """Report the end."""
+        self.call.settle()
+
     def exhausted(self, began: float) -> None:
         """The iterator, asked at `began` for the next chunk, has no more."""
         self.call.exhausted(began)
-        self.call.settle()
+        self.settle()
 
     def failed(self, error: BaseException, began: float) -> None:
         """The iterator has raised."""
         self.call.failed(error, began)
-        self.call.settle()
+        self.settle()
 
     def abandoned(self) -> None:
         """The consumer reads no further. The usage is looked for when the iterator is closed."""
         self.call.abandoned()
+
+
+class CallFinalizer(Observer):
+    """Ends a call when its stream is garbage-collected; only the stream refers to it."""
+
+    __slots__ = ()
 
     def __del__(self) -> None:
         self.call.abandoned()
         self.call.settle()
 
 
-def generator_observer(
-    open_inner: Callable[..., tuple[GeneratorType[Any, Any, Any], Observer]],
-) -> Callable[..., Generator[Any, Any, Any]]:
-    """Make a generator function that runs another's generator under observation.
-
-    Args:
-        open_inner: Called at the first step with the generator function's arguments; returns the
-            inner generator and the observer of its end.
-    """
+def generator_observer(open_inner: Opener) -> Callable[..., Generator[Any, Any, Any]]:
+    """Make a generator function that runs the generator of `open_inner` under its observer."""
 
     def observed(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         inner, observer = open_inner(*args, **kwargs)
@@ -130,13 +110,11 @@ def generator_observer(
 
 
 def async_generator_observer(  # noqa: C901 - one loop in one piece: it runs per chunk
-    open_inner: Callable[..., tuple[AsyncGeneratorType[Any, Any], Observer]],
+    open_inner: Opener,
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
     """Make an async generator function, as `generator_observer`."""
 
-    async def observed(  # noqa: C901 - one loop in one piece: it runs per chunk
-        *args: Any, **kwargs: Any
-    ) -> AsyncGenerator[Any, Any]:
+    async def observed(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:  # noqa: C901
         inner, observer = open_inner(*args, **kwargs)
         call = observer.call
         keep = call.recent.append
@@ -186,25 +164,25 @@ def async_generator_observer(  # noqa: C901 - one loop in one piece: it runs per
     return observed
 
 
-def _as_given(inner: Any, observer: Observer) -> tuple[Any, Observer]:
-    return inner, observer
+def _open(iterator: Any, observer: Observer) -> tuple[Any, Observer]:
+    return iterator if type(iterator) is GeneratorType else _relay(iterator), observer
 
 
-observe_generator = generator_observer(_as_given)
-"""Run a generator under observation: `observe_generator(generator, observer)`."""
-
-observe_async_generator = async_generator_observer(_as_given)
-"""Run an async generator under observation: `observe_async_generator(generator, observer)`."""
+def _async_open(iterator: Any, observer: Observer) -> tuple[Any, Observer]:
+    return iterator if type(iterator) is AsyncGeneratorType else _async_relay(iterator), observer
 
 
-def relay(iterator: Iterator[Any]) -> Generator[Any, None, None]:
-    """Turn an iterator into a generator that does not close the iterator."""
+# These run an iterator or a generator under observation: `observe_generator(iterator, observer)`.
+observe_generator = generator_observer(_open)
+observe_async_generator = async_generator_observer(_async_open)
+
+
+def _relay(iterator: Iterator[Any]) -> Generator[Any, None, None]:
     for chunk in iterator:  # noqa: UP028 - `yield from` would close it
         yield chunk
 
 
-async def async_relay(iterator: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
-    """Turn an async iterator into an async generator, as `relay`."""
+async def _async_relay(iterator: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
     async for chunk in iterator:
         yield chunk
 
@@ -215,19 +193,15 @@ def _without_our_frame(error: BaseException) -> BaseException:
     return error.with_traceback(None if traceback is None else traceback.tb_next)
 
 
-def _first_step(inner: AsyncGenerator[Any, Any]) -> Awaitable[Any]:
+def _first_step(inner: AsyncGenerator[Any, Any]) -> Any:
     """Start the inner generator without registering it with the event loop.
 
     The loop closes registered generators when it shuts down. It would close the inner one while the
     outer one closes it too, which raises an error that the application would see.
     """
     hooks = sys.get_asyncgen_hooks()
-    sys.set_asyncgen_hooks(None, _no_finalizer)
+    sys.set_asyncgen_hooks(None, lambda _: None)
     try:
         return inner.asend(None)
     finally:
         sys.set_asyncgen_hooks(*hooks)
-
-
-def _no_finalizer(_: AsyncGenerator[Any, Any]) -> None:
-    """Leave the inner generator to the outer one."""

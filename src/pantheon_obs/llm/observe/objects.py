@@ -32,9 +32,7 @@ _set_class: Callable[[object, type], None] = object.__dict__["__class__"].__set_
 class ObservedClass:
     """A class of the application's, its observed subclass, and the open calls of their objects.
 
-    Args:
-        kind: The application's class.
-        methods: The methods to observe; `__del__` is one of them.
+    `methods` has the methods to observe; `__del__` is one of them.
     """
 
     def __init__(self, kind: type, methods: Methods) -> None:
@@ -53,7 +51,7 @@ class ObservedClass:
                 getattr_static(kind, name), staticmethod | classmethod
             ):
                 namespace[name] = wraps(method)(observed(method, self))
-        namespace.setdefault("__del__", methods["__del__"](_no_finalizer, self))
+        namespace.setdefault("__del__", methods["__del__"](lambda _: None, self))
         namespace["__reduce_ex__"] = _reduce_ex
         if not any("__class__" in vars(base) for base in kind.__mro__[:-1]):
             namespace["__class__"] = property(lambda _: kind, _set_class)
@@ -76,18 +74,6 @@ class ObservedClass:
         """Stop observing the object and report the call's end."""
         self.leave(subject)
         call.settle(subject)
-
-
-def enter_class(
-    subject: Any, call: LlmCall, observed_class: Callable[[type], ObservedClass]
-) -> bool:
-    """Observe an object; return False if its class is written in C or refuses subclasses."""
-    kind: Any = type(subject)
-    try:
-        observed_class(kind).enter(subject, call)
-    except Exception:  # noqa: BLE001 - the making of a subclass runs code of the class
-        return False
-    return True
 
 
 def keep_source(source: Any, call: LlmCall) -> None:
@@ -122,7 +108,3 @@ def _reduce_ex(subject: Any, protocol: Any) -> Any:
         return reduced
     make, given, *state = reduced
     return (make, tuple(kind if part is observed else part for part in given), *state)
-
-
-def _no_finalizer(_: object) -> None:
-    """Stand in for the `__del__` of a class without one."""

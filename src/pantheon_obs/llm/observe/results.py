@@ -8,14 +8,8 @@ from types import AsyncGeneratorType, CoroutineType, GeneratorType, NoneType
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import report
-from pantheon_obs.llm.observe.awaitables import CoroutineFinalizer, FutureFinalizer, awaited
-from pantheon_obs.llm.observe.generators import (
-    CallFinalizer,
-    observe_async_generator,
-    observe_generator,
-)
-from pantheon_obs.llm.observe.managers import manager_methods, raw_methods, read_body
-from pantheon_obs.llm.observe.objects import ObservedClass, attributes, enter_class, keep_source
+from pantheon_obs.llm.observe import deferred, generators
+from pantheon_obs.llm.observe.objects import ObservedClass, attributes, keep_source
 from pantheon_obs.llm.observe.streams import STREAM
 from pantheon_obs.llm.usage.fields import Reported, has
 from pantheon_obs.llm.usage.find import NAMES, attached_usage, is_future, is_pending
@@ -35,32 +29,32 @@ _RESOURCE_MARKS = ("close", "aclose")
 
 
 def deliver(result: Any, call: LlmCall) -> Any:
-    """Observe the value that the application's function returned, until the call ends.
-
-    Returns:
-        The value for the application: the same object, or one of the same type and behaviour.
-    """
+    """Observe a returned value until the call ends; return it, or one that behaves the same."""
     kind: Any = type(result)
     try:
         return _handler_of(kind)(result, call)
     except Exception as error:  # noqa: BLE001 - the guard, in a place that must return a value
         report("llm result", error)
-        call.end("ok")
-        call.settle()
-        return result
+        return _done(result, call)
 
 
 # Bounded: a function may make a new class on each call.
 _stream_class = lru_cache(maxsize=512)(partial(ObservedClass, methods=STREAM))
-_manager_class = lru_cache(maxsize=128)(partial(ObservedClass, methods=manager_methods(deliver)))
-_raw_class = lru_cache(maxsize=128)(partial(ObservedClass, methods=raw_methods(deliver)))
+_manager_class = lru_cache(maxsize=128)(
+    partial(ObservedClass, methods=deferred.manager_methods(deliver))
+)
+_raw_class = lru_cache(maxsize=128)(partial(ObservedClass, methods=deferred.raw_methods(deliver)))
+
+
+def _done(result: Any, call: LlmCall, source: Any = None) -> Any:
+    call.end("ok")
+    call.settle(source)
+    return result
 
 
 def _bare_value(result: Any, call: LlmCall) -> Any:
     """End the call: the value reports nothing, except to the `usage=` option."""
-    call.end("ok")
-    call.settle(None if call.options.usage is None else result)
-    return result
+    return _done(result, call, None if call.options.usage is None else result)
 
 
 def _value(result: Any, call: LlmCall) -> Any:
@@ -86,18 +80,18 @@ def _read_value(result: Any, call: LlmCall) -> bool:
 
 
 # --- results that come in chunks
-
-
 def _generator(result: Any, call: LlmCall) -> Any:
     if isawaitable(result):  # of a function decorated with `types.coroutine`
         return _coroutine(result, call)
     call.begin_stream()
-    return _named_as(result, observe_generator(result, CallFinalizer(call)))
+    return _named_as(result, generators.observe_generator(result, generators.CallFinalizer(call)))
 
 
 def _async_generator(result: Any, call: LlmCall) -> Any:
     call.begin_stream()
-    return _named_as(result, observe_async_generator(result, CallFinalizer(call)))
+    return _named_as(
+        result, generators.observe_async_generator(result, generators.CallFinalizer(call))
+    )
 
 
 def _stream(result: Any, call: LlmCall) -> Any:
@@ -109,10 +103,13 @@ def _stream(result: Any, call: LlmCall) -> Any:
 
 def _observe(result: Any, call: LlmCall, observed_class: Callable[[type], ObservedClass]) -> bool:
     """Observe an object's methods; if its class cannot be replaced, end the call."""
-    if enter_class(result, call, observed_class):
-        return True
-    _bare_value(result, call)
-    return False
+    kind: Any = type(result)
+    try:
+        observed_class(kind).enter(result, call)
+    except Exception:  # noqa: BLE001 - the making of a subclass runs code of the class
+        _bare_value(result, call)
+        return False
+    return True
 
 
 def _stream_handler_of(item: Any) -> Handler | None:
@@ -142,9 +139,7 @@ def _tuple(result: Any, call: LlmCall) -> Any:
 def _object(result: Any, call: LlmCall) -> Any:
     """Observe a response, or an object that holds a stream if its usage is still pending."""
     if _read_value(result, call):
-        call.end("ok")
-        call.settle()
-        return result
+        return _done(result, call)
     call.reported = Reported()
     return _response(result, call, attached_usage(result), _value)
 
@@ -169,13 +164,10 @@ def _response(result: Any, call: LlmCall, attached: Any, otherwise: Handler) -> 
 
 
 # --- results that give the answer later
-
-
 def _manager(result: Any, call: LlmCall) -> Any:
     """Observe an object that is entered first, unless it is a response that cleans up."""
-    if any(has(result, name) for name in NAMES):
-        return _object(result, call)
-    return _entered(result, call)
+    handler = _object if any(has(result, name) for name in NAMES) else _entered
+    return handler(result, call)
 
 
 def _entered(result: Any, call: LlmCall) -> Any:
@@ -185,21 +177,21 @@ def _entered(result: Any, call: LlmCall) -> Any:
 
 def _raw_response(result: Any, call: LlmCall) -> Any:
     """Observe an HTTP response that the SDK has not parsed yet."""
-    if not read_body(result.http_response, call.reported):
-        _observe(result, call, _raw_class)
-        return result
-    call.end("ok")
-    call.settle(result)
+    if deferred.read_body(result.http_response, call.reported):
+        return _done(result, call, result)
+    _observe(result, call, _raw_class)
     return result
 
 
 def _coroutine(result: Any, call: LlmCall) -> Any:
-    return _named_as(result, awaited(result, CoroutineFinalizer(call, result), deliver))
+    return _named_as(
+        result, deferred.awaited(result, deferred.CoroutineFinalizer(call, result), deliver)
+    )
 
 
 def _future(result: Any, call: LlmCall) -> Any:
     """Read a future's result when it is done; it cannot be replaced."""
-    result.add_done_callback(FutureFinalizer(call, _value).done)
+    result.add_done_callback(deferred.FutureFinalizer(call, _value).done)
     return result
 
 

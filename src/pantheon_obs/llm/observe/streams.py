@@ -5,17 +5,12 @@ from __future__ import annotations
 from functools import partial
 from inspect import iscoroutinefunction
 from time import perf_counter
-from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.calls import leave_context
 from pantheon_obs.core.context import current_call
-from pantheon_obs.llm.observe.generators import (
-    async_relay,
-    observe_async_generator,
-    observe_generator,
-    relay,
-)
+from pantheon_obs.llm.nesting import Running
+from pantheon_obs.llm.observe import generators
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,33 +18,33 @@ if TYPE_CHECKING:
     from pantheon_obs.llm.observe.objects import Methods, ObservedClass
     from pantheon_obs.llm.report import LlmCall
 
+    Method = Callable[..., Any]
 
-class IteratorObserver:
+
+class IteratorObserver(generators.Observer):
     """Observes one iterator of an object, which the object may outlive."""
 
-    __slots__ = ("call", "observed", "subject")
+    __slots__ = ("observed", "subject")
 
     def __init__(self, observed: ObservedClass, subject: Any, call: LlmCall) -> None:
+        super().__init__(call)
         self.observed = observed
         self.subject = subject
-        self.call = call
 
-    def exhausted(self, began: float) -> None:
-        """The iterator has no more chunks, and neither has the object."""
-        self.call.exhausted(began)
+    def settle(self) -> None:
+        """Stop observing the object, which has no more chunks either."""
         self.observed.settle(self.subject, self.call)
 
     def failed(self, error: BaseException, began: float) -> None:
         """The iterator has raised."""
         if not isinstance(error, GeneratorExit):
-            self.call.failed(error, began)
-            self.observed.settle(self.subject, self.call)
+            super().failed(error, began)
 
     def abandoned(self) -> None:
         """The object may be iterated again; its end is its close or garbage collection."""
 
 
-def _next(method: Callable[[Any], Any], observed: ObservedClass) -> Callable[[Any], Any]:
+def _next(method: Method, observed: ObservedClass) -> Method:
     call_of = observed.open.get
 
     def observed_next(self: Any) -> Any:
@@ -76,7 +71,7 @@ def _next(method: Callable[[Any], Any], observed: ObservedClass) -> Callable[[An
     return observed_next
 
 
-def _anext(method: Callable[[Any], Any], observed: ObservedClass) -> Callable[[Any], Any]:
+def _anext(method: Method, observed: ObservedClass) -> Method:
     call_of = observed.open.get
 
     async def observed_anext(self: Any) -> Any:
@@ -113,14 +108,7 @@ def _stopped(
     observed.settle(subject, call)
 
 
-def _iter(
-    method: Callable[[Any], Any],
-    observed: ObservedClass,
-    *,
-    generator: type,
-    relayed: Callable[[Any], Any],
-    observe: Callable[[Any, IteratorObserver], Any],
-) -> Callable[[Any], Any]:
+def _iter(method: Method, observed: ObservedClass, *, observe: Method) -> Method:
     """Observe `__iter__` or `__aiter__`: the iterator that it returns becomes a generator."""
 
     def observed_iter(self: Any) -> Any:
@@ -134,47 +122,44 @@ def _iter(
             current_call.reset(token)
         if iterator is self:
             return iterator
-        inner = iterator if type(iterator) is generator else relayed(iterator)
-        return observe(inner, IteratorObserver(observed, self, call))
+        return observe(iterator, IteratorObserver(observed, self, call))
 
     return observed_iter
 
 
-def closing(
-    method: Callable[..., Any], observed: ObservedClass, *, record: Callable[..., None]
-) -> Callable[..., Any]:
-    """Observe `close()` or `__exit__()`, async or not.
+def observed_method(
+    method: Method, observed: ObservedClass, *, begin: Method, end: Method
+) -> Method:
+    """Observe a method: `begin(call, self, *args)`, then `end(observed, self, call, answer)`."""
 
-    Args:
-        method: The application's method.
-        observed: The object's class.
-        record: Records the end before the method is called: `record(call, self, *args)`.
-    """
-    if iscoroutinefunction(method):
+    async def observed_async(self: Any, *args: Any, **kwargs: Any) -> Any:
+        call = observed.open.get(id(self))
+        if call is None:
+            return await method(self, *args, **kwargs)
+        begin(call, self, *args)
+        with Running(call, partial(observed.settle, self, call)):
+            answer = await method(self, *args, **kwargs)
+        return end(observed, self, call, answer)
 
-        async def observed_aclose(self: Any, *args: Any, **kwargs: Any) -> Any:
-            call = observed.open.get(id(self))
-            if call is None:
-                return await method(self, *args, **kwargs)
-            record(call, self, *args)
-            try:
-                return await method(self, *args, **kwargs)
-            finally:
-                observed.settle(self, call)
-
-        return observed_aclose
-
-    def observed_close(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def observed_sync(self: Any, *args: Any, **kwargs: Any) -> Any:
         call = observed.open.get(id(self))
         if call is None:
             return method(self, *args, **kwargs)
-        record(call, self, *args)
-        try:
-            return method(self, *args, **kwargs)
-        finally:
-            observed.settle(self, call)
+        begin(call, self, *args)
+        with Running(call, partial(observed.settle, self, call)):
+            answer = method(self, *args, **kwargs)
+        return end(observed, self, call, answer)
 
-    return observed_close
+    return observed_async if iscoroutinefunction(method) else observed_sync
+
+
+def _closed(observed: ObservedClass, subject: Any, call: LlmCall, answer: Any) -> Any:
+    observed.settle(subject, call)
+    return answer
+
+
+closing = partial(observed_method, end=_closed)
+"""Observe `close()` or `__exit__()`, async or not; `begin` records the end."""
 
 
 def record_close(
@@ -187,7 +172,7 @@ def record_close(
         call.abandoned()
 
 
-def _del(method: Callable[[Any], None], observed: ObservedClass) -> Callable[[Any], None]:
+def _del(method: Method, observed: ObservedClass) -> Method:
     def observed_del(self: Any) -> None:
         call = observed.open.pop(id(self), None)
         if call is not None:
@@ -198,15 +183,13 @@ def _del(method: Callable[[Any], None], observed: ObservedClass) -> Callable[[An
     return observed_del
 
 
-_close = partial(closing, record=record_close)
+_close = partial(closing, begin=record_close)
 
 STREAM: Methods = {
     "__next__": _next,
     "__anext__": _anext,
-    "__iter__": partial(_iter, generator=GeneratorType, relayed=relay, observe=observe_generator),
-    "__aiter__": partial(
-        _iter, generator=AsyncGeneratorType, relayed=async_relay, observe=observe_async_generator
-    ),
+    "__iter__": partial(_iter, observe=generators.observe_generator),
+    "__aiter__": partial(_iter, observe=generators.observe_async_generator),
     "close": _close,
     "aclose": _close,
     "__exit__": _close,

@@ -35,17 +35,10 @@ class Reported:
     """Everything that the response or the chunks of one call have reported so far.
 
     Class attributes are the values of what was not reported.
-
-    Attributes:
-        content: Whether a part of the answer has arrived.
-        finished: Whether the terminal chunk has arrived; None if the shape has none.
-        finish_reason: Why the model stopped, in the vendor's word.
-        model: The model that answered.
-        cost: The vendor's own figure of the cost, in USD.
     """
 
-    content = False
-    finished: bool | None = None
+    content = False  # whether a part of the answer has arrived
+    finished: bool | None = None  # whether the terminal chunk has; None if the shape has none
     finish_reason: str | None = None
     model: str | None = None
     input_tokens: int | None = None
@@ -53,16 +46,14 @@ class Reported:
     cached_input_tokens: int | None = None
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
-    cost: Decimal | None = None
+    cost: Decimal | None = None  # the vendor's own figure, in USD
 
     @property
     def usage_status(self) -> UsageStatus:
         """`reported` if both counts are known, `partial` if one is, else `missing`."""
-        if self.input_tokens is None and self.output_tokens is None:
-            return "missing"
-        if self.input_tokens is None or self.output_tokens is None:
-            return "partial"
-        return "reported"
+        if self.input_tokens is None:
+            return "missing" if self.output_tokens is None else "partial"
+        return "partial" if self.output_tokens is None else "reported"
 
 
 @lru_cache(maxsize=4096)  # bounded: a function may make a new class on each call
@@ -134,6 +125,15 @@ def count(value: object, before: int | None = None) -> int | None:
     if type(value) is float and value.is_integer():  # Cohere's client has floats
         return count(int(value), before)
     return before
+
+
+def read_counts(usage: Any, reported: Reported, names: tuple[str, ...] = COUNTS) -> bool:
+    """Read the fields of these names, in the order of `COUNTS`, from a usage object."""
+    for name, kept in zip(names, COUNTS, strict=False):
+        found = field(usage, name)
+        if found is not None:
+            setattr(reported, kept, count(found, getattr(reported, kept)))
+    return True
 
 
 def amount(value: object) -> Decimal | None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from inspect import iscoroutine, iscoroutinefunction
+from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pantheon_obs.llm.usage.fields import class_fields, field, has
+from pantheon_obs.llm.usage.fields import Reported, class_fields, field, has
 from pantheon_obs.llm.usage.shapes import tokens_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from pantheon_obs.llm.usage.fields import Reported
 
     UsageReader = Callable[[Any], object]
 
@@ -19,21 +17,13 @@ NAMES = ("usage_future", "usage")
 
 
 class Found(NamedTuple):
-    """The result of a search for the usage.
-
-    Attributes:
-        tokens: The counts, if there are any.
-        pending: The future that they depend on, if it is not done yet.
-        read: The `usage=` option, if it has yet to read the future's result.
-        failed: Whether a future or callable failed to give them.
-        error: The exception of a callable, for the guard's report.
-    """
+    """The result of a search for the usage."""
 
     tokens: Reported | None = None
-    pending: Any = None
-    read: UsageReader | None = None
-    failed: bool = False
-    error: Exception | None = None
+    pending: Any = None  # the future that they depend on, if it is not done yet
+    read: UsageReader | None = None  # the `usage=` option, if it has yet to read that
+    failed: bool = False  # a future or callable failed to give them
+    error: Exception | None = None  # of a callable, for the guard's report
 
 
 def is_future(value: Any) -> bool:
@@ -48,11 +38,7 @@ def error_of(future: Any) -> BaseException | None:
     `exception()` would tell asyncio that the application has retrieved it, and so suppress the log
     line "Task exception was never retrieved".
     """
-    if hasattr(future, "_exception"):
-        error: BaseException | None = getattr(future, "_exception", None)
-    else:
-        error = future.exception()
-    return error
+    return future._exception if hasattr(future, "_exception") else future.exception()  # type: ignore[no-any-return] # noqa: SLF001
 
 
 def attached_usage(source: Any) -> Any:
@@ -77,16 +63,9 @@ def is_pending(source: Any, attached: Any) -> bool:
 def find(read: UsageReader | None, source: Any, attached: Any, *, complete: bool) -> Found:
     """Look for the usage of a call that has ended.
 
-    Args:
-        read: The `usage=` option. It is given `source` and, if it finds nothing there, `attached`:
-            so one callable works for a response and for a bare usage object.
-        source: The returned value, or the last chunk.
-        attached: The usage that the returned value carries.
-        complete: Whether the whole answer has arrived. If not, no callable is called: it might
-            read the rest of a stream that the consumer has left.
-
-    Returns:
-        The counts, or the future that they depend on, or neither.
+    The `usage=` option may `read` the returned value or last chunk, else the usage `attached` to
+    it. Until the answer is `complete`, nothing attached is called: it might read the rest of a
+    stream that the consumer has left.
     """
     error: Exception | None = None
     answer: Any
@@ -98,8 +77,7 @@ def find(read: UsageReader | None, source: Any, attached: Any, *, complete: bool
         if is_future(answer):
             read, attached = None, answer
     if callable(attached):
-        may_call = complete and not iscoroutinefunction(attached)
-        attached, error = _call(attached) if may_call else (None, None)
+        attached, error = _call(attached) if complete else (None, None)
     if is_future(attached):
         if not attached.done():
             return Found(pending=attached, read=read)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pantheon_obs.llm.usage.fields import EXTRA, Reported, class_fields, count
+from pantheon_obs.llm.usage.fields import EXTRA, Reported, class_fields, count, read_counts
 from pantheon_obs.llm.usage.vendors import (
     anthropic,
     bedrock,
@@ -55,15 +55,15 @@ MESSAGES: Rows = (
 # The more specific field comes first. The functions return False to decline.
 USAGE: Rows = (
     ("cost", gateways.cost),
-    ("prompt_cache_hit_tokens", openai.deepseek_tokens),
-    ("num_cached_tokens", openai.mistral_tokens),
+    ("prompt_cache_hit_tokens", openai.renamed_tokens),
+    ("num_cached_tokens", openai.renamed_tokens),
     ("prompt_tokens", openai.chat_tokens),
     ("input_tokens_details", openai.response_tokens),
     ("cache_read_input_tokens", anthropic.tokens),
     ("cache_creation_input_tokens", anthropic.tokens),
     ("input_tokens_fresh", gateways.fresh_and_cached),
-    ("input_tokens", gateways.plain),
-    ("output_tokens", gateways.plain),
+    ("input_tokens", read_counts),
+    ("output_tokens", read_counts),
     ("prompt_token_count", gemini.tokens),
     ("promptTokenCount", gemini.tokens),
     ("inputTokens", bedrock.tokens),

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pantheon_obs.llm.usage.fields import count, field, text
-
-if TYPE_CHECKING:
-    from pantheon_obs.llm.usage.fields import Reported
+from pantheon_obs.llm.usage.fields import Reported, count, field, text
 
 _EVENTS = frozenset(
-    {
-        "message_start",
-        "content_block_start",
-        "content_block_delta",
-        "content_block_stop",
-        "message_delta",
-        "message_stop",
-    }
+    f"{part}_{step}" for part in ("message", "content_block") for step in ("start", "delta", "stop")
 )
 _CONTENT = ("text", "thinking", "partial_json", "signature", "citation")
 
 
 def message(value: Any, reported: Reported) -> Any:
-    """Read a whole message.
-
-    https://platform.claude.com/docs/en/api/messages/create
-    """
+    """Read a whole message (https://platform.claude.com/docs/en/api/messages/create)."""
     if field(value, "type") != "message":
         return False
     reported.content = True
@@ -59,8 +46,8 @@ def event(value: Any, reported: Reported) -> Any:
         tokens(field(start, "usage"), reported)
         reported.output_tokens = output
     elif kind == "message_delta":
-        reason = text(field(field(value, "delta"), "stop_reason"))
-        reported.finish_reason = reason or reported.finish_reason
+        reason = field(field(value, "delta"), "stop_reason")
+        reported.finish_reason = text(reason) or reported.finish_reason
         tokens(field(value, "usage"), reported)
     return None
 
@@ -87,11 +74,7 @@ def add_cache(
 ) -> None:
     """Set the whole input from counts that do not include the cache.
 
-    Args:
-        reported: Where to put the counts.
-        fresh: Input tokens without the cache; None if this usage object does not repeat them.
-        cached: Tokens read from the cache.
-        written: Tokens written to the cache.
+    `fresh` is None if this usage object does not repeat them.
     """
     if fresh is None and reported.input_tokens is not None:
         known = (reported.cached_input_tokens or 0) + (reported.cache_write_tokens or 0)

@@ -1,23 +1,20 @@
-"""Amazon Bedrock's Converse: responses, events and usage."""
+"""Amazon Bedrock's Converse: responses, events and usage.
+
+Names in parentheses are pages of https://docs.aws.amazon.com/bedrock/latest/APIReference/.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pantheon_obs.llm.usage.fields import count, field, has, text
+from pantheon_obs.llm.usage.fields import Reported, count, field, has, text
 from pantheon_obs.llm.usage.vendors.anthropic import add_cache
-
-if TYPE_CHECKING:
-    from pantheon_obs.llm.usage.fields import Reported
 
 _CONTENT = ("text", "toolUse", "reasoningContent")
 
 
 def converse(value: Any, reported: Reported) -> Any:
-    """Read a whole response.
-
-    https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html
-    """
+    """Read a whole response (API_runtime_Converse)."""
     if field(value, "output") is None:
         return False
     reported.content = True
@@ -26,10 +23,7 @@ def converse(value: Any, reported: Reported) -> Any:
 
 
 def event(value: Any, reported: Reported) -> Any:
-    """Read an event of a response, up to the terminal one.
-
-    https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStreamOutput.html
-    """
+    """Read an event up to the terminal one (API_runtime_ConverseStreamOutput)."""
     stop = field(value, "messageStop")
     reported.finished = bool(reported.finished) or stop is not None
     reported.finish_reason = text(field(stop, "stopReason")) or reported.finish_reason
@@ -39,19 +33,13 @@ def event(value: Any, reported: Reported) -> Any:
 
 
 def usage_event(value: Any, _: Reported) -> Any:
-    """Read the event that follows the terminal one.
-
-    https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStreamMetadataEvent.html
-    """
+    """Read the event after the terminal one (API_runtime_ConverseStreamMetadataEvent)."""
     usage = field(field(value, "metadata"), "usage")
     return has(usage, "inputTokens") and usage
 
 
 def tokens(usage: Any, reported: Reported) -> bool:
-    """Read a usage object: as at Anthropic, the cache is not part of its input tokens.
-
-    https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_TokenUsage.html
-    """
+    """Read a usage whose input tokens are without the cache (API_runtime_TokenUsage)."""
     add_cache(
         reported,
         fresh=count(field(usage, "inputTokens")),

@@ -5,56 +5,39 @@ A whole response of the second version has no shape of its own: `gateways.respon
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pantheon_obs.llm.usage.fields import count, either, field, text
-
-if TYPE_CHECKING:
-    from pantheon_obs.llm.usage.fields import Reported
+from pantheon_obs.llm.usage.fields import Reported, count, either, field, read_counts, text
 
 _EVENTS = frozenset(
-    {
-        "message-start",
-        "content-start",
-        "content-delta",
-        "content-end",
-        "tool-plan-delta",
-        "tool-call-start",
-        "tool-call-delta",
-        "tool-call-end",
-        "citation-start",
-        "citation-end",
-        "message-end",
-    }
+    f"{part}-{step}"
+    for part in ("message", "content", "tool-plan", "tool-call", "citation")
+    for step in ("start", "delta", "end")
 )
 _CONTENT = ("text", "thinking")
+_TOOLS = ("tool_plan", "tool_calls")
 
 
 def event(value: Any, reported: Reported) -> Any:
-    """Read an event of a response; the last one has usage and finish reason.
-
-    https://docs.cohere.com/v2/docs/streaming
-    """
+    """Read an event; the last one has the usage (https://docs.cohere.com/v2/docs/streaming)."""
     kind = text(field(value, "type"))
     if kind not in _EVENTS:
         return False
     delta = field(value, "delta")
     message = field(delta, "message")
     content = field(message, "content")
-    tools = (field(message, "tool_plan"), field(message, "tool_calls"))
-    reported.content = (
-        reported.content or any(tools) or any(field(content, name) for name in _CONTENT)
-    )
+    parts = [
+        *(field(message, name) for name in _TOOLS),
+        *(field(content, name) for name in _CONTENT),
+    ]
+    reported.content = reported.content or any(parts)
     reported.finished = bool(reported.finished) or kind == "message-end"
     reported.finish_reason = text(field(delta, "finish_reason")) or reported.finish_reason
     return field(delta, "usage")
 
 
 def first_version(value: Any, reported: Reported) -> Any:
-    """Read a whole response of the first version.
-
-    https://docs.cohere.com/v1/reference/chat
-    """
+    """Read a whole response of the first version (https://docs.cohere.com/v1/reference/chat)."""
     meta = field(value, "meta")
     if not _has_tokens(meta):
         return False
@@ -70,12 +53,9 @@ def tokens(usage: Any, reported: Reported) -> bool:
     """
     if not _has_tokens(usage):
         return False
-    used = field(usage, "tokens")
-    reported.input_tokens = count(field(used, "input_tokens"), reported.input_tokens)
-    reported.output_tokens = count(field(used, "output_tokens"), reported.output_tokens)
     cached = field(usage, "cached_tokens")
     reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
-    return True
+    return read_counts(field(usage, "tokens"), reported, ("input_tokens", "output_tokens"))
 
 
 def _has_tokens(usage: Any) -> bool:

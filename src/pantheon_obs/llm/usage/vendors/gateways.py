@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pantheon_obs.llm.usage.fields import COUNTS, amount, count, either, field, text
+from pantheon_obs.llm.usage.fields import Reported, amount, count, field, read_counts, text
 
-if TYPE_CHECKING:
-    from pantheon_obs.llm.usage.fields import Reported
+_OPENTELEMETRY = (
+    "gen_ai.usage.input_tokens",
+    "gen_ai.usage.output_tokens",
+    "gen_ai.usage.cache_read.input_tokens",
+    "gen_ai.usage.cache_write.input_tokens",
+    "gen_ai.usage.reasoning.output_tokens",
+)
 
 
 def response(value: Any, reported: Reported) -> Any:
@@ -45,26 +50,11 @@ def opentelemetry(usage: Any, reported: Reported) -> bool:
 
     https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/
     """
-    prefix = "gen_ai.usage."
-    written = either(
-        usage, f"{prefix}cache_write.input_tokens", f"{prefix}cache_creation.input_tokens"
-    )
-    cached = field(usage, f"{prefix}cache_read.input_tokens")
-    reasoning = field(usage, f"{prefix}reasoning.output_tokens")
-    reasons = field(usage, "gen_ai.response.finish_reasons")
-    reported.input_tokens = count(field(usage, f"{prefix}input_tokens"), reported.input_tokens)
-    reported.output_tokens = count(field(usage, f"{prefix}output_tokens"), reported.output_tokens)
-    reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
+    written = field(usage, "gen_ai.usage.cache_creation.input_tokens")
     reported.cache_write_tokens = count(written, reported.cache_write_tokens)
-    reported.reasoning_tokens = count(reasoning, reported.reasoning_tokens)
+    read_counts(usage, reported, _OPENTELEMETRY)
+    reasons = field(usage, "gen_ai.response.finish_reasons")
     reported.model = text(field(usage, "gen_ai.response.model")) or reported.model
     if isinstance(reasons, (list, tuple)) and reasons:
         reported.finish_reason = text(reasons[0]) or reported.finish_reason
-    return True
-
-
-def plain(usage: Any, reported: Reported) -> bool:
-    """Read the names that our own events use."""
-    for name in COUNTS:
-        setattr(reported, name, count(field(usage, name), getattr(reported, name)))
     return True

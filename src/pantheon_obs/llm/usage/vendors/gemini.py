@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pantheon_obs.llm.usage.fields import count, either, field, has, text
-
-if TYPE_CHECKING:
-    from pantheon_obs.llm.usage.fields import Reported
+from pantheon_obs.llm.usage.fields import Reported, count, either, field, has, text
 
 _ANSWER = ("content", "finish_reason", "finishReason")
 _CONTENT = (

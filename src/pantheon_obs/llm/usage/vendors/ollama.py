@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pantheon_obs.llm.usage.fields import count, field, has, text
-
-if TYPE_CHECKING:
-    from pantheon_obs.llm.usage.fields import Reported
+from pantheon_obs.llm.usage.fields import Reported, field, has, read_counts, text
 
 _CONTENT = ("content", "thinking", "tool_calls", "response")
 
 
 def answer(value: Any, reported: Reported) -> Any:
-    """Read a response or a chunk.
-
-    https://docs.ollama.com/api/chat
-    """
+    """Read a response or a chunk (https://docs.ollama.com/api/chat)."""
     done = field(value, "done")
     if type(done) is not bool or field(value, "created_at") is None:
         return False
@@ -29,10 +23,7 @@ def answer(value: Any, reported: Reported) -> Any:
 
 
 def embeddings(value: Any, reported: Reported) -> Any:
-    """Read embeddings, which generate no tokens.
-
-    https://docs.ollama.com/api/embed
-    """
+    """Read embeddings, which generate no tokens (https://docs.ollama.com/api/embed)."""
     if field(value, "embeddings") is None or not has(value, "prompt_eval_count"):
         return False
     reported.content = True
@@ -42,10 +33,5 @@ def embeddings(value: Any, reported: Reported) -> Any:
 
 
 def tokens(usage: Any, reported: Reported) -> bool:
-    """Read the counts.
-
-    https://docs.ollama.com/api/usage
-    """
-    reported.input_tokens = count(field(usage, "prompt_eval_count"), reported.input_tokens)
-    reported.output_tokens = count(field(usage, "eval_count"), reported.output_tokens)
-    return True
+    """Read the counts (https://docs.ollama.com/api/usage)."""
+    return read_counts(usage, reported, ("prompt_eval_count", "eval_count"))

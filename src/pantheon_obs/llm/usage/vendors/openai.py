@@ -1,15 +1,15 @@
-"""OpenAI's responses, chunks and usage, and those of vendors with compatible APIs."""
+"""OpenAI's responses, chunks and usage, and those of vendors with compatible APIs.
+
+Paths in parentheses are pages of https://platform.openai.com/docs/api-reference/.
+"""
 
 from __future__ import annotations
 
 from inspect import getattr_static
 from types import MemberDescriptorType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pantheon_obs.llm.usage.fields import count, either, field, fields_reader, text
-
-if TYPE_CHECKING:
-    from pantheon_obs.llm.usage.fields import Reported
+from pantheon_obs.llm.usage.fields import Reported, count, either, field, fields_reader, text
 
 _CONTENT = (
     "content",
@@ -36,7 +36,7 @@ def chat(value: Any, reported: Reported) -> Any:
 
     The first chunk only has an empty role, the usage chunk has no choices. DeepSeek puts the usage
     on the chunk with the finish reason; Azure's first chunk has the results of its filters only.
-    https://platform.openai.com/docs/api-reference/chat-streaming/streaming
+    (chat-streaming/streaming)
     """
     choices, model, usage = _chat_fields(value)
     if not isinstance(choices, (list, tuple)):
@@ -56,7 +56,7 @@ def chat(value: Any, reported: Reported) -> Any:
 
 
 def chat_event(value: Any, reported: Reported) -> Any:
-    """Read an event of the client's `chat.completions.stream()`: one for each chunk, and more.
+    """Read an event of the client's `chat.completions.stream()`, one of which is the chunk.
 
     https://github.com/openai/openai-python/blob/main/helpers.md#chat-completions-events
     """
@@ -67,10 +67,7 @@ def chat_event(value: Any, reported: Reported) -> Any:
 
 
 def mistral_event(value: Any, reported: Reported) -> Any:
-    """Read an event of Mistral's client, which holds a chunk of OpenAI's shape.
-
-    https://docs.mistral.ai/api/endpoint/chat
-    """
+    """Read an event of Mistral's client (https://docs.mistral.ai/api/endpoint/chat), a chunk."""
     static = getattr_static(type(value), "data", None)
     if static is not None and not isinstance(static, MemberDescriptorType):
         return False  # a property: an HTTP response may read its whole body to answer
@@ -78,10 +75,7 @@ def mistral_event(value: Any, reported: Reported) -> Any:
 
 
 def response(value: Any, reported: Reported) -> Any:
-    """Read a whole response of the Responses API, which has a status and no finish reason.
-
-    https://platform.openai.com/docs/api-reference/responses/object
-    """
+    """Read a whole response, which has a status and no finish reason (responses/object)."""
     if field(value, "object") != "response":
         return False
     reported.content = True
@@ -92,10 +86,7 @@ def response(value: Any, reported: Reported) -> Any:
 
 
 def response_event(value: Any, reported: Reported) -> Any:
-    """Read an event of the Responses API. A failed response has no terminal event.
-
-    https://platform.openai.com/docs/api-reference/responses-streaming
-    """
+    """Read an event; a failed response has no terminal one (responses-streaming)."""
     kind = text(field(value, "type")) or ""
     if not kind.startswith("response."):
         return False
@@ -114,10 +105,7 @@ def response_event(value: Any, reported: Reported) -> Any:
 
 
 def embeddings(value: Any, reported: Reported) -> Any:
-    """Read embeddings, which generate no tokens.
-
-    https://platform.openai.com/docs/api-reference/embeddings/create
-    """
+    """Read embeddings, which generate no tokens (embeddings/create)."""
     if field(value, "object") != "list" or field(value, "data") is None:
         return False
     usage = field(value, "usage")
@@ -129,41 +117,26 @@ def embeddings(value: Any, reported: Reported) -> Any:
 
 
 def chat_tokens(usage: Any, reported: Reported) -> bool:
-    """Read the usage of a chat: cached and reasoning tokens are parts of the others.
-
-    https://platform.openai.com/docs/api-reference/chat/object#chat-object-usage
-    """
-    _take_in(reported, *_chat_usage(usage))
-    return True
+    """Read a usage with cached and reasoning tokens as parts (chat/object#chat-object-usage)."""
+    return _take_in(reported, *_chat_usage(usage))
 
 
-def deepseek_tokens(usage: Any, reported: Reported) -> bool:
-    """Read DeepSeek's usage: OpenAI's, with its own name for the cached tokens.
+def renamed_tokens(usage: Any, reported: Reported) -> bool:
+    """Read OpenAI's usage with the cached tokens of DeepSeek or Mistral.
 
     https://api-docs.deepseek.com/guides/kv_cache
     """
-    hit = field(usage, "prompt_cache_hit_tokens")
-    reported.cached_input_tokens = count(hit, reported.cached_input_tokens)
-    return chat_tokens(usage, reported)
-
-
-def mistral_tokens(usage: Any, reported: Reported) -> bool:
-    """Read Mistral's usage: OpenAI's, with its own name for the cached tokens."""
-    cached = field(usage, "num_cached_tokens")
+    cached = either(usage, "prompt_cache_hit_tokens", "num_cached_tokens")
     reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
     return chat_tokens(usage, reported)
 
 
 def response_tokens(usage: Any, reported: Reported) -> bool:
-    """Read the usage of the Responses API: the counts of a chat under other names.
-
-    https://platform.openai.com/docs/api-reference/responses/object
-    """
-    _take_in(reported, *_responses_usage(usage))
-    return True
+    """Read the counts of a chat under the names of the Responses API (responses/object)."""
+    return _take_in(reported, *_responses_usage(usage))
 
 
-def _take_in(reported: Reported, input_: Any, output: Any, of_input: Any, of_output: Any) -> None:
+def _take_in(reported: Reported, input_: Any, output: Any, of_input: Any, of_output: Any) -> bool:
     reported.input_tokens = count(input_, reported.input_tokens)
     reported.output_tokens = count(output, reported.output_tokens)
     if of_input is not None:
@@ -173,3 +146,4 @@ def _take_in(reported: Reported, input_: Any, output: Any, of_input: Any, of_out
     if of_output is not None:
         reasoning = field(of_output, "reasoning_tokens")
         reported.reasoning_tokens = count(reasoning, reported.reasoning_tokens)
+    return True

@@ -1,0 +1,174 @@
+"""Coroutines, futures, and objects that give the answer, or a stream of it, later.
+
+An SDK's stream manager sends the request when it is entered; its raw response is parsed when the
+application asks for that. The value that they return is then observed in their place. A manager
+that returns itself is the answer, which ends when the `with` statement does.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from pantheon_obs.core.guard import Guard
+from pantheon_obs.llm.nesting import Running
+from pantheon_obs.llm.observe.generators import CallFinalizer
+from pantheon_obs.llm.observe.streams import closing, observed_method, record_close
+from pantheon_obs.llm.usage.find import error_of
+from pantheon_obs.llm.usage.shapes import read
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Generator
+
+    from pantheon_obs.llm.observe.objects import Methods, ObservedClass
+    from pantheon_obs.llm.report import LlmCall
+    from pantheon_obs.llm.usage.fields import Reported
+
+    Deliver = Callable[[Any, LlmCall], Any]
+    Method = Callable[..., Any]
+
+_guard_future = Guard("llm future")
+_guard = Guard("llm raw response")
+
+
+async def awaited(
+    coroutine: Awaitable[Any], finalizer: CoroutineFinalizer, deliver: Deliver
+) -> Any:
+    """Await the application's coroutine, and let `deliver` observe its result."""
+    call = finalizer.call
+    finalizer.coroutine = None
+    with Running(call):
+        result = await coroutine
+    return deliver(result, call)
+
+
+class CoroutineFinalizer:
+    """Ends a call when its coroutine is garbage-collected without being awaited."""
+
+    __slots__ = ("call", "coroutine")
+
+    def __init__(self, call: LlmCall, coroutine: Any) -> None:
+        self.call = call
+        self.coroutine = coroutine
+
+    def __del__(self) -> None:
+        if self.coroutine is not None:
+            self.call.end("not_consumed")
+            self.call.settle()
+            self.coroutine.close()  # Python warns about our coroutine: one warning is enough
+
+
+class FutureFinalizer(CallFinalizer):
+    """Ends a call when its future is done or garbage-collected: the future's callback."""
+
+    __slots__ = ("answer",)
+
+    def __init__(self, call: LlmCall, answer: Deliver) -> None:
+        super().__init__(call)
+        self.answer = answer
+
+    def done(self, future: Any) -> None:
+        """The future has a result or an exception, or was cancelled."""
+        with _guard_future:
+            if future.cancelled():
+                self.call.end("cancelled", "CancelledError")
+            elif (error := error_of(future)) is not None:
+                self.call.failed(error)
+            else:
+                self.answer(future.result(), self.call)
+                return
+            self.call.settle()
+
+
+def manager_methods(deliver: Deliver) -> Methods:
+    """Make the table of methods of managers; `deliver` observes the value that they return."""
+    end = partial(_given, deliver=deliver)
+    enter = partial(observed_method, begin=_restart, end=end)
+    exit_ = partial(closing, begin=_record_exit)
+    return {
+        "__enter__": enter,
+        "__aenter__": enter,
+        "__await__": partial(_await, end=end),
+        "__exit__": exit_,
+        "__aexit__": exit_,
+        "__del__": _del,
+    }
+
+
+def raw_methods(deliver: Deliver) -> Methods:
+    """Make the table of methods of raw responses, as `manager_methods`."""
+    parse = partial(observed_method, begin=lambda *_: None, end=partial(_given, deliver=deliver))
+    close = partial(closing, begin=_record_raw_close)
+    return {"parse": parse, "close": close, "__del__": close}
+
+
+def read_body(http_response: Any, reported: Reported) -> bool:
+    """Read the body of a response of httpx's kind; return False if it has not arrived yet."""
+    try:
+        body = http_response.content
+    except Exception:  # noqa: BLE001 - "not read yet" of httpx and httpx2
+        return False
+    try:
+        read(orjson.loads(body), reported)
+    except orjson.JSONDecodeError:
+        return True  # server-sent events, for example
+    return True
+
+
+def _await(method: Method, observed: ObservedClass, *, end: Method) -> Method:
+    def observed_await(self: Any) -> Generator[Any, Any, Any]:
+        call = observed.open.get(id(self))
+        if call is None:
+            return (yield from method(self))
+        with Running(call, partial(observed.settle, self, call)):
+            answer = yield from method(self)
+        return end(observed, self, call, answer)
+
+    return observed_await
+
+
+def _restart(call: LlmCall, *_: object) -> None:
+    call.started = perf_counter()
+
+
+def _given(
+    observed: ObservedClass, subject: Any, call: LlmCall, answer: Any, *, deliver: Deliver
+) -> Any:
+    if answer is subject:
+        call.reported.content = True
+        return answer
+    observed.leave(subject)
+    return deliver(answer, call)
+
+
+def _record_exit(
+    call: LlmCall, subject: Any, kind: object = None, error: object = None, *_: object
+) -> None:
+    """Record the end of a manager that has returned itself."""
+    if error is None:
+        call.end("ok")
+    else:
+        record_close(call, subject, kind, error)
+
+
+def _record_raw_close(call: LlmCall, subject: Any) -> None:
+    """Record the end of a raw response: `ok` if its body was read to the end."""
+    with _guard:
+        if subject.http_response.is_closed:  # it closes itself at the end of its body
+            read_body(subject.http_response, call.reported)
+            call.end("ok")
+    call.abandoned()
+
+
+def _del(method: Method, observed: ObservedClass) -> Method:
+    def observed_del(self: Any) -> None:
+        call = observed.open.pop(id(self), None)
+        if call is not None:
+            call.end("closed" if call.reported.content else "not_consumed")
+            call.settle()
+        method(self)
+
+    return observed_del
