@@ -27,7 +27,7 @@ _CLIENT_ERROR = 400
 _TASK_LEVELS = {"FAILURE": ERROR, "RETRY": WARNING}
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
+@dataclass(slots=True, eq=False)
 class RequestFinished:
     """One HTTP exchange has ended.
 

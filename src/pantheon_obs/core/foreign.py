@@ -5,6 +5,7 @@ Core names none of these libraries. Whoever knows one registers it here.
 
 from __future__ import annotations
 
+from sys import modules
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pantheon_obs.core.guard import report
@@ -22,7 +23,7 @@ bound: object = ()
 clear: Callable[[], Variables] = list
 """Unsets what other libraries have bound in this context, and returns it."""
 
-_tracers: tuple[Callable[[], str | None], ...] = ()
+_tracers: tuple[tuple[str, Callable[[], str | None]], ...] = ()
 
 
 def register_fields(register: object, unset: Callable[[], Variables]) -> None:
@@ -34,11 +35,14 @@ def register_fields(register: object, unset: Callable[[], Variables]) -> None:
     bound, clear = register, unset
 
 
-def register_tracer(active_id: Callable[[], str | None]) -> None:
-    """Use another tracer's trace id where it has begun a trace; a second call changes nothing."""
+def register_tracer(module: str, active_id: Callable[[], str | None]) -> None:
+    """Use another tracer's trace id where it has begun a trace; a second call changes nothing.
+
+    It is asked once its module is loaded.
+    """
     global _tracers  # noqa: PLW0603 - as above
-    if active_id not in _tracers:
-        _tracers = (*_tracers, active_id)
+    if (module, active_id) not in _tracers:
+        _tracers = (*_tracers, (module, active_id))
 
 
 def restore(variables: Variables) -> None:
@@ -49,12 +53,13 @@ def restore(variables: Variables) -> None:
 
 def active_id() -> str | None:
     """The id of the trace that another tracer has active in this context; None without one."""
-    for tracer in _tracers:
-        try:
-            found = tracer()
-        except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
-            report("trace of another library", error)
-        else:
-            if found is not None:
-                return found
+    for module, tracer in _tracers:
+        if module in modules:
+            try:
+                found = tracer()
+            except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
+                report("trace of another library", error)
+            else:
+                if found is not None:
+                    return found
     return None

@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextvars import Context
 from typing import TYPE_CHECKING
 
+from pantheon_obs.core import pipeline
 from pantheon_obs.core import trace_id as ids
 from pantheon_obs.core.context import current_trace_id
 from pantheon_obs.core.foreign import active_id
 from pantheon_obs.core.guard import Guard, report
-from pantheon_obs.core.pipeline import adopted_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -68,7 +68,10 @@ class Identity:
         """An id for a request that has brought none."""
         if self._generate is not None:
             return self._generate()
-        return active_id() or adopted_id(headers, trusted=self._trusts) or ids.generate()
+        known = active_id()
+        if known is None and pipeline.sinks:
+            known = pipeline.adopted_id(headers, trusted=self._trusts)
+        return known or ids.generate()
 
 
 def _refused(source: str, trace_id: str) -> None:

@@ -24,7 +24,7 @@ OPENTELEMETRY = "opentelemetry.trace"
 def watch() -> None:
     """Clear structlog's bound fields when a trace begins, and adopt OpenTelemetry's trace ids."""
     foreign.register_fields(_NotLoaded(), _clear_structlog)
-    foreign.register_tracer(_opentelemetry_id)
+    foreign.register_tracer(OPENTELEMETRY, _opentelemetry_id)
 
 
 class _NotLoaded:

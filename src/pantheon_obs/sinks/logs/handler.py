@@ -16,7 +16,6 @@ from pantheon_obs.sinks.logs.entry import Entry, entry_from, record_for
 from pantheon_obs.sinks.logs.superseded import RULES, is_superseded
 
 if TYPE_CHECKING:
-    from pantheon_obs.core.context import Trace
     from pantheon_obs.core.events import Event
     from pantheon_obs.sinks.logs.emitter import Emitter
 
@@ -82,12 +81,6 @@ class LogSink:
     def __init__(self, handler: ObsHandler) -> None:
         self._handler = handler
         self._loggers: dict[str, logging.Logger] = {}  # asking logging for one takes a lock
-
-    def started(self, trace: Trace) -> None:
-        """Log nothing when a trace begins."""
-
-    def ended(self, trace: Trace) -> None:
-        """Log nothing: the end of a request or task is a fact of its own."""
 
     def handle(self, event: Event) -> None:
         """Write one fact, with the traceback of its error unless another line has it."""
