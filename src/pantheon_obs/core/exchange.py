@@ -196,7 +196,7 @@ class Exchange(Trace, Facts):
         self, outcome: Outcome, error: BaseException | None
     ) -> RequestFinished | WebsocketFinished:
         first = self.first_byte if self.streaming else None
-        return RequestFinished(  # by position: names would cost a quarter more
+        return RequestFinished(  # by position: names would cost 0.15 µs
             self.trace_id,
             self.bound,
             self.method,
