@@ -18,6 +18,7 @@ MAY_STAY = {
     "core.foreign._tracers": "registered once per process by whatever begins traces",
     "core.foreign.bound": "registered once per process by whatever begins traces",
     "core.foreign.clear": "registered once per process by whatever begins traces",
+    "core.structured.events": "a record that a thread logs leaves it when its handlers have run",
     "core.task.running": "a task that runs leaves it by itself, after its line",
     "core.guard._from_signals": "the signal handlers of Celery stay in the process",
     "propagation.foreign.watch": "called once per process",
@@ -46,12 +47,14 @@ def changes(before: State, after: State) -> list[str]:
         if (found := after.get((module, name))) is not None
         and (not _is_same(found[0], value) or found[1] != content)
     }
-    # A set that may stay is also known by this name in the modules that import it.
-    sets = [value for name, value in names.items() if name in MAY_STAY and type(value) is set]
+    # A collection that may stay is also known by this name in the modules that import it.
+    may_stay = [
+        value for name, value in names.items() if name in MAY_STAY and type(value) in (set, dict)
+    ]
     return sorted(
         name
         for name, value in names.items()
-        if name not in MAY_STAY and not any(value is other for other in sets)
+        if name not in MAY_STAY and not any(value is other for other in may_stay)
     )
 
 
