@@ -34,6 +34,9 @@ KEY = "pantheon_obs.trace"
 
 _ATTRIBUTE = "_pantheon_obs_trace"
 
+escaped_failure: ContextVar[object] = ContextVar("pantheon_obs_escaped", default=None)
+"""The `Failure` that has escaped from a trace to this context last."""
+
 _guard = Guard("context")
 
 
@@ -217,3 +220,4 @@ def reset() -> None:
     current_trace.set(None)
     current_call.set(None)
     carried_trace.set(None)
+    escaped_failure.set(None)

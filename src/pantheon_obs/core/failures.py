@@ -11,20 +11,16 @@ context that it escaped to from there. Anywhere else it is a new one.
 
 from __future__ import annotations
 
-from contextvars import ContextVar
 from typing import TYPE_CHECKING
 from weakref import ref
 
-from pantheon_obs.core.context import Trace, current_trace, current_trace_id
+from pantheon_obs.core.context import Trace, current_trace, current_trace_id, escaped_failure
 
 if TYPE_CHECKING:
     from contextvars import Context
     from logging import LogRecord
 
 _ATTRIBUTE = "_pantheon_obs_failure"
-
-_escaped: ContextVar[Failure | None] = ContextVar("pantheon_obs_escaped", default=None)
-"""The failure that has escaped from a trace to this context last."""
 
 
 class Failure:
@@ -57,7 +53,7 @@ class Failure:
         """Whether this context is one in which the exception is still the same failure."""
         trace = current_trace.get()
         if trace is None or not trace.trace_id:
-            return not self._traces or self.carried or _escaped.get() is self
+            return not self._traces or self.carried or escaped_failure.get() is self
         return self.is_of(trace)
 
     def is_of(self, trace: Trace) -> bool:
@@ -89,7 +85,7 @@ def escape(error: BaseException, trace: Trace, *, covered: bool = False) -> Fail
     if failure.trace_id is None:
         failure.trace_id = trace.trace_id
     failure.covered = failure.covered or covered
-    _escaped.set(failure)
+    escaped_failure.set(failure)
     return failure
 
 
@@ -100,7 +96,7 @@ def arrive(error: BaseException | None) -> None:
     """
     failure = _stored(error)
     if failure is not None and failure.trace_id is not None:
-        _escaped.set(failure)
+        escaped_failure.set(failure)
 
 
 def leave(error: BaseException, context: Context, trace: Trace | None) -> None:
@@ -156,8 +152,8 @@ def repeats(record: LogRecord) -> bool:
     Some servers log the traceback of an escaped exception as text, without the exception. Such a
     record is the first that comes after the exception has escaped to this context.
     """
-    failure = _escaped.get()
-    if failure is None or not failure.covered:
+    failure = escaped_failure.get()
+    if not isinstance(failure, Failure) or not failure.covered:
         return False
     if failure.repetition is None:
         failure.repetition = ref(record)
@@ -176,11 +172,6 @@ def stems_from(error: BaseException, origin: BaseException | None) -> bool:
     return origin is not None and (
         origin is error or origin is error.__cause__ or origin is error.__context__
     )
-
-
-def reset() -> None:
-    """Forget what has escaped to this context (used by `pantheon_obs.testing.reset`)."""
-    _escaped.set(None)
 
 
 def _stored(error: BaseException | None) -> Failure | None:
