@@ -38,8 +38,8 @@ def test_an_exception_is_remembered_as_logged() -> None:
     """The failure belongs to the object; an object that takes no attributes has none."""
     error, refusing = KeyError(), RefusingError()
 
-    failures.note(error).logged = True
     failures.note(refusing).logged = True
+    failures.note(error).logged = True
 
     assert failures.is_logged(error)
     assert not failures.is_logged(refusing)
@@ -125,6 +125,24 @@ def test_a_server_finds_the_failure_that_it_logs_in_another_context() -> None:
         return [failures.trace_of(error), failures.is_logged(error), failures.known(unknown)]
 
     assert ["first", True, None] == Context().run(server)
+
+
+def test_an_exception_that_two_threads_raise_outside_of_traces_is_two_failures() -> None:
+    """A constant of a module that no request has raised: each thread logs its own traceback."""
+    error = ConnectionError("the pool is closed")
+    seen: list[bool] = []
+
+    def fail() -> None:
+        seen.append(failures.is_logged(error))
+        failures.note(error).logged = True
+        seen.append(failures.is_logged(error))
+
+    for _ in range(2):
+        thread = Thread(target=fail)
+        thread.start()
+        thread.join()
+
+    assert [False, True, False, True] == seen
 
 
 def test_a_pickled_or_copied_exception_carries_no_failure() -> None:

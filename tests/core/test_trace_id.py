@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pantheon_obs.core import trace_id as ids
 from pantheon_obs.core.identity import Identity
 from pantheon_obs.core.settings import Settings
-from pantheon_obs.propagation.foreign import watch
+from pantheon_obs.propagation.watch import watch
 from pantheon_obs.testing import capture_events
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"

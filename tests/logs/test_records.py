@@ -33,7 +33,7 @@ class Witness(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the record."""
         self.records.append(record)
-        self.structured.append(id(record) in structured.events)
+        self.structured.append(id(record) in structured.in_flight)
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_a_record_is_structured_while_its_handlers_run(witness: Witness) -> None
     logging.getLogger("a").info("plain")
 
     assert [True, True, False] == witness.structured
-    assert [False] * 3 == [id(record) in structured.events for record in witness.records]
+    assert [False] * 3 == [id(record) in structured.in_flight for record in witness.records]
 
 
 def test_a_handler_that_logs_while_it_handles_mixes_nothing_up(logged: Logged) -> None:
@@ -134,7 +134,7 @@ def test_a_handler_that_raises_leaves_no_event_behind(witness: Witness) -> None:
     logging.getLogger("a").removeHandler(handler)
 
     get_logger("a").info("e")
-    assert [False] == [id(record) in structured.events for record in witness.records]
+    assert [False] == [id(record) in structured.in_flight for record in witness.records]
 
 
 def test_an_event_without_its_record_is_read_from_a_copy(logged: Logged) -> None:

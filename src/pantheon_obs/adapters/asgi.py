@@ -14,7 +14,7 @@ from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.identity import Identity
 from pantheon_obs.core.response_headers import ResponseHeaders
 from pantheon_obs.core.settings import resolve, warn_of_problems
-from pantheon_obs.propagation.foreign import watch
+from pantheon_obs.propagation.watch import watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable

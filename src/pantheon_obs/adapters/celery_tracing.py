@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pantheon_obs.core.settings import Settings
 
-TRACE_ID = "x-trace-id"
+ID = "x-trace-id"
 FIELDS = "x-trace-fields"
 """The header of the bound fields, beside a trace id that the library has set."""
 
@@ -57,7 +57,7 @@ class Tracing:
     def identity(self) -> Identity:
         """Reads the id of a message; made late, as a Django project's settings are loaded late."""
         # `trust_inbound` is about an application's clients; its broker is its own.
-        return Identity(replace(self.settings(), inbound_headers=(TRACE_ID,), trust_inbound=True))
+        return Identity(replace(self.settings(), inbound_headers=(ID,), trust_inbound=True))
 
     def headers(self, given: Any) -> Any:
         """Copy the publisher's headers for an outgoing message, and add those of the trace."""
@@ -67,7 +67,7 @@ class Tracing:
         trace = current_trace.get()
         return {
             **given,
-            TRACE_ID: current_trace_id.get() or self.identity.of(()),
+            ID: current_trace_id.get() or self.identity.of(()),
             FIELDS: self.crossing({} if trace is None else trace.bound),
         }
 
@@ -80,19 +80,19 @@ class Tracing:
 
     def trace_of(self, headers: Mapping[str, Any]) -> str:
         """Read the trace id of an incoming message, or make a fresh one."""
-        value = headers.get(TRACE_ID)
+        value = headers.get(ID)
         if value is None:
             value = next((headers[name] for name in headers if _is_trace_id(name)), None)
         if value is None:
             return self.identity.of(())
         raw = value.encode("utf-8", "replace") if isinstance(value, str) else b""
-        return self.identity.of([(TRACE_ID.encode(), raw)])
+        return self.identity.of([(ID.encode(), raw)])
 
     def mark(self, headers: dict[str, Any]) -> str:
         """Put a trace id on an incoming message that has no valid one; return the message's id."""
         trace_id = self.trace_of(headers)
-        if headers.get(TRACE_ID) != trace_id:
-            headers[TRACE_ID] = trace_id
+        if headers.get(ID) != trace_id:
+            headers[ID] = trace_id
             headers.setdefault(FIELDS, {})
         return trace_id
 
@@ -137,11 +137,11 @@ def reset() -> None:
 
 
 def _is_trace_id(name: object) -> bool:
-    return str(name).lower() == TRACE_ID
+    return str(name).lower() == ID
 
 
 def _without(headers: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in headers.items() if name not in (TRACE_ID, FIELDS)}
+    return {name: value for name, value in headers.items() if name not in (ID, FIELDS)}
 
 
 def _is_plain(value: object) -> bool:

@@ -17,7 +17,7 @@ from pantheon_obs.core.context import KEY, begin, end, suspend
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.response_headers import ResponseHeaders
 from pantheon_obs.core.settings import resolve, warn_of_problems
-from pantheon_obs.propagation.foreign import watch
+from pantheon_obs.propagation.watch import watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -182,12 +182,12 @@ def _restore(trace: Trace) -> None:
         foreign.restore(trace.outer_variables)
 
 
-def carry(request: object, trace: Trace) -> None:
+def leave_on(request: object, trace: Trace) -> None:
     """Leave a trace on a framework's request object, for what is logged about it later."""
     request.__dict__[_ATTRIBUTE] = trace
 
 
-def carried_by(request: object) -> Trace | None:
+def trace_on(request: object) -> Trace | None:
     """The trace that a framework's request object carries; None without one."""
     attributes = getattr(request, "__dict__", None)
     return attributes.get(_ATTRIBUTE) if type(attributes) is dict else None

@@ -53,7 +53,7 @@ class Failure:
         """Whether this context is one in which the exception is still the same failure."""
         trace = current_trace.get()
         if trace is None or not trace.trace_id:
-            return not self._traces or self.carried or escaped_failure.get() is self
+            return self.carried or escaped_failure.get() is self
         return self.is_of(trace)
 
     def is_of(self, trace: Trace) -> bool:
@@ -69,9 +69,14 @@ def known(error: BaseException | None) -> Failure | None:
 
 def note(error: BaseException) -> Failure:
     """Look up the failure of an exception, or begin one."""
-    trace = current_trace.get()
-    here = trace if trace is not None and trace.trace_id else None
-    return known(error) or _store(error, Failure(here))
+    failure = known(error)
+    if failure is None:
+        trace = current_trace.get()
+        here = trace if trace is not None and trace.trace_id else None
+        failure = _store(error, Failure(here))
+        if here is None:  # in this context it stays the same failure, and in no other
+            escaped_failure.set(failure)
+    return failure
 
 
 def escape(error: BaseException, trace: Trace, *, covered: bool = False) -> Failure:

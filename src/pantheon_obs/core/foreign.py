@@ -5,7 +5,7 @@ Core names none of these libraries. Whoever knows one registers it here.
 
 from __future__ import annotations
 
-from sys import modules
+import sys
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pantheon_obs.core.guard import report
@@ -35,14 +35,14 @@ def register_fields(register: object, unset: Callable[[], Variables]) -> None:
     bound, clear = register, unset
 
 
-def register_tracer(module: str, active_id: Callable[[], str | None]) -> None:
+def register_tracer(module: str, ask: Callable[[], str | None]) -> None:
     """Use another tracer's trace id where it has begun a trace; a second call changes nothing.
 
     It is asked once its module is loaded.
     """
     global _tracers  # noqa: PLW0603 - as above
-    if (module, active_id) not in _tracers:
-        _tracers = (*_tracers, (module, active_id))
+    if (module, ask) not in _tracers:
+        _tracers = (*_tracers, (module, ask))
 
 
 def restore(variables: Variables) -> None:
@@ -54,7 +54,7 @@ def restore(variables: Variables) -> None:
 def active_id() -> str | None:
     """The id of the trace that another tracer has active in this context; None without one."""
     for module, tracer in _tracers:
-        if module in modules:
+        if module in sys.modules:
             try:
                 found = tracer()
             except Exception as error:  # noqa: BLE001 - the guard, without its cost per request

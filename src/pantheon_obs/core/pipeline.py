@@ -70,6 +70,7 @@ def reset() -> None:
     """Remove all sinks (used by `pantheon_obs.testing.reset`)."""
     global sinks  # noqa: PLW0603 - as above
     sinks = ()
+    _choose()
 
 
 def started(trace: Trace) -> None:

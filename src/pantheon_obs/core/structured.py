@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from logging import Logger, LogRecord
 
-events: dict[int, object] = {}
-"""The events by the id of their record, which lives as long as its handlers run; no copy has it."""
+in_flight: dict[int, object] = {}
+"""The events by the id of their record, while its handlers run; a copy of it is not found."""
 
 
 def handle(logger: Logger, record: LogRecord, event: object) -> None:
     """Hand a new record that stands for a structured event to a logger's filters and handlers."""
-    events[id(record)] = event
+    in_flight[id(record)] = event
     try:
         logger.handle(record)
     finally:
-        del events[id(record)]
+        del in_flight[id(record)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 from pantheon_obs.core import trace_id as ids
 from pantheon_obs.core.context import current_trace_id
 from pantheon_obs.core.guard import Guard
-from pantheon_obs.propagation.foreign import OPENTELEMETRY, span_context
+from pantheon_obs.propagation.watch import OPENTELEMETRY, span_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

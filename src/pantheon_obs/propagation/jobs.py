@@ -7,7 +7,7 @@ from pantheon_obs.core.context import Trace, begin, current_trace_id, end
 from pantheon_obs.core.failures import escape
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.identity import new_id
-from pantheon_obs.propagation.foreign import watch
+from pantheon_obs.propagation.watch import watch
 
 _guard = Guard("trace_context")
 

@@ -133,7 +133,7 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
             _show(event, root)
     if trace_id:
         _put(event, trace_id, current_trace.get())
-    if record is not None and id(record) in structured.events:
+    if record is not None and id(record) in structured.in_flight:
         # One issue per name of an event, whatever its exception says.
         event.setdefault("fingerprint", [record.name, record.msg])
     return event

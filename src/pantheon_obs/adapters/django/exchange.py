@@ -7,7 +7,7 @@ import sys
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.context import carried_by, end, resume, suspend
+from pantheon_obs.core.context import end, resume, suspend, trace_on
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.guard import Guard
 
@@ -133,7 +133,7 @@ def template_of(request: Any) -> str | None:  # noqa: ANN401 - Django has no typ
 def note_unhandled(request: object = None, **_: object) -> None:
     """Receive Django's signal of an exception that nobody has handled."""
     with _guard:
-        exchange: Any = carried_by(request)
+        exchange: Any = trace_on(request)
         error = sys.exc_info()[1]
         if exchange is not None and error is not None:
             exchange.note_unhandled(error)

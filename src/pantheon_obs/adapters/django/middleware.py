@@ -19,11 +19,11 @@ from pantheon_obs.adapters.django.streams import follow
 from pantheon_obs.adapters.routes import ROUTE
 from pantheon_obs.adapters.wsgi_exchange import EnvironIdentity
 from pantheon_obs.core import pipeline
-from pantheon_obs.core.context import KEY, carried_by, carry
+from pantheon_obs.core.context import KEY, leave_on, trace_on
 from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.core.identity import Identity
 from pantheon_obs.core.response_headers import ResponseHeaders
-from pantheon_obs.propagation.foreign import watch
+from pantheon_obs.propagation.watch import watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,9 +100,9 @@ class TraceIdMiddleware:
             _serve()
         scope = getattr(request, "scope", None)
         carrier = request.META if scope is None else scope
-        outer = carrier.get(KEY) or carried_by(request)
+        outer = carrier.get(KEY) or trace_on(request)
         if outer is not None and not outer.ended:
-            carry(request, outer)
+            leave_on(request, outer)
             return None
         trace_id = (
             self._id_of_environ(carrier)
@@ -112,7 +112,7 @@ class TraceIdMiddleware:
         exchange = DjangoExchange(trace_id, request)
         exchange.watch(request.method or "", request.path, "", self._quiet)
         exchange.quiet = request.path_info in self._quiet  # whatever it is mounted under
-        carry(request, exchange)
+        leave_on(request, exchange)
         return exchange
 
     def _answered(self, exchange: DjangoExchange, request: HttpRequest, response: Any) -> None:  # noqa: ANN401 - as above
@@ -137,7 +137,7 @@ class TraceIdMiddleware:
     def _add_to_outer(self, request: Any, response: Any) -> None:  # noqa: ANN401 - as above
         """Put on the trace around us what Django knows, and add the headers that it may lack."""
         try:
-            exchange: Any = carried_by(request)
+            exchange: Any = trace_on(request)
             template = template_of(request)
             if template is not None:
                 if hasattr(exchange, "scope"):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.context import carried_by
+from pantheon_obs.core.context import trace_on
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.sinks.redact_plain import described
 
@@ -99,7 +99,7 @@ def _place_in_trace(entry: Entry, fields: dict[str, Any]) -> None:
 
     The request object is replaced by its method and path: its text has the query string.
     """
-    trace = carried_by(fields["request"])
+    trace = trace_on(fields["request"])
     if isinstance(trace, Exchange):
         fields["request"] = f"{trace.method} {trace.path}"
     elif entry.logger.partition(".")[0] == "django":  # the socket of a request that was none

@@ -11,7 +11,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.failures import is_logged
-from pantheon_obs.core.structured import events, handle
+from pantheon_obs.core.structured import handle, in_flight
 from pantheon_obs.sinks.logs.entry import Entry, entry_from, record_for
 from pantheon_obs.sinks.logs.superseded import RULES, is_superseded
 
@@ -45,7 +45,7 @@ class ObsHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record as a line, unless an event of ours says more."""
-        if events and isinstance(entry := events.get(id(record)), Entry):
+        if in_flight and isinstance(entry := in_flight.get(id(record)), Entry):
             # Filters may have changed these.
             entry.level, entry.logger, entry.created = record.levelno, record.name, record.created
             self.emitter.emit(entry)
