@@ -89,7 +89,7 @@ class AsgiHttp(AsgiExchange):
             raise
         if starts:
             if self.event_pending:
-                self.started(message.get("status"), headers)
+                self.started(message.get("status"), message["headers"])
             else:
                 self.response_started = True
         elif kind in _BODY and not self.response_complete:

@@ -40,8 +40,9 @@ _guard = Guard("celery task")
 @cache
 def patch() -> None:
     """Put a trace around the tasks of instrumented apps; a second call changes nothing."""
-    consumer: Any = sys.modules.get("celery.worker.consumer.consumer")  # imports the name
-    for module in (trace, consumer):
+    consumer = sys.modules.get("celery.worker.consumer.consumer")  # imports the name
+    modules: tuple[Any, ...] = (trace, consumer)
+    for module in modules:
         if module is not None:  # each name by itself: others may have replaced only one of them
             module.build_tracer = _watched(module.build_tracer)
 
@@ -106,16 +107,17 @@ class _Run(TaskRun):
     def returned(self, result: Any) -> None:
         """Read how the task ended from the tracer's result."""
         with _guard:
-            info = result.info  # None for a success
-            state: TaskState = "SUCCESS" if info is None else info.state
-            self._finish(state, info.retval if state == "FAILURE" else None)
+            if (info := result.info) is None:
+                self._finish("SUCCESS", None)
+            else:
+                self._finish(info.state, info.retval if info.state == "FAILURE" else None)
 
     def raised(self, error: BaseException) -> None:
         """An eager call raises the task's error; an exception may also end the process."""
         if process.is_pool_child and not isinstance(error, Exception):
             return
         with _guard:
-            state = next(state for kind, state in _STATES if isinstance(error, kind))
+            state: TaskState = next(state for kind, state in _STATES if isinstance(error, kind))
             self._finish(state, error if state == "FAILURE" else None)
 
     def _finish(self, state: TaskState, error: BaseException | None) -> None:

@@ -106,7 +106,7 @@ class TraceMessages(bootsteps.StartStopStep):  # type: ignore[misc]
         super().__init__(parent, **options)
         with _guard:
             for task in parent.app.tasks.values():
-                base = symbol_by_name(task.Request)
+                base: Any = symbol_by_name(task.Request)
                 if not issubclass(base, _TracedRequest):
                     own = {"__module__": base.__module__}
                     task.Request = type(base.__name__, (_TracedRequest, base), own)

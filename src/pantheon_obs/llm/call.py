@@ -125,7 +125,8 @@ class LlmCallObserver:
             ConfigError: The argument is not callable.
         """
         if isinstance(function, staticmethod | classmethod):
-            return type(function)(self(function.__func__))
+            method: Any = type(function)(self(function.__func__))
+            return method  # type: ignore[no-any-return]
         if not callable(function):
             refuse("function", function, "a function; options go by name")
         named: Any = function.func if isinstance(function, partial) else function
