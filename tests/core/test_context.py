@@ -1,4 +1,4 @@
-"""Whose context this is, and what is bound to it."""
+"""The current trace, and the fields that are bound to it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def trace(trace_id: str) -> Iterator[Trace]:
-    """A record that is current, as an adapter makes it."""
+    """Make a trace current, as an adapter does."""
     record = Trace(trace_id)
     begin(record)
     try:
@@ -34,13 +34,13 @@ def trace(trace_id: str) -> Iterator[Trace]:
 
 
 def test_outside_of_a_trace_the_id_is_the_empty_string() -> None:
-    """There is always a string to read."""
+    """`current_trace_id` always has a string."""
     assert "" == current_trace_id.get()
 
 
 @pytest.mark.parametrize("given", ["import-1", "0af7651916cd43dd8448eb211c80319c"])
 def test_a_job_has_the_trace_that_it_was_given(given: str) -> None:
-    """The id that came with the job is current inside, and gone afterwards."""
+    """The id that came with the job is current in the block, and is gone after it."""
     with trace_context(given) as trace_id:
         assert given == trace_id == current_trace_id.get()
 
@@ -56,7 +56,7 @@ class Unreadable:
 
 @pytest.mark.parametrize("given", [None, "", "a b", "x" * 129, "é", "\ud800", Unreadable()])
 def test_a_job_without_a_valid_id_gets_a_fresh_one(given: object) -> None:
-    """What is not an id is replaced, and its value is on no line."""
+    """A value that is no id is replaced, and no line shows it."""
     with capture_events() as events, trace_context(given) as trace_id:
         pass
 
@@ -64,8 +64,8 @@ def test_a_job_without_a_valid_id_gets_a_fresh_one(given: object) -> None:
     assert {"telemetry_failed"} >= {event["event"] for event in events}
 
 
-def test_a_refused_id_of_a_job_is_said_at_debug() -> None:
-    """One line, without the raw value."""
+def test_a_refused_id_of_a_job_is_reported_at_debug() -> None:
+    """The one line does not have the raw value."""
     with capture_events() as events:
         from pantheon_obs import configure_logging  # noqa: PLC0415 - within the capture
 
@@ -80,7 +80,7 @@ def test_a_refused_id_of_a_job_is_said_at_debug() -> None:
 
 
 def test_traces_nest_and_one_manager_can_be_used_again() -> None:
-    """The outer trace is back after the inner one, with what was bound to it."""
+    """The outer trace is current again after the inner one, with its bound fields."""
     job = trace_context("job")
     with job:
         bind(tenant="acme")
@@ -102,15 +102,15 @@ def test_traces_nest_and_one_manager_can_be_used_again() -> None:
 
 
 def test_a_trace_ends_also_where_its_block_raises() -> None:
-    """The error passes, and the context is as it was."""
+    """The exception escapes from the block, and the context is restored."""
     with pytest.raises(ZeroDivisionError), trace_context("job"):
         raise ZeroDivisionError
 
     assert "" == current_trace_id.get()
 
 
-def test_what_a_thread_binds_is_bound_for_the_whole_trace() -> None:
-    """The record is shared by all that runs in copies of its context."""
+def test_a_field_that_a_thread_binds_is_bound_for_the_whole_trace() -> None:
+    """All copies of the context share the trace."""
     with trace("job") as record:
         context = copy_context()
         thread = threading.Thread(target=context.run, args=(lambda: bind(tenant="acme"),))
@@ -121,7 +121,7 @@ def test_what_a_thread_binds_is_bound_for_the_whole_trace() -> None:
 
 
 def test_binding_outside_of_a_trace_is_for_this_context_only() -> None:
-    """The fields are on later lines of this context; a trace that begins there has none of them."""
+    """Later lines of this context have the fields; a trace that begins there does not."""
 
     async def main() -> None:
         bind(worker=7)
@@ -140,7 +140,7 @@ def test_binding_outside_of_a_trace_is_for_this_context_only() -> None:
 
 
 def test_ending_in_another_context_does_no_harm() -> None:
-    """A generator or coroutine that is closed elsewhere ends its record there."""
+    """A generator or coroutine may be closed in another context, and ends its trace there."""
     record = Trace("job")
     copy_context().run(begin, record)
 
@@ -168,8 +168,8 @@ class Call:
             raise ZeroDivisionError
 
 
-def test_calls_that_are_open_are_finished_with_their_record() -> None:
-    """Each of them once, also where one of them fails."""
+def test_calls_that_are_open_are_finished_with_their_trace() -> None:
+    """Each call is finished once, even if another one fails to finish."""
     with trace("job") as record:
         calls = [Call(record), Call(record, fails=True), Call(record)]
 
@@ -191,8 +191,8 @@ def call(**fields: object) -> LlmCallFinished:
     return LlmCallFinished(**(known | fields))  # type: ignore[arg-type]
 
 
-def test_a_record_adds_up_its_calls() -> None:
-    """Unknown tokens count for none; a cost is known once any call's is."""
+def test_a_trace_adds_up_its_calls() -> None:
+    """Unknown tokens count as zero; the cost is known if that of any call is known."""
     record = Trace("job")
     assert record.llm is None
 
@@ -208,18 +208,18 @@ def test_a_record_adds_up_its_calls() -> None:
 
 
 def totals(of: LlmTotals) -> tuple[object, ...]:
-    """All of them."""
+    """Return all totals of a trace."""
     return (of.calls, of.errors, of.latency_ms, of.input_tokens, of.output_tokens, of.cost_usd)
 
 
 class UnmarkableError(Exception):
-    """An error whose attributes cannot be had."""
+    """An error that takes no attributes."""
 
     __dict__ = None  # type: ignore[assignment]
 
 
 def test_an_error_that_takes_no_marks_passes_as_it_is() -> None:
-    """What is noted of an error for later is left out; nothing else comes in its place."""
+    """The failure cannot be recorded, and the error escapes unchanged."""
 
     def fail() -> None:
         raise UnmarkableError

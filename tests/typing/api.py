@@ -209,7 +209,7 @@ async def awaiting() -> None:
 
 
 class LlmGateway(Protocol):
-    """What the service asks of a gateway."""
+    """The methods that the service needs of a gateway."""
 
     async def generate(self, prompt: str) -> int:
         """Answer at once."""

@@ -27,7 +27,7 @@ log = get_logger("shop")
 
 
 class Money:
-    """What JSON cannot carry."""
+    """A value that JSON cannot carry."""
 
     def __init__(self, amount: int) -> None:
         self.amount = amount
