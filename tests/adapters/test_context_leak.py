@@ -1,4 +1,4 @@
-"""One request's context in the next one's: how servers leak it, and that it ends at our door.
+"""Servers may leak the context of a request into the next one; the middleware stops that.
 
 A transport's callbacks run in the context in which they were registered, which may be a request's
 own (https://github.com/python/cpython/issues/140947), and the next request's task copies it.

@@ -1,4 +1,4 @@
-"""The contract, its third part: whose context a handler runs in, and what its lines say of it."""
+"""The contract, third part: the context of a handler, and the fields of its lines."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from tests.adapters.contract import Service
 
 
-def test_what_is_bound_is_on_the_requests_lines_and_on_no_other(service: Service) -> None:
-    """Both kinds of binding last until the request ends; the next one starts on a clean slate."""
+def test_bound_fields_are_on_the_requests_lines_and_on_no_other(service: Service) -> None:
+    """Both kinds of bound fields last until the request ends; the next request has none."""
     key = new_id()
     response = service.get(f"/bound/{key}")
 
@@ -30,7 +30,7 @@ def test_what_is_bound_is_on_the_requests_lines_and_on_no_other(service: Service
 
 
 def test_a_sync_endpoint_has_the_id_and_binds_for_the_whole_request(service: Service) -> None:
-    """What a handler in a thread sees and binds is the request's."""
+    """A handler in a thread sees the request's id, and its bound fields are on all lines."""
     service.needs("sync endpoints")
     key = new_id()
     response = service.get(f"/sync/{key}")

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 @contextmanager
 def trace(trace_id: str) -> Iterator[Trace]:
     """Make a trace current, as an adapter does."""
-    record = Trace(trace_id)
-    begin(record)
+    current = Trace(trace_id)
+    begin(current)
     try:
-        yield record
+        yield current
     finally:
-        end(record)
+        end(current)
 
 
 def test_outside_of_a_trace_the_id_is_the_empty_string() -> None:
@@ -111,13 +111,13 @@ def test_a_trace_ends_also_where_its_block_raises() -> None:
 
 def test_a_field_that_a_thread_binds_is_bound_for_the_whole_trace() -> None:
     """All copies of the context share the trace."""
-    with trace("job") as record:
+    with trace("job") as current:
         context = copy_context()
         thread = threading.Thread(target=context.run, args=(lambda: bind(tenant="acme"),))
         thread.start()
         thread.join()
 
-    assert {"tenant": "acme"} == record.bound
+    assert {"tenant": "acme"} == current.bound
 
 
 def test_binding_outside_of_a_trace_is_for_this_context_only() -> None:
@@ -141,37 +141,37 @@ def test_binding_outside_of_a_trace_is_for_this_context_only() -> None:
 
 def test_ending_in_another_context_does_no_harm() -> None:
     """A generator or coroutine may be closed in another context, and ends its trace there."""
-    record = Trace("job")
-    copy_context().run(begin, record)
+    current = Trace("job")
+    copy_context().run(begin, current)
 
     with trace_context("other"):
-        end(record)
+        end(current)
 
         assert "other" == current_trace_id.get()
-    assert record.ended
+    assert current.ended
 
 
 class Call:
     """A call in progress."""
 
-    def __init__(self, record: Trace, *, fails: bool = False) -> None:
-        record.open_calls.add(self)
-        self.record = record
+    def __init__(self, current: Trace, *, fails: bool = False) -> None:
+        current.open_calls.add(self)
+        self.current = current
         self.fails = fails
         self.finished = 0
 
     def force_finish(self) -> None:
         """End, as an LLM call does."""
         self.finished += 1
-        self.record.open_calls.discard(self)
+        self.current.open_calls.discard(self)
         if self.fails:
             raise ZeroDivisionError
 
 
 def test_calls_that_are_open_are_finished_with_their_trace() -> None:
     """Each call is finished once, even if another one fails to finish."""
-    with trace("job") as record:
-        calls = [Call(record), Call(record, fails=True), Call(record)]
+    with trace("job") as current:
+        calls = [Call(current), Call(current, fails=True), Call(current)]
 
     assert [1, 1, 1] == [call.finished for call in calls]
     assert current_trace.get() is None
@@ -193,17 +193,17 @@ def call(**fields: object) -> LlmCallFinished:
 
 def test_a_trace_adds_up_its_calls() -> None:
     """Unknown tokens count as zero; the cost is known if that of any call is known."""
-    record = Trace("job")
-    assert record.llm is None
+    current = Trace("job")
+    assert current.llm is None
 
-    record.count(call(outcome="error"))
-    first = record.llm
+    current.count(call(outcome="error"))
+    first = current.llm
     assert isinstance(first, LlmTotals)
     assert (1, 1, 10.0, 0, 0, None) == totals(first)
 
-    record.count(call(input_tokens=3, output_tokens=4, cost_usd=0.5))
-    record.count(call(input_tokens=1, cost_usd=0.25))
-    assert first is record.llm
+    current.count(call(input_tokens=3, output_tokens=4, cost_usd=0.5))
+    current.count(call(input_tokens=1, cost_usd=0.25))
+    assert first is current.llm
     assert (3, 1, 30.0, 4, 4, 0.75) == totals(first)
 
 
