@@ -58,7 +58,7 @@ def tracebacks(events: Events) -> list[tuple[str, str]]:
 def test_an_answered_error_is_the_outcome_whatever_follows(
     events: Events, then: BaseException | None, raised: list[Any]
 ) -> None:
-    """Work after the answer may end well, fail or be cancelled: the request failed before."""
+    """The request has failed, whether the work after the answer succeeds, fails or is cancelled."""
     Server(answers(FAILED, BODY, then=then)).serve()
 
     assert [("request_finished", "error", 500)] == endings(events)

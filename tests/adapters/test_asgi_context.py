@@ -69,7 +69,7 @@ def test_a_request_in_the_context_of_an_ended_one_inherits_nothing() -> None:
 def test_a_request_that_the_garbage_collector_ends_does_no_harm(
     events: list[dict[str, Any]],
 ) -> None:
-    """A coroutine that is dropped is closed in another context; its line is written."""
+    """A coroutine that is dropped is closed in another context, and its line is written."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
@@ -113,7 +113,7 @@ def test_an_app_may_empty_its_scope(events: list[dict[str, Any]]) -> None:
 def test_a_call_that_is_open_when_the_app_returns_is_closed_before_the_line_of_a_5xx(
     events: list[dict[str, Any]],
 ) -> None:
-    """A stream that is kept somewhere is ended with its request."""
+    """An open stream that the app keeps is ended with its request."""
     kept: list[Any] = []
 
     @llm_call(model="small", operation="stream")

@@ -18,7 +18,7 @@ async def answer(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def ignore(_message: Any) -> None:
-    """Take what is sent."""
+    """Ignore a message."""
 
 
 def serve(app: Any, *kinds: str, **scope: Any) -> None:

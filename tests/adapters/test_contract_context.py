@@ -111,7 +111,7 @@ ROUTES_NEED = {
     ],
 )
 def test_the_route_is_the_full_template(service: Service, path: str, route: str | None) -> None:
-    """The template has every prefix of routers and mounts; where nothing matched there is none."""
+    """The template has every prefix of routers and mounts; a path without a route has none."""
     service.needs("routes", *filter(None, [ROUTES_NEED.get(path)]))
     service.release("{key}")
 
@@ -122,7 +122,7 @@ def test_the_route_is_the_full_template(service: Service, path: str, route: str 
 
 
 def test_a_wrong_method_has_the_route_of_its_path(service: Service) -> None:
-    """A 405 has matched a path: its template is known."""
+    """A 405 has matched a path, so its template is known."""
     service.needs("routes")
 
     story = service.story(service.get("/posted"))
@@ -131,7 +131,7 @@ def test_a_wrong_method_has_the_route_of_its_path(service: Service) -> None:
 
 
 def test_a_wrong_value_in_the_path_has_the_route(service: Service) -> None:
-    """A 422 is the answer of a route that was matched."""
+    """A 422 comes from a route that has matched, so its template is known."""
     service.needs("validation")
 
     story = service.story(service.get("/items/x"))

@@ -18,7 +18,7 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"
 
 
-SAME = {307: (308,)}  # what frameworks redirect with when a slash is missing
+SAME = {307: (308,)}  # the statuses of redirects to a path with the missing slash
 
 
 def is_fresh(trace_id: str) -> bool:
@@ -165,7 +165,7 @@ def test_the_first_valid_header_wins_and_of_a_repeated_one_the_first(service: Se
 def test_every_response_carries_the_id_exactly_once(
     service: Service, method: str, path: str, status: int, needs: tuple[str, ...]
 ) -> None:
-    """Whatever the response is, it has one header with the id; one of the app's is replaced."""
+    """Every response has one header with the id; a header of the app is replaced."""
     service.needs(*needs)
     trace_id = new_id()
 

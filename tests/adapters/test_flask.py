@@ -118,7 +118,7 @@ def test_the_application_s_own_line_of_an_error_stays(events: Events) -> None:
 
     @app.errorhandler(500)
     def page(error: Any) -> Any:
-        app.logger.error("told", exc_info=error.original_exception)
+        app.logger.error("own line", exc_info=error.original_exception)
         return "", 500
 
     try:
@@ -126,10 +126,10 @@ def test_the_application_s_own_line_of_an_error_stays(events: Events) -> None:
     finally:
         app.logger.removeHandler(handler)
 
-    assert ["Exception on /boom [GET]", "told"] == [record.getMessage() for record in records]
-    told, story = [event for event in events if event["level"] == "error"]
-    assert ("told", "request_finished") == (told["event"], story["event"])
-    assert ("exception" in told, "exception" in story) == (True, False)
+    assert ["Exception on /boom [GET]", "own line"] == [record.getMessage() for record in records]
+    own, story = [event for event in events if event["level"] == "error"]
+    assert ("own line", "request_finished") == (own["event"], story["event"])
+    assert ("exception" in own, "exception" in story) == (True, False)
     assert "ZeroDivisionError" == story["error_type"]
 
 

@@ -339,7 +339,7 @@ def test_the_template_has_the_prefix_of_its_mount(events: Events) -> None:
 
 
 def test_a_refusal_in_a_websocket_is_no_failure(events: Events) -> None:
-    """An HTTP exception, and a client that leaves, are not errors."""
+    """An HTTP exception is no error, and neither is a client that leaves."""
 
     @websocket("/refused")
     async def refused(socket: WebSocket[Any, Any, Any]) -> None:

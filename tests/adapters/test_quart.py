@@ -135,7 +135,7 @@ def test_an_error_that_has_a_handler_is_no_failure(events: Events) -> None:
 
 @pytest.mark.parametrize("option", ["PROPAGATE_EXCEPTIONS", "DEBUG", "TESTING"])
 def test_an_error_that_is_raised_through_has_one_traceback(events: Events, option: str) -> None:
-    """With these options Quart raises the error, or shows it in the response."""
+    """Quart raises the error with these options, or shows it in the response."""
     app = service()
     app.config[option] = True
 

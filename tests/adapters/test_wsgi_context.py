@@ -59,7 +59,7 @@ def app(environ: dict[str, Any], start_response: Any) -> Any:
 
 
 def expected(name: str) -> list[dict[str, Any]]:
-    """Return the records of a stream of this name: in its call, its steps and its close."""
+    """Return the contexts that a stream sees in its call, its steps and its close."""
     own = {"id": name, "user": name}
     return [own, own, {**own, "part": 1}, {**own, "part": 2}, {**own, "part": 3}]
 
@@ -70,7 +70,7 @@ def nothing_is_current() -> bool:
 
 
 def test_streams_on_one_thread_by_turns_keep_apart(events: list[dict[str, Any]]) -> None:
-    """Each step has its own request's id and bindings; between two of them nothing is current."""
+    """Each step has the id and fields of its request; between two steps nothing is current."""
     traced = TraceIdMiddleware(app)
     servers = [Server(traced, HTTP_X_TRACE_ID=name) for name in ("a", "b", "c")]
     bodies = [iter(server.call()) for server in servers]
@@ -140,7 +140,7 @@ def test_a_context_variable_of_the_application_stays_set(events: list[dict[str, 
 
 
 def test_a_trace_within_a_stream_lasts_over_its_parts(events: list[dict[str, Any]]) -> None:
-    """A job that the body does is a trace of its own until it ends."""
+    """A job within the body has its own trace until the job ends."""
     ids: list[str] = []
 
     def job(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
@@ -162,7 +162,7 @@ def test_a_trace_within_a_stream_lasts_over_its_parts(events: list[dict[str, Any
 
 
 def test_nothing_leaks_into_the_next_request_on_the_thread(events: list[dict[str, Any]]) -> None:
-    """However one ends: read, dropped, broken, or never answered."""
+    """A request leaks nothing, whether it is read, dropped, broken or never answered."""
 
     def binds(inner: Any) -> Any:
         def app(environ: dict[str, Any], start_response: Any) -> Any:

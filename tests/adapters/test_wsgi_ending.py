@@ -21,7 +21,7 @@ class Body:
         self.closed = 0
 
     def __iter__(self) -> Any:
-        """Yield the parts, or fail."""
+        """Return an iterator over the parts."""
         return iter(self.parts)
 
     def close(self) -> None:
@@ -50,7 +50,7 @@ def test_the_line_comes_when_the_body_is_closed(events: list[dict[str, Any]], ki
 
 @pytest.mark.parametrize("kind", ["list", "iterable", "generator"])
 def test_a_server_that_closes_before_it_iterates(events: list[dict[str, Any]], kind: str) -> None:
-    """The app's own `close` is called all the same, and the line says that nobody read."""
+    """The app's own `close` is called, and the line says that the client left."""
     body = Body(b"a")
     app: Any = {"list": returns([b"a"]), "iterable": returns(body), "generator": yields(b"a")}[kind]
     server = Server(TraceIdMiddleware(app))
@@ -99,7 +99,7 @@ def test_a_response_without_a_body_need_not_be_read(
 def test_a_body_that_is_never_closed_has_its_line_when_it_is_dropped(
     events: list[dict[str, Any]], made: Any
 ) -> None:
-    """A server that breaks PEP 3333 loses no line; the app's `close` stays uncalled, as it was."""
+    """A server that breaks PEP 3333 loses no line; the app's `close` stays uncalled."""
     body = made()
     server = Server(TraceIdMiddleware(returns(body)))
     server.call()
@@ -124,7 +124,7 @@ def test_a_body_that_is_never_closed_has_its_line_when_it_is_dropped(
 def test_an_unhandled_error_is_answered_and_goes_on_to_the_server(
     events: list[dict[str, Any]], app: Any, method: str
 ) -> None:
-    """The client has a plain 500 with the id, and the server the error, after that."""
+    """The client gets a plain 500 with the id, and then the server gets the error."""
     server = Server(TraceIdMiddleware(app), REQUEST_METHOD=method, HTTP_X_TRACE_ID="t-1")
 
     error = server.serve()
@@ -239,7 +239,7 @@ def test_a_server_that_takes_no_answer_for_an_app_without_a_response(
 def test_an_app_that_returns_nothing_after_its_start_is_in_error(
     events: list[dict[str, Any]],
 ) -> None:
-    """None is no body: the server would fail on it, so its client gets a 500."""
+    """A server would fail on None, so the client gets a 500."""
     server = Server(TraceIdMiddleware(returns(None)))
 
     assert isinstance(server.serve(), TypeError)
@@ -261,7 +261,7 @@ def test_an_exit_passes_at_once(events: list[dict[str, Any]], where: str) -> Non
 def test_a_close_that_fails_after_the_response_is_work_that_failed(
     events: list[dict[str, Any]], status: str, level: str
 ) -> None:
-    """The response was whole: its line says so, and another line has the error."""
+    """The response was complete, as its line says, and another line has the error."""
     error = KeyError()
     server = Server(TraceIdMiddleware(returns(Body(b"a", fails=error), status)))
 
@@ -294,7 +294,7 @@ def test_a_close_that_fails_before_the_end_is_the_requests_error(
 def test_a_close_that_exits_after_the_response_changes_nothing(
     events: list[dict[str, Any]],
 ) -> None:
-    """The line has been written, and there is no error to report."""
+    """The line has been written before, and there is no error to report."""
     server = Server(TraceIdMiddleware(returns(Body(b"a", fails=SystemExit()))))
 
     assert isinstance(server.serve(), SystemExit)

@@ -44,7 +44,7 @@ def test_a_response_is_started_when_the_app_does_it(events: list[dict[str, Any]]
 
 
 def test_a_body_has_the_length_that_the_app_gave_it() -> None:
-    """A server tells the Content-Length of a body of one part from it."""
+    """A server derives the Content-Length from the length of a body of one part."""
 
     class Sized:
         def __iter__(self) -> Any:
@@ -122,7 +122,7 @@ def test_a_file_reaches_the_server_as_the_very_object(
 
 
 def test_a_file_that_could_not_be_sent_was_left_by_its_client(events: list[dict[str, Any]]) -> None:
-    """A server closes it on the way out of its own error."""
+    """A server that fails to send the file closes it because of its own error."""
     file = FileWrapper(io.BytesIO(b"a"))
     server = Server(TraceIdMiddleware(returns(file)), **{"wsgi.file_wrapper": FileWrapper})
     server.call()

@@ -164,7 +164,7 @@ def test_a_raising_sink_does_not_reach_an_async_stream(kind: Kind, events: Event
 
 
 @pytest.mark.usefixtures("raising_sink")
-def test_a_raising_sink_does_not_replace_the_hosts_exception(events: Events) -> None:
+def test_a_raising_sink_does_not_replace_the_applications_exception(events: Events) -> None:
     """The application's own error is raised."""
     with pytest.raises(ZeroDivisionError):
         llm_call(lambda: 1 / 0)()

@@ -374,7 +374,7 @@ def test_a_full_queue_takes_lines_again_once_it_is_half_empty() -> None:
     queue.close()
 
 
-def test_a_process_that_has_been_told_to_end_drains_after_each_line() -> None:
+def test_a_process_after_sigterm_drains_after_each_line() -> None:
     """Nobody knows which line will be the last."""
     pipe = Pipe()
     pipe.open.set()

@@ -107,7 +107,7 @@ def test_failures_beside_a_request_have_one_traceback_each() -> None:
     assert 2 == len(failed)
 
 
-def test_a_start_up_that_fails_is_told_in_lines() -> None:
+def test_a_start_up_that_fails_is_reported_in_lines() -> None:
     """The reason is there, and the status is the server's own."""
     with uvicorn(APP, "--lifespan", "on", env={"FAILING": "startup"}, ready=False) as server:
         assert 3 == server.process.wait(SECONDS_TO_WAIT)
@@ -118,7 +118,7 @@ def test_a_start_up_that_fails_is_told_in_lines() -> None:
 
 
 def test_debug_lines_of_the_server_obey_log_level() -> None:
-    """`log_level` governs the server too, whatever the server was told."""
+    """`log_level` governs the server too, and wins over its own option."""
     with uvicorn(APP, "--log-level", "critical", env={"PANTHEON_OBS_LOG_LEVEL": "INFO"}) as server:
         get(server, "/ok")
         server.stop()
