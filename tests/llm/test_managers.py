@@ -332,20 +332,20 @@ def test_a_method_that_the_application_has_kept_can_be_called_again(events: Even
     """A later call of the method is not observed."""
 
     @llm_call
-    def manager() -> OwnManager:
+    def make_manager() -> OwnManager:
         return OwnManager()
 
     async def main() -> None:
         kept = Kept(llm_call(Promise)(USAGE).__await__)
         assert USAGE is await kept
         assert USAGE is await kept
-        manager = manager()
+        manager = make_manager()
         enter, leave = manager.__aenter__, manager.__aexit__
         for _ in range(2):
             assert manager is await enter()
             await leave(None, None, None)
 
-    manager = manager()
+    manager = make_manager()
     enter, leave = manager.__enter__, manager.__exit__
     for _ in range(2):
         assert manager is enter()
