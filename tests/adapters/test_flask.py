@@ -110,7 +110,7 @@ def test_an_error_that_is_handled_is_none(events: Events) -> None:
 
 def test_the_application_s_own_line_of_an_error_stays(events: Events) -> None:
     """Flask's line is dropped from our output only; the application's line and handler stay."""
-    app = instrument(service("shop"))
+    app = instrument(service("own_lines"))
     records: list[logging.LogRecord] = []
     handler = logging.Handler()
     handler.emit = records.append  # type: ignore[method-assign]
