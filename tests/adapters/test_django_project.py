@@ -251,7 +251,7 @@ def test_an_exception_of_the_project_passes(sections: Sections) -> None:
 
 
 def test_the_outcome_of_a_cancelled_request(sections: Sections) -> None:
-    """Django cancels a request whose client has left; a server and a loop's end cancel all."""
+    """The outcome is `client_disconnected` if the client has left, and otherwise `cancelled`."""
     lines = sections["cancelling"]
 
     assert [{"bystander": False, "late": False}] == results(lines)

@@ -50,7 +50,7 @@ def test_the_line_comes_when_the_body_is_closed(events: list[dict[str, Any]], ki
 
 @pytest.mark.parametrize("kind", ["list", "iterable", "generator"])
 def test_a_server_that_closes_before_it_iterates(events: list[dict[str, Any]], kind: str) -> None:
-    """The app's own `close` is called, and the line says that the client left."""
+    """The app's own `close` is called, and the line says that the body was not read."""
     body = Body(b"a")
     app: Any = {"list": returns([b"a"]), "iterable": returns(body), "generator": yields(b"a")}[kind]
     server = Server(TraceIdMiddleware(app))

@@ -407,7 +407,7 @@ def test_embeddings_generate_nothing(usage: object, expected: object, events: Ev
         ({"done": False, "created_at": "now", "response": ""}, False),
     ],
 )
-def test_what_counts_as_content(event: object, content: bool) -> None:  # noqa: FBT001 - expected
+def test_content(event: object, content: bool) -> None:  # noqa: FBT001 - expected
     """Text, reasoning and arguments are content; the frames around them are not."""
     reported = Reported()
     assert read(event, reported)

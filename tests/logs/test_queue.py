@@ -196,7 +196,7 @@ signal.signal(signal.SIGTERM, lambda number, frame: os._exit(7))
 
 
 def test_an_ignored_sigterm_stays_ignored() -> None:
-    """We replace neither SIG_IGN nor a handler from another thread than the main one."""
+    """We do not replace SIG_IGN, and off the main thread we replace no handler."""
     done = run("""
         import signal, threading
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
