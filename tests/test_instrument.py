@@ -1,4 +1,4 @@
-"""`instrument`: the apps that it accepts, what it leaves unchanged, and when it may be called."""
+"""`instrument`: the apps that it accepts and leaves unchanged, and the times to call it."""
 
 from __future__ import annotations
 
@@ -272,7 +272,7 @@ def test_instrumenting_twice_changes_nothing() -> None:
 
 
 def test_an_app_that_is_running_can_be_instrumented() -> None:
-    """After start-up, and after its first requests, the next one is traced, errors included."""
+    """The next request is traced after start-up or after earlier requests, errors included."""
     app = starlette_app()
     with client(app) as running:
         before = running.get("/ok")
@@ -286,7 +286,7 @@ def test_an_app_that_is_running_can_be_instrumented() -> None:
     assert [200, 500] == [event["status_code"] for event in finished(events)]
 
 
-def test_the_middleware_added_by_hand_traces_what_it_sees() -> None:
+def test_the_middleware_added_by_hand_traces_the_requests_that_reach_it() -> None:
     """It runs inside the framework's 500 handler, whose response has no header."""
 
     def answer(request: Request, error: Exception) -> PlainTextResponse:

@@ -1,4 +1,4 @@
-"""One running server per adapter for all tests of the contract."""
+"""Fixtures of the contract's tests: one running server per adapter."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session", params=ADAPTERS, ids=lambda adapter: adapter.name)
 def adapter(request: pytest.FixtureRequest) -> Adapter:
-    """Each adapter whose framework is installed."""
+    """Return each adapter whose framework is installed."""
     found: Adapter = request.param
     if found.package:
         pytest.importorskip(found.package)
@@ -27,7 +27,7 @@ def adapter(request: pytest.FixtureRequest) -> Adapter:
 
 @pytest.fixture(scope="session")
 def service(adapter: Adapter) -> Iterator[Service]:
-    """The sample application, served."""
+    """Serve the sample application."""
     # At DEBUG for the lines of refused ids; the limit of h11 would come before ours.
     env = {"PANTHEON_OBS_LOG_LEVEL": "DEBUG"}
     with adapter.serve("--http", "httptools", env=env) as server:
@@ -39,7 +39,7 @@ def service(adapter: Adapter) -> Iterator[Service]:
 
 @pytest.fixture
 def events() -> Iterator[list[dict[str, Any]]]:
-    """Every line."""
+    """Capture every line."""
     configure_logging()
     with capture_events() as events:
         yield events

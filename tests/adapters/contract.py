@@ -46,7 +46,7 @@ class Adapter(NamedTuple):
         options: The server's options.
         env: Environment variables.
         cannot: The features of the contract that the adapter has no notion of.
-        template: Writes a route's template in the framework's own way.
+        template: Writes a route's template in the syntax of the framework.
     """
 
     name: str
@@ -207,13 +207,13 @@ class Service:
     def lines_of(self, trace_id: str) -> list[dict[str, Any]]:
         """All lines of a trace, once its last one has come and others after it."""
         self.wait_for(trace_id, *FINISHED)
-        # What is written late has been written when a later request is through.
+        # Late lines have been written when a later request has ended.
         later = self.client.get("/ok").headers["x-trace-id"]
         self.wait_for(later, "request_finished")
         return [line for line in self.lines if line.get("trace_id") == trace_id]
 
     def story(self, of: httpx.Response | str) -> dict[str, Any]:
-        """Find the one line that reports how a request or websocket ended."""
+        """Find the one line that says how a request or websocket ended."""
         trace_id = of if isinstance(of, str) else of.headers["x-trace-id"]
         [story] = [line for line in self.lines_of(trace_id) if line["event"] in FINISHED]
         return story

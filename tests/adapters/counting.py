@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Counter:
-    """Keeps each trace of which it has heard the beginning, until it hears the end.
+    """Keeps each trace from its beginning to its end.
 
     Attributes:
         open: The traces that have begun and not ended.
@@ -27,12 +27,12 @@ class Counter:
         self.ends = 0
 
     def started(self, trace: Any) -> None:
-        """Hear of a beginning."""
+        """Keep a trace that has begun."""
         self.begun += 1
         self.open.append(trace)
 
     def ended(self, trace: Any) -> None:
-        """Hear of an end."""
+        """Remove a trace that has ended."""
         self.ends += 1
         self.open.remove(trace)
 
@@ -40,7 +40,7 @@ class Counter:
         """Ignore an event."""
 
     def report(self) -> tuple[int, int, int]:
-        """How many have begun, have ended, and are still open."""
+        """Return how many have begun, have ended, and are still open."""
         return self.begun, self.ends, len(self.open)
 
 

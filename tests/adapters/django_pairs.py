@@ -1,4 +1,4 @@
-"""A program that ends Django's requests in every way, and prints what a counting sink has heard."""
+"""A program that ends Django's requests in every way, and prints the counts of a sink."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def plain(_: Any) -> Any:
 
 
 def probe(_: Any) -> Any:
-    """Become quiet in the middle, as Django's health endpoints do."""
+    """Make the request quiet while it runs, as Django's health endpoints do."""
     trace: Any = current_trace.get()
     trace.quiet = True
     return HttpResponse("ok")
@@ -54,19 +54,19 @@ def boom(_: Any) -> Any:
 
 
 def parts() -> Iterator[bytes]:
-    """A stream."""
+    """Stream a body."""
     yield b"one"
     yield b"two"
 
 
 def breaking() -> Iterator[bytes]:
-    """A stream that breaks."""
+    """Stream a body that fails."""
     yield b"one"
     raise LookupError
 
 
 async def async_parts() -> AsyncIterator[bytes]:
-    """A stream that waits in the middle."""
+    """Stream a body that waits in the middle."""
     yield b"one"
     await asyncio.sleep(3600)
 
@@ -82,7 +82,7 @@ urlpatterns = [
 
 
 def under_wsgi() -> None:
-    """Six requests."""
+    """Serve six requests."""
     client = Client(raise_request_exception=False)
     for name in ("plain", "probe", "boom"):
         client.get(f"/{name}").close()
@@ -101,14 +101,14 @@ def fails(_: Any) -> Any:
 
 
 def without_a_response() -> None:
-    """Three requests of which no response comes."""
+    """Serve three requests that have no response."""
     for view in (lambda _: None, fails, lambda _: HttpResponse("dropped")):
         with suppress(KeyboardInterrupt):
             TraceIdMiddleware(view)(RequestFactory().get("/"))
 
 
 async def under_asgi() -> None:
-    """Four requests; of the last one the client leaves in the middle."""
+    """Serve four requests; the client of the last one leaves in the middle."""
     client = AsyncClient(raise_request_exception=False)
     for name in ("plain", "probe", "boom"):
         (await client.get(f"/{name}")).close()

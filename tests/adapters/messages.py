@@ -1,4 +1,4 @@
-"""A stand-in for a server, message by message: for what no real one sends when a test wants it."""
+"""A stand-in for a server, for messages that no real server sends on request."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ BODY = {"type": "http.response.body", "body": b"all"}
 
 
 class Server:
-    """Stands in for a server: what the app receives, and what it has sent.
+    """Stands in for a server: passes messages to the app, and keeps those that the app sends.
 
     Args:
         app: The app, which gets our middleware.
-        messages: What `receive` returns, in turn; then it waits.
-        refuse: A message type that `send` raises on, and what it raises.
+        messages: The messages that `receive` returns, in turn; after them it waits.
+        refuse: A message type that `send` refuses, and the exception that it raises then.
     """
 
     def __init__(
@@ -37,19 +37,19 @@ class Server:
         self.scope = {"type": "http", "method": "GET", "path": "/", "headers": [], **scope}
 
     async def receive(self) -> dict[str, Any]:
-        """What comes next."""
+        """Return the next message, or wait forever."""
         if not self.messages:
             await asyncio.Event().wait()
         return self.messages.pop(0)
 
     async def send(self, message: dict[str, Any]) -> None:
-        """Take a message, or refuse it."""
+        """Keep a message, or refuse it."""
         if self.refuse and message["type"] == self.refuse[0]:
             raise self.refuse[1]
         self.sent.append(message)
 
     def serve(self) -> BaseException | None:
-        """Serve one connection; the error that the server got, if it got one."""
+        """Serve one connection; return the error that escapes to the server, if any."""
         try:
             asyncio.run(self.app(self.scope, self.receive, self.send))
         except BaseException as error:  # noqa: BLE001 - a server takes whatever comes
@@ -58,12 +58,12 @@ class Server:
 
     @property
     def ids(self) -> list[bytes]:
-        """The id's headers on the first message."""
+        """The values of the trace id's headers on the first message."""
         return [value for name, value in self.sent[0]["headers"] if name == b"x-trace-id"]
 
 
 def endings(events: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
-    """Event, outcome and status of each story."""
+    """Return the event, outcome and status of each exchange."""
     return [
         (event["event"], event["outcome"], event.get("status_code", event.get("close_code")))
         for event in events
@@ -72,7 +72,7 @@ def endings(events: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
 
 
 def sends(*messages: dict[str, Any]) -> Callable[..., Awaitable[None]]:
-    """An app that sends these."""
+    """Make an app that sends these messages."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         for message in messages:
@@ -82,7 +82,7 @@ def sends(*messages: dict[str, Any]) -> Callable[..., Awaitable[None]]:
 
 
 def raises(error: BaseException, *messages: dict[str, Any]) -> Callable[..., Awaitable[None]]:
-    """An app that sends these, and then fails."""
+    """Make an app that sends these messages and then fails."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         for message in messages:

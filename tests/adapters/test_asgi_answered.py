@@ -1,4 +1,4 @@
-"""What a framework's adapter knows more of than the messages show: errors, and whole bodies."""
+"""Facts that a framework's adapter adds to the messages: answered errors, and whole bodies."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FAILED = {**START, "status": 500}
 
 
 def answers(*messages: dict[str, Any], then: BaseException | None = None) -> Callable[..., Any]:
-    """A framework that hears of an error, sends these in answer, and may fail afterwards."""
+    """Make a framework that handles an error, sends these messages, and may fail afterwards."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         exchange: Any = current_trace.get()
@@ -39,7 +39,7 @@ def answers(*messages: dict[str, Any], then: BaseException | None = None) -> Cal
 
 
 def tracebacks(events: Events) -> list[tuple[str, str]]:
-    """Which lines have the traceback of what."""
+    """List each line that has a traceback, with the last line of the traceback."""
     return [
         (event["event"], event["exception"].splitlines()[-1])
         for event in events
@@ -58,7 +58,7 @@ def tracebacks(events: Events) -> list[tuple[str, str]]:
 def test_an_answered_error_is_the_outcome_whatever_follows(
     events: Events, then: BaseException | None, raised: list[Any]
 ) -> None:
-    """Work after the answer may end well, fail or be cancelled: the request failed before."""
+    """The request has failed, whether the work after the answer succeeds, fails or is cancelled."""
     Server(answers(FAILED, BODY, then=then)).serve()
 
     assert [("request_finished", "error", 500)] == endings(events)
@@ -66,7 +66,7 @@ def test_an_answered_error_is_the_outcome_whatever_follows(
 
 
 def test_an_answer_that_nobody_got_hides_no_error(events: Events) -> None:
-    """The client has gone before it; the error is told all the same."""
+    """The client has left before the answer; the error is reported all the same."""
     Server(answers(FAILED, BODY), refuse=("http.response.body", OSError())).serve()
 
     assert [("request_finished", "error", 500)] == endings(events)
@@ -89,7 +89,7 @@ def test_an_answered_error_of_a_websocket_is_the_outcome(
     code: int | None,
     status: int | None,
 ) -> None:
-    """Refused it is a 500, where the server can say so; the line has error and traceback."""
+    """A refusal is a 500 if the server supports denials; the line has error and traceback."""
     server = Server(answers(*messages), type="websocket", **extensions)
 
     assert server.serve() is None
@@ -100,7 +100,7 @@ def test_an_answered_error_of_a_websocket_is_the_outcome(
 
 
 def test_on_a_quiet_path_the_framework_s_own_line_stays(events: Events) -> None:
-    """There our line is at DEBUG, and the traceback would be nowhere."""
+    """Our line is at DEBUG there, so that it would not show the traceback."""
     for kind, messages in (("http", (FAILED, BODY)), ("websocket", (ACCEPT, CLOSE))):
         server = Server(answers(*messages), type=kind)
         server.app = TraceIdMiddleware(server.app.app, Settings(quiet_paths=("/",)))
@@ -110,7 +110,7 @@ def test_on_a_quiet_path_the_framework_s_own_line_stays(events: Events) -> None:
 
 
 def test_a_websocket_whose_client_has_gone_is_no_error_of_the_app(events: Events) -> None:
-    """What fails for that reason alone is not told as a failure."""
+    """An error that only follows from the client's departure is not reported as a failure."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         exchange: Any = current_trace.get()
@@ -151,7 +151,7 @@ def test_a_body_that_is_whole_in_its_first_part_is_not_streamed(
 
 
 def test_headers_that_are_none_do_not_stop_the_body(events: Events) -> None:
-    """What a server lets pass is not ours to refuse; the guard says so once."""
+    """Wrong headers go on to the server, which judges them, and the guard reports them once."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({**START, "headers": [(b"one",)]})
@@ -166,7 +166,7 @@ def test_headers_that_are_none_do_not_stop_the_body(events: Events) -> None:
 
 
 def test_a_protocol_that_is_not_known_goes_through(events: Events) -> None:
-    """What ASGI may have one day is served as without us."""
+    """A connection of an unknown type is served as it is without us."""
     served: list[str] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

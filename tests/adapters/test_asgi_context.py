@@ -1,4 +1,4 @@
-"""The context is given back, however a request ends."""
+"""The context is restored after each request, however it ends."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def test_an_inner_request_gives_the_outer_ones_back(events: list[dict[str, Any]]) -> None:
-    """A request that is served within another one, in one context, leaves no trace there."""
+    """A request that is served within another one restores that one's context."""
     seen: list[object] = []
     inner = Server(sends(START, BODY))
 
@@ -41,7 +41,7 @@ def test_an_inner_request_gives_the_outer_ones_back(events: list[dict[str, Any]]
 
 
 def test_a_request_in_the_context_of_an_ended_one_inherits_nothing() -> None:
-    """What a server leaks of an earlier request is not restored either."""
+    """A context that a server leaks from an earlier request is not restored either."""
     seen: list[object] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -69,7 +69,7 @@ def test_a_request_in_the_context_of_an_ended_one_inherits_nothing() -> None:
 def test_a_request_that_the_garbage_collector_ends_does_no_harm(
     events: list[dict[str, Any]],
 ) -> None:
-    """A coroutine that is dropped is closed in another context; its line is written."""
+    """A coroutine that is dropped is closed in another context, and its line is written."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
@@ -99,7 +99,7 @@ def test_the_scope_can_be_used_again(events: list[dict[str, Any]]) -> None:
 
 
 def test_an_app_may_empty_its_scope(events: list[dict[str, Any]]) -> None:
-    """What the app does to the scope is its affair."""
+    """The app may change its scope, and its request is traced all the same."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         scope.clear()
@@ -113,7 +113,7 @@ def test_an_app_may_empty_its_scope(events: list[dict[str, Any]]) -> None:
 def test_a_call_that_is_open_when_the_app_returns_is_closed_before_the_line_of_a_5xx(
     events: list[dict[str, Any]],
 ) -> None:
-    """A stream that is kept somewhere is ended with its request."""
+    """An open stream that the app keeps is ended with its request."""
     kept: list[Any] = []
 
     @llm_call(model="small", operation="stream")
@@ -135,7 +135,7 @@ def test_a_call_that_is_open_when_the_app_returns_is_closed_before_the_line_of_a
 
 
 def test_the_id_alone_needs_no_structlog() -> None:
-    """The middleware by hand loads and searches nothing that the host does not use."""
+    """`TraceIdMiddleware` alone imports no package that the application does not use."""
     program = """
 import asyncio, sys
 from pantheon_obs import TraceIdMiddleware, current_trace_id

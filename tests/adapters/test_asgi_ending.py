@@ -1,4 +1,4 @@
-"""How a request ends that nobody answers, that is left, or that fails late."""
+"""The end of requests without an answer, without a client, or with a late failure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DISCONNECT = {"type": "http.disconnect"}
 
 
 class ClientDisconnect(Exception):  # noqa: N818 - Starlette's name
-    """What Starlette raises when it reads a body that does not come."""
+    """Starlette's exception for a body of which the client has sent only a part."""
 
 
 @pytest.mark.parametrize(
@@ -25,10 +25,10 @@ class ClientDisconnect(Exception):  # noqa: N818 - Starlette's name
         pytest.param(KeyError(), "error", id="fails-otherwise"),
     ],
 )
-def test_an_app_that_was_told_of_the_clients_departure(
+def test_an_app_that_has_received_the_disconnect(
     events: list[dict[str, Any]], raised: BaseException | None, expected: str
 ) -> None:
-    """Ending for that reason is no error; another error is one."""
+    """An app that ends because of the disconnect has not failed; another exception is an error."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         assert (await receive())["type"] == "http.disconnect"
@@ -46,10 +46,10 @@ def test_an_app_that_was_told_of_the_clients_departure(
 def test_a_send_that_says_the_client_has_gone(
     events: list[dict[str, Any]], kind: str, how: str
 ) -> None:
-    """Since ASGI 2.4 `send` raises OSError; who is that exception counts, not what equals it."""
+    """Since ASGI 2.4 `send` raises OSError, which is recognized by identity, not by equality."""
 
     class EqualError(KeyError):
-        """Equal to everything."""
+        """An exception that equals every object."""
 
         __hash__ = None  # type: ignore[assignment]
 
@@ -80,7 +80,7 @@ def test_a_send_that_says_the_client_has_gone(
 def test_work_after_the_response_may_be_cancelled(
     events: list[dict[str, Any]], status: int
 ) -> None:
-    """The response was whole: its line is the one that it had, or would have had."""
+    """The response was complete, so its line is the same as without the cancelled work."""
     Server(raises(asyncio.CancelledError(), {**START, "status": status}, BODY)).serve()
 
     assert [("request_finished", "ok", status)] == endings(events)
@@ -88,7 +88,7 @@ def test_work_after_the_response_may_be_cancelled(
 
 
 def test_a_client_that_leaves_after_the_response_has_had_it(events: list[dict[str, Any]]) -> None:
-    """What comes after the last byte does not change how the exchange ended."""
+    """A disconnect after the last byte does not change the outcome."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({**START, "status": 503})

@@ -1,4 +1,4 @@
-"""What an ASGI app sends, and what comes of it: message by message."""
+"""The messages that an ASGI app sends, and the response and line that follow from them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.adapters.messages import BODY, START, Server, endings, raises, sends
 
 @pytest.mark.parametrize("watched", [True, False], ids=["with-lines", "id-only"])
 @pytest.mark.parametrize("how", ["raises", "returns"])
-def test_an_app_that_does_not_answer_is_answered_for(how: str, *, watched: bool) -> None:
+def test_we_answer_for_an_app_that_does_not(how: str, *, watched: bool) -> None:
     """The client gets a plain 500 with the id; an error goes on to the server."""
     if watched:
         configure_logging()
@@ -30,7 +30,7 @@ def test_an_app_that_does_not_answer_is_answered_for(how: str, *, watched: bool)
 def test_a_server_that_refuses_our_answer_still_gets_the_error(
     events: list[dict[str, Any]], kind: str
 ) -> None:
-    """What the server has against our answer does not hide what the app has raised."""
+    """An error of the server about our answer does not hide the exception of the app."""
     error = ZeroDivisionError()
 
     assert error is Server(raises(error), refuse=(kind, RuntimeError())).serve()
@@ -38,7 +38,7 @@ def test_a_server_that_refuses_our_answer_still_gets_the_error(
 
 
 def test_a_cancelled_answer_leaves_the_line_of_the_error(events: list[dict[str, Any]]) -> None:
-    """Our own answer may be cut short as any other; the story is told all the same."""
+    """Our answer may be cancelled like any other response; the line is written all the same."""
     refuse = ("http.response.start", asyncio.CancelledError())
 
     Server(raises(ZeroDivisionError()), refuse=refuse).serve()
@@ -68,10 +68,10 @@ def test_a_cancelled_answer_leaves_the_line_of_the_error(events: list[dict[str, 
         ),
     ],
 )
-def test_an_app_may_send_what_it_likes(
+def test_an_app_may_send_any_messages(
     events: list[dict[str, Any]], messages: list[dict[str, Any]], expected: tuple[Any, ...]
 ) -> None:
-    """Each message goes on to the server, which is to judge it; there is one line."""
+    """Each message goes on to the server, which judges it, and there is one line."""
     server = Server(sends(*messages))
 
     assert server.serve() is None
@@ -92,7 +92,7 @@ def test_an_app_may_send_what_it_likes(
 def test_headers_that_are_none_go_on_to_the_server(
     events: list[dict[str, Any]], headers: list[Any]
 ) -> None:
-    """What a server makes of wrong headers is its affair and the app's."""
+    """Wrong headers reach the server unchanged, as they do without us."""
     server = Server(sends({**START, "headers": headers}, BODY))
 
     assert server.serve() is None
@@ -100,7 +100,7 @@ def test_headers_that_are_none_go_on_to_the_server(
 
 
 def test_headers_may_be_read_only_once(events: list[dict[str, Any]]) -> None:
-    """Any iterable of headers will do, in both directions; who comes later reads them too."""
+    """Headers may be iterators, in both directions; later readers still get all of them."""
     inside: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -119,7 +119,7 @@ def test_headers_may_be_read_only_once(events: list[dict[str, Any]]) -> None:
     "headers", [[("x-trace-id", "text")], [(b"x-trace-id", "text")], [None], None, 7]
 )
 def test_inbound_headers_that_are_none_cost_the_request_nothing(headers: Any) -> None:
-    """A server that breaks the specification gets a fresh id and its response."""
+    """A request with headers that break the specification gets a fresh id and its response."""
     server = Server(sends(START, BODY), headers=headers)
 
     error = server.serve()
@@ -137,7 +137,7 @@ def test_the_apps_message_is_not_changed() -> None:
     assert {**START, "headers": [(b"x-one", b"1")]} == start
 
 
-def test_exposing_does_not_repeat_what_is_exposed() -> None:
+def test_exposing_does_not_repeat_a_header() -> None:
     """A header that the app exposes itself, in any case, is not named again."""
     origin = (b"access-control-allow-origin", b"*")
 
@@ -153,7 +153,7 @@ def test_exposing_does_not_repeat_what_is_exposed() -> None:
 
 
 def test_other_scopes_pass_untouched(events: list[dict[str, Any]]) -> None:
-    """What is neither a request nor a websocket is none of ours."""
+    """A connection that is neither a request nor a websocket is passed on."""
     seen: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -168,10 +168,10 @@ def test_other_scopes_pass_untouched(events: list[dict[str, Any]]) -> None:
     assert [] == events
 
 
-def test_a_router_that_cannot_be_asked_costs_the_line_its_route_only(
+def test_a_router_that_fails_costs_the_line_only_its_route(
     events: list[dict[str, Any]],
 ) -> None:
-    """What a framework leaves in the scope may be anything; the failure is said once."""
+    """A framework may leave any object in the scope; the failure is reported once."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         scope.update(endpoint=app, router=object())
@@ -185,10 +185,10 @@ def test_a_router_that_cannot_be_asked_costs_the_line_its_route_only(
     assert "route" not in story
 
 
-def test_a_start_up_of_ours_that_fails_does_not_stop_the_host(
+def test_a_start_up_of_ours_that_fails_does_not_stop_the_application(
     events: list[dict[str, Any]],
 ) -> None:
-    """The app's lifespan runs; the failure is said once."""
+    """The app's lifespan runs, and the failure is reported once."""
 
     def fail() -> None:
         raise ZeroDivisionError
@@ -209,11 +209,11 @@ def test_a_start_up_of_ours_that_fails_does_not_stop_the_host(
 def test_an_error_of_a_sink_does_not_reach_the_request(
     events: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A sink that raises is reported once; the response is what it would have been."""
+    """A sink that raises is reported once, and the response is the same as without it."""
     from pantheon_obs.core import pipeline  # noqa: PLC0415 - for this test alone
 
     class Broken:
-        """Fails at everything."""
+        """A sink whose methods all raise."""
 
         name = "broken"
 
@@ -240,7 +240,7 @@ def test_an_error_of_a_sink_does_not_reach_the_request(
 
 
 def test_a_quiet_path_behind_a_prefix_is_below_info(events: list[dict[str, Any]]) -> None:
-    """A server's root path is part of the path; what is quiet is named without it."""
+    """Quiet paths are given without the server's root path."""
     Server(sends(START, BODY), path="/below/health/live", root_path="/below").serve()
     Server(sends(START, BODY), path="/below/other", root_path="/below").serve()
 

@@ -1,4 +1,4 @@
-"""What is to be done when the server starts the app, also where no lifespan says so."""
+"""`on_startup` runs when the server starts the app, with a lifespan or without one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ async def answer(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def ignore(_message: Any) -> None:
-    """Take what is sent."""
+    """Ignore a message."""
 
 
 def serve(app: Any, *kinds: str, **scope: Any) -> None:
@@ -39,7 +39,7 @@ def serve(app: Any, *kinds: str, **scope: Any) -> None:
     ids=" ".join,
 )
 def test_the_start_is_the_first_that_the_server_sends(kinds: tuple[str, ...]) -> None:
-    """Its lifespan, or the first connection of a server that has none."""
+    """The app starts with its lifespan, or with the first connection if there is no lifespan."""
     started: list[str] = []
     app = TraceIdMiddleware(answer, on_startup=lambda: started.append("once"))
 
@@ -49,7 +49,7 @@ def test_the_start_is_the_first_that_the_server_sends(kinds: tuple[str, ...]) ->
 
 
 def test_an_app_within_another_is_not_started_by_its_requests() -> None:
-    """The outer one has been."""
+    """The outer app is started, and the inner one is not."""
     started: list[str] = []
     inner = TraceIdMiddleware(answer, on_startup=lambda: started.append("inner"))
     outer = TraceIdMiddleware(inner, on_startup=lambda: started.append("outer"))
@@ -60,7 +60,7 @@ def test_an_app_within_another_is_not_started_by_its_requests() -> None:
 
 
 def test_a_first_request_has_its_header() -> None:
-    """It is served like any other, also where starting fails."""
+    """The first request is served like any other, even if the start-up fails."""
     sent: list[Any] = []
 
     async def send(message: Any) -> None:

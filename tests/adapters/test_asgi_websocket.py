@@ -1,4 +1,4 @@
-"""What a websocket app sends and receives, message by message."""
+"""The messages that a websocket app sends and receives, and the line that follows from them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ DENIAL = {"extensions": {"websocket.http.response": {}}}
 
 
 def leaves(code: int | None) -> dict[str, Any]:
-    """The client's departure."""
+    """Make the message of the client's departure."""
     return {"type": "websocket.disconnect", **({} if code is None else {"code": code})}
 
 
 class WebSocketDisconnect(Exception):  # noqa: N818 - Starlette's name
-    """What Starlette raises when the client has gone."""
+    """Starlette's exception for a client that has gone."""
 
 
 @pytest.mark.parametrize(
@@ -36,10 +36,10 @@ class WebSocketDisconnect(Exception):  # noqa: N818 - Starlette's name
         pytest.param(1000, FileNotFoundError(), ("error", 1000), id="another-error"),
     ],
 )
-def test_who_left_a_websocket_and_how(
+def test_the_outcome_of_a_websocket_that_its_client_closes(
     events: list[dict[str, Any]], code: int | None, raised: Any, expected: tuple[Any, ...]
 ) -> None:
-    """The code that came decides, unless the app has failed for a reason of its own."""
+    """The client's code decides, unless the app has failed for another reason."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send(ACCEPT)
@@ -95,7 +95,7 @@ def test_a_websocket_whose_send_says_that_the_client_has_gone(
 def test_a_refusal_is_a_response_where_the_server_can_send_one(
     events: list[dict[str, Any]], scope: dict[str, Any], sent: list[str]
 ) -> None:
-    """Elsewhere the close goes on as it is, and the server refuses without our header."""
+    """On other servers the close passes unchanged, and the refusal lacks our header."""
     server = Server(sends({**CLOSE, "code": 1008}), type="websocket", **scope)
 
     server.serve()
@@ -116,8 +116,8 @@ def test_an_app_may_deny_with_a_response_of_its_own(events: list[dict[str, Any]]
     assert [("websocket_finished", "ok", None)] == endings(events)
 
 
-def test_a_second_close_is_the_servers_affair(events: list[dict[str, Any]]) -> None:
-    """The first code counts; what comes after it goes on to the server."""
+def test_a_second_close_goes_on_to_the_server(events: list[dict[str, Any]]) -> None:
+    """The line has the first code; later messages go on to the server."""
     server = Server(
         sends(ACCEPT, {**CLOSE, "code": 4000}, {**CLOSE, "code": 4001}), type="websocket"
     )
@@ -134,7 +134,7 @@ def test_a_second_close_is_the_servers_affair(events: list[dict[str, Any]]) -> N
 def test_a_silent_websocket_of_a_server_that_cannot_deny(
     events: list[dict[str, Any]], how: str
 ) -> None:
-    """There is nothing to answer with: the server does what it does."""
+    """We cannot answer there, and the server ends the connection as it does without us."""
     server = Server(raises(KeyError()) if how == "raises" else sends(), type="websocket")
 
     server.serve()
@@ -143,8 +143,8 @@ def test_a_silent_websocket_of_a_server_that_cannot_deny(
     assert ["error" if how == "raises" else "no_response"] == [end[1] for end in endings(events)]
 
 
-def test_a_websocket_without_anyone_to_tell_has_its_id() -> None:
-    """Where no line is wanted the handshake's answer has its header all the same."""
+def test_a_websocket_without_a_sink_has_its_id() -> None:
+    """The answer to the handshake has the header even if no line is written."""
     headers = [(b"x-trace-id", b"mine")]
     accepting = Server(sends(ACCEPT), type="websocket", headers=headers)
     silent = Server(sends(), type="websocket", headers=headers, **DENIAL)

@@ -1,4 +1,4 @@
-"""One request's context in the next one's: how servers leak it, and that it ends at our door.
+"""Servers may leak the context of a request into the next one; the middleware stops that.
 
 A transport's callbacks run in the context in which they were registered, which may be a request's
 own (https://github.com/python/cpython/issues/140947), and the next request's task copies it.
@@ -29,7 +29,7 @@ def request(path: str, body: bytes = b"") -> bytes:
 
 
 def answers(connection: socket.socket, count: int) -> list[dict[str, str]]:
-    """Read so many responses; each body is what the handler saw of structlog's variables."""
+    """Read some responses; each body has the variables of structlog that the handler saw."""
     received = b""
     while len(bodies := re.findall(rb"\r\n\r\n(\{.*?\})", received)) < count:
         part = connection.recv(65536)
@@ -39,7 +39,7 @@ def answers(connection: socket.socket, count: int) -> list[dict[str, str]]:
 
 
 def keep_alive(server: Server) -> list[dict[str, str]]:
-    """A large request that binds a user, then another one on the same connection."""
+    """Send a large request that binds a user, then another one on the same connection."""
     with server.connect() as connection:
         connection.sendall(request("/bind", b"x" * LARGE))
         first = answers(connection, 1)
@@ -48,7 +48,7 @@ def keep_alive(server: Server) -> list[dict[str, str]]:
 
 
 def pipelined(server: Server) -> list[dict[str, str]]:
-    """Both requests at once."""
+    """Send both requests at once."""
     with server.connect() as connection:
         connection.sendall(request("/bind") + request("/see"))
         return answers(connection, 2)
@@ -56,7 +56,7 @@ def pipelined(server: Server) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module", params=COMBINATIONS, ids="-".join)
 def combination(request: pytest.FixtureRequest) -> tuple[str, str]:
-    """A protocol implementation and an event loop of uvicorn's."""
+    """Return a protocol implementation and an event loop of uvicorn."""
     http, loop = request.param
     for package in {http, loop} - {"asyncio"}:
         pytest.importorskip(package)
@@ -71,20 +71,20 @@ def serve(app: str, combination: tuple[str, str]) -> Server:
 
 @pytest.fixture(scope="module")
 def bare(combination: tuple[str, str]) -> Iterator[Server]:
-    """The app behind a middleware that was written by hand."""
+    """Serve the app behind a middleware that was written by hand."""
     with serve("bare", combination) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def instrumented(combination: tuple[str, str]) -> Iterator[Server]:
-    """The app behind ours."""
+    """Serve the app behind our middleware."""
     with serve("instrumented", combination) as server:
         yield server
 
 
 def test_a_middleware_written_by_hand_leaks_between_pipelined_requests(bare: Server) -> None:
-    """The trap is real on every combination: the second request sees the first one's user."""
+    """The second request sees the first one's user on every combination."""
     assert [None, "alice"] == [seen.get("user_id") for seen in pipelined(bare)]
 
 
@@ -99,10 +99,10 @@ def test_a_middleware_written_by_hand_leaks_after_a_large_body(
 
 
 @pytest.mark.parametrize("send", [keep_alive, pipelined])
-def test_with_ours_each_request_starts_on_a_clean_slate(
+def test_with_our_middleware_each_request_starts_with_a_clean_context(
     instrumented: Server, send: Callable[[Server], list[dict[str, str]]]
 ) -> None:
-    """Nothing that one request has bound is there in the next, nor on its line."""
+    """No field that one request has bound is in the next one or on its line."""
     lines = len(instrumented.out)
 
     assert [{}, {}] == send(instrumented)

@@ -1,4 +1,4 @@
-"""The contract, its third part: whose context a handler runs in, and what its lines say of it."""
+"""The contract, third part: the context of a handler, and the fields of its lines."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from tests.adapters.contract import Service
 
 
-def test_what_is_bound_is_on_the_requests_lines_and_on_no_other(service: Service) -> None:
-    """Both kinds of binding last until the request ends; the next one starts on a clean slate."""
+def test_bound_fields_are_on_the_requests_lines_and_on_no_other(service: Service) -> None:
+    """Both kinds of bound fields last until the request ends; the next request has none."""
     key = new_id()
     response = service.get(f"/bound/{key}")
 
@@ -30,7 +30,7 @@ def test_what_is_bound_is_on_the_requests_lines_and_on_no_other(service: Service
 
 
 def test_a_sync_endpoint_has_the_id_and_binds_for_the_whole_request(service: Service) -> None:
-    """What a handler in a thread sees and binds is the request's."""
+    """A handler in a thread sees the request's id, and its bound fields are on all lines."""
     service.needs("sync endpoints")
     key = new_id()
     response = service.get(f"/sync/{key}")
@@ -111,7 +111,7 @@ ROUTES_NEED = {
     ],
 )
 def test_the_route_is_the_full_template(service: Service, path: str, route: str | None) -> None:
-    """The template has every prefix of routers and mounts; where nothing matched there is none."""
+    """The template has every prefix of routers and mounts; a path without a route has none."""
     service.needs("routes", *filter(None, [ROUTES_NEED.get(path)]))
     service.release("{key}")
 
@@ -122,7 +122,7 @@ def test_the_route_is_the_full_template(service: Service, path: str, route: str 
 
 
 def test_a_wrong_method_has_the_route_of_its_path(service: Service) -> None:
-    """A 405 has matched a path: its template is known."""
+    """A 405 has matched a path, so its template is known."""
     service.needs("routes")
 
     story = service.story(service.get("/posted"))
@@ -131,7 +131,7 @@ def test_a_wrong_method_has_the_route_of_its_path(service: Service) -> None:
 
 
 def test_a_wrong_value_in_the_path_has_the_route(service: Service) -> None:
-    """A 422 is the answer of a route that was matched."""
+    """A 422 comes from a route that has matched, so its template is known."""
     service.needs("validation")
 
     story = service.story(service.get("/items/x"))

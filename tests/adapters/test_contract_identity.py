@@ -1,4 +1,4 @@
-"""The contract, its first part: which id a response carries."""
+"""The contract, first part: the id that a response carries."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"
 
 
-SAME = {307: (308,)}  # what frameworks redirect with when a slash is missing
+SAME = {307: (308,)}  # the statuses of redirects to a path with the missing slash
 
 
 def is_fresh(trace_id: str) -> bool:
-    """Whether it has the form that we give to an id."""
+    """Whether the value has the form of an id that the library makes."""
     return str(uuid.UUID(trace_id)) == trace_id and uuid.UUID(trace_id).version == 4
 
 
@@ -77,7 +77,7 @@ def test_a_valid_id_comes_back_exactly_as_sent(service: Service, sent: Callable[
     ],
 )
 def test_a_hostile_id_is_replaced_and_never_repeated(service: Service, hostile: bytes) -> None:
-    """A refused id gives a fresh one and one DEBUG line, which does not hold the raw value."""
+    """A refused id gives a fresh one and one DEBUG line, which does not show the raw value."""
     before = len(service.lines)
 
     [trace_id] = service.raw("/ok", (b"X-Trace-ID", hostile))["x-trace-id"]
@@ -165,7 +165,7 @@ def test_the_first_valid_header_wins_and_of_a_repeated_one_the_first(service: Se
 def test_every_response_carries_the_id_exactly_once(
     service: Service, method: str, path: str, status: int, needs: tuple[str, ...]
 ) -> None:
-    """Whatever the response is, it has one header with the id; one of the app's is replaced."""
+    """Every response has one header with the id; a header of the app is replaced."""
     service.needs(*needs)
     trace_id = new_id()
 
@@ -186,7 +186,7 @@ def test_scripts_of_other_origins_may_read_the_id(service: Service) -> None:
 
 
 def test_the_answer_to_a_preflight_carries_the_id(service: Service) -> None:
-    """What a CORS middleware answers by itself has the header, exposed."""
+    """A CORS middleware's own answer has the header, and exposes it."""
     service.needs("methods")
     trace_id = new_id()
     headers = {

@@ -1,4 +1,4 @@
-"""The contract, its second part: how a request ended, in one line."""
+"""The contract, second part: one line says how a request ended."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def ending(story: dict[str, Any]) -> tuple[Any, ...]:
-    """What a story says of the end."""
+    """Return the fields of a line that say how the exchange ended."""
     return (story["outcome"], story.get("status_code"), story["level"], story.get("error_type"))
 
 
@@ -46,7 +46,7 @@ def test_the_line_tells_how_a_request_ended(
 
 
 def test_an_unhandled_error_has_exactly_one_traceback(service: Service) -> None:
-    """The request's line has it; what the server says of the same exception is dropped."""
+    """The request's line has it; the server's line of the same exception is dropped."""
     response = service.get("/boom")
 
     lines = service.lines_of(response.headers["x-trace-id"])
@@ -118,7 +118,7 @@ def test_a_response_that_is_not_ended_is_an_error(service: Service) -> None:
 
 
 def test_a_client_that_leaves_a_stream_is_no_error(service: Service) -> None:
-    """A cut connection ends the stream, and the line says who ended it."""
+    """A cut connection ends the stream, and the line says that the client left."""
     trace_id = new_id()
     with service.send("/endless", (b"X-Trace-ID", trace_id.encode())) as connection:
         received = b""
@@ -131,7 +131,7 @@ def test_a_client_that_leaves_a_stream_is_no_error(service: Service) -> None:
 
 
 def test_a_client_that_does_not_wait_for_a_slow_answer_is_noticed(service: Service) -> None:
-    """Who leaves while a handler works gets no answer, though the handler gives one."""
+    """A client that leaves while the handler works gets no answer, and the line says so."""
     service.needs("departures")
     key = new_id()
     with service.send(f"/slow/{key}", (b"X-Trace-ID", key.encode())):
@@ -144,7 +144,7 @@ def test_a_client_that_does_not_wait_for_a_slow_answer_is_noticed(service: Servi
 
 
 def test_work_after_the_response_is_not_in_the_request(service: Service) -> None:
-    """The line comes with the last byte; what is logged later has the id all the same."""
+    """The line comes with the last byte; later lines have the id all the same."""
     service.needs("background")
     response = service.get(f"/background/{(key := new_id())}")
     trace_id = response.headers["x-trace-id"]
@@ -162,7 +162,7 @@ def test_work_after_the_response_is_not_in_the_request(service: Service) -> None
 def test_work_after_the_response_that_fails_is_reported_once(
     service: Service, status: int, level: str
 ) -> None:
-    """The request ended well, whatever its status; the failure has a line and a traceback."""
+    """The request has the outcome ok; the failure has a line of its own with a traceback."""
     service.needs("background")
     trace_id = service.get(f"/background-boom/{status}").headers["x-trace-id"]
     service.wait_for(trace_id, "background_failed")
@@ -186,7 +186,7 @@ def test_work_after_the_response_that_fails_is_reported_once(
 
 
 def test_a_call_that_is_still_open_is_finished_with_the_request(service: Service) -> None:
-    """Whatever the app leaves open is ended when the app returns."""
+    """Each call that the app leaves open is ended when the app returns."""
     response = service.get("/open-call")
 
     events = [line["event"] for line in service.lines_of(response.headers["x-trace-id"])]
@@ -195,7 +195,7 @@ def test_a_call_that_is_still_open_is_finished_with_the_request(service: Service
 
 
 def test_the_query_string_is_on_no_line(service: Service) -> None:
-    """Query strings hold secrets: no line shows them, the server's own neither."""
+    """Query strings may contain secrets, so no line shows them, not even the server's own."""
     secret = new_id()
 
     for path in ("/ok", "/nowhere", "/boom", "/handled/503"):
@@ -211,8 +211,8 @@ def test_a_question_mark_that_is_part_of_the_path_stays(service: Service) -> Non
     assert "/no?where" == line["path"]
 
 
-def test_a_server_that_stops_leaves_a_line_of_what_it_cancelled(adapter: Adapter) -> None:
-    """A request that is cancelled by the shutdown says so, exactly once."""
+def test_a_server_that_stops_leaves_a_line_of_each_cancelled_request(adapter: Adapter) -> None:
+    """A request that the shutdown cancels has exactly one line, which says so."""
     adapter.needs("shutdown")
     key = new_id()
     with adapter.serve("--timeout-graceful-shutdown", "1") as server:

@@ -1,4 +1,4 @@
-"""The contract, its fourth part: websockets have an id and one line too."""
+"""The contract, fourth part: websockets have an id and one line too."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def dial(service: Service, path: str, trace_id: str) -> ClientConnection:
 
 
 def ending(story: dict[str, Any]) -> tuple[Any, ...]:
-    """What a story says of the end."""
+    """Return the fields of a line that say how the websocket ended."""
     return (story["outcome"], story.get("close_code"), story["level"], story.get("error_type"))
 
 
@@ -139,7 +139,7 @@ def test_an_included_websocket_has_every_prefix(service: Service) -> None:
 
 @pytest.fixture(scope="module", params=IMPLEMENTATIONS)
 def stopped(request: pytest.FixtureRequest, adapter: Adapter) -> Iterator[tuple[Service, str]]:
-    """A server that was stopped while a websocket was open; the websocket's id."""
+    """Stop a server while a websocket is open; return both the service and the websocket's id."""
     adapter.needs("websockets")
     if request.param == "wsproto":
         pytest.importorskip("wsproto")

@@ -21,7 +21,7 @@ BOTH = ("x-trace-id", "x-request-id")
 
 @pytest.fixture(scope="module", params=["wsgi", "asgi"])
 def service(request: pytest.FixtureRequest) -> Iterator[Service]:
-    """The project, served; the names of its adapters say by what."""
+    """Serve the project under the server of each of its adapters."""
     if request.param == "wsgi":
         pytest.importorskip("gunicorn")
     with serve(request.param) as server:
@@ -31,7 +31,7 @@ def service(request: pytest.FixtureRequest) -> Iterator[Service]:
 
 
 def service_of(protocol: str, server: Server) -> Service:
-    """How the contract's helpers see a server."""
+    """Wrap a server for the helpers of the contract."""
     from tests.adapters.contract import ADAPTERS  # noqa: PLC0415 - a name that is used once
 
     [adapter] = [adapter for adapter in ADAPTERS if adapter.name == f"django-{protocol}"]
@@ -39,14 +39,14 @@ def service_of(protocol: str, server: Server) -> Service:
 
 
 def lines_of(service: Service, trace_id: str) -> list[dict[str, Any]]:
-    """The lines of a trace, less Django's second one of a security error, which 5.2.0 still has."""
+    """Return the lines of a trace, without the second line of a security error of Django 5.2.0."""
     lines = service.lines_of(trace_id)
     secure = any(line["logger"].startswith("django.security.") for line in lines)
     return [line for line in lines if not (secure and line["event"].startswith("Bad Request: "))]
 
 
 def events_of(service: Service, response: Any) -> list[str]:
-    """What was logged of a request."""
+    """Return the events of a request's lines."""
     return [line["event"] for line in service.lines_of(response.headers["x-trace-id"])]
 
 
@@ -76,7 +76,7 @@ def events_of(service: Service, response: Any) -> list[str]:
 def test_every_response_has_both_headers_and_its_lines_both_ids(
     service: Service, method: str, path: str, status: int, event: str | None
 ) -> None:
-    """What Django logs of a request, before or after the middleware has ended, is its line too."""
+    """Django's own lines have the ids too, even after the middleware has ended."""
     trace_id = new_id()
 
     response = service.get(f"{path}?token=secret", {"X-Request-ID": trace_id}, method)
@@ -104,7 +104,7 @@ def test_every_response_has_both_headers_and_its_lines_both_ids(
 def test_an_unhandled_error_is_one_line(
     service: Service, path: str, error: str, route: str | None
 ) -> None:
-    """It has the traceback and the outcome; Django's own line would say nothing more."""
+    """The line has the traceback and the outcome, so Django's own line is dropped."""
     response = service.get(path)
 
     [line] = service.lines_of(response.headers["x-trace-id"])
@@ -122,7 +122,7 @@ def test_an_unhandled_error_is_one_line(
 
 
 def test_a_security_error_has_its_traceback_on_djangos_line(service: Service) -> None:
-    """A suspicious operation is answered with a 400: that request has not failed."""
+    """A suspicious operation is answered with a 400, and the request has not failed."""
     response = service.get("/suspicious")
 
     django, story = lines_of(service, response.headers["x-trace-id"])
@@ -144,13 +144,13 @@ def test_a_security_error_has_its_traceback_on_djangos_line(service: Service) ->
         pytest.param("/regex/abc", "/regex/(?P<key>[a-z]+)$", id="regex"),
     ],
 )
-def test_the_route_is_what_the_project_wrote(service: Service, path: str, route: str) -> None:
-    """After a slash, as other frameworks' templates."""
+def test_the_route_is_written_as_in_the_project(service: Service, path: str, route: str) -> None:
+    """The route begins with a slash, as other frameworks' templates do."""
     assert route == service.story(service.get(path))["route"]
 
 
-def test_nothing_hops_between_threads(service: Service) -> None:
-    """An async stack stays async with us in it: its view runs where the event loop does."""
+def test_an_async_view_stays_on_the_thread_of_the_event_loop(service: Service) -> None:
+    """An async stack stays async with our middleware in it."""
     threads = {as_json(service.get("/ok"))["thread"] for _ in range(5)}
 
     if service.adapter.name == "django-asgi":
@@ -159,7 +159,7 @@ def test_nothing_hops_between_threads(service: Service) -> None:
 
 
 def test_a_stream_that_its_client_leaves_ends_in_its_trace(service: Service) -> None:
-    """What the generator says in its `finally` has the id, and the line says who has left."""
+    """The generator's lines in its `finally` have the id; the outcome is `client_disconnected`."""
     key = new_id()
     with service.send(f"/endless/{key}", (b"X-Trace-ID", key.encode())) as connection:
         received = b""
@@ -177,7 +177,7 @@ def test_a_stream_that_its_client_leaves_ends_in_its_trace(service: Service) -> 
 
 
 def test_an_error_in_the_middle_of_a_stream_is_an_error(service: Service) -> None:
-    """Whatever has been sent; the traceback is on the line, and on no other."""
+    """The outcome is `error` after a sent status too; only this line has the traceback."""
     trace_id = new_id()
     with service.send("/broken-stream", (b"X-Trace-ID", trace_id.encode())) as connection:
         while connection.recv(65536):
@@ -195,7 +195,7 @@ def test_an_error_in_the_middle_of_a_stream_is_an_error(service: Service) -> Non
 def test_a_sync_stream_under_asgi_is_collected_by_django_and_still_timed(
     service: Service,
 ) -> None:
-    """Its first byte is not sent before its last is made; the id is there in each part."""
+    """Its first byte is sent after its last one is made; each part sees the id."""
     key = new_id()
     service.release(key)
 
@@ -213,19 +213,19 @@ def test_a_sync_stream_under_asgi_is_collected_by_django_and_still_timed(
 
 
 def test_files_are_served_as_django_serves_them(service: Service) -> None:
-    """Whole, and by the server itself where it can."""
+    """Files are complete, and the server itself sends them where it can."""
     from_memory = service.get("/file")
     from_disk = service.get("/static/asgi_app.py")
 
     assert b"file " * 1000 == from_memory.content
     assert b"plain ASGI callable" in from_disk.content
     assert "ok" == service.story(from_memory)["outcome"]
-    # The server sends it by itself under WSGI: nobody sees its first byte.
+    # Under WSGI the server sends the file itself, so the first byte is not observed.
     assert (service.adapter.name == "django-asgi") == ("ttfb_ms" in service.story(from_disk))
 
 
-def test_a_head_request_has_sent_all_that_it_should(service: Service) -> None:
-    """A streamed body that nobody wants was not left."""
+def test_a_head_request_is_complete_without_its_body(service: Service) -> None:
+    """The unread body of a HEAD request does not count as left by the client."""
     key = new_id()
     service.release(key)
 
@@ -235,7 +235,7 @@ def test_a_head_request_has_sent_all_that_it_should(service: Service) -> None:
 
 
 def test_llm_calls_of_a_stream_are_on_the_requests_line(service: Service) -> None:
-    """They end before it is written."""
+    """The calls end before the line is written."""
     response = service.get("/llm-stream")
 
     assert "ab" == response.text
@@ -246,7 +246,7 @@ def test_llm_calls_of_a_stream_are_on_the_requests_line(service: Service) -> Non
 
 
 def test_both_names_are_exposed_to_scripts_of_other_origins(service: Service) -> None:
-    """After those that the project exposes itself."""
+    """Our headers follow those that the project exposes itself."""
     exposed = [
         service.get(path).headers["access-control-expose-headers"]
         for path in ("/cors", "/cors/X-Other", "/cors/X-Request-ID", "/cors/*")
@@ -261,7 +261,7 @@ def test_both_names_are_exposed_to_scripts_of_other_origins(service: Service) ->
 
 
 def test_the_projects_own_headers_are_replaced(service: Service) -> None:
-    """In whatever spelling they were set."""
+    """A header of the project is replaced in any spelling."""
     response = service.get("/own-header")
 
     assert [1, 1] == [len(response.headers.get_list(name)) for name in BOTH]
@@ -280,15 +280,15 @@ def test_the_projects_own_headers_are_replaced(service: Service) -> None:
 def test_the_user_id_is_on_the_line_if_the_project_has_asked_for_the_user(
     service: Service, path: str, user_id: object
 ) -> None:
-    """Looking opens no session: nothing varies by cookie that did not before."""
+    """Reading the user opens no session, so responses do not vary by cookie more than before."""
     response = service.get(path)
 
     assert user_id == service.story(response).get("user_id")
     assert ("cookie" in response.headers.get("vary", "").lower()) == (path == "/member/unknown")
 
 
-def test_a_request_that_is_none_gets_no_second_line(service: Service) -> None:
-    """A host that Django does not serve is refused, with a line of each."""
+def test_an_invalid_request_gets_no_second_line(service: Service) -> None:
+    """A network host that Django does not serve is refused, with Django's line and ours."""
     with service.server.connect() as connection:
         connection.sendall(b"GET /ok HTTP/1.1\r\nHost: other\r\nConnection: close\r\n\r\n")
         head = read_all(connection).decode().lower()
@@ -301,8 +301,8 @@ def test_a_request_that_is_none_gets_no_second_line(service: Service) -> None:
     ]
 
 
-def test_it_says_once_what_is_on(service: Service) -> None:
-    """However many handlers Django makes."""
+def test_the_settings_are_logged_once(service: Service) -> None:
+    """Django may make several handlers; `observability_configured` is logged once."""
     service.get("/ok")
 
     [line] = [line for line in service.lines if line["event"] == "observability_configured"]

@@ -1,4 +1,4 @@
-"""What a Django project can set, and what happens to it where no server is in sight."""
+"""The settings of a Django project, and its behaviour without a server."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Sections = dict[str, list[dict[str, Any]]]
 def program(
     name: str, settings: Mapping[str, Any] | None = None, env: Mapping[str, str] | None = None
 ) -> list[dict[str, Any]]:
-    """Run one of `programs.py`; its lines, without anything on standard error."""
+    """Run one of `programs.py`; return its lines, and fail if it writes to standard error."""
     code = f"from {APP} import programs; programs.{name}()"
     status, lines, err = run("-c", code, settings=settings, env=env)
     assert (0, "") == (status, err)
@@ -37,7 +37,7 @@ def get(server: Server, path: str, headers: dict[str, str]) -> httpx.Response:
 
 
 def results(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What a program has found out."""
+    """Return the results that a program has logged."""
     head = ("timestamp", "level", "event", "logger", "trace_id", "request_id")
     return [
         {key: value for key, value in line.items() if key not in head}
@@ -48,7 +48,7 @@ def results(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def sections() -> Sections:
-    """The lines of each section of the program that has many."""
+    """Run the program with many sections, and return the lines of each."""
     pytest.importorskip("rest_framework")
     found: Sections = {}
     for line in program("everything", {"PANTHEON_OBS": {"bind_user_id": True}}):
@@ -60,7 +60,7 @@ def sections() -> Sections:
 
 
 def stories(lines: list[dict[str, Any]]) -> dict[str, tuple[Any, ...]]:
-    """How each request has ended, by its path."""
+    """Map each path to the end of its request."""
     found = {
         line["path"]: (line["outcome"], line.get("status_code"), line.get("error_type"))
         for line in lines
@@ -82,7 +82,7 @@ def stories(lines: list[dict[str, Any]]) -> dict[str, tuple[Any, ...]]:
     ],
 )
 def test_djangos_loggers_come_out_as_single_lines(settings: dict[str, Any], level: int) -> None:
-    """However logging is configured, also when Django is set up a second time."""
+    """Lines are single for each logging configuration, and after a second set-up of Django."""
     lines = program("log_as_django", settings)
 
     [found] = results(lines)
@@ -103,7 +103,7 @@ def test_djangos_loggers_come_out_as_single_lines(settings: dict[str, Any], leve
 
 
 def test_mails_to_admins_are_still_sent() -> None:
-    """Only handlers that print are replaced."""
+    """Only handlers that print are replaced, and those that send mails stay."""
     [found] = results(program("log_as_django"))
 
     assert ["AdminEmailHandler"] == found["handlers"]
@@ -121,7 +121,7 @@ def test_mails_to_admins_are_still_sent() -> None:
 def test_the_projects_setting_wins_over_the_environment_and_that_over_the_profile(
     own: dict[str, Any] | None, env: str, expected: list[str]
 ) -> None:
-    """The profile is a default."""
+    """The profile counts only if neither the setting nor the environment does."""
     lines = program("tell_settings", {"PANTHEON_OBS": own}, {"PANTHEON_OBS_RESPONSE_HEADERS": env})
 
     assert [{"headers": expected}] == results(lines)
@@ -143,7 +143,7 @@ def test_the_projects_setting_wins_over_the_environment_and_that_over_the_profil
 def test_a_bad_setting_is_reported_by_the_checks_and_refused_by_the_middleware(
     own: Any, said: str
 ) -> None:
-    """No server starts with it; what Django runs without one goes on by the environment's."""
+    """No server starts with a bad setting; commands go on with the environment's settings."""
     warning, *rest = program("find_problems", {"PANTHEON_OBS": own})
 
     assert ("setting_refused", "warning") == (warning["event"], warning["level"])
@@ -155,7 +155,7 @@ def test_a_bad_setting_is_reported_by_the_checks_and_refused_by_the_middleware(
 
 
 def test_a_bad_setting_fails_the_check_command() -> None:
-    """As any other error that Django finds."""
+    """The command `check` fails as it does for any other error."""
     status, _, err = run("check", settings={"PANTHEON_OBS": {"log_level": "LOUD"}})
 
     assert 1 == status
@@ -163,18 +163,18 @@ def test_a_bad_setting_fails_the_check_command() -> None:
 
 
 def test_the_checks_want_the_middleware_first(sections: Sections) -> None:
-    """Only what stands behind it can have the id."""
+    """Only middleware after ours can have the id, so the checks want ours first."""
     assert [["pantheon_obs.W001"], ["pantheon_obs.W001"], ["pantheon_obs.W002"], []] == [
         found["problems"] for found in results(sections["check_middleware"])
     ]
 
 
 def test_a_command_is_a_trace() -> None:
-    """Its lines and those of the commands it calls share an id, its failure too."""
+    """The lines of a command, of its failure, and of the commands it calls share an id."""
     status, lines, err = run("tell", "--fail")
 
     assert (1, "") == (status, err)
-    assert ["told", "told", "uncaught_exception"] == [line["event"] for line in lines]
+    assert ["started", "started", "uncaught_exception"] == [line["event"] for line in lines]
     assert 1 == len({line["trace_id"] for line in lines})
     assert lines[0]["trace_id"] == lines[0]["request_id"]
     assert [None, 7, None] == [line.get("batch") for line in lines]
@@ -182,18 +182,18 @@ def test_a_command_is_a_trace() -> None:
 
 
 def test_a_command_that_a_request_calls_is_part_of_it(sections: Sections) -> None:
-    """Its lines have the request's id; the next command has its own."""
+    """The command's lines have the request's id; a later command has its own."""
     *lines, alone, found = sections["command_in_request"]
 
     events = [line["event"] for line in lines if line.get("trace_id") == "outer"]
-    assert ["told", "told", "told all", "request_finished"] == events
-    assert "told" == alone["event"]
+    assert ["started", "started", "finished", "request_finished"] == events
+    assert "started" == alone["event"]
     assert "outer" != alone["trace_id"]
     assert "" == found["now"]
 
 
 def test_in_debug_an_unhandled_error_is_one_line_too() -> None:
-    """Django's pages for developers are left as they are."""
+    """Django's error pages for developers are unchanged."""
     lines = program("fail_in_debug", {"DEBUG": True})
 
     assert [(500, True), (404, True), (404, True), (400, True)] == [
@@ -212,7 +212,7 @@ def test_in_debug_an_unhandled_error_is_one_line_too() -> None:
 
 
 def test_each_request_has_one_line_however_its_response_ends(sections: Sections) -> None:
-    """Dropped, never read, closed again, cached, shared, or not a response at all."""
+    """A response may be dropped, unread, closed again, cached, shared, or no response at all."""
     lines = sections["endings"]
 
     assert {
@@ -230,16 +230,16 @@ def test_each_request_has_one_line_however_its_response_ends(sections: Sections)
     assert [{"text": "text", "now": ""}] == results(lines)
 
 
-def test_a_generator_that_is_closed_speaks_in_its_trace(sections: Sections) -> None:
-    """What it raises there is Django's to ignore."""
+def test_a_generator_that_is_closed_logs_in_its_trace(sections: Sections) -> None:
+    """Django ignores an exception that the generator raises while it is closed."""
     closing, story, found = sections["failing_closer"]
 
     assert ("closing", story["trace_id"]) == (closing["event"], closing["trace_id"])
     assert ("client_disconnected", "") == (story["outcome"], found["now"])
 
 
-def test_what_the_project_raises_passes(sections: Sections) -> None:
-    """Errors and what is no error, the very objects, with the context given back."""
+def test_an_exception_of_the_project_passes(sections: Sections) -> None:
+    """The exception object itself passes, an exit or cancellation too; the context is restored."""
     lines = sections["raising"]
 
     assert [{"same": True, "now": ""}] * 3 == results(lines)
@@ -250,8 +250,8 @@ def test_what_the_project_raises_passes(sections: Sections) -> None:
     } == stories(lines)
 
 
-def test_a_cancelled_request_says_who_has_cancelled_it(sections: Sections) -> None:
-    """Django cancels for want of a client; a server says why, the loop's end takes all."""
+def test_the_outcome_of_a_cancelled_request(sections: Sections) -> None:
+    """The outcome is `client_disconnected` if the client has left, and otherwise `cancelled`."""
     lines = sections["cancelling"]
 
     assert [{"bystander": False, "late": False}] == results(lines)
@@ -264,12 +264,12 @@ def test_a_cancelled_request_says_who_has_cancelled_it(sections: Sections) -> No
 
 
 def test_an_async_stack_needs_no_other_thread(sections: Sections) -> None:
-    """Not even one is started."""
+    """No thread is started."""
     assert [{"threads": 1, "is_async": True}] == results(sections["no_hop"])
 
 
 def test_djangos_async_client_finds_no_trace_left_behind(sections: Sections) -> None:
-    """Neither by a response nor by a stream that nobody reads."""
+    """Neither a response nor an unread stream leaves a trace in the context."""
     lines = sections["async_client"]
 
     assert [{"id": "t-1", "now": ""}] == results(lines)
@@ -279,14 +279,14 @@ def test_djangos_async_client_finds_no_trace_left_behind(sections: Sections) -> 
 
 
 def test_the_user_of_rest_framework_counts(sections: Sections) -> None:
-    """It authenticates by itself, and leaves its user on Django's request."""
+    """REST framework authenticates itself, and stores its user on Django's request."""
     [story] = sections["rest_framework"]
 
     assert 7 == story["user_id"]
 
 
 def test_a_middleware_that_fails_outside_of_ours_is_an_error(sections: Sections) -> None:
-    """Its answer has no header, which the checks warn of; the line tells what came of it."""
+    """Its answer has no header, which the checks warn of; the line has the error."""
     lines = sections["fail_outside"]
 
     assert [{"status": 500}] == results(lines)
@@ -294,7 +294,7 @@ def test_a_middleware_that_fails_outside_of_ours_is_an_error(sections: Sections)
 
 
 def test_without_the_middleware_djangos_own_line_has_the_traceback(sections: Sections) -> None:
-    """It is all that there is; the request that it carries is not shown, as its query would be."""
+    """No other line has it; the request object is not shown, because it has the query."""
     django, own = sections["without_middleware"]
 
     assert ("django.request", "ZeroDivisionError") == (django["logger"], django["error_type"])
@@ -304,14 +304,14 @@ def test_without_the_middleware_djangos_own_line_has_the_traceback(sections: Sec
 
 
 def test_an_error_on_a_quiet_path_has_its_traceback_on_djangos_line(sections: Sections) -> None:
-    """The request's own line is at DEBUG, which is not shown."""
+    """The request's own line is at DEBUG, so it is not shown."""
     [line] = sections["on_quiet_paths"]
 
     assert ("django.request", "ZeroDivisionError") == (line["logger"], line["error_type"])
     assert "ZeroDivisionError" in line["exception"]
 
 
-def test_what_is_set_up_once_is_not_set_up_again(sections: Sections) -> None:
+def test_a_second_set_up_changes_nothing(sections: Sections) -> None:
     """Commands are traced once; a name that does not exist is no check."""
     found, names = results(sections["second_time"])
 
@@ -321,7 +321,7 @@ def test_what_is_set_up_once_is_not_set_up_again(sections: Sections) -> None:
 
 
 def test_a_failure_of_ours_within_an_outer_trace_is_only_reported(sections: Sections) -> None:
-    """The response is the project's all the same."""
+    """The project's response is not changed by our failure."""
     failed, found = sections["outer_that_fails"]
 
     assert ("telemetry_failed", 202) == (failed["event"], found["status"])
@@ -329,7 +329,7 @@ def test_a_failure_of_ours_within_an_outer_trace_is_only_reported(sections: Sect
 
 @pytest.mark.parametrize("protocol", ["wsgi", "asgi"])
 def test_instrumented_as_well_it_is_still_one_trace(protocol: str) -> None:
-    """The outer trace goes on; Django adds what only it knows."""
+    """The outer trace goes on, and Django adds the route and the user."""
     if protocol == "wsgi":
         pytest.importorskip("gunicorn")
     with serve(protocol, module="instrumented", app="served") as server:
@@ -362,12 +362,12 @@ def test_instrumented_as_well_it_is_still_one_trace(protocol: str) -> None:
 
 
 def test_instrumenting_an_application_twice_changes_nothing(sections: Sections) -> None:
-    """As for any other application."""
+    """A second call of `instrument` has no effect on Django's application."""
     assert [{"same": True, "installed": None}] == results(sections["instrument_twice"])
 
 
 def test_runservers_requests_are_traces_of_their_own() -> None:
-    """Its access lines, which show query strings, are dropped; what else it says stays."""
+    """Its access lines, which show query strings, are dropped; its other lines stay."""
     port = free_port()
     environ = {"DJANGO_SETTINGS_MODULE": f"{APP}.settings"}
     options = ("runserver", "--noreload", "--nothreading", f"127.0.0.1:{port}")

@@ -1,4 +1,4 @@
-"""Flask, in place: what Flask does on its own, with us around it."""
+"""Flask's own features, with `instrument` around them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def get(app: Any, path: str, **options: Any) -> Any:
 
 
 def test_the_app_object_is_instrumented_in_place_once(events: Events) -> None:
-    """The same object comes back; a second call adds nothing, whatever stands around it by then."""
+    """`instrument` returns the app itself; a second call has no effect, even on a wrapped app."""
     app = service()
 
     assert app is instrument(app)
@@ -63,7 +63,7 @@ def test_the_app_object_is_instrumented_in_place_once(events: Events) -> None:
 
 
 def test_an_app_that_serves_already_can_be_instrumented(events: Events) -> None:
-    """Nothing of it is fixed by its first request."""
+    """An app that has served requests can still be instrumented."""
     app = service()
     assert "X-Trace-ID" not in get(app, "/orders/7").headers
 
@@ -73,7 +73,7 @@ def test_an_app_that_serves_already_can_be_instrumented(events: Events) -> None:
 
 
 def test_by_hand_it_is_a_wsgi_middleware() -> None:
-    """The id alone, without a set-up."""
+    """`TraceIdMiddleware` gives the id, and sets up nothing."""
     app = service()
     app.wsgi_app = TraceIdMiddleware(app.wsgi_app)  # type: ignore[method-assign]
 
@@ -84,7 +84,7 @@ def test_by_hand_it_is_a_wsgi_middleware() -> None:
 def test_an_error_that_nobody_handles_is_the_requests(
     events: Events, handled_by: int | type[Exception] | None
 ) -> None:
-    """A page of the host's for it, and another error's handler, change nothing in that."""
+    """A page of the application's for 500, or a handler of another error, does not change that."""
     app = instrument(service())
     if handled_by is not None:
         app.register_error_handler(handled_by, lambda _error: ("our own page", 500))
@@ -99,7 +99,7 @@ def test_an_error_that_nobody_handles_is_the_requests(
 
 
 def test_an_error_that_is_handled_is_none(events: Events) -> None:
-    """The host has made an answer of it."""
+    """The outcome is ok if the application handles the error."""
     app = instrument(service())
     app.register_error_handler(Exception, lambda _error: ("sorry", 503))
 
@@ -108,9 +108,9 @@ def test_an_error_that_is_handled_is_none(events: Events) -> None:
     assert [("ok", 503, None)] == endings(events)
 
 
-def test_what_the_host_logs_of_an_error_stays(events: Events) -> None:
-    """Flask's own line is dropped from our output only; the host's lines and handlers stay."""
-    app = instrument(service("host"))
+def test_the_application_s_own_line_of_an_error_stays(events: Events) -> None:
+    """Flask's line is dropped from our output only; the application's line and handler stay."""
+    app = instrument(service("own_lines"))
     records: list[logging.LogRecord] = []
     handler = logging.Handler()
     handler.emit = records.append  # type: ignore[method-assign]
@@ -118,7 +118,7 @@ def test_what_the_host_logs_of_an_error_stays(events: Events) -> None:
 
     @app.errorhandler(500)
     def page(error: Any) -> Any:
-        app.logger.error("told", exc_info=error.original_exception)
+        app.logger.error("own line", exc_info=error.original_exception)
         return "", 500
 
     try:
@@ -126,15 +126,15 @@ def test_what_the_host_logs_of_an_error_stays(events: Events) -> None:
     finally:
         app.logger.removeHandler(handler)
 
-    assert ["Exception on /boom [GET]", "told"] == [record.getMessage() for record in records]
-    told, story = [event for event in events if event["level"] == "error"]
-    assert ("told", "request_finished") == (told["event"], story["event"])
-    assert ("exception" in told, "exception" in story) == (True, False)
+    assert ["Exception on /boom [GET]", "own line"] == [record.getMessage() for record in records]
+    own, story = [event for event in events if event["level"] == "error"]
+    assert ("own line", "request_finished") == (own["event"], story["event"])
+    assert ("exception" in own, "exception" in story) == (True, False)
     assert "ZeroDivisionError" == story["error_type"]
 
 
 def test_on_a_quiet_path_flasks_own_line_of_an_error_stays(events: Events) -> None:
-    """Ours is below the level there."""
+    """Our line is below the level on a quiet path."""
     app = instrument(service(), quiet_paths=("/boom",))
 
     get(app, "/boom")
@@ -145,7 +145,7 @@ def test_on_a_quiet_path_flasks_own_line_of_an_error_stays(events: Events) -> No
 
 
 def test_a_test_that_wants_the_error_gets_it(events: Events) -> None:
-    """With TESTING an error reaches the test, as it does without us; the line is the same."""
+    """With TESTING an error escapes to the test, as it does without us; the line is the same."""
     app = instrument(service())
     app.testing = True
 
@@ -170,7 +170,7 @@ def test_an_error_that_flask_raises_is_answered(events: Events) -> None:
 
 @pytest.mark.parametrize("where", ["before", "after", "teardown"])
 def test_an_error_in_a_hook_has_one_traceback(events: Events, where: str) -> None:
-    """Wherever in the request it is."""
+    """Each hook of a request may fail, and there is one traceback."""
     app = instrument(service())
     hook = {
         "before": app.before_request,
@@ -244,7 +244,7 @@ def test_mounted_apps_are_one_trace(
 
 
 def test_another_apps_error_under_an_app_that_was_not_instrumented(events: Events) -> None:
-    """The signal comes without a request of ours; there is nothing to note."""
+    """Flask's signal is ignored if it comes outside of a traced request."""
     app = service()
     instrument(app)
     bare = app.wsgi_app.app  # type: ignore[attr-defined]

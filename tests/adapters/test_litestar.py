@@ -1,4 +1,4 @@
-"""What is Litestar's alone: errors that it answers by itself, its logging, its lifespan."""
+"""Litestar's own features: errors that it answers by itself, its logging, its lifespan."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Down(Controller):
 
     @get()
     async def down(self) -> None:
-        """Fail with what has a handler."""
+        """Fail with an error that has a handler."""
         raise DatabaseDownError
 
 
@@ -71,7 +71,7 @@ async def fail() -> None:
 
 @get("/twice")
 async def twice() -> Response[str]:
-    """Fail in the background, two at once."""
+    """Fail in two background tasks at once."""
     tasks = BackgroundTasks([BackgroundTask(fail), BackgroundTask(fail)], run_in_task_group=True)
     return Response("", background=tasks)
 
@@ -95,7 +95,7 @@ def ask(app: Litestar, *requests: str) -> list[Any]:
 
 
 def stories(events: Events) -> list[tuple[Any, ...]]:
-    """Outcome, status and error type of each request."""
+    """Return the outcome, status and error type of each request."""
     return [
         (event["outcome"], event["status_code"], event.get("error_type"))
         for event in events
@@ -104,17 +104,17 @@ def stories(events: Events) -> list[tuple[Any, ...]]:
 
 
 def tracebacks(events: Events) -> list[str]:
-    """Which lines have a traceback."""
+    """List the events whose lines have a traceback."""
     return [event["event"] for event in events if "exception" in event]
 
 
 def routes(events: Events) -> list[str | None]:
-    """The route of each request."""
+    """Return the route of each request."""
     return [event.get("route") for event in events if event["event"] == "request_finished"]
 
 
 def test_the_app_object_is_instrumented_in_place() -> None:
-    """The same object comes back, and a second call changes nothing."""
+    """`instrument` returns the app itself, and a second call has no effect."""
     app = service()
 
     assert instrument(app) is app
@@ -126,7 +126,7 @@ def test_the_app_object_is_instrumented_in_place() -> None:
 
 
 def test_a_handler_for_all_errors_answers_with_the_id(events: Events) -> None:
-    """What the host answers an unhandled error with has the header; the line has the error."""
+    """The application's answer to an unhandled error has the header; the line has the error."""
     for key in (Exception, 500):
         app = instrument(service(exception_handlers={key: sorry}))
         [response] = ask(app, "GET /boom")
@@ -147,7 +147,7 @@ def test_an_error_that_has_a_handler_is_no_failure(events: Events) -> None:
 
 
 def test_a_failure_before_there_is_a_route_is_unhandled(events: Events) -> None:
-    """Where no route has been matched, the app's own handlers decide."""
+    """If no route has been matched, the handlers of the whole app decide."""
 
     def broken(**_arguments: Any) -> Any:
         raise OSError
@@ -161,7 +161,7 @@ def test_a_failure_before_there_is_a_route_is_unhandled(events: Events) -> None:
 
 @pytest.mark.parametrize("how", ["debug", "always"])
 def test_where_litestar_logs_the_error_that_line_has_the_traceback(how: str) -> None:
-    """Asked to log exceptions, it does; the request's line has the error's type alone."""
+    """If Litestar logs exceptions, the request's line has only the type of the error."""
     done = run(f"""
         from litestar import Litestar, get
         from litestar.logging import LoggingConfig
@@ -216,24 +216,24 @@ def test_logging_that_litestar_has_set_up_since_is_taken_over_at_start_up() -> N
     assert 1 == len({line["trace_id"] for line in done.lines[1:]})
 
 
-def test_a_logger_of_structlog_s_works_before_the_start_up_as_well() -> None:
-    """Where the host has only replaced the factory, its lines go its way until then."""
+def test_a_logger_of_structlog_works_before_the_start_up_as_well() -> None:
+    """The application's own logger factory is in effect until the start-up."""
     done = run("""
         import structlog
         configure_logging()
         structlog.configure(
-            processors=[structlog.processors.JSONRenderer(lambda event, **_: b"the host's own")],
+            processors=[structlog.processors.JSONRenderer(lambda event, **_: b"the application")],
             logger_factory=structlog.BytesLoggerFactory(),
             cache_logger_on_first_use=False,
         )
         structlog.get_logger().info("before")
     """)
 
-    assert (b"the host's own\n", b"") == (done.stdout, done.stderr)
+    assert (b"the application\n", b"") == (done.stdout, done.stderr)
 
 
 def test_a_lifespan_is_a_start_up_and_drains(events: Events) -> None:
-    """What stands between the trace and Litestar hears of the server's start and end."""
+    """A layer between the trace and Litestar gets the server's start-up and shutdown."""
     heard: list[str] = []
     started: list[str] = []
 
@@ -260,8 +260,8 @@ def test_a_lifespan_is_a_start_up_and_drains(events: Events) -> None:
     assert ["once"] == started
 
 
-def test_a_broken_start_up_of_ours_does_not_stop_the_host(events: Events) -> None:
-    """What fails in our hook is reported, and the service runs."""
+def test_a_broken_start_up_of_ours_does_not_stop_the_application(events: Events) -> None:
+    """A failure in our hook is reported, and the application runs."""
 
     def within(app: Any) -> Callable[..., Any]:
         async def broken(scope: Any, receive: Any, send: Any) -> None:
@@ -287,7 +287,7 @@ def test_probes_are_answered() -> None:
 
 
 def test_an_app_that_is_running_can_be_instrumented(events: Events) -> None:
-    """After its first requests, the next one is traced."""
+    """The next request is traced, even if the app has served requests before."""
     app = service()
     with TestClient(app, raise_server_exceptions=False) as client:
         before = client.get("/boom")
@@ -300,7 +300,7 @@ def test_an_app_that_is_running_can_be_instrumented(events: Events) -> None:
 
 
 def test_failures_in_a_group_are_kept_together(events: Events) -> None:
-    """One failure is told by its own name; of several none is picked."""
+    """The line of several failures has their group as its error type."""
     ask(instrument(service()), "GET /twice")
 
     [failure] = [event for event in events if event["event"] == "background_failed"]
@@ -308,8 +308,8 @@ def test_failures_in_a_group_are_kept_together(events: Events) -> None:
     assert 2 == failure["exception"].count("raise LookupError")
 
 
-def test_a_failure_of_litestar_s_own_is_told_as_it_is(events: Events) -> None:
-    """Its exception without a cause wraps nothing."""
+def test_a_failure_of_litestar_s_own_keeps_its_type(events: Events) -> None:
+    """A `LitestarException` without a cause is reported by its own type."""
 
     @get("/own")
     async def own() -> Response[str]:
@@ -325,8 +325,8 @@ def test_a_failure_of_litestar_s_own_is_told_as_it_is(events: Events) -> None:
     assert "LitestarException" == failure["error_type"]
 
 
-def test_the_template_has_what_stands_before_it(events: Events) -> None:
-    """A mount is part of it; the root path that a server gives is not, for a wrong method too."""
+def test_the_template_has_the_prefix_of_its_mount(events: Events) -> None:
+    """A mount is part of the template, and the server's root path is not."""
     app = instrument(service())
     with TestClient(app, raise_server_exceptions=False, root_path="/root") as client:
         for path in ("/items/7", "/raw", "/raw/a/b", "/raw/nowhere"):
@@ -339,7 +339,7 @@ def test_the_template_has_what_stands_before_it(events: Events) -> None:
 
 
 def test_a_refusal_in_a_websocket_is_no_failure(events: Events) -> None:
-    """An HTTP exception, and a client that leaves, are not errors."""
+    """An HTTP exception is no error, and neither is a client that leaves."""
 
     @websocket("/refused")
     async def refused(socket: WebSocket[Any, Any, Any]) -> None:

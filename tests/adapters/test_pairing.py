@@ -1,4 +1,4 @@
-"""A sink hears of the end of each trace of whose beginning it has heard, once, however it ends."""
+"""For each trace a sink gets one call of `started` and one of `ended`, however it ends."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ DISCONNECT = {"type": "websocket.disconnect", "code": 1001}
 )
 @pytest.mark.parametrize("quiet", [False, True], ids=["loud", "quiet"])
 def test_http_over_asgi(counter: Counter, app: Callable[..., Any], *, quiet: bool) -> None:
-    """Each way in which an ASGI application ends, on quiet paths as well."""
+    """An ASGI application may end in each of these ways, on quiet paths as well."""
     messages.Server(app, path="/health/live" if quiet else "/").serve()
 
     assert (1, 1, 0) == counter.report()
@@ -57,14 +57,14 @@ def test_http_over_asgi(counter: Counter, app: Callable[..., Any], *, quiet: boo
     ],
 )
 def test_a_websocket(counter: Counter, app: Callable[..., Any]) -> None:
-    """Each way in which a websocket ends."""
+    """A websocket may end in each of these ways."""
     messages.Server(app, DISCONNECT, type="websocket").serve()
 
     assert (1, 1, 0) == counter.report()
 
 
 async def never(scope: Any, receive: Any, send: Any) -> None:
-    """Wait for what does not come."""
+    """Wait forever."""
     await send(START)
     await asyncio.Event().wait()
 
@@ -145,7 +145,7 @@ def never_begin(server: wsgi_server.Server) -> None:
 def test_http_over_wsgi(
     counter: Counter, app: Callable[..., Any], serve: Callable[[wsgi_server.Server], None]
 ) -> None:
-    """Each way in which a WSGI server gets rid of a body, generators that are killed included."""
+    """A WSGI server may end a body in each of these ways; it may kill a generator."""
     serve(wsgi_server.Server(TraceIdMiddleware(app)))
     gc.collect()
 
@@ -154,14 +154,14 @@ def test_http_over_wsgi(
 
 @pytest.mark.parametrize("error", [LookupError(), KeyboardInterrupt()])
 def test_an_app_over_wsgi_that_raises(counter: Counter, error: BaseException) -> None:
-    """An exception before the response, answered or not."""
+    """An app may raise before its response, whether we answer or not."""
     wsgi_server.Server(TraceIdMiddleware(wsgi_server.raises(error))).serve()
 
     assert (1, 1, 0) == counter.report()
 
 
 def test_django() -> None:
-    """Each way in which Django's requests end, under WSGI and ASGI."""
+    """A request of Django may end in each of these ways, under WSGI and ASGI."""
     pytest.importorskip("django")
     program = subprocess.run(
         [sys.executable, "-m", "tests.adapters.django_pairs"],

@@ -1,4 +1,4 @@
-"""What is Quart's alone: errors that it answers by itself, its signals and its loggers."""
+"""Quart's own features: errors that it answers by itself, its signals and its loggers."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def ask(app: Any, *requests: str) -> list[httpx.Response]:
 
 
 def stories(events: Events) -> list[tuple[Any, ...]]:
-    """Outcome, status and error type of each request."""
+    """Return the outcome, status and error type of each request."""
     return [
         (event["outcome"], event["status_code"], event.get("error_type"))
         for event in events
@@ -69,12 +69,12 @@ def stories(events: Events) -> list[tuple[Any, ...]]:
 
 
 def tracebacks(events: Events) -> list[str]:
-    """Which lines have a traceback."""
+    """List the events whose lines have a traceback."""
     return [event["event"] for event in events if "exception" in event]
 
 
 def test_the_app_object_is_instrumented_in_place() -> None:
-    """The same object comes back; a second call changes nothing, whatever stands around it."""
+    """`instrument` returns the app itself; a second call has no effect, even on a wrapped app."""
     app = service()
 
     assert instrument(app) is app
@@ -88,8 +88,8 @@ def test_the_app_object_is_instrumented_in_place() -> None:
     assert wrapped is app.asgi_app
 
 
-def test_a_handler_of_the_host_s_for_500_answers_with_the_id(events: Events) -> None:
-    """What the host answers an unhandled error with has the header; the line has the error."""
+def test_a_handler_of_the_application_for_500_answers_with_the_id(events: Events) -> None:
+    """The application's answer to an unhandled error has the header; the line has the error."""
     app = service()
 
     @app.errorhandler(500)
@@ -105,7 +105,7 @@ def test_a_handler_of_the_host_s_for_500_answers_with_the_id(events: Events) -> 
 
 
 def test_an_unhandled_error_counts_whatever_its_answer_is(events: Events) -> None:
-    """A host that answers with 200 has failed all the same."""
+    """An application that answers the error with 200 has failed all the same."""
     app = service()
 
     @app.errorhandler(500)
@@ -119,7 +119,7 @@ def test_an_unhandled_error_counts_whatever_its_answer_is(events: Events) -> Non
 
 
 def test_an_error_that_has_a_handler_is_no_failure(events: Events) -> None:
-    """A handler for the class, or an abort: the status says what it was, the outcome is ok."""
+    """The outcome is ok if the class has a handler, or if the error is an abort."""
     app = service()
 
     @app.errorhandler(DatabaseDownError)
@@ -135,7 +135,7 @@ def test_an_error_that_has_a_handler_is_no_failure(events: Events) -> None:
 
 @pytest.mark.parametrize("option", ["PROPAGATE_EXCEPTIONS", "DEBUG", "TESTING"])
 def test_an_error_that_is_raised_through_has_one_traceback(events: Events, option: str) -> None:
-    """With these options Quart raises the error, or shows it in the response."""
+    """Quart raises the error with these options, or shows it in the response."""
     app = service()
     app.config[option] = True
 
@@ -147,8 +147,10 @@ def test_an_error_that_is_raised_through_has_one_traceback(events: Events, optio
     assert ["request_finished"] == tracebacks(events)
 
 
-def test_a_log_file_of_the_host_s_keeps_quart_s_own_line(events: Events, tmp_path: Path) -> None:
-    """Dropped from our output is what our line says; other handlers get it as before."""
+def test_a_log_file_of_the_application_keeps_quart_s_own_line(
+    events: Events, tmp_path: Path
+) -> None:
+    """Quart's line of the error is dropped from our output only; other handlers get it."""
     app = service("shop_with_a_file")
     kept = logging.FileHandler(tmp_path / "errors.log")
     app.logger.addHandler(kept)
@@ -162,8 +164,8 @@ def test_a_log_file_of_the_host_s_keeps_quart_s_own_line(events: Events, tmp_pat
     assert ["observability_configured", "request_finished"] == [line["event"] for line in events]
 
 
-def test_words_of_the_host_s_own_are_not_dropped(events: Events) -> None:
-    """Who logs unhandled errors in another way keeps that line, with the one traceback."""
+def test_the_application_s_own_line_of_an_error_is_not_dropped(events: Events) -> None:
+    """An app that logs unhandled errors itself keeps that line, with the one traceback."""
 
     class Shop(Quart):
         def log_exception(self, *arguments: Any) -> None:
@@ -181,7 +183,7 @@ def test_words_of_the_host_s_own_are_not_dropped(events: Events) -> None:
 
 @pytest.mark.parametrize("hidden", ["quiet path", "logger"])
 def test_where_our_line_is_not_shown_quart_s_own_is(events: Events, hidden: str) -> None:
-    """A traceback is never lost: on a quiet path, or with our logger off, it is Quart's line."""
+    """Quart's line has the traceback on a quiet path, and if our logger is off."""
     app = instrument(service(), quiet_paths="/boom" if hidden == "quiet path" else "/other")
     ours = logging.getLogger("pantheon_obs.request")
     ours.setLevel("NOTSET" if hidden == "quiet path" else "CRITICAL")
@@ -194,7 +196,7 @@ def test_where_our_line_is_not_shown_quart_s_own_is(events: Events, hidden: str)
 
 
 def test_a_template_has_its_converters(events: Events) -> None:
-    """The route is the rule as the host has written it, for a wrong method too."""
+    """The route is the rule as the application wrote it, for a wrong method too."""
     app = instrument(service())
 
     ask(app, "GET /items/7", "PATCH /items/7", "GET /items/x")
@@ -205,7 +207,7 @@ def test_a_template_has_its_converters(events: Events) -> None:
 
 
 def test_work_of_a_websocket_that_fails_leaves_quart_s_line(events: Events) -> None:
-    """There is no response that it could come after: what Quart says has the id and traceback."""
+    """A websocket has no response that the work could follow; Quart's line has the traceback."""
     app = service()
 
     async def work() -> None:
@@ -240,7 +242,7 @@ def test_work_of_a_websocket_that_fails_leaves_quart_s_line(events: Events) -> N
 
 
 def test_signals_outside_of_a_trace_do_nothing(events: Events) -> None:
-    """Quart's own test contexts, and work that no request has begun, are not traced."""
+    """Test contexts of Quart, and work that no request has begun, are not traced."""
     app = instrument(service())
 
     async def work() -> None:
@@ -271,7 +273,7 @@ def test_the_middleware_by_hand_and_the_one_line_do_not_add_up(events: Events) -
 
 
 def test_an_app_that_is_running_can_be_instrumented(events: Events) -> None:
-    """After its first requests, the next one is traced."""
+    """The next request is traced, even if the app has served requests before."""
     app = service()
 
     [before] = ask(app, "GET /items/7")

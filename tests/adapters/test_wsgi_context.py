@@ -1,4 +1,4 @@
-"""Whose context an app runs in while its server asks for a part, serves others, and goes on."""
+"""The context of an app whose server asks for a part, serves another request, and goes on."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from tests.adapters.wsgi_server import TEXT, Server, endings, raises, returns
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_of_the_host: ContextVar[str] = ContextVar("_of_the_host", default="")
+_of_the_application: ContextVar[str] = ContextVar("_of_the_application", default="")
 
 
 def seen() -> dict[str, Any]:
-    """What is current."""
+    """Return the current id and bound fields."""
     return {"id": current_trace_id.get(), **structlog.contextvars.get_contextvars()}
 
 
 class Stream:
-    """A body whose every step notes what it sees."""
+    """A body of which each step records the current id and bound fields."""
 
     def __init__(self, name: str) -> None:
         structlog.contextvars.bind_contextvars(user=name)
@@ -33,11 +33,11 @@ class Stream:
         self.parts = 0
 
     def __iter__(self) -> Iterator[bytes]:
-        """Itself."""
+        """Return the body itself."""
         return self
 
     def __next__(self) -> bytes:
-        """One of two parts."""
+        """Return one of two parts."""
         self.seen.append(seen())
         self.parts += 1
         structlog.contextvars.bind_contextvars(part=self.parts)
@@ -47,19 +47,19 @@ class Stream:
         return b"part"
 
     def close(self) -> None:
-        """Note it here too."""
+        """Record the same in `close`."""
         self.seen.append(seen())
 
 
 def app(environ: dict[str, Any], start_response: Any) -> Any:
-    """Stream; keep the body where the test finds it."""
+    """Return a stream, and keep it in the environ for the test."""
     start_response("200 OK", [*TEXT])
     environ["test.body"] = body = Stream(environ["HTTP_X_TRACE_ID"])
     return body
 
 
 def expected(name: str) -> list[dict[str, Any]]:
-    """What a stream of this name sees in its call, its steps, and its close."""
+    """Return the contexts that a stream sees in its call, its steps and its close."""
     own = {"id": name, "user": name}
     return [own, own, {**own, "part": 1}, {**own, "part": 2}, {**own, "part": 3}]
 
@@ -70,7 +70,7 @@ def nothing_is_current() -> bool:
 
 
 def test_streams_on_one_thread_by_turns_keep_apart(events: list[dict[str, Any]]) -> None:
-    """Each step has its own request's id and bindings; between two of them nothing is current."""
+    """Each step has the id and fields of its request; between two steps nothing is current."""
     traced = TraceIdMiddleware(app)
     servers = [Server(traced, HTTP_X_TRACE_ID=name) for name in ("a", "b", "c")]
     bodies = [iter(server.call()) for server in servers]
@@ -116,31 +116,31 @@ def test_a_stream_that_wanders_through_threads_takes_its_context_along(
     assert [("ok", 200, None)] == endings(events)
 
 
-def test_what_the_host_has_set_stays_set(events: list[dict[str, Any]]) -> None:
-    """Only our variables and structlog's begin afresh and end; a token of the host's stays good."""
+def test_a_context_variable_of_the_application_stays_set(events: list[dict[str, Any]]) -> None:
+    """Only our variables and structlog's are reset; a token of the application stays valid."""
 
-    def host(environ: dict[str, Any], start_response: Any) -> Any:
+    def application(environ: dict[str, Any], start_response: Any) -> Any:
         start_response("200 OK", [*TEXT])
-        token = _of_the_host.set("set")
+        token = _of_the_application.set("set")
 
         def body() -> Iterator[bytes]:
-            yield _of_the_host.get().encode()
-            _of_the_host.reset(token)
+            yield _of_the_application.get().encode()
+            _of_the_application.reset(token)
 
         return body()
 
-    server = Server(TraceIdMiddleware(host))
+    server = Server(TraceIdMiddleware(application))
     next(iter(server.call()))
 
-    assert "set" == _of_the_host.get()
+    assert "set" == _of_the_application.get()
     server.read()
-    assert "" == _of_the_host.get()
+    assert "" == _of_the_application.get()
     server.close()
     assert [("ok", 200, None)] == endings(events)
 
 
 def test_a_trace_within_a_stream_lasts_over_its_parts(events: list[dict[str, Any]]) -> None:
-    """A job that the body does is a trace of its own until it ends."""
+    """A job within the body has its own trace until the job ends."""
     ids: list[str] = []
 
     def job(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
@@ -162,7 +162,7 @@ def test_a_trace_within_a_stream_lasts_over_its_parts(events: list[dict[str, Any
 
 
 def test_nothing_leaks_into_the_next_request_on_the_thread(events: list[dict[str, Any]]) -> None:
-    """However one ends: read, dropped, broken, or never answered."""
+    """A request leaks nothing, whether it is read, dropped, broken or never answered."""
 
     def binds(inner: Any) -> Any:
         def app(environ: dict[str, Any], start_response: Any) -> Any:
@@ -185,7 +185,7 @@ def test_nothing_leaks_into_the_next_request_on_the_thread(events: list[dict[str
 
 
 def test_an_inner_request_gives_the_outer_ones_back(events: list[dict[str, Any]]) -> None:
-    """A request that is served within another one, in one context, leaves no trace there."""
+    """A request that is served within another one restores that one's context."""
     found: list[object] = []
 
     def outer(environ: dict[str, Any], start_response: Any) -> Any:
@@ -201,20 +201,20 @@ def test_an_inner_request_gives_the_outer_ones_back(events: list[dict[str, Any]]
 
 
 class OpenCall:
-    """A call in progress, as the record sees it."""
+    """A call in progress, as a trace knows it."""
 
     def __init__(self) -> None:
         self.finished: list[dict[str, Any]] = []
 
     def force_finish(self) -> None:
-        """Note where it was ended."""
+        """Record the trace in which the call was ended."""
         self.finished.append(seen())
 
 
 def test_calls_that_are_open_at_the_end_are_finished_in_the_trace(
     events: list[dict[str, Any]],
 ) -> None:
-    """Whatever kind of body the app has returned."""
+    """Open calls are finished for each kind of body."""
     for body in [b"a"], iter([b"a"]), None:
         call = OpenCall()
 

@@ -1,4 +1,4 @@
-"""How a WSGI request ends: exactly one line, whatever the app and its server do."""
+"""Each WSGI request has exactly one line, which says how it ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.adapters.wsgi_server import Server, endings, raises, returns, yields
 
 
 class Body:
-    """An iterable that notes what is done with it."""
+    """An iterable that counts the calls of its `close`."""
 
     def __init__(self, *parts: bytes, fails: BaseException | None = None) -> None:
         self.parts = parts
@@ -21,11 +21,11 @@ class Body:
         self.closed = 0
 
     def __iter__(self) -> Any:
-        """Its parts."""
+        """Return an iterator over the parts."""
         return iter(self.parts)
 
     def close(self) -> None:
-        """Count, and fail if it has to."""
+        """Count the call, and fail if the test asks for it."""
         self.closed += 1
         if self.fails is not None:
             raise self.fails
@@ -33,7 +33,7 @@ class Body:
 
 @pytest.mark.parametrize("kind", ["list", "tuple", "iterable", "generator"])
 def test_the_line_comes_when_the_body_is_closed(events: list[dict[str, Any]], kind: str) -> None:
-    """Not before, and once: a server may close twice."""
+    """The line comes when the server first closes the body; a second time adds no line."""
     made: dict[str, Any] = {"list": [b"a"], "tuple": (b"a",), "iterable": Body(b"a")}
     app = yields(b"a") if kind == "generator" else returns(made[kind])
     server = Server(TraceIdMiddleware(app))
@@ -50,7 +50,7 @@ def test_the_line_comes_when_the_body_is_closed(events: list[dict[str, Any]], ki
 
 @pytest.mark.parametrize("kind", ["list", "iterable", "generator"])
 def test_a_server_that_closes_before_it_iterates(events: list[dict[str, Any]], kind: str) -> None:
-    """The app's own `close` is called all the same, and the line says that nobody read."""
+    """The app's own `close` is called, and the line says that the body was not read."""
     body = Body(b"a")
     app: Any = {"list": returns([b"a"]), "iterable": returns(body), "generator": yields(b"a")}[kind]
     server = Server(TraceIdMiddleware(app))
@@ -99,7 +99,7 @@ def test_a_response_without_a_body_need_not_be_read(
 def test_a_body_that_is_never_closed_has_its_line_when_it_is_dropped(
     events: list[dict[str, Any]], made: Any
 ) -> None:
-    """A server that breaks PEP 3333 loses no line; the app's `close` stays uncalled, as it was."""
+    """A server that breaks PEP 3333 loses no line; the app's `close` stays uncalled."""
     body = made()
     server = Server(TraceIdMiddleware(returns(body)))
     server.call()
@@ -124,7 +124,7 @@ def test_a_body_that_is_never_closed_has_its_line_when_it_is_dropped(
 def test_an_unhandled_error_is_answered_and_goes_on_to_the_server(
     events: list[dict[str, Any]], app: Any, method: str
 ) -> None:
-    """The client has a plain 500 with the id, and the server the error, after that."""
+    """The client gets a plain 500 with the id, and then the server gets the error."""
     server = Server(TraceIdMiddleware(app), REQUEST_METHOD=method, HTTP_X_TRACE_ID="t-1")
 
     error = server.serve()
@@ -140,7 +140,7 @@ def test_an_unhandled_error_is_answered_and_goes_on_to_the_server(
 
 
 def test_an_error_in_the_middle_of_a_body_is_raised_as_it_is(events: list[dict[str, Any]]) -> None:
-    """What has been sent cannot be taken back."""
+    """A response that has started cannot be replaced by a 500."""
     error = KeyError()
     server = Server(TraceIdMiddleware(yields(b"a", error)))
 
@@ -170,7 +170,7 @@ def test_a_server_that_takes_no_answer_gets_the_error(events: list[dict[str, Any
 
 
 def test_a_debugger_outside_gets_the_error_itself(events: list[dict[str, Any]]) -> None:
-    """werkzeug's has a page of its own for it."""
+    """Werkzeug's debugger has its own page for the error."""
     error = KeyError()
     server = Server(TraceIdMiddleware(raises(error)), **{"werkzeug.debug.preserve_context": print})
 
@@ -188,10 +188,10 @@ def test_a_debugger_outside_gets_the_error_itself(events: list[dict[str, Any]]) 
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_an_app_that_starts_no_response_is_answered_for(
+def test_we_answer_for_an_app_that_starts_no_response(
     events: list[dict[str, Any]], app: Any, method: str
 ) -> None:
-    """There is no error to raise; the outcome says what happened."""
+    """There is no exception to raise; the outcome is `no_response`."""
     server = Server(TraceIdMiddleware(app), REQUEST_METHOD=method)
 
     assert server.serve() is None
@@ -204,7 +204,7 @@ def test_an_app_that_starts_no_response_is_answered_for(
 def test_an_app_without_a_response_under_a_debugger(
     events: list[dict[str, Any]], returned: Any
 ) -> None:
-    """What is not answered for goes on to the server as it is."""
+    """We do not answer under a debugger; the server gets the app's return value."""
 
     def app(environ: dict[str, Any], start_response: Any) -> Any:
         return returned
@@ -221,10 +221,10 @@ def test_an_app_without_a_response_under_a_debugger(
 def test_a_server_that_takes_no_answer_for_an_app_without_a_response(
     events: list[dict[str, Any]],
 ) -> None:
-    """It gets what the app has returned."""
+    """The server gets the app's return value."""
 
     class Refusing(Server):
-        """Starts nothing."""
+        """A server that refuses to start a response."""
 
         def start_response(self, *arguments: Any) -> Any:
             """Fail."""
@@ -239,7 +239,7 @@ def test_a_server_that_takes_no_answer_for_an_app_without_a_response(
 def test_an_app_that_returns_nothing_after_its_start_is_in_error(
     events: list[dict[str, Any]],
 ) -> None:
-    """None is no body: the server would fail on it, so its client gets a 500."""
+    """A server would fail on None, so the client gets a 500."""
     server = Server(TraceIdMiddleware(returns(None)))
 
     assert isinstance(server.serve(), TypeError)
@@ -248,8 +248,8 @@ def test_an_app_that_returns_nothing_after_its_start_is_in_error(
 
 
 @pytest.mark.parametrize("where", ["call", "body"])
-def test_what_is_no_exception_passes_at_once(events: list[dict[str, Any]], where: str) -> None:
-    """A worker that is told to exit does so; the line says that the request was cancelled."""
+def test_an_exit_passes_at_once(events: list[dict[str, Any]], where: str) -> None:
+    """A worker may exit during a request; the line says that the request was cancelled."""
     error = SystemExit()
     server = Server(TraceIdMiddleware(raises(error) if where == "call" else yields(error)))
 
@@ -261,7 +261,7 @@ def test_what_is_no_exception_passes_at_once(events: list[dict[str, Any]], where
 def test_a_close_that_fails_after_the_response_is_work_that_failed(
     events: list[dict[str, Any]], status: str, level: str
 ) -> None:
-    """The response was whole: its line says so, and another line has the error."""
+    """The response was complete, as its line says, and another line has the error."""
     error = KeyError()
     server = Server(TraceIdMiddleware(returns(Body(b"a", fails=error), status)))
 
@@ -281,7 +281,7 @@ def test_a_close_that_fails_after_the_response_is_work_that_failed(
 def test_a_close_that_fails_before_the_end_is_the_requests_error(
     events: list[dict[str, Any]], error: BaseException, expected: tuple[Any, ...]
 ) -> None:
-    """Nothing else has ended the request."""
+    """The request has not ended before, so it ends with this error."""
     server = Server(TraceIdMiddleware(returns(Body(b"a", fails=error))))
     server.call()
 
@@ -294,7 +294,7 @@ def test_a_close_that_fails_before_the_end_is_the_requests_error(
 def test_a_close_that_exits_after_the_response_changes_nothing(
     events: list[dict[str, Any]],
 ) -> None:
-    """The line has been written, and there is no error to report."""
+    """The line has been written before, and there is no error to report."""
     server = Server(TraceIdMiddleware(returns(Body(b"a", fails=SystemExit()))))
 
     assert isinstance(server.serve(), SystemExit)
@@ -303,7 +303,7 @@ def test_a_close_that_exits_after_the_response_changes_nothing(
 
 
 def test_the_first_error_counts(events: list[dict[str, Any]]) -> None:
-    """A body that broke, and cannot be closed either, broke by the first."""
+    """If both the body and its `close` fail, the line has the error of the body."""
 
     class Broken(Body):
         def __iter__(self) -> Any:
@@ -319,7 +319,7 @@ def test_the_first_error_counts(events: list[dict[str, Any]]) -> None:
 
 @pytest.mark.parametrize("how", ["escapes", "is-handled", "other"])
 def test_a_write_that_says_the_client_has_gone(events: list[dict[str, Any]], how: str) -> None:
-    """What a server's `write` raises is no error of the app's."""
+    """An exception of the server's `write` is no error of the app."""
 
     class Gone(Server):
         """A server whose client has gone."""
@@ -339,7 +339,7 @@ def test_a_write_that_says_the_client_has_gone(events: list[dict[str, Any]], how
             raise KeyError
         return []
 
-    # It cannot be answered either.
+    # Under a debugger we do not answer either.
     environ = {"werkzeug.debug.preserve_context": print}
     Gone(TraceIdMiddleware(app), **environ).serve()
 
@@ -364,14 +364,14 @@ def test_one_exception_object_that_is_raised_for_two_requests_is_two_failures(
 
 
 def test_a_request_leaves_no_garbage_behind(events: list[dict[str, Any]]) -> None:
-    """Nothing of it waits for the garbage collector, which would stop the host for it."""
+    """A request leaves no cycles, whose collection would pause the application."""
     gc.collect()
     gc.disable()
     try:
         for app in returns([b"a"]), yields(b"a"), yields(KeyError()):
             server = Server(TraceIdMiddleware(app))
             server.serve()
-            server.body = None  # a cycle of the stand-in's own
+            server.body = None  # the stand-in itself makes a cycle
             del server
             assert 0 == gc.collect()
     finally:

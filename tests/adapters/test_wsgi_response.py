@@ -1,4 +1,4 @@
-"""What a server and an app find of one another with us in between: all that PEP 3333 gives them."""
+"""The server and the app keep all that PEP 3333 gives them, with the middleware in between."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_response_is_started_when_the_app_does_it(events: list[dict[str, Any]]
 
 
 def test_a_body_has_the_length_that_the_app_gave_it() -> None:
-    """A server tells the Content-Length of a body of one part from it."""
+    """A server derives the Content-Length from the length of a body of one part."""
 
     class Sized:
         def __iter__(self) -> Any:
@@ -70,7 +70,7 @@ def test_a_body_has_the_length_that_the_app_gave_it() -> None:
 
 
 def test_where_nobody_watches_a_list_stays_the_list() -> None:
-    """With the id alone there is nothing to learn from it."""
+    """The middleware does not wrap a list if no sink wants its events."""
     body = [b"a"]
     server = Server(TraceIdMiddleware(returns(body)))
 
@@ -88,12 +88,12 @@ def test_where_nobody_watches_an_error_is_answered_all_the_same() -> None:
 
 
 class Uncloseable:
-    """A file as a server in C has it: its attributes are fixed."""
+    """A file object of a server in C, whose attributes are fixed."""
 
     __slots__ = ("fileno",)
 
     def __iter__(self) -> Any:
-        """Its parts."""
+        """Yield the parts."""
         return iter([b"a"])
 
 
@@ -108,7 +108,7 @@ class Uncloseable:
 def test_a_file_reaches_the_server_as_the_very_object(
     events: list[dict[str, Any]], wrapper: Any, make: Callable[[], Any], *, closes: bool
 ) -> None:
-    """Only so does the server send it by its shortest way; the line comes when it is closed."""
+    """The server sends only its own object efficiently; the line comes when it is closed."""
     file = make()
     server = Server(TraceIdMiddleware(returns(file)), **{"wsgi.file_wrapper": wrapper})
 
@@ -122,7 +122,7 @@ def test_a_file_reaches_the_server_as_the_very_object(
 
 
 def test_a_file_that_could_not_be_sent_was_left_by_its_client(events: list[dict[str, Any]]) -> None:
-    """A server closes it on the way out of its own error."""
+    """A server that fails to send the file closes it because of its own error."""
     file = FileWrapper(io.BytesIO(b"a"))
     server = Server(TraceIdMiddleware(returns(file)), **{"wsgi.file_wrapper": FileWrapper})
     server.call()
@@ -135,7 +135,7 @@ def test_a_file_that_could_not_be_sent_was_left_by_its_client(events: list[dict[
 
 
 @pytest.mark.parametrize("wrapper", [None, FileWrapper, iter], ids=["none", "class", "function"])
-def test_what_is_no_file_of_the_servers_is_a_body(
+def test_a_file_that_is_not_the_servers_is_a_body(
     events: list[dict[str, Any]], wrapper: Any
 ) -> None:
     """A wrapper of the framework's own is iterated over, in the trace."""
@@ -149,7 +149,7 @@ def test_what_is_no_file_of_the_servers_is_a_body(
 
 
 def test_write_and_exc_info_reach_the_server(events: list[dict[str, Any]]) -> None:
-    """The old way of writing, and the way to take a response back, are as they were."""
+    """`write`, and a second start with `exc_info`, work as without us."""
     reasons = []
 
     def app(environ: dict[str, Any], start_response: Any) -> Any:
@@ -196,7 +196,7 @@ def test_write_and_exc_info_reach_the_server(events: list[dict[str, Any]]) -> No
 def test_only_a_stream_has_a_time_to_its_first_byte(
     events: list[dict[str, Any]], app: Any, *, streams: bool
 ) -> None:
-    """A body that was there as a whole has none."""
+    """A body that is complete from the start has no time to its first byte."""
     Server(TraceIdMiddleware(app)).serve()
 
     assert streams == ("ttfb_ms" in events[0])
@@ -216,7 +216,7 @@ def test_only_a_stream_has_a_time_to_its_first_byte(
     ],
 )
 def test_the_id_is_exposed_to_other_origins(given: Any, expected: str) -> None:
-    """Once, after what the app exposes; the app's own list of headers stays as it is."""
+    """The id comes last and once; the app's own list of headers is not changed."""
     before = [*given]
     server = Server(TraceIdMiddleware(returns([], headers=given)))
 
@@ -228,8 +228,8 @@ def test_the_id_is_exposed_to_other_origins(given: Any, expected: str) -> None:
 
 
 @pytest.mark.parametrize("headers", [[("X",)], [(1, 2)], [b"x: y"]], ids=["short", "int", "bytes"])
-def test_headers_that_are_none_are_the_servers_affair(headers: Any) -> None:
-    """What it makes of them it makes with us as without."""
+def test_wrong_headers_go_on_to_the_server(headers: Any) -> None:
+    """Wrong headers reach the server unchanged, as they do without us."""
     server = Server(TraceIdMiddleware(returns([], headers=headers)))
 
     assert server.serve() is None
@@ -237,10 +237,8 @@ def test_headers_that_are_none_are_the_servers_affair(headers: Any) -> None:
 
 
 @pytest.mark.parametrize("status", ["abc", b"200 OK", None], ids=["text", "bytes", "none"])
-def test_a_status_that_is_none_is_the_servers_affair(
-    events: list[dict[str, Any]], status: Any
-) -> None:
-    """The line has none then, or what can be read of it."""
+def test_a_wrong_status_goes_on_to_the_server(events: list[dict[str, Any]], status: Any) -> None:
+    """The line has the status if it can be read, and otherwise none."""
     server = Server(TraceIdMiddleware(returns([b"a"], status)))
 
     assert server.serve() is None
@@ -259,7 +257,7 @@ def test_a_status_that_is_none_is_the_servers_affair(
     ],
 )
 def test_the_id_comes_from_the_environ(sent: dict[str, Any], expected: str | None) -> None:
-    """Of a header that was sent twice, which servers join, the first counts."""
+    """Servers join a header that was sent twice; the first value counts."""
     server = Server(TraceIdMiddleware(returns([])), **sent)
 
     server.serve()
@@ -281,7 +279,7 @@ def test_the_id_comes_from_the_environ(sent: dict[str, Any], expected: str | Non
 def test_the_path_is_readable_and_whole(
     events: list[dict[str, Any]], script: str, path: str, expected: str
 ) -> None:
-    """As it is over ASGI: with its mount, decoded, without the query string."""
+    """The path has its mount, is decoded, and lacks the query string, as over ASGI."""
     server = Server(
         TraceIdMiddleware(returns([])), SCRIPT_NAME=script, PATH_INFO=path, QUERY_STRING="a=secret"
     )
@@ -303,7 +301,7 @@ def test_a_quiet_path_is_below_info(events: list[dict[str, Any]]) -> None:
 
 
 def test_a_mounted_app_is_part_of_the_outer_trace(events: list[dict[str, Any]]) -> None:
-    """One id and one line, however many of the apps are instrumented."""
+    """There is one id and one line, even if both apps are instrumented."""
     app = TraceIdMiddleware(TraceIdMiddleware(returns([b"a"])))
 
     server = Server(app)
@@ -315,7 +313,7 @@ def test_a_mounted_app_is_part_of_the_outer_trace(events: list[dict[str, Any]]) 
 
 
 def test_starting_up_happens_once_and_before_the_first_request() -> None:
-    """Its failure is ours; of several first requests at once one does it."""
+    """One of several first requests runs the start-up, whose failure does not reach it."""
     calls: list[str] = []
     barrier = threading.Barrier(4)
 
@@ -343,8 +341,8 @@ def test_starting_up_happens_once_and_before_the_first_request() -> None:
     assert 4 == calls.count("request")
 
 
-def test_a_start_up_that_another_request_has_taken_is_none(monkeypatch: Any) -> None:
-    """Between the question and the deed another thread may have been there."""
+def test_a_start_up_that_another_request_has_taken_is_not_run_again(monkeypatch: Any) -> None:
+    """Another thread may run the start-up between the check and the call."""
     traced = TraceIdMiddleware(returns([]), on_startup=print)
 
     class Taken(list[Any]):
@@ -357,7 +355,7 @@ def test_a_start_up_that_another_request_has_taken_is_none(monkeypatch: Any) -> 
 
 
 def test_a_wsgi_callable_is_wrapped_once() -> None:
-    """What `instrument` has returned it returns again; one wrapped by hand gets its set-up."""
+    """A second call returns the same object; an app wrapped by hand gets its set-up."""
 
     def app(environ: dict[str, Any], start_response: Any) -> Any:
         return returns([])(environ, start_response)

@@ -1,4 +1,4 @@
-"""Under a real server: files by its shortest way, and a response that it has to take back."""
+"""Under a real server: files that it sends itself, and a response that is replaced by a 500."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SIZE = 64 * 1024 * 1024  # more than sockets hold
+SIZE = 64 * 1024 * 1024  # more than the buffers of sockets
 
 
 def serve(*options: str) -> Server:
-    """One request at a time, in the worker's main thread."""
+    """Serve one request at a time, in the worker's main thread."""
     logger = ("--logger-class", "pantheon_obs.adapters.gunicorn.JSONLogger")
     return gunicorn("tests.adapters.apps.wsgi_served:app", *options, "--no-control-socket", *logger)
 
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    """The served app."""
+    """Serve the app."""
     pytest.importorskip("gunicorn")
     with serve() as server:
         service = Service(Adapter("wsgi", serve), server)
@@ -35,7 +35,7 @@ def service() -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A large file, of which the disk holds nothing."""
+    """Make a large sparse file, which takes no space on the disk."""
     path = tmp_path_factory.mktemp("served") / "file"
     with path.open("wb") as file:
         file.truncate(SIZE)
@@ -43,7 +43,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_file_is_sent_by_the_server_itself(service: Service, file: Path) -> None:
-    """gunicorn knows its wrapper again; the line comes with the end of the file."""
+    """gunicorn recognizes its own wrapper; the line comes with the end of the file."""
     trace_id = new_id()
 
     response = service.get("/file", {"X-Trace-ID": trace_id, "X-File": str(file)})
@@ -67,7 +67,7 @@ def test_a_client_that_leaves_a_file_is_noticed(service: Service, file: Path) ->
 
 
 def test_a_response_that_was_started_is_taken_back(service: Service) -> None:
-    """gunicorn itself would send the headers of both, and nothing at all for an OSError."""
+    """gunicorn itself would send both headers, and nothing at all for an OSError."""
     trace_id = new_id()
 
     with service.send("/boom", (b"X-Trace-ID", trace_id.encode())) as connection:
@@ -81,8 +81,8 @@ def test_a_response_that_was_started_is_taken_back(service: Service) -> None:
     )
 
 
-def test_one_that_cannot_be_taken_back_is_the_servers_affair(service: Service) -> None:
-    """Where something hides gunicorn's response from us it answers, or not, as without us."""
+def test_a_response_that_cannot_be_taken_back_is_left_to_the_server(service: Service) -> None:
+    """If a layer hides gunicorn's response from us, gunicorn behaves as it does without us."""
     trace_id = new_id()
 
     with service.send("/hidden/boom", (b"X-Trace-ID", trace_id.encode())) as connection:

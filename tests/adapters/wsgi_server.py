@@ -1,4 +1,4 @@
-"""A stand-in for a WSGI server, step by step: for what no real one does when a test wants it."""
+"""A stand-in for a WSGI server, for steps that no real server takes on request."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Server:
 
     Args:
         app: The app, which has our middleware already.
-        environ: What the environ holds besides the usual.
+        environ: Keys that the environ has besides the usual ones.
 
     Attributes:
         started: The arguments of each call of `start_response`.
-        written: What came through the `write` callable.
-        body: What the app has returned.
+        written: The parts that came through the `write` callable.
+        body: The app's return value.
     """
 
     def __init__(self, app: Any, **environ: Any) -> None:
@@ -41,7 +41,7 @@ class Server:
         self.body: Any = None
 
     def start_response(self, *arguments: Any) -> Callable[[bytes], object]:
-        """Take the start of a response; a second one only with the error that is its reason."""
+        """Take the start of a response; a second start needs the error that is its reason."""
         if len(arguments) > 2 and self.sent:
             raise arguments[2][1]
         self.started.append(arguments)
@@ -52,7 +52,7 @@ class Server:
         self.written.append(data)
 
     def call(self) -> Any:
-        """Call the app; the body is not read yet."""
+        """Call the app without reading the body."""
         self.body = self.app(self.environ, self.start_response)
         return self.body
 
@@ -68,7 +68,7 @@ class Server:
         self.body.close()
 
     def serve(self) -> BaseException | None:
-        """Serve the request; the error that the server got, if it got one."""
+        """Serve the request; return the error that escapes to the server, if any."""
         try:
             self.call()
             try:
@@ -93,7 +93,7 @@ class Server:
 
 
 def returns(body: Any, status: str = "200 OK", headers: Any = None) -> Callable[..., Any]:
-    """An app that starts its response and returns this."""
+    """Make an app that starts its response and returns this body."""
 
     def app(environ: dict[str, Any], start_response: Any) -> Any:
         start_response(status, [*TEXT] if headers is None else headers)
@@ -103,7 +103,7 @@ def returns(body: Any, status: str = "200 OK", headers: Any = None) -> Callable[
 
 
 def raises(error: BaseException) -> Callable[..., Any]:
-    """An app that fails before its response."""
+    """Make an app that fails before its response."""
 
     def app(environ: dict[str, Any], start_response: Any) -> Any:
         raise error
@@ -112,7 +112,7 @@ def raises(error: BaseException) -> Callable[..., Any]:
 
 
 def yields(*parts: bytes | BaseException, status: str = "200 OK") -> Callable[..., Any]:
-    """An app that starts its response when it is first asked for a part."""
+    """Make an app that starts its response when it is first asked for a part."""
 
     def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         start_response(status, [*TEXT])
@@ -125,7 +125,7 @@ def yields(*parts: bytes | BaseException, status: str = "200 OK") -> Callable[..
 
 
 def endings(events: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
-    """Outcome, status and error type of each story."""
+    """Return the outcome, status and error type of each request."""
     return [
         (event["outcome"], event.get("status_code"), event.get("error_type"))
         for event in events

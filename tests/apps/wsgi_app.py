@@ -24,7 +24,7 @@ class Closing:
         self._after = after
 
     def __iter__(self) -> Iterator[bytes]:
-        """The one part."""
+        """Yield the one part."""
         return iter([self._body])
 
     def close(self) -> None:

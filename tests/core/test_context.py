@@ -1,4 +1,4 @@
-"""Whose context this is, and what is bound to it."""
+"""The current trace, and the fields that are bound to it."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
 
 @contextmanager
 def trace(trace_id: str) -> Iterator[Trace]:
-    """A record that is current, as an adapter makes it."""
-    record = Trace(trace_id)
-    begin(record)
+    """Make a trace current, as an adapter does."""
+    current = Trace(trace_id)
+    begin(current)
     try:
-        yield record
+        yield current
     finally:
-        end(record)
+        end(current)
 
 
 def test_outside_of_a_trace_the_id_is_the_empty_string() -> None:
-    """There is always a string to read."""
+    """`current_trace_id` always has a string."""
     assert "" == current_trace_id.get()
 
 
 @pytest.mark.parametrize("given", ["import-1", "0af7651916cd43dd8448eb211c80319c"])
 def test_a_job_has_the_trace_that_it_was_given(given: str) -> None:
-    """The id that came with the job is current inside, and gone afterwards."""
+    """The id that came with the job is current in the block, and is gone after it."""
     with trace_context(given) as trace_id:
         assert given == trace_id == current_trace_id.get()
 
@@ -56,7 +56,7 @@ class Unreadable:
 
 @pytest.mark.parametrize("given", [None, "", "a b", "x" * 129, "é", "\ud800", Unreadable()])
 def test_a_job_without_a_valid_id_gets_a_fresh_one(given: object) -> None:
-    """What is not an id is replaced, and its value is on no line."""
+    """A value that is no id is replaced, and no line shows it."""
     with capture_events() as events, trace_context(given) as trace_id:
         pass
 
@@ -64,8 +64,8 @@ def test_a_job_without_a_valid_id_gets_a_fresh_one(given: object) -> None:
     assert {"telemetry_failed"} >= {event["event"] for event in events}
 
 
-def test_a_refused_id_of_a_job_is_said_at_debug() -> None:
-    """One line, without the raw value."""
+def test_a_refused_id_of_a_job_is_reported_at_debug() -> None:
+    """The one line does not have the raw value."""
     with capture_events() as events:
         from pantheon_obs import configure_logging  # noqa: PLC0415 - within the capture
 
@@ -80,7 +80,7 @@ def test_a_refused_id_of_a_job_is_said_at_debug() -> None:
 
 
 def test_traces_nest_and_one_manager_can_be_used_again() -> None:
-    """The outer trace is back after the inner one, with what was bound to it."""
+    """The outer trace is current again after the inner one, with its bound fields."""
     job = trace_context("job")
     with job:
         bind(tenant="acme")
@@ -102,26 +102,26 @@ def test_traces_nest_and_one_manager_can_be_used_again() -> None:
 
 
 def test_a_trace_ends_also_where_its_block_raises() -> None:
-    """The error passes, and the context is as it was."""
+    """The exception escapes from the block, and the context is restored."""
     with pytest.raises(ZeroDivisionError), trace_context("job"):
         raise ZeroDivisionError
 
     assert "" == current_trace_id.get()
 
 
-def test_what_a_thread_binds_is_bound_for_the_whole_trace() -> None:
-    """The record is shared by all that runs in copies of its context."""
-    with trace("job") as record:
+def test_a_field_that_a_thread_binds_is_bound_for_the_whole_trace() -> None:
+    """All copies of the context share the trace."""
+    with trace("job") as current:
         context = copy_context()
         thread = threading.Thread(target=context.run, args=(lambda: bind(tenant="acme"),))
         thread.start()
         thread.join()
 
-    assert {"tenant": "acme"} == record.bound
+    assert {"tenant": "acme"} == current.bound
 
 
 def test_binding_outside_of_a_trace_is_for_this_context_only() -> None:
-    """The fields are on later lines of this context; a trace that begins there has none of them."""
+    """Later lines of this context have the fields; a trace that begins there does not."""
 
     async def main() -> None:
         bind(worker=7)
@@ -140,38 +140,38 @@ def test_binding_outside_of_a_trace_is_for_this_context_only() -> None:
 
 
 def test_ending_in_another_context_does_no_harm() -> None:
-    """A generator or coroutine that is closed elsewhere ends its record there."""
-    record = Trace("job")
-    copy_context().run(begin, record)
+    """A generator or coroutine may be closed in another context, and ends its trace there."""
+    current = Trace("job")
+    copy_context().run(begin, current)
 
     with trace_context("other"):
-        end(record)
+        end(current)
 
         assert "other" == current_trace_id.get()
-    assert record.ended
+    assert current.ended
 
 
 class Call:
     """A call in progress."""
 
-    def __init__(self, record: Trace, *, fails: bool = False) -> None:
-        record.open_calls.add(self)
-        self.record = record
+    def __init__(self, current: Trace, *, fails: bool = False) -> None:
+        current.open_calls.add(self)
+        self.current = current
         self.fails = fails
         self.finished = 0
 
     def force_finish(self) -> None:
         """End, as an LLM call does."""
         self.finished += 1
-        self.record.open_calls.discard(self)
+        self.current.open_calls.discard(self)
         if self.fails:
             raise ZeroDivisionError
 
 
-def test_calls_that_are_open_are_finished_with_their_record() -> None:
-    """Each of them once, also where one of them fails."""
-    with trace("job") as record:
-        calls = [Call(record), Call(record, fails=True), Call(record)]
+def test_calls_that_are_open_are_finished_with_their_trace() -> None:
+    """Each call is finished once, even if another one fails to finish."""
+    with trace("job") as current:
+        calls = [Call(current), Call(current, fails=True), Call(current)]
 
     assert [1, 1, 1] == [call.finished for call in calls]
     assert current_trace.get() is None
@@ -191,35 +191,35 @@ def call(**fields: object) -> LlmCallFinished:
     return LlmCallFinished(**(known | fields))  # type: ignore[arg-type]
 
 
-def test_a_record_adds_up_its_calls() -> None:
-    """Unknown tokens count for none; a cost is known once any call's is."""
-    record = Trace("job")
-    assert record.llm is None
+def test_a_trace_adds_up_its_calls() -> None:
+    """Unknown tokens count as zero; the cost is known if that of any call is known."""
+    current = Trace("job")
+    assert current.llm is None
 
-    record.count(call(outcome="error"))
-    first = record.llm
+    current.count(call(outcome="error"))
+    first = current.llm
     assert isinstance(first, LlmTotals)
     assert (1, 1, 10.0, 0, 0, None) == totals(first)
 
-    record.count(call(input_tokens=3, output_tokens=4, cost_usd=0.5))
-    record.count(call(input_tokens=1, cost_usd=0.25))
-    assert first is record.llm
+    current.count(call(input_tokens=3, output_tokens=4, cost_usd=0.5))
+    current.count(call(input_tokens=1, cost_usd=0.25))
+    assert first is current.llm
     assert (3, 1, 30.0, 4, 4, 0.75) == totals(first)
 
 
 def totals(of: LlmTotals) -> tuple[object, ...]:
-    """All of them."""
+    """Return all totals of a trace."""
     return (of.calls, of.errors, of.latency_ms, of.input_tokens, of.output_tokens, of.cost_usd)
 
 
 class UnmarkableError(Exception):
-    """An error whose attributes cannot be had."""
+    """An error that takes no attributes."""
 
     __dict__ = None  # type: ignore[assignment]
 
 
 def test_an_error_that_takes_no_marks_passes_as_it_is() -> None:
-    """What is noted of an error for later is left out; nothing else comes in its place."""
+    """The failure cannot be recorded, and the error escapes unchanged."""
 
     def fail() -> None:
         raise UnmarkableError

@@ -1,4 +1,4 @@
-"""What a fact says of itself: its level, and its fields in the order of the schema."""
+"""The level of an event, and its fields in the order of the schema."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CALL: dict[str, Any] = {
 
 
 def totals() -> LlmTotals:
-    """Two calls, one of them of known cost."""
+    """Add up two calls, of which one has a known cost."""
     found = LlmTotals()
     found.add(LlmCallFinished(**CALL | {"input_tokens": 3, "cost_usd": 0.1}))
     found.add(LlmCallFinished(**CALL | {"outcome": "error"}))
@@ -63,7 +63,7 @@ def totals() -> LlmTotals:
     ],
 )
 def test_a_requests_level(known: dict[str, Any], level: int) -> None:
-    """5xx and exceptions are errors, 4xx warnings; a quiet path is at DEBUG."""
+    """5xx and exceptions have ERROR, 4xx have WARNING, and quiet paths have DEBUG."""
     assert level == RequestFinished(**REQUEST | known).level
 
 
@@ -78,12 +78,12 @@ def test_a_requests_level(known: dict[str, Any], level: int) -> None:
     ],
 )
 def test_a_websockets_level(known: dict[str, Any], level: int) -> None:
-    """As a request's, without a status."""
+    """A websocket has the levels of a request, except those that follow from a status."""
     assert level == WebsocketFinished(**WEBSOCKET | known).level
 
 
 def test_a_requests_fields_come_in_the_order_of_the_schema() -> None:
-    """What is not known is left out, the rest stands in its place."""
+    """Unknown fields are left out, and the others keep their order."""
     whole = RequestFinished(
         **REQUEST, route="/items/{id}", ttfb_ms=0.5, error=KeyError(), llm=totals()
     )
@@ -110,7 +110,7 @@ def test_a_requests_fields_come_in_the_order_of_the_schema() -> None:
 
 
 def test_a_websockets_fields_come_in_the_order_of_the_schema() -> None:
-    """Likewise."""
+    """Unknown fields are left out here too."""
     whole = WebsocketFinished(**WEBSOCKET, route="/ws", close_code=1000)
 
     assert ["path", "latency_ms", "messages_in", "messages_out", "outcome"] == [
@@ -127,8 +127,8 @@ def test_a_websockets_fields_come_in_the_order_of_the_schema() -> None:
     ] == [*whole.fields()]
 
 
-def test_a_call_has_no_traceback_and_says_what_is_known() -> None:
-    """The exception is the host's, and is logged once where it ends."""
+def test_a_call_has_no_traceback_and_has_all_known_fields() -> None:
+    """The exception passes on, and is logged with its traceback where it ends."""
     call = LlmCallFinished(**CALL, finish_reason="stop", stream=False)
 
     assert ("llm.generate", INFO, None) == (call.event, call.level, call.error)

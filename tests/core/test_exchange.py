@@ -25,10 +25,10 @@ class Collector:
         self.events: list[Any] = []
 
     def started(self, trace: Any) -> None:
-        """Ignore a beginning."""
+        """Ignore that a trace has begun."""
 
     def ended(self, trace: Any) -> None:
-        """Ignore an end."""
+        """Ignore that a trace has ended."""
 
     def handle(self, event: Any) -> None:
         """Keep the event."""
@@ -123,7 +123,7 @@ def interrupted(exchange: Exchange) -> None:
 def test_a_response_that_the_server_closes_early_was_left(
     collected: list[Any], method: str, facts: Callable[[Exchange], None], expected: str
 ) -> None:
-    """Before its last byte only a client that has gone makes a server close a response."""
+    """A server that closes a response before its last byte does so because the client has gone."""
     facts(watched(method=method))
 
     assert [expected] == [event.outcome for event in collected]
@@ -169,8 +169,8 @@ def test_the_event_of_a_5xx_waits_for_its_exception(collected: list[Any]) -> Non
     assert [("error", error)] == [(event.outcome, event.error) for event in collected]
 
 
-def test_an_answer_is_owed_until_a_response_starts() -> None:
-    """Neither a client that has gone nor a framework around us leaves an answer to us."""
+def test_we_must_answer_until_a_response_starts() -> None:
+    """We do not answer if the client has gone or a framework around us answers."""
     failed, answered, left, enclosed = (Exchange("one") for _ in range(4))
     answered.started(200)
     left.client_left()
@@ -194,7 +194,7 @@ def test_an_exchange_holds_no_exception_when_it_is_over(collected: list[Any]) ->
 
 
 @pytest.mark.parametrize("kind", [Exchange, WebsocketExchange])
-def test_an_exchange_is_safe_in_what_is_copied_and_pickled(kind: type[Exchange]) -> None:
+def test_an_exchange_can_be_copied_and_pickled(kind: type[Exchange]) -> None:
     """Scopes, environs and requests are copied within their request, and pickled for later."""
     exchange = kind("one")
 

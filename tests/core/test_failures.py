@@ -62,7 +62,7 @@ def test_the_innermost_trace_of_an_exception_wins() -> None:
     assert "inner" == failures.trace_of(error)
 
 
-def test_what_logs_an_escaped_exception_in_the_same_context_finds_its_trace() -> None:
+def test_a_log_of_an_escaped_exception_in_the_same_context_finds_its_trace() -> None:
     """A server logs it right after the trace has ended, where its application was called."""
     error = KeyError()
     escape_from("first", error)
@@ -115,7 +115,7 @@ def test_an_exception_that_is_raised_outside_of_its_trace_is_a_new_failure() -> 
 
 
 def test_a_server_finds_the_failure_that_it_logs_in_another_context() -> None:
-    """It may run the application in a thread, and logs only what has escaped from it."""
+    """It may run the application in a thread, and logs only exceptions that have escaped."""
     error, unknown = KeyError(), KeyError()
     escape_from("first", error)
 

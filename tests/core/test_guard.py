@@ -1,4 +1,4 @@
-"""What is swallowed, what is said of it, and what passes; missing packages; the sinks."""
+"""The guard swallows and reports our exceptions; missing packages; the sinks."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pantheon_obs.core.errors import require
 from pantheon_obs.testing import capture_events
 
 
-def test_an_exception_of_ours_is_swallowed_and_said_once_per_site() -> None:
-    """The first failure at a site has a line with its traceback; the others there are silent."""
+def test_an_exception_of_ours_is_swallowed_and_reported_once_per_site() -> None:
+    """The first failure at a site is logged with its traceback; later ones are not logged."""
     site, other = guard.Guard("one site"), guard.Guard("another site")
     with capture_events() as events:
         for at in (site, site, other):
@@ -34,8 +34,8 @@ def test_an_exception_of_ours_is_swallowed_and_said_once_per_site() -> None:
 @pytest.mark.parametrize(
     "raised", [asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit]
 )
-def test_what_is_the_hosts_passes(raised: type[BaseException]) -> None:
-    """Cancellation and interrupts are never swallowed."""
+def test_cancellation_and_interrupts_pass(raised: type[BaseException]) -> None:
+    """The guard swallows `Exception`, never `BaseException`."""
     with pytest.raises(raised), guard.Guard("site"):
         raise raised
 
@@ -43,7 +43,7 @@ def test_what_is_the_hosts_passes(raised: type[BaseException]) -> None:
 
 
 def test_a_report_that_fails_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is nowhere left to say it; the host goes on."""
+    """The failure cannot be reported, and the application goes on."""
 
     def fail(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError
@@ -63,7 +63,7 @@ class Refusing(Exception):  # noqa: N818 - not an error of ours
 
 
 def test_a_missing_package_is_named_with_the_line_that_installs_it() -> None:
-    """The error says what needs it, what is missing, and what to type."""
+    """The error names the feature, the missing package and the command that installs it."""
     with pytest.raises(MissingExtraError) as missing:
         require("no_such_package.part", extra="sentry", feature="sending errors")
 
@@ -77,7 +77,7 @@ def test_a_missing_package_is_named_with_the_line_that_installs_it() -> None:
 def test_a_package_that_lacks_something_itself_is_another_failure(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its own error tells more than ours would."""
+    """The package's own import error passes, because it is more precise than ours."""
     (tmp_path / "lacking_package.py").write_text("import no_such_dependency\n")
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -88,34 +88,34 @@ def test_a_package_that_lacks_something_itself_is_another_failure(
 
 
 def test_a_package_that_is_there_is_imported() -> None:
-    """What is installed is simply returned."""
+    """`require` returns a package that is installed."""
     assert logging is require("logging", extra="none", feature="this test")
 
 
 class Collector:
-    """Keeps what it is told."""
+    """Keeps each trace and event that it gets."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.told: list[Any] = []
+        self.kept: list[Any] = []
 
-    def started(self, record: Any) -> None:
-        """A trace has begun."""
-        self.told.append(record)
+    def started(self, trace: Any) -> None:
+        """Keep a trace that has begun."""
+        self.kept.append(trace)
 
     def ended(self, trace: Any) -> None:
-        """It has ended."""
-        self.told.append(trace)
+        """Keep a trace that has ended."""
+        self.kept.append(trace)
 
     def handle(self, event: Any) -> None:
-        """A fact is complete."""
-        self.told.append(event)
+        """Keep an event."""
+        self.kept.append(event)
 
 
 def test_each_sink_gets_the_same_value_and_a_name_is_there_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A second sink of one name replaces the first; a removed one is told nothing."""
+    """A second sink of one name replaces the first; a removed sink gets nothing."""
     monkeypatch.setattr(pipeline, "sinks", ())
     old, new, other, gone = (Collector(name) for name in ("a", "a", "b", "c"))
     for sink in (old, other, gone, new):
@@ -130,5 +130,5 @@ def test_each_sink_gets_the_same_value_and_a_name_is_there_once(
     pipeline.emit(fact)
     end(trace)
 
-    assert [trace, fact, trace] == new.told == other.told
-    assert [] == old.told == gone.told
+    assert [trace, fact, trace] == new.kept == other.kept
+    assert [] == old.kept == gone.kept

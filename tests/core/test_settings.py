@@ -1,4 +1,4 @@
-"""Settings: where values come from, and what happens to bad ones."""
+"""Settings: the sources of the values, and the treatment of bad values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.logs.running import run
 
 MIB = 1024 * 1024
 
-# Field, variable, what is written there, what it becomes.
+# Field, variable, its text, the value that is read from it.
 VARIABLES = [
     ("service", "PANTHEON_OBS_SERVICE", " shop ", "shop"),
     ("service", "OTEL_SERVICE_NAME", "shop", "shop"),
@@ -78,12 +78,12 @@ DEFAULTS = {
 
 
 def of(settings: Settings) -> dict[str, Any]:
-    """Every option's value."""
+    """Return the value of every option."""
     return {name: getattr(settings, name) for name in DEFAULTS}
 
 
 def test_the_defaults_are_those_of_the_design() -> None:
-    """Without arguments or variables."""
+    """Without arguments and variables each option has its default."""
     assert DEFAULTS == of(Settings()) == of(Settings.from_env({}))
 
 
@@ -91,7 +91,7 @@ def test_the_defaults_are_those_of_the_design() -> None:
 def test_a_variable_sets_its_field_and_no_other(
     field: str, variable: str, written: str, expected: object
 ) -> None:
-    """Words are read into values."""
+    """The text of a variable becomes the value of its field."""
     settings = Settings.from_env({variable: written})
 
     assert {**DEFAULTS, field: expected} == of(settings)
@@ -102,17 +102,17 @@ def test_a_variable_sets_its_field_and_no_other(
 def test_a_blank_variable_is_none(
     field: str, variable: str, written: str, _expected: object
 ) -> None:
-    """As deployments leave them empty."""
+    """Deployments leave variables empty; such a variable counts as not set."""
     assert DEFAULTS == of(Settings.from_env({variable: "  "}))
 
 
 def test_every_field_but_the_generator_has_a_variable() -> None:
-    """What can be set in code can be set from outside."""
+    """Each option that code can set can be set by a variable too."""
     assert set(DEFAULTS) - {"id_generator"} == {field for field, *_ in VARIABLES}
 
 
 def test_an_argument_wins_over_the_environment_and_that_over_the_default() -> None:
-    """Precedence, for the real environment too."""
+    """The order of precedence applies to the real environment too."""
     environ = {"PANTHEON_OBS_LOG_LEVEL": "ERROR", "PANTHEON_OBS_SERVICE": "env"}
 
     settings = Settings.from_env(environ, log_level="DEBUG")
@@ -125,7 +125,7 @@ def test_an_argument_wins_over_the_environment_and_that_over_the_default() -> No
 
 
 def test_the_first_of_two_variables_wins() -> None:
-    """Ours before OpenTelemetry's; a blank one is not there."""
+    """Our variable wins over OpenTelemetry's, unless ours is blank."""
     both = {"PANTHEON_OBS_SERVICE": "ours", "OTEL_SERVICE_NAME": "theirs"}
 
     assert "ours" == Settings.from_env(both).service
@@ -201,10 +201,10 @@ NONSENSE = [
     NONSENSE,
     ids=[f"{n}-{row[0]}" for n, row in enumerate(NONSENSE)],
 )
-def test_a_bad_argument_raises_naming_field_value_and_what_is_accepted(
+def test_a_bad_argument_raises_naming_field_value_and_accepted_values(
     field: str, value: Any, accepted: str
 ) -> None:
-    """Wherever settings are given, before anything is changed."""
+    """Each entry point refuses a bad argument before it changes anything."""
     for call in (
         lambda: Settings(**{field: value}),
         lambda: Settings.from_env({}, **{field: value}),
@@ -224,14 +224,14 @@ def test_a_bad_argument_raises_naming_field_value_and_what_is_accepted(
 
 @pytest.mark.parametrize("field", [name for name in DEFAULTS if name != "id_generator"])
 def test_a_hostile_value_is_refused_like_any_other(field: str) -> None:
-    """Whatever it does when it is touched, the error is ours."""
+    """A value that raises whenever it is used is refused with our error."""
     with pytest.raises(ConfigError, match=rf"{field}=(<Hostile>|\*\*\*) is not accepted: use "):
         Settings(**{field: Hostile()})
 
 
 @pytest.mark.parametrize("name", ["colour", "problems", "environ", "static_fields"])
-def test_an_unknown_setting_is_refused_with_the_list_of_those_there_are(name: str) -> None:
-    """A typo is not ignored."""
+def test_an_unknown_setting_is_refused_with_the_list_of_all_settings(name: str) -> None:
+    """A misspelt name is an error."""
     for call in (
         lambda: Settings.from_env({}, **{name: 1}),
         lambda: Settings().with_overrides({name: 1}),
@@ -246,7 +246,7 @@ def test_an_unknown_setting_is_refused_with_the_list_of_those_there_are(name: st
 
 @pytest.mark.parametrize("nonsense", [{"log_level": "INFO"}, "json", 7, Hostile(), Settings])
 def test_settings_that_are_none_are_refused(nonsense: Any) -> None:
-    """A dict, a word or the class itself is no `Settings`."""
+    """A dict, a string and the class itself are not accepted as `Settings`."""
     with pytest.raises(ConfigError, match=r"^settings=.* use a pantheon_obs\.Settings or None$"):
         configure_logging(nonsense)
 
@@ -267,7 +267,7 @@ BAD_VARIABLES = [
 def test_a_bad_variable_is_one_warning_and_the_default(
     variable: str, value: str, default: str
 ) -> None:
-    """The host starts; the line names variable, value, what is accepted and what is used."""
+    """The application starts; the line has the variable, its value, the accepted and the used."""
     done = run(
         "configure_logging(); configure_logging(); logging.info('started')", **{variable: value}
     )
@@ -282,21 +282,21 @@ def test_a_bad_variable_is_one_warning_and_the_default(
 
 
 def test_several_bad_variables_are_a_line_each() -> None:
-    """None hides another."""
+    """Each bad variable has its own line."""
     done = run("configure_logging()", **{name: value for name, value, _ in BAD_VARIABLES})
 
     assert ["setting_refused"] * len(BAD_VARIABLES) == done.events
 
 
 def test_an_argument_makes_a_bad_variable_irrelevant() -> None:
-    """It is not even read."""
+    """A variable is not read if there is an argument."""
     settings = Settings.from_env({"PANTHEON_OBS_LOG_LEVEL": "LOUD"}, log_level="ERROR")
 
     assert () == settings.problems
 
 
 def test_credentials_do_not_get_into_messages() -> None:
-    """A URL's are masked; a DSN is not shown at all."""
+    """The credentials of a URL are masked; a DSN is not shown at all."""
     environ = {"PANTHEON_OBS_HEALTH_PREFIX": "redis://user:hunter2@cache/0"}
 
     [problem] = Settings.from_env(environ).problems
@@ -307,14 +307,14 @@ def test_credentials_do_not_get_into_messages() -> None:
 
 
 def test_a_long_value_is_shown_in_part() -> None:
-    """A message stays readable."""
+    """The message shows a part of a long value, so that it stays readable."""
     [problem] = Settings.from_env({"PANTHEON_OBS_LOG_LEVEL": "x" * 10_000}).problems
 
     assert len(problem) < 300
 
 
 def test_the_fields_that_every_line_has_are_those_that_are_set() -> None:
-    """`service`, `environment`, `release`, in this order."""
+    """The fields are `service`, `environment` and `release`, in this order."""
     settings = Settings(release="1.2", service="shop")
 
     assert [("service", "shop"), ("release", "1.2")] == list(settings.static_fields.items())
@@ -335,12 +335,12 @@ def test_the_fields_that_every_line_has_are_those_that_are_set() -> None:
 def test_quiet_paths_are_the_probes_unless_others_are_given(
     options: dict[str, Any], quiet: set[str]
 ) -> None:
-    """None means the default, nothing means none."""
+    """None means the default, and an empty list means no quiet paths."""
     assert quiet == Settings(**options).quiet
 
 
 def test_settings_are_a_value() -> None:
-    """Frozen, comparable, copied and pickled: uvicorn sends its workers a `log_config`."""
+    """Settings are frozen, comparable and picklable: uvicorn pickles its `log_config`."""
     settings = Settings(service="shop")
 
     assert settings == pickle.loads(pickle.dumps(settings))  # noqa: S301 - our own
@@ -358,7 +358,7 @@ def test_settings_are_a_value() -> None:
 
 
 def test_resolving_takes_settings_or_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What an entry point was given wins; given nothing, it is the environment."""
+    """Arguments of an entry point win; without them the environment counts."""
     monkeypatch.setenv("PANTHEON_OBS_SERVICE", "env")
     given = Settings(service="given")
 
@@ -374,12 +374,12 @@ def test_resolving_takes_settings_or_the_environment(monkeypatch: pytest.MonkeyP
 
 
 def test_any_callable_may_make_ids() -> None:
-    """As an argument only."""
+    """A generator can be set as an argument only."""
     assert len is Settings(id_generator=len).id_generator  # type: ignore[arg-type]
 
 
 def test_problems_are_logged_once_each() -> None:
-    """However often logging is configured in a process."""
+    """Configuring logging again does not log them again."""
     settings = Settings.from_env({"PANTHEON_OBS_LOG_LEVEL": "ONCE"})
 
     with capture_events() as events:

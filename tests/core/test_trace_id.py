@@ -1,4 +1,4 @@
-"""Trace ids: made, accepted, refused."""
+"""Trace ids that are made, accepted and refused."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-"
 
 
 def test_a_generated_id_is_a_random_uuid() -> None:
-    """It is what `str(uuid.uuid4())` would be, and never twice the same."""
+    """It has the form of `str(uuid.uuid4())`, and no id repeats."""
     made = {ids.generate() for _ in range(1000)}
 
     assert 1000 == len(made)
@@ -32,13 +32,13 @@ def test_a_generated_id_is_a_random_uuid() -> None:
 
 @given(st.text(ALPHABET, min_size=1, max_size=128))
 def test_every_id_of_the_accepted_characters_is_kept(raw: str) -> None:
-    """1 to 128 characters of the list come back as they are."""
+    """An id of 1 to 128 accepted characters is kept unchanged."""
     assert raw == ids.validate(raw.encode())
 
 
 @given(st.binary(max_size=200))
-def test_what_is_accepted_has_only_accepted_characters(raw: bytes) -> None:
-    """Whatever else comes in, nothing with another character or length gets through."""
+def test_an_accepted_id_has_only_accepted_characters(raw: bytes) -> None:
+    """No text with another character or length is accepted."""
     accepted = ids.validate(raw)
 
     is_fine = 1 <= len(raw) <= 128 and all(chr(byte) in ALPHABET for byte in raw)
@@ -47,7 +47,7 @@ def test_what_is_accepted_has_only_accepted_characters(raw: bytes) -> None:
 
 @pytest.mark.parametrize("raw", [b"id\n", b"\nid", b"a\x00b", b"\x1b[31m", b"a" * 60_032])
 def test_control_bytes_and_long_ids_are_refused(raw: bytes) -> None:
-    """A newline at the end too, which a careless pattern lets through."""
+    """A newline at the end is refused too, though a careless pattern would accept it."""
     assert ids.validate(raw) is None
 
 
@@ -75,12 +75,12 @@ def test_control_bytes_and_long_ids_are_refused(raw: bytes) -> None:
     ],
 )
 def test_traceparent(raw: str, expected: str | None) -> None:
-    """Levels 1 and 2 of the W3C recommendation, to the letter."""
+    """`traceparent` is read as levels 1 and 2 of the W3C recommendation require."""
     assert expected == ids.parse_traceparent(raw.encode())
 
 
 def test_headers_count_in_the_order_of_the_setting() -> None:
-    """A host may name its own headers; the first that brings a valid id wins."""
+    """An application may name its own headers; the first one with a valid id wins."""
     identity = Identity(Settings(inbound_headers=("X-Amzn-Trace", "TraceParent")))
     parent = (b"traceparent", f"00-{TRACE}-b7ad6b7169203331-01".encode())
 
@@ -102,7 +102,7 @@ def test_headers_count_in_the_order_of_the_setting() -> None:
     ],
 )
 def test_an_id_generator_that_fails_is_replaced_and_reported_once(generator: Any) -> None:
-    """Each request has an id of our own; one line says what is wrong with the generator."""
+    """Each request gets an id of ours; one line reports the generator's failure."""
     identity = Identity(Settings(id_generator=generator))
 
     with capture_events() as events:
@@ -116,7 +116,7 @@ def test_an_id_generator_that_fails_is_replaced_and_reported_once(generator: Any
 
 
 def test_an_id_generator_makes_the_fresh_ids() -> None:
-    """A valid id of the host's generator is used as it is; an inbound id needs none."""
+    """A valid id of the application's generator is kept; an inbound id wins over it."""
     identity = Identity(Settings(id_generator=lambda: "ours:1"))
 
     assert "ours:1" == identity.of([])
@@ -125,7 +125,7 @@ def test_an_id_generator_makes_the_fresh_ids() -> None:
 
 
 def test_an_active_opentelemetry_span_gives_its_trace_id() -> None:
-    """Where a span is active its trace id is the fresh id; an inbound one wins all the same."""
+    """The trace id of an active span is used as the fresh id, unless there is an inbound id."""
     trace = pytest.importorskip("opentelemetry.sdk.trace")
     watch()
     identity = Identity(Settings())
@@ -141,7 +141,7 @@ def test_an_active_opentelemetry_span_gives_its_trace_id() -> None:
 def test_an_opentelemetry_that_fails_costs_no_request_its_id(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A module of that name that cannot be asked is reported, and a random id is made."""
+    """A failing module of that name is reported, and a random id is made."""
     monkeypatch.setitem(__import__("sys").modules, "opentelemetry.trace", object())
     watch()
 

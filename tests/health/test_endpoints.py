@@ -53,7 +53,7 @@ def mounted(request: pytest.FixtureRequest) -> Iterator[Mounted]:
 
 @pytest.fixture(params=["asgi", "wsgi"])
 def protocol(request: pytest.FixtureRequest) -> str:
-    """Either protocol."""
+    """Return either protocol."""
     found: str = request.param
     return found
 
@@ -250,7 +250,7 @@ def test_the_iterable_of_a_wsgi_app_is_returned_unchanged() -> None:
     assert body is app({}, start_response)
 
 
-def test_instrument_refuses_what_is_not_a_health() -> None:
+def test_instrument_refuses_other_objects_than_a_health() -> None:
     """The message names the accepted values."""
     from pantheon_obs import instrument  # noqa: PLC0415 - the other tests serve it
 

@@ -194,7 +194,7 @@ def test_a_hung_check_fails_at_its_deadline(
     assert report.results[1].latency_ms < 5000
 
 
-def test_a_check_that_ignores_its_cancellation_does_not_hold_the_probe() -> None:
+def test_a_check_that_ignores_its_cancellation_does_not_delay_the_probe() -> None:
     """An async check fails at its timeout, too, and is not started twice."""
     runs = 0
 
@@ -331,7 +331,7 @@ def test_a_loop_that_is_closed_under_a_check_ends_it() -> None:
     thread.join(PATIENCE)
 
     assert not thread.is_alive()
-    for task in tasks:  # asyncio would complain of what this test has left behind
+    for task in tasks:  # asyncio would report the tasks that this test leaves pending
         task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001
         task.get_coro().close()  # type: ignore[union-attr]
     assert asked in tasks
@@ -493,7 +493,7 @@ def test_a_check_fails_if_no_thread_can_be_started(monkeypatch: pytest.MonkeyPat
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_starts_afresh(hanging: Hanging) -> None:
-    """The child ignores a run and a held lock of its parent."""
+    """The child ignores a run and an acquired lock of its parent."""
     health = Health(timeout=10, cache_ttl=PATIENCE, hangs=hanging)
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(health.report)

@@ -67,25 +67,25 @@ class Service(NamedTuple):
         with redis.Redis.from_url(self.redis.url) as client:
             return number, len(client.client_list()) - 1
 
-    def holds(self) -> tuple[list[str], tuple[int, int]]:
+    def resources(self) -> tuple[list[str], tuple[int, int]]:
         """List its threads and count its connections."""
         return self.threads(), self.connections()
 
-    def holds_at_rest(self) -> tuple[list[str], tuple[int, int]]:
+    def resources_at_rest(self) -> tuple[list[str], tuple[int, int]]:
         """Read its threads and connections once closed ones have left the servers' lists."""
         deadline = time.monotonic() + SECONDS
-        found, times_the_same = self.holds(), 0
+        found, times_the_same = self.resources(), 0
         while times_the_same < AT_REST:
             assert time.monotonic() < deadline, found
             time.sleep(0.05)
-            before, found = found, self.holds()
+            before, found = found, self.resources()
             times_the_same = times_the_same + 1 if found == before else 0
         return found
 
-    def wait_until_it_holds(self, expected: tuple[list[str], tuple[int, int]]) -> None:
-        """Wait until it holds no more than before; a server notices a closed connection later."""
+    def wait_for_resources(self, expected: tuple[list[str], tuple[int, int]]) -> None:
+        """Wait until it has no more than before; a server notices a closed connection later."""
         deadline = time.monotonic() + SECONDS
-        while (found := self.holds()) != expected and time.monotonic() < deadline:
+        while (found := self.resources()) != expected and time.monotonic() < deadline:
             time.sleep(0.05)
         assert expected == found
 
@@ -158,7 +158,7 @@ def not_ready(service: Service) -> dict[str, Any]:
 def test_a_stopped_database_and_its_return_are_reported(ready: Service, kind: str) -> None:
     """Its own checks fail, the others pass; dead connections in pools fail no check later."""
     database: Database = getattr(ready, kind)
-    held = ready.holds_at_rest()
+    before = ready.resources_at_rest()
 
     with stopped(database):
         for _ in range(20):  # on a busy machine another check may be late
@@ -169,12 +169,12 @@ def test_a_stopped_database_and_its_return_are_reported(ready: Service, kind: st
         assert of(kind, body) == failing(body)
     ready.wait_until_ready()
 
-    ready.wait_until_it_holds(held)
+    ready.wait_for_resources(before)
 
 
 def test_hung_databases_and_their_return_are_reported(ready: Service) -> None:
     """Two hundred probes in a row are answered, and no thread or connection is left over."""
-    held = ready.holds_at_rest()
+    before = ready.resources_at_rest()
 
     ready.postgres.pause()
     ready.redis.pause()
@@ -189,8 +189,8 @@ def test_hung_databases_and_their_return_are_reported(ready: Service) -> None:
 
     for body in bodies:
         assert of("postgres", body) | of("redis", body) == failing(body)
-    assert len(threads) <= len(held[0]) + len(bodies[0]["checks"])
-    ready.wait_until_it_holds(held)
+    assert len(threads) <= len(before[0]) + len(bodies[0]["checks"])
+    ready.wait_for_resources(before)
 
 
 def test_a_failure_is_one_line(ready: Service) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def line_of(event: LlmCallFinished) -> dict[str, Any]:
-    """The event as the line that the schema describes."""
+    """Return the event as the line that the schema describes."""
     head = {
         "timestamp": "2026-11-21T00:00:00.000000Z",
         "level": logging.getLevelName(event.level).lower(),
@@ -34,7 +34,7 @@ def line_of(event: LlmCallFinished) -> dict[str, Any]:
 
 @pytest.fixture
 def events() -> Iterator[list[LlmCallFinished]]:
-    """The LLM calls that have ended; each must fit the schema of its line.
+    """Capture the LLM calls that have ended; each must fit the schema of its line.
 
     A failure of ours that the guard swallowed fails the test; a test that expects one says so with
     `guard.forget()`.
@@ -53,13 +53,13 @@ def events() -> Iterator[list[LlmCallFinished]]:
 
 @pytest.fixture(scope="session")
 def provider_url() -> Iterator[str]:
-    """The address of a local provider that speaks for all vendors."""
+    """Return the URL of a local provider that serves the interfaces of all vendors."""
     with provider() as base:
         yield base
 
 
 @pytest.fixture(scope="module")
 def loop() -> Iterator[asyncio.Runner]:
-    """An event loop for the async clients of a module."""
+    """Make an event loop for the async clients of a module."""
     with asyncio.Runner() as runner:
         yield runner

@@ -54,7 +54,7 @@ class ChunkIterable:
 
 
 class SlotsIterator:
-    """No attributes but its slots, and no weak references."""
+    """An iterator that has only its slots as attributes, and no weak references."""
 
     __slots__ = ("_chunks",)
 
@@ -73,7 +73,7 @@ class SlotsIterator:
 
 @dataclass(frozen=True)
 class Holder:
-    """Holds the chunks and the future of their usage; is not iterable itself."""
+    """Has the chunks and the future of their usage, and is not iterable itself."""
 
     chunks: Any
     usage_future: Future[Any]
@@ -100,7 +100,7 @@ class Kind(NamedTuple):
     name: str
     call: Callable[[Any], Any]
     chunks: Callable[[Any], Any] = lambda result: result
-    # A generator function has called nothing until its generator is started.
+    # A generator function makes no call until its generator is started.
     starts_at_once: bool = True
 
 

@@ -1,4 +1,4 @@
-"""The roads by which a call of an SDK's client is observed, and what is done with a stream."""
+"""The ways to observe a call of an SDK's client, and the ways to use its stream."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Way(NamedTuple):
     """A way of an SDK to stream an answer.
 
     Attributes:
-        name: What the test is called.
+        name: The name of the test.
         opens: Opens the stream, given a client and a model.
         kind: The stream's class.
-        chunks: How many there are of a whole answer.
-        answer: What the event shall say of it, as `answer()` gives it.
-        entered: Whether the SDK wants a `with` around it.
+        chunks: The number of chunks of a complete answer.
+        answer: The expected fields of the event, as `answer()` selects them.
+        entered: Whether the SDK requires a `with` statement.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Ending(NamedTuple):
 
     @property
     def raised(self) -> str | None:
-        """The name of the SDK's exception."""
+        """Return the name of the SDK's exception."""
         return None if self.error_type == "IncompleteStream" else self.error_type
 
 
@@ -69,7 +69,7 @@ class Gateway:
 
 @contextmanager
 def observed(road: str, client: Any, way: Way) -> Iterator[Callable[[str], Any]]:
-    """Yield a function that opens an observed stream, by a road other than `with`."""
+    """Yield a function that opens an observed stream, in a way other than `with`."""
     if road == DECORATOR:
         yield Gateway(client, way).stream
     else:
@@ -78,7 +78,7 @@ def observed(road: str, client: Any, way: Way) -> Iterator[Callable[[str], Any]]
 
 
 def stream_of(client: Any, way: Way, road: str, model: str) -> list[Any]:
-    """The chunks of a stream that is read to its end."""
+    """Read a stream to its end, and return its chunks."""
     if road == WITH:
         with llm_call(model=model, operation="stream", provider="p") as call:
             return _read(way.opens(client, model), way, call.chunk)
@@ -99,7 +99,7 @@ def _read(opened: Any, way: Way, tell: Callable[[Any], None]) -> list[Any]:
 
 
 async def async_stream_of(client: Any, way: Way, road: str, model: str) -> list[Any]:
-    """The chunks of an async stream that is read to its end."""
+    """Read an async stream to its end, and return its chunks."""
     if road == WITH:
         async with llm_call(model=model, operation="stream", provider="p") as call:
             return await _aread(way.opens(client, model), way, call.chunk)
@@ -122,7 +122,7 @@ async def _aread(opened: Any, way: Way, tell: Callable[[Any], None]) -> list[Any
 
 
 def raised_by(act: Callable[[], Any]) -> str | None:
-    """The name of what an action raises, if it raises."""
+    """Return the name of the exception that an action raises, if any."""
     try:
         act()
     except Exception as error:  # noqa: BLE001 - whatever it is
@@ -131,7 +131,7 @@ def raised_by(act: Callable[[], Any]) -> str | None:
 
 
 def raise_at(_: object) -> None:
-    """A consumer that does not get on with a chunk."""
+    """Raise as a consumer that fails on a chunk."""
     raise LookupError
 
 
@@ -148,7 +148,7 @@ def answer(event: LlmCallFinished) -> tuple[Any, ...]:
 
 
 def assert_streamed(events: Events, way: Way) -> None:
-    """One event, which says how it was and that all went well."""
+    """Check that there is one event, with the answer's fields and the outcome ok."""
     [event] = events
     assert way.answer == answer(event)
     assert ("ok", "reported", True, way.chunks) == (
@@ -163,7 +163,7 @@ def assert_streamed(events: Events, way: Way) -> None:
 
 
 def assert_ended(events: Events, ending: Ending) -> None:
-    """One event, which says how it went wrong."""
+    """Check that there is one event, with the outcome of this failure."""
     assert [(ending.outcome, ending.error_type, ending.model)] == [
         (event.outcome, event.error_type, event.model_alias) for event in events
     ]

@@ -1,4 +1,4 @@
-"""A sink that keeps what it is given."""
+"""A sink that keeps its events."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Kept:
         self.calls: list[LlmCallFinished] = []
 
     def started(self, trace: Trace) -> None:
-        """Nothing to do."""
+        """Ignore that a trace has begun."""
 
     def handle(self, event: Event) -> None:
-        """Keep it."""
+        """Keep the event."""
         assert isinstance(event, LlmCallFinished)
         self.calls.append(event)

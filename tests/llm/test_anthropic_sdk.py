@@ -56,7 +56,7 @@ def beta_stream(client: Any, model: str) -> Any:
 
 
 def ways(stream_class: Any, message_stream: Any, beta_message_stream: Any) -> list[Any]:
-    """All ways to stream."""
+    """Return all ways to stream."""
     table = [
         Way("create", create, stream_class, 7, ANSWER),
         Way("stream", stream, message_stream, 9, ANSWER, entered=True),
@@ -71,21 +71,21 @@ ASYNC = ways(anthropic.AsyncStream, anthropic.AsyncMessageStream, anthropic.Beta
 
 @pytest.fixture(scope="module")
 def client(provider_url: str) -> Iterator[Any]:
-    """A client."""
+    """Make a client."""
     with anthropic.Anthropic(api_key="none", base_url=provider_url, max_retries=0) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def aclient(provider_url: str, loop: asyncio.Runner) -> Iterator[Any]:
-    """An async client."""
+    """Make an async client."""
     client = anthropic.AsyncAnthropic(api_key="none", base_url=provider_url, max_retries=0)
     yield client
     loop.run(client.close())
 
 
 class TestAnswers:
-    """In one piece."""
+    """An answer comes in one piece."""
 
     @pytest.mark.parametrize(
         ("model", "reason"),
@@ -97,7 +97,7 @@ class TestAnswers:
         ],
     )
     def test_a_message(self, model: str, reason: str, client: Any, events: Events) -> None:
-        """The input includes what was cached, which Anthropic counts apart; whole or in chunks."""
+        """The input includes the cached tokens, which Anthropic counts separately."""
         with instrument_llm(client):
             message = client.messages.create(model=model, **ASKED)
             client.beta.messages.create(model=model, **ASKED)
@@ -138,7 +138,7 @@ class TestAnswers:
         ]
 
     def test_raw_responses(self, client: Any, events: Events) -> None:
-        """The tokens are those in the body, or of the stream that it is parsed into."""
+        """The tokens are read from the body, or from the stream that it is parsed into."""
         with instrument_llm(client):
             messages = client.messages
             raw = messages.with_raw_response.create(model="whole", **ASKED)
@@ -168,7 +168,7 @@ class TestAnswers:
         assert [("ok", ANSWER)] * 3 == [(event.outcome, answer(event)) for event in events]
 
     def test_the_sdks_own_spans_do_not_count(self, provider_url: str, events: Events) -> None:
-        """It can emit an OpenTelemetry span for each call: still one event, of the same numbers."""
+        """The SDK can emit a span for each call; there is still one event with the same numbers."""
         trace = pytest.importorskip("opentelemetry.sdk.trace")
         export = pytest.importorskip("opentelemetry.sdk.trace.export")
         memory = pytest.importorskip("opentelemetry.sdk.trace.export.in_memory_span_exporter")
@@ -192,12 +192,12 @@ class TestAnswers:
 
 
 class TestStreams:
-    """Read to the end, by all roads."""
+    """A stream is read to its end, in all ways."""
 
     @pytest.mark.parametrize("road", ROADS)
     @pytest.mark.parametrize("way", SYNC)
     def test_a_stream(self, way: Way, road: str, client: Any, events: Events) -> None:
-        """It is the SDK's stream, and what it says is found."""
+        """The SDK's own stream is returned, and its data is on the event."""
         assert way.chunks == len(stream_of(client, way, road, "whole"))
         assert_streamed(events, way)
 
@@ -220,7 +220,7 @@ class TestStreams:
     def test_the_empty_frames_are_not_the_first_token(
         self, way: Way, model: str, client: Any, events: Events
     ) -> None:
-        """The message's and the block's beginning: the clock runs until there is a delta."""
+        """The start of a message or block is no content; the time runs until the first delta."""
         stream_of(client, way, INSTRUMENT, f"{model}.first40.chunk30")
 
         [event] = events
@@ -279,7 +279,7 @@ BAD = [
 
 
 class TestEndings:
-    """Of streams, other than the good one."""
+    """A stream may end in these other ways."""
 
     @pytest.mark.parametrize("road", ROADS)
     @pytest.mark.parametrize("ending", BAD, ids=lambda ending: ending.model)
@@ -287,7 +287,7 @@ class TestEndings:
     def test_something_goes_wrong(
         self, way: Way, ending: Ending, road: str, client: Any, events: Events
     ) -> None:
-        """The exception, if there is one, is the call's; a count that stands for none is not."""
+        """An exception is the error of the call; a placeholder for a count is left out."""
         raised = raised_by(lambda: stream_of(client, way, road, ending.model))
 
         assert ending.raised == raised
@@ -321,7 +321,7 @@ class TestEndings:
     @pytest.mark.parametrize("road", ROADS[:2])
     @pytest.mark.parametrize("way", SYNC)
     def test_the_consumer_leaves(self, way: Way, road: str, client: Any, events: Events) -> None:
-        """The input is known from the first event on, the output is not."""
+        """The event has the input, which the first event of the stream has, and no output."""
         with observed(road, client, way) as opens:
             with opens("whole") as it:
                 for _ in it:
@@ -350,8 +350,8 @@ class TestEndings:
             (event.outcome, event.usage_status, event.chunks) for event in events
         ]
 
-    def test_the_consumer_lets_go(self, client: Any, events: Events) -> None:
-        """Having read an event, or none, or closed it, or entered nothing."""
+    def test_the_consumer_drops_the_stream(self, client: Any, events: Events) -> None:
+        """The consumer drops the stream: after an event, unread, closed, or not entered."""
         with instrument_llm(client):
             for _ in create(client, "whole"):
                 break
@@ -367,7 +367,7 @@ class TestEndings:
     def test_the_task_is_cancelled(
         self, way: Way, aclient: Any, loop: asyncio.Runner, events: Events
     ) -> None:
-        """While the provider is silent."""
+        """The task is cancelled while the provider is silent."""
 
         async def main() -> None:
             task = asyncio.ensure_future(async_stream_of(aclient, way, INSTRUMENT, "hang"))

@@ -31,25 +31,25 @@ UNFINISHED = {"choices": [{"delta": {"content": "a"}, "finish_reason": None}]}
 
 
 def whole() -> Iterator[str]:
-    """Three chunks."""
+    """Give three chunks."""
     yield from "abc"
 
 
 def cut() -> Iterator[dict[str, Any]]:
-    """A known shape whose terminal chunk never comes."""
+    """Give chunks of a known shape without its terminal chunk."""
     yield UNFINISHED
     yield UNFINISHED
 
 
 def said_all() -> Iterator[dict[str, Any]]:
-    """A known shape whose terminal chunk comes before the last chunk."""
+    """Give chunks of a known shape, with the terminal chunk before the last chunk."""
     yield UNFINISHED
     yield FINISHED
     yield {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2}}
 
 
 def failing(error: BaseException) -> Callable[[], Iterator[str]]:
-    """One chunk, then an exception."""
+    """Give one chunk, then raise."""
 
     def script() -> Iterator[str]:
         yield "a"
@@ -74,14 +74,14 @@ def request_line(events: Events) -> Iterator[None]:
 
 
 def ended(events: Events) -> LlmCallFinished:
-    """The one event there is, once everything that is garbage has been collected."""
+    """Collect the garbage, and return the one event."""
     gc.collect()
     [event] = events
     return event
 
 
 def outcome(events: Events) -> tuple[str, str | None, int | None]:
-    """How the one call ended."""
+    """Return the outcome of the one call."""
     event = ended(events)
     return event.outcome, event.error_type, event.chunks
 
@@ -117,7 +117,7 @@ class TestSyncStreams:
 
     @sync_kinds
     def test_a_keyboard_interrupt_is_cancelled(self, kind: Kind, events: Events) -> None:
-        """Somebody pressed Ctrl-C while the model was being waited for."""
+        """Ctrl-C was pressed while the consumer waited for the model."""
         with pytest.raises(KeyboardInterrupt):
             list(kind.chunks(kind.call(failing(KeyboardInterrupt()))))
 
@@ -125,7 +125,7 @@ class TestSyncStreams:
 
     @sync_kinds
     def test_break_and_garbage_collection_is_closed(self, kind: Kind, events: Events) -> None:
-        """The consumer has had enough and keeps nothing."""
+        """The consumer stops reading, and keeps no reference."""
         for _ in kind.chunks(kind.call(whole)):
             break
 
@@ -133,7 +133,7 @@ class TestSyncStreams:
 
     @sync_kinds
     def test_a_consumer_that_fails_closes_it(self, kind: Kind, events: Events) -> None:
-        """The failure is the consumer's, not the model's."""
+        """The failure is the consumer's, so the call is closed and not an error."""
 
         def consume() -> None:
             for _ in kind.chunks(kind.call(whole)):
@@ -149,7 +149,7 @@ class TestSyncStreams:
     def test_a_generator_exit_that_comes_after_the_request(
         self, kind: Kind, events: Events
     ) -> None:
-        """Let go in a reference cycle, it ends with the request; the collector finds it ended."""
+        """A stream in a reference cycle ends with the request, before the collector finds it."""
         trace = Trace("request")
         begin(trace)
         cycle: list[Any] = [iter(kind.chunks(kind.call(whole)))]
@@ -165,7 +165,7 @@ class TestSyncStreams:
 
     @pytest.mark.parametrize("kind", CLOSABLE, ids=lambda kind: kind.name)
     def test_close_is_closed(self, kind: Kind, events: Events) -> None:
-        """The consumer closes what it reads from."""
+        """The consumer closes the stream."""
         chunks = kind.chunks(kind.call(whole))
         next(iter(chunks))
         chunks.close()
@@ -174,7 +174,7 @@ class TestSyncStreams:
 
     @sync_kinds
     def test_never_read_is_not_consumed(self, kind: Kind, events: Events) -> None:
-        """Nobody looked at the answer; a generator that was not started has called nothing."""
+        """An unread answer is not consumed; a generator that was not started makes no call."""
         kind.call(whole)
 
         if kind.starts_at_once:
@@ -193,7 +193,7 @@ class TestSyncStreams:
 
     @sync_kinds
     def test_left_after_the_terminal_chunk_is_ok(self, kind: Kind, events: Events) -> None:
-        """Nothing was left to want: only the usage goes unread."""
+        """The call is ok if the terminal chunk had arrived; only the usage was not read."""
         for chunk in kind.chunks(kind.call(said_all)):
             if chunk is FINISHED:
                 break
@@ -218,7 +218,7 @@ class TestSyncStreams:
 
     @sync_kinds
     def test_the_end_of_the_request_finds_it_unread(self, kind: Kind, events: Events) -> None:
-        """An answer that nobody looked at by then is not consumed."""
+        """An answer that is unread at the end of the request is not consumed."""
         trace = Trace("request")
         begin(trace)
         result = kind.call(whole)
@@ -229,10 +229,10 @@ class TestSyncStreams:
 
 
 class TestWithStatement:
-    """An object with `with` is left when the statement is."""
+    """The call of an object with `with` ends at the end of the statement."""
 
     def test_leaving_it_is_closed(self, events: Events) -> None:
-        """The consumer has had enough; the object hears of it once."""
+        """The consumer stops reading, and the object's `__exit__` runs once."""
         with returns_object() as chunks:
             next(chunks)
         outside = outcome(events)
@@ -241,7 +241,7 @@ class TestWithStatement:
         assert ("closed", None, 1) == outside
 
     def test_a_consumer_that_fails_in_it_closes_it(self, events: Events) -> None:
-        """The failure is the consumer's, not the model's."""
+        """The failure is the consumer's, so the call is closed and not an error."""
 
         def consume() -> None:
             with returns_object() as chunks:
@@ -254,7 +254,7 @@ class TestWithStatement:
         assert ("closed", None, 1) == outcome(events)
 
     def test_an_interrupted_consumer_cancels_it(self, events: Events) -> None:
-        """Ctrl-C, seen from the `with`."""
+        """Ctrl-C in the `with` statement cancels the call."""
 
         def consume() -> None:
             with returns_object() as chunks:
@@ -267,14 +267,14 @@ class TestWithStatement:
         assert ("cancelled", "KeyboardInterrupt", 1) == outcome(events)
 
     def test_read_to_the_end_in_it_is_ok(self, events: Events) -> None:
-        """It had ended before it was left."""
+        """The stream had ended before the end of the statement."""
         with returns_object() as chunks:
             list(chunks)
 
         assert ("ok", None, 3) == outcome(events)
 
     def test_a_cancelled_async_consumer_cancels_it(self, events: Events) -> None:
-        """The task is cancelled while it does something else than wait for the model."""
+        """The task is cancelled while it does not wait for the model."""
 
         async def consume(reading: asyncio.Event) -> None:
             async with await returns_async_object() as chunks:
@@ -296,12 +296,12 @@ class TestWithStatement:
 
 
 def returns_object() -> Any:
-    """An observed object with `with`."""
+    """Return an observed object with `with`."""
     return _kind(SYNC, "iterator object").call(whole)
 
 
 async def returns_async_object() -> Any:
-    """An observed object with `async with`."""
+    """Return an observed object with `async with`."""
     return await _kind(ASYNC, "async iterator object").call(awhole)
 
 
@@ -314,26 +314,26 @@ def _kind(kinds: list[Kind], name: str) -> Kind:
 
 
 async def awhole() -> AsyncIterator[str]:
-    """Three chunks."""
+    """Give three chunks."""
     for chunk in "abc":
         await asyncio.sleep(0)
         yield chunk
 
 
 async def acut() -> AsyncIterator[dict[str, Any]]:
-    """A known shape whose terminal chunk never comes."""
+    """Give chunks of a known shape without its terminal chunk."""
     for chunk in cut():
         yield chunk
 
 
 async def asaid_all() -> AsyncIterator[dict[str, Any]]:
-    """A known shape whose terminal chunk comes before the last chunk."""
+    """Give chunks of a known shape, with the terminal chunk before the last chunk."""
     for chunk in said_all():
         yield chunk
 
 
 def afailing(error: BaseException) -> Callable[[], AsyncIterator[str]]:
-    """One chunk, then an exception."""
+    """Give one chunk, then raise."""
 
     async def script() -> AsyncIterator[str]:
         yield "a"
@@ -343,19 +343,19 @@ def afailing(error: BaseException) -> Callable[[], AsyncIterator[str]]:
 
 
 async def stuck() -> AsyncIterator[str]:
-    """One chunk, and then the model thinks for ever."""
+    """Give one chunk, and then wait forever."""
     yield "a"
     await asyncio.Event().wait()
 
 
 async def opened(kind: Kind, script: Callable[[], AsyncIterator[Any]]) -> Any:
-    """The object that a consumer of this kind iterates."""
+    """Return the object that a consumer of this kind iterates."""
     result = kind.call(script)
     return kind.chunks(await result if inspect.isawaitable(result) else result)
 
 
 async def turns_until(condition: Callable[[], bool]) -> None:
-    """Let the event loop do what it has been asked to do; nothing tells when it has."""
+    """Run some turns of the event loop, because it does not signal when its work is done."""
     for _ in range(1000):
         if condition():
             return
@@ -406,7 +406,7 @@ class TestAsyncStreams:
 
     @async_kinds
     def test_a_keyboard_interrupt_is_cancelled(self, kind: Kind, events: Events) -> None:
-        """Somebody pressed Ctrl-C while the model was being waited for."""
+        """Ctrl-C was pressed while the consumer waited for the model."""
 
         async def main() -> None:
             [chunk async for chunk in await opened(kind, afailing(KeyboardInterrupt()))]
@@ -418,7 +418,7 @@ class TestAsyncStreams:
 
     @async_kinds
     def test_a_task_cancelled_while_it_waits_is_cancelled(self, kind: Kind, events: Events) -> None:
-        """The consumer is cancelled while the model is being waited for."""
+        """The consumer is cancelled while it waits for the model."""
 
         async def consume(reading: asyncio.Event) -> None:
             async for _ in await opened(kind, stuck):
@@ -441,7 +441,7 @@ class TestAsyncStreams:
     def test_a_task_cancelled_before_the_first_chunk_is_cancelled(
         self, kind: Kind, events: Events
     ) -> None:
-        """It was asked for; nothing has come."""
+        """The consumer waits for the first chunk when it is cancelled."""
 
         async def never() -> AsyncIterator[str]:
             await asyncio.Event().wait()
@@ -465,7 +465,7 @@ class TestAsyncStreams:
 
     @async_kinds
     def test_a_consumer_that_fails_closes_it(self, kind: Kind, events: Events) -> None:
-        """The failure is the consumer's, not the model's."""
+        """The failure is the consumer's, so the call is closed and not an error."""
 
         async def consume() -> None:
             async for _ in await opened(kind, awhole):
@@ -482,7 +482,7 @@ class TestAsyncStreams:
 
     @async_kinds
     def test_break_and_garbage_collection_is_closed(self, kind: Kind, events: Events) -> None:
-        """The consumer has had enough and keeps nothing; the event loop cleans up."""
+        """The consumer stops reading and keeps no reference; the event loop closes the stream."""
 
         async def main() -> None:
             async for _ in await opened(kind, awhole):
@@ -495,7 +495,7 @@ class TestAsyncStreams:
 
     @async_kinds
     def test_aclose_is_closed(self, kind: Kind, events: Events) -> None:
-        """The consumer closes what it reads from."""
+        """The consumer closes the stream."""
 
         async def main() -> None:
             chunks = await opened(kind, awhole)
@@ -508,7 +508,7 @@ class TestAsyncStreams:
 
     @async_kinds
     def test_never_read_is_not_consumed(self, kind: Kind, events: Events) -> None:
-        """Nobody looked at the answer; a generator that was not started has called nothing."""
+        """An unread answer is not consumed; a generator that was not started makes no call."""
 
         async def main() -> None:
             await opened(kind, awhole)
@@ -535,7 +535,7 @@ class TestAsyncStreams:
 
     @async_kinds
     def test_left_after_the_terminal_chunk_is_ok(self, kind: Kind, events: Events) -> None:
-        """Nothing was left to want: only the usage goes unread."""
+        """The call is ok if the terminal chunk had arrived; only the usage was not read."""
 
         async def main() -> None:
             chunks = await opened(kind, asaid_all)
@@ -594,7 +594,7 @@ class TestValues:
     """Calls whose answer comes in one piece."""
 
     def test_a_value_is_ok(self, events: Events) -> None:
-        """The function returns."""
+        """The call is ok when the function returns."""
 
         @llm_call
         def generate() -> str:
@@ -614,7 +614,7 @@ class TestValues:
     def test_an_exception_of_a_function(
         self, error: BaseException, expected: object, events: Events
     ) -> None:
-        """An `Exception` is an error; anything else is somebody's wish to stop."""
+        """An `Exception` is an error; another `BaseException` is a request to stop."""
 
         @llm_call
         def generate() -> None:
@@ -627,7 +627,7 @@ class TestValues:
         assert expected == outcome(events)
 
     def test_a_cancelled_coroutine_function_is_cancelled(self, events: Events) -> None:
-        """The task is cancelled while the model is being waited for."""
+        """The task is cancelled while it waits for the model."""
 
         @llm_call
         async def generate() -> None:
@@ -645,7 +645,7 @@ class TestValues:
         assert ("cancelled", "CancelledError", None) == outcome(events)
 
     def test_a_closed_coroutine_is_closed(self, events: Events) -> None:
-        """Nobody awaits it to its end."""
+        """The coroutine is closed before its end."""
 
         @llm_call
         async def generate() -> None:
@@ -683,7 +683,7 @@ class TestValues:
 
 
 class TestCoroutinesOfPlainFunctions:
-    """A plain function may give a coroutine: the call goes on until that is done."""
+    """A plain function may return a coroutine; the call lasts until that is done."""
 
     @llm_call(operation="generate")
     def generate(self, error: BaseException | None = None) -> Any:
@@ -702,7 +702,7 @@ class TestCoroutinesOfPlainFunctions:
         assert ("ok", None, None) == outcome(events)
 
     def test_its_exception_is_an_error(self, events: Events) -> None:
-        """The very exception comes out."""
+        """The exception object itself passes."""
         error = ValueError()
         with pytest.raises(ValueError) as caught:  # noqa: PT011 - compared by identity
             asyncio.run(self.generate(error))
@@ -711,7 +711,7 @@ class TestCoroutinesOfPlainFunctions:
         assert ("error", "ValueError", None) == outcome(events)
 
     def test_never_awaited_it_is_not_consumed(self, events: Events) -> None:
-        """Python warns once, as it would without us."""
+        """Python warns once, as it does without us."""
         with pytest.warns(RuntimeWarning, match="_generate' was never awaited") as warned:
             self.generate()
 
@@ -721,10 +721,10 @@ class TestCoroutinesOfPlainFunctions:
 
 
 class TestFutures:
-    """A future or task is given back as it is; the call goes on until it is done."""
+    """A future or task is returned unchanged, and the call lasts until it is done."""
 
     def test_a_thread_pools_future_is_ok_when_it_is_done(self, events: Events) -> None:
-        """The call ends where the work does."""
+        """The call ends when the work is done."""
         with ThreadPoolExecutor(1) as pool:
 
             @llm_call
@@ -736,7 +736,7 @@ class TestFutures:
         assert ("ok", None, None) == outcome(events)
 
     def test_a_failed_future_is_an_error(self, events: Events) -> None:
-        """Its exception is what the call ended with."""
+        """The call ends with the exception of the future."""
         future: Future[str] = Future()
         assert llm_call(lambda: future)() is future
         assert [] == events
@@ -745,7 +745,7 @@ class TestFutures:
         assert ("error", "ValueError", None) == outcome(events)
 
     def test_a_cancelled_future_is_cancelled(self, events: Events) -> None:
-        """Somebody called it off."""
+        """A cancelled future cancels the call."""
         future: Future[str] = Future()
         llm_call(lambda: future)()
         future.cancel()
@@ -755,13 +755,13 @@ class TestFutures:
         assert ("cancelled", "CancelledError", None) == outcome(events)
 
     def test_a_future_that_is_garbage_collected_is_closed(self, events: Events) -> None:
-        """Nobody will ever know."""
+        """The result of such a future is lost, so the call is closed."""
         llm_call(Future)()
 
         assert ("closed", None, None) == outcome(events)
 
     def test_a_task_is_ok_when_it_is_done(self, events: Events) -> None:
-        """The very task comes back."""
+        """The task itself is returned, and the call ends when it is done."""
 
         async def main() -> str:
             task = asyncio.create_task(asyncio.sleep(0, "answer"))
@@ -800,7 +800,7 @@ class TestOtherAwaitables:
     """An object that can be awaited, and is neither a coroutine nor a future."""
 
     class Answer:
-        """Awaitable by its own means."""
+        """An object with its own `__await__`."""
 
         def __init__(self, error: BaseException | None = None) -> None:
             self._error = error
@@ -812,7 +812,7 @@ class TestOtherAwaitables:
             return "answer"
 
     def test_awaited_it_is_ok(self, events: Events) -> None:
-        """The very object comes back, and the call ends when it has been awaited."""
+        """The object itself is returned, and the call ends when it has been awaited."""
 
         async def main() -> str:
             answer = llm_call(self.Answer)()
@@ -835,7 +835,7 @@ class TestOtherAwaitables:
         assert ("error", "ValueError", None) == outcome(events)
 
     def test_garbage_collected_it_is_not_consumed(self, events: Events) -> None:
-        """Nobody awaited it."""
+        """An object that is dropped before it is awaited is not consumed."""
         llm_call(self.Answer)()
 
         assert ("not_consumed", None, None) == outcome(events)

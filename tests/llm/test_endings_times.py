@@ -1,4 +1,4 @@
-"""The times on the event: the model's, the consumer's, and each at its place on every ending."""
+"""The times on the event, which separate the model's time from the consumer's."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PAUSE_MS = PAUSE * 1000
 
 
 def script() -> Iterator[Any]:
-    """No content in the first chunk."""
+    """Give chunks, of which the first has no content."""
     for chunk in (ROLE, WORD, STOP):
         time.sleep(STEP)
         yield chunk
@@ -39,7 +39,7 @@ def script() -> Iterator[Any]:
 
 
 async def ascript() -> AsyncIterator[Any]:
-    """No content in the first chunk."""
+    """Give chunks, of which the first has no content."""
     for chunk in (ROLE, WORD, STOP):
         await asyncio.sleep(STEP)
         yield chunk
@@ -47,7 +47,7 @@ async def ascript() -> AsyncIterator[Any]:
 
 
 def broken() -> Iterator[Any]:
-    """Two chunks, and the connection is cut."""
+    """Give two chunks, then fail as a cut connection."""
     for chunk in (ROLE, WORD):
         time.sleep(STEP)
         yield chunk
@@ -56,7 +56,7 @@ def broken() -> Iterator[Any]:
 
 
 async def abroken() -> AsyncIterator[Any]:
-    """Two chunks, and the connection is cut."""
+    """Give two chunks, then fail as a cut connection."""
     for chunk in (ROLE, WORD):
         await asyncio.sleep(STEP)
         yield chunk
@@ -65,10 +65,10 @@ async def abroken() -> AsyncIterator[Any]:
 
 
 def check(events: Events, steps: int, pauses: int) -> None:
-    """A time that took so many of the model's steps and of the consumer's pauses.
+    """Check that a time has so many of the model's steps and of the consumer's pauses.
 
-    Sleeping takes as long as asked for, or longer: what is known is what each time must hold, and
-    what the others must hold beside it.
+    A sleep may take longer than requested. So each time has a lower bound, and the other times
+    give its upper bound.
     """
     gc.collect()
     [event] = events
@@ -94,7 +94,7 @@ class TestSync:
         check(events, steps=4, pauses=3)
 
     def test_cut(self, kind: Kind, events: Events) -> None:
-        """The step that fails is the model's time, too."""
+        """The failing step counts as the model's time, too."""
 
         def consume() -> None:
             for _ in kind.chunks(kind.call(broken)):
@@ -126,7 +126,7 @@ class TestAsync:
 
     @staticmethod
     async def opened(kind: Kind, script: Any) -> Any:
-        """The object that a consumer of this kind iterates."""
+        """Return the object that a consumer of this kind iterates."""
         result = kind.call(script)
         return kind.chunks(await result if inspect.isawaitable(result) else result)
 
@@ -142,7 +142,7 @@ class TestAsync:
         check(events, steps=4, pauses=3)
 
     def test_cut(self, kind: Kind, events: Events) -> None:
-        """The step that fails is the model's time, too."""
+        """The failing step counts as the model's time, too."""
 
         async def main() -> None:
             async for _ in await self.opened(kind, abroken):
@@ -154,7 +154,7 @@ class TestAsync:
         check(events, steps=3, pauses=2)
 
     def test_cancelled(self, kind: Kind, events: Events) -> None:
-        """The time that was waited in vain is the model's."""
+        """The wait before the cancellation is the model's time."""
 
         async def main() -> None:
             waiting = asyncio.Event()
@@ -202,7 +202,7 @@ def test_a_call_is_timed_until_its_end_and_no_further(events: Events) -> None:
 
 @pytest.mark.parametrize("kind", SYNC, ids=lambda kind: kind.name)
 def test_an_answer_that_nobody_reads_has_no_times_of_chunks(kind: Kind, events: Events) -> None:
-    """None is not zero."""
+    """Such an answer has no times of chunks, rather than zeros."""
     kind.call(script)
     gc.collect()
 

@@ -27,7 +27,7 @@ from tests.llm.sdk import (
 
 genai = pytest.importorskip("google.genai")
 
-# What it says of itself where aiohttp is installed.
+# The client's own warning if aiohttp is installed.
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ ASYNC = Way("async", generate_async, AsyncGeneratorType, 3, ANSWER)
 
 @pytest.fixture(scope="module")
 def client(provider_url: str, loop: asyncio.Runner) -> Iterator[Any]:
-    """A client."""
+    """Make a client."""
     client = genai.Client(api_key="none", http_options={"base_url": provider_url})
     yield client
     loop.run(client.aio.aclose())
@@ -69,7 +69,7 @@ def client(provider_url: str, loop: asyncio.Runner) -> Iterator[Any]:
     [("whole", "STOP"), ("thinking", "STOP"), ("tools", "STOP"), ("refusal", "SAFETY")],
 )
 def test_an_answer(model: str, reason: str, client: Any, events: Events) -> None:
-    """The output includes the thoughts, which Gemini counts apart; whole or in chunks."""
+    """The output includes the thoughts, which Gemini counts separately."""
     with instrument_llm(client):
         response = client.models.generate_content(model=model, contents=CONTENTS)
         list(generate(client, model))
@@ -91,7 +91,7 @@ def test_an_async_answer(client: Any, loop: asyncio.Runner, events: Events) -> N
 
 
 def test_a_chat(client: Any, loop: asyncio.Runner, events: Events) -> None:
-    """It goes by way of the same methods."""
+    """A chat uses the same methods of the client."""
 
     async def main() -> None:
         chat = client.aio.chats.create(model="whole")
@@ -108,7 +108,7 @@ def test_a_chat(client: Any, loop: asyncio.Runner, events: Events) -> None:
 
 
 def test_embeddings(client: Any, loop: asyncio.Runner, events: Events) -> None:
-    """Gemini does not say what they use."""
+    """Gemini sends no usage for embeddings."""
     with instrument_llm(client):
         client.models.embed_content(model="whole", contents=CONTENTS)
         loop.run(client.aio.models.embed_content(model="whole", contents=CONTENTS))
@@ -133,20 +133,20 @@ def test_retries_are_one_call(provider_url: str, events: Events) -> None:
 
 @pytest.mark.parametrize("road", ROADS)
 def test_a_stream(road: str, client: Any, events: Events) -> None:
-    """It is a generator, and what it says is found."""
+    """A generator is returned, and its data is on the event."""
     assert 3 == len(stream_of(client, SYNC, road, "whole"))
     assert_streamed(events, SYNC)
 
 
 @pytest.mark.parametrize("road", ROADS)
 def test_an_async_stream(road: str, client: Any, loop: asyncio.Runner, events: Events) -> None:
-    """It is an async generator."""
+    """An async generator is returned."""
     assert 3 == len(loop.run(async_stream_of(client, ASYNC, road, "whole")))
     assert_streamed(events, ASYNC)
 
 
 def test_the_delays_of_the_provider(client: Any, events: Events) -> None:
-    """The first chunk has content already."""
+    """The first chunk already has content, so both times are the same delay."""
     stream_of(client, SYNC, INSTRUMENT, "whole.first60.chunk30")
 
     [event] = events
@@ -166,7 +166,7 @@ BAD = [
 @pytest.mark.parametrize("road", ROADS)
 @pytest.mark.parametrize("ending", BAD, ids=lambda ending: ending.model)
 def test_something_goes_wrong(ending: Ending, road: str, client: Any, events: Events) -> None:
-    """The exception, if there is one, is the call's."""
+    """An exception is the error of the call."""
     raised = raised_by(lambda: stream_of(client, SYNC, road, ending.model))
 
     assert ending.raised == raised
@@ -190,7 +190,7 @@ def test_something_goes_wrong_async(
 
 @pytest.mark.parametrize("road", ROADS[:2])
 def test_the_consumer_leaves(road: str, client: Any, events: Events) -> None:
-    """By a `break`, or by closing the generator."""
+    """The consumer leaves by `break`, or closes the generator."""
     with observed(road, client, SYNC) as opens:
         for _ in opens("whole"):
             break
@@ -205,7 +205,7 @@ def test_the_consumer_leaves(road: str, client: Any, events: Events) -> None:
 
 
 def test_a_stream_that_nobody_starts(client: Any, events: Events) -> None:
-    """The client's method is a generator function: it has sent nothing, and there was no call."""
+    """The client's method is a generator function, which has sent nothing: there is no call."""
     with instrument_llm(client):
         generate(client, "whole")
     gc.collect()
@@ -214,7 +214,7 @@ def test_a_stream_that_nobody_starts(client: Any, events: Events) -> None:
 
 
 def test_the_task_is_cancelled(client: Any, loop: asyncio.Runner, events: Events) -> None:
-    """While the provider is silent."""
+    """The task is cancelled while the provider is silent."""
 
     async def main() -> None:
         task = asyncio.ensure_future(async_stream_of(client, ASYNC, INSTRUMENT, "hang"))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Raising(Kept):
-    """A sink that cannot take anything."""
+    """A sink that always raises."""
 
     name = "raising"
 
@@ -46,7 +46,7 @@ def raising_sink(events: Events) -> Iterator[None]:
 
 
 class NoAttributes:
-    """Raises for every attribute that it has not got."""
+    """Raises for every missing attribute."""
 
     def __getattr__(self, name: str) -> Any:
         raise OSError(name)
@@ -60,7 +60,7 @@ class NothingAtAll:
 
 
 class NoTruth:
-    """Cannot be true or false, long or short, equal or hashed."""
+    """Raises for truth, length, equality and hash."""
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -75,7 +75,7 @@ class NoTruth:
 
 
 class BrokenUsage:
-    """Has a usage that raises."""
+    """An object whose usage raises."""
 
     @property
     def usage(self) -> Any:
@@ -88,7 +88,7 @@ HOSTILE = [NoAttributes, NothingAtAll, NoTruth, BrokenUsage]
 
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_a_hostile_result_comes_back(kind: type, events: Events) -> None:
-    """The very object, and the call is ok with its usage unknown."""
+    """The object itself is returned, and the call is ok with its usage unknown."""
     result = kind()
 
     @llm_call
@@ -107,7 +107,7 @@ def test_a_hostile_result_comes_back(kind: type, events: Events) -> None:
 
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_chunks_come_through(kind: type, events: Events) -> None:
-    """As generators yield them, and as objects give them."""
+    """Hostile chunks pass, whether a generator or an object gives them."""
     chunks = [kind(), kind()]
 
     @llm_call
@@ -164,7 +164,7 @@ def test_a_raising_sink_does_not_reach_an_async_stream(kind: Kind, events: Event
 
 
 @pytest.mark.usefixtures("raising_sink")
-def test_a_raising_sink_does_not_replace_the_hosts_exception(events: Events) -> None:
+def test_a_raising_sink_does_not_replace_the_applications_exception(events: Events) -> None:
     """The application's own error is raised."""
     with pytest.raises(ZeroDivisionError):
         llm_call(lambda: 1 / 0)()
@@ -183,7 +183,7 @@ def test_a_trace_that_cannot_count_loses_no_event(
 
 
 def test_a_result_that_cannot_be_observed_comes_back(events: Events) -> None:
-    """A future that refuses callbacks: the call counts as done when it came back."""
+    """A future that refuses callbacks ends its call when it is returned."""
 
     class Refusing:
         def add_done_callback(self, callback: object) -> None:

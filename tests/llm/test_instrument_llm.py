@@ -1,4 +1,4 @@
-"""`instrument_llm`: what it changes, on what, and how that is undone."""
+"""`instrument_llm`: the objects and methods that it changes, and how that is undone."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Gateway:
-    """A gateway of the application's."""
+    """A gateway of the application."""
 
     model = "fast"
 
@@ -66,10 +66,10 @@ def called(events: Events) -> list[tuple[str, str | None, int | None]]:
 
 
 class TestGateway:
-    """An object of the application's."""
+    """Objects of the application are instrumented."""
 
     def test_its_methods_are_observed(self, events: Events) -> None:
-        """By default those called `generate` and `stream`; the others are not."""
+        """By default the methods `generate` and `stream` are observed, and no others."""
         gateway = Gateway()
 
         async def main() -> list[str]:
@@ -83,8 +83,8 @@ class TestGateway:
         assert [("llm.generate", "fast", 5), ("llm.stream", "fast", None)] == called(events)
         assert {"p"} == {event.provider for event in events}
 
-    def test_they_stay_what_they_were(self) -> None:
-        """Methods of the same object, kind, signature and name."""
+    def test_its_methods_are_otherwise_unchanged(self) -> None:
+        """The methods keep their object, kind, signature and name."""
         gateway, plain = Gateway(), Gateway()
 
         instrument_llm(gateway)
@@ -97,7 +97,7 @@ class TestGateway:
         assert Gateway is type(gateway)
 
     def test_methods_are_named(self, events: Events) -> None:
-        """One by its name, or several; static and class methods, too."""
+        """One or several methods may be named, static and class methods too."""
         gateway = Gateway()
         instrument_llm(gateway, "generate")
         instrument_llm(gateway, methods=["made", "free"])
@@ -110,7 +110,7 @@ class TestGateway:
         assert ["llm.generate", "llm.made", "llm.free"] == [event.event for event in events]
 
     def test_the_options_are_those_of_llm_call(self, events: Events) -> None:
-        """`usage=` and `prices=`."""
+        """`usage=` and `prices=` work as with `llm_call`."""
         gateway = Gateway()
         instrument_llm(
             gateway, "made", usage=lambda answer: (len(answer), 7), prices=lambda call: 0.25
@@ -123,7 +123,7 @@ class TestGateway:
         ]
 
     def test_a_path_leads_to_a_method(self, events: Events) -> None:
-        """Of an object that the object has."""
+        """A path names a method of an attribute."""
         outer = Mock(gateway=Gateway())
         instrument_llm(outer, ["gateway.generate"])
 
@@ -132,7 +132,7 @@ class TestGateway:
         assert ["llm.generate"] == [event.event for event in events]
 
     def test_twice_is_once(self, events: Events) -> None:
-        """And what `llm_call` observes is observed already."""
+        """A second call has no effect; `llm_call` and `instrument_llm` do not count twice."""
         gateway = Gateway()
         with instrument_llm(gateway), instrument_llm(gateway, ["generate", "decorated"]):
             gateway.generate("Hi")
@@ -144,8 +144,8 @@ class TestGateway:
             event.event for event in events
         ]
 
-    def test_the_inner_of_two_undoes_only_what_it_did(self, events: Events) -> None:
-        """The outer goes on."""
+    def test_the_inner_of_two_undoes_only_its_own_change(self, events: Events) -> None:
+        """The outer instrumentation stays in effect."""
         gateway = Gateway()
         with instrument_llm(gateway, "generate"):
             with instrument_llm(gateway):
@@ -155,7 +155,7 @@ class TestGateway:
         assert ["llm.generate"] == [event.event for event in events]
 
     def test_undone_it_is_as_before(self, events: Events) -> None:
-        """Nothing is left behind; undone twice is undone."""
+        """`undo` restores everything, and a second `undo` has no effect."""
         gateway = Gateway()
         instrumentation = instrument_llm(gateway)
 
@@ -166,8 +166,8 @@ class TestGateway:
         assert {} == vars(gateway)
         assert [] == events
 
-    def test_what_was_replaced_before_comes_back(self) -> None:
-        """A function that the application had put there."""
+    def test_a_function_that_was_replaced_before_is_restored(self) -> None:
+        """The application's own replacement is restored."""
         gateway: Any = Gateway()
         own = gateway.generate = lambda prompt: prompt
 
@@ -177,8 +177,8 @@ class TestGateway:
 
         assert own is gateway.generate
 
-    def test_what_was_replaced_since_stays(self) -> None:
-        """It may be wrapped around ours."""
+    def test_a_function_that_was_replaced_since_stays(self) -> None:
+        """A later wrapper around ours stays."""
         gateway: Any = Gateway()
         with instrument_llm(gateway):
             other = gateway.generate = Mock()
@@ -186,7 +186,7 @@ class TestGateway:
         assert other is gateway.generate
 
     def test_an_exception_is_the_applications(self, events: Events) -> None:
-        """With one frame of ours."""
+        """The traceback has one frame of ours."""
         gateway: Any = Gateway()
         instrument_llm(gateway)
 
@@ -197,7 +197,7 @@ class TestGateway:
         assert [("error", "TypeError")] == [(event.outcome, event.error_type) for event in events]
 
     def test_copies_work(self, events: Events) -> None:
-        """A deep copy is observed, on itself; a pickle comes back as the class makes it."""
+        """A deep copy is observed itself; an unpickled object is as its class makes it."""
         gateway = Gateway()
         instrument_llm(gateway)
 
@@ -209,7 +209,7 @@ class TestGateway:
         assert 1 == len(events)
 
     def test_it_is_garbage_collected(self) -> None:
-        """Nothing of ours keeps the object alive."""
+        """We keep no reference to the object."""
         gateway = Gateway()
         instrument_llm(gateway)
         gone = weakref.ref(gateway)
@@ -220,7 +220,7 @@ class TestGateway:
         assert gone() is None
 
     def test_a_frozen_one(self, events: Events) -> None:
-        """It has a dictionary, frozen or not."""
+        """A frozen object can be instrumented, because it has a `__dict__`."""
 
         @dataclass(frozen=True)
         class Frozen:
@@ -238,7 +238,7 @@ class TestGateway:
         assert Frozen("fast") == gateway
 
     def test_a_class(self, events: Events) -> None:
-        """All of its instances are observed."""
+        """All instances of an instrumented class are observed."""
 
         class Own(Gateway):
             @staticmethod
@@ -258,7 +258,7 @@ class TestGateway:
         assert "made" not in vars(Own)
 
     def test_a_module(self, events: Events) -> None:
-        """Its functions, as with litellm's `completion` and `acompletion`."""
+        """The functions of a module are observed, such as litellm's `completion`."""
         module: Any = ModuleType("module")
         module.completion = completion = lambda model: model
         with instrument_llm(module, "completion"):
@@ -269,7 +269,7 @@ class TestGateway:
 
 
 class Slots:
-    """Has no room."""
+    """A class whose instances have no room for another attribute."""
 
     __slots__ = ()
 
@@ -278,7 +278,7 @@ class Slots:
 
 
 class Computed:
-    """Makes its method anew each time."""
+    """A class that makes its method anew at each access."""
 
     @property
     def generate(self) -> Any:
@@ -304,21 +304,21 @@ class TestRefusals:
             (Computed(), ["stream", "generate"], "Computed.generate cannot be replaced"),
         ],
     )
-    def test_it_says_what_is_wrong(self, subject: Any, methods: Any, message: str) -> None:
-        """And leaves nothing half done."""
+    def test_the_message_names_the_problem(self, subject: Any, methods: Any, message: str) -> None:
+        """The message names the problem, and the object is unchanged."""
         with pytest.raises(ConfigError, match=message):
             instrument_llm(subject, methods)
 
         assert {} == getattr(subject, "__dict__", {})
 
     def test_wrong_options_are_refused(self) -> None:
-        """As by `llm_call`."""
+        """Wrong options are refused as by `llm_call`."""
         with pytest.raises(ConfigError):
             instrument_llm(Gateway(), prices=7)  # type: ignore[arg-type]
 
 
 def ask(client: Any) -> None:
-    """One call of OpenAI's."""
+    """Make one call of OpenAI's client."""
     client.chat.completions.create(model="whole", messages=MESSAGES)
 
 
@@ -327,13 +327,13 @@ class TestOpenAI:
 
     @pytest.fixture
     def client(self, provider_url: str) -> Iterator[Any]:
-        """A client that nobody has used."""
+        """Make a client that has not been used."""
         openai = pytest.importorskip("openai")
         with openai.OpenAI(api_key="none", base_url=f"{provider_url}/v1") as client:
             yield client
 
     def test_undone_it_is_as_before(self, client: Any, events: Events) -> None:
-        """Its copies, too, and what the SDK has wrapped around its methods."""
+        """Copies are restored, too, and so are the SDK's own wrappers of the methods."""
         with instrument_llm(client):
             derived = client.with_options(timeout=5)
             raw = client.chat.completions.with_raw_response
@@ -351,8 +351,8 @@ class TestOpenAI:
         assert 4 == len(events)
         assert not [name for name in vars(client) if name in ("copy", "with_options")]
 
-    def test_what_was_wrapped_before_is_wrapped_anew(self, client: Any, events: Events) -> None:
-        """The SDK makes these once, of the methods that it has then."""
+    def test_a_wrapper_of_the_sdk_is_made_anew(self, client: Any, events: Events) -> None:
+        """The SDK makes its wrappers once, of the methods at that time."""
         raw = client.chat.completions.with_raw_response
         whole = client.with_raw_response
         assert whole.chat.completions is not None
@@ -375,7 +375,7 @@ class TestOpenAI:
         assert [] == events
 
     def test_twice_is_once(self, client: Any, events: Events) -> None:
-        """For its copies, too."""
+        """A second call has no effect on copies either."""
         for _ in range(3):
             instrument_llm(client)
         ask(client)
@@ -383,8 +383,8 @@ class TestOpenAI:
 
         assert 2 == len(events)
 
-    def test_only_what_is_named(self, client: Any, events: Events) -> None:
-        """By its path; the operation is the same."""
+    def test_only_the_named_method(self, client: Any, events: Events) -> None:
+        """Only the method at the path is observed, under the same operation."""
         instrument_llm(client, ["chat.completions.create"])
         ask(client)
         client.embeddings.create(model="whole", input="Hi")
@@ -402,8 +402,8 @@ class TestOpenAI:
 
         assert [("llm.chat", None)] == [(event.event, event.nested) for event in events]
 
-    def test_its_methods_stay_what_they_were(self, client: Any) -> None:
-        """By signature and name."""
+    def test_its_methods_keep_signature_and_name(self, client: Any) -> None:
+        """The methods keep their signature and name."""
         before = inspect.signature(client.chat.completions.create)
         with instrument_llm(client):
             assert before == inspect.signature(client.chat.completions.create)
@@ -419,7 +419,7 @@ class TestOpenAI:
         assert ["deepseek"] == [event.provider for event in events]
 
     def test_somebody_elses_wrapper_stays(self, client: Any, events: Events) -> None:
-        """It is called, and comes back."""
+        """Another wrapper is called, and `undo` keeps it."""
         seen = []
         original = client.chat.completions.create
 
@@ -465,7 +465,7 @@ class TestOpenAI:
         assert [("llm.chat", "openai")] == [(event.event, event.provider) for event in events]
 
     def test_an_application_that_mocks_its_client(self, events: Events) -> None:
-        """A mock of the class is a client, too."""
+        """A mock of the class is accepted as a client."""
         openai = pytest.importorskip("openai")
         client = Mock(spec=openai.OpenAI)
         client.chat = Mock()
@@ -522,7 +522,7 @@ def test_each_known_client(known: Known, events: Events) -> None:
 
 
 def test_no_sdk_is_imported() -> None:
-    """To instrument a gateway loads none of them."""
+    """Instrumenting a gateway imports no SDK."""
     code = (
         "import sys; from pantheon_obs import instrument_llm\n"
         "class G:\n  def generate(self): return {'usage': {'input_tokens': 1}}\n"

@@ -1,4 +1,4 @@
-"""Functions that return something which gives the answer later: once it is entered or awaited."""
+"""Functions whose return value gives the answer once it is entered or awaited."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ USAGE = {"usage": {"input_tokens": 3, "output_tokens": 5}}
 
 
 def outcome(events: Events) -> tuple[Any, ...]:
-    """How the one call ended."""
+    """Return the outcome of the one call."""
     [event] = events
     return event.outcome, event.error_type, event.output_tokens, event.chunks
 
@@ -57,37 +57,37 @@ def answering(answer: Any) -> Iterator[Any]:
     yield answer
 
 
-class Held:
-    """Gives itself, and is to be left."""
+class OwnManager:
+    """A context manager that returns itself."""
 
     left: Any = None
 
     def __enter__(self) -> Self:
-        """Give itself."""
+        """Return the manager itself."""
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Note what it is left with."""
+        """Record the arguments."""
         self.left = error
 
     async def __aenter__(self) -> Self:
-        """Give itself."""
+        """Return the manager itself."""
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        """Note what it is left with."""
+        """Record the arguments."""
         self.left = error
 
 
-class Answered(Held):
-    """Has said all that there is to say."""
+class Answered(OwnManager):
+    """A context manager that already has its usage."""
 
     def __init__(self) -> None:
         self.usage = USAGE["usage"]
 
 
 class Promise:
-    """Is awaited."""
+    """An awaitable of an answer."""
 
     def __init__(self, answer: Any) -> None:
         self.answer = answer
@@ -101,27 +101,27 @@ class Promise:
 
 
 class Kept:
-    """Awaits by somebody else's method."""
+    """An awaitable that uses another object's method."""
 
     def __init__(self, give: Any) -> None:
         self.give = give
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        """Give what that gives."""
+        """Return the result of the other method."""
         return self.give()  # type: ignore[no-any-return]
 
 
 class TestManagers:
-    """The value that they return is observed."""
+    """The value that `__enter__` returns is observed."""
 
     def test_a_stream(self, events: Events) -> None:
-        """Read to its end, it has ended; the `with` may go on."""
+        """A stream has ended when it is read to its end, even if the `with` goes on."""
         with session("a", USAGE) as stream:
             assert ["a", USAGE] == list(stream)
             assert ("ok", None, 5, 2) == outcome(events)
 
     def test_a_stream_that_is_left(self, events: Events) -> None:
-        """In the middle."""
+        """A stream that is left in the middle is closed."""
         with session("a", "b") as stream:
             next(stream)
         del stream
@@ -140,7 +140,7 @@ class TestManagers:
         assert ("ok", None, 5, 2) == outcome(events)
 
     def test_on_an_exit_stack(self, events: Events) -> None:
-        """It looks the methods up by itself."""
+        """An exit stack looks the methods up itself."""
 
         async def main() -> None:
             async with AsyncExitStack() as stack:
@@ -154,13 +154,13 @@ class TestManagers:
         assert ["ok", "ok"] == [event.outcome for event in events]
 
     def test_a_value(self, events: Events) -> None:
-        """The call is done when it is there."""
+        """The call is done when `__enter__` returns the value."""
         with answering(USAGE) as answer:
             assert USAGE is answer
             assert ("ok", None, 5, None) == outcome(events)
 
     def test_an_error(self, events: Events) -> None:
-        """Entering it raises."""
+        """An exception of `__enter__` is the call's error."""
         with pytest.raises(ValueError), answering(ValueError()):  # noqa: PT011 - there is no text
             pass
 
@@ -177,7 +177,7 @@ class TestManagers:
         assert events[0].latency_ms < 10
 
     def test_nobody_enters_it(self, events: Events) -> None:
-        """It has given nothing."""
+        """A manager that is not entered is not consumed."""
         session("a")
         gc.collect()
 
@@ -204,23 +204,23 @@ class TestManagers:
         ]
 
     def test_it_is_entered_again(self, events: Events) -> None:
-        """The application may do that; nothing is recorded."""
+        """A second use works, and is not recorded."""
 
         @llm_call
-        def open_it() -> Held:
-            return Held()
+        def open_it() -> OwnManager:
+            return OwnManager()
 
         manager = open_it()
         for _ in range(2):
             with manager:
                 pass
 
-        assert Held is type(manager)
+        assert OwnManager is type(manager)
         assert ("ok", None, None, None) == outcome(events)
 
 
 class TestThoseThatGiveThemselves:
-    """They are the answer until they are left."""
+    """A manager that returns itself is the answer until its end."""
 
     @pytest.mark.parametrize(
         ("error", "expected"),
@@ -235,20 +235,20 @@ class TestThoseThatGiveThemselves:
     def test_they_are_left(
         self, error: BaseException | None, expected: Any, *, asynchronous: bool, events: Events
     ) -> None:
-        """With an error of the consumer's, or without."""
-        held = Held()
-        entered = llm_call(lambda: held)()
+        """The `with` statement may end with an error of the consumer, or without."""
+        manager = OwnManager()
+        entered = llm_call(lambda: manager)()
 
         async def main() -> None:
             async with entered as given:
-                assert held is given
+                assert manager is given
                 assert [] == events
                 if error is not None:
                     raise error
 
         def work() -> None:
             with entered as given:
-                assert held is given
+                assert manager is given
                 assert [] == events
                 if error is not None:
                     raise error
@@ -256,14 +256,14 @@ class TestThoseThatGiveThemselves:
         with pytest.raises(type(error)) if error else nullcontext():
             asyncio.run(main()) if asynchronous else work()
 
-        assert held.left is not None
-        assert error is held.left[1]
+        assert manager.left is not None
+        assert error is manager.left[1]
         assert (*expected, None, None) == outcome(events)
 
     def test_one_that_can_be_closed_is_there_already(self, events: Events) -> None:
         """An image or an HTTP response is used without a `with`, too."""
 
-        class Image(Held):
+        class Image(OwnManager):
             def close(self) -> None:
                 """Free it."""
 
@@ -273,18 +273,18 @@ class TestThoseThatGiveThemselves:
         assert ("ok", None, None, None) == outcome(events)
 
     def test_it_is_garbage_collected(self, events: Events) -> None:
-        """Entered, but never left; what is made of it has nothing to do with the call."""
-        held = llm_call(Held)()
-        copy.copy(held)
-        type(held)()
+        """A manager that is entered and then dropped ends its call."""
+        manager = llm_call(OwnManager)()
+        copy.copy(manager)
+        type(manager)()
         assert [] == events
-        held.__enter__()
-        del held
+        manager.__enter__()
+        del manager
 
         assert ("closed", None, None, None) == outcome(events)
 
     def test_one_that_tells_its_usage_has_ended(self, events: Events) -> None:
-        """The `with` is for cleaning up only."""
+        """The usage ends the call, and the `with` statement only cleans up."""
         with llm_call(Answered)() as given:
             assert ("ok", None, 5, None) == outcome(events)
 
@@ -292,7 +292,7 @@ class TestThoseThatGiveThemselves:
 
 
 class TestAwaited:
-    """An object with `__await__`."""
+    """Objects with `__await__` are observed."""
 
     def test_it_gives_a_stream(self, events: Events) -> None:
         """The parsed stream is observed."""
@@ -316,7 +316,7 @@ class TestAwaited:
         assert ("error", "LookupError", None, None) == outcome(events)
 
     def test_it_is_awaited_again(self, events: Events) -> None:
-        """The application may do that; nothing is recorded."""
+        """A second use works, and is not recorded."""
 
         async def main() -> None:
             promise = llm_call(Promise)(USAGE)
@@ -329,23 +329,23 @@ class TestAwaited:
 
 
 def test_a_method_that_the_application_has_kept_can_be_called_again(events: Events) -> None:
-    """Then nobody looks on."""
+    """A later call of the method is not observed."""
 
     @llm_call
-    def held() -> Held:
-        return Held()
+    def make_manager() -> OwnManager:
+        return OwnManager()
 
     async def main() -> None:
         kept = Kept(llm_call(Promise)(USAGE).__await__)
         assert USAGE is await kept
         assert USAGE is await kept
-        manager = held()
+        manager = make_manager()
         enter, leave = manager.__aenter__, manager.__aexit__
         for _ in range(2):
             assert manager is await enter()
             await leave(None, None, None)
 
-    manager = held()
+    manager = make_manager()
     enter, leave = manager.__enter__, manager.__exit__
     for _ in range(2):
         assert manager is enter()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Request:
-    """A plain object."""
+    """A request that is a plain object."""
 
     def __init__(self, model_alias: str = "of the request") -> None:
         self.model_alias = model_alias
@@ -30,25 +30,25 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class SlotsRequest:
-    """No `__dict__`."""
+    """A request without a `__dict__`."""
 
     model_alias: str = "of the request"
 
 
 class PydanticRequest(BaseModel):
-    """Its missing attributes are expensive to ask for."""
+    """A request whose missing attributes are slow to look up."""
 
     model_alias: str = "of the request"
 
 
 class ModelRequest:
-    """Calls it `model`, on its class."""
+    """A request whose class has the attribute `model`."""
 
     model = "of the request"
 
 
 class PropertyRequest:
-    """Computes it."""
+    """A request that computes its model."""
 
     @property
     def model(self) -> str:
@@ -69,7 +69,7 @@ class Plain(Enum):
 
 
 class Gateway:
-    """Has a model of its own, which counts last."""
+    """A gateway with a model of its own, which counts last."""
 
     model = "of the gateway"
 
@@ -92,13 +92,13 @@ def ask_by_position(prompt: str, model: str = "default") -> None:
 
 @llm_call
 def ask_itself() -> dict[str, Any]:
-    """Only the response has a name for the model."""
+    """Call so that only the response names the model."""
     return {"model": "answer", "usage": None}
 
 
 @llm_call
 def ask_nobody() -> None:
-    """Nothing has."""
+    """Call without any name of a model."""
 
 
 CASES: dict[str, tuple[str | None, Callable[[], object]]] = {
@@ -135,7 +135,7 @@ CASES: dict[str, tuple[str | None, Callable[[], object]]] = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_alias_of_a_call(case: str, events: Events) -> None:
-    """The option, an argument, an argument's attribute, the response: the first that is there."""
+    """The first present one counts: option, argument, attribute of an argument, response."""
     expected, call = CASES[case]
     call()
 
@@ -157,21 +157,21 @@ def test_the_alias_of_a_generator_function(events: Events) -> None:
 
 
 class Touchy:
-    """Does not like to be asked for what it has not got."""
+    """An object that fails if a missing attribute is looked up."""
 
     def __getattr__(self, name: str) -> Any:
         raise AssertionError(name)
 
 
-def test_what_is_not_there_is_not_asked_for(events: Events) -> None:
-    """No attribute is looked up that an argument has not got."""
+def test_a_missing_attribute_is_not_looked_up(events: Events) -> None:
+    """Only existing attributes of an argument are looked up."""
     Gateway().ask(Touchy())
 
     assert ["of the gateway"] == [event.model_alias for event in events]
 
 
 class Broken:
-    """Fails when asked."""
+    """An object whose model raises."""
 
     @property
     def model(self) -> str:
@@ -190,7 +190,7 @@ def broken(*_: object) -> str:
 def test_a_failing_search_leaves_the_alias_unknown(
     function: Callable[[Any], int], events: Events
 ) -> None:
-    """The call itself is not touched by it, and the failure is reported."""
+    """The call itself succeeds, and the failure is reported."""
 
     class Sized(Broken):
         def __len__(self) -> int:

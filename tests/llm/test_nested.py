@@ -80,7 +80,7 @@ class AsyncChunks:
 
 
 def summary(events: Events) -> list[tuple[str, bool | None, int | None, int | None]]:
-    """Each call's operation, whether it was within another one, and its tokens."""
+    """Return each call's operation, whether it is nested, and its tokens."""
     gc.collect()
     return [
         (event.operation, event.nested, event.input_tokens, event.output_tokens) for event in events
@@ -89,7 +89,7 @@ def summary(events: Events) -> list[tuple[str, bool | None, int | None, int | No
 
 @pytest.fixture
 def trace() -> Iterator[Trace]:
-    """The trace of a running request."""
+    """Make the trace of a running request."""
     trace = Trace("request")
     begin(trace)
     yield trace
@@ -106,80 +106,80 @@ def counted(trace: Trace) -> tuple[int, int, int]:
 
 
 def function() -> None:
-    """A function."""
+    """Call within a function."""
     inner()
 
 
 def returns_generator() -> Iterator[Any]:
-    """The very stream of the inner call."""
+    """Return the stream of the inner call itself."""
     return inner_stream()
 
 
 def generator_function() -> Iterator[Any]:
-    """In a step."""
+    """Call within a step."""
     yield "first"
     yield str(inner())
 
 
 def passes_on() -> Iterator[Any]:
-    """The chunks of the inner call."""
+    """Pass on the chunks of the inner call."""
     for chunk in inner_stream():
         yield chunk.get("text", "last")
 
 
 def returns_object() -> Chunks:
-    """A stream object whose steps are those of the inner call."""
+    """Return a stream object that takes its steps from the inner call."""
     return Chunks(inner_stream())
 
 
 def lazy_object() -> Chunks:
-    """A stream object that makes its call when it is read."""
+    """Return a stream object that makes its call when it is read."""
     return Chunks(str(inner()) for _ in "a")
 
 
 class LazyIterable:
-    """Makes its call when it is iterated."""
+    """An iterable that makes its call when it is iterated."""
 
     def __iter__(self) -> Iterator[Any]:
         return iter([str(inner())])
 
 
 async def coroutine_function() -> None:
-    """A coroutine function."""
+    """Call within a coroutine function."""
     await ainner()
 
 
 def plain_coroutine() -> Any:
-    """A plain function that returns a coroutine."""
+    """Return a coroutine from a plain function."""
     return coroutine_function()
 
 
 async def gathered() -> None:
-    """Tasks made by the call's own code."""
+    """Call in tasks that the call's own code makes."""
     await asyncio.gather(ainner(4), ainner(6))
 
 
 async def grouped() -> None:
-    """Tasks in a group."""
+    """Call in tasks of a group."""
     async with asyncio.TaskGroup() as group:
         group.create_task(ainner(4))
         group.create_task(ainner(6))
 
 
 async def threaded() -> None:
-    """In a thread that has the context."""
+    """Call in a thread that has the context."""
     await asyncio.to_thread(inner)
 
 
 async def async_generator_function() -> AsyncIterator[Any]:
-    """In a step."""
+    """Call within a step."""
     yield "first"
     await ainner()
     yield "second"
 
 
 async def fan_out() -> AsyncIterator[Any]:
-    """In tasks and threads that the first step starts, and reads from in a later one."""
+    """Call in tasks and threads that the first step starts; a later step reads the results."""
     task = asyncio.create_task(ainner(4))
     await asyncio.to_thread(inner, 6)
     yield "first"
@@ -188,23 +188,23 @@ async def fan_out() -> AsyncIterator[Any]:
 
 
 async def apasses_on() -> AsyncIterator[Any]:
-    """The chunks of the inner call."""
+    """Pass on the chunks of the inner call."""
     async for chunk in ainner_stream():
         yield chunk.get("text", "last")
 
 
 async def returns_async_generator() -> AsyncIterator[Any]:
-    """The very stream of the inner call."""
+    """Return the stream of the inner call itself."""
     return ainner_stream()
 
 
 async def returns_async_object() -> AsyncChunks:
-    """A stream object whose steps are those of the inner call."""
+    """Return a stream object that takes its steps from the inner call."""
     return AsyncChunks(ainner_stream())
 
 
 class LazyAsyncIterable:
-    """Makes its call when it is iterated."""
+    """An iterable that makes its call when it is iterated."""
 
     def __aiter__(self) -> AsyncIterator[Any]:
         async def chunks() -> AsyncIterator[Any]:
@@ -215,7 +215,7 @@ class LazyAsyncIterable:
 
 
 async def lazy_async_object() -> AsyncChunks:
-    """A stream object that makes its call when it is read."""
+    """Return a stream object that makes its call when it is read."""
 
     async def chunks() -> AsyncIterator[Any]:
         await ainner()
@@ -250,7 +250,7 @@ ASYNC: list[Callable[[], Any]] = [
 
 
 async def read(result: Any) -> None:
-    """Await and read whatever came back."""
+    """Await and read the result."""
     if hasattr(result, "__await__"):
         result = await result
     if hasattr(result, "__aiter__"):
@@ -259,7 +259,7 @@ async def read(result: Any) -> None:
 
 
 class TestWithin:
-    """The inner call says so; the outer one has its usage, and is what the request counts."""
+    """The inner call is marked as nested; the request counts the outer one, with its usage."""
 
     @pytest.mark.parametrize("made", SYNC, ids=lambda made: made.__name__)
     def test_a_call_made_by_a_calls_own_code(
@@ -286,7 +286,7 @@ class TestWithin:
         assert (1, 10, 2 * len(within)) == counted(trace)
 
     def test_a_usage_of_its_own_goes_first(self, trace: Trace, events: Events) -> None:
-        """Only what is missing is taken from within."""
+        """Only missing counts are taken from the inner call."""
 
         @llm_call
         def outer() -> dict[str, Any]:
@@ -299,7 +299,7 @@ class TestWithin:
         assert (1, 7, 1) == counted(trace)
 
     def test_three_deep(self, trace: Trace, events: Events) -> None:
-        """Each has what the one within it has."""
+        """Each call has the usage of the call within it."""
         middle = llm_call(operation="middle")(function)
         llm_call(operation="outer")(lambda: str(middle()))()
 
@@ -307,7 +307,7 @@ class TestWithin:
         assert (1, 10, 2) == counted(trace)
 
     def test_within_one_that_has_ended_it_is_within_the_next(self, events: Events) -> None:
-        """A stream's clean-up may ask once more."""
+        """The clean-up of a stream may make another call."""
 
         @llm_call
         def middle() -> Iterator[str]:
@@ -323,7 +323,7 @@ class TestWithin:
         assert [INNER, ("middle", True, None, None), OUTER] == summary(events)
 
     def test_costs_are_added_up(self, trace: Trace, events: Events) -> None:
-        """And counted once."""
+        """The costs of inner calls are added up and counted once."""
         priced = llm_call(operation="inner", prices=lambda _: 0.25)(inner.__wrapped__)  # type: ignore[attr-defined]
         with llm_call(operation="outer"):
             priced()
@@ -335,7 +335,7 @@ class TestWithin:
         assert 0.5 == trace.llm.cost_usd
 
     def test_all_counts_are_added_up(self, events: Events) -> None:
-        """Cached and reasoning tokens too; what no call says stays unknown."""
+        """Cached and reasoning tokens are added up too; a count that no call has stays unknown."""
 
         @llm_call(operation="inner")
         def cached() -> dict[str, Any]:
@@ -381,7 +381,7 @@ class TestWithin:
         assert 0 == trace.llm.errors
 
     def test_where_nothing_is_known_nothing_is_added_up(self, events: Events) -> None:
-        """Unknown and unknown is unknown."""
+        """The sum of unknown counts is unknown."""
         with llm_call(operation="outer"):
             llm_call(operation="inner")(str)()
 
@@ -410,7 +410,7 @@ class TestNotWithin:
     """Code that runs beside an outer call's own code, or after it, is not within it."""
 
     def test_a_call_of_the_consumer_between_two_chunks(self, trace: Trace, events: Events) -> None:
-        """It counts by itself."""
+        """A call of the consumer is not nested."""
         for _ in llm_call(operation="outer")(lambda: (chunk for chunk in "a"))():
             inner()
 
@@ -420,7 +420,7 @@ class TestNotWithin:
     def test_a_call_of_an_async_consumer_and_of_its_tasks(
         self, trace: Trace, events: Events
     ) -> None:
-        """Also while the outer one waits for its model."""
+        """A call of the consumer is not nested, even while the outer one waits for its model."""
         going = asyncio.Event()
 
         @llm_call
@@ -449,7 +449,7 @@ class TestNotWithin:
     def test_a_task_that_a_later_step_of_a_generator_starts(
         self, trace: Trace, events: Events
     ) -> None:
-        """It looks like the consumer's own task, and counts by itself: no token counts twice."""
+        """It looks like a task of the consumer, so it is not nested, and no token counts twice."""
 
         @llm_call
         async def outer() -> AsyncIterator[str]:
@@ -490,14 +490,14 @@ class TestNotWithin:
         assert (2, 10, 2) == counted(trace)
 
     def test_a_call_of_another_trace(self, events: Events) -> None:
-        """A job that is started from within counts on its own line."""
+        """A job that the call starts counts on its own line."""
         with llm_call(operation="outer"), trace_context("job"):
             inner()
 
         assert [("inner", None, 10, 2), ("outer", None, None, None)] == summary(events)
 
     def test_a_call_in_a_thread_without_the_context(self, trace: Trace, events: Events) -> None:
-        """Nothing tells whom it belongs to."""
+        """A call without the context cannot be assigned to an outer call."""
         with llm_call(operation="outer"):
             thread = Thread(target=contextvars.Context().run, args=[inner])
             thread.start()
@@ -510,7 +510,7 @@ class TestWithStatement:
     """The body of a `with` is the call's own code."""
 
     def test_in_a_function(self, trace: Trace, events: Events) -> None:
-        """And nothing is left behind."""
+        """Calls in the body are nested, and the context is restored."""
         with llm_call(operation="outer"):
             inner()
         assert current_call.get() is None
@@ -519,7 +519,7 @@ class TestWithStatement:
         assert (1, 10, 2) == counted(trace)
 
     def test_in_a_coroutine(self, trace: Trace, events: Events) -> None:
-        """With tasks."""
+        """Calls in tasks of the body are nested."""
 
         async def main() -> None:
             async with llm_call(operation="outer"):
@@ -548,7 +548,7 @@ class TestWithStatement:
         assert (3, 12, 6) == counted(trace)
 
     def test_in_an_async_generator(self, trace: Trace, events: Events) -> None:
-        """As in a generator."""
+        """The body in an async generator behaves as in a generator."""
 
         async def chunks() -> AsyncIterator[Any]:
             async with llm_call(operation="outer"):
@@ -563,7 +563,7 @@ class TestWithStatement:
         assert [INNER, ("inner", None, 1, 2), OUTER] == summary(events)
 
     def test_in_a_decorated_generator(self, events: Events) -> None:
-        """The innermost call is the one that it is in, either way round."""
+        """A call is nested in the innermost one, in either order."""
 
         @llm_call(operation="outer")
         def chunks() -> Iterator[Any]:
@@ -582,7 +582,7 @@ class TestWithStatement:
         ] == summary(events)
 
     def test_of_contextlib(self, events: Events) -> None:
-        """Its managers and exit stacks stand for whoever uses them."""
+        """Its managers and exit stacks belong to the code that uses them."""
 
         @contextmanager
         def observed() -> Iterator[None]:
@@ -637,7 +637,7 @@ class TestWithStatement:
         assert {"ok"} == {event.outcome for event in events}
 
     def test_left_elsewhere_than_it_was_entered(self, events: Events) -> None:
-        """By hand, in another frame and another context: it ends all the same."""
+        """The call ends, even if `__exit__` is called in another frame and context."""
         observed = llm_call(operation="outer")
 
         def enter() -> Iterator[None]:
@@ -680,7 +680,7 @@ class TestOutlived:
         assert (1, 10, 2) == counted(trace)
 
     def test_the_end_of_the_request_ends_both(self, events: Events) -> None:
-        """In the right order, whichever is met first."""
+        """The inner call ends first, in either order of the open calls."""
         trace = Trace("request")
         begin(trace)
 
@@ -700,7 +700,7 @@ class TestOutlived:
         }
 
     def test_an_outer_one_that_waits_is_ended_by_the_request(self, events: Events) -> None:
-        """Once."""
+        """The request ends the outer call once."""
         trace = Trace("request")
         begin(trace)
         kept = []
@@ -719,7 +719,7 @@ class TestOutlived:
         assert ["closed", "ok"] == [event.outcome for event in events]
 
     def test_after_an_error_it_does_not_wait(self, trace: Trace, events: Events) -> None:
-        """An inner one that ends later counts by itself: nothing is lost."""
+        """An inner call that ends later counts by itself, and no usage is lost."""
         may_end = Event()
 
         @llm_call(operation="inner")
@@ -743,7 +743,7 @@ class TestOutlived:
         assert (2, 10, 2) == counted(trace)
 
     def test_dropped_together_they_end_in_order(self, trace: Trace, events: Events) -> None:
-        """The very object of an inner call, passed on and dropped before its end."""
+        """The outer call returns the inner call's stream, which is dropped before its end."""
 
         @llm_call(operation="inner")
         def chunks() -> Chunks:
@@ -760,7 +760,7 @@ class TestOutlived:
         assert (1, 10, 2) == counted(trace)
 
     def test_closed_together_they_end_in_order(self, trace: Trace, events: Events) -> None:
-        """A consumer that leaves the outer generator leaves the inner one."""
+        """A consumer that closes the outer generator closes the inner one."""
         for _ in llm_call(operation="outer")(passes_on)():
             break
 
@@ -774,7 +774,7 @@ class TestContext:
     """The application's context is unchanged."""
 
     def test_a_coroutine_that_the_garbage_collector_closes(self, events: Events) -> None:
-        """It ends in another context than it began in, without a complaint."""
+        """It ends in another context than it began in, and no error is logged."""
 
         async def chunks() -> AsyncIterator[Any]:
             await asyncio.sleep(0)
@@ -797,7 +797,7 @@ class TestContext:
         assert current_call.get() is None
 
     def test_a_stream_read_step_by_step_in_other_contexts(self, events: Events) -> None:
-        """As Starlette reads a sync generator: each step in a thread with a fresh copy."""
+        """Starlette reads a sync generator so: each step has a thread and a fresh copy."""
         chunks = llm_call(operation="outer")(passes_on)()
         read = [contextvars.copy_context().run(next, chunks, None) for _ in range(3)]
 

@@ -65,7 +65,7 @@ def responses_stream(client: Any, model: str) -> Any:
 
 
 def ways(chat_events: Any, response_events: Any, stream: Any) -> list[Any]:
-    """All ways to stream."""
+    """Return all ways to stream."""
     table = [
         Way("chat", chat, stream, 5, CHAT),
         Way("chat.stream", chat_stream, chat_events, 9, CHAT, entered=True),
@@ -85,30 +85,30 @@ ASYNC = ways(
 
 @pytest.fixture(scope="module")
 def url(provider_url: str) -> str:
-    """The base URL of the OpenAI clients."""
+    """Return the base URL of the OpenAI clients."""
     return f"{provider_url}/v1"
 
 
 @pytest.fixture(scope="module")
 def client(url: str) -> Iterator[Any]:
-    """A client."""
+    """Make a client."""
     with openai.OpenAI(api_key="none", base_url=url, max_retries=0) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def aclient(url: str, loop: asyncio.Runner) -> Iterator[Any]:
-    """An async client."""
+    """Make an async client."""
     client = openai.AsyncOpenAI(api_key="none", base_url=url, max_retries=0)
     yield client
     loop.run(client.close())
 
 
 class TestAnswers:
-    """In one piece."""
+    """An answer comes in one piece."""
 
     def test_a_chat_completion(self, client: Any, events: Events) -> None:
-        """Usage, model and finish reason are found; it is the SDK's own object."""
+        """Usage, model and finish reason are found, and the SDK's own object is returned."""
         create = llm_call(operation="generate")(client.chat.completions.create)
 
         completion = create(model="whole", messages=MESSAGES)
@@ -166,7 +166,7 @@ class TestAnswers:
 
 
 class TestStreams:
-    """Read to the end, by all roads."""
+    """A stream is read to its end, in all ways."""
 
     @pytest.mark.parametrize("road", ROADS)
     @pytest.mark.parametrize("way", SYNC)
@@ -177,7 +177,7 @@ class TestStreams:
         client: Any,
         events: Events,
     ) -> None:
-        """It is the SDK's stream, and what it says is found."""
+        """The SDK's own stream is returned, and its data is on the event."""
         assert way.chunks == len(stream_of(client, way, road, "whole"))
         assert_streamed(events, way)
 
@@ -199,7 +199,7 @@ class TestStreams:
     def test_the_empty_frames_are_not_the_first_token(
         self, way: Way, client: Any, events: Events
     ) -> None:
-        """The role, the created response: the clock runs until there is something to show."""
+        """The role and the created response are no content; the time runs until there is some."""
         stream_of(client, way, INSTRUMENT, "whole.first60.chunk40")
 
         [event] = events
@@ -211,7 +211,7 @@ class TestStreams:
         assert 60 + 4 * 40 <= event.latency_ms
 
     def test_without_include_usage_the_usage_is_missing(self, client: Any, events: Events) -> None:
-        """OpenAI sends none then; null, and never 0."""
+        """OpenAI sends no usage then, so the counts are null and not 0."""
         with instrument_llm(client):
             list(client.chat.completions.create(model="whole", messages=MESSAGES, stream=True))
             with client.chat.completions.stream(model="whole", messages=MESSAGES) as stream:
@@ -276,14 +276,14 @@ BAD = [
 
 
 def as_seen(way: Way, ending: Ending) -> Ending:
-    """The SDK raises no error event of Responses: such a stream just ends."""
+    """Adapt to the SDK, which ignores an error event of Responses: the stream just ends."""
     if way.name.startswith("responses") and ending.model == "event":
         return ending._replace(error_type="IncompleteStream")
     return ending
 
 
 class TestEndings:
-    """Of streams, other than the good one."""
+    """A stream may end in these other ways."""
 
     @pytest.mark.parametrize("road", ROADS)
     @pytest.mark.parametrize("ending", BAD, ids=lambda ending: ending.model)
@@ -296,7 +296,7 @@ class TestEndings:
         client: Any,
         events: Events,
     ) -> None:
-        """The SDK's own exception comes out if there is one, and is the call's."""
+        """An exception of the SDK passes, and is the error of the call."""
         ending = as_seen(way, ending)
 
         raised = raised_by(lambda: stream_of(client, way, road, ending.model))
@@ -332,7 +332,7 @@ class TestEndings:
     @pytest.mark.parametrize("road", ROADS[:2])
     @pytest.mark.parametrize("way", SYNC)
     def test_the_consumer_leaves(self, way: Way, road: str, client: Any, events: Events) -> None:
-        """By a `break` in a `with`, and by raising in it."""
+        """The consumer leaves by `break` in a `with` statement, or by an exception."""
         with observed(road, client, way) as opens:
             with opens("whole") as stream:
                 for _ in stream:
@@ -344,8 +344,8 @@ class TestEndings:
             (event.outcome, event.usage_status, event.chunks, event.error_type) for event in events
         ]
 
-    def test_the_consumer_lets_go(self, client: Any, events: Events) -> None:
-        """Having read a chunk, or none, or closed it."""
+    def test_the_consumer_drops_the_stream(self, client: Any, events: Events) -> None:
+        """The consumer drops the stream: after a chunk, unread, or closed."""
         with instrument_llm(client):
             for _ in chat(client, "whole"):
                 break
@@ -358,7 +358,7 @@ class TestEndings:
         )
 
     def test_the_consumer_has_heard_the_terminal_chunk(self, client: Any, events: Events) -> None:
-        """To leave before the usage is good, too."""
+        """The call is ok, even if the consumer leaves before the usage."""
         with instrument_llm(client), chat(client, "whole") as stream:
             for chunk in stream:
                 if chunk.choices[0].finish_reason:
@@ -372,7 +372,7 @@ class TestEndings:
     def test_an_async_stream_is_closed(
         self, method: str, aclient: Any, loop: asyncio.Runner, events: Events
     ) -> None:
-        """By either name."""
+        """Both names of the method close the stream."""
 
         async def main() -> None:
             stream = await chat(aclient, "whole")
@@ -394,7 +394,7 @@ class TestEndings:
         loop: asyncio.Runner,
         events: Events,
     ) -> None:
-        """While the provider is silent."""
+        """The task is cancelled while the provider is silent."""
 
         async def main() -> None:
             task = asyncio.ensure_future(async_stream_of(aclient, way, INSTRUMENT, "hang"))
@@ -408,7 +408,7 @@ class TestEndings:
         ]
 
     def test_a_manager_that_nobody_enters(self, client: Any, events: Events) -> None:
-        """It has sent nothing, and says so."""
+        """It has sent no request, so the call is not consumed."""
         with instrument_llm(client):
             chat_stream(client, "whole")
 
@@ -418,7 +418,7 @@ class TestEndings:
 
 
 class TestRawResponses:
-    """The SDK's ways to see the HTTP response."""
+    """The SDK gives access to the HTTP response."""
 
     def test_of_an_answer(self, client: Any, events: Events) -> None:
         """The tokens are those in the body, whether or not it is parsed."""
@@ -444,7 +444,7 @@ class TestRawResponses:
         assert_streamed(events, SYNC[0].values[0])
 
     def test_of_a_stream_that_is_not_parsed(self, client: Any, events: Events) -> None:
-        """Let go of."""
+        """A raw response that is dropped unparsed ends its call."""
         with instrument_llm(client):
             raw = client.chat.completions.with_raw_response.create(
                 model="whole", messages=MESSAGES, stream=True
@@ -470,7 +470,7 @@ class TestRawResponses:
     def test_with_streaming_response(
         self, use: Callable[[Any], Any], expected: Any, client: Any, events: Events
     ) -> None:
-        """The tokens are right, or missing where we saw no body."""
+        """The tokens are correct, or missing if we have not seen the body."""
         with (
             instrument_llm(client),
             client.chat.completions.with_streaming_response.create(
@@ -510,7 +510,7 @@ class TestRawResponses:
         assert [("ok", CHAT)] * 3 == [(event.outcome, answer(event)) for event in events]
 
     def test_a_body_that_is_no_json(self, client: Any, events: Events) -> None:
-        """It is read to its end by somebody else: the usage is missing."""
+        """The application reads it to its end, and the usage is missing."""
         with (
             instrument_llm(client),
             client.chat.completions.with_streaming_response.create(
@@ -522,7 +522,7 @@ class TestRawResponses:
         assert [("ok", "missing")] == [(event.outcome, event.usage_status) for event in events]
 
     def test_that_cannot_be_parsed(self, client: Any, events: Events) -> None:
-        """The SDK's own exception comes out, and is the call's."""
+        """The SDK's own exception passes, and is the error of the call."""
         with (
             instrument_llm(client),
             client.chat.completions.with_streaming_response.create(

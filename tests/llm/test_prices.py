@@ -31,19 +31,19 @@ PAID = {"prompt_tokens": 1000, "completion_tokens": 200, "cost": 0.25}
 
 
 def answer(usage: Any = None, **parts: Any) -> dict[str, Any]:
-    """A response."""
+    """Make a response."""
     return {"text": "Paris.", "usage": USAGE if usage is None else usage, **parts}
 
 
 def cost(events: Events) -> float | None:
-    """The cost of the one call."""
+    """Return the cost of the one call."""
     [event] = events
     return event.cost_usd
 
 
 @pytest.fixture
 def no_list(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """As if genai-prices were not installed."""
+    """Make genai-prices look as if it were not installed."""
     monkeypatch.setitem(sys.modules, "genai_prices", None)
     installed.cache_clear()
     yield
@@ -54,13 +54,13 @@ class TestVendor:
     """The vendor's own figure comes first."""
 
     def test_it_wins_over_prices(self, events: Events) -> None:
-        """OpenRouter's `usage.cost`."""
+        """OpenRouter's `usage.cost` wins over the application's prices."""
         llm_call(model="fast", prices={"fast": (1, 1)})(lambda: answer(PAID))()
 
         assert 0.25 == cost(events)
 
     def test_it_does_not_need_all_tokens(self, events: Events) -> None:
-        """It is not computed from them."""
+        """The vendor's cost is not computed from tokens."""
         llm_call(prices=lambda _: 1)(lambda: answer({"prompt_tokens": 1, "cost": 0.25}))()
 
         assert 0.25 == cost(events)
@@ -72,7 +72,7 @@ class TestVendor:
         assert 0 == cost(events)
 
     def test_it_may_come_with_a_usage_future(self, events: Events) -> None:
-        """As the tokens do."""
+        """The vendor's cost may be in a usage future, as the tokens may."""
 
         class Stream:
             def __init__(self) -> None:
@@ -117,13 +117,13 @@ class TestMapping:
         ],
     )
     def test_tokens_are_priced(self, price: Any, expected: float, events: Events) -> None:
-        """Cached ones as cached; as any others where no price is given for them."""
+        """Cached tokens have their own price, or that of the input if none is given."""
         llm_call(model="fast", prices={"fast": price})(answer)()
 
         assert expected == cost(events)
 
     def test_the_alias_is_that_of_the_call(self, events: Events) -> None:
-        """Found as ever, be it an enumeration's."""
+        """The alias is found as for the event, and may be a member of an enumeration."""
 
         class Model(StrEnum):
             FAST = "fast"
@@ -139,14 +139,14 @@ class TestMapping:
         assert [0.001, 0.002, None] == [event.cost_usd for event in events]
 
     def test_it_is_rounded_once_and_to_a_billionth(self, events: Events) -> None:
-        """Not token by token."""
+        """The sum is rounded, and not each part."""
         usage = {"input_tokens": 7, "output_tokens": 3, "cached_input_tokens": 0}
         llm_call(model="fast", prices={"fast": (0.000333, 0.00007)})(lambda: answer(usage))()
 
         assert 3e-9 == cost(events)
 
     def test_the_applications_own_precision_is_not_used(self, events: Events) -> None:
-        """Somebody computes with two digits, and wants to hear of each that is lost."""
+        """The application may set a decimal context with two digits and a trap for rounding."""
         with localcontext(Context(prec=2, traps=[Inexact])):
             llm_call(model="fast", prices={"fast": (1.2345, 10)})(answer)()
 
@@ -162,14 +162,14 @@ class TestMapping:
     @pytest.mark.parametrize(
         "usage", [None, {}, {"input_tokens": 10}, {"output_tokens": 10, "input_tokens": None}]
     )
-    def test_what_is_not_known_has_no_price(self, usage: Any, events: Events) -> None:
-        """Half a count is not half a cost."""
+    def test_an_incomplete_usage_has_no_cost(self, usage: Any, events: Events) -> None:
+        """There is no cost if one of the counts is unknown."""
         llm_call(model="fast", prices={"fast": (1, 1)})(lambda: {"usage": usage})()
 
         assert cost(events) is None
 
     def test_it_is_taken_as_it_is_at_decoration(self, events: Events) -> None:
-        """A mapping that changes later changes nothing."""
+        """A later change of the mapping has no effect."""
         prices = {"fast": (1, 0)}
         generate = llm_call(model="fast", prices=prices)(answer)
         prices["fast"] = (9, 0)
@@ -184,8 +184,8 @@ class TestMapping:
 
         assert 0.003 == cost(events)
 
-    def test_a_call_that_failed_has_cost_what_it_used(self, events: Events) -> None:
-        """Tokens are paid for, however it ended."""
+    def test_a_call_that_failed_has_the_cost_of_its_tokens(self, events: Events) -> None:
+        """The tokens of a failed call are paid for, so it has a cost."""
 
         @llm_call(model="fast", prices={"fast": (1, 10)})
         def stream() -> Iterator[Any]:
@@ -204,7 +204,7 @@ class TestMapping:
             llm_call(prices={"fast": "gpt-4o-mini"})
 
     def test_without_the_list_a_listed_model_has_no_cost(self, events: Events) -> None:
-        """Silently: nobody asked for it."""
+        """No warning is logged, because the application has not asked for a cost."""
         llm_call(lambda: answer(model="gpt-4o-mini"))()
 
         assert cost(events) is None
@@ -212,7 +212,7 @@ class TestMapping:
     def test_a_list_that_is_broken_is_reported_once(
         self, events: Events, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
-        """It is there, and cannot be imported: the calls go on without a cost."""
+        """If the installed list cannot be imported, the calls go on without a cost."""
         (tmp_path / "genai_prices.py").write_text("raise RuntimeError('broken')")
         monkeypatch.delitem(sys.modules, "genai_prices")
         monkeypatch.syspath_prepend(tmp_path)
@@ -232,16 +232,16 @@ class TestCallable:
         ("given", "expected"),
         [(3, 3), (0.25, 0.25), (Decimal("0.1"), 0.1), (0, 0), (None, None), (1e-10, 0)],
     )
-    def test_it_says_what_a_call_cost(
+    def test_its_result_is_the_cost_of_the_call(
         self, given: Any, expected: float | None, events: Events
     ) -> None:
-        """In US dollars, or that it has no cost: the list is not asked then."""
+        """The result is in US dollars, or None for no cost; the list is not used then."""
         llm_call(prices=lambda _: given)(lambda: answer(model="gpt-4o-mini"))()
 
         assert expected == cost(events)
 
     def test_it_is_given_all_that_is_known(self, events: Events) -> None:
-        """The very fact that goes to the sinks."""
+        """The function gets the event that goes to the sinks."""
         asked: list[LlmCallFinished] = []
 
         @llm_call(model="fast", provider="house", prices=asked.append)
@@ -278,8 +278,8 @@ class TestCallable:
         guard.forget()
 
     @pytest.mark.parametrize("bad", ["3", True, -1, float("nan"), Decimal("-Infinity"), (1, 2)])
-    def test_what_is_no_amount_is_reported(self, bad: Any, events: Events) -> None:
-        """So are texts, and amounts that nobody can have paid."""
+    def test_a_result_that_is_no_amount_is_reported(self, bad: Any, events: Events) -> None:
+        """A text and an impossible amount are reported too."""
         llm_call(operation="ask", prices=lambda _: bad)(answer)()
 
         assert cost(events) is None
@@ -288,7 +288,7 @@ class TestCallable:
 
 
 async def asynchronous(_: object) -> float:
-    """Nobody could await it."""
+    """A coroutine function, which could not be awaited."""
     return 0.0
 
 
@@ -311,7 +311,7 @@ async def asynchronous(_: object) -> float:
     ],
 )
 def test_bad_prices_are_refused_at_decoration(prices: Any, message: str) -> None:
-    """The message names what is wrong and what is accepted."""
+    """The message names the value and the accepted values."""
     with pytest.raises(ConfigError, match=re.escape(message)):
         llm_call(prices=prices)
 
@@ -324,7 +324,7 @@ def test_no_prices_at_all_are_accepted(events: Events) -> None:
 
 
 class TestTotals:
-    """The request's line adds them up."""
+    """The request's line adds up the costs."""
 
     def test_costs_that_are_known_are_added(self, events: Events) -> None:
         """A call without one does not make the sum unknown."""
@@ -339,7 +339,7 @@ class TestTotals:
         assert 0.0003 == llm_fields(trace.llm)["llm_cost_usd"]
 
     def test_an_outer_call_takes_the_cost_of_its_inner_ones(self, events: Events) -> None:
-        """And the request's line counts it once."""
+        """The request's line counts the cost of an inner call once."""
         inner = llm_call(operation="inner", prices=lambda _: 0.1)(answer)
 
         @llm_call(operation="outer")
@@ -372,23 +372,23 @@ assert "genai_prices" in sys.modules
 
 
 class TestList:
-    """genai-prices, where it is installed."""
+    """The list is genai-prices, if it is installed."""
 
     @pytest.fixture(autouse=True)
     def genai(self) -> Any:
-        """The package; nothing is remembered of it."""
+        """Return the package, with our caches of it cleared."""
         installed.cache_clear()
         return pytest.importorskip("genai_prices")
 
     def test_it_is_imported_by_the_first_call_that_can_have_a_cost(self) -> None:
-        """Not by an import, not by a decoration, not by a call without usage."""
+        """Neither our import, nor a decoration, nor a call without usage imports the list."""
         subprocess.run([sys.executable, "-c", IMPORTED_LATE], check=True, timeout=60)
 
     @pytest.mark.parametrize("model", ["gpt-4o-mini", "claude-sonnet-4-5", "gemini-2.5-flash"])
     def test_a_listed_model_has_its_list_price(
         self, genai: Any, model: str, events: Events
     ) -> None:
-        """Cached tokens as cached, and what was written to a cache as that."""
+        """Tokens that were read from a cache or written to it have their own prices."""
         usage = {**USAGE, "cache_write_tokens": 100}
         llm_call(lambda: answer(usage, model=model))()
 
@@ -410,7 +410,7 @@ class TestList:
         assert [0.00024, 0.003] == [event.cost_usd for event in events]
 
     def test_an_alias_that_has_no_price_is_looked_up(self, events: Events) -> None:
-        """The response's model first, then the alias itself."""
+        """The response's model is looked up first, then the alias itself."""
         prices = {"other": (1, 1)}
         generate = llm_call(prices=prices)(lambda model, answered: answer(model=answered))
         generate("fast", "gpt-4o-mini")
@@ -419,7 +419,7 @@ class TestList:
         assert [0.00024, 0.00024] == [event.cost_usd for event in events]
 
     def test_the_provider_decides_too(self, events: Events) -> None:
-        """One that is not listed has no list price."""
+        """A provider that is not listed has no list price."""
         for provider in ("openai", "house"):
             llm_call(provider=provider)(lambda: answer(model="gpt-4o-mini"))()
 
@@ -428,7 +428,7 @@ class TestList:
     def test_an_unknown_model_has_no_cost_and_is_asked_for_once(
         self, genai: Any, events: Events, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """To find nothing takes as long as to find something."""
+        """The result for an unknown model is cached, because a failed search is slow too."""
         asked: list[str] = []
         calc_price = genai.calc_price
 
@@ -445,7 +445,7 @@ class TestList:
         assert ["gpt-never-made"] == asked
 
     def test_the_memory_for_unknown_models_has_a_bound(self, events: Events) -> None:
-        """Users may name a model as they like."""
+        """The cache is bounded, because users may send any name of a model."""
         generate = llm_call(lambda model: answer())
         for number in range(1100):
             generate(f"never-made-{number}")
@@ -454,7 +454,7 @@ class TestList:
         assert 100 == len(vars(installed())["_unknown"])
 
     def test_an_update_of_the_list_is_seen(self, genai: Any, events: Events) -> None:
-        """A model that was unknown may be in it."""
+        """A model that was unknown may be in the updated list."""
         generate = llm_call(lambda: answer(model="gpt-never-made"))
         generate()
         snapshot = genai.data_snapshot.get_snapshot()
@@ -474,7 +474,7 @@ class TestList:
         assert [None, 0.00024] == [event.cost_usd for event in events]
 
     def test_counts_that_do_not_fit_together_have_no_price(self, events: Events) -> None:
-        """More cached tokens than tokens."""
+        """More cached tokens than tokens have no price."""
         usage = {"input_tokens": 10, "output_tokens": 0, "cached_input_tokens": 50}
         llm_call(lambda: answer(usage, model="gpt-4o-mini"))()
 

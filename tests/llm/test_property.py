@@ -1,6 +1,6 @@
 """A consumer sees the same with and without us, for any stream and any sequence of actions.
 
-And there is one event: hypothesis makes up the streams and what is done to them.
+There is one event for each stream; hypothesis generates the streams and the actions.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ CHUNKS = st.sampled_from(
         {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2}},
     ]
 )
-# What the stream does: give a chunk, with or without catching what is thrown at it there; wait
+# The steps of a stream: give a chunk, and catch an exception that is thrown in, or not; wait
 # (where it can); raise; return.
 STEPS = st.lists(
     st.one_of(
@@ -49,7 +49,7 @@ STEPS = st.lists(
     ),
     max_size=5,
 )
-# What the consumer does to it.
+# The acts of the consumer.
 ACTS = st.lists(
     st.one_of(
         st.tuples(st.sampled_from(["next", "next", "close", "rest"]), st.none()),
@@ -67,7 +67,7 @@ ACTS = st.lists(
 
 
 def chunks(steps: Steps, heard: list[Any]) -> Generator[Any, Any, Any]:
-    """Do the steps, and write down what is heard from the consumer."""
+    """Do the steps, and record the values and exceptions that the consumer sends."""
     try:
         for step, value in steps:
             if step == "return":
@@ -157,27 +157,27 @@ class AsyncStream:
 
 
 def returned(steps: Steps, heard: list[Any]) -> Any:
-    """A generator, of a plain function."""
+    """Return a generator from a plain function."""
     return chunks(steps, heard)
 
 
 def stream(steps: Steps, heard: list[Any]) -> Any:
-    """A stream object."""
+    """Return a stream object."""
     return Stream(chunks(steps, heard))
 
 
 def iterable(steps: Steps, heard: list[Any]) -> Any:
-    """An iterable object."""
+    """Return an iterable object."""
     return Iterable(chunks(steps, heard))
 
 
 def areturned(steps: Steps, heard: list[Any]) -> Any:
-    """An async generator, of a plain function."""
+    """Return an async generator from a plain function."""
     return achunks(steps, heard)
 
 
 def astream(steps: Steps, heard: list[Any]) -> Any:
-    """An async stream object."""
+    """Return an async stream object."""
     return AsyncStream(achunks(steps, heard))
 
 
@@ -201,13 +201,13 @@ ASYNC = [Shape(achunks, calls_at_once=False), Shape(areturned), Shape(astream)]
 
 
 def said(error: BaseException) -> Any:
-    """An exception, as far as it can be compared."""
+    """Return the parts of an exception that can be compared."""
     value = error.value if isinstance(error, StopIteration) else None
     return repr(error), value, repr(error.__cause__), repr(error.__context__)
 
 
 def consume(result: Any, acts: Steps) -> list[Any]:
-    """Do the acts and write down all that comes back; then drop the stream."""
+    """Do the acts, record each result, and drop the stream."""
     seen: list[Any] = [type(result).__name__]
     for act, value in acts:
         try:
@@ -224,7 +224,7 @@ def consume(result: Any, acts: Steps) -> list[Any]:
             else:
                 seen.append(result.send(value))
         except BaseException as error:  # noqa: BLE001 - all of them are compared
-            # What a stream object has not got, no matter what the interpreter says of it.
+            # A stream object does not have these, and the interpreter's message does not matter.
             seen.append("none" if isinstance(error, AttributeError | TypeError) else said(error))
         seen.append(current_call.get())
     return seen
@@ -251,7 +251,7 @@ async def aconsume(result: Any, acts: Steps) -> list[Any]:
             seen.append("none" if isinstance(error, AttributeError | TypeError) else said(error))
         seen.append(current_call.get())
     del result
-    await asyncio.sleep(0)  # for the loop to close what was dropped
+    await asyncio.sleep(0)  # so that the loop closes dropped generators
     return seen
 
 
@@ -279,10 +279,10 @@ modest = settings(
 @pytest.mark.parametrize("shape", SYNC, ids=lambda shape: shape.make.__name__)
 @modest
 @given(steps=STEPS, acts=ACTS)
-def test_a_stream_does_what_it_does_without_us(
+def test_a_stream_behaves_as_without_us(
     shape: Shape, steps: Steps, acts: Steps, events: Events
 ) -> None:
-    """Chunks, exceptions, return value, and what the stream hears; one event."""
+    """Chunks, exceptions, the return value and the stream's own records are equal; one event."""
     heard: list[list[Any]] = [[], []]
     bare = consume(shape.make(steps, heard[0]), acts)
     events.clear()
@@ -296,10 +296,10 @@ def test_a_stream_does_what_it_does_without_us(
 @pytest.mark.parametrize("shape", ASYNC, ids=lambda shape: shape.make.__name__)
 @modest
 @given(steps=STEPS, acts=ACTS)
-def test_an_async_stream_does_what_it_does_without_us(
+def test_an_async_stream_behaves_as_without_us(
     shape: Shape, steps: Steps, acts: Steps, events: Events
 ) -> None:
-    """Async streams, with cancelled tasks and the loop's shutdown."""
+    """An async stream behaves the same with cancelled tasks and at the loop's shutdown."""
     heard: list[list[Any]] = [[], []]
 
     async def run(make: Callable[..., Any], heard: list[Any]) -> list[Any]:
@@ -317,5 +317,5 @@ def test_an_async_stream_does_what_it_does_without_us(
 def _one_event(shape: Shape, heard: list[Any], events: Events) -> None:
     if not events:
         gc.collect()  # an exception's traceback may have kept the stream
-    # A generator function has called nothing until its generator is started.
+    # A generator function makes no call until its generator is started.
     assert (shape.calls_at_once or "closed" in heard) == len(events)

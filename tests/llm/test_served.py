@@ -21,13 +21,13 @@ STREAMS = ["sync_generator", "async_generator", "sync_object", "async_object"]
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """The service."""
+    """Run the service."""
     with uvicorn("tests.llm.apps.served:app") as server:
         yield server
 
 
 def lines_of(server: Server, trace_id: str) -> list[dict[str, Any]]:
-    """The lines of a request, once its last one has come."""
+    """Return the lines of a request, once its last one has come."""
 
     def lines() -> list[dict[str, Any]]:
         parsed = [parse_line(line.encode()) for line in list(server.out)]
@@ -40,7 +40,7 @@ def lines_of(server: Server, trace_id: str) -> list[dict[str, Any]]:
 
 
 def story_of(server: Server, trace_id: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The LLM calls of a request, and its own line, which comes last."""
+    """Return the LLM calls of a request, and its own line, which comes last."""
     lines = [line for line in lines_of(server, trace_id) if line["event"] != "background_failed"]
     *calls, finished = lines
     assert {"pantheon_obs.llm"} == {line["logger"] for line in calls}
@@ -77,13 +77,13 @@ def test_read_to_the_end(server: Server, stream: str) -> None:
 
 @pytest.mark.parametrize("stream", STREAMS)
 def test_a_client_that_leaves_in_the_middle(server: Server, stream: str) -> None:
-    """One event on the request's trace, and once on its line: neither ok nor an error."""
+    """There is one event, which the request's line counts once; it is neither ok nor an error."""
     with httpx.stream("GET", f"{server.url}/{stream}", timeout=SECONDS, trust_env=False) as answer:
         assert "data:" in next(answer.iter_text())
         trace_id = answer.headers["X-Trace-ID"]
 
     [call], finished = story_of(server, trace_id)
-    # An async one is cancelled while it waits for the model, as a rule; or it was just dropped.
+    # An async stream is usually cancelled while it waits for the model; or it was just dropped.
     expected = ("closed",) if stream.startswith("sync") else ("cancelled", "closed")
     assert call["outcome"] in expected
     assert ("missing", None, None) == (
@@ -97,10 +97,10 @@ def test_a_client_that_leaves_in_the_middle(server: Server, stream: str) -> None
     assert (1, 0, 0, 0) == totals(finished)
 
 
-def test_what_the_garbage_collector_ends_after_the_request_is_not_reported_again(
+def test_a_stream_that_is_collected_after_the_request_is_not_reported_again(
     server: Server,
 ) -> None:
-    """A sync generator hears of it only then; its call was ended with the request."""
+    """A sync generator is closed only then, and its call has ended with the request."""
     with httpx.stream(
         "GET", f"{server.url}/sync_generator", timeout=SECONDS, trust_env=False
     ) as answer:
@@ -117,7 +117,7 @@ def test_what_the_garbage_collector_ends_after_the_request_is_not_reported_again
 
 
 def test_calls_at_the_same_time_add_up(server: Server) -> None:
-    """Tasks, a group, threads: one trace, one sum."""
+    """Calls in tasks, a group and threads share one trace and one sum."""
     trace_id = get(server, "/concurrent").headers["X-Trace-ID"]
 
     calls, finished = story_of(server, trace_id)
@@ -141,7 +141,7 @@ def test_calls_within_a_call_count_once(server: Server) -> None:
 
 
 def totals(finished: dict[str, Any]) -> tuple[int, int, int, int]:
-    """The LLM totals on the request's line."""
+    """Return the LLM totals on the request's line."""
     return (
         finished["llm_calls"],
         finished["llm_errors"],

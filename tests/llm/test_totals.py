@@ -41,7 +41,7 @@ async def agenerate(number: int) -> dict[str, Any]:
 
 
 def totals(trace: Trace) -> tuple[int, int, int, int]:
-    """Calls, errors and tokens of a trace."""
+    """Return the calls, errors and tokens of a trace."""
     llm = trace.llm
     assert llm is not None
     return llm.calls, llm.errors, llm.input_tokens, llm.output_tokens
@@ -51,13 +51,13 @@ EXPECTED = (CALLS, 10, 400, sum(number for number in range(CALLS) if number % 5)
 
 
 def quietly(function: Callable[[int], object], number: int) -> None:
-    """Call it, and let it fail."""
+    """Call the function, and ignore its failure."""
     with suppress(ValueError):
         function(number)
 
 
 def test_calls_made_one_after_the_other_are_added_up(events: Events) -> None:
-    """Latencies too."""
+    """Counts, tokens and latencies are added up."""
     trace = Trace("request")
     begin(trace)
     for number in range(CALLS):
@@ -70,7 +70,7 @@ def test_calls_made_one_after_the_other_are_added_up(events: Events) -> None:
 
 
 def test_calls_from_threads_are_added_up(events: Events) -> None:
-    """None is lost, however they interleave."""
+    """No call of several threads is lost."""
     trace = Trace("request")
     begin(trace)
     with ThreadPoolExecutor(8) as pool:
@@ -115,7 +115,7 @@ def test_requests_at_the_same_time_are_kept_apart(events: Events) -> None:
 
 
 def test_a_stream_counts_where_it_was_asked_for(events: Events) -> None:
-    """Not where it is read: a worker thread has another context."""
+    """It does not count where it is read, because a worker thread has another context."""
 
     @llm_call
     def chunks() -> Iterator[str]:
@@ -151,8 +151,8 @@ def test_an_observed_stream_changes_no_context(events: Events) -> None:
     asyncio.run(main())
 
 
-def test_what_is_bound_is_on_the_event(events: Events) -> None:
-    """Also what is bound after the call has begun."""
+def test_bound_fields_are_on_the_event(events: Events) -> None:
+    """Fields that are bound after the start of the call are on the event too."""
     with trace_context("job"), llm_call(model="fast"):
         bind(tenant="acme")
 
@@ -161,7 +161,7 @@ def test_what_is_bound_is_on_the_event(events: Events) -> None:
 
 
 def test_outside_a_request_there_is_no_trace(events: Events) -> None:
-    """And nothing bound."""
+    """Outside a request the event has neither a trace id nor bound fields."""
     assert current_trace.get() is None
     quietly(generate, 1)
 
@@ -177,7 +177,7 @@ def test_a_call_that_begins_after_its_request_is_reported_at_its_own_end(events:
     context = contextvars.copy_context()
     end(trace)
     stream = context.run(llm_call(lambda: (chunk for chunk in "ab")))
-    assert not trace.open_calls  # nobody would end it any more
+    assert not trace.open_calls  # an open call would never be ended
     assert ["a", "b"] == list(stream)
 
     [event] = events
@@ -185,7 +185,7 @@ def test_a_call_that_begins_after_its_request_is_reported_at_its_own_end(events:
 
 
 def test_a_trace_forgets_the_calls_that_have_ended(events: Events) -> None:
-    """A long request does not keep them."""
+    """A long request does not keep its finished calls."""
     trace = Trace("request")
     begin(trace)
     for number in range(1, 4):
@@ -198,7 +198,7 @@ def test_a_trace_forgets_the_calls_that_have_ended(events: Events) -> None:
 
 
 class EndsAnother:
-    """A finished call in the middle of whose counting the garbage collector ends another."""
+    """A finished call; the garbage collector ends another one while it is counted."""
 
     outcome = "ok"
     input_tokens = output_tokens = 1
@@ -210,13 +210,13 @@ class EndsAnother:
 
     @property
     def latency_ms(self) -> float:
-        """Read while the totals are being added to."""
+        """End the other call while the totals change."""
         self._trace.count(self._other)
         return 1.0
 
 
 def test_a_call_that_ends_while_another_is_counted_is_counted_too() -> None:
-    """On the same thread, as a finalizer's: nothing may wait for itself."""
+    """A finalizer runs on the same thread, so a lock would wait for itself."""
     trace = Trace("request")
     other: Any = SimpleNamespace(
         outcome="ok", latency_ms=2.0, input_tokens=1, output_tokens=1, cost_usd=None

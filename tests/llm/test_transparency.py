@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def think() -> None:
-    """Take so long that everything else is short beside it."""
+    """Take so long that all other times are short in comparison."""
     sum(range(200_000))
 
 
@@ -57,7 +57,7 @@ def given(value: Any) -> Any:
 
 
 class Gateway:
-    """Methods of every kind."""
+    """A gateway with methods of every kind."""
 
     def plain(self, prompt: str, *, model: str = "fast") -> str:
         """Answer."""
@@ -96,7 +96,7 @@ class TestFunctions:
     def test_inspection_finds_the_same(
         self, method: Callable[..., Any], question: Callable[[Any], Any]
     ) -> None:
-        """Frameworks that look at a function see what they would see without us."""
+        """Frameworks that inspect a function get the same results as without us."""
         assert question(method) == question(llm_call(method))
         assert question(method) == question(llm_call(model="m", operation="o")(method))
 
@@ -162,7 +162,7 @@ class TestFunctions:
         ]
 
     def test_a_bound_method_of_one_object(self, events: Events) -> None:
-        """A gateway that one cannot change can have a method replaced."""
+        """A method of an object can be replaced if the class cannot be changed."""
         gateway = Gateway()
         ask = llm_call(gateway.coroutine)
 
@@ -170,8 +170,8 @@ class TestFunctions:
         assert "fast: Hi" == asyncio.run(ask("Hi"))
         assert ["fast"] == [event.model_alias for event in events]
 
-    def test_what_is_not_a_function_is_refused(self) -> None:
-        """An option that was meant to be named says so at once."""
+    def test_other_objects_than_functions_are_refused(self) -> None:
+        """A positional value that was meant as an option is refused at once."""
         with pytest.raises(ConfigError, match="function='fast' is not accepted"):
             llm_call("fast")  # type: ignore[call-overload]
 
@@ -224,7 +224,7 @@ class TestValues:
         assert ["ok"] == [event.outcome for event in events]
 
     def test_a_generator_stays_a_generator(self, events: Events) -> None:
-        """By type, by name, and with its return value."""
+        """The generator keeps its type, its name and its return value."""
 
         def chunks() -> Generator[str, None, str]:
             yield "a"
@@ -239,7 +239,7 @@ class TestValues:
             assert "all" == stop.value.value
 
     def test_an_async_generator_stays_one(self, events: Events) -> None:
-        """By type and by name."""
+        """The async generator keeps its type and its name."""
 
         async def chunks() -> AsyncIterator[str]:
             yield "a"
@@ -250,7 +250,7 @@ class TestValues:
 
     @pytest.mark.parametrize("kind", [ChunkIterator, SlotsIterator, AsyncChunkIterator])
     def test_a_stream_object_is_the_very_object(self, kind: type, events: Events) -> None:
-        """Its class has the same name and is one of its own; its attributes are untouched."""
+        """Its class is a new one with the same name; its attributes are not changed."""
         stream = kind(iter("ab"))
         attributes = dict(getattr(stream, "__dict__", {}))
         observed: Any = llm_call(lambda: stream)()
@@ -265,14 +265,14 @@ class TestValues:
     def test_a_stream_object_has_its_class_back_in_the_end(
         self, leave: Callable[[Any], Any], events: Events
     ) -> None:
-        """Nothing of ours is left on it."""
+        """We restore the object when the stream ends."""
         stream: Any = llm_call(ChunkIterator)(iter("ab"))
         leave(stream)
 
         assert type(stream) is ChunkIterator
 
     def test_a_holder_is_the_very_object(self, events: Events) -> None:
-        """Only its chunks pass through us, frozen or not."""
+        """Only the chunks of the object pass through us, frozen or not."""
         future: Future[Any] = Future()
         holder = Holder(iter("ab"), future)
         assert llm_call(lambda: holder)() is holder
@@ -320,7 +320,7 @@ class TestValues:
         assert [(3, 4)] == [(event.input_tokens, event.output_tokens) for event in events]
 
     def test_a_file_is_handed_back_untouched(self, tmp_path: Any, events: Events) -> None:
-        """It is written in C, too."""
+        """A file is written in C, too, and cannot be observed."""
         path = tmp_path / "answer"
         path.write_text("a\n")
         with llm_call(path.open)() as file:
@@ -363,7 +363,7 @@ class TestCopies:
 
     @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickled])
     def test_of_a_function(self, duplicate: Callable[[Any], Any]) -> None:
-        """By its name, as any function."""
+        """A decorated function is pickled by its name, as any function."""
         assert duplicate(returns_iterator) is returns_iterator
 
     @pytest.mark.parametrize("duplicate", [copy.deepcopy, pickled])
@@ -371,7 +371,7 @@ class TestCopies:
     def test_of_an_open_stream(
         self, duplicate: Callable[[Any], Any], kind: type, events: Events
     ) -> None:
-        """It has what the original has left, and the original goes on."""
+        """The copy has the remaining chunks, and the original goes on."""
         stream = llm_call(kind)(iter("abc"))
         next(stream)
         duplicated = duplicate(stream)
@@ -383,19 +383,19 @@ class TestCopies:
         assert [("ok", 3)] == [(event.outcome, event.chunks) for event in events]
 
     def test_of_an_object_that_says_where_it_is(self, events: Events) -> None:
-        """One that is the same everywhere is its own copy."""
+        """A singleton is its own copy."""
         assert copy.copy(llm_call(lambda: THE_STREAM)()) is THE_STREAM
 
     @pytest.mark.parametrize("duplicate", [copy.deepcopy, pickled])
     def test_under_two_decorators(self, duplicate: Callable[[Any], Any], events: Events) -> None:
-        """Nothing of either is in the copy."""
+        """The copy contains neither decorator."""
         stream = llm_call(lambda: llm_call(ChunkIterator)(iter("ab")))()
 
         assert ChunkIterator is type(duplicate(stream))
         assert [] == events
 
     def test_an_open_stream_says_that_it_is_of_its_class(self, events: Events) -> None:
-        """So it equals what it would equal without us."""
+        """The stream's `__class__` is the original one, so comparisons work as without us."""
 
         @dataclass
         class Stream:
@@ -412,7 +412,7 @@ class TestCopies:
 
 
 class TestTracebacks:
-    """An exception comes out as it is, one frame of ours on its way at most."""
+    """The exception object itself passes, with at most one frame of ours."""
 
     @staticmethod
     def fail() -> None:
@@ -424,14 +424,14 @@ class TestTracebacks:
             raise ValueError(message) from cause
 
     def frames(self, action: Callable[[], object]) -> list[str]:
-        """The functions that the exception passed through."""
+        """Return the functions that the exception passed through."""
         with pytest.raises(ValueError, match="effect") as caught:
             action()
         assert isinstance(caught.value.__cause__, KeyError)
         return [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
 
     def test_of_a_function(self, events: Events) -> None:
-        """One frame more."""
+        """The traceback has one more frame."""
 
         def generate() -> None:
             self.fail()
@@ -441,7 +441,7 @@ class TestTracebacks:
         assert len(self.frames(generate)) + 1 == len(self.frames(decorated))
 
     def test_of_a_coroutine_function(self, events: Events) -> None:
-        """One frame more."""
+        """The traceback has one more frame."""
 
         async def generate() -> None:
             self.fail()
@@ -452,7 +452,7 @@ class TestTracebacks:
         assert len(bare) + 1 == len(self.frames(lambda: asyncio.run(decorated())))
 
     def test_of_a_generator(self, events: Events) -> None:
-        """One frame more, also of what the consumer throws in."""
+        """The traceback has one more frame, also for an exception that is thrown in."""
 
         def generate() -> Iterator[str]:
             yield "a"
@@ -473,7 +473,7 @@ class TestTracebacks:
             assert len(bare) + 1 == len(ours)
 
     def test_of_an_async_generator(self, events: Events) -> None:
-        """One frame more, also of what the consumer throws in."""
+        """The traceback has one more frame, also for an exception that is thrown in."""
 
         async def generate() -> AsyncIterator[str]:
             yield "a"
@@ -497,7 +497,7 @@ class TestTracebacks:
             assert len(bare) + 1 == len(ours)
 
     def test_of_a_coroutine_of_a_plain_function(self, events: Events) -> None:
-        """One frame more."""
+        """The traceback has one more frame."""
 
         async def generate() -> None:
             self.fail()
@@ -508,7 +508,7 @@ class TestTracebacks:
         assert len(bare) + 1 == len(self.frames(lambda: asyncio.run(decorated())))
 
     def test_of_an_async_stream_object(self, events: Events) -> None:
-        """One frame more."""
+        """The traceback has one more frame."""
 
         async def chunks() -> AsyncIterator[str]:
             yield "a"
@@ -522,7 +522,7 @@ class TestTracebacks:
         assert len(bare) + 1 == len(ours)
 
     def test_of_a_with(self, events: Events) -> None:
-        """None more."""
+        """The traceback has no more frames."""
 
         def bare() -> None:
             with suppress(OSError):
@@ -535,7 +535,7 @@ class TestTracebacks:
         assert len(self.frames(bare)) == len(self.frames(observed))
 
     def test_of_a_stream_object(self, events: Events) -> None:
-        """One frame more."""
+        """The traceback has one more frame."""
 
         def chunks() -> Iterator[str]:
             yield "a"
@@ -549,8 +549,8 @@ class TestTracebacks:
 class TestGenerators:
     """The methods and attributes of a generator beside iteration."""
 
-    def test_what_is_thrown_in_may_be_handled(self, events: Events) -> None:
-        """The generator goes on, finds no exception around that was not there, and ends well."""
+    def test_an_exception_that_is_thrown_in_may_be_handled(self, events: Events) -> None:
+        """The generator handles it and goes on; it sees no other exception, and the call is ok."""
         found = []
 
         @llm_call
@@ -571,7 +571,7 @@ class TestGenerators:
         assert [("ok", 2)] == [(event.outcome, event.chunks) for event in events]
 
     def test_a_generator_that_refuses_to_close_says_so(self, events: Events) -> None:
-        """Python's own complaint reaches the consumer."""
+        """Python's own RuntimeError reaches the consumer."""
 
         @llm_call
         def stubborn() -> Iterator[str]:
@@ -587,8 +587,8 @@ class TestGenerators:
         del observed
         assert ["closed"] == [event.outcome for event in events]
 
-    def test_async_what_is_thrown_in_may_be_handled(self, events: Events) -> None:
-        """As for a generator."""
+    def test_async_an_exception_that_is_thrown_in_may_be_handled(self, events: Events) -> None:
+        """An async generator behaves as a generator."""
 
         @llm_call
         async def chunks() -> AsyncIterator[str]:
@@ -607,7 +607,7 @@ class TestGenerators:
         assert [("ok", 2)] == [(event.outcome, event.chunks) for event in events]
 
     def test_the_outcome_is_settled_before_the_clean_up(self, events: Events) -> None:
-        """A generator whose clean-up fails was closed, not failed; the failure comes through."""
+        """A generator whose clean-up fails counts as closed, and the failure passes."""
 
         @llm_call
         def chunks() -> Iterator[str]:
@@ -623,7 +623,7 @@ class TestGenerators:
         assert ["closed"] == [event.outcome for event in events]
 
     def test_async_the_outcome_is_settled_before_the_clean_up(self, events: Events) -> None:
-        """As for a generator."""
+        """An async generator behaves as a generator."""
 
         @llm_call
         async def chunks() -> AsyncIterator[str]:
@@ -643,7 +643,7 @@ class TestGenerators:
         assert ["closed"] == [event.outcome for event in events]
 
     def test_an_inner_generator_that_is_closing_already_is_left_alone(self, events: Events) -> None:
-        """Where the event loop closes both, ours does not get into the inner one's way."""
+        """The event loop may close both, and ours does not disturb the inner one."""
 
         async def chunks() -> AsyncIterator[str]:
             try:
@@ -667,7 +667,7 @@ class TestObjects:
     """Objects whose iteration takes unusual ways."""
 
     def test_leaving_the_loop_is_not_leaving_the_object(self, events: Events) -> None:
-        """`next(iter(stream))`, then a loop: one call, all chunks."""
+        """`next(iter(stream))` and a later loop are one call with all chunks."""
 
         class Stream:
             def __init__(self) -> None:
@@ -684,7 +684,7 @@ class TestObjects:
         assert [("ok", 3)] == [(event.outcome, event.chunks) for event in events]
 
     def test_a_chunk_is_counted_once(self, events: Events) -> None:
-        """And timed once: an `__iter__` that goes through `__next__`."""
+        """An `__iter__` that uses `__next__` is counted and timed once."""
 
         class Stream:
             def __init__(self) -> None:
@@ -708,7 +708,7 @@ class TestObjects:
         assert event.producer_ms <= event.latency_ms
 
     def test_an_async_chunk_is_counted_once(self, events: Events) -> None:
-        """And timed once: an `__aiter__` that goes through `__anext__`."""
+        """An `__aiter__` that uses `__anext__` is counted and timed once."""
 
         class Stream:
             def __init__(self) -> None:
@@ -738,7 +738,7 @@ class TestObjects:
         assert event.producer_ms <= event.latency_ms
 
     def test_it_may_give_another_iterator(self, events: Events) -> None:
-        """`__iter__` and `__aiter__` that return somebody else."""
+        """`__iter__` and `__aiter__` may return another object."""
 
         class Stream:
             def __iter__(self) -> Iterator[str]:
@@ -770,7 +770,7 @@ class TestObjects:
         assert [("ok", 2)] == [(event.outcome, event.chunks) for event in events]
 
     def test_a_copy_that_its_class_makes_is_not_observed(self, events: Events) -> None:
-        """It belongs to no call, and does what its class does."""
+        """Such a copy belongs to no call, and behaves as its class does."""
 
         class Everything(ChunkIterator, AsyncChunkIterator):
             def __copy__(self) -> Self:
@@ -800,7 +800,7 @@ class TestObjects:
         assert ["not_consumed"] == [event.outcome for event in events]
 
     def test_its_own_del_still_runs(self, events: Events) -> None:
-        """Once, after our own look at it."""
+        """The object's `__del__` runs once, after our finalizer."""
         deleted = []
 
         class Stream(ChunkIterator):
@@ -812,7 +812,7 @@ class TestObjects:
         assert ["not_consumed"] == [event.outcome for event in events]
 
     def test_a_static_close_is_left_alone(self, events: Events) -> None:
-        """A `close` that is not a method says nothing of the object."""
+        """A `close` that is not a method does not end the call."""
 
         class Stream(ChunkIterator):
             @staticmethod

@@ -23,25 +23,25 @@ if TYPE_CHECKING:
 
     Events = list[LlmCallFinished]
 
-# Each says what a response, or the chunks of a stream, look like and what is to be read off them.
+# Each has a response, or the chunks of a stream, and the values to read from them.
 FIXTURES = {path.stem: path for path in sorted((Path(__file__).parent / "fixtures").glob("*.json"))}
 STREAMS = [name for name, path in FIXTURES.items() if '"chunks"' in path.read_text()]
 
 
 def load(name: str) -> Any:
-    """A fixture."""
+    """Load a fixture."""
     return json.loads(FIXTURES[name].read_text())
 
 
 def as_namespace(value: Any) -> Any:
-    """Plain objects."""
+    """Convert to plain objects."""
     if isinstance(value, dict):
         return SimpleNamespace(**{key: as_namespace(part) for key, part in value.items()})
     return [as_namespace(part) for part in value] if isinstance(value, list) else value
 
 
 def as_slots(value: Any) -> Any:
-    """Dataclasses with slots."""
+    """Convert to dataclasses with slots."""
     if isinstance(value, dict):
         kind = dataclasses.make_dataclass("Part", list(value), slots=True, frozen=True)
         return kind(**{key: as_slots(part) for key, part in value.items()})
@@ -55,7 +55,7 @@ class Loose(BaseModel):
 
 
 def as_pydantic(value: Any) -> Any:
-    """Pydantic objects with declared fields, and extra ones below."""
+    """Convert to pydantic objects with declared fields, and extra ones below."""
     if isinstance(value, dict):
         kind = type("Part", (Loose,), {"__annotations__": dict.fromkeys(value, Any)})
         return kind(**{key: as_pydantic(part) for key, part in value.items()})
@@ -74,7 +74,7 @@ def says(event: LlmCallFinished) -> dict[str, Any]:
 
 
 def call(fixture: dict[str, Any], make: Callable[[Any], Any]) -> None:
-    """Let this be what a model answered; the only cost is what the vendor says."""
+    """Let a model answer with this value; only the vendor gives a cost."""
     observed = llm_call(prices=lambda _: None)
 
     @observed
@@ -97,7 +97,7 @@ def call(fixture: dict[str, Any], make: Callable[[Any], Any]) -> None:
 def test_a_shape_is_read_whatever_it_is_made_of(
     name: str, make: Callable[[Any], Any], events: Events
 ) -> None:
-    """Dicts, plain objects, dataclasses with slots and pydantic objects say the same."""
+    """Dicts, plain objects, dataclasses with slots and pydantic objects are read alike."""
     fixture = load(name)
     call(fixture, make)
 
@@ -108,7 +108,7 @@ def test_a_shape_is_read_whatever_it_is_made_of(
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_the_first_content_is_not_the_first_frame(name: str) -> None:
-    """An empty role frame does not stop the clock; reasoning does."""
+    """An empty role frame is no content, and reasoning is."""
     fixture = load(name)
     reported = Reported()
     contents = []
@@ -121,7 +121,7 @@ def test_the_first_content_is_not_the_first_frame(name: str) -> None:
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_a_stream_is_finished_by_its_terminal_chunk(name: str) -> None:
-    """Not before the last two chunks, and what comes after it does not undo it."""
+    """It is among the last two chunks, and a later chunk does not undo it."""
     reported = Reported()
     finished = []
     for chunk in load(name)["chunks"]:
@@ -146,8 +146,8 @@ def test_a_stream_is_finished_by_its_terminal_chunk(name: str) -> None:
         (None, False),
     ],
 )
-def test_what_counts_as_content(body: object, content: bool) -> None:  # noqa: FBT001 - expected
-    """Text, reasoning, a tool call or a refusal; not a role, not an empty string."""
+def test_content(body: object, content: bool) -> None:  # noqa: FBT001 - expected
+    """Text, reasoning, tool calls and refusals are content; roles and empty strings are not."""
     reported = Reported()
     read({"choices": [body]}, reported)
 
@@ -176,7 +176,7 @@ def test_what_counts_as_content(body: object, content: bool) -> None:  # noqa: F
         ([], (None, None, "missing")),
     ],
 )  # fmt: skip
-def test_what_is_missing_is_not_zero(
+def test_a_missing_count_is_not_zero(
     usage: object, expected: tuple[int | None, int | None, str], events: Events
 ) -> None:
     """Absent, null or nonsensical counts are unknown."""
@@ -186,8 +186,8 @@ def test_what_is_missing_is_not_zero(
     assert expected == (event.input_tokens, event.output_tokens, event.usage_status)
 
 
-def test_what_only_looks_like_a_known_shape_is_read_as_another(events: Events) -> None:
-    """A menu has choices, too."""
+def test_a_value_that_only_resembles_a_known_shape_is_read_as_another(events: Events) -> None:
+    """Other objects may have `choices`, too, such as a menu."""
     llm_call(lambda: {"choices": 2, "usage": {"input_tokens": 3, "output_tokens": 4}})()
 
     [event] = events
@@ -290,7 +290,7 @@ def test_the_models_time_goes_up_to_its_end(events: Events) -> None:
 
 
 def test_the_first_content_of_a_held_stream_is_not_its_first_frame(events: Events) -> None:
-    """That its holder was looked at for its usage before does not count."""
+    """Looking for the usage on the object around the stream does not count as content."""
 
     class Holder:
         def __init__(self) -> None:
@@ -322,7 +322,7 @@ def test_empty_text_is_not_content(events: Events) -> None:
 
 
 def test_a_response_in_a_tuple_is_read(events: Events) -> None:
-    """`return text, usage`."""
+    """A function may return a tuple of the text and the usage."""
     llm_call(lambda: ("Paris.", load("split_usage")["response"]["usage"]))()
 
     [event] = events
@@ -330,7 +330,7 @@ def test_a_response_in_a_tuple_is_read(events: Events) -> None:
 
 
 def test_an_event_at_the_end_of_a_stream_of_text_is_read(events: Events) -> None:
-    """Text, and then an object of another kind that has the usage."""
+    """The text may be followed by an object with the usage."""
 
     @llm_call
     def chunks() -> Iterator[Any]:

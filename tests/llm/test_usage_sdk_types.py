@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CHAT = "openai.types.chat"
 CHUNK = (CHAT, "ChatCompletionChunk")
 RESPONSES = "openai.types.responses"
-# Which type a client makes of each body.
+# The type that a client makes of each body.
 TYPES = {
     "openai_chat": (CHAT, "ChatCompletion"),
     "openai_chat_stream": CHUNK,
@@ -42,7 +42,7 @@ TYPES = {
 
 
 def maker(module: str, name: str) -> Callable[[Any], Any]:
-    """The object that a client makes of a body; lenient clients keep values of any type."""
+    """Make the object that a client makes of a body; lenient clients accept any values."""
     pytest.importorskip(module, exc_type=ImportError)
     kind = getattr(import_module(module), name)
     if module.startswith("google"):
@@ -53,9 +53,9 @@ def maker(module: str, name: str) -> Callable[[Any], Any]:
 
 @pytest.mark.parametrize("name", TYPES)
 def test_the_objects_of_a_client_are_read(name: str, events: Events) -> None:
-    """As the bodies themselves are."""
+    """The objects are read like the bodies themselves."""
     fixture = load(name)
-    if "chunks" in fixture:  # no client hands these on
+    if "chunks" in fixture:  # no client passes these on
         fixture["chunks"] = [body for body in fixture["chunks"] if body.get("type") != "ping"]
     call(fixture, maker(*TYPES[name]))
 

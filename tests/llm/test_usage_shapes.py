@@ -33,17 +33,17 @@ USAGE_FIXTURES = {
 
 
 def name_of(shape: Callable[..., Any]) -> str:
-    """A row's function: the module that it is in and its name."""
+    """Return the module and the name of a row's function."""
     return f"{shape.__module__.rpartition('.')[2]}.{shape.__name__}"
 
 
 def claimed_by(rows: Rows, value: Any) -> list[str]:
-    """The functions of all rows that would read a value, in the order of the rows."""
+    """Return the functions of all rows that would read a value, in the order of the rows."""
     return [name_of(row[1]) for row in rows if first((row,), value, Reported()) is not False]
 
 
 def values(name: str) -> list[Any]:
-    """The response, or the chunks, of a fixture."""
+    """Return the response, or the chunks, of a fixture."""
     fixture = load(name)
     return fixture.get("chunks") or [fixture["response"]]
 
@@ -112,7 +112,7 @@ def test_attributes_of_a_span_name_model_and_reason(events: Events) -> None:
     [None, "7", True, -1, float("nan"), pytest.param(10**400, id="huge"), [], {}],
 )
 def test_junk_in_a_usage_object_is_nothing(name: str, junk: object) -> None:
-    """Each of its parts in turn, and all of them; no count comes from junk, and none is bad."""
+    """Each part is junk in turn, then all of them; no count comes from junk."""
     usage = USAGE_FIXTURES[name]["usage"]
     for key in usage:
         reported = Reported()
@@ -129,12 +129,12 @@ class TestExtras:
     """Fields that a pydantic class does not declare, as SDKs keep what they do not know."""
 
     class Open(BaseModel):
-        """Takes anything."""
+        """A class that accepts any fields."""
 
         model_config = ConfigDict(extra="allow")
 
     def test_a_mark_among_them_is_reported(self) -> None:
-        """DeepSeek's cached tokens through OpenAI's client."""
+        """DeepSeek's cached tokens come through OpenAI's client as such a field."""
         reported = Reported()
         usage = self.Open(**USAGE_FIXTURES["deepseek"]["usage"])
 
@@ -146,7 +146,7 @@ class TestExtras:
         )
 
     def test_a_whole_response_of_them_is_read(self) -> None:
-        """A class that declares nothing."""
+        """The class of such a response declares no field."""
         reported = Reported()
 
         body = {"text": "Paris.", "usage": {"input_tokens": 1, "output_tokens": 2}}
@@ -160,7 +160,7 @@ class TestCutStreams:
 
     @pytest.mark.parametrize("name", [name for name in FIXTURES if "chunks" in load(name)])
     def test_without_its_terminal_chunk_it_is_incomplete(self, name: str, events: Events) -> None:
-        """An error, not a success."""
+        """The call is an error."""
         reported = Reported()
         before = [
             chunk for chunk in values(name) if read(chunk, reported) and not reported.finished
@@ -177,7 +177,7 @@ class TestCutStreams:
 
     @pytest.mark.parametrize("chunks", [1, 3, 6])
     def test_anthropics_placeholder_is_not_the_output(self, chunks: int, events: Events) -> None:
-        """The input is known from the first event on, the output is not."""
+        """The first event has the input; its output is only a placeholder."""
 
         @llm_call
         def cut() -> Iterator[Any]:
@@ -199,7 +199,7 @@ class TestCutStreams:
         assert event.cost_usd is None
 
     def test_anthropics_input_is_kept_over_a_long_stream(self, events: Events) -> None:
-        """It comes first, thousands of events before the output."""
+        """The input comes thousands of events before the output, and is kept."""
         start, *_, delta, stop = values("anthropic_messages_stream_of_old")
         text = {"type": "content_block_delta", "index": 0, "delta": {"text": "a"}}
 
@@ -221,7 +221,7 @@ class TestCutStreams:
         )
 
     def test_a_failed_response_has_no_terminal_chunk(self, events: Events) -> None:
-        """`response.failed`: what there was is counted, and it is an error."""
+        """`response.failed` is an error, and its tokens are counted."""
 
         @llm_call(prices=lambda _: None)
         def failed() -> Iterator[Any]:
@@ -243,7 +243,7 @@ class TestCutStreams:
         assert (1149, 212) == (event.input_tokens, event.output_tokens)
 
     def test_an_error_event_is_no_terminal_chunk(self, events: Events) -> None:
-        """Neither client raises on all of them."""
+        """The call is an error, although the clients do not raise on every such event."""
 
         @llm_call(prices=lambda _: None)
         def broken() -> Iterator[Any]:
@@ -271,7 +271,7 @@ class TestCumulation:
         assert (5 + 1163 + 7, 9) == (reported.input_tokens, reported.output_tokens)
 
     def test_a_later_count_of_the_cache_alone_keeps_the_fresh_tokens(self) -> None:
-        """The other way round."""
+        """Anthropic's delta may also repeat only the cached input."""
         reported = Reported()
         read_usage(USAGE_FIXTURES["anthropic"]["usage"], reported)
         read_usage({"cache_read_input_tokens": 1000, "cache_creation_input_tokens": 0}, reported)
@@ -329,14 +329,14 @@ class TestLookalikes:
         ],
     )
     def test_its_stream_needs_no_terminal_chunk(self, value: Any) -> None:
-        """Only a known shape's end can be missed."""
+        """Only a known shape requires a terminal chunk."""
         reported = Reported()
         read(value, reported)
 
         assert reported.finished is None
 
     def test_its_usage_is_found_where_it_is(self, events: Events) -> None:
-        """Beside a part that has the name of a vendor's mark."""
+        """The usage is found, although another field has a vendor's name."""
         usage = {"input_tokens": 1, "output_tokens": 2}
         for mark in ({"candidates": ["Ada"]}, {"stopReason": "end"}, {"metadata": {"usage": 1}}):
             llm_call(lambda mark=mark: {**mark, "usage": usage})()
@@ -344,20 +344,20 @@ class TestLookalikes:
         assert [(1, 2)] * 3 == [(event.input_tokens, event.output_tokens) for event in events]
 
     def test_a_cost_without_tokens_is_not_the_calls(self, events: Events) -> None:
-        """It may be that of what the answer is about."""
+        """Such a cost may be part of the answer's content."""
         llm_call(lambda: {"product": "hat", "cost": 12})()
 
         assert events[0].cost_usd is None
 
     def test_a_ping_is_no_shape(self) -> None:
-        """It is no content, and promises nothing."""
+        """A ping is no content, and requires no terminal chunk."""
         reported = Reported()
 
         assert read({"type": "ping"}, reported)
         assert (False, None) == (reported.content, reported.finished)
 
     def test_a_property_called_data_is_not_asked(self) -> None:
-        """An HTTP response would read its body, under its reader's feet."""
+        """The property of an HTTP response would read the body before the application does."""
 
         class Response:
             @property
@@ -376,7 +376,7 @@ class TestLookalikes:
     ],
 )
 def test_embeddings_generate_nothing(usage: object, expected: object, events: Events) -> None:
-    """Unless they say so."""
+    """Embeddings have no output unless the response reports one."""
     llm_call(lambda: {"object": "list", "data": [], "usage": usage})()
 
     [event] = events
@@ -407,8 +407,8 @@ def test_embeddings_generate_nothing(usage: object, expected: object, events: Ev
         ({"done": False, "created_at": "now", "response": ""}, False),
     ],
 )
-def test_what_counts_as_content(event: object, content: bool) -> None:  # noqa: FBT001 - expected
-    """Text, reasoning, arguments; not a frame around them."""
+def test_content(event: object, content: bool) -> None:  # noqa: FBT001 - expected
+    """Text, reasoning and arguments are content; the frames around them are not."""
     reported = Reported()
     assert read(event, reported)
 

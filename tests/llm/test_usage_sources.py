@@ -1,4 +1,4 @@
-"""Where the usage comes from if not from the answer itself: futures, attributes, callables."""
+"""Other sources of the usage than the answer itself: futures, attributes, callables."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FRESH, CACHED, OUT = 100, 20, 7
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """A gateway's own count."""
+    """The counts of a gateway."""
 
     input_tokens_fresh: int = FRESH
     input_tokens_cached: int = CACHED
@@ -37,7 +37,7 @@ class Usage:
 
 
 class Stream(ChunkIterator):
-    """Chunks, and a usage."""
+    """A stream of chunks that has a usage."""
 
     def __init__(self, usage: Any = None, **attributes: Any) -> None:
         super().__init__(iter("ab"))
@@ -47,7 +47,7 @@ class Stream(ChunkIterator):
 
 
 def tokens(events: Events) -> tuple[str, str, int | None, int | None]:
-    """How the one call ended, and its tokens."""
+    """Return the outcome of the one call, and its tokens."""
     gc.collect()
     [event] = events
     return event.outcome, event.usage_status, event.input_tokens, event.output_tokens
@@ -73,7 +73,7 @@ class TestFutures:
         assert REPORTED == tokens(events)
 
     def test_one_that_is_pending_is_waited_for(self, events: Events) -> None:
-        """The time is that of the stream's end, whenever the usage comes, on whatever thread."""
+        """The latency ends with the stream, even if the usage comes later on another thread."""
         future: Future[Any] = Future()
         list(llm_call(Stream)(future))
         assert [] == events
@@ -114,7 +114,7 @@ class TestFutures:
         assert REPORTED == tokens(events)
 
     def test_the_gateway_of_the_seed(self, events: Events) -> None:
-        """`generate()` and `stream()` of a gateway, with no option at all."""
+        """`generate()` and `stream()` of the gateway are read without any option."""
 
         @dataclass
         class Request:
@@ -159,7 +159,7 @@ class TestFutures:
     def test_one_that_fails_is_an_error_of_the_usage_only(
         self, fail: Callable[[Future[Any]], object], events: Events
     ) -> None:
-        """The answer was there: the call is ok."""
+        """The call is ok, because the answer was complete."""
         future: Future[Any] = Future()
         list(llm_call(Stream)(future))
         fail(future)
@@ -167,7 +167,7 @@ class TestFutures:
         assert FAILED == tokens(events)
 
     def test_one_that_never_comes_is_missing(self, events: Events) -> None:
-        """It is garbage-collected without a result."""
+        """A future that is collected without a result leaves the usage missing."""
         list(llm_call(Stream)(Future()))
 
         assert MISSING == tokens(events)
@@ -210,7 +210,7 @@ class TestFutures:
         assert ("closed", "missing", None, None) == tokens(events)
 
     def test_closing_may_resolve_it(self, events: Events) -> None:
-        """It is read after the clean-up."""
+        """The future is read after the stream's clean-up."""
         future: Future[Any] = Future()
 
         class Closing(Stream):
@@ -224,7 +224,7 @@ class TestFutures:
         assert ("closed", "reported", 120, 7) == tokens(events)
 
     def test_beside_a_generator_in_a_tuple(self, events: Events) -> None:
-        """`return chunks, usage_future`."""
+        """A function may return a tuple of the chunks and the future of the usage."""
         future: Future[Any] = Future()
         chunks, usage = llm_call(lambda: ((c for c in "ab"), future))()
         assert usage is future
@@ -234,7 +234,7 @@ class TestFutures:
         assert REPORTED == tokens(events)
 
     def test_beside_an_object_in_a_tuple(self, events: Events) -> None:
-        """The tuple is the very tuple: what is in it is observed in place."""
+        """The tuple itself is returned, and the object in it is observed in place."""
         future: Future[Any] = Future()
         future.set_result(Usage())
         pair = (ChunkIterator(iter("ab")), future)
@@ -260,7 +260,7 @@ class TestFutures:
         assert REPORTED == tokens(events)
 
     def test_of_a_response_in_one_piece(self, events: Events) -> None:
-        """There is no stream, and still the usage comes later."""
+        """The usage of an answer without a stream may come later, too."""
         future: Future[Any] = Future()
 
         class Response:
@@ -281,23 +281,23 @@ class Peculiar:
         self._error = error
 
     def add_done_callback(self, callback: object) -> None:
-        """Forget the callback, like one that comes too late."""
+        """Ignore the callback, as if it were added too late."""
         self._done = True
 
     def done(self) -> bool:
-        """Whether somebody has waited."""
+        """Whether `result` or `exception` has been called."""
         return self._done
 
     def cancelled(self) -> bool:
-        """Never."""
+        """Return False."""
         return False
 
     def exception(self) -> Exception | None:
-        """The exception that it failed with."""
+        """Return the exception of the future."""
         return self._error
 
     def result(self) -> Usage:
-        """The usage."""
+        """Return the usage."""
         return Usage()
 
 
@@ -305,13 +305,13 @@ class TestOtherFutures:
     """An object with a future's methods is a future."""
 
     def test_done_while_we_add_our_callback(self, events: Events) -> None:
-        """It is read at once: the callback may never come."""
+        """The future is read at once, because the callback may never be called."""
         list(llm_call(Stream)(Peculiar()))
 
         assert REPORTED == tokens(events)
 
     def test_failed(self, events: Events) -> None:
-        """Its own method says with what."""
+        """The future's `exception` gives the failure."""
         list(llm_call(Stream)(Peculiar(OSError())))
 
         assert FAILED == tokens(events)
@@ -321,7 +321,7 @@ class TestAttributes:
     """A usage attribute is read after the last chunk."""
 
     def test_a_plain_one_that_is_filled_in_at_the_end(self, events: Events) -> None:
-        """It was None before."""
+        """The attribute is None until the end of the stream."""
 
         class Filled(Stream):
             usage: Usage | None = None
@@ -338,7 +338,7 @@ class TestAttributes:
         assert REPORTED == tokens(events)
 
     def test_a_property_that_raises_until_the_end(self, events: Events) -> None:
-        """It is asked again when there is something to say."""
+        """The property is read again at the end of the stream."""
 
         class Late(Stream):
             done = False
@@ -360,7 +360,7 @@ class TestAttributes:
         assert REPORTED == tokens(events)
 
     def test_a_method_is_called(self, events: Events) -> None:
-        """`stream.usage()`."""
+        """A method `usage` is called at the end of the stream."""
 
         class Counting(Stream):
             def usage(self) -> Usage:
@@ -372,7 +372,7 @@ class TestAttributes:
         assert REPORTED == tokens(events)
 
     def test_a_method_is_not_called_before_the_end(self, events: Events) -> None:
-        """It might read on where the consumer did not want to."""
+        """The method might read the stream further than the consumer wanted."""
 
         class Draining(Stream):
             def usage(self) -> Usage:
@@ -396,7 +396,7 @@ class TestAttributes:
         assert frozenset({"usage of llm.Failing"}) == guard.reported()
         guard.forget()
 
-    def test_of_a_holder(self, events: Events) -> None:
+    def test_beside_an_attribute_of_chunks(self, events: Events) -> None:
         """The chunks are one attribute, the usage another one, filled in at the end."""
 
         class Holder:
@@ -413,8 +413,8 @@ class TestAttributes:
 
         assert REPORTED == tokens(events)
 
-    def test_of_a_holder_of_an_object(self, events: Events) -> None:
-        """The holder's usage counts, not that of the object which it holds."""
+    def test_beside_an_attribute_of_an_object(self, events: Events) -> None:
+        """The usage of the outer object counts, not that of the object in its attribute."""
 
         @dataclass
         class Holder:
@@ -427,8 +427,8 @@ class TestAttributes:
 
         assert REPORTED == tokens(events)
 
-    def test_of_a_pydantic_holder(self, events: Events) -> None:
-        """Pydantic objects are iterable, too; that says nothing."""
+    def test_of_a_pydantic_object(self, events: Events) -> None:
+        """Pydantic objects are iterable, and are not taken for streams."""
 
         class Holder(BaseModel):
             chunks: Any
@@ -442,7 +442,7 @@ class TestAttributes:
         assert REPORTED == tokens(events)
 
     def test_of_an_iterable_dataclass(self, events: Events) -> None:
-        """A container by its looks, a stream by its usage future."""
+        """An iterable dataclass counts as a stream if it has a future of its usage."""
 
         @dataclass
         class Answer:
@@ -485,10 +485,10 @@ class TestAttributes:
 
 
 class TestOption:
-    """`usage=` says how to read what we do not know."""
+    """`usage=` reads the usage of unknown shapes."""
 
     def test_it_reads_the_response(self, events: Events) -> None:
-        """It is given the value that the function returned."""
+        """The function gets the value that was returned."""
         llm_call(usage=lambda response: response["meta"])(
             lambda: {"meta": {"input_tokens": 120, "output_tokens": 7}}
         )()
@@ -496,7 +496,7 @@ class TestOption:
         assert REPORTED == tokens(events)
 
     def test_it_reads_the_usage_object_too(self, events: Events) -> None:
-        """One line does for a response, and for a stream with a future."""
+        """One function can serve for a response and for a stream with a future."""
         read = llm_call(usage=lambda u: (u.tokens_in, u.tokens_out))
 
         class Counts:
@@ -516,7 +516,7 @@ class TestOption:
         ]
 
     def test_it_reads_the_last_chunk_of_a_generator(self, events: Events) -> None:
-        """A generator has no attributes."""
+        """The function gets the last chunk, because a generator has no attributes."""
 
         @llm_call(usage=lambda chunk: chunk["stats"])
         def chunks() -> Iterator[Any]:
@@ -527,14 +527,14 @@ class TestOption:
 
         assert REPORTED == tokens(events)
 
-    def test_it_goes_before_what_is_known(self, events: Events) -> None:
-        """The application has asked for it."""
+    def test_it_wins_over_a_known_shape(self, events: Events) -> None:
+        """The function's result wins over that of a known shape."""
         llm_call(usage=lambda _: (120, 7))(lambda: {"usage": Usage(1, 1, 1)})()
 
         assert REPORTED == tokens(events)
 
     def test_it_may_return_a_future(self, events: Events) -> None:
-        """Of anything whose shape is known."""
+        """The function may return a future of any known shape."""
         future: Future[Any] = Future()
         list(llm_call(usage=lambda stream: stream.count)(Stream)(count=future))
         future.set_result({"input_tokens": 120, "output_tokens": 7})
@@ -543,13 +543,13 @@ class TestOption:
 
     @pytest.mark.parametrize("nothing", [None, (1, 2, 3), (None, None), "ab", 12])
     def test_it_may_find_nothing(self, nothing: object, events: Events) -> None:
-        """Then what is known is read."""
+        """If the function returns None, a known shape is read."""
         llm_call(usage=lambda _: nothing)(lambda: {"usage": Usage()})()
 
         assert REPORTED == tokens(events)
 
     def test_its_failure_stays_here(self, events: Events) -> None:
-        """It is reported once, and what is known is read."""
+        """Its failure is reported once, and a known shape is read."""
 
         @llm_call(operation="ask", usage=lambda _: 1 / 0)
         def generate(response: Any) -> Any:

@@ -1,4 +1,4 @@
-"""`with llm_call(…) as call`: for calls that are no function."""
+"""`with llm_call(…) as call` observes calls that are no function."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 def only(events: Events) -> dict[str, Any]:
-    """The fields of the one event, without those that are times."""
+    """Return the fields of the one event, without its times."""
     [event] = events
     return {key: value for key, value in event.fields().items() if not key.endswith("_ms")}
 
 
 def test_a_call_by_hand(events: Events) -> None:
-    """It is named and its usage is given."""
+    """The call has its given name and usage."""
     with llm_call(model="fast", operation="summarise", provider="acme") as call:
         call.usage((120, 30))
 
@@ -44,7 +44,7 @@ def test_a_call_by_hand(events: Events) -> None:
 
 
 def test_an_async_call_without_options(events: Events) -> None:
-    """Everything is unknown but how it ended."""
+    """Only the outcome is known."""
 
     async def main() -> None:
         async with llm_call():
@@ -76,7 +76,7 @@ def test_the_response_is_shown(events: Events) -> None:
 
 
 def test_the_chunks_are_shown(events: Events) -> None:
-    """They are counted, and read as those of a stream are."""
+    """The chunks are counted and read like those of a stream."""
     with llm_call(model="fast") as call:
         for chunk in load("openai_chat_stream")["chunks"]:
             call.chunk(chunk)
@@ -94,7 +94,7 @@ def test_the_chunks_are_shown(events: Events) -> None:
 
 
 def test_left_before_the_last_chunk_it_is_closed(events: Events) -> None:
-    """It is not known whether that was intended."""
+    """We cannot know whether the application meant to stop, so the call is closed."""
     with llm_call(model="fast") as call:
         call.chunk(load("openai_chat_stream")["chunks"][1])
 
@@ -110,7 +110,7 @@ def test_left_before_the_last_chunk_it_is_closed(events: Events) -> None:
     ],
 )
 def test_an_exception_passes(error: BaseException, outcome: str, events: Events) -> None:
-    """The very exception, and the event has its name."""
+    """The exception object itself passes, and the event has its name."""
     with pytest.raises(type(error)) as caught, llm_call(model="fast"):
         raise error
 
@@ -119,7 +119,7 @@ def test_an_exception_passes(error: BaseException, outcome: str, events: Events)
 
 
 def test_in_a_generator_that_is_closed_it_is_closed(events: Events) -> None:
-    """The consumer of the generator had enough."""
+    """The consumer closes the generator."""
 
     def chunks() -> Iterator[str]:
         with llm_call(model="fast") as call:
@@ -134,7 +134,7 @@ def test_in_a_generator_that_is_closed_it_is_closed(events: Events) -> None:
 
 
 def test_the_end_of_the_request_closes_it(events: Events) -> None:
-    """Once."""
+    """The end of the request ends the call once."""
     trace = Trace("request")
     begin(trace)
     with llm_call(model="fast"):
@@ -144,7 +144,7 @@ def test_the_end_of_the_request_closes_it(events: Events) -> None:
 
 
 def test_one_within_another(events: Events) -> None:
-    """One object may serve for both."""
+    """One object may serve for both calls."""
     observed = llm_call(operation="step")
     with observed as outer:
         outer.usage((1, 1))
@@ -155,7 +155,7 @@ def test_one_within_another(events: Events) -> None:
 
 
 def test_a_usage_given_by_hand_goes_before_the_responses(events: Events) -> None:
-    """In whatever order they come."""
+    """The given usage wins, in either order."""
 
     class Response:
         usage = {"input_tokens": 1, "output_tokens": 1}  # noqa: RUF012 - a response's field
@@ -168,7 +168,7 @@ def test_a_usage_given_by_hand_goes_before_the_responses(events: Events) -> None
 
 
 def test_a_usage_future_is_waited_for(events: Events) -> None:
-    """Given by hand, or on the response."""
+    """The future may be given by hand, or be on the response."""
     future: Future[Any] = Future()
 
     class Response:
@@ -185,14 +185,14 @@ def test_a_usage_future_is_waited_for(events: Events) -> None:
 
 
 class Hostile:
-    """Raises whenever it is looked at."""
+    """An object whose attributes all raise."""
 
     def __getattribute__(self, name: str) -> Any:
         raise OSError(name)
 
 
 def test_nothing_given_by_hand_can_fail(events: Events) -> None:
-    """Not a chunk, a usage or a result that raises when it is looked at."""
+    """Chunks, usages and results whose attributes raise do not fail the call."""
     with llm_call(model="fast") as call:
         call.chunk(Hostile())
         call.usage(Hostile())

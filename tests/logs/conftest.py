@@ -1,4 +1,4 @@
-"""The lines that this process has logged."""
+"""Fixtures of the tests of logging: the lines that this process has logged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Take pytest's handlers off the root logger for a test of what is printed.
 
-    They fail where ours must not, and where they are, lines go the way of records.
+    They fail where ours must not, and with them our events become `LogRecord`s.
     """
     if "logged" not in getattr(item, "fixturenames", ()):
         return (yield)

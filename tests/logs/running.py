@@ -36,18 +36,18 @@ class Finished:
 
     @cached_property
     def lines(self) -> list[dict[str, Any]]:
-        """Standard output as log lines, each valid; nothing stands on standard error."""
+        """Parse standard output as valid lines; fail if anything is on standard error."""
         assert b"" == self.stderr
         return parse_lines(self.stdout)
 
     @property
     def events(self) -> list[str]:
-        """The event of each line."""
+        """Return the event of each line."""
         return [line["event"] for line in self.lines]
 
 
 def clean_environment(**variables: str) -> dict[str, str]:
-    """This process's environment without settings of ours, and with these variables."""
+    """Return the environment of this process without our settings, with these variables."""
     ours = ("PANTHEON_OBS_", "SENTRY_", "OTEL_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return {**kept, **variables}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("configured", [True, False])
 def test_every_kind_of_line_is_seen(*, configured: bool) -> None:
-    """structlog's loggers lazy, cached and bound, the standard library's, and events of ours."""
+    """Events of all loggers of structlog, of the standard library and of ours are captured."""
     structlog.configure(cache_logger_on_first_use=True)
     lazy = structlog.get_logger("lazy")
     bound = structlog.get_logger("bound").bind(a=1)
@@ -60,7 +60,7 @@ def test_every_kind_of_line_is_seen(*, configured: bool) -> None:
 
 
 def test_captures_may_be_nested(logged: Logged) -> None:
-    """Each sees what happens while it is open; lines are written all the same."""
+    """Each capture has the events while it is open; lines are written all the same."""
     configure_logging(log_format="json")
 
     with capture_events() as outer:
@@ -74,8 +74,8 @@ def test_captures_may_be_nested(logged: Logged) -> None:
     assert outer == logged()
 
 
-def test_what_is_not_logged_is_not_captured() -> None:
-    """A level that is off stays off."""
+def test_an_event_that_is_not_logged_is_not_captured() -> None:
+    """An event below the level is not captured."""
     configure_logging(log_format="json", log_level="WARNING")
 
     with capture_events() as events:
@@ -86,7 +86,7 @@ def test_what_is_not_logged_is_not_captured() -> None:
 
 
 def test_a_capture_ends_with_an_exception_too() -> None:
-    """The block's own failure passes."""
+    """The exception of the block passes, and the capture ends."""
     with pytest.raises(KeyError), capture_events() as events:
         raise KeyError
 
@@ -96,7 +96,7 @@ def test_a_capture_ends_with_an_exception_too() -> None:
 
 
 def test_a_service_that_configures_logging_during_a_capture_keeps_it(logged: Logged) -> None:
-    """An app that is instrumented inside the block stays so."""
+    """An app that is instrumented inside the block stays instrumented."""
     with capture_events() as events:
         configure_logging(log_format="json")
         logging.getLogger("a").info("e")
@@ -108,7 +108,7 @@ def test_a_service_that_configures_logging_during_a_capture_keeps_it(logged: Log
 
 
 def test_fixed_ids_count() -> None:
-    """Whole lines can be compared."""
+    """With fixed ids a test can compare whole lines."""
     new_id = fixed_ids()
 
     assert ["trace-1", "trace-2"] == [new_id(), new_id()]
@@ -116,7 +116,7 @@ def test_fixed_ids_count() -> None:
 
 
 def test_reset_undoes_everything() -> None:
-    """Handlers, levels, sinks and context are as before; a second time is harmless."""
+    """Handlers, levels, sinks and context are restored; a second reset has no effect."""
     root = logging.getLogger()
     before = list(root.handlers), root.level
     configure_logging(log_format="json", log_level="DEBUG")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def request(**fields: Any) -> RequestFinished:
-    """A request that went well, but for these fields."""
+    """Make a successful request with these fields changed."""
     facts: dict[str, Any] = {
         "trace_id": "t-1",
         "bound": {},
@@ -39,7 +39,7 @@ def request(**fields: Any) -> RequestFinished:
 
 
 def test_keys_stand_in_the_order_of_the_design(logged: Logged) -> None:
-    """Head, the event's own fields, the logger's, the trace's, static ones, the traceback last."""
+    """The head comes first, then fields: own, logger's, trace's, static; the traceback is last."""
     configure_logging(log_format="json", service="shop", environment="test", release="1.2")
     log = get_logger("orders").bind(cart="c-1")
 
@@ -111,7 +111,7 @@ def test_levels_are_lower_case(logged: Logged, level: str) -> None:
 
 
 def test_a_level_of_the_application_keeps_its_name(logged: Logged) -> None:
-    """A custom level is written with its name in lower case, whatever that is."""
+    """A custom level is written with its name in lower case."""
     configure_logging(log_format="json")
     logging.addLevelName(25, "NOTICE")
 
@@ -124,7 +124,7 @@ def test_a_level_of_the_application_keeps_its_name(logged: Logged) -> None:
 
 
 def test_standard_levels_keep_their_names_whatever_the_application_calls_them() -> None:
-    """Colour codes that an application put into level names do not get into the lines."""
+    """Colour codes in an application's level names do not get into the lines."""
     done = run("""
         logging.addLevelName(logging.WARNING, "\\x1b[33mWARN\\x1b[0m")
         configure_logging()
@@ -135,7 +135,7 @@ def test_standard_levels_keep_their_names_whatever_the_application_calls_them() 
 
 
 def test_there_is_no_trace_id_outside_a_trace(logged: Logged) -> None:
-    """A line carries the trace id inside a trace, and no such key outside of one."""
+    """A line has the trace id inside a trace, and no such key outside of one."""
     configure_logging(log_format="json")
     log = get_logger("a")
 
@@ -148,7 +148,7 @@ def test_there_is_no_trace_id_outside_a_trace(logged: Logged) -> None:
 
 
 def test_fields_under_our_names_are_kept_under_others(logged: Logged) -> None:
-    """An application's field named as one of ours gets an underscore; the line's own is kept."""
+    """An application's field with the name of one of ours gets an underscore."""
     configure_logging(log_format="json")
 
     get_logger("a").info("e", timestamp=1, level="l", logger="g", trace_id="t", exception="x")
@@ -167,7 +167,7 @@ def test_fields_under_our_names_are_kept_under_others(logged: Logged) -> None:
 
 
 def test_an_events_own_field_wins_over_bound_and_static_ones(logged: Logged) -> None:
-    """Where several say a field, it is the event, then the logger, then the trace, then static."""
+    """The event's field wins over the logger's, that over the trace's, that over a static one."""
     configure_logging(log_format="json", service="static")
 
     with trace_context("t-1"):
@@ -215,7 +215,7 @@ def test_the_request_line_has_its_fields_in_order(logged: Logged) -> None:
     } == {key: value for key, value in line.items() if key != "timestamp"}
 
 
-def test_what_comes_from_outside_is_redacted_on_the_request_line(logged: Logged) -> None:
+def test_values_from_outside_are_redacted_on_the_request_line(logged: Logged) -> None:
     """A secret in a path, or bound to the request, does not get into its line."""
     configure_logging(log_format="json")
 
@@ -238,7 +238,7 @@ class Vendor(str, Enum):  # noqa: UP042 - its text is not its value, unlike StrE
 
 
 def test_a_member_of_the_application_s_enum_is_its_value(logged: Logged) -> None:
-    """JSON has no members of enums; a provider may be one."""
+    """A member of an enum is written as its value, because JSON has no enums."""
     configure_logging(log_format="json")
 
     with llm_call(model="fast", provider=Vendor.ACME):
@@ -274,7 +274,7 @@ def test_failed_background_work_carries_its_traceback(logged: Logged) -> None:
     ]
 
 
-def test_an_llm_line_says_what_is_known(logged: Logged) -> None:
+def test_an_llm_line_has_all_known_fields(logged: Logged) -> None:
     """`llm.<operation>` has its constant fields, nulls included, and the known ones."""
     configure_logging(log_format="json")
 
@@ -361,7 +361,7 @@ def test_a_quiet_request_is_a_debug_line(logged: Logged) -> None:
 
 
 def test_text_of_any_language_is_utf_8() -> None:
-    """Lines are UTF-8 whatever the locale, and nothing is escaped that need not be."""
+    """Lines are UTF-8 in every locale, and only necessary characters are escaped."""
     done = run(
         """
         configure_logging()

@@ -1,4 +1,4 @@
-"""Lines within their limit: what is cut says so, and the rest is whole."""
+"""Lines within their limit: a cut value says so, and the other values are complete."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LIMIT = 10_000
 def test_a_value_of_ten_megabytes_is_cut_and_says_how_much_is_gone(
     capsysbinary: pytest.CaptureFixture[bytes], character: str
 ) -> None:
-    """The line keeps to its limit and loses nothing else, whatever the value is made of."""
+    """The line keeps to its limit and loses nothing else, for every type of value."""
     configure_logging(log_format="json", max_line_bytes=LIMIT)
     value = character * (10_000_000 // len(character.encode()))
 
@@ -36,12 +36,12 @@ def test_a_value_of_ten_megabytes_is_cut_and_says_how_much_is_gone(
     assert (1, 2, "t-1") == (line["before"], line["after"], line["trace_id"])
     assert set(kept) == {character}
     assert f"{10_000_000 - len(kept.encode())} bytes cut]" == marker
-    # It is cut no more than it has to be.
+    # The value is cut no more than necessary.
     assert len(output) > LIMIT * 0.8
 
 
 def test_the_default_limit_is_a_mebibyte(logged: Logged) -> None:
-    """Without a setting."""
+    """The limit is a mebibyte unless it is set."""
     configure_logging(log_format="json")
 
     get_logger("a").info("short", value="x" * 1_000_000)
@@ -53,7 +53,7 @@ def test_the_default_limit_is_a_mebibyte(logged: Logged) -> None:
 
 
 def test_a_traceback_keeps_its_end(logged: Logged) -> None:
-    """The end of a traceback is what says most."""
+    """A traceback is cut at its start, because its end is more useful."""
     configure_logging(log_format="json", max_line_bytes=LIMIT)
 
     get_logger("a").info("e", exc_info=ValueError("x" * 50_000 + " the end"))
@@ -65,7 +65,7 @@ def test_a_traceback_keeps_its_end(logged: Logged) -> None:
 
 
 def test_the_message_itself_is_cut_where_it_is_too_long(logged: Logged) -> None:
-    """An event is a value like any other."""
+    """An event is cut like any other value."""
     configure_logging(log_format="json", max_line_bytes=LIMIT)
 
     logging.getLogger("a").info("x" * 50_000)
@@ -76,7 +76,7 @@ def test_the_message_itself_is_cut_where_it_is_too_long(logged: Logged) -> None:
 
 
 def test_the_longest_of_several_is_cut_first(logged: Logged) -> None:
-    """Short values stay whole; structures are cut as the JSON that they are."""
+    """Short values stay complete; structures are cut as JSON text."""
     configure_logging(log_format="json", max_line_bytes=LIMIT)
 
     get_logger("a").info("e", short="s" * 100, list=[1] * 20_000, text="t" * 9_000)
@@ -88,7 +88,7 @@ def test_the_longest_of_several_is_cut_first(logged: Logged) -> None:
 
 
 def test_very_many_fields_become_a_line_that_says_so(logged: Logged) -> None:
-    """Where no value is long, the line says what it was and how many fields it had."""
+    """If no value is long, the line has the event and the number of its fields."""
     configure_logging(log_format="json", max_line_bytes=LIMIT)
 
     with trace_context("t-1"):
@@ -104,7 +104,7 @@ def test_very_many_fields_become_a_line_that_says_so(logged: Logged) -> None:
 
 
 def test_numbers_beyond_json_are_cut_like_text(logged: Logged) -> None:
-    """Not even a number has to be short."""
+    """A number may be long too, and is cut like text."""
     configure_logging(log_format="json", max_line_bytes=2_000)
 
     get_logger("a").info("e", number=10**4_000, text="t" * 900)
@@ -115,7 +115,7 @@ def test_numbers_beyond_json_are_cut_like_text(logged: Logged) -> None:
 
 
 def test_the_text_format_has_the_same_limit(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
-    """Bytes are bytes."""
+    """The limit in bytes applies to the text format too."""
     configure_logging(log_format="text", max_line_bytes=LIMIT)
 
     get_logger("a").info("e", value="\x00" * 50_000, exc_info=ValueError("y\n" * 20_000))

@@ -1,4 +1,4 @@
-"""Standard output in every state: the application runs on, and lines stay whole."""
+"""Standard output in every state: the application runs on, and no line is torn."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ sys.stdout = Raising()""",
 
 @pytest.mark.parametrize("breaking", BROKEN)
 def test_the_application_runs_on_without_standard_output(breaking: str) -> None:
-    """Nothing is raised, and standard error says once, in a line, what is wrong."""
+    """Nothing is raised, and one line on standard error reports the failure."""
     done = run(f"""
 configure_logging()
 {BROKEN[breaking]}
@@ -92,7 +92,7 @@ def test_the_application_runs_on_when_the_disk_is_full() -> None:
 
 @pytest.mark.parametrize("stderr", ["None", "closed"])
 def test_the_application_runs_on_without_standard_error_too(stderr: str) -> None:
-    """The failure is reported nowhere."""
+    """The failure cannot be reported, and the application runs on."""
     breaking = "sys.stderr = None" if stderr == "None" else "sys.stderr.close()"
     done = run(f"""
         import os
@@ -118,7 +118,7 @@ def test_no_standard_output_at_all_is_no_failure() -> None:
 
 
 def test_a_line_that_was_cut_off_does_not_spoil_the_next(tmp_path: Path) -> None:
-    """After a partial write, when a disk was full for a while, a line begins on its own."""
+    """A line after a partial write, to a full disk for example, begins on its own."""
     path = tmp_path / "app.log"
     with path.open("wb") as file:
         done = run_into(
@@ -183,7 +183,7 @@ def test_prints_that_a_full_pipe_did_not_take_come_first_all_the_same(
         with os.fdopen(read, "rb") as reader:
             taken.append(reader.read())
 
-    for size in (1000, 1):  # to the last byte
+    for size in (1000, 1):  # until the last byte
         with suppress(BlockingIOError):
             while os.write(write, b"-" * size):
                 pass
@@ -203,7 +203,7 @@ def test_prints_that_a_full_pipe_did_not_take_come_first_all_the_same(
 
 
 def test_a_stream_of_the_application_is_written_to_as_text() -> None:
-    """A StringIO, a tee, an object with no more than `write`: they see each line."""
+    """A StringIO, a tee and an object that only has `write` get each line."""
     done = run("""
         import io
         configure_logging(log_format="json")
@@ -242,8 +242,8 @@ def test_standard_output_may_be_replaced_at_any_time() -> None:
 
 
 @pytest.mark.parametrize("real", [True, False], ids=["with a real stdout", "without one"])
-def test_a_standard_output_that_logs_what_it_is_given_does_not_loop(*, real: bool) -> None:
-    """Applications redirect `sys.stdout` to logging: prints become lines, and lines stay lines."""
+def test_a_standard_output_that_logs_its_text_does_not_loop(*, real: bool) -> None:
+    """Applications may redirect `sys.stdout` to logging; prints become lines then."""
     done = run(f"""
         configure_logging()
         class ToLogger:
@@ -264,8 +264,8 @@ def test_a_standard_output_that_logs_what_it_is_given_does_not_loop(*, real: boo
     assert expected == done.events
 
 
-def test_what_finalizers_log_during_a_write_follows_it() -> None:
-    """However many there are, on a stream of the application: none is lost, no loop suspected."""
+def test_lines_of_finalizers_during_a_write_follow_it() -> None:
+    """Many lines of finalizers on an application's stream are no loop, and none is lost."""
     done = run("""
         import io
         configure_logging()
@@ -285,7 +285,7 @@ def test_what_finalizers_log_during_a_write_follows_it() -> None:
 
 
 def test_a_signal_handler_may_log_at_any_time() -> None:
-    """In the middle of a line, or of a print of the application, every line is whole."""
+    """No line is torn, even if the handler logs during a line or a print."""
     done = run("""
         import signal, threading
         configure_logging()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def unread(program: str) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
-    """A program whose pipe nobody reads yet, and that pipe's other end."""
+    """Start a program whose pipe nobody reads yet; return it with the pipe's other end."""
     read, write = os.pipe()
     with (
         open(read, "rb") as reader,  # noqa: PTH123 - a descriptor
@@ -45,7 +45,7 @@ def unread(program: str) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
 
 
 def says(process: subprocess.Popen[bytes], word: bytes) -> None:
-    """Wait until the program says this on standard error, where nothing of ours is written."""
+    """Wait until the program prints this on standard error, where we write nothing."""
     assert process.stderr is not None
     ready, _, _ = select.select([process.stderr], [], [], SECONDS_TO_WAIT)
     assert ready
@@ -53,7 +53,7 @@ def says(process: subprocess.Popen[bytes], word: bytes) -> None:
 
 
 def test_lines_come_out_in_order() -> None:
-    """All of them, drained at exit."""
+    """All lines are written in order, the last ones at exit."""
     done = run("""
         configure_logging(log_delivery="queue")
         for number in range(2000):
@@ -63,7 +63,7 @@ def test_lines_come_out_in_order() -> None:
     assert [str(number) for number in range(2000)] == done.events
 
 
-def test_nobody_waits_for_the_reader_and_what_is_dropped_is_reported() -> None:
+def test_nobody_waits_for_the_reader_and_dropped_lines_are_reported() -> None:
     """With a full pipe and a full queue the application goes on; one line counts the lost ones."""
     program = """
         configure_logging(log_delivery="queue", log_queue_bytes=100_000)
@@ -94,7 +94,7 @@ def test_nobody_waits_for_the_reader_and_what_is_dropped_is_reported() -> None:
     kept = Counter(line["level"] for line in lines if line["event"].isdigit())
     assert {"info": 1000, "error": 50} == missing + kept - Counter(["warning"])
     assert missing["info"] > 0
-    # Each report stands where the lines are missing.
+    # Each report is in the place of the missing lines.
     expected = 0
     for line in lines:
         if line["level"] == "info":
@@ -105,7 +105,7 @@ def test_nobody_waits_for_the_reader_and_what_is_dropped_is_reported() -> None:
 
 
 def test_the_report_comes_without_a_further_line() -> None:
-    """It comes as soon as there is room, not only with the next line."""
+    """The report is written as soon as there is room, not only with the next line."""
     program = """
         configure_logging(log_delivery="queue", log_queue_bytes=100_000)
         for number in range(1000):
@@ -120,7 +120,7 @@ def test_the_report_comes_without_a_further_line() -> None:
 
 
 def test_an_exit_that_nobody_reads_does_not_hang() -> None:
-    """Draining gives up after a while; the status is the program's own."""
+    """Draining ends after a while, and the exit status is the program's own."""
     program = """
         from pantheon_obs.sinks.logs import delivery
         delivery.PATIENCE = 0.2
@@ -148,8 +148,8 @@ while True:
 """
 
 
-def test_sigterm_drains_and_kills_as_ever() -> None:
-    """A bare script writes what is queued, and its status says that the signal ended it."""
+def test_sigterm_drains_and_kills() -> None:
+    """A plain script writes its queued lines, and its status says that the signal ended it."""
     with unread(TERMINATED) as (process, reader):
         says(process, b"ready")
         process.send_signal(signal.SIGTERM)
@@ -161,7 +161,7 @@ def test_sigterm_drains_and_kills_as_ever() -> None:
 
 
 def test_a_signal_handler_of_the_application_still_runs() -> None:
-    """Installed before us it is called; what it logs comes out, however it ends the process."""
+    """An earlier handler is called, and its lines are written however it ends the process."""
     handler = """
 import signal
 def handler(number, frame):
@@ -181,7 +181,7 @@ signal.signal(signal.SIGTERM, handler)
 
 
 def test_queued_lines_are_written_before_a_signal_handler_of_the_application_runs() -> None:
-    """It may end the process at once, without a further line."""
+    """Queued lines are written first, because the handler may end the process at once."""
     handler = """
 import os, signal
 signal.signal(signal.SIGTERM, lambda number, frame: os._exit(7))
@@ -196,7 +196,7 @@ signal.signal(signal.SIGTERM, lambda number, frame: os._exit(7))
 
 
 def test_an_ignored_sigterm_stays_ignored() -> None:
-    """A handler that was not ours to replace is not replaced; nor is it off the main thread."""
+    """We do not replace SIG_IGN, and off the main thread we replace no handler."""
     done = run("""
         import signal, threading
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -213,8 +213,8 @@ def test_an_ignored_sigterm_stays_ignored() -> None:
     assert ["e"] == done.events
 
 
-def test_going_back_to_direct_delivery_gives_everything_back() -> None:
-    """Queued lines are written first; the signal's handler is the application's again."""
+def test_direct_delivery_after_the_queue_restores_everything() -> None:
+    """Queued lines are written first, and the application's signal handler is restored."""
     done = run("""
         import signal, threading
         before = signal.getsignal(signal.SIGTERM)
@@ -237,7 +237,7 @@ def test_going_back_to_direct_delivery_gives_everything_back() -> None:
 
 
 def test_a_forked_child_has_a_queue_of_its_own() -> None:
-    """Lines of both come out once each; what the parent had queued is the parent's to write."""
+    """Lines of both are written once; the parent writes the lines that it had queued."""
     done = run("""
         import os, multiprocessing
         configure_logging(log_delivery="queue")
@@ -259,7 +259,7 @@ def test_a_forked_child_has_a_queue_of_its_own() -> None:
 @pytest.mark.parametrize("imports", ["os", "os, multiprocessing.util"])
 @pytest.mark.parametrize("delivery", ["direct", "queue"])
 def test_a_plainly_forked_child_drains_when_it_leaves_in_order(delivery: str, imports: str) -> None:
-    """`sys.exit` in the child is enough."""
+    """`sys.exit` in the child drains its queue."""
     done = run(f"""
         import {imports}, warnings
         # Since Python 3.12 it says that a process with threads was forked.
@@ -277,7 +277,7 @@ def test_a_plainly_forked_child_drains_when_it_leaves_in_order(delivery: str, im
 
 
 def test_a_signal_handler_may_log_while_a_line_is_queued() -> None:
-    """Nothing blocks, and nothing is lost."""
+    """The handler does not block, and no line is lost."""
     done = run("""
         import signal
         configure_logging(log_delivery="queue", log_queue_bytes=100_000_000)
@@ -300,7 +300,7 @@ def test_a_signal_handler_may_log_while_a_line_is_queued() -> None:
     assert counts["written"] == done.events.count("line")
 
 
-def test_a_broken_standard_output_is_said_once() -> None:
+def test_a_broken_standard_output_is_reported_once() -> None:
     """The thread and the application run on."""
     done = run("""
         import os
@@ -322,7 +322,7 @@ def test_a_broken_standard_output_is_said_once() -> None:
 
 
 class Pipe:
-    """Takes lines when it is allowed to."""
+    """Takes lines once the test allows it."""
 
     def __init__(self) -> None:
         self.open = threading.Event()
@@ -330,7 +330,7 @@ class Pipe:
         self.lines: list[bytes] = []
 
     def write(self, line: bytes) -> None:
-        """Wait, then take the line."""
+        """Wait until it is allowed, and take the line."""
         assert self.open.wait(SECONDS_TO_WAIT)
         self.lines.append(line)
         if line.startswith(b"{"):
@@ -344,7 +344,7 @@ def queue_into(pipe: Pipe, limit: int) -> Queued:
 
 
 def test_a_line_longer_than_the_queue_is_still_taken() -> None:
-    """Where nothing else waits, there is room for any one line."""
+    """An empty queue takes one line of any length."""
     pipe = Pipe()
     queue = queue_into(pipe, 1024)
 
@@ -358,7 +358,7 @@ def test_a_line_longer_than_the_queue_is_still_taken() -> None:
 
 
 def test_a_full_queue_takes_lines_again_once_it_is_half_empty() -> None:
-    """One report for a whole episode, and each level counted."""
+    """One report covers all lines that were dropped in a row, and counts each level."""
     pipe = Pipe()
     queue = queue_into(pipe, 1000)
 
@@ -374,8 +374,8 @@ def test_a_full_queue_takes_lines_again_once_it_is_half_empty() -> None:
     queue.close()
 
 
-def test_a_process_that_has_been_told_to_end_drains_after_each_line() -> None:
-    """Nobody knows which line will be the last."""
+def test_a_process_after_sigterm_drains_after_each_line() -> None:
+    """Each line is drained, because any line may be the last one."""
     pipe = Pipe()
     pipe.open.set()
     queue = queue_into(pipe, 1000)
@@ -388,7 +388,7 @@ def test_a_process_that_has_been_told_to_end_drains_after_each_line() -> None:
 
 
 def test_dropped_lines_are_reported_as_soon_as_the_queue_is_empty() -> None:
-    """Without a further line, and without draining."""
+    """The report needs neither another line nor draining."""
     pipe = Pipe()
     queue = queue_into(pipe, 1000)
 
@@ -401,7 +401,7 @@ def test_dropped_lines_are_reported_as_soon_as_the_queue_is_empty() -> None:
 
 
 def test_a_child_without_lines_has_nothing_to_drain() -> None:
-    """After a fork there is no thread until there is a line."""
+    """A forked child has no thread until it logs a line."""
     pipe = Pipe()
     queue = queue_into(pipe, 1000)
     queue.close()
@@ -415,7 +415,7 @@ def test_a_child_without_lines_has_nothing_to_drain() -> None:
 def test_lines_of_the_very_end_are_written_directly(
     monkeypatch: pytest.MonkeyPatch, patience: float
 ) -> None:
-    """When the interpreter is taken down the thread is gone; unless nobody was reading."""
+    """The thread has ended by then; a line is written directly, unless nobody reads."""
     pipe = Pipe()
     pipe.open.set()
     queue = queue_into(pipe, 1000)
@@ -429,7 +429,7 @@ def test_lines_of_the_very_end_are_written_directly(
 
 
 def test_sigterm_by_default_drains_and_then_kills(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In this process, which holds the signal back to see it come."""
+    """This process blocks the signal, and sees it arrive after the lines."""
     from pantheon_obs import configure_logging  # noqa: PLC0415 - beside its use
     from pantheon_obs.sinks.logs import delivery  # noqa: PLC0415 - as above
 
@@ -451,7 +451,7 @@ def test_sigterm_by_default_drains_and_then_kills(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_handler_that_outlives_the_queue_passes_the_signal_on() -> None:
-    """Where it could not be taken back, off the main thread, it only calls the application's."""
+    """Off the main thread it cannot be removed, and then only calls the application's handler."""
     done = run("""
         import os, signal, threading
         signal.signal(signal.SIGTERM, lambda *_: logging.info("theirs"))

@@ -23,7 +23,7 @@ SECRET = "Bearer abcdefgh12345678"  # noqa: S105 - has the form of one
 
 
 class Witness(logging.Handler):
-    """A handler of the application: keeps each record, and whether it was structured."""
+    """A handler of the application that keeps each record, and whether it was structured."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ def witness() -> Iterator[Witness]:
 
 
 def finished(**changes: Any) -> RequestFinished:
-    """Make the fact of a request."""
+    """Make the event of a request."""
     parts: dict[str, Any] = {
         "trace_id": "t-1",
         "bound": {},
@@ -59,10 +59,10 @@ def finished(**changes: Any) -> RequestFinished:
     return RequestFinished(**{**parts, **changes})
 
 
-def test_a_fact_is_redacted_alike_with_and_without_other_handlers(
+def test_an_event_is_redacted_alike_with_and_without_other_handlers(
     logged: Logged, request: pytest.FixtureRequest
 ) -> None:
-    """The values of ours that merely look like a secret stay, those from outside are redacted."""
+    """Our own values that look like a secret stay, and values from outside are redacted."""
     configure_logging(log_format="json")
     fact = finished(error=type(SECRET, (Exception,), {})())  # its name is the field `error_type`
 
@@ -89,7 +89,7 @@ def test_records_carry_nothing_private_of_ours(witness: Witness) -> None:
 
 
 def test_a_record_is_structured_while_its_handlers_run(witness: Witness) -> None:
-    """Facts and structlog's events are; plain records are not, nor any record afterwards."""
+    """Our events and structlog's are structured while they are handled; plain records are not."""
     configure_logging(log_format="json")
 
     get_logger("a").info("structured")
@@ -101,7 +101,7 @@ def test_a_record_is_structured_while_its_handlers_run(witness: Witness) -> None
 
 
 def test_a_handler_that_logs_while_it_handles_mixes_nothing_up(logged: Logged) -> None:
-    """Two structured events at once, one within the other, each come out whole."""
+    """A structured event within another one does not change it."""
     configure_logging(log_format="json")
 
     class Nosy(Witness):
@@ -120,7 +120,7 @@ def test_a_handler_that_logs_while_it_handles_mixes_nothing_up(logged: Logged) -
 
 
 def test_a_handler_that_raises_leaves_no_event_behind(witness: Witness) -> None:
-    """An application's handler may raise; the record is no longer structured then."""
+    """If an application's handler raises, the record is no longer structured afterwards."""
     configure_logging(log_format="json")
 
     class Raising(logging.Handler):
@@ -138,7 +138,7 @@ def test_a_handler_that_raises_leaves_no_event_behind(witness: Witness) -> None:
 
 
 def test_an_event_without_its_record_is_read_from_a_copy(logged: Logged) -> None:
-    """A filter that replaces the record decides what the line says."""
+    """A filter that replaces the record decides the content of the line."""
     configure_logging(log_format="json")
     [handler] = [h for h in logging.getLogger().handlers if type(h).__name__ == "ObsHandler"]
 
@@ -157,7 +157,7 @@ def test_an_event_without_its_record_is_read_from_a_copy(logged: Logged) -> None
 
 
 def test_a_filter_may_change_level_and_name(logged: Logged) -> None:
-    """The line of a structured event follows its record there."""
+    """The line of a structured event has the level and name of its changed record."""
     configure_logging(log_format="json")
 
     def demote(record: logging.LogRecord) -> bool:

@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     ],
 )
 def test_a_secret_key_hides_its_value_at_any_depth(logged: Logged, key: str) -> None:
-    """Wherever the key stands, and whatever stands under it."""
+    """The value is hidden for every place of the key and every type of the value."""
     configure_logging(log_format="json")
 
     get_logger("a").info("e", **{key: "hunter2"})
@@ -102,7 +102,7 @@ def test_a_secret_key_hides_its_value_at_any_depth(logged: Logged, key: str) -> 
     ],
 )
 def test_a_harmless_key_keeps_its_value(logged: Logged, key: str) -> None:
-    """Counts of tokens are what this library is for, and words within words are no secrets."""
+    """Counts of tokens are kept, and so are keys that contain a secret's name within a word."""
     configure_logging(log_format="json")
 
     get_logger("a").info("e", **{key: 17})
@@ -185,7 +185,7 @@ SECRETS = {
 
 @pytest.mark.parametrize("name", SECRETS)
 def test_a_secret_inside_a_string_is_hidden_wherever_it_stands(logged: Logged, name: str) -> None:
-    """In the message, in fields, deep within them, in bytes, in tracebacks."""
+    """Secrets are hidden in messages, nested fields, bytes and tracebacks."""
     configure_logging(log_format="json")
     text, expected = SECRETS[name]
 
@@ -222,12 +222,12 @@ def test_a_secret_inside_a_string_is_hidden_wherever_it_stands(logged: Logged, n
     ],
 )
 def test_harmless_text_is_left_as_it_is(text: str) -> None:
-    """Words that look a little like secrets are none."""
+    """Text that looks a little like a secret is kept."""
     assert text == Redactor().text(text)
 
 
 def test_settings_on_every_line_are_redacted_too(logged: Logged) -> None:
-    """A release that holds a credential does not leak it."""
+    """A release that contains a credential does not leak it."""
     configure_logging(log_format="json", release="git+https://user:pass@host/repo")
 
     logging.getLogger("a").info("e")
@@ -237,7 +237,7 @@ def test_settings_on_every_line_are_redacted_too(logged: Logged) -> None:
 
 
 def test_the_caches_are_bounded(logged: Logged) -> None:
-    """Words and keys from outside are remembered in bounded memory, and stay right."""
+    """The caches of words and keys from outside are bounded, and their results stay correct."""
     configure_logging(log_format="json")
     redactor = Redactor()
     for number in range(10_000):
@@ -266,7 +266,7 @@ ATTACKS = {
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_no_text_from_outside_stops_the_process(name: str) -> None:
-    """Half a megabyte is hours for a quadratic pattern, more than this process is given."""
+    """Half a megabyte would take a quadratic pattern hours, and this process has a timeout."""
     done = run(f"""
         import resource
         from pantheon_obs.sinks.redact import Redactor

@@ -53,23 +53,23 @@ ALL = Counter(
 
 
 def whole(output: bytes) -> Counter[tuple[int, ...]]:
-    """Who wrote each line; every line is valid."""
+    """Return the writer of each line; fail if a line is not valid."""
     return Counter(tuple(line["who"]) for line in parse_lines(output) if line["event"] == "line")
 
 
 def started(stdout: int, program: str = PROGRAM) -> subprocess.Popen[bytes]:
-    """The program, writing to this descriptor."""
+    """Start the program with this descriptor as its output."""
     return subprocess.Popen(command(program), stdout=stdout, env=clean_environment())
 
 
 def read_all(descriptor: int) -> bytes:
-    """All that comes until the last writer has closed its end."""
+    """Read until the last writer has closed its end."""
     with open(descriptor, "rb") as reader:
         return reader.read()
 
 
 def test_forked_processes_with_threads_do_not_tear_lines_in_a_pipe() -> None:
-    """Lines of 9 and of 70 kB, more than a pipe takes at once, come out whole."""
+    """Lines of 9 and of 70 kB, more than a pipe takes at once, are not torn."""
     read, write = os.pipe()
     with started(write) as process:
         os.close(write)
@@ -79,7 +79,7 @@ def test_forked_processes_with_threads_do_not_tear_lines_in_a_pipe() -> None:
 
 
 def test_unrelated_processes_do_not_tear_each_other_s_lines() -> None:
-    """Nothing has to be inherited but the pipe."""
+    """The processes share nothing but the pipe."""
     program = """
         configure_logging()
         for number in range(40):
@@ -117,7 +117,7 @@ def test_a_socket_is_shared_as_a_pipe_is() -> None:
 
 
 def test_a_file_is_shared_too(tmp_path: Path) -> None:
-    """Appending to a file is whole by itself."""
+    """The system appends each line to a file as a whole."""
     path = tmp_path / "app.log"
     with path.open("ab") as file, started(file.fileno()) as process:
         pass
@@ -126,7 +126,7 @@ def test_a_file_is_shared_too(tmp_path: Path) -> None:
 
 
 def test_a_process_forked_during_a_write_can_write(tmp_path: Path) -> None:
-    """Threads of the parent may hold every lock there is at that moment."""
+    """Threads of the parent may hold every lock at that moment."""
     program = """
         import os, threading
         configure_logging()
@@ -156,7 +156,7 @@ def test_a_process_forked_during_a_write_can_write(tmp_path: Path) -> None:
 
 
 def test_a_pipe_that_cannot_be_locked_is_written_to_all_the_same() -> None:
-    """Some systems know no locks on pipes."""
+    """Some systems have no locks on pipes."""
     program = """
         import fcntl
         def refuse(*_):
@@ -174,7 +174,7 @@ def test_a_pipe_that_cannot_be_locked_is_written_to_all_the_same() -> None:
 
 
 def test_a_system_without_locks_and_forks_writes_all_the_same() -> None:
-    """A platform without locks, as Windows is."""
+    """Windows, for example, has no such locks and no forks."""
     program = """
 import asyncio, os, random, sys  # these ask for the platform, not for the function
 sys.modules["fcntl"] = None

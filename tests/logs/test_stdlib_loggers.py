@@ -1,4 +1,4 @@
-"""Standard library loggers: whatever they were, they come out as lines."""
+"""Records of the standard library's loggers become lines."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_arguments_that_do_not_fit_lose_nothing(
 
 
 class Broken:
-    """Raises when it is read."""
+    """An object whose text cannot be read."""
 
     def __str__(self) -> str:
         """Raise."""
@@ -148,7 +148,7 @@ def test_a_record_made_by_hand_is_a_line() -> None:
 
 
 def test_levels_of_single_loggers_are_obeyed(logged: Logged) -> None:
-    """`setLevel` on a logger and `logging.disable` mean what they always do."""
+    """`setLevel` on a logger and `logging.disable` work as without us."""
     configure_logging(log_format="json", log_level="INFO")
     logger = logging.getLogger("levels")
 
@@ -176,7 +176,7 @@ def test_log_level_is_the_root_logger_s(logged: Logged) -> None:
 
 
 def test_filters_of_the_application_are_obeyed(logged: Logged) -> None:
-    """A filter on the logger, or on our handler, drops and changes records as ever."""
+    """A filter on the logger, or on our handler, may drop and change records."""
     configure_logging(log_format="json")
     [handler] = [h for h in logging.getLogger().handlers if type(h).__name__ == "ObsHandler"]
 
@@ -203,7 +203,7 @@ def test_filters_of_the_application_are_obeyed(logged: Logged) -> None:
 
 
 def test_a_logger_s_own_handler_and_propagation_are_obeyed(logged: Logged) -> None:
-    """Lines of structlog's go where records of the standard logger of that name would."""
+    """Events of structlog go to the handlers of the standard logger of that name."""
     configure_logging(log_format="json")
     seen = io.StringIO()
     handler = logging.StreamHandler(seen)
@@ -264,7 +264,7 @@ def test_a_level_that_the_application_gave_a_client_counts() -> None:
 
 
 def test_configuring_twice_changes_nothing(logged: Logged) -> None:
-    """One line per event, however often logging was configured."""
+    """There is one line per event, even if logging was configured twice."""
     for _ in range(3):
         configure_logging(log_format="json")
 

@@ -1,4 +1,4 @@
-"""structlog's loggers: made before or after, lazy, bound or cached, they come out as lines."""
+"""Events of structlog's loggers become lines, whether lazy, bound or cached."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def structlog_as_it_was() -> Iterator[None]:
 
 
 def test_loggers_made_before_configuration_obey_it(logged: Logged) -> None:
-    """Lazy, used and bound ones alike."""
+    """Lazy, used and bound loggers all obey the configuration."""
     lazy = structlog.get_logger("lazy")
     bound = structlog.get_logger("bound").bind(a=1)
 
@@ -246,7 +246,7 @@ def test_positional_arguments_are_put_in(
 
 
 def test_positional_arguments_that_do_not_fit_are_kept(logged: Logged) -> None:
-    """Nothing is lost, and nothing raised."""
+    """The arguments are kept on the line, and nothing is raised."""
     configure_logging(log_format="json")
 
     get_logger("a").info("%d items", "three")
@@ -256,7 +256,7 @@ def test_positional_arguments_that_do_not_fit_are_kept(logged: Logged) -> None:
 
 
 class Broken:
-    """Raises when it is read."""
+    """An object whose text cannot be read."""
 
     def __repr__(self) -> str:
         """Raise."""
@@ -265,7 +265,7 @@ class Broken:
 
 
 def test_an_event_may_be_anything(logged: Logged) -> None:
-    """None, a number, an exception, or something that cannot be read."""
+    """The event may be None, a number, an exception, or an object that cannot be read."""
     configure_logging(log_format="json")
     log: Any = get_logger("a")
 
@@ -282,7 +282,7 @@ def test_an_event_may_be_anything(logged: Logged) -> None:
 
 
 def raised() -> ValueError:
-    """An exception with a traceback."""
+    """Return an exception with a traceback."""
     with pytest.raises(ValueError, match="boom") as caught:
         int("boom")
     return caught.value
@@ -309,7 +309,7 @@ def test_exc_info_may_be_an_exception_or_a_triple(logged: Logged, given: object)
 
 @pytest.mark.parametrize("given", [None, False, True, (), (None, None, None), "nothing"])
 def test_exc_info_without_an_exception_is_no_traceback(logged: Logged, given: object) -> None:
-    """Outside an `except` block there is nothing to show."""
+    """Outside an `except` block the line has no traceback."""
     configure_logging(log_format="json")
 
     get_logger("a").error("e", exc_info=given)
@@ -318,8 +318,8 @@ def test_exc_info_without_an_exception_is_no_traceback(logged: Logged, given: ob
     assert {"exception", "exc_info", "error_type"}.isdisjoint(line)
 
 
-def test_exception_logs_what_is_being_handled(logged: Logged) -> None:
-    """Inside an `except` block, sync or async."""
+def test_exception_logs_the_handled_exception(logged: Logged) -> None:
+    """`exception` logs it inside an `except` block, sync or async."""
     configure_logging(log_format="json")
 
     async def fail() -> None:
@@ -365,7 +365,7 @@ def test_contextvars_of_structlog_are_on_the_lines(logged: Logged) -> None:
 
 
 def test_contextvars_are_found_in_any_version_of_structlog() -> None:
-    """Where structlog keeps no register of them, its public function is asked."""
+    """If structlog keeps no register of them, its public function is called."""
     done = run("""
         import contextvars
         from pantheon_obs.sinks.logs import line
@@ -381,7 +381,7 @@ def test_contextvars_are_found_in_any_version_of_structlog() -> None:
 
 
 def test_a_name_is_found_where_none_is_given(logged: Logged) -> None:
-    """The logger is called as the module that asked for it."""
+    """A logger without a name gets the name of the module that made it."""
     configure_logging(log_format="json")
 
     get_logger().info("ours")
@@ -449,7 +449,7 @@ def test_reset_gives_structlog_back(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_reset_gives_back_processors_that_are_no_list(capsys: pytest.CaptureFixture[str]) -> None:
-    """structlog takes any iterable."""
+    """structlog accepts any iterable of processors, and reset restores it."""
     structlog.configure(processors=(structlog.processors.KeyValueRenderer(),))
     configure_logging(log_format="json")
     structlog.get_logger().info("ours")
@@ -462,7 +462,7 @@ def test_reset_gives_back_processors_that_are_no_list(capsys: pytest.CaptureFixt
 
 
 def test_a_logger_cached_by_us_is_not_lost_after_reset(caplog: pytest.LogCaptureFixture) -> None:
-    """It falls back on standard logging."""
+    """Such a logger falls back on standard logging."""
     configure_logging(log_format="json")
     cached = get_logger("cached").bind()
     reset()

@@ -37,7 +37,7 @@ def with_thread(*behind):
 @pytest.mark.parametrize("name", ["", "shop"], ids=["root", "a logger of its own"])
 @pytest.mark.parametrize("handler", PRINTING)
 def test_a_handler_that_prints_is_replaced(handler: str, name: str) -> None:
-    """One line per event, and nothing beside it, wherever a console handler was."""
+    """Each event is printed once, for every logger that had a console handler."""
     done = run(
         HELPERS
         + f"""
@@ -53,7 +53,7 @@ logging.getLogger({name!r}).warning("once")
 
 
 def test_handlers_that_do_not_print_stay() -> None:
-    """Files, sockets, memory, a handler without a stream, and queues before any of them."""
+    """Handlers of files, sockets and memory stay, and so do queues in front of them."""
     done = run(
         HELPERS
         + """
@@ -88,8 +88,8 @@ os.unlink(path)
     assert done.events[1].startswith("True e")
 
 
-def test_a_listener_loses_only_what_prints() -> None:
-    """A queue that leads to a file and to the console leads to the file."""
+def test_a_listener_loses_only_handlers_that_print() -> None:
+    """A queue that leads to a file and to the console then leads to the file only."""
     done = run(
         HELPERS
         + """
@@ -109,7 +109,7 @@ logging.getLogger("seen").info(seen.getvalue())
 
 
 def test_servers_loggers_obey_log_level() -> None:
-    """Levels and handlers that a server gave its loggers are taken back, disabled ones revived."""
+    """A server's levels and handlers are removed, and disabled loggers are enabled again."""
     done = run("""
         for name in ("uvicorn", "uvicorn.error", "gunicorn.error", "hypercorn.error", "_granian"):
             logger = logging.getLogger(name)
@@ -128,7 +128,7 @@ def test_servers_loggers_obey_log_level() -> None:
 
 
 def test_access_logs_are_dropped() -> None:
-    """`request_finished` says more, and leaves the query string out."""
+    """`request_finished` has more fields, and leaves the query string out."""
     done = run("""
         for name in ("uvicorn.access", "gunicorn.access", "hypercorn.access", "granian.access"):
             logging.getLogger(name).addHandler(logging.StreamHandler(sys.stdout))
@@ -143,7 +143,7 @@ def test_access_logs_are_dropped() -> None:
 
 
 def test_websocket_lines_of_uvicorn_are_dropped() -> None:
-    """They carry the query string."""
+    """The lines are dropped because they contain the query string."""
     done = run("""
         configure_logging()
         uvicorn = logging.getLogger("uvicorn.error")
@@ -211,7 +211,7 @@ def test_a_repeated_traceback_of_a_server_is_dropped() -> None:
 
 
 def test_a_line_that_is_not_written_claims_no_traceback() -> None:
-    """Where the request's own line is off, the server's stays."""
+    """If the request's own line is off, the server's line stays."""
     done = run("""
         from pantheon_obs.core.events import RequestFinished
         from pantheon_obs.core.pipeline import emit
@@ -257,7 +257,7 @@ error.error("twice")
 
 
 def test_access_lines_go_on_into_a_file() -> None:
-    """The application's file gets them; nothing of them is printed."""
+    """The application's file gets access lines, and they are not printed."""
     done = run(
         LATE
         + """
@@ -274,7 +274,7 @@ logging.info(seen.getvalue())
 
 
 def test_a_reset_lets_the_servers_loggers_go() -> None:
-    """Handlers that they get afterwards are left alone."""
+    """After a reset the servers' loggers keep the handlers that they get."""
     done = run(
         LATE
         + """
@@ -291,7 +291,7 @@ late("hypercorn.access", sys.stdout).info("access")
 
 @pytest.mark.parametrize("level", ["INFO", "CRITICAL"])
 def test_a_traceback_that_a_server_has_only_as_text_is_not_repeated(level: str) -> None:
-    """It is dropped, unless the request's line is off, or the error escaped from no trace."""
+    """The text is dropped, unless the request's line is off or the error escaped from no trace."""
     done = run(f"""
         from pantheon_obs.core.context import Trace
         from pantheon_obs.core.failures import escape

@@ -1,4 +1,4 @@
-"""The text format of the first users, to the letter, and the console's."""
+"""The text format, exactly as its first users have it, and the console format."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def as_the_seed_prints_it(record: logging.LogRecord, trace_id: str) -> str:
 def test_a_record_is_printed_as_the_standard_formatter_would(
     capsys: pytest.CaptureFixture[str], level: int, trace_id: str
 ) -> None:
-    """Time, padded level, logger, trace or a dash, message: byte for byte."""
+    """The line has the same bytes: time, padded level, logger, trace or a dash, message."""
     configure_logging(log_format="text", log_level="DEBUG")
     record = logging.makeLogRecord(
         {
@@ -86,7 +86,7 @@ def message_of(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def llm_call(**fields: Any) -> LlmCallFinished:
-    """A finished call to `generate`, but for these fields."""
+    """Make a finished call to `generate` with these fields changed."""
     facts: dict[str, Any] = {
         "trace_id": "t-1",
         "bound": {},
@@ -102,7 +102,7 @@ def llm_call(**fields: Any) -> LlmCallFinished:
 
 
 def test_an_llm_line_begins_as_the_seed_s_did(capsys: pytest.CaptureFixture[str]) -> None:
-    """Model, whole milliseconds, tokens in and out; then the rest in the JSON order."""
+    """Model, whole milliseconds and tokens come first; the rest follows in the JSON order."""
     configure_logging(log_format="text")
 
     emit(llm_call(model="vendor/fast-2", stream=False, ttfc_ms=3.25))
@@ -114,7 +114,7 @@ def test_an_llm_line_begins_as_the_seed_s_did(capsys: pytest.CaptureFixture[str]
 
 
 def test_unknown_tokens_are_null(capsys: pytest.CaptureFixture[str]) -> None:
-    """Unknown tokens are never 0."""
+    """Unknown tokens are written as null, never as 0."""
     configure_logging(log_format="text")
 
     emit(llm_call(input_tokens=None, output_tokens=None, usage_status="missing", model_alias=None))
@@ -124,8 +124,10 @@ def test_unknown_tokens_are_null(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
-def test_a_request_line_begins_with_what_matters(capsys: pytest.CaptureFixture[str]) -> None:
-    """Method, path, status and latency; then the rest in the JSON order."""
+def test_a_request_line_begins_with_the_most_important_fields(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Method, path, status and latency come first; the rest follows in the JSON order."""
     configure_logging(log_format="text", service="shop")
     totals = LlmTotals()
     totals.add(llm_call())
@@ -152,7 +154,7 @@ def test_a_request_line_begins_with_what_matters(capsys: pytest.CaptureFixture[s
 
 
 def test_fields_of_the_application_follow_the_message(capsys: pytest.CaptureFixture[str]) -> None:
-    """Words stand bare, anything else is quoted, structures are JSON."""
+    """Words are not quoted, other values are, and structures are JSON."""
     configure_logging(log_format="text")
 
     get_logger("a").info("e", word="x", text="a b", empty="", quote='"', items=[1, None], on=True)
@@ -169,7 +171,7 @@ FORGERY = "x\n2026-01-01 00:00:00,000 ERROR    root [-] forged"
     "separator", ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029"]
 )
 def test_no_value_can_forge_a_line(capsys: pytest.CaptureFixture[str], separator: str) -> None:
-    """Whatever a reader may take for a line's end is escaped, in every part of the line."""
+    """Every character that may end a line is escaped, in every part of the line."""
     configure_logging(log_format="text")
     forgery = FORGERY.replace("\n", separator)
 
@@ -221,7 +223,7 @@ HOSTILE = {
 def test_every_format_takes_every_value(
     capsys: pytest.CaptureFixture[str], log_format: str, value: str
 ) -> None:
-    """A value that JSON cannot say is one line in the other formats too."""
+    """A value that JSON cannot express is one line in the other formats too."""
     configure_logging(log_format=log_format)
 
     get_logger("a").info("e", value=HOSTILE[value], stack=HOSTILE[value])
@@ -233,7 +235,7 @@ def test_every_format_takes_every_value(
 
 
 def test_a_second_name_of_the_trace_is_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
-    """Django's profile has `request_id` beside `trace_id`; here the brackets say it."""
+    """`request_id` of Django's profile is left out, because the brackets show the same id."""
     configure_logging(replace(Settings(log_format="text"), request_id=True))
 
     with trace_context("t-1"):
@@ -270,7 +272,7 @@ def on_a_terminal(program: str) -> bytes:
         try:
             while chunk := os.read(ours, 65536):
                 shown += chunk
-        except OSError:  # Linux's way to say that the other end is closed
+        except OSError:  # on Linux this means that the other end is closed
             pass
         os.close(ours)
         assert 0 == process.wait()
@@ -287,7 +289,7 @@ def test_a_terminal_gets_the_console_format_in_colour() -> None:
 
 
 def test_a_terminal_gets_json_when_asked() -> None:
-    """A format that is set holds on a terminal too."""
+    """An explicit format applies on a terminal too."""
     shown = on_a_terminal("configure_logging(log_format='json'); get_logger('a').info('open')")
 
     assert shown.startswith(b'{"timestamp":')

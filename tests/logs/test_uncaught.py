@@ -1,4 +1,4 @@
-"""An exception that nobody catches is one line, wherever it happens."""
+"""An exception that nobody catches is one line, in threads and finalizers too."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.logs.running import run
 
 
 def test_an_exception_in_the_main_thread_is_one_critical_line() -> None:
-    """With the traceback; the exit status is as ever."""
+    """The line has the traceback, and the exit status does not change."""
     done = run("configure_logging()\n1 / 0")
 
     [line] = done.lines
@@ -26,7 +26,7 @@ def test_an_exception_in_the_main_thread_is_one_critical_line() -> None:
     assert 1 == done.status
 
 
-def test_an_interrupted_program_ends_as_ever() -> None:
+def test_an_interrupted_program_ends_as_without_us() -> None:
     """KeyboardInterrupt is a line too, and the status is that of the signal."""
     done = run("""
         import os, signal
@@ -41,14 +41,14 @@ def test_an_interrupted_program_ends_as_ever() -> None:
 
 
 def test_sys_exit_is_no_failure() -> None:
-    """Leaving is not failing."""
+    """`sys.exit` writes no line."""
     done = run("configure_logging(); sys.exit(3)")
 
     assert ([], 3) == (done.lines, done.status)
 
 
 def test_an_exception_in_a_thread_is_one_error_line() -> None:
-    """With the thread's name; leaving a thread by SystemExit is none."""
+    """The line has the thread's name; SystemExit in a thread writes no line."""
     done = run("""
         import threading
         configure_logging()
@@ -85,7 +85,7 @@ def test_an_exception_in_a_finalizer_is_one_error_line() -> None:
 
 
 def test_an_exception_in_an_exit_function_is_one_error_line() -> None:
-    """Even then lines come out."""
+    """Lines are still written while exit functions run."""
     done = run("""
         import atexit
         configure_logging()
@@ -133,7 +133,7 @@ def test_an_exception_in_a_task_is_one_error_line() -> None:
 
 
 def test_a_coroutine_that_was_never_awaited_is_a_warning() -> None:
-    """The interpreter's own warnings are lines."""
+    """A warning of the interpreter becomes a line."""
     done = run("""
         configure_logging()
         async def forgotten(): pass
@@ -147,7 +147,7 @@ def test_a_coroutine_that_was_never_awaited_is_a_warning() -> None:
 
 
 def test_warnings_are_lines_with_their_place() -> None:
-    """Category, file and line are fields."""
+    """The line of a warning has its category, file and line number as fields."""
     done = run("""
         import warnings
         configure_logging()
@@ -214,7 +214,7 @@ def fail():
 
 
 def test_causes_and_groups_are_kept_and_locals_are_not() -> None:
-    """A traceback says all that led to it, and no value of a variable."""
+    """A traceback has all causes and groups, and no value of a variable."""
     done = run(GROUP + "fail()")
 
     [line] = done.lines
@@ -254,7 +254,7 @@ class Sealed(Exception):
 
 @pytest.mark.parametrize("raised", ["Hostile()", "Sealed('x')"])
 def test_an_exception_that_cannot_be_read_or_marked_is_a_line(raised: str) -> None:
-    """Whatever an exception does when it is touched."""
+    """An exception whose attributes raise is still logged."""
     done = run(HOSTILE + f"raise {raised}")
 
     [line] = done.lines
@@ -308,7 +308,7 @@ def test_hooks_that_stood_there_before_are_called() -> None:
 
 
 def test_reset_gives_the_hooks_back() -> None:
-    """Unless somebody has put others in their place since."""
+    """Reset restores the hooks, unless others have replaced them since."""
     done = run("""
         import threading, warnings
         from pantheon_obs.testing import reset
@@ -345,7 +345,7 @@ def test_sentry_s_hooks_do_not_print_a_second_traceback() -> None:
     assert ["ValueError"] == [line["error_type"] for line in uncaught]
 
 
-def test_the_hooks_take_what_the_interpreter_may_give(
+def test_the_hooks_accept_missing_arguments(
     capsysbinary: pytest.CaptureFixture[bytes],
 ) -> None:
     """A thread or an exception may be gone by the time a hook is called."""

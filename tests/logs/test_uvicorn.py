@@ -24,25 +24,25 @@ APP = "tests.logs.apps.plain:app"
 
 
 def lines_of(server: Server) -> list[dict[str, Any]]:
-    """All that the server has printed, each a valid line; nothing on standard error."""
+    """Parse the server's output as valid lines; fail if anything is on standard error."""
     assert [] == server.err
     return [parse_line(line.encode()) for line in server.out]
 
 
 def get(server: Server, path: str) -> int:
-    """Ask for a path; return the status."""
+    """Request a path; return the status."""
     return httpx.get(server.url + path, trust_env=False, timeout=SECONDS_TO_WAIT).status_code
 
 
 def named(lines: Iterable[dict[str, Any]], event: str) -> list[dict[str, Any]]:
-    """The lines of this event."""
+    """Select the lines of this event."""
     return [line for line in lines if line["event"] == event]
 
 
 @pytest.mark.parametrize("http", ["h11", "httptools"])
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_everything_is_json_from_start_to_shutdown(http: str, loop: str) -> None:
-    """The server's lines, the app's, warnings, failures of threads and callbacks, bad requests."""
+    """All output is JSON: the server's, the app's, warnings, failures of threads and callbacks."""
     with uvicorn(APP, "--http", http, "--loop", loop) as server:
         assert 200 == get(server, "/everything?token=hunter2")
         assert 500 == get(server, "/fail?token=hunter2")
@@ -80,7 +80,7 @@ def test_everything_is_json_from_start_to_shutdown(http: str, loop: str) -> None
 
 
 def test_an_unhandled_error_is_one_line_with_a_traceback() -> None:
-    """The request's own; the server does not repeat it."""
+    """The request's own line has it, and the server's is dropped."""
     with uvicorn(APP) as server:
         assert 500 == get(server, "/fail")
         server.stop()
@@ -94,7 +94,7 @@ def test_an_unhandled_error_is_one_line_with_a_traceback() -> None:
 
 
 def test_failures_beside_a_request_have_one_traceback_each() -> None:
-    """A thread's and a callback's."""
+    """Failures of a thread and of a callback have one traceback each."""
     with uvicorn(APP) as server:
         get(server, "/everything")
         server.wait_for(lambda: sum("ValueError: boom" in line for line in server.out) > 1)
@@ -107,8 +107,8 @@ def test_failures_beside_a_request_have_one_traceback_each() -> None:
     assert 2 == len(failed)
 
 
-def test_a_start_up_that_fails_is_told_in_lines() -> None:
-    """The reason is there, and the status is the server's own."""
+def test_a_start_up_that_fails_is_reported_in_lines() -> None:
+    """One of the lines has the reason, and the exit status is the server's own."""
     with uvicorn(APP, "--lifespan", "on", env={"FAILING": "startup"}, ready=False) as server:
         assert 3 == server.process.wait(SECONDS_TO_WAIT)
 
@@ -118,7 +118,7 @@ def test_a_start_up_that_fails_is_told_in_lines() -> None:
 
 
 def test_debug_lines_of_the_server_obey_log_level() -> None:
-    """`log_level` governs the server too, whatever the server was told."""
+    """`log_level` governs the server too, and wins over its own option."""
     with uvicorn(APP, "--log-level", "critical", env={"PANTHEON_OBS_LOG_LEVEL": "INFO"}) as server:
         get(server, "/ok")
         server.stop()
@@ -128,7 +128,7 @@ def test_debug_lines_of_the_server_obey_log_level() -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_log_config_makes_the_first_line_json_too(workers: int) -> None:
-    """`log_config=logging_config()` reaches what runs before the app, and the parent of workers."""
+    """`log_config=logging_config()` formats lines before the app, and of the workers' parent."""
     port = free_port()
     with Server("tests.logs.apps.served", str(port), str(workers), port=port) as server:
         assert 200 == get(server, "/everything")
@@ -144,7 +144,7 @@ def test_a_log_config_makes_the_first_line_json_too(workers: int) -> None:
 
 
 def test_a_queue_is_drained_when_the_server_is_stopped() -> None:
-    """uvicorn ends by the signal itself, without exit functions: all its last lines are there."""
+    """The last lines are written, although the signal ends uvicorn without exit functions."""
     port = free_port()
     read, write = os.pipe()
     with (

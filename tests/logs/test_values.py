@@ -37,19 +37,19 @@ class Colour(enum.Enum):
 
 
 class Word(str, enum.Enum):  # noqa: UP042 - the older kind is still about
-    """One of strings."""
+    """An enumeration of strings."""
 
     A = "a"
 
 
 class Status(enum.IntEnum):
-    """One of numbers."""
+    """An enumeration of numbers."""
 
     OK = 200
 
 
 class Broken:
-    """Raises when it is read."""
+    """An object whose text cannot be read."""
 
     def __repr__(self) -> str:
         """Raise."""
@@ -58,7 +58,7 @@ class Broken:
 
 
 class Lying(str):
-    """A string that answers every question with an exception."""
+    """A string whose methods all raise."""
 
     __slots__ = ()
 
@@ -73,7 +73,7 @@ class Lying(str):
 
 
 class Opaque:
-    """Has a text of its own."""
+    """An object with a text of its own."""
 
     def __repr__(self) -> str:
         """Give a lone surrogate."""
@@ -81,7 +81,7 @@ class Opaque:
 
 
 class BrokenMapping(collections.UserDict[str, object]):
-    """Fails when it is walked through."""
+    """A mapping that cannot be iterated."""
 
     def __iter__(self) -> Iterator[str]:
         """Fail."""
@@ -89,14 +89,14 @@ class BrokenMapping(collections.UserDict[str, object]):
 
 
 def circular() -> list[object]:
-    """A list that holds itself, and a dict that holds it."""
+    """Make a list that contains itself, and a dict that contains it."""
     value: list[object] = [1]
     value.append({"again": value})
     return value
 
 
 def deep(levels: int) -> object:
-    """Lists within lists."""
+    """Make lists within lists."""
     value: object = "end"
     for _ in range(levels):
         value = [value]
@@ -104,7 +104,7 @@ def deep(levels: int) -> object:
 
 
 def wide(levels: int) -> object:
-    """Few objects that would be very many if each were written out."""
+    """Make few objects that would be very many if each reference were written out."""
     value: object = "end"
     for _ in range(levels):
         value = [value, value]
@@ -161,7 +161,7 @@ PLAIN = {
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_a_value_has_a_plain_form(logged: Logged, name: str) -> None:
-    """At the top level, within others, from structlog, the standard library and `bind`."""
+    """The plain form is the same at every depth and for every kind of logger."""
     configure_logging(log_format="json")
     value, expected = PLAIN[name]
 
@@ -179,7 +179,7 @@ def test_a_value_has_a_plain_form(logged: Logged, name: str) -> None:
 
 
 def test_keys_of_any_type_are_text(logged: Logged) -> None:
-    """JSON has only strings for keys."""
+    """Keys become text, because JSON has only strings as keys."""
     configure_logging(log_format="json")
 
     logging.getLogger("a").info(
@@ -192,7 +192,7 @@ def test_keys_of_any_type_are_text(logged: Logged) -> None:
 
 
 def test_a_field_whose_key_lies_is_kept(logged: Logged) -> None:
-    """Not even the keys of `extra` need behave."""
+    """A key of `extra` whose methods raise keeps its field."""
     configure_logging(log_format="json")
 
     get_logger("a").info(Lying("e"), **{"\ud800": "x"})
@@ -201,8 +201,8 @@ def test_a_field_whose_key_lies_is_kept(logged: Logged) -> None:
     assert ("e", "x") == (line["event"], line["\\ud800"])
 
 
-def test_text_that_utf_8_cannot_say_is_escaped_everywhere(logged: Logged) -> None:
-    """Message, logger, key and value may hold lone surrogates."""
+def test_text_that_utf_8_cannot_encode_is_escaped_everywhere(logged: Logged) -> None:
+    """Message, logger, key and value may contain lone surrogates."""
     configure_logging(log_format="json")
 
     logging.getLogger("name \ud800").error("event \udfff", extra={"key": "value \ud8ff"})
@@ -218,7 +218,7 @@ def test_text_that_utf_8_cannot_say_is_escaped_everywhere(logged: Logged) -> Non
 def test_a_line_that_cannot_be_built_is_still_a_line(
     logged: Logged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a failure of ours the event still goes out, and the failure is reported once."""
+    """After a failure of ours the event is still written, and the failure is reported once."""
     configure_logging(log_format="json")
 
     clean = Redactor._clean  # noqa: SLF001 - a planted defect
@@ -246,7 +246,7 @@ def test_a_line_that_cannot_be_built_is_still_a_line(
 def test_not_even_a_defect_beyond_repair_reaches_the_application(
     capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where nothing can be rendered, the application runs on."""
+    """If nothing can be rendered, the application runs on."""
     configure_logging(log_format="json")
 
     def fail(*_arguments: object) -> object:

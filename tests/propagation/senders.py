@@ -242,7 +242,7 @@ async def asking_again_within(request: Any, handler: Any) -> Any:
 
 
 def in_threads(ask: Any, trace_ids: Iterable[str]) -> None:
-    """Call it in a trace of each id, in threads."""
+    """Call the function in a trace of each id, in threads."""
 
     def work(trace_id: str) -> None:
         with trace_context(trace_id):
@@ -253,7 +253,7 @@ def in_threads(ask: Any, trace_ids: Iterable[str]) -> None:
 
 
 async def in_tasks(ask: Any, trace_ids: Iterable[str]) -> None:
-    """Call it in a trace of each id, in tasks."""
+    """Call the function in a trace of each id, in tasks."""
 
     async def work(trace_id: str) -> None:
         with trace_context(trace_id):

@@ -155,7 +155,7 @@ def test_the_traceparent_of_an_active_span_goes_out_whole(trace_id: str, flags: 
 
 def test_a_span_that_has_ended_is_no_parent() -> None:
     """A context may be inherited from an earlier request, with its span."""
-    span = TracerProvider().get_tracer("host").start_span("earlier")
+    span = TracerProvider().get_tracer("application").start_span("earlier")
     span.end()
 
     with trace_context(HEX), trace.use_span(span):

@@ -284,7 +284,7 @@ def test_after_undo_below_another_wrapper_nothing_is_sent(
 def test_a_failure_of_the_library_does_not_stop_the_request(
     sender: Sender, upstream: Upstream
 ) -> None:
-    """Here the application has set the variable to something that is no id."""
+    """The application has set the variable to a value that is no id."""
 
     async def work() -> None:
         async with sender.client() as client:
@@ -303,7 +303,7 @@ def test_a_failure_of_the_library_does_not_stop_the_request(
 
 
 def test_an_id_that_could_break_the_request_is_not_sent(sender: Sender, upstream: Upstream) -> None:
-    """The variable is public, so it may hold a value that no header can have."""
+    """The variable is public, so it may have a value that no header can have."""
 
     async def work() -> None:
         async with sender.client() as client:
@@ -367,7 +367,7 @@ def test_a_redirect_that_requests_does_not_follow_names_a_clean_request(
 def test_a_method_that_is_replaced_later_is_called(
     upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is replaced in the class later, or on the client before."""
+    """The method may be replaced in the class later, or on the client before."""
     seen: list[str] = []
 
     def saying(name: str, send: Any) -> Any:

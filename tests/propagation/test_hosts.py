@@ -30,7 +30,9 @@ from pantheon_obs.propagation.hosts import allow_list
         ("bücher.example", "xn--bcher-kva.example", True),
     ],
 )
-def test_a_pattern_allows_what_it_names(pattern: str, host: str, *, allowed: bool) -> None:
+def test_a_pattern_allows_the_hosts_that_it_names(
+    pattern: str, host: str, *, allowed: bool
+) -> None:
     """A pattern is a whole name or all names below it; case and ports are ignored."""
     hosts = allow_list([pattern])
 

@@ -34,7 +34,7 @@ class Services(NamedTuple):
 
 @pytest.fixture(scope="module")
 def services() -> Iterator[Services]:
-    """The first calls the last through the middle one."""
+    """Run the services; the first calls the last through the middle one."""
     with ExitStack() as stack:
         receiver = stack.enter_context(Receiver())
         env = {"SENTRY_DSN": receiver.dsn, "no_proxy": "127.0.0.1"}

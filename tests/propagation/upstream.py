@@ -21,12 +21,12 @@ class Received(NamedTuple):
 
     @property
     def trace_ids(self) -> list[str]:
-        """The value of `X-Trace-ID`."""
+        """The values of `X-Trace-ID`."""
         return self.headers.get("x-trace-id", [])
 
     @property
     def traceparents(self) -> list[str]:
-        """The value of `traceparent`."""
+        """The values of `traceparent`."""
         return self.headers.get("traceparent", [])
 
 
@@ -36,7 +36,7 @@ class Upstream:
     Attributes:
         received: The requests, in the order in which they came.
         url: Where it listens.
-        other_host: The same, under the name of another host.
+        other_host: The URL of the same service under another host name.
     """
 
     def __init__(self) -> None:

@@ -25,7 +25,7 @@ def events_of(server: Server) -> list[str]:
 
 @pytest.mark.parametrize("preload", [(), ("--preload",)], ids=["", "preload"])
 def test_a_reload_keeps_the_lines(tmp_path: Path, preload: tuple[str, ...]) -> None:
-    """HUP sets up gunicorn's loggers anew: no line is raw or repeated, the settings hold."""
+    """HUP sets up gunicorn's loggers anew: no line is raw or repeated, and the settings apply."""
     config = tmp_path / "gunicorn.conf.py"
     config.write_text('logger_class = "pantheon_obs.adapters.gunicorn.JSONLogger"\n')
     with (
@@ -101,7 +101,7 @@ def test_logs_in_files_stay(tmp_path: Path) -> None:
     ],
 )
 def test_the_master_obeys_the_environment(name: str, value: str, expected: list[Any]) -> None:
-    """Levels hold before an application is loaded; each process writes its queue at its end."""
+    """Levels apply before an application is loaded; each process writes its queue at its end."""
     with gunicorn(APP, *CLASS, env={f"PANTHEON_OBS_{name}": value}) as server:
         ask(server, "/")
         server.stop()

@@ -156,7 +156,7 @@ def story(request: pytest.FixtureRequest) -> Story:
 @pytest.fixture(scope="module")
 def own_client() -> Story:
     """Let the application start Sentry after the apps, with integrations of all frameworks."""
-    return Story("host", ask_each_kind)
+    return Story("application", ask_each_kind)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -96,7 +96,7 @@ def _home(value: Any, module: str) -> object:
 
 
 def _content(value: Any) -> object:
-    """Describe a mutable value, without keeping alive what it holds."""
+    """Describe a mutable value, without keeping its content alive."""
     kind = type(value)
     if kind is dict:
         return [(id(key), id(item)) for key, item in value.items()]
@@ -108,5 +108,5 @@ def _content(value: Any) -> object:
         return {name: id(item) for name, item in vars(value).items()}
     if hasattr(kind, "cache_info"):  # asked of the type: a proxy may refuse to be looked at
         info = value.cache_info()
-        return info.currsize if info.maxsize is None else None  # a bounded memo table holds nothing
+        return info.currsize if info.maxsize is None else None  # a bounded memo table may stay
     return None

@@ -364,7 +364,7 @@ def test_an_eager_error_is_known_to_its_caller(eager: Celery) -> None:
     ],
 )
 @pytest.mark.parametrize("throw", [False, True])
-def test_what_a_task_raises_reaches_its_caller_as_before(
+def test_an_exception_of_a_task_reaches_its_caller_as_before(
     app: Celery, lines: list[dict[str, Any]], raised: BaseException, state: str, *, throw: bool
 ) -> None:
     """The caller gets the same exception or state with and without the library."""

@@ -112,7 +112,7 @@ def ended(lines: Lines, count: int) -> Lines:
     pytest.fail(f"{count} tasks have not ended: {lines}")
 
 
-def test_a_task_has_the_id_and_nothing_else_of_what_ran_before(app: Celery, lines: Lines) -> None:
+def test_a_task_has_the_id_and_no_fields_of_earlier_tasks(app: Celery, lines: Lines) -> None:
     """One thread runs all tasks, and the fields that a task binds end with it."""
     with trace_context("first"):
         bind(user_id=7, other=8)

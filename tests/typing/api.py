@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     Send = Callable[[Message], Awaitable[None]]
 
 
-# --- instrument gives back what it was given
+# --- instrument returns the type of its argument
 
 
 class Service(FastAPI):
@@ -86,7 +86,7 @@ TraceIdMiddleware(raw)
 TraceIdMiddleware(FastAPI(), Settings())
 
 
-# --- and so does instrument_celery
+# --- instrument_celery does so, too
 
 
 class Tasks:
@@ -136,7 +136,7 @@ bad_value: type[ValueError] = ConfigError
 not_installed: type[ImportError] = MissingExtraError
 
 
-# --- llm_call keeps the signature of what it decorates
+# --- llm_call keeps the signature of the decorated function
 
 
 @llm_call
@@ -152,7 +152,7 @@ def with_options(prompt: str) -> int:
 
 
 def model_for(prompt: str) -> str:
-    """Tell the model of a call from its arguments."""
+    """Return the model of a call from its arguments."""
     return f"model for {prompt}"
 
 
@@ -170,7 +170,7 @@ def iterator(prompt: str) -> Iterator[str]:
 
 @llm_call
 def generator(prompt: str) -> Generator[str, int, float]:
-    """Answer in pieces, and be answered."""
+    """Answer in pieces, and accept values that are sent."""
     return float((yield prompt))
 
 
@@ -182,7 +182,7 @@ async def async_iterator(prompt: str) -> AsyncIterator[str]:
 
 @llm_call(model="m")
 async def async_generator(prompt: str) -> AsyncGenerator[str, int]:
-    """Answer in pieces, and be answered."""
+    """Answer in pieces, and accept values that are sent."""
     yield prompt
 
 
@@ -200,7 +200,7 @@ llm_call(modle="m")  # type: ignore[call-overload]
 
 
 async def awaiting() -> None:
-    """Use the asynchronous ones."""
+    """Use the asynchronous functions."""
     assert_type(await asynchronous("p"), bytes)
     async for piece in async_iterator("p"):
         assert_type(piece, str)
@@ -209,7 +209,7 @@ async def awaiting() -> None:
 
 
 class LlmGateway(Protocol):
-    """What the service asks of a gateway."""
+    """The methods that the service needs of a gateway."""
 
     async def generate(self, prompt: str) -> int:
         """Answer at once."""
@@ -280,7 +280,7 @@ with llm_call(model="m", operation="call") as manual:
     manual.result({"model": "m"})
 
 
-# --- instrument_llm leaves the type of what it is given alone
+# --- instrument_llm returns the type of its argument
 
 own = Gateway()
 instrumentation = instrument_llm(own)
@@ -296,7 +296,7 @@ instrument_llm(own, method="generate")  # type: ignore[call-arg]
 instrument_llm(own, 7)  # type: ignore[arg-type]
 
 
-# --- propagation: inject gives back what it was given
+# --- propagation: inject returns the type of its argument
 
 sent: dict[str, str | bytes] = {}
 assert_type(inject(), dict[str, str])
@@ -328,6 +328,6 @@ propagate(http_client, hosts=7)  # type: ignore[arg-type]
 pantheon_obs.propagation.injcet  # type: ignore[attr-defined]
 
 
-# --- the names are lazy, and yet a typo is an error
+# --- the names are lazy, and a typo is still an error
 
 pantheon_obs.instrumnet  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""How users' code sees what carries a trace to other threads: checked, never run; see `api.py`."""
+"""The types of the ways to carry a trace to other threads: checked, never run; see `api.py`."""
 
 # pyright: reportUnnecessaryTypeIgnoreComment=true
 
@@ -33,7 +33,7 @@ carry(work)(7, urgnet=True)  # type: ignore[call-arg]
 carry(7)  # type: ignore[arg-type]
 
 
-# --- the pool is one
+# --- the pool is a ThreadPoolExecutor
 
 pool: ThreadPoolExecutor = TracedThreadPoolExecutor(4, thread_name_prefix="mail")
 with TracedThreadPoolExecutor(max_workers=4, initializer=print, initargs=("up",)) as traced:
@@ -45,7 +45,7 @@ with TracedThreadPoolExecutor(max_workers=4, initializer=print, initargs=("up",)
 
 
 async def awaiting(loop: AbstractEventLoop) -> None:
-    """Use it with an event loop."""
+    """Use the pool with an event loop."""
     loop.set_default_executor(TracedThreadPoolExecutor())
     assert_type(await loop.run_in_executor(traced, work, 7), str)
     assert_type(await loop.run_in_executor(None, carry(work), 7), str)

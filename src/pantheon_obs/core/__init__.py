@@ -1,1 +1,1 @@
-"""What a request is: identity, context and facts. Standard library only."""
+"""Describe a request: its identity, its context and its facts. Standard library only."""

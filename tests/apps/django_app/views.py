@@ -69,7 +69,7 @@ def static(request: HttpRequest, path: str) -> FileResponse:
 
 
 class Thing(View):
-    """A class view."""
+    """A view as a class."""
 
     def get(self, request: HttpRequest, thing_id: str) -> HttpResponse:
         """Answer with the context."""

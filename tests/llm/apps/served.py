@@ -23,7 +23,7 @@ app = instrument(FastAPI(), log_format="json")
 
 
 def chunks(count: int) -> Iterator[dict[str, Any]]:
-    """As OpenAI sends them: an empty role frame, words, the last word, the usage."""
+    """Make chunks as OpenAI does: an empty role frame, words, a terminal chunk, the usage."""
     yield {"choices": [{"delta": {"role": "assistant", "content": ""}, "finish_reason": None}]}
     for _ in range(count):
         yield {"choices": [{"delta": {"content": "word "}, "finish_reason": None}]}
@@ -90,7 +90,7 @@ class Gateway:
 
     @llm_call(model="fast")
     async def generate(self, tokens: int) -> dict[str, Any]:
-        """An answer in one piece."""
+        """Answer in one piece."""
         await asyncio.sleep(DELAY)
         return {"usage": {"input_tokens": tokens, "output_tokens": 1}}
 
@@ -105,7 +105,7 @@ gateway = Gateway()
 
 
 def frame(chunk: Any) -> str:
-    """A chunk as a server-sent event."""
+    """Format a chunk as a server-sent event."""
     return f"data: {json.dumps(chunk)}\n\n"
 
 
@@ -122,7 +122,7 @@ async def async_frames(stream: AsyncIterator[Any]) -> AsyncIterator[str]:
 
 
 def sse(body: Iterator[str] | AsyncIterator[str]) -> StreamingResponse:
-    """A response of server-sent events."""
+    """Make a response of server-sent events."""
     return StreamingResponse(body, media_type="text/event-stream")
 
 
@@ -152,7 +152,7 @@ async def async_object(count: int = MANY) -> StreamingResponse:
 
 @app.get("/concurrent")
 async def concurrent() -> dict[str, int]:
-    """Calls in tasks, in a group and in threads, all at once."""
+    """Make calls in tasks, in a group and in threads, all at once."""
     async with asyncio.TaskGroup() as group:
         group.create_task(gateway.generate(1))
         group.create_task(gateway.generate(2))
@@ -164,7 +164,7 @@ async def concurrent() -> dict[str, int]:
 
 @app.get("/agent")
 async def agent() -> StreamingResponse:
-    """A stream whose own code asks two models at once, and one of whose readers asks another."""
+    """Stream from code that asks two models at once, to a reader that asks another one."""
 
     @llm_call(operation="agent")
     async def think() -> AsyncIterator[str]:
@@ -181,6 +181,6 @@ async def agent() -> StreamingResponse:
 
 @app.get("/collect")
 def collect() -> dict[str, str]:
-    """Let the garbage collector do what it would do later."""
+    """Run the garbage collector now instead of later."""
     gc.collect()
     return {"collected": "all"}

@@ -8,9 +8,9 @@ The model's name says how a request goes, in words with dots between them:
 
     whole                answers as usual
     thinking, tools, refusal
-                         answers so
+                         answers in this way
     first150.chunk20     waits before a stream's first byte, and before each next event
-    short                ends a stream before its last words, in good order
+    short                ends a stream properly, but before its terminal chunk
     cut                  cuts the connection in the middle of a stream
     hang                 goes silent in the middle of a stream, until the server is stopped
     event                sends an error event in the middle of a stream
@@ -109,7 +109,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """Takes it as it comes: clients that leave early are what it is for."""
+    """A server that expects clients to leave early."""
 
     daemon_threads = True
 
@@ -124,7 +124,7 @@ class Server(ThreadingHTTPServer):
 
 @contextmanager
 def provider() -> Iterator[str]:
-    """Serve; gives the base URL."""
+    """Serve, and yield the base URL."""
     with Server() as server:
         thread = Thread(target=server.serve_forever, args=[0.01])
         thread.start()

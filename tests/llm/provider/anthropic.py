@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.llm.provider.frames import Wire, named
 
-# The input is what is left of the 1149 tokens when the cached ones are taken out.
+# The input is the 1149 tokens minus the cached ones.
 INPUT = {"input_tokens": 105, "cache_read_input_tokens": 1024, "cache_creation_input_tokens": 20}
 USAGE = INPUT | {"output_tokens": 212, "output_tokens_details": {"thinking_tokens": 64}}
 HEAD = {
@@ -28,7 +28,7 @@ def error(status: int) -> dict[str, Any]:
 
 
 def _blocks(words: list[str]) -> tuple[list[dict[str, Any]], str]:
-    """The blocks of the answer and why the model stopped."""
+    """Return the blocks of the answer, and the reason why the model stopped."""
     if "tools" in words:
         return [TOOL | {"input": {"city": "Paris"}}], "tool_use"
     text = {"type": "text", "text": "Paris.", "citations": None}
@@ -38,7 +38,7 @@ def _blocks(words: list[str]) -> tuple[list[dict[str, Any]], str]:
 
 
 def answer(_: dict[str, Any], words: list[str]) -> dict[str, Any]:
-    """A message."""
+    """Make a message."""
     blocks, reason = _blocks(words)
     return HEAD | {"content": blocks, "stop_reason": reason, "usage": USAGE}
 
@@ -66,7 +66,7 @@ def _events_of(index: int, block: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def stream(_: dict[str, Any], words: list[str]) -> Wire:
-    """Events; the usage at the start has a number of output tokens that means nothing."""
+    """Make the events; the number of output tokens at the start is a placeholder."""
     blocks, reason = _blocks(words)
     begun = HEAD | {"content": [], "stop_reason": None, "usage": INPUT | {"output_tokens": 1}}
     ended = {"stop_reason": reason, "stop_sequence": None}

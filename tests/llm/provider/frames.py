@@ -13,8 +13,8 @@ class Wire:
 
     Attributes:
         frames: The events, as they go over the wire.
-        middle: How many of them stand before the middle: after the first content.
-        error: The event that says that something went wrong.
+        middle: The number of events before the middle, which is after the first content.
+        error: The event that reports an error.
     """
 
     frames: list[bytes]
@@ -23,10 +23,10 @@ class Wire:
 
 
 def data(body: dict[str, Any]) -> bytes:
-    """An event without a name."""
+    """Make an event without a name."""
     return b"data: %s\n\n" % json.dumps(body).encode()
 
 
 def named(body: dict[str, Any]) -> bytes:
-    """An event that is named after its type."""
+    """Make an event that is named after its type."""
     return b"event: %s\n%s" % (body["type"].encode(), data(body))

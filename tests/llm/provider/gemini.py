@@ -49,14 +49,14 @@ def _chunk(
 
 
 def answer(body: dict[str, Any], words: list[str]) -> dict[str, Any]:
-    """A response, or embeddings."""
+    """Make a response, or embeddings."""
     if body["method"] in ("embedContent", "batchEmbedContents"):
         return {"embeddings": [{"values": [0.25, 0.5]}]}
     return _chunk(_parts(words), USAGE, "SAFETY" if "refusal" in words else "STOP")
 
 
 def stream(_: dict[str, Any], words: list[str]) -> Wire:
-    """A response in chunks; each has the usage so far."""
+    """Make a response in chunks; each has the usage so far."""
     so_far = {"promptTokenCount": 1149, "cachedContentTokenCount": 1024, "totalTokenCount": 1149}
     chunks = [_chunk([part], so_far | {"candidatesTokenCount": 1}) for part in _parts(words)]
     chunks.append(_chunk([{"text": ""}], USAGE, "SAFETY" if "refusal" in words else "STOP"))

@@ -27,7 +27,7 @@ def error(status: int) -> dict[str, Any]:
 
 
 def answer(body: dict[str, Any], words: list[str]) -> dict[str, Any]:
-    """A chat completion, or an embedding where there is something to embed."""
+    """Make a chat completion, or an embedding if the request has an input for one."""
     if "input" in body:
         vector = {"object": "embedding", "index": 0, "embedding": [0.25, 0.5]}
         usage = {"prompt_tokens": 8, "total_tokens": 8}
@@ -46,7 +46,7 @@ def answer(body: dict[str, Any], words: list[str]) -> dict[str, Any]:
 
 
 def stream(body: dict[str, Any], words: list[str]) -> Wire:
-    """A completion in chunks; the first one has a role and no content."""
+    """Make a completion in chunks; the first one has a role and no content."""
     deltas: list[dict[str, Any]] = [{"content": "Par"}, {"content": "is."}]
     reason = "stop"
     if "tools" in words:

@@ -25,7 +25,7 @@ MESSAGE = {"type": "message", "id": "msg_1", "role": "assistant"}
 
 
 def answer(body: dict[str, Any], words: list[str]) -> dict[str, Any]:
-    """A response that is complete."""
+    """Make a complete response."""
     part: dict[str, Any] = {"type": "output_text", "text": "Paris.", "annotations": []}
     if "refusal" in words:
         part = {"type": "refusal", "refusal": "No."}
@@ -49,7 +49,7 @@ def answer(body: dict[str, Any], words: list[str]) -> dict[str, Any]:
 
 
 def stream(body: dict[str, Any], words: list[str]) -> Wire:
-    """Events: the response as it is created, its parts, the response as it is complete."""
+    """Make the events: the created response, its parts, and the complete response."""
     whole = answer(body, words)
     [item] = whole["output"]
     begun = whole | {"status": "in_progress", "output": [], "usage": None}

@@ -17,7 +17,7 @@ app = FastAPI()
 
 @app.get("/{path}")
 async def call(path: str, response: Response) -> dict[str, str]:
-    """Ask the next service for the same; tell the ids that its answer names."""
+    """Send the request on to the next service; return the ids in its answer."""
     answer = await client.get(f"/{path}")
     response.status_code = answer.status_code
     return {"middle": answer.headers["x-trace-id"], "last": answer.headers["x-last"]}

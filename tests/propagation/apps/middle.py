@@ -25,13 +25,13 @@ def propagated() -> Response:
 
 @app.get("/forwarded")
 def forwarded() -> Response:
-    """Forward what W3C knows and nothing else, as a proxy of another make may do."""
+    """Forward only the headers of W3C, as the proxy of another vendor may do."""
     headers = {"traceparent": request.headers["traceparent"]}
     return passed_on(requests.get(f"{NEXT}/fail", headers=headers, timeout=30))
 
 
 def passed_on(answer: requests.Response) -> Response:
-    """The answer's status, and its id in a header of another name."""
+    """Return the answer's status, and its id in a header of another name."""
     return Response(status=answer.status_code, headers={"X-Last": answer.headers["x-trace-id"]})
 
 

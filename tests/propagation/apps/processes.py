@@ -14,13 +14,13 @@ configure_logging(log_format="json")
 
 
 def work(name: str) -> str:
-    """Say where it is."""
+    """Log the name, and return the id."""
     get_logger("shop").info(name)
     return current_trace_id.get()
 
 
 def main(method: str) -> None:
-    """Send it there."""
+    """Send the work to other processes."""
     context = multiprocessing.get_context(method)
     with trace_context(f"request-{method}") as trace_id:
         carrier = inject({})

@@ -31,5 +31,5 @@ def flaky() -> None:
 
 
 def plain() -> None:
-    """A job that nobody traces."""
+    """Run a job without a trace."""
     log.info("plain")

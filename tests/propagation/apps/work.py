@@ -1,4 +1,4 @@
-"""What a process pool runs."""
+"""The function that a process pool runs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from pantheon_obs.propagation import extract
 
 
 def work(carrier: dict[str, str]) -> tuple[int, str]:
-    """Run in the trace of the carrier; tell which process and which trace that is."""
+    """Run in the trace of the carrier; return the process id and the trace id."""
     with trace_context(extract(carrier)):
         return os.getpid(), current_trace_id.get()

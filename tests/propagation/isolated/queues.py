@@ -1,6 +1,6 @@
 """Jobs through arq, dramatiq and taskiq: run by uv with these, which do not fit our environment.
 
-Sends some from within traces and one from nowhere, and works them off.
+Sends some jobs within traces and one outside of a trace, and runs them.
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ async def flaky(ctx: dict[str, Any]) -> None:
 
 
 async def plain(ctx: dict[str, Any]) -> None:
-    """A job that was sent from nowhere."""
+    """Run a job that was sent outside of a trace."""
     log.info("arq_plain")
 
 
 async def start(ctx: dict[str, Any]) -> None:
-    """Prepare for two at once."""
+    """Prepare to run two jobs at once."""
     ctx["together"] = asyncio.Barrier(2)
 
 
 class WorkerSettings:
-    """As arq's command line reads them."""
+    """The settings that arq's command line reads."""
 
     functions = (traced(report), traced(flaky), traced(plain))
     on_startup = start
@@ -64,7 +64,7 @@ class WorkerSettings:
 
 
 async def send_to_arq() -> None:
-    """Two that meet, one that fails once, one from nowhere."""
+    """Send two jobs that run at once, one that fails once, and one outside of a trace."""
     redis = await arq.create_pool(REDIS)
     for number in (1, 2):
         with trace_context(f"arq-{number}"):
@@ -93,7 +93,7 @@ def mail(name: str) -> None:
 
 
 def run_dramatiq() -> None:
-    """One in a trace, one from nowhere."""
+    """Send a job in a trace and one outside of a trace."""
     with trace_context("dramatiq-1"):
         mail.send("traced", carrier=inject({}))
     mail.send("plain")
@@ -111,13 +111,13 @@ broker = taskiq.InMemoryBroker()
 @broker.task
 @traced
 async def pack(number: int) -> int:
-    """Say what is packed."""
+    """Log the argument."""
     log.info("taskiq_pack", number=number)
     return number
 
 
 async def run_taskiq() -> None:
-    """One in a trace, one from nowhere; taskiq turns arguments into what the signature says."""
+    """Send a job in a trace and one outside; taskiq converts arguments to the signature's types."""
     await broker.startup()
     with trace_context("taskiq-1"):
         sent = [await pack.kiq("1", carrier=inject({}))]

@@ -2,7 +2,7 @@
 
 `KINDS_ASGI` and `KINDS_WSGI` name them; those of WSGI run on threads. `KINDS_MODE` says who starts
 Sentry: the first application (`early`), the server's start (`late`), or this module itself after
-all of them (`host`).
+all of them (`application`).
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ APPS: dict[str, Any] = {
 
 if os.environ["KINDS_MODE"] == "late":
     os.environ["SENTRY_DSN"] = os.environ["KINDS_DSN"]
-if os.environ["KINDS_MODE"] == "host":
+if os.environ["KINDS_MODE"] == "application":
     sentry_sdk.init(
         dsn=os.environ["KINDS_DSN"],
         auto_enabling_integrations=False,  # they import all that is installed, which takes seconds

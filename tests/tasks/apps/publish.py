@@ -1,4 +1,4 @@
-"""A process that publishes to the shop's worker, and prints what came back as one JSON object."""
+"""A process that publishes to the shop's worker, and prints the results as one JSON object."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SECONDS = 30
 
 
 def results() -> dict[str, Any]:
-    """Publish each case in a trace of its name; wait for what can be waited for."""
+    """Publish each case in a trace of its name; wait for the results that come."""
     app = shop.app
     sent: dict[str, Any] = {}
 
@@ -62,7 +62,7 @@ def results() -> dict[str, Any]:
 
 
 def wait_until(happened: Any) -> None:
-    """Ask until it has."""
+    """Wait until the condition is true."""
     deadline = time.monotonic() + SECONDS
     while not happened() and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""The tasks of a shop: what a worker runs, and what a program that publishes imports."""
+"""The tasks of a shop, which a worker runs and a publishing program imports."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ log = get_logger("shop")
 
 
 class Money:
-    """What JSON cannot carry."""
+    """A value that JSON cannot carry."""
 
     def __init__(self, amount: int) -> None:
         self.amount = amount
@@ -35,13 +35,13 @@ class Money:
 
 @app.task
 def tick() -> None:
-    """Do what beat asks for."""
+    """Log, when beat starts the task."""
     log.info("tick")
 
 
 @app.task(bind=True)
 def order(self: Any) -> Any:
-    """Call another task, and tell which headers can be seen here."""
+    """Call another task, and return the headers that this task sees."""
     bind(order_id=17)
     log.info("order_placed")
     pay.delay(5)
@@ -50,7 +50,7 @@ def order(self: Any) -> Any:
 
 @app.task
 def pay(amount: int) -> int:
-    """Tell the trace."""
+    """Return the trace."""
     log.info("paid", amount=amount)
     return amount
 
@@ -79,25 +79,25 @@ def fail(text: str = "") -> None:
 
 @app.task
 def ignore() -> None:
-    """Say that the result is no matter."""
+    """Raise `Ignore`, as the result does not matter."""
     raise Ignore
 
 
 @app.task(acks_late=True)
 def reject() -> None:
-    """Give the message back for good."""
+    """Reject the message without requeueing it."""
     raise Reject(requeue=False)
 
 
 @app.task
 def on_error(*_: Any) -> None:
-    """Be called when another task has failed."""
+    """Run after another task has failed."""
     log.info("on_error")
 
 
 @app.task
 def on_success(result: Any) -> None:
-    """Be called when another task has succeeded."""
+    """Run after another task has succeeded."""
     log.info("on_success", result=result)
 
 
@@ -113,13 +113,13 @@ def pipeline() -> None:
 
 @app.task(time_limit=0.3)
 def hang() -> None:
-    """Never end."""
+    """Wait longer than the hard time limit."""
     time.sleep(60)
 
 
 @app.task(soft_time_limit=0.3)
 def slow() -> str:
-    """End when asked to."""
+    """End at the soft time limit."""
     try:
         time.sleep(60)
     except SoftTimeLimitExceeded:
@@ -129,7 +129,7 @@ def slow() -> str:
 
 @app.task
 def crash() -> None:
-    """Be killed, as by a lack of memory."""
+    """Kill the own process, as the kernel does when memory runs out."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -164,11 +164,11 @@ def speak() -> None:
 
 @app.task(serializer="pickle")
 def double(money: Money) -> int:
-    """Take what JSON cannot carry."""
+    """Take an argument that JSON cannot carry."""
     return 2 * money.amount
 
 
 @app.task
 def trace() -> str:
-    """Tell the trace."""
+    """Return the trace."""
     return current_trace_id.get()

@@ -1,4 +1,4 @@
-"""A command that logs, calls another one, and fails where it is asked to."""
+"""A command that logs, calls another one, and fails if an option asks for it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, fail: bool, inner: bool, **options: Any) -> None:
         """Log, and do as the options say."""
-        log.info("told", extra={"inner": inner})
+        log.info("started", extra={"inner": inner})
         if inner:
             return
         bind(batch=7)
@@ -33,4 +33,4 @@ class Command(BaseCommand):
         if fail:
             msg = "nothing to tell"
             raise LookupError(msg)
-        log.info("told all")
+        log.info("finished")
