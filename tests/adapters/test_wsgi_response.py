@@ -160,6 +160,7 @@ def test_write_and_exc_info_reach_the_server(events: list[dict[str, Any]]) -> No
             reason = (type(error), error, error.__traceback__)
             reasons.append(reason)
             write = start_response("404 Not Found", [*TEXT], reason)
+        write(b"")
         write(b"a")
         write(b"b")
         return []
@@ -167,7 +168,7 @@ def test_write_and_exc_info_reach_the_server(events: list[dict[str, Any]]) -> No
     server = Server(TraceIdMiddleware(app))
     server.serve()
 
-    assert [b"a", b"b"] == server.written
+    assert [b"", b"a", b"b"] == server.written
     assert [2, 3] == [len(arguments) for arguments in server.started]
     assert reasons[0] is server.started[-1][2]
     assert [("ok", 404, None)] == endings(events)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pantheon_obs.core import pipeline
+from pantheon_obs.core import guard, pipeline
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.websocket import WebsocketExchange
 
@@ -201,3 +201,22 @@ def test_an_exchange_can_be_copied_and_pickled(kind: type[Exchange]) -> None:
     assert exchange is copy.copy(exchange)
     assert exchange is copy.deepcopy({"trace": exchange})["trace"]
     assert pickle.loads(pickle.dumps(exchange)) is None  # noqa: S301 - our own
+
+
+def test_a_failure_of_ours_at_the_end_of_an_exchange_is_reported_once(collected: list[Any]) -> None:
+    """The application has its answer; the event is lost, and the guard says so."""
+
+    class Broken(Exchange):
+        """An exchange whose route cannot be read."""
+
+        def route(self) -> str | None:
+            """Fail."""
+            raise ZeroDivisionError
+
+    exchange = Broken("one")
+    exchange.watch("GET", "/", "", frozenset())
+    exchange.started(200)
+    exchange.complete()
+
+    assert [] == collected
+    assert frozenset({"end of an exchange"}) == guard.reported()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import pickle
 from contextvars import Context
 from threading import Thread
@@ -143,6 +144,11 @@ def test_an_exception_that_two_threads_raise_outside_of_traces_is_two_failures()
         thread.join()
 
     assert [False, True, False, True] == seen
+
+
+def test_a_record_repeats_nothing_where_nothing_has_escaped() -> None:
+    """A server's own error is its own."""
+    assert not failures.repeats(logging.makeLogRecord({"levelno": logging.ERROR}))
 
 
 def test_a_pickled_or_copied_exception_carries_no_failure() -> None:

@@ -112,6 +112,22 @@ class Collector:
         self.kept.append(event)
 
 
+def test_a_sink_that_fails_to_tell_its_id_is_reported_once() -> None:
+    """The request gets a fresh id."""
+
+    class Broken(Collector):
+        """Fails to adopt."""
+
+        def adopt(self, headers: Any, trusted: bool) -> str | None:  # noqa: FBT001 - as core calls it
+            """Fail."""
+            raise ZeroDivisionError
+
+    pipeline.add_sink(Broken("a"))
+
+    assert None is pipeline.adopted_id((), trusted=True)
+    assert frozenset({"sink a"}) == guard.reported()
+
+
 def test_each_sink_gets_the_same_value_and_a_name_is_there_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from pantheon_obs import configure_logging
+from pantheon_obs.sinks.logs import output
 from tests.logs.running import SECONDS_TO_WAIT, Finished, clean_environment, command, run
 from tests.support.lines import parse_lines
 
@@ -326,3 +327,17 @@ def test_a_line_in_the_middle_of_a_print_is_not_lost() -> None:
     inside, printed, after = done.stdout.splitlines(keepends=True)
     assert (b"printed\n", b"") == (printed, done.stderr)
     assert ["inside", "after"] == [line["event"] for line in parse_lines(inside + after)]
+
+
+def test_a_stream_that_is_being_flushed_already_is_left_alone() -> None:
+    """Python refuses to flush a stream in the middle of a flush, as in a signal handler."""
+
+    class Busy(io.StringIO):
+        """A stream in the middle of a flush."""
+
+        def flush(self) -> None:
+            """Refuse, as `io.BufferedWriter` does."""
+            msg = "reentrant call"
+            raise RuntimeError(msg)
+
+    assert None is output._flush_patiently(Busy())  # noqa: SLF001 - the moment cannot be hit by a test

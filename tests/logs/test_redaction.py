@@ -275,3 +275,11 @@ def test_no_text_from_outside_stops_the_process(name: str) -> None:
     """)
 
     assert (b"", 0) == (done.stderr, done.status)
+
+
+@pytest.mark.parametrize("name", ["cookie", "Set-Cookie", "authorization", "Proxy-Authorization"])
+def test_headers_that_stand_in_a_text_are_redacted(name: str) -> None:
+    """The repr of a request's headers, as some span descriptions and messages have it."""
+    headers = {"accept": "*/*", name: "a=hunter2-hunter2"}
+
+    assert "hunter2" not in Redactor().text(f"call(request_headers=Headers({headers!r}))")

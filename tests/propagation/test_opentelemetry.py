@@ -16,7 +16,7 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 
 from pantheon_obs import instrument, instrument_llm, trace_context
-from pantheon_obs.propagation import TracedThreadPoolExecutor, carry, extract, inject
+from pantheon_obs.propagation import TracedThreadPoolExecutor, carry, extract, inject, watch
 from pantheon_obs.testing import capture_events
 from tests.llm.provider import provider
 from tests.support.lines import parse_lines
@@ -355,3 +355,11 @@ def test_opentelemetry_is_not_imported_by_the_library() -> None:
 
     assert (0, b"") == (run.returncode, run.stderr)
     assert "request_finished" == parse_lines(run.stdout)[-1]["event"]
+
+
+def test_without_opentelemetry_there_is_no_span(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not imported to look for one."""
+    monkeypatch.delitem(sys.modules, "opentelemetry.trace")
+
+    assert None is watch.span_context()
+    assert "opentelemetry.trace" not in sys.modules

@@ -23,7 +23,7 @@ from pantheon_obs import (
     llm_call,
     trace_context,
 )
-from pantheon_obs.adapters import celery_tracing
+from pantheon_obs.adapters import celery_tracing, celery_worker
 from pantheon_obs.adapters.celery import instrument_celery
 from pantheon_obs.adapters.wsgi import TraceIdMiddleware
 from pantheon_obs.core import pipeline
@@ -512,3 +512,15 @@ for module in (trace, consumer):
 def test_a_worker_that_was_imported_before_others_changed_celery_is_traced_too() -> None:
     """The consumer imports `build_tracer` by name, which others do not replace."""
     run_isolated(PATCHED_IN_PART)
+
+
+def test_beat_which_has_no_worker_sets_up_its_logging(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Celery's worker program is not imported there."""
+    monkeypatch.delitem(sys.modules, "celery.apps.worker", raising=False)
+    app = instrument_celery(Celery("beat"))
+    monkeypatch.setattr(celery_tracing.process, "tracing", celery_tracing.tracing_of(app))
+
+    with capture_events() as events:
+        celery_worker._on_logging()  # noqa: SLF001 - what Celery's signal calls
+
+    assert ["celery"] == [event["adapter"] for event in events if "adapter" in event]

@@ -23,7 +23,7 @@ bound: object = ()
 clear: Callable[[], Variables] = list
 """Unsets what other libraries have bound in this context, and returns it."""
 
-_tracers: tuple[tuple[str, Callable[[], str | None]], ...] = ()
+_tracers: dict[str, Callable[[], str | None]] = {}
 
 
 def register_fields(register: object, unset: Callable[[], Variables]) -> None:
@@ -40,9 +40,7 @@ def register_tracer(module: str, ask: Callable[[], str | None]) -> None:
 
     It is asked once its module is loaded.
     """
-    global _tracers  # noqa: PLW0603 - as above
-    if (module, ask) not in _tracers:
-        _tracers = (*_tracers, (module, ask))
+    _tracers[module] = ask
 
 
 def restore(variables: Variables) -> None:
@@ -53,7 +51,7 @@ def restore(variables: Variables) -> None:
 
 def active_id() -> str | None:
     """The id of the trace that another tracer has active in this context; None without one."""
-    for module, tracer in _tracers:
+    for module, tracer in _tracers.items():
         if module in sys.modules:
             try:
                 found = tracer()

@@ -12,6 +12,8 @@ _KEY = (
     r"(?i:pass(?:word|wd|phrase)|pwd|secret|(?:api|access|private|signing)[_-]?key"
     r"|(?:access|refresh|auth|id|session|csrf|xsrf)[_-]?token)"
 )
+# The whole value of these headers is a secret, in the repr of a request's headers for example.
+_HEADER = r"(?i:cookie|authorization)"
 _QUOTED = r"\"[^\"\\]*(?:\\.[^\"\\]*)*\"?|'[^'\\]*(?:\\.[^'\\]*)*'?"
 
 
@@ -44,7 +46,7 @@ SECRETS = tuple(
         ),
         (  # JSON, or a dict's repr, in a message.
             "\": ':",
-            rf"({_KEY}[\"']:\s*)(?:{_QUOTED}|[^\s,}}\]\"']+)",
+            rf"((?:{_KEY}|{_HEADER})[\"']:\s*)(?:{_QUOTED}|[^\s,}}\]\"']+)",
             rf'\1"{REDACTED}"',
         ),
         # Keys of providers: OpenAI, Anthropic, OpenRouter, Stripe; AWS; Google; GitHub; GitLab;

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from django.conf import settings as project
@@ -41,10 +40,9 @@ def for_logging() -> Settings:
     """Resolve the settings of the process; arguments of `logging_config()` in `LOGGING` win."""
     handlers = (getattr(project, "LOGGING", None) or {}).get("handlers", {})
     handler = handlers.get("pantheon_obs", {})
-    settings = handler.get("settings")
-    if settings is not None:
-        settings = replace(settings, request_id=True)
-    return resolve(settings, handler.get("overrides") or {})
+    settings, overrides = handler.get("settings"), handler.get("overrides") or {}
+    # A Settings object knows nothing of Django's own defaults.
+    return resolve(settings, overrides if settings is None else {"request_id": True, **overrides})
 
 
 def check_settings(**_: Any) -> list[CheckMessage]:  # noqa: ANN401 - Django's options
