@@ -42,9 +42,8 @@ def patch() -> None:
     """Put a trace around the tasks of instrumented apps; a second call changes nothing."""
     consumer = sys.modules.get("celery.worker.consumer.consumer")  # imports the name
     modules: tuple[Any, ...] = (trace, consumer)
-    for module in modules:
-        if module is not None:  # each name by itself: others may have replaced only one of them
-            module.build_tracer = _watched(module.build_tracer)
+    for module in filter(None, modules):  # others may have replaced only one of the names
+        module.build_tracer = _watched(module.build_tracer)
 
 
 def _watched(build: Callable[..., Any]) -> Callable[..., Any]:
