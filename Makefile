@@ -4,6 +4,8 @@
 #   make test      the whole suite on the Python found here (PYTHON=... with `make clean` chooses another)
 #   make test-all  the suite on each supported Python found, without extras, with all of them
 #                  and with the lowest versions allowed; lint, types, coverage of all together
+#   make test-long the frameworks' own suites, as they are and with every application instrumented;
+#                  PYTEST_ARGS="-k flask" runs one of them
 #   make lint      what ruff, mypy and pyright say
 #   make bench     what a request costs, side by side with others
 #   make clean     removes the environments and all that the tools left
@@ -18,7 +20,7 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11,
 	$(if $(shell $(python) -c '$(NEW_ENOUGH)' 2>/dev/null && echo yes),$(python))))
 
 .DEFAULT_GOAL := test
-.PHONY: demo test test-all lint bench clean
+.PHONY: demo test test-all test-long lint bench clean
 
 demo: $(READY)
 	$(BIN)/python -m examples.demo
@@ -30,6 +32,9 @@ test: $(READY)
 test-all: $(READY)
 	$(BIN)/coverage erase
 	$(BIN)/nox
+
+test-long: $(READY)
+	$(BIN)/python -m pytest -o faulthandler_timeout=0 tests/long/framework_suites.py $(PYTEST_ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check
