@@ -1,20 +1,20 @@
-# Everything a developer runs. Needs Python >= 3.11, git and make; the rest is put into .venv.
+# The developer's commands. They need Python >= 3.11, git and make; the rest goes into .venv.
 #
-#   make demo      the example services under real requests, checked as they go
-#   make test      the whole suite on the Python found here (PYTHON=... with `make clean` chooses another)
-#   make test-all  the suite on each supported Python found, without extras, with all of them
-#                  and with the lowest versions allowed; lint, types, coverage of all together
-#   make test-long the frameworks' own suites, as they are and with every application instrumented;
+#   make demo      runs the example services under real requests and checks them
+#   make test      runs the whole suite (after `make clean`, PYTHON=... selects another Python)
+#   make test-all  runs the suite on each supported Python found, without extras, with all extras
+#                  and with the lowest versions allowed; then lint, types and combined coverage
+#   make test-long runs the frameworks' own test suites, bare and instrumented, and compares them;
 #                  PYTEST_ARGS="-k flask" runs one of them
-#   make lint      what ruff, mypy and pyright say
-#   make bench     what a request costs, side by side with others
-#   make clean     removes the environments and all that the tools left
+#   make lint      runs ruff, mypy and pyright
+#   make bench     measures the cost of a request, side by side with the peers
+#   make clean     removes the environments and the files of the tools
 
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-# The first of these that is new enough; looked for only when the environment has to be made.
+# The first Python that is new enough; evaluated only when the environment is made.
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11,\
 	$(if $(shell $(python) -c '$(NEW_ENOUGH)' 2>/dev/null && echo yes),$(python))))
@@ -50,7 +50,7 @@ clean:
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml
-	@test -n "$(PYTHON)" || { echo "make: no Python >= 3.11 found; say which with PYTHON=/path/to/python" >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo "make: no Python >= 3.11 found; set PYTHON=/path/to/python" >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[all]' --group dev

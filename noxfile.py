@@ -11,20 +11,20 @@ import nox
 
 SUPPORTED = ["3.11", "3.12", "3.13"]
 LOWEST = "3.11"
-# These two run every line and branch; to measure takes half as long again.
+# These two run every line and branch; measuring makes a job half as long again.
 MEASURED = ((LOWEST, "none"), (LOWEST, "all"))
-# A module's servers and databases are started once.
+# One worker per module, so that its servers and databases are started once.
 PARALLEL = ("--numprocesses", "auto", "--dist", "loadfile")
 
 nox.options.default_venv_backend = "uv"
-nox.options.error_on_missing_interpreters = False  # a machine has the Pythons it has
+nox.options.error_on_missing_interpreters = False  # run with the Pythons that are installed
 os.environ["UV_PYTHON_DOWNLOADS"] = "never"
 
 
 def find_pythons() -> list[str]:
     """Put the supported Pythons that pyenv keeps on PATH; return the versions found.
 
-    Asked by running it: pyenv's shims are on PATH also for versions which are switched off.
+    Each candidate is run, because pyenv's shims are on PATH for inactive versions too.
     """
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     found = []
@@ -49,7 +49,7 @@ PYTHONS = find_pythons()
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Ask ruff about style and format."""
+    """Check style and format with ruff."""
     session.install("--group", "lint")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
@@ -57,8 +57,8 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def typing(session: nox.Session) -> None:
-    """Ask mypy and pyright about the package and about how its users see it."""
-    # The adapters and checks of what is no extra are typed by its own package.
+    """Check the types of the package and of its use with mypy and pyright."""
+    # Some adapters and checks use packages that are no extra; their types come from these.
     session.install(".[all]", "--group", "lint", "--group", "test")
     version = f"{session.python}"
     session.run("mypy", "--python-version", version)
@@ -85,7 +85,7 @@ def tests(session: nox.Session, extras: str) -> None:
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """Put together what the jobs that measure have covered; less than everything fails."""
+    """Combine the coverage of the measured jobs; fail below 100 %."""
     session.install("coverage")
     session.run("coverage", "combine")
     session.run("coverage", "report")

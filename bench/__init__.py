@@ -1,1 +1,1 @@
-"""What the library costs, side by side with its peers: run `python -m bench`."""
+"""Measure the cost of the library side by side with its peers: run `python -m bench`."""

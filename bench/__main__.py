@@ -1,4 +1,4 @@
-"""Measure what the library costs beside its peers, and print one table."""
+"""Measure the cost of the library side by side with its peers, and print one table."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ HEADINGS = ("work", "hand", "peer", "ours", "× hand", "× peer", "target", "met
 
 
 def main() -> int:
-    """Measure and print; what is slow is printed like what is fast.
+    """Measure the families and print the table; a slow contender is no error.
 
     Returns:
         0, or 1 if a contender does not do its job.
     """
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
-        "--quick", action="store_true", help="a few seconds: checks all, measures nothing well"
+        "--quick",
+        action="store_true",
+        help="a few seconds: checks all; the figures are not reliable",
     )
     parser.add_argument(
         "--only", choices=FAMILIES, action="append", help="one family (may be repeated)"

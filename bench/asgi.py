@@ -1,4 +1,4 @@
-"""One ASGI request: with its trace id only, and with its whole story told in one line."""
+"""Measure one ASGI request: with its trace id only, and with its log event."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ _OK = 200
 
 
 def trace_rows(effort: Effort) -> list[Row]:
-    """Trace id only: nothing else is set up in this process."""
+    """Measure the trace id only; nothing else is set up in this process."""
     _without_sentry()
     apps: dict[str, App] = {
         "bare": own(bare),
@@ -74,7 +74,7 @@ def trace_rows(effort: Effort) -> list[Row]:
 
 
 def story_rows(effort: Effort) -> list[Row]:
-    """The whole story: id, validation, record, one JSON line."""
+    """Measure the whole story: id, validation, state object, one JSON line."""
     _without_sentry()
     ours = instrument(own(bare), log_format="json")
     drive(ours({"type": "lifespan"}, _receive, _send))  # first: it takes over handlers that print
@@ -89,7 +89,7 @@ def story_rows(effort: Effort) -> list[Row]:
 
 
 def _without_sentry() -> None:
-    """Hide Sentry: asgi-correlation-id imports it where it can, and then tags its scope as well."""
+    """Hide Sentry: asgi-correlation-id would import it and tag its scope as well."""
     sys.modules["sentry_sdk"] = None  # type: ignore[assignment]
 
 
@@ -116,7 +116,7 @@ def _contender(name: str, app: App, inbound: bytes | None, line: frozenset[str])
     orders = count()
 
     def scope() -> Scope:
-        # New objects and another path each time, as from a server: no cache knows them yet.
+        # New objects and another path each time, as from a server, so that no cache has them.
         parts = wire.split(b"\n")
         path = f"/api/v1/orders/{next(orders)}"
         headers = [*zip(parts[::2], parts[1::2], strict=True)]
@@ -152,7 +152,7 @@ async def _send(message: Message) -> None:
 
 
 async def bare(scope: Scope, receive: Receive, send: Send) -> None:
-    """The app that everybody wraps: a small JSON answer."""
+    """Send a small JSON answer; all contenders wrap this application."""
     await send(
         {
             "type": "http.response.start",

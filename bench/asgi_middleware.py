@@ -1,4 +1,4 @@
-"""ASGI middleware to compare with: written by hand as a limit, and assembled from peers."""
+"""ASGI middleware to compare with: written by hand as the limit, and assembled from peers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Send = Callable[[Message], Awaitable[None]]
     App = Callable[..., Any]
 
-# By hand: the tightest plain code for the job, as a limit. No settings, no other scopes or headers.
+# By hand: the tightest plain code for the job, without settings and other scopes or headers.
 
 _valid = re.compile(rb"[A-Za-z0-9._:-]{1,128}").fullmatch
 _trace_id: ContextVar[str] = ContextVar("trace_id", default="")
@@ -34,7 +34,7 @@ _record: ContextVar[Trace | None] = ContextVar("record", default=None)
 
 
 class Trace:
-    """What the hand-written code knows of a request: `bind` would add to `bound`."""
+    """The state of a request in the hand-written code; `bind` would add to `bound`."""
 
     __slots__ = ("bound", "started", "status", "trace_id")
 
@@ -62,7 +62,7 @@ def read_id(scope: Scope) -> str:
 
 
 def trace_by_hand(app: App) -> App:
-    """Trace id only: read or make it, context variable, response header."""
+    """Add the trace id only: read or make it, set the context variable and the header."""
 
     async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
         trace_id = read_id(scope)
@@ -82,7 +82,7 @@ def trace_by_hand(app: App) -> App:
 
 
 def story_by_hand(app: App) -> App:
-    """Id, record, and one JSON line when the app has answered."""
+    """Add the id and a state object, and write one JSON line after the answer."""
 
     async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
         trace_id = read_id(scope)
@@ -131,7 +131,7 @@ def _write_story(scope: Scope, record: Trace, outcome: str) -> None:
 
 
 def access_log(app: App) -> App:
-    """Log one line per request in the way that is assembled today."""
+    """Log one line per request, as a service does with the peers."""
     handler = logging.StreamHandler(sys.stdout)
     handler.addFilter(CorrelationIdFilter())
     handler.setFormatter(OrjsonFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))

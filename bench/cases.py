@@ -1,4 +1,4 @@
-"""What is measured: pieces of work, those who do them, what ours is held to, and the result."""
+"""The pieces of work, their contenders, the targets and the results."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class MisbehavedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How long to measure.
+    """The length of a measurement.
 
     Args:
-        rounds: Rounds per case; in each, every contender runs one slice.
+        rounds: Rounds per case; every contender runs one slice per round.
         slice_seconds: CPU time of one slice of the hand-written contender.
         stream_chunks: Chunks that the memory case reads.
         import_rounds: Rounds of the import case, whose slices are whole processes.
@@ -39,9 +39,9 @@ class Contender:
     """One way of doing a piece of work.
 
     Args:
-        run: Does the work this many times.
-        line: Keys that the one JSON line of each piece of work has; empty where it writes none.
-        check: Raises MisbehavedError unless the work comes out right; called once, untimed.
+        run: Does the work the given number of times.
+        line: Keys of the one JSON line of each piece of work; empty if it writes none.
+        check: Raises MisbehavedError if the work is wrong; called once, untimed.
     """
 
     run: Callable[[int], object]
@@ -51,7 +51,7 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What ours is held to; each figure given must be kept.
+    """The limits for this library; it must meet each limit that is given.
 
     Args:
         hand: At most this many times the hand-written contender.
@@ -74,17 +74,17 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One piece of work and those who do it.
+    """One piece of work and its contenders.
 
     Args:
         work: Its name in the table.
         hand: The tightest plain code for it: the limit.
         ours: This library.
-        target: What ours is held to.
-        peer: The library that ours is held against.
-        bare: What all of them do besides; taken off their times.
+        target: The limits for this library.
+        peer: The library that the target compares with.
+        bare: The bare work that all contenders do; its time is subtracted.
         parts: How many equal parts one piece of work has; the table shows one.
-        others: Further libraries by name, each for a row of its own. Ours is held to none of them.
+        others: Further libraries by name, each with a row of its own and without a target.
     """
 
     work: str
@@ -99,7 +99,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table, ready to print; `met` is None where there is no target."""
+    """One row of the table, ready to print; `met` is None without a target."""
 
     work: str
     hand: str

@@ -1,4 +1,4 @@
-"""One request through Django, synchronous and asynchronous, with its whole story in one line."""
+"""Measure one request through Django, sync and async, with its log event."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ urlpatterns = [path("orders/<int:number>", order), path("async/orders/<int:numbe
 
 
 class StoryByHand:
-    """The tightest middleware that does the job, for either kind of stack."""
+    """The tightest middleware that does the job, for sync and async stacks."""
 
     sync_capable = True
     async_capable = True
@@ -126,7 +126,7 @@ def _tell(request: HttpRequest, response: HttpResponse, started: float) -> HttpR
 
 
 def rows(effort: Effort) -> list[Row]:
-    """The whole story under both of Django's handlers."""
+    """Measure the whole story under both of Django's handlers."""
     settings.configure(
         ALLOWED_HOSTS=["*"],
         INSTALLED_APPS=["pantheon_obs.adapters.django", "django_guid"],
@@ -134,7 +134,7 @@ def rows(effort: Effort) -> list[Row]:
         ROOT_URLCONF="bench.django_http",
         SECRET_KEY="not a secret",  # noqa: S106 - nothing is signed
         USE_TZ=True,
-        # What it says of every request is not part of its job here.
+        # Its own log lines for each request are not part of its job here.
         LOGGING={"version": 1, "loggers": {"django_guid": {"level": "ERROR"}}},
         DJANGO_GUID={"GUID_HEADER_NAME": "Correlation-ID", "RETURN_HEADER": True},
     )

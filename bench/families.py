@@ -1,4 +1,4 @@
-"""The families of contenders, and how one of them is measured in a process of its own."""
+"""The families of contenders; each is measured in a process of its own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FAMILIES = {
 def measure(name: str, effort: Effort) -> list[Row]:
     """Measure one family.
 
-    It is given a process of its own: what it configures (logging, sinks) is there for good.
+    Run it in a process of its own, because it configures logging and sinks permanently.
     """
     silence_stdout()
     module, function = FAMILIES[name]

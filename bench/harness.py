@@ -1,4 +1,4 @@
-"""Contenders side by side: short interleaved slices of CPU time, medians of per-round ratios."""
+"""Time contenders in short interleaved slices of CPU time; compare medians of the ratios."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ T = TypeVar("T")
 F = TypeVar("F", bound="Callable[..., Any]")
 
 STDOUT = 1
-"""The descriptor that every contender writes its lines to: `/dev/null` while the clock runs."""
+"""The descriptor that every contender writes its lines to; `/dev/null` during a measurement."""
 
 
 def compare(
     case: Case, effort: Effort, *, clock: Callable[[], int] = time.process_time_ns, pieces: int = 0
 ) -> Row:
-    """Compare the contenders of a case that has no others: one row."""
+    """Compare the contenders of a case without further peers, in one row."""
     (row,) = compare_all(case, effort, clock=clock, pieces=pieces)
     return row
 
@@ -42,12 +42,12 @@ def compare_all(
 
     Args:
         case: The work and its contenders.
-        effort: How many rounds, and how long a slice.
-        clock: Nanoseconds of CPU time used so far.
+        effort: The number of rounds and the length of a slice.
+        clock: Returns the CPU time used so far, in nanoseconds.
         pieces: Pieces of work per slice; 0 finds the number that fills a slice.
 
     Returns:
-        The row of hand, peer and ours, then one for each of the others.
+        The row of hand, peer and ours, then one row for each of the others.
 
     Raises:
         MisbehavedError: A contender's header or line is wrong.
@@ -64,7 +64,7 @@ def compare_all(
         _verify(f"{case.work}: {name}", contender)
     pieces = pieces or _fill(case.hand, effort.slice_seconds)
     counts = dict.fromkeys(contenders, pieces)
-    for name, other in case.others.items():  # some are a hundred times slower: not the same number
+    for name, other in case.others.items():  # some are a hundred times slower: fewer pieces
         counts[name] = _fill(other, effort.slice_seconds)
     added = _added(_interleave(contenders, effort.rounds, counts, clock), case.parts)
     return [_row(case, added), *(_other_row(name, added) for name in case.others)]
@@ -104,7 +104,7 @@ def lines_written(work: Callable[[], object]) -> list[bytes]:
 
 
 def drive(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that never waits for anything: no event loop in the figures."""
+    """Run a coroutine that never waits, so that no event loop is in the figures."""
     try:
         coroutine.send(None)
     except StopIteration as end:
@@ -114,10 +114,10 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 def own(function: F) -> F:
-    """A copy with a code object of its own.
+    """Copy a function, with a code object of its own.
 
-    The interpreter specialises code for what it sees; code that all contenders run through would
-    suit none of them, and a process in production has only one of them.
+    The interpreter specialises code for the values that it sees. Code that all contenders share
+    would be specialised for none of them, while a process in production has only one of them.
     """
     original = cast("FunctionType", function)
     copy = FunctionType(
@@ -131,7 +131,7 @@ def own(function: F) -> F:
 
 
 def silence_stdout() -> None:
-    """Point descriptor 1 at `/dev/null`: the cheapest place to write to, so the strictest ratio."""
+    """Point descriptor 1 at `/dev/null`, the cheapest destination, for the strictest ratio."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, STDOUT)
     os.close(null)
@@ -150,18 +150,18 @@ def _fill(contender: Contender, slice_seconds: float) -> int:
 def _interleave(
     contenders: dict[str, Contender], rounds: int, counts: dict[str, int], clock: Callable[[], int]
 ) -> dict[str, list[float]]:
-    """Microseconds per piece of work, by contender and round; who begins changes each round."""
+    """Return microseconds per piece of work, by contender and round; the order rotates."""
     times: dict[str, list[float]] = {name: [] for name in contenders}
     order = list(contenders)
     for name, contender in contenders.items():
         contender.run(
             counts[name]
-        )  # warm: the interpreter specialises code that has run a few times
+        )  # warm up: the interpreter specialises code that has run a few times
     gc.collect()
     gc.freeze()
     for _ in range(rounds):
         for name in order:
-            gc.collect()  # nobody pays for another's garbage; each pays for its own cycles
+            gc.collect()  # each contender pays for its own garbage only
             started = clock()
             contenders[name].run(counts[name])
             times[name].append((clock() - started) / counts[name] / 1000)
@@ -171,7 +171,7 @@ def _interleave(
 
 
 def _added(times: dict[str, list[float]], parts: int) -> dict[str, list[float]]:
-    """The same for one part, without what the bare work costs in the same round."""
+    """Subtract the time of the bare work in the same round, and divide by the parts."""
     bare = times.pop("bare", None) or repeat(0.0)
     return {
         name: [(mine - base) / parts for mine, base in zip(series, bare, strict=False)]
@@ -219,7 +219,7 @@ def _micros(added: dict[str, list[float]], name: str) -> str:
 
 
 def _ratio(added: dict[str, list[float]], to: str) -> float:
-    """The median over the rounds of ours divided by another's."""
+    """Return the median over the rounds of our time divided by another's."""
     pairs = zip(added["ours"], added.get(to, ()), strict=to in added)
     ratios = [ours / other for ours, other in pairs if other > 0]
     return statistics.median(ratios) if ratios else float("inf")

@@ -1,4 +1,4 @@
-"""What `import pantheon_obs` costs a process that starts; each slice is one interpreter."""
+"""Measure `import pantheon_obs` in a new process; each slice is one interpreter."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pantheon_obs.instrument(app)
 
 
 def rows(effort: Effort) -> list[Row]:
-    """The import against a bare interpreter, and the first `instrument()` against structlog's."""
+    """Compare the import with a bare interpreter, and `instrument()` with `import structlog`."""
     bare = _interpreter("pass")
     structlog = _interpreter("import structlog")
     cases = (
@@ -50,7 +50,7 @@ def rows(effort: Effort) -> list[Row]:
 
 def _interpreter(code: str) -> Contender:
     command = [sys.executable, "-c", code]
-    # The first, untimed run leaves byte code behind, as an installation does.
+    # The first, untimed run writes byte code, as an installation does.
     environ = {key: value for key, value in os.environ.items() if key not in _OFF}
 
     def run(pieces: int) -> None:
@@ -61,6 +61,6 @@ def _interpreter(code: str) -> Contender:
 
 
 def _children() -> int:
-    """Nanoseconds of CPU time used by the processes that have ended."""
+    """Return the CPU time of the child processes that have ended, in nanoseconds."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return int((usage.ru_utime + usage.ru_stime) * 1e9)

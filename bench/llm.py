@@ -1,4 +1,4 @@
-"""One LLM call with its JSON line, one chunk of a stream, and what a long stream leaves behind."""
+"""Measure one LLM call with its JSON line, one chunk of a stream, and the memory of a stream."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ STREAM = CALL | {"stream", "ttfc_ms", "ttft_ms", "producer_ms", "chunks"}
 
 
 def call_rows(effort: Effort) -> list[Row]:
-    """One call, sync and async: the seed's decorator on a function that answers at once."""
-    sys.modules["genai_prices"] = None  # type: ignore[assignment]  # nobody else looks up a price
+    """Measure one call, sync and async: the decorator on a function that answers at once."""
+    sys.modules["genai_prices"] = None  # type: ignore[assignment]  # no other contender looks up a price
     configure_logging(log_format="json")
     completion = a_completion()
 
@@ -94,7 +94,7 @@ def call_rows(effort: Effort) -> list[Row]:
 
 
 def stream_rows(effort: Effort) -> list[Row]:
-    """One chunk, sync and async, of a stream with usage, first token and finish reason to find."""
+    """Measure one chunk, sync and async, of a stream with usage, first token and finish reason."""
     configure_logging(log_format="json")
     count = CHUNKS_PER_STREAM
     chunks = some_chunks(count)
@@ -128,7 +128,7 @@ def stream_rows(effort: Effort) -> list[Row]:
 
 
 def memory_rows(effort: Effort) -> list[Row]:
-    """What is held more after the last chunk of a long stream than near its beginning."""
+    """Measure the growth of memory between the beginning and the end of a long stream."""
     configure_logging(log_format="json")
     count = effort.stream_chunks
     bare = _growth(endless, count)
@@ -143,7 +143,7 @@ def memory_rows(effort: Effort) -> list[Row]:
         target="0 kB",
         met=ours < NOISE_BYTES,
     )
-    fewer = count // 10  # some keep all of them
+    fewer = count // 10  # some contenders keep all chunks
     return [row, *(_memory_row(name, peer, fewer) for name, peer in others().items())]
 
 
@@ -162,7 +162,7 @@ def _memory_row(name: str, peer: Peer, count: int) -> Row:
 
 
 def _growth(stream: Callable[[], Iterator[dict[str, Any]]], count: int) -> int:
-    """Bytes more in use after `count` chunks than after a hundred; the stream is still open."""
+    """Return the growth in bytes from chunk 100 to chunk `count` of an open stream."""
     chunks = stream()
     tracemalloc.start()
     for _ in repeat(None, 100):
@@ -177,12 +177,12 @@ def _growth(stream: Callable[[], Iterator[dict[str, Any]]], count: int) -> int:
 
 
 def endless() -> Iterator[dict[str, Any]]:
-    """Chunks without end, each a new object in OpenAI's shape."""
+    """Yield chunks without end, each a new object in OpenAI's shape."""
     while True:
         yield {"choices": [{"index": 0, "delta": {"content": "word "}}], "usage": None}
 
 
-# Running a contender: nothing between the calls, and an event loop only for who cannot do without.
+# Running a contender: only the calls, and an event loop only if a contender needs it.
 
 
 def _calls(

@@ -1,4 +1,4 @@
-"""What a model answers in the benchmark: real objects of the `openai` package, made once."""
+"""The model's answers in the benchmark: real objects of the `openai` package, made once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COMMON = {"id": "chatcmpl-1", "created": 1_795_000_000, "model": "gpt-5-mini-20
 
 
 def a_completion() -> ChatCompletion:
-    """An answer in one piece."""
+    """Make an answer in one piece."""
     message = {"role": "assistant", "content": "Paris."}
     choices = [{"index": 0, "finish_reason": "stop", "message": message}]
     body = {**_COMMON, "object": "chat.completion", "choices": choices, "usage": _USAGE}
@@ -36,7 +36,7 @@ def _chunk(choices: list[dict[str, object]], usage: object = None) -> ChatComple
 
 
 def some_chunks(count: int) -> Chunks:
-    """A stream as OpenAI sends it: a role frame, text, the finish reason, then the usage."""
+    """Make a stream as OpenAI sends it: role frame, text, finish reason, usage."""
     return [
         _chunk([{"index": 0, "delta": {"role": "assistant", "content": ""}}]),
         *repeat(_chunk([{"index": 0, "delta": {"content": "word "}}]), count - 3),
@@ -46,11 +46,11 @@ def some_chunks(count: int) -> Chunks:
 
 
 def stream(chunks: Chunks) -> Iterator[ChatCompletionChunk]:
-    """The bare generator."""
+    """Yield the chunks from a bare generator."""
     yield from chunks
 
 
 async def astream(chunks: Chunks) -> AsyncIterator[ChatCompletionChunk]:
-    """The bare async generator."""
+    """Yield the chunks from a bare async generator."""
     for chunk in chunks:
         yield chunk

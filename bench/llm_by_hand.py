@@ -54,7 +54,7 @@ def async_call_by_hand(call: AsyncCall) -> AsyncCall:
 
 
 def stream_by_hand(chunks: Chunks) -> Iterator[ChatCompletionChunk]:
-    """Pass chunks on; the finish reason and the usage are read off the last two."""
+    """Pass chunks on; read the finish reason and the usage from the last two."""
     started = before = perf_counter()
     producer = first = first_token = 0.0
     count = 0
@@ -76,7 +76,7 @@ def stream_by_hand(chunks: Chunks) -> Iterator[ChatCompletionChunk]:
 
 
 async def astream_by_hand(chunks: Chunks) -> AsyncIterator[ChatCompletionChunk]:
-    """The same for an async stream."""
+    """Pass the chunks of an async stream on, as `stream_by_hand`."""
     started = before = perf_counter()
     producer = first = first_token = 0.0
     count = 0

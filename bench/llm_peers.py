@@ -1,6 +1,6 @@
-"""Libraries that observe LLM calls, each set up as its documentation says and for the least cost.
+"""Libraries that observe LLM calls, each set up by its documentation and for the least cost.
 
-All of them make OpenTelemetry spans, which go nowhere. None records what is said, as ours does not.
+All of them make OpenTelemetry spans, which are dropped. None records prompts or completions.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ NOWHERE = "http://127.0.0.1:9"
 
 
 class Nowhere(SpanExporter):
-    """Takes spans, counts and drops them: what a span costs before anything is sent."""
+    """An exporter that counts and drops spans, to measure a span without sending it."""
 
     def __init__(self) -> None:
         self.taken = 0
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Count and drop them."""
+        """Count and drop the spans."""
         self.taken += len(spans)
         return SpanExportResult.SUCCESS
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One library at work.
+    """One library, ready for use.
 
     Attributes:
         call: Decorates a function, synchronous or not.
         stream: Decorates a generator function.
         async_stream: Decorates an async generator function.
-        exporter: Where its spans go.
-        flush: Sends on what is still on its way there.
-        drive: Runs a coroutine of its own making.
+        exporter: The exporter that gets its spans.
+        flush: Exports the spans that are still buffered.
+        drive: Runs a coroutine that the library has made.
     """
 
     call: Callable[..., Any]
@@ -72,7 +72,7 @@ class Peer:
 
 
 def opentelemetry() -> Peer:
-    """A span around the function, with no attributes."""
+    """Set up a span around the function, with no attributes."""
     exporter = Nowhere()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -86,7 +86,7 @@ def opentelemetry() -> Peer:
 
 
 def _span_around(tracer: Tracer, stream: Callable[..., Iterator[Any]]) -> Callable[..., Any]:
-    """By hand: as a decorator it would end before the first chunk."""
+    """Start and end the span by hand; a decorator would end it before the first chunk."""
 
     def observed(*args: object) -> Iterator[Any]:
         span = tracer.start_span("stream")
@@ -113,7 +113,7 @@ def _span_around_async(
 
 
 def others() -> dict[str, Peer]:
-    """Logfire, OpenInference and Langfuse."""
+    """Set up Logfire, OpenInference and Langfuse."""
     return {
         "logfire": _logfire(),
         "openinference": _openinference(),
@@ -141,7 +141,7 @@ def _openinference() -> Peer:
     provider = openinference.TracerProvider(config=config)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     tracer = provider.get_tracer("bench.peer")
-    # Else it renders what is said as JSON, also where it then hides it.
+    # Otherwise it renders prompts and answers as JSON, even if it hides them afterwards.
     decorate = tracer.llm(process_input=lambda *_, **__: {}, process_output=lambda _: {})
     return Peer(decorate, decorate, decorate, exporter)
 
@@ -150,7 +150,7 @@ def _langfuse() -> Peer:
     exporter = Nowhere()
     client = langfuse.Langfuse(
         public_key="pk-lf-bench",
-        secret_key="sk-lf-bench",  # noqa: S106 - it goes nowhere
+        secret_key="sk-lf-bench",  # noqa: S106 - nothing is sent
         base_url=NOWHERE,
         span_exporter=exporter,
         tracer_provider=TracerProvider(),

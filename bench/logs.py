@@ -1,4 +1,4 @@
-"""One log line of six fields inside a trace, and a call below the level that is on."""
+"""Measure one log line of six fields inside a trace, and a call below the active level."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ TRACE_ID = "0af76519-16cd-43dd-8448-eb211c80319c"
 FIELDS = frozenset({"order_id", "customer", "amount", "currency", "items", "express"})
 LINE = FIELDS | {"timestamp", "level", "event", "trace_id"}
 ORDERS = [f"ord_{number:08x}" for number in range(10_000)]
-"""One field has another value on nearly each line, as in life: no cache knows them all."""
+"""Values of one field, a different one on nearly each line, so that no cache has them all."""
 
 _trace_id: ContextVar[str] = ContextVar("trace_id", default="")
 
 
 def rows(effort: Effort) -> list[Row]:
-    """Our logger, a stdlib logger through us, and a disabled call."""
+    """Measure the library's logger, a stdlib logger through it, and a disabled call."""
     configure_logging(log_format="json", log_level="INFO")
     ours = get_logger("bench.ours")
     through_us = logging.getLogger("bench.through_us")
@@ -121,7 +121,7 @@ def _with_extra(logger: logging.Logger, context: Context, event: str = "event") 
 
 
 def log_by_hand(event: str, **fields: object) -> None:
-    """The tightest plain code for the line: one dict, orjson, one write."""
+    """Write the line with the tightest plain code: one dict, orjson, one write."""
     line = {
         "timestamp": datetime.now(UTC),
         "level": "info",
@@ -134,11 +134,11 @@ def log_by_hand(event: str, **fields: object) -> None:
 
 
 def disabled_by_hand(event: str, **fields: object) -> None:
-    """Do nothing, as a method bound when the level was set would."""
+    """Do nothing, as a method that is replaced when the level is set."""
 
 
 def structlog_at_its_fastest() -> structlog.typing.FilteringBoundLogger:
-    """The set-up of structlog's own page on performance, with a local logger as it advises."""
+    """Set up structlog by its own page on performance, with a local logger."""
     lazy: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
         structlog.BytesLogger(),
         cache_logger_on_first_use=True,
@@ -155,7 +155,7 @@ def structlog_at_its_fastest() -> structlog.typing.FilteringBoundLogger:
 
 
 class HandlerByHand(logging.Handler):
-    """A stdlib record rendered as JSON: what it was made with against what `extra=` added."""
+    """Render a stdlib record as JSON, with the fields that `extra=` has added."""
 
     _own = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
@@ -174,7 +174,7 @@ class HandlerByHand(logging.Handler):
 
 
 def python_json_logger_handler() -> logging.Handler:
-    """python-json-logger over orjson, with the trace id put on the record by a filter."""
+    """Set up python-json-logger over orjson; a filter puts the trace id on the record."""
 
     def add_trace_id(record: logging.LogRecord) -> bool:
         record.trace_id = _trace_id.get()
@@ -193,7 +193,7 @@ def python_json_logger_handler() -> logging.Handler:
 
 
 def stdlib_logger(name: str, handler: logging.Handler) -> logging.Logger:
-    """A logger that writes through this handler alone."""
+    """Make a logger that writes through this handler alone."""
     logger = logging.getLogger(name)
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

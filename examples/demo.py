@@ -1,8 +1,9 @@
-"""A tour on one machine, without a key: `python -m examples.demo`, or of one part by its name.
+"""Run the demo on one machine, without an API key: `python -m examples.demo`.
 
-It starts the local provider and the chat services as processes of their own, sends them a mix of
-requests, shows each line that the services print, and checks responses and lines against each
-other. The exit status is 0 if all was as it should be.
+An argument selects one part: `python -m examples.demo django`. The demo starts the local provider
+and the chat services as processes of their own, and sends them various requests. It shows each line
+that the services print, and checks responses and log lines against each other. The exit status is 0
+if all checks pass.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ PARTS = {"fastapi": demo_fastapi, "django": demo_django}
 
 
 def _stop(_signal: int, _frame: object) -> None:
-    sys.exit(1)  # an exception: the servers are stopped on its way out
+    sys.exit(1)  # raises SystemExit, so that the servers are stopped
 
 
 def main() -> int:
-    """Run the tour, print a table for each service, what is wrong and what was left out."""
+    """Run the demo; print a table for each service, the problems and the parts left out."""
     signal.signal(signal.SIGTERM, _stop)
     parser = argparse.ArgumentParser(prog="python -m examples.demo")
-    parser.add_argument("part", nargs="?", choices=PARTS, help="all parts if none is named")
+    parser.add_argument("part", nargs="?", choices=PARTS, help="default: all parts")
     chosen = parser.parse_args().part
     tours, problems = [], []
     for part in [PARTS[chosen]] if chosen else PARTS.values():
@@ -46,7 +47,7 @@ def main() -> int:
         lines = sum(
             len(tour.lines) + len(tour.job_lines) + len(tour.worker_lines) for tour in tours
         )
-        say(f"All as it should be: {requests} requests, {lines} lines, each checked.")
+        say(f"All checks passed: {requests} requests, {lines} lines, each checked.")
     return 1 if problems else 0
 
 

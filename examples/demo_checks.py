@@ -1,4 +1,4 @@
-"""What must be true of the demo's responses and lines, and the table that sums them up."""
+"""Check the demo's responses and log lines, and print a table of them."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ Line = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request of the demo, and what must come of it.
+    """One request of the demo, and its expected result.
 
     Attributes:
-        name: What it shows.
+        name: Its purpose, as shown in the table.
         path: Its path.
-        body: What it posts; None for a GET.
-        sent_id: The id that it brings.
-        sent_as: The header that brings it.
-        refused: Whether that id must be replaced by a fresh one.
-        leaves: Whether the client goes away after the first piece of the answer.
-        status: The status of the response.
-        outcome: That of its `request_finished`.
-        llm_outcomes: What the outcome of its one LLM call may be; empty if it makes none.
-        says: A line that must have been written under this request's id, besides the last one.
-        is_probe: Whether it asks after the service's health: such a request has no last line.
-        turns: Whether it is sent again until the status is the expected one.
+        body: The JSON body to post; None for a GET.
+        sent_id: The id to send.
+        sent_as: The header to send the id in.
+        refused: Whether the service must replace that id by a fresh one.
+        disconnects: Whether the client disconnects after the first piece of the answer.
+        status: The expected status of the response.
+        outcome: The expected outcome of its `request_finished`.
+        llm_outcomes: The accepted outcomes of its one LLM call; empty if it makes none.
+        event: An event that must be logged with this request's id, besides `request_finished`.
+        is_probe: Whether it is a health probe; such a request has no `request_finished`.
+        polls: Whether it is sent again until it has the expected status.
     """
 
     name: str
@@ -39,26 +39,26 @@ class Call:
     sent_id: str | None = None
     sent_as: str = "X-Trace-ID"
     refused: bool = False
-    leaves: bool = False
+    disconnects: bool = False
     status: int = 200
     outcome: str = "ok"
     llm_outcomes: tuple[str, ...] = ()
-    says: str | None = None
+    event: str | None = None
     is_probe: bool = False
-    turns: bool = False
+    polls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A call as the client saw it answered.
+    """A request with the response that the client got.
 
     Attributes:
         call: The request.
-        status: The status that came.
-        trace_ids: The value of each `X-Trace-ID` header that came.
-        request_ids: Likewise of each `X-Request-ID`.
-        text: The body, as far as it was read.
-        usage: Tokens of input and output as the answer gave them; None if it did not.
+        status: The status of the response.
+        trace_ids: The value of each `X-Trace-ID` header of the response.
+        request_ids: The value of each `X-Request-ID` header of the response.
+        text: The body, up to the point where the client stopped reading.
+        usage: The input and output tokens that the response reports; None without them.
     """
 
     call: Call
@@ -71,14 +71,14 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Tour:
-    """What came of asking one service.
+    """The result of one part of the demo.
 
     Attributes:
         exchanges: Every exchange, in order.
         lines: Each line that the service printed, from its start to its end.
         job_lines: Each line of the service's command.
         worker_lines: Each line of the service's worker, from its start to its end.
-        left_out: What could not be shown here, a sentence each.
+        left_out: The parts that cannot run on this machine, one sentence each.
     """
 
     exchanges: list[Exchange]
@@ -93,10 +93,10 @@ def check(exchanges: list[Exchange], output: list[str]) -> list[str]:
 
     Args:
         exchanges: Every exchange of the run.
-        output: All that the service printed, from its start to its end.
+        output: Each line that the service printed, from its start to its end.
 
     Returns:
-        What is wrong, a sentence each; nothing if all is well.
+        The problems, one sentence each; empty without a problem.
     """
     problems: list[str] = []
     lines = parse(output, problems)
@@ -121,14 +121,14 @@ def check(exchanges: list[Exchange], output: list[str]) -> list[str]:
         if not wrong:
             own = [line for line in lines if line.get("trace_id") == exchange.trace_ids[0]]
             wrong = _check_lines(exchange, own)
-        problems += [f"{exchange.call.name}: {what}" for what in wrong]
+        problems += [f"{exchange.call.name}: {problem}" for problem in wrong]
         if exchange.call.refused and any(str(exchange.call.sent_id) in text for text in output):
             problems.append(f"{exchange.call.name}: the refused id is in the output")
     return problems
 
 
 def parse(output: list[str], problems: list[str]) -> list[Line]:
-    """Read JSON lines; what is none, or lacks what every line has, is a problem."""
+    """Read JSON lines; report a line that is no JSON object or lacks a required key."""
     lines: list[Line] = []
     for text in output:
         try:
@@ -159,7 +159,7 @@ def _check_response(exchange: Exchange) -> list[str]:
             wrong.append(f"X-Trace-ID {trace_id!r} instead of a fresh UUID")
     elif trace_id != call.sent_id:
         wrong.append(f"X-Trace-ID {trace_id!r} instead of {call.sent_id!r}")
-    if call.leaves and exchange.text.count("event: piece") != 1:
+    if call.disconnects and exchange.text.count("event: piece") != 1:
         wrong.append("the first piece of the stream did not come alone")
     return wrong
 
@@ -170,8 +170,8 @@ def _check_lines(exchange: Exchange, lines: list[Line]) -> list[str]:
     if len(finished) != (not call.is_probe):
         return [f"{len(finished)} request_finished lines instead of {int(not call.is_probe)}"]
     wrong = [] if call.is_probe else _check_finished(exchange, lines, finished[0])
-    if call.says and call.says not in [line["event"] for line in lines]:
-        wrong.append(f"the line {call.says} is missing")
+    if call.event and call.event not in [line["event"] for line in lines]:
+        wrong.append(f"the line {call.event} is missing")
     return wrong
 
 
@@ -200,9 +200,9 @@ def _check_finished(exchange: Exchange, lines: list[Line], line: Line) -> list[s
     ]
     if not isinstance(line.get("latency_ms"), float | int):
         wrong.append("request_finished has no latency_ms")
-    told = (line.get("llm_input_tokens"), line.get("llm_output_tokens"))
-    if exchange.usage is not None and told != exchange.usage:
-        wrong.append(f"the answer speaks of {exchange.usage} tokens, request_finished of {told}")
+    counted = (line.get("llm_input_tokens"), line.get("llm_output_tokens"))
+    if exchange.usage is not None and counted != exchange.usage:
+        wrong.append(f"the answer has {exchange.usage} tokens, request_finished has {counted}")
     wrong += _check_llm(call, llm)
     tracebacks = sum("exception" in line for line in lines)
     if tracebacks != (call.outcome == "error"):
@@ -228,7 +228,7 @@ def _check_llm(call: Call, llm: list[Line]) -> list[str]:
 
 
 def table(exchanges: list[Exchange], output: list[str]) -> str:
-    """Sum each exchange up, from its response and its `request_finished` line."""
+    """Make a table of the exchanges, from each response and its `request_finished`."""
     finished = {
         line.get("trace_id"): line
         for line in parse(output, [])
@@ -240,8 +240,8 @@ def table(exchanges: list[Exchange], output: list[str]) -> str:
     for exchange in exchanges:
         trace_id = ", ".join(exchange.trace_ids) or "-"
         line = finished.get(trace_id, {})
-        told = [str(line.get(key, "-")) for key in columns]
-        rows.append([exchange.call.name, trace_id, str(exchange.status), *told])
+        figures = [str(line.get(key, "-")) for key in columns]
+        rows.append([exchange.call.name, trace_id, str(exchange.status), *figures])
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -1,4 +1,4 @@
-"""How the demo asks a service, and waits for what it says about it."""
+"""Send the demo's requests to a service, and wait for its log lines."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ if TYPE_CHECKING:
 
 SECONDS_TO_ANSWER = 10
 SECONDS_TO_LOG = 1
-SECONDS_TO_TURN = 10
+SECONDS_TO_POLL = 10
 
 
 def client_of(app: Server) -> httpx.Client:
-    """A client of this service that no proxy setting leads elsewhere."""
+    """Make a client of this service that ignores proxy settings."""
     return httpx.Client(base_url=app.url, timeout=SECONDS_TO_ANSWER, trust_env=False)
 
 
 def ask(model: str) -> dict[str, str]:
-    """The body of a question to this model."""
+    """Make the body of a question to this model."""
     return {"message": "one two three four", "model_alias": model, "conversation_id": "demo"}
 
 
 def send(client: httpx.Client, call: Call) -> Exchange:
-    """Send one request and read its answer, or only the beginning of it."""
+    """Send one request and read its answer, or only the first piece of it."""
     headers: dict[bytes, bytes] = {}
     if call.sent_id is not None:
         headers[call.sent_as.encode()] = call.sent_id.encode("latin-1")
     if call.status == SERVER_ERROR:
-        # uvicorn closes the connection after an unhandled error: do not send the next one there.
+        # uvicorn closes the connection after an unhandled error: do not use it again.
         headers[b"Connection"] = b"close"
     method = "GET" if call.body is None else "POST"
     text = ""
     with client.stream(method, call.path, json=call.body, headers=headers) as response:
         for piece in response.iter_text():
             text += piece
-            if call.leaves:
+            if call.disconnects:
                 break
     usage = None
     found = re.search(r'"usage": ?(\{.*?\})', text)
@@ -55,21 +55,21 @@ def send(client: httpx.Client, call: Call) -> Exchange:
     return Exchange(call, response.status_code, trace_ids, request_ids, text, usage)
 
 
-def send_until_it_turns(client: httpx.Client, call: Call) -> Exchange:
-    """Send a request again and again until its status is the one that must come of it.
+def poll(client: httpx.Client, call: Call) -> Exchange:
+    """Send a request repeatedly until it has the expected status.
 
-    An answer about readiness is kept for a moment, and a database needs one to start.
+    The service caches its readiness for a second, and a database needs time to start.
     """
-    deadline = time.monotonic() + SECONDS_TO_TURN
+    deadline = time.monotonic() + SECONDS_TO_POLL
     while (exchange := send(client, call)).status != call.status and time.monotonic() < deadline:
         time.sleep(0.1)
     return exchange
 
 
 def show(app: Server, client: httpx.Client, call: Call) -> Exchange:
-    """Say what a request is for and send it; let its lines come before the next one's."""
+    """Print the purpose of a request, send it, and wait for its log lines."""
     say(f"\n{call.name}: {call.path}")
-    exchange = (send_until_it_turns if call.turns else send)(client, call)
+    exchange = (poll if call.polls else send)(client, call)
     if not call.is_probe:
         wait_for_line(app, "request_finished", exchange)
     return exchange
@@ -78,13 +78,13 @@ def show(app: Server, client: httpx.Client, call: Call) -> Exchange:
 def wait_for_line(
     server: Server, event: str, exchange: Exchange, seconds: float = SECONDS_TO_LOG
 ) -> None:
-    """Let a request's last line come first, so that it is shown under its own request.
+    """Wait for a log line of a request, so that it is shown under its own request.
 
     Args:
-        server: Where the line is to come.
-        event: What the line says.
+        server: The server that prints the line.
+        event: The event on the line.
         exchange: The request.
-        seconds: How long to wait; what has not come by then is for the checks to find.
+        seconds: The longest time to wait, in seconds; the checks report a line that is missing.
     """
     deadline = time.monotonic() + seconds
     for trace_id in exchange.trace_ids:
@@ -95,5 +95,5 @@ def wait_for_line(
 
 
 def say(text: str) -> None:
-    """Print at once."""
+    """Print a text and flush it."""
     print(text, flush=True)

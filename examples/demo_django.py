@@ -1,4 +1,4 @@
-"""The Django service under gunicorn with Postgres and Redis, and what it is asked."""
+"""Run the Django service under gunicorn with Postgres and Redis, and send it requests."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ KEPT = "/api/v1/conversations/demo/"
 SUMMARY = f"{KEPT}summary/"
 SECONDS_TO_WORK = 10
 
-# Probes that are sent until the answer turns all bring the same id, so that their lines are known.
+# All probes that wait for a status bring the same id, so that their log lines can be found.
 CALLS = [
     Call("is it alive?", LIVE, is_probe=True),
-    Call("is it ready?", READY, sent_id="probe-first", is_probe=True, turns=True),
+    Call("is it ready?", READY, sent_id="probe-first", is_probe=True, polls=True),
     Call("own request id", "/nowhere/", sent_id="my-custom-id", sent_as="X-Request-ID", status=404),
     Call("hostile id: too long", "/nowhere/", sent_id="x" * 129, refused=True, status=404),
-    Call("chat", CHAT, ask("local"), llm_outcomes=("ok",), says="chat_answered"),
-    Call("the same again, from the cache", CHAT, ask("local"), says="chat_answered"),
+    Call("chat", CHAT, ask("local"), llm_outcomes=("ok",), event="chat_answered"),
+    Call("the same again, from the cache", CHAT, ask("local"), event="chat_answered"),
     Call(
         "chat, the provider fails",
         CHAT,
@@ -34,18 +34,18 @@ CALLS = [
         status=502,
         llm_outcomes=("error",),
     ),
-    Call("what the database kept", KEPT, says="conversation_read"),
+    Call("read from the database", KEPT, event="conversation_read"),
     Call("stream", STREAM, ask("local?chunk_ms=50"), llm_outcomes=("ok",)),
     Call(
         "stream, the client leaves",
         STREAM,
         ask("local?chunk_ms=250"),
-        leaves=True,
+        disconnects=True,
         outcome="client_disconnected",
         llm_outcomes=("cancelled", "closed"),
     ),
     Call("stream, the provider cuts it", STREAM, ask("local?fail=cut"), llm_outcomes=("error",)),
-    Call("not what it expects", CHAT, {}, status=400),
+    Call("an invalid body", CHAT, {}, status=400),
     Call("500", "/sentry-debug/", status=500, outcome="error"),
 ]
 
@@ -55,9 +55,9 @@ DATABASE_STOPPED = [
         READY,
         sent_id="probe-stopped",
         status=503,
-        says="health_check_failed",
+        event="health_check_failed",
         is_probe=True,
-        turns=True,
+        polls=True,
     ),
     Call("still alive", LIVE, is_probe=True),
     Call("a request that needs the database", KEPT, status=500, outcome="error"),
@@ -67,11 +67,11 @@ DATABASE_BACK = [
         "ready again",
         READY,
         sent_id="probe-back",
-        says="health_check_recovered",
+        event="health_check_recovered",
         is_probe=True,
-        turns=True,
+        polls=True,
     ),
-    Call("what the database kept", KEPT, says="conversation_read"),
+    Call("read from the database", KEPT, event="conversation_read"),
 ]
 IN_A_WORKER = Call(
     "a summary, made by the worker",
@@ -85,7 +85,7 @@ JOB = ["conversation_forgotten", "forgetting_finished"]
 
 
 def run() -> Tour:
-    """Start the provider, the databases and the service, send all requests, stop all."""
+    """Start the provider, the databases and the service, send all requests, stop everything."""
     left_out: list[str] = []
     with ExitStack() as stack:
         provider = stack.enter_context(start_provider())
@@ -101,7 +101,7 @@ def run() -> Tour:
         if redis:
             worker = stack.enter_context(start_worker(provider.url, env=env, on_line=_show_line))
         else:
-            left_out.append("Celery: it has no broker")
+            left_out.append("Celery: there is no broker")
         app = stack.enter_context(start_django(provider.url, env=env, on_line=_show_line))
         client = stack.enter_context(client_of(app))
 
@@ -143,7 +143,7 @@ def _show_line(line: str) -> None:
 
 
 def problems_of(tour: Tour) -> list[str]:
-    """What is wrong with it, a sentence each."""
+    """Return the problems of this part, one sentence each."""
     problems = check(tour.exchanges, tour.lines)
     problems += [
         f"{exchange.call.name}: X-Request-ID {exchange.request_ids} is not the X-Trace-ID"
@@ -166,7 +166,7 @@ def problems_of(tour: Tour) -> list[str]:
 
 
 def _problems_of_tasks(tour: Tour, lines: list[Line]) -> list[str]:
-    """What is wrong with the worker's lines about a task: its request has given them their id."""
+    """Check the worker's log lines about the task; they must have the id of its request."""
     problems = []
     for exchange in tour.exchanges:
         if exchange.call is IN_A_WORKER:

@@ -1,4 +1,4 @@
-"""The FastAPI service under uvicorn, and what it is asked."""
+"""Run the FastAPI service under uvicorn, and send it requests."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ CALLS = [
     Call("hostile id: too long", HEALTH, sent_id="x" * 129, refused=True),
     Call("hostile id: a tab and a brace", HEALTH, sent_id='a\t{"forged": 1}', refused=True),
     Call("hostile id: not ASCII", HEALTH, sent_id="caf\xe9", refused=True),
-    Call("chat", CHAT, ask("local"), llm_outcomes=("ok",), says="chat_answered"),
+    Call("chat", CHAT, ask("local"), llm_outcomes=("ok",), event="chat_answered"),
     Call(
         "chat, the provider is slow and rate-limits once",
         CHAT,
         ask("local?first_ms=100&fail=429"),
         llm_outcomes=("ok",),
-        says="chat_answered",
+        event="chat_answered",
     ),
     Call(
         "chat, the provider fails",
@@ -35,13 +35,13 @@ CALLS = [
         status=502,
         llm_outcomes=("error",),
     ),
-    Call("what SQLite kept", "/api/v1/conversations/demo", says="conversation_read"),
+    Call("read from SQLite", "/api/v1/conversations/demo", event="conversation_read"),
     Call("stream", STREAM, ask("local?chunk_ms=50"), llm_outcomes=("ok",)),
     Call(
         "stream, the client leaves",
         STREAM,
         ask("local?chunk_ms=5000"),
-        leaves=True,
+        disconnects=True,
         outcome="client_disconnected",
         llm_outcomes=("cancelled", "closed"),
     ),
@@ -57,7 +57,7 @@ CROWD = [
         ask("local?first_ms=50&chunk_ms=10"),
         sent_id=f"crowd-{number}",
         llm_outcomes=("ok",),
-        says=None if number % 2 else "chat_answered",
+        event=None if number % 2 else "chat_answered",
     )
     for number in range(1, 21)
 ]
@@ -81,5 +81,5 @@ def run() -> Tour:
 
 
 def problems_of(tour: Tour) -> list[str]:
-    """What is wrong with it, a sentence each."""
+    """Return the problems of this part, one sentence each."""
     return check(tour.exchanges, tour.lines)

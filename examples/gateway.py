@@ -1,4 +1,4 @@
-"""The service's door to a language model: a protocol, a fake and the real gateway."""
+"""The service's gateway to a language model: a protocol, a fake and the real gateway."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 OPENROUTER_URL = "https://openrouter.ai/api/v1"
 
-# What the service calls a model -> what the provider calls it. Another name goes there as it is.
+# The service's alias of a model -> the provider's name. Any other name is passed on unchanged.
 MODELS = {"fast": "openai/gpt-4.1-mini", "smart": "openai/gpt-4.1"}
 
 
@@ -35,7 +35,7 @@ class LlmRequest:
 
 @dataclass(frozen=True, slots=True)
 class LlmUsage:
-    """Tokens of one call; the prompt's are split into those read from the cache and the others."""
+    """Tokens of one call; the prompt's tokens are split into fresh and cached ones."""
 
     input_tokens_fresh: int
     input_tokens_cached: int
@@ -68,12 +68,12 @@ class LlmStream:
         return await anext(self._pieces)
 
     async def aclose(self) -> None:
-        """Stop before the end and let go of the connection."""
+        """Stop before the end and close the connection."""
         await self._pieces.aclose()
 
 
 class LlmGateway(Protocol):
-    """What the service asks of a model."""
+    """The protocol of a model gateway."""
 
     async def generate(self, request: LlmRequest) -> LlmResponse:
         """Answer at once."""
@@ -85,7 +85,7 @@ class LlmGateway(Protocol):
 
 
 class FakeLlmGateway:
-    """Answers without a provider, for tests and for a first look."""
+    """A gateway that answers without a provider, for tests and first steps."""
 
     async def generate(self, request: LlmRequest) -> LlmResponse:
         """Repeat the question."""
@@ -105,7 +105,7 @@ class FakeLlmGateway:
 
 
 class OpenRouterLlmGateway:
-    """Talks to OpenRouter, or to any other provider with an OpenAI-compatible API."""
+    """A gateway to OpenRouter, or to any other provider with an OpenAI-compatible API."""
 
     def __init__(self, client: AsyncOpenAI) -> None:
         self._client = client
@@ -121,7 +121,7 @@ class OpenRouterLlmGateway:
 
     @llm_call
     async def stream(self, request: LlmRequest) -> LlmStream:
-        """Ask for the answer as it is made."""
+        """Ask for the answer as a stream."""
         chunks = await self._client.chat.completions.create(
             model=MODELS.get(request.model_alias, request.model_alias),
             messages=[{"role": "user", "content": request.prompt}],
@@ -156,9 +156,9 @@ def _usage(usage: CompletionUsage | None) -> LlmUsage | None:
 
 @asynccontextmanager
 async def open_gateway() -> AsyncGenerator[LlmGateway, None]:
-    """Open the real gateway where `OPENAI_API_KEY` is set, the fake one where it is not.
+    """Open the real gateway if `OPENAI_API_KEY` is set, else the fake one.
 
-    `OPENAI_BASE_URL` says which provider answers; the default is OpenRouter.
+    `OPENAI_BASE_URL` selects the provider; the default is OpenRouter.
     """
     api_key = os.getenv("OPENAI_API_KEY")
     if not api_key:

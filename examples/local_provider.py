@@ -1,11 +1,11 @@
-"""A language model provider without a model or a key: an OpenAI-compatible server on this machine.
+"""A local LLM provider without a model or a key: an OpenAI-compatible server.
 
 Run it with `python -m examples.local_provider --port 0`. Its first line is the URL to put into
-`OPENAI_BASE_URL`; any `OPENAI_API_KEY` will do. It serves `POST /v1/chat/completions`, as JSON and
-as server-sent events, and answers with the last message, word by word. A token is a word, half of
-the prompt counts as cached and two tokens of each answer as reasoning.
+`OPENAI_BASE_URL`; any `OPENAI_API_KEY` is accepted. It serves `POST /v1/chat/completions`, as JSON
+and as server-sent events, and answers with the last message, word by word. A token is a word. Half
+of the prompt counts as cached, and two tokens of each answer count as reasoning.
 
-The model's name says how a request goes, as a query string:
+The model's name has options as a query string:
 
     local                           answers at once
     local?first_ms=300&chunk_ms=50  waits before the first byte and before each further word
@@ -44,7 +44,7 @@ async def complete(request: Request) -> Response:
     options = dict(parse_qsl(query))
     await asyncio.sleep(float(options.get("first_ms", 0)) / 1000)
 
-    # The client counts its retries in this header, so that nothing need be remembered here.
+    # The client counts its retries in this header, so that the server needs no state.
     is_retry = request.headers.get("x-stainless-retry-count", "0") != "0"
     if options.get("fail") == "500" or (options.get("fail") == "429" and not is_retry):
         status = int(options["fail"])
@@ -103,12 +103,12 @@ app = Starlette(routes=[Route("/v1/chat/completions", complete, methods=["POST"]
 
 
 def main() -> None:
-    """Serve on loopback until stopped."""
+    """Serve on the loopback interface until stopped."""
     parser = argparse.ArgumentParser(prog="python -m examples.local_provider")
-    parser.add_argument("--port", type=int, default=8001, help="0 takes a free one")
+    parser.add_argument("--port", type=int, default=8001, help="0 selects a free port")
     listener = socket.create_server(("127.0.0.1", parser.parse_args().port))
     print(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", flush=True)
-    # Its failures are made on purpose: uvicorn need not report them.
+    # Its failures are intended: uvicorn need not report them.
     config = uvicorn.Config(app, log_level="critical", access_log=False)
     uvicorn.Server(config).run(sockets=[listener])
 

@@ -1,4 +1,4 @@
-"""Servers in processes of their own, as the demo and the tests start them."""
+"""Start servers in processes of their own, for the demo and the tests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SECONDS_TO_STOP = 10
 
 
 class Server:
-    """A running `python -m …`: its output is collected by lines, its `with` block ends it."""
+    """A running `python -m …`; its output is collected line by line, its `with` block ends it."""
 
     def __init__(
         self,
@@ -31,9 +31,9 @@ class Server:
         """Start the process.
 
         Args:
-            arguments: What follows `python -m`.
-            env: Environment variables, added to this process's own.
-            on_line: Called with each line that it prints to stdout or stderr, in another thread.
+            arguments: The arguments after `python -m`.
+            env: Environment variables, in addition to this process's own.
+            on_line: Called in another thread with each line that it prints to stdout or stderr.
         """
         self.lines: list[str] = []
         self._on_line = on_line
@@ -52,7 +52,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        """The first URL that it printed; waits for it."""
+        """Wait for the first URL that the server prints, and return it."""
         return self._url.result(SECONDS_TO_START)
 
     def _read(self) -> None:
@@ -63,11 +63,11 @@ class Server:
             if found and not self._url.done():
                 self._url.set_result(found[0])
         if not self._url.done():
-            msg = "the server stopped before it said where it listens:\n" + "\n".join(self.lines)
+            msg = "the server stopped before it printed its URL:\n" + "\n".join(self.lines)
             self._url.set_exception(RuntimeError(msg))
 
     def stop(self) -> None:
-        """Stop the process as a deployment does, and read its output to the end."""
+        """Stop the process with SIGTERM, as a deployment does, and read its output to the end."""
         self._process.terminate()
         try:
             self._process.wait(SECONDS_TO_STOP)
@@ -86,7 +86,7 @@ class Server:
 
 
 def start_provider() -> Server:
-    """Start the local provider; its URL is the one for `OPENAI_BASE_URL`."""
+    """Start the local provider; its URL is the value for `OPENAI_BASE_URL`."""
     return Server("examples.local_provider", "--port", "0")
 
 
@@ -96,10 +96,10 @@ def start_app(
     env: dict[str, str] | None = None,
     on_line: Callable[[str], None] = lambda _line: None,
 ) -> Server:
-    """Start the chat service under uvicorn on a free port; it reaches nothing beyond loopback.
+    """Start the chat service under uvicorn on a free port; it uses the loopback interface only.
 
     Args:
-        provider_url: Where its models are; None for its fake gateway.
+        provider_url: The URL of its LLM provider; None selects its fake gateway.
         env: Further environment variables of the service.
         on_line: Called with each line that it prints.
     """
@@ -114,10 +114,10 @@ def start_django(
     env: dict[str, str] | None = None,
     on_line: Callable[[str], None] = lambda _line: None,
 ) -> Server:
-    """Start the Django service under gunicorn; see `start_app`. `manage("migrate")` comes first."""
+    """Start the Django service under gunicorn, after `manage("migrate")`; see `start_app`."""
     arguments = ["examples.django_app.wsgi", "--bind", "127.0.0.1:0", "--threads", "4"]
     arguments += ["--logger-class", "pantheon_obs.adapters.gunicorn.JSONLogger"]
-    arguments += ["--no-control-socket"]  # else it writes into the home directory
+    arguments += ["--no-control-socket"]  # it would write into the home directory
     alone = {"DATABASE_URL": "", "REDIS_URL": "", **_models(provider_url)}
     return Server("gunicorn", *arguments, env={**alone, **(env or {})}, on_line=on_line)
 
@@ -131,11 +131,11 @@ def start_worker(
     """Start the Django service's Celery worker; see `start_app`.
 
     Args:
-        provider_url: Where its models are; None for its fake gateway.
+        provider_url: The URL of its LLM provider; None selects its fake gateway.
         env: Further environment variables: `REDIS_URL` names its broker.
         on_line: Called with each line that it prints.
     """
-    # --quiet: its banner is text. The others: there are no other workers to hear of.
+    # --quiet: the banner is plain text. The other options: there is only one worker.
     arguments = ["--app", "examples.django_app", "--quiet", "worker", "--concurrency", "2"]
     arguments += ["--without-gossip", "--without-mingle"]
     environment = {"DATABASE_URL": "", **_models(provider_url), **env}
@@ -147,13 +147,13 @@ def manage(*arguments: str, env: dict[str, str]) -> list[str]:
 
     Args:
         arguments: The command and its options.
-        env: Environment variables, added to this process's own.
+        env: Environment variables, in addition to this process's own.
 
     Returns:
         The lines that it printed to stdout or stderr.
 
     Raises:
-        RuntimeError: It failed; the message has what it printed.
+        RuntimeError: The command failed; the message has its output.
     """
     run = subprocess.run(  # noqa: S603 - as above
         [sys.executable, "-m", "examples.django_app.manage", *arguments],
@@ -172,7 +172,7 @@ def manage(*arguments: str, env: dict[str, str]) -> list[str]:
 
 
 def _models(provider_url: str | None) -> dict[str, str]:
-    """The variables that lead a service to its models, and nowhere beyond loopback."""
+    """Make the variables that name the provider and keep a service on the loopback interface."""
     return {
         "OPENAI_API_KEY": "local" if provider_url else "",
         "OPENAI_BASE_URL": provider_url or "",

@@ -1,4 +1,4 @@
-"""What every test shares: a skip where an extra isn't installed, and clean state afterwards."""
+"""Skip tests whose extra is not installed; reset the library after each test."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from pantheon_obs import testing
+from tests.support.state import changes, state
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-# Speed is measured in bench/, never by the clock here: on a cold start hypothesis builds its tables
-# of characters within the first example.
+# bench/ measures speed. Here a slow first example is no failure: hypothesis builds its tables of
+# characters in it.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
 
@@ -33,9 +34,9 @@ EXTRAS = (
 
 
 class Module(pytest.Module):
-    """A test module; skipped where an extra that it imports isn't installed.
+    """A test module; it is skipped if an extra that it imports is not installed.
 
-    A test that imports an extra only when it runs says `pytest.importorskip` itself.
+    A test that imports an extra when it runs calls `pytest.importorskip`.
     """
 
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
@@ -56,7 +57,7 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
 
 @pytest.fixture(scope="module")
 def unmeasured() -> Iterator[None]:
-    """Leave the programs that a module starts out of the coverage: others reach the same lines."""
+    """Exclude the programs that a module starts from coverage; other tests reach the same lines."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
             patch.delenv(name)
@@ -65,6 +66,9 @@ def unmeasured() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def clean_state() -> Iterator[None]:
-    """Undo what the test did to the process: logging, context, Sentry."""
+    """Reset the library around the test, and fail where `reset()` leaves anything changed."""
+    testing.reset()  # fixtures of a whole module have run by now
+    before = state()
     yield
     testing.reset()
+    assert [] == changes(before, state())

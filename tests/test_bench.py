@@ -1,4 +1,4 @@
-"""The benchmark runs and checks its contenders; how fast they are is for its reader to judge."""
+"""The benchmark runs and checks its contenders; it does not judge their speed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bench.harness import STDOUT, compare, compare_all
 pytestmark = pytest.mark.usefixtures("unmeasured")
 
 ROOT = Path(__file__).resolve().parents[1]
-# Who is measured besides; the dependency group `bench` installs them.
+# The peers; the dependency group `bench` installs them.
 OTHERS = (
     "asgi_correlation_id",
     "django_guid",
@@ -32,7 +32,7 @@ OTHERS = (
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_each_family_checks_its_contenders_and_prints_its_rows(family: str) -> None:
-    """A wrong header or line ends with an error; a slow one does not."""
+    """The benchmark fails on a wrong header or log line, and not on a slow contender."""
     for other in OTHERS:
         pytest.importorskip(other)
 
@@ -53,7 +53,7 @@ def test_each_family_checks_its_contenders_and_prints_its_rows(family: str) -> N
 
 
 def writer(written: bytes) -> Contender:
-    """A contender that writes this for each piece of work, and should write an event."""
+    """Make a contender that writes these bytes for each piece of work, instead of one event."""
     return Contender(run=lambda _: os.write(STDOUT, written), line=frozenset({"event"}))
 
 
@@ -68,7 +68,7 @@ def writer(written: bytes) -> Contender:
     ids=["no line", "two lines", "not JSON", "no event"],
 )
 def test_a_contender_that_writes_the_wrong_line_is_refused(written: bytes, complaint: str) -> None:
-    """What does less than its job must not look fast."""
+    """A contender that does less than its job is refused, so that it cannot look fast."""
     hand = writer(b'{"event": 1}\n')
     case = Case(work="greeting", hand=hand, ours=writer(written), target=Target())
 
@@ -79,7 +79,7 @@ def test_a_contender_that_writes_the_wrong_line_is_refused(written: bytes, compl
 
 
 def test_each_other_peer_is_checked_and_has_a_row_of_its_own() -> None:
-    """A case may have more peers than the one that ours is held against."""
+    """A case may have further peers besides the one that the target names."""
     hand = writer(b'{"event": 1}\n')
     others = {"neighbour": hand, "stranger": hand}
     case = Case(work="greeting", hand=hand, ours=hand, target=Target(), others=others)

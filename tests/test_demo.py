@@ -1,4 +1,4 @@
-"""The demo: it passes, it can fail, and it leaves nothing running."""
+"""The demo passes, fails if a service is wrong, and leaves no process running."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def start_demo(*part: str, **env: str) -> subprocess.Popen[str]:
 
 
 def assert_nothing_left(process: subprocess.Popen[str]) -> None:
-    """The demo and all that it started have ended."""
+    """Fail unless the demo and all processes that it started have ended."""
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
 
 
 def test_the_demo_passes_and_stops_by_itself() -> None:
-    """Status 0, the tables and the verdict on the screen, and no process left."""
+    """The demo prints the tables and the verdict, exits with 0, and leaves no process."""
     with start_demo() as process:
         output, _ = process.communicate(timeout=SECONDS_TO_WAIT)
 
@@ -59,7 +59,7 @@ def test_the_demo_passes_and_stops_by_itself() -> None:
     assert "Django under gunicorn" in output
     if "LEFT OUT: Postgres" not in output:
         assert "Postgres is stopped" in output
-        assert output.splitlines()[-1].startswith("All as it should be: 53 requests")
+        assert output.splitlines()[-1].startswith("All checks passed: 53 requests")
     assert_nothing_left(process)
 
 
@@ -72,7 +72,7 @@ def test_the_demo_passes_and_stops_by_itself() -> None:
     ],
 )
 def test_a_sabotaged_service_fails_the_demo(variable: str, value: str, complaint: str) -> None:
-    """A service whose lines or headers are wrong gives status 1 and says what is wrong."""
+    """With wrong log lines or headers the demo names the problem and exits with 1."""
     with start_demo("fastapi", **{variable: value}) as process:
         output, _ = process.communicate(timeout=SECONDS_TO_WAIT)
 
@@ -83,7 +83,7 @@ def test_a_sabotaged_service_fails_the_demo(variable: str, value: str, complaint
 
 
 def test_a_service_that_does_not_start_fails_the_demo() -> None:
-    """Status 1 and the service's own words, with the provider stopped."""
+    """The demo prints the service's own error, stops the provider and exits with 1."""
     with start_demo("fastapi", UVICORN_LIFESPAN="nonsense") as process:
         output, _ = process.communicate(timeout=SECONDS_TO_WAIT)
 
@@ -92,8 +92,8 @@ def test_a_service_that_does_not_start_fails_the_demo() -> None:
     assert_nothing_left(process)
 
 
-def test_a_demo_that_is_killed_takes_its_servers_along() -> None:
-    """SIGTERM in the middle leaves no process, of a database neither."""
+def test_a_demo_that_is_killed_stops_its_servers() -> None:
+    """SIGTERM in the middle of the demo leaves no process, not even that of a database."""
     with start_demo("django") as process:
         assert process.stdout is not None
         for line in process.stdout:
@@ -108,17 +108,17 @@ def test_a_demo_that_is_killed_takes_its_servers_along() -> None:
 
 @pytest.fixture(scope="module")
 def run() -> Tour:
-    """One run of the requests to the FastAPI service."""
+    """Run the requests to the FastAPI service once."""
     return demo_fastapi.run()
 
 
 def test_the_checks_find_nothing_wrong_with_a_good_run(run: Tour) -> None:
-    """What the doctored runs below start from is without fault."""
+    """The run that the changed runs below start from has no problem."""
     assert demo_fastapi.problems_of(run) == []
 
 
-def test_every_line_of_the_demo_keeps_to_the_schema(run: Tour) -> None:
-    """What the service printed from start to end is valid, line by line."""
+def test_every_line_of_the_demo_is_valid_by_the_schema(run: Tour) -> None:
+    """Each line that the service printed from its start to its end is valid."""
     assert [parse_line(line.encode())["logger"] for line in run.lines]
 
 
@@ -126,28 +126,28 @@ Event = dict[str, Any]
 
 
 def without(event: str) -> Callable[[list[Event]], list[Event]]:
-    """Take away one line of this event."""
+    """Make a function that removes one line of this event."""
 
-    def doctor(lines: list[Event]) -> list[Event]:
+    def change(lines: list[Event]) -> list[Event]:
         first = next(line for line in lines if line["event"] == event)
         return [line for line in lines if line is not first]
 
-    return doctor
+    return change
 
 
 def twice(event: str) -> Callable[[list[Event]], list[Event]]:
-    """Repeat one line of this event."""
+    """Make a function that repeats one line of this event."""
 
-    def doctor(lines: list[Event]) -> list[Event]:
+    def change(lines: list[Event]) -> list[Event]:
         return [*lines, next(line for line in lines if line["event"] == event)]
 
-    return doctor
+    return change
 
 
 def changed(event: str, **fields: object) -> Callable[[list[Event]], list[Event]]:
-    """Give fields of this event's first line that has them another value."""
+    """Make a function that changes fields of the event's first line that has them."""
 
-    def doctor(lines: list[Event]) -> list[Event]:
+    def change(lines: list[Event]) -> list[Event]:
         first = next(
             line
             for line in lines
@@ -155,11 +155,11 @@ def changed(event: str, **fields: object) -> Callable[[list[Event]], list[Event]
         )
         return [{**line, **fields} if line is first else line for line in lines]
 
-    return doctor
+    return change
 
 
 @pytest.mark.parametrize(
-    "doctor",
+    "change",
     [
         pytest.param(without("observability_configured"), id="no observability_configured"),
         pytest.param(without("request_finished"), id="no request_finished"),
@@ -173,7 +173,9 @@ def changed(event: str, **fields: object) -> Callable[[list[Event]], list[Event]
         pytest.param(changed("request_finished", status_code=418), id="status"),
         pytest.param(changed("request_finished", level="debug"), id="level"),
         pytest.param(changed("request_finished", latency_ms=None), id="latency"),
-        pytest.param(changed("request_finished", trace_id="another"), id="a stranger's line"),
+        pytest.param(
+            changed("request_finished", trace_id="another"), id="a line with a foreign id"
+        ),
         pytest.param(changed("chat_answered", trace_id=None), id="a line without its trace"),
         pytest.param(changed("chat_answered", exception="Traceback"), id="a second traceback"),
         pytest.param(changed("llm.stream", model_alias="other"), id="model"),
@@ -182,16 +184,16 @@ def changed(event: str, **fields: object) -> Callable[[list[Event]], list[Event]
     ],
 )
 def test_the_checks_find_a_wrong_line(
-    run: Tour, doctor: Callable[[list[Event]], list[Event]]
+    run: Tour, change: Callable[[list[Event]], list[Event]]
 ) -> None:
-    """A line that is lost, repeated or altered is a problem."""
-    doctored = doctor([json.loads(line) for line in run.lines])
+    """A line that is lost, repeated or changed is a problem."""
+    changed_lines = change([json.loads(line) for line in run.lines])
 
-    assert check(run.exchanges, [json.dumps(line) for line in doctored]) != []
+    assert check(run.exchanges, [json.dumps(line) for line in changed_lines]) != []
 
 
 def test_the_checks_find_a_line_that_is_not_json(run: Tour) -> None:
-    """A plain line among the others, a value that is no object and half a line are problems."""
+    """A plain line, a JSON value that is no object and an incomplete line are problems."""
     assert check(run.exchanges, [*run.lines, "plain", "5", '{"event": "e", "level": "info"}']) == [
         "not a JSON object: 'plain'",
         "not a JSON object: '5'",
@@ -217,9 +219,9 @@ def test_the_checks_find_a_wrong_response(run: Tour, change: dict[str, Any]) -> 
 
 
 def test_the_checks_find_a_stream_that_was_buffered(run: Tour) -> None:
-    """A first piece that does not come alone is a problem."""
+    """A stream whose first piece does not arrive alone is a problem."""
     buffered = [
-        replace(exchange, text=exchange.text * 2) if exchange.call.leaves else exchange
+        replace(exchange, text=exchange.text * 2) if exchange.call.disconnects else exchange
         for exchange in run.exchanges
     ]
 
@@ -229,14 +231,14 @@ def test_the_checks_find_a_stream_that_was_buffered(run: Tour) -> None:
 
 
 def line_of(event: str, trace_id: str, **fields: object) -> str:
-    """A line as the Django service prints it."""
+    """Make a line as the Django service prints it."""
     ids = {"trace_id": trace_id, "request_id": trace_id}
     logger = "examples.django_app"
     head = {"timestamp": "now", "level": "info", "event": event, "logger": logger}
     return json.dumps({**head, **ids, **fields})
 
 
-PROBE = Call("is it ready?", "/ready/", sent_id="probe", status=503, says="failed", is_probe=True)
+PROBE = Call("is it ready?", "/ready/", sent_id="probe", status=503, event="failed", is_probe=True)
 CONFIGURED = '{"timestamp":"now","level":"info","event":"observability_configured","logger":"own"}'
 FINISHED = line_of(
     "request_finished",
@@ -259,7 +261,7 @@ DJANGO_TOUR = Tour(
 
 
 def test_the_checks_find_nothing_wrong_with_a_good_django_tour() -> None:
-    """What the doctored ones below start from is without fault."""
+    """The tour that the changed tours below start from has no problem."""
     assert demo_django.problems_of(DJANGO_TOUR) == []
 
 
@@ -305,6 +307,6 @@ def test_the_checks_find_nothing_wrong_with_a_good_django_tour() -> None:
         ),
     ],
 )
-def test_the_checks_find_what_is_wrong_with_a_django_tour(part: str, values: list[Any]) -> None:
-    """What only that service tells is checked as well."""
+def test_the_checks_find_a_problem_of_a_django_tour(part: str, values: list[Any]) -> None:
+    """The checks that apply only to the Django service find their problems."""
     assert demo_django.problems_of(replace(DJANGO_TOUR, **{part: values})) != []

@@ -1,6 +1,6 @@
-"""The Django example under gunicorn, with real Postgres and Redis.
+"""The Django example runs under gunicorn, with real Postgres and Redis.
 
-The four points of the seed's "Final Verification Criteria" are the first tests.
+The first tests are the four points of the seed's "Final Verification Criteria".
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ Databases = dict[str, Database]
 
 @contextmanager
 def started(kind: type[Database], package: str) -> Iterator[Database]:
-    """A running database; a skip that says why where it cannot run or has no client."""
+    """Run a database; skip with the reason if it cannot run here or has no client."""
     pytest.importorskip(package)
     try:
         database = kind()
@@ -63,14 +63,14 @@ def started(kind: type[Database], package: str) -> Iterator[Database]:
 
 @pytest.fixture(scope="module")
 def databases() -> Iterator[Databases]:
-    """Postgres and Redis."""
+    """Run Postgres and Redis."""
     with started(Postgres, "psycopg") as postgres, started(Redis, "redis") as redis:
         yield {"postgres": postgres, "redis": redis}
 
 
 @pytest.fixture(scope="module")
 def env(databases: Databases) -> dict[str, str]:
-    """The variables that name the databases, whose tables are made."""
+    """Create the tables, and return the variables that name the databases."""
     env = {"DATABASE_URL": databases["postgres"].url, "REDIS_URL": databases["redis"].url}
     manage("migrate", "--skip-checks", env=env)
     return env
@@ -78,21 +78,21 @@ def env(databases: Databases) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def provider() -> Iterator[Server]:
-    """The local provider."""
+    """Run the local provider."""
     with start_provider() as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def receiver() -> Iterator[Receiver]:
-    """What answers where the service's DSN points to."""
+    """Run the receiver that the service's DSN points to."""
     with Receiver() as receiver:
         yield receiver
 
 
 @pytest.fixture(scope="module")
 def service(provider: Server, env: dict[str, str], receiver: Receiver) -> Iterator[Server]:
-    """The service under gunicorn, with all that it needs."""
+    """Run the service under gunicorn, with its databases, provider and receiver."""
     pytest.importorskip("sentry_sdk")
     with start_django(provider.url, env={**env, "SENTRY_DSN": receiver.dsn}) as server:
         yield server
@@ -100,21 +100,21 @@ def service(provider: Server, env: dict[str, str], receiver: Receiver) -> Iterat
 
 @pytest.fixture(scope="module")
 def worker(provider: Server, env: dict[str, str]) -> Iterator[Server]:
-    """Its Celery worker."""
+    """Run the service's Celery worker."""
     with start_worker(provider.url, env=env) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def client(service: Server) -> Iterator[httpx.Client]:
-    """A client of the service."""
+    """Open a client of the service."""
     with client_of(service) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def sqlite(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The variables of a service that needs no server: SQLite, its tables made."""
+    """Create the tables in SQLite, and return the variables of a service without servers."""
     file = tmp_path_factory.mktemp("sqlite") / "db.sqlite3"
     env = {"DATABASE_URL": f"sqlite:///{file}", "REDIS_URL": ""}
     manage("migrate", "--skip-checks", env=env)
@@ -124,7 +124,7 @@ def sqlite(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def test_each_line_of_a_request_is_one_json_object_with_its_request_id(
     service: Server, client: httpx.Client
 ) -> None:
-    """Criterion 1: whatever is on stdout and stderr is JSON, the response names its own lines."""
+    """Criterion 1: all output is JSON, and the response has the id of its log lines."""
     response = client.post(CHAT, json=ask("local?"))
 
     request_id = response.headers["x-request-id"]
@@ -157,17 +157,17 @@ def test_an_error_arrives_at_sentry_once_with_the_id_of_its_response(
 
 
 def named(name: str) -> dict[str, str]:
-    """The header that gives a request this id."""
+    """Make the header that gives a request this id."""
     return {"X-Request-ID": name}
 
 
 def sent_about(receiver: Receiver, trace_id: str) -> list[dict[str, Any]]:
-    """The events that are tagged with this id."""
+    """Find the Sentry events that are tagged with this id."""
     return [event for event in receiver.events if event["tags"]["trace_id"] == trace_id]
 
 
 def wait_until(happened: Callable[[], object]) -> None:
-    """Return once it is true; fail after a long time."""
+    """Wait until a condition is true; fail after a long time."""
     deadline = time.monotonic() + SECONDS_TO_WAIT
     while not happened():
         assert time.monotonic() < deadline, happened
@@ -175,7 +175,7 @@ def wait_until(happened: Callable[[], object]) -> None:
 
 
 def wait_for_status(client: httpx.Client, path: str, status: int) -> None:
-    """Ask until the status is this one: an answer about readiness is kept for a second."""
+    """Send requests until the status matches: readiness is cached for a second."""
     wait_until(lambda: client.get(path).status_code == status)
 
 
@@ -190,7 +190,7 @@ print(sorted({"django", "flask"} & get_client().integrations.keys()), file=sys.s
 
 
 def test_sentry_treats_a_service_without_django_as_one() -> None:
-    """Django is installed, and Sentry imports parts of it by itself; the host has not."""
+    """Sentry imports parts of an installed Django itself; the application has not imported it."""
     pytest.importorskip("sentry_sdk")
     pytest.importorskip("flask")
     command = [sys.executable, "-c", WITHOUT_DJANGO]
@@ -204,10 +204,10 @@ def test_sentry_treats_a_service_without_django_as_one() -> None:
 def test_readiness_follows_a_database_and_liveness_does_not(
     client: httpx.Client, databases: Databases, name: str
 ) -> None:
-    """Criterion 3: 200 and 200; 503 and still 200 while it is stopped; both 200 afterwards."""
+    """Criterion 3: readiness is 503 while a database is stopped; liveness is always 200."""
     wait_for_status(client, READY, 200)
     assert 200 == client.get(LIVE).status_code
-    client.post(CHAT, json=ask("local"))  # it holds a connection from now on
+    client.post(CHAT, json=ask("local"))  # the service keeps a connection open from now on
 
     databases[name].stop()
     try:
@@ -221,10 +221,10 @@ def test_readiness_follows_a_database_and_liveness_does_not(
     assert 200 == client.get(KEPT).status_code
 
 
-def test_request_finished_tells_latency_and_status_of_each_endpoint(
+def test_request_finished_has_latency_and_status_of_each_endpoint(
     service: Server, client: httpx.Client
 ) -> None:
-    """Criterion 4: one such line per request, errors included, and none of a probe."""
+    """Criterion 4: each request has one such log event, errors included, and a probe has none."""
     requests = [
         ("POST", CHAT, "api/v1/chat/", 200),
         ("GET", KEPT, "api/v1/conversations/<slug:conversation_id>/", 200),
@@ -252,7 +252,7 @@ def test_request_finished_tells_latency_and_status_of_each_endpoint(
 
 
 def test_an_answer_from_the_cache_makes_no_llm_call(service: Server, client: httpx.Client) -> None:
-    """The same question again is answered without the model, and its line counts no call."""
+    """A repeated question is answered without the model, and its log event counts no call."""
     body = ask("local?first_ms=1")
     client.post(CHAT, json=body)
     answer = client.post(CHAT, json=body, headers=named("cached"))
@@ -265,7 +265,7 @@ def test_an_answer_from_the_cache_makes_no_llm_call(service: Server, client: htt
 def test_the_lines_of_a_task_are_under_the_id_of_the_request_that_sent_it(
     service: Server, worker: Server, client: httpx.Client
 ) -> None:
-    """The worker tells of the task as the service of the request: its LLM call, how it ended."""
+    """The worker logs the task's LLM call and its end under the id of the request."""
     client.post(CHAT, json=ask("local"))
 
     answer = client.post(SUMMARY, json={"model_alias": "local"}, headers=named("summary"))
@@ -274,13 +274,13 @@ def test_the_lines_of_a_task_are_under_the_id_of_the_request_that_sent_it(
     wait_until(lambda: any("task_finished" in line for line in worker.lines))
     lines = [parse_line(line.encode()) for line in list(worker.lines)]
     own = [line for line in lines if not line["logger"].startswith("celery.")]
-    received, call, said, finished = [line for line in lines if line.get("request_id") == "summary"]
-    assert [call, said, finished] == [line for line in own if "trace_id" in line]
+    received, call, text, finished = [line for line in lines if line.get("request_id") == "summary"]
+    assert [call, text, finished] == [line for line in own if "trace_id" in line]
     assert answer.json()["task_id"] == finished["task_id"] == received["task_id"]
-    assert ("llm.generate", "conversation_summarised") == (call["event"], said["event"])
+    assert ("llm.generate", "conversation_summarised") == (call["event"], text["event"])
     assert ("SUCCESS", 0, "celery") == (finished["state"], finished["retries"], finished["queue"])
     assert (1, call["input_tokens"]) == (finished["llm_calls"], finished["llm_input_tokens"])
-    assert {"about-local"} == {line["conversation_id"] for line in (call, said, finished)}
+    assert {"about-local"} == {line["conversation_id"] for line in (call, text, finished)}
     assert client.get(KEPT).json()["summary"].startswith("Sum up:")
     assert ["request_finished"] == [line["event"] for line in events_of(service, "summary")]
 
@@ -288,7 +288,7 @@ def test_the_lines_of_a_task_are_under_the_id_of_the_request_that_sent_it(
 def test_a_provider_that_fails_is_an_error_of_the_call_and_a_handled_502(
     service: Server, client: httpx.Client
 ) -> None:
-    """The failing call is an ERROR event, the answer that the service gives itself is `ok`."""
+    """The failing call is an ERROR event; the request that handles it is `ok`."""
     answer = client.post(CHAT, json=ask("local?fail=500"), headers=named("fails"))
 
     assert 502 == answer.status_code
@@ -297,19 +297,19 @@ def test_a_provider_that_fails_is_an_error_of_the_call_and_a_handled_502(
     assert ("ok", 1) == (finished["outcome"], finished["llm_errors"])
 
 
-def test_a_stream_under_wsgi_comes_piece_by_piece_and_is_counted_after_the_last(
+def test_a_stream_under_wsgi_arrives_piece_by_piece_and_is_counted_after_the_last(
     service: Server, client: httpx.Client
 ) -> None:
-    """The LLM call is one event of its request, the line comes last, its times tell of a stream."""
+    """The LLM call is one event before the request's event, which has the times of a stream."""
     body = ask("local?chunk_ms=20")
     answer = client.post(STREAM, json=body, headers=named("stream"))
 
     assert len(QUESTION.split()) == answer.text.count("event: piece")
-    assert_told_as_a_stream(*story_of(service, "stream"))
+    assert_recorded_as_a_stream(*story_of(service, "stream"))
 
 
-def assert_told_as_a_stream(call: dict[str, Any], finished: dict[str, Any]) -> None:
-    """The event of a call that was streamed to its end, and the line of its request."""
+def assert_recorded_as_a_stream(call: dict[str, Any], finished: dict[str, Any]) -> None:
+    """Check the events of a call that was streamed to its end and of its request."""
     assert ("llm.stream", "ok") == (call["event"], call["outcome"])
     assert len(QUESTION.split()) == call["chunks"]
     assert (INPUT_TOKENS, OUTPUT_TOKENS) == (call["input_tokens"], call["output_tokens"])
@@ -319,7 +319,7 @@ def assert_told_as_a_stream(call: dict[str, Any], finished: dict[str, Any]) -> N
 
 
 def test_a_client_that_leaves_a_stream_is_recorded(service: Server, client: httpx.Client) -> None:
-    """gunicorn notices when it writes; the call is closed, the line says who ended it."""
+    """gunicorn notices the disconnect when it writes; both events record the end."""
     body = ask("local?chunk_ms=100")
     with client.stream("POST", STREAM, json=body, headers=named("leaves")) as answer:
         data = [line for line in iter_until_data(answer) if line.startswith("data:")]
@@ -336,10 +336,8 @@ def test_a_body_that_is_no_question_is_a_400(client: httpx.Client, body: bytes) 
     assert 400 == client.post(CHAT, content=body).status_code
 
 
-def test_the_same_project_tells_the_same_under_asgi(
-    provider: Server, sqlite: dict[str, str]
-) -> None:
-    """Under uvicorn: both ids on the responses, one line per request, streams, errors, health."""
+def test_the_project_logs_the_same_under_asgi(provider: Server, sqlite: dict[str, str]) -> None:
+    """Under uvicorn responses have both ids, and each request has one log event."""
     models = {"OPENAI_API_KEY": "local", "OPENAI_BASE_URL": provider.url, "no_proxy": "127.0.0.1"}
     with uvicorn("examples.django_app.asgi:application", env={**sqlite, **models}) as server:
         with client_of(server) as client:
@@ -363,19 +361,19 @@ def test_the_same_project_tells_the_same_under_asgi(
         assert name == answer.headers["x-request-id"] == answer.headers["x-trace-id"]
     finished = {line["request_id"]: line for line in lines if line["event"] == "request_finished"}
     assert ["chat", "stream", "kept", "summary", "fails"] == list(finished)
-    # Without a broker the task runs in the request, and the line of its LLM call is the request's.
+    # Without a broker the task runs in the request, so the request counts its LLM call.
     assert 1 == finished["summary"]["llm_calls"]
     [task] = [line for line in lines if line["event"] == "task_finished"]
     assert ("summary", "SUCCESS") == (task["request_id"], task["state"])
     [call] = [line for line in lines if line["event"] == "llm.stream"]
-    assert_told_as_a_stream(call, finished["stream"])
+    assert_recorded_as_a_stream(call, finished["stream"])
     assert ["fails"] == [line["request_id"] for line in lines if "exception" in line]
 
 
 def test_the_lines_of_a_management_command_share_an_id(
     client: httpx.Client, env: dict[str, str]
 ) -> None:
-    """A job has an id of its own, on each line that it writes."""
+    """A job has an id of its own on each of its log lines."""
     client.post(CHAT, json=ask("local"))
 
     lines = [parse_line(line.encode()) for line in manage("forget", "--skip-checks", env=env)]
@@ -386,8 +384,8 @@ def test_the_lines_of_a_management_command_share_an_id(
     assert {trace_id} == {line["request_id"] for line in job}
 
 
-def test_the_project_is_one_that_django_finds_nothing_wrong_with(sqlite: dict[str, str]) -> None:
-    """System checks pass, and the migrations are those of the models."""
+def test_django_finds_no_problem_in_the_project(sqlite: dict[str, str]) -> None:
+    """System checks pass, and the migrations match the models."""
     output = manage("makemigrations", "--check", env=sqlite)
 
     assert "No changes detected" == output[-1]

@@ -1,4 +1,4 @@
-"""Every code block of README and docs runs, and every docstring's example."""
+"""Every code block of README and docs runs, and so does the example of every docstring."""
 
 from __future__ import annotations
 
@@ -20,9 +20,13 @@ from tests.support.lines import validate_line
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+PROSE = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "SECURITY.md"]
+PACKAGE = ROOT / "src" / "pantheon_obs"
+EXAMPLES = {"llm/usage/vendors/acme.py"}  # files that a page tells its reader to write
+WIDTH = 100
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
-# What shell blocks may say; other tests run these commands for real.
+# The commands that shell blocks may contain; other tests run these commands for real.
 COMMANDS = re.compile(
     r"(pip install|make |git clone|grep |curl |uvicorn |export |python -m |[A-Z_]+=)"
 )
@@ -36,13 +40,13 @@ class Block(NamedTuple):
 
 
 def blocks(page: Path, *languages: str) -> list[Block]:
-    """The page's code blocks in these languages."""
+    """Find the page's code blocks in these languages."""
     found = [Block(*match) for match in BLOCK.findall(page.read_text())]
     return [block for block in found if block.language in languages]
 
 
 def pages_with(*languages: str) -> list[Path]:
-    """The pages that have such blocks."""
+    """Find the pages that have code blocks in these languages."""
     return [page for page in PAGES if blocks(page, *languages)]
 
 
@@ -70,7 +74,7 @@ def test_python_blocks_run_in_the_order_of_their_page(page: Path, tmp_path: Path
 
 @pytest.mark.parametrize("page", pages_with("json"), ids=lambda page: page.name)
 def test_json_lines_in_the_pages_fit_the_schema(page: Path) -> None:
-    """What a page shows as a line is one."""
+    """A JSON log line on a page is valid by the schema."""
     for block in blocks(page, "json"):
         for text in block.text.splitlines():
             validate_line(json.loads(text))
@@ -86,25 +90,51 @@ def test_shell_blocks_say_only_commands_that_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_no_block_is_left_unchecked(page: Path) -> None:
-    """Each block names a language that one of these tests looks at, or is plain output."""
+    """Each block names a language that one of these tests checks, or is plain output."""
     languages = {language for language, _ in BLOCK.findall(page.read_text())}
 
     assert languages <= {"python", "json", "sh", "console", "text"}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PROSE, ids=lambda page: page.name)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    """A relative link names a file of the project."""
-    links = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text())
+    """A relative link names a file of the project, and a heading of that file."""
+    links = re.findall(r"\]\((?!https?://)([^)#]*)(?:#([^)]+))?\)", page.read_text())
 
-    assert [] == [link for link in links if not (page.parent / link).exists()]
+    for name, heading in links:
+        target = page.parent / name if name else page
+        assert target.exists(), name
+        assert not heading or heading in anchors(target), f"{name}#{heading}"
+
+
+def anchors(page: Path) -> set[str]:
+    """Find the names of a page's headings, as GitHub makes them for links."""
+    headings = re.findall(r"^#+ (.+)$", BLOCK.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PROSE, ids=lambda page: page.name)
+def test_prose_keeps_to_the_line_width_of_the_code(page: Path) -> None:
+    """A line of prose has at most 100 characters; tables and code blocks may be longer."""
+    lines = BLOCK.sub("", page.read_text()).splitlines()
+
+    assert [] == [line for line in lines if len(line) > WIDTH and not line.startswith("|")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_source_files_that_a_page_names_exist(page: Path) -> None:
+    """The path of a Python file leads to a file of the project or of the package."""
+    named = re.findall(r"`([\w*]+/[\w*/]+\.py)`", BLOCK.sub("", page.read_text()))
+
+    found = [name for top in (ROOT, PACKAGE) for name in named if any(top.glob(name))]
+    assert [] == sorted(set(named) - set(found) - EXAMPLES)
 
 
 class LenientChecker(doctest.OutputChecker):
-    """Compares output only where an example shows some: log lines may go by."""
+    """Compares output only if an example shows some, because log lines may be printed."""
 
     def check_output(self, want: str, got: str, optionflags: int) -> bool:
-        """Whether the output is what the example says."""
+        """Whether the output matches the example."""
         return not want or super().check_output(want, got, optionflags)
 
 
@@ -129,7 +159,7 @@ for info in [None, *pkgutil.iter_modules(package.__path__, "{DJANGO}.")]:
 
 
 def test_docstring_examples_of_django_run() -> None:
-    """In a project, as what they show needs one."""
+    """The examples run in a Django project, because they need one."""
     pytest.importorskip("django")
 
     run = subprocess.run(
@@ -140,7 +170,7 @@ def test_docstring_examples_of_django_run() -> None:
 
 
 def importable_modules() -> list[str]:
-    """The modules of the package that import here; the others need an extra."""
+    """Find the modules of the package that can be imported; the others need an extra."""
     names = []
     for info in pkgutil.walk_packages(pantheon_obs.__path__, "pantheon_obs."):
         if info.name.startswith(DJANGO):
@@ -155,7 +185,7 @@ def importable_modules() -> list[str]:
 
 @pytest.mark.parametrize("name", importable_modules())
 def test_docstring_examples_run(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """What a docstring shows is what happens."""
+    """The example in a docstring runs and prints the shown output."""
     runner = doctest.DocTestRunner(checker=LenientChecker(), verbose=False)
     for test in doctest.DocTestFinder().find(importlib.import_module(name)):
         if test.examples:
@@ -166,7 +196,7 @@ def test_docstring_examples_run(name: str, capsys: pytest.CaptureFixture[str]) -
 
 @pytest.mark.parametrize("name", sorted(set(pantheon_obs.__all__) - {"__version__"}))
 def test_every_public_name_has_a_docstring_with_an_example(name: str) -> None:
-    """Errors aside, each public name shows how it is used."""
+    """Each public name except the errors shows its use."""
     value = getattr(pantheon_obs, name)
     if isinstance(value, type) and issubclass(value, Exception):
         assert value.__doc__

@@ -1,4 +1,4 @@
-"""The example service as a real process, with the local provider and a real client."""
+"""The example service runs as a real process, with the local provider and a real client."""
 
 from __future__ import annotations
 
@@ -32,29 +32,29 @@ pytest.importorskip("fastapi")
 
 @pytest.fixture(scope="module")
 def provider() -> Iterator[Server]:
-    """The local provider."""
+    """Run the local provider."""
     with start_provider() as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def service(provider: Server) -> Iterator[Server]:
-    """The example service with the local provider behind it."""
+    """Run the example service with the local provider."""
     with start_app(provider.url) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def client(service: Server) -> Iterator[httpx.Client]:
-    """A client of the service."""
+    """Open a client of the service."""
     with client_of(service) as client:
         yield client
 
 
-def test_a_chat_is_one_llm_event_and_its_tokens_are_on_the_requests_line(
+def test_a_chat_is_one_llm_event_and_the_request_has_its_tokens(
     service: Server, client: httpx.Client
 ) -> None:
-    """The gateway's `generate` is one event of its request, and the request's line counts it."""
+    """The gateway's `generate` is one event, and `request_finished` counts it."""
     response = client.post("/api/v1/chat", json=ask("local"), headers={"X-Trace-ID": "json-chat"})
 
     assert response.json()["answer"] == QUESTION
@@ -72,7 +72,7 @@ def test_a_chat_is_one_llm_event_and_its_tokens_are_on_the_requests_line(
 
 
 def test_a_stream_is_counted_after_its_last_piece(service: Server, client: httpx.Client) -> None:
-    """The gateway's `stream` is one event that has the usage of its future, before the line."""
+    """The gateway's `stream` is one event with the usage of its future, before the request's."""
     body = ask("local?chunk_ms=20")
     response = client.post("/api/v1/chat/stream", json=body, headers={"X-Trace-ID": "sse-chat"})
 
@@ -90,10 +90,10 @@ def test_a_stream_is_counted_after_its_last_piece(service: Server, client: httpx
     assert finished["ttfb_ms"] < finished["latency_ms"]
 
 
-def test_the_first_piece_arrives_while_the_second_does_not_exist(
+def test_the_first_piece_arrives_before_the_second_exists(
     service: Server, client: httpx.Client
 ) -> None:
-    """A piece reaches the client ahead of the next one; a client that then leaves is recorded."""
+    """A piece is sent at once; a client that then disconnects is recorded."""
     body = ask("local?chunk_ms=600000")
     headers = {"X-Trace-ID": "unbuffered"}
     with client.stream("POST", "/api/v1/chat/stream", json=body, headers=headers) as response:
@@ -111,7 +111,7 @@ def test_the_first_piece_arrives_while_the_second_does_not_exist(
 def test_a_provider_that_fails_is_an_error_of_the_call_and_a_handled_502(
     service: Server, client: httpx.Client, path: str
 ) -> None:
-    """The failing call is an ERROR event, the answer that the service gives itself is `ok`."""
+    """The failing call is an ERROR event; the request that handles it is `ok`."""
     trace_id = "fails" + path.replace("/", "-")
     headers = {"X-Trace-ID": trace_id}
     response = client.post(path, json=ask("local?fail=500"), headers=headers)
@@ -129,7 +129,7 @@ def test_a_provider_that_fails_is_an_error_of_the_call_and_a_handled_502(
 def test_a_provider_that_cuts_the_stream_is_an_error_of_the_call(
     service: Server, client: httpx.Client
 ) -> None:
-    """The service tells its client, and the call's event says what it was."""
+    """The service sends an error event to its client, and the call's event is an error."""
     headers = {"X-Trace-ID": "cut-stream"}
     response = client.post("/api/v1/chat/stream", json=ask("local?fail=cut"), headers=headers)
 
@@ -142,7 +142,7 @@ def test_a_provider_that_cuts_the_stream_is_an_error_of_the_call(
 
 
 def test_a_retry_of_the_client_is_one_call(service: Server, client: httpx.Client) -> None:
-    """A rate limit that the provider's client rides out is part of one call."""
+    """A rate limit that the provider's client retries is part of one call."""
     headers = {"X-Trace-ID": "rate-limited"}
     response = client.post("/api/v1/chat", json=ask("local?fail=429"), headers=headers)
 
@@ -153,7 +153,7 @@ def test_a_retry_of_the_client_is_one_call(service: Server, client: httpx.Client
 def test_a_line_from_an_endpoints_thread_carries_the_trace_id(
     service: Server, client: httpx.Client
 ) -> None:
-    """A sync endpoint that reads SQLite logs under its request's id."""
+    """A sync endpoint that reads SQLite logs with its request's id."""
     client.post("/api/v1/chat", json=ask("local"))
     headers = {"X-Trace-ID": "sqlite"}
     response = client.get("/api/v1/conversations/about-local", headers=headers)
@@ -165,7 +165,7 @@ def test_a_line_from_an_endpoints_thread_carries_the_trace_id(
 
 
 def test_the_fake_gateway_leaves_no_llm_event() -> None:
-    """Without a key the fake answers, and nothing about it is instrumented."""
+    """Without a key the fake gateway answers, which is not instrumented."""
     with start_app() as fake, client_of(fake) as client:
         whole = client.post("/api/v1/chat", json=ask("fast"), headers={"X-Trace-ID": "whole"})
         body = ask("fast")
@@ -179,8 +179,8 @@ def test_the_fake_gateway_leaves_no_llm_event() -> None:
     assert not any("llm_calls" in event for event in events)
 
 
-def test_the_text_format_is_that_of_the_seed(provider: Server) -> None:
-    """The text line of a call begins as the seed prints it, its latency an integer."""
+def test_the_text_format_matches_the_seed(provider: Server) -> None:
+    """The text line of a call begins as in the seed, with an integer latency."""
     env = {"PANTHEON_OBS_LOG_FORMAT": "text"}
     with start_app(provider.url, env=env) as service, client_of(service) as client:
         client.post("/api/v1/chat", json=ask("local"), headers={"X-Trace-ID": "my-custom-id"})
@@ -195,7 +195,7 @@ def test_the_text_format_is_that_of_the_seed(provider: Server) -> None:
 
 
 def test_the_provider_streams_as_openai_does(provider: Server) -> None:
-    """An empty role frame, the content, the finish, the usage with no choices, the end marker."""
+    """The stream has an empty role frame, content, finish reason, usage and end marker."""
     body = {
         "model": "local",
         "messages": [{"role": "user", "content": "one two"}],
@@ -219,7 +219,7 @@ def test_the_provider_streams_as_openai_does(provider: Server) -> None:
 
 
 def test_the_provider_sends_no_usage_in_a_stream_that_did_not_ask(provider: Server) -> None:
-    """Without `include_usage` no chunk has the key."""
+    """Without `include_usage` no chunk has the key `usage`."""
     body = {"model": "local", "messages": [{"role": "user", "content": "hi"}], "stream": True}
     url = f"{provider.url}/chat/completions"
     text = httpx.post(url, json=body, timeout=SECONDS_TO_WAIT, trust_env=False).text

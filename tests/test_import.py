@@ -49,7 +49,7 @@ def run_isolated(code: str) -> str:
 
 
 def modules_after(statement: str) -> set[str]:
-    """Tell which modules a fresh interpreter has loaded after a statement."""
+    """List the modules that a fresh interpreter has loaded after a statement."""
     return set(
         json.loads(
             run_isolated(f"{statement}\nimport json, sys; print(json.dumps([*sys.modules]))")
@@ -74,7 +74,7 @@ def test_importing_everything_loads_no_framework() -> None:
 
 
 def test_the_public_names_are_all_there() -> None:
-    """A name that was published stays."""
+    """Every published name is kept."""
     assert set() == PUBLIC - set(pantheon_obs.__all__)
 
 
@@ -85,7 +85,7 @@ def test_a_public_name_resolves(name: str) -> None:
 
 
 def test_a_typo_is_an_attribute_error() -> None:
-    """A name that doesn't exist is reported as any module would report it."""
+    """A missing name raises the error of any other module."""
     with pytest.raises(AttributeError, match="module 'pantheon_obs' has no attribute 'instrumnet'"):
         _ = pantheon_obs.instrumnet  # type: ignore[attr-defined]
 

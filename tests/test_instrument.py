@@ -1,4 +1,4 @@
-"""The one line: what it accepts, what it leaves alone, and when it may be called."""
+"""`instrument`: the apps that it accepts, what it leaves unchanged, and when it may be called."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 async def ok(request: Request) -> JSONResponse:
-    """Say which trace it runs in."""
+    """Answer with the id of the trace."""
     return JSONResponse({"trace_id": current_trace_id.get()})
 
 
@@ -41,17 +41,17 @@ async def boom(request: Request) -> JSONResponse:
 
 
 def starlette_app(**options: Any) -> Starlette:
-    """A small service."""
+    """Make a small application."""
     return Starlette(routes=[Route("/ok", ok), Route("/boom", boom)], **options)
 
 
 def client(app: Any) -> TestClient:
-    """A client that sees the responses that a server would send."""
+    """Make a client that gets the responses that a server would send."""
     return TestClient(app, raise_server_exceptions=False)
 
 
 def finished(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The requests' lines."""
+    """Select the requests' lines."""
     return [event for event in events if event["event"] == "request_finished"]
 
 
@@ -62,7 +62,7 @@ async def plain(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def anything(*arguments: Any) -> None:
-    """A callable that does not say what it takes."""
+    """A callable without a definite signature."""
     await plain(*arguments)
 
 
@@ -74,7 +74,7 @@ class Instance:
         await plain(scope, receive, send)
 
     async def method(self, scope: Any, receive: Any, send: Any, more: Any = None) -> None:
-        """Serve, with a parameter that the server leaves alone."""
+        """Serve, with a parameter that the server does not use."""
         await plain(scope, receive, send)
 
 
@@ -90,7 +90,7 @@ class PerRequest:
 
 
 class AnyPerRequest(PerRequest):
-    """The same, where the class does not say what it takes."""
+    """A class per request without a definite signature."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -103,7 +103,7 @@ def answer_wsgi(environ: dict[str, Any], start_response: Any) -> list[bytes]:
 
 
 class AnyWsgi:
-    """A WSGI app that does not say what it takes: a middleware, say."""
+    """A WSGI app without a definite signature, as of a middleware."""
 
     def __call__(self, *arguments: Any) -> list[bytes]:
         """Serve."""
@@ -117,7 +117,7 @@ class WsgiPerRequest:
         self.body = answer_wsgi(*arguments)
 
     def __iter__(self) -> Iterator[bytes]:
-        """Its parts."""
+        """Iterate over its parts."""
         return iter(self.body)
 
 
@@ -130,7 +130,7 @@ class WsgiPerRequest:
     ],
 )
 def test_a_wsgi_callable_is_wrapped(app: Any) -> None:
-    """Whatever can be called with environ and start_response gets a wrapper, once."""
+    """A callable with environ and start_response gets one wrapper."""
     wrapped = instrument(app)
     started: list[Any] = []
     environ: dict[str, Any] = {}
@@ -145,7 +145,7 @@ def test_a_wsgi_callable_is_wrapped(app: Any) -> None:
 
 
 def test_a_framework_app_is_instrumented_in_place() -> None:
-    """The same object comes back; what the host has put on it is left as it is."""
+    """The object itself is returned; its routes, middleware and handlers are unchanged."""
 
     def answer(request: Request, error: Exception) -> PlainTextResponse:
         return PlainTextResponse("mine", 500)
@@ -169,7 +169,7 @@ def test_a_framework_app_is_instrumented_in_place() -> None:
 
 
 async def pass_on(request: Request, call_next: Callable[[Request], Any]) -> Any:
-    """A middleware of the host's."""
+    """A middleware of the application."""
     return await call_next(request)
 
 
@@ -195,7 +195,7 @@ def test_a_bare_statement_is_enough_for_a_framework_app() -> None:
     ],
 )
 def test_an_asgi_callable_is_wrapped(app: Any) -> None:
-    """Whatever can be called with scope, receive and send gets a wrapper, once."""
+    """A callable with scope, receive and send gets one wrapper."""
     wrapped = instrument(app)
 
     assert isinstance(wrapped, TraceIdMiddleware)
@@ -207,7 +207,7 @@ def test_an_asgi_callable_is_wrapped(app: Any) -> None:
 
 
 class Hostile:
-    """Neither an app nor willing to say what it is."""
+    """No app, and with a broken `__repr__`."""
 
     def __repr__(self) -> str:
         raise ValueError
@@ -225,8 +225,8 @@ class Hostile:
         pytest.param(Hostile(), id="hostile"),
     ],
 )
-def test_what_is_no_app_is_refused(wrong: Any) -> None:
-    """The error says what is accepted."""
+def test_other_objects_than_apps_are_refused(wrong: Any) -> None:
+    """The error names the accepted values."""
     with pytest.raises(ConfigError, match=r"use an app object \(Starlette.*\), an ASGI callable"):
         instrument(wrong)
 
@@ -243,7 +243,7 @@ def test_what_is_no_app_is_refused(wrong: Any) -> None:
 def test_a_wrong_setting_is_refused(
     settings: Any, overrides: dict[str, Any], message: str, *, again: bool
 ) -> None:
-    """The error names it, on a second call too, and the app is as it was."""
+    """The error names it, on a second call, too, and the app is unchanged."""
     app = instrument(starlette_app()) if again else starlette_app()
 
     with pytest.raises(ConfigError) as refused:
@@ -254,7 +254,7 @@ def test_a_wrong_setting_is_refused(
 
 
 def test_instrumenting_twice_changes_nothing() -> None:
-    """One header, one line per request, one line that says what is on."""
+    """There is one header, one line per request, and one `observability_configured`."""
     app = starlette_app()
     with capture_events() as events:
         instrument(app, log_level="INFO")
@@ -287,7 +287,7 @@ def test_an_app_that_is_running_can_be_instrumented() -> None:
 
 
 def test_the_middleware_added_by_hand_traces_what_it_sees() -> None:
-    """Inside the framework's 500 handler it can do less: the unhandled error has no header."""
+    """It runs inside the framework's 500 handler, whose response has no header."""
 
     def answer(request: Request, error: Exception) -> PlainTextResponse:
         return PlainTextResponse("mine", 500)
@@ -302,8 +302,8 @@ def test_the_middleware_added_by_hand_traces_what_it_sees() -> None:
     assert ("mine", None) == (failure.text, failure.headers.get("x-trace-id"))
 
 
-def test_the_middleware_by_hand_and_the_one_line_do_not_add_up() -> None:
-    """Together they give one header and one line."""
+def test_the_middleware_by_hand_and_instrument_give_one_line() -> None:
+    """Both together give one header and one line."""
     app = starlette_app()
     app.add_middleware(TraceIdMiddleware)
     with capture_events() as events:
@@ -315,7 +315,7 @@ def test_the_middleware_by_hand_and_the_one_line_do_not_add_up() -> None:
 
 
 def test_a_callable_wrapped_by_hand_can_be_instrumented() -> None:
-    """The middleware alone sets up nothing but the id: the one line still has its work to do."""
+    """The middleware alone sets up only the id, so `instrument` still sets up the rest."""
     with capture_events() as events:
         app = instrument(TraceIdMiddleware(plain))
         response = client(app).get("/")
@@ -359,7 +359,7 @@ def test_inbound_ids_can_be_distrusted() -> None:
 
 
 def test_a_quiet_path_has_its_line_at_debug() -> None:
-    """What probes ask for every second is not in the log at INFO."""
+    """The requests of probes are not in the log at INFO."""
     with capture_events() as events:
         app = instrument(starlette_app(), quiet_paths="/ok", log_level="DEBUG")
         client(app).get("/ok")

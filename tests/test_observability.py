@@ -16,10 +16,10 @@ DSN = "https://public@sentry.example/1"
 
 
 class ObservabilityTests(unittest.TestCase):
-    """The live app, its lifespan entered, its SQLite in memory."""
+    """The tests use the live application with its lifespan, and SQLite in memory."""
 
     def test_trace_id_generated_when_absent(self) -> None:
-        """A request without an id gets one back, as long as a UUID is."""
+        """A request without an id gets one back that has the length of a UUID."""
         with TestClient(app) as client:
             response = client.get("/api/v1/health")
         self.assertEqual(200, response.status_code)
@@ -33,7 +33,7 @@ class ObservabilityTests(unittest.TestCase):
         self.assertEqual("my-custom-id", response.headers["x-trace-id"])
 
     def test_trace_id_is_valid_uuid_when_generated(self) -> None:
-        """A generated id is a UUID, spelled as UUIDs are."""
+        """A generated id is a UUID in its usual form."""
         with TestClient(app) as client:
             trace_id = client.get("/api/v1/health").headers["x-trace-id"]
         self.assertEqual(trace_id, str(uuid.UUID(trace_id)))

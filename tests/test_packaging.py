@@ -1,4 +1,4 @@
-"""What is built is whole: it installs into an empty environment and works there."""
+"""The built package is complete: it installs into an empty environment and works there."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_it_serves_a_request_there(empty_environment: Path) -> None:
 
 
 def test_the_version_is_the_same_everywhere() -> None:
-    """What the package says, what is installed and what the changelog describes are one version."""
+    """The package, its metadata and the changelog have the same version."""
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     newest = re.search(r"^## \[(\d[^\]]*)\]", changelog, re.MULTILINE)
 

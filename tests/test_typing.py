@@ -1,4 +1,4 @@
-"""The public names mean to type checkers what they do when run."""
+"""The types of the public names agree with their behaviour."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
     ],
 )
 def test_users_code_passes_the_type_checker(checker: str, options: tuple[str, ...]) -> None:
-    """Right uses of the public names are accepted and wrong ones refused, as api.py says."""
+    """Type checkers accept the right uses in api.py, and report the wrong ones."""
     pytest.importorskip(checker)
 
     checked = subprocess.run(

@@ -1,4 +1,4 @@
-"""What uvicorn serves: `uvicorn examples.django_app.asgi:application`."""
+"""The ASGI application: `uvicorn examples.django_app.asgi:application`."""
 
 from __future__ import annotations
 

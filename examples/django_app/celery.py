@@ -1,4 +1,4 @@
-"""The service's Celery app: `celery --app examples.django_app worker`."""
+"""The service's Celery application: `celery --app examples.django_app worker`."""
 
 from __future__ import annotations
 

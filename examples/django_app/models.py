@@ -1,4 +1,4 @@
-"""What the service keeps."""
+"""The data that the service stores."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django.db import models
 
 
 class Message(models.Model):
-    """A question with its answer, one of a conversation."""
+    """A question with its answer, as part of a conversation."""
 
     conversation_id = models.SlugField(max_length=64)
     question = models.TextField()

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 
 def _database(url: str) -> dict[str, Any]:
-    """Postgres where the URL names one; else SQLite, in the file of a `sqlite:///` URL or here."""
+    """Use Postgres for a Postgres URL, else SQLite in the file of the URL or in db.sqlite3."""
     parts = urlsplit(url)
     if parts.scheme not in ("postgres", "postgresql"):
         file = url.removeprefix("sqlite:///") or Path(__file__).with_name("db.sqlite3")
@@ -40,7 +40,7 @@ TIME_ZONE = "UTC"
 ROOT_URLCONF = "examples.django_app.urls"
 DATABASES = {"default": _database(os.environ.get("DATABASE_URL", ""))}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-# Without a broker a task runs where it is called.
+# Without a broker a task runs in the process that calls it.
 CELERY_BROKER_URL = os.environ.get("REDIS_URL", "")
 CELERY_TASK_ALWAYS_EAGER = not CELERY_BROKER_URL
 CELERY_TASK_IGNORE_RESULT = True

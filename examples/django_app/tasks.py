@@ -1,4 +1,4 @@
-"""What is done after the response, in a worker. Nothing here mentions observability, either."""
+"""Work after the response, in a worker. This module contains no observability code either."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _LOGGER = logging.getLogger(__name__)
 
 
 def summary_key(conversation_id: str) -> str:
-    """Where a conversation's summary is kept in the cache."""
+    """Return the cache key of a conversation's summary."""
     return f"summary-{conversation_id}"
 
 
 @shared_task
 def summarise(conversation_id: str, model_alias: str) -> None:
-    """Have a model sum a conversation up, and keep what it says."""
+    """Ask a model to summarise a conversation, and store the summary."""
     answers = Message.objects.filter(conversation_id=conversation_id).order_by("pk")
-    said = " ".join(answers.values_list("answer", flat=True))
-    response = asyncio.run(_ask(LlmRequest(model_alias, f"Sum up: {said}")))
+    text = " ".join(answers.values_list("answer", flat=True))
+    response = asyncio.run(_ask(LlmRequest(model_alias, f"Sum up: {text}")))
     cache.set(summary_key(conversation_id), response.text, SECONDS_TO_KEEP_SUMMARIES)
     _LOGGER.info("conversation_summarised", extra={"conversation_id": conversation_id})
 

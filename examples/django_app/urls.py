@@ -1,4 +1,4 @@
-"""Which view answers which path."""
+"""The paths and their views."""
 
 from __future__ import annotations
 

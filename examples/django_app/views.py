@@ -1,4 +1,4 @@
-"""The endpoints. But for one `bind`, observability is in the settings and the gateway."""
+"""The endpoints. Apart from one `bind`, observability is set up in the settings and the gateway."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class JsonForm(forms.Form):
-    """What a client sends as a JSON object, with the model that it wants."""
+    """A JSON object from a client, which names the model to use."""
 
     model_alias = forms.CharField(required=False, empty_value="fast")
 
     @classmethod
     def of(cls, request: HttpRequest) -> Self:
-        """Read it from a JSON body; what is required is missing where there is none."""
+        """Read the form from a JSON body; without a valid body, required fields are missing."""
         try:
             body = json.loads(request.body)
         except ValueError:
@@ -47,24 +47,24 @@ class JsonForm(forms.Form):
         return cls(body if isinstance(body, dict) else {})
 
     def refusal(self) -> JsonResponse:
-        """What the client is told if the form is not valid."""
+        """Answer a form that is not valid."""
         return JsonResponse({"errors": self.errors.get_json_data()}, status=400)
 
 
 class QuestionForm(JsonForm):
-    """What a client sends to either chat endpoint."""
+    """The body of a request to either chat endpoint."""
 
     message = forms.CharField()
     conversation_id = forms.SlugField(required=False, max_length=64)
 
     def question(self) -> LlmRequest:
-        """What the model is asked."""
+        """Return the question for the model."""
         return LlmRequest(self.cleaned_data["model_alias"], self.cleaned_data["message"])
 
 
 @require_POST
 async def chat(request: HttpRequest) -> HttpResponse:
-    """Answer in one piece and keep the exchange; the same question has the same answer a while."""
+    """Answer in one piece and store the exchange; answers are cached for a minute."""
     form = QuestionForm.of(request)
     if not form.is_valid():
         return form.refusal()
@@ -122,7 +122,7 @@ def _event(name: str, data: dict[str, Any]) -> str:
 
 
 def _in_step(events: AsyncGenerator[str, None]) -> Iterator[str]:
-    """The same events under WSGI, where no event loop runs: each is made when it is asked for."""
+    """Yield the events under WSGI, where no event loop runs: one step of the loop per event."""
 
     async def following() -> str | None:
         return await anext(events, None)
@@ -131,27 +131,27 @@ def _in_step(events: AsyncGenerator[str, None]) -> Iterator[str]:
         try:
             while (event := runner.run(following())) is not None:
                 yield event
-        finally:  # also where the client has left
+        finally:  # also if the client has disconnected
             runner.run(events.aclose())
 
 
 @require_GET
 def conversation(_request: HttpRequest, conversation_id: str) -> HttpResponse:
-    """Return what was said in a conversation, oldest first."""
+    """Return the messages of a conversation, oldest first."""
     messages = Message.objects.filter(conversation_id=conversation_id).order_by("pk")
-    said = list(messages.values("question", "answer"))
-    if not said:
+    exchanges = list(messages.values("question", "answer"))
+    if not exchanges:
         raise Http404
     _LOGGER.info("conversation_read", extra={"conversation_id": conversation_id})
-    summed_up = cache.get(tasks.summary_key(conversation_id))
+    summary_text = cache.get(tasks.summary_key(conversation_id))
     return JsonResponse(
-        {"conversation_id": conversation_id, "messages": said, "summary": summed_up}
+        {"conversation_id": conversation_id, "messages": exchanges, "summary": summary_text}
     )
 
 
 @require_POST
 def summary(request: HttpRequest, conversation_id: str) -> HttpResponse:
-    """Have a conversation summed up after the response, in a worker."""
+    """Let a worker summarise a conversation after the response."""
     form = JsonForm.of(request)
     if not form.is_valid():
         return form.refusal()
@@ -161,5 +161,5 @@ def summary(request: HttpRequest, conversation_id: str) -> HttpResponse:
 
 
 def sentry_debug(_request: HttpRequest) -> float:
-    """Fail, to see an unhandled error arrive in the log and in Sentry."""
+    """Fail, so that an unhandled error arrives in the log and in Sentry."""
     return 1 / 0

@@ -1,4 +1,4 @@
-"""What gunicorn serves: `gunicorn examples.django_app.wsgi`."""
+"""The WSGI application: `gunicorn examples.django_app.wsgi`."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Run it with `uvicorn examples.fastapi_app.app:app`. Environment: `OPENAI_API_KEY` and
 `OPENAI_BASE_URL` (see `gateway.open_gateway`), `CHAT_DATABASE` (path of the SQLite file; default:
-kept in memory).
+in memory).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ router = APIRouter()
 
 
 class ChatRequest(BaseModel):
-    """What a client sends to either chat endpoint."""
+    """The body of a request to either chat endpoint."""
 
     message: str = Field(min_length=1)
     model_alias: str = "fast"
@@ -64,7 +64,7 @@ async def health() -> dict[str, str]:
 
 @router.post("/api/v1/chat")
 async def chat(body: ChatRequest, gateway: Gateway, store: Store) -> dict[str, Any]:
-    """Answer in one piece and keep the exchange."""
+    """Answer in one piece and store the exchange."""
     response = await gateway.generate(LlmRequest(body.model_alias, body.message))
     await run_in_threadpool(store.add, body.conversation_id, body.message, response.text)
     _LOGGER.info("chat_answered", extra={"conversation_id": body.conversation_id})
@@ -99,7 +99,7 @@ def _event(name: str, data: dict[str, Any]) -> str:
 
 @router.get("/api/v1/conversations/{conversation_id}")
 def conversation(conversation_id: str, store: Store) -> dict[str, Any]:
-    """Return what was said in a conversation."""
+    """Return the messages of a conversation."""
     messages = store.messages(conversation_id)
     if not messages:
         raise HTTPException(404, "no such conversation")
@@ -109,7 +109,7 @@ def conversation(conversation_id: str, store: Store) -> dict[str, Any]:
 
 @router.get("/sentry-debug")
 async def sentry_debug() -> float:
-    """Fail, to see an unhandled error arrive in the log and in Sentry."""
+    """Fail, so that an unhandled error arrives in the log and in Sentry."""
     return 1 / 0
 
 
@@ -127,7 +127,7 @@ async def _lifespan(_app: FastAPI) -> AsyncGenerator[dict[str, Any], None]:
 
 
 def create_app() -> FastAPI:
-    """Build the service, instrumented."""
+    """Build and instrument the service."""
     app = FastAPI(title="Chat", lifespan=_lifespan)
     app.include_router(router)
     app.add_exception_handler(OpenAIError, _provider_failed)

@@ -1,4 +1,4 @@
-"""Conversations, kept in SQLite."""
+"""Store conversations in SQLite."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class ConversationStore:
         )
 
     def add(self, conversation_id: str, question: str, answer: str) -> None:
-        """Keep one question with its answer."""
+        """Store one question with its answer."""
         with self._lock, self._connection:
             self._connection.execute(
                 "INSERT INTO messages VALUES (?, ?, ?)", (conversation_id, question, answer)
             )
 
     def messages(self, conversation_id: str) -> list[dict[str, str]]:
-        """Return what was said in a conversation, oldest first; nothing for an unknown one."""
+        """Return the messages of a conversation, oldest first; empty if it is unknown."""
         query = "SELECT question, answer FROM messages WHERE conversation_id = ? ORDER BY rowid"
         with self._lock, closing(self._connection.execute(query, (conversation_id,))) as rows:
             return [{"question": question, "answer": answer} for question, answer in rows]

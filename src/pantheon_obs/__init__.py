@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pantheon_obs._version import __version__
 
-TYPE_CHECKING = False  # as type checkers know it; importing typing would double the import's time
+TYPE_CHECKING = False  # type checkers read it; importing typing would double the import's time
 
 __all__ = [
     "ConfigError",
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from pantheon_obs.core.settings import Settings
     from pantheon_obs.health import Health
     from pantheon_obs.llm.call import llm_call
-    from pantheon_obs.llm.clients import instrument_llm
+    from pantheon_obs.llm.instrument import instrument_llm
     from pantheon_obs.propagation.jobs import trace_context
     from pantheon_obs.sinks.logs.configure import configure_logging, logging_config
     from pantheon_obs.sinks.logs.structlog_bridge import get_logger
     from pantheon_obs.sinks.sentry import init_sentry
-else:  # hidden from type checkers, which would take any name for one of ours
+else:  # hidden from type checkers, which would accept every name
     _HOME = {
         "ConfigError": "core.errors",
         "Health": "health",
@@ -53,7 +53,7 @@ else:  # hidden from type checkers, which would take any name for one of ours
         "get_logger": "sinks.logs.structlog_bridge",
         "init_sentry": "sinks.sentry",
         "instrument": "_instrument",
-        "instrument_llm": "llm.clients",
+        "instrument_llm": "llm.instrument",
         "llm_call": "llm.call",
         "logging_config": "sinks.logs.configure",
         "trace_context": "propagation.jobs",
@@ -63,7 +63,7 @@ else:  # hidden from type checkers, which would take any name for one of ours
         if name not in _HOME:
             msg = f"module {__name__!r} has no attribute {name!r}"
             raise AttributeError(msg)
-        from importlib import import_module  # noqa: PLC0415 - only where a name is asked for
+        from importlib import import_module  # noqa: PLC0415 - only where a name is used
 
         value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
         globals()[name] = value

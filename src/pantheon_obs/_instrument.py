@@ -1,18 +1,17 @@
-"""The one line: pick an adapter, build the sinks, mark the app, return it."""
+"""`instrument`: pick an adapter, set up the sinks, put tracing around the app, return it."""
 
 from __future__ import annotations
 
 import inspect
-import reprlib
 import sys
 from importlib import import_module
 from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pantheon_obs import _setup
-from pantheon_obs.core.errors import ConfigError
+from pantheon_obs.core.errors import refuse
 from pantheon_obs.core.settings import resolve
-from pantheon_obs.products import PRODUCTS
+from pantheon_obs.products import PRODUCTS, Product
 from pantheon_obs.sinks import sentry
 
 if TYPE_CHECKING:
@@ -24,8 +23,11 @@ if TYPE_CHECKING:
 _App = TypeVar("_App")
 
 
-# What a plain callable of a protocol is called with.
-_PROTOCOLS = {"asgi": ("scope", "receive", "send"), "wsgi": ("environ", "start_response")}
+# The protocols of plain callables, with the positional arguments of each.
+_PROTOCOLS = (
+    (Product(name="asgi", protocol="asgi", sentry_wraps=False), ("scope", "receive", "send")),
+    (Product(name="wsgi", protocol="wsgi", sentry_wraps=False), ("environ", "start_response")),
+)
 
 
 def instrument(
@@ -41,17 +43,17 @@ def instrument(
     puts request tracing outside everything the framework adds. A second call is a no-op.
 
     Args:
-        app: An app object of FastAPI or Starlette, or any ASGI or WSGI callable.
+        app: An app object of a framework, or any ASGI or WSGI callable.
         settings: The settings; None reads the environment.
         health: Answers `{health_prefix}/live` and `{health_prefix}/ready`; True for an empty
             `Health()`, None or False for no endpoints.
-        overrides: Fields of `Settings` that win over both.
+        overrides: Fields of `Settings` that replace those of `settings`.
 
     Returns:
-        A framework's app object itself, instrumented in place; a plain callable wrapped.
+        An app object itself, instrumented in place, or the wrapper of a plain callable.
 
     Raises:
-        ConfigError: The app is not one, or a setting is not accepted.
+        ConfigError: An argument is not accepted.
         MissingExtraError: `sentry_dsn` was given as an argument, but `sentry_sdk` is missing.
 
     Example:
@@ -61,48 +63,49 @@ def instrument(
         ...     await send({"type": "http.response.body"})
         >>> app = instrument(app, log_format="json")
     """
-    name, protocol = _adapter_of(app)
-    adapter = import_module(f"pantheon_obs.adapters.{name}")
+    product = _product_of(app)
+    adapter = import_module(f"pantheon_obs.adapters.{product.name}")
     resolved = resolve(settings, overrides)
-    healthy = _health_endpoints(health, protocol, resolved.health_prefix)
+    with_health = _health_endpoints(health, product.protocol, resolved.health_prefix)
     if adapter.is_installed(app):
         return app
     on_startup = _setup.start(resolved, lambda: resolve(settings, overrides))
-    _setup.announce(resolved, adapter=name)
-    instrumented: _App = adapter.install(
-        app, resolved, on_startup, lambda inner: healthy(_watched(inner, name, protocol))
-    )
+    _setup.announce(resolved, adapter=product.name)
+
+    def wrap(inner: Any) -> Any:  # noqa: ANN401 - an application of any kind
+        return with_health(
+            inner if product.sentry_wraps else sentry.around(inner, product.protocol)
+        )
+
+    instrumented: _App = adapter.install(app, resolved, on_startup, wrap)
     return instrumented
 
 
-def _adapter_of(app: object) -> tuple[str, str]:
-    """Name the adapter for an app, and the protocol that it speaks."""
+def _product_of(app: object) -> Product:
+    """Find the row of an app: a framework's, or that of the protocol that a callable speaks."""
     for product in PRODUCTS:
         module = sys.modules.get(product.module)
         if module is not None and isinstance(app, getattr(module, product.app_class)):
-            return product.name, product.protocol
-    fitting = [name for name, arguments in _PROTOCOLS.items() if _takes(app, *arguments)]
-    if len(fitting) > 1:  # takes any arguments
-        fitting.remove("wsgi" if _is_awaited(app) else "asgi")
-    if fitting:
-        return fitting[0], fitting[0]
-    shown = reprlib.repr(app)  # short, and safe from a __repr__ that fails
-    known = ", ".join(product.app_class for product in PRODUCTS if product.app_class)
-    msg = (
-        f"app={shown} is not accepted: use an app object ({known}), "
-        "an ASGI callable (scope, receive, send) or a WSGI callable (environ, start_response)"
-    )
-    raise ConfigError(msg)
+            return product
+    fitting = [row for row, arguments in _PROTOCOLS if _takes(app, *arguments)]
+    if not fitting:
+        known = ", ".join(product.app_class for product in PRODUCTS if product.app_class)
+        accepted = (
+            f"an app object ({known}), an ASGI callable (scope, receive, send) "
+            "or a WSGI callable (environ, start_response)"
+        )
+        refuse("app", app, accepted)
+    return fitting[0 if _is_awaited(app) else -1]  # an app that takes any arguments fits both
 
 
 def _takes(app: object, *arguments: str) -> bool:
-    """Whether it can be called with these, by position."""
-    # A class is called to serve a request only if what it makes can be awaited or iterated over.
+    """Whether an app can be called with these positional arguments."""
+    # A class serves requests only if its instances can be awaited or iterated over.
     if not callable(app) or (
         inspect.isclass(app) and not (hasattr(app, "__await__") or hasattr(app, "__iter__"))
     ):
         return False
-    # Sentry's middleware has its `__call__` in a slot, of which the class knows no signature.
+    # Sentry's middleware has its `__call__` in a slot, and the class knows no signature of it.
     own = isinstance(vars(type(app)).get("__call__"), MemberDescriptorType)
     try:
         inspect.signature(app.__call__ if own else app).bind(*arguments)
@@ -114,15 +117,8 @@ def _takes(app: object, *arguments: str) -> bool:
 def _is_awaited(app: object) -> bool:
     if inspect.isclass(app):
         return hasattr(app, "__await__")
-    call = getattr(app, "__call__", None)  # noqa: B004 - an instance's method, to ask what it is
+    call = getattr(app, "__call__", None)  # noqa: B004 - not whether it can be called
     return inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(call)
-
-
-def _watched(app: Any, adapter: str, protocol: str) -> Any:  # noqa: ANN401 - any app
-    """The app with Sentry's middleware around it, where no integration of Sentry's puts it."""
-    if any(product.name == adapter and product.sentry_wraps for product in PRODUCTS):
-        return app
-    return sentry.around(app, protocol)
 
 
 def _health_endpoints(
@@ -130,7 +126,7 @@ def _health_endpoints(
     protocol: str,
     prefix: str,
 ) -> Callable[[Any], Any]:
-    """What puts the health endpoints around an app; nothing where there are none."""
+    """Make the function that puts the health endpoints around an app."""
     if health is None or health is False:
         return lambda app: app
     from pantheon_obs.health import Health, endpoints  # noqa: PLC0415 - only where they are asked for
@@ -138,7 +134,6 @@ def _health_endpoints(
     if health is True:
         health = Health()
     if not isinstance(health, Health):
-        msg = f"health={reprlib.repr(health)} is not accepted: use a Health, True or None"
-        raise ConfigError(msg)
+        refuse("health", health, "a Health, True or None")
     mount = endpoints.AsgiHealth if protocol == "asgi" else endpoints.WsgiHealth
     return lambda app: mount(app, health, prefix)

@@ -1,4 +1,4 @@
-"""Below the adapters: start logging and Sentry, say what is on, take over again."""
+"""Start logging and Sentry, and announce it; adapters reach the sinks through this module only."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def start(
 
     Args:
         settings: The settings.
-        reread: Reads the settings again when the server starts: a DSN may have come into the
-            environment by then.
-        anew: Whether to configure logging also where that has been done already.
+        reread: Reads the settings again when the server starts: the environment may have a DSN by
+            then.
+        anew: Whether to configure logging again where it is configured already.
 
     Returns:
         A function to call when the server starts the application.
@@ -37,27 +37,32 @@ def start(
         logs.configure_logging(settings)
     else:
         logs.reassert()
-    sentry.start(settings, required="sentry_dsn" in settings.given)
+    sentry.start(settings)
 
     def on_startup() -> None:
         logs.reassert()
         # The DSN may have come into the environment since, or the application have started Sentry.
-        sentry.start(reread(), required=False)
+        sentry.start(reread())
 
     return on_startup
 
 
+def start_logging() -> None:
+    """Set up logging by the environment."""
+    logs.configure_logging()
+
+
 def take_over() -> None:
-    """Take over what has been set up since logging was configured, if it was."""
+    """Take over the loggers that were set up since logging was configured, if it was."""
     logs.reassert()
 
 
 def announce(settings: Settings, *, adapter: str) -> None:
-    """Log what is on, and why the rest is off.
+    """Log `observability_configured`: what is on, and why the rest is off.
 
     Args:
         settings: The settings.
-        adapter: Names the adapter on the line.
+        adapter: The adapter's name.
     """
     logging.getLogger(_NAME).info(
         "observability_configured",

@@ -1,7 +1,7 @@
 """The other programs that the library knows: one row per framework, server and SDK.
 
-Imports nothing but types, so that everything but core may read it. What can be found out by asking
-an object is not here.
+It imports types only, so that every part but core may read it. Facts that an object itself can
+tell are not here.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-Says = Literal["access line", "task end", "task failure"]
-"""Kinds of records that say less than an event of ours."""
+Says = Literal["access line", "websocket line", "unhandled error", "task end", "task failure"]
+"""Kinds of records that say less than an event of the library."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,15 +25,21 @@ class Product:
         module: The module of its application class; empty for a product without one.
         app_class: The class whose objects `instrument` takes.
         protocol: The protocol by which a server calls such an object.
-        loggers: Loggers that it gives levels and handlers; they obey `log_level` and print through
-            our handler.
-        leveled: Loggers that it gives levels only; they obey `log_level`.
-        access: Access logs; dropped, as `request_finished` says more and omits the query string.
-        quiet: Loggers that log each request at INFO; raised to WARNING unless they have a level.
+        loggers: Loggers that it gives levels and handlers; `log_level` and the library's handler
+            replace those.
+        leveled: Loggers that it gives levels only; `log_level` replaces those.
+        access: Access logs; they are dropped, as `request_finished` says more and omits the query.
+        quiet: Loggers that log each request at INFO; they get WARNING unless they have a level.
         repeats: Loggers that repeat an exception which `request_finished` carries.
         repeats_as_text: Those of `repeats` that have the traceback in the message.
-        says_less: Loggers some of whose records say less than an event of ours, and which records.
+        says_less: Loggers with records that say less than an event of the library, and the kind.
+        announces: Pattern for the beginning of the message with which it logs, on the application's
+            own logger, an unhandled error that it answers itself.
+        repeats_beginning: Loggers that repeat a failure as text, and the first words of that text.
+        lifespan_error: The text of the ValueError by which it refuses a server's lifespan.
         sentry: The module and class of its integration in `sentry_sdk.integrations`.
+        sentry_scope: The name of the scope that its integration opens around a request or task,
+            where that is not the protocol.
         sentry_wraps: Whether that integration puts Sentry's middleware around the application.
     """
 
@@ -48,7 +54,11 @@ class Product:
     repeats: tuple[str, ...] = ()
     repeats_as_text: tuple[str, ...] = ()
     says_less: tuple[tuple[str, Says], ...] = ()
+    announces: str = ""
+    repeats_beginning: tuple[tuple[str, str], ...] = ()
+    lifespan_error: str = ""
     sentry: tuple[str, str] | None = None
+    sentry_scope: str = ""
     sentry_wraps: bool = True
 
 
@@ -69,12 +79,14 @@ PRODUCTS = (
         protocol="asgi",
         # Sentry's integration reads each request's body before the handler, and sends it.
         sentry_wraps=False,
+        sentry_scope="litestar",
     ),
     Product(
         name="quart",
         module="quart.app",
         app_class="Quart",
         protocol="asgi",
+        announces="Exception( on |$)",
         sentry=("quart", "QuartIntegration"),
     ),
     Product(
@@ -82,14 +94,17 @@ PRODUCTS = (
         module="flask.app",
         app_class="Flask",
         protocol="wsgi",
+        announces="Exception on ",
         sentry=("flask", "FlaskIntegration"),
     ),
     Product(
         name="django",
         # Its handler that mails errors to admins stays.
         leveled=("django", "django.server"),
-        says_less=(("django.server", "access line"),),
+        says_less=(("django.server", "access line"), ("django.request", "unhandled error")),
+        lifespan_error="Django can only handle ASGI/HTTP connections, not lifespan.",
         sentry=("django", "DjangoIntegration"),
+        sentry_scope="django",
     ),
     Product(
         name="celery",
@@ -98,7 +113,10 @@ PRODUCTS = (
             ("celery.app.trace", "task end"),
             ("celery.worker.request", "task failure"),
         ),
+        # The second record about a task that took too long.
+        repeats_beginning=(("celery.worker.request", "Hard time limit"),),
         sentry=("celery", "CeleryIntegration"),
+        sentry_scope="celery",
     ),
     # Servers.
     Product(
@@ -106,6 +124,7 @@ PRODUCTS = (
         loggers=("uvicorn", "uvicorn.error", "uvicorn.asgi"),
         access=("uvicorn.access",),
         repeats=("uvicorn.error",),
+        says_less=(("uvicorn.error", "websocket line"),),
     ),
     Product(
         name="gunicorn",

@@ -1,12 +1,14 @@
-"""For the tests of services that use pantheon-obs: see what was logged, and start afresh."""
+"""For the tests of applications: capture log lines, make ids that count, reset the process."""
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core import context, failures, guard
+from pantheon_obs.core import context, failures, guard, pipeline
+from pantheon_obs.core import settings as settings_of_process
 from pantheon_obs.sinks import sentry
 from pantheon_obs.sinks.logs import configure, emitter
 
@@ -14,15 +16,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+# Modules that hold state of the process, and that are only imported where they are used.
+_OPTIONAL = ("adapters.celery_tracing", "adapters.django.health")
+
+
 @contextmanager
 def capture_events() -> Iterator[list[dict[str, Any]]]:
-    """See every line that is logged, as a dict: ours, structlog's and the standard library's.
+    """Capture every log line, as a dict: the library's, structlog's and the standard library's.
 
-    Loggers that were made or cached before count too. Lines are still written. Logging is
-    configured for the time, where the service has not done so.
+    Loggers that were made or cached before are captured, too. Lines are still written. Logging is
+    configured for the duration of the block, if the application has not done so.
 
     Yields:
-        A list that grows; each line is a dict with the keys of the JSON format.
+        A list that grows; each item is a dict with the keys of the JSON format.
 
     Example:
         >>> import logging
@@ -41,18 +47,18 @@ def capture_events() -> Iterator[list[dict[str, Any]]]:
     try:
         yield events
     finally:
-        # By identity: two captures of the same lines are equal.
+        # By identity, as two captures of the same lines are equal.
         emitter.captures[:] = [other for other in emitter.captures if other is not events]
-        # Unless the service has configured it in the meantime.
+        # Unless the application has configured it in the meantime.
         if ours is not None and configure.active_emitter() is ours:
             configure.reset()
 
 
 def fixed_ids(prefix: str = "trace") -> Callable[[], str]:
-    """An `id_generator` that counts, so that a test can compare whole lines.
+    """Make an `id_generator` that counts, so that a test can compare whole lines.
 
     Args:
-        prefix: What the ids begin with.
+        prefix: The beginning of each id.
 
     Returns:
         A function that returns `trace-1`, `trace-2` and so on.
@@ -68,9 +74,11 @@ def fixed_ids(prefix: str = "trace") -> Callable[[], str]:
 
 
 def reset() -> None:
-    """Undo what pantheon-obs has set up in this process: logging, Sentry's sink, the context.
+    """Reset the state of the library in this process.
 
-    An app that was instrumented stays so.
+    It takes back the set-up of logging, forgets that Sentry was started, removes all sinks, and
+    forgets the settings file of a framework, reported problems, and the trace of this context.
+    Applications, clients and functions that were instrumented stay so.
 
     Example:
         >>> from pantheon_obs.testing import reset
@@ -79,6 +87,10 @@ def reset() -> None:
     configure.reset()
     sentry.reset()
     emitter.captures.clear()
+    for module in (settings_of_process, pipeline, context, failures):
+        module.reset()
     guard.forget()
-    context.reset()
-    failures.reset()
+    for name in _OPTIONAL:
+        loaded = sys.modules.get(f"pantheon_obs.{name}")
+        if loaded is not None:
+            loaded.reset()

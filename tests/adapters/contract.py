@@ -1,7 +1,8 @@
-"""Who takes part in the adapter contract, and how its tests talk to a served app.
+"""The table of adapters, and how the contract's tests talk to a served application.
 
-A new adapter joins with one row in `ADAPTERS`: its name, what serves an app of it that has the
-routes of `apps/raw.py`, and what it cannot do, by name.
+A new adapter joins with a sample application in `tests/apps/` and one row in `ADAPTERS`: its name,
+how the application is served, and the features that it cannot offer. The contract, and the tests of
+Sentry and of the servers, then run over it.
 """
 
 from __future__ import annotations
@@ -9,30 +10,73 @@ from __future__ import annotations
 import json
 import uuid
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
 import pytest
 
+from tests.apps.neutral import angled
 from tests.support.lines import parse_line
 from tests.support.server import SECONDS, Server, gunicorn, uvicorn
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 FINISHED = ("request_finished", "websocket_finished")
 SENT_TWICE = {"my-custom-id"}  # ids that tests of echoing use again
 
 
+JSON_LOGGER = ("--logger-class", "pantheon_obs.adapters.gunicorn.JSONLogger")
+# More threads than a test has requests waiting. Longer headers are hostile ones, and must reach us.
+WITH_THREADS = (
+    *("--threads", "32", "--no-control-socket", "--limit-request-field_size", "65536"),
+    *JSON_LOGGER,
+)
+
+
 class Adapter(NamedTuple):
-    """One way for requests to come in."""
+    """One way for requests to come in.
+
+    Attributes:
+        name: The adapter's name; it begins with the name of the framework's package.
+        app: The sample application, `module:attribute` below `tests.apps`.
+        server: The server of the contract's tests, which says the protocol too.
+        options: The server's options.
+        env: Environment variables.
+        cannot: The features of the contract that the adapter has no notion of.
+        template: Writes a route's template in the framework's own way.
+    """
 
     name: str
-    serve: Callable[..., Server]  # takes uvicorn's options and `env`, returns the running server
-    packages: tuple[str, ...] = ()  # what it needs installed
-    cannot: frozenset[str] = frozenset()  # features of the contract that it has no notion of
-    template: Callable[[str], str] = str  # writes a route's template in the framework's own way
+    app: str
+    server: Callable[..., Server] = uvicorn
+    options: tuple[str, ...] = ()
+    env: Mapping[str, str] = MappingProxyType({})
+    cannot: frozenset[str] = frozenset()
+    template: Callable[[str], str] = str
+
+    @property
+    def path(self) -> str:
+        """The application's full path."""
+        return f"tests.apps.{self.app}"
+
+    @property
+    def is_asgi(self) -> bool:
+        """Whether it speaks ASGI, not WSGI."""
+        return self.server is uvicorn
+
+    @property
+    def package(self) -> str | None:
+        """The package of its framework, if it has one."""
+        package = self.name.partition("-")[0]
+        return None if package in {"asgi", "wsgi"} else package
+
+    def serve(self, *uvicorn_options: str, env: Mapping[str, str] | None = None) -> Server:
+        """Start the server, with further options if it is uvicorn."""
+        options = (*self.options, *(uvicorn_options if self.is_asgi else ()))
+        return self.server(self.path, *options, env={**self.env, **(env or {})})
 
     def needs(self, *features: str) -> None:
         """Skip a test of a feature that this adapter has no notion of."""
@@ -41,160 +85,70 @@ class Adapter(NamedTuple):
                 pytest.skip(f"{self.name} cannot: {feature}")
 
 
-def serve_raw(*options: str, env: dict[str, str] | None = None) -> Server:
-    """A plain ASGI callable."""
-    return uvicorn("tests.adapters.apps.raw:app", *options, env=env)
-
-
-def serve_starlette(*options: str, env: dict[str, str] | None = None) -> Server:
-    """A Starlette app."""
-    return uvicorn("tests.adapters.apps.starlette_app:app", *options, env=env)
-
-
-def serve_fastapi(*options: str, env: dict[str, str] | None = None) -> Server:
-    """A FastAPI app."""
-    return uvicorn("tests.adapters.apps.fastapi_app:app", *options, env=env)
-
-
-def serve_litestar(*options: str, env: dict[str, str] | None = None) -> Server:
-    """A Litestar app."""
-    return uvicorn("tests.adapters.apps.litestar_app:app", *options, env=env)
-
-
-def serve_quart(*options: str, env: dict[str, str] | None = None) -> Server:
-    """A Quart app."""
-    return uvicorn("tests.adapters.apps.quart_app:app", *options, env=env)
-
-
-def in_angle_brackets(template: str) -> str:
-    """A template as Werkzeug's rules are written."""
-    return template.replace("{", "<").replace("}", ">")
-
-
-def serve_wsgi(*_uvicorn_options: str, env: dict[str, str] | None = None) -> Server:
-    """A plain WSGI callable."""
-    return gunicorn("tests.adapters.apps.wsgi_app:app", *WITH_THREADS, env=env)
-
-
-def serve_flask(*_uvicorn_options: str, env: dict[str, str] | None = None) -> Server:
-    """A Flask app."""
-    return gunicorn("tests.adapters.apps.flask_app:app", *WITH_THREADS, env=env)
-
-
-# More threads than a test has requests waiting. Longer headers are hostile ones: they are to come
-# to us.
-WITH_THREADS = (
-    *("--threads", "32", "--no-control-socket", "--limit-request-field_size", "65536"),
-    *("--logger-class", "pantheon_obs.adapters.gunicorn.JSONLogger"),
-)
-# A thread cannot be cancelled, and a server tells of a client's departure only when it writes.
-WSGI_CANNOT = frozenset({"departures", "half responses", "shutdown", "websockets"})
-
-
-def serve_django_wsgi(*_uvicorn_options: str, env: dict[str, str] | None = None) -> Server:
-    """A Django project by its settings, under a server with threads."""
-    options = ("--threads", "32", "--no-control-socket")
-    # Headers that are longer are hostile ones: they are to come to us.
-    options += ("--limit-request-field_size", "65536")
-    options += ("--logger-class", "pantheon_obs.adapters.gunicorn.JSONLogger")
-    return gunicorn("tests.adapters.apps.django_app.wsgi", *options, env={**DJANGO, **(env or {})})
-
-
-def serve_django_asgi(*options: str, env: dict[str, str] | None = None) -> Server:
-    """The same project, its views async."""
-    return uvicorn(
-        "tests.adapters.apps.django_app.asgi:application",
-        *("--lifespan", "off", *options),
-        env={**DJANGO, **(env or {})},
-    )
-
-
-# Its own default is two headers; those and the rest of its profile are in test_django_*.py.
+# By default the Django adapter sets two headers; tests/adapters/test_django.py tests those.
 DJANGO = {"PANTHEON_OBS_RESPONSE_HEADERS": "X-Trace-ID"}
-DJANGO_CANNOT = frozenset(
+WITHOUT_ROUTER = frozenset({"methods", "mounts", "routes", "slash redirects", "validation"})
+# A thread cannot be cancelled, and a server notices that a client has left only when it writes.
+ON_THREADS = frozenset({"departures", "half responses", "shutdown", "websockets"})
+OF_DJANGO = frozenset(
     {"background", "late answers", "mounted files", "no response", "validation", "websockets"}
 )
 
-
 ADAPTERS = (
-    Adapter(
-        "asgi",
-        serve_raw,
-        cannot=frozenset(
-            {"methods", "mounts", "routes", "slash redirects", "sync endpoints", "validation"}
-        ),
-    ),
-    Adapter(
-        "starlette",
-        serve_starlette,
-        packages=("starlette",),
-        cannot=frozenset({"no response", "validation"}),
-    ),
-    Adapter(
-        "fastapi",
-        serve_fastapi,
-        packages=("fastapi",),
-        cannot=frozenset({"no response"}),
-    ),
+    Adapter("asgi", "asgi_app:app", cannot=WITHOUT_ROUTER | {"sync endpoints"}),
+    Adapter("starlette", "starlette_app:app", cannot=frozenset({"no response", "validation"})),
+    Adapter("fastapi", "fastapi_app:app", cannot=frozenset({"no response"})),
     Adapter(
         "litestar",
-        serve_litestar,
-        packages=("litestar",),
+        "litestar_app:app",
         cannot=frozenset({"mounted files", "no response", "slash redirects", "validation"}),
     ),
     Adapter(
         "quart",
-        serve_quart,
-        packages=("quart",),
-        # Quart cancels a handler whose client has gone. Since 0.23 it needs some time to be
+        "quart_app:app",
+        # Quart cancels a handler whose client has left. Since 0.23 it needs some time to be
         # cancelled itself, and leaves a handshake open that its handler does not answer.
-        cannot=frozenset(
-            {
-                "late answers",
-                "mounted files",
-                "no response",
-                "shutdown",
-                "silent websockets",
-                "validation",
-            }
-        ),
-        template=in_angle_brackets,
+        cannot=frozenset({"late answers", "mounted files", "no response", "shutdown"})
+        | {"silent websockets", "validation"},
+        template=angled,
     ),
-    Adapter(
-        "wsgi",
-        serve_wsgi,
-        packages=("gunicorn",),
-        cannot=WSGI_CANNOT | {"methods", "mounts", "routes", "slash redirects", "validation"},
-    ),
+    Adapter("wsgi", "wsgi_app:app", gunicorn, WITH_THREADS, cannot=ON_THREADS | WITHOUT_ROUTER),
     Adapter(
         "flask",
-        serve_flask,
-        packages=("flask", "gunicorn"),
-        cannot=WSGI_CANNOT | {"mounted files", "no response", "validation"},
-        template=in_angle_brackets,
+        "flask_app:app",
+        gunicorn,
+        WITH_THREADS,
+        cannot=ON_THREADS | {"mounted files", "no response", "validation"},
+        template=angled,
     ),
     Adapter(
         "django-wsgi",
-        serve_django_wsgi,
-        packages=("django", "gunicorn"),
-        # A WSGI server says nothing of a client that leaves before its answer is there.
-        cannot=DJANGO_CANNOT | {"departures", "shutdown"},
-        template=in_angle_brackets,
+        "django_app.wsgi:application",
+        gunicorn,
+        WITH_THREADS,
+        env=DJANGO,
+        # A WSGI server does not notice a client that leaves before its answer is there.
+        cannot=OF_DJANGO | {"departures", "shutdown"},
+        template=angled,
     ),
     Adapter(
         "django-asgi",
-        serve_django_asgi,
-        packages=("django",),
-        # Django collects a sync stream before it sends it, and cancels what has lost its client.
-        # Before Django 6 the server's own cancelling does not reach what is behind the handler.
-        cannot=DJANGO_CANNOT | {"shutdown", "sync streams"},
-        template=in_angle_brackets,
+        "django_app.asgi:application",
+        options=("--lifespan", "off"),
+        env=DJANGO,
+        # Django collects a sync stream before it sends it, and cancels a view whose client has
+        # left. Before Django 6 the server's own cancelling does not reach the view.
+        cannot=OF_DJANGO | {"shutdown", "sync streams"},
+        template=angled,
     ),
 )
 
+PACKAGES = sorted({adapter.package for adapter in ADAPTERS if adapter.package})
+"""The frameworks' packages."""
+
 
 class Service:
-    """A served app: requests go in, its lines come out."""
+    """A served application: requests go in, its log lines come out."""
 
     def __init__(self, adapter: Adapter, server: Server) -> None:
         self.adapter = adapter
@@ -259,7 +213,7 @@ class Service:
         return [line for line in self.lines if line.get("trace_id") == trace_id]
 
     def story(self, of: httpx.Response | str) -> dict[str, Any]:
-        """The one line that tells how a request or websocket ended."""
+        """Find the one line that reports how a request or websocket ended."""
         trace_id = of if isinstance(of, str) else of.headers["x-trace-id"]
         [story] = [line for line in self.lines_of(trace_id) if line["event"] in FINISHED]
         return story
@@ -289,12 +243,12 @@ def read_all(connection: socket.socket) -> bytes:
 
 
 def new_id() -> str:
-    """A trace id that no other test has."""
+    """Make a trace id that no other test has."""
     return str(uuid.uuid4())
 
 
 def check_whole_output(service: Service) -> None:
-    """After the server has stopped: nothing but valid lines, one per request, none of a failure."""
+    """Check a stopped server's output: only valid lines, one per request, no telemetry failure."""
     service.client.close()
     assert [] == service.server.err
     lines = service.lines
@@ -305,5 +259,5 @@ def check_whole_output(service: Service) -> None:
 
 
 def as_json(response: httpx.Response) -> Any:
-    """The body."""
+    """Parse the body."""
     return json.loads(response.content)

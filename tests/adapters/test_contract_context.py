@@ -81,7 +81,7 @@ def test_background_work_runs_in_the_requests_trace(service: Service) -> None:
 ROUTES_NEED = {
     "/slash": "slash redirects",
     "/slash/": "slash redirects",
-    "/static/raw.py": "mounted files",
+    "/static/asgi_app.py": "mounted files",
     "/static/nothing": "mounted files",
 }
 
@@ -102,7 +102,7 @@ ROUTES_NEED = {
         pytest.param("/plain/things/7", "/plain/things/{thing_id}", id="mounted-router"),
         pytest.param("/mounted/items/7", "/mounted/items/{item_id}", id="mounted-app"),
         pytest.param("/mounted/boom", "/mounted/boom", id="mounted-unhandled"),
-        pytest.param("/static/raw.py", "/static/{path}", id="files"),
+        pytest.param("/static/asgi_app.py", "/static/{path}", id="files"),
         pytest.param("/static/nothing", None, id="no-such-file"),
         pytest.param("/slash", None, id="redirected-slash"),
         pytest.param("/nowhere", None, id="404"),

@@ -154,7 +154,7 @@ def test_the_first_valid_header_wins_and_of_a_repeated_one_the_first(service: Se
         pytest.param("GET", "/handled/418", 418, (), id="handled-4xx"),
         pytest.param("GET", "/handled/503", 503, (), id="handled-5xx"),
         pytest.param("GET", "/boom", 500, (), id="unhandled-500"),
-        pytest.param("GET", "/static/raw.py", 200, ("mounts",), id="file"),
+        pytest.param("GET", "/static/asgi_app.py", 200, ("mounts",), id="file"),
         pytest.param("GET", "/mounted/items/1", 200, ("mounts",), id="mounted"),
         pytest.param("GET", "/mounted/nowhere", 404, ("mounts",), id="mounted-404"),
         pytest.param("GET", "/mounted/boom", 500, ("mounts",), id="mounted-500"),

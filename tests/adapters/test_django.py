@@ -57,7 +57,7 @@ def events_of(service: Service, response: Any) -> list[str]:
         pytest.param("GET", "/classes/7/", 200, "in a class view", id="class-view"),
         pytest.param("GET", "/sync/7", 200, "in a thread", id="sync-view"),
         pytest.param("GET", "/file", 200, None, id="file"),
-        pytest.param("GET", "/static/raw.py", 200, None, id="file-of-the-system"),
+        pytest.param("GET", "/static/asgi_app.py", 200, None, id="file-of-the-system"),
         pytest.param("GET", "/slash", 308, None, id="slash"),
         pytest.param("GET", "/nowhere", 404, "Not Found: /nowhere", id="404"),
         pytest.param("GET", "/not-found", 404, "Not Found: /not-found", id="Http404"),
@@ -215,7 +215,7 @@ def test_a_sync_stream_under_asgi_is_collected_by_django_and_still_timed(
 def test_files_are_served_as_django_serves_them(service: Service) -> None:
     """Whole, and by the server itself where it can."""
     from_memory = service.get("/file")
-    from_disk = service.get("/static/raw.py")
+    from_disk = service.get("/static/asgi_app.py")
 
     assert b"file " * 1000 == from_memory.content
     assert b"plain ASGI callable" in from_disk.content

@@ -14,7 +14,7 @@ from litestar.testing import TestClient
 
 from pantheon_obs import Settings, instrument
 from pantheon_obs.adapters.litestar import install
-from tests.adapters.apps.raw import answer
+from tests.apps.asgi_app import answer
 from tests.logs.running import run
 
 if TYPE_CHECKING:

@@ -76,7 +76,7 @@ def test_where_nobody_watches_a_list_stays_the_list() -> None:
 
     assert body is server.call()
     assert 1 == len(server.ids)
-    assert "pantheon_obs.record" not in server.environ
+    assert "pantheon_obs.trace" not in server.environ
 
 
 def test_where_nobody_watches_an_error_is_answered_all_the_same() -> None:

@@ -1,7 +1,7 @@
 """Bugsink, a server that speaks Sentry's protocol, in an environment and a process of its own.
 
-Its licence, PolyForm Shield, is not an open one: it is no dependency, it is installed for a test
-run by uv, into uv's cache. Its requirements would not fit into ours either.
+Its licence, PolyForm Shield, is not an open one, and its requirements conflict with ours. So it is
+no dependency: uv installs it for a test run, into uv's cache.
 https://www.bugsink.com/docs/
 """
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 REQUIREMENT = "bugsink==2.6.1"
 _SERVE = Path(__file__).parent / "isolated" / "serve.py"
-# What leads an interpreter, or Django, elsewhere.
+# Variables that make an interpreter or Django load something else.
 _NOT_FOR_IT = ("VIRTUAL_ENV", "PYTHON", "DJANGO_", "SENTRY_", "COVERAGE_")
 
 
 class NotInstallableError(RuntimeError):
-    """uv could not install Bugsink; the message has what it said."""
+    """uv could not install Bugsink; the message is its output."""
 
 
 class Bugsink:
@@ -42,14 +42,14 @@ class Bugsink:
     """
 
     def __init__(self, projects: Iterable[str]) -> None:
-        """Start it; `wait_until_ready` tells when it is there, and whether."""
+        """Start it; `wait_until_ready` waits for it."""
         self.dsns: dict[str, str] = {}
         self._ids: dict[str, int] = {}
         self._directory = TemporaryDirectory(prefix="pantheon-")
-        self._said = Path(self._directory.name, "stderr")
+        self._stderr = Path(self._directory.name, "stderr")
         command = [uv.find_uv_bin(), "run", "--quiet", "--no-project", "--isolated"]
         command += ["--python", sys.executable, "--with", REQUIREMENT]
-        with self._said.open("wb") as said:
+        with self._stderr.open("wb") as stderr:
             self._process = subprocess.Popen(
                 [*command, "python", _SERVE, self._directory.name, *projects],
                 env={
@@ -59,7 +59,7 @@ class Bugsink:
                 },
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
-                stderr=said,
+                stderr=stderr,
                 text=True,
             )
 
@@ -67,14 +67,14 @@ class Bugsink:
         """Return once it answers.
 
         Raises:
-            NotInstallableError: There is no Bugsink to be had.
-            RuntimeError: It is there, but does not start.
+            NotInstallableError: Bugsink could not be installed.
+            RuntimeError: It is installed, but does not start.
         """
         if not self._next_line():
-            raise NotInstallableError(self._said.read_text().strip())
+            raise NotInstallableError(self._stderr.read_text().strip())
         line = self._next_line()
         if not line:
-            msg = f"Bugsink did not start:\n{self._said.read_text()}"
+            msg = f"Bugsink did not start:\n{self._stderr.read_text()}"
             raise RuntimeError(msg)
         access = json.loads(line)
         for name, project in access["projects"].items():
@@ -88,7 +88,7 @@ class Bugsink:
         )
 
     def _next_line(self) -> str:
-        """What it prints next; nothing at its end."""
+        """Read the next line that it prints; an empty one at its end."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
@@ -96,7 +96,7 @@ class Bugsink:
         return line
 
     def count(self, project: str) -> int:
-        """How many events of a project it has stored."""
+        """Count the events of a project that it has stored."""
         found: int = self._get(f"projects/{self._ids[project]}/")["stored_event_count"]
         return found
 
@@ -107,7 +107,7 @@ class Bugsink:
             time.sleep(0.05)
 
     def issues(self, project: str) -> dict[str, list[dict[str, Any]]]:
-        """The events of a project as they were stored, the oldest first, by their issue's id."""
+        """Map the id of each issue of a project to its events as stored, the oldest first."""
         issues = self._get("issues/", project=self._ids[project])["results"]
         return {issue["id"]: self._events(issue["id"]) for issue in issues}
 

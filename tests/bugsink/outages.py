@@ -1,4 +1,4 @@
-"""What services tell while Sentry's host fails, without what differs in each run anyway."""
+"""The answers and lines of applications while Sentry's host fails, in a comparable form."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from tests.bugsink.stories import DEBUG, LOGGED, PLAIN
 from tests.support.server import uvicorn
 
 SERVED = {
-    "starlette": Kind(uvicorn, "starlette_app:app", rate="1"),
+    "starlette": Kind("tests.apps.starlette_app:app", uvicorn, rate="1"),
     "flask": KINDS["flask"],
 }
 NO_HOST = "none"
 
 
-class Told:
-    """What can be seen of a service from outside.
+class Observed:
+    """The behaviour of an application, seen from outside.
 
     Attributes:
-        answers: To each request.
-        lines: On its standard output, in no order: a server's processes write side by side.
-        err: On its standard error.
-        status: How it exited.
-        seconds_to_stop: How long that took.
+        answers: Its answer to each request.
+        lines: Its standard output, sorted: the processes of a server write side by side.
+        err: Its standard error.
+        status: Its exit status.
+        seconds_to_stop: The time that its stop took.
     """
 
     def __init__(self, kind: Kind, dsn: str) -> None:
@@ -37,7 +37,7 @@ class Told:
         with Service(kind, SENTRY_DSN=dsn) as service:
             service.server.wait_until_ready()
             service.ask(DEBUG, "debug", method="POST")
-            for path in ("/stream", "/handled", *LOGGED, *PLAIN):
+            for path in ("/broken-stream", "/unavailable", *LOGGED, *PLAIN):
                 service.ask(path, re.sub(r"\W", "-", path))
             before = time.monotonic()
             self.status = service.stop()
@@ -50,7 +50,7 @@ class Told:
 
 
 def _comparable(line: dict[str, Any]) -> str:
-    """A line without its times, the numbers of processes and ports, and Sentry's own frames."""
+    """Return a line without times, numbers of processes and ports, and Sentry's own frames."""
     same = {
         key: value
         for key, value in line.items()
@@ -62,16 +62,16 @@ def _comparable(line: dict[str, Any]) -> str:
     return json.dumps(same)
 
 
-def tell() -> dict[tuple[str, str], Told]:
-    """Let each service run its course before each of the hosts, and without one."""
+def observe() -> dict[tuple[str, str], Observed]:
+    """Serve each application with each of the hosts, and without one."""
     with ExitStack() as stack, ThreadPoolExecutor(AT_ONCE) as pool:
         hosts = {name: stack.enter_context(host()) for name, host in HOSTS.items()}
         dsns = {NO_HOST: "", **{name: host.dsn for name, host in hosts.items()}}
         started = {
-            (kind, name): pool.submit(Told, served, dsn)
+            (kind, name): pool.submit(Observed, served, dsn)
             for kind, served in SERVED.items()
             for name, dsn in dsns.items()
         }
-        told = {name: future.result() for name, future in started.items()}
-        assert [] == [name for name, host in hosts.items() if not host.was_asked()]
-        return told
+        observed = {name: future.result() for name, future in started.items()}
+        assert [] == [name for name, host in hosts.items() if not host.was_contacted()]
+        return observed

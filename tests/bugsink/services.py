@@ -1,4 +1,4 @@
-"""The services that fail, under their real servers: what each was asked, and what it answered."""
+"""The applications under their real servers, with requests to them and their answers."""
 
 from __future__ import annotations
 
@@ -6,68 +6,72 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from importlib.resources import files
+from itertools import cycle
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from uuid import uuid4
 
 import httpx
 
-from tests.bugsink.apps import SECRET
+from tests.adapters.contract import ADAPTERS
+from tests.apps.failures import SECRET
 from tests.support.lines import parse_line
 from tests.support.server import SECONDS, Server, granian, gunicorn, hypercorn, uvicorn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-APPS = "tests.bugsink.apps"
 JSON_LOGGER = ("--logger-class", "pantheon_obs.adapters.gunicorn.JSONLogger")
-THREADED = ("--threads", "8", "--no-control-socket", *JSON_LOGGER)
 LOG_CONFIG = str(files("pantheon_obs") / "log_config.json")
 AT_ONCE = 4
-"""How many services run side by side: their start is work for the processor."""
+"""Number of applications that run side by side; their start keeps the processor busy."""
 
 
 class Kind(NamedTuple):
-    """How a service is served.
+    """An application and its server.
 
     Attributes:
+        app: The application, `module:attribute`.
         serve: Starts the server.
-        app: What it serves, `module:attribute` below `apps`.
         options: More options of the server's.
+        env: Environment variables.
         rate: Sentry's own tracing, on or off.
         in_background: Whether the framework has background tasks.
-        env: Environment variables.
     """
 
-    serve: Callable[..., Server]
     app: str
+    serve: Callable[..., Server]
     options: tuple[str, ...] = ()
+    env: Mapping[str, str] = MappingProxyType({})
     rate: str = "0"
     in_background: bool = False
-    env: Mapping[str, str] = MappingProxyType({})
 
 
+GRANIAN = (granian, ("--interface", "asgi"), {"GRANIAN_LOG_CONFIG": LOG_CONFIG})
+HYPERCORN: tuple[Any, ...] = (hypercorn, (), {})
+UVICORN: tuple[Any, ...] = (uvicorn, (), {})
+# Each server in turn. Django refuses the lifespan that uvicorn offers it: that is no failure.
+ASGI_SERVERS = cycle([GRANIAN, HYPERCORN, UVICORN, UVICORN, HYPERCORN, UVICORN])
+WSGI_SERVERS = cycle([(gunicorn, ("--threads", "8", "--no-control-socket", *JSON_LOGGER), {})])
+RATES = cycle("01")
 KINDS = {
-    "fastapi": Kind(uvicorn, "fastapi_app:app", rate="1", in_background=True),
-    "starlette": Kind(hypercorn, "starlette_app:app", in_background=True),
-    "litestar": Kind(uvicorn, "litestar_app:app", in_background=True),
-    "quart": Kind(hypercorn, "quart_app:app", rate="1", in_background=True),
-    "flask": Kind(gunicorn, "flask_app:app", THREADED, rate="1"),
-    "django-wsgi": Kind(gunicorn, "django_project.wsgi:app", THREADED),
-    # Django refuses the lifespan that uvicorn offers it: that is no failure.
-    "django-asgi": Kind(uvicorn, "django_project.asgi:app", rate="1"),
-    "asgi": Kind(
-        granian, "asgi_app:app", ("--interface", "asgi"), env={"GRANIAN_LOG_CONFIG": LOG_CONFIG}
-    ),
-    "wsgi": Kind(gunicorn, "wsgi_app:app", THREADED, rate="1"),
+    adapter.name: Kind(
+        adapter.path,
+        *next(ASGI_SERVERS if adapter.is_asgi else WSGI_SERVERS),
+        rate=next(RATES),
+        in_background="background" not in adapter.cannot,
+    )
+    for adapter in ADAPTERS
 }
 PRELOADED = Kind(
-    gunicorn, "preloaded:app", ("--preload", "--workers", "4", "--no-control-socket", *JSON_LOGGER)
+    "tests.bugsink.apps.preloaded:app",
+    gunicorn,
+    ("--preload", "--workers", "4", "--no-control-socket", *JSON_LOGGER),
 )
 
 
 class Answer(NamedTuple):
-    """What the client got."""
+    """The response as the client got it."""
 
     status: int
     trace_id: str
@@ -75,18 +79,18 @@ class Answer(NamedTuple):
 
 
 def parts_of(response: httpx.Response) -> Iterator[bytes]:
-    """A body as far as it comes: some are asked for one that breaks off."""
+    """Read a body as far as it arrives; some break off."""
     with suppress(httpx.ReadError, httpx.RemoteProtocolError):
         yield from response.iter_bytes()
 
 
 class Service:
-    """A running service; its `with` block stops it.
+    """A running application; its `with` block stops it.
 
     Attributes:
-        answers: By the path that was asked for.
-        lines: What it has printed on its standard output, once it is stopped.
-        err: And on its standard error.
+        answers: The answers by path.
+        lines: The lines of its standard output, once it is stopped.
+        err: Its standard error, once it is stopped.
     """
 
     def __init__(self, kind: Kind, **env: str) -> None:
@@ -97,7 +101,7 @@ class Service:
             **kind.env,
             **env,
         }
-        self.server = kind.serve(f"{APPS}.{kind.app}", *kind.options, env=env, ready=False)
+        self.server = kind.serve(kind.app, *kind.options, env=env, ready=False)
         # A connection per request: none is left for a server to wait for.
         limits = httpx.Limits(max_keepalive_connections=0)
         self._client = httpx.Client(limits=limits, timeout=SECONDS, trust_env=False)
@@ -106,11 +110,11 @@ class Service:
         self.err: list[str] = []
 
     def url_of(self, path: str) -> str:
-        """Where a path is, without its query."""
+        """Build the URL of a path, without its query."""
         return f"{self.server.url}{path.partition('?')[0]}"
 
     def ask(self, path: str, trace_id: str = "", method: str = "GET") -> None:
-        """Send a request full of secrets."""
+        """Send a request with secrets in each part."""
         _, _, query = path.partition("?")
         headers = {
             "Authorization": f"Bearer {SECRET}",
@@ -131,16 +135,16 @@ class Service:
         )
 
     def ask_at_once(self, names: Sequence[str]) -> None:
-        """Send a request per name, which the service answers when all have come."""
+        """Send a request per name; the application answers when all have arrived."""
         with ThreadPoolExecutor(len(names)) as pool:
             list(pool.map(lambda name: self.ask(f"/meet/{name}", uuid4().hex), names))
 
     def lines_of(self, trace_id: str) -> list[dict[str, Any]]:
-        """Its lines in a trace."""
+        """Return its lines in a trace."""
         return [line for line in self.lines if line.get("trace_id") == trace_id]
 
     def stop(self) -> int:
-        """Stop it, and read what it has said; its exit status."""
+        """Stop it, read its output, and return its exit status."""
         self._client.close()
         status = self.server.stop()
         self.lines = [parse_line(line.encode()) for line in self.server.out]

@@ -1,10 +1,11 @@
-"""What each service is asked, and its story: what it answered, said, and what was stored of it."""
+"""The requests to each application, with its answers, its lines and its stored events."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from tests.apps import failures
 from tests.bugsink.services import KINDS, PRELOADED, Service
 
 if TYPE_CHECKING:
@@ -14,11 +15,12 @@ if TYPE_CHECKING:
 Events = list[dict[str, Any]]
 
 DEBUG = "/sentry-debug/"
+BACKGROUND = "/background-boom/200"
 # The path, the id that the request brings, and the type of the one event.
 FAILURES = {
-    "/stream": (uuid4().hex, "RuntimeError"),
-    "/background": (str(uuid4()), "LookupError"),
-    "/thread": (uuid4().hex, "KeyError"),
+    "/broken-stream": (uuid4().hex, "RuntimeError"),
+    BACKGROUND: (str(uuid4()), "LookupError"),
+    "/carried": (uuid4().hex, "KeyError"),
     "/logged?how=error&order=1": ("order:1", "ConnectionError"),
     "/logged?how=error&order=2": ("order:2", "ConnectionError"),
     "/logged?how=exception&order=3": ("order:3", "ConnectionError"),
@@ -27,58 +29,58 @@ WAYS_TO_FAIL = [
     (name, path)
     for name, kind in KINDS.items()
     for path in FAILURES
-    if path != "/background" or kind.in_background
+    if path != BACKGROUND or kind.in_background
 ]
 LOGGED = [path for path in FAILURES if path.startswith("/logged")]
 PLAIN = {f"/logged?how=plain&order={order}": f"order:{order}" for order in (4, 5)}
-PARTIES = tuple(f"party-{number}" for number in range(8))
-NO_FAILURES = {"/handled": uuid4().hex, "/llm": uuid4().hex}
+PARTIES = tuple(f"party-{number}" for number in range(failures.PARTIES))
+NO_FAILURES = {"/unavailable": uuid4().hex, "/llm": uuid4().hex}
 
 
 class Story:
-    """A service that has ended, and the events that were stored of it.
+    """An application that has ended, with its stored events.
 
     Attributes:
-        service: The service.
+        service: The application.
         issues: Its events, by issue.
         events: All of them.
     """
 
     def __init__(self, service: Service, issues: dict[str, Events]) -> None:
-        """Put both together."""
+        """Collect all events."""
         self.service = service
         self.issues = issues
         self.events = [event for events in issues.values() for event in events]
 
     def answer(self, path: str) -> Answer:
-        """What the client got."""
+        """Return the answer to a path."""
         return self.service.answers[path]
 
     def events_of(self, path: str) -> Events:
-        """The events with the id of this response."""
+        """Return the events with the id of this response."""
         trace_id = self.answer(path).trace_id
         return [event for event in self.events if tag_of(event) == trace_id]
 
 
 def tag_of(event: dict[str, Any]) -> str | None:
-    """The id that an event is found by."""
+    """Return the trace id of an event's tag."""
     found: str | None = event.get("tags", {}).get("trace_id")
     return found
 
 
 def error_of(event: dict[str, Any]) -> tuple[str, str] | None:
-    """Type and message of an event's exception; of several in a chain the one that came last."""
+    """Return type and message of an event's exception, the last one of a chain."""
     chain = (event.get("exception") or {}).get("values")
     return (chain[-1]["type"], chain[-1]["value"]) if chain else None
 
 
 def request_of(event: dict[str, Any]) -> tuple[str, str]:
-    """Method and URL of the request that an event belongs to."""
+    """Return method and URL of an event's request."""
     return event["request"]["method"], event["request"]["url"]
 
 
 def places_of(text: str, stored: Any, path: str = "") -> list[str]:
-    """Where a text stands in what was stored, in names as well as in values."""
+    """List the places of a text in stored data, in names as well as in values."""
     if not isinstance(stored, (dict, list)):
         return [path] if text in str(stored) else []
     items = stored.items() if isinstance(stored, dict) else enumerate(stored)
@@ -87,8 +89,8 @@ def places_of(text: str, stored: Any, path: str = "") -> list[str]:
     return sum(within, named if isinstance(stored, dict) else [])
 
 
-def tell(bugsink: Bugsink, name: str) -> Story:
-    """Let a service run its course, from its start to its end."""
+def run(bugsink: Bugsink, name: str) -> Story:
+    """Start an application, send it requests, and stop it."""
     with Service(KINDS.get(name, PRELOADED), SENTRY_DSN=bugsink.dsns[name]) as service:
         service.server.wait_until_ready()
         if name in KINDS:

@@ -7,10 +7,8 @@ from typing import Any
 
 import pytest
 
-from pantheon_obs.core import pipeline
 from pantheon_obs.core.events import LlmCallFinished, RequestFinished, WebsocketFinished
 from pantheon_obs.core.llm_events import LlmTotals
-from pantheon_obs.core.request import Request
 
 REQUEST: dict[str, Any] = {
     "trace_id": "t",
@@ -140,33 +138,3 @@ def test_a_call_has_no_traceback_and_says_what_is_known() -> None:
         *("model_alias", "latency_ms", "input_tokens", "output_tokens", "usage_status", "outcome"),
         *("stream", "finish_reason"),
     ] == [*call.fields()]
-
-
-def test_a_request_is_told_once_and_only_to_those_who_listen(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The first end counts; one that no adapter knows the route of has none."""
-    told: list[Any] = []
-
-    class Collector:
-        """Keeps what it is told."""
-
-        name = "collector"
-
-        def started(self, record: Any) -> None:
-            """Be told of a beginning."""
-
-        def handle(self, event: Any) -> None:
-            """Be told of an end."""
-            told.append(event)
-
-    monkeypatch.setattr(pipeline, "sinks", ())
-    unheard = Request("one")
-    unheard.finish("ok")
-    pipeline.add_sink(Collector())
-    heard = Request("two")
-    for outcome in ("error", "ok"):
-        unheard.finish("ok")
-        heard.finish(outcome)
-
-    assert [("two", "error", None)] == [(one.trace_id, one.outcome, one.route) for one in told]

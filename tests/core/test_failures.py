@@ -114,6 +114,19 @@ def test_an_exception_that_is_raised_outside_of_its_trace_is_a_new_failure() -> 
     )
 
 
+def test_a_server_finds_the_failure_that_it_logs_in_another_context() -> None:
+    """It may run the application in a thread, and logs only what has escaped from it."""
+    error, unknown = KeyError(), KeyError()
+    escape_from("first", error)
+
+    def server() -> list[object]:
+        failures.arrive(error)
+        failures.arrive(unknown)
+        return [failures.trace_of(error), failures.is_logged(error), failures.known(unknown)]
+
+    assert ["first", True, None] == Context().run(server)
+
+
 def test_a_pickled_or_copied_exception_carries_no_failure() -> None:
     """It may be unpickled where the library is not installed, and is a failure of its own there."""
     error = KeyError("k")

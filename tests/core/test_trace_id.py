@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pantheon_obs.core import trace_id as ids
 from pantheon_obs.core.identity import Identity
 from pantheon_obs.core.settings import Settings
+from pantheon_obs.propagation.foreign import watch
 from pantheon_obs.testing import capture_events
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -126,6 +127,7 @@ def test_an_id_generator_makes_the_fresh_ids() -> None:
 def test_an_active_opentelemetry_span_gives_its_trace_id() -> None:
     """Where a span is active its trace id is the fresh id; an inbound one wins all the same."""
     trace = pytest.importorskip("opentelemetry.sdk.trace")
+    watch()
     identity = Identity(Settings())
 
     with trace.TracerProvider().get_tracer("tests").start_as_current_span("work") as span:
@@ -141,6 +143,7 @@ def test_an_opentelemetry_that_fails_costs_no_request_its_id(
 ) -> None:
     """A module of that name that cannot be asked is reported, and a random id is made."""
     monkeypatch.setitem(__import__("sys").modules, "opentelemetry.trace", object())
+    watch()
 
     with capture_events() as events:
         made = Identity(Settings()).of([])

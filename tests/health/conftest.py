@@ -1,4 +1,4 @@
-"""What the tests of health share: databases that can be stopped, and a captured log."""
+"""Databases that can be stopped, and captured log lines, for the tests of health."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def redis_server() -> Iterator[Redis]:
 
 
 def prepared(kind: type[D]) -> D:
-    """A server, not started yet; a skip that says why where there is none."""
+    """Make a server that is not started; skip the test where it is not installed."""
     try:
         return kind()
     except MissingProgramError as missing:
@@ -40,7 +40,7 @@ def prepared(kind: type[D]) -> D:
 
 @pytest.fixture
 def events() -> Iterator[list[dict[str, Any]]]:
-    """Every line."""
+    """Capture every log line."""
     configure_logging()
     with capture_events() as events:
         yield events

@@ -1,4 +1,4 @@
-"""The ready-made checks: what they ask, what they leave behind, what they refuse."""
+"""The ready-made checks: their questions, their connections, and arguments that are refused."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class Answering(BaseHTTPRequestHandler):
-    """Answers with the status that the path names; 302 leads to a 200."""
+    """Answers with the status in the path; 302 redirects to a 200."""
 
     def do_GET(self) -> None:
         """Answer."""
@@ -47,7 +47,7 @@ class Answering(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *arguments: object) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -69,13 +69,13 @@ def test_http_below_400_passes(http_url: str, status: int) -> None:
 
 @pytest.mark.parametrize("status", [404, 503])
 def test_http_from_400_on_fails(http_url: str, status: int) -> None:
-    """Nothing is left open."""
+    """The connection is closed."""
     with pytest.raises(OSError, match=f"HTTP Error {status}"):
         http_check(f"{http_url}/{status}")()
 
 
 def test_tcp_passes_where_something_listens(http_url: str) -> None:
-    """And fails where nothing does."""
+    """It fails where nothing listens."""
     port = int(http_url.rpartition(":")[2])
 
     tcp_check("127.0.0.1", port)()
@@ -85,7 +85,7 @@ def test_tcp_passes_where_something_listens(http_url: str) -> None:
 
 
 def test_an_engine_s_dead_connections_are_replaced(postgres: Postgres) -> None:
-    """The server may restart between two probes."""
+    """The server may restart between two probes; dead connections do not fail the check."""
     engine = sqlalchemy.create_engine(engine_url(postgres))
     check = sqlalchemy_check(engine)
     check()
@@ -98,7 +98,7 @@ def test_an_engine_s_dead_connections_are_replaced(postgres: Postgres) -> None:
 
 
 def test_an_async_engine_s_dead_connections_are_replaced(postgres: Postgres) -> None:
-    """Likewise."""
+    """An async engine behaves in the same way."""
 
     async def main() -> None:
         engine = create_async_engine(engine_url(postgres))
@@ -115,7 +115,7 @@ def test_an_async_engine_s_dead_connections_are_replaced(postgres: Postgres) -> 
 
 @pytest.mark.parametrize("make", [sqlalchemy.create_engine, create_async_engine])
 def test_an_engine_s_other_errors_are_the_check_s(make: Callable[..., Any]) -> None:
-    """Where a connection works and the question does not, asking again would not help."""
+    """An error on a live connection fails the check without a second try."""
     url = "sqlite+aiosqlite://" if make is create_async_engine else "sqlite://"
     engine = make(url, poolclass=sqlalchemy.pool.NullPool)
 
@@ -131,7 +131,7 @@ def test_an_engine_s_other_errors_are_the_check_s(make: Callable[..., Any]) -> N
 
 
 def test_psycopg_leaves_no_connection(postgres: Postgres) -> None:
-    """It opens one of its own and closes it."""
+    """The check opens a connection and closes it."""
     psycopg_check(postgres.url)()
     psycopg_check(f"host=127.0.0.1 port={postgres.url[-14:-9]} user=postgres")()
 
@@ -139,7 +139,7 @@ def test_psycopg_leaves_no_connection(postgres: Postgres) -> None:
 
 
 def test_redis_does_not_retry() -> None:
-    """Whatever the client would do: its own retries take longer than any probe waits."""
+    """The client's own retries would take longer than any probe waits."""
     tried = []
 
     class Counting(Retry):
@@ -155,11 +155,11 @@ def test_redis_does_not_retry() -> None:
 
 
 def test_redis_has_the_client_s_settings_and_its_own_connection(redis_server: Redis) -> None:
-    """User, password and database are the client's; its pool is left alone, nothing stays open."""
+    """User, password and database are the client's; its pool is not used, nothing stays open."""
     with redis.Redis.from_url(redis_server.url) as admin:
         admin.execute_command("ACL", "SETUSER", "probe", "on", ">hunter2", "+@all")
         before = len(admin.client_list())
-        wrong = redis.Redis.from_url(redis_server.url, username="probe", password="no")  # noqa: S106 - nor is it one
+        wrong = redis.Redis.from_url(redis_server.url, username="probe", password="no")  # noqa: S106 - as below
         client = redis.Redis.from_url(
             redis_server.url,
             username="probe",
@@ -188,7 +188,7 @@ def test_async_redis_is_asked_on_any_loop(redis_server: Redis) -> None:
 
 
 def test_a_redis_url_is_enough(redis_server: Redis) -> None:
-    """A client is made of it."""
+    """A URL stands for a client."""
     redis_check(redis_server.url)()
 
 
@@ -210,7 +210,7 @@ def test_a_redis_url_is_enough(redis_server: Redis) -> None:
 def test_bad_arguments_are_refused(
     check: Callable[..., Any], arguments: tuple[Any, ...], message: str
 ) -> None:
-    """The message names the argument, and its value where no password can be in it."""
+    """The message names the argument, and its value unless it may have a password."""
     with pytest.raises(ConfigError) as raised:
         check(*arguments)
 
@@ -227,7 +227,7 @@ def test_bad_arguments_are_refused(
     ],
 )
 def test_a_missing_client_is_named(package: str, check: str, argument: str) -> None:
-    """With what to type; nothing else needs it."""
+    """The message has the command that installs it; other checks work without it."""
     script = f"""
 import sys
 class Hidden:
@@ -256,7 +256,7 @@ except pantheon_obs.MissingExtraError as error:
 
 
 def test_a_sync_client_does_not_bring_in_asyncio_s() -> None:
-    """An engine is recognised without SQLAlchemy's asyncio part, which needs another package."""
+    """SQLAlchemy's asyncio part, which needs another package, is not imported."""
     script = """
 import sys, sqlalchemy
 from pantheon_obs.health import sqlalchemy_check
@@ -276,12 +276,12 @@ print("sqlalchemy.ext.asyncio" in sys.modules)
 
 
 def engine_url(postgres: Postgres) -> str:
-    """The server, for SQLAlchemy."""
+    """The URL of the server, for SQLAlchemy."""
     return postgres.url.replace("postgresql:", "postgresql+psycopg:")
 
 
 def kill_connections(postgres: Postgres) -> None:
-    """End every connection, from the server's side."""
+    """Close every connection on the server's side."""
     with psycopg.connect(postgres.url) as connection:
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -291,7 +291,7 @@ def kill_connections(postgres: Postgres) -> None:
 
 
 def wait_for_connections(postgres: Postgres, expected: int) -> None:
-    """Return once the server has so many connections besides the one that asks."""
+    """Wait until the server has this many connections besides the one that asks."""
     with psycopg.connect(postgres.url, autocommit=True) as connection:
         found = None
         while found != expected:

@@ -1,4 +1,4 @@
-"""Django's endpoints and checks, as far as they need no database server."""
+"""Django's endpoints and checks, without a database server."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def server(
     """A project whose endpoints check all of its databases and caches."""
     env = {
         "DIRECTORY": str(tmp_path_factory.mktemp("django")),
-        "DJANGO_SETTINGS_MODULE": "tests.health.apps.django_defaults",
+        "DJANGO_SETTINGS_MODULE": "tests.health.apps.django_settings",
     }
     if request.param == "asgi":
         running = uvicorn(f"{APP}:make_asgi", "--factory", env=env)
@@ -40,14 +40,14 @@ def server(
 
 @pytest.fixture
 def client(server: Server) -> Iterator[httpx.Client]:
-    """A client that is not logged in."""
+    """Make a client that is not logged in."""
     with httpx.Client(base_url=server.url, timeout=SECONDS) as client:
         yield client
 
 
 @pytest.mark.parametrize("end", ["", "/"])
 def test_liveness_is_public(client: httpx.Client, end: str) -> None:
-    """Where every other view asks for a login."""
+    """It needs no login where all other views need one."""
     assert 302 == client.get("/private").status_code
 
     answer = client.get(f"{PREFIX}/live{end}")
@@ -60,7 +60,7 @@ def test_liveness_is_public(client: httpx.Client, end: str) -> None:
 
 @pytest.mark.parametrize("end", ["", "/"])
 def test_readiness_checks_all_databases_and_caches(client: httpx.Client, end: str) -> None:
-    """Named after their aliases; one that is not configured is no check."""
+    """Checks are named after the aliases; the dummy database has none."""
     answer = client.get(f"{PREFIX}/ready{end}")
 
     assert 503 == answer.status_code
@@ -73,7 +73,7 @@ def test_readiness_checks_all_databases_and_caches(client: httpx.Client, end: st
 
 
 def test_head_is_answered_without_a_body(client: httpx.Client) -> None:
-    """With the headers of a GET."""
+    """HEAD has the headers of a GET."""
     answer = client.head(f"{PREFIX}/live/")
 
     assert (200, b"") == (answer.status_code, answer.content)
@@ -81,14 +81,14 @@ def test_head_is_answered_without_a_body(client: httpx.Client) -> None:
 
 
 def test_other_methods_are_refused(client: httpx.Client) -> None:
-    """Not for want of a CSRF token."""
+    """They get 405, and not the 403 of a missing CSRF token."""
     answer = client.post(f"{PREFIX}/ready/")
 
     assert (405, "GET, HEAD") == (answer.status_code, answer.headers["allow"])
 
 
 def test_probes_make_no_line(server: Server, client: httpx.Client) -> None:
-    """Under whatever path the urls are included."""
+    """They are quiet under any path."""
     client.get(f"{PREFIX}/ready/")
     client.get(f"{PREFIX}/live/")
     client.get("/threads")
@@ -121,7 +121,7 @@ except ConfigError as error:
     ],
 )
 def test_a_project_may_give_its_own_health(tmp_path: Path, setting: str, printed: str) -> None:
-    """As an object or by its path; anything else is refused by name."""
+    """It is an object or its path; other values are refused."""
     script = tmp_path / "project.py"
     script.write_text(SCRIPT.format(setting=setting))
 
@@ -139,7 +139,7 @@ print(Client().get("/live/").status_code, Client().get("/ready/").json()["status
 
 
 def test_the_urls_need_no_middleware(tmp_path: Path) -> None:
-    """They answer in a project that traces nothing."""
+    """They answer in a project without the middleware."""
     script = tmp_path / "project.py"
     script.write_text(WITHOUT_MIDDLEWARE)
 
@@ -147,7 +147,7 @@ def test_the_urls_need_no_middleware(tmp_path: Path) -> None:
 
 
 def output_of(script: Path) -> str:
-    """What a script prints, and nothing on stderr."""
+    """Run a script that prints nothing on stderr; return its output."""
     run = subprocess.run(
         [sys.executable, script],
         cwd=ROOT,
@@ -161,7 +161,7 @@ def output_of(script: Path) -> str:
 
 
 def test_an_alias_is_a_text() -> None:
-    """The message says of what."""
+    """The message names the setting."""
     from pantheon_obs import ConfigError  # noqa: PLC0415 - after the skip
     from pantheon_obs.adapters.django import cache_check, database_check  # noqa: PLC0415 - as above
 

@@ -1,4 +1,4 @@
-"""What probes are told, on each kind of app under its real server."""
+"""The answers to probes, on each kind of app under its real server."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GUNICORN = ("--worker-class", "gthread", "--threads", "8", "--no-control-socket"
 
 
 class Mounted(NamedTuple):
-    """A served app."""
+    """An app that is served."""
 
     kind: str
     server: Server
@@ -61,7 +61,7 @@ def protocol(request: pytest.FixtureRequest) -> str:
 @pytest.mark.parametrize("end", ["", "/"])
 @pytest.mark.parametrize("name", ["live", "ready"])
 def test_probes_are_answered(mounted: Mounted, name: str, end: str) -> None:
-    """GET and HEAD, with a slash at the end and without; nothing on the way may keep the answer."""
+    """GET and HEAD, with and without a slash at the end; no cache may store the answer."""
     found = mounted.client.get(f"/health/{name}{end}")
     head = mounted.client.head(f"/health/{name}{end}")
 
@@ -76,7 +76,7 @@ def test_probes_are_answered(mounted: Mounted, name: str, end: str) -> None:
 
 
 def test_readiness_lists_its_checks(mounted: Mounted) -> None:
-    """Each has a status and a latency."""
+    """Each check has a status and a latency."""
     checks = mounted.client.get("/health/ready").json()["checks"]
 
     assert ["gate", "optional", "needed"] == list(checks)
@@ -86,7 +86,7 @@ def test_readiness_lists_its_checks(mounted: Mounted) -> None:
 
 
 def test_other_methods_are_refused(mounted: Mounted) -> None:
-    """With a list of those that are not."""
+    """They get 405 with the methods that are allowed."""
     for name in ("live", "ready"):
         answer = mounted.client.post(f"/health/{name}", content=b"x" * 1000)
 
@@ -94,8 +94,8 @@ def test_other_methods_are_refused(mounted: Mounted) -> None:
         assert "GET, HEAD" == answer.headers["allow"]
 
 
-def test_everything_else_is_the_app_s(mounted: Mounted) -> None:
-    """Paths that only look like a probe's too."""
+def test_other_requests_reach_the_app(mounted: Mounted) -> None:
+    """Paths that begin like a probe's are the app's, too."""
     for path in ("/health/lives", "/health", "/a/health/live", "/health/live/x"):
         assert path == mounted.client.get(path).json()["path"]
 
@@ -107,7 +107,7 @@ def test_everything_else_is_the_app_s(mounted: Mounted) -> None:
 def test_failing_checks_decide_by_their_weight(
     mounted: Mounted, fails: str, status_code: int, status: str
 ) -> None:
-    """A critical one makes it 503, another one is only told; the process is alive all the time."""
+    """A critical check makes it 503, another only `warn`; liveness is 200 all the time."""
     mounted.client.get(f"/fail/{fails}")
     try:
         answer = mounted.client.get("/health/ready")
@@ -124,7 +124,7 @@ def test_failing_checks_decide_by_their_weight(
 
 
 def test_liveness_does_not_wait_for_readiness(mounted: Mounted) -> None:
-    """While a readiness probe hangs on its checks, the others are answered, and so is the app."""
+    """While a readiness probe waits for its checks, liveness and the app answer."""
     before = mounted.client.get("/close").json()["runs"]
     with ThreadPoolExecutor(1) as pool:
         probe = pool.submit(httpx.get, f"{mounted.server.url}/health/ready", timeout=SECONDS)
@@ -140,7 +140,7 @@ def test_liveness_does_not_wait_for_readiness(mounted: Mounted) -> None:
 
 
 def test_a_storm_of_probes_runs_each_check_once(protocol: str) -> None:
-    """Five hundred at once."""
+    """Five hundred probes at once run each check once."""
 
     async def probe(port: int) -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -158,7 +158,7 @@ def test_a_storm_of_probes_runs_each_check_once(protocol: str) -> None:
 
 
 def test_a_draining_service_is_alive_but_not_ready(protocol: str) -> None:
-    """From the call on."""
+    """Readiness is 503 after the call of `drain`."""
     with serve(protocol) as server, httpx.Client(base_url=server.url, timeout=SECONDS) as client:
         assert 200 == client.get("/health/ready").status_code
         client.get("/drain")
@@ -170,7 +170,7 @@ def test_a_draining_service_is_alive_but_not_ready(protocol: str) -> None:
 
 
 def test_the_end_of_the_lifespan_drains() -> None:
-    """The app sees it already when the server tells it to shut down."""
+    """The service drains when the server sends `lifespan.shutdown`."""
     with serve("asgi") as server:
         server.stop()
 
@@ -180,20 +180,20 @@ def test_the_end_of_the_lifespan_drains() -> None:
 
 
 def test_gunicorn_workers_of_a_preloaded_app_each_check_for_themselves() -> None:
-    """The `Health` was made before the fork."""
+    """The `Health` is made before the fork."""
     with serve("wsgi", "--preload", "--workers", "2") as server:
         for _ in range(10):
             assert 200 == httpx.get(f"{server.url}/health/ready", timeout=SECONDS).status_code
 
 
 def test_behind_a_root_path_the_prefix_follows_it() -> None:
-    """Servers put the part that a proxy has cut off in front of the path again."""
+    """Servers prepend the root path that a proxy has removed."""
     with serve("asgi", "--root-path", "/api") as server:
         assert "pass" == httpx.get(f"{server.url}/health/ready").json()["status"]
 
 
 def test_a_server_that_starts_again_finds_it_ready() -> None:
-    """One app object may live through several lifespans."""
+    """One app object may have several lifespans."""
     health = Health()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -218,7 +218,7 @@ def test_a_server_that_starts_again_finds_it_ready() -> None:
 
 
 def test_other_connections_go_through_untouched() -> None:
-    """A websocket on a probe's path is the app's; the very objects are handed over."""
+    """A websocket on a probe's path is the app's, with the same scope, receive and send."""
     seen: list[tuple[Any, ...]] = []
 
     async def app(*arguments: Any) -> None:
@@ -237,8 +237,8 @@ def test_other_connections_go_through_untouched() -> None:
     assert scope is seen[0][0]
 
 
-def test_what_a_wsgi_app_returns_is_returned_itself() -> None:
-    """Not a copy of it, nor something around it."""
+def test_the_iterable_of_a_wsgi_app_is_returned_unchanged() -> None:
+    """The app's own iterable is returned."""
     body = [b"of the app"]
 
     def start_response(*arguments: Any) -> Any:
@@ -251,7 +251,7 @@ def test_what_a_wsgi_app_returns_is_returned_itself() -> None:
 
 
 def test_instrument_refuses_what_is_not_a_health() -> None:
-    """The message says what is accepted."""
+    """The message names the accepted values."""
     from pantheon_obs import instrument  # noqa: PLC0415 - the other tests serve it
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -262,7 +262,7 @@ def test_instrument_refuses_what_is_not_a_health() -> None:
 
 
 def test_gunicorn_may_drain_before_it_stops(tmp_path: Path) -> None:
-    """As the docs show: on SIGTERM readiness is 503, while requests are still served."""
+    """As in the docs: after SIGTERM readiness is 503, while requests are still served."""
     page = (ROOT / "docs" / "health.md").read_text()
     [hook] = [block for block in page.split("```python\n") if "def post_worker_init" in block]
     config = tmp_path / "gunicorn.conf.py"

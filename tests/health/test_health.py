@@ -1,4 +1,4 @@
-"""When checks run, how long an answer takes, and what it says."""
+"""When checks run, how long an answer takes, and its content."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def awaiting(health: Health) -> Report:
 
 @pytest.fixture(params=[blocking, awaiting], ids=["wsgi", "asgi"])
 def ask(request: pytest.FixtureRequest) -> Callable[[Health], Report]:
-    """Both ways to ask."""
+    """Ask as both servers do."""
     found: Callable[[Health], Report] = request.param
     return found
 
@@ -72,7 +72,7 @@ class Hanging:
 
 @pytest.fixture
 def hanging() -> Iterator[Hanging]:
-    """A check that hangs; released in the end."""
+    """A check that hangs; it is released after the test."""
     check = Hanging()
     yield check
     check.released.set()
@@ -81,17 +81,17 @@ def hanging() -> Iterator[Hanging]:
 
 
 def statuses(report: Report) -> dict[str, str]:
-    """The status of each check."""
+    """Map each check to its status."""
     return {result.name: result.status for result in report.results}
 
 
 def test_without_checks_it_is_ready(ask: Callable[[Health], Report]) -> None:
-    """Nothing to wait for is nothing that fails."""
+    """A service without checks is ready."""
     assert {"status": "pass", "checks": {}} == ask(Health()).as_dict()
 
 
 def test_a_check_passes_by_returning(ask: Callable[[Health], Report]) -> None:
-    """Anything but False is a pass, None and 0 too; sync and async alike."""
+    """Every value but False passes, also None and 0, for sync and async checks."""
 
     async def sleeping() -> int:
         await asyncio.sleep(0)
@@ -107,7 +107,7 @@ def test_a_check_passes_by_returning(ask: Callable[[Health], Report]) -> None:
 
 
 def test_a_check_fails_by_raising_or_returning_false(ask: Callable[[Health], Report]) -> None:
-    """Whatever is raised counts, an exit of the process as well."""
+    """Every exception fails the check, also SystemExit."""
 
     async def raising() -> None:
         raise KeyError(1)
@@ -136,7 +136,7 @@ def test_a_check_fails_by_raising_or_returning_false(ask: Callable[[Health], Rep
 
 
 def test_a_check_that_is_not_critical_only_warns(ask: Callable[[Health], Report]) -> None:
-    """The service is ready, and says that something is wrong."""
+    """The service is ready, and the status is `warn`."""
     health = Health(database=passing)
     health.check("cache", critical=False)(refused)
 
@@ -147,7 +147,7 @@ def test_a_check_that_is_not_critical_only_warns(ask: Callable[[Health], Report]
 
 
 def test_details_show_the_error_text() -> None:
-    """The text is cut, and left out unless it is asked for."""
+    """The text is cut; without `details` it is left out."""
 
     def long() -> None:
         raise ValueError("x" * 10_000_000)
@@ -162,7 +162,7 @@ def test_details_show_the_error_text() -> None:
 
 
 def test_an_error_without_a_text_is_an_error() -> None:
-    """A broken `__str__` makes no difference to the answer."""
+    """An error with a broken `__str__` fails the check with an empty text."""
 
     class BrokenError(Exception):
         def __str__(self) -> str:
@@ -179,7 +179,7 @@ def test_an_error_without_a_text_is_an_error() -> None:
 def test_a_hung_check_fails_at_its_deadline(
     ask: Callable[[Health], Report], hanging: Hanging
 ) -> None:
-    """The others are not held up by it, and the whole answer comes in time."""
+    """The other checks are not delayed, and the answer comes in time."""
     health = Health(fast=passing)
     health.check("hangs", timeout=0.05)(hanging)
 
@@ -195,7 +195,7 @@ def test_a_hung_check_fails_at_its_deadline(
 
 
 def test_a_check_that_ignores_its_cancellation_does_not_hold_the_probe() -> None:
-    """An async check fails at its deadline too, and is not started twice."""
+    """An async check fails at its timeout, too, and is not started twice."""
     runs = 0
 
     async def stubborn(released: asyncio.Event) -> None:
@@ -224,7 +224,7 @@ def test_a_check_that_ignores_its_cancellation_does_not_hold_the_probe() -> None
 
 
 def test_without_a_loop_an_async_check_is_cut_off_too() -> None:
-    """Under WSGI it runs on a loop of its own, which ends with its deadline."""
+    """Under WSGI it runs on a new loop, which ends at its timeout."""
     ended = threading.Event()
 
     async def forever() -> None:
@@ -238,7 +238,7 @@ def test_without_a_loop_an_async_check_is_cut_off_too() -> None:
 
 
 def test_an_async_check_runs_on_the_loop_that_asks() -> None:
-    """So that a client bound to that loop works, a plain function that returns an awaitable too."""
+    """A client that is bound to that loop works; a function may also return an awaitable."""
 
     async def main() -> bool:
         loop = asyncio.get_running_loop()
@@ -253,7 +253,7 @@ def test_an_async_check_runs_on_the_loop_that_asks() -> None:
 
 
 def test_a_sync_check_leaves_the_loop_free(hanging: Hanging) -> None:
-    """The loop goes on while a check blocks its thread."""
+    """The loop runs while a check blocks its thread."""
 
     async def main() -> Report:
         health = Health(timeout=10, hangs=hanging)
@@ -269,15 +269,15 @@ def test_a_sync_check_leaves_the_loop_free(hanging: Hanging) -> None:
 def test_a_hung_check_is_not_started_again(
     ask: Callable[[Health], Report], hanging: Hanging
 ) -> None:
-    """However many probes come, it holds one thread; when it ends, it is asked again."""
-    threads = threading.active_count()
+    """It occupies one thread for any number of probes; when it has ended, it runs again."""
+    before = set(threading.enumerate())
     health = Health(timeout=0.05, cache_ttl=0, hangs=hanging)
 
     hung = [ask(health) for _ in range(50)]
 
     assert ["fail"] * 50 == [report.status for report in hung]
     assert 1 == hanging.runs
-    assert threads + 1 == threading.active_count()
+    assert 1 == len(set(threading.enumerate()) - before)
     hanging.released.set()
     while ask(health).status != "pass":
         pass
@@ -285,7 +285,7 @@ def test_a_hung_check_is_not_started_again(
 
 
 def test_a_check_of_a_loop_that_has_gone_is_started_again() -> None:
-    """A loop may end in the middle of a check: the next one that asks gets an answer."""
+    """A loop may be closed during a check: the next probe gets an answer."""
     started = []
 
     async def check() -> None:
@@ -312,7 +312,7 @@ def test_a_check_of_a_loop_that_has_gone_is_started_again() -> None:
 
 
 def test_a_loop_that_is_closed_under_a_check_ends_it() -> None:
-    """Not even a check that nobody can cancel any more is waited for without end."""
+    """A check that can no longer be cancelled is not waited for forever."""
     started = threading.Event()
 
     async def check() -> None:
@@ -338,7 +338,7 @@ def test_a_loop_that_is_closed_under_a_check_ends_it() -> None:
 
 
 def test_probes_at_once_run_each_check_once_in_threads(hanging: Hanging) -> None:
-    """They wait for the same run, though nothing is cached."""
+    """They wait for the same run, although nothing is cached."""
     health = Health(timeout=10, cache_ttl=0, hangs=hanging)
     waiting = threading.Semaphore(0)
 
@@ -358,7 +358,7 @@ def test_probes_at_once_run_each_check_once_in_threads(hanging: Hanging) -> None
 
 
 def test_probes_at_once_run_each_check_once_on_a_loop(hanging: Hanging) -> None:
-    """Five hundred probes get the very same report."""
+    """Five hundred probes get the same report object."""
 
     async def main() -> list[Report]:
         health = Health(timeout=10, cache_ttl=0, hangs=hanging)
@@ -375,7 +375,7 @@ def test_probes_at_once_run_each_check_once_on_a_loop(hanging: Hanging) -> None:
 
 
 def test_a_loop_and_threads_share_a_run(hanging: Hanging) -> None:
-    """One process may be asked in both ways at once."""
+    """Sync and async probes at once share one run."""
     health = Health(timeout=10, cache_ttl=PATIENCE, hangs=hanging)
     with ThreadPoolExecutor(2) as pool:
         from_a_loop = pool.submit(awaiting, health)
@@ -387,8 +387,8 @@ def test_a_loop_and_threads_share_a_run(hanging: Hanging) -> None:
     assert 1 == hanging.runs
 
 
-def test_a_probe_that_goes_away_does_not_spoil_the_run(hanging: Hanging) -> None:
-    """The client may leave; those who stay get the answer."""
+def test_a_probe_that_disconnects_does_not_end_the_run(hanging: Hanging) -> None:
+    """One probe may disconnect; the others get the answer."""
 
     async def main() -> Report:
         health = Health(timeout=10, hangs=hanging)
@@ -404,8 +404,8 @@ def test_a_probe_that_goes_away_does_not_spoil_the_run(hanging: Hanging) -> None
     assert 1 == hanging.runs
 
 
-def test_what_a_run_found_that_nobody_stayed_for_is_not_told_later() -> None:
-    """A run that was left alone is not taken for a fresh one."""
+def test_a_run_that_no_probe_has_concluded_is_not_reported_later() -> None:
+    """A run that no probe has concluded expires."""
     up = True
 
     def check() -> bool:
@@ -425,8 +425,8 @@ def test_what_a_run_found_that_nobody_stayed_for_is_not_told_later() -> None:
         pass
 
 
-def test_an_answer_is_given_again_while_it_is_fresh(ask: Callable[[Health], Report]) -> None:
-    """Passing or failing, within `cache_ttl` no check runs again."""
+def test_an_answer_is_reused_while_it_is_fresh(ask: Callable[[Health], Report]) -> None:
+    """Within `cache_ttl` no check runs again, whether it passes or fails."""
     runs = []
 
     def check() -> bool:
@@ -440,7 +440,7 @@ def test_an_answer_is_given_again_while_it_is_fresh(ask: Callable[[Health], Repo
 
 
 def test_without_a_cache_each_probe_runs_the_checks(ask: Callable[[Health], Report]) -> None:
-    """One after the other, each sees the truth of its moment."""
+    """Each of several probes in a row runs the checks."""
     runs = []
     health = Health(cache_ttl=0, check=lambda: runs.append(1))
 
@@ -451,7 +451,7 @@ def test_without_a_cache_each_probe_runs_the_checks(ask: Callable[[Health], Repo
 
 
 def test_a_check_added_later_is_in_the_next_answer() -> None:
-    """What is cached without it is forgotten."""
+    """An answer that is cached without it is dropped."""
     health = Health(cache_ttl=PATIENCE, first=passing)
     health.report()
 
@@ -463,8 +463,8 @@ def test_a_check_added_later_is_in_the_next_answer() -> None:
     assert {"first": "pass", "second": "pass"} == statuses(health.report())
 
 
-def test_a_draining_service_is_not_ready_and_asks_nobody(ask: Callable[[Health], Report]) -> None:
-    """From `drain` on, whatever was cached."""
+def test_a_draining_service_is_not_ready_and_runs_no_check(ask: Callable[[Health], Report]) -> None:
+    """It is not ready after `drain`, in spite of a cached answer."""
     runs = []
     health = Health(cache_ttl=PATIENCE, check=lambda: runs.append(1))
     ask(health)
@@ -475,8 +475,8 @@ def test_a_draining_service_is_not_ready_and_asks_nobody(ask: Callable[[Health],
     assert 1 == len(runs)
 
 
-def test_where_no_thread_is_to_be_had_the_check_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process at its limit answers that it is not ready, rather than not at all."""
+def test_a_check_fails_if_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that cannot start a thread answers that it is not ready."""
 
     def start(self: threading.Thread) -> None:
         msg = "can't start new thread"
@@ -493,7 +493,7 @@ def test_where_no_thread_is_to_be_had_the_check_fails(monkeypatch: pytest.Monkey
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_starts_afresh(hanging: Hanging) -> None:
-    """Neither a run of the parent nor its lock is in the child's way."""
+    """The child ignores a run and a held lock of its parent."""
     health = Health(timeout=10, cache_ttl=PATIENCE, hangs=hanging)
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(health.report)
@@ -514,7 +514,7 @@ def test_a_forked_child_starts_afresh(hanging: Hanging) -> None:
 def test_a_failure_is_logged_when_it_begins_and_when_it_ends(
     ask: Callable[[Health], Report], events: list[dict[str, Any]]
 ) -> None:
-    """Not once per probe; with the error's text and its traceback."""
+    """It is logged once, and not per probe, with the error's text and traceback."""
     fails: type[Exception] | None = ConnectionError
 
     def check() -> None:
@@ -553,7 +553,7 @@ def test_a_failure_is_logged_when_it_begins_and_when_it_ends(
 def test_a_hung_check_is_logged_once_and_at_its_own_level(
     hanging: Hanging, events: list[dict[str, Any]]
 ) -> None:
-    """A check that is not critical warns; it has no traceback, for it has not raised."""
+    """A check that is not critical is a WARNING; without an error there is no traceback."""
     health = Health(timeout=0.05, cache_ttl=0)
     health.check("cache", critical=False)(hanging)
 
@@ -571,7 +571,7 @@ def test_a_hung_check_is_logged_once_and_at_its_own_level(
 
 
 def test_errors_of_checks_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Their frames would keep connections open that the check has lost."""
+    """The frames of errors would keep lost connections open."""
     # pytest keeps every record, with its exception.
     monkeypatch.setattr(logging.getLogger("pantheon_obs.health"), "disabled", True)
 
@@ -605,7 +605,7 @@ def test_errors_of_checks_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     ids=str,
 )
 def test_bad_arguments_are_refused(arguments: dict[str, Any], message: str) -> None:
-    """The message names the argument, its value and what is accepted."""
+    """The message names the argument, its value and the accepted values."""
     with pytest.raises(ConfigError) as raised:
         Health(**arguments)
 
@@ -624,7 +624,7 @@ def test_bad_arguments_are_refused(arguments: dict[str, Any], message: str) -> N
 def test_bad_arguments_of_a_check_are_refused(
     name: Any, timeout: float | None, message: str
 ) -> None:
-    """A check may not take longer than the whole answer."""
+    """The timeout of a check is at most that of the answer."""
     health = Health(taken=passing)
 
     with pytest.raises(ConfigError) as raised:
@@ -634,7 +634,7 @@ def test_bad_arguments_of_a_check_are_refused(
 
 
 def test_it_works_where_there_is_no_fork() -> None:
-    """As on Windows."""
+    """Windows has no `os.fork`."""
     script = """
 import asyncio, os, random  # these ask for the platform, not for the function
 del os.register_at_fork

@@ -1,4 +1,4 @@
-"""Services under real servers whose PostgreSQL and Redis are stopped, hung, and come back."""
+"""Real servers whose PostgreSQL and Redis are stopped, hang, and come back."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 APPS = "tests.health.apps"
 UVICORN = ("--factory", "--log-level", "warning")
 GUNICORN = ("--worker-class", "gthread", "--threads", "4", "--no-control-socket")
-# Checks have 0.6 s. Where a dependency hangs, so would an answer without a deadline: this is only
-# to tell one from the other.
+# Checks have 0.6 s. Without a timeout the answer would hang with its dependency; this limit tells
+# the two apart.
 IN_TIME = 5.0
 LONGER_THAN_CACHED = 0.2
 AT_REST = 5  # readings in a row that are the same
 
 
 class Service(NamedTuple):
-    """A served app and what it depends on."""
+    """A served app and its dependencies."""
 
     name: str
     server: Server
@@ -42,23 +42,23 @@ class Service(NamedTuple):
     redis: Redis
 
     def probe(self, name: str) -> httpx.Response:
-        """What a probe is told."""
+        """Send a probe."""
         return self.client.get(f"{self.prefix}/{name}")
 
     def wait_until_ready(self) -> None:
-        """Return once it is."""
+        """Wait until it is ready."""
         deadline = time.monotonic() + SECONDS
         while (answer := self.probe("ready")).status_code != 200:
             assert time.monotonic() < deadline, answer.text
             time.sleep(0.05)
 
     def threads(self) -> list[str]:
-        """The names of its threads, without those of pools that have grown with their use."""
+        """List the names of its threads, without those of pools that grow with use."""
         names: list[str] = self.client.get("/threads").json()
         return sorted(name for name in names if not name.startswith("ThreadPoolExecutor"))
 
     def connections(self) -> tuple[int, int]:
-        """How many connections PostgreSQL and Redis have, besides the one that asks."""
+        """Count the connections of PostgreSQL and Redis besides the one that asks."""
         with psycopg.connect(self.postgres.url) as connection:
             [(number,)] = connection.execute(
                 "SELECT count(*) FROM pg_stat_activity"
@@ -68,11 +68,11 @@ class Service(NamedTuple):
             return number, len(client.client_list()) - 1
 
     def holds(self) -> tuple[list[str], tuple[int, int]]:
-        """What it holds: threads and connections."""
+        """List its threads and count its connections."""
         return self.threads(), self.connections()
 
     def holds_at_rest(self) -> tuple[list[str], tuple[int, int]]:
-        """What it holds when what the last probe has closed is gone from the server's list, too."""
+        """Read its threads and connections once closed ones have left the servers' lists."""
         deadline = time.monotonic() + SECONDS
         found, times_the_same = self.holds(), 0
         while times_the_same < AT_REST:
@@ -83,7 +83,7 @@ class Service(NamedTuple):
         return found
 
     def wait_until_it_holds(self, expected: tuple[list[str], tuple[int, int]]) -> None:
-        """Return once it has given back all else; a server notices a little later."""
+        """Wait until it holds no more than before; a server notices a closed connection later."""
         deadline = time.monotonic() + SECONDS
         while (found := self.holds()) != expected and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -94,7 +94,7 @@ class Service(NamedTuple):
 def service(
     request: pytest.FixtureRequest, postgres: Postgres, redis_server: Redis
 ) -> Iterator[Service]:
-    """A service that is ready and has been asked a few times."""
+    """A service that is ready and has answered a few probes."""
     django = request.param.startswith("django")
     if django and importlib.util.find_spec("django") is None:
         pytest.skip("django is not installed")
@@ -116,7 +116,7 @@ def service(
 
 @pytest.fixture
 def ready(service: Service) -> Iterator[Service]:
-    """The service, before which everything runs; it is alive throughout."""
+    """The service with all dependencies running; its liveness is 200 throughout."""
     service.wait_until_ready()
     with always_alive(service) as asked:
         yield service
@@ -126,7 +126,7 @@ def ready(service: Service) -> Iterator[Service]:
 
 @contextmanager
 def always_alive(service: Service) -> Iterator[list[int]]:
-    """Ask again and again whether it is alive, for as long as the block takes."""
+    """Send liveness probes for the duration of the block."""
     over = threading.Event()
     asked: list[int] = []
 
@@ -145,7 +145,7 @@ def always_alive(service: Service) -> Iterator[list[int]]:
 
 
 def not_ready(service: Service) -> dict[str, Any]:
-    """The answer's body, which came in time and says that the service is not ready."""
+    """Return the body of an answer that is in time and says that the service is not ready."""
     started = time.monotonic()
     answer = service.probe("ready")
     assert time.monotonic() - started < IN_TIME
@@ -155,8 +155,8 @@ def not_ready(service: Service) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", ["postgres", "redis"])
-def test_a_stopped_database_is_told_and_so_is_its_return(ready: Service, kind: str) -> None:
-    """Its own checks fail, the others pass; connections that have died meanwhile are no failure."""
+def test_a_stopped_database_and_its_return_are_reported(ready: Service, kind: str) -> None:
+    """Its own checks fail, the others pass; dead connections in pools fail no check later."""
     database: Database = getattr(ready, kind)
     held = ready.holds_at_rest()
 
@@ -172,8 +172,8 @@ def test_a_stopped_database_is_told_and_so_is_its_return(ready: Service, kind: s
     ready.wait_until_it_holds(held)
 
 
-def test_hung_databases_are_told_and_so_is_their_return(ready: Service) -> None:
-    """Two hundred probes in a row are answered; what hung has piled up nowhere."""
+def test_hung_databases_and_their_return_are_reported(ready: Service) -> None:
+    """Two hundred probes in a row are answered, and no thread or connection is left over."""
     held = ready.holds_at_rest()
 
     ready.postgres.pause()
@@ -194,7 +194,7 @@ def test_hung_databases_are_told_and_so_is_their_return(ready: Service) -> None:
 
 
 def test_a_failure_is_one_line(ready: Service) -> None:
-    """However many probes see it, quietly; the line has what the answer keeps to itself."""
+    """It is logged once for any number of probes; the line has the error's text."""
     already = len(ready.server.out)
     with stopped(ready.redis):
         for _ in range(30):
@@ -214,7 +214,7 @@ def test_a_failure_is_one_line(ready: Service) -> None:
 
 @contextmanager
 def stopped(database: Database) -> Iterator[None]:
-    """The database is down, for longer than an answer is cached."""
+    """Stop the database for longer than an answer is cached."""
     database.stop()
     try:
         time.sleep(LONGER_THAN_CACHED)
@@ -224,12 +224,12 @@ def stopped(database: Database) -> Iterator[None]:
 
 
 def failing(body: dict[str, Any]) -> set[str]:
-    """The checks that fail."""
+    """List the checks that fail."""
     return {name for name, check in body["checks"].items() if check["status"] == "fail"}
 
 
 def of(kind: str, body: dict[str, Any]) -> set[str]:
-    """The checks that need the database."""
+    """List the checks that need the database."""
     needed = {
         "postgres": {"engine", "psycopg", "database", "database:pooled"},
         "redis": {"redis", "redis_url", "cache"},

@@ -1,7 +1,8 @@
-"""See the facts themselves: a sink that keeps every finished LLM call."""
+"""Fixtures of all LLM tests: the events themselves, a provider, an event loop."""
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pantheon_obs.core import guard, pipeline
+from tests.llm.provider import provider
 from tests.llm.sink import Kept
 from tests.support.lines import validate_line
 
@@ -47,3 +49,17 @@ def events() -> Iterator[list[LlmCallFinished]]:
     for event in kept.calls:
         validate_line(line_of(event))
     assert frozenset() == guard.reported()
+
+
+@pytest.fixture(scope="session")
+def provider_url() -> Iterator[str]:
+    """The address of a local provider that speaks for all vendors."""
+    with provider() as base:
+        yield base
+
+
+@pytest.fixture(scope="module")
+def loop() -> Iterator[asyncio.Runner]:
+    """An event loop for the async clients of a module."""
+    with asyncio.Runner() as runner:
+        yield runner

@@ -81,7 +81,7 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class SlotsHolder:
-    """The same without a `__dict__`."""
+    """An iterator object without a `__dict__`."""
 
     chunks: Any
     usage_future: Future[Any]
@@ -141,12 +141,6 @@ def returns_slots(script: Script) -> SlotsIterator:
 
 
 @llm_call(operation="stream")
-def returns_map(script: Script) -> Iterator[Any]:
-    """A plain function that returns an iterator written in C."""
-    return map(_same, script())
-
-
-@llm_call(operation="stream")
 def returns_holder(script: Script) -> Holder:
     """A plain function that returns the chunks beside their usage."""
     return Holder(script(), _no_usage())
@@ -154,7 +148,7 @@ def returns_holder(script: Script) -> Holder:
 
 @llm_call(operation="stream")
 def returns_slots_holder(script: Script) -> SlotsHolder:
-    """The same, with slots."""
+    """A plain function that returns the chunks beside their usage, in slots."""
     return SlotsHolder(script(), _no_usage())
 
 
@@ -170,10 +164,6 @@ def returns_named_tuple(script: Script) -> Pair:
     return Pair(script(), _no_usage())
 
 
-def _same(chunk: Any) -> Any:
-    return chunk
-
-
 def _held(result: Any) -> Any:
     return result.chunks
 
@@ -184,7 +174,6 @@ SYNC = [
     Kind("iterator object", returns_iterator),
     Kind("iterable object", returns_iterable),
     Kind("object with slots", returns_slots),
-    Kind("map", returns_map),
     Kind("holder", returns_holder, _held),
     Kind("holder with slots", returns_slots_holder, _held),
     Kind("tuple", returns_tuple, lambda result: result[0]),

@@ -42,7 +42,7 @@ class Way(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """What a model's name makes of a call, and what shall be said of it."""
+    """The ending that a model's name produces, and the outcome that its event must have."""
 
     model: str
     outcome: str
@@ -50,12 +50,12 @@ class Ending(NamedTuple):
 
     @property
     def raised(self) -> str | None:
-        """What the SDK raises."""
+        """The name of the SDK's exception."""
         return None if self.error_type == "IncompleteStream" else self.error_type
 
 
 class Gateway:
-    """A gateway of the host's that returns what the SDK returns."""
+    """A gateway of the application's that returns the SDK's own value."""
 
     def __init__(self, client: Any, way: Way) -> None:
         self.client = client
@@ -69,7 +69,7 @@ class Gateway:
 
 @contextmanager
 def observed(road: str, client: Any, way: Way) -> Iterator[Callable[[str], Any]]:
-    """What opens a stream, by a road other than `with`."""
+    """Yield a function that opens an observed stream, by a road other than `with`."""
     if road == DECORATOR:
         yield Gateway(client, way).stream
     else:
@@ -99,7 +99,7 @@ def _read(opened: Any, way: Way, tell: Callable[[Any], None]) -> list[Any]:
 
 
 async def async_stream_of(client: Any, way: Way, road: str, model: str) -> list[Any]:
-    """The same, async."""
+    """The chunks of an async stream that is read to its end."""
     if road == WITH:
         async with llm_call(model=model, operation="stream", provider="p") as call:
             return await _aread(way.opens(client, model), way, call.chunk)
@@ -136,7 +136,7 @@ def raise_at(_: object) -> None:
 
 
 def answer(event: LlmCallFinished) -> tuple[Any, ...]:
-    """What an event says of the answer."""
+    """Select the fields of an event that describe the answer."""
     return (
         event.input_tokens,
         event.output_tokens,

@@ -19,7 +19,7 @@ class Kept:
     def __init__(self) -> None:
         self.calls: list[LlmCallFinished] = []
 
-    def started(self, record: Trace) -> None:
+    def started(self, trace: Trace) -> None:
         """Nothing to do."""
 
     def handle(self, event: Event) -> None:

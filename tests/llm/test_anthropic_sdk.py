@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pantheon_obs import instrument_llm
-from tests.llm.provider import provider
 from tests.llm.sdk import (
     INSTRUMENT,
     MESSAGES,
@@ -47,12 +46,12 @@ def create(client: Any, model: str) -> Any:
 
 
 def stream(client: Any, model: str) -> Any:
-    """The same, with the SDK's own events."""
+    """Stream a message with the SDK's own events."""
     return client.messages.stream(model=model, **ASKED)
 
 
 def beta_stream(client: Any, model: str) -> Any:
-    """The same, of the beta."""
+    """Stream a message of the beta API."""
     return client.beta.messages.stream(model=model, **ASKED)
 
 
@@ -71,30 +70,16 @@ ASYNC = ways(anthropic.AsyncStream, anthropic.AsyncMessageStream, anthropic.Beta
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """A provider that runs."""
-    with provider() as base:
-        yield base
-
-
-@pytest.fixture(scope="module")
-def client(url: str) -> Iterator[Any]:
+def client(provider_url: str) -> Iterator[Any]:
     """A client."""
-    with anthropic.Anthropic(api_key="none", base_url=url, max_retries=0) as client:
+    with anthropic.Anthropic(api_key="none", base_url=provider_url, max_retries=0) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
-def loop() -> Iterator[asyncio.Runner]:
-    """An event loop for the async client."""
-    with asyncio.Runner() as runner:
-        yield runner
-
-
-@pytest.fixture(scope="module")
-def aclient(url: str, loop: asyncio.Runner) -> Iterator[Any]:
+def aclient(provider_url: str, loop: asyncio.Runner) -> Iterator[Any]:
     """An async client."""
-    client = anthropic.AsyncAnthropic(api_key="none", base_url=url, max_retries=0)
+    client = anthropic.AsyncAnthropic(api_key="none", base_url=provider_url, max_retries=0)
     yield client
     loop.run(client.close())
 
@@ -135,15 +120,15 @@ class TestAnswers:
         ]
 
     def test_an_async_message(self, aclient: Any, loop: asyncio.Runner, events: Events) -> None:
-        """The same."""
+        """The async client behaves the same."""
         with instrument_llm(aclient):
             loop.run(aclient.messages.create(model="whole", **ASKED))
 
         assert [("ok", ANSWER)] == [(event.outcome, answer(event)) for event in events]
 
-    def test_retries_are_one_call(self, url: str, events: Events) -> None:
-        """What the SDK does to get an answer is in the latency, not in the count."""
-        with anthropic.Anthropic(api_key="none", base_url=url, max_retries=2) as client:
+    def test_retries_are_one_call(self, provider_url: str, events: Events) -> None:
+        """The SDK's retries count in the latency, but not as calls."""
+        with anthropic.Anthropic(api_key="none", base_url=provider_url, max_retries=2) as client:
             instrument_llm(client)
             client.messages.create(model="retry", **ASKED)
             list(create(client, "retry.stream"))
@@ -166,7 +151,7 @@ class TestAnswers:
         assert [("ok", ANSWER)] * 3 == [(event.outcome, answer(event)) for event in events]
 
     def test_async_raw_responses(self, aclient: Any, loop: asyncio.Runner, events: Events) -> None:
-        """The same."""
+        """The async client behaves the same."""
 
         async def main() -> None:
             messages = aclient.messages
@@ -182,7 +167,7 @@ class TestAnswers:
 
         assert [("ok", ANSWER)] * 3 == [(event.outcome, answer(event)) for event in events]
 
-    def test_the_sdks_own_spans_do_not_count(self, url: str, events: Events) -> None:
+    def test_the_sdks_own_spans_do_not_count(self, provider_url: str, events: Events) -> None:
         """It can emit an OpenTelemetry span for each call: still one event, of the same numbers."""
         trace = pytest.importorskip("opentelemetry.sdk.trace")
         export = pytest.importorskip("opentelemetry.sdk.trace.export")
@@ -191,7 +176,7 @@ class TestAnswers:
         tracers.add_span_processor(export.SimpleSpanProcessor(spans))
 
         with anthropic.Anthropic(
-            api_key="none", base_url=url, open_telemetry={"tracer_provider": tracers}
+            api_key="none", base_url=provider_url, open_telemetry={"tracer_provider": tracers}
         ) as client:
             instrument_llm(client)
             client.messages.create(model="whole", **ASKED)
@@ -226,7 +211,7 @@ class TestStreams:
         loop: asyncio.Runner,
         events: Events,
     ) -> None:
-        """The same."""
+        """The async client behaves the same."""
         assert way.chunks == len(loop.run(async_stream_of(aclient, way, road, "whole")))
         assert_streamed(events, way)
 
@@ -245,7 +230,7 @@ class TestStreams:
         assert 40 + 2 * 30 <= event.ttft_ms < event.latency_ms
 
     def test_the_streams_own_members(self, client: Any, events: Events) -> None:
-        """What else a stream can do it still can."""
+        """The other members of a stream still work."""
         with instrument_llm(client):
             with stream(client, "whole") as it:
                 assert 200 == it.response.status_code
@@ -269,7 +254,7 @@ class TestStreams:
     def test_an_async_streams_own_members(
         self, aclient: Any, loop: asyncio.Runner, events: Events
     ) -> None:
-        """The same."""
+        """The async client behaves the same."""
 
         async def main() -> None:
             async with stream(aclient, "whole") as it:
@@ -307,7 +292,7 @@ class TestEndings:
 
         assert ending.raised == raised
         if ending.model == "short" and road == WITH:
-            # Whether the stream was left or ended can't be told from within a `with`.
+            # Whether the stream was left or ended is not known within a `with`.
             ending = ending._replace(outcome="closed", error_type=None)
 
         assert_ended(events, ending)
@@ -324,7 +309,7 @@ class TestEndings:
         loop: asyncio.Runner,
         events: Events,
     ) -> None:
-        """The same."""
+        """The async client behaves the same."""
         raised = raised_by(
             lambda: loop.run(async_stream_of(aclient, way, INSTRUMENT, ending.model))
         )
@@ -356,7 +341,7 @@ class TestEndings:
         ]
 
     def test_the_text_stream_is_left(self, client: Any, events: Events) -> None:
-        """What came is counted, in the SDK's events."""
+        """The chunks that arrived are counted, as the SDK's events."""
         with instrument_llm(client), stream(client, "whole") as it:
             for _ in it.text_stream:
                 break

@@ -36,13 +36,13 @@ def whole() -> Iterator[str]:
 
 
 def cut() -> Iterator[dict[str, Any]]:
-    """A known shape whose last word never comes."""
+    """A known shape whose terminal chunk never comes."""
     yield UNFINISHED
     yield UNFINISHED
 
 
 def said_all() -> Iterator[dict[str, Any]]:
-    """A known shape whose last word comes before the last chunk."""
+    """A known shape whose terminal chunk comes before the last chunk."""
     yield UNFINISHED
     yield FINISHED
     yield {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2}}
@@ -61,14 +61,14 @@ def failing(error: BaseException) -> Callable[[], Iterator[str]]:
 @pytest.fixture(autouse=True)
 def request_line(events: Events) -> Iterator[None]:
     """Every test runs in a request, whose line counts each of its calls once."""
-    record = Trace("line")
-    begin(record)
+    trace = Trace("line")
+    begin(trace)
     yield
     gc.collect()
-    end(record)
+    end(trace)
     own = [event for event in events if event.trace_id == "line"]
     errors = sum(event.outcome == "error" for event in own)
-    counted = (0, 0) if record.llm is None else (record.llm.calls, record.llm.errors)
+    counted = (0, 0) if trace.llm is None else (trace.llm.calls, trace.llm.errors)
     assert (len(own), errors) == counted
     assert {"line", "request"} >= {event.trace_id for event in events}
 
@@ -87,7 +87,7 @@ def outcome(events: Events) -> tuple[str, str | None, int | None]:
 
 
 class TestSyncStreams:
-    """What a consumer can do with chunks that come from an iterator."""
+    """Ways in which a consumer reads chunks from an iterator."""
 
     @sync_kinds
     def test_read_to_the_end_is_ok(self, kind: Kind, events: Events) -> None:
@@ -124,7 +124,7 @@ class TestSyncStreams:
         assert ("cancelled", "KeyboardInterrupt", 1) == outcome(events)
 
     @sync_kinds
-    def test_break_and_let_go_is_closed(self, kind: Kind, events: Events) -> None:
+    def test_break_and_garbage_collection_is_closed(self, kind: Kind, events: Events) -> None:
         """The consumer has had enough and keeps nothing."""
         for _ in kind.chunks(kind.call(whole)):
             break
@@ -150,18 +150,18 @@ class TestSyncStreams:
         self, kind: Kind, events: Events
     ) -> None:
         """Let go in a reference cycle, it ends with the request; the collector finds it ended."""
-        record = Trace("request")
-        begin(record)
+        trace = Trace("request")
+        begin(trace)
         cycle: list[Any] = [iter(kind.chunks(kind.call(whole)))]
         cycle.append(cycle)
         next(cycle[0])
         del cycle
-        end(record)
+        end(trace)
         assert ["closed"] == [event.outcome for event in events]
 
         assert ("closed", None, 1) == outcome(events)
-        assert record.llm is not None
-        assert 1 == record.llm.calls
+        assert trace.llm is not None
+        assert 1 == trace.llm.calls
 
     @pytest.mark.parametrize("kind", CLOSABLE, ids=lambda kind: kind.name)
     def test_close_is_closed(self, kind: Kind, events: Events) -> None:
@@ -184,7 +184,7 @@ class TestSyncStreams:
             assert [] == events
 
     @sync_kinds
-    def test_cut_off_before_the_last_word_is_an_error(self, kind: Kind, events: Events) -> None:
+    def test_cut_before_the_terminal_chunk_is_an_error(self, kind: Kind, events: Events) -> None:
         """A stream of a known shape has to say that it is finished."""
         list(kind.chunks(kind.call(cut)))
 
@@ -192,7 +192,7 @@ class TestSyncStreams:
         assert [(None, "missing")] == [(e.finish_reason, e.usage_status) for e in events]
 
     @sync_kinds
-    def test_left_after_the_last_word_is_ok(self, kind: Kind, events: Events) -> None:
+    def test_left_after_the_terminal_chunk_is_ok(self, kind: Kind, events: Events) -> None:
         """Nothing was left to want: only the usage goes unread."""
         for chunk in kind.chunks(kind.call(said_all)):
             if chunk is FINISHED:
@@ -203,12 +203,12 @@ class TestSyncStreams:
 
     @sync_kinds
     def test_the_end_of_the_request_closes_it(self, kind: Kind, events: Events) -> None:
-        """What is still open then is reported then, and not again when it is let go."""
-        record = Trace("request")
-        begin(record)
+        """An open call is reported at the end of its trace, and not again at garbage collection."""
+        trace = Trace("request")
+        begin(trace)
         chunks = iter(kind.chunks(kind.call(whole)))
         next(chunks)
-        end(record)
+        end(trace)
         before = list(events)
         rest = list(chunks)
 
@@ -219,10 +219,10 @@ class TestSyncStreams:
     @sync_kinds
     def test_the_end_of_the_request_finds_it_unread(self, kind: Kind, events: Events) -> None:
         """An answer that nobody looked at by then is not consumed."""
-        record = Trace("request")
-        begin(record)
+        trace = Trace("request")
+        begin(trace)
         result = kind.call(whole)
-        end(record)
+        end(trace)
 
         assert (["not_consumed"] if kind.starts_at_once else []) == [e.outcome for e in events]
         del result
@@ -321,13 +321,13 @@ async def awhole() -> AsyncIterator[str]:
 
 
 async def acut() -> AsyncIterator[dict[str, Any]]:
-    """A known shape whose last word never comes."""
+    """A known shape whose terminal chunk never comes."""
     for chunk in cut():
         yield chunk
 
 
 async def asaid_all() -> AsyncIterator[dict[str, Any]]:
-    """A known shape whose last word comes before the last chunk."""
+    """A known shape whose terminal chunk comes before the last chunk."""
     for chunk in said_all():
         yield chunk
 
@@ -349,7 +349,7 @@ async def stuck() -> AsyncIterator[str]:
 
 
 async def opened(kind: Kind, script: Callable[[], AsyncIterator[Any]]) -> Any:
-    """What a consumer of this kind iterates."""
+    """The object that a consumer of this kind iterates."""
     result = kind.call(script)
     return kind.chunks(await result if inspect.isawaitable(result) else result)
 
@@ -364,7 +364,7 @@ async def turns_until(condition: Callable[[], bool]) -> None:
 
 
 class TestAsyncStreams:
-    """What a consumer can do with chunks that come from an async iterator."""
+    """Ways in which a consumer reads chunks from an async iterator."""
 
     @async_kinds
     def test_read_to_the_end_is_ok(self, kind: Kind, events: Events) -> None:
@@ -481,7 +481,7 @@ class TestAsyncStreams:
         assert ("closed", None, 1) == outcome(events)
 
     @async_kinds
-    def test_break_and_let_go_is_closed(self, kind: Kind, events: Events) -> None:
+    def test_break_and_garbage_collection_is_closed(self, kind: Kind, events: Events) -> None:
         """The consumer has had enough and keeps nothing; the event loop cleans up."""
 
         async def main() -> None:
@@ -522,7 +522,7 @@ class TestAsyncStreams:
             assert [] == events
 
     @async_kinds
-    def test_cut_off_before_the_last_word_is_an_error(self, kind: Kind, events: Events) -> None:
+    def test_cut_before_the_terminal_chunk_is_an_error(self, kind: Kind, events: Events) -> None:
         """A stream of a known shape has to say that it is finished."""
 
         async def main() -> None:
@@ -534,7 +534,7 @@ class TestAsyncStreams:
         assert [(None, "missing")] == [(e.finish_reason, e.usage_status) for e in events]
 
     @async_kinds
-    def test_left_after_the_last_word_is_ok(self, kind: Kind, events: Events) -> None:
+    def test_left_after_the_terminal_chunk_is_ok(self, kind: Kind, events: Events) -> None:
         """Nothing was left to want: only the usage goes unread."""
 
         async def main() -> None:
@@ -553,7 +553,7 @@ class TestAsyncStreams:
     def test_a_loop_that_shuts_down_closes_it(
         self, kind: Kind, events: Events, capfd: pytest.CaptureFixture[str]
     ) -> None:
-        """What is open when `asyncio.run` ends is closed, once, and without a word on stderr."""
+        """A stream that is open when `asyncio.run` ends is closed once and silently."""
         kept = []
 
         async def slow_to_close() -> AsyncIterator[str]:
@@ -575,14 +575,14 @@ class TestAsyncStreams:
 
     @async_kinds
     def test_the_end_of_the_request_closes_it(self, kind: Kind, events: Events) -> None:
-        """What is still open then is reported then, and not again when it is let go."""
+        """An open call is reported at the end of its trace, and not again at garbage collection."""
 
         async def main() -> list[str]:
-            record = Trace("request")
-            begin(record)
+            trace = Trace("request")
+            begin(trace)
             chunks = aiter(await opened(kind, awhole))
             await anext(chunks)
-            end(record)
+            end(trace)
             assert ["closed"] == [event.outcome for event in events]
             return [chunk async for chunk in chunks]
 
@@ -664,8 +664,8 @@ class TestValues:
         """A task that outlives its request is reported when the request ends, and only then."""
 
         async def main() -> str:
-            record = Trace("request")
-            begin(record)
+            trace = Trace("request")
+            begin(trace)
             answer = asyncio.get_running_loop().create_future()
 
             @llm_call
@@ -674,7 +674,7 @@ class TestValues:
 
             task = asyncio.create_task(generate())
             await asyncio.sleep(0)
-            end(record)
+            end(trace)
             answer.set_result("late")
             return await task
 
@@ -697,14 +697,14 @@ class TestCoroutinesOfPlainFunctions:
         return "answer"
 
     def test_awaited_it_is_ok(self, events: Events) -> None:
-        """The value is that of the host's coroutine."""
+        """The value is the result of the application's coroutine."""
         assert "answer" == asyncio.run(self.generate())
         assert ("ok", None, None) == outcome(events)
 
     def test_its_exception_is_an_error(self, events: Events) -> None:
         """The very exception comes out."""
         error = ValueError()
-        with pytest.raises(ValueError) as caught:  # noqa: PT011 - told by identity
+        with pytest.raises(ValueError) as caught:  # noqa: PT011 - compared by identity
             asyncio.run(self.generate(error))
 
         assert caught.value is error
@@ -754,7 +754,7 @@ class TestFutures:
 
         assert ("cancelled", "CancelledError", None) == outcome(events)
 
-    def test_a_future_that_is_let_go_is_closed(self, events: Events) -> None:
+    def test_a_future_that_is_garbage_collected_is_closed(self, events: Events) -> None:
         """Nobody will ever know."""
         llm_call(Future)()
 
@@ -774,7 +774,7 @@ class TestFutures:
     def test_a_failed_task_that_nobody_looked_at_is_still_reported_by_asyncio(
         self, events: Events
     ) -> None:
-        """That we have looked at its exception does not count as the host's having done so."""
+        """Reading its exception does not mark it as retrieved by the application."""
         complaints = []
 
         async def fail() -> None:
@@ -824,7 +824,7 @@ class TestOtherAwaitables:
         assert ("ok", None, None) == outcome(events)
 
     def test_its_exception_is_an_error(self, events: Events) -> None:
-        """What awaiting it raises, the call ended with."""
+        """The call ends with the exception that awaiting it raises."""
 
         async def main() -> None:
             await llm_call(self.Answer)(ValueError())
@@ -834,7 +834,7 @@ class TestOtherAwaitables:
 
         assert ("error", "ValueError", None) == outcome(events)
 
-    def test_let_go_it_is_not_consumed(self, events: Events) -> None:
+    def test_garbage_collected_it_is_not_consumed(self, events: Events) -> None:
         """Nobody awaited it."""
         llm_call(self.Answer)()
 

@@ -65,7 +65,7 @@ async def abroken() -> AsyncIterator[Any]:
 
 
 def check(events: Events, steps: int, pauses: int) -> None:
-    """What took so many of the model's steps and of the consumer's pauses.
+    """A time that took so many of the model's steps and of the consumer's pauses.
 
     Sleeping takes as long as asked for, or longer: what is known is what each time must hold, and
     what the others must hold beside it.
@@ -106,7 +106,7 @@ class TestSync:
         check(events, steps=3, pauses=2)
 
     def test_left(self, kind: Kind, events: Events) -> None:
-        """What the consumer does after it has left is not in it."""
+        """The consumer's time after leaving does not count."""
         began = time.perf_counter()
         for chunk in kind.chunks(kind.call(script)):
             time.sleep(PAUSE)
@@ -126,7 +126,7 @@ class TestAsync:
 
     @staticmethod
     async def opened(kind: Kind, script: Any) -> Any:
-        """What a consumer of this kind iterates."""
+        """The object that a consumer of this kind iterates."""
         result = kind.call(script)
         return kind.chunks(await result if inspect.isawaitable(result) else result)
 
@@ -183,7 +183,7 @@ class TestAsync:
 
 
 def test_a_call_is_timed_until_its_end_and_no_further(events: Events) -> None:
-    """What the consumer does with the answer is not in it."""
+    """The consumer's time with the answer does not count."""
 
     @llm_call
     def generate() -> str:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pantheon_obs import instrument_llm
-from tests.llm.provider import provider
 from tests.llm.sdk import (
     INSTRUMENT,
     ROADS,
@@ -48,7 +47,7 @@ def generate(client: Any, model: str) -> Any:
 
 
 def generate_async(client: Any, model: str) -> Any:
-    """The same, async."""
+    """Stream an answer with the async client."""
     return client.aio.models.generate_content_stream(model=model, contents=CONTENTS)
 
 
@@ -57,23 +56,9 @@ ASYNC = Way("async", generate_async, AsyncGeneratorType, 3, ANSWER)
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """A provider that runs."""
-    with provider() as base:
-        yield base
-
-
-@pytest.fixture(scope="module")
-def loop() -> Iterator[asyncio.Runner]:
-    """An event loop for the async half of the client."""
-    with asyncio.Runner() as runner:
-        yield runner
-
-
-@pytest.fixture(scope="module")
-def client(url: str, loop: asyncio.Runner) -> Iterator[Any]:
+def client(provider_url: str, loop: asyncio.Runner) -> Iterator[Any]:
     """A client."""
-    client = genai.Client(api_key="none", http_options={"base_url": url})
+    client = genai.Client(api_key="none", http_options={"base_url": provider_url})
     yield client
     loop.run(client.aio.aclose())
     client.close()
@@ -98,7 +83,7 @@ def test_an_answer(model: str, reason: str, client: Any, events: Events) -> None
 
 
 def test_an_async_answer(client: Any, loop: asyncio.Runner, events: Events) -> None:
-    """The same."""
+    """The async client behaves the same."""
     with instrument_llm(client):
         loop.run(client.aio.models.generate_content(model="whole", contents=CONTENTS))
 
@@ -133,10 +118,10 @@ def test_embeddings(client: Any, loop: asyncio.Runner, events: Events) -> None:
     ]
 
 
-def test_retries_are_one_call(url: str, events: Events) -> None:
-    """What the SDK does to get an answer is in the latency, not in the count."""
+def test_retries_are_one_call(provider_url: str, events: Events) -> None:
+    """The SDK's retries count in the latency, but not as calls."""
     retry = {"attempts": 2, "initial_delay": 0.01}
-    options = {"base_url": url, "retry_options": retry}
+    options = {"base_url": provider_url, "retry_options": retry}
     with genai.Client(api_key="none", http_options=options) as client:
         instrument_llm(client)
         client.models.generate_content(model="retry", contents=CONTENTS)
@@ -186,7 +171,7 @@ def test_something_goes_wrong(ending: Ending, road: str, client: Any, events: Ev
 
     assert ending.raised == raised
     if ending.model == "short" and road == WITH:
-        # Whether the stream was left or ended can't be told from within a `with`.
+        # Whether the stream was left or ended is not known within a `with`.
         ending = ending._replace(outcome="closed", error_type=None)
 
     assert_ended(events, ending)
@@ -196,7 +181,7 @@ def test_something_goes_wrong(ending: Ending, road: str, client: Any, events: Ev
 def test_something_goes_wrong_async(
     ending: Ending, client: Any, loop: asyncio.Runner, events: Events
 ) -> None:
-    """The same, by the async transport's own names."""
+    """The async transport raises exceptions with other names."""
     raised = raised_by(lambda: loop.run(async_stream_of(client, ASYNC, INSTRUMENT, ending.model)))
 
     assert (ending.model == "short") == (raised is None)

@@ -1,4 +1,4 @@
-"""Nothing that goes wrong in telemetry reaches the host, whatever the host gives us to look at."""
+"""No failure of telemetry reaches the application, whichever values it passes to us."""
 
 from __future__ import annotations
 
@@ -165,16 +165,16 @@ def test_a_raising_sink_does_not_reach_an_async_stream(kind: Kind, events: Event
 
 @pytest.mark.usefixtures("raising_sink")
 def test_a_raising_sink_does_not_replace_the_hosts_exception(events: Events) -> None:
-    """The host's own error comes out."""
+    """The application's own error is raised."""
     with pytest.raises(ZeroDivisionError):
         llm_call(lambda: 1 / 0)()
     assert ["error"] == [event.outcome for event in events]
 
 
-def test_a_record_that_cannot_count_loses_no_event(
+def test_a_trace_that_cannot_count_loses_no_event(
     events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever happens on the way, the value comes back; what failed is reported once."""
+    """The value is returned whatever fails, and each failure is reported once."""
     monkeypatch.setattr(pipeline, "emit", None)
 
     assert "answer" == llm_call(lambda: "answer")()
@@ -197,7 +197,7 @@ def test_a_result_that_cannot_be_observed_comes_back(events: Events) -> None:
 
 
 def test_a_usage_future_that_refuses_callbacks_is_missing(events: Events) -> None:
-    """Nobody can be told when it is there."""
+    """There is no callback to report its result."""
 
     class Refusing:
         def done(self) -> bool:
@@ -218,10 +218,10 @@ def test_a_usage_future_that_refuses_callbacks_is_missing(events: Events) -> Non
 def test_an_end_seen_by_many_threads_is_reported_once(events: Events) -> None:
     """The request's end, the consumer's and the usage future's may come at the same time."""
     for _ in range(50):
-        record = Trace("request")
-        begin(record)
+        trace = Trace("request")
+        begin(trace)
         stream = llm_call(lambda: ChunkIterator(iter("abcdefgh")))()
-        [call] = record.open_calls
+        [call] = trace.open_calls
         ready = threading.Barrier(3)
 
         def consume(stream: Any = stream, ready: threading.Barrier = ready) -> None:
@@ -235,7 +235,7 @@ def test_an_end_seen_by_many_threads_is_reported_once(events: Events) -> None:
         with ThreadPoolExecutor(3) as pool:
             done = [pool.submit(consume), pool.submit(force), pool.submit(force)]
         assert [None] * 3 == [future.result() for future in done]
-        end(record)
+        end(trace)
 
     assert 50 == len(events)
     assert {event.outcome for event in events} <= {"ok", "closed", "not_consumed"}

@@ -20,7 +20,6 @@ import pytest
 
 from pantheon_obs import ConfigError, instrument_llm, llm_call
 from pantheon_obs.core import guard
-from tests.llm.provider import provider
 from tests.llm.sdk import MESSAGES
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Gateway:
-    """A gateway of the host's."""
+    """A gateway of the application's."""
 
     model = "fast"
 
@@ -62,12 +61,12 @@ class Gateway:
 
 
 def called(events: Events) -> list[tuple[str, str | None, int | None]]:
-    """What was called, of which model, and its output."""
+    """Select operation, model and output tokens of each call."""
     return [(event.event, event.model_alias, event.output_tokens) for event in events]
 
 
 class TestGateway:
-    """An object of the host's."""
+    """An object of the application's."""
 
     def test_its_methods_are_observed(self, events: Events) -> None:
         """By default those called `generate` and `stream`; the others are not."""
@@ -168,7 +167,7 @@ class TestGateway:
         assert [] == events
 
     def test_what_was_replaced_before_comes_back(self) -> None:
-        """A function that the host had put there."""
+        """A function that the application had put there."""
         gateway: Any = Gateway()
         own = gateway.generate = lambda prompt: prompt
 
@@ -186,7 +185,7 @@ class TestGateway:
 
         assert other is gateway.generate
 
-    def test_an_exception_is_the_hosts(self, events: Events) -> None:
+    def test_an_exception_is_the_applications(self, events: Events) -> None:
         """With one frame of ours."""
         gateway: Any = Gateway()
         instrument_llm(gateway)
@@ -209,7 +208,7 @@ class TestGateway:
         assert deep is deep.generate.__self__
         assert 1 == len(events)
 
-    def test_it_is_let_go(self) -> None:
+    def test_it_is_garbage_collected(self) -> None:
         """Nothing of ours keeps the object alive."""
         gateway = Gateway()
         instrument_llm(gateway)
@@ -291,7 +290,7 @@ class Computed:
 
 
 class TestRefusals:
-    """What cannot be done is said at once."""
+    """A request that cannot be fulfilled is refused at once."""
 
     @pytest.mark.parametrize(
         ("subject", "methods", "message"),
@@ -318,13 +317,6 @@ class TestRefusals:
             instrument_llm(Gateway(), prices=7)  # type: ignore[arg-type]
 
 
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """A provider that runs."""
-    with provider() as base:
-        yield base
-
-
 def ask(client: Any) -> None:
     """One call of OpenAI's."""
     client.chat.completions.create(model="whole", messages=MESSAGES)
@@ -334,10 +326,10 @@ class TestOpenAI:
     """Clients of a known SDK."""
 
     @pytest.fixture
-    def client(self, url: str) -> Iterator[Any]:
+    def client(self, provider_url: str) -> Iterator[Any]:
         """A client that nobody has used."""
         openai = pytest.importorskip("openai")
-        with openai.OpenAI(api_key="none", base_url=f"{url}/v1") as client:
+        with openai.OpenAI(api_key="none", base_url=f"{provider_url}/v1") as client:
             yield client
 
     def test_undone_it_is_as_before(self, client: Any, events: Events) -> None:
@@ -371,10 +363,10 @@ class TestOpenAI:
         client.with_raw_response.chat.completions.create(model="whole", messages=MESSAGES)
         assert ["llm.chat"] == [event.event for event in events]
 
-    def test_a_copy_that_cannot_be_observed_is_the_hosts_all_the_same(
+    def test_a_copy_that_cannot_be_observed_is_returned_all_the_same(
         self, client: Any, events: Events
     ) -> None:
-        """Telemetry never changes what the host gets."""
+        """Telemetry never changes the application's result."""
         client.copy = Slots
         instrument_llm(client)
 
@@ -402,7 +394,7 @@ class TestOpenAI:
         assert ["llm.chat"] * 2 == [event.event for event in events]
 
     def test_in_steps(self, client: Any, events: Events) -> None:
-        """What was observed before is not counted within what is observed later."""
+        """A method observed by an earlier call is not counted again within a later one."""
         instrument_llm(client, ["chat.completions.create"])
         instrument_llm(client)
         with client.chat.completions.stream(model="whole", messages=MESSAGES) as stream:
@@ -420,7 +412,7 @@ class TestOpenAI:
             assert "timeout" in inspect.signature(client.with_options).parameters
 
     def test_other_vendors_behind_the_client(self, client: Any, events: Events) -> None:
-        """The host knows who answers."""
+        """The application knows which vendor answers."""
         instrument_llm(client, provider="deepseek")
         ask(client)
 
@@ -444,7 +436,7 @@ class TestOpenAI:
         assert 1 == len(events)
 
     def test_under_a_gateway_it_counts_once(self, client: Any, events: Events) -> None:
-        """What the gateway's own code calls is nested in the gateway's call, streams included."""
+        """Calls of the gateway's own code are nested in the gateway's call, streams included."""
         instrument_llm(client)
 
         @llm_call
@@ -461,7 +453,7 @@ class TestOpenAI:
         ]
 
     def test_an_sdk_that_has_less(self, events: Events) -> None:
-        """What this version of it lacks is left out."""
+        """Methods that this version lacks are left out."""
         completions = type("Completions", (), {"create": lambda _, *, model: model})()
         chat = type("Chat", (), {"completions": completions})()
         of_openai = {"__module__": "openai._client", "chat": chat}

@@ -1,4 +1,4 @@
-"""The name by which the host asked for the model: where it is looked for, and in which order."""
+"""The alias of the model: the places where it is looked for, and their order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls within calls: counted once, and what is not the outer one's own code is not within it."""
+"""Calls within calls are counted once; only the outer call's own code makes inner calls."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def inner(tokens: int = 10) -> dict[str, Any]:
 
 @llm_call(operation="inner")
 async def ainner(tokens: int = 10) -> dict[str, Any]:
-    """The same, later."""
+    """Answer after a turn of the event loop, with usage."""
     await asyncio.sleep(0)
     return {"usage": {"input_tokens": tokens, "output_tokens": 2}}
 
@@ -46,7 +46,7 @@ def inner_stream() -> Iterator[Any]:
 
 @llm_call(operation="inner")
 async def ainner_stream() -> AsyncIterator[Any]:
-    """The same, later."""
+    """Answer in pieces, each after a turn of the event loop."""
     for chunk in inner_stream.__wrapped__():  # type: ignore[attr-defined]
         await asyncio.sleep(0)
         yield chunk
@@ -78,7 +78,7 @@ class AsyncChunks:
         return await anext(self._chunks)
 
 
-def told(events: Events) -> list[tuple[str, bool | None, int | None, int | None]]:
+def summary(events: Events) -> list[tuple[str, bool | None, int | None, int | None]]:
     """Each call's operation, whether it was within another one, and its tokens."""
     gc.collect()
     return [
@@ -87,18 +87,18 @@ def told(events: Events) -> list[tuple[str, bool | None, int | None, int | None]
 
 
 @pytest.fixture
-def record() -> Iterator[Trace]:
-    """The record of a request that runs."""
-    record = Trace("request")
-    begin(record)
-    yield record
-    end(record)
+def trace() -> Iterator[Trace]:
+    """The trace of a running request."""
+    trace = Trace("request")
+    begin(trace)
+    yield trace
+    end(trace)
 
 
-def counted(record: Trace) -> tuple[int, int, int]:
-    """How many calls, and tokens in and out, are on the request's line."""
-    assert record.llm is not None
-    return record.llm.calls, record.llm.input_tokens, record.llm.output_tokens
+def counted(trace: Trace) -> tuple[int, int, int]:
+    """Count the calls and the tokens in and out on the request's line."""
+    assert trace.llm is not None
+    return trace.llm.calls, trace.llm.input_tokens, trace.llm.output_tokens
 
 
 # --- what an outer call may be, and where in it an inner one may be made
@@ -262,29 +262,29 @@ class TestWithin:
 
     @pytest.mark.parametrize("made", SYNC, ids=lambda made: made.__name__)
     def test_a_call_made_by_a_calls_own_code(
-        self, made: Callable[[], Any], record: Trace, events: Events
+        self, made: Callable[[], Any], trace: Trace, events: Events
     ) -> None:
-        """Whatever kind of call it is made by."""
+        """The outer call may be of any kind."""
         for _ in llm_call(operation="outer")(made)() or ():
             assert current_call.get() is None
 
-        assert [INNER, OUTER] == told(events)
-        assert (1, 10, 2) == counted(record)
+        assert [INNER, OUTER] == summary(events)
+        assert (1, 10, 2) == counted(trace)
         assert ["reported", "reported"] == [event.usage_status for event in events]
 
     @pytest.mark.parametrize("made", ASYNC, ids=lambda made: made.__name__)
     def test_a_call_made_by_an_async_calls_own_code(
-        self, made: Callable[[], Any], record: Trace, events: Events
+        self, made: Callable[[], Any], trace: Trace, events: Events
     ) -> None:
         """Its tasks and threads are its own code, too."""
         asyncio.run(read(llm_call(operation="outer")(made)()))
 
-        *within, outer = told(events)
+        *within, outer = summary(events)
         assert {("inner", True)} == {(operation, nested) for operation, nested, *_ in within}
         assert ("outer", None, 10, 2 * len(within)) == outer
-        assert (1, 10, 2 * len(within)) == counted(record)
+        assert (1, 10, 2 * len(within)) == counted(trace)
 
-    def test_a_usage_of_its_own_goes_first(self, record: Trace, events: Events) -> None:
+    def test_a_usage_of_its_own_goes_first(self, trace: Trace, events: Events) -> None:
         """Only what is missing is taken from within."""
 
         @llm_call
@@ -294,16 +294,16 @@ class TestWithin:
 
         outer()
 
-        assert [INNER, ("outer", None, 7, 1)] == told(events)
-        assert (1, 7, 1) == counted(record)
+        assert [INNER, ("outer", None, 7, 1)] == summary(events)
+        assert (1, 7, 1) == counted(trace)
 
-    def test_three_deep(self, record: Trace, events: Events) -> None:
+    def test_three_deep(self, trace: Trace, events: Events) -> None:
         """Each has what the one within it has."""
         middle = llm_call(operation="middle")(function)
         llm_call(operation="outer")(lambda: str(middle()))()
 
-        assert [INNER, ("middle", True, 10, 2), OUTER] == told(events)
-        assert (1, 10, 2) == counted(record)
+        assert [INNER, ("middle", True, 10, 2), OUTER] == summary(events)
+        assert (1, 10, 2) == counted(trace)
 
     def test_within_one_that_has_ended_it_is_within_the_next(self, events: Events) -> None:
         """A stream's clean-up may ask once more."""
@@ -319,9 +319,9 @@ class TestWithin:
             for _ in middle():
                 break
 
-        assert [INNER, ("middle", True, None, None), OUTER] == told(events)
+        assert [INNER, ("middle", True, None, None), OUTER] == summary(events)
 
-    def test_costs_are_added_up(self, record: Trace, events: Events) -> None:
+    def test_costs_are_added_up(self, trace: Trace, events: Events) -> None:
         """And counted once."""
         priced = llm_call(operation="inner", prices=lambda _: 0.25)(inner.__wrapped__)  # type: ignore[attr-defined]
         with llm_call(operation="outer"):
@@ -330,8 +330,8 @@ class TestWithin:
             inner()
 
         assert [0.25, 0.25, None, 0.5] == [event.cost_usd for event in events]
-        assert record.llm is not None
-        assert 0.5 == record.llm.cost_usd
+        assert trace.llm is not None
+        assert 0.5 == trace.llm.cost_usd
 
     def test_all_counts_are_added_up(self, events: Events) -> None:
         """Cached and reasoning tokens too; what no call says stays unknown."""
@@ -360,8 +360,8 @@ class TestWithin:
             outer.reasoning_tokens,
         )
 
-    def test_a_failed_try_leaves_the_sum_partial(self, record: Trace, events: Events) -> None:
-        """What it used is not known; the failure is the inner call's alone."""
+    def test_a_failed_try_leaves_the_sum_partial(self, trace: Trace, events: Events) -> None:
+        """Its usage is unknown, and the failure is only the inner call's."""
 
         @llm_call(operation="inner")
         def fail() -> None:
@@ -372,12 +372,12 @@ class TestWithin:
                 fail()
             inner()
 
-        assert [("inner", True, None, None), INNER, OUTER] == told(events)
+        assert [("inner", True, None, None), INNER, OUTER] == summary(events)
         assert [("error", "missing"), ("ok", "reported"), ("ok", "partial")] == [
             (event.outcome, event.usage_status) for event in events
         ]
-        assert record.llm is not None
-        assert 0 == record.llm.errors
+        assert trace.llm is not None
+        assert 0 == trace.llm.errors
 
     def test_where_nothing_is_known_nothing_is_added_up(self, events: Events) -> None:
         """Unknown and unknown is unknown."""
@@ -388,7 +388,7 @@ class TestWithin:
             (event.operation, event.usage_status) for event in events
         ]
 
-    def test_an_error_passes_through_both(self, record: Trace, events: Events) -> None:
+    def test_an_error_passes_through_both(self, trace: Trace, events: Events) -> None:
         """Both calls are errors; the request counts one."""
 
         @llm_call(operation="inner")
@@ -401,23 +401,23 @@ class TestWithin:
         assert [("inner", "error"), ("outer", "error")] == [
             (event.operation, event.outcome) for event in events
         ]
-        assert record.llm is not None
-        assert (1, 1) == (record.llm.calls, record.llm.errors)
+        assert trace.llm is not None
+        assert (1, 1) == (trace.llm.calls, trace.llm.errors)
 
 
 class TestNotWithin:
-    """What runs beside an outer call's own code, or after it, is not within it."""
+    """Code that runs beside an outer call's own code, or after it, is not within it."""
 
-    def test_a_call_of_the_consumer_between_two_chunks(self, record: Trace, events: Events) -> None:
+    def test_a_call_of_the_consumer_between_two_chunks(self, trace: Trace, events: Events) -> None:
         """It counts by itself."""
         for _ in llm_call(operation="outer")(lambda: (chunk for chunk in "a"))():
             inner()
 
-        assert [("inner", None, 10, 2), ("outer", None, None, None)] == told(events)
-        assert (2, 10, 2) == counted(record)
+        assert [("inner", None, 10, 2), ("outer", None, None, None)] == summary(events)
+        assert (2, 10, 2) == counted(trace)
 
     def test_a_call_of_an_async_consumer_and_of_its_tasks(
-        self, record: Trace, events: Events
+        self, trace: Trace, events: Events
     ) -> None:
         """Also while the outer one waits for its model."""
         going = asyncio.Event()
@@ -443,12 +443,12 @@ class TestNotWithin:
         assert [("inner", None), ("inner", None), ("outer", None)] == [
             (event.operation, event.nested) for event in events
         ]
-        assert (3, 20, 4) == counted(record)
+        assert (3, 20, 4) == counted(trace)
 
     def test_a_task_that_a_later_step_of_a_generator_starts(
-        self, record: Trace, events: Events
+        self, trace: Trace, events: Events
     ) -> None:
-        """It cannot be told from one of the consumer's, and counts by itself: no token twice."""
+        """It looks like the consumer's own task, and counts by itself: no token counts twice."""
 
         @llm_call
         async def outer() -> AsyncIterator[str]:
@@ -462,11 +462,11 @@ class TestNotWithin:
             ("inner", None, 4, 2),
             ("inner", None, 6, 2),
             ("outer", None, None, None),
-        ] == told(events)
-        assert (3, 10, 4) == counted(record)
+        ] == summary(events)
+        assert (3, 10, 4) == counted(trace)
 
-    def test_a_task_that_outlives_the_call(self, record: Trace, events: Events) -> None:
-        """What it does after the call has ended is its own."""
+    def test_a_task_that_outlives_the_call(self, trace: Trace, events: Events) -> None:
+        """Calls that it makes after the end of the outer call are not nested."""
 
         async def main() -> None:
             ended = asyncio.Event()
@@ -485,39 +485,39 @@ class TestNotWithin:
 
         asyncio.run(main())
 
-        assert [("outer", None, None, None), ("inner", None, 10, 2)] == told(events)
-        assert (2, 10, 2) == counted(record)
+        assert [("outer", None, None, None), ("inner", None, 10, 2)] == summary(events)
+        assert (2, 10, 2) == counted(trace)
 
     def test_a_call_of_another_trace(self, events: Events) -> None:
         """A job that is started from within counts on its own line."""
         with llm_call(operation="outer"), trace_context("job"):
             inner()
 
-        assert [("inner", None, 10, 2), ("outer", None, None, None)] == told(events)
+        assert [("inner", None, 10, 2), ("outer", None, None, None)] == summary(events)
 
-    def test_a_call_in_a_thread_without_the_context(self, record: Trace, events: Events) -> None:
+    def test_a_call_in_a_thread_without_the_context(self, trace: Trace, events: Events) -> None:
         """Nothing tells whom it belongs to."""
         with llm_call(operation="outer"):
             thread = Thread(target=contextvars.Context().run, args=[inner])
             thread.start()
             thread.join()
 
-        assert [("inner", None, 10, 2), ("outer", None, None, None)] == told(events)
+        assert [("inner", None, 10, 2), ("outer", None, None, None)] == summary(events)
 
 
 class TestWithStatement:
     """The body of a `with` is the call's own code."""
 
-    def test_in_a_function(self, record: Trace, events: Events) -> None:
+    def test_in_a_function(self, trace: Trace, events: Events) -> None:
         """And nothing is left behind."""
         with llm_call(operation="outer"):
             inner()
         assert current_call.get() is None
 
-        assert [INNER, OUTER] == told(events)
-        assert (1, 10, 2) == counted(record)
+        assert [INNER, OUTER] == summary(events)
+        assert (1, 10, 2) == counted(trace)
 
-    def test_in_a_coroutine(self, record: Trace, events: Events) -> None:
+    def test_in_a_coroutine(self, trace: Trace, events: Events) -> None:
         """With tasks."""
 
         async def main() -> None:
@@ -526,11 +526,11 @@ class TestWithStatement:
 
         asyncio.run(main())
 
-        assert ("outer", None, 10, 4) == told(events)[-1]
-        assert (1, 10, 4) == counted(record)
+        assert ("outer", None, 10, 4) == summary(events)[-1]
+        assert (1, 10, 4) == counted(trace)
 
-    def test_in_a_generator(self, record: Trace, events: Events) -> None:
-        """What its consumer does is not in the body."""
+    def test_in_a_generator(self, trace: Trace, events: Events) -> None:
+        """The consumer's code is not part of the block."""
 
         def chunks() -> Iterator[Any]:
             with llm_call(operation="outer") as call, llm_call(operation="middle"):
@@ -543,10 +543,10 @@ class TestWithStatement:
             inner(1)
 
         consumers = ("inner", None, 1, 2)
-        assert [consumers, consumers, INNER, ("middle", True, 10, 2), OUTER] == told(events)
-        assert (3, 12, 6) == counted(record)
+        assert [consumers, consumers, INNER, ("middle", True, 10, 2), OUTER] == summary(events)
+        assert (3, 12, 6) == counted(trace)
 
-    def test_in_an_async_generator(self, record: Trace, events: Events) -> None:
+    def test_in_an_async_generator(self, trace: Trace, events: Events) -> None:
         """As in a generator."""
 
         async def chunks() -> AsyncIterator[Any]:
@@ -559,7 +559,7 @@ class TestWithStatement:
 
         asyncio.run(main())
 
-        assert [INNER, ("inner", None, 1, 2), OUTER] == told(events)
+        assert [INNER, ("inner", None, 1, 2), OUTER] == summary(events)
 
     def test_in_a_decorated_generator(self, events: Events) -> None:
         """The innermost call is the one that it is in, either way round."""
@@ -578,7 +578,7 @@ class TestWithStatement:
             ("deep", True, 10, 2),
             ("middle", True, 20, 4),
             ("outer", None, 20, 4),
-        ] == told(events)
+        ] == summary(events)
 
     def test_of_contextlib(self, events: Events) -> None:
         """Its managers and exit stacks stand for whoever uses them."""
@@ -604,7 +604,7 @@ class TestWithStatement:
             inner()
         asyncio.run(main())
 
-        assert [INNER, OUTER] * 3 == told(events)
+        assert [INNER, OUTER] * 3 == summary(events)
         assert current_call.get() is None
 
     def test_one_object_for_many_tasks(self, events: Events) -> None:
@@ -652,15 +652,15 @@ class TestWithStatement:
         observed.__exit__(None, None, None)
         observed.__exit__(None, None, None)
 
-        assert [("outer", None, None, None)] * 2 == told(events)
+        assert [("outer", None, None, None)] * 2 == summary(events)
         del entered
 
 
 class TestOutlived:
     """Inner calls that are still open when their outer one ends."""
 
-    def test_the_outer_one_waits_for_their_usage(self, record: Trace, events: Events) -> None:
-        """What it returned is no stream that could be known: its usage comes all the same."""
+    def test_the_outer_one_waits_for_their_usage(self, trace: Trace, events: Events) -> None:
+        """The result is no known stream, but its usage arrives with the inner call."""
 
         class Unknown:
             def __init__(self) -> None:
@@ -671,14 +671,14 @@ class TestOutlived:
         assert [] == events
         list(answer.rest)
 
-        assert [INNER, OUTER] == told(events)
+        assert [INNER, OUTER] == summary(events)
         assert events[1].latency_ms < events[0].latency_ms
-        assert (1, 10, 2) == counted(record)
+        assert (1, 10, 2) == counted(trace)
 
     def test_the_end_of_the_request_ends_both(self, events: Events) -> None:
         """In the right order, whichever is met first."""
-        record = Trace("request")
-        begin(record)
+        trace = Trace("request")
+        begin(trace)
 
         def chunks() -> Iterator[Any]:
             inner()
@@ -687,18 +687,18 @@ class TestOutlived:
         streams = [llm_call(operation="outer")(chunks)() for _ in range(8)]
         for stream in streams:
             next(stream)
-        end(record)
+        end(trace)
 
         assert 8 == [event.operation for event in events].count("outer")
-        assert (8, 80, 16) == counted(record)
+        assert (8, 80, 16) == counted(trace)
         assert {("inner", True), ("outer", None)} == {
             (event.operation, event.nested) for event in events
         }
 
     def test_an_outer_one_that_waits_is_ended_by_the_request(self, events: Events) -> None:
         """Once."""
-        record = Trace("request")
-        begin(record)
+        trace = Trace("request")
+        begin(trace)
         kept = []
 
         @llm_call
@@ -709,12 +709,12 @@ class TestOutlived:
 
         outer()
         assert [] == events
-        end(record)
+        end(trace)
 
-        assert [("inner", True, None, None), ("outer", None, None, None)] == told(events)
+        assert [("inner", True, None, None), ("outer", None, None, None)] == summary(events)
         assert ["closed", "ok"] == [event.outcome for event in events]
 
-    def test_after_an_error_it_does_not_wait(self, record: Trace, events: Events) -> None:
+    def test_after_an_error_it_does_not_wait(self, trace: Trace, events: Events) -> None:
         """An inner one that ends later counts by itself: nothing is lost."""
         may_end = Event()
 
@@ -735,11 +735,11 @@ class TestOutlived:
 
         asyncio.run(main())
 
-        assert [("outer", None, None, None), ("inner", None, 10, 2)] == told(events)
-        assert (2, 10, 2) == counted(record)
+        assert [("outer", None, None, None), ("inner", None, 10, 2)] == summary(events)
+        assert (2, 10, 2) == counted(trace)
 
-    def test_dropped_together_they_end_in_order(self, record: Trace, events: Events) -> None:
-        """The very object of an inner call, passed on and let go before its end."""
+    def test_dropped_together_they_end_in_order(self, trace: Trace, events: Events) -> None:
+        """The very object of an inner call, passed on and dropped before its end."""
 
         @llm_call(operation="inner")
         def chunks() -> Chunks:
@@ -751,11 +751,11 @@ class TestOutlived:
         next(stream)
         del stream
 
-        assert [INNER, OUTER] == sorted(told(events))
+        assert [INNER, OUTER] == sorted(summary(events))
         assert ["closed", "closed"] == [event.outcome for event in events]
-        assert (1, 10, 2) == counted(record)
+        assert (1, 10, 2) == counted(trace)
 
-    def test_closed_together_they_end_in_order(self, record: Trace, events: Events) -> None:
+    def test_closed_together_they_end_in_order(self, trace: Trace, events: Events) -> None:
         """A consumer that leaves the outer generator leaves the inner one."""
         for _ in llm_call(operation="outer")(passes_on)():
             break
@@ -763,11 +763,11 @@ class TestOutlived:
         assert [("inner", "closed", True), ("outer", "closed", None)] == [
             (event.operation, event.outcome, event.nested) for event in events
         ]
-        assert 1 == counted(record)[0]
+        assert 1 == counted(trace)[0]
 
 
 class TestContext:
-    """Nothing of it is seen in the host's context."""
+    """The application's context is unchanged."""
 
     def test_a_coroutine_that_the_garbage_collector_closes(self, events: Events) -> None:
         """It ends in another context than it began in, without a complaint."""
@@ -798,4 +798,4 @@ class TestContext:
         read = [contextvars.copy_context().run(next, chunks, None) for _ in range(3)]
 
         assert ["a", "last", None] == read
-        assert [INNER, OUTER] == told(events)
+        assert [INNER, OUTER] == summary(events)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pantheon_obs import instrument_llm, llm_call
-from tests.llm.provider import provider
 from tests.llm.sdk import (
     INSTRUMENT,
     MESSAGES,
@@ -51,7 +50,7 @@ def chat(client: Any, model: str) -> Any:
 
 
 def chat_stream(client: Any, model: str) -> Any:
-    """The same, with the SDK's own events."""
+    """Stream a chat completion with the SDK's own events."""
     return client.chat.completions.stream(model=model, messages=MESSAGES, stream_options=WITH_USAGE)
 
 
@@ -61,7 +60,7 @@ def responses(client: Any, model: str) -> Any:
 
 
 def responses_stream(client: Any, model: str) -> Any:
-    """The same, with the SDK's own events."""
+    """Stream a response with the SDK's own events."""
     return client.responses.stream(model=model, input="The capital of France?")
 
 
@@ -85,10 +84,9 @@ ASYNC = ways(
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """A provider that runs."""
-    with provider() as base:
-        yield f"{base}/v1"
+def url(provider_url: str) -> str:
+    """The base URL of the OpenAI clients."""
+    return f"{provider_url}/v1"
 
 
 @pytest.fixture(scope="module")
@@ -96,13 +94,6 @@ def client(url: str) -> Iterator[Any]:
     """A client."""
     with openai.OpenAI(api_key="none", base_url=url, max_retries=0) as client:
         yield client
-
-
-@pytest.fixture(scope="module")
-def loop() -> Iterator[asyncio.Runner]:
-    """An event loop for the async client."""
-    with asyncio.Runner() as runner:
-        yield runner
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +154,7 @@ class TestAnswers:
         assert {(1149, 212)} == {(event.input_tokens, event.output_tokens) for event in events}
 
     def test_retries_are_one_call(self, url: str, events: Events) -> None:
-        """What the SDK does to get an answer is in the latency, not in the count."""
+        """The SDK's retries count in the latency, but not as calls."""
         with openai.OpenAI(api_key="none", base_url=url, max_retries=2) as client:
             instrument_llm(client)
             client.chat.completions.create(model="retry", messages=MESSAGES)
@@ -200,7 +191,7 @@ class TestStreams:
         loop: asyncio.Runner,
         events: Events,
     ) -> None:
-        """The same."""
+        """The async client behaves the same."""
         assert way.chunks == len(loop.run(async_stream_of(aclient, way, road, "whole")))
         assert_streamed(events, way)
 
@@ -238,7 +229,7 @@ class TestStreams:
         ]
 
     def test_the_streams_own_members(self, client: Any, events: Events) -> None:
-        """What else a stream can do it still can."""
+        """The other members of a stream still work."""
         with instrument_llm(client):
             with chat(client, "whole") as stream:
                 assert 200 == stream.response.status_code
@@ -260,7 +251,7 @@ class TestStreams:
     def test_an_async_streams_own_members(
         self, aclient: Any, loop: asyncio.Runner, events: Events
     ) -> None:
-        """The same."""
+        """The async client behaves the same."""
 
         async def main() -> None:
             async with chat_stream(aclient, "whole") as stream:
@@ -312,7 +303,7 @@ class TestEndings:
 
         assert ending.raised == raised
         if ending.error_type == "IncompleteStream" and road == "with":
-            # Whether the stream was left or ended can't be told from within a `with`.
+            # Whether the stream was left or ended is not known within a `with`.
             ending = ending._replace(outcome="closed", error_type=None)
 
         assert_ended(events, ending)
@@ -327,7 +318,7 @@ class TestEndings:
         loop: asyncio.Runner,
         events: Events,
     ) -> None:
-        """The same."""
+        """The async client behaves the same."""
         ending = as_seen(way, ending)
 
         raised = raised_by(
@@ -366,7 +357,7 @@ class TestEndings:
             (event.outcome, event.chunks) for event in events
         )
 
-    def test_the_consumer_has_heard_the_last_word(self, client: Any, events: Events) -> None:
+    def test_the_consumer_has_heard_the_terminal_chunk(self, client: Any, events: Events) -> None:
         """To leave before the usage is good, too."""
         with instrument_llm(client), chat(client, "whole") as stream:
             for chunk in stream:
@@ -496,7 +487,7 @@ class TestRawResponses:
     def test_async(
         self, *, streaming: bool, aclient: Any, loop: asyncio.Runner, events: Events
     ) -> None:
-        """The same."""
+        """The async client behaves the same."""
 
         async def main() -> None:
             completions = aclient.chat.completions

@@ -1,4 +1,4 @@
-"""What a call cost: the vendor's word, the host's prices, the list, in this order."""
+"""The cost of a call: the vendor's figure, the application's prices, the list, in this order."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class TestVendor:
         assert 0.25 == cost(events)
 
     def test_a_free_call_costs_nothing(self, events: Events) -> None:
-        """Which is not the same as not known."""
+        """A cost of 0 is not an unknown cost."""
         llm_call(lambda: answer({**PAID, "cost": 0}))()
 
         assert 0 == cost(events)
@@ -87,14 +87,14 @@ class TestVendor:
         assert 0.25 == cost(events)
 
     def test_on_an_answer_beside_another_usage_it_is_kept(self, events: Events) -> None:
-        """The host reads its own counts, and says nothing of cost."""
+        """The application returns its own counts, without a cost."""
         llm_call(usage=lambda _: (1, 2))(lambda: answer(PAID))()
 
         assert (0.25, 1) == (cost(events), events[0].input_tokens)
 
     @pytest.mark.parametrize("bad", ["0.25", True, -1, float("nan"), float("inf"), 1e300, [1], {}])
     def test_a_bad_one_is_none(self, bad: object, events: Events) -> None:
-        """The host's price holds."""
+        """The application's price is used."""
         llm_call(prices=lambda _: 2)(lambda: answer({**PAID, "cost": bad}))()
 
         assert 2 == cost(events)
@@ -145,7 +145,7 @@ class TestMapping:
 
         assert 3e-9 == cost(events)
 
-    def test_the_hosts_own_precision_is_not_used(self, events: Events) -> None:
+    def test_the_applications_own_precision_is_not_used(self, events: Events) -> None:
         """Somebody computes with two digits, and wants to hear of each that is lost."""
         with localcontext(Context(prec=2, traps=[Inexact])):
             llm_call(model="fast", prices={"fast": (1.2345, 10)})(answer)()
@@ -153,7 +153,7 @@ class TestMapping:
         assert 0.0032345 == cost(events)
 
     def test_a_cached_part_is_not_more_than_the_whole(self, events: Events) -> None:
-        """Whatever a gateway reports, nothing is paid back."""
+        """More cached tokens than input tokens never give a negative cost."""
         usage = {"input_tokens": 10, "output_tokens": 0, "cached_input_tokens": 50}
         llm_call(model="fast", prices={"fast": (1, 1, 0.5)})(lambda: answer(usage))()
 
@@ -178,7 +178,7 @@ class TestMapping:
         assert 0.001 == cost(events)
 
     def test_in_a_with_statement(self, events: Events) -> None:
-        """The same option."""
+        """The option works as it does for `llm_call`."""
         with llm_call(model="fast", prices={"fast": (1, 10)}) as call:
             call.usage((1000, 200))
 
@@ -198,7 +198,7 @@ class TestMapping:
         assert ("error", 0.003) == (events[0].outcome, cost(events))
 
     def test_a_model_by_name_needs_the_list(self) -> None:
-        """What was asked for explicitly fails loudly, where it is asked for."""
+        """An explicit request fails loudly, at the place of the request."""
         expected = re.escape("prices['fast'], a model's name, needs the package 'genai_prices'")
         with pytest.raises(MissingExtraError, match=expected):
             llm_call(prices={"fast": "gpt-4o-mini"})
@@ -329,14 +329,14 @@ class TestTotals:
     def test_costs_that_are_known_are_added(self, events: Events) -> None:
         """A call without one does not make the sum unknown."""
         generate = llm_call(prices={"fast": (0.1, 0), "strong": (0.2, 0)})(lambda model: answer())
-        record = Trace("trace-1")
-        begin(record)
+        trace = Trace("trace-1")
+        begin(trace)
         for model in ("fast", "strong", "a house's own"):
             generate(model)
-        end(record)
+        end(trace)
 
-        assert record.llm is not None
-        assert 0.0003 == llm_fields(record.llm)["llm_cost_usd"]
+        assert trace.llm is not None
+        assert 0.0003 == llm_fields(trace.llm)["llm_cost_usd"]
 
     def test_an_outer_call_takes_the_cost_of_its_inner_ones(self, events: Events) -> None:
         """And the request's line counts it once."""
@@ -348,14 +348,14 @@ class TestTotals:
             inner()
             return "Paris."
 
-        record = Trace("trace-1")
-        begin(record)
+        trace = Trace("trace-1")
+        begin(trace)
         outer()
-        end(record)
+        end(trace)
 
         assert [0.1, 0.1, 0.2] == [event.cost_usd for event in events]
-        assert record.llm is not None
-        assert 0.2 == record.llm.cost_usd
+        assert trace.llm is not None
+        assert 0.2 == trace.llm.cost_usd
 
 
 IMPORTED_LATE = """
@@ -401,7 +401,7 @@ class TestList:
         assert float(listed.total_price) == cost(events)
 
     def test_an_alias_may_stand_for_a_model(self, events: Events) -> None:
-        """Whatever model the response names."""
+        """The price does not depend on the model that the response names."""
         prices = {"fast": "gpt-4o-mini", "strong": (1, 10)}
         generate = llm_call(prices=prices)(lambda model: answer(model="house-1"))
         generate("fast")

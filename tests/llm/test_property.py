@@ -1,4 +1,4 @@
-"""Whatever a consumer does to a stream of whatever shape, it sees what it would see without us.
+"""A consumer sees the same with and without us, for any stream and any sequence of actions.
 
 And there is one event: hypothesis makes up the streams and what is done to them.
 """
@@ -86,7 +86,7 @@ def chunks(steps: Steps, heard: list[Any]) -> Generator[Any, Any, Any]:
 
 
 async def achunks(steps: Steps, heard: list[Any]) -> AsyncGenerator[Any, Any]:
-    """The same, async: it waits before each chunk, and it cannot return a value."""
+    """Yield the chunks asynchronously: wait before each one, and return no value."""
     try:
         for step, value in steps:
             await asyncio.sleep(0)
@@ -171,11 +171,6 @@ def iterable(steps: Steps, heard: list[Any]) -> Any:
     return Iterable(chunks(steps, heard))
 
 
-def mapped(steps: Steps, heard: list[Any]) -> Any:
-    """An iterator written in C."""
-    return map(_same, chunks(steps, heard))
-
-
 def areturned(steps: Steps, heard: list[Any]) -> Any:
     """An async generator, of a plain function."""
     return achunks(steps, heard)
@@ -186,12 +181,8 @@ def astream(steps: Steps, heard: list[Any]) -> Any:
     return AsyncStream(achunks(steps, heard))
 
 
-def _same(chunk: Any) -> Any:
-    return chunk
-
-
 class Shape(NamedTuple):
-    """What makes a stream, and whether that alone is a call."""
+    """A function that makes a stream, and whether its call alone makes an event."""
 
     make: Callable[[Steps, list[Any]], Any]
     calls_at_once: bool = True
@@ -202,7 +193,6 @@ SYNC = [
     Shape(returned),
     Shape(stream),
     Shape(iterable),
-    Shape(mapped),
 ]
 ASYNC = [Shape(achunks, calls_at_once=False), Shape(areturned), Shape(astream)]
 
@@ -241,7 +231,7 @@ def consume(result: Any, acts: Steps) -> list[Any]:
 
 
 async def aconsume(result: Any, acts: Steps) -> list[Any]:
-    """The same, async; `cancel` cancels a task that waits for a chunk, at once or a turn later."""
+    """Do the acts asynchronously; `cancel` cancels a task that waits, at once or a turn later."""
     seen: list[Any] = [type(result).__name__]
     for act, value in acts:
         try:
@@ -309,7 +299,7 @@ def test_a_stream_does_what_it_does_without_us(
 def test_an_async_stream_does_what_it_does_without_us(
     shape: Shape, steps: Steps, acts: Steps, events: Events
 ) -> None:
-    """The same, cancelled tasks and the loop's shutdown among it."""
+    """Async streams, with cancelled tasks and the loop's shutdown."""
     heard: list[list[Any]] = [[], []]
 
     async def run(make: Callable[..., Any], heard: list[Any]) -> list[Any]:

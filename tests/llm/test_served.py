@@ -83,7 +83,7 @@ def test_a_client_that_leaves_in_the_middle(server: Server, stream: str) -> None
         trace_id = answer.headers["X-Trace-ID"]
 
     [call], finished = story_of(server, trace_id)
-    # An async one is cancelled while it waits for the model, as a rule; or it was just let go.
+    # An async one is cancelled while it waits for the model, as a rule; or it was just dropped.
     expected = ("closed",) if stream.startswith("sync") else ("cancelled", "closed")
     assert call["outcome"] in expected
     assert ("missing", None, None) == (
@@ -97,7 +97,7 @@ def test_a_client_that_leaves_in_the_middle(server: Server, stream: str) -> None
     assert (1, 0, 0, 0) == totals(finished)
 
 
-def test_what_the_garbage_collector_ends_after_the_request_is_not_told_again(
+def test_what_the_garbage_collector_ends_after_the_request_is_not_reported_again(
     server: Server,
 ) -> None:
     """A sync generator hears of it only then; its call was ended with the request."""
@@ -141,7 +141,7 @@ def test_calls_within_a_call_count_once(server: Server) -> None:
 
 
 def totals(finished: dict[str, Any]) -> tuple[int, int, int, int]:
-    """What the request's line says of its LLM calls."""
+    """The LLM totals on the request's line."""
     return (
         finished["llm_calls"],
         finished["llm_errors"],

@@ -1,4 +1,4 @@
-"""What the request's record knows of its calls, from wherever they are made."""
+"""The LLM totals of a trace, whichever code makes the calls."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def generate(number: int) -> dict[str, Any]:
 
 @llm_call
 async def agenerate(number: int) -> dict[str, Any]:
-    """The same, later."""
+    """Answer after a turn of the event loop."""
     await asyncio.sleep(0)
     return generate.__wrapped__(number)  # type: ignore[attr-defined, no-any-return]
 
 
-def totals(record: Trace) -> tuple[int, int, int, int]:
-    """Calls, errors and tokens of a record."""
-    llm = record.llm
+def totals(trace: Trace) -> tuple[int, int, int, int]:
+    """Calls, errors and tokens of a trace."""
+    llm = trace.llm
     assert llm is not None
     return llm.calls, llm.errors, llm.input_tokens, llm.output_tokens
 
@@ -58,38 +58,38 @@ def quietly(function: Callable[[int], object], number: int) -> None:
 
 def test_calls_made_one_after_the_other_are_added_up(events: Events) -> None:
     """Latencies too."""
-    record = Trace("request")
-    begin(record)
+    trace = Trace("request")
+    begin(trace)
     for number in range(CALLS):
         quietly(generate, number)
-    end(record)
+    end(trace)
 
-    assert EXPECTED == totals(record)
-    assert record.llm is not None
-    assert pytest.approx(sum(event.latency_ms for event in events)) == record.llm.latency_ms
+    assert EXPECTED == totals(trace)
+    assert trace.llm is not None
+    assert pytest.approx(sum(event.latency_ms for event in events)) == trace.llm.latency_ms
 
 
 def test_calls_from_threads_are_added_up(events: Events) -> None:
     """None is lost, however they interleave."""
-    record = Trace("request")
-    begin(record)
+    trace = Trace("request")
+    begin(trace)
     with ThreadPoolExecutor(8) as pool:
         for number in range(CALLS):
             pool.submit(contextvars.copy_context().run, quietly, generate, number)
-    end(record)
+    end(trace)
 
-    assert EXPECTED == totals(record)
+    assert EXPECTED == totals(trace)
 
 
 def test_calls_gathered_in_tasks_are_added_up(events: Events) -> None:
-    """Each task has a copy of the context, and all share the record."""
+    """Each task has a copy of the context, and all share the trace."""
 
     async def main() -> Trace:
-        record = Trace("request")
-        begin(record)
+        trace = Trace("request")
+        begin(trace)
         await asyncio.gather(*map(agenerate, range(CALLS)), return_exceptions=True)
-        end(record)
-        return record
+        end(trace)
+        return trace
 
     assert EXPECTED == totals(asyncio.run(main()))
 
@@ -98,18 +98,18 @@ def test_requests_at_the_same_time_are_kept_apart(events: Events) -> None:
     """Each call has the trace id of its own request, and counts there."""
 
     async def request(trace_id: str, calls: int) -> Trace:
-        record = Trace(trace_id)
-        begin(record)
+        trace = Trace(trace_id)
+        begin(trace)
         for number in range(1, calls + 1):
             await agenerate(number)
-        end(record)
-        return record
+        end(trace)
+        return trace
 
     async def main() -> list[Trace]:
         return await asyncio.gather(*(request(f"r{calls}", calls) for calls in (1, 2, 3)))
 
     assert [(calls, 0, 10 * calls, sum(range(calls + 1))) for calls in (1, 2, 3)] == [
-        totals(record) for record in asyncio.run(main())
+        totals(trace) for trace in asyncio.run(main())
     ]
     assert ["r1", "r2", "r2", "r3", "r3", "r3"] == sorted(event.trace_id for event in events)
 
@@ -122,15 +122,15 @@ def test_a_stream_counts_where_it_was_asked_for(events: Events) -> None:
         yield "a"
         yield "b"
 
-    record = Trace("request")
-    begin(record)
+    trace = Trace("request")
+    begin(trace)
     stream = chunks()
     next(stream)
     with ThreadPoolExecutor(1) as pool:
         assert ["b"] == pool.submit(list, stream).result()
-    end(record)
+    end(trace)
 
-    assert (1, 0, 0, 0) == totals(record)
+    assert (1, 0, 0, 0) == totals(trace)
     assert ["request"] == [event.trace_id for event in events]
 
 
@@ -172,29 +172,29 @@ def test_outside_a_request_there_is_no_trace(events: Events) -> None:
 
 def test_a_call_that_begins_after_its_request_is_reported_at_its_own_end(events: Events) -> None:
     """Work that outlives its request still has the trace id."""
-    record = Trace("request")
-    begin(record)
+    trace = Trace("request")
+    begin(trace)
     context = contextvars.copy_context()
-    end(record)
+    end(trace)
     stream = context.run(llm_call(lambda: (chunk for chunk in "ab")))
-    assert not record.open_calls  # nobody would end it any more
+    assert not trace.open_calls  # nobody would end it any more
     assert ["a", "b"] == list(stream)
 
     [event] = events
     assert ("request", "ok") == (event.trace_id, event.outcome)
 
 
-def test_a_record_forgets_the_calls_that_have_ended(events: Events) -> None:
+def test_a_trace_forgets_the_calls_that_have_ended(events: Events) -> None:
     """A long request does not keep them."""
-    record = Trace("request")
-    begin(record)
+    trace = Trace("request")
+    begin(trace)
     for number in range(1, 4):
         generate(number)
-    open_ = llm_call(lambda: iter("ab"))()
-    assert 1 == len(record.open_calls)
+    open_ = llm_call(lambda: (chunk for chunk in "ab"))()
+    assert 1 == len(trace.open_calls)
     list(open_)
-    assert 0 == len(record.open_calls)
-    end(record)
+    assert 0 == len(trace.open_calls)
+    end(trace)
 
 
 class EndsAnother:
@@ -204,27 +204,27 @@ class EndsAnother:
     input_tokens = output_tokens = 1
     cost_usd = None
 
-    def __init__(self, record: Trace, other: Any) -> None:
-        self._record = record
+    def __init__(self, trace: Trace, other: Any) -> None:
+        self._trace = trace
         self._other = other
 
     @property
     def latency_ms(self) -> float:
         """Read while the totals are being added to."""
-        self._record.count(self._other)
+        self._trace.count(self._other)
         return 1.0
 
 
 def test_a_call_that_ends_while_another_is_counted_is_counted_too() -> None:
     """On the same thread, as a finalizer's: nothing may wait for itself."""
-    record = Trace("request")
+    trace = Trace("request")
     other: Any = SimpleNamespace(
         outcome="ok", latency_ms=2.0, input_tokens=1, output_tokens=1, cost_usd=None
     )
-    ending: Any = EndsAnother(record, other)
-    counting = Thread(target=record.count, args=(ending,), daemon=True)
+    ending: Any = EndsAnother(trace, other)
+    counting = Thread(target=trace.count, args=(ending,), daemon=True)
     counting.start()
     counting.join(10)
 
     assert not counting.is_alive()
-    assert (2, 0, 2, 2) == totals(record)
+    assert (2, 0, 2, 2) == totals(trace)

@@ -1,4 +1,4 @@
-"""The host cannot tell that we are there: kinds, identities, types, signatures, tracebacks."""
+"""Observation changes no kind, identity, type, signature or traceback."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def think() -> None:
 
 
 class Everywhere(ChunkIterator):
-    """The same object everywhere."""
+    """A singleton, which copies and pickles return unchanged."""
 
     def __reduce__(self) -> str:
         return "THE_STREAM"
@@ -145,7 +145,7 @@ class TestFunctions:
         ] == [event.event for event in events]
 
     def test_callable_objects_and_partials(self, events: Events) -> None:
-        """What can be called can be decorated, and is named after what it is."""
+        """Any callable can be decorated; the operation is named after it."""
 
         class Ask:
             async def __call__(self, prompt: str) -> str:
@@ -195,7 +195,7 @@ class TestFunctions:
     def test_wrong_arguments_raise_the_same_error(
         self, method: Callable[..., Any], events: Events
     ) -> None:
-        """The message is Python's, about the host's function."""
+        """The message is Python's, about the application's function."""
         decorated = llm_call(method)
 
         async def drive(result: Any) -> None:
@@ -211,7 +211,7 @@ class TestFunctions:
 
 
 class TestValues:
-    """What comes back is what the function returned."""
+    """The decorated function returns the application's own value."""
 
     @pytest.mark.parametrize(
         "value",
@@ -293,27 +293,39 @@ class TestValues:
         assert answer.usage is future
         assert ["a", "b"] == list(answer.chunks)
 
-    def test_a_c_iterator_is_still_one_of_its_class(self, events: Events) -> None:
-        """Where the class cannot be swapped, a proxy answers for the object."""
-        numbers: Any = llm_call(lambda: iter([1, 2, 3]))()
+    @pytest.mark.parametrize(
+        "make", [iter, functools.partial(map, str), zip], ids=["iter", "map", "zip"]
+    )
+    def test_an_iterator_written_in_c_is_handed_back_untouched(
+        self, make: Callable[[Any], Any], events: Events
+    ) -> None:
+        """Its class cannot be replaced, so the call ends at its return and reports no usage."""
+        iterator = make([1, 2, 3])
 
-        assert isinstance(numbers, type(iter([])))
-        assert iter(numbers) is numbers
-        assert 3 == numbers.__length_hint__()
-        assert [1, 2, 3] == list(numbers)
+        assert llm_call(lambda: iterator)() is iterator
+        assert [("ok", "missing", None, None)] == [
+            (event.outcome, event.usage_status, event.stream, event.chunks) for event in events
+        ]
+        assert 3 == len(list(iterator))
+        assert 1 == len(events)
 
-    def test_a_file_is_still_a_file(self, tmp_path: Any, events: Events) -> None:
-        """A proxy passes attributes and `with` on, and is what `with` gives."""
+    def test_the_usage_beside_an_iterator_written_in_c_is_read(self, events: Events) -> None:
+        """The event waits for the future, as it does for that of any answer."""
+        future: Future[Any] = Future()
+        numbers, _ = llm_call(lambda: (iter([1, 2]), future))()
+
+        assert [1, 2] == list(numbers)
+        assert [] == events
+        future.set_result((3, 4))
+        assert [(3, 4)] == [(event.input_tokens, event.output_tokens) for event in events]
+
+    def test_a_file_is_handed_back_untouched(self, tmp_path: Any, events: Events) -> None:
+        """It is written in C, too."""
         path = tmp_path / "answer"
-        path.write_text("a\nb\n")
+        path.write_text("a\n")
         with llm_call(path.open)() as file:
-            assert str(path) == file.name
-            assert "a\n" == next(file)
-            file.marker = 1
-            assert 1 == file.marker
-            del file.marker
-        assert file.closed
-        assert ["closed"] == [event.outcome for event in events]
+            assert ["a\n"] == list(file)
+        assert ["ok"] == [event.outcome for event in events]
 
     def test_letting_go_is_noticed_at_once(self, events: Events) -> None:
         """There is no reference cycle that would make it wait for the garbage collector."""
@@ -342,12 +354,12 @@ class TestValues:
 
 
 def pickled(value: Any) -> Any:
-    """What comes back from a pickle."""
+    """Pickle and unpickle a value."""
     return pickle.loads(pickle.dumps(value))  # noqa: S301 - our own
 
 
 class TestCopies:
-    """What could be pickled and copied still can be, and a copy is the host's alone."""
+    """Observed objects can still be pickled and copied, and a copy is not observed."""
 
     @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickled])
     def test_of_a_function(self, duplicate: Callable[[Any], Any]) -> None:
@@ -369,18 +381,6 @@ class TestCopies:
         assert [] == events
         assert ["b", "c"] == list(stream)
         assert [("ok", 3)] == [(event.outcome, event.chunks) for event in events]
-
-    @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickled])
-    def test_of_an_iterator_written_in_c(
-        self, duplicate: Callable[[Any], Any], events: Events
-    ) -> None:
-        """A copy of the proxy is an iterator, and no proxy."""
-        stream = llm_call(lambda: iter(["a", "b"]))()
-        duplicated = duplicate(stream)
-
-        assert type(iter([])) is type(duplicated)
-        assert ["a", "b"] == list(duplicated)
-        assert [] == events
 
     def test_of_an_object_that_says_where_it_is(self, events: Events) -> None:
         """One that is the same everywhere is its own copy."""
@@ -547,7 +547,7 @@ class TestTracebacks:
 
 
 class TestGenerators:
-    """What a generator can be told and asked, beyond being iterated."""
+    """The methods and attributes of a generator beside iteration."""
 
     def test_what_is_thrown_in_may_be_handled(self, events: Events) -> None:
         """The generator goes on, finds no exception around that was not there, and ends well."""
@@ -758,7 +758,7 @@ class TestObjects:
         assert [("ok", 2), ("ok", 1)] == [(event.outcome, event.chunks) for event in events]
 
     def test_read_again_it_is_not_counted_again(self, events: Events) -> None:
-        """After its end an object is the host's alone."""
+        """After its end an object is no longer observed."""
 
         class Stream:
             def __iter__(self) -> Iterator[str]:
@@ -824,8 +824,8 @@ class TestObjects:
         assert ["a", "b"] == list(stream)
         assert ["ok"] == [event.outcome for event in events]
 
-    def test_a_class_that_cannot_be_derived_from_is_stood_in_for(self, events: Events) -> None:
-        """The proxy is an instance of it."""
+    def test_an_object_of_a_final_class_is_handed_back_untouched(self, events: Events) -> None:
+        """A class that refuses subclasses cannot be replaced: the call ends at its return."""
 
         class Final(ChunkIterator):
             def __init_subclass__(cls) -> None:
@@ -833,12 +833,35 @@ class TestObjects:
                 raise ValueError(msg)
 
         stream = llm_call(Final)(iter("ab"))
-        assert isinstance(stream, Final)
+        assert type(stream) is Final
         assert ["a", "b"] == list(stream)
-        assert ["ok"] == [event.outcome for event in events]
+        assert [("ok", "missing", None)] == [
+            (event.outcome, event.usage_status, event.chunks) for event in events
+        ]
+
+    @pytest.mark.parametrize("raw", [False, True], ids=["manager", "raw response"])
+    def test_a_final_class_that_gives_the_answer_later(self, raw: bool, events: Events) -> None:  # noqa: FBT001 - a parameter of the test
+        """Managers and raw responses of such a class are handed back untouched, too."""
+
+        class Final:
+            http_request = http_response = None
+
+            def __init_subclass__(cls) -> None:
+                msg = "final"
+                raise ValueError(msg)
+
+        def parse(_: Any) -> str:
+            return "Paris."
+
+        for name in ("http_request", "parse") if raw else ("__enter__",):
+            setattr(Final, name, parse)
+        final = Final()
+
+        assert llm_call(lambda: final)() is final
+        assert [("ok", "missing")] == [(event.outcome, event.usage_status) for event in events]
 
     def test_an_object_that_hides_its_class_is_the_very_object(self, events: Events) -> None:
-        """What a proxy of the host's says of its class does not mislead us."""
+        """The `__class__` of the application's own proxy does not mislead us."""
 
         class Hidden(ChunkIterator):
             @property
@@ -851,7 +874,7 @@ class TestObjects:
         assert ["ok"] == [event.outcome for event in events]
 
     def test_containers_are_values(self, events: Events) -> None:
-        """What gives its own parts when iterated is no stream."""
+        """An object whose iteration yields its parts is no stream."""
 
         class Page:
             def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""What is read off responses, chunks and usage objects, whatever they are made of."""
+"""Responses, chunks and usage objects are read, whichever types they are made of."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from pantheon_obs import llm_call
-from pantheon_obs.llm.usage import Seen, read
+from pantheon_obs.llm.usage.fields import Reported
+from pantheon_obs.llm.usage.shapes import read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,7 +66,7 @@ MADE_OF = [dict, as_namespace, as_slots, as_pydantic]
 
 
 def says(event: LlmCallFinished) -> dict[str, Any]:
-    """What an event says of the answer."""
+    """Select the fields of an event that describe the answer."""
     names = ("model", "finish_reason", "usage_status", "input_tokens", "output_tokens")
     details = ("cached_input_tokens", "cache_write_tokens", "reasoning_tokens", "cost_usd")
     found = {name: getattr(event, name) for name in (*names, *details)}
@@ -109,23 +110,23 @@ def test_a_shape_is_read_whatever_it_is_made_of(
 def test_the_first_content_is_not_the_first_frame(name: str) -> None:
     """An empty role frame does not stop the clock; reasoning does."""
     fixture = load(name)
-    seen = Seen()
+    reported = Reported()
     contents = []
     for chunk in fixture["chunks"]:
-        assert read(chunk, seen)
-        contents.append(seen.content)
+        assert read(chunk, reported)
+        contents.append(reported.content)
 
     assert fixture["first_content"] == contents.index(True)
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_a_stream_is_finished_by_its_last_word(name: str) -> None:
+def test_a_stream_is_finished_by_its_terminal_chunk(name: str) -> None:
     """Not before the last two chunks, and what comes after it does not undo it."""
-    seen = Seen()
+    reported = Reported()
     finished = []
     for chunk in load(name)["chunks"]:
-        read(chunk, seen)
-        finished.append(seen.finished)
+        read(chunk, reported)
+        finished.append(reported.finished)
 
     assert not any(finished[:-2])
     assert finished[-1] is True
@@ -147,10 +148,10 @@ def test_a_stream_is_finished_by_its_last_word(name: str) -> None:
 )
 def test_what_counts_as_content(body: object, content: bool) -> None:  # noqa: FBT001 - expected
     """Text, reasoning, a tool call or a refusal; not a role, not an empty string."""
-    seen = Seen()
-    read({"choices": [body]}, seen)
+    reported = Reported()
+    read({"choices": [body]}, reported)
 
-    assert content is seen.content
+    assert content is reported.content
 
 
 @pytest.mark.parametrize(
@@ -263,7 +264,7 @@ def test_the_times_of_a_stream_fit_into_one_another(events: Events) -> None:
 
 
 def test_the_models_time_goes_up_to_its_end(events: Events) -> None:
-    """What it does after the last chunk counts, what the consumer does does not."""
+    """The producer's work after the last chunk counts; the consumer's does not."""
 
     def think() -> None:
         sum(range(200_000))

@@ -42,7 +42,7 @@ TYPES = {
 
 
 def maker(module: str, name: str) -> Callable[[Any], Any]:
-    """What a client makes of a body: some are lenient, for the vendor may send anything."""
+    """The object that a client makes of a body; lenient clients keep values of any type."""
     pytest.importorskip(module, exc_type=ImportError)
     kind = getattr(import_module(module), name)
     if module.startswith("google"):

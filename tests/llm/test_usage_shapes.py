@@ -14,33 +14,32 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 
 from pantheon_obs import llm_call
-from pantheon_obs.llm.rows import first
-from pantheon_obs.llm.tokens import TOKENS, read_tokens
-from pantheon_obs.llm.usage import MESSAGES, Seen, read, tokens_of
+from pantheon_obs.llm.usage.fields import Reported
+from pantheon_obs.llm.usage.shapes import MESSAGES, USAGE, first, read, read_usage, tokens_of
 from tests.llm.test_usage import FIXTURES, MADE_OF, load, says
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pantheon_obs.core.events import LlmCallFinished
-    from pantheon_obs.llm.rows import Rows, Shape
+    from pantheon_obs.llm.usage.shapes import Rows
 
     Events = list[LlmCallFinished]
 
-USAGE = {
+USAGE_FIXTURES = {
     path.stem: json.loads(path.read_text())
     for path in sorted((Path(__file__).parent / "fixtures" / "usage").glob("*.json"))
 }
 
 
-def name_of(shape: Shape) -> str:
+def name_of(shape: Callable[..., Any]) -> str:
     """A row's function: the module that it is in and its name."""
     return f"{shape.__module__.rpartition('.')[2]}.{shape.__name__}"
 
 
 def claimed_by(rows: Rows, value: Any) -> list[str]:
     """The functions of all rows that would read a value, in the order of the rows."""
-    return [name_of(row[1]) for row in rows if first((row,), value, Seen())]
+    return [name_of(row[1]) for row in rows if first((row,), value, Reported()) is not False]
 
 
 def values(name: str) -> list[Any]:
@@ -54,25 +53,26 @@ def values(name: str) -> list[Any]:
 def test_each_fixture_is_claimed_first_by_its_own_row(
     name: str, make: Callable[[Any], Any]
 ) -> None:
-    """Other rows may know it, too; they come later."""
+    """Other rows that would read it come later."""
     for value in values(name):
         assert claimed_by(MESSAGES, make(value))[0] in load(name)["shape"].split()
 
 
-@pytest.mark.parametrize("name", USAGE)
+@pytest.mark.parametrize("name", USAGE_FIXTURES)
 def test_each_usage_object_is_claimed_first_by_its_own_row(name: str) -> None:
-    """The fixture has the name of the function."""
-    assert f"tokens.{name}" == claimed_by(TOKENS, USAGE[name]["usage"])[0]
+    """The fixture names the function."""
+    fixture = USAGE_FIXTURES[name]
+    assert fixture["shape"] == claimed_by(USAGE, fixture["usage"])[0]
 
 
 def test_each_row_has_a_fixture() -> None:
-    """Nothing is in the tables that was not read off a vendor's documented answer."""
+    """Each row of the tables is tested with a vendor's documented answer."""
     shapes = {name for fixture in FIXTURES for name in load(fixture)["shape"].split()}
 
     assert {name_of(shape) for _, shape in MESSAGES} == shapes
-    assert {name_of(shape) for _, shape in TOKENS} == {
-        "tokens.told_cost",  # reads what others then read on
-        *(f"tokens.{name}" for name in USAGE),
+    assert {name_of(shape) for _, shape in USAGE} == {
+        "gateways.cost",  # declines, so that another row reads the tokens
+        *(fixture["shape"] for fixture in USAGE_FIXTURES.values()),
     }
 
 
@@ -80,47 +80,49 @@ def test_each_row_has_a_fixture() -> None:
     ("name", "make"),
     [
         (name, make)
-        for name, fixture in USAGE.items()
+        for name, fixture in USAGE_FIXTURES.items()
         for make in MADE_OF
         if make is dict or all(key.isidentifier() for key in fixture["usage"])
     ],
 )
 def test_a_bare_usage_object_is_read(name: str, make: Callable[[Any], Any], events: Events) -> None:
-    """What `usage=` returns, or `call.usage()` is given, whatever it is made of."""
-    usage = USAGE[name]["usage"]
+    """A usage object may be the result of `usage=` or the argument of `call.usage()`."""
+    usage = USAGE_FIXTURES[name]["usage"]
     llm_call(usage=lambda _: make(usage), prices=lambda _: None)(lambda: "Paris.")()
 
     [event] = events
-    expected = {key: value for key, value in USAGE[name]["says"].items() if "_tokens" in key}
+    expected = {
+        key: value for key, value in USAGE_FIXTURES[name]["says"].items() if "_tokens" in key
+    }
     assert expected == {key: value for key, value in says(event).items() if "_tokens" in key}
     assert "reported" == event.usage_status
 
 
 def test_attributes_of_a_span_name_model_and_reason(events: Events) -> None:
     """OpenTelemetry's flat keys, returned as they are."""
-    llm_call(lambda: USAGE["opentelemetry"]["usage"])()
+    llm_call(lambda: USAGE_FIXTURES["opentelemetry"]["usage"])()
 
     [event] = events
-    assert USAGE["opentelemetry"]["says"] == says(event) | {"usage_status": "reported"}
+    assert USAGE_FIXTURES["opentelemetry"]["says"] == says(event) | {"usage_status": "reported"}
 
 
-@pytest.mark.parametrize("name", USAGE)
+@pytest.mark.parametrize("name", USAGE_FIXTURES)
 @pytest.mark.parametrize(
     "junk",
     [None, "7", True, -1, float("nan"), pytest.param(10**400, id="huge"), [], {}],
 )
 def test_junk_in_a_usage_object_is_nothing(name: str, junk: object) -> None:
     """Each of its parts in turn, and all of them; no count comes from junk, and none is bad."""
-    usage = USAGE[name]["usage"]
+    usage = USAGE_FIXTURES[name]["usage"]
     for key in usage:
-        seen = Seen()
-        read_tokens({**usage, key: junk, "unknown": junk, "cost": junk}, seen)
-        for count in (seen.input_tokens, seen.output_tokens, seen.cached_input_tokens):
+        reported = Reported()
+        read_usage({**usage, key: junk, "unknown": junk, "cost": junk}, reported)
+        for count in (reported.input_tokens, reported.output_tokens, reported.cached_input_tokens):
             assert count is None or (type(count) is int and count >= 0)
-        assert seen.cost is None
-    seen = Seen()
-    read_tokens(dict.fromkeys(usage, junk), seen)
-    assert "missing" == seen.usage_status
+        assert reported.cost is None
+    reported = Reported()
+    read_usage(dict.fromkeys(usage, junk), reported)
+    assert "missing" == reported.usage_status
 
 
 class TestExtras:
@@ -131,32 +133,38 @@ class TestExtras:
 
         model_config = ConfigDict(extra="allow")
 
-    def test_a_mark_among_them_is_seen(self) -> None:
+    def test_a_mark_among_them_is_reported(self) -> None:
         """DeepSeek's cached tokens through OpenAI's client."""
-        seen = Seen()
-        usage = self.Open(**USAGE["deepseek"]["usage"])
+        reported = Reported()
+        usage = self.Open(**USAGE_FIXTURES["deepseek"]["usage"])
 
-        assert read({"choices": [], "usage": usage}, seen)
-        assert (14, 9, 8) == (seen.input_tokens, seen.output_tokens, seen.cached_input_tokens)
+        assert read({"choices": [], "usage": usage}, reported)
+        assert (14, 9, 8) == (
+            reported.input_tokens,
+            reported.output_tokens,
+            reported.cached_input_tokens,
+        )
 
     def test_a_whole_response_of_them_is_read(self) -> None:
         """A class that declares nothing."""
-        seen = Seen()
+        reported = Reported()
 
         body = {"text": "Paris.", "usage": {"input_tokens": 1, "output_tokens": 2}}
 
-        assert read(self.Open(**body), seen)
-        assert (1, 2) == (seen.input_tokens, seen.output_tokens)
+        assert read(self.Open(**body), reported)
+        assert (1, 2) == (reported.input_tokens, reported.output_tokens)
 
 
 class TestCutStreams:
-    """What is known of a stream that ended too early."""
+    """A stream that ends early reports the counts that had arrived."""
 
     @pytest.mark.parametrize("name", [name for name in FIXTURES if "chunks" in load(name)])
-    def test_without_its_last_word_it_is_incomplete(self, name: str, events: Events) -> None:
+    def test_without_its_terminal_chunk_it_is_incomplete(self, name: str, events: Events) -> None:
         """An error, not a success."""
-        seen = Seen()
-        before = [chunk for chunk in values(name) if read(chunk, seen) and not seen.finished]
+        reported = Reported()
+        before = [
+            chunk for chunk in values(name) if read(chunk, reported) and not reported.finished
+        ]
 
         @llm_call(prices=lambda _: None)
         def cut() -> Iterator[Any]:
@@ -212,7 +220,7 @@ class TestCutStreams:
             event.outcome,
         )
 
-    def test_a_failed_response_has_no_last_word(self, events: Events) -> None:
+    def test_a_failed_response_has_no_terminal_chunk(self, events: Events) -> None:
         """`response.failed`: what there was is counted, and it is an error."""
 
         @llm_call(prices=lambda _: None)
@@ -234,7 +242,7 @@ class TestCutStreams:
         )
         assert (1149, 212) == (event.input_tokens, event.output_tokens)
 
-    def test_an_error_event_is_no_last_word(self, events: Events) -> None:
+    def test_an_error_event_is_no_terminal_chunk(self, events: Events) -> None:
         """Neither client raises on all of them."""
 
         @llm_call(prices=lambda _: None)
@@ -249,43 +257,43 @@ class TestCutStreams:
 
 
 class TestCumulation:
-    """What a stream says again replaces what it said before."""
+    """A repeated count replaces the earlier one."""
 
     def test_a_later_count_of_fresh_tokens_alone_keeps_the_cache(self) -> None:
         """Anthropic's delta may repeat the input without what was cached."""
-        seen = Seen()
+        reported = Reported()
         for usage in (
-            USAGE["anthropic"]["usage"],
+            USAGE_FIXTURES["anthropic"]["usage"],
             {"input_tokens": 5, "output_tokens": 9, "cache_read_input_tokens": None},
         ):
-            read_tokens(usage, seen)
+            read_usage(usage, reported)
 
-        assert (5 + 1163 + 7, 9) == (seen.input_tokens, seen.output_tokens)
+        assert (5 + 1163 + 7, 9) == (reported.input_tokens, reported.output_tokens)
 
     def test_a_later_count_of_the_cache_alone_keeps_the_fresh_tokens(self) -> None:
         """The other way round."""
-        seen = Seen()
-        read_tokens(USAGE["anthropic"]["usage"], seen)
-        read_tokens({"cache_read_input_tokens": 1000, "cache_creation_input_tokens": 0}, seen)
+        reported = Reported()
+        read_usage(USAGE_FIXTURES["anthropic"]["usage"], reported)
+        read_usage({"cache_read_input_tokens": 1000, "cache_creation_input_tokens": 0}, reported)
 
         assert (4 + 1000, 1000, 0) == (
-            seen.input_tokens,
-            seen.cached_input_tokens,
-            seen.cache_write_tokens,
+            reported.input_tokens,
+            reported.cached_input_tokens,
+            reported.cache_write_tokens,
         )
 
     def test_a_vendors_cost_of_nothing_is_known(self) -> None:
         """A free model costs 0, which is not unknown; a cost once known stays."""
-        seen = Seen()
-        read_tokens({"prompt_tokens": 1, "cost": 0}, seen)
-        assert Decimal(0) == seen.cost
-        read_tokens({"prompt_tokens": 1, "cost": 0.1}, seen)
-        read_tokens({"prompt_tokens": 1}, seen)
-        assert Decimal("0.1") == seen.cost
+        reported = Reported()
+        read_usage({"prompt_tokens": 1, "cost": 0}, reported)
+        assert Decimal(0) == reported.cost
+        read_usage({"prompt_tokens": 1, "cost": 0.1}, reported)
+        read_usage({"prompt_tokens": 1}, reported)
+        assert Decimal("0.1") == reported.cost
 
 
 class TestLookalikes:
-    """A host's own protocol is not taken for a vendor's."""
+    """The application's own protocol is not taken for a vendor's."""
 
     @pytest.mark.parametrize(
         "value",
@@ -320,12 +328,12 @@ class TestLookalikes:
             {"type": ["ping"]},
         ],
     )
-    def test_its_stream_needs_no_last_word(self, value: Any) -> None:
+    def test_its_stream_needs_no_terminal_chunk(self, value: Any) -> None:
         """Only a known shape's end can be missed."""
-        seen = Seen()
-        read(value, seen)
+        reported = Reported()
+        read(value, reported)
 
-        assert seen.finished is None
+        assert reported.finished is None
 
     def test_its_usage_is_found_where_it_is(self, events: Events) -> None:
         """Beside a part that has the name of a vendor's mark."""
@@ -343,10 +351,10 @@ class TestLookalikes:
 
     def test_a_ping_is_no_shape(self) -> None:
         """It is no content, and promises nothing."""
-        seen = Seen()
+        reported = Reported()
 
-        assert read({"type": "ping"}, seen)
-        assert (False, None) == (seen.content, seen.finished)
+        assert read({"type": "ping"}, reported)
+        assert (False, None) == (reported.content, reported.finished)
 
     def test_a_property_called_data_is_not_asked(self) -> None:
         """An HTTP response would read its body, under its reader's feet."""
@@ -356,7 +364,7 @@ class TestLookalikes:
             def data(self) -> bytes:
                 raise AssertionError
 
-        assert not read(Response(), Seen())
+        assert not read(Response(), Reported())
 
 
 @pytest.mark.parametrize(
@@ -401,14 +409,14 @@ def test_embeddings_generate_nothing(usage: object, expected: object, events: Ev
 )
 def test_what_counts_as_content(event: object, content: bool) -> None:  # noqa: FBT001 - expected
     """Text, reasoning, arguments; not a frame around them."""
-    seen = Seen()
-    assert read(event, seen)
+    reported = Reported()
+    assert read(event, reported)
 
-    assert content is seen.content
+    assert content is reported.content
 
 
 NAMES = sorted(
-    {mark for mark, _ in (*MESSAGES, *TOKENS)}
+    {mark for mark, _ in (*MESSAGES, *USAGE)}
     | {"delta", "message", "content", "parts", "finish_reason", "model", "response", "cost"}
     | {"prompt_tokens_details", "input_tokens", "object", "created_at", "candidates_token_count"}
 )
@@ -431,12 +439,12 @@ anything = st.recursive(
 
 @given(anything)
 def test_no_value_makes_a_reader_fail(value: Any) -> None:
-    """Whatever a provider sends, in whatever place; and what comes of it fits into an event."""
-    seen = Seen()
-    read(value, seen)
+    """Any value in any place is read without an error, and the result fits into an event."""
+    reported = Reported()
+    read(value, reported)
     tokens_of(value)
 
-    for count in (seen.input_tokens, seen.output_tokens, seen.reasoning_tokens):
+    for count in (reported.input_tokens, reported.output_tokens, reported.reasoning_tokens):
         assert count is None or (type(count) is int and count >= 0)
-    assert seen.cost is None or 0 <= seen.cost
-    assert all(type(text) in (str, type(None)) for text in (seen.model, seen.finish_reason))
+    assert reported.cost is None or 0 <= reported.cost
+    assert all(type(text) in (str, type(None)) for text in (reported.model, reported.finish_reason))

@@ -167,19 +167,19 @@ class TestFutures:
         assert FAILED == tokens(events)
 
     def test_one_that_never_comes_is_missing(self, events: Events) -> None:
-        """It is let go unresolved."""
+        """It is garbage-collected without a result."""
         list(llm_call(Stream)(Future()))
 
         assert MISSING == tokens(events)
 
     def test_the_end_of_the_request_waits_no_longer(self, events: Events) -> None:
-        """What is known then is reported then; a later result changes nothing."""
+        """The event reports the usage known by then; a later result changes nothing."""
         future: Future[Any] = Future()
-        record = Trace("request")
-        begin(record)
+        trace = Trace("request")
+        begin(trace)
         list(llm_call(Stream)(future))
         assert [] == events
-        end(record)
+        end(trace)
         assert MISSING == tokens(events)
         future.set_result(Usage())
 
@@ -190,11 +190,11 @@ class TestFutures:
 
         async def main() -> None:
             future = asyncio.get_running_loop().create_future()
-            record = Trace("request")
-            begin(record)
+            trace = Trace("request")
+            begin(trace)
             list(llm_call(Stream)(future))
             future.set_result(Usage())
-            end(record)
+            end(trace)
 
         asyncio.run(main())
 
@@ -245,7 +245,7 @@ class TestFutures:
         assert REPORTED == tokens(events)
 
     def test_beside_a_generator_in_a_tuple_a_dict_to_be_filled(self, events: Events) -> None:
-        """What is beside the chunks is where their usage will be."""
+        """The usage is expected in the object beside the chunks."""
 
         def chunks(usage: dict[str, int]) -> Iterator[str]:
             yield "a"
@@ -293,7 +293,7 @@ class Peculiar:
         return False
 
     def exception(self) -> Exception | None:
-        """What it failed with."""
+        """The exception that it failed with."""
         return self._error
 
     def result(self) -> Usage:
@@ -302,9 +302,9 @@ class Peculiar:
 
 
 class TestOtherFutures:
-    """What has a future's methods is a future."""
+    """An object with a future's methods is a future."""
 
-    def test_done_while_we_ask_to_be_told(self, events: Events) -> None:
+    def test_done_while_we_add_our_callback(self, events: Events) -> None:
         """It is read at once: the callback may never come."""
         list(llm_call(Stream)(Peculiar()))
 
@@ -461,7 +461,7 @@ class TestAttributes:
 
     @pytest.mark.filterwarnings("error")
     def test_a_coroutine_is_never_awaited_by_us(self, events: Events) -> None:
-        """The host can await it only once; nor is one made and left."""
+        """The application can await it only once, and no coroutine is left unawaited."""
 
         async def count() -> Usage:
             return Usage()
@@ -488,7 +488,7 @@ class TestOption:
     """`usage=` says how to read what we do not know."""
 
     def test_it_reads_the_response(self, events: Events) -> None:
-        """What the function returned is what it is given."""
+        """It is given the value that the function returned."""
         llm_call(usage=lambda response: response["meta"])(
             lambda: {"meta": {"input_tokens": 120, "output_tokens": 7}}
         )()
@@ -528,7 +528,7 @@ class TestOption:
         assert REPORTED == tokens(events)
 
     def test_it_goes_before_what_is_known(self, events: Events) -> None:
-        """It is what the host asked for."""
+        """The application has asked for it."""
         llm_call(usage=lambda _: (120, 7))(lambda: {"usage": Usage(1, 1, 1)})()
 
         assert REPORTED == tokens(events)

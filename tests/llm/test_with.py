@@ -63,7 +63,7 @@ def test_an_async_call_without_options(events: Events) -> None:
 
 
 def test_the_response_is_shown(events: Events) -> None:
-    """What it says of itself is read."""
+    """The usage, model and finish reason that it reports are read."""
     with llm_call(operation="chat") as call:
         call.result(load("openai_chat")["response"])
 
@@ -94,7 +94,7 @@ def test_the_chunks_are_shown(events: Events) -> None:
 
 
 def test_left_before_the_last_chunk_it_is_closed(events: Events) -> None:
-    """By choice or not: from here that cannot be told."""
+    """It is not known whether that was intended."""
     with llm_call(model="fast") as call:
         call.chunk(load("openai_chat_stream")["chunks"][1])
 
@@ -135,10 +135,10 @@ def test_in_a_generator_that_is_closed_it_is_closed(events: Events) -> None:
 
 def test_the_end_of_the_request_closes_it(events: Events) -> None:
     """Once."""
-    record = Trace("request")
-    begin(record)
+    trace = Trace("request")
+    begin(trace)
     with llm_call(model="fast"):
-        end(record)
+        end(trace)
 
     assert "closed" == only(events)["outcome"]
 

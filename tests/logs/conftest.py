@@ -1,4 +1,4 @@
-"""What was logged by this process, as lines."""
+"""The lines that this process has logged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small programs in processes of their own, and what they printed."""
+"""Small programs in processes of their own, and their output."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Finished:
     """A program that has ended.
 
     Args:
-        stdout: all that it wrote there.
-        stderr: the same.
+        stdout: Its standard output.
+        stderr: Its standard error.
         status: its exit status, negative for a signal.
     """
 
@@ -54,7 +54,7 @@ def clean_environment(**variables: str) -> dict[str, str]:
 
 
 def command(program: str) -> list[str]:
-    """How to run a program given as source; logging and our names are imported already."""
+    """Build the command that runs a program; logging and our names are imported already."""
     return [sys.executable, "-c", LOGGING + dedent(program)]
 
 

@@ -1,4 +1,4 @@
-"""`pantheon_obs.testing`: what hosts use in their own tests."""
+"""`pantheon_obs.testing`, for the tests of applications."""
 
 from __future__ import annotations
 

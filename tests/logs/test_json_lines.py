@@ -110,7 +110,7 @@ def test_levels_are_lower_case(logged: Logged, level: str) -> None:
     assert [level, level] == [line["level"] for line in logged()]
 
 
-def test_a_level_of_the_hosts_own_keeps_its_name(logged: Logged) -> None:
+def test_a_level_of_the_application_keeps_its_name(logged: Logged) -> None:
     """A custom level is written with its name in lower case, whatever that is."""
     configure_logging(log_format="json")
     logging.addLevelName(25, "NOTICE")
@@ -123,8 +123,8 @@ def test_a_level_of_the_hosts_own_keeps_its_name(logged: Logged) -> None:
     ]
 
 
-def test_standard_levels_keep_their_names_whatever_the_host_calls_them() -> None:
-    """Colour codes that a host put into level names do not get into the lines."""
+def test_standard_levels_keep_their_names_whatever_the_application_calls_them() -> None:
+    """Colour codes that an application put into level names do not get into the lines."""
     done = run("""
         logging.addLevelName(logging.WARNING, "\\x1b[33mWARN\\x1b[0m")
         configure_logging()
@@ -148,7 +148,7 @@ def test_there_is_no_trace_id_outside_a_trace(logged: Logged) -> None:
 
 
 def test_fields_under_our_names_are_kept_under_others(logged: Logged) -> None:
-    """A host's field called as one of ours gets an underscore; the line's own is untouched."""
+    """An application's field named as one of ours gets an underscore; the line's own is kept."""
     configure_logging(log_format="json")
 
     get_logger("a").info("e", timestamp=1, level="l", logger="g", trace_id="t", exception="x")
@@ -232,13 +232,13 @@ def test_what_comes_from_outside_is_redacted_on_the_request_line(logged: Logged)
 
 
 class Vendor(str, Enum):  # noqa: UP042 - its text is not its value, unlike StrEnum's
-    """A host's own list of vendors."""
+    """An application's list of vendors."""
 
     ACME = "acme"
 
 
-def test_a_member_of_the_hosts_own_enum_is_its_value(logged: Logged) -> None:
-    """As a provider that the host has named; JSON has no members."""
+def test_a_member_of_the_application_s_enum_is_its_value(logged: Logged) -> None:
+    """JSON has no members of enums; a provider may be one."""
     configure_logging(log_format="json")
 
     with llm_call(model="fast", provider=Vendor.ACME):
@@ -248,7 +248,7 @@ def test_a_member_of_the_hosts_own_enum_is_its_value(logged: Logged) -> None:
 
 
 def test_a_failed_request_carries_its_traceback_once(logged: Logged) -> None:
-    """The line has the traceback, unless a line of the host's has it already; its type always."""
+    """The line has the type, and the traceback unless a line of the application has it already."""
     configure_logging(log_format="json")
     error = ValueError("boom")
     failed = request(status_code=500, outcome="error", error=error)
@@ -312,7 +312,7 @@ def test_an_llm_line_says_what_is_known(logged: Logged) -> None:
 def test_a_fact_of_an_unexpected_type_is_no_reason_to_lose_the_line(
     capsys: pytest.CaptureFixture[str], log_format: str
 ) -> None:
-    """A host's own usage or prices may give any number there is."""
+    """The application's usage or prices may give any number."""
     configure_logging(log_format=log_format)
 
     emit(
@@ -376,8 +376,8 @@ def test_text_of_any_language_is_utf_8() -> None:
     assert '"emoji":"🎉"'.encode() in done.stdout
 
 
-def test_the_host_s_prints_come_in_their_place() -> None:
-    """What was printed before a line stands before it, although print buffers."""
+def test_the_application_s_prints_keep_their_place() -> None:
+    """Text printed before a line stands before it, although print buffers."""
     done = run("""
         configure_logging(log_format="json")
         print("first")

@@ -1,4 +1,4 @@
-"""Standard output in every state it can be in: the host runs on, and lines stay whole."""
+"""Standard output in every state: the application runs on, and lines stay whole."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def run_into(stdout: int, program: str) -> Finished:
 
 
 BROKEN = {
-    "closed by the host": "sys.stdout.close()",
-    "descriptor closed by the host": "import os; os.close(1)",
+    "closed by the application": "sys.stdout.close()",
+    "descriptor closed by the application": "import os; os.close(1)",
     "without a reader": """import os
 read, write = os.pipe()
 os.dup2(write, 1)
@@ -53,7 +53,7 @@ sys.stdout = Raising()""",
 
 
 @pytest.mark.parametrize("breaking", BROKEN)
-def test_the_host_runs_on_without_standard_output(breaking: str) -> None:
+def test_the_application_runs_on_without_standard_output(breaking: str) -> None:
     """Nothing is raised, and standard error says once, in a line, what is wrong."""
     done = run(f"""
 configure_logging()
@@ -73,7 +73,7 @@ sys.exit(7)
 
 
 @ON_LINUX
-def test_the_host_runs_on_when_the_disk_is_full() -> None:
+def test_the_application_runs_on_when_the_disk_is_full() -> None:
     """`/dev/full` refuses every line; one report stands on standard error."""
     with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
         done = run_into(
@@ -91,8 +91,8 @@ def test_the_host_runs_on_when_the_disk_is_full() -> None:
 
 
 @pytest.mark.parametrize("stderr", ["None", "closed"])
-def test_the_host_runs_on_without_standard_error_too(stderr: str) -> None:
-    """There is nowhere left to say it."""
+def test_the_application_runs_on_without_standard_error_too(stderr: str) -> None:
+    """The failure is reported nowhere."""
     breaking = "sys.stderr = None" if stderr == "None" else "sys.stderr.close()"
     done = run(f"""
         import os
@@ -107,7 +107,7 @@ def test_the_host_runs_on_without_standard_error_too(stderr: str) -> None:
 
 
 def test_no_standard_output_at_all_is_no_failure() -> None:
-    """As under pythonw: lines go nowhere, and nothing is said."""
+    """Under pythonw, for example, lines go nowhere, and nothing is reported."""
     done = run("""
         sys.stdout = None
         configure_logging()
@@ -147,7 +147,7 @@ def test_a_line_that_was_cut_off_does_not_spoil_the_next(tmp_path: Path) -> None
 
 
 def test_a_full_pipe_that_does_not_block_is_waited_for() -> None:
-    """Direct delivery waits for its reader, also where the host made the pipe non-blocking."""
+    """Direct delivery waits for its reader, also on a pipe that does not block."""
     read, write = os.pipe()
     os.set_blocking(write, False)
     program = """
@@ -167,7 +167,7 @@ def test_a_full_pipe_that_does_not_block_is_waited_for() -> None:
 def test_prints_that_a_full_pipe_did_not_take_come_first_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What the host has printed is waited for like a line."""
+    """The application's own prints are waited for like a line."""
     read, write = os.pipe()
     os.set_blocking(write, False)
     tried, tried_again = threading.Event(), threading.Event()
@@ -192,17 +192,17 @@ def test_prints_that_a_full_pipe_did_not_take_come_first_all_the_same(
     taker.start()
     with io.TextIOWrapper(io.BufferedWriter(Raw(write, "w"))) as stream:
         monkeypatch.setattr(sys, "stdout", stream)
-        stream.write("host\n")
+        stream.write("printed\n")
         logging.getLogger("a").warning("e")
         monkeypatch.undo()
     taker.join()
 
-    host, line = taken[0].lstrip(b"-").splitlines(keepends=True)
-    assert b"host\n" == host
+    printed, line = taken[0].lstrip(b"-").splitlines(keepends=True)
+    assert b"printed\n" == printed
     assert ["e"] == [line["event"] for line in parse_lines(line)]
 
 
-def test_a_stream_of_the_host_s_is_written_to_as_text() -> None:
+def test_a_stream_of_the_application_is_written_to_as_text() -> None:
     """A StringIO, a tee, an object with no more than `write`: they see each line."""
     done = run("""
         import io
@@ -243,7 +243,7 @@ def test_standard_output_may_be_replaced_at_any_time() -> None:
 
 @pytest.mark.parametrize("real", [True, False], ids=["with a real stdout", "without one"])
 def test_a_standard_output_that_logs_what_it_is_given_does_not_loop(*, real: bool) -> None:
-    """Hosts redirect `sys.stdout` into logging: prints become lines, and lines stay lines."""
+    """Applications redirect `sys.stdout` to logging: prints become lines, and lines stay lines."""
     done = run(f"""
         configure_logging()
         class ToLogger:
@@ -265,7 +265,7 @@ def test_a_standard_output_that_logs_what_it_is_given_does_not_loop(*, real: boo
 
 
 def test_what_finalizers_log_during_a_write_follows_it() -> None:
-    """However many, however nested, on a stream of the host's: nothing lost, no loop suspected."""
+    """However many there are, on a stream of the application: none is lost, no loop suspected."""
     done = run("""
         import io
         configure_logging()
@@ -285,7 +285,7 @@ def test_what_finalizers_log_during_a_write_follows_it() -> None:
 
 
 def test_a_signal_handler_may_log_at_any_time() -> None:
-    """In the middle of a line, or of a print of the host's: every line is whole."""
+    """In the middle of a line, or of a print of the application, every line is whole."""
     done = run("""
         import signal, threading
         configure_logging()
@@ -310,7 +310,7 @@ def test_a_signal_handler_may_log_at_any_time() -> None:
 
 
 def test_a_line_in_the_middle_of_a_print_is_not_lost() -> None:
-    """A signal handler or finalizer may run while the host's own buffer is being written."""
+    """A signal handler or finalizer may run while the application's own buffer is being written."""
     done = run("""
         import io
         configure_logging(log_format="json")
@@ -319,10 +319,10 @@ def test_a_line_in_the_middle_of_a_print_is_not_lost() -> None:
                 logging.info("inside")
                 return super().write(data)
         sys.stdout = io.TextIOWrapper(io.BufferedWriter(Nosy(1, "w", closefd=False)))
-        print("host", flush=True)
+        print("printed", flush=True)
         logging.info("after")
     """)
 
-    inside, host, after = done.stdout.splitlines(keepends=True)
-    assert (b"host\n", b"") == (host, done.stderr)
+    inside, printed, after = done.stdout.splitlines(keepends=True)
+    assert (b"printed\n", b"") == (printed, done.stderr)
     assert ["inside", "after"] == [line["event"] for line in parse_lines(inside + after)]

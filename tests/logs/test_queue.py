@@ -1,7 +1,8 @@
-"""`log_delivery="queue"`: the host never waits, and nothing is lost in silence."""
+"""`log_delivery="queue"`: the application never waits, and each lost line is counted."""
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import signal
@@ -63,7 +64,7 @@ def test_lines_come_out_in_order() -> None:
 
 
 def test_nobody_waits_for_the_reader_and_what_is_dropped_is_reported() -> None:
-    """With a full pipe and a full queue the host goes on; one line says what is missing."""
+    """With a full pipe and a full queue the application goes on; one line counts the lost ones."""
     program = """
         configure_logging(log_delivery="queue", log_queue_bytes=100_000)
         for number in range(1000):
@@ -104,7 +105,7 @@ def test_nobody_waits_for_the_reader_and_what_is_dropped_is_reported() -> None:
 
 
 def test_the_report_comes_without_a_further_line() -> None:
-    """As soon as there is room, not only with the next line."""
+    """It comes as soon as there is room, not only with the next line."""
     program = """
         configure_logging(log_delivery="queue", log_queue_bytes=100_000)
         for number in range(1000):
@@ -159,7 +160,7 @@ def test_sigterm_drains_and_kills_as_ever() -> None:
     assert -signal.SIGTERM == status
 
 
-def test_a_handler_of_the_host_s_is_left_to_do_its_work() -> None:
+def test_a_signal_handler_of_the_application_still_runs() -> None:
     """Installed before us it is called; what it logs comes out, however it ends the process."""
     handler = """
 import signal
@@ -179,7 +180,7 @@ signal.signal(signal.SIGTERM, handler)
     assert (1001, -signal.SIGTERM) == (len(lines), status)
 
 
-def test_what_was_queued_is_written_before_a_handler_of_the_host_s_runs() -> None:
+def test_queued_lines_are_written_before_a_signal_handler_of_the_application_runs() -> None:
     """It may end the process at once, without a further line."""
     handler = """
 import os, signal
@@ -213,7 +214,7 @@ def test_an_ignored_sigterm_stays_ignored() -> None:
 
 
 def test_going_back_to_direct_delivery_gives_everything_back() -> None:
-    """What was queued is written first; the signal's handler is the host's again."""
+    """Queued lines are written first; the signal's handler is the application's again."""
     done = run("""
         import signal, threading
         before = signal.getsignal(signal.SIGTERM)
@@ -300,7 +301,7 @@ def test_a_signal_handler_may_log_while_a_line_is_queued() -> None:
 
 
 def test_a_broken_standard_output_is_said_once() -> None:
-    """The thread lives on, and so does the host."""
+    """The thread and the application run on."""
     done = run("""
         import os
         configure_logging(log_delivery="queue")
@@ -337,7 +338,7 @@ class Pipe:
 
 
 def queue_into(pipe: Pipe, limit: int) -> Queued:
-    """A queue that reports drops as the text of their counts."""
+    """Make a queue that reports drops as the text of their counts."""
     failures: list[Exception] = []
     return Queued(pipe.write, limit, lambda dropped: str(dropped).encode(), failures.append)
 
@@ -347,8 +348,8 @@ def test_a_line_longer_than_the_queue_is_still_taken() -> None:
     pipe = Pipe()
     queue = queue_into(pipe, 1024)
 
-    queue.write(b"x" * 5000, "info")
-    queue.write(b"y", "info")
+    queue.write(b"x" * 5000, logging.INFO)
+    queue.write(b"y", logging.INFO)
     pipe.open.set()
 
     assert queue.drain()
@@ -362,11 +363,11 @@ def test_a_full_queue_takes_lines_again_once_it_is_half_empty() -> None:
     queue = queue_into(pipe, 1000)
 
     for _ in range(12):
-        queue.write(b"x" * 100, "info")
-    queue.write(b"x" * 100, "error")
+        queue.write(b"x" * 100, logging.INFO)
+    queue.write(b"x" * 100, logging.ERROR)
     pipe.open.set()
     assert queue.drain()
-    queue.write(b"after", "info")
+    queue.write(b"after", logging.INFO)
 
     assert queue.drain()
     assert [*[b"x" * 100] * 10, b"{'info': 2, 'error': 1}", b"after"] == pipe.lines
@@ -380,7 +381,7 @@ def test_a_process_that_has_been_told_to_end_drains_after_each_line() -> None:
     queue = queue_into(pipe, 1000)
 
     queue.end()
-    queue.write(b"line", "info")
+    queue.write(b"line", logging.INFO)
 
     assert [b"line"] == pipe.lines
     queue.close()
@@ -392,7 +393,7 @@ def test_dropped_lines_are_reported_as_soon_as_the_queue_is_empty() -> None:
     queue = queue_into(pipe, 1000)
 
     for _ in range(11):
-        queue.write(b"x" * 100, "info")
+        queue.write(b"x" * 100, logging.INFO)
     pipe.open.set()
 
     assert pipe.reported.wait(SECONDS_TO_WAIT)
@@ -422,7 +423,7 @@ def test_lines_of_the_very_end_are_written_directly(
     monkeypatch.setattr(queue, "_patience", patience)
     with monkeypatch.context() as patch:
         patch.setattr(sys, "is_finalizing", lambda: True)
-        queue.write(b"last", "info")
+        queue.write(b"last", logging.INFO)
 
     assert ([b"last"] if patience else []) == pipe.lines
 
@@ -450,10 +451,10 @@ def test_sigterm_by_default_drains_and_then_kills(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_handler_that_outlives_the_queue_passes_the_signal_on() -> None:
-    """Where it could not be taken back, off the main thread, it only calls the host's."""
+    """Where it could not be taken back, off the main thread, it only calls the application's."""
     done = run("""
         import os, signal, threading
-        signal.signal(signal.SIGTERM, lambda *_: logging.info("host"))
+        signal.signal(signal.SIGTERM, lambda *_: logging.info("theirs"))
         configure_logging(log_delivery="queue")
         thread = threading.Thread(target=configure_logging, kwargs={"log_delivery": "direct"})
         thread.start()
@@ -461,4 +462,4 @@ def test_a_handler_that_outlives_the_queue_passes_the_signal_on() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
     """)
 
-    assert ["host"] == done.events
+    assert ["theirs"] == done.events

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pantheon_obs import bind, configure_logging, get_logger, trace_context
-from pantheon_obs.core.request import Request
+from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.sinks.redact import REDACTED, Redactor
 from tests.logs.running import run
 
@@ -112,8 +112,8 @@ def test_a_harmless_key_keeps_its_value(logged: Logged, key: str) -> None:
 
 
 @pytest.mark.parametrize("value", [None, True, False])
-def test_whether_a_secret_is_set_is_none(logged: Logged, value: object) -> None:
-    """A truth value, or nothing, says nothing secret."""
+def test_whether_a_secret_is_set_is_no_secret(logged: Logged, value: object) -> None:
+    """Booleans and None are kept."""
     configure_logging(log_format="json")
 
     get_logger("a").info("e", has_password=value, deep={"token": value})
@@ -122,7 +122,7 @@ def test_whether_a_secret_is_set_is_none(logged: Logged, value: object) -> None:
     assert (value, value) == (line["has_password"], line["deep"]["token"])
 
 
-def test_keys_of_the_host_s_own_are_hidden_too(logged: Logged) -> None:
+def test_keys_that_the_application_names_are_hidden_too(logged: Logged) -> None:
     """`redact_keys` adds to the list; case and separators do not matter."""
     configure_logging(log_format="json", redact_keys=("ssn", "card_number"))
 
@@ -134,10 +134,10 @@ def test_keys_of_the_host_s_own_are_hidden_too(logged: Logged) -> None:
     ]
 
 
-def test_keys_of_ours_are_hidden_where_the_host_says_so(logged: Logged) -> None:
+def test_keys_of_ours_are_hidden_where_the_application_names_them(logged: Logged) -> None:
     """`redact_keys` may name a field of our own lines."""
     configure_logging(log_format="json", redact_keys=("path",))
-    request = Request("job-1")
+    request = Exchange("job-1")
     request.path = "/patients/jane-doe"
     request.method = "GET"
     request.finish("ok")

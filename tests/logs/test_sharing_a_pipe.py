@@ -174,7 +174,7 @@ def test_a_pipe_that_cannot_be_locked_is_written_to_all_the_same() -> None:
 
 
 def test_a_system_without_locks_and_forks_writes_all_the_same() -> None:
-    """As Windows is."""
+    """A platform without locks, as Windows is."""
     program = """
 import asyncio, os, random, sys  # these ask for the platform, not for the function
 sys.modules["fcntl"] = None

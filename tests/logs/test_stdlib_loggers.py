@@ -36,7 +36,7 @@ def test_loggers_made_before_and_after_come_out_alike() -> None:
 
 
 def test_extra_fields_are_kept(logged: Logged) -> None:
-    """What `extra=` says stands on the line, whatever it is."""
+    """Values of any type in `extra=` are fields of the line."""
     configure_logging(log_format="json")
 
     logging.getLogger("a").info("e", extra={"order": 17, "items": ("x", {"n": None}), "on": True})
@@ -175,7 +175,7 @@ def test_log_level_is_the_root_logger_s(logged: Logged) -> None:
     assert ["shown"] == [line["event"] for line in logged() if line["logger"] == "a"]
 
 
-def test_filters_of_the_host_are_obeyed(logged: Logged) -> None:
+def test_filters_of_the_application_are_obeyed(logged: Logged) -> None:
     """A filter on the logger, or on our handler, drops and changes records as ever."""
     configure_logging(log_format="json")
     [handler] = [h for h in logging.getLogger().handlers if type(h).__name__ == "ObsHandler"]
@@ -248,8 +248,8 @@ def test_http_clients_are_quiet(logged: Logged) -> None:
     assert ["shown"] * 4 == [line["event"] for line in logged()]
 
 
-def test_a_level_that_the_host_gave_a_client_counts() -> None:
-    """A host that wants to see httpx's lines does; a stricter `log_level` is no loophole."""
+def test_a_level_that_the_application_gave_a_client_counts() -> None:
+    """httpx's lines can be turned on; a stricter `log_level` hides its warnings too."""
     done = run("""
         logging.getLogger("httpx").setLevel("DEBUG")
         configure_logging(log_level="ERROR")
@@ -304,8 +304,8 @@ def test_logging_config_is_the_same_set_up(logged: Logged) -> None:
     ]
 
 
-def test_the_file_handlers_of_the_host_get_our_lines_too(tmp_path: Path) -> None:
-    """What is not the console stays, and sees structlog's lines and ours as records."""
+def test_the_file_handlers_of_the_application_get_our_lines_too(tmp_path: Path) -> None:
+    """Handlers that do not print stay, and see structlog's lines and ours as records."""
     log = tmp_path / "app.log"
     done = run(f"""
         from pantheon_obs.core.events import RequestFinished

@@ -82,13 +82,13 @@ SET_UPS = {
 
 
 @pytest.mark.parametrize("set_up", SET_UPS)
-def test_loggers_cached_under_the_host_s_configuration_obey_ours(set_up: str) -> None:
+def test_loggers_cached_under_an_earlier_configuration_obey_ours(set_up: str) -> None:
     """A logger that was used, and so cached, before us still writes our lines and no others."""
     done = run(f"""
         import structlog
         {SET_UPS[set_up]}
         cached = structlog.get_logger("cached")
-        cached.info("as the host had it")
+        cached.info("as it was before")
         bound = cached.bind(a=1)
         sys.stdout.flush()
         print("---", flush=True)
@@ -114,7 +114,7 @@ def test_loggers_cached_under_the_host_s_configuration_obey_ours(set_up: str) ->
 
 
 def test_positional_arguments_of_a_cached_stdlib_logger_are_put_in() -> None:
-    """structlog's stdlib loggers leave them to a processor of the host's."""
+    """structlog's stdlib loggers leave them to another processor."""
     done = run(f"""
         import structlog
         {SET_UPS["stdlib"]}
@@ -131,8 +131,8 @@ def test_positional_arguments_of_a_cached_stdlib_logger_are_put_in() -> None:
     assert ["x"] == done.lines[1]["positional_args"]
 
 
-def test_a_configuration_of_the_host_s_made_later_is_taken_over_at_start_up() -> None:
-    """What prints is replaced again when the server starts the app; a test's capture is not."""
+def test_a_configuration_of_the_application_made_later_is_taken_over_at_start_up() -> None:
+    """Processors that print are replaced when the server starts; a test's capture is not."""
     done = run("""
         import structlog
         from pantheon_obs.sinks.logs import configure
@@ -237,7 +237,7 @@ def test_bind_new_and_unbind_are_structlog_s(logged: Logged) -> None:
 def test_positional_arguments_are_put_in(
     logged: Logged, event: str, args: tuple[Any, ...], expected: str
 ) -> None:
-    """As in structlog: percent signs mean something only where there are arguments."""
+    """Percent signs mean something only where there are arguments, as in structlog."""
     configure_logging(log_format="json")
 
     get_logger("a").info(event, *args)
@@ -365,7 +365,7 @@ def test_contextvars_of_structlog_are_on_the_lines(logged: Logged) -> None:
 
 
 def test_contextvars_are_found_in_any_version_of_structlog() -> None:
-    """Where it keeps no register of them, the context is searched."""
+    """Where structlog keeps no register of them, its public function is asked."""
     done = run("""
         import contextvars
         from pantheon_obs.sinks.logs import line
@@ -411,8 +411,8 @@ def test_structlog_s_own_capture_still_works(logged: Logged) -> None:
     assert ["before", "after"] == [line["event"] for line in logged()]
 
 
-def test_a_processor_that_the_host_adds_is_run(logged: Logged) -> None:
-    """What is put before our processor changes the event or drops it."""
+def test_a_processor_that_the_application_adds_is_run(logged: Logged) -> None:
+    """A processor before ours may change the event or drop it."""
     configure_logging(log_format="json")
 
     def add(_logger: object, _method: str, event: Any) -> Any:
@@ -430,21 +430,21 @@ def test_a_processor_that_the_host_adds_is_run(logged: Logged) -> None:
 
 
 def test_reset_gives_structlog_back(capsys: pytest.CaptureFixture[str]) -> None:
-    """What the host had configured prints again, through loggers cached by it too."""
+    """The application's configuration prints again, through loggers cached by it too."""
     processors: list[Any] = [structlog.processors.KeyValueRenderer()]
     structlog.configure(processors=processors, cache_logger_on_first_use=True)
     cached = structlog.get_logger()
-    cached.info("host")
+    cached.info("theirs")
     configure_logging(log_format="json")
     cached.info("ours")
     reset()
-    cached.info("host again")
+    cached.info("theirs again")
     structlog.get_logger().info("new")
 
     first, second, third, fourth = capsys.readouterr().out.splitlines()
-    assert "event='host'" == first
+    assert "event='theirs'" == first
     assert '"event":"ours"' in second
-    assert ["event='host again'", "event='new'"] == [third, fourth]
+    assert ["event='theirs again'", "event='new'"] == [third, fourth]
     assert processors is structlog.get_config()["processors"]
 
 
@@ -454,11 +454,11 @@ def test_reset_gives_back_processors_that_are_no_list(capsys: pytest.CaptureFixt
     configure_logging(log_format="json")
     structlog.get_logger().info("ours")
     reset()
-    structlog.get_logger().info("host")
+    structlog.get_logger().info("theirs")
 
     first, second = capsys.readouterr().out.splitlines()
     assert '"event":"ours"' in first
-    assert "event='host'" == second
+    assert "event='theirs'" == second
 
 
 def test_a_logger_cached_by_us_is_not_lost_after_reset(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,4 +1,4 @@
-"""What printed before is replaced; what does not print stays."""
+"""Handlers that print are replaced; others stay."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_websocket_lines_of_uvicorn_are_dropped() -> None:
     assert ["connection open"] == done.events
 
 
-def test_a_dict_config_of_the_host_s_is_taken_over_at_start_up() -> None:
+def test_a_dict_config_of_the_application_is_taken_over_at_start_up() -> None:
     """dictConfig replaces handlers and disables loggers; the start of the server undoes that."""
     done = run("""
         import logging.config
@@ -170,15 +170,15 @@ def test_a_dict_config_of_the_host_s_is_taken_over_at_start_up() -> None:
             "root": {"handlers": ["console"], "level": "ERROR"},
         })
         configure.reassert()
-        logging.getLogger("new").info("host")
+        logging.getLogger("new").info("theirs")
         emit(BackgroundFailed(trace_id="t", bound={}, error=OSError("disk")))
     """)
 
-    assert ["host", "background_failed"] == done.events
+    assert ["theirs", "background_failed"] == done.events
 
 
 def test_reasserting_before_configuration_does_nothing() -> None:
-    """A start-up without logging of ours leaves the host's as it is."""
+    """A start-up without our logging leaves the application's as it is."""
     done = run("""
         from pantheon_obs.sinks.logs import configure
         configure.reassert()
@@ -190,7 +190,7 @@ def test_reasserting_before_configuration_does_nothing() -> None:
 
 
 def test_a_repeated_traceback_of_a_server_is_dropped() -> None:
-    """What a line of ours says of an exception, the server's line need not repeat."""
+    """A server's line about an exception is dropped where one of our lines has the traceback."""
     done = run("""
         from pantheon_obs.core.events import RequestFinished
         from pantheon_obs.core.pipeline import emit
@@ -248,7 +248,7 @@ error.info("below the level")
 error.warning("once")
 access.info("never")
 error.setLevel("ERROR")
-error.warning("the host's own level counts")
+error.warning("the application's own level counts")
 error.error("twice")
 """
     )
@@ -257,7 +257,7 @@ error.error("twice")
 
 
 def test_access_lines_go_on_into_a_file() -> None:
-    """Where the host has asked for one; nothing of them is printed."""
+    """The application's file gets them; nothing of them is printed."""
     done = run(
         LATE
         + """
@@ -274,7 +274,7 @@ logging.info(seen.getvalue())
 
 
 def test_a_reset_lets_the_servers_loggers_go() -> None:
-    """What they get afterwards is theirs."""
+    """Handlers that they get afterwards are left alone."""
     done = run(
         LATE
         + """
@@ -291,7 +291,7 @@ late("hypercorn.access", sys.stdout).info("access")
 
 @pytest.mark.parametrize("level", ["INFO", "CRITICAL"])
 def test_a_traceback_that_a_server_has_only_as_text_is_not_repeated(level: str) -> None:
-    """granian's; unless the request's own line is off, or no trace has seen the error."""
+    """It is dropped, unless the request's line is off, or the error escaped from no trace."""
     done = run(f"""
         from pantheon_obs.core.context import Trace
         from pantheon_obs.core.failures import escape

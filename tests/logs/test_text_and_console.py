@@ -23,7 +23,7 @@ SEED = "%(asctime)s %(levelname)-8s %(name)s [%(trace_id)s] %(message)s"
 
 
 def as_the_seed_prints_it(record: logging.LogRecord, trace_id: str) -> str:
-    """A record through the standard library's own formatter."""
+    """Format a record by the standard library's own formatter."""
     record.trace_id = trace_id
     return logging.Formatter(SEED).format(record) + "\n"
 
@@ -77,7 +77,7 @@ def test_the_time_is_local(zone: str) -> None:
 
 
 def message_of(capsys: pytest.CaptureFixture[str]) -> str:
-    """What follows the trace id in the one line that was printed."""
+    """Return the part after the trace id in the one line that was printed."""
     found = re.fullmatch(
         r"[\d-]{10} [\d:]{8},\d{3} .{8} \S+ \[\S+\] (.*)\n", capsys.readouterr().out
     )
@@ -114,7 +114,7 @@ def test_an_llm_line_begins_as_the_seed_s_did(capsys: pytest.CaptureFixture[str]
 
 
 def test_unknown_tokens_are_null(capsys: pytest.CaptureFixture[str]) -> None:
-    """What is not known is never 0."""
+    """Unknown tokens are never 0."""
     configure_logging(log_format="text")
 
     emit(llm_call(input_tokens=None, output_tokens=None, usage_status="missing", model_alias=None))
@@ -151,7 +151,7 @@ def test_a_request_line_begins_with_what_matters(capsys: pytest.CaptureFixture[s
     ) == message_of(capsys)
 
 
-def test_fields_of_the_host_follow_the_message(capsys: pytest.CaptureFixture[str]) -> None:
+def test_fields_of_the_application_follow_the_message(capsys: pytest.CaptureFixture[str]) -> None:
     """Words stand bare, anything else is quoted, structures are JSON."""
     configure_logging(log_format="text")
 
@@ -262,7 +262,7 @@ def test_the_console_is_structlog_s(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def on_a_terminal(program: str) -> bytes:
-    """What a program prints whose standard output is a terminal."""
+    """Run a program on a terminal; return its output."""
     ours, its = pty.openpty()
     with subprocess.Popen(command(program), stdout=its, env=clean_environment()) as process:
         os.close(its)

@@ -1,4 +1,4 @@
-"""What nobody catches is one line, wherever it happens."""
+"""An exception that nobody catches is one line, wherever it happens."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_an_exception_in_a_thread_is_one_error_line() -> None:
 
 
 def test_an_exception_in_a_finalizer_is_one_error_line() -> None:
-    """What `__del__` raises says what was being finalised."""
+    """The line of an exception in `__del__` names the object."""
     done = run("""
         configure_logging()
         class Leaky:
@@ -163,7 +163,7 @@ def test_warnings_are_lines_with_their_place() -> None:
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
 def test_captured_warnings_of_the_standard_library_are_one_line(*, before: bool) -> None:
-    """A host that calls `logging.captureWarnings(True)` gets one line per warning too."""
+    """An application that calls `logging.captureWarnings(True)` gets one line per warning too."""
     calls = ["logging.captureWarnings(True)", "configure_logging()"]
     done = run(
         "import warnings\n"
@@ -190,7 +190,7 @@ def test_a_warning_for_a_file_goes_to_that_file() -> None:
 
 
 def test_warnings_that_are_errors_stay_errors() -> None:
-    """`-W error` is the host's, and raises where the warning is given."""
+    """`-W error` is obeyed, and raises where the warning is given."""
     done = run("""
         import warnings
         warnings.simplefilter("error")
@@ -225,7 +225,7 @@ def test_causes_and_groups_are_kept_and_locals_are_not() -> None:
 
 
 def test_an_exception_that_was_logged_and_raised_again_has_one_traceback() -> None:
-    """The host's line has it; the line about the end of the program names its type."""
+    """The application's line has it; the line about the end of the program names its type."""
     done = run("""
         configure_logging()
         try:
@@ -276,7 +276,7 @@ def test_an_exception_whose_traceback_cannot_be_made_is_a_line() -> None:
 
 
 def test_hooks_that_stood_there_before_are_called() -> None:
-    """A host's own hooks still run; what they print of the traceback is not repeated."""
+    """The application's hooks still run; what they print of the traceback is not repeated."""
     done = run("""
         import threading
         called = []

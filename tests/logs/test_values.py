@@ -18,6 +18,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pantheon_obs import bind, configure_logging, get_logger, trace_context
+from pantheon_obs.sinks.logs.entry import Entry
 from pantheon_obs.sinks.logs.formats import json_format
 from pantheon_obs.sinks.logs.line import LineBuilder
 from pantheon_obs.sinks.redact import Redactor
@@ -217,7 +218,7 @@ def test_text_that_utf_8_cannot_say_is_escaped_everywhere(logged: Logged) -> Non
 def test_a_line_that_cannot_be_built_is_still_a_line(
     logged: Logged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever goes wrong in ourselves: the event goes out, and the failure is said once."""
+    """After a failure of ours the event still goes out, and the failure is reported once."""
     configure_logging(log_format="json")
 
     clean = Redactor._clean  # noqa: SLF001 - a planted defect
@@ -242,10 +243,10 @@ def test_a_line_that_cannot_be_built_is_still_a_line(
     assert "ValueError: boom" == second["exception"]
 
 
-def test_not_even_a_defect_beyond_repair_reaches_the_host(
+def test_not_even_a_defect_beyond_repair_reaches_the_application(
     capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where nothing can be rendered, the host runs on."""
+    """Where nothing can be rendered, the application runs on."""
     configure_logging(log_format="json")
 
     def fail(*_arguments: object) -> object:
@@ -277,10 +278,10 @@ anything = st.recursive(
 )
 @example(event="", fields={"error_type": None})
 def test_any_event_with_any_fields_is_one_valid_line(event: str, fields: dict[str, Any]) -> None:
-    """The renderer's promise, over values nobody thought of."""
+    """Random values never break the renderer."""
     builder = LineBuilder(Redactor(), {})
 
-    rendered = json_format(builder.build("info", event, "a", fields))
+    rendered = json_format(builder.build(Entry(logging.INFO, event, "a", fields)))
 
     assert b"\n" == rendered[-1:]
     assert 1 == rendered.count(b"\n")

@@ -1,6 +1,6 @@
-"""The HTTP clients behind one set of verbs, so that each test runs with all of them."""
+"""The HTTP clients behind one interface, so that each test runs with all of them."""
 
-# ruff: noqa: D102 - `Sender` says what the methods do
+# ruff: noqa: D102 - `Sender` documents the methods
 
 from __future__ import annotations
 
@@ -33,25 +33,25 @@ class Sender(Protocol):
     def client(
         self, headers: Mapping[str, str] | None = None, *, retries: bool = False
     ) -> AbstractAsyncContextManager[Any]:
-        """A client with headers of its own, and one that asks again after a 503."""
+        """Make a client with headers of its own, which may retry after a 503."""
         ...
 
     async def get(
         self, client: Any, url: str, headers: Mapping[str, str] | None = None, **how: Any
     ) -> int:
-        """Ask, follow redirects, read the whole answer; return its status."""
+        """Send a GET, follow redirects, read the whole response; return its status."""
         ...
 
     async def stream(self, client: Any, url: str) -> int:
-        """Send a body in parts, read the answer in parts; return its length."""
+        """Send a body in parts, read the response in parts; return its length."""
         ...
 
     async def login(self, client: Any, url: str) -> int:
-        """Ask where a password is needed (RFC 7616); return the status."""
+        """Send a GET that needs a password (RFC 7616); return the status."""
         ...
 
     async def together(self, client: Any, url: str, trace_ids: Iterable[str]) -> None:
-        """Ask `url/<id>` in a trace of each of these ids, all at once."""
+        """Send a GET of `url/<id>` in a trace of each of these ids, all at once."""
         ...
 
 
@@ -94,7 +94,7 @@ class Httpx:
 
 
 class AsyncHttpx(Httpx):
-    """The async clients of both."""
+    """The async clients of `httpx` and `httpx2`."""
 
     @asynccontextmanager
     async def client(
@@ -207,7 +207,7 @@ async def two_parts() -> AsyncIterator[bytes]:
 
 
 def asking_again(send: Any) -> Any:
-    """A transport's method, with a second try after a 503."""
+    """Wrap a transport's method with a second try after a 503."""
 
     def sending(request: Any) -> Any:
         response = send(request)
@@ -220,7 +220,7 @@ def asking_again(send: Any) -> Any:
 
 
 def asking_again_later(send: Any) -> Any:
-    """The same of an async transport's."""
+    """Wrap an async transport's method with a second try after a 503."""
 
     async def sending(request: Any) -> Any:
         response = await send(request)
@@ -233,7 +233,7 @@ def asking_again_later(send: Any) -> Any:
 
 
 async def asking_again_within(request: Any, handler: Any) -> Any:
-    """The same as a middleware of aiohttp's."""
+    """Retry after a 503, as a middleware of aiohttp."""
     response = await handler(request)
     if response.status != 503:
         return response

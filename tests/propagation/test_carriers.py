@@ -1,4 +1,4 @@
-"""`inject` and `extract`: any carrier, any spelling, and nothing that could hurt."""
+"""`inject` and `extract`: any carrier, names in any case, and no harmful values."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ OURS = re.compile(rf"00-{HEX}-(?!0{{16}})[0-9a-f]{{16}}-01")
 
 
 def test_inject_without_headers_makes_a_carrier() -> None:
-    """A dict of its own each time."""
+    """Each call makes a new dict."""
     with trace_context(UUID):
         carrier, another = inject(), inject()
 
@@ -50,7 +50,7 @@ def test_inject_without_headers_makes_a_carrier() -> None:
 
 @pytest.mark.parametrize("kind", [dict, httpx.Headers, CIMultiDict, CaseInsensitiveDict])
 def test_inject_writes_to_any_mutable_mapping_and_returns_it(kind: Any) -> None:
-    """What was there stays."""
+    """Existing headers are kept."""
     headers = kind({"Accept": "text/plain"})
 
     with trace_context(HEX):
@@ -66,7 +66,7 @@ def test_inject_writes_to_any_mutable_mapping_and_returns_it(kind: Any) -> None:
     ("name", "left"), [("x-TRACE-id", "traceparent"), ("TraceParent", "X-Trace-ID")]
 )
 def test_inject_never_overwrites_in_any_case(kind: Any, name: str, left: str) -> None:
-    """The header that is missing is added all the same."""
+    """Only the missing header is added."""
     with trace_context(HEX):
         headers = inject(kind({name: "theirs"}))
 
@@ -75,7 +75,7 @@ def test_inject_never_overwrites_in_any_case(kind: Any, name: str, left: str) ->
 
 
 def test_inject_leaves_headers_with_names_in_bytes_alone() -> None:
-    """They may be mixed with names in `str`, or be no names at all."""
+    """Names may be bytes, text, or other objects."""
     headers: dict[Any, Any] = {b"X-Trace-ID": b"theirs", 7: None}
 
     with trace_context("order-7"):
@@ -84,7 +84,7 @@ def test_inject_leaves_headers_with_names_in_bytes_alone() -> None:
 
 @pytest.mark.parametrize("headers", [None, {}, {"Accept": "text/plain"}])
 def test_inject_adds_nothing_outside_a_trace(headers: dict[str, str] | None) -> None:
-    """There is no id."""
+    """Outside a trace there is no id."""
     assert (headers or {}) == inject(headers)
 
 
@@ -109,7 +109,7 @@ def test_an_id_that_w3c_does_not_know_goes_out_without_traceparent(trace_id: str
 
 @pytest.mark.parametrize("trace_id", [HEX.upper(), UUID.upper()])
 def test_a_traceparent_is_in_lower_case(trace_id: str) -> None:
-    """The other header keeps the id as it came."""
+    """`X-Trace-ID` keeps the id as it came."""
     with trace_context(trace_id):
         carrier = inject()
 
@@ -118,8 +118,8 @@ def test_a_traceparent_is_in_lower_case(trace_id: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["one\r\nX-Evil: two", "ünsafe", "\udcff", "a" * 129])
-def test_inject_adds_nothing_that_is_no_id(value: str) -> None:
-    """A host may put anything into the variable."""
+def test_inject_adds_no_invalid_id(value: str) -> None:
+    """The application may set the variable to anything."""
     token = current_trace_id.set(value)
     try:
         assert {} == inject()
@@ -127,8 +127,8 @@ def test_inject_adds_nothing_that_is_no_id(value: str) -> None:
         current_trace_id.reset(token)
 
 
-def test_inject_gives_back_what_it_cannot_write_to() -> None:
-    """A read-only mapping goes out as it was; the failure is reported."""
+def test_inject_returns_a_read_only_carrier_unchanged() -> None:
+    """A read-only mapping is returned unchanged; the failure is reported."""
     headers: Any = MappingProxyType({"Accept": "text/plain"})
 
     with trace_context(HEX):
@@ -140,7 +140,7 @@ def test_inject_gives_back_what_it_cannot_write_to() -> None:
 @pytest.mark.parametrize("flags", [0, 1, 3])
 @pytest.mark.parametrize("trace_id", [HEX, UUID, OTHER, "order-7"])
 def test_the_traceparent_of_an_active_span_goes_out_whole(trace_id: str, flags: int) -> None:
-    """A span id belongs to one trace, so the span's own is sent with it, and its flags."""
+    """A span id belongs to one trace, so the span's own id and flags are sent."""
     span = NonRecordingSpan(
         SpanContext(
             int(HEX, 16), 0xB7AD6B7169203331, is_remote=False, trace_flags=TraceFlags(flags)
@@ -154,7 +154,7 @@ def test_the_traceparent_of_an_active_span_goes_out_whole(trace_id: str, flags: 
 
 
 def test_a_span_that_has_ended_is_no_parent() -> None:
-    """A context may be inherited from an earlier request, its span with it."""
+    """A context may be inherited from an earlier request, with its span."""
     span = TracerProvider().get_tracer("host").start_span("earlier")
     span.end()
 
@@ -162,8 +162,10 @@ def test_a_span_that_has_ended_is_no_parent() -> None:
         assert OURS.fullmatch(inject()["traceparent"])
 
 
-def test_without_opentelemetry_the_traceparent_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is not imported to look for a span."""
+def test_without_opentelemetry_the_traceparent_has_a_fresh_span_id(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """OpenTelemetry is not imported to look for a span."""
     monkeypatch.delitem(sys.modules, "opentelemetry.trace")
 
     with trace_context(HEX):
@@ -172,7 +174,7 @@ def test_without_opentelemetry_the_traceparent_is_ours(monkeypatch: pytest.Monke
     assert "opentelemetry.trace" not in sys.modules
 
 
-def test_a_broken_opentelemetry_leaves_us_our_own_traceparent(
+def test_with_a_broken_opentelemetry_the_traceparent_has_a_fresh_span_id(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The failure is reported once."""
@@ -213,21 +215,21 @@ def test_a_broken_opentelemetry_leaves_us_our_own_traceparent(
     ],
 )
 def test_extract_reads_the_first_valid_id(headers: Any, trace_id: str | None) -> None:
-    """Of the three headers in their order, by the rules for a request that comes in."""
+    """The three headers are read in order, by the rules for inbound requests."""
     assert trace_id == extract(headers)
     assert set() == guard.reported()
 
 
-def test_what_is_extracted_is_for_a_trace_context() -> None:
-    """Where nothing valid came, the trace has a fresh id."""
+def test_trace_context_takes_the_result_of_extract() -> None:
+    """Without a valid header the trace has a fresh id."""
     with trace_context(extract({"x-trace-id": "order-7"})) as trace_id:
         assert "order-7" == trace_id
     with trace_context(extract({"x-trace-id": "no no"})) as fresh:
         assert 36 == len(fresh)
 
 
-def test_what_is_injected_is_extracted() -> None:
-    """In the next process, whichever of the headers a queue lets pass."""
+def test_extract_reads_the_headers_of_inject() -> None:
+    """The next process reads it from either of the headers."""
     with trace_context(UUID):
         carrier = inject()
 
@@ -236,7 +238,7 @@ def test_what_is_injected_is_extracted() -> None:
 
 
 def test_a_carrier_brings_the_trace_to_a_process_pool() -> None:
-    """It is pickled with the other arguments."""
+    """The carrier is pickled with the other arguments."""
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         with trace_context("order-7"):
             job = pool.submit(work, inject())
@@ -247,7 +249,7 @@ def test_a_carrier_brings_the_trace_to_a_process_pool() -> None:
 
 
 class BreaksOff:
-    """Raises when half of it has been read."""
+    """Raises in the middle of an iteration."""
 
     def items(self) -> Iterator[tuple[str, str]]:
         """Give one, then raise."""
@@ -261,7 +263,7 @@ class Unreadable:
 
     @property
     def items(self) -> Any:
-        """Raise what `getattr` does not take for an absence."""
+        """Raise an error that is no AttributeError."""
         msg = "broken"
         raise RuntimeError(msg)
 
@@ -278,7 +280,7 @@ class Unreadable:
     ],
 )
 def test_extract_never_raises(headers: Any, trace_id: str | None) -> None:
-    """What was read before the failure counts."""
+    """Headers that were read before the failure are used."""
     assert trace_id == extract(headers)
     assert {"extract"} == guard.reported()
 
@@ -296,8 +298,8 @@ VALUES = (
 
 @settings(max_examples=50)
 @given(st.dictionaries(NAMES, VALUES) | st.lists(st.tuples(NAMES, VALUES)) | VALUES)
-def test_whatever_is_extracted_can_be_an_id(headers: Any) -> None:
-    """Nothing raises, and nothing gets through that could forge a line or a header."""
+def test_every_extracted_id_is_valid(headers: Any) -> None:
+    """Nothing raises, and no id can forge a log line or a header."""
     trace_id = extract(headers)
 
     assert trace_id is None or re.fullmatch(r"[A-Za-z0-9._:-]{1,128}", trace_id)
@@ -305,8 +307,8 @@ def test_whatever_is_extracted_can_be_an_id(headers: Any) -> None:
 
 @settings(max_examples=50)
 @given(st.dictionaries(NAMES, VALUES), st.from_regex(r"[A-Za-z0-9._:-]{1,128}", fullmatch=True))
-def test_whatever_is_there_stays(headers: dict[Any, Any], trace_id: str) -> None:
-    """`inject` only adds; what it adds is the id, or gives way to one that is there."""
+def test_existing_headers_are_kept(headers: dict[Any, Any], trace_id: str) -> None:
+    """`inject` only adds the id, and keeps a header that exists."""
     before = dict(headers)
 
     with trace_context(trace_id):

@@ -1,4 +1,4 @@
-"""`propagate`: what the clients of each library send, to whom, and that nothing else changes."""
+"""`propagate`: the headers that each client library sends, and to which hosts."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ UUID = "0af76519-16cd-43dd-8448-eb211c80319c"
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Upstream]:
-    """The service that is called, for all tests."""
+    """The service that all tests call."""
     with Upstream() as upstream:
         yield upstream
 
 
 @pytest.fixture
 def upstream(service: Upstream) -> Upstream:
-    """The same, with nothing received."""
+    """The service, without requests from earlier tests."""
     service.received.clear()
     return service
 
@@ -48,13 +48,13 @@ def sender(request: pytest.FixtureRequest) -> Sender:
 
 
 def in_trace(work: Coroutine[Any, Any, None], trace_id: str = UUID) -> None:
-    """Run it in a trace."""
+    """Run a coroutine in a trace."""
     with trace_context(trace_id):
         asyncio.run(work)
 
 
 def test_a_request_within_a_trace_carries_both_headers(sender: Sender, upstream: Upstream) -> None:
-    """The id as it is, and a `traceparent` with its digits."""
+    """`X-Trace-ID` has the id, `traceparent` its digits."""
 
     async def work() -> None:
         async with sender.client() as client:
@@ -71,7 +71,7 @@ def test_a_request_within_a_trace_carries_both_headers(sender: Sender, upstream:
 
 
 def test_outside_a_trace_nothing_is_sent(sender: Sender, upstream: Upstream) -> None:
-    """There is no id to send."""
+    """Outside a trace there is no id to send."""
 
     async def work() -> None:
         async with sender.client() as client:
@@ -85,7 +85,7 @@ def test_outside_a_trace_nothing_is_sent(sender: Sender, upstream: Upstream) -> 
 
 
 def test_a_streamed_request_carries_the_id(sender: Sender, upstream: Upstream) -> None:
-    """The body goes out whole, and the answer comes whole."""
+    """Request body and response body are complete."""
 
     async def work() -> None:
         async with sender.client() as client:
@@ -98,8 +98,8 @@ def test_a_streamed_request_carries_the_id(sender: Sender, upstream: Upstream) -
     assert (b"onetwo", [UUID]) == (received.body, received.trace_ids)
 
 
-def test_a_header_of_the_callers_stays(sender: Sender, upstream: Upstream) -> None:
-    """Set for one request, or on the client, in any case."""
+def test_a_header_of_the_caller_is_kept(sender: Sender, upstream: Upstream) -> None:
+    """It is set for one request or on the client, in upper or lower case."""
     theirs = f"00-{'b' * 32}-{'c' * 16}-00"
 
     async def work() -> None:
@@ -114,7 +114,7 @@ def test_a_header_of_the_callers_stays(sender: Sender, upstream: Upstream) -> No
 
 
 def test_each_hop_of_a_redirect_carries_the_id_once(sender: Sender, upstream: Upstream) -> None:
-    """Each with a span id of its own."""
+    """Each hop has a fresh span id."""
 
     async def work() -> None:
         async with sender.client() as client:
@@ -136,7 +136,7 @@ def test_each_hop_of_a_redirect_carries_the_id_once(sender: Sender, upstream: Up
 def test_only_the_allowed_host_of_a_redirect_sees_the_id(
     sender: Sender, upstream: Upstream, allowed: str
 ) -> None:
-    """Be it the first or the second; headers of the caller's go to both, as ever."""
+    """The first or the second host is allowed; the caller's headers go to both, as before."""
 
     async def work() -> None:
         async with sender.client() as client:
@@ -155,10 +155,10 @@ def test_only_the_allowed_host_of_a_redirect_sees_the_id(
     assert 2 == len(upstream.received)
 
 
-def test_a_header_of_the_callers_goes_where_the_client_takes_it(
+def test_a_header_of_the_caller_follows_redirects_as_before(
     sender: Sender, upstream: Upstream
 ) -> None:
-    """What is not ours is not taken off, not even on the way to a host that is not allowed."""
+    """A header of the caller is not removed, even for a host that is not allowed."""
 
     async def work() -> None:
         async with sender.client() as client:
@@ -173,7 +173,7 @@ def test_a_header_of_the_callers_goes_where_the_client_takes_it(
 
 
 def test_a_retry_carries_the_id_once(sender: Sender, upstream: Upstream) -> None:
-    """Below the client, by its transport or adapter."""
+    """The transport or adapter below the client retries."""
 
     async def work() -> None:
         async with sender.client(retries=True) as client:
@@ -189,7 +189,7 @@ def test_a_retry_carries_the_id_once(sender: Sender, upstream: Upstream) -> None
 def test_each_step_of_authentication_carries_the_id_once(
     sender: Sender, upstream: Upstream
 ) -> None:
-    """A challenge is answered by a second request."""
+    """The client answers a challenge with a second request."""
 
     async def work() -> None:
         async with sender.client() as client:
@@ -221,7 +221,7 @@ def test_one_client_serves_many_traces_at_once(sender: Sender, upstream: Upstrea
 def test_a_second_call_changes_nothing_and_undoes_nothing(
     sender: Sender, upstream: Upstream
 ) -> None:
-    """Only the first handle takes it back, and does so twice as well as once."""
+    """Only the first handle undoes it, and a second `undo` changes nothing."""
 
     async def work() -> None:
         async with sender.client() as client:
@@ -242,7 +242,7 @@ def test_a_second_call_changes_nothing_and_undoes_nothing(
 
 
 def test_the_handle_is_a_context_manager(sender: Sender, upstream: Upstream) -> None:
-    """The client propagates until the block ends; then it may do so to other hosts."""
+    """The client is instrumented until the block ends, and then may be with other hosts."""
 
     async def work() -> None:
         async with sender.client() as client:
@@ -256,18 +256,18 @@ def test_the_handle_is_a_context_manager(sender: Sender, upstream: Upstream) -> 
     assert [[UUID], []] == [received.trace_ids for received in upstream.received]
 
 
-def test_undone_below_another_wrapper_nothing_more_is_sent(
+def test_after_undo_below_another_wrapper_nothing_is_sent(
     sender: Sender, upstream: Upstream
 ) -> None:
-    """What somebody else has put around ours stays, and ours is silent."""
+    """A later wrapper is kept, and the wrapper below it adds nothing."""
 
     async def work() -> None:
         async with sender.client() as client:
             before = set(vars(client))
             propagation = propagate(client)
             theirs = {
-                name: (lambda *args, _ours=ours, **kwargs: _ours(*args, **kwargs))
-                for name, ours in vars(client).items()
+                name: (lambda *args, _wrapper=wrapper, **kwargs: _wrapper(*args, **kwargs))
+                for name, wrapper in vars(client).items()
                 if name in {"_send_single_request", "send", "_request_class"}
             }
             vars(client).update(theirs)
@@ -281,8 +281,10 @@ def test_undone_below_another_wrapper_nothing_more_is_sent(
     assert [] == received.trace_ids
 
 
-def test_a_failure_of_ours_lets_the_request_go_out(sender: Sender, upstream: Upstream) -> None:
-    """Here the host has put something into the variable that is no id at all."""
+def test_a_failure_of_the_library_does_not_stop_the_request(
+    sender: Sender, upstream: Upstream
+) -> None:
+    """Here the application has set the variable to something that is no id."""
 
     async def work() -> None:
         async with sender.client() as client:
@@ -301,7 +303,7 @@ def test_a_failure_of_ours_lets_the_request_go_out(sender: Sender, upstream: Ups
 
 
 def test_an_id_that_could_break_the_request_is_not_sent(sender: Sender, upstream: Upstream) -> None:
-    """The variable is public, so it may hold what no header can."""
+    """The variable is public, so it may hold a value that no header can have."""
 
     async def work() -> None:
         async with sender.client() as client:
@@ -322,7 +324,7 @@ def test_an_id_that_could_break_the_request_is_not_sent(sender: Sender, upstream
 def test_a_request_that_is_sent_again_carries_the_id_of_its_new_trace(
     upstream: Upstream, library: Any
 ) -> None:
-    """Be it the one that the caller made, or the one that a response names as sent."""
+    """The caller's request or the request of a response may be sent again."""
     with library.Client() if library is httpx else library.Session() as client:
         propagate(client)
         request = library.Request("GET", f"{upstream.url}/plain")
@@ -349,7 +351,7 @@ def test_a_request_that_is_sent_again_carries_the_id_of_its_new_trace(
 def test_a_redirect_that_requests_does_not_follow_names_a_clean_request(
     upstream: Upstream,
 ) -> None:
-    """What the caller may send next has none of our headers yet."""
+    """The request that the caller may send next has no trace headers yet."""
     with requests.Session() as session:
         session.trust_env = False
         propagate(session, hosts=["127.0.0.1"])
@@ -365,7 +367,7 @@ def test_a_redirect_that_requests_does_not_follow_names_a_clean_request(
 def test_a_method_that_is_replaced_later_is_called(
     upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the class, as tests and other instrumentations do; or before, on the client itself."""
+    """It is replaced in the class later, or on the client before."""
     seen: list[str] = []
 
     def saying(name: str, send: Any) -> Any:
@@ -390,7 +392,7 @@ def test_a_method_that_is_replaced_later_is_called(
 
 
 def test_a_subclass_of_a_client_is_one() -> None:
-    """SDKs have clients of their own."""
+    """SDKs have subclasses of these clients."""
 
     class Own(requests.Session):
         pass
@@ -400,8 +402,8 @@ def test_a_subclass_of_a_client_is_one() -> None:
 
 
 @pytest.mark.parametrize("client", [None, 7, "https://api.internal", httpx, httpx.Client, object()])
-def test_what_is_no_client_is_refused(client: object) -> None:
-    """The message names it, and what would be accepted."""
+def test_other_objects_than_clients_are_refused(client: object) -> None:
+    """The message names it and the accepted clients."""
     known = "httpx Client or AsyncClient.*httpx2.*requests Session.*aiohttp ClientSession.*inject"
 
     with pytest.raises(ConfigError, match=rf"^client=.* is not accepted: .*{known}"):
@@ -409,7 +411,7 @@ def test_what_is_no_client_is_refused(client: object) -> None:
 
 
 def test_a_client_of_an_unknown_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One without the method that ours would stand in for."""
+    """It lacks the method that would be replaced."""
     library = ModuleType("httpx2")
     library.Client = type("Client", (), {})  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "httpx2", library)
@@ -419,7 +421,7 @@ def test_a_client_of_an_unknown_version_is_refused(monkeypatch: pytest.MonkeyPat
 
 
 def test_other_hosts_than_before_are_refused() -> None:
-    """A narrower list that is silently ignored would tell the id to the wrong ones."""
+    """If a narrower list were ignored, other hosts would see the id."""
     with httpx.Client() as client:
         propagation = propagate(client, hosts=("b.internal", "A.internal", "*.c.internal"))
         propagate(client, hosts=["a.internal.", "b.internal:443", "*.C.internal"])

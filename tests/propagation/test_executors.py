@@ -1,4 +1,4 @@
-"""Work on other threads: in the trace that sent it there, as long as it runs, and no longer."""
+"""Functions on other threads run in the trace that sent them, and keep nothing of it after."""
 
 from __future__ import annotations
 
@@ -40,26 +40,26 @@ USED = {"input_tokens": 3, "output_tokens": 4}
 
 
 def by_thread(work: Act) -> None:
-    """A plain thread."""
+    """Use a plain thread."""
     thread = Thread(target=carry(work))
     thread.start()
     thread.join()
 
 
 def by_submit(work: Act) -> None:
-    """A job of a plain pool."""
+    """Use a job of a plain pool."""
     with ThreadPoolExecutor(1) as pool:
         pool.submit(carry(work)).result()
 
 
 def by_map(work: Act) -> None:
-    """The only item of a plain pool's map."""
+    """Use the only item of a plain pool's map."""
     with ThreadPoolExecutor(1) as pool:
         list(pool.map(carry(lambda _: work()), [1]))
 
 
 def by_loop(work: Act) -> None:
-    """The event loop's own pool."""
+    """Use the event loop's own pool."""
 
     async def main() -> None:
         await asyncio.get_running_loop().run_in_executor(None, carry(work))
@@ -68,19 +68,19 @@ def by_loop(work: Act) -> None:
 
 
 def by_traced_submit(work: Act) -> None:
-    """A job of our pool."""
+    """Use a job of `TracedThreadPoolExecutor`."""
     with TracedThreadPoolExecutor(1) as pool:
         pool.submit(work).result()
 
 
 def by_traced_map(work: Act) -> None:
-    """The only item of our pool's map."""
+    """Use the only item of the map of `TracedThreadPoolExecutor`."""
     with TracedThreadPoolExecutor(1) as pool:
         list(pool.map(lambda _: work(), [1]))
 
 
 def by_loop_and_traced(work: Act) -> None:
-    """The event loop with our pool."""
+    """Use an event loop and `TracedThreadPoolExecutor`."""
 
     async def main() -> None:
         with TracedThreadPoolExecutor(1) as pool:
@@ -90,7 +90,7 @@ def by_loop_and_traced(work: Act) -> None:
 
 
 def by_traced_default(work: Act) -> None:
-    """The event loop with our pool for its own."""
+    """Use an event loop with `TracedThreadPoolExecutor` as its default."""
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -102,12 +102,12 @@ def by_traced_default(work: Act) -> None:
 
 
 def by_hand_over_twice(work: Act) -> None:
-    """From one thread to the next."""
+    """Carry from one thread to the next."""
     by_thread(lambda: by_traced_submit(work))
 
 
 def by_callback(work: Act) -> None:
-    """A job whose error a callback logs, on the pool's thread."""
+    """Use a job whose error a callback logs on the pool's thread."""
     added = Event()
     with TracedThreadPoolExecutor(1) as pool:
         pool.submit(added.wait, SECONDS)
@@ -131,13 +131,13 @@ WAYS = [
 
 @llm_call
 def generate(model: str = "small") -> dict[str, Any]:
-    """Ask a model."""
+    """Call a model."""
     return {"usage": USED}
 
 
 @pytest.fixture
 def calls() -> Iterator[list[Any]]:
-    """The LLM calls that have ended."""
+    """Capture the LLM calls that have ended."""
     kept = Kept()
     pipeline.add_sink(kept)
     yield kept.calls
@@ -146,7 +146,7 @@ def calls() -> Iterator[list[Any]]:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_the_work_belongs_to_the_request(way: Callable[[Act], None]) -> None:
-    """Its lines, what it binds and the LLM calls it makes."""
+    """Its log lines, bound fields and LLM calls are the request's."""
 
     def work() -> None:
         log.info("working")
@@ -176,12 +176,12 @@ def test_the_work_belongs_to_the_request(way: Callable[[Act], None]) -> None:
     )
 
 
-# --- who shares a pool, and a function
+# --- shared pools and functions
 
 
 @pytest.mark.parametrize("pool_class", [ThreadPoolExecutor, TracedThreadPoolExecutor])
 def test_a_pools_thread_keeps_nothing_of_a_job(pool_class: type[ThreadPoolExecutor]) -> None:
-    """The next job, of nobody's trace, has no id and no fields."""
+    """The next job, sent outside of a trace, has no id and no fields."""
 
     def work() -> tuple[str, Trace | None]:
         bind(worked=True)
@@ -197,7 +197,7 @@ def test_a_pools_thread_keeps_nothing_of_a_job(pool_class: type[ThreadPoolExecut
 
 
 def test_one_carried_function_may_run_on_many_threads_at_once() -> None:
-    """Each call has a context to itself, and all of them the trace."""
+    """Each call has its own copy of the context, and all have the trace."""
     together = Barrier(3)
 
     def work(number: int) -> tuple[int, str]:
@@ -213,7 +213,7 @@ def test_one_carried_function_may_run_on_many_threads_at_once() -> None:
 
 
 def test_requests_that_share_a_pool_do_not_mix() -> None:
-    """What counts is who submitted the job, not who came first."""
+    """A job has the trace that submitted it, on whichever thread."""
     together = Barrier(2)
 
     def work() -> str:
@@ -229,8 +229,8 @@ def test_requests_that_share_a_pool_do_not_mix() -> None:
     assert ["request-1", "request-2"] == [job.result() for job in jobs]
 
 
-def test_a_coroutine_for_another_threads_loop_needs_no_help() -> None:
-    """As the error of `carry` says."""
+def test_a_coroutine_for_another_threads_loop_needs_no_carry() -> None:
+    """The error of `carry` gives this advice."""
     loop = asyncio.new_event_loop()
     thread = Thread(target=loop.run_forever)
     thread.start()
@@ -252,13 +252,13 @@ def test_a_coroutine_for_another_threads_loop_needs_no_help() -> None:
 
 @llm_call
 def plain_gateway(pool: ThreadPoolExecutor) -> dict[str, Any]:
-    """Ask on another thread."""
+    """Call a model on another thread."""
     return {"answer": pool.submit(carry(generate)).result()}
 
 
 @llm_call
 def streaming_gateway(pool: ThreadPoolExecutor) -> Iterator[str]:
-    """Ask on another thread, between two chunks."""
+    """Call a model on another thread, between two chunks."""
     yield "a"
     pool.submit(carry(generate)).result()
     yield "b"
@@ -266,14 +266,14 @@ def streaming_gateway(pool: ThreadPoolExecutor) -> Iterator[str]:
 
 @llm_call
 async def async_gateway(pool: ThreadPoolExecutor) -> AsyncIterator[str]:
-    """The same, async."""
+    """Call a model on another thread, between two chunks of an async stream."""
     yield "a"
     await asyncio.get_running_loop().run_in_executor(pool, carry(generate))
     yield "b"
 
 
 def with_block(pool: ThreadPoolExecutor) -> Iterator[str]:
-    """The same, in a `with`."""
+    """Call a model on another thread within a `with` block."""
     with llm_call(model="m", operation="with_block") as call:
         call.chunk("a")
         pool.submit(carry(generate)).result()
@@ -281,7 +281,7 @@ def with_block(pool: ThreadPoolExecutor) -> Iterator[str]:
 
 
 def consume_async(pool: ThreadPoolExecutor) -> None:
-    """Read all of it."""
+    """Read the whole stream."""
 
     async def main() -> None:
         assert 2 == len([chunk async for chunk in async_gateway(pool)])
@@ -305,21 +305,21 @@ def test_a_call_is_nested_in_the_one_whose_code_carried_it(
     pool_class: type[ThreadPoolExecutor],
     calls: list[Any],
 ) -> None:
-    """Its tokens are the outer one's, and in the totals once."""
-    record = Trace("request-1")
-    begin(record)
+    """Its tokens are counted once, in the outer call."""
+    trace = Trace("request-1")
+    begin(trace)
     with pool_class(1) as pool:
         ask(pool)
-    end(record)
+    end(trace)
 
     assert [("generate", True), (calls[1].operation, None)] == [
         (call.operation, call.nested) for call in calls
     ]
-    assert (1, 3) == (record.llm.calls, record.llm.input_tokens)  # type: ignore[union-attr]
+    assert (1, 3) == (trace.llm.calls, trace.llm.input_tokens)  # type: ignore[union-attr]
 
 
-def test_what_the_consumer_of_a_stream_carries_counts_by_itself(calls: list[Any]) -> None:
-    """The generator's code is not running then."""
+def test_a_call_that_the_consumer_of_a_stream_carries_is_not_nested(calls: list[Any]) -> None:
+    """The generator's code is not running at that time."""
     with ThreadPoolExecutor(1) as pool, trace_context("request-1"):
         for _ in streaming_gateway(pool):
             pool.submit(carry(partial(generate, "large"))).result()
@@ -330,10 +330,10 @@ def test_what_the_consumer_of_a_stream_carries_counts_by_itself(calls: list[Any]
 # --- when the request has ended
 
 
-def test_work_that_outlives_its_request_is_still_told_by_its_id(calls: list[Any]) -> None:
-    """Its lines have id and fields; what it counts or binds changes nothing that was said."""
-    record = Trace("request-1")
-    begin(record)
+def test_work_that_outlives_its_request_has_its_id(calls: list[Any]) -> None:
+    """Its lines have id and fields; the request's own line does not change."""
+    trace = Trace("request-1")
+    begin(trace)
     bind(tenant="acme")
     ended = Event()
 
@@ -348,7 +348,7 @@ def test_work_that_outlives_its_request_is_still_told_by_its_id(calls: list[Any]
     thread = Thread(target=carry(work))
     late = carry(work)
     thread.start()
-    end(record)
+    end(trace)
     with capture_events() as lines:
         ended.set()
         thread.join()
@@ -362,14 +362,14 @@ def test_work_that_outlives_its_request_is_still_told_by_its_id(calls: list[Any]
     ]
     assert [*once, *once] == said
     assert 2 == len(calls)
-    assert not record.open_calls
+    assert not trace.open_calls
     assert ("", None) == (current_trace_id.get(), current_trace.get())
 
 
 def test_a_call_that_is_open_there_ends_with_the_request_and_once(calls: list[Any]) -> None:
-    """It is in the request's totals as one that was closed; its own end comes too late."""
-    record = Trace("request-1")
-    begin(record)
+    """It is in the request's totals as closed; its own end is ignored."""
+    trace = Trace("request-1")
+    begin(trace)
     asked, answer = Event(), Event()
 
     @llm_call
@@ -381,16 +381,16 @@ def test_a_call_that_is_open_there_ends_with_the_request_and_once(calls: list[An
     thread = Thread(target=carry(partial(slow, "m")))
     thread.start()
     asked.wait(SECONDS)
-    end(record)
+    end(trace)
     answer.set()
     thread.join()
 
     assert ["closed"] == [call.outcome for call in calls]
-    assert 1 == record.llm.calls  # type: ignore[union-attr]
+    assert 1 == trace.llm.calls  # type: ignore[union-attr]
 
 
 def test_nothing_of_the_request_lives_longer_than_the_function() -> None:
-    """Neither after it was called nor after it has failed, without a garbage collection."""
+    """Nothing of it lives after a call or a failure, without a garbage collection."""
 
     class JobError(Exception):
         def __init__(self) -> None:
@@ -400,19 +400,19 @@ def test_nothing_of_the_request_lives_longer_than_the_function() -> None:
         raise JobError
 
     failures: list[weakref.ref[JobError]] = []
-    record = Trace("request-1")
-    known = weakref.ref(record)
-    begin(record)
+    trace = Trace("request-1")
+    known = weakref.ref(trace)
+    begin(trace)
     carried = carry(fail)
     gc.disable()
     try:
         with TracedThreadPoolExecutor(1) as pool:
             jobs = [pool.submit(carried), pool.submit(fail)]
             assert all(isinstance(job.exception(SECONDS), JobError) for job in jobs)
-            end(record)
-            del record, carried, jobs
+            end(trace)
+            del trace, carried, jobs
 
-            pool.submit(int).result(SECONDS)  # the thread has let go of the job before
+            pool.submit(int).result(SECONDS)  # the thread has dropped the job before
 
             assert [None, None] == [failure() for failure in failures]
             assert known() is None
@@ -425,7 +425,7 @@ def test_nothing_of_the_request_lives_longer_than_the_function() -> None:
 
 @pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt])
 def test_an_exception_passes_with_one_more_frame(kind: type[BaseException]) -> None:
-    """The same object, whatever it is."""
+    """The exception object itself is raised."""
     error = kind("no")
 
     def fail() -> None:
@@ -442,8 +442,8 @@ def test_an_exception_passes_with_one_more_frame(kind: type[BaseException]) -> N
 
 @pytest.mark.parametrize("way", [by_thread, by_callback])
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_an_error_that_ends_outside_is_told_with_the_id(way: Callable[[Act], None]) -> None:
-    """In the thread's hook, and in a callback of a pool's future."""
+def test_an_error_that_is_logged_outside_has_the_id(way: Callable[[Act], None]) -> None:
+    """The thread's hook and a callback of a pool's future log it with the id."""
 
     def fail() -> None:
         raise LookupError
@@ -455,8 +455,8 @@ def test_an_error_that_ends_outside_is_told_with_the_id(way: Callable[[Act], Non
     assert ("request-1", "LookupError") == (line["trace_id"], line["error_type"])
 
 
-def test_an_error_that_ends_a_job_is_told_with_its_id() -> None:
-    """By whoever logs it when the trace is over; of traces in one another it is the outermost."""
+def test_an_error_that_ends_a_job_is_logged_with_its_id() -> None:
+    """It is logged after the trace has ended, with the id of the outermost trace."""
 
     def fail() -> None:
         with trace_context("job-1"), trace_context("step-1"):
@@ -472,7 +472,7 @@ def test_an_error_that_ends_a_job_is_told_with_its_id() -> None:
 
 
 def test_arguments_and_results_pass_and_the_function_is_known_by_its_name() -> None:
-    """Names that ours could have are the function's, too."""
+    """A function may have arguments of any name."""
 
     def work(fn: int, *context: int, run: int = 0, **more: int) -> tuple[object, ...]:
         """Work."""
@@ -488,11 +488,11 @@ def test_arguments_and_results_pass_and_the_function_is_known_by_its_name() -> N
     assert inspect.signature(work) == inspect.signature(carried)
 
 
-def test_our_pool_is_built_and_refuses_as_the_other() -> None:
-    """With every argument; a job for a closed pool is refused."""
+def test_the_traced_pool_behaves_as_the_plain_one() -> None:
+    """It takes every argument of the other; a closed pool refuses a job."""
     started: list[str] = []
     with TracedThreadPoolExecutor(
-        2, thread_name_prefix="ours", initializer=started.append, initargs=("up",)
+        2, thread_name_prefix="traced", initializer=started.append, initargs=("up",)
     ) as pool:
         pool.submit(int).result()
 
@@ -511,7 +511,7 @@ async def async_generator_function() -> AsyncIterator[int]:
 
 
 class AsyncCallable:
-    """Makes a coroutine when it is called."""
+    """An object that makes a coroutine when it is called."""
 
     async def __call__(self) -> None:
         """Make it."""
@@ -523,19 +523,19 @@ class AsyncCallable:
         (coroutine_function, "asyncio.create_task"),
         (partial(coroutine_function), "asyncio.create_task"),
         (AsyncCallable(), "asyncio.create_task"),
-        (async_generator_function, "iterated"),
-        (with_block, "iterated"),
+        (async_generator_function, "the function that iterates over it"),
+        (with_block, "the function that iterates over it"),
         (7, "use a function"),
     ],
 )
-def test_what_would_run_elsewhere_is_refused(fn: Any, advice: str) -> None:
-    """The error says what to do instead."""
+def test_functions_whose_code_runs_elsewhere_are_refused(fn: Any, advice: str) -> None:
+    """The error names the alternative."""
     with pytest.raises(ConfigError, match=advice):
         carry(fn)
 
 
 def test_a_class_may_be_carried() -> None:
-    """To make an instance of it, whatever that does when it is called."""
+    """A class makes an instance, even if that is awaitable when it is called."""
     assert isinstance(carry(AsyncCallable)(), AsyncCallable)
 
 
@@ -560,7 +560,7 @@ sentry_sdk.flush()
 
 
 def test_sentrys_events_from_there_have_the_tag() -> None:
-    """Also when the trace has ended."""
+    """The tag is there after the trace has ended, too."""
     pytest.importorskip("sentry_sdk")
     with Receiver() as receiver:
         subprocess.run(

@@ -1,4 +1,4 @@
-"""The allow-list of hosts: what it lets through, and what is no pattern."""
+"""The allow-list of hosts: the hosts that it allows, and patterns that are refused."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from pantheon_obs.propagation.hosts import allow_list
     ],
 )
 def test_a_pattern_allows_what_it_names(pattern: str, host: str, *, allowed: bool) -> None:
-    """Whole names, or all that is below one; neither case nor ports count."""
+    """A pattern is a whole name or all names below it; case and ports are ignored."""
     hosts = allow_list([pattern])
 
     assert hosts is not None
@@ -44,7 +44,7 @@ def test_one_pattern_needs_no_list() -> None:
 
 
 def test_an_empty_list_allows_no_host() -> None:
-    """It is a list, unlike None, which is all hosts."""
+    """An empty list allows no host, None all hosts."""
     hosts = allow_list(())
 
     assert hosts is not None
@@ -73,15 +73,15 @@ def test_an_empty_list_allows_no_host() -> None:
         None,
     ],
 )
-def test_what_is_no_pattern_is_refused_by_name(pattern: object) -> None:
+def test_an_invalid_pattern_is_named_and_refused(pattern: object) -> None:
     """A mistake must not become a list that allows nothing, or everything."""
     with pytest.raises(ConfigError) as caught:
         allow_list(["api.internal", pattern])  # type: ignore[list-item]
 
-    assert str(caught.value).startswith(f"hosts: {pattern!r} is not accepted: use names of hosts")
+    assert str(caught.value).startswith(f"hosts={pattern!r} is not accepted: use host names")
 
 
-def test_what_is_no_list_is_refused() -> None:
+def test_a_value_that_is_no_list_is_refused() -> None:
     """The message names the value."""
-    with pytest.raises(ConfigError, match=r"hosts: 7 is not accepted"):
+    with pytest.raises(ConfigError, match=r"hosts=7 is not accepted"):
         allow_list(7)  # type: ignore[arg-type]

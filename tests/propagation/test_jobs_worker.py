@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 SECONDS_TO_INSTALL = 240
-# What would lead an interpreter of its own elsewhere.
+# Variables that would change the path of another interpreter.
 NOT_FOR_IT = ("VIRTUAL_ENV", "PYTHON", "COVERAGE_")
 
 Lines = list[dict[str, Any]]
@@ -52,13 +52,13 @@ def loaded(directory: Path) -> Any:
 
 
 def ids_of(lines: Lines, event: str) -> list[str]:
-    """The ids on the lines of an event, in order."""
+    """List the ids on the lines of an event, in order."""
     return [line["trace_id"] for line in lines if line["event"] == event]
 
 
 @pytest.fixture(scope="module")
 def redis_url() -> Iterator[str]:
-    """A Redis of this module's own."""
+    """A Redis server for this module."""
     try:
         with Redis() as redis:
             yield redis.url
@@ -70,7 +70,7 @@ def redis_url() -> Iterator[str]:
 
 
 def request(trace_id: str, work: Callable[[], object]) -> None:
-    """A request that does this."""
+    """Run a function within a request."""
 
     def app(environ: Any, start_response: Any) -> list[bytes]:
         work()
@@ -85,7 +85,7 @@ def request(trace_id: str, work: Callable[[], object]) -> None:
 
 @pytest.fixture(scope="module")
 def rq_lines(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Lines:
-    """What two workers print that share a queue."""
+    """The lines of two workers that share a queue."""
     rq = pytest.importorskip("rq")
     redis = pytest.importorskip("redis")
     directory = recipe(tmp_path_factory.mktemp("rq"), "Processes", "RQ")
@@ -123,15 +123,15 @@ def test_an_rq_job_has_the_id_of_the_request_that_sent_it(rq_lines: Lines) -> No
 
 
 def test_an_rq_job_that_is_tried_again_keeps_the_id(rq_lines: Lines) -> None:
-    """What RQ says of its failure has the id, too."""
+    """RQ's own lines of the failure have the id, too."""
     assert ["request-3", "request-3"] == ids_of(rq_lines, "tried")
     assert ["request-3"] == [
         line["trace_id"] for line in rq_lines if "LookupError" in line["event"]
     ]
 
 
-def test_an_rq_job_from_nowhere_has_an_id_of_its_own(rq_lines: Lines) -> None:
-    """A fresh one; the worker's own lines have none."""
+def test_an_rq_job_without_an_id_gets_a_fresh_one(rq_lines: Lines) -> None:
+    """The job has a fresh id; the worker's own lines have none."""
     [fresh] = ids_of(rq_lines, "plain")
     assert 36 == len(fresh)
     assert {"request-1", "request-2", "request-3", fresh, None} == {
@@ -144,7 +144,7 @@ def test_an_rq_job_from_nowhere_has_an_id_of_its_own(rq_lines: Lines) -> None:
 
 @pytest.fixture(scope="module")
 def lines(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Lines:
-    """What `isolated/queues.py` prints."""
+    """The output of `isolated/queues.py`."""
     directory = recipe(tmp_path_factory.mktemp("queues"), "Processes", "arq, dramatiq, taskiq")
     run = subprocess.run(
         [
@@ -167,7 +167,7 @@ def lines(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Lines:
     return parse_lines(run.stdout)
 
 
-def test_an_arq_job_has_the_id_of_who_sent_it(lines: Lines) -> None:
+def test_an_arq_job_has_the_id_of_its_sender(lines: Lines) -> None:
     """Jobs that run at the same time do not mix."""
     assert {"arq-1", "arq-2"} == {*ids_of(lines, "arq_begun")}
     for line in lines:
@@ -182,8 +182,8 @@ def test_a_job_that_is_tried_again_keeps_the_id(lines: Lines) -> None:
     assert ["dramatiq-1"] * 2 == [line["trace_id"] for line in mails if line["mail"] == "traced"]
 
 
-def test_a_job_from_nowhere_has_an_id_of_its_own(lines: Lines) -> None:
-    """A fresh one, in each of the three."""
+def test_a_job_without_an_id_gets_a_fresh_one(lines: Lines) -> None:
+    """The job has a fresh id, in each of the three queues."""
     [from_arq] = ids_of(lines, "arq_plain")
     [_, from_taskiq] = ids_of(lines, "taskiq_pack")
     [from_dramatiq, *_] = [line["trace_id"] for line in lines if line.get("mail") == "plain"]
@@ -191,8 +191,8 @@ def test_a_job_from_nowhere_has_an_id_of_its_own(lines: Lines) -> None:
     assert 3 == len({from_arq, from_taskiq, from_dramatiq})
 
 
-def test_a_taskiq_job_has_the_id_of_who_sent_it(lines: Lines) -> None:
-    """Its argument is still what the signature says."""
+def test_a_taskiq_job_has_the_id_of_its_sender(lines: Lines) -> None:
+    """Its argument still has the type of the signature."""
     first = next(line for line in lines if line["event"] == "taskiq_pack")
 
     assert ("taskiq-1", 1) == (first["trace_id"], first["number"])
@@ -202,7 +202,7 @@ def test_a_taskiq_job_has_the_id_of_who_sent_it(lines: Lines) -> None:
 
 
 def test_work_in_another_process_has_the_id_that_was_sent_along(tmp_path: Path) -> None:
-    """Forked or spawned, in a pool or alone; what was sent without one has none."""
+    """It is forked or spawned, in a pool or alone; work that is sent outside a trace has no id."""
     directory = recipe(tmp_path, "Processes")
     run = subprocess.run(
         [sys.executable, HERE / "apps" / "processes.py"],

@@ -1,4 +1,4 @@
-"""Beside OpenTelemetry: its trace id is ours, and its spans are as they are without us."""
+"""Beside OpenTelemetry: its trace id is adopted, and its spans are unchanged."""
 
 from __future__ import annotations
 
@@ -38,40 +38,40 @@ PARENT = f"00-{TRACE}-b7ad6b7169203331-01"
 
 
 class Numbers(sdk.IdGenerator):  # type: ignore[misc, name-defined]
-    """Ids that are the same in every run, as long as nobody else asks for one."""
+    """Ids that are the same in every run, if only OpenTelemetry asks for them."""
 
     def __init__(self) -> None:
         self._next = count(1)
 
     def generate_span_id(self) -> int:
-        """The next one."""
+        """Return the next trace id."""
         return next(self._next)
 
     def generate_trace_id(self) -> int:
-        """The next one, in a range of its own."""
+        """Return the next span id."""
         return 0xABC0000000000000 + next(self._next)
 
 
-class Host:
-    """A service that makes spans: one around each request, as OpenTelemetry's middlewares do.
+class Application:
+    """An application with a span around each request, as OpenTelemetry's middlewares make it.
 
     Args:
-        ours: Where `instrument` stands: inside of that middleware, outside, or nowhere.
+        place: Where `instrument` stands: inside of that middleware, outside, or nowhere.
         sampled: Whether the spans are recorded.
     """
 
-    def __init__(self, ours: str | None = "inside", *, sampled: bool = True) -> None:
+    def __init__(self, place: str | None = "inside", *, sampled: bool = True) -> None:
         self.exporter = memory.InMemorySpanExporter()
         sampler = sdk.sampling.ALWAYS_ON if sampled else sdk.sampling.ALWAYS_OFF
         self.tracers = sdk.TracerProvider(sampler=sampler, id_generator=Numbers())
         self.tracers.add_span_processor(export.SimpleSpanProcessor(self.exporter))
-        self.tracer = self.tracers.get_tracer("host")
-        self.inside = instrument if ours == "inside" else (lambda app: app)
-        self.outside = instrument if ours == "outside" else (lambda app: app)
+        self.tracer = self.tracers.get_tracer("app")
+        self.inside = instrument if place == "inside" else (lambda app: app)
+        self.outside = instrument if place == "outside" else (lambda app: app)
 
     @contextmanager
     def span(self, headers: dict[str, str]) -> Iterator[None]:
-        """A span around a request, until its body is sent; its parent is the caller's."""
+        """Make a span around a request until its body is sent; its parent is the caller's."""
         parent = w3c.TraceContextTextMapPropagator().extract(headers)
         attributes = {"http.request.method": "GET"}
         with self.tracer.start_as_current_span(
@@ -81,7 +81,7 @@ class Host:
             span.set_attribute("http.response.status_code", 200)
 
     def work(self, *, fails: bool) -> None:
-        """Some of it in spans of their own, one of them on another thread."""
+        """Work in spans, one of them on another thread."""
         with self.tracer.start_as_current_span("read", attributes={"rows": 7}) as span:
             log.info("reading")
             span.add_event("read", {"row": 1})
@@ -91,12 +91,12 @@ class Host:
             raise LookupError
 
     def elsewhere(self) -> None:
-        """On another thread."""
+        """Work on another thread."""
         with self.tracer.start_as_current_span("write"):
             log.info("writing")
 
     def asgi(self, headers: dict[str, str], *, fails: bool = False) -> str | None:
-        """Ask an ASGI app; the id on its response."""
+        """Send a request to an ASGI app; return the id on its response."""
 
         async def app(scope: Any, receive: Any, send: Any) -> None:
             self.work(fails=fails)
@@ -121,7 +121,7 @@ class Host:
         return dict(sent[0]["headers"]).get(b"x-trace-id", b"").decode() if sent else None
 
     def wsgi(self, headers: dict[str, str], *, fails: bool = False) -> str | None:
-        """Ask a WSGI app; the id on its response."""
+        """Send a request to a WSGI app; return the id on its response."""
 
         def app(environ: Any, start_response: Any) -> Iterator[bytes]:
             self.work(fails=fails)
@@ -153,12 +153,12 @@ class Host:
 
     @property
     def spans(self) -> list[Span]:
-        """What was exported."""
+        """Describe the exported spans."""
         return [_span(span) for span in self.exporter.get_finished_spans()]
 
 
 class Span(NamedTuple):
-    """What is told of a span, its times and the places in its tracebacks aside."""
+    """Describe a span without its times and the places in its tracebacks."""
 
     name: str
     trace: str
@@ -188,57 +188,57 @@ def _span(span: Any) -> Span:
 PROTOCOLS = ["asgi", "wsgi"]
 
 
-# --- its id is ours
+# --- the trace id
 
 
 @pytest.mark.parametrize("sampled", [True, False])
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_the_id_of_the_active_span_is_the_requests(protocol: str, *, sampled: bool) -> None:
-    """On the response and on every line; whether the span is recorded is another question."""
-    host = Host(sampled=sampled)
+    """The id is on the response and on every line, whether the span is recorded or not."""
+    app = Application(sampled=sampled)
     with capture_events() as lines:
-        trace_id = getattr(host, protocol)({})
+        trace_id = getattr(app, protocol)({})
 
     requested = [line for line in lines if "trace_id" in line]
     assert ["reading", "writing", "request_finished"] == [line["event"] for line in requested]
     assert {trace_id} == {line["trace_id"] for line in requested}
     assert 32 == len(trace_id)
-    assert ({trace_id} if sampled else set()) == {span.trace for span in host.spans}
+    assert ({trace_id} if sampled else set()) == {span.trace for span in app.spans}
 
 
-@pytest.mark.parametrize("ours", ["inside", "outside"])
+@pytest.mark.parametrize("place", ["inside", "outside"])
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_traceparent_is_read_alike(protocol: str, ours: str) -> None:
-    """By us and by OpenTelemetry, whichever stands outside."""
-    host = Host(ours)
+def test_a_traceparent_is_read_alike(protocol: str, place: str) -> None:
+    """The library and OpenTelemetry read the same id, in either order."""
+    app = Application(place)
 
-    assert TRACE == getattr(host, protocol)({"traceparent": PARENT})
-    assert {TRACE} == {span.trace for span in host.spans}
+    assert TRACE == getattr(app, protocol)({"traceparent": PARENT})
+    assert {TRACE} == {span.trace for span in app.spans}
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_what_the_caller_calls_it_wins(protocol: str) -> None:
-    """An inbound id is kept as it was sent; the spans have theirs."""
-    host = Host()
+def test_an_inbound_id_wins(protocol: str) -> None:
+    """An inbound id is kept as it was sent; the spans keep their own."""
+    app = Application()
 
-    assert "theirs" == getattr(host, protocol)({"X-Trace-ID": "theirs"})
-    assert {32} == {len(span.trace) for span in host.spans}
+    assert "theirs" == getattr(app, protocol)({"X-Trace-ID": "theirs"})
+    assert {32} == {len(span.trace) for span in app.spans}
 
 
 def test_a_job_within_a_span_has_its_id() -> None:
-    """Unless it has brought one."""
-    host = Host()
-    with host.tracer.start_as_current_span("job") as span:
+    """A job that brings an id keeps it."""
+    app = Application()
+    with app.tracer.start_as_current_span("job") as span:
         with trace_context() as trace_id:
             assert f"{span.get_span_context().trace_id:032x}" == trace_id
         with trace_context("job-1") as trace_id:
             assert "job-1" == trace_id
 
 
-def test_a_span_that_has_ended_is_nobodys() -> None:
-    """An event loop may run a connection's next request in the context of the one before it."""
-    host = Host()
-    with host.tracer.start_as_current_span("GET /"):
+def test_a_span_that_has_ended_gives_no_id() -> None:
+    """An event loop may run a connection's next request in the context of the previous one."""
+    app = Application()
+    with app.tracer.start_as_current_span("GET /"):
         inherited = copy_context()
 
     def next_request() -> str:
@@ -248,10 +248,10 @@ def test_a_span_that_has_ended_is_nobodys() -> None:
     assert 36 == len(inherited.run(next_request))
 
 
-def test_a_span_goes_on_in_the_next_process() -> None:
-    """What `inject` sends has its id and its span; the next one has the same id."""
-    host = Host()
-    with host.tracer.start_as_current_span("ask") as span, trace_context() as trace_id:
+def test_the_next_process_continues_a_span() -> None:
+    """`inject` sends its id and span; the next process has the same id."""
+    app = Application()
+    with app.tracer.start_as_current_span("ask") as span, trace_context() as trace_id:
         carrier = inject({})
 
     there = otel.get_current_span(w3c.TraceContextTextMapPropagator().extract(carrier))
@@ -259,49 +259,49 @@ def test_a_span_goes_on_in_the_next_process() -> None:
     assert span.get_span_context().span_id == there.get_span_context().span_id
 
 
-# --- its spans are left alone
+# --- the spans
 
 
 @pytest.mark.parametrize("fails", [False, True])
 @pytest.mark.parametrize("headers", [{}, {"traceparent": PARENT}], ids=["root", "child"])
-@pytest.mark.parametrize("ours", ["inside", "outside"])
+@pytest.mark.parametrize("place", ["inside", "outside"])
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_the_spans_are_the_same_with_us_and_without(
-    protocol: str, ours: str, headers: dict[str, str], *, fails: bool
+def test_the_spans_are_the_same_with_and_without_the_library(
+    protocol: str, place: str, headers: dict[str, str], *, fails: bool
 ) -> None:
-    """Names, parents, ids, attributes, status and events: of a request that fails, too."""
-    alone, together = Host(None), Host(ours)
-    for host in (alone, together):
-        getattr(host, protocol)(headers, fails=fails)
+    """Names, parents, ids, attributes, status and events are the same, also in a failure."""
+    alone, together = Application(None), Application(place)
+    for app in (alone, together):
+        getattr(app, protocol)(headers, fails=fails)
 
     assert 3 == len(alone.spans)
     assert alone.spans == together.spans
 
 
 def test_a_carried_functions_spans_have_the_callers_span_for_parent() -> None:
-    """Which a plain pool would lose."""
-    host = Host()
-    with ThreadPoolExecutor(1) as pool, host.tracer.start_as_current_span("request"):
-        pool.submit(carry(host.elsewhere)).result()
+    """A plain pool would lose the parent."""
+    app = Application()
+    with ThreadPoolExecutor(1) as pool, app.tracer.start_as_current_span("request"):
+        pool.submit(carry(app.elsewhere)).result()
 
-    write, request = host.spans
+    write, request = app.spans
     assert ("write", request.span) == (write.name, write.parent)
 
 
-def test_the_spans_that_anthropics_client_makes_are_left_alone() -> None:
-    """Of an answer and of a stream; our event of the call has the id that its span has."""
+def test_the_spans_of_anthropics_client_are_unchanged() -> None:
+    """They are the same for a response and a stream; the event of the call has the span's id."""
     anthropic = pytest.importorskip("anthropic")
     asked: Any = {"max_tokens": 9, "messages": [{"role": "user", "content": "Paris?"}]}
 
     def ask(url: str, *, instrumented: bool) -> tuple[list[Span], list[dict[str, Any]]]:
-        host = Host()
-        options = {"tracer_provider": host.tracers}
+        app = Application()
+        options = {"tracer_provider": app.tracers}
         with (
             anthropic.Anthropic(
                 api_key="none", base_url=url, max_retries=0, open_telemetry=options
             ) as client,
             capture_events() as lines,
-            host.tracer.start_as_current_span("request"),
+            app.tracer.start_as_current_span("request"),
             trace_context(),
         ):
             if instrumented:
@@ -312,7 +312,7 @@ def test_the_spans_that_anthropics_client_makes_are_left_alone() -> None:
                 list(stream)
             with suppress(anthropic.APIError):
                 client.messages.create(model="broken", **asked)
-        return host.spans, lines
+        return app.spans, lines
 
     with provider() as url:
         alone, _ = ask(url, instrumented=False)
@@ -347,8 +347,8 @@ assert not [name for name in sys.modules if name.startswith("opentelemetry")]
 """
 
 
-def test_without_opentelemetry_in_the_host_nothing_of_it_is_imported() -> None:
-    """Though it is installed here."""
+def test_opentelemetry_is_not_imported_by_the_library() -> None:
+    """It is installed here, but not imported."""
     run = subprocess.run(
         [sys.executable, "-c", PLAIN], capture_output=True, timeout=60, check=False
     )

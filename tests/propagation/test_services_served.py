@@ -51,7 +51,7 @@ def services() -> Iterator[Services]:
 
 
 def call(services: Services, path: str, headers: dict[str, str]) -> set[str]:
-    """Ask the first service; return each id that is in a header, a line or an event of this."""
+    """Send a request to the first service; return each id in a header, a line or an event."""
     sent = len(services.receiver.events)
     before = [len(server.out) for server in services[:3]]
     answer = httpx.get(
@@ -81,7 +81,7 @@ def call(services: Services, path: str, headers: dict[str, str]) -> set[str]:
 
 
 def test_three_services_share_the_id_of_the_first(services: Services) -> None:
-    """The caller's id, whatever its form, or the one that the first service makes."""
+    """All have the caller's id, in any form, or the id that the first service makes."""
     assert {"my-custom-id"} == call(services, "propagated", {"X-Trace-ID": "my-custom-id"})
     trace_id = str(uuid4())
     assert {trace_id} == call(services, "propagated", {"X-Request-ID": trace_id})
@@ -90,7 +90,7 @@ def test_three_services_share_the_id_of_the_first(services: Services) -> None:
 
 
 def test_traceparent_alone_is_enough(services: Services) -> None:
-    """From the caller to the first service, and where one in between forwards nothing else."""
+    """The caller, or a service in between, sends no other header."""
     trace_id = uuid4().hex
     headers = {"traceparent": f"00-{trace_id}-b7ad6b7169203331-01"}
 

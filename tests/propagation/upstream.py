@@ -1,4 +1,4 @@
-"""A service that others call: it keeps what came, and answers as its path says."""
+"""A service that keeps the requests it gets, and answers according to their paths."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from threading import Lock, Thread
 from typing import Any, NamedTuple, Self
 from urllib.parse import parse_qs, urlsplit
 
-SECRET_NONCE = "0123456789abcdef"  # noqa: S105 - anybody's
+SECRET_NONCE = "0123456789abcdef"  # noqa: S105 - for tests
 
 
 class Received(NamedTuple):
-    """A request that came."""
+    """A request that the service got."""
 
     host: str
     path: str
@@ -21,12 +21,12 @@ class Received(NamedTuple):
 
     @property
     def trace_ids(self) -> list[str]:
-        """What it says in `X-Trace-ID`."""
+        """The value of `X-Trace-ID`."""
         return self.headers.get("x-trace-id", [])
 
     @property
     def traceparents(self) -> list[str]:
-        """What it says in `traceparent`."""
+        """The value of `traceparent`."""
         return self.headers.get("traceparent", [])
 
 
@@ -52,7 +52,7 @@ class Upstream:
                 upstream.answer(self)
 
             def log_message(self, *_: object) -> None:
-                """Be quiet."""
+                """Log nothing."""
 
         class Server(ThreadingHTTPServer):
             # Many clients may come at once.
@@ -86,7 +86,7 @@ class Upstream:
         for name, value in extra.items():
             request.send_header(name, value)
         request.end_headers()
-        with suppress(ConnectionError):  # a client need not read all of it
+        with suppress(ConnectionError):  # a client may disconnect before the end
             request.wfile.write(b"a" * 1000)
             request.wfile.flush()
             request.wfile.write(b"b" * 1000)
@@ -102,7 +102,7 @@ class Upstream:
 
 
 def body_of(request: Any) -> bytes:
-    """The body, by its length or in chunks."""
+    """Read the body, by its length or in chunks."""
     if request.headers["transfer-encoding"] != "chunked":
         return bytes(request.rfile.read(int(request.headers["content-length"] or 0)))
     body = b""

@@ -1,4 +1,4 @@
-"""What every server is put through, and what its output must then be."""
+"""Requests that every server must serve, and checks of its output."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def client_of(server: Server) -> httpx.Client:
-    """A client that opens a connection for each request."""
+    """Make a client that opens a connection for each request."""
     return httpx.Client(
         base_url=server.url,
         timeout=SECONDS,
@@ -61,7 +61,7 @@ def check_requests(server: Server, beyond: re.Pattern[str] | None = None) -> Non
 
     Args:
         server: Just started, with one worker.
-        beyond: The lines that are beyond the process's reach, all of them.
+        beyond: Matches each raw line; the server prints them beyond the process's reach.
     """
     ok, status = ask(server, "/ok")
     assert 200 == status
@@ -76,21 +76,21 @@ def check_requests(server: Server, beyond: re.Pattern[str] | None = None) -> Non
     outcomes = {line["trace_id"]: (line["outcome"], line["status_code"]) for line in finished}
     assert (3, 3) == (len(finished), len(outcomes))
     assert [("ok", 200), ("error", 500)] == [outcomes[ok], outcomes[failed]]
-    # gunicorn tells only an app that listens; others it cancels.
+    # gunicorn informs an application that listens of the departure; it cancels others.
     assert outcomes[left] in {("client_disconnected", 200), ("cancelled", 200)}
-    [told] = [line for line in lines if "exception" in line]
-    assert (failed, "ZeroDivisionError") == (told["trace_id"], told["error_type"])
-    # Nobody else tells of the error or of the access.
+    [reported] = [line for line in lines if "exception" in line]
+    assert (failed, "ZeroDivisionError") == (reported["trace_id"], reported["error_type"])
+    # No other line reports the error or the access.
     assert 1 == sum("ZeroDivisionError" in line for line in [*server.out, *server.err])
     assert not any("hunter2" in line for line in [*server.out, *server.err])
 
 
 def check_output(server: Server, beyond: re.Pattern[str] | None = None) -> list[dict[str, Any]]:
-    """All that a stopped server has printed: lines, and what is beyond its reach.
+    """Check all that a stopped server has printed, and return its lines.
 
     Args:
         server: The server.
-        beyond: Matches what is not a line; where it is given there must be some.
+        beyond: Matches each raw line; if it is given there must be one.
     """
     printed = [*server.out, *server.err]
     raw = [line for line in printed if not line.startswith("{")]

@@ -19,13 +19,13 @@ CLASS = ("--logger-class", "pantheon_obs.adapters.gunicorn.JSONLogger", *OPTIONS
 
 
 def events_of(server: Server) -> list[str]:
-    """The events of a stopped server that has printed nothing but lines."""
+    """List the events of a stopped server, which has printed nothing but lines."""
     return [line["event"] for line in check_output(server)]
 
 
 @pytest.mark.parametrize("preload", [(), ("--preload",)], ids=["", "preload"])
 def test_a_reload_keeps_the_lines(tmp_path: Path, preload: tuple[str, ...]) -> None:
-    """HUP sets up gunicorn's loggers anew: no raw line, none twice, the app's settings hold."""
+    """HUP sets up gunicorn's loggers anew: no line is raw or repeated, the settings hold."""
     config = tmp_path / "gunicorn.conf.py"
     config.write_text('logger_class = "pantheon_obs.adapters.gunicorn.JSONLogger"\n')
     with (
@@ -46,8 +46,8 @@ def test_a_reload_keeps_the_lines(tmp_path: Path, preload: tuple[str, ...]) -> N
     assert "Shutting down: Master" == events[-1]
 
 
-def test_a_worker_that_fails_to_boot_is_told_in_lines() -> None:
-    """Its traceback is on one line; what gunicorn prints beside, no logger class can reach."""
+def test_a_worker_that_fails_to_boot_is_reported_in_lines() -> None:
+    """Its traceback is on one line; gunicorn also prints a text past its logger class."""
     with gunicorn("tests.servers.apps.broken:app", *CLASS, ready=False) as server:
         server.wait_for(lambda: "Shutting down: Master" in server.output(), "the end")
         assert 3 == server.process.wait(30)
@@ -57,15 +57,15 @@ def test_a_worker_that_fails_to_boot_is_told_in_lines() -> None:
     assert ["no database"] == raw
     server.err.clear()
     lines = check_output(server)
-    told = [line for line in lines if "exception" in line]
+    reported = [line for line in lines if "exception" in line]
     assert [("Exception in worker process", "RuntimeError")] == [
-        (line["event"], line["error_type"]) for line in told
+        (line["event"], line["error_type"]) for line in reported
     ]
     assert "Reason: Worker failed to boot." == lines[-1]["event"]
 
 
-def test_a_worker_that_hangs_is_told_in_lines() -> None:
-    """The master aborts it; the trace's lines say that it ended and where; the next one serves."""
+def test_a_worker_that_hangs_is_reported_in_lines() -> None:
+    """The master aborts it; its lines say that it ended and where; the next one serves."""
     with gunicorn(APP, "--timeout", "1", *CLASS) as server, client_of(server) as client:
         client.get("/hang", headers={"X-Trace-ID": "hung"})  # gunicorn answers by itself
         assert 200 == ask(server, "/")[1]
@@ -80,7 +80,7 @@ def test_a_worker_that_hangs_is_told_in_lines() -> None:
 
 
 def test_logs_in_files_stay(tmp_path: Path) -> None:
-    """An error log and an access log that the host keeps in files go on; lines are printed too."""
+    """An error log and an access log in files continue, and lines are printed too."""
     access, errors = tmp_path / "access", tmp_path / "errors"
     files = ("--access-logfile", str(access), "--error-logfile", str(errors))
     with gunicorn(APP, *files, *CLASS) as server:
@@ -101,7 +101,7 @@ def test_logs_in_files_stay(tmp_path: Path) -> None:
     ],
 )
 def test_the_master_obeys_the_environment(name: str, value: str, expected: list[Any]) -> None:
-    """Levels count before any app is there; what is queued is written by each process's end."""
+    """Levels hold before an application is loaded; each process writes its queue at its end."""
     with gunicorn(APP, *CLASS, env={f"PANTHEON_OBS_{name}": value}) as server:
         ask(server, "/")
         server.stop()

@@ -1,4 +1,4 @@
-"""Each adapter under its real servers, driven from here: another process than the server's."""
+"""Each adapter under its real servers, which run in processes of their own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from tests.adapters.contract import DJANGO
+from tests.adapters.contract import ADAPTERS, DJANGO
 from tests.servers.matrix import ask, check_output, check_requests
 from tests.support.server import Server, granian, gunicorn, hypercorn, uvicorn
 
@@ -22,21 +22,10 @@ LOGGER_CLASS = {
 }
 NO_SOCKET = {"GUNICORN_CMD_ARGS": "--no-control-socket"}  # it has one path for all servers
 
-ASGI = {
-    "asgi": "tests.adapters.apps.raw:app",
-    "starlette": "tests.adapters.apps.starlette_app:app",
-    "fastapi": "tests.adapters.apps.fastapi_app:app",
-    "litestar": "tests.adapters.apps.litestar_app:app",
-    "quart": "tests.adapters.apps.quart_app:app",
-    "django-asgi": "tests.adapters.apps.django_app.asgi:application",
-}
-WSGI = {
-    "wsgi": "tests.adapters.apps.wsgi_app:app",
-    "flask": "tests.adapters.apps.flask_app:app",
-    "django-wsgi": "tests.adapters.apps.django_app.wsgi:application",
-}
+ASGI = {adapter.name: adapter.path for adapter in ADAPTERS if adapter.is_asgi}
+WSGI = {adapter.name: adapter.path for adapter in ADAPTERS if not adapter.is_asgi}
 
-# What each server prints beyond the reach of the process that has the app, as docs/servers.md says.
+# Raw lines that each server prints outside of the application's process; see docs/servers.md.
 GUNICORN_S = re.compile(
     r"\[[^]]+\] \[\d+\] \[INFO\] (Starting gunicorn .+|Listening at: .+|Using worker: .+"
     r"|Booting worker with pid: \d+|Handling signal: term|Worker \(pid:\d+\) was sent SIGTERM!"
@@ -56,7 +45,7 @@ UVICORN_S = re.compile(
 
 
 class Served(NamedTuple):
-    """A server, how it is started, and what stays raw then."""
+    """A server, its options and environment, and a pattern of the lines that stay raw."""
 
     serve: Callable[..., Server]
     options: tuple[str, ...] = ()
@@ -64,7 +53,7 @@ class Served(NamedTuple):
     beyond: re.Pattern[str] | None = None
 
 
-# A client that has left is told of soon, and does not hold up the end.
+# A client's departure is reported soon, and does not delay the end.
 BRIEF = ("--graceful-timeout", "1")
 WORKER = ("-k", "asgi", "--asgi-disconnect-grace-period", "1", *BRIEF)
 REMEDY = {"GRANIAN_LOG_CONFIG": LOG_CONFIG}
@@ -103,8 +92,8 @@ CASES = [
         pytest.param(name, server, id=f"{name}-{on}")
         for name in WSGI
         for on, server in WSGI_SERVERS.items()
-        # granian reads status and headers before it asks for the body: an app that starts its
-        # response with the first part has neither there, whether we are around it or not.
+        # granian reads status and headers before it asks for the body: an application that starts
+        # its response with the first part fails there, with us and without.
         if (name, on) != ("wsgi", "granian")
     ),
     *(
@@ -116,7 +105,7 @@ CASES = [
 
 @pytest.mark.parametrize(("app", "server"), CASES)
 def test_a_served_app_prints_nothing_but_lines(app: str, server: Served) -> None:
-    """One line for each request, one traceback for the error; what stays raw is what docs list."""
+    """Each request is one line, the error one traceback; only the documented lines stay raw."""
     framework = app.partition("-")[0]
     if framework not in {"asgi", "wsgi"}:
         pytest.importorskip(framework)
@@ -131,7 +120,7 @@ def test_a_served_app_prints_nothing_but_lines(app: str, server: Served) -> None
     ids=["workers", "reload"],
 )
 def test_the_parent_of_uvicorn_s_workers(option: tuple[str, ...], remedy: bool) -> None:  # noqa: FBT001
-    """It never imports the app; the log config file brings its lines in."""
+    """It never imports the application; the log config file makes its output lines."""
     env = {"UVICORN_LOG_CONFIG": LOG_CONFIG} if remedy else {}
     with uvicorn(ASGI["asgi"], *option, env=env) as server:
         ask(server, "/ok")

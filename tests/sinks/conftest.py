@@ -1,4 +1,4 @@
-"""What the tests of Sentry share."""
+"""Fixtures of Sentry's tests."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    """Something to send to; afterwards this process has no client again."""
+    """Receive events; afterwards this process has no client."""
     import sentry_sdk  # noqa: PLC0415 - not where the extra is missing
 
     with Receiver() as receiver:
         yield receiver
+        # Before the receiver stops, as closing sends the rest.
         sentry_sdk.get_client().close()
         sentry_sdk.get_global_scope().set_client(None)

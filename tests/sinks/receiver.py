@@ -1,4 +1,4 @@
-"""What answers where a DSN points to: it keeps what Sentry's own client sends over HTTP."""
+"""An HTTP server that a DSN points to; it keeps everything that Sentry's client sends."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class Receiver:
     """Listens on a free port of the loopback interface while its `with` block runs.
 
     Attributes:
-        items: Pairs of an envelope item's type and its payload, as they came.
-        dsn: The DSN that leads here.
+        items: Pairs of an envelope item's type and its payload, in the order of arrival.
+        dsn: The DSN of this server.
     """
 
     def __init__(self) -> None:
         self.items: list[tuple[str, dict[str, Any]]] = []
-        self._grown = Condition()
+        self._arrived = Condition()
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -36,32 +36,32 @@ class Receiver:
                 self.wfile.write(b"{}")
 
             def log_message(self, *_: object) -> None:
-                """Be quiet."""
+                """Print nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.dsn = f"http://public@127.0.0.1:{self._server.server_port}/1"
         self._thread = Thread(target=self._server.serve_forever, args=(0.01,))
 
     def take(self, envelope: bytes) -> None:
-        """Read the items: https://develop.sentry.dev/sdk/data-model/envelopes/."""
+        """Read an envelope's items: https://develop.sentry.dev/sdk/data-model/envelopes/."""
         rest = envelope.partition(b"\n")[2]
         while rest:
             head, _, rest = rest.partition(b"\n")
             header = json.loads(head)
             payload, rest = rest[: header["length"]], rest[header["length"] + 1 :]
-            with self._grown:
+            with self._arrived:
                 self.items.append((header["type"], json.loads(payload)))
-                self._grown.notify_all()
+                self._arrived.notify_all()
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """The errors, without transactions and sessions."""
+        """Return the errors, without transactions and sessions."""
         return [payload for kind, payload in self.items if kind == "event"]
 
     def wait_for(self, count: int) -> None:
-        """Wait until so many errors have come."""
-        with self._grown:
-            assert self._grown.wait_for(lambda: len(self.events) >= count, SECONDS), self.items
+        """Wait until so many errors have arrived."""
+        with self._arrived:
+            assert self._arrived.wait_for(lambda: len(self.events) >= count, SECONDS), self.items
 
     def __enter__(self) -> Self:
         self._thread.start()

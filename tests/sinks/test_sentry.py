@@ -1,4 +1,4 @@
-"""Sentry: when it starts, what it is sent, and that nothing happens where it is not wanted."""
+"""Sentry: when it starts, which events it gets, and that without a DSN nothing happens."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ pytest.importorskip("fastapi")
 SECRET = "hunter2-hunter2"  # noqa: S105 - nobody's
 
 
-class Told:
-    """What a service answered, printed, and sent to Sentry, from its start to its end."""
+class Run:
+    """The ids, lines and events of an application, from its start to its end."""
 
     def __init__(self) -> None:
         self.ids: dict[str, str] = {}
@@ -33,7 +33,7 @@ class Told:
         self.receiver = Receiver()
 
     def events(self, path: str) -> list[dict[str, Any]]:
-        """The events with the tag of the request to this path."""
+        """Return the events with the tag of the request to this path."""
         return [
             event
             for event in self.receiver.events
@@ -41,7 +41,7 @@ class Told:
         ]
 
     def ask(self, server: Server, method: str, path: str) -> None:
-        """Send a request full of secrets; keep the id of its response."""
+        """Send a request with secrets in each part; keep the id of its response."""
         headers = {"Authorization": f"Bearer {SECRET}", "Cookie": f"session={SECRET}"}
         with httpx.stream(
             method,
@@ -58,19 +58,19 @@ class Told:
                 assert path == "/streaming"
 
 
-def tell(module: str, variable: str, requests: list[tuple[str, str]], expected: int) -> Told:
+def serve(module: str, variable: str, requests: list[tuple[str, str]], expected: int) -> Run:
     """Serve an app of `apps/`, send it requests, stop it."""
-    told = Told()
-    with told.receiver as receiver:
+    run = Run()
+    with run.receiver as receiver:
         env = {variable: receiver.dsn, "no_proxy": "127.0.0.1", "SENTRY_TRACES_SAMPLE_RATE": "1"}
         with uvicorn(f"tests.sinks.apps.{module}:app", env=env) as server:
             for method, path in requests:
-                told.ask(server, method, path)
+                run.ask(server, method, path)
             receiver.wait_for(expected)
             server.stop()
-        told.lines = [parse_line(line.encode()) for line in server.out]
-        told.err = server.err
-    return told
+        run.lines = [parse_line(line.encode()) for line in server.out]
+        run.err = server.err
+    return run
 
 
 REQUESTS = [
@@ -87,9 +87,9 @@ REQUESTS = [
 
 
 @pytest.fixture(scope="module")
-def told() -> Told:
-    """All of it, with the DSN in the environment from the start."""
-    return tell("service", "SENTRY_DSN", REQUESTS, 6)
+def served() -> Run:
+    """Serve the application, with the DSN in the environment from the start."""
+    return serve("service", "SENTRY_DSN", REQUESTS, 6)
 
 
 @pytest.mark.parametrize(
@@ -101,24 +101,24 @@ def told() -> Told:
     ],
 )
 def test_an_unhandled_error_is_one_event_with_the_responses_id(
-    told: Told, path: str, kind: str
+    served: Run, path: str, kind: str
 ) -> None:
-    """Wherever it is raised, the error is sent once, tagged with the id that the client has."""
-    [event] = told.events(path)
+    """The error is sent once, with the id that the client has, wherever it is raised."""
+    [event] = served.events(path)
 
     assert [kind] == [error["type"] for error in event["exception"]["values"]]
     assert path == event["transaction"]
-    transactions = [item for kind, item in told.receiver.items if kind == "transaction"]
-    assert [told.ids[path]] == [
+    transactions = [item for kind, item in served.receiver.items if kind == "transaction"]
+    assert [served.ids[path]] == [
         transaction["tags"]["trace_id"]
         for transaction in transactions
         if transaction["transaction"] == path
     ]
 
 
-def test_a_structlog_error_has_its_name_its_fields_and_its_exception(told: Told) -> None:
-    """The message is the event's name, so that the same error twice is one issue."""
-    events = [told.events(f"/structlog/{order}")[0] for order in (1, 2)]
+def test_a_structlog_error_has_its_name_its_fields_and_its_exception(served: Run) -> None:
+    """The message is the event's name, so that a repeated error is one issue."""
+    events = [served.events(f"/structlog/{order}")[0] for order in (1, 2)]
 
     for order, event in enumerate(events, 1):
         assert "payment_failed" == event["logentry"]["message"]
@@ -128,52 +128,52 @@ def test_a_structlog_error_has_its_name_its_fields_and_its_exception(told: Told)
         assert "shop" == event["logger"]
 
 
-def test_a_standard_library_error_is_tagged_too(told: Told) -> None:
+def test_a_standard_library_error_is_tagged_too(served: Run) -> None:
     """An error that is logged in a request belongs to it."""
-    [event] = told.events("/stdlib")
+    [event] = served.events("/stdlib")
 
     assert ("stock is low", 2) == (event["logentry"]["message"], event["extra"]["left"])
 
 
 @pytest.mark.parametrize("path", ["/handled", "/llm", "/nowhere"])
-def test_our_own_lines_make_no_event(told: Told, path: str) -> None:
-    """`request_finished` of a 5xx and `llm.*` of a failed call are lines at ERROR, no events."""
-    assert [] == told.events(path)
-    assert told.ids[path] in {
-        line.get("trace_id") for line in told.lines if line["level"] in ("error", "warning")
+def test_our_own_lines_make_no_event(served: Run, path: str) -> None:
+    """`request_finished` of a 5xx and `llm.*` of a failed call are lines at ERROR only."""
+    assert [] == served.events(path)
+    assert served.ids[path] in {
+        line.get("trace_id") for line in served.lines if line["level"] in ("error", "warning")
     }
 
 
-def test_there_are_no_other_events_and_nothing_on_stderr(told: Told) -> None:
-    """Each failure came once; at its end Sentry says nothing beside our lines."""
-    assert 6 == len(told.receiver.events)
-    assert [] == told.err
+def test_there_are_no_other_events_and_nothing_on_stderr(served: Run) -> None:
+    """Each failure came once; Sentry prints nothing, also at the end of the process."""
+    assert 6 == len(served.receiver.events)
+    assert [] == served.err
 
 
-def test_no_secret_leaves_in_any_envelope(told: Told) -> None:
-    """Query values, cookies, credentials, bodies and local variables stay here."""
-    kinds = {kind for kind, _ in told.receiver.items}
-    [event] = told.events("/unhandled")
+def test_no_secret_leaves_in_any_envelope(served: Run) -> None:
+    """Query values, cookies, credentials, bodies and local variables are not sent."""
+    kinds = {kind for kind, _ in served.receiver.items}
+    [event] = served.events("/unhandled")
 
     assert {"event", "transaction"} <= kinds
-    assert SECRET not in json.dumps(told.receiver.items)
+    assert SECRET not in json.dumps(served.receiver.items)
     assert "token=[redacted]" == event["request"]["query_string"]
     assert "data" not in event["request"]
     frames = event["exception"]["values"][0]["stacktrace"]["frames"]
     assert [] == [frame for frame in frames if "vars" in frame]
 
 
-def test_a_host_that_starts_sentry_itself_gets_its_events_tagged() -> None:
+def test_an_application_that_starts_sentry_itself_gets_its_events_tagged() -> None:
     """Its own options stay; we only add the id."""
-    told = tell("hosts_own", "HOSTS_DSN", [("POST", "/unhandled")], 1)
+    served = serve("own_client", "OWN_DSN", [("POST", "/unhandled")], 1)
 
-    assert 1 == len(told.receiver.events)
-    assert 1 == len(told.events("/unhandled"))
-    assert [] == [line for line in told.lines if line["event"] == "sentry_initialized"]
+    assert 1 == len(served.receiver.events)
+    assert 1 == len(served.events("/unhandled"))
+    assert [] == [line for line in served.lines if line["event"] == "sentry_initialized"]
 
 
 def run(code: str, **env: str) -> tuple[list[dict[str, Any]], str]:
-    """Run a program; what it printed, as lines, and its standard error."""
+    """Run a program; return the lines that it printed, and its standard error."""
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**environment(), **env},
@@ -184,7 +184,7 @@ def run(code: str, **env: str) -> tuple[list[dict[str, Any]], str]:
     return [parse_line(line) for line in done.stdout.splitlines()], done.stderr.decode()
 
 
-# The app is started as a server does: what is wrong is said once, not once more.
+# The app is started as by a server: a problem is logged once, not at start-up again.
 INSTRUMENT = """
 import asyncio, sys
 from pantheon_obs import instrument
@@ -204,7 +204,7 @@ sys.meta_path.insert(0, Blocker())
 
 @pytest.mark.parametrize("dsn", [None, "  "])
 def test_without_a_dsn_sentry_is_not_even_imported(dsn: str | None) -> None:
-    """No DSN, or a blank one, is off: nothing is loaded, and one line says why."""
+    """With no DSN, or a blank one, Sentry is off, and one line says why."""
     env = {} if dsn is None else {"SENTRY_DSN": dsn}
 
     lines, err = run(f"{INSTRUMENT}assert 'sentry_sdk' not in sys.modules", **env)
@@ -215,7 +215,7 @@ def test_without_a_dsn_sentry_is_not_even_imported(dsn: str | None) -> None:
 
 @pytest.mark.parametrize("dsn", ["foo", f"https://{SECRET}@host.example/abc"])
 def test_a_malformed_dsn_is_one_clear_line(dsn: str) -> None:
-    """The host runs on; the line says what a DSN looks like, without the secret in this one."""
+    """The application runs; the line describes a DSN, without the secret in this one."""
     lines, err = run(INSTRUMENT, SENTRY_DSN=dsn)
 
     assert ["sentry_disabled", "observability_configured"] == [line["event"] for line in lines]
@@ -226,7 +226,7 @@ def test_a_malformed_dsn_is_one_clear_line(dsn: str) -> None:
 
 
 def test_a_dsn_in_the_environment_without_the_package_is_one_clear_line() -> None:
-    """The host runs on; the line says what to install."""
+    """The application runs; the line says what to install."""
     lines, err = run(BLOCK + INSTRUMENT, SENTRY_DSN="https://key@host.example/1")
 
     assert ["sentry_disabled", "observability_configured"] == [line["event"] for line in lines]
@@ -237,7 +237,7 @@ def test_a_dsn_in_the_environment_without_the_package_is_one_clear_line() -> Non
 def test_a_dsn_as_an_argument_without_the_package_is_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What was asked for explicitly fails loudly, with the line to type."""
+    """An explicit request fails loudly, with the command to type."""
     monkeypatch.setitem(sys.modules, "sentry_sdk", None)
     expected = (
         "sentry_dsn needs the package 'sentry_sdk', which is not installed: "
@@ -252,8 +252,8 @@ def test_a_dsn_as_an_argument_without_the_package_is_an_error(
     assert expected == str(missing.value)
 
 
-def test_what_is_still_to_be_sent_at_the_end_is_not_talked_about() -> None:
-    """A receiver that does not answer costs the end of a program a moment, and no line."""
+def test_events_that_wait_at_the_end_are_sent_without_a_message() -> None:
+    """A receiver that does not answer delays the end of a program, and prints no line."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         dsn = f"http://public@127.0.0.1:{silent.getsockname()[1]}/1"
 
@@ -264,7 +264,7 @@ def test_what_is_still_to_be_sent_at_the_end_is_not_talked_about() -> None:
 
 
 def test_a_second_init_changes_nothing(receiver: Receiver) -> None:
-    """The first call's client stays, whatever the second one says."""
+    """The first call's client stays, with other settings too."""
     assert init_sentry(sentry_dsn=receiver.dsn, environment="first") is True
     client = sentry_sdk.get_client()
 
@@ -274,7 +274,7 @@ def test_a_second_init_changes_nothing(receiver: Receiver) -> None:
 
 
 def test_an_event_outside_of_a_request_has_no_tag(receiver: Receiver) -> None:
-    """What belongs to no trace is sent as it is."""
+    """An event that belongs to no trace is sent as it is."""
     init_sentry(sentry_dsn=receiver.dsn)
 
     sentry_sdk.capture_message("started")
@@ -283,8 +283,8 @@ def test_an_event_outside_of_a_request_has_no_tag(receiver: Receiver) -> None:
     assert "trace_id" not in receiver.events[0].get("tags", {})
 
 
-def test_personal_data_is_collected_where_the_host_says_so(receiver: Receiver) -> None:
-    """The setting is handed to Sentry, whose newer versions call it deprecated."""
+def test_personal_data_is_collected_where_the_application_asks_for_it(receiver: Receiver) -> None:
+    """The setting reaches Sentry, whose newer versions warn that it is deprecated."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         init_sentry(sentry_dsn=receiver.dsn, sentry_send_default_pii=True)
@@ -292,10 +292,10 @@ def test_personal_data_is_collected_where_the_host_says_so(receiver: Receiver) -
     assert sentry_sdk.get_client().options["send_default_pii"] is True
 
 
-def test_whatever_sentry_meets_at_its_start_the_host_runs(
+def test_the_application_runs_where_sentry_fails_to_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A failure inside of `sentry_sdk.init` turns Sentry off and says which it was."""
+    """An exception in `sentry_sdk.init` turns Sentry off, and a line names its class."""
 
     def fail(**_options: object) -> None:
         raise OSError

@@ -1,4 +1,4 @@
-"""Plain apps with Sentry around them: what they see, and what the server gets, is the same."""
+"""Sentry's middleware around plain apps changes nothing for the app and for its server."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CALLER = "771a43a4192642f0b136d5159a501700"
 
 
 def serve(app: Any, **headers: str) -> tuple[dict[str, Any], list[Any], BaseException | None]:
-    """Call an ASGI app; the scope, what it sent, and what it raised."""
+    """Call an ASGI app; return the scope, its messages and its exception."""
     scope: dict[str, Any] = {
         "type": "http",
         "method": "GET",
@@ -43,25 +43,25 @@ def serve(app: Any, **headers: str) -> tuple[dict[str, Any], list[Any], BaseExce
 
     try:
         asyncio.run(app(scope, receive, send))
-    except Exception as error:  # noqa: BLE001 - to be looked at
+    except Exception as error:  # noqa: BLE001 - for the test to examine
         return scope, sent, error
     return scope, sent, None
 
 
-def answered(sent: list[Any]) -> str:
-    """The id on the response."""
+def id_on(sent: list[Any]) -> str:
+    """Return the trace id on the response."""
     value: bytes = dict(sent[0]["headers"])[b"x-trace-id"]
     return value.decode()
 
 
 async def failing(_scope: Any, _receive: Any, _send: Any) -> None:
-    """Fail, for a reason."""
+    """Raise an exception that has a cause."""
     reason = KeyError("reason")
     raise LookupError from reason
 
 
-def test_an_asgi_app_gets_the_very_scope_that_was_sent(receiver: Receiver) -> None:
-    """The object itself, which middleware outside of it may read later, with its own headers."""
+def test_an_asgi_app_gets_the_scope_object_of_the_server(receiver: Receiver) -> None:
+    """Outer middleware may read it later; its headers are those that were sent."""
     seen: list[Any] = []
 
     async def app(scope: Any, _receive: Any, send: Any) -> None:
@@ -97,7 +97,7 @@ def test_a_scope_without_headers_is_served(receiver: Receiver) -> None:
 
 
 def test_an_errors_cause_stays(receiver: Receiver) -> None:
-    """Sentry's middleware raises it again `from None`; the server gets it as it was raised."""
+    """Sentry's middleware raises it again `from None`; the server gets the cause as well."""
     init_sentry(sentry_dsn=receiver.dsn)
     _, _, error = serve(instrument(failing))
 
@@ -109,7 +109,7 @@ def test_an_errors_cause_stays(receiver: Receiver) -> None:
 
 
 def test_sentrys_own_middleware_around_the_app_makes_no_second_event(receiver: Receiver) -> None:
-    """Inside of ours or outside, put there by the host."""
+    """The application may put it inside of ours or outside."""
     from sentry_sdk.integrations.asgi import SentryAsgiMiddleware  # noqa: PLC0415 - an extra
 
     init_sentry(sentry_dsn=receiver.dsn)
@@ -119,25 +119,25 @@ def test_sentrys_own_middleware_around_the_app_makes_no_second_event(receiver: R
     sentry_sdk.flush()
 
     tags = [event["tags"]["trace_id"] for event in receiver.events]
-    assert [answered(inside), answered(outside)] == tags
+    assert [id_on(inside), id_on(outside)] == tags
     traces = [event["contexts"]["trace"]["trace_id"] for event in receiver.events]
     assert traces == [tag.replace("-", "") for tag in tags]
 
 
 def test_an_app_that_is_called_within_a_request_has_an_id_of_its_own(receiver: Receiver) -> None:
-    """What Sentry has begun for the outer request is not taken over a second time."""
+    """It does not get the trace that Sentry has begun for the outer request."""
     ids: list[str] = []
 
     async def outer(_scope: Any, _receive: Any, send: Any) -> None:
         _, sent, _ = await asyncio.to_thread(serve, TraceIdMiddleware(failing))
-        ids.append(answered(sent))
+        ids.append(id_on(sent))
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body"})
 
     init_sentry(sentry_dsn=receiver.dsn, sentry_traces_sample_rate=1)
     _, sent, _ = serve(instrument(outer))
 
-    assert answered(sent) not in ids
+    assert id_on(sent) not in ids
 
 
 @pytest.mark.parametrize(
@@ -150,27 +150,27 @@ def test_an_app_that_is_called_within_a_request_has_an_id_of_its_own(receiver: R
         ({"trust_inbound": False}, f"{CALLER}-b7d6c5b4a3f21000", False),
     ],
 )
-def test_a_callers_own_trace_is_taken_over_where_it_is_one_and_trusted(
+def test_a_callers_trace_becomes_the_id_if_it_is_valid_and_trusted(
     receiver: Receiver, settings: dict[str, Any], header: str, *, adopted: bool
 ) -> None:
-    """`sentry-trace` is an inbound header like the others, after them."""
+    """`sentry-trace` is an inbound header like the others, and the last of them."""
     init_sentry(sentry_dsn=receiver.dsn)
     _, sent, _ = serve(instrument(failing, **settings), sentry_trace=header)
 
-    assert adopted is (answered(sent) == "771a43a4-1926-42f0-b136-d5159a501700")
+    assert adopted is (id_on(sent) == "771a43a4-1926-42f0-b136-d5159a501700")
 
 
-def test_an_id_generator_of_the_hosts_own_is_asked_first(receiver: Receiver) -> None:
-    """Its ids are what the host wants, whatever Sentry has."""
+def test_an_id_generator_of_the_applications_own_comes_first(receiver: Receiver) -> None:
+    """Its ids are used, whatever trace Sentry has."""
     init_sentry(sentry_dsn=receiver.dsn)
     app = instrument(failing, id_generator=lambda: "mine-1")
     _, sent, _ = serve(app, sentry_trace=f"{CALLER}-b7d6c5b4a3f21000")
 
-    assert "mine-1" == answered(sent)
+    assert "mine-1" == id_on(sent)
 
 
-def test_lifespan_and_what_comes_before_sentry_goes_by(receiver: Receiver) -> None:
-    """Whether Sentry is on is asked once, with the first request."""
+def test_lifespan_and_an_app_that_served_before_sentry_are_not_wrapped(receiver: Receiver) -> None:
+    """The first request decides once whether Sentry is on."""
     scopes: list[str] = []
 
     async def app(scope: Any, _receive: Any, _send: Any) -> None:
@@ -192,7 +192,7 @@ def test_lifespan_and_what_comes_before_sentry_goes_by(receiver: Receiver) -> No
 
 
 def call(app: Any) -> tuple[Any, dict[str, Any]]:
-    """Call a WSGI app; its response and the headers that it has started."""
+    """Call a WSGI app; return its response and the headers that it has sent."""
     environ: dict[str, Any] = {"HTTP_X_TRACE_ID": UUID, "wsgi.file_wrapper": FileWrapper}
     setup_testing_defaults(environ)
     started: dict[str, Any] = {}
@@ -204,7 +204,7 @@ def call(app: Any) -> tuple[Any, dict[str, Any]]:
 
 
 class Sized(list[bytes]):
-    """A body whose number of parts can be asked for."""
+    """A body that knows the number of its parts."""
 
 
 @pytest.mark.parametrize(
@@ -212,10 +212,10 @@ class Sized(list[bytes]):
     [lambda: [b"whole"], lambda: Sized([b"whole"]), lambda: FileWrapper(BytesIO(b"whole"))],
     ids=["list", "sized", "file"],
 )
-def test_a_server_gets_the_response_that_it_knows_what_to_do_with(
+def test_a_server_gets_the_applications_own_response_object(
     receiver: Receiver, body: Callable[[], Any]
 ) -> None:
-    """A length to tell, a file to send by the shortest way: as without Sentry."""
+    """It can use its length or send its file, as without Sentry."""
     seen: list[Any] = []
 
     def app(environ: dict[str, Any], start_response: Any) -> Any:
@@ -239,7 +239,7 @@ def test_a_server_gets_the_response_that_it_knows_what_to_do_with(
 
 
 def test_a_body_that_is_made_while_it_is_read_has_its_scope(receiver: Receiver) -> None:
-    """What is logged between two parts belongs to the request, with its method and URL."""
+    """An event between two parts belongs to the request, with its method and URL."""
 
     def app(_environ: dict[str, Any], start_response: Any) -> Any:
         start_response("200 OK", [])

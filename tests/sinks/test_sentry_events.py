@@ -1,4 +1,4 @@
-"""What becomes an event, how it is grouped, and what is taken out of it."""
+"""Events that are made of errors and lines: how many, in which issue, without which secrets."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import json
 import logging
 import subprocess
 import sys
+from contextlib import suppress
+from contextvars import Context
+from importlib import import_module
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +20,7 @@ from pantheon_obs import (
     configure_logging,
     get_logger,
     init_sentry,
+    testing,
     trace_context,
 )
 from pantheon_obs.core import pipeline
@@ -37,7 +41,7 @@ SECRET = "hunter2-hunter2"  # noqa: S105 - nobody's
 
 
 def events_of(receiver: Receiver, work: Callable[[], object], **settings: Any) -> list[Any]:
-    """What Sentry gets of something that is done in a trace, with logging set up."""
+    """Do some work in a trace, with logging set up, and return the events that Sentry gets."""
     configure_logging()
     init_sentry(sentry_dsn=receiver.dsn, **settings)
     with trace_context("job-1"):
@@ -52,12 +56,12 @@ def structlog_error() -> None:
 
 
 def structlog_exception() -> None:
-    """The same by the method's name."""
+    """Log an error with its exception by the method of that name."""
     get_logger("shop").exception("payment_failed", order=1)
 
 
 def stdlib_exception() -> None:
-    """The same through the standard library."""
+    """Log an error with its exception through the standard library."""
     logging.getLogger("shop").exception("payment_failed", extra={"order": 1})  # noqa: LOG004
 
 
@@ -68,7 +72,7 @@ LOGGERS = [structlog_error, structlog_exception, stdlib_exception]
 def test_an_error_that_is_logged_is_one_event_by_its_name(
     receiver: Receiver, log: Callable[[], None]
 ) -> None:
-    """The message is the name, the fields are in extra, the exception is attached."""
+    """Its message is the name, its fields are in extra, and the exception is attached."""
 
     def work() -> None:
         try:
@@ -88,7 +92,7 @@ def test_an_error_that_is_logged_is_one_event_by_its_name(
 def test_outside_of_an_except_block_it_is_an_event_without_an_exception(
     receiver: Receiver, log: Callable[[], None]
 ) -> None:
-    """Nothing is made up, nothing is lost."""
+    """Sentry gets the line, and no exception is invented."""
     [event] = events_of(receiver, log)
 
     assert "payment_failed" == event["logentry"]["message"]
@@ -97,7 +101,7 @@ def test_outside_of_an_except_block_it_is_an_event_without_an_exception(
 
 
 def test_structured_lines_of_one_name_are_one_issue(receiver: Receiver) -> None:
-    """Whatever their exceptions say; a host that groups by itself is left to it."""
+    """Their exceptions may differ; a fingerprint of the application's own stays."""
 
     def work() -> None:
         for error in (ValueError("order 17"), KeyError("order 18")):
@@ -112,7 +116,7 @@ def test_structured_lines_of_one_name_are_one_issue(receiver: Receiver) -> None:
 
 
 def test_an_error_that_is_logged_twice_and_raised_is_one_event(receiver: Receiver) -> None:
-    """Another context, a server's for one, knows nothing of what Sentry saw last."""
+    """Sentry itself finds repetitions only within one context; a server may log in another."""
     error = ZeroDivisionError()
 
     def log() -> None:
@@ -129,7 +133,7 @@ def test_an_error_that_is_logged_twice_and_raised_is_one_event(receiver: Receive
 
 
 def test_an_error_that_two_traces_share_is_an_event_of_each(receiver: Receiver) -> None:
-    """A cached failure is told of by whoever meets it."""
+    """A library may raise one cached object in several requests: each has its own failure."""
     error = ZeroDivisionError()
 
     def work() -> None:
@@ -143,8 +147,8 @@ def test_an_error_that_two_traces_share_is_an_event_of_each(receiver: Receiver) 
     assert ["job-1", "job-1", "job-2"] == tags
 
 
-def test_facts_of_ours_make_no_event(receiver: Receiver) -> None:
-    """They are lines at ERROR; the errors in them are sent where they end."""
+def test_lines_of_ours_make_no_event(receiver: Receiver) -> None:
+    """They are at ERROR; the exceptions in them are sent where they escape."""
     error = ZeroDivisionError()
 
     def work() -> None:
@@ -174,20 +178,46 @@ def test_facts_of_ours_make_no_event(receiver: Receiver) -> None:
 def test_a_line_that_repeats_an_error_as_text_makes_no_event(
     receiver: Receiver, logger: str, message: str
 ) -> None:
-    """The exception itself has been sent."""
+    """The exception itself has been sent; the next line of that logger is an event again."""
 
     def work() -> None:
         escape(KeyError("in a server"), Trace("job-1"), covered=True)
         logging.getLogger(logger).error(message)
-        logging.getLogger(logger).error("what else it says")
+        logging.getLogger(logger).error("another line")
 
     [event] = events_of(receiver, work)
 
-    assert "what else it says" == event["logentry"]["message"]
+    assert "another line" == event["logentry"]["message"]
 
 
-def test_the_user_is_who_was_bound(receiver: Receiver) -> None:
-    """The id is added to what the host has told Sentry itself; without one there is no user."""
+def test_a_servers_record_in_another_context_makes_no_second_event(receiver: Receiver) -> None:
+    """An application that runs in a thread escapes to a context that the server does not have.
+
+    Raised there by anything else than a server's logger, the object is a new failure.
+    """
+    error = ZeroDivisionError()
+
+    def serve() -> None:
+        with suppress(ZeroDivisionError), trace_context("job-2"):
+            sentry_sdk.capture_exception(error)
+            raise error
+
+    def log(name: str) -> None:
+        logging.getLogger(name).error("failed", exc_info=error)
+
+    configure_logging()
+    init_sentry(sentry_dsn=receiver.dsn)
+    Context().run(serve)
+    Context().run(log, "uvicorn.error")
+    Context().run(log, "heartbeat")
+    sentry_sdk.flush()
+
+    assert ["job-2", None] == [event.get("tags", {}).get("trace_id") for event in receiver.events]
+    assert "heartbeat" == receiver.events[1]["logger"]
+
+
+def test_the_user_has_the_bound_id(receiver: Receiver) -> None:
+    """The id is added to the application's own user; without an id there is no user."""
 
     def work() -> None:
         sentry_sdk.capture_message("nobody")
@@ -203,7 +233,7 @@ def test_the_user_is_who_was_bound(receiver: Receiver) -> None:
 
 
 def test_an_error_that_leaves_its_trace_keeps_its_id(receiver: Receiver) -> None:
-    """Whoever captures it in the end, Sentry's hook for uncaught ones for example."""
+    """It may be captured after the trace, by Sentry's hook for uncaught exceptions for example."""
     init_sentry(sentry_dsn=receiver.dsn)
     try:
         with trace_context("job-1"):
@@ -216,7 +246,7 @@ def test_an_error_that_leaves_its_trace_keeps_its_id(receiver: Receiver) -> None
 
 
 def test_no_secret_is_in_any_part_of_an_event(receiver: Receiver) -> None:
-    """At any depth of what the host adds to it, in breadcrumbs, messages and names."""
+    """Secrets are masked at any depth of extra data, in breadcrumbs, messages and names."""
     nested = {"a": [{"password": SECRET, "deep": {"x-auth-token": SECRET, "kept": "yes"}}]}
 
     def work() -> None:
@@ -256,13 +286,13 @@ def test_no_secret_is_in_any_part_of_an_event(receiver: Receiver) -> None:
     ],
 )
 def test_a_query_is_masked_wherever_a_text_has_one(text: str, masked: str) -> None:
-    """Its names stay; what is no query stays as it is."""
+    """The query's names stay; a question mark outside of a URL changes nothing."""
     assert {"message": masked} == masking(Settings())({"message": text}, {})
 
 
 @pytest.mark.parametrize("query", ["a=1&b", b"a=1&b"], ids=["str", "bytes"])
-def test_the_requests_own_query_body_and_url_say_no_values(query: str | bytes) -> None:
-    """Integrations have their own ways to put these in."""
+def test_the_request_has_no_values_of_its_query_and_no_body(query: str | bytes) -> None:
+    """Integrations differ in how they fill in the request."""
     request = {"query_string": query, "data": {"a": 1}, "url": "http://a.test/b?a=1"}
 
     masked = masking(Settings())({"request": request}, {})
@@ -275,7 +305,7 @@ def test_the_requests_own_query_body_and_url_say_no_values(query: str | bytes) -
 
 @pytest.mark.parametrize("pii", [False, True])
 def test_a_tasks_arguments_leave_only_where_personal_data_may(*, pii: bool) -> None:
-    """Older versions of Sentry's integration put them in whatever its option says."""
+    """Older versions of Sentry's integration send them whatever its option says."""
     job = {"task_name": "pay", "args": [SECRET], "kwargs": {"name": SECRET}}
 
     masked = masking(Settings(sentry_send_default_pii=pii))({"extra": {"celery-job": job}}, {})
@@ -293,12 +323,19 @@ new = {{name.partition(".")[0] for name in set(sys.modules) - before}}
 print(*sorted(new - set(sys.stdlib_module_names) - {{"pantheon_obs"}}))
 print(*sorted(sentry_sdk.get_client().integrations))
 """
-BARE = "sentry_sdk.init(dsn='http://k@127.0.0.1:9/1', auto_enabling_integrations=False)"
+BARE = (
+    "from sentry_sdk.integrations.flask import FlaskIntegration; sentry_sdk.init("
+    "dsn='http://k@127.0.0.1:9/1', auto_enabling_integrations=False, "
+    "integrations=[FlaskIntegration()])"
+)
 OURS = "import pantheon_obs; pantheon_obs.init_sentry(sentry_dsn='http://k@127.0.0.1:9/1')"
 
 
-def test_a_start_imports_no_framework_that_the_host_has_not() -> None:
-    """What is new is what a bare start of Sentry's imports, and structlog's and ours."""
+def test_a_start_imports_no_more_than_sentry_itself_would() -> None:
+    """Compared with `sentry_sdk.init` and the one integration that is needed.
+
+    Without `auto_enabling_integrations=False` Sentry would import every framework it finds.
+    """
     pytest.importorskip("flask")
     packages: list[set[str]] = []
     integrations: list[set[str]] = []
@@ -317,10 +354,10 @@ def test_a_start_imports_no_framework_that_the_host_has_not() -> None:
         integrations.append(set(active.split()))
 
     assert packages[1] - packages[0] <= {"structlog", "orjson", "asgiref"}
-    assert {"flask"} == integrations[1] - integrations[0]
+    assert integrations[0] == integrations[1]
 
 
-def test_what_the_host_imports_later_has_its_integration_at_the_next_start() -> None:
+def test_a_framework_that_is_imported_later_gets_its_integration_at_the_next_start() -> None:
     """Programs start Sentry first, then import their framework, then instrument the app."""
     pytest.importorskip("flask")
     code = f"{OURS}; import flask; pantheon_obs.instrument(flask.Flask('shop')); "
@@ -338,19 +375,19 @@ def test_what_the_host_imports_later_has_its_integration_at_the_next_start() -> 
     assert "" == done.stderr
 
 
-def test_urllib3_tells_of_the_hosts_calls_and_not_of_sentrys(receiver: Receiver) -> None:
-    """A Sentry that cannot be reached is no line on every event."""
-    said: list[str] = []
+def test_urllib3_warns_of_the_applications_calls_only(receiver: Receiver) -> None:
+    """Where Sentry cannot be reached, its transport's retries make no lines."""
+    logged: list[str] = []
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            said.append(str(record.msg))
+            logged.append(str(record.msg))
 
     def warn(message: str) -> None:
         logging.getLogger("urllib3.connectionpool").warning(message)
 
     def work() -> None:
-        for name in ("sentry-sdk.BackgroundWorker", "host"):
+        for name in ("sentry-sdk.BackgroundWorker", "application"):
             thread = Thread(target=warn, args=(name,), name=name)
             thread.start()
             thread.join()
@@ -362,10 +399,12 @@ def test_urllib3_tells_of_the_hosts_calls_and_not_of_sentrys(receiver: Receiver)
     finally:
         logging.getLogger("urllib3").removeHandler(handler)
 
-    assert ["host"] == said
+    assert ["application"] == logged
 
 
-def test_what_a_framework_has_wrapped_is_shown_as_it_was_raised(receiver: Receiver) -> None:
+def test_an_exception_that_a_framework_has_wrapped_is_shown_as_it_was_raised(
+    receiver: Receiver,
+) -> None:
     """Quart 0.23 raises a group of one: the issue is the error in it, with its own cause."""
     raised = ZeroDivisionError("of a stream")
     raised.__cause__ = LookupError("before it")
@@ -381,3 +420,41 @@ def test_what_a_framework_has_wrapped_is_shown_as_it_was_raised(receiver: Receiv
     kinds = [error["type"] for error in event["exception"]["values"]]
     assert ["LookupError", "ZeroDivisionError"] == kinds
     assert "job-1" == event["tags"]["trace_id"]
+
+
+def test_a_reset_undoes_the_start(receiver: Receiver) -> None:
+    """The client of ours is closed, and Sentry and urllib3 are as they were before."""
+    logs = import_module("sentry_sdk.integrations.logging")
+    urllib3 = logging.getLogger("urllib3.connectionpool")
+
+    def state() -> list[object]:
+        processors = list(sentry_sdk.scope.global_event_processors)
+        ignored = set(logs._IGNORED_LOGGERS)  # noqa: SLF001 - it has no public reader
+        return [processors, ignored, list(urllib3.filters), pipeline.sinks]
+
+    before = state()
+    assert init_sentry(sentry_dsn=receiver.dsn) is True
+    during = state()
+    testing.reset()
+    after = state()
+
+    assert not sentry_sdk.is_initialized()
+    assert before[1:] == after[1:]
+    assert [] == [old for old, new in zip(before, during, strict=True) if old == new]
+    # Sentry's own integrations stay installed.
+    assert during[0][-1] not in after[0]  # type: ignore[index, operator]
+
+
+def test_a_reset_leaves_a_client_of_the_applications_own(receiver: Receiver) -> None:
+    """Made after ours, or before it; a processor that it has taken out itself is no failure."""
+    init_sentry(sentry_dsn=receiver.dsn)
+    sentry_sdk.init(receiver.dsn, auto_enabling_integrations=False)
+    own = sentry_sdk.get_client()
+    sentry_sdk.scope.global_event_processors.pop()
+
+    testing.reset()
+    assert own is sentry_sdk.get_client()
+    assert [True, True] == [init_sentry(), init_sentry()]
+    testing.reset()
+
+    assert own is sentry_sdk.get_client()

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from tests.adapters.contract import ADAPTERS, PACKAGES
+from tests.apps.failures import SECRET
 from tests.sinks.receiver import Receiver
 from tests.support.lines import parse_line
 from tests.support.server import SECONDS, uvicorn
@@ -16,26 +18,15 @@ from tests.support.server import SECONDS, uvicorn
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-for package in ("sentry_sdk", "django", "flask", "litestar", "quart", "starlette"):
+for package in ("sentry_sdk", *PACKAGES):
     pytest.importorskip(package)
 
-SECRET = "hunter2-hunter2"  # noqa: S105 - nobody's
-KINDS = (
-    "asgi",
-    "wsgi",
-    "starlette",
-    "litestar",
-    "quart",
-    "flask",
-    "django-asgi",
-    "django-wsgi",
-    "django-wrapped",
-)
+KINDS = (*(adapter.name for adapter in ADAPTERS), "django-wrapped")
 UUID = "0B5A1E5E-3d2c-4b1a-9f8e-7d6c5b4a3f21"
 HEX = "4bf92f3577b34da6a3ce929d0e0e4736"
 CALLER = "771a43a4192642f0b136d5159a501700"
-# What a request brings, the id that it gets, and the trace that Sentry files it under; None: fresh,
-# and the same for both.
+# The headers of a request, its id, and the trace that Sentry files it under. None means a fresh id,
+# the same for both.
 NOTHING = "nothing"
 CASES: dict[str, tuple[dict[str, str], str | None, str | None]] = {
     NOTHING: ({}, None, None),
@@ -53,20 +44,20 @@ CASES: dict[str, tuple[dict[str, str], str | None, str | None]] = {
 
 
 class Story:
-    """Requests to all kinds of apps, and what Sentry was sent of them.
+    """Requests to all kinds of apps, and the items that Sentry got.
 
     Attributes:
         ids: The id of each response that failed, by path and case.
-        probes: What the probes were answered.
-        seen: The headers that plain apps were given.
-        items: What Sentry was sent, transactions included.
-        events: The errors among it.
+        probes: The status codes of the probes.
+        headers: The names of the headers that plain apps got.
+        items: All items that Sentry got, transactions included.
+        events: The errors among them.
         out: The server's lines.
-        err: What it said otherwise.
+        err: The server's standard error.
     """
 
     probes: list[int]
-    seen: list[str]
+    headers: list[str]
 
     def __init__(self, mode: str, requests: Callable[[Story, httpx.Client], None]) -> None:
         self.ids: dict[str, str] = {}
@@ -74,7 +65,8 @@ class Story:
             dsn = "SENTRY_DSN" if mode == "early" else "KINDS_DSN"
             env = {
                 "KINDS_MODE": mode,
-                "KINDS_SECRET": SECRET,
+                "KINDS_ASGI": json.dumps({a.name: a.path for a in ADAPTERS if a.is_asgi}),
+                "KINDS_WSGI": json.dumps({a.name: a.path for a in ADAPTERS if not a.is_asgi}),
                 "SENTRY_TRACES_SAMPLE_RATE": "1" if mode == "early" else "0",
                 "no_proxy": "127.0.0.1",
                 dsn: receiver.dsn,
@@ -97,7 +89,7 @@ class Story:
         self.events = receiver.events
 
     def ask(self, client: httpx.Client, path: str, case: str) -> None:
-        """Send a request full of secrets; keep the id of its response."""
+        """Send a request with secrets in each part; keep the id of its response."""
         asked = f"{path} {case}"
         more = {"X-Case": asked, "Cookie": f"a={SECRET}", "Referer": f"https://a.test/?{SECRET}"}
         headers = CASES[case][0] if case in CASES else {}
@@ -110,7 +102,7 @@ class Story:
                 assert path.endswith("/stream")
 
     def event(self, path: str, case: str) -> dict[str, Any]:
-        """The one event of a request, which has the tag of its response."""
+        """Return the one event of a request, which has the tag of its response."""
         asked = f"{path} {case}"
         [event] = [event for event in self.events if _case_of(event) == asked]
         assert self.ids[asked] == event["tags"]["trace_id"]
@@ -123,7 +115,7 @@ def _case_of(event: dict[str, Any]) -> str | None:
 
 
 def ask_all(story: Story, client: httpx.Client) -> None:
-    """All cases, many at once, and what is to leave no trace."""
+    """Send all cases, many requests at once, and requests that must make no event."""
     ask_each_kind(story, client)
     for kind in KINDS:
         for case in CASES:
@@ -134,20 +126,22 @@ def ask_all(story: Story, client: httpx.Client) -> None:
     story.probes = [client.get(f"/asgi/health/{name}").status_code for name in ("live", "ready")]
     with ThreadPoolExecutor() as threads:
         asked = [
-            threads.submit(story.ask, client, f"{KINDS[number % 9]}/fail", f"at once {number}")
+            threads.submit(
+                story.ask, client, f"{KINDS[number % len(KINDS)]}/fail", f"at once {number}"
+            )
             for number in range(36)
         ]
         for each in asked:
             each.result()
-    story.seen = [
+    story.headers = [
         client.get(f"/{kind}/see", headers={"X-Trace-ID": UUID}).text.lower()
         for kind in ("asgi", "wsgi")
     ]
-    client.get("/outside")  # last, so that what a request would leave behind is there
+    client.get("/outside")  # last, so that any state left by a request would show
 
 
 def ask_each_kind(story: Story, client: httpx.Client) -> None:
-    """One request to each endpoint of each kind."""
+    """Send one request to each endpoint of each kind."""
     for kind in KINDS:
         for path in ("fail", "stream", "thread"):
             story.ask(client, f"{kind}/{path}", NOTHING)
@@ -155,22 +149,22 @@ def ask_each_kind(story: Story, client: httpx.Client) -> None:
 
 @pytest.fixture(scope="module", params=["early", "late"])
 def story(request: pytest.FixtureRequest) -> Story:
-    """Sentry started with the apps, tracing on; or by the server's start, tracing off."""
+    """Start Sentry with the apps, tracing on; or when the server starts, tracing off."""
     return Story(request.param, ask_all)
 
 
 @pytest.fixture(scope="module")
-def hosts() -> Story:
-    """Sentry started by the host after the apps, with its integrations of all frameworks."""
+def own_client() -> Story:
+    """Let the application start Sentry after the apps, with integrations of all frameworks."""
     return Story("host", ask_each_kind)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("path", ["fail", "stream", "thread"])
-def test_a_failure_is_one_event_that_says_what_which_and_whose(
+def test_a_failure_is_one_event_with_its_error_request_user_and_trace(
     story: Story, kind: str, path: str
 ) -> None:
-    """In a handler, in the middle of a body, in a thread that got nothing of ours."""
+    """It may be in a handler, in the middle of a body, or in a thread without our context."""
     event = story.event(f"{kind}/{path}", NOTHING)
 
     assert "ZeroDivisionError" == event["exception"]["values"][-1]["type"]
@@ -184,10 +178,10 @@ def test_a_failure_is_one_event_that_says_what_which_and_whose(
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("case", CASES)
-def test_sentrys_trace_is_ours_unless_the_caller_has_one_or_ours_is_none(
+def test_sentrys_trace_is_ours_unless_the_caller_has_one_or_ours_does_not_fit(
     story: Story, kind: str, case: str
 ) -> None:
-    """The table in docs/sentry.md: an id that Sentry can take over is the trace's."""
+    """As in the table of docs/sentry.md: Sentry uses an id that has the form of its own."""
     _, trace_id, sentrys = CASES[case]
     event = story.event(f"{kind}/fail", case)
     answered = story.ids[f"{kind}/fail {case}"]
@@ -200,7 +194,7 @@ def test_sentrys_trace_is_ours_unless_the_caller_has_one_or_ours_is_none(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_sentrys_trace_is_ours_while_a_body_is_made(story: Story, kind: str) -> None:
-    """Sentry's own spans are over by then, where a WSGI server reads it."""
+    """Where a WSGI server reads the body, Sentry's own spans are over by then."""
     event = story.event(f"{kind}/stream", "a UUID")
 
     assert UUID.replace("-", "").lower() == _trace_of(event)
@@ -212,7 +206,7 @@ def _trace_of(event: dict[str, Any]) -> str:
 
 
 def test_transactions_have_the_trace_too(story: Story) -> None:
-    """What Sentry measures is found by the same id, and in the same trace; spans included."""
+    """A transaction is found by the same id and in the same trace, its spans too."""
     transactions = [item for kind, item in story.items if kind == "transaction"]
 
     for transaction in transactions:
@@ -230,11 +224,11 @@ def test_transactions_have_the_trace_too(story: Story) -> None:
 def test_failures_at_once_keep_their_ids(story: Story) -> None:
     """Each event has the id of the response that its own request got."""
     for number in range(36):
-        story.event(f"{KINDS[number % 9]}/fail", f"at once {number}")
+        story.event(f"{KINDS[number % len(KINDS)]}/fail", f"at once {number}")
 
 
 def test_nothing_else_becomes_an_event(story: Story) -> None:
-    """No line of ours, no server's, no refused lifespan; and no tag outlives its request."""
+    """Neither lines of ours and of servers nor a refused lifespan; no tag outlives its request."""
     others = [event for event in story.events if _case_of(event) is None]
 
     assert ["outside of any request"] == [event.get("message") for event in others]
@@ -244,7 +238,7 @@ def test_nothing_else_becomes_an_event(story: Story) -> None:
 
 
 def test_probes_make_no_transactions(story: Story) -> None:
-    """A failure while one is answered is an event all the same."""
+    """A failure while a probe is answered is still an event."""
     names = [item["transaction"] for kind, item in story.items if kind == "transaction"]
 
     assert [200, 200] == story.probes
@@ -253,7 +247,7 @@ def test_probes_make_no_transactions(story: Story) -> None:
 
 
 def test_no_secret_leaves(story: Story) -> None:
-    """No value of a query, no cookie, no local variable, in no envelope of any kind of app."""
+    """No envelope of any kind of app has a query's value, a cookie or a local variable."""
     sent = json.dumps(story.items)
 
     assert SECRET not in sent
@@ -261,16 +255,16 @@ def test_no_secret_leaves(story: Story) -> None:
 
 
 def test_the_app_sees_the_headers_that_were_sent(story: Story) -> None:
-    """What Sentry's middleware reads of the trace is not there for the app."""
-    asgi, wsgi = story.seen
+    """The header that Sentry's middleware reads is not among them."""
+    asgi, wsgi = story.headers
 
     assert "x-trace-id" in asgi
     assert "http_x_trace_id" in wsgi
-    assert [] == [names for names in story.seen if "sentry" in names]
+    assert [] == [names for names in story.headers if "sentry" in names]
 
 
-def test_it_starts_once_and_says_nothing_but_lines(story: Story) -> None:
-    """All apps of a process share one client, whenever it starts; at its end it is silent."""
+def test_it_starts_once_and_prints_only_lines(story: Story) -> None:
+    """All apps of a process share one client; at its end it prints nothing."""
     lines = [parse_line(line.encode()) for line in story.out]
     failed = [line for line in lines if line["event"] == "telemetry_failed"]
 
@@ -280,9 +274,9 @@ def test_it_starts_once_and_says_nothing_but_lines(story: Story) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_client_of_the_hosts_own_is_told_the_same(hosts: Story, kind: str) -> None:
-    """All that its integrations find, Litestar's included, is one event of the right request."""
+def test_a_client_of_the_applications_own_gets_the_same(own_client: Story, kind: str) -> None:
+    """Each failure is one event of the right request, with Litestar's integration too."""
     for path in ("fail", "stream", "thread"):
-        event = hosts.event(f"{kind}/{path}", NOTHING)
+        event = own_client.event(f"{kind}/{path}", NOTHING)
         assert {"id": "user-7"} == event["user"]
-        assert hosts.ids[f"{kind}/{path} {NOTHING}"].replace("-", "") == _trace_of(event)
+        assert own_client.ids[f"{kind}/{path} {NOTHING}"].replace("-", "") == _trace_of(event)

@@ -1,4 +1,4 @@
-"""The Django project of `tests/adapters/apps/django_app`, in processes of its own."""
+"""The Django project of `tests/apps/django_app`, in processes of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.server import ROOT, Server, environment, gunicorn, uvicorn
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-APP = "tests.adapters.apps.django_app"
+APP = "tests.apps.django_app"
 
 
 def serve(

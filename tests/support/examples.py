@@ -1,4 +1,4 @@
-"""Questions to the example services, and what their output tells about them."""
+"""Send questions to the example services, and read their output."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
 SECONDS_TO_WAIT = 20
 QUESTION = "one two three four"
-# The provider's words: four in, four out and two of reasoning.
+# The simulated provider counts four tokens in, four out and two of reasoning.
 INPUT_TOKENS, CACHED_TOKENS, OUTPUT_TOKENS = 4, 2, 6
 
 
 def client_of(server: Server | support.Server) -> httpx.Client:
-    """A client of this server that no proxy setting leads elsewhere."""
+    """Make a client of this server that ignores proxy settings."""
     return httpx.Client(base_url=server.url, timeout=SECONDS_TO_WAIT, trust_env=False)
 
 
 def ask(model: str) -> dict[str, str]:
-    """The body of a question to this model."""
+    """Make the body of a question to this model."""
     conversation_id = f"about-{model.partition('?')[0]}"
     return {"message": QUESTION, "model_alias": model, "conversation_id": conversation_id}
 
 
 def lines_until(server: Server, is_last: Callable[[str], bool]) -> list[str]:
-    """Wait until the server has printed such a line, and return all that it printed so far."""
+    """Wait for such a line; return everything that the server has printed."""
     deadline = time.monotonic() + SECONDS_TO_WAIT
     while time.monotonic() < deadline:
         lines = list(server.lines)
@@ -46,7 +46,7 @@ def lines_until(server: Server, is_last: Callable[[str], bool]) -> list[str]:
 
 
 def events_of(server: Server, trace_id: str) -> list[dict[str, Any]]:
-    """Every event of a request, in order, once its last line has come."""
+    """Wait for the last line of a request; return all its lines in order."""
 
     def is_last(line: str) -> bool:
         event = json.loads(line)
@@ -57,7 +57,7 @@ def events_of(server: Server, trace_id: str) -> list[dict[str, Any]]:
 
 
 def story_of(server: Server, trace_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The event of a request's one LLM call, and the request's line, which comes later."""
+    """Return the event of a request's one LLM call, and the request's line after it."""
     events = events_of(server, trace_id)
     (place,) = [index for index, event in enumerate(events) if event["event"][:4] == "llm."]
     (finished,) = [event for event in events[place:] if event["event"] == "request_finished"]
@@ -65,7 +65,7 @@ def story_of(server: Server, trace_id: str) -> tuple[dict[str, Any], dict[str, A
 
 
 def iter_until_data(response: httpx.Response) -> Iterator[str]:
-    """The response's lines up to its first `data:`."""
+    """Iterate over the response's lines up to its first `data:`."""
     for line in response.iter_lines():
         yield line
         if line.startswith("data:"):

@@ -1,4 +1,4 @@
-"""Captured log lines: each is one JSON object, in the order and the shape of the schema."""
+"""Parse log lines: each is one JSON object, with the order and the fields of the schema."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _validator = Draft202012Validator(SCHEMA)
 
 
 def parse_lines(output: bytes) -> list[dict[str, Any]]:
-    """Read what a process has written: nothing but whole JSON lines, each valid.
+    """Parse the output of a process: only whole JSON lines, each valid.
 
     Args:
-        output: everything that came out of its stdout, or of stdout and stderr together.
+        output: Its stdout, or stdout and stderr together.
 
     Returns:
         The lines as dicts.
@@ -66,7 +66,7 @@ def validate_line(line: dict[str, Any]) -> None:
 
 
 def _own_keys(line: dict[str, Any]) -> list[str]:
-    """The keys that the schema lists for this event, in its order; none for a host's line."""
+    """List the keys of this event in the schema's order; none for a line of the application."""
     event, logger = line["event"], line["logger"]
     if logger == "pantheon_obs.llm" and event.startswith("llm."):
         event = "llm"

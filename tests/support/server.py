@@ -1,6 +1,6 @@
-"""Real servers in processes of their own, on free ports of the loopback interface.
+"""Start real servers in processes of their own, on free ports of the loopback interface.
 
-Their output is collected as it comes; a test waits for what it expects of it, never for a time.
+Their output is collected as it comes; a test waits for the output, never for a time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 30.0
 """The longest wait for anything; reaching it fails the test."""
-_OPTIONS_OF_OURS = ("PANTHEON_OBS", "SENTRY_", "OTEL_")
+_OPTIONS = ("PANTHEON_OBS", "SENTRY_", "OTEL_")
 
 
 class Server:
@@ -29,8 +29,8 @@ class Server:
 
     Attributes:
         out: The lines of its standard output so far, without their ends.
-        err: Likewise of its standard error.
-        url: Where it listens.
+        err: The lines of its standard error so far.
+        url: The URL on which it listens.
     """
 
     def __init__(
@@ -43,10 +43,10 @@ class Server:
         """Start the process.
 
         Args:
-            arguments: What follows `python -m`.
-            port: Where it listens; None for a program that does not.
-            env: Environment variables, besides those of this process that set none of our options.
-            ready: Wait until it listens.
+            arguments: The arguments after `python -m`.
+            port: The port on which it listens; None for a program that does not listen.
+            env: Environment variables, added to those of `environment()`.
+            ready: Whether to wait until it listens.
         """
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
@@ -82,7 +82,7 @@ class Server:
                 self._grown.notify_all()
 
     def wait_until_ready(self) -> None:
-        """Return once the port answers; a server that has ended before is an error."""
+        """Wait until the port answers; fail if the server has ended."""
         deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
@@ -96,22 +96,22 @@ class Server:
         raise AssertionError(msg)
 
     def connect(self) -> socket.socket:
-        """A raw connection to the server."""
+        """Open a raw connection to the server."""
         return socket.create_connection(("127.0.0.1", self.port or 0), SECONDS)
 
     def wait_for(self, happened: Callable[[], object], what: str = "it") -> None:
-        """Return once the output is such that `happened()` is true; fail after a long time."""
+        """Wait until `happened()` is true of the output; fail after a long time."""
         with self._grown:
             if not self._grown.wait_for(lambda: bool(happened()), SECONDS):
                 msg = f"waited {SECONDS:.0f} s for {what}:\n{self.output()}"
                 raise AssertionError(msg)
 
     def output(self) -> str:
-        """All that it printed so far, for a message."""
+        """Return everything that it has printed, for a message."""
         return "\n".join(["stdout:", *self.out, "stderr:", *self.err])
 
     def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
-        """Stop it as a deployment does, killed only if it hangs; read its output to the end.
+        """Stop it as a deployment does, kill it if it hangs; read its output to the end.
 
         Args:
             by: The signal to send, if it runs.
@@ -147,9 +147,9 @@ def uvicorn(
 
     Args:
         app: The app.
-        options: More of uvicorn's command-line options.
+        options: Further command-line options.
         env: Environment variables; see `Server`.
-        ready: Wait until it listens.
+        ready: Whether to wait until it listens.
     """
     port = free_port()
     arguments = (app, "--host", "127.0.0.1", "--port", str(port), *options)
@@ -184,7 +184,7 @@ def granian(
 
 
 def free_port() -> int:
-    """A port on which nothing listens."""
+    """Find a port on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -192,7 +192,5 @@ def free_port() -> int:
 
 
 def environment() -> dict[str, str]:
-    """The variables of this process, without those that set an option of ours."""
-    return {
-        name: value for name, value in os.environ.items() if not name.startswith(_OPTIONS_OF_OURS)
-    }
+    """Return the variables of this process, without those of the library's options."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_OPTIONS)}

@@ -1,4 +1,4 @@
-"""Celery without a worker: what goes into a message, eager calls, and what is refused."""
+"""Celery without a worker: headers of messages, eager calls, and arguments that are refused."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ from pantheon_obs import (
     llm_call,
     trace_context,
 )
-from pantheon_obs.adapters import celery_tasks
+from pantheon_obs.adapters import celery_tracing
 from pantheon_obs.adapters.celery import instrument_celery
 from pantheon_obs.adapters.wsgi import TraceIdMiddleware
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import current_trace
+from pantheon_obs.core.failures import is_covered
 from pantheon_obs.testing import capture_events, fixed_ids
 from tests.support.lines import validate_line
 from tests.test_import import run_isolated
@@ -50,7 +51,7 @@ def app() -> Iterator[Celery]:
 
 @pytest.fixture
 def lines() -> Iterator[list[dict[str, Any]]]:
-    """The lines of the test, each valid."""
+    """Capture the log lines of the test; each is valid."""
     with capture_events() as events:
         yield events
     for line in events:
@@ -58,7 +59,7 @@ def lines() -> Iterator[list[dict[str, Any]]]:
 
 
 def published(app: Celery) -> dict[str, Any]:
-    """The headers of the oldest message that nobody has read."""
+    """Read the headers of the oldest message in the queue."""
     with app.connection_for_read() as connection:
         message = app.amqp.queues["unread"](connection.default_channel).get(no_ack=True)
         headers: dict[str, Any] = message.headers
@@ -66,11 +67,11 @@ def published(app: Celery) -> dict[str, Any]:
 
 
 def finished(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The lines that tell how tasks ended."""
+    """Select the lines of `task_finished`."""
     return [line for line in lines if line["event"] == "task_finished"]
 
 
-# --- what is accepted
+# --- arguments
 
 
 def test_the_app_itself_is_returned(app: Celery) -> None:
@@ -80,7 +81,7 @@ def test_the_app_itself_is_returned(app: Celery) -> None:
 
 
 @pytest.mark.parametrize("value", [None, "shop", object(), Celery, len])
-def test_what_is_no_celery_app_is_refused(value: object) -> None:
+def test_other_objects_than_celery_apps_are_refused(value: object) -> None:
     """The message names the value."""
     with pytest.raises(ConfigError, match=r"app=.* is not accepted: use a Celery app"):
         instrument_celery(value)
@@ -94,7 +95,7 @@ def test_bound_fields_must_be_names(app: Celery, names: Any) -> None:
 
 
 def test_a_bad_setting_is_refused_at_once(app: Celery) -> None:
-    """Not later, in a worker."""
+    """The error is raised by the call, and not later in a worker."""
     with pytest.raises(ConfigError, match="log_level"):
         instrument_celery(app, log_level="LOUD")
     with pytest.raises(ConfigError, match="settings="):
@@ -102,7 +103,7 @@ def test_a_bad_setting_is_refused_at_once(app: Celery) -> None:
 
 
 def test_a_dsn_without_sentry_is_an_error(app: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It was asked for as an argument."""
+    """A DSN that is an argument needs `sentry_sdk`."""
     monkeypatch.setitem(sys.modules, "sentry_sdk", None)
 
     with pytest.raises(MissingExtraError, match=r"pantheon-obs\[sentry\]"):
@@ -110,7 +111,7 @@ def test_a_dsn_without_sentry_is_an_error(app: Celery, monkeypatch: pytest.Monke
 
 
 def test_a_proxy_stands_for_its_app(app: Celery) -> None:
-    """`celery.current_app` is no app by itself."""
+    """`celery.current_app` is a proxy; the app behind it is instrumented."""
     app.set_current()
 
     assert current_app is instrument_celery(current_app)
@@ -121,7 +122,7 @@ def test_a_proxy_stands_for_its_app(app: Celery) -> None:
 
 
 def test_the_adapter_alone_imports_no_celery() -> None:
-    """A service without Celery pays nothing."""
+    """An application without Celery does not import it."""
     program = "import sys, pantheon_obs.adapters.celery; print('celery' in sys.modules)"
 
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
@@ -129,11 +130,11 @@ def test_the_adapter_alone_imports_no_celery() -> None:
     assert b"False" == run.stdout.strip()
 
 
-# --- what a message carries
+# --- headers of messages
 
 
 def test_a_message_carries_the_trace_of_its_publisher(app: Celery) -> None:
-    """`delay`, `apply_async`, `send_task` and a signature alike; the other headers are Celery's."""
+    """`delay`, `apply_async`, `send_task` and signatures add the same headers to Celery's."""
 
     @app.task(name="shop.add", shared=False)
     def add(a: int, b: int) -> int:
@@ -157,7 +158,7 @@ def test_a_message_carries_the_trace_of_its_publisher(app: Celery) -> None:
 
 
 def test_an_untraced_message_gets_a_fresh_id(app: Celery) -> None:
-    """Made by the host's generator, so that what the worker says of it shares an id."""
+    """The id is made by `id_generator`, so that the worker's lines about the message share it."""
     instrument_celery(app, id_generator=fixed_ids("job"))
 
     app.send_task("shop.add")
@@ -168,7 +169,7 @@ def test_an_untraced_message_gets_a_fresh_id(app: Celery) -> None:
 
 
 def test_a_publishers_own_header_stays(app: Celery) -> None:
-    """In any case; and what the publisher has given is not changed."""
+    """It is kept in upper or lower case, and the publisher's headers are not changed."""
     instrument_celery(app)
     given = {"X-Trace-Id": "mine", "tenant": "acme"}
 
@@ -184,7 +185,7 @@ def test_a_publishers_own_header_stays(app: Celery) -> None:
 
 
 def test_only_the_fields_that_are_named_cross(app: Celery) -> None:
-    """And of these only what every broker and serializer takes."""
+    """Of the named fields only values that every broker and serializer takes cross."""
     plain = {"text": "grün\n", "whole": -(2**63) + 1, "part": 0.5, "no": False, "none": None}
     other = {
         "long": "x" * 1025,
@@ -206,7 +207,7 @@ def test_only_the_fields_that_are_named_cross(app: Celery) -> None:
 
 
 def test_another_app_of_the_process_is_left_alone(app: Celery, lines: list[dict[str, Any]]) -> None:
-    """Neither its messages nor its tasks are touched, and Celery's lines about it stay."""
+    """Its messages and tasks are unchanged, and Celery's lines about them are kept."""
     instrument_celery(Celery("other", set_as_current=False))
 
     @app.task(name="shop.add", shared=False)
@@ -223,7 +224,7 @@ def test_another_app_of_the_process_is_left_alone(app: Celery, lines: list[dict[
 
 
 def test_a_broker_that_is_down_fails_as_before() -> None:
-    """The publisher gets Celery's own error."""
+    """The publisher gets the same error from Celery."""
     app = Celery("down", broker="amqp://127.0.0.1:1//", set_as_current=False)
     app.conf.broker_transport_options = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
     instrument_celery(app)
@@ -233,7 +234,7 @@ def test_a_broker_that_is_down_fails_as_before() -> None:
 
 
 def test_headers_of_a_wrong_kind_fail_as_before(app: Celery) -> None:
-    """They are the publisher's, and so is the error."""
+    """The publisher gets the same error from Celery."""
     instrument_celery(app)
 
     with pytest.raises((TypeError, ValueError)):
@@ -251,7 +252,7 @@ def eager(app: Celery) -> Celery:
 
 
 def test_an_eager_task_is_a_part_of_its_request(eager: Celery, lines: list[dict[str, Any]]) -> None:
-    """Same id, same record: what it binds and its LLM calls are the request's."""
+    """It has the id of the request, and its bound fields and LLM calls are the request's."""
 
     @eager.task(name="shop.ask", shared=False)
     def ask() -> int:
@@ -261,9 +262,9 @@ def test_an_eager_task_is_a_part_of_its_request(eager: Celery, lines: list[dict[
         return 7
 
     def view(environ: Any, start_response: Any) -> list[bytes]:
-        record = current_trace.get()
+        trace = current_trace.get()
         assert 7 == ask.delay().get()
-        assert record is current_trace.get()
+        assert trace is current_trace.get()
         start_response("200 OK", [])
         return [b"done"]
 
@@ -272,11 +273,15 @@ def test_an_eager_task_is_a_part_of_its_request(eager: Celery, lines: list[dict[
     assert [b"done"] == list(body)
     body.close()  # type: ignore[attr-defined]
 
-    told, request = lines[-2:]
-    assert ("task_finished", "request_finished") == (told["event"], request["event"])
+    ended_tasks, request = lines[-2:]
+    assert ("task_finished", "request_finished") == (ended_tasks["event"], request["event"])
     assert {"req-1"} == {line["trace_id"] for line in lines}
-    assert ("shop.ask", "SUCCESS", 0) == (told["task"], told["state"], told["retries"])
-    assert {"queue", "llm_calls"}.isdisjoint(told)
+    assert ("shop.ask", "SUCCESS", 0) == (
+        ended_tasks["task"],
+        ended_tasks["state"],
+        ended_tasks["retries"],
+    )
+    assert {"queue", "llm_calls"}.isdisjoint(ended_tasks)
     assert (True, 1, 3) == (
         request["asked"],
         request["llm_calls"],
@@ -287,7 +292,7 @@ def test_an_eager_task_is_a_part_of_its_request(eager: Celery, lines: list[dict[
 def test_an_eager_task_outside_of_a_trace_has_its_own(
     eager: Celery, lines: list[dict[str, Any]]
 ) -> None:
-    """And so have the tasks that it calls."""
+    """The tasks that it calls have the same id."""
 
     @eager.task(name="shop.inner", shared=False)
     def inner() -> str:
@@ -305,7 +310,7 @@ def test_an_eager_task_outside_of_a_trace_has_its_own(
 
 
 def test_an_eager_error_is_one_traceback(eager: Celery, lines: list[dict[str, Any]]) -> None:
-    """Whether the caller gets it or not, and however the task is tried again."""
+    """The traceback is on one line whether the caller gets the error or the task is tried again."""
 
     @eager.task(name="shop.fail", shared=False, bind=True, max_retries=1)
     def fail(self: Any, *, again: bool) -> None:
@@ -319,16 +324,34 @@ def test_an_eager_error_is_one_traceback(eager: Celery, lines: list[dict[str, An
             fail.apply(kwargs={"again": False}, throw=True)
         fail.delay(again=True)
 
-    told = finished(lines)
+    ended_tasks = finished(lines)
     assert [
         ("FAILURE", "error", 0, "LookupError"),
         ("FAILURE", "error", 0, "LookupError"),
         ("RETRY", "warning", 0, None),
         ("FAILURE", "error", 1, "LookupError"),
-    ] == [(line["state"], line["level"], line["retries"], line.get("error_type")) for line in told]
-    assert [line for line in told if line["state"] == "FAILURE"] == [
+    ] == [
+        (line["state"], line["level"], line["retries"], line.get("error_type"))
+        for line in ended_tasks
+    ]
+    assert [line for line in ended_tasks if line["state"] == "FAILURE"] == [
         line for line in lines if "exception" in line
     ]
+
+
+def test_an_eager_error_is_known_to_its_caller(eager: Celery) -> None:
+    """`task_finished` has reported the failure, so that the caller's trace does not repeat it."""
+
+    @eager.task(name="shop.fail", shared=False)
+    def fail() -> None:
+        raise LookupError
+
+    with trace_context("req-1"):
+        with pytest.raises(LookupError) as raised:
+            fail.apply(throw=True)
+
+        assert is_covered(raised.value)
+    assert not is_covered(LookupError())
 
 
 @pytest.mark.parametrize(
@@ -344,7 +367,7 @@ def test_an_eager_error_is_one_traceback(eager: Celery, lines: list[dict[str, An
 def test_what_a_task_raises_reaches_its_caller_as_before(
     app: Celery, lines: list[dict[str, Any]], raised: BaseException, state: str, *, throw: bool
 ) -> None:
-    """The same with and without us: as an exception or as a state."""
+    """The caller gets the same exception or state with and without the library."""
 
     @app.task(name="shop.raise", shared=False)
     def raise_it() -> None:
@@ -353,7 +376,7 @@ def test_what_a_task_raises_reaches_its_caller_as_before(
     def outcome() -> object:
         try:
             result = raise_it.apply(throw=throw)
-        except BaseException as error:  # noqa: BLE001 - whatever it is
+        except BaseException as error:  # noqa: BLE001 - the cases include SystemExit
             return error
         return result.state
 
@@ -365,7 +388,7 @@ def test_what_a_task_raises_reaches_its_caller_as_before(
 
 
 def test_a_task_keeps_its_own_headers(eager: Celery) -> None:
-    """Those that its caller gave, and none of ours."""
+    """The task sees the headers that its caller gave, and none of the library's."""
 
     @eager.task(name="shop.headers", shared=False, bind=True)
     def headers(self: Any) -> Any:
@@ -377,7 +400,7 @@ def test_a_task_keeps_its_own_headers(eager: Celery) -> None:
 
 
 def test_shared_tasks_are_the_apps_own(eager: Celery, lines: list[dict[str, Any]]) -> None:
-    """A library's task runs under whichever app is current."""
+    """A shared task of a library runs under the current app."""
 
     @shared_task(name="library.task")
     def task() -> None: ...
@@ -389,7 +412,7 @@ def test_shared_tasks_are_the_apps_own(eager: Celery, lines: list[dict[str, Any]
 
 
 def test_celerys_lines_stay_where_ours_is_off(eager: Celery, lines: list[dict[str, Any]]) -> None:
-    """A host that silences `pantheon_obs.task` still reads of failures."""
+    """An application that silences `pantheon_obs.task` still has Celery's lines of failures."""
 
     @eager.task(name="shop.fail", shared=False)
     def fail() -> None:
@@ -408,11 +431,11 @@ def test_celerys_lines_stay_where_ours_is_off(eager: Celery, lines: list[dict[st
     assert "data" not in line
 
 
-def test_what_ends_a_process_of_the_pool_is_told_by_its_parent(
+def test_the_parent_reports_a_task_that_ends_its_process(
     eager: Celery, lines: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Which sees it end: two processes would tell of one task."""
-    monkeypatch.setattr(celery_tasks.PoolChild, "here", True)
+    """The child reports nothing, as its parent sees it end and reports the task."""
+    monkeypatch.setattr(celery_tracing.process, "is_pool_child", True)
 
     @eager.task(name="shop.leave", shared=False)
     def leave() -> None:
@@ -425,8 +448,8 @@ def test_what_ends_a_process_of_the_pool_is_told_by_its_parent(
     assert "" == current_trace_id.get()
 
 
-def test_data_of_the_hosts_own_stays(lines: list[dict[str, Any]]) -> None:
-    """Only Celery's is left out."""
+def test_data_of_the_application_is_kept(lines: list[dict[str, Any]]) -> None:
+    """Only Celery's own `data` is left out."""
     logging.getLogger("shop").info("counted", extra={"data": {"id": 7}})
     logging.getLogger("celery.shop").info("counted", extra={"data": [7]})
 
@@ -436,7 +459,7 @@ def test_data_of_the_hosts_own_stays(lines: list[dict[str, Any]]) -> None:
 def test_a_time_limit_reaches_the_task_in_the_middle_of_our_work(
     eager: Celery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Celery's signal handler raises it wherever the process is: in a line's write, in a sink."""
+    """Celery's signal handler may raise it in the write of a line or in a sink; it passes."""
 
     class Stdout(io.StringIO):
         def write(self, text: str) -> int:
@@ -445,7 +468,7 @@ def test_a_time_limit_reaches_the_task_in_the_middle_of_our_work(
     class Late:
         name = "late"
 
-        def started(self, record: object) -> None: ...
+        def started(self, trace: object) -> None: ...
 
         def handle(self, event: object) -> None:
             raise SoftTimeLimitExceeded
@@ -487,5 +510,5 @@ for module in (trace, consumer):
 
 
 def test_a_worker_that_was_imported_before_others_changed_celery_is_traced_too() -> None:
-    """The consumer has a name of its own for what makes tracers, which others do not replace."""
+    """The consumer imports `build_tracer` by name, which others do not replace."""
     run_isolated(PATCHED_IN_PART)

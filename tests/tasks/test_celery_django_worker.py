@@ -1,4 +1,4 @@
-"""A Django project's worker, whose pool is this one thread, from its start to its end."""
+"""The worker of a Django project with the solo pool, from its start to its end."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ pytest.importorskip("django")
 
 @pytest.fixture(scope="module")
 def log_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where `--logfile` leads."""
+    """The path of `--logfile`."""
     return tmp_path_factory.mktemp("celery") / "worker.log"
 
 
 @pytest.fixture(scope="module")
 def lines(log_file: Path) -> list[dict[str, Any]]:
-    """All that the worker printed."""
+    """Everything that the worker printed."""
     env = {"PYTHONPATH": str(ROOT), "C_FORCE_ROOT": "1"}
     with Server("tests.tasks.apps.django_worker", str(log_file), env=env) as worker:
         worker.process.wait(SECONDS)
@@ -42,18 +42,20 @@ def test_the_projects_settings_count(lines: list[dict[str, Any]]) -> None:
 
 
 def test_tasks_have_the_publishers_id_and_one_line(lines: list[dict[str, Any]]) -> None:
-    """Though message and task share a thread."""
-    told = [line for line in lines if line["event"] == "task_finished"]
+    """Message and task share a thread, and each task has one line."""
+    ended_tasks = [line for line in lines if line["event"] == "task_finished"]
 
     assert [
         ("project-1", "greet", "SUCCESS"),
         ("project-1", "fail", "FAILURE"),
-    ] == [(line["trace_id"], line["task"].rpartition(".")[2], line["state"]) for line in told]
-    assert [told[1]] == [line for line in lines if "exception" in line]
+    ] == [
+        (line["trace_id"], line["task"].rpartition(".")[2], line["state"]) for line in ended_tasks
+    ]
+    assert [ended_tasks[1]] == [line for line in lines if "exception" in line]
 
 
 def test_a_log_file_is_celerys_own(lines: list[dict[str, Any]], log_file: Path) -> None:
-    """It is written as before, each line once; ours are on standard output all the same."""
+    """Celery writes it as before, each line once, beside the lines on standard output."""
     written = log_file.read_text().splitlines()
 
     assert 1 == sum("greet" in line and "received" in line for line in written)

@@ -15,7 +15,7 @@ from celery.worker.request import Request
 from kombu import Exchange, Queue
 
 from pantheon_obs import bind, current_trace_id, get_logger, llm_call, trace_context
-from pantheon_obs.adapters import celery_install, celery_tasks
+from pantheon_obs.adapters import celery_tracing
 from pantheon_obs.adapters.celery import instrument_celery
 from pantheon_obs.adapters.celery_tracing import Tracing
 from pantheon_obs.core.context import Trace, begin, end
@@ -32,7 +32,7 @@ log = get_logger("pools")
 
 
 def make_app() -> Celery:
-    """An app with its tasks, which are declared before it is instrumented."""
+    """Make an app with tasks that are declared before it is instrumented."""
     app = Celery("pool", broker="memory://pool", backend="cache+memory://", set_as_current=False)
     app.conf.update(
         broker_transport_options={"polling_interval": 0.01},
@@ -74,7 +74,7 @@ def make_app() -> Celery:
 
 @pytest.fixture(scope="module", autouse=True)
 def logging_as_before() -> Iterator[None]:
-    """What Celery's own set-up of logging does to this process is undone."""
+    """Restore the logging of this process, which Celery sets up."""
     root, celery = logging.getLogger(), logging.getLogger("celery")
     before = [(logger, list(logger.handlers), logger.level) for logger in (root, celery)]
     yield
@@ -85,7 +85,7 @@ def logging_as_before() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def app(logging_as_before: None) -> Iterator[Celery]:
-    """An app, with a worker that runs its tasks one after the other."""
+    """An app with a worker that runs its tasks one after the other."""
     app = make_app()
     options: dict[str, Any] = {"pool": "threads", "concurrency": 1, "loglevel": "INFO"}
     with start_worker(app, perform_ping_check=False, shutdown_timeout=SECONDS, **options):
@@ -94,7 +94,7 @@ def app(logging_as_before: None) -> Iterator[Celery]:
 
 @pytest.fixture
 def lines() -> Iterator[Lines]:
-    """The lines of the test, each valid."""
+    """Capture the log lines of the test; each is valid."""
     with capture_events() as events:
         yield events
     for line in events:
@@ -102,7 +102,7 @@ def lines() -> Iterator[Lines]:
 
 
 def ended(lines: Lines, count: int) -> Lines:
-    """Wait until so many tasks have ended; the lines that tell."""
+    """Wait until this many tasks have ended; return their lines."""
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         found = [line for line in lines if line["event"] == "task_finished"]
@@ -113,19 +113,19 @@ def ended(lines: Lines, count: int) -> Lines:
 
 
 def test_a_task_has_the_id_and_nothing_else_of_what_ran_before(app: Celery, lines: Lines) -> None:
-    """One thread runs them all: what a task has bound ends with it."""
+    """One thread runs all tasks, and the fields that a task binds end with it."""
     with trace_context("first"):
         bind(user_id=7, other=8)
         result = app.tasks["pool.outer"].delay()
     assert ["first", None] == result.get(SECONDS, interval=0.01)
     fresh = app.tasks["pool.inner"].delay().get(SECONDS, interval=0.01)
 
-    told = ended(lines, 3)
+    lines_of_tasks = ended(lines, 3)
     assert {"first": 2, fresh: 1} == {
-        trace_id: sum(line["trace_id"] == trace_id for line in told)
+        trace_id: sum(line["trace_id"] == trace_id for line in lines_of_tasks)
         for trace_id in ("first", fresh)
     }
-    by_name = {(line["trace_id"], line["task"]): line for line in told}
+    by_name = {(line["trace_id"], line["task"]): line for line in lines_of_tasks}
     first, second, third = (
         by_name["first", "pool.outer"],
         by_name["first", "pool.inner"],
@@ -135,35 +135,37 @@ def test_a_task_has_the_id_and_nothing_else_of_what_ran_before(app: Celery, line
     assert 7 == second["user_id"]
     assert "bound" not in second
     assert {"user_id", "bound"}.isdisjoint(third)
-    assert all("other" not in line for line in told)
+    assert all("other" not in line for line in lines_of_tasks)
     received = [line["trace_id"] for line in lines if line["event"].endswith("received")]
     assert sorted(["first", "first", fresh]) == sorted(received)
 
 
 def test_a_retry_has_the_id_and_the_queue(app: Celery, lines: Lines) -> None:
-    """The queue's own name, where an exchange stands before it."""
+    """The queue is found by its exchange and routing key."""
     with trace_context("retried"):
         bind(user_id=7)
         app.tasks["pool.mail"].delay()
 
-    told = ended(lines, 2)
-    assert [("RETRY", 0), ("FAILURE", 1)] == [(line["state"], line["retries"]) for line in told]
+    lines_of_tasks = ended(lines, 2)
+    assert [("RETRY", 0), ("FAILURE", 1)] == [
+        (line["state"], line["retries"]) for line in lines_of_tasks
+    ]
     assert {("retried", "mail", 7)} == {
-        (line["trace_id"], line["queue"], line["user_id"]) for line in told
+        (line["trace_id"], line["queue"], line["user_id"]) for line in lines_of_tasks
     }
-    assert [told[1]] == [line for line in lines if "exception" in line]
-    assert "LookupError" == told[1]["error_type"]
+    assert [lines_of_tasks[1]] == [line for line in lines if "exception" in line]
+    assert "LookupError" == lines_of_tasks[1]["error_type"]
 
 
 def test_a_topic_shows_the_key_where_the_queue_cannot_be_known(app: Celery, lines: Lines) -> None:
-    """A pattern stands between the two."""
+    """A topic exchange matches patterns, so the routing key is shown."""
     app.tasks["pool.inner"].apply_async(exchange="post", routing_key="mail.sent")
 
     assert ["mail.sent"] == [line["queue"] for line in ended(lines, 1)]
 
 
 def test_llm_calls_are_counted(app: Celery, lines: Lines) -> None:
-    """As on a request's line."""
+    """The totals of LLM calls are on the line of the task."""
     app.tasks["pool.ask"].delay()
 
     [line] = ended(lines, 1)
@@ -176,20 +178,20 @@ def test_llm_calls_are_counted(app: Celery, lines: Lines) -> None:
 
 
 def test_headers_that_sentry_repeats_are_hidden_too(app: Celery, lines: Lines) -> None:
-    """Its integration puts a copy of all headers beside them, for other Celery versions."""
-    ours = {"x-trace-id": "twice", "x-trace-fields": {}}
+    """Sentry's integration repeats all headers in `headers`, for other versions of Celery."""
+    added = {"x-trace-id": "twice", "x-trace-fields": {}}
     result = app.tasks["pool.outer"].apply_async(
-        headers={**ours, "headers": {**ours, "tenant": "acme"}}
+        headers={**added, "headers": {**added, "tenant": "acme"}}
     )
 
     assert ["twice", {"tenant": "acme"}] == result.get(SECONDS, interval=0.01)
     assert ["twice", "twice"] == [line["trace_id"] for line in ended(lines, 2)]
 
 
-def test_a_failure_of_ours_leaves_the_task_alone(
+def test_a_failure_of_the_library_does_not_change_the_task(
     app: Celery, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is said once, as everywhere."""
+    """The failure is reported once per site."""
 
     def fail(*_: Any) -> Any:
         raise RuntimeError
@@ -204,7 +206,7 @@ def test_a_failure_of_ours_leaves_the_task_alone(
 
 
 def test_a_task_that_is_cancelled_is_one_that_comes_again(app: Celery, lines: Lines) -> None:
-    """Celery does so when it has lost the broker, and terminates the task's process."""
+    """Celery cancels a task when it has lost the broker: the line says RETRY."""
     requests: list[Any] = []
 
     def keep(request: Any, **_: Any) -> None:
@@ -222,7 +224,7 @@ def test_a_task_that_is_cancelled_is_one_that_comes_again(app: Celery, lines: Li
 
 
 def test_a_result_that_cannot_be_stored_is_a_failure(app: Celery, lines: Lines) -> None:
-    """The task itself has succeeded: one line says how it ended all the same."""
+    """The task itself has succeeded, but its one line says FAILURE."""
     with trace_context("unstorable"):
         app.tasks["pool.unstorable"].delay()
 
@@ -235,7 +237,7 @@ def test_a_result_that_cannot_be_stored_is_a_failure(app: Celery, lines: Lines) 
 def test_an_error_around_a_task_is_a_failure(
     app: Celery, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Celery has sent its signal of the task's end by then."""
+    """Celery has sent its last signal by then; the line says FAILURE all the same."""
 
     def fail(*_: Any, **__: Any) -> None:
         raise ConnectionError
@@ -249,8 +251,8 @@ def test_an_error_around_a_task_is_a_failure(
     assert [line] == [line for line in lines if "exception" in line]
 
 
-def test_a_revoked_task_is_told_once(app: Celery, lines: Lines) -> None:
-    """It has run for no time at all."""
+def test_a_revoked_task_is_reported_once(app: Celery, lines: Lines) -> None:
+    """The line has no latency, as the task never started."""
     with trace_context("expired"):
         app.tasks["pool.inner"].apply_async(expires=-1)
 
@@ -260,8 +262,8 @@ def test_a_revoked_task_is_told_once(app: Celery, lines: Lines) -> None:
 
 
 @pytest.mark.parametrize("header", ["bad id", "", 7, None, "x" * 129, "\ud800", ["id"]])
-def test_an_id_that_is_none_is_replaced(app: Celery, lines: Lines, header: object) -> None:
-    """By one on which worker and task agree."""
+def test_an_invalid_id_is_replaced(app: Celery, lines: Lines, header: object) -> None:
+    """Worker and task use the same fresh id."""
     trace_id = (
         app.tasks["pool.inner"]
         .apply_async(headers={"x-trace-id": header})
@@ -275,7 +277,7 @@ def test_an_id_that_is_none_is_replaced(app: Celery, lines: Lines, header: objec
 
 
 def test_fields_that_somebody_forges_do_not_cross(app: Celery, lines: Lines) -> None:
-    """What a message brings is held to the list, too."""
+    """Fields of an incoming message cross only if they are in the list."""
     headers = {"x-trace-id": "forged", "x-trace-fields": {"user_id": ["x"], "admin": True}}
     app.tasks["pool.inner"].apply_async(headers=headers)
     app.tasks["pool.inner"].apply_async(headers={**headers, "x-trace-fields": 7})
@@ -289,25 +291,25 @@ def test_fields_that_somebody_forges_do_not_cross(app: Celery, lines: Lines) -> 
 def test_a_process_of_the_pool_starts_with_a_clean_context(
     monkeypatch: pytest.MonkeyPatch, *, configured: bool
 ) -> None:
-    """It may be forked while the worker handles a message; logging is taken over once more."""
+    """It may be forked while the worker handles a message; logging is taken over again."""
     started: list[str] = []
     on_startup = partial(started.append, "once") if configured else None
-    monkeypatch.setattr(celery_tasks.PoolChild, "here", False)
-    monkeypatch.setattr(celery_install._process, "on_startup", on_startup)  # noqa: SLF001 - one per process
+    monkeypatch.setattr(celery_tracing.process, "is_pool_child", False)
+    monkeypatch.setattr(celery_tracing.process, "on_startup", on_startup)
     instrument_celery(Celery("forking", set_as_current=False))
-    record = Trace("of a message")
-    begin(record)
+    trace = Trace("of a message")
+    begin(trace)
     try:
         signals.worker_process_init.send(sender=None)
         assert "" == current_trace_id.get()
-        assert celery_tasks.PoolChild.here
+        assert celery_tracing.process.is_pool_child
         assert ["once"] * configured == started
     finally:
-        end(record)
+        end(trace)
 
 
 def test_our_handler_survives_celerys_own_set_up(lines: Lines) -> None:
-    """Which takes all handlers off the root logger, by default."""
+    """Celery removes all handlers of the root logger, by default."""
     app = instrument_celery(Celery("hijacking", set_as_current=False))
     app.conf.worker_hijack_root_logger = True
     handlers = list(logging.getLogger().handlers)
@@ -322,7 +324,7 @@ def test_our_handler_survives_celerys_own_set_up(lines: Lines) -> None:
 
 
 def test_a_worker_that_starts_once_more_finds_its_tasks_as_they_are() -> None:
-    """Celery makes its steps anew for each worker; the tasks stay."""
+    """Celery makes new steps for each worker, and the tasks stay wrapped once."""
     app = instrument_celery(Celery("again", set_as_current=False))
     [step] = app.steps["consumer"]
 

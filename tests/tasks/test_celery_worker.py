@@ -24,8 +24,8 @@ pytest.importorskip("sentry_sdk")
 SHOP = "tests.tasks.apps.shop."
 
 
-class Told:
-    """What the worker printed and sent to Sentry, and what its publisher got."""
+class Observed:
+    """The worker's output and Sentry events, and the results that its publisher got."""
 
     def __init__(self) -> None:
         self.lines: list[dict[str, Any]] = []
@@ -34,31 +34,31 @@ class Told:
         self.receiver = Receiver()
 
     def of(self, case: str) -> list[dict[str, Any]]:
-        """The lines of one trace."""
+        """Select the lines of one trace."""
         return [line for line in self.lines if line.get("trace_id") == case]
 
     def finished(self, case: str) -> list[dict[str, Any]]:
-        """How the tasks of one trace ended."""
+        """Select the lines of `task_finished` of one trace."""
         return [line for line in self.of(case) if line["event"] == "task_finished"]
 
     def events(self, case: str) -> list[dict[str, Any]]:
-        """What Sentry got of one trace."""
+        """Select the Sentry events of one trace."""
         return [
             event for event in self.receiver.events if event.get("tags", {}).get("trace_id") == case
         ]
 
 
 def has_ended(line: str, case: str) -> bool:
-    """Whether a line says that a task of this trace has ended."""
+    """Whether a line is `task_finished` of this trace."""
     return '"event":"task_finished"' in line and f'"trace_id":"{case}"' in line
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
-    """Everything, from the worker's start to its end."""
-    told = Told()
+def observed(tmp_path_factory: pytest.TempPathFactory) -> Observed:
+    """Run the worker from its start to its end."""
+    observed = Observed()
     directory: Path = tmp_path_factory.mktemp("celery")
-    with Redis() as redis, told.receiver as receiver:
+    with Redis() as redis, observed.receiver as receiver:
         env = {
             "SHOP_REDIS": redis.url,
             "SHOP_SCHEDULE": str(directory / "schedule"),
@@ -78,7 +78,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
                 check=False,
             )
             assert 0 == publisher.returncode, publisher.stderr.decode() + worker.output()
-            told.results = json.loads(publisher.stdout)
+            observed.results = json.loads(publisher.stdout)
             worker.wait_for(
                 lambda: (
                     sum(has_ended(line, "pipeline") for line in worker.out) == 11
@@ -86,61 +86,61 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
                 )
             )
             worker.stop()  # its processes send what Sentry still has before they end
-        told.lines = [parse_line(line.encode()) for line in worker.out]
-        told.err = worker.err
-    return told
+        observed.lines = [parse_line(line.encode()) for line in worker.out]
+        observed.err = worker.err
+    return observed
 
 
-def test_every_line_is_json_from_the_first_to_the_last(told: Told) -> None:
-    """Parent and children; standard error has none of the lines that Celery would have written."""
-    assert "observability_configured" in {line["event"] for line in told.lines[:2]}
-    configured = [line for line in told.lines if line["event"] == "observability_configured"]
+def test_every_line_is_json_from_the_first_to_the_last(observed: Observed) -> None:
+    """Parent and children write JSON lines, and nothing to standard error."""
+    assert "observability_configured" in {line["event"] for line in observed.lines[:2]}
+    configured = [line for line in observed.lines if line["event"] == "observability_configured"]
     assert [("celery", "on")] == [(line["adapter"], line["sentry"]) for line in configured]
-    assert [] == [line for line in told.err if line.startswith(("[", "{", "Traceback"))]
-    assert {"shop-worker"} == {line["service"] for line in told.lines}
-    assert [] == [line for line in told.lines if line["event"] == "telemetry_failed"]
-    [last_words] = [line for line in told.lines if "Warm shutdown" in line["event"]]
+    assert [] == [line for line in observed.err if line.startswith(("[", "{", "Traceback"))]
+    assert {"shop-worker"} == {line["service"] for line in observed.lines}
+    assert [] == [line for line in observed.lines if line["event"] == "telemetry_failed"]
+    [last_words] = [line for line in observed.lines if "Warm shutdown" in line["event"]]
     assert "celery.apps.worker" == last_words["logger"]  # said by a signal handler
 
 
-def test_a_task_and_those_that_it_calls_have_the_publishers_id(told: Told) -> None:
-    """With the fields that are named, redacted as always, and nothing else of the publisher's."""
-    lines = told.of("order")
+def test_a_task_and_those_that_it_calls_have_the_publishers_id(observed: Observed) -> None:
+    """The named fields cross and are redacted; no other field of the publisher crosses."""
+    lines = observed.of("order")
 
     assert {"order_placed", "paid"} < {line["event"] for line in lines}
     for line in lines:
         assert {"note", "tags"}.isdisjoint(line)
         if "received" not in line["event"]:  # said before the task, by the worker
             assert (7, "[redacted]") == (line["user_id"], line["api_key"])
-    first, second = told.finished("order")
+    first, second = observed.finished("order")
     assert (f"{SHOP}order", "SUCCESS", 17) == (first["task"], first["state"], first["order_id"])
     assert (f"{SHOP}pay", "celery", 0) == (second["task"], second["queue"], second["retries"])
     assert "order_id" not in second
 
 
-def test_chains_groups_chords_and_callbacks_have_it_too(told: Told) -> None:
-    """Whoever publishes them, and wherever."""
-    lines = told.of("pipeline")
+def test_chains_groups_chords_and_callbacks_have_it_too(observed: Observed) -> None:
+    """All tasks have the id, whichever process publishes them."""
+    lines = observed.of("pipeline")
 
-    assert 11 == len(told.finished("pipeline"))
+    assert 11 == len(observed.finished("pipeline"))
     assert {"on_success", "on_error"} <= {line["event"] for line in lines}
     assert 11 == sum(line["event"].endswith("received") for line in lines)
 
 
-def test_a_retry_keeps_the_id_and_says_why(told: Told) -> None:
-    """One line per try; Celery's own line about it stays, as it has the reason."""
-    tries = told.finished("flaky")
+def test_a_retry_keeps_the_id_and_says_why(observed: Observed) -> None:
+    """Each try has one line; Celery's own line is kept, as it has the reason."""
+    tries = observed.finished("flaky")
 
     assert [("RETRY", 0), ("RETRY", 1), ("SUCCESS", 2)] == [
         (line["state"], line["retries"]) for line in tries
     ]
     assert ["warning", "warning", "info"] == [line["level"] for line in tries]
     assert 1 == len({line["task_id"] for line in tries})
-    reasons = [line["event"] for line in told.of("flaky") if "retry:" in line["event"]]
+    reasons = [line["event"] for line in observed.of("flaky") if "retry:" in line["event"]]
     assert 2 == len(reasons)
     assert all("ConnectionError" in reason for reason in reasons)
-    assert [] == told.events("flaky")
-    assert [] == [line for line in told.of("flaky") if "exception" in line]
+    assert [] == observed.events("flaky")
+    assert [] == [line for line in observed.of("flaky") if "exception" in line]
 
 
 @pytest.mark.parametrize(
@@ -153,56 +153,56 @@ def test_a_retry_keeps_the_id_and_says_why(told: Told) -> None:
     ],
 )
 def test_a_failure_is_one_line_with_a_traceback_and_one_event(
-    told: Told, case: str, kind: str, least: int
+    observed: Observed, case: str, kind: str, least: int
 ) -> None:
-    """Also where the task could not tell of its end: the worker's own process does."""
-    [line] = told.finished(case)
+    """The worker's main process reports a task whose process cannot."""
+    [line] = observed.finished(case)
     assert ("FAILURE", "error", kind) == (line["state"], line["level"], line["error_type"])
     assert least <= line["latency_ms"]
-    assert [line] == [line for line in told.of(case) if "exception" in line]
+    assert [line] == [line for line in observed.of(case) if "exception" in line]
     assert (7, "[redacted]") == (line["user_id"], line["api_key"])
-    events = [event for event in told.events(case) if "exception" in event]
+    events = [event for event in observed.events(case) if "exception" in event]
     assert [[kind]] == [
         [error["type"] for error in event["exception"]["values"]] for event in events
     ]
-    assert kind in told.results["errors"][case]
+    assert kind in observed.results["errors"][case]
 
 
 @pytest.mark.parametrize("case", ["fail", "crash", "leave", "pipeline"])
-def test_sentry_gets_exactly_one_event_of_a_failure(told: Told, case: str) -> None:
-    """Tagged with the id that the lines carry."""
-    assert 1 == len(told.events(case))
+def test_sentry_gets_exactly_one_event_of_a_failure(observed: Observed, case: str) -> None:
+    """The event is tagged with the id of the lines."""
+    assert 1 == len(observed.events(case))
 
 
-def test_secrets_of_a_failure_are_redacted(told: Told) -> None:
-    """In its line, and in what Sentry gets."""
-    assert "hunter2" not in json.dumps([told.of("fail"), told.events("fail")])
-    [line] = told.finished("fail")
+def test_secrets_of_a_failure_are_redacted(observed: Observed) -> None:
+    """They are redacted in its line and in the Sentry event."""
+    assert "hunter2" not in json.dumps([observed.of("fail"), observed.events("fail")])
+    [line] = observed.finished("fail")
     assert "password=[redacted]" == line["attempt"]
 
 
-def test_a_time_limit_that_warns_leaves_the_task_its_way(told: Told) -> None:
-    """`SoftTimeLimitExceeded` is the task's own; Celery's warning has the id."""
-    assert "in time" == told.results["slow"]
-    assert ["SUCCESS"] == [line["state"] for line in told.finished("slow")]
-    assert any("Soft time limit" in line["event"] for line in told.of("slow"))
+def test_a_soft_time_limit_is_left_to_the_task(observed: Observed) -> None:
+    """The task may handle `SoftTimeLimitExceeded`; Celery's warning has the id."""
+    assert "in time" == observed.results["slow"]
+    assert ["SUCCESS"] == [line["state"] for line in observed.finished("slow")]
+    assert any("Soft time limit" in line["event"] for line in observed.of("slow"))
 
 
 @pytest.mark.parametrize(("case", "state"), [("ignore", "IGNORED"), ("reject", "REJECTED")])
-def test_what_a_task_says_of_its_own_message_is_no_failure(
-    told: Told, case: str, state: str
+def test_an_ignored_or_rejected_message_is_no_failure(
+    observed: Observed, case: str, state: str
 ) -> None:
-    """Celery tells the worker's process that a reject is a failure; it has been told already."""
-    [line] = told.finished(case)
+    """Celery signals a reject as a failure in the main process; it is not reported twice."""
+    [line] = observed.finished(case)
 
     assert (state, "info") == (line["state"], line["level"])
-    assert [] == told.events(case)
+    assert [] == observed.events(case)
 
 
-def test_a_task_that_is_revoked_is_told_by_the_worker(told: Told) -> None:
-    """While it ran, and before it could."""
-    [running] = told.finished("wait")
-    [expired] = told.finished("expired")
+def test_the_worker_reports_a_task_that_is_revoked(observed: Observed) -> None:
+    """A task is revoked while it runs, or expires before it starts."""
+    [running] = observed.finished("wait")
+    [expired] = observed.finished("expired")
 
     assert ("REVOKED", "info") == (running["state"], running["level"])
     assert running["latency_ms"] > 0
@@ -210,9 +210,9 @@ def test_a_task_that_is_revoked_is_told_by_the_worker(told: Told) -> None:
     assert "latency_ms" not in expired
 
 
-def test_llm_calls_are_counted_and_none_is_left_open(told: Told) -> None:
-    """The line has the totals; a call that the task has left open ends with it."""
-    [line] = told.finished("chat")
+def test_llm_calls_are_counted_and_none_is_left_open(observed: Observed) -> None:
+    """The line has the totals; a call that is open at the end of the task ends with it."""
+    [line] = observed.finished("chat")
 
     assert (2, 0, 3, 4) == (
         line["llm_calls"],
@@ -220,46 +220,46 @@ def test_llm_calls_are_counted_and_none_is_left_open(told: Told) -> None:
         line["llm_input_tokens"],
         line["llm_output_tokens"],
     )
-    outcomes = {line["event"]: line["outcome"] for line in told.of("chat") if "outcome" in line}
+    outcomes = {line["event"]: line["outcome"] for line in observed.of("chat") if "outcome" in line}
     assert {"llm.call": "ok", "llm.stream": "closed"} == outcomes
 
 
-def test_what_a_task_prints_is_a_line(told: Told) -> None:
+def test_output_of_a_task_is_a_log_line(observed: Observed) -> None:
     """Celery redirects standard output and standard error to a logger; nothing is lost."""
-    printed = [line for line in told.of("speak") if line["logger"] == "celery.redirected"]
+    printed = [line for line in observed.of("speak") if line["logger"] == "celery.redirected"]
 
     assert ["spoken\nin two", "complained"] == [line["event"] for line in printed]
 
 
-def test_celerys_lines_show_no_arguments(told: Told) -> None:
-    """Which task it is, is shown instead."""
-    received = [line for line in told.of("fail") if line["event"].endswith("received")]
+def test_celerys_lines_show_no_arguments(observed: Observed) -> None:
+    """The task's name is shown instead."""
+    received = [line for line in observed.of("fail") if line["event"].endswith("received")]
 
     assert [f"{SHOP}fail"] == [line["task"] for line in received]
-    assert all("data" not in line for line in told.lines)
-    assert not any("succeeded in" in line["event"] for line in told.lines)
+    assert all("data" not in line for line in observed.lines)
+    assert not any("succeeded in" in line["event"] for line in observed.lines)
 
 
-def test_the_message_is_the_publishers_own(told: Told) -> None:
-    """A task sees the headers that were given, and none of ours; pickle goes through."""
-    assert told.results["order"] is None
-    assert {"tenant": "acme"} == told.results["own"]
-    assert 8 == told.results["pickle"]
+def test_the_message_is_the_publishers_own(observed: Observed) -> None:
+    """A task sees the publisher's headers and none of the library's; pickle works."""
+    assert observed.results["order"] is None
+    assert {"tenant": "acme"} == observed.results["own"]
+    assert 8 == observed.results["pickle"]
 
 
-def test_a_hostile_id_is_replaced(told: Told) -> None:
-    """As an inbound header's is; task and worker agree about the new one."""
-    fresh = told.results["hostile"]
+def test_a_hostile_id_is_replaced(observed: Observed) -> None:
+    """It is replaced by a fresh one, which task and worker share."""
+    fresh = observed.results["hostile"]
 
-    assert fresh not in ("", "hostile", told.results["untraced"])
-    assert "forged" not in json.dumps(told.lines)
-    assert 2 == len(told.of(fresh)) == len(told.of(told.results["untraced"]))
+    assert fresh not in ("", "hostile", observed.results["untraced"])
+    assert "forged" not in json.dumps(observed.lines)
+    assert 2 == len(observed.of(fresh)) == len(observed.of(observed.results["untraced"]))
 
 
-def test_what_beat_starts_has_an_id_of_its_own(told: Told) -> None:
-    """A fresh one each time."""
-    ids = [line["trace_id"] for line in told.lines if line["event"] == "tick"]
+def test_a_task_that_beat_starts_has_a_fresh_id(observed: Observed) -> None:
+    """Each message has a fresh id."""
+    ids = [line["trace_id"] for line in observed.lines if line["event"] == "tick"]
 
     assert len(ids) == len(set(ids)) > 1
     for trace_id in ids:
-        assert ["SUCCESS"] == [line["state"] for line in told.finished(trace_id)]
+        assert ["SUCCESS"] == [line["state"] for line in observed.finished(trace_id)]

@@ -1,1 +1,1 @@
-"""The steps of the database schema."""
+"""The migrations of the database schema."""

@@ -1,4 +1,4 @@
-"""Any ASGI app: the id on every response, a clean context, one line per request.
+"""Any ASGI application: the id on every response, a clean context, one event per request.
 
 Pure ASGI, nothing buffered: each message goes on as soon as it comes. https://asgi.readthedocs.io
 """
@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pantheon_obs.adapters.asgi_headers import ResponseHeaders
-from pantheon_obs.adapters.asgi_http import HttpExchange
-from pantheon_obs.adapters.asgi_websocket import WebsocketExchange
+from pantheon_obs.adapters.asgi_http import AsgiHttp
+from pantheon_obs.adapters.asgi_websocket import AsgiWebsocket
 from pantheon_obs.core import pipeline
+from pantheon_obs.core.carrier import KEY
 from pantheon_obs.core.context import begin, end
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.identity import Identity
+from pantheon_obs.core.response_headers import ResponseHeaders
 from pantheon_obs.core.settings import resolve, warn_of_problems
 from pantheon_obs.propagation.foreign import watch
 
@@ -23,10 +24,9 @@ if TYPE_CHECKING:
     from pantheon_obs.core.asgi_types import ASGIApp, Receive, Scope, Send
     from pantheon_obs.core.settings import Settings
 
-_OURS = "pantheon_obs.record"
-_EXCHANGES: dict[str, type[HttpExchange | WebsocketExchange]] = {
-    "http": HttpExchange,
-    "websocket": WebsocketExchange,
+_EXCHANGES: dict[str, type[AsgiHttp | AsgiWebsocket]] = {
+    "http": AsgiHttp,
+    "websocket": AsgiWebsocket,
 }
 
 _guard = Guard("asgi start-up")
@@ -36,10 +36,10 @@ class TraceIdMiddleware:
     """Pure ASGI middleware; `instrument` puts it outside everything the framework adds.
 
     Args:
-        app: The ASGI app.
+        app: The ASGI application.
         settings: The settings; None reads the environment.
-        on_startup: Called when the server starts the app's lifespan; at the first connection,
-            where the server does not.
+        on_startup: Called when the server starts the application's lifespan; at the first
+            connection where the server does not.
 
     Raises:
         ConfigError: `settings` is not a `Settings`.
@@ -65,15 +65,15 @@ class TraceIdMiddleware:
         self.app = app
         self.on_startup = on_startup
         self._read_id = Identity(settings).of
-        self._response_headers = ResponseHeaders(settings.response_headers)
+        self._response_headers = ResponseHeaders(settings.response_headers, _lower_bytes)
         self._quiet = settings.quiet
-        # Empty until it has started, so that no later connection pays for the question.
+        # Empty until it has started, so that no later connection pays for asking.
         self._exchanges = _EXCHANGES if on_startup is None else {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, as the ASGI specification says."""
         exchange_class = self._exchanges.get(scope["type"])
-        if exchange_class is None or _OURS in scope:
+        if exchange_class is None or KEY in scope:
             await self._pass_through(scope, receive, send)
             return
         headers = scope.get("headers") or ()
@@ -85,31 +85,42 @@ class TraceIdMiddleware:
         )
         if "app" in scope and self.on_startup is None:
             # Added by hand within a framework, which has its own answer to an error.
-            exchange.enclosed = True
-        # The scope itself is marked, not a copy: what stands outside of us reads what the
-        # framework's router leaves in it.
-        scope[_OURS] = exchange
+            exchange.framework_answers = True
+        # The scope itself is marked, not a copy: code around us reads there what the framework's
+        # router has left.
+        scope[KEY] = exchange
         begin(exchange)
         try:
             if pipeline.sinks:
-                exchange.watch(self._quiet)
+                exchange.watch(
+                    scope.get("method", ""),
+                    scope.get("path", ""),
+                    scope.get("root_path", ""),
+                    self._quiet,
+                )
                 receive = exchange.receive
                 pipeline.started(exchange)
             await self.app(scope, receive, exchange.send)
-            if not (exchange.reported and exchange.answered):
-                await exchange.returned()
+            if exchange.event_pending or not exchange.response_started:
+                exchange.returned()
+                await exchange.answer()
+                exchange.finish()
         except BaseException as error:
-            await exchange.failed(error)
+            exchange.escaped(error)
+            try:
+                await exchange.answer()
+            finally:
+                exchange.finish()
             raise
         finally:
-            scope.pop(_OURS, None)
+            scope.pop(KEY, None)
             end(exchange)
 
     async def _pass_through(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Within an outer trace of ours (a mounted sub-app) there is nothing to add."""
+        """Pass a connection on; within an outer trace of ours there is nothing to add."""
         app: ASGIApp = self.app
-        if _OURS in scope:
-            scope[_OURS].scope = scope  # what stands between may have made a copy
+        if KEY in scope:
+            scope[KEY].scope = scope  # code in between may have made a copy
         elif scope["type"] == "lifespan":
             self._start()
         elif not self._exchanges:  # the first that a server sends at all
@@ -124,6 +135,10 @@ class TraceIdMiddleware:
                 self.on_startup()
 
 
+def _lower_bytes(text: str) -> bytes:
+    return text.lower().encode("ascii")
+
+
 def install(
     app: ASGIApp,
     settings: Settings,
@@ -135,8 +150,8 @@ def install(
     Args:
         app: The callable.
         settings: The settings.
-        on_startup: Called when the server starts the app's lifespan.
-        within: Makes what stands between the trace and the app: the health endpoints.
+        on_startup: Called when the server starts the application's lifespan.
+        within: Wraps the application in the health endpoints.
 
     Returns:
         The callable to serve.

@@ -1,18 +1,17 @@
-"""Celery: the id crosses from publisher to task, and each try of a task ends in one line.
+"""Celery: the id crosses from publisher to task, and each try of a task ends in one log line.
 
     app = instrument_celery(Celery("shop", broker=…))
 
-The process that publishes gets nothing but the message headers: its logging is its own affair. What
-runs tasks, a worker or beat, has its logging and Sentry set up as a web server's process has.
+A process that publishes only gets the message headers; the application sets up its logging. In a
+process that runs tasks, a worker or beat, logging and Sentry are set up as in a web server.
 """
 
 from __future__ import annotations
 
-import reprlib
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pantheon_obs.core.errors import ConfigError
+from pantheon_obs.core.errors import refuse
 from pantheon_obs.core.extras import require
 from pantheon_obs.core.settings import resolve
 
@@ -31,7 +30,7 @@ def instrument_celery(
     bound_fields: Iterable[str] = (),
     **overrides: object,
 ) -> _App:
-    """Let a Celery app's tasks carry the trace id, and say how each of them ended.
+    """Let a Celery app's tasks carry the trace id, and log how each of them ended.
 
     Call it where the app is made, before or after its tasks are declared, in the module that
     publishers and workers import. A second call is a no-op.
@@ -39,16 +38,16 @@ def instrument_celery(
     Args:
         app: A Celery app.
         settings: The settings of the processes that run tasks; None reads the environment there,
-            and leaves logging alone where the host has configured it by then.
+            and leaves logging alone where the application has configured it by then.
         bound_fields: Names of the `bind()` fields that go with a message to its task. Only text of
             up to 1024 characters, numbers, booleans and None cross.
-        overrides: Fields of `Settings` that win over both.
+        overrides: Fields of `Settings` that replace those of `settings`.
 
     Returns:
         The app itself.
 
     Raises:
-        ConfigError: `app` is no Celery app, or an argument is not accepted.
+        ConfigError: An argument is not accepted.
         MissingExtraError: `sentry_dsn` was given as an argument, but `sentry_sdk` is missing.
 
     Example:
@@ -59,24 +58,21 @@ def instrument_celery(
     """
     celery = sys.modules.get("celery")
     if celery is None or not isinstance(app, celery.Celery):
-        msg = f"app={reprlib.repr(app)} is not accepted: use a Celery app"
-        raise ConfigError(msg)
+        refuse("app", app, "a Celery app")
     names = _names(bound_fields)
-    resolved = resolve(settings, overrides)  # whatever is wrong is reported here, not in a worker
+    resolved = resolve(settings, overrides)  # errors are raised here, not in a worker
     if resolved.sentry_dsn is not None and "sentry_dsn" in resolved.given:
         require("sentry_sdk", extra="sentry", feature="sentry_dsn")
     from pantheon_obs.adapters import celery_install  # noqa: PLC0415 - imports celery
 
     real: Any = app
-    # `celery.current_app` is a proxy of the app.
-    real = getattr(real, "_get_current_object", lambda: app)()
+    real = getattr(real, "_get_current_object", lambda: app)()  # `celery.current_app` is a proxy
     celery_install.install(real, settings, overrides, names)
     return app
 
 
-def _names(given: Any) -> frozenset[str]:  # noqa: ANN401 - whatever the host has given
+def _names(given: Any) -> frozenset[str]:
     names = None if isinstance(given, str) else frozenset(given)
     if names is None or not all(isinstance(name, str) for name in names):
-        msg = f"bound_fields={reprlib.repr(given)} is not accepted: use names, as ('user_id',)"
-        raise ConfigError(msg)
+        refuse("bound_fields", given, "names, as ('user_id',)")
     return names

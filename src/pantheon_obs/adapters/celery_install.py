@@ -1,95 +1,87 @@
-"""Instrument a Celery app: once per app, and what is one per process once per process."""
+"""Instrument a Celery app once, and this process once."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from billiard.exceptions import SoftTimeLimitExceeded  # type: ignore[import-untyped]
 from celery import signals  # type: ignore[import-untyped]
 
 from pantheon_obs import _setup
 from pantheon_obs.adapters import celery_tasks, celery_worker
-from pantheon_obs.adapters.celery_tracing import Tracing, attach, is_instrumented
-from pantheon_obs.core.context import current_trace, current_trace_id
-from pantheon_obs.core.guard import Guard
+from pantheon_obs.adapters.celery_tracing import Tracing, process, tracing_of
+from pantheon_obs.core import context
+from pantheon_obs.core.guard import Guard, never_swallow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pantheon_obs.core.settings import Settings
 
-_UID = "pantheon_obs"
-
 _guard = Guard("celery")
 
 
-class _Process:
-    """The app whose tasks this process is to run, and what its children do at their start."""
-
-    def __init__(self) -> None:
-        self.tracing: Tracing | None = None
-        self.on_startup: Callable[[], None] | None = None
-
-
-_process = _Process()
-
-
 def install(
-    app: Any,  # noqa: ANN401 - Celery has no types
+    app: Any,
     settings: Settings | None,
     overrides: Mapping[str, object],
     bound_fields: frozenset[str],
 ) -> None:
-    """Instrument an app, unless it is.
+    """Instrument an app; a second call changes nothing.
 
     Args:
         app: The app, not a proxy of it.
-        settings: The settings, if the host gave any.
-        overrides: Fields of `Settings` that win.
+        settings: The settings that the application gave; None for those of the environment.
+        overrides: Fields of `Settings` that replace those.
         bound_fields: Names of the fields that cross.
     """
-    if is_instrumented(app):
+    if tracing_of(app) is not None:
         return
     tracing = Tracing(app, settings, overrides, bound_fields)
-    attach(tracing)
 
-    def send_task(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - as Celery's
+    def send_task(*args: Any, **options: Any) -> Any:
         with _guard:
             options["headers"] = tracing.headers(options.get("headers"))
-        # Asked for late: Sentry replaces the method of the class, before this or after.
+        # Looked up at each call: Sentry replaces the method of the class, before this or after.
         return type(app).send_task(app, *args, **options)
 
     def on_import_modules(**_: object) -> None:
-        _process.tracing = tracing
+        process.tracing = tracing
 
     app.send_task = send_task
     app.steps["consumer"].add(celery_worker.TraceMessages)
-    # Sent by what is about to run an app's tasks, or its schedule.
-    signals.import_modules.connect(on_import_modules, sender=app, weak=False, dispatch_uid=_UID)
+    _connect(signals.import_modules, on_import_modules, sender=app)
+    # The signal handler of a soft time limit raises it in the middle of any code.
+    never_swallow(SoftTimeLimitExceeded)
     celery_tasks.patch()
-    celery_worker.connect()
-    # The last that Celery sends of its set-up of logging; its handlers are replaced after it, so
-    # that what the host hooks into it, and a --logfile, are as ever.
-    signals.after_setup_task_logger.connect(_on_logging, weak=False, dispatch_uid=_UID)
-    signals.worker_process_init.connect(_on_child, weak=False, dispatch_uid=_UID)
+    # Celery's last signal while it sets up logging: the application's own hooks have run by then.
+    _connect(signals.after_setup_task_logger, _on_logging)
+    _connect(signals.worker_process_init, _on_pool_child)
+    _connect(signals.task_failure, celery_worker.on_failure)
+    _connect(signals.task_revoked, celery_worker.on_revoked)
+    _connect(signals.task_retry, celery_worker.on_retry)
+
+
+def _connect(signal: Any, handler: Callable[..., None], **options: object) -> None:
+    signal.connect(handler, weak=False, dispatch_uid="pantheon_obs", **options)
 
 
 def _on_logging(**_: object) -> None:
-    """Celery has configured logging: this process is a worker or beat, maybe of another app."""
-    tracing = _process.tracing
-    if tracing is None:  # a worker within a test's process, for one
+    """Set up logging and Sentry: this process is a worker or beat."""
+    tracing = process.tracing
+    if tracing is None:  # of an app that is not instrumented, or within the process of a test
         _setup.take_over()
         return
-    celery_worker.say_in_lines()
+    celery_worker.log_what_signal_handlers_print()
     settings = tracing.settings()
     given = tracing.given is not None or bool(tracing.overrides)
-    _process.on_startup = _setup.start(settings, tracing.settings, anew=given)
+    process.on_startup = _setup.start(settings, tracing.settings, anew=given)
     _setup.announce(settings, adapter="celery")
 
 
-def _on_child(**_: object) -> None:
-    """A process of the pool has started, maybe while the worker handled a message."""
-    celery_tasks.PoolChild.here = True
-    current_trace_id.set("")
-    current_trace.set(None)
-    if _process.on_startup is not None:
-        _process.on_startup()
+def _on_pool_child(**_: object) -> None:
+    """Clear the context of a pool's process: it may be forked while a message is handled."""
+    process.is_pool_child = True
+    context.reset()
+    if process.on_startup is not None:
+        process.on_startup()

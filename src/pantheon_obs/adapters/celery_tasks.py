@@ -1,8 +1,8 @@
-"""What runs a task: Celery's tracer, with a trace around it.
+"""Put a trace around each try of a task.
 
-Celery's signals around a task come too early for it: the last of them is sent before the result is
-stored, which may fail, and tells no error. So `build_tracer` is wrapped, as Sentry's integration
-does; it makes what workers of every pool and eager calls run. Tasks of other apps are left alone.
+Celery sends its signals around a task too early: the last one comes before the result is stored,
+which may fail, and has no error. So `build_tracer` is wrapped, as Sentry's integration does. It
+makes the function that runs a task, for workers of every pool and for eager calls.
 """
 
 from __future__ import annotations
@@ -15,12 +15,7 @@ from typing import TYPE_CHECKING, Any
 from celery.app import trace  # type: ignore[import-untyped]
 from celery.exceptions import Ignore, Reject, Retry  # type: ignore[import-untyped]
 
-from pantheon_obs.adapters.celery_tracing import (
-    FIELDS,
-    is_instrumented,
-    tracing_of,
-    without_ours,
-)
+from pantheon_obs.adapters.celery_tracing import FIELDS, process, tracing_of, without_ours
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import begin, current_trace, current_trace_id, end
 from pantheon_obs.core.guard import Guard
@@ -32,20 +27,15 @@ if TYPE_CHECKING:
     from pantheon_obs.adapters.celery_tracing import Tracing
     from pantheon_obs.core.task_events import TaskState
 
-_CONSUMER = "celery.worker.consumer.consumer"  # has a name of its own for it
+_CONSUMER = "celery.worker.consumer.consumer"  # imports the name `build_tracer`
 _STATES: tuple[tuple[type[BaseException], TaskState], ...] = (
     (Retry, "RETRY"),
     (Ignore, "IGNORED"),
     (Reject, "REJECTED"),
+    (BaseException, "FAILURE"),
 )
 
 _guard = Guard("celery task")
-
-
-class PoolChild:
-    """Whether this is a process of a pool: its parent tells how a task ended that killed it."""
-
-    here = False
 
 
 @cache
@@ -53,32 +43,28 @@ def patch() -> None:
     """Put a trace around the tasks of instrumented apps; a second call changes nothing."""
     modules: tuple[Any, ...] = (trace, sys.modules.get(_CONSUMER))
     for module in modules:
-        if module is not None:  # each its own: others may have replaced one of them only
+        if module is not None:  # each name by itself: others may have replaced only one of them
             module.build_tracer = _watched(module.build_tracer)
 
 
 def _watched(build: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(build)
-    def build_tracer(name: str, task: Any, *args: Any, **options: Any) -> Any:  # noqa: ANN401
+    def build_tracer(name: str, task: Any, *args: Any, **options: Any) -> Any:
         tracer = build(name, task, *args, **options)
         with _guard:
-            if is_instrumented(task.app):
-                eager = bool(options.get("eager"))
-                return _traced(tracer, task, tracing_of(task.app), eager=eager)
+            tracing = tracing_of(task.app)
+            if tracing is not None:
+                return _traced(tracer, task, tracing, eager=bool(options.get("eager")))
         return tracer
 
     return build_tracer
 
 
 def _traced(
-    tracer: Callable[..., Any],
-    task: Any,  # noqa: ANN401 - Celery has no types
-    tracing: Tracing,
-    *,
-    eager: bool,
+    tracer: Callable[..., Any], task: Any, tracing: Tracing, *, eager: bool
 ) -> Callable[..., Any]:
     @wraps(tracer)
-    def trace_task(uuid: str, args: Any, kwargs: Any, request: Any = None) -> Any:  # noqa: ANN401
+    def trace_task(uuid: str, args: Any, kwargs: Any, request: Any = None) -> Any:
         run: _Run | None = None
         with _guard:
             run = _Run(tracing, task.name, uuid, request or {}, eager=eager)
@@ -99,27 +85,27 @@ def _traced(
     return trace_task
 
 
-class _Run:
-    """One try of a task, in a context of its own unless it is called in place."""
+class _Run(TaskRun):
+    """One try of a task: a trace of its own, or a part of the trace that calls it eagerly."""
 
     def __init__(
         self, tracing: Tracing, name: str, task_id: str, request: dict[str, Any], *, eager: bool
     ) -> None:
-        self._started = perf_counter()
-        outer = current_trace_id.get() if eager else ""
-        trace_id = outer or tracing.trace_of(request)
-        self._run = TaskRun(trace_id, task_id, **tracing.describe(request, name))
-        # An eager call is a part of what calls it: its fields and LLM calls are that one's.
-        record = current_trace.get() if outer else None
-        self._run.bound = tracing.crossing(request.get(FIELDS)) if record is None else record.bound
-        self._is_own = not outer
+        caller_id = current_trace_id.get() if eager else ""
+        trace_id = caller_id or tracing.trace_of(request)
+        super().__init__(trace_id, task_id, **tracing.describe(request, name))
+        self._began = perf_counter()
+        self._is_own = not caller_id
+        self.caller = current_trace.get() if caller_id else None
+        # Fields and LLM calls of an eager call belong to its caller.
+        self.bound = self.caller.bound if self.caller else tracing.crossing(request.get(FIELDS))
         running.add(task_id)
         if self._is_own:
-            begin(self._run)
-            pipeline.started(self._run)
+            begin(self)
+            pipeline.started(self)
 
-    def returned(self, result: Any) -> None:  # noqa: ANN401 - Celery has no types
-        """The tracer has handled whatever happened, and says so in what it returns."""
+    def returned(self, result: Any) -> None:
+        """Read how the task ended from the tracer's result."""
         with _guard:
             info = result.info
             if info is None:
@@ -128,22 +114,18 @@ class _Run:
                 self._finish(info.state, info.retval if info.state == "FAILURE" else None)
 
     def raised(self, error: BaseException) -> None:
-        """The caller gets an error: an eager call, or what ends the process."""
-        if PoolChild.here and not isinstance(error, Exception):
+        """An eager call raises the task's error; an exception may also end the process."""
+        if process.is_pool_child and not isinstance(error, Exception):
             return
         with _guard:
-            state: TaskState
-            for kind, state in _STATES:
-                if isinstance(error, kind):
-                    self._finish(state)
-                    return
-            self._finish("FAILURE", error)
+            state = next(state for kind, state in _STATES if isinstance(error, kind))
+            self._finish(state, error if state == "FAILURE" else None)
 
     def _finish(self, state: TaskState, error: BaseException | None = None) -> None:
-        self._run.finish(state, error, seconds=perf_counter() - self._started)
+        self.finish(state, error, seconds=perf_counter() - self._began)
 
     def leave(self) -> None:
-        """Give the context back."""
-        running.discard(self._run.task_id)
+        """Restore the context."""
+        running.discard(self.task_id)
         if self._is_own:
-            end(self._run)
+            end(self)

@@ -1,4 +1,4 @@
-"""What an instrumented Celery app has of ours: the trace in its messages' headers, in and out."""
+"""An instrumented Celery app, and the trace in the headers of its messages."""
 
 from __future__ import annotations
 
@@ -12,73 +12,92 @@ from pantheon_obs.core.identity import Identity
 from pantheon_obs.core.settings import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pantheon_obs.core.settings import Settings
 
 TRACE_ID = "x-trace-id"
 FIELDS = "x-trace-fields"
-"""Stands beside an id that is ours, for the fields that cross; a publisher's own id has none."""
+"""The header of the bound fields, beside a trace id that the library has set."""
 
 _KEY = "_pantheon_obs"
-_LONGEST = 1024  # what a broker's frame has room for beside everything else
-_WHOLE = 2**63  # what AMQP can carry
+_LONGEST = 1024  # characters: a broker's frame has room for that beside everything else
+_WHOLE = 2**63  # AMQP carries integers of 64 bits
+
+
+class Process:
+    """The state of this process.
+
+    Attributes:
+        tracing: The app whose tasks or schedule it is about to run.
+        on_startup: Takes over logging in a process of the pool.
+        is_pool_child: Whether it is a process of a pool: where a task kills it, its parent reports
+            the end of the task.
+    """
+
+    def __init__(self) -> None:
+        self.tracing: Tracing | None = None
+        self.on_startup: Callable[[], None] | None = None
+        self.is_pool_child = False
+
+
+process = Process()
 
 
 class Tracing:
-    """The arguments of `instrument_celery`, and what follows from them.
+    """Marks an app as instrumented, and keeps the arguments of `instrument_celery`.
 
     Args:
         app: The Celery app.
-        settings: The settings, if the host gave any.
-        overrides: Fields of `Settings` that win.
+        given: The settings that the application gave; None for those of the environment.
+        overrides: Fields of `Settings` that replace those.
         bound_fields: Names of the fields that cross.
     """
 
     def __init__(
         self,
-        app: Any,  # noqa: ANN401 - Celery has no types
-        settings: Settings | None,
+        app: Any,
+        given: Settings | None,
         overrides: Mapping[str, object],
         bound_fields: frozenset[str],
     ) -> None:
         self.app = app
-        self.given = settings
+        self.given = given
         self.overrides = overrides
         self.bound_fields = bound_fields
+        vars(app)[_KEY] = self
 
     def settings(self) -> Settings:
-        """The settings, with what the environment and a settings file say by now."""
+        """Resolve the settings, with the environment and the settings file as they are now."""
         return resolve(self.given, self.overrides)
 
     @cached_property
     def identity(self) -> Identity:
-        """Reads the id of a message; made late, as a Django project's settings come later."""
-        # What comes through the broker is the host's own: `trust_inbound` is about its clients.
+        """Reads the id of a message; made late, as a Django project's settings are loaded late."""
+        # `trust_inbound` is about an application's clients; its broker is its own.
         return Identity(replace(self.settings(), inbound_headers=(TRACE_ID,), trust_inbound=True))
 
-    def headers(self, given: Any) -> Any:  # noqa: ANN401 - whatever the publisher has given
-        """The headers of a message that is published here, with the trace's.
+    def headers(self, given: Any) -> Any:
+        """Make the headers of an outgoing message: those of the publisher, and the trace's.
 
         Args:
-            given: The publisher's headers, which are left as they are.
+            given: The publisher's headers, which are not changed.
         """
         if not (given is None or isinstance(given, dict)):
             return given
         given = given or {}
         if any(_is_trace_id(name) for name in given):
             return given
-        record = current_trace.get()
-        bound = record.bound if record is not None else {}
+        trace = current_trace.get()
         return {
             **given,
             TRACE_ID: current_trace_id.get() or self.identity.of(()),
-            FIELDS: self.crossing(bound),
+            FIELDS: self.crossing({} if trace is None else trace.bound),
         }
 
-    def crossing(self, fields: Any) -> dict[str, Any]:  # noqa: ANN401 - a message may bring anything
-        """Those of some fields that may cross."""
-        if not isinstance(fields, dict) or not self.bound_fields:
+    def crossing(self, fields: Any) -> dict[str, Any]:
+        """Select the fields that may cross; a message may bring anything as its fields."""
+        if not isinstance(fields, dict):
             return {}
         return {
             name: fields[name]
@@ -87,7 +106,7 @@ class Tracing:
         }
 
     def trace_of(self, headers: Mapping[str, Any]) -> str:
-        """The trace of a message: that of its header, or a fresh one."""
+        """Read the trace id of an incoming message, or make a fresh one."""
         value = headers.get(TRACE_ID)
         if value is None:
             value = next((headers[name] for name in headers if _is_trace_id(name)), None)
@@ -97,7 +116,7 @@ class Tracing:
         return self.identity.of([(TRACE_ID.encode(), raw)])
 
     def mark(self, headers: dict[str, Any]) -> str:
-        """Give a message that has come without a trace one; the trace it has now."""
+        """Put a trace id on an incoming message that has no valid one; return the message's id."""
         trace_id = self.trace_of(headers)
         if headers.get(TRACE_ID) != trace_id:
             headers[TRACE_ID] = trace_id
@@ -105,7 +124,7 @@ class Tracing:
         return trace_id
 
     def describe(self, request: Mapping[str, Any], name: str) -> dict[str, Any]:
-        """What a message says of a task, as `TaskRun` takes it."""
+        """Read the arguments of a `TaskRun` from a message."""
         return {
             "task": request.get("shadow") or name,
             "queue": self._queue(request.get("delivery_info") or {}),
@@ -113,7 +132,7 @@ class Tracing:
         }
 
     def _queue(self, delivery: Mapping[str, Any]) -> str | None:
-        """The queue that a message came through, which it does not say itself."""
+        """Find the queue of a message by its exchange and routing key."""
         exchange, key = delivery.get("exchange"), delivery.get("routing_key")
         if exchange:
             for queue in self.app.amqp.queues.values():
@@ -122,31 +141,26 @@ class Tracing:
         return key  # the default exchange takes the queue's name for a key
 
 
-def is_instrumented(app: Any) -> bool:  # noqa: ANN401 - as above
-    """Whether an app has something of ours."""
-    return _KEY in vars(app)
-
-
-def tracing_of(app: Any) -> Tracing:  # noqa: ANN401 - as above
-    """What an instrumented app has of ours."""
-    tracing: Tracing = vars(app)[_KEY]
+def tracing_of(app: Any) -> Tracing | None:
+    """Look up the tracing of an app; None for one that is not instrumented."""
+    tracing: Tracing | None = vars(app).get(_KEY)
     return tracing
 
 
-def attach(tracing: Tracing) -> None:
-    """Make its app an instrumented one."""
-    vars(tracing.app)[_KEY] = tracing
-
-
 def without_ours(request: dict[str, Any]) -> dict[str, Any]:
-    """A task's request as it is without us: `self.request.headers` shows what is left over."""
+    """Copy a task's request without our headers, which `self.request.headers` would show."""
     if FIELDS not in request:
         return request
     request = _without(request)
     inner = request.get("headers")
-    if isinstance(inner, dict):  # where Sentry repeats all headers
+    if isinstance(inner, dict):  # Sentry repeats all headers there
         request["headers"] = _without(inner)
     return request
+
+
+def reset() -> None:
+    """Forget which app this process runs (used by `pantheon_obs.testing.reset`)."""
+    vars(process).update(vars(Process()))
 
 
 def _is_trace_id(name: object) -> bool:

@@ -1,7 +1,7 @@
-"""A worker's own process: what it says of a message, and of a task that its pool has lost.
+"""The worker's main process: messages that come in, and tasks that the pool has lost.
 
-A task whose process was killed, for a time limit for example, cannot tell of its end: the worker
-does, in the task's trace.
+A task whose process was killed, for a time limit for example, cannot report its end: the main
+process does, in the task's trace.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import wraps
 from time import time
 from typing import TYPE_CHECKING, Any
 
-from celery import bootsteps, signals  # type: ignore[import-untyped]
+from celery import bootsteps  # type: ignore[import-untyped]
 from celery.exceptions import Reject  # type: ignore[import-untyped]
 from celery.utils.imports import symbol_by_name  # type: ignore[import-untyped]
 
@@ -26,7 +26,6 @@ from pantheon_obs.propagation.jobs import trace_context
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pantheon_obs.adapters.celery_tracing import Tracing
     from pantheon_obs.core.task_events import TaskState
 
 _PROGRAM = "celery.apps.worker"
@@ -35,31 +34,32 @@ _guard = Guard("celery worker")
 
 
 class TraceMessages(bootsteps.StartStopStep):  # type: ignore[misc]
-    """Handles each message in its trace, by Celery's own way of extending a worker.
+    """Handles each message in its trace, as Celery's documentation extends a worker.
 
     https://docs.celeryq.dev/en/stable/userguide/extending.html
     """
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
-    def __init__(self, parent: Any, **options: Any) -> None:  # noqa: ANN401 - Celery has no types
+    def __init__(self, parent: Any, **options: Any) -> None:
         super().__init__(parent, **options)
         with _guard:
             for task in parent.app.tasks.values():
                 task.Request = _traced_request(symbol_by_name(task.Request))
 
-    def start(self, parent: Any) -> None:  # noqa: ANN401 - as above
-        """The strategies, one per task, have been made: also after each reconnection."""
+    def start(self, parent: Any) -> None:
+        """Wrap the strategies, one per task; Celery makes them anew after each reconnection."""
         with _guard:
-            tracing = tracing_of(parent.app)
             strategies = parent.strategies
             for name, strategy in strategies.items():
-                strategies[name] = _in_trace(strategy, tracing)
+                strategies[name] = _in_trace(strategy, parent.app)
 
 
-def _in_trace(strategy: Callable[..., Any], tracing: Tracing) -> Callable[..., Any]:
+def _in_trace(strategy: Callable[..., Any], app: Any) -> Callable[..., Any]:
+    tracing: Any = tracing_of(app)
+
     @wraps(strategy)
-    def handle(message: Any, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as above
+    def handle(message: Any, *args: Any, **options: Any) -> Any:
         trace_id = None
         with _guard:
             trace_id = tracing.mark(message.headers)
@@ -69,61 +69,50 @@ def _in_trace(strategy: Callable[..., Any], tracing: Tracing) -> Callable[..., A
     return handle
 
 
-class LostRun(TaskRun):
-    """A try whose end the worker itself may have to tell.
+class _LostRun(TaskRun):
+    """A try whose end the main process may have to report.
 
     Attributes:
-        request: Celery's request, which outlives what is said of it.
+        request: Celery's request, which outlives this object.
     """
 
     request: Any
 
 
-def _traced_request(base: Any) -> Any:  # noqa: ANN401 - as above
-    if issubclass(base, _Traced):
+def _traced_request(base: Any) -> Any:
+    if issubclass(base, _TracedRequest):
         return base
-    return type(base.__name__, (_Traced, base), {"__module__": base.__module__})
+    return type(base.__name__, (_TracedRequest, base), {"__module__": base.__module__})
 
 
-class _Traced:
-    """Put in front of Celery's `Request`: what it does when a task is lost or revoked."""
-
-    told = False
-
-    def on_failure(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as above
-        """The pool has lost the task, or the task has failed and said so."""
+def _in_trace_of_task(name: str) -> Callable[..., Any]:
+    def method(self: Any, *args: Any, **options: Any) -> Any:
         with _trace_of(self):
-            return super().on_failure(*args, **options)  # type: ignore[misc]
+            return getattr(super(_TracedRequest, self), name)(*args, **options)
 
-    def on_timeout(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as above
-        """A time limit was reached, a soft or a hard one."""
-        with _trace_of(self):
-            return super().on_timeout(*args, **options)  # type: ignore[misc]
+    return method
 
-    def revoked(self) -> Any:  # noqa: ANN401 - as above
-        """Asked before the task starts: it may have been revoked or have expired."""
-        with _trace_of(self):
-            return super().revoked()  # type: ignore[misc]
 
-    def terminate(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as above
-        """It is revoked while it runs."""
-        with _trace_of(self):
-            return super().terminate(*args, **options)  # type: ignore[misc]
+class _TracedRequest:
+    """Put in front of Celery's `Request`: methods that log or signal run in the task's trace."""
 
-    def cancel(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as above
-        """It is stopped because the broker is gone, and comes again."""
-        with _trace_of(self):
-            return super().cancel(*args, **options)  # type: ignore[misc]
+    reported = False
+
+    on_failure = _in_trace_of_task("on_failure")  # the pool has lost the task, or the task failed
+    on_timeout = _in_trace_of_task("on_timeout")  # a soft or a hard time limit was reached
+    revoked = _in_trace_of_task("revoked")  # asks before the start: it may also have expired
+    terminate = _in_trace_of_task("terminate")  # it is revoked while it runs
+    cancel = _in_trace_of_task("cancel")  # the broker is gone, and the task comes again
 
 
 @contextmanager
-def _trace_of(request: Any) -> Iterator[None]:  # noqa: ANN401 - as above
+def _trace_of(request: Any) -> Iterator[None]:
     run = None
     with _guard:
         headers = request.request_dict
-        tracing = tracing_of(request.app)
-        known = tracing.describe(headers, request.task.name)
-        lost = LostRun(tracing.trace_of(headers), request.id, **known)
+        tracing: Any = tracing_of(request.app)
+        facts = tracing.describe(headers, request.task.name)
+        lost = _LostRun(tracing.trace_of(headers), request.id, **facts)
         lost.bound = tracing.crossing(headers.get(FIELDS))
         lost.request = request
         begin(lost)
@@ -135,12 +124,12 @@ def _trace_of(request: Any) -> Iterator[None]:  # noqa: ANN401 - as above
             end(run)
 
 
-def say_in_lines() -> None:
-    """Log what the worker says in its signal handlers, instead of writing it to the descriptor.
+def log_what_signal_handlers_print() -> None:
+    """Log the texts that the worker's signal handlers write to the descriptor of stdout.
 
-    Our lines may be written in the middle of one another, so also from there.
+    They could appear in the middle of a log line.
     """
-    program: Any = sys.modules.get(_PROGRAM)  # not in beat
+    program: Any = sys.modules.get(_PROGRAM)  # beat does not import it
     if program is not None:
         program.safe_say = _say
 
@@ -149,32 +138,27 @@ def _say(msg: object, *_: object) -> None:
     logging.getLogger(_PROGRAM).info("%s", msg)
 
 
-def connect() -> None:
-    """Listen to what Celery says of tasks that their own process could not tell of."""
-    uid = "pantheon_obs"
-    signals.task_failure.connect(_on_failure, weak=False, dispatch_uid=uid)
-    signals.task_revoked.connect(_on_revoked, weak=False, dispatch_uid=uid)
-    signals.task_retry.connect(_on_retry, weak=False, dispatch_uid=uid)
+def on_failure(exception: BaseException | None = None, **_: object) -> None:
+    """Report a task that failed; the task's own process has reported a rejected one."""
+    if not isinstance(exception, Reject):
+        _report("FAILURE", exception)
 
 
-def _on_failure(exception: BaseException | None = None, **_: object) -> None:
-    if not isinstance(exception, Reject):  # the task's own process has told
-        _tell("FAILURE", exception)
+def on_revoked(**_: object) -> None:
+    """Report a task that was revoked or has expired."""
+    _report("REVOKED")
 
 
-def _on_revoked(**_: object) -> None:
-    _tell("REVOKED")
+def on_retry(**_: object) -> None:
+    """Report a task that comes again because the broker or its process was lost."""
+    _report("RETRY")
 
 
-def _on_retry(**_: object) -> None:
-    _tell("RETRY")
-
-
-def _tell(state: TaskState, error: BaseException | None = None) -> None:
-    """Emit the line, if this is the worker's own process and it has not told yet."""
+def _report(state: TaskState, error: BaseException | None = None) -> None:
+    """Emit `task_finished`, once, and only in a method of the main process's request."""
     run = current_trace.get()
-    if not isinstance(run, LostRun) or run.request.told:
+    if not isinstance(run, _LostRun) or run.request.reported:
         return
-    run.request.told = True
+    run.request.reported = True
     since = run.request.time_start
     run.finish(state, error, seconds=None if since is None else time() - since)

@@ -1,6 +1,6 @@
-"""Flask, in place: outside of the app's whole `wsgi_app`, with the route and the error inside it.
+"""Flask, in place, around the whole `wsgi_app`, with the route and the error from inside it.
 
-Flask answers an unhandled error by itself, and tells of it by a signal only.
+Flask answers an unhandled error by itself, and reports it by a signal only.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.adapters.wsgi import TraceIdMiddleware
-from pantheon_obs.adapters.wsgi_exchange import OURS, WsgiExchange
+from pantheon_obs.adapters.wsgi_exchange import WsgiExchange
+from pantheon_obs.core.carrier import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +35,7 @@ def install(
         app: A Flask app.
         settings: The settings.
         on_startup: Called once, before the first request.
-        within: Makes what stands between the trace and the app: the health endpoints.
+        within: Wraps the application in the health endpoints.
 
     Returns:
         The same object.
@@ -57,13 +58,13 @@ def is_installed(app: Flask) -> bool:
 def _note_unhandled(_app: Flask, exception: BaseException, **_: object) -> None:
     from flask import request  # noqa: PLC0415 - as above
 
-    exchange = request.environ.get(OURS)
+    exchange = request.environ.get(KEY)
     if isinstance(exchange, WsgiExchange):
         exchange.note_unhandled(exception)
 
 
 def _route_of(app: Flask, environ: WSGIEnvironment) -> str | None:
-    """The rule that was matched; that of the path alone, where the method was wrong."""
+    """Find the rule that was matched, by the path alone where the method was wrong."""
     request: Any = environ.get("werkzeug.request")
     rule = getattr(request, "url_rule", None)
     methods = getattr(getattr(request, "routing_exception", None), "valid_methods", None)

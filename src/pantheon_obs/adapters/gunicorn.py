@@ -1,6 +1,6 @@
-"""gunicorn's logger: the lines of its master, and of a worker before its app is there, as ours.
+"""gunicorn's logger: the log lines of its master, and of a worker that has not loaded the app yet.
 
-The master never imports the app, so that `instrument` does not reach it. Name this class once, in
+`instrument` does not reach the master, which never imports the app. Name this class once, in
 `gunicorn.conf.py`, on the command line or in the environment:
 
     logger_class = "pantheon_obs.adapters.gunicorn.JSONLogger"
@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
-from pantheon_obs import configure_logging
+from pantheon_obs import _setup
 
 if TYPE_CHECKING:
     from gunicorn.config import Config  # type: ignore[import-untyped]
 
 
 class JSONLogger(Logger):  # type: ignore[misc]
-    """Writes gunicorn's lines in the format of all others, on standard output.
+    """Writes gunicorn's log lines in the format of all others, on standard output.
 
     The settings are those of the environment, until the app is imported and gives its own. An
-    error log or access log in a file is kept beside. https://gunicorn.org/reference/settings/
+    error log or access log that goes to a file is kept. https://gunicorn.org/reference/settings/
     """
 
     _is_set_up = False
@@ -32,11 +32,11 @@ class JSONLogger(Logger):  # type: ignore[misc]
     def setup(self, cfg: Config) -> None:
         """Set up logging at the start; gunicorn calls it for each reload (HUP), too."""
         super().setup(cfg)
-        if not self._is_set_up:  # later it would take back what a preloaded app has set
+        if not self._is_set_up:  # a later call would undo the set-up of a preloaded app
             self._is_set_up = True
-            configure_logging()
+            _setup.start_logging()
 
     def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:  # noqa: ANN401
-        """Drop the line before it is made, unless it goes to a file; `request_finished` is it."""
+        """Drop the record, which `request_finished` replaces, unless it goes to a file."""
         if self.access_log.handlers:
             super().access(resp, req, environ, request_time)

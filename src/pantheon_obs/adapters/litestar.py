@@ -1,6 +1,6 @@
-"""Litestar, in place: outside everything it adds, its answer to an unhandled error included.
+"""Litestar, in place, outside everything it adds, its answer to an unhandled error included.
 
-Litestar answers such an error and raises it no further; its `after_exception` hooks hear of it.
+Litestar answers such an error and raises it no further; its `after_exception` hooks report it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from litestar.exceptions import (
 from litestar.utils import normalize_path
 
 from pantheon_obs.adapters.asgi import TraceIdMiddleware
-from pantheon_obs.adapters.asgi_http import HttpExchange
-from pantheon_obs.adapters.asgi_websocket import WebsocketExchange
+from pantheon_obs.adapters.asgi_connection import AsgiConnection
 from pantheon_obs.core.context import current_trace
 from pantheon_obs.core.failures import alone_in, note
 from pantheon_obs.core.guard import Guard
@@ -44,8 +43,8 @@ def install(
     Args:
         app: A Litestar app.
         settings: The settings.
-        on_startup: Called when the server starts the app's lifespan.
-        within: Makes what stands between the trace and the app: the health endpoints.
+        on_startup: Called when the server starts the application's lifespan.
+        within: Wraps the application in the health endpoints.
 
     Returns:
         The same object.
@@ -65,9 +64,9 @@ def install(
     served = within(serve)
     traced: Any = TraceIdMiddleware(served, settings, on_startup=on_startup)
     app.asgi_handler = traced
-    # Litestar keeps the lifespan to itself: what stands around the handler is told of it here.
-    app.on_startup.insert(0, _teller(traced, "lifespan.startup"))
-    app.on_shutdown.insert(0, _teller(served, "lifespan.shutdown"))
+    # Litestar keeps the lifespan to itself: these hooks pass it on to the code around the handler.
+    app.on_startup.insert(0, _lifespan_hook(traced, "lifespan.startup"))
+    app.on_shutdown.insert(0, _lifespan_hook(served, "lifespan.shutdown"))
     app.after_exception.append(_after_exception)
     return app
 
@@ -77,34 +76,34 @@ def is_installed(app: Litestar) -> bool:
     return isinstance(app.asgi_handler, TraceIdMiddleware)
 
 
-def _teller(app: ASGIApp, event: str) -> Callable[[], Awaitable[None]]:
-    """A hook that sends one message of the lifespan."""
+def _lifespan_hook(app: ASGIApp, event: str) -> Callable[[], Awaitable[None]]:
+    """Make a hook that sends one message of the lifespan."""
 
     async def receive() -> Message:
         return {"type": event}
 
     async def send(message: Message) -> None:
-        """Nobody waits for an answer."""
+        """Ignore the answer."""
 
-    async def tell() -> None:
+    async def hook() -> None:
         with _guard:
             await app({"type": "lifespan"}, receive, send)
 
-    return tell
+    return hook
 
 
 def _root_of(error: BaseException) -> BaseException:
-    """What was raised after the response had started, without what Litestar wraps around it."""
+    """Unwrap the exception of a response that had started from those of Litestar."""
     while isinstance(error, LitestarException) and error.__cause__ is not None:
         error = alone_in(error.__cause__)
     return error
 
 
 async def _after_exception(error: Exception, scope: Any) -> None:  # noqa: ANN401 - Litestar's scope
-    """Hear of an exception before Litestar answers it."""
+    """Note an exception before Litestar answers it."""
     with _guard:
         exchange = current_trace.get()
-        if isinstance(exchange, HttpExchange | WebsocketExchange) and not _is_handled(error, scope):
+        if isinstance(exchange, AsgiConnection) and not _is_handled(error, scope):
             exchange.note_unhandled(error)
         if isinstance(error, MethodNotAllowedException) and "path_template" not in scope:
             _leave_template(error, scope)

@@ -1,6 +1,6 @@
-"""Quart, in place: outside its own answer to an unhandled error.
+"""Quart, in place, outside its own answer to an unhandled error.
 
-Quart answers such an error and raises it no further. Its signals tell of it, and of the route.
+Quart answers such an error and raises it no further. Its signals report it, and the route.
 https://quart.palletsprojects.com/en/latest/reference/source/quart.signals.html
 """
 
@@ -12,8 +12,8 @@ from quart import Quart, request, signals, websocket
 from werkzeug.exceptions import MethodNotAllowed
 
 from pantheon_obs.adapters import asgi
-from pantheon_obs.adapters.asgi_http import HttpExchange
-from pantheon_obs.adapters.asgi_websocket import WebsocketExchange
+from pantheon_obs.adapters.asgi_connection import AsgiConnection
+from pantheon_obs.adapters.asgi_http import AsgiHttp
 from pantheon_obs.adapters.routes import ROUTE
 from pantheon_obs.core.context import current_trace
 from pantheon_obs.core.failures import alone_in, note
@@ -42,8 +42,8 @@ def install(
     Args:
         app: A Quart app.
         settings: The settings.
-        on_startup: Called when the server starts the app's lifespan.
-        within: Makes what stands between the trace and the app: the health endpoints.
+        on_startup: Called when the server starts the application's lifespan.
+        within: Wraps the application in the health endpoints.
 
     Returns:
         The same object.
@@ -91,8 +91,8 @@ def _leave_route(
     connection: Any,  # noqa: ANN401 - the proxy of Quart's request or websocket
     exchange: Trace | None,
 ) -> None:
-    """Put the template where the line's writer looks for it."""
-    if not isinstance(exchange, HttpExchange | WebsocketExchange):
+    """Leave the template in the scope, for `route_template`."""
+    if not isinstance(exchange, AsgiConnection):
         return
     rule = connection.url_rule
     error = connection.routing_exception
@@ -102,19 +102,19 @@ def _leave_route(
         rule, _ = matching.match(method=next(iter(error.valid_methods)), return_rule=True)
     if rule is not None:
         connection.scope[ROUTE] = rule.rule
-        exchange.scope = connection.scope  # what dispatches to mounted apps has made a copy
+        exchange.scope = connection.scope  # a dispatcher to mounted applications has made a copy
 
 
 async def _unhandled(_app: Quart, exception: BaseException, **_: object) -> None:
     with _guard:
         exchange = current_trace.get()
-        if isinstance(exchange, HttpExchange | WebsocketExchange):
+        if isinstance(exchange, AsgiConnection):
             exchange.note_unhandled(exception)
 
 
 async def _background_failed(_app: Quart, exception: BaseException, **_: object) -> None:
     with _guard:
         exchange = current_trace.get()
-        if isinstance(exchange, HttpExchange):
+        if isinstance(exchange, AsgiHttp):
             exchange.background_failed(exception)
             note(exception).covered = True

@@ -1,8 +1,8 @@
-"""The route's template, from what the framework's router left in the scope. Imports no framework.
+"""Find the route's template in the scope, where the framework's router has left it.
 
 Starlette and FastAPI leave the innermost route (FastAPI only its own) and, in `root_path`, the way
-to it through mounts. Where that does not tell all, the routes are matched once more. Litestar
-leaves the template of its router, and the rest of the path where it has mounted something. Where a
+to it through mounts. Where that is not enough, the routes are matched once more. Litestar leaves
+the template of its router, and the rest of the path where it has mounted something. Where a
 framework leaves nothing (Quart), its adapter leaves the template under `ROUTE`.
 """
 
@@ -29,11 +29,11 @@ def route_template(scope: Scope, root_path: str, path: str, *, found: bool) -> s
     """The full template of the route that was matched, or None.
 
     Args:
-        scope: The connection's scope, after the app's router has seen it.
+        scope: The connection's scope, after the application's router has handled it.
         root_path: The scope's `root_path` before that.
         path: The scope's `path` before that.
-        found: Whether the app has found what it was asked for; what is missing from mounted files
-            has matched nothing but the mount.
+        found: Whether the application has found the resource; a missing one of mounted files has
+            matched nothing but the mount.
 
     Returns:
         For example `/api/items/{item_id}`.
@@ -66,7 +66,7 @@ def _of_litestar(scope: Scope, path: str, *, found: bool) -> str | None:
     template = scope["path_template"] or ("/{path}" if found else None)
     if template is None:
         return None
-    # What is left of the path when it has gone through mounts, which have no parameters.
+    # The part of the path that the mounts have taken, which have no parameters.
     mounts = path.strip("/").removesuffix(scope["path"].strip("/")).strip("/")
     return "/" + "/".join(filter(None, (mounts, template.strip("/"))))
 
@@ -74,7 +74,7 @@ def _of_litestar(scope: Scope, path: str, *, found: bool) -> str | None:
 def _innermost_template(scope: Scope) -> str | None:
     """The template of the route that has answered, without the mounts around it."""
     route = scope.get("route")
-    # FastAPI's own note of what came in by `include_router`, whose prefixes the route lacks.
+    # FastAPI's own note of an `include_router`, whose prefixes the route lacks.
     context = (scope.get("fastapi") or {}).get("effective_route_context")
     if context is not None:
         included = context.starlette_route

@@ -1,4 +1,4 @@
-"""Starlette and FastAPI, in place: outside everything the framework adds, its 500 handler included.
+"""Starlette and FastAPI, in place, outside everything that they add, their 500 handler included.
 
 `add_middleware` would put us inside `ServerErrorMiddleware`, whose responses would lack the id.
 """
@@ -27,10 +27,10 @@ def install(
     """Instrument the app object itself, before its start-up or after it.
 
     Args:
-        app: A Starlette or FastAPI app.
+        app: A Starlette or FastAPI application.
         settings: The settings.
-        on_startup: Called once, when the server starts the app's lifespan.
-        within: Makes what stands between the trace and the app: the health endpoints.
+        on_startup: Called once, when the server starts the application's lifespan.
+        within: Wraps the application in the health endpoints.
 
     Returns:
         The same object.

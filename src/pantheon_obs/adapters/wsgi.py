@@ -1,7 +1,7 @@
-"""Any WSGI app: the id on every response, a clean context, one line per request.
+"""Any WSGI application: the id on every response, a clean context, one event per request.
 
-PEP 3333, nothing buffered: each part of a body goes on as soon as it comes, and what a server looks
-for on a response (`close`, `len`, `wsgi.file_wrapper`) is where the app has put it.
+PEP 3333, nothing buffered: each part of a body goes on as soon as it comes, and a server finds on a
+response what the application has put there (`close`, `len`, `wsgi.file_wrapper`).
 https://peps.python.org/pep-3333/
 """
 
@@ -11,11 +11,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pantheon_obs.adapters.wsgi_body import Body, body_of
-from pantheon_obs.adapters.wsgi_exchange import OURS, WsgiExchange
-from pantheon_obs.adapters.wsgi_headers import RequestHeaders, ResponseHeaders
+from pantheon_obs.adapters.wsgi_environ import EnvironIdentity
+from pantheon_obs.adapters.wsgi_exchange import WsgiExchange
 from pantheon_obs.core import pipeline
+from pantheon_obs.core.carrier import KEY
 from pantheon_obs.core.context import begin, end, suspend
 from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.response_headers import ResponseHeaders
 from pantheon_obs.core.settings import resolve, warn_of_problems
 from pantheon_obs.propagation.foreign import watch
 
@@ -32,10 +34,10 @@ class TraceIdMiddleware:
     """WSGI middleware; `instrument` puts it outside everything the framework adds.
 
     Args:
-        app: The WSGI app.
+        app: The WSGI application.
         settings: The settings; None reads the environment.
         on_startup: Called once, before the first request: WSGI knows no earlier moment.
-        route_of: Tells the route's template from a request's environ, as its response starts.
+        route_of: Finds the route's template from a request's environ, as its response starts.
 
     Raises:
         ConfigError: `settings` is not a `Settings`.
@@ -63,29 +65,29 @@ class TraceIdMiddleware:
         self.on_startup = on_startup
         self.route_of = route_of
         self._to_start = [] if on_startup is None else [on_startup]
-        self._id_of = RequestHeaders(settings).id_of
-        self._put_id_on = ResponseHeaders(settings.response_headers).on
+        self._read_id = EnvironIdentity(settings).of
+        self._response_headers = ResponseHeaders(settings.response_headers, str)
         self._quiet = settings.quiet
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request, as PEP 3333 says."""
-        if OURS in environ:
+        if KEY in environ:
             return self._pass_through(environ, start_response)
         if self._to_start:
             self._start()
-        exchange = environ[OURS] = WsgiExchange(
-            self._id_of(environ), self._put_id_on, environ, start_response
+        exchange = environ[KEY] = WsgiExchange(
+            self._read_id(environ), self._response_headers, environ, start_response
         )
         begin(exchange)
         try:
             if pipeline.sinks:
                 exchange.route_of = self.route_of
-                exchange.watch(self._quiet)
+                exchange.watch_environ(self._quiet)
                 pipeline.started(exchange)
             try:
                 response = self.app(environ, exchange.start_response)
             except Exception as error:
-                exchange.note_escaped(error)
+                exchange.escaped(error)
                 answer = exchange.answer(error)
                 if answer is None:
                     raise
@@ -93,11 +95,11 @@ class TraceIdMiddleware:
             else:
                 body = body_of(response, exchange, environ)
         except BaseException as error:
-            exchange.note_escaped(error)
+            exchange.escaped(error)
             exchange.closed()
             raise
         finally:
-            if exchange.over:
+            if exchange.is_closed:
                 end(exchange)
             else:
                 suspend(exchange)
@@ -106,9 +108,9 @@ class TraceIdMiddleware:
     def _pass_through(
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
-        """Within an outer trace of ours (a mounted app) there is no more to add than the route."""
+        """Pass a request on; within an outer trace of ours there is only the route to add."""
         if self.route_of is not None:
-            environ[OURS].route_of = self.route_of
+            environ[KEY].route_of = self.route_of
         return self.app(environ, start_response)
 
     def _start(self) -> None:
@@ -130,7 +132,7 @@ def install(
         app: The callable.
         settings: The settings.
         on_startup: Called once, before the first request.
-        within: Makes what stands between the trace and the app: the health endpoints.
+        within: Wraps the application in the health endpoints.
 
     Returns:
         The callable to serve.

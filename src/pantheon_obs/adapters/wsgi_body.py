@@ -1,4 +1,4 @@
-"""The body of a WSGI response, as the server gets it: the app's own, in the request's trace.
+"""The body of a WSGI response, made in the request's trace while the server reads it.
 
 A server asks for one part at a time. Between two of them it may serve other requests on the same
 thread, and it may close the body at any time, from any thread, before it has read all of it.
@@ -7,7 +7,6 @@ thread, and it may close the body at any time, from any thread, before it has re
 from __future__ import annotations
 
 import sys
-from time import perf_counter
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -23,21 +22,21 @@ if TYPE_CHECKING:
 _guard = Guard("wsgi body")
 
 
-def body_of(response: Any, exchange: WsgiExchange, environ: WSGIEnvironment) -> Any:  # noqa: ANN401 - whatever the app returns
-    """What the server gets in place of what the app has returned.
+def body_of(response: Any, exchange: WsgiExchange, environ: WSGIEnvironment) -> Any:  # noqa: ANN401 - whatever the application returns
+    """Wrap the body that the application has returned, for the server.
 
     Args:
-        response: What the app has returned.
-        exchange: The request's record.
+        response: The body; None from an application that breaks the protocol.
+        exchange: The request's exchange.
         environ: The request's environ.
     """
     kind = type(response)
     if kind is list or kind is tuple or response is None:
-        if not exchange.answered:
-            # No code of the app's runs any more, so no response can be started any more.
+        if not exchange.response_started:
+            # No code of the application runs any more, so no response can be started.
             return Body(exchange.answer(None) or response, exchange)
         if response is not None:
-            if not exchange.reported:
+            if exchange.event_pending:
                 return WholeBody(response, exchange)
             exchange.closed()
             return response
@@ -47,14 +46,14 @@ def body_of(response: Any, exchange: WsgiExchange, environ: WSGIEnvironment) -> 
 
 
 class _Closing:
-    """The end of a response, once for all kinds of it."""
+    """Ends an exchange when the server closes the response; common to all kinds of bodies."""
 
     def __init__(self, response: Any, exchange: WsgiExchange) -> None:  # noqa: ANN401 - as above
         self._response = response
         self._exchange = exchange
 
     def close(self) -> None:
-        """Close what the app has returned, in the request's trace."""
+        """Close what the application has returned, in the request's trace."""
         exchange = self._exchange
         resume(exchange)
         try:
@@ -63,16 +62,16 @@ class _Closing:
             if close is not None:
                 close()
         except BaseException as error:
-            exchange.close_failed(error)
+            exchange.escaped(error)
             raise
         finally:
             exchange.closed()
             end(exchange)
 
     def __del__(self) -> None:
-        # Where the server does not close what it has got.
+        # For a server that does not close the body.
         exchange = self._exchange
-        if not exchange.over:
+        if not exchange.is_closed:
             with _guard:
                 resume(exchange)
                 exchange.closed()
@@ -80,16 +79,16 @@ class _Closing:
 
 
 class Body(_Closing):
-    """A body that the app makes while the server reads it."""
+    """A body that the application makes while the server reads it."""
 
     _next: Callable[[], bytes] | None = None
 
     def __iter__(self) -> Iterator[bytes]:
-        """Itself."""
+        """Return itself."""
         return self
 
     def __next__(self) -> bytes:
-        """The next part, made in the request's trace."""
+        """Make the next part, in the request's trace."""
         exchange = self._exchange
         resume(exchange)
         try:
@@ -98,23 +97,23 @@ class Body(_Closing):
                 following = self._next = iter(self._response).__next__
             part = following()
         except StopIteration:
-            if exchange.answered or (answer := exchange.answer(None)) is None:
-                exchange.last_byte = perf_counter()
+            if exchange.response_started or (answer := exchange.answer(None)) is None:
+                exchange.complete()
                 raise
             part = self._answered_by(answer)
         except Exception as error:
-            exchange.note_escaped(error)
+            exchange.escaped(error)
             answer = exchange.answer(error)
             if answer is None:
                 raise
             part = self._answered_by(answer)
         except BaseException as error:
-            exchange.note_escaped(error)
+            exchange.escaped(error)
             raise
         finally:
             suspend(exchange)
-        if not exchange.in_parts:
-            exchange.note_part(part)
+        if part and (exchange.first_byte is None or not exchange.streaming):
+            exchange.part(len(part))
         return part
 
     def _answered_by(self, answer: Iterator[bytes]) -> bytes:
@@ -123,35 +122,36 @@ class Body(_Closing):
 
 
 class SizedBody(Body):
-    """A body whose number of parts is known: servers tell the length of a body of one part."""
+    """A body whose number of parts is known: servers send the length of a body of one part."""
 
     def __len__(self) -> int:
-        """How many parts there are."""
+        """Count the parts."""
         return len(self._response)
 
 
 class WholeBody(_Closing):
-    """A body that is there as a whole: no code of the app's runs while it is read."""
+    """A body that is complete already: no code of the application runs while it is read."""
 
     def __iter__(self) -> Iterator[bytes]:
-        """Its parts."""
+        """Yield its parts."""
         yield from self._response
-        self._exchange.last_byte = perf_counter()
+        self._exchange.complete()
 
     def close(self) -> None:
-        """Take note of the end; a list has no `close` of its own."""
+        """Note the end; a list has no `close` of its own."""
         if self._exchange.open_calls:
             super().close()
         else:
             self._exchange.closed()
+            end(self._exchange, suspended=True)
 
     def __len__(self) -> int:
-        """How many parts there are."""
+        """Count the parts."""
         return len(self._response)
 
 
 def _is_file(response: Any, environ: WSGIEnvironment) -> bool:  # noqa: ANN401 - as above
-    """Whether the server knows the response again as a file, to send it by the shortest way."""
+    """Whether the server recognises the response as a file, which it sends by itself."""
     wrapper = environ.get("wsgi.file_wrapper")
     if isinstance(wrapper, type):
         return isinstance(response, wrapper)
@@ -159,21 +159,21 @@ def _is_file(response: Any, environ: WSGIEnvironment) -> bool:  # noqa: ANN401 -
 
 
 def _watched_file(response: Any, exchange: WsgiExchange) -> Any:  # noqa: ANN401 - as above
-    """The very object, with another `close`; one that cannot have another counts as sent now."""
+    """Replace the object's `close`; an object that refuses another one counts as sent now."""
     closing = _FileClosing(SimpleNamespace(close=getattr(response, "close", None)), exchange)
     try:
         response.close = closing.close
-    except Exception:  # noqa: BLE001 - of a class that is written in C, for one
-        exchange.last_byte = perf_counter()
+    except Exception:  # noqa: BLE001 - an object of a class that is written in C, for example
+        exchange.complete()
         exchange.closed()
     return response
 
 
 class _FileClosing(_Closing):
-    """The end of a file that the server reads by itself."""
+    """Ends an exchange when the server closes a file that it has read by itself."""
 
     def close(self) -> None:
         """Close the file; a server that could not send it is on its way out with an `OSError`."""
         if not isinstance(sys.exc_info()[1], OSError):
-            self._exchange.last_byte = perf_counter()
+            self._exchange.complete()
         super().close()

@@ -58,7 +58,7 @@ class Trace:
 
     Attributes:
         trace_id: The trace id; empty where `bind` was called outside of a request or job.
-        started: Clock time of the start.
+        started_at: Clock time of the start.
         bound: The fields set by `bind`.
         open_calls: LLM calls in progress.
         llm: Totals of the finished LLM calls; None without any.
@@ -70,17 +70,17 @@ class Trace:
     ended = False
     listeners: tuple[Listener, ...] = ()
 
-    # What `begin` found, for `end` to restore.
+    # The context that `begin` has replaced; `end` restores it.
     id_token: Token[str]
     token: Token[Trace | None]
     outer_variables: foreign.Variables | None
 
-    # What `suspend` found, if that is more than the trace itself, for `resume` to restore.
+    # The context that `suspend` has replaced, if it held more than the trace; `resume` restores it.
     suspended: tuple[str, Trace | None, foreign.Variables] | None = None
 
     def __init__(self, trace_id: str) -> None:
         self.trace_id = trace_id
-        self.started = perf_counter()
+        self.started_at = perf_counter()
         self.bound: dict[str, Any] = {}
         self.open_calls: set[OpenCall] = set()
 
@@ -133,20 +133,25 @@ def begin(trace: Trace) -> None:
     trace.token = current_trace.set(trace)
 
 
-def end(trace: Trace) -> None:
-    """Finish the trace's open calls, tell its listeners, and restore the context `begin` found.
+def end(trace: Trace, *, suspended: bool = False) -> None:
+    """Finish the trace's open calls, notify its listeners, and restore the context from before.
 
-    What `begin` found is not restored where it was left over from a request that has ended.
+    A context that a request which has ended left behind is not restored.
+
+    Args:
+        trace: The trace.
+        suspended: Whether it is suspended: then this context is another's, and stays as it is.
     """
     if trace.open_calls:
         trace.finish_open_calls()
     trace.ended = True
     if trace.listeners:
-        _tell_listeners(trace)
-    _restore(trace)
+        _notify_listeners(trace)
+    if not suspended:
+        _restore(trace)
 
 
-def _tell_listeners(trace: Trace) -> None:
+def _notify_listeners(trace: Trace) -> None:
     listeners, trace.listeners = trace.listeners, ()
     for listener in listeners:
         try:

@@ -1,7 +1,7 @@
 """The facts that leave core. A sink gets each of them once, as one value.
 
-`fields()` gives what a line says of an event, in the order of the schema; a fact that is not known
-is left out, unless the schema promises the key. `outside` names the fields whose text is not ours:
+`fields()` gives the keys of an event's log line, in the order of the schema; an unknown fact is
+omitted, unless the schema promises the key. `outside` names the fields whose text is not ours:
 it may hold a secret.
 """
 
@@ -43,7 +43,7 @@ class RequestFinished:
 
     Attributes:
         trace_id: The request's trace id.
-        bound: What `bind()` put on the request.
+        bound: The fields that `bind()` has put on the request.
         method: The method, as sent.
         path: The path without its query string.
         status_code: The status that was sent; None if none was.
@@ -53,7 +53,7 @@ class RequestFinished:
         ttfb_ms: To the first byte of the body, for streaming responses.
         error: The exception that escaped, if one did.
         llm: Totals of the LLM calls that had finished; None if there were none.
-        quiet: Whether the path is one of the probe's or scraper's.
+        quiet: Whether the path is one of a probe or a scraper.
     """
 
     event: ClassVar[str] = "request_finished"
@@ -102,11 +102,11 @@ class WebsocketFinished:
 
     Attributes:
         trace_id: The connection's trace id.
-        bound: What `bind()` put on the connection.
+        bound: The fields that `bind()` has put on the connection.
         path: The path without its query string.
-        latency_ms: From the first step to the end of the app's work.
-        messages_in: Messages received by the app.
-        messages_out: Messages sent by the app.
+        latency_ms: From the first step to the end of the application's work.
+        messages_in: Messages received by the application.
+        messages_out: Messages sent by the application.
         outcome: How it ended, as for a request.
         route: The route's full template; None where nothing matched.
         close_code: RFC 6455 close code, of whichever side closed first; None if neither did.
@@ -158,7 +158,7 @@ class BackgroundFailed:
 
     Attributes:
         trace_id: The request's trace id.
-        bound: What `bind()` put on the request.
+        bound: The fields that `bind()` has put on the request.
         error: The exception.
     """
 

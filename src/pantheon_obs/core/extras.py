@@ -1,4 +1,4 @@
-"""Optional packages: import them where they are used, and say exactly what to install."""
+"""Import optional packages where they are used, and say which package to install."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ if TYPE_CHECKING:
 
 
 def require(package: str, *, extra: str | None, feature: str) -> ModuleType:
-    """Import an optional package that the host asked for.
+    """Import an optional package that the application asked for.
 
     Args:
         package: Import name, for example `sentry_sdk`.
-        extra: The extra of pantheon-obs that installs it; None for a client that is the host's own.
-        feature: What needs it, in the words of the host's developer.
+        extra: The extra of pantheon-obs that installs it; None for a client library that the
+            application chooses itself.
+        feature: The name of the feature that needs it, as it is called by the application.
 
     Returns:
         The imported module.
@@ -28,7 +29,7 @@ def require(package: str, *, extra: str | None, feature: str) -> ModuleType:
     try:
         return import_module(package)
     except ModuleNotFoundError as error:
-        # A package that is there but lacks a dependency of its own is a different failure.
+        # A package that is installed but lacks a dependency of its own is a different failure.
         if error.name is None or error.name.partition(".")[0] != package.partition(".")[0]:
             raise
         wanted = f"'pantheon-obs[{extra}]'" if extra else package.partition(".")[0]

@@ -86,14 +86,7 @@ class Failure:
 
 
 def known(error: BaseException | None) -> Failure | None:
-    """Look up the failure of an exception, if it was reported anywhere.
-
-    Args:
-        error: The exception.
-
-    Returns:
-        The failure; None where this raise of the exception is a new one.
-    """
+    """Look up the failure of an exception; None where this raise of it is a new one."""
     failure = _stored(error)
     return failure if failure is not None and failure.is_current() else None
 
@@ -122,6 +115,16 @@ def escape(error: BaseException, trace: Trace, *, covered: bool = False) -> Fail
     failure.covered = failure.covered or covered
     _escaped.set(failure)
     return failure
+
+
+def arrive(error: BaseException | None) -> None:
+    """Record that an exception which has escaped from a trace has reached a server's log here.
+
+    A server that runs the application in a thread logs in another context than it escaped to.
+    """
+    failure = _stored(error)
+    if failure is not None and failure.trace_id is not None:
+        _escaped.set(failure)
 
 
 def leave(error: BaseException, context: Context, trace: Trace | None) -> None:

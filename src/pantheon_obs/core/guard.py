@@ -1,4 +1,4 @@
-"""The only place where an exception of ours is swallowed.
+"""The only place where an exception of the library is swallowed.
 
 Telemetry must never change what the application does, so everything that records runs inside
 `Guard`. It swallows `Exception` only: cancellation, `KeyboardInterrupt`, `SystemExit` and
@@ -22,7 +22,7 @@ class Guard:
     """Context manager that swallows an `Exception` and reports it once per site.
 
     Args:
-        site: Where it stands, for the report; make one instance per site at import time.
+        site: The name of the place, for the report; make one instance per site at import time.
     """
 
     __slots__ = ("site",)
@@ -31,7 +31,7 @@ class Guard:
         self.site = site
 
     def __enter__(self) -> None:
-        """Enter; nothing to prepare."""
+        """Enter the block."""
 
     def __exit__(
         self,
@@ -58,7 +58,7 @@ def never_swallow(kind: type[Exception]) -> None:
 
 
 def let_through(error: Exception) -> None:
-    """Raise an exception that a signal handler has raised in the middle of our code."""
+    """Raise an exception again if a signal handler has raised it in the middle of our code."""
     if isinstance(error, _from_signals):
         raise error
 
@@ -69,14 +69,14 @@ def report(site: str, error: Exception) -> None:
     if site in _reported:
         return
     _reported.add(site)
-    with suppress(Exception):  # where even the report fails, there is nowhere left to say so
+    with suppress(Exception):  # a failure of the report itself cannot be reported
         logging.getLogger("pantheon_obs.guard").error(
             "telemetry_failed", exc_info=error, extra={"site": site}
         )
 
 
 def reported() -> frozenset[str]:
-    """The sites that have failed since the process started or since `forget`."""
+    """Return the sites that have failed since the process started or since `forget`."""
     return frozenset(_reported)
 
 

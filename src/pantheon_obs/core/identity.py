@@ -1,4 +1,4 @@
-"""Which trace an inbound request belongs to."""
+"""Find the trace that an inbound request belongs to."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Identity:
     """Reads the id from a request's headers, or makes one.
 
     Args:
-        settings: Which headers to read, whether to trust them, and what makes a fresh id.
+        settings: The headers to read, whether to trust them, and the generator of fresh ids.
     """
 
     __slots__ = ("_first", "_generate", "_readers", "_trusts")
@@ -61,7 +61,7 @@ class Identity:
                     if accepted is not None:
                         return accepted
                 trace_id = self._fresh(headers)
-                # Nothing of what this context may have been left with belongs to the new trace.
+                # Nothing that an earlier request has left in this context belongs to the new trace.
                 Context().run(_refused, ", ".join(name.decode() for name in found), trace_id)
                 return trace_id
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per request

@@ -17,9 +17,9 @@ class LlmCallFinished:
 
     Attributes:
         trace_id: The trace id of the request or job that made the call; empty outside of one.
-        bound: What `bind()` put on that request or job.
-        operation: What was called, `generate` or `stream` for example.
-        model_alias: The name by which the host asked for the model.
+        bound: The fields that `bind()` put on that request or job.
+        operation: The name of the operation, `generate` or `stream` for example.
+        model_alias: The application's name for the model.
         latency_ms: Wall time from the call to its end.
         outcome: How it ended.
         usage_status: Whether the token counts are the vendor's, in part, or absent.
@@ -35,7 +35,7 @@ class LlmCallFinished:
         cached_input_tokens: The part of `input_tokens` that was read from a cache.
         cache_write_tokens: The part of `input_tokens` that was written to a cache.
         reasoning_tokens: The part of `output_tokens` that was reasoning.
-        cost_usd: What it cost, in US dollars.
+        cost_usd: The cost in US dollars.
         finish_reason: Why the model stopped, in the vendor's word.
         error: The exception, if the outcome has one.
         error_type: The bare class name of the error, or `IncompleteStream`.
@@ -68,7 +68,7 @@ class LlmCallFinished:
     finish_reason: str | None = None
     error_type: str | None = None
     nested: bool | None = None
-    # The host's exception is logged once, where it ends: an LLM line carries no traceback.
+    # The application's exception is logged once, where it ends: an LLM line has no traceback.
     error: ClassVar[None] = None
 
     @property

@@ -1,7 +1,7 @@
-"""Read one option's value, from an argument or from the environment.
+"""Read the value of one option, from an argument or from the environment.
 
-Each function returns the value in its final form or raises `ValueError` whose text says what is
-accepted, to complete the sentence "… is not accepted: use".
+Each function returns the value in its final form, or raises `ValueError` with the accepted values
+as its text, which completes the sentence "… is not accepted: use".
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+_T = TypeVar("_T")
 _Number = TypeVar("_Number", int, float)
-
-CREDENTIALS = re.compile(r"//[^/?#\s]*@")
 
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch  # RFC 9110, section 5.6.2: token
 _WORDS = {"1": True, "true": True, "yes": True, "on": True,
@@ -27,68 +26,58 @@ _LEVELS: dict[str | int, str] = {
 } | {"WARN": "WARNING", "FATAL": "CRITICAL"}
 
 
+def _accept(value: _T | None, accepted: str, *, also: bool = True) -> _T:
+    if value is None or not also:
+        raise ValueError(accepted)
+    return value
+
+
 def text(value: object) -> str | None:
-    """Any text; a blank one is None."""
-    if not isinstance(value, str):
-        msg = "a string or None"
-        raise ValueError(msg)  # noqa: TRY004 - one error for every refusal
-    return value.strip() or None
+    """Read any text; a blank text is None."""
+    return _accept(value if isinstance(value, str) else None, "a string or None").strip() or None
 
 
 def level(value: object) -> str:
-    """A standard level's name in any case, or its number."""
+    """Read a standard level's name in any case, or its number."""
     word = value.strip().upper() if isinstance(value, str) else value
     name = _LEVELS.get(word) if isinstance(word, (str, int)) else None
-    if name is None:
-        msg = "one of DEBUG, INFO, WARNING, ERROR, CRITICAL"
-        raise ValueError(msg)
-    return name
+    return _accept(name, "one of DEBUG, INFO, WARNING, ERROR, CRITICAL")
 
 
 def one_of(*accepted: str) -> Callable[[object], str]:
-    """One of these words, in any case."""
+    """Make a function that reads one of these words, in any case."""
 
     def read(value: object) -> str:
         word = value.strip().lower() if isinstance(value, str) else ""
-        if word not in accepted:
-            msg = f"one of {', '.join(accepted)}"
-            raise ValueError(msg)
-        return word
+        return _accept(word, f"one of {', '.join(accepted)}", also=word in accepted)
 
     return read
 
 
 def boolean(value: object) -> bool:
-    """A boolean, or a word for one."""
+    """Read a boolean, or a word for one."""
     if isinstance(value, bool):
         return value
     word = _WORDS.get(value.strip().lower()) if isinstance(value, str) else None
-    if word is None:
-        msg = "a boolean (true or false, 1 or 0, yes or no, on or off)"
-        raise ValueError(msg)
-    return word
+    return _accept(word, "a boolean (true or false, 1 or 0, yes or no, on or off)")
 
 
 def rate(value: object) -> float:
-    """A number from 0.0 to 1.0."""
+    """Read a number from 0.0 to 1.0."""
     number = _number(float, value)
-    if number is None or not 0.0 <= number <= 1.0:
-        msg = "a number from 0.0 to 1.0"
-        raise ValueError(msg)
-    return number
+    fits = number is not None and 0.0 <= number <= 1.0
+    return _accept(number, "a number from 0.0 to 1.0", also=fits)
 
 
 def size(value: object) -> int:
-    """A whole number of bytes."""
+    """Read a whole number of bytes."""
     number = None if isinstance(value, float) else _number(int, value)
-    if number is None or number < _LEAST_SIZE:
-        msg = f"a whole number of bytes, {_LEAST_SIZE} or more"
-        raise ValueError(msg)
-    return number
+    accepted = f"a whole number of bytes, {_LEAST_SIZE} or more"
+    return _accept(number, accepted, also=number is not None and number >= _LEAST_SIZE)
 
 
 def _number(kind: type[_Number], value: object) -> _Number | None:
-    """The value as a number, or None: no word, and no truth value, is one."""
+    """Read the value as a number; None for words and booleans."""
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return None
     try:
@@ -98,54 +87,45 @@ def _number(kind: type[_Number], value: object) -> _Number | None:
 
 
 def names(value: object) -> tuple[str, ...]:
-    """A comma-separated string, or strings."""
-    parts: list[object]
+    """Read a comma-separated string, or strings."""
+    parts: list[object] = [None]
     if isinstance(value, str):
         parts = list(value.split(","))
     elif isinstance(value, Iterable) and not isinstance(value, (bytes, dict)):
         parts = list(value)
-    else:
-        parts = [None]
-    if not all(isinstance(part, str) for part in parts):
-        msg = "a comma-separated string or a sequence of strings"
-        raise ValueError(msg)
+    are_texts = all(isinstance(part, str) for part in parts)
+    _accept(parts, "a comma-separated string or a sequence of strings", also=are_texts)
     return tuple(word for part in parts if (word := str(part).strip()))
 
 
 def headers(value: object) -> tuple[str, ...]:
-    """Names of headers."""
+    """Read names of headers."""
     found = names(value)
-    if not found or not all(_HEADER(name) for name in found):
-        msg = "one or more header names (letters, digits and dashes), separated by commas"
-        raise ValueError(msg)
-    return found
+    accepted = "one or more header names (letters, digits and dashes), separated by commas"
+    return _accept(found or None, accepted, also=all(_HEADER(name) for name in found))
 
 
 def path(value: object) -> str:
-    """An absolute URL path; a slash at its end is dropped."""
-    if not isinstance(value, str) or not value.strip().startswith("/"):
-        msg = "a path that starts with a slash"
-        raise ValueError(msg)
-    return value.strip().rstrip("/")
+    """Read an absolute URL path; a slash at its end is dropped."""
+    word = value.strip() if isinstance(value, str) else ""
+    return _accept(word, "a path that starts with a slash", also=word[:1] == "/").rstrip("/")
 
 
 def optional_path(value: object) -> str | None:
-    """An absolute URL path, or None."""
+    """Read an absolute URL path, or None."""
     return None if value is None else path(value)
 
 
 def paths(value: object) -> tuple[str, ...] | None:
-    """Absolute URL paths, or None."""
-    found = None if value is None else names(value)
-    if found is not None and not all(one.startswith("/") for one in found):
-        msg = "paths that start with a slash, separated by commas"
-        raise ValueError(msg)
-    return found
+    """Read absolute URL paths, or None."""
+    if value is None:
+        return None
+    found = names(value)
+    accepted = "paths that start with a slash, separated by commas"
+    return _accept(found, accepted, also=all(name.startswith("/") for name in found))
 
 
 def generator(value: object) -> object:
-    """A function that makes an id, or None."""
-    if value is not None and not callable(value):
-        msg = "a callable that returns a new id, or None"
-        raise ValueError(msg)
-    return value
+    """Read a function that makes an id, or None."""
+    accepted = "a callable that returns a new id, or None"
+    return None if value is None else _accept(value, accepted, also=callable(value))

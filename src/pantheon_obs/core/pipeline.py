@@ -49,8 +49,14 @@ def remove_sink(name: str) -> None:
     sinks = tuple(sink for sink in sinks if sink.name != name)
 
 
+def reset() -> None:
+    """Remove all sinks (used by `pantheon_obs.testing.reset`)."""
+    global sinks  # noqa: PLW0603 - as above
+    sinks = ()
+
+
 def started(trace: Trace) -> None:
-    """Tell the sinks that a request, websocket or task has begun; `end` tells the same ones."""
+    """Notify the sinks that a request, websocket or task has begun; `end` notifies them too."""
     trace.listeners = sinks
     for sink in sinks:
         try:

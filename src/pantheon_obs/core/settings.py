@@ -1,4 +1,4 @@
-"""All options, in one frozen value; the only reader of the process's environment."""
+"""All options in one frozen value; the only module that reads the process's environment."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from pantheon_obs.core import parsing as parse
-from pantheon_obs.core.errors import ConfigError
+from pantheon_obs.core.errors import SECRET, ConfigError, refusal, refuse, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,25 +29,27 @@ class Profile(NamedTuple):
     defaults: Mapping[str, object] = MappingProxyType({})
 
 
-_profile = Profile()
+_NO_PROFILE = Profile()
+_profile = _NO_PROFILE
 
 
 def use_profile(profile: Profile) -> None:
-    """Read settings by this profile from now on, in place of an earlier one."""
+    """Read settings with this profile from now on; it replaces an earlier one."""
     global _profile  # noqa: PLW0603 - a process has one framework with a settings file
     _profile = profile
 
 
 def _option(default: object, read: Callable[[Any], object], *env: str, secret: bool = False) -> Any:  # noqa: ANN401 - stands for a field of any type
-    """One option: its default, what reads and checks a value, and the variables that set it."""
+    """Declare an option: its default, the function that reads a value, and its variables."""
     return field(default=default, metadata={"read": read, "env": env, "secret": secret})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The options of pantheon-obs: an argument wins over the environment, that over the default.
+    """The options of pantheon-obs.
 
-    A framework's settings file stands between the argument and the environment.
+    An argument wins over a framework's settings file, which wins over the environment, which wins
+    over the default.
 
     Attributes:
         service: Name of the service, on every line.
@@ -58,25 +60,25 @@ class Settings:
         inbound_headers: Headers that may bring an id; the first valid one wins.
         response_headers: Headers that carry the id on every response.
         trust_inbound: Whether an inbound id is used at all.
-        sentry_dsn: Where error reports go; None turns them off.
+        sentry_dsn: The DSN that error reports are sent to; None turns them off.
         sentry_traces_sample_rate: Share of requests that the error tracker traces, 0.0 to 1.0.
         sentry_send_default_pii: Whether error reports may contain personal data.
         health_prefix: Path under which health endpoints are mounted.
         metrics_path: Path of the metrics endpoint; None turns it off.
-        quiet_paths: Paths whose `request_finished` is logged at DEBUG only; None means those of
-            the probes and the metrics.
+        quiet_paths: Paths whose `request_finished` is logged at DEBUG only; None means the paths of
+            the probes and of the metrics.
         redact_keys: Keys to redact besides the built-in ones.
-        log_delivery: `direct` waits for whoever reads the log, `queue` never does.
+        log_delivery: `direct` waits for the reader of the log, `queue` never does.
         log_queue_bytes: Bytes that may wait in the queue, 1 kB or more.
         max_line_bytes: Bytes of the longest line, 1 kB or more; longer values are cut and say so.
-        bind_user_id: Whether the id of an authenticated user goes on the request's lines.
+        bind_user_id: Whether the log lines of a request have the id of its authenticated user.
         request_id: Whether every log line has `request_id` beside `trace_id`, with the same value.
         id_generator: Makes a fresh id; None means the form of `str(uuid.uuid4())`.
         given: Names of the fields that the application has set itself, by an argument or in its
             framework's settings file; all of them for settings made without the environment.
 
     Raises:
-        ConfigError: A value is not accepted; the message names the field, the value and what is.
+        ConfigError: A value is not accepted; the message names the accepted values.
 
     Example:
         >>> from pantheon_obs import Settings
@@ -116,7 +118,7 @@ class Settings:
     request_id: bool = _option(False, parse.boolean)
     id_generator: Callable[[], str] | None = _option(None, parse.generator)
     problems: tuple[str, ...] = field(default=(), repr=False, compare=False)
-    """What was wrong in the environment, a sentence each; logged once logging is set up."""
+    """The bad values in the environment, one sentence each; logged once logging is set up."""
     given: frozenset[str] = field(
         default_factory=lambda: frozenset(_NAMES), repr=False, compare=False
     )
@@ -127,20 +129,19 @@ class Settings:
             try:
                 read = option.metadata["read"](value) if value is not option.default else value
             except Exception as error:  # noqa: BLE001 - a hostile value may raise anything
-                shown = "***" if option.metadata["secret"] else _shown(value)
-                msg = f"{option.name}={shown} is not accepted: use {error}"
-                raise ConfigError(msg) from None
+                secret = option.metadata["secret"]
+                refuse(option.name, SECRET if secret else value, str(error))
             object.__setattr__(self, option.name, read)
 
     @property
     def static_fields(self) -> dict[str, str]:
-        """The fields that are the same on every line."""
+        """The fields that every log line has with the same value."""
         names = ("service", "environment", "release")
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
     @property
     def quiet(self) -> frozenset[str]:
-        """The paths that are quiet, those left to the default included."""
+        """The quiet paths; by default those of the probes and of the metrics."""
         if self.quiet_paths is not None:
             return frozenset(self.quiet_paths)
         probes = [
@@ -150,12 +151,13 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, /, **overrides: object) -> Settings:
-        """Read the environment, and what the framework's settings file says; arguments win.
+        """Read the environment and the framework's settings file; arguments win.
 
-        A bad value there never stops the host: the default is used and `problems` says so.
+        A bad value in the environment never stops the application: the default is used, and
+        `problems` says so.
 
         Args:
-            environ: What to read, and nothing else; None means `os.environ`.
+            environ: Read this alone, without a settings file; None means `os.environ`.
             overrides: Fields of `Settings`.
 
         Returns:
@@ -164,7 +166,7 @@ class Settings:
         Raises:
             ConfigError: An override is not a field, or its value is not accepted.
         """
-        profile = _profile if environ is None else Profile()
+        profile = _profile if environ is None else _NO_PROFILE
         environ = os.environ if environ is None else environ
         given = {**profile.values, **overrides}
         _refuse_unknown(given)
@@ -176,7 +178,7 @@ class Settings:
         return cls(**values, problems=tuple(problems), given=frozenset(given))
 
     def with_overrides(self, overrides: Mapping[str, object]) -> Settings:
-        """These settings with some fields replaced; raises `ConfigError` as `Settings` does."""
+        """Copy with some fields replaced; raises `ConfigError` as `Settings` does."""
         _refuse_unknown(overrides)
         if not overrides:
             return self
@@ -189,12 +191,11 @@ _NAMES: tuple[str, ...] = tuple(option.name for option in _OPTIONS)
 
 
 def resolve(settings: Settings | None, overrides: Mapping[str, object]) -> Settings:
-    """The settings that an entry point was called with, the environment's where it got none."""
+    """Combine the arguments of an entry point; without settings the environment is read."""
     if settings is None:
         return Settings.from_env(**overrides)
     if not isinstance(settings, Settings):
-        msg = f"settings={_shown(settings)} is not accepted: use a pantheon_obs.Settings or None"
-        raise ConfigError(msg)
+        refuse("settings", settings, "a pantheon_obs.Settings or None")
     return settings.with_overrides(overrides)
 
 
@@ -211,7 +212,7 @@ def _read_variable(
     values: dict[str, Any],
     problems: list[str],
 ) -> None:
-    """Put the value of the first variable that is set and not blank into `values`."""
+    """Store the value of the first variable that is set and not blank."""
     for variable in option.metadata["env"]:
         raw = environ.get(variable, "").strip()
         if not raw:
@@ -219,31 +220,26 @@ def _read_variable(
         try:
             values[option.name] = option.metadata["read"](raw)
         except ValueError as error:
-            shown = "***" if option.metadata["secret"] else _shown(raw)
-            problems.append(
-                f"{variable}={shown} is not accepted: use {error}; "
-                f"the default {_shown(values.get(option.name, option.default))} is used"
-            )
+            refused = refusal(variable, SECRET if option.metadata["secret"] else raw, str(error))
+            default = shown(values.get(option.name, option.default))
+            problems.append(f"{refused}; the default {default} is used")
         return
-
-
-def _shown(value: object) -> str:
-    """A value for a message: short, printable, and without the credentials of a URL."""
-    try:
-        text = repr(value)
-    except Exception:  # noqa: BLE001 - a broken __repr__ must not replace our message
-        text = f"<{type(value).__name__}>"
-    return parse.CREDENTIALS.sub("//***@", text)[:80]
 
 
 _warned: set[str] = set()
 
 
 def warn_of_problems(settings: Settings) -> None:
-    """Log one WARNING for each bad value in the environment; once, however often asked."""
+    """Log one WARNING for each bad value in the environment, and only once per process."""
     for problem in settings.problems:
         if problem not in _warned:
             _warned.add(problem)
             logging.getLogger("pantheon_obs.settings").warning(
                 "setting_refused", extra={"problem": problem}
             )
+
+
+def reset() -> None:
+    """Forget the profile and the warnings (used by `pantheon_obs.testing.reset`)."""
+    use_profile(_NO_PROFILE)
+    _warned.clear()

@@ -1,4 +1,4 @@
-"""One try of a background task from its first step to its line."""
+"""One try of a background task from its first step to its event."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     from pantheon_obs.core.task_events import TaskState
 
 running: set[str] = set()
-"""Ids of the tasks that run here and whose end `task_finished` will tell."""
+"""Ids of the tasks that run here and whose end `task_finished` will report."""
 
 _guard = Guard("task_finished")
 
 
 class TaskRun(Trace):
-    """What is known about one try of a task.
+    """The trace of one try of a task.
+
+    Attributes:
+        caller: The trace that an eager call is a part of, in place of one of its own.
 
     Args:
         trace_id: Its trace.
@@ -29,6 +32,8 @@ class TaskRun(Trace):
         queue: The queue that it came through, if any.
         retries: How many tries came before this one.
     """
+
+    caller: Trace | None = None
 
     def __init__(
         self, trace_id: str, task_id: str, *, task: str, queue: str | None, retries: int
@@ -39,6 +44,11 @@ class TaskRun(Trace):
         self.queue = queue
         self.retries = retries
 
+    @property
+    def outer(self) -> Trace | None:
+        """The trace around this one; None without one."""
+        return self.caller or super().outer
+
     def finish(
         self, state: TaskState, error: BaseException | None = None, *, seconds: float | None
     ) -> None:
@@ -46,7 +56,7 @@ class TaskRun(Trace):
 
         Args:
             state: How the try ended.
-            error: What it failed with, if it did.
+            error: The exception that it failed with; None if it did not fail.
             seconds: How long it ran; None if it never started.
         """
         self.finish_open_calls()

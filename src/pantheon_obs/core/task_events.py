@@ -22,14 +22,14 @@ class TaskFinished:
 
     Attributes:
         trace_id: The task's trace id.
-        bound: What `bind()` put on the task, and the fields that came with its message.
+        bound: The fields that `bind()` has put on the task, and those that came with its message.
         task: The task's name.
-        state: How it ended, in the queue's own word.
+        state: How it ended, in the queue's own term.
         latency_ms: From the try's start to its end; None for one that never started.
         queue: The queue that it came through; None for one that was called in place.
         retries: How many tries came before this one.
         task_id: The id of the task, which all its tries share.
-        error: What it failed with.
+        error: The exception that it failed with.
         llm: Totals of the LLM calls that had finished; None if there were none.
     """
 

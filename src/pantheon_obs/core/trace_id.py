@@ -90,7 +90,7 @@ def parser_for(header: str) -> Callable[[bytes], str | None]:
 
 
 def refused(source: str) -> None:
-    """Say in one DEBUG line that an inbound id was refused; its raw value is hostile until proved.
+    """Log one DEBUG line that an inbound id was refused, never its raw value.
 
     Args:
         source: The header, or the function, that brought it.

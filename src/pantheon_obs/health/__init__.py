@@ -1,6 +1,6 @@
-"""Health that tells the truth: what is ready, and the answers to probes.
+"""Health checks, and the answers to probes of liveness and readiness.
 
-See `Health`; the functions make checks for what services usually need.
+See `Health`; the functions make checks of databases, caches, HTTP services and TCP ports.
 """
 
 from __future__ import annotations

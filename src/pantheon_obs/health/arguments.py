@@ -1,41 +1,25 @@
-"""What is accepted where checks are set up, and what is said where something is not."""
+"""Check arguments where checks are set up."""
 
 from __future__ import annotations
 
-import math
-import reprlib
-from typing import Any, NoReturn
+from typing import Any
 
-from pantheon_obs.core.errors import ConfigError
-
-SECRET: Any = object()
-"""Stands for a value that may hold a password."""
-
-
-def refuse(name: str, value: object, accepted: str) -> NoReturn:
-    """Raise the error that names an argument, its value and what is accepted.
-
-    Raises:
-        ConfigError: Always.
-    """
-    shown = "***" if value is SECRET else reprlib.repr(value)
-    msg = f"{name}={shown} is not accepted: use {accepted}"
-    raise ConfigError(msg)
+from pantheon_obs.core.errors import refuse
 
 
 def is_text(value: object) -> bool:
-    """Whether it is a text that is not empty."""
+    """Whether a value is a text that is not empty."""
     return isinstance(value, str) and value != ""
 
 
-def seconds(name: str, value: Any, most: float, *, or_zero: bool = False) -> float:  # noqa: ANN401 - it is looked at here
-    """A number of seconds above 0, or from 0 on.
+def seconds(name: str, value: Any, most: float, *, or_zero: bool = False) -> float:
+    """Read a number of seconds, above 0 or from 0 on.
 
     Raises:
-        ConfigError: It is not.
+        ConfigError: The value is no such number.
     """
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if number and math.isfinite(value) and (0 < value <= most or (or_zero and value == 0)):
-        return float(value)
-    least = "0" if or_zero else "more than 0"
-    refuse(name, value, f"seconds, {least} to {most:g}")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not (0 < value <= most or (or_zero and value == 0)):
+        least = "0" if or_zero else "more than 0"
+        refuse(name, value, f"seconds, {least} to {most:g}")
+    return float(value)

@@ -1,7 +1,7 @@
-"""Ready-made checks. Each opens what it needs, asks the smallest question, and closes it again.
+"""Ready-made checks: each opens a connection, asks the smallest question, and closes it again.
 
-They are cut off by the deadline of `Health`; for the thread that may hang behind it, each network
-call of a client of ours also has an end of its own.
+`Health` stops waiting for a check at its timeout. The thread of a check that hangs ends later, as
+each network call has a timeout of its own.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
+from pantheon_obs.core.errors import SECRET, refuse
 from pantheon_obs.core.extras import require
-from pantheon_obs.health.arguments import SECRET, is_text, refuse
+from pantheon_obs.health.arguments import is_text
 from pantheon_obs.health.health import LONGEST_TIMEOUT
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 _PORTS = range(1, 65536)
 
-# For libpq: a server that has vanished is noticed also where nothing closes the connection.
+# Let libpq notice a server that has vanished without closing the connection.
 # https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
 _LIBPQ_GIVES_UP = {
     "connect_timeout": int(LONGEST_TIMEOUT),
@@ -34,14 +35,14 @@ _LIBPQ_GIVES_UP = {
     "keepalives_count": 1,
 }
 
-# What ties a connection of redis-py to its client: events it listens to, announced maintenance.
+# Arguments that bind a connection of redis-py to its client.
 _TIES = {"event_dispatcher", "maint_notifications_config", "maint_notifications_pool_handler"}
 
 
 def sqlalchemy_check(engine: Engine | AsyncEngine) -> Callable[[], object]:
-    """A `SELECT 1` on a connection of the engine's pool.
+    """Check a database with `SELECT 1`, on a connection of the engine's pool.
 
-    A pooled connection that has died in the meantime is replaced, not reported.
+    A connection that has died in the pool is replaced, and does not fail the check.
 
     Args:
         engine: An `Engine` or an `AsyncEngine`.
@@ -50,12 +51,14 @@ def sqlalchemy_check(engine: Engine | AsyncEngine) -> Callable[[], object]:
         The check.
 
     Raises:
-        ConfigError: It is neither.
+        ConfigError: `engine` is neither.
         MissingExtraError: SQLAlchemy is not installed.
     """
     sqlalchemy = require("sqlalchemy", extra=None, feature="sqlalchemy_check()")
     given: Any = engine
-    asynchronous = sys.modules.get("sqlalchemy.ext.asyncio")  # whoever has such an engine loaded it
+    asynchronous = sys.modules.get(
+        "sqlalchemy.ext.asyncio"
+    )  # an application with such an engine has
     if asynchronous is not None and isinstance(given, asynchronous.AsyncEngine):
         return _async_sqlalchemy(given, sqlalchemy)
     if not isinstance(given, sqlalchemy.engine.Engine):
@@ -63,53 +66,48 @@ def sqlalchemy_check(engine: Engine | AsyncEngine) -> Callable[[], object]:
     return _sync_sqlalchemy(given, sqlalchemy)
 
 
-def _sync_sqlalchemy(engine: Engine, sqlalchemy: Any) -> Callable[[], object]:  # noqa: ANN401 - the module
-    question = sqlalchemy.select(1)
-
-    def select() -> None:
-        with engine.connect() as connection:
-            connection.scalar(question)
-
+def _sync_sqlalchemy(engine: Engine, sqlalchemy: Any) -> Callable[[], object]:
     def check() -> None:
-        try:
-            select()
-        except sqlalchemy.exc.DBAPIError as error:
-            if not error.connection_invalidated:
-                raise
-            select()  # SQLAlchemy has thrown the dead connections away
+        for is_last in (False, True):
+            try:
+                with engine.connect() as connection:
+                    connection.scalar(sqlalchemy.select(1))
+            except sqlalchemy.exc.DBAPIError as error:
+                # SQLAlchemy has emptied the pool of dead connections, so that a new one is made.
+                if is_last or not error.connection_invalidated:
+                    raise
+            else:
+                return
 
     return check
 
 
-def _async_sqlalchemy(engine: AsyncEngine, sqlalchemy: Any) -> Callable[[], Awaitable[object]]:  # noqa: ANN401 - the module
-    question = sqlalchemy.select(1)
-
-    async def select() -> None:
-        async with engine.connect() as connection:
-            await connection.scalar(question)
-
+def _async_sqlalchemy(engine: AsyncEngine, sqlalchemy: Any) -> Callable[[], Awaitable[object]]:
     async def check() -> None:
-        try:
-            await select()
-        except sqlalchemy.exc.DBAPIError as error:
-            if not error.connection_invalidated:
-                raise
-            await select()  # SQLAlchemy has thrown the dead connections away
+        for is_last in (False, True):
+            try:
+                async with engine.connect() as connection:
+                    await connection.scalar(sqlalchemy.select(1))
+            except sqlalchemy.exc.DBAPIError as error:
+                if is_last or not error.connection_invalidated:  # as above
+                    raise
+            else:
+                return
 
     return check
 
 
 def psycopg_check(conninfo: str) -> Callable[[], object]:
-    """A `SELECT 1` on a PostgreSQL connection of its own, closed again.
+    """Check a PostgreSQL server with `SELECT 1`, on a new connection.
 
     Args:
-        conninfo: What `psycopg.connect` takes: a URL or `key=value` pairs.
+        conninfo: The argument of `psycopg.connect`: a URL or `key=value` pairs.
 
     Returns:
         The check.
 
     Raises:
-        ConfigError: It is no such text.
+        ConfigError: `conninfo` is no such text.
         MissingExtraError: psycopg is not installed.
     """
     psycopg = require("psycopg", extra=None, feature="psycopg_check()")
@@ -119,7 +117,7 @@ def psycopg_check(conninfo: str) -> Callable[[], object]:
     try:
         parameters = psycopg.conninfo.conninfo_to_dict(conninfo, **_LIBPQ_GIVES_UP)
     except psycopg.Error:
-        # Neither the value nor what libpq says of it: there may be a password in it.
+        # Neither the value nor libpq's message is shown: both may have a password.
         refuse("conninfo", SECRET, accepted)
 
     def check() -> None:
@@ -130,10 +128,10 @@ def psycopg_check(conninfo: str) -> Callable[[], object]:
 
 
 def redis_check(client: Redis | AsyncRedis | str) -> Callable[[], object]:
-    """A `PING` on a Redis connection of its own, closed again.
+    """Check a Redis server with `PING`, on a new connection.
 
-    It has the address and the credentials of the client, but neither its pool nor its retries:
-    redis-py tries up to ten times, which takes longer than any probe waits.
+    The connection has the address and the credentials of the client, but neither its pool nor its
+    retries: redis-py tries up to ten times, which takes longer than any probe waits.
 
     Args:
         client: A client of redis-py, sync or async, or a URL.
@@ -142,7 +140,7 @@ def redis_check(client: Redis | AsyncRedis | str) -> Callable[[], object]:
         The check.
 
     Raises:
-        ConfigError: It is neither.
+        ConfigError: `client` is neither.
         MissingExtraError: redis-py is not installed.
     """
     redis = require("redis", extra=None, feature="redis_check()")
@@ -160,8 +158,8 @@ def redis_check(client: Redis | AsyncRedis | str) -> Callable[[], object]:
     return _async_ping(connect) if isinstance(given, redis_asyncio.Redis) else _ping(connect)
 
 
-def _redis_connector(pool: Any) -> Callable[[], Any]:  # noqa: ANN401 - a pool of either kind
-    """What makes a connection, not connected yet, with the settings of the pool's own."""
+def _redis_connector(pool: Any) -> Callable[[], Any]:
+    """Make a function that returns a new connection with the arguments of a pool's own."""
     settings = {
         **{name: pool.connection_kwargs[name] for name in pool.connection_kwargs.keys() - _TIES},
         "retry": None,
@@ -200,16 +198,16 @@ def _async_ping(connect: Callable[[], Any]) -> Callable[[], Awaitable[object]]:
 
 
 def http_check(url: str) -> Callable[[], object]:
-    """A GET that is answered with a status below 400; redirects are followed.
+    """Check a URL with GET: it passes with a status below 400. Redirects are followed.
 
     Args:
-        url: Where to; http or https.
+        url: The URL; http or https.
 
     Returns:
         The check.
 
     Raises:
-        ConfigError: It is no such URL.
+        ConfigError: `url` is no such URL.
     """
     from urllib.error import HTTPError  # noqa: PLC0415 - urllib.request takes long to load
     from urllib.request import Request, urlopen  # noqa: PLC0415 - as above
@@ -229,10 +227,10 @@ def http_check(url: str) -> Callable[[], object]:
 
 
 def tcp_check(host: str, port: int) -> Callable[[], object]:
-    """A TCP connection that is accepted, closed again.
+    """Check that a TCP connection is accepted.
 
     Args:
-        host: A name or an address.
+        host: A host name or an address.
         port: 1 to 65535.
 
     Returns:

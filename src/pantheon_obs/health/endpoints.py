@@ -1,4 +1,4 @@
-"""The answers to probes: `{prefix}/live` and `{prefix}/ready`, in front of an ASGI or WSGI app.
+"""Answer probes: `{prefix}/live` and `{prefix}/ready`, in front of an ASGI or WSGI app.
 
 The body's media type and fields are those of
 https://datatracker.ietf.org/doc/html/draft-inadarei-api-health-check-06.
@@ -11,17 +11,12 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+    from collections.abc import Iterable
+    from wsgiref.types import StartResponse, WSGIEnvironment
 
+    from pantheon_obs.core.asgi_types import Message, Receive, Scope, Send
     from pantheon_obs.health.health import Health
     from pantheon_obs.health.report import Report
-
-    Scope = MutableMapping[str, Any]
-    Message = MutableMapping[str, Any]
-    Receive = Callable[[], Awaitable[Message]]
-    Send = Callable[[Message], Awaitable[None]]
-    ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _ALIVE = b'{"status": "pass"}'
 _NOT_ALLOWED = b'{"status": "fail"}'
@@ -30,13 +25,7 @@ _NO_STORE = ("cache-control", "no-store")
 
 
 class Answer(NamedTuple):
-    """A response to a probe.
-
-    Attributes:
-        status: Its status.
-        headers: Its headers.
-        body: Its body; HEAD gets the same headers without it.
-    """
+    """A response to a probe; HEAD gets the same headers without the body."""
 
     status: HTTPStatus
     headers: list[tuple[str, str]]
@@ -44,24 +33,21 @@ class Answer(NamedTuple):
 
     @classmethod
     def of(cls, status: HTTPStatus, body: bytes, *headers: tuple[str, str]) -> Answer:
-        """An answer with the headers that all of them have, and its own."""
+        """Make an answer with the headers that all answers have, and its own."""
         length = ("content-length", f"{len(body)}")
         return cls(status, [_JSON, _NO_STORE, length, *headers], body)
 
     def body_for(self, method: str | None) -> bytes:
-        """What is sent of the body."""
+        """Return the body; it is empty for HEAD."""
         return b"" if method == "HEAD" else self.body
 
 
 def at_once(name: str, method: str | None) -> Answer | None:
-    """The answer that needs no check; None where it takes a report.
+    """Make an answer that needs no check; None for readiness, which needs a report.
 
     Args:
-        name: What is asked for, `live` or `ready`.
+        name: `live` or `ready`.
         method: The request's method.
-
-    Returns:
-        The answer, or None.
     """
     if method not in {"GET", "HEAD"}:
         return Answer.of(HTTPStatus.METHOD_NOT_ALLOWED, _NOT_ALLOWED, ("allow", "GET, HEAD"))
@@ -69,35 +55,34 @@ def at_once(name: str, method: str | None) -> Answer | None:
 
 
 def of_report(report: Report, *, details: bool) -> Answer:
-    """What a report comes to."""
+    """Make the answer for a report."""
     failing = report.status == "fail"
     status = HTTPStatus.SERVICE_UNAVAILABLE if failing else HTTPStatus.OK
     return Answer.of(status, json.dumps(report.as_dict(details=details)).encode())
 
 
-def _paths(prefix: str) -> dict[str, str]:
-    """Which path asks for what, with a slash at its end and without."""
-    return {f"{prefix}/{name}{end}": name for name in ("live", "ready") for end in ("", "/")}
-
-
-class AsgiHealth:
-    """Answers probes in front of an ASGI app; everything else goes through untouched.
-
-    The end of the server's lifespan drains.
+class _Endpoints:
+    """The endpoints in front of an app; other requests pass unchanged.
 
     Args:
         app: The app.
-        health: What is ready.
+        health: The checks.
         prefix: Path in front of `/live` and `/ready`, without a slash at its end.
     """
 
-    def __init__(self, app: ASGIApp, health: Health, prefix: str) -> None:
+    def __init__(self, app: Any, health: Health, prefix: str) -> None:
         self.app = app
         self._health = health
-        self._paths = _paths(prefix)
+        self._paths = {
+            f"{prefix}/{name}{end}": name for name in ("live", "ready") for end in ("", "/")
+        }
+
+
+class AsgiHealth(_Endpoints):
+    """Answers probes of an ASGI app; the end of the server's lifespan drains."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection, as the ASGI specification says."""
+        """Serve one connection of the ASGI protocol."""
         kind = scope["type"]
         if kind == "http":
             path = scope["path"]
@@ -107,7 +92,7 @@ class AsgiHealth:
                 await self._answer(name, scope["method"], send)
                 return
         elif kind == "lifespan":
-            receive = self._noticing_shutdown(receive)
+            receive = self._draining_at_shutdown(receive)
         await self.app(scope, receive, send)
 
     async def _answer(self, name: str, method: str, send: Send) -> None:
@@ -119,35 +104,25 @@ class AsgiHealth:
         await send(start)
         await send({"type": "http.response.body", "body": answer.body_for(method)})
 
-    def _noticing_shutdown(self, receive: Receive) -> Receive:
-        async def noticing() -> Message:
+    def _draining_at_shutdown(self, receive: Receive) -> Receive:
+        async def draining_receive() -> Message:
             message = await receive()
-            # A server that starts the same app again finds it ready again.
+            # Another message begins another lifespan of the same app, which is ready again.
             self._health.draining = message["type"] == "lifespan.shutdown"
             return message
 
-        return noticing
+        return draining_receive
 
 
-class WsgiHealth:
-    """Answers probes in front of a WSGI app; everything else goes through untouched.
-
-    Args:
-        app: The app.
-        health: What is ready.
-        prefix: Path in front of `/live` and `/ready`, without a slash at its end.
-    """
-
-    def __init__(self, app: WSGIApplication, health: Health, prefix: str) -> None:
-        self.app = app
-        self._health = health
-        self._paths = _paths(prefix)
+class WsgiHealth(_Endpoints):
+    """Answers probes of a WSGI app."""
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Serve one request, as PEP 3333 says."""
+        """Serve one request of PEP 3333."""
         name = self._paths.get(environ.get("PATH_INFO", ""))
         if name is None:
-            return self.app(environ, start_response)
+            response: Iterable[bytes] = self.app(environ, start_response)
+            return response
         method = environ["REQUEST_METHOD"]
         answer = at_once(name, method)
         if answer is None:

@@ -1,4 +1,4 @@
-"""Which checks there are, when they run, and what has become of them."""
+"""`Health`: starts the checks of a service, shares their results, logs changes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
+from pantheon_obs.core.errors import refuse
 from pantheon_obs.core.guard import Guard
-from pantheon_obs.health.arguments import is_text, refuse, seconds
-from pantheon_obs.health.flight import Check, Flight
+from pantheon_obs.health.arguments import is_text, seconds
+from pantheon_obs.health.check_run import Check, CheckRun
 from pantheon_obs.health.report import CheckResult, Report
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     _Function = TypeVar("_Function", bound=Callable[[], object])
 
 LONGEST_TIMEOUT = 10.0
-"""Seconds; the ready-made checks give up by themselves after as long."""
+"""Seconds; also the timeout of each network call of the ready-made checks."""
 _LONGEST_CACHE = 3600.0
 
 _log = logging.getLogger("pantheon_obs.health")
@@ -33,19 +34,19 @@ _all: WeakSet[Health] = WeakSet()
 class Health:
     """The checks of a service, and whether it is ready.
 
-    Checks run in parallel, each in a thread of its own and never twice at once; however many probes
-    ask at once or within `cache_ttl`, they get one answer.
+    Checks run in parallel, each in a thread of its own and never twice at once. All probes that ask
+    at once or within `cache_ttl` get the same answer.
 
     Args:
-        timeout: Seconds until the answer is given, more than 0 and at most 10; a check that has
-            none of its own has that long. Kubernetes waits 1 s by default.
-        cache_ttl: Seconds for which an answer is given again, 0 to 3600.
-        details: Whether the answer has the text of errors; else it is in the log only.
-        checks: Critical checks by their names: callables, async ones too, that raise or return
-            False if something is wrong.
+        timeout: Seconds until the answer is given, more than 0 and at most 10; also the default
+            timeout of a check. Kubernetes waits 1 s by default.
+        cache_ttl: Seconds for which an answer is reused, 0 to 3600.
+        details: Whether the answer has the text of errors; else only the log has it.
+        checks: Critical checks by their names: callables, sync or async, that raise or return
+            False to fail.
 
     Raises:
-        ConfigError: An argument is not accepted; the message says what is.
+        ConfigError: An argument is not accepted.
 
     Example:
         >>> from pantheon_obs import Health
@@ -76,10 +77,10 @@ class Health:
         _all.add(self)
 
     def forget_runs(self) -> None:
-        """Start without a run, as after a fork: its threads are not in the child."""
+        """Forget running checks: after a fork the child does not have their threads."""
         self._lock = Lock()
-        self._run: _Run | None = None
-        self._flights: dict[str, Flight] = {}
+        self._round: _Round | None = None
+        self._runs: dict[str, CheckRun] = {}
 
     def check(
         self, name: str, *, critical: bool = True, timeout: float | None = None
@@ -87,15 +88,15 @@ class Health:
         """Add a check: as a decorator, or `health.check("cache")(redis_check(client))`.
 
         Args:
-            name: Its name in answers and lines, one that no other check has.
-            critical: Whether its failing makes the service not ready (503) or only `warn`.
-            timeout: Seconds it may take, at most the timeout of the whole; None means that.
+            name: Its name in answers and log lines; no other check has it.
+            critical: Whether the service is not ready (503) or only `warn` while it fails.
+            timeout: Seconds it may take, at most the timeout of all; None means that timeout.
 
         Returns:
             A decorator that returns the function itself.
 
         Raises:
-            ConfigError: An argument is not accepted; the message says what is.
+            ConfigError: An argument is not accepted.
 
         Example:
             >>> from pantheon_obs import Health
@@ -115,13 +116,13 @@ class Health:
                 refuse(name, function, "a callable without arguments")
             with self._lock:
                 self._checks[name] = Check(name, function, critical, limit)
-                self._run = None  # an answer that is known lacks the new check
+                self._round = None  # its answer lacks the new check
             return function
 
         return add
 
     def drain(self) -> None:
-        """Answer that the service is not ready from now on: it is about to stop.
+        """Answer from now on that the service is not ready, because it is about to stop.
 
         Safe in a signal handler.
 
@@ -135,7 +136,7 @@ class Health:
         self.draining = True
 
     def report(self) -> Report:
-        """Whether the service is ready; blocks for the timeout at most.
+        """Find out whether the service is ready; blocks for the timeout at most.
 
         Returns:
             The report, at most `cache_ttl` old.
@@ -147,13 +148,13 @@ class Health:
         """
         if self.draining:
             return Report(draining=True)
-        run = self._current_run(None)
-        for flight in run.flights:
-            flight.wait()
-        return self._conclude(run)
+        current = self._current_round(None)
+        for run in current.runs:
+            run.wait()
+        return self._conclude(current)
 
     async def areport(self) -> Report:
-        """Whether the service is ready, for asyncio: never blocks the loop.
+        """Find out whether the service is ready, without blocking the event loop.
 
         Returns:
             The report, at most `cache_ttl` old.
@@ -166,65 +167,65 @@ class Health:
         """
         if self.draining:
             return Report(draining=True)
-        run = self._current_run(asyncio.get_running_loop())
-        for flight in run.flights:
-            await flight.wait_async()
-        return self._conclude(run)
+        current = self._current_round(asyncio.get_running_loop())
+        for run in current.runs:
+            await run.wait_async()
+        return self._conclude(current)
 
-    def _current_run(self, loop: AbstractEventLoop | None) -> _Run:
-        """The run that answers now: one under way, one that is fresh enough, else a new one."""
+    def _current_round(self, loop: AbstractEventLoop | None) -> _Round:
+        """Return the round that answers now; a new one, unless the last one is fresh."""
         with self._lock:
-            if self._run is None or perf_counter() >= self._run.fresh_until:
-                # A check that still hangs is not started again.
-                flights = [self._flight_of(check, loop) for check in self._checks.values()]
-                # Should nobody stay to conclude it, its results are not told much later as fresh.
-                self._run = _Run(flights, perf_counter() + self._timeout + self._cache_ttl)
-            return self._run
+            if self._round is None or perf_counter() >= self._round.fresh_until:
+                runs = [self._run_of(check, loop) for check in self._checks.values()]
+                # If all probes disconnect, nobody concludes the round, and it must expire as well.
+                self._round = _Round(runs, perf_counter() + self._timeout + self._cache_ttl)
+            return self._round
 
-    def _flight_of(self, check: Check, loop: AbstractEventLoop | None) -> Flight:
-        flight = self._flights.get(check.name)
-        if flight is None or flight.landed:
-            flight = self._flights[check.name] = Flight(check, loop)
-        return flight
+    def _run_of(self, check: Check, loop: AbstractEventLoop | None) -> CheckRun:
+        """Start a check, unless its last run still hangs."""
+        run = self._runs.get(check.name)
+        if run is None or run.done:
+            run = self._runs[check.name] = CheckRun(check, loop)
+        return run
 
-    def _conclude(self, run: _Run) -> Report:
-        """The run's report; whoever comes first makes it and logs what has changed."""
+    def _conclude(self, current: _Round) -> Report:
+        """Return the report of a round; the first caller makes it and logs the changes."""
         with self._lock:
-            if run.report is not None:
-                return run.report
-            report = run.report = Report(tuple(flight.result() for flight in run.flights))
-            run.fresh_until = perf_counter() + self._cache_ttl
+            if current.report is not None:
+                return current.report
+            report = current.report = Report(tuple(run.result() for run in current.runs))
+            current.fresh_until = perf_counter() + self._cache_ttl
             before = self._failing
             self._failing = {
                 result.name: result.error_type
                 for result in report.results
                 if result.error_type is not None
             }
-        for flight, result in zip(run.flights, report.results, strict=True):
-            error, flight.error = flight.error, None
+        for run, result in zip(current.runs, report.results, strict=True):
+            error, run.error = run.error, None
             if result.error_type != before.get(result.name):
                 with _guard:
                     _log_change(result, error)
         return report
 
 
-class _Run:
+class _Round:
     """One run of all checks.
 
     Attributes:
-        flights: One per check.
-        fresh_until: The time of `perf_counter` from which on probes start another.
-        report: How it has gone, once that is known.
+        runs: One per check.
+        fresh_until: The time of `perf_counter` after which a probe starts another round.
+        report: Its report, once it is concluded.
     """
 
-    def __init__(self, flights: Iterable[Flight], fresh_until: float) -> None:
-        self.flights = tuple(flights)
+    def __init__(self, runs: Iterable[CheckRun], fresh_until: float) -> None:
+        self.runs = tuple(runs)
         self.fresh_until = fresh_until
         self.report: Report | None = None
 
 
 def _log_change(result: CheckResult, error: BaseException | None) -> None:
-    """One line when a check begins to fail, fails in another way, or passes again."""
+    """Log that a check begins to fail, fails with another error, or passes again."""
     fields: dict[str, Any] = {"check": result.name, "critical": result.critical}
     fields["latency_ms"] = result.latency_ms
     if result.error_type is None:

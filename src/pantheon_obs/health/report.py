@@ -1,4 +1,4 @@
-"""What a probe is told: one result per check, and what they mean together."""
+"""The state of the service: one result per check, and the status that follows from them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any, Literal
 
 Status = Literal["pass", "warn", "fail"]
 
-_SHOWN = 500  # characters of an error's text: a probe's answer is no place for a page of them
+_SHOWN = 500  # characters of an error's text in the answer to a probe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
-    """How one check has gone.
+    """The result of one check.
 
     Attributes:
         name: The check's name.
-        critical: Whether its failing makes the service not ready.
-        latency_ms: From its start to its end, or until now where it has not ended.
-        error_type: The bare class name of what it raised; None if it passed.
+        critical: Whether the service is not ready while it fails.
+        latency_ms: From its start to its end, or until now if it still runs.
+        error_type: The bare class name of the error; None if it passed.
         error: The error's text; None if it passed.
     """
 
@@ -36,7 +36,7 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How all checks have gone.
+    """The results of all checks.
 
     Attributes:
         results: One per check, in the order in which they were added.
@@ -55,10 +55,10 @@ class Report:
         return "warn" if failing else "pass"
 
     def as_dict(self, *, details: bool = False) -> dict[str, Any]:
-        """The answer's JSON object; the names are those of draft-inadarei-api-health-check-06.
+        """Make the answer's JSON object, with the names of draft-inadarei-api-health-check-06.
 
         Args:
-            details: Add the text of errors, as `output`.
+            details: Whether it has the text of errors, as `output`.
         """
         checks: dict[str, dict[str, Any]] = {}
         for result in self.results:

@@ -1,35 +1,33 @@
-"""`llm_call`: makes an event of each LLM call, as a decorator or in a `with` statement."""
+"""`llm_call`: observe LLM calls with a decorator or a `with` statement."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial, wraps
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from pantheon_obs.core.errors import ConfigError
 from pantheon_obs.core.guard import Guard
-from pantheon_obs.llm.functions import observed_function
-from pantheon_obs.llm.lifecycle import LlmCall
 from pantheon_obs.llm.model_alias import alias_finder
-from pantheon_obs.llm.nesting import Body, pop_body
+from pantheon_obs.llm.nesting import WithBlock, pop_block
+from pantheon_obs.llm.observe.functions import observed_function
 from pantheon_obs.llm.prices import pricing_of
-from pantheon_obs.llm.sources import handed_over
-from pantheon_obs.llm.usage import read
+from pantheon_obs.llm.report import CallOptions, LlmCall
+from pantheon_obs.llm.usage.find import attached_usage
+from pantheon_obs.llm.usage.shapes import read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from pantheon_obs.llm.functions import Starter
-    from pantheon_obs.llm.parts import HostValue
-    from pantheon_obs.llm.prices import Prices, Pricing
+    from pantheon_obs.llm.observe.functions import Starter
+    from pantheon_obs.llm.prices import Prices
 
 Decorated = TypeVar(
     "Decorated", bound="Callable[..., Any] | staticmethod[..., Any] | classmethod[Any, ..., Any]"
 )
 
-# The mark of a decorated function, and of what is wrapped around it as `functools.wraps` does.
+# The attribute of a decorated function; `functools.wraps` copies it to wrappers around that.
 OBSERVED = "_pantheon_obs_llm_call"
 
 _guard = Guard("llm call")
@@ -63,31 +61,31 @@ def llm_call(  # noqa: PLR0913 - options, each with a name and a default
     """Time and count LLM calls: one `llm.<operation>` event for each, however it ends.
 
     Decorates functions and methods of every kind, sync and async, that return an answer or a
-    stream of its chunks; they keep their signature, their kind and what they return. Or observes
-    the body of a `with` or `async with` statement.
+    stream of its chunks; they keep their signature, kind and result. It also observes the body of a
+    `with` or `async with` statement.
 
     Args:
-        function: The function to decorate, where there are no options.
-        model: The alias by which the host knows the model, or a callable that gets the call's
-            arguments and returns it. By default it is an argument, or an attribute of an argument,
-            called `model_alias` or `model`, else the model that the response names.
-        operation: Names the event; by default the function's name, and `call` for a `with`.
+        function: The function to decorate, if there are no options.
+        model: The application's alias for the model, or a callable that gets the call's arguments
+            and returns it. The default is an argument, or an attribute of an argument, called
+            `model_alias` or `model`, else the model that the response names.
+        operation: Names the event. The default is the function's name, and `call` for a `with`.
         provider: Names the vendor on the event.
-        usage: Gets the returned value (of a generator: the last chunk) or, if it finds nothing
-            there, the usage object or the usage future's result. Returns `(input_tokens,
-            output_tokens)`, an object of a known shape, a future of one, or None. Needed only for
-            shapes that are not known.
-        prices: What a call costs where the vendor does not say: a mapping of model aliases to
-            `(input, output[, cached_input])` in USD per million tokens, or to names of models that
-            genai-prices lists; or a callable that gets the `LlmCallFinished` fact and returns USD,
-            or None for no cost. By default, and for an alias that the mapping does not have,
-            genai-prices is asked where it is installed.
+        usage: A callable that gets the returned value (of a generator: the last chunk) or, if it
+            finds nothing there, the usage object or the usage future's result. It returns
+            `(input_tokens, output_tokens)`, an object of a known shape, a future of one, or None.
+            Needed only for unknown shapes.
+        prices: The prices of calls for which the vendor reports no cost: a mapping from model
+            aliases to `(input, output[, cached_input])` in USD per million tokens, or to names of
+            models that genai-prices lists; or a callable that gets the `LlmCallFinished` fact and
+            returns USD, or None for no cost. The default, also for an alias that the mapping does
+            not have, is the list of genai-prices, if it is installed.
 
     Returns:
-        The function, decorated; with options, what decorates it or stands in a `with`.
+        The decorated function; with options, a decorator that is also a context manager.
 
     Raises:
-        ConfigError: What is to be decorated is not a function, or `prices` are not as above.
+        ConfigError: The decorated object is not a function, or `prices` are not accepted.
         MissingExtraError: `prices` name a model, and genai-prices is not installed.
 
     Example:
@@ -105,25 +103,8 @@ def llm_call(  # noqa: PLR0913 - options, each with a name and a default
     return observer if function is None else observer(function)
 
 
-@dataclass(frozen=True, slots=True)
-class CallOptions:
-    """What is the same for all calls of one function.
-
-    Attributes:
-        operation: What the event is named after.
-        provider: The vendor, if the host names it.
-        usage: The `usage=` option.
-        pricing: The `prices=` option.
-    """
-
-    operation: str
-    provider: str | None = None
-    usage: Callable[[HostValue], object] | None = None
-    pricing: Pricing | None = None
-
-
 class LlmCallObserver:
-    """What `llm_call(…)` returns: a decorator, and a context manager for one call at a time."""
+    """A decorator, and a context manager for one call at a time."""
 
     def __init__(
         self,
@@ -138,7 +119,7 @@ class LlmCallObserver:
         self._provider = provider
         self._usage = usage
         self._pricing = pricing_of(prices)
-        self._entered: list[Body] = []
+        self._entered: list[WithBlock] = []
 
     def __call__(self, function: Decorated, /) -> Decorated:
         """Decorate a function.
@@ -150,7 +131,7 @@ class LlmCallObserver:
             A function of the same signature and kind.
 
         Raises:
-            ConfigError: It is not callable.
+            ConfigError: The argument is not callable.
         """
         decorated: Any
         if isinstance(function, staticmethod | classmethod):
@@ -169,7 +150,7 @@ class LlmCallObserver:
         options = CallOptions(self._operation or name, self._provider, self._usage, self._pricing)
         find_alias = alias_finder(function, self._model)
 
-        def start(args: tuple[HostValue, ...], kwargs: dict[str, HostValue]) -> LlmCall:
+        def start(args: tuple[Any, ...], kwargs: dict[str, Any]) -> LlmCall:
             return LlmCall(options, find_alias(args, kwargs))
 
         return start
@@ -178,11 +159,11 @@ class LlmCallObserver:
         """Start a call.
 
         Returns:
-            What to tell of its chunks, its usage and its result.
+            A handle that records chunks, usage and result.
         """
         options = CallOptions(self._operation or "call", self._provider, self._usage, self._pricing)
         call = LlmCall(options, alias_finder(None, self._model)((), {}))
-        self._entered.append(Body(call))
+        self._entered.append(WithBlock(call))
         return LlmCallHandle(call)
 
     def __exit__(
@@ -192,11 +173,11 @@ class LlmCallObserver:
         traceback: TracebackType | None,
     ) -> None:
         """End the call; an error passes."""
-        call = pop_body(self._entered).leave()
+        call: LlmCall = pop_block(self._entered).leave()
         if error is not None:
             call.failed(error)
-        elif call.seen.finished is False:
-            call.left()  # before the last chunk; whether by choice cannot be told from here
+        elif call.reported.finished is False:
+            call.abandoned()  # before the terminal chunk, be it by choice or not
         else:
             call.end("ok")
         call.settle()
@@ -216,7 +197,7 @@ class LlmCallObserver:
 
 
 class LlmCallHandle:
-    """What `with llm_call(…) as call` gives; none of its methods raises an `Exception`."""
+    """Records the progress of one call; none of its methods raises an `Exception`."""
 
     def __init__(self, call: LlmCall) -> None:
         self._call = call
@@ -225,28 +206,28 @@ class LlmCallHandle:
         """Count a chunk of the answer.
 
         Args:
-            chunk: The chunk; the time to the first one and to the first with content is taken,
-                and what it says of usage, model and finish reason is kept.
+            chunk: The chunk. The times to the first one and to the first with content are taken,
+                and the usage, model and finish reason that it reports are kept.
         """
         self._call.begin_stream()
         self._call.count(chunk, perf_counter())
 
     def usage(self, usage: object) -> None:
-        """Say what was used.
+        """Set the usage.
 
         Args:
             usage: `(input_tokens, output_tokens)`, a usage object or a future of one.
         """
-        self._call.offered = usage
+        self._call.attached = usage
 
     def result(self, result: object) -> None:
-        """Show the response, for its usage, model and finish reason.
+        """Read the usage, model and finish reason of a response.
 
         Args:
             result: The response.
         """
         with _guard:
-            read(result, self._call.seen)
-            offered = handed_over(result)
-            if offered is not None and self._call.offered is None:
-                self._call.offered = offered
+            read(result, self._call.reported)
+            attached = attached_usage(result)
+            if attached is not None and self._call.attached is None:
+                self._call.attached = attached

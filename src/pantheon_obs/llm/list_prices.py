@@ -1,7 +1,7 @@
-"""The vendors' list prices, where genai-prices is installed.
+"""List prices of genai-prices, if it is installed.
 
-It takes a good part of a second to import and 0.1 ms per call: nothing of it happens before the
-first call of which everything else is known.
+Its import takes up to half a second and each price 0.1 ms, so that nothing of it is used before the
+first call without a cost whose tokens are known.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
     from pantheon_obs.core.events import LlmCallFinished
 
-_MOST_UNKNOWN = 1000
+_MAX_UNKNOWN = 1000
 
 
 def list_price(call: LlmCallFinished, *models: str | None) -> Decimal | None:
-    """What a call cost in USD by the list, as the first of these models that the list knows.
+    """Return the cost of a call in USD by the list price of the first model that is listed.
 
-    None if it knows none, if not all tokens are known, or if genai-prices is not installed.
+    None if no model is listed, a token count is unknown, or genai-prices is not installed.
     """
     if call.input_tokens is None or call.output_tokens is None:
         return None
@@ -33,19 +33,19 @@ def list_price(call: LlmCallFinished, *models: str | None) -> Decimal | None:
 
 @cache
 def installed() -> ListPrices | None:
-    """The list, or None where there is none. Imported once, and never tried again."""
+    """Import genai-prices once; return None if that is not possible."""
     try:
         import genai_prices  # noqa: PLC0415 - an extra, and slow to import
     except ImportError:
         return None
-    except Exception as error:  # noqa: BLE001 - it is there, and broken
+    except Exception as error:  # noqa: BLE001 - it is installed, but broken
         report("genai-prices", error)
         return None
     return ListPrices(genai_prices)
 
 
 class ListPrices:
-    """genai-prices, with a memory for what it does not know: to find that out takes as long."""
+    """Prices of genai-prices; models that it does not list are cached, as each search is slow."""
 
     def __init__(self, genai_prices: Any) -> None:
         self._genai = genai_prices
@@ -53,9 +53,9 @@ class ListPrices:
         self._unknown: set[tuple[tuple[str | None, ...], str | None]] = set()
 
     def of(self, call: LlmCallFinished, models: tuple[str | None, ...]) -> Decimal | None:
-        """What a call cost, as the first of these models that is listed."""
+        """Return the cost of a call by the first of these models that is listed."""
         snapshot = self._genai.data_snapshot.get_snapshot()
-        if snapshot is not self._snapshot:  # the host has them updated: ask anew
+        if snapshot is not self._snapshot:  # the application has updated the prices
             self._snapshot = snapshot
             self._unknown = set()
         asked = (models, call.provider)
@@ -64,7 +64,7 @@ class ListPrices:
         for model in filter(None, dict.fromkeys(models)):
             with suppress(LookupError):
                 return self._listed(call, model)
-        if len(self._unknown) == _MOST_UNKNOWN:  # users may name models as they like
+        if len(self._unknown) == _MAX_UNKNOWN:  # users may choose the names of models
             self._unknown.clear()
         self._unknown.add(asked)
         return None

@@ -1,4 +1,4 @@
-"""The name by which the host asked for the model, found in what the call was given."""
+"""Find the alias of the model in the arguments of a call."""
 
 from __future__ import annotations
 
@@ -8,43 +8,38 @@ from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import Guard, report
-from pantheon_obs.llm.parts import part, text
+from pantheon_obs.llm.usage.fields import field, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pantheon_obs.llm.parts import HostValue
-
-    Finder = Callable[[tuple[HostValue, ...], Mapping[str, HostValue]], str | None]
+    Finder = Callable[[tuple[Any, ...], Mapping[str, Any]], str | None]
 
 NAMES = ("model_alias", "model")
 
 _guard = Guard("llm model alias")
-_NOWHERE = sys.maxsize  # the position of a parameter that is given by name only
+_NOWHERE = sys.maxsize  # the position of a keyword-only parameter
 _VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
 
 def alias_finder(
     function: Callable[..., Any] | None, model: str | Callable[..., str | None] | None
 ) -> Finder:
-    """Decide, once per function, where the alias of its calls is.
+    """Make a function that finds the alias in a call's arguments and never raises an `Exception`.
 
     Args:
         function: The decorated function, if there is one.
-        model: The `model=` option: the alias, or what finds it in the call's arguments.
-
-    Returns:
-        A function of a call's arguments; it never raises an `Exception`.
+        model: The `model=` option: the alias, or a callable that gets the call's arguments.
     """
     if callable(model):
-        return _asking(model)
+        return _by_callable(model)
     if model is not None or function is None:
         return lambda _args, _kwargs: model
-    return _searching(function)
+    return _by_search(function)
 
 
-def _asking(model: Callable[..., str | None]) -> Finder:
-    def find(args: tuple[HostValue, ...], kwargs: Mapping[str, HostValue]) -> str | None:
+def _by_callable(model: Callable[..., str | None]) -> Finder:
+    def find(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str | None:
         with _guard:
             return _alias(model(*args, **kwargs))
         return None
@@ -52,10 +47,10 @@ def _asking(model: Callable[..., str | None]) -> Finder:
     return find
 
 
-def _searching(function: Callable[..., Any]) -> Finder:
+def _by_search(function: Callable[..., Any]) -> Finder:
     named, own = _parameters(function)
 
-    def find(args: tuple[HostValue, ...], kwargs: Mapping[str, HostValue]) -> str | None:
+    def find(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str | None:
         for name, position, default in named:
             given = kwargs.get(name)
             if given is None and position < len(args):
@@ -66,7 +61,7 @@ def _searching(function: Callable[..., Any]) -> Finder:
         try:
             for owner in (*args[own:], *kwargs.values(), *args[:own]):
                 for name in NAMES:
-                    alias = _alias(part(owner, name))
+                    alias = _alias(field(owner, name))
                     if alias is not None:
                         return alias
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per call
@@ -77,10 +72,10 @@ def _searching(function: Callable[..., Any]) -> Finder:
 
 
 def _parameters(function: Callable[..., Any]) -> tuple[list[tuple[str, int, Any]], int]:
-    """Where an alias may be among the parameters, and how many are the method's own object."""
+    """Return name, position and default of the alias's parameters, and how many are `self`."""
     try:
         parameters = list(signature(function).parameters.values())
-    except (TypeError, ValueError):  # written in C
+    except (TypeError, ValueError):  # a function written in C
         parameters = []
     named: list[tuple[str, int, Any]] = []
     for wanted in NAMES:

@@ -1,4 +1,4 @@
-"""What a call cost: by the vendor's word, by the host's `prices=`, or by the list."""
+"""The cost of a call: the vendor's own figure, the `prices=` option, or the list price."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pantheon_obs.core.errors import ConfigError
 from pantheon_obs.core.extras import require
 from pantheon_obs.core.guard import report
 from pantheon_obs.llm.list_prices import list_price
-from pantheon_obs.llm.seen import amount
+from pantheon_obs.llm.usage.fields import amount
 
 if TYPE_CHECKING:
     from pantheon_obs.core.events import LlmCallFinished
@@ -24,22 +24,22 @@ Money: TypeAlias = float | Decimal
 Prices: TypeAlias = (
     Mapping[str, Sequence[Money] | str] | Callable[["LlmCallFinished"], Money | None]
 )
-"""What `prices=` may be."""
+"""The accepted types of `prices=`."""
 
 _PRICE = "use (input, output[, cached_input]) in USD per million tokens, or the name of a model"
 _PRICES = "use a mapping of model aliases to prices, or a function of the finished call"
 _NUMBERS = (2, 3)
 _DIGITS = 9
-# The host's context may round to a few digits, or raise.
+# The application's decimal context may round to a few digits, or raise.
 _EXACT = Context(prec=60)
 
 
 class Pricing(NamedTuple):
-    """The `prices=` option, made ready.
+    """The checked `prices=` option.
 
     Attributes:
-        price: What a call cost in USD, if it is for this to say.
-        final: Whether None means that it has no cost; else the list is asked.
+        price: Returns the cost of a call in USD, or None.
+        final: Whether None means no cost; if not, the list price is used.
     """
 
     price: Callable[[LlmCallFinished], Decimal | None]
@@ -55,10 +55,10 @@ class _Rates(NamedTuple):
 
 
 def pricing_of(prices: object) -> Pricing | None:
-    """Check the `prices=` option and make it ready; later changes of a mapping are not seen.
+    """Check the `prices=` option; later changes to a mapping have no effect.
 
     Raises:
-        ConfigError: It is not as accepted.
+        ConfigError: The option is not accepted.
         MissingExtraError: It names a model, and genai-prices is not installed.
     """
     if prices is None:
@@ -67,23 +67,23 @@ def pricing_of(prices: object) -> Pricing | None:
         table = {_checked_alias(alias): _checked(alias, prices[alias]) for alias in prices}
         return Pricing(partial(_by_table, table), final=False)
     if callable(prices) and not iscoroutinefunction(prices):
-        return Pricing(partial(_asked, prices), final=True)
+        return Pricing(partial(_by_callable, prices), final=True)
     msg = f"prices: {prices!r} is not accepted: {_PRICES}"
     raise ConfigError(msg)
 
 
 def cost_of(
-    call: LlmCallFinished, told: Decimal | None, pricing: Pricing | None, inner: float | None
+    call: LlmCallFinished, reported: Decimal | None, pricing: Pricing | None, inner: float | None
 ) -> float | None:
-    """What a call cost in USD, rounded once; None if not known. Never raises an `Exception`.
+    """Return the cost in USD, rounded once; None if unknown. Never raises an `Exception`.
 
     Args:
-        call: The call, complete but for its cost.
-        told: The vendor's own figure.
+        call: The call, complete except for its cost.
+        reported: The vendor's own figure.
         pricing: The `prices=` option.
-        inner: What the calls within it cost, if it has its usage from them.
+        inner: The cost of the calls within it.
     """
-    cost = told
+    cost = reported
     final = False
     try:
         if cost is None and pricing is not None:
@@ -109,7 +109,7 @@ def _by_table(table: dict[str, _Rates | str], call: LlmCallFinished) -> Decimal 
         return (fresh + cached * rates.cached_input + call.output_tokens * rates.output) / 1_000_000
 
 
-def _asked(prices: Callable[..., object], call: LlmCallFinished) -> Decimal | None:
+def _by_callable(prices: Callable[..., object], call: LlmCallFinished) -> Decimal | None:
     answer = prices(call)
     cost = amount(answer)
     if cost is None and answer is not None:

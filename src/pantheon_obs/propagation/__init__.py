@@ -1,7 +1,7 @@
-"""How a trace goes out of the process: to other services, to jobs, to threads and processes.
+"""Carry a trace to other services, jobs, threads and processes.
 
-See `propagate` for HTTP clients, `inject` and `extract` for everything else that has headers, and
-`carry` for threads.
+See `propagate` for HTTP clients, `inject` and `extract` for other carriers of headers, and `carry`
+for threads.
 """
 
 from __future__ import annotations

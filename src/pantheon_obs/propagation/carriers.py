@@ -1,4 +1,4 @@
-"""`inject` and `extract`: the trace id in and out of whatever has headers."""
+"""`inject` and `extract`: write and read the trace id in headers of any kind."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 TRACE_ID = "X-Trace-ID"
 TRACEPARENT = "traceparent"
 
-# The first valid one wins, as for a request that comes in.
+# The first valid one wins, as for an inbound request.
 _READERS = {name: ids.parser_for(name) for name in (TRACE_ID.lower(), "x-request-id", TRACEPARENT)}
 
 _inject_guard = Guard("inject")
@@ -25,10 +25,10 @@ _extract_guard = Guard("extract")
 
 
 class Carrier(Protocol):
-    """What `inject` writes to: a dict, or the headers of an HTTP client or a queue."""
+    """A dict, or the headers of an HTTP client or a queue."""
 
     def __iter__(self) -> Iterator[object]:
-        """The names that are there."""
+        """Iterate over the names."""
         ...
 
     def __setitem__(self, name: str, value: str, /) -> None:
@@ -39,10 +39,10 @@ class Carrier(Protocol):
 _C = TypeVar("_C", bound=Carrier)
 
 
-def outgoing() -> dict[str, str]:
-    """The headers of what is sent from here; none outside a trace."""
+def trace_headers() -> dict[str, str]:
+    """Make the headers that carry the current trace; none outside a trace."""
     trace_id = current_trace_id.get()
-    # The variable is public: what a host has put there must not become a second header.
+    # The variable is public: an invalid value must not become a second header.
     if not trace_id or ids.validate(trace_id.encode(errors="replace")) is None:
         return {}
     parent = traceparent(trace_id)
@@ -56,15 +56,14 @@ def inject(headers: None = None) -> dict[str, str]: ...
 @overload
 def inject(headers: _C) -> _C: ...
 def inject(headers: Carrier | None = None) -> Carrier:
-    """Add the current trace to the headers of what is sent: `X-Trace-ID` and `traceparent`.
+    """Add the current trace to outgoing headers: `X-Trace-ID` and `traceparent`.
 
-    A header that is there already, in upper or lower case, stays as it is. Outside a trace
-    nothing is added. `traceparent` is added where the id is 32 hex digits or a UUID, or an
-    OpenTelemetry span is active.
+    A header that exists, in upper or lower case, is kept. Outside a trace nothing is added.
+    `traceparent` is added if the id is 32 hex digits or a UUID, or an OpenTelemetry span is active.
 
     Args:
-        headers: A dict or another mutable mapping of names to values; None for a new dict, as a
-            carrier for a queue or a process pool.
+        headers: A mutable mapping of names to values; None for a new dict, to send through a queue
+            or a process pool.
 
     Returns:
         The same object.
@@ -79,7 +78,7 @@ def inject(headers: Carrier | None = None) -> Carrier:
     carrier: Carrier = {} if headers is None else headers
     with _inject_guard:
         there = {name for given in carrier if (name := _lower(given)) is not None}
-        for name, value in outgoing().items():
+        for name, value in trace_headers().items():
             if name.lower() not in there:
                 carrier[name] = value
     return carrier
@@ -92,16 +91,16 @@ def extract(
     | Iterable[Pair]
     | None,
 ) -> str | None:
-    """Read the trace id from the headers of what was received.
+    """Read the trace id from received headers.
 
-    Of `X-Trace-ID`, `X-Request-ID` and `traceparent` the first valid one counts, by the same rules
-    as for a request that comes in. Never raises, whatever was sent.
+    Of `X-Trace-ID`, `X-Request-ID` and `traceparent` the first valid one wins, by the rules for
+    inbound requests. Never raises.
 
     Args:
         headers: A mapping, or pairs of name and value; names in any case, both `str` or `bytes`.
 
     Returns:
-        The id, or None if there is no valid one: then `trace_context` makes a fresh one.
+        The id; None without a valid one. `trace_context(None)` makes a fresh id.
 
     Example:
         >>> from pantheon_obs import trace_context
@@ -115,7 +114,7 @@ def extract(
         items: Callable[[], Any] = getattr(headers, "items", lambda: headers or ())
         for name, value in items():
             lower = _lower(name)
-            # Of a header that was sent twice the first counts.
+            # The first of repeated headers wins.
             if lower in _READERS and lower not in found:
                 found[lower] = _READERS[lower](_raw(value))
     return next((accepted for name in _READERS if (accepted := found.get(name))), None)
@@ -129,5 +128,5 @@ def _lower(name: object) -> str | None:
 
 def _raw(value: object) -> bytes:
     if isinstance(value, str):
-        return value.encode(errors="replace")  # `?` is in no id
+        return value.encode(errors="replace")  # no id has a `?`
     return value if isinstance(value, bytes) else b""

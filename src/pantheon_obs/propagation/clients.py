@@ -1,45 +1,41 @@
-"""`propagate`: each request that an HTTP client sends within a trace carries it."""
+"""`propagate`: add the trace to each request that an HTTP client sends."""
 
 from __future__ import annotations
 
-import reprlib
 from typing import TYPE_CHECKING
 
-from pantheon_obs.core.errors import ConfigError
-from pantheon_obs.core.undoable import Undoable
+from pantheon_obs.core.errors import refuse
+from pantheon_obs.core.undoable import Patch, Undoable
+from pantheon_obs.propagation.client_headers import ClientHeaders
 from pantheon_obs.propagation.hosts import allow_list
 from pantheon_obs.propagation.libraries import LIBRARIES, library_of
-from pantheon_obs.propagation.outgoing import Outgoing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pantheon_obs.propagation.outgoing import HostValue
-
 _MARK = "_pantheon_obs_outgoing"
-_ABSENT = object()
 
 
 def propagate(client: object, *, hosts: Iterable[str] | None = None) -> Propagation:
     """Make each request that a client sends within a trace carry `X-Trace-ID` and `traceparent`.
 
     The client is changed in place. The id is read when a request is sent, so one client may serve
-    many requests of the host's at once. A header that the caller set, on the client or for one
-    request, stays as it is. After a redirect the headers are sent to a host that is allowed only.
-    A second call changes nothing.
+    many traces at once. A header that the caller set, on the client or for one request, stays as it
+    is. After a redirect the headers are only sent to a host that is allowed. A second call changes
+    nothing.
 
     Args:
         client: An `httpx` or `httpx2` `Client` or `AsyncClient`, a `requests` `Session` or an
             `aiohttp` `ClientSession`.
-        hosts: The hosts that may see the id: `"api.internal"`, or `"*.example.com"` for all that
-            is below that name. Case and ports do not count. None for all hosts.
+        hosts: The hosts that may see the id: `"api.internal"`, or `"*.example.com"` for all names
+            below that one. Case and ports are ignored. None for all hosts.
 
     Returns:
-        What undoes it: by `undo()`, or as a context manager.
+        An object whose `undo()`, or the end of its `with` block, restores the client.
 
     Raises:
-        ConfigError: The client is none of these, a host is not accepted, or the client sends to
-            other hosts already.
+        ConfigError: The client or a host is not accepted, or the client is already instrumented
+            with different hosts.
 
     Example:
         >>> import httpx2
@@ -51,50 +47,31 @@ def propagate(client: object, *, hosts: Iterable[str] | None = None) -> Propagat
     allowed = allow_list(hosts)
     library = library_of(client)
     if library is None:
-        raise _refused(client)
-    present: Outgoing | None = client.__dict__.get(_MARK)
-    outgoing = Outgoing(allowed, library.host_of)
+        known = ", ".join(f"{row.module} {' or '.join(row.classes)}" for row in LIBRARIES)
+        accepted = f"a client of one of these ({known}), or add inject(headers) to its requests"
+        refuse("client", client, accepted)
+    present: ClientHeaders | None = client.__dict__.get(_MARK)
     if present is None:
-        replacements = library.replacements(client, outgoing)
-        return Propagation(client, outgoing, {**replacements, _MARK: outgoing})
+        headers = ClientHeaders(allowed, library.host_of)
+        replacements = library.replacements(client, headers)
+        patches = [Patch(client, *item) for item in {**replacements, _MARK: headers}.items()]
+        return Propagation(headers, patches)
     if present.hosts != allowed:
-        msg = (
-            f"hosts={reprlib.repr(hosts)} is not accepted: the client propagates already, and to "
-            "other hosts; undo() that first"
-        )
-        raise ConfigError(msg)
-    return Propagation(client, outgoing, {})
+        accepted = "the hosts with which the client is already instrumented, or call undo() first"
+        refuse("hosts", hosts, accepted)
+    return Propagation(ClientHeaders(allowed, library.host_of), [])
 
 
 class Propagation(Undoable):
-    """What `propagate` did: `undo()` takes it back, as does the end of a `with`."""
+    """The change that `propagate` made: `undo()` or the end of a `with` block takes it back."""
 
-    def __init__(
-        self, client: HostValue, outgoing: Outgoing, replacements: dict[str, HostValue]
-    ) -> None:
-        self._outgoing = outgoing
-        self._own: dict[str, HostValue] = client.__dict__
-        self._replaced = {
-            name: (value, self._own.get(name, _ABSENT)) for name, value in replacements.items()
-        }
-        self._own.update(replacements)
+    def __init__(self, headers: ClientHeaders, patches: list[Patch]) -> None:
+        self._headers = headers
+        self._patches = patches
 
     def undo(self) -> None:
-        """Give the client back its own methods, and send no more ids."""
-        self._outgoing.on = False  # for a method that somebody else has wrapped since
-        for name, (value, before) in self._replaced.items():
-            if self._own.get(name) is value:
-                if before is _ABSENT:
-                    del self._own[name]
-                else:
-                    self._own[name] = before
-        self._replaced.clear()
-
-
-def _refused(client: object) -> ConfigError:
-    known = ", ".join(f"{row.module} {' or '.join(row.classes)}" for row in LIBRARIES)
-    msg = (
-        f"client={reprlib.repr(client)} is not accepted: use a client of one of these ({known}), "
-        "or add inject(headers) to what yours sends"
-    )
-    return ConfigError(msg)
+        """Restore the client's own methods, and send no more ids."""
+        self._headers.on = False  # for a method that somebody else has wrapped since
+        for patch in self._patches:
+            patch.undo()
+        self._patches.clear()

@@ -1,21 +1,16 @@
-"""Work on other threads, in the trace that sent it there: one function, or all that a pool runs."""
+"""Run functions on other threads in the trace that sent them there."""
 
 from __future__ import annotations
 
 import inspect
-import reprlib
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import wraps
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from pantheon_obs.core.calls import call_here
-from pantheon_obs.core.context import (
-    carried_trace,
-    current_call,
-    current_trace,
-)
-from pantheon_obs.core.errors import ConfigError
+from pantheon_obs.core.context import carried_trace, current_call, current_trace
+from pantheon_obs.core.errors import refuse
 from pantheon_obs.core.failures import leave
 
 if TYPE_CHECKING:
@@ -28,19 +23,19 @@ _T = TypeVar("_T")
 
 
 def carry(fn: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Make a function run in the trace of here and now, wherever and whenever it is called.
+    """Make a function run in the current trace, on whatever thread and whenever it is called.
 
-    For whatever calls it on a thread of its own: `threading.Thread(target=carry(work))`,
-    `executor.submit(carry(work))`, `loop.run_in_executor(None, carry(work))`. All context variables
-    of this moment come along, as `asyncio.to_thread` brings them. It may be called any number of
-    times, from several threads at once; each call has a copy of the context to itself.
+    Use it for a function that runs on another thread: `threading.Thread(target=carry(work))`,
+    `executor.submit(carry(work))`, `loop.run_in_executor(None, carry(work))`. It gets the current
+    values of all context variables, as with `asyncio.to_thread`. It may be called several times,
+    from several threads at once; each call has its own copy of the context.
 
     Args:
-        fn: The function. Not one that only makes a coroutine or a generator: that runs where it is
-            awaited or iterated over.
+        fn: The function. A coroutine function or a generator function is not accepted, as its code
+            runs where its result is awaited or iterated over.
 
     Returns:
-        A function of the same signature. While it is kept, so is this context.
+        A function with the same signature, which keeps this context alive.
 
     Raises:
         ConfigError: `fn` is a coroutine function or a generator function, or cannot be called.
@@ -62,9 +57,9 @@ def carry(fn: Callable[_P, _T]) -> Callable[_P, _T]:
 
 
 class TracedThreadPoolExecutor(ThreadPoolExecutor):
-    """A `ThreadPoolExecutor` whose jobs run in the trace that submitted them, as `carry` does it.
+    """A `ThreadPoolExecutor` whose jobs run in the trace that submitted them, as with `carry`.
 
-    So does what `map`, `loop.run_in_executor` and `loop.set_default_executor` give it.
+    `map`, `loop.run_in_executor` and `loop.set_default_executor` submit jobs, too.
 
     Example:
         >>> from pantheon_obs import current_trace_id, trace_context
@@ -80,12 +75,12 @@ class TracedThreadPoolExecutor(ThreadPoolExecutor):
         """Submit a job, as `ThreadPoolExecutor.submit`.
 
         Args:
-            fn: What to call.
+            fn: The function to call.
             args: Its arguments.
             kwargs: Its arguments by name.
 
         Returns:
-            Its future.
+            The job's future.
         """
         return super().submit(_carried(fn), *args, **kwargs)
 
@@ -99,7 +94,7 @@ def _carried(fn: Callable[_P, _T]) -> Callable[_P, _T]:
         try:
             return copied.run(fn, *args, **kwargs)
         except BaseException as error:
-            # It ends outside of this context: in the thread's hook, in a callback of the future.
+            # It is reported outside of this context: by the thread's hook or the future's callback.
             leave(error, copied, trace)
             raise
 
@@ -107,26 +102,25 @@ def _carried(fn: Callable[_P, _T]) -> Callable[_P, _T]:
 
 
 def _context_here() -> Context:
-    """A copy of this context, for elsewhere."""
+    """Copy this context for another thread."""
     context = copy_context()
     context.run(carried_trace.set, current_trace.get())
-    # That of a generator's own code is known by the stack, which is another one there.
+    # The call of a generator's code is found on the stack, and the other thread has another.
     context.run(current_call.set, call_here())
     return context
 
 
 def _check(fn: object) -> None:
     if not callable(fn):
-        advice = "use a function"
+        accepted = "a function"
     elif inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(type(fn).__call__):
-        advice = (
-            "a task has the context in which it is made, so asyncio.create_task and "
-            "asyncio.run_coroutine_threadsafe need no carry; on a thread with an event loop of its "
-            "own use carry(lambda: asyncio.run(…))"
+        accepted = (
+            "asyncio.create_task or asyncio.run_coroutine_threadsafe without carry, as a task has "
+            "the context in which it is made; on a thread with an event loop of its own use "
+            "carry(lambda: asyncio.run(…))"
         )
     elif inspect.isasyncgenfunction(fn) or inspect.isgeneratorfunction(fn):
-        advice = "its code runs where it is iterated over: carry the function that does so"
+        accepted = "carry on the function that iterates over it, where its code runs"
     else:
         return
-    msg = f"carry: {reprlib.repr(fn)} is not accepted: {advice}"
-    raise ConfigError(msg)
+    refuse("carry: fn", fn, accepted)

@@ -1,6 +1,6 @@
-"""The libraries whose state in the context core looks after: structlog and OpenTelemetry.
+"""Register the libraries whose context variables core clears or reads: structlog, OpenTelemetry.
 
-Whatever begins a trace calls `watch` first.
+All code that begins a trace calls `watch` first.
 """
 
 from __future__ import annotations
@@ -8,16 +8,16 @@ from __future__ import annotations
 import sys
 from contextvars import copy_context
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import foreign
 
 if TYPE_CHECKING:
     from pantheon_obs.core.foreign import Variables
 
-_OPENTELEMETRY = "opentelemetry.trace"
 # structlog keeps one context variable per key, named so, and Ellipsis for "unset".
 _PREFIX = "structlog_"
+OPENTELEMETRY = "opentelemetry.trace"
 
 
 @cache
@@ -28,13 +28,13 @@ def watch() -> None:
 
 
 class _NotLoaded:
-    """Stands for structlog's register of bound variables until structlog is loaded."""
+    """Stands for structlog's register of variables until structlog is loaded."""
 
     def __bool__(self) -> bool:
         structlog = sys.modules.get("structlog.contextvars")
         if structlog is None:
             return False
-        # The register is private: where it is missing, each context is searched.
+        # The register is private: without it each context is searched.
         register = getattr(structlog, "_CONTEXT_VARS", True)
         foreign.register_fields(register, _clear_structlog)
         return bool(register)
@@ -52,16 +52,20 @@ def _clear_structlog() -> Variables:
     return cleared
 
 
-def _opentelemetry_id() -> str | None:
-    """The trace id of the active OpenTelemetry span, as 32 hex digits.
+def span_context() -> Any:
+    """Return the `SpanContext` of the active OpenTelemetry span; None without one.
 
-    OpenTelemetry is never imported: an application that uses it has done so.
+    OpenTelemetry is never imported: an application that uses it has imported it.
     """
-    trace = sys.modules.get(_OPENTELEMETRY)
+    trace = sys.modules.get(OPENTELEMETRY)
     if trace is None:
         return None
     span = trace.get_current_span()
-    if getattr(span, "end_time", None) is not None:
-        return None  # of an earlier request, from which this context was inherited
     context = span.get_span_context()
-    return f"{context.trace_id:032x}" if context.is_valid else None
+    # A span that has ended is that of an earlier request, whose context was inherited.
+    return context if context.is_valid and getattr(span, "end_time", None) is None else None
+
+
+def _opentelemetry_id() -> str | None:
+    context = span_context()
+    return None if context is None else f"{context.trace_id:032x}"

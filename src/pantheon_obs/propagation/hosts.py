@@ -1,16 +1,17 @@
-"""The hosts that a trace may go out to."""
+"""Read and apply an allow-list of hosts."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from pantheon_obs.core.errors import ConfigError
+from pantheon_obs.core.errors import refuse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# A host name, with or without `*.` in front, or an IPv6 address as URLs have it; then a port.
+_ACCEPTED = "host names such as 'api.internal', '*.example.com' or '[::1]', or None for all"
+# A host name, with or without `*.` in front, or an IPv6 address as in a URL; then a port.
 _pattern = re.compile(
     r"((?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?"
 ).fullmatch
@@ -21,7 +22,7 @@ class Hosts(NamedTuple):
 
     Attributes:
         exact: Whole names.
-        suffixes: What the others end in, from the dot on.
+        suffixes: The ends of names that are allowed, from the dot on.
     """
 
     exact: frozenset[str]
@@ -41,14 +42,14 @@ def allow_list(patterns: Iterable[str] | None) -> Hosts | None:
     """Read the argument `hosts`.
 
     Args:
-        patterns: `"api.internal"` or `"*.example.com"`, which is all below that name at any depth
-            but not the name itself; None for all hosts.
+        patterns: `"api.internal"`, or `"*.example.com"` for all names below that one at any depth,
+            without the name itself; None for all hosts.
 
     Returns:
-        The list, or None for all hosts.
+        The list; None for all hosts.
 
     Raises:
-        ConfigError: One is no such pattern; the message names it.
+        ConfigError: A pattern is not accepted; the message names it.
     """
     if patterns is None:
         return None
@@ -56,7 +57,7 @@ def allow_list(patterns: Iterable[str] | None) -> Hosts | None:
     try:
         names = [_name(pattern) for pattern in given]
     except TypeError:
-        raise _refused(patterns) from None
+        refuse("hosts", patterns, _ACCEPTED)
     return Hosts(
         frozenset(name for name in names if name[0] != "*"),
         tuple(sorted({name[1:] for name in names if name[0] == "*"})),
@@ -64,19 +65,11 @@ def allow_list(patterns: Iterable[str] | None) -> Hosts | None:
 
 
 def _name(pattern: object) -> str:
-    """A pattern in lower case, without its port, and in the ASCII form that clients send."""
+    """Normalise a pattern: lower case, without its port, in the ASCII form that clients send."""
     try:
         match = _pattern(str.encode(pattern, "idna").decode().lower())  # type: ignore[arg-type]
     except (TypeError, UnicodeError):
         match = None
     if match is None:
-        raise _refused(pattern)
+        refuse("hosts", pattern, _ACCEPTED)
     return match[1].rstrip(".").strip("[]")
-
-
-def _refused(value: object) -> ConfigError:
-    msg = (
-        f"hosts: {value!r:.200} is not accepted: use names of hosts such as 'api.internal', "
-        "'*.example.com' or '[::1]', or hosts=None for all"
-    )
-    return ConfigError(msg)

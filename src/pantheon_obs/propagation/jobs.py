@@ -1,4 +1,4 @@
-"""`trace_context`: a trace for what is no request."""
+"""`trace_context`: a trace for code outside of requests."""
 
 from __future__ import annotations
 
@@ -21,9 +21,8 @@ class trace_context:  # noqa: N801 - reads as the function that it is used as
     """Give a job, a command or a consumer a trace of its own: `with trace_context(id):`.
 
     Args:
-        trace_id: The id that came with the job, or None for a fresh one. One that is not
-            1 to 128 characters of `[A-Za-z0-9._:-]` is replaced by a fresh one, as an inbound
-            header's would be.
+        trace_id: The id that came with the job, or None for a fresh one. An id that is not 1 to 128
+            characters of `[A-Za-z0-9._:-]` is replaced by a fresh one.
 
     Example:
         >>> from pantheon_obs import current_trace_id, trace_context
@@ -63,5 +62,5 @@ class trace_context:  # noqa: N801 - reads as the function that it is used as
         """End the trace; an error passes, and a log line about it later has the trace's id."""
         trace = self._traces.pop()
         end(trace)
-        if error is not None and not current_trace_id.get():  # else the outer trace reports it
+        if error is not None and not current_trace_id.get():  # the outer trace reports it
             escape(error, trace)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, MappingView
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.sinks.redact_plain import PLAIN, described, plain_scalar, unreadable, utf8
-from pantheon_obs.sinks.redact_shapes import REDACTED, SHAPES, any_needle, compiled
+from pantheon_obs.sinks.redact_shapes import REDACTED, SECRETS, any_needle, compiled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,27 +20,27 @@ _WORDS = frozenset({
     "passphrase", "passwd", "password", "passwords", "pwd", "secret", "secrets", "token", "xsrf",
 })  # fmt: skip
 _PAIRS = frozenset({("api", "key"), ("access", "key"), ("private", "key"), ("signing", "key")})
-# "token" is a secret, a number of tokens is what this library is for.
+# "token" is a secret, but a number of tokens is not.
 _COUNTS = frozenset({"budget", "count", "counts", "length", "limit", "type", "usage"})
 _SPLIT = re.compile(r"[^a-zA-Z0-9]+|(?<=[a-z0-9])(?=[A-Z])").split
 
 _SHORT = 64
-_SHORTEST = 14  # "basic" and eight characters; what may be shorter has a sign of its own
+_SHORTEST = 14  # "basic" and eight characters; shorter secrets contain one of the signs asked for
 _CACHED = 4096
 _DEEP = 32
 _MANY = 30_000
 
 
 class Redactor:
-    """Finds secrets and takes them out; gives back plain values that any encoder accepts.
+    """Replaces secrets, and returns plain values that any encoder accepts.
 
     Args:
         keys: Names of keys to redact besides the built-in list; case and separators are ignored.
 
     Attributes:
         knows_more: Whether there are such keys: one may be a field of ours.
-        harmless: Short strings that were looked at and hold no secret. Lines say the same words
-            again and again; it is bounded, as words may come from outside.
+        harmless: Short strings that were examined and hold no secret. The same words come again
+            and again; it is bounded, as words may come from outside.
     """
 
     def __init__(self, keys: Iterable[str] = ()) -> None:
@@ -50,7 +50,7 @@ class Redactor:
         self.harmless: set[str] = set()
 
     def is_secret(self, key: str) -> bool:
-        """Whether what stands under this key is a secret."""
+        """Whether the value of this key is a secret."""
         judged = self._judged.get(key)
         if judged is None:
             make_room(self._judged)
@@ -69,7 +69,7 @@ class Redactor:
         return False
 
     def text(self, text: str) -> str:
-        """The text with recognisable secrets replaced."""
+        """Replace the recognisable secrets in a text."""
         if len(text) <= _SHORT:
             if text in self.harmless:
                 return text
@@ -78,7 +78,7 @@ class Redactor:
                 make_room(self.harmless)
                 self.harmless.add(text)
                 return text
-        for needles, pattern, into in SHAPES:
+        for needles, pattern, into in SECRETS:
             for needle in needles:
                 if needle in text:
                     text = compiled(pattern).sub(into, text)
@@ -86,14 +86,14 @@ class Redactor:
         return text
 
     def clean(self, value: object) -> Any:  # noqa: ANN401 - any plain value
-        """A plain and redacted copy of any value: dict, list, str, int, float, bool or None.
+        """Copy any value as a plain and redacted one: dict, list, str, int, float, bool or None.
 
-        Never raises: what cannot be read is described instead.
+        Never raises: a value that cannot be read is described instead.
         """
         return self._clean(value, _Walk())
 
     def under(self, key: str, value: object) -> Any:  # noqa: ANN401 - any plain value
-        """The same of a value that stands under a key; whether a secret is set is none."""
+        """Like `clean`, by key. None and booleans stay: whether a secret is set is no secret."""
         return self._under(key, value, _Walk())
 
     def _under(self, key: str, value: object, walk: _Walk) -> object:
@@ -141,7 +141,12 @@ class Redactor:
 
 
 class _Walk:
-    """Where a walk through a value is: what it stands within, and how much more it will read."""
+    """The state of a walk through a value.
+
+    Attributes:
+        above: Ids of the containers around the value.
+        left: How many more values are read.
+    """
 
     __slots__ = ("above", "left")
 

@@ -1,4 +1,4 @@
-"""Plain values of anything: what JSON and UTF-8 can say."""
+"""Convert any value to a plain one, which JSON and UTF-8 can express."""
 
 from __future__ import annotations
 
@@ -17,17 +17,12 @@ _LEAST_INTEGER, _INTEGER_BEYOND = -(2**63), 2**64
 
 
 def utf8(text: str) -> str:
-    """The text, with what UTF-8 cannot say (lone surrogates) escaped."""
+    """Escape the parts of a text that UTF-8 cannot express: lone surrogates."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def described(value: object, read: Callable[[object], str] = str) -> str:
-    """The text of any value, in UTF-8's reach; never raises.
-
-    Args:
-        value: The value.
-        read: `str` or `repr`.
-    """
+    """Read the text of any value by `str` or `repr`, as UTF-8 can express it; never raises."""
     try:
         if isinstance(value, (bytes, bytearray)):
             return value.decode("utf-8", "backslashreplace")
@@ -38,12 +33,12 @@ def described(value: object, read: Callable[[object], str] = str) -> str:
 
 
 def unreadable(value: object, error: Exception) -> str:
-    """What stands for a value that raised when it was read."""
+    """Return a placeholder for a value that raised when it was read."""
     return f"<{type(value).__name__}: {type(error).__name__} while it was read>"
 
 
 def plain_scalar(value: Any) -> Any:  # noqa: ANN401 - a scalar in, a scalar out
-    """A scalar that JSON and UTF-8 can say; any other value as it is."""
+    """Convert a scalar to one that JSON and UTF-8 can express; return other values unchanged."""
     kind = type(value)
     if kind is str:
         return utf8(value)
@@ -55,14 +50,14 @@ def plain_scalar(value: Any) -> Any:  # noqa: ANN401 - a scalar in, a scalar out
 
 
 def _digits(number: int) -> str:
-    """A number beyond 64 bits; past the interpreter's limit on digits, in hexadecimal."""
+    """Write a number beyond 64 bits; one beyond Python's limit on digits in hexadecimal."""
     try:
         return str(number)
     except ValueError:
         return hex(number)
 
 
-# What has a plain form, and how to get it; the first kind that fits counts.
+# The kinds that have a plain form, and the conversion; the first kind that fits counts.
 PLAIN: tuple[tuple[type | tuple[type, ...], Callable[[Any], object]], ...] = (
     (Enum, lambda value: value.value),
     (str, str.__str__),

@@ -1,4 +1,4 @@
-"""What secrets look like inside a string: bearer tokens, URLs with credentials, providers' keys."""
+"""Patterns of secrets inside a string: bearer tokens, URLs with credentials, providers' keys."""
 
 from __future__ import annotations
 
@@ -15,21 +15,25 @@ _KEY = (
 _QUOTED = r"\"[^\"\\]*(?:\\.[^\"\\]*)*\"?|'[^'\\]*(?:\\.[^'\\]*)*'?"
 
 
-class Shape(NamedTuple):
+class Secret(NamedTuple):
     """A secret that can be recognised inside a string.
 
     No pattern may take more than linear time, as strings come from outside: none begins with, or
-    repeats, what it could also match somewhat later.
+    repeats, a part that it could also match somewhat later.
+
+    Attributes:
+        needles: Every string that the pattern matches contains one of these; to find none is fast.
+        pattern: The regular expression.
+        into: The replacement.
     """
 
     needles: tuple[str, ...]
-    """One of these stands in every string that the pattern matches: finding none is fast."""
     pattern: str
     into: str
 
 
-SHAPES = tuple(
-    Shape(tuple(needles.split()), pattern, into)
+SECRETS = tuple(
+    Secret(tuple(needles.split()), pattern, into)
     for needles, pattern, into in (
         (  # Not every word after "basic": a credential has more than small letters in it.
             "earer EARER asic ASIC",
@@ -69,9 +73,9 @@ SHAPES = tuple(
     )
 )
 compiled = cache(re.compile)
-"""Compiles a shape's pattern when it is first needed: all of them take longer than an import."""
+"""Compiles a pattern at its first use: compiling all of them takes longer than an import."""
 
 any_needle = re.compile(
-    "|".join(re.escape(needle) for shape in SHAPES for needle in shape.needles)
+    "|".join(re.escape(needle) for secret in SECRETS for needle in secret.needles)
 ).search
-"""Finds a needle of any shape."""
+"""Finds a needle of any secret."""

@@ -1,4 +1,4 @@
-"""Sentry: started when there is a DSN, private by default, every event tagged with the trace id.
+"""Start Sentry if there is a DSN: private by default, each event tagged with its trace id.
 
 `sentry_sdk` is imported only then.
 """
@@ -7,41 +7,42 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import suppress
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import pipeline
+from pantheon_obs.core.errors import MissingExtraError
 from pantheon_obs.core.extras import require
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.settings import Settings, resolve
 from pantheon_obs.sinks.sentry_apps import AsgiApp, WsgiApp
-from pantheon_obs.sinks.sentry_imports import no_more_imports
 from pantheon_obs.sinks.sentry_options import add_integrations, options_for
 from pantheon_obs.sinks.sentry_scope import SentrySink, tag
 
-# Their errors are the host's exceptions, which Sentry gets where they end.
-_NEVER_EVENTS = (
-    "pantheon_obs.request",
-    "pantheon_obs.task",
-    "pantheon_obs.llm",
-    "pantheon_obs.health",
-    "pantheon_obs.guard",
-)
+if TYPE_CHECKING:
+    from types import ModuleType
+
+# The exceptions on these loggers' lines reach Sentry where they escape.
+_NEVER_EVENTS = {f"pantheon_obs.{name}" for name in ("request", "task", "llm", "health", "guard")}
+_URLLIB3 = "urllib3.connectionpool"
+
+_ON = "on"
+_NOT_STARTED = "off: not started"
 
 _AROUND = {"asgi": AsgiApp, "wsgi": WsgiApp}
 
 _log = logging.getLogger("pantheon_obs.sentry")
 _guard = Guard("sentry integrations")
-_on = False
-_ours = False
-_status = "off: not started"
+_status = _NOT_STARTED
+_client: Any = None  # the client that we have made
 
 
 def init_sentry(settings: Settings | None = None, **overrides: object) -> bool:
     """Start Sentry if there is a DSN; without one `sentry_sdk` is not even imported.
 
-    A second call is a no-op, and so is the first where the host has started Sentry itself: its
-    events get the trace id all the same.
+    A second call changes nothing. If the application has started Sentry itself, its client and
+    options stay, and its events get the trace id.
 
     Args:
         settings: The settings; None reads the environment.
@@ -59,112 +60,102 @@ def init_sentry(settings: Settings | None = None, **overrides: object) -> bool:
         >>> init_sentry(sentry_dsn=None)
         False
     """
-    resolved = resolve(settings, overrides)
-    return start(resolved, required="sentry_dsn" in resolved.given)
+    return start(resolve(settings, overrides))
 
 
-def start(settings: Settings, *, required: bool) -> bool:
-    """Start Sentry once.
-
-    Args:
-        settings: The settings.
-        required: Whether a missing package is an error of the caller's, not of the environment's.
-
-    Returns:
-        Whether Sentry is on.
-    """
-    global _on  # noqa: PLW0603 - Sentry is one per process
-    if not (_on or _started_by_host() or _start(settings, required=required)):
-        return False
-    if not _on:
-        _on = True
-        _note("on")
-        _watch()
-    elif _ours:
-        with _guard, no_more_imports():
-            add_integrations(sys.modules["sentry_sdk"])
+def start(settings: Settings) -> bool:
+    """Start Sentry once, as `init_sentry`; where it is on already, add missing integrations."""
+    global _status  # noqa: PLW0603 - Sentry is one per process
+    sdk = _sdk()
+    if sdk is not None:
+        if sdk.get_client() is _client:
+            with _guard:
+                add_integrations(sdk)
+        return True
+    sdk = sys.modules.get("sentry_sdk")
+    if sdk is None or not sdk.is_initialized():
+        sdk = _init(settings)
+        if sdk is None:
+            return False
+    _status = _ON
+    _watch(sdk)
     return True
 
 
 def around(app: Any, protocol: str) -> Any:  # noqa: ANN401 - any app
-    """Put Sentry's middleware around an app that no integration of its own stands around.
-
-    Args:
-        app: An ASGI or WSGI callable.
-        protocol: Which of them: `asgi` or `wsgi`.
-
-    Returns:
-        A callable that decides at its first request whether Sentry is on.
-    """
-    return _AROUND[protocol](app, lambda: sys.modules["sentry_sdk"] if _on else None)
-
-
-def _started_by_host() -> bool:
-    sdk = sys.modules.get("sentry_sdk")
-    return sdk is not None and bool(sdk.is_initialized())
-
-
-def _start(settings: Settings, *, required: bool) -> bool:
-    global _ours  # noqa: PLW0603 - as above
-    if settings.sentry_dsn is None:
-        _note("off: no DSN")
-        return False
-    try:
-        sdk = require("sentry_sdk", extra="sentry", feature="sentry_dsn")
-    except ImportError as error:
-        if required:
-            raise
-        return _refused(str(error))
-    try:
-        with no_more_imports():
-            sdk.init(**options_for(settings))
-    except ValueError:  # sentry_sdk.utils.BadDsn; its text repeats the DSN, which is a secret
-        return _refused("the DSN is malformed: use the URL with key and project that Sentry shows")
-    except Exception as error:  # noqa: BLE001 - whatever Sentry meets, the host runs
-        return _refused(f"sentry_sdk.init raised {type(error).__name__}")
-    _ours = True
-    rate = settings.sentry_traces_sample_rate
-    _log.info("sentry_initialized", extra={"traces_sample_rate": rate})
-    return True
+    """Put Sentry's middleware around a callable of a protocol, if Sentry is on by then."""
+    return _AROUND[protocol](app, _sdk)
 
 
 def status() -> str:
-    """Whether Sentry is on, and why it is not."""
+    """Return `on`, or `off: ` and the reason."""
     return _status
 
 
 def reset() -> None:
-    """Forget that Sentry was started (used by `pantheon_obs.testing.reset`)."""
-    global _on, _ours  # noqa: PLW0603 - as above
-    _on = _ours = False
-    _note("off: not started")
+    """Undo what `start` did, the client that it made included (`pantheon_obs.testing.reset`)."""
+    global _client, _status
+    sdk, client = _sdk(), _client
+    _client, _status = None, _NOT_STARTED
+    if sdk is None:
+        return
     pipeline.remove_sink(SentrySink.name)
+    with suppress(ValueError):  # the application may have taken it out itself
+        sdk.scope.global_event_processors.remove(tag)
+    logging.getLogger(_URLLIB3).removeFilter(_is_not_from_sentry)
+    sdk.integrations.logging._IGNORED_LOGGERS.difference_update(_NEVER_EVENTS)  # noqa: SLF001 - 2.20 has no public way
+    if client is not None:
+        client.close(timeout=0)
+        if sdk.get_client() is client:
+            sdk.get_global_scope().set_client(None)
 
 
-def _note(status: str) -> None:
-    global _status  # noqa: PLW0603 - as above
-    _status = status
+def _sdk() -> ModuleType | None:
+    """Return the module `sentry_sdk` if Sentry is on."""
+    return sys.modules["sentry_sdk"] if _status == _ON else None
 
 
-def _refused(reason: str) -> bool:
-    if _status != f"off: {reason}":  # said once, though start-up tries again
-        _note(f"off: {reason}")
-        _log.error("sentry_disabled", extra={"reason": reason})
-    return False
+def _init(settings: Settings) -> ModuleType | None:
+    """Call `sentry_sdk.init`; where that fails, log the reason and let the application run."""
+    global _client, _status  # noqa: PLW0603 - as above
+    if settings.sentry_dsn is None:
+        _status = "off: no DSN"
+        return None
+    try:
+        sdk = require("sentry_sdk", extra="sentry", feature="sentry_dsn")
+        sdk.init(**options_for(settings))
+    except Exception as error:
+        if isinstance(error, MissingExtraError) and "sentry_dsn" in settings.given:
+            raise
+        reason = _reason(error)
+        if _status != f"off: {reason}":  # logged once, though start-up tries again
+            _status = f"off: {reason}"
+            _log.error("sentry_disabled", extra={"reason": reason})
+        return None
+    _client = sdk.get_client()
+    rate = settings.sentry_traces_sample_rate
+    _log.info("sentry_initialized", extra={"traces_sample_rate": rate})
+    return sdk
 
 
-def _watch() -> None:
-    """Tell Sentry which trace an event is of, and keep our own lines from becoming events."""
+def _reason(error: Exception) -> str:
+    if isinstance(error, ImportError):
+        return str(error)
+    if isinstance(error, ValueError):  # BadDsn; its text repeats the DSN, which is a secret
+        return "the DSN is malformed: use the URL with key and project that Sentry shows"
+    return f"sentry_sdk.init raised {type(error).__name__}"
+
+
+def _watch(sdk: ModuleType) -> None:
+    """Tag Sentry's events with our trace, and keep our own lines from becoming events."""
     ignore_logger = import_module("sentry_sdk.integrations.logging").ignore_logger
     for name in _NEVER_EVENTS:
         ignore_logger(name)
-    logging.getLogger("urllib3.connectionpool").addFilter(_is_not_of_sentry)
-    scope = import_module("sentry_sdk.scope")
-    if tag not in scope.global_event_processors:
-        scope.add_global_event_processor(tag)
-    pipeline.add_sink(SentrySink(sys.modules["sentry_sdk"]))
+    logging.getLogger(_URLLIB3).addFilter(_is_not_from_sentry)
+    import_module("sentry_sdk.scope").add_global_event_processor(tag)
+    pipeline.add_sink(SentrySink(sdk))
 
 
-def _is_not_of_sentry(record: logging.LogRecord) -> bool:
-    """Keep what a host that cannot be reached is worth to Sentry's own client off the lines."""
+def _is_not_from_sentry(record: logging.LogRecord) -> bool:
+    """Drop urllib3's retry warnings from Sentry's transport thread."""
     return not str(record.threadName).startswith("sentry-sdk.")

@@ -1,4 +1,4 @@
-"""What is taken out of an event before it is sent: secrets, and what query strings say."""
+"""Mask secrets and the values of query strings in an event before it is sent."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
     from pantheon_obs.core.settings import Settings
 
-# What calls to others carry in their query strings is in breadcrumbs and spans.
+# Breadcrumbs and spans have the query strings of outgoing calls under these keys.
 _QUERIES = ("http.query", "url.query", "http.fragment")
 _ARGUMENTS = frozenset({"args", "kwargs"})
 _between = re.compile(r"([\s\"'<>]+)").split
 
 
 def masking(settings: Settings) -> Callable[[dict[str, Any], object], dict[str, Any]]:
-    """What Sentry is to call with an event, or a transaction, as the last before it is sent.
+    """Make the `before_send` of events and transactions, the last step before sending.
 
     Args:
         settings: Which keys to redact besides the built-in list; whether personal data is sent.
@@ -28,15 +28,17 @@ def masking(settings: Settings) -> Callable[[dict[str, Any], object], dict[str, 
     pii = settings.sentry_send_default_pii
 
     def mask(event: dict[str, Any], _hint: object) -> dict[str, Any]:
-        # Integrations put the request in after the event processors have run.
+        # Integrations add the request after the event processors have run.
         request = event.get("request") or {}
-        if request.get("query_string"):
-            request["query_string"] = without_values(_text(request["query_string"]))
-        if request.get("url"):  # Quart's has it once more
+        query = request.get("query_string")
+        if query:
+            text = query.decode("latin-1") if isinstance(query, bytes) else str(query)
+            request["query_string"] = without_values(text)
+        if request.get("url"):  # Quart's contains the query again
             request["url"] = str(request["url"]).partition("?")[0]
-        # The size that is never sent does not keep each integration from sending a body.
+        # Some integrations send a body although its size limit is "never".
         request.pop("data", None)
-        # Commands are given passwords, workers the URLs of their brokers.
+        # Commands get passwords as arguments, workers the URLs of their brokers.
         extra = event.get("extra") or {}
         extra.pop("sys.argv", None)
         if not pii and "celery-job" in extra:
@@ -48,12 +50,8 @@ def masking(settings: Settings) -> Callable[[dict[str, Any], object], dict[str, 
     return mask
 
 
-def _text(query: object) -> str:
-    return query.decode("latin-1") if isinstance(query, bytes) else str(query)
-
-
 def without_values(query: str) -> str:
-    """A query string with its names only."""
+    """Keep the names of a query string and redact its values."""
     parts = (part.partition("=") for part in query.split("&"))
     return "&".join(f"{name}={REDACTED}" if equals else REDACTED for name, equals, _ in parts)
 
@@ -69,7 +67,7 @@ def _mask_queries(value: Any) -> Any:  # noqa: ANN401 - plain values, as the red
 
 
 def _masked(word: str) -> str:
-    """A word of a text, without the values of its query if it is a URL or a path with one."""
+    """Redact the query's values in a word of a text that is a URL or a path."""
     head, mark, query = word.partition("?")
     is_url = "://" in head or "/" in head[:1] or "=" in query
     return f"{head}?{without_values(query)}" if mark and query and is_url else word

@@ -1,4 +1,4 @@
-"""The same service twice: behind a middleware as one writes it by hand, and behind ours."""
+"""One service behind a hand-written middleware, and behind ours."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pantheon_obs import instrument
 
 
 async def service(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Read the body, say what the context holds, and bind a user where the path says so."""
+    """Read the body, answer with the context, and bind a user where the path says so."""
     if scope["type"] != "http":
         return
     seen = structlog.contextvars.get_contextvars()
@@ -26,7 +26,7 @@ async def service(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 
 async def bare(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Bind a request id, and nothing else: what is in every tutorial."""
+    """Bind a request id and clear nothing, as in many tutorials."""
     structlog.contextvars.bind_contextvars(request_id="r")
     await service(scope, receive, send)
 

@@ -1,4 +1,4 @@
-"""What only a real WSGI server does: it sends files by itself, and takes a response back."""
+"""Responses that only a real WSGI server can test: files that it sends itself, and late errors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from pantheon_obs import instrument
-from tests.adapters.apps import common
+from tests.apps import common
 
 
 def service(environ: dict[str, Any], start_response: Any) -> Any:
@@ -27,7 +27,7 @@ instrumented = instrument(service)
 
 
 def app(environ: dict[str, Any], start_response: Any) -> Any:
-    """Say what comes back from the instrumented app; hide the server's function where asked to."""
+    """Log the type of the instrumented response; hide the server's function if the path says so."""
     if environ["PATH_INFO"].startswith("/hidden"):
         start_response = partial(start_response)
     response = instrumented(environ, start_response)

@@ -9,7 +9,7 @@ from typing import Any
 from celery import Celery
 
 from pantheon_obs.adapters.celery import instrument_celery
-from tests.bugsink.apps import failures
+from tests.apps import failures
 
 app = instrument_celery(Celery("shop", broker=os.environ["BROKER_URL"]))
 

@@ -1,25 +1,25 @@
-"""Bugsink's settings: one process, SQLite, no mail, and nothing sent anywhere."""
+"""Bugsink's settings: one process, SQLite, no mail, no connection to the outside."""
 
 from __future__ import annotations
 
 import os
 from typing import Any
 
-from bugsink.settings.default import *  # noqa: F403 - as its own templates of settings begin
+from bugsink.settings.default import *  # noqa: F403 - like its own templates of settings
 from bugsink.settings.default import DATABASES
 
 DIRECTORY = os.environ["RECEIVER_DIRECTORY"]
 
 
 class NoMigrations(dict[str, Any]):
-    """Tables are made as the models are: a hundred migrations take longer than all the tests."""
+    """Has tables made from the models: a hundred migrations take longer than all the tests."""
 
     def __contains__(self, app: object) -> bool:
-        """Every app has an entry."""
+        """Say that every app has an entry."""
         return True
 
     def __getitem__(self, app: str) -> None:
-        """Which says that it has no migrations."""
+        """Say that the app has no migrations."""
 
 
 # The settings.
@@ -30,7 +30,7 @@ TIME_ZONE = "UTC"
 DATABASES["default"]["NAME"] = f"{DIRECTORY}/db.sqlite3"
 DATABASES["snappea"]["NAME"] = f"{DIRECTORY}/snappea.sqlite3"
 MIGRATION_MODULES = NoMigrations()
-SNAPPEA = {"TASK_ALWAYS_EAGER": True}  # an event is stored before its sender has its answer
+SNAPPEA = {"TASK_ALWAYS_EAGER": True}  # an event is stored before it is answered
 EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
 SERVER_EMAIL = DEFAULT_FROM_EMAIL = "nobody@example.org"
 BUGSINK = {

@@ -1,7 +1,7 @@
 """Serve Bugsink: `python serve.py DIRECTORY PROJECT…`, in an environment of its own.
 
-Prints two lines: a word once it is known that Bugsink is installed; then, when it answers, how to
-reach it, as JSON. Ends on SIGTERM.
+Prints two lines: a word once Bugsink has been imported; then, once it answers, its URL, token and
+projects as JSON. Ends on SIGTERM.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ import sys
 from pathlib import Path
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-import bugsink  # noqa: F401 - to know that it is there
+import bugsink  # noqa: F401 - fails where it is not installed
 import django
 from django.core.management import call_command
 
 
 class Server(WSGIServer):
-    """One request at a time, as SQLite would have it; the others wait for it, as many as come."""
+    """Serves one request at a time, which suits SQLite; many others may wait."""
 
     request_queue_size = 1024
 
 
 class Handler(WSGIRequestHandler):
-    """Says nothing."""
+    """Has no log."""
 
     def log_message(self, *_: object) -> None:
-        """Be quiet."""
+        """Print nothing."""
 
 
 def main(directory: str, *projects: str) -> None:
@@ -51,7 +51,7 @@ def main(directory: str, *projects: str) -> None:
 
 
 def make(projects: tuple[str, ...]) -> dict[str, object]:
-    """What the migrations, which are left out, and its first user would have made."""
+    """Create the rows that migrations and a first user would have made."""
     from bsmain.models import AuthToken  # noqa: PLC0415 - models are there once Django is set up
     from phonehome.models import Installation  # noqa: PLC0415
     from projects.models import Project  # noqa: PLC0415

@@ -1,38 +1,12 @@
-"""The urls and the applications of a Django project."""
+"""The Django project with the settings of health's tests."""
 
 from __future__ import annotations
 
 import os
-import threading
-from typing import TYPE_CHECKING
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.health.apps.django_settings")
 
-from django.contrib.auth.decorators import login_not_required
-from django.core.asgi import get_asgi_application
-from django.core.wsgi import get_wsgi_application
-from django.http import JsonResponse
-from django.urls import include, path
+from django.core.asgi import get_asgi_application as make_asgi
+from django.core.wsgi import get_wsgi_application as make_wsgi
 
-if TYPE_CHECKING:
-    from django.http import HttpRequest
-
-
-async def threads(request: HttpRequest) -> JsonResponse:
-    """The names of this process's threads."""
-    return JsonResponse([thread.name for thread in threading.enumerate()], safe=False)
-
-
-async def private(request: HttpRequest) -> JsonResponse:
-    """Only for those who are logged in, as all views are."""
-    return JsonResponse({})
-
-
-urlpatterns = [
-    path("threads", login_not_required(threads)),
-    path("private", private),
-    path("api/v1/health/", include("pantheon_obs.adapters.django.urls")),
-]
-
-make_asgi = get_asgi_application
-make_wsgi = get_wsgi_application
+__all__ = ["make_asgi", "make_wsgi"]

@@ -1,4 +1,4 @@
-"""The same `Health` on each kind of app; `/state` tells of it, `/open` and `/close` change it.
+"""Sample applications with one `Health`; `/state` describes it, `/open` and `/close` change it.
 
 Environment: `CACHE_TTL`, seconds.
 """
@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import os
 import threading
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from importlib import import_module
+from typing import Any
 
 from pantheon_obs import Health, instrument
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+from tests.apps import common, neutral
 
 health = Health(timeout=10, cache_ttl=float(os.environ.get("CACHE_TTL", "0")), details=True)
 gate = threading.Event()
@@ -31,75 +31,53 @@ def pass_the_gate() -> None:
 
 @health.check("optional", critical=False)
 async def optional() -> bool:
-    """Fail when told to."""
+    """Fail if `/fail/optional` was called."""
     return "optional" not in fails
 
 
 @health.check("needed")
 async def needed() -> bool:
-    """Fail when told to."""
+    """Fail if `/fail/needed` was called."""
     return "needed" not in fails
 
 
-def answer(path: str) -> bytes:
-    """Do what the path says; tell how often the checks have run."""
-    if path == "/close":
+async def answer(path: str, incoming: neutral.Incoming) -> neutral.Reply:
+    """Do what the path says; report how often the checks have run."""
+    if path == "close":
         gate.clear()
-    elif path == "/open":
+    elif path == "open":
         gate.set()
-    elif path == "/drain":
+    elif path == "drain":
         health.drain()
-    elif path.startswith("/fail/"):
-        fails[:] = path.removeprefix("/fail/").split(",")
-    return json.dumps({"runs": len(runs), "path": path}).encode()
+    elif path == "fail/{key}":
+        fails[:] = incoming.key.split(",")
+    return neutral.Reply({"runs": len(runs), "path": f"/{path}"})
 
 
-async def asgi(scope: Any, receive: Any, send: Any) -> None:
-    """Answer."""
-    if scope["type"] == "lifespan":
-        await receive()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        print(json.dumps(health.report().as_dict()), flush=True)  # noqa: T201 - the test reads it
-        await send({"type": "lifespan.shutdown.complete"})
-        return
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": answer(scope["path"])})
+# The others only look like a probe's.
+OWN = ("state", "close", "open", "drain", "fail/{key}")
+OTHERS = ("health/lives", "health", "a/health/live", "health/live/x")
+common.ROUTES.update({path: partial(answer, path) for path in (*OWN, *OTHERS)})
+common.OPTIONS["health"] = health
 
 
-def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """Answer."""
-    start_response("200 OK", [])
-    return [answer(environ["PATH_INFO"])]
+def make(kind: str) -> Any:
+    """Make the application of this kind, with the routes and the health from above."""
+    return import_module(f"tests.apps.{kind}_app").app
+
+
+make_wsgi = partial(make, "wsgi")
+make_fastapi = partial(make, "fastapi")
+make_flask = partial(make, "flask")
 
 
 def make_asgi() -> Any:
-    """Any ASGI callable."""
-    return instrument(asgi, health=health)
+    """Make the ASGI application; at the end of its lifespan it prints the report."""
+    service = import_module("tests.apps.asgi_app").service
 
+    async def reporting(scope: Any, receive: Any, send: Any) -> None:
+        await service(scope, receive, send)
+        if scope["type"] == "lifespan":
+            print(json.dumps(health.report().as_dict()), flush=True)  # noqa: T201 - for the test
 
-def make_wsgi() -> Any:
-    """Any WSGI callable."""
-    return instrument(wsgi, health=health)
-
-
-def make_fastapi() -> Any:
-    """FastAPI, behind a login."""
-    from fastapi import FastAPI, Response  # noqa: PLC0415 - it may not be installed
-
-    app = FastAPI()
-
-    @app.get("/{path:path}")
-    async def anything(path: str) -> Response:
-        return Response(answer(f"/{path}"))
-
-    return instrument(app, health=health)
-
-
-def make_flask() -> Any:
-    """Flask."""
-    from flask import Flask  # noqa: PLC0415 - it may not be installed
-
-    app = Flask(__name__)
-    app.add_url_rule("/<path:path>", view_func=lambda path: answer(f"/{path}"))
-    return instrument(app, health=health)
+    return instrument(reporting, health=health)

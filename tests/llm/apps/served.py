@@ -96,7 +96,7 @@ class Gateway:
 
     @llm_call(model="fast", operation="generate")
     def generate_in_thread(self, tokens: int) -> dict[str, Any]:
-        """The same, blocking."""
+        """Stream an answer from a sync endpoint."""
         time.sleep(DELAY)
         return {"usage": {"input_tokens": tokens, "output_tokens": 1}}
 

@@ -56,7 +56,7 @@ def answer(body: dict[str, Any], words: list[str]) -> dict[str, Any]:
 
 
 def stream(_: dict[str, Any], words: list[str]) -> Wire:
-    """The same in chunks; each has the usage so far."""
+    """A response in chunks; each has the usage so far."""
     so_far = {"promptTokenCount": 1149, "cachedContentTokenCount": 1024, "totalTokenCount": 1149}
     chunks = [_chunk([part], so_far | {"candidatesTokenCount": 1}) for part in _parts(words)]
     chunks.append(_chunk([{"text": ""}], USAGE, "SAFETY" if "refusal" in words else "STOP"))

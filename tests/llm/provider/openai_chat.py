@@ -46,7 +46,7 @@ def answer(body: dict[str, Any], words: list[str]) -> dict[str, Any]:
 
 
 def stream(body: dict[str, Any], words: list[str]) -> Wire:
-    """The same in chunks; the first one has a role and no content."""
+    """A completion in chunks; the first one has a role and no content."""
     deltas: list[dict[str, Any]] = [{"content": "Par"}, {"content": "is."}]
     reason = "stop"
     if "tools" in words:

@@ -1,4 +1,4 @@
-"""An app whose module fails, with logging configured before."""
+"""An application whose module fails after logging was configured."""
 
 from pantheon_obs import configure_logging
 

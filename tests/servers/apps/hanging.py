@@ -1,4 +1,4 @@
-"""A WSGI app that says which process it is, and one path of which hangs."""
+"""A WSGI application that answers with its process's number; one of its paths hangs."""
 
 from __future__ import annotations
 

@@ -1,81 +1,48 @@
-"""A FastAPI service that fails in every way of which Sentry should hear, or should not."""
+"""The FastAPI application, with routes that differ in what Sentry should receive of them."""
 
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
-from typing import TYPE_CHECKING
 
-from fastapi import BackgroundTasks, FastAPI, Request, Response
-from starlette.responses import StreamingResponse
+from tests.apps import common, failures
+from tests.apps.neutral import Incoming, Reply
 
-from pantheon_obs import get_logger, instrument, llm_call
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-# A handler of the host's own: then each line is a record, which others may look at as well.
+# A handler of the application's own: each line is a `LogRecord` then, which others may read too.
 logging.getLogger().addHandler(logging.NullHandler())
 
-app = FastAPI()
 
-
-@app.post("/unhandled")
-async def unhandled(request: Request) -> None:
-    """Fail with secrets in sight."""
-    local = (await request.json())["password"]
-    raise ZeroDivisionError(len(local))
-
-
-@app.get("/streaming")
-async def streaming() -> StreamingResponse:
-    """Fail in the middle of a stream."""
-
-    async def chunks() -> AsyncIterator[bytes]:
-        yield b"one"
-        msg = "the stream broke"
-        raise RuntimeError(msg)
-
-    return StreamingResponse(chunks())
-
-
-@app.get("/background")
-async def background(tasks: BackgroundTasks) -> None:
+async def background(_: Incoming) -> Reply:
     """Fail after the response."""
-
-    def work() -> None:
-        msg = "the background broke"
-        raise LookupError(msg)
-
-    tasks.add_task(work)
+    return Reply(after=(failures.fail_in_background,))
 
 
-@app.get("/structlog/{order}")
-async def structlog(order: int) -> None:
+async def structlog(incoming: Incoming) -> Reply:
     """Log an error through structlog, an exception attached."""
     try:
         _ = 1 / 0
     except ZeroDivisionError:
-        get_logger("shop").exception("payment_failed", order=order, api_key="sk-secret")
+        failures.shop.exception("payment_failed", order=int(incoming.key), api_key="sk-secret")
+    return Reply()
 
 
-@app.get("/stdlib")
-async def stdlib() -> None:
+async def stdlib(_: Incoming) -> Reply:
     """Log an error through the standard library."""
     logging.getLogger("shop").error("stock is low", extra={"left": 2})
+    return Reply()
 
 
-@app.get("/handled")
-async def handled() -> Response:
-    """Answer with an error that is none of Sentry's business."""
-    return Response(status_code=503)
+common.POSTED.add("unhandled")
+common.ROUTES.update(
+    {
+        "unhandled": failures.debug,
+        "streaming": failures.broken_stream,
+        "background": background,
+        "structlog/{key}": structlog,
+        "stdlib": stdlib,
+        "handled": common.unavailable,
+    }
+)
 
+from tests.apps.fastapi_app import app  # noqa: E402 - declares the routes
 
-@app.get("/llm")
-async def llm() -> None:
-    """Handle the error of an LLM call."""
-    with suppress(TimeoutError), llm_call(model="small", operation="ask"):
-        raise TimeoutError
-
-
-instrument(app)
+__all__ = ["app"]

@@ -1,4 +1,4 @@
-"""Deletes all conversations; the lines of a job share an id as those of a request do."""
+"""A command that deletes all conversations; its log lines share one id, as a request's do."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Command(BaseCommand):
     help = "Delete all conversations."
 
     def handle(self, *_arguments: object, **_options: object) -> None:
-        """Delete them one by one."""
+        """Delete the conversations one by one."""
         total = 0
         conversations = Message.objects.values_list("conversation_id", flat=True)
         for conversation_id in conversations.distinct().order_by("conversation_id"):

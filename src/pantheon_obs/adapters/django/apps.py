@@ -1,4 +1,4 @@
-"""The Django app: being installed configures logging and starts Sentry."""
+"""The Django app: an installed app configures logging and starts Sentry."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class PantheonObsConfig(AppConfig):  # type: ignore[misc]  # Django has no types
-    """What `INSTALLED_APPS` finds."""
+    """The app of `pantheon_obs.adapters.django` in `INSTALLED_APPS`."""
 
     name = "pantheon_obs.adapters.django"
     label = "pantheon_obs"
@@ -35,7 +35,7 @@ class PantheonObsConfig(AppConfig):  # type: ignore[misc]  # Django has no types
     _serving = False
 
     def ready(self) -> None:
-        """Set up the process, as `instrument()` does for an app object.
+        """Set up the process, as `instrument()` does.
 
         Raises:
             MissingExtraError: The project gave a DSN itself, but `sentry_sdk` is missing.
@@ -44,7 +44,7 @@ class PantheonObsConfig(AppConfig):  # type: ignore[misc]  # Django has no types
         settings = profile.for_logging()
         self._settings = replace(settings, problems=(*settings.problems, *problem))
         self._on_startup = _setup.start(self._settings, profile.for_logging)
-        # Whoever calls django.setup() again, runserver for one, would put Django's handlers back.
+        # A second django.setup(), as by runserver, would install Django's own handlers again.
         project.LOGGING_CONFIG = None
         got_request_exception.connect(note_unhandled, dispatch_uid="pantheon_obs")
         checks.register(check_settings)
@@ -52,7 +52,7 @@ class PantheonObsConfig(AppConfig):  # type: ignore[misc]  # Django has no types
         trace_commands()
 
     def serve(self) -> None:
-        """Requests are about to come: say so once, and take over what the server has set up."""
+        """Take over the server's loggers before requests come; the first call is logged."""
         self._on_startup()
         if not self._serving:
             self._serving = True
@@ -60,9 +60,9 @@ class PantheonObsConfig(AppConfig):  # type: ignore[misc]  # Django has no types
 
 
 def _problem() -> tuple[str, ...]:
-    """What is wrong with `PANTHEON_OBS`: logged here, reported by the checks, raised on serving.
+    """Describe an error in `PANTHEON_OBS` for the log.
 
-    Raised here, it would keep `manage.py check` from saying so.
+    It is not raised here, so that `manage.py check` can report it; the middleware raises it.
     """
     try:
         profile.load()

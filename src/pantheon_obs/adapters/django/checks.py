@@ -1,4 +1,4 @@
-"""What `manage.py check` says of a project's settings."""
+"""System checks of a project's settings, for `manage.py check`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pantheon_obs.core.errors import ConfigError
 _MIDDLEWARE = "pantheon_obs.adapters.django.TraceIdMiddleware"
 
 
-def check_settings(**_: Any) -> list[CheckMessage]:  # noqa: ANN401 - what Django passes
-    """Whether `PANTHEON_OBS` is accepted."""
+def check_settings(**_: Any) -> list[CheckMessage]:  # noqa: ANN401 - Django's options
+    """Report a `PANTHEON_OBS` that is not accepted."""
     try:
         profile.load()
     except ConfigError as error:
@@ -23,7 +23,7 @@ def check_settings(**_: Any) -> list[CheckMessage]:  # noqa: ANN401 - what Djang
 
 
 def check_middleware(**_: Any) -> list[CheckMessage]:  # noqa: ANN401 - as above
-    """Whether our middleware is there, and the outermost."""
+    """Report that the middleware is missing or is not the outermost."""
     listed = list(project.MIDDLEWARE)
     if _MIDDLEWARE not in listed:
         return [
@@ -36,8 +36,8 @@ def check_middleware(**_: Any) -> list[CheckMessage]:  # noqa: ANN401 - as above
     if listed[0] != _MIDDLEWARE:
         return [
             Warning(
-                "TraceIdMiddleware is not the first in MIDDLEWARE: what those before it log and "
-                "answer has no trace id.",
+                "TraceIdMiddleware is not the first in MIDDLEWARE: log lines and responses of the "
+                "others have no trace id.",
                 hint=f"Move it before {listed[0]!r}.",
                 id="pantheon_obs.W002",
             )

@@ -1,4 +1,4 @@
-"""Management commands: each in a trace of its own, so that its lines share an id."""
+"""Run each management command in a trace of its own, so that its log lines share an id."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TRACED = "_pantheon_obs_traced"
 
 
 def trace_commands() -> None:
-    """Give every command a trace, unless it is called within one; a second call changes nothing."""
+    """Wrap all commands; a command that is called within a trace keeps that trace."""
     execute = BaseCommand.execute
     if hasattr(execute, _TRACED):
         return

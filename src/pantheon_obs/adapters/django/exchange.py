@@ -1,4 +1,4 @@
-"""One request as Django's middleware sees it: from its headers to the end of its response."""
+"""One request as Django's middleware sees it, translated into facts."""
 
 from __future__ import annotations
 
@@ -7,113 +7,88 @@ import sys
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.adapters.django.streams import AsyncParts, Parts, in_trace
+from pantheon_obs.core.carrier import carried_by
 from pantheon_obs.core.context import end, resume, suspend
-from pantheon_obs.core.failures import escape, note
+from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.guard import Guard
-from pantheon_obs.core.request import Request, carried_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from django.http import HttpRequest
 
-    from pantheon_obs.core.events import Outcome
-
 _SERVER_ERROR = 500
 
 _guard = Guard("django exchange")
 
 
-class Exchange(Request):
-    """The record of one request.
+class DjangoExchange(Exchange):
+    """One request, from the middleware to the end of its response.
 
     Args:
-        trace_id: The request's id.
+        trace_id: The request's trace id.
         request: Django's request.
 
     Attributes:
-        buffered: Whether Django reads a streaming body to its end before it sends any of it.
-        ending: How the exchange has ended, as far as it can be seen.
+        server_sends_files: Whether the server sends a file response by itself.
     """
 
-    buffered = False
-    ending: Outcome = "ok"
+    waits_for_close = True
+    _is_read = True  # of a response that does not stream there is nothing to read
+    _is_buffered = False
 
     def __init__(self, trace_id: str, request: HttpRequest) -> None:
         super().__init__(trace_id)
         self._request: Any = request
-        self.method = request.method or ""
-        self.path = request.path
+        self._is_asgi = hasattr(request, "scope")
+        self.server_sends_files = "wsgi.file_wrapper" in self._request.META
 
     def route(self) -> str | None:
         """The route's template."""
         return template_of(self._request)
 
     def note_unhandled(self, error: BaseException) -> None:
-        """Django will answer an error that nobody handled, and not raise it."""
+        """Django answers an exception that nobody handled, and does not raise it."""
         super().note_unhandled(error)
         if self.status_code is not None:
             # A middleware outside of ours has failed since: our response is not the one sent.
             self.status_code = _SERVER_ERROR
             self.closed()
 
-    def answered(self, response: Any, *, is_async: bool) -> None:  # noqa: ANN401 - Django has no types
-        """The response is ready; the line is due when the server closes it.
+    def follows(self, *, is_async: bool) -> None:
+        """The body is made part by part.
 
         Args:
-            response: Django's response.
-            is_async: Whether it goes to an ASGI server.
+            is_async: Whether the parts are. Under ASGI Django reads others to their end before it
+                sends any of them.
         """
-        self.status_code = response.status_code
-        if response.streaming:
-            self._follow(response, is_async=is_async)
-        # What Django's handlers themselves use, to close the request with its response.
-        response._resource_closers.append(Closer(self))  # noqa: SLF001
+        self.streaming = True
+        self._is_read = False
+        self._is_buffered = self._is_asgi and not is_async
 
-    def _follow(self, response: Any, *, is_async: bool) -> None:  # noqa: ANN401 - as above
-        closers = response._resource_closers  # noqa: SLF001 - as above
-        closers[:] = [in_trace(closer, self) for closer in closers]
-        file = getattr(response, "file_to_stream", None)
-        if file is not None and "wsgi.file_wrapper" in self._request.META:
-            return  # the server sends the file by itself
-        self.buffered = is_async and not response.is_async
-        self.ending = "client_disconnected"  # unless the last part is asked for
-        parts = response.streaming_content
-        response.streaming_content = (
-            AsyncParts(parts, self) if response.is_async else Parts(iter(parts), self)
-        )
-        if file is not None:
-            response.file_to_stream = file  # which the line above has unset
+    def made(self, part: Any) -> None:  # noqa: ANN401 - Django takes strings too
+        """A part of the body was made for the server."""
+        if self.first_byte is None and not self._is_buffered:
+            self.part(len(part))
 
-    def note_part(self, part: object) -> None:
-        """A part of the body is handed to the server; an empty one is none."""
-        if self.first_byte is None and part and not self.buffered:
+    def read_to_end(self) -> None:
+        """The server has asked for more than there is; it closes the response when that is sent."""
+        self._is_read = self._is_buffered
+        if self._is_buffered:
             self.first_byte = perf_counter()
-
-    def note_end(self) -> None:
-        """The server has asked for more than there is."""
-        self.ending = "ok"
-        now = perf_counter()
-        if self.first_byte is None:
-            self.first_byte = now
-        if not self.buffered:
-            self.last_byte = now
+        else:
+            self.complete()
 
     def failed(self, error: BaseException) -> None:
         """The project's code has raised, in place of a response or in the middle of one."""
-        self.finish_open_calls()
-        escape(error, self, covered=True)
-        if isinstance(error, Exception):
-            self.finish("error", error)
-            return
-        if isinstance(error, asyncio.CancelledError):
-            note(error).logged = True  # the line's outcome says it all
-        self.finish("client_disconnected" if _by_django(error) else "cancelled")
+        if _by_django(error):
+            self.client_left()
+        self.escaped(error)
+        self.finish()
 
     def leave(self) -> None:
-        """Give the context back: for good if the line is written, else until a later step."""
-        (end if self.reported else suspend)(self)
+        """Restore the context: for good if the event is emitted, else until a later step."""
+        (suspend if self.event_pending else end)(self)
 
     def closed(self) -> None:
         """The server has closed the response."""
@@ -121,17 +96,19 @@ class Exchange(Request):
             return
         resume(self)
         try:
-            self.finish("ok" if self.method == "HEAD" else self.ending)
+            if self._is_read and not self.client_gone:
+                self.complete()
+            super().closed()
         finally:
             end(self)
 
 
 class Closer:
-    """Tells an exchange that its response is closed, or dropped without that."""
+    """Notifies an exchange that its response is closed, or dropped without that."""
 
     __slots__ = ("_exchange",)
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: DjangoExchange) -> None:
         self._exchange = exchange
 
     def __call__(self) -> None:
@@ -141,13 +118,12 @@ class Closer:
 
     def __del__(self) -> None:
         """Django does not close a response that could not be sent."""
-        exchange = self._exchange
-        if not exchange.ended:
-            exchange.ending = "client_disconnected"
+        if not self._exchange.ended:
+            self._exchange.client_gone = True
             self()
 
     def __reduce__(self) -> tuple[Callable[[], object], tuple[()]]:
-        """Be nothing in a response that is pickled: a cache keeps it longer than the request."""
+        """Pickle as a no-op: a cache keeps the response longer than the request lasts."""
         return _nothing, ()
 
 
@@ -169,7 +145,7 @@ def template_of(request: Any) -> str | None:  # noqa: ANN401 - Django has no typ
 
 
 def note_unhandled(request: object = None, **_: object) -> None:
-    """Receive Django's signal of an error that nobody has handled."""
+    """Receive Django's signal of an exception that nobody has handled."""
     with _guard:
         exchange: Any = carried_by(request)
         error = sys.exc_info()[1]
@@ -180,7 +156,7 @@ def note_unhandled(request: object = None, **_: object) -> None:
 def _by_django(error: BaseException) -> bool:
     """Whether Django has cancelled the request, which it does when the client has gone.
 
-    A server says why it cancels, or the loop ends and cancels everything.
+    A server gives a reason when it cancels, or the loop ends and cancels everything.
     """
     if not isinstance(error, asyncio.CancelledError) or error.args:
         return False

@@ -1,4 +1,4 @@
-"""Checks of what Django is configured with, and which `Health` a project's endpoints serve."""
+"""Checks of the databases and caches of a Django project, and the `Health` that it serves."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from django.core.cache.backends.redis import RedisCache
 from django.db import Error, connections
 from django.utils.module_loading import import_string
 
+from pantheon_obs.core.errors import refuse
 from pantheon_obs.health import Health, redis_check
-from pantheon_obs.health.arguments import is_text, refuse
+from pantheon_obs.health.arguments import is_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _SETTING = "PANTHEON_OBS_HEALTH"
-_DEFAULT = "default"  # Django's name for the alias that is meant where none is named
+_DEFAULT = "default"  # Django's default alias
 _NO_DATABASE = "django.db.backends.dummy"
 _KEY = "pantheon_obs.health"
 
 
 def database_check(alias: str = _DEFAULT) -> Callable[[], object]:
-    """A `SELECT 1` on a connection of its own to one of Django's databases, closed again.
+    """Check one of Django's databases with `SELECT 1`, on a connection of the check's own.
 
-    Where Django keeps a pool, connections in it that have died are replaced, not reported.
+    Connections that have died in a pool of Django's are replaced, and do not fail the check.
 
     Args:
         alias: A key of `DATABASES`.
@@ -35,13 +36,13 @@ def database_check(alias: str = _DEFAULT) -> Callable[[], object]:
         The check.
 
     Raises:
-        ConfigError: It is not a text.
+        ConfigError: `alias` is not a text.
     """
     if not is_text(alias):
         refuse("alias", alias, "a key of DATABASES")
 
     def check() -> None:
-        connection = connections[alias]  # a check's thread is its own, and so is its connection
+        connection = connections[alias]  # one per thread, and a check has its own
         try:
             for _ in range(_parked(connection)):
                 if _answers(connection):
@@ -49,24 +50,24 @@ def database_check(alias: str = _DEFAULT) -> Callable[[], object]:
             _select(connection)
         finally:
             connection.close()
-            if connection.connection is not None:  # Django keeps SQLite's in memory open
+            if connection.connection is not None:  # close() leaves an in-memory SQLite open
                 connection.connection.close()
 
     return check
 
 
 def _parked(connection: Any) -> int:  # noqa: ANN401 - Django has no types
-    """How many connections a pool may hold, all of them dead after the server's restart."""
+    """Count the connections that a pool may hold, all dead after a restart of the server."""
     return getattr(getattr(connection, "pool", None), "max_size", 0)
 
 
 def _answers(connection: Any) -> bool:  # noqa: ANN401 - as above
-    """Whether it answers; False where it was dead and has been thrown away."""
+    """Whether a connection works; one that was dead has been closed."""
     try:
         _select(connection)
     except Error:
         if connection.connection is None:
-            raise  # it could not even be made
+            raise  # it could not be opened
         connection.close_if_unusable_or_obsolete()
         return False
     return True
@@ -78,7 +79,7 @@ def _select(connection: Any) -> None:  # noqa: ANN401 - as above
 
 
 def cache_check(alias: str = _DEFAULT) -> Callable[[], object]:
-    """A read from one of Django's caches; a `PING` where it is Django's Redis cache.
+    """Check one of Django's caches with a read, or with `PING` if it is Django's Redis cache.
 
     Args:
         alias: A key of `CACHES`.
@@ -87,7 +88,7 @@ def cache_check(alias: str = _DEFAULT) -> Callable[[], object]:
         The check.
 
     Raises:
-        ConfigError: It is not a text.
+        ConfigError: `alias` is not a text.
     """
     if not is_text(alias):
         refuse("alias", alias, "a key of CACHES")
@@ -95,25 +96,25 @@ def cache_check(alias: str = _DEFAULT) -> Callable[[], object]:
     def check() -> None:
         cache = caches.create_connection(alias)
         if isinstance(cache, RedisCache):
-            # A cache object has a pool of its own, which nothing closes; and its client retries.
-            client: Any = cache._cache  # noqa: SLF001 - the only way to its settings
+            # The pool of a cache object is never closed, and its client retries.
+            client: Any = cache._cache  # noqa: SLF001 - the only way to its arguments
             redis_check(client.get_client(_KEY))()
             return
         try:
             cache.get(_KEY)
         finally:
             cache.close()
-            connections.close_all()  # of this thread: a cache in the database has used one
+            connections.close_all()  # of this thread: a cache may be in the database
 
     return check
 
 
 @cache
 def configured_health() -> Health:
-    """What the urls serve: `PANTHEON_OBS_HEALTH`, else all of `DATABASES` and `CACHES`.
+    """Read `PANTHEON_OBS_HEALTH`, or make checks of all of `DATABASES` and `CACHES`.
 
     Returns:
-        The same object each time.
+        The health, the same object at each call.
 
     Raises:
         ConfigError: The setting is neither a `Health` nor the dotted path of one.
@@ -127,8 +128,13 @@ def configured_health() -> Health:
     return health
 
 
+def reset() -> None:
+    """Read the setting afresh (used by `pantheon_obs.testing.reset`)."""
+    configured_health.cache_clear()
+
+
 def _health_of_all() -> Health:
-    """Checks named `database` and `cache`, with the alias behind where it is not the default."""
+    """Make checks named `database` and `cache`; aliases other than the default are in the name."""
     health = Health()
     for alias in connections:
         if connections[alias].settings_dict["ENGINE"] != _NO_DATABASE:

@@ -1,4 +1,4 @@
-"""The middleware: the id on every response, a clean context, one line per request.
+"""The middleware: the id on every response, a clean context, one event per request.
 
 https://docs.djangoproject.com/en/stable/topics/http/middleware/
 """
@@ -12,28 +12,29 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.apps import apps
 from django.http.response import HttpResponseBase
 
-from pantheon_obs.adapters.django import profile
-from pantheon_obs.adapters.django.exchange import Exchange, template_of
+from pantheon_obs.adapters.django.exchange import Closer, DjangoExchange, template_of
+from pantheon_obs.adapters.django.profile import load
+from pantheon_obs.adapters.django.streams import follow
 from pantheon_obs.adapters.django.users import user_id_of
 from pantheon_obs.adapters.routes import ROUTE
-from pantheon_obs.adapters.wsgi_headers import RequestHeaders
+from pantheon_obs.adapters.wsgi_environ import EnvironIdentity
 from pantheon_obs.core import pipeline
+from pantheon_obs.core.carrier import KEY, carried_by, carry
 from pantheon_obs.core.context import begin
 from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.core.identity import Identity
-from pantheon_obs.core.request import carried_by, carry
+from pantheon_obs.core.response_headers import ResponseHeaders
 from pantheon_obs.propagation.foreign import watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from django.http import HttpRequest
 
-    from pantheon_obs.core.request import Request
+    from pantheon_obs.core.exchange import Exchange
 
-_OURS = "pantheon_obs.record"
-_ALLOW_ORIGIN = "Access-Control-Allow-Origin"
-_EXPOSE = "Access-Control-Expose-Headers"
+# The headers of a response that decide what the id adds to it.
+_CORS = ("Access-Control-Allow-Origin", "Access-Control-Expose-Headers")
 
 _guard = Guard("django start-up")
 
@@ -42,7 +43,7 @@ class TraceIdMiddleware:
     """Stands first in `MIDDLEWARE`; sync and async, without a hop between threads.
 
     Args:
-        get_response: What comes next.
+        get_response: The next middleware, or the view.
 
     Raises:
         ConfigError: `PANTHEON_OBS` is not accepted.
@@ -52,15 +53,15 @@ class TraceIdMiddleware:
     async_capable = True
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
-        settings = profile.load()
+        settings = load()
         watch()
         self.get_response = get_response
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
         self._id_of_scope = Identity(settings).of
-        self._id_of_environ = RequestHeaders(settings).id_of
-        self._put_id_on = ResponseHeaders(settings.response_headers).on
+        self._id_of_environ = EnvironIdentity(settings).of
+        self._headers = ResponseHeaders(settings.response_headers, str)
         self._quiet = settings.quiet
         self._bind_user_id = settings.bind_user_id
         self._started = False
@@ -101,43 +102,51 @@ class TraceIdMiddleware:
             exchange.leave()
         return response
 
-    def _begin(self, request: Any) -> Exchange | None:  # noqa: ANN401 - Django has no types
-        """Begin the request's trace; None if it has one, of an app or a middleware around us."""
+    def _begin(self, request: Any) -> DjangoExchange | None:  # noqa: ANN401 - Django has no types
+        """Begin the request's trace; None if code around us has done so."""
         if not self._started:  # a server may have set up its loggers after it has loaded the app
             self._started = True
             _serve()
-        carrier = _carrier_of(request)
-        outer = carrier.get(_OURS) or carried_by(request)
+        scope = getattr(request, "scope", None)
+        carrier = request.META if scope is None else scope
+        outer = carrier.get(KEY) or carried_by(request)
         if outer is not None and not outer.ended:
             carry(request, outer)
             return None
         trace_id = (
-            self._id_of_scope(carrier.get("headers") or ())
-            if self._is_async
-            else self._id_of_environ(carrier)
+            self._id_of_environ(carrier)
+            if scope is None
+            else self._id_of_scope(carrier.get("headers") or ())
         )
-        exchange = Exchange(trace_id, request)
+        exchange = DjangoExchange(trace_id, request)
+        exchange.watch(request.method or "", request.path, "", self._quiet)
         exchange.quiet = request.path_info in self._quiet  # whatever it is mounted under
         carry(request, exchange)
         begin(exchange)
         pipeline.started(exchange)
         return exchange
 
-    def _answered(self, exchange: Exchange, request: HttpRequest, response: Any) -> None:  # noqa: ANN401 - as above
-        """Add the id to the response, and wait for its end."""
+    def _answered(self, exchange: DjangoExchange, request: HttpRequest, response: Any) -> None:  # noqa: ANN401 - as above
+        """Add the id to the response; the event is due when the server closes it."""
         if not isinstance(response, HttpResponseBase):
-            exchange.finish("no_response")  # of which Django will complain
+            exchange.finish()  # without a response, of which Django will complain
             return
         try:
             self._put_id_on(response, exchange.trace_id)
             self._bind_user(exchange, request)
-            exchange.answered(response, is_async=self._is_async)
+            exchange.started(response.status_code)
+            if response.streaming:
+                follow(response, exchange)
+            # Django's handlers use this list too, to close the request with its response.
+            response._resource_closers.append(Closer(exchange))  # noqa: SLF001
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
             report("django response", error)
-            exchange.finish("ok")
+            exchange.response_started = True
+            exchange.complete()
+            exchange.finish()
 
     def _add_to_outer(self, request: Any, response: Any) -> None:  # noqa: ANN401 - as above
-        """Tell the trace around us what Django knows, and add the headers that it may lack."""
+        """Put on the trace around us what Django knows, and add the headers that it may lack."""
         try:
             exchange: Any = carried_by(request)
             template = template_of(request)
@@ -151,45 +160,21 @@ class TraceIdMiddleware:
         except Exception as error:  # noqa: BLE001 - as above
             report("django within another trace", error)
 
-    def _bind_user(self, exchange: Request, request: HttpRequest) -> None:
+    def _put_id_on(self, response: HttpResponseBase, trace_id: str) -> None:
+        headers = response.headers
+        cors = [(name, headers[name]) for name in _CORS if name in headers]
+        for name, value in self._headers.on(cors, trace_id):
+            headers[name] = value
+
+    def _bind_user(self, exchange: Exchange, request: HttpRequest) -> None:
         if self._bind_user_id:
             user_id = user_id_of(request)
             if user_id is not None:
                 exchange.bound.setdefault("user_id", user_id)
 
 
-class ResponseHeaders:
-    """Puts the id on a response: replaced, never doubled, and readable across origins.
-
-    Args:
-        names: The headers that carry the id.
-    """
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self._names = tuple(names)
-
-    def on(self, response: HttpResponseBase, trace_id: str) -> None:
-        """Set the headers."""
-        headers = response.headers
-        for name in self._names:
-            headers[name] = trace_id
-        if _ALLOW_ORIGIN in headers:
-            # https://fetch.spec.whatwg.org/#http-access-control-expose-headers
-            exposed = headers.get(_EXPOSE, "").strip()
-            known = {part.strip().lower() for part in exposed.split(",")}
-            # Appended to a wildcard too: it does not count for requests with credentials.
-            added = [name.lower() for name in self._names if name.lower() not in known]
-            headers[_EXPOSE] = ", ".join(filter(None, [exposed, *added]))
-
-
-def _carrier_of(request: Any) -> Any:  # noqa: ANN401 - Django has no types
-    """The scope or the environ of a request: what our adapters of these leave their record in."""
-    scope = getattr(request, "scope", None)
-    return request.META if scope is None else scope
-
-
 def _serve() -> None:
-    """Tell the app that requests come, where it is installed."""
+    """Notify the Django app that requests come, where it is installed."""
     with _guard, suppress(LookupError):
         config: Any = apps.get_app_config("pantheon_obs")
         config.serve()

@@ -1,4 +1,4 @@
-"""What a Django project says in its settings file: `PANTHEON_OBS`, and Django's own defaults."""
+"""Read `PANTHEON_OBS` from a Django project's settings file, with defaults for Django."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _DEFAULTS = {"response_headers": ("X-Trace-ID", "X-Request-ID"), "request_id": T
 
 
 def load() -> Settings:
-    """Let `PANTHEON_OBS` count in this process.
+    """Use `PANTHEON_OBS` for all settings of this process.
 
     Returns:
         The settings.
 
     Raises:
-        ConfigError: It is no dict of settings; what the environment says counts all the same.
+        ConfigError: It is no dict of settings; those of the environment are used then.
     """
     use_profile(Profile(defaults=_DEFAULTS))
     values = given()
@@ -37,17 +37,14 @@ def load() -> Settings:
     return settings
 
 
-def given() -> Any:  # noqa: ANN401 - whatever stands in the file
-    """The setting as it is; an empty dict if there is none."""
+def given() -> Any:  # noqa: ANN401 - a project may set anything
+    """Return the setting as it is; an empty dict without one."""
     values = getattr(project, "PANTHEON_OBS", None)
     return {} if values is None else values
 
 
 def for_logging() -> Settings:
-    """The settings of the process as a whole.
-
-    What the project has given to `logging_config()` for its `LOGGING` are arguments: these win.
-    """
+    """Resolve the settings of the process; arguments of `logging_config()` in `LOGGING` win."""
     handlers = (getattr(project, "LOGGING", None) or {}).get("handlers", {})
     handler = handlers.get("pantheon_obs", {})
     settings = handler.get("settings")

@@ -9,74 +9,100 @@ from pantheon_obs.core.context import resume, suspend
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from pantheon_obs.adapters.django.exchange import Exchange
+    from pantheon_obs.adapters.django.exchange import DjangoExchange
+
+
+def follow(response: Any, exchange: DjangoExchange) -> None:  # noqa: ANN401 - Django has no types
+    """Make the parts of a response in its request's trace, and note them.
+
+    Args:
+        response: A streaming response.
+        exchange: The request's exchange.
+    """
+    closers = response._resource_closers  # noqa: SLF001 - as Django's handlers use it
+    closers[:] = [_in_trace(closer, exchange) for closer in closers]
+    file = getattr(response, "file_to_stream", None)
+    if file is not None and exchange.server_sends_files:
+        return
+    exchange.follows(is_async=response.is_async)
+    parts = response.streaming_content
+    response.streaming_content = (
+        AsyncParts(parts, exchange) if response.is_async else Parts(iter(parts), exchange)
+    )
+    if file is not None:
+        response.file_to_stream = file  # which the statement above has unset
 
 
 class Parts:
-    """What a server iterates over.
+    """The parts that a server iterates over.
 
     Args:
         parts: The response's own parts.
-        exchange: The request's record.
+        exchange: The request's exchange.
     """
 
-    def __init__(self, parts: Iterator[Any], exchange: Exchange) -> None:
+    def __init__(self, parts: Iterator[Any], exchange: DjangoExchange) -> None:
         self._parts = parts
         self._exchange = exchange
 
     def __iter__(self) -> Iterator[Any]:
-        """Itself."""
+        """Return itself."""
         return self
 
     def __next__(self) -> Any:  # noqa: ANN401 - Django takes strings too
-        """The next part."""
+        """Make the next part."""
         exchange = self._exchange
         resume(exchange)
         try:
             part = next(self._parts)
         except StopIteration:
-            exchange.note_end()
+            exchange.read_to_end()
             raise
         except BaseException as error:
             exchange.failed(error)
             raise
         finally:
             exchange.leave()
-        exchange.note_part(part)
+        exchange.made(part)
         return part
 
 
 class AsyncParts:
-    """The same for an asynchronous body."""
+    """The parts of an asynchronous body.
 
-    def __init__(self, parts: AsyncIterator[Any], exchange: Exchange) -> None:
+    Args:
+        parts: The response's own parts.
+        exchange: The request's exchange.
+    """
+
+    def __init__(self, parts: AsyncIterator[Any], exchange: DjangoExchange) -> None:
         self._parts = parts
         self._exchange = exchange
 
     def __aiter__(self) -> AsyncIterator[Any]:
-        """Itself."""
+        """Return itself."""
         return self
 
     async def __anext__(self) -> Any:  # noqa: ANN401 - as above
-        """The next part."""
+        """Make the next part."""
         exchange = self._exchange
         resume(exchange)
         try:
             part = await anext(self._parts)
         except StopAsyncIteration:
-            exchange.note_end()
+            exchange.read_to_end()
             raise
         except BaseException as error:
             exchange.failed(error)
             raise
         finally:
             exchange.leave()
-        exchange.note_part(part)
+        exchange.made(part)
         return part
 
 
-def in_trace(close: Callable[[], object], exchange: Exchange) -> Callable[[], None]:
-    """A response's closer, to run in the request's trace: it may be a generator's `finally`."""
+def _in_trace(close: Callable[[], object], exchange: DjangoExchange) -> Callable[[], None]:
+    """Run a response's closer in the request's trace: it may be a generator's `finally`."""
 
     def closer() -> None:
         resume(exchange)

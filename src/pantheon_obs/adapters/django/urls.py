@@ -1,7 +1,7 @@
 """Health endpoints: `path("api/v1/health/", include("pantheon_obs.adapters.django.urls"))`.
 
-Plain Django views: a login-required default, CSRF protection and permissions of Django REST
-framework do not apply to them.
+They are plain Django views that need no login. CSRF protection and the permissions of Django REST
+framework do not apply.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from pantheon_obs.adapters.django.health import configured_health
 from pantheon_obs.core.context import current_trace
-from pantheon_obs.core.request import Request
+from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.health import endpoints
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 _health = configured_health()
 
 
-# Both are async: under ASGI a sync view would wait for the one thread that all sync code shares,
-# which hangs when a dependency does.
+# Both are async: under ASGI a sync view would wait for the one thread that runs all sync code,
+# which hangs when a dependency hangs.
 async def live(request: HttpRequest) -> HttpResponse:
     """Answer that the process runs."""
     return await _answer(request, "live")
@@ -44,17 +44,17 @@ async def _answer(request: HttpRequest, name: str) -> HttpResponse:
         if isinstance(request, ASGIRequest):
             report = await _health.areport()
         else:
-            # Under WSGI Django has made a loop for this call alone: no check may stay on it.
+            # Under WSGI Django makes an event loop for this call only: no check may stay on it.
             report = _health.report()
         answer = endpoints.of_report(report, details=_health.details)
-    record = current_trace.get()
-    if isinstance(record, Request):
-        record.quiet = True  # the settings do not know under which path these urls are
+    exchange = current_trace.get()
+    if isinstance(exchange, Exchange):
+        exchange.quiet = True  # the settings do not know under which path these urls are
     body = answer.body_for(request.method)
     response: Any = HttpResponse(body, status=answer.status, headers=dict(answer.headers))
-    # Django's cache of whole sites looks for this, and not for no-store.
+    # Django's per-site cache looks for private, not for no-store.
     patch_cache_control(response, private=True)
-    response._has_been_logged = True  # noqa: SLF001 - else Django logs each probe that gets a 503
+    response._has_been_logged = True  # noqa: SLF001 - Django logs each 503 otherwise
     return response
 
 

@@ -1,4 +1,4 @@
-"""Who is logged in, as far as that is known already: no session is opened and nothing is asked."""
+"""Find the user who is logged in, without opening a session or querying the database."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Log lines: one event, one line."""
+"""Log lines: entry, dict, bytes, write."""

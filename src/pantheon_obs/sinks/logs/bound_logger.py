@@ -1,19 +1,20 @@
-"""The structlog logger that writes through our handler; the processor that does it for others."""
+"""The structlog logger that writes through our handler, and the processor for other loggers."""
 
 from __future__ import annotations
 
 import logging
 import sys
 import traceback
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from pantheon_obs.sinks.logs.handler import caller, dispatch, record_of
+from pantheon_obs.sinks.logs.entry import Entry
+from pantheon_obs.sinks.logs.records import caller, record_for
 from pantheon_obs.sinks.redact_plain import described
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping
+    from collections.abc import MutableMapping
 
     from pantheon_obs.sinks.logs.handler import ObsHandler
 
@@ -32,17 +33,14 @@ LEVELS = {
 }
 
 handler: ObsHandler | None = None
-"""Where lines go; None while logging is not configured."""
-
-_Function = TypeVar("_Function", bound="Callable[..., Any]")
-
+"""The handler that writes the lines; None while logging is not configured."""
 
 processors: list[Any] = []
-"""The processors of every logger of ours: `write_line`, and what tests put in its place."""
+"""The processors of all our loggers: `write_line`, unless a test has replaced it."""
 
 
 class BoundLogger(structlog.BoundLoggerBase):
-    """A structlog logger whose level is that of the standard library's logger of its name.
+    """A structlog logger that has the level of the standard library's logger of its name.
 
     So `log_level` and `logging.getLogger(name).setLevel` govern it at any time, and caching it is
     safe. Its methods are those of `structlog.typing.FilteringBoundLogger`.
@@ -66,7 +64,7 @@ class BoundLogger(structlog.BoundLoggerBase):
         return self._logger.isEnabledFor(level)
 
     def get_effective_level(self) -> int:
-        """The least level that is logged."""
+        """Return the least level that is logged."""
         return self._logger.getEffectiveLevel()
 
     isEnabledFor = is_enabled_for  # noqa: N815 - the standard library's names, as structlog has them
@@ -88,54 +86,42 @@ class BoundLogger(structlog.BoundLoggerBase):
                     fields.setdefault(key, value)
             _emit(self._logger, level, event, fields)
             return
-        # Somebody has put other processors there: structlog.testing.capture_logs, for one.
+        # Somebody has put other processors there, structlog.testing.capture_logs for example.
         try:
             self._process_event(method, event, fields)  # type: ignore[arg-type]
         except structlog.DropEvent:
             return
 
 
-def _method(name: str) -> Callable[..., None]:
-    level = LEVELS[name]
+def _add_methods(name: str, level: int) -> None:
+    """Add the methods of one level to the logger, for sync and for async code."""
+    adds_traceback = name == "exception"
+    method = "error" if adds_traceback else name
 
     def log(self: BoundLogger, event: object = None, *args: object, **fields: Any) -> None:  # noqa: ANN401 - any fields
         if self._logger.isEnabledFor(level):
-            self._write(name, level, event, args, fields)
+            if adds_traceback:
+                fields.setdefault("exc_info", True)
+            self._write(method, level, event, args, fields)
 
-    return _named(log, name, f"Log an event at level {logging.getLevelName(level)}.")
-
-
-def _exception(self: BoundLogger, event: object = None, *args: object, **fields: Any) -> None:  # noqa: ANN401 - as above
-    if self._logger.isEnabledFor(logging.ERROR):
-        fields.setdefault("exc_info", True)
-        self._write("error", logging.ERROR, event, args, fields)
-
-
-def _async_method(name: str) -> Callable[..., Awaitable[None]]:
-    async def log(self: BoundLogger, *args: object, **fields: object) -> None:
+    async def alog(self: BoundLogger, *args: object, **fields: object) -> None:
         getattr(self, name)(*args, **fields)
 
-    return _named(log, f"a{name}", f"`{name}` for async code.")
+    with_traceback = " with the traceback" if adds_traceback else ""
+    log.__doc__ = f"Log an event at level {logging.getLevelName(level)}{with_traceback}."
+    alog.__doc__ = f"`{name}` for async code."
+    for function, called in ((log, name), (alog, f"a{name}")):
+        function.__name__ = called
+        function.__qualname__ = f"BoundLogger.{called}"
+        setattr(BoundLogger, called, function)
 
 
-def _named(function: _Function, name: str, doc: str) -> _Function:
-    function.__name__ = name
-    function.__qualname__ = f"BoundLogger.{name}"
-    function.__doc__ = doc
-    return function
-
-
-_methods = {name: _method(name) for name in LEVELS}
-_methods["exception"] = _named(
-    _exception, "exception", "Log an event at level ERROR with the traceback."
-)
-for _name in LEVELS:
-    setattr(BoundLogger, _name, _methods[_name])
-    setattr(BoundLogger, f"a{_name}", _async_method(_name))
+for _name, _level in LEVELS.items():
+    _add_methods(_name, _level)
 
 
 def write_line(logger: object, method: str, event_dict: MutableMapping[str, Any]) -> Any:  # noqa: ANN401 - never returns
-    """The only processor: write the line, whatever logger it came through, and stop there."""
+    """Write the line, whatever logger it came through, and stop: no other processor follows."""
     level = LEVELS.get(method, logging.INFO)
     named = logger if isinstance(logger, logging.Logger) else logging.getLogger("structlog")
     if named.isEnabledFor(level):
@@ -159,14 +145,15 @@ def _emit(logger: logging.Logger, level: int, event: object, fields: dict[str, A
         fields["stack"] = "".join(traceback.format_stack(caller())).rstrip("\n")
     if type(event) is not str:
         event = "" if event is None else described(event)
+    entry = Entry(level, event, logger.name, fields, error)
     if handler is not None:
-        dispatch(handler, logger, level, event, fields, error)
+        handler.dispatch(logger, entry)
     else:  # logging was configured once, and has been reset
-        logger.handle(record_of(logger, level, event, fields, error))
+        logger.handle(record_for(entry))
 
 
 def _exception_of(exc_info: object) -> BaseException | None:
-    """The exception that `exc_info` stands for: True, an exception, or a triple."""
+    """Find the exception that `exc_info` stands for: True, an exception, or a triple."""
     if isinstance(exc_info, tuple):
         exc_info = exc_info[1] if len(exc_info) > 1 else None
     elif exc_info and not isinstance(exc_info, BaseException):

@@ -9,8 +9,7 @@ from pantheon_obs.core import pipeline
 from pantheon_obs.core.settings import Settings, resolve, warn_of_problems
 from pantheon_obs.sinks.logs import delivery, hooks, structlog_bridge, takeover
 from pantheon_obs.sinks.logs.emitter import Emitter
-from pantheon_obs.sinks.logs.handler import ObsHandler
-from pantheon_obs.sinks.logs.sink import LogSink
+from pantheon_obs.sinks.logs.handler import LogSink, ObsHandler
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +20,7 @@ _level_before = logging.WARNING
 
 
 def configure_logging(settings: Settings | None = None, **overrides: object) -> None:
-    """Make every log line of this process come out in one format, with the trace id.
+    """Write every log line of this process in one format, with the trace id.
 
     Standard library and structlog loggers, warnings, uncaught exceptions and the servers' own
     lines are taken over, whether they were made before or after. May be called at any time and
@@ -42,7 +41,7 @@ def configure_logging(settings: Settings | None = None, **overrides: object) -> 
 
 
 def logging_config(settings: Settings | None = None, **overrides: object) -> dict[str, Any]:
-    """The same set-up as a `logging.config.dictConfig` dict.
+    """Return the set-up of `configure_logging` as a `logging.config.dictConfig` dict.
 
     For uvicorn's `log_config`, gunicorn's `logconfig_dict` and Django's `LOGGING`.
 
@@ -73,7 +72,7 @@ def logging_config(settings: Settings | None = None, **overrides: object) -> dic
         },
         "root": {"handlers": ["pantheon_obs"], "level": resolved.log_level},
         "loggers": {
-            **{name: {"level": "NOTSET", "handlers": []} for name in takeover.SERVERS},
+            **{name: {"level": "NOTSET", "handlers": []} for name in takeover.LOGGERS},
             **{name: {"propagate": False, "handlers": []} for name in takeover.ACCESS},
         },
     }
@@ -82,7 +81,7 @@ def logging_config(settings: Settings | None = None, **overrides: object) -> dic
 def handler_for(
     settings: Settings | None = None, overrides: Mapping[str, object] | None = None
 ) -> ObsHandler:
-    """Configure logging and return its handler; what `logging_config` and `log_config.json` name.
+    """Configure logging and return its handler, for `logging_config` and `log_config.json`.
 
     Args:
         settings: The settings; None reads the environment.
@@ -109,24 +108,24 @@ def _configure(settings: Settings) -> ObsHandler:
 
 
 def reassert() -> None:
-    """Take over what has been set up since: servers configure their loggers at their start."""
+    """Take over again: servers configure their loggers when they start."""
     if _handler is not None:
         takeover.take_over(_handler, _level)
         structlog_bridge.reinstall(_handler)
 
 
 def active_format() -> str:
-    """The format that lines have now, `auto` decided."""
+    """Return the name of the current format, `auto` decided; empty before configuration."""
     return _handler.emitter.format_name if _handler is not None else ""
 
 
 def active_emitter() -> Emitter | None:
-    """What the last `configure_logging` has made; None before the first."""
+    """Return the emitter of the last `configure_logging`; None before the first."""
     return _handler.emitter if _handler is not None else None
 
 
 def reset() -> None:
-    """Undo it, as far as the process can be given back (used by `pantheon_obs.testing.reset`)."""
+    """Undo the configuration as far as possible (used by `pantheon_obs.testing.reset`)."""
     global _handler  # noqa: PLW0603 - as above
     if _handler is None:
         return

@@ -1,4 +1,4 @@
-"""How lines get to standard output: directly or through a queue; what the end of a process does."""
+"""Delivery of lines to standard output, direct or through a queue, up to the end of the process."""
 
 from __future__ import annotations
 
@@ -17,38 +17,37 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from pantheon_obs.core.settings import Settings
-    from pantheon_obs.sinks.logs.emitter import Emitter
 
 _output = Output()
 _queue: Queued | None = None
 _previous: Any = None
-"""What handled SIGTERM before us."""
+"""The handler of SIGTERM that ours has replaced."""
 
 
-def writer(settings: Settings, emitter: Emitter) -> Callable[[bytes, str], None]:
-    """What takes lines, as the settings say; what was queued before is written first.
+def writer(
+    settings: Settings,
+    describe: Callable[[dict[str, int]], bytes],
+    failed: Callable[[Exception], None],
+) -> Callable[[bytes, int], None]:
+    """Open the delivery that the settings name; lines that were queued before are written first.
 
     Args:
-        settings: Says how, and how much may be queued.
-        emitter: Renders what the queue itself has to say.
+        settings: The way of delivery, and how much may be queued.
+        describe: Renders the queue's report of dropped lines, counted by the name of their level.
+        failed: Takes the exceptions of writes in the queue's thread.
     """
     global _queue  # noqa: PLW0603 - a process has one standard output
     close()
     if settings.log_delivery == "direct":
         return _output.write
-
-    def describe(dropped: dict[str, int]) -> bytes:
-        fields = {"dropped": sum(dropped.values()), "dropped_by_level": dropped}
-        return emitter.render("warning", "log_lines_dropped", "pantheon_obs.logs", fields)
-
-    _queue = Queued(_output.write, settings.log_queue_bytes, describe, emitter.unwritable)
+    _queue = Queued(_output.write, settings.log_queue_bytes, describe, failed)
     atexit.register(_queue.end)
     _catch_sigterm()
     return _queue.write
 
 
 def close() -> None:
-    """Write what is queued, and give back what the queue took."""
+    """Write the queued lines, and give back the exit function and signal handler."""
     global _queue  # noqa: PLW0603 - as above
     if _queue is None:
         return
@@ -64,7 +63,7 @@ def _may_handle_signals() -> bool:
 
 
 def _catch_sigterm() -> None:
-    """Drain on SIGTERM too, whoever handles it.
+    """Drain on SIGTERM too, whatever else handles it.
 
     Servers handle it, shut down, and then raise it once more with its default action, which kills
     the process without running its exit functions.
@@ -84,7 +83,7 @@ def _on_sigterm(number: int, frame: FrameType | None) -> None:
     if callable(_previous):
         _previous(number, frame)  # it may end the process at once
         return
-    # As if we had not been there, the exit status included.
+    # The default action, as without us, so that the exit status is the same.
     signal.signal(number, signal.SIG_DFL)
     signal.raise_signal(number)
 
@@ -97,7 +96,7 @@ def _after_fork() -> None:
 
 
 def _end_with_multiprocessing(queue: Queued) -> None:
-    """A child that multiprocessing forked ends without running its exit functions."""
+    """Drain in a child that multiprocessing has forked: it ends without its exit functions."""
     util = sys.modules.get("multiprocessing.util")
     if util is not None:
         # Finalizers that are registered now are forgotten: it clears them after this.

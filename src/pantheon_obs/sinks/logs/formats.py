@@ -1,6 +1,6 @@
-"""The three ways a line looks: JSON, the seed's text format, and structlog's console renderer.
+"""The three formats of a line: JSON, text, and structlog's console renderer.
 
-Each takes the dict that `LineBuilder` made and gives the bytes to write, line end included.
+Each takes the dict that `LineBuilder` made and returns the bytes to write, line end included.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _PLAIN_VALUE = re.compile(r"[^\s\"'=\\]+").fullmatch
 
 
 def json_format(line: Line) -> bytes:
-    """One line of JSON."""
+    """Render a line of JSON."""
     try:
         return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
     except TypeError:
-        # A top-level value that JSON or UTF-8 cannot say: rare, so looked for only here.
+        # A top-level value that JSON or UTF-8 cannot express: rare, so it is searched only here.
         return orjson.dumps(
             {utf8(key): plain_scalar(value) for key, value in line.items()},
             default=described,
@@ -43,7 +43,7 @@ def json_format(line: Line) -> bytes:
 
 
 def text_format(line: Line) -> bytes:
-    """`asctime levelname name [trace_id] message`, a traceback indented below.
+    """Render `asctime levelname name [trace_id] message`, a traceback indented below.
 
     No value can forge a line: control characters are escaped.
     """
@@ -60,11 +60,11 @@ def text_format(line: Line) -> bytes:
 
 
 def _text_fields(line: Line) -> list[tuple[str, Any]]:
-    """The event's fields, the seed's first; the alias is the seed's `model`."""
+    """List the event's fields, the most important first; the model's alias is called `model`."""
     event, logger = line["event"], line["logger"]
     shown = {key: value for key, value in line.items() if key not in _HEAD}
     if "trace_id" in line and shown.get("request_id") == line["trace_id"]:
-        del shown["request_id"]  # a second name of what stands in brackets
+        del shown["request_id"]  # the trace id stands in brackets
     if logger == "pantheon_obs.llm" and event.startswith("llm."):
         shown = {key: shown[key] for key in _LLM if key in shown} | shown
         shown["latency_ms"] = int(shown["latency_ms"])
@@ -86,19 +86,19 @@ def _value(value: Any) -> str:  # noqa: ANN401 - any plain value
 
 
 def escaped(text: str) -> str:
-    """The text with its control characters written out, so that it stays on its line."""
+    """Escape the control characters of a text, so that it stays on its line."""
     if text.isprintable():
         return text
     return _CONTROL.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
 
 
 def _indented(text: str) -> str:
-    """Lines that none can take for a record."""
+    """Indent each line, so that none looks like a log line."""
     return "\n".join(f"    {escaped(part)}" for part in text.split("\n"))
 
 
 def console_format(*, colors: bool) -> Format:
-    """The developer's renderer of structlog.
+    """Make the format of structlog's renderer for developers.
 
     Args:
         colors: Whether the terminal shows colours.

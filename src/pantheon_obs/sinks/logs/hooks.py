@@ -1,4 +1,4 @@
-"""What nobody catches: the hooks of the interpreter, of threads and of warnings."""
+"""Log uncaught exceptions and warnings, by the hooks of `sys`, `threading` and `warnings`."""
 
 from __future__ import annotations
 
@@ -19,54 +19,40 @@ if TYPE_CHECKING:
 _uncaught = logging.getLogger("pantheon_obs.uncaught")
 _warnings = logging.getLogger("py.warnings")
 
-_before: dict[str, Any] = {}
+_before: dict[object, Any] = {}
+"""The hooks that ours have replaced."""
 
 
 def install() -> None:
     """Log uncaught exceptions and warnings as lines; a second call changes nothing."""
-    if _before:
-        return
-    _before.update(
-        main=sys.excepthook,
-        thread=threading.excepthook,
-        unraisable=sys.unraisablehook,
-        warning=warnings.showwarning,
-    )
-    sys.excepthook = _main
-    threading.excepthook = _thread
-    sys.unraisablehook = _unraisable
-    warnings.showwarning = _warning
+    if not _before:
+        for module, name, hook in _HOOKS:
+            _before[hook] = getattr(module, name)
+            setattr(module, name, hook)
 
 
 def uninstall() -> None:
-    """Put back what stood there, where nobody has replaced ours since."""
-    if not _before:
-        return
-    if sys.excepthook is _main:
-        sys.excepthook = _before["main"]
-    if threading.excepthook is _thread:
-        threading.excepthook = _before["thread"]
-    if sys.unraisablehook is _unraisable:
-        sys.unraisablehook = _before["unraisable"]
-    if warnings.showwarning is _warning:
-        warnings.showwarning = _before["warning"]
+    """Restore the earlier hooks, where nobody has replaced ours since."""
+    for module, name, hook in _HOOKS:
+        if hook in _before and getattr(module, name) is hook:
+            setattr(module, name, _before[hook])
     _before.clear()
 
 
 def _main(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
     _log(logging.CRITICAL, error, where="main")
-    _chain("main", sys.__excepthook__, kind, error, traceback)
+    _chain(_main, sys.__excepthook__, kind, error, traceback)
 
 
 def _thread(args: threading.ExceptHookArgs) -> None:
     if args.exc_type is not SystemExit:  # as the default hook does
         name = args.thread.name if args.thread is not None else None
         _log(logging.ERROR, args.exc_value, where="thread", thread_name=name)
-    _chain("thread", threading.__excepthook__, args)
+    _chain(_thread, threading.__excepthook__, args)
 
 
 def _unraisable(args: sys.UnraisableHookArgs) -> None:
-    # The text of the object, as a record that holds on to the object itself would revive it.
+    # The object's text only: a record that refers to the object would revive it.
     _log(
         logging.ERROR,
         args.exc_value,
@@ -74,25 +60,25 @@ def _unraisable(args: sys.UnraisableHookArgs) -> None:
         reason=args.err_msg or "Exception ignored in",
         object=described(args.object, repr),
     )
-    _chain("unraisable", sys.__unraisablehook__, args)
+    _chain(_unraisable, sys.__unraisablehook__, args)
 
 
 def _log(level: int, error: BaseException | None, **fields: object) -> None:
     exc_info = None
-    if is_logged(error):  # by the host, before it raised it again
+    if is_logged(error):  # by the application, before it raised it again
         fields["error_type"] = type(error).__name__
     elif error is not None:
         exc_info = (type(error), error, error.__traceback__)
     _uncaught.log(level, "uncaught_exception", exc_info=exc_info, extra=fields)
 
 
-def _chain(name: str, default: object, *args: object) -> None:
-    """Call the hook that stood there before, unless it is the one that prints.
+def _chain(hook: object, default: object, *args: object) -> None:
+    """Call the hook that ours has replaced, unless it is Python's own, which prints.
 
-    Such hooks (Sentry's) mostly call in turn what stood before them, which prints the traceback
-    that our line has already: that goes nowhere.
+    Such hooks (Sentry's) mostly call in turn the one that they have replaced. The traceback which
+    that prints is discarded: our line has it.
     """
-    before = _before.get(name)
+    before = _before.get(hook)
     if before is not None and before is not default:
         with redirect_stderr(io.StringIO()):
             before(*args)
@@ -107,9 +93,17 @@ def _warning(  # noqa: PLR0913, PLR0917 - the signature is that of warnings.show
     line: str | None = None,
 ) -> None:
     if file is not None:
-        _before["warning"](message, category, filename, lineno, file, line)
+        _before[_warning](message, category, filename, lineno, file, line)
         return
     _warnings.warning(
         described(message),
         extra={"category": category.__name__, "file": filename, "line": lineno},
     )
+
+
+_HOOKS = (
+    (sys, "excepthook", _main),
+    (threading, "excepthook", _thread),
+    (sys, "unraisablehook", _unraisable),
+    (warnings, "showwarning", _warning),
+)

@@ -1,4 +1,4 @@
-"""Keep a line within its limit of bytes: the longest values are cut, and say how much is gone."""
+"""Keep a line within its limit of bytes: cut the longest values, and mark how much was cut."""
 
 from __future__ import annotations
 
@@ -15,17 +15,10 @@ _NAME = 200
 
 
 def fit(line: dict[str, Any], rendered: bytes, render: Format, limit: int) -> bytes:
-    """Cut a line that is too long.
+    """Render a line, which is longer than the limit of bytes, with its longest values cut.
 
-    Args:
-        line: The line's dict; it is changed.
-        rendered: The line as it is, longer than the limit.
-        render: The format.
-        limit: Bytes.
-
-    Returns:
-        The bytes to write. A cut value ends in a marker with the bytes cut, a traceback keeps its
-        end and begins with the marker.
+    A cut value ends in a marker with the number of bytes cut; a traceback keeps its end and begins
+    with the marker. The dict of the line is changed.
     """
     whole = {key: _as_bytes(line[key]) for key in line if key not in _HEAD}
     kept = {key: len(value) for key, value in whole.items()}
@@ -55,7 +48,7 @@ def _cut(whole: bytes, keep: int, *, from_start: bool) -> str:
 
 
 def _without_fields(line: dict[str, Any], fields: int) -> dict[str, Any]:
-    """Not one long value but very many: say what it was, and how many were left out."""
+    """Make a line of an event with very many fields: its name, and how many were left out."""
     head = {key: line[key] for key in line if key in _HEAD}
     head["event"] = "line_cut"
     head["event_cut"] = line["event"][:_NAME]

@@ -1,4 +1,4 @@
-"""Write whole lines to standard output, whatever stands there.
+"""Write whole lines to standard output, whatever it is.
 
 Lines from threads, from signal handlers and from `__del__` in the middle of a write do not mix.
 Processes that share a pipe take a lock for each line: a write of more than PIPE_BUF bytes is not
@@ -27,34 +27,35 @@ except ImportError:  # Windows
 
 _locks: ModuleType | None = fcntl
 _ENDLESS = 8
-_CELERY = "celery.utils.log"  # its stand-in for sys.stdout logs what it is given, and loses ours
+_CELERY = "celery.utils.log"  # its replacement of sys.stdout logs what it is given; lines get lost
 
 
 class Output:
     """Standard output as it is at each line: `sys.stdout` may be replaced at any time."""
 
     def __init__(self) -> None:
-        self._lock = RLock()
-        self._writing = False
-        self._waiting: deque[bytes] = deque()
         self._stream: TextIO | None = None
         self._descriptor: int | None = None
         self._shared = False
         self._torn = False
         self._redirected: TextIO | None = None
+        self.after_fork()
 
-    def write(self, line: bytes, _level: str = "") -> None:
-        """Write one line; waits for whoever reads it, as any print does.
+    def after_fork(self) -> None:
+        """Begin afresh in a child process: the lines in progress are its parent's to write."""
+        self._lock = RLock()
+        self._writing = False
+        self._waiting: deque[bytes] = deque()
 
-        Args:
-            line: The line with its end.
+    def write(self, line: bytes, _level: int = 0) -> None:
+        """Write one line; waits for the reader, as any print does, and raises as it does.
 
-        Raises:
-            OSError: Standard output is closed or broken.
-            ValueError: `sys.stdout` is closed.
+        A signal handler or finalizer that logs in the middle of a write cannot wait for the end of
+        that write, which is below it on the stack, nor write into the middle of its line. So its
+        line is kept until that write has ended.
         """
         with self._lock:
-            if self._writing:  # a signal handler or finalizer within a write: after that one
+            if self._writing:
                 self._waiting.append(line)
                 return
             self._writing = True
@@ -62,33 +63,24 @@ class Output:
                 self._write(line)
             finally:
                 self._writing = False
-            if self._waiting:
+            while self._waiting:
                 self._write_waiting(line)
 
     def _write_waiting(self, line: bytes) -> None:
-        """Write what signal handlers and finalizers logged during the write of a line."""
         rounds = 0
-        while self._waiting:
-            batch = list(self._waiting)
-            self._waiting.clear()
-            rounds += self._descriptor is None
-            if rounds > _ENDLESS:
-                # The stream logs what it is given (sys.stdout was redirected to a logger), so that
-                # this would never end. What it was given, and will be, goes to the real one.
-                self._redirected = sys.stdout
-                batch = [line]
-            self._writing = True
-            try:
-                for waiting in batch:
-                    self._write(waiting)
-            finally:
-                self._writing = False
-
-    def after_fork(self) -> None:
-        """Give a child process a lock of its own."""
-        self._lock = RLock()
-        self._writing = False
-        self._waiting.clear()
+        self._writing = True
+        try:
+            while self._waiting:
+                rounds += self._descriptor is None
+                if rounds > _ENDLESS:
+                    # Each line brings another: the stream logs what it is given (`sys.stdout` was
+                    # redirected to a logger). This line, and later ones, go to the real stdout.
+                    self._redirected = sys.stdout
+                    self._waiting = deque([line])
+                for _ in range(len(self._waiting)):
+                    self._write(self._waiting.popleft())
+        finally:
+            self._writing = False
 
     def _write(self, line: bytes) -> None:
         stream: TextIO | None = sys.stdout
@@ -96,13 +88,13 @@ class Output:
             self._redirected = stream
         if stream is not None and stream is self._redirected:
             stream = sys.__stdout__
-        if stream is None:  # pythonw, or closed by the host
+        if stream is None:  # pythonw, or closed by the application
             return
         if stream is not self._stream:
             self._look_at(stream)
         descriptor = self._descriptor
         try:
-            stream.flush()  # what the host has printed so far comes first
+            stream.flush()  # what the application has printed so far comes first
         except Exception:  # noqa: BLE001 - whatever it is, it comes again there
             _flush_patiently(stream)
         if descriptor is None:
@@ -117,9 +109,9 @@ class Output:
                 _locks.lockf(descriptor, _locks.LOCK_UN)
 
     def _look_at(self, stream: TextIO) -> None:
-        """Find out once what a stream is: a descriptor to write to, shared or not, or neither."""
+        """Find out once whether a stream has a descriptor to write to, and whether it is shared."""
         self._stream, self._descriptor, self._shared = stream, None, False
-        # Anything else (a StringIO, a test's capture, a host's tee) gets to see what is written.
+        # Anything else (a StringIO, a test's capture, an application's tee) sees what is written.
         if type(stream) is TextIOWrapper:
             with suppress(OSError, ValueError):
                 descriptor = stream.fileno()
@@ -160,7 +152,7 @@ def _can_be_locked(descriptor: int) -> bool:
 
 
 def _flush_patiently(stream: TextIO) -> None:
-    """Flush a stream that could not be, as far as there is a way."""
+    """Flush a stream whose flush has failed, as far as that is possible."""
     while True:
         try:
             stream.flush()

@@ -13,21 +13,23 @@ from threading import Event, RLock, Thread
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from pantheon_obs.sinks.logs.entry import level_name
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 PATIENCE = 5.0
-"""Seconds for which the end of a process waits for its reader, all in all."""
+"""Seconds for which the end of a process waits for its reader, in total."""
 
 
 class Queued:
-    """Hands lines to a thread that writes them; counts those it has no room for.
+    """Hands lines to a thread that writes them, and counts the lines that it has no room for.
 
     Args:
         write: Writes one line; may wait.
         limit: Bytes that may wait in the queue.
         describe: Makes the line that reports how many lines of each level were dropped.
-        failed: Called with what `write` raises.
+        failed: Takes the exceptions that `write` raises.
     """
 
     def __init__(
@@ -55,13 +57,8 @@ class Queued:
         self._dropped: Counter[str] = Counter()
         self._thread: Thread | None = None
 
-    def write(self, line: bytes, level: str) -> None:
-        """Queue one line, or count it as dropped; waits only once the process is ending.
-
-        Args:
-            line: The line with its end.
-            level: Its level's name.
-        """
+    def write(self, line: bytes, level: int) -> None:
+        """Queue one line, or count it as dropped; waits only once the process is ending."""
         if sys.is_finalizing():  # the thread is gone
             if self._patience > 0:
                 self._write(line)
@@ -69,10 +66,10 @@ class Queued:
         with self._lock:
             self._start()
             waiting = self._accepted - self._written
-            # Once full it has to be half empty again: one report for many lines, not one for each.
+            # Once full it takes lines again when half empty: one report for many dropped lines.
             room = self._limit // 2 if self._dropped else self._limit
             if waiting and waiting + len(line) > room:
-                self._dropped[level] += 1
+                self._dropped[level_name(level)] += 1
             else:
                 self._put_report()
                 self._put(line)
@@ -80,7 +77,7 @@ class Queued:
             self.drain()
 
     def end(self) -> None:
-        """The process has been told to end: drain, after each line that is still to come too."""
+        """Drain because the process ends; from now on after each further line too."""
         self._ending = True
         self.drain()
 
@@ -90,11 +87,7 @@ class Queued:
         self._queue.put(None)
 
     def drain(self) -> bool:
-        """Wait until all lines are written, or nobody has read them for too long.
-
-        Returns:
-            Whether all are.
-        """
+        """Wait until all lines are written, which it returns, or nobody reads for too long."""
         drained = Event()
         with self._lock:
             if self._thread is None:
@@ -133,7 +126,7 @@ class Queued:
             except Exception as failure:  # noqa: BLE001 - the thread lives as long as the process
                 self._failed(failure)
             self._written += len(item)
-            # If an emitting thread holds the lock, its line will bring the report.
+            # If an emitting thread holds the lock, that thread queues the report with its line.
             if self._dropped and self._queue.empty() and self._lock.acquire(blocking=False):
                 try:
                     self._put_report()

@@ -1,4 +1,4 @@
-"""structlog's loggers, made before or after, cached or not, through our renderer."""
+"""Direct structlog's loggers to our handler: made before or after, cached or not."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
     from pantheon_obs.sinks.logs.handler import ObsHandler
 
 
-class _Host(NamedTuple):
-    """What the host had configured when we took structlog over."""
+class _Before(NamedTuple):
+    """The application's configuration of structlog when we took it over."""
 
     configured: bool
     config: dict[str, Any]
     processors: list[Any]
 
 
-_hosts: list[_Host] = []
+_before: list[_Before] = []
 
 
 def install(handler: ObsHandler) -> None:
-    """Point all of structlog at our handler; loggers that hold the host's processors included."""
+    """Direct all of structlog to our handler, loggers that hold the earlier processors included."""
     bound_logger.handler = handler
     config = structlog.get_config()
     theirs = config["processors"]
     if theirs is bound_logger.processors:
         return
-    _hosts.append(_Host(structlog.is_configured(), config, list(theirs)))
+    _before.append(_Before(structlog.is_configured(), config, list(theirs)))
     if isinstance(theirs, list):
         theirs[:] = bound_logger.processors
     structlog.configure(
@@ -48,7 +48,7 @@ def install(handler: ObsHandler) -> None:
 
 
 def _wrap(logger: Any, processors: Any, context: Any) -> Any:  # noqa: ANN401 - as structlog calls it
-    """Our logger; structlog's own where the host has since configured another factory alone."""
+    """Make our logger; structlog's own where only the factory has been configured anew since."""
     if isinstance(logger, logging.Logger):
         return BoundLogger(logger, processors, context)
     return _PLAIN(logger, processors, context)
@@ -58,7 +58,7 @@ _PLAIN: Any = structlog.make_filtering_bound_logger(logging.NOTSET)
 
 
 def reinstall(handler: ObsHandler) -> None:
-    """The same where the host has configured structlog since; a test's capture is left alone."""
+    """Install again where the application has configured structlog since; leave a capture alone."""
     last = list(structlog.get_config()["processors"])[-1:]
     if last and str(getattr(last[0], "__module__", "")) in _PRINTING:
         install(handler)
@@ -68,19 +68,19 @@ _PRINTING = ("structlog.dev", "structlog.processors", "structlog.stdlib")
 
 
 def uninstall() -> None:
-    """Give structlog back what the host had configured."""
+    """Configure structlog as the application had."""
     bound_logger.handler = None
     structlog.reset_defaults()
-    for host in _hosts:
-        if isinstance(host.config["processors"], list):
-            host.config["processors"][:] = host.processors
-        if host.configured:
-            structlog.configure(**host.config)
-    _hosts.clear()
+    for before in _before:
+        if isinstance(before.config["processors"], list):
+            before.config["processors"][:] = before.processors
+        if before.configured:
+            structlog.configure(**before.config)
+    _before.clear()
 
 
 def get_logger(name: str | None = None, **initial: object) -> FilteringBoundLogger:
-    """A structured logger; it may be made before logging is configured.
+    """Make a structured logger, before or after logging is configured.
 
     Args:
         name: The logger's name; None means the caller's module.
@@ -96,6 +96,6 @@ def get_logger(name: str | None = None, **initial: object) -> FilteringBoundLogg
     """
     if name is None:
         name = str(sys._getframe(1).f_globals.get("__name__", "root"))  # noqa: SLF001 - as logging does
-    # No lazy proxy: it costs more than the line, and ours follows the configuration by itself.
+    # Not structlog's lazy proxy: it costs more than the line, and this follows the configuration.
     logger: Any = BoundLogger(logging.getLogger(name), bound_logger.processors, initial)
     return cast("FilteringBoundLogger", logger)

@@ -1,4 +1,7 @@
-"""Take over what prints already: the console handlers of all loggers, and the servers' loggers."""
+"""Take over the console handlers of all loggers, and the loggers of servers.
+
+`pantheon_obs.products` has the loggers of each product.
+"""
 
 from __future__ import annotations
 
@@ -9,34 +12,16 @@ from logging.handlers import MemoryHandler, QueueHandler, QueueListener
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
+from pantheon_obs.products import PRODUCTS
+from pantheon_obs.sinks.logs.handler import ObsHandler
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pantheon_obs.sinks.logs.handler import ObsHandler
-
-SERVERS = (
-    "uvicorn",
-    "uvicorn.error",
-    "uvicorn.asgi",
-    "gunicorn",
-    "gunicorn.error",
-    "hypercorn.error",
-    "_granian",
-    "werkzeug",
-    "celery",
-    "celery.task",
-    "celery.redirected",
-)
-"""Loggers that servers give levels and handlers; they obey `log_level` and print through us."""
-
-DJANGO = ("django", "django.server")
-"""Django's loggers with levels of their own; its handler that mails errors to admins stays."""
-
-ACCESS = ("uvicorn.access", "gunicorn.access", "hypercorn.access", "granian.access")
-"""Access logs: dropped, as `request_finished` says more and leaves the query string out."""
-
-QUIET = ("httpx", "httpcore", "httpx2", "httpcore2")
-"""Clients that log every request at INFO; a level that the host gives them counts."""
+LOGGERS = tuple(name for product in PRODUCTS for name in product.loggers)
+ACCESS = tuple(name for product in PRODUCTS for name in product.access)
+_LEVELED = tuple(name for product in PRODUCTS for name in product.leveled)
+_QUIET = tuple(name for product in PRODUCTS for name in product.quiet)
 
 _STANDARD_DESCRIPTORS = (1, 2)
 _quieted: set[tuple[str, int]] = set()
@@ -44,29 +29,24 @@ _silenced: WeakSet[logging.Handler] = WeakSet()
 
 
 def take_over(handler: ObsHandler, level: str) -> None:
-    """Make ours the one handler that prints; may be repeated at any time.
-
-    Args:
-        handler: Our handler.
-        level: The root logger's level.
-    """
+    """Make our handler the only one that prints, at the root's level; may be repeated."""
     root = logging.getLogger()
     for logger in _all_loggers():
         if _strip(logger, handler):
             logger.propagate = True
         if logger.name.partition(".")[0] == "pantheon_obs":
-            # A host's dictConfig disables the loggers that exist before it, ours among them.
+            # dictConfig disables the loggers that exist before it, ours among them.
             logger.disabled = False
     if handler not in root.handlers:
         root.addHandler(handler)
     root.setLevel(level)
-    for name in SERVERS:
+    for name in LOGGERS:
         logger = logging.getLogger(name)
         logger.setLevel(logging.NOTSET)
         logger.propagate = True
         logger.disabled = False
         logger.addFilter(_take_over_late)
-    for name in DJANGO:
+    for name in _LEVELED:
         logging.getLogger(name).setLevel(logging.NOTSET)
     for name in ACCESS:
         logging.getLogger(name).propagate = False
@@ -75,8 +55,8 @@ def take_over(handler: ObsHandler, level: str) -> None:
 
 
 def let_go() -> None:
-    """Leave the servers' loggers alone from now on."""
-    for name in SERVERS:
+    """Leave the loggers of servers alone from now on."""
+    for name in LOGGERS:
         logging.getLogger(name).removeFilter(_take_over_late)
     for name in ACCESS:
         logging.getLogger(name).removeFilter(_drop_late)
@@ -97,14 +77,14 @@ def _take_over_late(record: logging.LogRecord) -> bool:
 
 
 def _drop_late(record: logging.LogRecord) -> bool:
-    """Drop an access line, unless the host wants it in a file."""
+    """Drop an access line, unless the application has it written to a file."""
     logger = logging.getLogger(record.name)
     _strip(logger)
     return logger.hasHandlers()
 
 
 def _strip(logger: logging.Logger, ours: logging.Handler | None = None) -> bool:
-    """Take a logger's handlers that print; whether it had any."""
+    """Remove the handlers of a logger that print; return whether there were any."""
     printing = [other for other in logger.handlers if other is not ours and _silence(other)]
     for other in printing:
         logger.removeHandler(other)
@@ -112,7 +92,7 @@ def _strip(logger: logging.Logger, ours: logging.Handler | None = None) -> bool:
 
 
 def _silence(handler: logging.Handler) -> bool:
-    """Keep a handler from printing; whether it does nothing else, so that it can go."""
+    """Keep a handler from printing; return whether it does nothing else and can be removed."""
     if handler in _silenced:  # it may be on several loggers, as Litestar's is
         return True
     if isinstance(handler, QueueHandler):
@@ -126,12 +106,12 @@ def _silence(handler: logging.Handler) -> bool:
         return handler in _silenced
     if isinstance(handler, MemoryHandler) and handler.target is not None:
         return prints(handler.target)
-    # One of ours that is not the handler belongs to an earlier set-up.
-    return prints(handler) or type(handler).__module__ == "pantheon_obs.sinks.logs.handler"
+    # Another handler of ours belongs to an earlier set-up.
+    return prints(handler) or isinstance(handler, ObsHandler)
 
 
 def _listener_of(handler: QueueHandler) -> Any:  # noqa: ANN401 - a QueueListener, or what a framework has
-    """What handles a queue's records: the handler's own since Python 3.12, else a thread's."""
+    """Find the listener of a queue: the handler's own since Python 3.12, else a thread's."""
     listener = getattr(handler, "listener", None)
     for thread in threading.enumerate():
         owner = getattr(getattr(thread, "_target", None), "__self__", None)
@@ -141,7 +121,7 @@ def _listener_of(handler: QueueHandler) -> Any:  # noqa: ANN401 - a QueueListene
 
 
 def _quieten(level: int) -> None:
-    for name in QUIET:
+    for name in _QUIET:
         logger = logging.getLogger(name)
         if logger.level == logging.NOTSET or (name, logger.level) in _quieted:
             logger.setLevel(level)

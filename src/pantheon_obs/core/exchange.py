@@ -1,0 +1,249 @@
+"""The state machine of one exchange; adapters feed it with facts.
+
+An adapter translates its protocol into `started`, `part`, `complete`, `client_left`, `escaped`,
+`returned` and `closed`. The exchange notes the times, decides the outcome once and emits the event.
+"""
+
+from __future__ import annotations
+
+import sys
+from asyncio import CancelledError
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from pantheon_obs.core import pipeline
+from pantheon_obs.core.context import Trace
+from pantheon_obs.core.events import BackgroundFailed, RequestFinished
+from pantheon_obs.core.failures import escape, is_logged, note, root_of
+from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.outcome import Facts, decide, has_left, is_background, is_departure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pantheon_obs.core.events import Outcome, WebsocketFinished
+
+PLAIN_500 = b"Internal Server Error"
+"""The body of the response that we send for an application that does not answer."""
+
+PLAIN_500_HEADERS = (
+    ("Content-Type", "text/plain; charset=utf-8"),
+    ("Content-Length", str(len(PLAIN_500))),
+)
+
+_SERVER_ERROR = 500
+_BODILESS = frozenset({204, 304})
+
+_guard = Guard("end of an exchange")
+
+
+class Exchange(Trace, Facts):
+    """One HTTP exchange from its first step to its event.
+
+    Attributes:
+        method: The method, as sent.
+        path: The path without its query string.
+        quiet: Whether the event is at DEBUG.
+        status_code: Set when the response starts.
+        first_byte: Clock time of the first byte of the body.
+        last_byte: Clock time at which the last byte was handed to the server.
+        streaming: Whether the body came in parts, or without a known length.
+        event_pending: Whether the event is still to be emitted; never where no sink listens.
+        framework_answers: Whether a framework around us answers for the application.
+        restartable: Whether a started response can be replaced until its first byte.
+        waits_for_close: Whether the server will close the response after its last byte.
+    """
+
+    method = ""
+    path = ""
+    quiet = False
+    status_code: int | None = None
+    first_byte: float | None = None
+    last_byte: float | None = None
+    streaming = False
+    event_pending = False
+    framework_answers = False
+    restartable = False
+    waits_for_close = False
+
+    content_length: Any = "content-length"
+    """The name of the header, in the type of the protocol's header names."""
+
+    _mount = ""
+    _headers: Iterable[tuple[Any, Any]] = ()
+    _raised: BaseException | None = None
+
+    def watch(self, method: str, path: str, mount: str, quiet_paths: frozenset[str]) -> None:
+        """Have an event emitted at the end.
+
+        Args:
+            method: The method, as sent.
+            path: The path without its query string.
+            mount: The prefix of the path under which the server has mounted the application.
+            quiet_paths: The paths whose event is at DEBUG. Where a proxy strips the prefix, the
+                probes' paths come without it, and with it.
+        """
+        self.event_pending = True
+        self.method = method
+        self.path = path
+        self._mount = mount
+        self.quiet = (path.removeprefix(mount) if mount else path) in quiet_paths
+
+    def route(self) -> str | None:
+        """The route's template; adapters that know it override this."""
+        return None
+
+    def started(self, status: object, headers: Iterable[tuple[Any, Any]] = ()) -> None:
+        """The response has started.
+
+        Args:
+            status: The status code; no number where the application sent none.
+            headers: The headers, as they were handed to the server.
+        """
+        self.response_started = True
+        if self.event_pending:
+            self._headers = headers
+            # As a plain number: it may be an http.HTTPStatus.
+            self.status_code = code = int(status) if isinstance(status, int) else None
+            if code is not None and code >= _SERVER_ERROR:
+                self.error_at_start = sys.exc_info()[1]
+
+    def part(self, size: int) -> None:
+        """A part of the body was handed to the server, which may not be the last one.
+
+        Args:
+            size: Its length in bytes.
+        """
+        if not self.streaming:
+            self.streaming = self.first_byte is not None or not self._is_whole(size)
+        if size and self.first_byte is None:
+            self.first_byte = perf_counter()
+
+    def _is_whole(self, size: int) -> bool:
+        """Whether the part is all of the body: some frameworks send an empty one after it."""
+        with _guard:
+            name = self.content_length
+            return any(key.lower() == name and int(value) == size for key, value in self._headers)
+        return False
+
+    def complete(self) -> None:
+        """The last byte of the response was handed to the server."""
+        self.response_complete = True
+        self.last_byte = perf_counter()
+        if self.streaming and self.first_byte is None:
+            self.first_byte = self.last_byte
+        if not self.waits_for_close and (self.status_code or 0) < _SERVER_ERROR:
+            self.finish()
+
+    def closing(self) -> None:
+        """The server begins to close the response: what the application does now comes after it.
+
+        The event of a 5xx waits still: the exception that caused it may escape.
+        """
+        if self.response_complete and (self.status_code or 0) < _SERVER_ERROR:
+            self.finish()
+
+    def client_left(self) -> None:
+        """The client has gone; after the last byte that is no matter."""
+        if not self.response_complete:
+            self.client_gone = True
+
+    def send_failed(self, error: OSError) -> None:
+        """The server has reported with an exception that the client has gone."""
+        self.send_error = error
+
+    def note_unhandled(self, error: BaseException) -> None:
+        """The framework answers an exception that nobody handled, and does not raise it."""
+        if is_departure(self, error):
+            return
+        self.unhandled = error
+        escape(error, self, covered=self.event_pending and not self.quiet)
+
+    def escaped(self, error: BaseException) -> None:
+        """The application has raised; the adapter raises the exception again."""
+        self.finish_open_calls()
+        escape(error, self, covered=True)
+        root = root_of(error)
+        if is_background(self, root):
+            self.finish()
+            self.background_failed(root)
+            _share_log(root, error)
+        elif self.error is None:
+            self.error, self._raised = root, error
+
+    def returned(self) -> None:
+        """The application's call has returned."""
+        self.finish_open_calls()
+
+    def closed(self) -> None:
+        """The server has closed the response: before its last byte only if the client has gone."""
+        self.closing()
+        self.returned()
+        if self.response_started and not self.response_complete and self.error is None:
+            if self.method == "HEAD" or self.status_code in _BODILESS:
+                self.response_complete = True
+            else:
+                self.client_left()
+        self.finish()
+
+    @property
+    def owes_response(self) -> bool:
+        """Whether we must answer, because the application has ended without an answer."""
+        begun = self.response_started
+        if self.restartable:
+            begun = self.first_byte is not None
+        if begun or self.replaced or self.framework_answers or has_left(self):
+            return False
+        return decide(self)[0] in ("error", "no_response")
+
+    def finish(self) -> None:
+        """Decide the outcome and emit the event, unless that was done before."""
+        outcome, error = decide(self)
+        escaped = self.error
+        if escaped is not None and (
+            isinstance(escaped, CancelledError) or is_departure(self, escaped)
+        ):
+            note(escaped).logged = True  # the outcome says it all
+        if self.event_pending:
+            self.event_pending = False
+            if pipeline.sinks:
+                with _guard:
+                    pipeline.emit(self._event(outcome, error))
+        if escaped is not None and self._raised is not None:
+            _share_log(escaped, self._raised)
+        if outcome != "ok" or escaped is not None or (self.status_code or 0) >= _SERVER_ERROR:
+            self._forget_errors()
+
+    def _forget_errors(self) -> None:
+        """Leave no cycle of exception, traceback, frame and exchange to the garbage collector."""
+        self.error = self.unhandled = self.send_error = self.error_at_start = self._raised = None
+
+    def _event(
+        self, outcome: Outcome, error: BaseException | None
+    ) -> RequestFinished | WebsocketFinished:
+        first = self.first_byte if self.streaming else None
+        return RequestFinished(
+            trace_id=self.trace_id,
+            bound=self.bound,
+            method=self.method,
+            path=self.path,
+            status_code=self.status_code,
+            latency_ms=round(((self.last_byte or perf_counter()) - self.started_at) * 1000, 3),
+            outcome=outcome,
+            route=self.route(),
+            ttfb_ms=None if first is None else round((first - self.started_at) * 1000, 3),
+            error=error,
+            llm=self.llm,
+            quiet=self.quiet,
+        )
+
+    def background_failed(self, error: BaseException) -> None:
+        """Emit `background_failed`: work after the response has raised."""
+        with _guard:
+            pipeline.emit(BackgroundFailed(trace_id=self.trace_id, bound=self.bound, error=error))
+
+
+def _share_log(root: BaseException, raised: BaseException) -> None:
+    """Mark the exception that a framework has wrapped around another one, if that is logged."""
+    if is_logged(root):
+        note(raised).logged = True

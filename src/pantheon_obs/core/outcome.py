@@ -1,0 +1,118 @@
+"""How an exchange ended: pure functions of the facts about it.
+
+An outcome rule is changed here and nowhere else: every protocol and framework has it then.
+"""
+
+from __future__ import annotations
+
+from asyncio import CancelledError
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pantheon_obs.core.failures import stems_from
+
+if TYPE_CHECKING:
+    from pantheon_obs.core.events import Outcome
+
+# RFC 6455, section 7.4.1: normal closure, going away (a page was left), no status received.
+_ORDERLY = frozenset({1000, 1001, 1005})
+_SERVER_RESTARTS = 1012  # https://www.iana.org/assignments/websocket/websocket.xhtml
+# Classes of the exceptions with which frameworks and servers say that the client has left.
+_DEPARTURES = frozenset({"ClientDisconnect", "WebSocketDisconnect", "ClientDisconnected"})
+
+
+@dataclass(eq=False, repr=False)
+class Facts:
+    """The facts about one exchange, HTTP or websocket, that decide its outcome.
+
+    Attributes:
+        response_started: Whether a response has started, or a handshake has been answered.
+        response_complete: Whether its last byte was handed to the server.
+        client_gone: Whether the client left before that.
+        replaced: Whether we have answered in place of the application.
+        close_code: The close code of a websocket, of whichever side closed first.
+        error: The exception that escaped from the application.
+        unhandled: The exception that nobody handled and that the framework answers, without
+            raising it.
+        send_error: The exception by which the server reported that the client has gone.
+        error_at_start: The exception that was being handled when a 5xx started.
+    """
+
+    response_started: bool = False
+    response_complete: bool = False
+    client_gone: bool = False
+    replaced: bool = False
+    close_code: int | None = None
+    error: BaseException | None = None
+    unhandled: BaseException | None = None
+    send_error: OSError | None = None
+    error_at_start: BaseException | None = None
+
+
+def decide(facts: Facts) -> tuple[Outcome, BaseException | None]:
+    """Decide how an exchange ended.
+
+    Args:
+        facts: All that is known of it.
+
+    Returns:
+        The outcome, and the exception that its event reports.
+    """
+    error = facts.error
+    if error is None and facts.unhandled is None:  # the usual way, in as few calls as possible
+        sent = facts.response_started and facts.response_complete
+        usual = sent and not (facts.replaced or facts.client_gone)
+        return "ok" if usual else _without_error(facts), None
+    cancelled = False
+    if error is not None and not is_departure(facts, error):
+        if isinstance(error, Exception):
+            return "error", error
+        cancelled = not facts.response_complete
+    if facts.unhandled is not None:  # counts, whatever became of its answer
+        return "error", facts.unhandled
+    return "cancelled" if cancelled else _without_error(facts), None
+
+
+def _without_error(facts: Facts) -> Outcome:
+    if facts.replaced:
+        return "no_response"
+    if has_left(facts):
+        if facts.close_code == _SERVER_RESTARTS:
+            return "cancelled"
+        return "ok" if facts.close_code in _ORDERLY else "client_disconnected"
+    if not facts.response_started:
+        return "no_response"
+    return "ok" if facts.response_complete else "error"
+
+
+def has_left(facts: Facts) -> bool:
+    """Whether the client left before the last byte, by any report of it."""
+    return facts.client_gone or (facts.send_error is not None and not facts.response_complete)
+
+
+def is_departure(facts: Facts, error: BaseException) -> bool:
+    """Whether an exception says no more than that the client has gone."""
+    return (
+        not facts.response_complete
+        and has_left(facts)
+        and (
+            isinstance(error, CancelledError)
+            or type(error).__name__ in _DEPARTURES
+            or stems_from(error, facts.send_error)
+        )
+    )
+
+
+def is_background(facts: Facts, error: BaseException) -> bool:
+    """Whether an exception comes from work after the response.
+
+    It does not where the response was the answer to this very exception. `__context__` does not
+    show that: work that an error handler's response brings along has it as well.
+    """
+    answered = facts.error_at_start
+    return (
+        facts.response_complete
+        and not facts.replaced
+        and isinstance(error, Exception)
+        and (answered is None or (answered is not error and answered is not error.__cause__))
+    )

@@ -1,0 +1,82 @@
+"""The trace id on a response's headers: replaced, never doubled, and readable across origins."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, AnyStr, Generic
+
+from pantheon_obs.core.guard import report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+_ALLOW_ORIGIN = "access-control-allow-origin"
+_EXPOSE = "access-control-expose-headers"
+
+
+class ResponseHeaders(Generic[AnyStr]):
+    """Puts the trace id on pairs of names and values.
+
+    Args:
+        names: The headers that carry the id.
+        convert: Makes of a text what the protocol has in its headers, text or bytes.
+
+    Example:
+        >>> from pantheon_obs.core.response_headers import ResponseHeaders
+        >>> ResponseHeaders(["X-Trace-ID"], str).on([("Server", "a")], "job-1")
+        [('Server', 'a'), ('X-Trace-ID', 'job-1')]
+    """
+
+    __slots__ = ("_allow_origin", "_comma", "_expose", "_lower", "_names", "_separator", "_special")
+
+    def __init__(self, names: Iterable[str], convert: Callable[[str], AnyStr]) -> None:
+        self._names: tuple[AnyStr, ...] = tuple(map(convert, names))
+        self._lower: tuple[AnyStr, ...] = tuple(name.lower() for name in self._names)
+        self._allow_origin: AnyStr = convert(_ALLOW_ORIGIN)
+        self._expose: AnyStr = convert(_EXPOSE)
+        self._comma: AnyStr = convert(",")
+        self._separator: AnyStr = convert(", ")
+        self._special: frozenset[AnyStr] = frozenset(self._lower) | {self._allow_origin}
+
+    def on(self, given: Iterable[Any], trace_id: AnyStr) -> list[Any]:
+        """Copy the headers, with the id on them.
+
+        Args:
+            given: The application's headers; those under the id's names are replaced.
+            trace_id: The id.
+
+        Returns:
+            The headers to send.
+        """
+        headers: list[Any] = list(given)
+        try:
+            special = self._special
+            for name, _ in headers:
+                if name.lower() in special:
+                    headers = self._without_id(headers)
+                    break
+            for name in self._names:
+                headers.append((name, trace_id))
+        except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
+            # They are no pairs: the server decides what becomes of them.
+            report("response headers", error)
+        return headers
+
+    def _without_id(self, given: list[Any]) -> list[Any]:
+        """Drop the headers that carry the id, and let scripts of other origins read ours."""
+        headers = [header for header in given if header[0].lower() not in self._lower]
+        if any(header[0].lower() == self._allow_origin for header in headers):
+            self._expose_id(headers)
+        return headers
+
+    def _expose_id(self, headers: list[Any]) -> None:
+        # https://fetch.spec.whatwg.org/#http-access-control-expose-headers
+        exposed = [(i, h[1]) for i, h in enumerate(headers) if h[0].lower() == self._expose]
+        known = {part.strip().lower() for _, value in exposed for part in value.split(self._comma)}
+        # Appended to a wildcard too: it does not count for requests with credentials.
+        added = self._separator.join(name for name in self._lower if name not in known)
+        if added and exposed:
+            index, value = exposed[0]
+            both = value + self._separator + added if value.strip() else added
+            headers[index] = (headers[index][0], both)
+        elif added:
+            headers.append((self._expose, added))

@@ -1,0 +1,59 @@
+"""The state machine of one websocket."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from pantheon_obs.core.events import WebsocketFinished
+from pantheon_obs.core.exchange import Exchange
+
+if TYPE_CHECKING:
+    from pantheon_obs.core.events import Outcome
+
+_NO_STATUS = 1005  # RFC 6455, section 7.4.1
+_ABNORMAL = 1006
+
+
+class WebsocketExchange(Exchange):
+    """One websocket from its handshake to its event.
+
+    Attributes:
+        messages_in: Messages received by the application.
+        messages_out: Messages sent by the application.
+    """
+
+    messages_in = 0
+    messages_out = 0
+
+    def client_left(self, close_code: int | None = None) -> None:
+        """The other side has closed, or the connection has broken; the first close counts."""
+        if self.close_code is None:
+            self.client_gone = True
+            self.close_code = _NO_STATUS if close_code is None else close_code
+
+    def send_failed(self, error: OSError) -> None:
+        """The server has reported with an exception that the connection is broken."""
+        super().send_failed(error)
+        self.client_left(_ABNORMAL)
+
+    def returned(self) -> None:
+        """The application's call has returned: the server closes what is still open."""
+        super().returned()
+        self.response_complete = self.response_started
+
+    def _event(self, outcome: Outcome, error: BaseException | None) -> WebsocketFinished:
+        return WebsocketFinished(
+            trace_id=self.trace_id,
+            bound=self.bound,
+            path=self.path,
+            route=self.route(),
+            close_code=self.close_code,
+            latency_ms=round((perf_counter() - self.started_at) * 1000, 3),
+            messages_in=self.messages_in,
+            messages_out=self.messages_out,
+            outcome=outcome,
+            error=error,
+            llm=self.llm,
+            quiet=self.quiet,
+        )

@@ -1,0 +1,221 @@
+"""`instrument_llm`: observe the calls of a client's or gateway's methods."""
+
+from __future__ import annotations
+
+from copy import copy
+from functools import cache, wraps
+from inspect import getattr_static
+from types import MethodType
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+from pantheon_obs.core.errors import ConfigError
+from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.undoable import Patch, Undoable
+from pantheon_obs.llm.call import OBSERVED, llm_call
+from pantheon_obs.products import SDKS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from pantheon_obs.llm.prices import Prices
+    from pantheon_obs.products import Sdk
+
+    Observers = Mapping[str, Callable[[Any], Any]]
+
+# The default methods of a gateway, with their operations.
+_GATEWAY = {"generate": "generate", "stream": "stream"}
+_COPIERS = ("copy", "with_options")
+# An SDK's resource makes these once, from the methods that it has at the time.
+_MADE_ONCE = ("with_raw_response", "with_streaming_response")
+
+_guard = Guard("instrument_llm")
+
+
+def instrument_llm(
+    client_or_gateway: object,
+    methods: Iterable[str] | None = None,
+    *,
+    provider: str | None = None,
+    usage: Callable[[Any], object] | None = None,
+    prices: Prices | None = None,
+) -> LlmInstrumentation:
+    """Make one `llm.<operation>` event of each call of an object's methods, as `llm_call` does.
+
+    The object is changed in place: an SDK's client, sync or async, with its copies and raw
+    responses; or any object, class or module of the application's. No SDK is imported. A method
+    that is observed already, by this or by `llm_call`, is left alone.
+
+    Args:
+        client_or_gateway: A client of OpenAI (also Azure's), Anthropic (also Bedrock's and
+            Vertex's) or google-genai; or the application's own object.
+        methods: The names of the methods to observe, or the paths to them
+            (`"chat.completions.create"`). The default for an SDK's client is all methods that call
+            a model, with the operations `chat`, `responses`, `messages`, `generate_content` and
+            `embeddings`; for another object it is `generate` and `stream`, if it has them. Other
+            operations are named after the method.
+        provider: Names the vendor on the event. The default is known for an SDK's client, although
+            a client of OpenAI may be connected to another vendor.
+        usage: As for `llm_call`.
+        prices: As for `llm_call`.
+
+    Returns:
+        An object whose `undo()` takes the change back; also a context manager.
+
+    Raises:
+        ConfigError: A method does not exist, the object has none of the default methods or cannot
+            be changed, or `prices` are not accepted.
+        MissingExtraError: As for `llm_call`.
+
+    Example:
+        >>> from pantheon_obs import instrument_llm
+        >>> class Gateway:
+        ...     def generate(self, prompt, *, model):
+        ...         return {"text": prompt, "usage": {"input_tokens": 1, "output_tokens": 2}}
+        >>> gateway = Gateway()
+        >>> instrumentation = instrument_llm(gateway)
+        >>> gateway.generate("Hi", model="fast")["text"]
+        'Hi'
+        >>> instrumentation.undo()
+    """
+    sdk = _sdk_of(client_or_gateway)
+    known = _GATEWAY if sdk is None else sdk.operations
+    if methods is None:
+        wanted = {path: known[path] for path in known if _find(client_or_gateway, path)}
+    else:
+        paths = [methods] if isinstance(methods, str) else list(methods)
+        wanted = {path: known.get(path, path.rpartition(".")[2]) for path in paths}
+    if not wanted:
+        msg = (
+            f"instrument_llm: {_name(client_or_gateway)} has no method {' or '.join(known)}: "
+            "name those that call the model, methods=(…)"
+        )
+        raise ConfigError(msg)
+    if provider is None and sdk is not None:
+        named = sdk.provider
+        provider = named if isinstance(named, str) else named(client_or_gateway)
+    observers: Observers = {
+        path: llm_call(operation=operation, provider=provider, usage=usage, prices=prices)
+        for path, operation in wanted.items()
+    }
+    if sdk is not None:  # a class's function is the same for all clients, and copies are frequent
+        observers = {path: cache(observe) for path, observe in observers.items()}
+    instrumentation = LlmInstrumentation(observers, of_sdk=sdk is not None)
+    try:
+        instrumentation.observe(client_or_gateway)
+    except ConfigError:
+        instrumentation.undo()
+        raise
+    return instrumentation
+
+
+class LlmInstrumentation(Undoable):
+    """The change that `instrument_llm` has made."""
+
+    def __init__(self, observers: Observers, *, of_sdk: bool) -> None:
+        self._observers = observers
+        self._of_sdk = of_sdk
+        self._patches: list[Patch] = []
+        self._owners: list[Any] = []
+        self._copies: WeakSet[LlmInstrumentation] = WeakSet()
+
+    def undo(self) -> None:
+        """Restore the methods of the object and of its copies."""
+        for patch in reversed(self._patches):
+            patch.undo()
+        self._patches.clear()
+        self._forget_made_once()
+        for instrumentation in tuple(self._copies):
+            instrumentation.undo()
+
+    def observe(self, subject: Any) -> None:
+        """Observe the methods of a client or gateway.
+
+        Raises:
+            ConfigError: A method does not exist, or the object cannot be changed.
+        """
+        for path, observe in self._observers.items():
+            found = _find(subject, path)
+            if found is None:
+                msg = f"instrument_llm: {_name(subject)} has no method {path!r}"
+                raise ConfigError(msg)
+            *owners, method = found
+            if getattr(method, OBSERVED, None) is not True:
+                self._patch(owners, path.rpartition(".")[2], method, observe)
+        self._forget_made_once()
+        for name in _COPIERS if self._of_sdk else ():
+            method = getattr(subject, name, None)
+            if callable(method) and getattr(method, OBSERVED, None) is not True:
+                self._patches.append(Patch(subject, name, self._copying(method)))
+
+    def _patch(
+        self, owners: list[Any], name: str, method: Any, observe: Callable[[Any], Any]
+    ) -> None:
+        owner = owners[-1]
+        if isinstance(owner, type):
+            observed = observe(getattr_static(owner, name))
+        elif type(method) is MethodType:  # and not somebody's wrapper with its `__class__`
+            resource = self._of_sdk and len(owners) > 1
+            own = _unobserved(method.__self__) if resource else method.__self__
+            observed = MethodType(observe(method.__func__), own)
+        else:
+            observed = observe(method)
+        self._patches.append(Patch(owner, name, observed))
+        if self._of_sdk:
+            self._owners += owners
+
+    def _forget_made_once(self) -> None:
+        """Make the SDK's resources wrap the methods that they have now."""
+        for owner in self._owners:
+            own: Any = vars(owner)
+            for name in _MADE_ONCE:
+                own.pop(name, None)
+
+    def _copying(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(method)
+        def copying(*args: Any, **kwargs: Any) -> Any:
+            client = method(*args, **kwargs)
+            with _guard:
+                instrumentation = LlmInstrumentation(self._observers, of_sdk=True)
+                instrumentation.observe(client)
+                self._copies.add(instrumentation)  # it lives as long as the copy's own copy()
+            return client
+
+        setattr(copying, OBSERVED, True)
+        return copying
+
+
+def _sdk_of(client: Any) -> Sdk | None:
+    """Return the row of a client's class, or of the nearest of its bases that has one."""
+    kind: Any = client.__class__  # a proxy or mock returns the class that it stands for
+    for base in kind.__mro__:
+        for sdk in SDKS:
+            if base.__name__ in sdk.names and f"{base.__module__}.".startswith(f"{sdk.package}."):
+                return sdk
+    return None
+
+
+def _find(subject: Any, path: str) -> list[Any] | None:
+    """Return the object, those on the path from it, and the method at its end, if it exists."""
+    found = [subject]
+    for name in path.split("."):
+        found.append(getattr(found[-1], name, None))
+    return found if callable(found[-1]) else None
+
+
+def _unobserved(resource: Any) -> Any:
+    """Copy a resource of an SDK without the observed methods.
+
+    Its methods call one another: on this copy they find the SDK's own ones, so that one call of the
+    application's is one event.
+    """
+    unobserved: Any = copy(resource)
+    own: Any = vars(unobserved)
+    for name in [name for name, value in own.items() if getattr(value, OBSERVED, None) is True]:
+        del own[name]
+    return unobserved
+
+
+def _name(subject: Any) -> str:
+    named = subject if isinstance(subject, type) else type(subject)
+    return named.__name__

@@ -1,0 +1,1 @@
+"""Wrappers that observe functions and what they return until the call ends."""

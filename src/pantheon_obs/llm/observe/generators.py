@@ -1,0 +1,233 @@
+"""Generators under observation: still real generators, each step of which is timed and counted.
+
+The loops delegate as `yield from` does (PEP 380), but in full, because each step must be seen when
+it returns: `send`, `throw`, `close` and the return value pass through. An exception that is thrown
+in is passed on outside of the `except` that caught it, so that `sys.exception()` in the inner code
+is what it would be without us.
+"""
+
+from __future__ import annotations
+
+import sys
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pantheon_obs.core.calls import enter_frame, leave_context, leave_frame
+from pantheon_obs.core.context import current_call
+
+if TYPE_CHECKING:
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Generator,
+        Iterator,
+    )
+    from types import AsyncGeneratorType, GeneratorType
+
+    from pantheon_obs.llm.report import LlmCall
+
+
+class Observer(Protocol):
+    """Receives the end of a loop's iterator."""
+
+    call: LlmCall
+
+    def exhausted(self, began: float) -> None:
+        """The iterator, asked at `began` for the next chunk, has no more."""
+
+    def failed(self, error: BaseException, began: float) -> None:
+        """The iterator has raised."""
+
+    def abandoned(self) -> None:
+        """The consumer reads no further; the iterator is about to be closed."""
+
+
+class CallFinalizer:
+    """Ends a call when its stream is garbage-collected; only the stream refers to it.
+
+    The loop around a generator reports the ends that it sees here.
+    """
+
+    __slots__ = ("call",)
+
+    def __init__(self, call: LlmCall) -> None:
+        self.call = call
+
+    def exhausted(self, began: float) -> None:
+        """The iterator, asked at `began` for the next chunk, has no more."""
+        self.call.exhausted(began)
+        self.call.settle()
+
+    def failed(self, error: BaseException, began: float) -> None:
+        """The iterator has raised."""
+        self.call.failed(error, began)
+        self.call.settle()
+
+    def abandoned(self) -> None:
+        """The consumer reads no further. The usage is looked for when the iterator is closed."""
+        self.call.abandoned()
+
+    def __del__(self) -> None:
+        self.call.abandoned()
+        self.call.settle()
+
+
+def generator_observer(
+    open_inner: Callable[..., tuple[GeneratorType[Any, Any, Any], Observer]],
+) -> Callable[..., Generator[Any, Any, Any]]:
+    """Make a generator function that runs another's generator under observation.
+
+    Args:
+        open_inner: Called at the first step with the generator function's arguments; returns the
+            inner generator and the observer of its end.
+    """
+
+    def observed(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        inner, observer = open_inner(*args, **kwargs)
+        call = observer.call
+        keep = call.recent.append
+        reading = call.first_content is None
+        count = call.chunks
+        send: Callable[[Any], Any] = inner.send
+        resume = send
+        value: Any = None
+        frame = enter_frame(inner.gi_frame, call)
+        try:
+            while True:
+                began = perf_counter()
+                try:
+                    chunk = resume(value)
+                except StopIteration as stop:
+                    observer.exhausted(began)
+                    return stop.value
+                except BaseException as error:
+                    value = None  # its traceback would keep alive the exception thrown in
+                    observer.failed(error, began)
+                    raise
+                if call.chunks == count:
+                    now = perf_counter()
+                    call.producer += now - began
+                    call.chunks = count = count + 1
+                    keep(chunk)
+                    if reading:
+                        reading = call.read_chunk(chunk, now)
+                else:  # the step went through a method that has counted the chunk
+                    count = call.chunks
+                value = None
+                try:
+                    value = yield chunk
+                    resume = send
+                except BaseException as error:  # noqa: BLE001 - all of them are passed on
+                    if isinstance(error, GeneratorExit):
+                        observer.abandoned()
+                    resume, value = inner.throw, _without_our_frame(error)
+        finally:
+            leave_frame(frame, call)
+
+    return observed
+
+
+def async_generator_observer(  # noqa: C901 - one loop in one piece: it runs per chunk
+    open_inner: Callable[..., tuple[AsyncGeneratorType[Any, Any], Observer]],
+) -> Callable[..., AsyncGenerator[Any, Any]]:
+    """Make an async generator function, as `generator_observer`."""
+
+    async def observed(  # noqa: C901 - one loop in one piece: it runs per chunk
+        *args: Any, **kwargs: Any
+    ) -> AsyncGenerator[Any, Any]:
+        inner, observer = open_inner(*args, **kwargs)
+        call = observer.call
+        keep = call.recent.append
+        reading = call.first_content is None
+        count = call.chunks
+        send = inner.asend
+        step: Any = _first_step(inner)
+        token: Any = current_call.set(call)  # for tasks and threads that the first step starts
+        frame = enter_frame(inner.ag_frame, call)
+        try:
+            while True:
+                began = perf_counter()
+                try:
+                    chunk = await step
+                except StopAsyncIteration:
+                    observer.exhausted(began)
+                    return
+                except BaseException as error:
+                    step = None  # its traceback would keep alive the exception thrown in
+                    observer.failed(error, began)
+                    raise
+                if token is not None:
+                    leave_context(token)
+                    token = None
+                if call.chunks == count:
+                    now = perf_counter()
+                    call.producer += now - began
+                    call.chunks = count = count + 1
+                    keep(chunk)
+                    if reading:
+                        reading = call.read_chunk(chunk, now)
+                else:  # the step went through a method that has counted the chunk
+                    count = call.chunks
+                try:
+                    step = send((yield chunk))
+                except BaseException as error:
+                    if isinstance(error, GeneratorExit):
+                        observer.abandoned()
+                        if inner.ag_running:
+                            raise  # the event loop is closing the inner one already
+                    step = inner.athrow(_without_our_frame(error))
+        finally:
+            leave_frame(frame, call)
+            if token is not None:
+                leave_context(token)
+
+    return observed
+
+
+def _as_given(inner: Any, observer: Observer) -> tuple[Any, Observer]:
+    return inner, observer
+
+
+observe_generator = generator_observer(_as_given)
+"""Run a generator under observation: `observe_generator(generator, observer)`."""
+
+observe_async_generator = async_generator_observer(_as_given)
+"""Run an async generator under observation: `observe_async_generator(generator, observer)`."""
+
+
+def relay(iterator: Iterator[Any]) -> Generator[Any, None, None]:
+    """Turn an iterator into a generator that does not close the iterator."""
+    for chunk in iterator:  # noqa: UP028 - `yield from` would close it
+        yield chunk
+
+
+async def async_relay(iterator: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
+    """Turn an async iterator into an async generator, as `relay`."""
+    async for chunk in iterator:
+        yield chunk
+
+
+def _without_our_frame(error: BaseException) -> BaseException:
+    """Remove the frame that caught an exception from its traceback."""
+    traceback = error.__traceback__
+    return error.with_traceback(None if traceback is None else traceback.tb_next)
+
+
+def _first_step(inner: AsyncGenerator[Any, Any]) -> Awaitable[Any]:
+    """Start the inner generator without registering it with the event loop.
+
+    The loop closes registered generators when it shuts down. It would close the inner one while the
+    outer one closes it too, which raises an error that the application would see.
+    """
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, _no_finalizer)
+    try:
+        return inner.asend(None)
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+
+
+def _no_finalizer(_: AsyncGenerator[Any, Any]) -> None:
+    """Leave the inner generator to the outer one."""

@@ -1,0 +1,248 @@
+"""Decide how to observe the value that a call returned: by its type, once per type."""
+
+from __future__ import annotations
+
+from functools import lru_cache, partial
+from inspect import isawaitable
+from types import AsyncGeneratorType, CoroutineType, GeneratorType, NoneType
+from typing import TYPE_CHECKING, Any
+
+from pantheon_obs.core.guard import report
+from pantheon_obs.llm.observe.awaitables import CoroutineFinalizer, FutureFinalizer, awaited
+from pantheon_obs.llm.observe.generators import (
+    CallFinalizer,
+    observe_async_generator,
+    observe_generator,
+)
+from pantheon_obs.llm.observe.managers import manager_methods, raw_methods, read_body
+from pantheon_obs.llm.observe.objects import ObservedClass, attributes, enter_class, keep_source
+from pantheon_obs.llm.observe.streams import STREAM
+from pantheon_obs.llm.usage.fields import Reported, has
+from pantheon_obs.llm.usage.find import NAMES, attached_usage, is_future, is_pending
+from pantheon_obs.llm.usage.shapes import read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pantheon_obs.llm.report import LlmCall
+
+    Handler = Callable[[Any, LlmCall], Any]
+
+# A class with one of these is a container: iterating it yields its parts, not chunks of an answer.
+_CONTAINER_MARKS = ("__len__", "__getitem__", "__dataclass_fields__")
+# A class with one of these is a resource, an image for example, that a `with` only closes.
+_RESOURCE_MARKS = ("close", "aclose")
+
+
+def deliver(result: Any, call: LlmCall) -> Any:
+    """Observe the value that the application's function returned, until the call ends.
+
+    Returns:
+        The value for the application: the same object, or one of the same type and behaviour.
+    """
+    kind: Any = type(result)
+    try:
+        return _handler_of(kind)(result, call)
+    except Exception as error:  # noqa: BLE001 - the guard, in a place that must return a value
+        report("llm result", error)
+        call.end("ok")
+        call.settle()
+        return result
+
+
+# Bounded: a function may make a new class on each call.
+_stream_class = lru_cache(maxsize=512)(partial(ObservedClass, methods=STREAM))
+_manager_class = lru_cache(maxsize=128)(partial(ObservedClass, methods=manager_methods(deliver)))
+_raw_class = lru_cache(maxsize=128)(partial(ObservedClass, methods=raw_methods(deliver)))
+
+
+def _bare_value(result: Any, call: LlmCall) -> Any:
+    """End the call: the value reports nothing, except to the `usage=` option."""
+    call.end("ok")
+    call.settle(None if call.options.usage is None else result)
+    return result
+
+
+def _value(result: Any, call: LlmCall) -> Any:
+    """End the call with a whole answer."""
+    complete = _read_value(result, call)
+    call.end("ok")
+    call.settle(None if complete else result)
+    return result
+
+
+def _read_value(result: Any, call: LlmCall) -> bool:
+    """Read a whole answer; return whether its usage is complete."""
+    call.reported.content = True  # not to be looked for
+    try:
+        if isinstance(result, tuple):
+            for value in result:
+                read(value, call.reported)
+        else:
+            read(result, call.reported)
+    except Exception as error:  # noqa: BLE001 - the guard, without its cost per call
+        report("llm result", error)
+    return call.options.usage is None and call.reported.usage_status == "reported"
+
+
+# --- results that come in chunks
+
+
+def _generator(result: Any, call: LlmCall) -> Any:
+    if isawaitable(result):  # of a function decorated with `types.coroutine`
+        return _coroutine(result, call)
+    call.begin_stream()
+    return _named_as(result, observe_generator(result, CallFinalizer(call)))
+
+
+def _async_generator(result: Any, call: LlmCall) -> Any:
+    call.begin_stream()
+    return _named_as(result, observe_async_generator(result, CallFinalizer(call)))
+
+
+def _stream(result: Any, call: LlmCall) -> Any:
+    if _observe(result, call, _stream_class):
+        call.begin_stream()
+        keep_source(result, call)
+    return result
+
+
+def _observe(result: Any, call: LlmCall, observed_class: Callable[[type], ObservedClass]) -> bool:
+    """Observe an object's methods; if its class cannot be replaced, end the call."""
+    if enter_class(result, call, observed_class):
+        return True
+    _bare_value(result, call)
+    return False
+
+
+def _stream_handler_of(item: Any) -> Handler | None:
+    kind: Any = type(item)
+    handler = _handler_of(kind)
+    return handler if handler in (_generator, _async_generator, _stream) else None
+
+
+def _tuple(result: Any, call: LlmCall) -> Any:
+    """Observe a stream with its usage: `(stream, usage_future)` or a named tuple."""
+    for index, item in enumerate(result):
+        handler = _stream_handler_of(item)
+        if handler is not None:
+            others = (*result[:index], *result[index + 1 :])
+            call.attached = next(
+                (other for other in others if is_future(other) or callable(other)),
+                others[-1] if others else None,
+            )
+            observed = handler(item, call)
+            if observed is item:
+                return result
+            items = (*result[:index], observed, *result[index + 1 :])
+            return tuple.__new__(type(result), items)
+    return _value(result, call)
+
+
+def _object(result: Any, call: LlmCall) -> Any:
+    """Observe a response, or an object that holds a stream if its usage is still pending."""
+    if _read_value(result, call):
+        call.end("ok")
+        call.settle()
+        return result
+    call.reported = Reported()
+    return _response(result, call, attached_usage(result), _value)
+
+
+def _iterable_container(result: Any, call: LlmCall) -> Any:
+    """Observe a container; with a usage future, its own iteration may be the stream."""
+    attached = attached_usage(result)
+    return _response(result, call, attached, _stream if is_future(attached) else _value)
+
+
+def _response(result: Any, call: LlmCall, attached: Any, otherwise: Handler) -> Any:
+    if is_pending(result, attached):
+        for item, replace in attributes(result):
+            handler = _stream_handler_of(item)
+            if handler is not None:
+                keep_source(result, call)
+                observed = handler(item, call)
+                if observed is not item:
+                    replace(observed)
+                return result
+    return otherwise(result, call)
+
+
+# --- results that give the answer later
+
+
+def _manager(result: Any, call: LlmCall) -> Any:
+    """Observe an object that is entered first, unless it is a response that cleans up."""
+    if any(has(result, name) for name in NAMES):
+        return _object(result, call)
+    return _entered(result, call)
+
+
+def _entered(result: Any, call: LlmCall) -> Any:
+    _observe(result, call, _manager_class)
+    return result
+
+
+def _raw_response(result: Any, call: LlmCall) -> Any:
+    """Observe an HTTP response that the SDK has not parsed yet."""
+    if not read_body(result.http_response, call.reported):
+        _observe(result, call, _raw_class)
+        return result
+    call.end("ok")
+    call.settle(result)
+    return result
+
+
+def _coroutine(result: Any, call: LlmCall) -> Any:
+    return _named_as(result, awaited(result, CoroutineFinalizer(call, result), deliver))
+
+
+def _future(result: Any, call: LlmCall) -> Any:
+    """Read a future's result when it is done; it cannot be replaced."""
+    result.add_done_callback(FutureFinalizer(call, _value).done)
+    return result
+
+
+def _named_as(original: Any, observed: Any) -> Any:
+    observed.__name__ = original.__name__
+    observed.__qualname__ = original.__qualname__
+    return observed
+
+
+# --- the handler of a type: by its bases, else by its methods; the first row that fits
+
+_BY_BASE: tuple[tuple[type | tuple[type, ...], Handler], ...] = (
+    (GeneratorType, _generator),
+    (AsyncGeneratorType, _async_generator),
+    (CoroutineType, _coroutine),
+    (tuple, _tuple),
+    (dict, _value),
+    ((str, bytes, int, float, NoneType, list, set, frozenset), _bare_value),
+)
+_BY_METHOD: tuple[tuple[str, Handler], ...] = (
+    ("__next__", _stream),
+    ("__anext__", _stream),
+    ("__aiter__", _stream),
+    ("add_done_callback", _future),
+    ("__await__", _entered),
+)
+
+
+@lru_cache(maxsize=1024)  # bounded, as above
+def _handler_of(kind: Any) -> Handler:
+    for bases, handler in _BY_BASE:
+        if issubclass(kind, bases):
+            return handler
+    if kind.__module__ == "unittest.mock":
+        return _bare_value  # a mock has every method, whatever it stands for
+    for method, handler in _BY_METHOD:
+        if hasattr(kind, method):
+            return handler
+    if hasattr(kind, "http_request") and hasattr(kind, "parse"):
+        return _raw_response
+    if hasattr(kind, "__iter__") and not hasattr(kind, "__pydantic_fields__"):
+        container = any(hasattr(kind, mark) for mark in _CONTAINER_MARKS)
+        return _iterable_container if container else _stream
+    entered = hasattr(kind, "__enter__") or hasattr(kind, "__aenter__")
+    resource = any(hasattr(kind, mark) for mark in _RESOURCE_MARKS)
+    return _manager if entered and not resource else _object

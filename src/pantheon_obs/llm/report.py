@@ -1,0 +1,225 @@
+"""Report one LLM call: find its usage, and emit its one event."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from threading import Lock
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from pantheon_obs.core import pipeline
+from pantheon_obs.core.calls import call_here
+from pantheon_obs.core.context import current_trace, current_trace_id
+from pantheon_obs.core.guard import report
+from pantheon_obs.core.llm_events import LlmCallFinished
+from pantheon_obs.llm.nesting import InnerCalls, outer_call
+from pantheon_obs.llm.prices import cost_of
+from pantheon_obs.llm.progress import Progress
+from pantheon_obs.llm.usage.fields import Reported
+from pantheon_obs.llm.usage.find import Found, attached_usage, find
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from weakref import ref
+
+    from pantheon_obs.llm.prices import Pricing
+
+_NOT_FOUND = Found()
+
+
+@dataclass(frozen=True, slots=True)
+class CallOptions:
+    """The options that all calls of one function share.
+
+    Attributes:
+        operation: Names the event.
+        provider: The vendor, if the application names it.
+        usage: The `usage=` option.
+        pricing: The `prices=` option.
+    """
+
+    operation: str
+    provider: str | None = None
+    usage: Callable[[Any], object] | None = None
+    pricing: Pricing | None = None
+
+
+class LlmCall(Progress):
+    """One call, from its start to its event.
+
+    It ends in two steps: the first end that is recorded fixes outcome and time; `settle` then finds
+    the usage, waits for it if necessary, and emits the event. It refers to the returned object only
+    weakly, because the garbage collection of that object is one of the ends.
+
+    Attributes:
+        attached: The usage future, callable or object that the result carries.
+        source: The returned object.
+        inner: The calls that its own code has made.
+        outer: The call whose own code has made it.
+    """
+
+    attached: Any = None
+    source: ref[Any] | None = None
+    inner: InnerCalls | None = None
+    outer: LlmCall | None = None
+
+    def __init__(self, options: CallOptions, model_alias: str | None) -> None:
+        self.options = options
+        self.read_usage = options.usage
+        self.model_alias = model_alias
+        self.trace = trace = current_trace.get()
+        self.trace_id = current_trace_id.get()
+        self.reported = Reported()
+        self.emitting = Lock()  # taken once, by whoever emits the event
+        if trace is not None and not trace.ended:
+            trace.open_calls.add(self)
+        caller = call_here()
+        if caller is not None:
+            self.outer = outer_call(caller, self.trace_id)
+            if self.outer is not None:
+                self.outer.inner_calls().open.add(self)
+        self.started = perf_counter()
+
+    def force_finish(self) -> None:
+        """End it because its trace ends: report what is known now."""
+        if self.inner is not None:
+            for call in tuple(self.inner.open):
+                call.force_finish()
+        self.abandoned()
+        self.settle(wait=False)
+
+    def settle(self, source: Any = None, *, wait: bool = True) -> None:
+        """Emit the event as soon as the usage is known. Never raises an `Exception`.
+
+        Args:
+            source: The returned object, if the caller has it at hand.
+            wait: Whether to wait for a pending usage. After an error it may never arrive.
+        """
+        if self.emitting.locked():
+            return
+        found = _NOT_FOUND
+        try:
+            found = self._find_usage(source)
+            if found.pending is not None and wait and self.outcome == "ok":
+                self.attached, self.read_usage = found.pending, found.read
+                found.pending.add_done_callback(UsageFinalizer(self).resolved)
+                if not found.pending.done():
+                    return
+                found = self._find_usage(source)
+        except Exception as error:  # noqa: BLE001 - the guard, without its cost per call
+            report("llm usage", error)
+        if wait and self.inner is not None and self._waits_for(self.inner, found):
+            return
+        try:
+            self._emit(found)
+        except Exception as error:  # noqa: BLE001 - as above
+            report("llm call", error)
+
+    def _waits_for(self, inner: InnerCalls, found: Found) -> bool:
+        """Whether the usage must come from inner calls that are still open.
+
+        The last of them to end settles this one. After an error or a cancellation nothing is
+        waited for: they may run anywhere, for any time.
+        """
+        if self.outcome in ("error", "cancelled"):
+            return False
+        if (found.tokens or self.reported).usage_status != "missing":
+            return False
+        inner.awaited = True  # before the check: the last one may end between the two
+        return bool(inner.open)
+
+    def _find_usage(self, source: Any) -> Found:
+        kept = None if self.source is None else self.source()
+        source = source if kept is None else kept
+        if source is None and self.attached is None and self.read_usage is None:
+            return _NOT_FOUND
+        attached = self.attached if self.attached is not None else attached_usage(source)
+        if source is None and self.recent:
+            source = self.recent[-1]
+        found = find(self.read_usage, source, attached, complete=self.complete)
+        if found.error is not None:
+            report(f"usage of llm.{self.options.operation}", found.error)
+        return found
+
+    def _emit(self, found: Found) -> None:
+        if not self.emitting.acquire(blocking=False):
+            return
+        outer = self.outer
+        try:
+            event = self._event(found)
+            if outer is not None and outer.inner_calls().add(event):
+                event.nested = True
+            if self.trace is not None:
+                self.trace.open_calls.discard(self)
+                if not event.nested:
+                    self.trace.count(event)
+            pipeline.emit(event)
+        finally:
+            if outer is not None:
+                outer.inner_ended(self)
+
+    def _event(self, found: Found) -> LlmCallFinished:
+        """Make the event, complete except for whether it is nested."""
+        reported, inner = self.reported, self.inner
+        tokens = found.tokens or reported
+        status = tokens.usage_status
+        if status == "missing" and inner is not None:
+            tokens, status = inner.take()
+        event = LlmCallFinished(
+            trace_id=self.trace_id,
+            bound={} if self.trace is None else self.trace.bound,
+            operation=self.options.operation,
+            model_alias=self.model_alias or reported.model,
+            latency_ms=round(self.latency * 1000, 3),
+            outcome=self.outcome or "closed",
+            usage_status="error" if found.failed and status == "missing" else status,
+            input_tokens=tokens.input_tokens,
+            output_tokens=tokens.output_tokens,
+            model=reported.model,
+            provider=self.options.provider,
+            cached_input_tokens=tokens.cached_input_tokens,
+            cache_write_tokens=tokens.cache_write_tokens,
+            reasoning_tokens=tokens.reasoning_tokens,
+            finish_reason=reported.finish_reason,
+            error_type=self.error_type,
+        )
+        if self.streamed:
+            event.stream = True
+            event.chunks = self.chunks
+            event.producer_ms = round(self.producer * 1000, 3) if self.producer else None
+            event.ttfc_ms = self._since_start(self.first_chunk)
+            event.ttft_ms = self._since_start(self.first_content)
+        vendors_cost = reported.cost if tokens.cost is None else tokens.cost
+        inner_cost = None if inner is None else inner.cost_usd
+        event.cost_usd = cost_of(event, vendors_cost, self.options.pricing, inner_cost)
+        return event
+
+    def _since_start(self, moment: float | None) -> float | None:
+        return None if moment is None else round((moment - self.started) * 1000, 3)
+
+    def inner_calls(self) -> InnerCalls:
+        """Return the calls that it makes; `setdefault`, because several threads may ask first."""
+        return self.inner or self.__dict__.setdefault("inner", InnerCalls())
+
+    def inner_ended(self, call: LlmCall) -> None:
+        """Settle this call if it has waited for the inner call that was reported now."""
+        inner = self.inner_calls()
+        inner.open.discard(call)
+        if inner.awaited and not inner.open:
+            self.settle()
+
+
+class UsageFinalizer:
+    """Settles a call when its usage future is done or garbage-collected."""
+
+    __slots__ = ("call",)
+
+    def __init__(self, call: LlmCall) -> None:
+        self.call = call
+
+    def resolved(self, _: object) -> None:
+        """The future is done."""
+        self.call.settle()
+
+    def __del__(self) -> None:
+        self.call.settle(wait=False)

@@ -1,1 +1,0 @@
-"""What responses and chunks look like, one module for each vendor."""

@@ -1,0 +1,1 @@
+"""Token usage: where it is found, and how each vendor reports it."""

@@ -1,0 +1,147 @@
+"""Read fields of the application's values, and hold those that a call's answer has reported.
+
+`getattr` of a missing attribute costs 5 µs on a pydantic object and may run the application's own
+`__getattr__`. So fields are looked up where they are stored: in a dict's keys, the instance's
+`__dict__`, the class and the extra fields of a pydantic object.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from functools import lru_cache
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pantheon_obs.core.llm_events import UsageStatus
+
+EXTRA = "__pydantic_extra__"  # where pydantic keeps fields that a class does not declare
+COUNTS = (
+    "input_tokens",
+    "output_tokens",
+    "cached_input_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+)
+_NO_FIELDS: dict[str, Any] = {}
+# Larger numbers are wrong, and JSON readers that only have floats would not keep them.
+_MAX_TOKENS = 2**53
+_MAX_USD = 10**9
+
+
+class Reported:
+    """Everything that the response or the chunks of one call have reported so far.
+
+    Class attributes are the values of what was not reported.
+
+    Attributes:
+        content: Whether a part of the answer has arrived.
+        finished: Whether the terminal chunk has arrived; None if the shape has none.
+        finish_reason: Why the model stopped, in the vendor's word.
+        model: The model that answered.
+        cost: The vendor's own figure of the cost, in USD.
+    """
+
+    content = False
+    finished: bool | None = None
+    finish_reason: str | None = None
+    model: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_input_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost: Decimal | None = None
+
+    @property
+    def usage_status(self) -> UsageStatus:
+        """`reported` if both counts are known, `partial` if one is, else `missing`."""
+        if self.input_tokens is None and self.output_tokens is None:
+            return "missing"
+        if self.input_tokens is None or self.output_tokens is None:
+            return "partial"
+        return "reported"
+
+
+@lru_cache(maxsize=4096)  # bounded: a function may make a new class on each call
+def class_fields(kind: Any) -> frozenset[str]:
+    """The names that a class and its bases define; empty for a builtin class."""
+    return frozenset(
+        name for base in kind.__mro__ if base.__module__ != "builtins" for name in vars(base)
+    )
+
+
+def field(value: Any, name: str) -> Any:
+    """Return a value's key or attribute of this name, or None."""
+    if value is None:
+        return None
+    own: Any = value if isinstance(value, dict) else getattr(value, "__dict__", _NO_FIELDS)
+    if name in own:
+        return own[name]
+    kind: Any = type(value)
+    names = class_fields(kind)
+    if name in names:
+        return getattr(value, name, None)
+    if EXTRA in names:
+        return (getattr(value, EXTRA, None) or _NO_FIELDS).get(name)
+    return None
+
+
+def fields_reader(*names: str) -> Callable[[Any], tuple[Any, ...]]:
+    """Make a function that reads two or more fields at once, faster than `field` reads each."""
+    take = itemgetter(*names)
+
+    def read(value: Any) -> tuple[Any, ...]:
+        own: Any = value if isinstance(value, dict) else getattr(value, "__dict__", _NO_FIELDS)
+        try:  # an SDK's objects have all of their fields, be they None
+            found: tuple[Any, ...] = take(own)
+        except KeyError:
+            return tuple([field(value, name) for name in names])
+        return found
+
+    return read
+
+
+def either(value: Any, *names: str) -> Any:
+    """Return the first of these fields that is not None, or None."""
+    for name in names:
+        found = field(value, name)
+        if found is not None:
+            return found
+    return None
+
+
+def has(value: Any, name: str) -> bool:
+    """Whether the value has a field of this name, be it None."""
+    kind: Any = type(value)
+    own: Any = value if isinstance(value, dict) else getattr(value, "__dict__", ())
+    return name in own or name in class_fields(kind)
+
+
+def text(value: object) -> str | None:
+    """Return the value as a plain `str` if it is a non-empty string, else None."""
+    if isinstance(value, str) and value:
+        return str.__str__(value)  # the value of a `class Model(str, Enum)`, not its name
+    return None
+
+
+def count(value: object, before: int | None = None) -> int | None:
+    """Return the value if it is a number of tokens, else the count known before."""
+    if type(value) is int:
+        return value if 0 <= value <= _MAX_TOKENS else before
+    if type(value) is float and value.is_integer():  # Cohere's client has floats
+        return count(int(value), before)
+    return before
+
+
+def amount(value: object) -> Decimal | None:
+    """Return the value if it is an amount of money, else None."""
+    if type(value) is float:
+        money = Decimal(repr(value))  # 0.1 is a tenth, not the binary number next to it
+    elif type(value) is int or isinstance(value, Decimal):
+        money = Decimal(value)
+    else:
+        return None
+    return money if money.is_finite() and 0 <= money <= _MAX_USD else None

@@ -1,0 +1,126 @@
+"""The tables of known shapes, and the functions that read a value by them.
+
+A shape is a function and a row. A row names a field that every value of the shape has; the first
+row whose field is there and whose function does not decline reads the value. The functions get
+values from anywhere: they look with `field()`, check the type of what they find, and keep what was
+reported before where a field is missing. A count that is repeated, as in most streams, is replaced
+and never added. `input_tokens` always includes cached tokens, and `output_tokens` reasoning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pantheon_obs.llm.usage.fields import EXTRA, Reported, class_fields, count
+from pantheon_obs.llm.usage.vendors import (
+    anthropic,
+    bedrock,
+    cohere,
+    gateways,
+    gemini,
+    ollama,
+    openai,
+)
+
+Rows = tuple[tuple[str, Callable[[Any, Reported], Any]], ...]
+
+# The most frequent chunks come first, the least specific shape comes last. The functions return
+# False to decline, else the usage object for `USAGE` to read, or None.
+MESSAGES: Rows = (
+    ("choices", openai.chat),
+    ("type", anthropic.event),
+    ("type", openai.response_event),
+    ("type", cohere.event),
+    ("snapshot", openai.chat_event),
+    ("candidates", gemini.content),
+    ("usage_metadata", gemini.content),
+    ("usageMetadata", gemini.content),
+    ("contentBlockDelta", bedrock.event),
+    ("messageStart", bedrock.event),
+    ("contentBlockStart", bedrock.event),
+    ("contentBlockStop", bedrock.event),
+    ("messageStop", bedrock.event),
+    ("metadata", bedrock.usage_event),
+    ("done", ollama.answer),
+    ("data", openai.mistral_event),
+    ("incomplete_details", openai.response),
+    ("stop_reason", anthropic.message),
+    ("stopReason", bedrock.converse),
+    ("data", openai.embeddings),
+    ("embeddings", ollama.embeddings),
+    ("meta", cohere.first_version),
+    ("usage", gateways.response),
+)
+# The more specific field comes first. The functions return False to decline.
+USAGE: Rows = (
+    ("cost", gateways.cost),
+    ("prompt_cache_hit_tokens", openai.deepseek_tokens),
+    ("num_cached_tokens", openai.mistral_tokens),
+    ("prompt_tokens", openai.chat_tokens),
+    ("input_tokens_details", openai.response_tokens),
+    ("cache_read_input_tokens", anthropic.tokens),
+    ("cache_creation_input_tokens", anthropic.tokens),
+    ("input_tokens_fresh", gateways.fresh_and_cached),
+    ("input_tokens", gateways.plain),
+    ("output_tokens", gateways.plain),
+    ("prompt_token_count", gemini.tokens),
+    ("promptTokenCount", gemini.tokens),
+    ("inputTokens", bedrock.tokens),
+    ("tokens", cohere.tokens),
+    ("prompt_eval_count", ollama.tokens),
+    ("gen_ai.usage.input_tokens", gateways.opentelemetry),
+    ("gen_ai.usage.output_tokens", gateways.opentelemetry),
+)
+
+_PAIR = 2  # (input, output), as a `usage=` callable may return it
+
+
+def read(value: Any, reported: Reported) -> bool:
+    """Read a response, a chunk or a usage object; return whether its shape is known."""
+    usage = first(MESSAGES, value, reported)
+    if usage is False:
+        return read_usage(value, reported)
+    if usage is not None:
+        read_usage(usage, reported)
+    return True
+
+
+def read_usage(usage: Any, reported: Reported) -> bool:
+    """Read a usage object; return whether its shape is known."""
+    cost = reported.cost
+    if first(USAGE, usage, reported) is not False:
+        return True
+    reported.cost = cost  # a cost without tokens beside it may be of something else
+    return False
+
+
+def first(rows: Rows, value: Any, reported: Reported) -> Any:
+    """Read a value by the first row that fits; return its function's answer, or False."""
+    if value is None:
+        return False
+    kind: Any = type(value)
+    names = class_fields(kind)
+    own: Any = value if isinstance(value, dict) else getattr(value, "__dict__", ())
+    extra: Any = getattr(value, EXTRA, None) if EXTRA in names else None
+    if extra:
+        own = {**own, **extra}
+    for name, function in rows:
+        if name in own or name in names:
+            answer = function(value, reported)
+            if answer is not False:
+                return answer
+    return False
+
+
+def tokens_of(value: Any) -> Reported | None:
+    """Return the counts in a response, a usage object or an `(input, output)` pair, if any."""
+    if value is None:
+        return None
+    reported = Reported()
+    if type(value) is tuple:
+        if len(value) == _PAIR:
+            reported.input_tokens, reported.output_tokens = count(value[0]), count(value[1])
+    else:
+        read(value, reported)
+    return None if reported.usage_status == "missing" else reported

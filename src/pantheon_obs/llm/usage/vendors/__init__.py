@@ -1,0 +1,1 @@
+"""The shapes of responses, chunks and usage objects: one module per vendor."""

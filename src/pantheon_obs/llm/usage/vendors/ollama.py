@@ -1,0 +1,51 @@
+"""Ollama's responses, chunks and usage; the counts are on the last chunk itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pantheon_obs.llm.usage.fields import count, field, has, text
+
+if TYPE_CHECKING:
+    from pantheon_obs.llm.usage.fields import Reported
+
+_CONTENT = ("content", "thinking", "tool_calls", "response")
+
+
+def answer(value: Any, reported: Reported) -> Any:
+    """Read a response or a chunk.
+
+    https://docs.ollama.com/api/chat
+    """
+    done = field(value, "done")
+    if type(done) is not bool or field(value, "created_at") is None:
+        return False
+    message: Any = field(value, "message") or value
+    reported.finished = bool(reported.finished) or done
+    reported.model = text(field(value, "model")) or reported.model
+    reported.finish_reason = text(field(value, "done_reason")) or reported.finish_reason
+    reported.content = reported.content or any(field(message, name) for name in _CONTENT)
+    return value
+
+
+def embeddings(value: Any, reported: Reported) -> Any:
+    """Read embeddings, which generate no tokens.
+
+    https://docs.ollama.com/api/embed
+    """
+    if field(value, "embeddings") is None or not has(value, "prompt_eval_count"):
+        return False
+    reported.content = True
+    reported.model = text(field(value, "model")) or reported.model
+    reported.output_tokens = reported.output_tokens or 0
+    return value
+
+
+def tokens(usage: Any, reported: Reported) -> bool:
+    """Read the counts.
+
+    https://docs.ollama.com/api/usage
+    """
+    reported.input_tokens = count(field(usage, "prompt_eval_count"), reported.input_tokens)
+    reported.output_tokens = count(field(usage, "eval_count"), reported.output_tokens)
+    return True

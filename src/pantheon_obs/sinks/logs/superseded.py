@@ -1,0 +1,102 @@
+"""Records of other programs that say less than an event of ours; they are dropped.
+
+`pantheon_obs.products` has the loggers. A record is dropped only if the logger of our event is on.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import TYPE_CHECKING
+
+from pantheon_obs.core.failures import arrive, is_covered, is_logged, repeats
+from pantheon_obs.core.task import running
+from pantheon_obs.products import PRODUCTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Rule = Callable[[logging.LogRecord, BaseException | None], bool]
+
+_REQUESTS = "pantheon_obs.request"
+_TASKS = "pantheon_obs.task"
+_NO_FAILURE = ("ignored", "rejected")
+
+
+def is_superseded(record: logging.LogRecord, error: BaseException | None) -> bool:
+    """Whether an event of ours says, or will say, all that a record with this exception says."""
+    rules = _RULES.get(record.name)
+    if rules is not None and any(rule(record, error) for rule in rules):
+        return True
+    # A framework may say it on the application's own logger, which can have any name.
+    announces = error is not None and _ANNOUNCEMENT.match(str(record.msg)) is not None
+    return announces and _is_unhandled_error(record, error)
+
+
+def _is_unhandled_error(_: logging.LogRecord, error: BaseException | None) -> bool:
+    """Whether a framework logs an error that it answers, and that our event reports."""
+    return is_covered(error) and logging.getLogger(_REQUESTS).isEnabledFor(logging.ERROR)
+
+
+def _is_repetition(_: logging.LogRecord, error: BaseException | None) -> bool:
+    """Whether a server logs an exception that a line of ours carries."""
+    arrive(error)
+    return is_logged(error)
+
+
+def _is_repetition_in_text(record: logging.LogRecord, error: BaseException | None) -> bool:
+    """Whether a server logs as text an exception that a line of ours carries."""
+    is_error = error is None and record.levelno >= logging.ERROR
+    return is_error and repeats(record) and logging.getLogger(_REQUESTS).isEnabledFor(logging.ERROR)
+
+
+def _is_access_line(record: logging.LogRecord, _: BaseException | None) -> bool:
+    """Whether a development server logs a request, with its query string."""
+    return str(record.msg).endswith('"%s" %s %s')
+
+
+def _is_websocket_line(record: logging.LogRecord, _: BaseException | None) -> bool:
+    """Whether uvicorn logs a websocket, with its query string."""
+    return isinstance(record.msg, str) and record.msg.startswith('%s - "WebSocket %s')
+
+
+def _is_task_end(record: logging.LogRecord, _: BaseException | None) -> bool:
+    """Whether Celery logs the end of a task that `task_finished` reports.
+
+    The application may have changed Celery's texts, so their arguments decide.
+    """
+    task = record.args
+    if not isinstance(task, dict) or task.get("id") not in running:
+        return False
+    is_success = "return_value" in task
+    is_failure = "traceback" in task and task.get("description") not in _NO_FAILURE
+    level = logging.ERROR if is_failure else logging.INFO
+    return (is_success or is_failure) and logging.getLogger(_TASKS).isEnabledFor(level)
+
+
+def _is_task_failure(_: logging.LogRecord, error: BaseException | None) -> bool:
+    """Whether Celery's worker logs an error that a line of ours carries."""
+    return is_logged(getattr(error, "exc", error))  # billiard wraps it in one of its own
+
+
+_KINDS: dict[str, Rule] = {
+    "access line": _is_access_line,
+    "websocket line": _is_websocket_line,
+    "unhandled error": _is_unhandled_error,
+    "task end": _is_task_end,
+    "task failure": _is_task_failure,
+}
+
+
+def _rules() -> dict[str, tuple[Rule, ...]]:
+    """Collect the rules for the records of each logger, by its name."""
+    pairs: list[tuple[str, Rule]] = []
+    for product in PRODUCTS:
+        pairs += [(name, _is_repetition) for name in product.repeats]
+        pairs += [(name, _is_repetition_in_text) for name in product.repeats_as_text]
+        pairs += [(name, _KINDS[kind]) for name, kind in product.says_less]
+    return {logger: tuple(rule for name, rule in pairs if name == logger) for logger, _ in pairs}
+
+
+_RULES = _rules()
+_ANNOUNCEMENT = re.compile("|".join(product.announces for product in PRODUCTS if product.announces))

@@ -1,1 +1,0 @@
-"""The contract's service on Django, and what Django alone has."""

@@ -1,0 +1,65 @@
+"""Middleware of the project's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.http import HttpResponse, HttpResponsePermanentRedirect
+from django.middleware.common import CommonMiddleware
+from django.utils.deprecation import MiddlewareMixin
+
+from tests.apps import common
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+
+class Redirect(HttpResponsePermanentRedirect):
+    """Keeps the method, as other frameworks' redirects do."""
+
+    status_code = 308
+
+
+class SlashMiddleware(CommonMiddleware):
+    """Redirects to a path that ends with the missing slash."""
+
+    response_redirect_class = Redirect
+
+
+class Cors(MiddlewareMixin):
+    """Answers preflight requests."""
+
+    def process_request(self, request: HttpRequest) -> HttpResponse | None:
+        """Answer, if it is one."""
+        if request.method != "OPTIONS":
+            return None
+        return HttpResponse(headers={"Access-Control-Allow-Origin": common.ORIGIN})
+
+
+class Failing(MiddlewareMixin):
+    """Fails before the view or after it, as the path says."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        """Fail before the view."""
+        if request.path == "/middleware/before":
+            raise MiddlewareError
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        """Fail after the view."""
+        if request.path == "/middleware/after":
+            raise MiddlewareError
+        return response
+
+
+class FailingOutside(MiddlewareMixin):
+    """Fails after the view, from a place before ours in the list."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        """Fail, where the path says so."""
+        if request.path == "/ok":
+            raise MiddlewareError
+        return response
+
+
+class MiddlewareError(Exception):
+    """Raised by these."""

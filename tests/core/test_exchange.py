@@ -1,0 +1,203 @@
+"""The state machine of an exchange: facts in, one event out."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pantheon_obs.core import pipeline
+from pantheon_obs.core.exchange import Exchange
+from pantheon_obs.core.websocket import WebsocketExchange
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Collector:
+    """Keeps each event."""
+
+    name = "collector"
+
+    def __init__(self) -> None:
+        self.events: list[Any] = []
+
+    def started(self, trace: Any) -> None:
+        """Ignore a beginning."""
+
+    def ended(self, trace: Any) -> None:
+        """Ignore an end."""
+
+    def handle(self, event: Any) -> None:
+        """Keep the event."""
+        self.events.append(event)
+
+
+@pytest.fixture
+def collected(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The events that leave core."""
+    collector = Collector()
+    monkeypatch.setattr(pipeline, "sinks", (collector,))
+    return collector.events
+
+
+def watched(trace_id: str = "one", method: str = "GET") -> Exchange:
+    """Make an exchange whose event is due."""
+    exchange = Exchange(trace_id)
+    exchange.watch(method, "/shop/live", "/shop", frozenset({"/live"}))
+    return exchange
+
+
+def test_an_exchange_emits_one_event(collected: list[Any]) -> None:
+    """The first end counts; an exchange that nobody watches has no event."""
+    unwatched = Exchange("one")
+    unwatched.finish()
+    exchange = watched("two")
+    exchange.escaped(LookupError())
+    exchange.finish()
+    exchange.complete()
+    exchange.finish()
+
+    assert [("two", "error", None)] == [
+        (event.trace_id, event.outcome, event.route) for event in collected
+    ]
+
+
+def test_an_exchange_without_a_sink_has_no_event(
+    collected: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sink may have been removed since the exchange began."""
+    exchange = watched()
+    monkeypatch.setattr(pipeline, "sinks", ())
+    exchange.complete()
+
+    assert [] == collected
+    assert not exchange.event_pending
+
+
+def test_a_probe_is_quiet_with_and_without_the_prefix_of_its_mount(collected: list[Any]) -> None:
+    """A path is compared without the prefix under which the server mounts the application."""
+    watched().complete()
+
+    assert [True] == [event.quiet for event in collected]
+
+
+def complete(exchange: Exchange) -> None:
+    """Send a response."""
+    exchange.started(200)
+    exchange.complete()
+
+
+def cut(exchange: Exchange) -> None:
+    """Have the server close a response before its end."""
+    exchange.started(200)
+    exchange.closed()
+
+
+def bodiless(exchange: Exchange) -> None:
+    """Have the server close a response that has no body."""
+    exchange.started(204)
+    exchange.closed()
+
+
+def interrupted(exchange: Exchange) -> None:
+    """Have the server close a response in whose middle the application has raised."""
+    exchange.started(200)
+    exchange.escaped(LookupError())
+    exchange.closed()
+
+
+@pytest.mark.parametrize(
+    ("method", "facts", "expected"),
+    [
+        pytest.param("GET", complete, "ok", id="complete"),
+        pytest.param("GET", cut, "client_disconnected", id="cut"),
+        pytest.param("HEAD", cut, "ok", id="head"),
+        pytest.param("GET", bodiless, "ok", id="bodiless"),
+        pytest.param("GET", interrupted, "error", id="raised"),
+        pytest.param("GET", Exchange.closed, "no_response", id="nothing"),
+    ],
+)
+def test_a_response_that_the_server_closes_early_was_left(
+    collected: list[Any], method: str, facts: Callable[[Exchange], None], expected: str
+) -> None:
+    """Before its last byte only a client that has gone makes a server close a response."""
+    facts(watched(method=method))
+
+    assert [expected] == [event.outcome for event in collected]
+
+
+@pytest.mark.parametrize(
+    ("headers", "sizes", "streams"),
+    [
+        pytest.param([("Content-Length", "3")], [3], False, id="all-of-it-in-the-first"),
+        pytest.param([("Content-Length", "3")], [1, 2], True, id="in-parts"),
+        pytest.param([("Content-Length", "?")], [3], True, id="length-is-no-number"),
+        pytest.param([], [3], True, id="length-is-not-known"),
+        pytest.param([], [0], True, id="nothing-yet"),
+        pytest.param([], [], False, id="no-part"),
+    ],
+)
+def test_a_body_in_parts_has_a_time_to_its_first_byte(
+    collected: list[Any], headers: list[tuple[str, str]], sizes: list[int], *, streams: bool
+) -> None:
+    """A body streams if it comes in parts, or starts before its length is known."""
+    exchange = watched()
+    exchange.started(200, headers)
+    for size in sizes:
+        exchange.part(size)
+    exchange.complete()
+
+    assert [streams] == [event.ttfb_ms is not None for event in collected]
+
+
+def test_the_event_of_a_5xx_waits_for_its_exception(collected: list[Any]) -> None:
+    """A framework sends a 500 first, and raises the exception that caused it afterwards."""
+    error = LookupError()
+    exchange = watched()
+    try:
+        raise error
+    except LookupError:
+        exchange.started(500)
+    exchange.complete()
+    assert [] == collected
+    exchange.escaped(error)
+    exchange.finish()
+
+    assert [("error", error)] == [(event.outcome, event.error) for event in collected]
+
+
+def test_an_answer_is_owed_until_a_response_starts() -> None:
+    """Neither a client that has gone nor a framework around us leaves an answer to us."""
+    failed, answered, left, enclosed = (Exchange("one") for _ in range(4))
+    answered.started(200)
+    left.client_left()
+    enclosed.framework_answers = True
+
+    exchanges = [failed, answered, left, enclosed]
+    assert [True, False, False, False] == [exchange.owes_response for exchange in exchanges]
+
+
+def test_an_exchange_holds_no_exception_when_it_is_over(collected: list[Any]) -> None:
+    """No cycle of exception, traceback, frame and exchange waits for the garbage collector."""
+    exchange = watched()
+    exchange.send_failed(OSError())
+    exchange.note_unhandled(ValueError())
+    exchange.escaped(LookupError())
+    exchange.finish()
+
+    held = [value for value in vars(exchange).values() if isinstance(value, BaseException)]
+    assert [] == held
+    assert ["error"] == [event.outcome for event in collected]
+
+
+@pytest.mark.parametrize("kind", [Exchange, WebsocketExchange])
+def test_an_exchange_is_safe_in_what_is_copied_and_pickled(kind: type[Exchange]) -> None:
+    """Scopes, environs and requests are copied within their request, and pickled for later."""
+    exchange = kind("one")
+
+    assert exchange is copy.copy(exchange)
+    assert exchange is copy.deepcopy({"trace": exchange})["trace"]
+    assert pickle.loads(pickle.dumps(exchange)) is None  # noqa: S301 - our own

@@ -1,0 +1,355 @@
+"""Functions that return something which gives the answer later: once it is entered or awaited."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import gc
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pantheon_obs import llm_call
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Generator, Iterator
+    from typing import Self
+
+    from pantheon_obs.core.events import LlmCallFinished
+
+    Events = list[LlmCallFinished]
+
+USAGE = {"usage": {"input_tokens": 3, "output_tokens": 5}}
+
+
+def outcome(events: Events) -> tuple[Any, ...]:
+    """How the one call ended."""
+    [event] = events
+    return event.outcome, event.error_type, event.output_tokens, event.chunks
+
+
+@llm_call
+@contextmanager
+def session(*given: Any) -> Iterator[Any]:
+    """Give a generator of chunks."""
+    yield (chunk for chunk in given)
+
+
+@llm_call
+@asynccontextmanager
+async def async_session(*given: Any) -> AsyncIterator[Any]:
+    """Give an async generator of chunks."""
+
+    async def chunks() -> AsyncIterator[Any]:
+        for chunk in given:
+            yield chunk
+
+    yield chunks()
+
+
+@llm_call
+@contextmanager
+def answering(answer: Any) -> Iterator[Any]:
+    """Give an answer, or raise it."""
+    if isinstance(answer, BaseException):
+        raise answer
+    yield answer
+
+
+class Held:
+    """Gives itself, and is to be left."""
+
+    left: Any = None
+
+    def __enter__(self) -> Self:
+        """Give itself."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Note what it is left with."""
+        self.left = error
+
+    async def __aenter__(self) -> Self:
+        """Give itself."""
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        """Note what it is left with."""
+        self.left = error
+
+
+class Answered(Held):
+    """Has said all that there is to say."""
+
+    def __init__(self) -> None:
+        self.usage = USAGE["usage"]
+
+
+class Promise:
+    """Is awaited."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        """Give the answer."""
+        yield from asyncio.sleep(0).__await__()
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        return self.answer
+
+
+class Kept:
+    """Awaits by somebody else's method."""
+
+    def __init__(self, give: Any) -> None:
+        self.give = give
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        """Give what that gives."""
+        return self.give()  # type: ignore[no-any-return]
+
+
+class TestManagers:
+    """The value that they return is observed."""
+
+    def test_a_stream(self, events: Events) -> None:
+        """Read to its end, it has ended; the `with` may go on."""
+        with session("a", USAGE) as stream:
+            assert ["a", USAGE] == list(stream)
+            assert ("ok", None, 5, 2) == outcome(events)
+
+    def test_a_stream_that_is_left(self, events: Events) -> None:
+        """In the middle."""
+        with session("a", "b") as stream:
+            next(stream)
+        del stream
+
+        assert ("closed", None, None, 1) == outcome(events)
+
+    def test_an_async_stream(self, events: Events) -> None:
+        """The async client behaves the same."""
+
+        async def main() -> None:
+            async with async_session("a", USAGE) as stream:
+                assert ["a", USAGE] == [chunk async for chunk in stream]
+
+        asyncio.run(main())
+
+        assert ("ok", None, 5, 2) == outcome(events)
+
+    def test_on_an_exit_stack(self, events: Events) -> None:
+        """It looks the methods up by itself."""
+
+        async def main() -> None:
+            async with AsyncExitStack() as stack:
+                stream = await stack.enter_async_context(async_session("a"))
+                assert ["a"] == [chunk async for chunk in stream]
+
+        with ExitStack() as stack:
+            list(stack.enter_context(session("a")))
+        asyncio.run(main())
+
+        assert ["ok", "ok"] == [event.outcome for event in events]
+
+    def test_a_value(self, events: Events) -> None:
+        """The call is done when it is there."""
+        with answering(USAGE) as answer:
+            assert USAGE is answer
+            assert ("ok", None, 5, None) == outcome(events)
+
+    def test_an_error(self, events: Events) -> None:
+        """Entering it raises."""
+        with pytest.raises(ValueError), answering(ValueError()):  # noqa: PT011 - there is no text
+            pass
+
+        assert ("error", "ValueError", None, None) == outcome(events)
+
+    def test_its_clock_starts_when_it_is_entered(self, events: Events) -> None:
+        """The consumer's time before that does not count."""
+        manager = session("a")
+        waited = sum(range(2_000_000))
+        with manager as stream:
+            list(stream)
+
+        assert waited
+        assert events[0].latency_ms < 10
+
+    def test_nobody_enters_it(self, events: Events) -> None:
+        """It has given nothing."""
+        session("a")
+        gc.collect()
+
+        assert ("not_consumed", None, None, None) == outcome(events)
+
+    def test_a_call_that_it_makes_is_nested(self, events: Events) -> None:
+        """Calls that its own code makes on entry are nested in this call."""
+
+        @llm_call
+        def inner() -> Any:
+            return USAGE
+
+        @llm_call
+        @contextmanager
+        def outer() -> Iterator[Any]:
+            inner()
+            yield "answer"
+
+        with outer():
+            pass
+
+        assert [("llm.inner", True, 5), ("llm.outer", None, 5)] == [
+            (event.event, event.nested, event.output_tokens) for event in events
+        ]
+
+    def test_it_is_entered_again(self, events: Events) -> None:
+        """The application may do that; nothing is recorded."""
+
+        @llm_call
+        def open_it() -> Held:
+            return Held()
+
+        manager = open_it()
+        for _ in range(2):
+            with manager:
+                pass
+
+        assert Held is type(manager)
+        assert ("ok", None, None, None) == outcome(events)
+
+
+class TestThoseThatGiveThemselves:
+    """They are the answer until they are left."""
+
+    @pytest.mark.parametrize(
+        ("error", "expected"),
+        [
+            (None, ("ok", None)),
+            (LookupError(), ("closed", None)),
+            (KeyboardInterrupt(), ("cancelled", "KeyboardInterrupt")),
+        ],
+        ids=repr,
+    )
+    @pytest.mark.parametrize("asynchronous", [False, True])
+    def test_they_are_left(
+        self, error: BaseException | None, expected: Any, *, asynchronous: bool, events: Events
+    ) -> None:
+        """With an error of the consumer's, or without."""
+        held = Held()
+        entered = llm_call(lambda: held)()
+
+        async def main() -> None:
+            async with entered as given:
+                assert held is given
+                assert [] == events
+                if error is not None:
+                    raise error
+
+        def work() -> None:
+            with entered as given:
+                assert held is given
+                assert [] == events
+                if error is not None:
+                    raise error
+
+        with pytest.raises(type(error)) if error else nullcontext():
+            asyncio.run(main()) if asynchronous else work()
+
+        assert held.left is not None
+        assert error is held.left[1]
+        assert (*expected, None, None) == outcome(events)
+
+    def test_one_that_can_be_closed_is_there_already(self, events: Events) -> None:
+        """An image or an HTTP response is used without a `with`, too."""
+
+        class Image(Held):
+            def close(self) -> None:
+                """Free it."""
+
+        image = llm_call(Image)()
+
+        assert Image is type(image)
+        assert ("ok", None, None, None) == outcome(events)
+
+    def test_it_is_garbage_collected(self, events: Events) -> None:
+        """Entered, but never left; what is made of it has nothing to do with the call."""
+        held = llm_call(Held)()
+        copy.copy(held)
+        type(held)()
+        assert [] == events
+        held.__enter__()
+        del held
+
+        assert ("closed", None, None, None) == outcome(events)
+
+    def test_one_that_tells_its_usage_has_ended(self, events: Events) -> None:
+        """The `with` is for cleaning up only."""
+        with llm_call(Answered)() as given:
+            assert ("ok", None, 5, None) == outcome(events)
+
+        assert Answered is type(given)
+
+
+class TestAwaited:
+    """An object with `__await__`."""
+
+    def test_it_gives_a_stream(self, events: Events) -> None:
+        """The parsed stream is observed."""
+
+        async def main() -> None:
+            assert ["a", USAGE] == list(await llm_call(Promise)(chunk for chunk in ["a", USAGE]))
+
+        asyncio.run(main())
+
+        assert ("ok", None, 5, 2) == outcome(events)
+
+    def test_it_raises(self, events: Events) -> None:
+        """The application's own error is raised."""
+
+        async def main() -> None:
+            with pytest.raises(LookupError):
+                await llm_call(Promise)(LookupError())
+
+        asyncio.run(main())
+
+        assert ("error", "LookupError", None, None) == outcome(events)
+
+    def test_it_is_awaited_again(self, events: Events) -> None:
+        """The application may do that; nothing is recorded."""
+
+        async def main() -> None:
+            promise = llm_call(Promise)(USAGE)
+            assert USAGE is await promise
+            assert USAGE is await promise
+
+        asyncio.run(main())
+
+        assert ("ok", None, 5, None) == outcome(events)
+
+
+def test_a_method_that_the_application_has_kept_can_be_called_again(events: Events) -> None:
+    """Then nobody looks on."""
+
+    @llm_call
+    def held() -> Held:
+        return Held()
+
+    async def main() -> None:
+        kept = Kept(llm_call(Promise)(USAGE).__await__)
+        assert USAGE is await kept
+        assert USAGE is await kept
+        manager = held()
+        enter, leave = manager.__aenter__, manager.__aexit__
+        for _ in range(2):
+            assert manager is await enter()
+            await leave(None, None, None)
+
+    manager = held()
+    enter, leave = manager.__enter__, manager.__exit__
+    for _ in range(2):
+        assert manager is enter()
+        leave(None, None, None)
+    asyncio.run(main())
+
+    assert ["ok"] * 3 == [event.outcome for event in events]

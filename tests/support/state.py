@@ -1,0 +1,100 @@
+"""Prove that `testing.reset()` resets the library: compare the state of its modules."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from contextvars import ContextVar
+from functools import cache
+from types import FunctionType, ModuleType
+from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary, WeakSet
+
+State: TypeAlias = dict[tuple[str, str], tuple[object, object]]
+
+PACKAGE = "pantheon_obs"
+
+MAY_STAY = {
+    "core.foreign._tracers": "registered once per process by whatever begins traces",
+    "core.foreign.bound": "registered once per process by whatever begins traces",
+    "core.foreign.clear": "registered once per process by whatever begins traces",
+    "core.task.running": "a task that runs leaves it by itself, after its line",
+    "core.guard._from_signals": "the signal handlers of Celery stay in the process",
+    "propagation.foreign.watch": "called once per process",
+    "adapters.celery_tasks.patch": "Celery's build_tracer stays wrapped: the tasks stay traced",
+    "llm.list_prices.installed": "the module genai_prices, with a memory bound to its data",
+    "sinks.logs.configure._level": "only read while a handler is installed",
+    "sinks.logs.configure._level_before": "only read while a handler is installed",
+    "sinks.logs.delivery._output": "remembers the file of the standard output",
+    "sinks.logs.line._variables": "structlog's own register of context variables",
+    "sinks.logs.takeover._quieted": "the loggers keep the levels that it remembers",
+    "health.health._all": "weak; the Health objects belong to the application",
+}
+"""Variables that `reset()` leaves as they are, with the reason."""
+
+
+def changes(before: State, after: State) -> list[str]:
+    """Name the variables that differ, save those that may stay.
+
+    Args:
+        before: The state before a test.
+        after: The state after the test and `reset()`. Modules that were loaded since are ignored.
+    """
+    names = {
+        f"{module.removeprefix(PACKAGE).removeprefix('.') or '__init__'}.{name}": value
+        for (module, name), (value, content) in before.items()
+        if (found := after.get((module, name))) is not None
+        and (not _is_same(found[0], value) or found[1] != content)
+    }
+    # A set that may stay is also known by this name in the modules that import it.
+    sets = [value for name, value in names.items() if name in MAY_STAY and type(value) is set]
+    return sorted(
+        name
+        for name, value in names.items()
+        if name not in MAY_STAY and not any(value is other for other in sets)
+    )
+
+
+def _is_same(one: object, other: object) -> bool:
+    return one is other or (isinstance(one, str | int | float | tuple) and one == other)
+
+
+def state() -> State:
+    """Describe the variables of all modules of the package that are loaded."""
+    return {
+        (module, name): (value, _content(value))
+        for module in tuple(sys.modules)
+        if module == PACKAGE or module.startswith(f"{PACKAGE}.")
+        for name in _variables(module)
+        for value in (vars(sys.modules[module])[name],)
+    }
+
+
+@cache
+def _variables(module: str) -> tuple[str, ...]:
+    """List the variables of a module that belong to it, and are no functions or classes."""
+    imported = (FunctionType, ModuleType, type)
+    return tuple(
+        name
+        for name, value in vars(sys.modules[module]).items()
+        if not name.startswith("__")
+        and not isinstance(value, imported)
+        and getattr(value, "__module__", module) in (module, type(value).__module__)
+    )
+
+
+def _content(value: Any) -> object:
+    """Describe a mutable value, without keeping alive what it holds."""
+    kind = type(value)
+    if kind is dict:
+        return [(id(key), id(item)) for key, item in value.items()]
+    if kind in (list, set, deque, WeakSet, WeakKeyDictionary):
+        return sorted(map(id, value)) if kind in (set, WeakSet) else [*map(id, value)]
+    if kind is ContextVar:
+        return id(value.get(None) or None)
+    if kind.__module__.startswith(PACKAGE) and hasattr(value, "__dict__"):
+        return {name: id(item) for name, item in vars(value).items()}
+    if hasattr(kind, "cache_info"):  # asked of the type: a proxy may refuse to be looked at
+        info = value.cache_info()
+        return info.currsize if info.maxsize is None else None  # a bounded memo table holds nothing
+    return None
