@@ -10,8 +10,8 @@ _EXPOSED = "It compares all that Access-Control-Expose-Headers lists, and ours i
 _ROOT_HANDLER = "Flask adds its own handler only while the root logger has none, and ours is there."
 _OUR_LINES = "It counts all log records of a request, and ours are two more."
 _KEPT_BY_PYTEST = (
-    "pytest's log capture keeps our record of the failed request, whose traceback keeps the request "
-    "object. Without that plugin (-p no:logging) the test passes."
+    "pytest's log capture keeps our record of the failed request, whose traceback keeps the "
+    "request object. Without that plugin (-p no:logging) the test passes."
 )
 _ANSWERED = (
     "The application does not answer. We send the plain 500 that a server would send "
@@ -50,8 +50,8 @@ BY_DESIGN: dict[str, dict[str, str]] = {
 
 _DENIED = (
     "The application closes a websocket before it accepts it. We send a 403 in place of the close, "
-    "so that the refusal carries the id. Servers send a 403 anyway, but a test client no longer sees "
-    "the close code and its reason."
+    "so that the refusal carries the id. Servers send a 403 anyway, but a test client no longer "
+    "sees the close code and its reason."
 )
 
 FAULTS: dict[str, dict[str, str]] = {
