@@ -58,7 +58,6 @@ FAULTS: dict[str, dict[str, str]] = {
     "starlette": {
         "tests/test_staticfiles.py::test_staticfiles_websocket": _DENIED,
         "tests/test_websockets.py::test_rejected_connection": _DENIED,
-        "tests/test_websockets.py::test_send_response_unsupported": _DENIED,
     },
     "fastapi": {
         "tests/test_telemetry/test_websockets.py::test_handled_websocket_exception": _DENIED,
