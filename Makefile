@@ -4,6 +4,8 @@
 #   make test      runs the whole suite (after `make clean`, PYTHON=... selects another Python)
 #   make test-all  runs the suite on each supported Python found, without extras, with all extras
 #                  and with the lowest versions allowed; then lint, types and combined coverage
+#   make test-long runs the frameworks' own test suites, bare and instrumented, and compares them;
+#                  PYTEST_ARGS="-k flask" runs one of them
 #   make lint      runs ruff, mypy and pyright
 #   make bench     measures the cost of a request, side by side with the peers
 #   make clean     removes the environments and the files of the tools
@@ -18,7 +20,7 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11,
 	$(if $(shell $(python) -c '$(NEW_ENOUGH)' 2>/dev/null && echo yes),$(python))))
 
 .DEFAULT_GOAL := test
-.PHONY: demo test test-all lint bench clean
+.PHONY: demo test test-all test-long lint bench clean
 
 demo: $(READY)
 	$(BIN)/python -m examples.demo
@@ -30,6 +32,9 @@ test: $(READY)
 test-all: $(READY)
 	$(BIN)/coverage erase
 	$(BIN)/nox
+
+test-long: $(READY)
+	$(BIN)/python -m pytest -o faulthandler_timeout=0 tests/long/framework_suites.py $(PYTEST_ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check
