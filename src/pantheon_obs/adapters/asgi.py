@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pantheon_obs.adapters.asgi_exchange import AsgiHttp, AsgiWebsocket
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import KEY, begin, end
+from pantheon_obs.core.errors import refuse
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.identity import Identity
 from pantheon_obs.core.response_headers import ResponseHeaders
@@ -40,7 +41,7 @@ class TraceIdMiddleware:
             connection where the server does not.
 
     Raises:
-        ConfigError: `settings` is not a `Settings`.
+        ConfigError: `app` cannot be called, or `settings` is not a `Settings`.
 
     Example:
         >>> from pantheon_obs import TraceIdMiddleware
@@ -57,6 +58,8 @@ class TraceIdMiddleware:
         *,
         on_startup: Callable[[], None] | None = None,
     ) -> None:
+        if not callable(app):
+            refuse("app", app, "an ASGI application: app.add_middleware(TraceIdMiddleware)")
         settings = resolve(settings, {})
         warn_of_problems(settings)
         watch()

@@ -14,6 +14,7 @@ from pantheon_obs.adapters.wsgi_body import Body, body_of
 from pantheon_obs.adapters.wsgi_exchange import EnvironIdentity, WsgiExchange
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import KEY, begin, end, suspend
+from pantheon_obs.core.errors import refuse
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.response_headers import ResponseHeaders
 from pantheon_obs.core.settings import resolve, warn_of_problems
@@ -38,7 +39,7 @@ class TraceIdMiddleware:
         route_of: Finds the route's template from a request's environ, as its response starts.
 
     Raises:
-        ConfigError: `settings` is not a `Settings`.
+        ConfigError: `app` cannot be called, or `settings` is not a `Settings`.
 
     Example:
         >>> from pantheon_obs.adapters.wsgi import TraceIdMiddleware
@@ -56,6 +57,8 @@ class TraceIdMiddleware:
         on_startup: Callable[[], None] | None = None,
         route_of: Callable[[WSGIEnvironment], str | None] | None = None,
     ) -> None:
+        if not callable(app):
+            refuse("app", app, "a WSGI application: app.wsgi_app = TraceIdMiddleware(app.wsgi_app)")
         settings = resolve(settings, {})
         warn_of_problems(settings)
         watch()
