@@ -10,7 +10,7 @@ import sys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.context import end, resume, suspend
+from pantheon_obs.core.context import apart, end, resume, suspend
 from pantheon_obs.core.guard import Guard
 
 if TYPE_CHECKING:
@@ -64,12 +64,14 @@ class _Closing:
 
     def __del__(self) -> None:
         # For a server that does not close the body.
-        exchange = self._exchange
-        if not exchange.is_closed:
-            with _guard:
-                resume(exchange)
-                exchange.closed()
-                end(exchange)
+        if not self._exchange.is_closed:
+            apart(self._drop)
+
+    def _drop(self) -> None:
+        with _guard:
+            resume(self._exchange)
+            self._exchange.closed()
+            end(self._exchange)
 
 
 class Body(_Closing):

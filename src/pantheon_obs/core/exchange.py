@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import pipeline
-from pantheon_obs.core.context import Trace
+from pantheon_obs.core.context import Trace, apart
 from pantheon_obs.core.events import BackgroundFailed, RequestFinished
 from pantheon_obs.core.failures import escape, is_logged, note, root_of
 from pantheon_obs.core.guard import Guard, report
@@ -133,6 +133,13 @@ class Exchange(Trace, Facts):
 
     def escaped(self, error: BaseException) -> None:
         """The application has raised; the adapter raises the exception again."""
+        if isinstance(error, GeneratorExit):  # its coroutine is closed: nothing comes after this
+            apart(self._raised_by, error)
+            apart(self.finish)
+        else:
+            self._raised_by(error)
+
+    def _raised_by(self, error: BaseException) -> None:
         self.finish_open_calls()
         escape(error, self, covered=True)
         root = root_of(error)

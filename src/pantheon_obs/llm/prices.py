@@ -11,7 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from decimal import Context, Decimal, localcontext
+from decimal import Context, Decimal
 from functools import cache, partial
 from importlib.util import find_spec
 from inspect import iscoroutinefunction
@@ -44,6 +44,7 @@ _DIGITS = 9
 _MAX_UNKNOWN = 1000
 # The application's decimal context may round to a few digits, or raise.
 _EXACT = Context(prec=60)
+_MILLION = Decimal(1_000_000)
 
 
 class Pricing(NamedTuple):
@@ -96,9 +97,9 @@ def _by_table(table: dict[str, _Rates | str], call: LlmCallFinished) -> Decimal 
         return None
     fresh, output, cached_input = rates
     cached = min(call.cached_input_tokens or 0, call.input_tokens)
-    with localcontext(_EXACT):
-        input_ = (call.input_tokens - cached) * fresh + cached * cached_input
-        return (input_ + call.output_tokens * output) / 1_000_000
+    multiply, add = _EXACT.multiply, _EXACT.add  # which set no context variable
+    input_ = add(multiply(call.input_tokens - cached, fresh), multiply(cached, cached_input))
+    return _EXACT.divide(add(input_, multiply(call.output_tokens, output)), _MILLION)
 
 
 def _by_callable(prices: Callable[..., object], call: LlmCallFinished) -> Decimal | None:

@@ -7,7 +7,7 @@ import sys
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.context import end, resume, suspend, trace_on
+from pantheon_obs.core.context import apart, end, resume, suspend, trace_on
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.guard import Guard
 
@@ -113,7 +113,7 @@ class Closer:
         """Django does not close a response that could not be sent."""
         if not self._exchange.ended:
             self._exchange.client_gone = True
-            self()
+            apart(self)
 
     def __reduce__(self) -> tuple[Callable[[], object], tuple[()]]:
         """Pickle as a no-op: a cache keeps the response longer than the request lasts."""
