@@ -120,12 +120,12 @@ class TraceIdMiddleware:
     async def _pass_through(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a connection on; within an outer trace of ours there is nothing to add."""
         app: ASGIApp = self.app
+        is_first = not self._exchanges  # of all that a server sends
+        if is_first or scope["type"] == "lifespan":
+            self._start()
         if KEY in scope:
             scope[KEY].scope = scope  # code in between may have made a copy
-        elif scope["type"] == "lifespan":
-            self._start()
-        elif not self._exchanges:  # the first that a server sends at all
-            self._start()
+        elif is_first and scope["type"] != "lifespan":
             app = self
         await app(scope, receive, send)
 

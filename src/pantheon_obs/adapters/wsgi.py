@@ -72,13 +72,13 @@ class TraceIdMiddleware:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request, as PEP 3333 says."""
+        if self._to_start:
+            self._start()
         if KEY in environ:
             # Within an outer trace of ours there is only the route to add.
             if self.route_of is not None:
                 environ[KEY].route_of = self.route_of
             return self.app(environ, start_response)
-        if self._to_start:
-            self._start()
         exchange = environ[KEY] = WsgiExchange(
             self._read_id(environ), self._response_headers, environ, start_response
         )

@@ -134,7 +134,8 @@ def _warn_of(alias: str, price: _Rates | str, provider: str | None) -> None:
             _warn(f"prices[{alias!r}]={price!r} is no model{of_provider} that genai-prices lists")
     elif small := [rate for rate in price if 0 < rate < _LEAST]:
         text = f"prices[{alias!r}]: {small[0]:f} looks like a price per token: "
-        _warn(f"{text}use USD per million tokens, {(small[0] * 1_000_000).normalize():f}")
+        meant = _EXACT.normalize(_EXACT.multiply(small[0], _MILLION))
+        _warn(f"{text}use USD per million tokens, {meant:f}")
 
 
 def _warn(text: str) -> None:
