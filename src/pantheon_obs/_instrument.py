@@ -105,13 +105,15 @@ def instrument(
     start = _setup.start(resolved, lambda: resolve(settings, overrides))
     instrumentation = _Instrumentation(start, resolved, health)
     _setup.announce(resolved, adapter=product.name)
+    if resolved.disabled and not health:
+        return app
 
     def wrap(inner: Any) -> Any:  # noqa: ANN401 - an application of any kind
         wraps = product.sentry_wraps
         return with_health(inner if wraps else sentry.around(inner, product.protocol))
 
     instrumented: _App = adapter.install(app, resolved, instrumentation, wrap)
-    if instrumented is not app:
+    if instrumented is not app and not resolved.disabled:
         instrumentation.use.watch(instrumented, shown(app))
     with _guard, suppress(TypeError):  # it may have no hash
         _of[mark_of(instrumented)] = ref(instrumentation)

@@ -15,6 +15,7 @@ from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.identity import Identity
 from pantheon_obs.core.response_headers import ResponseHeaders
 from pantheon_obs.core.settings import resolve, warn_of_problems
+from pantheon_obs.core.switch import turned_off
 from pantheon_obs.propagation.watch import watch
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class TraceIdMiddleware:
         if not callable(app):
             refuse("app", app, "an ASGI application: app.add_middleware(TraceIdMiddleware)")
         settings = resolve(settings, {})
+        self._is_off = turned_off(settings)
         warn_of_problems(settings)
         watch()
         self.app = app
@@ -69,7 +71,7 @@ class TraceIdMiddleware:
         self._response_headers = ResponseHeaders(settings.response_headers, _lower_bytes)
         self._quiet = settings.quiet
         # Empty until it has started, so that no later connection pays for asking.
-        self._exchanges = _EXCHANGES if on_startup is None else {}
+        self._exchanges = _EXCHANGES if on_startup is None and not self._is_off else {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, as the ASGI specification says."""
@@ -120,6 +122,9 @@ class TraceIdMiddleware:
     async def _pass_through(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a connection on; within an outer trace of ours there is nothing to add."""
         app: ASGIApp = self.app
+        if self._is_off:
+            await app(scope, receive, send)
+            return
         is_first = not self._exchanges  # of all that a server sends
         if is_first or scope["type"] == "lifespan":
             self._start()

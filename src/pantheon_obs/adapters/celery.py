@@ -15,6 +15,7 @@ from pantheon_obs.adapters.celery_tracing import Tracing, tracing_of
 from pantheon_obs.core.errors import refuse, require
 from pantheon_obs.core.ignored import report_ignored
 from pantheon_obs.core.settings import resolve
+from pantheon_obs.core.switch import turned_off
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,6 +66,8 @@ def instrument_celery(
     resolved = resolve(settings, overrides)  # errors are raised here, not in a worker
     if resolved.sentry_dsn is not None and "sentry_dsn" in resolved.given:
         require("sentry_sdk", extra="sentry", feature="sentry_dsn")
+    if turned_off(resolved):
+        return app
     from pantheon_obs.adapters import celery_worker  # noqa: PLC0415 - imports celery
 
     # `celery.current_app` is a proxy.

@@ -8,7 +8,7 @@ https://peps.python.org/pep-3333/
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.adapters.wsgi_body import Body, body_of
 from pantheon_obs.adapters.wsgi_exchange import EnvironIdentity, WsgiExchange
@@ -18,6 +18,7 @@ from pantheon_obs.core.errors import refuse
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.response_headers import ResponseHeaders
 from pantheon_obs.core.settings import resolve, warn_of_problems
+from pantheon_obs.core.switch import turned_off
 from pantheon_obs.propagation.watch import watch
 
 if TYPE_CHECKING:
@@ -60,20 +61,22 @@ class TraceIdMiddleware:
         if not callable(app):
             refuse("app", app, "a WSGI application: app.wsgi_app = TraceIdMiddleware(app.wsgi_app)")
         settings = resolve(settings, {})
+        self._is_off = turned_off(settings)
         warn_of_problems(settings)
         watch()
         self.app = app
         self.on_startup = on_startup
         self.route_of = route_of
-        self._to_start = [] if on_startup is None else [on_startup]
+        # Never empty if all is off, so that no other request pays for asking.
+        self._to_start = [on_startup] if on_startup is not None or self._is_off else []
         self._read_id = EnvironIdentity(settings).of
         self._response_headers = ResponseHeaders(settings.response_headers, str)
         self._quiet = settings.quiet
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request, as PEP 3333 says."""
-        if self._to_start:
-            self._start()
+        if self._to_start and not self._start():
+            return self.app(environ, start_response)
         if KEY in environ:
             # Within an outer trace of ours there is only the route to add.
             if self.route_of is not None:
@@ -109,11 +112,15 @@ class TraceIdMiddleware:
                 suspend(exchange)
         return body
 
-    def _start(self) -> None:
+    def _start(self) -> bool:
+        """Run the start-up, unless the library is off; return whether it is on."""
+        if self._is_off:
+            return False
         with suppress(IndexError):  # of several first requests at once, one starts
-            on_startup = self._to_start.pop()
+            on_startup: Any = self._to_start.pop()
             with _guard:
                 on_startup()
+        return True
 
 
 def install(

@@ -69,9 +69,10 @@ class Settings:
         max_line_bytes: Bytes of the longest line, 1 kB or more; longer values are cut and say so.
         bind_user_id: Whether the log lines of a request have the id of its authenticated user.
         request_id: Whether every log line has `request_id` beside `trace_id`, with the same value.
+        disabled: Whether the library does nothing: no tracing, logging left alone, no Sentry.
         id_generator: Makes a fresh id; None means the form of `str(uuid.uuid4())`.
         given: Names of the fields that the application has set itself, by an argument or in its
-            framework's settings file; all of them for settings made without the environment.
+            framework's settings file; all but `disabled` for settings made in code.
 
     Raises:
         ConfigError: A value is not accepted; the message names the accepted values.
@@ -112,11 +113,12 @@ class Settings:
     max_line_bytes: int = _option(MIB, parse.size, "PANTHEON_OBS_MAX_LINE_BYTES")
     bind_user_id: bool = _option(False, parse.boolean, "PANTHEON_OBS_BIND_USER_ID")
     request_id: bool = _option(False, parse.boolean)
+    disabled: bool = _option(False, parse.boolean, "PANTHEON_OBS_DISABLED")
     id_generator: Callable[[], str] | None = _option(None, parse.generator)
     problems: tuple[str, ...] = field(default=(), repr=False, compare=False)
     """The faults of the environment, one sentence each; logged once logging is set up."""
     given: frozenset[str] = field(
-        default_factory=lambda: frozenset(_NAMES), repr=False, compare=False
+        default_factory=lambda: frozenset(_NAMES) - {_SWITCH}, repr=False, compare=False
     )
 
     def __post_init__(self) -> None:
@@ -196,6 +198,7 @@ class Settings:
 
 _OPTIONS = tuple(option for option in fields(Settings) if option.metadata)
 _NAMES: tuple[str, ...] = tuple(option.name for option in _OPTIONS)
+_SWITCH = "disabled"
 
 
 def resolve(settings: Settings | None, overrides: Mapping[str, object]) -> Settings:
@@ -204,7 +207,10 @@ def resolve(settings: Settings | None, overrides: Mapping[str, object]) -> Setti
         return Settings.from_env(**overrides)
     if not isinstance(settings, Settings):
         refuse("settings", settings, "a pantheon_obs.Settings or None")
-    return settings.with_overrides(overrides)
+    resolved = settings.with_overrides(overrides)
+    if _SWITCH not in resolved.given and Settings.from_env().disabled:
+        return replace(resolved, disabled=True)  # it holds for settings made in code, too
+    return resolved
 
 
 def _refuse_unknown(names: Mapping[str, object]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from pantheon_obs.core.errors import refuse
 from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.switch import is_off
 from pantheon_obs.llm.model_alias import alias_finder
 from pantheon_obs.llm.nesting import WithBlock, pop_block
 from pantheon_obs.llm.observe.functions import observed_function
@@ -120,7 +121,7 @@ class LlmCallObserver:
             function: A function or method of any kind, or another callable.
 
         Returns:
-            A function of the same signature and kind.
+            A function of the same signature and kind; the function itself if the library is off.
 
         Raises:
             ConfigError: The argument is a class, or is not callable.
@@ -133,6 +134,8 @@ class LlmCallObserver:
             refuse("function", function, instead)
         if not callable(function):
             refuse("function", function, "a function; options go by name")
+        if is_off():
+            return function
         named: Any = function.func if isinstance(function, partial) else function
         start = self._starter(function, getattr(named, "__name__", type(named).__name__))
         decorated: Any = wraps(function)(observed_function(function, start))
