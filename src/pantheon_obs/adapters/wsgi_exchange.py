@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from socket import socket
 from typing import TYPE_CHECKING
 
 from pantheon_obs.core.context import KEY
 from pantheon_obs.core.exchange import PLAIN_500, PLAIN_500_HEADERS, Exchange
+from pantheon_obs.core.failures import note
 from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.core.identity import Identity
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 # The mark of werkzeug's debugger and of Flask's test client: they want the error itself.
 _DEBUGGED = "werkzeug.debug.preserve_context"
 _GUNICORN = "gunicorn.socket"
+_UPGRADE = "HTTP_UPGRADE"
+# On a connection that the application has taken over, it is the one who sees the client leave.
+_DEPARTURES = (BrokenPipeError, ConnectionAbortedError, ConnectionResetError)
 
 _guard = Guard("wsgi exchange")
 
@@ -145,22 +150,47 @@ class WsgiExchange(Exchange):
         super().note_unhandled(error)
         self.note_route()
 
-    def answer(self, error: Exception | None) -> Iterator[bytes] | None:
-        """Answer with a plain 500 if the application has not; return the body of that answer.
+    def escaped(self, error: BaseException) -> None:
+        """The application has raised; some servers expect that of one that took the connection."""
+        if self._takes_over(error):
+            self.taken_over = True
+            failure = note(error)
+            failure.logged = failure.sent = True  # the outcome says it all
+            return
+        if isinstance(error, _DEPARTURES) and self._may_switch:
+            self.send_failed(error)
+        super().escaped(error)
 
-        None where an answer is no longer possible, or not wanted. An error, the reason why there is
-        none, is being handled; it is raised again when the server has the answer.
+    def _takes_over(self, error: BaseException) -> bool:
+        """Whether an exception tells the server that its connection was taken over.
+
+        gunicorn expects `StopIteration`, and Werkzeug's server a bare `ConnectionError`.
+        """
+        if type(error) is StopIteration and not self.response_started:
+            gives_socket = any(isinstance(value, socket) for value in self._environ.values())
+            return gives_socket or self._may_switch
+        return type(error) is ConnectionError and self._may_switch
+
+    @property
+    def _may_switch(self) -> bool:
+        """Whether the application may have switched protocols, as the client has asked it to."""
+        return not self.response_started and _UPGRADE in self._environ
+
+    def answer(self, error: Exception) -> Iterator[bytes] | None:
+        """Answer an error with a plain 500 if the application has not; return that answer's body.
+
+        None where an answer is no longer possible, or not wanted. The error is being handled; it is
+        raised again when the server has the answer.
         """
         environ = self._environ
         if _DEBUGGED in environ or not (self.owes_response and self._can_start_anew()):
             return None
         self.replaced = True
-        why = None if error is None else sys.exc_info()
+        why = sys.exc_info()
         try:
             self.start_response("500 Internal Server Error", [*PLAIN_500_HEADERS], why)
         except Exception:  # noqa: BLE001 - a server that refuses the answer has its reason
-            if error is not None and why is not None:
-                error.__traceback__ = why[2]  # it may have raised the very error
+            error.__traceback__ = why[2]  # it may have raised the very error
             return None
         return _plain_500(b"" if environ.get("REQUEST_METHOD") == "HEAD" else PLAIN_500, error)
 
@@ -178,6 +208,8 @@ class WsgiExchange(Exchange):
 
     def closed(self) -> None:
         """The server has closed the response, or gets none: nothing more follows."""
+        if self.first_byte is None and self._may_switch:
+            self.taken_over = True
         if self.event_pending:
             super().closed()
         self.is_closed = True
@@ -192,7 +224,6 @@ def _code_of(status: str) -> int | None:
         return None
 
 
-def _plain_500(body: bytes, error: Exception | None) -> Iterator[bytes]:
+def _plain_500(body: bytes, error: Exception) -> Iterator[bytes]:
     yield body
-    if error is not None:
-        raise error
+    raise error
