@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.adapters.contract import JSON_LOGGER, Adapter, Service, new_id, read_all
+from tests.sinks.receiver import Receiver
 from tests.support.lines import parse_line
 from tests.support.server import Server as Process
 from tests.support.server import free_port, gunicorn
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 pytest.importorskip("flask")
 pytest.importorskip("flask_sock")
 
+WITH_SENTRY = find_spec("sentry_sdk") is not None
 APP = "tests.adapters.apps.taken_over:app"
 UPGRADE = (
     *((b"Upgrade", b"websocket"), (b"Connection", b"Upgrade")),
@@ -27,21 +30,25 @@ MASKED_BOB = b"\x81\x83\0\0\0\0bob"
 HELLO_BOB = b"\x81\x09hello bob\x88\x02\x03\xe8"
 
 
-def serve(kind: str) -> Process:
+def serve(kind: str, env: dict[str, str]) -> Process:
     """Serve the applications under gunicorn's threads, its sync worker, or Werkzeug's server."""
     if kind == "werkzeug":
         port = free_port()
-        return Process(APP.partition(":")[0], str(port), port=port)
+        return Process(APP.partition(":")[0], str(port), port=port, env=env)
     pytest.importorskip("gunicorn")
     threads = ("--threads", "4") if kind == "threads" else ()
-    return gunicorn(APP, *threads, "--no-control-socket", *JSON_LOGGER)
+    return gunicorn(APP, *threads, "--no-control-socket", *JSON_LOGGER, env=env)
 
 
 @pytest.fixture(scope="module", params=["threads", "sync", "werkzeug"])
 def service(request: pytest.FixtureRequest) -> Iterator[Service]:
     """Serve the applications."""
-    with serve(request.param) as server:
-        yield Service(Adapter(request.param, APP, gunicorn), server)
+    with Receiver() as receiver:
+        with serve(request.param, {"SENTRY_DSN": receiver.dsn} if WITH_SENTRY else {}) as server:
+            yield Service(Adapter(request.param, APP, gunicorn), server)
+            server.stop()
+        # The applications without the library have no id.
+        assert [] == [event for event in receiver.events if "trace_id" in event.get("tags", {})]
 
 
 def talk(
