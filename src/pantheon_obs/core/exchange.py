@@ -228,7 +228,7 @@ class Exchange(Trace, Facts):
             self.route(),
             None if first is None else round((first - self.started_at) * 1000, 3),
             error,
-            self.llm,
+            self.llm_with_open() if self.open_calls else self.llm,
             self.quiet,
         )
 
