@@ -181,10 +181,13 @@ def _health_endpoints(health: object, protocol: str, prefix: str) -> Callable[[A
     if health is None or health is False:
         return lambda app: app
     from pantheon_obs.health import Health, endpoints  # noqa: PLC0415 - only where they are asked for
+    from pantheon_obs.health.lifespans import current_lifespan  # noqa: PLC0415 - as above
 
     if health is True:
         health = Health()
     if not isinstance(health, Health):
         refuse("health", health, "a Health, True or None")
-    mount = endpoints.AsgiHealth if protocol == "asgi" else endpoints.WsgiHealth
-    return lambda app: mount(app, health, prefix)
+    if protocol == "wsgi":
+        return lambda app: endpoints.WsgiHealth(app, health, prefix)
+    lifespan = current_lifespan()
+    return lambda app: endpoints.AsgiHealth(app, health, prefix, lifespan)

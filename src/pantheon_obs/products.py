@@ -41,6 +41,8 @@ class Product:
     # Loggers that repeat a failure as text, and the first words of that text.
     repeats_beginning: tuple[tuple[str, str], ...] = ()
     departures: tuple[str, ...] = ()  # exceptions that say over ASGI that the client has left
+    # Module and class of its HTTP exceptions. Extensions announce those below 500 as unhandled too.
+    http_error: tuple[str, str] | None = None
     lifespan_error: str = ""  # the text of the ValueError by which it refuses a server's lifespan
     sentry: tuple[str, str] | None = None  # module and class in `sentry_sdk.integrations`
     # The scope that its integration opens around a request or task, if it is not the protocol.
@@ -91,6 +93,7 @@ PRODUCTS = (
         protocol="wsgi",
         announces="Exception on ",
         parts=(("Blueprint", "the Flask object that registers the Blueprint"),),
+        http_error=("werkzeug.exceptions", "HTTPException"),
         sentry=("flask", "FlaskIntegration"),
     ),
     Product(

@@ -11,7 +11,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.adapters.wsgi_body import Body, body_of
-from pantheon_obs.adapters.wsgi_exchange import EnvironIdentity, WsgiExchange
+from pantheon_obs.adapters.wsgi_environ import EnvironIdentity
+from pantheon_obs.adapters.wsgi_exchange import WsgiExchange
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import KEY, begin, end, suspend
 from pantheon_obs.core.errors import refuse

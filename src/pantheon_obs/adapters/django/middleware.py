@@ -18,7 +18,7 @@ from pantheon_obs.adapters.django.exchange import Closer, DjangoExchange, templa
 from pantheon_obs.adapters.django.profile import load
 from pantheon_obs.adapters.django.streams import follow
 from pantheon_obs.adapters.routes import ROUTE
-from pantheon_obs.adapters.wsgi_exchange import EnvironIdentity
+from pantheon_obs.adapters.wsgi_environ import EnvironIdentity
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import KEY, leave_on, trace_on
 from pantheon_obs.core.guard import Guard, report
