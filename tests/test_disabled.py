@@ -32,6 +32,7 @@ from pantheon_obs import (
 from pantheon_obs.adapters import wsgi
 from pantheon_obs.testing import capture_events
 from tests.logs.running import run
+from tests.servers.matrix import client_of
 from tests.support import django
 from tests.support.server import Server, gunicorn, uvicorn
 from tests.test_instrument_mistakes import FRAMEWORKS, make
@@ -327,7 +328,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 def test_a_served_application_is_as_without_the_library(server: Server) -> None:
     """The server logs in its own way, the response has no id, and one line says why."""
-    with httpx.Client(base_url=server.url, trust_env=False) as client:
+    with client_of(server) as client:
         response = client.get("/ok", headers={"X-Trace-ID": "theirs"})
     server.stop()
 
@@ -352,7 +353,7 @@ def test_a_django_project_is_as_without_the_library(
     pytest.importorskip("django")
     with (
         django.serve(protocol, {"PANTHEON_OBS": settings}, env=env) as server,
-        httpx.Client(base_url=server.url, trust_env=False) as client,
+        client_of(server) as client,
     ):
         response = client.get("/ok", headers={"X-Trace-ID": "theirs"})
         ready = client.get("/api/v1/health/ready/")

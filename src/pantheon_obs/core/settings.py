@@ -69,7 +69,7 @@ class Settings:
         max_line_bytes: Bytes of the longest line, 1 kB or more; longer values are cut and say so.
         bind_user_id: Whether the log lines of a request have the id of its authenticated user.
         request_id: Whether every log line has `request_id` beside `trace_id`, with the same value.
-        disabled: Whether the library does nothing: no tracing, logging left alone, no Sentry.
+        disabled: Whether the library does nothing: nothing traced, logged or reported.
         id_generator: Makes a fresh id; None means the form of `str(uuid.uuid4())`.
         given: Names of the fields that the application has set itself, by an argument or in its
             framework's settings file; all but `disabled` for settings made in code.
