@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import logging.config
 import sys
 import threading
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 import structlog
 
+import pantheon_obs
 from pantheon_obs import (
     Health,
     Settings,
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ON = {"PANTHEON_OBS_DISABLED": "1"}
+PACKAGED = Path(pantheon_obs.__file__).parent / "log_config.json"
 IDS = ("x-trace-id", "x-request-id")
 LINE = "INFO pantheon_obs observability_disabled reason='PANTHEON_OBS_DISABLED is set'"
 
@@ -295,13 +299,16 @@ def test_a_process_without_standard_error_runs() -> None:
 
 
 @pytest.mark.usefixtures("off")
-def test_the_logging_config_prints_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("config", [logging_config, lambda: json.loads(PACKAGED.read_text())])
+def test_the_logging_config_prints_plain_lines(
+    config: Callable[[], dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
     """The dict has taken the handlers of servers away: their access lines come out, too."""
     names = ("", "uvicorn", "uvicorn.access")
     loggers = [logging.getLogger(name) for name in names]
     before = [(logger, [*logger.handlers], logger.level, logger.propagate) for logger in loggers]
     try:
-        logging.config.dictConfig(logging_config())
+        logging.config.dictConfig(config())
         logging.getLogger("uvicorn.access").info("GET /")
         [handler] = logging.getLogger().handlers
     finally:

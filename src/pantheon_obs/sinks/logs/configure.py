@@ -41,7 +41,9 @@ def configure_logging(settings: Settings | None = None, **overrides: object) -> 
         >>> from pantheon_obs import configure_logging
         >>> configure_logging(log_format="json", log_level="INFO")
     """
-    handler_for(settings, overrides)
+    resolved = resolve(settings, overrides)
+    if not turned_off(resolved):
+        _install(resolved)
 
 
 def logging_config(settings: Settings | None = None, **overrides: object) -> dict[str, Any]:
@@ -88,15 +90,20 @@ def handler_for(
 ) -> logging.Handler:
     """Configure logging and return its handler, for `logging_config` and `log_config.json`.
 
-    If the library is off, logging is left alone, and the handler is a plain one: the dict that
-    names it has taken the handlers of servers away.
+    If the library is off, the handler prints plain lines: the dict that names it has taken the
+    servers' own handlers away.
     """
+    resolved = resolve(settings, overrides or {})
+    if not turned_off(resolved):
+        return _install(resolved)
+    logging.getLogger().setLevel(resolved.log_level)
+    plain = logging.StreamHandler(sys.stdout)
+    plain.setFormatter(logging.Formatter(_PLAIN))
+    return plain
+
+
+def _install(settings: Settings) -> ObsHandler:
     global _handler, _level, _level_before  # noqa: PLW0603 - logging is one per process
-    settings = resolve(settings, overrides or {})
-    if turned_off(settings):
-        plain = logging.StreamHandler(sys.stdout)
-        plain.setFormatter(logging.Formatter(_PLAIN))
-        return plain
     emitter = Emitter(settings)
     if _handler is None:
         _level_before = logging.getLogger().level
