@@ -7,7 +7,7 @@ carries it too, for code that has the request but not its context.
 
 from __future__ import annotations
 
-from contextvars import ContextVar, Token
+from contextvars import ContextVar, Token, copy_context
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +16,8 @@ from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.core.llm_events import LlmTotals
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pantheon_obs.core.llm_events import LlmCallFinished
 
 current_trace_id: ContextVar[str] = ContextVar("current_trace_id", default="")
@@ -189,6 +191,16 @@ def _restore(trace: Trace) -> None:
         current_trace.set(None)
     elif trace.outer_variables:
         foreign.restore(trace.outer_variables)
+
+
+def apart(work: Callable[..., object], *args: object) -> None:
+    """Run in a copy of the context what the garbage collector may run: the end of a finalizer.
+
+    On Python 3.11 it may run in the middle of a `ContextVar.set`, and that would continue with
+    freed memory if a finalizer set a variable in the same context. Later versions collect between
+    two instructions only (https://github.com/python/cpython/pull/97922).
+    """
+    copy_context().run(work, *args)
 
 
 def leave_on(request: object, trace: Trace) -> None:

@@ -11,6 +11,7 @@ from weakref import WeakSet
 from pantheon_obs.core.errors import refuse, refuse_unless_text
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.health.check_run import Check, CheckRun, Round, log_change
+from pantheon_obs.health.definition import refuse_unless_check
 from pantheon_obs.health.lifespans import Lifespans
 from pantheon_obs.health.loops import NoLoop, running_loop
 from pantheon_obs.health.results import Report
@@ -106,6 +107,8 @@ class Health:
             ...     "Raise if the model is not loaded."
         """
         accepted = "a text that no other check has"
+        if callable(name):
+            accepted = f'@health.check("{getattr(name, "__name__", "name")}")'
         refuse_unless_text("name", name, accepted)
         if name in self._checks:
             refuse("name", name, accepted)
@@ -114,8 +117,7 @@ class Health:
             limit = _seconds(f"timeout of {name!r}", timeout, self._timeout)
 
         def add(function: _Function) -> _Function:
-            if not callable(function):
-                refuse(name, function, "a callable without arguments")
+            refuse_unless_check(name, function)
             with self._lock:
                 self._checks[name] = Check(name, function, critical, limit)
                 self._round = None  # its answer lacks the new check

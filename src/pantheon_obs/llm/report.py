@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.calls import call_here
-from pantheon_obs.core.context import current_trace, current_trace_id
+from pantheon_obs.core.context import apart, current_trace, current_trace_id
 from pantheon_obs.core.guard import report
 from pantheon_obs.core.llm_events import LlmCallFinished
 from pantheon_obs.llm.nesting import InnerCalls, outer_call
@@ -82,6 +82,12 @@ class LlmCall(Progress):
         """
         if self.emitting.locked():
             return
+        if self.dropped:
+            apart(self._settle, source, wait)
+        else:
+            self._settle(source, wait)
+
+    def _settle(self, source: Any, wait: bool) -> None:  # noqa: FBT001 - by position: `apart`
         found = _NOT_FOUND
         try:
             found = self._find_usage(source)
@@ -207,4 +213,5 @@ class UsageFinalizer:
         self.call.settle()
 
     def __del__(self) -> None:
+        self.call.dropped = True
         self.call.settle(wait=False)
