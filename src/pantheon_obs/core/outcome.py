@@ -26,6 +26,9 @@ class Facts:
     response_started: bool = False  # or a handshake has been answered
     response_complete: bool = False  # its last byte was handed to the server
     client_gone: bool = False  # before that
+    left_early: bool = False  # before the response started: nobody gets that
+    content_lost: bool = False  # a part of the body was sent after the client had gone
+    relayed: bool = False  # a task group ended the body: the application may have failed before
     replaced: bool = False  # we have answered in place of the application
     close_code: int | None = None  # of a websocket, of whichever side closed first
     error: BaseException | None = None  # escaped from the application
@@ -74,14 +77,13 @@ def has_left(facts: Facts) -> bool:
 
 def is_departure(facts: Facts, error: BaseException) -> bool:
     """Whether an exception says no more than that the client has gone."""
-    return (
-        not facts.response_complete
-        and has_left(facts)
-        and (
-            isinstance(error, CancelledError)
-            or type(error).__name__ in facts.departures
-            or stems_from(error, facts.send_error)
-        )
+    if stems_from(error, facts.send_error):
+        return True
+    if not has_left(facts) or (facts.response_complete and not facts.left_early):
+        return False
+    said = (error, error.__cause__, error.__context__)
+    return isinstance(error, CancelledError) or any(
+        type(each).__name__ in facts.departures for each in said
     )
 
 
@@ -95,6 +97,8 @@ def is_background(facts: Facts, error: BaseException) -> bool:
     return (
         facts.response_complete
         and not facts.replaced
+        and not facts.relayed
         and isinstance(error, Exception)
+        and not is_departure(facts, error)
         and (answered is None or (answered is not error and answered is not error.__cause__))
     )
