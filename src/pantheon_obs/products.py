@@ -41,6 +41,8 @@ class Product:
     # Loggers that repeat a failure as text, and the first words of that text.
     repeats_beginning: tuple[tuple[str, str], ...] = ()
     departures: tuple[str, ...] = ()  # exceptions that say over ASGI that the client has left
+    # Attribute of the object whose method handles SIGTERM, and its value once the server stops.
+    stopping: tuple[str, bool] | None = None
     lifespan_error: str = ""  # the text of the ValueError by which it refuses a server's lifespan
     sentry: tuple[str, str] | None = None  # module and class in `sentry_sdk.integrations`
     # The scope that its integration opens around a request or task, if it is not the protocol.
@@ -110,12 +112,14 @@ PRODUCTS = (
         repeats=("uvicorn.error",),
         says_less=(("uvicorn.error", "websocket line"),),
         departures=("ClientDisconnected",),
+        stopping=("should_exit", True),
     ),
     Product(
         name="gunicorn",
         loggers=("gunicorn", "gunicorn.error"),
         access=("gunicorn.access",),
         repeats=("gunicorn.error",),
+        stopping=("alive", False),
     ),
     Product(
         name="hypercorn",

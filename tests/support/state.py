@@ -22,6 +22,7 @@ MAY_STAY = {
     "core.task.running": "a task that runs leaves it by itself, after its line",
     "core.guard._from_signals": "the signal handlers of Celery stay in the process",
     "propagation.watch.watch": "called once per process",
+    "adapters.asgi_relays._known": "facts about code objects, which do not change",
     "adapters.celery_tasks.patch": "Celery's build_tracer stays wrapped: the tasks stay traced",
     "llm.prices.installed": "the module genai_prices, with a memory bound to its data",
     "sinks.logs.configure._level": "only read while a handler is installed",

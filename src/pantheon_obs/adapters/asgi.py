@@ -19,7 +19,7 @@ from pantheon_obs.propagation.watch import watch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pantheon_obs.core.asgi_types import ASGIApp, ASGIWrapper, Receive, Scope, Send
+    from pantheon_obs.core.asgi_types import ASGIApp, ASGIWrapper, Message, Receive, Scope, Send
     from pantheon_obs.core.settings import Settings
 
 _EXCHANGES: dict[str, type[AsgiHttp | AsgiWebsocket]] = {
@@ -67,6 +67,7 @@ class TraceIdMiddleware:
         self._quiet = settings.quiet
         # Empty until it has started, so that no later connection pays for asking.
         self._exchanges = _EXCHANGES if on_startup is None else {}
+        self._open: set[AsgiHttp | AsgiWebsocket] = set()  # whose event is to come
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, as the ASGI specification says."""
@@ -97,6 +98,7 @@ class TraceIdMiddleware:
                     self._quiet,
                 )
                 receive = exchange.receive
+                self._open.add(exchange)
                 pipeline.started(exchange)
             await self.app(scope, receive, exchange.send)
             if exchange.event_pending or not exchange.response_started:
@@ -112,6 +114,7 @@ class TraceIdMiddleware:
             raise
         finally:
             scope.pop(KEY, None)
+            self._open.discard(exchange)
             end(exchange)
 
     async def _pass_through(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -121,10 +124,25 @@ class TraceIdMiddleware:
             scope[KEY].scope = scope  # code in between may have made a copy
         elif scope["type"] == "lifespan":
             self._start()
+            app = self.lifespan
         elif not self._exchanges:  # the first that a server sends at all
             self._start()
             app = self
         await app(scope, receive, send)
+
+    async def lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the lifespan on; at its end, end the exchanges that the server has left open."""
+
+        async def lifespan_receive() -> Message:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                # By now the connections are closed. Not every server lets the application's calls
+                # end before its process does.
+                for exchange in tuple(self._open):
+                    exchange.shut_down()
+            return message
+
+        await self.app(scope, lifespan_receive, send)
 
     def _start(self) -> None:
         self._exchanges = _EXCHANGES

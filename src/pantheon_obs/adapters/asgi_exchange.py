@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.adapters.relays import is_relayed
+from pantheon_obs.adapters.asgi_relays import is_relayed
+from pantheon_obs.adapters.asgi_stopping import is_stopping
 from pantheon_obs.adapters.routes import route_template
 from pantheon_obs.core.exchange import BODILESS, PLAIN_500, PLAIN_500_HEADERS, Exchange
 from pantheon_obs.core.websocket import WebsocketExchange
@@ -96,6 +97,12 @@ class AsgiHttp(AsgiExchange):
             self._start(message)
         elif kind in _BODY and not self.response_complete:
             self._handed_over(message)
+
+    def returned(self) -> None:
+        """The application's call has returned, in the middle of its body if the server stops."""
+        super().returned()
+        if self.response_started and not self.response_complete:
+            self.stopping = is_stopping()
 
     def _start(self, message: Message) -> None:
         if not self.event_pending:

@@ -152,6 +152,12 @@ class Exchange(Trace, Facts):
         """The application's call has returned."""
         self.finish_open_calls()
 
+    def shut_down(self) -> None:
+        """The server has closed its connections, and the application's call has not returned."""
+        self.stopping = True
+        self.finish_open_calls()
+        self.finish()
+
     def closed(self) -> None:
         """The server has closed the response: before its last byte only if the client has gone."""
         self.closing()

@@ -28,6 +28,7 @@ class Facts:
     client_gone: bool = False  # before that
     left_early: bool = False  # before the response started: nobody gets that
     content_lost: bool = False  # a part of the body was sent after the client had gone
+    stopping: bool = False  # the server shuts down, and the application's work is unfinished
     relayed: bool = False  # a task group ended the body: the application may have failed before
     replaced: bool = False  # we have answered in place of the application
     close_code: int | None = None  # of a websocket, of whichever side closed first
@@ -65,9 +66,11 @@ def _without_error(facts: Facts) -> Outcome:
         if facts.close_code == _SERVER_RESTARTS:
             return "cancelled"
         return "ok" if facts.close_code in _ORDERLY else "client_disconnected"
-    if not facts.response_started:
-        return "no_response"
-    return "ok" if facts.response_complete else "error"
+    if facts.response_complete and facts.response_started:
+        return "ok"
+    if facts.stopping:
+        return "cancelled"
+    return "error" if facts.response_started else "no_response"
 
 
 def has_left(facts: Facts) -> bool:
