@@ -72,7 +72,7 @@ class TraceIdMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, as the ASGI specification says."""
         exchange_class = self._exchanges.get(scope["type"])
-        if exchange_class is None or KEY in scope:
+        if exchange_class is None or scope.get(KEY) is not None:  # None: unpickled
             await self._pass_through(scope, receive, send)
             return
         headers = scope.get("headers") or ()
@@ -120,8 +120,9 @@ class TraceIdMiddleware:
     async def _pass_through(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a connection on; within an outer trace of ours there is nothing to add."""
         app: ASGIApp = self.app
-        if KEY in scope:
-            scope[KEY].scope = scope  # code in between may have made a copy
+        outer = scope.get(KEY)
+        if outer is not None:
+            outer.scope = scope  # code in between may have made a copy
         elif scope["type"] == "lifespan":
             self._start()
             app = self.lifespan

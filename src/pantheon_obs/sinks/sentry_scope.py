@@ -17,6 +17,7 @@ from pantheon_obs.core import trace_id as ids
 from pantheon_obs.core.context import current_trace, current_trace_id
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.failures import arrive, is_sent, note, repeats, root_of, trace_of
+from pantheon_obs.core.outcome import is_departure
 from pantheon_obs.products import PRODUCTS
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
     """Tag an event with the trace of this context or its exception; drop one of no new failure."""
     error: BaseException | None = (hint.get("exc_info") or (None, None))[1]
     record: LogRecord | None = hint.get("log_record")
-    if _is_repeated(error, record) or _is_lifespan_refused(error):
+    if _is_repeated(error, record) or _is_lifespan_refused(error) or _is_departure(error):
         return None
     trace_id = current_trace_id.get() or trace_of(error)
     if error is not None:
@@ -150,6 +151,12 @@ def _is_repeated(error: BaseException | None, record: LogRecord | None) -> bool:
     beginning = _BEGINNINGS.get(record.name)
     is_text = beginning is not None and str(record.msg).startswith(beginning)
     return is_text or (record.name in _AS_TEXT and repeats(record))
+
+
+def _is_departure(error: BaseException | None) -> bool:
+    """Whether it says within a request no more than that the client has gone."""
+    trace = current_trace.get()
+    return error is not None and isinstance(trace, Exchange) and is_departure(trace, root_of(error))
 
 
 def _is_lifespan_refused(error: BaseException | None) -> bool:
