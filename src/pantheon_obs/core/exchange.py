@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import pipeline
-from pantheon_obs.core.context import Trace
+from pantheon_obs.core.context import Trace, apart
 from pantheon_obs.core.events import BackgroundFailed, RequestFinished
 from pantheon_obs.core.failures import escape, is_logged, note, root_of
 from pantheon_obs.core.guard import Guard, report
@@ -79,7 +79,7 @@ class Exchange(Trace, Facts):
         """The response has started; the status is no number where the application sent none."""
         self.response_started = True
         if self.event_pending:
-            self.left_early = self.client_gone
+            self.left_early = has_left(self)
             self._headers = headers
             # As a plain number: it may be an http.HTTPStatus.
             self.status_code = code = int(status) if isinstance(status, int) else None
@@ -131,14 +131,32 @@ class Exchange(Trace, Facts):
 
     def note_unhandled(self, error: BaseException) -> None:
         """The framework answers an exception that nobody handled, and does not raise it."""
-        if is_departure(self, error):
+        if self.says_departure(error):
+            failure = escape(error, self, covered=True)
+            failure.logged = failure.sent = True  # the outcome says it all
             return
         self.unhandled = error
         escape(error, self, covered=self.event_pending and not self.quiet)
 
+    def says_departure(self, error: BaseException) -> bool:
+        """Whether an exception of the application says no more than that the client has gone."""
+        return is_departure(self, error)
+
+    def may_escape(self, error: BaseException) -> bool:
+        """Whether an exception that escapes is an ordinary end."""
+        return self.says_departure(error)
+
     def escaped(self, error: BaseException) -> None:
         """The application has raised; the adapter raises the exception again."""
+        if isinstance(error, GeneratorExit):  # its coroutine is closed: nothing comes after this
+            apart(self._raised_by, error)
+            apart(self.finish)
+        else:
+            self._raised_by(error)
+
+    def _raised_by(self, error: BaseException) -> None:
         self.finish_open_calls()
+        self.says_departure(error)  # nobody may have said it before
         escape(error, self, covered=True)
         root = root_of(error)
         if is_background(self, root):
@@ -193,8 +211,8 @@ class Exchange(Trace, Facts):
             if pipeline.sinks:
                 try:
                     pipeline.emit(self._event(outcome, error))
-                except Exception as failure:  # noqa: BLE001 - the guard, without its cost
-                    report(_SITE, failure)
+                except Exception as fault:  # noqa: BLE001 - the guard, without its cost
+                    report(_SITE, fault)
         if escaped is not None and self._raised is not None:
             _share_log(escaped, self._raised)
         if outcome != "ok" or escaped is not None or (self.status_code or 0) >= _SERVER_ERROR:
@@ -219,7 +237,7 @@ class Exchange(Trace, Facts):
             self.route(),
             None if first is None else round((first - self.started_at) * 1000, 3),
             error,
-            self.llm,
+            self.llm_with_open() if self.open_calls else self.llm,
             self.quiet,
         )
 

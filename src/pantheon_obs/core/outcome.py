@@ -31,6 +31,7 @@ class Facts:
     stopping: bool = False  # the server shuts down, and the application's work is unfinished
     relayed: bool = False  # a task group ended the body: the application may have failed before
     replaced: bool = False  # we have answered in place of the application
+    taken_over: bool = False  # the application has answered on the server's connection itself
     close_code: int | None = None  # of a websocket, of whichever side closed first
     error: BaseException | None = None  # escaped from the application
     unhandled: BaseException | None = None  # answered by the framework, which does not raise it
@@ -70,7 +71,9 @@ def _without_error(facts: Facts) -> Outcome:
         return "ok"
     if facts.stopping:
         return "cancelled"
-    return "error" if facts.response_started else "no_response"
+    if facts.response_started:
+        return "error"
+    return "ok" if facts.taken_over else "no_response"
 
 
 def has_left(facts: Facts) -> bool:

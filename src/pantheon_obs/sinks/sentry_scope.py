@@ -17,7 +17,6 @@ from pantheon_obs.core import trace_id as ids
 from pantheon_obs.core.context import current_trace, current_trace_id
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.failures import arrive, is_sent, note, repeats, root_of, trace_of
-from pantheon_obs.core.outcome import is_departure
 from pantheon_obs.products import PRODUCTS
 
 if TYPE_CHECKING:
@@ -32,11 +31,14 @@ TRACE_HEADER = "sentry-trace"
 _TRACE_HEADER = TRACE_HEADER.encode()
 _sentry_trace = re.compile(rb"([0-9a-f]{32})-[0-9a-f]{16}(?:-[01])?").fullmatch
 _UNNAMED = "generic WSGI request"
+_SERVER_ERROR = 500
 
 _SCOPES = {scope for row in PRODUCTS for scope in (row.protocol, row.sentry_scope) if scope}
 _SERVERS = {name for row in PRODUCTS for name in row.repeats}
 _AS_TEXT = {name for row in PRODUCTS for name in row.repeats_as_text}
 _BEGINNINGS = dict(pair for row in PRODUCTS for pair in row.repeats_beginning)
+_PROTOCOLS = {row.protocol for row in PRODUCTS if row.protocol}
+_HTTP_ERRORS = {row.name: row.http_error for row in PRODUCTS if row.http_error}
 _LIFESPAN_ERRORS = {row.lifespan_error for row in PRODUCTS if row.lifespan_error}
 
 
@@ -123,7 +125,9 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
     """Tag an event with the trace of this context or its exception; drop one of no new failure."""
     error: BaseException | None = (hint.get("exc_info") or (None, None))[1]
     record: LogRecord | None = hint.get("log_record")
-    if _is_repeated(error, record) or _is_lifespan_refused(error) or _is_departure(error):
+    if _is_repeated(error, record) or _is_lifespan_refused(error):
+        return None
+    if error is not None and _is_no_failure(error, event):
         return None
     trace_id = current_trace_id.get() or trace_of(error)
     if error is not None:
@@ -153,10 +157,22 @@ def _is_repeated(error: BaseException | None, record: LogRecord | None) -> bool:
     return is_text or (record.name in _AS_TEXT and repeats(record))
 
 
-def _is_departure(error: BaseException | None) -> bool:
-    """Whether it says within a request no more than that the client has gone."""
+def _is_no_failure(error: BaseException, event: dict[str, Any]) -> bool:
+    """Whether an integration captures an exception that ends a request in an ordinary way."""
+    mechanism = (event.get("exception") or {}).get("values", [{}])[-1].get("mechanism") or {}
+    if mechanism.get("handled", True):  # the application itself may capture what it likes
+        return False
+    kind = mechanism.get("type")
     trace = current_trace.get()
-    return error is not None and isinstance(trace, Exchange) and is_departure(trace, root_of(error))
+    if isinstance(trace, Exchange):
+        is_ordinary = trace.may_escape if kind in _PROTOCOLS else trace.says_departure
+        if is_ordinary(error):
+            return True
+    if kind not in _HTTP_ERRORS:
+        return False
+    module, name = _HTTP_ERRORS[kind]
+    http_error = getattr(sys.modules.get(module), name, ())
+    return isinstance(error, http_error) and (error.code or _SERVER_ERROR) < _SERVER_ERROR
 
 
 def _is_lifespan_refused(error: BaseException | None) -> bool:
