@@ -32,8 +32,7 @@ PLAIN_500_HEADERS = (
 )
 
 _SERVER_ERROR = 500
-BODILESS = frozenset({204, 304})
-"""The statuses of responses that have no body."""
+BODILESS = frozenset({204, 304})  # statuses
 
 _SITE = "end of an exchange"
 _guard = Guard(_SITE)
@@ -108,8 +107,7 @@ class Exchange(Trace, Facts):
             self.client_gone = False  # it left when it had everything
         if self.streaming and self.first_byte is None:
             self.first_byte = self.last_byte
-        waits = self.waits_for_close or self.relayed
-        if not waits and (self.status_code or 0) < _SERVER_ERROR:
+        if not (self.waits_for_close or self.relayed) and (self.status_code or 0) < _SERVER_ERROR:
             self.finish()
 
     def closing(self) -> None:

@@ -67,12 +67,10 @@ def _without_error(facts: Facts) -> Outcome:
         if facts.close_code == _SERVER_RESTARTS:
             return "cancelled"
         return "ok" if facts.close_code in _ORDERLY else "client_disconnected"
-    if facts.response_complete and facts.response_started:
-        return "ok"
-    if facts.stopping:
+    if facts.stopping and not facts.response_complete:
         return "cancelled"
     if facts.response_started:
-        return "error"
+        return "ok" if facts.response_complete else "error"
     return "ok" if facts.taken_over else "no_response"
 
 
