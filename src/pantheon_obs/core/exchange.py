@@ -31,9 +31,8 @@ PLAIN_500_HEADERS = (
     ("Content-Length", str(len(PLAIN_500))),
 )
 
-_SERVER_ERROR = 500
 BODILESS = frozenset({204, 304})  # statuses
-
+_SERVER_ERROR = 500
 _SITE = "end of an exchange"
 _guard = Guard(_SITE)
 
