@@ -41,6 +41,8 @@ class Product:
     # Loggers that repeat a failure as text, and the first words of that text.
     repeats_beginning: tuple[tuple[str, str], ...] = ()
     departures: tuple[str, ...] = ()  # exceptions that say over ASGI that the client has left
+    # Attribute of the object whose method handles SIGTERM, and its value once the server stops.
+    stopping: tuple[str, bool] | None = None
     # Module and class of its HTTP exceptions. Extensions announce those below 500 as unhandled too.
     http_error: tuple[str, str] | None = None
     lifespan_error: str = ""  # the text of the ValueError by which it refuses a server's lifespan
@@ -123,12 +125,14 @@ PRODUCTS = (
         repeats=("uvicorn.error",),
         says_less=(("uvicorn.error", "websocket line"),),
         departures=("ClientDisconnected",),
+        stopping=("should_exit", True),
     ),
     Product(
         name="gunicorn",
         loggers=("gunicorn", "gunicorn.error"),
         access=("gunicorn.access",),
         repeats=("gunicorn.error",),
+        stopping=("alive", False),
     ),
     Product(
         name="hypercorn",

@@ -27,6 +27,7 @@ MAY_STAY = {
     "_instrument._of": "weak; the applications stay instrumented",
     "core.guard._from_signals": "the signal handlers of Celery stay in the process",
     "propagation.watch.watch": "called once per process",
+    "adapters.asgi_relays._known": "facts about code objects, which do not change",
     "adapters.celery_tasks.patch": "Celery's build_tracer stays wrapped: the tasks stay traced",
     "llm.prices.installed": "the module genai_prices, with a memory bound to its data",
     "sinks.logs.configure._level": "only read while a handler is installed",
