@@ -69,7 +69,7 @@ def instrument(
     if adapter.is_installed(app):
         return app
     on_startup = _setup.start(resolved, lambda: resolve(settings, overrides))
-    _setup.announce(resolved, adapter=product.name)
+    on_startup = _setup.announce_serving(resolved, adapter=product.name, on_startup=on_startup)
 
     def wrap(inner: Any) -> Any:  # noqa: ANN401 - an application of any kind
         wraps = product.sentry_wraps

@@ -42,6 +42,10 @@ class Product:
     repeats_beginning: tuple[tuple[str, str], ...] = ()
     departures: tuple[str, ...] = ()  # exceptions that say over ASGI that the client has left
     lifespan_error: str = ""  # the text of the ValueError by which it refuses a server's lifespan
+    # The class whose objects run its command line, and the command there that serves. Where there
+    # is no such command, a command serves from the moment when it makes the application.
+    command_line: str = ""
+    serving_command: str = ""
     sentry: tuple[str, str] | None = None  # module and class in `sentry_sdk.integrations`
     # The scope that its integration opens around a request or task, if it is not the protocol.
     sentry_scope: str = ""
@@ -67,6 +71,8 @@ PRODUCTS = (
         # Sentry's integration reads each request's body before the handler, and sends it.
         sentry_wraps=False,
         sentry_scope="litestar",
+        command_line="litestar.cli._utils.LitestarGroup",
+        serving_command="litestar.cli.commands.core.run_command",
     ),
     Product(
         name="quart",
@@ -74,6 +80,8 @@ PRODUCTS = (
         app_class="Quart",
         protocol="asgi",
         announces="Exception( on |$)",
+        command_line="quart.cli.AppGroup",
+        serving_command="quart.cli.run_command",
         sentry=("quart", "QuartIntegration"),
     ),
     Product(
@@ -82,6 +90,8 @@ PRODUCTS = (
         app_class="Flask",
         protocol="wsgi",
         announces="Exception on ",
+        command_line="flask.cli.AppGroup",
+        serving_command="flask.cli.run_command",
         sentry=("flask", "FlaskIntegration"),
     ),
     Product(
@@ -89,6 +99,7 @@ PRODUCTS = (
         # Its handler that mails errors to admins stays.
         leveled=("django", "django.server"),
         says_less=(("django.server", "access line"), ("django.request", "unhandled error")),
+        command_line="django.core.management.ManagementUtility",
         lifespan_error="Django can only handle ASGI/HTTP connections, not lifespan.",
         sentry=("django", "DjangoIntegration"),
         sentry_scope="django",
