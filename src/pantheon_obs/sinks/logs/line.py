@@ -119,10 +119,20 @@ class LineBuilder:
 
     def _add_context(self, line: dict[str, Any], bound: Mapping[str, Any] | None) -> None:
         """Add the fields of `bind()` and of structlog's context, unless the event has them."""
-        for fields in (dict(bound or ()), _structlog_fields()):
-            for given, value in fields.items():
-                if self._name_of(given) not in line:
-                    self._put(line, given, value)
+        if bound:
+            self._add_missing(line, dict(bound))
+        if _variables is None:
+            self._add_missing(line, structlog.contextvars.get_contextvars())
+            return
+        for name, variable in tuple(_variables.items()):  # to which other threads may add
+            value = variable.get(...)
+            if value is not ...:
+                self._add_missing(line, {name.removeprefix(_PREFIX): value})
+
+    def _add_missing(self, line: dict[str, Any], fields: Mapping[str, Any]) -> None:
+        for given, value in fields.items():
+            if self._name_of(given) not in line:
+                self._put(line, given, value)
 
     def _put(self, line: dict[str, Any], given: object, value: object) -> None:
         key = self._name_of(given)
@@ -142,15 +152,6 @@ class LineBuilder:
 _variables: Mapping[str, ContextVar[Any]] | None = getattr(
     structlog.contextvars, "_CONTEXT_VARS", None
 )
-
-
-def _structlog_fields() -> dict[str, Any]:
-    """Read the fields that `structlog.contextvars` has bound in this context."""
-    if _variables is None:
-        return structlog.contextvars.get_contextvars()
-    # A tuple, as other threads may add to the register.
-    values = [(name, variable.get(...)) for name, variable in tuple(_variables.items())]
-    return {name.removeprefix(_PREFIX): value for name, value in values if value is not ...}
 
 
 def traceback_of(error: BaseException) -> str:
