@@ -8,7 +8,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from examples.demo_checks import CLIENT_ERROR, SERVER_ERROR
-from pantheon_obs.core.settings import wants_colors
+from pantheon_obs.core.terminal import wants_colors
 from pantheon_obs.sinks.logs.console import console_format
 
 if TYPE_CHECKING:

@@ -1,11 +1,13 @@
 """Flask, in place, around the whole `wsgi_app`, with the route and the error from inside it.
 
-Flask answers an unhandled error by itself, and reports it by a signal only.
+Flask answers an unhandled error by itself, and reports it by a signal only. Extensions that answer
+errors in their own way send the signal for those as well that they have handled.
 """
 
 from __future__ import annotations
 
 from functools import partial
+from inspect import currentframe
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.adapters.wsgi import TraceIdMiddleware
@@ -51,6 +53,21 @@ def _note_unhandled(_app: Flask, exception: BaseException, **_: object) -> None:
     exchange = request.environ.get(KEY)
     if isinstance(exchange, WsgiExchange):
         exchange.note_unhandled(exception)
+        exchange.may_be_handled = not _is_by_flask()
+
+
+def _is_by_flask() -> bool:
+    """Whether Flask itself sends the signal, which it does for a 500 only.
+
+    Flask-RESTful and Flask-RESTX send it for every error that they answer, an `abort(404)` too.
+    """
+    from flask import Flask  # noqa: PLC0415 - as above
+
+    own = getattr(Flask.handle_exception, "__code__", None)
+    frame = currentframe()
+    while frame is not None and frame.f_code is not own:
+        frame = frame.f_back
+    return frame is not None
 
 
 def _route_of(app: Flask, environ: WSGIEnvironment) -> str | None:

@@ -27,8 +27,10 @@ def body_of(response: Any, exchange: WsgiExchange, environ: WSGIEnvironment) -> 
     kind = type(response)
     if kind is list or kind is tuple or response is None:
         if not exchange.response_started:
-            # No code of the application runs any more, so no response can be started.
-            return Body(exchange.answer(None) or response, exchange)
+            # No code of the application runs any more, so no response can be started. The server
+            # gets the very object: it may know it as the sign of a connection taken over.
+            exchange.closed()
+            return response
         if response is not None:
             if exchange.event_pending:
                 return WholeBody(response, exchange)
@@ -93,10 +95,9 @@ class Body(_Closing):
                 following = self._next = iter(self._response).__next__
             part = following()
         except StopIteration:
-            if exchange.response_started or (answer := exchange.answer(None)) is None:
+            if exchange.response_started:
                 exchange.complete()
-                raise
-            part = self._answered_by(answer)
+            raise
         except Exception as error:
             exchange.escaped(error)
             answer = exchange.answer(error)

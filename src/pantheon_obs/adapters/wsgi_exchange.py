@@ -3,68 +3,32 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from socket import socket
+from typing import TYPE_CHECKING, Any
 
+from pantheon_obs.adapters.wsgi_environ import decoded, note_failed_read
 from pantheon_obs.core.context import KEY
 from pantheon_obs.core.exchange import PLAIN_500, PLAIN_500_HEADERS, Exchange
-from pantheon_obs.core.guard import Guard, report
-from pantheon_obs.core.identity import Identity
+from pantheon_obs.core.failures import escape
+from pantheon_obs.core.guard import Guard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from wsgiref.types import StartResponse, WSGIEnvironment
 
     from _typeshed import OptExcInfo
 
     from pantheon_obs.core.response_headers import ResponseHeaders
-    from pantheon_obs.core.settings import Settings
 
 # The mark of werkzeug's debugger and of Flask's test client: they want the error itself.
 _DEBUGGED = "werkzeug.debug.preserve_context"
+_SERVER_ERROR = 500
 _GUNICORN = "gunicorn.socket"
+_UPGRADE = "HTTP_UPGRADE"
+# On a connection that the application has taken over, it is the one who sees the client leave.
+_DEPARTURES = (BrokenPipeError, ConnectionAbortedError, ConnectionResetError)
 
 _guard = Guard("wsgi exchange")
-
-
-class EnvironIdentity:
-    """Reads the trace id of a request from its environ, or makes one, as the settings say."""
-
-    __slots__ = ("_of", "_sources")
-
-    def __init__(self, settings: Settings) -> None:
-        self._of = Identity(settings).of
-        self._sources = [
-            (f"HTTP_{name.upper().replace('-', '_')}", name.lower().encode("ascii"))
-            for name in (*settings.inbound_headers, "sentry-trace")
-        ]
-
-    def of(self, environ: WSGIEnvironment) -> str:
-        """The id of the request with this environ."""
-        found = []
-        try:
-            for key, name in self._sources:
-                if key in environ:
-                    # Servers join a header that was sent twice with a comma, which no id has.
-                    value = environ[key]
-                    if "," in value:
-                        value = value.partition(",")[0].rstrip(" \t")
-                    found.append((name, value.encode("latin-1", "replace")))
-        except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
-            report("wsgi request headers", error)
-        return self._of(found)
-
-
-def decoded(text: str) -> str:
-    """Decode a text of an environ, whose characters stand for bytes, as ASGI servers do.
-
-    https://peps.python.org/pep-3333/#unicode-issues
-    """
-    if text.isascii():
-        return text
-    try:
-        return text.encode("latin-1").decode("utf-8", "replace")
-    except UnicodeEncodeError:  # not from a server
-        return text
 
 
 class WsgiExchange(Exchange):
@@ -73,12 +37,14 @@ class WsgiExchange(Exchange):
     Attributes:
         route_of: Finds the template from the environ, while the framework serves the request.
         is_closed: Whether the server is done with the response.
+        may_be_handled: Whether `unhandled` is none if the response is no 5xx.
     """
 
     restartable = True
     waits_for_close = True
     route_of: Callable[[WSGIEnvironment], str | None] | None = None
     is_closed = False
+    may_be_handled = False
     _route: str | None = None
 
     def __init__(
@@ -116,6 +82,12 @@ class WsgiExchange(Exchange):
         self._write = write
         return self.write
 
+    def started(self, status: object, headers: Iterable[tuple[Any, Any]] = ()) -> None:
+        """The response has started."""
+        super().started(status, headers)
+        if self.may_be_handled and (self.status_code or 0) < _SERVER_ERROR:
+            self.unhandled = None
+
     def write(self, data: bytes) -> object:
         """Pass a part of the body on to the server: the old way of PEP 3333."""
         try:
@@ -145,22 +117,59 @@ class WsgiExchange(Exchange):
         super().note_unhandled(error)
         self.note_route()
 
-    def answer(self, error: Exception | None) -> Iterator[bytes] | None:
-        """Answer with a plain 500 if the application has not; return the body of that answer.
+    def says_departure(self, error: BaseException) -> bool:
+        """Whether an exception says no more than that the client has gone."""
+        if not self.response_started:
+            with _guard:
+                note_failed_read(self, self._environ, error)
+        return super().says_departure(error)
 
-        None where an answer is no longer possible, or not wanted. An error, the reason why there is
-        none, is being handled; it is raised again when the server has the answer.
+    def escaped(self, error: BaseException) -> None:
+        """The application has raised; some servers expect that of one that took the connection."""
+        if self._takes_over(error):
+            self.taken_over = True
+            failure = escape(error, self, covered=True)
+            failure.logged = failure.sent = True  # the outcome says it all
+            return
+        self.may_escape(error)
+        super().escaped(error)
+
+    def may_escape(self, error: BaseException) -> bool:
+        """Whether an exception that escapes is an ordinary end."""
+        if isinstance(error, _DEPARTURES) and self._may_switch:
+            self.send_failed(error)
+        return self._takes_over(error) or super().may_escape(error)
+
+    def _takes_over(self, error: BaseException) -> bool:
+        """Whether an exception tells the server that its connection was taken over.
+
+        gunicorn expects `StopIteration`, and Werkzeug's server a bare `ConnectionError`.
+        """
+        if type(error) is StopIteration and not self.response_started:
+            gives_socket = any(isinstance(value, socket) for value in self._environ.values())
+            return gives_socket or self._may_switch
+        return type(error) is ConnectionError and self._may_switch
+
+    @property
+    def _may_switch(self) -> bool:
+        """Whether the application may have switched protocols, as the client has asked it to."""
+        return not self.response_started and _UPGRADE in self._environ
+
+    def answer(self, error: Exception) -> Iterator[bytes] | None:
+        """Answer an error with a plain 500 if the application has not; return that answer's body.
+
+        None where an answer is no longer possible, or not wanted. The error is being handled; it is
+        raised again when the server has the answer.
         """
         environ = self._environ
         if _DEBUGGED in environ or not (self.owes_response and self._can_start_anew()):
             return None
         self.replaced = True
-        why = None if error is None else sys.exc_info()
+        why = sys.exc_info()
         try:
             self.start_response("500 Internal Server Error", [*PLAIN_500_HEADERS], why)
         except Exception:  # noqa: BLE001 - a server that refuses the answer has its reason
-            if error is not None and why is not None:
-                error.__traceback__ = why[2]  # it may have raised the very error
+            error.__traceback__ = why[2]  # it may have raised the very error
             return None
         return _plain_500(b"" if environ.get("REQUEST_METHOD") == "HEAD" else PLAIN_500, error)
 
@@ -178,6 +187,8 @@ class WsgiExchange(Exchange):
 
     def closed(self) -> None:
         """The server has closed the response, or gets none: nothing more follows."""
+        if self.first_byte is None and self._may_switch:
+            self.taken_over = True
         if self.event_pending:
             super().closed()
         self.is_closed = True
@@ -192,7 +203,6 @@ def _code_of(status: str) -> int | None:
         return None
 
 
-def _plain_500(body: bytes, error: Exception | None) -> Iterator[bytes]:
+def _plain_500(body: bytes, error: Exception) -> Iterator[bytes]:
     yield body
-    if error is not None:
-        raise error
+    raise error

@@ -79,6 +79,8 @@ class Exchange(Trace, Facts):
         self.response_started = True
         if self.event_pending:
             self._headers = headers
+            if has_left(self):
+                return  # nobody gets a response that starts now
             # As a plain number: it may be an http.HTTPStatus.
             self.status_code = code = int(status) if isinstance(status, int) else None
             if code is not None and code >= _SERVER_ERROR:
@@ -126,10 +128,20 @@ class Exchange(Trace, Facts):
 
     def note_unhandled(self, error: BaseException) -> None:
         """The framework answers an exception that nobody handled, and does not raise it."""
-        if is_departure(self, error):
+        if self.says_departure(error):
+            failure = escape(error, self, covered=True)
+            failure.logged = failure.sent = True  # the outcome says it all
             return
         self.unhandled = error
         escape(error, self, covered=self.event_pending and not self.quiet)
+
+    def says_departure(self, error: BaseException) -> bool:
+        """Whether an exception of the application says no more than that the client has gone."""
+        return is_departure(self, error)
+
+    def may_escape(self, error: BaseException) -> bool:
+        """Whether an exception that escapes is an ordinary end."""
+        return self.says_departure(error)
 
     def escaped(self, error: BaseException) -> None:
         """The application has raised; the adapter raises the exception again."""
@@ -141,6 +153,7 @@ class Exchange(Trace, Facts):
 
     def _raised_by(self, error: BaseException) -> None:
         self.finish_open_calls()
+        self.says_departure(error)  # nobody may have said it before
         escape(error, self, covered=True)
         root = root_of(error)
         if is_background(self, root):
@@ -182,14 +195,15 @@ class Exchange(Trace, Facts):
         if escaped is not None and (
             isinstance(escaped, CancelledError) or is_departure(self, escaped)
         ):
-            note(escaped).logged = True  # the outcome says it all
+            failure = note(escaped)
+            failure.logged = failure.sent = True  # the outcome says it all
         if self.event_pending:
             self.event_pending = False
             if pipeline.sinks:
                 try:
                     pipeline.emit(self._event(outcome, error))
-                except Exception as failure:  # noqa: BLE001 - the guard, without its cost
-                    report(_SITE, failure)
+                except Exception as fault:  # noqa: BLE001 - the guard, without its cost
+                    report(_SITE, fault)
         if escaped is not None and self._raised is not None:
             _share_log(escaped, self._raised)
         if outcome != "ok" or escaped is not None or (self.status_code or 0) >= _SERVER_ERROR:
@@ -214,7 +228,7 @@ class Exchange(Trace, Facts):
             self.route(),
             None if first is None else round((first - self.started_at) * 1000, 3),
             error,
-            self.llm,
+            self.llm_with_open() if self.open_calls else self.llm,
             self.quiet,
         )
 

@@ -7,6 +7,7 @@ import sys
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from pantheon_obs.adapters.wsgi_environ import note_failed_read
 from pantheon_obs.core.context import apart, end, resume, suspend, trace_on
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.guard import Guard
@@ -37,6 +38,13 @@ class DjangoExchange(Exchange):
     def route(self) -> str | None:
         """The route's template."""
         return template_of(self._request)
+
+    def says_departure(self, error: BaseException) -> bool:
+        """Whether an exception says no more than that the client has gone."""
+        if not (self._is_asgi or self.response_started):
+            with _guard:
+                note_failed_read(self, self._request.META, error)
+        return super().says_departure(error)
 
     def note_unhandled(self, error: BaseException) -> None:
         """Django answers an exception that nobody handled, and does not raise it."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.failures import note
 from pantheon_obs.core.guard import let_through, report
-from pantheon_obs.core.settings import wants_colors
+from pantheon_obs.core.terminal import wants_colors
 from pantheon_obs.sinks.logs.console import console_format
 from pantheon_obs.sinks.logs.delivery import writer
 from pantheon_obs.sinks.logs.entry import Entry

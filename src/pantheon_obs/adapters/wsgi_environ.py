@@ -1,0 +1,86 @@
+"""The facts in the environ of a WSGI request: its id, its texts, and a body that its client cut."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pantheon_obs.core.failures import chain_of
+from pantheon_obs.core.guard import report
+from pantheon_obs.core.identity import Identity
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from wsgiref.types import WSGIEnvironment
+
+    from pantheon_obs.core.exchange import Exchange
+    from pantheon_obs.core.settings import Settings
+
+_INPUT = "wsgi.input"
+
+
+class EnvironIdentity:
+    """Reads the trace id of a request from its environ, or makes one, as the settings say."""
+
+    __slots__ = ("_of", "_sources")
+
+    def __init__(self, settings: Settings) -> None:
+        self._of = Identity(settings).of
+        self._sources = [
+            (f"HTTP_{name.upper().replace('-', '_')}", name.lower().encode("ascii"))
+            for name in (*settings.inbound_headers, "sentry-trace")
+        ]
+
+    def of(self, environ: WSGIEnvironment) -> str:
+        """The id of the request with this environ."""
+        found = []
+        try:
+            for key, name in self._sources:
+                if key in environ:
+                    # Servers join a header that was sent twice with a comma, which no id has.
+                    value = environ[key]
+                    if "," in value:
+                        value = value.partition(",")[0].rstrip(" \t")
+                    found.append((name, value.encode("latin-1", "replace")))
+        except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
+            report("wsgi request headers", error)
+        return self._of(found)
+
+
+def decoded(text: str) -> str:
+    """Decode a text of an environ, whose characters stand for bytes, as ASGI servers do.
+
+    https://peps.python.org/pep-3333/#unicode-issues
+    """
+    if text.isascii():
+        return text
+    try:
+        return text.encode("latin-1").decode("utf-8", "replace")
+    except UnicodeEncodeError:  # not from a server
+        return text
+
+
+def note_failed_read(exchange: Exchange, environ: WSGIEnvironment, error: BaseException) -> None:
+    """Tell the exchange that the client has left, if an exception comes from reading the body.
+
+    Servers raise any `OSError` for that, as a database's connection does too. So one counts only if
+    it has passed through the object from which the application reads the body.
+    """
+    stream = environ.get(_INPUT)
+    streams = (stream, getattr(stream, "raw", stream))  # a buffered one, in C, has no frames
+    for cause in chain_of(error):
+        if isinstance(cause, OSError) and _has_passed(cause.__traceback__, streams):
+            exchange.send_failed(cause)
+            exchange.client_left()
+            return
+
+
+def _has_passed(traceback: TracebackType | None, streams: tuple[object, ...]) -> bool:
+    """Whether one of these objects has a method among the frames of a traceback."""
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        if code.co_argcount:
+            first = traceback.tb_frame.f_locals.get(code.co_varnames[0])
+            if any(first is stream for stream in streams):
+                return True
+        traceback = traceback.tb_next
+    return False
