@@ -66,6 +66,7 @@ def announce_serving(
     waiting = [adapter]
 
     def on_startup_in_command() -> None:
+        logs.serve_if_begun()
         on_startup()
         if waiting:
             announce(settings, adapter=waiting.pop())

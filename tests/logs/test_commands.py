@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import pytest
 
 from tests.logs.running import SECONDS_TO_WAIT, Finished, clean_environment, run
 from tests.support.lines import parse_lines
+from tests.support.server import Server, free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,8 +68,8 @@ def command(folder: Path, program: str, *arguments: str, **variables: str) -> Fi
 
 def events(output: bytes) -> list[str]:
     """Return the event of each line that is one of ours."""
-    ours = [line for line in output.splitlines(keepends=True) if line.startswith(b'{"timestamp"')]
-    return [line["event"] for line in parse_lines(b"".join(ours))]
+    ours = [line for line in output.splitlines() if line.startswith(b'{"timestamp"')]
+    return [line["event"] for line in parse_lines(b"".join(line + b"\n" for line in ours))]
 
 
 @pytest.mark.parametrize(
@@ -90,6 +92,33 @@ def test_a_command_of_a_framework_has_its_output_to_itself(
     assert printed in done.stdout
     assert b"timestamp" not in done.stdout
     assert ["made"] == events(done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("framework", "program", "arguments", "before"),
+    [
+        ("flask", FLASK, ("flask", "run"), []),
+        ("quart", QUART, ("quart", "run"), []),
+        # It loads the application before it knows which command is asked for.
+        ("litestar", LITESTAR, ("litestar", "--app", "app:app", "run"), ["made"]),
+    ],
+)
+def test_the_command_that_serves_logs_as_a_server(
+    tmp_path: Path, framework: str, program: str, arguments: tuple[str, ...], before: list[str]
+) -> None:
+    """Its lines go to standard output, and serving is announced before the first request."""
+    pytest.importorskip(framework)
+    tmp_path.joinpath("app.py").write_text(program.replace("{extra}", ""))
+    port = free_port()
+    env = {"PYTHONPATH": os.fspath(tmp_path), "FLASK_APP": "app", "QUART_APP": "app"}
+
+    with Server(*arguments, "--port", f"{port}", port=port, env=env) as server:
+        server.stop(signal.SIGINT)
+
+    out, err = (events("\n".join(lines).encode()) for lines in (server.out, server.err))
+    assert 1 == out.count("observability_configured")
+    assert before == [event for event in err if event == "made"]
+    assert before or ["observability_configured", "made"] == out[:2]
 
 
 @pytest.mark.parametrize(

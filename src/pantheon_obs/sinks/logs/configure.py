@@ -138,6 +138,12 @@ def serve() -> None:
         handler_for(_settings)
 
 
+def serve_if_begun() -> None:
+    """Do so if an application is started now by a command that serves, or outside of any."""
+    if hooks.in_command and not command.is_running():
+        serve()
+
+
 def active_format() -> str:
     """Return the name of the current format, `auto` decided; empty before configuration."""
     return _handler.emitter.format_name if _handler is not None else ""
