@@ -5,13 +5,17 @@ from __future__ import annotations
 import gc
 import weakref
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pantheon_obs import ConfigError, Health, Settings, TraceIdMiddleware, instrument
 from pantheon_obs.testing import capture_events, reset
 from tests.logs.running import run
+from tests.logs.test_commands import FLASK, command
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 APPS = """
 import asyncio, os
@@ -99,6 +103,17 @@ def test_an_application_that_is_instrumented_in_place_is_no_wrapper() -> None:
     program = "from starlette.applications import Starlette; instrument(Starlette())"
 
     assert [] == events_of(program)
+
+
+def test_a_wrapper_that_a_command_leaves_unused_is_none(tmp_path: Path) -> None:
+    """The command serves nothing."""
+    pytest.importorskip("flask")
+    program = FLASK.format(extra="kept = instrument(lambda environ, start_response: [])")
+    done = command(tmp_path, program, "flask", "routes")
+
+    assert b"/static/" in done.stdout
+    assert b'"made"' in done.stderr
+    assert b"wrapper_unused" not in done.stderr
 
 
 def test_a_wrapper_is_reported_where_there_is_no_fork() -> None:
@@ -210,14 +225,12 @@ class Unhashable:
     def __eq__(self, other: object) -> bool:
         return self is other
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Serve nothing."""
-
 
 def test_an_application_without_a_hash_is_instrumented() -> None:
     """It is instrumented in place, and only the warning is missing."""
     starlette = pytest.importorskip("starlette.applications")
-    kind = type("App", (starlette.Starlette,), dict(vars(Unhashable)))
+    own = {name: vars(Unhashable)[name] for name in ("__eq__", "__hash__")}
+    kind = type("App", (starlette.Starlette,), own)
     app = kind()
     with capture_events() as events:
         assert app is instrument(app) is instrument(app, health=True)

@@ -114,7 +114,7 @@ def instrument(
 
     instrumented: _App = adapter.install(app, resolved, instrumentation, wrap)
     if instrumented is not app and not resolved.disabled:
-        instrumentation.use.watch(instrumented, shown(app))
+        instrumentation.use.watch(instrumented, shown(app), _setup.in_command)
     with _guard, suppress(TypeError):  # it may have no hash
         _of[mark_of(instrumented)] = ref(instrumentation)
     return instrumented

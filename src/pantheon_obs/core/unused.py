@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+from typing import TYPE_CHECKING
 from weakref import WeakSet, finalize
 
 from pantheon_obs.core.context import apart
 from pantheon_obs.core.guard import Guard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _PROBLEM = "instrument() has wrapped the application: serve its result, app = instrument(app)"
 
@@ -21,17 +25,20 @@ class Use:
 
     done = False
 
-    def watch(self, wrapper: object, app: str) -> None:
+    def watch(self, wrapper: object, app: str, is_idle: Callable[[], bool]) -> None:
         """Log one WARNING if the wrapper of this application ends unused.
 
-        It ends when the garbage collector takes it, or with the process.
+        It ends when the garbage collector takes it, or with the process. A process that `is_idle`
+        by then serves nothing.
         """
         _uses.add(self)
-        finalize(wrapper, apart, self._ended, app)
+        finalize(wrapper, apart, self._ended, app, is_idle)
 
-    def _ended(self, app: str) -> None:
+    def _ended(self, app: str, is_idle: Callable[[], bool]) -> None:
         if not self.done:
             with _guard:
+                if is_idle():
+                    return
                 _log.warning("wrapper_unused", extra={"app": app, "problem": _PROBLEM})
 
 

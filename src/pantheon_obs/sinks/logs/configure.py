@@ -106,7 +106,7 @@ def handler_for(
 
 def _install(settings: Settings) -> ObsHandler:
     global _handler, _level, _level_before, _settings  # noqa: PLW0603 - logging is one per process
-    _settings = settings
+    _settings = replace(settings, id_generator=None)  # which may refer to the application
     if _handler is None:
         hooks.in_command = command.is_running()
     if settings.log_stream == "auto":
