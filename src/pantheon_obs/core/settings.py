@@ -115,7 +115,7 @@ class Settings:
     problems: tuple[str, ...] = field(default=(), repr=False, compare=False)
     """The bad values in the environment, one sentence each; logged once logging is set up."""
     given: frozenset[str] = field(
-        default_factory=lambda: frozenset(_NAMES), repr=False, compare=False
+        default_factory=lambda: frozenset(NAMES), repr=False, compare=False
     )
 
     def __post_init__(self) -> None:
@@ -193,7 +193,7 @@ class Settings:
 
 
 _OPTIONS = tuple(option for option in fields(Settings) if option.metadata)
-_NAMES: tuple[str, ...] = tuple(option.name for option in _OPTIONS)
+NAMES: tuple[str, ...] = tuple(option.name for option in _OPTIONS)
 
 
 def resolve(settings: Settings | None, overrides: Mapping[str, object]) -> Settings:
@@ -207,8 +207,8 @@ def resolve(settings: Settings | None, overrides: Mapping[str, object]) -> Setti
 
 def _refuse_unknown(names: Mapping[str, object]) -> None:
     for name in names:
-        if name not in _NAMES:
-            msg = f"{name!r} is not a setting: the settings are {', '.join(_NAMES)}"
+        if name not in NAMES:
+            msg = f"{name!r} is not a setting: the settings are {', '.join(NAMES)}"
             raise ConfigError(msg)
 
 

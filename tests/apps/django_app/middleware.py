@@ -8,6 +8,7 @@ from django.http import HttpResponse, HttpResponsePermanentRedirect
 from django.middleware.common import CommonMiddleware
 from django.utils.deprecation import MiddlewareMixin
 
+from pantheon_obs.adapters.django import TraceIdMiddleware
 from tests.apps import common
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ class Cors(MiddlewareMixin):
         if request.method != "OPTIONS":
             return None
         return HttpResponse(headers={"Access-Control-Allow-Origin": common.ORIGIN})
+
+
+class OwnTracing(TraceIdMiddleware):  # type: ignore[misc]  # it has no types where Django has none
+    """The library's middleware under a name of the project's own."""
 
 
 class Failing(MiddlewareMixin):

@@ -23,7 +23,12 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse  # noqa
 from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory  # noqa: E402
 from django.test.utils import override_settings  # noqa: E402
 
-from pantheon_obs import ConfigError, current_trace_id, instrument  # noqa: E402
+from pantheon_obs import (  # noqa: E402
+    ConfigError,
+    configure_logging,
+    current_trace_id,
+    instrument,
+)
 from pantheon_obs.adapters import django as adapter  # noqa: E402
 from pantheon_obs.adapters.django import TraceIdMiddleware  # noqa: E402
 from pantheon_obs.adapters.django.apps import trace_commands  # noqa: E402
@@ -278,9 +283,22 @@ def check_middleware() -> None:
     """Log the problems of other orders of the middleware."""
     ours = "pantheon_obs.adapters.django.TraceIdMiddleware"
     other = "tests.apps.django_app.middleware.Cors"
-    for listed in ([], [other], [other, ours], [ours, other]):
+    own = "tests.apps.django_app.middleware.OwnTracing"
+    of_asgi = "pantheon_obs.TraceIdMiddleware"
+    for listed in (
+        *([], [other], [other, ours], [ours, other]),
+        *([own, other], [f"{ours[:-18]}.middleware{ours[-18:]}"], ["no.such.module"]),
+        *([of_asgi], [ours, of_asgi], ["pantheon_obs.adapters.django"]),
+    ):
         with override_settings(MIDDLEWARE=listed):
             result(problems=[str(problem.id) for problem in run_checks()])
+
+
+def middleware_alone() -> None:
+    """Configure logging, and serve a request without the Django app."""
+    configure_logging(service="own")
+    TraceIdMiddleware(lambda _: HttpResponse())(request("/ok")).close()
+    result()
 
 
 def fail_outside() -> None:

@@ -5,16 +5,15 @@ https://docs.djangoproject.com/en/stable/topics/http/middleware/
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.apps import apps
 from django.http.response import HttpResponseBase
 from django.utils.functional import LazyObject, empty
 
 from pantheon_obs.adapters.django.exchange import Closer, DjangoExchange, template_of
 from pantheon_obs.adapters.django.profile import load
+from pantheon_obs.adapters.django.start import process
 from pantheon_obs.adapters.django.streams import follow
 from pantheon_obs.adapters.routes import ROUTE
 from pantheon_obs.adapters.wsgi_environ import EnvironIdentity
@@ -163,10 +162,9 @@ class TraceIdMiddleware:
 
 
 def _serve() -> None:
-    """Notify the Django app that requests come, where it is installed."""
-    with _guard, suppress(LookupError):
-        config: Any = apps.get_app_config("pantheon_obs")
-        config.serve()
+    """Note that requests come; without the app the process is set up now."""
+    with _guard:
+        process.serve()
 
 
 def _user_id_of(request: Any) -> object:  # noqa: ANN401 - Django has no types
