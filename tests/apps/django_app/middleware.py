@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.http import HttpResponse, HttpResponsePermanentRedirect
 from django.middleware.common import CommonMiddleware
@@ -39,6 +39,15 @@ class Cors(MiddlewareMixin):
 
 class OwnTracing(TraceIdMiddleware):  # type: ignore[misc]  # it has no types where Django has none
     """The library's middleware under a name of the project's own."""
+
+
+def sync_only(get_response: Any) -> Any:
+    """Pass on; Django calls all others synchronously, under ASGI too, if one is sync only."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        return get_response(request)
+
+    return middleware
 
 
 class Failing(MiddlewareMixin):

@@ -7,6 +7,8 @@ import sys
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from asgiref.sync import SyncToAsync
+
 from pantheon_obs.adapters.wsgi_environ import note_failed_read
 from pantheon_obs.core.context import apart, end, resume, suspend, trace_on
 from pantheon_obs.core.exchange import Exchange
@@ -156,9 +158,22 @@ def _by_django(error: BaseException) -> bool:
         return False
     try:
         own = asyncio.current_task()
-        others = asyncio.all_tasks() - {own}
-    except RuntimeError:  # no loop: under WSGI nobody cancels but the project itself
-        return False
+    except RuntimeError:
+        return _is_one_cancelled_of_many()
     if own is None or not own.cancelling():
         return False
-    return any(not task.cancelling() for task in others)
+    return any(not task.cancelling() for task in asyncio.all_tasks() - {own})
+
+
+def _is_one_cancelled_of_many() -> bool:
+    """Whether the request of this thread may be one that is cancelled while others are not.
+
+    Under ASGI Django runs a stack in a thread if one of its middlewares is sync only. Under WSGI
+    there is no loop, and nobody cancels but the project itself.
+    """
+    loop = getattr(SyncToAsync.threadlocal, "main_event_loop", None)
+    with _guard:
+        return loop is not None and {True, False} == {
+            task.cancelling() > 0 for task in asyncio.all_tasks(loop)
+        }
+    return False
