@@ -169,7 +169,7 @@ SYNC_STACK = Adapter(
             }
         ),
     },
-    cannot=OF_DJANGO | {"shutdown", "sync streams"},
+    cannot=OF_DJANGO | {"shutdown", "sync streams", "uploads"},
     template=angled,
 )
 

@@ -10,6 +10,7 @@ import gc
 import sys
 from contextlib import suppress
 from contextvars import copy_context
+from functools import partial
 from importlib import import_module
 from types import coroutine
 from typing import TYPE_CHECKING, Any
@@ -106,7 +107,7 @@ class Chunks:
 
 def stream_object() -> Any:
     """Read one chunk of a stream object."""
-    stream = dropped(Chunks)()
+    stream = dropped(partial(Chunks))()
     chunks = iter(stream)
     next(chunks)
     return stream, chunks

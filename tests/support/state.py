@@ -24,6 +24,7 @@ MAY_STAY = {
     "core.foreign.clear": "registered once per process by whatever begins traces",
     "core.structured.in_flight": "a record that a thread logs leaves it when its handlers have run",
     "core.task.running": "a task that runs leaves it by itself, after its line",
+    "_instrument._of": "weak; the applications stay instrumented",
     "core.guard._from_signals": "the signal handlers of Celery stay in the process",
     "propagation.watch.watch": "called once per process",
     "adapters.celery_tasks.patch": "Celery's build_tracer stays wrapped: the tasks stay traced",

@@ -8,16 +8,18 @@ https://peps.python.org/pep-3333/
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.adapters.wsgi_body import Body, body_of
 from pantheon_obs.adapters.wsgi_environ import EnvironIdentity
 from pantheon_obs.adapters.wsgi_exchange import WsgiExchange
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import KEY, begin, end, suspend
+from pantheon_obs.core.errors import refuse
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.response_headers import ResponseHeaders
 from pantheon_obs.core.settings import resolve, warn_of_problems
+from pantheon_obs.core.switch import turned_off
 from pantheon_obs.propagation.watch import watch
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ class TraceIdMiddleware:
         route_of: Finds the route's template from a request's environ, as its response starts.
 
     Raises:
-        ConfigError: `settings` is not a `Settings`.
+        ConfigError: `app` cannot be called, or `settings` is not a `Settings`.
 
     Example:
         >>> from pantheon_obs.adapters.wsgi import TraceIdMiddleware
@@ -57,26 +59,30 @@ class TraceIdMiddleware:
         on_startup: Callable[[], None] | None = None,
         route_of: Callable[[WSGIEnvironment], str | None] | None = None,
     ) -> None:
+        if not callable(app):
+            refuse("app", app, "a WSGI application: app.wsgi_app = TraceIdMiddleware(app.wsgi_app)")
         settings = resolve(settings, {})
+        self._is_off = turned_off(settings)
         warn_of_problems(settings)
         watch()
         self.app = app
         self.on_startup = on_startup
         self.route_of = route_of
-        self._to_start = [] if on_startup is None else [on_startup]
+        # Never empty if all is off, so that no other request pays for asking.
+        self._to_start = [on_startup] if on_startup is not None or self._is_off else []
         self._read_id = EnvironIdentity(settings).of
         self._response_headers = ResponseHeaders(settings.response_headers, str)
         self._quiet = settings.quiet
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request, as PEP 3333 says."""
+        if self._to_start and not self._start():
+            return self.app(environ, start_response)
         if KEY in environ:
             # Within an outer trace of ours there is only the route to add.
             if self.route_of is not None:
                 environ[KEY].route_of = self.route_of
             return self.app(environ, start_response)
-        if self._to_start:
-            self._start()
         exchange = environ[KEY] = WsgiExchange(
             self._read_id(environ), self._response_headers, environ, start_response
         )
@@ -107,11 +113,15 @@ class TraceIdMiddleware:
                 suspend(exchange)
         return body
 
-    def _start(self) -> None:
+    def _start(self) -> bool:
+        """Run the start-up, unless the library is off; return whether it is on."""
+        if self._is_off:
+            return False
         with suppress(IndexError):  # of several first requests at once, one starts
-            on_startup = self._to_start.pop()
+            on_startup: Any = self._to_start.pop()
             with _guard:
                 on_startup()
+        return True
 
 
 def install(

@@ -47,6 +47,10 @@ class OpenCall(Protocol):
 
     started: float  # clock time
 
+    @property
+    def nested(self) -> bool:
+        """Whether it counts for the call that has made it, and not for its trace."""
+
     def force_finish(self) -> None:
         """End it now; a second end is ignored."""
 
@@ -104,6 +108,11 @@ class Trace:
         # Calls may end in several threads at once: `setdefault` keeps the first thread's totals.
         totals: LlmTotals = self.llm or self.__dict__.setdefault("llm", LlmTotals())
         totals.add(call)
+
+    def llm_with_open(self) -> LlmTotals | None:
+        """The totals of its LLM calls now, with those that are still open."""
+        still_open = sum(not call.nested for call in tuple(self.open_calls))
+        return (self.llm or LlmTotals()).snapshot(still_open) if still_open else self.llm
 
     def finish_open_calls(self) -> None:
         """End the LLM calls that are still open."""

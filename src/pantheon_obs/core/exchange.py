@@ -78,9 +78,8 @@ class Exchange(Trace, Facts):
         """The response has started; the status is no number where the application sent none."""
         self.response_started = True
         if self.event_pending:
+            self.left_early = self.client_gone
             self._headers = headers
-            if has_left(self):
-                return  # nobody gets a response that starts now
             # As a plain number: it may be an http.HTTPStatus.
             self.status_code = code = int(status) if isinstance(status, int) else None
             if code is not None and code >= _SERVER_ERROR:
@@ -222,13 +221,13 @@ class Exchange(Trace, Facts):
             self.bound,
             self.method,
             self.path,
-            self.status_code,
+            None if self.left_early else self.status_code,
             round(((self.last_byte or perf_counter()) - self.started_at) * 1000, 3),
             outcome,
             self.route(),
             None if first is None else round((first - self.started_at) * 1000, 3),
             error,
-            self.llm,
+            self.llm_with_open() if self.open_calls else self.llm,
             self.quiet,
         )
 

@@ -26,6 +26,7 @@ class Facts:
     response_started: bool = False  # or a handshake has been answered
     response_complete: bool = False  # its last byte was handed to the server
     client_gone: bool = False  # before that
+    left_early: bool = False  # before the response started: nobody gets that
     replaced: bool = False  # we have answered in place of the application
     taken_over: bool = False  # the application has answered on the server's connection itself
     close_code: int | None = None  # of a websocket, of whichever side closed first

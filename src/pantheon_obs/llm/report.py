@@ -183,6 +183,11 @@ class LlmCall(Progress):
     def _since_start(self, moment: float | None) -> float | None:
         return None if moment is None else round((moment - self.started) * 1000, 3)
 
+    @property
+    def nested(self) -> bool:
+        """Whether it counts for its outer call, if it ends now."""
+        return self.outer is not None and not self.outer.inner_calls().taken
+
     def inner_calls(self) -> InnerCalls:
         """Return the calls that it makes; `setdefault`, because several threads may ask first."""
         return self.inner or self.__dict__.setdefault("inner", InnerCalls())

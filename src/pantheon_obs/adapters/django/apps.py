@@ -29,6 +29,8 @@ class PantheonObsConfig(AppConfig):  # type: ignore[misc]  # Django has no types
         process.set_up()
         checks.register(check_settings)
         checks.register(check_middleware)
+        if process.settings.disabled:
+            return
         trace_commands()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings as project
@@ -13,6 +12,7 @@ from django.utils.module_loading import import_string
 from pantheon_obs.adapters.django.health import SETTING as HEALTH
 from pantheon_obs.adapters.django.profile import SETTING, load
 from pantheon_obs.core.errors import ConfigError
+from pantheon_obs.core.names import nearest
 from pantheon_obs.core.settings import NAMES
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ def check_settings(**_: Any) -> list[CheckMessage]:  # noqa: ANN401 - as above
     prefix = f"{SETTING}_"
     for name in dir(project):
         if name.startswith(prefix) and name != HEALTH:
-            near = get_close_matches(name.removeprefix(prefix).lower(), NAMES, n=1)
-            key = repr(near[0]) if near else "..."
+            near = nearest(name.removeprefix(prefix).lower(), NAMES)
+            key = repr(near) if near else "..."
             text = f"{name} is not read from Django's settings: use {SETTING} = {{{key}: ...}}"
             found.append(Warning(text, hint=_SEE, id="pantheon_obs.W003"))
     return found

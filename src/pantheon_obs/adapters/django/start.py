@@ -35,6 +35,8 @@ class Process:
         settings = for_logging()
         self.settings = replace(settings, problems=(*settings.problems, *problems))
         self.on_startup = _setup.start(self.settings, for_logging, anew=anew)
+        if settings.disabled:
+            return
         # A second django.setup(), as by runserver, would install Django's own handlers again.
         project.LOGGING_CONFIG = None
         got_request_exception.connect(note_unhandled, dispatch_uid="pantheon_obs")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from math import isfinite
-from traceback import format_exception
 from typing import TYPE_CHECKING, Any
 
 import structlog.contextvars
@@ -12,6 +11,7 @@ import structlog.contextvars
 from pantheon_obs.core.context import current_trace, current_trace_id
 from pantheon_obs.core.failures import trace_of
 from pantheon_obs.sinks.logs.entry import LEVEL_NAMES, level_name
+from pantheon_obs.sinks.logs.tracebacks import traceback_of
 from pantheon_obs.sinks.redact import make_room
 from pantheon_obs.sinks.redact_plain import described
 
@@ -152,12 +152,3 @@ class LineBuilder:
 _variables: Mapping[str, ContextVar[Any]] | None = getattr(
     structlog.contextvars, "_CONTEXT_VARS", None
 )
-
-
-def traceback_of(error: BaseException) -> str:
-    """Format the traceback with causes and groups, without local variables; never raises."""
-    try:
-        text = "".join(format_exception(error)).rstrip("\n")
-    except Exception as failure:  # noqa: BLE001 - exceptions can be as hostile as any value
-        text = f"{type(error).__name__} ({type(failure).__name__} while it was formatted)"
-    return described(text)
