@@ -317,6 +317,22 @@ def test_each_request_has_one_line_however_its_response_ends(sections: Sections)
     assert [{"text": "text", "now": ""}] == results(lines)
 
 
+def test_requests_and_responses_are_copied_and_pickled_as_without_us(sections: Sections) -> None:
+    """A copy of the request belongs to its trace; nothing of a response's copy does."""
+    lines = sections["copies"]
+
+    assert [
+        *({"again": "t-1"}, {"again": "t-1"}),
+        *({"read": "ab"}, {"closing": ""}) * 2,
+        *({"read": "ab"}, {"closing": "t-1"}),
+    ] == results(lines)
+    assert [("ok", 200)] * 2 == [
+        (line["outcome"], line["status_code"])
+        for line in lines
+        if line["event"] == "request_finished"
+    ]
+
+
 def test_a_generator_that_is_closed_logs_in_its_trace(sections: Sections) -> None:
     """Django ignores an exception that the generator raises while it is closed."""
     closing, story, found = sections["failing_closer"]

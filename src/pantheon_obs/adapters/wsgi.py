@@ -78,10 +78,12 @@ class TraceIdMiddleware:
         """Serve one request, as PEP 3333 says."""
         if self._to_start and not self._start():
             return self.app(environ, start_response)
-        if KEY in environ:
+        outer = environ.get(KEY)
+        # A copy of an environ may outlive the request, and a pickled one has no trace.
+        if outer is not None and not outer.ended:
             # Within an outer trace of ours there is only the route to add.
             if self.route_of is not None:
-                environ[KEY].route_of = self.route_of
+                outer.route_of = self.route_of
             return self.app(environ, start_response)
         exchange = environ[KEY] = WsgiExchange(
             self._read_id(environ), self._response_headers, environ, start_response

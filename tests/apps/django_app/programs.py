@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
 import logging
 import pickle
@@ -294,6 +295,29 @@ def check_middleware() -> None:
             result(problems=[str(problem.id) for problem in run_checks()])
 
 
+def copies() -> None:
+    """Copy and pickle a request below the middleware, and a response above it."""
+
+    def audit(request: HttpRequest) -> StreamingHttpResponse:
+        for each in (copy.deepcopy(request), pickle.loads(pickle.dumps(request))):  # noqa: S301 - our own
+            again = TraceIdMiddleware(lambda _: HttpResponse())(each)
+            again.close()
+            result(again=again.headers["X-Trace-ID"])
+        response = StreamingHttpResponse(iter([b"a", b"b"]))
+        response._resource_closers.append(log_closing)  # noqa: SLF001 - as Django itself does
+        return response
+
+    response = TraceIdMiddleware(audit)(request("/audited", **{"X-Trace-ID": "t-1"}))
+    for each in (copy.deepcopy(response), pickle.loads(pickle.dumps(response)), response):  # noqa: S301 - our own
+        result(read=b"".join(each.streaming_content).decode())
+        each.close()
+
+
+def log_closing() -> None:
+    """Log the trace in which a response is closed."""
+    result(closing=current_trace_id.get())
+
+
 def middleware_alone() -> None:
     """Configure logging, and serve a request without the Django app."""
     configure_logging(service="own")
@@ -321,6 +345,7 @@ def everything() -> None:
         command_in_request,
         rest_framework,
         check_middleware,
+        copies,
         fail_outside,
         instrument_twice,
         without_middleware,
