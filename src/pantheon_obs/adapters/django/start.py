@@ -13,19 +13,26 @@ from pantheon_obs import _setup
 from pantheon_obs.adapters.django.checks import APP, check_settings, ours_in
 from pantheon_obs.adapters.django.exchange import note_unhandled
 from pantheon_obs.adapters.django.profile import for_logging
+from pantheon_obs.core.stack import is_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pantheon_obs.core.settings import Settings
 
+_APPLICATIONS = (
+    "django.core.handlers.wsgi.WSGIHandler",
+    "django.core.handlers.asgi.ASGIHandler",
+)
+
 
 class Process:
-    """The state of this process: whether it is set up, and whether requests have come."""
+    """The state of this process: how it was set up, and whether it serves."""
 
     settings: Settings
     on_startup: Callable[[], None] | None = None
     serving = False
+    without_app = False
 
     def set_up(self, *, anew: bool = True) -> None:
         """Do what `instrument()` does for other frameworks; `anew` as for `_setup.start`."""
@@ -42,16 +49,21 @@ class Process:
         got_request_exception.connect(note_unhandled, dispatch_uid="pantheon_obs")
 
     def serve(self) -> None:
-        """Take over the server's loggers before requests come; the first call is logged."""
-        is_installed = self.on_startup is not None
+        """Take over the server's loggers before requests come; the first call is logged.
+
+        A command serves if it makes an application for a server, which the test client does not.
+        """
         if self.on_startup is None:
+            self.without_app = True
             self.set_up(anew=False)  # the project may have configured logging itself
         else:
             self.on_startup()
-        if not self.serving:
+        if is_below(*_APPLICATIONS):
+            _setup.serve()
+        if not (self.serving or _setup.in_command()):
             self.serving = True
             _setup.announce(self.settings, adapter="django")
-            if not is_installed:
+            if self.without_app:
                 _warn()
 
 
