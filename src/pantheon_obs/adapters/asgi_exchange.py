@@ -5,14 +5,13 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pantheon_obs.adapters.routes import route_template
+from pantheon_obs.adapters.routes import ROUTE, leaves_route, route_template
 from pantheon_obs.core.exchange import PLAIN_500, PLAIN_500_HEADERS, Exchange
 from pantheon_obs.core.websocket import WebsocketExchange
 from pantheon_obs.products import PRODUCTS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
+    from pantheon_obs.adapters.routes_mounts import Mounts
     from pantheon_obs.core.asgi_types import Message, Receive, Scope, Send
     from pantheon_obs.core.response_headers import ResponseHeaders
 
@@ -20,6 +19,7 @@ _START = "http.response.start"
 _BODY = frozenset({"http.response.body", "http.response.zerocopysend", "http.response.pathsend"})
 _DENIAL = "websocket.http.response"
 _HANDSHAKE = frozenset({"websocket.accept", f"{_DENIAL}.start"})
+_CONTENT = frozenset({"CONTENT_TYPE", "CONTENT_LENGTH"})
 _FORBIDDEN = 403
 _NOT_FOUND = 404
 _SERVER_ERROR = 500
@@ -30,11 +30,23 @@ _PLAIN_500_START = {
 }
 
 
+def headers_of(scope: Scope) -> dict[str, str]:
+    """The request's headers, by their names in an environ."""
+    headers = {}
+    for name, value in scope.get("headers") or ():
+        text = name.decode("latin-1").upper().replace("-", "_")
+        headers[text if text in _CONTENT else f"HTTP_{text}"] = value.decode("latin-1")
+    return headers
+
+
 class AsgiExchange(Exchange):
     """An exchange that stands between an ASGI server and the application."""
 
     departures = frozenset(name for row in PRODUCTS for name in row.departures)
     accepted = True  # of a websocket's handshake
+    mounts: Mounts  # of the outermost application
+    route_within: str | None = None  # in a WSGI application that serves the request
+    apps: tuple[object, ...] = ()  # further ones that serve the request, with mounts of their own
 
     def __init__(
         self,
@@ -52,8 +64,25 @@ class AsgiExchange(Exchange):
 
     def route(self) -> str | None:
         """The route's template, as the router has left it in the scope."""
+        if self.route_within is not None:
+            self.scope[ROUTE] = self.route_within
         found = self.accepted and self.status_code != _NOT_FOUND
-        return route_template(self.scope, self._mount, self.path, found=found)
+        return route_template(self.scope, self._mount, self.path, self._named, found=found)
+
+    def request_headers(self) -> dict[str, str]:
+        """The request's headers, by their names in an environ."""
+        return headers_of(self.scope)
+
+    def _named(self, real: str) -> str:
+        return self.mounts.template_of(real, self.scope.get("router"), *self.apps)
+
+    def passed_on(self, scope: Scope) -> None:
+        """The request reaches another instrumented application, perhaps in a copy of the scope.
+
+        An application that asks itself for another path has its own route already, and keeps it.
+        """
+        if self.path.endswith(scope["path"]) or not leaves_route(self.scope):
+            self.scope = scope
 
 
 class AsgiHttp(AsgiExchange):
@@ -68,14 +97,12 @@ class AsgiHttp(AsgiExchange):
             self.client_left()
         return message
 
-    def send(self, message: Message) -> Awaitable[None]:
+    async def send(self, message: Message) -> None:
         """Pass a message on to the server; looked at only where there is something to note."""
-        if self.event_pending or message["type"] == _START:
-            return self._hand_over(message)
-        return self._send(message)
-
-    async def _hand_over(self, message: Message) -> None:
         kind = message["type"]
+        if not self.event_pending and kind != _START:
+            await self._send(message)
+            return
         starts = kind == _START and not self.response_started
         if starts:
             headers = self._response_headers.on(

@@ -9,8 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.adapters.wsgi import TraceIdMiddleware
-from pantheon_obs.adapters.wsgi_exchange import WsgiExchange
 from pantheon_obs.core.context import KEY
+from pantheon_obs.core.exchange import Exchange
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,7 @@ def _note_unhandled(_app: Flask, exception: BaseException, **_: object) -> None:
     from flask import request  # noqa: PLC0415 - as above
 
     exchange = request.environ.get(KEY)
-    if isinstance(exchange, WsgiExchange):
+    if isinstance(exchange, Exchange):
         exchange.note_unhandled(exception)
 
 

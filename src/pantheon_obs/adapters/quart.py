@@ -12,9 +12,10 @@ from quart import Quart, request, signals, websocket
 from werkzeug.exceptions import MethodNotAllowed
 
 from pantheon_obs.adapters import asgi
-from pantheon_obs.adapters.asgi_exchange import AsgiExchange, AsgiHttp
+from pantheon_obs.adapters.asgi_exchange import AsgiExchange, AsgiWebsocket
 from pantheon_obs.adapters.routes import ROUTE
 from pantheon_obs.core.context import current_trace
+from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.failures import alone_in, note
 from pantheon_obs.core.guard import Guard
 
@@ -78,7 +79,7 @@ def _leave_route(
     exchange: Trace | None,
 ) -> None:
     """Leave the template in the scope, for `route_template`."""
-    if not isinstance(exchange, AsgiExchange):
+    if not isinstance(exchange, Exchange):
         return
     rule = connection.url_rule
     error = connection.routing_exception
@@ -88,19 +89,20 @@ def _leave_route(
         rule, _ = matching.match(method=next(iter(error.valid_methods)), return_rule=True)
     if rule is not None:
         connection.scope[ROUTE] = rule.rule
-        exchange.scope = connection.scope  # a dispatcher to mounted applications has made a copy
+        if isinstance(exchange, AsgiExchange):
+            exchange.passed_on(connection.scope)  # a dispatcher may have made a copy
 
 
 async def _unhandled(_app: Quart, exception: BaseException, **_: object) -> None:
     with _guard:
         exchange = current_trace.get()
-        if isinstance(exchange, AsgiExchange):
+        if isinstance(exchange, Exchange):
             exchange.note_unhandled(exception)
 
 
 async def _background_failed(_app: Quart, exception: BaseException, **_: object) -> None:
     with _guard:
         exchange = current_trace.get()
-        if isinstance(exchange, AsgiHttp):
+        if isinstance(exchange, Exchange) and not isinstance(exchange, AsgiWebsocket):
             exchange.background_failed(exception)
             note(exception).covered = True

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
     from _typeshed import OptExcInfo
 
+    from pantheon_obs.adapters.routes_mounts import Mounts
     from pantheon_obs.core.response_headers import ResponseHeaders
     from pantheon_obs.core.settings import Settings
+
+    RouteOf = Callable[[WSGIEnvironment], str | None]
 
 # The mark of werkzeug's debugger and of Flask's test client: they want the error itself.
 _DEBUGGED = "werkzeug.debug.preserve_context"
@@ -67,6 +70,29 @@ def decoded(text: str) -> str:
         return text
 
 
+def path_of(environ: WSGIEnvironment) -> str:
+    """The path that the client has asked for."""
+    return decoded(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""))
+
+
+def headers_of(environ: WSGIEnvironment) -> dict[str, str]:
+    """The request's headers, by their names in an environ."""
+    beginnings = ("HTTP_", "CONTENT_")
+    return {name: value for name, value in environ.items() if name.startswith(beginnings)}
+
+
+def route_in(
+    environ: WSGIEnvironment, script: str, route_of: RouteOf, mounts: Mounts
+) -> str | None:
+    """The route's template, after the way to its application, which `script` was mounted at."""
+    with _guard:
+        template = route_of(environ)
+        if template is not None:
+            way = environ.get("SCRIPT_NAME", "").removeprefix(script)
+            return decoded(mounts.template_of(way) if way else "") + template
+    return None
+
+
 class WsgiExchange(Exchange):
     """One HTTP exchange, which stands between the server and the application.
 
@@ -77,7 +103,8 @@ class WsgiExchange(Exchange):
 
     restartable = True
     waits_for_close = True
-    route_of: Callable[[WSGIEnvironment], str | None] | None = None
+    route_of: RouteOf | None = None
+    mounts: Mounts  # of the outermost application
     is_closed = False
     _route: str | None = None
 
@@ -97,7 +124,7 @@ class WsgiExchange(Exchange):
         """Have an event emitted at the end, with what the environ says."""
         environ = self._environ
         self._script = script = environ.get("SCRIPT_NAME", "")
-        path = decoded(script + environ.get("PATH_INFO", ""))
+        path = path_of(environ)
         self.watch(environ.get("REQUEST_METHOD", ""), path, decoded(script), quiet_paths)
 
     def start_response(
@@ -130,11 +157,8 @@ class WsgiExchange(Exchange):
     def note_route(self) -> None:
         """Ask for the route's template while the framework still knows."""
         if self.route_of is not None:
-            with _guard:
-                template = self.route_of(self._environ)
-                if template is not None:
-                    mounts = self._environ.get("SCRIPT_NAME", "").removeprefix(self._script)
-                    self._route = f"{decoded(mounts)}{template}"
+            template = route_in(self._environ, self._script, self.route_of, self.mounts)
+            self._route = self._route if template is None else template
 
     def route(self) -> str | None:
         """The route's template, after the way to its application through mounts."""
@@ -144,6 +168,19 @@ class WsgiExchange(Exchange):
         """The framework answers an exception that nobody handled, and does not raise it."""
         super().note_unhandled(error)
         self.note_route()
+
+    def passed_on(self, environ: WSGIEnvironment, route_of: RouteOf | None) -> None:
+        """The request reaches another instrumented application, perhaps in a copy of the environ.
+
+        An application that asks itself for another path keeps the route of its own.
+        """
+        if self.route_of is None or path_of(environ) == self.path:
+            self.route_of = self.route_of if route_of is None else route_of
+            self._environ = environ
+
+    def request_headers(self) -> dict[str, str]:
+        """The request's headers, by their names in an environ."""
+        return headers_of(self._environ)
 
     def answer(self, error: Exception | None) -> Iterator[bytes] | None:
         """Answer with a plain 500 if the application has not; return the body of that answer.

@@ -74,6 +74,10 @@ class Exchange(Trace, Facts):
         """The route's template; adapters that know it override this."""
         return None
 
+    def request_headers(self) -> dict[str, str]:
+        """The request's headers, by their names in a WSGI environ; adapters override this."""
+        return {}
+
     def started(self, status: object, headers: Iterable[tuple[Any, Any]] = ()) -> None:
         """The response has started; the status is no number where the application sent none."""
         self.response_started = True

@@ -7,6 +7,7 @@ import sys
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from pantheon_obs.adapters.django.templates import template_of_pattern
 from pantheon_obs.core.context import end, resume, suspend, trace_on
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.guard import Guard
@@ -127,7 +128,7 @@ def _nothing() -> Callable[[], object]:
 def template_of(request: Any) -> str | None:  # noqa: ANN401 - Django has no types
     """The template of the route that has matched, such as `/items/<int:item_id>/`, or None."""
     route = getattr(request.resolver_match, "route", None)
-    return None if route is None else f"/{route.removeprefix('^')}"
+    return None if route is None else f"/{template_of_pattern(route)}"
 
 
 def note_unhandled(request: object = None, **_: object) -> None:
