@@ -5,16 +5,16 @@ Flask answers an unhandled error by itself, and reports it by a signal only.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.adapters.wsgi import TraceIdMiddleware
 from pantheon_obs.core.context import KEY
 from pantheon_obs.core.exchange import Exchange
+from pantheon_obs.core.override import override, own_method
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from wsgiref.types import WSGIApplication, WSGIEnvironment
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from flask import Flask
 
@@ -33,10 +33,15 @@ def install(
     from flask import got_request_exception  # noqa: PLC0415 - there is a Flask app, so it is there
 
     got_request_exception.connect(_note_unhandled, app)
-    app.wsgi_app = TraceIdMiddleware(  # type: ignore[method-assign]
-        within(app.wsgi_app), settings, on_startup=on_startup, route_of=partial(_route_of, app)
+    traced = TraceIdMiddleware(
+        within(own_method(app, "wsgi_app")), settings, on_startup=on_startup, route_of=_route_of
     )
-    app.extensions[_EXTENSION] = app.wsgi_app
+
+    def wsgi_app(_: Flask, environ: WSGIEnvironment, start_response: StartResponse) -> Any:  # noqa: ANN401 - a response
+        return traced(environ, start_response)
+
+    override(app, "wsgi_app", wsgi_app)
+    app.extensions[_EXTENSION] = traced
     return app
 
 
@@ -53,12 +58,14 @@ def _note_unhandled(_app: Flask, exception: BaseException, **_: object) -> None:
         exchange.note_unhandled(exception)
 
 
-def _route_of(app: Flask, environ: WSGIEnvironment) -> str | None:
+def _route_of(environ: WSGIEnvironment) -> str | None:
     """Find the rule that was matched, by the path alone where the method was wrong."""
+    from flask import current_app  # noqa: PLC0415 - as above
+
     request: Any = environ.get("werkzeug.request")
     rule = getattr(request, "url_rule", None)
     methods = getattr(getattr(request, "routing_exception", None), "valid_methods", None)
     if rule is None and methods:
-        router: Any = app.create_url_adapter(request)
+        router: Any = current_app.create_url_adapter(request)
         rule, _ = router.match(method=methods[0], return_rule=True)
     return None if rule is None else str(rule.rule)

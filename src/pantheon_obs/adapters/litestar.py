@@ -45,7 +45,7 @@ def install(
             return
         exchange = scope.get(KEY)
         if isinstance(exchange, AsgiExchange):
-            exchange.apps += (app,)
+            exchange.apps += (scope["app"],)
         try:
             await handler(scope, receive, send)
         except LitestarException as error:

@@ -18,6 +18,7 @@ from pantheon_obs.core.context import current_trace
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.failures import alone_in, note
 from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.override import override, own_method
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,17 +36,21 @@ def install(
     app: Quart, settings: Settings, on_startup: Callable[[], None], within: ASGIWrapper
 ) -> Quart:
     """Instrument the app object itself, before its start-up or after it."""
-    asgi_app: Any = app.asgi_app
+    inner = own_method(app, "asgi_app")
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await asgi_app(scope, receive, send)
+            await inner(scope, receive, send)
         except BaseExceptionGroup as group:  # since 0.23 Quart serves in a task group
             note(group).root = alone_in(group)
             raise
 
     traced = asgi.install(serve, settings, on_startup, within)
-    app.asgi_app = traced  # type: ignore[method-assign, assignment]
+
+    async def asgi_app(_: Quart, scope: Scope, receive: Receive, send: Send) -> None:
+        await traced(scope, receive, send)
+
+    override(app, "asgi_app", asgi_app)
     app.extensions[_EXTENSION] = traced
     signals.request_started.connect(_request_started, app)
     signals.websocket_started.connect(_websocket_started, app)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pantheon_obs.adapters.asgi import TraceIdMiddleware
+from pantheon_obs.core.override import own_method
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +23,7 @@ def install(
     app: Starlette, settings: Settings, on_startup: Callable[[], None], within: ASGIWrapper
 ) -> Starlette:
     """Instrument the app object itself, before its start-up or after it."""
-    build = app.build_middleware_stack
+    build = own_method(app, "build_middleware_stack")
 
     def traced(stack: ASGIApp) -> ASGIApp:
         return TraceIdMiddleware(within(stack), settings, on_startup=on_startup)
