@@ -12,13 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.adapters.routes_mounts import Mounts
 from pantheon_obs.adapters.wsgi_body import Body, body_of
-from pantheon_obs.adapters.wsgi_exchange import (
-    EnvironIdentity,
-    WsgiExchange,
-    headers_of,
-    path_of,
-    route_in,
-)
+from pantheon_obs.adapters.wsgi_environ import EnvironIdentity, headers_of, path_of
+from pantheon_obs.adapters.wsgi_exchange import WsgiExchange, route_in
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import KEY, begin, current_trace, end, suspend
 from pantheon_obs.core.enclosing import enclosing

@@ -51,6 +51,7 @@ class _Closing:
         exchange = self._exchange
         resume(exchange)
         try:
+            exchange.read()
             exchange.closing()
             close = getattr(self._response, "close", None)
             if close is not None:
@@ -68,6 +69,7 @@ class _Closing:
         if not exchange.is_closed:
             with _guard:
                 resume(exchange)
+                exchange.read()
                 exchange.closed()
                 end(exchange)
 
@@ -106,8 +108,8 @@ class Body(_Closing):
             raise
         finally:
             suspend(exchange)
-        if part and (exchange.first_byte is None or not exchange.streaming):
-            exchange.part(len(part))
+        if part:
+            exchange.handed(len(part))
         return part
 
     def _answered_by(self, answer: Iterator[bytes]) -> bytes:
@@ -128,11 +130,14 @@ class WholeBody(_Closing):
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield its parts."""
-        yield from self._response
+        for part in self._response:
+            self._exchange.handed(len(part), is_whole=True)
+            yield part
         self._exchange.complete()
 
     def close(self) -> None:
         """Note the end; a list has no `close` of its own."""
+        self._exchange.read()
         if self._exchange.open_calls:
             super().close()
         else:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import sys
+from time import perf_counter
 from typing import TYPE_CHECKING
 
+from pantheon_obs.adapters.wsgi_environ import decoded, headers_of, path_of
 from pantheon_obs.core.context import KEY
 from pantheon_obs.core.exchange import PLAIN_500, PLAIN_500_HEADERS, Exchange
-from pantheon_obs.core.guard import Guard, report
-from pantheon_obs.core.identity import Identity
+from pantheon_obs.core.guard import Guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 
     from pantheon_obs.adapters.routes_mounts import Mounts
     from pantheon_obs.core.response_headers import ResponseHeaders
-    from pantheon_obs.core.settings import Settings
 
     RouteOf = Callable[[WSGIEnvironment], str | None]
 
@@ -27,58 +28,6 @@ _DEBUGGED = "werkzeug.debug.preserve_context"
 _GUNICORN = "gunicorn.socket"
 
 _guard = Guard("wsgi exchange")
-
-
-class EnvironIdentity:
-    """Reads the trace id of a request from its environ, or makes one, as the settings say."""
-
-    __slots__ = ("_of", "_sources")
-
-    def __init__(self, settings: Settings) -> None:
-        self._of = Identity(settings).of
-        self._sources = [
-            (f"HTTP_{name.upper().replace('-', '_')}", name.lower().encode("ascii"))
-            for name in (*settings.inbound_headers, "sentry-trace")
-        ]
-
-    def of(self, environ: WSGIEnvironment) -> str:
-        """The id of the request with this environ."""
-        found = []
-        try:
-            for key, name in self._sources:
-                if key in environ:
-                    # Servers join a header that was sent twice with a comma, which no id has.
-                    value = environ[key]
-                    if "," in value:
-                        value = value.partition(",")[0].rstrip(" \t")
-                    found.append((name, value.encode("latin-1", "replace")))
-        except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
-            report("wsgi request headers", error)
-        return self._of(found)
-
-
-def decoded(text: str) -> str:
-    """Decode a text of an environ, whose characters stand for bytes, as ASGI servers do.
-
-    https://peps.python.org/pep-3333/#unicode-issues
-    """
-    if text.isascii():
-        return text
-    try:
-        return text.encode("latin-1").decode("utf-8", "replace")
-    except UnicodeEncodeError:  # not from a server
-        return text
-
-
-def path_of(environ: WSGIEnvironment) -> str:
-    """The path that the client has asked for."""
-    return decoded(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""))
-
-
-def headers_of(environ: WSGIEnvironment) -> dict[str, str]:
-    """The request's headers, by their names in an environ."""
-    beginnings = ("HTTP_", "CONTENT_")
-    return {name: value for name, value in environ.items() if name.startswith(beginnings)}
 
 
 def route_in(
@@ -106,6 +55,8 @@ class WsgiExchange(Exchange):
     route_of: RouteOf | None = None
     mounts: Mounts  # of the outermost application
     is_closed = False
+    _left: float | None = None  # bytes of Content-Length that the server has yet to get
+    _all_handed: float | None = None  # clock time at which it had all of them
     _route: str | None = None
 
     def __init__(
@@ -151,8 +102,32 @@ class WsgiExchange(Exchange):
             self.send_failed(error)
             raise
         if data:
-            self.part(len(data))
+            self.handed(len(data))
         return written
+
+    def handed(self, size: int, *, is_whole: bool = False) -> None:
+        """A part of the body was handed to the server; no other code runs within a whole body."""
+        if self._left is None:
+            self._left = self._length()
+        if not is_whole and (self.first_byte is None or not self.streaming):
+            self.part(size)
+        self._left -= size
+        if self._left <= 0:
+            self._all_handed = perf_counter()
+
+    def read(self) -> None:
+        """The server reads no further: with all of Content-Length it has read the whole body."""
+        left = self._length() if self._left is None else self._left
+        if not self.response_complete and left <= 0 and not isinstance(sys.exc_info()[1], OSError):
+            self.complete()
+            self.last_byte = self._all_handed or self.last_byte
+
+    def _length(self) -> float:
+        with _guard:
+            for name, value in self._headers:
+                if name.lower() == self.content_length:
+                    return int(value)
+        return math.inf
 
     def note_route(self) -> None:
         """Ask for the route's template while the framework still knows."""

@@ -17,7 +17,7 @@ from pantheon_obs.adapters.django.exchange import Closer, DjangoExchange, templa
 from pantheon_obs.adapters.django.profile import load
 from pantheon_obs.adapters.django.streams import follow
 from pantheon_obs.adapters.routes import ROUTE
-from pantheon_obs.adapters.wsgi_exchange import EnvironIdentity, headers_of
+from pantheon_obs.adapters.wsgi_environ import EnvironIdentity, headers_of
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import KEY, current_trace, leave_on, trace_on
 from pantheon_obs.core.enclosing import enclosing
