@@ -15,7 +15,8 @@ from django.core.signals import got_request_exception
 from pantheon_obs import _setup
 from pantheon_obs.adapters.django import profile
 from pantheon_obs.adapters.django.exchange import note_unhandled
-from pantheon_obs.core.context import current_trace_id
+from pantheon_obs.core.context import Trace, current_trace, current_trace_id, reset
+from pantheon_obs.core.stack import is_below
 from pantheon_obs.propagation.jobs import trace_context
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
     from pantheon_obs.core.settings import Settings
 
+_APPLICATIONS = (
+    "django.core.handlers.wsgi.WSGIHandler",
+    "django.core.handlers.asgi.ASGIHandler",
+)
 _TRACED = "_pantheon_obs_traced"
 
 
@@ -55,6 +60,9 @@ class PantheonObsConfig(AppConfig):  # type: ignore[misc]  # Django has no types
     def serve(self) -> None:
         """Take over the server's loggers before requests come; the first call is logged."""
         self._on_startup()
+        if type(current_trace.get()) is Trace and is_below(*_APPLICATIONS):
+            # A command that serves: connections inherit its context, but are no part of its work.
+            reset()
         if not self._serving:
             self._serving = True
             _setup.announce(self._settings, adapter="django")
