@@ -191,8 +191,8 @@ def _check_finished(exchange: Exchange, lines: list[Line], line: Line) -> list[s
     if call.llm_outcomes:
         expected["llm_calls"] = 1
         expected["llm_errors"] = sum(event["outcome"] == "error" for event in llm)
-        expected["llm_input_tokens"] = sum(event["input_tokens"] or 0 for event in llm)
-        expected["llm_output_tokens"] = sum(event["output_tokens"] or 0 for event in llm)
+        expected["llm_input_tokens"] = _sum(llm, "input_tokens")
+        expected["llm_output_tokens"] = _sum(llm, "output_tokens")
     wrong = [
         f"request_finished has {name}={line.get(name)!r} instead of {value!r}"
         for name, value in expected.items()
@@ -208,6 +208,12 @@ def _check_finished(exchange: Exchange, lines: list[Line], line: Line) -> list[s
     if tracebacks != (call.outcome == "error"):
         wrong.append(f"{tracebacks} lines with a traceback")
     return wrong
+
+
+def _sum(llm: list[Line], name: str) -> int | None:
+    """Sum up what the calls have reported; None if none has."""
+    reported = [event[name] for event in llm if event[name] is not None]
+    return sum(reported) if reported else None
 
 
 def _check_llm(call: Call, llm: list[Line]) -> list[str]:

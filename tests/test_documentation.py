@@ -121,6 +121,18 @@ def test_prose_keeps_to_the_line_width_of_the_code(page: Path) -> None:
     assert [] == [line for line in lines if len(line) > WIDTH and not line.startswith("|")]
 
 
+def test_the_tests_that_the_hand_off_names_exist() -> None:
+    """Each of its proofs can be run; `::name` is another test of the file named before."""
+    page = (ROOT / "docs" / "sprint_week24_handoff.md").read_text()
+    named = re.findall(r"`(tests/[\w/]+\.py)?(?:::\w+)*::(test_\w+)`", page)
+
+    assert named
+    file = ""
+    for other, name in named:
+        file = other or file
+        assert f"def {name}(" in (ROOT / file).read_text(), f"{file}::{name}"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_source_files_that_a_page_names_exist(page: Path) -> None:
     """The path of a Python file leads to a file of the project or of the package."""

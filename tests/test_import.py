@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import pantheon_obs
+from pantheon_obs import health, llm, propagation
+from pantheon_obs.products import PRODUCTS
+from tests.conftest import EXTRAS
 
 PUBLIC = {
     "ConfigError",
@@ -17,18 +22,28 @@ PUBLIC = {
     "ObsError",
     "Settings",
     "TraceIdMiddleware",
+    "TracedThreadPoolExecutor",
     "bind",
+    "carry",
     "configure_logging",
     "current_trace_id",
+    "extract",
     "get_logger",
     "init_sentry",
+    "inject",
     "instrument",
     "instrument_llm",
     "llm_call",
     "logging_config",
+    "propagate",
     "trace_context",
 }
-FRAMEWORKS = {"fastapi", "sentry_sdk", "starlette", "uvicorn"}
+# Importable from the package, but not with a star: they need another package when they are called.
+BY_NAME = {"instrument_celery", "psycopg_check", "redis_check", "sqlalchemy_check"}
+CLIENTS = {"aiohttp", "psycopg", "redis", "requests", "sqlalchemy"}
+OTHERS = CLIENTS | {row.name for row in PRODUCTS} | set(EXTRAS)
+README = (Path(__file__).parents[1] / "README.md").read_text()
+GUESSES = Path(pantheon_obs.__file__).parent / "_elsewhere"
 
 
 def run_isolated(code: str) -> str:
@@ -66,11 +81,12 @@ def test_importing_the_package_loads_nothing_else() -> None:
     assert {"pantheon_obs"} == {name.partition(".")[0] for name in loaded}
 
 
-def test_importing_everything_loads_no_framework() -> None:
-    """A star import works without any extra, and touching all names loads no framework."""
-    loaded = modules_after("from pantheon_obs import *")
+def test_importing_everything_loads_no_framework_and_no_client() -> None:
+    """A star import works without any extra; touching all names loads no framework or client."""
+    statement = f"from pantheon_obs import *; from pantheon_obs import {', '.join(BY_NAME)}"
+    loaded = modules_after(statement)
 
-    assert set() == loaded & FRAMEWORKS
+    assert set() == {name.partition(".")[0] for name in loaded} & OTHERS
 
 
 def test_the_public_names_are_all_there() -> None:
@@ -78,7 +94,24 @@ def test_the_public_names_are_all_there() -> None:
     assert set() == PUBLIC - set(pantheon_obs.__all__)
 
 
-@pytest.mark.parametrize("name", pantheon_obs.__all__)
+def test_a_star_import_brings_only_names_that_need_no_other_package() -> None:
+    """The others are found by their names."""
+    assert set() == BY_NAME & set(pantheon_obs.__all__)
+    assert set() == BY_NAME - set(dir(pantheon_obs))
+
+
+def test_every_function_of_the_readme_is_importable_from_the_package() -> None:
+    """A reader of the README need not look for the module of a name."""
+    rooms = (health, llm, propagation)
+    known = {name for room in rooms for name in room.__all__} | PUBLIC | BY_NAME
+    named = set(re.findall(r"\b(\w+)(?=\()|@(\w+)", README))
+    used = {name for names in named for name in names} & known
+
+    assert {"propagate", "instrument_celery", "sqlalchemy_check", "llm_call"} <= used
+    assert set() == used - set(dir(pantheon_obs))
+
+
+@pytest.mark.parametrize("name", [*pantheon_obs.__all__, *sorted(BY_NAME)])
 def test_a_public_name_resolves(name: str) -> None:
     """Each name of `__all__` gives a value when touched first, and the same one ever after."""
     run_isolated(f"import pantheon_obs as obs; assert obs.{name} is obs.{name}")
@@ -98,3 +131,40 @@ def test_the_names_are_listed_before_they_are_touched() -> None:
 
     assert set() == PUBLIC - set(listed)
     assert set() == PUBLIC - set(dir(pantheon_obs))
+
+
+def guesses() -> list[str]:
+    """List the modules that users look for and that do not exist."""
+    return sorted(path.stem for path in GUESSES.glob("*.py"))
+
+
+@pytest.mark.parametrize("name", guesses())
+def test_the_error_for_a_guessed_module_says_what_to_write(name: str) -> None:
+    """However it is imported; each import that the message names works."""
+    module = f"pantheon_obs.{name}"
+    messages = set()
+    for statement in (
+        f"import {module}",
+        f"from {module} import x",
+        f"from pantheon_obs import {name}",
+    ):
+        with pytest.raises(ImportError) as refused:
+            exec(statement, {})  # noqa: S102 - the three ways to write it
+        messages.add(str(refused.value))
+
+    [message] = messages
+    assert message.startswith(f"{module} does not exist: use ")
+    instead = re.findall(r"'(from [^']+)'", message)
+    assert instead
+    for statement in instead:
+        if ".adapters.django" in statement:
+            pytest.importorskip("django")
+        exec(statement, {})  # noqa: S102 - as above
+    assert not hasattr(pantheon_obs, name)
+
+
+def test_every_framework_is_among_the_guesses() -> None:
+    """Each framework that has an extra, or an application class, has its error."""
+    frameworks = {row.name for row in PRODUCTS if row.name in EXTRAS or row.app_class}
+
+    assert set() == (frameworks | {"middleware"}) - set(guesses())

@@ -22,6 +22,7 @@ from pantheon_obs import (
     instrument,
     trace_context,
 )
+from pantheon_obs.adapters.wsgi import TraceIdMiddleware as WsgiMiddleware
 from pantheon_obs.testing import capture_events
 
 if TYPE_CHECKING:
@@ -219,15 +220,25 @@ class Hostile:
         pytest.param(None, id="none"),
         pytest.param("app", id="string"),
         pytest.param(len, id="builtin"),
-        pytest.param(Starlette, id="the-framework's-class"),
-        pytest.param(Instance, id="the-class-of-an-app"),
-        pytest.param(type("Three", (), {"__init__": lambda self, a, b, c: None}), id="any-class"),
         pytest.param(Hostile(), id="hostile"),
     ],
 )
 def test_other_objects_than_apps_are_refused(wrong: Any) -> None:
     """The error names the accepted values."""
     with pytest.raises(ConfigError, match=r"use an app object \(Starlette.*\), an ASGI callable"):
+        instrument(wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param(Instance, id="the-class-of-an-app"),
+        pytest.param(type("Three", (), {"__init__": lambda self, a, b, c: None}), id="any-class"),
+    ],
+)
+def test_a_class_that_serves_no_requests_is_refused(wrong: Any) -> None:
+    """Its objects may do so."""
+    with pytest.raises(ConfigError, match=rf"an app object, {wrong.__name__}\(\), and not its c"):
         instrument(wrong)
 
 
@@ -300,6 +311,22 @@ def test_the_middleware_added_by_hand_traces_the_requests_that_reach_it() -> Non
 
     assert "my-id" == response.headers["x-trace-id"]
     assert ("mine", None) == (failure.text, failure.headers.get("x-trace-id"))
+
+
+def test_the_middleware_as_a_function_for_requests_says_what_to_write() -> None:
+    """`app.middleware("http")` takes a function of a request; the first request says so."""
+    fastapi = pytest.importorskip("fastapi")
+    app = fastapi.FastAPI()
+    app.middleware("http")(TraceIdMiddleware)
+
+    with pytest.raises(ConfigError, match=r"use an ASGI app.*: app\.add_middleware\(TraceIdM"):
+        TestClient(app).get("/")
+
+
+def test_the_middleware_of_wsgi_refuses_what_is_no_app() -> None:
+    """The message has the line to write."""
+    with pytest.raises(ConfigError, match=r"use a WSGI application: app\.wsgi_app = TraceIdM"):
+        WsgiMiddleware("app")  # type: ignore[arg-type]
 
 
 def test_the_middleware_by_hand_and_instrument_give_one_line() -> None:

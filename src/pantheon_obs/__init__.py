@@ -6,6 +6,10 @@ from pantheon_obs._version import __version__
 
 TYPE_CHECKING = False  # type checkers read it; importing typing would double the import's time
 
+# Modules that users guess are found there: each raises an error that says where its names are.
+__path__.append(f"{__path__[0]}/_elsewhere")
+
+# Only what works without another package: the checks of databases and Celery's part are left out.
 __all__ = [
     "ConfigError",
     "Health",
@@ -13,28 +17,46 @@ __all__ = [
     "ObsError",
     "Settings",
     "TraceIdMiddleware",
+    "TracedThreadPoolExecutor",
     "__version__",
     "bind",
+    "carry",
     "configure_logging",
     "current_trace_id",
+    "extract",
     "get_logger",
+    "http_check",
     "init_sentry",
+    "inject",
     "instrument",
     "instrument_llm",
     "llm_call",
     "logging_config",
+    "propagate",
+    "tcp_check",
     "trace_context",
 ]
 
 if TYPE_CHECKING:
     from pantheon_obs._instrument import instrument
     from pantheon_obs.adapters.asgi import TraceIdMiddleware
+    from pantheon_obs.adapters.celery import instrument_celery as instrument_celery
     from pantheon_obs.core.context import bind, current_trace_id
     from pantheon_obs.core.errors import ConfigError, MissingExtraError, ObsError
     from pantheon_obs.core.settings import Settings
-    from pantheon_obs.health import Health
+    from pantheon_obs.health import Health, http_check, tcp_check
+    from pantheon_obs.health import psycopg_check as psycopg_check
+    from pantheon_obs.health import redis_check as redis_check
+    from pantheon_obs.health import sqlalchemy_check as sqlalchemy_check
     from pantheon_obs.llm.call import llm_call
     from pantheon_obs.llm.instrument import instrument_llm
+    from pantheon_obs.propagation import (
+        TracedThreadPoolExecutor,
+        carry,
+        extract,
+        inject,
+        propagate,
+    )
     from pantheon_obs.propagation.jobs import trace_context
     from pantheon_obs.sinks.logs.configure import configure_logging, logging_config
     from pantheon_obs.sinks.logs.structlog_bridge import get_logger
@@ -43,12 +65,27 @@ else:  # hidden from type checkers, which would accept every name
     _NAMES = {
         "_instrument": ["instrument"],
         "adapters.asgi": ["TraceIdMiddleware"],
+        "adapters.celery": ["instrument_celery"],
         "core.context": ["bind", "current_trace_id"],
         "core.errors": ["ConfigError", "MissingExtraError", "ObsError"],
         "core.settings": ["Settings"],
-        "health": ["Health"],
+        "health": [
+            "Health",
+            "http_check",
+            "psycopg_check",
+            "redis_check",
+            "sqlalchemy_check",
+            "tcp_check",
+        ],
         "llm.call": ["llm_call"],
         "llm.instrument": ["instrument_llm"],
+        "propagation": [
+            "TracedThreadPoolExecutor",
+            "carry",
+            "extract",
+            "inject",
+            "propagate",
+        ],
         "propagation.jobs": ["trace_context"],
         "sinks.logs.configure": ["configure_logging", "logging_config"],
         "sinks.logs.structlog_bridge": ["get_logger"],
@@ -67,4 +104,4 @@ else:  # hidden from type checkers, which would accept every name
         return value
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__})
+        return sorted({*globals(), *_HOME})

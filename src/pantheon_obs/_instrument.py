@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import inspect
 import sys
+from contextlib import suppress
+from dataclasses import dataclass, field
 from importlib import import_module
 from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from pantheon_obs import _setup
-from pantheon_obs.core.errors import refuse
+from pantheon_obs.core.errors import refuse, shown
+from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.ignored import report_ignored
 from pantheon_obs.core.settings import resolve
+from pantheon_obs.core.unused import Use
 from pantheon_obs.products import PRODUCTS, Product
 from pantheon_obs.sinks import sentry
 
@@ -28,6 +34,29 @@ _PROTOCOLS = (
     (Product(name="wsgi", protocol="wsgi", sentry_wraps=False), ("environ", "start_response")),
 )
 
+_guard = Guard("instrument")
+
+
+@dataclass(eq=False)
+class _Instrumentation:
+    """The start-up of an application, which its first call runs, and the options of `instrument`.
+
+    The application owns it: what it refers to may refer to the application.
+    """
+
+    start: Callable[[], None]
+    settings: Settings
+    health: object
+    use: Use = field(default_factory=Use)
+
+    def __call__(self) -> None:
+        self.use.done = True
+        self.start()
+
+
+_of: WeakKeyDictionary[object, ReferenceType[_Instrumentation]] = WeakKeyDictionary()
+"""The instrumentation of each application, by the application or by the adapter's mark on it."""
+
 
 def instrument(
     app: _App,
@@ -39,7 +68,8 @@ def instrument(
     """Turn a web service into one that can be debugged from its logs.
 
     Sets up logging, starts Sentry if a DSN is set (now, or when the server starts the app), and
-    puts request tracing outside everything the framework adds. A second call is a no-op.
+    puts request tracing outside everything the framework adds. A second call is a no-op; if it asks
+    for other options, it logs the WARNING `instrument_ignored`.
 
     Args:
         app: An app object of a framework, or any ASGI or WSGI callable.
@@ -49,7 +79,8 @@ def instrument(
         overrides: Fields of `Settings` that replace those of `settings`.
 
     Returns:
-        An app object itself, instrumented in place, or the wrapper of a plain callable.
+        An app object itself, instrumented in place, or the wrapper of a plain callable. A wrapper
+        that is never called is reported by the WARNING `wrapper_unused`.
 
     Raises:
         ConfigError: An argument is not accepted.
@@ -66,16 +97,26 @@ def instrument(
     adapter = import_module(f"pantheon_obs.adapters.{product.name}")
     resolved = resolve(settings, overrides)
     with_health = _health_endpoints(health, product.protocol, resolved.health_prefix)
+    mark_of = getattr(adapter, "mark_of", lambda instrumented: instrumented)
     if adapter.is_installed(app):
+        with _guard, suppress(TypeError):  # as below
+            _report_ignored(mark_of(app), product, resolved, health)
         return app
-    on_startup = _setup.start(resolved, lambda: resolve(settings, overrides))
+    start = _setup.start(resolved, lambda: resolve(settings, overrides))
+    instrumentation = _Instrumentation(start, resolved, health)
     _setup.announce(resolved, adapter=product.name)
+    if resolved.disabled and not health:
+        return app
 
     def wrap(inner: Any) -> Any:  # noqa: ANN401 - an application of any kind
         wraps = product.sentry_wraps
         return with_health(inner if wraps else sentry.around(inner, product.protocol))
 
-    instrumented: _App = adapter.install(app, resolved, on_startup, wrap)
+    instrumented: _App = adapter.install(app, resolved, instrumentation, wrap)
+    if instrumented is not app and not resolved.disabled:
+        instrumentation.use.watch(instrumented, shown(app))
+    with _guard, suppress(TypeError):  # it may have no hash
+        _of[mark_of(instrumented)] = ref(instrumentation)
     return instrumented
 
 
@@ -85,6 +126,11 @@ def _product_of(app: object) -> Product:
         module = sys.modules.get(product.module)
         if module is not None and isinstance(app, getattr(module, product.app_class)):
             return product
+    for product in PRODUCTS:
+        for part, instead in product.parts:
+            kind = getattr(sys.modules.get(product.name), part, None)
+            if kind is not None and isinstance(app, kind):
+                refuse("app", app, instead)
     fitting = [row for row, arguments in _PROTOCOLS if _takes(app, *arguments)]
     if not fitting:
         known = ", ".join(product.app_class for product in PRODUCTS if product.app_class)
@@ -92,6 +138,8 @@ def _product_of(app: object) -> Product:
             f"an app object ({known}), an ASGI callable (scope, receive, send) "
             "or a WSGI callable (environ, start_response)"
         )
+        if inspect.isclass(app):
+            accepted = f"an app object, {app.__name__}(), and not its class"
         refuse("app", app, accepted)
     return fitting[0 if _is_awaited(app) else -1]  # an app that takes any arguments fits both
 
@@ -119,15 +167,27 @@ def _is_awaited(app: object) -> bool:
     return inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(call)
 
 
+def _report_ignored(mark: object, product: Product, asked: Settings, health: object) -> None:
+    """Report the options of a second call that are not those of the first."""
+    reference = _of.get(mark)
+    in_force = None if reference is None else reference()
+    if in_force is not None:
+        is_other = health is not None and (health or None) is not (in_force.health or None)
+        report_ignored(product.name, in_force.settings, asked, *(["health"] if is_other else []))
+
+
 def _health_endpoints(health: object, protocol: str, prefix: str) -> Callable[[Any], Any]:
     """Make the function that puts the health endpoints around an app."""
     if health is None or health is False:
         return lambda app: app
     from pantheon_obs.health import Health, endpoints  # noqa: PLC0415 - only where they are asked for
+    from pantheon_obs.health.lifespans import current_lifespan  # noqa: PLC0415 - as above
 
     if health is True:
         health = Health()
     if not isinstance(health, Health):
         refuse("health", health, "a Health, True or None")
-    mount = endpoints.AsgiHealth if protocol == "asgi" else endpoints.WsgiHealth
-    return lambda app: mount(app, health, prefix)
+    if protocol == "wsgi":
+        return lambda app: endpoints.WsgiHealth(app, health, prefix)
+    lifespan = current_lifespan()
+    return lambda app: endpoints.AsgiHealth(app, health, prefix, lifespan)

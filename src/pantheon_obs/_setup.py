@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from pantheon_obs.core.switch import is_off, turned_off
 from pantheon_obs.sinks import sentry
 from pantheon_obs.sinks.logs import configure as logs
 
@@ -20,11 +21,13 @@ take_over = logs.reassert  # the loggers that were set up since logging was conf
 def start(
     settings: Settings, reread: Callable[[], Settings], *, anew: bool = True
 ) -> Callable[[], None]:
-    """Set up logging (`anew`: again where it is configured already) and Sentry.
+    """Set up logging (`anew`: again where it is configured already) and Sentry, unless off.
 
     The function that it returns is to be called when the server starts the application, whose
     environment may have a DSN by then.
     """
+    if turned_off(settings):
+        return lambda: None
     if anew or logs.active_emitter() is None:
         logs.configure_logging(settings)
     else:
@@ -40,7 +43,9 @@ def start(
 
 
 def announce(settings: Settings, *, adapter: str) -> None:
-    """Log `observability_configured`: what is on, and why the rest is off."""
+    """Log `observability_configured`, what is on and why the rest is off, unless all is off."""
+    if is_off():
+        return
     fields = {
         "adapter": adapter,
         "log_format": logs.active_format(),

@@ -43,10 +43,14 @@ class Product:
     # Loggers that repeat a failure as text, and the first words of that text.
     repeats_beginning: tuple[tuple[str, str], ...] = ()
     departures: tuple[str, ...] = ()  # exceptions that say over ASGI that the client has left
+    # Module and class of its HTTP exceptions. Extensions announce those below 500 as unhandled too.
+    http_error: tuple[str, str] | None = None
     lifespan_error: str = ""  # the text of the ValueError by which it refuses a server's lifespan
     sentry: tuple[str, str] | None = None  # module and class in `sentry_sdk.integrations`
     # The scope that its integration opens around a request or task, if it is not the protocol.
     sentry_scope: str = ""
+    # Classes whose objects are mistaken for its application, with what to use instead.
+    parts: tuple[tuple[str, str], ...] = ()
     sentry_wraps: bool = True  # the integration puts Sentry's middleware around the application
 
 
@@ -60,12 +64,17 @@ PRODUCTS = (
         departures=("ClientDisconnect", "WebSocketDisconnect"),
         sentry=("starlette", "StarletteIntegration"),
     ),
-    Product(name="fastapi", sentry=("fastapi", "FastApiIntegration")),
+    Product(
+        name="fastapi",
+        parts=(("APIRouter", "the FastAPI object that includes the APIRouter"),),
+        sentry=("fastapi", "FastApiIntegration"),
+    ),
     Product(
         name="litestar",
         module="litestar.app",
         app_class="Litestar",
         protocol="asgi",
+        parts=(("Router", "the Litestar object that has the Router among its handlers"),),
         # Sentry's integration reads each request's body before the handler, and sends it.
         sentry_wraps=False,
         sentry_scope="litestar",
@@ -76,6 +85,7 @@ PRODUCTS = (
         app_class="Quart",
         protocol="asgi",
         announces="Exception( on |$)",
+        parts=(("Blueprint", "the Quart object that registers the Blueprint"),),
         sentry=("quart", "QuartIntegration"),
     ),
     Product(
@@ -84,6 +94,8 @@ PRODUCTS = (
         app_class="Flask",
         protocol="wsgi",
         announces="Exception on ",
+        parts=(("Blueprint", "the Flask object that registers the Blueprint"),),
+        http_error=("werkzeug.exceptions", "HTTPException"),
         sentry=("flask", "FlaskIntegration"),
     ),
     Product(
@@ -101,6 +113,7 @@ PRODUCTS = (
     ),
     Product(
         name="celery",
+        parts=(("Celery", "instrument_celery(app) for a Celery app"),),
         loggers=("celery", "celery.task", "celery.redirected"),
         says_less=(("celery.app.trace", "task end"), ("celery.worker.request", "task failure")),
         # The second record about a task that took too long.

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core import context, guard, pipeline
+from pantheon_obs.core import context, guard, pipeline, switch, unused
 from pantheon_obs.core import settings as settings_of_process
 from pantheon_obs.sinks import sentry
 from pantheon_obs.sinks.logs import configure, emitter
@@ -83,9 +83,10 @@ def reset() -> None:
     configure.reset()
     sentry.reset()
     emitter.captures.clear()
-    for module in (settings_of_process, pipeline, context):
+    for module in (settings_of_process, switch, pipeline, context):
         module.reset()
     guard.forget()
+    unused.forget()
     # Modules that hold state of the process, and that are only imported where they are used.
     for name in ("adapters.celery_tracing", "adapters.django.health"):
         loaded = sys.modules.get(f"pantheon_obs.{name}")

@@ -112,7 +112,14 @@ ADAPTERS = (
         | {"silent websockets", "validation"},
         template=angled,
     ),
-    Adapter("wsgi", "wsgi_app:app", gunicorn, WITH_THREADS, cannot=ON_THREADS | WITHOUT_ROUTER),
+    Adapter(
+        "wsgi",
+        "wsgi_app:app",
+        gunicorn,
+        WITH_THREADS,
+        # An app that starts no response has taken the connection over, so it gets none of ours.
+        cannot=ON_THREADS | WITHOUT_ROUTER | {"no response"},
+    ),
     Adapter(
         "flask",
         "flask_app:app",

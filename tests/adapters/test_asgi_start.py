@@ -48,15 +48,15 @@ def test_the_start_is_the_first_that_the_server_sends(kinds: tuple[str, ...]) ->
     assert ["once"] == started
 
 
-def test_an_app_within_another_is_not_started_by_its_requests() -> None:
-    """The outer app is started, and the inner one is not."""
+def test_an_app_within_another_is_started_by_its_first_request() -> None:
+    """Each of them is started once."""
     started: list[str] = []
     inner = TraceIdMiddleware(answer, on_startup=lambda: started.append("inner"))
     outer = TraceIdMiddleware(inner, on_startup=lambda: started.append("outer"))
 
     serve(outer, "http", "http")
 
-    assert ["outer"] == started
+    assert ["outer", "inner"] == started
 
 
 def test_a_first_request_has_its_header() -> None:

@@ -203,6 +203,8 @@ def test_an_inner_request_gives_the_outer_ones_back(events: list[dict[str, Any]]
 class OpenCall:
     """A call in progress, as a trace knows it."""
 
+    nested = False
+
     def __init__(self) -> None:
         self.finished: list[dict[str, Any]] = []
 

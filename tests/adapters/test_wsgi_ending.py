@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import socket
 from typing import Any
 
 import pytest
@@ -180,60 +181,85 @@ def test_a_debugger_outside_gets_the_error_itself(events: list[dict[str, Any]]) 
 
 
 @pytest.mark.parametrize(
-    "app",
+    ("environ", "outcome"),
     [
-        pytest.param(lambda environ, start_response: [], id="empty-list"),
-        pytest.param(lambda environ, start_response: None, id="none"),
-        pytest.param(lambda environ, start_response: iter(()), id="empty-iterator"),
+        pytest.param({}, "no_response", id="plain"),
+        pytest.param({"werkzeug.debug.preserve_context": print}, "no_response", id="debugger"),
+        pytest.param({"HTTP_UPGRADE": "websocket"}, "ok", id="upgrade"),
     ],
 )
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_we_answer_for_an_app_that_starts_no_response(
-    events: list[dict[str, Any]], app: Any, method: str
+@pytest.mark.parametrize(
+    "returned", [[], (), None, iter(())], ids=["list", "tuple", "none", "iter"]
+)
+def test_an_app_that_starts_no_response_gets_none_of_ours(
+    events: list[dict[str, Any]], returned: Any, environ: dict[str, Any], outcome: str
 ) -> None:
-    """There is no exception to raise; the outcome is `no_response`."""
-    server = Server(TraceIdMiddleware(app), REQUEST_METHOD=method)
-
-    assert server.serve() is None
-    assert ([b"Internal Server Error"] if method == "GET" else []) == server.sent
-    assert ("500 Internal Server Error", 1) == (server.status, len(server.ids))
-    assert [("no_response", 500, None)] == endings(events)
-
-
-@pytest.mark.parametrize("returned", [[], None, iter(())], ids=["list", "none", "iterator"])
-def test_an_app_without_a_response_under_a_debugger(
-    events: list[dict[str, Any]], returned: Any
-) -> None:
-    """We do not answer under a debugger; the server gets the app's return value."""
-
-    def app(environ: dict[str, Any], start_response: Any) -> Any:
-        return returned
-
-    server = Server(TraceIdMiddleware(app), **{"werkzeug.debug.preserve_context": print})
+    """It has taken the server's connection over where the client has asked for another protocol."""
+    server = Server(TraceIdMiddleware(lambda environ, start_response: returned), **environ)
 
     error = server.serve()
 
     assert (returned is None) == isinstance(error, TypeError)
-    expected = ("error", None, "TypeError") if returned is None else ("no_response", None, None)
-    assert [expected] == endings(events)
+    assert ([], []) == (server.started, server.sent)
+    assert (returned is server.body) == (not hasattr(returned, "__next__"))
+    assert [(outcome, None, None)] == endings(events)
 
 
-def test_a_server_that_takes_no_answer_for_an_app_without_a_response(
-    events: list[dict[str, Any]],
-) -> None:
-    """The server gets the app's return value."""
-
-    class Refusing(Server):
-        """A server that refuses to start a response."""
-
-        def start_response(self, *arguments: Any) -> Any:
-            """Fail."""
-            raise KeyError
-
-    server = Refusing(TraceIdMiddleware(lambda environ, start_response: []))
+def test_parts_without_a_start_are_no_response(events: list[dict[str, Any]]) -> None:
+    """Parts are for the server, so the app has not taken its connection over."""
+    app = lambda environ, start_response: iter([b"a"])  # noqa: E731 - as above
+    server = Server(TraceIdMiddleware(app), HTTP_UPGRADE="websocket")
 
     assert server.serve() is None
+    assert [b"a"] == server.sent
     assert [("no_response", None, None)] == endings(events)
+
+
+@pytest.mark.parametrize(
+    ("error", "environ", "ended", "answered"),
+    [
+        pytest.param(
+            StopIteration(), {"HTTP_UPGRADE": "websocket"}, ("ok", None, None), False, id="upgrade"
+        ),
+        pytest.param(
+            StopIteration(), {"a": socket.socket}, ("error", 500, "StopIteration"), True, id="plain"
+        ),
+        pytest.param(
+            ConnectionError(), {}, ("error", 500, "ConnectionError"), True, id="plain-connection"
+        ),
+        pytest.param(
+            ConnectionRefusedError(),
+            {"HTTP_UPGRADE": "websocket"},
+            ("error", 500, "ConnectionRefusedError"),
+            True,
+            id="another-connection",
+        ),
+        pytest.param(
+            BrokenPipeError(),
+            {"HTTP_UPGRADE": "websocket"},
+            ("client_disconnected", None, None),
+            False,
+            id="departure",
+        ),
+    ],
+)
+def test_an_exception_may_say_that_the_connection_was_taken_over(
+    events: list[dict[str, Any]],
+    error: Exception,
+    environ: dict[str, Any],
+    ended: tuple[Any, ...],
+    *,
+    answered: bool,
+) -> None:
+    """Some servers expect one from an app that they have given their socket to."""
+    server = Server(TraceIdMiddleware(raises(error)), **environ)
+
+    raised = server.serve()
+
+    # A generator cannot pass a StopIteration on.
+    assert error is (raised.__cause__ if isinstance(raised, RuntimeError) else raised)
+    assert answered == bool(server.started)
+    assert [ended] == endings(events)
 
 
 def test_an_app_that_returns_nothing_after_its_start_is_in_error(

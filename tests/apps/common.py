@@ -114,6 +114,8 @@ async def threads(_: Incoming) -> Reply:
 class OpenCall:
     """An LLM call in progress, as the trace sees it."""
 
+    nested = False
+
     def force_finish(self) -> None:
         """End with the request."""
         log.info("force_finished")

@@ -47,6 +47,12 @@ def stream(start: Any, parts: Iterable[bytes]) -> Iterator[bytes]:
     yield from parts
 
 
+def length_of(environ: dict[str, Any]) -> tuple[int, ...]:
+    """How much of the body to read; nothing says it if the body comes in chunks."""
+    is_chunked = "HTTP_TRANSFER_ENCODING" in environ
+    return () if is_chunked else (int(environ.get("CONTENT_LENGTH") or 0),)
+
+
 def respond(reply: neutral.Reply, start: Any) -> Iterable[bytes]:
     """Send a reply."""
     if reply.parts is not None:
@@ -62,7 +68,7 @@ def service(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     if handler is not None:
         query = dict(parse_qsl(environ["QUERY_STRING"]))
         headers = {"authorization": environ.get("HTTP_AUTHORIZATION", "")}
-        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        body = environ["wsgi.input"].read(*length_of(environ))
         incoming = neutral.Incoming(key, query, headers, body)
         return respond(neutral.run(handler(incoming)), start_response)
     if path == "/see":

@@ -154,6 +154,8 @@ def test_ending_in_another_context_does_no_harm() -> None:
 class Call:
     """A call in progress."""
 
+    nested = False
+
     def __init__(self, current: Trace, *, fails: bool = False) -> None:
         current.open_calls.add(self)
         self.current = current
@@ -192,24 +194,26 @@ def call(**fields: object) -> LlmCallFinished:
 
 
 def test_a_trace_adds_up_its_calls() -> None:
-    """Unknown tokens count as zero; the cost is known if that of any call is known."""
+    """Tokens and cost are known if those of any call are; calls without usage are counted."""
     current = Trace("job")
     assert current.llm is None
 
     current.count(call(outcome="error"))
     first = current.llm
     assert isinstance(first, LlmTotals)
-    assert (1, 1, 10.0, 0, 0, None) == totals(first)
+    assert (1, 1, 10.0, None, None, None, 1) == totals(first)
 
-    current.count(call(input_tokens=3, output_tokens=4, cost_usd=0.5))
-    current.count(call(input_tokens=1, cost_usd=0.25))
+    current.count(call(usage_status="reported", input_tokens=3, output_tokens=4, cost_usd=0.5))
+    current.count(call(usage_status="partial", input_tokens=1, cost_usd=0.25))
+    current.count(call(usage_status="error"))
     assert first is current.llm
-    assert (3, 1, 30.0, 4, 4, 0.75) == totals(first)
+    assert (4, 1, 40.0, 4, 4, 0.75, 2) == totals(first)
 
 
 def totals(of: LlmTotals) -> tuple[object, ...]:
     """Return all totals of a trace."""
-    return (of.calls, of.errors, of.latency_ms, of.input_tokens, of.output_tokens, of.cost_usd)
+    tokens = (of.input_tokens, of.output_tokens)
+    return (of.calls, of.errors, of.latency_ms, *tokens, of.cost_usd, of.usage_missing)
 
 
 class UnmarkableError(Exception):

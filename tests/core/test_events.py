@@ -40,9 +40,10 @@ CALL: dict[str, Any] = {
 
 
 def totals() -> LlmTotals:
-    """Add up two calls, of which one has a known cost."""
+    """Add up two calls, of which one has known tokens and a known cost."""
     found = LlmTotals()
-    found.add(LlmCallFinished(**CALL | {"input_tokens": 3, "cost_usd": 0.1}))
+    known = {"usage_status": "partial", "input_tokens": 3, "cost_usd": 0.1}
+    found.add(LlmCallFinished(**CALL | known))
     found.add(LlmCallFinished(**CALL | {"outcome": "error"}))
     return found
 
@@ -56,6 +57,7 @@ def totals() -> LlmTotals:
         ({"status_code": 499}, WARNING),
         ({"status_code": 500}, ERROR),
         ({"outcome": "error"}, ERROR),
+        ({"outcome": "error", "quiet": True}, DEBUG),
         ({"outcome": "no_response"}, ERROR),
         ({"outcome": "cancelled", "status_code": None}, INFO),
         ({"outcome": "client_disconnected", "status_code": None}, INFO),
@@ -63,8 +65,10 @@ def totals() -> LlmTotals:
     ],
 )
 def test_a_requests_level(known: dict[str, Any], level: int) -> None:
-    """5xx and exceptions have ERROR, 4xx have WARNING, and quiet paths have DEBUG."""
-    assert level == RequestFinished(**REQUEST | known).level
+    """5xx and exceptions have ERROR and `failed`, 4xx have WARNING, and quiet paths DEBUG."""
+    event = RequestFinished(**REQUEST | known)
+
+    assert (level, True if level == ERROR else None) == (event.level, event.fields().get("failed"))
 
 
 @pytest.mark.parametrize(
@@ -79,13 +83,19 @@ def test_a_requests_level(known: dict[str, Any], level: int) -> None:
 )
 def test_a_websockets_level(known: dict[str, Any], level: int) -> None:
     """A websocket has the levels of a request, except those that follow from a status."""
-    assert level == WebsocketFinished(**WEBSOCKET | known).level
+    event = WebsocketFinished(**WEBSOCKET | known)
+
+    assert (level, True if level == ERROR else None) == (event.level, event.fields().get("failed"))
 
 
 def test_a_requests_fields_come_in_the_order_of_the_schema() -> None:
     """Unknown fields are left out, and the others keep their order."""
     whole = RequestFinished(
-        **REQUEST, route="/items/{id}", ttfb_ms=0.5, error=KeyError(), llm=totals()
+        **REQUEST | {"outcome": "error"},
+        route="/items/{id}",
+        ttfb_ms=0.5,
+        error=KeyError(),
+        llm=totals().snapshot(2),
     )
 
     assert {"method": "GET", "path": "/items/1", "latency_ms": 1.5, "outcome": "ok"} == (
@@ -98,14 +108,16 @@ def test_a_requests_fields_come_in_the_order_of_the_schema() -> None:
         ("status_code", 200),
         ("latency_ms", 1.5),
         ("ttfb_ms", 0.5),
-        ("outcome", "ok"),
+        ("outcome", "error"),
+        ("failed", True),
         ("error_type", "KeyError"),
-        ("llm_calls", 2),
+        ("llm_calls", 4),
         ("llm_errors", 1),
         ("llm_latency_ms", 3.0),
         ("llm_input_tokens", 3),
-        ("llm_output_tokens", 0),
         ("llm_cost_usd", 0.1),
+        ("llm_usage_missing", 1),
+        ("llm_open", 2),
     ] == [*whole.fields().items()]
 
 

@@ -229,8 +229,21 @@ def test_a_hostile_value_is_refused_like_any_other(field: str) -> None:
         Settings(**{field: Hostile()})
 
 
-@pytest.mark.parametrize("name", ["colour", "problems", "environ", "static_fields"])
-def test_an_unknown_setting_is_refused_with_the_list_of_all_settings(name: str) -> None:
+UNKNOWN = [
+    ("colour", "the settings are service, environment, release"),
+    ("problems", "the settings are service, environment, release"),
+    ("environ", "did you mean 'environment'?"),
+    ("static_fields", "the settings are service, environment, release"),
+    ("log_formt", "did you mean 'log_format'?"),
+    ("logLevel", "did you mean 'log_level'?"),
+    ("dsn", "did you mean 'sentry_dsn'?"),
+]
+
+
+@pytest.mark.parametrize(("name", "instead"), UNKNOWN)
+def test_an_unknown_setting_is_refused_with_the_nearest_or_all_settings(
+    name: str, instead: str
+) -> None:
     """A misspelt name is an error."""
     for call in (
         lambda: Settings.from_env({}, **{name: 1}),
@@ -238,9 +251,7 @@ def test_an_unknown_setting_is_refused_with_the_list_of_all_settings(name: str) 
         lambda: configure_logging(**{name: 1}),
         lambda: logging_config(**{name: 1}),
     ):
-        with pytest.raises(
-            ConfigError, match=f"'{name}' is not a setting: the settings are service"
-        ):
+        with pytest.raises(ConfigError, match=f"^'{name}' is not a setting: {instead}"):
             call()
 
 
@@ -286,6 +297,62 @@ def test_several_bad_variables_are_a_line_each() -> None:
     done = run("configure_logging()", **{name: value for name, value, _ in BAD_VARIABLES})
 
     assert ["setting_refused"] * len(BAD_VARIABLES) == done.events
+
+
+UNKNOWN_VARIABLES = [
+    ("PANTHEON_OBS_LOGLEVEL", ": did you mean PANTHEON_OBS_LOG_LEVEL?"),
+    ("PANTHEON_OBS_LOG_FROMAT", ": did you mean PANTHEON_OBS_LOG_FORMAT?"),
+    ("PANTHEON_OBS_TRUST", ": did you mean PANTHEON_OBS_TRUST_INBOUND?"),
+    ("pantheon_obs_service", ": did you mean PANTHEON_OBS_SERVICE?"),
+    ("PANTHEON_OBS_SENTRY_DSN", ": did you mean SENTRY_DSN?"),
+    ("PANTHEON_OBS_ENVIRONMENT", ": did you mean SENTRY_ENVIRONMENT?"),
+    ("PANTHEON_OBS_OTEL_SERVICE_NAM", ": did you mean OTEL_SERVICE_NAME?"),
+    ("PANTHEON_OBS_REQUEST_ID", ": request_id is set by an argument only"),
+    ("PANTHEON_OBS_XYZZY", ""),
+]
+
+
+@pytest.mark.parametrize(("variable", "instead"), UNKNOWN_VARIABLES)
+def test_an_unknown_variable_is_one_warning_with_the_nearest_name(
+    variable: str, instead: str
+) -> None:
+    """The line does not show the value, which may be a secret."""
+    done = run(
+        "configure_logging(); configure_logging(); logging.info('started')",
+        **{variable: "hunter2"},
+    )
+
+    unknown, started = done.lines
+    assert ("setting_refused", "warning", "pantheon_obs.settings") == tuple(
+        unknown[key] for key in ("event", "level", "logger")
+    )
+    assert f"{variable} is not a setting{instead}" == unknown["problem"]
+    assert "started" == started["event"]
+
+
+def test_variables_that_are_blank_or_of_others_are_not_reported() -> None:
+    """A deployment may leave a variable empty, and other programs have theirs."""
+    environ = {"PANTHEON_OBS_LOGLEVEL": " ", "PANTHEON_LOG_LEVEL": "DEBUG", "LOG_LEVEL": "DEBUG"}
+
+    assert () == Settings.from_env(environ).problems
+
+
+@pytest.mark.parametrize(
+    ("program", "variables"),
+    [
+        pytest.param("configure_logging(metrics_path='/metrics')", {}, id="argument"),
+        pytest.param("configure_logging()", {"PANTHEON_OBS_METRICS_PATH": "/metrics"}, id="env"),
+    ],
+)
+def test_a_path_of_metrics_is_one_warning_as_there_are_none_yet(
+    program: str, variables: dict[str, str]
+) -> None:
+    """It is accepted, and the line says that nothing answers there."""
+    done = run(f"{program}; {program}", **variables)
+
+    [line] = done.lines
+    assert ("setting_refused", "warning") == (line["event"], line["level"])
+    assert "metrics_path='/metrics' has no effect: there are no metrics yet" == line["problem"]
 
 
 def test_an_argument_makes_a_bad_variable_irrelevant() -> None:

@@ -7,17 +7,19 @@ import importlib.util
 import json
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
 import pytest
 
-from pantheon_obs import ConfigError, Health
+from pantheon_obs import ConfigError, Health, instrument
 from pantheon_obs.health.endpoints import AsgiHealth, WsgiHealth
+from pantheon_obs.health.lifespans import current_lifespan
 from tests.support.server import ROOT, SECONDS, Server, gunicorn, uvicorn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
 APP = "tests.health.apps.mounted"
@@ -192,29 +194,202 @@ def test_behind_a_root_path_the_prefix_follows_it() -> None:
         assert "pass" == httpx.get(f"{server.url}/health/ready").json()["status"]
 
 
+class Lifespan:
+    """A lifespan of an ASGI app, whose messages a test sends."""
+
+    def __init__(self, app: Any) -> None:
+        self._messages: asyncio.Queue[str] = asyncio.Queue()
+        self._answers: asyncio.Queue[str] = asyncio.Queue()
+        self.task = asyncio.create_task(app({"type": "lifespan"}, self._receive, self._send))
+
+    async def _receive(self) -> dict[str, Any]:
+        return {"type": await self._messages.get()}
+
+    async def _send(self, message: Any) -> None:
+        self._answers.put_nowait(message["type"])
+
+    async def say(self, message: str) -> str:
+        """Send a message; return the app's answer."""
+        self._messages.put_nowait(f"lifespan.{message}")
+        return await self._answers.get()
+
+    async def start(self) -> Lifespan:
+        """Begin it."""
+        assert "lifespan.startup.complete" == await self.say("startup")
+        return self
+
+    async def end(self) -> None:
+        """End it."""
+        assert "lifespan.shutdown.complete" == await self.say("shutdown")
+        await self.task
+
+
+async def with_lifespan(scope: Any, receive: Any, send: Any) -> None:
+    """Take part in a lifespan; the application has no other responses."""
+    assert "lifespan" == scope["type"]
+    for _ in range(2):
+        await send({"type": (await receive())["type"] + ".complete"})
+
+
+async def readiness(app: Any) -> int:
+    """Return the status of a probe of readiness."""
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        """Nothing comes."""
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app({"type": "http", "method": "GET", "path": "/health/ready"}, receive, send)
+    status: int = sent[0]["status"]
+    return status
+
+
 def test_a_server_that_starts_again_finds_it_ready() -> None:
-    """One app object may have several lifespans."""
+    """One app object may have several lifespans, one after the other or at once."""
+    health = Health()
+    app = AsgiHealth(with_lifespan, health, "/health")
+
+    async def main() -> None:
+        for _ in range(2):
+            lifespan = await Lifespan(app).start()
+            assert (False, 200) == (health.draining, await readiness(app))
+            await lifespan.end()
+            assert (True, 503) == (health.draining, await readiness(app))
+        outer, inner = await Lifespan(app).start(), await Lifespan(app).start()
+        await inner.end()
+        assert (False, 200) == (health.draining, await readiness(app))
+        await outer.end()
+        assert (True, 503) == (health.draining, await readiness(app))
+
+    asyncio.run(main())
+
+
+def test_an_app_that_starts_again_is_ready_although_it_was_drained() -> None:
+    """A test of the shutdown must not decide the next one."""
+    health = Health()
+    app = AsgiHealth(with_lifespan, health, "/health")
+
+    async def main() -> None:
+        lifespan = await Lifespan(app).start()
+        health.drain()
+        assert 503 == await readiness(app)
+        other = await Lifespan(app).start()
+        assert 503 == await readiness(app)
+        await lifespan.end()
+        await other.end()
+        await Lifespan(app).start()
+        assert 200 == await readiness(app)
+
+    asyncio.run(main())
+
+
+def test_apps_that_share_a_health_drain_by_themselves() -> None:
+    """The end of one app's lifespan is none of the other's, nor of an app without lifespan."""
+    health = Health()
+    public, admin, bare = (AsgiHealth(with_lifespan, health, "/health") for _ in range(3))
+    wsgi = WsgiHealth(None, health, "/health")
+    environ: dict[str, Any] = {"PATH_INFO": "/health/ready", "REQUEST_METHOD": "GET"}
+
+    def wsgi_status() -> str:
+        found: list[str] = []
+        wsgi(environ, lambda status, _: found.append(status))  # type: ignore[arg-type]
+        return found[0][:3]
+
+    async def main() -> None:
+        first, second = await Lifespan(public).start(), await Lifespan(admin).start()
+        await second.end()
+        assert [200, 503, 200] == [await readiness(app) for app in (public, admin, bare)]
+        assert not health.draining
+        await first.end()
+        assert [503, 503, 200] == [await readiness(app) for app in (public, admin, bare)]
+        assert health.draining
+        assert "200" == wsgi_status()
+        health.drain()
+        assert [503, 503, 503] == [await readiness(app) for app in (public, admin, bare)]
+        assert "503" == wsgi_status()
+
+    asyncio.run(main())
+
+
+def test_an_app_without_lifespan_does_not_drain() -> None:
+    """It may take the first message and raise; the server serves it all the same."""
+
+    async def without(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        raise NotImplementedError
+
+    health = Health()
+    app = AsgiHealth(without, health, "/health")
+
+    async def main() -> None:
+        async def receive() -> dict[str, Any]:
+            return {"type": "lifespan.startup"}
+
+        with pytest.raises(NotImplementedError):
+            await app({"type": "lifespan"}, receive, receive)
+        assert (False, 200) == (health.draining, await readiness(app))
+
+    asyncio.run(main())
+
+
+def test_an_app_that_is_instrumented_within_its_lifespan_drains_at_its_end() -> None:
+    """The health endpoints were not there when the server sent the first message."""
+    applications = pytest.importorskip("starlette.applications")
     health = Health()
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await receive()
-        assert not health.draining
-        await receive()
-        assert health.draining
+    @asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[None]:
+        instrument(app, health=health)
+        yield
 
-    async def lifespan() -> None:
-        messages = iter(["lifespan.startup", "lifespan.shutdown"])
+    app = applications.Starlette(lifespan=lifespan)
 
-        async def receive() -> dict[str, Any]:
-            return {"type": next(messages)}
+    async def main() -> None:
+        for _ in range(2):  # the second time it is instrumented already
+            running = await Lifespan(app).start()
+            assert (False, 200) == (health.draining, await readiness(app))
+            await running.end()
+            assert (True, 503) == (health.draining, await readiness(app))
 
-        async def send(message: Any) -> None:
-            """Nothing comes."""
+    asyncio.run(main())
 
-        await AsgiHealth(app, health, "/health")({"type": "lifespan"}, receive, send)
 
-    asyncio.run(lifespan())
-    asyncio.run(lifespan())
+def test_an_app_that_is_instrumented_by_a_request_does_not_drain_at_its_end() -> None:
+    """The request is no lifespan; nor is one that has ended before."""
+    applications = pytest.importorskip("starlette.applications")
+    health = Health()
+    app = applications.Starlette()
+
+    async def main() -> None:
+        running = await Lifespan(app).start()
+        await asyncio.create_task(instrumenting())
+        assert (False, 200) == (health.draining, await readiness(app))
+        await running.end()
+
+    async def instrumenting() -> None:
+        instrument(app, health=health)
+
+    asyncio.run(main())
+
+    async def done() -> None:
+        """End at once."""
+
+    async def late() -> None:
+        task = asyncio.create_task(done())
+        await task
+        assert 200 == await readiness(AsgiHealth(None, Health(), "/health", task))
+
+    asyncio.run(late())
+
+
+def test_on_another_loop_than_asyncios_a_lifespan_has_no_task() -> None:
+    """There the end of a lifespan that already runs cannot be noticed."""
+    scope = {"type": "lifespan"}
+
+    assert "lifespan" == scope["type"]
+    assert None is current_lifespan()
 
 
 def test_other_connections_go_through_untouched() -> None:
@@ -252,7 +427,6 @@ def test_the_iterable_of_a_wsgi_app_is_returned_unchanged() -> None:
 
 def test_instrument_refuses_other_objects_than_a_health() -> None:
     """The message names the accepted values."""
-    from pantheon_obs import instrument  # noqa: PLC0415 - the other tests serve it
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         """Never called."""
@@ -261,19 +435,33 @@ def test_instrument_refuses_other_objects_than_a_health() -> None:
         instrument(app, health="yes")  # type: ignore[arg-type]
 
 
-def test_gunicorn_may_drain_before_it_stops(tmp_path: Path) -> None:
-    """As in the docs: after SIGTERM readiness is 503, while requests are still served."""
+WORKERS = [
+    pytest.param("wsgi", "gthread", id="gthread"),
+    pytest.param("wsgi", "gevent", id="gevent"),
+    pytest.param("asgi", "asgi", id="asgi"),
+    pytest.param("asgi", "uvicorn_worker.UvicornWorker", id="uvicorn"),
+]
+
+
+@pytest.mark.parametrize(("protocol", "worker"), WORKERS)
+def test_gunicorn_may_drain_before_it_stops(protocol: str, worker: str, tmp_path: Path) -> None:
+    """As in the docs: after SIGTERM readiness is 503, while new connections are still accepted."""
+    if worker == "gevent":
+        pytest.importorskip("gevent")
     page = (ROOT / "docs" / "health.md").read_text()
     [hook] = [block for block in page.split("```python\n") if "def post_worker_init" in block]
     config = tmp_path / "gunicorn.conf.py"
     config.write_text(hook.partition("```")[0].replace("shop.service", APP))
+    options = ("--worker-class", worker, "--no-control-socket", "--config", str(config))
 
-    with serve("wsgi", "--config", str(config)) as server:
-        with httpx.Client(base_url=server.url, timeout=SECONDS) as client:
-            assert 200 == client.get("/health/ready").status_code
-            server.process.terminate()
-            while client.get("/health/ready").status_code != 503:
-                pass
-            assert 200 == client.get("/health/live").status_code
-            assert 200 == client.get("/state").status_code
-        server.stop(signal.SIGINT)
+    with gunicorn(f"{APP}:make_{protocol}()", *options) as server:
+
+        def status(path: str) -> int:
+            return httpx.get(server.url + path, timeout=SECONDS).status_code
+
+        assert 200 == status("/health/ready")
+        server.process.terminate()
+        while status("/health/ready") != 503:
+            pass
+        assert [200, 200] == [status("/health/live"), status("/state")]
+        assert 0 == server.stop(signal.SIGALRM)  # the time is over

@@ -10,6 +10,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +20,7 @@ from tests.support.lines import validate_line
 from tests.support.server import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from pantheon_obs.health import Report
 
@@ -91,13 +92,13 @@ def test_without_checks_it_is_ready(ask: Callable[[Health], Report]) -> None:
 
 
 def test_a_check_passes_by_returning(ask: Callable[[Health], Report]) -> None:
-    """Every value but False passes, also None and 0, for sync and async checks."""
+    """None and every truthy value pass, for sync and async checks."""
 
     async def sleeping() -> int:
         await asyncio.sleep(0)
-        return 0
+        return 1
 
-    health = Health(nothing=passing, truth=lambda: True, awaited=sleeping, partial=partial(int, 0))
+    health = Health(nothing=passing, truth=lambda: True, awaited=sleeping, partial=partial(int, 1))
 
     report = ask(health)
 
@@ -133,6 +134,76 @@ def test_a_check_fails_by_raising_or_returning_false(ask: Callable[[Health], Rep
         ("CheckFailedError", "the check returned False"),
         ("SystemExit", ""),
     ] == [(result.error_type, result.error) for result in report.results]
+
+
+class Response:
+    """A response of an HTTP client."""
+
+    def __init__(self, **attributes: object) -> None:
+        vars(self).update(attributes)
+
+
+def generator() -> Iterator[bool]:
+    """Fail, if anything ran it."""
+    yield False
+
+
+async def async_generator() -> AsyncIterator[bool]:
+    """Fail, if anything ran it."""
+    yield False
+
+
+class Unclear:
+    """A value that is neither true nor false, as an array."""
+
+    def __bool__(self) -> bool:
+        msg = "ambiguous"
+        raise ValueError(msg)
+
+
+GENERATOR = "the check returned a generator, and nothing in it has run: return the result"
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        (False, "the check returned False"),
+        (0, "the check returned 0"),
+        ("", "the check returned a failing str"),
+        ([], "the check returned a failing list"),
+        ((), "the check returned a failing tuple"),
+        ({}, "the check returned a failing dict"),
+        ((False, "no disk"), "the check returned a failing tuple"),
+        ({"ok": False, "password": "hunter2"}, "the check returned a failing dict"),
+        ({"ok": True, "status": "fail"}, "the check returned a failing dict"),
+        (Response(status_code=503), "the check returned a response with the status 503"),
+        (
+            Response(status=HTTPStatus.NOT_FOUND),
+            "the check returned a response with the status 404",
+        ),
+        (generator(), GENERATOR),
+        (async_generator(), GENERATOR),
+        (Unclear(), "ambiguous"),
+    ],
+)
+def test_a_return_value_may_say_that_a_check_has_failed(value: object, error: str) -> None:
+    """A check that returns its verdict must not pass for ever; the content stays unknown."""
+    [result] = Health(check=lambda: value).report().results
+
+    assert ("fail", error) == (result.status, result.error)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(None, True, 1, "PONG", [0], (True, "enough disk"), {"ok": True, "lag": 0}, {"lag": 0}),
+        *({"status": "pass"}, {"status": "warn"}, Response(status_code=204), Response(status=399)),
+        *(Response(status="fine"), Response()),
+    ],
+)
+def test_other_return_values_pass(value: object) -> None:
+    """They say nothing, or that all is well."""
+    assert "pass" == Health(check=lambda: value).report().status
 
 
 def test_a_check_that_is_not_critical_only_warns(ask: Callable[[Health], Report]) -> None:

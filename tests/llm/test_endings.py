@@ -6,6 +6,7 @@ import asyncio
 import gc
 import inspect
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -756,7 +757,7 @@ class TestFutures:
 
     def test_a_future_that_is_garbage_collected_is_closed(self, events: Events) -> None:
         """The result of such a future is lost, so the call is closed."""
-        llm_call(Future)()
+        llm_call(partial(Future))()
 
         assert ("closed", None, None) == outcome(events)
 
@@ -815,7 +816,7 @@ class TestOtherAwaitables:
         """The object itself is returned, and the call ends when it has been awaited."""
 
         async def main() -> str:
-            answer = llm_call(self.Answer)()
+            answer = llm_call(partial(self.Answer))()
             assert isinstance(answer, self.Answer)
             assert [] == events
             return str(await answer)
@@ -827,7 +828,7 @@ class TestOtherAwaitables:
         """The call ends with the exception that awaiting it raises."""
 
         async def main() -> None:
-            await llm_call(self.Answer)(ValueError())
+            await llm_call(partial(self.Answer))(ValueError())
 
         with pytest.raises(ValueError):  # noqa: PT011 - there is no text
             asyncio.run(main())
@@ -836,6 +837,6 @@ class TestOtherAwaitables:
 
     def test_garbage_collected_it_is_not_consumed(self, events: Events) -> None:
         """An object that is dropped before it is awaited is not consumed."""
-        llm_call(self.Answer)()
+        llm_call(partial(self.Answer))()
 
         assert ("not_consumed", None, None) == outcome(events)

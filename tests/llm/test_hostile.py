@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -209,7 +210,7 @@ def test_a_usage_future_that_refuses_callbacks_is_missing(events: Events) -> Non
     class Response:
         usage_future = Refusing()
 
-    assert isinstance(llm_call(Response)(), Response)
+    assert isinstance(llm_call(partial(Response))(), Response)
     assert [("ok", "missing")] == [(event.outcome, event.usage_status) for event in events]
     assert frozenset({"llm usage"}) == guard.reported()
     guard.forget()

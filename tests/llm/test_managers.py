@@ -6,6 +6,7 @@ import asyncio
 import copy
 import gc
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -267,14 +268,14 @@ class TestThoseThatGiveThemselves:
             def close(self) -> None:
                 """Free it."""
 
-        image = llm_call(Image)()
+        image = llm_call(partial(Image))()
 
         assert Image is type(image)
         assert ("ok", None, None, None) == outcome(events)
 
     def test_it_is_garbage_collected(self, events: Events) -> None:
         """A manager that is entered and then dropped ends its call."""
-        manager = llm_call(OwnManager)()
+        manager = llm_call(partial(OwnManager))()
         copy.copy(manager)
         type(manager)()
         assert [] == events
@@ -285,7 +286,7 @@ class TestThoseThatGiveThemselves:
 
     def test_one_that_tells_its_usage_has_ended(self, events: Events) -> None:
         """The usage ends the call, and the `with` statement only cleans up."""
-        with llm_call(Answered)() as given:
+        with llm_call(partial(Answered))() as given:
             assert ("ok", None, 5, None) == outcome(events)
 
         assert Answered is type(given)
@@ -298,7 +299,9 @@ class TestAwaited:
         """The parsed stream is observed."""
 
         async def main() -> None:
-            assert ["a", USAGE] == list(await llm_call(Promise)(chunk for chunk in ["a", USAGE]))
+            assert ["a", USAGE] == list(
+                await llm_call(partial(Promise))(chunk for chunk in ["a", USAGE])
+            )
 
         asyncio.run(main())
 
@@ -309,7 +312,7 @@ class TestAwaited:
 
         async def main() -> None:
             with pytest.raises(LookupError):
-                await llm_call(Promise)(LookupError())
+                await llm_call(partial(Promise))(LookupError())
 
         asyncio.run(main())
 
@@ -319,7 +322,7 @@ class TestAwaited:
         """A second use works, and is not recorded."""
 
         async def main() -> None:
-            promise = llm_call(Promise)(USAGE)
+            promise = llm_call(partial(Promise))(USAGE)
             assert USAGE is await promise
             assert USAGE is await promise
 
@@ -336,7 +339,7 @@ def test_a_method_that_the_application_has_kept_can_be_called_again(events: Even
         return OwnManager()
 
     async def main() -> None:
-        kept = Kept(llm_call(Promise)(USAGE).__await__)
+        kept = Kept(llm_call(partial(Promise))(USAGE).__await__)
         assert USAGE is await kept
         assert USAGE is await kept
         manager = make_manager()

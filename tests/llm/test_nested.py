@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import gc
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from threading import Event, Thread
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -266,7 +267,7 @@ class TestWithin:
         self, made: Callable[[], Any], trace: Trace, events: Events
     ) -> None:
         """The outer call may be of any kind."""
-        for _ in llm_call(operation="outer")(made)() or ():
+        for _ in llm_call(operation="outer")(partial(made))() or ():
             assert current_call.get() is None
 
         assert [INNER, OUTER] == summary(events)
@@ -278,7 +279,7 @@ class TestWithin:
         self, made: Callable[[], Any], trace: Trace, events: Events
     ) -> None:
         """Its tasks and threads are its own code, too."""
-        asyncio.run(read(llm_call(operation="outer")(made)()))
+        asyncio.run(read(llm_call(operation="outer")(partial(made))()))
 
         *within, outer = summary(events)
         assert {("inner", True)} == {(operation, nested) for operation, nested, *_ in within}
@@ -383,7 +384,7 @@ class TestWithin:
     def test_where_nothing_is_known_nothing_is_added_up(self, events: Events) -> None:
         """The sum of unknown counts is unknown."""
         with llm_call(operation="outer"):
-            llm_call(operation="inner")(str)()
+            llm_call(operation="inner")(partial(str))()
 
         assert [("inner", "missing"), ("outer", "missing")] == [
             (event.operation, event.usage_status) for event in events
@@ -668,7 +669,7 @@ class TestOutlived:
                 self.rest = inner_stream()
                 next(self.rest)
 
-        answer = llm_call(operation="outer")(Unknown)()
+        answer = llm_call(operation="outer")(partial(Unknown))()
         assert [] == events
         ended = perf_counter()
         while perf_counter() - ended < 0.001:

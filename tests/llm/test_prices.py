@@ -8,11 +8,12 @@ import sys
 from concurrent.futures import Future
 from decimal import Context, Decimal, Inexact, localcontext
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pantheon_obs import ConfigError, MissingExtraError, llm_call
+from pantheon_obs import ConfigError, MissingExtraError, instrument_llm, llm_call
 from pantheon_obs.core import guard
 from pantheon_obs.core.context import Trace, begin, end
 from pantheon_obs.core.events import llm_fields
@@ -82,7 +83,7 @@ class TestVendor:
                 yield "Paris."
                 self.usage_future.set_result(PAID)
 
-        list(llm_call(Stream)())
+        list(llm_call(partial(Stream))())
 
         assert 0.25 == cost(events)
 
@@ -141,7 +142,7 @@ class TestMapping:
     def test_it_is_rounded_once_and_to_a_billionth(self, events: Events) -> None:
         """The sum is rounded, and not each part."""
         usage = {"input_tokens": 7, "output_tokens": 3, "cached_input_tokens": 0}
-        llm_call(model="fast", prices={"fast": (0.000333, 0.00007)})(lambda: answer(usage))()
+        llm_call(model="fast", prices={"fast": (0.000333, 0.00017)})(lambda: answer(usage))()
 
         assert 3e-9 == cost(events)
 
@@ -362,13 +363,58 @@ IMPORTED_LATE = """
 import sys
 from pantheon_obs import llm_call
 
-generate = llm_call(prices={"fast": "gpt-4o-mini"})(lambda model, usage: {"usage": usage})
+generate = llm_call(prices={"strong": (1, 10)})(lambda model, usage: {"usage": usage})
 generate("fast", None)
 generate("fast", {"input_tokens": 1, "output_tokens": None})
 assert "genai_prices" not in sys.modules
 generate("fast", {"input_tokens": 1, "output_tokens": 1})
 assert "genai_prices" in sys.modules
 """
+
+
+class Gateway:
+    """A gateway of the application."""
+
+    def generate(self) -> str:
+        """Answer."""
+        return "Paris."
+
+
+@pytest.mark.parametrize(
+    "give",
+    [
+        pytest.param(lambda prices: llm_call(prices=prices), id="llm_call"),
+        pytest.param(lambda prices: instrument_llm(Gateway(), prices=prices), id="instrument_llm"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("price", "small", "meant"),
+    [
+        pytest.param((2e-6, 8e-6), "0.000002", "2", id="both"),
+        pytest.param((Decimal("0.000075"), 30), "0.000075", "75", id="one"),
+        pytest.param((1, 10, 2.5e-8), "0.000000025", "0.025", id="cached"),
+    ],
+)
+def test_prices_per_token_are_reported_where_they_are_given(
+    give: Any, price: tuple[Any, ...], small: str, meant: str
+) -> None:
+    """They would make each cost a millionth; the warning points to the line with the prices."""
+    message = f"{small} looks like a price per token: use USD per million tokens, {meant}"
+
+    with pytest.warns(UserWarning, match=rf"^prices\['fast'\]: {re.escape(message)}$") as warned:
+        give({"fast": price})
+
+    assert [__file__] == [warning.filename for warning in warned]
+
+
+def test_a_program_sees_the_warning_before_logging_is_configured() -> None:
+    """It is on standard error, with the line of the application."""
+    program = "from pantheon_obs import llm_call\nllm_call(prices={'fast': (2e-6, 8e-6)})"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=True, text=True
+    )
+
+    assert "<string>:2: UserWarning: prices['fast']: 0.000002 looks like a price" in done.stderr
 
 
 class TestList:
@@ -383,6 +429,27 @@ class TestList:
     def test_it_is_imported_by_the_first_call_that_can_have_a_cost(self) -> None:
         """Neither our import, nor a decoration, nor a call without usage imports the list."""
         subprocess.run([sys.executable, "-c", IMPORTED_LATE], check=True, timeout=60)
+
+    def test_a_model_that_is_not_listed_is_reported_where_it_is_named(self) -> None:
+        """The warning points to the line with the prices; a listed model gives none."""
+        prices = {"fast": "gpt-4o-mini", "typo": "gpt-4o-minni"}
+        message = "prices['typo']='gpt-4o-minni' is no model that genai-prices lists"
+
+        with pytest.warns(UserWarning, match=rf"^{re.escape(message)}$") as warned:
+            llm_call(prices=prices)
+
+        assert [__file__] == [warning.filename for warning in warned]
+
+    def test_a_model_is_looked_up_at_its_provider(self) -> None:
+        """A model of another vendor has no price there."""
+        with pytest.warns(UserWarning, match="'gpt-4o-mini' is no model of anthropic that"):
+            llm_call(provider="anthropic", prices={"fast": "gpt-4o-mini"})
+
+    def test_a_list_that_is_broken_reports_no_model(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Nothing is known about the model then."""
+        monkeypatch.setattr("pantheon_obs.llm.prices.installed", lambda: None)
+
+        llm_call(prices={"fast": "gpt-4o-minni"})
 
     @pytest.mark.parametrize("model", ["gpt-4o-mini", "claude-sonnet-4-5", "gemini-2.5-flash"])
     def test_a_listed_model_has_its_list_price(

@@ -94,7 +94,8 @@ def test_a_client_that_leaves_in_the_middle(server: Server, stream: str) -> None
     assert 1 <= call["chunks"] < 3000
     assert "finish_reason" not in call
     assert "client_disconnected" == finished["outcome"]
-    assert (1, 0, 0, 0) == totals(finished)
+    assert (1, 0, None, None) == totals(finished)
+    assert 1 == finished["llm_usage_missing"]
 
 
 def test_a_stream_that_is_collected_after_the_request_is_not_reported_again(
@@ -140,11 +141,28 @@ def test_calls_within_a_call_count_once(server: Server) -> None:
     assert (2, 0, 6, 3) == totals(finished)
 
 
-def totals(finished: dict[str, Any]) -> tuple[int, int, int, int]:
+def test_calls_that_are_open_or_without_usage_are_counted_as_such(server: Server) -> None:
+    """No sum says 0 where nobody reported; a nested open call counts for its outer one."""
+    lines = lines_of(server, get(server, "/open").headers["X-Trace-ID"])
+
+    [finished] = [line for line in lines if line["event"] == "request_finished"]
+    assert {
+        "llm_calls": 2,
+        "llm_errors": 0,
+        "llm_usage_missing": 1,
+        "llm_open": 1,
+    } == {
+        name: value
+        for name, value in finished.items()
+        if name.startswith("llm_") and name != "llm_latency_ms"
+    }
+
+
+def totals(finished: dict[str, Any]) -> tuple[int | None, ...]:
     """Return the LLM totals on the request's line."""
     return (
         finished["llm_calls"],
         finished["llm_errors"],
-        finished["llm_input_tokens"],
-        finished["llm_output_tokens"],
+        finished.get("llm_input_tokens"),
+        finished.get("llm_output_tokens"),
     )

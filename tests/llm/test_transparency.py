@@ -175,6 +175,14 @@ class TestFunctions:
         with pytest.raises(ConfigError, match="function='fast' is not accepted"):
             llm_call("fast")  # type: ignore[call-overload]
 
+    @pytest.mark.parametrize("decorate", [llm_call, llm_call(operation="generate")])
+    def test_a_class_is_refused(self, decorate: Any) -> None:
+        """Making an object calls no model; the message has both ways to observe its methods."""
+        instead = r"llm_call on its methods, or instrument_llm\(Gateway\)$"
+
+        with pytest.raises(ConfigError, match=instead):
+            decorate(Gateway)
+
     def test_a_generator_to_be_awaited_stays_so(self, events: Events) -> None:
         """`types.coroutine` makes a generator function whose generator is awaited."""
         import types  # noqa: PLC0415 - for this relic only
@@ -266,7 +274,7 @@ class TestValues:
         self, leave: Callable[[Any], Any], events: Events
     ) -> None:
         """We restore the object when the stream ends."""
-        stream: Any = llm_call(ChunkIterator)(iter("ab"))
+        stream: Any = llm_call(functools.partial(ChunkIterator))(iter("ab"))
         leave(stream)
 
         assert type(stream) is ChunkIterator
@@ -332,7 +340,7 @@ class TestValues:
         gc.collect()
         gc.disable()
         try:
-            stream = llm_call(ChunkIterator)(iter("ab"))
+            stream = llm_call(functools.partial(ChunkIterator))(iter("ab"))
             seen = weakref.ref(stream)
             next(stream)
             del stream
@@ -343,7 +351,7 @@ class TestValues:
 
     def test_two_decorators_on_one_stream_report_once_each(self, events: Events) -> None:
         """A decorated method that passes on the stream of another one."""
-        inner = llm_call(operation="inner")(ChunkIterator)
+        inner = llm_call(operation="inner")(functools.partial(ChunkIterator))
         stream = llm_call(operation="outer")(lambda: inner(iter("ab")))()
 
         assert ["a", "b"] == list(stream)
@@ -372,7 +380,7 @@ class TestCopies:
         self, duplicate: Callable[[Any], Any], kind: type, events: Events
     ) -> None:
         """The copy has the remaining chunks, and the original goes on."""
-        stream = llm_call(kind)(iter("abc"))
+        stream = llm_call(functools.partial(kind))(iter("abc"))
         next(stream)
         duplicated = duplicate(stream)
 
@@ -389,7 +397,7 @@ class TestCopies:
     @pytest.mark.parametrize("duplicate", [copy.deepcopy, pickled])
     def test_under_two_decorators(self, duplicate: Callable[[Any], Any], events: Events) -> None:
         """The copy contains neither decorator."""
-        stream = llm_call(lambda: llm_call(ChunkIterator)(iter("ab")))()
+        stream = llm_call(lambda: llm_call(functools.partial(ChunkIterator))(iter("ab")))()
 
         assert ChunkIterator is type(duplicate(stream))
         assert [] == events
@@ -404,7 +412,7 @@ class TestCopies:
             def __next__(self) -> int:
                 return self.number
 
-        stream = llm_call(Stream)(1)
+        stream = llm_call(functools.partial(Stream))(1)
 
         assert Stream is stream.__class__
         assert Stream(1) == stream
@@ -518,7 +526,9 @@ class TestTracebacks:
             [chunk async for chunk in stream]
 
         bare = self.frames(lambda: asyncio.run(read(AsyncChunkIterator(chunks()))))
-        ours = self.frames(lambda: asyncio.run(read(llm_call(AsyncChunkIterator)(chunks()))))
+        ours = self.frames(
+            lambda: asyncio.run(read(llm_call(functools.partial(AsyncChunkIterator))(chunks())))
+        )
         assert len(bare) + 1 == len(ours)
 
     def test_of_a_with(self, events: Events) -> None:
@@ -542,7 +552,7 @@ class TestTracebacks:
             self.fail()
 
         bare = self.frames(lambda: list(ChunkIterator(chunks())))
-        ours = self.frames(lambda: list(llm_call(ChunkIterator)(chunks())))
+        ours = self.frames(lambda: list(llm_call(functools.partial(ChunkIterator))(chunks())))
         assert len(bare) + 1 == len(ours)
 
 
@@ -677,7 +687,7 @@ class TestObjects:
                 for chunk in self._rest:  # noqa: UP028 - closing must not close the rest
                     yield chunk
 
-        stream = llm_call(Stream)()
+        stream = llm_call(functools.partial(Stream))()
         assert "a" == next(iter(stream))
         assert [] == events
         assert ["b", "c"] == list(stream)
@@ -701,7 +711,7 @@ class TestObjects:
                     except StopIteration:
                         return
 
-        assert ["a", "b", "c"] == list(llm_call(Stream)())
+        assert ["a", "b", "c"] == list(llm_call(functools.partial(Stream))())
         [event] = events
         assert ("ok", 3) == (event.outcome, event.chunks)
         assert event.producer_ms is not None
@@ -729,7 +739,7 @@ class TestObjects:
                         return
 
         async def main() -> list[str]:
-            return [chunk async for chunk in llm_call(Stream)()]
+            return [chunk async for chunk in llm_call(functools.partial(Stream))()]
 
         assert ["a", "b", "c"] == asyncio.run(main())
         [event] = events
@@ -751,9 +761,9 @@ class TestObjects:
                 return AsyncChunkIterator(chunks())
 
         async def main() -> list[str]:
-            return [chunk async for chunk in llm_call(Stream)()]
+            return [chunk async for chunk in llm_call(functools.partial(Stream))()]
 
-        assert ["a", "b"] == list(llm_call(Stream)())
+        assert ["a", "b"] == list(llm_call(functools.partial(Stream))())
         assert ["a"] == asyncio.run(main())
         assert [("ok", 2), ("ok", 1)] == [(event.outcome, event.chunks) for event in events]
 
@@ -764,7 +774,7 @@ class TestObjects:
             def __iter__(self) -> Iterator[str]:
                 yield from "ab"
 
-        stream = llm_call(Stream)()
+        stream = llm_call(functools.partial(Stream))()
         assert ["a", "b"] == list(stream)
         assert ["a", "b"] == list(stream)
         assert [("ok", 2)] == [(event.outcome, event.chunks) for event in events]
@@ -788,7 +798,7 @@ class TestObjects:
                 async_chunk = await anext(aiter(copied))
             return [async_chunk, await copied, copied.closed]
 
-        stream = llm_call(Everything)(iter("ab"))
+        stream = llm_call(functools.partial(Everything))(iter("ab"))
         copied = copy.copy(stream)
         with copied:
             assert "a" == next(iter(copied))
@@ -807,7 +817,7 @@ class TestObjects:
             def __del__(self) -> None:
                 deleted.append(len(events))
 
-        llm_call(Stream)(iter("ab"))
+        llm_call(functools.partial(Stream))(iter("ab"))
         assert [1] == deleted
         assert ["not_consumed"] == [event.outcome for event in events]
 
@@ -819,7 +829,7 @@ class TestObjects:
             def close() -> str:  # type: ignore[override]
                 return "closed"
 
-        stream = llm_call(Stream)(iter("ab"))
+        stream = llm_call(functools.partial(Stream))(iter("ab"))
         assert "closed" == stream.close()
         assert ["a", "b"] == list(stream)
         assert ["ok"] == [event.outcome for event in events]
@@ -832,7 +842,7 @@ class TestObjects:
                 msg = "final"
                 raise ValueError(msg)
 
-        stream = llm_call(Final)(iter("ab"))
+        stream = llm_call(functools.partial(Final))(iter("ab"))
         assert type(stream) is Final
         assert ["a", "b"] == list(stream)
         assert [("ok", "missing", None)] == [
@@ -883,7 +893,7 @@ class TestObjects:
             def __iter__(self) -> Iterator[int]:
                 return iter([1])
 
-        llm_call(Page)()
+        llm_call(functools.partial(Page))()
         assert [("ok", None)] == [(event.outcome, event.stream) for event in events]
 
     def test_mocks_are_values(self, events: Events) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -297,7 +298,7 @@ def test_the_first_content_of_a_held_stream_is_not_its_first_frame(events: Event
             self.usage = None
             self.chunks = (chunk for chunk in load("openai_chat_stream")["chunks"])
 
-    list(llm_call(Holder)().chunks)
+    list(llm_call(partial(Holder))().chunks)
 
     [event] = events
     assert event.ttfc_ms is not None

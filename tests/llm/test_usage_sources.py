@@ -6,6 +6,7 @@ import asyncio
 import gc
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +65,7 @@ class TestFutures:
     def test_one_that_is_done_is_read_after_the_last_chunk(self, events: Events) -> None:
         """The gateway resolves it before it ends."""
         future: Future[Any] = Future()
-        stream = llm_call(Stream)(future)
+        stream = llm_call(partial(Stream))(future)
         next(stream)
         future.set_result(Usage())
         assert [] == events
@@ -75,7 +76,7 @@ class TestFutures:
     def test_one_that_is_pending_is_waited_for(self, events: Events) -> None:
         """The latency ends with the stream, even if the usage comes later on another thread."""
         future: Future[Any] = Future()
-        list(llm_call(Stream)(future))
+        list(llm_call(partial(Stream))(future))
         assert [] == events
         thread = Thread(target=future.set_result, args=[Usage()])
         thread.start()
@@ -89,7 +90,7 @@ class TestFutures:
 
         async def main() -> Usage:
             future = asyncio.get_running_loop().create_future()
-            list(llm_call(Stream)(future))
+            list(llm_call(partial(Stream))(future))
             assert [] == events
             future.set_result(Usage())
             return await future
@@ -106,7 +107,7 @@ class TestFutures:
 
         async def main() -> None:
             task = asyncio.create_task(count())
-            list(llm_call(Stream)(task))
+            list(llm_call(partial(Stream))(task))
             await task
 
         asyncio.run(main())
@@ -161,14 +162,14 @@ class TestFutures:
     ) -> None:
         """The call is ok, because the answer was complete."""
         future: Future[Any] = Future()
-        list(llm_call(Stream)(future))
+        list(llm_call(partial(Stream))(future))
         fail(future)
 
         assert FAILED == tokens(events)
 
     def test_one_that_never_comes_is_missing(self, events: Events) -> None:
         """A future that is collected without a result leaves the usage missing."""
-        list(llm_call(Stream)(Future()))
+        list(llm_call(partial(Stream))(Future()))
 
         assert MISSING == tokens(events)
 
@@ -177,7 +178,7 @@ class TestFutures:
         future: Future[Any] = Future()
         trace = Trace("request")
         begin(trace)
-        list(llm_call(Stream)(future))
+        list(llm_call(partial(Stream))(future))
         assert [] == events
         end(trace)
         assert MISSING == tokens(events)
@@ -192,7 +193,7 @@ class TestFutures:
             future = asyncio.get_running_loop().create_future()
             trace = Trace("request")
             begin(trace)
-            list(llm_call(Stream)(future))
+            list(llm_call(partial(Stream))(future))
             future.set_result(Usage())
             end(trace)
 
@@ -203,7 +204,7 @@ class TestFutures:
     def test_a_call_that_did_not_end_well_does_not_wait(self, events: Events) -> None:
         """The usage of a stream that was closed may never come."""
         future: Future[Any] = Future()
-        stream = llm_call(Stream)(future)
+        stream = llm_call(partial(Stream))(future)
         next(stream)
         stream.close()
 
@@ -217,7 +218,7 @@ class TestFutures:
             def close(self) -> None:
                 future.set_result(Usage())
 
-        stream = llm_call(Closing)(future)
+        stream = llm_call(partial(Closing))(future)
         next(stream)
         stream.close()
 
@@ -266,7 +267,7 @@ class TestFutures:
         class Response:
             usage_future = future
 
-        llm_call(Response)()
+        llm_call(partial(Response))()
         assert [] == events
         future.set_result(Usage())
 
@@ -306,13 +307,13 @@ class TestOtherFutures:
 
     def test_done_while_we_add_our_callback(self, events: Events) -> None:
         """The future is read at once, because the callback may never be called."""
-        list(llm_call(Stream)(Peculiar()))
+        list(llm_call(partial(Stream))(Peculiar()))
 
         assert REPORTED == tokens(events)
 
     def test_failed(self, events: Events) -> None:
         """The future's `exception` gives the failure."""
-        list(llm_call(Stream)(Peculiar(OSError())))
+        list(llm_call(partial(Stream))(Peculiar(OSError())))
 
         assert FAILED == tokens(events)
 
@@ -333,7 +334,7 @@ class TestAttributes:
                     self.usage = Usage()
                     raise
 
-        list(llm_call(Filled)())
+        list(llm_call(partial(Filled))())
 
         assert REPORTED == tokens(events)
 
@@ -356,7 +357,7 @@ class TestAttributes:
                     self.done = True
                     raise
 
-        assert ["a", "b"] == list(llm_call(Late)())
+        assert ["a", "b"] == list(llm_call(partial(Late))())
         assert REPORTED == tokens(events)
 
     def test_a_method_is_called(self, events: Events) -> None:
@@ -367,7 +368,7 @@ class TestAttributes:
                 assert [] == list(self)
                 return Usage()
 
-        list(llm_call(Counting)())
+        list(llm_call(partial(Counting))())
 
         assert REPORTED == tokens(events)
 
@@ -378,7 +379,7 @@ class TestAttributes:
             def usage(self) -> Usage:
                 raise AssertionError
 
-        stream = llm_call(Draining)()
+        stream = llm_call(partial(Draining))()
         next(stream)
         stream.close()
 
@@ -391,7 +392,7 @@ class TestAttributes:
             def usage(self) -> Usage:
                 raise OSError
 
-        assert ["a", "b"] == list(llm_call(Failing)())
+        assert ["a", "b"] == list(llm_call(partial(Failing))())
         assert FAILED == tokens(events)
         assert frozenset({"usage of llm.Failing"}) == guard.reported()
         guard.forget()
@@ -408,7 +409,7 @@ class TestAttributes:
                 yield "a"
                 self.usage = Usage()
 
-        holder = llm_call(Holder)()
+        holder = llm_call(partial(Holder))()
         assert ["a"] == list(holder.chunks)
 
         assert REPORTED == tokens(events)
@@ -475,10 +476,10 @@ class TestAttributes:
                 return count()
 
         coroutine = count()
-        stream = llm_call(Stream)(coroutine)
+        stream = llm_call(partial(Stream))(coroutine)
         list(stream)
-        list(llm_call(Later)())
-        list(llm_call(Made)())
+        list(llm_call(partial(Later))())
+        list(llm_call(partial(Made))())
 
         assert Usage() == asyncio.run(stream.usage_future)
         assert ["missing"] * 3 == [event.usage_status for event in events]
@@ -507,8 +508,8 @@ class TestOption:
             usage = Counts()
 
         future: Future[Any] = Future()
-        read(Response)()
-        list(read(Stream)(future))
+        read(partial(Response))()
+        list(read(partial(Stream))(future))
         future.set_result(Counts())
 
         assert [("reported", 120, 7)] * 2 == [
@@ -536,7 +537,7 @@ class TestOption:
     def test_it_may_return_a_future(self, events: Events) -> None:
         """The function may return a future of any known shape."""
         future: Future[Any] = Future()
-        list(llm_call(usage=lambda stream: stream.count)(Stream)(count=future))
+        list(llm_call(usage=lambda stream: stream.count)(partial(Stream))(count=future))
         future.set_result({"input_tokens": 120, "output_tokens": 7})
 
         assert REPORTED == tokens(events)

@@ -67,12 +67,5 @@ FAULTS: dict[str, dict[str, str]] = {
         "tests/test_ws_router.py::test_depend_validation": _DENIED,
         "tests/test_ws_router.py::test_wrong_uri": _DENIED,
     },
-    "flask": {
-        "tests/test_templating.py::test_simple_stream": (
-            "The garbage collector finds an abandoned response, whose line we write with a "
-            "traceback. On Python 3.11 formatting one within another `ast.parse` makes that one "
-            "raise SystemError. It depends on when the collector runs."
-        ),
-    },
 }
 """Faults of ours that are known today. One that is gone is printed: take it off this list."""

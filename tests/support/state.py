@@ -6,13 +6,17 @@ import sys
 from collections import deque
 from contextvars import ContextVar
 from functools import cache
+from re import Pattern
 from types import FunctionType, ModuleType
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary, WeakSet
 
+from pantheon_obs.core.guard import Guard
+
 State: TypeAlias = dict[tuple[str, str], tuple[object, object]]
 
 PACKAGE = "pantheon_obs"
+_PLAIN = frozenset({bool, bytes, float, frozenset, int, str, tuple, type(None), Guard, Pattern})
 
 MAY_STAY = {
     "core.foreign._tracers": "registered once per process by whatever begins traces",
@@ -20,6 +24,7 @@ MAY_STAY = {
     "core.foreign.clear": "registered once per process by whatever begins traces",
     "core.structured.in_flight": "a record that a thread logs leaves it when its handlers have run",
     "core.task.running": "a task that runs leaves it by itself, after its line",
+    "_instrument._of": "weak; the applications stay instrumented",
     "core.guard._from_signals": "the signal handlers of Celery stay in the process",
     "propagation.watch.watch": "called once per process",
     "adapters.celery_tasks.patch": "Celery's build_tracer stays wrapped: the tasks stay traced",
@@ -64,13 +69,20 @@ def _is_same(one: object, other: object) -> bool:
 
 def state() -> State:
     """Describe the variables of all modules of the package that are loaded."""
+    loaded = sorted(sys.modules.keys() & _modules(len(sys.modules)))
     return {
-        (module, name): (value, _content(value))
-        for module in tuple(sys.modules)
-        if module == PACKAGE or module.startswith(f"{PACKAGE}.")
+        (module, name): (value, None if type(value) in _PLAIN else _content(value))
+        for module in loaded
+        for variables in (vars(sys.modules[module]),)
         for name in _variables(module)
-        for value in (vars(sys.modules[module])[name],)
+        for value in (variables[name],)
     }
+
+
+@cache
+def _modules(_loaded: int) -> frozenset[str]:
+    """Name the package's modules; a search through all that are loaded takes long."""
+    return frozenset(name for name in sys.modules if name.partition(".")[0] == PACKAGE)
 
 
 @cache
@@ -81,6 +93,7 @@ def _variables(module: str) -> tuple[str, ...]:
         name
         for name, value in vars(sys.modules[module]).items()
         if not name.startswith("__")
+        and name != "TYPE_CHECKING"
         # Asked of the type: a proxy may refuse to be looked at.
         and not issubclass(type(value), imported)
         and _home(value, module) in (module, type(value).__module__)

@@ -121,6 +121,21 @@ def test_a_proxy_stands_for_its_app(app: Celery) -> None:
     assert "proxied" == published(app)["x-trace-id"]
 
 
+def test_a_second_call_with_other_options_is_a_warning(
+    app: Celery, lines: list[dict[str, Any]]
+) -> None:
+    """It names the options; one that asks for nothing else is a no-op."""
+    instrument_celery(app, bound_fields=("user_id",), service="shop")
+    instrument_celery(app)
+    instrument_celery(app, bound_fields=("user_id",), service="shop")
+    instrument_celery(app, bound_fields=("tenant",), service="stock")
+
+    [warning] = lines
+    assert ("instrument_ignored", "celery", ["bound_fields", "service"]) == tuple(
+        warning[key] for key in ("event", "adapter", "options")
+    )
+
+
 def test_the_adapter_alone_imports_no_celery() -> None:
     """An application without Celery does not import it."""
     program = "import sys, pantheon_obs.adapters.celery; print('celery' in sys.modules)"

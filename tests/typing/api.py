@@ -26,16 +26,20 @@ from pantheon_obs import (
     bind,
     configure_logging,
     current_trace_id,
+    extract,
     get_logger,
     init_sentry,
+    inject,
     instrument,
+    instrument_celery,
     instrument_llm,
     llm_call,
     logging_config,
+    propagate,
+    redis_check,
     trace_context,
 )
-from pantheon_obs.adapters.celery import instrument_celery
-from pantheon_obs.propagation import Propagation, extract, inject, propagate
+from pantheon_obs.propagation import Propagation
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -331,3 +335,8 @@ pantheon_obs.propagation.injcet  # type: ignore[attr-defined]
 # --- the names are lazy, and a typo is still an error
 
 pantheon_obs.instrumnet  # type: ignore[attr-defined]
+
+
+# --- a name that needs another package is found, too
+
+assert_type(redis_check("redis://cache"), "Callable[[], object]")

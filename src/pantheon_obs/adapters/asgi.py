@@ -13,10 +13,12 @@ from pantheon_obs.adapters.routes_mounts import Mounts
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import KEY, begin, current_trace, end
 from pantheon_obs.core.enclosing import enclosing
+from pantheon_obs.core.errors import refuse
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.identity import Identity
 from pantheon_obs.core.response_headers import ResponseHeaders
 from pantheon_obs.core.settings import resolve, warn_of_problems
+from pantheon_obs.core.switch import turned_off
 from pantheon_obs.propagation.watch import watch
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ class TraceIdMiddleware:
             connection where the server does not.
 
     Raises:
-        ConfigError: `settings` is not a `Settings`.
+        ConfigError: `app` cannot be called, or `settings` is not a `Settings`.
 
     Example:
         >>> from pantheon_obs import TraceIdMiddleware
@@ -62,7 +64,10 @@ class TraceIdMiddleware:
         *,
         on_startup: Callable[[], None] | None = None,
     ) -> None:
+        if not callable(app):
+            refuse("app", app, "an ASGI application: app.add_middleware(TraceIdMiddleware)")
         settings = resolve(settings, {})
+        self._is_off = turned_off(settings)
         warn_of_problems(settings)
         watch()
         self.app = app
@@ -72,7 +77,7 @@ class TraceIdMiddleware:
         self._response_headers = ResponseHeaders(settings.response_headers, _lower_bytes)
         self._quiet = settings.quiet
         # Empty until it has started, so that no later connection pays for asking.
-        self._exchanges = _EXCHANGES if on_startup is None else {}
+        self._exchanges = _EXCHANGES if on_startup is None and not self._is_off else {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, as the ASGI specification says."""
@@ -124,6 +129,12 @@ class TraceIdMiddleware:
     async def _pass_through(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a connection on; within an outer trace of ours there is nothing to add."""
         app: ASGIApp = self.app
+        if self._is_off:
+            await app(scope, receive, send)
+            return
+        is_first = not self._exchanges  # of all that a server sends
+        if is_first or scope["type"] == "lifespan":
+            self._start()
         outer = scope.get(KEY)
         if isinstance(outer, AsgiExchange):
             outer.passed_on(scope)
@@ -134,10 +145,7 @@ class TraceIdMiddleware:
                 outer.note_unhandled(error)
                 raise
             return
-        elif scope["type"] == "lifespan":
-            self._start()
-        elif not self._exchanges:  # the first that a server sends at all
-            self._start()
+        elif is_first and scope["type"] != "lifespan":
             app = self
         await app(scope, receive, send)
 

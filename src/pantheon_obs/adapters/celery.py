@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pantheon_obs.adapters.celery_tracing import Tracing, tracing_of
 from pantheon_obs.core.errors import refuse, require
+from pantheon_obs.core.ignored import report_ignored
 from pantheon_obs.core.settings import resolve
+from pantheon_obs.core.switch import turned_off
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,7 +35,8 @@ def instrument_celery(
     """Let a Celery app's tasks carry the trace id, and log how each of them ended.
 
     Call it where the app is made, before or after its tasks are declared, in the module that
-    publishers and workers import. A second call is a no-op.
+    publishers and workers import. A second call is a no-op; if it asks for other options, it logs
+    the WARNING `instrument_ignored`.
 
     Args:
         app: A Celery app.
@@ -63,12 +66,18 @@ def instrument_celery(
     resolved = resolve(settings, overrides)  # errors are raised here, not in a worker
     if resolved.sentry_dsn is not None and "sentry_dsn" in resolved.given:
         require("sentry_sdk", extra="sentry", feature="sentry_dsn")
+    if turned_off(resolved):
+        return app
     from pantheon_obs.adapters import celery_worker  # noqa: PLC0415 - imports celery
 
     # `celery.current_app` is a proxy.
     real: Any = getattr(app, "_get_current_object", lambda: app)()
-    if tracing_of(real) is None:
+    tracing = tracing_of(real)
+    if tracing is None:
         celery_worker.install(Tracing(real, settings, overrides, names))
+    else:
+        others = ["bound_fields"] if names and names != tracing.bound_fields else []
+        report_ignored("celery", tracing.settings(), resolved, *others)
     return app
 
 

@@ -1,13 +1,16 @@
 """Flask, in place, around the whole `wsgi_app`, with the route and the error from inside it.
 
-Flask answers an unhandled error by itself, and reports it by a signal only.
+Flask answers an unhandled error by itself, and reports it by a signal only. Extensions that answer
+errors in their own way send the signal for those as well that they have handled.
 """
 
 from __future__ import annotations
 
+from inspect import currentframe
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.adapters.wsgi import TraceIdMiddleware
+from pantheon_obs.adapters.wsgi_exchange import WsgiExchange
 from pantheon_obs.core.context import KEY
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.override import override, own_method
@@ -54,8 +57,25 @@ def _note_unhandled(_app: Flask, exception: BaseException, **_: object) -> None:
     from flask import request  # noqa: PLC0415 - as above
 
     exchange = request.environ.get(KEY)
-    if isinstance(exchange, Exchange):
+    if isinstance(exchange, WsgiExchange):
         exchange.note_unhandled(exception)
+        exchange.may_be_handled = not _is_by_flask()
+    elif isinstance(exchange, Exchange) and _is_by_flask():
+        exchange.note_unhandled(exception)
+
+
+def _is_by_flask() -> bool:
+    """Whether Flask itself sends the signal, which it does for a 500 only.
+
+    Flask-RESTful and Flask-RESTX send it for every error that they answer, an `abort(404)` too.
+    """
+    from flask import Flask  # noqa: PLC0415 - as above
+
+    own = getattr(Flask.handle_exception, "__code__", None)
+    frame = currentframe()
+    while frame is not None and frame.f_code is not own:
+        frame = frame.f_back
+    return frame is not None
 
 
 def _route_of(environ: WSGIEnvironment) -> str | None:

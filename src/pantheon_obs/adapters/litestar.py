@@ -67,6 +67,11 @@ def is_installed(app: Litestar) -> bool:
     return isinstance(app.asgi_handler, TraceIdMiddleware)
 
 
+def mark_of(app: Litestar) -> object:
+    """Return the middleware of an instrumented app: the app has no room for a weak reference."""
+    return app.asgi_handler
+
+
 def _lifespan_hook(app: ASGIApp, event: str) -> Callable[[], Awaitable[None]]:
     """Make a hook that sends one message of the lifespan."""
 

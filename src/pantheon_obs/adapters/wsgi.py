@@ -12,21 +12,28 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.adapters.routes_mounts import Mounts
 from pantheon_obs.adapters.wsgi_body import Body, body_of
-from pantheon_obs.adapters.wsgi_environ import EnvironIdentity, headers_of, path_of
-from pantheon_obs.adapters.wsgi_exchange import WsgiExchange, route_in
+from pantheon_obs.adapters.wsgi_environ import (
+    EnvironIdentity,
+    headers_of,
+    path_of,
+    route_in,
+)
+from pantheon_obs.adapters.wsgi_exchange import WsgiExchange
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import KEY, begin, current_trace, end, suspend
 from pantheon_obs.core.enclosing import enclosing
+from pantheon_obs.core.errors import refuse
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.response_headers import ResponseHeaders
 from pantheon_obs.core.settings import resolve, warn_of_problems
+from pantheon_obs.core.switch import turned_off
 from pantheon_obs.propagation.watch import watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from pantheon_obs.adapters.wsgi_exchange import RouteOf
+    from pantheon_obs.adapters.wsgi_environ import RouteOf
     from pantheon_obs.core.exchange import Exchange
     from pantheon_obs.core.settings import Settings
 
@@ -43,7 +50,7 @@ class TraceIdMiddleware:
         route_of: Finds the route's template from a request's environ, as its response starts.
 
     Raises:
-        ConfigError: `settings` is not a `Settings`.
+        ConfigError: `app` cannot be called, or `settings` is not a `Settings`.
 
     Example:
         >>> from pantheon_obs.adapters.wsgi import TraceIdMiddleware
@@ -61,27 +68,31 @@ class TraceIdMiddleware:
         on_startup: Callable[[], None] | None = None,
         route_of: Callable[[WSGIEnvironment], str | None] | None = None,
     ) -> None:
+        if not callable(app):
+            refuse("app", app, "a WSGI application: app.wsgi_app = TraceIdMiddleware(app.wsgi_app)")
         settings = resolve(settings, {})
+        self._is_off = turned_off(settings)
         warn_of_problems(settings)
         watch()
         self.app = app
         self.on_startup = on_startup
         self.route_of = route_of
         self._mounts = Mounts(app)
-        self._to_start = [] if on_startup is None else [on_startup]
+        # Never empty if all is off, so that no other request pays for asking.
+        self._to_start = [on_startup] if on_startup is not None or self._is_off else []
         self._read_id = EnvironIdentity(settings).of
         self._response_headers = ResponseHeaders(settings.response_headers, str)
         self._quiet = settings.quiet
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request, as PEP 3333 says."""
+        if self._to_start and not self._start():
+            return self.app(environ, start_response)
         outer = self._outer(environ)
         if outer is not None:
             if self.route_of is not None and not isinstance(outer, WsgiExchange):
                 start_response = self._noting(outer, environ, start_response, self.route_of)
             return self.app(environ, start_response)
-        if self._to_start:
-            self._start()
         exchange = environ[KEY] = WsgiExchange(
             self._read_id(environ), self._response_headers, environ, start_response
         )
@@ -139,11 +150,15 @@ class TraceIdMiddleware:
 
         return noting
 
-    def _start(self) -> None:
+    def _start(self) -> bool:
+        """Run the start-up, unless the library is off; return whether it is on."""
+        if self._is_off:
+            return False
         with suppress(IndexError):  # of several first requests at once, one starts
-            on_startup = self._to_start.pop()
+            on_startup: Any = self._to_start.pop()
             with _guard:
                 on_startup()
+        return True
 
 
 def install(

@@ -10,7 +10,7 @@ import sys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.context import end, resume, suspend
+from pantheon_obs.core.context import apart, end, resume, suspend
 from pantheon_obs.core.guard import Guard
 
 if TYPE_CHECKING:
@@ -27,8 +27,10 @@ def body_of(response: Any, exchange: WsgiExchange, environ: WSGIEnvironment) -> 
     kind = type(response)
     if kind is list or kind is tuple or response is None:
         if not exchange.response_started:
-            # No code of the application runs any more, so no response can be started.
-            return Body(exchange.answer(None) or response, exchange)
+            # No code of the application runs any more, so no response can be started. The server
+            # gets the very object: it may know it as the sign of a connection taken over.
+            exchange.closed()
+            return response
         if response is not None:
             if exchange.event_pending:
                 return WholeBody(response, exchange)
@@ -65,13 +67,15 @@ class _Closing:
 
     def __del__(self) -> None:
         # For a server that does not close the body.
-        exchange = self._exchange
-        if not exchange.is_closed:
-            with _guard:
-                resume(exchange)
-                exchange.read()
-                exchange.closed()
-                end(exchange)
+        if not self._exchange.is_closed:
+            apart(self._drop)
+
+    def _drop(self) -> None:
+        with _guard:
+            resume(self._exchange)
+            self._exchange.read()
+            self._exchange.closed()
+            end(self._exchange)
 
 
 class Body(_Closing):
@@ -93,10 +97,9 @@ class Body(_Closing):
                 following = self._next = iter(self._response).__next__
             part = following()
         except StopIteration:
-            if exchange.response_started or (answer := exchange.answer(None)) is None:
+            if exchange.response_started:
                 exchange.complete()
-                raise
-            part = self._answered_by(answer)
+            raise
         except Exception as error:
             exchange.escaped(error)
             answer = exchange.answer(error)

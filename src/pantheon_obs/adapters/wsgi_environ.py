@@ -1,16 +1,27 @@
-"""The facts in the environ of a WSGI request: its id, its headers and its texts."""
+"""The facts in the environ of a WSGI request: its id, its texts, and a body that its client cut."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pantheon_obs.core.guard import report
+from pantheon_obs.core.failures import chain_of
+from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.core.identity import Identity
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
     from wsgiref.types import WSGIEnvironment
 
+    from pantheon_obs.adapters.routes_mounts import Mounts
+    from pantheon_obs.core.exchange import Exchange
     from pantheon_obs.core.settings import Settings
+
+    RouteOf = Callable[[WSGIEnvironment], str | None]
+
+_INPUT = "wsgi.input"
+
+_guard = Guard("wsgi route")
 
 
 class EnvironIdentity:
@@ -54,6 +65,14 @@ def decoded(text: str) -> str:
         return text
 
 
+def code_of(status: str) -> int | None:
+    """The number in a status line; None without one."""
+    try:
+        return int(status[:3])
+    except (TypeError, ValueError):
+        return None
+
+
 def path_of(environ: WSGIEnvironment) -> str:
     """The path that the client has asked for."""
     return decoded(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""))
@@ -63,3 +82,42 @@ def headers_of(environ: WSGIEnvironment) -> dict[str, str]:
     """The request's headers, by their names in an environ."""
     beginnings = ("HTTP_", "CONTENT_")
     return {name: value for name, value in environ.items() if name.startswith(beginnings)}
+
+
+def route_in(
+    environ: WSGIEnvironment, script: str, route_of: RouteOf, mounts: Mounts
+) -> str | None:
+    """The route's template, after the way to its application, which `script` was mounted at."""
+    with _guard:
+        template = route_of(environ)
+        if template is not None:
+            way = environ.get("SCRIPT_NAME", "").removeprefix(script)
+            return decoded(mounts.template_of(way) if way else "") + template
+    return None
+
+
+def note_failed_read(exchange: Exchange, environ: WSGIEnvironment, error: BaseException) -> None:
+    """Tell the exchange that the client has left, if an exception comes from reading the body.
+
+    Servers raise any `OSError` for that, as a database's connection does too. So one counts only if
+    it has passed through the object from which the application reads the body.
+    """
+    stream = environ.get(_INPUT)
+    streams = (stream, getattr(stream, "raw", stream))  # a buffered one, in C, has no frames
+    for cause in chain_of(error):
+        if isinstance(cause, OSError) and _has_passed(cause.__traceback__, streams):
+            exchange.send_failed(cause)
+            exchange.client_left()
+            return
+
+
+def _has_passed(traceback: TracebackType | None, streams: tuple[object, ...]) -> bool:
+    """Whether one of these objects has a method among the frames of a traceback."""
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        if code.co_argcount:
+            first = traceback.tb_frame.f_locals.get(code.co_varnames[0])
+            if any(first is stream for stream in streams):
+                return True
+        traceback = traceback.tb_next
+    return False

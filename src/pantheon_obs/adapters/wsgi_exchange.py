@@ -4,42 +4,43 @@ from __future__ import annotations
 
 import math
 import sys
+from socket import socket
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.adapters.wsgi_environ import decoded, headers_of, path_of
+from pantheon_obs.adapters.wsgi_environ import (
+    code_of,
+    decoded,
+    headers_of,
+    note_failed_read,
+    path_of,
+    route_in,
+)
 from pantheon_obs.core.context import KEY
 from pantheon_obs.core.exchange import PLAIN_500, PLAIN_500_HEADERS, Exchange
+from pantheon_obs.core.failures import escape
 from pantheon_obs.core.guard import Guard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from wsgiref.types import StartResponse, WSGIEnvironment
 
     from _typeshed import OptExcInfo
 
     from pantheon_obs.adapters.routes_mounts import Mounts
+    from pantheon_obs.adapters.wsgi_environ import RouteOf
     from pantheon_obs.core.response_headers import ResponseHeaders
 
-    RouteOf = Callable[[WSGIEnvironment], str | None]
 
 # The mark of werkzeug's debugger and of Flask's test client: they want the error itself.
 _DEBUGGED = "werkzeug.debug.preserve_context"
+_SERVER_ERROR = 500
 _GUNICORN = "gunicorn.socket"
+_UPGRADE = "HTTP_UPGRADE"
+# On a connection that the application has taken over, it is the one who sees the client leave.
+_DEPARTURES = (BrokenPipeError, ConnectionAbortedError, ConnectionResetError)
 
 _guard = Guard("wsgi exchange")
-
-
-def route_in(
-    environ: WSGIEnvironment, script: str, route_of: RouteOf, mounts: Mounts
-) -> str | None:
-    """The route's template, after the way to its application, which `script` was mounted at."""
-    with _guard:
-        template = route_of(environ)
-        if template is not None:
-            way = environ.get("SCRIPT_NAME", "").removeprefix(script)
-            return decoded(mounts.template_of(way) if way else "") + template
-    return None
 
 
 class WsgiExchange(Exchange):
@@ -48,6 +49,7 @@ class WsgiExchange(Exchange):
     Attributes:
         route_of: Finds the template from the environ, while the framework serves the request.
         is_closed: Whether the server is done with the response.
+        may_be_handled: Whether `unhandled` is none if the response is no 5xx.
     """
 
     restartable = True
@@ -57,6 +59,7 @@ class WsgiExchange(Exchange):
     is_closed = False
     _left: float | None = None  # bytes of Content-Length that the server has yet to get
     _all_handed: float | None = None  # clock time at which it had all of them
+    may_be_handled = False
     _route: str | None = None
 
     def __init__(
@@ -87,12 +90,18 @@ class WsgiExchange(Exchange):
             write = self._start_response(status, headers)
         else:
             write = self._start_response(status, headers, exc_info)
-        self.started(_code_of(status), headers)
+        self.started(code_of(status), headers)
         if not self.event_pending:
             return write
         self.note_route()
         self._write = write
         return self.write
+
+    def started(self, status: object, headers: Iterable[tuple[Any, Any]] = ()) -> None:
+        """The response has started."""
+        super().started(status, headers)
+        if self.may_be_handled and (self.status_code or 0) < _SERVER_ERROR:
+            self.unhandled = None
 
     def write(self, data: bytes) -> object:
         """Pass a part of the body on to the server: the old way of PEP 3333."""
@@ -157,22 +166,59 @@ class WsgiExchange(Exchange):
         """The request's headers, by their names in an environ."""
         return headers_of(self._environ)
 
-    def answer(self, error: Exception | None) -> Iterator[bytes] | None:
-        """Answer with a plain 500 if the application has not; return the body of that answer.
+    def says_departure(self, error: BaseException) -> bool:
+        """Whether an exception says no more than that the client has gone."""
+        if not self.response_started:
+            with _guard:
+                note_failed_read(self, self._environ, error)
+        return super().says_departure(error)
 
-        None where an answer is no longer possible, or not wanted. An error, the reason why there is
-        none, is being handled; it is raised again when the server has the answer.
+    def escaped(self, error: BaseException) -> None:
+        """The application has raised; some servers expect that of one that took the connection."""
+        if self._takes_over(error):
+            self.taken_over = True
+            failure = escape(error, self, covered=True)
+            failure.logged = failure.sent = True  # the outcome says it all
+            return
+        self.may_escape(error)
+        super().escaped(error)
+
+    def may_escape(self, error: BaseException) -> bool:
+        """Whether an exception that escapes is an ordinary end."""
+        if isinstance(error, _DEPARTURES) and self._may_switch:
+            self.send_failed(error)
+        return self._takes_over(error) or super().may_escape(error)
+
+    def _takes_over(self, error: BaseException) -> bool:
+        """Whether an exception tells the server that its connection was taken over.
+
+        gunicorn expects `StopIteration`, and Werkzeug's server a bare `ConnectionError`.
+        """
+        if type(error) is StopIteration and not self.response_started:
+            gives_socket = any(isinstance(value, socket) for value in self._environ.values())
+            return gives_socket or self._may_switch
+        return type(error) is ConnectionError and self._may_switch
+
+    @property
+    def _may_switch(self) -> bool:
+        """Whether the application may have switched protocols, as the client has asked it to."""
+        return not self.response_started and _UPGRADE in self._environ
+
+    def answer(self, error: Exception) -> Iterator[bytes] | None:
+        """Answer an error with a plain 500 if the application has not; return that answer's body.
+
+        None where an answer is no longer possible, or not wanted. The error is being handled; it is
+        raised again when the server has the answer.
         """
         environ = self._environ
         if _DEBUGGED in environ or not (self.owes_response and self._can_start_anew()):
             return None
         self.replaced = True
-        why = None if error is None else sys.exc_info()
+        why = sys.exc_info()
         try:
             self.start_response("500 Internal Server Error", [*PLAIN_500_HEADERS], why)
         except Exception:  # noqa: BLE001 - a server that refuses the answer has its reason
-            if error is not None and why is not None:
-                error.__traceback__ = why[2]  # it may have raised the very error
+            error.__traceback__ = why[2]  # it may have raised the very error
             return None
         return _plain_500(b"" if environ.get("REQUEST_METHOD") == "HEAD" else PLAIN_500, error)
 
@@ -190,6 +236,8 @@ class WsgiExchange(Exchange):
 
     def closed(self) -> None:
         """The server has closed the response, or gets none: nothing more follows."""
+        if self.first_byte is None and self._may_switch:
+            self.taken_over = True
         if self.event_pending:
             super().closed()
         self.is_closed = True
@@ -197,14 +245,6 @@ class WsgiExchange(Exchange):
         self._environ.pop(KEY, None)
 
 
-def _code_of(status: str) -> int | None:
-    try:
-        return int(status[:3])
-    except (TypeError, ValueError):
-        return None
-
-
-def _plain_500(body: bytes, error: Exception | None) -> Iterator[bytes]:
+def _plain_500(body: bytes, error: Exception) -> Iterator[bytes]:
     yield body
-    if error is not None:
-        raise error
+    raise error

@@ -8,6 +8,7 @@ other work per chunk. So the generator's frame is registered once, and looked fo
 from __future__ import annotations
 
 from inspect import currentframe
+from sys import exception
 from typing import TYPE_CHECKING
 
 from pantheon_obs.core.context import current_call
@@ -50,7 +51,13 @@ def leave_frame(frame: int, call: OpenCall) -> None:
 
 
 def leave_context(token: Token[OpenCall | None]) -> None:
-    """Reset the context variable, unless a garbage collection closes a coroutine elsewhere."""
+    """Reset the context variable, unless the garbage collector closes a coroutine.
+
+    That may happen in another context, and while a variable is set (see `context.apart`). A call
+    that has ended is no outer call of any other, so the variable may keep it.
+    """
+    if isinstance(exception(), GeneratorExit):
+        return
     try:  # noqa: SIM105 - `suppress` costs more
         current_call.reset(token)
     except ValueError:

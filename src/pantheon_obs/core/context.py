@@ -7,7 +7,7 @@ carries it too, for code that has the request but not its context.
 
 from __future__ import annotations
 
-from contextvars import ContextVar, Token
+from contextvars import ContextVar, Token, copy_context
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +16,8 @@ from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.core.llm_events import LlmTotals
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pantheon_obs.core.llm_events import LlmCallFinished
 
 current_trace_id: ContextVar[str] = ContextVar("current_trace_id", default="")
@@ -44,6 +46,10 @@ class OpenCall(Protocol):
     """An LLM call in progress, which must be finished before its trace ends."""
 
     started: float  # clock time
+
+    @property
+    def nested(self) -> bool:
+        """Whether it counts for the call that has made it, and not for its trace."""
 
     def force_finish(self) -> None:
         """End it now; a second end is ignored."""
@@ -102,6 +108,11 @@ class Trace:
         # Calls may end in several threads at once: `setdefault` keeps the first thread's totals.
         totals: LlmTotals = self.llm or self.__dict__.setdefault("llm", LlmTotals())
         totals.add(call)
+
+    def llm_with_open(self) -> LlmTotals | None:
+        """The totals of its LLM calls now, with those that are still open."""
+        still_open = sum(not call.nested for call in tuple(self.open_calls))
+        return (self.llm or LlmTotals()).snapshot(still_open) if still_open else self.llm
 
     def finish_open_calls(self) -> None:
         """End the LLM calls that are still open."""
@@ -180,6 +191,16 @@ def _restore(trace: Trace) -> None:
         current_trace.set(None)
     elif trace.outer_variables:
         foreign.restore(trace.outer_variables)
+
+
+def apart(work: Callable[..., object], *args: object) -> None:
+    """Run in a copy of the context what the garbage collector may run: the end of a finalizer.
+
+    On Python 3.11 it may run in the middle of a `ContextVar.set`, and that would continue with
+    freed memory if a finalizer set a variable in the same context. Later versions collect between
+    two instructions only (https://github.com/python/cpython/pull/97922).
+    """
+    copy_context().run(work, *args)
 
 
 def leave_on(request: object, trace: Trace) -> None:

@@ -42,7 +42,7 @@ class RequestFinished:
         route: The route's full template; None where nothing matched.
         ttfb_ms: To the first byte of the body, for streaming responses.
         error: The exception that escaped, if one did.
-        llm: Totals of the LLM calls that had finished; None if there were none.
+        llm: Totals of the LLM calls; None if there were none.
         quiet: Whether the path is one of a probe or a scraper.
     """
 
@@ -76,14 +76,18 @@ class RequestFinished:
     def fields(self) -> dict[str, Any]:
         """The event's own fields, in the order of the schema."""
         fields: dict[str, Any] = {"method": self.method, "path": self.path}
+        status, outcome = self.status_code, self.outcome
         if self.route is not None:
             fields["route"] = self.route
-        if self.status_code is not None:
-            fields["status_code"] = self.status_code
+        if status is not None:
+            fields["status_code"] = status
         fields["latency_ms"] = self.latency_ms
         if self.ttfb_ms is not None:
             fields["ttfb_ms"] = self.ttfb_ms
-        fields["outcome"] = self.outcome
+        fields["outcome"] = outcome
+        # Most requests need not compute their level twice.
+        if (outcome != "ok" or (status or 0) >= _SERVER_ERROR) and self.level == ERROR:
+            fields["failed"] = True
         return _with_error_and_totals(fields, self)
 
 
@@ -102,7 +106,7 @@ class WebsocketFinished:
         route: The route's full template; None where nothing matched.
         close_code: RFC 6455 close code, of whichever side closed first; None if neither did.
         error: The exception that escaped, if one did.
-        llm: Totals of the LLM calls that had finished; None if there were none.
+        llm: Totals of the LLM calls; None if there were none.
         quiet: Whether the path is a quiet one.
     """
 
@@ -141,6 +145,8 @@ class WebsocketFinished:
         fields["messages_in"] = self.messages_in
         fields["messages_out"] = self.messages_out
         fields["outcome"] = self.outcome
+        if self.level == ERROR:
+            fields["failed"] = True
         return _with_error_and_totals(fields, self)
 
 
@@ -182,7 +188,7 @@ class TaskFinished:
         retries: How many tries came before this one.
         task_id: The id of the task, which all its tries share.
         error: The exception that it failed with.
-        llm: Totals of the LLM calls that had finished; None if there were none.
+        llm: Totals of the LLM calls; None if there were none.
     """
 
     event: ClassVar[str] = "task_finished"

@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import pipeline
-from pantheon_obs.core.context import Trace
+from pantheon_obs.core.context import Trace, apart
 from pantheon_obs.core.events import BackgroundFailed, RequestFinished
 from pantheon_obs.core.failures import escape, is_logged, note, root_of
 from pantheon_obs.core.guard import Guard, report
@@ -83,6 +83,8 @@ class Exchange(Trace, Facts):
         self.response_started = True
         if self.event_pending:
             self._headers = headers
+            if has_left(self):
+                return  # nobody gets a response that starts now
             # As a plain number: it may be an http.HTTPStatus.
             self.status_code = code = int(status) if isinstance(status, int) else None
             if code is not None and code >= _SERVER_ERROR:
@@ -130,14 +132,32 @@ class Exchange(Trace, Facts):
 
     def note_unhandled(self, error: BaseException) -> None:
         """The framework answers an exception that nobody handled, and does not raise it."""
-        if is_departure(self, error):
+        if self.says_departure(error):
+            failure = escape(error, self, covered=True)
+            failure.logged = failure.sent = True  # the outcome says it all
             return
         self.unhandled = error
         escape(error, self, covered=self.event_pending and not self.quiet)
 
+    def says_departure(self, error: BaseException) -> bool:
+        """Whether an exception of the application says no more than that the client has gone."""
+        return is_departure(self, error)
+
+    def may_escape(self, error: BaseException) -> bool:
+        """Whether an exception that escapes is an ordinary end."""
+        return self.says_departure(error)
+
     def escaped(self, error: BaseException) -> None:
         """The application has raised; the adapter raises the exception again."""
+        if isinstance(error, GeneratorExit):  # its coroutine is closed: nothing comes after this
+            apart(self._raised_by, error)
+            apart(self.finish)
+        else:
+            self._raised_by(error)
+
+    def _raised_by(self, error: BaseException) -> None:
         self.finish_open_calls()
+        self.says_departure(error)  # nobody may have said it before
         escape(error, self, covered=True)
         root = root_of(error)
         if is_background(self, root):
@@ -179,14 +199,15 @@ class Exchange(Trace, Facts):
         if escaped is not None and (
             isinstance(escaped, CancelledError) or is_departure(self, escaped)
         ):
-            note(escaped).logged = True  # the outcome says it all
+            failure = note(escaped)
+            failure.logged = failure.sent = True  # the outcome says it all
         if self.event_pending:
             self.event_pending = False
             if pipeline.sinks:
                 try:
                     pipeline.emit(self._event(outcome, error))
-                except Exception as failure:  # noqa: BLE001 - the guard, without its cost
-                    report(_SITE, failure)
+                except Exception as fault:  # noqa: BLE001 - the guard, without its cost
+                    report(_SITE, fault)
         if escaped is not None and self._raised is not None:
             _share_log(escaped, self._raised)
         if outcome != "ok" or escaped is not None or (self.status_code or 0) >= _SERVER_ERROR:
@@ -211,7 +232,7 @@ class Exchange(Trace, Facts):
             self.route(),
             None if first is None else round((first - self.started_at) * 1000, 3),
             error,
-            self.llm,
+            self.llm_with_open() if self.open_calls else self.llm,
             self.quiet,
         )
 

@@ -17,10 +17,12 @@ from weakref import ref
 from pantheon_obs.core.context import Trace, current_trace, current_trace_id, escaped_failure
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from contextvars import Context
     from logging import LogRecord
 
 _ATTRIBUTE = "_pantheon_obs_failure"
+_LONGEST_CHAIN = 20  # of exceptions: it may be a circle
 
 
 class Failure:
@@ -192,9 +194,19 @@ def alone_in(error: BaseException) -> BaseException:
 
 def stems_from(error: BaseException, origin: BaseException | None) -> bool:
     """Whether an exception is another one, or was raised while that was handled."""
-    return origin is not None and (
-        origin is error or origin is error.__cause__ or origin is error.__context__
+    return origin is not None and any(
+        origin is each or origin is each.__context__ for each in chain_of(error)
     )
+
+
+def chain_of(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception, its cause, the cause of that, and so on."""
+    each: BaseException | None = error
+    for _ in range(_LONGEST_CHAIN):
+        if each is None:
+            return
+        yield each
+        each = each.__cause__ or each.__context__
 
 
 def _stored(error: BaseException | None) -> Failure | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from logging import ERROR, INFO, WARNING
 from threading import RLock
 from typing import Any, ClassVar, Literal
 
 LlmOutcome = Literal["ok", "error", "cancelled", "closed", "not_consumed"]
 UsageStatus = Literal["reported", "partial", "missing", "error"]
+
+_NO_USAGE = frozenset({"missing", "error"})
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -126,14 +128,27 @@ class LlmCallFinished:
 
 @dataclass(slots=True, eq=False)
 class LlmTotals:
-    """Running totals of the LLM calls of one trace."""
+    """Running totals of the LLM calls of one trace that have finished.
+
+    Attributes:
+        calls: How many have finished.
+        errors: How many of them have failed.
+        latency_ms: Sum of their wall times.
+        input_tokens: Sum of the known input tokens; None while no call has reported any.
+        output_tokens: Sum of the known output tokens; None while no call has reported any.
+        cost_usd: Sum of the known costs; None while none is known.
+        usage_missing: How many have reported no usage.
+        open: How many more are open at the time of the snapshot.
+    """
 
     calls: int = 0
     errors: int = 0
     latency_ms: float = 0.0
-    input_tokens: int = 0
-    output_tokens: int = 0
+    input_tokens: int | None = None
+    output_tokens: int | None = None
     cost_usd: float | None = None
+    usage_missing: int = 0
+    open: int = 0
     # Re-entrant: a garbage collection may finish another call in the middle of this one's.
     _lock: Any = field(default_factory=RLock, init=False)
 
@@ -143,21 +158,35 @@ class LlmTotals:
             self.calls += 1
             self.errors += call.outcome == "error"
             self.latency_ms += call.latency_ms
-            self.input_tokens += call.input_tokens or 0
-            self.output_tokens += call.output_tokens or 0
+            if call.input_tokens is not None:
+                self.input_tokens = (self.input_tokens or 0) + call.input_tokens
+            if call.output_tokens is not None:
+                self.output_tokens = (self.output_tokens or 0) + call.output_tokens
             if call.cost_usd is not None:
                 self.cost_usd = (self.cost_usd or 0.0) + call.cost_usd
+            self.usage_missing += call.usage_status in _NO_USAGE
+
+    def snapshot(self, open_calls: int) -> LlmTotals:
+        """Copy the totals, with a number of calls that are still open."""
+        with self._lock:
+            return replace(self, open=open_calls)
 
 
 def llm_fields(totals: LlmTotals) -> dict[str, Any]:
     """A request's or job's LLM totals, as its line carries them."""
     fields: dict[str, Any] = {
-        "llm_calls": totals.calls,
+        "llm_calls": totals.calls + totals.open,
         "llm_errors": totals.errors,
         "llm_latency_ms": round(totals.latency_ms, 3),
-        "llm_input_tokens": totals.input_tokens,
-        "llm_output_tokens": totals.output_tokens,
     }
+    if totals.input_tokens is not None:
+        fields["llm_input_tokens"] = totals.input_tokens
+    if totals.output_tokens is not None:
+        fields["llm_output_tokens"] = totals.output_tokens
     if totals.cost_usd is not None:
         fields["llm_cost_usd"] = round(totals.cost_usd, 9)
+    if totals.usage_missing:
+        fields["llm_usage_missing"] = totals.usage_missing
+    if totals.open:
+        fields["llm_open"] = totals.open
     return fields

@@ -27,6 +27,7 @@ class Facts:
     response_complete: bool = False  # its last byte was handed to the server
     client_gone: bool = False  # before that
     replaced: bool = False  # we have answered in place of the application
+    taken_over: bool = False  # the application has answered on the server's connection itself
     close_code: int | None = None  # of a websocket, of whichever side closed first
     error: BaseException | None = None  # escaped from the application
     unhandled: BaseException | None = None  # answered by the framework, which does not raise it
@@ -63,7 +64,7 @@ def _without_error(facts: Facts) -> Outcome:
             return "cancelled"
         return "ok" if facts.close_code in _ORDERLY else "client_disconnected"
     if not facts.response_started:
-        return "no_response"
+        return "ok" if facts.taken_over else "no_response"
     return "ok" if facts.response_complete else "error"
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pantheon_obs.core import parsing as parse
 from pantheon_obs.core.errors import SECRET, ConfigError, refusal, refuse, shown
+from pantheon_obs.core.names import unknown_argument, unknown_variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -59,7 +60,7 @@ class Settings:
         sentry_traces_sample_rate: Share of requests that the error tracker traces, 0.0 to 1.0.
         sentry_send_default_pii: Whether error reports may contain personal data.
         health_prefix: Path under which health endpoints are mounted.
-        metrics_path: Path of the metrics endpoint; None turns it off.
+        metrics_path: Path of the metrics endpoint, which is not built yet; None turns it off.
         quiet_paths: Paths whose `request_finished` is logged at DEBUG only; None means the paths of
             the probes and of the metrics.
         redact_keys: Keys to redact besides the built-in ones.
@@ -68,9 +69,10 @@ class Settings:
         max_line_bytes: Bytes of the longest line, 1 kB or more; longer values are cut and say so.
         bind_user_id: Whether the log lines of a request have the id of its authenticated user.
         request_id: Whether every log line has `request_id` beside `trace_id`, with the same value.
+        disabled: Whether the library does nothing: no tracing, logging left alone, no Sentry.
         id_generator: Makes a fresh id; None means the form of `str(uuid.uuid4())`.
         given: Names of the fields that the application has set itself, by an argument or in its
-            framework's settings file; all of them for settings made without the environment.
+            framework's settings file; all but `disabled` for settings made in code.
 
     Raises:
         ConfigError: A value is not accepted; the message names the accepted values.
@@ -111,11 +113,12 @@ class Settings:
     max_line_bytes: int = _option(MIB, parse.size, "PANTHEON_OBS_MAX_LINE_BYTES")
     bind_user_id: bool = _option(False, parse.boolean, "PANTHEON_OBS_BIND_USER_ID")
     request_id: bool = _option(False, parse.boolean)
+    disabled: bool = _option(False, parse.boolean, "PANTHEON_OBS_DISABLED")
     id_generator: Callable[[], str] | None = _option(None, parse.generator)
     problems: tuple[str, ...] = field(default=(), repr=False, compare=False)
-    """The bad values in the environment, one sentence each; logged once logging is set up."""
+    """The faults of the environment, one sentence each; logged once logging is set up."""
     given: frozenset[str] = field(
-        default_factory=lambda: frozenset(_NAMES), repr=False, compare=False
+        default_factory=lambda: frozenset(_NAMES) - {_SWITCH}, repr=False, compare=False
     )
 
     def __post_init__(self) -> None:
@@ -166,9 +169,10 @@ class Settings:
         given = {**profile.values, **overrides}
         _refuse_unknown(given)
         values: dict[str, Any] = {**profile.defaults, **given}
-        problems: list[str] = []
+        variables_of = {option.name: option.metadata["env"] for option in _OPTIONS}
+        problems = list(unknown_variables(environ, variables_of))
         for option in _OPTIONS:
-            variables = option.metadata["env"]
+            variables = variables_of[option.name]
             found = [(name, raw) for name in variables if (raw := environ.get(name, "").strip())]
             if option.name in given or not found:
                 continue
@@ -194,6 +198,7 @@ class Settings:
 
 _OPTIONS = tuple(option for option in fields(Settings) if option.metadata)
 _NAMES: tuple[str, ...] = tuple(option.name for option in _OPTIONS)
+_SWITCH = "disabled"
 
 
 def resolve(settings: Settings | None, overrides: Mapping[str, object]) -> Settings:
@@ -202,22 +207,31 @@ def resolve(settings: Settings | None, overrides: Mapping[str, object]) -> Setti
         return Settings.from_env(**overrides)
     if not isinstance(settings, Settings):
         refuse("settings", settings, "a pantheon_obs.Settings or None")
-    return settings.with_overrides(overrides)
+    resolved = settings.with_overrides(overrides)
+    if _SWITCH not in resolved.given and Settings.from_env().disabled:
+        return replace(resolved, disabled=True)  # it holds for settings made in code, too
+    return resolved
 
 
 def _refuse_unknown(names: Mapping[str, object]) -> None:
     for name in names:
         if name not in _NAMES:
-            msg = f"{name!r} is not a setting: the settings are {', '.join(_NAMES)}"
-            raise ConfigError(msg)
+            raise ConfigError(unknown_argument(name, _NAMES))
 
 
 _warned: set[str] = set()
 
 
 def warn_of_problems(settings: Settings) -> None:
-    """Log one WARNING for each bad value in the environment, and only once per process."""
-    for problem in settings.problems:
+    """Log one WARNING for each bad value or name in the environment, once per process.
+
+    So it does for an option that is accepted, but has no effect yet.
+    """
+    problems = list(settings.problems)
+    if settings.metrics_path is not None:
+        path = shown(settings.metrics_path)
+        problems.append(f"metrics_path={path} has no effect: there are no metrics yet")
+    for problem in problems:
         if problem not in _warned:
             _warned.add(problem)
             log = logging.getLogger("pantheon_obs.settings")

@@ -58,6 +58,6 @@ class TaskRun(Trace):
                     retries=self.retries,
                     task_id=self.task_id,
                     error=error,
-                    llm=self.llm,
+                    llm=self.llm_with_open(),
                 )
             )

@@ -49,6 +49,6 @@ class WebsocketExchange(Exchange):
             messages_out=self.messages_out,
             outcome=outcome,
             error=error,
-            llm=self.llm,
+            llm=self.llm_with_open(),
             quiet=self.quiet,
         )

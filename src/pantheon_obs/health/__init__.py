@@ -5,7 +5,6 @@ See `Health`; the functions make checks of databases, caches, HTTP services and 
 
 from __future__ import annotations
 
-from pantheon_obs.health.check_run import CheckResult, Report
 from pantheon_obs.health.checks import (
     http_check,
     psycopg_check,
@@ -14,6 +13,7 @@ from pantheon_obs.health.checks import (
     tcp_check,
 )
 from pantheon_obs.health.health import Health
+from pantheon_obs.health.results import CheckResult, Report
 
 __all__ = [
     "CheckResult",

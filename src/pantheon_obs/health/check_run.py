@@ -1,89 +1,24 @@
-"""One run of one check, which may outlive the probe that started it, and the results of runs."""
+"""One run of one check, which may outlive the probe that started it, and one round of all."""
 
 from __future__ import annotations
 
-import asyncio
+import logging
 from concurrent.futures import Future
-from concurrent.futures import wait as wait_for_threads
 from contextlib import suppress
 from dataclasses import dataclass
 from inspect import isawaitable
 from threading import Thread
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
-from pantheon_obs.core.errors import ObsError
+from pantheon_obs.health.results import CheckResult, Report, raise_if_failed
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
-Status = Literal["pass", "warn", "fail"]
+    from pantheon_obs.health.loops import Loop
 
-_SHOWN = 500  # characters of an error's text in the answer to a probe
-_LOOK_AT_LOOP = 1.0  # seconds between two looks at whether the loop of an async check is closed
-
-
-class CheckFailedError(ObsError):
-    """A check has returned False."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckResult:
-    """The result of one check.
-
-    Attributes:
-        name: The check's name.
-        critical: Whether the service is not ready while it fails.
-        latency_ms: From its start to its end, or until now if it still runs.
-        error_type: The bare class name of the error; None if it passed.
-        error: The error's text; None if it passed.
-    """
-
-    name: str
-    critical: bool
-    latency_ms: float
-    error_type: str | None = None
-    error: str | None = None
-
-    @property
-    def status(self) -> Status:
-        """`pass` or `fail`."""
-        return "pass" if self.error_type is None else "fail"
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """The results of all checks.
-
-    Attributes:
-        results: One per check, in the order in which they were added.
-        draining: Whether the service is shutting down; no check has run then.
-    """
-
-    results: tuple[CheckResult, ...] = ()
-    draining: bool = False
-
-    @property
-    def status(self) -> Status:
-        """`fail` where a critical check fails or the service drains, else `warn` or `pass`."""
-        failing = [result for result in self.results if result.status == "fail"]
-        if self.draining or any(result.critical for result in failing):
-            return "fail"
-        return "warn" if failing else "pass"
-
-    def as_dict(self, *, details: bool = False) -> dict[str, Any]:
-        """Make the answer's JSON object, with the names of draft-inadarei-api-health-check-06.
-
-        Args:
-            details: Whether it has the text of errors, as `output`.
-        """
-        checks: dict[str, dict[str, Any]] = {}
-        for result in self.results:
-            checks[result.name] = {"status": result.status, "latency_ms": result.latency_ms}
-            if details and result.error is not None:
-                checks[result.name]["output"] = f"{result.error_type}: {result.error}"[:_SHOWN]
-        return {"status": self.status, "checks": checks}
+_log = logging.getLogger("pantheon_obs.health")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +26,7 @@ class Check:
     """A condition of the service's readiness, which is not ready while a critical one fails."""
 
     name: str
-    function: Callable[[], object]  # fails by raising or by returning False; may be async
+    function: Callable[[], object]  # may be async; fails as `raise_if_failed` says
     critical: bool
     timeout: float  # seconds
 
@@ -104,7 +39,7 @@ class CheckRun:
     probe that started it, so that clients bound to that loop work; without one, on a new loop.
     """
 
-    def __init__(self, check: Check, loop: AbstractEventLoop | None) -> None:
+    def __init__(self, check: Check, loop: Loop) -> None:
         self.check = check
         self.started = perf_counter()
         self.error: BaseException | None = None
@@ -112,9 +47,12 @@ class CheckRun:
         self._loop = loop
         self.ended: Future[None] = Future()
         self.ended.set_running_or_notify_cancel()  # a probe that disconnects does not cancel it
-        thread = Thread(target=self._run, name=f"pantheon-obs health: {check.name}", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        name = f"pantheon-obs health: {self.check.name}"
         try:
-            thread.start()
+            Thread(target=self._run, name=name, daemon=True).start()
         except RuntimeError as error:  # the process may start no more threads
             self._finish(error)
 
@@ -123,12 +61,11 @@ class CheckRun:
         with suppress(TimeoutError):
             self.ended.result(self._seconds_left())
 
-    async def wait_async(self) -> None:
+    async def wait_on(self, loop: Loop) -> None:
         """Wait, without blocking the loop, until the check has ended or timed out."""
         seconds = self._seconds_left()
         if seconds and not self.ended.done():  # each wait leaves a callback with the future
-            with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.wrap_future(self.ended), seconds)
+            await loop.wait(self.ended, seconds)
 
     def result(self) -> CheckResult:
         """Describe the state of the check now."""
@@ -159,27 +96,12 @@ class CheckRun:
         try:
             answer = self.check.function()
             if isawaitable(answer):
-                answer = self._result_of(answer)
+                answer = self._loop.result_of(answer, self._seconds_left())
+            raise_if_failed(answer)
         except BaseException as error:  # noqa: BLE001 - the thread ends here
             self._finish(error)
         else:
-            self._finish(CheckFailedError("the check returned False") if answer is False else None)
-
-    def _result_of(self, awaitable: Awaitable[Any]) -> object:
-        """Wait for an async check; it is cancelled when it has timed out."""
-
-        async def bounded() -> object:
-            async with asyncio.timeout(self._seconds_left()):
-                return await awaitable
-
-        if self._loop is None:
-            return asyncio.run(bounded())
-        future = asyncio.run_coroutine_threadsafe(bounded(), self._loop)
-        while not wait_for_threads([future], _LOOK_AT_LOOP).done:
-            if self._loop.is_closed():
-                msg = "the event loop was closed while the check was running"
-                raise RuntimeError(msg)
-        return future.result()
+            self._finish(None)
 
     def _finish(self, error: BaseException | None) -> None:
         latency = perf_counter() - self.started
@@ -188,3 +110,23 @@ class CheckRun:
             self.error = error
         self._latency = latency
         self.ended.set_result(None)
+
+
+@dataclass(slots=True)
+class Round:
+    """One run of all checks; after `fresh_until` a probe starts another round."""
+
+    runs: list[CheckRun]
+    fresh_until: float  # by perf_counter
+    report: Report | None = None  # once it is concluded
+
+
+def log_change(result: CheckResult, error: BaseException | None) -> None:
+    """Log that a check begins to fail, fails with another error, or passes again."""
+    fields = {"check": result.name, "critical": result.critical, "latency_ms": result.latency_ms}
+    if result.error_type is None:
+        _log.info("health_check_recovered", extra=fields)
+        return
+    fields |= {"error_type": result.error_type, "error": result.error}
+    level = logging.ERROR if result.critical else logging.WARNING
+    _log.log(level, "health_check_failed", exc_info=error, extra=fields)

@@ -177,6 +177,10 @@ def http_check(url: str) -> Callable[[], object]:
 
     Raises:
         ConfigError: `url` is no such URL.
+
+    Example:
+        >>> from pantheon_obs import Health, http_check
+        >>> health = Health(search=http_check("http://search.internal/ping"))
     """
     from urllib.error import HTTPError  # noqa: PLC0415 - urllib.request takes long to load
     from urllib.request import Request, urlopen  # noqa: PLC0415 - as above
@@ -209,6 +213,10 @@ def tcp_check(host: str, port: int) -> Callable[[], object]:
 
     Raises:
         ConfigError: An argument is not accepted.
+
+    Example:
+        >>> from pantheon_obs import Health, tcp_check
+        >>> health = Health(broker=tcp_check("127.0.0.1", 5672))
     """
     refuse_unless_text("host", host, "a name or an address")
     if port not in range(1, 65536):

@@ -10,12 +10,15 @@ import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pantheon_obs.health.lifespans import Lifespans
+from pantheon_obs.health.results import Report
+
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Iterable
     from wsgiref.types import StartResponse, WSGIEnvironment
 
     from pantheon_obs.core.asgi_types import Message, Receive, Scope, Send
-    from pantheon_obs.health.check_run import Report
     from pantheon_obs.health.health import Health
 
 _ALIVE = b'{"status": "pass"}'
@@ -67,7 +70,22 @@ class _Endpoints:
 
 
 class AsgiHealth(_Endpoints):
-    """Answers probes of an ASGI app; the end of the server's lifespan drains."""
+    """Answers probes of an ASGI app; the end of the app's lifespan drains.
+
+    Args:
+        app: The app.
+        health: The checks, which other apps may share.
+        prefix: The path above the endpoints.
+        lifespan: The task of the app's lifespan, if that runs already.
+    """
+
+    def __init__(
+        self, app: Any, health: Health, prefix: str, lifespan: asyncio.Task[Any] | None = None
+    ) -> None:
+        super().__init__(app, health, prefix)
+        self._lifespans = Lifespans()  # of this app
+        if lifespan is not None and not lifespan.done():
+            self._begin(lifespan)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection of the ASGI protocol."""
@@ -80,26 +98,53 @@ class AsgiHealth(_Endpoints):
                 await self._answer(name, scope["method"], send)
                 return
         elif kind == "lifespan":
-            receive = self._draining_at_shutdown(receive)
+            await self._live(scope, receive, send)
+            return
         await self.app(scope, receive, send)
 
     async def _answer(self, name: str, method: str, send: Send) -> None:
         answer = at_once(name, method)
         if answer is None:
-            answer = of_report(method, await self._health.areport(), details=self._health.details)
+            if self._health.drained or self._lifespans.over:
+                report = Report(draining=True)
+            else:
+                report = await self._health.arun_checks()
+            answer = of_report(method, report, details=self._health.details)
         headers = [(name.encode(), value.encode()) for name, value in answer.headers]
         status = int(answer.status)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
 
-    def _draining_at_shutdown(self, receive: Receive) -> Receive:
-        async def draining_receive() -> Message:
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a lifespan on, and notice its beginning and its end."""
+        running = False
+
+        async def noticing_receive() -> Message:
+            nonlocal running
             message = await receive()
-            # Another message begins another lifespan of the same app, which is ready again.
-            self._health.draining = message["type"] == "lifespan.shutdown"
+            if message["type"] == "lifespan.startup":
+                self._begin()
+                running = True
+            elif running:
+                self._end(shutdown=True)
+                running = False
             return message
 
-        return draining_receive
+        try:
+            await self.app(scope, noticing_receive, send)
+        finally:
+            if running:
+                self._end(shutdown=False)  # the app has no lifespan, and is served all the same
+
+    def _begin(self, task: asyncio.Task[Any] | None = None) -> None:
+        if not self._health.lifespans.running:
+            self._health.drained = False  # the service starts anew
+        for lifespans in (self._lifespans, self._health.lifespans):
+            lifespans.begin(task)
+
+    def _end(self, *, shutdown: bool) -> None:
+        for lifespans in (self._lifespans, self._health.lifespans):
+            lifespans.end(shutdown=shutdown)
 
 
 class WsgiHealth(_Endpoints):
@@ -114,6 +159,8 @@ class WsgiHealth(_Endpoints):
         method = environ["REQUEST_METHOD"]
         answer = at_once(name, method)
         if answer is None:
-            answer = of_report(method, self._health.report(), details=self._health.details)
+            drained = self._health.drained  # an ASGI app's lifespan is not this app's
+            report = Report(draining=True) if drained else self._health.run_checks()
+            answer = of_report(method, report, details=self._health.details)
         start_response(f"{answer.status.value} {answer.status.phrase}", answer.headers)
         return [answer.body]

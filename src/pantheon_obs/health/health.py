@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import os
-from dataclasses import dataclass
 from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,18 +10,22 @@ from weakref import WeakSet
 
 from pantheon_obs.core.errors import refuse, refuse_unless_text
 from pantheon_obs.core.guard import Guard
-from pantheon_obs.health.check_run import Check, CheckResult, CheckRun, Report
+from pantheon_obs.health.check_run import Check, CheckRun, Round, log_change
+from pantheon_obs.health.definition import refuse_unless_check
+from pantheon_obs.health.lifespans import Lifespans
+from pantheon_obs.health.loops import NoLoop, running_loop
+from pantheon_obs.health.results import Report
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
     from collections.abc import Callable
+
+    from pantheon_obs.health.loops import Loop
 
     _Function = TypeVar("_Function", bound=Callable[[], object])
 
 LONGEST_TIMEOUT = 10.0
 """Seconds; also the timeout of each network call of the ready-made checks."""
 
-_log = logging.getLogger("pantheon_obs.health")
 _guard = Guard("health")
 _all: WeakSet[Health] = WeakSet()
 
@@ -40,8 +41,9 @@ class Health:
             timeout of a check. Kubernetes waits 1 s by default.
         cache_ttl: Seconds for which an answer is reused, 0 to 3600.
         details: Whether the answer has the text of errors; else only the log has it.
-        checks: Critical checks by their names: callables, sync or async, that raise or return
-            False to fail.
+        checks: Critical checks by their names: callables, sync or async. A check fails by raising,
+            or by returning a falsy value other than None, a tuple that begins with one, a mapping
+            with a falsy `ok` or the `status` `fail`, or a response with a status from 400 on.
 
     Raises:
         ConfigError: An argument is not accepted.
@@ -66,7 +68,8 @@ class Health:
         self._timeout = _seconds("timeout", timeout, LONGEST_TIMEOUT)
         self._cache_ttl = _seconds("cache_ttl", cache_ttl, 3600.0, or_zero=True)
         self.details = details
-        self.draining = False
+        self.drained = False
+        self.lifespans = Lifespans()
         self._checks: dict[str, Check] = {}
         self._failing: dict[str, str] = {}
         self.forget_runs()
@@ -77,7 +80,7 @@ class Health:
     def forget_runs(self) -> None:
         """Forget running checks: after a fork the child does not have their threads."""
         self._lock = Lock()
-        self._round: _Round | None = None
+        self._round: Round | None = None
         self._runs: dict[str, CheckRun] = {}
 
     def check(
@@ -104,6 +107,8 @@ class Health:
             ...     "Raise if the model is not loaded."
         """
         accepted = "a text that no other check has"
+        if callable(name):
+            accepted = f'@health.check("{getattr(name, "__name__", "name")}")'
         refuse_unless_text("name", name, accepted)
         if name in self._checks:
             refuse("name", name, accepted)
@@ -112,8 +117,7 @@ class Health:
             limit = _seconds(f"timeout of {name!r}", timeout, self._timeout)
 
         def add(function: _Function) -> _Function:
-            if not callable(function):
-                refuse(name, function, "a callable without arguments")
+            refuse_unless_check(name, function)
             with self._lock:
                 self._checks[name] = Check(name, function, critical, limit)
                 self._round = None  # its answer lacks the new check
@@ -133,7 +137,12 @@ class Health:
             >>> health.report().status
             'fail'
         """
-        self.draining = True
+        self.drained = True
+
+    @property
+    def draining(self) -> bool:
+        """Whether `drain` was called, or the lifespans of all its ASGI applications have ended."""
+        return self.drained or self.lifespans.over
 
     def report(self) -> Report:
         """Find out whether the service is ready; blocks for the timeout at most.
@@ -146,12 +155,7 @@ class Health:
             >>> Health(nothing=lambda: None).report().status
             'pass'
         """
-        if self.draining:
-            return Report(draining=True)
-        current = self._current_round(None)
-        for run in current.runs:
-            run.wait()
-        return self._conclude(current)
+        return Report(draining=True) if self.draining else self.run_checks()
 
     async def areport(self) -> Report:
         """Find out whether the service is ready, without blocking the event loop.
@@ -165,27 +169,42 @@ class Health:
             >>> asyncio.run(Health(nothing=lambda: None).areport()).status
             'pass'
         """
-        if self.draining:
-            return Report(draining=True)
-        current = self._current_round(asyncio.get_running_loop())
+        return Report(draining=True) if self.draining else await self.arun_checks()
+
+    def run_checks(self) -> Report:
+        """Do as `report`, whether it drains or not."""
+        current = self._current_round(NoLoop())
         for run in current.runs:
-            await run.wait_async()
+            run.wait()
         return self._conclude(current)
 
-    def _current_round(self, loop: AbstractEventLoop | None) -> _Round:
+    async def arun_checks(self) -> Report:
+        """Do as `areport`, whether it drains or not."""
+        loop = running_loop()
+        current = self._current_round(loop)
+        for run in current.runs:
+            await run.wait_on(loop)
+        return self._conclude(current)
+
+    def _current_round(self, loop: Loop) -> Round:
         """Return the round that answers now; a new one, unless the last one is fresh."""
+        new: list[CheckRun] = []
         with self._lock:
             if self._round is None or perf_counter() >= self._round.fresh_until:
                 for name, check in self._checks.items():
                     run = self._runs.get(name)
                     if run is None or run.ended.done():  # else the last run still hangs
-                        self._runs[name] = CheckRun(check, loop)
+                        run = self._runs[name] = CheckRun(check, loop)
+                        new.append(run)
                 runs = [self._runs[name] for name in self._checks]
                 # If all probes disconnect, nobody concludes the round, and it must expire as well.
-                self._round = _Round(runs, perf_counter() + self._timeout + self._cache_ttl)
-            return self._round
+                self._round = Round(runs, perf_counter() + self._timeout + self._cache_ttl)
+            current = self._round
+        for run in new:  # without the lock: to start a greenlet, another one may get its turn
+            run.start()
+        return current
 
-    def _conclude(self, current: _Round) -> Report:
+    def _conclude(self, current: Round) -> Report:
         """Return the report of a round; the first caller makes it and logs the changes."""
         with self._lock:
             if current.report is not None:
@@ -198,17 +217,8 @@ class Health:
             error, run.error = run.error, None
             if result.error_type != before.get(result.name):
                 with _guard:
-                    _log_change(result, error)
+                    log_change(result, error)
         return report
-
-
-@dataclass(slots=True)
-class _Round:
-    """One run of all checks; after `fresh_until` a probe starts another round."""
-
-    runs: list[CheckRun]
-    fresh_until: float  # by perf_counter
-    report: Report | None = None  # once it is concluded
 
 
 def _seconds(name: str, value: Any, most: float, *, or_zero: bool = False) -> float:
@@ -218,17 +228,6 @@ def _seconds(name: str, value: Any, most: float, *, or_zero: bool = False) -> fl
         least = "0" if or_zero else "more than 0"
         refuse(name, value, f"seconds, {least} to {most:g}")
     return float(value)
-
-
-def _log_change(result: CheckResult, error: BaseException | None) -> None:
-    """Log that a check begins to fail, fails with another error, or passes again."""
-    fields = {"check": result.name, "critical": result.critical, "latency_ms": result.latency_ms}
-    if result.error_type is None:
-        _log.info("health_check_recovered", extra=fields)
-        return
-    fields |= {"error_type": result.error_type, "error": result.error}
-    level = logging.ERROR if result.critical else logging.WARNING
-    _log.log(level, "health_check_failed", exc_info=error, extra=fields)
 
 
 def _after_fork() -> None:

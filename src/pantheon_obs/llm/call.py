@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from pantheon_obs.core.errors import refuse
 from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.switch import is_off
 from pantheon_obs.llm.model_alias import alias_finder
 from pantheon_obs.llm.nesting import WithBlock, pop_block
 from pantheon_obs.llm.observe.functions import observed_function
@@ -79,7 +80,8 @@ def llm_call(  # noqa: PLR0913 - options, each with a name and a default
             aliases to `(input, output[, cached_input])` in USD per million tokens, or to names of
             models that genai-prices lists; or a callable that gets the `LlmCallFinished` fact and
             returns USD, or None for no cost. The default, also for an alias that the mapping does
-            not have, is the list of genai-prices, if it is installed.
+            not have, is the list of genai-prices, if it is installed. A `UserWarning` reports
+            prices below 0.0001, which look like prices per token, and models that are not listed.
 
     Returns:
         The decorated function; with options, a decorator that is also a context manager.
@@ -99,7 +101,7 @@ def llm_call(  # noqa: PLR0913 - options, each with a name and a default
         >>> with llm_call(model="fast", operation="summarise") as call:
         ...     call.usage((120, 30))
     """
-    options = CallOptions(operation or "", provider, usage, pricing_of(prices))
+    options = CallOptions(operation or "", provider, usage, pricing_of(prices, provider))
     observer = LlmCallObserver(model, options)
     return observer if function is None else observer(function)
 
@@ -119,16 +121,21 @@ class LlmCallObserver:
             function: A function or method of any kind, or another callable.
 
         Returns:
-            A function of the same signature and kind.
+            A function of the same signature and kind; the function itself if the library is off.
 
         Raises:
-            ConfigError: The argument is not callable.
+            ConfigError: The argument is a class, or is not callable.
         """
         if isinstance(function, staticmethod | classmethod):
             method: Any = type(function)(self(function.__func__))
             return method  # type: ignore[no-any-return]
+        if isinstance(function, type):
+            instead = f"llm_call on its methods, or instrument_llm({function.__name__})"
+            refuse("function", function, instead)
         if not callable(function):
             refuse("function", function, "a function; options go by name")
+        if is_off():
+            return function
         named: Any = function.func if isinstance(function, partial) else function
         start = self._starter(function, getattr(named, "__name__", type(named).__name__))
         decorated: Any = wraps(function)(observed_function(function, start))

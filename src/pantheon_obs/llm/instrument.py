@@ -11,6 +11,7 @@ from weakref import WeakSet
 
 from pantheon_obs.core.errors import ConfigError
 from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.switch import is_off
 from pantheon_obs.core.undoable import Patch, Undoable
 from pantheon_obs.llm.call import OBSERVED, llm_call
 from pantheon_obs.products import SDKS
@@ -102,6 +103,8 @@ def instrument_llm(
     if sdk is not None:  # a class's function is the same for all clients, and copies are frequent
         observers = {path: cache(observe) for path, observe in observers.items()}
     instrumentation = LlmInstrumentation(observers, of_sdk=sdk is not None)
+    if is_off():
+        return instrumentation
     try:
         instrumentation.observe(client_or_gateway)
     except ConfigError:

@@ -54,13 +54,14 @@ class Running:
 class InnerCalls:
     """The calls that one call has made: those not reported yet, and the sums of the others.
 
-    `awaited` says whether the outer call waits for them with its event.
+    `awaited` says whether the outer call waits for them with its event, `taken` whether its event
+    has the sums, so that calls which end later count by themselves.
     """
 
     awaited = False
     cost_usd: float | None = None
     _status: UsageStatus = "reported"
-    _taken = False
+    taken = False
 
     def __init__(self) -> None:
         # Re-entrant: a garbage collection may finish another call in the middle of this one's.
@@ -71,7 +72,7 @@ class InnerCalls:
     def add(self, event: LlmCallFinished) -> bool:
         """Add a finished call; return False if the outer call was reported before it."""
         with self._lock:
-            if self._taken:
+            if self.taken:
                 return False
             if event.usage_status != "reported":
                 self._status = "partial"
@@ -86,7 +87,7 @@ class InnerCalls:
     def take(self) -> tuple[Reported, UsageStatus]:
         """Return the sums for an outer call without usage; no call is added afterwards."""
         with self._lock:
-            self._taken = True
+            self.taken = True
             known = self._used.usage_status != "missing"
             return self._used, self._status if known else "missing"
 

@@ -2,14 +2,16 @@
 
 List prices are those of genai-prices, if it is installed. Its import takes up to half a second and
 each price 0.1 ms, so that nothing of it is used before the first call without a cost whose tokens
-are known.
+are known, unless the option names a model, which is looked up at once.
 """
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from decimal import Context, Decimal, localcontext
+from decimal import Context, Decimal
 from functools import cache, partial
 from importlib.util import find_spec
 from inspect import iscoroutinefunction
@@ -36,10 +38,13 @@ Prices: TypeAlias = (
 _PRICE = "(input, output[, cached_input]) in USD per million tokens, or the name of a model"
 _PRICES = "a mapping of model aliases to prices, or a function of the finished call"
 _NUMBERS = (2, 3)
+_LEAST = Decimal("1e-4")  # USD per million tokens: the prices per token are all below
+_OWN = "pantheon_obs."
 _DIGITS = 9
 _MAX_UNKNOWN = 1000
 # The application's decimal context may round to a few digits, or raise.
 _EXACT = Context(prec=60)
+_MILLION = Decimal(1_000_000)
 
 
 class Pricing(NamedTuple):
@@ -49,12 +54,14 @@ class Pricing(NamedTuple):
     final: bool
 
 
-def pricing_of(prices: object) -> Pricing | None:
+def pricing_of(prices: object, provider: str | None = None) -> Pricing | None:
     """Check the `prices=` option; later changes to a mapping have no effect."""
     if prices is None:
         return None
     if isinstance(prices, Mapping):
         table = {alias: _checked(alias, prices[alias]) for alias in prices}
+        for alias, price in table.items():
+            _warn_of(alias, price, provider)
         return Pricing(partial(_by_table, table), final=False)
     if not callable(prices) or iscoroutinefunction(prices):
         refuse("prices", prices, _PRICES)
@@ -90,9 +97,9 @@ def _by_table(table: dict[str, _Rates | str], call: LlmCallFinished) -> Decimal 
         return None
     fresh, output, cached_input = rates
     cached = min(call.cached_input_tokens or 0, call.input_tokens)
-    with localcontext(_EXACT):
-        input_ = (call.input_tokens - cached) * fresh + cached * cached_input
-        return (input_ + call.output_tokens * output) / 1_000_000
+    multiply, add = _EXACT.multiply, _EXACT.add  # which set no context variable
+    input_ = add(multiply(call.input_tokens - cached, fresh), multiply(cached, cached_input))
+    return _EXACT.divide(add(input_, multiply(call.output_tokens, output)), _MILLION)
 
 
 def _by_callable(prices: Callable[..., object], call: LlmCallFinished) -> Decimal | None:
@@ -116,6 +123,27 @@ def _checked(alias: object, price: object) -> _Rates | str:
         refuse(f"prices[{alias!r}]", price, _PRICE)
     fresh, output, *cached = rates
     return fresh, output, cached[0] if cached else fresh
+
+
+def _warn_of(alias: str, price: _Rates | str, provider: str | None) -> None:
+    """Warn of a price that is accepted and gives wrong costs, or none."""
+    if isinstance(price, str):
+        prices = installed()
+        if prices is not None and not prices.lists(price, provider):
+            of_provider = f" of {provider}" if provider else ""
+            _warn(f"prices[{alias!r}]={price!r} is no model{of_provider} that genai-prices lists")
+    elif small := [rate for rate in price if 0 < rate < _LEAST]:
+        text = f"prices[{alias!r}]: {small[0]:f} looks like a price per token: "
+        meant = _EXACT.normalize(_EXACT.multiply(small[0], _MILLION))
+        _warn(f"{text}use USD per million tokens, {meant:f}")
+
+
+def _warn(text: str) -> None:
+    """Warn at the line of the application that gives the prices."""
+    frame, level = sys._getframe(), 1  # noqa: SLF001 - as `warnings` does
+    while frame.f_back and str(frame.f_globals.get("__name__")).startswith(_OWN):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, stacklevel=level)
 
 
 def _list_price(call: LlmCallFinished, *models: str | None) -> Decimal | None:
@@ -162,6 +190,15 @@ class _ListPrices:
             self._unknown.clear()
         self._unknown.add(asked)
         return None
+
+    def lists(self, model: str, provider: str | None) -> bool:
+        """Whether a model has a list price."""
+        usage = self._genai.Usage(input_tokens=1, output_tokens=1)
+        try:
+            self._genai.calc_price(usage, model, provider_id=provider)
+        except LookupError:
+            return False
+        return True
 
     def _listed(self, call: LlmCallFinished, model: str) -> Decimal | None:
         usage = self._genai.Usage(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _LAST_CHUNKS = 8
 _NO_CHUNKS: deque[Any] = deque(maxlen=0)
+_DROPPED = frozenset({"closed", "not_consumed"})
 _TEXT = frozenset({str, bytes, bytearray})
 
 
@@ -40,6 +41,7 @@ class Progress:
     complete = False  # whether the whole answer has arrived
     outcome: LlmOutcome | None = None
     error_type: str | None = None
+    dropped = False  # whether a finalizer may be running
 
     def begin_stream(self) -> None:
         """Expect chunks. The first and the last are read: no others report usage or a reason."""
@@ -65,6 +67,7 @@ class Progress:
 
     def end(self, outcome: LlmOutcome, error_type: str | None = None) -> None:
         """Record how and when it ended."""
+        self.dropped = outcome in _DROPPED
         if self._is_first_end():
             self.complete = outcome == "ok"
             self.outcome = outcome
@@ -89,6 +92,7 @@ class Progress:
 
     def abandoned(self, *, waiting: bool = False) -> None:
         """Record that the consumer reads no further, perhaps while `waiting` for a chunk."""
+        self.dropped = True
         if self._is_first_end():
             if self.reported.finished:  # the terminal chunk had arrived
                 self.outcome = "ok"

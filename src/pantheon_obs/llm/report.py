@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.calls import call_here
-from pantheon_obs.core.context import current_trace, current_trace_id
+from pantheon_obs.core.context import apart, current_trace, current_trace_id
 from pantheon_obs.core.guard import report
 from pantheon_obs.core.llm_events import LlmCallFinished
 from pantheon_obs.llm.nesting import InnerCalls, outer_call
@@ -82,6 +82,12 @@ class LlmCall(Progress):
         """
         if self.emitting.locked():
             return
+        if self.dropped:
+            apart(self._settle, source, wait)
+        else:
+            self._settle(source, wait)
+
+    def _settle(self, source: Any, wait: bool) -> None:  # noqa: FBT001 - by position: `apart`
         found = _NOT_FOUND
         try:
             found = self._find_usage(source)
@@ -177,6 +183,11 @@ class LlmCall(Progress):
     def _since_start(self, moment: float | None) -> float | None:
         return None if moment is None else round((moment - self.started) * 1000, 3)
 
+    @property
+    def nested(self) -> bool:
+        """Whether it counts for its outer call, if it ends now."""
+        return self.outer is not None and not self.outer.inner_calls().taken
+
     def inner_calls(self) -> InnerCalls:
         """Return the calls that it makes; `setdefault`, because several threads may ask first."""
         return self.inner or self.__dict__.setdefault("inner", InnerCalls())
@@ -202,4 +213,5 @@ class UsageFinalizer:
         self.call.settle()
 
     def __del__(self) -> None:
+        self.call.dropped = True
         self.call.settle(wait=False)

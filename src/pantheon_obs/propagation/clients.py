@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pantheon_obs.core.errors import refuse
+from pantheon_obs.core.switch import is_off
 from pantheon_obs.core.undoable import Patch, Undoable
 from pantheon_obs.propagation.hosts import allow_list
 from pantheon_obs.propagation.libraries import LIBRARIES, ClientHeaders, library_of
@@ -51,6 +52,8 @@ def propagate(client: object, *, hosts: Iterable[str] | None = None) -> Propagat
         refuse("client", client, accepted)
     headers = ClientHeaders(allowed, library.host_of)
     patches: list[Patch] = []
+    if is_off():
+        return Propagation(headers, patches)
     present: ClientHeaders | None = client.__dict__.get(_MARK)
     if present is None:
         rows = library.replacements.items()

@@ -15,6 +15,7 @@ from pantheon_obs.core import pipeline
 from pantheon_obs.core.errors import MissingExtraError, require
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.settings import Settings, resolve
+from pantheon_obs.core.switch import turned_off
 from pantheon_obs.sinks.sentry_apps import AsgiApp, WsgiApp
 from pantheon_obs.sinks.sentry_options import add_integrations, options_for
 from pantheon_obs.sinks.sentry_scope import SentrySink, tag
@@ -48,7 +49,7 @@ def init_sentry(settings: Settings | None = None, **overrides: object) -> bool:
         overrides: Fields of `Settings` that win over both.
 
     Returns:
-        Whether Sentry is on.
+        Whether Sentry is on; False if the library is `disabled`.
 
     Raises:
         ConfigError: A setting is not accepted.
@@ -59,7 +60,8 @@ def init_sentry(settings: Settings | None = None, **overrides: object) -> bool:
         >>> init_sentry(sentry_dsn=None)
         False
     """
-    return start(resolve(settings, overrides))
+    resolved = resolve(settings, overrides)
+    return not turned_off(resolved) and start(resolved)
 
 
 def start(settings: Settings) -> bool:

@@ -31,11 +31,14 @@ TRACE_HEADER = "sentry-trace"
 _TRACE_HEADER = TRACE_HEADER.encode()
 _sentry_trace = re.compile(rb"([0-9a-f]{32})-[0-9a-f]{16}(?:-[01])?").fullmatch
 _UNNAMED = "generic WSGI request"
+_SERVER_ERROR = 500
 
 _SCOPES = {scope for row in PRODUCTS for scope in (row.protocol, row.sentry_scope) if scope}
 _SERVERS = {name for row in PRODUCTS for name in row.repeats}
 _AS_TEXT = {name for row in PRODUCTS for name in row.repeats_as_text}
 _BEGINNINGS = dict(pair for row in PRODUCTS for pair in row.repeats_beginning)
+_PROTOCOLS = {row.protocol for row in PRODUCTS if row.protocol}
+_HTTP_ERRORS = {row.name: row.http_error for row in PRODUCTS if row.http_error}
 _LIFESPAN_ERRORS = {row.lifespan_error for row in PRODUCTS if row.lifespan_error}
 
 
@@ -124,6 +127,8 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
     record: LogRecord | None = hint.get("log_record")
     if _is_repeated(error, record) or _is_lifespan_refused(error):
         return None
+    if error is not None and _is_no_failure(error, event):
+        return None
     trace_id = current_trace_id.get() or trace_of(error)
     if error is not None:
         root = root_of(error)
@@ -150,6 +155,24 @@ def _is_repeated(error: BaseException | None, record: LogRecord | None) -> bool:
     beginning = _BEGINNINGS.get(record.name)
     is_text = beginning is not None and str(record.msg).startswith(beginning)
     return is_text or (record.name in _AS_TEXT and repeats(record))
+
+
+def _is_no_failure(error: BaseException, event: dict[str, Any]) -> bool:
+    """Whether an integration captures an exception that ends a request in an ordinary way."""
+    mechanism = (event.get("exception") or {}).get("values", [{}])[-1].get("mechanism") or {}
+    if mechanism.get("handled", True):  # the application itself may capture what it likes
+        return False
+    kind = mechanism.get("type")
+    trace = current_trace.get()
+    if isinstance(trace, Exchange):
+        is_ordinary = trace.may_escape if kind in _PROTOCOLS else trace.says_departure
+        if is_ordinary(error):
+            return True
+    if kind not in _HTTP_ERRORS:
+        return False
+    module, name = _HTTP_ERRORS[kind]
+    http_error = getattr(sys.modules.get(module), name, ())
+    return isinstance(error, http_error) and (error.code or _SERVER_ERROR) < _SERVER_ERROR
 
 
 def _is_lifespan_refused(error: BaseException | None) -> bool:

@@ -9,7 +9,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
-from starlette.responses import StreamingResponse
+from starlette.background import BackgroundTask
+from starlette.responses import Response, StreamingResponse
 
 from pantheon_obs import instrument, llm_call
 
@@ -177,6 +178,34 @@ async def agent() -> StreamingResponse:
         await gateway.generate(3)
 
     return sse(frames())
+
+
+@app.get("/open")
+async def still_open() -> Response:
+    """Answer while a call, and a call within it, still run; a third one has reported no usage."""
+    begun, gate = asyncio.Event(), asyncio.Event()
+
+    @llm_call(operation="unreported")
+    def unreported() -> str:
+        return "an answer without usage"
+
+    @llm_call(operation="inner")
+    async def inner() -> None:
+        begun.set()
+        await gate.wait()
+
+    @llm_call(operation="outer")
+    async def outer() -> None:
+        await inner()
+
+    async def end() -> None:
+        gate.set()
+        await task
+
+    unreported()
+    task = asyncio.create_task(outer())
+    await begun.wait()
+    return Response(background=BackgroundTask(end))
 
 
 @app.get("/collect")

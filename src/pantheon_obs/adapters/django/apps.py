@@ -50,11 +50,13 @@ class PantheonObsConfig(AppConfig):  # type: ignore[misc]  # Django has no types
         settings = profile.for_logging()
         self._settings = replace(settings, problems=(*settings.problems, *problems))
         self._on_startup = _setup.start(self._settings, profile.for_logging)
+        checks.register(profile.check_settings)
+        checks.register(profile.check_middleware)
+        if self._settings.disabled:
+            return
         # A second django.setup(), as by runserver, would install Django's own handlers again.
         project.LOGGING_CONFIG = None
         got_request_exception.connect(note_unhandled, dispatch_uid="pantheon_obs")
-        checks.register(profile.check_settings)
-        checks.register(profile.check_middleware)
         trace_commands()
 
     def serve(self) -> None:

@@ -8,7 +8,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.adapters.django.templates import template_of_pattern
-from pantheon_obs.core.context import end, resume, suspend, trace_on
+from pantheon_obs.adapters.wsgi_environ import note_failed_read
+from pantheon_obs.core.context import apart, end, resume, suspend, trace_on
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.guard import Guard
 
@@ -38,6 +39,13 @@ class DjangoExchange(Exchange):
     def route(self) -> str | None:
         """The route's template."""
         return template_of(self._request)
+
+    def says_departure(self, error: BaseException) -> bool:
+        """Whether an exception says no more than that the client has gone."""
+        if not (self._is_asgi or self.response_started):
+            with _guard:
+                note_failed_read(self, self._request.META, error)
+        return super().says_departure(error)
 
     def note_unhandled(self, error: BaseException) -> None:
         """Django answers an exception that nobody handled, and does not raise it."""
@@ -114,7 +122,7 @@ class Closer:
         """Django does not close a response that could not be sent."""
         if not self._exchange.ended:
             self._exchange.client_gone = True
-            self()
+            apart(self)
 
     def __reduce__(self) -> tuple[Callable[[], object], tuple[()]]:
         """Pickle as a no-op: a cache keeps the response longer than the request lasts."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.apps import apps
+from django.core.exceptions import MiddlewareNotUsed
 from django.http.response import HttpResponseBase
 from django.utils.functional import LazyObject, empty
 
@@ -24,6 +25,7 @@ from pantheon_obs.core.enclosing import enclosing
 from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.core.identity import Identity
 from pantheon_obs.core.response_headers import ResponseHeaders
+from pantheon_obs.core.switch import turned_off
 from pantheon_obs.propagation.watch import watch
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 # The headers of a response that decide what the id adds to it.
 _CORS = ("Access-Control-Allow-Origin", "Access-Control-Expose-Headers")
 
+_OFF = "pantheon-obs is disabled"
+
 _guard = Guard("django start-up")
 
 
@@ -47,6 +51,7 @@ class TraceIdMiddleware:
 
     Raises:
         ConfigError: `PANTHEON_OBS` is not accepted.
+        MiddlewareNotUsed: The library is `disabled`; Django leaves the middleware out.
     """
 
     sync_capable = True
@@ -54,6 +59,8 @@ class TraceIdMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         settings = load()
+        if turned_off(settings):
+            raise MiddlewareNotUsed(_OFF)
         watch()
         self.get_response = get_response
         self._is_async = iscoroutinefunction(get_response)

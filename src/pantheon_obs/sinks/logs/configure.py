@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.settings import Settings, resolve, warn_of_problems
+from pantheon_obs.core.switch import turned_off
 from pantheon_obs.sinks.logs import delivery, hooks, structlog_bridge, takeover
 from pantheon_obs.sinks.logs.emitter import Emitter
 from pantheon_obs.sinks.logs.handler import LogSink, ObsHandler
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_PLAIN = "%(asctime)s %(levelname)-8s %(name)s %(message)s"
 
 _handler: ObsHandler | None = None
 _level = "INFO"
@@ -73,17 +77,26 @@ def logging_config(settings: Settings | None = None, **overrides: object) -> dic
         "root": {"handlers": ["pantheon_obs"], "level": resolved.log_level},
         "loggers": {
             **{name: {"level": "NOTSET", "handlers": []} for name in takeover.LOGGERS},
-            **{name: {"propagate": False, "handlers": []} for name in takeover.ACCESS},
+            # If the library is off, no line of ours says what an access line says.
+            **{name: {"propagate": resolved.disabled, "handlers": []} for name in takeover.ACCESS},
         },
     }
 
 
 def handler_for(
     settings: Settings | None = None, overrides: Mapping[str, object] | None = None
-) -> ObsHandler:
-    """Configure logging and return its handler, for `logging_config` and `log_config.json`."""
+) -> logging.Handler:
+    """Configure logging and return its handler, for `logging_config` and `log_config.json`.
+
+    If the library is off, logging is left alone, and the handler is a plain one: the dict that
+    names it has taken the handlers of servers away.
+    """
     global _handler, _level, _level_before  # noqa: PLW0603 - logging is one per process
     settings = resolve(settings, overrides or {})
+    if turned_off(settings):
+        plain = logging.StreamHandler(sys.stdout)
+        plain.setFormatter(logging.Formatter(_PLAIN))
+        return plain
     emitter = Emitter(settings)
     if _handler is None:
         _level_before = logging.getLogger().level

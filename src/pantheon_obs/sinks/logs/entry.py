@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.context import trace_on
 from pantheon_obs.core.exchange import Exchange
+from pantheon_obs.sinks.logs.tracebacks import spoils_a_parse, traceback_of
 from pantheon_obs.sinks.redact_plain import described
 
 if TYPE_CHECKING:
@@ -126,6 +127,8 @@ def record_for(entry: Entry) -> logging.LogRecord:
         frame.f_code.co_name,
         None,
     )
+    if error is not None and spoils_a_parse():
+        record.exc_text = traceback_of(error)  # other handlers need not format it
     for key, value in entry.fields.items():
         record.__dict__[f"{key}_" if key in _STANDARD else key] = value
     return record

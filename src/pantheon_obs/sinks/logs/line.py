@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from math import isfinite
-from traceback import format_exception
 from typing import TYPE_CHECKING, Any
 
 import structlog.contextvars
@@ -12,6 +11,7 @@ import structlog.contextvars
 from pantheon_obs.core.context import current_trace, current_trace_id
 from pantheon_obs.core.failures import trace_of
 from pantheon_obs.sinks.logs.entry import LEVEL_NAMES, level_name
+from pantheon_obs.sinks.logs.tracebacks import traceback_of
 from pantheon_obs.sinks.redact import make_room
 from pantheon_obs.sinks.redact_plain import described
 
@@ -119,10 +119,20 @@ class LineBuilder:
 
     def _add_context(self, line: dict[str, Any], bound: Mapping[str, Any] | None) -> None:
         """Add the fields of `bind()` and of structlog's context, unless the event has them."""
-        for fields in (dict(bound or ()), _structlog_fields()):
-            for given, value in fields.items():
-                if self._name_of(given) not in line:
-                    self._put(line, given, value)
+        if bound:
+            self._add_missing(line, dict(bound))
+        if _variables is None:
+            self._add_missing(line, structlog.contextvars.get_contextvars())
+            return
+        for name, variable in tuple(_variables.items()):  # to which other threads may add
+            value = variable.get(...)
+            if value is not ...:
+                self._add_missing(line, {name.removeprefix(_PREFIX): value})
+
+    def _add_missing(self, line: dict[str, Any], fields: Mapping[str, Any]) -> None:
+        for given, value in fields.items():
+            if self._name_of(given) not in line:
+                self._put(line, given, value)
 
     def _put(self, line: dict[str, Any], given: object, value: object) -> None:
         key = self._name_of(given)
@@ -142,21 +152,3 @@ class LineBuilder:
 _variables: Mapping[str, ContextVar[Any]] | None = getattr(
     structlog.contextvars, "_CONTEXT_VARS", None
 )
-
-
-def _structlog_fields() -> dict[str, Any]:
-    """Read the fields that `structlog.contextvars` has bound in this context."""
-    if _variables is None:
-        return structlog.contextvars.get_contextvars()
-    # A tuple, as other threads may add to the register.
-    values = [(name, variable.get(...)) for name, variable in tuple(_variables.items())]
-    return {name.removeprefix(_PREFIX): value for name, value in values if value is not ...}
-
-
-def traceback_of(error: BaseException) -> str:
-    """Format the traceback with causes and groups, without local variables; never raises."""
-    try:
-        text = "".join(format_exception(error)).rstrip("\n")
-    except Exception as failure:  # noqa: BLE001 - exceptions can be as hostile as any value
-        text = f"{type(error).__name__} ({type(failure).__name__} while it was formatted)"
-    return described(text)

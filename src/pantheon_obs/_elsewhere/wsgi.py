@@ -1,0 +1,10 @@
+"""Stands where a user may look for names: importing it says where they are."""
+
+from __future__ import annotations
+
+msg = (
+    "pantheon_obs.wsgi does not exist: use "
+    "'from pantheon_obs.adapters.wsgi import TraceIdMiddleware', or "
+    "'from pantheon_obs import instrument', which takes a WSGI callable"
+)
+raise ImportError(msg, name=__name__)

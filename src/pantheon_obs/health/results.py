@@ -1,0 +1,113 @@
+"""The result of one check, the report of all, and which return values are failures."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Generator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pantheon_obs.core.errors import ObsError
+
+Status = Literal["pass", "warn", "fail"]
+
+_SHOWN = 500  # characters of an error's text in the answer to a probe
+_CLIENT_ERROR = 400
+
+
+class CheckFailedError(ObsError):
+    """A check has returned something that says that it failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """The result of one check.
+
+    Attributes:
+        name: The check's name.
+        critical: Whether the service is not ready while it fails.
+        latency_ms: From its start to its end, or until now if it still runs.
+        error_type: The bare class name of the error; None if it passed.
+        error: The error's text; None if it passed.
+    """
+
+    name: str
+    critical: bool
+    latency_ms: float
+    error_type: str | None = None
+    error: str | None = None
+
+    @property
+    def status(self) -> Status:
+        """`pass` or `fail`."""
+        return "pass" if self.error_type is None else "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The results of all checks.
+
+    Attributes:
+        results: One per check, in the order in which they were added.
+        draining: Whether the service is shutting down; no check has run then.
+    """
+
+    results: tuple[CheckResult, ...] = ()
+    draining: bool = False
+
+    @property
+    def status(self) -> Status:
+        """`fail` where a critical check fails or the service drains, else `warn` or `pass`."""
+        failing = [result for result in self.results if result.status == "fail"]
+        if self.draining or any(result.critical for result in failing):
+            return "fail"
+        return "warn" if failing else "pass"
+
+    def as_dict(self, *, details: bool = False) -> dict[str, Any]:
+        """Make the answer's JSON object, with the names of draft-inadarei-api-health-check-06.
+
+        Args:
+            details: Whether it has the text of errors, as `output`.
+        """
+        checks: dict[str, dict[str, Any]] = {}
+        for result in self.results:
+            checks[result.name] = {"status": result.status, "latency_ms": result.latency_ms}
+            if details and result.error is not None:
+                checks[result.name]["output"] = f"{result.error_type}: {result.error}"[:_SHOWN]
+        return {"status": self.status, "checks": checks}
+
+
+def raise_if_failed(answer: object) -> None:
+    """Raise if a check's return value says that it has failed.
+
+    Many check functions return their verdict instead of raising: a bool, a count, a tuple that
+    begins with the verdict, a mapping in the style of health endpoints, an HTTP response.
+
+    Raises:
+        CheckFailedError: It says so.
+    """
+    if answer is None:
+        return
+    if isinstance(answer, Generator | AsyncGenerator):
+        msg = "the check returned a generator, and nothing in it has run: return the result"
+        raise CheckFailedError(msg)
+    verdict: object = answer
+    if isinstance(answer, Mapping):
+        if answer.get("status") == "fail":
+            verdict = False
+        elif "ok" in answer:
+            verdict = answer["ok"]
+    elif isinstance(answer, tuple) and answer:
+        verdict = answer[0]
+    else:
+        status = getattr(answer, "status_code", getattr(answer, "status", None))
+        if isinstance(status, int) and status >= _CLIENT_ERROR:
+            msg = f"the check returned a response with the status {int(status)}"
+            raise CheckFailedError(msg)
+    if not verdict:
+        msg = f"the check returned {_described(answer)}"
+        raise CheckFailedError(msg)
+
+
+def _described(answer: object) -> str:
+    """Describe a return value; the content of larger ones may be secret."""
+    return repr(answer) if isinstance(answer, int | float) else f"a failing {type(answer).__name__}"
