@@ -118,7 +118,7 @@ def _parts(each: Any) -> Iterator[Any]:  # noqa: ANN401 - any object
 
 def _names(each: Any) -> list[str]:  # noqa: ANN401 - any object
     """The names of an object's attributes, those in slots too."""
-    names = list(getattr(each, "__dict__", ()))
+    names: list[str] = [*getattr(each, "__dict__", ())]
     for kind in type(each).__mro__:
         slots = kind.__dict__.get("__slots__", ())
         names += [slots] if isinstance(slots, str) else slots

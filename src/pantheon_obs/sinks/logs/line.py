@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog.contextvars
 
-from pantheon_obs.core.context import current_trace, current_trace_id
 from pantheon_obs.core.failures import trace_of
+from pantheon_obs.core.serving import active
 from pantheon_obs.sinks.logs.entry import LEVEL_NAMES, level_name
 from pantheon_obs.sinks.logs.tracebacks import traceback_of
 from pantheon_obs.sinks.redact import make_room
@@ -59,7 +59,7 @@ class LineBuilder:
         }
         trace_id = entry.trace_id
         if trace_id is None:
-            trace_id = current_trace_id.get() or trace_of(error)
+            trace_id = active()[0] or trace_of(error)
         if trace_id:
             line["trace_id"] = trace_id
             if self._request_id:
@@ -72,7 +72,7 @@ class LineBuilder:
         if error is not None and "error_type" not in line:
             line["error_type"] = type(error).__name__
         bound = entry.bound
-        if bound is None and (trace := current_trace.get()) is not None:
+        if bound is None and (trace := active()[1]) is not None:
             bound = trace.bound
         if bound or _variables or _variables is None:
             self._add_context(line, bound)
