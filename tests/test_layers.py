@@ -52,6 +52,7 @@ OWN = {
     "adapters.gunicorn": {"gunicorn"} | DEPENDENCIES,
     "adapters.litestar": {"litestar"} | DEPENDENCIES,
     "adapters.quart": {"quart", "werkzeug"} | DEPENDENCIES,
+    "adapters.starlette": {"starlette"} | DEPENDENCIES,
 }
 OTHERS = {"opentelemetry", "sentry", "structlog"}
 PRODUCT_NAMES = re.compile(

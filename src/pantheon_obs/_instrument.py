@@ -103,8 +103,8 @@ def instrument(
             _report_ignored(mark_of(app), product, resolved, health)
         return app
     start = _setup.start(resolved, lambda: resolve(settings, overrides))
+    start = _setup.announce_serving(resolved, adapter=product.name, on_startup=start)
     instrumentation = _Instrumentation(start, resolved, health)
-    _setup.announce(resolved, adapter=product.name)
     if resolved.disabled and not health:
         return app
 
@@ -122,9 +122,10 @@ def instrument(
 
 def _product_of(app: object) -> Product:
     """Find the row of an app: a framework's, or that of the protocol that a callable speaks."""
+    # By name: other instrumentors put a subclass in the place of a framework's class.
+    classes = {(kind.__module__, kind.__qualname__) for kind in app.__class__.__mro__}
     for product in PRODUCTS:
-        module = sys.modules.get(product.module)
-        if module is not None and isinstance(app, getattr(module, product.app_class)):
+        if (product.module, product.app_class) in classes:
             return product
     for product in PRODUCTS:
         for part, instead in product.parts:

@@ -43,9 +43,15 @@ class Product:
     # Loggers that repeat a failure as text, and the first words of that text.
     repeats_beginning: tuple[tuple[str, str], ...] = ()
     departures: tuple[str, ...] = ()  # exceptions that say over ASGI that the client has left
+    # Attribute of the object whose method handles SIGTERM, and its value once the server stops.
+    stopping: tuple[str, bool] | None = None
     # Module and class of its HTTP exceptions. Extensions announce those below 500 as unhandled too.
     http_error: tuple[str, str] | None = None
     lifespan_error: str = ""  # the text of the ValueError by which it refuses a server's lifespan
+    # The class whose objects run its command line, and the command there that serves. Where there
+    # is no such command, a command serves from the moment when it makes the application.
+    command_line: str = ""
+    serving_command: str = ""
     sentry: tuple[str, str] | None = None  # module and class in `sentry_sdk.integrations`
     # The scope that its integration opens around a request or task, if it is not the protocol.
     sentry_scope: str = ""
@@ -78,6 +84,8 @@ PRODUCTS = (
         # Sentry's integration reads each request's body before the handler, and sends it.
         sentry_wraps=False,
         sentry_scope="litestar",
+        command_line="litestar.cli._utils.LitestarGroup",
+        serving_command="litestar.cli.commands.core.run_command",
     ),
     Product(
         name="quart",
@@ -85,6 +93,8 @@ PRODUCTS = (
         app_class="Quart",
         protocol="asgi",
         announces="Exception( on |$)",
+        command_line="quart.cli.AppGroup",
+        serving_command="quart.cli.run_command",
         parts=(("Blueprint", "the Quart object that registers the Blueprint"),),
         sentry=("quart", "QuartIntegration"),
     ),
@@ -94,6 +104,8 @@ PRODUCTS = (
         app_class="Flask",
         protocol="wsgi",
         announces="Exception on ",
+        command_line="flask.cli.AppGroup",
+        serving_command="flask.cli.run_command",
         parts=(("Blueprint", "the Flask object that registers the Blueprint"),),
         http_error=("werkzeug.exceptions", "HTTPException"),
         sentry=("flask", "FlaskIntegration"),
@@ -107,6 +119,7 @@ PRODUCTS = (
             ("django.channels.server", "access line"),
             ("django.request", "unhandled error"),
         ),
+        command_line="django.core.management.ManagementUtility",
         lifespan_error="Django can only handle ASGI/HTTP connections, not lifespan.",
         sentry=("django", "DjangoIntegration"),
         sentry_scope="django",
@@ -129,12 +142,14 @@ PRODUCTS = (
         repeats=("uvicorn.error",),
         says_less=(("uvicorn.error", "websocket line"),),
         departures=("ClientDisconnected",),
+        stopping=("should_exit", True),
     ),
     Product(
         name="gunicorn",
         loggers=("gunicorn", "gunicorn.error"),
         access=("gunicorn.access",),
         repeats=("gunicorn.error",),
+        stopping=("alive", False),
     ),
     Product(
         name="hypercorn",

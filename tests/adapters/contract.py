@@ -89,9 +89,9 @@ class Adapter(NamedTuple):
 DJANGO = {"PANTHEON_OBS_RESPONSE_HEADERS": "X-Trace-ID"}
 WITHOUT_ROUTER = frozenset({"methods", "mounts", "routes", "slash redirects", "validation"})
 # A thread cannot be cancelled, and a server notices that a client has left only when it writes.
-ON_THREADS = frozenset({"departures", "half responses", "shutdown", "websockets"})
+ON_THREADS = frozenset({"departures", "half responses", "lifespan", "shutdown", "websockets"})
 OF_DJANGO = frozenset(
-    {"background", "late answers", "mounted files", "no response", "validation", "websockets"}
+    {"background", "lifespan", "mounted files", "no response", "validation", "websockets"}
 )
 
 ADAPTERS = (
@@ -106,10 +106,8 @@ ADAPTERS = (
     Adapter(
         "quart",
         "quart_app:app",
-        # Quart cancels a handler whose client has left. Since 0.23 it needs some time to be
-        # cancelled itself, and leaves a handshake open that its handler does not answer.
-        cannot=frozenset({"late answers", "mounted files", "no response", "shutdown"})
-        | {"silent websockets", "validation"},
+        # Since 0.23 it leaves a handshake open that its handler does not answer.
+        cannot=frozenset({"mounted files", "no response", "silent websockets", "validation"}),
         template=angled,
     ),
     Adapter(
@@ -144,8 +142,9 @@ ADAPTERS = (
         options=("--lifespan", "off"),
         env=DJANGO,
         # Django collects a sync stream before it sends it, and cancels a view whose client has
-        # left. Before Django 6 the server's own cancelling does not reach the view.
-        cannot=OF_DJANGO | {"shutdown", "sync streams"},
+        # left. Before Django 6 the server's own cancelling does not reach the view. Django reads
+        # the whole body before it calls a middleware.
+        cannot=OF_DJANGO | {"shutdown", "sync streams", "uploads"},
         template=angled,
     ),
 )
@@ -186,10 +185,10 @@ class Service:
         with self.client.stream("GET", path, headers=headers) as response:
             yield response
 
-    def send(self, path: str, *headers: tuple[bytes, bytes]) -> socket.socket:
+    def send(self, path: str, *headers: tuple[bytes, bytes], method: str = "GET") -> socket.socket:
         """Send a request byte for byte; the connection stays open."""
         connection = self.server.connect()
-        lines = [f"GET {path} HTTP/1.1".encode(), b"Host: test"]
+        lines = [f"{method} {path} HTTP/1.1".encode(), b"Host: test"]
         lines += [name + b": " + value for name, value in headers]
         connection.sendall(b"\r\n".join([*lines, b"", b""]))
         return connection

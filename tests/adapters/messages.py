@@ -34,6 +34,7 @@ class Server:
         self.messages = [*messages]
         self.refuse = refuse
         self.sent: list[dict[str, Any]] = []
+        self.disconnected: bool | None = None  # uvicorn's report on the client
         self.scope = {"type": "http", "method": "GET", "path": "/", "headers": [], **scope}
 
     async def receive(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Events = list[dict[str, Any]]
 ACCEPT = {"type": "websocket.accept"}
 CLOSE = {"type": "websocket.close", "code": 4500}
-DENIAL = {"extensions": {"websocket.http.response": {}}}
+DENIAL = {"asgi": {"version": "3.0"}, "extensions": {"websocket.http.response": {}}}
 FAILED = {**START, "status": 500}
 
 

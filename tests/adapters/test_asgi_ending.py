@@ -76,6 +76,81 @@ def test_a_send_that_says_the_client_has_gone(
     assert [expected] == [outcome for _, outcome, _ in endings(events)]
 
 
+LAST = {"type": "http.response.body"}
+PART = {**BODY, "more_body": True}
+LEFT = "the client leaves"
+
+
+@pytest.mark.parametrize("reported", ["received", "known-to-the-server"])
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        pytest.param((START, PART, LEFT, LAST), ("ok", 200), id="after-the-last-content"),
+        pytest.param((START, PART, LEFT, PART, LAST), ("client_disconnected", 200), id="within"),
+        pytest.param((START, LEFT, BODY), ("client_disconnected", 200), id="before-the-body"),
+        pytest.param((START, PART, LEFT), ("client_disconnected", 200), id="and-the-app-stops"),
+        pytest.param((LEFT, START, BODY), ("client_disconnected", None), id="before-the-start"),
+        pytest.param(
+            (LEFT, {**START, "status": 503}, LAST), ("client_disconnected", None), id="before-a-5xx"
+        ),
+        pytest.param((LEFT,), ("client_disconnected", None), id="without-an-answer"),
+        pytest.param(
+            (START, LEFT, {"type": "http.response.pathsend", "path": "/f"}),
+            ("client_disconnected", 200),
+            id="before-a-file",
+        ),
+    ],
+)
+def test_a_client_that_leaves_is_judged_by_what_it_missed(
+    events: list[dict[str, Any]],
+    steps: tuple[Any, ...],
+    expected: tuple[Any, ...],
+    reported: str,
+) -> None:
+    """A client that has had all content by the end of the body has missed nothing."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        for step in steps:
+            if step is not LEFT:
+                await send(step)
+            elif reported == "received":
+                await receive()
+            else:
+                server.disconnected = True  # as uvicorn does
+
+    server = Server(app, DISCONNECT)
+    server.disconnected = False
+
+    server.serve()
+
+    assert [("request_finished", *expected)] == endings(events)
+    assert ["info"] == [event["level"] for event in events]
+
+
+@pytest.mark.parametrize("how", ["escapes", "is-handled"])
+def test_a_send_that_refuses_the_empty_end_of_a_body(
+    events: list[dict[str, Any]], how: str
+) -> None:
+    """The application has ended its body, and nothing of it is lost."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(START)
+        await send({**BODY, "more_body": True})
+        server.refuse = ("http.response.body", OSError())
+        try:
+            await send(LAST)
+        except OSError:
+            if how == "escapes":
+                raise
+
+    server = Server(app)
+
+    server.serve()
+
+    assert [("request_finished", "ok", 200)] == endings(events)
+    assert 1 == len(events)
+
+
 @pytest.mark.parametrize("status", [200, 503])
 def test_work_after_the_response_may_be_cancelled(
     events: list[dict[str, Any]], status: int

@@ -153,18 +153,18 @@ def test_exposing_does_not_repeat_a_header() -> None:
 
 
 def test_other_scopes_pass_untouched(events: list[dict[str, Any]]) -> None:
-    """A connection that is neither a request nor a websocket is passed on."""
+    """A connection that is neither a request nor a websocket nor the lifespan is passed on."""
     seen: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         seen.append((scope["type"], receive, send))
-        msg = "no lifespan here"
+        msg = "nothing of the kind here"
         raise ValueError(msg)
 
-    server = Server(app, type="lifespan")
+    server = Server(app, type="another")
 
     assert isinstance(server.serve(), ValueError)
-    assert [("lifespan", server.receive, server.send)] == seen
+    assert [("another", server.receive, server.send)] == seen
     assert [] == events
 
 

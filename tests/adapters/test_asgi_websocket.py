@@ -11,7 +11,7 @@ from tests.adapters.messages import Server, endings, raises, sends
 
 ACCEPT = {"type": "websocket.accept"}
 CLOSE = {"type": "websocket.close"}
-DENIAL = {"extensions": {"websocket.http.response": {}}}
+DENIAL = {"asgi": {"version": "3.0"}, "extensions": {"websocket.http.response": {}}}
 
 
 def leaves(code: int | None) -> dict[str, Any]:

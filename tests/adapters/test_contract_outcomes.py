@@ -131,7 +131,7 @@ def test_a_client_that_leaves_a_stream_is_no_error(service: Service) -> None:
 
 
 def test_a_client_that_does_not_wait_for_a_slow_answer_is_noticed(service: Service) -> None:
-    """A client that leaves while the handler works gets no answer, and the line says so."""
+    """A client that leaves while the handler works gets no answer, and the line has no status."""
     service.needs("departures")
     key = new_id()
     with service.send(f"/slow/{key}", (b"X-Trace-ID", key.encode())):
@@ -139,8 +139,25 @@ def test_a_client_that_does_not_wait_for_a_slow_answer_is_noticed(service: Servi
 
     service.release(key)
 
-    status = None if "late answers" in service.adapter.cannot else 200
-    assert ("client_disconnected", status, "info", None) == ending(service.story(key))
+    assert ("client_disconnected", None, "info", None) == ending(service.story(key))
+
+
+def test_a_client_that_leaves_during_its_upload_is_no_error(service: Service) -> None:
+    """The framework's exception for it is no failure, and its answer reaches nobody."""
+    service.needs("departures", "uploads")
+    trace_id = new_id()
+    headers = (
+        (b"X-Trace-ID", trace_id.encode()),
+        (b"Content-Length", b"100000"),
+        (b"Content-Type", b"application/json"),
+    )
+    with service.send("/posted", *headers, method="POST") as connection:
+        connection.sendall(b"[" * 5000)
+
+    [story] = service.lines_of(trace_id)
+
+    assert ("client_disconnected", None, "info", None) == ending(story)
+    assert [] == [line for line in service.lines if "Disconnect" in line.get("exception", "")]
 
 
 def test_work_after_the_response_is_not_in_the_request(service: Service) -> None:
@@ -224,4 +241,21 @@ def test_a_server_that_stops_leaves_a_line_of_each_cancelled_request(adapter: Ad
     lines = [line for line in service.lines if line.get("trace_id") == key]
     assert ["waiting", "request_finished"] == [line["event"] for line in lines]
     assert ("cancelled", None, "info", None) == ending(lines[-1])
+    assert [] == server.err
+
+
+def test_a_stream_that_is_open_when_the_server_stops_is_cancelled(adapter: Adapter) -> None:
+    """It has exactly one line, even if the process ends before the application's call does."""
+    adapter.needs("lifespan")
+    key = new_id()
+    with adapter.serve("--timeout-graceful-shutdown", "1") as server:
+        service = Service(adapter, server)
+        with service.send("/endless", (b"X-Trace-ID", key.encode())) as connection:
+            received = b""
+            while b"data: again" not in received:
+                received += connection.recv(65536)
+            server.stop(signal.SIGTERM)
+
+    [line] = [line for line in service.lines if line.get("trace_id") == key]
+    assert ("cancelled", 200, "info", None) == ending(line)
     assert [] == server.err

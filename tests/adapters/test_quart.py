@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from quart import Quart, abort, websocket
+from quart import Quart, abort, request, websocket
 
 from pantheon_obs import TraceIdMiddleware, instrument
 from pantheon_obs.testing import capture_events
@@ -330,3 +330,34 @@ def test_an_error_in_a_group_of_one_is_that_error() -> None:
     assert raised.value is wrapped
     assert [500] == [message["status"] for message in sent if "status" in message]
     assert [("error", 500, "LookupError")] == stories(events)
+
+
+@pytest.mark.parametrize("wrapped", ["before", "after"])
+def test_a_middleware_that_copies_the_scope(events: Events, wrapped: str) -> None:
+    """Hypercorn's ProxyFixMiddleware copies it deeply: the copy is of the same request."""
+    middleware = pytest.importorskip("hypercorn.middleware")
+    app = service()
+
+    @app.get("/address")
+    async def address() -> str:
+        return request.remote_addr or ""
+
+    def fix_addresses() -> None:
+        app.asgi_app = middleware.ProxyFixMiddleware(app.asgi_app, mode="legacy", trusted_hops=1)
+
+    steps: list[Any] = [fix_addresses, lambda: instrument(app)]
+    for step in steps if wrapped == "before" else reversed(steps):
+        step()
+    events.clear()
+
+    async def get() -> httpx.Response:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.get("/address", headers={"X-Forwarded-For": "203.0.113.7"})
+
+    response = asyncio.run(get())
+
+    [line] = [event for event in events if event["event"] == "request_finished"]
+    assert (200, "203.0.113.7") == (response.status_code, response.text)
+    assert ("/address", "ok") == (line["route"], line["outcome"])
+    assert line["trace_id"] == response.headers["x-trace-id"]

@@ -34,6 +34,16 @@ async def stream(send: Any, parts: AsyncIterator[bytes]) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
+async def read(receive: Any) -> bytes | None:
+    """Read the request's body; None if the client leaves within it."""
+    body = b""
+    while (message := await receive())["type"] == "http.request":
+        body += message["body"]
+        if not message.get("more_body", False):
+            return body
+    return None
+
+
 async def stream_until_departure(receive: Any, send: Any, parts: Any) -> None:
     """Stream until the client leaves, as a framework would notice."""
 
@@ -106,7 +116,9 @@ async def service(scope: dict[str, Any], receive: Any, send: Any) -> None:
     handler, key = common.find(path)
     if handler is not None:
         query = dict(parse_qsl(scope["query_string"].decode()))
-        body = (await receive())["body"] if scope["method"] == "POST" else b""
+        body = await read(receive) if scope["method"] == "POST" else b""
+        if body is None:
+            return
         incoming = neutral.Incoming(key, query, headers, body)
         await respond(await handler(incoming), receive, send, path)
     elif path == "/see":

@@ -48,24 +48,5 @@ BY_DESIGN: dict[str, dict[str, str]] = {
 }
 """Differences that the contract asks for. One that is gone makes the check fail."""
 
-_DENIED = (
-    "The application closes a websocket before it accepts it. We send a 403 in place of the close, "
-    "so that the refusal carries the id. Servers send a 403 anyway, but a test client no longer "
-    "sees the close code and its reason."
-)
-
-FAULTS: dict[str, dict[str, str]] = {
-    "starlette": {
-        "tests/test_staticfiles.py::test_staticfiles_websocket": _DENIED,
-        "tests/test_websockets.py::test_rejected_connection": _DENIED,
-    },
-    "fastapi": {
-        "tests/test_telemetry/test_websockets.py::test_handled_websocket_exception": _DENIED,
-        "tests/test_telemetry/test_websockets.py::test_validation_data": _DENIED,
-        "tests/test_ws_router.py::test_depend_err_handler": _DENIED,
-        "tests/test_ws_router.py::test_depend_err_middleware": _DENIED,
-        "tests/test_ws_router.py::test_depend_validation": _DENIED,
-        "tests/test_ws_router.py::test_wrong_uri": _DENIED,
-    },
-}
+FAULTS: dict[str, dict[str, str]] = {}
 """Faults of ours that are known today. One that is gone is printed: take it off this list."""

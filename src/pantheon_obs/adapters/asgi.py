@@ -24,7 +24,7 @@ from pantheon_obs.propagation.watch import watch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pantheon_obs.core.asgi_types import ASGIApp, ASGIWrapper, Receive, Scope, Send
+    from pantheon_obs.core.asgi_types import ASGIApp, ASGIWrapper, Message, Receive, Scope, Send
     from pantheon_obs.core.settings import Settings
 
 _EXCHANGES: dict[str, type[AsgiHttp | AsgiWebsocket]] = {
@@ -78,11 +78,13 @@ class TraceIdMiddleware:
         self._quiet = settings.quiet
         # Empty until it has started, so that no later connection pays for asking.
         self._exchanges = _EXCHANGES if on_startup is None and not self._is_off else {}
+        self._open: set[AsgiHttp | AsgiWebsocket] = set()  # whose event is to come
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, as the ASGI specification says."""
         exchange_class = self._exchanges.get(scope["type"])
-        if exchange_class is None or KEY in scope or self._is_within(scope):
+        # None in the scope: unpickled
+        if exchange_class is None or scope.get(KEY) is not None or self._is_within(scope):
             await self._pass_through(scope, receive, send)
             return
         headers = scope.get("headers") or ()
@@ -109,6 +111,7 @@ class TraceIdMiddleware:
                     self._quiet,
                 )
                 receive = exchange.receive
+                self._open.add(exchange)
                 pipeline.started(exchange)
             await self.app(scope, receive, exchange.send)
             if exchange.event_pending or not exchange.response_started:
@@ -124,6 +127,7 @@ class TraceIdMiddleware:
             raise
         finally:
             scope.pop(KEY, None)
+            self._open.discard(exchange)
             end(exchange)
 
     async def _pass_through(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -132,8 +136,9 @@ class TraceIdMiddleware:
         if self._is_off:
             await app(scope, receive, send)
             return
+        is_lifespan = scope["type"] == "lifespan"
         is_first = not self._exchanges  # of all that a server sends
-        if is_first or scope["type"] == "lifespan":
+        if is_first or is_lifespan:
             self._start()
         outer = scope.get(KEY)
         if isinstance(outer, AsgiExchange):
@@ -145,9 +150,25 @@ class TraceIdMiddleware:
                 outer.note_unhandled(error)
                 raise
             return
-        elif is_first and scope["type"] != "lifespan":
+        elif is_lifespan:
+            app = self.lifespan
+        elif is_first:
             app = self
         await app(scope, receive, send)
+
+    async def lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the lifespan on; at its end, end the exchanges that the server has left open."""
+
+        async def lifespan_receive() -> Message:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                # By now the connections are closed. Not every server lets the application's calls
+                # end before its process does.
+                for exchange in tuple(self._open):
+                    exchange.shut_down()
+            return message
+
+        await self.app(scope, lifespan_receive, send)
 
     def _is_within(self, scope: Scope) -> bool:
         """Whether the request has a trace in another protocol, which then stands in the scope."""

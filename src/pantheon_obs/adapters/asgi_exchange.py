@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from pantheon_obs.adapters.asgi_relays import is_relayed
+from pantheon_obs.adapters.asgi_stopping import is_stopping
 from pantheon_obs.adapters.routes import ROUTE, leaves_route, route_template
-from pantheon_obs.core.exchange import PLAIN_500, PLAIN_500_HEADERS, Exchange
+from pantheon_obs.core.exchange import BODILESS, PLAIN_500, PLAIN_500_HEADERS, Exchange
 from pantheon_obs.core.websocket import WebsocketExchange
 from pantheon_obs.products import PRODUCTS
 
@@ -16,18 +18,18 @@ if TYPE_CHECKING:
     from pantheon_obs.core.response_headers import ResponseHeaders
 
 _START = "http.response.start"
-_BODY = frozenset({"http.response.body", "http.response.zerocopysend", "http.response.pathsend"})
+_PART = "http.response.body"
+_BODY = frozenset({_PART, "http.response.zerocopysend", "http.response.pathsend"})
 _DENIAL = "websocket.http.response"
 _HANDSHAKE = frozenset({"websocket.accept", f"{_DENIAL}.start"})
 _CONTENT = frozenset({"CONTENT_TYPE", "CONTENT_LENGTH"})
 _FORBIDDEN = 403
 _NOT_FOUND = 404
 _SERVER_ERROR = 500
-_PLAIN_500_START = {
-    "type": _START,
-    "status": _SERVER_ERROR,
-    "headers": [(name.lower().encode(), value.encode()) for name, value in PLAIN_500_HEADERS],
-}
+_BOUNDARY = "pantheon_obs.adapters.asgi"  # the module that calls the application
+_HEADERS_500 = [(name.lower().encode(), value.encode()) for name, value in PLAIN_500_HEADERS]
+_PLAIN_500_START = {"type": _START, "status": _SERVER_ERROR, "headers": _HEADERS_500}
+_EMPTY = [(b"content-length", b"0")]
 
 
 def headers_of(scope: Scope) -> dict[str, str]:
@@ -90,6 +92,8 @@ class AsgiHttp(AsgiExchange):
 
     content_length = b"content-length"
 
+    _cycle: Any = None  # uvicorn's object for the exchange, from the start of the response
+
     async def receive(self) -> Message:
         """Pass a message on to the application."""
         message = await self._receive()
@@ -113,27 +117,57 @@ class AsgiHttp(AsgiExchange):
             await self._send(message)
         except OSError as error:  # since ASGI 2.4
             self.send_failed(error)
+            if self.response_started and kind == _PART and not message.get("body"):
+                self._handed_over(message)  # nothing of it is lost
             raise
         if starts:
-            if self.event_pending:
-                self.started(message.get("status"), message["headers"])
-            else:
-                self.response_started = True
+            self._start(message)
         elif kind in _BODY and not self.response_complete:
-            if not message.get("more_body", False):
+            self._handed_over(message)
+
+    def returned(self) -> None:
+        """The application's call has returned, in the middle of its body if the server stops."""
+        super().returned()
+        if self.response_started and not self.response_complete:
+            self.stopping = is_stopping()
+
+    def _start(self, message: Message) -> None:
+        if not self.event_pending:
+            self.response_started = True
+            return
+        cycle = getattr(self._send, "__self__", None)
+        self._cycle = cycle if hasattr(cycle, "disconnected") else None
+        self._look_for_client()
+        self.started(message.get("status"), message["headers"])
+
+    def _handed_over(self, message: Message) -> None:
+        """Note a part of the body."""
+        size = len(message.get("body") or b"")
+        if size or message["type"] != _PART:
+            if self._cycle is not None:
                 self._look_for_client()
-                self.complete()
-            elif self.first_byte is None or not self.streaming:
-                self.part(len(message.get("body") or b""))
+            if self.client_gone:
+                self.content_lost = True
+        if not message.get("more_body", False):
+            self.relayed = not size and self._may_be_cut() and is_relayed(_BOUNDARY)
+            self.complete()
+        elif self.first_byte is None or not self.streaming:
+            self.part(size)
+
+    def _may_be_cut(self) -> bool:
+        """Whether an empty last part leaves it open if the body is whole."""
+        if self.first_byte is None:
+            return self.status_code not in BODILESS and not self.is_whole(0)
+        return self.streaming
 
     def _look_for_client(self) -> None:
         # uvicorn drops what nobody receives without an error, but its cycle knows.
-        cycle = getattr(self._send, "__self__", None)
-        if getattr(cycle, "disconnected", False) is True:
+        if getattr(self._cycle, "disconnected", False) is True:
             self.client_left()
 
     async def answer(self) -> None:
         """Answer with a plain 500 if the application has not."""
+        self._cycle = getattr(self._send, "__self__", None)
         self._look_for_client()
         if self.owes_response:
             self.replaced = True
@@ -167,7 +201,7 @@ class AsgiWebsocket(AsgiExchange, WebsocketExchange):
                 self.close_code = message.get("code", 1000)
             if self._can_deny() and not self.response_started:
                 # Refused: a response can carry headers, as a bare close cannot.
-                await self._deny(_SERVER_ERROR if failed else _FORBIDDEN)
+                await self._deny(failed=failed)
                 return
         if kind in _HANDSHAKE:
             headers = self._response_headers.on(
@@ -186,15 +220,21 @@ class AsgiWebsocket(AsgiExchange, WebsocketExchange):
             self.accepted = self.accepted or kind == "websocket.accept"
 
     def _can_deny(self) -> bool:
-        return _DENIAL in (self.scope.get("extensions") or ())
+        # A server names its version of ASGI. What does not is no server but a test client, whose
+        # user looks for the close code or for the exception of the application.
+        is_server = "version" in (self.scope.get("asgi") or ())
+        return is_server and _DENIAL in (self.scope.get("extensions") or ())
 
-    async def _deny(self, status: int) -> None:
-        await self.send({"type": f"{_DENIAL}.start", "status": status, "headers": []})
-        await self.send({"type": f"{_DENIAL}.body", "body": b""})
+    async def _deny(self, *, failed: bool) -> None:
+        """Send the response that a server sends to refuse a handshake, with the id."""
+        status, headers = (_SERVER_ERROR, _HEADERS_500) if failed else (_FORBIDDEN, _EMPTY)
+        body = PLAIN_500 if failed else b""
+        await self.send({"type": f"{_DENIAL}.start", "status": status, "headers": headers})
+        await self.send({"type": f"{_DENIAL}.body", "body": body})
 
     async def answer(self) -> None:
         """Deny the handshake if the application has not answered it."""
         if self.owes_response and self._can_deny():
             self.replaced = True
             with suppress(Exception):  # a server that refuses the answer has its reason
-                await self._deny(_SERVER_ERROR)
+                await self._deny(failed=True)

@@ -53,11 +53,11 @@ def install(
             raise
 
     served = within(serve)
-    traced: Any = TraceIdMiddleware(served, settings, on_startup=on_startup)
-    app.asgi_handler = traced
+    traced = TraceIdMiddleware(served, settings, on_startup=on_startup)
+    app.asgi_handler = traced  # type: ignore[assignment]
     # Litestar keeps the lifespan to itself: these hooks pass it on to the code around the handler.
     app.on_startup.insert(0, _lifespan_hook(traced, "lifespan.startup"))
-    app.on_shutdown.insert(0, _lifespan_hook(served, "lifespan.shutdown"))
+    app.on_shutdown.insert(0, _lifespan_hook(traced.lifespan, "lifespan.shutdown"))
     app.after_exception.append(_after_exception)
     return app
 

@@ -13,7 +13,7 @@ from pantheon_obs.core.context import current_trace
 from pantheon_obs.core.exchange import Exchange
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
 def enclosing(inner: type[Exchange], path: str, headers: Mapping[str, str]) -> Exchange | None:
@@ -27,7 +27,8 @@ def enclosing(inner: type[Exchange], path: str, headers: Mapping[str, str]) -> E
         return None
     if outer.ended or outer.response_started or outer.path != path:
         return None
-    for name, value in outer.request_headers().items():
+    headers_of: Callable[[], dict[str, str]] = getattr(outer, "request_headers", dict)
+    for name, value in headers_of().items():
         if value not in headers.get(name, ""):  # headers of the same name are joined
             return None
     return outer

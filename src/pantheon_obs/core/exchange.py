@@ -31,9 +31,8 @@ PLAIN_500_HEADERS = (
     ("Content-Length", str(len(PLAIN_500))),
 )
 
+BODILESS = frozenset({204, 304})  # statuses
 _SERVER_ERROR = 500
-_BODILESS = frozenset({204, 304})
-
 _SITE = "end of an exchange"
 _guard = Guard(_SITE)
 
@@ -74,17 +73,12 @@ class Exchange(Trace, Facts):
         """The route's template; adapters that know it override this."""
         return None
 
-    def request_headers(self) -> dict[str, str]:
-        """The request's headers, by their names in a WSGI environ; adapters override this."""
-        return {}
-
     def started(self, status: object, headers: Iterable[tuple[Any, Any]] = ()) -> None:
         """The response has started; the status is no number where the application sent none."""
         self.response_started = True
         if self.event_pending:
+            self.left_early = has_left(self)
             self._headers = headers
-            if has_left(self):
-                return  # nobody gets a response that starts now
             # As a plain number: it may be an http.HTTPStatus.
             self.status_code = code = int(status) if isinstance(status, int) else None
             if code is not None and code >= _SERVER_ERROR:
@@ -93,11 +87,11 @@ class Exchange(Trace, Facts):
     def part(self, size: int) -> None:
         """A part of the body was handed to the server, which may not be the last one."""
         if not self.streaming:
-            self.streaming = self.first_byte is not None or not self._is_whole(size)
+            self.streaming = self.first_byte is not None or not self.is_whole(size)
         if size and self.first_byte is None:
             self.first_byte = perf_counter()
 
-    def _is_whole(self, size: int) -> bool:
+    def is_whole(self, size: int) -> bool:
         """Whether the part is all of the body: some frameworks send an empty one after it."""
         with _guard:
             name = self.content_length
@@ -108,9 +102,11 @@ class Exchange(Trace, Facts):
         """The last byte of the response was handed to the server."""
         self.response_complete = True
         self.last_byte = perf_counter()
+        if self.client_gone and not (self.left_early or self.content_lost):
+            self.client_gone = False  # it left when it had everything
         if self.streaming and self.first_byte is None:
             self.first_byte = self.last_byte
-        if not self.waits_for_close and (self.status_code or 0) < _SERVER_ERROR:
+        if not (self.waits_for_close or self.relayed) and (self.status_code or 0) < _SERVER_ERROR:
             self.finish()
 
     def closing(self) -> None:
@@ -171,12 +167,18 @@ class Exchange(Trace, Facts):
         """The application's call has returned."""
         self.finish_open_calls()
 
+    def shut_down(self) -> None:
+        """The server has closed its connections, and the application's call has not returned."""
+        self.stopping = True
+        self.finish_open_calls()
+        self.finish()
+
     def closed(self) -> None:
         """The server has closed the response: before its last byte only if the client has gone."""
         self.closing()
         self.returned()
         if self.response_started and not self.response_complete and self.error is None:
-            if self.method == "HEAD" or self.status_code in _BODILESS:
+            if self.method == "HEAD" or self.status_code in BODILESS:
                 self.response_complete = True
             else:
                 self.client_left()
@@ -226,7 +228,7 @@ class Exchange(Trace, Facts):
             self.bound,
             self.method,
             self.path,
-            self.status_code,
+            None if self.left_early else self.status_code,
             round(((self.last_byte or perf_counter()) - self.started_at) * 1000, 3),
             outcome,
             self.route(),

@@ -26,6 +26,10 @@ class Facts:
     response_started: bool = False  # or a handshake has been answered
     response_complete: bool = False  # its last byte was handed to the server
     client_gone: bool = False  # before that
+    left_early: bool = False  # before the response started: nobody gets that
+    content_lost: bool = False  # a part of the body was sent after the client had gone
+    stopping: bool = False  # the server shuts down, and the application's work is unfinished
+    relayed: bool = False  # a task group ended the body: the application may have failed before
     replaced: bool = False  # we have answered in place of the application
     taken_over: bool = False  # the application has answered on the server's connection itself
     close_code: int | None = None  # of a websocket, of whichever side closed first
@@ -63,9 +67,11 @@ def _without_error(facts: Facts) -> Outcome:
         if facts.close_code == _SERVER_RESTARTS:
             return "cancelled"
         return "ok" if facts.close_code in _ORDERLY else "client_disconnected"
-    if not facts.response_started:
-        return "ok" if facts.taken_over else "no_response"
-    return "ok" if facts.response_complete else "error"
+    if facts.stopping and not facts.response_complete:
+        return "cancelled"
+    if facts.response_started:
+        return "ok" if facts.response_complete else "error"
+    return "ok" if facts.taken_over else "no_response"
 
 
 def has_left(facts: Facts) -> bool:
@@ -75,14 +81,13 @@ def has_left(facts: Facts) -> bool:
 
 def is_departure(facts: Facts, error: BaseException) -> bool:
     """Whether an exception says no more than that the client has gone."""
-    return (
-        not facts.response_complete
-        and has_left(facts)
-        and (
-            isinstance(error, CancelledError)
-            or type(error).__name__ in facts.departures
-            or stems_from(error, facts.send_error)
-        )
+    if stems_from(error, facts.send_error):
+        return True
+    if not has_left(facts) or (facts.response_complete and not facts.left_early):
+        return False
+    said = (error, error.__cause__, error.__context__)
+    return isinstance(error, CancelledError) or any(
+        type(each).__name__ in facts.departures for each in said
     )
 
 
@@ -96,6 +101,8 @@ def is_background(facts: Facts, error: BaseException) -> bool:
     return (
         facts.response_complete
         and not facts.replaced
+        and not facts.relayed
         and isinstance(error, Exception)
+        and not is_departure(facts, error)
         and (answered is None or (answered is not error and answered is not error.__cause__))
     )

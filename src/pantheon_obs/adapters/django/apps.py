@@ -60,12 +60,16 @@ class PantheonObsConfig(AppConfig):  # type: ignore[misc]  # Django has no types
         trace_commands()
 
     def serve(self) -> None:
-        """Take over the server's loggers before requests come; the first call is logged."""
+        """Take over the server's loggers before requests come; the first call is logged.
+
+        A command serves if it makes an application for a server, which the test client does not.
+        """
         self._on_startup()
-        if type(current_trace.get()) is Trace and is_below(*_APPLICATIONS):
-            # A command that serves: connections inherit its context, but are no part of its work.
-            reset()
-        if not self._serving:
+        if is_below(*_APPLICATIONS):
+            _setup.serve()
+            if type(current_trace.get()) is Trace:
+                reset()  # connections inherit the context of the command that serves them
+        if not (self._serving or _setup.in_command()):
             self._serving = True
             _setup.announce(self._settings, adapter="django")
 

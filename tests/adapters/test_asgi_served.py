@@ -1,0 +1,105 @@
+"""Refused websockets and unfinished streams on the wire of real servers."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.adapters.contract import read_all
+from tests.support.server import hypercorn, uvicorn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.support.server import Server
+
+REFUSING = "tests.adapters.apps.refusing"
+
+
+def handshake(server: Server, path: str) -> tuple[str, dict[str, list[str]], bytes]:
+    """Ask for a websocket; return the status line, the headers and the body of the answer."""
+    lines = (
+        f"GET {path} HTTP/1.1",
+        "Host: localhost",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Version: 13",
+        "\r\n",
+    )
+    with server.connect() as connection:
+        connection.sendall("\r\n".join(lines).encode())
+        head, _, body = read_all(connection).partition(b"\r\n\r\n")
+    status, *fields = head.decode().split("\r\n")
+    headers: dict[str, list[str]] = {}
+    for field in fields:
+        name, _, value = field.partition(": ")
+        headers.setdefault(name.lower(), []).append(value)
+    return status, headers, body
+
+
+@pytest.mark.parametrize(
+    ("serve", "options", "package"),
+    [
+        pytest.param(uvicorn, ("--ws", "websockets-sansio"), "uvicorn", id="websockets"),
+        pytest.param(uvicorn, ("--ws", "wsproto"), "wsproto", id="wsproto"),
+        pytest.param(hypercorn, (), "hypercorn", id="hypercorn"),
+    ],
+)
+def test_a_refused_websocket_is_on_the_wire_what_the_server_sends_and_the_id(
+    serve: Callable[..., Server], options: tuple[str, ...], package: str
+) -> None:
+    """The response is whole by its length, and a plain 500 has its body."""
+    pytest.importorskip(package)
+    answers: dict[str, list[Any]] = {}
+    for app in ("service", "app"):
+        with serve(f"{REFUSING}:{app}", *options) as server:
+            for path in ("/refuse", "/fail"):
+                status, headers, body = handshake(server, path)
+                ids = headers.pop("x-trace-id", [])
+                headers.pop("date", None)
+                # Of the connection, whose handling is the server's own.
+                headers.pop("connection", None)
+                answers.setdefault(path, []).append((status, headers, body))
+                assert (app == "app") == bool(ids)
+
+    bare, ours = answers["/refuse"]
+    assert bare == ours
+    bare, ours = answers["/fail"]
+    if serve is hypercorn:  # which sends a 500 without a body
+        assert ("500", ["21"]) == (ours[0].split()[1], ours[1]["content-length"])
+    else:
+        assert bare == ours
+    assert b"Internal Server Error" == ours[2]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        pytest.param("/events", ("cancelled", "info"), id="at-shutdown"),
+        pytest.param("/unfinished", ("error", "error"), id="at-once"),
+    ],
+)
+def test_a_stream_that_the_application_leaves_unfinished(
+    path: str, expected: tuple[str, str]
+) -> None:
+    """While the server stops that is cancelled; otherwise it is a fault of the application."""
+    trace_id = str(uuid.uuid4())
+    with uvicorn("tests.adapters.apps.stopping:app") as server:
+        with server.connect() as connection:
+            request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nX-Trace-ID: {trace_id}\r\n\r\n"
+            connection.sendall(request.encode())
+            received = b""
+            while b"data: first" not in received:
+                received += connection.recv(65536)
+            if path == "/unfinished":
+                server.wait_for(lambda: any(trace_id in line for line in server.out))
+            server.stop()
+        lines = [json.loads(line) for line in server.out if trace_id in line]
+
+    assert [("request_finished", *expected)] == [
+        (line["event"], line["outcome"], line["level"]) for line in lines
+    ]
