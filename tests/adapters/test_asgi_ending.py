@@ -208,3 +208,47 @@ def test_one_exception_object_that_is_raised_for_two_requests_is_two_failures(
     Server(raises(shared)).serve()
 
     assert 2 == len([event for event in events if "exception" in event])
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "expected"),
+    [
+        pytest.param("http", START, ("request_finished", "cancelled", 200), id="started"),
+        pytest.param("http", None, ("request_finished", "cancelled", None), id="not-started"),
+        pytest.param(
+            "websocket",
+            {"type": "websocket.accept"},
+            ("websocket_finished", "cancelled", None),
+            id="websocket",
+        ),
+    ],
+)
+def test_what_is_open_when_the_server_ends_the_lifespan_is_cancelled(
+    events: list[dict[str, Any]], kind: str, first: Any, expected: tuple[Any, ...]
+) -> None:
+    """It has one line, then; a server need not wait for the application to be cancelled."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            assert (await receive())["type"] == "lifespan.shutdown"
+            return
+        if first is not None:
+            await send(first)
+        opened.set()
+        await asyncio.Event().wait()
+
+    server = Server(app, {"type": "lifespan.shutdown"}, type=kind)
+
+    async def serve() -> list[Any]:
+        task = asyncio.create_task(server.app(server.scope, server.receive, server.send))
+        await opened.wait()
+        await server.app({"type": "lifespan"}, server.receive, server.send)
+        found = endings(events)
+        task.cancel()
+        await asyncio.wait({task})
+        return found
+
+    opened = asyncio.Event()
+    found = asyncio.run(serve())
+
+    assert [expected] == found == endings(events)
