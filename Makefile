@@ -23,7 +23,7 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11,
 .PHONY: demo test test-all test-long lint bench clean
 
 demo: $(READY)
-	$(BIN)/python -m examples.demo
+	@$(BIN)/python -m examples.demo
 
 test: $(READY)
 	$(BIN)/coverage erase
@@ -51,7 +51,13 @@ clean:
 
 $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "make: no Python >= 3.11 found; set PYTHON=/path/to/python" >&2; exit 1; }
-	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[all]' --group dev
+	@echo "Making the environment in $(VENV), once (about a minute):"
+	@echo "  1/3 $(PYTHON) -m venv"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@echo "  2/3 uv, the installer"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@printf "  3/3 the packages of pyproject.toml "
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[all]' --group dev & \
+		installer=$$!; trap 'kill $$installer' INT TERM; \
+		while kill -0 $$installer 2>/dev/null; do printf .; sleep 1; done; echo; wait $$installer
 	@touch $@

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SECONDS_TO_START = 30
-SECONDS_TO_STOP = 10
+SECONDS_TO_START = 120  # on a busy machine
+SECONDS_TO_STOP = 30
 NOBODY = 65534  # PostgreSQL refuses to run as root
 
 
@@ -77,7 +77,7 @@ class Database:
         deadline = time.monotonic() + SECONDS_TO_START
         while not self.answers():
             if time.monotonic() > deadline or self._process.poll() is not None:
-                msg = f"{type(self).__name__} did not start: {self.command()}"
+                msg = f"waited {SECONDS_TO_START} s at most for {type(self).__name__} to answer"
                 raise RuntimeError(msg)
             time.sleep(0.02)
 

@@ -1,4 +1,4 @@
-"""Check the demo's responses and log lines, and print a table of them."""
+"""Check the demo's responses and log lines."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ class Call:
         event: An event that must be logged with this request's id, besides `request_finished`.
         is_probe: Whether it is a health probe; such a request has no `request_finished`.
         polls: Whether it is sent again until it has the expected status.
+        shows: Whether the demo prints its log lines.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Call:
     event: str | None = None
     is_probe: bool = False
     polls: bool = False
+    shows: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,25 +233,3 @@ def _check_llm(call: Call, llm: list[Line]) -> list[str]:
         if line["model_alias"] != asked
     ]
     return wrong
-
-
-def table(exchanges: list[Exchange], output: list[str]) -> str:
-    """Make a table of the exchanges, from each response and its `request_finished`."""
-    finished = {
-        line.get("trace_id"): line
-        for line in parse(output, [])
-        if line["event"] == "request_finished"
-    }
-    columns = ["latency_ms", "llm_calls", "llm_input_tokens", "llm_output_tokens"]
-    head = ["request", "trace id", "status", "latency ms", "LLM calls", "tokens in", "tokens out"]
-    rows = [head]
-    for exchange in exchanges:
-        trace_id = ", ".join(exchange.trace_ids) or "-"
-        line = finished.get(trace_id, {})
-        figures = [str(line.get(key, "-")) for key in columns]
-        rows.append([exchange.call.name, trace_id, str(exchange.status), *figures])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING
 import httpx
 
 from examples.demo_checks import SERVER_ERROR, Call, Exchange
+from examples.demo_table import say_exchange
+from examples.processes import WaitedError
 
 if TYPE_CHECKING:
     from examples.processes import Server
 
-SECONDS_TO_ANSWER = 10
-SECONDS_TO_LOG = 1
-SECONDS_TO_POLL = 10
+# For a busy machine: each wait ends as soon as its event comes.
+SECONDS_TO_ANSWER = 120
+SECONDS_TO_LOG = 60
+SECONDS_TO_POLL = 60
 
 
 def client_of(app: Server) -> httpx.Client:
@@ -39,11 +42,16 @@ def send(client: httpx.Client, call: Call) -> Exchange:
         headers[b"Connection"] = b"close"
     method = "GET" if call.body is None else "POST"
     text = ""
-    with client.stream(method, call.path, json=call.body, headers=headers) as response:
-        for piece in response.iter_text():
-            text += piece
-            if call.disconnects:
-                break
+    try:
+        with client.stream(method, call.path, json=call.body, headers=headers) as response:
+            for piece in response.iter_text():
+                text += piece
+                if call.disconnects:
+                    break
+    except httpx.HTTPError as error:
+        waited = f"waited at most {SECONDS_TO_ANSWER} s for the answer to {method} {call.path}"
+        msg = f"{waited} ({call.name}), and got {type(error).__name__}: {error}"
+        raise WaitedError(msg) from error
     usage = None
     found = re.search(r'"usage": ?(\{.*?\})', text)
     if found:
@@ -66,34 +74,38 @@ def poll(client: httpx.Client, call: Call) -> Exchange:
     return exchange
 
 
+def wait_until_it_answers(client: httpx.Client, path: str) -> None:
+    """Wait for the first answer: a server may listen long before it has loaded the service."""
+    send(client, Call("the first answer of the service", path))
+
+
 def show(app: Server, client: httpx.Client, call: Call) -> Exchange:
-    """Print the purpose of a request, send it, and wait for its log lines."""
-    say(f"\n{call.name}: {call.path}")
+    """Send a request, wait for its log lines, and print its row of the table."""
     exchange = (poll if call.polls else send)(client, call)
     if not call.is_probe:
         wait_for_line(app, "request_finished", exchange)
+    say_exchange(exchange, app.lines)
     return exchange
 
 
 def wait_for_line(
-    server: Server, event: str, exchange: Exchange, seconds: float = SECONDS_TO_LOG
+    server: Server, event: str, exchange: Exchange, seconds: int = SECONDS_TO_LOG
 ) -> None:
-    """Wait for a log line of a request, so that it is shown under its own request.
+    """Wait for a log line of a request, so that it is shown with its own request.
 
     Args:
         server: The server that prints the line.
         event: The event on the line.
         exchange: The request.
-        seconds: The longest time to wait, in seconds; the checks report a line that is missing.
+        seconds: The longest time to wait, in seconds.
+
+    Raises:
+        WaitedError: The line has not come.
     """
     deadline = time.monotonic() + seconds
     for trace_id in exchange.trace_ids:
-        while time.monotonic() < deadline and not any(
-            event in line and trace_id in line for line in server.lines
-        ):
+        while not any(event in line and trace_id in line for line in server.lines):
+            if time.monotonic() > deadline:
+                msg = f"waited {seconds} s for the log line {event} of {exchange.call.name!r}"
+                raise WaitedError(msg)
             time.sleep(0.01)
-
-
-def say(text: str) -> None:
-    """Print a text and flush it."""
-    print(text, flush=True)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import ExitStack
+from typing import TYPE_CHECKING, TypeVar
 
 from examples.databases import Database, MissingProgramError, Postgres, Redis
 from examples.demo_checks import Call, Line, Tour, check, parse
-from examples.demo_client import ask, client_of, say, show, wait_for_line
+from examples.demo_client import ask, client_of, show, wait_for_line, wait_until_it_answers
+from examples.demo_table import GREEN, GREY, say, say_head, say_row
 from examples.processes import manage, start_django, start_provider, start_worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TITLE = "Django under gunicorn"
 CHAT = "/api/v1/chat/"
@@ -17,7 +22,7 @@ LIVE = "/api/v1/health/live/"
 READY = "/api/v1/health/ready/"
 KEPT = "/api/v1/conversations/demo/"
 SUMMARY = f"{KEPT}summary/"
-SECONDS_TO_WORK = 10
+SECONDS_TO_WORK = 120
 
 # All probes that wait for a status bring the same id, so that their log lines can be found.
 CALLS = [
@@ -26,7 +31,7 @@ CALLS = [
     Call("own request id", "/nowhere/", sent_id="my-custom-id", sent_as="X-Request-ID", status=404),
     Call("hostile id: too long", "/nowhere/", sent_id="x" * 129, refused=True, status=404),
     Call("chat", CHAT, ask("local"), llm_outcomes=("ok",), event="chat_answered"),
-    Call("the same again, from the cache", CHAT, ask("local"), event="chat_answered"),
+    Call("the same again, cached", CHAT, ask("local"), event="chat_answered"),
     Call(
         "chat, the provider fails",
         CHAT,
@@ -39,14 +44,14 @@ CALLS = [
     Call(
         "stream, the client leaves",
         STREAM,
-        ask("local?chunk_ms=250"),
+        ask("local?chunk_ms=1000"),
         disconnects=True,
         outcome="client_disconnected",
         llm_outcomes=("cancelled", "closed"),
     ),
     Call("stream, the provider cuts it", STREAM, ask("local?fail=cut"), llm_outcomes=("error",)),
     Call("an invalid body", CHAT, {}, status=400),
-    Call("500", "/sentry-debug/", status=500, outcome="error"),
+    Call("500", "/sentry-debug/", status=500, outcome="error", shows=True),
 ]
 
 DATABASE_STOPPED = [
@@ -60,7 +65,7 @@ DATABASE_STOPPED = [
         polls=True,
     ),
     Call("still alive", LIVE, is_probe=True),
-    Call("a request that needs the database", KEPT, status=500, outcome="error"),
+    Call("a read without the database", KEPT, status=500, outcome="error"),
 ]
 DATABASE_BACK = [
     Call(
@@ -87,40 +92,43 @@ JOB = ["conversation_forgotten", "forgetting_finished"]
 def run() -> Tour:
     """Start the provider, the databases and the service, send all requests, stop everything."""
     left_out: list[str] = []
+    say("Starting ", end="")
     with ExitStack() as stack:
-        provider = stack.enter_context(start_provider())
-        postgres = _database(Postgres, stack, left_out)
-        redis = _database(Redis, stack, left_out)
+        provider = _step("the provider", lambda: stack.enter_context(start_provider()))
+        postgres = _step("Postgres", lambda: _database(Postgres, stack, left_out))
+        redis = _step("Redis", lambda: _database(Redis, stack, left_out))
         directory = stack.enter_context(tempfile.TemporaryDirectory())
         env = {
             "DATABASE_URL": postgres.url if postgres else f"sqlite:///{directory}/db.sqlite3",
             "REDIS_URL": redis.url if redis else "",
         }
-        job_lines = manage("migrate", "--verbosity", "0", "--skip-checks", env=env)
+        migrate = ("migrate", "--verbosity", "0", "--skip-checks")
+        job_lines = _step("the tables", lambda: manage(*migrate, env=env))
         worker = None
         if redis:
-            worker = stack.enter_context(start_worker(provider.url, env=env, on_line=_show_line))
+            worker = stack.enter_context(start_worker(provider.url, env=env))
         else:
             left_out.append("Celery: there is no broker")
-        app = stack.enter_context(start_django(provider.url, env=env, on_line=_show_line))
+        app = _step("gunicorn", lambda: stack.enter_context(start_django(provider.url, env=env)))
         client = stack.enter_context(client_of(app))
+        wait_until_it_answers(client, LIVE)
+        say("ready.")
 
+        say_head(TITLE)
         exchanges = [show(app, client, call) for call in CALLS]
         if worker:
             exchanges.append(show(app, client, IN_A_WORKER))
             wait_for_line(worker, "task_finished", exchanges[-1], SECONDS_TO_WORK)
+            _show_task(worker.lines)
         if postgres:
-            say("\nPostgres is stopped")
+            say("Postgres is stopped", GREY)
             postgres.stop()
             exchanges += [show(app, client, call) for call in DATABASE_STOPPED]
-            say("\nPostgres is started again")
+            say("Postgres is started again", GREY)
             postgres.start()
             exchanges += [show(app, client, call) for call in DATABASE_BACK]
-        say("\na job: manage.py forget")
         job = manage("forget", "--skip-checks", env=env)
-        for line in job:
-            _show_line(line)
-        say("\nstop")
+        say_row("a job: manage.py forget", f"{len(job)} log lines with one id", GREEN)
     return Tour(
         exchanges,
         app.lines,
@@ -138,8 +146,19 @@ def _database(kind: type[Database], stack: ExitStack, left_out: list[str]) -> Da
         return None
 
 
-def _show_line(line: str) -> None:
-    say(f"    {line}")
+_T = TypeVar("_T")
+
+
+def _step(name: str, start: Callable[[], _T]) -> _T:
+    """Print the name of what is started, and start it."""
+    say(f"{name} ... ", end="")
+    return start()
+
+
+def _show_task(lines: list[str]) -> None:
+    """Print the row of the task that the worker has finished."""
+    task = next(line for line in parse(lines, []) if line["event"] == "task_finished")
+    say_row("  its task", f"{task['state']}, with the id of its request", GREEN, task)
 
 
 def problems_of(tour: Tour) -> list[str]:

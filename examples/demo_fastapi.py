@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from examples.demo_checks import Call, Tour, check
-from examples.demo_client import ask, client_of, say, send, show, wait_for_line
+from examples.demo_client import ask, client_of, send, show, wait_for_line
+from examples.demo_table import GREEN, say, say_head, say_row
 from examples.processes import start_app, start_provider
 
 TITLE = "FastAPI under uvicorn"
@@ -20,9 +21,9 @@ CALLS = [
     Call("hostile id: too long", HEALTH, sent_id="x" * 129, refused=True),
     Call("hostile id: a tab and a brace", HEALTH, sent_id='a\t{"forged": 1}', refused=True),
     Call("hostile id: not ASCII", HEALTH, sent_id="caf\xe9", refused=True),
-    Call("chat", CHAT, ask("local"), llm_outcomes=("ok",), event="chat_answered"),
+    Call("chat", CHAT, ask("local"), llm_outcomes=("ok",), event="chat_answered", shows=True),
     Call(
-        "chat, the provider is slow and rate-limits once",
+        "chat, rate-limited once",
         CHAT,
         ask("local?first_ms=100&fail=429"),
         llm_outcomes=("ok",),
@@ -65,18 +66,21 @@ CROWD = [
 
 def run() -> Tour:
     """Start the provider and the service, send all requests, stop both."""
+    say("Starting the local LLM provider and uvicorn ...")
     with (
         start_provider() as provider,
-        start_app(provider.url, on_line=lambda line: say(f"    {line}")) as app,
+        start_app(provider.url) as app,
         client_of(app) as client,
     ):
+        say_head(TITLE)
         exchanges = [show(app, client, call) for call in CALLS]
-        say(f"\n{len(CROWD)} at once")
         with ThreadPoolExecutor(len(CROWD)) as pool:
-            exchanges += pool.map(partial(send, client), CROWD)
-        for exchange in exchanges[-len(CROWD) :]:
+            crowd = list(pool.map(partial(send, client), CROWD))
+        for exchange in crowd:
             wait_for_line(app, "request_finished", exchange)
-        say("\nstop")
+        answered = sum(exchange.status == exchange.call.status for exchange in crowd)
+        say_row(f"{len(CROWD)} at once", f"{answered} answered, each id kept", GREEN)
+        exchanges += crowd
     return Tour(exchanges, app.lines)
 
 

@@ -19,10 +19,14 @@ if TYPE_CHECKING:
     from openai.types import CompletionUsage
     from openai.types.chat import ChatCompletionChunk
 
+    from pantheon_obs.core.events import LlmCallFinished
+
 OPENROUTER_URL = "https://openrouter.ai/api/v1"
 
 # The service's alias of a model -> the provider's name. Any other name is passed on unchanged.
 MODELS = {"fast": "openai/gpt-4.1-mini", "smart": "openai/gpt-4.1"}
+# US dollars per million input and output tokens; "local" stands for the local provider of the demo.
+PRICES = {"fast": (0.4, 1.6), "smart": (2.0, 8.0), "local": (0.4, 1.6)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +108,22 @@ class FakeLlmGateway:
         usage_future.set_result(LlmUsage(3, 0, 3))
 
 
+def price(call: LlmCallFinished) -> float | None:
+    """Return the price of a call in US dollars; the local provider's alias may have options."""
+    alias = (call.model_alias or "").partition("?")[0]
+    if alias not in PRICES or call.input_tokens is None or call.output_tokens is None:
+        return None
+    for_input, for_output = PRICES[alias]
+    return (call.input_tokens * for_input + call.output_tokens * for_output) / 1_000_000
+
+
 class OpenRouterLlmGateway:
     """A gateway to OpenRouter, or to any other provider with an OpenAI-compatible API."""
 
     def __init__(self, client: AsyncOpenAI) -> None:
         self._client = client
 
-    @llm_call
+    @llm_call(prices=price)
     async def generate(self, request: LlmRequest) -> LlmResponse:
         """Ask for the whole answer."""
         completion = await self._client.chat.completions.create(
@@ -119,7 +132,7 @@ class OpenRouterLlmGateway:
         )
         return LlmResponse(completion.choices[0].message.content or "", _usage(completion.usage))
 
-    @llm_call
+    @llm_call(prices=price)
     async def stream(self, request: LlmRequest) -> LlmStream:
         """Ask for the answer as a stream."""
         chunks = await self._client.chat.completions.create(

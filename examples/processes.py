@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parent.parent
-SECONDS_TO_START = 60
-SECONDS_TO_STOP = 10
+SECONDS_TO_START = 120  # on a busy machine
+SECONDS_TO_STOP = 30
+
+
+class WaitedError(RuntimeError):
+    """A wait ended without its event; the message is one sentence."""
 
 
 class Server:
@@ -36,6 +40,7 @@ class Server:
             on_line: Called in another thread with each line that it prints to stdout or stderr.
         """
         self.lines: list[str] = []
+        self._name = arguments[0]
         self._on_line = on_line
         self._url: Future[str] = Future()
         self._process = subprocess.Popen(  # noqa: S603 - starts our own modules
@@ -53,7 +58,11 @@ class Server:
     @property
     def url(self) -> str:
         """Wait for the first URL that the server prints, and return it."""
-        return self._url.result(SECONDS_TO_START)
+        try:
+            return self._url.result(SECONDS_TO_START)
+        except TimeoutError:
+            msg = f"waited {SECONDS_TO_START} s for the address of {self._name}"
+            raise WaitedError(msg) from None
 
     def _read(self) -> None:
         for line in self._process.stdout or ():
@@ -63,8 +72,10 @@ class Server:
             if found and not self._url.done():
                 self._url.set_result(found[0])
         if not self._url.done():
-            msg = "the server stopped before it printed its URL:\n" + "\n".join(self.lines)
-            self._url.set_exception(RuntimeError(msg))
+            msg = f"waited for the address of {self._name}, which stopped: {_last(self.lines)}"
+            error = WaitedError(msg)
+            error.add_note("\n".join(self.lines))
+            self._url.set_exception(error)
 
     def stop(self) -> None:
         """Stop the process with SIGTERM, as a deployment does, and read its output to the end."""
@@ -117,6 +128,7 @@ def start_django(
     """Start the Django service under gunicorn, after `manage("migrate")`; see `start_app`."""
     arguments = ["examples.django_app.wsgi", "--bind", "127.0.0.1:0", "--threads", "4"]
     arguments += ["--logger-class", "pantheon_obs.adapters.gunicorn.JSONLogger"]
+    arguments += ["--timeout", "120"]  # a worker that still imports, on a busy machine, is not lost
     arguments += ["--no-control-socket"]  # it would write into the home directory
     alone = {"DATABASE_URL": "", "REDIS_URL": "", **_models(provider_url)}
     return Server("gunicorn", *arguments, env={**alone, **(env or {})}, on_line=on_line)
@@ -153,7 +165,7 @@ def manage(*arguments: str, env: dict[str, str]) -> list[str]:
         The lines that it printed to stdout or stderr.
 
     Raises:
-        RuntimeError: The command failed; the message has its output.
+        WaitedError: The command failed; a note has its output.
     """
     run = subprocess.run(  # noqa: S603 - as above
         [sys.executable, "-m", "examples.django_app.manage", *arguments],
@@ -166,9 +178,16 @@ def manage(*arguments: str, env: dict[str, str]) -> list[str]:
         check=False,
     )
     if run.returncode:
-        msg = f"manage.py {' '.join(arguments)} failed:\n{run.stdout}"
-        raise RuntimeError(msg)
+        msg = f"waited for manage.py {arguments[0]}, which failed: {_last(run.stdout.splitlines())}"
+        error = WaitedError(msg)
+        error.add_note(run.stdout)
+        raise error
     return run.stdout.splitlines()
+
+
+def _last(lines: list[str]) -> str:
+    """Return the last line that says something."""
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it printed nothing")
 
 
 def _models(provider_url: str | None) -> dict[str, str]:

@@ -24,6 +24,8 @@ PROSE = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "SECURITY.md"]
 PACKAGE = ROOT / "src" / "pantheon_obs"
 EXAMPLES = {"llm/usage/vendors/acme.py"}  # files that a page tells its reader to write
 WIDTH = 100
+OF_A_PROJECT = {"settings.py", "urls.py"}  # the end of files that `startproject` makes
+FILE = re.compile(r"`(\w+\.py)`[^`]*:\n\n\Z")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 # The commands that shell blocks may contain; other tests run these commands for real.
@@ -37,12 +39,23 @@ class Block(NamedTuple):
 
     language: str
     text: str
+    file: str  # the name that the sentence before it gives; empty without one
 
 
 def blocks(page: Path, *languages: str) -> list[Block]:
     """Find the page's code blocks in these languages."""
-    found = [Block(*match) for match in BLOCK.findall(page.read_text())]
+    text = page.read_text()
+    found = []
+    for match in BLOCK.finditer(text):
+        named = FILE.search(text, 0, match.start())
+        found.append(Block(match[1], match[2], named[1] if named else ""))
     return [block for block in found if block.language in languages]
+
+
+def program_of(page: Path) -> str:
+    """Join the Python blocks of a page, without those for the end of files of a Django project."""
+    shown = [block for block in blocks(page, "python") if block.file not in OF_A_PROJECT]
+    return "\n\n".join(block.text for block in shown)
 
 
 def pages_with(*languages: str) -> list[Path]:
@@ -53,7 +66,7 @@ def pages_with(*languages: str) -> list[Path]:
 @pytest.mark.parametrize("page", pages_with("python"), ids=lambda page: page.name)
 def test_python_blocks_run_in_the_order_of_their_page(page: Path, tmp_path: Path) -> None:
     """A reader may paste the blocks of a page one after the other."""
-    text = "\n\n".join(block.text for block in blocks(page, "python"))
+    text = program_of(page)
     for extra in EXTRAS:
         if re.search(rf"^\s*(?:from|import) {extra}\b", text, re.MULTILINE):
             pytest.importorskip(extra)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pantheon_obs import ConfigError, Health, Settings, instrument
+from pantheon_obs import ConfigError, Health, Settings, TraceIdMiddleware, instrument
 from pantheon_obs.testing import capture_events, reset
 from tests.logs.running import run
 
@@ -225,19 +225,27 @@ def test_an_application_without_a_hash_is_instrumented() -> None:
     assert ["observability_configured"] == [event["event"] for event in events]
 
 
-def instrument_with_closures(app: Any) -> None:
-    """Give `instrument` options that refer to the application."""
+def test_a_middleware_that_was_made_by_hand_has_no_options_to_compare() -> None:
+    """`instrument` returns it, as one of its own."""
+    middleware = TraceIdMiddleware(plain, on_startup=lambda: None)
+    with capture_events() as events:
+        assert middleware is instrument(middleware, health=True)
+
+    assert [] == events
+
+
+def instrumented_with_closures(framework: Any) -> weakref.ref[Any]:
+    """Make an application, and give `instrument` options that refer to it."""
+    app = make(*framework)
     instrument(app, health=Health(app=lambda: app is not None), id_generator=lambda: str(app))
+    return weakref.ref(app)
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS[:3], ids=[name for _, name, _ in FRAMEWORKS[:3]])
 def test_options_that_refer_to_the_application_do_not_keep_it(framework: Any) -> None:
     """Checks and an `id_generator` may be closures over the application."""
-    app = make(*framework)
-    instrument_with_closures(app)
-    gone = weakref.ref(app)
+    gone = instrumented_with_closures(framework)
 
-    del app
     gc.collect()
 
     assert gone() is None

@@ -103,8 +103,8 @@ def instrument(
             _report_ignored(mark_of(app), product, resolved, health)
         return app
     start = _setup.start(resolved, lambda: resolve(settings, overrides))
+    start = _setup.announce_serving(resolved, adapter=product.name, on_startup=start)
     instrumentation = _Instrumentation(start, resolved, health)
-    _setup.announce(resolved, adapter=product.name)
     if resolved.disabled and not health:
         return app
 

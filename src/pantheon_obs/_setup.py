@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pantheon_obs.core.settings import Settings
 
 start_logging = logs.configure_logging
+in_command, serve = logs.in_command, logs.serve
 take_over = logs.reassert  # the loggers that were set up since logging was configured, if it was
 
 
@@ -53,3 +54,21 @@ def announce(settings: Settings, *, adapter: str) -> None:
         "sentry": sentry.status(),
     }
     logging.getLogger("pantheon_obs").info("observability_configured", extra=fields)
+
+
+def announce_serving(
+    settings: Settings, *, adapter: str, on_startup: Callable[[], None]
+) -> Callable[[], None]:
+    """Announce it now, or in a command when the application is started, by what this returns."""
+    if not logs.in_command():
+        announce(settings, adapter=adapter)
+        return on_startup
+    waiting = [adapter]
+
+    def on_startup_in_command() -> None:
+        logs.serve_if_begun()
+        on_startup()
+        if waiting:
+            announce(settings, adapter=waiting.pop())
+
+    return on_startup_in_command

@@ -46,6 +46,10 @@ class Product:
     # Module and class of its HTTP exceptions. Extensions announce those below 500 as unhandled too.
     http_error: tuple[str, str] | None = None
     lifespan_error: str = ""  # the text of the ValueError by which it refuses a server's lifespan
+    # The class whose objects run its command line, and the command there that serves. Where there
+    # is no such command, a command serves from the moment when it makes the application.
+    command_line: str = ""
+    serving_command: str = ""
     sentry: tuple[str, str] | None = None  # module and class in `sentry_sdk.integrations`
     # The scope that its integration opens around a request or task, if it is not the protocol.
     sentry_scope: str = ""
@@ -78,6 +82,8 @@ PRODUCTS = (
         # Sentry's integration reads each request's body before the handler, and sends it.
         sentry_wraps=False,
         sentry_scope="litestar",
+        command_line="litestar.cli._utils.LitestarGroup",
+        serving_command="litestar.cli.commands.core.run_command",
     ),
     Product(
         name="quart",
@@ -85,6 +91,8 @@ PRODUCTS = (
         app_class="Quart",
         protocol="asgi",
         announces="Exception( on |$)",
+        command_line="quart.cli.AppGroup",
+        serving_command="quart.cli.run_command",
         parts=(("Blueprint", "the Quart object that registers the Blueprint"),),
         sentry=("quart", "QuartIntegration"),
     ),
@@ -94,6 +102,8 @@ PRODUCTS = (
         app_class="Flask",
         protocol="wsgi",
         announces="Exception on ",
+        command_line="flask.cli.AppGroup",
+        serving_command="flask.cli.run_command",
         parts=(("Blueprint", "the Flask object that registers the Blueprint"),),
         http_error=("werkzeug.exceptions", "HTTPException"),
         sentry=("flask", "FlaskIntegration"),
@@ -103,6 +113,7 @@ PRODUCTS = (
         # Its handler that mails errors to admins stays.
         leveled=("django", "django.server"),
         says_less=(("django.server", "access line"), ("django.request", "unhandled error")),
+        command_line="django.core.management.ManagementUtility",
         lifespan_error="Django can only handle ASGI/HTTP connections, not lifespan.",
         sentry=("django", "DjangoIntegration"),
         sentry_scope="django",

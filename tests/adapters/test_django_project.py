@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -10,8 +12,8 @@ import pytest
 
 from tests.adapters.contract import new_id
 from tests.support.django import APP, run, serve
-from tests.support.lines import parse_line
-from tests.support.server import SECONDS, Server, free_port
+from tests.support.lines import parse_line, parse_lines
+from tests.support.server import ROOT, SECONDS, Server, environment, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -170,15 +172,62 @@ def test_the_checks_want_the_middleware_first(sections: Sections) -> None:
 
 
 def test_a_command_is_a_trace() -> None:
-    """The lines of a command, of its failure, and of the commands it calls share an id."""
-    status, lines, err = run("tell", "--fail")
+    """The lines of a command and of the commands it calls share an id."""
+    status, printed, err = run("tell")
 
-    assert (1, "") == (status, err)
-    assert ["started", "started", "uncaught_exception"] == [line["event"] for line in lines]
+    lines = parse_lines(err.encode())
+    assert (0, []) == (status, printed)
+    assert ["started", "started", "finished"] == [line["event"] for line in lines]
     assert 1 == len({line["trace_id"] for line in lines})
     assert lines[0]["trace_id"] == lines[0]["request_id"]
-    assert [None, 7, None] == [line.get("batch") for line in lines]
-    assert "LookupError: nothing to tell" == lines[-1]["exception"].splitlines()[-1]
+    assert [None, 7, 7] == [line.get("batch") for line in lines]
+
+
+def test_a_command_that_fails_leaves_its_traceback_as_text() -> None:
+    """It is what Django prints without us, and no line has it; standard output is empty."""
+    status, printed, err = run("tell", "--fail")
+
+    assert (1, []) == (status, printed)
+    *lines, traceback = err.split("\n", 2)
+    assert ["started", "started"] == [
+        line["event"] for line in parse_lines("\n".join([*lines, ""]).encode())
+    ]
+    assert traceback.startswith("Traceback (most recent call last):\n")
+    assert traceback.endswith("\nLookupError: nothing to tell\n")
+    assert 1 == traceback.count("Traceback")
+
+
+@pytest.mark.parametrize(
+    ("settings", "where"),
+    [
+        pytest.param({"PANTHEON_OBS": {"log_stream": "stdout"}}, "out", id="stdout"),
+        pytest.param({"LOGGING_ARGUMENTS": {"log_stream": "stdout"}}, "out", id="logging_config"),
+        pytest.param({"LOGGING_ARGUMENTS": {}}, "err", id="auto-by-logging_config"),
+    ],
+)
+def test_the_stream_of_a_command_can_be_set(settings: dict[str, Any], where: str) -> None:
+    """A setting wins over the choice by the command, wherever logging is configured."""
+    _, printed, err = run("tell", settings=settings)
+
+    found = {"out": printed, "err": parse_lines(err.encode())}
+    assert {"out": 0, "err": 0, where: 3} == {name: len(lines) for name, lines in found.items()}
+
+
+def test_a_request_of_the_test_client_is_not_serving() -> None:
+    """A command that sends one keeps its standard output, and announces nothing."""
+    code = "from django.test import Client; print(Client().get('/nowhere').status_code)"
+
+    done = subprocess.run(
+        [sys.executable, "-m", "django", "shell", "-v", "0", "-c", code],
+        cwd=ROOT,
+        env={**environment(), "DJANGO_SETTINGS_MODULE": f"{APP}.settings"},
+        capture_output=True,
+        check=False,
+    )
+
+    assert b"404\n" == done.stdout
+    events = [line["event"] for line in parse_lines(done.stderr)]
+    assert ["Not Found: /nowhere", "request_finished"] == events
 
 
 def test_a_command_that_a_request_calls_is_part_of_it(sections: Sections) -> None:
@@ -380,6 +429,8 @@ def test_runservers_requests_are_traces_of_their_own() -> None:
         server.stop(signal.SIGINT)
 
     lines = [parse_line(line.encode()) for line in server.out if line.startswith("{")]
+    assert "observability_configured" == lines[0]["event"]  # a command that serves logs as a server
+    assert [] == [line for line in server.err if line.startswith("{")]
     assert 2 == len(set(ids))
     finished = [line["trace_id"] for line in lines if line["event"] == "request_finished"]
     assert ids == finished

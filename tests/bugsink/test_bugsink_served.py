@@ -6,6 +6,7 @@ Each application is started, gets its requests and is stopped; then its stored e
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections import Counter
@@ -187,12 +188,16 @@ def test_a_failing_management_command_makes_one_event_with_its_lines_id(bugsink:
         "SENTRY_DSN": bugsink.dsns["command"],
         "no_proxy": "127.0.0.1",
     }
-    status, lines, err = django.run("divide", env=env)
+    status, printed, err = django.run("divide", env=env)
     [[event]] = bugsink.issues("command").values()
-    [failed] = [line for line in lines if "exception" in line]
+    said = {
+        json.loads(line)["trace_id"] for line in err.splitlines() if '"event":"dividing"' in line
+    }
 
-    assert (1, "") == (status, err)
-    assert failed["trace_id"] == tag_of(event)
+    assert (1, []) == (status, printed)
+    assert err.endswith("\nZeroDivisionError: division by zero\n")
+    assert 1 == err.count("Traceback")
+    assert {tag_of(event)} == said
     assert ("ZeroDivisionError", "division by zero") == error_of(event)
     assert [] == places_of(SECRET, event)
 

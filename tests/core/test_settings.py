@@ -34,6 +34,7 @@ VARIABLES = [
     ("log_level", "PANTHEON_OBS_LOG_LEVEL", "warn", "WARNING"),
     ("log_level", "PANTHEON_OBS_LOG_LEVEL", "Fatal", "CRITICAL"),
     ("log_format", "PANTHEON_OBS_LOG_FORMAT", "TEXT", "text"),
+    ("log_stream", "PANTHEON_OBS_LOG_STREAM", "STDERR", "stderr"),
     ("inbound_headers", "PANTHEON_OBS_INBOUND_HEADERS", "X-A, X-B", ("X-A", "X-B")),
     ("response_headers", "PANTHEON_OBS_RESPONSE_HEADERS", "X-A,", ("X-A",)),
     ("trust_inbound", "PANTHEON_OBS_TRUST_INBOUND", "no", False),
@@ -51,6 +52,7 @@ VARIABLES = [
     ("log_queue_bytes", "PANTHEON_OBS_LOG_QUEUE_BYTES", "4096", 4096),
     ("max_line_bytes", "PANTHEON_OBS_MAX_LINE_BYTES", "1_000_000", 1_000_000),
     ("bind_user_id", "PANTHEON_OBS_BIND_USER_ID", "yes", True),
+    ("disabled", "PANTHEON_OBS_DISABLED", "1", True),
 ]
 
 DEFAULTS = {
@@ -59,6 +61,7 @@ DEFAULTS = {
     "release": None,
     "log_level": "INFO",
     "log_format": "auto",
+    "log_stream": "auto",
     "inbound_headers": ("X-Trace-ID", "X-Request-ID", "traceparent"),
     "response_headers": ("X-Trace-ID",),
     "trust_inbound": True,
@@ -73,6 +76,7 @@ DEFAULTS = {
     "log_queue_bytes": 16 * MIB,
     "max_line_bytes": MIB,
     "bind_user_id": False,
+    "disabled": False,
     "id_generator": None,
 }
 
@@ -185,6 +189,7 @@ NONSENSE = [
     ("quiet_paths", "/a,b", "start with a slash"),
     ("redact_keys", 7, "strings"),
     ("redact_keys", b"ssn", "strings"),
+    ("log_stream", "file", "auto, stdout, stderr"),
     ("log_delivery", "carrier pigeon", "direct, queue"),
     ("log_queue_bytes", 10, "1024 or more"),
     ("log_queue_bytes", "²", "1024 or more"),

@@ -88,12 +88,12 @@ def test_an_engine_s_dead_connections_are_replaced(postgres: Postgres) -> None:
     """The server may restart between two probes; dead connections do not fail the check."""
     engine = sqlalchemy.create_engine(engine_url(postgres))
     check = sqlalchemy_check(engine)
+    engine.connect().close()
     check()
     kill_connections(postgres)
 
     check()
 
-    assert 1 == engine.pool.checkedin()  # type: ignore[attr-defined]
     engine.dispose()
 
 
@@ -103,6 +103,8 @@ def test_an_async_engine_s_dead_connections_are_replaced(postgres: Postgres) -> 
     async def main() -> None:
         engine = create_async_engine(engine_url(postgres))
         health = Health(timeout=10, cache_ttl=0, engine=sqlalchemy_check(engine))
+        async with engine.connect():
+            """It is idle in the pool afterwards."""
         assert "pass" == (await health.areport()).status
         kill_connections(postgres)
 
@@ -111,6 +113,44 @@ def test_an_async_engine_s_dead_connections_are_replaced(postgres: Postgres) -> 
         await engine.dispose()
 
     asyncio.run(main())
+
+
+def test_a_busy_pool_is_not_a_dead_database(postgres: Postgres) -> None:
+    """The requests hold all connections of the pool; the check opens one and closes it."""
+    engine = sqlalchemy.create_engine(engine_url(postgres), pool_size=1, max_overflow=0)
+    with engine.connect():
+        sqlalchemy_check(engine)()
+
+        assert 1 == clients(postgres)
+    sqlalchemy_check(engine)()
+    engine.dispose()
+
+
+def test_a_busy_async_pool_is_not_a_dead_database(postgres: Postgres) -> None:
+    """An async engine behaves in the same way."""
+
+    async def main() -> None:
+        engine = create_async_engine(engine_url(postgres), pool_size=1, max_overflow=0)
+        async with engine.connect():
+            health = Health(timeout=10, engine=sqlalchemy_check(engine))
+            assert "pass" == (await health.areport()).status
+
+            assert 1 == clients(postgres)
+        await engine.dispose()
+
+    asyncio.run(main())
+
+
+def clients(postgres: Postgres) -> int:
+    """Count the connections of clients besides the one that asks, once closed ones have gone."""
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        while True:
+            [(number,)] = connection.execute(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+            )
+            if number < 2:
+                return int(number)
 
 
 @pytest.mark.parametrize("make", [sqlalchemy.create_engine, create_async_engine])

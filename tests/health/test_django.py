@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from examples.databases import Postgres
+
 pytest.importorskip("django")
 
 APP = "tests.health.apps.django_project"
@@ -144,6 +146,36 @@ def test_the_urls_need_no_middleware(tmp_path: Path) -> None:
     script.write_text(WITHOUT_MIDDLEWARE)
 
     assert "200 pass" == output_of(script)
+
+
+BUSY = """
+from urllib.parse import urlsplit
+from django.conf import settings
+url = urlsplit("{url}")
+settings.configure(DATABASES={{"default": {{
+    "ENGINE": "django.db.backends.postgresql",
+    "HOST": url.hostname, "PORT": url.port, "USER": url.username, "NAME": url.path[1:],
+    "OPTIONS": {{"pool": {{"min_size": 1, "max_size": 1, "timeout": 60}}}},
+}}}})
+import django
+django.setup()
+from django.db import connection
+from pantheon_obs import Health
+from pantheon_obs.adapters.django import database_check
+with connection.cursor():  # it holds the only connection of the pool
+    report = Health(timeout=10, database=database_check()).report()
+connection.close()
+connection.close_pool()
+print(report.status, "pool" in connection.settings_dict["OPTIONS"])
+"""
+
+
+def test_a_busy_pool_is_not_a_dead_database(tmp_path: Path, postgres: Postgres) -> None:
+    """The requests hold all of its connections; their settings stay as they are."""
+    script = tmp_path / "project.py"
+    script.write_text(BUSY.format(url=postgres.url))
+
+    assert "pass True" == output_of(script)
 
 
 def output_of(script: Path) -> str:

@@ -334,6 +334,29 @@ def test_an_app_without_lifespan_does_not_drain() -> None:
     asyncio.run(main())
 
 
+def test_a_shutdown_that_is_repeated_counts_once() -> None:
+    """The application asks for messages until its server has none."""
+    health = Health()
+    messages = iter(["startup", "shutdown", "shutdown"])
+
+    async def greedy(scope: Any, receive: Any, send: Any) -> None:
+        for _ in range(3):
+            await receive()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": f"lifespan.{next(messages)}"}
+
+    async def main() -> None:
+        app = AsgiHealth(greedy, health, "/health")
+        await app({"type": "lifespan"}, receive, receive)
+        assert (True, 503) == (health.draining, await readiness(app))
+        other = await Lifespan(AsgiHealth(with_lifespan, health, "/health")).start()
+        assert not health.draining
+        await other.end()
+
+    asyncio.run(main())
+
+
 def test_an_app_that_is_instrumented_within_its_lifespan_drains_at_its_end() -> None:
     """The health endpoints were not there when the server sent the first message."""
     applications = pytest.importorskip("starlette.applications")

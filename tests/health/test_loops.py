@@ -46,6 +46,8 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
         options = ("--preload",) * bool(preload)
         serving = gunicorn(f"{APP}:make_wsgi()", "-k", kind, "--no-control-socket", *options)
     with serving:
+        if kind in ("asyncio", "uvloop", "trio"):  # it listens before it has the application
+            serving.wait_for(lambda: any("Running on" in line for line in serving.out), "the start")
         yield serving
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pantheon_obs import Settings, configure_logging, get_logger, trace_context
-from pantheon_obs.core.events import LlmCallFinished, RequestFinished
+from pantheon_obs.core.events import LlmCallFinished, RequestFinished, WebsocketFinished
 from pantheon_obs.core.llm_events import LlmTotals
 from pantheon_obs.core.pipeline import emit
 from tests.logs.running import clean_environment, command, run
@@ -248,7 +248,7 @@ def test_a_second_name_of_the_trace_is_not_repeated(capsys: pytest.CaptureFixtur
 
 
 def test_the_console_is_structlog_s(capsys: pytest.CaptureFixture[str]) -> None:
-    """The developer's renderer shows level, event, logger, fields and the traceback."""
+    """The developer's renderer shows time, level, event, logger, fields and the traceback."""
     configure_logging(log_format="console")
 
     with trace_context("t-1"):
@@ -257,16 +257,89 @@ def test_the_console_is_structlog_s(capsys: pytest.CaptureFixture[str]) -> None:
         )
 
     head, *below = capsys.readouterr().out.splitlines()
-    assert re.match(r"\S+Z \[error +\] no\\nstock +\[shop\] ", head)
-    assert {"trace_id=t-1", "left=0", "error_type=ValueError"} <= set(head.split())
+    assert re.match(r"[\d:]{8}\.\d{3} \[error +\] no\\nstock +\[shop\] +trace_id=t-1 left=0 ", head)
+    assert "error_type=ValueError" == head.split()[-1]
     assert "    ValueError: x" == below[-2]
     assert all(line.startswith("    ") for line in below)
 
 
-def on_a_terminal(program: str) -> bytes:
+def finished(**fields: Any) -> RequestFinished:
+    """Make a finished request with these fields changed."""
+    facts: dict[str, Any] = {
+        "trace_id": "t-1",
+        "bound": {},
+        "method": "GET",
+        "path": "/ping",
+        "status_code": 200,
+        "latency_ms": 4.871,
+        "outcome": "ok",
+    }
+    return RequestFinished(**{**facts, **fields})
+
+
+@pytest.mark.parametrize(
+    ("event", "words", "rest"),
+    [
+        (finished(), "GET /ping 200 4.9 ms", "trace_id=t-1 outcome=ok"),
+        (
+            finished(status_code=None, outcome="client_disconnected", bound={"tenant": "acme"}),
+            "GET /ping - 4.9 ms",
+            "trace_id=t-1 outcome=client_disconnected tenant=acme",
+        ),
+        (
+            finished(path="/a 500 1.0 ms\n"),
+            'GET "/a 500 1.0 ms\\n" 200 4.9 ms',
+            "trace_id=t-1 outcome=ok",
+        ),
+        (
+            WebsocketFinished(
+                trace_id="t-1",
+                bound={},
+                path="/ws",
+                latency_ms=1500.0,
+                outcome="ok",
+                close_code=1000,
+                messages_in=1,
+                messages_out=2,
+            ),
+            "WEBSOCKET /ws 1000 1500.0 ms",
+            "trace_id=t-1 messages_in=1 messages_out=2 outcome=ok",
+        ),
+    ],
+)
+def test_a_request_begins_with_its_words_on_the_console(
+    capsys: pytest.CaptureFixture[str], event: Any, words: str, rest: str
+) -> None:
+    """Method, path, status and time come first, then the other fields in the JSON order."""
+    configure_logging(log_format="console")
+
+    emit(event)
+
+    shown = re.sub(r" +", " ", capsys.readouterr().out).strip()
+    assert f"{words} {rest}" == shown.partition("] ")[2]
+
+
+def test_an_event_of_the_same_name_is_shown_as_any_other(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Only a line that has the time of a request is told in words."""
+    configure_logging(log_format="console")
+
+    logging.getLogger("pantheon_obs.request").info("request_finished")
+    logging.getLogger("shop").info("request_finished", extra={"latency_ms": 1.0})
+
+    first, second = capsys.readouterr().out.splitlines()
+    assert "request_finished               [pantheon_obs.request]" in first
+    assert second.endswith("latency_ms=1.0")
+
+
+def on_a_terminal(program: str, **variables: str) -> bytes:
     """Run a program on a terminal; return its output."""
     ours, its = pty.openpty()
-    with subprocess.Popen(command(program), stdout=its, env=clean_environment()) as process:
+    environment = {"TERM": "xterm", "NO_COLOR": "", **variables}
+    with subprocess.Popen(
+        command(program), stdout=its, env=clean_environment(**environment)
+    ) as process:
         os.close(its)
         shown = b""
         try:
@@ -286,6 +359,24 @@ def test_a_terminal_gets_the_console_format_in_colour() -> None:
     assert b"\x1b[" in shown
     assert b"open" in shown
     assert b'"event"' not in shown
+
+
+@pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_a_terminal_gets_no_colour_where_its_user_wants_none(variables: dict[str, str]) -> None:
+    """`NO_COLOR` and a dumb terminal are obeyed; the format stays the console's."""
+    shown = on_a_terminal("configure_logging(); get_logger('shop').info('open')", **variables)
+
+    assert b"\x1b" not in shown
+    assert b"] open" in shown
+
+
+def test_a_terminal_on_standard_error_decides_for_lines_that_go_there() -> None:
+    """`auto` looks at the stream that the lines go to."""
+    shown = on_a_terminal(
+        "configure_logging(log_stream='stderr'); get_logger('shop').info('open'); print('json')"
+    )
+
+    assert b"json\r\n" == shown
 
 
 def test_a_terminal_gets_json_when_asked() -> None:

@@ -32,6 +32,7 @@ MAY_STAY = {
     "llm.prices.installed": "the module genai_prices, with a memory bound to its data",
     "sinks.logs.configure._level": "only read while a handler is installed",
     "sinks.logs.configure._level_before": "only read while a handler is installed",
+    "sinks.logs.configure._settings": "only read while a handler is installed",
     "sinks.logs.delivery._output": "remembers the file of the standard output",
     "sinks.logs.line._variables": "structlog's own register of context variables",
     "sinks.logs.takeover._quieted": "the loggers keep the levels that it remembers",

@@ -48,7 +48,7 @@ class OpenCall(Protocol):
     started: float  # clock time
 
     @property
-    def nested(self) -> bool:
+    def nested(self) -> object:
         """Whether it counts for the call that has made it, and not for its trace."""
 
     def force_finish(self) -> None:

@@ -53,6 +53,7 @@ class Settings:
         release: Version of the service, on every log line and error report.
         log_level: Least level that is logged, a standard name or number.
         log_format: `json`, `text`, `console`, or `auto`: console on a terminal, else json.
+        log_stream: `stdout`, `stderr`, or `auto`: stderr in commands that do not serve.
         inbound_headers: Headers that may bring an id; the first valid one wins.
         response_headers: Headers that carry the id on every response.
         trust_inbound: Whether an inbound id is used at all.
@@ -69,7 +70,7 @@ class Settings:
         max_line_bytes: Bytes of the longest line, 1 kB or more; longer values are cut and say so.
         bind_user_id: Whether the log lines of a request have the id of its authenticated user.
         request_id: Whether every log line has `request_id` beside `trace_id`, with the same value.
-        disabled: Whether the library does nothing: no tracing, logging left alone, no Sentry.
+        disabled: Whether the library does nothing: nothing traced, logged or reported.
         id_generator: Makes a fresh id; None means the form of `str(uuid.uuid4())`.
         given: Names of the fields that the application has set itself, by an argument or in its
             framework's settings file; all but `disabled` for settings made in code.
@@ -89,6 +90,9 @@ class Settings:
     log_level: str = _option("INFO", parse.level, "PANTHEON_OBS_LOG_LEVEL")
     log_format: Literal["json", "text", "console", "auto"] = _option(
         "auto", parse.one_of("json", "text", "console", "auto"), "PANTHEON_OBS_LOG_FORMAT"
+    )
+    log_stream: Literal["auto", "stdout", "stderr"] = _option(
+        "auto", parse.one_of("auto", "stdout", "stderr"), "PANTHEON_OBS_LOG_STREAM"
     )
     inbound_headers: tuple[str, ...] = _option(
         ("X-Trace-ID", "X-Request-ID", "traceparent"),

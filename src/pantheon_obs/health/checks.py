@@ -36,9 +36,11 @@ _TIES = {"event_dispatcher", "maint_notifications_config", "maint_notifications_
 
 
 def sqlalchemy_check(engine: Engine | AsyncEngine) -> Callable[[], object]:
-    """Check a database with `SELECT 1`, on a connection of the engine's pool.
+    """Check a database with `SELECT 1`, on an idle connection of the engine's pool.
 
-    A connection that has died in the pool is replaced, and does not fail the check.
+    A connection that has died in the pool is replaced, and does not fail the check. If no
+    connection of the pool is idle, the check opens one beside it: a busy pool is not a dead
+    database.
 
     Args:
         engine: An `Engine` or an `AsyncEngine`.
@@ -58,25 +60,45 @@ def sqlalchemy_check(engine: Engine | AsyncEngine) -> Callable[[], object]:
         refuse("engine", given, "an Engine or AsyncEngine of SQLAlchemy")
 
     def check(*, again: bool = True) -> None:
+        beside = _engine_beside(given)
         try:
-            with given.connect() as connection:
+            with (beside or given).connect() as connection:
                 connection.scalar(sqlalchemy.select(1))
         except sqlalchemy.exc.DBAPIError as error:
             # SQLAlchemy has emptied the pool of dead connections, so that a new one is made.
             if not (again and error.connection_invalidated):
                 raise
             check(again=False)
+        finally:
+            if beside is not None:
+                beside.dispose()
 
     async def async_check(*, again: bool = True) -> None:
+        beside = _engine_beside(given.sync_engine)
+        apart = beside and type(given)(beside)
         try:
-            async with given.connect() as connection:
+            async with (apart or given).connect() as connection:
                 await connection.scalar(sqlalchemy.select(1))
         except sqlalchemy.exc.DBAPIError as error:
             if not (again and error.connection_invalidated):  # as above
                 raise
             await async_check(again=False)
+        finally:
+            if apart is not None:
+                await apart.dispose()
 
     return async_check if is_async else check
+
+
+def _engine_beside(engine: Any) -> Any:
+    """Make an engine with another pool of the same kind; None if its own has an idle one.
+
+    Only pools that may be full count their idle connections.
+    """
+    idle = getattr(engine.pool, "checkedin", None)
+    if idle is None or idle():
+        return None
+    return type(engine)(engine.pool.recreate(), engine.dialect, engine.url)
 
 
 def psycopg_check(conninfo: str) -> Callable[[], object]:

@@ -172,7 +172,8 @@ def _is_no_failure(error: BaseException, event: dict[str, Any]) -> bool:
         return False
     module, name = _HTTP_ERRORS[kind]
     http_error = getattr(sys.modules.get(module), name, ())
-    return isinstance(error, http_error) and (error.code or _SERVER_ERROR) < _SERVER_ERROR
+    status: int | None = getattr(error, "code", None)
+    return isinstance(error, http_error) and (status or _SERVER_ERROR) < _SERVER_ERROR
 
 
 def _is_lifespan_refused(error: BaseException | None) -> bool:

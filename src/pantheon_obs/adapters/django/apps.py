@@ -16,6 +16,7 @@ from pantheon_obs import _setup
 from pantheon_obs.adapters.django import profile
 from pantheon_obs.adapters.django.exchange import note_unhandled
 from pantheon_obs.core.context import current_trace_id
+from pantheon_obs.core.stack import is_below
 from pantheon_obs.propagation.jobs import trace_context
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
     from pantheon_obs.core.settings import Settings
 
+_APPLICATIONS = (
+    "django.core.handlers.wsgi.WSGIHandler",
+    "django.core.handlers.asgi.ASGIHandler",
+)
 _TRACED = "_pantheon_obs_traced"
 
 
@@ -55,9 +60,14 @@ class PantheonObsConfig(AppConfig):  # type: ignore[misc]  # Django has no types
         trace_commands()
 
     def serve(self) -> None:
-        """Take over the server's loggers before requests come; the first call is logged."""
+        """Take over the server's loggers before requests come; the first call is logged.
+
+        A command serves if it makes an application for a server, which the test client does not.
+        """
         self._on_startup()
-        if not self._serving:
+        if is_below(*_APPLICATIONS):
+            _setup.serve()
+        if not (self._serving or _setup.in_command()):
             self._serving = True
             _setup.announce(self._settings, adapter="django")
 

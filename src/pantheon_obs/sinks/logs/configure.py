@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.settings import Settings, resolve, warn_of_problems
 from pantheon_obs.core.switch import turned_off
-from pantheon_obs.sinks.logs import delivery, hooks, structlog_bridge, takeover
+from pantheon_obs.sinks.logs import command, delivery, hooks, structlog_bridge, takeover
 from pantheon_obs.sinks.logs.emitter import Emitter
 from pantheon_obs.sinks.logs.handler import LogSink, ObsHandler
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _PLAIN = "%(asctime)s %(levelname)-8s %(name)s %(message)s"
 
 _handler: ObsHandler | None = None
+_settings = Settings()
 _level = "INFO"
 _level_before = logging.WARNING
 
@@ -41,7 +43,9 @@ def configure_logging(settings: Settings | None = None, **overrides: object) -> 
         >>> from pantheon_obs import configure_logging
         >>> configure_logging(log_format="json", log_level="INFO")
     """
-    handler_for(settings, overrides)
+    resolved = resolve(settings, overrides)
+    if not turned_off(resolved):
+        _install(resolved)
 
 
 def logging_config(settings: Settings | None = None, **overrides: object) -> dict[str, Any]:
@@ -88,15 +92,25 @@ def handler_for(
 ) -> logging.Handler:
     """Configure logging and return its handler, for `logging_config` and `log_config.json`.
 
-    If the library is off, logging is left alone, and the handler is a plain one: the dict that
-    names it has taken the handlers of servers away.
+    If the library is off, the handler prints plain lines: the dict that names it has taken the
+    servers' own handlers away.
     """
-    global _handler, _level, _level_before  # noqa: PLW0603 - logging is one per process
-    settings = resolve(settings, overrides or {})
-    if turned_off(settings):
-        plain = logging.StreamHandler(sys.stdout)
-        plain.setFormatter(logging.Formatter(_PLAIN))
-        return plain
+    resolved = resolve(settings, overrides or {})
+    if not turned_off(resolved):
+        return _install(resolved)
+    logging.getLogger().setLevel(resolved.log_level)
+    plain = logging.StreamHandler(sys.stdout)
+    plain.setFormatter(logging.Formatter(_PLAIN))
+    return plain
+
+
+def _install(settings: Settings) -> ObsHandler:
+    global _handler, _level, _level_before, _settings  # noqa: PLW0603 - logging is one per process
+    _settings = settings
+    if _handler is None:
+        hooks.in_command = command.is_running()
+    if settings.log_stream == "auto":
+        settings = replace(settings, log_stream="stderr" if hooks.in_command else "stdout")
     emitter = Emitter(settings)
     if _handler is None:
         _level_before = logging.getLogger().level
@@ -119,6 +133,24 @@ def reassert() -> None:
         structlog_bridge.reinstall(_handler)
 
 
+def in_command() -> bool:
+    """Whether logging was configured in a command that does not serve yet."""
+    return hooks.in_command
+
+
+def serve() -> None:
+    """Write to standard output from now on: the command in which logging was configured serves."""
+    if hooks.in_command:
+        hooks.in_command = False
+        _install(_settings)
+
+
+def serve_if_begun() -> None:
+    """Do so if an application is started now by a command that serves, or outside of any."""
+    if hooks.in_command and not command.is_running():
+        serve()
+
+
 def active_format() -> str:
     """Return the name of the current format, `auto` decided; empty before configuration."""
     return _handler.emitter.format_name if _handler is not None else ""
@@ -139,6 +171,7 @@ def reset() -> None:
     pipeline.remove_sink(LogSink.name)
     structlog_bridge.uninstall()
     hooks.uninstall()
+    hooks.in_command = False
     takeover.let_go()
     delivery.close()
     _handler = None

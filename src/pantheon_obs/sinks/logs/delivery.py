@@ -157,6 +157,7 @@ def writer(
     """
     global _queue  # noqa: PLW0603 - a process has one standard output
     close()
+    _output.to_stderr = settings.log_stream == "stderr"
     if settings.log_delivery == "direct":
         return _output.write
     _queue = Queued(_output.write, settings.log_queue_bytes, describe, failed)

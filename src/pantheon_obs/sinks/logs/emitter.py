@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.failures import note
 from pantheon_obs.core.guard import let_through, report
+from pantheon_obs.core.terminal import wants_colors
+from pantheon_obs.sinks.logs.console import console_format
 from pantheon_obs.sinks.logs.delivery import writer
 from pantheon_obs.sinks.logs.entry import Entry
-from pantheon_obs.sinks.logs.formats import console_format, fit, json_format, text_format
+from pantheon_obs.sinks.logs.formats import fit, json_format, text_format
 from pantheon_obs.sinks.logs.line import LineBuilder
 from pantheon_obs.sinks.redact import Redactor
 
@@ -32,9 +34,10 @@ class Emitter:
 
     def __init__(self, settings: Settings) -> None:
         self.format_name: str = settings.log_format
+        is_terminal = _is_terminal(settings.log_stream)
         if self.format_name == "auto":
-            self.format_name = "console" if _is_terminal() else "json"
-        self._render = _FORMATS[self.format_name]()
+            self.format_name = "console" if is_terminal else "json"
+        self._render = _FORMATS[self.format_name](is_terminal and wants_colors())
         self._limit = settings.max_line_bytes
         self._builder = LineBuilder(
             Redactor(settings.redact_keys), settings.static_fields, request_id=settings.request_id
@@ -87,15 +90,15 @@ def _write_error(line: bytes, _level: int) -> None:
     sys.stderr.flush()
 
 
-def _is_terminal() -> bool:
+def _is_terminal(stream: str) -> bool:
     try:
-        return sys.stdout.isatty()
-    except (AttributeError, ValueError):  # no stdout, or a closed one
+        return (sys.stderr if stream == "stderr" else sys.stdout).isatty()
+    except (AttributeError, ValueError):  # no such stream, or a closed one
         return False
 
 
-_FORMATS: dict[str, Callable[[], Format]] = {
-    "json": lambda: json_format,
-    "text": lambda: text_format,
-    "console": lambda: console_format(colors=_is_terminal()),
+_FORMATS: dict[str, Callable[[bool], Format]] = {
+    "json": lambda _: json_format,
+    "text": lambda _: text_format,
+    "console": lambda colors: console_format(colors=colors),
 }

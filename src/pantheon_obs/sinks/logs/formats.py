@@ -1,4 +1,4 @@
-"""The formats of a line: JSON, text, and structlog's console renderer; the limit of its bytes.
+"""The formats of a line for machines, JSON and text, and the limit of its bytes.
 
 Each format takes the dict that `LineBuilder` made and returns the bytes to write, its end included.
 """
@@ -55,10 +55,10 @@ def text_format(line: Line) -> bytes:
         f"{moment:%Y-%m-%d %H:%M:%S},{moment.microsecond // 1000:03d} "
         f"{line['level'].upper():<8} {line['logger']} [{line.get('trace_id', '-')}] {line['event']}"
     )
-    parts = [head, *(f"{_word(key)}={_value(value)}" for key, value in _text_fields(line))]
+    parts = [head, *(f"{_word(key)}={shown_value(value)}" for key, value in _text_fields(line))]
     text = escaped(" ".join(parts)) + "\n"
     if "exception" in line:
-        text += _indented(line["exception"]) + "\n"
+        text += indented(line["exception"]) + "\n"
     return text.encode("utf-8", "backslashreplace")
 
 
@@ -82,7 +82,8 @@ def _word(text: str) -> str:
     return text if _PLAIN_VALUE(text) else json.dumps(text, ensure_ascii=False)
 
 
-def _value(value: Any) -> str:  # noqa: ANN401 - any plain value
+def shown_value(value: Any) -> str:  # noqa: ANN401 - any plain value
+    """Show a word as it is, and any other value as JSON, so that none can be taken for two."""
     if isinstance(value, str):
         return _word(value)
     return json.dumps(plain_scalar(value), ensure_ascii=False, default=described)
@@ -95,32 +96,9 @@ def escaped(text: str) -> str:
     return _CONTROL.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
 
 
-def _indented(text: str) -> str:
+def indented(text: str) -> str:
     """Indent each line, so that none looks like a log line."""
     return "\n".join(f"    {escaped(part)}" for part in text.split("\n"))
-
-
-def console_format(*, colors: bool) -> Format:
-    """Make the format of structlog's renderer for developers."""
-    from structlog.dev import (  # noqa: PLC0415 - imports rich where it is installed
-        ConsoleRenderer,
-        plain_traceback,
-    )
-
-    # Exceptions come as text; until structlog 25 any other formatter would warn of that.
-    render = ConsoleRenderer(colors=colors, exception_formatter=plain_traceback)
-
-    def console(line: Line) -> bytes:
-        shown = {escaped(key): _for_console(key, value) for key, value in line.items()}
-        return (render(None, "", shown) + "\n").encode("utf-8", "backslashreplace")
-
-    return console
-
-
-def _for_console(key: str, value: Any) -> Any:  # noqa: ANN401 - any plain value
-    if key in ("exception", "stack"):  # the renderer puts these below the line
-        return _indented(value if isinstance(value, str) else _value(value))
-    return escaped(value) if isinstance(value, str) else plain_scalar(value)
 
 
 def fit(line: dict[str, Any], rendered: bytes, render: Format, limit: int) -> bytes:

@@ -1,4 +1,7 @@
-"""Log uncaught exceptions and warnings, by the hooks of `sys`, `threading` and `warnings`."""
+"""Log uncaught exceptions and warnings, by the hooks of `sys`, `threading` and `warnings`.
+
+In a command that does not serve an uncaught exception stays the traceback that its user expects.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from pantheon_obs.core.failures import is_logged
 from pantheon_obs.sinks.redact_plain import described
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 _uncaught = logging.getLogger("pantheon_obs.uncaught")
@@ -21,6 +25,9 @@ _warnings = logging.getLogger("py.warnings")
 
 _before: dict[object, Any] = {}
 """The hooks that ours have replaced."""
+
+in_command = False
+"""Whether this process runs a command that does not serve."""
 
 
 def install() -> None:
@@ -40,26 +47,28 @@ def uninstall() -> None:
 
 
 def _main(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    _log(logging.CRITICAL, error, where="main")
+    if not in_command:
+        _log(logging.CRITICAL, error, where="main")
     _chain(_main, sys.__excepthook__, kind, error, traceback)
 
 
 def _thread(args: threading.ExceptHookArgs) -> None:
-    if args.exc_type is not SystemExit:  # as the default hook does
+    if args.exc_type is not SystemExit and not in_command:  # as the default hook does
         name = args.thread.name if args.thread is not None else None
         _log(logging.ERROR, args.exc_value, where="thread", thread_name=name)
     _chain(_thread, threading.__excepthook__, args)
 
 
 def _unraisable(args: sys.UnraisableHookArgs) -> None:
-    # The object's text only: a record that refers to the object would revive it.
-    _log(
-        logging.ERROR,
-        args.exc_value,
-        where="unraisable",
-        reason=args.err_msg or "Exception ignored in",
-        object=described(args.object, repr),
-    )
+    if not in_command:
+        # The object's text only: a record that refers to the object would revive it.
+        _log(
+            logging.ERROR,
+            args.exc_value,
+            where="unraisable",
+            reason=args.err_msg or "Exception ignored in",
+            object=described(args.object, repr),
+        )
     _chain(_unraisable, sys.__unraisablehook__, args)
 
 
@@ -72,14 +81,16 @@ def _log(level: int, error: BaseException | None, **fields: object) -> None:
     _uncaught.log(level, "uncaught_exception", exc_info=exc_info, extra=fields)
 
 
-def _chain(hook: object, default: object, *args: object) -> None:
+def _chain(hook: object, default: Callable[..., object], *args: object) -> None:
     """Call the hook that ours has replaced, unless it is Python's own, which prints.
 
     Such hooks (Sentry's) mostly call in turn the one that they have replaced. The traceback which
-    that prints is discarded: our line has it.
+    that prints is discarded: our line has it, except in a command.
     """
-    before = _before.get(hook)
-    if before is not None and before is not default:
+    before = _before.get(hook) or default
+    if in_command:
+        before(*args)
+    elif before is not default:
         with redirect_stderr(io.StringIO()):
             before(*args)
 

@@ -1,4 +1,4 @@
-"""Write whole lines to standard output, whatever it is.
+"""Write whole lines to standard output or standard error, whatever it is.
 
 Lines from threads, from signal handlers and from `__del__` in the middle of a write do not mix.
 Processes that share a pipe take a lock for each line: a write of more than PIPE_BUF bytes is not
@@ -31,9 +31,14 @@ _CELERY = "celery.utils.log"  # its replacement of sys.stdout logs what it is gi
 
 
 class Output:
-    """Standard output as it is at each line: `sys.stdout` may be replaced at any time."""
+    """Standard output as it is at each line: `sys.stdout` may be replaced at any time.
+
+    Attributes:
+        to_stderr: Whether it is standard error instead.
+    """
 
     def __init__(self) -> None:
+        self.to_stderr = False
         self._stream: TextIO | None = None
         self._descriptor: int | None = None
         self._shared = False
@@ -75,7 +80,7 @@ class Output:
                 if rounds > _ENDLESS:
                     # Each line brings another: the stream logs what it is given (`sys.stdout` was
                     # redirected to a logger). This line, and later ones, go to the real stdout.
-                    self._redirected = sys.stdout
+                    self._redirected = sys.stderr if self.to_stderr else sys.stdout
                     self._waiting = deque([line])
                 for _ in range(len(self._waiting)):
                     self._write(self._waiting.popleft())
@@ -83,11 +88,11 @@ class Output:
             self._writing = False
 
     def _write(self, line: bytes) -> None:
-        stream: TextIO | None = sys.stdout
+        stream: TextIO | None = sys.stderr if self.to_stderr else sys.stdout
         if stream is not self._stream and type(stream).__module__ == _CELERY:
             self._redirected = stream
         if stream is not None and stream is self._redirected:
-            stream = sys.__stdout__
+            stream = sys.__stderr__ if self.to_stderr else sys.__stdout__
         if stream is None:  # pythonw, or closed by the application
             return
         if stream is not self._stream:

@@ -1,0 +1,62 @@
+"""The console format, for people: structlog's renderer, a request in a few words, short tracebacks.
+
+https://www.structlog.org/en/stable/console-output.html
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from pantheon_obs.sinks.logs.folding import folded
+from pantheon_obs.sinks.logs.formats import escaped, indented, shown_value
+from pantheon_obs.sinks.redact_plain import plain_scalar
+
+if TYPE_CHECKING:
+    from pantheon_obs.sinks.logs.formats import Format, Line
+
+_LOGGER = "pantheon_obs.request"
+# The event's place is taken by the values of these fields: a request is told in a few words.
+_IN_WORDS = {
+    "request_finished": ("method", "path", "status_code"),
+    "websocket_finished": ("path", "close_code"),
+}
+
+
+def console_format(*, colors: bool) -> Format:
+    """Make the format of structlog's renderer for developers."""
+    from structlog.dev import (  # noqa: PLC0415 - imports rich where it is installed
+        ConsoleRenderer,
+        plain_traceback,
+    )
+
+    # Exceptions come as text; until structlog 25 any other formatter would warn of that.
+    render = ConsoleRenderer(colors=colors, exception_formatter=plain_traceback, sort_keys=False)
+
+    def console(line: Line) -> bytes:
+        shown = {escaped(key): _shown(key, value) for key, value in _in_words(line).items()}
+        return (render(None, "", shown) + "\n").encode("utf-8", "backslashreplace")
+
+    return console
+
+
+def _in_words(line: Line) -> Line:
+    """Make the line of a request begin with `GET /ping 200 4.9 ms`, and omit what that says."""
+    moment = datetime.fromisoformat(line["timestamp"]).astimezone()
+    time = f"{moment:%H:%M:%S}.{moment.microsecond // 1000:03d}"
+    latency = line.get("latency_ms")
+    words = _IN_WORDS.get(line["event"]) if line["logger"] == _LOGGER else None
+    if words is None or not isinstance(latency, float | int):
+        return {**line, "timestamp": time}
+    values = [shown_value(line.get(key, "-")) for key in words]
+    if "method" not in words:
+        values.insert(0, "WEBSOCKET")
+    said = {"logger", "latency_ms", *words}
+    rest = {key: value for key, value in line.items() if key not in said}
+    return {**rest, "timestamp": time, "event": f"{' '.join(values)} {latency:.1f} ms"}
+
+
+def _shown(key: str, value: Any) -> Any:  # noqa: ANN401 - any plain value
+    if key in ("exception", "stack"):  # the renderer puts these below the line
+        return indented(folded(value) if isinstance(value, str) else shown_value(value))
+    return escaped(value) if isinstance(value, str) else plain_scalar(value)
