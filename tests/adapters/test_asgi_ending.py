@@ -128,17 +128,25 @@ def test_a_client_that_leaves_is_judged_by_what_it_missed(
 
 
 @pytest.mark.parametrize("how", ["escapes", "is-handled"])
+@pytest.mark.parametrize(
+    ("end", "outcome"),
+    [
+        pytest.param(LAST, "ok", id="the-end"),
+        pytest.param({**LAST, "more_body": True}, "client_disconnected", id="not-yet-the-end"),
+        pytest.param(BODY, "client_disconnected", id="the-end-with-content"),
+    ],
+)
 def test_a_send_that_refuses_the_empty_end_of_a_body(
-    events: list[dict[str, Any]], how: str
+    events: list[dict[str, Any]], end: dict[str, Any], outcome: str, how: str
 ) -> None:
-    """The application has ended its body, and nothing of it is lost."""
+    """If the application has ended its body, nothing of it is lost."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send(START)
         await send({**BODY, "more_body": True})
         server.refuse = ("http.response.body", OSError())
         try:
-            await send(LAST)
+            await send(end)
         except OSError:
             if how == "escapes":
                 raise
@@ -147,7 +155,7 @@ def test_a_send_that_refuses_the_empty_end_of_a_body(
 
     server.serve()
 
-    assert [("request_finished", "ok", 200)] == endings(events)
+    assert [("request_finished", outcome, 200)] == endings(events)
     assert 1 == len(events)
 
 
