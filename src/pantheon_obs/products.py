@@ -149,7 +149,6 @@ PRODUCTS = (
         loggers=("gunicorn", "gunicorn.error"),
         access=("gunicorn.access",),
         repeats=("gunicorn.error",),
-        stopping=("alive", False),
     ),
     Product(
         name="hypercorn",

@@ -117,13 +117,23 @@ class AsgiHttp(AsgiExchange):
             await self._send(message)
         except OSError as error:  # since ASGI 2.4
             self.send_failed(error)
-            if self.response_started and kind == _PART and not message.get("body"):
-                self._handed_over(message)  # nothing of it is lost
+            is_end = kind == _PART and not (message.get("body") or message.get("more_body"))
+            if is_end and self.response_started:
+                self._end(message)  # nothing of it is lost
             raise
         if starts:
-            self._start(message)
+            if self.event_pending:
+                self._look_for_client()
+                self.started(message.get("status"), message["headers"])
+            else:
+                self.response_started = True
         elif kind in _BODY and not self.response_complete:
-            self._handed_over(message)
+            if self.client_gone or (self._cycle is not None and self._cycle.disconnected):
+                self._sent_to_nobody(message)
+            if not message.get("more_body", False):
+                self._end(message)
+            elif self.first_byte is None or not self.streaming:
+                self.part(len(message.get("body") or b""))
 
     def returned(self) -> None:
         """The application's call has returned, in the middle of its body if the server stops."""
@@ -131,28 +141,15 @@ class AsgiHttp(AsgiExchange):
         if self.response_started and not self.response_complete:
             self.stopping = is_stopping()
 
-    def _start(self, message: Message) -> None:
-        if not self.event_pending:
-            self.response_started = True
-            return
-        cycle = getattr(self._send, "__self__", None)
-        self._cycle = cycle if hasattr(cycle, "disconnected") else None
-        self._look_for_client()
-        self.started(message.get("status"), message["headers"])
+    def _end(self, message: Message) -> None:
+        if not message.get("body") and self._may_be_cut():
+            self.relayed = is_relayed(_BOUNDARY)
+        self.complete()
 
-    def _handed_over(self, message: Message) -> None:
-        """Note a part of the body."""
-        size = len(message.get("body") or b"")
-        if size or message["type"] != _PART:
-            if self._cycle is not None:
-                self._look_for_client()
-            if self.client_gone:
-                self.content_lost = True
-        if not message.get("more_body", False):
-            self.relayed = not size and self._may_be_cut() and is_relayed(_BOUNDARY)
-            self.complete()
-        elif self.first_byte is None or not self.streaming:
-            self.part(size)
+    def _sent_to_nobody(self, message: Message) -> None:
+        if message.get("body") or message["type"] != _PART:
+            self.client_left()
+            self.content_lost = True
 
     def _may_be_cut(self) -> bool:
         """Whether an empty last part leaves it open if the body is whole."""
@@ -162,12 +159,15 @@ class AsgiHttp(AsgiExchange):
 
     def _look_for_client(self) -> None:
         # uvicorn drops what nobody receives without an error, but its cycle knows.
-        if getattr(self._cycle, "disconnected", False) is True:
-            self.client_left()
+        cycle = getattr(self._send, "__self__", None)
+        disconnected = getattr(cycle, "disconnected", None)
+        if isinstance(disconnected, bool):
+            self._cycle = cycle
+            if disconnected:
+                self.client_left()
 
     async def answer(self) -> None:
         """Answer with a plain 500 if the application has not."""
-        self._cycle = getattr(self._send, "__self__", None)
         self._look_for_client()
         if self.owes_response:
             self.replaced = True
