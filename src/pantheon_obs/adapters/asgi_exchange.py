@@ -122,11 +122,7 @@ class AsgiHttp(AsgiExchange):
                 self._end(message)  # nothing of it is lost
             raise
         if starts:
-            if self.event_pending:
-                self._look_for_client()
-                self.started(message.get("status"), message["headers"])
-            else:
-                self.response_started = True
+            self._began(message)
         elif kind in _BODY and not self.response_complete:
             if self.client_gone or (self._cycle is not None and self._cycle.disconnected):
                 self._sent_to_nobody(message)
@@ -134,6 +130,13 @@ class AsgiHttp(AsgiExchange):
                 self._end(message)
             elif self.first_byte is None or not self.streaming:
                 self.part(len(message.get("body") or b""))
+
+    def _began(self, message: Message) -> None:
+        if self.event_pending:
+            self._look_for_client()
+            self.started(message.get("status"), message["headers"])
+        else:
+            self.response_started = True
 
     def returned(self) -> None:
         """The application's call has returned, in the middle of its body if the server stops."""
