@@ -383,3 +383,61 @@ def test_a_path_that_stands_in_the_dispatcher_stands_in_the_route(
     ask(app, *(f"{prefix}/items/3" for prefix in prefixes))
 
     assert [f"{prefix}/items/{{item}}" for prefix in prefixes] == list(routes(events).values())
+
+
+def test_a_wrong_method_below_a_mount_has_the_template(events: Events) -> None:
+    """A 405 has matched its path; a route with the right method comes first."""
+    inner = [Route("/{a}/x", ok, methods=["POST"]), Route("/{b}/y", ok)]
+    ask(instrument(Starlette(routes=[Mount("/{a}", routes=inner)])), "/acme/1/x", "/acme/1/y")
+
+    assert {"/acme/1/x": "/{a}/{a}/x", "/acme/1/y": "/{a}/{b}/y"} == routes(events)
+
+
+def test_litestar_below_a_mount_of_starlette_has_the_whole_template(events: Events) -> None:
+    """Litestar changes the path in the scope; the mount is matched on the path asked for."""
+
+    @get("/items/{item:str}")
+    async def item() -> str:
+        return "ok"
+
+    inner = Litestar([item], openapi_config=None)
+    ask(instrument(Starlette(routes=[Mount("/{org}", inner)])), "/acme/items/acme")
+
+    assert {"/acme/items/acme": "/{org}/items/{item}"} == routes(events)
+
+
+def test_a_quart_application_that_asks_itself_keeps_its_route(events: Events) -> None:
+    """A scope that was copied for another path does not replace the request's own."""
+    app = Quart(__name__)
+
+    async def item(item: str) -> str:
+        return item
+
+    app.add_url_rule("/items/<item>", view_func=item)
+    instrument(app)
+
+    async def batch(scope: Any, receive: Any, send: Any) -> None:
+        async def ignore(_: Any) -> None:
+            """Keep the answer."""
+
+        await app(scope, receive, send)
+        await app({**scope, "path": "/items/3/no"}, receive, ignore)
+
+    ask(instrument(batch), "/items/1")
+
+    assert {"/items/1": "/items/<item>"} == routes(events)
+
+
+def test_middlewares_that_refer_to_each_other_lead_nowhere(events: Events) -> None:
+    """A mount whose application refers to itself is one of an unknown application."""
+
+    class Circular:
+        def __init__(self) -> None:
+            self.app = self
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            await Response()(scope, receive, send)
+
+    ask(instrument(Starlette(routes=[Mount("/{org}", Circular())])), "/acme/1")
+
+    assert {"/acme/1": "/{org}/{path}"} == routes(events)
