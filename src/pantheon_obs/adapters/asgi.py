@@ -83,8 +83,11 @@ class TraceIdMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, as the ASGI specification says."""
         exchange_class = self._exchanges.get(scope["type"])
-        # None in the scope: unpickled
-        if exchange_class is None or scope.get(KEY) is not None or self._is_within(scope):
+        if (
+            exchange_class is None
+            or scope.get(KEY) is not None  # None: it was unpickled
+            or (current_trace.get() is not None and self._is_within(scope))
+        ):
             await self._pass_through(scope, receive, send)
             return
         headers = scope.get("headers") or ()
@@ -127,7 +130,8 @@ class TraceIdMiddleware:
             raise
         finally:
             scope.pop(KEY, None)
-            self._open.discard(exchange)
+            if self._open:
+                self._open.discard(exchange)
             end(exchange)
 
     async def _pass_through(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -172,8 +176,6 @@ class TraceIdMiddleware:
 
     def _is_within(self, scope: Scope) -> bool:
         """Whether the request has a trace in another protocol, which then stands in the scope."""
-        if current_trace.get() is None:
-            return False
         path, root_path = scope.get("path", ""), scope.get("root_path", "")
         outer: Any = enclosing(AsgiExchange, path, headers_of(scope))
         if outer is not None:
