@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import SyncToAsync
 
+from pantheon_obs.adapters.django.templates import template_of_pattern
 from pantheon_obs.adapters.wsgi_environ import note_failed_read
 from pantheon_obs.core.context import apart, end, resume, suspend, trace_on
 from pantheon_obs.core.exchange import Exchange
@@ -137,7 +138,7 @@ def _nothing() -> Callable[[], object]:
 def template_of(request: Any) -> str | None:  # noqa: ANN401 - Django has no types
     """The template of the route that has matched, such as `/items/<int:item_id>/`, or None."""
     route = getattr(request.resolver_match, "route", None)
-    return None if route is None else f"/{route.removeprefix('^')}"
+    return None if route is None else f"/{template_of_pattern(route)}"
 
 
 def note_unhandled(request: object = None, **_: object) -> None:

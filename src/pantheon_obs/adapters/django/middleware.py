@@ -17,9 +17,10 @@ from pantheon_obs.adapters.django.profile import load
 from pantheon_obs.adapters.django.start import process
 from pantheon_obs.adapters.django.streams import follow
 from pantheon_obs.adapters.routes import ROUTE
-from pantheon_obs.adapters.wsgi_environ import EnvironIdentity
+from pantheon_obs.adapters.wsgi_environ import EnvironIdentity, headers_of
 from pantheon_obs.core import pipeline
-from pantheon_obs.core.context import KEY, leave_on, trace_on
+from pantheon_obs.core.context import KEY, current_trace, leave_on, trace_on
+from pantheon_obs.core.enclosing import enclosing
 from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.core.identity import Identity
 from pantheon_obs.core.response_headers import ResponseHeaders
@@ -107,6 +108,8 @@ class TraceIdMiddleware:
         scope = getattr(request, "scope", None)
         carrier = request.META if scope is None else scope
         outer = carrier.get(KEY) or trace_on(request)
+        if outer is None and current_trace.get() is not None:
+            outer = enclosing(DjangoExchange, request.path, headers_of(request.META))
         if outer is not None and not outer.ended:
             leave_on(request, outer)
             return None

@@ -13,6 +13,7 @@ from pantheon_obs import _setup
 from pantheon_obs.adapters.django.checks import APP, check_settings, ours_in
 from pantheon_obs.adapters.django.exchange import note_unhandled
 from pantheon_obs.adapters.django.profile import for_logging
+from pantheon_obs.core.context import Trace, current_trace, reset
 from pantheon_obs.core.stack import is_below
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class Process:
             self.on_startup()
         if is_below(*_APPLICATIONS):
             _setup.serve()
+            if type(current_trace.get()) is Trace:
+                reset()  # connections inherit the context of the command that serves them
         if not (self.serving or _setup.in_command()):
             self.serving = True
             _setup.announce(self.settings, adapter="django")
