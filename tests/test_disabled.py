@@ -307,7 +307,8 @@ def test_the_logging_config_prints_plain_lines(
     names = ("", "uvicorn", "uvicorn.access")
     loggers = [logging.getLogger(name) for name in names]
     before = [(logger, [*logger.handlers], logger.level, logger.propagate) for logger in loggers]
-    logging.getLogger("uvicorn.access").propagate = True  # as in a process that has just begun
+    for logger in loggers[1:]:  # as in a new process
+        logger.handlers[:], logger.propagate = (), True
     try:
         logging.config.dictConfig(config())
         logging.getLogger("uvicorn.access").info("GET /")

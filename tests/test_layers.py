@@ -35,6 +35,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # Each adapter is a part of its own; frameworks build on the adapters of their protocols.
     "adapters.*": (*BELOW, *ROOMS, "_setup", "adapters.asgi", "adapters.wsgi", "adapters.routes"),
     "_instrument": (*BELOW, *ROOMS, "sinks.*", "_setup", "adapters.*"),
+    "apps": ("adapters.django",),  # what Django finds where the package stands for its app
     "cli": BELOW,
     # It examines an application that `instrument` has set up.
     "cli.doctor": (*BELOW, *ROOMS, "sinks.*", "_setup", "adapters.*", "_instrument", "cli"),
@@ -47,6 +48,7 @@ DEPENDENCIES = {"asgiref", "orjson", "structlog"}
 OWN = {
     "core": set[str](),
     "products": set[str](),
+    "apps": {"django"} | DEPENDENCIES,
     "adapters.celery": {"celery", "billiard"} | DEPENDENCIES,
     "adapters.django": {"django"} | DEPENDENCIES,
     "adapters.gunicorn": {"gunicorn"} | DEPENDENCIES,

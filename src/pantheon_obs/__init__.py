@@ -41,8 +41,9 @@ if TYPE_CHECKING:
     from pantheon_obs._instrument import instrument
     from pantheon_obs.adapters.asgi import TraceIdMiddleware
     from pantheon_obs.adapters.celery import instrument_celery as instrument_celery
-    from pantheon_obs.core.context import bind, current_trace_id
+    from pantheon_obs.core.context import current_trace_id
     from pantheon_obs.core.errors import ConfigError, MissingExtraError, ObsError
+    from pantheon_obs.core.serving import bind
     from pantheon_obs.core.settings import Settings
     from pantheon_obs.health import Health, http_check, tcp_check
     from pantheon_obs.health import psycopg_check as psycopg_check
@@ -66,7 +67,8 @@ else:  # hidden from type checkers, which would accept every name
         "_instrument": ["instrument"],
         "adapters.asgi": ["TraceIdMiddleware"],
         "adapters.celery": ["instrument_celery"],
-        "core.context": ["bind", "current_trace_id"],
+        "core.context": ["current_trace_id"],
+        "core.serving": ["bind"],
         "core.errors": ["ConfigError", "MissingExtraError", "ObsError"],
         "core.settings": ["Settings"],
         "health": [

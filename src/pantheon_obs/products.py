@@ -29,6 +29,8 @@ class Product:
     leveled: tuple[str, ...] = ()  # it gives these levels only; `log_level` replaces those
     # Access logs; they are dropped, as `request_finished` says more and omits the query.
     access: tuple[str, ...] = ()
+    # Functions that write access lines to a stream without logging: a class and the method.
+    writes: tuple[tuple[str, str, str], ...] = ()
     # These log each request at INFO; they get WARNING unless they have a level.
     quiet: tuple[str, ...] = ()
     repeats: tuple[str, ...] = ()  # repeat an exception which `request_finished` carries
@@ -112,7 +114,11 @@ PRODUCTS = (
         name="django",
         # Its handler that mails errors to admins stays.
         leveled=("django", "django.server"),
-        says_less=(("django.server", "access line"), ("django.request", "unhandled error")),
+        says_less=(
+            ("django.server", "access line"),
+            ("django.channels.server", "access line"),
+            ("django.request", "unhandled error"),
+        ),
         command_line="django.core.management.ManagementUtility",
         lifespan_error="Django can only handle ASGI/HTTP connections, not lifespan.",
         sentry=("django", "DjangoIntegration"),
@@ -143,7 +149,6 @@ PRODUCTS = (
         loggers=("gunicorn", "gunicorn.error"),
         access=("gunicorn.access",),
         repeats=("gunicorn.error",),
-        stopping=("alive", False),
     ),
     Product(
         name="hypercorn",
@@ -165,6 +170,9 @@ PRODUCTS = (
         repeats_as_text=("werkzeug",),
         says_less=(("werkzeug", "access line"),),
     ),
+    # The query string stands in its lines.
+    Product(name="daphne", writes=(("daphne.access", "AccessLogGenerator", "write_entry"),)),
+    Product(name="tornado", says_less=(("tornado.access", "access line"),)),
     # HTTP clients.
     Product(name="httpx", quiet=("httpx", "httpcore")),
     Product(name="httpx2", quiet=("httpx2", "httpcore2")),

@@ -8,13 +8,13 @@ import pytest
 
 from pantheon_obs import configure_logging
 from pantheon_obs.testing import capture_events
-from tests.adapters.contract import ADAPTERS, Adapter, Service, check_whole_output
+from tests.adapters.contract import ADAPTERS, SYNC_STACK, Adapter, Service, check_whole_output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@pytest.fixture(scope="session", params=ADAPTERS, ids=lambda adapter: adapter.name)
+@pytest.fixture(scope="session", params=(*ADAPTERS, SYNC_STACK), ids=lambda adapter: adapter.name)
 def adapter(request: pytest.FixtureRequest) -> Adapter:
     """Return each adapter whose framework is installed."""
     found: Adapter = request.param

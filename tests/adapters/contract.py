@@ -149,6 +149,29 @@ ADAPTERS = (
     ),
 )
 
+# Django calls a middleware synchronously, under ASGI too, as soon as another one is sync only. In a
+# process of its own only: the environment has the project's settings.
+SYNC_STACK = Adapter(
+    "django-asgi-sync",
+    "django_app.asgi:application",
+    options=("--lifespan", "off"),
+    env={
+        **DJANGO,
+        "DJANGO_APP_SETTINGS": json.dumps(
+            {
+                "MIDDLEWARE": [
+                    "pantheon_obs.adapters.django.TraceIdMiddleware",
+                    "tests.apps.django_app.middleware.sync_only",
+                    "tests.apps.django_app.middleware.Cors",
+                    "tests.apps.django_app.middleware.SlashMiddleware",
+                ]
+            }
+        ),
+    },
+    cannot=OF_DJANGO | {"shutdown", "sync streams", "uploads"},
+    template=angled,
+)
+
 PACKAGES = sorted({adapter.package for adapter in ADAPTERS if adapter.package})
 """The frameworks' packages."""
 

@@ -19,6 +19,7 @@ settings.configure(
     MIDDLEWARE=["pantheon_obs.adapters.django.TraceIdMiddleware"],
     ROOT_URLCONF=__name__,
     LOGGING_CONFIG=None,
+    PANTHEON_OBS={"log_level": "CRITICAL"},  # standard output has the result alone
 )
 
 import django  # noqa: E402

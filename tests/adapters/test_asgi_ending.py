@@ -128,17 +128,25 @@ def test_a_client_that_leaves_is_judged_by_what_it_missed(
 
 
 @pytest.mark.parametrize("how", ["escapes", "is-handled"])
+@pytest.mark.parametrize(
+    ("end", "outcome"),
+    [
+        pytest.param(LAST, "ok", id="the-end"),
+        pytest.param({**LAST, "more_body": True}, "client_disconnected", id="not-yet-the-end"),
+        pytest.param(BODY, "client_disconnected", id="the-end-with-content"),
+    ],
+)
 def test_a_send_that_refuses_the_empty_end_of_a_body(
-    events: list[dict[str, Any]], how: str
+    events: list[dict[str, Any]], end: dict[str, Any], outcome: str, how: str
 ) -> None:
-    """The application has ended its body, and nothing of it is lost."""
+    """If the application has ended its body, nothing of it is lost."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send(START)
         await send({**BODY, "more_body": True})
         server.refuse = ("http.response.body", OSError())
         try:
-            await send(LAST)
+            await send(end)
         except OSError:
             if how == "escapes":
                 raise
@@ -147,7 +155,7 @@ def test_a_send_that_refuses_the_empty_end_of_a_body(
 
     server.serve()
 
-    assert [("request_finished", "ok", 200)] == endings(events)
+    assert [("request_finished", outcome, 200)] == endings(events)
     assert 1 == len(events)
 
 
@@ -208,3 +216,47 @@ def test_one_exception_object_that_is_raised_for_two_requests_is_two_failures(
     Server(raises(shared)).serve()
 
     assert 2 == len([event for event in events if "exception" in event])
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "expected"),
+    [
+        pytest.param("http", START, ("request_finished", "cancelled", 200), id="started"),
+        pytest.param("http", None, ("request_finished", "cancelled", None), id="not-started"),
+        pytest.param(
+            "websocket",
+            {"type": "websocket.accept"},
+            ("websocket_finished", "cancelled", None),
+            id="websocket",
+        ),
+    ],
+)
+def test_what_is_open_when_the_server_ends_the_lifespan_is_cancelled(
+    events: list[dict[str, Any]], kind: str, first: Any, expected: tuple[Any, ...]
+) -> None:
+    """It has one line, then; a server need not wait for the application to be cancelled."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            assert (await receive())["type"] == "lifespan.shutdown"
+            return
+        if first is not None:
+            await send(first)
+        opened.set()
+        await asyncio.Event().wait()
+
+    server = Server(app, {"type": "lifespan.shutdown"}, type=kind)
+
+    async def serve() -> list[Any]:
+        task = asyncio.create_task(server.app(server.scope, server.receive, server.send))
+        await opened.wait()
+        await server.app({"type": "lifespan"}, server.receive, server.send)
+        found = endings(events)
+        task.cancel()
+        await asyncio.wait({task})
+        return found
+
+    opened = asyncio.Event()
+    found = asyncio.run(serve())
+
+    assert [expected] == found == endings(events)

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 pytest.importorskip("django")
 
+APPS = [
+    *("django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions"),
+    "tests.apps.django_app",
+]
 Sections = dict[str, list[dict[str, Any]]]
 
 
@@ -165,10 +169,93 @@ def test_a_bad_setting_fails_the_check_command() -> None:
 
 
 def test_the_checks_want_the_middleware_first(sections: Sections) -> None:
-    """Only middleware after ours can have the id, so the checks want ours first."""
-    assert [["pantheon_obs.W001"], ["pantheon_obs.W001"], ["pantheon_obs.W002"], []] == [
+    """Only middleware after ours can have the id, so the checks want ours first.
+
+    A class of the project that derives from ours counts, and so does ours by its longer path.
+    """
+    ids = ("W001", "W001", "W002", "", "", "", "W001", "E003 W001", "E003", "E003 W001")
+    assert [[f"pantheon_obs.{name}" for name in each.split()] for each in ids] == [
         found["problems"] for found in results(sections["check_middleware"])
     ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "status", "said"),
+    [
+        pytest.param(
+            {"INSTALLED_APPS": [*APPS, "pantheon_obs"]},
+            1,
+            "(pantheon_obs.E002) 'pantheon_obs' in INSTALLED_APPS is not the Django app of "
+            "pantheon-obs.\n\tHINT: Write 'pantheon_obs.adapters.django' in its place.",
+            id="package",
+        ),
+        pytest.param(
+            {"INSTALLED_APPS": [*APPS, "pantheon_obs", "pantheon_obs.adapters.django"]},
+            1,
+            "(pantheon_obs.E002)",
+            id="package-beside-the-app",
+        ),
+        pytest.param(
+            {"MIDDLEWARE": ["pantheon_obs.TraceIdMiddleware"]},
+            1,
+            "(pantheon_obs.W001) Responses have no trace id: MIDDLEWARE lacks TraceIdMiddleware. "
+            "It has 'pantheon_obs.TraceIdMiddleware', which is not the one for Django.",
+            id="of-asgi",
+        ),
+        pytest.param(
+            {"PANTHEON_OBS_SERVICE": "shop"},
+            0,
+            "(pantheon_obs.W003) PANTHEON_OBS_SERVICE is not read from Django's settings: use "
+            "PANTHEON_OBS = {'service': ...}",
+            id="setting",
+        ),
+        pytest.param({"PANTHEON_OBS_ZZZ": 1}, 0, "use PANTHEON_OBS = {...: ...}", id="no-setting"),
+        pytest.param({"PANTHEON_OBS_HEALTH": None}, 0, "", id="a-setting-that-is-read"),
+    ],
+)
+def test_names_that_were_mixed_up_are_reported_by_the_check_command(
+    settings: dict[str, Any], status: int, said: str
+) -> None:
+    """The message names what stands there, and what to write in its place."""
+    found, _, err = run("check", settings=settings)
+
+    assert status == found
+    assert said in err
+    assert bool(said) == ("pantheon_obs." in err)
+
+
+@pytest.mark.parametrize("installed", ["", "pantheon_obs"])
+def test_the_middleware_without_the_app_says_so_once_and_works(installed: str) -> None:
+    """It sets up the process itself: lines have the id, and an error its one traceback."""
+    pytest.importorskip("gunicorn")
+    settings = {"INSTALLED_APPS": [*APPS, installed] if installed else APPS}
+    trace_id = new_id()
+    with serve("wsgi", settings) as server:
+        for path in ("/ok", "/boom"):
+            get(server, path, {"X-Trace-ID": trace_id})
+        server.stop()
+
+    lines = [parse_line(line.encode()) for line in server.out]
+    [warning] = [line for line in lines if line["event"] == "middleware_without_app"]
+    place = f" in place of {installed!r}" if installed else ""
+    assert f"add 'pantheon_obs.adapters.django' to INSTALLED_APPS{place}" == warning["hint"]
+    assert ("pantheon_obs", "warning") == (warning["logger"], warning["level"])
+    assert [("ok", 200), ("error", 500)] == [
+        (line["outcome"], line["status_code"])
+        for line in lines
+        if line["event"] == "request_finished"
+    ]
+    assert 1 == sum("exception" in line for line in lines)
+    assert 1 == sum(line["event"] == "observability_configured" for line in lines)
+    assert [] == server.err
+
+
+def test_a_project_that_has_configured_logging_itself_keeps_its_arguments() -> None:
+    """The middleware without the app does not configure it again."""
+    env = {"PANTHEON_OBS_LOG_FORMAT": "json"}
+    lines = program("middleware_alone", {"INSTALLED_APPS": APPS}, env=env)
+
+    assert [{"service": "own"}] == results(lines)
 
 
 def test_a_command_is_a_trace() -> None:
@@ -277,6 +364,22 @@ def test_each_request_has_one_line_however_its_response_ends(sections: Sections)
     [failed] = [line for line in lines if line["event"] == "telemetry_failed"]
     assert "django response" == failed["site"]
     assert [{"text": "text", "now": ""}] == results(lines)
+
+
+def test_requests_and_responses_are_copied_and_pickled_as_without_us(sections: Sections) -> None:
+    """A copy of the request belongs to its trace; nothing of a response's copy does."""
+    lines = sections["copies"]
+
+    assert [
+        *({"again": "t-1"}, {"again": "t-1"}),
+        *({"read": "ab"}, {"closing": ""}) * 2,
+        *({"read": "ab"}, {"closing": "t-1"}),
+    ] == results(lines)
+    assert [("ok", 200)] * 2 == [
+        (line["outcome"], line["status_code"])
+        for line in lines
+        if line["event"] == "request_finished"
+    ]
 
 
 def test_a_generator_that_is_closed_logs_in_its_trace(sections: Sections) -> None:

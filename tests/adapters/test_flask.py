@@ -247,7 +247,7 @@ def test_another_apps_error_under_an_app_that_was_not_instrumented(events: Event
     """Flask's signal is ignored if it comes outside of a traced request."""
     app = service()
     instrument(app)
-    bare = app.wsgi_app.app  # type: ignore[attr-defined]
+    bare = app.extensions["pantheon_obs"].app
 
     response = Client(bare, Response).get("/boom", buffered=True)
 

@@ -80,7 +80,7 @@ def test_the_app_object_is_instrumented_in_place() -> None:
     assert instrument(app) is app
     serving = app.asgi_app
     assert instrument(app) is app
-    assert serving is app.asgi_app
+    assert serving == app.asgi_app
 
     wrapped = functools.partial(serving)
     app.asgi_app = wrapped  # type: ignore[method-assign]

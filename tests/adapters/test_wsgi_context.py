@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import threading
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import structlog
 
 from pantheon_obs import bind, current_trace_id, trace_context
@@ -238,3 +241,29 @@ def test_calls_that_are_open_at_the_end_are_finished_in_the_trace(
         server.close()
 
         assert [{"id": "a"}] == call.finished
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [copy.copy, copy.deepcopy, lambda environ: pickle.loads(pickle.dumps(environ))],  # noqa: S301 - our own
+    ids=["copy", "deepcopy", "pickle"],
+)
+def test_an_environ_is_copied_and_pickled_as_without_us(
+    events: list[dict[str, Any]], copied: Callable[[Any], Any]
+) -> None:
+    """A copy that is served later is a request of its own."""
+    copies: list[dict[str, Any]] = []
+
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        copies.append(copied(environ))
+        start_response("200 OK", [])
+        return []
+
+    traced = TraceIdMiddleware(app)
+    Server(traced, HTTP_X_TRACE_ID="t-1").serve()
+    later = Server(traced)
+    later.environ = copies[0]
+
+    assert later.serve() is None
+    assert {"t-1"} == {event["trace_id"] for event in events}
+    assert [("ok", 200, None)] * 2 == endings(events)

@@ -8,7 +8,9 @@ from typing import Any
 import django
 from django.conf import settings
 
-settings.configure(ALLOWED_HOSTS=["*"], LOGGING_CONFIG=None)
+settings.configure(
+    ALLOWED_HOSTS=["*"], INSTALLED_APPS=["pantheon_obs.adapters.django"], LOGGING_CONFIG=None
+)
 django.setup()
 
 from django.http import HttpResponse, StreamingHttpResponse  # noqa: E402

@@ -5,11 +5,14 @@ Pure ASGI, nothing buffered: each message goes on as soon as it comes. https://a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.adapters.asgi_exchange import AsgiHttp, AsgiWebsocket
+from pantheon_obs.adapters.asgi_exchange import AsgiExchange, AsgiHttp, AsgiWebsocket, headers_of
+from pantheon_obs.adapters.routes import route_template
+from pantheon_obs.adapters.routes_mounts import Mounts
 from pantheon_obs.core import pipeline
-from pantheon_obs.core.context import KEY, begin, end
+from pantheon_obs.core.context import KEY, begin, current_trace, end
+from pantheon_obs.core.enclosing import enclosing
 from pantheon_obs.core.errors import refuse
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.identity import Identity
@@ -28,6 +31,8 @@ _EXCHANGES: dict[str, type[AsgiHttp | AsgiWebsocket]] = {
     "http": AsgiHttp,
     "websocket": AsgiWebsocket,
 }
+
+_NOT_FOUND = 404
 
 _guard = Guard("asgi start-up")
 
@@ -66,6 +71,7 @@ class TraceIdMiddleware:
         warn_of_problems(settings)
         watch()
         self.app = app
+        self._mounts = Mounts(app)
         self.on_startup = on_startup
         self._read_id = Identity(settings).of
         self._response_headers = ResponseHeaders(settings.response_headers, _lower_bytes)
@@ -77,7 +83,11 @@ class TraceIdMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, as the ASGI specification says."""
         exchange_class = self._exchanges.get(scope["type"])
-        if exchange_class is None or scope.get(KEY) is not None:  # None: unpickled
+        if (
+            exchange_class is None
+            or scope.get(KEY) is not None  # None: it was unpickled
+            or (current_trace.get() is not None and self._is_within(scope))
+        ):
             await self._pass_through(scope, receive, send)
             return
         headers = scope.get("headers") or ()
@@ -96,6 +106,7 @@ class TraceIdMiddleware:
         begin(exchange)
         try:
             if pipeline.sinks:
+                exchange.mounts = self._mounts
                 exchange.watch(
                     scope.get("method", ""),
                     scope.get("path", ""),
@@ -119,7 +130,8 @@ class TraceIdMiddleware:
             raise
         finally:
             scope.pop(KEY, None)
-            self._open.discard(exchange)
+            if self._open:
+                self._open.discard(exchange)
             end(exchange)
 
     async def _pass_through(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -133,8 +145,15 @@ class TraceIdMiddleware:
         if is_first or is_lifespan:
             self._start()
         outer = scope.get(KEY)
-        if outer is not None:
-            outer.scope = scope  # code in between may have made a copy
+        if isinstance(outer, AsgiExchange):
+            outer.passed_on(scope)
+        elif outer is not None:
+            try:
+                await app(scope, receive, send)
+            except Exception as error:  # the code that translates the protocol may not raise it
+                outer.note_unhandled(error)
+                raise
+            return
         elif is_lifespan:
             app = self.lifespan
         elif is_first:
@@ -154,6 +173,21 @@ class TraceIdMiddleware:
             return message
 
         await self.app(scope, lifespan_receive, send)
+
+    def _is_within(self, scope: Scope) -> bool:
+        """Whether the request has a trace in another protocol, which then stands in the scope."""
+        path, root_path = scope.get("path", ""), scope.get("root_path", "")
+        outer: Any = enclosing(AsgiExchange, path, headers_of(scope))
+        if outer is not None:
+            scope[KEY] = outer
+            outer.route_of = lambda _environ: route_template(
+                scope,
+                root_path,
+                path,
+                self._mounts.template_of,
+                found=outer.status_code != _NOT_FOUND,
+            )
+        return outer is not None
 
     def _start(self) -> None:
         self._exchanges = _EXCHANGES

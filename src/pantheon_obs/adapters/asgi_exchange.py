@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.adapters.asgi_relays import is_relayed
 from pantheon_obs.adapters.asgi_stopping import is_stopping
-from pantheon_obs.adapters.routes import route_template
+from pantheon_obs.adapters.routes import ROUTE, leaves_route, route_template
 from pantheon_obs.core.exchange import BODILESS, PLAIN_500, PLAIN_500_HEADERS, Exchange
 from pantheon_obs.core.websocket import WebsocketExchange
 from pantheon_obs.products import PRODUCTS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
+    from pantheon_obs.adapters.routes_mounts import Mounts
     from pantheon_obs.core.asgi_types import Message, Receive, Scope, Send
     from pantheon_obs.core.response_headers import ResponseHeaders
 
@@ -23,6 +22,7 @@ _PART = "http.response.body"
 _BODY = frozenset({_PART, "http.response.zerocopysend", "http.response.pathsend"})
 _DENIAL = "websocket.http.response"
 _HANDSHAKE = frozenset({"websocket.accept", f"{_DENIAL}.start"})
+_CONTENT = frozenset({"CONTENT_TYPE", "CONTENT_LENGTH"})
 _FORBIDDEN = 403
 _NOT_FOUND = 404
 _SERVER_ERROR = 500
@@ -32,11 +32,23 @@ _PLAIN_500_START = {"type": _START, "status": _SERVER_ERROR, "headers": _HEADERS
 _EMPTY = [(b"content-length", b"0")]
 
 
+def headers_of(scope: Scope) -> dict[str, str]:
+    """The request's headers, by their names in an environ."""
+    headers = {}
+    for name, value in scope.get("headers") or ():
+        text = name.decode("latin-1").upper().replace("-", "_")
+        headers[text if text in _CONTENT else f"HTTP_{text}"] = value.decode("latin-1")
+    return headers
+
+
 class AsgiExchange(Exchange):
     """An exchange that stands between an ASGI server and the application."""
 
     departures = frozenset(name for row in PRODUCTS for name in row.departures)
     accepted = True  # of a websocket's handshake
+    mounts: Mounts  # of the outermost application
+    route_within: str | None = None  # in a WSGI application that serves the request
+    apps: tuple[object, ...] = ()  # further ones that serve the request, with mounts of their own
 
     def __init__(
         self,
@@ -54,8 +66,25 @@ class AsgiExchange(Exchange):
 
     def route(self) -> str | None:
         """The route's template, as the router has left it in the scope."""
+        if self.route_within is not None:
+            self.scope[ROUTE] = self.route_within
         found = self.accepted and self.status_code != _NOT_FOUND
-        return route_template(self.scope, self._mount, self.path, found=found)
+        return route_template(self.scope, self._mount, self.path, self._named, found=found)
+
+    def request_headers(self) -> dict[str, str]:
+        """The request's headers, by their names in an environ."""
+        return headers_of(self.scope)
+
+    def _named(self, real: str) -> str:
+        return self.mounts.template_of(real, self.scope.get("router"), *self.apps)
+
+    def passed_on(self, scope: Scope) -> None:
+        """The request reaches another instrumented application, perhaps in a copy of the scope.
+
+        An application that asks itself for another path has its own route already, and keeps it.
+        """
+        if self.path.endswith(scope["path"]) or not leaves_route(self.scope):
+            self.scope = scope
 
 
 class AsgiHttp(AsgiExchange):
@@ -72,14 +101,12 @@ class AsgiHttp(AsgiExchange):
             self.client_left()
         return message
 
-    def send(self, message: Message) -> Awaitable[None]:
+    async def send(self, message: Message) -> None:
         """Pass a message on to the server; looked at only where there is something to note."""
-        if self.event_pending or message["type"] == _START:
-            return self._hand_over(message)
-        return self._send(message)
-
-    async def _hand_over(self, message: Message) -> None:
         kind = message["type"]
+        if not self.event_pending and kind != _START:
+            await self._send(message)
+            return
         starts = kind == _START and not self.response_started
         if starts:
             headers = self._response_headers.on(
@@ -90,13 +117,26 @@ class AsgiHttp(AsgiExchange):
             await self._send(message)
         except OSError as error:  # since ASGI 2.4
             self.send_failed(error)
-            if self.response_started and kind == _PART and not message.get("body"):
-                self._handed_over(message)  # nothing of it is lost
+            is_end = kind == _PART and not (message.get("body") or message.get("more_body"))
+            if is_end and self.response_started:
+                self._end(message)  # nothing of it is lost
             raise
         if starts:
-            self._start(message)
+            self._began(message)
         elif kind in _BODY and not self.response_complete:
-            self._handed_over(message)
+            if self.client_gone or (self._cycle is not None and self._cycle.disconnected):
+                self._sent_to_nobody(message)
+            if not message.get("more_body", False):
+                self._end(message)
+            elif self.first_byte is None or not self.streaming:
+                self.part(len(message.get("body") or b""))
+
+    def _began(self, message: Message) -> None:
+        if self.event_pending:
+            self._look_for_client()
+            self.started(message.get("status"), message["headers"])
+        else:
+            self.response_started = True
 
     def returned(self) -> None:
         """The application's call has returned, in the middle of its body if the server stops."""
@@ -104,28 +144,15 @@ class AsgiHttp(AsgiExchange):
         if self.response_started and not self.response_complete:
             self.stopping = is_stopping()
 
-    def _start(self, message: Message) -> None:
-        if not self.event_pending:
-            self.response_started = True
-            return
-        cycle = getattr(self._send, "__self__", None)
-        self._cycle = cycle if hasattr(cycle, "disconnected") else None
-        self._look_for_client()
-        self.started(message.get("status"), message["headers"])
+    def _end(self, message: Message) -> None:
+        if not message.get("body") and self._may_be_cut():
+            self.relayed = is_relayed(_BOUNDARY)
+        self.complete()
 
-    def _handed_over(self, message: Message) -> None:
-        """Note a part of the body."""
-        size = len(message.get("body") or b"")
-        if size or message["type"] != _PART:
-            if self._cycle is not None:
-                self._look_for_client()
-            if self.client_gone:
-                self.content_lost = True
-        if not message.get("more_body", False):
-            self.relayed = not size and self._may_be_cut() and is_relayed(_BOUNDARY)
-            self.complete()
-        elif self.first_byte is None or not self.streaming:
-            self.part(size)
+    def _sent_to_nobody(self, message: Message) -> None:
+        if message.get("body") or message["type"] != _PART:
+            self.client_left()
+            self.content_lost = True
 
     def _may_be_cut(self) -> bool:
         """Whether an empty last part leaves it open if the body is whole."""
@@ -135,12 +162,15 @@ class AsgiHttp(AsgiExchange):
 
     def _look_for_client(self) -> None:
         # uvicorn drops what nobody receives without an error, but its cycle knows.
-        if getattr(self._cycle, "disconnected", False) is True:
-            self.client_left()
+        cycle = getattr(self._send, "__self__", None)
+        disconnected = getattr(cycle, "disconnected", None)
+        if isinstance(disconnected, bool):
+            self._cycle = cycle
+            if disconnected:
+                self.client_left()
 
     async def answer(self) -> None:
         """Answer with a plain 500 if the application has not."""
-        self._cycle = getattr(self._send, "__self__", None)
         self._look_for_client()
         if self.owes_response:
             self.replaced = True

@@ -6,17 +6,18 @@ errors in their own way send the signal for those as well that they have handled
 
 from __future__ import annotations
 
-from functools import partial
 from inspect import currentframe
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.adapters.wsgi import TraceIdMiddleware
 from pantheon_obs.adapters.wsgi_exchange import WsgiExchange
 from pantheon_obs.core.context import KEY
+from pantheon_obs.core.exchange import Exchange
+from pantheon_obs.core.override import override, own_method
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from wsgiref.types import WSGIApplication, WSGIEnvironment
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from flask import Flask
 
@@ -35,10 +36,15 @@ def install(
     from flask import got_request_exception  # noqa: PLC0415 - there is a Flask app, so it is there
 
     got_request_exception.connect(_note_unhandled, app)
-    app.wsgi_app = TraceIdMiddleware(  # type: ignore[method-assign]
-        within(app.wsgi_app), settings, on_startup=on_startup, route_of=partial(_route_of, app)
+    traced = TraceIdMiddleware(
+        within(own_method(app, "wsgi_app")), settings, on_startup=on_startup, route_of=_route_of
     )
-    app.extensions[_EXTENSION] = app.wsgi_app
+
+    def wsgi_app(_: Flask, environ: WSGIEnvironment, start_response: StartResponse) -> Any:  # noqa: ANN401 - a response
+        return traced(environ, start_response)
+
+    override(app, "wsgi_app", wsgi_app)
+    app.extensions[_EXTENSION] = traced
     return app
 
 
@@ -54,6 +60,8 @@ def _note_unhandled(_app: Flask, exception: BaseException, **_: object) -> None:
     if isinstance(exchange, WsgiExchange):
         exchange.note_unhandled(exception)
         exchange.may_be_handled = not _is_by_flask()
+    elif isinstance(exchange, Exchange) and _is_by_flask():
+        exchange.note_unhandled(exception)
 
 
 def _is_by_flask() -> bool:
@@ -70,12 +78,14 @@ def _is_by_flask() -> bool:
     return frame is not None
 
 
-def _route_of(app: Flask, environ: WSGIEnvironment) -> str | None:
+def _route_of(environ: WSGIEnvironment) -> str | None:
     """Find the rule that was matched, by the path alone where the method was wrong."""
+    from flask import current_app  # noqa: PLC0415 - as above
+
     request: Any = environ.get("werkzeug.request")
     rule = getattr(request, "url_rule", None)
     methods = getattr(getattr(request, "routing_exception", None), "valid_methods", None)
     if rule is None and methods:
-        router: Any = app.create_url_adapter(request)
+        router: Any = current_app.create_url_adapter(request)
         rule, _ = router.match(method=methods[0], return_rule=True)
     return None if rule is None else str(rule.rule)

@@ -17,7 +17,8 @@ from litestar.utils import normalize_path
 
 from pantheon_obs.adapters.asgi import TraceIdMiddleware
 from pantheon_obs.adapters.asgi_exchange import AsgiExchange
-from pantheon_obs.core.context import current_trace
+from pantheon_obs.core.context import KEY, current_trace
+from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.failures import alone_in, note
 from pantheon_obs.core.guard import Guard
 
@@ -42,6 +43,9 @@ def install(
         if scope["type"] == "lifespan":
             await receive()
             return
+        exchange = scope.get(KEY)
+        if isinstance(exchange, AsgiExchange):
+            exchange.apps += (scope["app"],)
         try:
             await handler(scope, receive, send)
         except LitestarException as error:
@@ -95,7 +99,7 @@ async def _after_exception(error: Exception, scope: Any) -> None:  # noqa: ANN40
     """Note an exception before Litestar answers it."""
     with _guard:
         exchange = current_trace.get()
-        if isinstance(exchange, AsgiExchange) and not _is_handled(error, scope):
+        if isinstance(exchange, Exchange) and not _is_handled(error, scope):
             exchange.note_unhandled(error)
         if isinstance(error, MethodNotAllowedException) and "path_template" not in scope:
             _leave_template(error, scope)

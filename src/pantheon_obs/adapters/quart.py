@@ -12,11 +12,13 @@ from quart import Quart, request, signals, websocket
 from werkzeug.exceptions import MethodNotAllowed
 
 from pantheon_obs.adapters import asgi
-from pantheon_obs.adapters.asgi_exchange import AsgiExchange, AsgiHttp
+from pantheon_obs.adapters.asgi_exchange import AsgiExchange, AsgiWebsocket
 from pantheon_obs.adapters.routes import ROUTE
 from pantheon_obs.core.context import current_trace
+from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.failures import alone_in, note
 from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.override import override, own_method
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,17 +36,21 @@ def install(
     app: Quart, settings: Settings, on_startup: Callable[[], None], within: ASGIWrapper
 ) -> Quart:
     """Instrument the app object itself, before its start-up or after it."""
-    asgi_app: Any = app.asgi_app
+    inner = own_method(app, "asgi_app")
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await asgi_app(scope, receive, send)
+            await inner(scope, receive, send)
         except BaseExceptionGroup as group:  # since 0.23 Quart serves in a task group
             note(group).root = alone_in(group)
             raise
 
     traced = asgi.install(serve, settings, on_startup, within)
-    app.asgi_app = traced  # type: ignore[method-assign, assignment]
+
+    async def asgi_app(_: Quart, scope: Scope, receive: Receive, send: Send) -> None:
+        await traced(scope, receive, send)
+
+    override(app, "asgi_app", asgi_app)
     app.extensions[_EXTENSION] = traced
     signals.request_started.connect(_request_started, app)
     signals.websocket_started.connect(_websocket_started, app)
@@ -78,7 +84,7 @@ def _leave_route(
     exchange: Trace | None,
 ) -> None:
     """Leave the template in the scope, for `route_template`."""
-    if not isinstance(exchange, AsgiExchange):
+    if not isinstance(exchange, Exchange):
         return
     rule = connection.url_rule
     error = connection.routing_exception
@@ -88,19 +94,20 @@ def _leave_route(
         rule, _ = matching.match(method=next(iter(error.valid_methods)), return_rule=True)
     if rule is not None:
         connection.scope[ROUTE] = rule.rule
-        exchange.scope = connection.scope  # a dispatcher to mounted applications has made a copy
+        if isinstance(exchange, AsgiExchange):
+            exchange.passed_on(connection.scope)  # a dispatcher may have made a copy
 
 
 async def _unhandled(_app: Quart, exception: BaseException, **_: object) -> None:
     with _guard:
         exchange = current_trace.get()
-        if isinstance(exchange, AsgiExchange):
+        if isinstance(exchange, Exchange):
             exchange.note_unhandled(exception)
 
 
 async def _background_failed(_app: Quart, exception: BaseException, **_: object) -> None:
     with _guard:
         exchange = current_trace.get()
-        if isinstance(exchange, AsgiHttp):
+        if isinstance(exchange, Exchange) and not isinstance(exchange, AsgiWebsocket):
             exchange.background_failed(exception)
             note(exception).covered = True

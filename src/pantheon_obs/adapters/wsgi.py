@@ -10,11 +10,18 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from pantheon_obs.adapters.routes_mounts import Mounts
 from pantheon_obs.adapters.wsgi_body import Body, body_of
-from pantheon_obs.adapters.wsgi_environ import EnvironIdentity
+from pantheon_obs.adapters.wsgi_environ import (
+    EnvironIdentity,
+    headers_of,
+    path_of,
+    route_in,
+)
 from pantheon_obs.adapters.wsgi_exchange import WsgiExchange
 from pantheon_obs.core import pipeline
-from pantheon_obs.core.context import KEY, begin, end, suspend
+from pantheon_obs.core.context import KEY, begin, current_trace, end, suspend
+from pantheon_obs.core.enclosing import enclosing
 from pantheon_obs.core.errors import refuse
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.response_headers import ResponseHeaders
@@ -26,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+    from pantheon_obs.adapters.wsgi_environ import RouteOf
+    from pantheon_obs.core.exchange import Exchange
     from pantheon_obs.core.settings import Settings
 
 _guard = Guard("wsgi start-up")
@@ -68,6 +77,7 @@ class TraceIdMiddleware:
         self.app = app
         self.on_startup = on_startup
         self.route_of = route_of
+        self._mounts = Mounts(app)
         # Never empty if all is off, so that no other request pays for asking.
         self._to_start = [on_startup] if on_startup is not None or self._is_off else []
         self._read_id = EnvironIdentity(settings).of
@@ -78,10 +88,10 @@ class TraceIdMiddleware:
         """Serve one request, as PEP 3333 says."""
         if self._to_start and not self._start():
             return self.app(environ, start_response)
-        if KEY in environ:
-            # Within an outer trace of ours there is only the route to add.
-            if self.route_of is not None:
-                environ[KEY].route_of = self.route_of
+        outer = self._outer(environ)
+        if outer is not None:
+            if self.route_of is not None and not isinstance(outer, WsgiExchange):
+                start_response = self._noting(outer, environ, start_response, self.route_of)
             return self.app(environ, start_response)
         exchange = environ[KEY] = WsgiExchange(
             self._read_id(environ), self._response_headers, environ, start_response
@@ -89,7 +99,7 @@ class TraceIdMiddleware:
         begin(exchange)
         try:
             if pipeline.sinks:
-                exchange.route_of = self.route_of
+                exchange.route_of, exchange.mounts = self.route_of, self._mounts
                 exchange.watch_environ(self._quiet)
                 pipeline.started(exchange)
             try:
@@ -112,6 +122,35 @@ class TraceIdMiddleware:
             else:
                 suspend(exchange)
         return body
+
+    def _outer(self, environ: WSGIEnvironment) -> Exchange | None:
+        """An outer trace of ours, to which there is only the route to add."""
+        outer: Exchange | None = environ.get(KEY)
+        if outer is not None and outer.ended:  # a copy of an environ may outlive its request
+            outer = None
+        if outer is None and current_trace.get() is not None:
+            outer = enclosing(WsgiExchange, path_of(environ), headers_of(environ))
+            if outer is not None:
+                environ[KEY] = outer
+        if isinstance(outer, WsgiExchange):
+            outer.passed_on(environ, self.route_of)
+        return outer
+
+    def _noting(
+        self,
+        outer: Any,  # noqa: ANN401 - an exchange of another protocol
+        environ: WSGIEnvironment,
+        start_response: StartResponse,
+        route_of: RouteOf,
+    ) -> StartResponse:
+        """Have the route noted on a trace of another protocol when the response starts."""
+        script = environ.get("SCRIPT_NAME", "")
+
+        def noting(*start: Any) -> Any:  # noqa: ANN401 - WSGI's
+            outer.route_within = route_in(environ, script, route_of, self._mounts)
+            return start_response(*start)
+
+        return noting
 
     def _start(self) -> bool:
         """Run the start-up, unless the library is off; return whether it is on."""

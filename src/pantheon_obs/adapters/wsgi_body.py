@@ -53,6 +53,7 @@ class _Closing:
         exchange = self._exchange
         resume(exchange)
         try:
+            exchange.read()
             exchange.closing()
             close = getattr(self._response, "close", None)
             if close is not None:
@@ -72,6 +73,7 @@ class _Closing:
     def _drop(self) -> None:
         with _guard:
             resume(self._exchange)
+            self._exchange.read()
             self._exchange.closed()
             end(self._exchange)
 
@@ -109,8 +111,8 @@ class Body(_Closing):
             raise
         finally:
             suspend(exchange)
-        if part and (exchange.first_byte is None or not exchange.streaming):
-            exchange.part(len(part))
+        if part:
+            exchange.handed(len(part))
         return part
 
     def _answered_by(self, answer: Iterator[bytes]) -> bytes:
@@ -131,11 +133,14 @@ class WholeBody(_Closing):
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield its parts."""
-        yield from self._response
+        for part in self._response:
+            self._exchange.handed(len(part), is_whole=True)
+            yield part
         self._exchange.complete()
 
     def close(self) -> None:
         """Note the end; a list has no `close` of its own."""
+        self._exchange.read()
         if self._exchange.open_calls:
             super().close()
         else:

@@ -5,17 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pantheon_obs.core.failures import chain_of
-from pantheon_obs.core.guard import report
+from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.core.identity import Identity
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
     from wsgiref.types import WSGIEnvironment
 
+    from pantheon_obs.adapters.routes_mounts import Mounts
     from pantheon_obs.core.exchange import Exchange
     from pantheon_obs.core.settings import Settings
 
+    RouteOf = Callable[[WSGIEnvironment], str | None]
+
 _INPUT = "wsgi.input"
+
+_guard = Guard("wsgi route")
 
 
 class EnvironIdentity:
@@ -57,6 +63,37 @@ def decoded(text: str) -> str:
         return text.encode("latin-1").decode("utf-8", "replace")
     except UnicodeEncodeError:  # not from a server
         return text
+
+
+def code_of(status: str) -> int | None:
+    """The number in a status line; None without one."""
+    try:
+        return int(status[:3])
+    except (TypeError, ValueError):
+        return None
+
+
+def path_of(environ: WSGIEnvironment) -> str:
+    """The path that the client has asked for."""
+    return decoded(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""))
+
+
+def headers_of(environ: WSGIEnvironment) -> dict[str, str]:
+    """The request's headers, by their names in an environ."""
+    beginnings = ("HTTP_", "CONTENT_")
+    return {name: value for name, value in environ.items() if name.startswith(beginnings)}
+
+
+def route_in(
+    environ: WSGIEnvironment, script: str, route_of: RouteOf, mounts: Mounts
+) -> str | None:
+    """The route's template, after the way to its application, which `script` was mounted at."""
+    with _guard:
+        template = route_of(environ)
+        if template is not None:
+            way = environ.get("SCRIPT_NAME", "").removeprefix(script)
+            return decoded(mounts.template_of(way) if way else "") + template
+    return None
 
 
 def note_failed_read(exchange: Exchange, environ: WSGIEnvironment, error: BaseException) -> None:

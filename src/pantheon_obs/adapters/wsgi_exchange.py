@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from socket import socket
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.adapters.wsgi_environ import decoded, note_failed_read
+from pantheon_obs.adapters.wsgi_environ import (
+    code_of,
+    decoded,
+    headers_of,
+    note_failed_read,
+    path_of,
+    route_in,
+)
 from pantheon_obs.core.context import KEY
 from pantheon_obs.core.exchange import PLAIN_500, PLAIN_500_HEADERS, Exchange
 from pantheon_obs.core.failures import escape
@@ -18,7 +27,10 @@ if TYPE_CHECKING:
 
     from _typeshed import OptExcInfo
 
+    from pantheon_obs.adapters.routes_mounts import Mounts
+    from pantheon_obs.adapters.wsgi_environ import RouteOf
     from pantheon_obs.core.response_headers import ResponseHeaders
+
 
 # The mark of werkzeug's debugger and of Flask's test client: they want the error itself.
 _DEBUGGED = "werkzeug.debug.preserve_context"
@@ -42,8 +54,11 @@ class WsgiExchange(Exchange):
 
     restartable = True
     waits_for_close = True
-    route_of: Callable[[WSGIEnvironment], str | None] | None = None
+    route_of: RouteOf | None = None
+    mounts: Mounts  # of the outermost application
     is_closed = False
+    _left: float | None = None  # bytes of Content-Length that the server has yet to get
+    _all_handed: float | None = None  # clock time at which it had all of them
     may_be_handled = False
     _route: str | None = None
 
@@ -63,7 +78,7 @@ class WsgiExchange(Exchange):
         """Have an event emitted at the end, with what the environ says."""
         environ = self._environ
         self._script = script = environ.get("SCRIPT_NAME", "")
-        path = decoded(script + environ.get("PATH_INFO", ""))
+        path = path_of(environ)
         self.watch(environ.get("REQUEST_METHOD", ""), path, decoded(script), quiet_paths)
 
     def start_response(
@@ -75,7 +90,7 @@ class WsgiExchange(Exchange):
             write = self._start_response(status, headers)
         else:
             write = self._start_response(status, headers, exc_info)
-        self.started(_code_of(status), headers)
+        self.started(code_of(status), headers)
         if not self.event_pending:
             return write
         self.note_route()
@@ -96,17 +111,38 @@ class WsgiExchange(Exchange):
             self.send_failed(error)
             raise
         if data:
-            self.part(len(data))
+            self.handed(len(data))
         return written
+
+    def handed(self, size: int, *, is_whole: bool = False) -> None:
+        """A part of the body was handed to the server; no other code runs within a whole body."""
+        if self._left is None:
+            self._left = self._length()
+        if not is_whole and (self.first_byte is None or not self.streaming):
+            self.part(size)
+        self._left -= size
+        if self._left <= 0:
+            self._all_handed = perf_counter()
+
+    def read(self) -> None:
+        """The server reads no further: with all of Content-Length it has read the whole body."""
+        left = self._length() if self._left is None else self._left
+        if not self.response_complete and left <= 0 and not isinstance(sys.exc_info()[1], OSError):
+            self.complete()
+            self.last_byte = self._all_handed or self.last_byte
+
+    def _length(self) -> float:
+        with _guard:
+            for name, value in self._headers:
+                if name.lower() == self.content_length:
+                    return int(value)
+        return math.inf
 
     def note_route(self) -> None:
         """Ask for the route's template while the framework still knows."""
         if self.route_of is not None:
-            with _guard:
-                template = self.route_of(self._environ)
-                if template is not None:
-                    mounts = self._environ.get("SCRIPT_NAME", "").removeprefix(self._script)
-                    self._route = f"{decoded(mounts)}{template}"
+            template = route_in(self._environ, self._script, self.route_of, self.mounts)
+            self._route = self._route if template is None else template
 
     def route(self) -> str | None:
         """The route's template, after the way to its application through mounts."""
@@ -116,6 +152,19 @@ class WsgiExchange(Exchange):
         """The framework answers an exception that nobody handled, and does not raise it."""
         super().note_unhandled(error)
         self.note_route()
+
+    def passed_on(self, environ: WSGIEnvironment, route_of: RouteOf | None) -> None:
+        """The request reaches another instrumented application, perhaps in a copy of the environ.
+
+        An application that asks itself for another path keeps the route of its own.
+        """
+        if self.route_of is None or path_of(environ) == self.path:
+            self.route_of = self.route_of if route_of is None else route_of
+            self._environ = environ
+
+    def request_headers(self) -> dict[str, str]:
+        """The request's headers, by their names in an environ."""
+        return headers_of(self._environ)
 
     def says_departure(self, error: BaseException) -> bool:
         """Whether an exception says no more than that the client has gone."""
@@ -194,13 +243,6 @@ class WsgiExchange(Exchange):
         self.is_closed = True
         self._forget_errors()
         self._environ.pop(KEY, None)
-
-
-def _code_of(status: str) -> int | None:
-    try:
-        return int(status[:3])
-    except (TypeError, ValueError):
-        return None
 
 
 def _plain_500(body: bytes, error: Exception) -> Iterator[bytes]:

@@ -214,27 +214,6 @@ def trace_on(request: object) -> Trace | None:
     return attributes.get(_ATTRIBUTE) if type(attributes) is dict else None
 
 
-def bind(**fields: object) -> None:
-    """Put fields on every later log line of this request or job, including `request_finished`.
-
-    Works from sync endpoints and threads too. Outside a request or job the fields go only on the
-    log lines of this context (thread or task).
-
-    Args:
-        fields: Names and values; a value given again replaces the previous one.
-
-    Example:
-        >>> from pantheon_obs import bind, trace_context
-        >>> with trace_context("job-1"):
-        ...     bind(tenant="acme")
-    """
-    trace = current_trace.get()
-    if trace is None:
-        trace = Trace("")
-        current_trace.set(trace)
-    trace.bound.update(fields)
-
-
 def reset() -> None:
     """Forget the trace of this context (used by `pantheon_obs.testing.reset`)."""
     current_trace_id.set("")

@@ -33,6 +33,7 @@ class Failure:
     covered = False  # whether the event of a request or task reports it, or is about to
     sent = False  # whether an error tracker has got it
     root: BaseException | None = None  # the exception that a framework has wrapped in this one
+    repeated = False  # whether a library has logged it in another context than it escaped to
     repetition: ref[LogRecord] | None = None  # the server's record that repeats it as text
 
     # Whether it has left a thread or pool that `carry` gave a trace: whoever asks for the result
@@ -104,6 +105,23 @@ def arrive(error: BaseException | None) -> None:
     failure = _stored(error)
     if failure is not None and failure.trace_id is not None:
         escaped_failure.set(failure)
+
+
+def is_repeated(error: BaseException) -> bool:
+    """Whether code that logs this exception outside of every trace repeats the line of a trace.
+
+    It does in the context that the exception escaped to. A server may log it elsewhere, from a
+    thread or a callback: there the next report is the same failure, and any later one a new raise.
+    """
+    failure, trace = _stored(error), current_trace.get()
+    if failure is None or failure.trace_id is None or not failure.logged:
+        return False
+    if trace is not None and trace.trace_id:
+        return False
+    if escaped_failure.get() is failure:
+        return True
+    first, failure.repeated = not failure.repeated, True
+    return first
 
 
 def leave(error: BaseException, context: Context, trace: Trace | None) -> None:

@@ -122,7 +122,7 @@ class Settings:
     problems: tuple[str, ...] = field(default=(), repr=False, compare=False)
     """The faults of the environment, one sentence each; logged once logging is set up."""
     given: frozenset[str] = field(
-        default_factory=lambda: frozenset(_NAMES) - {_SWITCH}, repr=False, compare=False
+        default_factory=lambda: frozenset(NAMES) - {_SWITCH}, repr=False, compare=False
     )
 
     def __post_init__(self) -> None:
@@ -201,7 +201,7 @@ class Settings:
 
 
 _OPTIONS = tuple(option for option in fields(Settings) if option.metadata)
-_NAMES: tuple[str, ...] = tuple(option.name for option in _OPTIONS)
+NAMES: tuple[str, ...] = tuple(option.name for option in _OPTIONS)
 _SWITCH = "disabled"
 
 
@@ -219,8 +219,8 @@ def resolve(settings: Settings | None, overrides: Mapping[str, object]) -> Setti
 
 def _refuse_unknown(names: Mapping[str, object]) -> None:
     for name in names:
-        if name not in _NAMES:
-            raise ConfigError(unknown_argument(name, _NAMES))
+        if name not in NAMES:
+            raise ConfigError(unknown_argument(name, NAMES))
 
 
 _warned: set[str] = set()

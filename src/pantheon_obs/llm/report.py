@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.calls import call_here
-from pantheon_obs.core.context import apart, current_trace, current_trace_id
+from pantheon_obs.core.context import apart
 from pantheon_obs.core.guard import report
 from pantheon_obs.core.llm_events import LlmCallFinished
+from pantheon_obs.core.serving import active
 from pantheon_obs.llm.nesting import InnerCalls, outer_call
 from pantheon_obs.llm.prices import cost_of
 from pantheon_obs.llm.progress import Progress
@@ -54,8 +55,8 @@ class LlmCall(Progress):
         self.options = options
         self.read_usage = options.usage
         self.model_alias = model_alias
-        self.trace = trace = current_trace.get()
-        self.trace_id = current_trace_id.get()
+        self.trace_id, trace = active()
+        self.trace = trace
         self.reported = Reported()
         self.emitting = Lock()  # taken once, by whoever emits the event
         if trace is not None and not trace.ended:

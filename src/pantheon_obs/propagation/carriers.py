@@ -7,8 +7,8 @@ from os import urandom
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from pantheon_obs.core import trace_id as ids
-from pantheon_obs.core.context import current_trace_id
 from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.serving import active
 from pantheon_obs.propagation.watch import OPENTELEMETRY, span_context
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _C = TypeVar("_C", bound=Carrier)
 
 def trace_headers() -> dict[str, str]:
     """Make the headers that carry the current trace; none outside a trace."""
-    trace_id = current_trace_id.get()
+    trace_id, _ = active()
     # The variable is public: an invalid value must not become a second header.
     if not trace_id or ids.validate(trace_id.encode(errors="replace")) is None:
         return {}

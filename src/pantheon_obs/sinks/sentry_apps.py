@@ -42,16 +42,17 @@ class _Around:
     def __init__(self, app: Any, sdk: Callable[[], ModuleType | None]) -> None:  # noqa: ANN401 - of either protocol
         self._app = app
         self._sdk = sdk
-        self._serve: Callable[..., Any] = self._decide
+        self._serve: Callable[..., Any] | None = None  # no method of its own, which were a cycle
 
     def _decide(self, *call: Any) -> Any:  # noqa: ANN401 - as above
         """Serve the first request."""
-        self._serve = self._app
+        serve = self._app
         sdk = self._sdk()
         if sdk is not None:
             with _guard:
-                self._serve = self._wrap(self._app, sdk)
-        return self._serve(*call)
+                serve = self._wrap(serve, sdk)
+        self._serve = serve
+        return serve(*call)
 
 
 class AsgiApp(_Around):
@@ -59,8 +60,9 @@ class AsgiApp(_Around):
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one connection; the lifespan belongs to no request."""
-        serve: ASGIApp = self._app if scope["type"] == "lifespan" else self._serve
-        return serve(scope, receive, send)
+        serve = self._app if scope["type"] == "lifespan" else self._serve or self._decide
+        answer: Awaitable[None] = serve(scope, receive, send)
+        return answer
 
     def _wrap(self, app: ASGIApp, sdk: ModuleType) -> ASGIApp:
         async def within(scope: Scope, receive: Receive, send: Send) -> None:
@@ -107,7 +109,7 @@ class WsgiApp(_Around):
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:  # noqa: ANN401 - WSGI's
         """Serve one request."""
-        return self._serve(environ, start_response)
+        return (self._serve or self._decide)(environ, start_response)
 
     def _wrap(self, app: WSGIApp, sdk: ModuleType) -> WSGIApp:
         def within(environ: dict[str, Any], start_response: Any) -> Any:  # noqa: ANN401 - as above

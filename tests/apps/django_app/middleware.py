@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.http import HttpResponse, HttpResponsePermanentRedirect
 from django.middleware.common import CommonMiddleware
 from django.utils.deprecation import MiddlewareMixin
 
+from pantheon_obs.adapters.django import TraceIdMiddleware
 from tests.apps import common
 
 if TYPE_CHECKING:
@@ -34,6 +35,19 @@ class Cors(MiddlewareMixin):
         if request.method != "OPTIONS":
             return None
         return HttpResponse(headers={"Access-Control-Allow-Origin": common.ORIGIN})
+
+
+class OwnTracing(TraceIdMiddleware):  # type: ignore[misc]  # it has no types where Django has none
+    """The library's middleware under a name of the project's own."""
+
+
+def sync_only(get_response: Any) -> Any:
+    """Pass on; Django calls all others synchronously, under ASGI too, if one is sync only."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        return get_response(request)
+
+    return middleware
 
 
 class Failing(MiddlewareMixin):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
 import logging
 import pickle
@@ -23,7 +24,12 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse  # noqa
 from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory  # noqa: E402
 from django.test.utils import override_settings  # noqa: E402
 
-from pantheon_obs import ConfigError, current_trace_id, instrument  # noqa: E402
+from pantheon_obs import (  # noqa: E402
+    ConfigError,
+    configure_logging,
+    current_trace_id,
+    instrument,
+)
 from pantheon_obs.adapters import django as adapter  # noqa: E402
 from pantheon_obs.adapters.django import TraceIdMiddleware  # noqa: E402
 from pantheon_obs.adapters.django.apps import trace_commands  # noqa: E402
@@ -278,9 +284,45 @@ def check_middleware() -> None:
     """Log the problems of other orders of the middleware."""
     ours = "pantheon_obs.adapters.django.TraceIdMiddleware"
     other = "tests.apps.django_app.middleware.Cors"
-    for listed in ([], [other], [other, ours], [ours, other]):
+    own = "tests.apps.django_app.middleware.OwnTracing"
+    of_asgi = "pantheon_obs.TraceIdMiddleware"
+    for listed in (
+        *([], [other], [other, ours], [ours, other]),
+        *([own, other], [f"{ours[:-18]}.middleware{ours[-18:]}"], ["no.such.module"]),
+        *([of_asgi], [ours, of_asgi], ["pantheon_obs.adapters.django"]),
+    ):
         with override_settings(MIDDLEWARE=listed):
             result(problems=[str(problem.id) for problem in run_checks()])
+
+
+def copies() -> None:
+    """Copy and pickle a request below the middleware, and a response above it."""
+
+    def audit(request: HttpRequest) -> StreamingHttpResponse:
+        for each in (copy.deepcopy(request), pickle.loads(pickle.dumps(request))):  # noqa: S301 - our own
+            again = TraceIdMiddleware(lambda _: HttpResponse())(each)
+            again.close()
+            result(again=again.headers["X-Trace-ID"])
+        response = StreamingHttpResponse(iter([b"a", b"b"]))
+        response._resource_closers.append(log_closing)  # noqa: SLF001 - as Django itself does
+        return response
+
+    response = TraceIdMiddleware(audit)(request("/audited", **{"X-Trace-ID": "t-1"}))
+    for each in (copy.deepcopy(response), pickle.loads(pickle.dumps(response)), response):  # noqa: S301 - our own
+        result(read=b"".join(each.streaming_content).decode())
+        each.close()
+
+
+def log_closing() -> None:
+    """Log the trace in which a response is closed."""
+    result(closing=current_trace_id.get())
+
+
+def middleware_alone() -> None:
+    """Configure logging, and serve a request without the Django app."""
+    configure_logging(service="own")
+    TraceIdMiddleware(lambda _: HttpResponse())(request("/ok")).close()
+    result()
 
 
 def fail_outside() -> None:
@@ -303,6 +345,7 @@ def everything() -> None:
         command_in_request,
         rest_framework,
         check_middleware,
+        copies,
         fail_outside,
         instrument_twice,
         without_middleware,

@@ -7,6 +7,9 @@ import sys
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from asgiref.sync import SyncToAsync
+
+from pantheon_obs.adapters.django.templates import template_of_pattern
 from pantheon_obs.adapters.wsgi_environ import note_failed_read
 from pantheon_obs.core.context import apart, end, resume, suspend, trace_on
 from pantheon_obs.core.exchange import Exchange
@@ -135,7 +138,7 @@ def _nothing() -> Callable[[], object]:
 def template_of(request: Any) -> str | None:  # noqa: ANN401 - Django has no types
     """The template of the route that has matched, such as `/items/<int:item_id>/`, or None."""
     route = getattr(request.resolver_match, "route", None)
-    return None if route is None else f"/{route.removeprefix('^')}"
+    return None if route is None else f"/{template_of_pattern(route)}"
 
 
 def note_unhandled(request: object = None, **_: object) -> None:
@@ -156,9 +159,22 @@ def _by_django(error: BaseException) -> bool:
         return False
     try:
         own = asyncio.current_task()
-        others = asyncio.all_tasks() - {own}
-    except RuntimeError:  # no loop: under WSGI nobody cancels but the project itself
-        return False
+    except RuntimeError:
+        return _is_one_cancelled_of_many()
     if own is None or not own.cancelling():
         return False
-    return any(not task.cancelling() for task in others)
+    return any(not task.cancelling() for task in asyncio.all_tasks() - {own})
+
+
+def _is_one_cancelled_of_many() -> bool:
+    """Whether the request of this thread may be one that is cancelled while others are not.
+
+    Under ASGI Django runs a stack in a thread if one of its middlewares is sync only. Under WSGI
+    there is no loop, and nobody cancels but the project itself.
+    """
+    loop = getattr(SyncToAsync.threadlocal, "main_event_loop", None)
+    with _guard:
+        return loop is not None and {True, False} == {
+            task.cancelling() > 0 for task in asyncio.all_tasks(loop)
+        }
+    return False

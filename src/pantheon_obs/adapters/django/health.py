@@ -17,7 +17,7 @@ from pantheon_obs.health import Health, redis_check
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_SETTING = "PANTHEON_OBS_HEALTH"
+SETTING = "PANTHEON_OBS_HEALTH"
 _DEFAULT = "default"  # Django's default alias
 _NO_DATABASE = "django.db.backends.dummy"
 _KEY = "pantheon_obs.health"
@@ -90,12 +90,12 @@ def cache_check(alias: str = _DEFAULT) -> Callable[[], object]:
 @cache
 def configured_health() -> Health:
     """Read `PANTHEON_OBS_HEALTH`, or make checks of all of `DATABASES` and `CACHES`, once."""
-    given = getattr(settings, _SETTING, None)
+    given = getattr(settings, SETTING, None)
     if given is None:
         return _health_of_all()
     health = import_string(given) if isinstance(given, str) else given
     if not isinstance(health, Health):
-        refuse(_SETTING, given, "a Health or its path")
+        refuse(SETTING, given, "a Health or its path")
     return health
 
 

@@ -5,22 +5,22 @@ https://docs.djangoproject.com/en/stable/topics/http/middleware/
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.apps import apps
 from django.core.exceptions import MiddlewareNotUsed
 from django.http.response import HttpResponseBase
 from django.utils.functional import LazyObject, empty
 
 from pantheon_obs.adapters.django.exchange import Closer, DjangoExchange, template_of
 from pantheon_obs.adapters.django.profile import load
+from pantheon_obs.adapters.django.start import process
 from pantheon_obs.adapters.django.streams import follow
 from pantheon_obs.adapters.routes import ROUTE
-from pantheon_obs.adapters.wsgi_environ import EnvironIdentity
+from pantheon_obs.adapters.wsgi_environ import EnvironIdentity, headers_of
 from pantheon_obs.core import pipeline
-from pantheon_obs.core.context import KEY, leave_on, trace_on
+from pantheon_obs.core.context import KEY, current_trace, leave_on, trace_on
+from pantheon_obs.core.enclosing import enclosing
 from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.core.identity import Identity
 from pantheon_obs.core.response_headers import ResponseHeaders
@@ -108,6 +108,8 @@ class TraceIdMiddleware:
         scope = getattr(request, "scope", None)
         carrier = request.META if scope is None else scope
         outer = carrier.get(KEY) or trace_on(request)
+        if outer is None and current_trace.get() is not None:
+            outer = enclosing(DjangoExchange, request.path, headers_of(request.META))
         if outer is not None and not outer.ended:
             leave_on(request, outer)
             return None
@@ -170,10 +172,9 @@ class TraceIdMiddleware:
 
 
 def _serve() -> None:
-    """Notify the Django app that requests come, where it is installed."""
-    with _guard, suppress(LookupError):
-        config: Any = apps.get_app_config("pantheon_obs")
-        config.serve()
+    """Note that requests come; without the app the process is set up now."""
+    with _guard:
+        process.serve()
 
 
 def _user_id_of(request: Any) -> object:  # noqa: ANN401 - Django has no types

@@ -17,7 +17,7 @@ _END = object()
 def follow(response: Any, exchange: DjangoExchange) -> None:  # noqa: ANN401 - Django has no types
     """Make the parts of a streaming response in its request's trace, and note them."""
     closers = response._resource_closers  # noqa: SLF001 - as Django's handlers use it
-    closers[:] = [_in_trace(closer, exchange) for closer in closers]
+    closers[:] = [_Closing(closer, exchange) for closer in closers]
     file = getattr(response, "file_to_stream", None)
     if file is not None and exchange.server_sends_files:
         return
@@ -34,6 +34,10 @@ class _Parts:
     def __init__(self, parts: Any, exchange: DjangoExchange) -> None:  # noqa: ANN401 - as above
         self._parts = parts
         self._exchange = exchange
+
+    def __reduce__(self) -> tuple[Callable[[object], object], tuple[object]]:
+        """Copy and pickle as the parts themselves: a copy belongs to no request."""
+        return _itself, (self._parts,)
 
 
 class Parts(_Parts):
@@ -78,14 +82,25 @@ class AsyncParts(_Parts):
         return part
 
 
-def _in_trace(close: Callable[[], object], exchange: DjangoExchange) -> Callable[[], None]:
-    """Run a response's closer in the request's trace: it may be a generator's `finally`."""
+class _Closing:
+    """Runs a response's closer in the request's trace: it may be a generator's `finally`."""
 
-    def closer() -> None:
-        resume(exchange)
+    def __init__(self, close: Callable[[], object], exchange: DjangoExchange) -> None:
+        self._close = close
+        self._exchange = exchange
+
+    def __call__(self) -> None:
+        """Be called by `HttpResponse.close`."""
+        resume(self._exchange)
         try:
-            close()
+            self._close()
         finally:
-            suspend(exchange)
+            suspend(self._exchange)
 
-    return closer
+    def __reduce__(self) -> tuple[Callable[[object], object], tuple[object]]:
+        """Copy and pickle as the closer itself."""
+        return _itself, (self._close,)
+
+
+def _itself(value: object) -> object:
+    return value

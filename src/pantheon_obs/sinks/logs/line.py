@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog.contextvars
 
-from pantheon_obs.core.context import current_trace, current_trace_id
 from pantheon_obs.core.failures import trace_of
+from pantheon_obs.core.serving import active
 from pantheon_obs.sinks.logs.entry import LEVEL_NAMES, level_name
 from pantheon_obs.sinks.logs.tracebacks import traceback_of
 from pantheon_obs.sinks.redact import make_room
@@ -57,9 +57,12 @@ class LineBuilder:
             "event": event if event in redactor.harmless else redactor.text(event),
             "logger": entry.logger,
         }
-        trace_id = entry.trace_id
+        trace_id, bound = entry.trace_id, entry.bound
         if trace_id is None:
-            trace_id = current_trace_id.get() or trace_of(error)
+            trace_id, trace = active()
+            trace_id = trace_id or trace_of(error)
+            if bound is None and trace is not None:
+                bound = trace.bound
         if trace_id:
             line["trace_id"] = trace_id
             if self._request_id:
@@ -71,9 +74,6 @@ class LineBuilder:
             self._redact(line, entry.outside)
         if error is not None and "error_type" not in line:
             line["error_type"] = type(error).__name__
-        bound = entry.bound
-        if bound is None and (trace := current_trace.get()) is not None:
-            bound = trace.bound
         if bound or _variables or _variables is None:
             self._add_context(line, bound)
         for key, text in self._static:

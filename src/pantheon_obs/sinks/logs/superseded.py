@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import sysconfig
 from typing import TYPE_CHECKING
 
-from pantheon_obs.core.failures import arrive, is_covered, is_logged, repeats
+from pantheon_obs.core.failures import arrive, is_covered, is_logged, is_repeated, repeats
 from pantheon_obs.core.task import running
 from pantheon_obs.products import PRODUCTS
 
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
 
 _REQUESTS = "pantheon_obs.request"
 _TASKS = "pantheon_obs.task"
+_LIBRARIES = tuple(
+    f"{sysconfig.get_path(name)}{os.sep}" for name in ("purelib", "platlib", "stdlib", "platstdlib")
+)
+_OF_ACCESS = {"path", "client"}
 _NO_FAILURE = ("ignored", "rejected")
 
 
@@ -30,9 +36,16 @@ def is_superseded(record: logging.LogRecord, error: BaseException | None) -> boo
     """
     if any(rule(record, error) for rule in RULES.get(record.name, ())):
         return True
+    if error is not None and is_repeated(error) and _is_of_library(record):
+        return True  # whichever server it is
     # A framework may say it on the application's own logger, which can have any name.
     announces = error is not None and _ANNOUNCEMENT.match(str(record.msg)) is not None
     return announces and _is_unhandled_error(record, error)
+
+
+def _is_of_library(record: logging.LogRecord) -> bool:
+    """Whether installed code logs, and not the application: its own lines are never repetitions."""
+    return record.pathname.startswith(_LIBRARIES)
 
 
 def _is_unhandled_error(_: logging.LogRecord, error: BaseException | None) -> bool:
@@ -52,6 +65,12 @@ def _is_repetition_in_text(record: logging.LogRecord, error: BaseException | Non
     return is_error and repeats(record) and logging.getLogger(_REQUESTS).isEnabledFor(logging.ERROR)
 
 
+def _is_access_line(record: logging.LogRecord) -> bool:
+    """Whether a record says of a request or websocket which path a client has asked for."""
+    known = str(record.msg).endswith(('"%s" %s %s', "%d %s %.2fms"))
+    return known or (isinstance(record.args, dict) and record.args.keys() >= _OF_ACCESS)
+
+
 def _is_task_end(record: logging.LogRecord, _: BaseException | None) -> bool:
     """Whether Celery logs the end of a task that `task_finished` reports.
 
@@ -68,7 +87,7 @@ def _is_task_end(record: logging.LogRecord, _: BaseException | None) -> bool:
 
 _KINDS: dict[str, Rule] = {
     # The lines of development servers about a request, and uvicorn's, have the query string.
-    "access line": lambda record, _: str(record.msg).endswith('"%s" %s %s'),
+    "access line": lambda record, _: _is_access_line(record),
     "websocket line": lambda record, _: str(record.msg).startswith('%s - "WebSocket %s'),
     "unhandled error": _is_unhandled_error,
     "task end": _is_task_end,

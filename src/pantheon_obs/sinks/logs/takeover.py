@@ -20,8 +20,11 @@ ACCESS = tuple(name for product in PRODUCTS for name in product.access)
 _LEVELED = tuple(name for product in PRODUCTS for name in product.leveled)
 _QUIET = tuple(name for product in PRODUCTS for name in product.quiet)
 
+_WRITERS = tuple(writer for product in PRODUCTS for writer in product.writes)
+
 _STANDARD_DESCRIPTORS = (1, 2)
 _quieted: set[tuple[str, int]] = set()
+_written: list[tuple[type, str, Any]] = []  # the methods of servers that ours stand in for
 _silenced: WeakSet[logging.Handler] = WeakSet()
 
 
@@ -49,7 +52,13 @@ def take_over(handler: ObsHandler, level: str) -> None:
     for name in ACCESS:
         logging.getLogger(name).propagate = False
         logging.getLogger(name).addFilter(_drop_late)
-    quiet = max(root.level, logging.WARNING)
+    for writer in _WRITERS:
+        _silence_writer(*writer)
+    _quieten(max(root.level, logging.WARNING))
+
+
+def _quieten(quiet: int) -> None:
+    """Raise the level of loggers that log each request, where nobody has set one."""
     for name in _QUIET:
         logger = logging.getLogger(name)
         if logger.level == logging.NOTSET or (name, logger.level) in _quieted:
@@ -63,6 +72,9 @@ def let_go() -> None:
         logging.getLogger(name).removeFilter(_take_over_late)
     for name in ACCESS:
         logging.getLogger(name).removeFilter(_drop_late)
+    while _written:
+        kind, name, before = _written.pop()
+        setattr(kind, name, before)
 
 
 # hypercorn gives its loggers their handlers with its first line, after the app has started. A
@@ -113,6 +125,21 @@ def _silence(handler: logging.Handler) -> bool:
     return prints(handler) or isinstance(handler, ObsHandler)
 
 
+def _silence_writer(module: str, name: str, method: str) -> None:
+    """Keep a server's own writer from printing; it may write to a file."""
+    kind = getattr(sys.modules.get(module), name, None)
+    if kind is None or any(known is kind for known, *_ in _written):
+        return
+    before = getattr(kind, method)
+
+    def write(self: Any, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - the server's own
+        if not prints(self):
+            before(self, *arguments, **options)
+
+    _written.append((kind, method, before))
+    setattr(kind, method, write)
+
+
 def _listener_of(handler: QueueHandler) -> Any:  # noqa: ANN401 - a QueueListener, or what a framework has
     """Find the listener of a queue: the handler's own since Python 3.12, else a thread's."""
     listener = getattr(handler, "listener", None)
@@ -123,7 +150,7 @@ def _listener_of(handler: QueueHandler) -> Any:  # noqa: ANN401 - a QueueListene
     return listener
 
 
-def prints(handler: logging.Handler) -> bool:
+def prints(handler: Any) -> bool:  # noqa: ANN401 - a handler, or another object with a stream
     """Whether a handler writes to standard output or standard error."""
     stream: Any = getattr(handler, "stream", None)
     if stream is None:  # rich's handler has a console

@@ -1,0 +1,57 @@
+"""Find the request that is being served in a context that an earlier request has left behind.
+
+A session that is served by one task copies the context of its first request, and keeps it for all
+later ones. If it has the running request in a context variable there, that tells which one it is.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from contextvars import copy_context
+
+from pantheon_obs.core.context import KEY, Trace, carried_trace, current_trace, current_trace_id
+
+
+def serving(trace: Trace) -> Trace:
+    """The trace of the request that is being served, in place of one that has ended.
+
+    It is the same trace if none is known, or if `carry` has brought it here.
+    """
+    if carried_trace.get() is not trace:
+        for value in copy_context().values():
+            with suppress(Exception):  # a variable may hold anything
+                scope = getattr(getattr(value, "request", value), "scope", None)
+                found = scope.get(KEY) if type(scope) is dict else None
+                if isinstance(found, Trace) and not found.ended:
+                    return found
+    return trace
+
+
+def active() -> tuple[str, Trace | None]:
+    """The id and the trace that code in this context works for."""
+    trace = current_trace.get()
+    if trace is None or not trace.ended:
+        return current_trace_id.get(), trace
+    trace = serving(trace)
+    return trace.trace_id, trace
+
+
+def bind(**fields: object) -> None:
+    """Put fields on every later log line of this request or job, including `request_finished`.
+
+    Works from sync endpoints and threads too. Outside a request or job the fields go only on the
+    log lines of this context (thread or task).
+
+    Args:
+        fields: Names and values; a value given again replaces the previous one.
+
+    Example:
+        >>> from pantheon_obs import bind, trace_context
+        >>> with trace_context("job-1"):
+        ...     bind(tenant="acme")
+    """
+    _, trace = active()
+    if trace is None:
+        trace = Trace("")
+        current_trace.set(trace)
+    trace.bound.update(fields)

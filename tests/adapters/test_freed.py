@@ -1,0 +1,120 @@
+"""An instrumented application is freed with its last reference, where the bare one is."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from flask import Flask
+from quart import Quart
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from pantheon_obs import instrument
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+async def ask(app: Any) -> None:
+    """Send a request to an ASGI application."""
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        assert 200 == (await client.get("/")).status_code
+
+
+def ask_wsgi(app: Any) -> None:
+    """Send a request to a WSGI application."""
+    with httpx.Client(transport=httpx.WSGITransport(app), base_url="http://test") as client:
+        assert 200 == client.get("/").status_code
+
+
+def flask() -> Any:
+    """A Flask application."""
+    app = Flask(__name__)
+    app.add_url_rule("/", view_func=lambda: "ok")
+    return app
+
+
+def quart() -> Any:
+    """A Quart application."""
+
+    async def index() -> str:
+        return "ok"
+
+    app = Quart(__name__, static_folder=None)  # with one Quart makes a cycle itself
+    app.add_url_rule("/", view_func=index)
+    return app
+
+
+def starlette() -> Any:
+    """A Starlette application."""
+
+    async def index(_: Any) -> PlainTextResponse:
+        return PlainTextResponse("ok")
+
+    return Starlette(routes=[Route("/", index)])
+
+
+def plain() -> Any:
+    """A plain callable, which is wrapped."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await PlainTextResponse("ok")(scope, receive, send)
+
+    return app
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """Turn off the garbage collector."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.parametrize("served", [False, True], ids=["new", "served"])
+@pytest.mark.parametrize("build", [flask, quart, starlette, plain])
+def test_the_last_reference_frees_the_application(
+    uncollected: None, build: Callable[[], Any], *, served: bool
+) -> None:
+    """No cycle of ours keeps it for the garbage collector, which may run late or never."""
+    app = instrument(build())
+    if served:
+        ask_wsgi(app) if isinstance(app, Flask) else asyncio.run(ask(app))
+        gc.collect()  # what a request leaves behind
+    known = ref(app)
+
+    del app
+
+    assert known() is None
+
+
+def test_no_reference_of_ours_is_in_the_cycles_of_fastapi(uncollected: None) -> None:
+    """FastAPI makes cycles itself; nothing of ours refers to the application."""
+    app = instrument(FastAPI())
+    gc.collect()
+
+    owners = [type(each).__module__ for each in gc.get_referrers(app)]
+
+    assert [] == [name for name in owners if name.startswith("pantheon_obs")]
+
+
+@pytest.mark.parametrize(("build", "name"), [(flask, "wsgi_app"), (quart, "asgi_app")])
+def test_the_method_that_servers_call_keeps_the_application(
+    uncollected: None, build: Callable[[], Any], name: str
+) -> None:
+    """A factory may return no more than the method, or a middleware around it."""
+    served = getattr(instrument(build()), name)
+
+    if name == "wsgi_app":
+        ask_wsgi(served)
+    else:
+        asyncio.run(ask(served))

@@ -1,0 +1,104 @@
+"""Channels under daphne and Django's runserver: their own lines, and the trace of the command."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from pantheon_obs import configure_logging, testing
+from tests.support.lines import parse_line
+from tests.support.server import SECONDS, Server, free_port
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytest.importorskip("channels")
+pytest.importorskip("daphne")
+
+PROJECT = "tests.servers.apps.channels_project"
+SECRET = "hunter2"  # noqa: S105 - the token of a query string
+
+
+def serve(command: str, **env: str) -> Server:
+    """Start daphne itself, or the project's command."""
+    port = free_port()
+    if command == "daphne":
+        return Server("daphne", "-p", str(port), f"{PROJECT}:application", port=port, env=env)
+    return Server(PROJECT, "runserver", "--noreload", str(port), port=port, env=env)
+
+
+def lines_of(server: Server) -> list[dict[str, Any]]:
+    """Use both protocols, stop the server and return its lines."""
+    with httpx.Client(base_url=server.url, timeout=SECONDS, trust_env=False) as client:
+        assert 200 == client.get("/ok", params={"token": SECRET}).status_code
+    url = f"ws://127.0.0.1:{server.port}/ws?token={SECRET}"
+    for text in ("hello", "boom"):
+        with connect(url, proxy=None) as socket, suppress(ConnectionClosed):
+            socket.send(text)
+            assert text == socket.recv(SECONDS)
+    server.wait_for(lambda: any("ZeroDivisionError" in line for line in server.out))
+    server.stop()
+    return [parse_line(line.encode()) for line in server.out if line.startswith("{")]
+
+
+@pytest.mark.parametrize("command", ["daphne", "runserver"])
+def test_no_line_of_the_server_has_a_query_string(command: str) -> None:
+    """Its access lines say less than ours; daphne writes them without logging."""
+    with serve(command, INSTRUMENTED="yes") as server:
+        lines = lines_of(server)
+
+    assert [] == [line for line in [*server.out, *server.err] if SECRET in line]
+    assert [] == [line for line in server.out if "GET /ok" in line or "/ws" in line[:60]]
+    finished = ["request_finished", "websocket_finished", "websocket_finished"]
+    assert finished == sorted(line["event"] for line in lines if "outcome" in line)
+
+
+@pytest.mark.parametrize("command", ["daphne", "runserver"])
+def test_an_error_in_a_websocket_has_one_traceback(command: str) -> None:
+    """The server logs the same exception from a task of its own."""
+    with serve(command, INSTRUMENTED="yes") as server:
+        lines = lines_of(server)
+
+    assert ["websocket_finished"] == [line["event"] for line in lines if "exception" in line]
+    assert 1 == sum("ZeroDivisionError" in line for line in server.out)
+
+
+def test_the_trace_of_runserver_is_not_that_of_its_websockets() -> None:
+    """A websocket that nothing traces has no id at all."""
+    with serve("runserver") as server:
+        lines = lines_of(server)
+
+    connected = [line for line in lines if line["event"] == "connected"]
+    assert [False, False] == ["trace_id" in line for line in connected]
+    assert 1 == sum("trace_id" in line for line in lines)
+    assert 1 == sum("exception" in line for line in lines)
+
+
+def test_daphne_s_access_log_in_a_file_stays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only lines that would be printed are dropped, and only while logging is configured."""
+    from daphne.access import AccessLogGenerator  # noqa: PLC0415 - skipped above without it
+
+    details = {"client": "127.0.0.1", "path": "/ok", "method": "GET", "status": 200, "size": 2}
+
+    def write() -> None:
+        for stream in (sys.stdout, file):
+            AccessLogGenerator(stream)("http", "complete", details)
+
+    with (tmp_path / "access.log").open("w+", encoding="utf-8") as file:
+        for _ in range(2):
+            configure_logging()
+        write()
+        written = "" == capsys.readouterr().out, file.tell() > 0
+        testing.reset()
+        write()
+
+    assert (True, True) == written
+    assert "GET /ok" in capsys.readouterr().out

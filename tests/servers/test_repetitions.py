@@ -1,0 +1,193 @@
+"""Servers and converters that log an exception again: one failure has one traceback."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from pantheon_obs import bind, configure_logging, instrument, trace_context
+from pantheon_obs.testing import capture_events
+from tests.support.server import SECONDS, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Events = list[dict[str, Any]]
+
+
+@pytest.fixture
+def events() -> Iterator[Events]:
+    """Capture every line."""
+    configure_logging()
+    with capture_events() as events:
+        yield events
+
+
+def app(_environ: Any, _start_response: Any) -> Any:
+    """Fail."""
+    bind(tenant="acme")
+    raise LookupError
+
+
+async def asgi_app(_scope: Any, _receive: Any, _send: Any) -> None:
+    """Fail."""
+    raise LookupError
+
+
+def ask(port: int) -> None:
+    """Send a request with a secret in its query string."""
+    url = f"http://127.0.0.1:{port}/boom?token=hunter2"
+    assert 500 == httpx.get(url, timeout=SECONDS, trust_env=False).status_code
+
+
+def check(events: Events) -> None:
+    """Check that our line is the only one about the failure."""
+    assert ["request_finished"] == [
+        event["event"] for event in events if event["level"] in {"warning", "error", "critical"}
+    ]
+    assert 1 == sum("exception" in event for event in events)
+    assert "hunter2" not in str(events)
+
+
+def test_waitress_says_it_once(events: Events) -> None:
+    """Its own line comes from the thread that has served the request."""
+    waitress = pytest.importorskip("waitress")
+    server = waitress.create_server(instrument(app), host="127.0.0.1", port=0)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+
+    ask(server.effective_port)
+    server.task_dispatcher.shutdown()
+    server.trigger.pull_trigger(server.close)
+    thread.join(SECONDS)
+
+    check(events)
+
+
+def test_tornado_says_it_once(events: Events) -> None:
+    """Its container for WSGI logs the access and the error."""
+    httpserver = pytest.importorskip("tornado.httpserver")
+    wsgi = pytest.importorskip("tornado.wsgi")
+    port = free_port()
+
+    async def serve() -> None:
+        server = httpserver.HTTPServer(wsgi.WSGIContainer(instrument(app)))
+        server.listen(port, "127.0.0.1")
+        with pytest.raises(httpx.HTTPError):  # it closes the connection, as it does without us
+            await asyncio.to_thread(ask, port)
+        server.stop()
+        await server.close_all_connections()
+
+    asyncio.run(serve())
+
+    check(events)
+
+
+def test_mangum_says_it_once(events: Events) -> None:
+    """It answers the event of AWS Lambda with a 500 of its own, and logs the error."""
+    mangum = pytest.importorskip("mangum")
+    event = {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": "/boom",
+        "rawQueryString": "token=hunter2",
+        "headers": {"host": "test"},
+        "requestContext": {
+            "http": {"method": "GET", "path": "/boom", "sourceIp": "127.0.0.1"},
+            "domainName": "test",
+        },
+        "isBase64Encoded": False,
+    }
+
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        handler = mangum.Mangum(instrument(asgi_app), lifespan="off")
+        assert 500 == handler(event, None)["statusCode"]
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+    check(events)
+
+
+def escaped(error: Exception) -> None:
+    """Have an exception escape from a request, whose line has its traceback."""
+
+    def failing(_environ: Any, _start_response: Any) -> Any:
+        raise error
+
+    with closing(instrument(failing)({"REQUEST_METHOD": "GET"}, lambda *_: len)) as body:
+        assert b"Internal Server Error" == next(body)
+        with pytest.raises(type(error)):
+            next(body)
+
+
+def library_logs(error: Exception) -> None:
+    """Log an exception as installed code does, whatever its name."""
+    record = logging.getLogger("some.server").makeRecord(
+        "some.server",
+        logging.ERROR,
+        logging.__file__,
+        1,
+        "it failed",
+        (),
+        (type(error), error, error.__traceback__),
+    )
+    logging.getLogger("some.server").handle(record)
+
+
+def reported(events: Events) -> list[str]:
+    """The events that have a traceback."""
+    return [event["event"] for event in events if "exception" in event]
+
+
+def test_a_line_of_the_application_about_its_own_error_stays(events: Events) -> None:
+    """Only installed code repeats what it has been given."""
+    error = LookupError()
+    escaped(error)
+
+    logging.getLogger("shop").error("the job failed", exc_info=error)
+
+    assert ["request_finished", "the job failed"] == reported(events)
+
+
+def test_a_line_within_another_request_or_job_stays(events: Events) -> None:
+    """Code that gets the exception of a request in its own trace has a failure of its own."""
+    error = LookupError()
+    escaped(error)
+
+    with trace_context("job-1"):
+        library_logs(error)
+
+    assert ["request_finished", "it failed"] == reported(events)
+
+
+def test_elsewhere_the_first_line_repeats_and_a_later_one_is_a_new_failure(events: Events) -> None:
+    """A server may log from a thread; a library may raise the same object again and again."""
+    error = LookupError()
+    escaped(error)
+
+    for _ in range(2):
+        thread = threading.Thread(target=library_logs, args=[error])
+        thread.start()
+        thread.join(SECONDS)
+
+    assert ["request_finished", "it failed"] == reported(events)
+
+
+def test_an_error_that_no_line_has_is_logged(events: Events) -> None:
+    """What a job without an event of its own raises is reported by whoever logs it."""
+    error = LookupError()
+    with pytest.raises(LookupError), trace_context("job-1"):
+        raise error
+
+    library_logs(error)
+
+    assert ["it failed"] == reported(events)
