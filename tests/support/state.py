@@ -52,7 +52,7 @@ def changes(before: State, after: State) -> list[str]:
         f"{module.removeprefix(PACKAGE).removeprefix('.') or '__init__'}.{name}": value
         for (module, name), (value, content) in before.items()
         if (found := after.get((module, name))) is not None
-        and (not _is_same(found[0], value) or found[1] != content)
+        and not (_is_same(found[0], value) and _is_unchanged(content, found[1]))
     }
     # A collection that may stay is also known by this name in the modules that import it.
     may_stay = [
@@ -63,6 +63,12 @@ def changes(before: State, after: State) -> list[str]:
         for name, value in names.items()
         if name not in MAY_STAY and not any(value is other for other in may_stay)
     )
+
+
+def _is_unchanged(before: object, after: object) -> bool:
+    if isinstance(before, frozenset) and isinstance(after, frozenset):
+        return after <= before  # the garbage collector may have taken members of a weak collection
+    return before == after
 
 
 def _is_same(one: object, other: object) -> bool:
@@ -115,8 +121,10 @@ def _content(value: Any) -> object:
     kind = type(value)
     if kind is dict:
         return [(id(key), id(item)) for key, item in value.items()]
-    if kind in (list, set, deque, WeakSet, WeakKeyDictionary):
-        return sorted(map(id, value)) if kind in (set, WeakSet) else [*map(id, value)]
+    if kind in (WeakSet, WeakKeyDictionary):
+        return frozenset(map(id, value))
+    if kind in (list, set, deque):
+        return sorted(map(id, value)) if kind is set else [*map(id, value)]
     if kind is ContextVar:
         return id(value.get(None) or None)
     if kind.__module__.startswith(PACKAGE) and hasattr(value, "__dict__"):
