@@ -8,10 +8,13 @@ from contextvars import ContextVar
 from functools import cache
 from re import Pattern
 from types import FunctionType, ModuleType
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakKeyDictionary, WeakSet
 
 from pantheon_obs.core.guard import Guard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 State: TypeAlias = dict[tuple[str, str], tuple[object, object]]
 
@@ -116,15 +119,21 @@ def _home(value: Any, module: str) -> object:
         return type(value).__module__
 
 
+_MEMBERS: dict[type, Callable[[Any], object]] = {
+    dict: lambda value: [(id(key), id(item)) for key, item in value.items()],
+    list: lambda value: [*map(id, value)],
+    deque: lambda value: [*map(id, value)],
+    set: lambda value: sorted(map(id, value)),
+    WeakSet: lambda value: frozenset(map(id, value)),
+    WeakKeyDictionary: lambda value: frozenset(map(id, value)),
+}
+
+
 def _content(value: Any) -> object:
     """Describe a mutable value, without keeping its content alive."""
     kind = type(value)
-    if kind is dict:
-        return [(id(key), id(item)) for key, item in value.items()]
-    if kind in (WeakSet, WeakKeyDictionary):
-        return frozenset(map(id, value))
-    if kind in (list, set, deque):
-        return sorted(map(id, value)) if kind is set else [*map(id, value)]
+    if kind in _MEMBERS:
+        return _MEMBERS[kind](value)
     if kind is ContextVar:
         return id(value.get(None) or None)
     if kind.__module__.startswith(PACKAGE) and hasattr(value, "__dict__"):
