@@ -68,7 +68,7 @@ def announce_serving(
     def on_startup_in_command() -> None:
         logs.serve_if_begun()
         on_startup()
-        if waiting:
+        while waiting:
             announce(settings, adapter=waiting.pop())
 
     return on_startup_in_command

@@ -403,3 +403,19 @@ def test_a_request_leaves_no_garbage_behind(events: list[dict[str, Any]]) -> Non
     finally:
         gc.enable()
     assert 3 == len(endings(events))
+
+
+def test_an_oserror_of_a_function_without_arguments_is_the_applications(
+    events: list[dict[str, Any]],
+) -> None:
+    """Only what comes from the object that reads the request's body says that the client left."""
+
+    def connect() -> None:
+        raise ConnectionResetError
+
+    def app(_environ: Any, _start_response: Any) -> Any:
+        connect()
+
+    Server(TraceIdMiddleware(app)).serve()
+
+    assert [("error", 500, "ConnectionResetError")] == endings(events)

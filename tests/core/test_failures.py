@@ -160,3 +160,12 @@ def test_a_pickled_or_copied_exception_carries_no_failure() -> None:
         assert ("k",) == other.args
         assert not failures.is_logged(other)
     assert b"pantheon_obs.core" not in pickle.dumps(error)
+
+
+def test_a_circle_of_causes_has_an_end() -> None:
+    """Exceptions may be linked in a circle, in which another one is looked for in vain."""
+    first, second = ValueError(), ValueError()
+    first.__cause__, second.__cause__ = second, first
+
+    assert not failures.stems_from(first, KeyError())
+    assert failures.stems_from(first, second)

@@ -101,6 +101,20 @@ def test_without_an_event_loop_the_coroutine_of_a_report_works() -> None:
     assert ["pass", "pass"] == [result.status for result in report.results]
 
 
+def test_a_check_may_take_longer_than_the_loop_goes_unlooked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whether its loop is closed is asked again and again, and does not end it."""
+    monkeypatch.setattr(loops, "_LOOK_AT_LOOP", 0.001)
+
+    async def slow() -> None:
+        await asyncio.sleep(0.05)
+
+    report = asyncio.run(Health(timeout=10, slow=slow).areport())
+
+    assert "pass" == report.status
+
+
 def test_without_an_event_loop_a_hung_check_fails_at_its_deadline() -> None:
     """The coroutine waits for it in vain."""
 

@@ -16,7 +16,7 @@ from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.guard import Guard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from django.http import HttpRequest
 
@@ -173,8 +173,7 @@ def _is_one_cancelled_of_many() -> bool:
     there is no loop, and nobody cancels but the project itself.
     """
     loop = getattr(SyncToAsync.threadlocal, "main_event_loop", None)
-    with _guard:
-        return loop is not None and {True, False} == {
-            task.cancelling() > 0 for task in asyncio.all_tasks(loop)
-        }
-    return False
+    tasks: Iterable[asyncio.Task[Any]] = ()
+    with _guard:  # it is another thread's loop
+        tasks = () if loop is None else asyncio.all_tasks(loop)
+    return {True, False} == {task.cancelling() > 0 for task in tasks}
