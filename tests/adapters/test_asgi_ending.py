@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from typing import Any
 
 import pytest
@@ -260,3 +261,27 @@ def test_what_is_open_when_the_server_ends_the_lifespan_is_cancelled(
     found = asyncio.run(serve())
 
     assert [expected] == found == endings(events)
+
+
+def test_a_signal_handler_that_fails_when_it_is_asked_breaks_no_request(
+    events: list[dict[str, Any]],
+) -> None:
+    """An unfinished response makes us ask it whether the server stops."""
+
+    class Handler:
+        def __call__(self, *_: Any) -> None:
+            raise KeyboardInterrupt
+
+        def __getattr__(self, name: str) -> Any:
+            raise LookupError(name)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(START)
+
+    before = signal.signal(signal.SIGINT, Handler())
+    try:
+        assert Server(app).serve() is None
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+    assert ["error"] == [outcome for _, outcome, _ in endings(events)]

@@ -151,6 +151,32 @@ def test_a_request_to_another_application_is_one_of_its_own(events: Events) -> N
     assert 4 == len(stories(events))
 
 
+def test_headers_that_nobody_can_read_break_no_request(events: Events) -> None:
+    """Code that calls an application by hand may give it texts, which ASGI does not allow."""
+    reached = []
+
+    async def inner(_scope: Any, _receive: Any, send: Any) -> None:
+        reached.append(current_trace_id.get())
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    asgi = instrument(inner)
+
+    async def send(_: Any) -> None:
+        """Drop a message."""
+
+    def outer(_environ: Any, start_response: Any) -> Any:
+        scope = {"type": "http", "method": "GET", "path": "/x", "headers": [("shop", "yes")]}
+        asyncio.run(asgi(scope, None, send))
+        start_response("204 No Content", [])
+        return []
+
+    ask_wsgi(instrument(outer), "/x")
+
+    assert [True] == [bool(trace_id) for trace_id in reached]
+    assert 2 == len(stories(events))
+
+
 def test_the_functions_that_an_application_gets_are_coroutine_functions(events: Events) -> None:
     """Code that asks, as asgiref's converter does, finds what a server gives it."""
     found = []

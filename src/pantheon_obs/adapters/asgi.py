@@ -177,7 +177,7 @@ class TraceIdMiddleware:
     def _is_within(self, scope: Scope) -> bool:
         """Whether the request has a trace in another protocol, which then stands in the scope."""
         path, root_path = scope.get("path", ""), scope.get("root_path", "")
-        outer: Any = enclosing(AsgiExchange, path, headers_of(scope))
+        outer: Any = enclosing(AsgiExchange, path, headers_of, scope)
         if outer is not None:
             scope[KEY] = outer
             outer.route_of = lambda _environ: route_template(

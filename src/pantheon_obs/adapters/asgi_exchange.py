@@ -83,7 +83,7 @@ class AsgiExchange(Exchange):
 
         An application that asks itself for another path has its own route already, and keeps it.
         """
-        if self.path.endswith(scope["path"]) or not leaves_route(self.scope):
+        if self.path.endswith(scope.get("path", "")) or not leaves_route(self.scope):
             self.scope = scope
 
 

@@ -129,7 +129,7 @@ class TraceIdMiddleware:
         if outer is not None and outer.ended:  # a copy of an environ may outlive its request
             outer = None
         if outer is None and current_trace.get() is not None:
-            outer = enclosing(WsgiExchange, path_of(environ), headers_of(environ))
+            outer = enclosing(WsgiExchange, path_of(environ), headers_of, environ)
             if outer is not None:
                 environ[KEY] = outer
         if isinstance(outer, WsgiExchange):

@@ -109,7 +109,7 @@ class TraceIdMiddleware:
         carrier = request.META if scope is None else scope
         outer = carrier.get(KEY) or trace_on(request)
         if outer is None and current_trace.get() is not None:
-            outer = enclosing(DjangoExchange, request.path, headers_of(request.META))
+            outer = enclosing(DjangoExchange, request.path, headers_of, request.META)
         if outer is not None and not outer.ended:
             leave_on(request, outer)
             return None
