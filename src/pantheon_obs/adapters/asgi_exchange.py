@@ -71,6 +71,10 @@ class AsgiExchange(Exchange):
         found = self.accepted and self.status_code != _NOT_FOUND
         return route_template(self.scope, self._mount, self.path, self._named, found=found)
 
+    def _with_id(self, message: Message) -> Message:
+        headers = self._response_headers.on(message.get("headers") or (), self.trace_id.encode())
+        return {**message, "headers": headers}
+
     def request_headers(self) -> dict[str, str]:
         """The request's headers, by their names in an environ."""
         return headers_of(self.scope)
@@ -109,10 +113,7 @@ class AsgiHttp(AsgiExchange):
             return
         starts = kind == _START and not self.response_started
         if starts:
-            headers = self._response_headers.on(
-                message.get("headers") or (), self.trace_id.encode()
-            )
-            message = {**message, "headers": headers}
+            message = self._with_id(message)
         try:
             await self._send(message)
         except OSError as error:  # since ASGI 2.4
@@ -207,10 +208,7 @@ class AsgiWebsocket(AsgiExchange, WebsocketExchange):
                 await self._deny(failed=failed)
                 return
         if kind in _HANDSHAKE:
-            headers = self._response_headers.on(
-                message.get("headers") or (), self.trace_id.encode()
-            )
-            message = {**message, "headers": headers}
+            message = self._with_id(message)
         try:
             await self._send(message)
         except OSError as error:  # since ASGI 2.4
