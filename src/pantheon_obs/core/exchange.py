@@ -176,7 +176,8 @@ class Exchange(Trace, Facts):
     def closed(self) -> None:
         """The server has closed the response: before its last byte only if the client has gone."""
         self.closing()
-        self.returned()
+        if self.open_calls:
+            self.finish_open_calls()
         if self.response_started and not self.response_complete and self.error is None:
             if self.method == "HEAD" or self.status_code in BODILESS:
                 self.response_complete = True

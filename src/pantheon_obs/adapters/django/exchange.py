@@ -13,7 +13,7 @@ from pantheon_obs.adapters.django.templates import template_of_pattern
 from pantheon_obs.adapters.wsgi_environ import note_failed_read
 from pantheon_obs.core.context import apart, end, resume, suspend, trace_on
 from pantheon_obs.core.exchange import Exchange
-from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.guard import Guard, report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -32,11 +32,11 @@ class DjangoExchange(Exchange):
     _is_read = True  # of a response that does not stream there is nothing to read
     _is_buffered = False
 
-    def __init__(self, trace_id: str, request: HttpRequest) -> None:
+    def __init__(self, trace_id: str, request: HttpRequest, *, is_asgi: bool) -> None:
         super().__init__(trace_id)
         self._request: Any = request
         self._environ = request.META
-        self._is_asgi = hasattr(request, "scope")
+        self._is_asgi = is_asgi
         self.server_sends_files = "wsgi.file_wrapper" in self._environ
 
     def route(self) -> str | None:
@@ -126,8 +126,10 @@ class Closer:
 
     def __call__(self) -> None:
         """Be called by `HttpResponse.close`."""
-        with _guard:
+        try:
             self._exchange.closed()
+        except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
+            report("django response", error)
 
     def __del__(self) -> None:
         """Django does not close a response that could not be sent."""
