@@ -50,6 +50,7 @@ class Exchange(Trace, Facts):
     event_pending = False  # whether the event is still to be emitted: never without a sink
     framework_answers = False  # whether a framework around us answers for the application
     restartable = False  # whether a started response can be replaced until its first byte
+    active_in: Any = None  # the gauge that counts it while it is served
     waits_for_close = False  # whether the server will close the response after its last byte
     content_length: Any = "content-length"  # in the type of the protocol's header names
 
