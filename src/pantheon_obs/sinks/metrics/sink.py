@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from pantheon_obs.core.context import Trace
     from pantheon_obs.core.events import Event
     from pantheon_obs.core.measurements import Measurement
+    from pantheon_obs.sinks.metrics.dead import Folder
     from pantheon_obs.sinks.metrics.table import Row
 
     Metric = Callable[..., Any]  # makes the child of some label values
 
-_LONGEST_EXEMPLAR = 128 - len("trace_id")  # characters, by OpenMetrics
 _SERVER_ERROR = "500"
 
 
@@ -40,7 +40,8 @@ class MetricsSink:
 
     name = "metrics"
 
-    def __init__(self, make: Callable[[Row], Metric]) -> None:
+    def __init__(self, make: Callable[[Row], Metric], folder: Folder | None) -> None:
+        self._folder = folder
         self._request_seconds = make(table.REQUEST_DURATION)
         self._active = make(table.ACTIVE_REQUESTS)
         self._first_byte = make(table.FIRST_BYTE)
@@ -80,6 +81,8 @@ class MetricsSink:
         """A request is being served; websockets, tasks and quiet paths are none."""
         if not isinstance(trace, Exchange) or isinstance(trace, WebsocketExchange) or trace.quiet:
             return
+        if self._folder is not None:
+            self._folder.enter()
         trace.active_in = gauge = self._active(labels.method(trace.method))
         gauge.inc()
 
@@ -110,6 +113,8 @@ class MetricsSink:
         if is_apart():
             self._waiting.append(work)
             return
+        if self._folder is not None:
+            self._folder.enter()
         if self._waiting:
             self.catch_up()
         work()
@@ -125,10 +130,9 @@ class MetricsSink:
         else:
             code = str(status)
         child = self._request_seconds(method, route, code, error_type)
-        child.observe(event.latency_ms / 1000, exemplar_of(event.trace_id))
+        child.observe(event.latency_ms / 1000, event.trace_id)
         if event.ttfb_ms is not None:
-            child = self._first_byte(method, route)
-            child.observe(event.ttfb_ms / 1000, exemplar_of(event.trace_id))
+            self._first_byte(method, route).observe(event.ttfb_ms / 1000, event.trace_id)
 
     def _websocket(self, event: WebsocketFinished) -> None:
         if not event.quiet:
@@ -151,9 +155,9 @@ class MetricsSink:
         )
         self._calls(*call, event.outcome).inc()
         child = self._call_seconds(*call, labels.text(event.error_type))
-        child.observe(event.latency_ms / 1000, exemplar_of(event.trace_id))
+        child.observe(event.latency_ms / 1000, event.trace_id)
         if event.ttfc_ms is not None:
-            self._first_chunk(*call).observe(event.ttfc_ms / 1000, exemplar_of(event.trace_id))
+            self._first_chunk(*call).observe(event.ttfc_ms / 1000, event.trace_id)
         for counter, field in self._amounts:
             amount = getattr(event, field)
             if amount:
@@ -169,10 +173,3 @@ class MetricsSink:
 
     def _failure(self, failure: TelemetryFailed) -> None:
         self._failures(labels.text(failure.site)).inc()
-
-
-def exemplar_of(trace_id: str) -> dict[str, str] | None:
-    """The exemplar of an observation; None if OpenMetrics would refuse it."""
-    if not trace_id or len(trace_id) > _LONGEST_EXEMPLAR:
-        return None
-    return {"trace_id": trace_id}
