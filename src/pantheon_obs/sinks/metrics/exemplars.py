@@ -12,6 +12,7 @@ import mmap
 import os
 import time
 from bisect import bisect_left
+from importlib import import_module
 from itertools import count
 from struct import Struct
 from threading import Lock
@@ -92,6 +93,8 @@ class Histogram:
     def __init__(self, child: Any, key: tuple[Any, ...], file: ExemplarFile | None) -> None:  # noqa: ANN401 - of prometheus_client
         self._child = child
         self._bounds: list[float] = child._upper_bounds  # noqa: SLF001 - there is no public way
+        self._buckets: list[Any] = child._buckets  # noqa: SLF001 - as above
+        self._exemplar = import_module("prometheus_client.samples").Exemplar
         self._key = key
         self._file = file
 
@@ -99,12 +102,15 @@ class Histogram:
         """Observe a duration."""
         if not trace_id or len(trace_id) > _LONGEST:
             self._child.observe(seconds)
-        elif self._file is None:
-            self._child.observe(seconds, {"trace_id": trace_id})
+            return
+        self._child.observe(seconds)
+        bucket = bisect_left(self._bounds, seconds)
+        if self._file is None:
+            # As `observe` does, without its checks of the label, which take longer than all else.
+            exemplar = self._exemplar({"trace_id": trace_id}, seconds, time.time())
+            self._buckets[bucket].set_exemplar(exemplar)
         else:
-            self._child.observe(seconds)
             with _guard:  # the folder may be gone
-                bucket = bisect_left(self._bounds, seconds)
                 self._file.keep((*self._key, bucket), seconds, trace_id)
 
 
