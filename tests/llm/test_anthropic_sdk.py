@@ -107,7 +107,7 @@ class TestAnswers:
 
         assert anthropic.types.Message is type(message)
         expected = (*ANSWER[:-1], reason)
-        assert [("llm.messages", "ok", "anthropic", model, 20, expected)] * 4 == [
+        assert [("llm.messages", "ok", None, model, 20, expected)] * 4 == [
             (
                 event.event,
                 event.outcome,

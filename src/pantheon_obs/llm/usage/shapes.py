@@ -44,7 +44,7 @@ MESSAGES: Rows = (
     ("metadata", bedrock.usage_event),
     ("done", ollama.answer),
     ("data", openai.mistral_event),
-    ("incomplete_details", openai.response),
+    ("object", openai.response),
     ("stop_reason", anthropic.message),
     ("stopReason", bedrock.converse),
     ("data", openai.embeddings),
@@ -55,6 +55,8 @@ MESSAGES: Rows = (
 # The more specific field comes first. The functions return False to decline.
 USAGE: Rows = (
     ("cost", gateways.cost),
+    ("estimated_cost", gateways.cost),
+    ("cost_in_usd_ticks", gateways.cost_in_ticks),
     ("prompt_cache_hit_tokens", openai.renamed_tokens),
     ("num_cached_tokens", openai.renamed_tokens),
     ("prompt_tokens", openai.chat_tokens),
@@ -68,6 +70,7 @@ USAGE: Rows = (
     ("promptTokenCount", gemini.tokens),
     ("inputTokens", bedrock.tokens),
     ("tokens", cohere.tokens),
+    ("billed_units", cohere.tokens),
     ("prompt_eval_count", ollama.tokens),
     ("gen_ai.usage.input_tokens", gateways.opentelemetry),
     ("gen_ai.usage.output_tokens", gateways.opentelemetry),
@@ -83,6 +86,7 @@ def read(value: Any, reported: Reported) -> bool:
         return read_usage(value, reported)
     if usage is not None:
         read_usage(usage, reported)
+        gateways.hidden_cost(value, reported)
     return True
 
 
