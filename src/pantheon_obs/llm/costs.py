@@ -78,7 +78,7 @@ def _list_price(
 ) -> float | None:
     """Return the list price, or None; a sum if parts of the usage are priced one by one."""
     prices = loader.prices
-    if prices is None:
+    if prices is None or used.partial:
         return None
     served = tuple(sorted({**answer.served, **used.served}.items()))
     beside = {} if used is answer or used.parts else answer.details  # tools that the model used

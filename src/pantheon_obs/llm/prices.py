@@ -67,7 +67,7 @@ def _by_table(table: dict[str, _Rates | str], call: LlmCallFinished) -> Decimal 
     rates = table.get(call.model_alias or "")
     if rates is None or isinstance(rates, str):
         return rates
-    if call.input_tokens is None or call.output_tokens is None:
+    if call.input_tokens is None or call.output_tokens is None or call.usage_status == "partial":
         return None
     fresh, output, cached_input = rates
     cached = min(call.cached_input_tokens or 0, call.input_tokens)

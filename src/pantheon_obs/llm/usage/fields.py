@@ -7,8 +7,8 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-from functools import lru_cache
+from decimal import Context, Decimal
+from functools import lru_cache, reduce
 from operator import itemgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,7 @@ _STANDARD = frozenset(
 # Larger numbers are wrong, and JSON readers that only have floats would not keep them.
 _MAX_TOKENS = 2**53
 _MAX_USD = 10**9
+_EXACT = Context(prec=60)  # the application's own may round to a few digits, or raise
 
 
 class Reported:
@@ -59,15 +60,15 @@ class Reported:
     served: Mapping[str, str] = _NOTHING  # the ways of being served that have prices of their own
     vendor: str | None = None  # the only one whose answers have this shape
     parts: tuple[Reported, ...] = ()  # of the whole, if they are to be priced one by one
+    partial = False  # whether a part of the usage is known to be missing
 
     @property
     def usage_status(self) -> UsageStatus:
         """`reported` if both counts are known, `partial` if one is, else `missing`."""
-        if any(part.usage_status != "reported" for part in self.parts):
-            return "partial"
-        if self.input_tokens is None:
-            return "missing" if self.output_tokens is None else "partial"
-        return "partial" if self.output_tokens is None else "reported"
+        if self.input_tokens is None and self.output_tokens is None:
+            return "missing"
+        unknown = self.partial or self.input_tokens is None or self.output_tokens is None
+        return "partial" if unknown else "reported"
 
 
 @lru_cache(maxsize=4096)  # bounded: a function may make a new class on each call
@@ -170,9 +171,13 @@ def add_details(reported: Reported, values: Any, names: Mapping[str, str]) -> No
 def add_up(reported: Reported, parts: tuple[Reported, ...]) -> None:
     """Make a usage of the sums of its parts."""
     reported.parts = parts
+    reported.partial = any(part.usage_status != "reported" for part in parts)
     for name in COUNTS:
         known = [number for part in parts if (number := getattr(part, name)) is not None]
         setattr(reported, name, sum(known) if known else None)
+    costs = [part.cost for part in parts if part.cost is not None]
+    if len(costs) == len(parts):
+        reported.cost = reduce(_EXACT.add, costs)
 
 
 def set_served(reported: Reported, name: str, value: object) -> None:

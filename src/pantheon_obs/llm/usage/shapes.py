@@ -12,7 +12,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pantheon_obs.llm.usage.fields import EXTRA, Reported, class_fields, count, read_counts
+from pantheon_obs.llm.usage.fields import (
+    EXTRA,
+    Reported,
+    add_up,
+    class_fields,
+    count,
+    field,
+    read_counts,
+    text,
+)
 from pantheon_obs.llm.usage.vendors import (
     anthropic,
     bedrock,
@@ -88,6 +97,23 @@ def read(value: Any, reported: Reported) -> bool:
         read_usage(usage, reported)
         gateways.hidden_cost(value, reported)
     return True
+
+
+def read_all(values: tuple[Any, ...], reported: Reported) -> None:
+    """Read the values of a tuple: several responses are added up; one may have its usage beside it.
+
+    The same response may be there twice, raw and parsed.
+    """
+    parts: dict[object, Reported] = {}
+    for value in values:
+        part = Reported()
+        usage = first(MESSAGES, value, part)
+        if usage is not False:
+            read_usage(usage, part)
+            parts[text(field(value, "id")) or id(value)] = part
+        read(value, reported)
+    if len(parts) > 1:
+        add_up(reported, tuple(parts.values()))
 
 
 def read_usage(usage: Any, reported: Reported) -> bool:

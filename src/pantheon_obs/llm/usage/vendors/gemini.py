@@ -74,6 +74,8 @@ def content(value: Any, reported: Reported) -> Any:
     for reason in filter(None, map(text, reasons)):
         reported.finish_reason = reason
         reported.finished = True
+    if either(value, "automatic_function_calling_history", "automaticFunctionCallingHistory"):
+        reported.partial = True  # of several requests this is the last one
     reported.model = text(either(value, "model_version", "modelVersion")) or reported.model
     return usage
 
