@@ -69,7 +69,7 @@ def test_each_row_has_a_fixture() -> None:
     """Each row of the tables is tested with a vendor's documented answer."""
     shapes = {name for fixture in FIXTURES for name in load(fixture)["shape"].split()}
 
-    assert {name_of(shape) for _, shape in MESSAGES} == shapes
+    assert {name_of(shape) for _, shape in MESSAGES} == {*shapes, "errors.answer"}  # no answer
     assert {name_of(shape) for _, shape in USAGE} == {
         "gateways.cost",  # these decline, so that another row reads the tokens
         "gateways.cost_in_ticks",

@@ -18,6 +18,7 @@ from pantheon_obs import llm_call
 from pantheon_obs.core import guard
 from pantheon_obs.core.context import Trace, begin, end
 from tests.llm.kinds import ChunkIterator
+from tests.llm.sdk import raise_at
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -609,8 +610,7 @@ class TestUsageThatGrows:
             yield CountsOn()
 
         with pytest.raises(LookupError), ask() as answer:
-            next(answer.words())
-            raise LookupError
+            raise_at(next(answer.words()))
 
         assert ("closed", "missing", None, None) == tokens(events)
 

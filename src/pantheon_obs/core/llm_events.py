@@ -43,7 +43,11 @@ class LlmCallFinished:
         unpriced: How many calls of a model in it have tokens but no price; not on its line.
         finish_reason: Why the model stopped, in the vendor's word.
         error: The exception, if the outcome has one.
-        error_type: The bare class name of the error, or `IncompleteStream`.
+        error_type: The bare class name of the error, `IncompleteStream`, or the provider's type of
+            an error that came as an answer.
+        error_status: The HTTP status of the error.
+        error_code: The provider's code for the error.
+        provider_request_id: The provider's id of the request that failed.
         nested: True for a call within another one, which a request's totals do not count.
     """
 
@@ -74,6 +78,9 @@ class LlmCallFinished:
     unpriced: int = 0
     finish_reason: str | None = None
     error_type: str | None = None
+    error_status: int | None = None
+    error_code: str | None = None
+    provider_request_id: str | None = None
     nested: bool | None = None
     # The application's exception is logged once, where it ends: an LLM line has no traceback.
     error: ClassVar[None] = None
@@ -127,6 +134,12 @@ class LlmCallFinished:
             fields["finish_reason"] = self.finish_reason
         if self.error_type is not None:
             fields["error_type"] = self.error_type
+        if self.error_status is not None:
+            fields["error_status"] = self.error_status
+        if self.error_code is not None:
+            fields["error_code"] = self.error_code
+        if self.provider_request_id is not None:
+            fields["provider_request_id"] = self.provider_request_id
         if self.nested is not None:
             fields["nested"] = self.nested
         return fields

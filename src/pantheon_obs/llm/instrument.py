@@ -102,7 +102,7 @@ def instrument_llm(
     @cache
     def observers_for(vendor: str | None) -> Observers:
         observers: dict[str, Observe] = {
-            path: LlmCallObserver(None, CallOptions(name, vendor, usage, pricing, sdk is None))
+            path: LlmCallObserver(None, CallOptions(name, vendor, usage, pricing, sdk is not None))
             for path, name in wanted.items()
         }
         if sdk is None:

@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 class CallOptions:
     """The options that all calls of one function share; `operation` names the event.
 
-    `by_name` says that the model's name tells who sells it, if nothing else does.
+    `of_sdk` says that a client of an SDK is called. Its host tells who sells the model, if anybody
+    known does; else the model's name may tell it.
     """
 
     operation: str
     provider: str | None
     usage: Callable[[Any], object] | None
     pricing: Pricing | None
-    by_name: bool = True
+    of_sdk: bool = False

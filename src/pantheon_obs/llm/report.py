@@ -161,6 +161,10 @@ class LlmCall(Progress):
             finish_reason=reported.finish_reason,
             error_type=self.error_type,
         )
+        if event.outcome == "error":
+            event.error_status = reported.error_status
+            event.error_code = reported.error_code
+            event.provider_request_id = reported.request_id
         if self.streamed:
             event.stream = True
             event.chunks = self.chunks

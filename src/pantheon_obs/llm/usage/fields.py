@@ -61,6 +61,11 @@ class Reported:
     vendor: str | None = None  # the only one whose answers have this shape
     parts: tuple[Reported, ...] = ()  # of the whole, if they are to be priced one by one
     partial = False  # whether a part of the usage is known to be missing
+    # Why it failed, in the provider's words for machines.
+    error_type: str | None = None
+    error_status: int | None = None
+    error_code: str | None = None
+    request_id: str | None = None
 
     @property
     def usage_status(self) -> UsageStatus:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from pantheon_obs.llm.usage import errors
 from pantheon_obs.llm.usage.fields import (
     EXTRA,
     Reported,
@@ -52,8 +53,10 @@ MESSAGES: Rows = (
     ("messageStop", bedrock.event),
     ("metadata", bedrock.usage_event),
     ("done", ollama.answer),
+    ("is_error", gateways.agent_result),
     ("data", openai.mistral_event),
     ("object", openai.response),
+    ("error", errors.answer),
     ("stop_reason", anthropic.message),
     ("stopReason", bedrock.converse),
     ("data", openai.embeddings),

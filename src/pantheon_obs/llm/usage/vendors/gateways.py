@@ -5,12 +5,14 @@ from __future__ import annotations
 from decimal import Context, Decimal
 from typing import Any
 
+from pantheon_obs.llm.usage.errors import set_error
 from pantheon_obs.llm.usage.fields import (
     Reported,
     amount,
     count,
     either,
     field,
+    has,
     read_counts,
     text,
 )
@@ -32,6 +34,20 @@ def response(value: Any, reported: Reported) -> Any:
     reported.content = True
     reported.model = text(field(value, "model")) or reported.model
     reported.finish_reason = text(field(value, "finish_reason")) or reported.finish_reason
+    return field(value, "usage")
+
+
+def agent_result(value: Any, reported: Reported) -> Any:
+    """Read the last message of claude-agent-sdk's `query()`, which has the sums of its calls."""
+    failed = field(value, "is_error")
+    if type(failed) is not bool or not has(value, "total_cost_usd"):
+        return False
+    reported.content = True
+    reported.finished = True
+    reported.finish_reason = text(field(value, "subtype")) or reported.finish_reason
+    if failed:
+        set_error({"type": reported.finish_reason}, reported)
+    _set_cost(reported, amount(field(value, "total_cost_usd")))
     return field(value, "usage")
 
 

@@ -9,6 +9,7 @@ from inspect import getattr_static
 from types import MemberDescriptorType
 from typing import Any
 
+from pantheon_obs.llm.usage.errors import set_error
 from pantheon_obs.llm.usage.fields import (
     Reported,
     add_detail,
@@ -73,6 +74,8 @@ def chat(value: Any, reported: Reported) -> Any:
         if reason is not None:
             reported.finish_reason = reason
             reported.finished = True
+            if reason == "error":
+                set_error(field(value, "error") or field(choice, "error"), reported)
         if not reported.content:
             message: Any = field(choice, "delta") or field(choice, "message") or choice
             reported.content = any(field(message, name) for name in _CONTENT)
@@ -110,7 +113,10 @@ def response(value: Any, reported: Reported) -> Any:
     reported.content = True
     reported.model = text(field(value, "model")) or reported.model
     reason = text(field(field(value, "incomplete_details"), "reason"))
-    reported.finish_reason = reason or text(field(value, "status")) or reported.finish_reason
+    status = text(field(value, "status"))
+    reported.finish_reason = reason or status or reported.finish_reason
+    if status == "failed":
+        set_error(field(value, "error"), reported)
     set_served(reported, "service_tier", field(value, "service_tier"))
     _add_hosted_tools(field(value, "output"), reported)
     return field(value, "usage")
@@ -144,6 +150,7 @@ def response_event(value: Any, reported: Reported) -> Any:
     content = reported.content
     usage = response(whole, reported)
     reported.content = content
+    reported.error_type = None  # a stream that has failed lacks its terminal event
     return usage or None
 
 
