@@ -11,6 +11,7 @@ from pantheon_obs.llm.timeouts import has_timed_out
 from pantheon_obs.llm.usage.billed import read_billed
 from pantheon_obs.llm.usage.errors import read_exception
 from pantheon_obs.llm.usage.shapes import read
+from pantheon_obs.llm.usage.vendors.openai import annotation
 
 if TYPE_CHECKING:
     from pantheon_obs.core.context import Trace
@@ -81,10 +82,25 @@ class Progress:
         """Record that the stream, asked at `began` for the next chunk, has no more."""
         if self._is_first_end(began):
             self.complete = True
-            if self.reported.finished is False and self.reported.error_type is None:
+            if (
+                self.reported.finished is False
+                and self.reported.error_type is None
+                and not self._goes_on_after_its_end()
+            ):
                 self._set_outcome("error", "IncompleteStream")
             else:
                 self._set_outcome("ok")
+
+    def _goes_on_after_its_end(self) -> bool:
+        """Whether all of the last chunks may follow a terminal one, which came before them."""
+        try:
+            many = len(self.recent) == _LAST_CHUNKS
+            return many and all(
+                type(chunk) not in _TEXT and annotation(chunk) for chunk in self.recent
+            )
+        except Exception as error:  # noqa: BLE001 - as above
+            report("llm chunk", error)
+            return False
 
     def failed(self, error: BaseException, began: float | None = None) -> None:
         """Record an exception: `error`, or `cancelled` if it is not an `Exception`.

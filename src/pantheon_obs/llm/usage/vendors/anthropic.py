@@ -26,6 +26,7 @@ _CACHE_LIVES = {
     "ephemeral_1h_input_tokens": "cache_write_1h_tokens",
 }
 _BESIDE_TOTALS = frozenset({"compaction", "advisor_message"})
+_BEGUN = ("name", "data", "text", "thinking", "content")
 _CONTENT = ("text", "thinking", "partial_json", "signature", "citation")
 
 
@@ -56,6 +57,9 @@ def event(value: Any, reported: Reported) -> Any:
     if kind == "content_block_delta":
         delta = field(value, "delta")
         reported.content = reported.content or any(field(delta, name) for name in _CONTENT)
+    elif kind == "content_block_start":  # the name of a tool comes long before its arguments
+        block = field(value, "content_block")
+        reported.content = reported.content or any(field(block, name) for name in _BEGUN)
     elif kind == "message_start":
         start = field(value, "message")
         output = reported.output_tokens

@@ -20,7 +20,7 @@ from pantheon_obs.llm.usage.vendors.anthropic import add_cache
 
 _CACHE_LIVES = {"5m": "cache_write_5m_tokens", "1h": "cache_write_1h_tokens"}
 _VENDOR = "aws.bedrock"
-_CONTENT = ("text", "toolUse", "reasoningContent")
+_CONTENT = ("text", "toolUse", "reasoningContent", "image")
 
 
 def converse(value: Any, reported: Reported) -> Any:
@@ -40,7 +40,8 @@ def event(value: Any, reported: Reported) -> Any:
     reported.finished = bool(reported.finished) or stop is not None
     reported.finish_reason = text(field(stop, "stopReason")) or reported.finish_reason
     delta = field(field(value, "contentBlockDelta"), "delta")
-    reported.content = reported.content or any(field(delta, name) for name in _CONTENT)
+    tool = field(field(field(value, "contentBlockStart"), "start"), "toolUse")
+    reported.content = reported.content or any((tool, *(field(delta, name) for name in _CONTENT)))
     return None
 
 

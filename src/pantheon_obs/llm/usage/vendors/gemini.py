@@ -43,6 +43,8 @@ _CONTENT = (
     "inlineData",
     "executable_code",
     "executableCode",
+    "thought_signature",
+    "thoughtSignature",
 )
 
 

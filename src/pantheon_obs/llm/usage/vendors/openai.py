@@ -18,6 +18,7 @@ from pantheon_obs.llm.usage.fields import (
     either,
     field,
     fields_reader,
+    has,
     set_served,
     text,
 )
@@ -31,7 +32,11 @@ _CONTENT = (
     "refusal",
     "audio",
     "text",
+    "reasoning_details",
+    "images",
 )
+# In a stream the name of a tool comes before its arguments, and reasoning may be encrypted.
+_ITEM_CONTENT = ("name", "encrypted_content", "result")
 _TERMINAL_EVENTS = ("response.completed", "response.incomplete")
 _chat_fields = fields_reader("choices", "model", "usage")
 # What the vendor runs for the model, and the names of the prices. The list has no such price for
@@ -137,12 +142,18 @@ def _add_hosted_tools(output: Any, reported: Reported) -> None:
 def response_event(value: Any, reported: Reported) -> Any:
     """Read an event; a failed response has no terminal one (responses-streaming)."""
     kind = text(field(value, "type")) or ""
+    if kind == "error" and (has(value, "code") or has(value, "error")):
+        return _error_event(value, reported)
     if not kind.startswith("response."):
         return False
     reported.finished = bool(reported.finished) or kind in _TERMINAL_EVENTS
     if kind.endswith(".delta"):
         reported.content = reported.content or bool(field(value, "delta"))
         return None
+    if not reported.content:
+        item = field(value, "item")
+        parts = (field(value, "partial_image_b64"), *(field(item, name) for name in _ITEM_CONTENT))
+        reported.content = any(parts)
     whole = field(value, "response")
     reported.model = text(field(whole, "model")) or reported.model
     if kind not in _TERMINAL_EVENTS and kind != "response.failed":
@@ -152,6 +163,25 @@ def response_event(value: Any, reported: Reported) -> Any:
     reported.content = content
     reported.error_type = None  # a stream that has failed lacks its terminal event
     return usage or None
+
+
+def _error_event(value: Any, reported: Reported) -> None:
+    """Read an error amidst the events: it is no content, and a terminal event will be missing."""
+    reported.finished = bool(reported.finished)
+    set_error(field(value, "error") or value, reported)
+    reported.error_type = None
+
+
+def annotation(value: Any) -> bool:
+    """Whether a chunk may follow the terminal one: it has no part of an answer.
+
+    Azure's filter sends such annotations asynchronously.
+    https://learn.microsoft.com/azure/ai-foundry/openai/concepts/content-streaming
+    """
+    choices = field(value, "choices")
+    if not isinstance(choices, list):
+        return not any(has(value, name) for name in ("type", "candidates"))
+    return all(field(choice, "delta") is None and not field(choice, "text") for choice in choices)
 
 
 def embeddings(value: Any, reported: Reported) -> Any:
