@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import TYPE_CHECKING
 
 from pantheon_obs.core.switch import is_off, turned_off
@@ -43,6 +44,9 @@ def start(
         logs.reassert()
         # The DSN may have come into the environment since, or the application have started Sentry.
         sentry.start(reread())
+        calls_models = sys.modules.get("pantheon_obs.llm.list_loading")
+        if calls_models is not None:  # else it would import what the application does not use
+            calls_models.loader.load()
 
     return on_startup
 

@@ -7,10 +7,10 @@ tell are not here.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 Says = Literal["access line", "websocket line", "unhandled error", "task end", "task failure"]
 """Kinds of records that say less than an event of the library."""
@@ -205,32 +205,25 @@ _GENAI = {
 
 
 class Sdk(NamedTuple):
-    """A client class of an LLM SDK, under its names, sync and async.
-
-    The provider is the vendor, by OpenTelemetry's name for it, or a function of a client.
-    https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/
-    """
+    """The client classes of an LLM SDK, under their names, sync and async; subclasses included."""
 
     package: str
     names: frozenset[str]
-    provider: str | Callable[[Any], str]
+    url: str  # the path to the URL of the interface that a client uses; its host tells the vendor
     operations: Mapping[str, str]  # the path to each method that calls a model, and its operation
 
 
-def _pair(name: str) -> frozenset[str]:
-    return frozenset({name, f"Async{name}"})
+def _pairs(*names: str) -> frozenset[str]:
+    return frozenset(names) | {f"Async{name}" for name in names}
 
 
 SDKS = (
-    Sdk("openai", _pair("OpenAI"), "openai", _OPENAI),
-    Sdk("openai", _pair("AzureOpenAI"), "azure.ai.openai", _OPENAI),
-    Sdk("anthropic", _pair("Anthropic"), "anthropic", _ANTHROPIC),
-    Sdk("anthropic", _pair("AnthropicBedrock"), "aws.bedrock", _ANTHROPIC),
-    Sdk("anthropic", _pair("AnthropicVertex"), "gcp.vertex_ai", _ANTHROPIC),
+    Sdk("openai", _pairs("OpenAI"), "base_url", _OPENAI),
     Sdk(
-        "google.genai",
-        frozenset({"Client"}),
-        lambda client: "gcp.vertex_ai" if client.vertexai else "gcp.gemini",
-        _GENAI,
+        "anthropic",
+        _pairs("Anthropic", "AnthropicBedrock", "AnthropicBedrockMantle", "AnthropicVertex"),
+        "base_url",
+        _ANTHROPIC,
     ),
+    Sdk("google.genai", frozenset({"Client"}), "_api_client._http_options.base_url", _GENAI),
 )

@@ -44,7 +44,7 @@ def totals() -> LlmTotals:
     found = LlmTotals()
     known = {"usage_status": "partial", "input_tokens": 3, "cost_usd": 0.1}
     found.add(LlmCallFinished(**CALL | known))
-    found.add(LlmCallFinished(**CALL | {"outcome": "error"}))
+    found.add(LlmCallFinished(**CALL | {"outcome": "error", "unpriced": 2}))
     return found
 
 
@@ -117,6 +117,7 @@ def test_a_requests_fields_come_in_the_order_of_the_schema() -> None:
         ("llm_input_tokens", 3),
         ("llm_cost_usd", 0.1),
         ("llm_usage_missing", 1),
+        ("llm_unpriced", 2),
         ("llm_open", 2),
     ] == [*whole.fields().items()]
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pantheon_obs.core import guard, pipeline
+from pantheon_obs.llm.list_loading import loader
 from tests.llm.provider import provider
 from tests.llm.sink import Kept
 from tests.support.lines import validate_line
@@ -63,3 +65,20 @@ def loop() -> Iterator[asyncio.Runner]:
     """Make an event loop for the async clients of a module."""
     with asyncio.Runner() as runner:
         yield runner
+
+
+@pytest.fixture
+def unloaded() -> Iterator[None]:
+    """Forget the price list, as in a new process; afterwards, too."""
+    loader.wait()
+    loader.__init__()  # type: ignore[misc]
+    yield
+    loader.wait()
+    loader.__init__()  # type: ignore[misc]
+
+
+@pytest.fixture
+def genai(unloaded: None) -> Any:
+    """Return genai-prices, imported by the application, so that the first call has prices."""
+    pytest.importorskip("genai_prices.data")
+    return sys.modules["genai_prices"]

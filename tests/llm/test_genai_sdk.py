@@ -76,7 +76,7 @@ def test_an_answer(model: str, reason: str, client: Any, events: Events) -> None
 
     assert genai.types.GenerateContentResponse is type(response)
     expected = (*ANSWER[:-1], reason)
-    assert [("llm.generate_content", "ok", "gcp.gemini", model, expected)] * 2 == [
+    assert [("llm.generate_content", "ok", None, model, expected)] * 2 == [
         (event.event, event.outcome, event.provider, event.model_alias, answer(event))
         for event in events
     ]

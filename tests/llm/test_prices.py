@@ -17,17 +17,16 @@ from pantheon_obs import ConfigError, MissingExtraError, instrument_llm, llm_cal
 from pantheon_obs.core import guard
 from pantheon_obs.core.context import Trace, begin, end
 from pantheon_obs.core.events import llm_fields
-from pantheon_obs.llm.prices import installed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from pantheon_obs.core.events import LlmCallFinished
 
     Events = list[LlmCallFinished]
 
 USAGE = {"input_tokens": 1000, "output_tokens": 200, "cached_input_tokens": 400}
+UPSTREAM = {"cost_details": {"upstream_inference_cost": 0.004}}
 PAID = {"prompt_tokens": 1000, "completion_tokens": 200, "cost": 0.25}
 
 
@@ -42,13 +41,16 @@ def cost(events: Events) -> float | None:
     return event.cost_usd
 
 
+def costs(events: Events) -> list[tuple[float | None, str | None]]:
+    """Return the costs and their sources."""
+    return [(event.cost_usd, event.cost_source) for event in events]
+
+
 @pytest.fixture
-def no_list(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_list(monkeypatch: pytest.MonkeyPatch, unloaded: None) -> None:
     """Make genai-prices look as if it were not installed."""
     monkeypatch.setitem(sys.modules, "genai_prices", None)
-    installed.cache_clear()
-    yield
-    installed.cache_clear()
+    monkeypatch.delitem(sys.modules, "genai_prices.data", raising=False)
 
 
 class TestVendor:
@@ -86,6 +88,55 @@ class TestVendor:
         list(llm_call(partial(Stream))())
 
         assert 0.25 == cost(events)
+
+    @pytest.mark.parametrize(
+        ("more", "expected"),
+        [
+            ({"cost": 0.002, "is_byok": True, **UPSTREAM}, 0.006),
+            ({"cost": 0, "is_byok": True, **UPSTREAM}, 0.004),
+            ({"cost": 0, **UPSTREAM}, 0.004),
+            ({"cost": 0.002, "is_byok": False, **UPSTREAM}, 0.002),
+            ({"cost": 0, "is_byok": False, **UPSTREAM}, 0),
+            ({"cost": 0, "is_byok": True}, 0),
+            ({"cost": {"total_cost": 0.012, "request_cost": 0.01}}, 0.012),
+            ({"estimated_cost": 0.000242}, 0.000242),
+            ({"cost_in_usd_ticks": 37_756_000}, 0.0037756),
+            ({"cost_in_usd_ticks": "37"}, None),
+            ({"cost": {"currency": "EUR"}}, None),
+        ],
+    )
+    def test_it_is_found_wherever_a_vendor_puts_it(
+        self, more: Any, expected: float | None, events: Events
+    ) -> None:
+        """OpenRouter with one's own key, Perplexity, DeepInfra and xAI."""
+        usage = {"prompt_tokens": 2000, "completion_tokens": 150, **more}
+        llm_call(provider="house")(lambda: answer(usage))()
+
+        source = None if expected is None else "provider"
+        assert [(expected, source)] == costs(events)
+
+    def test_a_later_0_does_not_replace_it(self, events: Events) -> None:
+        """Gateways repeat the usage with zeros."""
+        frames = [answer(PAID), answer({**PAID, "cost": 0})]
+        list(llm_call(lambda: (frame for frame in frames))())
+
+        assert 0.25 == cost(events)
+
+    def test_litellm_keeps_it_in_a_private_attribute(self, events: Events) -> None:
+        """The figure in the usage itself goes first."""
+        pydantic = pytest.importorskip("pydantic")
+
+        class ModelResponse(pydantic.BaseModel):  # type: ignore[name-defined, misc]
+            choices: tuple[Any, ...] = ()
+            usage: dict[str, Any]
+            _hidden_params: dict[str, Any]
+
+        for usage in ({"prompt_tokens": 1}, PAID):
+            response = ModelResponse(usage=usage)
+            response._hidden_params = {"response_cost": 0.5}  # noqa: SLF001 - litellm's own name
+            llm_call(lambda response=response: response)()
+
+        assert [(0.5, "provider"), (0.25, "provider")] == costs(events)
 
     def test_on_an_answer_beside_another_usage_it_is_kept(self, events: Events) -> None:
         """The application returns its own counts, without a cost."""
@@ -210,21 +261,6 @@ class TestMapping:
 
         assert cost(events) is None
 
-    def test_a_list_that_is_broken_is_reported_once(
-        self, events: Events, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-    ) -> None:
-        """If the installed list cannot be imported, the calls go on without a cost."""
-        (tmp_path / "genai_prices.py").write_text("raise RuntimeError('broken')")
-        monkeypatch.delitem(sys.modules, "genai_prices")
-        monkeypatch.syspath_prepend(tmp_path)
-        generate = llm_call(lambda: answer(model="gpt-4o-mini"))
-        generate()
-        generate()
-
-        assert [None, None] == [event.cost_usd for event in events]
-        assert frozenset({"genai-prices"}) == guard.reported()
-        guard.forget()
-
 
 class TestCallable:
     """`prices=` as a function of the finished call."""
@@ -339,6 +375,31 @@ class TestTotals:
         assert trace.llm is not None
         assert 0.0003 == llm_fields(trace.llm)["llm_cost_usd"]
 
+    def test_calls_without_a_price_are_counted(self, events: Events) -> None:
+        """Those that have tokens, also within an outer call that has the cost of the others."""
+        inner = llm_call(prices=lambda call: 0.1 if call.model_alias == "fast" else None)(
+            lambda model, usage: answer(usage)
+        )
+        plain = llm_call(prices=lambda _: None)
+
+        @llm_call(operation="outer")
+        def outer() -> str:
+            inner("fast", USAGE)
+            inner("other", USAGE)
+            inner("other", USAGE)
+            return "Paris."
+
+        trace = Trace("trace-1")
+        begin(trace)
+        outer()
+        plain(answer)()
+        plain(lambda: answer({}))()
+        end(trace)
+
+        assert trace.llm is not None
+        assert (3, 0.1) == (trace.llm.unpriced, trace.llm.cost_usd)
+        assert 3 == llm_fields(trace.llm)["llm_unpriced"]
+
     def test_an_outer_call_takes_the_cost_of_its_inner_ones(self, events: Events) -> None:
         """The request's line counts the cost of an inner call once."""
         inner = llm_call(operation="inner", prices=lambda _: 0.1)(answer)
@@ -354,22 +415,9 @@ class TestTotals:
         outer()
         end(trace)
 
-        assert [0.1, 0.1, 0.2] == [event.cost_usd for event in events]
+        assert [(0.1, "prices"), (0.1, "prices"), (0.2, "prices")] == costs(events)
         assert trace.llm is not None
         assert 0.2 == trace.llm.cost_usd
-
-
-IMPORTED_LATE = """
-import sys
-from pantheon_obs import llm_call
-
-generate = llm_call(prices={"strong": (1, 10)})(lambda model, usage: {"usage": usage})
-generate("fast", None)
-generate("fast", {"input_tokens": 1, "output_tokens": None})
-assert "genai_prices" not in sys.modules
-generate("fast", {"input_tokens": 1, "output_tokens": 1})
-assert "genai_prices" in sys.modules
-"""
 
 
 class Gateway:
@@ -415,134 +463,3 @@ def test_a_program_sees_the_warning_before_logging_is_configured() -> None:
     )
 
     assert "<string>:2: UserWarning: prices['fast']: 0.000002 looks like a price" in done.stderr
-
-
-class TestList:
-    """The list is genai-prices, if it is installed."""
-
-    @pytest.fixture(autouse=True)
-    def genai(self) -> Any:
-        """Return the package, with our caches of it cleared."""
-        installed.cache_clear()
-        return pytest.importorskip("genai_prices")
-
-    def test_it_is_imported_by_the_first_call_that_can_have_a_cost(self) -> None:
-        """Neither our import, nor a decoration, nor a call without usage imports the list."""
-        subprocess.run([sys.executable, "-c", IMPORTED_LATE], check=True, timeout=60)
-
-    def test_a_model_that_is_not_listed_is_reported_where_it_is_named(self) -> None:
-        """The warning points to the line with the prices; a listed model gives none."""
-        prices = {"fast": "gpt-4o-mini", "typo": "gpt-4o-minni"}
-        message = "prices['typo']='gpt-4o-minni' is no model that genai-prices lists"
-
-        with pytest.warns(UserWarning, match=rf"^{re.escape(message)}$") as warned:
-            llm_call(prices=prices)
-
-        assert [__file__] == [warning.filename for warning in warned]
-
-    def test_a_model_is_looked_up_at_its_provider(self) -> None:
-        """A model of another vendor has no price there."""
-        with pytest.warns(UserWarning, match="'gpt-4o-mini' is no model of anthropic that"):
-            llm_call(provider="anthropic", prices={"fast": "gpt-4o-mini"})
-
-    def test_a_list_that_is_broken_reports_no_model(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Nothing is known about the model then."""
-        monkeypatch.setattr("pantheon_obs.llm.prices.installed", lambda: None)
-
-        llm_call(prices={"fast": "gpt-4o-minni"})
-
-    @pytest.mark.parametrize("model", ["gpt-4o-mini", "claude-sonnet-4-5", "gemini-2.5-flash"])
-    def test_a_listed_model_has_its_list_price(
-        self, genai: Any, model: str, events: Events
-    ) -> None:
-        """Tokens that were read from a cache or written to it have their own prices."""
-        usage = {**USAGE, "cache_write_tokens": 100}
-        llm_call(lambda: answer(usage, model=model))()
-
-        listed = genai.calc_price(
-            genai.Usage(
-                input_tokens=1000, output_tokens=200, cache_read_tokens=400, cache_write_tokens=100
-            ),
-            model,
-        )
-        assert float(listed.total_price) == cost(events)
-
-    def test_an_alias_may_stand_for_a_model(self, events: Events) -> None:
-        """The price does not depend on the model that the response names."""
-        prices = {"fast": "gpt-4o-mini", "strong": (1, 10)}
-        generate = llm_call(prices=prices)(lambda model: answer(model="house-1"))
-        generate("fast")
-        generate("strong")
-
-        assert [0.00024, 0.003] == [event.cost_usd for event in events]
-
-    def test_an_alias_that_has_no_price_is_looked_up(self, events: Events) -> None:
-        """The response's model is looked up first, then the alias itself."""
-        prices = {"other": (1, 1)}
-        generate = llm_call(prices=prices)(lambda model, answered: answer(model=answered))
-        generate("fast", "gpt-4o-mini")
-        generate("gpt-4o-mini", "house-1")
-
-        assert [0.00024, 0.00024] == [event.cost_usd for event in events]
-
-    def test_the_provider_decides_too(self, events: Events) -> None:
-        """A provider that is not listed has no list price."""
-        for provider in ("openai", "house"):
-            llm_call(provider=provider)(lambda: answer(model="gpt-4o-mini"))()
-
-        assert [0.00024, None] == [event.cost_usd for event in events]
-
-    def test_an_unknown_model_has_no_cost_and_is_asked_for_once(
-        self, genai: Any, events: Events, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """The result for an unknown model is cached, because a failed search is slow too."""
-        asked: list[str] = []
-        calc_price = genai.calc_price
-
-        def counting(usage: Any, model: str, **more: Any) -> Any:
-            asked.append(model)
-            return calc_price(usage, model, **more)
-
-        monkeypatch.setattr(genai, "calc_price", counting)
-        generate = llm_call(lambda: answer(model="gpt-never-made"))
-        generate()
-        generate()
-
-        assert [None, None] == [event.cost_usd for event in events]
-        assert ["gpt-never-made"] == asked
-
-    def test_the_memory_for_unknown_models_has_a_bound(self, events: Events) -> None:
-        """The cache is bounded, because users may send any name of a model."""
-        generate = llm_call(lambda model: answer())
-        for number in range(1100):
-            generate(f"never-made-{number}")
-
-        assert {None} == {event.cost_usd for event in events}
-        assert 100 == len(vars(installed())["_unknown"])
-
-    def test_an_update_of_the_list_is_seen(self, genai: Any, events: Events) -> None:
-        """A model that was unknown may be in the updated list."""
-        generate = llm_call(lambda: answer(model="gpt-never-made"))
-        generate()
-        snapshot = genai.data_snapshot.get_snapshot()
-        openai = next(provider for provider in snapshot.providers if provider.id == "openai")
-        model = next(model for model in openai.models if model.id == "gpt-4o-mini")
-        new = type(model)(
-            id="new", match=genai.types.ClauseEquals("gpt-never-made"), prices=model.prices
-        )
-        provider = type(openai)(
-            id="openai", name="", api_pattern="", model_match=new.match, models=[new]
-        )
-        updated = type(snapshot)(providers=[provider], from_auto_update=True)
-        genai.data_snapshot.set_custom_snapshot(updated)
-        generate()
-        genai.data_snapshot.set_custom_snapshot(None)
-
-        assert [None, 0.00024] == [event.cost_usd for event in events]
-
-    def test_counts_that_do_not_fit_together_have_no_price(self, events: Events) -> None:
-        """More cached tokens than tokens have no price."""
-        usage = {"input_tokens": 10, "output_tokens": 0, "cached_input_tokens": 50}
-        llm_call(lambda: answer(usage, model="gpt-4o-mini"))()
-
-        assert cost(events) is None

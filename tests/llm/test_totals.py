@@ -204,6 +204,7 @@ class EndsAnother:
     usage_status = "reported"
     input_tokens = output_tokens = 1
     cost_usd = None
+    unpriced = 0
 
     def __init__(self, trace: Trace, other: Any) -> None:
         self._trace = trace
@@ -226,6 +227,7 @@ def test_a_call_that_ends_while_another_is_counted_is_counted_too() -> None:
         input_tokens=1,
         output_tokens=1,
         cost_usd=None,
+        unpriced=0,
     )
     ending: Any = EndsAnother(trace, other)
     counting = Thread(target=trace.count, args=(ending,), daemon=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from threading import Thread
@@ -17,6 +18,7 @@ from pantheon_obs import llm_call
 from pantheon_obs.core import guard
 from pantheon_obs.core.context import Trace, begin, end
 from tests.llm.kinds import ChunkIterator
+from tests.llm.sdk import raise_at
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -563,3 +565,131 @@ class TestOption:
         generate({"usage": Usage()})
         assert REPORTED == tokens(events)
         guard.forget()
+
+
+class CountsOn:
+    """An answer that counts while it is read, by methods of its own, as pydantic-ai's does."""
+
+    def __init__(self) -> None:
+        self.read = 0
+
+    def usage(self) -> dict[str, int]:
+        """Return the counts so far."""
+        return {"input_tokens": 75 if self.read else 0, "output_tokens": 6 * self.read}
+
+    def words(self) -> Iterator[str]:
+        """Read the answer."""
+        for word in ("It", "is", "Paris"):
+            self.read += 1
+            yield word
+
+
+class TestUsageThatGrows:
+    """A method is called when the answer has been read."""
+
+    def test_within_a_with_it_is_called_at_its_end(self, events: Events) -> None:
+        """The answer is not a stream, but what is entered gives it."""
+
+        @llm_call
+        @contextmanager
+        def ask() -> Iterator[CountsOn]:
+            yield CountsOn()
+
+        with ask() as answer:
+            assert [] == events
+            list(answer.words())
+
+        assert ("ok", "reported", 75, 18) == tokens(events)
+
+    def test_a_with_that_is_left_early_has_none(self, events: Events) -> None:
+        """The method might read the rest of the answer."""
+
+        @llm_call
+        @contextmanager
+        def ask() -> Iterator[CountsOn]:
+            yield CountsOn()
+
+        with pytest.raises(LookupError), ask() as answer:
+            raise_at(next(answer.words()))
+
+        assert ("closed", "missing", None, None) == tokens(events)
+
+    def test_one_that_has_counted_nothing_yet_is_unknown(self, events: Events) -> None:
+        """Nobody can tell when an object of any kind has been read."""
+        llm_call(partial(CountsOn))()
+
+        assert ("ok", "missing", None, None) == tokens(events)
+
+    def test_a_stream_with_such_a_method_is_asked_at_its_end(self, events: Events) -> None:
+        """Within a `with`, too."""
+
+        class Stream(CountsOn):
+            def __iter__(self) -> Iterator[str]:
+                return self.words()
+
+            def __next__(self) -> str:
+                raise StopIteration
+
+        @llm_call
+        @contextmanager
+        def ask() -> Iterator[Stream]:
+            yield Stream()
+
+        with ask() as answer:
+            list(answer)
+
+        assert ("ok", "reported", 75, 18) == tokens(events)
+
+
+def chat(number: int, **more: Any) -> dict[str, Any]:
+    """Make a response."""
+    usage = {"prompt_tokens": number, "completion_tokens": 4}
+    return {"model": "gpt-4.1", "choices": [{"finish_reason": "stop"}], "usage": usage, **more}
+
+
+class TestSeveralResponses:
+    """A function may make several requests, and return all responses."""
+
+    def test_their_tokens_are_added(self, events: Events) -> None:
+        """So are the costs that the vendors give."""
+        one, two = chat(300), chat(8)
+        for response, figure in ((one, 0.1), (two, 0.2)):
+            response["usage"]["cost"] = figure
+        llm_call(lambda: (one, two))()
+
+        assert ("ok", "reported", 308, 8) == tokens(events)
+        assert (0.3, "provider") == (events[0].cost_usd, events[0].cost_source)
+
+    @pytest.mark.usefixtures("genai")
+    def test_each_has_the_price_of_its_model(self, events: Events) -> None:
+        """The list has no price for the sum if it has none for one of them."""
+        llm_call(lambda: (chat(1000), chat(1000, model="gpt-4o-mini")))()
+        llm_call(lambda: (chat(1000), chat(1000, model="house-1")))()
+
+        assert [0.0021844, None] == [event.cost_usd for event in events]
+
+    def test_one_without_usage_makes_the_sum_partial(self, events: Events) -> None:
+        """A partial sum has no price."""
+        without = {"choices": [{"finish_reason": "stop"}]}
+        llm_call(model="fast", prices={"fast": (1, 1)})(lambda: (chat(300), without))()
+
+        assert ("ok", "partial", 300, 4) == tokens(events)
+        assert (None, 1) == (events[0].cost_usd, events[0].unpriced)
+
+    def test_the_same_response_counts_once(self, events: Events) -> None:
+        """It may be there raw and parsed, with its usage beside it."""
+        raw = chat(300, id="1")
+        llm_call(lambda: (raw, chat(300, id="1"), raw["usage"]))()
+
+        assert ("ok", "reported", 300, 4) == tokens(events)
+
+    def test_several_requests_of_the_sdk_itself_are_partial(self, events: Events) -> None:
+        """google-genai calls functions by itself, and returns the last response only."""
+        last = {
+            "candidates": [{"content": {"parts": [{"text": "Fair."}]}, "finish_reason": "STOP"}],
+            "usage_metadata": {"prompt_token_count": 560, "candidates_token_count": 10},
+            "automatic_function_calling_history": [{"role": "user"}],
+        }
+        llm_call(lambda: last)()
+
+        assert ("ok", "partial", 560, 10) == tokens(events)

@@ -32,7 +32,7 @@ MAY_STAY = {
     "propagation.watch.watch": "called once per process",
     "adapters.asgi_relays._known": "facts about code objects, which do not change",
     "adapters.celery_tasks.patch": "Celery's build_tracer stays wrapped: the tasks stay traced",
-    "llm.prices.installed": "the module genai_prices, with a memory bound to its data",
+    "llm.list_loading.loader": "the price list is loaded once per process",
     "sinks.logs.configure._level": "only read while a handler is installed",
     "sinks.logs.configure._level_before": "only read while a handler is installed",
     "sinks.logs.configure._settings": "only read while a handler is installed",
@@ -58,9 +58,9 @@ def changes(before: State, after: State) -> list[str]:
         if (found := after.get((module, name))) is not None
         and not (_is_same(found[0], value) and _is_unchanged(content, found[1]))
     }
-    # A collection that may stay is also known by this name in the modules that import it.
+    # An object that may stay is also known by this name in the modules that import it.
     may_stay = [
-        value for name, value in names.items() if name in MAY_STAY and type(value) in (set, dict)
+        value for name, value in names.items() if name in MAY_STAY and type(value) not in _PLAIN
     ]
     return sorted(
         name
@@ -94,7 +94,7 @@ def state() -> State:
 @cache
 def _modules(_loaded: int) -> frozenset[str]:
     """Name the package's modules; a search through all that are loaded takes long."""
-    return frozenset(name for name in sys.modules if name.partition(".")[0] == PACKAGE)
+    return frozenset(name for name in [*sys.modules] if name.partition(".")[0] == PACKAGE)
 
 
 @cache

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 
 LlmOutcome = Literal["ok", "error", "cancelled", "closed", "not_consumed"]
 UsageStatus = Literal["reported", "partial", "missing", "error"]
+CostSource = Literal["provider", "prices", "list"]
 
 _NO_USAGE = frozenset({"missing", "error"})
 
@@ -38,9 +39,15 @@ class LlmCallFinished:
         cache_write_tokens: The part of `input_tokens` that was written to a cache.
         reasoning_tokens: The part of `output_tokens` that was reasoning.
         cost_usd: The cost in US dollars.
+        cost_source: Who says so: the provider, the application's `prices=`, or the price list.
+        unpriced: How many calls of a model in it have tokens but no price; not on its line.
         finish_reason: Why the model stopped, in the vendor's word.
         error: The exception, if the outcome has one.
-        error_type: The bare class name of the error, or `IncompleteStream`.
+        error_type: The bare class name of the error, `IncompleteStream`, or the provider's type of
+            an error that came as an answer.
+        error_status: The HTTP status of the error.
+        error_code: The provider's code for the error.
+        provider_request_id: The provider's id of the request that failed.
         nested: True for a call within another one, which a request's totals do not count.
     """
 
@@ -67,8 +74,13 @@ class LlmCallFinished:
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
     cost_usd: float | None = None
+    cost_source: CostSource | None = None
+    unpriced: int = 0
     finish_reason: str | None = None
     error_type: str | None = None
+    error_status: int | None = None
+    error_code: str | None = None
+    provider_request_id: str | None = None
     nested: bool | None = None
     # The application's exception is logged once, where it ends: an LLM line has no traceback.
     error: ClassVar[None] = None
@@ -117,10 +129,17 @@ class LlmCallFinished:
             fields["reasoning_tokens"] = self.reasoning_tokens
         if self.cost_usd is not None:
             fields["cost_usd"] = self.cost_usd
+            fields["cost_source"] = self.cost_source
         if self.finish_reason is not None:
             fields["finish_reason"] = self.finish_reason
         if self.error_type is not None:
             fields["error_type"] = self.error_type
+        if self.error_status is not None:
+            fields["error_status"] = self.error_status
+        if self.error_code is not None:
+            fields["error_code"] = self.error_code
+        if self.provider_request_id is not None:
+            fields["provider_request_id"] = self.provider_request_id
         if self.nested is not None:
             fields["nested"] = self.nested
         return fields
@@ -138,6 +157,7 @@ class LlmTotals:
         output_tokens: Sum of the known output tokens; None while no call has reported any.
         cost_usd: Sum of the known costs; None while none is known.
         usage_missing: How many have reported no usage.
+        unpriced: How many have tokens but no price.
         open: How many more are open at the time of the snapshot.
     """
 
@@ -148,6 +168,7 @@ class LlmTotals:
     output_tokens: int | None = None
     cost_usd: float | None = None
     usage_missing: int = 0
+    unpriced: int = 0
     open: int = 0
     # Re-entrant: a garbage collection may finish another call in the middle of this one's.
     _lock: Any = field(default_factory=RLock, init=False)
@@ -165,6 +186,7 @@ class LlmTotals:
             if call.cost_usd is not None:
                 self.cost_usd = (self.cost_usd or 0.0) + call.cost_usd
             self.usage_missing += call.usage_status in _NO_USAGE
+            self.unpriced += call.unpriced
 
     def snapshot(self, open_calls: int) -> LlmTotals:
         """Copy the totals, with a number of calls that are still open."""
@@ -187,6 +209,8 @@ def llm_fields(totals: LlmTotals) -> dict[str, Any]:
         fields["llm_cost_usd"] = round(totals.cost_usd, 9)
     if totals.usage_missing:
         fields["llm_usage_missing"] = totals.usage_missing
+    if totals.unpriced:
+        fields["llm_unpriced"] = totals.unpriced
     if totals.open:
         fields["llm_open"] = totals.open
     return fields

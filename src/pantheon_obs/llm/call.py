@@ -13,8 +13,9 @@ from pantheon_obs.core.switch import is_off
 from pantheon_obs.llm.model_alias import alias_finder
 from pantheon_obs.llm.nesting import WithBlock, pop_block
 from pantheon_obs.llm.observe.functions import observed_function
+from pantheon_obs.llm.options import CallOptions
 from pantheon_obs.llm.prices import pricing_of
-from pantheon_obs.llm.report import CallOptions, LlmCall
+from pantheon_obs.llm.report import LlmCall
 from pantheon_obs.llm.usage.find import attached_usage
 from pantheon_obs.llm.usage.shapes import read
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import copy
 from functools import cache, wraps
 from inspect import getattr_static
+from operator import attrgetter
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -13,7 +14,10 @@ from pantheon_obs.core.errors import ConfigError
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.switch import is_off
 from pantheon_obs.core.undoable import Patch, Undoable
-from pantheon_obs.llm.call import OBSERVED, llm_call
+from pantheon_obs.llm.call import OBSERVED, LlmCallObserver
+from pantheon_obs.llm.options import CallOptions
+from pantheon_obs.llm.prices import pricing_of
+from pantheon_obs.llm.vendors import vendor_at
 from pantheon_obs.products import SDKS
 
 if TYPE_CHECKING:
@@ -49,15 +53,15 @@ def instrument_llm(
     that is observed already, by this or by `llm_call`, is left alone.
 
     Args:
-        client_or_gateway: A client of OpenAI (also Azure's), Anthropic (also Bedrock's and
-            Vertex's) or google-genai; or the application's own object.
+        client_or_gateway: A client of OpenAI (also Azure's and Bedrock's), Anthropic (also
+            Bedrock's, Foundry's and Vertex's) or google-genai; or the application's own object.
         methods: The names of the methods to observe, or the paths to them
             (`"chat.completions.create"`). The default for an SDK's client is all methods that call
             a model, with the operations `chat`, `responses`, `messages`, `generate_content` and
             `embeddings`; for another object it is `generate` and `stream`, if it has them. Other
             operations are named after the method.
-        provider: Names the vendor on the event. The default is known for an SDK's client, although
-            a client of OpenAI may be connected to another vendor.
+        provider: Names the vendor on the event. The default for an SDK's client is the vendor of
+            its base URL; a client of an unknown host has no vendor, and its calls no list price.
         usage: As for `llm_call`.
         prices: As for `llm_call`.
 
@@ -93,16 +97,23 @@ def instrument_llm(
             "name those that call the model, methods=(…)"
         )
         raise ConfigError(msg)
-    if provider is None and sdk is not None:
-        named = sdk.provider
-        provider = named if isinstance(named, str) else named(client_or_gateway)
-    observers: Observers = {
-        path: llm_call(operation=operation, provider=provider, usage=usage, prices=prices)
-        for path, operation in wanted.items()
-    }
-    if sdk is not None:  # a class's function is the same for all clients, and copies are frequent
-        observers = {path: cache(observe) for path, observe in observers.items()}
-    instrumentation = LlmInstrumentation(observers, of_sdk=sdk is not None)
+    pricing = pricing_of(prices, provider)
+
+    @cache
+    def observers_for(vendor: str | None) -> Observers:
+        observers: dict[str, Observe] = {
+            path: LlmCallObserver(None, CallOptions(name, vendor, usage, pricing, sdk is not None))
+            for path, name in wanted.items()
+        }
+        if sdk is None:
+            return observers
+        # A class's function is the same for all clients, and copies are frequent.
+        return {path: cache(observe) for path, observe in observers.items()}
+
+    def observers_of(client: object) -> Observers:
+        return observers_for(_vendor_of(client, sdk) if provider is None and sdk else provider)
+
+    instrumentation = LlmInstrumentation(observers_of, of_sdk=sdk is not None)
     if is_off():
         return instrumentation
     try:
@@ -116,8 +127,8 @@ def instrument_llm(
 class LlmInstrumentation(Undoable):
     """The change that `instrument_llm` has made."""
 
-    def __init__(self, observers: Observers, *, of_sdk: bool) -> None:
-        self._observers = observers
+    def __init__(self, observers_of: Callable[[Any], Observers], *, of_sdk: bool) -> None:
+        self._observers_of = observers_of
         self._of_sdk = of_sdk
         self._patches: list[Patch] = []
         self._owners: list[Any] = []
@@ -138,7 +149,7 @@ class LlmInstrumentation(Undoable):
         Raises:
             ConfigError: A method does not exist, or the object cannot be changed.
         """
-        for path, observe in self._observers.items():
+        for path, observe in self._observers_of(subject).items():
             found = _find(subject, path)
             if found is None:
                 msg = f"instrument_llm: {_name(subject)} has no method {path!r}"
@@ -178,7 +189,7 @@ class LlmInstrumentation(Undoable):
         def copying(*args: Any, **kwargs: Any) -> Any:
             client = method(*args, **kwargs)
             with _guard:
-                instrumentation = LlmInstrumentation(self._observers, of_sdk=True)
+                instrumentation = LlmInstrumentation(self._observers_of, of_sdk=True)
                 instrumentation.observe(client)
                 self._copies.add(instrumentation)  # it lives as long as the copy's own copy()
             return client
@@ -195,6 +206,14 @@ def _sdk_of(client: Any) -> Sdk | None:
             if base.__name__ in sdk.names and f"{base.__module__}.".startswith(f"{sdk.package}."):
                 return sdk
     return None
+
+
+def _vendor_of(client: object, sdk: Sdk) -> str | None:
+    """Return the vendor that a client of an SDK is connected to, if its host is known."""
+    try:
+        return vendor_at(attrgetter(sdk.url)(client))
+    except (AttributeError, ValueError):  # a stub; a URL that is none
+        return None
 
 
 def _find(subject: Any, path: str) -> list[Any] | None:

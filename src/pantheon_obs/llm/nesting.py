@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from pantheon_obs.core.context import OpenCall
-    from pantheon_obs.core.llm_events import LlmCallFinished, UsageStatus
+    from pantheon_obs.core.llm_events import CostSource, LlmCallFinished, UsageStatus
 
+# The most certain first.
+_SOURCES: tuple[CostSource | None, ...] = (None, "provider", "prices", "list")
 _GENERATOR = CO_GENERATOR | CO_ASYNC_GENERATOR
 _SKIPPED = frozenset({__name__, "pantheon_obs.llm.call", "contextlib"})
 
@@ -60,6 +62,8 @@ class InnerCalls:
 
     awaited = False
     cost_usd: float | None = None
+    cost_source: CostSource | None = None
+    unpriced = 0
     _status: UsageStatus = "reported"
     taken = False
 
@@ -82,6 +86,9 @@ class InnerCalls:
                     setattr(self._used, name, (getattr(self._used, name) or 0) + count)
             if event.cost_usd is not None:
                 self.cost_usd = (self.cost_usd or 0.0) + event.cost_usd
+                # A sum is as good as the least certain of its parts.
+                self.cost_source = max(event.cost_source, self.cost_source, key=_SOURCES.index)
+            self.unpriced += event.unpriced
             return True
 
     def take(self) -> tuple[Reported, UsageStatus]:

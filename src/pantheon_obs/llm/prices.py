@@ -1,24 +1,18 @@
-"""The cost of a call: the vendor's own figure, the `prices=` option, or the list price.
-
-List prices are those of genai-prices, if it is installed. Its import takes up to half a second and
-each price 0.1 ms, so that nothing of it is used before the first call without a cost whose tokens
-are known, unless the option names a model, which is looked up at once.
-"""
+"""The `prices=` option: the application's own prices, checked where they are given."""
 
 from __future__ import annotations
 
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from decimal import Context, Decimal
-from functools import cache, partial
+from functools import partial
 from importlib.util import find_spec
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from pantheon_obs.core.errors import refuse, require
-from pantheon_obs.core.guard import report
+from pantheon_obs.llm.list_loading import loader
 from pantheon_obs.llm.usage.fields import amount
 
 if TYPE_CHECKING:
@@ -40,17 +34,18 @@ _PRICES = "a mapping of model aliases to prices, or a function of the finished c
 _NUMBERS = (2, 3)
 _LEAST = Decimal("1e-4")  # USD per million tokens: the prices per token are all below
 _OWN = "pantheon_obs."
-_DIGITS = 9
-_MAX_UNKNOWN = 1000
 # The application's decimal context may round to a few digits, or raise.
 _EXACT = Context(prec=60)
 _MILLION = Decimal(1_000_000)
 
 
 class Pricing(NamedTuple):
-    """The checked `prices=` option; `final` says that None means no cost, not the list price."""
+    """The checked option: USD, or the name of the model whose list price a call has.
 
-    price: Callable[[LlmCallFinished], Decimal | None]
+    `final` says that None means no cost, not the list price.
+    """
+
+    price: Callable[[LlmCallFinished], Decimal | str | None]
     final: bool
 
 
@@ -68,32 +63,11 @@ def pricing_of(prices: object, provider: str | None = None) -> Pricing | None:
     return Pricing(partial(_by_callable, prices), final=True)
 
 
-def cost_of(
-    call: LlmCallFinished, reported: Decimal | None, pricing: Pricing | None, inner: float | None
-) -> float | None:
-    """Return the cost in USD, rounded once; None if unknown. Never raises an `Exception`.
-
-    `reported` is the vendor's own figure, and `inner` the cost of the calls within this one.
-    """
-    cost = reported
-    final = False
-    try:
-        if cost is None and pricing is not None:
-            cost, final = pricing.price(call), pricing.final
-        if cost is None and not final:
-            if inner is not None:
-                return inner
-            cost = _list_price(call, call.model, call.model_alias)
-    except Exception as error:  # noqa: BLE001 - the guard, without its cost per call
-        report(f"prices of {call.event}", error)
-    return None if cost is None else round(float(cost), _DIGITS)
-
-
-def _by_table(table: dict[str, _Rates | str], call: LlmCallFinished) -> Decimal | None:
+def _by_table(table: dict[str, _Rates | str], call: LlmCallFinished) -> Decimal | str | None:
     rates = table.get(call.model_alias or "")
-    if isinstance(rates, str):
-        return _list_price(call, rates)
-    if rates is None or call.input_tokens is None or call.output_tokens is None:
+    if rates is None or isinstance(rates, str):
+        return rates
+    if call.input_tokens is None or call.output_tokens is None or call.usage_status == "partial":
         return None
     fresh, output, cached_input = rates
     cached = min(call.cached_input_tokens or 0, call.input_tokens)
@@ -127,88 +101,23 @@ def _checked(alias: object, price: object) -> _Rates | str:
 
 def _warn_of(alias: str, price: _Rates | str, provider: str | None) -> None:
     """Warn of a price that is accepted and gives wrong costs, or none."""
+    warn = _warner()
     if isinstance(price, str):
-        prices = installed()
-        if prices is not None and not prices.lists(price, provider):
-            of_provider = f" of {provider}" if provider else ""
-            _warn(f"prices[{alias!r}]={price!r} is no model{of_provider} that genai-prices lists")
+        of_provider = f" of {provider}" if provider else ""
+        text = f"prices[{alias!r}]={price!r} is no model{of_provider} that genai-prices lists"
+        # Later, in most cases: the list is not loaded for this in a request or before a fork.
+        loader.when_loaded(lambda prices: prices.lists(price, provider) or warn(text))
     elif small := [rate for rate in price if 0 < rate < _LEAST]:
         text = f"prices[{alias!r}]: {small[0]:f} looks like a price per token: "
         meant = _EXACT.normalize(_EXACT.multiply(small[0], _MILLION))
-        _warn(f"{text}use USD per million tokens, {meant:f}")
+        warn(f"{text}use USD per million tokens, {meant:f}")
 
 
-def _warn(text: str) -> None:
-    """Warn at the line of the application that gives the prices."""
-    frame, level = sys._getframe(), 1  # noqa: SLF001 - as `warnings` does
+def _warner() -> Callable[[str], None]:
+    """Make a function that warns at the line of the application that gives the prices."""
+    frame = sys._getframe()  # noqa: SLF001 - as `warnings` does
     while frame.f_back and str(frame.f_globals.get("__name__")).startswith(_OWN):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(text, stacklevel=level)
-
-
-def _list_price(call: LlmCallFinished, *models: str | None) -> Decimal | None:
-    """Return the cost by the list price of the first model that is listed, or None."""
-    if call.input_tokens is None or call.output_tokens is None:
-        return None
-    prices = installed()
-    return None if prices is None else prices.of(call, models)
-
-
-@cache
-def installed() -> _ListPrices | None:
-    """Import genai-prices once; return None if that is not possible."""
-    try:
-        import genai_prices  # noqa: PLC0415 - an extra, and slow to import
-    except ImportError:
-        return None
-    except Exception as error:  # noqa: BLE001 - it is installed, but broken
-        report("genai-prices", error)
-        return None
-    return _ListPrices(genai_prices)
-
-
-class _ListPrices:
-    """Prices of genai-prices; models that it does not list are cached, as each search is slow."""
-
-    def __init__(self, genai_prices: Any) -> None:
-        self._genai = genai_prices
-        self._snapshot: object = None
-        self._unknown: set[tuple[tuple[str | None, ...], str | None]] = set()
-
-    def of(self, call: LlmCallFinished, models: tuple[str | None, ...]) -> Decimal | None:
-        snapshot = self._genai.data_snapshot.get_snapshot()
-        if snapshot is not self._snapshot:  # the application has updated the prices
-            self._snapshot = snapshot
-            self._unknown = set()
-        asked = (models, call.provider)
-        if asked in self._unknown:
-            return None
-        for model in filter(None, dict.fromkeys(models)):
-            with suppress(LookupError):
-                return self._listed(call, model)
-        if len(self._unknown) == _MAX_UNKNOWN:  # users may choose the names of models
-            self._unknown.clear()
-        self._unknown.add(asked)
-        return None
-
-    def lists(self, model: str, provider: str | None) -> bool:
-        """Whether a model has a list price."""
-        usage = self._genai.Usage(input_tokens=1, output_tokens=1)
-        try:
-            self._genai.calc_price(usage, model, provider_id=provider)
-        except LookupError:
-            return False
-        return True
-
-    def _listed(self, call: LlmCallFinished, model: str) -> Decimal | None:
-        usage = self._genai.Usage(
-            input_tokens=call.input_tokens,
-            output_tokens=call.output_tokens,
-            cache_read_tokens=call.cached_input_tokens,
-            cache_write_tokens=call.cache_write_tokens,
-        )
-        try:
-            price = self._genai.calc_price(usage, model, provider_id=call.provider)
-        except ValueError:  # counts that do not fit together
-            return None
-        return price.total_price  # type: ignore[no-any-return]
+        frame = frame.f_back
+    known = frame.f_globals.setdefault("__warningregistry__", {})
+    where = (frame.f_code.co_filename, frame.f_lineno, frame.f_globals.get("__name__"), known)
+    return lambda text: warnings.warn_explicit(text, UserWarning, *where)

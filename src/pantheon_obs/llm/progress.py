@@ -7,11 +7,16 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import report
+from pantheon_obs.llm.timeouts import has_timed_out
+from pantheon_obs.llm.usage.billed import read_billed
+from pantheon_obs.llm.usage.errors import read_exception
 from pantheon_obs.llm.usage.shapes import read
+from pantheon_obs.llm.usage.vendors.openai import annotation
 
 if TYPE_CHECKING:
     from pantheon_obs.core.context import Trace
     from pantheon_obs.core.llm_events import LlmOutcome
+    from pantheon_obs.llm.options import CallOptions
     from pantheon_obs.llm.usage.fields import Reported
 
 _LAST_CHUNKS = 8
@@ -26,6 +31,7 @@ class Progress:
     Class attributes are the values that most calls never change.
     """
 
+    options: CallOptions
     model_alias: str | None
     trace: Trace | None
     trace_id: str
@@ -70,36 +76,73 @@ class Progress:
         self.dropped = outcome in _DROPPED
         if self._is_first_end():
             self.complete = outcome == "ok"
-            self.outcome = outcome
-            self.error_type = error_type
+            self._set_outcome(outcome, error_type)
 
     def exhausted(self, began: float) -> None:
         """Record that the stream, asked at `began` for the next chunk, has no more."""
         if self._is_first_end(began):
             self.complete = True
-            self.outcome = "ok"
-            if self.reported.finished is False:
-                self.outcome = "error"
-                self.error_type = "IncompleteStream"
+            if (
+                self.reported.finished is False
+                and self.reported.error_type is None
+                and not self._goes_on_after_its_end()
+            ):
+                self._set_outcome("error", "IncompleteStream")
+            else:
+                self._set_outcome("ok")
+
+    def _goes_on_after_its_end(self) -> bool:
+        """Whether all of the last chunks may follow a terminal one, which came before them."""
+        try:
+            many = len(self.recent) == _LAST_CHUNKS
+            return many and all(
+                type(chunk) not in _TEXT and annotation(chunk) for chunk in self.recent
+            )
+        except Exception as error:  # noqa: BLE001 - as above
+            report("llm chunk", error)
+            return False
 
     def failed(self, error: BaseException, began: float | None = None) -> None:
-        """Record an exception: `error`, or `cancelled` if it is not an `Exception`."""
+        """Record an exception: `error`, or `cancelled` if it is not an `Exception`.
+
+        A cancellation by the caller's own time-out is an error.
+        """
         if isinstance(error, GeneratorExit):
             self.abandoned(waiting=began is not None)
         elif self._is_first_end(began):
-            self.outcome = "error" if isinstance(error, Exception) else "cancelled"
-            self.error_type = type(error).__name__
+            if isinstance(error, Exception):
+                self._set_outcome("error", type(error).__name__)
+                self._read_failure(error)
+            elif has_timed_out(error):
+                self._set_outcome("error", "TimeoutError")
+            else:
+                self._set_outcome("cancelled", type(error).__name__)
 
     def abandoned(self, *, waiting: bool = False) -> None:
         """Record that the consumer reads no further, perhaps while `waiting` for a chunk."""
         self.dropped = True
         if self._is_first_end():
             if self.reported.finished:  # the terminal chunk had arrived
-                self.outcome = "ok"
+                self._set_outcome("ok")
             elif self.streamed and self.chunks == 0 and not waiting:
-                self.outcome = "not_consumed"
+                self._set_outcome("not_consumed")
             else:
-                self.outcome = "closed"
+                self._set_outcome("closed")
+
+    def _set_outcome(self, outcome: LlmOutcome, error_type: str | None = None) -> None:
+        if outcome == "ok" and self.reported.error_type is not None:
+            outcome, error_type = "error", self.reported.error_type  # the body reports it
+        self.outcome = outcome
+        self.error_type = error_type
+
+    def _read_failure(self, error: Exception) -> None:
+        """Read the provider's reason, and the answer that is billed although the call failed."""
+        try:
+            read_exception(error, self.reported)
+            if self.reported.usage_status == "missing":
+                read_billed(error, self.reported, in_frames=self.options.of_sdk)
+        except Exception as mistake:  # noqa: BLE001 - as above
+            report("llm error", mistake)
 
     def _is_first_end(self, began: float | None = None) -> bool:
         """Whether it had not ended before; if so, take the time and read the last chunks."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -13,29 +12,19 @@ from pantheon_obs.core.context import apart
 from pantheon_obs.core.guard import report
 from pantheon_obs.core.llm_events import LlmCallFinished
 from pantheon_obs.core.serving import active
+from pantheon_obs.llm.costs import set_cost
+from pantheon_obs.llm.list_loading import loader
 from pantheon_obs.llm.nesting import InnerCalls, outer_call
-from pantheon_obs.llm.prices import cost_of
 from pantheon_obs.llm.progress import Progress
 from pantheon_obs.llm.usage.fields import Reported
 from pantheon_obs.llm.usage.find import Found, attached_usage, find
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from weakref import ref
 
-    from pantheon_obs.llm.prices import Pricing
+    from pantheon_obs.llm.options import CallOptions
 
 _NOT_FOUND = Found()
-
-
-@dataclass(frozen=True, slots=True)
-class CallOptions:
-    """The options that all calls of one function share; `operation` names the event."""
-
-    operation: str
-    provider: str | None
-    usage: Callable[[Any], object] | None
-    pricing: Pricing | None
 
 
 class LlmCall(Progress):
@@ -59,6 +48,8 @@ class LlmCall(Progress):
         self.trace = trace
         self.reported = Reported()
         self.emitting = Lock()  # taken once, by whoever emits the event
+        if loader.waiting and not (options.pricing and options.pricing.final):
+            loader.load()  # it may be there before the call ends
         if trace is not None and not trace.ended:
             trace.open_calls.add(self)
         caller = call_here()
@@ -170,15 +161,17 @@ class LlmCall(Progress):
             finish_reason=reported.finish_reason,
             error_type=self.error_type,
         )
+        if event.outcome == "error":
+            event.error_status = reported.error_status
+            event.error_code = reported.error_code
+            event.provider_request_id = reported.request_id
         if self.streamed:
             event.stream = True
             event.chunks = self.chunks
             event.producer_ms = round(self.producer * 1000, 3) if self.producer else None
             event.ttfc_ms = self._since_start(self.first_chunk)
             event.ttft_ms = self._since_start(self.first_content)
-        vendors_cost = reported.cost if tokens.cost is None else tokens.cost
-        inner_cost = None if inner is None else inner.cost_usd
-        event.cost_usd = cost_of(event, vendors_cost, self.options.pricing, inner_cost)
+        set_cost(event, reported, tokens, self.options, inner)
         return event
 
     def _since_start(self, moment: float | None) -> float | None:

@@ -17,7 +17,7 @@ from pantheon_obs.core.guard import Guard
 from pantheon_obs.llm.nesting import Running
 from pantheon_obs.llm.observe.generators import CallFinalizer
 from pantheon_obs.llm.observe.streams import closing, observed_method, record_close
-from pantheon_obs.llm.usage.find import error_of
+from pantheon_obs.llm.usage.find import attached_usage, error_of, is_future
 from pantheon_obs.llm.usage.shapes import read
 
 if TYPE_CHECKING:
@@ -140,8 +140,18 @@ def _given(
     if answer is subject:
         call.reported.content = True
         return answer
+    usage = attached_usage(answer)
+    if callable(usage) and not is_future(usage) and not _iterates(answer):
+        # It counts while the application reads by methods of its own, within the `with`.
+        call.reported.content = True
+        call.attached = usage
+        return answer
     observed.leave(subject)
     return deliver(answer, call)
+
+
+def _iterates(answer: Any) -> bool:
+    return any(hasattr(type(answer), name) for name in ("__next__", "__anext__", "__aiter__"))
 
 
 def _record_exit(

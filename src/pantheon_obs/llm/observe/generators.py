@@ -151,7 +151,8 @@ def async_generator_observer(  # noqa: C901 - one loop in one piece: it runs per
                 try:
                     step = send((yield chunk))
                 except BaseException as error:
-                    if isinstance(error, GeneratorExit):
+                    # A loop that ends cancels the task that closes what the consumer has left.
+                    if isinstance(error, GeneratorExit) or _is_cancellation(error):
                         observer.abandoned()
                         if inner.ag_running:
                             raise  # the event loop is closing the inner one already
@@ -185,6 +186,11 @@ def _relay(iterator: Iterator[Any]) -> Generator[Any, None, None]:
 async def _async_relay(iterator: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
     async for chunk in iterator:
         yield chunk
+
+
+def _is_cancellation(error: BaseException) -> bool:
+    asyncio: Any = sys.modules.get("asyncio")
+    return asyncio is not None and isinstance(error, asyncio.CancelledError)
 
 
 def _without_our_frame(error: BaseException) -> BaseException:

@@ -13,7 +13,7 @@ from pantheon_obs.llm.observe.objects import ObservedClass, attributes, keep_sou
 from pantheon_obs.llm.observe.streams import STREAM
 from pantheon_obs.llm.usage.fields import Reported, has
 from pantheon_obs.llm.usage.find import NAMES, attached_usage, is_future, is_pending
-from pantheon_obs.llm.usage.shapes import read
+from pantheon_obs.llm.usage.shapes import read, read_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,8 +70,7 @@ def _read_value(result: Any, call: LlmCall) -> bool:
     call.reported.content = True  # not to be looked for
     try:
         if isinstance(result, tuple):
-            for value in result:
-                read(value, call.reported)
+            read_all(result, call.reported)
         else:
             read(result, call.reported)
     except Exception as error:  # noqa: BLE001 - the guard, without its cost per call

@@ -7,13 +7,14 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-from functools import lru_cache
+from decimal import Context, Decimal
+from functools import lru_cache, reduce
 from operator import itemgetter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pantheon_obs.core.llm_events import UsageStatus
 
@@ -26,9 +27,15 @@ COUNTS = (
     "reasoning_tokens",
 )
 _NO_FIELDS: dict[str, Any] = {}
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+# How a call is served if the body says nothing of it; the price is the standard one.
+_STANDARD = frozenset(
+    {"", "auto", "default", "standard", "standard_only", "on_demand", "global", "not_available"}
+)
 # Larger numbers are wrong, and JSON readers that only have floats would not keep them.
 _MAX_TOKENS = 2**53
 _MAX_USD = 10**9
+_EXACT = Context(prec=60)  # the application's own may round to a few digits, or raise
 
 
 class Reported:
@@ -47,13 +54,26 @@ class Reported:
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
     cost: Decimal | None = None  # the vendor's own figure, in USD
+    # More counts that are billed, under the names of genai-prices' usage fields. A total is here
+    # only where the billed one is another than the used one.
+    details: Mapping[str, int] = _NOTHING
+    served: Mapping[str, str] = _NOTHING  # the ways of being served that have prices of their own
+    vendor: str | None = None  # the only one whose answers have this shape
+    parts: tuple[Reported, ...] = ()  # of the whole, if they are to be priced one by one
+    partial = False  # whether a part of the usage is known to be missing
+    # Why it failed, in the provider's words for machines.
+    error_type: str | None = None
+    error_status: int | None = None
+    error_code: str | None = None
+    request_id: str | None = None
 
     @property
     def usage_status(self) -> UsageStatus:
         """`reported` if both counts are known, `partial` if one is, else `missing`."""
-        if self.input_tokens is None:
-            return "missing" if self.output_tokens is None else "partial"
-        return "partial" if self.output_tokens is None else "reported"
+        if self.input_tokens is None and self.output_tokens is None:
+            return "missing"
+        unknown = self.partial or self.input_tokens is None or self.output_tokens is None
+        return "partial" if unknown else "reported"
 
 
 @lru_cache(maxsize=4096)  # bounded: a function may make a new class on each call
@@ -119,9 +139,12 @@ def text(value: object) -> str | None:
 
 
 def count(value: object, before: int | None = None) -> int | None:
-    """Return the value if it is a number of tokens, else the count known before."""
+    """Return the value if it is a number of tokens, else the count known before.
+
+    A 0 never replaces a count: some gateways repeat the usage with zeros.
+    """
     if type(value) is int:
-        return value if 0 <= value <= _MAX_TOKENS else before
+        return value if 0 < value <= _MAX_TOKENS or (value == 0 and not before) else before
     if type(value) is float and value.is_integer():  # Cohere's client has floats
         return count(int(value), before)
     return before
@@ -136,7 +159,45 @@ def read_counts(usage: Any, reported: Reported, names: tuple[str, ...] = COUNTS)
     return True
 
 
-def amount(value: object) -> Decimal | None:
+def add_detail(reported: Reported, name: str, value: object) -> None:
+    """Keep a count that only the price depends on; one that is 0 is left out."""
+    number = count(value)
+    if number:
+        reported.details = {**reported.details, name: number}
+
+
+def add_details(reported: Reported, values: Any, names: Mapping[str, str]) -> None:
+    """Keep those of an object's counts that only the price depends on; `names` maps its fields."""
+    if values is not None:
+        for name, kept in names.items():
+            add_detail(reported, kept, field(values, name))
+
+
+def add_up(reported: Reported, parts: tuple[Reported, ...]) -> None:
+    """Make a usage of the sums of its parts."""
+    reported.parts = parts
+    reported.partial = any(part.usage_status != "reported" for part in parts)
+    for name in COUNTS:
+        known = [number for part in parts if (number := getattr(part, name)) is not None]
+        setattr(reported, name, sum(known) if known else None)
+    costs = [part.cost for part in parts if part.cost is not None]
+    if len(costs) == len(parts):
+        reported.cost = reduce(_EXACT.add, costs)
+
+
+def set_served(reported: Reported, name: str, value: object) -> None:
+    """Keep how the call was served, unless that has the standard price."""
+    way = (text(value) or "").lower()
+    served = {key: known for key, known in reported.served.items() if key != name}
+    if way == "batch":
+        served["processing"] = way
+    elif way not in _STANDARD:
+        served[name] = way
+    if served != reported.served:
+        reported.served = served
+
+
+def amount(value: object, most: int = _MAX_USD) -> Decimal | None:
     """Return the value if it is an amount of money, else None."""
     if type(value) is float:
         money = Decimal(repr(value))  # 0.1 is a tenth, not the binary number next to it
@@ -144,4 +205,4 @@ def amount(value: object) -> Decimal | None:
         money = Decimal(value)
     else:
         return None
-    return money if money.is_finite() and 0 <= money <= _MAX_USD else None
+    return money if money.is_finite() and 0 <= money <= most else None

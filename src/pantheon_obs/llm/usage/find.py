@@ -76,7 +76,8 @@ def find(read: UsageReader | None, source: Any, attached: Any, *, complete: bool
             return Found(tokens)
         if is_future(answer):
             read, attached = None, answer
-    if callable(attached):
+    counts_on = callable(attached)
+    if counts_on:
         attached, error = _call(attached) if complete else (None, None)
     if is_future(attached):
         if not attached.done():
@@ -89,7 +90,13 @@ def find(read: UsageReader | None, source: Any, attached: Any, *, complete: bool
         tokens = tokens_of(answer)
         if tokens is not None:
             return Found(tokens)
-    return Found(tokens_of(attached), failed=error is not None, error=error)
+    tokens = tokens_of(attached)
+    return Found(tokens and _begun(tokens, counts_on), failed=error is not None, error=error)
+
+
+def _begun(tokens: Reported, counts_on: bool) -> Reported | None:  # noqa: FBT001 - one use
+    """Return the counts, unless a method `counts_on` while the answer is read and has no count."""
+    return None if counts_on and not (tokens.input_tokens or tokens.output_tokens) else tokens
 
 
 def _call(function: Callable[..., object], *args: Any) -> tuple[Any, Exception | None]:

@@ -12,7 +12,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pantheon_obs.llm.usage.fields import EXTRA, Reported, class_fields, count, read_counts
+from pantheon_obs.llm.usage import errors
+from pantheon_obs.llm.usage.fields import (
+    EXTRA,
+    Reported,
+    add_up,
+    class_fields,
+    count,
+    field,
+    read_counts,
+    text,
+)
 from pantheon_obs.llm.usage.vendors import (
     anthropic,
     bedrock,
@@ -43,8 +53,10 @@ MESSAGES: Rows = (
     ("messageStop", bedrock.event),
     ("metadata", bedrock.usage_event),
     ("done", ollama.answer),
+    ("is_error", gateways.agent_result),
     ("data", openai.mistral_event),
-    ("incomplete_details", openai.response),
+    ("object", openai.response),
+    ("error", errors.answer),
     ("stop_reason", anthropic.message),
     ("stopReason", bedrock.converse),
     ("data", openai.embeddings),
@@ -55,6 +67,8 @@ MESSAGES: Rows = (
 # The more specific field comes first. The functions return False to decline.
 USAGE: Rows = (
     ("cost", gateways.cost),
+    ("estimated_cost", gateways.cost),
+    ("cost_in_usd_ticks", gateways.cost_in_ticks),
     ("prompt_cache_hit_tokens", openai.renamed_tokens),
     ("num_cached_tokens", openai.renamed_tokens),
     ("prompt_tokens", openai.chat_tokens),
@@ -68,6 +82,7 @@ USAGE: Rows = (
     ("promptTokenCount", gemini.tokens),
     ("inputTokens", bedrock.tokens),
     ("tokens", cohere.tokens),
+    ("billed_units", cohere.tokens),
     ("prompt_eval_count", ollama.tokens),
     ("gen_ai.usage.input_tokens", gateways.opentelemetry),
     ("gen_ai.usage.output_tokens", gateways.opentelemetry),
@@ -83,7 +98,25 @@ def read(value: Any, reported: Reported) -> bool:
         return read_usage(value, reported)
     if usage is not None:
         read_usage(usage, reported)
+        gateways.hidden_cost(value, reported)
     return True
+
+
+def read_all(values: tuple[Any, ...], reported: Reported) -> None:
+    """Read the values of a tuple: several responses are added up; one may have its usage beside it.
+
+    The same response may be there twice, raw and parsed.
+    """
+    parts: dict[object, Reported] = {}
+    for value in values:
+        part = Reported()
+        usage = first(MESSAGES, value, part)
+        if usage is not False:
+            read_usage(usage, part)
+            parts[text(field(value, "id")) or id(value)] = part
+        read(value, reported)
+    if len(parts) > 1:
+        add_up(reported, tuple(parts.values()))
 
 
 def read_usage(usage: Any, reported: Reported) -> bool:

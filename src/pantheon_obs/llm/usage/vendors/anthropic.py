@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
-from pantheon_obs.llm.usage.fields import Reported, count, field, text
+from pantheon_obs.llm.usage.fields import (
+    Reported,
+    add_details,
+    add_up,
+    count,
+    field,
+    set_served,
+    text,
+)
 
 _EVENTS = frozenset(
     f"{part}_{step}" for part in ("message", "content_block") for step in ("start", "delta", "stop")
 )
+# What is billed beside the tokens, and the tokens with prices of their own, by their names in the
+# price list. Fetches of web pages cost nothing.
+_TOOLS = {"web_search_requests": "web_searches", "code_execution_requests": "code_executions"}
+_CACHE_LIVES = {
+    "ephemeral_5m_input_tokens": "cache_write_5m_tokens",
+    "ephemeral_1h_input_tokens": "cache_write_1h_tokens",
+}
+_BESIDE_TOTALS = frozenset({"compaction", "advisor_message"})
+_BEGUN = ("name", "data", "text", "thinking", "content")
 _CONTENT = ("text", "thinking", "partial_json", "signature", "citation")
 
 
@@ -39,6 +57,9 @@ def event(value: Any, reported: Reported) -> Any:
     if kind == "content_block_delta":
         delta = field(value, "delta")
         reported.content = reported.content or any(field(delta, name) for name in _CONTENT)
+    elif kind == "content_block_start":  # the name of a tool comes long before its arguments
+        block = field(value, "content_block")
+        reported.content = reported.content or any(field(block, name) for name in _BEGUN)
     elif kind == "message_start":
         start = field(value, "message")
         output = reported.output_tokens
@@ -57,6 +78,39 @@ def tokens(usage: Any, reported: Reported) -> bool:
 
     https://platform.claude.com/docs/en/build-with-claude/prompt-caching#tracking-cache-performance
     """
+    main = reported.parts[0] if reported.parts else reported
+    _take_in(usage, main)
+    add_details(main, field(usage, "server_tool_use"), _TOOLS)
+    for way in ("service_tier", "speed", "inference_geo"):
+        set_served(reported, way, field(usage, way))
+    found = field(usage, "iterations")
+    others = (
+        [_part(one) for one in found if _is_beside_totals(one)] if isinstance(found, list) else []
+    )
+    if others:
+        add_up(reported, (copy(reported) if main is reported else main, *others))
+    elif reported.parts:
+        add_up(reported, reported.parts)
+    return True
+
+
+def _is_beside_totals(iteration: Any) -> bool:
+    """Whether an iteration is billed, but not in the totals: a compaction, or an advisor.
+
+    https://platform.claude.com/docs/en/build-with-claude/compaction#understanding-usage
+    """
+    return text(field(iteration, "type")) in _BESIDE_TOTALS
+
+
+def _part(iteration: Any) -> Reported:
+    """Read an iteration's usage, which has the price of its own model, if it names one."""
+    part = Reported()
+    part.model = text(field(iteration, "model"))
+    _take_in(iteration, part)
+    return part
+
+
+def _take_in(usage: Any, reported: Reported) -> None:
     add_cache(
         reported,
         fresh=count(field(usage, "input_tokens")),
@@ -66,7 +120,7 @@ def tokens(usage: Any, reported: Reported) -> bool:
     thinking = field(field(usage, "output_tokens_details"), "thinking_tokens")
     reported.output_tokens = count(field(usage, "output_tokens"), reported.output_tokens)
     reported.reasoning_tokens = count(thinking, reported.reasoning_tokens)
-    return True
+    add_details(reported, field(usage, "cache_creation"), _CACHE_LIVES)
 
 
 def add_cache(
@@ -74,9 +128,9 @@ def add_cache(
 ) -> None:
     """Set the whole input from counts that do not include the cache.
 
-    `fresh` is None if this usage object does not repeat them.
+    `fresh` is None, or 0, if this usage object does not repeat them.
     """
-    if fresh is None and reported.input_tokens is not None:
+    if not fresh and reported.input_tokens is not None:
         known = (reported.cached_input_tokens or 0) + (reported.cache_write_tokens or 0)
         fresh = reported.input_tokens - known
     reported.cached_input_tokens = cached = count(cached, reported.cached_input_tokens)

@@ -7,10 +7,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.fields import Reported, count, field, has, text
+from pantheon_obs.llm.usage.fields import (
+    Reported,
+    add_detail,
+    count,
+    field,
+    has,
+    set_served,
+    text,
+)
 from pantheon_obs.llm.usage.vendors.anthropic import add_cache
 
-_CONTENT = ("text", "toolUse", "reasoningContent")
+_CACHE_LIVES = {"5m": "cache_write_5m_tokens", "1h": "cache_write_1h_tokens"}
+_VENDOR = "aws.bedrock"
+_CONTENT = ("text", "toolUse", "reasoningContent", "image")
 
 
 def converse(value: Any, reported: Reported) -> Any:
@@ -18,7 +28,9 @@ def converse(value: Any, reported: Reported) -> Any:
     if field(value, "output") is None:
         return False
     reported.content = True
+    reported.vendor = _VENDOR
     reported.finish_reason = text(field(value, "stopReason")) or reported.finish_reason
+    set_served(reported, "service_tier", field(field(value, "serviceTier"), "type"))
     return field(value, "usage")
 
 
@@ -28,14 +40,20 @@ def event(value: Any, reported: Reported) -> Any:
     reported.finished = bool(reported.finished) or stop is not None
     reported.finish_reason = text(field(stop, "stopReason")) or reported.finish_reason
     delta = field(field(value, "contentBlockDelta"), "delta")
-    reported.content = reported.content or any(field(delta, name) for name in _CONTENT)
+    tool = field(field(field(value, "contentBlockStart"), "start"), "toolUse")
+    reported.content = reported.content or any((tool, *(field(delta, name) for name in _CONTENT)))
     return None
 
 
-def usage_event(value: Any, _: Reported) -> Any:
+def usage_event(value: Any, reported: Reported) -> Any:
     """Read the event after the terminal one (API_runtime_ConverseStreamMetadataEvent)."""
-    usage = field(field(value, "metadata"), "usage")
-    return has(usage, "inputTokens") and usage
+    metadata = field(value, "metadata")
+    usage = field(metadata, "usage")
+    if not has(usage, "inputTokens"):
+        return False
+    reported.vendor = _VENDOR
+    set_served(reported, "service_tier", field(field(metadata, "serviceTier"), "type"))
+    return usage
 
 
 def tokens(usage: Any, reported: Reported) -> bool:
@@ -47,4 +65,9 @@ def tokens(usage: Any, reported: Reported) -> bool:
         written=count(field(usage, "cacheWriteInputTokens")),
     )
     reported.output_tokens = count(field(usage, "outputTokens"), reported.output_tokens)
+    written = field(usage, "cacheDetails")
+    for entry in written if isinstance(written, list) else ():
+        kept = _CACHE_LIVES.get(text(field(entry, "ttl")) or "")
+        if kept is not None:
+            add_detail(reported, kept, field(entry, "inputTokens"))
     return True

@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.fields import Reported, count, either, field, read_counts, text
+from pantheon_obs.llm.usage.fields import (
+    Reported,
+    add_detail,
+    count,
+    either,
+    field,
+    read_counts,
+    text,
+)
 
 _EVENTS = frozenset(
     f"{part}-{step}"
@@ -39,7 +47,7 @@ def event(value: Any, reported: Reported) -> Any:
 def first_version(value: Any, reported: Reported) -> Any:
     """Read a whole response of the first version (https://docs.cohere.com/v1/reference/chat)."""
     meta = field(value, "meta")
-    if not _has_tokens(meta):
+    if not _has_tokens(meta) and field(meta, "billed_units") is None:
         return False
     reported.content = True
     reported.finish_reason = text(field(value, "finish_reason")) or reported.finish_reason
@@ -47,15 +55,26 @@ def first_version(value: Any, reported: Reported) -> Any:
 
 
 def tokens(usage: Any, reported: Reported) -> bool:
-    """Read a usage object: the tokens that were used, which are not those that were billed.
+    """Read a usage object: the tokens that were used. Those that were billed have the price.
 
+    Embeddings and rankings only have what was billed; they generate no tokens.
     https://docs.cohere.com/v2/reference/chat#response.body.usage
     """
+    used, billed = field(usage, "tokens"), field(usage, "billed_units")
+    if billed is not None:
+        for name in ("input_tokens", "output_tokens"):
+            reported.details = {**reported.details, name: count(field(billed, name)) or 0}
+        reported.details = {**reported.details, "cache_read_tokens": 0}
+        add_detail(reported, "rerank_searches", field(billed, "search_units"))
+        add_detail(reported, "billed_images", field(billed, "images"))
     if not _has_tokens(usage):
-        return False
+        used = billed
+        if count(field(billed, "input_tokens")) is not None:
+            reported.output_tokens = reported.output_tokens or 0
     cached = field(usage, "cached_tokens")
     reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
-    return read_counts(field(usage, "tokens"), reported, ("input_tokens", "output_tokens"))
+    read_counts(used, reported, ("input_tokens", "output_tokens"))
+    return _has_tokens(usage) or billed is not None
 
 
 def _has_tokens(usage: Any) -> bool:

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from decimal import Context, Decimal
 from typing import Any
 
-from pantheon_obs.llm.usage.fields import Reported, amount, count, field, read_counts, text
+from pantheon_obs.llm.usage.errors import set_error
+from pantheon_obs.llm.usage.fields import (
+    Reported,
+    amount,
+    count,
+    either,
+    field,
+    has,
+    read_counts,
+    text,
+)
+
+_EXACT = Context(prec=60)
+_TICKS = 10**10  # in a dollar
 
 _OPENTELEMETRY = (
     "gen_ai.usage.input_tokens",
@@ -23,15 +37,54 @@ def response(value: Any, reported: Reported) -> Any:
     return field(value, "usage")
 
 
-def cost(usage: Any, reported: Reported) -> bool:
-    """Read the vendor's own figure in USD beside the tokens, as OpenRouter and litellm give it.
+def agent_result(value: Any, reported: Reported) -> Any:
+    """Read the last message of claude-agent-sdk's `query()`, which has the sums of its calls."""
+    failed = field(value, "is_error")
+    if type(failed) is not bool or not has(value, "total_cost_usd"):
+        return False
+    reported.content = True
+    reported.finished = True
+    reported.finish_reason = text(field(value, "subtype")) or reported.finish_reason
+    if failed:
+        set_error({"type": reported.finish_reason}, reported)
+    _set_cost(reported, amount(field(value, "total_cost_usd")))
+    return field(value, "usage")
 
+
+def cost(usage: Any, reported: Reported) -> bool:
+    """Read the vendor's own figure in USD beside the tokens.
+
+    OpenRouter's `cost` is what itself takes; with a key of one's own the vendor takes the rest.
     https://openrouter.ai/docs/use-cases/usage-accounting
     """
-    figure = amount(field(usage, "cost"))
-    if figure is not None:
+    given = either(usage, "cost", "estimated_cost")
+    figure = amount(field(given, "total_cost")) if amount(given) is None else amount(given)
+    own_key = field(usage, "is_byok")
+    if figure is not None and (own_key or (own_key is None and not figure)):
+        upstream = amount(field(field(usage, "cost_details"), "upstream_inference_cost"))
+        figure = _EXACT.add(figure, upstream or 0)
+    return _set_cost(reported, figure)
+
+
+def cost_in_ticks(usage: Any, reported: Reported) -> bool:
+    """Read xAI's own figure (https://docs.x.ai/docs/models#pricing)."""
+    ticks = amount(field(usage, "cost_in_usd_ticks"), most=_TICKS * _TICKS)
+    return _set_cost(reported, None if ticks is None else _EXACT.divide(ticks, _TICKS))
+
+
+def hidden_cost(value: Any, reported: Reported) -> None:
+    """Read the figure that litellm keeps in a private attribute of a response."""
+    if "_hidden_params" in getattr(type(value), "__private_attributes__", ()):
+        figure = amount(field(getattr(value, "_hidden_params", None), "response_cost"))
+        if reported.cost is None:
+            _set_cost(reported, figure)
+
+
+def _set_cost(reported: Reported, figure: Decimal | None) -> bool:
+    """Keep a figure; return False, as a later row reads the tokens."""
+    if figure or (figure is not None and reported.cost is None):
         reported.cost = figure
-    return False  # a later row reads the tokens
+    return False
 
 
 def fresh_and_cached(usage: Any, reported: Reported) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pantheon_obs.llm.usage.fields import Reported, field, has, read_counts, text
 
+_VENDOR = "ollama"  # whatever a model is called, no vendor is paid for it
 _CONTENT = ("content", "thinking", "tool_calls", "response")
 
 
@@ -16,6 +17,7 @@ def answer(value: Any, reported: Reported) -> Any:
         return False
     message: Any = field(value, "message") or value
     reported.finished = bool(reported.finished) or done
+    reported.vendor = _VENDOR
     reported.model = text(field(value, "model")) or reported.model
     reported.finish_reason = text(field(value, "done_reason")) or reported.finish_reason
     reported.content = reported.content or any(field(message, name) for name in _CONTENT)
@@ -27,6 +29,7 @@ def embeddings(value: Any, reported: Reported) -> Any:
     if field(value, "embeddings") is None or not has(value, "prompt_eval_count"):
         return False
     reported.content = True
+    reported.vendor = _VENDOR
     reported.model = text(field(value, "model")) or reported.model
     reported.output_tokens = reported.output_tokens or 0
     return value

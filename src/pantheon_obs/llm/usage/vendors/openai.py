@@ -9,7 +9,19 @@ from inspect import getattr_static
 from types import MemberDescriptorType
 from typing import Any
 
-from pantheon_obs.llm.usage.fields import Reported, count, either, field, fields_reader, text
+from pantheon_obs.llm.usage.errors import set_error
+from pantheon_obs.llm.usage.fields import (
+    Reported,
+    add_detail,
+    add_details,
+    count,
+    either,
+    field,
+    fields_reader,
+    has,
+    set_served,
+    text,
+)
 
 _CONTENT = (
     "content",
@@ -20,11 +32,29 @@ _CONTENT = (
     "refusal",
     "audio",
     "text",
+    "reasoning_details",
+    "images",
 )
+# In a stream the name of a tool comes before its arguments, and reasoning may be encrypted.
+_ITEM_CONTENT = ("name", "encrypted_content", "result")
 _TERMINAL_EVENTS = ("response.completed", "response.incomplete")
 _chat_fields = fields_reader("choices", "model", "usage")
+# What the vendor runs for the model, and the names of the prices. The list has no such price for
+# images and, so far, for code: calls with those have no price.
+_HOSTED_TOOLS = {
+    "web_search_call": "web_searches",
+    "file_search_call": "storage_searches",
+    "code_interpreter_call": "code_executions",
+    "image_generation_call": "image_generations",
+}
+_INPUT_KINDS = {"audio_tokens": "input_audio_tokens", "image_tokens": "input_image_tokens"}
+_OUTPUT_KINDS = {"audio_tokens": "output_audio_tokens", "image_tokens": "output_image_tokens"}
 _chat_usage = fields_reader(
-    "prompt_tokens", "completion_tokens", "prompt_tokens_details", "completion_tokens_details"
+    "prompt_tokens",
+    "completion_tokens",
+    "prompt_tokens_details",
+    "completion_tokens_details",
+    "total_tokens",
 )
 _responses_usage = fields_reader(
     "input_tokens", "output_tokens", "input_tokens_details", "output_tokens_details"
@@ -49,9 +79,16 @@ def chat(value: Any, reported: Reported) -> Any:
         if reason is not None:
             reported.finish_reason = reason
             reported.finished = True
+            if reason == "error":
+                set_error(field(value, "error") or field(choice, "error"), reported)
         if not reported.content:
             message: Any = field(choice, "delta") or field(choice, "message") or choice
             reported.content = any(field(message, name) for name in _CONTENT)
+    if usage is not None:
+        set_served(reported, "service_tier", field(value, "service_tier"))
+        for choice in choices:
+            if field(field(choice, "message"), "annotations"):  # what a search has found
+                add_detail(reported, "searches", 1)
     return usage
 
 
@@ -81,19 +118,42 @@ def response(value: Any, reported: Reported) -> Any:
     reported.content = True
     reported.model = text(field(value, "model")) or reported.model
     reason = text(field(field(value, "incomplete_details"), "reason"))
-    reported.finish_reason = reason or text(field(value, "status")) or reported.finish_reason
+    status = text(field(value, "status"))
+    reported.finish_reason = reason or status or reported.finish_reason
+    if status == "failed":
+        set_error(field(value, "error"), reported)
+    set_served(reported, "service_tier", field(value, "service_tier"))
+    _add_hosted_tools(field(value, "output"), reported)
     return field(value, "usage")
+
+
+def _add_hosted_tools(output: Any, reported: Reported) -> None:
+    """Count the searches and other work that the usage leaves out, but the bill does not."""
+    calls: dict[str, int] = {}
+    for item in output if isinstance(output, list) else ():
+        kind = _HOSTED_TOOLS.get(text(field(item, "type")) or "")
+        # A search may be followed by steps that open pages, which cost nothing.
+        if kind is not None and field(field(item, "action"), "type") in (None, "search"):
+            calls[kind] = calls.get(kind, 0) + 1
+    for kind, number in calls.items():
+        add_detail(reported, kind, number)
 
 
 def response_event(value: Any, reported: Reported) -> Any:
     """Read an event; a failed response has no terminal one (responses-streaming)."""
     kind = text(field(value, "type")) or ""
+    if kind == "error" and (has(value, "code") or has(value, "error")):
+        return _error_event(value, reported)
     if not kind.startswith("response."):
         return False
     reported.finished = bool(reported.finished) or kind in _TERMINAL_EVENTS
     if kind.endswith(".delta"):
         reported.content = reported.content or bool(field(value, "delta"))
         return None
+    if not reported.content:
+        item = field(value, "item")
+        parts = (field(value, "partial_image_b64"), *(field(item, name) for name in _ITEM_CONTENT))
+        reported.content = any(parts)
     whole = field(value, "response")
     reported.model = text(field(whole, "model")) or reported.model
     if kind not in _TERMINAL_EVENTS and kind != "response.failed":
@@ -101,7 +161,27 @@ def response_event(value: Any, reported: Reported) -> Any:
     content = reported.content
     usage = response(whole, reported)
     reported.content = content
+    reported.error_type = None  # a stream that has failed lacks its terminal event
     return usage or None
+
+
+def _error_event(value: Any, reported: Reported) -> None:
+    """Read an error amidst the events: it is no content, and a terminal event will be missing."""
+    reported.finished = bool(reported.finished)
+    set_error(field(value, "error") or value, reported)
+    reported.error_type = None
+
+
+def annotation(value: Any) -> bool:
+    """Whether a chunk may follow the terminal one: it has no part of an answer.
+
+    Azure's filter sends such annotations asynchronously.
+    https://learn.microsoft.com/azure/ai-foundry/openai/concepts/content-streaming
+    """
+    choices = field(value, "choices")
+    if not isinstance(choices, list):
+        return not any(has(value, name) for name in ("type", "candidates"))
+    return all(field(choice, "delta") is None and not field(choice, "text") for choice in choices)
 
 
 def embeddings(value: Any, reported: Reported) -> Any:
@@ -117,8 +197,17 @@ def embeddings(value: Any, reported: Reported) -> Any:
 
 
 def chat_tokens(usage: Any, reported: Reported) -> bool:
-    """Read a usage with cached and reasoning tokens as parts (chat/object#chat-object-usage)."""
-    return _take_in(reported, *_chat_usage(usage))
+    """Read a usage with cached and reasoning tokens as parts (chat/object#chat-object-usage).
+
+    At xAI reasoning is no part of the completion, which the total tells.
+    """
+    prompt, completion, of_prompt, of_completion, total = _chat_usage(usage)
+    if of_completion is not None and type(total) is int:
+        reasoning = count(field(of_completion, "reasoning_tokens"))
+        known = count(prompt), count(completion)
+        if reasoning and None not in known and total == sum(filter(None, known)) + reasoning:
+            completion = total - prompt
+    return _take_in(reported, prompt, completion, of_prompt, of_completion)
 
 
 def renamed_tokens(usage: Any, reported: Reported) -> bool:
@@ -133,7 +222,10 @@ def renamed_tokens(usage: Any, reported: Reported) -> bool:
 
 def response_tokens(usage: Any, reported: Reported) -> bool:
     """Read the counts of a chat under the names of the Responses API (responses/object)."""
-    return _take_in(reported, *_responses_usage(usage))
+    input_, output, of_input, of_output = _responses_usage(usage)
+    if of_output is None and field(of_input, "image_tokens") is not None:
+        add_detail(reported, "images", output)  # of an unknown part of the output
+    return _take_in(reported, input_, output, of_input, of_output)
 
 
 def _take_in(reported: Reported, input_: Any, output: Any, of_input: Any, of_output: Any) -> bool:
@@ -143,7 +235,9 @@ def _take_in(reported: Reported, input_: Any, output: Any, of_input: Any, of_out
         cached, written = field(of_input, "cached_tokens"), field(of_input, "cache_write_tokens")
         reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
         reported.cache_write_tokens = count(written, reported.cache_write_tokens)
+        add_details(reported, of_input, _INPUT_KINDS)
     if of_output is not None:
         reasoning = field(of_output, "reasoning_tokens")
         reported.reasoning_tokens = count(reasoning, reported.reasoning_tokens)
+        add_details(reported, of_output, _OUTPUT_KINDS)
     return True

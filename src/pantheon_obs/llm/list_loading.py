@@ -1,0 +1,92 @@
+"""Load genai-prices in the background, once in each process.
+
+That takes up to some seconds, so it never happens within a call: a call that ends before waits for
+nothing and has no list price. The thread starts when the application does, else with its first
+call. A module that is half imported could never be imported in a forked process, so a fork waits.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from decimal import Context, setcontext
+from importlib import import_module
+from importlib.util import find_spec
+from threading import Lock, Thread
+
+from pantheon_obs.core.context import apart
+from pantheon_obs.core.guard import report
+from pantheon_obs.llm.price_list import PriceList
+
+PACKAGE = "genai_prices"
+_DATA = f"{PACKAGE}.data"
+_LONGEST = 10.0  # seconds that a fork waits
+
+Check = Callable[[PriceList], object]
+
+
+class ListLoader:
+    """Loads the list once; `prices` is None until then, and if there is none.
+
+    `waiting` says that nobody has asked for it yet.
+    """
+
+    def __init__(self) -> None:
+        self.prices: PriceList | None = None
+        self.waiting = True
+        self._thread: Thread | None = None
+        self._started = Lock()  # taken once, by whoever loads it
+        self._checks: list[Check] = []
+
+    def load(self) -> None:
+        """Start to load the list, unless that was done. Returns at once."""
+        self.waiting = False
+        if not self._started.acquire(blocking=False):
+            return
+        try:
+            data = sys.modules.get(_DATA)
+            if data is not None and not getattr(data.__spec__, "_initializing", False):
+                self._read()  # the application has imported it
+            elif find_spec(PACKAGE) is not None:
+                thread = Thread(target=self._read, name="pantheon-obs-prices", daemon=True)
+                thread.start()
+                self._thread = thread
+                if hasattr(os, "register_at_fork"):
+                    os.register_at_fork(before=self.wait)
+        except Exception as error:  # noqa: BLE001 - no thread can be started, for example
+            report(PACKAGE, error)
+
+    def wait(self) -> None:
+        """Wait until the list is loaded, if that has begun."""
+        if self._thread is not None:
+            self._thread.join(_LONGEST)
+
+    def when_loaded(self, check: Check) -> None:
+        """Run a check of the application's prices as soon as the list is there."""
+        self._checks.append(check)
+        self._run_checks()
+
+    def _read(self) -> None:
+        try:
+            genai_prices = import_module(PACKAGE)
+            import_module(_DATA)
+            prices = PriceList(genai_prices)
+            apart(_compare, prices)
+            self.prices = prices
+            self._run_checks()
+        except Exception as error:  # noqa: BLE001 - it is installed, but broken
+            report(PACKAGE, error)
+
+    def _run_checks(self) -> None:
+        while self.prices is not None and self._checks:
+            self._checks.pop(0)(self.prices)
+
+
+def _compare(prices: PriceList) -> None:
+    """Raise if a version of genai-prices computes in another way than `PriceList`."""
+    setcontext(Context(prec=60))  # in the copied context only
+    prices.compare()
+
+
+loader = ListLoader()

@@ -1,0 +1,408 @@
+"""Calls that fail: the provider's reason, what they were billed, and the caller's own time-out."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from functools import partial
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pantheon_obs import instrument_llm, llm_call
+from tests.llm.sdk import MESSAGES
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from pantheon_obs.core.events import LlmCallFinished
+
+    Events = list[LlmCallFinished]
+
+PRIVATE = "a private message"
+USAGE = {"prompt_tokens": 80, "completion_tokens": 2048}
+CUT = {"model": "m", "choices": [{"finish_reason": "length"}], "usage": USAGE}
+
+
+def why(events: Events) -> tuple[Any, ...]:
+    """Return outcome and reason of the one call; a message is nowhere in it."""
+    [event] = events
+    assert PRIVATE not in str(event.fields())
+    return (
+        event.outcome,
+        event.error_type,
+        event.error_status,
+        event.error_code,
+        event.provider_request_id,
+    )
+
+
+class Failure(Exception):  # noqa: N818 - the name is in the events
+    """An exception of an SDK, with attributes of its own."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(PRIVATE)
+        vars(self).update(attributes)
+
+
+def fail(error: Exception) -> Callable[[], Any]:
+    """Make a function that raises."""
+
+    def ask() -> Any:
+        raise error
+
+    return ask
+
+
+class TestReason:
+    """Status, code and request id of an exception."""
+
+    @pytest.mark.parametrize(
+        ("attributes", "expected"),
+        [
+            ({}, (None, None, None)),
+            (
+                {"status_code": 429, "code": "rate_limit_exceeded", "request_id": "req_1"},
+                (429, "rate_limit_exceeded", "req_1"),
+            ),
+            (
+                {
+                    "status_code": 529,
+                    "body": {"error": {"type": "overloaded_error"}, "request_id": "req_2"},
+                },
+                (529, "overloaded_error", "req_2"),
+            ),
+            (
+                {"code": 404, "status": "NOT_FOUND", "response": SimpleNamespace(headers=None)},
+                (404, "NOT_FOUND", None),
+            ),
+            (
+                {
+                    "response": {
+                        "Error": {"Code": "ThrottlingException", "Message": PRIVATE},
+                        "ResponseMetadata": {"HTTPStatusCode": 400, "RequestId": "a-1"},
+                    }
+                },
+                (400, "ThrottlingException", "a-1"),
+            ),
+            (
+                {"response": SimpleNamespace(status_code=503, headers={"x-request-id": "r"})},
+                (503, None, "r"),
+            ),
+            ({"status_code": 402, "body": {"code": 1008, "message": PRIVATE}}, (402, "1008", None)),
+            ({"code": PRIVATE, "request_id": "a b", "status_code": "429"}, (None, None, None)),
+            ({"code": "a" * 65, "status_code": 200, "body": PRIVATE}, (None, None, None)),
+        ],
+    )
+    def test_it_is_read_from_an_exception(
+        self, attributes: Any, expected: tuple[Any, ...], events: Events
+    ) -> None:
+        """OpenAI's, Anthropic's, Google's, botocore's and httpx's; never the message."""
+        with pytest.raises(Failure):
+            llm_call(fail(Failure(**attributes)))()
+
+        assert ("error", "Failure", *expected) == why(events)
+
+    def test_a_call_that_is_cancelled_has_none(self, events: Events) -> None:
+        """Nobody has refused it."""
+
+        @llm_call
+        def stream() -> Iterator[Any]:
+            yield {"error": {"code": 429}}
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            list(stream())
+
+        assert ("cancelled", "KeyboardInterrupt", None, None, None) == why(events)
+
+    def test_an_exception_that_cannot_be_read_passes(self, events: Events) -> None:
+        """Its own attribute raises."""
+
+        class Hostile(Failure):
+            @property
+            def status_code(self) -> int:
+                raise LookupError
+
+        with pytest.raises(Hostile):
+            llm_call(operation="hostile")(fail(Hostile()))()
+
+        from pantheon_obs.core import guard  # noqa: PLC0415 - where it is expected
+
+        assert ("error", "Hostile", None, None, None) == why(events)
+        assert frozenset({"llm error"}) == guard.reported()
+        guard.forget()
+
+
+class TestErrorsAsAnswers:
+    """The HTTP status is 200, and the body an error."""
+
+    @pytest.mark.parametrize(
+        ("body", "expected"),
+        [
+            (
+                {"error": {"code": 504, "type": "idle_timeout", "message": PRIVATE}},
+                ("idle_timeout", 504, "idle_timeout"),
+            ),
+            (
+                {"error": {"code": "no_credit", "message": PRIVATE}},
+                ("no_credit", None, "no_credit"),
+            ),
+            ({"error": {"message": PRIVATE}}, ("ProviderError", None, None)),
+            ({"error": PRIVATE}, ("ProviderError", None, None)),
+            ({"error": SimpleNamespace(code="x", message=PRIVATE)}, ("x", None, "x")),
+            (
+                {"choices": [{"finish_reason": "error", "error": {"code": 502}}]},
+                ("ProviderError", 502, None),
+            ),
+            (
+                {"object": "response", "status": "failed", "error": {"code": "server_error"}},
+                ("server_error", None, "server_error"),
+            ),
+            (
+                {"is_error": True, "subtype": "error_max_turns", "total_cost_usd": 0.1},
+                ("error_max_turns", None, "error_max_turns"),
+            ),
+        ],
+    )
+    def test_they_are_errors(self, body: Any, expected: tuple[Any, ...], events: Events) -> None:
+        """Whole answers, and the last chunks of streams."""
+        llm_call(lambda: body)()
+        whole = why(events)
+        events.clear()
+        list(llm_call(lambda: (chunk for chunk in ({"choices": [{"delta": {}}]}, body)))())
+
+        assert ("error", *expected, None) == whole == why(events)
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"text": "Paris.", "error": None},
+            {"text": "Paris.", "error": 0.25},
+            {"text": "Paris.", "error": {}},
+            SimpleNamespace(text="Paris.", error=print),
+            {"object": "response", "status": "incomplete", "error": None},
+            {"is_error": False, "subtype": "success", "total_cost_usd": 0.1},
+            {"is_error": True, "text": "a field of the application's"},
+        ],
+    )
+    def test_other_fields_of_that_name_are_none(self, body: Any, events: Events) -> None:
+        """An answer may say that it has no error, or mean another one."""
+        llm_call(lambda: body)()
+
+        assert ("ok", None, None, None, None) == why(events)
+
+    def test_a_stream_that_is_left_after_one(self, events: Events) -> None:
+        """The end had arrived."""
+        frames = [{"choices": [{"delta": {}, "finish_reason": "error"}]}, "more"]
+        stream = llm_call(lambda: (frame for frame in frames))()
+        next(stream)
+        stream.close()
+
+        assert ("error", "ProviderError", None, None, None) == why(events)
+
+    def test_the_costs_of_an_agent_are_its_own_figure(self, events: Events) -> None:
+        """claude-agent-sdk sums up its calls."""
+        usage = {"input_tokens": 4, "cache_read_input_tokens": 6, "output_tokens": 5}
+        result = SimpleNamespace(
+            is_error=False, subtype="success", total_cost_usd=0.25, usage=usage
+        )
+        llm_call(lambda: result)()
+
+        [event] = events
+        assert (10, 5, 0.25, "provider") == (
+            event.input_tokens,
+            event.output_tokens,
+            event.cost_usd,
+            event.cost_source,
+        )
+
+
+class TestBilled:
+    """An answer that raises was billed, too."""
+
+    def test_the_exception_carries_it(self, events: Events) -> None:
+        """As OpenAI's `LengthFinishReasonError` and instructor's exceptions do."""
+        with pytest.raises(Failure):
+            llm_call(fail(Failure(completion=CUT)))()
+
+        [event] = events
+        assert ("error", 80, 2048, "length") == (
+            event.outcome,
+            event.input_tokens,
+            event.output_tokens,
+            event.finish_reason,
+        )
+
+    def test_the_frames_of_the_application_are_not_searched(self, events: Events) -> None:
+        """They may hold the answers of other calls."""
+
+        @llm_call
+        def ask(before: Any) -> Any:
+            raise Failure(before=1)
+
+        with pytest.raises(Failure):
+            ask(CUT)
+
+        assert "missing" == events[0].usage_status
+
+    @pytest.mark.parametrize("content", ['{"capital": 7', '{"city": "Paris"}'])
+    def test_a_parse_of_the_sdk_that_raises(self, content: str, events: Events) -> None:
+        """pydantic's exception carries no answer; the SDK's frames hold it."""
+        openai = pytest.importorskip("openai")
+        httpx2 = pytest.importorskip("httpx2")
+        from pydantic import BaseModel, ValidationError  # noqa: PLC0415 - with the SDK only
+
+        class Answer(BaseModel):
+            capital: str
+
+        message = {"role": "assistant", "content": content}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        body = {"id": "1", "object": "chat.completion", "created": 1, "choices": [choice]}
+        reply = httpx2.Response(200, json=body | {"model": "gpt-5-nano", "usage": USAGE})
+        transport = httpx2.MockTransport(lambda _: reply)
+        client = openai.OpenAI(api_key="x", http_client=httpx2.Client(transport=transport))
+        instrument_llm(client)
+
+        with pytest.raises(ValidationError):
+            client.chat.completions.parse(
+                model="gpt-5-nano", messages=MESSAGES, response_format=Answer
+            )
+
+        [event] = events
+        assert ("error", "ValidationError", 80, 2048) == (
+            event.outcome,
+            event.error_type,
+            event.input_tokens,
+            event.output_tokens,
+        )
+
+
+@llm_call(operation="ask")
+async def ask() -> None:
+    """Wait for a model that does not answer."""
+    await asyncio.Event().wait()
+
+
+@llm_call(operation="ask")
+async def stream() -> AsyncIterator[str]:
+    """Wait for a model that does not go on."""
+    yield "a"
+    await asyncio.Event().wait()
+
+
+async def read() -> None:
+    """Read the stream."""
+    async for _ in stream():
+        pass
+
+
+class TestTimeOuts:
+    """The caller's own time-out is an error; a cancellation is none."""
+
+    @pytest.mark.parametrize("wait", [ask, read])
+    def test_of_a_timeout(self, wait: Any, events: Events) -> None:
+        """The call, and a stream that waits for the model; through other coroutines."""
+
+        async def within() -> None:
+            await wait()
+
+        async def main() -> None:
+            async with asyncio.timeout(0.01):
+                await within()
+
+        with pytest.raises(TimeoutError):
+            asyncio.run(main())
+
+        assert ("error", "TimeoutError") == why(events)[:2]
+
+    def test_of_wait_for(self, events: Events) -> None:
+        """Python 3.11 makes a task of its own, which is only cancelled."""
+
+        async def main() -> None:
+            await asyncio.wait_for(ask(), 0.01)
+
+        with pytest.raises(TimeoutError):
+            asyncio.run(main())
+
+        expected = ("error", "TimeoutError")
+        if sys.version_info < (3, 12):
+            expected = ("cancelled", "CancelledError")
+        assert expected == why(events)[:2]
+
+    def test_a_cancellation_within_a_timeout(self, events: Events) -> None:
+        """One that has not expired does not count."""
+
+        async def within() -> None:
+            async with asyncio.timeout(9):
+                await ask()
+
+        async def main() -> None:
+            task = asyncio.create_task(within())
+            await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+        asyncio.run(main())
+
+        assert ("cancelled", "CancelledError") == why(events)[:2]
+
+    def test_a_cancellation_without_a_loop(self, events: Events) -> None:
+        """Somebody raises the exception by hand."""
+        with pytest.raises(asyncio.CancelledError):
+            llm_call(partial(raise_, asyncio.CancelledError()))()
+
+        assert ("cancelled", "CancelledError") == why(events)[:2]
+
+    def test_a_cancellation_in_a_callback(self, events: Events) -> None:
+        """There is a loop, but no task."""
+
+        async def main() -> None:
+            loop = asyncio.get_running_loop()
+            done = loop.create_future()
+
+            def call() -> None:
+                with pytest.raises(asyncio.CancelledError):
+                    llm_call(partial(raise_, asyncio.CancelledError()))()
+                done.set_result(None)
+
+            loop.call_soon(call)
+            await done
+
+        asyncio.run(main())
+
+        assert ("cancelled", "CancelledError") == why(events)[:2]
+
+
+def raise_(error: BaseException) -> None:
+    """Raise an exception of any kind."""
+    raise error
+
+
+class TestLeft:
+    """A consumer that leaves an async stream has not been cancelled."""
+
+    def test_on_a_loop_that_ends(self, events: Events) -> None:
+        """The loop cancels the task that would have closed the stream."""
+
+        async def main() -> None:
+            async for _ in stream():
+                break
+
+        asyncio.run(main())
+
+        assert ("closed", None) == why(events)[:2]
+
+    def test_by_an_exception_that_is_thrown_in(self, events: Events) -> None:
+        """A cancellation at a `yield` comes from the consumer."""
+
+        async def main() -> None:
+            chunks: Any = stream()
+            await anext(chunks)
+            with pytest.raises(asyncio.CancelledError):
+                await chunks.athrow(asyncio.CancelledError())
+
+        asyncio.run(main())
+
+        assert ("closed", None) == why(events)[:2]
