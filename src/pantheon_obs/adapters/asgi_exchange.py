@@ -146,7 +146,7 @@ class AsgiHttp(AsgiExchange):
             self.stopping = is_stopping()
 
     def _end(self, message: Message) -> None:
-        if not message.get("body") and self._may_be_cut():
+        if self._may_be_cut(message):
             self.relayed = is_relayed(_BOUNDARY)
         self.complete()
 
@@ -155,11 +155,12 @@ class AsgiHttp(AsgiExchange):
             self.client_left()
             self.content_lost = True
 
-    def _may_be_cut(self) -> bool:
-        """Whether an empty last part leaves it open if the body is whole."""
-        if self.first_byte is None:
-            return self.status_code not in BODILESS and not self.is_whole(0)
-        return self.streaming
+    def _may_be_cut(self, message: Message) -> bool:
+        """Whether the last part leaves it open if the body is whole."""
+        if self.streaming:
+            return True
+        is_empty = self.first_byte is None and not message.get("body")
+        return is_empty and self.status_code not in BODILESS and not self.is_whole(0)
 
     def _look_for_client(self) -> None:
         # uvicorn drops what nobody receives without an error, but its cycle knows.
