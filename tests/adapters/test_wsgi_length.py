@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from wsgiref.util import setup_testing_defaults
 
@@ -37,6 +38,21 @@ def app_of(body: Iterable[bytes], length: int | None = SIZE) -> Callable[..., An
 def generated(*parts: bytes) -> Iterator[bytes]:
     """A body that is made part by part."""
     yield from parts
+
+
+def breaking(*parts: bytes) -> Iterator[bytes]:
+    """A body that fails after these parts."""
+    yield from parts
+    raise ConnectionError
+
+
+def take(app: Any, environ: dict[str, Any]) -> None:
+    """Be a server that reads all bytes and keeps nothing, as asgiref's is."""
+    taken = 0
+    for part in app(environ, lambda *_: len):
+        taken += len(part)
+        if taken == SIZE:
+            break
 
 
 def serve(app: Any, wanted: int, error: BaseException | None = None, *, closes: bool) -> None:
@@ -118,6 +134,41 @@ def test_what_was_written_counts(events: Events) -> None:
     serve(app, 3, closes=True)
 
     assert [("request_finished", "ok", 200)] == endings(events)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        pytest.param(lambda: [b"abcdef"], "ok", id="list"),
+        pytest.param(lambda: generated(b"abcdef"), "ok", id="made"),
+        pytest.param(lambda: breaking(b"abc"), "error", id="broken"),
+    ],
+)
+def test_the_line_of_a_body_that_nobody_closes_does_not_wait_for_the_garbage_collector(
+    events: Events, body: Callable[[], Iterable[bytes]], expected: str
+) -> None:
+    """A traceback that the application keeps has all frames below it, and the body in none."""
+    kept: list[BaseException] = []
+
+    def app(environ: Any, start_response: Any) -> Any:
+        try:
+            raise LookupError
+        except LookupError as error:
+            kept.append(error)
+        return app_of(body())(environ, start_response)
+
+    gc.disable()
+    try:
+        environ: dict[str, Any] = {}
+        setup_testing_defaults(environ)
+        with suppress(ConnectionError):
+            take(TraceIdMiddleware(app), environ)
+        found = endings(events)
+    finally:
+        gc.enable()
+
+    assert [("request_finished", expected, 200)] == found
+    assert 1 == len(kept)
 
 
 @pytest.mark.parametrize("convert", [WsgiToAsgi, WSGIMiddleware])
