@@ -109,12 +109,25 @@ def test_a_response_that_was_not_taken_to_its_end_was_not_wanted(
     assert [("request_finished", "client_disconnected", 200)] == endings(events)
 
 
-def test_a_response_whose_last_part_could_not_be_sent_was_not_received(events: Events) -> None:
-    """A server that closes the body because its socket failed has lost its client."""
-    for body in ([b"abcdef"], generated(b"abcdef")):
-        serve(app_of(body), SIZE, BrokenPipeError(), closes=True)
+@pytest.mark.parametrize(
+    ("parts", "status"),
+    [
+        pytest.param((b"abcdef",), None, id="the-only-one"),
+        pytest.param((b"abc", b"def"), 200, id="the-last-one"),
+        pytest.param((b"x" * 100_000,), 200, id="a-large-one"),
+    ],
+)
+@pytest.mark.parametrize("kind", [list, iter])
+def test_a_response_of_which_a_part_could_not_be_sent_was_not_received(
+    events: Events, kind: Callable[[Any], Iterable[bytes]], parts: tuple[bytes, ...], status: Any
+) -> None:
+    """A connection that refuses the first bytes of a response was lost before it."""
+    size = sum(map(len, parts))
 
-    assert [("request_finished", "client_disconnected", 200)] * 2 == endings(events)
+    serve(app_of(kind(parts), size), size, BrokenPipeError(), closes=True)
+
+    assert [("request_finished", "client_disconnected", status)] == endings(events)
+    assert ["info"] == [event["level"] for event in events]
 
 
 def test_an_empty_response_is_complete_without_a_byte(events: Events) -> None:
@@ -152,8 +165,8 @@ def test_the_line_of_a_body_that_nobody_closes_does_not_wait_for_the_garbage_col
 
     def app(environ: Any, start_response: Any) -> Any:
         try:
-            raise LookupError
-        except LookupError as error:
+            _ = 1 / 0
+        except ZeroDivisionError as error:
             kept.append(error)
         return app_of(body())(environ, start_response)
 

@@ -85,7 +85,8 @@ class TraceIdMiddleware:
         exchange_class = self._exchanges.get(scope["type"])
         if (
             exchange_class is None
-            or scope.get(KEY) is not None  # None: it was unpickled
+            # None: it was unpickled. A copy may outlive its request.
+            or ((outer := scope.get(KEY)) is not None and not outer.ended)
             or (current_trace.get() is not None and self._is_within(scope))
         ):
             await self._pass_through(scope, receive, send)

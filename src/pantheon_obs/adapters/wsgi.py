@@ -104,7 +104,9 @@ class TraceIdMiddleware:
                 pipeline.started(exchange)
             try:
                 # No variable holds the body: any traceback of the application keeps this frame.
-                return body_of(self.app(environ, exchange.start_response), exchange, environ)
+                return body_of(  # type: ignore[no-any-return]  # whatever the application returns
+                    self.app(environ, exchange.start_response), exchange, environ
+                )
             except Exception as error:
                 exchange.escaped(error)
                 answer = exchange.answer(error)
