@@ -16,6 +16,14 @@ Says = Literal["access line", "websocket line", "unhandled error", "task end", "
 """Kinds of records that say less than an event of the library."""
 
 
+class Refusal(NamedTuple):
+    """How a server answers the handshake of a websocket that does not come about."""
+
+    status: int = 500
+    body: str = "Internal Server Error"
+    connection: str = "close"  # the header, if any
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Product:
     """A framework or server."""
@@ -45,6 +53,8 @@ class Product:
     departures: tuple[str, ...] = ()  # exceptions that say over ASGI that the client has left
     # Attribute of the object whose method handles SIGTERM, and its value once the server stops.
     stopping: tuple[str, bool] | None = None
+    # Its own answers to a handshake that the application refuses, and in which it fails.
+    refusals: tuple[Refusal, Refusal] = (Refusal(403, "", ""), Refusal())
     # Module and class of its HTTP exceptions. Extensions announce those below 500 as unhandled too.
     http_error: tuple[str, str] | None = None
     lifespan_error: str = ""  # the text of the ValueError by which it refuses a server's lifespan
@@ -140,6 +150,7 @@ PRODUCTS = (
         loggers=("uvicorn", "uvicorn.error", "uvicorn.asgi"),
         access=("uvicorn.access",),
         repeats=("uvicorn.error",),
+        repeats_as_text=("uvicorn.error",),
         says_less=(("uvicorn.error", "websocket line"),),
         departures=("ClientDisconnected",),
         stopping=("should_exit", True),
@@ -155,6 +166,7 @@ PRODUCTS = (
         loggers=("hypercorn.error",),
         access=("hypercorn.access",),
         repeats=("hypercorn.error",),
+        refusals=(Refusal(403, ""), Refusal(500, "")),
     ),
     Product(
         name="granian",
@@ -162,6 +174,7 @@ PRODUCTS = (
         access=("granian.access",),
         repeats=("_granian", "_granian.utils"),
         repeats_as_text=("_granian.utils",),
+        refusals=(Refusal(403, "", ""), Refusal(403, "", "")),
     ),
     Product(
         name="werkzeug",

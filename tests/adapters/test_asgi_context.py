@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import structlog
 
 from pantheon_obs import bind, current_trace_id, llm_call
@@ -161,3 +163,24 @@ assert "structlog" not in sys.modules
     )
 
     assert 1 == done.stdout.count("(b'x-trace-id', b'mine')")
+
+
+@pytest.mark.parametrize("copied", [dict, copy.copy, copy.deepcopy])
+def test_a_copied_scope_that_outlives_its_request_is_a_request_of_its_own(
+    events: list[dict[str, Any]], copied: Any
+) -> None:
+    """An application may keep a copy, and serve it again later."""
+    kept: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        kept.append(copied(scope))
+        await send(START)
+        await send(BODY)
+
+    server = Server(app)
+    server.serve()
+    server.scope = kept[0]
+    server.serve()
+
+    assert [("request_finished", "ok", 200)] * 2 == endings(events)
+    assert 2 == len({event["trace_id"] for event in events})

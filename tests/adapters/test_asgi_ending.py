@@ -263,6 +263,42 @@ def test_what_is_open_when_the_server_ends_the_lifespan_is_cancelled(
     assert [expected] == found == endings(events)
 
 
+def test_an_application_that_has_no_lifespan_lets_us_see_its_end(
+    events: list[dict[str, Any]],
+) -> None:
+    """Django refuses it; the server is told of its end only because we serve it."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            message = "Django can only handle ASGI/HTTP connections, not lifespan."
+            raise ValueError(message)
+        opened.set()
+        await asyncio.Event().wait()
+
+    server = Server(app, {"type": "lifespan.startup"}, {"type": "lifespan.shutdown"})
+
+    async def serve() -> None:
+        task = asyncio.create_task(server.app(server.scope, server.receive, server.send))
+        await opened.wait()
+        await server.app({"type": "lifespan"}, server.receive, server.send)
+        task.cancel()
+        await asyncio.wait({task})
+
+    opened = asyncio.Event()
+    asyncio.run(serve())
+
+    assert [("request_finished", "cancelled", None)] == endings(events)
+    completed = ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert completed == [message["type"] for message in server.sent]
+
+
+def test_a_lifespan_that_fails_otherwise_fails() -> None:
+    """The server learns that the application cannot start."""
+    error = ValueError("no database")
+
+    assert error is Server(raises(error), type="lifespan").serve()
+
+
 def test_a_signal_handler_that_fails_when_it_is_asked_breaks_no_request(
     events: list[dict[str, Any]],
 ) -> None:

@@ -79,6 +79,53 @@ def test_a_broken_body_whose_end_a_task_group_has_sent_is_an_error(
     assert "ConnectionError" in line["exception"]
 
 
+def appending(app: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a middleware that puts content into the last part, as compression does."""
+
+    async def middleware(scope: Any, receive: Any, send: Any) -> None:
+        async def changed(message: dict[str, Any]) -> None:
+            await send(message if message != LAST else {**LAST, "body": b"trailer"})
+
+        await app(scope, receive, changed)
+
+    return middleware
+
+
+def test_a_broken_body_whose_end_has_content_is_an_error(events: Events) -> None:
+    """A middleware around the task group compresses, and its last part is never empty."""
+    Server(appending(relayed(breaks(START, PART)))).serve()
+
+    [line] = events
+    assert [("request_finished", "error", 200)] == endings(events)
+    assert "ConnectionError" in line["exception"]
+
+
+@pytest.mark.parametrize("around", [relayed, lambda app: appending(relayed(app))])
+def test_a_client_that_leaves_a_relayed_body_has_missed_its_end(
+    events: Events, around: Callable[..., Any]
+) -> None:
+    """The task group ends the body of an application that has stopped because of the client."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(START)
+        await send(PART)
+        await handed.wait()
+        assert (await receive())["type"] == "http.disconnect"
+
+    async def noting(scope: Any, receive: Any, send: Any) -> None:
+        async def noted(message: dict[str, Any]) -> None:
+            await send(message)
+            if message == PART:
+                handed.set()
+
+        await around(app)(scope, receive, noted)
+
+    handed = asyncio.Event()
+    Server(noting, {"type": "http.disconnect"}).serve()
+
+    assert [("request_finished", "client_disconnected", 200)] == endings(events)
+
+
 def test_the_latency_of_a_relayed_body_ends_with_its_last_byte(events: Events) -> None:
     """Work after the response is not in it, however long the line waits."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.adapters.contract import read_all
-from tests.support.server import hypercorn, uvicorn
+from tests.support.server import granian, hypercorn, uvicorn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 REFUSING = "tests.adapters.apps.refusing"
 
 
-def handshake(server: Server, path: str) -> tuple[str, dict[str, list[str]], bytes]:
-    """Ask for a websocket; return the status line, the headers and the body of the answer."""
+def handshake_of(path: str) -> bytes:
+    """The request for a websocket."""
     lines = (
         f"GET {path} HTTP/1.1",
         "Host: localhost",
@@ -30,8 +30,13 @@ def handshake(server: Server, path: str) -> tuple[str, dict[str, list[str]], byt
         "Sec-WebSocket-Version: 13",
         "\r\n",
     )
+    return "\r\n".join(lines).encode()
+
+
+def handshake(server: Server, path: str) -> tuple[str, dict[str, list[str]], bytes]:
+    """Ask for a websocket; return the status line, the headers and the body of the answer."""
     with server.connect() as connection:
-        connection.sendall("\r\n".join(lines).encode())
+        connection.sendall(handshake_of(path))
         head, _, body = read_all(connection).partition(b"\r\n\r\n")
     status, *fields = head.decode().split("\r\n")
     headers: dict[str, list[str]] = {}
@@ -61,19 +66,33 @@ def test_a_refused_websocket_is_on_the_wire_what_the_server_sends_and_the_id(
                 status, headers, body = handshake(server, path)
                 ids = headers.pop("x-trace-id", [])
                 headers.pop("date", None)
-                # Of the connection, whose handling is the server's own.
-                headers.pop("connection", None)
                 answers.setdefault(path, []).append((status, headers, body))
                 assert (app == "app") == bool(ids)
+        if app == "app":
+            errors = [line for line in map(json.loads, server.out) if line["level"] == "error"]
 
-    bare, ours = answers["/refuse"]
-    assert bare == ours
-    bare, ours = answers["/fail"]
-    if serve is hypercorn:  # which sends a 500 without a body
-        assert ("500", ["21"]) == (ours[0].split()[1], ours[1]["content-length"])
-    else:
+    for bare, ours in answers.values():
         assert bare == ours
-    assert b"Internal Server Error" == ours[2]
+    assert [("websocket_finished", "/fail")] == [
+        (line["event"], line.get("path")) for line in errors
+    ]
+
+
+def test_a_websocket_that_fails_under_granian_is_refused_as_granian_does() -> None:
+    """Its denial response brings headers of an accepted handshake with it, whoever sends it."""
+    pytest.importorskip("granian")
+    answers: list[Any] = []
+    for app in ("service", "app"):
+        serving = granian(f"{REFUSING}:{app}", "--interface", "asgi")
+        with serving as server, server.connect() as connection:
+            connection.sendall(handshake_of("/fail"))
+            answers.append(connection.recv(65536).lower().split(b"\r\n"))
+
+    [first, *bare], [line, *ours] = answers
+    assert b"http/1.1 403 forbidden" == first == line
+    assert b"content-length: 0" in bare
+    assert b"content-length: 0" in ours
+    assert any(field.startswith(b"x-trace-id: ") for field in ours)
 
 
 @pytest.mark.parametrize(

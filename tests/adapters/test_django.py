@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.adapters.contract import Service, as_json, check_whole_output, new_id, read_all
 from tests.support.django import serve
+from tests.support.server import uvicorn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -308,3 +310,21 @@ def test_the_settings_are_logged_once(service: Service) -> None:
     [line] = [line for line in service.lines if line["event"] == "observability_configured"]
 
     assert ("django", "json") == (line["adapter"], line["log_format"])
+
+
+def test_a_view_that_runs_when_the_server_stops_is_cancelled_with_the_wrapper() -> None:
+    """uvicorn ends its process before the view is cancelled, unless there is a lifespan."""
+    key = new_id()
+    app = "tests.apps.django_app.instrumented:served"
+    env = {"DJANGO_APP_IS_ASYNC": "1"}
+    with uvicorn(app, "--timeout-graceful-shutdown", "1", env=env) as server:
+        with server.connect() as connection:
+            request = f"GET /slow/{key} HTTP/1.1\r\nHost: test\r\nX-Trace-ID: {key}\r\n\r\n"
+            connection.sendall(request.encode())
+            server.wait_for(lambda: any("waiting" in line for line in server.out))
+            server.stop()
+        lines = [json.loads(line) for line in server.out]
+
+    [line] = [line for line in lines if line["event"] == "request_finished"]
+    assert (key, "cancelled", "info") == (line["trace_id"], line["outcome"], line["level"])
+    assert [] == [line for line in lines if "unsupported" in line["event"]]

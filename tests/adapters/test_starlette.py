@@ -116,6 +116,7 @@ RELAY = Middleware(BaseHTTPMiddleware, dispatch=add_version)
         pytest.param([RELAY], id="one"),
         pytest.param([RELAY, RELAY, RELAY], id="three"),
         pytest.param([RELAY, Middleware(GZipMiddleware), RELAY], id="with-others"),
+        pytest.param([Middleware(GZipMiddleware), RELAY], id="within-others"),
     ],
 )
 def test_a_stream_that_breaks_is_an_error_whatever_middlewares_stand_between(

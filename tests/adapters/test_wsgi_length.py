@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from wsgiref.util import setup_testing_defaults
 
@@ -37,6 +38,21 @@ def app_of(body: Iterable[bytes], length: int | None = SIZE) -> Callable[..., An
 def generated(*parts: bytes) -> Iterator[bytes]:
     """A body that is made part by part."""
     yield from parts
+
+
+def breaking(*parts: bytes) -> Iterator[bytes]:
+    """A body that fails after these parts."""
+    yield from parts
+    raise ConnectionError
+
+
+def take(app: Any, environ: dict[str, Any]) -> None:
+    """Be a server that reads all bytes and keeps nothing, as asgiref's is."""
+    taken = 0
+    for part in app(environ, lambda *_: len):
+        taken += len(part)
+        if taken == SIZE:
+            break
 
 
 def serve(app: Any, wanted: int, error: BaseException | None = None, *, closes: bool) -> None:
@@ -93,12 +109,25 @@ def test_a_response_that_was_not_taken_to_its_end_was_not_wanted(
     assert [("request_finished", "client_disconnected", 200)] == endings(events)
 
 
-def test_a_response_whose_last_part_could_not_be_sent_was_not_received(events: Events) -> None:
-    """A server that closes the body because its socket failed has lost its client."""
-    for body in ([b"abcdef"], generated(b"abcdef")):
-        serve(app_of(body), SIZE, BrokenPipeError(), closes=True)
+@pytest.mark.parametrize(
+    ("parts", "status"),
+    [
+        pytest.param((b"abcdef",), None, id="the-only-one"),
+        pytest.param((b"abc", b"def"), 200, id="the-last-one"),
+        pytest.param((b"x" * 100_000,), 200, id="a-large-one"),
+    ],
+)
+@pytest.mark.parametrize("kind", [list, iter])
+def test_a_response_of_which_a_part_could_not_be_sent_was_not_received(
+    events: Events, kind: Callable[[Any], Iterable[bytes]], parts: tuple[bytes, ...], status: Any
+) -> None:
+    """A connection that refuses the first bytes of a response was lost before it."""
+    size = sum(map(len, parts))
 
-    assert [("request_finished", "client_disconnected", 200)] * 2 == endings(events)
+    serve(app_of(kind(parts), size), size, BrokenPipeError(), closes=True)
+
+    assert [("request_finished", "client_disconnected", status)] == endings(events)
+    assert ["info"] == [event["level"] for event in events]
 
 
 def test_an_empty_response_is_complete_without_a_byte(events: Events) -> None:
@@ -118,6 +147,41 @@ def test_what_was_written_counts(events: Events) -> None:
     serve(app, 3, closes=True)
 
     assert [("request_finished", "ok", 200)] == endings(events)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        pytest.param(lambda: [b"abcdef"], "ok", id="list"),
+        pytest.param(lambda: generated(b"abcdef"), "ok", id="made"),
+        pytest.param(lambda: breaking(b"abc"), "error", id="broken"),
+    ],
+)
+def test_the_line_of_a_body_that_nobody_closes_does_not_wait_for_the_garbage_collector(
+    events: Events, body: Callable[[], Iterable[bytes]], expected: str
+) -> None:
+    """A traceback that the application keeps has all frames below it, and the body in none."""
+    kept: list[BaseException] = []
+
+    def app(environ: Any, start_response: Any) -> Any:
+        try:
+            _ = 1 / 0
+        except ZeroDivisionError as error:
+            kept.append(error)
+        return app_of(body())(environ, start_response)
+
+    gc.disable()
+    try:
+        environ: dict[str, Any] = {}
+        setup_testing_defaults(environ)
+        with suppress(ConnectionError):
+            take(TraceIdMiddleware(app), environ)
+        found = endings(events)
+    finally:
+        gc.enable()
+
+    assert [("request_finished", expected, 200)] == found
+    assert 1 == len(kept)
 
 
 @pytest.mark.parametrize("convert", [WsgiToAsgi, WSGIMiddleware])

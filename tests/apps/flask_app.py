@@ -63,6 +63,17 @@ ok = view("ok")
 app.add_url_rule("/items/<int:item_id>", "item", ok)
 app.add_url_rule("/static/<path>", view_func=lambda path: send_from_directory(common.FILES, path))
 
+
+@app.post("/tolerated")
+def tolerated() -> Any:
+    """Answer a body that cannot be read."""
+    try:
+        request.get_data()
+    except OSError:
+        abort(502)
+    return {}
+
+
 things = Blueprint("things", __name__)
 things.add_url_rule("/things/<thing_id>", view_func=ok)
 version = Blueprint("version", __name__, url_prefix="/v1")

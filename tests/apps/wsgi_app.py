@@ -61,6 +61,15 @@ def respond(reply: neutral.Reply, start: Any) -> Iterable[bytes]:
     return Closing(body[0], reply.after) if reply.after else body
 
 
+def tolerated(environ: dict[str, Any], start: Any) -> list[bytes]:
+    """Answer a body that cannot be read."""
+    try:
+        environ["wsgi.input"].read(*length_of(environ))
+    except OSError:
+        return answer(start, 502)
+    return answer(start)
+
+
 def service(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     """Find the handler of a path."""
     path = environ["PATH_INFO"]
@@ -71,6 +80,8 @@ def service(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         body = environ["wsgi.input"].read(*length_of(environ))
         incoming = neutral.Incoming(key, query, headers, body)
         return respond(neutral.run(handler(incoming)), start_response)
+    if path == "/tolerated":
+        return tolerated(environ, start_response)
     if path == "/see":
         names = [name for name in environ if name.startswith("HTTP_")]
         return answer(start_response, body=",".join(names).encode())

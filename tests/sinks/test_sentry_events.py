@@ -7,9 +7,10 @@ import logging
 import subprocess
 import sys
 from contextlib import suppress
-from contextvars import Context
+from contextvars import Context, ContextVar, copy_context
 from importlib import import_module
 from threading import Thread
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,6 +29,7 @@ from pantheon_obs.core.context import Trace
 from pantheon_obs.core.events import BackgroundFailed, RequestFinished, WebsocketFinished
 from pantheon_obs.core.failures import escape, note
 from pantheon_obs.sinks.sentry_options import masking
+from tests.adapters.messages import Server
 from tests.support.server import SECONDS, environment
 
 if TYPE_CHECKING:
@@ -458,3 +460,32 @@ def test_a_reset_leaves_a_client_of_the_applications_own(receiver: Receiver) -> 
     testing.reset()
 
     assert own is sentry_sdk.get_client()
+
+
+def test_an_event_in_a_session_has_the_id_of_the_request_that_is_being_served(
+    receiver: Receiver,
+) -> None:
+    """A session keeps the context of its first request; a variable there has the running one."""
+    session: list[Context] = []
+    running: ContextVar[Any] = ContextVar("running")
+
+    def call(scope: Any) -> None:
+        running.set(SimpleNamespace(scope=scope))
+        sentry_sdk.capture_message("called")
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if not session:
+            session.append(copy_context())
+        session[0].run(call, scope)
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    configure_logging()
+    init_sentry(sentry_dsn=receiver.dsn)
+    servers = [Server(app), Server(app)]
+    for server in servers:
+        server.serve()
+    sentry_sdk.flush()
+
+    ids = [trace_id.decode() for server in servers for trace_id in server.ids]
+    assert ids == [event["tags"]["trace_id"] for event in receiver.events]

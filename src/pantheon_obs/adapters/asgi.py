@@ -19,6 +19,7 @@ from pantheon_obs.core.identity import Identity
 from pantheon_obs.core.response_headers import ResponseHeaders
 from pantheon_obs.core.settings import resolve, warn_of_problems
 from pantheon_obs.core.switch import turned_off
+from pantheon_obs.products import PRODUCTS
 from pantheon_obs.propagation.watch import watch
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ _EXCHANGES: dict[str, type[AsgiHttp | AsgiWebsocket]] = {
 }
 
 _NOT_FOUND = 404
+_LIFESPAN_ERRORS = {row.lifespan_error for row in PRODUCTS if row.lifespan_error}
 
 _guard = Guard("asgi start-up")
 
@@ -85,7 +87,8 @@ class TraceIdMiddleware:
         exchange_class = self._exchanges.get(scope["type"])
         if (
             exchange_class is None
-            or scope.get(KEY) is not None  # None: it was unpickled
+            # None: it was unpickled. A copy may outlive its request.
+            or ((outer := scope.get(KEY)) is not None and not outer.ended)
             or (current_trace.get() is not None and self._is_within(scope))
         ):
             await self._pass_through(scope, receive, send)
@@ -171,7 +174,15 @@ class TraceIdMiddleware:
                     exchange.shut_down()
             return message
 
-        await self.app(scope, lifespan_receive, send)
+        try:
+            await self.app(scope, lifespan_receive, send)
+        except ValueError as error:
+            if str(error) not in _LIFESPAN_ERRORS:
+                raise
+            # It has none; a server tells the end of its own to those only that have one.
+            for _ in ("startup", "shutdown"):
+                message = await lifespan_receive()
+                await send({"type": f"{message['type']}.complete"})
 
     def _is_within(self, scope: Scope) -> bool:
         """Whether the request has a trace in another protocol, which then stands in the scope."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from pantheon_obs.adapters.asgi_denials import DENIAL, denial
 from pantheon_obs.adapters.asgi_relays import is_relayed
 from pantheon_obs.adapters.asgi_stopping import is_stopping
 from pantheon_obs.adapters.routes import ROUTE, leaves_route, route_template
 from pantheon_obs.core.exchange import BODILESS, PLAIN_500, PLAIN_500_HEADERS, Exchange
+from pantheon_obs.core.failures import cover
 from pantheon_obs.core.websocket import WebsocketExchange
 from pantheon_obs.products import PRODUCTS
 
@@ -20,16 +22,13 @@ if TYPE_CHECKING:
 _START = "http.response.start"
 _PART = "http.response.body"
 _BODY = frozenset({_PART, "http.response.zerocopysend", "http.response.pathsend"})
-_DENIAL = "websocket.http.response"
-_HANDSHAKE = frozenset({"websocket.accept", f"{_DENIAL}.start"})
+_HANDSHAKE = frozenset({"websocket.accept", f"{DENIAL}.start"})
 _CONTENT = frozenset({"CONTENT_TYPE", "CONTENT_LENGTH"})
-_FORBIDDEN = 403
 _NOT_FOUND = 404
 _SERVER_ERROR = 500
 _BOUNDARY = "pantheon_obs.adapters.asgi"  # the module that calls the application
 _HEADERS_500 = [(name.lower().encode(), value.encode()) for name, value in PLAIN_500_HEADERS]
 _PLAIN_500_START = {"type": _START, "status": _SERVER_ERROR, "headers": _HEADERS_500}
-_EMPTY = [(b"content-length", b"0")]
 
 
 def headers_of(scope: Scope) -> dict[str, str]:
@@ -146,7 +145,7 @@ class AsgiHttp(AsgiExchange):
             self.stopping = is_stopping()
 
     def _end(self, message: Message) -> None:
-        if not message.get("body") and self._may_be_cut():
+        if self._may_be_cut(message):
             self.relayed = is_relayed(_BOUNDARY)
         self.complete()
 
@@ -155,11 +154,12 @@ class AsgiHttp(AsgiExchange):
             self.client_left()
             self.content_lost = True
 
-    def _may_be_cut(self) -> bool:
-        """Whether an empty last part leaves it open if the body is whole."""
-        if self.first_byte is None:
-            return self.status_code not in BODILESS and not self.is_whole(0)
-        return self.streaming
+    def _may_be_cut(self, message: Message) -> bool:
+        """Whether the last part leaves it open if the body is whole."""
+        if self.streaming:
+            return True
+        is_empty = self.first_byte is None and not message.get("body")
+        return is_empty and self.status_code not in BODILESS and not self.is_whole(0)
 
     def _look_for_client(self) -> None:
         # uvicorn drops what nobody receives without an error, but its cycle knows.
@@ -184,6 +184,7 @@ class AsgiWebsocket(AsgiExchange, WebsocketExchange):
     """One websocket."""
 
     accepted = False
+    denied = False  # we have sent a response in place of a close
 
     async def receive(self) -> Message:
         """Pass a message on to the application."""
@@ -224,14 +225,13 @@ class AsgiWebsocket(AsgiExchange, WebsocketExchange):
         # A server names its version of ASGI. What does not is no server but a test client, whose
         # user looks for the close code or for the exception of the application.
         is_server = "version" in (self.scope.get("asgi") or ())
-        return is_server and _DENIAL in (self.scope.get("extensions") or ())
+        return is_server and DENIAL in (self.scope.get("extensions") or ())
 
     async def _deny(self, *, failed: bool) -> None:
         """Send the response that a server sends to refuse a handshake, with the id."""
-        status, headers = (_SERVER_ERROR, _HEADERS_500) if failed else (_FORBIDDEN, _EMPTY)
-        body = PLAIN_500 if failed else b""
-        await self.send({"type": f"{_DENIAL}.start", "status": status, "headers": headers})
-        await self.send({"type": f"{_DENIAL}.body", "body": body})
+        self.denied = True
+        for message in denial(self._send, self.scope.get("http_version"), failed=failed):
+            await self.send(message)
 
     async def answer(self) -> None:
         """Deny the handshake if the application has not answered it."""
@@ -239,3 +239,5 @@ class AsgiWebsocket(AsgiExchange, WebsocketExchange):
             self.replaced = True
             with suppress(Exception):  # a server that refuses the answer has its reason
                 await self._deny(failed=True)
+        if self.denied and self.error is None:
+            cover(self)  # the server may log that no handshake has taken place

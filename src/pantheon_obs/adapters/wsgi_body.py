@@ -104,6 +104,7 @@ class Body(_Closing):
             exchange.escaped(error)
             answer = exchange.answer(error)
             if answer is None:
+                exchange.finish()  # nothing follows, and the server may not close the body
                 raise
             part = self._answered_by(answer)
         except BaseException as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from typing import TYPE_CHECKING
 
 from pantheon_obs.core.failures import chain_of
@@ -9,7 +11,7 @@ from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.core.identity import Identity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from types import TracebackType
     from wsgiref.types import WSGIEnvironment
 
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
     RouteOf = Callable[[WSGIEnvironment], str | None]
 
 _INPUT = "wsgi.input"
+
+FITS = 16_384
+"""Bytes that a connection takes at once: if it refuses its first ones, its client had left before
+they were made."""
 
 _guard = Guard("wsgi route")
 
@@ -109,6 +115,20 @@ def note_failed_read(exchange: Exchange, environ: WSGIEnvironment, error: BaseEx
             exchange.send_failed(cause)
             exchange.client_left()
             return
+
+
+def is_sending_failed() -> bool:
+    """Whether a server that closes a response does so because its socket has failed."""
+    return isinstance(sys.exc_info()[1], OSError)
+
+
+def length_of(headers: Iterable[tuple[str, str]]) -> float:
+    """The Content-Length in a response's headers; infinite without one."""
+    with _guard:
+        for name, value in headers:
+            if name.lower() == "content-length":
+                return int(value)
+    return math.inf
 
 
 def _has_passed(traceback: TracebackType | None, streams: tuple[object, ...]) -> bool:

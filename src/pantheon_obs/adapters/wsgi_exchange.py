@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from socket import socket
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.adapters.wsgi_environ import (
+    FITS,
     code_of,
     decoded,
     headers_of,
+    length_of,
     note_failed_read,
     path_of,
     route_in,
@@ -58,6 +59,7 @@ class WsgiExchange(Exchange):
     mounts: Mounts  # of the outermost application
     is_closed = False
     _left: float | None = None  # bytes of Content-Length that the server has yet to get
+    _only = 0  # bytes of the part that the server got, as long as it is the only one
     _all_handed: float | None = None  # clock time at which it had all of them
     may_be_handled = False
     _route: str | None = None
@@ -78,8 +80,8 @@ class WsgiExchange(Exchange):
         """Have an event emitted at the end, with what the environ says."""
         environ = self._environ
         self._script = script = environ.get("SCRIPT_NAME", "")
-        path = path_of(environ)
-        self.watch(environ.get("REQUEST_METHOD", ""), path, decoded(script), quiet_paths)
+        method = environ.get("REQUEST_METHOD", "")
+        self.watch(method, path_of(environ), decoded(script), quiet_paths)
 
     def start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: OptExcInfo | None = None, /
@@ -117,7 +119,9 @@ class WsgiExchange(Exchange):
     def handed(self, size: int, *, is_whole: bool = False) -> None:
         """A part of the body was handed to the server; no other code runs within a whole body."""
         if self._left is None:
-            self._left = self._length()
+            self._left, self._only = length_of(self._headers), size
+        else:
+            self._only = 0
         if not is_whole and (self.first_byte is None or not self.streaming):
             self.part(size)
         self._left -= size
@@ -126,17 +130,13 @@ class WsgiExchange(Exchange):
 
     def read(self) -> None:
         """The server reads no further: with all of Content-Length it has read the whole body."""
-        left = self._length() if self._left is None else self._left
-        if not self.response_complete and left <= 0 and not isinstance(sys.exc_info()[1], OSError):
+        if self.response_complete:
+            return
+        if isinstance(sys.exc_info()[1], OSError):
+            self.left_early = self.left_early or 0 < self._only <= FITS
+        elif (length_of(self._headers) if self._left is None else self._left) <= 0:
             self.complete()
             self.last_byte = self._all_handed or self.last_byte
-
-    def _length(self) -> float:
-        with _guard:
-            for name, value in self._headers:
-                if name.lower() == self.content_length:
-                    return int(value)
-        return math.inf
 
     def note_route(self) -> None:
         """Ask for the route's template while the framework still knows."""
@@ -201,7 +201,7 @@ class WsgiExchange(Exchange):
 
     @property
     def _may_switch(self) -> bool:
-        """Whether the application may have switched protocols, as the client has asked it to."""
+        """Whether the application may have switched protocols, as the client has asked."""
         return not self.response_started and _UPGRADE in self._environ
 
     def answer(self, error: Exception) -> Iterator[bytes] | None:

@@ -101,7 +101,7 @@ class Exchange(Trace, Facts):
         """The last byte of the response was handed to the server."""
         self.response_complete = True
         self.last_byte = perf_counter()
-        if self.client_gone and not (self.left_early or self.content_lost):
+        if self.client_gone and not (self.left_early or self.content_lost or self.relayed):
             self.client_gone = False  # it left when it had everything
         if self.streaming and self.first_byte is None:
             self.first_byte = self.last_byte

@@ -97,6 +97,13 @@ def escape(error: BaseException, trace: Trace, *, covered: bool = False) -> Fail
     return failure
 
 
+def cover(trace: Trace) -> None:
+    """Record that the event of a trace reports what a server may say of it in text, here."""
+    failure = Failure(trace)
+    failure.covered = True
+    escaped_failure.set(failure)
+
+
 def arrive(error: BaseException | None) -> None:
     """Record that an exception which has escaped from a trace has reached a server's log here.
 

@@ -17,6 +17,7 @@ from pantheon_obs.core import trace_id as ids
 from pantheon_obs.core.context import current_trace, current_trace_id
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.failures import arrive, is_sent, note, repeats, root_of, trace_of
+from pantheon_obs.core.serving import active
 from pantheon_obs.products import PRODUCTS
 
 if TYPE_CHECKING:
@@ -116,7 +117,8 @@ def _describe(trace: Trace, event: dict[str, Any], _hint: object) -> dict[str, A
     if event.get("type") == "transaction" and getattr(trace, "quiet", False):
         return None
     # A trace within the request is more exact; one that has ended is not current any more.
-    _put(event, current_trace_id.get() or trace.trace_id, current_trace.get() or trace)
+    trace_id, current = active()
+    _put(event, trace_id or trace.trace_id, current or trace)
     _name(event, trace)
     return event
 
@@ -129,7 +131,8 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
         return None
     if error is not None and _is_no_failure(error, event):
         return None
-    trace_id = current_trace_id.get() or trace_of(error)
+    current_id, current = active()
+    trace_id = current_id or trace_of(error)
     if error is not None:
         root = root_of(error)
         if trace_id:
@@ -137,7 +140,7 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
         if root is not error:
             _show(event, root)
     if trace_id:
-        _put(event, trace_id, current_trace.get())
+        _put(event, trace_id, current)
     if record is not None and id(record) in structured.in_flight:
         # One issue per name of an event, whatever its exception says.
         event.setdefault("fingerprint", [record.name, record.msg])

@@ -31,6 +31,7 @@ urlpatterns = [
     path("bad-request", views.bad_request),
     path("suspicious", views.suspicious),
     path("form", views.form),
+    path("tolerated", views.tolerated),
     path("none", views.none),
     path("lazy", views.lazy),
     path("member/<key>", views.async_member if views.IS_ASYNC else views.member),

@@ -163,3 +163,12 @@ def llm_stream(request: HttpRequest) -> StreamingHttpResponse:
         yield "b"
 
     return StreamingHttpResponse(generate())
+
+
+@login_not_required
+def tolerated(request: HttpRequest) -> Any:
+    """Answer a body that cannot be read; Django would log a 5xx."""
+    try:
+        return HttpResponse(request.body)
+    except OSError:
+        return HttpResponse(b"unread")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from asgiref.sync import SyncToAsync
 
 from pantheon_obs.adapters.django.templates import template_of_pattern
-from pantheon_obs.adapters.wsgi_environ import note_failed_read
+from pantheon_obs.adapters.wsgi_environ import FITS, note_failed_read
 from pantheon_obs.core.context import apart, end, resume, suspend, trace_on
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.guard import Guard, report
@@ -31,6 +31,7 @@ class DjangoExchange(Exchange):
     waits_for_close = True
     _is_read = True  # of a response that does not stream there is nothing to read
     _is_buffered = False
+    parts: Iterable[bytes] = ()  # of a response that does not stream
 
     def __init__(self, trace_id: str, request: HttpRequest, *, is_asgi: bool) -> None:
         super().__init__(trace_id)
@@ -105,7 +106,10 @@ class DjangoExchange(Exchange):
         resume(self)
         try:
             if self._is_read and not self.client_gone:
-                self.complete()
+                if isinstance(sys.exc_info()[1], OSError):  # the server's socket has failed
+                    self.left_early = 0 < sum(map(len, self.parts)) <= FITS
+                else:
+                    self.complete()
             super().closed()
         finally:
             self._end()

@@ -1,0 +1,39 @@
+"""The response with which a server itself ends the handshake of a websocket, as messages.
+
+A close before the handshake, or an exception in it, cannot carry headers: a response can.
+https://asgi.readthedocs.io/en/latest/extensions.html#websocket-denial-response
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pantheon_obs.products import PRODUCTS, Product
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pantheon_obs.core.asgi_types import Message, Send
+
+DENIAL = "websocket.http.response"
+
+_SERVERS = {row.name: row.refusals for row in PRODUCTS}
+_USUAL = Product(name="").refusals
+_TEXT = (b"content-type", b"text/plain; charset=utf-8")
+
+
+def denial(send: Send, version: str | None, *, failed: bool) -> Iterator[Message]:
+    """Make the messages of the response that the server of `send` would send.
+
+    `version` is that of HTTP; `failed` says whether the application has failed in the handshake,
+    or has refused it.
+    """
+    server = type(getattr(send, "__self__", send)).__module__.partition(".")[0]
+    refusal = _SERVERS.get(server, _USUAL)[failed]
+    body = refusal.body.encode()
+    headers = [_TEXT] if body else []
+    headers.append((b"content-length", str(len(body)).encode()))
+    if refusal.connection and version != "2":
+        headers.append((b"connection", refusal.connection.encode()))
+    yield {"type": f"{DENIAL}.start", "status": refusal.status, "headers": headers}
+    yield {"type": f"{DENIAL}.body", "body": body}
