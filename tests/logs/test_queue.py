@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import os
 import select
@@ -94,14 +95,10 @@ def test_nobody_waits_for_the_reader_and_dropped_lines_are_reported() -> None:
     kept = Counter(line["level"] for line in lines if line["event"].isdigit())
     assert {"info": 1000, "error": 50} == missing + kept - Counter(["warning"])
     assert missing["info"] > 0
-    # Each report is in the place of the missing lines.
-    expected = 0
-    for line in lines:
-        if line["level"] == "info":
-            assert expected == int(line["event"])
-            expected += 1
-        elif line["event"] == "log_lines_dropped":
-            expected += line["dropped_by_level"].get("info", 0)
+    assert ["50", "after"] == [str(kept["error"]), lines[-1]["event"]]
+    numbers = [int(line["event"]) for line in lines if line["level"] == "info"]
+    assert numbers == sorted(numbers)
+    assert 999 == numbers[-1]
 
 
 def test_the_report_comes_without_a_further_line() -> None:
@@ -325,12 +322,14 @@ class Pipe:
     """Takes lines once the test allows it."""
 
     def __init__(self) -> None:
+        self.begun = threading.Event()
         self.open = threading.Event()
         self.reported = threading.Event()
         self.lines: list[bytes] = []
 
     def write(self, line: bytes) -> None:
         """Wait until it is allowed, and take the line."""
+        self.begun.set()
         assert self.open.wait(SECONDS_TO_WAIT)
         self.lines.append(line)
         if line.startswith(b"{"):
@@ -343,34 +342,64 @@ def queue_into(pipe: Pipe, limit: int) -> Queued:
     return Queued(pipe.write, limit, lambda dropped: str(dropped).encode(), failures.append)
 
 
+def filled(pipe: Pipe, limit: int) -> Queued:
+    """Make a queue whose thread waits with a first line in its hands."""
+    queue = queue_into(pipe, limit)
+    queue.write(b"first", logging.INFO)
+    assert pipe.begun.wait(SECONDS_TO_WAIT)
+    return queue
+
+
 def test_a_line_longer_than_the_queue_is_still_taken() -> None:
-    """An empty queue takes one line of any length."""
+    """An empty queue takes one line of any length, and a newer line takes its place."""
     pipe = Pipe()
-    queue = queue_into(pipe, 1024)
+    queue = filled(pipe, 1024)
 
     queue.write(b"x" * 5000, logging.INFO)
-    queue.write(b"y", logging.INFO)
+    queue.write(b"y" * 5000, logging.INFO)
     pipe.open.set()
 
     assert queue.drain()
-    assert [b"x" * 5000, b"{'info': 1}"] == pipe.lines
+    assert [b"first", b"y" * 5000, b"{'info': 1}"] == pipe.lines
     queue.close()
 
 
-def test_a_full_queue_takes_lines_again_once_it_is_half_empty() -> None:
-    """One report covers all lines that were dropped in a row, and counts each level."""
+@pytest.mark.parametrize(
+    ("levels", "kept"),
+    [
+        ("IIIII", "IIII"),
+        ("DIIIID", "IIID"),
+        ("EIIIIE", "EIIE"),
+        ("EEEEI", "EEEE"),
+        ("EEEEE", "EEEE"),
+        ("WEIEWE", "EEWE"),
+        ("CEEEC", "CEEC"),
+        ("CCCCE", "CCCC"),
+        ("WIWIWW", "WWWW"),
+    ],
+)
+def test_a_full_queue_drops_the_oldest_lines_of_the_lowest_level(levels: str, kept: str) -> None:
+    """The newest line is kept unless all others have higher levels; the order stays."""
     pipe = Pipe()
-    queue = queue_into(pipe, 1000)
+    queue = filled(pipe, 400)
+    numbers = {"D": 10, "I": 20, "W": 30, "E": 40, "C": 50}
 
-    for _ in range(12):
-        queue.write(b"x" * 100, logging.INFO)
-    queue.write(b"x" * 100, logging.ERROR)
+    for number, level in enumerate(levels):
+        queue.write(f"{level}{number}".encode().ljust(100), numbers[level])
     pipe.open.set()
     assert queue.drain()
     queue.write(b"after", logging.INFO)
 
     assert queue.drain()
-    assert [*[b"x" * 100] * 10, b"{'info': 2, 'error': 1}", b"after"] == pipe.lines
+    first, *lines, after = pipe.lines
+    [report] = [line for line in lines if line.startswith(b"{")]
+    lines.remove(report)
+    assert kept == "".join(chr(line[0]) for line in lines)
+    assert lines == sorted(lines, key=lambda line: line[1:])
+    names = {"D": "debug", "I": "info", "W": "warning", "E": "error", "C": "critical"}
+    dropped = Counter(names[level] for level in levels) - Counter(names[level] for level in kept)
+    assert dict(dropped) == ast.literal_eval(report.decode())
+    assert (b"first", b"after") == (first, after)
     queue.close()
 
 
@@ -392,7 +421,7 @@ def test_dropped_lines_are_reported_as_soon_as_the_queue_is_empty() -> None:
     pipe = Pipe()
     queue = queue_into(pipe, 1000)
 
-    for _ in range(11):
+    for _ in range(12):
         queue.write(b"x" * 100, logging.INFO)
     pipe.open.set()
 

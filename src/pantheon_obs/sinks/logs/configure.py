@@ -130,7 +130,6 @@ def reassert() -> None:
     """Take over again: servers configure their loggers when they start."""
     if _handler is not None:
         takeover.take_over(_handler, _level)
-        structlog_bridge.reinstall(_handler)
 
 
 def in_command() -> bool:

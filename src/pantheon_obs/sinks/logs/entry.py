@@ -22,7 +22,7 @@ LEVEL_NAMES: dict[int, str] = {
     for name in ("debug", "info", "warning", "error", "critical")
 }
 _OWN = len(logging.makeLogRecord({}).__dict__)
-_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {
+STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {
     "message",
     "asctime",
     "taskName",
@@ -65,7 +65,7 @@ def entry_from(record: logging.LogRecord, error: BaseException | None) -> Entry:
     added = islice(attributes, _OWN, None) if type(record) is logging.LogRecord else attributes
     fields = {}
     for key in added:
-        if key not in _STANDARD:
+        if key not in STANDARD:
             fields[key] = attributes[key]
     if record.stack_info:
         fields["stack"] = record.stack_info
@@ -130,7 +130,7 @@ def record_for(entry: Entry) -> logging.LogRecord:
     if error is not None and spoils_a_parse():
         record.exc_text = traceback_of(error)  # other handlers need not format it
     for key, value in entry.fields.items():
-        record.__dict__[f"{key}_" if key in _STANDARD else key] = value
+        record.__dict__[f"{key}_" if key in STANDARD else key] = value
     return record
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.core.failures import is_logged
 from pantheon_obs.core.structured import handle, in_flight
 from pantheon_obs.sinks.logs.entry import Entry, entry_from, record_for
+from pantheon_obs.sinks.logs.rendered import Rendered, entry_behind
 from pantheon_obs.sinks.logs.superseded import RULES, is_superseded
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ class ObsHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record as a line, unless an event of ours says more."""
+        if type(record.msg) is not str and isinstance(record.msg, Rendered):
+            self.emitter.emit(entry_behind(record, record.msg))
+            return
         if in_flight and isinstance(entry := in_flight.get(id(record)), Entry):
             # Filters may have changed these.
             entry.level, entry.logger, entry.created = record.levelno, record.name, record.created
@@ -71,6 +75,12 @@ class ObsHandler(logging.Handler):
                 self.emitter.emit(entry)
                 return
         handle(logger, record_for(entry), entry)
+
+    def is_alone(self, logger: logging.Logger) -> bool:
+        """Whether no other handler gets the records of a logger."""
+        while logger.parent is not None and not logger.handlers and logger.propagate:
+            logger = logger.parent
+        return logger.parent is None and logger.handlers == self._alone
 
 
 class LogSink:
