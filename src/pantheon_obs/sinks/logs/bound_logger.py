@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from pantheon_obs.sinks.logs.entry import Entry, caller, record_for
+from pantheon_obs.sinks.logs.entry import Entry
+from pantheon_obs.sinks.logs.odd import traceback_in
+from pantheon_obs.sinks.logs.records import caller, record_for
 from pantheon_obs.sinks.redact_plain import described
 
 if TYPE_CHECKING:
@@ -137,16 +139,22 @@ processors += _ONLY_OURS
 
 
 def _emit(logger: logging.Logger, level: int, event: object, fields: dict[str, Any]) -> None:
-    error = None
+    error = found = None
+    stacklevel = 1
     if "exc_info" in fields:
-        error = _exception_of(fields.pop("exc_info"))
+        exc_info = fields.pop("exc_info")
+        error, found = _exception_of(exc_info), traceback_in(exc_info)
+    if type(fields.get("stacklevel")) is int:
+        stacklevel = fields.pop("stacklevel")
     if "stack_info" in fields and fields.pop("stack_info"):
-        fields["stack"] = "".join(traceback.format_stack(caller())).rstrip("\n")
+        fields["stack"] = "".join(traceback.format_stack(caller(stacklevel))).rstrip("\n")
     if type(event) is not str:
         event = "" if event is None else described(event)
     entry = Entry(level, event, logger.name, fields, error)
+    if found is not None:
+        entry.traceback = found
     if handler is not None:
-        handler.dispatch(logger, entry)
+        handler.dispatch(logger, entry, stacklevel=stacklevel)
     else:  # logging was configured once, and has been reset
         logger.handle(record_for(entry))
 
