@@ -67,7 +67,8 @@ class TraceIdMiddleware:
             markcoroutinefunction(self)
         self._id_of_scope = Identity(settings).of
         self._id_of_environ = EnvironIdentity(settings).of
-        self._headers = ResponseHeaders(settings.response_headers, str)
+        self._names = settings.response_headers
+        self._headers = ResponseHeaders(self._names, str)
         self._quiet = settings.quiet
         self._bind_user_id = settings.bind_user_id
         self._started = False
@@ -118,7 +119,7 @@ class TraceIdMiddleware:
             if scope is None
             else self._id_of_scope(carrier.get("headers") or ())
         )
-        exchange = DjangoExchange(trace_id, request)
+        exchange = DjangoExchange(trace_id, request, is_asgi=scope is not None)
         exchange.watch(request.method or "", request.path, "", self._quiet)
         exchange.quiet = request.path_info in self._quiet  # whatever it is mounted under
         leave_on(request, exchange)
@@ -160,10 +161,13 @@ class TraceIdMiddleware:
 
     def _put_id_on(self, response: HttpResponseBase, trace_id: str) -> None:
         headers = response.headers
-        is_cors = _CORS[0] in headers  # one look-up for most responses: they are slow
-        cors = [(name, headers[name]) for name in _CORS if name in headers] if is_cors else ()
-        for name, value in self._headers.on(cors, trace_id):
-            headers[name] = value
+        if _CORS[0] in headers:
+            cors = [(name, headers[name]) for name in _CORS if name in headers]
+            for name, value in self._headers.on(cors, trace_id):
+                headers[name] = value
+        else:  # most responses
+            for name in self._names:
+                headers[name] = trace_id
 
     def _bind_user(self, exchange: Exchange, request: HttpRequest) -> None:
         if self._bind_user_id:
