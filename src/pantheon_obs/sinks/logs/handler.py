@@ -84,7 +84,8 @@ class ObsHandler(logging.Handler):
                 read_back(entry, record)
             else:
                 error = odd.error_in(record.exc_info) if record.exc_info else None
-                doubtful = error is not None or record.name in RULES
+                name = record.name
+                doubtful = type(name) is str and (error is not None or name in RULES)
                 if doubtful and is_superseded(record, error):
                     return
                 entry = entry_from(record, error)
