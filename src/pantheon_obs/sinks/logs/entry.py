@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from pantheon_obs.core.context import trace_on
 from pantheon_obs.core.exchange import Exchange
@@ -40,8 +41,8 @@ _get_message = _GET_MESSAGE if odd.is_of_logging(_GET_MESSAGE) else None
 NO_TRACE = "-"
 """Stands in place of the trace id on the records that other handlers see outside a trace."""
 
-placed: set[int] = set()
-"""The ids of the records that have got a `trace_id` from us, while their handlers run."""
+placed: WeakSet[logging.LogRecord] = WeakSet()
+"""The records that have got a `trace_id` from us."""
 
 
 @dataclass(slots=True, eq=False)
@@ -161,7 +162,7 @@ def _recognise(entry: Entry, record: logging.LogRecord, fields: dict[Any, Any]) 
 def _take_trace_id(entry: Entry, record: logging.LogRecord, fields: dict[Any, Any]) -> None:
     """Use the `trace_id` that we have put on a record, in whichever thread or process."""
     if record.thread == get_ident() and record.process == os.getpid():
-        if id(record) in placed:  # else it is a field of the application's
+        if record in placed:  # else it is a field of the application's
             del fields["trace_id"]
         return
     trace_id = fields["trace_id"]

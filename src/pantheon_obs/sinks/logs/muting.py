@@ -6,18 +6,18 @@ handler only; other threads, and everything else in this one, print as ever.
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 from contextlib import contextmanager, suppress
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 from pantheon_obs.sinks.logs.odd import is_of_logging
 from pantheon_obs.sinks.redact_plain import described
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Callable, Iterator
     from types import FrameType
 
@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 _STREAMS = ("stdout", "stderr", "__stdout__", "__stderr__")
 _NAMES = 20
 _words = re.compile("[A-Za-z0-9]+").findall
+
+# Handlers that look for the caller of logging pass over the frames of its file, as the recipe in
+# loguru's documentation does. So this function is one of that file.
+_HANDLE = compile(
+    "def handle(record):\n    with watching(record):\n        return given(record)",
+    logging.__file__,
+    "exec",
+)
 
 _hearing: dict[int, Heard | None] = {}
 """By the id of a thread, the writes and their texts while a handler runs; None lets them pass."""
@@ -49,27 +57,41 @@ def watch(handler: logging.Handler, on_print: Callable[[logging.Handler], None])
     """
     if handler in _watched:
         return
-    handle = handler.handle
-    printed = False
+    watching = _Watching(handler, on_print)
+    made: dict[str, Any] = {"given": handler.handle, "watching": watching}
+    exec(_HANDLE, made)  # noqa: S102 - the text above
+    handler.handle = made["handle"]  # type: ignore[method-assign]
+    _watched.add(handler)
 
-    def watched(record: logging.LogRecord) -> Any:  # noqa: ANN401 - the handler's own result
-        nonlocal printed
+
+class _Watching:
+    """Listens while a handler handles a record, and judges what it has written."""
+
+    def __init__(
+        self, handler: logging.Handler, on_print: Callable[[logging.Handler], None]
+    ) -> None:
+        self._handler = ref(handler)
+        self._on_print = on_print
+        self._prints = False
+
+    @contextmanager
+    def __call__(self, record: logging.LogRecord) -> Iterator[None]:
+        """Listen to one record's handling."""
         with _listening() as heard:
-            result = handle(record)
+            yield
+        handler = self._handler()
+        if handler is None:
+            return
         if heard:
             text = "".join(described(part) for _, part in heard)
             if not _tells(text, record):
                 for write, part in heard:
                     write(part)
-            elif not printed:
-                printed = True
-                on_print(handler)
-        elif not printed:
+            elif not self._prints:
+                self._prints = True
+                self._on_print(handler)
+        elif not self._prints:
             forget(handler)
-        return result
-
-    handler.handle = watched  # type: ignore[method-assign]
-    _watched.add(handler)
 
 
 def forget(handler: logging.Handler) -> None:

@@ -1,7 +1,8 @@
-"""Stand before the handlers of all loggers: notice new ones, and give the others the trace.
+"""Look at the handlers of a logger before each of its records, and give them the trace.
 
-Libraries add handlers when they are first used. A logger's new handler is seen with the logger's
-next record, before it can print it.
+Libraries add handlers when they are first used. They are seen with the logger's next record, before
+they can print it. The place is the logger's filter: it has returned when the handlers are called,
+so that they find the caller of `logging` on the stack as ever.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _Logger, _Record = logging.Logger, logging.LogRecord
 methods = _Logger.__dict__
 make_record: Any = None
 call_handlers: Any = None
-"""The methods of loggers while nobody but logging and this module has put any there, else None.
+"""The methods of loggers while nobody has replaced them, else None.
 
 They are compared for each line with those in `methods`.
 """
@@ -30,10 +31,9 @@ They are compared for each line with those in `methods`.
 plain_classes: set[type[logging.Logger]] = set()
 """Classes of loggers with these methods, as `is_plain` has found."""
 
-_before: Callable[[logging.Logger, logging.LogRecord], None] | None = None
-"""The method that ours stands in for; None while ours is not there."""
-
 _alone: list[logging.Handler] | None = None
+"""Our handler; None while it is not installed."""
+
 _notice: Callable[[logging.Logger], bool]
 
 
@@ -42,20 +42,18 @@ def install(handler: logging.Handler, notice: Callable[[logging.Logger], bool]) 
 
     It returns whether they may stay.
     """
-    global _before, _alone, _notice  # noqa: PLW0603 - logging is one per process
+    global _alone, _notice
     _alone, _notice = [handler], notice
-    if _before is None:
-        _before = _Logger.callHandlers
-        _Logger.callHandlers = _call_handlers  # type: ignore[method-assign]
+    _Logger.filter = _filter  # type: ignore[assignment,method-assign]
     look()
 
 
 def look() -> None:
     """Look who has replaced methods of loggers and records, as tracing libraries do."""
     global make_record, call_handlers  # noqa: PLW0603 - as above
-    own = (_Logger.makeRecord, _Logger.handle, _Logger.filter, _Record.getMessage)
-    make_record = _Logger.makeRecord if all(map(is_of_logging, own)) else None
-    call_handlers = _call_handlers if is_of_logging(_before) else None
+    own = all(map(is_of_logging, (_Logger.makeRecord, _Logger.handle, _Record.getMessage)))
+    make_record = _Logger.makeRecord if own else None
+    call_handlers = _Logger.callHandlers if is_of_logging(_Logger.callHandlers) else None
     plain_classes.clear()
 
 
@@ -69,36 +67,42 @@ def is_plain(kind: type[logging.Logger]) -> bool:
 
 
 def uninstall() -> None:
-    """Take our method away, or leave it without effect where somebody has wrapped it."""
-    global _before, _alone, make_record, call_handlers  # noqa: PLW0603 - as above
+    """Leave loggers alone."""
+    global _alone, make_record, call_handlers  # noqa: PLW0603 - as above
     _alone = make_record = call_handlers = None
     plain_classes.clear()
-    if _before is not None and _Logger.callHandlers is _call_handlers:
-        _Logger.callHandlers = _before  # type: ignore[assignment,method-assign]
-        _before = None
+    if methods.get("filter") is _filter:
+        del _Logger.filter
 
 
-def _call_handlers(self: logging.Logger, record: logging.LogRecord) -> None:
-    """Call a logger's handlers as logging does, after a look at them."""
+def _filter(self: logging.Logger, record: logging.LogRecord) -> Any:  # noqa: ANN401 - as the filters answer
+    """Run a logger's filters as logging does, after a look at its handlers."""
     node = self
     while not node.handlers and node.propagate and node.parent is not None:
         node = node.parent
-    if node.handlers == _alone and node.parent is None and call_handlers is not None:
-        [ours] = _alone
-        if not ours.level or record.levelno >= ours.level:
-            ours.handle(record)
-        return
-    before: Any = _before
-    if _alone is not None and _look_at_handlers(node):
-        _with_context(before, self, record)
-    else:
-        before(self, record)
+    others = (node.handlers != _alone or node.parent is not None) and _look_at_handlers(node)
+    if others:
+        _place_context(record)
+    passed: Any = True
+    if self.filters:
+        passed = logging.Filterer.filter(self, record)
+        if isinstance(passed, logging.LogRecord) and passed is not record:  # since Python 3.12
+            record = passed
+            if others:
+                placed.add(record)
+    try:
+        is_odd = type(record.levelno) is not int
+    except AttributeError:
+        is_odd = True
+    if is_odd:  # a mistake: logging compares it
+        record.levelno = level_of(record)
+    return passed
 
 
 def _look_at_handlers(logger: logging.Logger) -> bool:
     """Notice the handlers of a logger and those above it; return whether any but ours stay."""
     others = False
-    node: logging.Logger | None = logger
+    node: logging.Logger | None = logger if _alone is not None else None
     while node is not None:
         if node.handlers and node.handlers != _alone:
             try:
@@ -109,21 +113,14 @@ def _look_at_handlers(logger: logging.Logger) -> bool:
     return others
 
 
-def _with_context(call: Any, logger: logging.Logger, record: logging.LogRecord) -> None:  # noqa: ANN401 - the method
-    """Call handlers with a record that has the trace id and the bound fields as attributes."""
-    key = id(record)
+def _place_context(record: logging.LogRecord) -> None:
+    """Put the trace id and the bound fields on a record, unless it has such attributes."""
     try:
         attributes = record.__dict__
-        if type(record.levelno) is not int:  # a filter's mistake: logging compares it
-            record.levelno = level_of(record)
         if "trace_id" not in attributes:
-            placed.add(key)
+            placed.add(record)
         for name, value in context_of(record).items():
             if name not in STANDARD:
                 attributes.setdefault(name, value)
     except Exception as error:  # noqa: BLE001 - another library's variables may be anything
         report("record's context", error)
-    try:
-        call(logger, record)
-    finally:
-        placed.discard(key)
