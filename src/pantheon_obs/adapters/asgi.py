@@ -171,7 +171,12 @@ class TraceIdMiddleware:
                     exchange.shut_down()
             return message
 
-        await self.app(scope, lifespan_receive, send)
+        async def lifespan_send(message: Message) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                self._start()  # again: the application's start-up may have configured logging
+            await send(message)
+
+        await self.app(scope, lifespan_receive, lifespan_send)
 
     def _is_within(self, scope: Scope) -> bool:
         """Whether the request has a trace in another protocol, which then stands in the scope."""

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from pantheon_obs.core.guard import report
-from pantheon_obs.sinks.logs.entry import Entry, caller, record_for
+from pantheon_obs.sinks.logs.entry import Entry
+from pantheon_obs.sinks.logs.odd import traceback_in
+from pantheon_obs.sinks.logs.records import caller, record_for
 from pantheon_obs.sinks.redact_plain import described
 
 if TYPE_CHECKING:
@@ -151,23 +153,38 @@ def _is_watched(logger: logging.Logger, level: int) -> bool:
 
 def emit(logger: logging.Logger, level: int, event: object, fields: dict[str, Any]) -> None:
     """Write the line of an event whose level is enabled."""
-    entry = entry_of(logger, level, event, fields)
+    stacklevel = stacklevel_in(fields)
+    entry = entry_of(logger, level, event, fields, stacklevel)
     if handler is not None:
-        handler.dispatch(logger, entry)
+        handler.dispatch(logger, entry, stacklevel=stacklevel)
     else:  # logging was configured once, and has been reset
         logger.handle(record_for(entry))
 
 
-def entry_of(logger: logging.Logger, level: int, event: object, fields: dict[str, Any]) -> Entry:
+def stacklevel_in(fields: dict[str, Any]) -> int:
+    """Take the `stacklevel` out of an event's fields."""
+    stacklevel = 1
+    if type(fields.get("stacklevel")) is int:
+        stacklevel = fields.pop("stacklevel")
+    return stacklevel
+
+
+def entry_of(
+    logger: logging.Logger, level: int, event: object, fields: dict[str, Any], stacklevel: int = 1
+) -> Entry:
     """Make the entry of an event from its fields, `exc_info` and `stack_info` included."""
-    error = None
+    error = found = None
     if "exc_info" in fields:
-        error = _exception_of(fields.pop("exc_info"))
+        exc_info = fields.pop("exc_info")
+        error, found = _exception_of(exc_info), traceback_in(exc_info)
     if "stack_info" in fields and fields.pop("stack_info"):
-        fields["stack"] = "".join(traceback.format_stack(caller())).rstrip("\n")
+        fields["stack"] = "".join(traceback.format_stack(caller(stacklevel))).rstrip("\n")
     if type(event) is not str:
         event = "" if event is None else described(event)
-    return Entry(level, event, logger.name, fields, error)
+    entry = Entry(level, event, logger.name, fields, error)
+    if found is not None:
+        entry.traceback = found
+    return entry
 
 
 def _exception_of(exc_info: object) -> BaseException | None:

@@ -65,7 +65,8 @@ class Emitter:
                     rendered = fit(line, rendered, self._render, self._limit)
             except Exception as failure:  # noqa: BLE001 - the line goes out, without what broke it
                 report("log line", failure)
-                rendered = self._render(self._builder.build(replace(entry, fields={}, bound={})))
+                entry = replace(entry, fields={}, bound={}, created=None)
+                rendered = self._render(self._builder.build(entry))
             if entry.error is not None:
                 note(entry.error).logged = True
             (write or self._write)(rendered, entry.level)

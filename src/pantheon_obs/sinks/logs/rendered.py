@@ -10,6 +10,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.sinks.logs.entry import STANDARD
+from pantheon_obs.sinks.logs.odd import level_of, moment_of
+from pantheon_obs.sinks.logs.records import context_of
+from pantheon_obs.sinks.redact_plain import described
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -70,11 +73,16 @@ def entry_behind(record: LogRecord, message: Rendered) -> Entry:
     """Return the event of a record, with all that filters and factories have changed and added."""
     entry = message.entry
     known = STANDARD.union(message.beside, entry.fields)
-    added = {key: value for key, value in record.__dict__.items() if key not in known}
+    context = context_of(record)
+    added = {
+        key: value
+        for key, value in record.__dict__.items()
+        if key not in known and context.get(key, context) is not value
+    }
     return replace(
         entry,
-        level=record.levelno,
-        logger=record.name,
-        created=record.created,
+        level=level_of(record),
+        logger=described(record.name),
+        created=moment_of(record.created),
         fields={**entry.fields, **added},
     )

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from pantheon_obs.sinks.logs import bound_logger
-from pantheon_obs.sinks.logs.entry import Entry, caller
+from pantheon_obs.sinks.logs.records import caller
 from pantheon_obs.sinks.logs.rendered import link
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pantheon_obs.sinks.logs.entry import Entry
     from pantheon_obs.sinks.logs.handler import ObsHandler
     from pantheon_obs.sinks.logs.rendered import Call
 
@@ -57,6 +58,7 @@ class Run:
         self._exc_info = fields.get("exc_info", method == "exception")
         if self._exc_info is True:
             self._exc_info = sys.exc_info()
+        self._stacklevel = 1
         self.given: dict[str, Any] = {}
         self.last: dict[str, Any] = {}
         is_plain = bound_logger.is_plain(processors)
@@ -76,7 +78,7 @@ class Run:
         if logger.isEnabledFor(entry.level):
             if not self._is_awaited:  # the wrapper class goes on to call its logger by itself
                 return self._as_line(entry)
-            self._handler.dispatch(logger, entry)
+            self._handler.dispatch(logger, entry, stacklevel=self._stacklevel)
         raise structlog.DropEvent
 
     def _as_line(self, entry: Entry) -> Call:
@@ -102,7 +104,9 @@ class Run:
         fields["exc_info"] = self._exc_info
         level = bound_logger.level_of(added.get("level")) or bound_logger.level_of(self._method)
         logger = standard_logger(self._logger, added.get("logger"))
-        return logger, bound_logger.entry_of(logger, level or logging.INFO, event, fields)
+        level = level or logging.INFO
+        self._stacklevel = bound_logger.stacklevel_in(fields)
+        return logger, bound_logger.entry_of(logger, level, event, fields, self._stacklevel)
 
 
 class LoggingRun(Run):
