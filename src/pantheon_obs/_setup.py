@@ -41,7 +41,7 @@ def start(
     metrics.start(settings)
 
     def on_startup() -> None:
-        logs.reassert()
+        logs.take_back()
         # The DSN may have come into the environment since, or the application have started Sentry.
         sentry.start(reread())
         calls_models = sys.modules.get("pantheon_obs.llm.list_loading")

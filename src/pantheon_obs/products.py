@@ -35,10 +35,12 @@ class Product:
     # It gives these levels and handlers; `log_level` and the library's handler replace those.
     loggers: tuple[str, ...] = ()
     leveled: tuple[str, ...] = ()  # it gives these levels only; `log_level` replaces those
+    default_level: int = 20  # which it gives its loggers if its user does not choose one
     # Access logs; they are dropped, as `request_finished` says more and omits the query.
     access: tuple[str, ...] = ()
     # Functions that write access lines to a stream without logging: a class and the method.
     writes: tuple[tuple[str, str, str], ...] = ()
+    prints: tuple[str, ...] = ()  # classes of its handlers whose output goes to the same log
     # These log each request at INFO; they get WARNING unless they have a level.
     quiet: tuple[str, ...] = ()
     repeats: tuple[str, ...] = ()  # repeat an exception which `request_finished` carries
@@ -138,6 +140,7 @@ PRODUCTS = (
         name="celery",
         parts=(("Celery", "instrument_celery(app) for a Celery app"),),
         loggers=("celery", "celery.task", "celery.redirected"),
+        default_level=30,
         says_less=(("celery.app.trace", "task end"), ("celery.worker.request", "task failure")),
         # The second record about a task that took too long.
         repeats_beginning=(("celery.worker.request", "Hard time limit"),),
@@ -186,6 +189,10 @@ PRODUCTS = (
     # The query string stands in its lines.
     Product(name="daphne", writes=(("daphne.access", "AccessLogGenerator", "write_entry"),)),
     Product(name="tornado", says_less=(("tornado.access", "access line"),)),
+    Product(
+        name="awslambdaric",  # writes to a descriptor that is read beside standard output
+        prints=("bootstrap.LambdaLoggerHandler", "bootstrap.LambdaLoggerHandlerWithFrameType"),
+    ),
     # HTTP clients.
     Product(name="httpx", quiet=("httpx", "httpcore")),
     Product(name="httpx2", quiet=("httpx2", "httpcore2")),

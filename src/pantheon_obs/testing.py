@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from contextlib import contextmanager
 from itertools import count
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 def capture_events() -> Iterator[list[dict[str, Any]]]:
     """Capture every log line, as a dict: the library's, structlog's and the standard library's.
 
-    Loggers that were made or cached before are captured, too. Lines are still written. Logging is
-    configured for the duration of the block, if the application has not done so.
+    Loggers that were made or cached before are captured, too, and those of structlog that write
+    to a file. Lines are still written; those that `logging.disable` hides are captured only.
+    Logging is configured for the duration of the block, if the application has not done so.
 
     Yields:
         A list that grows; each item is a dict with the keys of the JSON format.
@@ -41,9 +43,15 @@ def capture_events() -> Iterator[list[dict[str, Any]]]:
         ours = configure.active_emitter()
     events: list[dict[str, Any]] = []
     emitter.captures.append(events)
+    disabled = logging.root.manager.disable
+    emitter.unwritten.append(max(disabled, emitter.unwritten[-1]))
+    logging.disable(logging.NOTSET)
     try:
         yield events
     finally:
+        emitter.unwritten.pop()
+        if logging.root.manager.disable == logging.NOTSET:  # else the block has set it
+            logging.disable(disabled)
         # By identity, as two captures of the same lines are equal.
         emitter.captures[:] = [other for other in emitter.captures if other is not events]
         # Unless the application has configured it in the meantime.

@@ -36,7 +36,6 @@ def run_into(stdout: int, program: str) -> Finished:
 
 
 BROKEN = {
-    "closed by the application": "sys.stdout.close()",
     "descriptor closed by the application": "import os; os.close(1)",
     "without a reader": """import os
 read, write = os.pipe()
@@ -45,11 +44,8 @@ os.close(read); os.close(write)""",
     "a stream that raises": """class Raising:
     def write(self, text): raise OSError("broken")
     def flush(self): pass
-sys.stdout = Raising()""",
-    "a stream whose flush is broken": """class Raising:
-    def write(self, text): pass
-    def flush(self): raise AttributeError("broken")
-sys.stdout = Raising()""",
+sys.stdout = Raising()
+configure_logging()""",
 }
 
 
@@ -188,11 +184,11 @@ def test_prints_that_a_full_pipe_did_not_take_come_first_all_the_same(
         with suppress(BlockingIOError):
             while os.write(write, b"-" * size):
                 pass
-    configure_logging(log_format="json")
     taker = threading.Thread(target=take)
     taker.start()
     with io.TextIOWrapper(io.BufferedWriter(Raw(write, "w"))) as stream:
         monkeypatch.setattr(sys, "stdout", stream)
+        configure_logging(log_format="json")
         stream.write("printed\n")
         logging.getLogger("a").warning("e")
         monkeypatch.undo()
@@ -204,10 +200,9 @@ def test_prints_that_a_full_pipe_did_not_take_come_first_all_the_same(
 
 
 def test_a_stream_of_the_application_is_written_to_as_text() -> None:
-    """A StringIO, a tee and an object that only has `write` get each line."""
+    """A StringIO, a tee and an object that only has `write`, set before us, get each line."""
     done = run("""
         import io
-        configure_logging(log_format="json")
         class Tee:
             seen = ""
             def write(self, text):
@@ -218,6 +213,7 @@ def test_a_stream_of_the_application_is_written_to_as_text() -> None:
         string, tee, wrapper = io.StringIO(), Tee(), io.TextIOWrapper(io.BytesIO(), "ascii")
         for stream in (string, tee, wrapper, Fake(io.BytesIO(), "utf-8")):
             sys.stdout = stream
+            configure_logging(log_format="json")
             logging.warning("gr\\u00fc\\u00dfe")
         sys.stdout = real
         sys.stdout.write(string.getvalue() + tee.seen)
@@ -228,25 +224,103 @@ def test_a_stream_of_the_application_is_written_to_as_text() -> None:
     assert ["grüße", "grüße", "gr??e"] == done.events
 
 
-def test_standard_output_may_be_replaced_at_any_time() -> None:
-    """Each line goes where `sys.stdout` points when it is written."""
+def test_lines_go_to_descriptor_1_whatever_becomes_of_sys_stdout() -> None:
+    """A redirection, a closed stream and None take no lines; `dup2` does."""
     done = run("""
-        import contextlib, io
+        import contextlib, io, os
         configure_logging()
-        logging.warning("first")
         with contextlib.redirect_stdout(io.StringIO()) as elsewhere:
-            logging.warning("elsewhere")
-        logging.warning("last %d", elsewhere.getvalue().count("elsewhere"))
+            logging.warning("while somebody redirects")
+        logging.warning("elsewhere: %r", elsewhere.getvalue())
+        read, write = os.pipe()
+        kept = os.dup(1)
+        os.dup2(write, 1)
+        logging.warning("into the pipe")
+        os.dup2(kept, 1)
+        logging.warning("%d in the pipe", os.read(read, 1000).count(b"into the pipe"))
+        sys.stdout = None
+        logging.warning("without a stream")
+        sys.__stdout__.close()
+        logging.warning("after it was closed")
     """)
 
-    assert ["first", "last 1"] == done.events
+    assert [
+        "while somebody redirects",
+        "elsewhere: ''",
+        "1 in the pipe",
+        "without a stream",
+        "after it was closed",
+    ] == done.events
+
+
+def test_a_dup2_may_change_whether_the_output_is_shared(tmp_path: Path) -> None:
+    """Lines go to a file in place of a pipe, and to a pipe again, with the pipe's lock."""
+    done = run("""
+        import fcntl, os
+        configure_logging()
+        pipe = os.dup(1)
+        null = os.open("/dev/null", os.O_WRONLY)
+        os.dup2(null, 1)
+        logging.warning("nowhere")
+        os.dup2(pipe, 1)
+        logging.warning("short")
+        locked = []
+        lockf = fcntl.lockf
+        fcntl.lockf = lambda *args: (locked.append(args), lockf(*args))
+        logging.warning("long" + "g" * 5000)
+        logging.warning("%d", bool(locked))
+    """)
+
+    assert ["short", "long" + "g" * 5000, "1"] == done.events
+
+
+def test_a_file_that_was_standard_output_and_is_closed_gets_no_more_lines(tmp_path: Path) -> None:
+    """Its descriptor may belong to another file; lines go to what is there now."""
+    done = run(f"""
+        import contextlib
+        with open({str(tmp_path / "out")!r}, "w") as file, contextlib.redirect_stdout(file):
+            configure_logging(log_format="json")
+            logging.warning("into the file")
+        logging.warning("out again")
+        logging.warning("and again")
+        with open({str(tmp_path / "out")!r}, "a") as sys.stdout:
+            configure_logging(log_format="json")
+        sys.stdout.close()
+        logging.warning("lost")
+    """)
+
+    assert ["out again", "and again"] == [line["event"] for line in parse_lines(done.stdout)]
+    assert "into the file" == parse_lines((tmp_path / "out").read_bytes())[0]["event"]
+    assert ["ValueError"] == [line["error_type"] for line in parse_lines(done.stderr)]
+
+
+def test_a_capture_of_the_same_maker_takes_the_place_of_an_earlier_one() -> None:
+    """pytest has another object for each test; a redirection to any other object takes nothing."""
+    done = run("""
+        import contextlib, io
+        class Capture(io.StringIO):
+            pass
+        real, first, second = sys.stdout, Capture(), Capture()
+        sys.stdout = first
+        configure_logging(log_format="json")
+        logging.warning("first")
+        with contextlib.redirect_stdout(io.StringIO()):
+            logging.warning("first")
+        sys.stdout = second
+        logging.warning("second")
+        second.close()
+        sys.stdout = third = io.StringIO()
+        logging.warning("third")
+        real.write(first.getvalue() + third.getvalue())
+    """)
+
+    assert ["first", "first", "third"] == done.events
 
 
 @pytest.mark.parametrize("real", [True, False], ids=["with a real stdout", "without one"])
 def test_a_standard_output_that_logs_its_text_does_not_loop(*, real: bool) -> None:
     """Applications may redirect `sys.stdout` to logging; prints become lines then."""
     done = run(f"""
-        configure_logging()
         class ToLogger:
             def write(self, text):
                 if text.strip():
@@ -254,6 +328,7 @@ def test_a_standard_output_that_logs_its_text_does_not_loop(*, real: bool) -> No
             def flush(self): pass
         sys.stdout = ToLogger()
         real, sys.__stdout__ = sys.__stdout__, sys.__stdout__ if {real} else None
+        configure_logging()
         logging.warning("first")
         logging.warning("second")
         print("printed")
@@ -269,13 +344,13 @@ def test_lines_of_finalizers_during_a_write_follow_it() -> None:
     """Many lines of finalizers on an application's stream are no loop, and none is lost."""
     done = run("""
         import io
-        configure_logging()
         class Nosy(io.StringIO):
             def write(self, text):
                 for number in range(50 if '"outer"' in text else 0):
                     logging.info("inner %d", number)
                 return super().write(text)
         real, sys.stdout = sys.stdout, Nosy()
+        configure_logging(log_format="json")
         logging.warning("outer")
         logging.warning("after")
         seen, sys.stdout = sys.stdout.getvalue(), real
@@ -314,12 +389,12 @@ def test_a_line_in_the_middle_of_a_print_is_not_lost() -> None:
     """A signal handler or finalizer may run while the application's own buffer is being written."""
     done = run("""
         import io
-        configure_logging(log_format="json")
         class Nosy(io.FileIO):
             def write(self, data):
                 logging.info("inside")
                 return super().write(data)
         sys.stdout = io.TextIOWrapper(io.BufferedWriter(Nosy(1, "w", closefd=False)))
+        configure_logging(log_format="json")
         print("printed", flush=True)
         logging.info("after")
     """)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import os
 import select
@@ -9,13 +10,14 @@ import signal
 import subprocess
 import sys
 import threading
-from collections import Counter
+from collections import Counter, deque
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 
-from pantheon_obs.sinks.logs.delivery import Queued
+from pantheon_obs.sinks.logs import queued
+from pantheon_obs.sinks.logs.queued import Queued
 from tests.logs.running import SECONDS_TO_WAIT, clean_environment, command, run
 from tests.support.lines import parse_lines
 
@@ -94,14 +96,10 @@ def test_nobody_waits_for_the_reader_and_dropped_lines_are_reported() -> None:
     kept = Counter(line["level"] for line in lines if line["event"].isdigit())
     assert {"info": 1000, "error": 50} == missing + kept - Counter(["warning"])
     assert missing["info"] > 0
-    # Each report is in the place of the missing lines.
-    expected = 0
-    for line in lines:
-        if line["level"] == "info":
-            assert expected == int(line["event"])
-            expected += 1
-        elif line["event"] == "log_lines_dropped":
-            expected += line["dropped_by_level"].get("info", 0)
+    assert ["50", "after"] == [str(kept["error"]), lines[-1]["event"]]
+    numbers = [int(line["event"]) for line in lines if line["level"] == "info"]
+    assert numbers == sorted(numbers)
+    assert 999 == numbers[-1]
 
 
 def test_the_report_comes_without_a_further_line() -> None:
@@ -122,8 +120,8 @@ def test_the_report_comes_without_a_further_line() -> None:
 def test_an_exit_that_nobody_reads_does_not_hang() -> None:
     """Draining ends after a while, and the exit status is the program's own."""
     program = """
-        from pantheon_obs.sinks.logs import delivery
-        delivery.PATIENCE = 0.2
+        from pantheon_obs.sinks.logs import queued
+        queued.PATIENCE = 0.2
         configure_logging(log_delivery="queue")
         for number in range(1000):
             logging.info("%d", number, extra={"x": "x" * 1000})
@@ -325,12 +323,14 @@ class Pipe:
     """Takes lines once the test allows it."""
 
     def __init__(self) -> None:
+        self.begun = threading.Event()
         self.open = threading.Event()
         self.reported = threading.Event()
         self.lines: list[bytes] = []
 
     def write(self, line: bytes) -> None:
         """Wait until it is allowed, and take the line."""
+        self.begun.set()
         assert self.open.wait(SECONDS_TO_WAIT)
         self.lines.append(line)
         if line.startswith(b"{"):
@@ -343,34 +343,64 @@ def queue_into(pipe: Pipe, limit: int) -> Queued:
     return Queued(pipe.write, limit, lambda dropped: str(dropped).encode(), failures.append)
 
 
+def filled(pipe: Pipe, limit: int) -> Queued:
+    """Make a queue whose thread waits with a first line in its hands."""
+    queue = queue_into(pipe, limit)
+    queue.write(b"first", logging.INFO)
+    assert pipe.begun.wait(SECONDS_TO_WAIT)
+    return queue
+
+
 def test_a_line_longer_than_the_queue_is_still_taken() -> None:
-    """An empty queue takes one line of any length."""
+    """An empty queue takes one line of any length, and a newer line takes its place."""
     pipe = Pipe()
-    queue = queue_into(pipe, 1024)
+    queue = filled(pipe, 1024)
 
     queue.write(b"x" * 5000, logging.INFO)
-    queue.write(b"y", logging.INFO)
+    queue.write(b"y" * 5000, logging.INFO)
     pipe.open.set()
 
     assert queue.drain()
-    assert [b"x" * 5000, b"{'info': 1}"] == pipe.lines
+    assert [b"first", b"y" * 5000, b"{'info': 1}"] == pipe.lines
     queue.close()
 
 
-def test_a_full_queue_takes_lines_again_once_it_is_half_empty() -> None:
-    """One report covers all lines that were dropped in a row, and counts each level."""
+@pytest.mark.parametrize(
+    ("levels", "kept"),
+    [
+        ("IIIII", "IIII"),
+        ("DIIIID", "IIID"),
+        ("EIIIIE", "EIIE"),
+        ("EEEEI", "EEEE"),
+        ("EEEEE", "EEEE"),
+        ("WEIEWE", "EEWE"),
+        ("CEEEC", "CEEC"),
+        ("CCCCE", "CCCC"),
+        ("WIWIWW", "WWWW"),
+    ],
+)
+def test_a_full_queue_drops_the_oldest_lines_of_the_lowest_level(levels: str, kept: str) -> None:
+    """The newest line is kept unless all others have higher levels; the order stays."""
     pipe = Pipe()
-    queue = queue_into(pipe, 1000)
+    queue = filled(pipe, 400)
+    numbers = {"D": 10, "I": 20, "W": 30, "E": 40, "C": 50}
 
-    for _ in range(12):
-        queue.write(b"x" * 100, logging.INFO)
-    queue.write(b"x" * 100, logging.ERROR)
+    for number, level in enumerate(levels):
+        queue.write(f"{level}{number}".encode().ljust(100), numbers[level])
     pipe.open.set()
     assert queue.drain()
     queue.write(b"after", logging.INFO)
 
     assert queue.drain()
-    assert [*[b"x" * 100] * 10, b"{'info': 2, 'error': 1}", b"after"] == pipe.lines
+    first, *lines, after = pipe.lines
+    [report] = [line for line in lines if line.startswith(b"{")]
+    lines.remove(report)
+    assert kept == "".join(chr(line[0]) for line in lines)
+    assert lines == sorted(lines, key=lambda line: line[1:])
+    names = {"D": "debug", "I": "info", "W": "warning", "E": "error", "C": "critical"}
+    dropped = Counter(names[level] for level in levels) - Counter(names[level] for level in kept)
+    assert dict(dropped) == ast.literal_eval(report.decode())
+    assert (b"first", b"after") == (first, after)
     queue.close()
 
 
@@ -392,7 +422,7 @@ def test_dropped_lines_are_reported_as_soon_as_the_queue_is_empty() -> None:
     pipe = Pipe()
     queue = queue_into(pipe, 1000)
 
-    for _ in range(11):
+    for _ in range(12):
         queue.write(b"x" * 100, logging.INFO)
     pipe.open.set()
 
@@ -463,3 +493,115 @@ def test_a_handler_that_outlives_the_queue_passes_the_signal_on() -> None:
     """)
 
     assert ["theirs"] == done.events
+
+
+@pytest.mark.parametrize("delivery", ["direct", "queue"])
+def test_a_worker_that_a_server_in_c_has_forked_writes_its_lines(delivery: str) -> None:
+    """Python's own functions for forks are not run then, and another thread may hold a lock."""
+    done = run(f"""
+        import ctypes, os, threading
+        from pantheon_obs.sinks.logs import delivery
+        configure_logging(log_delivery={delivery!r})
+        logging.info("loaded")
+        if delivery._queue is not None:
+            delivery._queue.drain()
+        held, forked = threading.Event(), threading.Event()
+        def hold():
+            with (delivery._queue or delivery._output)._lock:
+                held.set()
+                forked.wait()
+        thread = threading.Thread(target=hold)
+        thread.start()
+        held.wait()
+        pid = ctypes.PyDLL(None).fork()
+        if pid == 0:
+            for number in range(3):
+                logging.info("request")
+            if delivery._queue is not None:
+                delivery._queue.drain()
+            os._exit(0)
+        os.waitpid(pid, 0)
+        forked.set()
+        thread.join()
+        logging.info("the worker has ended")
+    """)
+
+    assert ["loaded", *["request"] * 3, "the worker has ended"] == done.events
+
+
+def test_sigterm_under_gevent_does_not_stop_the_greenlets() -> None:
+    """The application's handler runs at once, and the lines are written at the exit."""
+    pytest.importorskip("gevent")
+    program = """
+        import gevent.monkey
+        gevent.monkey.patch_all()
+        import gevent, os, signal
+        finished = []
+        def handler(number, frame):
+            sys.stderr.write("terminating\\n"); sys.stderr.flush()
+        signal.signal(signal.SIGTERM, handler)
+        configure_logging(log_delivery="queue")
+        for number in range(1000):
+            logging.info("%d", number, extra={"x": "x" * 1000})
+        def request():
+            gevent.spawn(os.kill, os.getpid(), signal.SIGTERM)
+            gevent.sleep(0.01)
+            logging.info("answered")
+            sys.stderr.write("answered\\n"); sys.stderr.flush()
+        gevent.spawn(request).join()
+    """
+    with unread(program) as (process, reader):
+        says(process, b"terminating")
+        says(process, b"answered")
+        lines = parse_lines(reader.read())
+        assert 0 == process.wait(SECONDS_TO_WAIT)
+
+    assert [*map(str, range(1000)), "answered"] == [line["event"] for line in lines]
+
+
+def test_a_queue_that_stays_full_reports_its_drops_from_time_to_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A reader that is always too slow does not hide how much is missing."""
+    monkeypatch.setattr(queued, "_REPORT_AFTER", -1.0)
+    pipe = Pipe()
+    queue = filled(pipe, 400)
+
+    for _ in range(5):
+        queue.write(b"x" * 100, logging.INFO)
+    pipe.open.set()
+
+    assert queue.drain()
+    assert [b"first", b"{'info': 1}", *[b"x" * 100] * 4] == pipe.lines
+    queue.close()
+
+
+def test_a_line_that_is_dropped_at_the_moment_it_is_taken_leaves_the_order_as_it_is() -> None:
+    """The thread takes no lock: lines may be dropped while it looks for the next one."""
+
+    class Dropping(deque[tuple[int, int, Any]]):
+        """A lane whose first lines are dropped after somebody has looked at them."""
+
+        drops = 0
+
+        def __getitem__(self, index: Any) -> Any:
+            found = super().__getitem__(index)
+            if self.drops:
+                self.drops -= 1
+                super().popleft()
+            return found
+
+    pipe = Pipe()
+    queue = filled(pipe, 10_000)
+    lane = Dropping([(5, 20, b"a"), (6, 20, b"b"), (8, 20, b"d")])
+    lane.drops = 1
+    warnings = deque([(7, 30, b"c")])
+    alone = Dropping([(4, 50, b"z")])
+    alone.drops = 1
+    lanes = queue._lanes  # noqa: SLF001 - the moment cannot be hit by a test
+    lanes[0], lanes[1], lanes[3] = lane, warnings, alone
+    pipe.open.set()
+
+    assert queue.drain()
+    assert [b"b", b"c", b"d"] == sorted(pipe.lines[1:])
+    queue.close()

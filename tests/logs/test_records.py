@@ -76,7 +76,7 @@ def test_an_event_is_redacted_alike_with_and_without_other_handlers(
 
 
 def test_records_carry_nothing_private_of_ours(witness: Witness) -> None:
-    """Other handlers see the standard attributes and the event's own fields."""
+    """Other handlers see the standard attributes, the event's own fields and the trace id."""
     configure_logging(log_format="json")
 
     get_logger("a").info("e", order=17)
@@ -84,8 +84,8 @@ def test_records_carry_nothing_private_of_ours(witness: Witness) -> None:
 
     standard = {"message", *vars(logging.makeLogRecord({}))}
     structured, fact = (set(vars(record)) - standard for record in witness.records)
-    assert {"order"} == structured
-    assert {"method", "latency_ms", "outcome", "path", "status_code"} == fact
+    assert {"order", "trace_id"} == structured
+    assert {"method", "latency_ms", "outcome", "path", "status_code", "trace_id"} == fact
 
 
 def test_a_record_is_structured_while_its_handlers_run(witness: Witness) -> None:

@@ -109,22 +109,52 @@ logging.getLogger("seen").info(seen.getvalue())
 
 
 def test_servers_loggers_obey_log_level() -> None:
-    """A server's levels and handlers are removed, and disabled loggers are enabled again."""
+    """A server's handlers are removed, and so is INFO, its default level."""
     done = run("""
-        for name in ("uvicorn", "uvicorn.error", "gunicorn.error", "hypercorn.error", "_granian"):
+        names = ("uvicorn", "uvicorn.error", "gunicorn.error", "hypercorn.error", "_granian")
+        for name in names:
             logger = logging.getLogger(name)
             logger.addHandler(logging.StreamHandler())
             logger.setLevel("INFO")
             logger.propagate = False
-            logger.disabled = True
         configure_logging(log_level="DEBUG")
-        for name in ("uvicorn", "uvicorn.error", "gunicorn.error", "hypercorn.error", "_granian"):
+        for name in names:
             logging.getLogger(name).debug(name)
     """)
 
     assert ["uvicorn", "uvicorn.error", "gunicorn.error", "hypercorn.error", "_granian"] == (
         done.events
     )
+
+
+def test_a_server_s_logger_that_the_application_has_made_stricter_stays_so() -> None:
+    """A logger that is disabled, or stricter than `log_level`, stays so at each take-over."""
+    done = run("""
+        from pantheon_obs.sinks.logs import configure
+        logging.getLogger("werkzeug").setLevel("ERROR")
+        logging.getLogger("uvicorn.error").setLevel("WARNING")
+        logging.getLogger("hypercorn.error").setLevel("DEBUG")
+        logging.getLogger("django").setLevel("ERROR")
+        logging.getLogger("celery.task").setLevel("WARNING")  # Celery's default
+        logging.getLogger("gunicorn.error").disabled = True
+        configure_logging(log_level="INFO")
+        logging.getLogger().setLevel(5)
+        configure.reassert()
+        configure.take_back()
+        logging.getLogger().log(5, "root")
+        for name in ("werkzeug", "uvicorn.error", "django"):
+            logging.getLogger(name).info("never")
+            logging.getLogger(name).error(name)
+        for name in ("hypercorn.error", "celery.task", "gunicorn.error"):
+            logging.getLogger(name).debug(name)
+            logging.getLogger(name).critical(name)
+    """)
+
+    assert [
+        "root",
+        *("werkzeug", "uvicorn.error", "django"),
+        *("hypercorn.error", "hypercorn.error", "celery.task", "celery.task"),
+    ] == done.events
 
 
 def test_access_logs_are_dropped() -> None:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.logs.running import run
+from tests.support.lines import parse_lines
 
 
 def test_an_exception_in_the_main_thread_is_one_critical_line() -> None:
@@ -276,19 +277,19 @@ def test_an_exception_whose_traceback_cannot_be_made_is_a_line() -> None:
 
 
 def test_hooks_that_stood_there_before_are_called() -> None:
-    """The application's hooks still run; what they print of the traceback is not repeated."""
+    """The application's hooks still run, and what they print is printed."""
     done = run("""
         import threading
         called = []
+        def said(text):
+            called.append(text)
+            print("said:", text, file=sys.stderr)
         def before(*args):
-            called.append("main")
-            sys.__excepthook__(*args)
+            said("main")
         def before_thread(args):
-            called.append("thread")
-            threading.__excepthook__(args)
+            said("thread")
         def before_unraisable(args):
-            called.append("unraisable")
-            sys.__unraisablehook__(args)
+            said("unraisable")
         sys.excepthook = before
         threading.excepthook = before_thread
         sys.unraisablehook = before_unraisable
@@ -304,7 +305,29 @@ def test_hooks_that_stood_there_before_are_called() -> None:
         raise ValueError
     """)
 
-    assert [*["uncaught_exception"] * 3, "unraisable,thread,main"] == done.events
+    events = [line["event"] for line in parse_lines(done.stdout)]
+    assert [*["uncaught_exception"] * 3, "unraisable,thread,main"] == events
+    assert b"said: unraisable\nsaid: thread\nsaid: main\n" == done.stderr
+
+
+def test_a_hook_that_goes_on_to_python_s_own_prints_its_own_words_only() -> None:
+    """Our line has the traceback, which Python's own hook would print."""
+    done = run("""
+        def wrap(before):
+            def hook(*args):
+                print("goodbye", file=sys.stderr)
+                if not args:
+                    never_set
+                before(*args)
+            return hook
+            never_set = None
+        sys.excepthook = wrap(sys.excepthook)
+        configure_logging()
+        1 / 0
+    """)
+
+    [line] = parse_lines(done.stdout)
+    assert ("ZeroDivisionError", b"goodbye\n") == (line["error_type"], done.stderr)
 
 
 def test_reset_gives_the_hooks_back() -> None:

@@ -117,13 +117,16 @@ def test_a_start_up_that_fails_is_reported_in_lines() -> None:
     assert "Application startup failed. Exiting." in [line["event"] for line in lines]
 
 
-def test_debug_lines_of_the_server_obey_log_level() -> None:
-    """`log_level` governs the server too, and wins over its own option."""
-    with uvicorn(APP, "--log-level", "critical", env={"PANTHEON_OBS_LOG_LEVEL": "INFO"}) as server:
+@pytest.mark.parametrize(
+    ("option", "shown"), [("debug", True), ("info", True), ("critical", False)]
+)
+def test_a_server_s_own_option_is_obeyed_where_it_is_stricter(option: str, *, shown: bool) -> None:
+    """A level below `log_level`, and INFO, which is the server's default, count as none."""
+    with uvicorn(APP, "--log-level", option, env={"PANTHEON_OBS_LOG_LEVEL": "INFO"}) as server:
         get(server, "/ok")
         server.stop()
 
-    assert named(lines_of(server), "Application startup complete.")
+    assert shown == bool(named(lines_of(server), "Application startup complete."))
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -174,15 +174,20 @@ class TraceIdMiddleware:
                     exchange.shut_down()
             return message
 
+        async def lifespan_send(message: Message) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                self._start()  # again: the application's start-up may have configured logging
+            await send(message)
+
         try:
-            await self.app(scope, lifespan_receive, send)
+            await self.app(scope, lifespan_receive, lifespan_send)
         except ValueError as error:
             if str(error) not in _LIFESPAN_ERRORS:
                 raise
             # It has none; a server tells the end of its own to those only that have one.
             for _ in ("startup", "shutdown"):
                 message = await lifespan_receive()
-                await send({"type": f"{message['type']}.complete"})
+                await lifespan_send({"type": f"{message['type']}.complete"})
 
     def _is_within(self, scope: Scope) -> bool:
         """Whether the request has a trace in another protocol, which then stands in the scope."""

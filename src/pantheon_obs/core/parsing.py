@@ -18,12 +18,9 @@ _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch  # RFC 9110, sect
 _WORDS = {"1": True, "true": True, "yes": True, "on": True,
           "0": False, "false": False, "no": False, "off": False}  # fmt: skip
 _LEAST_SIZE = 1024
-_LEVELS: dict[str | int, str] = {
-    accepted: name
-    for name in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-    for number in (logging.getLevelName(name),)
-    for accepted in (name, number, str(number))
-} | {"WARN": "WARNING", "FATAL": "CRITICAL"}
+_LEVEL_ALIASES = {"WARN": "WARNING", "FATAL": "CRITICAL"}
+_TRACE = 5
+_HIGHEST_LEVEL = 1000
 
 
 def _accept(value: _T | None, accepted: str, *, also: bool = True) -> _T:
@@ -38,10 +35,33 @@ def text(value: object) -> str | None:
 
 
 def level(value: object) -> str:
-    """Read a standard level's name in any case, or its number."""
-    word = value.strip().upper() if isinstance(value, str) else value
-    name = _LEVELS.get(word) if isinstance(word, (str, int)) else None
-    return _accept(name, "one of DEBUG, INFO, WARNING, ERROR, CRITICAL")
+    """Read the name of a level that `logging` knows, in any case, or a number."""
+    word = value.strip() if isinstance(value, str) else value
+    if isinstance(word, str) and word.isascii() and word.isdecimal() and len(word) < len("10000"):
+        word = int(word)
+    levels, name = _levels(), None
+    if type(word) is int and 0 <= word <= _HIGHEST_LEVEL:
+        name = next((each for each, number in levels.items() if number == word), str(word))
+    elif isinstance(word, str):
+        name = ({each.upper(): each for each in levels} | _LEVEL_ALIASES).get(word.upper())
+    return _accept(
+        name,
+        "one of DEBUG, INFO, WARNING, ERROR, CRITICAL, another level that logging knows, or a "
+        f"number up to {_HIGHEST_LEVEL}",
+    )
+
+
+def level_number(name: str) -> int:
+    """Return the number of a level that `level` has read."""
+    return int(name) if name.isdecimal() else _levels()[name]
+
+
+def _levels() -> dict[str, int]:
+    """Map the names of all levels to their numbers; TRACE need not be registered."""
+    known = logging.getLevelNamesMapping()
+    return {"TRACE": _TRACE} | {
+        name: number for name, number in known.items() if name not in _LEVEL_ALIASES
+    }
 
 
 def one_of(*accepted: str) -> Callable[[object], str]:

@@ -13,9 +13,10 @@ import sys
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for_threads
 from contextlib import closing, suppress
-from importlib.util import find_spec, module_from_spec
 from threading import get_native_id
 from typing import TYPE_CHECKING, Any, Protocol
+
+from pantheon_obs.core import native
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -131,12 +132,8 @@ def _shared_loop() -> AbstractEventLoop:
     if _shared is None:
         loop: Future[AbstractEventLoop] = Future()
         _shared = loop
-        # A fresh copy of the module has the original function, whoever has replaced it.
-        spec: Any = find_spec("_thread")
-        original: Any = module_from_spec(spec)
-        spec.loader.exec_module(original)
         try:
-            original.start_new_thread(_run_loop, (loop,))
+            native.thread.start_new_thread(_run_loop, (loop,))
         except RuntimeError as error:  # the process may start no more threads
             _shared = None
             loop.set_exception(error)

@@ -1,4 +1,4 @@
-"""The structlog logger that writes through our handler, and the processor for other loggers."""
+"""The structlog logger of `get_logger`, which writes through our handler."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from pantheon_obs.sinks.logs.entry import Entry, caller, record_for
+from pantheon_obs.core.guard import report
+from pantheon_obs.sinks.logs.entry import Entry
+from pantheon_obs.sinks.logs.odd import traceback_in
+from pantheon_obs.sinks.logs.records import caller, record_for
 from pantheon_obs.sinks.redact_plain import described
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Iterable
 
     from pantheon_obs.sinks.logs.handler import ObsHandler
 
@@ -34,23 +37,25 @@ LEVELS = {
 handler: ObsHandler | None = None
 """The handler that writes the lines; None while logging is not configured."""
 
-processors: list[Any] = []
-"""The processors of all our loggers: `write_line`, unless a test has replaced it."""
+# structlog's present configuration: much faster than its public function, which copies it. The
+# processors that it begins with add nothing that our lines do not have.
+_config: Any = structlog._config._CONFIG  # noqa: SLF001 - as above
+_PLAIN: list[Any] = list(structlog._config._BUILTIN_DEFAULT_PROCESSORS)  # noqa: SLF001 - as above
 
 
 class BoundLogger(structlog.BoundLoggerBase):
     """A structlog logger that has the level of the standard library's logger of its name.
 
     So `log_level` and `logging.getLogger(name).setLevel` govern it at any time, and caching it is
-    safe. Its methods are those of `structlog.typing.FilteringBoundLogger`.
+    safe. The processors that structlog is configured with run on its events. Its methods are those
+    of `structlog.typing.FilteringBoundLogger`.
     """
 
     _logger: logging.Logger
-    _processors: list[Any]
 
     def log(self, level: int, event: object = None, *args: object, **fields: object) -> None:
         """Log an event at a level given by its number."""
-        if self._logger.isEnabledFor(level):
+        if self._logger.isEnabledFor(level) or _is_watched(self._logger, level):
             name = logging.getLevelName(level).lower()
             self._write(name if name in LEVELS else "info", level, event, args, fields)
 
@@ -78,18 +83,20 @@ class BoundLogger(structlog.BoundLoggerBase):
         fields: dict[str, Any],
     ) -> None:
         if args:
-            event = _interpolated(event, args, fields)
-        if self._processors == _ONLY_OURS:
+            event = interpolated(event, args, fields)
+        if _config.default_processors == _PLAIN:
             if self._context:
                 for key, value in self._context.items():
                     fields.setdefault(key, value)
-            _emit(self._logger, level, event, fields)
+            emit(self._logger, level, event, fields)
             return
-        # Somebody has put other processors there, structlog.testing.capture_logs for example.
         try:
             self._process_event(method, event, fields)  # type: ignore[arg-type]
         except structlog.DropEvent:
             return
+        except Exception as failure:  # noqa: BLE001 - of a processor of the application's
+            report("structlog processor", failure)
+            emit(self._logger, level, event, {**self._context, **fields})
 
 
 def _add_methods(name: str, level: int) -> None:
@@ -98,7 +105,7 @@ def _add_methods(name: str, level: int) -> None:
     method = "error" if adds_traceback else name
 
     def log(self: BoundLogger, event: object = None, *args: object, **fields: Any) -> None:  # noqa: ANN401 - any fields
-        if self._logger.isEnabledFor(level):
+        if self._logger.isEnabledFor(level) or _is_watched(self._logger, level):
             if adds_traceback:
                 fields.setdefault("exc_info", True)
             self._write(method, level, event, args, fields)
@@ -119,36 +126,65 @@ for _name, _level in LEVELS.items():
     _add_methods(_name, _level)
 
 
-def write_line(logger: object, method: str, event_dict: MutableMapping[str, Any]) -> Any:  # noqa: ANN401 - never returns
-    """Write the line, whatever logger it came through, and stop: no other processor follows."""
-    level = LEVELS.get(method, logging.INFO)
-    named = logger if isinstance(logger, logging.Logger) else logging.getLogger("structlog")
-    if named.isEnabledFor(level):
-        fields = dict(event_dict)
-        event = fields.pop("event", None)
-        if args := fields.pop("positional_args", None):  # of structlog.stdlib.BoundLogger
-            event = _interpolated(event, args, fields)
-        _emit(named, level, event, fields)
-    raise structlog.DropEvent
+def is_plain(processors: Iterable[Any]) -> bool:
+    """Whether these are the processors that structlog begins with."""
+    return processors == _PLAIN
 
 
-_ONLY_OURS = [write_line]
-processors += _ONLY_OURS
+def configured_processors() -> Iterable[Any]:
+    """Return the processors that structlog is configured with now."""
+    processors: Iterable[Any] = _config.default_processors
+    return processors
 
 
-def _emit(logger: logging.Logger, level: int, event: object, fields: dict[str, Any]) -> None:
-    error = None
+def level_of(name: object) -> int | None:
+    """Return the number of a level by the name of a method, or one that logging knows."""
+    if not isinstance(name, str):
+        return None
+    return LEVELS.get(name) or logging.getLevelNamesMapping().get(name.upper())
+
+
+def _is_watched(logger: logging.Logger, level: int) -> bool:
+    """Whether processors, a test's capture mostly, see an event that `logging.disable` hides."""
+    if _config.default_processors == _PLAIN:
+        return False
+    return logger.manager.disable >= level >= logger.getEffectiveLevel()
+
+
+def emit(logger: logging.Logger, level: int, event: object, fields: dict[str, Any]) -> None:
+    """Write the line of an event whose level is enabled."""
+    stacklevel = stacklevel_in(fields)
+    entry = entry_of(logger, level, event, fields, stacklevel)
+    if handler is not None:
+        handler.dispatch(logger, entry, stacklevel=stacklevel)
+    else:  # logging was configured once, and has been reset
+        logger.handle(record_for(entry))
+
+
+def stacklevel_in(fields: dict[str, Any]) -> int:
+    """Take the `stacklevel` out of an event's fields."""
+    stacklevel = 1
+    if type(fields.get("stacklevel")) is int:
+        stacklevel = fields.pop("stacklevel")
+    return stacklevel
+
+
+def entry_of(
+    logger: logging.Logger, level: int, event: object, fields: dict[str, Any], stacklevel: int = 1
+) -> Entry:
+    """Make the entry of an event from its fields, `exc_info` and `stack_info` included."""
+    error = found = None
     if "exc_info" in fields:
-        error = _exception_of(fields.pop("exc_info"))
+        exc_info = fields.pop("exc_info")
+        error, found = _exception_of(exc_info), traceback_in(exc_info)
     if "stack_info" in fields and fields.pop("stack_info"):
-        fields["stack"] = "".join(traceback.format_stack(caller())).rstrip("\n")
+        fields["stack"] = "".join(traceback.format_stack(caller(stacklevel))).rstrip("\n")
     if type(event) is not str:
         event = "" if event is None else described(event)
     entry = Entry(level, event, logger.name, fields, error)
-    if handler is not None:
-        handler.dispatch(logger, entry)
-    else:  # logging was configured once, and has been reset
-        logger.handle(record_for(entry))
+    if found is not None:
+        entry.traceback = found
+    return entry
 
 
 def _exception_of(exc_info: object) -> BaseException | None:
@@ -160,7 +196,8 @@ def _exception_of(exc_info: object) -> BaseException | None:
     return exc_info if isinstance(exc_info, BaseException) else None
 
 
-def _interpolated(event: object, args: tuple[object, ...], fields: dict[str, Any]) -> object:
+def interpolated(event: object, args: tuple[object, ...], fields: dict[str, Any]) -> object:
+    """Put positional arguments into an event; ones that do not fit become a field."""
     try:
         return str(event) % (args[0] if len(args) == 1 and isinstance(args[0], dict) else args)
     except Exception:  # noqa: BLE001 - arguments that do not fit: lose nothing

@@ -8,20 +8,31 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import pipeline
+from pantheon_obs.core.parsing import level_number
 from pantheon_obs.core.settings import Settings, resolve, warn_of_problems
 from pantheon_obs.core.switch import turned_off
-from pantheon_obs.sinks.logs import command, delivery, hooks, structlog_bridge, takeover
+from pantheon_obs.sinks.logs import (
+    command,
+    delivery,
+    hooks,
+    noticing,
+    structlog_bridge,
+    takeover,
+)
 from pantheon_obs.sinks.logs.emitter import Emitter
 from pantheon_obs.sinks.logs.handler import LogSink, ObsHandler
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pantheon_obs.core.context import Trace
+    from pantheon_obs.core.events import Event
+
 _PLAIN = "%(asctime)s %(levelname)-8s %(name)s %(message)s"
 
 _handler: ObsHandler | None = None
 _settings = Settings()
-_level = "INFO"
+_level = logging.INFO
 _level_before = logging.WARNING
 
 
@@ -78,7 +89,7 @@ def logging_config(settings: Settings | None = None, **overrides: object) -> dic
         "handlers": {
             "pantheon_obs": {"()": handler_for, "settings": settings, "overrides": overrides}
         },
-        "root": {"handlers": ["pantheon_obs"], "level": resolved.log_level},
+        "root": {"handlers": ["pantheon_obs"], "level": level_number(resolved.log_level)},
         "loggers": {
             **{name: {"level": "NOTSET", "handlers": []} for name in takeover.LOGGERS},
             # If the library is off, no line of ours says what an access line says.
@@ -98,7 +109,7 @@ def handler_for(
     resolved = resolve(settings, overrides or {})
     if not turned_off(resolved):
         return _install(resolved)
-    logging.getLogger().setLevel(resolved.log_level)
+    logging.getLogger().setLevel(level_number(resolved.log_level))
     plain = logging.StreamHandler(sys.stdout)
     plain.setFormatter(logging.Formatter(_PLAIN))
     return plain
@@ -117,9 +128,11 @@ def _install(settings: Settings) -> ObsHandler:
         _handler = ObsHandler(emitter)
     else:
         _handler.emitter = emitter
-    _level = settings.log_level
-    reassert()
+    _level = level_number(settings.log_level)
+    _take_over(_handler, anew=True)
+    noticing.install(_handler, takeover.notice)
     pipeline.add_sink(LogSink(_handler))
+    pipeline.add_sink(_FirstRequest())
     structlog_bridge.install(_handler)
     hooks.install()
     warn_of_problems(settings)
@@ -129,8 +142,40 @@ def _install(settings: Settings) -> ObsHandler:
 def reassert() -> None:
     """Take over again: servers configure their loggers when they start."""
     if _handler is not None:
-        takeover.take_over(_handler, _level)
-        structlog_bridge.reinstall(_handler)
+        _take_over(_handler, anew=False)
+
+
+def take_back() -> None:
+    """Take over again, and log who has taken logging away: the application's start-up, mostly."""
+    if _handler is None:
+        return
+    by = _handler.closed_by
+    if _take_over(_handler, anew=False):
+        fields = {"by": by} if by else {}
+        logging.getLogger("pantheon_obs.logs").warning("logging_taken_over", extra=fields)
+
+
+def _take_over(handler: ObsHandler, *, anew: bool) -> bool:
+    taken = takeover.take_over(handler, _level, anew=anew)
+    noticing.look()
+    return taken
+
+
+class _FirstRequest:
+    """Takes logging back at the first request: not every server tells when start-up is over."""
+
+    name = "logs at the first request"
+
+    def handle(self, event: Event) -> None:
+        """Ignore a fact."""
+
+    def started(self, _: Trace) -> None:
+        """Take logging back, once."""
+        pipeline.remove_sink(self.name)
+        take_back()
+
+    def ended(self, _: Trace) -> None:
+        """Ignore the end of the request."""
 
 
 def in_command() -> bool:
@@ -169,6 +214,8 @@ def reset() -> None:
     logging.getLogger().removeHandler(_handler)
     logging.getLogger().setLevel(_level_before)
     pipeline.remove_sink(LogSink.name)
+    pipeline.remove_sink(_FirstRequest.name)
+    noticing.uninstall()
     structlog_bridge.uninstall()
     hooks.uninstall()
     hooks.in_command = False

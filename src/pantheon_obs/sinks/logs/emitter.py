@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 captures: list[list[dict[str, Any]]] = []
 """Lists that get every line's dict too; see `pantheon_obs.testing.capture_events`."""
 
+unwritten = [logging.NOTSET]
+"""The last is the highest level whose lines are captured only: `logging.disable` hides them."""
+
 
 class Emitter:
     """Renders entries and hands them to the writer that the settings name."""
@@ -55,12 +58,15 @@ class Emitter:
                 if captures:
                     for capture in captures:
                         capture.append(dict(line))
+                    if entry.level <= unwritten[-1]:
+                        return
                 rendered = self._render(line)
                 if len(rendered) > self._limit:
                     rendered = fit(line, rendered, self._render, self._limit)
             except Exception as failure:  # noqa: BLE001 - the line goes out, without what broke it
                 report("log line", failure)
-                rendered = self._render(self._builder.build(replace(entry, fields={}, bound={})))
+                entry = replace(entry, fields={}, bound={}, created=None)
+                rendered = self._render(self._builder.build(entry))
             if entry.error is not None:
                 note(entry.error).logged = True
             (write or self._write)(rendered, entry.level)
@@ -76,16 +82,17 @@ class Emitter:
             entry = Entry(logging.ERROR, "telemetry_failed", "pantheon_obs.guard", site, failure)
             self.emit(entry, _write_error)
 
+    def render(self, entry: Entry) -> bytes:
+        """Render a line that somebody else will write."""
+        lines: list[bytes] = []
+        self.emit(entry, lambda line, _level: lines.append(line))
+        return b"".join(lines)
+
     def _report_dropped(self, dropped: dict[str, int]) -> bytes:
         """Render the report of a queue that had no room for some lines."""
         pipeline.measure(LinesDropped(dropped))
         fields = {"dropped": sum(dropped.values()), "dropped_by_level": dropped}
-        lines: list[bytes] = []
-        self.emit(
-            Entry(logging.WARNING, "log_lines_dropped", "pantheon_obs.logs", fields),
-            lambda line, _level: lines.append(line),
-        )
-        return b"".join(lines)
+        return self.render(Entry(logging.WARNING, "log_lines_dropped", "pantheon_obs.logs", fields))
 
 
 def _write_error(line: bytes, _level: int) -> None:

@@ -1,33 +1,48 @@
-"""One log line before it is rendered, and the way from a `LogRecord` to it and back."""
+"""One log line before it is rendered, and the way from a `LogRecord` to it."""
 
 from __future__ import annotations
 
 import logging
-import sys
+import os
 from dataclasses import dataclass
 from itertools import islice
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from pantheon_obs.core.context import trace_on
 from pantheon_obs.core.exchange import Exchange
-from pantheon_obs.sinks.logs.tracebacks import spoils_a_parse, traceback_of
+from pantheon_obs.core.trace_id import validate
+from pantheon_obs.sinks.logs import odd
 from pantheon_obs.sinks.redact_plain import described
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-    from types import FrameType
+    from collections.abc import Collection, Iterator, Mapping
+    from types import TracebackType
 
 LEVEL_NAMES: dict[int, str] = {
     getattr(logging, name.upper()): name
     for name in ("debug", "info", "warning", "error", "critical")
 }
-_OWN = len(logging.makeLogRecord({}).__dict__)
-_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {
+# Not `makeLogRecord`: it asks the application's factory, whose fields are not standard.
+_ATTRIBUTES = tuple(vars(logging.LogRecord("", 0, "", 0, "", (), None)))
+_BEFORE_LAST, _LAST = len(_ATTRIBUTES) - 1, _ATTRIBUTES[-1]
+STANDARD = frozenset(_ATTRIBUTES) | {
     "message",
     "asctime",
     "taskName",
     "color_message",  # uvicorn's copy of the message with terminal escapes
 }
+_OF_STRUCTLOG = ("_logger", "_name", "_record", "_from_structlog")  # of its ProcessorFormatter
+# None where somebody has replaced the method before: then it is asked for each record.
+_GET_MESSAGE = logging.LogRecord.getMessage
+_get_message = _GET_MESSAGE if odd.is_of_logging(_GET_MESSAGE) else None
+
+NO_TRACE = "-"
+"""Stands in place of the trace id on the records that other handlers see outside a trace."""
+
+placed: WeakSet[logging.LogRecord] = WeakSet()
+"""The records that have got a `trace_id` from us."""
 
 
 @dataclass(slots=True, eq=False)
@@ -40,6 +55,7 @@ class Entry:
         outside: For a fact of this library, the fields whose text comes from outside and may hold a
             secret; None means all.
         created: When it happened, in seconds since the epoch; None means now.
+        traceback: That of `error`, if the exception does not have it any more.
     """
 
     level: int
@@ -51,48 +67,109 @@ class Entry:
     bound: Mapping[str, Any] | None = None
     outside: Collection[str] | None = None
     created: float | None = None
+    traceback: TracebackType | None = None
 
 
 def level_name(level: int) -> str:
     """Return the name of a level in lower case, as lines show it."""
-    return LEVEL_NAMES.get(level) or described(logging.getLevelName(level)).lower()
+    name = LEVEL_NAMES.get(level) or described(logging.getLevelName(level)).lower()
+    return name or f"level {level}"
 
 
 def entry_from(record: logging.LogRecord, error: BaseException | None) -> Entry:
     """Read any record, also one that was pickled in another process; `error` is its exception."""
     attributes = record.__dict__
     # A record begins with its standard attributes; those of the application follow.
-    added = islice(attributes, _OWN, None) if type(record) is logging.LogRecord else attributes
-    fields = {}
+    added: Iterator[str] = islice(attributes, _BEFORE_LAST, None)
+    if next(added, None) != _LAST:  # somebody has removed one
+        added = iter(attributes)
+    fields: dict[Any, Any] = {}
+    # No comprehension, and no call for a plain message: this runs for each line.
     for key in added:
-        if key not in _STANDARD:
+        if key not in STANDARD:
             fields[key] = attributes[key]
-    if record.stack_info:
-        fields["stack"] = record.stack_info
-    if error is None and record.exc_text:  # of a record that was pickled
-        fields["traceback"] = record.exc_text
-    name, message = record.name, record.msg
+    level, message, name = record.levelno, record.msg, record.name
+    created: float | None = record.created
+    if type(level) is not int or not 0 <= level < odd.LARGEST:
+        level = odd.level_of(record)
+    if type(created) is not float or not 0 <= created < odd.END:
+        created = odd.moment_of(created)
+    if record.args or type(message) is not str or type(record).getMessage is not _get_message:
+        message = _message(record, fields)
     if type(name) is not str:
         name = described(name)
-    # No comprehension, and no call for a plain message: this runs for each line.
-    if record.args or type(message) is not str:
-        message = _message(record) if record.args else described(message)
-    entry = Entry(record.levelno, message, name, fields, error, None, None, None, record.created)
-    if "data" in fields and name.startswith("celery.") and isinstance(fields["data"], dict):
-        task = fields.pop("data")  # without the arguments of its call
-        fields["task"], fields["task_id"] = task.get("name"), task.get("id")
-    if "request" in fields:
-        _place_in_trace(entry, fields)
+    entry = Entry(level, message, name, fields, error, None, None, None, created)
+    if record.exc_info or record.exc_text or record.stack_info or "message" in attributes:
+        _add_texts(entry, record, fields)
+    if fields:
+        _recognise(entry, record, fields)
     return entry
 
 
-def _message(record: logging.LogRecord) -> str:
+def _message(record: logging.LogRecord, fields: dict[Any, Any]) -> str:
     message, args = record.msg, record.args
+    if not args and type(record).getMessage is _get_message:
+        return _message_of(message, fields) if isinstance(message, dict) else described(message)
     try:
         return described(record.getMessage())
     except Exception:  # noqa: BLE001 - arguments that do not fit: say both, lose nothing
         given = args if isinstance(args, tuple) else (args,)
         return f"{described(message)} % ({', '.join(described(arg, repr) for arg in given)})"
+
+
+def _message_of(message: dict[Any, Any], fields: dict[Any, Any]) -> str:
+    """Make fields of a dict that was logged in place of a message; its `event` is the message."""
+    if "_logger" in fields:
+        for key in _OF_STRUCTLOG:
+            fields.pop(key, None)
+    added = dict(fields)
+    fields.clear()
+    fields.update(message)
+    fields.update(added)
+    event = fields.pop("event", "")
+    return event if type(event) is str else described(event)
+
+
+def _add_texts(entry: Entry, record: logging.LogRecord, fields: dict[Any, Any]) -> None:
+    """Add the stack and the traceback, in whichever form the record has them."""
+    if record.stack_info:
+        fields["stack"] = record.stack_info
+    # As logging does, from the record: the exception may have lost its own.
+    found = odd.traceback_in(record.exc_info)
+    if entry.error is not None:
+        entry.traceback = found
+    elif record.exc_text:  # it was pickled
+        fields["traceback"] = record.exc_text
+    elif found is not None:
+        fields["traceback"] = odd.text_without_error(record.exc_info)
+    elif record.__dict__.get("message") is record.msg:  # a `QueueHandler` has prepared it
+        entry.event, text = odd.without_traceback(entry.event)
+        if text:
+            fields["traceback"] = text
+
+
+def _recognise(entry: Entry, record: logging.LogRecord, fields: dict[Any, Any]) -> None:
+    """Read the fields that say more of a record than its own attributes."""
+    if "trace_id" in fields:
+        _take_trace_id(entry, record, fields)
+    if "data" in fields and entry.logger.startswith("celery.") and isinstance(fields["data"], dict):
+        task = fields.pop("data")  # without the arguments of its call
+        fields["task"], fields["task_id"] = task.get("name"), task.get("id")
+    if "request" in fields:
+        _place_in_trace(entry, fields)
+
+
+def _take_trace_id(entry: Entry, record: logging.LogRecord, fields: dict[Any, Any]) -> None:
+    """Use the `trace_id` that we have put on a record, in whichever thread or process."""
+    if record.thread == get_ident() and record.process == os.getpid():
+        if record in placed:  # else it is a field of the application's
+            del fields["trace_id"]
+        return
+    trace_id = fields["trace_id"]
+    if trace_id == NO_TRACE:
+        del fields["trace_id"]
+    elif type(trace_id) is str and validate(trace_id.encode("utf-8", "replace")):
+        entry.trace_id = fields.pop("trace_id")
 
 
 def _place_in_trace(entry: Entry, fields: dict[str, Any]) -> None:
@@ -107,38 +184,3 @@ def _place_in_trace(entry: Entry, fields: dict[str, Any]) -> None:
         del fields["request"]
     if trace is not None:
         entry.trace_id, entry.bound = trace.trace_id, trace.bound
-
-
-def record_for(entry: Entry) -> logging.LogRecord:
-    """Make a record as `Logger.makeRecord` does, from where the application's code called.
-
-    A field that has the name of an attribute of logging's gets an underscore.
-    """
-    frame, error = caller(), entry.error
-    exc_info = (type(error), error, error.__traceback__) if error is not None else None
-    record = logging.getLogRecordFactory()(
-        entry.logger,
-        entry.level,
-        frame.f_code.co_filename,
-        frame.f_lineno,
-        entry.event,
-        None,
-        exc_info,
-        frame.f_code.co_name,
-        None,
-    )
-    if error is not None and spoils_a_parse():
-        record.exc_text = traceback_of(error)  # other handlers need not format it
-    for key, value in entry.fields.items():
-        record.__dict__[f"{key}_" if key in _STANDARD else key] = value
-    return record
-
-
-def caller() -> FrameType:
-    """Find the frame of the code that logs, outside of this library and structlog."""
-    frame = sys._getframe(1)  # noqa: SLF001 - as logging does
-    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith(
-        ("pantheon_obs.", "structlog.")
-    ):
-        frame = frame.f_back
-    return frame

@@ -2,35 +2,70 @@
 
 An event of structlog's or ours need not become a `LogRecord` where nobody but our handler would
 see it. Where the application has handlers of its own (a file, pytest's caplog), or where something
-watches records (Sentry), it does.
+watches or changes records (Sentry, filters, factories, logger classes), it does.
 """
 
 from __future__ import annotations
 
 import logging
+import sys
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.failures import is_logged
+from pantheon_obs.core.guard import report
 from pantheon_obs.core.structured import handle, in_flight
-from pantheon_obs.sinks.logs.entry import Entry, entry_from, record_for
+from pantheon_obs.sinks.logs import noticing, odd
+from pantheon_obs.sinks.logs.adopted import AdoptedFilters
+from pantheon_obs.sinks.logs.entry import Entry, entry_from
+from pantheon_obs.sinks.logs.records import read_back, record_for
+from pantheon_obs.sinks.logs.rendered import Rendered, entry_behind
 from pantheon_obs.sinks.logs.superseded import RULES, is_superseded
+from pantheon_obs.sinks.redact_plain import described
 
 if TYPE_CHECKING:
     from pantheon_obs.core.events import Event
     from pantheon_obs.sinks.logs.emitter import Emitter
 
+_Record = logging.LogRecord
+
 
 class ObsHandler(logging.Handler):
-    """Renders every record as a line; the one handler that we put on the root logger."""
+    """Renders every record as a line; the one handler that we put on the root logger.
+
+    Attributes:
+        closed_by: The place in the code that has closed it, as `dictConfig` and `basicConfig` do
+            with each handler; empty if nobody has.
+        disabled: The names of the loggers that were disabled then.
+        adopted: Runs the filters of the handlers that this one stands in for.
+    """
 
     def __init__(self, emitter: Emitter) -> None:
         super().__init__()
         self.emitter = emitter
+        self.closed_by = ""
+        self.disabled: frozenset[str] = frozenset()
+        self.adopted = AdoptedFilters()
         self._alone = [self]
+
+    def reopen(self) -> None:
+        """Have the next `close` told, too: `dictConfig` forgets the handlers that it closes."""
+        self.closed_by, self.disabled = "", frozenset()
+        filters = self.filters
+        super().__init__(self.level)
+        self.filters = filters
+
+    def adopt(self, logger: logging.Logger, other: logging.Handler) -> None:
+        """Run the filters of a handler that was removed from a logger."""
+        if self.adopted.add(logger, other):
+            self.addFilter(self.adopted)
 
     def createLock(self) -> None:  # noqa: N802 - the name is logging's
         """Have no lock: the output has one, and a line is built without it."""
         self.lock = None
+
+    def close(self) -> None:
+        """Note who configures logging anew; a closed handler works on."""
+        self.closed_by, self.disabled = _configuring(), disabled_loggers()
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Write a record that passes the filters; as logging does, without the lock."""
@@ -45,32 +80,72 @@ class ObsHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record as a line, unless an event of ours says more."""
-        if in_flight and isinstance(entry := in_flight.get(id(record)), Entry):
-            # Filters may have changed these.
-            entry.level, entry.logger, entry.created = record.levelno, record.name, record.created
-            self.emitter.emit(entry)
-            return
-        exc_info = record.exc_info
-        error = exc_info[1] if type(exc_info) is tuple else None
-        doubtful = error is not None or record.name in RULES
-        if not (doubtful and is_superseded(record, error)):
-            self.emitter.emit(entry_from(record, error))
+        try:
+            if in_flight and isinstance(entry := in_flight.get(id(record)), Entry):
+                read_back(entry, record)
+            elif type(record.msg) is not str and isinstance(record.msg, Rendered):
+                entry = entry_behind(record, record.msg)
+            else:
+                error = odd.error_in(record.exc_info) if record.exc_info else None
+                name = record.name
+                doubtful = type(name) is str and (error is not None or name in RULES)
+                if doubtful and is_superseded(record, error):
+                    return
+                entry = entry_from(record, error)
+        except Exception as failure:  # noqa: BLE001 - a record may have become anything
+            report("log record", failure)
+            entry = _remains_of(record)
+        self.emitter.emit(entry)
 
-    def dispatch(self, logger: logging.Logger, entry: Entry, watched: bool = True) -> None:  # noqa: FBT001, FBT002 - called for each line
+    def dispatch(
+        self, logger: logging.Logger, entry: Entry, *, watched: bool = True, stacklevel: int = 1
+    ) -> None:
         """Write an entry that is not yet a record, as one if anybody else would see it.
 
         Its level is enabled. Watchers of records, as Sentry, may be kept from seeing it.
         """
-        # Whoever watches records has replaced the method by which they reach their handlers.
-        watched = watched and logging.Logger.callHandlers.__module__ != "logging"
-        if not (watched or self.level or self.filters or logger.filters):
+        methods = noticing.methods
+        if (
+            (type(logger) in noticing.plain_classes or noticing.is_plain(type(logger)))
+            and logging._logRecordFactory is _Record  # type: ignore[attr-defined]  # noqa: SLF001 - for each line
+            and methods["makeRecord"] is noticing.make_record
+            and not (watched and methods["callHandlers"] is not noticing.call_handlers)
+            and not (self.level or self.filters or logger.filters)
+        ):
             node = logger
             while node.parent is not None and not node.handlers and node.propagate:
                 node = node.parent
             if node.parent is None and node.handlers == self._alone:
                 self.emitter.emit(entry)
                 return
-        handle(logger, record_for(entry), entry)
+        handle(logger, record_for(entry, logger, stacklevel), entry)
+
+    def is_alone(self, logger: logging.Logger) -> bool:
+        """Whether no other handler gets the records of a logger."""
+        while logger.parent is not None and not logger.handlers and logger.propagate:
+            logger = logger.parent
+        return logger.parent is None and logger.handlers == self._alone
+
+
+def disabled_loggers() -> frozenset[str]:
+    """List the loggers that are disabled now."""
+    known = tuple(logging.Logger.manager.loggerDict.items())
+    return frozenset(name for name, each in known if getattr(each, "disabled", False))
+
+
+def _configuring() -> str:
+    """Find the place in the code that configures logging: outside of logging and this library."""
+    frame = sys._getframe(2)  # noqa: SLF001 - as logging does
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith("logging"):
+        frame = frame.f_back
+    code = frame.f_code
+    return f"{code.co_filename}:{frame.f_lineno} {code.co_name}"
+
+
+def _remains_of(record: logging.LogRecord) -> Entry:
+    """Make a line of the parts of a record that can be read at all."""
+    text = getattr(record, "msg", "")
+    return Entry(odd.level_of(record), described(text), described(record.__dict__.get("name")), {})
 
 
 class LogSink:
@@ -96,4 +171,4 @@ class LogSink:
             entry = Entry(
                 level, event.event, name, fields, error, trace_id, event.bound, event.outside
             )
-            self._handler.dispatch(logger, entry, False)  # noqa: FBT003 - as above
+            self._handler.dispatch(logger, entry, watched=False)

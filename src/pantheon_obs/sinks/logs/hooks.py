@@ -5,12 +5,11 @@ In a command that does not serve an uncaught exception stays the traceback that 
 
 from __future__ import annotations
 
-import io
 import logging
 import sys
 import threading
 import warnings
-from contextlib import redirect_stderr
+from types import CellType, FunctionType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from pantheon_obs.core.failures import is_logged
@@ -82,17 +81,38 @@ def _log(level: int, error: BaseException | None, **fields: object) -> None:
 
 
 def _chain(hook: object, default: Callable[..., object], *args: object) -> None:
-    """Call the hook that ours has replaced, unless it is Python's own, which prints.
+    """Call the hook that ours has replaced, unless it is Python's own: our line has its traceback.
 
-    Such hooks (Sentry's) mostly call in turn the one that they have replaced. The traceback which
-    that prints is discarded: our line has it, except in a command.
+    An application's hook may print whatever it likes.
     """
     before = _before.get(hook) or default
     if in_command:
         before(*args)
     elif before is not default:
-        with redirect_stderr(io.StringIO()):
-            before(*args)
+        _without(default, before)(*args)
+
+
+def _without(default: object, hook: Any) -> Any:  # noqa: ANN401 - any function
+    """Return a hook that does not go on to Python's own, if it would: Sentry's keeps it in a cell.
+
+    Other ways to keep the traceback from being printed twice would take other threads' output, too.
+    """
+    cells = getattr(hook, "__closure__", None) or ()
+    if all(_content(cell) is not default for cell in cells):
+        return hook
+    kept = tuple(CellType(_ignore) if _content(cell) is default else cell for cell in cells)
+    return FunctionType(hook.__code__, hook.__globals__, hook.__name__, hook.__defaults__, kept)
+
+
+def _content(cell: CellType) -> object:
+    try:
+        return cell.cell_contents
+    except ValueError:  # it is empty
+        return None
+
+
+def _ignore(*_: object) -> None:
+    """Do nothing, in place of Python's own hook."""
 
 
 def _warning(  # noqa: PLR0913, PLR0917 - the signature is that of warnings.showwarning

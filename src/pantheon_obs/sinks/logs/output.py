@@ -11,11 +11,11 @@ import os
 import select
 import stat
 import sys
+from _thread import RLock
 from collections import deque
 from contextlib import suppress
 from io import TextIOWrapper
-from threading import RLock
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -26,28 +26,37 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 _locks: ModuleType | None = fcntl
+_ATOMIC = getattr(select, "PIPE_BUF", 512)  # bytes
+_STANDARD_DESCRIPTORS = (1, 2)
+_IO = ("io", "_io")
 _ENDLESS = 8
 _CELERY = "celery.utils.log"  # its replacement of sys.stdout logs what it is given; lines get lost
 
 
 class Output:
-    """Standard output as it is at each line: `sys.stdout` may be replaced at any time.
+    """Standard output as the system has it: descriptor 1, wherever it leads when a line is written.
 
-    Attributes:
-        to_stderr: Whether it is standard error instead.
+    So a `redirect_stdout` anywhere in the process takes no lines. If `sys.stdout` is an object of
+    somebody's when this is opened (a test's capture, a notebook, a tee), lines go to that object.
     """
 
     def __init__(self) -> None:
-        self.to_stderr = False
+        self._name = "stdout"
         self._stream: TextIO | None = None
         self._descriptor: int | None = None
         self._shared = False
         self._torn = False
-        self._redirected: TextIO | None = None
+        self._refused: TextIO | None = None
         self.after_fork()
+
+    def open(self, *, to_stderr: bool) -> None:
+        """Look at `sys.stdout`, or at `sys.stderr`, and write to it from now on."""
+        self._name = "stderr" if to_stderr else "stdout"
+        self._look_at(getattr(sys, self._name))
 
     def after_fork(self) -> None:
         """Begin afresh in a child process: the lines in progress are its parent's to write."""
+        self._process = os.getpid()
         self._lock = RLock()
         self._writing = False
         self._waiting: deque[bytes] = deque()
@@ -59,7 +68,9 @@ class Output:
         that write, which is below it on the stack, nor write into the middle of its line. So its
         line is kept until that write has ended.
         """
-        with self._lock:
+        if not self._lock.acquire(False):  # noqa: FBT003 - its only name is too slow
+            self._wait_for_lock()
+        try:
             if self._writing:
                 self._waiting.append(line)
                 return
@@ -70,6 +81,14 @@ class Output:
                 self._writing = False
             while self._waiting:
                 self._write_waiting(line)
+        finally:
+            self._lock.release()
+
+    def _wait_for_lock(self) -> None:
+        """Wait for a line of another thread; one that did not survive a fork holds nothing."""
+        if os.getpid() != self._process:  # a server in C has forked, behind Python's back
+            self.after_fork()
+        self._lock.acquire()
 
     def _write_waiting(self, line: bytes) -> None:
         rounds = 0
@@ -80,7 +99,8 @@ class Output:
                 if rounds > _ENDLESS:
                     # Each line brings another: the stream logs what it is given (`sys.stdout` was
                     # redirected to a logger). This line, and later ones, go to the real stdout.
-                    self._redirected = sys.stderr if self.to_stderr else sys.stdout
+                    self._refused = self._stream
+                    self._look_at(getattr(sys, f"__{self._name}__"))
                     self._waiting = deque([line])
                 for _ in range(len(self._waiting)):
                     self._write(self._waiting.popleft())
@@ -88,33 +108,64 @@ class Output:
             self._writing = False
 
     def _write(self, line: bytes) -> None:
-        stream: TextIO | None = sys.stderr if self.to_stderr else sys.stdout
-        if stream is not self._stream and type(stream).__module__ == _CELERY:
-            self._redirected = stream
-        if stream is not None and stream is self._redirected:
-            stream = sys.__stderr__ if self.to_stderr else sys.__stdout__
-        if stream is None:  # pythonw, or closed by the application
-            return
-        if stream is not self._stream:
-            self._look_at(stream)
         descriptor = self._descriptor
+        current: Any = getattr(sys, self._name)
+        if descriptor is None:
+            self._write_to_object(current, line)
+            return
+        if current is not self._stream and self._is_gone(current):
+            self._write(line)
+            return
+        stream: Any = current if type(current) is TextIOWrapper else self._stream
         try:
             stream.flush()  # what the application has printed so far comes first
         except Exception:  # noqa: BLE001 - whatever it is, it comes again there
-            _flush_patiently(stream)
-        if descriptor is None:
-            _write_text(stream, line)
-        elif not self._shared or _locks is None:
+            self._flush_again(stream)
+        if not self._shared and len(line) > _ATOMIC:
+            self._shared = _can_be_locked(descriptor)  # a dup2 may have put a pipe there
+        if not self._shared or _locks is None:
             self._write_all(descriptor, line)
-        else:
+            return
+        try:
             _locks.lockf(descriptor, _locks.LOCK_EX)
-            try:
-                self._write_all(descriptor, line)
-            finally:
-                _locks.lockf(descriptor, _locks.LOCK_UN)
+        except OSError:  # a dup2 has put something else there, or it is closed
+            self._shared = False
+            self._write_all(descriptor, line)
+            return
+        try:
+            self._write_all(descriptor, line)
+        finally:
+            _locks.lockf(descriptor, _locks.LOCK_UN)
 
-    def _look_at(self, stream: TextIO) -> None:
+    def _is_gone(self, current: Any) -> bool:  # noqa: ANN401 - any stream
+        """Whether the stream was a file that is closed now; if so, look at its successor."""
+        stream: Any = self._stream
+        if self._descriptor in _STANDARD_DESCRIPTORS or not stream.closed:
+            return False
+        self._look_at(current)
+        return True
+
+    def _flush_again(self, stream: Any) -> None:  # noqa: ANN401 - as above
+        try:
+            _flush_patiently(stream)
+        except ValueError:  # closed, which leaves the standard descriptors as they are
+            if self._descriptor not in _STANDARD_DESCRIPTORS:
+                raise
+
+    def _write_to_object(self, current: TextIO | None, line: bytes) -> None:
+        """Write to the object that stood in place of the stream, or its successor."""
+        stream = self._stream
+        is_other = current is not stream and current is not self._refused
+        if is_other and (stream is None or _succeeds(current, stream)):
+            self._look_at(current)
+            self._write(line)
+        elif stream is not None:  # else this is pythonw, or the application has closed it
+            _write_text(stream, line)
+
+    def _look_at(self, stream: TextIO | None) -> None:
         """Find out once whether a stream has a descriptor to write to, and whether it is shared."""
+        if type(stream).__module__ == _CELERY:
+            stream = getattr(sys, f"__{self._name}__")
         self._stream, self._descriptor, self._shared = stream, None, False
         # Anything else (a StringIO, a test's capture, an application's tee) sees what is written.
         if type(stream) is TextIOWrapper:
@@ -156,7 +207,18 @@ def _can_be_locked(descriptor: int) -> bool:
     return True
 
 
-def _flush_patiently(stream: TextIO) -> None:
+def _succeeds(stream: object, before: TextIO) -> bool:
+    """Whether a stream takes the place of another one: that is closed, or of the same maker.
+
+    pytest has one object for the time of collection, say, and another one for each test.
+    """
+    if getattr(before, "closed", False):
+        return True
+    module = type(before).__module__
+    return module not in _IO and type(stream).__module__ == module
+
+
+def _flush_patiently(stream: Any) -> None:  # noqa: ANN401 - any stream, or None
     """Flush a stream whose flush has failed, as far as that is possible."""
     while True:
         try:

@@ -6,9 +6,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
-import structlog
-
-from pantheon_obs.sinks.logs import bound_logger
+from pantheon_obs.sinks.logs import bound_logger, structlog_events
 from pantheon_obs.sinks.logs.bound_logger import BoundLogger
 
 if TYPE_CHECKING:
@@ -17,59 +15,16 @@ if TYPE_CHECKING:
     from pantheon_obs.sinks.logs.handler import ObsHandler
 
 
-_before: list[tuple[bool, dict[str, Any], list[Any]]] = []
-"""Whether the application had configured structlog, its configuration, and its processors."""
-
-
 def install(handler: ObsHandler) -> None:
-    """Direct all of structlog to our handler, loggers that hold the earlier processors included."""
+    """Direct all of structlog to our handler."""
     bound_logger.handler = handler
-    config = structlog.get_config()
-    theirs = config["processors"]
-    if theirs is bound_logger.processors:
-        return
-    _before.append((structlog.is_configured(), config, list(theirs)))
-    if isinstance(theirs, list):
-        theirs[:] = bound_logger.processors
-    structlog.configure(
-        processors=bound_logger.processors,
-        wrapper_class=_wrap,  # type: ignore[arg-type]
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        context_class=dict,
-        cache_logger_on_first_use=True,
-    )
-
-
-def _wrap(logger: Any, processors: Any, context: Any) -> Any:  # noqa: ANN401 - as structlog calls it
-    """Make our logger; structlog's own where only the factory has been configured anew since."""
-    if isinstance(logger, logging.Logger):
-        return BoundLogger(logger, processors, context)
-    return _PLAIN(logger, processors, context)
-
-
-_PLAIN: Any = structlog.make_filtering_bound_logger(logging.NOTSET)
-
-
-def reinstall(handler: ObsHandler) -> None:
-    """Install again where the application has configured structlog since; leave a capture alone."""
-    last = list(structlog.get_config()["processors"])[-1:]
-    if last and str(getattr(last[0], "__module__", "")) in _PRINTING:
-        install(handler)
-
-
-_PRINTING = ("structlog.dev", "structlog.processors", "structlog.stdlib")
+    structlog_events.install()
 
 
 def uninstall() -> None:
-    """Configure structlog as the application had."""
+    """Leave structlog as the application has configured it."""
     bound_logger.handler = None
-    structlog.reset_defaults()
-    for configured, config, processors in _before:
-        if isinstance(config["processors"], list):
-            config["processors"][:] = processors
-        if configured:
-            structlog.configure(**config)
-    _before.clear()
+    structlog_events.uninstall()
 
 
 def get_logger(name: str | None = None, **initial: object) -> FilteringBoundLogger:
@@ -90,5 +45,5 @@ def get_logger(name: str | None = None, **initial: object) -> FilteringBoundLogg
     if name is None:
         name = str(sys._getframe(1).f_globals.get("__name__", "root"))  # noqa: SLF001 - as logging does
     # Not structlog's lazy proxy: it costs more than the line, and this follows the configuration.
-    logger: Any = BoundLogger(logging.getLogger(name), bound_logger.processors, initial)
+    logger: Any = BoundLogger(logging.getLogger(name), (), initial)
     return cast("FilteringBoundLogger", logger)

@@ -7,54 +7,110 @@ from __future__ import annotations
 
 import logging
 import sys
-import threading
-from logging.handlers import MemoryHandler, QueueHandler, QueueListener
-from typing import Any
-from weakref import WeakSet
+from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.products import PRODUCTS
-from pantheon_obs.sinks.logs.handler import ObsHandler
+from pantheon_obs.sinks.logs import muting
+from pantheon_obs.sinks.logs.printing import handlers_behind, is_judged, prints, silence
+
+if TYPE_CHECKING:
+    from pantheon_obs.sinks.logs.handler import ObsHandler
 
 LOGGERS = tuple(name for product in PRODUCTS for name in product.loggers)
 ACCESS = tuple(name for product in PRODUCTS for name in product.access)
-_LEVELED = tuple(name for product in PRODUCTS for name in product.leveled)
+_DEFAULTS = {
+    name: product.default_level
+    for product in PRODUCTS
+    for name in (*product.loggers, *product.leveled)
+}
 _QUIET = tuple(name for product in PRODUCTS for name in product.quiet)
-
 _WRITERS = tuple(writer for product in PRODUCTS for writer in product.writes)
 
-_STANDARD_DESCRIPTORS = (1, 2)
+_level = logging.INFO
+_ours: ObsHandler | None = None
 _quieted: set[tuple[str, int]] = set()
 _written: list[tuple[type, str, Any]] = []  # the methods of servers that ours stand in for
-_silenced: WeakSet[logging.Handler] = WeakSet()
 
 
-def take_over(handler: ObsHandler, level: str) -> None:
-    """Make our handler the only one that prints, at the root's level; may be repeated."""
+def take_over(ours: ObsHandler, level: int, *, anew: bool) -> bool:
+    """Make our handler the only one that prints, at the root's level; may be repeated.
+
+    A level that the root logger has got since counts, unless logging is configured `anew`.
+
+    Returns:
+        Whether somebody else has configured logging since.
+    """
+    global _level, _ours
+    _level, _ours = level, ours
     root = logging.getLogger()
-    known = list(logging.Logger.manager.loggerDict.values())
-    for logger in (root, *(each for each in known if isinstance(each, logging.Logger))):
-        if _strip(logger, handler):
+    taken = not _stands(ours)
+    if taken:
+        ours.adopted.clear()
+    enabled = _enable_again(ours, anew=anew)
+    for logger in (root, *_known()):
+        if _strip(logger):
             logger.propagate = True
-        if logger.name.partition(".")[0] == "pantheon_obs":
-            # dictConfig disables the loggers that exist before it, ours among them.
-            logger.disabled = False
-    if handler not in root.handlers:
-        root.addHandler(handler)
-    root.setLevel(level)
+    if taken:
+        root.addHandler(ours)
+    if taken or anew:
+        root.setLevel(level)
+    for name, default in _DEFAULTS.items():
+        _level_of_server(logging.getLogger(name), default)
     for name in LOGGERS:
-        logger = logging.getLogger(name)
-        logger.setLevel(logging.NOTSET)
-        logger.propagate = True
-        logger.disabled = False
-        logger.addFilter(_take_over_late)
-    for name in _LEVELED:
-        logging.getLogger(name).setLevel(logging.NOTSET)
+        logging.getLogger(name).propagate = True
+        logging.getLogger(name).addFilter(_take_over_late)
     for name in ACCESS:
         logging.getLogger(name).propagate = False
         logging.getLogger(name).addFilter(_drop_late)
     for writer in _WRITERS:
         _silence_writer(*writer)
     _quieten(max(root.level, logging.WARNING))
+    return taken or enabled
+
+
+def notice(logger: logging.Logger) -> bool:
+    """Take over the handlers that a logger has got since; return whether any others stay.
+
+    They may print while somebody else's handlers stand in place of ours on the root logger.
+    """
+    others = [other for other in logger.handlers if other is not _ours]
+    if _ours and not all(map(is_judged, others)) and _stands(_ours) and _strip(logger):
+        logger.propagate = True
+    return any(other is not _ours for other in logger.handlers)
+
+
+def _known() -> list[logging.Logger]:
+    loggers = tuple(logging.Logger.manager.loggerDict.values())
+    return [each for each in loggers if isinstance(each, logging.Logger)]
+
+
+def _stands(ours: ObsHandler) -> bool:
+    """Whether our handler is on the root logger, be it behind a queue, where it is put before."""
+    root = logging.getLogger()
+    if ours in root.handlers:
+        return True
+    if any(ours in handlers_behind(other) for other in root.handlers):
+        root.addHandler(ours)
+        return True
+    return False
+
+
+def _enable_again(ours: ObsHandler, *, anew: bool) -> bool:
+    """Enable the loggers that `dictConfig` or `fileConfig` has disabled because they existed."""
+    off = [logger for logger in _known() if logger.disabled and logger.name not in ours.disabled]
+    if not ours.closed_by:  # it may have done so before the library was set up
+        off = [each for each in off if anew and each.name.partition(".")[0] == "pantheon_obs"]
+    for logger in off:
+        logger.disabled = False
+    if ours.closed_by:
+        ours.reopen()
+    return bool(off)
+
+
+def _level_of_server(logger: logging.Logger, default: int) -> None:
+    """Let `log_level` govern a logger, unless the application has made it stricter."""
+    if logger.level <= _level or logger.level == default:
+        logger.setLevel(logging.NOTSET)
 
 
 def _quieten(quiet: int) -> None:
@@ -68,6 +124,9 @@ def _quieten(quiet: int) -> None:
 
 def let_go() -> None:
     """Leave the loggers of servers alone from now on."""
+    global _level, _ours
+    _level, _ours = logging.INFO, None
+    muting.reset()
     for name in LOGGERS:
         logging.getLogger(name).removeFilter(_take_over_late)
     for name in ACCESS:
@@ -86,7 +145,7 @@ def _take_over_late(record: logging.LogRecord) -> bool:
     logger = logging.getLogger(record.name)
     if not _strip(logger):
         return True
-    logger.setLevel(logging.NOTSET)
+    _level_of_server(logger, _DEFAULTS[record.name])
     logger.propagate = True
     return logger.isEnabledFor(record.levelno)
 
@@ -98,31 +157,22 @@ def _drop_late(record: logging.LogRecord) -> bool:
     return logger.hasHandlers()
 
 
-def _strip(logger: logging.Logger, ours: logging.Handler | None = None) -> bool:
+def _strip(logger: logging.Logger) -> bool:
     """Remove the handlers of a logger that print; return whether there were any."""
-    printing = [other for other in logger.handlers if other is not ours and _silence(other)]
+    others = [other for other in logger.handlers if other is not _ours]
+    printing = [other for other in others if silence(other, _reveal)]
     for other in printing:
         logger.removeHandler(other)
+        if _ours is not None:
+            _ours.adopt(logger, other)
     return bool(printing)
 
 
-def _silence(handler: logging.Handler) -> bool:
-    """Keep a handler from printing; return whether it does nothing else and can be removed."""
-    if handler in _silenced:  # it may be on several loggers, as Litestar's is
-        return True
-    if isinstance(handler, QueueHandler):
-        listener = _listener_of(handler)
-        behind = getattr(listener, "handlers", ())
-        silent = tuple(other for other in behind if not prints(other))
-        if len(silent) < len(behind):
-            listener.handlers = silent
-        if len(silent) == 0 < len(behind):
-            _silenced.add(handler)
-        return handler in _silenced
-    if isinstance(handler, MemoryHandler) and handler.target is not None:
-        return prints(handler.target)
-    # Another handler of ours belongs to an earlier set-up.
-    return prints(handler) or isinstance(handler, ObsHandler)
+def _reveal(handler: logging.Handler) -> None:
+    """Let the records of a handler's loggers come to ours, as its lines are not printed."""
+    for logger in _known():
+        if handler in logger.handlers and logger.name not in ACCESS:
+            logger.propagate = True
 
 
 def _silence_writer(module: str, name: str, method: str) -> None:
@@ -138,28 +188,3 @@ def _silence_writer(module: str, name: str, method: str) -> None:
 
     _written.append((kind, method, before))
     setattr(kind, method, write)
-
-
-def _listener_of(handler: QueueHandler) -> Any:  # noqa: ANN401 - a QueueListener, or what a framework has
-    """Find the listener of a queue: the handler's own since Python 3.12, else a thread's."""
-    listener = getattr(handler, "listener", None)
-    for thread in threading.enumerate():
-        owner = getattr(getattr(thread, "_target", None), "__self__", None)
-        if listener is None and isinstance(owner, QueueListener) and owner.queue is handler.queue:
-            listener = owner
-    return listener
-
-
-def prints(handler: Any) -> bool:  # noqa: ANN401 - a handler, or another object with a stream
-    """Whether a handler writes to standard output or standard error."""
-    stream: Any = getattr(handler, "stream", None)
-    if stream is None:  # rich's handler has a console
-        stream = getattr(getattr(handler, "console", None), "file", None)
-    if stream is None:
-        return False
-    if stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
-        return True
-    try:
-        return bool(stream.fileno() in _STANDARD_DESCRIPTORS)
-    except (AttributeError, OSError, ValueError):
-        return False

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pantheon_obs.sinks.redact_plain import described
 
 if TYPE_CHECKING:
-    from types import FrameType
+    from types import FrameType, TracebackType
 
 # Python 3.11 parses the code of a frame to place the carets below it. If the garbage collector
 # calls for that within another `ast.parse`, the other one fails with a SystemError ("recursion
@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 _PARSES_SPOIL_ONE_ANOTHER = sys.version_info < (3, 12)
 
 
-def traceback_of(error: BaseException) -> str:
-    """Format the traceback with causes and groups, without local variables; never raises."""
+def traceback_of(error: BaseException, traceback: TracebackType | None = None) -> str:
+    """Format the traceback with causes and groups, without local variables; never raises.
+
+    `traceback` is used in place of the exception's own, if there is one.
+    """
+    traceback = traceback or error.__traceback__
     try:
-        formatted = TracebackException.from_exception(error, compact=True)
+        formatted = TracebackException(type(error), error, traceback, compact=True)
         if spoils_a_parse():
             _drop_carets(formatted)
         text = "".join(formatted.format()).rstrip("\n")

@@ -1,0 +1,25 @@
+"""Real threads, also where greenlets stand in for them (gevent, eventlet)."""
+
+from __future__ import annotations
+
+import _thread
+from importlib.util import find_spec, module_from_spec
+from types import BuiltinFunctionType
+from typing import Any
+
+
+def _original() -> Any:  # noqa: ANN401 - a module
+    """Load a fresh copy of the module: it has the original functions, whoever has replaced them."""
+    spec: Any = find_spec("_thread")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+thread: Any = _original()
+"""The standard library's `_thread`."""
+
+
+def threads_are_greenlets() -> bool:
+    """Whether a thread that is started now would be a greenlet."""
+    return not isinstance(_thread.start_new_thread, BuiltinFunctionType)

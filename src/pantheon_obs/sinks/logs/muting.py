@@ -1,0 +1,196 @@
+"""Recognise handlers that print by what they do, and keep their lines off the standard streams.
+
+The `write` of the standard streams is replaced by one that listens, in the thread of a watched
+handler only; other threads, and everything else in this one, print as ever.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from contextlib import contextmanager, suppress
+from threading import get_ident
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet, ref
+
+from pantheon_obs.sinks.logs.odd import is_of_logging
+from pantheon_obs.sinks.redact_plain import described
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+    Heard = list[tuple[Callable[[Any], Any], Any]]
+
+_STREAMS = ("stdout", "stderr", "__stdout__", "__stderr__")
+_NAMES = 20
+_words = re.compile("[A-Za-z0-9]+").findall
+
+# Handlers that look for the caller of logging pass over the frames of its file, as the recipe in
+# loguru's documentation does. So this function is one of that file.
+_HANDLE = compile(
+    "def handle(record):\n    with watching(record):\n        return given(record)",
+    logging.__file__,
+    "exec",
+)
+
+_hearing: dict[int, Heard | None] = {}
+"""By the id of a thread, the writes and their texts while a handler runs; None lets them pass."""
+
+_tapped: list[tuple[Any, str, Any, Any]] = []
+"""A stream, the name of a method, what the stream had in its place, and ours."""
+
+_watched: WeakSet[logging.Handler] = WeakSet()
+
+
+def may_print(handler: logging.Handler) -> bool:
+    """Whether only its behaviour tells if a handler prints: it has a way of its own to emit."""
+    return not is_of_logging(getattr(type(handler), "emit", None))
+
+
+def watch(handler: logging.Handler, on_print: Callable[[logging.Handler], None]) -> None:
+    """Keep the lines of a handler off the standard streams, from its first record on.
+
+    A handler that writes nothing there with its first record is left alone from then on.
+    `on_print` is called for one that does, before the record goes on to other handlers.
+    """
+    if handler in _watched:
+        return
+    watching = _Watching(handler, on_print)
+    made: dict[str, Any] = {"given": handler.handle, "watching": watching}
+    exec(_HANDLE, made)  # noqa: S102 - the text above
+    handler.handle = made["handle"]  # type: ignore[method-assign]
+    _watched.add(handler)
+
+
+class _Watching:
+    """Listens while a handler handles a record, and judges what it has written."""
+
+    def __init__(
+        self, handler: logging.Handler, on_print: Callable[[logging.Handler], None]
+    ) -> None:
+        self._handler = ref(handler)
+        self._on_print = on_print
+        self._prints = False
+
+    @contextmanager
+    def __call__(self, record: logging.LogRecord) -> Iterator[None]:
+        """Listen to one record's handling."""
+        with _listening() as heard:
+            yield
+        handler = self._handler()
+        if handler is None:
+            return
+        if heard:
+            text = "".join(described(part) for _, part in heard)
+            if not _tells(text, record):
+                for write, part in heard:
+                    write(part)
+            elif not self._prints:
+                self._prints = True
+                self._on_print(handler)
+        elif not self._prints:
+            forget(handler)
+
+
+def forget(handler: logging.Handler) -> None:
+    """Give a handler its own method back."""
+    _watched.discard(handler)
+    with suppress(KeyError):
+        del handler.__dict__["handle"]
+
+
+def reset() -> None:
+    """Give all handlers and streams their own methods back."""
+    for handler in tuple(_watched):
+        forget(handler)
+    while _tapped:
+        stream, name, before, ours = _tapped.pop()
+        if stream.__dict__.get(name) is ours:
+            del stream.__dict__[name]
+            if before is not None:
+                stream.__dict__[name] = before
+
+
+def _tells(text: str, record: logging.LogRecord) -> bool:
+    """Whether a text is the line of a record, in whatever format, and not a report of a failure."""
+    if text.startswith("--- Logging error ---"):
+        return False
+    words = _words(described(record.getMessage()))[:_NAMES]
+    return 2 * sum(word in text for word in words) >= len(words)
+
+
+@contextmanager
+def _listening() -> Iterator[Heard]:
+    thread = get_ident()
+    outer = _hearing.get(thread)
+    for name in _STREAMS:
+        _tap(getattr(sys, name))
+    heard: Heard = []
+    _hearing[thread] = heard
+    try:
+        yield heard
+    finally:
+        if outer is None:
+            _hearing.pop(thread, None)
+        else:
+            _hearing[thread] = outer
+
+
+def _tap(stream: Any) -> None:  # noqa: ANN401 - any stream
+    """Put ours in place of a stream's methods, unless it is there or cannot be replaced."""
+    buffer = getattr(stream, "buffer", None)
+    for target, name, tap in (
+        (stream, "write", _hear),
+        (buffer, "write", _hear),
+        (stream, "flush", _let_through),
+    ):
+        attributes = getattr(target, "__dict__", None)
+        if type(attributes) is not dict or any(
+            one is target and method == name for one, method, *_ in _tapped
+        ):
+            continue
+        with suppress(AttributeError, TypeError):
+            ours = tap(getattr(target, name))
+            _tapped.append((target, name, attributes.get(name), ours))
+            setattr(target, name, ours)
+
+
+# What they use is bound in them: a stream is flushed when the modules are gone.
+
+
+def _hear(original: Callable[..., Any]) -> Callable[..., Any]:
+    hearing, thread, frame = _hearing, get_ident, sys._getframe  # noqa: SLF001 - for each text
+
+    def write(text: Any, *rest: Any) -> Any:  # noqa: ANN401 - as the stream takes it
+        heard = hearing.get(thread())
+        if heard is None or _is_ours(frame(1)):
+            return original(text, *rest)
+        heard.append((original, text))
+        return len(text)
+
+    return write
+
+
+def _is_ours(frame: FrameType) -> bool:
+    """Whether this library writes: the line of another record, which a handler has logged."""
+    return str(frame.f_globals.get("__name__")).startswith("pantheon_obs.")
+
+
+def _let_through(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Flush: the texts that it brings from the stream to its buffer were let through before."""
+    hearing, thread = _hearing, get_ident
+
+    def flush() -> None:
+        heard = hearing.get(thread())
+        if heard is None:
+            original()
+            return
+        hearing[thread()] = None
+        try:
+            original()
+        finally:
+            hearing[thread()] = heard
+
+    return flush

@@ -1,0 +1,126 @@
+"""Look at the handlers of a logger before each of its records, and give them the trace.
+
+Libraries add handlers when they are first used. They are seen with the logger's next record, before
+they can print it. The place is the logger's filter: it has returned when the handlers are called,
+so that they find the caller of `logging` on the stack as ever.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from pantheon_obs.core.guard import report
+from pantheon_obs.sinks.logs.entry import STANDARD, placed
+from pantheon_obs.sinks.logs.odd import is_of_logging, level_of
+from pantheon_obs.sinks.logs.records import context_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_Logger, _Record = logging.Logger, logging.LogRecord
+
+methods = _Logger.__dict__
+make_record: Any = None
+call_handlers: Any = None
+"""The methods of loggers while nobody has replaced them, else None.
+
+They are compared for each line with those in `methods`.
+"""
+
+plain_classes: set[type[logging.Logger]] = set()
+"""Classes of loggers with these methods, as `is_plain` has found."""
+
+_alone: list[logging.Handler] | None = None
+"""Our handler; None while it is not installed."""
+
+_notice: Callable[[logging.Logger], bool]
+
+
+def install(handler: logging.Handler, notice: Callable[[logging.Logger], bool]) -> None:
+    """Call `notice` with each logger that has other handlers than ours, before they get a record.
+
+    It returns whether they may stay.
+    """
+    global _alone, _notice
+    _alone, _notice = [handler], notice
+    _Logger.filter = _filter  # type: ignore[assignment,method-assign]
+    look()
+
+
+def look() -> None:
+    """Look who has replaced methods of loggers and records, as tracing libraries do."""
+    global make_record, call_handlers  # noqa: PLW0603 - as above
+    own = all(map(is_of_logging, (_Logger.makeRecord, _Logger.handle, _Record.getMessage)))
+    make_record = _Logger.makeRecord if own else None
+    call_handlers = _Logger.callHandlers if is_of_logging(_Logger.callHandlers) else None
+    plain_classes.clear()
+
+
+def is_plain(kind: type[logging.Logger]) -> bool:
+    """Whether a class of loggers has no way of its own to make and handle records."""
+    names = ("makeRecord", "handle", "filter", "callHandlers")
+    found = all(getattr(kind, name) is getattr(_Logger, name) for name in names)
+    if found:
+        plain_classes.add(kind)
+    return found
+
+
+def uninstall() -> None:
+    """Leave loggers alone."""
+    global _alone, make_record, call_handlers  # noqa: PLW0603 - as above
+    _alone = make_record = call_handlers = None
+    plain_classes.clear()
+    if methods.get("filter") is _filter:
+        del _Logger.filter
+
+
+def _filter(self: logging.Logger, record: logging.LogRecord) -> Any:  # noqa: ANN401 - as the filters answer
+    """Run a logger's filters as logging does, after a look at its handlers."""
+    node = self
+    while not node.handlers and node.propagate and node.parent is not None:
+        node = node.parent
+    others = (node.handlers != _alone or node.parent is not None) and _look_at_handlers(node)
+    if others:
+        _place_context(record)
+    passed: Any = True
+    if self.filters:
+        passed = logging.Filterer.filter(self, record)
+        if isinstance(passed, logging.LogRecord) and passed is not record:  # since Python 3.12
+            record = passed
+            if others:
+                placed.add(record)
+    try:
+        is_odd = type(record.levelno) is not int
+    except AttributeError:
+        is_odd = True
+    if is_odd:  # a mistake: logging compares it
+        record.levelno = level_of(record)
+    return passed
+
+
+def _look_at_handlers(logger: logging.Logger) -> bool:
+    """Notice the handlers of a logger and those above it; return whether any but ours stay."""
+    others = False
+    node: logging.Logger | None = logger if _alone is not None else None
+    while node is not None:
+        if node.handlers and node.handlers != _alone:
+            try:
+                others = _notice(node) or others
+            except Exception as error:  # noqa: BLE001 - a handler may be any object
+                report("new handler", error)
+        node = node.parent if node.propagate else None
+    return others
+
+
+def _place_context(record: logging.LogRecord) -> None:
+    """Put the trace id and the bound fields on a record, unless it has such attributes."""
+    try:
+        attributes = record.__dict__
+        if "trace_id" not in attributes:
+            placed.add(record)
+        for name, value in context_of(record).items():
+            if name not in STANDARD:
+                attributes.setdefault(name, value)
+    except Exception as error:  # noqa: BLE001 - another library's variables may be anything
+        report("record's context", error)

@@ -1,0 +1,96 @@
+"""Tell which handlers print, and keep them from it."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from logging.handlers import MemoryHandler, QueueHandler, QueueListener
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+from pantheon_obs.products import PRODUCTS
+from pantheon_obs.sinks.logs import muting
+from pantheon_obs.sinks.logs.handler import ObsHandler
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable
+
+_STANDARD_DESCRIPTORS = (1, 2)
+_JUDGED = "_pantheon_obs"
+_PRINTERS = frozenset(name for product in PRODUCTS for name in product.prints)
+
+_silenced: WeakSet[logging.Handler] = WeakSet()
+
+
+def is_judged(handler: logging.Handler) -> bool:
+    """Whether `silence` has seen a handler before."""
+    return _JUDGED in getattr(handler, "__dict__", {})
+
+
+def silence(handler: logging.Handler, on_print: Callable[[logging.Handler], None]) -> bool:
+    """Keep a handler from printing; return whether it does nothing else and can be removed.
+
+    Whether one with a way of its own to emit prints is seen with its first record; `on_print` is
+    called then.
+    """
+    if handler in _silenced:  # it may be on several loggers, as Litestar's is
+        return True
+    vars(handler)[_JUDGED] = True
+    if isinstance(handler, QueueHandler):
+        return _silence_listener(handler)
+    if isinstance(handler, MemoryHandler) and handler.target is not None:
+        return prints(handler.target)
+    # Another handler of ours belongs to an earlier set-up.
+    if prints(handler) or isinstance(handler, ObsHandler):
+        return True
+    if getattr(handler, "stream", None) is None and muting.may_print(handler):
+        muting.watch(handler, on_print)
+    return False
+
+
+def _silence_listener(handler: QueueHandler) -> bool:
+    """Remove the handlers behind a queue that print; return whether there are no others."""
+    listener = _listener_of(handler)
+    behind = handlers_behind(handler)
+    silent = tuple(o for o in behind if not (prints(o) or isinstance(o, ObsHandler)))
+    if len(silent) < len(behind):
+        listener.handlers = silent
+    if len(silent) == 0 < len(behind):
+        _silenced.add(handler)
+    return handler in _silenced
+
+
+def handlers_behind(handler: logging.Handler) -> tuple[logging.Handler, ...]:
+    """List the handlers that get the records of a `QueueHandler` in this process."""
+    if not isinstance(handler, QueueHandler):
+        return ()
+    return tuple(getattr(_listener_of(handler), "handlers", ()))
+
+
+def _listener_of(handler: QueueHandler) -> Any:  # noqa: ANN401 - a QueueListener, or what a framework has
+    """Find the listener of a queue: the handler's own since Python 3.12, else a thread's."""
+    listener = getattr(handler, "listener", None)
+    for thread in threading.enumerate():
+        owner = getattr(getattr(thread, "_target", None), "__self__", None)
+        if listener is None and isinstance(owner, QueueListener) and owner.queue is handler.queue:
+            listener = owner
+    return listener
+
+
+def prints(handler: Any) -> bool:  # noqa: ANN401 - a handler, or another object with a stream
+    """Whether a handler writes to standard output or standard error."""
+    kind = type(handler)
+    if f"{kind.__module__.rpartition('.')[2]}.{kind.__qualname__}" in _PRINTERS:
+        return True
+    stream: Any = getattr(handler, "stream", None)
+    if stream is None:  # rich's handler has a console
+        stream = getattr(getattr(handler, "console", None), "file", None)
+    if stream is None:
+        return False
+    if stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        return True
+    try:
+        return bool(stream.fileno() in _STANDARD_DESCRIPTORS)
+    except (AttributeError, OSError, ValueError):
+        return False

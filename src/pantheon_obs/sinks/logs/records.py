@@ -1,0 +1,100 @@
+"""Make the `LogRecord` of an entry, for those who see records, and read back what they changed."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+import structlog.contextvars
+
+from pantheon_obs.core.context import trace_on
+from pantheon_obs.core.serving import active
+from pantheon_obs.core.structured import in_flight
+from pantheon_obs.sinks.logs import odd
+from pantheon_obs.sinks.logs.entry import NO_TRACE, STANDARD, Entry
+from pantheon_obs.sinks.logs.tracebacks import spoils_a_parse, traceback_of
+from pantheon_obs.sinks.redact_plain import described
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import FrameType
+
+
+def record_for(
+    entry: Entry, logger: logging.Logger | None = None, stacklevel: int = 1
+) -> logging.LogRecord:
+    """Make a record as a logger does, from where the application's code called.
+
+    A field that has the name of an attribute of logging's gets an underscore.
+    """
+    frame, error = caller(stacklevel), entry.error
+    exc_info = (type(error), error, error.__traceback__) if error is not None else None
+    fields = {_attribute(key): value for key, value in entry.fields.items()}
+    make: Any = (logger or logging.getLogger(entry.logger)).makeRecord
+    code = frame.f_code
+    parts: tuple[Any, ...] = (entry.logger, entry.level, code.co_filename, frame.f_lineno)
+    parts += (entry.event, (), exc_info, code.co_name)
+    try:
+        record: logging.LogRecord = make(*parts, fields)
+    except KeyError:  # a record factory has set an attribute of the same name
+        record = make(*parts)
+        record.__dict__.update(fields)
+    if error is not None and spoils_a_parse():
+        record.exc_text = traceback_of(error)  # other handlers need not format it
+    return record
+
+
+def _attribute(key: object) -> Any:  # noqa: ANN401 - mostly a text, but any key of a dict
+    return f"{key}_" if key in STANDARD else key
+
+
+def read_back(entry: Entry, record: logging.LogRecord) -> None:
+    """Change an entry as filters, factories and loggers' own classes have changed its record."""
+    attributes = record.__dict__
+    entry.level, entry.created = odd.level_of(record), odd.moment_of(record.created)
+    entry.logger = described(record.name)
+    entry.error = odd.error_in(record.exc_info)
+    message = described(record.getMessage())
+    names = {key: _attribute(key) for key in entry.fields}
+    fields = {key: attributes[name] for key, name in names.items() if name in attributes}
+    known = STANDARD.union(names.values())
+    placed = context_of(record)
+    fields |= {
+        name: value
+        for name, value in attributes.items()
+        if name not in known and placed.get(name, placed) is not value
+    }
+    given = entry.fields
+    if message != entry.event or list(map(id, fields.values())) != list(map(id, given.values())):
+        # Text that is not ours: all of it may hold a secret.
+        entry.event, entry.fields, entry.outside = message, fields, None
+
+
+def context_of(record: logging.LogRecord) -> dict[str, Any]:
+    """Collect the trace id and the bound fields that a record belongs to."""
+    entry = in_flight.get(id(record))
+    trace_id, trace = active()
+    bound: Mapping[str, Any] = trace.bound if trace is not None else {}
+    if isinstance(entry, Entry) and entry.trace_id is not None:
+        trace_id, bound = entry.trace_id, entry.bound or {}
+    elif (of_request := trace_on(record.__dict__.get("request"))) is not None:
+        trace_id, bound = of_request.trace_id, of_request.bound
+    bound = {**structlog.contextvars.get_contextvars(), **bound}
+    return {"trace_id": trace_id or NO_TRACE, **{k: v for k, v in bound.items() if k != "trace_id"}}
+
+
+def caller(stacklevel: int = 1) -> FrameType:
+    """Find the frame of the code that logs, outside of this library and structlog.
+
+    `stacklevel` counts as that of `logging`: 2 is the caller of that code.
+    """
+    frame = sys._getframe(1)  # noqa: SLF001 - as logging does
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith(
+        ("pantheon_obs.", "structlog.")
+    ):
+        frame = frame.f_back
+    while frame.f_back is not None and stacklevel > 1:
+        frame = frame.f_back
+        stacklevel -= 1
+    return frame

@@ -1,0 +1,88 @@
+"""Messages of records that the application's structlog has rendered, with the event behind them.
+
+Other handlers see an ordinary text or dict, with all that structlog's processors have put there.
+Pickled or copied it is one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pantheon_obs.sinks.logs.entry import STANDARD
+from pantheon_obs.sinks.logs.odd import level_of, moment_of
+from pantheon_obs.sinks.logs.records import context_of
+from pantheon_obs.sinks.redact_plain import described
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from logging import LogRecord
+
+    from pantheon_obs.sinks.logs.entry import Entry
+
+    Call = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+class Rendered:
+    """A message that knows its event.
+
+    Attributes:
+        entry: The event.
+        beside: The names of the attributes that structlog itself gives to the record.
+    """
+
+    entry: Entry
+    beside: Collection[str]
+
+
+class RenderedText(str, Rendered):  # noqa: SLOT000 - it has two attributes
+    """A text, as most of structlog's renderers make."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy as a plain text."""
+        return str, (str(self),)
+
+
+class RenderedDict(dict[str, Any], Rendered):
+    """A dict, which a `ProcessorFormatter` renders for its handler."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy as a plain dict."""
+        return dict, (dict(self),)
+
+
+def link(call: Call, entry: Entry) -> Call:
+    """Put the event on the message in the arguments of a call of a standard logger, if it can be.
+
+    The message is the first positional argument, or the keyword argument `msg`.
+    """
+    args, options = call
+    message = args[0] if args else options.get("msg")
+    linked: RenderedText | RenderedDict
+    if type(message) is str:
+        linked = RenderedText(message)
+    elif type(message) is dict:
+        linked = RenderedDict(message)
+    else:
+        return call
+    linked.entry, linked.beside = entry, tuple(options.get("extra") or ())
+    return ((linked, *args[1:]), options) if args else (args, {**options, "msg": linked})
+
+
+def entry_behind(record: LogRecord, message: Rendered) -> Entry:
+    """Return the event of a record, with all that filters and factories have changed and added."""
+    entry = message.entry
+    known = STANDARD.union(message.beside, entry.fields)
+    context = context_of(record)
+    added = {
+        key: value
+        for key, value in record.__dict__.items()
+        if key not in known and context.get(key, context) is not value
+    }
+    return replace(
+        entry,
+        level=level_of(record),
+        logger=described(record.name),
+        created=moment_of(record.created),
+        fields={**entry.fields, **added},
+    )
