@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import pkgutil
 import re
 import subprocess
 import sys
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import pantheon_obs
-from pantheon_obs import health, llm, propagation
+from pantheon_obs import _elsewhere, health, llm, propagation
 from pantheon_obs.products import PRODUCTS
 from tests.conftest import EXTRAS
 
@@ -43,7 +45,6 @@ BY_NAME = {"instrument_celery", "psycopg_check", "redis_check", "sqlalchemy_chec
 CLIENTS = {"aiohttp", "psycopg", "redis", "requests", "sqlalchemy"}
 OTHERS = CLIENTS | {row.name for row in PRODUCTS} | set(EXTRAS)
 README = (Path(__file__).parents[1] / "README.md").read_text()
-GUESSES = Path(pantheon_obs.__file__).parent / "_elsewhere"
 
 
 def run_isolated(code: str) -> str:
@@ -133,20 +134,32 @@ def test_the_names_are_listed_before_they_are_touched() -> None:
     assert set() == PUBLIC - set(dir(pantheon_obs))
 
 
-def guesses() -> list[str]:
-    """List the modules that users look for and that do not exist."""
-    return sorted(path.stem for path in GUESSES.glob("*.py"))
+GUESSES = sorted({*_elsewhere._INSTEAD, *_elsewhere._ALSO, "instrument_fastapi"})  # noqa: SLF001
 
 
-@pytest.mark.parametrize("name", guesses())
-def test_the_error_for_a_guessed_module_says_what_to_write(name: str) -> None:
-    """However it is imported; each import that the message names works."""
-    module = f"pantheon_obs.{name}"
+def is_there(module: str) -> bool:
+    """Whether a file of the package stands for a module."""
+    path = Path(pantheon_obs.__file__).parent.joinpath(*module.split(".")[1:])
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
+@pytest.mark.parametrize(
+    ("package", "name"),
+    [
+        (package, name)
+        for package in ("pantheon_obs", "pantheon_obs.adapters")
+        for name in GUESSES
+        if not is_there(f"{package}.{name}")
+    ],
+)
+def test_the_error_for_a_guessed_name_says_what_to_write(package: str, name: str) -> None:
+    """However it is imported, and wherever it is looked for; the imports that it names work."""
+    module = f"{package}.{name}"
     messages = set()
     for statement in (
         f"import {module}",
         f"from {module} import x",
-        f"from pantheon_obs import {name}",
+        f"from {package} import {name}",
     ):
         with pytest.raises(ImportError) as refused:
             exec(statement, {})  # noqa: S102 - the three ways to write it
@@ -169,4 +182,29 @@ def test_the_frameworks_of_the_readme_are_among_the_guesses() -> None:
     frameworks = {name.lower() for name in re.findall(r"\w+", sentence)}
 
     assert {"fastapi", "django"} <= frameworks
-    assert set() == (frameworks | {"celery", "middleware"}) - set(guesses())
+    assert set() == (frameworks | {"celery", "middleware"}) - set(GUESSES)
+
+
+@pytest.mark.parametrize("package", ["pantheon_obs.adapters", "pantheon_obs.health"])
+def test_a_public_name_that_is_looked_for_in_another_package_is_found_in_ours(package: str) -> None:
+    """A reader of docs/health.md may expect `instrument` beside the checks."""
+    message = f"{package}.instrument does not exist: use 'from pantheon_obs import instrument'"
+    with pytest.raises(ImportError, match=re.escape(message)):
+        exec(f"from {package} import instrument", {})  # noqa: S102 - the import is the test
+
+
+@pytest.mark.parametrize("statement", ["import pantheon_obs.nowhere", "import pantheon_nowhere"])
+def test_a_module_that_nobody_guesses_has_pythons_own_error(statement: str) -> None:
+    """Neither is a module of another package any business of ours."""
+    name = statement.rsplit(maxsplit=1)[-1]
+    with pytest.raises(ModuleNotFoundError, match=re.escape(f"No module named {name!r}")):
+        exec(statement, {})  # noqa: S102 - as above
+
+
+def test_looking_for_a_guessed_module_does_not_raise() -> None:
+    """Tools that look for submodules go on, and only an import says where the name is."""
+    assert importlib.util.find_spec("pantheon_obs.fastapi") is not None
+    assert importlib.util.find_spec("pantheon_obs.nowhere") is None
+    modules = {module.name for module in pkgutil.iter_modules(pantheon_obs.__path__)}
+    assert "testing" in modules
+    assert "fastapi" not in modules

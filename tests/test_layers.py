@@ -41,6 +41,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "cli.doctor": (*BELOW, *ROOMS, "sinks.*", "_setup", "adapters.*", "_instrument", "cli"),
     "testing": ("*",),
     "__init__": ("*",),
+    "_elsewhere": (),
 }
 # The packages that a part imports at the top of a module: those installed with the library, and for
 # adapters that only an application with the framework imports the framework itself.

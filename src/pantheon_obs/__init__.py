@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import sys
+
 from pantheon_obs._version import __version__
 
 TYPE_CHECKING = False  # type checkers read it; importing typing would double the import's time
 
-# Modules that users guess are found there: each raises an error that says where its names are.
-__path__.append(f"{__path__[0]}/_elsewhere")
+# The last place to look for a module: `_elsewhere` finds those that users guess, and its error says
+# where their names are. Other packages of the library have it on their path, too.
+_ELSEWHERE = f"{__name__}._elsewhere"
+__path__.append(_ELSEWHERE)
+
+
+def _search(entry: str) -> ModuleType:
+    """Give the import system the finder for this one entry of a path, when it asks first."""
+    if entry != _ELSEWHERE:
+        raise ImportError(name=entry)
+    from pantheon_obs import _elsewhere  # noqa: PLC0415 - only where a name is wrong
+
+    return _elsewhere
+
+
+sys.path_hooks.append(_search)
 
 # Only what works without another package: the checks of databases and Celery's part are left out.
 __all__ = [
@@ -38,6 +54,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from pantheon_obs._instrument import instrument
     from pantheon_obs.adapters.asgi import TraceIdMiddleware
     from pantheon_obs.adapters.celery import instrument_celery as instrument_celery

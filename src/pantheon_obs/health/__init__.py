@@ -25,3 +25,5 @@ __all__ = [
     "sqlalchemy_check",
     "tcp_check",
 ]
+
+__path__.append("pantheon_obs._elsewhere")  # for names that users look for here

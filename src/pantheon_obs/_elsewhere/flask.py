@@ -1,9 +1,0 @@
-"""Stands where a user may look for names: importing it says where they are."""
-
-from __future__ import annotations
-
-msg = (
-    "pantheon_obs.flask does not exist: "
-    "use 'from pantheon_obs import instrument', which takes a Flask application"
-)
-raise ImportError(msg, name=__name__)
