@@ -6,6 +6,9 @@
 #                  and with the lowest versions allowed; then lint, types and combined coverage
 #   make test-long runs the frameworks' own test suites, bare and instrumented, and compares them;
 #                  PYTEST_ARGS="-k flask" runs one of them
+#   make fuzz      fuzzes the doors and the renderer, FUZZ_SECONDS (60) for each of them
+#   make soak      serves requests under load for SOAK_SECONDS (60) a server; see bench/soak.py
+#   make audit     looks for known vulnerabilities in what an installation brings
 #   make lint      runs ruff, mypy and pyright
 #   make bench     measures the cost of a request, side by side with the peers
 #   make clean     removes the environments and the files of the tools
@@ -20,7 +23,7 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11,
 	$(if $(shell $(python) -c '$(NEW_ENOUGH)' 2>/dev/null && echo yes),$(python))))
 
 .DEFAULT_GOAL := test
-.PHONY: demo test test-all test-long lint bench clean
+.PHONY: demo test test-all test-long fuzz soak audit lint bench clean
 
 demo: $(READY)
 	@$(BIN)/python -m examples.demo
@@ -36,6 +39,24 @@ test-all: $(READY)
 test-long: $(READY)
 	$(BIN)/python -m pytest -o faulthandler_timeout=0 tests/long/framework_suites.py $(PYTEST_ARGS)
 
+# Other examples in each run: first Hypothesis's own choice, then atheris's, which looks for new
+# branches. atheris has wheels for Linux only.
+FUZZ_SECONDS ?= 60
+fuzz: $(READY)
+	$(BIN)/python -m pytest --hypothesis-profile fuzz --numprocesses auto tests/fuzz $(PYTEST_ARGS)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --group fuzz
+	@for target in asgi wsgi renderer; do \
+		$(BIN)/python -m tests.fuzz.guided $$target -max_total_time=$(FUZZ_SECONDS) || exit; done
+
+SOAK_SECONDS ?= 60
+soak: $(READY)
+	$(BIN)/python -m bench.soak --seconds $(SOAK_SECONDS)
+
+# It asks PyPI about each package, so it needs a network.
+audit: $(READY)
+	$(BIN)/uv pip compile --quiet --all-extras --output-file .audit.txt pyproject.toml
+	$(BIN)/uv tool run pip-audit --strict --no-deps --disable-pip --requirement .audit.txt
+
 lint: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -46,7 +67,7 @@ bench: $(READY)
 	$(BIN)/python -m bench
 
 clean:
-	rm -rf $(VENV) .nox .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist .coverage .coverage.*
+	rm -rf $(VENV) .nox .hypothesis .audit.txt .mypy_cache .pytest_cache .ruff_cache build dist .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 # bench/ measures speed. Here a slow first example is no failure: hypothesis builds its tables of
 # characters in it.
-settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# The suite's examples are the same in each run; `make fuzz` tries others, and many of them.
+settings.register_profile(
+    "suite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile(
+    "fuzz", deadline=None, max_examples=20_000, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("suite")
 
 EXTRAS = (

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.adapters.asgi_exchange import AsgiExchange, AsgiHttp, AsgiWebsocket, headers_of
+from pantheon_obs.adapters.asgi_exchange import AsgiExchange, AsgiHttp, AsgiWebsocket
+from pantheon_obs.adapters.asgi_headers import headers_of, read_once
 from pantheon_obs.adapters.routes import route_template
 from pantheon_obs.adapters.routes_mounts import Mounts
 from pantheon_obs.core import pipeline
+from pantheon_obs.core.asgi_types import type_of
 from pantheon_obs.core.context import KEY, begin, current_trace, end
 from pantheon_obs.core.enclosing import enclosing
 from pantheon_obs.core.errors import refuse
@@ -84,7 +86,7 @@ class TraceIdMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, as the ASGI specification says."""
-        exchange_class = self._exchanges.get(scope["type"])
+        exchange_class = self._exchanges.get(scope.get("type", ""))
         if (
             exchange_class is None
             # None: it was unpickled. A copy may outlive its request.
@@ -94,9 +96,8 @@ class TraceIdMiddleware:
             await self._pass_through(scope, receive, send)
             return
         headers = scope.get("headers") or ()
-        if type(headers) is not list:
-            # Any iterable may come, one that can be read only once too.
-            scope["headers"] = headers = list(headers)
+        if type(headers) is not list and type(headers) is not tuple:
+            headers = read_once(scope, headers)
         exchange = exchange_class(
             self._read_id(headers), self._response_headers, scope, receive, send
         )
@@ -142,7 +143,7 @@ class TraceIdMiddleware:
         if self._is_off:
             await app(scope, receive, send)
             return
-        is_lifespan = scope["type"] == "lifespan"
+        is_lifespan = scope.get("type") == "lifespan"
         is_first = not self._exchanges  # of all that a server sends
         if is_first or is_lifespan:
             self._start()
@@ -167,7 +168,7 @@ class TraceIdMiddleware:
 
         async def lifespan_receive() -> Message:
             message = await receive()
-            if message["type"] == "lifespan.shutdown":
+            if type_of(message) == "lifespan.shutdown":
                 # By now the connections are closed. Not every server lets the application's calls
                 # end before its process does.
                 for exchange in tuple(self._open):

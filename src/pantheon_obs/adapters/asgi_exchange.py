@@ -6,11 +6,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.adapters.asgi_denials import DENIAL, denial
+from pantheon_obs.adapters.asgi_headers import headers_of
 from pantheon_obs.adapters.asgi_relays import is_relayed
 from pantheon_obs.adapters.asgi_stopping import is_stopping
 from pantheon_obs.adapters.routes import ROUTE, leaves_route, route_template
+from pantheon_obs.core.asgi_types import code_of, type_of
 from pantheon_obs.core.exchange import BODILESS, PLAIN_500, PLAIN_500_HEADERS, Exchange
 from pantheon_obs.core.failures import cover
+from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.core.websocket import WebsocketExchange
 from pantheon_obs.products import PRODUCTS
 
@@ -23,21 +26,13 @@ _START = "http.response.start"
 _PART = "http.response.body"
 _BODY = frozenset({_PART, "http.response.zerocopysend", "http.response.pathsend"})
 _HANDSHAKE = frozenset({"websocket.accept", f"{DENIAL}.start"})
-_CONTENT = frozenset({"CONTENT_TYPE", "CONTENT_LENGTH"})
 _NOT_FOUND = 404
 _SERVER_ERROR = 500
 _BOUNDARY = "pantheon_obs.adapters.asgi"  # the module that calls the application
 _HEADERS_500 = [(name.lower().encode(), value.encode()) for name, value in PLAIN_500_HEADERS]
 _PLAIN_500_START = {"type": _START, "status": _SERVER_ERROR, "headers": _HEADERS_500}
 
-
-def headers_of(scope: Scope) -> dict[str, str]:
-    """The request's headers, by their names in an environ."""
-    headers = {}
-    for name, value in scope.get("headers") or ():
-        text = name.decode("latin-1").upper().replace("-", "_")
-        headers[text if text in _CONTENT else f"HTTP_{text}"] = value.decode("latin-1")
-    return headers
+_guard = Guard("asgi exchange")
 
 
 class AsgiExchange(Exchange):
@@ -100,13 +95,13 @@ class AsgiHttp(AsgiExchange):
     async def receive(self) -> Message:
         """Pass a message on to the application."""
         message = await self._receive()
-        if message["type"] == "http.disconnect":
+        if type_of(message) == "http.disconnect":
             self.client_left()
         return message
 
     async def send(self, message: Message) -> None:
         """Pass a message on to the server; looked at only where there is something to note."""
-        kind = message["type"]
+        kind = type_of(message)
         if not self.event_pending and kind != _START:
             await self._send(message)
             return
@@ -117,19 +112,26 @@ class AsgiHttp(AsgiExchange):
             await self._send(message)
         except OSError as error:  # since ASGI 2.4
             self.send_failed(error)
-            is_end = kind == _PART and not (message.get("body") or message.get("more_body"))
-            if is_end and self.response_started:
-                self._end(message)  # nothing of it is lost
+            self._not_sent(message)
             raise
-        if starts:
-            self._began(message)
-        elif kind in _BODY and not self.response_complete:
-            if self.client_gone or (self._cycle is not None and self._cycle.disconnected):
-                self._sent_to_nobody(message)
-            if not message.get("more_body", False):
-                self._end(message)
-            elif self.first_byte is None or not self.streaming:
-                self.part(len(message.get("body") or b""))
+        try:
+            if starts:
+                self._began(message)
+            elif kind in _BODY and self.response_started and not self.response_complete:
+                if self.client_gone or (self._cycle is not None and self._cycle.disconnected):
+                    self._sent_to_nobody(message)
+                if not message.get("more_body", False):
+                    self._end(message)
+                elif self.first_byte is None or not self.streaming:
+                    self.part(len(message.get("body") or b""))
+        except Exception as error:  # noqa: BLE001 - the guard, without its cost per message
+            report("asgi exchange", error)
+
+    def _not_sent(self, message: Message) -> None:
+        with _guard:
+            is_end = not (message.get("body") or message.get("more_body"))
+            if is_end and self.response_started and message["type"] == _PART:
+                self._end(message)  # nothing of it is lost
 
     def _began(self, message: Message) -> None:
         if self.event_pending:
@@ -189,26 +191,27 @@ class AsgiWebsocket(AsgiExchange, WebsocketExchange):
     async def receive(self) -> Message:
         """Pass a message on to the application."""
         message = await self._receive()
-        if message["type"] == "websocket.receive":
+        kind = type_of(message)
+        if kind == "websocket.receive":
             self.messages_in += 1
-        elif message["type"] == "websocket.disconnect":
+        elif kind == "websocket.disconnect":
             refused = self.response_started and not self.accepted
             if not refused:
-                self.client_left(message.get("code"))
+                self.client_left(code_of(message))
         return message
 
     async def send(self, message: Message) -> None:
         """Pass a message on to the server; the handshake's answer gets the id."""
-        kind = message["type"]
+        kind = type_of(message)
         if kind == "websocket.close":
             failed = self.unhandled is not None and not self.response_started
             if self.close_code is None and not failed:
-                self.close_code = message.get("code", 1000)
+                self.close_code = code_of(message, 1000)
             if self._can_deny() and not self.response_started:
                 # Refused: a response can carry headers, as a bare close cannot.
                 await self._deny(failed=failed)
                 return
-        if kind in _HANDSHAKE:
+        if type(kind) is str and kind in _HANDSHAKE:
             message = self._with_id(message)
         try:
             await self._send(message)
@@ -224,8 +227,10 @@ class AsgiWebsocket(AsgiExchange, WebsocketExchange):
     def _can_deny(self) -> bool:
         # A server names its version of ASGI. What does not is no server but a test client, whose
         # user looks for the close code or for the exception of the application.
-        is_server = "version" in (self.scope.get("asgi") or ())
-        return is_server and DENIAL in (self.scope.get("extensions") or ())
+        with _guard:
+            is_server = "version" in (self.scope.get("asgi") or ())
+            return is_server and DENIAL in (self.scope.get("extensions") or ())
+        return False
 
     async def _deny(self, *, failed: bool) -> None:
         """Send the response that a server sends to refuse a handshake, with the id."""

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.context import apart, end, resume, suspend
-from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.guard import Guard, report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,6 +39,14 @@ def body_of(response: Any, exchange: WsgiExchange, environ: WSGIEnvironment) -> 
     if _is_file(response, environ):
         return _watched_file(response, exchange)
     return SizedBody(response, exchange) if hasattr(kind, "__len__") else Body(response, exchange)
+
+
+def _note(exchange: WsgiExchange, part: Any, *, is_whole: bool = False) -> None:  # noqa: ANN401 - as above
+    """Note a part of the body; what is not bytes is the server's to judge."""
+    try:
+        exchange.handed(len(part), is_whole=is_whole)
+    except TypeError as error:
+        report("wsgi body", error)
 
 
 class _Closing:
@@ -113,7 +121,7 @@ class Body(_Closing):
         finally:
             suspend(exchange)
         if part:
-            exchange.handed(len(part))
+            _note(exchange, part)
         return part
 
     def _answered_by(self, answer: Iterator[bytes]) -> bytes:
@@ -135,7 +143,7 @@ class WholeBody(_Closing):
     def __iter__(self) -> Iterator[bytes]:
         """Yield its parts."""
         for part in self._response:
-            self._exchange.handed(len(part), is_whole=True)
+            _note(self._exchange, part, is_whole=True)
             yield part
         self._exchange.complete()
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pantheon_obs.core.failures import chain_of
 from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.core.identity import Identity
+from pantheon_obs.core.texts import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -63,11 +64,11 @@ def decoded(text: str) -> str:
 
     https://peps.python.org/pep-3333/#unicode-issues
     """
-    if text.isascii():
-        return text
     try:
+        if text.isascii():
+            return text
         return text.encode("latin-1").decode("utf-8", "replace")
-    except UnicodeEncodeError:  # not from a server
+    except (AttributeError, UnicodeEncodeError):  # not from a server
         return text
 
 
@@ -81,7 +82,10 @@ def code_of(status: str) -> int | None:
 
 def path_of(environ: WSGIEnvironment) -> str:
     """The path that the client has asked for."""
-    return decoded(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""))
+    script, path = environ.get("SCRIPT_NAME", ""), environ.get("PATH_INFO", "")
+    if not (type(script) is type(path) is str):
+        script, path = text_of(script), text_of(path)
+    return decoded(script + path)
 
 
 def headers_of(environ: WSGIEnvironment) -> dict[str, str]:

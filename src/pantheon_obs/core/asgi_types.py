@@ -11,3 +11,17 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 ASGIWrapper: TypeAlias = Callable[[ASGIApp], ASGIApp]
+
+
+def type_of(message: Any) -> Any:  # noqa: ANN401 - whatever the application has sent
+    """The type of a message; None of one that has none, which the other side judges."""
+    try:
+        return message["type"]
+    except Exception:  # noqa: BLE001 - it may be anything
+        return None
+
+
+def code_of(message: Any, default: int | None = None) -> int | None:  # noqa: ANN401 - as above
+    """The close code of a message; the default where it has none, or what is no number."""
+    code = message.get("code", default)
+    return code if isinstance(code, int) else default

@@ -17,6 +17,7 @@ from pantheon_obs.core.events import BackgroundFailed, RequestFinished
 from pantheon_obs.core.failures import escape, note, root_of, share_log
 from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.core.outcome import Facts, decide, has_left, is_background, is_departure
+from pantheon_obs.core.texts import is_status, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,10 +60,12 @@ class Exchange(Trace, Facts):
     def watch(self, method: str, path: str, mount: str, quiet_paths: frozenset[str]) -> None:
         """Have an event emitted at the end.
 
-        The path has the prefix `mount`, under which the server has mounted the application; where a
-        proxy strips it, the probes' paths come without it too.
+        The path has the prefix `mount`, where the server has mounted the application; a proxy may
+        strip it, from the probes' paths too.
         """
         self.event_pending = True
+        if not (type(method) is type(path) is type(mount) is str):
+            method, path, mount = map(text_of, (method, path, mount))
         self.method = method
         self.path = path
         self._mount = mount
@@ -77,9 +80,8 @@ class Exchange(Trace, Facts):
         self.response_started = True
         if self.event_pending:
             self.left_early = self.client_gone
-            self._headers = headers
-            # As a plain number: it may be an http.HTTPStatus.
-            self.status_code = code = int(status) if isinstance(status, int) else None
+            self._headers = headers  # below: as a plain number, it may be an http.HTTPStatus
+            self.status_code = code = int(status) if is_status(status) else None
             if code is not None and code >= _SERVER_ERROR:
                 self.error_at_start = sys.exc_info()[1]
 

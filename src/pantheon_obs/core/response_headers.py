@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, AnyStr, Generic
 
 from pantheon_obs.core.guard import report
@@ -30,10 +31,11 @@ class ResponseHeaders(Generic[AnyStr]):
         self._separator: AnyStr = convert(", ")
         self._special: frozenset[AnyStr] = frozenset(self._lower) | {self._allow_origin}
 
-    def on(self, given: Iterable[Any], trace_id: AnyStr) -> list[Any]:
+    def on(self, given: Iterable[Any], trace_id: AnyStr) -> Any:  # noqa: ANN401 - see below
         """Copy the application's headers, with the id in place of those under its names."""
-        headers: list[Any] = list(given)
+        headers: Any = given
         try:
+            headers = list(given)
             special = self._special
             for name, _ in headers:
                 if name.lower() in special:
@@ -42,8 +44,9 @@ class ResponseHeaders(Generic[AnyStr]):
             for name in self._names:
                 headers.append((name, trace_id))
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
-            # They are no pairs: the server decides what becomes of them.
+            # They are no pairs: the server decides what becomes of the very object.
             report("response headers", error)
+            return headers if isinstance(given, Iterator) else given
         return headers
 
     def _without_id(self, given: list[Any]) -> list[Any]:

@@ -34,7 +34,8 @@ def console_format(*, colors: bool) -> Format:
     render = ConsoleRenderer(colors=colors, exception_formatter=plain_traceback, sort_keys=False)
 
     def console(line: Line) -> bytes:
-        shown = {escaped(key): _shown(key, value) for key, value in _in_words(line).items()}
+        # The renderer would put a field without a name before the time.
+        shown = {escaped(key) or '""': _shown(key, value) for key, value in _in_words(line).items()}
         return (render(None, "", shown) + "\n").encode("utf-8", "backslashreplace")
 
     return console
