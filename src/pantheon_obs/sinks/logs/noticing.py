@@ -71,6 +71,7 @@ def uninstall() -> None:
     global _alone, make_record, call_handlers  # noqa: PLW0603 - as above
     _alone = make_record = call_handlers = None
     plain_classes.clear()
+    placed.clear()
     if methods.get("filter") is _filter:
         del _Logger.filter
 
