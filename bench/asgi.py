@@ -77,7 +77,9 @@ def story_rows(effort: Effort) -> list[Row]:
     """Measure the whole story: id, validation, state object, one JSON line."""
     _without_sentry()
     ours = instrument(own(bare), log_format="json")
-    drive(ours({"type": "lifespan"}, _receive, _send))  # first: it takes over handlers that print
+    # First: the start and the first request take over handlers that print, as the peer's.
+    for kind in "lifespan", "http":
+        drive(ours({"type": kind, "method": "GET", "path": "/"}, _receive, _send))
     apps: dict[str, App] = {
         "bare": own(bare),
         "hand": story_by_hand(own(bare)),
