@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 start_logging = logs.configure_logging
 in_command, serve = logs.in_command, logs.serve
 metrics_page, metrics_status = metrics.page_app, metrics.status
+worker_died = metrics.worker_died
 take_over = logs.reassert  # the loggers that were set up since logging was configured, if it was
 
 

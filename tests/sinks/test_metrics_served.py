@@ -5,9 +5,11 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -21,7 +23,6 @@ from tests.support.server import Server, environment, gunicorn, uvicorn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 ENV = {"PANTHEON_OBS_METRICS_PATH": "/metrics"}
 OPENMETRICS = {"accept": "application/openmetrics-text; version=1.0.0"}
@@ -127,19 +128,75 @@ def test_an_exemplar_leads_to_a_line_and_a_scrape_makes_none(server: Server) -> 
     assert not [line for line in lines if line.get("path") == "/metrics"]
 
 
-def test_the_workers_of_a_server_are_added_up(tmp_path: Path, unmeasured: None) -> None:
-    """With the folder that `prometheus_client` asks for, which is made where it is missing."""
+@pytest.fixture(params=["gunicorn", "preloaded", "uvicorn"])
+def workers(
+    request: pytest.FixtureRequest, tmp_path: Path, unmeasured: None
+) -> Iterator[tuple[Server, Path]]:
+    """Serve with three workers, which share a folder that is to be made."""
     folder = tmp_path / "made" / "here"
     env = {**ENV, "PROMETHEUS_MULTIPROC_DIR": str(folder)}
-    with gunicorn("tests.apps.wsgi_app:app", "--workers", "3", env=env) as server:
+    if request.param == "uvicorn":
+        pytest.importorskip("fastapi")
+        with uvicorn("tests.apps.fastapi_app:app", "--workers", "3", env=env) as server:
+            yield server, folder
+        return
+    preload = ["--preload"] if request.param == "preloaded" else []
+    with gunicorn("tests.apps.wsgi_app:app", "--workers", "3", *preload, env=env) as server:
+        yield server, folder
 
-        def ask(_: int) -> int:
-            return httpx.get(f"{server.url}/ok").status_code
 
-        with ThreadPoolExecutor(8) as pool:
-            assert {200} == set(pool.map(ask, range(60)))
+def ask(server: Server, times: int) -> None:
+    """Send requests from several clients at once."""
 
-        assert 60 == counts(server)["GET", "", "200"]
+    def one(_: int) -> int:
+        return httpx.get(f"{server.url}/ok", timeout=30).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert {200} == set(pool.map(one, range(times)))
+
+
+def ok_requests(server: Server) -> float:
+    """The number of requests that were answered with 200."""
+    return sum(count for (_, _, status), count in counts(server).items() if status == "200")
+
+
+def test_workers_are_added_up_also_after_their_death(workers: tuple[Server, Path]) -> None:
+    """The counters of a killed worker stay, its gauges and its files do not."""
+    server, folder = workers
+    ask(server, 60)
+    assert 60 == ok_requests(server)
+    pids = {int(owner.stem) for owner in folder.glob("*.owner")}
+
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    server.wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "their end")
+    ask(server, 10)
+
+    assert 70 == ok_requests(server)
+    assert 70 == ok_requests(server)  # once, not at each scrape
+    names = {path.name for path in folder.iterdir()}
+    assert not [name for name in names for pid in pids if f"{pid}." in name]
+    assert "histogram_dead.db" in names
+
+
+def test_an_exemplar_of_any_worker_leads_to_a_line(workers: tuple[Server, Path]) -> None:
+    """The newest of each bucket, whichever worker has observed it."""
+    server, _ = workers
+    ask(server, 20)
+    last = httpx.get(f"{server.url}/ok").headers["x-trace-id"]
+    server.wait_for(lambda: any(last in line for line in server.out), "the line")
+
+    exemplars = [
+        sample
+        for family in openmetrics(page_of(server, **OPENMETRICS).text)
+        for sample in family.samples
+        if sample.exemplar is not None
+    ]
+
+    ids = {json.loads(line).get("trace_id") for line in server.out}
+    assert exemplars
+    assert {sample.exemplar.labels["trace_id"] for sample in exemplars} <= ids
+    assert all(sample.exemplar.value <= float(sample.labels["le"]) for sample in exemplars)
 
 
 def run(program: str, **env: str) -> subprocess.CompletedProcess[bytes]:

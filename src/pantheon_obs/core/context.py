@@ -70,6 +70,10 @@ class Trace:
     Class attributes are the values that most traces never change.
     """
 
+    is_request = False  # an HTTP exchange
+    method = ""
+    quiet = False  # whether its event is at DEBUG
+    active_in: Any = None  # the gauge that counts it while it is served
     llm: LlmTotals | None = None  # of the finished calls
     ended = False
     listeners: tuple[Listener, ...] = ()  # sinks that have heard its beginning

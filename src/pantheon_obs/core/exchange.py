@@ -40,9 +40,8 @@ _guard = Guard(_SITE)
 class Exchange(Trace, Facts):
     """One HTTP exchange from its first step to its event."""
 
-    method = ""
+    is_request = True
     path = ""  # without its query string
-    quiet = False  # whether the event is at DEBUG
     status_code: int | None = None
     first_byte: float | None = None  # clock time
     last_byte: float | None = None  # clock time at which it was handed to the server
@@ -50,7 +49,6 @@ class Exchange(Trace, Facts):
     event_pending = False  # whether the event is still to be emitted: never without a sink
     framework_answers = False  # whether a framework around us answers for the application
     restartable = False  # whether a started response can be replaced until its first byte
-    active_in: Any = None  # the gauge that counts it while it is served
     waits_for_close = False  # whether the server will close the response after its last byte
     content_length: Any = "content-length"  # in the type of the protocol's header names
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 OTHER = "_OTHER"
 """Stands for a value that is not one of the known ones, as in OpenTelemetry's conventions."""
 
 _LONGEST = 200  # characters
 _MOST = 200  # distinct values
+_REMEMBERED = 1000
 # https://www.rfc-editor.org/rfc/rfc9110#section-9 and RFC 5789, as OpenTelemetry lists them.
 _METHODS = frozenset(
     {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
@@ -38,6 +40,12 @@ def close_code(value: int | None) -> str:
     if value in _LIBRARIES:
         return "3xxx"
     return "4xxx" if value in _APPLICATIONS else OTHER
+
+
+def make_room(known: dict[Any, Any]) -> None:
+    """Empty a memory of label values that has grown: clients send what they like."""
+    if len(known) > _REMEMBERED:
+        known.clear()
 
 
 class Capped:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.errors import MissingExtraError, require
 from pantheon_obs.core.guard import Guard
+from pantheon_obs.sinks.metrics.dead import Folder
+from pantheon_obs.sinks.metrics.exemplars import ExemplarFile, Histogram
+from pantheon_obs.sinks.metrics.joined import JoinedCollector
 from pantheon_obs.sinks.metrics.sink import MetricsSink
 
 if TYPE_CHECKING:
@@ -29,6 +33,7 @@ _off = _NO_PATH
 _sink: MetricsSink | None = None
 _metrics: list[Any] = []  # of prometheus_client
 _registry: Any = None
+_folder: Folder | None = None  # that the workers share
 
 
 def start(settings: Settings) -> bool:
@@ -40,7 +45,7 @@ def start(settings: Settings) -> bool:
     Raises:
         MissingExtraError: The path was given as an argument, but the extra is not installed.
     """
-    global _sink, _registry, _off  # noqa: PLW0603 - several applications share one set
+    global _sink, _registry, _folder, _off  # noqa: PLW0603 - several applications share one set
     if settings.metrics_path is None:
         return False
     if _sink is None:
@@ -55,7 +60,9 @@ def start(settings: Settings) -> bool:
             _off = f"off: {error}"
             return False
         _registry = sdk.REGISTRY if settings.metrics_registry is None else settings.metrics_registry
-        _sink = MetricsSink(_maker(sdk))
+        if os.environ.get(FOLDER):
+            _folder = Folder(Path(os.environ[FOLDER]))
+        _sink = MetricsSink(_maker(sdk), _folder)
     pipeline.add_sink(_sink)
     return True
 
@@ -74,10 +81,9 @@ def page_app(protocol: str) -> Callable[..., Any]:
     """
     sdk = _prometheus()
     registry = _registry
-    if FOLDER in os.environ:
+    if _folder is not None:
         registry = sdk.CollectorRegistry()
-        joined = require("prometheus_client.multiprocess", extra=_EXTRA, feature=FOLDER)
-        joined.MultiProcessCollector(registry)
+        registry.register(JoinedCollector(_folder))
     if _sink is not None:
         _sink.catch_up()
     app: Callable[..., Any] = getattr(sdk, f"make_{protocol}_app")(registry)
@@ -86,12 +92,12 @@ def page_app(protocol: str) -> Callable[..., Any]:
 
 def reset() -> None:
     """Take the metrics out of their registry (used by `pantheon_obs.testing.reset`)."""
-    global _sink, _registry, _off
+    global _sink, _registry, _folder, _off
     for metric in _metrics:
         with _guard:
             _registry.unregister(metric)
     _metrics.clear()
-    _sink, _registry, _off = None, None, _NO_PATH
+    _sink, _registry, _folder, _off = None, None, None, _NO_PATH
 
 
 def _prometheus() -> ModuleType:
@@ -108,7 +114,16 @@ def _prometheus() -> ModuleType:
     return require("prometheus_client", extra=_EXTRA, feature="metrics_path")
 
 
+def worker_died(pid: int) -> None:
+    """Settle what a worker has left that has ended; the next scrape would do so, too."""
+    if _folder is not None:
+        with _guard:
+            _folder.bury(pid)
+
+
 def _maker(sdk: ModuleType) -> Callable[[Row], Metric]:
+    file = None if _folder is None else ExemplarFile(_folder.path)
+
     def make(row: Row) -> Metric:
         options: dict[str, Any] = {}
         if row.buckets:
@@ -123,7 +138,10 @@ def _maker(sdk: ModuleType) -> Callable[[Row], Metric]:
         def child(*values: str) -> Any:  # noqa: ANN401 - of prometheus_client
             found = children.get(values)
             if found is None:
-                found = children[values] = metric.labels(*values)
+                found = metric.labels(*values)
+                if row.buckets:
+                    found = Histogram(found, (row.name, *values), file)
+                children[values] = found
             return found
 
         return child

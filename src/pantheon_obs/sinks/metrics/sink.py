@@ -7,6 +7,7 @@ taken twice. So facts of finalizers wait for the next fact, or for the page.
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.context import is_apart
@@ -16,10 +17,9 @@ from pantheon_obs.core.events import (
     TaskFinished,
     WebsocketFinished,
 )
-from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.measurements import CheckEnded, LinesDropped, TelemetryFailed
-from pantheon_obs.core.websocket import WebsocketExchange
 from pantheon_obs.sinks.metrics import labels, table
+from pantheon_obs.sinks.metrics.labels import make_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from pantheon_obs.core.context import Trace
     from pantheon_obs.core.events import Event
     from pantheon_obs.core.measurements import Measurement
+    from pantheon_obs.sinks.metrics.dead import Folder
     from pantheon_obs.sinks.metrics.table import Row
 
     Metric = Callable[..., Any]  # makes the child of some label values
 
-_LONGEST_EXEMPLAR = 128 - len("trace_id")  # characters, by OpenMetrics
 _SERVER_ERROR = "500"
 
 
@@ -40,7 +40,8 @@ class MetricsSink:
 
     name = "metrics"
 
-    def __init__(self, make: Callable[[Row], Metric]) -> None:
+    def __init__(self, make: Callable[[Row], Metric], folder: Folder | None) -> None:
+        self._folder = folder
         self._request_seconds = make(table.REQUEST_DURATION)
         self._active = make(table.ACTIVE_REQUESTS)
         self._first_byte = make(table.FIRST_BYTE)
@@ -74,26 +75,44 @@ class MetricsSink:
         self._check_seconds = make(table.CHECK_DURATION)
         self._dropped = make(table.LINES_DROPPED)
         self._failures = make(table.TELEMETRY_FAILURES)
+        # By what facts say, which clients choose: each of them has as much room as it needs.
+        self._gauges: dict[str, Any] = {}
+        self._answered: dict[tuple[str, str | None, int | None], Any] = {}
         self._waiting: deque[Callable[[], None]] = deque()
 
     def started(self, trace: Trace) -> None:
         """A request is being served; websockets, tasks and quiet paths are none."""
-        if not isinstance(trace, Exchange) or isinstance(trace, WebsocketExchange) or trace.quiet:
+        if not trace.is_request or trace.quiet:
             return
-        trace.active_in = gauge = self._active(labels.method(trace.method))
+        if self._folder is not None:
+            self._folder.enter()
+        gauge = self._gauges.get(trace.method)
+        if gauge is None:
+            gauge = self._active(labels.method(trace.method))
+            self._gauges[trace.method] = gauge
+            make_room(self._gauges)
+        trace.active_in = gauge
         gauge.inc()
 
     def ended(self, trace: Trace) -> None:
         """A request has ended, whatever has become of it since it began."""
-        gauge = getattr(trace, "active_in", None)
-        if gauge is not None:
-            self._soon(gauge.dec)
+        gauge = trace.active_in
+        if gauge is None:
+            return
+        if self._may_wait():
+            gauge.dec()
+        else:
+            self._waiting.append(gauge.dec)
 
     def handle(self, event: Event | Measurement) -> None:
         """Observe a fact."""
         observe = self._kinds.get(type(event))
-        if observe is not None:
-            self._soon(lambda: observe(event))
+        if observe is None:
+            return
+        if self._may_wait():
+            observe(event)
+        else:
+            self._waiting.append(partial(observe, event))
 
     measure = handle
 
@@ -106,29 +125,38 @@ class MetricsSink:
                 return
             work()
 
-    def _soon(self, work: Callable[[], None]) -> None:
+    def _may_wait(self) -> bool:
+        """Whether this is no finalizer: only then a lock may be waited for."""
         if is_apart():
-            self._waiting.append(work)
-            return
+            return False
+        if self._folder is not None:
+            self._folder.enter()
         if self._waiting:
             self.catch_up()
-        work()
+        return True
 
     def _request(self, event: RequestFinished) -> None:
         if event.quiet:
             return
-        method, route = labels.method(event.method), labels.text(event.route)
-        error_type = "" if event.error is None else labels.text(type(event.error).__name__)
-        status = event.status_code
-        if status is None:
-            code = _SERVER_ERROR if event.outcome in {"error", "no_response"} else ""
-        else:
-            code = str(status)
-        child = self._request_seconds(method, route, code, error_type)
-        child.observe(event.latency_ms / 1000, exemplar_of(event.trace_id))
+        key = (event.method, event.route, event.status_code)
+        child = self._answered.get(key) if event.error is None else None
+        if child is None:
+            child = self._duration_of(event)
+            if event.error is None and event.status_code is not None:
+                self._answered[key] = child
+                make_room(self._answered)
+        child.observe(event.latency_ms / 1000, event.trace_id)
         if event.ttfb_ms is not None:
-            child = self._first_byte(method, route)
-            child.observe(event.ttfb_ms / 1000, exemplar_of(event.trace_id))
+            child = self._first_byte(labels.method(event.method), labels.text(event.route))
+            child.observe(event.ttfb_ms / 1000, event.trace_id)
+
+    def _duration_of(self, event: RequestFinished) -> Any:  # noqa: ANN401 - of prometheus_client
+        error_type = "" if event.error is None else labels.text(type(event.error).__name__)
+        code = "" if event.status_code is None else str(event.status_code)
+        if not code and event.outcome in {"error", "no_response"}:
+            code = _SERVER_ERROR
+        route = labels.text(event.route)
+        return self._request_seconds(labels.method(event.method), route, code, error_type)
 
     def _websocket(self, event: WebsocketFinished) -> None:
         if not event.quiet:
@@ -151,9 +179,9 @@ class MetricsSink:
         )
         self._calls(*call, event.outcome).inc()
         child = self._call_seconds(*call, labels.text(event.error_type))
-        child.observe(event.latency_ms / 1000, exemplar_of(event.trace_id))
+        child.observe(event.latency_ms / 1000, event.trace_id)
         if event.ttfc_ms is not None:
-            self._first_chunk(*call).observe(event.ttfc_ms / 1000, exemplar_of(event.trace_id))
+            self._first_chunk(*call).observe(event.ttfc_ms / 1000, event.trace_id)
         for counter, field in self._amounts:
             amount = getattr(event, field)
             if amount:
@@ -169,10 +197,3 @@ class MetricsSink:
 
     def _failure(self, failure: TelemetryFailed) -> None:
         self._failures(labels.text(failure.site)).inc()
-
-
-def exemplar_of(trace_id: str) -> dict[str, str] | None:
-    """The exemplar of an observation; None if OpenMetrics would refuse it."""
-    if not trace_id or len(trace_id) > _LONGEST_EXEMPLAR:
-        return None
-    return {"trace_id": trace_id}
