@@ -31,7 +31,7 @@ def denial(send: Send, version: str | None, *, failed: bool) -> Iterator[Message
     server = type(getattr(send, "__self__", send)).__module__.partition(".")[0]
     refusal = _SERVERS.get(server, _USUAL)[failed]
     body = refusal.body.encode()
-    headers = [_TEXT] if body else []
+    headers: list[tuple[bytes, bytes]] = [_TEXT] if body else []
     headers.append((b"content-length", str(len(body)).encode()))
     if refusal.connection and version != "2":
         headers.append((b"connection", refusal.connection.encode()))

@@ -143,7 +143,7 @@ class TraceIdMiddleware:
             if getattr(response, "streaming", False):
                 follow(response, exchange)
             else:
-                exchange.parts = response._container  # noqa: SLF001 - `content` copies it
+                exchange.parts = getattr(response, "_container", ())  # `content` copies it
             # Django's handlers use this list too, to close the request with its response.
             response._resource_closers.append(Closer(exchange))  # noqa: SLF001
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
