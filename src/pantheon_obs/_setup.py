@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pantheon_obs.core.switch import is_off, turned_off
 from pantheon_obs.sinks import sentry
 from pantheon_obs.sinks.logs import configure as logs
+from pantheon_obs.sinks.metrics import registry as metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 start_logging = logs.configure_logging
 in_command, serve = logs.in_command, logs.serve
+metrics_page, metrics_status = metrics.page_app, metrics.status
+worker_died = metrics.worker_died
 take_over = logs.reassert  # the loggers that were set up since logging was configured, if it was
 
 
@@ -35,6 +38,7 @@ def start(
     else:
         logs.reassert()
     sentry.start(settings)
+    metrics.start(settings)
 
     def on_startup() -> None:
         logs.reassert()
@@ -56,6 +60,7 @@ def announce(settings: Settings, *, adapter: str) -> None:
         "log_format": logs.active_format(),
         "log_level": settings.log_level,
         "sentry": sentry.status(),
+        "metrics": metrics.status(),
     }
     logging.getLogger("pantheon_obs").info("observability_configured", extra=fields)
 
