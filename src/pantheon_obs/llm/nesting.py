@@ -87,7 +87,8 @@ class InnerCalls:
             if event.cost_usd is not None:
                 self.cost_usd = (self.cost_usd or 0.0) + event.cost_usd
                 # A sum is as good as the least certain of its parts.
-                self.cost_source = max(event.cost_source, self.cost_source, key=_SOURCES.index)
+                if _SOURCES.index(event.cost_source) > _SOURCES.index(self.cost_source):
+                    self.cost_source = event.cost_source
             self.unpriced += event.unpriced
             return True
 

@@ -161,16 +161,20 @@ def read_counts(usage: Any, reported: Reported, names: tuple[str, ...] = COUNTS)
 
 def add_detail(reported: Reported, name: str, value: object) -> None:
     """Keep a count that only the price depends on; one that is 0 is left out."""
-    number = count(value)
+    number = count(value) if value else None
     if number:
         reported.details = {**reported.details, name: number}
 
 
 def add_details(reported: Reported, values: Any, names: Mapping[str, str]) -> None:
     """Keep those of an object's counts that only the price depends on; `names` maps its fields."""
-    if values is not None:
-        for name, kept in names.items():
-            add_detail(reported, kept, field(values, name))
+    own: Any = values if isinstance(values, dict) else getattr(values, "__dict__", None)
+    if own is None or getattr(values, EXTRA, None):
+        own = {name: field(values, name) for name in names}
+    for name, kept in names.items():
+        value = own.get(name)
+        if value:
+            add_detail(reported, kept, value)
 
 
 def add_up(reported: Reported, parts: tuple[Reported, ...]) -> None:
@@ -187,7 +191,11 @@ def add_up(reported: Reported, parts: tuple[Reported, ...]) -> None:
 
 def set_served(reported: Reported, name: str, value: object) -> None:
     """Keep how the call was served, unless that has the standard price."""
+    if value is None and not reported.served:
+        return
     way = (text(value) or "").lower()
+    if way in _STANDARD and not reported.served:
+        return
     served = {key: known for key, known in reported.served.items() if key != name}
     if way == "batch":
         served["processing"] = way

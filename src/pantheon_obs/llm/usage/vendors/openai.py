@@ -202,10 +202,10 @@ def chat_tokens(usage: Any, reported: Reported) -> bool:
     At xAI reasoning is no part of the completion, which the total tells.
     """
     prompt, completion, of_prompt, of_completion, total = _chat_usage(usage)
-    if of_completion is not None and type(total) is int:
-        reasoning = count(field(of_completion, "reasoning_tokens"))
-        known = count(prompt), count(completion)
-        if reasoning and None not in known and total == sum(filter(None, known)) + reasoning:
+    numbers = type(total) is type(prompt) is type(completion) is int
+    if numbers and total > prompt + completion:
+        reasoning = field(of_completion, "reasoning_tokens")
+        if reasoning == total - prompt - completion:
             completion = total - prompt
     return _take_in(reported, prompt, completion, of_prompt, of_completion)
 
