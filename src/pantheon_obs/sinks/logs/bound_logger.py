@@ -42,7 +42,7 @@ handler: ObsHandler | None = None
 _module: Any = sys.modules[structlog.configure.__module__]
 _config = _module._CONFIG  # noqa: SLF001 - as above
 _PLAIN: list[Any] = list(_module._BUILTIN_DEFAULT_PROCESSORS)  # noqa: SLF001 - as above
-_manager = logging.Logger.manager
+_manager: Any = logging.Logger.manager  # its `disable` is a property, and slower
 
 
 class BoundLogger(structlog.BoundLoggerBase):
@@ -58,7 +58,7 @@ class BoundLogger(structlog.BoundLoggerBase):
     def log(self, level: int, event: object = None, *args: object, **fields: object) -> None:
         """Log an event at a level given by its number."""
         if self._logger.isEnabledFor(level) or (
-            _manager.disable >= level and _is_watched(self._logger, level)
+            _manager._disable and _is_watched(self._logger, level)  # noqa: SLF001 - as above
         ):
             name = logging.getLevelName(level).lower()
             self._write(name if name in LEVELS else "info", level, event, args, fields)
@@ -110,7 +110,7 @@ def _add_methods(name: str, level: int) -> None:
 
     def log(self: BoundLogger, event: object = None, *args: object, **fields: Any) -> None:  # noqa: ANN401 - any fields
         if self._logger.isEnabledFor(level) or (
-            _manager.disable >= level and _is_watched(self._logger, level)
+            _manager._disable and _is_watched(self._logger, level)  # noqa: SLF001 - as above
         ):
             if adds_traceback:
                 fields.setdefault("exc_info", True)
@@ -154,7 +154,7 @@ def _is_watched(logger: logging.Logger, level: int) -> bool:
     """Whether processors, a test's capture mostly, see an event that `logging.disable` hides."""
     if _config.default_processors == _PLAIN:
         return False
-    return level >= logger.getEffectiveLevel()
+    return logger.manager.disable >= level >= logger.getEffectiveLevel()
 
 
 def emit(logger: logging.Logger, level: int, event: object, fields: dict[str, Any]) -> None:
