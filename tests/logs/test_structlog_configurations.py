@@ -394,7 +394,7 @@ def test_a_level_and_a_logger_name_that_processors_set_are_taken(logged: Logged)
     logging.addLevelName(25, "NOTICE")
 
     def change(_logger: object, _method: str, event: Any) -> Any:
-        if event["event"] == "changed":
+        if event.get("event") == "changed":
             event.update(level="error", logger="elsewhere")
         return event
 
@@ -408,11 +408,13 @@ def test_a_level_and_a_logger_name_that_processors_set_are_taken(logged: Logged)
     log.info("changed")
     log.notice("noted")
     log.audit("audited", level="mine")
+    log.info(None, level=1)
 
     assert [
         ("elsewhere", "error", None),
         (__name__, "notice", None),
         (__name__, "info", "mine"),
+        (__name__, "info", 1),
     ] == [(line["logger"], line["level"], line.get("level_")) for line in logged()]
 
 

@@ -39,8 +39,10 @@ handler: ObsHandler | None = None
 
 # structlog's present configuration: much faster than its public function, which copies it. The
 # processors that it begins with add nothing that our lines do not have.
-_config: Any = structlog._config._CONFIG  # noqa: SLF001 - as above
-_PLAIN: list[Any] = list(structlog._config._BUILTIN_DEFAULT_PROCESSORS)  # noqa: SLF001 - as above
+_module: Any = sys.modules[structlog.configure.__module__]
+_config = _module._CONFIG  # noqa: SLF001 - as above
+_PLAIN: list[Any] = list(_module._BUILTIN_DEFAULT_PROCESSORS)  # noqa: SLF001 - as above
+_manager: Any = logging.Logger.manager  # its `disable` is a property, and slower
 
 
 class BoundLogger(structlog.BoundLoggerBase):
@@ -55,7 +57,9 @@ class BoundLogger(structlog.BoundLoggerBase):
 
     def log(self, level: int, event: object = None, *args: object, **fields: object) -> None:
         """Log an event at a level given by its number."""
-        if self._logger.isEnabledFor(level) or _is_watched(self._logger, level):
+        if self._logger.isEnabledFor(level) or (
+            _manager._disable and _is_watched(self._logger, level)  # noqa: SLF001 - as above
+        ):
             name = logging.getLevelName(level).lower()
             self._write(name if name in LEVELS else "info", level, event, args, fields)
 
@@ -105,7 +109,9 @@ def _add_methods(name: str, level: int) -> None:
     method = "error" if adds_traceback else name
 
     def log(self: BoundLogger, event: object = None, *args: object, **fields: Any) -> None:  # noqa: ANN401 - any fields
-        if self._logger.isEnabledFor(level) or _is_watched(self._logger, level):
+        if self._logger.isEnabledFor(level) or (
+            _manager._disable and _is_watched(self._logger, level)  # noqa: SLF001 - as above
+        ):
             if adds_traceback:
                 fields.setdefault("exc_info", True)
             self._write(method, level, event, args, fields)

@@ -15,10 +15,11 @@ from bisect import bisect_right
 from collections import Counter, deque
 from contextlib import suppress
 from itertools import count
+from threading import Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.native import thread
+from pantheon_obs.core.native import thread, threads_are_greenlets
 from pantheon_obs.sinks.logs.entry import level_name
 
 if TYPE_CHECKING:
@@ -120,7 +121,10 @@ class Queued:
 
     def _start(self) -> None:
         if not self._is_started:
-            thread.start_new_thread(self._run, ())
+            if threads_are_greenlets():
+                thread.start_new_thread(self._run, ())
+            else:
+                Thread(target=self._run, name="pantheon-obs-logs", daemon=True).start()
             self._is_started = True
 
     def _put(self, lane: int, level: int, item: object) -> None:

@@ -23,8 +23,8 @@ def install(handler: ObsHandler) -> None:
 
 def uninstall() -> None:
     """Leave structlog as the application has configured it."""
-    bound_logger.handler = None
     structlog_events.uninstall()
+    bound_logger.handler = None
 
 
 def get_logger(name: str | None = None, **initial: object) -> FilteringBoundLogger:

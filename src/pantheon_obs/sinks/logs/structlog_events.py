@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from pantheon_obs.sinks.logs import bound_logger
 from pantheon_obs.sinks.logs.bound_logger import (
     LEVELS,
     BoundLogger,
@@ -89,9 +88,7 @@ def _naming(make: Callable[..., Any]) -> Callable[..., Any]:
 
 def _process_event(self: Any, method_name: str, event: Any, event_kw: dict[str, Any]) -> Any:  # noqa: ANN401 - structlog's signature
     """Run the processors, as structlog does; raise DropEvent if the line has been written."""
-    run = None
-    if bound_logger.handler is not None:
-        run = _begin(self, method_name, event, event_kw)
+    run = _begin(self, method_name, event, event_kw)
     if run is None:
         return _ORIGINAL(self, method_name, event, event_kw)
     event_dict: Any = self._context.copy()
