@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pantheon_obs import ConfigError, Health, Settings, TraceIdMiddleware, instrument
+from pantheon_obs.adapters.wsgi import TraceIdMiddleware as WsgiMiddleware
 from pantheon_obs.testing import capture_events, reset
 from tests.logs.running import run
 from tests.logs.test_commands import FLASK, command
@@ -296,3 +297,47 @@ def test_the_class_of_an_application_is_refused(framework: Any) -> None:
         instrument(kind)
 
     assert str(refused.value).endswith(f"use an app object, {kind.__name__}(), and not its class")
+
+
+async def asgi(_scope: Any, _receive: Any, _send: Any) -> None:
+    """Speak ASGI."""
+
+
+def wsgi(_environ: Any, _start_response: Any) -> list[bytes]:
+    """Speak WSGI."""
+    return []
+
+
+def get_response(_request: Any) -> None:
+    """Stand for the rest of Django's middlewares."""
+
+
+@pytest.mark.parametrize("app", [wsgi, get_response])
+def test_the_asgi_middleware_around_something_else_is_refused(app: Any) -> None:
+    """Where it is made, and not at each request; the message names the other two."""
+    with pytest.raises(ConfigError) as refused:
+        TraceIdMiddleware(app)
+
+    message = str(refused.value)
+    assert " is not accepted: use an ASGI application: app.add_middleware(" in message
+    assert "'pantheon_obs.adapters.wsgi.TraceIdMiddleware'" in message
+    assert "'pantheon_obs.adapters.django.TraceIdMiddleware'" in message
+
+
+@pytest.mark.parametrize("app", [asgi, get_response])
+def test_the_wsgi_middleware_around_something_else_is_refused(app: Any) -> None:
+    """As above."""
+    with pytest.raises(ConfigError) as refused:
+        WsgiMiddleware(app)
+
+    message = str(refused.value)
+    assert " is not accepted: use a WSGI application: app.wsgi_app = TraceIdMiddleware(" in message
+    assert "'pantheon_obs.TraceIdMiddleware'" in message
+    assert "'pantheon_obs.adapters.django.TraceIdMiddleware'" in message
+
+
+@pytest.mark.parametrize("middleware", [TraceIdMiddleware, WsgiMiddleware], ids=["asgi", "wsgi"])
+def test_a_callable_that_takes_any_arguments_is_accepted(middleware: Any) -> None:
+    """So is one whose arguments nobody can know."""
+    for app in (lambda *_arguments: None, min):
+        assert middleware(app).app is app

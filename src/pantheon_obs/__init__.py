@@ -14,7 +14,7 @@ _ELSEWHERE = f"{__name__}._elsewhere"
 __path__.append(_ELSEWHERE)
 
 
-def _search(entry: str) -> ModuleType:
+def _search(entry: str) -> PathEntryFinderProtocol:
     """Give the import system the finder for this one entry of a path, when it asks first."""
     if entry != _ELSEWHERE:
         raise ImportError(name=entry)
@@ -54,7 +54,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from types import ModuleType
+    from _typeshed.importlib import PathEntryFinderProtocol
 
     from pantheon_obs._instrument import instrument
     from pantheon_obs.adapters.asgi import TraceIdMiddleware

@@ -7,7 +7,6 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib import import_module
-from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
@@ -16,6 +15,7 @@ from pantheon_obs.core.errors import refuse, shown
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.ignored import report_ignored
 from pantheon_obs.core.settings import resolve
+from pantheon_obs.core.signatures import takes
 from pantheon_obs.core.unused import Use
 from pantheon_obs.products import PRODUCTS, Product
 from pantheon_obs.sinks import sentry
@@ -156,13 +156,7 @@ def _takes(app: object, *arguments: str) -> bool:
         inspect.isclass(app) and not (hasattr(app, "__await__") or hasattr(app, "__iter__"))
     ):
         return False
-    # Sentry's middleware has its `__call__` in a slot, and the class knows no signature of it.
-    own = isinstance(vars(type(app)).get("__call__"), MemberDescriptorType)
-    try:
-        inspect.signature(app.__call__ if own else app).bind(*arguments)
-    except (TypeError, ValueError):
-        return False
-    return True
+    return takes(app, *arguments)
 
 
 def _is_awaited(app: object) -> bool:

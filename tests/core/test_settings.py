@@ -244,6 +244,7 @@ UNKNOWN = [
     ("static_fields", "the settings are service, environment, release"),
     ("log_formt", "did you mean 'log_format'?"),
     ("logLevel", "did you mean 'log_level'?"),
+    ("SERVICE", "did you mean 'service'?"),
     ("dsn", "did you mean 'sentry_dsn'?"),
 ]
 

@@ -20,6 +20,7 @@ from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.identity import Identity
 from pantheon_obs.core.response_headers import ResponseHeaders
 from pantheon_obs.core.settings import resolve, warn_of_problems
+from pantheon_obs.core.signatures import cannot_take
 from pantheon_obs.core.switch import turned_off
 from pantheon_obs.products import PRODUCTS
 from pantheon_obs.propagation.watch import watch
@@ -37,6 +38,11 @@ _EXCHANGES: dict[str, type[AsgiHttp | AsgiWebsocket]] = {
 
 _NOT_FOUND = 404
 _LIFESPAN_ERRORS = {row.lifespan_error for row in PRODUCTS if row.lifespan_error}
+_ACCEPTED = (
+    "an ASGI application: app.add_middleware(TraceIdMiddleware); for WSGI it is "
+    "'pantheon_obs.adapters.wsgi.TraceIdMiddleware', and in Django's MIDDLEWARE "
+    "'pantheon_obs.adapters.django.TraceIdMiddleware'"
+)
 
 _guard = Guard("asgi start-up")
 
@@ -51,7 +57,7 @@ class TraceIdMiddleware:
             connection where the server does not.
 
     Raises:
-        ConfigError: `app` cannot be called, or `settings` is not a `Settings`.
+        ConfigError: `app` is no ASGI application, or `settings` is not a `Settings`.
 
     Example:
         >>> from pantheon_obs import TraceIdMiddleware
@@ -68,8 +74,8 @@ class TraceIdMiddleware:
         *,
         on_startup: Callable[[], None] | None = None,
     ) -> None:
-        if not callable(app):
-            refuse("app", app, "an ASGI application: app.add_middleware(TraceIdMiddleware)")
+        if cannot_take(app, "scope", "receive", "send"):
+            refuse("app", app, _ACCEPTED)
         settings = resolve(settings, {})
         self._is_off = turned_off(settings)
         warn_of_problems(settings)

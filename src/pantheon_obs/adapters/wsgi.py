@@ -26,6 +26,7 @@ from pantheon_obs.core.errors import refuse
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.response_headers import ResponseHeaders
 from pantheon_obs.core.settings import resolve, warn_of_problems
+from pantheon_obs.core.signatures import cannot_take
 from pantheon_obs.core.switch import turned_off
 from pantheon_obs.propagation.watch import watch
 
@@ -36,6 +37,12 @@ if TYPE_CHECKING:
     from pantheon_obs.adapters.wsgi_environ import RouteOf
     from pantheon_obs.core.exchange import Exchange
     from pantheon_obs.core.settings import Settings
+
+_ACCEPTED = (
+    "a WSGI application: app.wsgi_app = TraceIdMiddleware(app.wsgi_app); for ASGI it is "
+    "'pantheon_obs.TraceIdMiddleware', and in Django's MIDDLEWARE "
+    "'pantheon_obs.adapters.django.TraceIdMiddleware'"
+)
 
 _guard = Guard("wsgi start-up")
 
@@ -50,7 +57,7 @@ class TraceIdMiddleware:
         route_of: Finds the route's template from a request's environ, as its response starts.
 
     Raises:
-        ConfigError: `app` cannot be called, or `settings` is not a `Settings`.
+        ConfigError: `app` is no WSGI application, or `settings` is not a `Settings`.
 
     Example:
         >>> from pantheon_obs.adapters.wsgi import TraceIdMiddleware
@@ -68,8 +75,8 @@ class TraceIdMiddleware:
         on_startup: Callable[[], None] | None = None,
         route_of: Callable[[WSGIEnvironment], str | None] | None = None,
     ) -> None:
-        if not callable(app):
-            refuse("app", app, "a WSGI application: app.wsgi_app = TraceIdMiddleware(app.wsgi_app)")
+        if cannot_take(app, "environ", "start_response"):
+            refuse("app", app, _ACCEPTED)
         settings = resolve(settings, {})
         self._is_off = turned_off(settings)
         warn_of_problems(settings)

@@ -11,12 +11,16 @@ _PREFIX = "PANTHEON_OBS_"
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Find the known name that is spelt most alike, or else one that contains the name."""
+    """Find the known name that is spelt most alike, or else one that contains the name.
+
+    Upper and lower case are alike.
+    """
     from difflib import get_close_matches  # noqa: PLC0415 - only where a name is wrong
 
-    names = list(known)
-    alike = get_close_matches(name, names, n=1) or [other for other in names if name in other]
-    return alike[0] if alike else None
+    names = {other.lower(): other for other in known}
+    word = name.lower()
+    alike = get_close_matches(word, names, n=1) or [other for other in names if word in other]
+    return names[alike[0]] if alike else None
 
 
 def unknown_argument(name: str, known: tuple[str, ...]) -> str:

@@ -1,0 +1,42 @@
+"""Whether a callable can be called in a certain way, by its signature."""
+
+from __future__ import annotations
+
+import inspect
+from types import MemberDescriptorType
+
+
+def takes(function: object, *arguments: str) -> bool:
+    """Whether an object can be called with these positional arguments.
+
+    False if nobody can know it.
+    """
+    signature = _signature_of(function)
+    return signature is not None and _fits(signature, arguments)
+
+
+def cannot_take(function: object, *arguments: str) -> bool:
+    """Whether it is known that a call with these positional arguments fails."""
+    if not callable(function):
+        return True
+    signature = _signature_of(function)
+    return signature is not None and not _fits(signature, arguments)
+
+
+def _signature_of(function: object) -> inspect.Signature | None:
+    if not callable(function):
+        return None
+    # An object may have its `__call__` in a slot, of which its class knows no signature.
+    own = isinstance(vars(type(function)).get("__call__"), MemberDescriptorType)
+    try:
+        return inspect.signature(function.__call__ if own else function)
+    except (TypeError, ValueError):
+        return None
+
+
+def _fits(signature: inspect.Signature, arguments: tuple[str, ...]) -> bool:
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        return False
+    return True
