@@ -41,9 +41,8 @@ _guard = Guard(_SITE)
 class Exchange(Trace, Facts):
     """One HTTP exchange from its first step to its event."""
 
-    method = ""
+    is_request = True
     path = ""  # without its query string
-    quiet = False  # whether the event is at DEBUG
     status_code: int | None = None
     first_byte: float | None = None  # clock time
     last_byte: float | None = None  # clock time at which it was handed to the server

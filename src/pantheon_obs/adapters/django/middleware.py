@@ -12,7 +12,9 @@ from django.core.exceptions import MiddlewareNotUsed
 from django.http.response import HttpResponseBase
 from django.utils.functional import LazyObject, empty
 
+from pantheon_obs import _setup
 from pantheon_obs.adapters.django.exchange import Closer, DjangoExchange, template_of
+from pantheon_obs.adapters.django.metrics import in_front
 from pantheon_obs.adapters.django.profile import load
 from pantheon_obs.adapters.django.start import process
 from pantheon_obs.adapters.django.streams import follow
@@ -73,6 +75,10 @@ class TraceIdMiddleware:
         self._bind_user_id = settings.bind_user_id
         self._started = False
         _serve()
+        if settings.metrics_path is not None and _setup.metrics_status() == "on":
+            self.get_response = in_front(
+                get_response, settings.metrics_path, is_async=self._is_async
+            )
 
     def __call__(self, request: HttpRequest) -> Any:  # noqa: ANN401 - a response, or one to await
         """Serve one request, as Django's documentation says."""
