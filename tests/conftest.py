@@ -27,6 +27,7 @@ EXTRAS = (
     "flask",
     "genai_prices",
     "litestar",
+    "prometheus_client",
     "quart",
     "sentry_sdk",
     "starlette",

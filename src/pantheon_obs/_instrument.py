@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -84,7 +84,8 @@ def instrument(
 
     Raises:
         ConfigError: An argument is not accepted.
-        MissingExtraError: `sentry_dsn` was given as an argument, but `sentry_sdk` is missing.
+        MissingExtraError: `sentry_dsn` or `metrics_path` was given as an argument, but the package
+            of its extra is missing.
 
     Example:
         >>> from pantheon_obs import instrument
@@ -103,6 +104,8 @@ def instrument(
             _report_ignored(mark_of(app), product, resolved, health)
         return app
     start = _setup.start(resolved, lambda: resolve(settings, overrides))
+    if _setup.metrics_status() != "on":
+        resolved = replace(resolved, metrics_path=None)  # the application answers it
     start = _setup.announce_serving(resolved, adapter=product.name, on_startup=start)
     instrumentation = _Instrumentation(start, resolved, health)
     if resolved.disabled and not health:
@@ -110,7 +113,8 @@ def instrument(
 
     def wrap(inner: Any) -> Any:  # noqa: ANN401 - an application of any kind
         wraps = product.sentry_wraps
-        return with_health(inner if wraps else sentry.around(inner, product.protocol))
+        inner = with_health(inner if wraps else sentry.around(inner, product.protocol))
+        return _with_metrics(inner, resolved.metrics_path, product.protocol)
 
     instrumented: _App = adapter.install(app, resolved, instrumentation, wrap)
     if instrumented is not app and not resolved.disabled:
@@ -175,6 +179,16 @@ def _report_ignored(mark: object, product: Product, asked: Settings, health: obj
     if in_force is not None:
         is_other = health is not None and (health or None) is not (in_force.health or None)
         report_ignored(product.name, in_force.settings, asked, *(["health"] if is_other else []))
+
+
+def _with_metrics(app: Any, path: str | None, protocol: str) -> Any:  # noqa: ANN401 - an application
+    """Put the page of the metrics around an app, if there is one."""
+    if path is None:
+        return app
+    from pantheon_obs.sinks.metrics import endpoint  # noqa: PLC0415 - only where it is asked for
+
+    kind = endpoint.WsgiMetrics if protocol == "wsgi" else endpoint.AsgiMetrics
+    return kind(app, path)
 
 
 def _health_endpoints(health: object, protocol: str, prefix: str) -> Callable[[Any], Any]:

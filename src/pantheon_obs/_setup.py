@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pantheon_obs.core.switch import is_off, turned_off
 from pantheon_obs.sinks import sentry
 from pantheon_obs.sinks.logs import configure as logs
+from pantheon_obs.sinks.metrics import registry as metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 start_logging = logs.configure_logging
 in_command, serve = logs.in_command, logs.serve
+metrics_page, metrics_status = metrics.page_app, metrics.status
+worker_died = metrics.worker_died
 take_over = logs.reassert  # the loggers that were set up since logging was configured, if it was
 
 
@@ -34,6 +37,7 @@ def start(
     else:
         logs.reassert()
     sentry.start(settings)
+    metrics.start(settings)
 
     def on_startup() -> None:
         logs.reassert()
@@ -52,6 +56,7 @@ def announce(settings: Settings, *, adapter: str) -> None:
         "log_format": logs.active_format(),
         "log_level": settings.log_level,
         "sentry": sentry.status(),
+        "metrics": metrics.status(),
     }
     logging.getLogger("pantheon_obs").info("observability_configured", extra=fields)
 

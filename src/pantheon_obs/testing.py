@@ -11,6 +11,7 @@ from pantheon_obs.core import context, guard, pipeline, switch, unused
 from pantheon_obs.core import settings as settings_of_process
 from pantheon_obs.sinks import sentry
 from pantheon_obs.sinks.logs import configure, emitter
+from pantheon_obs.sinks.metrics import registry as metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -82,6 +83,7 @@ def reset() -> None:
     """
     configure.reset()
     sentry.reset()
+    metrics.reset()
     emitter.captures.clear()
     for module in (settings_of_process, switch, pipeline, context):
         module.reset()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -20,6 +23,7 @@ from pantheon_obs import instrument
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 async def ask(app: Any) -> None:
@@ -118,3 +122,52 @@ def test_the_method_that_servers_call_keeps_the_application(
         ask_wsgi(served)
     else:
         asyncio.run(ask(served))
+
+
+DJANGO = """
+import gc
+import io
+import os
+
+from django.conf import settings
+from django.core.wsgi import get_wsgi_application
+from django.http import HttpResponse
+from django.urls import path
+
+settings.configure(
+    ALLOWED_HOSTS=["*"],
+    ROOT_URLCONF=__name__,
+    INSTALLED_APPS=["pantheon_obs.adapters.django"],
+    MIDDLEWARE=["pantheon_obs.adapters.django.TraceIdMiddleware"],
+)
+urlpatterns = [path("", lambda request: HttpResponse("ok"))]
+app = get_wsgi_application()
+
+
+def ask():
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "SERVER_NAME": "test"}
+    environ |= {"SERVER_PORT": "80", "wsgi.input": io.BytesIO(), "wsgi.url_scheme": "http"}
+    app(environ, lambda *_: None).close()
+
+
+for _ in range(10):  # what is made once per process
+    ask()
+gc.collect()
+gc.disable()
+for _ in range(10):
+    ask()
+print(gc.collect(), file=open(os.environ["RESULT"], "w"))
+"""
+
+
+def test_a_request_of_django_leaves_nothing_to_the_garbage_collector(tmp_path: Path) -> None:
+    """The request carries its trace, and the trace no longer the request once it has ended."""
+    pytest.importorskip("django")
+    program, result = tmp_path / "program.py", tmp_path / "result"
+    program.write_text(DJANGO)
+
+    subprocess.run(
+        [sys.executable, program], env={**os.environ, "RESULT": str(result)}, check=True, timeout=60
+    )
+
+    assert 0 == int(result.read_text())

@@ -342,24 +342,6 @@ def test_variables_that_are_blank_or_of_others_are_not_reported() -> None:
     assert () == Settings.from_env(environ).problems
 
 
-@pytest.mark.parametrize(
-    ("program", "variables"),
-    [
-        pytest.param("configure_logging(metrics_path='/metrics')", {}, id="argument"),
-        pytest.param("configure_logging()", {"PANTHEON_OBS_METRICS_PATH": "/metrics"}, id="env"),
-    ],
-)
-def test_a_path_of_metrics_is_one_warning_as_there_are_none_yet(
-    program: str, variables: dict[str, str]
-) -> None:
-    """It is accepted, and the line says that nothing answers there."""
-    done = run(f"{program}; {program}", **variables)
-
-    [line] = done.lines
-    assert ("setting_refused", "warning") == (line["event"], line["level"])
-    assert "metrics_path='/metrics' has no effect: there are no metrics yet" == line["problem"]
-
-
 def test_an_argument_makes_a_bad_variable_irrelevant() -> None:
     """A variable is not read if there is an argument."""
     settings = Settings.from_env({"PANTHEON_OBS_LOG_LEVEL": "LOUD"}, log_level="ERROR")
@@ -400,7 +382,7 @@ def test_the_fields_that_every_line_has_are_those_that_are_set() -> None:
         ({"quiet_paths": "/ping"}, {"/ping"}),
         (
             {"health_prefix": "/", "metrics_path": "/metrics"},
-            {"/live", "/live/", "/ready", "/ready/", "/metrics"},
+            {"/live", "/live/", "/ready", "/ready/", "/metrics", "/metrics/"},
         ),
     ],
 )

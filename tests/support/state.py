@@ -22,7 +22,7 @@ PACKAGE = "pantheon_obs"
 _PLAIN = frozenset({bool, bytes, float, frozenset, int, str, tuple, type(None), Guard, Pattern})
 
 MAY_STAY = {
-    "core.foreign._tracers": "registered once per process by whatever begins traces",
+    "core.foreign._tracer": "registered once per process by whatever begins traces",
     "core.foreign.bound": "registered once per process by whatever begins traces",
     "core.foreign.clear": "registered once per process by whatever begins traces",
     "core.structured.in_flight": "a record that a thread logs leaves it when its handlers have run",

@@ -130,8 +130,7 @@ class TraceIdMiddleware:
             raise
         finally:
             scope.pop(KEY, None)
-            if self._open:
-                self._open.discard(exchange)
+            self._open.discard(exchange)
             end(exchange)
 
     async def _pass_through(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -20,6 +20,18 @@ if TYPE_CHECKING:
     from gunicorn.config import Config  # type: ignore[import-untyped]
 
 
+def child_exit(_server: object, worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
+    """Settle the metrics of a worker that has ended; a hook for `gunicorn.conf.py`.
+
+    Without it the next scrape does so. https://gunicorn.org/reference/settings/#child_exit
+
+    Args:
+        _server: The master.
+        worker: The worker.
+    """
+    _setup.worker_died(worker.pid)
+
+
 class JSONLogger(Logger):  # type: ignore[misc]
     """Writes gunicorn's log lines in the format of all others, on standard output.
 

@@ -39,6 +39,8 @@ _ATTRIBUTE = "_pantheon_obs_trace"
 escaped_failure: ContextVar[object] = ContextVar("pantheon_obs_escaped", default=None)
 """The `Failure` that has escaped from a trace to this context last."""
 
+_is_apart: ContextVar[bool] = ContextVar("pantheon_obs_apart", default=False)
+
 _guard = Guard("context")
 
 
@@ -68,6 +70,10 @@ class Trace:
     Class attributes are the values that most traces never change.
     """
 
+    is_request = False  # an HTTP exchange
+    method = ""
+    quiet = False  # whether its event is at DEBUG
+    active_in: Any = None  # the gauge that counts it while it is served
     llm: LlmTotals | None = None  # of the finished calls
     ended = False
     listeners: tuple[Listener, ...] = ()  # sinks that have heard its beginning
@@ -200,7 +206,17 @@ def apart(work: Callable[..., object], *args: object) -> None:
     freed memory if a finalizer set a variable in the same context. Later versions collect between
     two instructions only (https://github.com/python/cpython/pull/97922).
     """
-    copy_context().run(work, *args)
+    copy_context().run(_apart, work, *args)
+
+
+def _apart(work: Callable[..., object], *args: object) -> None:
+    _is_apart.set(True)
+    work(*args)
+
+
+def is_apart() -> bool:
+    """Whether the code that runs is what a finalizer has begun: it must wait for no lock."""
+    return _is_apart.get()
 
 
 def leave_on(request: object, trace: Trace) -> None:

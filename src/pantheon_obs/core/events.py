@@ -88,6 +88,8 @@ class RequestFinished:
         # Most requests need not compute their level twice.
         if (outcome != "ok" or (status or 0) >= _SERVER_ERROR) and self.level == ERROR:
             fields["failed"] = True
+        if self.error is None and self.llm is None:
+            return fields
         return _with_error_and_totals(fields, self)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import Trace, apart
 from pantheon_obs.core.events import BackgroundFailed, RequestFinished
-from pantheon_obs.core.failures import escape, is_logged, note, root_of
+from pantheon_obs.core.failures import escape, note, root_of, share_log
 from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.core.outcome import Facts, decide, has_left, is_background, is_departure
 
@@ -40,9 +40,8 @@ _guard = Guard(_SITE)
 class Exchange(Trace, Facts):
     """One HTTP exchange from its first step to its event."""
 
-    method = ""
+    is_request = True
     path = ""  # without its query string
-    quiet = False  # whether the event is at DEBUG
     status_code: int | None = None
     first_byte: float | None = None  # clock time
     last_byte: float | None = None  # clock time at which it was handed to the server
@@ -77,7 +76,7 @@ class Exchange(Trace, Facts):
         """The response has started; the status is no number where the application sent none."""
         self.response_started = True
         if self.event_pending:
-            self.left_early = has_left(self)
+            self.left_early = self.client_gone
             self._headers = headers
             # As a plain number: it may be an http.HTTPStatus.
             self.status_code = code = int(status) if isinstance(status, int) else None
@@ -159,7 +158,7 @@ class Exchange(Trace, Facts):
         if is_background(self, root):
             self.finish()
             self.background_failed(root)
-            _share_log(root, error)
+            share_log(root, error)
         elif self.error is None:
             self.error, self._raised = root, error
 
@@ -176,13 +175,15 @@ class Exchange(Trace, Facts):
     def closed(self) -> None:
         """The server has closed the response: before its last byte only if the client has gone."""
         self.closing()
-        self.returned()
+        if self.open_calls:
+            self.finish_open_calls()
         if self.response_started and not self.response_complete and self.error is None:
             if self.method == "HEAD" or self.status_code in BODILESS:
                 self.response_complete = True
             else:
                 self.client_left()
-        self.finish()
+        if self.event_pending or self.error is not None:
+            self.finish()
 
     @property
     def owes_response(self) -> bool:
@@ -211,7 +212,7 @@ class Exchange(Trace, Facts):
                 except Exception as fault:  # noqa: BLE001 - the guard, without its cost
                     report(_SITE, fault)
         if escaped is not None and self._raised is not None:
-            _share_log(escaped, self._raised)
+            share_log(escaped, self._raised)
         if outcome != "ok" or escaped is not None or (self.status_code or 0) >= _SERVER_ERROR:
             self._forget_errors()
 
@@ -242,9 +243,3 @@ class Exchange(Trace, Facts):
         """Emit `background_failed`: work after the response has raised."""
         with _guard:
             pipeline.emit(BackgroundFailed(trace_id=self.trace_id, bound=self.bound, error=error))
-
-
-def _share_log(root: BaseException, raised: BaseException) -> None:
-    """Mark the exception that a framework has wrapped around another one, if that is logged."""
-    if is_logged(root):
-        note(raised).logged = True

@@ -165,6 +165,12 @@ def root_of(error: BaseException) -> BaseException:
     return error if failure is None or failure.root is None else failure.root
 
 
+def share_log(root: BaseException, raised: BaseException) -> None:
+    """Mark the exception that a framework has wrapped around another one, if that is logged."""
+    if is_logged(root):
+        note(raised).logged = True
+
+
 def trace_of(error: BaseException | None) -> str | None:
     """The id of the trace that the exception escaped from, if it is known."""
     failure = known(error)

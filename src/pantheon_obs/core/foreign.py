@@ -23,7 +23,7 @@ bound: object = ()
 clear: Callable[[], Variables] = list
 """Unsets what other libraries have bound in this context, and returns it."""
 
-_tracers: dict[str, Callable[[], str | None]] = {}
+_tracer: tuple[str, Callable[[], str | None]] | None = None
 
 
 def register_fields(register: object, unset: Callable[[], Variables]) -> None:
@@ -36,11 +36,9 @@ def register_fields(register: object, unset: Callable[[], Variables]) -> None:
 
 
 def register_tracer(module: str, ask: Callable[[], str | None]) -> None:
-    """Use another tracer's trace id where it has begun a trace; a second call changes nothing.
-
-    It is asked once its module is loaded.
-    """
-    _tracers[module] = ask
+    """Use another tracer's trace id where it has begun a trace; it is asked once it is loaded."""
+    global _tracer  # noqa: PLW0603 - as above
+    _tracer = module, ask
 
 
 def restore(variables: Variables) -> None:
@@ -51,13 +49,9 @@ def restore(variables: Variables) -> None:
 
 def active_id() -> str | None:
     """The id of the trace that another tracer has active in this context; None without one."""
-    for module, tracer in _tracers.items():
-        if module in sys.modules:
-            try:
-                found = tracer()
-            except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
-                report("trace of another library", error)
-            else:
-                if found is not None:
-                    return found
+    if _tracer is not None and _tracer[0] in sys.modules:
+        try:
+            return _tracer[1]()
+        except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
+            report("trace of another library", error)
     return None

@@ -9,7 +9,12 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_count: Callable[[str], None] | None = None
 _from_signals: tuple[type[Exception], ...] = ()
 _reported: set[str] = set()
 
@@ -43,6 +48,12 @@ def never_swallow(kind: type[Exception]) -> None:
         _from_signals = (*_from_signals, kind)
 
 
+def count_failures_with(count: Callable[[str], None]) -> None:
+    """Have each failure counted, with its site, by a function that does not raise."""
+    global _count  # noqa: PLW0603 - as above
+    _count = count
+
+
 def let_through(error: Exception) -> None:
     """Raise an exception again if a signal handler has raised it in the middle of our code."""
     if isinstance(error, _from_signals):
@@ -52,6 +63,8 @@ def let_through(error: Exception) -> None:
 def report(site: str, error: Exception) -> None:
     """Log one ERROR line for the first failure at a site; later ones there are silent."""
     let_through(error)
+    if _count is not None:
+        _count(site)
     if site in _reported:
         return
     _reported.add(site)

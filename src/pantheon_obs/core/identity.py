@@ -69,7 +69,7 @@ class Identity:
         if self._generate is not None:
             return self._generate()
         known = active_id()
-        if known is None and pipeline.sinks:
+        if known is None and pipeline.adopting:
             known = pipeline.adopted_id(headers, trusted=self._trusts)
         return known or ids.generate()
 

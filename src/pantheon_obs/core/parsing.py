@@ -118,6 +118,12 @@ def paths(value: object) -> tuple[str, ...]:
     return _accept(found, accepted, also=all(name.startswith("/") for name in found))
 
 
+def registry(value: object) -> object:
+    """Read a registry of metrics."""
+    is_one = hasattr(value, "register") and hasattr(value, "collect")
+    return _accept(value, "a CollectorRegistry of prometheus_client, or None", also=is_one)
+
+
 def generator(value: object) -> object:
     """Read a function that makes an id."""
     return _accept(value, "a callable that returns a new id, or None", also=callable(value))

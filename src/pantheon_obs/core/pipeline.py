@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from pantheon_obs.core.guard import report
+from pantheon_obs.core.guard import count_failures_with, report
+from pantheon_obs.core.measurements import TelemetryFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pantheon_obs.core.context import Trace
     from pantheon_obs.core.events import Event
+    from pantheon_obs.core.measurements import Measurement
 
 
 class Sink(Protocol):
     """Where facts go. One file or folder per back-end; what it raises is reported once.
 
     A sink that is interested in finished facts only has neither `started` nor `ended`. A sink may
-    also have a method `adopt(headers, trusted) -> str | None`: the id that its back-end has already
+    also have a method `measure(measurement)`, which gets the facts of `core.measurements`, and a
+    method `adopt(headers, trusted) -> str | None`: the id that its back-end has already
     given a request that brought none of ours, from the request's headers (pairs of bytes, names in
     lower case) and whether inbound ids are trusted.
     """
@@ -42,43 +46,38 @@ class ListeningSink(Sink, Protocol):
 sinks: tuple[Sink, ...] = ()
 
 # Chosen once for each set of sinks, so that a request pays only for those that are interested.
-_chosen_from = sinks
-_listening: tuple[ListeningSink, ...] = ()
-_adopting: tuple[Any, ...] = ()
+listening: tuple[ListeningSink, ...] = ()
+adopting: tuple[Any, ...] = ()
+_measuring: tuple[Any, ...] = ()
 
 
-def _choose() -> None:
-    global _chosen_from, _listening, _adopting  # noqa: PLW0603 - one process, one set of sinks
-    _chosen_from = sinks
-    _listening = tuple(cast("ListeningSink", sink) for sink in sinks if hasattr(sink, "started"))
-    _adopting = tuple(sink for sink in sinks if hasattr(sink, "adopt"))
+def _use(chosen: tuple[Sink, ...]) -> None:
+    global sinks, listening, adopting, _measuring  # noqa: PLW0603 - one process, one set of sinks
+    sinks = chosen
+    listening = tuple(cast("ListeningSink", sink) for sink in sinks if hasattr(sink, "started"))
+    adopting = tuple(sink for sink in sinks if hasattr(sink, "adopt"))
+    _measuring = tuple(sink for sink in sinks if hasattr(sink, "measure"))
 
 
 def add_sink(sink: Sink) -> None:
     """Send every fact from now on to this sink, in place of one of the same name."""
-    global sinks  # noqa: PLW0603 - as above
-    sinks = (*(other for other in sinks if other.name != sink.name), sink)
+    _use((*(other for other in sinks if other.name != sink.name), sink))
 
 
 def remove_sink(name: str) -> None:
     """Send no more facts to the sink of this name."""
-    global sinks  # noqa: PLW0603 - as above
-    sinks = tuple(sink for sink in sinks if sink.name != name)
+    _use(tuple(sink for sink in sinks if sink.name != name))
 
 
 def reset() -> None:
     """Remove all sinks (used by `pantheon_obs.testing.reset`)."""
-    global sinks  # noqa: PLW0603 - as above
-    sinks = ()
-    _choose()
+    _use(())
 
 
 def started(trace: Trace) -> None:
     """Notify the sinks that a request, websocket or task has begun; `end` notifies them too."""
-    if _chosen_from is not sinks:
-        _choose()
-    trace.listeners = _listening
-    for sink in _listening:
+    trace.listeners = listening
+    for sink in listening:
         try:
             sink.started(trace)
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
@@ -94,11 +93,27 @@ def emit(event: Event) -> None:
             report(f"sink {sink.name}", error)
 
 
+def measure(measurement: Measurement) -> None:
+    """Hand a fact without a log line to the sinks that count such."""
+    for sink in _measuring:
+        try:
+            sink.measure(measurement)
+        except Exception as error:  # noqa: BLE001 - as above
+            report(f"sink {sink.name}", error)
+
+
+def _count_failure(site: str) -> None:
+    for sink in _measuring:
+        with suppress(Exception):  # a report of it would come here again
+            sink.measure(TelemetryFailed(site))
+
+
+count_failures_with(_count_failure)
+
+
 def adopted_id(headers: Iterable[tuple[bytes, bytes]], *, trusted: bool) -> str | None:
     """Ask the sinks for the id that a back-end has already given a request, as `adopt` does."""
-    if _chosen_from is not sinks:
-        _choose()
-    for sink in _adopting:
+    for sink in adopting:
         try:
             found: str | None = sink.adopt(headers, trusted)
         except Exception as error:  # noqa: BLE001 - as above

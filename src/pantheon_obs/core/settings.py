@@ -61,7 +61,7 @@ class Settings:
         sentry_traces_sample_rate: Share of requests that the error tracker traces, 0.0 to 1.0.
         sentry_send_default_pii: Whether error reports may contain personal data.
         health_prefix: Path under which health endpoints are mounted.
-        metrics_path: Path of the metrics endpoint, which is not built yet; None turns it off.
+        metrics_path: Path of the metrics for Prometheus; None turns them off.
         quiet_paths: Paths whose `request_finished` is logged at DEBUG only; None means the paths of
             the probes and of the metrics.
         redact_keys: Keys to redact besides the built-in ones.
@@ -71,6 +71,7 @@ class Settings:
         bind_user_id: Whether the log lines of a request have the id of its authenticated user.
         request_id: Whether every log line has `request_id` beside `trace_id`, with the same value.
         disabled: Whether the library does nothing: nothing traced, logged or reported.
+        metrics_registry: The registry of the metrics; None means `prometheus_client.REGISTRY`.
         id_generator: Makes a fresh id; None means the form of `str(uuid.uuid4())`.
         given: Names of the fields that the application has set itself, by an argument or in its
             framework's settings file; all but `disabled` for settings made in code.
@@ -119,6 +120,7 @@ class Settings:
     request_id: bool = _option(False, parse.boolean)
     disabled: bool = _option(False, parse.boolean, "PANTHEON_OBS_DISABLED")
     id_generator: Callable[[], str] | None = _option(None, parse.generator)
+    metrics_registry: Any = _option(None, parse.registry)
     problems: tuple[str, ...] = field(default=(), repr=False, compare=False)
     """The faults of the environment, one sentence each; logged once logging is set up."""
     given: frozenset[str] = field(
@@ -149,7 +151,8 @@ class Settings:
         probes = [
             f"{self.health_prefix}/{name}{end}" for name in ("live", "ready") for end in ("", "/")
         ]
-        return frozenset([*probes, self.metrics_path] if self.metrics_path else probes)
+        metrics = [self.metrics_path, f"{self.metrics_path}/"] if self.metrics_path else []
+        return frozenset(probes + metrics)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, /, **overrides: object) -> Settings:
@@ -227,15 +230,8 @@ _warned: set[str] = set()
 
 
 def warn_of_problems(settings: Settings) -> None:
-    """Log one WARNING for each bad value or name in the environment, once per process.
-
-    So it does for an option that is accepted, but has no effect yet.
-    """
-    problems = list(settings.problems)
-    if settings.metrics_path is not None:
-        path = shown(settings.metrics_path)
-        problems.append(f"metrics_path={path} has no effect: there are no metrics yet")
-    for problem in problems:
+    """Log one WARNING for each bad value or name in the environment, once per process."""
+    for problem in settings.problems:
         if problem not in _warned:
             _warned.add(problem)
             log = logging.getLogger("pantheon_obs.settings")

@@ -18,6 +18,7 @@ _ABNORMAL = 1006
 class WebsocketExchange(Exchange):
     """One websocket from its handshake to its event."""
 
+    is_request = False
     messages_in = 0  # received by the application
     messages_out = 0  # sent by it
 

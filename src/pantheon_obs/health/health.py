@@ -8,8 +8,10 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
+from pantheon_obs.core import pipeline
 from pantheon_obs.core.errors import refuse, refuse_unless_text
 from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.measurements import CheckEnded
 from pantheon_obs.health.check_run import Check, CheckRun, Round, log_change
 from pantheon_obs.health.definition import refuse_unless_check
 from pantheon_obs.health.lifespans import Lifespans
@@ -214,6 +216,9 @@ class Health:
             before = self._failing
             self._failing = {r.name: r.error_type for r in report.results if r.error_type}
         for run, result in zip(current.runs, report.results, strict=True):
+            pipeline.measure(
+                CheckEnded(result.name, not result.error_type, result.latency_ms / 1000)
+            )
             error, run.error = run.error, None
             if result.error_type != before.get(result.name):
                 with _guard:

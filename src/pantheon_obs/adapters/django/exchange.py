@@ -13,7 +13,7 @@ from pantheon_obs.adapters.django.templates import template_of_pattern
 from pantheon_obs.adapters.wsgi_environ import note_failed_read
 from pantheon_obs.core.context import apart, end, resume, suspend, trace_on
 from pantheon_obs.core.exchange import Exchange
-from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.guard import Guard, report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -32,11 +32,12 @@ class DjangoExchange(Exchange):
     _is_read = True  # of a response that does not stream there is nothing to read
     _is_buffered = False
 
-    def __init__(self, trace_id: str, request: HttpRequest) -> None:
+    def __init__(self, trace_id: str, request: HttpRequest, *, is_asgi: bool) -> None:
         super().__init__(trace_id)
         self._request: Any = request
-        self._is_asgi = hasattr(request, "scope")
-        self.server_sends_files = "wsgi.file_wrapper" in self._request.META
+        self._environ = request.META
+        self._is_asgi = is_asgi
+        self.server_sends_files = "wsgi.file_wrapper" in self._environ
 
     def route(self) -> str | None:
         """The route's template."""
@@ -46,7 +47,7 @@ class DjangoExchange(Exchange):
         """Whether an exception says no more than that the client has gone."""
         if not (self._is_asgi or self.response_started):
             with _guard:
-                note_failed_read(self, self._request.META, error)
+                note_failed_read(self, self._environ, error)
         return super().says_departure(error)
 
     def note_unhandled(self, error: BaseException) -> None:
@@ -92,7 +93,10 @@ class DjangoExchange(Exchange):
                 self.escaped(error)
                 self.finish()
         finally:
-            (suspend if self.event_pending else end)(self)
+            if self.event_pending:
+                suspend(self)
+            else:
+                self._end()
 
     def closed(self) -> None:
         """The server has closed the response."""
@@ -104,7 +108,12 @@ class DjangoExchange(Exchange):
                 self.complete()
             super().closed()
         finally:
-            end(self)
+            self._end()
+
+    def _end(self) -> None:
+        end(self)
+        # The request carries this exchange: leave no cycle of them to the garbage collector.
+        self._request = None
 
 
 class Closer:
@@ -117,8 +126,10 @@ class Closer:
 
     def __call__(self) -> None:
         """Be called by `HttpResponse.close`."""
-        with _guard:
+        try:
             self._exchange.closed()
+        except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
+            report("django response", error)
 
     def __del__(self) -> None:
         """Django does not close a response that could not be sent."""

@@ -12,7 +12,9 @@ from django.core.exceptions import MiddlewareNotUsed
 from django.http.response import HttpResponseBase
 from django.utils.functional import LazyObject, empty
 
+from pantheon_obs import _setup
 from pantheon_obs.adapters.django.exchange import Closer, DjangoExchange, template_of
+from pantheon_obs.adapters.django.metrics import in_front
 from pantheon_obs.adapters.django.profile import load
 from pantheon_obs.adapters.django.start import process
 from pantheon_obs.adapters.django.streams import follow
@@ -67,11 +69,16 @@ class TraceIdMiddleware:
             markcoroutinefunction(self)
         self._id_of_scope = Identity(settings).of
         self._id_of_environ = EnvironIdentity(settings).of
-        self._headers = ResponseHeaders(settings.response_headers, str)
+        self._names = settings.response_headers
+        self._headers = ResponseHeaders(self._names, str)
         self._quiet = settings.quiet
         self._bind_user_id = settings.bind_user_id
         self._started = False
         _serve()
+        if settings.metrics_path is not None and _setup.metrics_status() == "on":
+            self.get_response = in_front(
+                get_response, settings.metrics_path, is_async=self._is_async
+            )
 
     def __call__(self, request: HttpRequest) -> Any:  # noqa: ANN401 - a response, or one to await
         """Serve one request, as Django's documentation says."""
@@ -118,7 +125,7 @@ class TraceIdMiddleware:
             if scope is None
             else self._id_of_scope(carrier.get("headers") or ())
         )
-        exchange = DjangoExchange(trace_id, request)
+        exchange = DjangoExchange(trace_id, request, is_asgi=scope is not None)
         exchange.watch(request.method or "", request.path, "", self._quiet)
         exchange.quiet = request.path_info in self._quiet  # whatever it is mounted under
         leave_on(request, exchange)
@@ -160,10 +167,13 @@ class TraceIdMiddleware:
 
     def _put_id_on(self, response: HttpResponseBase, trace_id: str) -> None:
         headers = response.headers
-        is_cors = _CORS[0] in headers  # one look-up for most responses: they are slow
-        cors = [(name, headers[name]) for name in _CORS if name in headers] if is_cors else ()
-        for name, value in self._headers.on(cors, trace_id):
-            headers[name] = value
+        if _CORS[0] in headers:
+            cors = [(name, headers[name]) for name in _CORS if name in headers]
+            for name, value in self._headers.on(cors, trace_id):
+                headers[name] = value
+        else:  # most responses
+            for name in self._names:
+                headers[name] = trace_id
 
     def _bind_user(self, exchange: Exchange, request: HttpRequest) -> None:
         if self._bind_user_id:

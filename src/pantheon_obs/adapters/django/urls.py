@@ -16,6 +16,7 @@ from django.utils.cache import patch_cache_control
 from django.views.decorators.csrf import csrf_exempt
 
 from pantheon_obs.adapters.django.health import configured_health
+from pantheon_obs.adapters.django.metrics import view
 from pantheon_obs.core.context import current_trace
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.health import endpoints
@@ -47,14 +48,24 @@ async def _answer(request: HttpRequest, name: str) -> HttpResponse:
             # Under WSGI Django makes an event loop for this call only: no check may stay on it.
             report = _health.report()
         answer = endpoints.of_report(request.method, report, details=_health.details)
-    exchange = current_trace.get()
-    if isinstance(exchange, Exchange):
-        exchange.quiet = True  # the settings do not know under which path these urls are
+    _quieten()
     response: Any = HttpResponse(answer.body, status=answer.status, headers=dict(answer.headers))
     # Django's per-site cache looks for private, not for no-store.
     patch_cache_control(response, private=True)
     response._has_been_logged = True  # noqa: SLF001 - Django logs each 503 otherwise
     return response
+
+
+async def metrics(request: HttpRequest) -> HttpResponse:
+    """Answer with the metrics for Prometheus, while there is a `metrics_path`."""
+    _quieten()
+    return await view(request)
+
+
+def _quieten() -> None:
+    exchange = current_trace.get()
+    if isinstance(exchange, Exchange):
+        exchange.quiet = True  # the settings do not know under which path these urls are
 
 
 def _public(view: object) -> object:
@@ -67,4 +78,6 @@ urlpatterns = [
     path("live", _public(live)),
     path("ready/", _public(ready), name="ready"),
     path("ready", _public(ready)),
+    path("metrics/", _public(metrics), name="metrics"),
+    path("metrics", _public(metrics)),
 ]

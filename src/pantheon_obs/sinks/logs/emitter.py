@@ -7,8 +7,10 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pantheon_obs.core import pipeline
 from pantheon_obs.core.failures import note
 from pantheon_obs.core.guard import let_through, report
+from pantheon_obs.core.measurements import LinesDropped
 from pantheon_obs.core.terminal import wants_colors
 from pantheon_obs.sinks.logs.console import console_format
 from pantheon_obs.sinks.logs.delivery import writer
@@ -76,6 +78,7 @@ class Emitter:
 
     def _report_dropped(self, dropped: dict[str, int]) -> bytes:
         """Render the report of a queue that had no room for some lines."""
+        pipeline.measure(LinesDropped(dropped))
         fields = {"dropped": sum(dropped.values()), "dropped_by_level": dropped}
         lines: list[bytes] = []
         self.emit(

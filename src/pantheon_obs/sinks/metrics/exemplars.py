@@ -1,0 +1,140 @@
+"""The newest exemplar of each bucket, also where several processes share a folder.
+
+`prometheus_client` drops exemplars in its multi-process mode
+(https://github.com/prometheus/client_python/issues/648). So each process keeps its own in a
+memory-mapped file, a sequence of records: a bucket's key, and a slot that is written in place.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import time
+from bisect import bisect_left
+from importlib import import_module
+from itertools import count
+from struct import Struct
+from threading import Lock
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pantheon_obs.core.guard import Guard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SUFFIX = ".exemplars"  # not that of the files that prometheus_client reads
+_LONGEST = 128 - len("trace_id")  # characters, by OpenMetrics
+_SIZE = 2 * 1024 * 1024  # bytes; the file is sparse
+_HEAD = Struct("<II")  # the lengths of the key and of the record
+_SLOT = Struct("<IddB120sI")  # with the same number at both ends unless it is being written
+
+_guard = Guard("exemplars")
+
+
+class Kept(NamedTuple):
+    """An observation that leads to a trace."""
+
+    value: float
+    moment: float  # seconds since the epoch
+    trace_id: str
+
+
+class ExemplarFile:
+    """The exemplars of this process; a child process begins a file of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = Lock()
+        self._numbers = count(1)
+        self._pid = 0
+
+    def keep(self, key: tuple[Any, ...], value: float, trace_id: str) -> None:
+        """Keep the exemplar of a bucket in place of the one before; none once the file is full."""
+        if self._pid != os.getpid():  # not told by `os.register_at_fork`: uWSGI forks without it
+            self._begin()
+        offset = self._offsets.get(key)
+        if offset is None:
+            offset = self._add(key)
+        if offset:
+            number, raw = next(self._numbers) & 0xFFFFFFFF, trace_id.encode("ascii", "replace")
+            _SLOT.pack_into(self._map, offset, number, value, time.time(), len(raw), raw, number)
+
+    def _begin(self) -> None:
+        with self._lock:
+            if self._pid == os.getpid():
+                return
+            path = self._folder / f"{os.getpid()}{SUFFIX}"
+            with path.open("w+b") as file:
+                file.truncate(_SIZE)
+                self._map = mmap.mmap(file.fileno(), _SIZE)
+            self._offsets: dict[tuple[Any, ...], int] = {}
+            self._end = 0
+            self._pid = os.getpid()
+
+    def _add(self, key: tuple[Any, ...]) -> int:
+        """Append a record, and return where its slot is; 0 if there is no room."""
+        with self._lock:
+            raw = json.dumps(key).encode()
+            start, length = self._end, _HEAD.size + len(raw) + _SLOT.size
+            if start + length + _HEAD.size > _SIZE:
+                return self._offsets.setdefault(key, 0)
+            slot = start + _HEAD.size + len(raw)
+            self._map[start + _HEAD.size : slot] = raw
+            _HEAD.pack_into(self._map, start, len(raw), length)  # last: now it is there
+            self._end = start + length
+            return self._offsets.setdefault(key, slot)
+
+
+class Histogram:
+    """A histogram with the labels of one child; observations may come with a trace id."""
+
+    def __init__(self, child: Any, key: tuple[Any, ...], file: ExemplarFile | None) -> None:  # noqa: ANN401 - of prometheus_client
+        self._child = child
+        self._bounds: list[float] = child._upper_bounds  # noqa: SLF001 - there is no public way
+        self._buckets: list[Any] = child._buckets  # noqa: SLF001 - as above
+        self._exemplar = import_module("prometheus_client.samples").Exemplar
+        self._key = key
+        self._file = file
+
+    def observe(self, seconds: float, trace_id: str = "") -> None:
+        """Observe a duration."""
+        if not trace_id or len(trace_id) > _LONGEST:
+            self._child.observe(seconds)
+            return
+        self._child.observe(seconds)
+        bucket = bisect_left(self._bounds, seconds)
+        if self._file is None:
+            # As `observe` does, without its checks of the label, which take longer than all else.
+            exemplar = self._exemplar({"trace_id": trace_id}, seconds, time.time())
+            self._buckets[bucket].set_exemplar(exemplar)
+        else:
+            with _guard:  # the folder may be gone
+                self._file.keep((*self._key, bucket), seconds, trace_id)
+
+
+def read(folder: Path) -> dict[tuple[Any, ...], Kept]:
+    """Read the newest exemplar of each bucket: by metric, label values and number of the bucket."""
+    found: dict[tuple[Any, ...], Kept] = {}
+    for path in folder.glob(f"*{SUFFIX}"):
+        with _guard:
+            for key, kept in _records(path.read_bytes()):
+                before = found.get(key)
+                if before is None or before.moment < kept.moment:
+                    found[key] = kept
+    return found
+
+
+def _records(content: bytes) -> Iterator[tuple[tuple[Any, ...], Kept]]:
+    start = 0
+    while start + _HEAD.size <= len(content):
+        key_length, length = _HEAD.unpack_from(content, start)
+        if not length:
+            return
+        slot = start + _HEAD.size + key_length
+        number, value, moment, id_length, raw, same = _SLOT.unpack_from(content, slot)
+        if number == same != 0:  # else it is being written
+            key = tuple(json.loads(content[start + _HEAD.size : slot]))
+            yield key, Kept(value, moment, raw[:id_length].decode("ascii", "replace"))
+        start += length

@@ -1,0 +1,199 @@
+"""Counts and observes each fact in the metrics of one registry.
+
+A finalizer may run in the middle of `prometheus_client`, while that holds a lock which cannot be
+taken twice. So facts of finalizers wait for the next fact, or for the page.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pantheon_obs.core.context import is_apart
+from pantheon_obs.core.events import (
+    LlmCallFinished,
+    RequestFinished,
+    TaskFinished,
+    WebsocketFinished,
+)
+from pantheon_obs.core.measurements import CheckEnded, LinesDropped, TelemetryFailed
+from pantheon_obs.sinks.metrics import labels, table
+from pantheon_obs.sinks.metrics.labels import make_room
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pantheon_obs.core.context import Trace
+    from pantheon_obs.core.events import Event
+    from pantheon_obs.core.measurements import Measurement
+    from pantheon_obs.sinks.metrics.dead import Folder
+    from pantheon_obs.sinks.metrics.table import Row
+
+    Metric = Callable[..., Any]  # makes the child of some label values
+
+_SERVER_ERROR = "500"
+
+
+class MetricsSink:
+    """Keeps the metrics of a process; a child is looked up once per combination of labels."""
+
+    name = "metrics"
+
+    def __init__(self, make: Callable[[Row], Metric], folder: Folder | None) -> None:
+        self._folder = folder
+        self._request_seconds = make(table.REQUEST_DURATION)
+        self._active = make(table.ACTIVE_REQUESTS)
+        self._first_byte = make(table.FIRST_BYTE)
+        self._websocket_seconds = make(table.WEBSOCKET_DURATION)
+        self._task_seconds = make(table.TASK_DURATION)
+        self._call_seconds = make(table.CALL_DURATION)
+        self._first_chunk = make(table.FIRST_CHUNK)
+        self._calls = make(table.CALLS)
+        self._amounts = [
+            (make(row), field)
+            for row, field in (
+                (table.INPUT_TOKENS, "input_tokens"),
+                (table.OUTPUT_TOKENS, "output_tokens"),
+                (table.CACHE_READ_TOKENS, "cached_input_tokens"),
+                (table.CACHE_WRITE_TOKENS, "cache_write_tokens"),
+                (table.REASONING_TOKENS, "reasoning_tokens"),
+                (table.COST, "cost_usd"),
+            )
+        ]
+        self._model = labels.Capped("gen_ai_request_model")
+        self._kinds: dict[type, Callable[[Any], None]] = {
+            RequestFinished: self._request,
+            WebsocketFinished: self._websocket,
+            LlmCallFinished: self._call,
+            TaskFinished: self._task,
+            CheckEnded: self._check,
+            LinesDropped: self._lines,
+            TelemetryFailed: self._failure,
+        }
+        self._check_passes = make(table.CHECK_STATUS)
+        self._check_seconds = make(table.CHECK_DURATION)
+        self._dropped = make(table.LINES_DROPPED)
+        self._failures = make(table.TELEMETRY_FAILURES)
+        # By what facts say, which clients choose: each of them has as much room as it needs.
+        self._gauges: dict[str, Any] = {}
+        self._answered: dict[tuple[str, str | None, int | None], Any] = {}
+        self._waiting: deque[Callable[[], None]] = deque()
+
+    def started(self, trace: Trace) -> None:
+        """A request is being served; websockets, tasks and quiet paths are none."""
+        if not trace.is_request or trace.quiet:
+            return
+        if self._folder is not None:
+            self._folder.enter()
+        gauge = self._gauges.get(trace.method)
+        if gauge is None:
+            gauge = self._active(labels.method(trace.method))
+            self._gauges[trace.method] = gauge
+            make_room(self._gauges)
+        trace.active_in = gauge
+        gauge.inc()
+
+    def ended(self, trace: Trace) -> None:
+        """A request has ended, whatever has become of it since it began."""
+        gauge = trace.active_in
+        if gauge is None:
+            return
+        if self._may_wait():
+            gauge.dec()
+        else:
+            self._waiting.append(gauge.dec)
+
+    def handle(self, event: Event | Measurement) -> None:
+        """Observe a fact."""
+        observe = self._kinds.get(type(event))
+        if observe is None:
+            return
+        if self._may_wait():
+            observe(event)
+        else:
+            self._waiting.append(partial(observe, event))
+
+    measure = handle
+
+    def catch_up(self) -> None:
+        """Observe what finalizers have left."""
+        while self._waiting:
+            try:
+                work = self._waiting.popleft()
+            except IndexError:  # another thread has taken it
+                return
+            work()
+
+    def _may_wait(self) -> bool:
+        """Whether this is no finalizer: only then a lock may be waited for."""
+        if is_apart():
+            return False
+        if self._folder is not None:
+            self._folder.enter()
+        if self._waiting:
+            self.catch_up()
+        return True
+
+    def _request(self, event: RequestFinished) -> None:
+        if event.quiet:
+            return
+        key = (event.method, event.route, event.status_code)
+        child = self._answered.get(key) if event.error is None else None
+        if child is None:
+            child = self._duration_of(event)
+            if event.error is None and event.status_code is not None:
+                self._answered[key] = child
+                make_room(self._answered)
+        child.observe(event.latency_ms / 1000, event.trace_id)
+        if event.ttfb_ms is not None:
+            child = self._first_byte(labels.method(event.method), labels.text(event.route))
+            child.observe(event.ttfb_ms / 1000, event.trace_id)
+
+    def _duration_of(self, event: RequestFinished) -> Any:  # noqa: ANN401 - of prometheus_client
+        error_type = "" if event.error is None else labels.text(type(event.error).__name__)
+        code = "" if event.status_code is None else str(event.status_code)
+        if not code and event.outcome in {"error", "no_response"}:
+            code = _SERVER_ERROR
+        route = labels.text(event.route)
+        return self._request_seconds(labels.method(event.method), route, code, error_type)
+
+    def _websocket(self, event: WebsocketFinished) -> None:
+        if not event.quiet:
+            code = labels.close_code(event.close_code)
+            child = self._websocket_seconds(labels.text(event.route), code)
+            child.observe(event.latency_ms / 1000)
+
+    def _task(self, event: TaskFinished) -> None:
+        if event.latency_ms is not None:
+            child = self._task_seconds(labels.text(event.task), event.state)
+            child.observe(event.latency_ms / 1000)
+
+    def _call(self, event: LlmCallFinished) -> None:
+        if event.nested:
+            return
+        call = (
+            labels.text(event.operation),
+            labels.text(event.provider),
+            self._model(event.model_alias),
+        )
+        self._calls(*call, event.outcome).inc()
+        child = self._call_seconds(*call, labels.text(event.error_type))
+        child.observe(event.latency_ms / 1000, event.trace_id)
+        if event.ttfc_ms is not None:
+            self._first_chunk(*call).observe(event.ttfc_ms / 1000, event.trace_id)
+        for counter, field in self._amounts:
+            amount = getattr(event, field)
+            if amount:
+                counter(*call).inc(amount)
+
+    def _check(self, run: CheckEnded) -> None:
+        self._check_passes(labels.text(run.check)).set(run.passed)
+        self._check_seconds(labels.text(run.check)).observe(run.seconds)
+
+    def _lines(self, dropped: LinesDropped) -> None:
+        for level, lines in dropped.levels.items():
+            self._dropped(level).inc(lines)
+
+    def _failure(self, failure: TelemetryFailed) -> None:
+        self._failures(labels.text(failure.site)).inc()

@@ -1,0 +1,385 @@
+"""What is counted and observed, and that no client can make the number of series grow."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+from pantheon_obs import ConfigError, Health, Settings, instrument, llm_call
+from pantheon_obs.core import guard, pipeline
+from pantheon_obs.core.context import apart
+from pantheon_obs.core.events import RequestFinished, TaskFinished, WebsocketFinished
+from pantheon_obs.testing import capture_events
+
+REQUESTS = "http_server_request_duration_seconds_count"
+ACTIVE = "http_server_active_requests"
+MESSAGES = {"http.response.start": {"status": 200, "headers": []}, "http.response.body": {}}
+
+
+async def answer(scope: Any, receive: Any, send: Any) -> None:
+    """Answer with an empty body."""
+    for kind, message in MESSAGES.items():
+        await send({"type": kind, **message})
+
+
+class App:
+    """An instrumented ASGI application with a registry of its own."""
+
+    def __init__(self, app: Any = answer, **options: Any) -> None:
+        self.registry = CollectorRegistry()
+        self.app = instrument(
+            app,
+            metrics_path="/metrics",
+            metrics_registry=self.registry,
+            log_format="json",
+            **options,
+        )
+
+    def serve(self, path: str = "/", method: str = "GET", **scope: Any) -> list[Any]:
+        """Serve one request, and return what was sent."""
+        sent: list[Any] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        async def receive() -> Any:
+            return {"type": "http.request"}
+
+        connection = {"type": "http", "method": method, "path": path, "headers": [], **scope}
+        asyncio.run(self.app(connection, receive, send))
+        return sent
+
+    def value(self, name: str, **labels: str) -> float | None:
+        """The value of a series."""
+        return self.registry.get_sample_value(name, labels)
+
+    def series(self) -> int:
+        """The number of series."""
+        return sum(len(metric.samples) for metric in self.registry.collect())
+
+
+def labels_of(status: str = "200", method: str = "GET", error: str = "") -> dict[str, str]:
+    """The labels of a request that has matched no route."""
+    return {
+        "http_request_method": method,
+        "http_route": "",
+        "http_response_status_code": status,
+        "error_type": error,
+    }
+
+
+def finished(**fields: Any) -> RequestFinished:
+    """The fact of a request."""
+    facts: dict[str, Any] = {
+        "trace_id": "trace-1",
+        "bound": {},
+        "method": "GET",
+        "path": "/",
+        "status_code": 200,
+        "latency_ms": 20.0,
+        "outcome": "ok",
+    }
+    return RequestFinished(**{**facts, **fields})
+
+
+@pytest.mark.parametrize(
+    ("fields", "labels"),
+    [
+        pytest.param({}, labels_of(), id="answered"),
+        pytest.param({"status_code": 404}, labels_of("404"), id="unmatched"),
+        pytest.param({"method": "BREW"}, labels_of(method="_OTHER"), id="unknown-method"),
+        pytest.param(
+            {"outcome": "error", "error": KeyError("x"), "status_code": 500},
+            labels_of("500", error="KeyError"),
+            id="unhandled",
+        ),
+        pytest.param(
+            {"outcome": "error", "error": KeyError("x"), "status_code": 200},
+            labels_of("200", error="KeyError"),
+            id="broken-stream",
+        ),
+        pytest.param(
+            {"outcome": "error", "error": KeyError("x"), "status_code": None},
+            labels_of("500", error="KeyError"),
+            id="unhandled-without-status",
+        ),
+        pytest.param(
+            {"outcome": "client_disconnected", "status_code": None}, labels_of(""), id="left"
+        ),
+    ],
+)
+def test_a_request_is_observed_once(fields: dict[str, Any], labels: dict[str, str]) -> None:
+    """Its labels are bounded; without a status of its own an unhandled error counts as 500."""
+    app = App()
+
+    pipeline.emit(finished(**fields))
+
+    assert 1 == app.value(REQUESTS, **labels)
+    assert 0.02 == app.value(REQUESTS.replace("count", "sum"), **labels)
+
+
+def test_a_quiet_request_is_in_no_metric() -> None:
+    """Probes and scrapes would hide what the users see."""
+    app = App()
+    before = app.series()
+
+    app.serve("/health/live")
+    app.serve("/metrics")
+
+    assert before == app.series()
+
+
+def test_the_first_byte_is_observed_of_streams_only() -> None:
+    """Of other responses it is the last one."""
+    app = App()
+    labels = {"http_request_method": "GET", "http_route": "/a"}
+
+    pipeline.emit(finished(route="/a"))
+    pipeline.emit(finished(route="/a", ttfb_ms=5.0))
+
+    assert 1 == app.value("http_server_time_to_first_byte_seconds_count", **labels)
+
+
+@pytest.mark.parametrize(
+    ("code", "label"),
+    [(None, ""), (1000, "1000"), (1015, "1015"), (3001, "3xxx"), (4999, "4xxx"), (77, "_OTHER")],
+)
+def test_a_websocket_is_observed_by_its_close_code(code: int | None, label: str) -> None:
+    """Codes of libraries and of applications are one label each."""
+    app = App()
+
+    pipeline.emit(
+        WebsocketFinished(
+            trace_id="1",
+            bound={},
+            path="/ws",
+            latency_ms=1.0,
+            messages_in=0,
+            messages_out=0,
+            outcome="ok",
+            close_code=code,
+        )
+    )
+
+    name = "http_server_websocket_duration_seconds_count"
+    assert 1 == app.value(name, http_route="", close_code=label)
+
+
+def test_the_gauge_counts_the_requests_that_are_being_served() -> None:
+    """Also one that becomes quiet, and one that is cancelled."""
+    seen: list[float | None] = []
+
+    async def watching(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(app.value(ACTIVE, http_request_method="GET"))
+        scope["pantheon_obs.trace"].quiet = scope["path"] == "/quiet"
+        if scope["path"] == "/cancelled":
+            raise asyncio.CancelledError
+        await answer(scope, receive, send)
+
+    app = App(watching)
+
+    app.serve("/")
+    app.serve("/quiet")
+    with pytest.raises(asyncio.CancelledError):
+        app.serve("/cancelled")
+
+    assert [1, 1, 1] == seen
+    assert 0 == app.value(ACTIVE, http_request_method="GET")
+
+
+def test_a_scanner_does_not_make_the_number_of_series_grow() -> None:
+    """Paths, methods and hosts come from anyone; model names from configuration or users."""
+    app = App(log_level="CRITICAL")
+    numbers = random.Random(7)  # noqa: S311 - no secret
+
+    def scan(times: int) -> None:
+        for _ in range(times):
+            path = "/" + "".join(numbers.choices("abc/.%é\x00", k=8))
+            method = numbers.choice(["GET", "POST", "HEAD", "X" * 300, "\ud800", "get"])
+            app.serve(path, method, headers=[(b"host", f"{numbers.random()}".encode())])
+            with llm_call(model=f"model-{numbers.random()}", operation="chat"):
+                pass
+
+    scan(300)
+    before = app.series()
+
+    scan(2000)
+
+    assert before == app.series()
+
+
+def test_the_first_model_that_is_too_many_is_one_warning() -> None:
+    """Two hundred names are kept; later ones count as `_OTHER`."""
+    app = App()
+    with capture_events() as events:
+        for number in range(203):
+            with llm_call(model=f"model-{number}", operation="chat"):
+                pass
+
+    warnings = [event for event in events if event["event"] == "metric_label_full"]
+    assert [("gen_ai_request_model", 200)] == [(w["label"], w["limit"]) for w in warnings]
+    call = {"gen_ai_operation_name": "chat", "gen_ai_provider_name": "", "outcome": "ok"}
+    assert 3 == app.value("pantheon_llm_calls_total", **call, gen_ai_request_model="_OTHER")
+
+
+def test_an_llm_call_is_counted_with_its_tokens() -> None:
+    """Nested calls are in no metric: the outer one has their tokens."""
+    app = App()
+    usage = {"prompt_tokens": 10, "completion_tokens": 4}
+    usage_details = {
+        "prompt_tokens_details": {"cached_tokens": 6},
+        "completion_tokens_details": {"reasoning_tokens": 3},
+    }
+
+    @llm_call(model="fast", operation="chat", provider="openai", prices={"fast": (1.0, 2.0)})
+    def inner() -> Any:
+        return {"object": "chat.completion", "usage": {**usage, **usage_details}}
+
+    @llm_call(model="fast", operation="chat", provider="openai")
+    def outer() -> None:
+        inner()
+
+    inner()
+    outer()
+    call = {
+        "gen_ai_operation_name": "chat",
+        "gen_ai_provider_name": "openai",
+        "gen_ai_request_model": "fast",
+    }
+    counted = {
+        kind: app.value(f"gen_ai_client_inference_usage_{kind}_tokens_total", **call)
+        for kind in ("input", "output", "cache_read_input", "cache_write_input", "reasoning_output")
+    }
+    assert 2 == app.value("pantheon_llm_calls_total", **call, outcome="ok")
+    assert {"input": 20, "output": 8, "cache_read_input": 12, "reasoning_output": 6} == {
+        kind: value for kind, value in counted.items() if value is not None
+    }
+
+
+def test_a_try_of_a_task_is_observed() -> None:
+    """One that never started has no duration."""
+    app = App()
+    facts: dict[str, Any] = {"bound": {}, "queue": "q", "retries": 0, "task_id": "1"}
+
+    for latency in (30.0, None):
+        pipeline.emit(
+            TaskFinished(trace_id="1", task="pay", state="RETRY", latency_ms=latency, **facts)
+        )
+
+    assert 1 == app.value("pantheon_tasks_duration_seconds_count", task="pay", state="RETRY")
+
+
+def test_checks_dropped_lines_and_failures_are_counted() -> None:
+    """They make a log line once at most, and a metric each time."""
+    app = App(log_delivery="queue")
+
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    Health(good=lambda: None, bad=broken).report()
+    guard.report("somewhere", ZeroDivisionError())
+    guard.report("somewhere", ZeroDivisionError())
+
+    assert 1 == app.value("pantheon_health_check_status", check="good")
+    assert 0 == app.value("pantheon_health_check_status", check="bad")
+    assert 1 == app.value("pantheon_health_check_duration_seconds_count", check="bad")
+    assert 2 == app.value("pantheon_telemetry_failures_total", site="somewhere")
+
+
+def test_a_name_that_is_no_valid_text_does_not_break_the_page() -> None:
+    """A lone surrogate cannot be encoded, and would make each later scrape fail."""
+    app = App()
+    with llm_call(model="\ud800", operation="x" * 999):
+        pass
+
+    page = generate_latest(app.registry).decode()
+
+    assert 'gen_ai_request_model="?"' in page
+    assert "x" * 201 not in page
+
+
+def test_an_exemplar_has_the_trace_id_unless_it_is_too_long() -> None:
+    """OpenMetrics allows 128 characters for the names and values of its labels."""
+    app = App()
+
+    pipeline.emit(finished(trace_id="a" * 120))
+    pipeline.emit(finished(trace_id="b" * 121, route="/long"))
+
+    page = generate_openmetrics(app.registry).decode()
+    exemplars = [
+        sample.exemplar.labels["trace_id"]
+        for family in text_string_to_metric_families(page)
+        for sample in family.samples
+        if sample.exemplar is not None
+    ]
+    assert ["a" * 120] == exemplars
+    assert 1 == app.value(REQUESTS, **{**labels_of(), "http_route": "/long"})
+
+
+def test_a_finalizer_waits_for_no_lock() -> None:
+    """It may run in the middle of an observation; its fact is counted with the next one."""
+    app = App()
+    pipeline.emit(finished())
+    [child] = app.registry._names_to_collectors[REQUESTS]._metrics.values()  # type: ignore[attr-defined] # noqa: SLF001 - the lock of an observation in progress
+
+    with child._sum._lock:  # noqa: SLF001 - as above
+        apart(pipeline.emit, finished())
+
+    assert 1 == app.value(REQUESTS, **labels_of())
+    pipeline.emit(finished())
+    assert 3 == app.value(REQUESTS, **labels_of())
+
+
+def test_the_page_shows_what_finalizers_have_left() -> None:
+    """The last fact of a process may be one of a finalizer."""
+    app = App()
+
+    apart(pipeline.emit, finished())
+    app.serve("/metrics")
+
+    assert 1 == app.value(REQUESTS, **labels_of())
+
+
+def test_applications_of_one_process_share_their_metrics() -> None:
+    """A second start adds nothing; the registry is that of the first."""
+    first, second = App(), App()
+
+    second.serve()
+
+    assert 1 == first.value(REQUESTS, **labels_of())
+    assert 0 == second.series()
+
+
+@pytest.mark.parametrize("value", ["registry", 3])
+def test_what_is_no_registry_is_refused(value: object) -> None:
+    """The message names what is accepted."""
+    with pytest.raises(ConfigError, match="a CollectorRegistry of prometheus_client, or None"):
+        Settings(metrics_registry=value)
+
+
+def test_a_sink_that_fails_to_count_a_failure_is_left_alone() -> None:
+    """A report of it would be counted again, for ever."""
+
+    class Broken:
+        """A sink that cannot measure."""
+
+        name = "broken"
+        handle = lambda self, event: None  # noqa: E731 - a sink's method
+
+        def measure(self, measurement: object) -> None:
+            """Raise."""
+            raise ZeroDivisionError
+
+    pipeline.add_sink(Broken())
+    with capture_events() as events:
+        Health(good=lambda: None).report()
+        logging.getLogger("x").info("on")
+
+    assert ["sink broken"] == [event["site"] for event in events if "site" in event]

@@ -1,0 +1,266 @@
+"""The page of the metrics under real servers, for each framework and protocol."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
+from prometheus_client.parser import text_string_to_metric_families as plain
+
+from tests.support.django import serve
+from tests.support.lines import parse_lines
+from tests.support.server import Server, environment, gunicorn, uvicorn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ENV = {"PANTHEON_OBS_METRICS_PATH": "/metrics"}
+OPENMETRICS = {"accept": "application/openmetrics-text; version=1.0.0"}
+REQUESTS = "http_server_request_duration_seconds"
+APPS = {
+    "asgi": "/stream/{how}",
+    "fastapi": "/meet/{key}",
+    "litestar": "/meet/{key}",
+    "quart": "/meet/<key>",
+    "starlette": "/meet/{key}",
+    "flask": "/meet/<key>",
+    "wsgi": None,
+    "django-asgi": "/meet/<str:key>",
+    "django-wsgi": "/meet/<str:key>",
+}
+
+
+def start(name: str) -> Server:
+    """Serve a sample application."""
+    if name.startswith("django"):
+        settings = {"PANTHEON_OBS": {"metrics_path": "/metrics"}}
+        return serve(name.removeprefix("django-"), settings)
+    app = f"tests.apps.{name}_app:app"
+    return (gunicorn if name in {"flask", "wsgi"} else uvicorn)(app, env=ENV)
+
+
+@pytest.fixture(scope="module", params=APPS)
+def server(request: pytest.FixtureRequest, unmeasured: None) -> Iterator[Server]:
+    """Serve each sample application with metrics."""
+    pytest.importorskip(
+        request.param.partition("-")[0] if "sgi" not in request.param[:4] else "sys"
+    )
+    with start(request.param) as server:
+        yield server
+
+
+def page_of(server: Server, **headers: str) -> httpx.Response:
+    """Scrape the page."""
+    return httpx.get(f"{server.url}/metrics", headers=headers, timeout=30)
+
+
+def counts(server: Server) -> dict[tuple[str, str, str], float]:
+    """The number of requests by method, route and status."""
+    found: dict[tuple[str, str, str], float] = {}
+    for family in plain(page_of(server).text):
+        for sample in family.samples:
+            if sample.name == f"{REQUESTS}_count":
+                labels = sample.labels
+                names = ("http_request_method", "http_route", "http_response_status_code")
+                key = tuple(labels[name] for name in names)
+                found[key] = found.get(key, 0) + sample.value  # type: ignore[index,arg-type]
+    return found
+
+
+def test_each_request_is_counted_once_under_its_route(server: Server) -> None:
+    """A path that matches nothing has no label of its own; neither has a scrape."""
+    before = counts(server)
+
+    for path in ("ok", "ok", "ok", "boom", "nowhere/1", "nowhere/2"):
+        httpx.get(f"{server.url}/{path}")
+
+    after = counts(server)
+    added = {key: after[key] - before.get(key, 0) for key in after}
+    by_status: dict[str, float] = {}
+    for (_, _, status), count in added.items():
+        by_status[status] = by_status.get(status, 0) + count
+    assert {"200": 3, "500": 1, "404": 2} == {s: n for s, n in by_status.items() if n}
+    assert {"", "/ok", "/boom"} >= {route for (_, route, _), count in added.items() if count}
+
+
+def test_the_page_is_in_the_format_that_the_scraper_accepts(server: Server) -> None:
+    """The official parsers read it; it is compressed where the scraper says so."""
+    httpx.get(f"{server.url}/ok")
+    text = page_of(server)
+    modern = page_of(server, **OPENMETRICS)
+    with httpx.stream(
+        "GET", f"{server.url}/metrics", headers={"accept-encoding": "gzip"}
+    ) as compressed:
+        raw = b"".join(compressed.iter_raw())
+
+    assert text.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert modern.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    assert REQUESTS in {family.name for family in openmetrics(modern.text)}
+    assert "gzip" == compressed.headers["content-encoding"]
+    assert REQUESTS in gzip.decompress(raw).decode()
+
+
+def test_an_exemplar_leads_to_a_line_and_a_scrape_makes_none(server: Server) -> None:
+    """Its trace id is that of a request in the log; scrapes are not at INFO."""
+    trace_id = httpx.get(f"{server.url}/ok").headers["x-trace-id"]
+
+    ids = {
+        sample.exemplar.labels["trace_id"]
+        for family in openmetrics(page_of(server, **OPENMETRICS).text)
+        for sample in family.samples
+        if sample.exemplar is not None
+    }
+
+    server.wait_for(lambda: any(trace_id in line for line in server.out), "the line")
+    lines = [json.loads(line) for line in server.out]
+    assert trace_id in ids
+    assert ids <= {line.get("trace_id") for line in lines}
+    assert not [line for line in lines if line.get("path") == "/metrics"]
+
+
+@pytest.fixture(params=["gunicorn", "preloaded", "uvicorn"])
+def workers(
+    request: pytest.FixtureRequest, tmp_path: Path, unmeasured: None
+) -> Iterator[tuple[Server, Path]]:
+    """Serve with three workers, which share a folder that is to be made."""
+    folder = tmp_path / "made" / "here"
+    env = {**ENV, "PROMETHEUS_MULTIPROC_DIR": str(folder)}
+    if request.param == "uvicorn":
+        pytest.importorskip("fastapi")
+        with uvicorn("tests.apps.fastapi_app:app", "--workers", "3", env=env) as server:
+            yield server, folder
+        return
+    preload = ["--preload"] if request.param == "preloaded" else []
+    with gunicorn("tests.apps.wsgi_app:app", "--workers", "3", *preload, env=env) as server:
+        yield server, folder
+
+
+def ask(server: Server, times: int) -> None:
+    """Send requests from several clients at once."""
+
+    def one(_: int) -> int:
+        return httpx.get(f"{server.url}/ok", timeout=30).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert {200} == set(pool.map(one, range(times)))
+
+
+def ok_requests(server: Server) -> float:
+    """The number of requests that were answered with 200."""
+    return sum(count for (_, _, status), count in counts(server).items() if status == "200")
+
+
+def test_workers_are_added_up_also_after_their_death(workers: tuple[Server, Path]) -> None:
+    """The counters of a killed worker stay, its gauges and its files do not."""
+    server, folder = workers
+    ask(server, 60)
+    assert 60 == ok_requests(server)
+    pids = {int(owner.stem) for owner in folder.glob("*.owner")}
+
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    server.wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "their end")
+    ask(server, 10)
+
+    assert 70 == ok_requests(server)
+    assert 70 == ok_requests(server)  # once, not at each scrape
+    names = {path.name for path in folder.iterdir()}
+    assert not [name for name in names for pid in pids if f"{pid}." in name]
+    assert "histogram_dead.db" in names
+
+
+def test_an_exemplar_of_any_worker_leads_to_a_line(workers: tuple[Server, Path]) -> None:
+    """The newest of each bucket, whichever worker has observed it."""
+    server, _ = workers
+    ask(server, 20)
+    last = httpx.get(f"{server.url}/ok").headers["x-trace-id"]
+    server.wait_for(lambda: any(last in line for line in server.out), "the line")
+
+    exemplars = [
+        sample
+        for family in openmetrics(page_of(server, **OPENMETRICS).text)
+        for sample in family.samples
+        if sample.exemplar is not None
+    ]
+
+    ids = {json.loads(line).get("trace_id") for line in server.out}
+    assert exemplars
+    assert {sample.exemplar.labels["trace_id"] for sample in exemplars} <= ids
+    assert all(sample.exemplar.value <= float(sample.labels["le"]) for sample in exemplars)
+
+
+def run(program: str, **env: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a program without `prometheus_client`."""
+    blocked = "import sys; sys.modules['prometheus_client'] = None\n"
+    return subprocess.run(
+        [sys.executable, "-c", blocked + program],
+        env={**environment(), "PATH": os.environ["PATH"], **env},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+
+
+PROGRAM = """
+from pantheon_obs import instrument
+from wsgiref.util import setup_testing_defaults
+
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [environ["PATH_INFO"].encode()]
+
+app = instrument(app{options})
+environ = {{"PATH_INFO": "/metrics"}}
+setup_testing_defaults(environ)
+body = app(environ, lambda *_: None)
+sys.stderr.write(b"".join(body).decode())
+body.close()
+"""
+
+
+def test_an_argument_without_the_extra_is_an_error() -> None:
+    """The message says what to install."""
+    done = run(PROGRAM.format(options=", metrics_path='/metrics'"))
+
+    assert b"pip install 'pantheon-obs[prometheus]'" in done.stdout
+    assert 1 == done.returncode
+
+
+def test_a_variable_without_the_extra_is_one_error_line_and_mutes_nothing() -> None:
+    """The application answers the path itself, at INFO."""
+    done = run(PROGRAM.format(options=", log_format='json'"), **ENV)
+
+    lines: list[dict[str, Any]] = parse_lines(done.stdout)
+    assert b"/metrics" == done.stderr
+    assert ["metrics_unavailable", "observability_configured", "request_finished"] == [
+        line["event"] for line in lines
+    ]
+    assert "error" == lines[0]["level"]
+    assert lines[1]["metrics"].startswith("off: metrics_path needs the package")
+
+
+def test_a_folder_that_cannot_be_made_is_one_error_line(tmp_path: Path) -> None:
+    """The service runs, and each worker shows its own metrics."""
+    (tmp_path / "file").touch()
+    program = PROGRAM.format(options=", log_format='json'")
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{program}"],
+        env={**environment(), **ENV, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "file" / "x")},
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+
+    [error, *_] = parse_lines(done.stdout)
+    assert ("metrics_unavailable", "error") == (error["event"], error["level"])
+    assert b"http_server_request_duration_seconds" in done.stderr
