@@ -59,6 +59,26 @@ if TYPE_CHECKING:
         "jwt",
         "credentials",
         "HTTP_AUTHORIZATION",
+        "clientsecret",
+        "secretkey",
+        "accesstoken",
+        "authtoken",
+        "csrftoken",
+        "csrfmiddlewaretoken",
+        "privatekey",
+        "accesskey",
+        "dbpassword",
+        "PGPASSWORD",
+        "DB_PASS",
+        "X-Auth-Key",
+        "sessionid",
+        "PHPSESSID",
+        "session_key",
+        "password2",
+        "password_hash",
+        "refresh_tokens",
+        "api_keys",
+        "X-Amz-Signature",
     ],
 )
 def test_a_secret_key_hides_its_value_at_any_depth(logged: Logged, key: str) -> None:
@@ -70,7 +90,7 @@ def test_a_secret_key_hides_its_value_at_any_depth(logged: Logged, key: str) -> 
     get_logger("a").info("e", a=[{"b": {key: ["hunter2"]}}])
     get_logger("a").info("e", headers=[(key, "hunter2"), (key.encode(), b"hunter2")])
     with trace_context("t"):
-        bind(**{key: 1234})
+        bind(**{key: "1234"})
         logging.getLogger("a").info("e")
 
     first, second, third, fourth, fifth = logged()
@@ -99,6 +119,13 @@ def test_a_secret_key_hides_its_value_at_any_depth(logged: Logged, key: str) -> 
         "compass",
         "api_version",
         "cache_key",
+        "token",
+        "access_token",
+        "time_to_first_token",
+        "cost_per_token",
+        "total_token",
+        "pass",
+        "2",
     ],
 )
 def test_a_harmless_key_keeps_its_value(logged: Logged, key: str) -> None:
@@ -109,6 +136,59 @@ def test_a_harmless_key_keeps_its_value(logged: Logged, key: str) -> None:
 
     [line] = logged()
     assert 17 == line[key]
+
+
+INNOCENT: dict[str, object] = {
+    "next_page_token": "CAUQAA",
+    "nextPageToken": "CAUQAA",
+    "eos_token": "<|end|>",
+    "eos_token_id": 50256,
+    "first_token_ms": 12.5,
+    "password_policy": "strict",
+    "csrf_view": "bakery.views.refused",
+    "cookie_banner": "shown",
+    "session_id": "s-17",
+    "session-id": "s-17",
+    "sessionId": "s-17",
+    "signature": "f(x) -> int",
+    "sig": "SIGTERM",
+    "first_pass": "clean",
+    "tags": ["auth", "billing"],
+    "columns": ["token", "created_at"],
+    "tokens": ["Hel", "lo"],
+}
+
+
+@pytest.mark.parametrize("key", INNOCENT)
+def test_a_word_about_secrets_is_none(logged: Logged, key: str) -> None:
+    """The last word of a key says what its value is, and two words in a list are no header."""
+    configure_logging(log_format="json")
+
+    get_logger("a").info("e", **{key: INNOCENT[key]}, deep=[{key: INNOCENT[key]}])
+
+    [line] = logged()
+    assert (INNOCENT[key], [{key: INNOCENT[key]}]) == (line[key], line["deep"])
+
+
+def test_a_long_signature_is_a_secret(logged: Logged) -> None:
+    """A signed address is as good as a password, as long as it holds."""
+    configure_logging(log_format="json")
+
+    get_logger("a").info("e", query={"sig": "a1" * 12})
+
+    [line] = logged()
+    assert {"sig": REDACTED} == line["query"]
+
+
+def test_only_a_name_and_a_value_are_a_header(logged: Logged) -> None:
+    """A list of other pairs is kept; a key of a dict is a text too."""
+    configure_logging(log_format="json")
+
+    get_logger("a").info("e", pairs=[(1, "x"), ("token", "x", 1)], deep={"api_key=hunter2": 1})
+
+    [line] = logged()
+    assert [[1, "x"], ["token", "x", 1]] == line["pairs"]
+    assert {"api_key=[redacted]": 1} == line["deep"]
 
 
 @pytest.mark.parametrize("value", [None, True, False])

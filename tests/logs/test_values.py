@@ -7,6 +7,7 @@ import datetime as dt
 import decimal
 import enum
 import fractions
+import json
 import logging
 import pathlib
 import types
@@ -144,6 +145,11 @@ PLAIN = {
     "datetime": (moment, "2026-02-23T12:00:00+00:00"),
     "date": (moment.date(), "2026-02-23"),
     "time": (moment.time(), "12:00:00"),
+    "timedelta": (dt.timedelta(minutes=40), 2400.0),
+    "keys of one text": (
+        {1: "a", "1": "b", "1_1": "c"},
+        {"1": "a", "1_1": "b", "1_1_2": "c"},
+    ),
     "path": (pathlib.PurePosixPath("/tmp/x"), "/tmp/x"),  # noqa: S108 - only a name
     "exception": (ValueError("boom"), "ValueError('boom')"),
     "broken": (Broken(), "<Broken: RuntimeError while it was read>"),
@@ -189,6 +195,17 @@ def test_keys_of_any_type_are_text(logged: Logged) -> None:
     [line] = logged()
     assert (1, 2) == (line["7"], line["\\ud800"])
     assert {"1": "a", "None": "b", "(2,)": "c", "d": "d"} == line["value"]
+
+
+def test_controls_are_escaped_in_json() -> None:
+    """No line has a control as it is, in a key or a value, and a reader gets them back."""
+    controls = "".join(map(chr, [*range(32), *range(0x7F, 0xA0), 0x2028, 0x2029]))
+    line = {"timestamp": "t", "event": controls, controls: [controls], "name": "é\u2019"}
+
+    rendered = json_format(line)
+
+    assert rendered[:-1].decode().isprintable()
+    assert line == json.loads(rendered)
 
 
 def test_a_field_whose_key_lies_is_kept(logged: Logged) -> None:

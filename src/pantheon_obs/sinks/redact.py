@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Mapping, MappingView
 from typing import TYPE_CHECKING, Any
 
+from pantheon_obs.sinks.redact_keys import rule_for, words_of
 from pantheon_obs.sinks.redact_plain import PLAIN, described, plain_scalar, unreadable, utf8
 from pantheon_obs.sinks.redact_shapes import REDACTED, SECRETS, any_needle, compiled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["REDACTED", "Redactor", "make_room"]
+    from pantheon_obs.sinks.redact_keys import Rule
 
-_WORDS = frozenset({
-    "apikey", "authorization", "cookie", "cookies", "credential", "credentials", "csrf", "jwt",
-    "passphrase", "passwd", "password", "passwords", "pwd", "secret", "secrets", "token", "xsrf",
-})  # fmt: skip
-_PAIRS = frozenset({("api", "key"), ("access", "key"), ("private", "key"), ("signing", "key")})
-# "token" is a secret, but a number of tokens is not.
-_COUNTS = frozenset({"budget", "count", "counts", "length", "limit", "type", "usage"})
-_SPLIT = re.compile(r"[^a-zA-Z0-9]+|(?<=[a-z0-9])(?=[A-Z])").split
+__all__ = ["REDACTED", "Redactor", "make_room"]
 
 _SHORT = 64
 _SHORTEST = 14  # "basic" and eight characters; shorter secrets contain one of the signs asked for
@@ -41,28 +34,22 @@ class Redactor:
     """
 
     def __init__(self, keys: Iterable[str] = ()) -> None:
-        self._extra = frozenset("".join(_SPLIT(key)).lower() for key in keys)
+        self._extra = frozenset("".join(words_of(key)).lower() for key in keys)
         self.knows_more = bool(self._extra)
-        self._judged: dict[str, bool] = {}
+        self._judged: dict[str, Rule | None] = {}
         self.harmless: set[str] = set()
 
     def is_secret(self, key: str) -> bool:
-        """Whether the value of this key is a secret."""
-        judged = self._judged.get(key)
-        if judged is None:
-            make_room(self._judged)
-            judged = self._judged[key] = self._judge(key)
-        return judged
+        """Whether values of this key are secrets; numbers may be none even then."""
+        return self._rule(key) is not None
 
-    def _judge(self, key: str) -> bool:
-        words = [word.lower() for word in _SPLIT(key) if word]
-        if "".join(words) in self._extra or words[-1:] == ["auth"]:
-            return True
-        return any(
-            (word, following) in _PAIRS
-            or (word in _WORDS and not (word == "token" and following in _COUNTS))
-            for word, following in zip(words, [*words[1:], ""], strict=False)
-        )
+    def _rule(self, key: str) -> Rule | None:
+        try:
+            return self._judged[key]
+        except KeyError:
+            make_room(self._judged)
+            rule = self._judged[key] = rule_for(key, self._extra)
+            return rule
 
     def text(self, text: str) -> str:
         """Replace the recognisable secrets in a text."""
@@ -93,9 +80,10 @@ class Redactor:
         return self._under(key, value, _Walk())
 
     def _under(self, key: str, value: object, walk: _Walk) -> object:
-        if self.is_secret(key) and value is not None and type(value) is not bool:
-            return REDACTED
-        return self._clean(value, walk)
+        rule = self._rule(key)
+        if rule is None or value is None or type(value) is bool or not rule(value):
+            return self._clean(value, walk)
+        return REDACTED
 
     def _clean(self, value: object, walk: _Walk) -> object:
         if type(value) is str:
@@ -126,14 +114,29 @@ class Redactor:
     def _clean_container(self, value: Any, walk: _Walk) -> object:  # noqa: ANN401 - a container
         walk.left -= len(value)
         if isinstance(value, Mapping):
-            pairs = [(described(key), item) for key, item in list(value.items())]
-            return {key: self._under(key, item, walk) for key, item in pairs}
-        items = list(value)
-        # A header as ASGI and HTTP clients have it: a name and a value.
-        if len(items) == 2 and isinstance(items[0], (str, bytes)):  # noqa: PLR2004 - a pair
-            key = described(items[0])
-            return [self._clean(key, walk), self._under(key, items[1], walk)]
-        return [self._clean(item, walk) for item in items]
+            return self._clean_mapping(value, walk)
+        return [self._clean_pair(item, walk) or self._clean(item, walk) for item in list(value)]
+
+    def _clean_mapping(self, value: Mapping[Any, object], walk: _Walk) -> dict[str, object]:
+        cleaned: dict[str, object] = {}
+        for given, item in list(value.items()):
+            key = described(given)
+            name = self.text(key)
+            while name in cleaned:  # 1 and "1", for example
+                name = f"{name}_{len(cleaned)}"
+            cleaned[name] = self._under(key, item, walk)
+        return cleaned
+
+    def _clean_pair(self, item: object, walk: _Walk) -> list[object] | None:
+        """Clean a header as ASGI and HTTP clients have it in a list: a name and a value."""
+        if not isinstance(item, (tuple, list)) or len(item) != 2:  # noqa: PLR2004 - a pair
+            return None
+        name, value = item
+        if not isinstance(name, (str, bytes)):
+            return None
+        walk.left -= 2
+        key = described(name)
+        return [self._clean(key, walk), self._under(key, value, walk)]
 
 
 class _Walk(list[int]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from enum import Enum
 from math import isfinite
 from numbers import Integral, Number, Real
@@ -66,5 +66,6 @@ PLAIN: tuple[tuple[type | tuple[type, ...], Callable[[Any], object]], ...] = (
     (Real, float),
     ((Number, UUID), str),  # a Decimal is a Number; importing decimal is not needed to know
     ((datetime, date, time), lambda value: value.isoformat()),
+    (timedelta, timedelta.total_seconds),
     (PathLike, fspath),
 )

@@ -1,0 +1,96 @@
+"""Whether the value of a key is a secret: by the words of the key, and by the kind of the value."""
+
+from __future__ import annotations
+
+import re
+from numbers import Number
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    Rule = Callable[[object], bool]
+
+words_of = re.compile(r"[^a-zA-Z0-9]+|(?<=[a-z0-9])(?=[A-Z])").split
+
+# The last word of a name says what it is: a `password_policy` is a policy.
+_SECRETS = frozenset({
+    "apikey", "apikeys", "auth", "authorization", "cookie", "cookies", "cred", "credential",
+    "credentials", "creds", "csrf", "jwt", "passcode", "passphrase", "passwd", "password",
+    "passwords", "pwd", "secret", "secrets", "xsrf",
+})  # fmt: skip
+# The same words, at the end of a word that is not divided: `dbpassword`, `PHPSESSID`.
+_ENDS = (
+    "accesskey", "accountkey", "apikey", "authkey", "cookie", "cookies", "credential",
+    "credentials", "encryptionkey", "masterkey", "passphrase", "passwd", "password", "privatekey",
+    "secret", "secretkey", "sessid", "sessionid", "sessionkey", "sharedkey", "signingkey",
+    "dbpass", "pgpass", "rootpass", "smtppass", "sqlpass", "userpass",
+)  # fmt: skip
+_KEYS = frozenset({
+    "access", "account", "api", "auth", "client", "consumer", "encryption", "functions", "hmac",
+    "master", "private", "secret", "session", "shared", "signing", "ssh", "storage",
+    "subscription", "webhook",
+})  # fmt: skip
+# Words that may follow: a `password_hash` is as good as the password.
+_FOLLOWING = frozenset({
+    "again", "b64", "base", "base64", "bytes", "confirm", "confirmation", "current", "digest",
+    "encoded", "encrypted", "hash", "header", "hex", "json", "new", "old", "pem", "plain",
+    "plaintext", "previous", "raw", "repeat", "str", "string", "value", "values",
+})  # fmt: skip
+# A page's token is a place in a list, and a model's token is a piece of text.
+_PLACES = frozenset({
+    "audio", "begin", "bos", "cached", "cls", "completion", "continuation", "cursor", "end", "eos",
+    "first", "image", "input", "last", "mask", "max", "min", "next", "num", "output", "pad",
+    "page", "per", "prev", "previous", "prompt", "reasoning", "sep", "special", "start", "stop",
+    "sync", "total", "unk", "word",
+})  # fmt: skip
+_OF_USERS = frozenset({
+    "access", "api", "auth", "bearer", "csrf", "device", "id", "oauth", "refresh", "reset",
+    "secret", "session",
+})  # fmt: skip
+_RUNS = frozenset({"boarding", "first", "last", "next", "one", "render", "second", "third", "two"})
+_signature = re.compile(r"(?=\D*\d)[A-Za-z0-9+/=_%.-]{20,}").fullmatch
+
+
+def any_value(_value: object) -> bool:
+    """Take every value for a secret."""
+    return True
+
+
+def not_a_number(value: object) -> bool:
+    """Take every value for a secret but numbers: those under "token" count tokens."""
+    return not isinstance(value, Number)
+
+
+def _like_a_signature(value: object) -> bool:
+    return isinstance(value, str) and _signature(str.__str__(value)) is not None
+
+
+def rule_for(key: str, extra: Collection[str]) -> Rule | None:
+    """Find the rule that tells whether a value under this key is a secret; None means never.
+
+    Args:
+        key: The key in any spelling.
+        extra: Further secret names, in small letters without separators.
+    """
+    words = [word.lower() for word in words_of(key) if word]
+    return any_value if "".join(words) in extra else _rule_for(words)
+
+
+def _rule_for(words: list[str]) -> Rule | None:
+    while words and (words[-1] in _FOLLOWING or words[-1].removeprefix("v").isdigit()):
+        words.pop()
+    if not words:
+        return None
+    last, before = words[-1].rstrip("0123456789"), words[-2] if len(words) > 1 else ""
+    if last in _SECRETS or last.endswith(_ENDS) or (last == "key" and before in _KEYS):
+        return any_value
+    if last.endswith("token"):
+        kind = last.removesuffix("token") or before
+        return None if kind in _PLACES or kind.endswith("page") else not_a_number
+    if last == "signature":
+        return any_value if "amz" in words or "goog" in words else None
+    if last == "sig":
+        return _like_a_signature
+    listed = (last == "tokens" and before in _OF_USERS) or (last == "keys" and before in _KEYS)
+    return not_a_number if listed or (last == "pass" and before not in _RUNS) else None
