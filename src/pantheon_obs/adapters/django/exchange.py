@@ -116,8 +116,10 @@ class DjangoExchange(Exchange):
 
     def _end(self) -> None:
         end(self)
-        # The request carries this exchange: leave no cycle of them to the garbage collector.
-        self._request = None
+        if self.response_complete:
+            # The request carries this exchange: leave no cycle of them to the garbage collector.
+            # Of a response that has failed, Sentry asks for the request later.
+            self._request = None
 
 
 class Closer:
