@@ -29,30 +29,27 @@ _REQUEST = ("method", "path", "status_code", "latency_ms")
 
 # C0 and C1 controls, DEL, and the separators that some readers take for a line's end.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_DELETE = 0x7F  # as a number: much faster to find than as bytes
 _CONTROL_BYTES = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]")
 _PLAIN_VALUE = re.compile(r"[^\s\"'=\\]+").fullmatch
 
 
 def json_format(line: Line) -> bytes:
     """Render a line of JSON; orjson leaves the controls beyond ASCII's as they are."""
-    rendered = _as_json(line)
-    if rendered.isascii() and b"\x7f" not in rendered:
-        return rendered
-    return _CONTROL_BYTES.sub(
-        lambda found: f"\\u{ord(found.group().decode()):04x}".encode(), rendered
-    )
-
-
-def _as_json(line: Line) -> bytes:
     try:
-        return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+        rendered = orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
     except TypeError:
         # A top-level value that JSON or UTF-8 cannot express: rare, so it is searched only here.
-        return orjson.dumps(
+        rendered = orjson.dumps(
             {utf8(key): plain_scalar(value) for key, value in line.items()},
             default=described,
             option=orjson.OPT_APPEND_NEWLINE,
         )
+    if rendered.isascii() and _DELETE not in rendered:
+        return rendered
+    return _CONTROL_BYTES.sub(
+        lambda found: f"\\u{ord(found.group().decode()):04x}".encode(), rendered
+    )
 
 
 def text_format(line: Line) -> bytes:
