@@ -147,7 +147,7 @@ class AsgiHttp(AsgiExchange):
             self.stopping = is_stopping()
 
     def _end(self, message: Message) -> None:
-        if self._may_be_cut(message):
+        if (self.streaming or not message.get("body")) and self._may_be_cut():
             self.relayed = is_relayed(_BOUNDARY)
         self.complete()
 
@@ -156,11 +156,11 @@ class AsgiHttp(AsgiExchange):
             self.client_left()
             self.content_lost = True
 
-    def _may_be_cut(self, message: Message) -> bool:
+    def _may_be_cut(self) -> bool:
         """Whether the last part leaves it open if the body is whole."""
         if self.streaming:
             return True
-        is_empty = self.first_byte is None and not message.get("body")
+        is_empty = self.first_byte is None
         return is_empty and self.status_code not in BODILESS and not self.is_whole(0)
 
     def _look_for_client(self) -> None:

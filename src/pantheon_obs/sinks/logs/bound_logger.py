@@ -159,7 +159,7 @@ def _is_watched(logger: logging.Logger, level: int) -> bool:
 
 def emit(logger: logging.Logger, level: int, event: object, fields: dict[str, Any]) -> None:
     """Write the line of an event whose level is enabled."""
-    stacklevel = stacklevel_in(fields)
+    stacklevel = stacklevel_in(fields) if "stacklevel" in fields else 1
     entry = entry_of(logger, level, event, fields, stacklevel)
     if handler is not None:
         handler.dispatch(logger, entry, stacklevel=stacklevel)
