@@ -1,7 +1,8 @@
 # The developer's commands. They need Python >= 3.11, git and make; the rest goes into .venv.
 #
 #   make demo      runs the example services under real requests and checks them
-#   make test      runs the whole suite (after `make clean`, PYTHON=... selects another Python)
+#   make test      runs the whole suite (after `make clean`, PYTHON=... selects another Python);
+#                  MEASURED="coverage run -m" records its coverage, which takes longer
 #   make test-all  runs the suite on each supported Python found, without extras, with all extras
 #                  and with the lowest versions allowed; then lint, types and combined coverage
 #   make test-long runs the frameworks' own test suites, bare and instrumented, and compares them;
@@ -12,6 +13,10 @@
 #   make lint      runs ruff, mypy and pyright
 #   make bench     measures the cost of a request, side by side with the peers
 #   make clean     removes the environments and the files of the tools
+
+# The suite starts hundreds of interpreters: where this is set, each would compile all that it
+# imports. Their caches are ignored by git, and `make clean` removes them.
+unexport PYTHONDONTWRITEBYTECODE
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -29,8 +34,7 @@ demo: $(READY)
 	@$(BIN)/python -m examples.demo
 
 test: $(READY)
-	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest --numprocesses auto --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m $(MEASURED) pytest --numprocesses auto --dist loadfile $(PYTEST_ARGS)
 
 test-all: $(READY)
 	$(BIN)/coverage erase

@@ -19,6 +19,8 @@ PARALLEL = ("--numprocesses", "auto", "--dist", "loadfile")
 nox.options.default_venv_backend = "uv"
 nox.options.error_on_missing_interpreters = False  # run with the Pythons that are installed
 os.environ["UV_PYTHON_DOWNLOADS"] = "never"
+# Where it is set, each of the hundreds of interpreters of a job would compile all that it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def find_pythons() -> list[str]:

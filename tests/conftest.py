@@ -26,6 +26,10 @@ settings.register_profile(
 )
 settings.load_profile("suite")
 
+# logfire, with which some tests instrument, is a plugin of pydantic: it would be imported in every
+# process that has a model, unlike in services of our users.
+os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
+
 EXTRAS = (
     "celery",
     "django",
@@ -38,6 +42,12 @@ EXTRAS = (
     "sentry_sdk",
     "starlette",
 )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Run one worker more than there are processors: a worker often waits for a server."""
+    return (os.cpu_count() or 1) + 1
 
 
 class Module(pytest.Module):
