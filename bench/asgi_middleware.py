@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from time import perf_counter
@@ -15,7 +14,7 @@ import orjson
 from asgi_correlation_id import CorrelationIdFilter
 from pythonjsonlogger.orjson import OrjsonFormatter
 
-from bench.harness import STDOUT
+from bench.harness import STDOUT, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -132,7 +131,7 @@ def _write_story(scope: Scope, record: Trace, outcome: str) -> None:
 
 def access_log(app: App) -> App:
     """Log one line per request, as a service does with the peers."""
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(Stream())
     handler.addFilter(CorrelationIdFilter())
     handler.setFormatter(OrjsonFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     log = logging.getLogger("access_log")

@@ -130,6 +130,17 @@ def own(function: F) -> F:
     return cast("F", copy)
 
 
+class Stream:
+    """A stream of the peers' own: the library takes over handlers that print to `sys.stdout`."""
+
+    def write(self, text: str | bytes) -> None:
+        """Write a text."""
+        os.write(STDOUT, text.encode() if isinstance(text, str) else text)
+
+    def flush(self) -> None:
+        """Do nothing: nothing is buffered."""
+
+
 def silence_stdout() -> None:
     """Point descriptor 1 at `/dev/null`, the cheapest destination, for the strictest ratio."""
     null = os.open(os.devnull, os.O_WRONLY)

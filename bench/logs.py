@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from contextvars import ContextVar, copy_context
 from datetime import UTC, datetime
 from itertools import cycle, islice, repeat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import orjson
 import structlog
 from pythonjsonlogger.orjson import OrjsonFormatter
 
 from bench.cases import Case, Contender, Target
-from bench.harness import STDOUT, compare, own
+from bench.harness import STDOUT, Stream, compare, own
 from pantheon_obs import configure_logging, get_logger, trace_context
 
 if TYPE_CHECKING:
@@ -140,7 +139,7 @@ def disabled_by_hand(event: str, **fields: object) -> None:
 def structlog_at_its_fastest() -> structlog.typing.FilteringBoundLogger:
     """Set up structlog by its own page on performance, with a local logger."""
     lazy: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
-        structlog.BytesLogger(),
+        structlog.BytesLogger(cast("BinaryIO", Stream())),
         cache_logger_on_first_use=True,
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         processors=[
@@ -180,7 +179,7 @@ def python_json_logger_handler() -> logging.Handler:
         record.trace_id = _trace_id.get()
         return True
 
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(Stream())
     handler.addFilter(add_trace_id)
     handler.setFormatter(
         OrjsonFormatter(

@@ -206,6 +206,7 @@ def test_logging_that_litestar_has_set_up_since_is_taken_over_at_start_up() -> N
 
     assert [
         "observability_configured",
+        "logging_taken_over",
         "HTTP Request",
         "by the request",
         "by logging",
@@ -213,23 +214,26 @@ def test_logging_that_litestar_has_set_up_since_is_taken_over_at_start_up() -> N
         "HTTP Response",
         "request_finished",
     ] == done.events
-    assert 1 == len({line["trace_id"] for line in done.lines[1:]})
+    assert 1 == len({line["trace_id"] for line in done.lines[2:]})
 
 
-def test_a_logger_of_structlog_works_before_the_start_up_as_well() -> None:
-    """The application's own logger factory is in effect until the start-up."""
+def test_a_logger_of_structlog_that_prints_prints_lines_of_ours() -> None:
+    """The application's processors run, and its renderer is the only one that does not count."""
     done = run("""
         import structlog
         configure_logging()
         structlog.configure(
-            processors=[structlog.processors.JSONRenderer(lambda event, **_: b"the application")],
+            processors=[
+                lambda _logger, _method, event: {**event, "by": "the application"},
+                structlog.processors.JSONRenderer(lambda event, **_: b"rendered"),
+            ],
             logger_factory=structlog.BytesLoggerFactory(),
             cache_logger_on_first_use=False,
         )
         structlog.get_logger().info("before")
     """)
 
-    assert (b"the application\n", b"") == (done.stdout, done.stderr)
+    assert [("before", "the application")] == [(line["event"], line["by"]) for line in done.lines]
 
 
 def test_a_lifespan_is_a_start_up_and_drains(events: Events) -> None:

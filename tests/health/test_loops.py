@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from pantheon_obs import Health
+from pantheon_obs.core import native
 from pantheon_obs.health import loops
 from tests.support.server import SECONDS, Server, gunicorn, hypercorn
 
@@ -220,21 +221,9 @@ def test_without_a_real_thread_checks_in_greenlets_fail(greenlet: loops.NoLoop) 
         msg = "can't start new thread"
         raise RuntimeError(msg)
 
-    class Loader:
-        """Loads a module whose threads cannot be started."""
-
-        def exec_module(self, module: Any) -> None:
-            module.start_new_thread = start_new_thread
-
-    class Spec:
-        """The spec of that module."""
-
-        loader = Loader()
-
     awaitable = passing()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loops, "find_spec", lambda _: Spec)
-        patch.setattr(loops, "module_from_spec", lambda _: ModuleType("_thread"))
+        patch.setattr(native.thread, "start_new_thread", start_new_thread)
         with pytest.raises(RuntimeError, match="can't start new thread"):
             greenlet.result_of(awaitable, 10)
     awaitable.close()

@@ -495,8 +495,8 @@ def test_a_time_limit_reaches_the_task_in_the_middle_of_our_work(
         with pytest.raises(SoftTimeLimitExceeded), llm_call(model="fast", operation="call"):
             pass
 
-    configure_logging(log_format="json")
     monkeypatch.setattr(sys, "stdout", Stdout())
+    configure_logging(log_format="json")
     monkeypatch.setattr(pipeline, "sinks", (Late(),))
     log.run()
 

@@ -182,7 +182,7 @@ class TraceIdMiddleware:
             return message
 
         async def lifespan_send(message: Message) -> None:
-            if message["type"] == "lifespan.startup.complete":
+            if type_of(message) == "lifespan.startup.complete":
                 self._start()  # again: the application's start-up may have configured logging
             await send(message)
 

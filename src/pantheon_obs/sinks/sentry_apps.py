@@ -89,10 +89,11 @@ class AsgiApp(_Around):
         async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
             # A copy: a router may change the path in the application's own before the error comes.
             copy: Scope = {**scope, _SCOPE: scope}
-            headers = scope["headers"]
+            headers = scope.get("headers") or ()
             digits = ids.to_hex(current_trace_id.get())
-            if digits is not None and not any(name == _HEADER for name, _ in headers):
-                copy["headers"] = [*headers, (_HEADER, trace_header(digits).encode())]
+            with _guard:  # they may be anything
+                if digits is not None and not any(name == _HEADER for name, _ in headers):
+                    copy["headers"] = [*headers, (_HEADER, trace_header(digits).encode())]
             try:
                 await sentry(copy, receive, send)
             except Exception as error:

@@ -71,11 +71,13 @@ def take_over(ours: ObsHandler, level: int, *, anew: bool) -> bool:
 def notice(logger: logging.Logger) -> bool:
     """Take over the handlers that a logger has got since; return whether any others stay.
 
-    They may print while somebody else's handlers stand in place of ours on the root logger.
+    They may print while somebody else's handlers stand in place of ours on the root logger. The
+    loggers of servers have filters for that, which also know their levels.
     """
     others = [other for other in logger.handlers if other is not _ours]
-    if _ours and not all(map(is_judged, others)) and _stands(_ours) and _strip(logger):
-        logger.propagate = True
+    is_server = logger.name in LOGGERS or logger.name in ACCESS
+    if _ours and not is_server and not all(map(is_judged, others)) and _stands(_ours):
+        logger.propagate = _strip(logger) or logger.propagate
     return any(other is not _ours for other in logger.handlers)
 
 
