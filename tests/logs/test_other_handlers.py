@@ -149,10 +149,10 @@ def test_formatters_of_others_tell_each_field_once(
     configure_logging(log_format="json")
 
     with trace_context("t-1"):
-        get_logger("a").warning("structured", order=17)
+        get_logger("a").warning("structured", order=917_352)
 
     [text] = handler.lines
-    assert (1, 1) == (text.count("17"), text.count("t-1"))
+    assert (1, 1) == (text.count("917352"), text.count("t-1"))
     assert json.loads(text)
     assert 1 == len(logged())
 

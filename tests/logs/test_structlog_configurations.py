@@ -282,7 +282,7 @@ def with_standard_logging(handler: Records, *chain: Any) -> Any:
         logger_factory=stdlib.LoggerFactory(),
     )
     configure_logging(log_format="json")
-    return structlog.get_logger("shop")
+    return structlog.get_logger("shop.structlog")  # its class is that of structlog
 
 
 def test_a_processor_formatter_of_the_application_gets_everything(
