@@ -17,6 +17,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
 
+from tests.support.django import run as manage
 from tests.support.django import serve
 from tests.support.lines import parse_lines
 from tests.support.server import Server, environment, gunicorn, uvicorn
@@ -50,7 +51,7 @@ def start(name: str) -> Server:
 
 
 @pytest.fixture(scope="module", params=APPS)
-def server(request: pytest.FixtureRequest, unmeasured: None) -> Iterator[Server]:
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """Serve each sample application with metrics."""
     pytest.importorskip(
         request.param.partition("-")[0] if "sgi" not in request.param[:4] else "sys"
@@ -197,6 +198,26 @@ def test_an_exemplar_of_any_worker_leads_to_a_line(workers: tuple[Server, Path])
     assert exemplars
     assert {sample.exemplar.labels["trace_id"] for sample in exemplars} <= ids
     assert all(sample.exemplar.value <= float(sample.labels["le"]) for sample in exemplars)
+
+
+@pytest.mark.parametrize("path", ["metrics", "metrics/"])
+@pytest.mark.parametrize(("options", "status"), [({}, 404), ({"metrics_path": "/m"}, 200)])
+def test_the_urls_of_a_django_project_answer_while_there_is_a_path(
+    path: str, options: dict[str, str], status: int
+) -> None:
+    """They stand beside the probes, and make no line at INFO either."""
+    pytest.importorskip("django")
+    program = f"""
+import django
+django.setup()
+from django.test import Client
+print(Client().get("/api/v1/health/{path}").status_code, file=__import__("sys").stderr)
+"""
+
+    _, lines, err = manage("-c", program, settings={"PANTHEON_OBS": options})
+
+    assert str(status) in err
+    assert not [line for line in lines if line["event"] == "request_finished" and status == 200]
 
 
 def run(program: str, **env: str) -> subprocess.CompletedProcess[bytes]:
