@@ -434,6 +434,8 @@ def test_a_reset_undoes_the_start(receiver: Receiver) -> None:
         ignored = set(logs._IGNORED_LOGGERS)  # noqa: SLF001 - it has no public reader
         return [processors, ignored, list(urllib3.filters), pipeline.sinks]
 
+    init_sentry(sentry_dsn=receiver.dsn)  # the SDK's integrations are set up once per process
+    testing.reset()
     before = state()
     assert init_sentry(sentry_dsn=receiver.dsn) is True
     during = state()

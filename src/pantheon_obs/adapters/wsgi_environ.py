@@ -76,7 +76,7 @@ def code_of(status: str) -> int | None:
     """The number in a status line; None without one."""
     try:
         return int(status[:3])
-    except (TypeError, ValueError):
+    except (LookupError, TypeError, ValueError):  # of a mapping it is a key, since Python 3.12
         return None
 
 
