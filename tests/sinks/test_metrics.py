@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import deque
 from typing import Any
 
 import pytest
@@ -14,8 +15,17 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from pantheon_obs import ConfigError, Health, Settings, instrument, llm_call
 from pantheon_obs.core import guard, pipeline
-from pantheon_obs.core.context import apart
-from pantheon_obs.core.events import RequestFinished, TaskFinished, WebsocketFinished
+from pantheon_obs.core.context import apart, end
+from pantheon_obs.core.events import (
+    BackgroundFailed,
+    RequestFinished,
+    TaskFinished,
+    WebsocketFinished,
+)
+from pantheon_obs.core.exchange import Exchange
+from pantheon_obs.core.measurements import LinesDropped
+from pantheon_obs.sinks.metrics.labels import make_room
+from pantheon_obs.sinks.metrics.sink import MetricsSink
 from pantheon_obs.testing import capture_events
 
 REQUESTS = "http_server_request_duration_seconds_count"
@@ -335,6 +345,86 @@ def test_a_finalizer_waits_for_no_lock() -> None:
     assert 1 == app.value(REQUESTS, **labels_of())
     pipeline.emit(finished())
     assert 3 == app.value(REQUESTS, **labels_of())
+
+
+def test_a_request_that_a_finalizer_ends_leaves_the_gauge_later() -> None:
+    """The gauge has a lock as well."""
+    app = App()
+    exchange = Exchange("trace-1")
+    exchange.watch("GET", "/", "", frozenset())
+    pipeline.started(exchange)
+
+    apart(lambda: end(exchange, suspended=True))
+
+    assert 1 == app.value(ACTIVE, http_request_method="GET")
+    pipeline.emit(finished())
+    assert 0 == app.value(ACTIVE, http_request_method="GET")
+
+
+def test_two_threads_may_count_what_finalizers_have_left() -> None:
+    """The first one to take it does."""
+
+    class Taken(deque[Any]):
+        """Another thread takes the last one after the look whether there is one."""
+
+        def __bool__(self) -> bool:
+            return True
+
+    app = App()
+    [sink] = [sink for sink in pipeline.sinks if isinstance(sink, MetricsSink)]
+    sink._waiting = Taken()  # noqa: SLF001 - a race
+
+    pipeline.emit(finished())
+
+    assert 1 == app.value(REQUESTS, **labels_of())
+
+
+def test_other_facts_are_in_no_metric() -> None:
+    """Background work that fails has a line only, and quiet websockets not even that."""
+    app = App()
+    before = app.series()
+    socket: dict[str, Any] = {"latency_ms": 1.0, "messages_in": 0, "messages_out": 0}
+
+    pipeline.emit(BackgroundFailed(trace_id="1", bound={}, error=KeyError()))
+    pipeline.emit(
+        WebsocketFinished(trace_id="1", bound={}, path="/", outcome="ok", quiet=True, **socket)
+    )
+
+    assert before == app.series()
+
+
+def test_the_first_chunk_of_a_stream_is_observed() -> None:
+    """Of calls that are no streams there is none."""
+    app = App()
+
+    @llm_call(model="fast", operation="stream")
+    def stream() -> Any:
+        yield from ("a", "b")
+
+    list(stream())
+    call = {"gen_ai_operation_name": "stream", "gen_ai_provider_name": ""}
+
+    name = "gen_ai_client_inference_time_to_first_chunk_seconds_count"
+    assert 1 == app.value(name, **call, gen_ai_request_model="fast")
+
+
+def test_dropped_lines_are_counted_by_level() -> None:
+    """As the line that reports them has them."""
+    app = App()
+
+    pipeline.measure(LinesDropped({"info": 3, "debug": 1}))
+
+    assert 3 == app.value("pantheon_log_lines_dropped_total", level="info")
+
+
+def test_what_is_remembered_of_clients_is_bounded() -> None:
+    """They send what they like."""
+    full, small = dict.fromkeys(range(1001)), dict.fromkeys(range(1000))
+
+    make_room(full)
+    make_room(small)
+
+    assert (0, 1000) == (len(full), len(small))
 
 
 def test_the_page_shows_what_finalizers_have_left() -> None:

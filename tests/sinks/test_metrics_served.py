@@ -130,9 +130,7 @@ def test_an_exemplar_leads_to_a_line_and_a_scrape_makes_none(server: Server) -> 
 
 
 @pytest.fixture(params=["gunicorn", "preloaded", "uvicorn"])
-def workers(
-    request: pytest.FixtureRequest, tmp_path: Path, unmeasured: None
-) -> Iterator[tuple[Server, Path]]:
+def workers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Server, Path]]:
     """Serve with three workers, which share a folder that is to be made."""
     folder = tmp_path / "made" / "here"
     env = {**ENV, "PROMETHEUS_MULTIPROC_DIR": str(folder)}

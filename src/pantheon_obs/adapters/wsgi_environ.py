@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from typing import TYPE_CHECKING
 
 from pantheon_obs.core.failures import chain_of
@@ -119,11 +118,6 @@ def note_failed_read(exchange: Exchange, environ: WSGIEnvironment, error: BaseEx
             exchange.send_failed(cause)
             exchange.client_left()
             return
-
-
-def is_sending_failed() -> bool:
-    """Whether a server that closes a response does so because its socket has failed."""
-    return isinstance(sys.exc_info()[1], OSError)
 
 
 def length_of(headers: Iterable[tuple[str, str]]) -> float:

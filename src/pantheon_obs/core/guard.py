@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_count: Callable[[str], None] | None = None
+_count: Callable[[str], object] = str  # a no-op until there is something that counts
 _from_signals: tuple[type[Exception], ...] = ()
 _reported: set[str] = set()
 
@@ -63,8 +63,7 @@ def let_through(error: Exception) -> None:
 def report(site: str, error: Exception) -> None:
     """Log one ERROR line for the first failure at a site; later ones there are silent."""
     let_through(error)
-    if _count is not None:
-        _count(site)
+    _count(site)
     if site in _reported:
         return
     _reported.add(site)

@@ -24,12 +24,10 @@ def cannot_take(function: object, *arguments: str) -> bool:
 
 
 def _signature_of(function: object) -> inspect.Signature | None:
-    if not callable(function):
-        return None
     # An object may have its `__call__` in a slot, of which its class knows no signature.
     own = isinstance(vars(type(function)).get("__call__"), MemberDescriptorType)
     try:
-        return inspect.signature(function.__call__ if own else function)
+        return inspect.signature(function.__call__ if own else function)  # type: ignore[operator,arg-type]
     except (TypeError, ValueError):
         return None
 

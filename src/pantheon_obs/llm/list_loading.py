@@ -52,8 +52,8 @@ class ListLoader:
                 thread = Thread(target=self._read, name="pantheon-obs-prices", daemon=True)
                 thread.start()
                 self._thread = thread
-                if hasattr(os, "register_at_fork"):
-                    os.register_at_fork(before=self.wait)
+                # Other systems than POSIX do not fork.
+                getattr(os, "register_at_fork", dict)(before=self.wait)
         except Exception as error:  # noqa: BLE001 - no thread can be started, for example
             report(PACKAGE, error)
 

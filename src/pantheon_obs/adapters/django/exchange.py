@@ -13,7 +13,7 @@ from pantheon_obs.adapters.django.templates import template_of_pattern
 from pantheon_obs.adapters.wsgi_environ import FITS, note_failed_read
 from pantheon_obs.core.context import apart, end, resume, suspend, trace_on
 from pantheon_obs.core.exchange import Exchange
-from pantheon_obs.core.guard import Guard, report
+from pantheon_obs.core.guard import Guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -132,10 +132,8 @@ class Closer:
 
     def __call__(self) -> None:
         """Be called by `HttpResponse.close`."""
-        try:
+        with _guard:
             self._exchange.closed()
-        except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
-            report("django response", error)
 
     def __del__(self) -> None:
         """Django does not close a response that could not be sent."""

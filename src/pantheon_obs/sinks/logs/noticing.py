@@ -87,10 +87,10 @@ def _filter(self: logging.Logger, record: logging.LogRecord) -> Any:  # noqa: AN
     passed: Any = True
     if self.filters:
         passed = logging.Filterer.filter(self, record)
-        if isinstance(passed, logging.LogRecord) and passed is not record:  # since Python 3.12
-            record = passed
-            if others:
-                placed.add(record)
+        given = record
+        record = passed if isinstance(passed, logging.LogRecord) else given  # since Python 3.12
+        if given in placed:
+            placed.add(record)
     try:
         is_odd = type(record.levelno) is not int
     except AttributeError:

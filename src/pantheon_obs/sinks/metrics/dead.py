@@ -13,20 +13,14 @@ import sys
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.sinks.metrics.exemplars import SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import ModuleType
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
-
-_locks: ModuleType | None = fcntl
+_locks: Any = import_module("fcntl") if os.name == "posix" else None
 _OWNER = ".owner"
 _PROC = Path("/proc")
 _KINDS = ("counter", "histogram", "summary")
