@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from pantheon_obs import ConfigError, Health, Settings, instrument, llm_call
+from pantheon_obs import ConfigError, Health, Settings, instrument, llm_call, testing
 from pantheon_obs.core import guard, pipeline
 from pantheon_obs.core.context import apart, end
 from pantheon_obs.core.events import (
@@ -425,6 +425,15 @@ def test_what_is_remembered_of_clients_is_bounded() -> None:
     make_room(small)
 
     assert (0, 1000) == (len(full), len(small))
+
+
+def test_the_page_of_an_application_answers_after_a_reset() -> None:
+    """A test may reset the library while its application lives on."""
+    app = App()
+
+    testing.reset()
+
+    assert 200 == app.serve("/metrics")[0]["status"]
 
 
 def test_the_page_shows_what_finalizers_have_left() -> None:

@@ -80,7 +80,7 @@ def page_app(protocol: str) -> Callable[..., Any]:
     https://prometheus.io/docs/instrumenting/content_negotiation/
     """
     sdk = _prometheus()
-    registry = _registry
+    registry = _registry or sdk.REGISTRY
     if _folder is not None:
         registry = sdk.CollectorRegistry()
         registry.register(JoinedCollector(_folder))
