@@ -186,6 +186,11 @@ class ByHand(structlog.BoundLoggerBase):
             self._process_event("debug", event, {})
 
 
+def name_with(factory: Any, name: str) -> str:
+    """The name on a line: loggers for bytes cannot keep one before structlog 26."""
+    return name if hasattr(factory(name), "name") else __name__
+
+
 @pytest.mark.parametrize("factory", [structlog.PrintLoggerFactory, structlog.BytesLoggerFactory])
 def test_a_wrapper_class_that_calls_its_logger_itself_prints_our_line(
     logged: Logged, factory: Callable[[], Any]
@@ -199,7 +204,7 @@ def test_a_wrapper_class_that_calls_its_logger_itself_prints_our_line(
     log.whisper("hidden")
 
     [line] = logged()
-    assert ("by hand", "said", "[redacted]", 1) == (
+    assert (name_with(factory(), "by hand"), "said", "[redacted]", 1) == (
         line["logger"],
         line["event"],
         line["cookie"],
@@ -233,7 +238,8 @@ def test_files_of_structlog_stay_as_they_were(tmp_path: Path, logged: Logged, fa
     assert ["before", "after", "new", "last"] == [
         json.loads(line)["event"] for line in path.read_bytes().splitlines()
     ]
-    assert [("new", "other", "NO")] == [(e["event"], e["logger"], e["country"]) for e in events]
+    name = name_with(getattr(structlog, f"{factory}LoggerFactory")(), "other")
+    assert [("new", name, "NO")] == [(e["event"], e["logger"], e["country"]) for e in events]
 
 
 def test_what_is_no_line_raises_in_a_file_s_logger_as_without_us(tmp_path: Path) -> None:

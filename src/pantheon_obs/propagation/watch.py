@@ -57,10 +57,11 @@ def span_context() -> Any:
 
     OpenTelemetry is never imported: an application that uses it has imported it.
     """
-    trace = sys.modules.get(OPENTELEMETRY)
-    if trace is None:
+    # Another thread may be importing it: then it is there, and lacks this function.
+    current_span = getattr(sys.modules.get(OPENTELEMETRY), "get_current_span", None)
+    if current_span is None:
         return None
-    span = trace.get_current_span()
+    span = current_span()
     context = span.get_span_context()
     # A span that has ended is that of an earlier request, whose context was inherited.
     return context if context.is_valid and getattr(span, "end_time", None) is None else None

@@ -129,7 +129,7 @@ class ObsHandler(logging.Handler):
 
 def disabled_loggers() -> frozenset[str]:
     """List the loggers that are disabled now."""
-    known = tuple(logging.Logger.manager.loggerDict.items())
+    known = logging.Logger.manager.loggerDict.copy().items()
     return frozenset(name for name, each in known if getattr(each, "disabled", False))
 
 

@@ -82,7 +82,8 @@ def notice(logger: logging.Logger) -> bool:
 
 
 def _known() -> list[logging.Logger]:
-    loggers = tuple(logging.Logger.manager.loggerDict.values())
+    # A copy at once: a finalizer, or another thread, may make a logger meanwhile.
+    loggers = logging.Logger.manager.loggerDict.copy().values()
     return [each for each in loggers if isinstance(each, logging.Logger)]
 
 
