@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -138,11 +140,26 @@ def test_an_active_opentelemetry_span_gives_its_trace_id() -> None:
     assert 36 == len(identity.of([]))
 
 
+def test_an_opentelemetry_that_another_thread_is_importing_has_no_span(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The module is known before it has its functions."""
+    monkeypatch.setitem(sys.modules, "opentelemetry.trace", SimpleNamespace())
+    watch()
+
+    with capture_events() as events:
+        made = Identity(Settings()).of([])
+
+    assert 36 == len(made)
+    assert [] == events
+
+
 def test_an_opentelemetry_that_fails_costs_no_request_its_id(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A failing module of that name is reported, and a random id is made."""
-    monkeypatch.setitem(__import__("sys").modules, "opentelemetry.trace", object())
+    failing = SimpleNamespace(get_current_span=lambda: 1 / 0)
+    monkeypatch.setitem(sys.modules, "opentelemetry.trace", failing)
     watch()
 
     with capture_events() as events:
