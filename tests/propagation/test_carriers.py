@@ -178,7 +178,9 @@ def test_with_a_broken_opentelemetry_the_traceparent_has_a_fresh_span_id(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The failure is reported once."""
-    monkeypatch.setitem(sys.modules, "opentelemetry.trace", ModuleType("opentelemetry.trace"))
+    broken = ModuleType("opentelemetry.trace")
+    broken.get_current_span = lambda: 1 / 0  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "opentelemetry.trace", broken)
 
     with trace_context(HEX):
         assert OURS.fullmatch(inject()["traceparent"])
