@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.switch import is_off, turned_off
 from pantheon_obs.sinks import sentry
 from pantheon_obs.sinks.logs import configure as logs
-from pantheon_obs.sinks.metrics import registry as metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pantheon_obs.core.settings import Settings
 
+_METRICS = "pantheon_obs.sinks.metrics.registry"
+
 start_logging = logs.configure_logging
 in_command, serve = logs.in_command, logs.serve
-metrics_page, metrics_status = metrics.page_app, metrics.status
-worker_died = metrics.worker_died
 take_over = logs.reassert  # the loggers that were set up since logging was configured, if it was
 
 
@@ -38,7 +38,8 @@ def start(
     else:
         logs.reassert()
     sentry.start(settings)
-    metrics.start(settings)
+    if settings.metrics_path is not None:
+        import_module(_METRICS).start(settings)
 
     def on_startup() -> None:
         logs.take_back()
@@ -51,6 +52,23 @@ def start(
     return on_startup
 
 
+def metrics_status() -> str:
+    """Return `on`, or `off: ` and the reason; without a path nothing of the metrics is loaded."""
+    loaded: Any = sys.modules.get(_METRICS)
+    return "off: no metrics_path" if loaded is None else loaded.status()
+
+
+def metrics_page(protocol: str) -> Callable[..., Any]:
+    """Make the page of the metrics, an application of a protocol."""
+    made: Callable[..., Any] = import_module(_METRICS).page_app(protocol)
+    return made
+
+
+def worker_died(pid: int) -> None:
+    """Settle what a worker that has ended has left of its metrics."""
+    import_module(_METRICS).worker_died(pid)
+
+
 def announce(settings: Settings, *, adapter: str) -> None:
     """Log `observability_configured`, what is on and why the rest is off, unless all is off."""
     if is_off():
@@ -60,7 +78,7 @@ def announce(settings: Settings, *, adapter: str) -> None:
         "log_format": logs.active_format(),
         "log_level": settings.log_level,
         "sentry": sentry.status(),
-        "metrics": metrics.status(),
+        "metrics": metrics_status(),
     }
     logging.getLogger("pantheon_obs").info("observability_configured", extra=fields)
 

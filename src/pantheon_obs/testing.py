@@ -12,7 +12,6 @@ from pantheon_obs.core import context, guard, pipeline, switch, unused
 from pantheon_obs.core import settings as settings_of_process
 from pantheon_obs.sinks import sentry
 from pantheon_obs.sinks.logs import configure, emitter
-from pantheon_obs.sinks.metrics import registry as metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -91,14 +90,13 @@ def reset() -> None:
     """
     configure.reset()
     sentry.reset()
-    metrics.reset()
     emitter.captures.clear()
     for module in (settings_of_process, switch, pipeline, context):
         module.reset()
     guard.forget()
     unused.forget()
     # Modules that hold state of the process, and that are only imported where they are used.
-    for name in ("adapters.celery_tracing", "adapters.django.health"):
+    for name in ("adapters.celery_tracing", "adapters.django.health", "sinks.metrics.registry"):
         loaded = sys.modules.get(f"pantheon_obs.{name}")
         if loaded is not None:
             loaded.reset()

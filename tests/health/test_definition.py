@@ -1,4 +1,4 @@
-"""What cannot be a check is refused where it is defined, with what to write instead."""
+"""A callable that cannot be a check is refused where it is defined, with the right way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an application has for its records runs on every line: ours and structlog's, too."""
+"""The filters, factories and classes of an application run on every line, structlog's and ours too."""
 
 from __future__ import annotations
 

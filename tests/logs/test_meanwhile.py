@@ -1,4 +1,4 @@
-"""What others do to loggers, streams and processes in the middle of our work."""
+"""Others change loggers, streams and processes in the middle of our work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is counted and observed, and that no client can make the number of series grow."""
+"""The metrics count each fact once, and no client can make the number of series grow."""
 
 from __future__ import annotations
 

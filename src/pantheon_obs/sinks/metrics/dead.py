@@ -1,4 +1,4 @@
-"""What dead processes have left in the folder of the multi-process mode.
+"""Add up the metrics that dead processes have left in the folder of the multi-process mode.
 
 Their counters and histograms are added to one file of each kind, so that totals stay and the folder
 does not grow; their gauges and exemplars are removed. A process is known by its id, the time at

@@ -36,18 +36,13 @@ _registry: Any = None
 _folder: Folder | None = None  # that the workers share
 
 
-def start(settings: Settings) -> bool:
-    """Count and observe from now on, if there is a `metrics_path`; a second call changes nothing.
-
-    Returns:
-        Whether there are metrics.
+def start(settings: Settings) -> None:
+    """Count and observe from now on; a second call changes nothing.
 
     Raises:
         MissingExtraError: The path was given as an argument, but the extra is not installed.
     """
     global _sink, _registry, _folder, _off  # noqa: PLW0603 - several applications share one set
-    if settings.metrics_path is None:
-        return False
     if _sink is None:
         try:
             sdk = _prometheus()
@@ -58,13 +53,12 @@ def start(settings: Settings) -> bool:
                 "metrics_unavailable", extra={"problem": str(error)}
             )
             _off = f"off: {error}"
-            return False
+            return
         _registry = sdk.REGISTRY if settings.metrics_registry is None else settings.metrics_registry
         if os.environ.get(FOLDER):
             _folder = Folder(Path(os.environ[FOLDER]))
         _sink = MetricsSink(_maker(sdk), _folder)
     pipeline.add_sink(_sink)
-    return True
 
 
 def status() -> str:
@@ -105,7 +99,7 @@ def _prometheus() -> ModuleType:
     folder = os.environ.get(FOLDER)
     if folder:
         try:
-            os.makedirs(folder, exist_ok=True)  # noqa: PTH103 - pathlib is imported for nothing else
+            Path(folder).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             logging.getLogger("pantheon_obs.metrics").error(  # noqa: TRY400 - as above
                 "metrics_unavailable", extra={"problem": f"{FOLDER}={folder!r}: {error}"}
