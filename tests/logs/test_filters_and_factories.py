@@ -1,4 +1,4 @@
-"""The filters, factories and classes of an application run on every line, structlog's and ours too."""
+"""Filters, factories and classes of an application run on every line, ours too."""
 
 from __future__ import annotations
 
