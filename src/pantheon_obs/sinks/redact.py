@@ -7,25 +7,34 @@ from collections.abc import Mapping, MappingView
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.sinks.redact_keys import rule_for, words_of
+from pantheon_obs.sinks.redact_long import OVERLAP, clipped, cut_marker, size_of, spans_of_long
+from pantheon_obs.sinks.redact_named import REDACTED
 from pantheon_obs.sinks.redact_plain import PLAIN, described, plain_scalar, unreadable, utf8
-from pantheon_obs.sinks.redact_shapes import REDACTED, SECRETS, any_needle, compiled
+from pantheon_obs.sinks.redact_shapes import find_spans, replaced, sign_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pantheon_obs.sinks.redact_keys import Rule
+    from pantheon_obs.sinks.redact_named import Span
 
 __all__ = ["REDACTED", "Redactor", "make_room"]
 
 _SHORT = 64
 _SHORTEST = 14  # "basic" and eight characters; shorter secrets contain one of the signs asked for
+_LONG = 8192
 _CACHED = 4096
 _DEEP = 32
-_MANY = 30_000
+_LIMIT = 1024 * 1024
 
 
 class Redactor:
     """Replaces secrets, and returns plain values that any encoder accepts.
+
+    Args:
+        keys: Names of secrets besides those of the built-in list.
+        limit: How many characters of a text, and how many bytes of a structure, can appear: what
+            is beyond is cut, not redacted.
 
     Attributes:
         knows_more: Whether there are keys besides the built-in list: one may be a field of ours.
@@ -33,8 +42,9 @@ class Redactor:
             and again; it is bounded, as words may come from outside.
     """
 
-    def __init__(self, keys: Iterable[str] = ()) -> None:
+    def __init__(self, keys: Iterable[str] = (), limit: int = _LIMIT) -> None:
         self._extra = frozenset("".join(words_of(key)).lower() for key in keys)
+        self._limit = limit
         self.knows_more = bool(self._extra)
         self._judged: dict[str, Rule | None] = {}
         self.harmless: set[str] = set()
@@ -51,43 +61,76 @@ class Redactor:
             rule = self._judged[key] = rule_for(key, self._extra)
             return rule
 
-    def text(self, text: str) -> str:
-        """Replace the recognisable secrets in a text."""
-        if len(text) <= _SHORT:
+    def text(self, text: str, *, keep_end: bool = False) -> str:
+        """Replace the recognisable secrets in a text; cut one that is too long.
+
+        With `keep_end` its beginning is cut.
+        """
+        size = len(text)
+        if size <= _SHORT:
             if text in self.harmless:
                 return text
-            short = len(text) < _SHORTEST and "=" not in text and ":" not in text
-            if (short and "%" not in text) or any_needle(text) is None:
+            short = size < _SHORTEST and "=" not in text and ":" not in text and "%" not in text
+            spans = () if short else find_spans(text, self._rule, sign_pattern(self._extra))
+            if not spans:
                 make_room(self.harmless)
                 self.harmless.add(text)
                 return text
-        for needles, pattern, into in SECRETS:
-            for needle in needles:
-                if needle in text:
-                    text = compiled(pattern).sub(into, text)
-                    break
-        return text
+        elif size > self._limit:
+            return self._text_cut(text, keep_end=keep_end)
+        else:
+            spans = self._spans(text)
+        return replaced(text, spans) if spans else text
+
+    def _spans(self, text: str) -> list[Span]:
+        signs = sign_pattern(self._extra)
+        if len(text) <= _LONG:
+            return find_spans(text, self._rule, signs)
+        return spans_of_long(text, lambda part: find_spans(part, self._rule, signs))
+
+    def _text_cut(self, text: str, *, keep_end: bool) -> str:
+        """Cut a text, and replace the secrets in the rest, those across the cut included."""
+        size, limit = len(text), self._limit
+        start, end = (size - limit, size) if keep_end else (0, limit)
+        first = max(start - OVERLAP, 0)
+        spans = clipped(self._spans(text[first : end + OVERLAP]), start - first, end - first)
+        shown, rest = text[start:end], text[:start] if keep_end else text[end:]
+        marker, shown = cut_marker(size_of(rest)), replaced(shown, spans)
+        return marker + shown if keep_end else shown + marker
+
+    def _bytes(self, value: bytes) -> str:
+        """Read bytes as text; those that can appear."""
+        beyond = len(value) - self._limit - OVERLAP
+        if beyond <= 0:
+            return self.text(described(value))
+        text = described(value[:-beyond])
+        end = min(len(text) - OVERLAP, self._limit)  # fewer characters than bytes, or more
+        spans = clipped(self._spans(text), 0, end)
+        return replaced(text[:end], spans) + cut_marker(size_of(text[end:]) + beyond)
 
     def clean(self, value: object) -> Any:  # noqa: ANN401 - any plain value
         """Copy any value as a plain and redacted one: dict, list, str, int, float, bool or None.
 
         Never raises: a value that cannot be read is described instead.
         """
-        return self._clean(value, _Walk())
+        return self._clean(value, _Walk(self._limit))
 
     def under(self, key: str, value: object) -> Any:  # noqa: ANN401 - any plain value
         """Like `clean`, by key. None and booleans stay: whether a secret is set is no secret."""
-        return self._under(key, value, _Walk())
+        return self._under(key, value, _Walk(self._limit))
 
     def _under(self, key: str, value: object, walk: _Walk) -> object:
         rule = self._rule(key)
         if rule is None or value is None or type(value) is bool or not rule(value):
             return self._clean(value, walk)
+        walk.left -= len(REDACTED)
         return REDACTED
 
     def _clean(self, value: object, walk: _Walk) -> object:
         if type(value) is str:
-            return self.text(utf8(value))
+            text = utf8(self.text(value))
+            walk.left -= len(text)
+            return text
         if value is None or type(value) in _SCALARS:
             return plain_scalar(value)
         try:
@@ -106,24 +149,43 @@ class Redactor:
                 return self._clean_container(value, walk)
             finally:
                 walk.pop()
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            text = self._bytes(bytes(value))
+            walk.left -= len(text)
+            return text
         for kind, plain in PLAIN:
             if isinstance(value, kind):
                 return self._clean(plain(value), walk)
-        return self.text(utf8(str.__str__(repr(value))))
+        return self._clean(str.__str__(repr(value)), walk)
 
     def _clean_container(self, value: Any, walk: _Walk) -> object:  # noqa: ANN401 - a container
-        walk.left -= len(value)
         if isinstance(value, Mapping):
             return self._clean_mapping(value, walk)
-        return [self._clean_pair(item, walk) or self._clean(item, walk) for item in list(value)]
+        items = list(value)
+        names = getattr(value, "_fields", ()) if isinstance(value, tuple) else ()
+        if names and len(names) == len(items):  # a named tuple
+            return list(self._clean_mapping(dict(zip(names, items, strict=True)), walk).values())
+        cleaned: list[object] = []
+        for item in items:
+            if walk.left <= 0:
+                cleaned.append(f"<{len(items) - len(cleaned)} more>")
+                break
+            walk.left -= _LEAST
+            cleaned.append(self._clean_pair(item, walk) or self._clean(item, walk))
+        return cleaned
 
     def _clean_mapping(self, value: Mapping[Any, object], walk: _Walk) -> dict[str, object]:
         cleaned: dict[str, object] = {}
-        for given, item in list(value.items()):
+        items = list(value.items())
+        for given, item in items:
+            if walk.left <= 0:
+                cleaned["..."] = f"<{len(items) - len(cleaned)} more>"
+                break
             key = described(given)
             name = self.text(key)
             while name in cleaned:  # 1 and "1", for example
                 name = f"{name}_{len(cleaned)}"
+            walk.left -= len(name) + _LEAST
             cleaned[name] = self._under(key, item, walk)
         return cleaned
 
@@ -134,15 +196,18 @@ class Redactor:
         name, value = item
         if not isinstance(name, (str, bytes)):
             return None
-        walk.left -= 2
         key = described(name)
         return [self._clean(key, walk), self._under(key, value, walk)]
 
 
 class _Walk(list[int]):
-    """A walk through a value: the ids of the containers around, and how many more are read."""
+    """A walk through a value: the ids of the containers around, and how many bytes may follow.
 
-    left = _MANY
+    The bytes are fewer than those of the line: a value within the limit of a line is read whole.
+    """
+
+    def __init__(self, left: int) -> None:
+        self.left = left
 
 
 def make_room(cache: dict[Any, Any] | set[str]) -> None:
@@ -151,5 +216,6 @@ def make_room(cache: dict[Any, Any] | set[str]) -> None:
         cache.clear()
 
 
+_LEAST = 2  # a digit and a comma
 _SCALARS = frozenset({bool, int, float})
 _CONTAINERS = (Mapping, list, tuple, set, frozenset, deque, MappingView)

@@ -37,6 +37,13 @@ _FOLLOWING = frozenset({
     "encoded", "encrypted", "hash", "header", "hex", "json", "new", "old", "pem", "plain",
     "plaintext", "previous", "raw", "repeat", "str", "string", "value", "values",
 })  # fmt: skip
+LAST_WORDS = frozenset((*_SECRETS, *_ENDS, *_FOLLOWING)) | {
+    *("key", "keys", "pass", "sig", "signature", "token", "tokens")
+}
+"""The words that a secret's name can end with; a number may follow."""
+NOT_ALONE = _FOLLOWING | {"key", "keys", "tokens"}
+"""Those that are secret only behind another word."""
+
 # A page's token is a place in a list, and a model's token is a piece of text.
 _PLACES = frozenset({
     "audio", "begin", "bos", "cached", "cls", "completion", "continuation", "cursor", "end", "eos",

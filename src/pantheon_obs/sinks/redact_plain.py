@@ -61,7 +61,6 @@ def _digits(number: int) -> str:
 PLAIN: tuple[tuple[type | tuple[type, ...], Callable[[Any], object]], ...] = (
     (Enum, lambda value: value.value),
     (str, str.__str__),
-    ((bytes, bytearray, memoryview), lambda value: described(bytes(value))),
     (Integral, int),
     (Real, float),
     ((Number, UUID), str),  # a Decimal is a Number; importing decimal is not needed to know

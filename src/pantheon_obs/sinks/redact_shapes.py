@@ -1,79 +1,187 @@
-"""Patterns of secrets inside a string: bearer tokens, URLs with credentials, providers' keys."""
+"""Find the secrets inside a text, and replace them.
+
+One pattern finds the characters at which a secret may be recognised: the mark in `sk-`, the colon
+of `"token": "…"`. For each of them a reader looks at the text around it. The readers see the text
+as it was given, and report the place of a secret; all places are replaced at the end, once.
+"""
 
 from __future__ import annotations
 
 import re
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
-REDACTED = "[redacted]"
+from pantheon_obs.sinks.redact_keys import LAST_WORDS, NOT_ALONE
+from pantheon_obs.sinks.redact_named import REDACTED, SIGNS, named_secret
+from pantheon_obs.sinks.redact_providers import OTHERS, PROVIDERS
 
-_KEY = (
-    r"(?i:pass(?:word|wd|phrase)|pwd|secret|(?:api|access|private|signing)[_-]?key"
-    r"|(?:access|refresh|auth|id|session|csrf|xsrf)[_-]?token)"
-)
-# The whole value of these headers is a secret, in the repr of a request's headers for example.
-_HEADER = r"(?i:cookie|authorization)"
-_QUOTED = r"\"[^\"\\]*(?:\\.[^\"\\]*)*\"?|'[^'\\]*(?:\\.[^'\\]*)*'?"
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
+    from pantheon_obs.sinks.redact_named import RuleOf, Span
 
-class Secret(NamedTuple):
-    """A secret that can be recognised inside a string.
+_TAIL = 3
 
-    No pattern may take more than linear time, as strings come from outside: none begins with, or
-    repeats, a part that it could also match somewhat later. Every string that a pattern matches
-    contains one of the needles: to find none is fast.
-    """
-
-    needles: tuple[str, ...]
-    pattern: str
-    into: str
-
-
-SECRETS = tuple(
-    Secret(tuple(needles.split()), pattern, into)
-    for needles, pattern, into in (
-        (  # Not every word after "basic": a credential has more than small letters in it.
-            "earer EARER asic ASIC",
-            r"\b((?i:bearer|basic)\s+)(?=.[a-z]*[A-Z0-9+/=_~-]|[a-z]{20})[A-Za-z0-9._~+/=-]{8,}",
-            rf"\1{REDACTED}",
-        ),
-        ("://", r"://[^/?#\s'\"]*@", f"://{REDACTED}@"),
-        (
-            "= %3",
-            rf"({_KEY}(?:=|%3[Dd]))(?:{_QUOTED}|[^\s&'\",;)\]}}]+)",
-            rf"\1{REDACTED}",
-        ),
-        (  # JSON, or a dict's repr, in a message.
-            "\": ':",
-            rf"((?:{_KEY}|{_HEADER})[\"']:\s*)(?:{_QUOTED}|[^\s,}}\]\"']+)",
-            rf'\1"{REDACTED}"',
-        ),
-        # Keys of providers: OpenAI, Anthropic, OpenRouter, Stripe; AWS; Google; GitHub; GitLab;
-        # Slack; Hugging Face; Groq. Then JSON web tokens and PEM blocks.
-        ("sk- sk_ rk- rk_", r"\b[sr]k[-_][A-Za-z0-9_-]{16,}", REDACTED),
-        ("AKIA ASIA", r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b", REDACTED),
-        ("AIza", r"\bAIza[0-9A-Za-z_-]{35}", REDACTED),
-        ("gh", r"\b(?:gh[pousr]_|github_pat_)[A-Za-z0-9_]{20,}", REDACTED),
-        ("glpat", r"\bglpat-[A-Za-z0-9_-]{20,}", REDACTED),
-        ("xox", r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}", REDACTED),
-        ("hf_ gsk_", r"\b(?:hf|gsk)_[A-Za-z0-9]{20,}", REDACTED),
-        (
-            "eyJ",
-            r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",
-            REDACTED,
-        ),
-        (
-            "PRIVATE",
-            r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
-            REDACTED,
-        ),
-    )
-)
 compiled = cache(re.compile)
 """Compiles a pattern at its first use: compiling all of them takes longer than an import."""
 
-any_needle = re.compile(
-    "|".join(re.escape(needle) for secret in SECRETS for needle in secret.needles)
-).search
-"""Finds a needle of any secret."""
+
+def find_spans(text: str, rule_of: RuleOf, signs: re.Pattern[str]) -> list[Span]:
+    """Find the secrets in a text, in their order; none overlaps another one.
+
+    Args:
+        text: The text.
+        rule_of: Finds the rule for the values of a key.
+        signs: The pattern of `sign_pattern`.
+    """
+    spans: list[Span] = []
+    named_end = shape_end = 0
+    for found in signs.finditer(text):
+        at = found.start()
+        sign = text[at]
+        if sign in SIGNS and at >= named_end:
+            span = named_secret(text, at, rule_of)
+            if span is not None:
+                named_end = span[1]
+                spans.append(span)
+        if sign not in "=,>%" and at >= shape_end:
+            span = _shaped_secret(text, at)
+            if span is not None:
+                shape_end = span[1]
+                spans.append(span)
+    return _united(spans) if len(spans) > 1 else spans
+
+
+def replaced(text: str, spans: Iterable[Span]) -> str:
+    """Replace the spans of a text, which come in their order."""
+    parts: list[str] = []
+    done = 0
+    for start, end, into in spans:
+        parts += (text[done:start], into)
+        done = end
+    return "".join((*parts, text[done:]))
+
+
+def _united(spans: list[Span]) -> list[Span]:
+    """Make one of spans that overlap; the text that stands for it is that of the first."""
+    united: list[Span] = []
+    for start, end, into in sorted(spans, key=lambda span: (span[0], -span[1])):
+        if united and start < united[-1][1]:
+            first, reached, text = united[-1]
+            united[-1] = first, max(reached, end), text
+        else:
+            united.append((start, end, into))
+    return united
+
+
+def _shaped_secret(text: str, at: int) -> Span | None:
+    """Find the secret of a provider, or one of another shape, whose sign stands here."""
+    for beginning, pattern in _by_ending().get(text[at - 1 : at + 1], ()):
+        start = at + 1 - len(beginning)
+        if text.startswith(beginning, max(start, 0)) and _begins(text, start):
+            found = compiled(pattern).match(text, at + 1)
+            if found is not None:
+                return (*(found.span(1) if found.lastindex else (start, found.end())), REDACTED)
+    for pattern in _by_sign().get(text[at], ()):
+        found = compiled(pattern).match(text, at)
+        if found is not None and (text[at] not in "bB" or _begins(text, at)):
+            return (*found.span(1), REDACTED)
+    return None
+
+
+def _begins(text: str, start: int) -> bool:
+    """Whether a word may begin here: not within another one, unless an escape ends there."""
+    before = text[start - 1 : start] if start else ""
+    if not (before.isascii() and (before.isalnum() or before == "_")):
+        return True
+    return text[max(start - 2, 0) : start] in _ESCAPES or text[max(start - 3, 0) : start - 2] == "%"
+
+
+_ESCAPES = ("\\n", "\\r", "\\t")
+
+
+@cache
+def _by_ending() -> dict[str, list[tuple[str, str]]]:
+    """Sort the providers' shapes by the last two characters of their beginnings."""
+    shapes: dict[str, list[tuple[str, str]]] = {}
+    for beginning, pattern in PROVIDERS:
+        shapes.setdefault(beginning[-2:], []).append((beginning, pattern))
+    return shapes
+
+
+@cache
+def _by_sign() -> dict[str, list[str]]:
+    shapes: dict[str, list[str]] = {}
+    for signs, pattern in OTHERS:
+        for sign in signs:
+            shapes.setdefault(sign, []).append(pattern)
+    return shapes
+
+
+@cache
+def sign_pattern(extra: frozenset[str]) -> re.Pattern[str]:
+    """Make the pattern that finds the characters at which there may be a secret.
+
+    It looks for the end of a secret's name before a sign, or of a provider's beginning: most of an
+    ordinary text is passed over without a step of Python. `extra` has further names.
+    """
+    name = _any_of({word[-_TAIL:] for word in LAST_WORDS}, fold=True)
+    # Most names fail at a set of letters for each place, which is faster than all the words. Some
+    # words are secret only behind another one.
+    in_place = "".join(
+        _one_of({word[-place] for word in LAST_WORDS}, fold=True) for place in range(_TAIL, 0, -1)
+    )
+    alone = [
+        rf"(?<![,;&?({{\[\"'`](?:{'|'.join(word for word in NOT_ALONE if len(word) == size)})"
+        for size in sorted({len(word) for word in NOT_ALONE})
+    ]
+
+    def named(behind: str) -> str:
+        not_alone = "".join(f"{word}{behind})" for word in alone)
+        return f"(?<={in_place}{behind}){not_alone}(?<={name}{behind})"
+
+    before = [
+        rf"(?<=[A-Za-z0-9].)(?:{named('.')}|(?<=[0-9].)(?:{named('[0-9].')}|(?<=64.|[vV][0-9].)))",
+        rf"(?<=[\"'`\] ].)(?:{named('[^a-z].')}|{named('[0-9][^a-z].')})",
+        r"(?<=[\"'`][ \]].|  .|\\[\"'`].)",
+        "(?<=5[Dd].)",
+    ]
+    if extra:  # of these the last character only, as separators do not count
+        last = f"(?i:[{re.escape(''.join(sorted({word[-1] for word in extra})))}])"
+        before += [f"(?<={last}.)", rf"(?<={last}[\"'`\] ].)"]
+    around = {
+        "=": before,
+        ":": [*before, r"(?=//[^/?#\s'\"]*@)", r"(?<=\d{8}.)"],
+        ",": [r"(?<=[\"'`].)"] if extra else [named("[\"'`]."), r"(?<=\\[\"'`].)"],
+        ">": [""] if extra else [named("."), "(?<==.)"],
+        "%": ["(?=3[AaDd])"],
+        "~": [r"(?<=\dQ.)"],
+        "b": ["(?=earer|asic)"],
+        "B": ["(?=earer|asic|EARER|ASIC)"],
+        "-": [r"(?<=[\s\"'`\[,(]--)(?=[A-Za-z])"],
+    }
+    for sign in sorted({beginning[-1] for beginning, _ in PROVIDERS}):
+        ends = {beginning[-_TAIL:-1] for beginning, _ in PROVIDERS if beginning[-1] == sign}
+        for width in sorted({len(end) for end in ends}):
+            wide = {end for end in ends if len(end) == width}
+            around.setdefault(sign, []).append(f"(?<={_any_of(wide)}.)")
+    # Each way begins with a literal: the engine then passes over all other characters quickly.
+    return re.compile("|".join(f"{re.escape(sign)}(?:{'|'.join(x)})" for sign, x in around.items()))
+
+
+def _any_of(words: Iterable[str], *, fold: bool = False) -> str:
+    """Make a pattern of words of the same length; with `fold`, in capital letters too."""
+    ways: dict[str, set[str]] = {}
+    for word in words:
+        ways.setdefault(word[0], set()).add(word[1:])
+    if not any(rests - {""} for rests in ways.values()):
+        return _one_of(ways, fold=fold)
+    by_rest: dict[str, list[str]] = {}
+    for first, rests in sorted(ways.items()):
+        by_rest.setdefault(_any_of(rests, fold=fold), []).append(first)
+    return f"(?:{'|'.join(_one_of(firsts, fold=fold) + rest for rest, firsts in by_rest.items())})"
+
+
+def _one_of(characters: Iterable[str], *, fold: bool) -> str:
+    both = {way for one in characters for way in ((one, one.upper()) if fold else (one,))}
+    return f"[{re.escape(''.join(sorted(both)))}]"

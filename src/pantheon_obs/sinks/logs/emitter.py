@@ -45,7 +45,9 @@ class Emitter:
         self._render = _FORMATS[self.format_name](is_terminal and wants_colors())
         self._limit = settings.max_line_bytes
         self._builder = LineBuilder(
-            Redactor(settings.redact_keys), settings.static_fields, request_id=settings.request_id
+            Redactor(settings.redact_keys, settings.max_line_bytes),
+            settings.static_fields,
+            request_id=settings.request_id,
         )
         self._broken = False
         self._write = writer(settings, self._report_dropped, self.unwritable)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from pantheon_obs.sinks.redact_long import cut_marker
 from pantheon_obs.sinks.redact_plain import described, plain_scalar, utf8
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ _REQUEST = ("method", "path", "status_code", "latency_ms")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _DELETE = 0x7F  # as a number: much faster to find than as bytes
 _CONTROL_BYTES = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]")
+_MARKED_START = re.compile(rb"\[(\d{1,15}) bytes cut\]").match
+_MARKED_END = re.compile(rb"\[(\d{1,15}) bytes cut\]\Z").search
 _PLAIN_VALUE = re.compile(r"[^\s\"'=\\]+").fullmatch
 
 
@@ -114,7 +117,10 @@ def fit(line: dict[str, Any], rendered: bytes, render: Format, limit: int) -> by
     A cut value ends in a marker with the number of bytes cut; a traceback keeps its end and begins
     with the marker. The dict of the line is changed.
     """
-    whole = {key: _as_bytes(line[key]) for key in line if key not in _KEPT}
+    whole: dict[str, bytes] = {}
+    gone: dict[str, int] = {}
+    for key in [key for key in line if key not in _KEPT]:
+        whole[key], gone[key] = _without_marker(_as_bytes(line[key]), from_start=key == "exception")
     kept = {key: len(value) for key, value in whole.items()}
     while len(rendered) > limit:
         longest = max(kept, key=kept.__getitem__)
@@ -123,7 +129,9 @@ def fit(line: dict[str, Any], rendered: bytes, render: Format, limit: int) -> by
             return render(_without_fields(line, len(whole) - 1))
         # In proportion, as one byte of a value may be several of the line: "\0" is "\\u0000".
         kept[longest] = max(0, kept[longest] * limit // len(rendered) - _MARKER)
-        line[longest] = _cut(whole[longest], kept[longest], from_start=longest == "exception")
+        line[longest] = _cut(
+            whole[longest], kept[longest], gone[longest], from_start=longest == "exception"
+        )
         rendered = render(line)
     return rendered
 
@@ -134,10 +142,18 @@ def _as_bytes(value: object) -> bytes:
     return orjson.dumps(value, default=str)
 
 
-def _cut(whole: bytes, keep: int, *, from_start: bool) -> str:
-    marker = f"[{len(whole) - keep} bytes cut]"
+def _without_marker(value: bytes, *, from_start: bool) -> tuple[bytes, int]:
+    """Take from a value the marker of redaction, which may have cut it already."""
+    found = _MARKED_START(value) if from_start else _MARKED_END(value, max(0, len(value) - _MARKER))
+    if found is None:
+        return value, 0
+    return value[: found.start()] + value[found.end() :], int(found[1])
+
+
+def _cut(whole: bytes, keep: int, gone: int, *, from_start: bool) -> str:
     kept = whole[len(whole) - keep :] if from_start else whole[:keep]
-    text = kept.decode("utf-8", "ignore")
+    text = kept.decode("utf-8", "ignore")  # without a character that is cut through
+    marker = cut_marker(len(whole) - len(text.encode()) + gone)
     return marker + text if from_start else text + marker
 
 

@@ -79,7 +79,7 @@ class LineBuilder:
         for key, text in self._static:
             line.setdefault(key, text)
         if error is not None:
-            line["exception"] = redactor.text(traceback_of(error, entry.traceback))
+            line["exception"] = redactor.text(traceback_of(error, entry.traceback), keep_end=True)
         return line
 
     def _begin_second(self, second: str) -> str:

@@ -1,0 +1,77 @@
+"""Long texts: cut before they are searched, and searched without the middle of unbroken runs."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pantheon_obs.sinks.redact_named import Span
+
+OVERLAP = 4096
+"""So many characters beyond a cut are searched too: a secret may lie across it."""
+
+_PIECE = 2048
+# Encoded bytes have none of these, and no secret is recognised without one of them around it.
+_BREAKS = " \n\"'=:,;&.~<\\\t\r"
+
+
+def cut_marker(size: int) -> str:
+    """Return the text that stands for so many bytes."""
+    return f"[{size} bytes cut]"
+
+
+def size_of(text: str) -> int:
+    """Return the number of bytes of a text in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "backslashreplace"))
+
+
+def clipped(spans: Iterable[Span], start: int, end: int) -> list[Span]:
+    """Return the spans of a part of their text; one that lies across its borders is cut there."""
+    return [
+        (max(first, start) - start, min(last, end) - start, into)
+        for first, last, into in spans
+        if first < end and last > start
+    ]
+
+
+def spans_of_long(text: str, find: Callable[[str], list[Span]]) -> list[Span]:
+    """Find the spans of a text, without a look at the middle of base64, hex and the like."""
+    kept = _without_middles(text)
+    if len(kept) == 1:
+        return find(text)
+    starts = [start for start, _ in kept]
+    places = [0, *accumulate(end - start for start, end in kept)]
+
+    def original(place: int) -> int:
+        piece = bisect_right(places, place) - 1
+        return starts[piece] + place - places[piece]
+
+    found = find("".join(text[start:end] for start, end in kept))
+    return [(original(start), original(end - 1) + 1, into) for start, end, into in found]
+
+
+def _without_middles(text: str) -> list[tuple[int, int]]:
+    """Return the parts of a text that are worth a search.
+
+    Of a run the first and the last piece stay, so that a secret in it has its beginning and end.
+    """
+    kept, start, run = [], 0, 0
+    for at in range(0, len(text), _PIECE):
+        piece = text[at : at + _PIECE]
+        if len(piece) == _PIECE and not any(mark in piece for mark in _BREAKS):
+            run += 1
+            continue
+        if run > 2:  # noqa: PLR2004 - the first and the last
+            kept.append((start, at - (run - 1) * _PIECE))
+            start = at - _PIECE
+        run = 0
+    if run > 2:  # noqa: PLR2004
+        end = len(text)
+        kept.append((start, end - (run - 1) * _PIECE))
+        start = end - _PIECE
+    kept.append((start, len(text)))
+    return kept
