@@ -1,7 +1,8 @@
-"""Measure one log line of six fields inside a trace, and a call below the active level."""
+"""Measure one log line of six fields inside a trace, a call below the active level, big values."""
 
 from __future__ import annotations
 
+import base64
 import logging
 import os
 from contextvars import ContextVar, copy_context
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 import orjson
 import structlog
+from pythonjsonlogger.json import JsonFormatter
 from pythonjsonlogger.orjson import OrjsonFormatter
 
 from bench.cases import Case, Contender, Target
@@ -29,16 +31,26 @@ LINE = FIELDS | {"timestamp", "level", "event", "trace_id"}
 ORDERS = [f"ord_{number:08x}" for number in range(10_000)]
 """Values of one field, a different one on nearly each line, so that no cache has them all."""
 
+# By the work: a value, and how many times as long as python-json-logger a line with it may take.
+BIG = {
+    "line with an image, 2 MB": (base64.b64encode(bytes(range(250)) * 6_000).decode(), 2),
+    "line with a text, 5 MB": ("It was asked which of them answers first, and why. " * 100_000, 2),
+    "line with an image, 1 MB": (base64.b64encode(bytes(range(250)) * 3_000).decode(), 3),
+    "line with hex digits, 1 MB": ((bytes(range(250)) * 2_000).hex(), 3),
+    "line with dense text, 1 MB": ('city=Oslo total: 5, "name": "x", at="1:2" ' * 23_800, 25),
+}
+
 _trace_id: ContextVar[str] = ContextVar("trace_id", default="")
 
 
 def rows(effort: Effort) -> list[Row]:
-    """Measure the library's logger, a stdlib logger through it, and a disabled call."""
+    """Measure the library's logger, a stdlib logger through it, a disabled call, big values."""
     configure_logging(log_format="json", log_level="INFO")
     ours = get_logger("bench.ours")
     through_us = logging.getLogger("bench.through_us")
     fast_structlog = structlog_at_its_fastest()
     python_json_logger = stdlib_logger("bench.peer", python_json_logger_handler())
+    big_peer = _with_fields(stdlib_logger("bench.big", python_json_logger_by_default()))
     by_hand = stdlib_logger("bench.hand", HandlerByHand())
     theirs, within = copy_context(), copy_context()
     theirs.run(_trace_id.set, TRACE_ID)
@@ -66,8 +78,27 @@ def rows(effort: Effort) -> list[Row]:
             ours=_disabled(ours.debug, within),
             target=Target(micros=0.35),
         ),
+        *(
+            Case(
+                work=work,
+                hand=_with_value(log_by_hand, theirs, value),
+                peer=_with_value(big_peer, theirs, value),
+                ours=_with_value(ours.info, within, value),
+                target=Target(peer=times),
+            )
+            for work, (value, times) in BIG.items()
+        ),
     )
     return [compare(case, effort) for case in cases]
+
+
+def _with_value(log: Callable[..., object], context: Context, value: str) -> Contender:
+    def run(pieces: int) -> None:
+        for _ in repeat(None, pieces):
+            log("received", data=value)
+
+    mine = own(run)
+    return Contender(run=lambda pieces: context.run(mine, pieces), line=frozenset({"data"}))
 
 
 def _with_keywords(log: Callable[..., object], context: Context) -> Contender:
@@ -189,6 +220,20 @@ def python_json_logger_handler() -> logging.Handler:
         )
     )
     return handler
+
+
+def python_json_logger_by_default() -> logging.Handler:
+    """Set up python-json-logger as its page shows first, over the standard library's JSON."""
+    handler = logging.StreamHandler(Stream())
+    handler.setFormatter(JsonFormatter())
+    return handler
+
+
+def _with_fields(logger: logging.Logger) -> Callable[..., object]:
+    def log(event: str, **fields: object) -> None:
+        logger.info(event, extra=fields)
+
+    return log
 
 
 def stdlib_logger(name: str, handler: logging.Handler) -> logging.Logger:

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.sinks.redact_keys import rule_for, words_of
 from pantheon_obs.sinks.redact_long import OVERLAP, clipped, cut_marker, size_of, spans_of_long
-from pantheon_obs.sinks.redact_named import REDACTED
 from pantheon_obs.sinks.redact_plain import PLAIN, described, plain_scalar, unreadable, utf8
 from pantheon_obs.sinks.redact_shapes import find_spans, replaced, sign_pattern
+from pantheon_obs.sinks.redact_values import REDACTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pantheon_obs.sinks.redact_keys import Rule
-    from pantheon_obs.sinks.redact_named import Span
+    from pantheon_obs.sinks.redact_values import Span
 
 __all__ = ["REDACTED", "Redactor", "make_room"]
 
@@ -70,9 +70,10 @@ class Redactor:
         if size <= _SHORT:
             if text in self.harmless:
                 return text
-            short = size < _SHORTEST and "=" not in text and ":" not in text and "%" not in text
-            spans = () if short else find_spans(text, self._rule, sign_pattern(self._extra))
-            if not spans:
+            # Redaction of most values ends here: a line has a few new words at most.
+            if (
+                size < _SHORTEST and "=" not in text and ":" not in text and "%" not in text
+            ) or not (spans := find_spans(text, self._rule, sign_pattern(self._extra))):
                 make_room(self.harmless)
                 self.harmless.add(text)
                 return text

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pantheon_obs.sinks.redact_named import Span
+    from pantheon_obs.sinks.redact_values import Span
 
 OVERLAP = 4096
 """So many characters beyond a cut are searched too: a secret may lie across it."""

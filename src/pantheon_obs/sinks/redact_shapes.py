@@ -8,21 +8,24 @@ as it was given, and report the place of a secret; all places are replaced at th
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pantheon_obs.sinks.redact_keys import LAST_WORDS, NOT_ALONE
-from pantheon_obs.sinks.redact_named import REDACTED, SIGNS, named_secret
+from pantheon_obs.sinks.redact_named import SIGNS, named_secret
 from pantheon_obs.sinks.redact_providers import OTHERS, PROVIDERS
+from pantheon_obs.sinks.redact_values import REDACTED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-    from pantheon_obs.sinks.redact_named import RuleOf, Span
+    from pantheon_obs.sinks.redact_values import RuleOf, Span
+
+    _Sorted = dict[str, list[tuple[str, str]]]
 
 _TAIL = 3
 
-compiled = cache(re.compile)
+compiled = lru_cache(maxsize=256)(re.compile)
 """Compiles a pattern at its first use: compiling all of them takes longer than an import."""
 
 
@@ -76,13 +79,13 @@ def _united(spans: list[Span]) -> list[Span]:
 
 def _shaped_secret(text: str, at: int) -> Span | None:
     """Find the secret of a provider, or one of another shape, whose sign stands here."""
-    for beginning, pattern in _by_ending().get(text[at - 1 : at + 1], ()):
+    for beginning, pattern in _BY_ENDING.get(text[at - 1 : at + 1], ()):
         start = at + 1 - len(beginning)
         if text.startswith(beginning, max(start, 0)) and _begins(text, start):
             found = compiled(pattern).match(text, at + 1)
             if found is not None:
                 return (*(found.span(1) if found.lastindex else (start, found.end())), REDACTED)
-    for pattern in _by_sign().get(text[at], ()):
+    for _, pattern in _BY_SIGN.get(text[at], ()):
         found = compiled(pattern).match(text, at)
         if found is not None and (text[at] not in "bB" or _begins(text, at)):
             return (*found.span(1), REDACTED)
@@ -100,25 +103,7 @@ def _begins(text: str, start: int) -> bool:
 _ESCAPES = ("\\n", "\\r", "\\t")
 
 
-@cache
-def _by_ending() -> dict[str, list[tuple[str, str]]]:
-    """Sort the providers' shapes by the last two characters of their beginnings."""
-    shapes: dict[str, list[tuple[str, str]]] = {}
-    for beginning, pattern in PROVIDERS:
-        shapes.setdefault(beginning[-2:], []).append((beginning, pattern))
-    return shapes
-
-
-@cache
-def _by_sign() -> dict[str, list[str]]:
-    shapes: dict[str, list[str]] = {}
-    for signs, pattern in OTHERS:
-        for sign in signs:
-            shapes.setdefault(sign, []).append(pattern)
-    return shapes
-
-
-@cache
+@lru_cache(maxsize=16)
 def sign_pattern(extra: frozenset[str]) -> re.Pattern[str]:
     """Make the pattern that finds the characters at which there may be a secret.
 
@@ -143,7 +128,7 @@ def sign_pattern(extra: frozenset[str]) -> re.Pattern[str]:
     before = [
         rf"(?<=[A-Za-z0-9].)(?:{named('.')}|(?<=[0-9].)(?:{named('[0-9].')}|(?<=64.|[vV][0-9].)))",
         rf"(?<=[\"'`\] ].)(?:{named('[^a-z].')}|{named('[0-9][^a-z].')})",
-        r"(?<=[\"'`][ \]].|  .|\\[\"'`].)",
+        r"(?<=[\"'`][ \]].|\] .|  .|\\[\"'`].)",
         "(?<=5[Dd].)",
     ]
     if extra:  # of these the last character only, as separators do not count
@@ -152,13 +137,15 @@ def sign_pattern(extra: frozenset[str]) -> re.Pattern[str]:
     around = {
         "=": before,
         ":": [*before, r"(?=//[^/?#\s'\"]*@)", r"(?<=\d{8}.)"],
-        ",": [r"(?<=[\"'`].)"] if extra else [named("[\"'`]."), r"(?<=\\[\"'`].)"],
-        ">": [""] if extra else [named("."), "(?<==.)"],
+        ",": [r"(?<=[\"'`].)"]
+        if extra
+        else [named("[\"'`]."), named("[0-9][\"'`]."), r"(?<=\\[\"'`].)"],
+        ">": [""] if extra else [named("."), named("[0-9]."), "(?<==.)"],
         "%": ["(?=3[AaDd])"],
         "~": [r"(?<=\dQ.)"],
         "b": ["(?=earer|asic)"],
         "B": ["(?=earer|asic|EARER|ASIC)"],
-        "-": [r"(?<=[\s\"'`\[,(]--)(?=[A-Za-z])"],
+        "-": [r"(?<=--)(?<![\w.-]--)(?=[A-Za-z])"],
     }
     for sign in sorted({beginning[-1] for beginning, _ in PROVIDERS}):
         ends = {beginning[-_TAIL:-1] for beginning, _ in PROVIDERS if beginning[-1] == sign}
@@ -185,3 +172,15 @@ def _any_of(words: Iterable[str], *, fold: bool = False) -> str:
 def _one_of(characters: Iterable[str], *, fold: bool) -> str:
     both = {way for one in characters for way in ((one, one.upper()) if fold else (one,))}
     return f"[{re.escape(''.join(sorted(both)))}]"
+
+
+def _sorted_by(key: Callable[[str], Iterable[str]], shapes: Iterable[tuple[str, str]]) -> _Sorted:
+    found: _Sorted = {}
+    for beginning, pattern in shapes:
+        for one in key(beginning):
+            found.setdefault(one, []).append((beginning, pattern))
+    return found
+
+
+_BY_ENDING = _sorted_by(lambda beginning: [beginning[-2:]], PROVIDERS)
+_BY_SIGN = _sorted_by(list, OTHERS)

@@ -1,0 +1,174 @@
+"""The values of names inside a text, and which of them are no secrets."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pantheon_obs.sinks.redact_keys import Rule
+
+    RuleOf = Callable[[str], Rule | None]
+    Span = tuple[int, int, str]
+
+REDACTED = "[redacted]"
+_LONGEST = 200
+_SHORT = 6
+
+value_after = re.compile(
+    r"[ \t]*+(?:\r?\n[ \t]*+(?=[\"']))?(?:[bBuUrRfF]{1,2}(?=\\*[\"'`]))?"
+    r"(?:(?P<quote>\\*[\"'`])|(?P<open>[\[{(])"
+    r"|(?P<bare>(?:(?!%2[26]|\\[\"'nrt])[^\s&\"'`<>,;)\]}|])+))"
+).match
+_bracket = re.compile(r"(?<!\\)\\*+[\"'`]|[\[\](){}]").search
+_no_secret = re.compile(
+    r"(?i:[^a-z0-9]*|none|null|nil|true|false|undefined|unset|nan"
+    r"|(?:[a-z]+ )?[\[<({*]*(?:redacted|filtered|masked|hidden|removed|scrubbed|sanitized)[\]>)}*]*"
+    r"|x{3,}|[\w-]{0,8}(?:\*{3,}|\.{3,}|…|•{3,})[\w-]{0,8})"
+    r"|%[sr]|%\(\w+\)[sdr]|\$\d+|:[a-z_]+|\$[A-Z_]+|\$?\{{1,2}\s*[\w.!:]+\s*\}{0,2}"
+    r"|<[A-Za-z _-]+>"
+).fullmatch
+_number = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?%?").fullmatch
+_words = re.compile(r"(?:[A-Za-z]{1,19}+(?![A-Za-z])[._/'-]?+)++[!?:]?").fullmatch
+_more_words = re.compile(r"[ \t]+[A-Za-z]").match
+_made = re.compile(
+    r"(?:[A-Za-z_]+\.)*+(?:[A-Z]\w*|bytearray|memoryview)\((?:\w+=)?[bBuU]?"
+).fullmatch
+_expression = re.compile(r"[A-Za-z_][A-Za-z_.]{2,}[(\[].*|[a-z_]+(?:\.[A-Za-z_]+)+").fullmatch
+
+
+class Place(NamedTuple):
+    """A name in a text, and where its value begins.
+
+    Attributes:
+        start: Where the value begins, or the blanks before it.
+        quote: The quote behind the name, if it stands in quotes.
+        first: Where the name begins.
+        is_loose: Whether a word may follow in prose: "password: must be longer".
+    """
+
+    text: str
+    start: int
+    sign: str
+    name: str
+    rule: Rule
+    quote: str
+    first: int
+    is_loose: bool
+
+
+def value_span(place: Place) -> Span | None:
+    """Find the value of a name, if it is a secret."""
+    found = value_after(place.text, place.start)
+    if found is None:
+        return None
+    if found["quote"] is not None:
+        return _quoted(place, found.end(), found["quote"])
+    if found["open"] is not None:
+        return _container(place, found.start("open"))
+    return _bare(place, *found.span("bare"))
+
+
+def _quoted(place: Place, start: int, quote: str) -> Span | None:
+    end = string_end(place.text, start, quote)
+    # A word in quotes may be one of prose ("unexpected token: 'x'"), or of a list of names.
+    in_prose = place.is_loose and (place.sign == "," or " " in place.name)
+    if place.sign == "," and place.text[end + len(quote) : end + len(quote) + 1] not in (")", "]"):
+        return None
+    if _may_be_secret(place, start, end, in_prose=in_prose):
+        return start, end, REDACTED
+    return None
+
+
+def _container(place: Place, start: int) -> Span | None:
+    """Find a list or mapping, whose contents are all secret."""
+    text = place.text
+    if place.sign == "," or not place.rule([]):
+        return None
+    near = text[start : start + _LONGEST]
+    if place.is_loose and "'" not in near and '"' not in near:  # prose in brackets
+        return None
+    end = _bracket_end(text, start)
+    if end - start <= _LONGEST and _no_secret(text[start:end]):
+        return None
+    return start, end, f"{place.quote}{REDACTED}{place.quote}"
+
+
+def _bare(place: Place, start: int, end: int) -> Span | None:
+    """Find a value without quotes; it ends where most texts go on."""
+    text = place.text
+    if not _may_be_secret(place, start, end, in_prose=place.is_loose):
+        return None
+    if end - start <= _LONGEST:
+        value = text[start:end]
+        if place.is_loose and len(value) < _SHORT and _more_words(text, end):
+            return None
+        if _made(value):  # the repr of an object: SecretStr('…')
+            found = value_after(text, end)
+            quote = found and found["quote"]
+            return _quoted(place, found.end(), quote) if found and quote else None
+        if value.lower() == place.name.lower() or _expression(value):  # source code
+            return None
+    return start, end, f"{place.quote}{REDACTED}{place.quote}" if place.sign == ":" else REDACTED
+
+
+def tag_span(place: Place) -> Span | None:
+    """Find the text of an XML element."""
+    text, start = place.text, place.start
+    end = text.find("<", start)
+    if not text.endswith(f"<{place.name}", 0, start - 1) or not text.startswith("</", end):
+        return None
+    return (start, end, REDACTED) if _may_be_secret(place, start, end, in_prose=False) else None
+
+
+def _may_be_secret(place: Place, start: int, end: int, *, in_prose: bool) -> bool:
+    """Judge a value; one that is longer than all that are judged is taken for a secret."""
+    if end - start > _LONGEST:
+        return True
+    value = place.text[start:end]
+    if _no_secret(value) or not place.rule(0 if _number(value) else value):
+        return False
+    return not (in_prose and is_words(value))
+
+
+def is_words(value: str) -> bool:
+    """Whether a short value consists of words, and of the marks that join them."""
+    return len(value) <= _LONGEST and _words(value) is not None
+
+
+def is_placeholder(value: str) -> bool:
+    """Whether a value is empty, masked already, a template's, or says that there is none."""
+    return len(value) <= _LONGEST and _no_secret(value) is not None
+
+
+def string_end(text: str, start: int, quote: str) -> int:
+    """Find the quote that ends a string; a string that is cut ends with the text."""
+    end = text.find(quote, start)
+    while end >= 0 and _is_escaped(text, end, quote):
+        end = text.find(quote, end + 1)
+    return end if end >= 0 else len(text)
+
+
+def _is_escaped(text: str, at: int, quote: str) -> bool:
+    first = at
+    while text.startswith("\\", first - 1) and first > 0:
+        first -= 1
+    return (at - first) % 2 == 1 if len(quote) == 1 else at > first
+
+
+def _bracket_end(text: str, start: int) -> int:
+    """Find the end of the brackets that open here; brackets in strings do not count."""
+    depth, at = 0, start
+    while (found := _bracket(text, at)) is not None:
+        mark, at = found[0], found.end()
+        if mark in "[({":
+            depth += 1
+        elif mark not in "])}":
+            at = string_end(text, at, mark) + len(mark)
+        elif depth == 1:
+            return at
+        else:
+            depth -= 1
+    return len(text)

@@ -1,0 +1,77 @@
+"""A secret never leaks, whatever stands around it, and nothing is raised."""
+
+from __future__ import annotations
+
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from pantheon_obs.sinks.redact import REDACTED, Redactor
+from tests.support.secrets import AROUND, FORMS, NAMES, PROVIDERS, drawn, secrets_in_text
+
+SECRETS = secrets_in_text()
+SECRET = drawn(24)
+
+# Texts of the characters that mean something to redaction.
+pieces = st.sampled_from(
+    (
+        *"\"'`\\=:,;&%<>()[]{}-_.~@/ \n\t?a1ZéK",
+        "//",
+        "--",
+        "://",
+        "token",
+        "password",
+        "Cookie",
+        "sk-",
+    )
+)
+noise = st.lists(pieces, max_size=30).map("".join) | st.text(max_size=20)
+# Behind these a name begins, before these a value ends, in any text.
+BEFORE = ("", " ", "\n", "; ", "(", "x=1&")
+AFTER = ("", " ", "\n", "&x=1", ") ", "; ")
+
+
+@given(text=noise, limit=st.integers(16, 10_000))
+def test_any_text_is_redacted_once(text: str, limit: int) -> None:
+    """Nothing is raised; a text that is redacted is left as it is; a short one stays short."""
+    redactor = Redactor(limit=limit)
+    redacted = redactor.text(text)
+
+    assert redacted == redactor.text(redacted) or len(text) > limit or REDACTED in redacted
+    assert len(redacted) <= len(text) + len(REDACTED) * (1 + len(text))
+
+
+@given(
+    name=st.sampled_from(NAMES),
+    form=st.sampled_from(["variable", "query", "repr", "json", "dict"]),
+    before=st.text("abc XYZ 017 .,;!?\n", max_size=40),
+    behind=st.text("abc XYZ 017 .,;!?\n", max_size=40),
+    edges=st.tuples(st.sampled_from(BEFORE), st.sampled_from(AFTER)),
+)
+@example(name="token", form="variable", before="", behind="", edges=("", ""))
+def test_a_named_secret_never_leaks(
+    name: str, form: str, before: str, behind: str, edges: tuple[str, str]
+) -> None:
+    """A planted secret does not come out of prose."""
+    text = f"{before}{edges[0]}{FORMS[form].format(n=name, v=SECRET)}{edges[1]}{behind}"
+
+    assert SECRET not in Redactor().text(text)
+
+
+@given(
+    provider=st.sampled_from(sorted(PROVIDERS)), around=st.sampled_from(sorted(AROUND)), text=noise
+)
+def test_the_key_of_a_provider_never_leaks(provider: str, around: str, text: str) -> None:
+    """A planted key does not come out, whatever lines stand around it."""
+    made = SECRETS.get(f"{provider}, {around}")
+    assume(made is not None)
+    planted, secret = made or ("", "")
+
+    assert secret not in Redactor().text(f"{text}\n{planted}\n{text}")
+
+
+@given(padding=st.integers(0, 200), limit=st.integers(1_000, 1_300), keep_end=st.booleans())
+def test_a_cut_leaks_no_half_of_a_secret(padding: int, limit: int, *, keep_end: bool) -> None:
+    """Wherever the cut lies, not even the beginning of the value comes out."""
+    text = f"{'x ' * 500}{'y' * padding} token={SECRET}{' z' * 700}"
+
+    assert SECRET[:4] not in Redactor(limit=limit).text(text, keep_end=keep_end)
