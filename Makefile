@@ -7,7 +7,7 @@
 #                  and with the lowest versions allowed; then lint, types and combined coverage
 #   make test-long runs the frameworks' own test suites, bare and instrumented, and compares them;
 #                  PYTEST_ARGS="-k flask" runs one of them
-#   make fuzz      fuzzes the doors and the renderer, FUZZ_SECONDS (60) for each of them
+#   make fuzz      fuzzes the doors, the renderer and redaction, FUZZ_SECONDS (60) for each of them
 #   make soak      serves requests under load for SOAK_SECONDS (60) a server; see bench/soak.py
 #   make audit     looks for known vulnerabilities in what an installation brings
 #   make lint      runs ruff, mypy and pyright
@@ -49,7 +49,7 @@ FUZZ_SECONDS ?= 60
 fuzz: $(READY)
 	$(BIN)/python -m pytest --hypothesis-profile fuzz --numprocesses auto tests/fuzz $(PYTEST_ARGS)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --group fuzz
-	@for target in asgi wsgi renderer; do \
+	@for target in asgi wsgi renderer redaction; do \
 		$(BIN)/python -m tests.fuzz.guided $$target -max_total_time=$(FUZZ_SECONDS) || exit; done
 
 SOAK_SECONDS ?= 60

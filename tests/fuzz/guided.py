@@ -12,12 +12,13 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["pantheon_obs"]):
-    from tests.fuzz import test_doors, test_renderer
+    from tests.fuzz import test_doors, test_redaction, test_renderer
 
 TARGETS = {
     "asgi": test_doors.test_an_asgi_connection_is_served_as_without_us,
     "wsgi": test_doors.test_a_wsgi_request_is_served_as_without_us,
     "renderer": test_renderer.test_any_object_makes_one_line,
+    "redaction": test_redaction.test_any_text_is_redacted_once,
 }
 
 

@@ -385,10 +385,10 @@ def test_no_text_from_outside_stops_the_process() -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (30, 30))
         starts, fills = {STARTS!r}, {FILLS!r}
         for start in starts:
-            Redactor().text(start * (100_000 // len(start)))
+            Redactor().text(start * (50_000 // len(start)))
             for fill in fills:
-                Redactor().text(start + fill * 20_000)
-                Redactor().text((start + fill * 40) * (20_000 // (40 + len(start))))
+                Redactor().text(start + fill * 10_000)
+                Redactor().text((start + fill * 40) * (10_000 // (40 + len(start))))
     """)
 
     assert (b"", 0) == (done.stderr, done.status)

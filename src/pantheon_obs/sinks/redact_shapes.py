@@ -125,18 +125,27 @@ def sign_pattern(extra: frozenset[str]) -> re.Pattern[str]:
         not_alone = "".join(f"{word}{behind})" for word in alone)
         return f"(?<={in_place}{behind}){not_alone}(?<={name}{behind})"
 
+    last, last_but_one = (
+        _one_of({word[-place] for word in LAST_WORDS} | {"d"}, fold=True)[1:-1] for place in (1, 2)
+    )
+    odd = r"(?<=[\"'`][ \]].|\] .|  .|\\[\"'`].)"
     before = [
-        rf"(?<=[A-Za-z0-9].)(?:{named('.')}|(?<=[0-9].)(?:{named('[0-9].')}|(?<=64.|[vV][0-9].)))",
-        rf"(?<=[\"'`\] ].)(?:{named('[^a-z].')}|{named('[0-9][^a-z].')})",
-        r"(?<=[\"'`][ \]].|\] .|  .|\\[\"'`].)",
+        named("."),
+        rf"(?<=[0-9].)(?:{named('[0-9].')}|(?<=64.|[vV][0-9].))",
+        rf"(?<=[\"'`\] ].)(?:{named('[^a-z].')}|{named('[0-9][^a-z].')}|{odd})",
         "(?<=5[Dd].)",
     ]
-    if extra:  # of these the last character only, as separators do not count
-        last = f"(?i:[{re.escape(''.join(sorted({word[-1] for word in extra})))}])"
-        before += [f"(?<={last}.)", rf"(?<={last}[\"'`\] ].)"]
+    named_before = [
+        # Nothing else is asked of most signs.
+        rf"(?<=[{last}{last_but_one}0-9\"'`\] \\][{last}0-9\"'`\] ].)(?:{'|'.join(before)})"
+    ]
+    final = "".join(sorted({word[-1:] for word in extra}))
+    if final:  # of these the last character only, as separators do not count
+        final = f"(?i:[{re.escape(final)}])"
+        named_before += [f"(?<={final}.)", rf"(?<={final}[\"'`\] ].)"]
     around = {
-        "=": before,
-        ":": [*before, r"(?=//[^/?#\s'\"]*@)", r"(?<=\d{8}.)"],
+        "=": named_before,
+        ":": [*named_before, r"(?=//[^/?#\s'\"]*@)", r"(?<=\d{8}.)"],
         ",": [r"(?<=[\"'`].)"]
         if extra
         else [named("[\"'`]."), named("[0-9][\"'`]."), r"(?<=\\[\"'`].)"],
