@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Mapping, MappingView
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.sinks.redact_keys import rule_for, words_of
-from pantheon_obs.sinks.redact_plain import PLAIN, described, plain_scalar, unreadable, utf8
+from pantheon_obs.sinks.redact_plain import described, plain_scalar, unreadable, utf8
 from pantheon_obs.sinks.redact_shapes import REDACTED, SECRETS, any_needle, compiled
+from pantheon_obs.sinks.redact_values import Pairs, key_text, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -88,7 +87,8 @@ class Redactor:
     def _clean(self, value: object, walk: _Walk) -> object:
         if type(value) is str:
             return self.text(utf8(value))
-        if value is None or type(value) in _SCALARS:
+        kind = type(value)  # not looked up in a set: a class may not be hashable
+        if value is None or kind is int or kind is float or kind is bool:
             return plain_scalar(value)
         try:
             return self._clean_object(value, walk)
@@ -96,31 +96,34 @@ class Redactor:
             return unreadable(value, error)
 
     def _clean_object(self, value: object, walk: _Walk) -> object:
-        if isinstance(value, _CONTAINERS):
-            if id(value) in walk:
-                return "<circular>"
-            if len(walk) >= _DEEP or walk.left <= 0:
-                return f"<{type(value).__name__}: too large>"
-            walk.append(id(value))
-            try:
-                return self._clean_container(value, walk)
-            finally:
-                walk.pop()
-        for kind, plain in PLAIN:
-            if isinstance(value, kind):
-                return self._clean(plain(value), walk)
-        return self.text(utf8(str.__str__(repr(value))))
+        form = opened(value)
+        if type(form) is str:
+            return self.text(utf8(form))
+        if form is None or type(form) in _SCALARS:
+            return plain_scalar(form)
+        if id(value) in walk:
+            return "<circular>"
+        if len(walk) >= _DEEP or walk.left <= 0:
+            return f"<{type(value).__name__}: too large>"
+        walk.append(id(value))
+        try:
+            return self._clean_form(form, walk)
+        finally:
+            walk.pop()
 
-    def _clean_container(self, value: Any, walk: _Walk) -> object:  # noqa: ANN401 - a container
-        walk.left -= len(value)
-        if isinstance(value, Mapping):
-            return self._clean_mapping(value, walk)
-        return [self._clean_pair(item, walk) or self._clean(item, walk) for item in list(value)]
+    def _clean_form(self, form: object, walk: _Walk) -> object:
+        if type(form) is Pairs:
+            walk.left -= len(form)
+            return self._clean_fields(form, walk)
+        if type(form) is list:
+            walk.left -= len(form)
+            return [self._clean_pair(item, walk) or self._clean(item, walk) for item in form]
+        return self._clean(form, walk)  # the value of an enumeration, for example
 
-    def _clean_mapping(self, value: Mapping[Any, object], walk: _Walk) -> dict[str, object]:
+    def _clean_fields(self, pairs: Pairs, walk: _Walk) -> dict[str, object]:
         cleaned: dict[str, object] = {}
-        for given, item in list(value.items()):
-            key = described(given)
+        for given, item in pairs:
+            key = key_text(given)
             name = self.text(key)
             while name in cleaned:  # 1 and "1", for example
                 name = f"{name}_{len(cleaned)}"
@@ -152,4 +155,3 @@ def make_room(cache: dict[Any, Any] | set[str]) -> None:
 
 
 _SCALARS = frozenset({bool, int, float})
-_CONTAINERS = (Mapping, list, tuple, set, frozenset, deque, MappingView)
