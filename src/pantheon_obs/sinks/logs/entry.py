@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
@@ -58,6 +58,7 @@ class Entry:
             secret; None means all.
         created: When it happened, in seconds since the epoch; None means now.
         traceback: That of `error`, if the exception does not have it any more.
+        written: Set when a record that stands for it has reached our handler.
     """
 
     level: int
@@ -70,6 +71,7 @@ class Entry:
     outside: Collection[str] | None = None
     created: float | None = None
     traceback: TracebackType | None = None
+    written: bool = field(init=False, repr=False)  # not set for each line
 
 
 def level_name(level: int) -> str:

@@ -82,6 +82,7 @@ class ObsHandler(logging.Handler):
         """Write one record as a line, unless an event of ours says more."""
         try:
             if in_flight and isinstance(entry := in_flight.get(id(record)), Entry):
+                entry.written = True
                 read_back(entry, record)
             elif type(record.msg) is not str and isinstance(record.msg, Rendered):
                 entry = entry_behind(record, record.msg)
@@ -176,4 +177,9 @@ class LogSink:
             entry = Entry(
                 level, event.event, name, fields, error, trace_id, event.bound, event.outside
             )
-            self._handler.dispatch(logger, entry, watched=False)
+            try:
+                self._handler.dispatch(logger, entry, watched=False)
+            except Exception:  # of a filter, factory or handler of the application's
+                if not hasattr(entry, "written"):
+                    self._handler.emitter.emit(entry)
+                raise
