@@ -196,17 +196,13 @@ class Query:
     __repr__ = __str__ = __len__  # type: ignore[assignment]
 
 
-class Lazy:
-    """A proxy that computes its object when it is asked for its class."""
+def fail(_value: object) -> NoReturn:
+    """Fail, as nobody may ask."""
+    raise AssertionError
 
-    @property  # type: ignore[misc]
-    def __class__(self) -> Any:
-        """Fail."""
-        raise AssertionError
 
-    def __repr__(self) -> str:
-        """Give a text without the object."""
-        return "<Lazy>"
+# A proxy that computes its object when it is asked for its class.
+Lazy = type("Lazy", (), {"__class__": property(fail), "__repr__": lambda _: "<Lazy>"})
 
 
 class Opposing:
@@ -278,13 +274,13 @@ def test_objects_of_pydantic(shown: Shown) -> None:
     """Fields and extra fields are shown; no serializer runs."""
     pydantic = pytest.importorskip("pydantic")
 
-    def fail(_value: object) -> int:
+    def serialize(_value: object) -> int:
         raise AssertionError
 
     model = pydantic.create_model(
         "Loaf",
         __config__=pydantic.ConfigDict(extra="allow"),
-        grams=(Annotated[int, pydantic.PlainSerializer(fail)], 500),
+        grams=(Annotated[int, pydantic.PlainSerializer(serialize)], 500),
         password=(pydantic.SecretStr, pydantic.SecretStr("x")),
         code=(str, pydantic.Field("4711", repr=False)),
         baked=(dt.date, dt.date(2026, 11, 29)),
@@ -358,10 +354,9 @@ def test_lazy_objects_of_django_stay_lazy(shown: Shown) -> None:
     """A user that nobody has asked for is not loaded; a translated text is its text."""
     functional = pytest.importorskip("django.utils.functional")
 
-    def load() -> NoReturn:
-        raise AssertionError
+    lazy = functional.SimpleLazyObject(lambda: fail(None))
 
-    assert "<SimpleLazyObject: " == shown(functional.SimpleLazyObject(load))[:19]
+    assert "<SimpleLazyObject: " == shown(lazy)[:19]
     assert "hello" == shown(functional.lazystr("hello"))
 
 

@@ -65,7 +65,7 @@ def _opener_of(kind: Any) -> Opener:  # noqa: ANN401 - a class
         if issubclass(kind, bases):
             return opener
     shown = _fields_of(kind)
-    return _opener_by_methods(kind) if shown is None else _opener_of_fields(shown)
+    return _opener_by_methods(kind) if shown is None else _opener_of_fields(kind, shown)
 
 
 def _opener_by_methods(kind: Any) -> Opener:  # noqa: ANN401 - a class
@@ -130,17 +130,19 @@ def _fields_of(kind: type) -> dict[str, Opener | None] | None:
     return dict.fromkeys(names) if isinstance(names, tuple) else None
 
 
-def _opener_of_fields(shown: dict[str, Opener | None]) -> Opener:
+def _opener_of_fields(kind: type, shown: dict[str, Opener | None]) -> Opener:
     """Open objects by their fields, read where they are stored; one that is not set is left out."""
+    found = {name: getattr_static(kind, name, None) for name in (*shown, "__pydantic_extra__")}
+    slots = {name: each for name, each in found.items() if type(each) is MemberDescriptorType}
 
     def opener(value: object) -> Pairs:
         state = _state(value)
         pairs = Pairs()
         for name, read in shown.items():
-            field = state[name] if name in state else _slot(value, name)
+            field = state[name] if name in state else _slot(slots.get(name), value)
             if field is not _UNSET:
                 pairs.append((name, read(field) if read else field))
-        extra = _slot(value, "__pydantic_extra__")
+        extra = _slot(slots.get("__pydantic_extra__"), value)
         if isinstance(extra, dict):
             pairs.extend(extra.items())
         return pairs
@@ -156,10 +158,9 @@ def _state(value: object) -> dict[str, object]:
     return state
 
 
-def _slot(value: object, name: str) -> object:
-    descriptor = getattr_static(type(value), name, None)
+def _slot(descriptor: MemberDescriptorType | None, value: object) -> object:
     try:
-        return descriptor.__get__(value) if type(descriptor) is MemberDescriptorType else _UNSET
+        return _UNSET if descriptor is None else descriptor.__get__(value)
     except AttributeError:  # a slot that is not filled
         return _UNSET
 
