@@ -115,7 +115,7 @@ def check(name: str, seen: Seen, output: bytes, *, killed: bool) -> list[str]:
     lines = [json.loads(line) for line in output.splitlines() if line.startswith(b"{")]
     finished = Counter(line["trace_id"] for line in lines if line["event"] == "request_finished")
     # A killed worker takes the lines of responses with it that it has just sent.
-    lost = [trace_id for trace_id in seen.answered if trace_id not in finished]
+    lost = [trace_id for trace_id in seen.begun if trace_id not in finished]
     allowed = CONNECTIONS if killed else 0
     problems = [
         *(f"{name}: {trace_id} has {n} lines" for trace_id, n in finished.items() if n > 1),
@@ -129,6 +129,8 @@ def check(name: str, seen: Seen, output: bytes, *, killed: bool) -> list[str]:
     for process, figures in seen.figures.items():
         if len(figures) >= FEW:
             problems += grown(f"{name}, process {process}", figures[len(figures) // 4 :])
+        for part in (figures[len(figures) // 4], figures[-1]):
+            print(f"{name}, process {process}: memory, descriptors, threads {part}")
     print(
         f"{name}: {len(seen.begun)} requests, {len(seen.answered)} answered whole, "
         f"{sum(finished.values())} lines, {len(seen.figures)} processes, "

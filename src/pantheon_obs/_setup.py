@@ -7,6 +7,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pantheon_obs.core.guard import own_lines
 from pantheon_obs.core.switch import is_off, turned_off
 from pantheon_obs.sinks import sentry
 from pantheon_obs.sinks.logs import configure as logs
@@ -80,7 +81,8 @@ def announce(settings: Settings, *, adapter: str) -> None:
         "sentry": sentry.status(),
         "metrics": metrics_status(),
     }
-    logging.getLogger("pantheon_obs").info("observability_configured", extra=fields)
+    with own_lines:
+        logging.getLogger("pantheon_obs").info("observability_configured", extra=fields)
 
 
 def announce_serving(

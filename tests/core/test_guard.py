@@ -128,6 +128,23 @@ def test_a_sink_that_fails_to_tell_its_id_is_reported_once() -> None:
     assert frozenset({"sink a"}) == guard.reported()
 
 
+@pytest.mark.parametrize("made", ["two words", "", b"id", object()])
+def test_a_sink_that_tells_no_valid_id_is_reported(made: object) -> None:
+    """What a back-end calls an id reaches no header and no line unless it is one."""
+
+    class Odd(Collector):
+        """Adopts anything."""
+
+        def adopt(self, headers: Any, trusted: bool) -> Any:  # noqa: FBT001 - as core calls it
+            """Return the value."""
+            return made
+
+    pipeline.add_sink(Odd("a"))
+
+    assert None is pipeline.adopted_id((), trusted=True)
+    assert frozenset({"sink a"}) == guard.reported()
+
+
 def test_each_sink_gets_the_same_value_and_a_name_is_there_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,16 +1,24 @@
-"""A Starlette and a Flask application, each bare and instrumented, with hooks that misbehave.
+"""A Starlette and a Flask application with hooks that misbehave, bare or instrumented.
 
-`GET /fault/DOOR/HOW` says which hook misbehaves from now on. A path below `/bare` is served by the
-bare application, any other one by the instrumented one.
+`GET /fault/DOOR/HOW` says which hook misbehaves from now on, and `GET /called` how often it did.
+With `FAULTS_BARE` in the environment nothing of the library runs; the hooks of logging, structlog
+and Sentry are the application's own and misbehave then too.
 """
 
 from __future__ import annotations
 
+import logging
+import os
 import time
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
+import sentry_sdk
+import structlog
 from flask import Flask, Response
+from sentry_sdk.integrations.flask import FlaskIntegration
+from sentry_sdk.integrations.starlette import StarletteIntegration
+from sentry_sdk.transport import Transport
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
@@ -19,23 +27,26 @@ from pantheon_obs import instrument, llm_call
 from pantheon_obs.core.pipeline import add_sink
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+BARE = "FAULTS_BARE" in os.environ
 chosen = ["", ""]
+called = [0]
 
 
-def hook(door: str) -> Any:
-    """Make a hook that does as it should, unless it is the one that was chosen."""
+def hook(door: str, usual: Callable[..., Any] = lambda *_arguments, **_options: None) -> Any:
+    """Make a hook that does as usual, unless it is the one that was chosen."""
 
-    def misbehave(*_arguments: Any, **_options: Any) -> Any:
+    def misbehave(*arguments: Any, **options: Any) -> Any:
         how = chosen[1] if chosen[0] == door else ""
+        called[0] += bool(how)
         if how == "raises":
             raise RuntimeError(door)
         if how == "is-cancelled":
             raise CancelledError
         if how == "is-slow":
             time.sleep(0.01)
-        return object() if how == "returns-nonsense" else None
+        return object() if how == "returns-nonsense" else usual(*arguments, **options)
 
     return misbehave
 
@@ -47,13 +58,79 @@ class Sink:
     handle = staticmethod(hook("sink-handle"))
     started = staticmethod(hook("sink-started"))
     ended = staticmethod(hook("sink-ended"))
+    measure = staticmethod(hook("sink-measure"))
     adopt = staticmethod(hook("sink-adopt"))
 
 
-@llm_call(model="m", usage=hook("usage"), prices=hook("prices"))
-def ask() -> dict[str, str]:
+handled = hook("handler")
+
+
+class Other(logging.Handler):
+    """A handler of the application's own; it stands before any other one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Misbehave, but for the servers' records: that would end the bare ones."""
+        if record.name.startswith(("faults", "pantheon_obs")):
+            handled(record)
+
+
+class Nowhere(Transport):
+    """Sends nothing."""
+
+    def capture_envelope(self, envelope: object) -> None:
+        """Forget it."""
+
+
+class Value:
+    """A value that is logged."""
+
+    __repr__ = hook("repr", object.__repr__)
+
+
+made_record = hook("factory", logging.LogRecord)
+
+
+def make_record(name: str, *arguments: Any, **options: Any) -> Any:
+    """Make a record; a factory that fails for the records of servers ends the bare ones."""
+    known = name.startswith(("faults", "pantheon_obs"))
+    return (made_record if known else logging.LogRecord)(name, *arguments, **options)
+
+
+logging.getLogger().addHandler(Other())
+logging.getLogger().addHandler(logging.StreamHandler())
+logging.getLogger("faults").addFilter(hook("filter", lambda _record: True))
+logging.setLogRecordFactory(make_record)
+structlog.configure(
+    processors=[
+        hook("processor", lambda _logger, _name, event: event),
+        structlog.processors.JSONRenderer(default=object.__repr__),
+    ]
+)
+sentry_sdk.init(
+    "http://key@127.0.0.1:1/1",
+    auto_enabling_integrations=False,  # importing all takes many seconds
+    integrations=[FlaskIntegration(), StarletteIntegration()],
+    transport=Nowhere,
+    before_send=hook("before-send", lambda event, _hint: event),
+    before_breadcrumb=hook("before-breadcrumb", lambda crumb, _hint: crumb),
+    traces_sampler=hook("traces-sampler", lambda _context: 1.0),
+)
+
+
+def answer() -> dict[str, str]:
     """Answer as a model does."""
     return {"answer": "42"}
+
+
+if not BARE:
+    answer = llm_call(model=hook("model"), usage=hook("usage"), prices=hook("prices"))(answer)
+
+
+def log() -> str:
+    """Log through every kind of logger."""
+    logging.getLogger("faults").warning("said %s", "this", extra={"value": Value()})
+    structlog.get_logger("faults").warning("said", value=Value())
+    return "logged"
 
 
 def parts() -> Iterator[bytes]:
@@ -66,7 +143,8 @@ def starlette() -> Starlette:
     return Starlette(
         routes=[
             Route("/ok", lambda _: PlainTextResponse("ok")),
-            Route("/llm", lambda _: PlainTextResponse(str(ask()))),
+            Route("/llm", lambda _: PlainTextResponse(str(answer()))),
+            Route("/log", lambda _: PlainTextResponse(log())),
             Route("/stream", lambda _: StreamingResponse(parts())),
             Route("/boom", lambda request: request.no_such_attribute),
         ]
@@ -77,43 +155,45 @@ def flask() -> Flask:
     """Make the application."""
     made = Flask(__name__)
     made.add_url_rule("/ok", "ok", lambda: "ok")
-    made.add_url_rule("/llm", "llm", lambda: str(ask()))
+    made.add_url_rule("/llm", "llm", lambda: str(answer()))
+    made.add_url_rule("/log", "log", log)
     made.add_url_rule("/stream", "stream", lambda: Response(parts()))
     made.add_url_rule("/boom", "boom", lambda: {}["boom"])
     return made
 
 
-def choose(path: str) -> bool:
-    """Choose the hook that a path names."""
+def choose(path: str) -> str | None:
+    """Choose the hook that a path names; return an answer to the test."""
+    if path == "/called":
+        return str(called[0])
     if not path.startswith("/fault/"):
-        return False
-    chosen[:] = path.split("/")[2:]
-    return True
+        return None
+    chosen[:], called[0] = path.split("/")[2:], 0
+    return "chosen"
 
 
-bare_asgi, ours_asgi = starlette(), instrument(starlette(), id_generator=hook("id"))
-bare_wsgi, ours_wsgi = flask(), instrument(flask(), id_generator=hook("id"))
-add_sink(Sink())  # type: ignore[arg-type]
+plain_asgi, made_asgi, plain_wsgi, made_wsgi = starlette(), starlette(), flask(), flask()
+if not BARE:
+    add_sink(Sink())  # type: ignore[arg-type]
+    instrument(plain_asgi)
+    instrument(made_asgi, id_generator=hook("id"))
+    instrument(plain_wsgi)
+    instrument(made_wsgi, id_generator=hook("id"))
 
 
 async def asgi(scope: Any, receive: Any, send: Any) -> None:
     """Serve over ASGI."""
-    path = scope.get("path", "")
-    if choose(path):
-        await PlainTextResponse("chosen")(scope, receive, send)
-    elif path.startswith("/bare/"):
-        await bare_asgi({**scope, "path": path.removeprefix("/bare")}, receive, send)
+    said = choose(scope.get("path", ""))
+    if said is not None:
+        await PlainTextResponse(said)(scope, receive, send)
     else:
-        await ours_asgi(scope, receive, send)
+        await (made_asgi if chosen[0] == "id" else plain_asgi)(scope, receive, send)
 
 
 def wsgi(environ: Any, start_response: Any) -> Any:
     """Serve over WSGI."""
-    path = environ["PATH_INFO"]
-    if choose(path):
-        start_response("200 OK", [("Content-Length", "0")])
-        return []
-    if path.startswith("/bare/"):
-        environ["PATH_INFO"] = path.removeprefix("/bare")
-        return bare_wsgi(environ, start_response)
-    return ours_wsgi(environ, start_response)
+    said = choose(environ["PATH_INFO"])
+    if said is not None:
+        start_response("200 OK", [("Content-Length", str(len(said)))])
+        return [said.encode()]
+    return (made_wsgi if chosen[0] == "id" else plain_wsgi)(environ, start_response)

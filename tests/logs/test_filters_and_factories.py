@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pantheon_obs import bind, configure_logging, get_logger, trace_context
+from pantheon_obs import bind, configure_logging, get_logger, instrument, trace_context
 from pantheon_obs.core.events import RequestFinished
 from pantheon_obs.core.pipeline import emit
 from tests.logs.running import run
@@ -321,3 +321,68 @@ def test_a_configuration_that_is_taken_back_brings_its_own_filters() -> None:
     """)
 
     assert ["milk"] == done.events
+
+
+def broken(*_arguments: object, **_options: object) -> Any:
+    """Be a hook that raises."""
+    raise LookupError
+
+
+class BrokenHandler(logging.Handler):
+    """A handler that raises."""
+
+    emit = staticmethod(broken)  # type: ignore[assignment]
+
+
+def with_factory(monkeypatch: pytest.MonkeyPatch, factory: object) -> None:
+    """Make records by a factory, which pytest's own handlers need not get."""
+    monkeypatch.setattr(logging, "_logRecordFactory", factory)
+
+
+@pytest.mark.parametrize("place", ["factory", "filter", "first handler", "last handler"])
+def test_a_hook_that_raises_costs_neither_the_start_nor_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], place: str
+) -> None:
+    """The application starts, and each request has its line, once."""
+    root = logging.getLogger()
+    if place == "factory":
+        with_factory(monkeypatch, broken)
+    elif place == "filter":
+        monkeypatch.setattr(logging.getLogger("pantheon_obs"), "filters", [broken])
+        monkeypatch.setattr(logging.getLogger("pantheon_obs.request"), "filters", [broken])
+    elif place == "first handler":
+        monkeypatch.setattr(root, "handlers", [BrokenHandler()])
+
+    instrument(application, log_format="json")
+    if place == "last handler":
+        root.addHandler(BrokenHandler())
+    emit(
+        RequestFinished(
+            trace_id="t-1",
+            bound={},
+            method="GET",
+            path="/",
+            status_code=200,
+            latency_ms=1.0,
+            outcome="ok",
+        )
+    )
+    root.handlers = [each for each in root.handlers if type(each) is not BrokenHandler]
+
+    assert 1 == capsys.readouterr().out.count('"event":"request_finished"')
+
+
+async def application(_scope: Any, _receive: Any, _send: Any) -> None:
+    """Do nothing."""
+
+
+def test_a_factory_that_makes_no_record_is_as_without_the_library(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A logger whose filter refuses everything never looks at it."""
+    configure_logging(log_format="json")
+    logger = logging.getLogger("refusing")
+    monkeypatch.setattr(logger, "filters", [lambda _record: False])
+    with_factory(monkeypatch, lambda *_arguments, **_options: object())
+
+    logger.warning("never seen")

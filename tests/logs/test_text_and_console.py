@@ -181,6 +181,66 @@ def test_no_value_can_forge_a_line(capsys: pytest.CaptureFixture[str], separator
     assert 2 == len(capsys.readouterr().out.splitlines())
 
 
+FIELD = "signed in user=admin"
+
+
+@pytest.mark.parametrize("log_format", ["text", "console"])
+def test_no_value_can_forge_a_field(capsys: pytest.CaptureFixture[str], log_format: str) -> None:
+    """A message, key, logger or value that looks like a field is quoted."""
+    configure_logging(log_format=log_format)
+
+    logging.getLogger(FIELD).warning(FIELD)
+    logging.getLogger("a").warning("user=admin")
+    get_logger("a").info(FIELD, **{FIELD: FIELD, "deep": {FIELD: [FIELD]}})
+    emit(finished(path="/ user=admin", bound={FIELD: FIELD}))
+    logging.getLogger("a").error("failed", exc_info=ValueError(FIELD))
+
+    lines = capsys.readouterr().out.splitlines()
+    heads = [re.sub(r"\"[^\"]*\"|'[^']*'", "", line) for line in lines if line[0] != " "]
+    assert 5 == len(heads)
+    assert [] == [head for head in heads if "user" in head]
+
+
+def test_a_message_that_cannot_be_taken_for_fields_is_as_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Only an equals sign with a word before it makes a message look like fields."""
+    configure_logging(log_format="text")
+
+    get_logger("a").info('WHERE a = "b" [x] == y', n=1)
+
+    assert 'WHERE a = "b" [x] == y n=1' == message_of(capsys)
+
+
+@pytest.mark.parametrize("log_format", ["json", "text", "console"])
+def test_no_line_has_a_control(capsys: pytest.CaptureFixture[str], log_format: str) -> None:
+    """Neither controls of terminals nor those of bidirectional text stand in a line."""
+    configure_logging(log_format=log_format)
+    controls = "".join(
+        map(chr, [*range(32), *range(0x7F, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A)])
+    )
+    forging = f"x{controls}\u061c\u200e\u200fy"
+
+    logging.getLogger(forging).warning(forging)
+    get_logger("a").info(forging, **{forging: forging, "deep": {forging: [forging]}})
+    get_logger("a").info("e", stack=forging, exc_info=ValueError(forging))
+    emit(finished(path=forging, method=forging, bound={forging: forging}))
+
+    shown = capsys.readouterr().out
+    assert 4 <= shown.count("\n")
+    assert shown.replace("\n", "").isprintable()
+
+
+def test_the_colours_of_a_server_are_removed(capsys: pytest.CaptureFixture[str]) -> None:
+    """What a server says to a terminal is said without colours; others' codes are shown."""
+    configure_logging(log_format="text")
+
+    logging.getLogger("werkzeug").warning("\x1b[31m\x1b[1mdo not use %s\x1b[0m", "this")
+    assert "do not use this" == message_of(capsys)
+    logging.getLogger("a").warning("\x1b[31mred")
+    assert "\\x1b[31mred" == message_of(capsys)
+
+
 def test_a_traceback_s_lines_are_indented(capsys: pytest.CaptureFixture[str]) -> None:
     """A traceback follows on lines of its own, none of which can be taken for a record."""
     configure_logging(log_format="text")

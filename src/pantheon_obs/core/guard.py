@@ -41,6 +41,10 @@ class Guard:
         return True
 
 
+own_lines = Guard("own log lines")
+"""Around log lines of the library that are no events: a filter, factory or handler may raise."""
+
+
 def never_swallow(kind: type[Exception]) -> None:
     """Let a class of exceptions that signal handlers raise, in any code, pass every guard."""
     global _from_signals  # noqa: PLW0603 - one process, one set of signal handlers

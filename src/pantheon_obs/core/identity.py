@@ -94,11 +94,7 @@ def _checked(generator: Callable[[], object]) -> Callable[[], str]:
 
     def generate() -> str:
         with guard:
-            made = generator()
-            if isinstance(made, str) and ids.validate(made.encode()):
-                return made
-            msg = f"id_generator returned {made!r:.200}, which is not {ids.ACCEPTED}"
-            raise ValueError(msg)
+            return ids.made_by("id_generator", generator())
         return new_id()
 
     return generate

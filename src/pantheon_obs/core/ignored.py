@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from pantheon_obs.core.guard import own_lines
+
 if TYPE_CHECKING:
     from pantheon_obs.core.settings import Settings
 
@@ -19,4 +21,5 @@ def report_ignored(adapter: str, in_force: Settings, asked: Settings, *others: s
     names = (name for name in asked.given if getattr(asked, name) != getattr(in_force, name))
     options = sorted([*names, *others])
     if options:
-        _log.warning("instrument_ignored", extra={"adapter": adapter, "options": options})
+        with own_lines:
+            _log.warning("instrument_ignored", extra={"adapter": adapter, "options": options})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pantheon_obs.core.guard import count_failures_with, report
 from pantheon_obs.core.measurements import TelemetryFailed
+from pantheon_obs.core.trace_id import made_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -116,9 +117,8 @@ def adopted_id(headers: Iterable[tuple[bytes, bytes]], *, trusted: bool) -> str 
     for sink in adopting:
         try:
             found: str | None = sink.adopt(headers, trusted)
+            if found is not None:
+                return made_by(f"sink {sink.name}", found)
         except Exception as error:  # noqa: BLE001 - as above
             report(f"sink {sink.name}", error)
-        else:
-            if found is not None:
-                return found
     return None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pantheon_obs.core import parsing as parse
 from pantheon_obs.core.errors import SECRET, ConfigError, refusal, refuse, shown
+from pantheon_obs.core.guard import own_lines
 from pantheon_obs.core.names import unknown_argument, unknown_variables
 
 if TYPE_CHECKING:
@@ -234,8 +235,9 @@ def warn_of_problems(settings: Settings) -> None:
     for problem in settings.problems:
         if problem not in _warned:
             _warned.add(problem)
-            log = logging.getLogger("pantheon_obs.settings")
-            log.warning("setting_refused", extra={"problem": problem})
+            with own_lines:
+                log = logging.getLogger("pantheon_obs.settings")
+                log.warning("setting_refused", extra={"problem": problem})
 
 
 def reset() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 
-from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.guard import Guard, own_lines
 from pantheon_obs.core.settings import Settings
 
 _log = logging.getLogger("pantheon_obs")
@@ -42,6 +42,7 @@ def reset() -> None:
 def _report(is_argument: bool) -> None:  # noqa: FBT001 - one caller, above
     reason = "disabled=True was given" if is_argument else "PANTHEON_OBS_DISABLED is set"
     if _log.hasHandlers():
-        _log.info("observability_disabled", extra={"reason": reason})
+        with own_lines:
+            _log.info("observability_disabled", extra={"reason": reason})
     elif sys.stderr is not None:  # logging would drop the line of an application without handlers
         sys.stderr.write(f"INFO pantheon_obs observability_disabled reason={reason!r}\n")

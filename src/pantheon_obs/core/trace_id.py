@@ -43,6 +43,15 @@ def validate(raw: bytes) -> str | None:
     return raw.decode("ascii") if _valid(raw) else None
 
 
+def made_by(source: str, made: object) -> str:
+    """Return an id that a function of others has made; raise ValueError if it is refused."""
+    accepted = validate(str.encode(made)) if isinstance(made, str) else None
+    if accepted is None:
+        msg = f"{source} returned {made!r:.200}, which is not {ACCEPTED}"
+        raise ValueError(msg)
+    return accepted
+
+
 def parse_traceparent(raw: bytes) -> str | None:
     """Return the 32 hex digits of the trace-id in a W3C `traceparent`, or None if it is invalid.
 

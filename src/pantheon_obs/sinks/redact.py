@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Mapping, MappingView
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.sinks.redact_keys import rule_for, words_of
 from pantheon_obs.sinks.redact_long import OVERLAP, clipped, cut_marker, size_of, spans_of_long
-from pantheon_obs.sinks.redact_plain import PLAIN, described, plain_scalar, unreadable, utf8
+from pantheon_obs.sinks.redact_open import Pairs, key_text, opened
+from pantheon_obs.sinks.redact_plain import described, plain_scalar, unreadable, utf8
 from pantheon_obs.sinks.redact_shapes import find_spans, replaced, sign_pattern
 from pantheon_obs.sinks.redact_values import REDACTED
 
@@ -128,44 +127,46 @@ class Redactor:
         return REDACTED
 
     def _clean(self, value: object, walk: _Walk) -> object:
-        if type(value) is str:
-            text = utf8(self.text(value))
-            walk.left -= len(text)
-            return text
-        if value is None or type(value) in _SCALARS:
+        kind = type(value)  # not looked up in a set: a class may not be hashable
+        if kind is str:
+            return self._clean_text(value, walk)  # type: ignore[arg-type]  # a str
+        if value is None or kind is int or kind is float or kind is bool:
             return plain_scalar(value)
         try:
             return self._clean_object(value, walk)
         except Exception as error:  # noqa: BLE001 - whatever a hostile value does, the line goes out
             return unreadable(value, error)
 
+    def _clean_text(self, value: str, walk: _Walk) -> str:
+        text = utf8(self.text(value))
+        walk.left -= len(text)
+        return text
+
     def _clean_object(self, value: object, walk: _Walk) -> object:
-        if isinstance(value, _CONTAINERS):
-            if id(value) in walk:
-                return "<circular>"
-            if len(walk) >= _DEEP or walk.left <= 0:
-                return f"<{type(value).__name__}: too large>"
-            walk.append(id(value))
-            try:
-                return self._clean_container(value, walk)
-            finally:
-                walk.pop()
-        if isinstance(value, (bytes, bytearray, memoryview)):
-            text = self._bytes(bytes(value))
+        if issubclass(type(value), (bytes, bytearray, memoryview)):
+            text = self._bytes(bytes(value))  # type: ignore[call-overload]  # one of these
             walk.left -= len(text)
             return text
-        for kind, plain in PLAIN:
-            if isinstance(value, kind):
-                return self._clean(plain(value), walk)
-        return self._clean(str.__str__(repr(value)), walk)
+        form = opened(value)
+        if type(form) is str:
+            return self._clean_text(form, walk)
+        if form is None or type(form) in _SCALARS:
+            return plain_scalar(form)
+        if id(value) in walk:
+            return "<circular>"
+        if len(walk) >= _DEEP or walk.left <= 0:
+            return f"<{type(value).__name__}: too large>"
+        walk.append(id(value))
+        try:
+            if type(form) is Pairs:
+                return self._clean_fields(form, walk)
+            if type(form) is list:
+                return self._clean_items(form, walk)
+            return self._clean(form, walk)  # the value of an enumeration, for example
+        finally:
+            walk.pop()
 
-    def _clean_container(self, value: Any, walk: _Walk) -> object:  # noqa: ANN401 - a container
-        if isinstance(value, Mapping):
-            return self._clean_mapping(value, walk)
-        items = list(value)
-        names = getattr(value, "_fields", ()) if isinstance(value, tuple) else ()
-        if names and len(names) == len(items):  # a named tuple
-            return list(self._clean_mapping(dict(zip(names, items, strict=True)), walk).values())
+    def _clean_items(self, items: list[object], walk: _Walk) -> list[object]:
         cleaned: list[object] = []
         for item in items:
             if walk.left <= 0:
@@ -175,14 +176,13 @@ class Redactor:
             cleaned.append(self._clean_pair(item, walk) or self._clean(item, walk))
         return cleaned
 
-    def _clean_mapping(self, value: Mapping[Any, object], walk: _Walk) -> dict[str, object]:
+    def _clean_fields(self, pairs: Pairs, walk: _Walk) -> dict[str, object]:
         cleaned: dict[str, object] = {}
-        items = list(value.items())
-        for given, item in items:
+        for given, item in pairs:
             if walk.left <= 0:
-                cleaned["..."] = f"<{len(items) - len(cleaned)} more>"
+                cleaned["..."] = f"<{len(pairs) - len(cleaned)} more>"
                 break
-            key = described(given)
+            key = key_text(given)
             name = self.text(key)
             while name in cleaned:  # 1 and "1", for example
                 name = f"{name}_{len(cleaned)}"
@@ -219,4 +219,3 @@ def make_room(cache: dict[Any, Any] | set[str]) -> None:
 
 _LEAST = 2  # a digit and a comma
 _SCALARS = frozenset({bool, int, float})
-_CONTAINERS = (Mapping, list, tuple, set, frozenset, deque, MappingView)

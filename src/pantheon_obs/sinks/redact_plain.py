@@ -1,14 +1,9 @@
-"""Convert any value to a plain one, which JSON and UTF-8 can express."""
+"""Read the text of any value, and express scalars as JSON and UTF-8 can."""
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, timedelta
-from enum import Enum
 from math import isfinite
-from numbers import Integral, Number, Real
-from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,16 +50,3 @@ def _digits(number: int) -> str:
         return str(number)
     except ValueError:
         return hex(number)
-
-
-# The kinds that have a plain form, and the conversion; the first kind that fits counts.
-PLAIN: tuple[tuple[type | tuple[type, ...], Callable[[Any], object]], ...] = (
-    (Enum, lambda value: value.value),
-    (str, str.__str__),
-    (Integral, int),
-    (Real, float),
-    ((Number, UUID), str),  # a Decimal is a Number; importing decimal is not needed to know
-    ((datetime, date, time), lambda value: value.isoformat()),
-    (timedelta, timedelta.total_seconds),
-    (PathLike, fspath),
-)

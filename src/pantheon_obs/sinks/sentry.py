@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.errors import MissingExtraError, require
-from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.guard import Guard, own_lines
 from pantheon_obs.core.settings import Settings, resolve
 from pantheon_obs.core.switch import turned_off
 from pantheon_obs.sinks.sentry_apps import AsgiApp, WsgiApp
@@ -131,11 +131,13 @@ def _init(settings: Settings) -> ModuleType | None:
         reason = _reason(error)
         if _status != f"off: {reason}":  # logged once, though start-up tries again
             _status = f"off: {reason}"
-            _log.error("sentry_disabled", extra={"reason": reason})
+            with own_lines:
+                _log.error("sentry_disabled", extra={"reason": reason})
         return None
     _client = sdk.get_client()
     rate = settings.sentry_traces_sample_rate
-    _log.info("sentry_initialized", extra={"traces_sample_rate": rate})
+    with own_lines:
+        _log.info("sentry_initialized", extra={"traces_sample_rate": rate})
     return sdk
 
 

@@ -14,6 +14,7 @@ from pantheon_obs.adapters.django.checks import APP, check_settings, ours_in
 from pantheon_obs.adapters.django.exchange import note_unhandled
 from pantheon_obs.adapters.django.profile import for_logging
 from pantheon_obs.core.context import Trace, current_trace, reset
+from pantheon_obs.core.guard import own_lines
 from pantheon_obs.core.stack import is_below
 
 if TYPE_CHECKING:
@@ -79,4 +80,5 @@ def _warn() -> None:
     mistaken = ours_in(project.INSTALLED_APPS)
     if mistaken:
         hint = f"{hint} in place of {mistaken[0]!r}"
-    logging.getLogger("pantheon_obs").warning("middleware_without_app", extra={"hint": hint})
+    with own_lines:
+        logging.getLogger("pantheon_obs").warning("middleware_without_app", extra={"hint": hint})

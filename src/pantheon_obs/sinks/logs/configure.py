@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import pipeline
+from pantheon_obs.core.guard import own_lines
 from pantheon_obs.core.parsing import level_number
 from pantheon_obs.core.settings import Settings, resolve, warn_of_problems
 from pantheon_obs.core.switch import turned_off
@@ -152,7 +153,8 @@ def take_back() -> None:
     by = _handler.closed_by
     if _take_over(_handler, anew=False):
         fields = {"by": by} if by else {}
-        logging.getLogger("pantheon_obs.logs").warning("logging_taken_over", extra=fields)
+        with own_lines:
+            logging.getLogger("pantheon_obs.logs").warning("logging_taken_over", extra=fields)
 
 
 def _take_over(handler: ObsHandler, *, anew: bool) -> bool:

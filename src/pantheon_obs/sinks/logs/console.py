@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.sinks.logs.folding import folded
-from pantheon_obs.sinks.logs.formats import escaped, indented, shown_value
+from pantheon_obs.sinks.logs.formats import escaped, indented, message, shown_value, word
 from pantheon_obs.sinks.redact_plain import plain_scalar
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ def console_format(*, colors: bool) -> Format:
     render = ConsoleRenderer(colors=colors, exception_formatter=plain_traceback, sort_keys=False)
 
     def console(line: Line) -> bytes:
-        # The renderer would put a field without a name before the time.
-        shown = {escaped(key) or '""': _shown(key, value) for key, value in _in_words(line).items()}
+        # Quoted: the renderer would put a field without a name before the time.
+        shown = {escaped(word(key)): _shown(key, value) for key, value in _in_words(line).items()}
         return (render(None, "", shown) + "\n").encode("utf-8", "backslashreplace")
 
     return console
@@ -48,7 +48,8 @@ def _in_words(line: Line) -> Line:
     latency = line.get("latency_ms")
     words = _IN_WORDS.get(line["event"]) if line["logger"] == _LOGGER else None
     if words is None or not isinstance(latency, float | int):
-        return {**line, "timestamp": time}
+        shown = {"logger": word(line["logger"]), "event": message(line["event"])}
+        return {**line, **shown, "timestamp": time}
     values = [shown_value(line.get(key, "-")) for key in words]
     if "method" not in words:
         values.insert(0, "WEBSOCKET")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from itertools import islice
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,7 @@ _OF_STRUCTLOG = ("_logger", "_name", "_record", "_from_structlog")  # of its Pro
 # None where somebody has replaced the method before: then it is asked for each record.
 _GET_MESSAGE = logging.LogRecord.getMessage
 _get_message = _GET_MESSAGE if odd.is_of_logging(_GET_MESSAGE) else None
+_COLOUR = re.compile("\x1b\\[[0-9;]*m")
 
 NO_TRACE = "-"
 """Stands in place of the trace id on the records that other handlers see outside a trace."""
@@ -56,6 +58,7 @@ class Entry:
             secret; None means all.
         created: When it happened, in seconds since the epoch; None means now.
         traceback: That of `error`, if the exception does not have it any more.
+        written: Set when a record that stands for it has reached our handler.
     """
 
     level: int
@@ -68,6 +71,7 @@ class Entry:
     outside: Collection[str] | None = None
     created: float | None = None
     traceback: TracebackType | None = None
+    written: bool = field(init=False, repr=False)  # not set for each line
 
 
 def level_name(level: int) -> str:
@@ -104,6 +108,11 @@ def entry_from(record: logging.LogRecord, error: BaseException | None) -> Entry:
     if fields:
         _recognise(entry, record, fields)
     return entry
+
+
+def uncoloured(text: str) -> str:
+    """Remove the codes with which a server colours its messages for a terminal."""
+    return _COLOUR.sub("", text)
 
 
 def _message(record: logging.LogRecord, fields: dict[Any, Any]) -> str:

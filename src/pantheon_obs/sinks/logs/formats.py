@@ -28,13 +28,17 @@ _NAME = 200
 _LLM = ("model_alias", "latency_ms", "input_tokens", "output_tokens")
 _REQUEST = ("method", "path", "status_code", "latency_ms")
 
-# C0 and C1 controls, DEL, and the separators that some readers take for a line's end.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# C0 and C1 controls, DEL, the separators that some readers take for a line's end, and the controls
+# of Unicode's bidirectional algorithm, which show a text in another order.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _DELETE = 0x7F  # as a number: much faster to find than as bytes
-_CONTROL_BYTES = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]")
+_CONTROL_BYTES = re.compile(
+    rb"\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]"
+)
 _MARKED_START = re.compile(rb"\[(\d{1,15}) bytes cut\]").match
 _MARKED_END = re.compile(rb"\[(\d{1,15}) bytes cut\]\Z").search
 _PLAIN_VALUE = re.compile(r"[^\s\"'=\\]+").fullmatch
+_LIKE_A_FIELD = re.compile(r"(?:\s|^)[^\s=]+=").search
 
 
 def json_format(line: Line) -> bytes:
@@ -58,14 +62,16 @@ def json_format(line: Line) -> bytes:
 def text_format(line: Line) -> bytes:
     """Render `asctime levelname name [trace_id] message`, a traceback indented below.
 
-    No value can forge a line: control characters are escaped.
+    No value can forge a line or a field: control characters are escaped, and a message that looks
+    like fields is quoted.
     """
     moment = datetime.fromisoformat(line["timestamp"]).astimezone()
     head = (
         f"{moment:%Y-%m-%d %H:%M:%S},{moment.microsecond // 1000:03d} "
-        f"{line['level'].upper():<8} {line['logger']} [{line.get('trace_id', '-')}] {line['event']}"
+        f"{line['level'].upper():<8} {word(line['logger'])} [{line.get('trace_id', '-')}] "
+        f"{message(line['event'])}"
     )
-    parts = [head, *(f"{_word(key)}={shown_value(value)}" for key, value in _text_fields(line))]
+    parts = [head, *(f"{word(key)}={shown_value(value)}" for key, value in _text_fields(line))]
     text = escaped(" ".join(parts)) + "\n"
     if "exception" in line:
         text += indented(line["exception"]) + "\n"
@@ -88,14 +94,20 @@ def _text_fields(line: Line) -> list[tuple[str, Any]]:
     return list(shown.items())
 
 
-def _word(text: str) -> str:
+def word(text: str) -> str:
+    """Show a text as one word: quoted if it is none, or could be taken for a field."""
     return text if _PLAIN_VALUE(text) else json.dumps(text, ensure_ascii=False)
+
+
+def message(text: str) -> str:
+    """Show a message as it is, unless a part of it could be taken for a field."""
+    return json.dumps(text, ensure_ascii=False) if "=" in text and _LIKE_A_FIELD(text) else text
 
 
 def shown_value(value: Any) -> str:  # noqa: ANN401 - any plain value
     """Show a word as it is, and any other value as JSON, so that none can be taken for two."""
     if isinstance(value, str):
-        return _word(value)
+        return word(value)
     return json.dumps(plain_scalar(value), ensure_ascii=False, default=described)
 
 

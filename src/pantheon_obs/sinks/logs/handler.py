@@ -16,7 +16,7 @@ from pantheon_obs.core.guard import report
 from pantheon_obs.core.structured import handle, in_flight
 from pantheon_obs.sinks.logs import noticing, odd
 from pantheon_obs.sinks.logs.adopted import AdoptedFilters
-from pantheon_obs.sinks.logs.entry import Entry, entry_from
+from pantheon_obs.sinks.logs.entry import Entry, entry_from, uncoloured
 from pantheon_obs.sinks.logs.records import read_back, record_for
 from pantheon_obs.sinks.logs.rendered import Rendered, entry_behind
 from pantheon_obs.sinks.logs.superseded import RULES, is_superseded
@@ -82,6 +82,7 @@ class ObsHandler(logging.Handler):
         """Write one record as a line, unless an event of ours says more."""
         try:
             if in_flight and isinstance(entry := in_flight.get(id(record)), Entry):
+                entry.written = True
                 read_back(entry, record)
             elif type(record.msg) is not str and isinstance(record.msg, Rendered):
                 entry = entry_behind(record, record.msg)
@@ -89,9 +90,14 @@ class ObsHandler(logging.Handler):
                 error = odd.error_in(record.exc_info) if record.exc_info else None
                 name = record.name
                 doubtful = type(name) is str and (error is not None or name in RULES)
-                if doubtful and is_superseded(record, error):
-                    return
-                entry = entry_from(record, error)
+                if doubtful:
+                    if is_superseded(record, error):
+                        return
+                    entry = entry_from(record, error)
+                    if name in RULES:
+                        entry.event = uncoloured(entry.event)
+                else:
+                    entry = entry_from(record, error)
         except Exception as failure:  # noqa: BLE001 - a record may have become anything
             report("log record", failure)
             entry = _remains_of(record)
@@ -171,4 +177,9 @@ class LogSink:
             entry = Entry(
                 level, event.event, name, fields, error, trace_id, event.bound, event.outside
             )
-            self._handler.dispatch(logger, entry, watched=False)
+            try:
+                self._handler.dispatch(logger, entry, watched=False)
+            except Exception:  # of a filter, factory or handler of the application's
+                if not hasattr(entry, "written"):
+                    self._handler.emitter.emit(entry)
+                raise

@@ -8,6 +8,7 @@ so that they find the caller of `logging` on the stack as ever.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import report
@@ -96,7 +97,8 @@ def _filter(self: logging.Logger, record: logging.LogRecord) -> Any:  # noqa: AN
     except AttributeError:
         is_odd = True
     if is_odd:  # a mistake: logging compares it
-        record.levelno = level_of(record)
+        with suppress(AttributeError):  # a factory may even have made something else
+            record.levelno = level_of(record)
     return passed
 
 
