@@ -23,7 +23,7 @@ from pantheon_obs.llm.usage.fields import (
     text,
 )
 
-_CONTENT = (
+CONTENT = (
     "content",
     "reasoning_content",
     "reasoning",
@@ -83,7 +83,7 @@ def chat(value: Any, reported: Reported) -> Any:
                 set_error(field(value, "error") or field(choice, "error"), reported)
         if not reported.content:
             message: Any = field(choice, "delta") or field(choice, "message") or choice
-            reported.content = any(field(message, name) for name in _CONTENT)
+            reported.content = any(field(message, name) for name in CONTENT)
     if usage is not None:
         set_served(reported, "service_tier", field(value, "service_tier"))
         for choice in choices:
@@ -105,10 +105,15 @@ def chat_event(value: Any, reported: Reported) -> Any:
 
 def mistral_event(value: Any, reported: Reported) -> Any:
     """Read an event of Mistral's client (https://docs.mistral.ai/api/endpoint/chat), a chunk."""
+    return chat(data_of(value), reported)
+
+
+def data_of(value: Any) -> Any:
+    """Return the chunk within an event of Mistral's client."""
     static = getattr_static(type(value), "data", None)
     if static is not None and not isinstance(static, MemberDescriptorType):
-        return False  # a property: an HTTP response may read its whole body to answer
-    return chat(field(value, "data"), reported)
+        return None  # a property: an HTTP response may read its whole body to answer
+    return field(value, "data")
 
 
 def response(value: Any, reported: Reported) -> Any:
@@ -170,18 +175,6 @@ def _error_event(value: Any, reported: Reported) -> None:
     reported.finished = bool(reported.finished)
     set_error(field(value, "error") or value, reported)
     reported.error_type = None
-
-
-def annotation(value: Any) -> bool:
-    """Whether a chunk may follow the terminal one: it has no part of an answer.
-
-    Azure's filter sends such annotations asynchronously.
-    https://learn.microsoft.com/azure/ai-foundry/openai/concepts/content-streaming
-    """
-    choices = field(value, "choices")
-    if not isinstance(choices, list):
-        return not any(has(value, name) for name in ("type", "candidates"))
-    return all(field(choice, "delta") is None and not field(choice, "text") for choice in choices)
 
 
 def embeddings(value: Any, reported: Reported) -> Any:
