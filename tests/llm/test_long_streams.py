@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pantheon_obs import llm_call
-from tests.llm.test_usage import MADE_OF, STREAMS, load, says
+from tests.llm.test_usage import ENDED, MADE_OF, load, says
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +46,7 @@ def piece(delta: Any = None, reason: str | None = None, **more: Any) -> dict[str
     return {"model": "m", "choices": [{"delta": delta, "finish_reason": reason}], **more}
 
 
-@pytest.mark.parametrize("name", STREAMS)
+@pytest.mark.parametrize("name", ENDED)
 @pytest.mark.parametrize("make", MADE_OF)
 def test_a_stream_may_go_on_after_its_terminal_chunk(
     name: str, make: Callable[[Any], Any], events: Events

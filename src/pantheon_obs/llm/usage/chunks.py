@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from pantheon_obs.llm.usage.fields import either, field
-from pantheon_obs.llm.usage.vendors.openai import CONTENT, data_of
+from pantheon_obs.llm.usage.vendors.mistral import data_of
+from pantheon_obs.llm.usage.vendors.openai import CONTENT
 
 _ENDS = ("messageStop", "metadata", "done", "is_error", "error")
 _USAGES = ("usage", "usage_metadata", "usageMetadata", "x_groq")
@@ -44,11 +45,14 @@ def _goes_on(choices: Any) -> bool:
 
 def _tells(chunk: Any) -> bool:
     """Whether a chunk has a usage, or may be the terminal one."""
-    name = field(chunk, "type")
+    if type(chunk) is tuple:
+        return any(map(_tells, chunk))
+    name = either(chunk, "type", "event_type")
     if type(name) is str:  # an event: most are named after what they add
         return name == "message_delta" or not name.endswith("delta")
-    parts = either(chunk, "choices", "candidates") or field(data_of(chunk), "choices")
-    for part in parts if isinstance(parts, (list, tuple)) else ():
+    inner = data_of(chunk) or field(chunk, "_proto")
+    parts = either(chunk, "choices", "candidates") or either(inner, "choices", "outputs")
+    for part in parts if hasattr(parts, "__len__") else ():
         if either(part, "finish_reason", "finishReason"):
             return True
     return any(field(chunk, name) for name in _ENDS) or any(field(chunk, name) for name in _USAGES)
