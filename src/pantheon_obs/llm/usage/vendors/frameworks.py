@@ -19,6 +19,7 @@ from pantheon_obs.llm.usage.fields import (
 
 _INPUT_KINDS = {
     "audio": "input_audio_tokens",
+    "audio_tokens": "input_audio_tokens",  # of OpenAI's transcriptions
     "ephemeral_5m_input_tokens": "cache_write_5m_tokens",
     "ephemeral_1h_input_tokens": "cache_write_1h_tokens",
 }
