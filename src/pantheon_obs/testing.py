@@ -96,7 +96,12 @@ def reset() -> None:
     guard.forget()
     unused.forget()
     # Modules that hold state of the process, and that are only imported where they are used.
-    for name in ("adapters.celery_tracing", "adapters.django.health", "sinks.metrics.registry"):
+    for name in (
+        "adapters.celery_tracing",
+        "adapters.django.health",
+        "llm.background",
+        "sinks.metrics.registry",
+    ):
         loaded = sys.modules.get(f"pantheon_obs.{name}")
         if loaded is not None:
             loaded.reset()

@@ -451,6 +451,78 @@ BILLED = [
         {"input_tokens": 100, "output_tokens": 20, "cache_read_tokens": 64},
     ),
     Billed(
+        "an interaction with sound",
+        {
+            "id": "i",
+            "status": "completed",
+            "model": FLASH,
+            "usage": {
+                "total_input_tokens": 3000,
+                "total_output_tokens": 200,
+                "total_thought_tokens": 50,
+                "input_tokens_by_modality": [
+                    {"modality": "text", "tokens": 1000},
+                    {"modality": "audio", "tokens": 2000},
+                ],
+            },
+        },
+        "gcp.gemini",
+        {
+            "input_tokens": 3000,
+            "output_tokens": 250,
+            "input_text_tokens": 1000,
+            "input_audio_tokens": 2000,
+        },
+    ),
+    Billed(
+        "a message of LangChain, cached",
+        {
+            "content": "Paris.",
+            "response_metadata": {"model_name": GPT5},
+            "usage_metadata": {
+                "input_tokens": 3000,
+                "output_tokens": 200,
+                "input_token_details": {"cache_read": 1000},
+            },
+        },
+        "openai",
+        {"input_tokens": 3000, "cache_read_tokens": 1000, "output_tokens": 200},
+    ),
+    Billed(
+        "pydantic-ai, cached",
+        {
+            "kind": "response",
+            "model_name": OPUS,
+            "usage": {
+                "input_tokens": 3000,
+                "cache_read_tokens": 1000,
+                "cache_write_tokens": 500,
+                "output_tokens": 200,
+            },
+        },
+        "anthropic",
+        {
+            "input_tokens": 3000,
+            "cache_read_tokens": 1000,
+            "cache_write_tokens": 500,
+            "output_tokens": 200,
+        },
+    ),
+    Billed(
+        "Moonshot, cached",
+        chat("kimi-k2-0905-preview", 3000, 200)
+        | {
+            "usage": {
+                "prompt_tokens": 3000,
+                "completion_tokens": 200,
+                "total_tokens": 3200,
+                "cached_tokens": 1000,
+            }
+        },
+        "moonshot_ai",
+        {"input_tokens": 3000, "cache_read_tokens": 1000, "output_tokens": 200},
+    ),
+    Billed(
         "Cohere bills less than it uses",
         {
             "message": {},

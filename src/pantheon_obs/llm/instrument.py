@@ -5,8 +5,7 @@ from __future__ import annotations
 from copy import copy
 from functools import cache, wraps
 from inspect import getattr_static
-from operator import attrgetter
-from types import MethodType
+from types import MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -15,16 +14,14 @@ from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.switch import is_off
 from pantheon_obs.core.undoable import Patch, Undoable
 from pantheon_obs.llm.call import OBSERVED, LlmCallObserver
+from pantheon_obs.llm.methods import sdk_of, vendor_of
 from pantheon_obs.llm.options import CallOptions
 from pantheon_obs.llm.prices import pricing_of
-from pantheon_obs.llm.vendors import vendor_at
-from pantheon_obs.products import SDKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from pantheon_obs.llm.prices import Prices
-    from pantheon_obs.products import Sdk
 
     Observe = Callable[[Any], Any]
     Observers = Mapping[str, Observe]
@@ -53,13 +50,14 @@ def instrument_llm(
     that is observed already, by this or by `llm_call`, is left alone.
 
     Args:
-        client_or_gateway: A client of OpenAI (also Azure's and Bedrock's), Anthropic (also
-            Bedrock's, Foundry's and Vertex's) or google-genai; or the application's own object.
+        client_or_gateway: A client of an SDK: openai, anthropic, google-genai, groq, mistralai,
+            cohere, ollama, together, xai-sdk, boto3 (Bedrock's) or claude-agent-sdk; litellm or its
+            router; or the application's own object.
         methods: The names of the methods to observe, or the paths to them
             (`"chat.completions.create"`). The default for an SDK's client is all methods that call
-            a model, with the operations `chat`, `responses`, `messages`, `generate_content` and
-            `embeddings`; for another object it is `generate` and `stream`, if it has them. Other
-            operations are named after the method.
+            a model, with operations such as `chat`, `responses`, `messages`, `generate_content`
+            and `embeddings`; for another object it is `generate` and `stream`, if it has them.
+            Other operations are named after the method.
         provider: Names the vendor on the event. The default for an SDK's client is the vendor of
             its base URL; a client of an unknown host has no vendor, and its calls no list price.
         usage: As for `llm_call`.
@@ -84,9 +82,13 @@ def instrument_llm(
         'Hi'
         >>> instrumentation.undo()
     """
-    sdk = _sdk_of(client_or_gateway)
-    known = _GATEWAY if sdk is None else sdk.operations
-    if methods is None:
+    sdk = sdk_of(client_or_gateway)
+    is_module = isinstance(client_or_gateway, ModuleType)
+    known = _GATEWAY if sdk is None else sdk.functions if is_module else sdk.operations
+    makers = sdk.makers if sdk is not None and methods is None else ()
+    if makers:
+        wanted = {**known}
+    elif methods is None:
         wanted = {path: known[path] for path in known if _find(client_or_gateway, path)}
     else:
         paths = [methods] if isinstance(methods, str) else list(methods)
@@ -111,9 +113,9 @@ def instrument_llm(
         return {path: cache(observe) for path, observe in observers.items()}
 
     def observers_of(client: object) -> Observers:
-        return observers_for(_vendor_of(client, sdk) if provider is None and sdk else provider)
+        return observers_for(vendor_of(client, sdk) if provider is None and sdk else provider)
 
-    instrumentation = LlmInstrumentation(observers_of, of_sdk=sdk is not None)
+    instrumentation = LlmInstrumentation(observers_of, of_sdk=sdk is not None, makers=makers)
     if is_off():
         return instrumentation
     try:
@@ -127,9 +129,12 @@ def instrument_llm(
 class LlmInstrumentation(Undoable):
     """The change that `instrument_llm` has made."""
 
-    def __init__(self, observers_of: Callable[[Any], Observers], *, of_sdk: bool) -> None:
+    def __init__(
+        self, observers_of: Callable[[Any], Observers], *, of_sdk: bool, makers: tuple[str, ...]
+    ) -> None:
         self._observers_of = observers_of
         self._of_sdk = of_sdk
+        self._makers = makers
         self._patches: list[Patch] = []
         self._owners: list[Any] = []
         self._copies: WeakSet[LlmInstrumentation] = WeakSet()
@@ -151,6 +156,8 @@ class LlmInstrumentation(Undoable):
         """
         for path, observe in self._observers_of(subject).items():
             found = _find(subject, path)
+            if found is None and self._makers:
+                continue  # a method of the objects that they make
             if found is None:
                 msg = f"instrument_llm: {_name(subject)} has no method {path!r}"
                 raise ConfigError(msg)
@@ -158,10 +165,11 @@ class LlmInstrumentation(Undoable):
             if getattr(method, OBSERVED, None) is not True:
                 self._patch(owners, path.rpartition(".")[2], method, observe)
         self._forget_made_once()
-        for name in _COPIERS if self._of_sdk else ():
-            method = getattr(subject, name, None)
-            if callable(method) and getattr(method, OBSERVED, None) is not True:
-                self._patches.append(Patch(subject, name, self._copying(method)))
+        for path in (*_COPIERS, *self._makers) if self._of_sdk else ():
+            *owners, method = _find(subject, path) or (None,)
+            if method is not None and getattr(method, OBSERVED, None) is not True:
+                name = path.rpartition(".")[2]
+                self._patches.append(Patch(owners[-1], name, self._copying(method)))
 
     def _patch(self, owners: list[Any], name: str, method: Any, observe: Observe) -> None:
         owner = owners[-1]
@@ -189,31 +197,15 @@ class LlmInstrumentation(Undoable):
         def copying(*args: Any, **kwargs: Any) -> Any:
             client = method(*args, **kwargs)
             with _guard:
-                instrumentation = LlmInstrumentation(self._observers_of, of_sdk=True)
+                instrumentation = LlmInstrumentation(
+                    self._observers_of, of_sdk=True, makers=self._makers
+                )
                 instrumentation.observe(client)
                 self._copies.add(instrumentation)  # it lives as long as the copy's own copy()
             return client
 
         setattr(copying, OBSERVED, True)
         return copying
-
-
-def _sdk_of(client: Any) -> Sdk | None:
-    """Return the row of a client's class, or of the nearest of its bases that has one."""
-    kind: Any = client.__class__  # a proxy or mock returns the class that it stands for
-    for base in kind.__mro__:
-        for sdk in SDKS:
-            if base.__name__ in sdk.names and f"{base.__module__}.".startswith(f"{sdk.package}."):
-                return sdk
-    return None
-
-
-def _vendor_of(client: object, sdk: Sdk) -> str | None:
-    """Return the vendor that a client of an SDK is connected to, if its host is known."""
-    try:
-        return vendor_at(attrgetter(sdk.url)(client))
-    except (AttributeError, ValueError):  # a stub; a URL that is none
-        return None
 
 
 def _find(subject: Any, path: str) -> list[Any] | None:

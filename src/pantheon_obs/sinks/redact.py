@@ -148,23 +148,24 @@ class Redactor:
             walk.left -= len(text)
             return text
         form = opened(value)
-        if type(form) is str:
-            return self._clean_text(form, walk)
         if form is None or type(form) in _SCALARS:
-            return plain_scalar(form)
+            return self._clean(form, walk)
         if id(value) in walk:
             return "<circular>"
         if len(walk) >= _DEEP or walk.left <= 0:
             return f"<{type(value).__name__}: too large>"
         walk.append(id(value))
         try:
-            if type(form) is Pairs:
-                return self._clean_fields(form, walk)
-            if type(form) is list:
-                return self._clean_items(form, walk)
-            return self._clean(form, walk)  # the value of an enumeration, for example
+            return self._clean_form(form, walk)
         finally:
             walk.pop()
+
+    def _clean_form(self, form: object, walk: _Walk) -> object:
+        if type(form) is Pairs:
+            return self._clean_fields(form, walk)
+        if type(form) is list:
+            return self._clean_items(form, walk)
+        return self._clean(form, walk)  # the value of an enumeration, for example
 
     def _clean_items(self, items: list[object], walk: _Walk) -> list[object]:
         cleaned: list[object] = []
@@ -218,4 +219,4 @@ def make_room(cache: dict[Any, Any] | set[str]) -> None:
 
 
 _LEAST = 2  # a digit and a comma
-_SCALARS = frozenset({bool, int, float})
+_SCALARS = frozenset({str, bool, int, float})

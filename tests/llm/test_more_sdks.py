@@ -1,0 +1,435 @@
+"""The clients of more SDKs, over real HTTP: one event for each call of a model."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pantheon_obs import instrument_llm
+from tests.llm.scripted import Raw, aws_events, json_lines, scripted, sse
+
+if TYPE_CHECKING:
+    from pantheon_obs.core.events import LlmCallFinished
+
+    Events = list[LlmCallFinished]
+
+ASK: Any = [{"role": "user", "content": "The capital of France?"}]
+CHAT_USAGE = {"prompt_tokens": 512, "completion_tokens": 40, "total_tokens": 552}
+RESPONSE_USAGE = {
+    "input_tokens": 512,
+    "output_tokens": 40,
+    "total_tokens": 552,
+    "input_tokens_details": {"cached_tokens": 0},
+    "output_tokens_details": {"reasoning_tokens": 0},
+}
+
+MESSAGE: dict[str, Any] = {
+    "type": "message",
+    "model": "claude",
+    "stop_reason": "end_turn",
+    "usage": {"input_tokens": 512, "output_tokens": 40, "cache_read_input_tokens": 0},
+}
+HEADERS = (
+    ("x-amzn-bedrock-input-token-count", "512"),
+    ("x-amzn-bedrock-output-token-count", "40"),
+)
+OLLAMA: dict[str, Any] = {
+    "model": "m",
+    "created_at": "2026-11-29T00:00:00Z",
+    "done": True,
+    "done_reason": "stop",
+    "message": {"role": "assistant", "content": "Paris."},
+    "prompt_eval_count": 512,
+    "eval_count": 40,
+}
+INTERACTION_USAGE: dict[str, Any] = {"total_input_tokens": 512, "total_output_tokens": 40}
+INTERACTION: dict[str, Any] = {
+    "id": "i",
+    "status": "completed",
+    "model": "m",
+    "usage": INTERACTION_USAGE,
+}
+
+
+def chat(**more: Any) -> dict[str, Any]:
+    """Make a chat completion."""
+    message = {"role": "assistant", "content": "Paris."}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    body = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
+    return body | {"usage": CHAT_USAGE} | more
+
+
+def chunk(delta: dict[str, Any], reason: str | None = None, **more: Any) -> dict[str, Any]:
+    """Make a chunk of one."""
+    choices = [{"index": 0, "delta": delta, "finish_reason": reason}]
+    body = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    return body | {"choices": choices} | more
+
+
+def response(status: str = "completed", **more: Any) -> dict[str, Any]:
+    """Make a response of the Responses API."""
+    body = {"id": "r", "object": "response", "created_at": 1, "model": "m", "status": status}
+    usage = RESPONSE_USAGE if status == "completed" else None
+    rest = {"output": [], "tools": [], "tool_choice": "auto", "parallel_tool_calls": True}
+    return body | rest | {"usage": usage} | more
+
+
+def told(events: Events) -> list[tuple[str, int | None, int | None, str]]:
+    """Select what each call has used."""
+    return [
+        (event.operation, event.input_tokens, event.output_tokens, event.outcome)
+        for event in events
+    ]
+
+
+class TestOpenAI:
+    """Its other methods that call a model."""
+
+    @pytest.mark.parametrize(
+        ("path", "arguments", "body", "expected"),
+        [
+            ("beta.chat.completions.parse", {"messages": ASK}, chat(), ("chat", 512, 40)),
+            ("beta.chat.completions.create", {"messages": ASK}, chat(), ("chat", 512, 40)),
+            ("beta.responses.create", {"input": "x"}, response(), ("responses", 512, 40)),
+            (
+                "responses.compact",
+                {"input": "x"},
+                response(object="response.compaction"),
+                ("responses", 512, 40),
+            ),
+            (
+                "completions.create",
+                {"prompt": "x"},
+                chat(choices=[{"index": 0, "text": "Paris.", "finish_reason": "stop"}]),
+                ("completions", 512, 40),
+            ),
+            (
+                "images.generate",
+                {"prompt": "x"},
+                {"created": 1, "data": [{"b64_json": "eA=="}], "usage": RESPONSE_USAGE},
+                ("images", 512, 40),
+            ),
+            (
+                "moderations.create",
+                {"input": "x"},
+                {"id": "m", "model": "m", "results": []},
+                ("moderations", None, None),
+            ),
+            (
+                "audio.speech.create",
+                {"input": "x", "voice": "alloy"},
+                Raw(b"sound", "audio/mpeg"),
+                ("speech", None, None),
+            ),
+            (
+                "audio.transcriptions.create",
+                {"file": ("a.wav", b"sound")},
+                {
+                    "text": "Paris.",
+                    "usage": {
+                        "type": "tokens",
+                        "input_tokens": 512,
+                        "output_tokens": 40,
+                        "total_tokens": 552,
+                        "input_token_details": {"audio_tokens": 500, "text_tokens": 12},
+                    },
+                },
+                ("transcriptions", 512, 40),
+            ),
+        ],
+    )
+    def test_each_method_that_calls_a_model_makes_an_event(
+        self, path: str, arguments: Any, body: Any, expected: Any, events: Events
+    ) -> None:
+        """One with the usage that the answer has, else timed only."""
+        openai = pytest.importorskip("openai")
+        with scripted({"/": body}) as url:
+            client = openai.OpenAI(api_key="none", base_url=url, max_retries=0)
+            instrument_llm(client)
+            method = client
+            for name in path.split("."):
+                method = getattr(method, name)
+            method(model="m", **arguments)
+            client.close()
+
+        assert [(*expected, "ok")] == told(events)
+
+    def test_an_answer_made_in_the_background_counts_once(self, events: Events) -> None:
+        """Asking whether it is there makes no event; the first to get it brings the tokens."""
+        openai = pytest.importorskip("openai")
+        answers = [response("queued"), response("in_progress"), response(), response()]
+        with scripted({"/responses": answers}) as url:
+            client = openai.OpenAI(api_key="none", base_url=url, max_retries=0)
+            instrument_llm(client)
+            client.responses.create(model="m", input="x", background=True)
+            for _ in range(3):
+                client.responses.retrieve("r")
+            client.close()
+
+        assert [("responses", None, None, "ok"), ("retrieve", 512, 40, "ok")] == told(events)
+
+    def test_another_process_may_retrieve_it(self, events: Events) -> None:
+        """The answer itself says that it was made in the background."""
+        openai = pytest.importorskip("openai")
+        with scripted({"/responses": response(background=True)}) as url:
+            client = openai.OpenAI(api_key="none", base_url=url, max_retries=0)
+            instrument_llm(client)
+            for _ in range(2):
+                client.responses.retrieve("r")
+            client.close()
+
+        assert [("retrieve", 512, 40, "ok")] == told(events)
+
+    def test_a_stored_answer_is_not_counted_again(self, events: Events) -> None:
+        """It was counted when it was made, as was one whose stream had the usage."""
+        openai = pytest.importorskip("openai")
+        done = {"type": "response.completed", "sequence_number": 1}
+        stream = sse(done | {"response": response(id="s", background=True)}, named=True)
+        answers = [response(), response(), stream, response(id="s", background=True)]
+        with scripted({"/responses": answers}) as url:
+            client = openai.OpenAI(api_key="none", base_url=url, max_retries=0)
+            instrument_llm(client)
+            client.responses.create(model="m", input="x")
+            client.responses.retrieve("r")
+            list(client.responses.create(model="m", input="x", background=True, stream=True))
+            client.responses.retrieve("s")
+            client.close()
+
+        assert [("responses", 512, 40, "ok")] * 2 == told(events)
+
+    def test_a_retrieval_that_fails_is_no_call(self, events: Events) -> None:
+        """No model was called."""
+        openai = pytest.importorskip("openai")
+        client = openai.OpenAI(api_key="none", base_url="http://127.0.0.1:9", max_retries=0)
+        instrument_llm(client)
+        with pytest.raises(openai.APIConnectionError):
+            client.responses.retrieve("r")
+        client.close()
+
+        assert [] == events
+
+
+class TestBedrock:
+    """boto3's client: streams and bodies within mappings."""
+
+    @staticmethod
+    def client(url: str) -> Any:
+        """Make a client."""
+        boto3 = pytest.importorskip("boto3")
+        keys = {"aws_access_key_id": "none", "aws_secret_access_key": "none"}
+        return boto3.client("bedrock-runtime", region_name="us-east-1", endpoint_url=url, **keys)
+
+    def test_converse(self, events: Events) -> None:
+        """The usage is in the response."""
+        usage = {"inputTokens": 512, "outputTokens": 40, "totalTokens": 552}
+        message = {"message": {"role": "assistant", "content": [{"text": "Paris."}]}}
+        body = {"output": message, "stopReason": "end_turn", "usage": usage}
+        with scripted({"/converse": body}) as url, closing(self.client(url)) as client:
+            instrument_llm(client)
+            client.converse(modelId="anthropic.claude-haiku-4-5-20251001-v1:0", messages=[])
+
+        assert [("converse", 512, 40, "ok")] == told(events)
+        assert "anthropic.claude-haiku-4-5-20251001-v1:0" == events[0].model_alias
+
+    def test_converse_stream(self, events: Events) -> None:
+        """The call ends with its stream."""
+        usage = {"inputTokens": 512, "outputTokens": 40, "totalTokens": 552}
+        body = aws_events(
+            {"messageStart": {"role": "assistant"}},
+            {"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"text": "Paris."}}},
+            {"messageStop": {"stopReason": "end_turn"}},
+            {"metadata": {"usage": usage, "metrics": {"latencyMs": 3}}},
+        )
+        with scripted({"/converse-stream": body}) as url, closing(self.client(url)) as client:
+            instrument_llm(client)
+            answer = client.converse_stream(modelId="m", messages=[])
+            assert [] == events
+            assert 4 == len(list(answer["stream"]))
+
+        assert [("converse", 512, 40, "ok")] == told(events)
+        assert (4, "end_turn") == (events[0].chunks, events[0].finish_reason)
+
+    @pytest.mark.parametrize("headers", [HEADERS, ()])
+    def test_invoke_model_with_its_body(self, headers: Any, events: Events) -> None:
+        """The body has more than the headers."""
+        data = json.dumps(MESSAGE).encode()
+        with (
+            scripted({"/invoke": Raw(data, "application/json", headers)}) as url,
+            closing(self.client(url)) as client,
+        ):
+            instrument_llm(client)
+            answer = client.invoke_model(modelId="m", body=b"{}")
+            assert [] == events
+            assert data == answer["body"].read()
+
+        assert [("invoke_model", 512, 40, "ok")] == told(events)
+        assert ("claude", "end_turn") == (events[0].model, events[0].finish_reason)
+
+    @pytest.mark.parametrize("leave", ["pieces", "close", "with", "drop"])
+    def test_invoke_model_by_its_headers(self, leave: str, events: Events) -> None:
+        """They suffice if the body is read in pieces, or not at all."""
+        data = b"x" * 5000
+        with (
+            scripted({"/invoke": Raw(data, "application/json", HEADERS)}) as url,
+            closing(self.client(url)) as client,
+        ):
+            instrument_llm(client)
+            body = client.invoke_model(modelId="m", body=b"{}")["body"]
+            if leave == "pieces":
+                assert data == b"".join(body.iter_chunks())
+            elif leave == "close":
+                body.close()
+            elif leave == "with":
+                with body:
+                    pass
+            del body
+
+        assert [("invoke_model", 512, 40, "ok")] == told(events)
+
+    def test_invoke_model_with_response_stream(self, events: Events) -> None:
+        """Each event has a piece of JSON in it."""
+        import base64  # noqa: PLC0415 - for this test
+
+        pieces = [
+            {"generation": "Paris.", "prompt_token_count": 512, "generation_token_count": 1},
+            {"generation": "", "generation_token_count": 40, "stop_reason": "stop"},
+        ]
+        body = aws_events(
+            *(
+                {"chunk": {"bytes": base64.b64encode(json.dumps(piece).encode()).decode()}}
+                for piece in pieces
+            )
+        )
+        with (
+            scripted({"/invoke-with-response-stream": body}) as url,
+            closing(self.client(url)) as client,
+        ):
+            instrument_llm(client)
+            answer = client.invoke_model_with_response_stream(modelId="m", body=b"{}")
+            assert 2 == len(list(answer["body"]))
+
+        assert [("invoke_model", 512, 40, "ok")] == told(events)
+        assert "stop" == events[0].finish_reason
+
+
+class TestGroq:
+    """Its streams have the usage in `x_groq`."""
+
+    def test_a_chat_and_its_stream(self, events: Events) -> None:
+        """The client has OpenAI's methods."""
+        groq = pytest.importorskip("groq")
+        stream = sse(
+            chunk({"role": "assistant", "content": ""}, x_groq={"id": "q"}),
+            chunk({"content": "Paris."}),
+            chunk({}, "stop", x_groq={"id": "q", "usage": CHAT_USAGE}),
+        )
+        with scripted({"/chat/completions": [chat(), stream]}) as url:
+            client = groq.Groq(api_key="none", base_url=url, max_retries=0)
+            instrument_llm(client)
+            client.chat.completions.create(model="m", messages=ASK)
+            list(client.chat.completions.create(model="m", messages=ASK, stream=True))
+            client.close()
+
+        assert [("chat", 512, 40, "ok")] * 2 == told(events)
+
+    def test_a_client_without_a_url_of_its_own_is_groqs(self) -> None:
+        """The host tells the vendor."""
+        groq = pytest.importorskip("groq")
+        methods = pytest.importorskip("pantheon_obs.llm.methods")
+        with groq.Groq(api_key="none") as client:
+            assert "groq" == methods.vendor_of(client, methods.sdk_of(client))
+
+
+class TestOllama:
+    """Its client, and the functions of its module."""
+
+    def test_a_chat_and_its_stream(self, events: Events) -> None:
+        """A model at home has no vendor's price."""
+        ollama = pytest.importorskip("ollama")
+        first = {key: OLLAMA[key] for key in ("model", "created_at", "message")}
+        stream = json_lines(first | {"done": False}, OLLAMA)
+        with (
+            scripted({"/api/chat": [OLLAMA, stream]}) as url,
+            ollama.Client(host=url) as client,
+        ):
+            instrument_llm(client)
+            client.chat(model="m", messages=ASK)
+            list(client.chat(model="m", messages=ASK, stream=True))
+
+        assert [("chat", 512, 40, "ok")] * 2 == told(events)
+        assert {None} == {event.cost_usd for event in events}
+
+    def test_the_functions_of_the_module(self, events: Events) -> None:
+        """They belong to a client of the module's own."""
+        ollama = pytest.importorskip("ollama")
+        with scripted({"/api/chat": OLLAMA}) as url:
+            own = ollama.chat.__self__._client  # noqa: SLF001 - it cannot be told its host
+            before, own.base_url = own.base_url, url
+            try:
+                with instrument_llm(ollama):
+                    ollama.chat(model="m", messages=ASK)
+            finally:
+                own.base_url = before
+                own._transport.close()  # noqa: SLF001 - it stays usable
+
+        assert [("chat", 512, 40, "ok")] == told(events)
+
+
+class TestGoogle:
+    """Interactions and embeddings of its client."""
+
+    @staticmethod
+    def client(url: str) -> Any:
+        """Make a client."""
+        genai = pytest.importorskip("google.genai")
+        return genai.Client(api_key="none", http_options={"base_url": url})
+
+    def test_an_interaction_and_its_stream(self, events: Events) -> None:
+        """The last event has the usage."""
+        delta = {"event_type": "step.delta", "index": 0, "delta": {"type": "text", "text": "a"}}
+        stream = sse(delta, {"event_type": "interaction.completed", "interaction": INTERACTION})
+        with scripted({"/interactions": [INTERACTION, stream]}) as url:
+            client = self.client(url)
+            if not hasattr(client, "interactions"):
+                pytest.skip("this release has no interactions")
+            instrument_llm(client)
+            client.interactions.create(model="m", input="x")
+            list(client.interactions.create(model="m", input="x", stream=True))
+
+        assert [("interactions", 512, 40, "ok")] * 2 == told(events)
+
+    def test_embeddings(self, events: Events) -> None:
+        """The Gemini API counts all of them."""
+        body = {
+            "embeddings": [{"values": [0.1]}],
+            "usageMetadata": {"promptTokenCount": 512},
+        }
+        with scripted({"/models": body}) as url:
+            client = self.client(url)
+            instrument_llm(client)
+            client.models.embed_content(model="gemini-embedding-001", contents="x")
+
+        assert ["embeddings"] == [event.operation for event in events]
+
+
+class TestAnthropic:
+    """A client of Bedrock's newer interface."""
+
+    def test_bedrocks_mantle(self, events: Events) -> None:
+        """Its host tells the vendor; here the host is another one."""
+        anthropic = pytest.importorskip("anthropic")
+        if not hasattr(anthropic, "AnthropicBedrockMantle"):
+            pytest.skip("this release has no such client")
+        body = MESSAGE | {"id": "1", "role": "assistant", "content": []}
+        with scripted({"/messages": body}) as url:
+            client = anthropic.AnthropicBedrockMantle(
+                base_url=url, api_key="none", aws_region="us-east-1", max_retries=0
+            )
+            instrument_llm(client)
+            client.messages.create(model="m", max_tokens=9, messages=ASK)
+            client.close()
+
+        assert [("messages", 512, 40, "ok")] == told(events)

@@ -1,0 +1,311 @@
+"""Shapes that fixtures cannot have: protocol buffers, bytes, headers, streams within mappings."""
+
+from __future__ import annotations
+
+import json
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pantheon_obs import instrument_llm, llm_call
+from pantheon_obs.llm import background
+from pantheon_obs.llm.usage.fields import Reported
+from pantheon_obs.llm.usage.shapes import read
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from pantheon_obs.core.events import LlmCallFinished
+
+    Events = list[LlmCallFinished]
+
+USED = {"prompt_tokens": 512, "completion_tokens": 40}
+
+
+def counts(value: Any) -> tuple[int | None, int | None]:
+    """Return the counts that a value has."""
+    reported = Reported()
+    read(value, reported)
+    return reported.input_tokens, reported.output_tokens
+
+
+class TestUnified:
+    """A usage object with the names of several vendors, some of them None."""
+
+    @pytest.mark.parametrize(
+        "usage",
+        [
+            {"prompt_tokens": None, "completion_tokens": None} | {"input_tokens": 512},
+            {"prompt_tokens": 512, "completion_tokens": None} | {"input_tokens": None},
+            {"prompt_token_count": None, "inputTokens": 512},
+        ],
+    )
+    def test_each_count_is_found_under_the_name_that_has_it(self, usage: Any) -> None:
+        """Whichever row comes first."""
+        assert (512, 40) == counts({"usage": {**usage, "output_tokens": 40}})
+
+
+@pytest.fixture
+def grok() -> Any:
+    """Return a function that makes an answer of xAI's client, with real protocol buffers."""
+    pytest.importorskip("google.protobuf")
+    from google.protobuf import (  # noqa: PLC0415 - installed with an SDK
+        descriptor_pb2,
+        descriptor_pool,
+        message_factory,
+    )
+
+    file = descriptor_pb2.FileDescriptorProto(name="grok.proto", package="grok", syntax="proto3")
+    kinds = descriptor_pb2.FieldDescriptorProto
+    reasons = file.enum_type.add(name="Reason")
+    reasons.value.add(name="REASON_INVALID", number=0)
+    reasons.value.add(name="REASON_STOP", number=2)
+    message = file.message_type.add(name="Message")
+    message.field.add(name="content", number=1, type=kinds.TYPE_STRING, label=1)
+    output = file.message_type.add(name="Output")
+    output.field.add(name="message", number=1, type=11, label=1, type_name=".grok.Message")
+    output.field.add(name="finish_reason", number=2, type=14, label=1, type_name=".grok.Reason")
+    usage = file.message_type.add(name="Usage")
+    for number, name in enumerate(("prompt_tokens", "completion_tokens", "reasoning_tokens"), 1):
+        usage.field.add(name=name, number=number, type=kinds.TYPE_INT32, label=1)
+    usage.field.add(name="cost_in_usd_ticks", number=5, type=kinds.TYPE_INT64, label=1)
+    usage.field.add(name="server_side_tools_used", number=6, type=kinds.TYPE_INT32, label=3)
+    answer = file.message_type.add(name="Answer")
+    answer.field.add(name="model", number=1, type=kinds.TYPE_STRING, label=1)
+    answer.field.add(name="outputs", number=2, type=11, label=3, type_name=".grok.Output")
+    answer.field.add(name="usage", number=3, type=11, label=1, type_name=".grok.Usage")
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    make = message_factory.GetMessageClass(pool.FindMessageTypeByName("grok.Answer"))
+
+    class Answer:
+        def __init__(self, **fields: Any) -> None:
+            self._proto = make(**fields)
+
+    return Answer
+
+
+class TestProtocolBuffers:
+    """The answers of xAI's client."""
+
+    def test_fields_of_a_message_are_read(self, grok: Any, events: Events) -> None:
+        """A field that is not sent is 0 there."""
+        usage = {"prompt_tokens": 512, "completion_tokens": 30, "reasoning_tokens": 10}
+        output = {"message": {"content": "Paris."}, "finish_reason": 2}
+        llm_call(lambda: grok(model="grok-4", outputs=[output], usage=usage))()
+
+        [event] = events
+        assert (512, 40, 10, None) == (
+            event.input_tokens,
+            event.output_tokens,
+            event.reasoning_tokens,
+            event.cached_input_tokens,
+        )
+        assert ("grok-4", "REASON_STOP", "reported") == (
+            event.model,
+            event.finish_reason,
+            event.usage_status,
+        )
+
+    def test_pairs_of_answer_and_chunk_are_chunks(self, grok: Any, events: Events) -> None:
+        """All but the last have no usage, and it may come long before the end of the stream."""
+        usage = {"prompt_tokens": 512, "completion_tokens": 40, "cost_in_usd_ticks": 50}
+        piece = grok(model="grok-4", outputs=[{"message": {"content": "a"}}])
+        last = grok(model="grok-4", outputs=[{"finish_reason": 2}], usage=usage)
+
+        @llm_call
+        def stream() -> Iterator[Any]:
+            yield piece, None
+            yield last, None
+            yield from [(piece, None)] * 40
+
+        assert 42 == sum(1 for _ in stream())
+        [event] = events
+        assert ("ok", 512, 40, 5e-9) == (
+            event.outcome,
+            event.input_tokens,
+            event.output_tokens,
+            event.cost_usd,
+        )
+
+    def test_tools_of_the_vendor_have_no_price(self, grok: Any) -> None:
+        """They are billed, and the list does not know for how much."""
+        usage = {"prompt_tokens": 512, "completion_tokens": 40, "server_side_tools_used": [1, 1]}
+        reported = Reported()
+        read(grok(model="grok-4", usage=usage), reported)
+
+        assert {"server_side_tools": 2} == dict(reported.details)
+
+
+class TestMappings:
+    """A stream within a mapping."""
+
+    def test_an_async_stream_is_put_in_its_place(self, events: Events) -> None:
+        """The mapping stays the same object."""
+
+        async def chunks() -> AsyncIterator[Any]:
+            yield {"contentBlockDelta": {"delta": {"text": "a"}}}
+            yield {"messageStop": {"stopReason": "end_turn"}}
+
+        answer = {"name": "x", "stream": chunks()}
+        assert answer is llm_call(lambda: answer)()
+
+        async def consume() -> int:
+            return len([chunk async for chunk in answer["stream"]])  # type: ignore[attr-defined]
+
+        import asyncio  # noqa: PLC0415 - for this test
+
+        assert 2 == asyncio.run(consume())
+        [event] = events
+        assert ("ok", 2) == (event.outcome, event.chunks)
+        assert event.ttft_ms is not None
+
+    def test_a_stream_beside_the_usage_is_not_the_answer(self, events: Events) -> None:
+        """The call ends when it returns."""
+        llm_call(lambda: {"usage": {"input_tokens": 1, "output_tokens": 2}, "rows": iter("ab")})()
+
+        [event] = events
+        assert (1, 2, None) == (event.input_tokens, event.output_tokens, event.stream)
+
+
+class TestBodies:
+    """Bodies of Bedrock, as bytes and JSON."""
+
+    def test_a_part_that_is_no_json_is_nothing(self) -> None:
+        """Nor is one that is no bytes."""
+        assert (None, None) == counts({"chunk": {"bytes": b"data: x"}})
+        assert (None, None) == counts({"chunk": {"bytes": "{}"}})
+
+    def test_metrics_have_the_counts(self) -> None:
+        """The last part of a stream has them, whichever model it is of."""
+        metrics = {"inputTokenCount": 500, "outputTokenCount": 40, "cacheReadInputTokenCount": 12}
+        part = json.dumps({"outputs": [], "amazon-bedrock-invocationMetrics": metrics}).encode()
+
+        assert (512, 40) == counts({"chunk": {"bytes": part}})
+
+    def test_headers_without_counts_are_nothing(self) -> None:
+        """As those of other operations."""
+        headers = {"x-amzn-bedrock-input-token-count": "many"}
+        assert (None, None) == counts({"ResponseMetadata": {"HTTPHeaders": headers}})
+
+    def test_a_part_of_an_answer_without_counts_has_none(self) -> None:
+        """Its own count comes with the last one."""
+        assert (None, None) == counts({"inputTextTokenCount": None, "outputText": "a"})
+
+
+class TestFrameworks:
+    """Parts of messages that are not in the fixtures."""
+
+    def test_details_of_chunks_are_added_up(self) -> None:
+        """As LangChain adds its messages."""
+        reported = Reported()
+        for number in (3, 4):
+            usage = {
+                "input_tokens": 9,
+                "output_tokens": 1,
+                "input_token_details": {"audio": number},
+            }
+            read(
+                {"usage_metadata": usage, "response_metadata": {}, "tool_call_chunks": []}, reported
+            )
+
+        assert (18, 2, {"input_audio_tokens": 7}) == (
+            reported.input_tokens,
+            reported.output_tokens,
+            dict(reported.details),
+        )
+
+    def test_another_value_with_such_a_field_is_none(self) -> None:
+        """The fields beside it make the shape."""
+        assert (None, None) == counts({"response_metadata": {}, "raw": 1, "event_type": "x"})
+        assert (None, None) == counts({"raw": None, "additional_kwargs": {}, "text": "x"})
+
+    def test_an_older_message_has_its_usage_in_the_metadata(self) -> None:
+        """Under OpenAI's names."""
+        message = {"usage_metadata": None, "response_metadata": {"token_usage": USED}}
+        assert (512, 40) == counts(message)
+
+
+class TestInteractions:
+    """Parts of Gemini's interactions."""
+
+    def test_a_failed_one_is_an_error(self, events: Events) -> None:
+        """With the first of its errors."""
+        body = {"id": "i", "status": "failed", "steps": [], "errors": [{"code": "overloaded"}]}
+        llm_call(lambda: body)()
+        llm_call(lambda: body | {"errors": None})()
+
+        assert [("error", "overloaded"), ("error", "ProviderError")] == [
+            (event.outcome, event.error_type) for event in events
+        ]
+
+    def test_searches_have_no_price(self) -> None:
+        """How they are billed depends on the model."""
+        reported = Reported()
+        usage = {"total_input_tokens": None, "grounding_tool_count": [{"count": 1}]}
+        read({"status": "completed", "usage": usage}, reported)
+
+        assert {"groundings": 1} == dict(reported.details)
+
+    def test_embeddings_without_counts_have_none(self) -> None:
+        """The Gemini API may count nothing."""
+        assert (None, None) == counts({"embeddings": [{"values": [0.1], "statistics": None}]})
+
+
+def test_a_method_may_make_the_object_that_calls_the_model(events: Events) -> None:
+    """The chat that xAI's client makes."""
+
+    class Chat:
+        def sample(self) -> Any:
+            return {"usage": USED}
+
+    class Chats:
+        def create(self) -> Chat:
+            return Chat()
+
+    class Client:
+        def __init__(self) -> None:
+            self.chat = Chats()
+
+    Client.__module__ = "xai_sdk.sync.client"
+    client = Client()
+    with instrument_llm(client):
+        client.chat.create().sample()
+    client.chat.create().sample()
+
+    assert [("chat", 512, 40)] == [
+        (event.operation, event.input_tokens, event.output_tokens) for event in events
+    ]
+
+
+def test_a_module_without_functions_that_call_a_model_is_an_object(
+    monkeypatch: pytest.MonkeyPatch, events: Events
+) -> None:
+    """A module of the application's has the default methods."""
+    module = ModuleType("gateway")
+    vars(module)["generate"] = lambda: {"usage": USED}
+    monkeypatch.setitem(sys.modules, "gateway", module)
+    with instrument_llm(module):
+        module.generate()
+
+    assert ["generate"] == [event.operation for event in events]
+
+
+def test_answers_in_the_background_are_forgotten_at_last() -> None:
+    """The oldest go first."""
+    reported = Reported()
+    reported.in_background = True
+    for number in range(10_001):
+        reported.job = str(number)
+        assert background.is_told(reported, retrieved=False)
+    reported.input_tokens = reported.output_tokens = 1
+    reported.in_background = False
+
+    told = {}
+    for job in ("0", "1"):
+        reported.job = job
+        told[job] = background.is_told(reported, retrieved=True)
+    background.reset()
+    assert {"0": False, "1": True} == told
