@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from pantheon_obs.core.guard import Guard
+from pantheon_obs.llm.budgets import catch_up
 from pantheon_obs.llm.nesting import Running
 from pantheon_obs.llm.observe.generators import CallFinalizer
 from pantheon_obs.llm.observe.streams import closing, observed_method, record_close
@@ -21,7 +22,8 @@ from pantheon_obs.llm.usage.find import attached_usage, error_of, is_future
 from pantheon_obs.llm.usage.shapes import read
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator
+    from collections.abc import Callable, Generator
+    from types import CoroutineType
 
     from pantheon_obs.llm.observe.objects import Methods, ObservedClass
     from pantheon_obs.llm.report import LlmCall
@@ -35,14 +37,23 @@ _guard = Guard("llm raw response")
 
 
 async def awaited(
-    coroutine: Awaitable[Any], finalizer: CoroutineFinalizer, deliver: Deliver
+    coroutine: CoroutineType[Any, Any, Any], finalizer: CoroutineFinalizer, deliver: Deliver
 ) -> Any:
     """Await the application's coroutine, and let `deliver` observe its result."""
     call = finalizer.call
     finalizer.coroutine = None
+    if call.awaited:
+        try:
+            await catch_up(call)
+        except BaseException:
+            coroutine.close()  # else Python warns that it was never awaited
+            raise
     with Running(call):
         result = await coroutine
-    return deliver(result, call)
+    result = deliver(result, call)
+    if call.awaited:
+        await catch_up(call)
+    return result
 
 
 class CoroutineFinalizer:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.calls import leave_context
 from pantheon_obs.core.context import current_call
+from pantheon_obs.llm.budgets import catch_up
 from pantheon_obs.llm.nesting import Running
 from pantheon_obs.llm.observe import generators
 
@@ -84,6 +85,8 @@ def _anext(method: Method, observed: ObservedClass) -> Method:
             chunk = await method(self)
         except BaseException as error:
             _stopped(observed, self, call, error, began)
+            if call.awaited:
+                await catch_up(call)
             raise
         finally:
             leave_context(token)
@@ -137,9 +140,14 @@ def observed_method(
         if call is None:
             return await method(self, *args, **kwargs)
         begin(call, self, *args)
+        if call.awaited:
+            await catch_up(call)
         with Running(call, partial(observed.settle, self, call)):
             answer = await method(self, *args, **kwargs)
-        return end(observed, self, call, answer)
+        answer = end(observed, self, call, answer)
+        if call.awaited:
+            await catch_up(call)
+        return answer
 
     def observed_sync(self: Any, *args: Any, **kwargs: Any) -> Any:
         call = observed.open.get(id(self))
