@@ -279,6 +279,7 @@ class TestSum:
             assert told.wait(30)
         assert [True, False] == [thread is current_thread() for thread in threads]
 
+    @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
     def test_a_forked_process_adds_up_by_itself(self) -> None:
         """A lock that another thread holds at the fork is no lock there."""
         with budget(1.0) as daily:

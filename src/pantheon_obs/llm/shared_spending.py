@@ -223,9 +223,11 @@ class SharedTally(Tally):
         self.is_lost = self.is_slow = True
         self._retry_at = monotonic() + _RETRY
         if not was_lost:
-            fields: dict[str, Any] = {"window": self.window, "error_type": type(error).__name__}
-            per = {} if self.per is None else {"per": self.per}
-            _log.warning("llm_budget_store_lost", extra=fields | per)
+            fields: dict[str, Any] = {"window": self.window}
+            if self.per is not None:
+                fields["per"] = self.per
+            fields["error_type"] = type(error).__name__
+            _log.warning("llm_budget_store_lost", extra=fields)
 
 
 def _in_event_loop() -> bool:
