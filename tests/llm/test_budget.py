@@ -8,6 +8,7 @@ import gc
 import logging
 import os
 import pickle
+import subprocess
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -51,6 +52,23 @@ NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 def spend() -> dict[str, Any]:
     """Answer for ten cents."""
     return ANSWER
+
+
+FORKS = """
+import os, sys
+from tests.llm.test_budget import budget, budgets, spend
+
+daily = budget(1.0)
+spend()
+[tally] = budgets.tallies
+with tally._adding:  # another thread's
+    child = os.fork()
+if child == 0:
+    spend()
+    sys.exit(daily.spent() != 0.2)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+assert daily.spent() == 0.1
+"""
 
 
 @pytest.fixture
@@ -279,19 +297,10 @@ class TestSum:
             assert told.wait(30)
         assert [True, False] == [thread is current_thread() for thread in threads]
 
-    @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
     def test_a_forked_process_adds_up_by_itself(self) -> None:
         """A lock that another thread holds at the fork is no lock there."""
-        with budget(1.0) as daily:
-            spend()
-            [tally] = budgets.tallies
-            with tally._adding:  # noqa: SLF001 - another thread's
-                child = os.fork()
-                if child == 0:
-                    spend()
-                    os._exit(round(10 * daily.spent()))
-            assert 2 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-            assert 0.1 == daily.spent()
+        subprocess.run([sys.executable, "-c", FORKS], check=True, timeout=60)
 
 
 class TestWindow:
@@ -592,7 +601,7 @@ class TestAttribution:
 
 def test_a_lock_that_is_never_free_costs_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     """A call that starts in the middle of a sum goes by what is known."""
-    monkeypatch.setattr(spending, "LONGEST_WAIT", 0.001)
+    monkeypatch.setattr(spending, "_LONGEST_WAIT", 0.001)
     with budget(0.1, refuse=True):
         [tally] = budgets.tallies
         tally._adding = Lock()  # noqa: SLF001 - one of another thread

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from threading import Thread
 from threading import enumerate as threads
 from typing import TYPE_CHECKING, Any, Self
 
@@ -24,8 +25,8 @@ from pantheon_obs import (
     trace_context,
 )
 from pantheon_obs.core import guard
+from pantheon_obs.llm import shared_script, spending
 from pantheon_obs.llm.budgets import budgets
-from pantheon_obs.llm.shared_script import _SCRIPT
 from pantheon_obs.testing import capture_events, fixed_clock
 from tests.support.lines import validate_line
 from tests.support.server import SECONDS
@@ -140,6 +141,45 @@ ASYNC: dict[str, Callable[[], Any]] = {
 }
 
 
+FORKS = """
+import os, sys
+from tests.llm.patience import be_patient
+from tests.llm.test_budget_redis import budget, redis, spend
+
+be_patient()
+daily = budget(1.0, redis=redis.Redis.from_url(sys.argv[1]))
+spend()
+child = os.fork()
+spend()
+if child == 0:
+    sys.exit(not 0.2 <= daily.spent() <= 0.3)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+assert daily.spent() == 0.3
+"""
+
+ENDS = """
+import asyncio, sys
+from tests.llm.patience import be_patient
+from tests.llm.test_budget_redis import budget, redis, spend
+
+be_patient()
+budget(1.0, redis=redis.Redis.from_url(sys.argv[1]))
+
+async def main():
+    spend()
+
+asyncio.run(main())
+budget(1.0, window="hour", redis=redis.Redis.from_url(sys.argv[1]))  # it has no thread
+"""
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for Redis as long as it takes."""
+    monkeypatch.setattr(spending, "_LONGEST_WAIT", SECONDS)
+    monkeypatch.setattr(shared_script, "_TIMEOUT", SECONDS)
+
+
 @pytest.fixture
 def server(redis_server: Redis) -> Iterator[Redis]:
     """Return a server that runs and has no data."""
@@ -175,7 +215,7 @@ def spend_elsewhere(server: Redis, dollars: float, per: str = "", key: str = "")
     [tally] = budgets.tallies
     spent = tally.find(key if per else None)
     count = round(dollars * 10**9)
-    client(server).register_script(_SCRIPT)(
+    client(server).register_script(shared_script._SCRIPT)(  # noqa: SLF001 - as that
         keys=[tally._key_of(spent)],  # noqa: SLF001 - the other process has the same name for it
         args=[100_000, "another.1", count, 0],
     )
@@ -194,6 +234,7 @@ def wait_for(happened: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.usefixtures("patient")
 class TestShared:
     """Sums of several processes."""
 
@@ -287,33 +328,35 @@ class TestShared:
 
             assert 0.25 == daily.spent()
 
-    @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
     def test_a_forked_process_is_another_one(self, server: Redis) -> None:
         """It has a thread of its own, and what its parent has spent is not written twice."""
-        with budget(1.0, redis=client(server)) as daily:
-            spend()
-            child = os.fork()
-            if child == 0:
-                spend()
-                os._exit(round(10 * daily.spent()))
-            assert 2 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-            spend()
+        subprocess.run([sys.executable, "-c", FORKS, server.url], check=True, timeout=60)
 
+        with budget(1.0, redis=client(server)) as daily:
             assert 0.3 == daily.spent()
 
     def test_a_process_that_ends_writes_what_it_has_spent(self, server: Redis) -> None:
         """Also of a synchronous call on an event loop, which waits for nothing."""
-        program = (
-            "import asyncio, redis\n"
-            "from tests.llm.test_budget_redis import spend, budget\n"
-            f"budget(1.0, redis=redis.Redis.from_url({server.url!r}))\n"
-            "async def main(): spend()\n"
-            "asyncio.run(main())\n"
-        )
-        subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+        subprocess.run([sys.executable, "-c", ENDS, server.url], check=True, timeout=60)
 
         with budget(1.0, redis=client(server)) as daily:
             assert 0.1 == daily.spent()
+
+    def test_no_thread_can_be_started(self, server: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The failure is reported, the call is made, and the next one tries again."""
+
+        def start(_: Thread) -> None:
+            raise RuntimeError
+
+        with budget(1.0, refuse=True, redis=client(server)) as daily:
+            with monkeypatch.context() as patch:
+                patch.setattr(Thread, "start", start)
+                assert ANSWER == spend()
+            assert frozenset({"budget"}) == guard.reported()
+            spend()
+
+            assert 0.2 == daily.spent()
 
     def test_undo_ends_the_thread(self, server: Redis) -> None:
         """The last of the budgets that share a sum does; its spending is known still."""
@@ -404,6 +447,7 @@ class TestLoops:
 
             wait_for(lambda: daily.spent() == 0.1)
 
+    @pytest.mark.usefixtures("patient")
     def test_a_caller_that_is_cancelled_while_it_waits(
         self, server: Redis, events: list[LlmCallFinished]
     ) -> None:
@@ -471,8 +515,8 @@ class TestLost:
             server.start()
             server.resume()
             [tally] = budgets.tallies
-            wait_for(lambda: not tally.is_lost)
-            wait_for(lambda: not tally._untold)  # noqa: SLF001 - no more to write
+            # It is written although the thread is never idle.
+            wait_for(lambda: daily.spent("acme") and not tally._untold)  # noqa: SLF001 - no more to write
 
             assert (0.3, 0.3) == (
                 round(daily.spent("acme") - (0.1 if gone == "pause" else 0), 9),
@@ -508,5 +552,8 @@ class TestLost:
             spend()
             [tally] = budgets.tallies
             wait_for(lambda: tally._untold)  # noqa: SLF001 - it is to be written
+            retry_at = tally._retry_at  # noqa: SLF001 - it tries now and then
+            wait_for(lambda: tally._retry_at > retry_at)  # noqa: SLF001 - as above
+            spend()
             move(60 + 3601)
             wait_for(lambda: not tally._untold)  # noqa: SLF001 - no longer

@@ -85,16 +85,13 @@ def test_what_is_beyond_a_budget_was_already_in_flight(service: Service) -> None
 def test_a_service_runs_on_without_redis(service: Service) -> None:
     """It goes by what it knows, and what could not be written is written when it is back."""
     assert [200] * 20 == [service.call("steady") for _ in range(20)]
-    service.redis.pause()
+    service.redis.stop()
     try:
-        started = time.monotonic()
-        assert [200] * 20 == [service.call("steady") for _ in range(20)]
-        assert time.monotonic() - started < SECONDS / 10
-        service.redis.stop()
         assert [200] * 20 == [service.call("steady") for _ in range(20)]
         service.server.wait_for(
             lambda: service.lines("llm_budget_store_lost"), "llm_budget_store_lost"
         )
     finally:
         service.redis.start()
+    assert [200] * 20 == [service.call("steady") for _ in range(20)]
     service.wait_until_spent("steady", 0.6)

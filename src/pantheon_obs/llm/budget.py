@@ -7,7 +7,6 @@ from _thread import start_new_thread
 from decimal import Decimal
 from inspect import iscoroutinefunction
 from numbers import Real
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.context import is_apart
@@ -17,7 +16,7 @@ from pantheon_obs.core.in_force import in_force
 from pantheon_obs.core.switch import is_off
 from pantheon_obs.core.undoable import Undoable
 from pantheon_obs.llm.budgets import budgets, text_of
-from pantheon_obs.llm.spending import LONGEST_WAIT, PER_DOLLAR, WINDOWS, Tally
+from pantheon_obs.llm.spending import PER_DOLLAR, WINDOWS, Tally, deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,7 +130,7 @@ class Budget(Undoable):
             self.tally.settle()
             exchange = self.tally.report((spent,), final=False)
             if exchange is not None and not exchange.in_loop:
-                exchange.wait(monotonic() + LONGEST_WAIT)
+                exchange.wait(deadline())
         return spent.dollars
 
     def undo(self) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from math import inf
-from time import monotonic, perf_counter
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import Guard, report
-from pantheon_obs.llm.spending import LONGEST_WAIT, PER_DOLLAR
+from pantheon_obs.llm.spending import PER_DOLLAR, deadline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,19 +86,19 @@ def _wait(call: Any, asked: list[Asked]) -> None:
     if exchanges and exchanges[0][0].in_loop:
         call.awaited = (*call.awaited, *exchanges)
         return
-    deadline = monotonic() + LONGEST_WAIT
+    end = deadline()
     for exchange, _ in exchanges:
-        exchange.wait(deadline)
+        exchange.wait(end)
 
 
 async def catch_up(call: Any) -> None:
     """Wait, but not long, for what other processes have spent; a new call may be refused then."""
     asked, call.awaited = call.awaited, ()
-    deadline = monotonic() + LONGEST_WAIT
+    end = deadline()
     refused = None
     try:
         for exchange, budget in asked:
-            await exchange.wait_in_loop(deadline)
+            await exchange.wait_in_loop(end)
             if budget is not None:
                 refused = refused or budget.refusal(exchange.sums[0])
     except BaseException as error:  # the caller is cancelled
@@ -131,5 +131,5 @@ def text_of(value: object) -> str:
         return ""
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=budgets.forked)
+# Other systems than POSIX do not fork.
+getattr(os, "register_at_fork", dict)(after_in_child=budgets.forked)

@@ -20,7 +20,7 @@ from uuid import uuid4
 from pantheon_obs.core.clock import now
 from pantheon_obs.core.context import is_apart
 from pantheon_obs.core.guard import Guard
-from pantheon_obs.llm.spending import LONGEST_WAIT, Tally
+from pantheon_obs.llm.spending import Tally, deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -46,17 +46,17 @@ class Exchange:
         self.reached: Iterable[Limit] = ()
         self.notify: Callable[[], object] = bool  # a no-op
 
-    def wait(self, deadline: float) -> None:
+    def wait(self, end: float) -> None:
         """Wait in a thread, and tell the limits that are reached."""
         done = Lock()
         done.acquire()
         self.has_waiter = True
         self.notify = done.release
-        if self.may_be_done_soon and not done.acquire(timeout=max(0, deadline - monotonic())):
+        if self.may_be_done_soon and not done.acquire(timeout=max(0, end - monotonic())):
             self.shared.is_slow = True
         self.leave()
 
-    async def wait_in_loop(self, deadline: float) -> None:
+    async def wait_in_loop(self, end: float) -> None:
         """Like `wait`, in asyncio."""
         asyncio = sys.modules["asyncio"]
         loop = asyncio.get_running_loop()  # of asyncio, as `report` has found
@@ -65,7 +65,7 @@ class Exchange:
         self.notify = lambda: loop.call_soon_threadsafe(done.cancel)
         try:
             if self.may_be_done_soon:
-                await asyncio.wait([done], timeout=max(0, deadline - monotonic()))
+                await asyncio.wait([done], timeout=max(0, end - monotonic()))
                 if not self.is_done:
                     self.shared.is_slow = True
         finally:
@@ -111,7 +111,7 @@ class SharedTally(Tally):
     def forked(self) -> None:
         """Start as a process of its own: what the parent has spent is another's."""
         super().forked()
-        self._process = uuid4().hex
+        self._process = ""  # until the thread runs: a server may fork without telling
         self._asked: SimpleQueue[Exchange | None] = SimpleQueue()
         self._untold: dict[int, Sum] = {}
         self._retry_at = 0.0
@@ -129,7 +129,7 @@ class SharedTally(Tally):
     def _end(self) -> None:
         """Give the thread a moment for what it has been asked, at the end of the process."""
         if self._starting.locked():
-            self._ask(()).wait(monotonic() + LONGEST_WAIT)
+            self._ask(()).wait(deadline())
 
     def report(self, sums: tuple[Sum, ...], *, final: bool) -> Exchange | None:
         """Write our sums and ask for those of all processes; return what a call waits for."""
@@ -138,7 +138,11 @@ class SharedTally(Tally):
             self._ask(sums)
             return None
         if self._starting.acquire(blocking=False):
-            Thread(target=self._run, name="pantheon-obs-budget", daemon=True).start()
+            try:
+                Thread(target=self._run, name="pantheon-obs-budget", daemon=True).start()
+            except RuntimeError:  # there are too many
+                self._starting.release()
+                raise
         return self._ask(sums)
 
     def changed(self, spent: Sum) -> None:
@@ -151,6 +155,7 @@ class SharedTally(Tally):
 
     def _run(self) -> None:
         asked = self._asked
+        self._process = uuid4().hex
         while True:
             with _guard:
                 try:
@@ -161,14 +166,16 @@ class SharedTally(Tally):
                 if exchange is None:
                     return
                 self.settle()
-                exchange.finish(self._write(exchange.sums))
+                exchange.finish(self._write(exchange.sums) if exchange.sums else ())
+                if self._untold and not self.is_lost:
+                    self._write_untold()
 
     def _write_untold(self) -> None:
         """Write what could not be written, unless it is of no use any more."""
         for number, spent in tuple(self._untold.items()):
             if now() > spent.end + _KEPT:
                 del self._untold[number]
-            elif self._may_try():
+            else:
                 spent.tell(self._write((spent,)))
 
     def _may_try(self) -> bool:
@@ -176,7 +183,7 @@ class SharedTally(Tally):
 
     def _write(self, sums: tuple[Sum, ...]) -> Iterable[Limit]:
         """Exchange sums, and return the limits that this process has to tell, if reached."""
-        limits = self.limits if sums and (sums[0].key is None) is (self.per is None) else ()
+        limits = self.limits if (sums[0].key is None) is (self.per is None) else ()
         ours = [(each.own, each.unpriced) for each in sums]
         try:
             found = self._exchange(sums, ours, limits) if self._may_try() else None
@@ -184,7 +191,7 @@ class SharedTally(Tally):
             self._lose(error)
             found = None
         if found is None:
-            self._untold.update((each.number, each) for each in sums)
+            self._untold.update((each.number, each) for each in sums if each.own)
             return limits
         self.is_lost = self.is_slow = False
         for each, (own, unpriced), total, without in zip(
@@ -200,8 +207,6 @@ class SharedTally(Tally):
         self, sums: tuple[Sum, ...], ours: list[tuple[int, int]], limits: tuple[Limit, ...]
     ) -> list[int]:
         """Run the script."""
-        if not sums:
-            return []
         lifetime = round(1000 * (sums[0].end - now() + _KEPT))
         names = [f"{self._process}.{each.number}" for each in sums]
         counts = [(name, *own) for name, own in zip(names, ours, strict=True)]
@@ -214,7 +219,7 @@ class SharedTally(Tally):
 
     def _key_of(self, spent: Sum) -> bytes:
         # The braces keep the keys of one window together, also in a cluster.
-        of_window = f"pantheon-obs:budget:{{{self.name}:{spent.start:.0f}}}"
+        of_window = f"pantheon-obs:budget:{{{self.name}:{float(spent.start)}}}"
         key = of_window if spent.key is None else f"{of_window}:{spent.key}"
         return key.encode(errors="surrogatepass")
 

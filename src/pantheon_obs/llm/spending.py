@@ -6,7 +6,7 @@ from calendar import timegm
 from collections import deque
 from itertools import count
 from threading import Lock
-from time import gmtime
+from time import gmtime, monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pantheon_obs.core.clock import now
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 PER_DOLLAR = 10**9
-LONGEST_WAIT = 0.05  # seconds that a call waits for anything
 OTHERS = "_OTHER"
 """The key of the calls whose own key is one too many."""
 
+_LONGEST_WAIT = 0.05  # seconds that a call waits for anything
 _MOST_KEYS = 100_000  # of one window in one process
 _WINDOWS_KEPT = 3  # a clock that is set back finds the sums of the window before
 _SECONDS = {"hour": 3600, "day": 86400}
@@ -37,6 +37,11 @@ def limits_of(window: Window, moment: float) -> tuple[float, float]:
     length = _SECONDS[window] if isinstance(window, str) else window
     start = moment // length * length
     return start, start + length
+
+
+def deadline() -> float:
+    """Return the end of the time that a call may wait from now on, by the monotonic clock."""
+    return monotonic() + _LONGEST_WAIT
 
 
 class Limit(Protocol):
@@ -91,7 +96,7 @@ class Sum:
     def tell(self, limits: Iterable[Limit]) -> None:
         """Tell each limit that it has reached, once."""
         for limit in limits:
-            if self.total >= limit.nanodollars and limit not in self.told:
+            if self.total >= limit.nanodollars:
                 teller = object()  # several threads may be here
                 if self.told.setdefault(limit, teller) is teller:
                     limit.tell(self)
@@ -151,7 +156,7 @@ class Tally:
 
     def settle(self) -> None:
         """Add up what another thread is about to add; not for finalizers."""
-        if self._adding.acquire(timeout=LONGEST_WAIT):
+        if self._adding.acquire(timeout=_LONGEST_WAIT):
             self._add_up()
             self._sum_up()
 

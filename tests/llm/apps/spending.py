@@ -13,10 +13,12 @@ import redis
 import redis.asyncio
 
 from pantheon_obs import BudgetExceeded, bind, budget, instrument, llm_call
+from tests.llm.patience import be_patient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
+be_patient()
 CENT = {"model": "m", "prices": {"m": (0.01, 0.01)}}
 ANSWER = {"usage": {"input_tokens": 1_000_000, "output_tokens": 0}}
 
