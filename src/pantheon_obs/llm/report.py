@@ -58,6 +58,8 @@ class LlmCall(Progress):
             loader.load()  # it may be there before the call ends
         if trace is not None and not trace.ended:
             trace.open_calls.add(self)
+            if trace.bind_known is not None:
+                trace.bind_known(trace)
             if trace.bound:
                 self.attributed = attributed(trace.bound)
         caller = call_here()
