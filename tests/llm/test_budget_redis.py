@@ -421,6 +421,26 @@ class TestLoops:
             asyncio.run(main())
         assert ["llm_budget_exceeded"] == names(lines)
 
+    @pytest.mark.usefixtures("patient")
+    def test_a_stream_that_is_there_is_not_refused(
+        self, server: Redis, events: list[LlmCallFinished]
+    ) -> None:
+        """A synchronous call has sent its request, and the budget is spent meanwhile."""
+
+        @llm_call(**DIME)
+        def stream_now() -> Any:
+            return Stream()
+
+        async def main() -> None:
+            read_to_the_end, closed = stream_now(), stream_now()
+            spend_elsewhere(server, 0.2)
+            await read(read_to_the_end)
+            await closed.close()
+
+        with budget(0.2, refuse=True, redis=client(server)):
+            asyncio.run(main())
+        assert ["ok", "not_consumed"] == [event.outcome for event in events]
+
     def test_trio_waits_for_nothing(self, server: Redis) -> None:
         """Its calls go by what is known, too."""
         trio = pytest.importorskip("trio")

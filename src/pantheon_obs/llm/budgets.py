@@ -38,7 +38,7 @@ class Budgets:
     def check(self, call: Any) -> None:
         """Raise `BudgetExceeded` in the place of a call that is not to be made.
 
-        On the thread of an event loop that goes by what is known now; `catch_up` waits for more.
+        On the thread of an event loop that goes by what is known now; `admit` waits for more.
         """
         refused = None
         with _guard:
@@ -81,7 +81,7 @@ budgets = Budgets()
 
 
 def _wait(call: Any, asked: list[Asked]) -> None:
-    """Wait for Redis, but not long; leave it to `catch_up` where an event loop runs."""
+    """Wait for Redis, but not long; leave it to `admit` and `catch_up` where an event loop runs."""
     exchanges = [(exchange, budget) for exchange, budget in asked if exchange is not None]
     if exchanges and exchanges[0][0].in_loop:
         call.awaited = (*call.awaited, *exchanges)
@@ -91,24 +91,28 @@ def _wait(call: Any, asked: list[Asked]) -> None:
         exchange.wait(end)
 
 
-async def catch_up(call: Any) -> None:
-    """Wait, but not long, for what other processes have spent; a new call may be refused then."""
-    asked, call.awaited = call.awaited, ()
-    end = deadline()
-    refused = None
+async def admit(call: Any) -> None:
+    """Wait, but not long, for what other processes have spent; refuse a call that is not sent."""
+    asked = call.awaited
     try:
-        for exchange, budget in asked:
-            await exchange.wait_in_loop(end)
-            if budget is not None:
-                refused = refused or budget.refusal(exchange.sums[0])
+        await catch_up(call)
     except BaseException as error:  # the caller is cancelled
         call.failed(error)
         call.settle()
         raise
-    if call.outcome is None:
+    for exchange, budget in asked:
+        refused = budget.refusal(exchange.sums[0])
         if refused is not None:
             _refuse(call, refused)
-        call.started = perf_counter()
+    call.started = perf_counter()
+
+
+async def catch_up(call: Any) -> None:
+    """Wait, but not long, until what the call has spent is written."""
+    asked, call.awaited = call.awaited, ()
+    end = deadline()
+    for exchange, _ in asked:
+        await exchange.wait_in_loop(end)
 
 
 def _refuse(call: Any, error: BudgetExceeded) -> None:

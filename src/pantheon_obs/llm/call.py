@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from pantheon_obs.core.errors import refuse
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.switch import is_off
-from pantheon_obs.llm.budgets import catch_up
+from pantheon_obs.llm.budgets import admit, catch_up
 from pantheon_obs.llm.model_alias import alias_finder
 from pantheon_obs.llm.nesting import WithBlock, pop_block
 from pantheon_obs.llm.observe.functions import observed_function
@@ -178,7 +178,7 @@ class LlmCallObserver:
         """Start a call, as `__enter__`."""
         call = self._starter(None, "call")((), {})
         if call.awaited:
-            await catch_up(call)
+            await admit(call)
         self._entered.append(WithBlock(call))
         return LlmCallHandle(call)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from pantheon_obs.core.guard import Guard
-from pantheon_obs.llm.budgets import catch_up
+from pantheon_obs.llm.budgets import admit, catch_up
 from pantheon_obs.llm.nesting import Running
 from pantheon_obs.llm.observe.generators import CallFinalizer
 from pantheon_obs.llm.observe.streams import closing, observed_method, record_close
@@ -44,7 +44,7 @@ async def awaited(
     finalizer.coroutine = None
     if call.awaited:
         try:
-            await catch_up(call)
+            await admit(call)
         except BaseException:
             coroutine.close()  # else Python warns that it was never awaited
             raise
@@ -97,7 +97,7 @@ class FutureFinalizer(CallFinalizer):
 def manager_methods(deliver: Deliver) -> Methods:
     """Make the table of methods of managers; `deliver` observes the value that they return."""
     end = partial(_given, deliver=deliver)
-    enter = partial(observed_method, begin=_restart, end=end)
+    enter = partial(observed_method, begin=_restart, end=end, sends=True)
     exit_ = partial(closing, begin=_record_exit)
     return {
         "__enter__": enter,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.calls import leave_context
 from pantheon_obs.core.context import current_call
-from pantheon_obs.llm.budgets import catch_up
+from pantheon_obs.llm.budgets import admit, catch_up
 from pantheon_obs.llm.observe import generators
 from pantheon_obs.llm.observe.results import deliver
 
@@ -32,7 +32,7 @@ def observed_function(function: Callable[..., Any], start: Starter) -> Callable[
     async def observed_async(*args: Any, **kwargs: Any) -> Any:
         call = start(args, kwargs)
         if call.awaited:
-            await catch_up(call)
+            await admit(call)
         token = current_call.set(call)  # in place: `Running` costs more, and this runs per call
         try:
             result = await function(*args, **kwargs)

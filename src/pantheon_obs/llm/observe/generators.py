@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.calls import enter_frame, leave_context, leave_frame
 from pantheon_obs.core.context import current_call
-from pantheon_obs.llm.budgets import catch_up
+from pantheon_obs.llm.budgets import admit, catch_up
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
@@ -119,7 +119,7 @@ def async_generator_observer(  # noqa: C901, PLR0915 - one loop in one piece: it
         inner, observer = open_inner(*args, **kwargs)
         call = observer.call
         if call.awaited:
-            await catch_up(call)
+            await admit(call)
         keep = call.recent.append
         reading = call.first_content is None
         count = call.chunks
