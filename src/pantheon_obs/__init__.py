@@ -27,6 +27,7 @@ sys.path_hooks.append(_search)
 
 # Only what works without another package: the checks of databases and Celery's part are left out.
 __all__ = [
+    "BudgetExceeded",
     "ConfigError",
     "Health",
     "MissingExtraError",
@@ -36,6 +37,7 @@ __all__ = [
     "TracedThreadPoolExecutor",
     "__version__",
     "bind",
+    "budget",
     "carry",
     "configure_logging",
     "current_trace_id",
@@ -60,13 +62,19 @@ if TYPE_CHECKING:
     from pantheon_obs.adapters.asgi import TraceIdMiddleware
     from pantheon_obs.adapters.celery import instrument_celery as instrument_celery
     from pantheon_obs.core.context import current_trace_id
-    from pantheon_obs.core.errors import ConfigError, MissingExtraError, ObsError
+    from pantheon_obs.core.errors import (
+        BudgetExceeded,
+        ConfigError,
+        MissingExtraError,
+        ObsError,
+    )
     from pantheon_obs.core.serving import bind
     from pantheon_obs.core.settings import Settings
     from pantheon_obs.health import Health, http_check, tcp_check
     from pantheon_obs.health import psycopg_check as psycopg_check
     from pantheon_obs.health import redis_check as redis_check
     from pantheon_obs.health import sqlalchemy_check as sqlalchemy_check
+    from pantheon_obs.llm.budget import budget
     from pantheon_obs.llm.call import llm_call
     from pantheon_obs.llm.instrument import instrument_llm
     from pantheon_obs.propagation import (
@@ -87,7 +95,7 @@ else:  # hidden from type checkers, which would accept every name
         "adapters.celery": ["instrument_celery"],
         "core.context": ["current_trace_id"],
         "core.serving": ["bind"],
-        "core.errors": ["ConfigError", "MissingExtraError", "ObsError"],
+        "core.errors": ["BudgetExceeded", "ConfigError", "MissingExtraError", "ObsError"],
         "core.settings": ["Settings"],
         "health": [
             "Health",
@@ -97,6 +105,7 @@ else:  # hidden from type checkers, which would accept every name
             "sqlalchemy_check",
             "tcp_check",
         ],
+        "llm.budget": ["budget"],
         "llm.call": ["llm_call"],
         "llm.instrument": ["instrument_llm"],
         "propagation": [

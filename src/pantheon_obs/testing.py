@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import sys
 from contextlib import contextmanager
+from datetime import datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core import context, guard, pipeline, switch, unused
+from pantheon_obs.core import clock, context, guard, in_force, pipeline, switch, unused
 from pantheon_obs.core import settings as settings_of_process
 from pantheon_obs.sinks import sentry
 from pantheon_obs.sinks.logs import configure, emitter
@@ -77,6 +78,38 @@ def fixed_ids(prefix: str = "trace") -> Callable[[], str]:
     return lambda: f"{prefix}-{next(numbers)}"
 
 
+@contextmanager
+def fixed_clock(moment: float | datetime) -> Iterator[Callable[[float], None]]:
+    """Stop the time of day that the windows of budgets go by.
+
+    Args:
+        moment: The time, as a `datetime` or in seconds since the epoch.
+
+    Yields:
+        A function that moves the time by a number of seconds.
+
+    Example:
+        >>> from datetime import UTC, datetime
+        >>> from pantheon_obs import budget
+        >>> from pantheon_obs.testing import fixed_clock
+        >>> evening = datetime(2026, 11, 29, 23, 59, tzinfo=UTC)
+        >>> with fixed_clock(evening) as move, budget(5.00) as daily:
+        ...     move(60)  # the budget of the next day
+        ...     daily.spent()
+        0.0
+    """
+    times = [moment.timestamp() if isinstance(moment, datetime) else float(moment)]
+
+    def move(seconds: float) -> None:
+        times[0] += seconds
+
+    clock.read_from(lambda: times[0])
+    try:
+        yield move
+    finally:
+        clock.read_from()
+
+
 def reset() -> None:
     """Reset the state of the library in this process.
 
@@ -91,7 +124,7 @@ def reset() -> None:
     configure.reset()
     sentry.reset()
     emitter.captures.clear()
-    for module in (settings_of_process, switch, pipeline, context):
+    for module in (settings_of_process, switch, in_force, pipeline, context):
         module.reset()
     guard.forget()
     unused.forget()
@@ -100,6 +133,7 @@ def reset() -> None:
         "adapters.celery_tracing",
         "adapters.django.health",
         "llm.background",
+        "llm.budget",
         "sinks.metrics.registry",
     ):
         loaded = sys.modules.get(f"pantheon_obs.{name}")

@@ -289,6 +289,16 @@ def test_the_user_id_is_on_the_line_if_the_project_has_asked_for_the_user(
     assert ("cookie" in response.headers.get("vary", "").lower()) == (path == "/member/unknown")
 
 
+def test_a_call_of_a_model_is_attributed_to_the_user(service: Service) -> None:
+    """Its line has the user, although the request's response is not there yet."""
+    response = service.get("/member/asks")
+
+    assert [("llm.ask", 42), ("request_finished", 42)] == [
+        (line["event"], line["user_id"])
+        for line in service.lines_of(response.headers["x-trace-id"])
+    ]
+
+
 def test_an_invalid_request_gets_no_second_line(service: Service) -> None:
     """A network host that Django does not serve is refused, with Django's line and ours."""
     with service.server.connect() as connection:

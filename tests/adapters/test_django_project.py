@@ -487,7 +487,7 @@ def test_instrumented_as_well_it_is_still_one_trace(protocol: str) -> None:
     with serve(protocol, module="instrumented", app="served") as server:
         answers = [
             get(server, path, {"X-Trace-ID": new_id()})
-            for path in ("/classes/7/", "/member/known", "/boom", "/nowhere")
+            for path in ("/classes/7/", "/member/asks", "/boom", "/nowhere")
         ]
         finished = '"event":"request_finished"'
         server.wait_for(lambda: sum(finished in line for line in server.out) >= 4)
@@ -500,8 +500,9 @@ def test_instrumented_as_well_it_is_still_one_trace(protocol: str) -> None:
         for trace_id in ids
     ]
 
-    assert [1] * 4 == [len(each) for each in found]
-    thing, member, boom, nowhere = (each[0] for each in found)
+    assert [1, 2, 1, 1] == [len(each) for each in found]
+    thing, member, boom, nowhere = (each[-1] for each in found)
+    assert 42 == found[1][0]["user_id"]  # the call of a model
     assert "/classes/<int:thing_id>/" == thing["route"]
     assert 42 == member["user_id"]
     assert ("error", "ZeroDivisionError", "/boom") == (

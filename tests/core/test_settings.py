@@ -54,6 +54,7 @@ VARIABLES = [
     ("log_delivery", "PANTHEON_OBS_LOG_DELIVERY", "queue", "queue"),
     ("log_queue_bytes", "PANTHEON_OBS_LOG_QUEUE_BYTES", "4096", 4096),
     ("max_line_bytes", "PANTHEON_OBS_MAX_LINE_BYTES", "1_000_000", 1_000_000),
+    ("llm_attribution", "PANTHEON_OBS_LLM_ATTRIBUTION", "org, team", ("org", "team")),
     ("bind_user_id", "PANTHEON_OBS_BIND_USER_ID", "yes", True),
     ("disabled", "PANTHEON_OBS_DISABLED", "1", True),
 ]
@@ -78,6 +79,7 @@ DEFAULTS = {
     "log_delivery": "direct",
     "log_queue_bytes": 16 * MIB,
     "max_line_bytes": MIB,
+    "llm_attribution": ("user_id", "tenant"),
     "bind_user_id": False,
     "disabled": False,
     "id_generator": None,

@@ -15,7 +15,7 @@ from importlib import import_module
 from types import coroutine
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs import TraceIdMiddleware, bind, configure_logging, llm_call, trace_context
+from pantheon_obs import TraceIdMiddleware, bind, budget, configure_logging, llm_call, trace_context
 from pantheon_obs.adapters import wsgi
 
 if TYPE_CHECKING:
@@ -123,10 +123,17 @@ def awaited_call() -> Any:
     return started(ask())
 
 
+def generator_over_budget() -> Any:
+    """Read one chunk of a generator, whose end tells a budget that it is spent."""
+    budget(1e-9, on_exceeded=lambda key, spent: bind(key=key, spent=spent))
+    return generator()
+
+
 KINDS: dict[str, Callable[[], Any]] = {
     "wsgi": wsgi_body,
     "asgi": asgi_request,
     "generator": generator,
+    "generator_over_budget": generator_over_budget,
     "async_generator": async_generator,
     "stream_object": stream_object,
     "awaited_call": awaited_call,

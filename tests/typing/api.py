@@ -18,12 +18,14 @@ from starlette.applications import Starlette
 
 import pantheon_obs
 from pantheon_obs import (
+    BudgetExceeded,
     ConfigError,
     MissingExtraError,
     ObsError,
     Settings,
     TraceIdMiddleware,
     bind,
+    budget,
     configure_logging,
     current_trace_id,
     extract,
@@ -138,6 +140,14 @@ assert_type(init_sentry(), bool)
 failures: tuple[type[ObsError], ...] = (ConfigError, MissingExtraError)
 bad_value: type[ValueError] = ConfigError
 not_installed: type[ImportError] = MissingExtraError
+
+
+# --- budget
+
+with budget(5.00, per="tenant", window=3600, on_exceeded=lambda key, spent: None) as daily:
+    assert_type(daily.spent("acme"), float)
+refused: type[ObsError] = BudgetExceeded
+assert_type(BudgetExceeded("acme", 5.1, 5.0).key, str | None)
 
 
 # --- llm_call keeps the signature of the decorated function

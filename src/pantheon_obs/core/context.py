@@ -75,6 +75,7 @@ class Trace:
     quiet = False  # whether its event is at DEBUG
     active_in: Any = None  # the gauge that counts it while it is served
     llm: LlmTotals | None = None  # of the finished calls
+    bind_known: Callable[[Trace], object] | None = None  # binds what is known by now only
     ended = False
     listeners: tuple[Listener, ...] = ()  # sinks that have heard its beginning
 

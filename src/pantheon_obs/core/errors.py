@@ -25,6 +25,27 @@ class MissingExtraError(ObsError, ImportError):
     """A feature was asked for explicitly, but the package it needs is not installed."""
 
 
+class BudgetExceeded(ObsError):  # noqa: N818 - a state, as in `BudgetExceeded.budget`
+    """An LLM call was refused: a `budget(…, refuse=True)` is spent. Nothing was sent.
+
+    Attributes:
+        key: The value of the budget's `per` field; None for a budget without one.
+        spent: US dollars spent in this window.
+        budget: The budget in US dollars.
+    """
+
+    def __init__(self, key: str | None, spent: float, budget: float) -> None:
+        super().__init__(key, spent, budget)  # what pickle calls it with
+        self.key = key
+        self.spent = spent
+        self.budget = budget
+
+    def __str__(self) -> str:
+        """Say what was spent of which budget."""
+        whose = "" if self.key is None else f" of {shown(self.key)}"
+        return f"the LLM budget{whose} is spent: {self.spent:.9g} of {self.budget:.9g} US dollars"
+
+
 class _Secret:
     def __repr__(self) -> str:
         return "***"

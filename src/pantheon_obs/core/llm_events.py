@@ -11,6 +11,9 @@ LlmOutcome = Literal["ok", "error", "cancelled", "closed", "not_consumed"]
 UsageStatus = Literal["reported", "partial", "missing", "error"]
 CostSource = Literal["provider", "prices", "list"]
 
+REFUSED = "BudgetExceeded"
+"""The `error_type` of a call that was not made."""
+
 _NO_USAGE = frozenset({"missing", "error"})
 
 
@@ -185,7 +188,8 @@ class LlmTotals:
                 self.output_tokens = (self.output_tokens or 0) + call.output_tokens
             if call.cost_usd is not None:
                 self.cost_usd = (self.cost_usd or 0.0) + call.cost_usd
-            self.usage_missing += call.usage_status in _NO_USAGE
+            if call.usage_status in _NO_USAGE and call.error_type != REFUSED:
+                self.usage_missing += 1
             self.unpriced += call.unpriced
 
     def snapshot(self, open_calls: int) -> LlmTotals:

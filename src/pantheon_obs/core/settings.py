@@ -69,6 +69,7 @@ class Settings:
         log_delivery: `direct` waits for the reader of the log, `queue` never does.
         log_queue_bytes: Bytes that may wait in the queue, 1 kB or more.
         max_line_bytes: Bytes of the longest line, 1 kB or more; longer values are cut and say so.
+        llm_attribution: Bound fields by which the cost of LLM calls is attributed.
         bind_user_id: Whether the log lines of a request have the id of its authenticated user.
         request_id: Whether every log line has `request_id` beside `trace_id`, with the same value.
         disabled: Whether the library does nothing: nothing traced, logged or reported.
@@ -117,6 +118,9 @@ class Settings:
     )
     log_queue_bytes: int = _option(16 * MIB, parse.size, "PANTHEON_OBS_LOG_QUEUE_BYTES")
     max_line_bytes: int = _option(MIB, parse.size, "PANTHEON_OBS_MAX_LINE_BYTES")
+    llm_attribution: tuple[str, ...] = _option(
+        ("user_id", "tenant"), parse.names, "PANTHEON_OBS_LLM_ATTRIBUTION"
+    )
     bind_user_id: bool = _option(False, parse.boolean, "PANTHEON_OBS_BIND_USER_ID")
     request_id: bool = _option(False, parse.boolean)
     disabled: bool = _option(False, parse.boolean, "PANTHEON_OBS_DISABLED")

@@ -6,6 +6,7 @@ import logging
 import sys
 
 from pantheon_obs.core.guard import Guard, own_lines
+from pantheon_obs.core.in_force import put_in_force
 from pantheon_obs.core.settings import Settings
 
 _log = logging.getLogger("pantheon_obs")
@@ -18,6 +19,7 @@ def turned_off(settings: Settings) -> bool:
     """Turn the library off or on, as a set-up's settings say, and return whether it is off."""
     global _is_off, _is_reported  # noqa: PLW0603 - one process, one switch
     _is_off = settings.disabled
+    put_in_force(settings)
     if _is_off and not _is_reported:
         _is_reported = True
         with _guard:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from pantheon_obs.core.errors import refuse
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.switch import is_off
+from pantheon_obs.llm.budgets import admit, catch_up
 from pantheon_obs.llm.model_alias import alias_finder
 from pantheon_obs.llm.nesting import WithBlock, pop_block
 from pantheon_obs.llm.observe.functions import observed_function
@@ -160,6 +161,9 @@ class LlmCallObserver:
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         """End the call; an error passes."""
+        self._end(error)
+
+    def _end(self, error: BaseException | None) -> LlmCall:
         call: LlmCall = pop_block(self._entered).leave()
         if error is not None:
             call.failed(error)
@@ -168,14 +172,21 @@ class LlmCallObserver:
         else:
             call.end("ok")
         call.settle()
+        return call
 
     async def __aenter__(self) -> LlmCallHandle:
         """Start a call, as `__enter__`."""
-        return self.__enter__()
+        call = self._starter(None, "call")((), {})
+        if call.awaited:
+            await admit(call)
+        self._entered.append(WithBlock(call))
+        return LlmCallHandle(call)
 
     async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         """End the call, as `__exit__`."""
-        self.__exit__(kind, error, traceback)
+        call = self._end(error)
+        if call.awaited:
+            await catch_up(call)
 
 
 class LlmCallHandle:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.calls import enter_frame, leave_context, leave_frame
 from pantheon_obs.core.context import current_call
+from pantheon_obs.core.llm_events import REFUSED
 from pantheon_obs.llm.usage.fields import COUNTS, Reported
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class InnerCalls:
         with self._lock:
             if self.taken:
                 return False
-            if event.usage_status != "reported":
+            if event.usage_status != "reported" and event.error_type != REFUSED:
                 self._status = "partial"
             for name in COUNTS:
                 count = getattr(event, name)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from threading import Lock
 from time import perf_counter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.calls import call_here
 from pantheon_obs.core.context import apart
 from pantheon_obs.core.guard import report
+from pantheon_obs.core.in_force import attributed
 from pantheon_obs.core.llm_events import LlmCallFinished
 from pantheon_obs.core.serving import active
 from pantheon_obs.llm.background import is_told
+from pantheon_obs.llm.budgets import budgets
 from pantheon_obs.llm.costs import set_cost
 from pantheon_obs.llm.list_loading import loader
 from pantheon_obs.llm.methods import RETRIEVE
@@ -22,6 +25,7 @@ from pantheon_obs.llm.usage.fields import Reported
 from pantheon_obs.llm.usage.find import Found, attached_usage, find
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from weakref import ref
 
     from pantheon_obs.llm.options import CallOptions
@@ -41,6 +45,8 @@ class LlmCall(Progress):
     source: ref[Any] | None = None  # the returned object
     inner: InnerCalls | None = None  # the calls that its own code has made
     outer: LlmCall | None = None  # the call whose own code has made it
+    attributed: Mapping[str, Any] = MappingProxyType({})  # the fields that its cost is booked under
+    awaited: tuple[Any, ...] = ()  # what an async caller waits for, because of a budget
 
     def __init__(self, options: CallOptions, model_alias: str | None) -> None:
         self.options = options
@@ -54,12 +60,18 @@ class LlmCall(Progress):
             loader.load()  # it may be there before the call ends
         if trace is not None and not trace.ended:
             trace.open_calls.add(self)
+            if trace.bind_known is not None:
+                trace.bind_known(trace)
+            if trace.bound:
+                self.attributed = attributed(trace.bound)
         caller = call_here()
         if caller is not None:
             self.outer = outer_call(caller, self.trace_id)
             if self.outer is not None:
                 self.outer.inner_calls().open.add(self)
         self.started = perf_counter()
+        if budgets.refusing:
+            budgets.check(self)
 
     def force_finish(self) -> None:
         """End it because its trace ends: report what is known now."""
@@ -139,6 +151,8 @@ class LlmCall(Progress):
                 if not event.nested:
                     self.trace.count(event)
             pipeline.emit(event)
+            if budgets.tallies and not event.nested:
+                budgets.count(self, event)
         finally:
             if outer is not None:
                 outer.inner_ended(self)
@@ -146,13 +160,16 @@ class LlmCall(Progress):
     def _event(self, found: Found) -> LlmCallFinished:
         """Make the event, complete except for whether it is nested."""
         reported, inner = self.reported, self.inner
+        bound = {} if self.trace is None else self.trace.bound
+        if self.attributed:
+            bound = {**bound, **self.attributed}
         tokens = found.tokens or reported
         status = tokens.usage_status
         if status == "missing" and inner is not None:
             tokens, status = inner.take()
         event = LlmCallFinished(
             trace_id=self.trace_id,
-            bound={} if self.trace is None else self.trace.bound,
+            bound=bound,
             operation=self.options.operation,
             model_alias=self.model_alias or reported.model,
             latency_ms=round(self.latency * 1000, 3),

@@ -130,20 +130,26 @@ def lazy(request: HttpRequest, **_parameters: str) -> HttpResponse:
     return JsonResponse({})
 
 
+@llm_call(model="fast")
+def ask() -> str:
+    """Call a model."""
+    return "Paris."
+
+
 def member(request: Any, key: str) -> HttpResponse:
-    """Look at the user, who is logged in or not."""
-    if key == "known":
+    """Look at the user, who is logged in or not; `asks` calls a model then."""
+    if key != "unknown":
         request.user = User(pk=42, username="alice")
-        return JsonResponse({})
+        return JsonResponse({"answer": ask() if key == "asks" else None})
     return JsonResponse({"known": request.user.is_authenticated})
 
 
 async def async_member(request: Any, key: str) -> HttpResponse:
-    """Look at the user, who is logged in or not."""
-    if key == "known":
+    """Look at the user, who is logged in or not; `asks` calls a model then."""
+    if key != "unknown":
         request.auser = None  # a project's own middleware may do so
         request._acached_user = User(pk=42)  # noqa: SLF001 - as Django's does
-        return JsonResponse({})
+        return JsonResponse({"answer": ask() if key == "asks" else None})
     return JsonResponse({"known": (await request.auser()).is_authenticated})
 
 

@@ -5,6 +5,8 @@ https://docs.djangoproject.com/en/stable/topics/http/middleware/
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest
 
+    from pantheon_obs.core.context import Trace
     from pantheon_obs.core.exchange import Exchange
 
 # The headers of a response that decide what the id adds to it.
@@ -42,6 +45,7 @@ _CORS = ("Access-Control-Allow-Origin", "Access-Control-Expose-Headers")
 _OFF = "pantheon-obs is disabled"
 
 _guard = Guard("django start-up")
+_guard_user = Guard("django user")
 
 
 class TraceIdMiddleware:
@@ -119,6 +123,7 @@ class TraceIdMiddleware:
             outer = enclosing(DjangoExchange, request.path, headers_of, request.META)
         if outer is not None and not outer.ended:
             leave_on(request, outer)
+            self._bind_user_early(outer, request)
             return None
         trace_id = (
             self._id_of_environ(carrier)
@@ -128,6 +133,7 @@ class TraceIdMiddleware:
         exchange = DjangoExchange(trace_id, request, is_asgi=scope is not None)
         exchange.watch(request.method or "", request.path, "", self._quiet)
         exchange.quiet = request.path_info in self._quiet  # whatever it is mounted under
+        self._bind_user_early(exchange, request)
         leave_on(request, exchange)
         return exchange
 
@@ -177,11 +183,23 @@ class TraceIdMiddleware:
             for name in self._names:
                 headers[name] = trace_id
 
+    def _bind_user_early(self, exchange: Trace, request: HttpRequest) -> None:
+        """Have the user bound as soon as an LLM call asks for it."""
+        if self._bind_user_id:
+            with suppress(AttributeError):  # what calls itself a trace around us may take nothing
+                exchange.bind_known = partial(_bind_user, request)
+
     def _bind_user(self, exchange: Exchange, request: HttpRequest) -> None:
         if self._bind_user_id:
-            user_id = _user_id_of(request)
-            if user_id is not None:
-                exchange.bound.setdefault("user_id", user_id)
+            exchange.bind_known = None
+            _bind_user(request, exchange)
+
+
+def _bind_user(request: HttpRequest, trace: Trace) -> None:
+    with _guard_user:
+        user_id = _user_id_of(request)
+        if user_id is not None:
+            trace.bound.setdefault("user_id", user_id)
 
 
 def _serve() -> None:

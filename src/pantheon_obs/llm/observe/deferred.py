@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import Guard
+from pantheon_obs.llm.budgets import admit, catch_up
 from pantheon_obs.llm.nesting import Running
 from pantheon_obs.llm.observe.generators import CallFinalizer
 from pantheon_obs.llm.observe.streams import closing, observed_method, record_close
@@ -19,7 +20,8 @@ from pantheon_obs.llm.usage.find import attached_usage, error_of, is_future
 from pantheon_obs.llm.usage.shapes import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator
+    from collections.abc import Callable, Generator
+    from types import CoroutineType
 
     from pantheon_obs.llm.observe.objects import Methods, ObservedClass
     from pantheon_obs.llm.report import LlmCall
@@ -33,14 +35,23 @@ _guard = Guard("llm raw response")
 
 
 async def awaited(
-    coroutine: Awaitable[Any], finalizer: CoroutineFinalizer, deliver: Deliver
+    coroutine: CoroutineType[Any, Any, Any], finalizer: CoroutineFinalizer, deliver: Deliver
 ) -> Any:
     """Await the application's coroutine, and let `deliver` observe its result."""
     call = finalizer.call
     finalizer.coroutine = None
+    if call.awaited:
+        try:
+            await admit(call)
+        except BaseException:
+            coroutine.close()  # else Python warns that it was never awaited
+            raise
     with Running(call):
         result = await coroutine
-    return deliver(result, call)
+    result = deliver(result, call)
+    if call.awaited:
+        await catch_up(call)
+    return result
 
 
 class CoroutineFinalizer:
@@ -84,7 +95,7 @@ class FutureFinalizer(CallFinalizer):
 def manager_methods(deliver: Deliver) -> Methods:
     """Make the table of methods of managers; `deliver` observes the value that they return."""
     end = partial(_given, deliver=deliver)
-    enter = partial(observed_method, begin=_restart, end=end)
+    enter = partial(observed_method, begin=_restart, end=end, sends=True)
     exit_ = partial(closing, begin=_record_exit)
     return {
         "__enter__": enter,

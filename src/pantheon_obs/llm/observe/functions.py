@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.calls import leave_context
 from pantheon_obs.core.context import current_call
+from pantheon_obs.llm.budgets import admit, catch_up
 from pantheon_obs.llm.observe import generators
 from pantheon_obs.llm.observe.results import deliver
 
@@ -30,6 +31,8 @@ def observed_function(function: Callable[..., Any], start: Starter) -> Callable[
 
     async def observed_async(*args: Any, **kwargs: Any) -> Any:
         call = start(args, kwargs)
+        if call.awaited:
+            await admit(call)
         token = current_call.set(call)  # in place: `Running` costs more, and this runs per call
         try:
             result = await function(*args, **kwargs)
@@ -39,7 +42,10 @@ def observed_function(function: Callable[..., Any], start: Starter) -> Callable[
             raise
         finally:
             leave_context(token)
-        return deliver(result, call)
+        result = deliver(result, call)
+        if call.awaited:
+            await catch_up(call)
+        return result
 
     def observed(*args: Any, **kwargs: Any) -> Any:
         call = start(args, kwargs)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.calls import enter_frame, leave_context, leave_frame
 from pantheon_obs.core.context import current_call
+from pantheon_obs.llm.budgets import admit, catch_up
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
@@ -108,14 +109,16 @@ def generator_observer(open_inner: Opener) -> Callable[..., Generator[Any, Any, 
     return observed
 
 
-def async_generator_observer(  # noqa: C901 - one loop in one piece: it runs per chunk
+def async_generator_observer(  # noqa: C901, PLR0915 - one loop in one piece: it runs per chunk
     open_inner: Opener,
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
     """Make an async generator function, as `generator_observer`."""
 
-    async def observed(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:  # noqa: C901
+    async def observed(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:  # noqa: C901, PLR0912
         inner, observer = open_inner(*args, **kwargs)
         call = observer.call
+        if call.awaited:
+            await admit(call)
         keep = call.recent.append
         count = call.chunks
         send = inner.asend
@@ -129,6 +132,8 @@ def async_generator_observer(  # noqa: C901 - one loop in one piece: it runs per
                     chunk = await step
                 except StopAsyncIteration:
                     observer.exhausted(began)
+                    if call.awaited:
+                        await catch_up(call)
                     return
                 except BaseException as error:
                     step = None  # its traceback would keep alive the exception thrown in

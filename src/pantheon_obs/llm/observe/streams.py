@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.calls import leave_context
 from pantheon_obs.core.context import current_call
+from pantheon_obs.llm.budgets import admit, catch_up
 from pantheon_obs.llm.nesting import Running
 from pantheon_obs.llm.observe import generators
 
@@ -84,6 +85,8 @@ def _anext(method: Method, observed: ObservedClass) -> Method:
             chunk = await method(self)
         except BaseException as error:
             _stopped(observed, self, call, error, began)
+            if call.awaited:
+                await catch_up(call)
             raise
         finally:
             leave_context(token)
@@ -128,18 +131,26 @@ def _iter(method: Method, observed: ObservedClass, *, observe: Method) -> Method
 
 
 def observed_method(
-    method: Method, observed: ObservedClass, *, begin: Method, end: Method
+    method: Method, observed: ObservedClass, *, begin: Method, end: Method, sends: bool = False
 ) -> Method:
-    """Observe a method: `begin(call, self, *args)`, then `end(observed, self, call, answer)`."""
+    """Observe a method: `begin(call, self, *args)`, then `end(observed, self, call, answer)`.
+
+    `sends` says that it sends the request, which a budget may refuse.
+    """
 
     async def observed_async(self: Any, *args: Any, **kwargs: Any) -> Any:
         call = observed.open.get(id(self))
         if call is None:
             return await method(self, *args, **kwargs)
+        if sends and call.awaited:
+            await admit(call)
         begin(call, self, *args)
         with Running(call, partial(observed.settle, self, call)):
             answer = await method(self, *args, **kwargs)
-        return end(observed, self, call, answer)
+        answer = end(observed, self, call, answer)
+        if call.awaited:
+            await catch_up(call)
+        return answer
 
     def observed_sync(self: Any, *args: Any, **kwargs: Any) -> Any:
         call = observed.open.get(id(self))

@@ -1,0 +1,241 @@
+"""Sums of several processes, in Redis: a thread keeps them, so that no call waits for a network.
+
+Each process writes its own spending as a whole, not what has come since. So a command that is sent
+twice, by a retry for example, changes nothing, and what could not be written is written later.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import sys
+from contextlib import suppress
+from itertools import chain
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from pantheon_obs.core.clock import now
+from pantheon_obs.core.context import is_apart
+from pantheon_obs.core.guard import Guard
+from pantheon_obs.llm.spending import Tally, deadline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pantheon_obs.llm.spending import Limit, Sum, Window
+
+_RETRY = 0.5  # seconds between two attempts to reach a server that is gone
+_KEPT = 3600  # seconds that a sum stays after its window; the clocks of machines may differ
+
+_guard = Guard("budget in redis")
+_log = logging.getLogger("pantheon_obs.llm")
+
+
+class Exchange:
+    """One exchange with Redis: our sums for those of all processes."""
+
+    def __init__(self, shared: SharedTally, sums: tuple[Sum, ...], *, in_loop: bool) -> None:
+        self.shared = shared
+        self.sums = sums
+        self.in_loop = in_loop  # whether it was asked for where asyncio runs
+        self.is_done = False
+        self.has_waiter = False  # who tells the limits then; else the thread does
+        self.reached: Iterable[Limit] = ()
+        self.notify: Callable[[], object] = bool  # a no-op
+
+    def wait(self, end: float) -> None:
+        """Wait in a thread, and tell the limits that are reached."""
+        done = Lock()
+        done.acquire()
+        self.has_waiter = True
+        self.notify = done.release
+        if self.may_be_done_soon and not done.acquire(timeout=max(0, end - monotonic())):
+            self.shared.is_slow = True
+        self.leave()
+
+    async def wait_in_loop(self, end: float) -> None:
+        """Like `wait`, in asyncio."""
+        asyncio = sys.modules["asyncio"]
+        loop = asyncio.get_running_loop()  # of asyncio, as `report` has found
+        done = loop.create_future()
+        self.has_waiter = True
+        self.notify = lambda: loop.call_soon_threadsafe(done.cancel)
+        try:
+            if self.may_be_done_soon:
+                await asyncio.wait([done], timeout=max(0, end - monotonic()))
+                if not self.is_done:
+                    self.shared.is_slow = True
+        finally:
+            self.leave()
+
+    @property
+    def may_be_done_soon(self) -> bool:
+        """Whether it is worth to wait."""
+        return not (self.is_done or self.shared.is_slow)
+
+    def leave(self) -> None:
+        """Wait no longer: the thread tells the limits if it is not done yet."""
+        self.has_waiter = False
+        self.tell()
+
+    def tell(self) -> None:
+        """Tell the limits that are reached."""
+        for spent in self.sums[:1]:
+            spent.tell(self.reached)
+
+    def finish(self, reached: Iterable[Limit]) -> None:
+        """Note that it is done, and wake who waits for it."""
+        self.reached = reached
+        if not self.has_waiter:
+            self.tell()
+        self.is_done = True
+        with suppress(RuntimeError):  # the event loop is closed
+            self.notify()
+
+
+class SharedTally(Tally):
+    """A tally whose sums are those of all processes with the same service and environment."""
+
+    is_lost = False  # whether the last command has failed
+    is_slow = False  # whether nobody waits for an answer until one has come
+
+    def __init__(self, per: str | None, window: Window, name: str, script: Any) -> None:
+        self.name = name
+        self._script = script
+        super().__init__(per, window)
+        atexit.register(self._end)
+
+    def forked(self) -> None:
+        """Start as a process of its own: what the parent has spent is another's."""
+        super().forked()
+        self._process = ""  # until the thread runs: a server may fork without telling
+        self._asked: SimpleQueue[Exchange | None] = SimpleQueue()
+        self._untold: dict[int, Sum] = {}
+        self._retry_at = 0.0
+        self._starting = Lock()  # taken once
+        for sums in self._windows.values():
+            for each in sums.values():
+                each.elsewhere, each.own = each.total, 0
+                each.unpriced_elsewhere, each.unpriced = each.all_unpriced, 0
+
+    def stop(self) -> None:
+        """End the thread after what it has been asked."""
+        atexit.unregister(self._end)
+        self._asked.put(None)
+
+    def _end(self) -> None:
+        """Give the thread a moment for what it has been asked, at the end of the process."""
+        if self._starting.locked():
+            self._ask(()).wait(deadline())
+
+    def report(self, sums: tuple[Sum, ...], *, final: bool) -> Exchange | None:
+        """Write our sums and ask for those of all processes; return what a call waits for."""
+        trio = sys.modules.get("trio")
+        if final or is_apart() or (trio is not None and trio.lowlevel.in_trio_run()):
+            self._ask(sums)
+            return None
+        if self._starting.acquire(blocking=False):
+            try:
+                Thread(target=self._run, name="pantheon-obs-budget", daemon=True).start()
+            except RuntimeError:  # there are too many
+                self._starting.release()
+                raise
+        return self._ask(sums)
+
+    def changed(self, spent: Sum) -> None:
+        """Leave it to the thread, which asks who has reached a limit first."""
+
+    def _ask(self, sums: tuple[Sum, ...]) -> Exchange:
+        exchange = Exchange(self, sums, in_loop=_in_event_loop())
+        self._asked.put(exchange)
+        return exchange
+
+    def _run(self) -> None:
+        asked = self._asked
+        self._process = uuid4().hex
+        while True:
+            with _guard:
+                try:
+                    exchange = asked.get(timeout=_RETRY if self._untold else None)
+                except Empty:
+                    self._write_untold()
+                    continue
+                if exchange is None:
+                    return
+                self.settle()
+                exchange.finish(self._write(exchange.sums) if exchange.sums else ())
+                if self._untold and not self.is_lost:
+                    self._write_untold()
+
+    def _write_untold(self) -> None:
+        """Write what could not be written, unless it is of no use any more."""
+        for number, spent in tuple(self._untold.items()):
+            if now() > spent.end + _KEPT:
+                del self._untold[number]
+            else:
+                spent.tell(self._write((spent,)))
+
+    def _may_try(self) -> bool:
+        return not self.is_lost or monotonic() >= self._retry_at
+
+    def _write(self, sums: tuple[Sum, ...]) -> Iterable[Limit]:
+        """Exchange sums, and return the limits that this process has to tell, if reached."""
+        limits = self.limits if (sums[0].key is None) is (self.per is None) else ()
+        ours = [(each.own, each.unpriced) for each in sums]
+        try:
+            found = self._exchange(sums, ours, limits) if self._may_try() else None
+        except Exception as error:  # noqa: BLE001 - a client raises anything
+            self._lose(error)
+            found = None
+        if found is None:
+            self._untold.update((each.number, each) for each in sums if each.own)
+            return limits
+        self.is_lost = self.is_slow = False
+        for each, (own, unpriced), total, without in zip(
+            sums, ours, found[0::2], found[1::2], strict=False
+        ):
+            each.elsewhere, each.unpriced_elsewhere = total - own, without - unpriced
+            if total:
+                self.keep(each)
+            self._untold.pop(each.number, None)
+        return [limit for limit, first in zip(limits, found[2 * len(sums) :], strict=True) if first]
+
+    def _exchange(
+        self, sums: tuple[Sum, ...], ours: list[tuple[int, int]], limits: tuple[Limit, ...]
+    ) -> list[int]:
+        """Run the script."""
+        lifetime = round(1000 * (sums[0].end - now() + _KEPT))
+        names = [f"{self._process}.{each.number}" for each in sums]
+        counts = [(name, *own) for name, own in zip(names, ours, strict=True)]
+        budgets = [limit.nanodollars for limit in limits]
+        found: list[int] = self._script(
+            keys=[self._key_of(each) for each in sums],
+            args=[lifetime, *chain.from_iterable(counts), *budgets],
+        )
+        return found
+
+    def _key_of(self, spent: Sum) -> bytes:
+        # The braces keep the keys of one window together, also in a cluster.
+        of_window = f"pantheon-obs:budget:{{{self.name}:{float(spent.start)}}}"
+        key = of_window if spent.key is None else f"{of_window}:{spent.key}"
+        return key.encode(errors="surrogatepass")
+
+    def _lose(self, error: Exception) -> None:
+        was_lost = self.is_lost
+        self.is_lost = self.is_slow = True
+        self._retry_at = monotonic() + _RETRY
+        if not was_lost:
+            fields: dict[str, Any] = {"window": self.window}
+            if self.per is not None:
+                fields["per"] = self.per
+            fields["error_type"] = type(error).__name__
+            _log.warning("llm_budget_store_lost", extra=fields)
+
+
+def _in_event_loop() -> bool:
+    """Whether this thread runs the event loop of asyncio, which must not wait."""
+    asyncio = sys.modules.get("asyncio")
+    return asyncio is not None and asyncio._get_running_loop() is not None  # noqa: SLF001 - asyncio's documentation has it

@@ -1,0 +1,184 @@
+"""What LLM calls have cost, exactly: sums by key and window of time, in billionths of a dollar."""
+
+from __future__ import annotations
+
+from calendar import timegm
+from collections import deque
+from itertools import count
+from threading import Lock
+from time import gmtime, monotonic
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pantheon_obs.core.clock import now
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PER_DOLLAR = 10**9
+OTHERS = "_OTHER"
+"""The key of the calls whose own key is one too many."""
+
+_LONGEST_WAIT = 0.05  # seconds that a call waits for anything
+_MOST_KEYS = 100_000  # of one window in one process
+_WINDOWS_KEPT = 3  # a clock that is set back finds the sums of the window before
+_SECONDS = {"hour": 3600, "day": 86400}
+WINDOWS = (*_SECONDS, "month")
+
+Window = str | float
+_ids = count(1)
+
+
+def limits_of(window: Window, moment: float) -> tuple[float, float]:
+    """Return the start and end of the window that a moment is in, in seconds since the epoch."""
+    if window == "month":
+        year, month, *_ = gmtime(moment)
+        following = (year + month // 12, month % 12 + 1)
+        return timegm((year, month, 1, 0, 0, 0)), timegm((*following, 1, 0, 0, 0))
+    length = _SECONDS[window] if isinstance(window, str) else window
+    start = moment // length * length
+    return start, start + length
+
+
+def deadline() -> float:
+    """Return the end of the time that a call may wait from now on, by the monotonic clock."""
+    return monotonic() + _LONGEST_WAIT
+
+
+class Limit(Protocol):
+    """A budget of a tally."""
+
+    nanodollars: int
+
+    def tell(self, spent: Sum) -> None:
+        """Tell that a sum has reached the budget."""
+
+
+class Sum:
+    """The spending of one key in one window, here and in other processes.
+
+    Attributes:
+        key: The key; None for the sum over all keys.
+        number: Distinguishes it from all other sums of this process.
+        start: The start of its window.
+        end: The end of its window.
+        own: Billionths of a dollar that were spent in this process.
+        elsewhere: Those of all other processes, as far as known.
+        unpriced: Calls without a price in this process.
+        unpriced_elsewhere: Those in all other processes.
+        told: The limits that it has reached and that were told, each with who did that.
+    """
+
+    own = elsewhere = 0
+    unpriced = unpriced_elsewhere = 0
+
+    def __init__(self, key: str | None, start: float, end: float) -> None:
+        self.key = key
+        self.number = next(_ids)
+        self.start = start
+        self.end = end
+        self.told: dict[Limit, object] = {}
+
+    @property
+    def total(self) -> int:
+        """Billionths of a dollar that were spent, as far as known."""
+        return self.own + self.elsewhere
+
+    @property
+    def all_unpriced(self) -> int:
+        """Calls without a price, as far as known."""
+        return self.unpriced + self.unpriced_elsewhere
+
+    @property
+    def dollars(self) -> float:
+        """The total in US dollars."""
+        return self.total / PER_DOLLAR
+
+    def tell(self, limits: Iterable[Limit]) -> None:
+        """Tell each limit that it has reached, once."""
+        for limit in limits:
+            if self.total >= limit.nanodollars:
+                teller = object()  # several threads may be here
+                if self.told.setdefault(limit, teller) is teller:
+                    limit.tell(self)
+
+
+class Tally:
+    """The sums of a field's values, or of all calls, by window.
+
+    A finalizer may add a cost in the middle of any code, and must wait for no lock. So costs are
+    put aside first, and whoever gets the lock adds up all that are there.
+    """
+
+    def __init__(self, per: str | None, window: Window) -> None:
+        self.per = per
+        self.window = window
+        self.limits: tuple[Limit, ...] = ()
+        self._windows: dict[float, dict[str | None, Sum]] = {}
+        self.forked()
+
+    def forked(self) -> None:
+        """Forget what belongs to the threads of the parent process."""
+        self._adding = Lock()
+        self._new: deque[tuple[tuple[Sum, ...], int, int]] = deque()
+
+    def find(self, key: str | None) -> Sum:
+        """Return the sum of a key in the window that is now, or a new one that is not kept.
+
+        None is the sum over all keys.
+        """
+        start, end = limits_of(self.window, now())
+        sums = self._windows.get(start, {})
+        if key not in sums and len(sums) > _MOST_KEYS:
+            key = OTHERS
+        return sums.get(key) or Sum(key, start, end)
+
+    def keep(self, spent: Sum) -> Sum:
+        """Keep a sum until windows later; return the one that is kept for its key."""
+        sums = self._windows.get(spent.start)
+        if sums is None:
+            sums = self._windows.setdefault(spent.start, {})
+            for old in list(self._windows)[:-_WINDOWS_KEPT]:
+                self._windows.pop(old, None)
+        return sums.setdefault(spent.key, spent)
+
+    def add(self, key: str | None, nanodollars: int, unpriced: int) -> tuple[Sum, ...]:
+        """Add one call to the sum of its key and to that of all; return both, or the only one."""
+        sums = tuple(self.keep(self.find(each)) for each in dict.fromkeys((key, None)))
+        self._new.append((sums, nanodollars, unpriced))
+        self._sum_up()
+        return sums
+
+    def report(self, sums: tuple[Sum, ...], *, final: bool) -> Any:
+        """Share sums with other processes: not here. `final` says that nobody can wait for it."""
+
+    def stop(self) -> None:
+        """End the sharing."""
+
+    def settle(self) -> None:
+        """Add up what another thread is about to add; not for finalizers."""
+        if self._adding.acquire(timeout=_LONGEST_WAIT):
+            self._add_up()
+            self._sum_up()
+
+    def _sum_up(self) -> None:
+        while self._new and self._adding.acquire(blocking=False):
+            self._add_up()
+
+    def _add_up(self) -> None:
+        """Add what is there, release the lock, and tell the limits that are reached."""
+        changed = []
+        try:
+            while self._new:
+                sums, nanodollars, unpriced = self._new.popleft()
+                for each in sums:
+                    each.own += nanodollars
+                    each.unpriced += unpriced
+                changed.append(sums[0])
+        finally:
+            self._adding.release()
+        for each in changed:
+            self.changed(each)
+
+    def changed(self, spent: Sum) -> None:
+        """Tell the limits that a sum has reached."""
+        spent.tell(self.limits)
