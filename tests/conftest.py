@@ -36,6 +36,7 @@ EXTRAS = (
     "fastapi",
     "flask",
     "genai_prices",
+    "grpc",
     "litestar",
     "prometheus_client",
     "quart",
