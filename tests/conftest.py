@@ -38,6 +38,7 @@ EXTRAS = (
     "genai_prices",
     "grpc",
     "litestar",
+    "mcp",
     "prometheus_client",
     "quart",
     "sentry_sdk",
