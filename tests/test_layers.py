@@ -53,6 +53,7 @@ OWN = {
     "apps": {"django"} | DEPENDENCIES,
     "adapters.celery": {"celery", "billiard"} | DEPENDENCIES,
     "adapters.django": {"django"} | DEPENDENCIES,
+    "adapters.grpc": {"grpc"} | DEPENDENCIES,
     "adapters.gunicorn": {"gunicorn"} | DEPENDENCIES,
     "adapters.litestar": {"litestar"} | DEPENDENCIES,
     "adapters.quart": {"quart", "werkzeug"} | DEPENDENCIES,

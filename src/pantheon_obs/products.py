@@ -186,6 +186,7 @@ PRODUCTS = (
     # The query string stands in its lines.
     Product(name="daphne", writes=(("daphne.access", "AccessLogGenerator", "write_entry"),)),
     Product(name="tornado", says_less=(("tornado.access", "access line"),)),
+    Product(name="grpc", repeats=("grpc._server", "grpc._common", "grpc._cython.cygrpc")),
     Product(
         name="awslambdaric",  # writes to a descriptor that is read beside standard output
         prints=("bootstrap.LambdaLoggerHandler", "bootstrap.LambdaLoggerHandlerWithFrameType"),

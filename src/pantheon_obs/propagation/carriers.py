@@ -64,10 +64,10 @@ def _traceparent(trace_id: str) -> str | None:
 
 
 @overload
-def inject(headers: None = None) -> dict[str, str]: ...
+def inject(headers: None = None, *, lower_case: bool = False) -> dict[str, str]: ...
 @overload
-def inject(headers: _C) -> _C: ...
-def inject(headers: Carrier | None = None) -> Carrier:
+def inject(headers: _C, *, lower_case: bool = False) -> _C: ...
+def inject(headers: Carrier | None = None, *, lower_case: bool = False) -> Carrier:
     """Add the current trace to outgoing headers: `X-Trace-ID` and `traceparent`.
 
     A header that exists, in upper or lower case, is kept. Outside a trace nothing is added.
@@ -76,6 +76,7 @@ def inject(headers: Carrier | None = None) -> Carrier:
     Args:
         headers: A mutable mapping of names to values; None for a new dict, to send through a queue
             or a process pool.
+        lower_case: Whether the names are written in lower case, as the metadata of gRPC needs it.
 
     Returns:
         The same object.
@@ -92,7 +93,7 @@ def inject(headers: Carrier | None = None) -> Carrier:
         there = {name for given in carrier if (name := _lower(given)) is not None}
         for name, value in trace_headers().items():
             if name.lower() not in there:
-                carrier[name] = value
+                carrier[name.lower() if lower_case else name] = value
     return carrier
 
 

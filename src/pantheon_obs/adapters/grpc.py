@@ -1,0 +1,132 @@
+"""gRPC servers: interceptors which make each RPC a trace with its `request_finished`.
+
+https://grpc.github.io/grpc/python/grpc.html#service-side-interceptor
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from pantheon_obs import _setup
+from pantheon_obs.adapters.grpc_handlers import around
+from pantheon_obs.adapters.grpc_rpc import Rpc
+from pantheon_obs.core.errors import require
+from pantheon_obs.core.identity import Identity
+from pantheon_obs.core.settings import resolve
+from pantheon_obs.core.switch import turned_off
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from pantheon_obs.core.settings import Settings
+
+grpc: Any = require("grpc", extra=None, feature="pantheon_obs.adapters.grpc")
+grpc_aio: Any = require("grpc.aio", extra=None, feature="pantheon_obs.adapters.grpc")
+
+# https://github.com/grpc/grpc/blob/master/doc/health-checking.md
+_PROBES = frozenset({"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"})
+
+
+def server_interceptor(settings: Settings | None = None, **overrides: object) -> Any:
+    """Make the interceptor for `grpc.server(…, interceptors=[…])`; put it first.
+
+    Sets up logging, starts Sentry if a DSN is set, and gives each RPC a trace: its id comes from
+    the caller's metadata, goes back in the initial metadata as `x-trace-id`, and is on every line;
+    the RPC ends in one `request_finished` with its `grpc_code`.
+
+    Args:
+        settings: The settings; None reads the environment.
+        overrides: Fields of `Settings` that replace those of `settings`.
+
+    Returns:
+        A `grpc.ServerInterceptor`.
+
+    Raises:
+        ConfigError: An argument is not accepted.
+        MissingExtraError: grpcio is not installed, or `sentry_sdk` and a DSN was given.
+
+    Example:
+        >>> from concurrent.futures import ThreadPoolExecutor
+        >>> def make_server():
+        ...     import grpc
+        ...     from pantheon_obs.adapters.grpc import server_interceptor
+        ...     return grpc.server(ThreadPoolExecutor(8), interceptors=[server_interceptor()])
+    """
+    return _Interceptor(*_started(settings, overrides))
+
+
+def aio_server_interceptor(settings: Settings | None = None, **overrides: object) -> Any:
+    """Make the interceptor for `grpc.aio.server(interceptors=[…])`; put it first.
+
+    The arguments and errors are those of `server_interceptor`.
+
+    Args:
+        settings: The settings; None reads the environment.
+        overrides: Fields of `Settings` that replace those of `settings`.
+
+    Returns:
+        A `grpc.aio.ServerInterceptor`.
+
+    Example:
+        >>> def make_server():
+        ...     import grpc
+        ...     from pantheon_obs.adapters.grpc import aio_server_interceptor
+        ...     return grpc.aio.server(interceptors=[aio_server_interceptor()])
+    """
+    return _AioInterceptor(*_started(settings, overrides))
+
+
+def _started(
+    given: Settings | None, overrides: dict[str, object]
+) -> tuple[bool, Identity, frozenset[str]]:
+    settings = resolve(given, overrides)
+    start = _setup.start(settings, lambda: resolve(given, overrides), anew=False)
+    _setup.announce_serving(settings, adapter="grpc", on_startup=start)()
+    return turned_off(settings), Identity(settings), settings.quiet | _PROBES
+
+
+class _Arriving:
+    """Makes the trace of each RPC that arrives."""
+
+    def __init__(self, is_off: bool, identity: Identity, quiet: frozenset[str]) -> None:  # noqa: FBT001 - as `_started` returns it
+        self._is_off = is_off
+        self._identity = identity
+        self._quiet = quiet
+
+    def _arrived(self, details: Any) -> Rpc:
+        given = details.invocation_metadata or ()
+        headers = [
+            (name.encode(), value.encode("ascii", "replace") if isinstance(value, str) else value)
+            for name, value in given
+        ]
+        rpc = Rpc(self._identity.of(headers))
+        rpc.arrive(details.method, self._quiet)
+        return rpc
+
+
+class _Interceptor(_Arriving, grpc.ServerInterceptor):  # type: ignore[misc]  # untyped
+    def intercept_service(self, continuation: Callable[[Any], Any], details: Any) -> Any:
+        """Find the handler of an RPC in its context, and put ours around it."""
+        if self._is_off:
+            return continuation(details)
+        rpc = self._arrived(details)
+        handler = continuation(details)
+        return around(rpc, handler, "INTERNAL")
+
+
+class _AioInterceptor(_Arriving, grpc_aio.ServerInterceptor):  # type: ignore[misc]  # untyped
+    async def intercept_service(
+        self,
+        continuation: Callable[[Any], Awaitable[Any]],
+        details: Any,
+    ) -> Any:
+        """Find the handler of an RPC in its task, and put ours around it."""
+        if self._is_off:
+            return await continuation(details)
+        rpc = self._arrived(details)
+        handler = await continuation(details)
+        task = asyncio.current_task()
+        if task is not None and handler is not None:
+            task.add_done_callback(rpc.terminated)
+        return around(rpc, handler, "UNKNOWN")

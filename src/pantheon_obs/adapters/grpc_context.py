@@ -1,0 +1,121 @@
+"""The context of an RPC, which notes what the application answers through it.
+
+`context.abort` of the sync API raises a bare `Exception`, and contexts of plain functions under
+`grpc.aio` do not tell the code: so the methods are replaced, on the context where that can be done.
+"""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pantheon_obs.adapters.grpc_rpc import Rpc
+
+_HEADER = "x-trace-id"  # gRPC takes names of metadata in lower case only
+_NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
+
+
+class _Around:
+    """Stands for a context whose attributes cannot be replaced."""
+
+    def __init__(self, context: object) -> None:
+        self._context = context
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+
+class Noting:
+    """Puts methods of ours in place of a context's own, which they call.
+
+    Attributes:
+        context: What the application gets.
+    """
+
+    def __init__(self, rpc: Rpc, given: Any) -> None:
+        self.context = given if hasattr(given, "__dict__") else _Around(given)
+        self._rpc = rpc
+        self._send = given.send_initial_metadata
+        self._is_active: Callable[[], bool] | None = getattr(given, "is_active", None)
+        if self._is_active is not None:  # else the end of the RPC's task tells when it is over
+            given.add_callback(rpc.terminated)
+        self._unsent = [(_HEADER, rpc.trace_id)]
+        replaced: Any = self.context
+        replaced.send_initial_metadata = self._send_with_ours
+        replaced.set_code = self._setting(given.set_code)
+        is_async = inspect.iscoroutinefunction(given.abort)
+        aborting = self._aborting_async if is_async else self._aborting
+        for name in ("abort", "abort_with_status"):
+            method = getattr(given, name, None)
+            if method is not None:
+                setattr(replaced, name, aborting(method))
+        if hasattr(given, "write"):
+            replaced.write = self._writing(given.write)
+
+    def in_time(self) -> bool:
+        """Whether the RPC goes on."""
+        return not self._rpc.ended_by_grpc and (self._is_active is None or self._is_active())
+
+    def send(self) -> None:
+        """Send the id, unless it is out."""
+        if self._unsent and self.in_time():
+            with suppress(Exception):  # the RPC may have ended since
+                self._send_with_ours(())
+
+    async def send_async(self) -> None:
+        """Send the id, unless it is out."""
+        if self._unsent:
+            with suppress(Exception):  # the RPC may have ended
+                await self._send_with_ours(())
+
+    def _send_with_ours(self, metadata: Iterable[tuple[str, str | bytes]]) -> Any:
+        ours, self._unsent = self._unsent, []
+        return self._send((*metadata, *ours))
+
+    def _setting(self, set_code: Callable[[object], None]) -> Callable[[object], None]:
+        def setting(code: object) -> None:
+            set_code(code)
+            self._rpc.code = _name(code)
+
+        return setting
+
+    def _note_abort(self, code: object) -> None:
+        self._rpc.aborted = True
+        name = _name(getattr(code, "code", code))  # of a status
+        self._rpc.code = "UNKNOWN" if name == "OK" else name
+
+    def _aborting(self, abort: Callable[..., object]) -> Callable[..., object]:
+        def aborting(code: object, *arguments: Any, **named: Any) -> object:
+            self._note_abort(code)
+            self.send()
+            return abort(code, *arguments, **named)
+
+        return aborting
+
+    def _aborting_async(self, abort: Callable[..., Any]) -> Callable[..., Any]:
+        async def aborting(code: object, *arguments: Any, **named: Any) -> object:
+            self._note_abort(code)
+            await self.send_async()
+            return await abort(code, *arguments, **named)
+
+        return aborting
+
+    def _writing(self, write: Callable[..., Any]) -> Callable[..., Any]:
+        async def writing(message: object) -> None:
+            await self.send_async()
+            await write(message)
+            self._rpc.part(1)
+
+        return writing
+
+
+def _name(code: Any) -> str:
+    if isinstance(code, grpc.StatusCode):
+        return str(code.name)
+    return _NAMES.get(code, "UNKNOWN") if isinstance(code, int) else "UNKNOWN"

@@ -1,0 +1,49 @@
+"""The fact that an RPC has ended: the event of a request, with a gRPC code for its status."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from logging import DEBUG, ERROR, INFO, WARNING
+from typing import TYPE_CHECKING, Any
+
+from pantheon_obs.core.events import RequestFinished
+
+if TYPE_CHECKING:
+    from typing import Final
+
+# https://opentelemetry.io/docs/specs/semconv/rpc/grpc/: the codes that make a server span an error
+_SERVER_FAULTS: Final = frozenset(
+    {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
+)
+
+
+@dataclass(slots=True, eq=False)
+class RpcFinished(RequestFinished):
+    """One RPC has ended.
+
+    Attributes:
+        grpc_code: The name of its status code, as `NOT_FOUND`.
+    """
+
+    grpc_code: str = "OK"
+
+    @property
+    def level(self) -> int:
+        """ERROR for a server's fault and an escaped exception, INFO for OK, else WARNING."""
+        if self.quiet:
+            return DEBUG
+        if self.grpc_code in _SERVER_FAULTS or self.outcome in ("error", "no_response"):
+            return ERROR
+        return INFO if self.grpc_code == "OK" else WARNING
+
+    def fields(self) -> dict[str, Any]:
+        """The event's own fields, in the order of the schema."""
+        fields: dict[str, Any] = {}
+        for name, value in RequestFinished.fields(self).items():
+            if name == "latency_ms":
+                fields["grpc_code"] = self.grpc_code
+            if name != "failed":
+                fields[name] = value
+            if name == "outcome" and self.level == ERROR:
+                fields["failed"] = True
+        return fields

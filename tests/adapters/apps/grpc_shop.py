@@ -1,0 +1,267 @@
+"""A gRPC service with a method for each way to answer: `python -m … {sync|aio} PORT`.
+
+Under `aio` its methods come twice: as coroutines, whose names begin with `a`, and as plain
+functions and generators.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import grpc.aio
+
+from pantheon_obs import get_logger
+from pantheon_obs.adapters.grpc import aio_server_interceptor, server_interceptor
+from pantheon_obs.propagation.grpc import aio_client_interceptors, client_interceptor
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+log = get_logger("shop")
+left = threading.Event()
+kind, port = sys.argv[1], sys.argv[2]
+
+
+def ok(_request: bytes, _context: Any) -> bytes:
+    """Answer after a log line."""
+    log.info("sold")
+    return b"ok"
+
+
+def fails(_request: bytes, _context: Any) -> bytes:
+    """Raise."""
+    raise ValueError(7)
+
+
+def aborts(_request: bytes, context: Any) -> bytes:
+    """Abort with a code."""
+    context.abort(grpc.StatusCode.NOT_FOUND, "no such book")
+    return b"never"
+
+
+def sets_a_code(_request: bytes, context: Any) -> bytes:
+    """Send metadata of its own, and answer with a code."""
+    context.send_initial_metadata((("shelf", "4"),))
+    context.set_code(grpc.StatusCode.INVALID_ARGUMENT)
+    return b""
+
+
+def sets_a_code_and_fails(_request: bytes, context: Any) -> bytes:
+    """Raise after a code was set."""
+    context.set_code(grpc.StatusCode.UNAVAILABLE)
+    raise ValueError(7)
+
+
+def waits(_request: bytes, context: Any) -> bytes:
+    """Outlast the client's deadline."""
+    if hasattr(context, "is_active"):
+        context.add_callback(left.set)
+        left.wait(20)
+        left.clear()
+    else:
+        left.wait(0.5)
+    return b"late"
+
+
+def counts(_request: bytes, _context: Any) -> Iterator[bytes]:
+    """Stream three messages."""
+    for number in range(3):
+        log.info("counted")
+        yield b"%d" % number
+
+
+def breaks(_request: bytes, _context: Any) -> Iterator[bytes]:
+    """Raise in the middle of a stream."""
+    yield b"1"
+    raise ValueError(7)
+
+
+def endless(_request: bytes, context: Any) -> Iterator[bytes]:
+    """Stream until the client leaves."""
+    while context.is_active():
+        yield b"again"
+
+
+def adds(requests: Iterator[bytes], _context: Any) -> bytes:
+    """Add up a stream."""
+    return b"%d" % sum(map(int, requests))
+
+
+def echoes(requests: Iterator[bytes], _context: Any) -> Iterator[bytes]:
+    """Send back what comes."""
+    yield from requests
+
+
+def asks(_request: bytes, _context: Any) -> bytes:
+    """Call this very service, through a client that carries the trace."""
+    channel = grpc.insecure_channel(f"127.0.0.1:{port}")
+    with grpc.intercept_channel(channel, client_interceptor()) as traced:
+        answers = (
+            traced.unary_unary("/shop.Shop/ok")(b"", metadata=(("tenant", "acme"),)),
+            *traced.unary_stream("/shop.Shop/counts")(b""),
+            traced.stream_unary("/shop.Shop/adds")(iter([b"1"])),
+            *traced.stream_stream("/shop.Shop/echoes")(iter([b"2"])),
+        )
+    return b" ".join(answers)
+
+
+async def aok(_request: bytes, _context: Any) -> bytes:
+    """Answer after a log line."""
+    log.info("sold")
+    return b"ok"
+
+
+async def afails(_request: bytes, _context: Any) -> bytes:
+    """Raise."""
+    raise ValueError(7)
+
+
+async def aaborts(_request: bytes, context: Any) -> bytes:
+    """Abort with a code."""
+    await context.abort(grpc.StatusCode.NOT_FOUND, "no such book")
+    return b"never"
+
+
+async def asets_a_code(_request: bytes, context: Any) -> bytes:
+    """Send metadata of its own, and answer with a code."""
+    await context.send_initial_metadata((("shelf", "4"),))
+    context.set_code(grpc.StatusCode.INVALID_ARGUMENT)
+    return b""
+
+
+async def awaits(_request: bytes, _context: Any) -> bytes:
+    """Outlast the client's deadline."""
+    await asyncio.sleep(20)
+    return b"late"
+
+
+async def acounts(_request: bytes, _context: Any) -> AsyncIterator[bytes]:
+    """Stream three messages."""
+    for number in range(3):
+        log.info("counted")
+        yield b"%d" % number
+
+
+async def abreaks(_request: bytes, _context: Any) -> AsyncIterator[bytes]:
+    """Raise in the middle of a stream."""
+    yield b"1"
+    raise ValueError(7)
+
+
+async def aendless(_request: bytes, _context: Any) -> AsyncIterator[bytes]:
+    """Stream until the client leaves."""
+    while True:
+        yield b"again"
+
+
+async def awrites(_request: bytes, context: Any) -> None:
+    """Stream with `write`."""
+    for number in range(3):
+        log.info("counted")
+        await context.write(b"%d" % number)
+
+
+async def awrites_and_fails(_request: bytes, context: Any) -> None:
+    """Raise after a `write`."""
+    await context.write(b"1")
+    raise ValueError(7)
+
+
+async def aadds(requests: AsyncIterator[bytes], _context: Any) -> bytes:
+    """Add up a stream."""
+    return b"%d" % sum([int(number) async for number in requests])
+
+
+async def aechoes(requests: AsyncIterator[bytes], _context: Any) -> AsyncIterator[bytes]:
+    """Send back what comes."""
+    async for number in requests:
+        yield number
+
+
+async def aasks(_request: bytes, _context: Any) -> bytes:
+    """Call this very service, through a client of asyncio that carries the trace."""
+    address = f"127.0.0.1:{port}"
+    async with grpc.aio.insecure_channel(address, interceptors=aio_client_interceptors()) as traced:
+        answers = (
+            await traced.unary_unary("/shop.Shop/aok")(b"", metadata=(("tenant", "acme"),)),
+            *[each async for each in traced.unary_stream("/shop.Shop/acounts")(b"")],
+            await traced.stream_unary("/shop.Shop/aadds")(iter([b"1"])),
+            *[each async for each in traced.stream_stream("/shop.Shop/aechoes")(iter([b"2"]))],
+        )
+    return b" ".join(answers)
+
+
+def refusing(message: bytes) -> bytes:
+    """Serialize or deserialize, but not everything."""
+    if message == b"bad":
+        raise TypeError(message)
+    return message
+
+
+def bad(_request: bytes, _context: Any) -> bytes:
+    """Answer what cannot be serialized."""
+    return b"bad"
+
+
+def _handler(name: str) -> Any:
+    behavior = globals().get(name)
+    if name == "non_blocking":
+        handler = grpc.unary_stream_rpc_method_handler(non_blocking)
+    elif behavior is None or name.startswith("_"):
+        handler = None
+    elif name.endswith(("counts", "breaks", "endless", "writes", "writes_and_fails")):
+        handler = grpc.unary_stream_rpc_method_handler(behavior)
+    elif name.endswith("adds"):
+        handler = grpc.stream_unary_rpc_method_handler(behavior)
+    elif name.endswith("echoes"):
+        handler = grpc.stream_stream_rpc_method_handler(behavior)
+    else:
+        handler = grpc.unary_unary_rpc_method_handler(behavior, refusing, refusing)
+    return handler
+
+
+def non_blocking(_request: bytes, _context: Any, send: Any) -> None:
+    """Answer in gRPC's experimental way for streams without a thread."""
+    send(b"1")
+    send(None)
+
+
+non_blocking.experimental_non_blocking = True  # type: ignore[attr-defined]
+
+
+class Shop(grpc.GenericRpcHandler):  # type: ignore[misc]  # untyped
+    """Finds a method by its name."""
+
+    def service(self, details: Any) -> Any:
+        """Return the handler; also of the probes' service."""
+        return _handler("ok" if "Health" in details.method else details.method.split("/")[-1])
+
+
+async def serve_aio() -> None:
+    """Serve until SIGTERM."""
+    server = grpc.aio.server(interceptors=[aio_server_interceptor()])
+    server.add_generic_rpc_handlers((Shop(),))
+    server.add_insecure_port(f"127.0.0.1:{port}")
+    await server.start()
+    await server.wait_for_termination()
+
+
+def serve() -> None:
+    """Serve until SIGTERM."""
+    server = grpc.server(ThreadPoolExecutor(4), interceptors=[server_interceptor()])
+    server.add_generic_rpc_handlers((Shop(),))
+    server.add_insecure_port(f"127.0.0.1:{port}")
+    server.start()
+    server.wait_for_termination()
+
+
+if __name__ == "__main__":
+    if kind == "aio":
+        asyncio.run(serve_aio())
+    else:
+        serve()
