@@ -39,7 +39,7 @@ class LineBuilder:
         self._request_id = request_id
         self._reserved = _RESERVED | {"request_id"} if request_id else _RESERVED
         self._static = tuple((key, redactor.text(value)) for key, value in static.items())
-        self._second: dict[str, str] = {}  # the text of the current second
+        self._second = ("", "")  # the current second, and its text
         # The name on the line of each harmless key: looking it up is faster than judging it again.
         self._names: dict[object, str] = {}
 
@@ -50,9 +50,13 @@ class LineBuilder:
         created = entry.created
         error = entry.error
         micros = str(time.time_ns() // 1000) if created is None else f"{round(created * 1e6):07d}"
-        prefix = self._second.get(micros[:-6]) or self._begin_second(micros[:-6])
+        second = micros[:-6]
+        known, prefix = self._second
+        if second != known:
+            prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(int(second)))
+            self._second = second, prefix  # one assignment: other threads see both or neither
         line: dict[str, Any] = {
-            "timestamp": f"{prefix}{micros[-6:]}Z",
+            "timestamp": prefix + micros[-6:] + "Z",
             "level": LEVEL_NAMES.get(entry.level) or level_name(entry.level),
             "event": event if event in redactor.harmless else redactor.text(event),
             "logger": entry.logger,
@@ -82,11 +86,6 @@ class LineBuilder:
             line["exception"] = redactor.text(traceback_of(error, entry.traceback))
         return line
 
-    def _begin_second(self, second: str) -> str:
-        prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(int(second)))
-        self._second = {second: prefix}
-        return prefix
-
     def _redact(self, line: dict[str, Any], keys: Collection[str]) -> None:
         redactor = self._redactor
         for key in keys:
@@ -102,8 +101,9 @@ class LineBuilder:
         harmless = redactor.harmless
         names = self._names
         for given, value in fields.items():
-            key = names.get(given)
-            if key is None:
+            try:
+                key = names[given]
+            except KeyError:
                 self._put(line, given, value)
                 continue
             # The plain types are told apart here: a call for each would cost as much as this loop.
@@ -111,7 +111,7 @@ class LineBuilder:
             if kind is str:
                 line[key] = value if value in harmless else redactor.text(value)
             elif (
-                kind is int or value is None or kind is bool or (kind is float and isfinite(value))
+                kind is int or kind is bool or value is None or (kind is float and isfinite(value))
             ):
                 line[key] = value
             else:
