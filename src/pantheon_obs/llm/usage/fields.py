@@ -70,10 +70,9 @@ class Reported:
     @property
     def usage_status(self) -> UsageStatus:
         """`reported` if both counts are known, `partial` if one is, else `missing`."""
-        if self.input_tokens is None and self.output_tokens is None:
-            return "missing"
-        unknown = self.partial or self.input_tokens is None or self.output_tokens is None
-        return "partial" if unknown else "reported"
+        if self.input_tokens is not None and self.output_tokens is not None:
+            return "partial" if self.partial else "reported"
+        return "missing" if self.input_tokens is self.output_tokens else "partial"
 
 
 @lru_cache(maxsize=4096)  # bounded: a function may make a new class on each call
@@ -98,6 +97,18 @@ def field(value: Any, name: str) -> Any:
     if EXTRA in names:
         return (getattr(value, EXTRA, None) or _NO_FIELDS).get(name)
     return None
+
+
+def fields_of(value: Any, *names: str) -> Mapping[str, Any]:
+    """Return a mapping that has at least these of a value's fields, to read several of them."""
+    kind: Any = type(value)
+    if kind is dict:
+        own: Mapping[str, Any] = value
+        return own
+    if EXTRA in class_fields(kind):  # an SDK's object: it has its fields in itself
+        own, extra = value.__dict__, getattr(value, EXTRA, None)
+        return {**extra, **own} if extra else own
+    return {name: field(value, name) for name in names}
 
 
 def fields_reader(*names: str) -> Callable[[Any], tuple[Any, ...]]:
@@ -168,13 +179,12 @@ def add_detail(reported: Reported, name: str, value: object) -> None:
 
 def add_details(reported: Reported, values: Any, names: Mapping[str, str]) -> None:
     """Keep those of an object's counts that only the price depends on; `names` maps its fields."""
-    own: Any = values if isinstance(values, dict) else getattr(values, "__dict__", None)
-    if own is None or getattr(values, EXTRA, None):
-        own = {name: field(values, name) for name in names}
-    for name, kept in names.items():
-        value = own.get(name)
-        if value:
-            add_detail(reported, kept, value)
+    if values is None:
+        return
+    own = fields_of(values, *names)
+    if any(map(own.get, names)):  # most answers have none of them
+        for name, kept in names.items():
+            add_detail(reported, kept, own.get(name))
 
 
 def add_up(reported: Reported, parts: tuple[Reported, ...]) -> None:

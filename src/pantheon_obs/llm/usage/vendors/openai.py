@@ -17,6 +17,7 @@ from pantheon_obs.llm.usage.fields import (
     count,
     either,
     field,
+    fields_of,
     fields_reader,
     has,
     set_served,
@@ -75,20 +76,21 @@ def chat(value: Any, reported: Reported) -> Any:
     reported.finished = bool(reported.finished)
     reported.model = reported.model or text(model)
     for choice in choices:
-        reason = text(field(choice, "finish_reason"))
+        own = fields_of(choice, "finish_reason", "delta", "message")
+        reason = text(own.get("finish_reason"))
         if reason is not None:
             reported.finish_reason = reason
             reported.finished = True
             if reason == "error":
                 set_error(field(value, "error") or field(choice, "error"), reported)
+        message = own.get("message")
         if not reported.content:
-            message: Any = field(choice, "delta") or field(choice, "message") or choice
-            reported.content = any(field(message, name) for name in _CONTENT)
+            found = fields_of(own.get("delta") or message or choice, *_CONTENT)
+            reported.content = any(map(found.get, _CONTENT))
+        if usage is not None and field(message, "annotations"):  # what a search has found
+            add_detail(reported, "searches", 1)
     if usage is not None:
         set_served(reported, "service_tier", field(value, "service_tier"))
-        for choice in choices:
-            if field(field(choice, "message"), "annotations"):  # what a search has found
-                add_detail(reported, "searches", 1)
     return usage
 
 
@@ -232,12 +234,18 @@ def _take_in(reported: Reported, input_: Any, output: Any, of_input: Any, of_out
     reported.input_tokens = count(input_, reported.input_tokens)
     reported.output_tokens = count(output, reported.output_tokens)
     if of_input is not None:
-        cached, written = field(of_input, "cached_tokens"), field(of_input, "cache_write_tokens")
-        reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
-        reported.cache_write_tokens = count(written, reported.cache_write_tokens)
-        add_details(reported, of_input, _INPUT_KINDS)
+        parts = fields_of(of_input, "cached_tokens", "cache_write_tokens", *_INPUT_KINDS)
+        reported.cached_input_tokens = count(
+            parts.get("cached_tokens"), reported.cached_input_tokens
+        )
+        reported.cache_write_tokens = count(
+            parts.get("cache_write_tokens"), reported.cache_write_tokens
+        )
+        add_details(reported, parts, _INPUT_KINDS)
     if of_output is not None:
-        reasoning = field(of_output, "reasoning_tokens")
-        reported.reasoning_tokens = count(reasoning, reported.reasoning_tokens)
-        add_details(reported, of_output, _OUTPUT_KINDS)
+        parts = fields_of(of_output, "reasoning_tokens", *_OUTPUT_KINDS)
+        reported.reasoning_tokens = count(
+            parts.get("reasoning_tokens"), reported.reasoning_tokens
+        )
+        add_details(reported, parts, _OUTPUT_KINDS)
     return True
