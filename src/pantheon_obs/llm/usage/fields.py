@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from pantheon_obs.core.llm_events import UsageStatus
 
@@ -99,16 +99,14 @@ def field(value: Any, name: str) -> Any:
     return None
 
 
-def fields_of(value: Any, *names: str) -> Mapping[str, Any]:
-    """Return a mapping that has at least these of a value's fields, to read several of them."""
-    kind: Any = type(value)
-    if kind is dict:
-        own: Mapping[str, Any] = value
-        return own
-    if EXTRA in class_fields(kind):  # an SDK's object: it has its fields in itself
-        own, extra = value.__dict__, getattr(value, EXTRA, None)
-        return {**extra, **own} if extra else own
-    return {name: field(value, name) for name in names}
+def fields_of(value: Any, names: Iterable[str]) -> Any:
+    """Return a dict that has all of these fields that a value has, to read several of them."""
+    if type(value) is dict:
+        return value
+    own = getattr(value, "__dict__", None)
+    if own is None or getattr(value, EXTRA, None):
+        return {name: field(value, name) for name in names}
+    return own
 
 
 def fields_reader(*names: str) -> Callable[[Any], tuple[Any, ...]]:
@@ -179,12 +177,11 @@ def add_detail(reported: Reported, name: str, value: object) -> None:
 
 def add_details(reported: Reported, values: Any, names: Mapping[str, str]) -> None:
     """Keep those of an object's counts that only the price depends on; `names` maps its fields."""
-    if values is None:
-        return
-    own = fields_of(values, *names)
-    if any(map(own.get, names)):  # most answers have none of them
-        for name, kept in names.items():
-            add_detail(reported, kept, own.get(name))
+    own = fields_of(values, names)
+    for name, kept in names.items():
+        value = own.get(name)
+        if value:
+            add_detail(reported, kept, value)
 
 
 def add_up(reported: Reported, parts: tuple[Reported, ...]) -> None:

@@ -39,7 +39,7 @@ class LineBuilder:
         self._request_id = request_id
         self._reserved = _RESERVED | {"request_id"} if request_id else _RESERVED
         self._static = tuple((key, redactor.text(value)) for key, value in static.items())
-        self._second = ("", "")  # the current second, and its text
+        self._second: dict[str, str] = {}  # the text of the current second
         # The name on the line of each harmless key: looking it up is faster than judging it again.
         self._names: dict[object, str] = {}
 
@@ -51,10 +51,7 @@ class LineBuilder:
         error = entry.error
         micros = str(time.time_ns() // 1000) if created is None else f"{round(created * 1e6):07d}"
         second = micros[:-6]
-        known, prefix = self._second
-        if second != known:
-            prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(int(second)))
-            self._second = second, prefix  # one assignment: other threads see both or neither
+        prefix = self._second.get(second) or self._begin_second(second)
         line: dict[str, Any] = {
             "timestamp": prefix + micros[-6:] + "Z",
             "level": LEVEL_NAMES.get(entry.level) or level_name(entry.level),
@@ -85,6 +82,11 @@ class LineBuilder:
         if error is not None:
             line["exception"] = redactor.text(traceback_of(error, entry.traceback))
         return line
+
+    def _begin_second(self, second: str) -> str:
+        prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(int(second)))
+        self._second = {second: prefix}
+        return prefix
 
     def _redact(self, line: dict[str, Any], keys: Collection[str]) -> None:
         redactor = self._redactor

@@ -50,6 +50,8 @@ _HOSTED_TOOLS = {
 }
 _INPUT_KINDS = {"audio_tokens": "input_audio_tokens", "image_tokens": "input_image_tokens"}
 _OUTPUT_KINDS = {"audio_tokens": "output_audio_tokens", "image_tokens": "output_image_tokens"}
+_INPUT_PARTS = ("cached_tokens", "cache_write_tokens", *_INPUT_KINDS)
+_OUTPUT_PARTS = ("reasoning_tokens", *_OUTPUT_KINDS)
 _chat_usage = fields_reader(
     "prompt_tokens",
     "completion_tokens",
@@ -76,21 +78,20 @@ def chat(value: Any, reported: Reported) -> Any:
     reported.finished = bool(reported.finished)
     reported.model = reported.model or text(model)
     for choice in choices:
-        own = fields_of(choice, "finish_reason", "delta", "message")
-        reason = text(own.get("finish_reason"))
+        reason = text(field(choice, "finish_reason"))
         if reason is not None:
             reported.finish_reason = reason
             reported.finished = True
             if reason == "error":
                 set_error(field(value, "error") or field(choice, "error"), reported)
-        message = own.get("message")
         if not reported.content:
-            found = fields_of(own.get("delta") or message or choice, *_CONTENT)
-            reported.content = any(map(found.get, _CONTENT))
-        if usage is not None and field(message, "annotations"):  # what a search has found
-            add_detail(reported, "searches", 1)
+            message: Any = field(choice, "delta") or field(choice, "message") or choice
+            reported.content = any(field(message, name) for name in _CONTENT)
     if usage is not None:
         set_served(reported, "service_tier", field(value, "service_tier"))
+        for choice in choices:
+            if field(field(choice, "message"), "annotations"):  # what a search has found
+                add_detail(reported, "searches", 1)
     return usage
 
 
@@ -234,18 +235,13 @@ def _take_in(reported: Reported, input_: Any, output: Any, of_input: Any, of_out
     reported.input_tokens = count(input_, reported.input_tokens)
     reported.output_tokens = count(output, reported.output_tokens)
     if of_input is not None:
-        parts = fields_of(of_input, "cached_tokens", "cache_write_tokens", *_INPUT_KINDS)
-        reported.cached_input_tokens = count(
-            parts.get("cached_tokens"), reported.cached_input_tokens
-        )
-        reported.cache_write_tokens = count(
-            parts.get("cache_write_tokens"), reported.cache_write_tokens
-        )
-        add_details(reported, parts, _INPUT_KINDS)
+        own = fields_of(of_input, _INPUT_PARTS)
+        cached, written = own.get("cached_tokens"), own.get("cache_write_tokens")
+        reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
+        reported.cache_write_tokens = count(written, reported.cache_write_tokens)
+        add_details(reported, own, _INPUT_KINDS)
     if of_output is not None:
-        parts = fields_of(of_output, "reasoning_tokens", *_OUTPUT_KINDS)
-        reported.reasoning_tokens = count(
-            parts.get("reasoning_tokens"), reported.reasoning_tokens
-        )
-        add_details(reported, parts, _OUTPUT_KINDS)
+        own = fields_of(of_output, _OUTPUT_PARTS)
+        reported.reasoning_tokens = count(own.get("reasoning_tokens"), reported.reasoning_tokens)
+        add_details(reported, own, _OUTPUT_KINDS)
     return True
