@@ -52,7 +52,7 @@ class AsgiExchange(Exchange):
         receive: Receive,
         send: Send,
     ) -> None:
-        super().__init__(trace_id)
+        Exchange.__init__(self, trace_id)  # `super()` takes longer, for each request
         self._response_headers = headers
         self.scope = scope
         self._receive = receive
@@ -117,9 +117,13 @@ class AsgiHttp(AsgiExchange):
             self.send_failed(error)
             self._not_sent(message)
             raise
+        if not self.event_pending:
+            self.response_started = self.response_started or starts
+            return
         try:
             if starts:
-                self._began(message)
+                self._look_for_client()
+                self.started(message.get("status"), message["headers"])
             elif kind in _BODY and self.response_started and not self.response_complete:
                 self._sent(message)
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per message
@@ -141,13 +145,6 @@ class AsgiHttp(AsgiExchange):
             is_end = not (message.get("body") or message.get("more_body"))
             if is_end and self.response_started and message["type"] == _PART:
                 self._end(message)  # nothing of it is lost
-
-    def _began(self, message: Message) -> None:
-        if self.event_pending:
-            self._look_for_client()
-            self.started(message.get("status"), message["headers"])
-        else:
-            self.response_started = True
 
     def returned(self) -> None:
         """The application's call has returned, in the middle of its body if the server stops."""

@@ -74,13 +74,14 @@ def cost_in_ticks(usage: Any, reported: Reported) -> bool:
 
 
 @lru_cache(maxsize=4096)  # bounded, as `class_fields`
-def _has_hidden_params(kind: type) -> bool:
+def _has_hidden_params(kind: Any) -> bool:
     return "_hidden_params" in getattr(kind, "__private_attributes__", ())
 
 
 def hidden_cost(value: Any, reported: Reported) -> None:
     """Read the figure that litellm keeps in a private attribute of a response."""
-    if _has_hidden_params(type(value)):
+    kind: Any = type(value)
+    if _has_hidden_params(kind):
         figure = amount(field(getattr(value, "_hidden_params", None), "response_cost"))
         if reported.cost is None:
             _set_cost(reported, figure)
