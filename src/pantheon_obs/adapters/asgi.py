@@ -125,7 +125,8 @@ class TraceIdMiddleware:
                 )
                 receive = exchange.receive
                 self._open.add(exchange)
-                pipeline.started(exchange)
+                if pipeline.listening:
+                    pipeline.started(exchange)
             await self.app(scope, receive, exchange.send)
             if exchange.event_pending or not exchange.response_started:
                 exchange.returned()

@@ -52,7 +52,7 @@ class AsgiExchange(Exchange):
         receive: Receive,
         send: Send,
     ) -> None:
-        super().__init__(trace_id)
+        Exchange.__init__(self, trace_id)  # `super()` takes longer, for each request
         self._response_headers = headers
         self.scope = scope
         self._receive = receive
@@ -66,8 +66,8 @@ class AsgiExchange(Exchange):
         return route_template(self.scope, self._mount, self.path, self._named, found=found)
 
     def _with_id(self, message: Message) -> Message:
-        headers = self._response_headers.on(message.get("headers") or (), self.trace_id.encode())
-        return {**message, "headers": headers}
+        on = self._response_headers.on
+        return {**message, "headers": on(message.get("headers") or (), self.trace_id.encode())}
 
     def request_headers(self) -> dict[str, str]:
         """The request's headers, by their names in an environ."""
@@ -101,44 +101,50 @@ class AsgiHttp(AsgiExchange):
 
     async def send(self, message: Message) -> None:
         """Pass a message on to the server; looked at only where there is something to note."""
-        kind = type_of(message)
-        if not self.event_pending and kind != _START:
-            await self._send(message)
-            return
+        try:
+            kind = message["type"]
+        except Exception:  # noqa: BLE001 - as `type_of`, without its cost per message
+            kind = None
         starts = kind == _START and not self.response_started
         if starts:
             message = self._with_id(message)
+        elif not self.event_pending:
+            await self._send(message)
+            return
         try:
             await self._send(message)
         except OSError as error:  # since ASGI 2.4
             self.send_failed(error)
             self._not_sent(message)
             raise
+        if not self.event_pending:
+            self.response_started = self.response_started or starts
+            return
         try:
             if starts:
-                self._began(message)
+                self._look_for_client()
+                self.started(message.get("status"), message["headers"])
             elif kind in _BODY and self.response_started and not self.response_complete:
-                if self.client_gone or (self._cycle is not None and self._cycle.disconnected):
-                    self._sent_to_nobody(message)
-                if not message.get("more_body", False):
-                    self._end(message)
-                elif self.first_byte is None or not self.streaming:
-                    self.part(len(message.get("body") or b""))
+                self._sent(message)
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per message
             report("asgi exchange", error)
+
+    def _sent(self, message: Message) -> None:
+        """A part of the body was handed to the server."""
+        gone = self.client_gone or (self._cycle is not None and self._cycle.disconnected)
+        if gone and (message.get("body") or message["type"] != _PART):
+            self.client_left()
+            self.content_lost = True
+        if not message.get("more_body", False):
+            self._end(message)
+        elif self.first_byte is None or not self.streaming:
+            self.part(len(message.get("body") or b""))
 
     def _not_sent(self, message: Message) -> None:
         with _guard:
             is_end = not (message.get("body") or message.get("more_body"))
             if is_end and self.response_started and message["type"] == _PART:
                 self._end(message)  # nothing of it is lost
-
-    def _began(self, message: Message) -> None:
-        if self.event_pending:
-            self._look_for_client()
-            self.started(message.get("status"), message["headers"])
-        else:
-            self.response_started = True
 
     def returned(self) -> None:
         """The application's call has returned, in the middle of its body if the server stops."""
@@ -151,17 +157,10 @@ class AsgiHttp(AsgiExchange):
             self.relayed = is_relayed(_BOUNDARY)
         self.complete()
 
-    def _sent_to_nobody(self, message: Message) -> None:
-        if message.get("body") or message["type"] != _PART:
-            self.client_left()
-            self.content_lost = True
-
     def _may_be_cut(self) -> bool:
         """Whether the last part leaves it open if the body is whole."""
-        if self.streaming:
-            return True
-        is_empty = self.first_byte is None
-        return is_empty and self.status_code not in BODILESS and not self.is_whole(0)
+        is_empty = self.first_byte is None and self.status_code not in BODILESS
+        return self.streaming or (is_empty and not self.is_whole(0))
 
     def _look_for_client(self) -> None:
         # uvicorn drops what nobody receives without an error, but its cycle knows.

@@ -17,7 +17,7 @@ from pantheon_obs.core.events import BackgroundFailed, RequestFinished
 from pantheon_obs.core.failures import escape, note, root_of, share_log
 from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.core.outcome import Facts, decide, has_left, is_background, is_departure
-from pantheon_obs.core.texts import is_status, text_of
+from pantheon_obs.core.texts import status_of, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,12 +64,14 @@ class Exchange(Trace, Facts):
         strip it, from the probes' paths too.
         """
         self.event_pending = True
-        if not (type(method) is type(path) is type(mount) is str):
-            method, path, mount = map(text_of, (method, path, mount))
+        if type(method) is not str or type(path) is not str:
+            method, path = text_of(method), text_of(path)
         self.method = method
         self.path = path
-        self._mount = mount
-        self.quiet = (path.removeprefix(mount) if mount else path) in quiet_paths
+        if mount:
+            self._mount = mount = text_of(mount)
+            path = path.removeprefix(mount)
+        self.quiet = path in quiet_paths
 
     def route(self) -> str | None:
         """The route's template; adapters that know it override this."""
@@ -80,8 +82,8 @@ class Exchange(Trace, Facts):
         self.response_started = True
         if self.event_pending:
             self.left_early = self.client_gone
-            self._headers = headers  # below: as a plain number, it may be an http.HTTPStatus
-            self.status_code = code = int(status) if is_status(status) else None
+            self._headers = headers
+            self.status_code = code = status_of(status)
             if code is not None and code >= _SERVER_ERROR:
                 self.error_at_start = sys.exc_info()[1]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TypeGuard
-
 _LEAST, _MOST = 100, 999
 
 
@@ -12,6 +10,6 @@ def text_of(value: object) -> str:
     return str(value) if isinstance(value, str) else ""
 
 
-def is_status(value: object) -> TypeGuard[int]:
-    """Whether the value is an HTTP status."""
-    return isinstance(value, int) and _LEAST <= value <= _MOST
+def status_of(value: object) -> int | None:
+    """An HTTP status as a plain number (it may be an `http.HTTPStatus`); None for what is none."""
+    return int(value) if isinstance(value, int) and _LEAST <= value <= _MOST else None

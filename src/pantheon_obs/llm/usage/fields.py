@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from pantheon_obs.core.llm_events import UsageStatus
 
@@ -73,10 +73,9 @@ class Reported:
     @property
     def usage_status(self) -> UsageStatus:
         """`reported` if both counts are known, `partial` if one is, else `missing`."""
-        if self.input_tokens is None and self.output_tokens is None:
-            return "missing"
-        unknown = self.partial or self.input_tokens is None or self.output_tokens is None
-        return "partial" if unknown else "reported"
+        if self.input_tokens is not None and self.output_tokens is not None:
+            return "partial" if self.partial else "reported"
+        return "missing" if self.input_tokens is self.output_tokens else "partial"
 
 
 @lru_cache(maxsize=4096)  # bounded: a function may make a new class on each call
@@ -101,6 +100,16 @@ def field(value: Any, name: str) -> Any:
     if EXTRA in names:
         return (getattr(value, EXTRA, None) or _NO_FIELDS).get(name)
     return None
+
+
+def fields_of(value: Any, names: Iterable[str]) -> Any:
+    """Return a dict that has all of these fields that a value has, to read several of them."""
+    if type(value) is dict:
+        return value
+    own = getattr(value, "__dict__", None)
+    if own is None or getattr(value, EXTRA, None):
+        return {name: field(value, name) for name in names}
+    return own
 
 
 def fields_reader(*names: str) -> Callable[[Any], tuple[Any, ...]]:
@@ -171,9 +180,7 @@ def add_detail(reported: Reported, name: str, value: object) -> None:
 
 def add_details(reported: Reported, values: Any, names: Mapping[str, str]) -> None:
     """Keep those of an object's counts that only the price depends on; `names` maps its fields."""
-    own: Any = values if isinstance(values, dict) else getattr(values, "__dict__", None)
-    if own is None or getattr(values, EXTRA, None):
-        own = {name: field(values, name) for name in names}
+    own = fields_of(values, names)
     for name, kept in names.items():
         value = own.get(name)
         if value:

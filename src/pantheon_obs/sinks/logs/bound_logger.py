@@ -160,9 +160,12 @@ def _is_watched(logger: logging.Logger, level: int) -> bool:
 def emit(logger: logging.Logger, level: int, event: object, fields: dict[str, Any]) -> None:
     """Write the line of an event whose level is enabled."""
     stacklevel = stacklevel_in(fields) if "stacklevel" in fields else 1
-    entry = entry_of(logger, level, event, fields, stacklevel)
+    if type(event) is str and "exc_info" not in fields and "stack_info" not in fields:
+        entry = Entry(level, event, logger.name, fields)  # most lines, without another call
+    else:
+        entry = entry_of(logger, level, event, fields, stacklevel)
     if handler is not None:
-        handler.dispatch(logger, entry, stacklevel=stacklevel)
+        handler.dispatch(logger, entry, stacklevel)
     else:  # logging was configured once, and has been reset
         logger.handle(record_for(entry))
 

@@ -103,34 +103,32 @@ class ObsHandler(logging.Handler):
             entry = _remains_of(record)
         self.emitter.emit(entry)
 
-    def dispatch(
-        self, logger: logging.Logger, entry: Entry, *, watched: bool = True, stacklevel: int = 1
-    ) -> None:
+    def dispatch(self, logger: logging.Logger, entry: Entry, stacklevel: int = 1) -> None:
         """Write an entry that is not yet a record, as one if anybody else would see it.
 
-        Its level is enabled. Watchers of records, as Sentry, may be kept from seeing it.
+        Its level is enabled. Watchers of records, as Sentry, need not see a fact of this library.
         """
         methods = noticing.methods
         if (
             (type(logger) in noticing.plain_classes or noticing.is_plain(type(logger)))
             and logging._logRecordFactory is _Record  # type: ignore[attr-defined]  # noqa: SLF001 - for each line
             and methods["makeRecord"] is noticing.make_record
-            and not (watched and methods["callHandlers"] is not noticing.call_handlers)
+            and (entry.outside is not None or methods["callHandlers"] is noticing.call_handlers)
             and not (self.level or self.filters or logger.filters)
         ):
             node = logger
-            while node.parent is not None and not node.handlers and node.propagate:
+            while not node.handlers and node.propagate and node.parent is not None:
                 node = node.parent
-            if node.parent is None and node.handlers == self._alone:
+            if node.handlers == self._alone and node.parent is None:
                 self.emitter.emit(entry)
                 return
         handle(logger, record_for(entry, logger, stacklevel), entry)
 
     def is_alone(self, logger: logging.Logger) -> bool:
         """Whether no other handler gets the records of a logger."""
-        while logger.parent is not None and not logger.handlers and logger.propagate:
+        while not logger.handlers and logger.propagate and logger.parent is not None:
             logger = logger.parent
-        return logger.parent is None and logger.handlers == self._alone
+        return logger.handlers == self._alone and logger.parent is None
 
 
 def disabled_loggers() -> frozenset[str]:
@@ -173,12 +171,18 @@ class LogSink:
         if logger.isEnabledFor(level):
             if error is not None and is_logged(error):
                 error = None
-            fields, trace_id = event.fields(), event.trace_id
             entry = Entry(
-                level, event.event, name, fields, error, trace_id, event.bound, event.outside
+                level,
+                event.event,
+                name,
+                event.fields(),
+                error,
+                event.trace_id,
+                event.bound,
+                event.outside,
             )
             try:
-                self._handler.dispatch(logger, entry, watched=False)
+                self._handler.dispatch(logger, entry)
             except Exception:  # of a filter, factory or handler of the application's
                 if not hasattr(entry, "written"):
                     self._handler.emitter.emit(entry)

@@ -50,9 +50,10 @@ class LineBuilder:
         created = entry.created
         error = entry.error
         micros = str(time.time_ns() // 1000) if created is None else f"{round(created * 1e6):07d}"
-        prefix = self._second.get(micros[:-6]) or self._begin_second(micros[:-6])
+        second = micros[:-6]
+        prefix = self._second.get(second) or self._begin_second(second)
         line: dict[str, Any] = {
-            "timestamp": f"{prefix}{micros[-6:]}Z",
+            "timestamp": prefix + micros[-6:] + "Z",
             "level": LEVEL_NAMES.get(entry.level) or level_name(entry.level),
             "event": event if event in redactor.harmless else redactor.text(event),
             "logger": entry.logger,
@@ -102,8 +103,9 @@ class LineBuilder:
         harmless = redactor.harmless
         names = self._names
         for given, value in fields.items():
-            key = names.get(given)
-            if key is None:
+            try:
+                key = names[given]
+            except KeyError:
                 self._put(line, given, value)
                 continue
             # The plain types are told apart here: a call for each would cost as much as this loop.
@@ -111,7 +113,7 @@ class LineBuilder:
             if kind is str:
                 line[key] = value if value in harmless else redactor.text(value)
             elif (
-                kind is int or value is None or kind is bool or (kind is float and isfinite(value))
+                kind is int or kind is bool or value is None or (kind is float and isfinite(value))
             ):
                 line[key] = value
             else:

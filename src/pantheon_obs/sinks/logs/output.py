@@ -113,10 +113,13 @@ class Output:
         if descriptor is None:
             self._write_to_object(current, line)
             return
-        if current is not self._stream and self._is_gone(current):
-            self._write(line)
-            return
-        stream: Any = current if type(current) is TextIOWrapper else self._stream
+        stream: Any = self._stream
+        if current is not stream:
+            if self._is_gone(current):
+                self._write(line)
+                return
+            if type(current) is TextIOWrapper:
+                stream = current
         try:
             stream.flush()  # what the application has printed so far comes first
         except Exception:  # noqa: BLE001 - whatever it is, it comes again there
@@ -177,15 +180,15 @@ class Output:
     def _write_all(self, descriptor: int, line: bytes) -> None:
         if self._torn:  # a disk was full in the middle of a line: the next begins on its own
             line = b"\n" + line
-        written = 0
+        rest = line
         try:
-            while written < len(line):  # a pipe may take it in parts
+            while rest:  # a pipe may take it in parts
                 try:
-                    written += os.write(descriptor, line[written:])
+                    rest = rest[os.write(descriptor, rest) :]
                 except BlockingIOError:
                     select.select([], [descriptor], [])
         except OSError:
-            self._torn = self._torn or written > 0
+            self._torn = self._torn or len(rest) < len(line)
             raise
         self._torn = False
 

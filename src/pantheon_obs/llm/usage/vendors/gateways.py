@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Context, Decimal
+from functools import lru_cache
 from typing import Any
 
 from pantheon_obs.llm.usage.errors import set_error
@@ -72,9 +73,15 @@ def cost_in_ticks(usage: Any, reported: Reported) -> bool:
     return _set_cost(reported, _EXACT.divide(ticks, _TICKS) if ticks else None)
 
 
+@lru_cache(maxsize=4096)  # bounded, as `class_fields`
+def _has_hidden_params(kind: Any) -> bool:
+    return "_hidden_params" in getattr(kind, "__private_attributes__", ())
+
+
 def hidden_cost(value: Any, reported: Reported) -> None:
     """Read the figure that litellm keeps in a private attribute of a response."""
-    if "_hidden_params" in getattr(type(value), "__private_attributes__", ()):
+    kind: Any = type(value)
+    if _has_hidden_params(kind):
         figure = amount(field(getattr(value, "_hidden_params", None), "response_cost"))
         if reported.cost is None:
             _set_cost(reported, figure)

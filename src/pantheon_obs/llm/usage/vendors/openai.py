@@ -15,6 +15,7 @@ from pantheon_obs.llm.usage.fields import (
     count,
     either,
     field,
+    fields_of,
     fields_reader,
     has,
     set_job,
@@ -48,6 +49,8 @@ _HOSTED_TOOLS = {
 }
 _INPUT_KINDS = {"audio_tokens": "input_audio_tokens", "image_tokens": "input_image_tokens"}
 _OUTPUT_KINDS = {"audio_tokens": "output_audio_tokens", "image_tokens": "output_image_tokens"}
+_INPUT_PARTS = ("cached_tokens", "cache_write_tokens", *_INPUT_KINDS)
+_OUTPUT_PARTS = ("reasoning_tokens", *_OUTPUT_KINDS)
 _chat_usage = fields_reader(
     "prompt_tokens",
     "completion_tokens",
@@ -228,12 +231,13 @@ def _take_in(reported: Reported, input_: Any, output: Any, of_input: Any, of_out
     reported.input_tokens = count(input_, reported.input_tokens)
     reported.output_tokens = count(output, reported.output_tokens)
     if of_input is not None:
-        cached, written = field(of_input, "cached_tokens"), field(of_input, "cache_write_tokens")
+        own = fields_of(of_input, _INPUT_PARTS)
+        cached, written = own.get("cached_tokens"), own.get("cache_write_tokens")
         reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
         reported.cache_write_tokens = count(written, reported.cache_write_tokens)
-        add_details(reported, of_input, _INPUT_KINDS)
+        add_details(reported, own, _INPUT_KINDS)
     if of_output is not None:
-        reasoning = field(of_output, "reasoning_tokens")
-        reported.reasoning_tokens = count(reasoning, reported.reasoning_tokens)
-        add_details(reported, of_output, _OUTPUT_KINDS)
+        own = fields_of(of_output, _OUTPUT_PARTS)
+        reported.reasoning_tokens = count(own.get("reasoning_tokens"), reported.reasoning_tokens)
+        add_details(reported, own, _OUTPUT_KINDS)
     return True
