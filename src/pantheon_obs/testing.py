@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core import context, guard, pipeline, switch, unused
+from pantheon_obs.core import context, guard, outlived, pipeline, spans, switch, unused
 from pantheon_obs.core import settings as settings_of_process
 from pantheon_obs.sinks import sentry
 from pantheon_obs.sinks.logs import configure, emitter
@@ -91,8 +91,9 @@ def reset() -> None:
     configure.reset()
     sentry.reset()
     emitter.captures.clear()
-    for module in (settings_of_process, switch, pipeline, context):
+    for module in (settings_of_process, switch, pipeline, context, outlived):
         module.reset()
+    spans.use(())
     guard.forget()
     unused.forget()
     # Modules that hold state of the process, and that are only imported where they are used.

@@ -68,6 +68,8 @@ class Settings:
         log_delivery: `direct` waits for the reader of the log, `queue` never does.
         log_queue_bytes: Bytes that may wait in the queue, 1 kB or more.
         max_line_bytes: Bytes of the longest line, 1 kB or more; longer values are cut and say so.
+        baggage_fields: Names of the `baggage` members that become bound fields and go out again.
+        trace_linger_s: Seconds for which tasks that a request has started keep its id after it.
         bind_user_id: Whether the log lines of a request have the id of its authenticated user.
         request_id: Whether every log line has `request_id` beside `trace_id`, with the same value.
         disabled: Whether the library does nothing: nothing traced, logged or reported.
@@ -116,6 +118,8 @@ class Settings:
     )
     log_queue_bytes: int = _option(16 * MIB, parse.size, "PANTHEON_OBS_LOG_QUEUE_BYTES")
     max_line_bytes: int = _option(MIB, parse.size, "PANTHEON_OBS_MAX_LINE_BYTES")
+    baggage_fields: tuple[str, ...] = _option((), parse.tokens, "PANTHEON_OBS_BAGGAGE_FIELDS")
+    trace_linger_s: float = _option(600.0, parse.seconds, "PANTHEON_OBS_TRACE_LINGER_S")
     bind_user_id: bool = _option(False, parse.boolean, "PANTHEON_OBS_BIND_USER_ID")
     request_id: bool = _option(False, parse.boolean)
     disabled: bool = _option(False, parse.boolean, "PANTHEON_OBS_DISABLED")

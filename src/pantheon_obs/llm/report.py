@@ -12,6 +12,7 @@ from pantheon_obs.core.context import apart
 from pantheon_obs.core.guard import report
 from pantheon_obs.core.llm_events import LlmCallFinished
 from pantheon_obs.core.serving import active
+from pantheon_obs.core.spans import span_of
 from pantheon_obs.llm.costs import set_cost
 from pantheon_obs.llm.list_loading import loader
 from pantheon_obs.llm.nesting import InnerCalls, outer_call
@@ -160,6 +161,7 @@ class LlmCall(Progress):
             reasoning_tokens=tokens.reasoning_tokens,
             finish_reason=reported.finish_reason,
             error_type=self.error_type,
+            span_id=span_of(self.trace) if self.trace_id and self.trace is not None else None,
         )
         if event.outcome == "error":
             event.error_status = reported.error_status
