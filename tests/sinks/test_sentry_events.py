@@ -219,7 +219,7 @@ def test_a_servers_record_in_another_context_makes_no_second_event(receiver: Rec
 
 
 def test_the_user_has_the_bound_id(receiver: Receiver) -> None:
-    """The id is added to the application's own user; without an id there is no user."""
+    """The application's own user stays as it is; without an id there is no user."""
 
     def work() -> None:
         sentry_sdk.capture_message("nobody")
@@ -231,7 +231,7 @@ def test_the_user_has_the_bound_id(receiver: Receiver) -> None:
 
     users = [event.get("user") for event in events_of(receiver, work)]
 
-    assert [None, {"id": "7"}, {"id": "7", "segment": "b2b"}] == users
+    assert [None, {"id": "7"}, {"id": "0", "segment": "b2b"}] == users
 
 
 def test_an_error_that_leaves_its_trace_keeps_its_id(receiver: Receiver) -> None:

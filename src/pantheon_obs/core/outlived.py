@@ -48,8 +48,7 @@ def watch_collections() -> None:
 
     Before Python 3.12 a finalizer must set no context variable: see `context.apart`.
     """
-    if sys.version_info < (3, 12):
-        gc.callbacks.append(_on_collection)
+    gc.callbacks.append(_on_collection)
 
 
 def _on_collection(phase: str, _: Mapping[str, int]) -> None:

@@ -9,6 +9,7 @@ import os
 import sys
 from contextvars import copy_context
 from functools import cache
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import context, foreign, outlived, spans
@@ -34,16 +35,20 @@ def watch(settings: Settings | None = None) -> None:
 def _prepare() -> None:
     """Clear structlog's bound fields when a trace begins, and adopt OpenTelemetry's trace ids."""
     outlived.watch_collections()
-    if hasattr(os, "register_at_fork"):  # not on Windows
-        os.register_at_fork(after_in_child=leave)
+    # Not on Windows.
+    getattr(os, "register_at_fork", lambda **_: None)(after_in_child=leave)
     foreign.register_fields(_NotLoaded(), _clear_structlog)
     foreign.register_tracer(OPENTELEMETRY, _opentelemetry_id)
 
 
 def leave() -> None:
     """Leave the trace of this context in a forked process, whose work is that of many requests."""
-    if foreign.bound and context.current_trace.get() is not None:
+    trace = context.current_trace.get()
+    if foreign.bound and trace is not None:
         foreign.clear()
+    while trace is not None:  # another library's copy of the context may refer to it
+        trace.ended = trace.ended or perf_counter()
+        trace = trace.outer
     context.reset()
 
 

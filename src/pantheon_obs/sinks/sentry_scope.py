@@ -16,7 +16,7 @@ from pantheon_obs.core import structured
 from pantheon_obs.core import trace_id as ids
 from pantheon_obs.core.context import current_trace, trace_on
 from pantheon_obs.core.exchange import Exchange
-from pantheon_obs.core.failures import arrive, is_sent, note, repeats, root_of, trace_of
+from pantheon_obs.core.failures import arrive, is_from, is_sent, note, repeats, root_of, trace_of
 from pantheon_obs.core.serving import active
 from pantheon_obs.products import PRODUCTS
 
@@ -117,23 +117,26 @@ def trace_header(digits: str) -> str:
 
 
 def _describe(
-    trace: Trace, root_span: str | None, event: dict[str, Any], _hint: object
+    trace: Trace, root_span: str | None, event: dict[str, Any], hint: dict[str, Any]
 ) -> dict[str, Any] | None:
     """Put a request's trace and name on an event that was captured in its scope.
 
-    Threads have copies of the scope, and may outlive the request or work for others: an event there
-    is the request's only if `tag` has found its trace.
+    A thread has a copy of the scope, and may outlive the request: then only its own transaction and
+    failure are the request's, and what `tag` has found to be.
     """
+    tagged = (event.get("tags") or {}).get("trace_id")
     if event.get("type") == "transaction":
         span = (event.get("contexts") or {}).get("trace") or {}
-        if trace.ended and span.get("span_id") != root_span:
-            return event
-        if getattr(trace, "quiet", False):
+        is_own = not trace.ended or span.get("span_id") == root_span
+        if is_own and getattr(trace, "quiet", False):
             return None
-        _put(event, trace.trace_id, trace)
-        _name(event, trace)
-    elif (event.get("tags") or {}).get("trace_id") == trace.trace_id:
-        _put(event, trace.trace_id, trace)
+    else:
+        error = (hint.get("exc_info") or (None, None))[1]
+        is_own = not trace.ended or tagged == trace.trace_id or is_from(error, trace)
+    if is_own:
+        # A trace within the request is more exact.
+        if tagged in {None, trace.trace_id}:
+            _put(event, trace.trace_id, active()[1] or trace)
         _name(event, trace)
     return event
 
