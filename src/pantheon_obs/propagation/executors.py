@@ -59,7 +59,8 @@ def carry(fn: Callable[_P, _T]) -> Callable[_P, _T]:
     """
     _check(fn)
     is_async = inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(type(fn).__call__)
-    return wraps(fn)(_carried_coroutine(fn) if is_async else _carried(fn))
+    carried: Callable[_P, Any] = _carried_coroutine(fn) if is_async else _carried(fn)
+    return wraps(fn)(carried)
 
 
 class TracedThreadPoolExecutor(ThreadPoolExecutor):

@@ -53,7 +53,7 @@ def _context_of(task: Any) -> Context | None:
     else:  # the task refers to it, and to nothing else of this kind
         found = next((each for each in gc.get_referents(task) if isinstance(each, Context)), None)
     trace = None if found is None else found.get(current_trace)
-    if trace is None:
+    if found is None or trace is None:
         return None
     # Nothing is set in the context that runs this: a finalizer may be what does.
     copied: Context = found.copy()
