@@ -53,6 +53,7 @@ __all__ = [
     "propagate",
     "tcp_check",
     "trace_context",
+    "untraced",
 ]
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ if TYPE_CHECKING:
         inject,
         propagate,
     )
-    from pantheon_obs.propagation.jobs import trace_context
+    from pantheon_obs.propagation.jobs import trace_context, untraced
     from pantheon_obs.sinks.logs.configure import configure_logging, logging_config
     from pantheon_obs.sinks.logs.structlog_bridge import get_logger
     from pantheon_obs.sinks.sentry import init_sentry
@@ -115,7 +116,7 @@ else:  # hidden from type checkers, which would accept every name
             "inject",
             "propagate",
         ],
-        "propagation.jobs": ["trace_context"],
+        "propagation.jobs": ["trace_context", "untraced"],
         "sinks.logs.configure": ["configure_logging", "logging_config"],
         "sinks.logs.structlog_bridge": ["get_logger"],
         "sinks.sentry": ["init_sentry"],

@@ -9,7 +9,17 @@ from datetime import datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core import clock, context, guard, in_force, pipeline, switch, unused
+from pantheon_obs.core import (
+    clock,
+    context,
+    guard,
+    in_force,
+    outlived,
+    pipeline,
+    spans,
+    switch,
+    unused,
+)
 from pantheon_obs.core import settings as settings_of_process
 from pantheon_obs.sinks import sentry
 from pantheon_obs.sinks.logs import configure, emitter
@@ -124,8 +134,9 @@ def reset() -> None:
     configure.reset()
     sentry.reset()
     emitter.captures.clear()
-    for module in (settings_of_process, switch, in_force, pipeline, context):
+    for module in (settings_of_process, switch, in_force, pipeline, context, outlived):
         module.reset()
+    spans.use(())
     guard.forget()
     unused.forget()
     # Modules that hold state of the process, and that are only imported where they are used.

@@ -520,9 +520,6 @@ class AsyncCallable:
 @pytest.mark.parametrize(
     ("fn", "advice"),
     [
-        (coroutine_function, "asyncio.create_task"),
-        (partial(coroutine_function), "asyncio.create_task"),
-        (AsyncCallable(), "asyncio.create_task"),
         (async_generator_function, "the function that iterates over it"),
         (with_block, "the function that iterates over it"),
         (7, "use a function"),

@@ -9,6 +9,7 @@ import sys
 from contextlib import suppress
 from contextvars import Context, ContextVar, copy_context
 from importlib import import_module
+from queue import Queue
 from threading import Thread
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -18,9 +19,11 @@ import pytest
 from pantheon_obs import (
     Settings,
     bind,
+    carry,
     configure_logging,
     get_logger,
     init_sentry,
+    instrument,
     testing,
     trace_context,
 )
@@ -219,7 +222,7 @@ def test_a_servers_record_in_another_context_makes_no_second_event(receiver: Rec
 
 
 def test_the_user_has_the_bound_id(receiver: Receiver) -> None:
-    """The id is added to the application's own user; without an id there is no user."""
+    """The application's own user stays as it is; without an id there is no user."""
 
     def work() -> None:
         sentry_sdk.capture_message("nobody")
@@ -231,7 +234,44 @@ def test_the_user_has_the_bound_id(receiver: Receiver) -> None:
 
     users = [event.get("user") for event in events_of(receiver, work)]
 
-    assert [None, {"id": "7"}, {"id": "7", "segment": "b2b"}] == users
+    assert [None, {"id": "7"}, {"id": "0", "segment": "b2b"}] == users
+
+
+@pytest.mark.parametrize("is_carried", [False, True])
+def test_a_thread_that_outlives_its_request_reports_for_nobody(
+    receiver: Receiver, *, is_carried: bool
+) -> None:
+    """Sentry has copied the request's scope to it; `carry` brings the trace itself."""
+    orders: Queue[str] = Queue()
+
+    def ship() -> None:
+        with sentry_sdk.start_transaction(name="ship"):
+            logging.getLogger("depot").error("no courier for %s", orders.get())
+
+    thread = Thread(target=ship)
+
+    def app(_environ: Any, start_response: Any) -> list[bytes]:
+        nonlocal thread
+        bind(user_id="anna")
+        if is_carried:
+            thread = Thread(target=carry(ship))
+        thread.start()
+        start_response("200 OK", [])
+        return [b"ok"]
+
+    served = instrument(app, sentry_dsn=receiver.dsn, sentry_traces_sample_rate=1.0)
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "HTTP_X_TRACE_ID": "request-1"}
+    served(environ, lambda *_: None).close()
+    orders.put("second")
+    thread.join(SECONDS)
+    sentry_sdk.flush()
+
+    [event] = receiver.events
+    transactions = [item for kind, item in receiver.items if kind == "transaction"]
+    [shipped] = [item for item in transactions if item["transaction"] == "ship"]
+    for item in (event, shipped):
+        assert ("request-1" if is_carried else None) == item.get("tags", {}).get("trace_id")
+        assert ({"id": "anna"} if is_carried else None) == item.get("user")
 
 
 def test_an_error_that_leaves_its_trace_keeps_its_id(receiver: Receiver) -> None:

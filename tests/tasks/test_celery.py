@@ -36,7 +36,7 @@ from tests.test_import import run_isolated
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-OURS = {"x-trace-id", "x-trace-fields"}
+OURS = {"x-trace-id", "x-trace-fields", "x-trace-span"}
 
 
 @pytest.fixture

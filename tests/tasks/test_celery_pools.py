@@ -18,7 +18,6 @@ from pantheon_obs import bind, current_trace_id, get_logger, llm_call, trace_con
 from pantheon_obs.adapters import celery_tracing
 from pantheon_obs.adapters.celery import instrument_celery
 from pantheon_obs.adapters.celery_tracing import Tracing
-from pantheon_obs.core.context import Trace, begin, end
 from pantheon_obs.core.task import running
 from pantheon_obs.testing import capture_events
 from tests.support.lines import validate_line
@@ -293,24 +292,20 @@ def test_fields_that_somebody_forges_do_not_cross(app: Celery, lines: Lines) -> 
 
 
 @pytest.mark.parametrize("configured", [False, True])
-def test_a_process_of_the_pool_starts_with_a_clean_context(
+def test_logging_is_taken_over_again_in_a_process_of_the_pool(
     monkeypatch: pytest.MonkeyPatch, *, configured: bool
 ) -> None:
-    """It may be forked while the worker handles a message; logging is taken over again."""
+    """It may have been set up since the worker has started."""
     started: list[str] = []
     on_startup = partial(started.append, "once") if configured else None
     monkeypatch.setattr(celery_tracing.process, "is_pool_child", False)
     monkeypatch.setattr(celery_tracing.process, "on_startup", on_startup)
     instrument_celery(Celery("forking", set_as_current=False))
-    trace = Trace("of a message")
-    begin(trace)
-    try:
-        signals.worker_process_init.send(sender=None)
-        assert "" == current_trace_id.get()
-        assert celery_tracing.process.is_pool_child
-        assert ["once"] * configured == started
-    finally:
-        end(trace)
+
+    signals.worker_process_init.send(sender=None)
+
+    assert celery_tracing.process.is_pool_child
+    assert ["once"] * configured == started
 
 
 def test_our_handler_survives_celerys_own_set_up(lines: Lines) -> None:

@@ -21,8 +21,10 @@ from pantheon_obs.core.identity import Identity
 from pantheon_obs.core.response_headers import ResponseHeaders
 from pantheon_obs.core.settings import resolve, warn_of_problems
 from pantheon_obs.core.signatures import cannot_take
+from pantheon_obs.core.spans import attach
 from pantheon_obs.core.switch import turned_off
 from pantheon_obs.products import PRODUCTS
+from pantheon_obs.propagation.tasks import watch_loop
 from pantheon_obs.propagation.watch import watch
 
 if TYPE_CHECKING:
@@ -79,11 +81,11 @@ class TraceIdMiddleware:
         settings = resolve(settings, {})
         self._is_off = turned_off(settings)
         warn_of_problems(settings)
-        watch()
+        watch(settings)
         self.app = app
         self._mounts = Mounts(app)
         self.on_startup = on_startup
-        self._read_id = Identity(settings).of
+        self._read = Identity(settings).read
         self._response_headers = ResponseHeaders(settings.response_headers, _lower_bytes)
         self._quiet = settings.quiet
         # Empty until it has started, so that no later connection pays for asking.
@@ -104,9 +106,10 @@ class TraceIdMiddleware:
         headers = scope.get("headers") or ()
         if type(headers) is not list and type(headers) is not tuple:
             headers = read_once(scope, headers)
-        exchange = exchange_class(
-            self._read_id(headers), self._response_headers, scope, receive, send
-        )
+        trace_id, upstream = self._read(headers)
+        exchange = exchange_class(trace_id, self._response_headers, scope, receive, send)
+        if upstream is not None:
+            attach(exchange, upstream)
         if "app" in scope and self.on_startup is None:
             # Added by hand within a framework, which has its own answer to an error.
             exchange.framework_answers = True
@@ -214,6 +217,7 @@ class TraceIdMiddleware:
 
     def _start(self) -> None:
         self._exchanges = _EXCHANGES
+        watch_loop()
         if self.on_startup is not None:
             with _guard:
                 self.on_startup()

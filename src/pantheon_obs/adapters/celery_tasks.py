@@ -17,8 +17,10 @@ from celery.exceptions import Ignore, Reject, Retry  # type: ignore[import-untyp
 
 from pantheon_obs.adapters.celery_tracing import FIELDS, process, tracing_of, without_ours
 from pantheon_obs.core import pipeline
-from pantheon_obs.core.context import begin, current_trace, current_trace_id, end
+from pantheon_obs.core.context import begin, end
 from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.serving import active
+from pantheon_obs.core.spans import attach
 from pantheon_obs.core.task import TaskRun, running
 
 if TYPE_CHECKING:
@@ -90,16 +92,17 @@ class _Run(TaskRun):
     def __init__(
         self, tracing: Tracing, name: str, task_id: str, request: dict[str, Any], *, eager: bool
     ) -> None:
-        caller_id = current_trace_id.get() if eager else ""
+        caller_id, caller = active() if eager else ("", None)
         trace_id = caller_id or tracing.trace_of(request)
         super().__init__(trace_id, task_id, **tracing.describe(request, name))
         self._began = perf_counter()
         self._is_own = not caller_id
-        self.caller = current_trace.get() if caller_id else None
+        self.caller = caller if caller_id else None
         # Fields and LLM calls of an eager call belong to its caller.
         self.bound = self.caller.bound if self.caller else tracing.crossing(request.get(FIELDS))
         running.add(task_id)
         if self._is_own:
+            attach(self, tracing.parent_of(request))
             begin(self)
             pipeline.started(self)
 

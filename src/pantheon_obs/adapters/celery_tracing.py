@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.context import current_trace, current_trace_id
 from pantheon_obs.core.identity import Identity
+from pantheon_obs.core.serving import active
 from pantheon_obs.core.settings import resolve
+from pantheon_obs.core.spans import (
+    TRACEPARENT,
+    TRACESTATE,
+    Upstream,
+    span_of,
+    traceparent_of,
+    upstream_of,
+)
+from pantheon_obs.core.trace_id import to_hex
+from pantheon_obs.propagation.carriers import trace_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,6 +30,16 @@ if TYPE_CHECKING:
 ID = "x-trace-id"
 FIELDS = "x-trace-fields"
 """The header of the bound fields, beside a trace id that the library has set."""
+
+_SPAN = "x-trace-span"
+"""The header of the sender's span."""
+
+_FRESH = "x-trace-fresh"
+"""The header of a message that was sent outside a trace: OpenTelemetry may have begun one since."""
+
+_OURS = frozenset({ID, FIELDS, _SPAN, _FRESH})
+_PARENTS = (TRACEPARENT, TRACESTATE, _SPAN, _FRESH)
+_span = re.compile("[0-9a-f]{16}").fullmatch
 
 _KEY = "_pantheon_obs"
 _LONGEST = 1024  # characters: a broker's frame has room for that beside everything else
@@ -64,10 +85,16 @@ class Tracing:
         given = {} if given is None else given
         if not isinstance(given, dict) or any(_is_trace_id(name) for name in given):
             return given
-        trace = current_trace.get()
+        trace_id, trace = active()
+        if trace_id and trace is not None:
+            parents = {**trace_headers(), _SPAN: span_of(trace)}
+        else:
+            trace_id = trace_id or self.identity.of(())
+            parents = {**traceparent_of(trace_id, None), _FRESH: "1"}
         return {
+            **{name: parents[name] for name in _PARENTS if name in parents},
             **given,
-            ID: current_trace_id.get() or self.identity.of(()),
+            ID: trace_id,
             FIELDS: self.crossing({} if trace is None else trace.bound),
         }
 
@@ -81,12 +108,26 @@ class Tracing:
     def trace_of(self, headers: Mapping[str, Any]) -> str:
         """Read the trace id of an incoming message, or make a fresh one."""
         value = headers.get(ID)
+        if headers.get(_FRESH):
+            upstream = _upstream(headers)
+            if upstream is not None and upstream.trace != to_hex(str(value)):
+                value = upstream.trace
         if value is None:
             value = next((headers[name] for name in headers if _is_trace_id(name)), None)
         if value is None:
             return self.identity.of(())
         raw = value.encode("utf-8", "replace") if isinstance(value, str) else b""
         return self.identity.of([(ID.encode(), raw)])
+
+    def parent_of(self, headers: Mapping[str, Any]) -> Upstream | None:
+        """Read the sender's span, and the headers of its caller that go on."""
+        upstream = _upstream(headers)
+        span = headers.get(_SPAN)
+        if isinstance(span, str) and _span(span):
+            return (upstream or Upstream())._replace(span=span)
+        if headers.get(_FRESH) and upstream is not None and upstream.trace == to_hex(headers[ID]):
+            return upstream._replace(span=None)  # nobody has this span
+        return upstream
 
     def mark(self, headers: dict[str, Any]) -> str:
         """Put a trace id on an incoming message that has no valid one; return the message's id."""
@@ -141,7 +182,12 @@ def _is_trace_id(name: object) -> bool:
 
 
 def _without(headers: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in headers.items() if name not in (ID, FIELDS)}
+    return {name: value for name, value in headers.items() if name not in _OURS}
+
+
+def _upstream(headers: Mapping[str, Any]) -> Upstream | None:
+    pairs = [(name, headers[name]) for name in (TRACEPARENT, TRACESTATE) if name in headers]
+    return upstream_of([pair for pair in pairs if isinstance(pair[1], str)])
 
 
 def _is_plain(value: object) -> bool:

@@ -21,11 +21,12 @@ from celery.utils.imports import symbol_by_name  # type: ignore[import-untyped]
 from pantheon_obs import _setup
 from pantheon_obs.adapters import celery_tasks
 from pantheon_obs.adapters.celery_tracing import FIELDS, process, tracing_of
-from pantheon_obs.core import context
 from pantheon_obs.core.context import begin, current_trace, end
 from pantheon_obs.core.guard import Guard, never_swallow
+from pantheon_obs.core.spans import attach
 from pantheon_obs.core.task import TaskRun
 from pantheon_obs.propagation.jobs import trace_context
+from pantheon_obs.propagation.watch import watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,6 +43,7 @@ _guard = Guard("celery worker")
 def install(tracing: Tracing) -> None:
     """Instrument an app that is not yet instrumented."""
     app = tracing.app
+    watch()
 
     def send_task(*args: Any, **options: Any) -> Any:
         with _publish_guard:
@@ -81,15 +83,15 @@ def _on_logging(**_: object) -> None:
         # Its signal handlers write to the descriptor of stdout, in the middle of a log line.
         program.safe_say = _say
     settings = tracing.settings()
+    watch(settings)
     given = tracing.given is not None or bool(tracing.overrides)
     process.on_startup = _setup.start(settings, tracing.settings, anew=given)
     _setup.announce(settings, adapter="celery")
 
 
 def _on_pool_child(**_: object) -> None:
-    """Clear the context of a pool's process: it may be forked while a message is handled."""
+    """Set up a process of the pool; its context was cleared when it was forked."""
     process.is_pool_child = True
-    context.reset()
     if process.on_startup is not None:
         process.on_startup()
 
@@ -169,6 +171,7 @@ def _trace_of(request: Any) -> Iterator[None]:
         lost = _LostRun(tracing.trace_of(headers), request.id, **facts)
         lost.bound = tracing.crossing(headers.get(FIELDS))
         lost.request = request
+        attach(lost, tracing.parent_of(headers))
         begin(lost)
         run = lost
     try:

@@ -27,6 +27,7 @@ from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.response_headers import ResponseHeaders
 from pantheon_obs.core.settings import resolve, warn_of_problems
 from pantheon_obs.core.signatures import cannot_take
+from pantheon_obs.core.spans import attach
 from pantheon_obs.core.switch import turned_off
 from pantheon_obs.propagation.watch import watch
 
@@ -80,14 +81,14 @@ class TraceIdMiddleware:
         settings = resolve(settings, {})
         self._is_off = turned_off(settings)
         warn_of_problems(settings)
-        watch()
+        watch(settings)
         self.app = app
         self.on_startup = on_startup
         self.route_of = route_of
         self._mounts = Mounts(app)
         # Never empty if all is off, so that no other request pays for asking.
         self._to_start = [on_startup] if on_startup is not None or self._is_off else []
-        self._read_id = EnvironIdentity(settings).of
+        self._read = EnvironIdentity(settings).read
         self._response_headers = ResponseHeaders(settings.response_headers, str)
         self._quiet = settings.quiet
 
@@ -100,9 +101,12 @@ class TraceIdMiddleware:
             if self.route_of is not None and not isinstance(outer, WsgiExchange):
                 start_response = self._noting(outer, environ, start_response, self.route_of)
             return self.app(environ, start_response)
+        trace_id, upstream = self._read(environ)
         exchange = environ[KEY] = WsgiExchange(
-            self._read_id(environ), self._response_headers, environ, start_response
+            trace_id, self._response_headers, environ, start_response
         )
+        if upstream is not None:
+            attach(exchange, upstream)
         begin(exchange)
         try:
             if pipeline.sinks:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from pantheon_obs.core.failures import chain_of
 from pantheon_obs.core.guard import Guard, report
-from pantheon_obs.core.identity import Identity
+from pantheon_obs.core.identity import PASSED_ON, Identity
+from pantheon_obs.core.spans import BAGGAGE, TRACESTATE
 from pantheon_obs.core.texts import text_of
 
 if TYPE_CHECKING:
@@ -18,10 +19,12 @@ if TYPE_CHECKING:
     from pantheon_obs.adapters.routes_mounts import Mounts
     from pantheon_obs.core.exchange import Exchange
     from pantheon_obs.core.settings import Settings
+    from pantheon_obs.core.spans import Upstream
 
     RouteOf = Callable[[WSGIEnvironment], str | None]
 
 _INPUT = "wsgi.input"
+_LISTS = frozenset({TRACESTATE, BAGGAGE})
 
 FITS = 16_384
 """Bytes that a connection takes at once: if it refuses its first ones, its client had left before
@@ -33,29 +36,32 @@ _guard = Guard("wsgi route")
 class EnvironIdentity:
     """Reads the trace id of a request from its environ, or makes one, as the settings say."""
 
-    __slots__ = ("_of", "_sources")
+    __slots__ = ("_read", "_sources")
 
     def __init__(self, settings: Settings) -> None:
-        self._of = Identity(settings).of
+        self._read = Identity(settings).read
+        # A dict: a name counts once.
+        names = dict.fromkeys([*map(str.lower, settings.inbound_headers), "sentry-trace"])
+        names |= dict.fromkeys(PASSED_ON)
         self._sources = [
-            (f"HTTP_{name.upper().replace('-', '_')}", name.lower().encode("ascii"))
-            for name in (*settings.inbound_headers, "sentry-trace")
+            (f"HTTP_{name.upper().replace('-', '_')}", name.encode("ascii"), name in _LISTS)
+            for name in names
         ]
 
-    def of(self, environ: WSGIEnvironment) -> str:
-        """The id of the request with this environ."""
+    def read(self, environ: WSGIEnvironment) -> tuple[str, Upstream | None]:
+        """The id of the request with this environ, and what its caller has sent to go on."""
         found = []
         try:
-            for key, name in self._sources:
+            for key, name, is_list in self._sources:
                 if key in environ:
                     # Servers join a header that was sent twice with a comma, which no id has.
                     value = environ[key]
-                    if "," in value:
+                    if "," in value and not is_list:
                         value = value.partition(",")[0].rstrip(" \t")
                     found.append((name, value.encode("latin-1", "replace")))
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
             report("wsgi request headers", error)
-        return self._of(found)
+        return self._read(found)
 
 
 def decoded(text: str) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pantheon_obs.core.llm_events import LlmCallFinished
+    from pantheon_obs.core.spans import Spans
 
 current_trace_id: ContextVar[str] = ContextVar("current_trace_id", default="")
 """The trace id of the current request or job; the empty string outside of one."""
@@ -76,7 +77,8 @@ class Trace:
     active_in: Any = None  # the gauge that counts it while it is served
     llm: LlmTotals | None = None  # of the finished calls
     bind_known: Callable[[Trace], object] | None = None  # binds what is known by now only
-    ended = False
+    ended = 0.0  # clock time
+    spans: Spans | None = None  # its own span and its caller's, once one is known
     listeners: tuple[Listener, ...] = ()  # sinks that have heard its beginning
 
     # The context that `begin` has replaced; `end` restores it.
@@ -150,7 +152,7 @@ def end(trace: Trace, *, suspended: bool = False) -> None:
     """
     if trace.open_calls:
         trace.finish_open_calls()
-    trace.ended = True
+    trace.ended = perf_counter()
     if trace.listeners:
         listeners, trace.listeners = trace.listeners, ()
         for listener in listeners:
@@ -159,7 +161,7 @@ def end(trace: Trace, *, suspended: bool = False) -> None:
             except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
                 report("end of a trace", error)
     if not suspended:
-        _restore(trace)
+        restore(trace)
 
 
 def suspend(trace: Trace) -> None:
@@ -171,7 +173,7 @@ def suspend(trace: Trace) -> None:
     variables = foreign.clear() if foreign.bound else []
     more = variables or current is not trace
     trace.suspended = (current_trace_id.get(), current, variables) if more else None
-    _restore(trace)
+    restore(trace)
 
 
 def resume(trace: Trace) -> None:
@@ -184,7 +186,8 @@ def resume(trace: Trace) -> None:
         foreign.restore(variables)
 
 
-def _restore(trace: Trace) -> None:
+def restore(trace: Trace) -> None:
+    """Restore the context that `begin` has replaced."""
     try:
         current_trace_id.reset(trace.id_token)
         current_trace.reset(trace.token)
@@ -193,11 +196,18 @@ def _restore(trace: Trace) -> None:
     if foreign.bound:
         foreign.clear()
     outer = current_trace.get()
-    if outer is not None and outer.ended and carried_trace.get() is not outer:
-        current_trace_id.set("")
-        current_trace.set(None)
+    # What serves one request after another keeps nothing of an earlier one; any other work goes on.
+    is_left = outer is not None and outer.ended and carried_trace.get() is not outer
+    if is_left and type(trace) is not Trace:
+        clear()
     elif trace.outer_variables:
         foreign.restore(trace.outer_variables)
+
+
+def clear() -> None:
+    """Leave the trace of this context, so that what it starts belongs to none."""
+    current_trace_id.set("")
+    current_trace.set(None)
 
 
 def apart(work: Callable[..., object], *args: object) -> None:
@@ -233,8 +243,7 @@ def trace_on(request: object) -> Trace | None:
 
 def reset() -> None:
     """Forget the trace of this context (used by `pantheon_obs.testing.reset`)."""
-    current_trace_id.set("")
-    current_trace.set(None)
+    clear()
     current_call.set(None)
     carried_trace.set(None)
     escaped_failure.set(None)

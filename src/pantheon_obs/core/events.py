@@ -15,6 +15,7 @@ from pantheon_obs.core.llm_events import LlmCallFinished, llm_fields
 
 if TYPE_CHECKING:
     from pantheon_obs.core.llm_events import LlmTotals
+    from pantheon_obs.core.spans import Spans
 
 __all__ = ["BackgroundFailed", "Event", "LlmCallFinished", "Outcome", "RequestFinished"]
 __all__ += ["TaskFinished", "TaskState", "WebsocketFinished", "llm_fields"]
@@ -44,6 +45,7 @@ class RequestFinished:
         error: The exception that escaped, if one did.
         llm: Totals of the LLM calls; None if there were none.
         quiet: Whether the path is one of a probe or a scraper.
+        spans: The request's span and its caller's; None where neither is known.
     """
 
     event: ClassVar[str] = "request_finished"
@@ -62,6 +64,7 @@ class RequestFinished:
     error: BaseException | None = None
     llm: LlmTotals | None = None
     quiet: bool = False
+    spans: Spans | None = None
 
     @property
     def level(self) -> int:
@@ -88,7 +91,7 @@ class RequestFinished:
         # Most requests need not compute their level twice.
         if (outcome != "ok" or (status or 0) >= _SERVER_ERROR) and self.level == ERROR:
             fields["failed"] = True
-        if self.error is None and self.llm is None:
+        if self.error is None and self.llm is None and self.spans is None:
             return fields
         return _with_error_and_totals(fields, self)
 
@@ -110,6 +113,7 @@ class WebsocketFinished:
         error: The exception that escaped, if one did.
         llm: Totals of the LLM calls; None if there were none.
         quiet: Whether the path is a quiet one.
+        spans: The connection's span and its caller's; None where neither is known.
     """
 
     event: ClassVar[str] = "websocket_finished"
@@ -128,6 +132,7 @@ class WebsocketFinished:
     error: BaseException | None = None
     llm: LlmTotals | None = None
     quiet: bool = False
+    spans: Spans | None = None
 
     @property
     def level(self) -> int:
@@ -191,6 +196,7 @@ class TaskFinished:
         task_id: The id of the task, which all its tries share.
         error: The exception that it failed with.
         llm: Totals of the LLM calls; None if there were none.
+        spans: The task's span and its sender's; None where neither is known.
     """
 
     event: ClassVar[str] = "task_finished"
@@ -207,6 +213,7 @@ class TaskFinished:
     task_id: str
     error: BaseException | None = None
     llm: LlmTotals | None = None
+    spans: Spans | None = None
 
     @property
     def level(self) -> int:
@@ -235,4 +242,6 @@ def _with_error_and_totals(
         fields["error_type"] = type(event.error).__name__
     if event.llm is not None:
         fields.update(llm_fields(event.llm))
+    if event.spans is not None:
+        fields.update(event.spans.fields())
     return fields

@@ -241,6 +241,7 @@ class Exchange(Trace, Facts):
             error,
             self.llm_with_open() if self.open_calls else self.llm,
             self.quiet,
+            self.spans,
         )
 
     def background_failed(self, error: BaseException) -> None:

@@ -166,6 +166,12 @@ def is_covered(error: BaseException | None) -> bool:
     return failure is not None and failure.covered
 
 
+def is_from(error: BaseException | None, trace: Trace) -> bool:
+    """Whether the last raise of an exception that was recorded was within a trace."""
+    failure = _stored(error)
+    return failure is not None and failure.is_of(trace)
+
+
 def root_of(error: BaseException) -> BaseException:
     """The exception that a framework has wrapped in this one, or the exception itself."""
     failure = known(error)

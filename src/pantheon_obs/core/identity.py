@@ -10,59 +10,79 @@ from pantheon_obs.core import trace_id as ids
 from pantheon_obs.core.context import current_trace_id
 from pantheon_obs.core.foreign import active_id
 from pantheon_obs.core.guard import Guard, report
+from pantheon_obs.core.spans import BAGGAGE, TRACEPARENT, TRACESTATE, upstream_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pantheon_obs.core.settings import Settings
+    from pantheon_obs.core.spans import Upstream
 
     Headers = Iterable[tuple[bytes, bytes]]
+
+
+PASSED_ON = (TRACEPARENT, TRACESTATE, BAGGAGE)
+"""The headers of a caller that go on to other services."""
+
+_PASSED_ON = frozenset(name.encode() for name in PASSED_ON)
 
 
 class Identity:
     """Reads the id from a request's headers, or makes one, as the settings say."""
 
-    __slots__ = ("_first", "_generate", "_readers", "_trusts")
+    __slots__ = ("_generate", "_names", "_readers", "_trusts")
 
     def __init__(self, settings: Settings) -> None:
         names = [name.lower().encode("ascii") for name in settings.inbound_headers]
-        self._first = names[0] if names else b""
         self._readers: dict[bytes, Callable[[bytes], str | None]] = {
             name: ids.parser_for(name.decode()) if settings.trust_inbound else _refuse
             for name in names
         }
         self._generate = _checked(settings.id_generator) if settings.id_generator else None
         self._trusts = settings.trust_inbound
+        self._names = frozenset(names) | (_PASSED_ON if settings.trust_inbound else frozenset())
 
     def of(self, headers: Headers) -> str:
-        """The id of the request with these headers, whose names are in lower case.
+        """The id of the request with these headers, whose names are in lower case."""
+        return self.read(headers)[0]
 
-        The first valid one in the order of `inbound_headers` wins; of a header that was sent twice
-        only the first counts.
+    def read(self, headers: Headers) -> tuple[str, Upstream | None]:
+        """The id of the request with these headers, and what its caller has sent to go on.
+
+        Their names are in lower case. The first valid one in the order of `inbound_headers` wins;
+        of a header that was sent twice only the first counts.
         """
-        readers = self._readers
-        found: dict[bytes, str | None] | None = None
+        names = self._names
+        found: list[tuple[bytes, bytes]] | None = None
         try:
-            for name, value in headers:
-                if name in readers:
+            for header in headers:
+                if header[0] in names:
                     if found is None:
-                        found = {}
-                    if name not in found:
-                        found[name] = accepted = readers[name](value)
-                        if accepted is not None and name == self._first:
-                            return accepted
+                        found = []
+                    found.append(header)
             if found is not None:
-                for name in readers:
-                    accepted = found.get(name)
-                    if accepted is not None:
-                        return accepted
-                trace_id = self._fresh(headers)
-                # Nothing that an earlier request has left in this context belongs to the new trace.
-                Context().run(_refused, ", ".join(name.decode() for name in found), trace_id)
-                return trace_id
+                return self._read(found, headers)
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
             report("identity", error)
-        return self._fresh(headers)
+        return self._fresh(headers), None
+
+    def _read(
+        self, found: list[tuple[bytes, bytes]], headers: Headers
+    ) -> tuple[str, Upstream | None]:
+        passed_on = [(name.decode(), value) for name, value in found if name in _PASSED_ON]
+        upstream = upstream_of(passed_on) if passed_on and self._trusts else None
+        there = dict(reversed(found))
+        sources = [name for name in self._readers if name in there]
+        for name in sources:
+            accepted = self._readers[name](there[name])
+            if accepted is not None:
+                return accepted, upstream
+        trace_id = self._fresh(headers)
+        if sources:
+            # Nothing that an earlier request has left in this context belongs to the new trace.
+            source = ", ".join(name.decode() for name in sources)
+            Context().run(_refused, source, trace_id)
+        return trace_id, upstream
 
     def _fresh(self, headers: Headers) -> str:
         """An id for a request that has brought none."""

@@ -51,6 +51,7 @@ class LlmCallFinished:
         error_status: The HTTP status of the error.
         error_code: The provider's code for the error.
         provider_request_id: The provider's id of the request that failed.
+        span_id: The span of the request or job that made the call.
         nested: True for a call within another one, which a request's totals do not count.
     """
 
@@ -84,6 +85,7 @@ class LlmCallFinished:
     error_status: int | None = None
     error_code: str | None = None
     provider_request_id: str | None = None
+    span_id: str | None = None
     nested: bool | None = None
     # The application's exception is logged once, where it ends: an LLM line has no traceback.
     error: ClassVar[None] = None
@@ -143,6 +145,8 @@ class LlmCallFinished:
             fields["error_code"] = self.error_code
         if self.provider_request_id is not None:
             fields["provider_request_id"] = self.provider_request_id
+        if self.span_id is not None:
+            fields["span_id"] = self.span_id
         if self.nested is not None:
             fields["nested"] = self.nested
         return fields

@@ -7,6 +7,7 @@ as its text, which completes the sentence "… is not accepted: use".
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections.abc import Callable, Iterable
 from typing import TypeVar
@@ -14,7 +15,7 @@ from typing import TypeVar
 _T = TypeVar("_T")
 _Number = TypeVar("_Number", int, float)
 
-_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch  # RFC 9110, section 5.6.2: token
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch  # RFC 9110, section 5.6.2
 _WORDS = {"1": True, "true": True, "yes": True, "on": True,
           "0": False, "false": False, "no": False, "off": False}  # fmt: skip
 _LEAST_SIZE = 1024
@@ -89,6 +90,13 @@ def rate(value: object) -> float:
     return _accept(number, "a number from 0.0 to 1.0", also=fits)
 
 
+def seconds(value: object) -> float:
+    """Read a finite number of seconds, 0 or more."""
+    number = _number(float, value)
+    fits = number is not None and 0.0 <= number < math.inf
+    return _accept(number, "a number of seconds, 0 or more", also=fits)
+
+
 def size(value: object) -> int:
     """Read a whole number of bytes."""
     number = None if isinstance(value, float) else _number(int, value)
@@ -122,7 +130,14 @@ def headers(value: object) -> tuple[str, ...]:
     """Read names of headers."""
     found = names(value)
     accepted = "one or more header names (letters, digits and dashes), separated by commas"
-    return _accept(found or None, accepted, also=all(_HEADER(name) for name in found))
+    return _accept(found or None, accepted, also=all(_TOKEN(name) for name in found))
+
+
+def tokens(value: object) -> tuple[str, ...]:
+    """Read names that may stand in a header."""
+    found = names(value)
+    accepted = "names of letters, digits, dashes and underscores, separated by commas"
+    return _accept(found, accepted, also=all(_TOKEN(name) for name in found))
 
 
 def path(value: object) -> str:

@@ -1,7 +1,8 @@
-"""Find the request that is being served in a context that an earlier request has left behind.
+"""Find the trace that code works for, in a context that a request has left behind.
 
 A session that is served by one task copies the context of its first request, and keeps it for all
 later ones. If it has the running request in a context variable there, that tells which one it is.
+Other tasks and timers that a request has started belong to it, for a limited time.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from contextlib import suppress
 from contextvars import copy_context
 
 from pantheon_obs.core.context import KEY, Trace, carried_trace, current_trace, current_trace_id
+from pantheon_obs.core.outlived import is_over
 
 
-def serving(trace: Trace) -> Trace:
+def serving(trace: Trace) -> Trace | None:
     """The trace of the request that is being served, in place of one that has ended.
 
-    It is the same trace if none is known, or if `carry` has brought it here.
+    It is the same trace if none is known, or if `carry` has brought it here; None once that is
+    over.
     """
     if carried_trace.get() is not trace:
         for value in copy_context().values():
@@ -24,6 +27,8 @@ def serving(trace: Trace) -> Trace:
                 found = scope.get(KEY) if type(scope) is dict else None
                 if isinstance(found, Trace) and not found.ended:
                     return found
+        if is_over(trace):
+            return None
     return trace
 
 
@@ -33,7 +38,7 @@ def active() -> tuple[str, Trace | None]:
     if trace is None or not trace.ended:
         return current_trace_id.get(), trace
     trace = serving(trace)
-    return trace.trace_id, trace
+    return ("", None) if trace is None else (trace.trace_id, trace)
 
 
 def bind(**fields: object) -> None:
@@ -54,4 +59,5 @@ def bind(**fields: object) -> None:
     if trace is None:
         trace = Trace("")
         current_trace.set(trace)
+        current_trace_id.set("")  # of a trace that is over
     trace.bound.update(fields)

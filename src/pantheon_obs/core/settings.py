@@ -70,6 +70,8 @@ class Settings:
         log_queue_bytes: Bytes that may wait in the queue, 1 kB or more.
         max_line_bytes: Bytes of the longest line, 1 kB or more; longer values are cut and say so.
         llm_attribution: Bound fields by which the cost of LLM calls is attributed.
+        baggage_fields: Names of the `baggage` members that become bound fields and go out again.
+        trace_linger_s: Seconds for which tasks that a request has started keep its id after it.
         bind_user_id: Whether the log lines of a request have the id of its authenticated user.
         request_id: Whether every log line has `request_id` beside `trace_id`, with the same value.
         disabled: Whether the library does nothing: nothing traced, logged or reported.
@@ -121,6 +123,8 @@ class Settings:
     llm_attribution: tuple[str, ...] = _option(
         ("user_id", "tenant"), parse.names, "PANTHEON_OBS_LLM_ATTRIBUTION"
     )
+    baggage_fields: tuple[str, ...] = _option((), parse.tokens, "PANTHEON_OBS_BAGGAGE_FIELDS")
+    trace_linger_s: float = _option(600.0, parse.seconds, "PANTHEON_OBS_TRACE_LINGER_S")
     bind_user_id: bool = _option(False, parse.boolean, "PANTHEON_OBS_BIND_USER_ID")
     request_id: bool = _option(False, parse.boolean)
     disabled: bool = _option(False, parse.boolean, "PANTHEON_OBS_DISABLED")

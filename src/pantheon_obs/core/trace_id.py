@@ -20,7 +20,7 @@ ACCEPTED = f"1 to {MAX_LENGTH} characters of [A-Za-z0-9._:-]"
 _valid = re.compile(rb"[A-Za-z0-9._:-]{1,%d}" % MAX_LENGTH).fullmatch
 # https://www.w3.org/TR/trace-context-2/#traceparent-header
 _traceparent = re.compile(
-    rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?", re.DOTALL
+    rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL
 ).fullmatch
 _is_hex_or_uuid = re.compile(
     "[0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE
@@ -52,19 +52,27 @@ def made_by(source: str, made: object) -> str:
     return accepted
 
 
-def parse_traceparent(raw: bytes) -> str | None:
-    """Return the 32 hex digits of the trace-id in a W3C `traceparent`, or None if it is invalid.
+def split_traceparent(raw: bytes) -> tuple[str, str, str] | None:
+    """Return the hex digits of trace, span and flags of a W3C `traceparent`; None if it is invalid.
 
     Level 1 and level 2 of the recommendation are read strictly.
     """
     match = _traceparent(raw)
     if match is None:
         return None
-    version, trace, span, tail = match.groups()
+    version, trace, span, flags, tail = match.groups()
     # Version ff is forbidden; only versions later than 00 may append anything.
     if version == b"ff" or (version == b"00" and tail is not None):
         return None
-    return None if trace == _NO_TRACE or span == _NO_SPAN else trace.decode("ascii")
+    if trace == _NO_TRACE or span == _NO_SPAN:
+        return None
+    return trace.decode("ascii"), span.decode("ascii"), flags.decode("ascii")
+
+
+def parse_traceparent(raw: bytes) -> str | None:
+    """Return the 32 hex digits of the trace-id in a W3C `traceparent`, or None if it is invalid."""
+    parts = split_traceparent(raw)
+    return None if parts is None else parts[0]
 
 
 def to_hex(trace_id: str) -> str | None:

@@ -52,4 +52,5 @@ class WebsocketExchange(Exchange):
             error=error,
             llm=self.llm_with_open(),
             quiet=self.quiet,
+            spans=self.spans,
         )

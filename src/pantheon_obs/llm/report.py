@@ -14,6 +14,7 @@ from pantheon_obs.core.guard import report
 from pantheon_obs.core.in_force import attributed
 from pantheon_obs.core.llm_events import LlmCallFinished
 from pantheon_obs.core.serving import active
+from pantheon_obs.core.spans import span_of
 from pantheon_obs.llm.background import is_told
 from pantheon_obs.llm.budgets import budgets
 from pantheon_obs.llm.costs import set_cost
@@ -184,6 +185,7 @@ class LlmCall(Progress):
             reasoning_tokens=tokens.reasoning_tokens,
             finish_reason=reported.finish_reason,
             error_type=self.error_type,
+            span_id=span_of(self.trace) if self.trace_id and self.trace is not None else None,
         )
         if event.outcome == "error":
             event.error_status = reported.error_status

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import sys
-from os import urandom
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from pantheon_obs.core import trace_id as ids
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.serving import active
+from pantheon_obs.core.spans import (
+    BAGGAGE,
+    TRACEPARENT,
+    TRACESTATE,
+    Upstream,
+    baggage_of,
+    traceparent_of,
+    upstream_of,
+)
 from pantheon_obs.propagation.watch import OPENTELEMETRY, span_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from pantheon_obs.core.context import Trace
+
 TRACE_ID = "X-Trace-ID"
-TRACEPARENT = "traceparent"
 
 # The first valid one wins, as for an inbound request.
 _READERS = {name: ids.parser_for(name) for name in (TRACE_ID.lower(), "x-request-id", TRACEPARENT)}
@@ -23,6 +32,9 @@ _READERS = {name: ids.parser_for(name) for name in (TRACE_ID.lower(), "x-request
 _inject_guard = Guard("inject")
 _extract_guard = Guard("extract")
 _span_guard = Guard("opentelemetry")
+_baggage_guard = Guard("baggage")
+
+_PASSED_ON = frozenset({TRACEPARENT, TRACESTATE, BAGGAGE})
 
 
 class Carrier(Protocol):
@@ -35,32 +47,42 @@ class Carrier(Protocol):
 _C = TypeVar("_C", bound=Carrier)
 
 
+class ExtractedId(str):
+    """A trace id from received headers, with the headers of its sender that go on."""
+
+    __slots__ = ("upstream",)
+
+    upstream: Upstream | None
+
+
 def trace_headers() -> dict[str, str]:
     """Make the headers that carry the current trace; none outside a trace."""
-    trace_id, _ = active()
+    trace_id, trace = active()
     # The variable is public: an invalid value must not become a second header.
     if not trace_id or ids.validate(trace_id.encode(errors="replace")) is None:
         return {}
-    parent = _traceparent(trace_id)
-    if parent is None:
-        return {TRACE_ID: trace_id}
-    return {TRACE_ID: trace_id, TRACEPARENT: parent}
+    headers = {TRACE_ID: trace_id, **_traceparent(trace_id, trace)}
+    with _baggage_guard:
+        baggage = baggage_of(trace)
+        if baggage:
+            headers[BAGGAGE] = baggage
+    return headers
 
 
-def _traceparent(trace_id: str) -> str | None:
-    """Make the value of https://www.w3.org/TR/trace-context-2/#traceparent-header.
+def _traceparent(trace_id: str, trace: Trace | None) -> dict[str, str]:
+    """Make https://www.w3.org/TR/trace-context-2/#traceparent-header and its `tracestate`.
 
-    It is that of the active OpenTelemetry span, unchanged, as a span id belongs to one trace.
-    Without one it has the trace id, if that is 32 hex digits or a UUID, and a fresh span id.
+    They are those of the active OpenTelemetry span, unchanged, as a span id belongs to one trace.
     """
     if OPENTELEMETRY in sys.modules:
         with _span_guard:
             span = span_context()
             if span is not None:
-                return f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags & 0xFF:02x}"
-    digits = ids.to_hex(trace_id)
-    # 01 is sampled: with 00 a service that follows its parent's decision would record nothing.
-    return None if digits is None else f"00-{digits}-{urandom(8).hex()}-01"
+                flags = span.trace_flags & 0xFF
+                parent = f"00-{span.trace_id:032x}-{span.span_id:016x}-{flags:02x}"
+                state = span.trace_state.to_header()
+                return {TRACEPARENT: parent, **({TRACESTATE: state} if state else {})}
+    return traceparent_of(trace_id, trace)
 
 
 @overload
@@ -68,10 +90,11 @@ def inject(headers: None = None, *, lower_case: bool = False) -> dict[str, str]:
 @overload
 def inject(headers: _C, *, lower_case: bool = False) -> _C: ...
 def inject(headers: Carrier | None = None, *, lower_case: bool = False) -> Carrier:
-    """Add the current trace to outgoing headers: `X-Trace-ID` and `traceparent`.
+    """Add the current trace to outgoing headers: `X-Trace-ID`, `traceparent` and what goes with it.
 
     A header that exists, in upper or lower case, is kept. Outside a trace nothing is added.
-    `traceparent` is added if the id is 32 hex digits or a UUID, or an OpenTelemetry span is active.
+    `traceparent` is added if the id is 32 hex digits or a UUID, or the caller has sent one, or an
+    OpenTelemetry span is active. The caller's `tracestate` and `baggage` go on.
 
     Args:
         headers: A mutable mapping of names to values; None for a new dict, to send through a queue
@@ -113,7 +136,8 @@ def extract(
         headers: A mapping, or pairs of name and value; names in any case, both `str` or `bytes`.
 
     Returns:
-        The id; None without a valid one. `trace_context(None)` makes a fresh id.
+        The id, with the sender's `traceparent`, `tracestate` and `baggage`, which `trace_context`
+        sends on; None without a valid one. `trace_context(None)` makes a fresh id.
 
     Example:
         >>> from pantheon_obs import trace_context
@@ -123,6 +147,7 @@ def extract(
         'order-7'
     """
     found: dict[str, str | None] = {}
+    passed_on: list[tuple[str, bytes]] = []
     with _extract_guard:
         items: Callable[[], Any] = getattr(headers, "items", lambda: headers or ())
         for name, value in items():
@@ -130,7 +155,14 @@ def extract(
             # The first of repeated headers wins.
             if lower in _READERS and lower not in found:
                 found[lower] = _READERS[lower](_raw(value))
-    return next((accepted for name in _READERS if (accepted := found.get(name))), None)
+            if lower in _PASSED_ON:
+                passed_on.append((lower, _raw(value)))
+    accepted = next((accepted for name in _READERS if (accepted := found.get(name))), None)
+    if accepted is None:
+        return None
+    extracted = ExtractedId(accepted)
+    extracted.upstream = upstream_of(passed_on)
+    return extracted
 
 
 def _lower(name: object) -> str | None:

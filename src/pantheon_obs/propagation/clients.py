@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.errors import refuse
 from pantheon_obs.core.switch import is_off
@@ -13,7 +14,10 @@ from pantheon_obs.propagation.libraries import LIBRARIES, ClientHeaders, library
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pantheon_obs.propagation.hosts import Hosts
+
 _MARK = "_pantheon_obs_outgoing"
+_REDUCE = "__reduce_ex__"
 
 
 def propagate(client: object, *, hosts: Iterable[str] | None = None) -> Propagation:
@@ -22,7 +26,7 @@ def propagate(client: object, *, hosts: Iterable[str] | None = None) -> Propagat
     The client is changed in place. The id is read when a request is sent, so one client may serve
     many traces at once. A header that the caller set, on the client or for one request, stays as it
     is. After a redirect the headers are only sent to a host that is allowed. A second call changes
-    nothing.
+    nothing. A deep copy of the client, or one that was pickled, does the same.
 
     Args:
         client: An `httpx` or `httpx2` `Client` or `AsyncClient`, a `requests` `Session` or an
@@ -44,7 +48,10 @@ def propagate(client: object, *, hosts: Iterable[str] | None = None) -> Propagat
         >>> propagation = propagate(client, hosts=["*.internal"])
         >>> propagation.undo()
     """
-    allowed = allow_list(hosts)
+    return _instrument(client, hosts, allow_list(hosts))
+
+
+def _instrument(client: object, hosts: object, allowed: Hosts | None) -> Propagation:
     library = library_of(client)
     if library is None:
         known = ", ".join(f"{row.module} {' or '.join(row.classes)}" for row in LIBRARIES)
@@ -59,6 +66,8 @@ def propagate(client: object, *, hosts: Iterable[str] | None = None) -> Propagat
         rows = library.replacements.items()
         patches = [Patch(client, name, make(client, name, headers)) for name, make in rows]
         patches.append(Patch(client, _MARK, headers))
+        names = {*library.replacements, _MARK, _REDUCE}
+        patches.append(Patch(client, _REDUCE, partial(_reduce, client, names, allowed)))
     elif present.hosts != allowed:
         accepted = "the hosts with which the client is already instrumented, or call undo() first"
         refuse("hosts", hosts, accepted)
@@ -78,3 +87,20 @@ class Propagation(Undoable):
         for patch in self._patches:
             patch.undo()
         self._patches.clear()
+
+
+def _reduce(client: Any, names: set[str], allowed: Hosts | None, protocol: int) -> Any:
+    """Copy or pickle a client without our functions; they are made again for the copy."""
+    reduced: Any = getattr(type(client), _REDUCE)(client, protocol)
+    if not isinstance(reduced, tuple):
+        return reduced  # the name of a global object
+    make, arguments, *rest = reduced
+    if rest and isinstance(rest[0], dict):
+        rest[0] = {name: value for name, value in rest[0].items() if name not in names}
+    return (_make_again, (allowed, make, *arguments), *rest)
+
+
+def _make_again(allowed: Hosts | None, make: Any, *arguments: Any) -> Any:
+    client = make(*arguments)
+    _instrument(client, allowed, allowed)
+    return client

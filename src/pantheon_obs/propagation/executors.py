@@ -5,17 +5,22 @@ from __future__ import annotations
 import inspect
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from functools import wraps
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from functools import partial, wraps
+from types import coroutine
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from pantheon_obs.core.calls import call_here
-from pantheon_obs.core.context import carried_trace, current_call, current_trace
+from pantheon_obs.core.context import carried_trace, current_call
 from pantheon_obs.core.errors import refuse
 from pantheon_obs.core.failures import leave
+from pantheon_obs.core.serving import active
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
     from concurrent.futures import Future
+    from contextvars import Context
+
+    from pantheon_obs.core.context import Trace
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -27,17 +32,18 @@ def carry(fn: Callable[_P, _T]) -> Callable[_P, _T]:
     Use it for a function that runs on another thread: `threading.Thread(target=carry(work))`,
     `executor.submit(carry(work))`, `loop.run_in_executor(None, carry(work))`. It gets the current
     values of all context variables, as with `asyncio.to_thread`. It may be called several times,
-    from several threads at once; each call has its own copy of the context.
+    from several threads at once; each call has its own copy of the context. A coroutine function
+    keeps the trace however long its task outlives the request: `create_task(carry(work)())`.
 
     Args:
-        fn: The function. A coroutine function or a generator function is not accepted, as its code
-            runs where its result is awaited or iterated over.
+        fn: The function or coroutine function. A generator function is not accepted, as its code
+            runs where its result is iterated over.
 
     Returns:
         A function with the same signature, which keeps this context alive.
 
     Raises:
-        ConfigError: `fn` is a coroutine function or a generator function, or cannot be called.
+        ConfigError: `fn` is a generator function, or cannot be called.
 
     Example:
         >>> from threading import Thread
@@ -52,7 +58,9 @@ def carry(fn: Callable[_P, _T]) -> Callable[_P, _T]:
         >>> thread.join()
     """
     _check(fn)
-    return wraps(fn)(_carried(fn))
+    is_async = inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(type(fn).__call__)
+    carried: Callable[_P, Any] = _carried_coroutine(fn) if is_async else _carried(fn)
+    return wraps(fn)(carried)
 
 
 class TracedThreadPoolExecutor(ThreadPoolExecutor):
@@ -75,12 +83,18 @@ class TracedThreadPoolExecutor(ThreadPoolExecutor):
         return super().submit(_carried(fn), *args, **kwargs)
 
 
-def _carried(fn: Callable[_P, _T]) -> Callable[_P, _T]:
-    trace = current_trace.get()
+def _here() -> tuple[Trace | None, Context]:
+    """Return the current trace and a context that keeps it."""
+    _, trace = active()
     context = copy_context()
     context.run(carried_trace.set, trace)
     # The call of a generator's code is found on the stack, and the other thread has another.
     context.run(current_call.set, call_here())
+    return trace, context
+
+
+def _carried(fn: Callable[_P, _T]) -> Callable[_P, _T]:
+    trace, context = _here()
 
     def carried(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         copied = context.copy()
@@ -94,15 +108,41 @@ def _carried(fn: Callable[_P, _T]) -> Callable[_P, _T]:
     return carried
 
 
+def _carried_coroutine(fn: Callable[_P, Any]) -> Callable[_P, Any]:
+    trace, context = _here()
+
+    async def carried(*args: _P.args, **kwargs: _P.kwargs) -> Any:
+        copied = context.copy()
+        try:
+            return await _steps(copied.run(fn, *args, **kwargs), copied)
+        except BaseException as error:
+            if not isinstance(error, GeneratorExit):  # the garbage collector may close it
+                leave(error, copied, trace)
+            raise
+
+    return carried
+
+
+@coroutine
+def _steps(inner: Any, context: Context) -> Generator[Any, Any, Any]:
+    """Await a coroutine, each of whose steps runs in a context."""
+    step: Callable[[], Any] = partial(inner.send, None)
+    while True:
+        try:
+            awaited = context.run(step)
+        except StopIteration as end:
+            return end.value
+        try:
+            sent = yield awaited
+        except BaseException as error:  # noqa: BLE001 - it is the coroutine's, a cancellation too
+            step = partial(inner.throw, error)
+        else:
+            step = partial(inner.send, sent)
+
+
 def _check(fn: object) -> None:
     if not callable(fn):
         accepted = "a function"
-    elif inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(type(fn).__call__):
-        accepted = (
-            "asyncio.create_task or asyncio.run_coroutine_threadsafe without carry, as a task has "
-            "the context in which it is made; on a thread with an event loop of its own use "
-            "carry(lambda: asyncio.run(…))"
-        )
     elif inspect.isasyncgenfunction(fn) or inspect.isgeneratorfunction(fn):
         accepted = "carry on the function that iterates over it, where its code runs"
     else:

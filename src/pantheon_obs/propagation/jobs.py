@@ -1,12 +1,24 @@
-"""`trace_context`: a trace for code outside of requests."""
+"""`trace_context`: a trace for code outside of requests; `untraced`: none for code within."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from pantheon_obs.core import trace_id as ids
-from pantheon_obs.core.context import Trace, begin, current_trace_id, end
+from pantheon_obs.core.context import (
+    Trace,
+    begin,
+    carried_trace,
+    current_call,
+    current_trace_id,
+    end,
+    restore,
+)
 from pantheon_obs.core.failures import escape
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.identity import new_id
+from pantheon_obs.core.spans import attach
+from pantheon_obs.propagation.tasks import watch_loop
 from pantheon_obs.propagation.watch import watch
 
 _guard = Guard("trace_context")
@@ -28,6 +40,7 @@ class trace_context:  # noqa: N801 - reads as the function that it is used as
 
     def __init__(self, trace_id: object = None) -> None:
         watch()
+        watch_loop()
         self._given = trace_id
         self._traces: list[Trace] = []
 
@@ -38,6 +51,8 @@ class trace_context:  # noqa: N801 - reads as the function that it is used as
             with _guard:
                 accepted = ids.validate(str(self._given).encode())
         trace = Trace(accepted or new_id())
+        if accepted is not None:
+            attach(trace, getattr(self._given, "upstream", None))
         begin(trace)
         self._traces.append(trace)
         if accepted is None and self._given is not None:
@@ -50,3 +65,38 @@ class trace_context:  # noqa: N801 - reads as the function that it is used as
         end(trace)
         if error is not None and not current_trace_id.get():  # the outer trace reports it
             escape(error, trace)
+
+
+class untraced:  # noqa: N801 - as above
+    """Start work that belongs to no request: `with untraced(): asyncio.create_task(consume())`.
+
+    For consumers, schedulers and other tasks that go on for ever. Inside the block there is no
+    trace and no bound field, and what is started there has none either.
+
+    Example:
+        >>> from pantheon_obs import current_trace_id, trace_context, untraced
+        >>> with trace_context("order-7"):
+        ...     with untraced():
+        ...         inside = current_trace_id.get()
+        ...     inside, current_trace_id.get()
+        ('', 'order-7')
+    """
+
+    def __init__(self) -> None:
+        watch()
+        self._left: list[tuple[Trace, Any, Any]] = []
+
+    def __enter__(self) -> None:
+        """Leave the current trace."""
+        nothing = Trace("")
+        begin(nothing)
+        self._left.append((nothing, current_call.set(None), carried_trace.set(None)))
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        """Restore the trace; an error passes."""
+        nothing, call, carried = self._left.pop()
+        # A coroutine that the garbage collector closes may run in the middle of anything.
+        if not isinstance(error, GeneratorExit):
+            carried_trace.reset(carried)
+            current_call.reset(call)
+            restore(nothing)

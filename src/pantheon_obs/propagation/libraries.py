@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.spans import BAGGAGE, merged
 from pantheon_obs.propagation.carriers import trace_headers
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class ClientHeaders:
             copy = _copy(original)
             for name, value in headers.items():  # httpx's update() takes twice as long
                 copy.headers[name] = value
-            copy.__dict__[_ADDED] = headers
+            copy.__dict__[_ADDED] = headers, original.headers.get(BAGGAGE)
             return copy
         return request
 
@@ -65,7 +66,11 @@ class ClientHeaders:
         if headers and self.hosts and not self.hosts.allow(self._host_of(request)):
             return {}
         # The headers of all these libraries ignore case.
-        return {name: value for name, value in headers.items() if name not in request.headers}
+        there = request.headers
+        missing = {name: value for name, value in headers.items() if name not in there}
+        if BAGGAGE in headers and BAGGAGE not in missing:  # that of another library
+            missing[BAGGAGE] = merged(there[BAGGAGE], headers[BAGGAGE])
+        return missing
 
 
 def without_added(request: Any) -> Any:
@@ -73,11 +78,14 @@ def without_added(request: Any) -> Any:
     added = request.__dict__.get(_ADDED)
     if added is None:
         return request
+    headers, baggage = added
     original = _copy(request)
     del original.__dict__[_ADDED]
-    for name, value in added.items():
+    for name, value in headers.items():
         if original.headers.get(name) == value:
             del original.headers[name]
+            if name == BAGGAGE and baggage is not None:
+                original.headers[name] = baggage
     return original
 
 

@@ -1,30 +1,55 @@
-"""Register the libraries whose context variables core clears or reads: structlog, OpenTelemetry.
+"""Prepare a process for traces: other libraries' context variables, forks, and its settings.
 
 All code that begins a trace calls `watch` first.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from contextvars import copy_context
 from functools import cache
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core import foreign
+from pantheon_obs.core import context, foreign, outlived, spans
 
 if TYPE_CHECKING:
     from pantheon_obs.core.foreign import Variables
+    from pantheon_obs.core.settings import Settings
 
 # structlog keeps one context variable per key, named so, and Ellipsis for "unset".
 _PREFIX = "structlog_"
 OPENTELEMETRY = "opentelemetry.trace"
 
 
+def watch(settings: Settings | None = None) -> None:
+    """Prepare this process; settings hold for all of its traces from now on."""
+    _prepare()
+    if settings is not None:
+        outlived.use(settings.trace_linger_s)
+        spans.use(settings.baggage_fields)
+
+
 @cache
-def watch() -> None:
+def _prepare() -> None:
     """Clear structlog's bound fields when a trace begins, and adopt OpenTelemetry's trace ids."""
+    outlived.watch_collections()
+    # Not on Windows.
+    getattr(os, "register_at_fork", lambda **_: None)(after_in_child=leave)
     foreign.register_fields(_NotLoaded(), _clear_structlog)
     foreign.register_tracer(OPENTELEMETRY, _opentelemetry_id)
+
+
+def leave() -> None:
+    """Leave the trace of this context in a forked process, whose work is that of many requests."""
+    trace = context.current_trace.get()
+    if foreign.bound and trace is not None:
+        foreign.clear()
+    while trace is not None:  # another library's copy of the context may refer to it
+        trace.ended = trace.ended or perf_counter()
+        trace = trace.outer
+    context.reset()
 
 
 class _NotLoaded:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import structured
 from pantheon_obs.core import trace_id as ids
-from pantheon_obs.core.context import current_trace, current_trace_id
+from pantheon_obs.core.context import current_trace, trace_on
 from pantheon_obs.core.exchange import Exchange
-from pantheon_obs.core.failures import arrive, is_sent, note, repeats, root_of, trace_of
+from pantheon_obs.core.failures import arrive, is_from, is_sent, note, repeats, root_of, trace_of
 from pantheon_obs.core.serving import active
 from pantheon_obs.products import PRODUCTS
 
@@ -33,6 +33,7 @@ _TRACE_HEADER = TRACE_HEADER.encode()
 _sentry_trace = re.compile(rb"([0-9a-f]{32})-[0-9a-f]{16}(?:-[01])?").fullmatch
 _UNNAMED = "generic WSGI request"
 _SERVER_ERROR = 500
+_PLACES = {"ip_address", "geo"}  # where a user is, not who
 
 _SCOPES = {scope for row in PRODUCTS for scope in (row.protocol, row.sentry_scope) if scope}
 _SERVERS = {name for row in PRODUCTS for name in row.repeats}
@@ -73,15 +74,18 @@ class SentrySink:
         caller = _sentry_trace(sent.strip())
         if caller is not None:
             return ids.to_uuid(caller[1].decode()) if trusted else None
-        if current_trace_id.get():  # of an outer trace, as is Sentry's span
+        if active()[0]:  # of an outer trace, as is Sentry's span
             return None
         span = self._sdk.get_current_span()
         return None if span is None else ids.to_uuid(span.trace_id)
 
 
 def claim(sdk: ModuleType, trace: Trace) -> None:
-    """Put a request's trace on all that is captured in the current scope, in whatever thread."""
-    sdk.get_isolation_scope().add_event_processor(partial(_describe, trace))
+    """Name what is captured in the current scope by a request, and tag its transaction."""
+    span = sdk.get_current_span()
+    root = None if span is None else span.containing_transaction
+    span_id = getattr(root, "span_id", None)
+    sdk.get_isolation_scope().add_event_processor(partial(_describe, trace, span_id))
     digits = ids.to_hex(trace.trace_id)
     if digits is not None:
         _continue(sdk, digits)
@@ -112,14 +116,28 @@ def trace_header(digits: str) -> str:
     return f"{digits}-{urandom(8).hex()}"
 
 
-def _describe(trace: Trace, event: dict[str, Any], _hint: object) -> dict[str, Any] | None:
-    """Put a request's trace and name on an event that was captured in its scope."""
-    if event.get("type") == "transaction" and getattr(trace, "quiet", False):
-        return None
-    # A trace within the request is more exact; one that has ended is not current any more.
-    trace_id, current = active()
-    _put(event, trace_id or trace.trace_id, current or trace)
-    _name(event, trace)
+def _describe(
+    trace: Trace, root_span: str | None, event: dict[str, Any], hint: dict[str, Any]
+) -> dict[str, Any] | None:
+    """Put a request's trace and name on an event that was captured in its scope.
+
+    A thread has a copy of the scope, and may outlive the request: then only its own transaction and
+    failure are the request's, and what `tag` has found to be.
+    """
+    tagged = (event.get("tags") or {}).get("trace_id")
+    if event.get("type") == "transaction":
+        span = (event.get("contexts") or {}).get("trace") or {}
+        is_own = not trace.ended or span.get("span_id") == root_span
+        if is_own and getattr(trace, "quiet", False):
+            return None
+    else:
+        error = (hint.get("exc_info") or (None, None))[1]
+        is_own = not trace.ended or tagged == trace.trace_id or is_from(error, trace)
+    if is_own:
+        # A trace within the request is more exact.
+        if tagged in {None, trace.trace_id}:
+            _put(event, trace.trace_id, active()[1] or trace)
+        _name(event, trace)
     return event
 
 
@@ -132,6 +150,9 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
     if error is not None and _is_no_failure(error, event):
         return None
     current_id, current = active()
+    of_request = trace_on(getattr(record, "request", None))
+    if of_request is not None:  # a framework reports it after its end
+        current_id, current = of_request.trace_id, of_request
     trace_id = current_id or trace_of(error)
     if error is not None:
         root = root_of(error)
@@ -187,9 +208,10 @@ def _is_lifespan_refused(error: BaseException | None) -> bool:
 def _put(event: dict[str, Any], trace_id: str, trace: Trace | None) -> None:
     event.setdefault("tags", {})["trace_id"] = trace_id
     user_id = None if trace is None else trace.bound.get("user_id")
-    if user_id is not None:
-        user = event["user"] = dict(event.get("user") or {})
-        user["id"] = str(user_id)
+    user = event.get("user") or {}
+    # One that the application has set is another description of a user, or another user.
+    if user_id is not None and user.keys() <= _PLACES:
+        event["user"] = {**user, "id": str(user_id)}
 
 
 def _name(event: dict[str, Any], trace: Trace) -> None:

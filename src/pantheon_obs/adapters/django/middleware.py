@@ -28,7 +28,9 @@ from pantheon_obs.core.enclosing import enclosing
 from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.core.identity import Identity
 from pantheon_obs.core.response_headers import ResponseHeaders
+from pantheon_obs.core.spans import attach
 from pantheon_obs.core.switch import turned_off
+from pantheon_obs.propagation.tasks import watch_loop
 from pantheon_obs.propagation.watch import watch
 
 if TYPE_CHECKING:
@@ -66,13 +68,13 @@ class TraceIdMiddleware:
         settings = load()
         if turned_off(settings):
             raise MiddlewareNotUsed(_OFF)
-        watch()
+        watch(settings)
         self.get_response = get_response
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
-        self._id_of_scope = Identity(settings).of
-        self._id_of_environ = EnvironIdentity(settings).of
+        self._read_scope = Identity(settings).read
+        self._read_environ = EnvironIdentity(settings).read
         self._names = settings.response_headers
         self._headers = ResponseHeaders(self._names, str)
         self._quiet = settings.quiet
@@ -100,6 +102,8 @@ class TraceIdMiddleware:
         return response
 
     async def _serve(self, request: HttpRequest) -> Any:  # noqa: ANN401 - as above
+        if not self._started:
+            watch_loop()
         exchange = self._begin(request)
         if exchange is None:
             response = await self.get_response(request)
@@ -125,12 +129,13 @@ class TraceIdMiddleware:
             leave_on(request, outer)
             self._bind_user_early(outer, request)
             return None
-        trace_id = (
-            self._id_of_environ(carrier)
+        trace_id, upstream = (
+            self._read_environ(carrier)
             if scope is None
-            else self._id_of_scope(carrier.get("headers") or ())
+            else self._read_scope(carrier.get("headers") or ())
         )
         exchange = DjangoExchange(trace_id, request, is_asgi=scope is not None)
+        attach(exchange, upstream)
         exchange.watch(request.method or "", request.path, "", self._quiet)
         exchange.quiet = request.path_info in self._quiet  # whatever it is mounted under
         self._bind_user_early(exchange, request)

@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core import pipeline
+from pantheon_obs.core import outlived, pipeline, spans
 from pantheon_obs.core.guard import own_lines
 from pantheon_obs.core.parsing import level_number
 from pantheon_obs.core.settings import Settings, resolve, warn_of_problems
@@ -136,6 +136,8 @@ def _install(settings: Settings) -> ObsHandler:
     pipeline.add_sink(_FirstRequest())
     structlog_bridge.install(_handler)
     hooks.install()
+    outlived.use(settings.trace_linger_s)
+    spans.use(settings.baggage_fields)
     warn_of_problems(settings)
     return _handler
 
