@@ -52,6 +52,7 @@ class Story:
         headers: The names of the headers that plain apps got.
         items: All items that Sentry got, transactions included.
         events: The errors among them.
+        sampling: The sampling contexts that came with them, by the event's id.
         out: The server's lines.
         err: The server's standard error.
     """
@@ -87,11 +88,12 @@ class Story:
         self.err = server.err
         self.items = receiver.items
         self.events = receiver.events
+        self.sampling = receiver.sampling
 
     def ask(self, client: httpx.Client, path: str, case: str) -> None:
         """Send a request with secrets in each part; keep the id of its response."""
         asked = f"{path} {case}"
-        more = {"X-Case": asked, "Cookie": f"a={SECRET}", "Referer": f"https://a.test/?{SECRET}"}
+        more = {"User-Agent": asked, "Cookie": f"a={SECRET}", "Referer": f"https://a.test/?{SECRET}"}
         headers = CASES[case][0] if case in CASES else {}
         url = f"/{path}?&q={SECRET}&{SECRET}"
         with client.stream("GET", url, headers={**more, **headers}) as response:
@@ -111,7 +113,8 @@ class Story:
 
 def _case_of(event: dict[str, Any]) -> str | None:
     headers = event.get("request", {}).get("headers", {})
-    return next((value for name, value in headers.items() if name.lower() == "x-case"), None)
+    agent = next((value for name, value in headers.items() if name.lower() == "user-agent"), "")
+    return None if agent.startswith("python-httpx") else agent or None
 
 
 def ask_all(story: Story, client: httpx.Client) -> None:
@@ -219,6 +222,23 @@ def test_transactions_have_the_trace_too(story: Story) -> None:
             assert story.ids[asked].replace("-", "") == _trace_of(transaction)
         spans = transaction["spans"]
         assert {_trace_of(transaction)} >= {span["trace_id"] for span in spans}
+
+
+def test_without_a_callers_trace_no_event_has_a_parent_that_nobody_has(story: Story) -> None:
+    """A transaction is the first of its trace, and has the sampling context of that trace."""
+    items = [item for kind, item in story.items if kind in {"event", "transaction"}]
+    spans = {span["span_id"] for item in items for span in item.get("spans", ())}
+    spans |= {item["contexts"]["trace"]["span_id"] for item in items}
+
+    for item in items:
+        if CALLER == _trace_of(item):
+            continue
+        is_transaction = item.get("type") == "transaction"
+        known = {None} if is_transaction else {None, *spans}
+        assert item["contexts"]["trace"].get("parent_span_id") in known
+        sampling = story.sampling[item["event_id"]]
+        assert _trace_of(item) == sampling["trace_id"]
+        assert not is_transaction or "1.0" == sampling["sample_rate"]
 
 
 def test_failures_at_once_keep_their_ids(story: Story) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import sys
 from functools import partial
-from os import urandom
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import structured
@@ -28,8 +27,7 @@ if TYPE_CHECKING:
     from pantheon_obs.core.context import Trace
     from pantheon_obs.core.events import Event
 
-TRACE_HEADER = "sentry-trace"
-_TRACE_HEADER = TRACE_HEADER.encode()
+_TRACE_HEADER = b"sentry-trace"
 _sentry_trace = re.compile(rb"([0-9a-f]{32})-[0-9a-f]{16}(?:-[01])?").fullmatch
 _UNNAMED = "generic WSGI request"
 _SERVER_ERROR = 500
@@ -99,17 +97,10 @@ def _continue(sdk: ModuleType, digits: str) -> None:
             each.trace_id = digits
     # Counts where there is no span: with tracing off, and while a WSGI server reads a body.
     scope = sdk.get_isolation_scope()
-    context = scope.get_trace_context()
-    if context["trace_id"] != digits and context.get("parent_span_id") is None:
-        scope.generate_propagation_context({TRACE_HEADER: trace_header(digits)})
-
-
-def trace_header(digits: str) -> str:
-    """Build a `sentry-trace` value that continues a trace and leaves the sampling open.
-
-    https://develop.sentry.dev/sdk/telemetry/traces/#header-sentry-trace
-    """
-    return f"{digits}-{urandom(8).hex()}"
+    begun_there = scope.get_active_propagation_context()
+    if begun_there.trace_id != digits and begun_there.parent_span_id is None:
+        scope.set_new_propagation_context()  # forks of the scope share the other one
+        scope.get_active_propagation_context().trace_id = digits
 
 
 def _describe(trace: Trace, event: dict[str, Any], _hint: object) -> dict[str, Any] | None:
