@@ -93,7 +93,11 @@ class Story:
     def ask(self, client: httpx.Client, path: str, case: str) -> None:
         """Send a request with secrets in each part; keep the id of its response."""
         asked = f"{path} {case}"
-        more = {"User-Agent": asked, "Cookie": f"a={SECRET}", "Referer": f"https://a.test/?{SECRET}"}
+        more = {
+            "User-Agent": asked,
+            "Cookie": f"a={SECRET}",
+            "Referer": f"https://a.test/?{SECRET}",
+        }
         headers = CASES[case][0] if case in CASES else {}
         url = f"/{path}?&q={SECRET}&{SECRET}"
         with client.stream("GET", url, headers={**more, **headers}) as response:

@@ -153,7 +153,8 @@ def _watch(sdk: ModuleType) -> None:
     for name in _NEVER_EVENTS:
         ignore_logger(name)
     logging.getLogger(_URLLIB3).addFilter(_is_not_from_sentry)
-    import_module("sentry_sdk.scope").add_global_event_processor(tag)
+    # First: it decides which failures are new before the SDK compares exception objects.
+    import_module("sentry_sdk.scope").global_event_processors.insert(0, tag)
     pipeline.add_sink(SentrySink(sdk))
 
 

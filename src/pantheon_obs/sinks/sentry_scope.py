@@ -15,12 +15,20 @@ from pantheon_obs.core import structured
 from pantheon_obs.core import trace_id as ids
 from pantheon_obs.core.context import current_trace, current_trace_id
 from pantheon_obs.core.exchange import Exchange
-from pantheon_obs.core.failures import arrive, is_sent, note, repeats, root_of, trace_of
+from pantheon_obs.core.failures import (
+    arrive,
+    handed_over,
+    is_sent,
+    offer,
+    repeats,
+    root_of,
+    trace_of,
+)
 from pantheon_obs.core.serving import active
 from pantheon_obs.products import PRODUCTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from logging import LogRecord
     from types import ModuleType
 
@@ -127,7 +135,7 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
     if error is not None:
         root = root_of(error)
         if trace_id:
-            note(error).sent = note(root).sent = True
+            _offer(error, event)
         if root is not error:
             _show(event, root)
     if trace_id:
@@ -136,6 +144,31 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
         # One issue per name of an event, whatever its exception says.
         event.setdefault("fingerprint", [record.name, record.msg])
     return event
+
+
+class _Delivery:
+    """Stands in for a transport's `capture_envelope`, and counts the failures that it is handed."""
+
+    def __init__(self, send: Callable[[Any], None]) -> None:
+        self._send = send
+
+    def __call__(self, envelope: Any) -> None:  # noqa: ANN401 - Sentry's
+        handed_over(envelope.headers.get("event_id"))
+        self._send(envelope)
+
+
+def _offer(error: BaseException, event: dict[str, Any]) -> None:
+    """Count the failure as sent once the transport gets its event; until then it may be dropped."""
+    sdk = sys.modules["sentry_sdk"]
+    transport = sdk.get_client().transport
+    if transport is None:  # a client without a DSN
+        return
+    if not isinstance(transport.capture_envelope, _Delivery):
+        transport.capture_envelope = _Delivery(transport.capture_envelope)
+    offer(error, event["event_id"])
+    if current_trace_id.get():
+        # The same object may have come from another trace of this context last.
+        sdk.integrations.dedupe.DedupeIntegration.reset_last_seen()
 
 
 def _is_repeated(error: BaseException | None, record: LogRecord | None) -> bool:
