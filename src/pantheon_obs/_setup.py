@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.core.switch import is_off, turned_off
 from pantheon_obs.sinks import sentry
 from pantheon_obs.sinks.logs import configure as logs
+from pantheon_obs.sinks.sentry_options import refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +32,7 @@ def start(
     The function that it returns is to be called when the server starts the application, whose
     environment may have a DSN by then.
     """
+    check_options(settings)
     if turned_off(settings):
         return lambda: None
     if anew or logs.active_emitter() is None:
@@ -50,6 +52,11 @@ def start(
             calls_models.loader.load()
 
     return on_startup
+
+
+def check_options(settings: Settings) -> None:
+    """Raise `ConfigError` for options that only a sink can tell to be none."""
+    refuse_unknown(settings.sentry_options or ())
 
 
 def metrics_status() -> str:

@@ -64,12 +64,11 @@ class Product:
     # is no such command, a command serves from the moment when it makes the application.
     command_line: str = ""
     serving_command: str = ""
-    sentry: tuple[str, str] | None = None  # module and class in `sentry_sdk.integrations`
-    # The scope that its integration opens around a request or task, if it is not the protocol.
+    # The scope that Sentry's integration opens around a request or task, if it is not the protocol.
     sentry_scope: str = ""
     # Classes whose objects are mistaken for its application, with what to use instead.
     parts: tuple[tuple[str, str], ...] = ()
-    sentry_wraps: bool = True  # the integration puts Sentry's middleware around the application
+    sentry_wraps: bool = True  # Sentry's integration puts its middleware around the application
 
 
 PRODUCTS = (
@@ -80,12 +79,10 @@ PRODUCTS = (
         app_class="Starlette",
         protocol="asgi",
         departures=("ClientDisconnect", "WebSocketDisconnect"),
-        sentry=("starlette", "StarletteIntegration"),
     ),
     Product(
         name="fastapi",
         parts=(("APIRouter", "the FastAPI object that includes the APIRouter"),),
-        sentry=("fastapi", "FastApiIntegration"),
     ),
     Product(
         name="litestar",
@@ -108,7 +105,6 @@ PRODUCTS = (
         command_line="quart.cli.AppGroup",
         serving_command="quart.cli.run_command",
         parts=(("Blueprint", "the Quart object that registers the Blueprint"),),
-        sentry=("quart", "QuartIntegration"),
     ),
     Product(
         name="flask",
@@ -120,7 +116,6 @@ PRODUCTS = (
         serving_command="flask.cli.run_command",
         parts=(("Blueprint", "the Flask object that registers the Blueprint"),),
         http_error=("werkzeug.exceptions", "HTTPException"),
-        sentry=("flask", "FlaskIntegration"),
     ),
     Product(
         name="django",
@@ -133,7 +128,6 @@ PRODUCTS = (
         ),
         command_line="django.core.management.ManagementUtility",
         lifespan_error="Django can only handle ASGI/HTTP connections, not lifespan.",
-        sentry=("django", "DjangoIntegration"),
         sentry_scope="django",
     ),
     Product(
@@ -144,7 +138,6 @@ PRODUCTS = (
         says_less=(("celery.app.trace", "task end"), ("celery.worker.request", "task failure")),
         # The second record about a task that took too long.
         repeats_beginning=(("celery.worker.request", "Hard time limit"),),
-        sentry=("celery", "CeleryIntegration"),
         sentry_scope="celery",
     ),
     # Servers.

@@ -29,7 +29,7 @@ from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import Trace
 from pantheon_obs.core.events import BackgroundFailed, RequestFinished, WebsocketFinished
 from pantheon_obs.core.failures import escape, note
-from pantheon_obs.sinks.sentry_options import masking
+from pantheon_obs.sinks.sentry_masking import masking
 from tests.adapters.messages import Server
 from tests.support.server import SECONDS, environment
 
@@ -390,6 +390,39 @@ def test_a_tasks_arguments_leave_only_where_personal_data_may(*, pii: bool) -> N
     masked = masking(Settings(sentry_send_default_pii=pii))({"extra": {"celery-job": job}}, {})
 
     assert {"task_name": "pay", **(job if pii else {})} == masked["extra"]["celery-job"]
+
+
+def test_what_names_a_person_leaves_only_where_personal_data_may() -> None:
+    """Headers, addresses and the calls of jobs, wherever an integration puts them."""
+
+    def event() -> dict[str, Any]:
+        return {
+            "request": {
+                "headers": {"Host": "shop.test", "X-Customer-Name": "Ann"},
+                "cookies": {"theme": "dark"},
+                "env": {"SERVER_NAME": "shop.test", "REMOTE_ADDR": "192.0.2.7"},
+            },
+            "extra": {"rq-job": {"func": "pay", "description": "pay('Ann')"}, "rq-jobs": 1},
+            "spans": [
+                {"op": "middleware.starlette.send", "description": "functools.partial(<a>, 'Ann')"},
+                {"op": "db", "description": "select count(*)"},
+            ],
+            "attributes": {
+                "http.request.header.host": "shop.test",
+                "http.request.header.x-customer-name": "Ann",
+            },
+        }
+
+    assert event()["spans"] == masking(Settings(sentry_send_default_pii=True))(event(), {})["spans"]
+    assert {
+        "request": {"headers": {"Host": "shop.test"}, "env": {"SERVER_NAME": "shop.test"}},
+        "extra": {"rq-job": {"func": "pay"}, "rq-jobs": 1},
+        "spans": [
+            {"op": "middleware.starlette.send", "description": "functools.partial"},
+            {"op": "db", "description": "select count(*)"},
+        ],
+        "attributes": {"http.request.header.host": "shop.test"},
+    } == masking(Settings())(event(), {})
 
 
 IMPORTS = """

@@ -140,6 +140,9 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
             _show(event, root)
     if trace_id:
         _put(event, trace_id, current)
+    if isinstance(current, Exchange):
+        # Where no integration is around the application, which would say it in full later.
+        event.setdefault("request", {"method": current.method, "url": current.path})
     if record is not None and id(record) in structured.in_flight:
         # One issue per name of an event, whatever its exception says.
         event.setdefault("fingerprint", [record.name, record.msg])
