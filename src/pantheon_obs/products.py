@@ -51,7 +51,7 @@ class Product:
     # an unhandled error that it answers itself.
     announces: str = ""
     # Loggers that repeat a failure as text, and the first words of that text.
-    repeats_beginning: tuple[tuple[str, str], ...] = ()
+    repeats_beginning: tuple[tuple[str, tuple[str, ...]], ...] = ()
     departures: tuple[str, ...] = ()  # exceptions that say over ASGI that the client has left
     # Attribute of the object whose method handles SIGTERM, and its value once the server stops.
     stopping: tuple[str, bool] | None = None
@@ -137,7 +137,7 @@ PRODUCTS = (
         default_level=30,
         says_less=(("celery.app.trace", "task end"), ("celery.worker.request", "task failure")),
         # The second record about a task that took too long.
-        repeats_beginning=(("celery.worker.request", "Hard time limit"),),
+        repeats_beginning=(("celery.worker.request", ("Hard time limit",)),),
         sentry_scope="celery",
     ),
     # Servers.
@@ -148,6 +148,9 @@ PRODUCTS = (
         repeats=("uvicorn.error",),
         repeats_as_text=("uvicorn.error",),
         says_less=(("uvicorn.error", "websocket line"),),
+        repeats_beginning=(
+            ("uvicorn.error", ("Application startup failed", "Application shutdown failed")),
+        ),
         departures=("ClientDisconnected",),
         stopping=("should_exit", True),
     ),
@@ -169,7 +172,7 @@ PRODUCTS = (
         loggers=("_granian",),
         access=("granian.access",),
         repeats=("_granian", "_granian.utils"),
-        repeats_as_text=("_granian.utils",),
+        repeats_as_text=("_granian", "_granian.utils"),
         refusals=(Refusal(403, "", ""), Refusal(403, "", "")),
     ),
     Product(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from logging import DEBUG, ERROR, INFO, WARNING
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from pantheon_obs.core.lifespan_events import LifespanFailed
 from pantheon_obs.core.llm_events import LlmCallFinished, llm_fields
 
 if TYPE_CHECKING:
@@ -225,7 +226,14 @@ class TaskFinished:
         return _with_error_and_totals(fields, self)
 
 
-Event = RequestFinished | WebsocketFinished | BackgroundFailed | TaskFinished | LlmCallFinished
+Event = (
+    RequestFinished
+    | WebsocketFinished
+    | BackgroundFailed
+    | TaskFinished
+    | LlmCallFinished
+    | LifespanFailed
+)
 
 
 def _with_error_and_totals(

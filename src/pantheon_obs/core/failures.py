@@ -105,6 +105,13 @@ def cover(trace: Trace) -> None:
     escaped_failure.set(failure)
 
 
+def cover_here(error: BaseException) -> None:
+    """Record that an event reports an exception of no trace, wherever a server repeats it."""
+    failure = note(error)
+    failure.covered = failure.carried = True
+    escaped_failure.set(failure)
+
+
 def arrive(error: BaseException | None) -> None:
     """Record that an exception which has escaped from a trace has reached a server's log here.
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 # The exceptions on these loggers' lines reach Sentry where they escape.
-_NEVER_EVENTS = {f"pantheon_obs.{name}" for name in ("request", "task", "llm", "health", "guard")}
+_OURS = ("request", "task", "llm", "health", "guard", "lifespan")
+_NEVER_EVENTS = {f"pantheon_obs.{name}" for name in _OURS}
 _URLLIB3 = "urllib3.connectionpool"
 
 _ON = "on"

@@ -17,18 +17,19 @@ from pantheon_obs.core.context import current_trace, current_trace_id
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.failures import (
     arrive,
-    handed_over,
     is_sent,
-    offer,
+    note,
     repeats,
     root_of,
     trace_of,
 )
+from pantheon_obs.core.lifespan_events import LifespanFailed
 from pantheon_obs.core.serving import active
 from pantheon_obs.products import PRODUCTS
+from pantheon_obs.sinks.sentry_delivery import offer_event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from logging import LogRecord
     from types import ModuleType
 
@@ -39,6 +40,7 @@ _TRACE_HEADER = b"sentry-trace"
 _sentry_trace = re.compile(rb"([0-9a-f]{32})-[0-9a-f]{16}(?:-[01])?").fullmatch
 _UNNAMED = "generic WSGI request"
 _SERVER_ERROR = 500
+_SECONDS = 2  # as the SDK itself waits at the end of a process
 
 _SCOPES = {scope for row in PRODUCTS for scope in (row.protocol, row.sentry_scope) if scope}
 _SERVERS = {name for row in PRODUCTS for name in row.repeats}
@@ -68,7 +70,11 @@ class SentrySink:
         """Do nothing: Sentry closes its scope itself."""
 
     def handle(self, event: Event) -> None:
-        """Do nothing: no fact of ours becomes a Sentry event."""
+        """Send a failed start-up or shutdown; Sentry itself gets the other failures."""
+        if type(event) is LifespanFailed:
+            sent, hint = event_of(self._sdk, event.error, {"type": "lifespan", "handled": False})
+            note(event.error).sent = self._sdk.capture_event(sent, hint=hint) is not None
+            self._sdk.flush(_SECONDS)  # servers end the process now, and not all run exit handlers
 
     def adopt(self, headers: Iterable[tuple[bytes, bytes]], trusted: bool) -> str | None:  # noqa: FBT001 - as core calls it
         """Return Sentry's trace of a request as our id: the caller's, else the one it has begun.
@@ -135,7 +141,7 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
     if error is not None:
         root = root_of(error)
         if trace_id:
-            _offer(error, event)
+            offer_event(error, event)
         if root is not error:
             _show(event, root)
     if trace_id:
@@ -147,31 +153,6 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
         # One issue per name of an event, whatever its exception says.
         event.setdefault("fingerprint", [record.name, record.msg])
     return event
-
-
-class _Delivery:
-    """Stands in for a transport's `capture_envelope`, and counts the failures that it is handed."""
-
-    def __init__(self, send: Callable[[Any], None]) -> None:
-        self._send = send
-
-    def __call__(self, envelope: Any) -> None:  # noqa: ANN401 - Sentry's
-        handed_over(envelope.headers.get("event_id"))
-        self._send(envelope)
-
-
-def _offer(error: BaseException, event: dict[str, Any]) -> None:
-    """Count the failure as sent once the transport gets its event; until then it may be dropped."""
-    sdk = sys.modules["sentry_sdk"]
-    transport = sdk.get_client().transport
-    if transport is None:  # a client without a DSN
-        return
-    if not isinstance(transport.capture_envelope, _Delivery):
-        transport.capture_envelope = _Delivery(transport.capture_envelope)
-    offer(error, event["event_id"])
-    if current_trace_id.get():
-        # The same object may have come from another trace of this context last.
-        sdk.integrations.dedupe.DedupeIntegration.reset_last_seen()
 
 
 def _is_repeated(error: BaseException | None, record: LogRecord | None) -> bool:
