@@ -32,16 +32,18 @@ def add_integrations(sdk: ModuleType) -> None:
     """
     client = sdk.get_client()
     active: dict[str, Any] = client.integrations
+    disabled = client.options["disabled_integrations"] or ()
     with _only_those_in_use() as module:
-        defaults = {each.identifier for each in module.iter_default_integrations(False)}  # noqa: FBT003 - as the SDK declares it
+        others = {each.identifier for each in module.iter_default_integrations(False)}  # noqa: FBT003 - as the SDK declares it
         found = module.setup_integrations(
             [],
             with_defaults=True,
             with_auto_enabling_integrations=True,
-            disabled_integrations=client.options["disabled_integrations"],
+            disabled_integrations=disabled,
         )
+    others.update(active, (each.identifier for each in disabled))  # the SDK disables once only
     for name, integration in found.items():
-        if name not in active and name not in defaults:
+        if name not in others:
             if hasattr(integration, "include_prompts"):
                 integration.include_prompts = False
             active[name] = integration
