@@ -60,6 +60,9 @@ def install(tracing: Tracing) -> None:
     celery_tasks.patch()
     # Celery's last signal while it sets up logging: the application's own hooks have run by then.
     _connect(signals.after_setup_task_logger, _on_logging)
+    # They do not come where the application has a receiver of `setup_logging`. These come later.
+    _connect(signals.celeryd_after_setup, _on_set_up)
+    _connect(signals.beat_init, _on_set_up)
     _connect(signals.worker_process_init, _on_pool_child)
     _connect(signals.task_failure, _on_failure)
     _connect(signals.task_revoked, _on_revoked)
@@ -70,19 +73,29 @@ def _connect(signal: Any, handler: Callable[..., None], **options: object) -> No
     signal.connect(handler, weak=False, dispatch_uid="pantheon_obs", **options)
 
 
+def _on_set_up(**_: object) -> None:
+    """Set up Sentry and our events, where the application has set up logging itself."""
+    if process.on_startup is None and process.tracing is not None:
+        _start(is_kept=True)
+
+
 def _on_logging(**_: object) -> None:
     """Set up logging and Sentry: this process is a worker or beat."""
-    tracing = process.tracing
-    if tracing is None:  # of an app that is not instrumented, or within the process of a test
+    if process.tracing is None:  # of an app that is not instrumented, or within a test's process
         _setup.take_over()
-        return
+    else:
+        _start(is_kept=False)
+
+
+def _start(*, is_kept: bool) -> None:
+    tracing: Any = process.tracing
     program: Any = sys.modules.get(_PROGRAM)  # beat does not import it
     if program is not None:
         # Its signal handlers write to the descriptor of stdout, in the middle of a log line.
         program.safe_say = _say
     settings = tracing.settings()
     given = tracing.given is not None or bool(tracing.overrides)
-    process.on_startup = _setup.start(settings, tracing.settings, anew=given)
+    process.on_startup = _setup.start(settings, tracing.settings, anew=given, is_kept=is_kept)
     _setup.announce(settings, adapter="celery")
 
 
@@ -90,6 +103,7 @@ def _on_pool_child(**_: object) -> None:
     """Clear the context of a pool's process: it may be forked while a message is handled."""
     process.is_pool_child = True
     context.reset()
+    _on_set_up()  # a process that was not forked knows nothing yet
     if process.on_startup is not None:
         process.on_startup()
 
