@@ -20,6 +20,9 @@ ID = "x-trace-id"
 FIELDS = "x-trace-fields"
 """The header of the bound fields, beside a trace id that the library has set."""
 
+POLL = "celery.chord_unlock"
+"""The task that asks each second whether the tasks of a chord have ended."""
+
 _KEY = "_pantheon_obs"
 _LONGEST = 1024  # characters: a broker's frame has room for that beside everything else
 _WHOLE = 2**63  # AMQP carries integers of 64 bits

@@ -13,6 +13,7 @@ from functools import wraps
 from time import time
 from typing import TYPE_CHECKING, Any
 
+from billiard import current_process  # type: ignore[import-untyped]
 from billiard.exceptions import SoftTimeLimitExceeded  # type: ignore[import-untyped]
 from celery import bootsteps, signals  # type: ignore[import-untyped]
 from celery.exceptions import Reject  # type: ignore[import-untyped]
@@ -20,7 +21,7 @@ from celery.utils.imports import symbol_by_name  # type: ignore[import-untyped]
 
 from pantheon_obs import _setup
 from pantheon_obs.adapters import celery_tasks
-from pantheon_obs.adapters.celery_tracing import FIELDS, process, tracing_of
+from pantheon_obs.adapters.celery_tracing import FIELDS, POLL, process, tracing_of
 from pantheon_obs.core import context
 from pantheon_obs.core.context import begin, current_trace, end
 from pantheon_obs.core.guard import Guard, never_swallow
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from pantheon_obs.core.events import TaskState
 
 _PROGRAM = "celery.apps.worker"
+_MAIN = "MainProcess"  # billiard's name
 
 _publish_guard = Guard("celery")
 _guard = Guard("celery worker")
@@ -101,7 +103,8 @@ def _start(*, is_kept: bool) -> None:
 
 def _on_pool_child(**_: object) -> None:
     """Clear the context of a pool's process: it may be forked while a message is handled."""
-    process.is_pool_child = True
+    # The solo pool sends the signal, too, and runs its tasks in the worker's own process.
+    process.is_pool_child = current_process().name != _MAIN
     context.reset()
     _on_set_up()  # a process that was not forked knows nothing yet
     if process.on_startup is not None:
@@ -182,6 +185,7 @@ def _trace_of(request: Any) -> Iterator[None]:
         facts = tracing.describe(headers, request.task.name)
         lost = _LostRun(tracing.trace_of(headers), request.id, **facts)
         lost.bound = tracing.crossing(headers.get(FIELDS))
+        lost.quiet = request.task.name == POLL
         lost.request = request
         begin(lost)
         run = lost

@@ -192,6 +192,7 @@ class TaskFinished:
         task_id: The id of the task, which all its tries share.
         error: The exception that it failed with.
         llm: Totals of the LLM calls; None if there were none.
+        quiet: Whether it is a poll of the queue's own, which runs again and again.
     """
 
     event: ClassVar[str] = "task_finished"
@@ -208,11 +209,13 @@ class TaskFinished:
     task_id: str
     error: BaseException | None = None
     llm: LlmTotals | None = None
+    quiet: bool = False
 
     @property
     def level(self) -> int:
-        """ERROR for a failure, WARNING for a retry, else INFO."""
-        return _TASK_LEVELS.get(self.state, INFO)
+        """ERROR for a failure; else DEBUG if quiet, WARNING for a retry, INFO for all others."""
+        level = _TASK_LEVELS.get(self.state, INFO)
+        return DEBUG if self.quiet and level < ERROR else level
 
     def fields(self) -> dict[str, Any]:
         """The event's own fields, in the order of the schema."""

@@ -59,5 +59,6 @@ class TaskRun(Trace):
                     task_id=self.task_id,
                     error=error,
                     llm=self.llm_with_open(),
+                    quiet=self.quiet,
                 )
             )
