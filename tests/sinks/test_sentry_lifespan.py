@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pantheon_obs import configure_logging, init_sentry, instrument
+from pantheon_obs import TraceIdMiddleware, configure_logging, init_sentry, instrument
 from pantheon_obs.testing import capture_events
 from tests.sinks.receiver import Receiver
 from tests.support.server import SECONDS, environment
@@ -79,6 +79,22 @@ def test_any_exception_of_any_phase_is_one_event_and_one_line(
 
     told = [event for event in events if "Traceback" in json.dumps(event, default=str)]
     assert [("lifespan_failed", phase)] == [(event["event"], event["phase"]) for event in told]
+    assert 1 == len(receiver.events)
+
+
+def test_two_middlewares_of_ours_say_it_once(receiver: Receiver) -> None:
+    """A project may have added one by hand before it found `instrument`."""
+    from tests.sinks.apps.failing_lifespan import failing  # noqa: PLC0415 - an extra
+
+    app = failing("startup", "plain")
+    app.add_middleware(TraceIdMiddleware)
+    configure_logging()
+    init_sentry(sentry_dsn=receiver.dsn)
+    with capture_events() as events:
+        asyncio.run(serve(app))
+    sentry_sdk.flush()
+
+    assert 1 == [event["event"] for event in events].count("lifespan_failed")
     assert 1 == len(receiver.events)
 
 

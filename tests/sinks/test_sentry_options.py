@@ -20,6 +20,7 @@ from pantheon_obs import (
     instrument,
     trace_context,
 )
+from pantheon_obs.sinks import sentry_options
 from pantheon_obs.testing import capture_events
 from tests.support.server import SECONDS, environment
 
@@ -43,7 +44,7 @@ def run(code: str, **env: str) -> Any:
         env={**environment(), **env},
         capture_output=True,
         check=False,
-        timeout=SECONDS,
+        timeout=4 * SECONDS,  # an SDK of an LLM has a thousand modules
         text=True,
     )
     assert "" == done.stderr
@@ -149,6 +150,22 @@ except ConfigError as error:
     print(json.dumps([str(error), "sentry_sdk" in sys.modules]))
 """
     assert [MISTAKE, False] == run(code)
+
+
+def test_nothing_is_refused_where_the_sdk_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows its options there; a DSN says that it is missing."""
+    monkeypatch.setattr(sentry_options, "find_spec", lambda _name: None)
+
+    assert init_sentry(enable_lgos=True) is False
+
+
+def test_an_integration_of_the_applications_own_replaces_ours(receiver: Receiver) -> None:
+    """Ours keeps the SDK from printing at the end of the process."""
+    atexit = import_module("sentry_sdk.integrations.atexit")
+    own = atexit.AtexitIntegration(callback=lambda *_: None)
+    init_sentry(sentry_dsn=receiver.dsn, integrations=[own])
+
+    assert own is sentry_sdk.get_client().integrations["atexit"]
 
 
 def test_options_that_are_none_are_refused() -> None:

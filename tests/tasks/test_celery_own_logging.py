@@ -69,6 +69,8 @@ def test_beat_writes_our_events_until_the_library_configures_all_of_logging(
     """A second signal changes nothing; the application's own handlers and level stay."""
     root = logging.getLogger()
     before = (list(root.handlers), root.level)
+    for name in ("pantheon_obs", "some.other"):  # as `dictConfig` disables what it does not name
+        logging.getLogger(name).disabled = True
     started()
     started()
     beside = (list(root.handlers), root.level)
@@ -76,6 +78,7 @@ def test_beat_writes_our_events_until_the_library_configures_all_of_logging(
     logging.getLogger("pantheon_obs.task").info("again")
 
     assert before == beside
+    assert logging.getLogger("some.other").disabled
     lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     assert ["observability_configured", "again"] == [line["event"] for line in lines]
 

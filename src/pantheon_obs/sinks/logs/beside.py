@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.parsing import level_number
 from pantheon_obs.sinks.logs.emitter import Emitter
-from pantheon_obs.sinks.logs.handler import LogSink, ObsHandler
+from pantheon_obs.sinks.logs.handler import LogSink, ObsHandler, disabled_loggers
 
 if TYPE_CHECKING:
     from pantheon_obs.core.settings import Settings
@@ -32,6 +32,9 @@ def write(settings: Settings) -> None:
     logger.addHandler(_handler)
     logger.propagate = False
     logger.setLevel(level_number(settings.log_level))
+    for name in disabled_loggers():  # as `dictConfig` does with all that it does not name
+        if name.partition(".")[0] == _LOGGER:
+            logging.getLogger(name).disabled = False
     pipeline.add_sink(LogSink(_handler))
 
 
