@@ -66,12 +66,11 @@ def init_sentry(settings: Settings | None = None, **options: object) -> bool:
         False
     """
     fields = {name: options.pop(name) for name in NAMES if name in options}
-    refuse_unknown(options, NAMES)
     resolved = resolve(settings, fields)
-    refuse_unknown(resolved.sentry_options or ())
     if options:
         both = {**(resolved.sentry_options or {}), **options}
         resolved = resolved.with_overrides({"sentry_options": both})
+    refuse_unknown(resolved.sentry_options or (), NAMES)
     return not turned_off(resolved) and start(resolved)
 
 
