@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.core.guard import own_lines
 from pantheon_obs.core.switch import is_off, turned_off
 from pantheon_obs.sinks import sentry
+from pantheon_obs.sinks.logs import beside
 from pantheon_obs.sinks.logs import configure as logs
+from pantheon_obs.sinks.sentry_options import refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,16 +27,26 @@ take_over = logs.reassert  # the loggers that were set up since logging was conf
 
 
 def start(
-    settings: Settings, reread: Callable[[], Settings], *, anew: bool = True
+    settings: Settings,
+    reread: Callable[[], Settings],
+    *,
+    anew: bool = True,
+    is_kept: bool = False,
 ) -> Callable[[], None]:
     """Set up logging (`anew`: again where it is configured already) and Sentry, unless off.
 
+    `is_kept` says that the application sets up logging, and keeps it: then our own events are
+    lines beside it, unless the library has configured logging before.
     The function that it returns is to be called when the server starts the application, whose
     environment may have a DSN by then.
     """
+    check_options(settings)
     if turned_off(settings):
         return lambda: None
-    if anew or logs.active_emitter() is None:
+    is_configured = logs.active_emitter() is not None
+    if is_kept and not is_configured:
+        beside.write(settings)
+    elif (anew and not is_kept) or not is_configured:
         logs.configure_logging(settings)
     else:
         logs.reassert()
@@ -51,6 +63,11 @@ def start(
             calls_models.loader.load()
 
     return on_startup
+
+
+def check_options(settings: Settings) -> None:
+    """Raise `ConfigError` for options that only a sink can tell to be none."""
+    refuse_unknown(settings.sentry_options or ())
 
 
 def metrics_status() -> str:
@@ -76,7 +93,7 @@ def announce(settings: Settings, *, adapter: str) -> None:
         return
     fields = {
         "adapter": adapter,
-        "log_format": logs.active_format(),
+        "log_format": logs.active_format() or beside.active_format(),
         "log_level": settings.log_level,
         "sentry": sentry.status(),
         "metrics": metrics_status(),

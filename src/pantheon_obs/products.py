@@ -48,7 +48,7 @@ class Product:
     # an unhandled error that it answers itself.
     announces: str = ""
     # Loggers that repeat a failure as text, and the first words of that text.
-    repeats_beginning: tuple[tuple[str, str], ...] = ()
+    repeats_beginning: tuple[tuple[str, tuple[str, ...]], ...] = ()
     departures: tuple[str, ...] = ()  # exceptions that say over ASGI that the client has left
     # Attribute of the object whose method handles SIGTERM, and its value once the server stops.
     stopping: tuple[str, bool] | None = None
@@ -61,12 +61,11 @@ class Product:
     # is no such command, a command serves from the moment when it makes the application.
     command_line: str = ""
     serving_command: str = ""
-    sentry: tuple[str, str] | None = None  # module and class in `sentry_sdk.integrations`
-    # The scope that its integration opens around a request or task, if it is not the protocol.
+    # The scope that Sentry's integration opens around a request or task, if it is not the protocol.
     sentry_scope: str = ""
     # Classes whose objects are mistaken for its application, with what to use instead.
     parts: tuple[tuple[str, str], ...] = ()
-    sentry_wraps: bool = True  # the integration puts Sentry's middleware around the application
+    sentry_wraps: bool = True  # Sentry's integration puts its middleware around the application
 
 
 PRODUCTS = (
@@ -77,12 +76,10 @@ PRODUCTS = (
         app_class="Starlette",
         protocol="asgi",
         departures=("ClientDisconnect", "WebSocketDisconnect"),
-        sentry=("starlette", "StarletteIntegration"),
     ),
     Product(
         name="fastapi",
         parts=(("APIRouter", "the FastAPI object that includes the APIRouter"),),
-        sentry=("fastapi", "FastApiIntegration"),
     ),
     Product(
         name="litestar",
@@ -105,7 +102,6 @@ PRODUCTS = (
         command_line="quart.cli.AppGroup",
         serving_command="quart.cli.run_command",
         parts=(("Blueprint", "the Quart object that registers the Blueprint"),),
-        sentry=("quart", "QuartIntegration"),
     ),
     Product(
         name="flask",
@@ -117,7 +113,6 @@ PRODUCTS = (
         serving_command="flask.cli.run_command",
         parts=(("Blueprint", "the Flask object that registers the Blueprint"),),
         http_error=("werkzeug.exceptions", "HTTPException"),
-        sentry=("flask", "FlaskIntegration"),
     ),
     Product(
         name="django",
@@ -130,7 +125,6 @@ PRODUCTS = (
         ),
         command_line="django.core.management.ManagementUtility",
         lifespan_error="Django can only handle ASGI/HTTP connections, not lifespan.",
-        sentry=("django", "DjangoIntegration"),
         sentry_scope="django",
     ),
     Product(
@@ -140,8 +134,7 @@ PRODUCTS = (
         default_level=30,
         says_less=(("celery.app.trace", "task end"), ("celery.worker.request", "task failure")),
         # The second record about a task that took too long.
-        repeats_beginning=(("celery.worker.request", "Hard time limit"),),
-        sentry=("celery", "CeleryIntegration"),
+        repeats_beginning=(("celery.worker.request", ("Hard time limit",)),),
         sentry_scope="celery",
     ),
     # Servers.
@@ -152,6 +145,9 @@ PRODUCTS = (
         repeats=("uvicorn.error",),
         repeats_as_text=("uvicorn.error",),
         says_less=(("uvicorn.error", "websocket line"),),
+        repeats_beginning=(
+            ("uvicorn.error", ("Application startup failed", "Application shutdown failed")),
+        ),
         departures=("ClientDisconnected",),
         stopping=("should_exit", True),
     ),
@@ -173,7 +169,7 @@ PRODUCTS = (
         loggers=("_granian",),
         access=("granian.access",),
         repeats=("_granian", "_granian.utils"),
-        repeats_as_text=("_granian.utils",),
+        repeats_as_text=("_granian", "_granian.utils"),
         refusals=(Refusal(403, "", ""), Refusal(403, "", "")),
     ),
     Product(

@@ -12,6 +12,7 @@ import pytest
 
 from pantheon_obs import trace_context
 from pantheon_obs.core import failures
+from pantheon_obs.core.chains import stems_from
 from pantheon_obs.core.context import Trace, begin, current_trace, end
 
 
@@ -167,5 +168,5 @@ def test_a_circle_of_causes_has_an_end() -> None:
     first, second = ValueError(), ValueError()
     first.__cause__, second.__cause__ = second, first
 
-    assert not failures.stems_from(first, KeyError())
-    assert failures.stems_from(first, second)
+    assert not stems_from(first, KeyError())
+    assert stems_from(first, second)

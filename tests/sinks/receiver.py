@@ -16,11 +16,13 @@ class Receiver:
 
     Attributes:
         items: Pairs of an envelope item's type and its payload, in the order of arrival.
+        sampling: The sampling context of each event, by its id; on the wire it is `trace`.
         dsn: The DSN of this server.
     """
 
     def __init__(self) -> None:
         self.items: list[tuple[str, dict[str, Any]]] = []
+        self.sampling: dict[str, dict[str, str]] = {}
         self._arrived = Condition()
         receiver = self
 
@@ -44,7 +46,9 @@ class Receiver:
 
     def take(self, envelope: bytes) -> None:
         """Read an envelope's items: https://develop.sentry.dev/sdk/data-model/envelopes/."""
-        rest = envelope.partition(b"\n")[2]
+        first, _, rest = envelope.partition(b"\n")
+        about = json.loads(first)
+        self.sampling[about.get("event_id", "")] = about.get("trace", {})
         while rest:
             head, _, rest = rest.partition(b"\n")
             header = json.loads(head)

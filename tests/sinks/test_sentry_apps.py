@@ -160,6 +160,21 @@ def test_a_callers_trace_becomes_the_id_if_it_is_valid_and_trusted(
     assert adopted is (id_on(sent) == "771a43a4-1926-42f0-b136-d5159a501700")
 
 
+def test_an_event_behind_a_middleware_that_was_added_by_hand_has_its_request(
+    receiver: Receiver,
+) -> None:
+    """No integration of Sentry's stands around the application: the middleware knows the path."""
+    init_sentry(sentry_dsn=receiver.dsn)
+
+    async def app(_scope: Any, _receive: Any, _send: Any) -> None:
+        sentry_sdk.capture_message("seen")
+
+    serve(TraceIdMiddleware(app))
+    sentry_sdk.flush()
+
+    assert [{"method": "GET", "url": "/things"}] == [event["request"] for event in receiver.events]
+
+
 def test_an_id_generator_of_the_applications_own_comes_first(receiver: Receiver) -> None:
     """Its ids are used, whatever trace Sentry has."""
     init_sentry(sentry_dsn=receiver.dsn)

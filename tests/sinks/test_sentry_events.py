@@ -31,7 +31,7 @@ from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import Trace
 from pantheon_obs.core.events import BackgroundFailed, RequestFinished, WebsocketFinished
 from pantheon_obs.core.failures import escape, note
-from pantheon_obs.sinks.sentry_options import masking
+from pantheon_obs.sinks.sentry_masking import masking
 from tests.adapters.messages import Server
 from tests.support.server import SECONDS, environment
 
@@ -150,6 +150,82 @@ def test_an_error_that_two_traces_share_is_an_event_of_each(receiver: Receiver) 
     tags = [event["tags"]["trace_id"] for event in events_of(receiver, work)]
 
     assert ["job-1", "job-1", "job-2"] == tags
+
+
+def drop_of_chatty(event: Any, _hint: Any) -> Any:
+    """Drop the events of one logger."""
+    return None if event.get("logger") == "chatty" else event
+
+
+def own_callback(dsn: str) -> None:
+    """Start a client of the application's own, which drops events in its callback."""
+    sentry_sdk.init(dsn, before_send=drop_of_chatty, auto_enabling_integrations=False)
+
+
+def own_processor(dsn: str) -> None:
+    """Drop events in a processor of the scope, which runs after ours."""
+    sentry_sdk.init(dsn, auto_enabling_integrations=False)
+    sentry_sdk.get_global_scope().add_event_processor(drop_of_chatty)
+
+
+@pytest.mark.parametrize("start", [own_callback, own_processor])
+def test_only_an_event_that_the_transport_got_counts_as_sent(
+    receiver: Receiver, start: Callable[[str], None]
+) -> None:
+    """The application drops the line of a library; the same exception then goes on, unhandled."""
+
+    def app(_environ: Any, _start_response: Any) -> Any:
+        try:
+            _ = 1 / 0
+        except ZeroDivisionError:
+            logging.getLogger("chatty").exception("retries are used up")
+            raise
+
+    start(receiver.dsn)
+    served: Any = instrument(app)
+    for _ in range(2):
+        with suppress(ZeroDivisionError):
+            served({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, lambda *_: None)
+    sentry_sdk.flush()
+
+    kinds = [event["exception"]["values"][-1]["type"] for event in receiver.events]
+    assert ["ZeroDivisionError"] * 2 == kinds
+    sentry_sdk.get_global_scope().clear()
+
+
+def test_a_client_without_a_dsn_sends_nothing_and_breaks_nothing(receiver: Receiver) -> None:
+    """The application may make one after the start, for a part of itself that shall send none."""
+    init_sentry(sentry_dsn=receiver.dsn)
+    seen: list[Any] = []
+    sentry_sdk.init("", before_send=lambda event, _: seen.append(event))
+    with trace_context("job-1"):
+        sentry_sdk.capture_exception(KeyError())
+
+    assert ["job-1"] == [event["tags"]["trace_id"] for event in seen]
+
+
+def test_one_object_that_is_raised_in_trace_after_trace_is_an_event_of_each(
+    receiver: Receiver,
+) -> None:
+    """A constant of a module, or a future that has failed once, in one thread and context."""
+    error = ConnectionError("the pool is closed")
+
+    def use(number: int) -> None:
+        with trace_context(f"job-{number}"):
+            try:
+                raise error
+            except ConnectionError:
+                logging.getLogger("shop").exception("failed")
+                raise
+
+    configure_logging()
+    init_sentry(sentry_dsn=receiver.dsn)
+    for number in range(3):
+        with suppress(ConnectionError):
+            use(number)
+    sentry_sdk.flush()
+
+    assert ["job-0", "job-1", "job-2"] == [event["tags"]["trace_id"] for event in receiver.events]
 
 
 def test_lines_of_ours_make_no_event(receiver: Receiver) -> None:
@@ -355,6 +431,39 @@ def test_a_tasks_arguments_leave_only_where_personal_data_may(*, pii: bool) -> N
     assert {"task_name": "pay", **(job if pii else {})} == masked["extra"]["celery-job"]
 
 
+def test_what_names_a_person_leaves_only_where_personal_data_may() -> None:
+    """Headers, addresses and the calls of jobs, wherever an integration puts them."""
+
+    def event() -> dict[str, Any]:
+        return {
+            "request": {
+                "headers": {"Host": "shop.test", "X-Customer-Name": "Ann"},
+                "cookies": {"theme": "dark"},
+                "env": {"SERVER_NAME": "shop.test", "REMOTE_ADDR": "192.0.2.7"},
+            },
+            "extra": {"rq-job": {"func": "pay", "description": "pay('Ann')"}, "rq-jobs": 1},
+            "spans": [
+                {"op": "middleware.starlette.send", "description": "functools.partial(<a>, 'Ann')"},
+                {"op": "db", "description": "select count(*)"},
+            ],
+            "attributes": {
+                "http.request.header.host": "shop.test",
+                "http.request.header.x-customer-name": "Ann",
+            },
+        }
+
+    assert event()["spans"] == masking(Settings(sentry_send_default_pii=True))(event(), {})["spans"]
+    assert {
+        "request": {"headers": {"Host": "shop.test"}, "env": {"SERVER_NAME": "shop.test"}},
+        "extra": {"rq-job": {"func": "pay"}, "rq-jobs": 1},
+        "spans": [
+            {"op": "middleware.starlette.send", "description": "functools.partial"},
+            {"op": "db", "description": "select count(*)"},
+        ],
+        "attributes": {"http.request.header.host": "shop.test"},
+    } == masking(Settings())(event(), {})
+
+
 IMPORTS = """
 import sys
 import {framework}
@@ -486,7 +595,7 @@ def test_a_reset_undoes_the_start(receiver: Receiver) -> None:
     assert before[1:] == after[1:]
     assert [] == [old for old, new in zip(before, during, strict=True) if old == new]
     # Sentry's own integrations stay installed.
-    assert during[0][-1] not in after[0]  # type: ignore[index, operator]
+    assert during[0][0] not in after[0]  # type: ignore[index, operator]
 
 
 def test_a_reset_leaves_a_client_of_the_applications_own(receiver: Receiver) -> None:
@@ -494,7 +603,7 @@ def test_a_reset_leaves_a_client_of_the_applications_own(receiver: Receiver) -> 
     init_sentry(sentry_dsn=receiver.dsn)
     sentry_sdk.init(receiver.dsn, auto_enabling_integrations=False)
     own = sentry_sdk.get_client()
-    sentry_sdk.scope.global_event_processors.pop()
+    sentry_sdk.scope.global_event_processors.pop(0)
 
     testing.reset()
     assert own is sentry_sdk.get_client()

@@ -52,6 +52,7 @@ class Story:
         headers: The names of the headers that plain apps got.
         items: All items that Sentry got, transactions included.
         events: The errors among them.
+        sampling: The sampling contexts that came with them, by the event's id.
         out: The server's lines.
         err: The server's standard error.
     """
@@ -87,11 +88,21 @@ class Story:
         self.err = server.err
         self.items = receiver.items
         self.events = receiver.events
+        self.sampling = receiver.sampling
 
     def ask(self, client: httpx.Client, path: str, case: str) -> None:
         """Send a request with secrets in each part; keep the id of its response."""
         asked = f"{path} {case}"
-        more = {"X-Case": asked, "Cookie": f"a={SECRET}", "Referer": f"https://a.test/?{SECRET}"}
+        more = {
+            "User-Agent": asked,
+            "Cookie": f"a={SECRET}",
+            "Referer": f"https://a.test/?{SECRET}",
+        }
+        more |= {
+            "X-Customer-Name": SECRET,
+            "X-Forwarded-For": "192.0.2.7",
+            "X-Real-IP": "192.0.2.7",
+        }
         headers = CASES[case][0] if case in CASES else {}
         url = f"/{path}?&q={SECRET}&{SECRET}"
         with client.stream("GET", url, headers={**more, **headers}) as response:
@@ -111,7 +122,8 @@ class Story:
 
 def _case_of(event: dict[str, Any]) -> str | None:
     headers = event.get("request", {}).get("headers", {})
-    return next((value for name, value in headers.items() if name.lower() == "x-case"), None)
+    agent = next((value for name, value in headers.items() if name.lower() == "user-agent"), "")
+    return None if agent.startswith("python-httpx") else agent or None
 
 
 def ask_all(story: Story, client: httpx.Client) -> None:
@@ -170,6 +182,9 @@ def test_a_failure_is_one_event_with_its_error_request_user_and_trace(
     assert "ZeroDivisionError" == event["exception"]["values"][-1]["type"]
     assert "GET" == event["request"]["method"]
     assert event["request"]["url"].endswith(f"/{path}")
+    assert {"accept", "accept-encoding", "connection", "host", "user-agent"} == {
+        name.lower() for name in event["request"]["headers"]
+    }
     assert {"id": "user-7"} == event["user"]
     assert "http" not in event["transaction"]
     assert path in event["transaction"]
@@ -221,6 +236,25 @@ def test_transactions_have_the_trace_too(story: Story) -> None:
         assert {_trace_of(transaction)} >= {span["trace_id"] for span in spans}
 
 
+def test_without_a_callers_trace_no_event_has_a_parent_that_nobody_has(story: Story) -> None:
+    """A transaction is the first of its trace, and has the sampling context of that trace."""
+    items = [item for kind, item in story.items if kind in {"event", "transaction"}]
+    spans = {span["span_id"] for item in items for span in item.get("spans", ())}
+    spans |= {item["contexts"]["trace"]["span_id"] for item in items}
+
+    for item in items:
+        if CALLER == _trace_of(item) or "health" in item.get(
+            "transaction", ""
+        ):  # that sends no spans
+            continue
+        is_transaction = item.get("type") == "transaction"
+        known = {None} if is_transaction else {None, *spans}
+        assert item["contexts"]["trace"].get("parent_span_id") in known
+        sampling = story.sampling[item["event_id"]]
+        assert _trace_of(item) == sampling["trace_id"]
+        assert not is_transaction or "1.0" == sampling["sample_rate"]
+
+
 def test_failures_at_once_keep_their_ids(story: Story) -> None:
     """Each event has the id of the response that its own request got."""
     for number in range(36):
@@ -250,7 +284,7 @@ def test_no_secret_leaves(story: Story) -> None:
     """No envelope of any kind of app has a query's value, a cookie or a local variable."""
     sent = [(kind, item.get("transaction"), json.dumps(item)) for kind, item in story.items]
 
-    for leak in (SECRET, "sys.argv"):
+    for leak in (SECRET, "sys.argv", "192.0.2.7", "REMOTE_ADDR"):
         assert [] == [(kind, name) for kind, name, text in sent if leak in text]
 
 

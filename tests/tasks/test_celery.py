@@ -10,7 +10,7 @@ from math import inf, nan
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from celery import Celery, current_app, shared_task
+from celery import Celery, current_app, shared_task, signals
 from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
 from kombu.exceptions import OperationalError
 
@@ -461,6 +461,42 @@ def test_the_parent_reports_a_task_that_ends_its_process(
 
     assert [] == finished(lines)
     assert "" == current_trace_id.get()
+
+
+def test_the_solo_pool_reports_a_task_that_ends_its_process(
+    eager: Celery, lines: list[dict[str, Any]]
+) -> None:
+    """It runs tasks in the worker's own process, and sends the signal of the others, too."""
+
+    @eager.task(name="shop.leave", shared=False)
+    def leave() -> None:
+        sys.exit(3)
+
+    signals.worker_process_init.send(sender=None)
+    with pytest.raises(SystemExit):
+        leave.delay()
+
+    assert [("FAILURE", "SystemExit")] == [
+        (line["state"], line["error_type"]) for line in finished(lines)
+    ]
+
+
+def test_polls_of_a_chord_are_at_debug(eager: Celery, lines: list[dict[str, Any]]) -> None:
+    """It comes again each second until the chord's tasks have ended; its failure is an error."""
+
+    @eager.task(name="celery.chord_unlock", shared=False, bind=True, max_retries=1)
+    def poll(self: Any, *, fails: bool) -> None:
+        if fails:
+            raise LookupError
+        if not self.request.retries:
+            raise self.retry(countdown=0)
+
+    configure_logging(log_level="DEBUG")
+    for fails in (False, True):
+        poll.delay(fails=fails)
+
+    levels = [(line["state"], line["level"]) for line in finished(lines)]
+    assert [("RETRY", "debug"), ("SUCCESS", "debug"), ("FAILURE", "error")] == levels
 
 
 def test_data_of_the_application_is_kept(lines: list[dict[str, Any]]) -> None:

@@ -15,7 +15,7 @@ from celery.worker.request import Request
 from kombu import Exchange, Queue
 
 from pantheon_obs import bind, current_trace_id, get_logger, llm_call, trace_context
-from pantheon_obs.adapters import celery_tracing
+from pantheon_obs.adapters import celery_tracing, celery_worker
 from pantheon_obs.adapters.celery import instrument_celery
 from pantheon_obs.adapters.celery_tracing import Tracing
 from pantheon_obs.core.task import running
@@ -301,6 +301,8 @@ def test_logging_is_taken_over_again_in_a_process_of_the_pool(
     monkeypatch.setattr(celery_tracing.process, "is_pool_child", False)
     monkeypatch.setattr(celery_tracing.process, "on_startup", on_startup)
     instrument_celery(Celery("forking", set_as_current=False))
+    child = SimpleNamespace(name="ForkPoolWorker-1")
+    monkeypatch.setattr(celery_worker, "current_process", lambda: child)
 
     signals.worker_process_init.send(sender=None)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.adapters.asgi_exchange import AsgiExchange, AsgiHttp, AsgiWebsocket
 from pantheon_obs.adapters.asgi_headers import headers_of, read_once
+from pantheon_obs.adapters.asgi_lifespan import FAILED, send_failed
 from pantheon_obs.adapters.routes import route_template
 from pantheon_obs.adapters.routes_mounts import Mounts
 from pantheon_obs.core import pipeline
@@ -186,9 +187,13 @@ class TraceIdMiddleware:
             return message
 
         async def lifespan_send(message: Message) -> None:
-            if type_of(message) == "lifespan.startup.complete":
+            kind = type_of(message)
+            if kind == "lifespan.startup.complete":
                 self._start()  # again: the application's start-up may have configured logging
-            await send(message)
+            if kind in FAILED:
+                await send_failed(message, send)
+            else:
+                await send(message)
 
         try:
             await self.app(scope, lifespan_receive, lifespan_send)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from celery.app import trace  # type: ignore[import-untyped]
 from celery.exceptions import Ignore, Reject, Retry  # type: ignore[import-untyped]
 
-from pantheon_obs.adapters.celery_tracing import FIELDS, process, tracing_of, without_ours
+from pantheon_obs.adapters.celery_tracing import FIELDS, POLL, process, tracing_of, without_ours
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import begin, end
 from pantheon_obs.core.guard import Guard
@@ -95,6 +95,7 @@ class _Run(TaskRun):
         caller_id, caller = active() if eager else ("", None)
         trace_id = caller_id or tracing.trace_of(request)
         super().__init__(trace_id, task_id, **tracing.describe(request, name))
+        self.quiet = name == POLL
         self._began = perf_counter()
         self._is_own = not caller_id
         self.caller = caller if caller_id else None

@@ -31,6 +31,9 @@ ID = "x-trace-id"
 FIELDS = "x-trace-fields"
 """The header of the bound fields, beside a trace id that the library has set."""
 
+POLL = "celery.chord_unlock"
+"""The task that asks each second whether the tasks of a chord have ended."""
+
 _SPAN = "x-trace-span"
 """The header of the sender's span."""
 

@@ -13,6 +13,7 @@ from functools import wraps
 from time import time
 from typing import TYPE_CHECKING, Any
 
+from billiard import current_process  # type: ignore[import-untyped]
 from billiard.exceptions import SoftTimeLimitExceeded  # type: ignore[import-untyped]
 from celery import bootsteps, signals  # type: ignore[import-untyped]
 from celery.exceptions import Reject  # type: ignore[import-untyped]
@@ -20,7 +21,7 @@ from celery.utils.imports import symbol_by_name  # type: ignore[import-untyped]
 
 from pantheon_obs import _setup
 from pantheon_obs.adapters import celery_tasks
-from pantheon_obs.adapters.celery_tracing import FIELDS, process, tracing_of
+from pantheon_obs.adapters.celery_tracing import FIELDS, POLL, process, tracing_of
 from pantheon_obs.core.context import begin, current_trace, end
 from pantheon_obs.core.guard import Guard, never_swallow
 from pantheon_obs.core.spans import attach
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from pantheon_obs.core.events import TaskState
 
 _PROGRAM = "celery.apps.worker"
+_MAIN = "MainProcess"  # billiard's name
 
 _publish_guard = Guard("celery")
 _guard = Guard("celery worker")
@@ -62,6 +64,9 @@ def install(tracing: Tracing) -> None:
     celery_tasks.patch()
     # Celery's last signal while it sets up logging: the application's own hooks have run by then.
     _connect(signals.after_setup_task_logger, _on_logging)
+    # They do not come where the application has a receiver of `setup_logging`. These come later.
+    _connect(signals.celeryd_after_setup, _on_set_up)
+    _connect(signals.beat_init, _on_set_up)
     _connect(signals.worker_process_init, _on_pool_child)
     _connect(signals.task_failure, _on_failure)
     _connect(signals.task_revoked, _on_revoked)
@@ -72,12 +77,22 @@ def _connect(signal: Any, handler: Callable[..., None], **options: object) -> No
     signal.connect(handler, weak=False, dispatch_uid="pantheon_obs", **options)
 
 
+def _on_set_up(**_: object) -> None:
+    """Set up Sentry and our events, where the application has set up logging itself."""
+    if process.on_startup is None and process.tracing is not None:
+        _start(is_kept=True)
+
+
 def _on_logging(**_: object) -> None:
     """Set up logging and Sentry: this process is a worker or beat."""
-    tracing = process.tracing
-    if tracing is None:  # of an app that is not instrumented, or within the process of a test
+    if process.tracing is None:  # of an app that is not instrumented, or within a test's process
         _setup.take_over()
-        return
+    else:
+        _start(is_kept=False)
+
+
+def _start(*, is_kept: bool) -> None:
+    tracing: Any = process.tracing
     program: Any = sys.modules.get(_PROGRAM)  # beat does not import it
     if program is not None:
         # Its signal handlers write to the descriptor of stdout, in the middle of a log line.
@@ -85,13 +100,15 @@ def _on_logging(**_: object) -> None:
     settings = tracing.settings()
     watch(settings)
     given = tracing.given is not None or bool(tracing.overrides)
-    process.on_startup = _setup.start(settings, tracing.settings, anew=given)
+    process.on_startup = _setup.start(settings, tracing.settings, anew=given, is_kept=is_kept)
     _setup.announce(settings, adapter="celery")
 
 
 def _on_pool_child(**_: object) -> None:
     """Set up a process of the pool; its context was cleared when it was forked."""
-    process.is_pool_child = True
+    # The solo pool sends the signal, too, and runs its tasks in the worker's own process.
+    process.is_pool_child = current_process().name != _MAIN
+    _on_set_up()  # a process that was not forked knows nothing yet
     if process.on_startup is not None:
         process.on_startup()
 
@@ -170,6 +187,7 @@ def _trace_of(request: Any) -> Iterator[None]:
         facts = tracing.describe(headers, request.task.name)
         lost = _LostRun(tracing.trace_of(headers), request.id, **facts)
         lost.bound = tracing.crossing(headers.get(FIELDS))
+        lost.quiet = request.task.name == POLL
         lost.request = request
         attach(lost, tracing.parent_of(headers))
         begin(lost)

@@ -17,9 +17,10 @@ from litestar.utils import normalize_path
 
 from pantheon_obs.adapters.asgi import TraceIdMiddleware
 from pantheon_obs.adapters.asgi_exchange import AsgiExchange
+from pantheon_obs.core.chains import alone_in
 from pantheon_obs.core.context import KEY, current_trace
 from pantheon_obs.core.exchange import Exchange
-from pantheon_obs.core.failures import alone_in, note
+from pantheon_obs.core.failures import note
 from pantheon_obs.core.guard import Guard
 
 if TYPE_CHECKING:

@@ -14,9 +14,10 @@ from werkzeug.exceptions import MethodNotAllowed
 from pantheon_obs.adapters import asgi
 from pantheon_obs.adapters.asgi_exchange import AsgiExchange, AsgiWebsocket
 from pantheon_obs.adapters.routes import ROUTE
+from pantheon_obs.core.chains import alone_in
 from pantheon_obs.core.context import current_trace
 from pantheon_obs.core.exchange import Exchange
-from pantheon_obs.core.failures import alone_in, note
+from pantheon_obs.core.failures import note
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.override import override, own_method
 

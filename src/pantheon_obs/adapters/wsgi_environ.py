@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pantheon_obs.core.failures import chain_of
+from pantheon_obs.core.chains import chain_of
 from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.core.identity import PASSED_ON, Identity
 from pantheon_obs.core.spans import BAGGAGE, TRACESTATE

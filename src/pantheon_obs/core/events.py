@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from logging import DEBUG, ERROR, INFO, WARNING
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from pantheon_obs.core.lifespan_events import LifespanFailed
 from pantheon_obs.core.llm_events import LlmCallFinished, llm_fields
 
 if TYPE_CHECKING:
@@ -197,6 +198,7 @@ class TaskFinished:
         error: The exception that it failed with.
         llm: Totals of the LLM calls; None if there were none.
         spans: The task's span and its sender's; None where neither is known.
+        quiet: Whether it is a poll of the queue's own, which runs again and again.
     """
 
     event: ClassVar[str] = "task_finished"
@@ -214,11 +216,13 @@ class TaskFinished:
     error: BaseException | None = None
     llm: LlmTotals | None = None
     spans: Spans | None = None
+    quiet: bool = False
 
     @property
     def level(self) -> int:
-        """ERROR for a failure, WARNING for a retry, else INFO."""
-        return _TASK_LEVELS.get(self.state, INFO)
+        """ERROR for a failure; else DEBUG if quiet, WARNING for a retry, INFO for all others."""
+        level = _TASK_LEVELS.get(self.state, INFO)
+        return DEBUG if self.quiet and level < ERROR else level
 
     def fields(self) -> dict[str, Any]:
         """The event's own fields, in the order of the schema."""
@@ -232,7 +236,14 @@ class TaskFinished:
         return _with_error_and_totals(fields, self)
 
 
-Event = RequestFinished | WebsocketFinished | BackgroundFailed | TaskFinished | LlmCallFinished
+Event = (
+    RequestFinished
+    | WebsocketFinished
+    | BackgroundFailed
+    | TaskFinished
+    | LlmCallFinished
+    | LifespanFailed
+)
 
 
 def _with_error_and_totals(

@@ -12,17 +12,15 @@ context that it escaped to from there. Anywhere else it is a new one.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from weakref import ref
+from weakref import WeakValueDictionary, ref
 
 from pantheon_obs.core.context import Trace, current_trace, current_trace_id, escaped_failure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from contextvars import Context
     from logging import LogRecord
 
 _ATTRIBUTE = "_pantheon_obs_failure"
-_LONGEST_CHAIN = 20  # of exceptions: it may be a circle
 
 
 class Failure:
@@ -64,6 +62,9 @@ class Failure:
         return any(own() is trace for own in self._traces)
 
 
+_offered: WeakValueDictionary[str, Failure] = WeakValueDictionary()  # by the id of the event
+
+
 def known(error: BaseException | None) -> Failure | None:
     """Look up the failure of an exception; None where this raise of it is a new one."""
     failure = _stored(error)
@@ -101,6 +102,13 @@ def cover(trace: Trace) -> None:
     """Record that the event of a trace reports what a server may say of it in text, here."""
     failure = Failure(trace)
     failure.covered = True
+    escaped_failure.set(failure)
+
+
+def cover_here(error: BaseException) -> None:
+    """Record that an event reports an exception of no trace, wherever a server repeats it."""
+    failure = note(error)
+    failure.covered = failure.carried = True
     escaped_failure.set(failure)
 
 
@@ -160,6 +168,22 @@ def is_sent(error: BaseException | None) -> bool:
     return failure.is_current() or failure.raised_in == current_trace_id.get()
 
 
+def offer(error: BaseException, event_id: str) -> None:
+    """Record that an error tracker has made an event of this failure, which may yet be dropped."""
+    note(root_of(error))
+    _offered[event_id] = note(error)
+
+
+def handed_over(event_id: str) -> None:
+    """Record that the event has been sent, and so has the failure that was offered with it."""
+    failure = _offered.pop(event_id, None)
+    if failure is not None:
+        failure.sent = True
+        root = _stored(failure.root)
+        if root is not None:
+            root.sent = True
+
+
 def is_covered(error: BaseException | None) -> bool:
     """Whether the event of a request or task reports this failure, or is about to."""
     failure = known(error)
@@ -202,30 +226,6 @@ def repeats(record: LogRecord) -> bool:
     if failure.repetition is None:
         failure.repetition = ref(record)
     return failure.repetition() is record
-
-
-def alone_in(error: BaseException) -> BaseException:
-    """Unwrap exception groups of one: frameworks run the application in task groups."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
-
-
-def stems_from(error: BaseException, origin: BaseException | None) -> bool:
-    """Whether an exception is another one, or was raised while that was handled."""
-    return origin is not None and any(
-        origin is each or origin is each.__context__ for each in chain_of(error)
-    )
-
-
-def chain_of(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception, its cause, the cause of that, and so on."""
-    each: BaseException | None = error
-    for _ in range(_LONGEST_CHAIN):
-        if each is None:
-            return
-        yield each
-        each = each.__cause__ or each.__context__
 
 
 def _stored(error: BaseException | None) -> Failure | None:

@@ -9,7 +9,7 @@ from asyncio import CancelledError
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pantheon_obs.core.failures import stems_from
+from pantheon_obs.core.chains import stems_from
 
 if TYPE_CHECKING:
     from pantheon_obs.core.events import Outcome

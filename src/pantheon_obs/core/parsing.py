@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 _T = TypeVar("_T")
@@ -162,3 +162,10 @@ def registry(value: object) -> object:
 def generator(value: object) -> object:
     """Read a function that makes an id."""
     return _accept(value, "a callable that returns a new id, or None", also=callable(value))
+
+
+def options(value: object) -> dict[str, object]:
+    """Read options of another library, which it reads itself."""
+    found = dict(value) if isinstance(value, Mapping) else None
+    are_names = all(isinstance(name, str) for name in found or ())
+    return _accept(found, "a dict of its options, or None", also=are_names)

@@ -75,6 +75,7 @@ class Settings:
         bind_user_id: Whether the log lines of a request have the id of its authenticated user.
         request_id: Whether every log line has `request_id` beside `trace_id`, with the same value.
         disabled: Whether the library does nothing: nothing traced, logged or reported.
+        sentry_options: Options of `sentry_sdk.init`, which win over the library's defaults.
         metrics_registry: The registry of the metrics; None means `prometheus_client.REGISTRY`.
         id_generator: Makes a fresh id; None means the form of `str(uuid.uuid4())`.
         given: Names of the fields that the application has set itself, by an argument or in its
@@ -130,6 +131,7 @@ class Settings:
     disabled: bool = _option(False, parse.boolean, "PANTHEON_OBS_DISABLED")
     id_generator: Callable[[], str] | None = _option(None, parse.generator)
     metrics_registry: Any = _option(None, parse.registry)
+    sentry_options: Any = _option(None, parse.options, secret=True)
     problems: tuple[str, ...] = field(default=(), repr=False, compare=False)
     """The faults of the environment, one sentence each; logged once logging is set up."""
     given: frozenset[str] = field(

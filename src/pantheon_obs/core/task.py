@@ -60,5 +60,6 @@ class TaskRun(Trace):
                     error=error,
                     llm=self.llm_with_open(),
                     spans=self.spans,
+                    quiet=self.quiet,
                 )
             )

@@ -14,21 +14,24 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.errors import MissingExtraError, require
 from pantheon_obs.core.guard import Guard, own_lines
-from pantheon_obs.core.settings import Settings, resolve
+from pantheon_obs.core.settings import NAMES, Settings, resolve
 from pantheon_obs.core.switch import turned_off
 from pantheon_obs.sinks.sentry_apps import AsgiApp, WsgiApp
-from pantheon_obs.sinks.sentry_options import add_integrations, options_for
+from pantheon_obs.sinks.sentry_integrations import add_integrations
+from pantheon_obs.sinks.sentry_options import dsn_of, options_for, refuse_unknown
 from pantheon_obs.sinks.sentry_scope import SentrySink, tag
 
 if TYPE_CHECKING:
     from types import ModuleType
 
 # The exceptions on these loggers' lines reach Sentry where they escape.
-_NEVER_EVENTS = {f"pantheon_obs.{name}" for name in ("request", "task", "llm", "health", "guard")}
+_OURS = ("request", "task", "llm", "health", "guard", "lifespan")
+_NEVER_EVENTS = {f"pantheon_obs.{name}" for name in _OURS}
 _URLLIB3 = "urllib3.connectionpool"
 
 _ON = "on"
 _NOT_STARTED = "off: not started"
+_OWN_WITHOUT_DSN = "off: the application's own client has no DSN"
 
 _AROUND = {"asgi": AsgiApp, "wsgi": WsgiApp}
 
@@ -36,9 +39,10 @@ _log = logging.getLogger("pantheon_obs.sentry")
 _guard = Guard("sentry integrations")
 _status = _NOT_STARTED
 _client: Any = None  # the client that we have made
+_adds_integrations = True  # to that client
 
 
-def init_sentry(settings: Settings | None = None, **overrides: object) -> bool:
+def init_sentry(settings: Settings | None = None, **options: object) -> bool:
     """Start Sentry if there is a DSN; without one `sentry_sdk` is not even imported.
 
     A second call changes nothing. If the application has started Sentry itself, its client and
@@ -46,13 +50,14 @@ def init_sentry(settings: Settings | None = None, **overrides: object) -> bool:
 
     Args:
         settings: The settings; None reads the environment.
-        overrides: Fields of `Settings` that win over both.
+        options: Fields of `Settings` that win over both, or options of `sentry_sdk.init`, which
+            win over the library's own defaults.
 
     Returns:
         Whether Sentry is on; False if the library is `disabled`.
 
     Raises:
-        ConfigError: A setting is not accepted.
+        ConfigError: A setting is not accepted, or a name is neither a field nor an option.
         MissingExtraError: A DSN was given as an argument, but `sentry_sdk` is not installed.
 
     Example:
@@ -60,7 +65,12 @@ def init_sentry(settings: Settings | None = None, **overrides: object) -> bool:
         >>> init_sentry(sentry_dsn=None)
         False
     """
-    resolved = resolve(settings, overrides)
+    fields = {name: options.pop(name) for name in NAMES if name in options}
+    resolved = resolve(settings, fields)
+    if options:
+        both = {**(resolved.sentry_options or {}), **options}
+        resolved = resolved.with_overrides({"sentry_options": both})
+    refuse_unknown(resolved.sentry_options or (), NAMES)
     return not turned_off(resolved) and start(resolved)
 
 
@@ -68,19 +78,30 @@ def start(settings: Settings) -> bool:
     """Start Sentry once, as `init_sentry`; where it is on already, add missing integrations."""
     global _status  # noqa: PLW0603 - Sentry is one per process
     sdk = _sdk()
-    if sdk is not None:
-        if sdk.get_client() is _client:
-            with _guard:
-                add_integrations(sdk)
-        return True
-    sdk = sys.modules.get("sentry_sdk")
-    if sdk is None or not sdk.is_initialized():
-        sdk = _init(settings)
+    if sdk is None:
+        sdk = sys.modules.get("sentry_sdk")
+        if sdk is None or not _is_decided(sdk, settings):
+            sdk = _init(settings)
         if sdk is None:
             return False
-    _status = _ON
-    _watch(sdk)
-    return True
+        _status = _ON
+        _watch(sdk)
+    if _adds_integrations and sdk.get_client() is _client:
+        with _guard:
+            add_integrations(sdk)
+    return bool(sdk.get_client().dsn)
+
+
+def _is_decided(sdk: ModuleType, settings: Settings) -> bool:
+    """Whether the application has started Sentry itself, or turned it off by an empty DSN."""
+    if not sdk.is_initialized():
+        return False
+    return bool(sdk.get_client().dsn) or not _is_asked_for(settings)
+
+
+def _is_asked_for(settings: Settings) -> bool:
+    """Whether the application itself gives a DSN, and not its environment."""
+    return "sentry_dsn" in settings.given or "dsn" in (settings.sentry_options or {})
 
 
 def around(app: Any, protocol: str) -> Any:  # noqa: ANN401 - any app
@@ -90,21 +111,24 @@ def around(app: Any, protocol: str) -> Any:  # noqa: ANN401 - any app
 
 def status() -> str:
     """Return `on`, or `off: ` and the reason."""
+    sdk = _sdk()
+    if sdk is not None and not sdk.get_client().dsn:
+        return _OWN_WITHOUT_DSN
     return _status
 
 
 def reset() -> None:
     """Undo what `start` did, the client that it made included (`pantheon_obs.testing.reset`)."""
-    global _client, _status
+    global _adds_integrations, _client, _status
     sdk, client = _sdk(), _client
-    _client, _status = None, _NOT_STARTED
+    _client, _status, _adds_integrations = None, _NOT_STARTED, True
     if sdk is None:
         return
     pipeline.remove_sink(SentrySink.name)
     with suppress(ValueError):  # the application may have taken it out itself
         sdk.scope.global_event_processors.remove(tag)
     logging.getLogger(_URLLIB3).removeFilter(_is_not_from_sentry)
-    sdk.integrations.logging._IGNORED_LOGGERS.difference_update(_NEVER_EVENTS)  # noqa: SLF001 - 2.20 has no public way
+    sdk.integrations.logging._IGNORED_LOGGERS.difference_update(_NEVER_EVENTS)  # noqa: SLF001 - 2.35 has no public way
     if client is not None:
         client.close(timeout=0)
         if sdk.get_client() is client:
@@ -118,15 +142,15 @@ def _sdk() -> ModuleType | None:
 
 def _init(settings: Settings) -> ModuleType | None:
     """Call `sentry_sdk.init`; where that fails, log the reason and let the application run."""
-    global _client, _status  # noqa: PLW0603 - as above
-    if settings.sentry_dsn is None:
+    global _adds_integrations, _client, _status  # noqa: PLW0603 - as above
+    if dsn_of(settings) is None:
         _status = "off: no DSN"
         return None
     try:
         sdk = require("sentry_sdk", extra="sentry", feature="sentry_dsn")
         sdk.init(**options_for(settings))
     except Exception as error:
-        if isinstance(error, MissingExtraError) and "sentry_dsn" in settings.given:
+        if isinstance(error, MissingExtraError) and _is_asked_for(settings):
             raise
         reason = _reason(error)
         if _status != f"off: {reason}":  # logged once, though start-up tries again
@@ -135,7 +159,8 @@ def _init(settings: Settings) -> ModuleType | None:
                 _log.error("sentry_disabled", extra={"reason": reason})
         return None
     _client = sdk.get_client()
-    rate = settings.sentry_traces_sample_rate
+    _adds_integrations = "auto_enabling_integrations" not in (settings.sentry_options or {})
+    rate = _client.options["traces_sample_rate"] or 0
     with own_lines:
         _log.info("sentry_initialized", extra={"traces_sample_rate": rate})
     return sdk
@@ -155,7 +180,8 @@ def _watch(sdk: ModuleType) -> None:
     for name in _NEVER_EVENTS:
         ignore_logger(name)
     logging.getLogger(_URLLIB3).addFilter(_is_not_from_sentry)
-    import_module("sentry_sdk.scope").add_global_event_processor(tag)
+    # First: it decides which failures are new before the SDK compares exception objects.
+    import_module("sentry_sdk.scope").global_event_processors.insert(0, tag)
     pipeline.add_sink(SentrySink(sdk))
 
 

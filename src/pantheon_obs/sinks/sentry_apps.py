@@ -1,8 +1,7 @@
 """Sentry's own middleware around an application that none of its integrations wraps.
 
-It stands between our trace and the application. An error comes with its request, each request has a
-scope of its own, and Sentry continues our trace: its middleware reads a `sentry-trace` header that
-the application does not see.
+It stands between our trace and the application. An error comes with its request, and each request
+has a scope of its own, which we claim for our trace.
 """
 
 from __future__ import annotations
@@ -10,10 +9,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core import trace_id as ids
-from pantheon_obs.core.context import current_trace, current_trace_id
+from pantheon_obs.core.context import current_trace
 from pantheon_obs.core.guard import Guard
-from pantheon_obs.sinks.sentry_scope import TRACE_HEADER, claim, event_of, trace_header
+from pantheon_obs.sinks.sentry_scope import claim, event_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -24,11 +22,8 @@ if TYPE_CHECKING:
     WSGIApp = Callable[[dict[str, Any], Any], Any]
 
 _MECHANISM = "pantheon_obs"
-_HEADER = TRACE_HEADER.encode()
-_VARIABLE = "HTTP_SENTRY_TRACE"
 _SCOPE = "pantheon_obs.scope"
 _CAUSE = "pantheon_obs.cause"
-_ADDED = "pantheon_obs.sentry_trace"
 _RESPONSE = "pantheon_obs.response"
 
 _guard = Guard("sentry around an app")
@@ -88,12 +83,8 @@ class AsgiApp(_Around):
 
         async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
             # A copy: a router may change the path in the application's own before the error comes.
-            copy: Scope = {**scope, _SCOPE: scope}
-            headers = scope.get("headers") or ()
-            digits = ids.to_hex(current_trace_id.get())
-            with _guard:  # they may be anything
-                if digits is not None and not any(name == _HEADER for name, _ in headers):
-                    copy["headers"] = [*headers, (_HEADER, trace_header(digits).encode())]
+            # The specification lets a server leave the headers out, and Sentry does not.
+            copy: Scope = {"headers": (), **scope, _SCOPE: scope}
             try:
                 await sentry(copy, receive, send)
             except Exception as error:
@@ -115,8 +106,6 @@ class WsgiApp(_Around):
     def _wrap(self, app: WSGIApp, sdk: ModuleType) -> WSGIApp:
         def within(environ: dict[str, Any], start_response: Any) -> Any:  # noqa: ANN401 - as above
             trace: Any = current_trace.get()
-            if environ.pop(_ADDED, False):
-                del environ[_VARIABLE]
             with _guard:
                 claim(sdk, trace)
             response = app(environ, start_response)
@@ -127,10 +116,6 @@ class WsgiApp(_Around):
         sentry: WSGIApp = import_module("sentry_sdk.integrations.wsgi").SentryWsgiMiddleware(within)
 
         def wrapped(environ: dict[str, Any], start_response: Any) -> Any:  # noqa: ANN401 - as above
-            digits = ids.to_hex(current_trace_id.get())
-            if digits is not None and _VARIABLE not in environ:
-                environ[_VARIABLE] = trace_header(digits)
-                environ[_ADDED] = True
             response = sentry(environ, start_response)
             # Sentry's own response hides the length or file that a server looks for.
             return environ.pop(_RESPONSE, response)

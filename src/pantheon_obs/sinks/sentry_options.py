@@ -1,123 +1,99 @@
-"""The options that Sentry is started with: integrations of what is in use, no secrets."""
+"""The options that Sentry is started with: ours are defaults, and the application's own win."""
 
 from __future__ import annotations
 
-import re
-import sys
+import ast
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.products import PRODUCTS
-from pantheon_obs.sinks.redact import REDACTED, Redactor
+from pantheon_obs.core.errors import ConfigError
+from pantheon_obs.core.names import nearest
+from pantheon_obs.sinks.sentry_masking import masking
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import ModuleType
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from pantheon_obs.core.settings import Settings
 
-# Breadcrumbs and spans have the query strings of outgoing calls under these keys.
-_QUERIES = ("http.query", "url.query", "http.fragment")
-_ARGUMENTS = frozenset({"args", "kwargs"})
-_between = re.compile(r"([\s\"'<>]+)").split
+_CONSTRUCTOR = "ClientConstructor"  # the SDK's list of its options
+_HOOKS = ("before_send", "before_send_transaction", "before_send_log", "before_send_metric")
+_SPAN_HOOK = "before_send_span"  # the SDK warns of it unless spans are sent one by one
+
+
+def dsn_of(settings: Settings) -> str | None:
+    """Return the DSN, which may be among Sentry's own options; None for a blank one."""
+    options = settings.sentry_options or {}
+    dsn = options.get("dsn", settings.sentry_dsn)
+    return (str(dsn).strip() or None) if dsn is not None else None
+
+
+def refuse_unknown(names: Collection[str], others: Iterable[str] = ()) -> None:
+    """Raise `ConfigError` for a name that is no option of `sentry_sdk.init`.
+
+    `others` are names that would be accepted, too.
+    """
+    known = _names() if names else frozenset()
+    for name in names:
+        if known and name not in known:
+            meant = nearest(name, (*others, *known))
+            hint = "see its documentation" if meant is None else f"did you mean {meant!r}?"
+            msg = f"{name!r} is no option of sentry_sdk.init: {hint}"
+            raise ConfigError(msg)
+
+
+def _names() -> frozenset[str]:
+    """Read the names from the SDK's source, as it is not imported without a DSN."""
+    spec = find_spec("sentry_sdk")
+    if spec is None or spec.submodule_search_locations is None:
+        return frozenset()
+    source = Path(spec.submodule_search_locations[0], "consts.py").read_bytes()
+    constructor = next(
+        node
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ClassDef) and node.name == _CONSTRUCTOR
+    )
+    arguments = (node for node in ast.walk(constructor) if isinstance(node, ast.arg))
+    return frozenset(argument.arg for argument in arguments) - {"self"}
 
 
 def options_for(settings: Settings) -> dict[str, Any]:
     """Build the arguments of `sentry_sdk.init`."""
-    atexit = import_module("sentry_sdk.integrations.atexit")
-    mask = masking(settings)
+    given: Mapping[str, Any] = settings.sentry_options or {}
     options: dict[str, Any] = {
-        "dsn": settings.sentry_dsn,
         "environment": settings.environment,
         "release": settings.release,
         # None turns tracing off. With 0, Sentry would still follow each caller's own decision.
         "traces_sample_rate": settings.sentry_traces_sample_rate or None,
         "include_local_variables": False,
         "max_request_body_size": "never",
-        # They import every framework that is installed.
+        # They import every framework that is installed; `sentry_integrations` adds those in use.
         "auto_enabling_integrations": False,
-        # The default callback prints to standard error while the last events are sent.
-        "integrations": [*_missing({}), atexit.AtexitIntegration(callback=lambda *_: None)],
-        "before_send": mask,
-        "before_send_transaction": mask,
     }
     if settings.sentry_send_default_pii:  # deprecated since 2.75, which warns even of False
         options["send_default_pii"] = True
+    options |= {**given, "dsn": dsn_of(settings)}
+    mask = masking(settings)
+    hooks = [*_HOOKS, _SPAN_HOOK] if given.get("trace_lifecycle") == "stream" else _HOOKS
+    known = import_module("sentry_sdk.consts").DEFAULT_OPTIONS
+    for hook in filter(known.__contains__, hooks):
+        own = given.get(hook) or (given.get("_experiments") or {}).get(hook)
+        options[hook] = mask if own is None else _masked_after(own, mask)
+    integrations = list(given.get("integrations") or ())
+    if all(integration.identifier != "atexit" for integration in integrations):
+        # The default callback prints to standard error while the last events are sent.
+        atexit = import_module("sentry_sdk.integrations.atexit")
+        integrations.append(atexit.AtexitIntegration(callback=lambda *_: None))
+    options["integrations"] = integrations
     return options
 
 
-def add_integrations(sdk: ModuleType) -> None:
-    """Add to our client the integrations of what was imported since it was made."""
-    active: dict[str, Any] = sdk.get_client().integrations
-    missing = _missing(active)
-    if missing:
-        set_up = import_module("sentry_sdk.integrations").setup_integrations
-        active.update(set_up(missing, with_defaults=False))
+def _masked_after(own: Callable[[Any, Any], Any], mask: Callable[[Any, Any], Any]) -> Any:  # noqa: ANN401 - a hook of Sentry's
+    """Let the application's own hook change or drop an event before it is masked."""
 
+    def hook(event: Any, hint: Any) -> Any:  # noqa: ANN401 - Sentry's
+        kept = own(event, hint)
+        return None if kept is None else mask(kept, hint)
 
-def _missing(active: dict[str, Any]) -> list[Any]:
-    """Make the integrations that are not active yet, of the products that are in use."""
-    return [
-        getattr(import_module(f"sentry_sdk.integrations.{product.sentry[0]}"), product.sentry[1])()
-        for product in PRODUCTS
-        if product.sentry and product.sentry[0] not in active and _is_used(product.name)
-    ]
-
-
-def _is_used(name: str) -> bool:
-    """Whether the application uses a product; `sentry_sdk` itself imports parts of Django."""
-    if name != "django":
-        return name in sys.modules
-    apps = sys.modules.get("django.apps")
-    return apps is not None and bool(apps.apps.apps_ready)
-
-
-def masking(settings: Settings) -> Callable[[dict[str, Any], object], dict[str, Any]]:
-    """Make the `before_send` that masks secrets and the values of query strings in an event."""
-    redactor = Redactor((*settings.redact_keys, *_QUERIES))
-    pii = settings.sentry_send_default_pii
-
-    def mask(event: dict[str, Any], _hint: object) -> dict[str, Any]:
-        # Integrations add the request after the event processors have run.
-        request = event.get("request") or {}
-        query = request.get("query_string")
-        if query:
-            text = query.decode("latin-1") if isinstance(query, bytes) else str(query)
-            request["query_string"] = without_values(text)
-        if request.get("url"):  # Quart's contains the query again
-            request["url"] = str(request["url"]).partition("?")[0]
-        # Some integrations send a body although its size limit is "never".
-        request.pop("data", None)
-        # Commands get passwords as arguments, workers the URLs of their brokers.
-        extra = event.get("extra") or {}
-        extra.pop("sys.argv", None)
-        if not pii and "celery-job" in extra:
-            job = extra["celery-job"]
-            extra["celery-job"] = {key: job[key] for key in job if key not in _ARGUMENTS}
-        masked: dict[str, Any] = _mask_queries(redactor.clean(event))
-        return masked
-
-    return mask
-
-
-def without_values(query: str) -> str:
-    """Keep the names of a query string and redact its values."""
-    parts = (part.partition("=") for part in query.split("&"))
-    return "&".join(f"{name}={REDACTED}" if equals else REDACTED for name, equals, _ in parts)
-
-
-def _mask_queries(value: Any) -> Any:  # noqa: ANN401 - plain values, as the redactor leaves them
-    if type(value) is str:
-        return "".join(map(_masked, _between(value))) if "?" in value else value
-    if type(value) is dict:
-        return {key: _mask_queries(item) for key, item in value.items()}
-    if type(value) is list:
-        return [_mask_queries(item) for item in value]
-    return value
-
-
-def _masked(word: str) -> str:
-    """Redact the query's values in a word of a text that is a URL or a path."""
-    head, mark, query = word.partition("?")
-    is_url = "://" in head or "/" in head[:1] or "=" in query
-    return f"{head}?{without_values(query)}" if mark and query and is_url else word
+    return hook

@@ -9,16 +9,25 @@ from __future__ import annotations
 import re
 import sys
 from functools import partial
-from os import urandom
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import structured
 from pantheon_obs.core import trace_id as ids
 from pantheon_obs.core.context import current_trace, trace_on
 from pantheon_obs.core.exchange import Exchange
-from pantheon_obs.core.failures import arrive, is_from, is_sent, note, repeats, root_of, trace_of
+from pantheon_obs.core.failures import (
+    arrive,
+    is_from,
+    is_sent,
+    note,
+    repeats,
+    root_of,
+    trace_of,
+)
+from pantheon_obs.core.lifespan_events import LifespanFailed
 from pantheon_obs.core.serving import active
 from pantheon_obs.products import PRODUCTS
+from pantheon_obs.sinks.sentry_delivery import offer_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,12 +37,12 @@ if TYPE_CHECKING:
     from pantheon_obs.core.context import Trace
     from pantheon_obs.core.events import Event
 
-TRACE_HEADER = "sentry-trace"
-_TRACE_HEADER = TRACE_HEADER.encode()
+_TRACE_HEADER = b"sentry-trace"
 _sentry_trace = re.compile(rb"([0-9a-f]{32})-[0-9a-f]{16}(?:-[01])?").fullmatch
 _UNNAMED = "generic WSGI request"
 _SERVER_ERROR = 500
 _PLACES = {"ip_address", "geo"}  # where a user is, not who
+_SECONDS = 2  # as the SDK itself waits at the end of a process
 
 _SCOPES = {scope for row in PRODUCTS for scope in (row.protocol, row.sentry_scope) if scope}
 _SERVERS = {name for row in PRODUCTS for name in row.repeats}
@@ -63,7 +72,11 @@ class SentrySink:
         """Do nothing: Sentry closes its scope itself."""
 
     def handle(self, event: Event) -> None:
-        """Do nothing: no fact of ours becomes a Sentry event."""
+        """Send a failed start-up or shutdown; Sentry itself gets the other failures."""
+        if type(event) is LifespanFailed:
+            sent, hint = event_of(self._sdk, event.error, {"type": "lifespan", "handled": False})
+            note(event.error).sent = self._sdk.capture_event(sent, hint=hint) is not None
+            self._sdk.flush(_SECONDS)  # servers end the process now, and not all run exit handlers
 
     def adopt(self, headers: Iterable[tuple[bytes, bytes]], trusted: bool) -> str | None:  # noqa: FBT001 - as core calls it
         """Return Sentry's trace of a request as our id: the caller's, else the one it has begun.
@@ -103,17 +116,10 @@ def _continue(sdk: ModuleType, digits: str) -> None:
             each.trace_id = digits
     # Counts where there is no span: with tracing off, and while a WSGI server reads a body.
     scope = sdk.get_isolation_scope()
-    context = scope.get_trace_context()
-    if context["trace_id"] != digits and context.get("parent_span_id") is None:
-        scope.generate_propagation_context({TRACE_HEADER: trace_header(digits)})
-
-
-def trace_header(digits: str) -> str:
-    """Build a `sentry-trace` value that continues a trace and leaves the sampling open.
-
-    https://develop.sentry.dev/sdk/telemetry/traces/#header-sentry-trace
-    """
-    return f"{digits}-{urandom(8).hex()}"
+    begun_there = scope.get_active_propagation_context()
+    if begun_there.trace_id != digits and begun_there.parent_span_id is None:
+        scope.set_new_propagation_context()  # forks of the scope share the other one
+        scope.get_active_propagation_context().trace_id = digits
 
 
 def _describe(
@@ -157,11 +163,14 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
     if error is not None:
         root = root_of(error)
         if trace_id:
-            note(error).sent = note(root).sent = True
+            offer_event(error, event)
         if root is not error:
             _show(event, root)
     if trace_id:
         _put(event, trace_id, current)
+    if isinstance(current, Exchange):
+        # Where no integration is around the application, which would say it in full later.
+        event.setdefault("request", {"method": current.method, "url": current.path})
     if record is not None and id(record) in structured.in_flight:
         # One issue per name of an event, whatever its exception says.
         event.setdefault("fingerprint", [record.name, record.msg])

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 
 from django.conf import settings as project
 
+from pantheon_obs import _setup
 from pantheon_obs.core.errors import ConfigError
 from pantheon_obs.core.settings import Profile, Settings, resolve, use_profile
 
 SETTING = "PANTHEON_OBS"
+_SENTRY = "SENTRY"  # in it, the options of `sentry_sdk.init`
 _DEFAULTS = {"response_headers": ("X-Trace-ID", "X-Request-ID"), "request_id": True}
 
 
@@ -25,8 +27,10 @@ def load() -> Settings:
     if not isinstance(values, Mapping):
         msg = f"PANTHEON_OBS must be a dict of settings, not a {type(values).__name__}"
         raise ConfigError(msg)
+    values = {"sentry_options" if name == _SENTRY else name: values[name] for name in values}
     try:
-        settings = Settings.from_env(**dict(values))
+        settings = Settings.from_env(**values)
+        _setup.check_options(settings)
     except ConfigError as error:
         msg = f"PANTHEON_OBS: {error}"
         raise ConfigError(msg) from None

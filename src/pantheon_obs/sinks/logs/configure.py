@@ -13,6 +13,7 @@ from pantheon_obs.core.parsing import level_number
 from pantheon_obs.core.settings import Settings, resolve, warn_of_problems
 from pantheon_obs.core.switch import turned_off
 from pantheon_obs.sinks.logs import (
+    beside,
     command,
     delivery,
     hooks,
@@ -123,6 +124,7 @@ def _install(settings: Settings) -> ObsHandler:
         hooks.in_command = command.is_running()
     if settings.log_stream == "auto":
         settings = replace(settings, log_stream="stderr" if hooks.in_command else "stdout")
+    beside.stop()
     emitter = Emitter(settings)
     if _handler is None:
         _level_before = logging.getLogger().level
@@ -213,6 +215,7 @@ def active_emitter() -> Emitter | None:
 def reset() -> None:
     """Undo the configuration as far as possible (used by `pantheon_obs.testing.reset`)."""
     global _handler  # noqa: PLW0603 - as above
+    beside.stop()
     if _handler is None:
         return
     logging.getLogger().removeHandler(_handler)

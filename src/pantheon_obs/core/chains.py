@@ -1,0 +1,34 @@
+"""Exceptions that belong to another one: its causes, and the groups that contain it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_LONGEST = 20  # exceptions: a chain may be a circle
+
+
+def alone_in(error: BaseException) -> BaseException:
+    """Unwrap exception groups of one: frameworks run the application in task groups."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def stems_from(error: BaseException, origin: BaseException | None) -> bool:
+    """Whether an exception is another one, or was raised while that was handled."""
+    return origin is not None and any(
+        origin is each or origin is each.__context__ for each in chain_of(error)
+    )
+
+
+def chain_of(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception, its cause, the cause of that, and so on."""
+    each: BaseException | None = error
+    for _ in range(_LONGEST):
+        if each is None:
+            return
+        yield each
+        each = each.__cause__ or each.__context__

@@ -1,0 +1,31 @@
+"""The fact that the application's start-up or shutdown has failed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from logging import ERROR
+from typing import Any, ClassVar
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class LifespanFailed:
+    """The start-up or the shutdown of the application has raised.
+
+    Attributes:
+        phase: `startup` or `shutdown`.
+        error: The exception.
+    """
+
+    event: ClassVar[str] = "lifespan_failed"
+    logger: ClassVar[str] = "pantheon_obs.lifespan"
+    outside: ClassVar[tuple[str, ...]] = ()
+    level: ClassVar[int] = ERROR
+    trace_id: ClassVar[None] = None  # it belongs to no request
+    bound: ClassVar[None] = None
+
+    phase: str
+    error: BaseException
+
+    def fields(self) -> dict[str, Any]:
+        """The event's own fields, in the order of the schema."""
+        return {"phase": self.phase, "error_type": type(self.error).__name__}

@@ -1,0 +1,56 @@
+"""Our own events as lines, beside logging that the application sets up and keeps."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pantheon_obs.core import pipeline
+from pantheon_obs.core.parsing import level_number
+from pantheon_obs.sinks.logs.emitter import Emitter
+from pantheon_obs.sinks.logs.handler import LogSink, ObsHandler, disabled_loggers
+
+if TYPE_CHECKING:
+    from pantheon_obs.core.settings import Settings
+
+_LOGGER = "pantheon_obs"
+
+_handler: ObsHandler | None = None
+
+
+def write(settings: Settings) -> None:
+    """Write the records of this library's loggers as lines on standard output, and no others.
+
+    They do not go on to the application's handlers, which would print them a second time.
+    """
+    global _handler  # noqa: PLW0603 - logging is one per process
+    stop()
+    stream = "stdout" if settings.log_stream == "auto" else settings.log_stream
+    _handler = ObsHandler(Emitter(replace(settings, log_stream=stream)))
+    logger = logging.getLogger(_LOGGER)
+    logger.addHandler(_handler)
+    logger.propagate = False
+    logger.setLevel(level_number(settings.log_level))
+    for name in disabled_loggers():  # as `dictConfig` does with all that it does not name
+        if name.partition(".")[0] == _LOGGER:
+            logging.getLogger(name).disabled = False
+    pipeline.add_sink(LogSink(_handler))
+
+
+def active_format() -> str:
+    """Return the name of the format; empty where this is not in use."""
+    return _handler.emitter.format_name if _handler is not None else ""
+
+
+def stop() -> None:
+    """Leave the logger as it was: the library configures all of logging, or a test is over."""
+    global _handler  # noqa: PLW0603 - as above
+    if _handler is None:
+        return
+    logger = logging.getLogger(_LOGGER)
+    logger.removeHandler(_handler)
+    logger.propagate = True
+    logger.setLevel(logging.NOTSET)
+    pipeline.remove_sink(LogSink.name)
+    _handler = None
