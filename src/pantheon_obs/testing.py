@@ -16,6 +16,7 @@ from pantheon_obs.core import (
     in_force,
     outlived,
     pipeline,
+    problems,
     spans,
     switch,
     unused,
@@ -134,7 +135,7 @@ def reset() -> None:
     configure.reset()
     sentry.reset()
     emitter.captures.clear()
-    for module in (settings_of_process, switch, in_force, pipeline, context, outlived):
+    for module in (settings_of_process, problems, switch, in_force, pipeline, context, outlived):
         module.reset()
     spans.use(())
     guard.forget()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pantheon_obs.core.lifespan_events import LifespanFailed
 from pantheon_obs.core.llm_events import LlmCallFinished, llm_fields
+from pantheon_obs.core.task_events import TaskFinished, TaskState, with_error_and_totals
 
 if TYPE_CHECKING:
     from pantheon_obs.core.llm_events import LlmTotals
@@ -22,11 +23,9 @@ __all__ = ["BackgroundFailed", "Event", "LlmCallFinished", "Outcome", "RequestFi
 __all__ += ["TaskFinished", "TaskState", "WebsocketFinished", "llm_fields"]
 
 Outcome = Literal["ok", "error", "client_disconnected", "cancelled", "no_response"]
-TaskState = Literal["SUCCESS", "FAILURE", "RETRY", "IGNORED", "REJECTED", "REVOKED"]
 
 _SERVER_ERROR = 500
 _CLIENT_ERROR = 400
-_TASK_LEVELS = {"FAILURE": ERROR, "RETRY": WARNING}
 
 
 @dataclass(slots=True, eq=False)
@@ -94,7 +93,7 @@ class RequestFinished:
             fields["failed"] = True
         if self.error is None and self.llm is None and self.spans is None:
             return fields
-        return _with_error_and_totals(fields, self)
+        return with_error_and_totals(fields, self)
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -155,7 +154,7 @@ class WebsocketFinished:
         fields["outcome"] = self.outcome
         if self.level == ERROR:
             fields["failed"] = True
-        return _with_error_and_totals(fields, self)
+        return with_error_and_totals(fields, self)
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -182,60 +181,6 @@ class BackgroundFailed:
         return {"error_type": type(self.error).__name__}
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
-class TaskFinished:
-    """One try of a task has ended, whichever way.
-
-    Attributes:
-        trace_id: The task's trace id.
-        bound: The fields that `bind()` has put on the task, and those that came with its message.
-        task: The task's name.
-        state: How it ended, in the queue's own term.
-        latency_ms: From the try's start to its end; None for one that never started.
-        queue: The queue that it came through; None for one that was called in place.
-        retries: How many tries came before this one.
-        task_id: The id of the task, which all its tries share.
-        error: The exception that it failed with.
-        llm: Totals of the LLM calls; None if there were none.
-        spans: The task's span and its sender's; None where neither is known.
-        quiet: Whether it is a poll of the queue's own, which runs again and again.
-    """
-
-    event: ClassVar[str] = "task_finished"
-    logger: ClassVar[str] = "pantheon_obs.task"
-    outside: ClassVar[tuple[str, ...]] = ("task", "queue", "task_id")
-
-    trace_id: str
-    bound: dict[str, Any]
-    task: str
-    state: TaskState
-    latency_ms: float | None
-    queue: str | None
-    retries: int
-    task_id: str
-    error: BaseException | None = None
-    llm: LlmTotals | None = None
-    spans: Spans | None = None
-    quiet: bool = False
-
-    @property
-    def level(self) -> int:
-        """ERROR for a failure; else DEBUG if quiet, WARNING for a retry, INFO for all others."""
-        level = _TASK_LEVELS.get(self.state, INFO)
-        return DEBUG if self.quiet and level < ERROR else level
-
-    def fields(self) -> dict[str, Any]:
-        """The event's own fields, in the order of the schema."""
-        fields: dict[str, Any] = {"task": self.task, "state": self.state}
-        if self.latency_ms is not None:
-            fields["latency_ms"] = self.latency_ms
-        if self.queue is not None:
-            fields["queue"] = self.queue
-        fields["retries"] = self.retries
-        fields["task_id"] = self.task_id
-        return _with_error_and_totals(fields, self)
-
-
 Event = (
     RequestFinished
     | WebsocketFinished
@@ -244,15 +189,3 @@ Event = (
     | LlmCallFinished
     | LifespanFailed
 )
-
-
-def _with_error_and_totals(
-    fields: dict[str, Any], event: RequestFinished | WebsocketFinished | TaskFinished
-) -> dict[str, Any]:
-    if event.error is not None:
-        fields["error_type"] = type(event.error).__name__
-    if event.llm is not None:
-        fields.update(llm_fields(event.llm))
-    if event.spans is not None:
-        fields.update(event.spans.fields())
-    return fields

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pantheon_obs.core import parsing as parse
 from pantheon_obs.core.errors import SECRET, ConfigError, refusal, refuse, shown
-from pantheon_obs.core.guard import own_lines
 from pantheon_obs.core.names import unknown_argument, unknown_variables
 
 if TYPE_CHECKING:
@@ -237,20 +235,6 @@ def _refuse_unknown(names: Mapping[str, object]) -> None:
             raise ConfigError(unknown_argument(name, NAMES))
 
 
-_warned: set[str] = set()
-
-
-def warn_of_problems(settings: Settings) -> None:
-    """Log one WARNING for each bad value or name in the environment, once per process."""
-    for problem in settings.problems:
-        if problem not in _warned:
-            _warned.add(problem)
-            with own_lines:
-                log = logging.getLogger("pantheon_obs.settings")
-                log.warning("setting_refused", extra={"problem": problem})
-
-
 def reset() -> None:
-    """Forget the profile and the warnings (used by `pantheon_obs.testing.reset`)."""
+    """Forget the profile (used by `pantheon_obs.testing.reset`)."""
     use_profile(_NO_PROFILE)
-    _warned.clear()

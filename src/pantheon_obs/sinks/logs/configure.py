@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.core import outlived, pipeline, spans
 from pantheon_obs.core.guard import own_lines
 from pantheon_obs.core.parsing import level_number
-from pantheon_obs.core.settings import Settings, resolve, warn_of_problems
+from pantheon_obs.core.problems import warn_of_problems
+from pantheon_obs.core.settings import Settings, resolve
 from pantheon_obs.core.switch import turned_off
 from pantheon_obs.sinks.logs import (
     beside,
