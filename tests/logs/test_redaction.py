@@ -486,6 +486,7 @@ def test_names_of_the_application_are_secret_inside_texts_too() -> None:
 
 
 TEXTS_BY_KIND = {
+    '{"auth": {"a": [1, "b"]}, "left": 2}': '{"auth": "[redacted]", "left": 2}',
     "Config(token=Token(value='a1b2'), port=1)": "Config(token=Token(value='[redacted]'), port=1)",
     "password=SecretStr(value)": "password=SecretStr(value)",
     "password = a1, b": "password = [redacted], b",

@@ -84,12 +84,12 @@ def _shaped_secret(text: str, at: int) -> Span | None:
         if text.startswith(beginning, max(start, 0)) and _begins(text, start):
             found = compiled(pattern).match(text, at + 1)
             if found is not None:
-                first, end = found.span(1) if found.lastindex else (start, found.end())
-                return first, end, REDACTED
+                first = found.start(1) if found.lastindex else start
+                return first, found.end(found.lastindex or 0), REDACTED
     for _, pattern in _BY_SIGN.get(text[at], ()):
         found = compiled(pattern).match(text, at)
         if found is not None and (text[at] not in "bB" or _begins(text, at)):
-            return (*found.span(1), REDACTED)
+            return found.start(1), found.end(1), REDACTED
     return None
 
 
