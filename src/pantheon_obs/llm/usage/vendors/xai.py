@@ -53,14 +53,13 @@ def _reason_of(output: Any) -> str | None:
 def _read_usage(usage: Any, reported: Reported) -> None:
     """Read a usage, whose completion is without reasoning. What is not sent is 0 there."""
     prompt, reasoning = field(usage, "prompt_tokens"), field(usage, "reasoning_tokens")
-    completion = count(field(usage, "completion_tokens"))
+    made = sum(count(number) or 0 for number in (field(usage, "completion_tokens"), reasoning))
     cached = field(usage, "cached_prompt_text_tokens")
     tools = field(usage, "server_side_tools_used")
     if not count(prompt):
         return  # of a chunk before the last
     reported.input_tokens = count(prompt, reported.input_tokens)
-    if completion is not None:
-        reported.output_tokens = completion + (count(reasoning) or 0)
+    reported.output_tokens = count(made, reported.output_tokens)
     reported.reasoning_tokens = count(reasoning, reported.reasoning_tokens)
     reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
     add_detail(reported, "input_image_tokens", field(usage, "prompt_image_tokens"))
