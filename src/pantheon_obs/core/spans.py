@@ -79,7 +79,7 @@ def upstream_of(headers: Iterable[tuple[str, bytes | str]]) -> Upstream | None:
         elif (raw := raw.strip()) and _printable(raw) is not None:
             if name == TRACESTATE:  # a list may come in several headers
                 state = f"{state},{raw.decode()}" if state else raw.decode()
-            elif name == BAGGAGE:
+            else:
                 text = raw.decode()
                 parts = parts._replace(baggage=f"{parts.baggage},{text}" if parts.baggage else text)
     if parts.trace is not None and state:
