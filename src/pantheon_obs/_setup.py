@@ -40,8 +40,10 @@ def start(
     sentry.start(settings)
     if settings.metrics_path is not None:
         import_module(_METRICS).start(settings)
+    _observe_llm_clients(settings)
 
     def on_startup() -> None:
+        _observe_llm_clients(settings)
         logs.take_back()
         # The DSN may have come into the environment since, or the application have started Sentry.
         sentry.start(reread())
@@ -50,6 +52,11 @@ def start(
             calls_models.loader.load()
 
     return on_startup
+
+
+def _observe_llm_clients(settings: Settings) -> None:
+    if settings.llm:
+        import_module("pantheon_obs.llm.imported").instrument_imported()
 
 
 def metrics_status() -> str:

@@ -231,6 +231,7 @@ class Sdk(NamedTuple):
     names: frozenset[str]
     url: str  # the path to the URL of the interface that a client uses; its host tells the vendor
     operations: Mapping[str, str]  # the path to each method that calls a model, and its operation
+    parts: Literal["own", "all", "none"] = "own"  # SDKs whose calls within a call are parts of it
 
 
 def _pairs(*names: str) -> frozenset[str]:
@@ -245,5 +246,5 @@ SDKS = (
         "base_url",
         _ANTHROPIC,
     ),
-    Sdk("google.genai", frozenset({"Client"}), "_api_client._http_options.base_url", _GENAI),
+    Sdk("google.genai", _pairs("Client"), "_api_client._http_options.base_url", _GENAI, "none"),
 )

@@ -82,7 +82,8 @@ def reset() -> None:
 
     It takes back the set-up of logging, forgets that Sentry was started, removes all sinks, and
     forgets the settings file of a framework, reported problems, and the trace of this context.
-    Applications, clients and functions that were instrumented stay so.
+    Classes and modules of LLM SDKs are observed no more; applications, clients and functions that
+    were instrumented stay so.
 
     Example:
         >>> from pantheon_obs.testing import reset
@@ -96,7 +97,10 @@ def reset() -> None:
     guard.forget()
     unused.forget()
     # Modules that hold state of the process, and that are only imported where they are used.
-    for name in ("adapters.celery_tracing", "adapters.django.health", "sinks.metrics.registry"):
+    for name in (
+        *("adapters.celery_tracing", "adapters.django.health", "sinks.metrics.registry"),
+        *("llm.imported", "llm.every_client"),
+    ):
         loaded = sys.modules.get(f"pantheon_obs.{name}")
         if loaded is not None:
             loaded.reset()

@@ -70,6 +70,7 @@ class Settings:
         max_line_bytes: Bytes of the longest line, 1 kB or more; longer values are cut and say so.
         bind_user_id: Whether the log lines of a request have the id of its authenticated user.
         request_id: Whether every log line has `request_id` beside `trace_id`, with the same value.
+        llm: Whether the calls of all known LLM SDKs that are imported are log events.
         disabled: Whether the library does nothing: nothing traced, logged or reported.
         metrics_registry: The registry of the metrics; None means `prometheus_client.REGISTRY`.
         id_generator: Makes a fresh id; None means the form of `str(uuid.uuid4())`.
@@ -118,6 +119,7 @@ class Settings:
     max_line_bytes: int = _option(MIB, parse.size, "PANTHEON_OBS_MAX_LINE_BYTES")
     bind_user_id: bool = _option(False, parse.boolean, "PANTHEON_OBS_BIND_USER_ID")
     request_id: bool = _option(False, parse.boolean)
+    llm: bool = _option(False, parse.boolean, "PANTHEON_OBS_LLM")
     disabled: bool = _option(False, parse.boolean, "PANTHEON_OBS_DISABLED")
     id_generator: Callable[[], str] | None = _option(None, parse.generator)
     metrics_registry: Any = _option(None, parse.registry)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from copy import copy
-from functools import cache, wraps
+from functools import cache, partial, wraps
 from inspect import getattr_static
-from operator import attrgetter
-from types import MethodType
+from types import MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -15,15 +13,15 @@ from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.switch import is_off
 from pantheon_obs.core.undoable import Patch, Undoable
 from pantheon_obs.llm.call import OBSERVED, LlmCallObserver
+from pantheon_obs.llm.every_client import Watcher
 from pantheon_obs.llm.options import CallOptions
 from pantheon_obs.llm.prices import pricing_of
-from pantheon_obs.llm.vendors import vendor_at
-from pantheon_obs.products import SDKS
+from pantheon_obs.llm.sdks import SDK_NAMES, functions_at, sdk_of, unobserved, vendor_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from pantheon_obs.llm.prices import Prices
+    from pantheon_obs.llm.prices import Prices, Pricing
     from pantheon_obs.products import Sdk
 
     Observe = Callable[[Any], Any]
@@ -49,12 +47,14 @@ def instrument_llm(
     """Make one `llm.<operation>` event of each call of an object's methods, as `llm_call` does.
 
     The object is changed in place: an SDK's client, sync or async, with its copies and raw
-    responses; or any object, class or module of the application's. No SDK is imported. A method
-    that is observed already, by this or by `llm_call`, is left alone.
+    responses; or any object, class or module of the application's. A class or module of an SDK
+    stands for all its clients, made before or after, those that frameworks make included. No SDK is
+    imported. A method that is observed already, by this or by `llm_call`, is left alone.
 
     Args:
         client_or_gateway: A client of OpenAI (also Azure's and Bedrock's), Anthropic (also
-            Bedrock's, Foundry's and Vertex's) or google-genai; or the application's own object.
+            Bedrock's, Foundry's and Vertex's) or google-genai; the class of such clients, or the
+            SDK's module; or the application's own object.
         methods: The names of the methods to observe, or the paths to them
             (`"chat.completions.create"`). The default for an SDK's client is all methods that call
             a model, with the operations `chat`, `responses`, `messages`, `generate_content` and
@@ -84,25 +84,42 @@ def instrument_llm(
         'Hi'
         >>> instrumentation.undo()
     """
-    sdk = _sdk_of(client_or_gateway)
+    return instrumented(
+        client_or_gateway, methods, provider, usage, pricing_of(prices, provider), automatic=False
+    )
+
+
+def instrumented(  # noqa: PLR0913 - the options of `instrument_llm`
+    subject: object,
+    methods: Iterable[str] | None = None,
+    provider: str | None = None,
+    usage: Callable[[Any], object] | None = None,
+    pricing: Pricing | None = None,
+    *,
+    automatic: bool,
+) -> LlmInstrumentation:
+    """Do what `instrument_llm` does; an `automatic` change stands behind all others."""
+    sdk = sdk_of(subject)
     known = _GATEWAY if sdk is None else sdk.operations
+    find: Callable[[str], Any] = partial(_find, subject)
+    if sdk is not None and isinstance(subject, type | ModuleType):
+        find = partial(functions_at, subject, sdk)
     if methods is None:
-        wanted = {path: known[path] for path in known if _find(client_or_gateway, path)}
+        wanted = {path: known[path] for path in known if find(path)}
     else:
         paths = [methods] if isinstance(methods, str) else list(methods)
         wanted = {path: known.get(path, path.rpartition(".")[2]) for path in paths}
     if not wanted:
         msg = (
-            f"instrument_llm: {_name(client_or_gateway)} has no method {' or '.join(known)}: "
-            "name those that call the model, methods=(…)"
+            f"instrument_llm: {_name(subject)} has no method {' or '.join(known)}: name those that "
+            f"call the model, methods=(…), or pass a client, client class or module of {SDK_NAMES}"
         )
         raise ConfigError(msg)
-    pricing = pricing_of(prices, provider)
 
     @cache
     def observers_for(vendor: str | None) -> Observers:
         observers: dict[str, Observe] = {
-            path: LlmCallObserver(None, CallOptions(name, vendor, usage, pricing, sdk is not None))
+            path: LlmCallObserver(None, CallOptions(name, vendor, usage, pricing, sdk))
             for path, name in wanted.items()
         }
         if sdk is None:
@@ -111,13 +128,16 @@ def instrument_llm(
         return {path: cache(observe) for path, observe in observers.items()}
 
     def observers_of(client: object) -> Observers:
-        return observers_for(_vendor_of(client, sdk) if provider is None and sdk else provider)
+        return observers_for(vendor_of(client, sdk) if provider is None and sdk else provider)
 
     instrumentation = LlmInstrumentation(observers_of, of_sdk=sdk is not None)
     if is_off():
         return instrumentation
     try:
-        instrumentation.observe(client_or_gateway)
+        if sdk is not None and isinstance(subject, type | ModuleType):
+            instrumentation.watch(subject, sdk, wanted, automatic=automatic)
+        else:
+            instrumentation.observe(subject)
     except ConfigError:
         instrumentation.undo()
         raise
@@ -130,7 +150,7 @@ class LlmInstrumentation(Undoable):
     def __init__(self, observers_of: Callable[[Any], Observers], *, of_sdk: bool) -> None:
         self._observers_of = observers_of
         self._of_sdk = of_sdk
-        self._patches: list[Patch] = []
+        self._patches: list[Patch | Watcher] = []
         self._owners: list[Any] = []
         self._copies: WeakSet[LlmInstrumentation] = WeakSet()
 
@@ -143,6 +163,21 @@ class LlmInstrumentation(Undoable):
         for instrumentation in tuple(self._copies):
             instrumentation.undo()
 
+    def watch(self, subject: Any, sdk: Sdk, paths: Iterable[str], *, automatic: bool) -> None:
+        """Observe all clients of an SDK's class, or of its module.
+
+        Raises:
+            ConfigError: A method does not exist.
+        """
+        for path in paths:
+            functions = functions_at(subject, sdk, path)
+            if not functions:
+                raise _no_method(subject, path)
+            self._patches += (
+                Watcher(function, kind, sdk, path, self._observers_of, automatic=automatic)
+                for kind, function in functions
+            )
+
     def observe(self, subject: Any) -> None:
         """Observe the methods of a client or gateway.
 
@@ -152,8 +187,7 @@ class LlmInstrumentation(Undoable):
         for path, observe in self._observers_of(subject).items():
             found = _find(subject, path)
             if found is None:
-                msg = f"instrument_llm: {_name(subject)} has no method {path!r}"
-                raise ConfigError(msg)
+                raise _no_method(subject, path)
             *owners, method = found
             if getattr(method, OBSERVED, None) is not True:
                 self._patch(owners, path.rpartition(".")[2], method, observe)
@@ -169,7 +203,7 @@ class LlmInstrumentation(Undoable):
             observed = observe(getattr_static(owner, name))
         elif type(method) is MethodType:  # and not somebody's wrapper with its `__class__`
             resource = self._of_sdk and len(owners) > 1
-            own = _unobserved(method.__self__) if resource else method.__self__
+            own = unobserved(method.__self__) if resource else method.__self__
             observed = MethodType(observe(method.__func__), own)
         else:
             observed = observe(method)
@@ -198,24 +232,6 @@ class LlmInstrumentation(Undoable):
         return copying
 
 
-def _sdk_of(client: Any) -> Sdk | None:
-    """Return the row of a client's class, or of the nearest of its bases that has one."""
-    kind: Any = client.__class__  # a proxy or mock returns the class that it stands for
-    for base in kind.__mro__:
-        for sdk in SDKS:
-            if base.__name__ in sdk.names and f"{base.__module__}.".startswith(f"{sdk.package}."):
-                return sdk
-    return None
-
-
-def _vendor_of(client: object, sdk: Sdk) -> str | None:
-    """Return the vendor that a client of an SDK is connected to, if its host is known."""
-    try:
-        return vendor_at(attrgetter(sdk.url)(client))
-    except (AttributeError, ValueError):  # a stub; a URL that is none
-        return None
-
-
 def _find(subject: Any, path: str) -> list[Any] | None:
     """Return the object, those on the path from it, and the method at its end, if it exists."""
     found = [subject]
@@ -224,17 +240,11 @@ def _find(subject: Any, path: str) -> list[Any] | None:
     return found if callable(found[-1]) else None
 
 
-def _unobserved(resource: Any) -> Any:
-    """Copy a resource of an SDK without the observed methods.
-
-    Its methods call one another: so one call of the application's is one event.
-    """
-    unobserved: Any = copy(resource)
-    own: Any = vars(unobserved)
-    for name in [name for name, value in own.items() if getattr(value, OBSERVED, None) is True]:
-        del own[name]
-    return unobserved
+def _no_method(subject: Any, path: str) -> ConfigError:
+    return ConfigError(f"instrument_llm: {_name(subject)} has no method {path!r}")
 
 
 def _name(subject: Any) -> str:
+    if isinstance(subject, ModuleType):
+        return f"the module {subject.__name__}"
     return (subject if isinstance(subject, type) else type(subject)).__name__

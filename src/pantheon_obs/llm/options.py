@@ -9,18 +9,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pantheon_obs.llm.prices import Pricing
+    from pantheon_obs.products import Sdk
 
 
 @dataclass(frozen=True, slots=True)
 class CallOptions:
     """The options that all calls of one function share; `operation` names the event.
 
-    `of_sdk` says that a client of an SDK is called. Its host tells who sells the model, if anybody
-    known does; else the model's name may tell it.
+    With an `sdk` a client of it is called, whose host tells who sells the model, if anybody known
+    does; else the model's name may tell it.
     """
 
     operation: str
     provider: str | None
     usage: Callable[[Any], object] | None
     pricing: Pricing | None
-    of_sdk: bool = False
+    sdk: Sdk | None = None

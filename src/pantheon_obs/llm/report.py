@@ -14,7 +14,7 @@ from pantheon_obs.core.llm_events import LlmCallFinished
 from pantheon_obs.core.serving import active
 from pantheon_obs.llm.costs import set_cost
 from pantheon_obs.llm.list_loading import loader
-from pantheon_obs.llm.nesting import InnerCalls, outer_call
+from pantheon_obs.llm.nesting import InnerCalls, is_part, outer_call
 from pantheon_obs.llm.progress import Progress
 from pantheon_obs.llm.usage.fields import Reported
 from pantheon_obs.llm.usage.find import Found, attached_usage, find
@@ -39,6 +39,7 @@ class LlmCall(Progress):
     source: ref[Any] | None = None  # the returned object
     inner: InnerCalls | None = None  # the calls that its own code has made
     outer: LlmCall | None = None  # the call whose own code has made it
+    is_part = False  # of that call, which has the event for both
 
     def __init__(self, options: CallOptions, model_alias: str | None) -> None:
         self.options = options
@@ -56,6 +57,7 @@ class LlmCall(Progress):
         if caller is not None:
             self.outer = outer_call(caller, self.trace_id)
             if self.outer is not None:
+                self.is_part = is_part(self.outer, options.sdk)
                 self.outer.inner_calls().open.add(self)
         self.started = perf_counter()
 
@@ -129,9 +131,10 @@ class LlmCall(Progress):
                 event.nested = True
             if self.trace is not None:
                 self.trace.open_calls.discard(self)
-                if not event.nested:
+                if not (event.nested or self.is_part):
                     self.trace.count(event)
-            pipeline.emit(event)
+            if not self.is_part:
+                pipeline.emit(event)
         finally:
             if outer is not None:
                 outer.inner_ended(self)
