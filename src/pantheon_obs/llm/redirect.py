@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from functools import update_wrapper
 from inspect import iscoroutinefunction, isgeneratorfunction, signature
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
 
     Choose = Callable[[tuple[Any, ...]], Callable[..., Any]]
 
@@ -34,9 +34,7 @@ class Redirect:
             function.__signature__ = signature(function)  # type: ignore[attr-defined]
         # The default first: the old code does not ask for it, and other threads may run either.
         function.__kwdefaults__ = {**(function.__kwdefaults__ or {}), _CHOOSE: choose}
-        kind = _async if iscoroutinefunction(function) else _plain
-        kind = _generator if isgeneratorfunction(function) else kind
-        self._code = kind.__code__.replace(co_freevars=function.__code__.co_freevars)
+        self._code = _code_for(function, _CHOOSE)
         function.__code__ = self._code
 
     def undo(self) -> None:
@@ -63,13 +61,25 @@ def copy_of(function: FunctionType) -> FunctionType:
     return copy
 
 
-def _plain(*args: Any, _pantheon_obs_choose: Choose, **kwargs: Any) -> Any:
-    return _pantheon_obs_choose(args)(*args, **kwargs)
+def _code_for(function: FunctionType, choose: str) -> CodeType:
+    """Compile the code that asks `choose`, a keyword argument, for the function to run.
+
+    It is of the function's kind, and has its free variables: the cells of a function cannot be
+    replaced, and whoever reads the locals of a running function finds all its code's cells there.
+    """
+    is_async, is_generator = iscoroutinefunction(function), isgeneratorfunction(function)
+    free = ", ".join(function.__code__.co_freevars)
+    definition = "async def" if is_async else "def"
+    way = "await" if is_async else "yield from" if is_generator else ""
+    source = f"""
+def enclosing({free}):
+    {definition} redirected(*args, {choose}, **kwargs):
+        return ({way} {choose}(args)(*args, **kwargs))
+        ({free})
+"""
+    enclosing = _inner_code(compile(source, "<pantheon_obs>", "exec"))
+    return _inner_code(enclosing)
 
 
-async def _async(*args: Any, _pantheon_obs_choose: Choose, **kwargs: Any) -> Any:
-    return await _pantheon_obs_choose(args)(*args, **kwargs)
-
-
-def _generator(*args: Any, _pantheon_obs_choose: Choose, **kwargs: Any) -> Generator[Any, Any, Any]:
-    return (yield from _pantheon_obs_choose(args)(*args, **kwargs))
+def _inner_code(code: CodeType) -> CodeType:
+    return next(constant for constant in code.co_consts if isinstance(constant, CodeType))
