@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from pantheon_obs.products import PRODUCTS, SDKS
+from pantheon_obs.llm.methods import SDKS
+from pantheon_obs.products import PRODUCTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

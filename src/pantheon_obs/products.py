@@ -1,4 +1,4 @@
-"""The other programs that the library knows: one row per framework, server and SDK.
+"""The other programs that the library knows: one row per framework and server.
 
 It imports types only, so that every part but core may read it. Facts that an object itself can
 tell are not here.
@@ -7,10 +7,7 @@ tell are not here.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from typing import Literal, NamedTuple
 
 Says = Literal["access line", "websocket line", "unhandled error", "task end", "task failure"]
 """Kinds of records that say less than an event of the library."""
@@ -196,55 +193,4 @@ PRODUCTS = (
     # HTTP clients.
     Product(name="httpx", quiet=("httpx", "httpcore")),
     Product(name="httpx2", quiet=("httpx2", "httpcore2")),
-)
-
-
-_OPENAI = {
-    "chat.completions.create": "chat",
-    "chat.completions.parse": "chat",
-    "chat.completions.stream": "chat",
-    "responses.create": "responses",
-    "responses.parse": "responses",
-    "responses.stream": "responses",
-    "embeddings.create": "embeddings",
-}
-_ANTHROPIC = {
-    f"{resource}.{method}": "messages"
-    for resource in ("messages", "beta.messages")
-    for method in ("create", "parse", "stream")
-}
-_GENAI = {
-    f"{resource}.{method}": operation
-    for resource in ("models", "aio.models")
-    for method, operation in {
-        "generate_content": "generate_content",
-        "generate_content_stream": "generate_content",
-        "embed_content": "embeddings",
-    }.items()
-}
-
-
-class Sdk(NamedTuple):
-    """The client classes of an LLM SDK, under their names, sync and async; subclasses included."""
-
-    package: str
-    names: frozenset[str]
-    url: str  # the path to the URL of the interface that a client uses; its host tells the vendor
-    operations: Mapping[str, str]  # the path to each method that calls a model, and its operation
-    parts: Literal["own", "all", "none"] = "own"  # SDKs whose calls within a call are parts of it
-
-
-def _pairs(*names: str) -> frozenset[str]:
-    return frozenset(names) | {f"Async{name}" for name in names}
-
-
-SDKS = (
-    Sdk("openai", _pairs("OpenAI"), "base_url", _OPENAI),
-    Sdk(
-        "anthropic",
-        _pairs("Anthropic", "AnthropicBedrock", "AnthropicBedrockMantle", "AnthropicVertex"),
-        "base_url",
-        _ANTHROPIC,
-    ),
-    Sdk("google.genai", _pairs("Client"), "_api_client._http_options.base_url", _GENAI, "none"),
 )

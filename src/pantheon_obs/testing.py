@@ -98,8 +98,12 @@ def reset() -> None:
     unused.forget()
     # Modules that hold state of the process, and that are only imported where they are used.
     for name in (
-        *("adapters.celery_tracing", "adapters.django.health", "sinks.metrics.registry"),
-        *("llm.imported", "llm.every_client"),
+        "adapters.celery_tracing",
+        "adapters.django.health",
+        "llm.background",
+        "llm.every_client",
+        "llm.imported",
+        "sinks.metrics.registry",
     ):
         loaded = sys.modules.get(f"pantheon_obs.{name}")
         if loaded is not None:

@@ -195,8 +195,8 @@ class LlmCallHandle:
         call.begin_stream()
         call.chunks += 1
         call.recent.append(chunk)
-        if call.first_content is None:
-            call.read_chunk(chunk, perf_counter())
+        if call.chunks >= call.look_at:
+            call.look(chunk, perf_counter())
 
     def usage(self, usage: object) -> None:
         """Set the usage.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import FunctionType
 
-    from pantheon_obs.products import Sdk
+    from pantheon_obs.llm.methods import Sdk
 
 _lock = Lock()
 _meetings: dict[FunctionType, _Meeting] = {}

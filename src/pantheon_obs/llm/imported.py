@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import Guard
-from pantheon_obs.llm.instrument import LlmInstrumentation, instrumented
-from pantheon_obs.products import SDKS
+from pantheon_obs.llm.instrument import instrumented
+from pantheon_obs.llm.methods import SDKS
+
+if TYPE_CHECKING:
+    from pantheon_obs.llm.instrumentation import LlmInstrumentation
 
 _guard = Guard("instrument_llm")
 _done: dict[str, LlmInstrumentation] = {}

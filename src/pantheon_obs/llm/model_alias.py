@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Finder = Callable[[tuple[Any, ...], Mapping[str, Any]], str | None]
 
-NAMES = ("model_alias", "model")
+NAMES = ("model_alias", "model", "modelId")  # the last is boto3's
 
 _guard = Guard("llm model alias")
 _NOWHERE = sys.maxsize  # the position of a keyword-only parameter

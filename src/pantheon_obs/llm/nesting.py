@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pantheon_obs.core.context import OpenCall
     from pantheon_obs.core.llm_events import CostSource, LlmCallFinished, UsageStatus
-    from pantheon_obs.products import Sdk
+    from pantheon_obs.llm.methods import Sdk
 
 # The most certain first.
 _SOURCES: tuple[CostSource | None, ...] = (None, "provider", "prices", "list")

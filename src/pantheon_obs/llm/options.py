@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pantheon_obs.llm.methods import Sdk
     from pantheon_obs.llm.prices import Pricing
-    from pantheon_obs.products import Sdk
 
 
 @dataclass(frozen=True, slots=True)

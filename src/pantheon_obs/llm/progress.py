@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.core.guard import report
 from pantheon_obs.llm.timeouts import has_timed_out
 from pantheon_obs.llm.usage.billed import read_billed
+from pantheon_obs.llm.usage.chunks import telling
 from pantheon_obs.llm.usage.errors import read_exception
 from pantheon_obs.llm.usage.shapes import read
-from pantheon_obs.llm.usage.vendors.openai import annotation
 
 if TYPE_CHECKING:
     from pantheon_obs.core.context import Trace
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pantheon_obs.llm.options import CallOptions
     from pantheon_obs.llm.usage.fields import Reported
 
-_LAST_CHUNKS = 8
+_WINDOW = 16  # chunks that are looked at in one go
 _NO_CHUNKS: deque[Any] = deque(maxlen=0)
 _DROPPED = frozenset({"closed", "not_consumed"})
 _TEXT = frozenset({str, bytes, bytearray})
@@ -41,6 +41,7 @@ class Progress:
     first_content: float | None = None
     streamed = False
     chunks = 0
+    look_at = 0  # the number of chunks at which to look at them again
     recent = _NO_CHUNKS  # the last ones
     producer = 0.0  # seconds spent inside the model's iterator
     latency = 0.0  # seconds from the start to the end
@@ -50,13 +51,24 @@ class Progress:
     dropped = False  # whether a finalizer may be running
 
     def begin_stream(self) -> None:
-        """Expect chunks. The first and the last are read: no others report usage or a reason."""
+        """Expect chunks."""
         if not self.streamed:
             self.streamed = True
-            self.recent = deque(maxlen=_LAST_CHUNKS)
+            self.recent = deque(maxlen=_WINDOW)
 
-    def read_chunk(self, chunk: Any, now: float) -> bool:
-        """Read a chunk; return whether to read the next one too, to find the first content."""
+    def look(self, chunk: Any, now: float) -> None:
+        """Read each chunk up to the first content, then those of the last ones that tell more."""
+        try:
+            if self.first_content is None:
+                self._read_first(chunk, now)
+            else:
+                self.look_at = self.chunks + _WINDOW
+                for each in telling([*self.recent]):
+                    read(each, self.reported)
+        except Exception as error:  # noqa: BLE001 - the guard, without its cost per chunk
+            report("llm chunk", error)
+
+    def _read_first(self, chunk: Any, now: float) -> None:
         if self.first_chunk is None:
             self.first_chunk = now
         content = True
@@ -65,11 +77,10 @@ class Progress:
                 content = bool(chunk)
             elif read(chunk, self.reported):
                 content = self.reported.content
-        except Exception as error:  # noqa: BLE001 - the guard, without its cost per chunk
-            report("llm chunk", error)
-        if content:
-            self.first_content = now
-        return not content
+        finally:
+            if content:
+                self.first_content = now
+                self.look_at = self.chunks + _WINDOW
 
     def end(self, outcome: LlmOutcome, error_type: str | None = None) -> None:
         """Record how and when it ended."""
@@ -82,25 +93,10 @@ class Progress:
         """Record that the stream, asked at `began` for the next chunk, has no more."""
         if self._is_first_end(began):
             self.complete = True
-            if (
-                self.reported.finished is False
-                and self.reported.error_type is None
-                and not self._goes_on_after_its_end()
-            ):
+            if self.reported.finished is False and self.reported.error_type is None:
                 self._set_outcome("error", "IncompleteStream")
             else:
                 self._set_outcome("ok")
-
-    def _goes_on_after_its_end(self) -> bool:
-        """Whether all of the last chunks may follow a terminal one, which came before them."""
-        try:
-            many = len(self.recent) == _LAST_CHUNKS
-            return many and all(
-                type(chunk) not in _TEXT and annotation(chunk) for chunk in self.recent
-            )
-        except Exception as error:  # noqa: BLE001 - as above
-            report("llm chunk", error)
-            return False
 
     def failed(self, error: BaseException, began: float | None = None) -> None:
         """Record an exception: `error`, or `cancelled` if it is not an `Exception`.
@@ -153,9 +149,12 @@ class Progress:
         if began is not None:
             self.producer += now - began
         try:
-            for chunk in tuple(self.recent) if self.recent else ():
-                if type(chunk) not in _TEXT:
-                    read(chunk, self.reported)
+            if self.recent:
+                recent = [*self.recent]
+                unread = self.chunks + _WINDOW - self.look_at
+                for chunk in recent[max(0, len(recent) - unread) :]:
+                    if type(chunk) not in _TEXT:
+                        read(chunk, self.reported)
         except Exception as error:  # noqa: BLE001 - as above
             report("llm chunk", error)
         return True

@@ -12,8 +12,10 @@ from pantheon_obs.core.context import apart
 from pantheon_obs.core.guard import report
 from pantheon_obs.core.llm_events import LlmCallFinished
 from pantheon_obs.core.serving import active
+from pantheon_obs.llm.background import is_told
 from pantheon_obs.llm.costs import set_cost
 from pantheon_obs.llm.list_loading import loader
+from pantheon_obs.llm.methods import RETRIEVE
 from pantheon_obs.llm.nesting import InnerCalls, is_part, outer_call
 from pantheon_obs.llm.progress import Progress
 from pantheon_obs.llm.usage.fields import Reported
@@ -125,7 +127,12 @@ class LlmCall(Progress):
         if not self.emitting.acquire(blocking=False):
             return
         outer = self.outer
+        retrieved = self.options.operation == RETRIEVE and self.options.sdk is not None
         try:
+            if (retrieved or self.reported.job) and not is_told(self.reported, retrieved=retrieved):
+                if self.trace is not None:
+                    self.trace.open_calls.discard(self)
+                return
             event = self._event(found)
             if outer is not None and outer.inner_calls().add(event):
                 event.nested = True

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from copy import copy
 from inspect import getattr_static, unwrap
 from operator import attrgetter
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from pantheon_obs.llm.call import OBSERVED
+from pantheon_obs.llm.methods import SDKS
 from pantheon_obs.llm.vendors import vendor_at
-from pantheon_obs.products import SDKS
 
 if TYPE_CHECKING:
-    from pantheon_obs.products import Sdk
+    from pantheon_obs.llm.methods import Sdk
 
 
 SDK_NAMES = ", ".join(sdk.package for sdk in SDKS)
@@ -39,42 +37,43 @@ def sdk_of(subject: Any) -> Sdk | None:
 def vendor_of(client: object, sdk: Sdk) -> str | None:
     """Return the vendor that a client of an SDK is connected to, if its host is known."""
     try:
-        return vendor_at(str(attrgetter(sdk.url)(client)))
+        url = attrgetter(sdk.url)(client)
+        return sdk.vendor if url is None else vendor_at(str(url))
     except (AttributeError, ValueError):  # a stub; a URL that is none
-        return None
+        return sdk.vendor
 
 
 def functions_at(subject: Any, sdk: Sdk, path: str) -> list[tuple[type, FunctionType]]:
     """List the functions that the clients of a class, or of a module's classes, call by a path.
 
-    Each has the class of the clients; `object` stands for a function of the module itself.
+    Each has the class of the objects that call it; `object` stands for the functions of the module
+    itself, and for the objects that the clients make.
     """
     classes = [subject]
+    found: list[tuple[type, Any]] = []
     if isinstance(subject, ModuleType):
+        found = [(object, vars(subject).get(path))]
         classes = [kind for name in sdk.names if (kind := getattr(subject, name, None))]
-    *resources, name = path.split(".")
-    found = []
     for kind in classes:
-        owner = kind
-        for resource in resources:
-            owner = _kind_of(owner, resource)
-        found.append((kind, _function_of(getattr_static(owner, name, None), sdk)))
-    if subject not in classes and not resources:
-        found.append((object, _function_of(vars(subject).get(name), sdk)))
-    return [(kind, function) for kind, function in found if isinstance(function, FunctionType)]
+        found.append((kind, _method_at(kind, path)))
+        made = (_result_of(_method_at(kind, maker)) for maker in sdk.makers)
+        found += ((object, _method_at(result, path)) for result in made)
+    functions = [(kind, _function_of(method, sdk)) for kind, method in found]
+    return [(kind, function) for kind, function in functions if isinstance(function, FunctionType)]
 
 
-def unobserved(resource: Any) -> Any:
-    """Copy a resource of an SDK without the observed methods.
+def _method_at(kind: Any, path: str) -> Any:
+    *resources, name = path.split(".")
+    for resource in resources:
+        kind = _kind_of(kind, resource)
+    return getattr_static(kind, name, None)
 
-    Its methods call one another: so one call of the application's is one event.
-    """
-    unobserved: Any = copy(resource)
-    own: Any = vars(unobserved)
-    for name in [name for name, value in own.items() if getattr(value, OBSERVED, None) is True]:
-        del own[name]
-    own[OBSERVED] = True  # the watchers of its class leave it alone
-    return unobserved
+
+def _result_of(method: Any) -> Any:
+    """Return the class of a method's result, if its annotation tells."""
+    with suppress(Exception):
+        return get_type_hints(method)["return"]
+    return None
 
 
 def _kind_of(owner: Any, name: str) -> Any:

@@ -11,14 +11,12 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.llm.nesting import Running
 from pantheon_obs.llm.observe.generators import CallFinalizer
 from pantheon_obs.llm.observe.streams import closing, observed_method, record_close
 from pantheon_obs.llm.usage.find import attached_usage, error_of, is_future
-from pantheon_obs.llm.usage.shapes import read
+from pantheon_obs.llm.usage.shapes import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
@@ -105,17 +103,44 @@ def raw_methods(deliver: Deliver) -> Methods:
     return {"parse": parse, "close": close, "__del__": close}
 
 
+def _body_read(observed: ObservedClass, body: Any, call: LlmCall, data: Any) -> Any:
+    """Report a body that was read in one piece, or the end of one that was read in several."""
+    with _guard:
+        if not data or (isinstance(data, bytes) and read_json(data, call.reported)):
+            observed.settle(body, call)
+    return data
+
+
 def read_body(http_response: Any, reported: Reported) -> bool:
     """Read the body of a response of httpx's kind; return False if it has not arrived yet."""
     try:
         body = http_response.content
     except Exception:  # noqa: BLE001 - "not read yet" of httpx and httpx2
         return False
-    try:
-        read(orjson.loads(body), reported)
-    except orjson.JSONDecodeError:
-        return True  # server-sent events, for example
+    read_json(body, reported)
     return True
+
+
+def _del(method: Method, observed: ObservedClass) -> Method:
+    def observed_del(self: Any) -> None:
+        call = observed.open.pop(id(self), None)
+        if call is not None:
+            call.end("closed" if call.reported.content else "not_consumed")
+            call.settle()
+        method(self)
+
+    return observed_del
+
+
+_body_close = partial(closing, begin=lambda *_: None)
+
+BODY: Methods = {
+    "read": partial(observed_method, begin=lambda *_: None, end=_body_read),
+    "close": _body_close,
+    "__exit__": _body_close,
+    "__aexit__": _body_close,
+    "__del__": _del,
+}
 
 
 def _await(method: Method, observed: ObservedClass, *, end: Method) -> Method:
@@ -171,14 +196,3 @@ def _record_raw_close(call: LlmCall, subject: Any) -> None:
             read_body(subject.http_response, call.reported)
             call.end("ok")
     call.abandoned()
-
-
-def _del(method: Method, observed: ObservedClass) -> Method:
-    def observed_del(self: Any) -> None:
-        call = observed.open.pop(id(self), None)
-        if call is not None:
-            call.end("closed" if call.reported.content else "not_consumed")
-            call.settle()
-        method(self)
-
-    return observed_del

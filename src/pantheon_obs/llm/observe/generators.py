@@ -68,7 +68,6 @@ def generator_observer(open_inner: Opener) -> Callable[..., Generator[Any, Any, 
         inner, observer = open_inner(*args, **kwargs)
         call = observer.call
         keep = call.recent.append
-        reading = call.first_content is None
         count = call.chunks
         send: Callable[[Any], Any] = inner.send
         resume = send
@@ -91,8 +90,8 @@ def generator_observer(open_inner: Opener) -> Callable[..., Generator[Any, Any, 
                     call.producer += now - began
                     call.chunks = count = count + 1
                     keep(chunk)
-                    if reading:
-                        reading = call.read_chunk(chunk, now)
+                    if count >= call.look_at:
+                        call.look(chunk, now)
                 else:  # the step went through a method that has counted the chunk
                     count = call.chunks
                 value = None
@@ -118,7 +117,6 @@ def async_generator_observer(  # noqa: C901 - one loop in one piece: it runs per
         inner, observer = open_inner(*args, **kwargs)
         call = observer.call
         keep = call.recent.append
-        reading = call.first_content is None
         count = call.chunks
         send = inner.asend
         step: Any = _first_step(inner)
@@ -144,8 +142,8 @@ def async_generator_observer(  # noqa: C901 - one loop in one piece: it runs per
                     call.producer += now - began
                     call.chunks = count = count + 1
                     keep(chunk)
-                    if reading:
-                        reading = call.read_chunk(chunk, now)
+                    if count >= call.look_at:
+                        call.look(chunk, now)
                 else:  # the step went through a method that has counted the chunk
                     count = call.chunks
                 try:

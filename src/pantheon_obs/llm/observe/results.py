@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import report
 from pantheon_obs.llm.observe import deferred, generators
+from pantheon_obs.llm.observe.kinds import kind_of
 from pantheon_obs.llm.observe.objects import ObservedClass, attributes, keep_source
 from pantheon_obs.llm.observe.streams import STREAM
 from pantheon_obs.llm.usage.fields import Reported, has
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
     from pantheon_obs.llm.report import LlmCall
 
     Handler = Callable[[Any, LlmCall], Any]
-
-# A class with one of these is a container: iterating it yields its parts, not chunks of an answer.
-_CONTAINER_MARKS = ("__len__", "__getitem__", "__dataclass_fields__")
-# A class with one of these is a resource, an image for example, that a `with` only closes.
-_RESOURCE_MARKS = ("close", "aclose")
 
 
 def deliver(result: Any, call: LlmCall) -> Any:
@@ -44,6 +40,8 @@ _manager_class = lru_cache(maxsize=128)(
     partial(ObservedClass, methods=deferred.manager_methods(deliver))
 )
 _raw_class = lru_cache(maxsize=128)(partial(ObservedClass, methods=deferred.raw_methods(deliver)))
+
+_body_class = lru_cache(maxsize=128)(partial(ObservedClass, methods=deferred.BODY))
 
 
 def _done(result: Any, call: LlmCall, source: Any = None) -> Any:
@@ -114,7 +112,7 @@ def _observe(result: Any, call: LlmCall, observed_class: Callable[[type], Observ
 def _stream_handler_of(item: Any) -> Handler | None:
     kind: Any = type(item)
     handler = _handler_of(kind)
-    return handler if handler in (_generator, _async_generator, _stream) else None
+    return handler if handler in (_generator, _async_generator, _stream, _body) else None
 
 
 def _tuple(result: Any, call: LlmCall) -> Any:
@@ -133,6 +131,27 @@ def _tuple(result: Any, call: LlmCall) -> Any:
             items = (*result[:index], observed, *result[index + 1 :])
             return tuple.__new__(type(result), items)
     return _value(result, call)
+
+
+def _mapping(result: Any, call: LlmCall) -> Any:
+    """Observe a response, or the stream or body within one, as boto3 returns it."""
+    complete = _read_value(result, call)
+    for name, item in result.items():
+        handler = _stream_handler_of(item)
+        if handler is not None and (handler is _body or not complete):
+            call.reported = call.reported if handler is _body else Reported()
+            observed = handler(item, call)
+            if observed is not item:
+                dict.__setitem__(result, name, observed)
+            return result
+    return _done(result, call, None if complete else result)
+
+
+def _body(result: Any, call: LlmCall) -> Any:
+    """End the call, and report it when the application has read the body, which has the usage."""
+    call.end("ok")
+    _observe(result, call, _body_class)
+    return result
 
 
 def _object(result: Any, call: LlmCall) -> Any:
@@ -207,16 +226,20 @@ _BY_BASE: tuple[tuple[type | tuple[type, ...], Handler], ...] = (
     (AsyncGeneratorType, _async_generator),
     (CoroutineType, _coroutine),
     (tuple, _tuple),
-    (dict, _value),
+    (dict, _mapping),
     ((str, bytes, int, float, NoneType, list, set, frozenset), _bare_value),
 )
-_BY_METHOD: tuple[tuple[str, Handler], ...] = (
-    ("__next__", _stream),
-    ("__anext__", _stream),
-    ("__aiter__", _stream),
-    ("add_done_callback", _future),
-    ("__await__", _entered),
-)
+_BY_KIND: dict[str, Handler] = {
+    "bare": _bare_value,
+    "body": _body,
+    "container": _iterable_container,
+    "entered": _entered,
+    "future": _future,
+    "manager": _manager,
+    "object": _object,
+    "raw": _raw_response,
+    "stream": _stream,
+}
 
 
 @lru_cache(maxsize=1024)  # bounded, as above
@@ -224,16 +247,4 @@ def _handler_of(kind: Any) -> Handler:
     for bases, handler in _BY_BASE:
         if issubclass(kind, bases):
             return handler
-    if kind.__module__ == "unittest.mock":
-        return _bare_value  # a mock has every method, whatever it stands for
-    for method, handler in _BY_METHOD:
-        if hasattr(kind, method):
-            return handler
-    if hasattr(kind, "http_request") and hasattr(kind, "parse"):
-        return _raw_response
-    if hasattr(kind, "__iter__") and not hasattr(kind, "__pydantic_fields__"):
-        container = any(hasattr(kind, mark) for mark in _CONTAINER_MARKS)
-        return _iterable_container if container else _stream
-    entered = hasattr(kind, "__enter__") or hasattr(kind, "__aenter__")
-    resource = any(hasattr(kind, mark) for mark in _RESOURCE_MARKS)
-    return _manager if entered and not resource else _object
+    return _BY_KIND[kind_of(kind)]

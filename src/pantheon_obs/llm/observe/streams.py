@@ -64,8 +64,8 @@ def _next(method: Method, observed: ObservedClass) -> Method:
         call.producer += now - began
         call.chunks += 1
         call.recent.append(chunk)
-        if call.first_content is None:
-            call.read_chunk(chunk, now)
+        if call.chunks >= call.look_at:
+            call.look(chunk, now)
         return chunk
 
     return observed_next
@@ -91,8 +91,8 @@ def _anext(method: Method, observed: ObservedClass) -> Method:
         call.producer += now - began
         call.chunks += 1
         call.recent.append(chunk)
-        if call.first_content is None:
-            call.read_chunk(chunk, now)
+        if call.chunks >= call.look_at:
+            call.look(chunk, now)
         return chunk
 
     return observed_anext

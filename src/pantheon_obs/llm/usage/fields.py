@@ -35,6 +35,7 @@ _STANDARD = frozenset(
 # Larger numbers are wrong, and JSON readers that only have floats would not keep them.
 _MAX_TOKENS = 2**53
 _MAX_USD = 10**9
+_PENDING = frozenset({"queued", "in_progress"})
 _EXACT = Context(prec=60)  # the application's own may round to a few digits, or raise
 
 
@@ -61,6 +62,8 @@ class Reported:
     vendor: str | None = None  # the only one whose answers have this shape
     parts: tuple[Reported, ...] = ()  # of the whole, if they are to be priced one by one
     partial = False  # whether a part of the usage is known to be missing
+    job: str | None = None  # the id of an answer that may be retrieved later
+    in_background = False  # whether the answer was, or is being, made after its call had returned
     # Why it failed, in the provider's words for machines.
     error_type: str | None = None
     error_status: int | None = None
@@ -79,9 +82,9 @@ class Reported:
 @lru_cache(maxsize=4096)  # bounded: a function may make a new class on each call
 def class_fields(kind: Any) -> frozenset[str]:
     """The names that a class and its bases define; empty for a builtin class."""
-    return frozenset(
-        name for base in kind.__mro__ if base.__module__ != "builtins" for name in vars(base)
-    )
+    names = {name for base in kind.__mro__ if base.__module__ != "builtins" for name in vars(base)}
+    declared = getattr(vars(kind).get("DESCRIPTOR"), "fields_by_name", ())  # of a protocol buffer
+    return frozenset({*names, *declared})
 
 
 def field(value: Any, name: str) -> Any:
@@ -203,6 +206,12 @@ def set_served(reported: Reported, name: str, value: object) -> None:
         served[name] = way
     if served != reported.served:
         reported.served = served
+
+
+def set_job(reported: Reported, value: Any, status: str | None) -> None:
+    """Keep the id of an answer that may be made in the background."""
+    reported.job = text(field(value, "id"))
+    reported.in_background = status in _PENDING or field(value, "background") is True
 
 
 def amount(value: object, most: int = _MAX_USD) -> Decimal | None:

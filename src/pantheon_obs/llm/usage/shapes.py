@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from orjson import JSONDecodeError, loads
+
 from pantheon_obs.llm.usage import errors
 from pantheon_obs.llm.usage.fields import (
     EXTRA,
@@ -27,13 +29,34 @@ from pantheon_obs.llm.usage.vendors import (
     anthropic,
     bedrock,
     cohere,
+    frameworks,
     gateways,
     gemini,
+    mistral,
     ollama,
     openai,
+    xai,
 )
 
 Rows = tuple[tuple[str, Callable[[Any, Reported], Any]], ...]
+
+
+def of_raw(value: Any, reported: Reported) -> Any:
+    """Read LlamaIndex's response: the model's own one within it, else the counts beside that."""
+    usage = frameworks.llama_index_usage(value, reported)
+    if usage is not False and read(field(value, "raw"), reported):
+        return None if reported.usage_status == "reported" else usage
+    return usage
+
+
+def of_part(value: Any, reported: Reported) -> Any:
+    """Read a part of a streamed body of Bedrock's InvokeModel: JSON within an event."""
+    data = field(field(value, "chunk"), "bytes")
+    if not isinstance(data, bytes):
+        return False
+    read_json(data, reported)
+    return None
+
 
 # The most frequent chunks come first, the least specific shape comes last. The functions return
 # False to decline, else the usage object for `USAGE` to read, or None.
@@ -54,13 +77,24 @@ MESSAGES: Rows = (
     ("metadata", bedrock.usage_event),
     ("done", ollama.answer),
     ("is_error", gateways.agent_result),
-    ("data", openai.mistral_event),
+    ("data", mistral.event),
     ("object", openai.response),
     ("error", errors.answer),
     ("stop_reason", anthropic.message),
     ("stopReason", bedrock.converse),
+    ("chunk", of_part),
+    ("ResponseMetadata", bedrock.invoked),
+    ("amazon-bedrock-invocationMetrics", bedrock.body),
+    ("generation_token_count", bedrock.body),
+    ("inputTextTokenCount", bedrock.body),
+    ("response_metadata", frameworks.langchain_message),
+    ("raw", of_raw),
+    ("_proto", xai.answer),
+    ("event_type", gemini.interaction_event),
+    ("status", gemini.interaction),
     ("data", openai.embeddings),
     ("embeddings", ollama.embeddings),
+    ("embeddings", gemini.embeddings),
     ("meta", cohere.first_version),
     ("usage", gateways.response),
 )
@@ -76,10 +110,15 @@ USAGE: Rows = (
     ("cache_read_input_tokens", anthropic.tokens),
     ("cache_creation_input_tokens", anthropic.tokens),
     ("input_tokens_fresh", gateways.fresh_and_cached),
+    ("input_token_details", frameworks.langchain_tokens),
+    ("cache_read_tokens", frameworks.pydantic_ai_tokens),
     ("input_tokens", read_counts),
     ("output_tokens", read_counts),
     ("prompt_token_count", gemini.tokens),
     ("promptTokenCount", gemini.tokens),
+    ("response_token_count", gemini.tokens),
+    ("responseTokenCount", gemini.tokens),
+    ("total_input_tokens", gemini.interaction_tokens),
     ("inputTokens", bedrock.tokens),
     ("tokens", cohere.tokens),
     ("billed_units", cohere.tokens),
@@ -95,10 +134,22 @@ def read(value: Any, reported: Reported) -> bool:
     """Read a response, a chunk or a usage object; return whether its shape is known."""
     usage = first(MESSAGES, value, reported)
     if usage is False:
+        if type(value) is tuple:  # a chunk, and what its framework knows of it
+            return sum(read(part, reported) for part in value) > 0  # all of them
         return read_usage(value, reported)
     if usage is not None:
         read_usage(usage, reported)
         gateways.hidden_cost(value, reported)
+    return True
+
+
+def read_json(body: bytes, reported: Reported) -> bool:
+    """Read a body; return False if it is not JSON: server-sent events, for example."""
+    try:
+        value = loads(body)
+    except JSONDecodeError:
+        return False
+    read(value, reported)
     return True
 
 
@@ -123,6 +174,9 @@ def read_usage(usage: Any, reported: Reported) -> bool:
     """Read a usage object; return whether its shape is known."""
     cost = reported.cost
     if first(USAGE, usage, reported) is not False:
+        if reported.input_tokens is None or reported.output_tokens is None:
+            for row in USAGE:  # a unified usage has fields of several vendors, some of them None
+                first((row,), usage, reported)
         return True
     reported.cost = cost  # a cost without tokens beside it may be of something else
     return False

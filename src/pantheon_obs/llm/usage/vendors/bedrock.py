@@ -1,4 +1,4 @@
-"""Amazon Bedrock's Converse: responses, events and usage.
+"""Amazon Bedrock: Converse's responses, events and usage, and what InvokeModel adds to a body.
 
 Names in parentheses are pages of https://docs.aws.amazon.com/bedrock/latest/APIReference/.
 """
@@ -11,6 +11,7 @@ from pantheon_obs.llm.usage.fields import (
     Reported,
     add_detail,
     count,
+    either,
     field,
     has,
     set_served,
@@ -20,6 +21,9 @@ from pantheon_obs.llm.usage.vendors.anthropic import add_cache
 
 _CACHE_LIVES = {"5m": "cache_write_5m_tokens", "1h": "cache_write_1h_tokens"}
 _VENDOR = "aws.bedrock"
+_HEADER = "x-amzn-bedrock-{}-token-count"
+_METRICS = "amazon-bedrock-invocationMetrics"
+_TEXTS = ("generation", "outputText", "embedding")
 _CONTENT = ("text", "toolUse", "reasoningContent", "image")
 
 
@@ -71,3 +75,59 @@ def tokens(usage: Any, reported: Reported) -> bool:
         if kept is not None:
             add_detail(reported, kept, field(entry, "inputTokens"))
     return True
+
+
+def invoked(value: Any, reported: Reported) -> Any:
+    """Read the headers of a response whose body has yet to be read (API_runtime_InvokeModel)."""
+    headers = field(field(value, "ResponseMetadata"), "HTTPHeaders")
+    given, made, cached, written = (
+        _number(field(headers, _HEADER.format(kind)))
+        for kind in ("input", "output", "cache-read-input", "cache-write-input")
+    )
+    if given is None and made is None:
+        return False
+    reported.content = True
+    reported.vendor = _VENDOR
+    add_cache(reported, fresh=given, cached=cached, written=written)
+    reported.output_tokens = count(made, reported.output_tokens)
+    return None
+
+
+def _number(header: Any) -> int | None:
+    return int(header) if isinstance(header, str) and header.isdecimal() else None
+
+
+def body(value: Any, reported: Reported) -> Any:
+    """Read a body, or a part of one, of Amazon's and Meta's own models, or its metrics.
+
+    https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html
+    """
+    metrics = field(value, _METRICS)
+    results = field(value, "results")
+    parts = results if isinstance(results, list) else [value]
+    given = either(value, "prompt_token_count", "inputTextTokenCount")
+    made = [count(either(part, "generation_token_count", "tokenCount")) for part in parts]
+    reported.content = reported.content or bool(
+        results or either(value, "generation", "outputText")
+    )
+    for part in parts:
+        reason = text(either(part, "stop_reason", "completionReason"))
+        reported.finish_reason = reason or reported.finish_reason
+    if metrics is not None:
+        tokens(
+            {
+                "inputTokens": field(metrics, "inputTokenCount"),
+                "outputTokens": field(metrics, "outputTokenCount"),
+                "cacheReadInputTokens": field(metrics, "cacheReadInputTokenCount"),
+                "cacheWriteInputTokens": field(metrics, "cacheWriteInputTokenCount"),
+            },
+            reported,
+        )
+        return None
+    reported.input_tokens = count(given, reported.input_tokens)
+    known = [number for number in made if number is not None]
+    if known:
+        reported.output_tokens = count(sum(known), reported.output_tokens)
+    elif field(value, "embedding") is not None:
+        reported.output_tokens = reported.output_tokens or 0
+    return None

@@ -32,7 +32,7 @@ _OPENTELEMETRY = (
 def response(value: Any, reported: Reported) -> Any:
     """Read any response with a `usage`, as most gateways' own responses are."""
     reported.content = True
-    reported.model = text(field(value, "model")) or reported.model
+    reported.model = text(either(value, "model", "model_name")) or reported.model
     reported.finish_reason = text(field(value, "finish_reason")) or reported.finish_reason
     return field(value, "usage")
 
@@ -67,9 +67,9 @@ def cost(usage: Any, reported: Reported) -> bool:
 
 
 def cost_in_ticks(usage: Any, reported: Reported) -> bool:
-    """Read xAI's own figure (https://docs.x.ai/docs/models#pricing)."""
+    """Read xAI's own figure, 0 if it is not sent (https://docs.x.ai/docs/models#pricing)."""
     ticks = amount(field(usage, "cost_in_usd_ticks"), most=_TICKS * _TICKS)
-    return _set_cost(reported, None if ticks is None else _EXACT.divide(ticks, _TICKS))
+    return _set_cost(reported, _EXACT.divide(ticks, _TICKS) if ticks else None)
 
 
 def hidden_cost(value: Any, reported: Reported) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pantheon_obs.llm.usage.errors import set_error
 from pantheon_obs.llm.usage.fields import (
     Reported,
     add_detail,
@@ -11,6 +12,7 @@ from pantheon_obs.llm.usage.fields import (
     either,
     field,
     has,
+    set_job,
     set_served,
     text,
 )
@@ -27,6 +29,7 @@ _DETAILS = (
     ("prompt_tokens_details", "promptTokensDetails", ("input_{}_tokens",)),
     ("cache_tokens_details", "cacheTokensDetails", ("cache_{}_read_tokens",)),
     ("candidates_tokens_details", "candidatesTokensDetails", ("output_{}_tokens",)),
+    ("response_tokens_details", "responseTokensDetails", ("output_{}_tokens",)),
     (
         "tool_use_prompt_tokens_details",
         "toolUsePromptTokensDetails",
@@ -35,6 +38,13 @@ _DETAILS = (
 )
 _GROUNDED = ("web_search_queries", "webSearchQueries", "grounding_chunks", "groundingChunks")
 _ANSWER = ("content", "finish_reason", "finishReason")
+_ANSWERED = (
+    "candidates_token_count",
+    "candidatesTokenCount",
+    "response_token_count",  # of the Live API
+    "responseTokenCount",
+)
+_COUNTED = ("prompt_token_count", "promptTokenCount", *_ANSWERED)
 _CONTENT = (
     "text",
     "function_call",
@@ -51,16 +61,19 @@ _CONTENT = (
 def content(value: Any, reported: Reported) -> Any:
     """Read a response or a chunk. Each chunk's usage counts everything so far.
 
-    A blocked prompt has a reason but no candidates. LangChain's messages have a `usage_metadata`
-    of another shape, which is declined.
+    A blocked prompt has a reason but no candidates, a message of the Live API a turn of the model.
     https://ai.google.dev/api/generate-content#generatecontentresponse
     """
     found = field(value, "candidates")
     candidates: tuple[Any, ...] = tuple(found) if isinstance(found, (list, tuple)) else ()
     usage = either(value, "usage_metadata", "usageMetadata")
     answers = any(has(candidate, name) for candidate in candidates for name in _ANSWER)
-    if not answers and either(usage, "prompt_token_count", "promptTokenCount") is None:
+    if not answers and either(usage, *_COUNTED) is None:
         return False
+    live = either(value, "server_content", "serverContent")
+    if live is not None:
+        turn = either(live, "model_turn", "modelTurn")
+        reported.content = reported.content or bool(field(turn, "parts"))
     if answers:
         reported.finished = bool(reported.finished)
     feedback = either(value, "prompt_feedback", "promptFeedback")
@@ -93,7 +106,7 @@ def tokens(usage: Any, reported: Reported) -> bool:
     prompt = count(either(usage, "prompt_token_count", "promptTokenCount"))
     results = count(either(usage, "tool_use_prompt_token_count", "toolUsePromptTokenCount"))
     cached = either(usage, "cached_content_token_count", "cachedContentTokenCount")
-    answer = count(either(usage, "candidates_token_count", "candidatesTokenCount"))
+    answer = count(either(usage, *_ANSWERED))
     thoughts = count(either(usage, "thoughts_token_count", "thoughtsTokenCount"))
     if prompt is not None:
         reported.input_tokens = count(prompt + (results or 0), reported.input_tokens)
@@ -105,11 +118,96 @@ def tokens(usage: Any, reported: Reported) -> bool:
     return True
 
 
+def embeddings(value: Any, reported: Reported) -> Any:
+    """Read embeddings, which generate no tokens (https://ai.google.dev/api/embeddings).
+
+    Vertex AI counts the tokens of each; the Gemini API counts them all, or none.
+    """
+    found = field(value, "embeddings")
+    if not isinstance(found, list) or not any(has(each, "values") for each in found):
+        return False
+    reported.content = True
+    counts = [count(field(field(each, "statistics"), "token_count")) for each in found]
+    known = [number for number in counts if number is not None]
+    if known:
+        reported.input_tokens = sum(known)
+    usage = either(value, "usage_metadata", "usageMetadata")
+    if known or usage is not None:
+        reported.output_tokens = reported.output_tokens or 0
+    return usage
+
+
+def interaction(value: Any, reported: Reported) -> Any:
+    """Read an interaction, of an agent or a model (https://ai.google.dev/api/interactions-api)."""
+    status = _name(field(value, "status"))
+    usage = field(value, "usage")
+    if status is None or not (has(value, "steps") or has(usage, "total_input_tokens")):
+        return False
+    reported.content = True
+    reported.finish_reason = status
+    reported.model = _name(field(value, "model")) or reported.model
+    set_job(reported, value, status)
+    set_served(reported, "service_tier", _name(field(value, "service_tier")))
+    if status == "failed":
+        errors = field(value, "errors")
+        set_error(errors[0] if isinstance(errors, list) and errors else None, reported)
+    return usage
+
+
+def interaction_event(value: Any, reported: Reported) -> Any:
+    """Read an event of an interaction; the last one has the usage."""
+    kind = text(field(value, "event_type")) or ""
+    area, _, step = kind.partition(".")
+    if area not in ("interaction", "step", "content"):
+        return False
+    reported.finished = bool(reported.finished) or step in ("completed", "complete")
+    reported.content = reported.content or (step == "delta" and bool(field(value, "delta")))
+    if area != "interaction":
+        return field(field(value, "metadata"), "total_usage")
+    content = reported.content
+    usage = interaction(field(value, "interaction"), reported) or None
+    reported.content = content
+    reported.error_type = None  # a stream that has failed lacks its terminal event
+    return usage
+
+
+def interaction_tokens(usage: Any, reported: Reported) -> bool:
+    """Read its usage: thoughts are not part of the output, nor tool results of the input."""
+    given, results = (field(usage, f"total_{name}_tokens") for name in ("input", "tool_use"))
+    made = count(field(usage, "total_output_tokens"))
+    thoughts = count(either(usage, "total_thought_tokens", "total_reasoning_tokens"))
+    cached = field(usage, "total_cached_tokens")
+    if count(given) is not None:
+        whole = (count(given) or 0) + (count(results) or 0)
+        reported.input_tokens = count(whole, reported.input_tokens)
+    if made is not None:
+        reported.output_tokens = count(made + (thoughts or 0), reported.output_tokens)
+    reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
+    reported.reasoning_tokens = count(thoughts, reported.reasoning_tokens)
+    add_detail(reported, "input_tool_tokens", count(results))
+    for kind, kept in (
+        ("input", "input_{}_tokens"),
+        ("cached", "cache_{}_read_tokens"),
+        ("output", "output_{}_tokens"),
+    ):
+        entries = field(usage, f"{kind}_tokens_by_modality")
+        for entry in entries if isinstance(entries, list) else ():
+            modality = _MODALITIES.get((_name(field(entry, "modality")) or "").upper())
+            if modality is not None:
+                add_detail(reported, kept.format(modality), field(entry, "tokens"))
+    if field(usage, "grounding_tool_count"):
+        add_detail(reported, "groundings", 1)
+    return True
+
+
+def _name(value: Any) -> str | None:
+    return text(getattr(value, "value", value))  # of an enumeration of the client's
+
+
 def _way_of(usage: Any) -> object:
     """Return how the request was served: flex, priority or provisioned, if it was not on demand."""
     way = either(usage, "service_tier", "serviceTier", "traffic_type", "trafficType")
-    name = text(getattr(way, "value", way)) or ""  # of an enumeration of the client's
-    return name.lower().removeprefix("on_demand_")
+    return (_name(way) or "").lower().removeprefix("on_demand_")
 
 
 def _add_modalities(usage: Any, reported: Reported) -> None:
@@ -119,7 +217,7 @@ def _add_modalities(usage: Any, reported: Reported) -> None:
         entries = either(usage, snake, camel)
         for entry in entries if isinstance(entries, list) else ():
             modality = field(entry, "modality")
-            kind = _MODALITIES.get(text(getattr(modality, "value", modality)) or "")
+            kind = _MODALITIES.get(_name(modality) or "")
             tokens = count(either(entry, "token_count", "tokenCount"))
             if kind is not None and tokens is not None:
                 for name in names:

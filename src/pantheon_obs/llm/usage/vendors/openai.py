@@ -5,8 +5,6 @@ Paths in parentheses are pages of https://platform.openai.com/docs/api-reference
 
 from __future__ import annotations
 
-from inspect import getattr_static
-from types import MemberDescriptorType
 from typing import Any
 
 from pantheon_obs.llm.usage.errors import set_error
@@ -19,11 +17,12 @@ from pantheon_obs.llm.usage.fields import (
     field,
     fields_reader,
     has,
+    set_job,
     set_served,
     text,
 )
 
-_CONTENT = (
+CONTENT = (
     "content",
     "reasoning_content",
     "reasoning",
@@ -83,13 +82,26 @@ def chat(value: Any, reported: Reported) -> Any:
                 set_error(field(value, "error") or field(choice, "error"), reported)
         if not reported.content:
             message: Any = field(choice, "delta") or field(choice, "message") or choice
-            reported.content = any(field(message, name) for name in _CONTENT)
+            reported.content = any(field(message, name) for name in CONTENT)
+    if usage is None and reported.finished:
+        usage = _usage_elsewhere(value, choices)
     if usage is not None:
         set_served(reported, "service_tier", field(value, "service_tier"))
         for choice in choices:
             if field(field(choice, "message"), "annotations"):  # what a search has found
                 add_detail(reported, "searches", 1)
     return usage
+
+
+def _usage_elsewhere(value: Any, choices: Any) -> Any:
+    """Return the usage of a last chunk of Groq's, or of Moonshot's.
+
+    https://console.groq.com/docs/api-reference, https://platform.moonshot.ai/docs/api/chat
+    """
+    found = field(field(value, "x_groq"), "usage")
+    if found is None and choices:
+        found = field(choices[-1], "usage")
+    return found
 
 
 def chat_event(value: Any, reported: Reported) -> Any:
@@ -103,14 +115,6 @@ def chat_event(value: Any, reported: Reported) -> Any:
     return kind == "chunk" and chat(field(value, "chunk"), reported)
 
 
-def mistral_event(value: Any, reported: Reported) -> Any:
-    """Read an event of Mistral's client (https://docs.mistral.ai/api/endpoint/chat), a chunk."""
-    static = getattr_static(type(value), "data", None)
-    if static is not None and not isinstance(static, MemberDescriptorType):
-        return False  # a property: an HTTP response may read its whole body to answer
-    return chat(field(value, "data"), reported)
-
-
 def response(value: Any, reported: Reported) -> Any:
     """Read a whole response, which has a status and no finish reason (responses/object)."""
     if field(value, "object") != "response":
@@ -120,6 +124,7 @@ def response(value: Any, reported: Reported) -> Any:
     reason = text(field(field(value, "incomplete_details"), "reason"))
     status = text(field(value, "status"))
     reported.finish_reason = reason or status or reported.finish_reason
+    set_job(reported, value, status)
     if status == "failed":
         set_error(field(value, "error"), reported)
     set_served(reported, "service_tier", field(value, "service_tier"))
@@ -172,18 +177,6 @@ def _error_event(value: Any, reported: Reported) -> None:
     reported.error_type = None
 
 
-def annotation(value: Any) -> bool:
-    """Whether a chunk may follow the terminal one: it has no part of an answer.
-
-    Azure's filter sends such annotations asynchronously.
-    https://learn.microsoft.com/azure/ai-foundry/openai/concepts/content-streaming
-    """
-    choices = field(value, "choices")
-    if not isinstance(choices, list):
-        return not any(has(value, name) for name in ("type", "candidates"))
-    return all(field(choice, "delta") is None and not field(choice, "text") for choice in choices)
-
-
 def embeddings(value: Any, reported: Reported) -> Any:
     """Read embeddings, which generate no tokens (embeddings/create)."""
     if field(value, "object") != "list" or field(value, "data") is None:
@@ -202,6 +195,9 @@ def chat_tokens(usage: Any, reported: Reported) -> bool:
     At xAI reasoning is no part of the completion, which the total tells.
     """
     prompt, completion, of_prompt, of_completion, total = _chat_usage(usage)
+    if of_prompt is None:  # Moonshot and Together have the cached tokens beside the others
+        cached = field(usage, "cached_tokens")
+        reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
     numbers = type(total) is type(prompt) is type(completion) is int
     if numbers and total > prompt + completion:
         reasoning = field(of_completion, "reasoning_tokens")

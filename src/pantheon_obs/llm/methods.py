@@ -1,0 +1,182 @@
+"""The SDKs of models: one row for each, with the methods of its clients that call a model.
+
+A method is named by its path from the client. Not all clients of an SDK, nor all its versions, have
+all of them: those that a client has are observed.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+# The operation of methods that ask for an answer which is made in the background: it is reported
+# once, when it is there, because it is no call of its own.
+RETRIEVE = "retrieve"
+
+
+class Sdk(NamedTuple):
+    """The client classes of an LLM SDK, under their names, sync and async; subclasses included.
+
+    Attributes:
+        package: The package that has them.
+        names: The names of the classes.
+        url: The path to the URL of the interface that a client uses; its host tells the vendor.
+        operations: The path to each method that calls a model, and its operation.
+        vendor: The vendor of a client that has no URL.
+        makers: The paths to methods that return an object with more of these methods.
+        functions: The functions of the package itself that call a model, and their operations.
+        parts: The SDKs whose calls, where a call's own code makes them, are parts of that call.
+    """
+
+    package: str
+    names: frozenset[str]
+    url: str
+    operations: Mapping[str, str]
+    vendor: str | None = None
+    makers: tuple[str, ...] = ()
+    functions: Mapping[str, str] = {}
+    parts: Literal["own", "all", "none"] = "own"
+
+
+def _pairs(*names: str) -> frozenset[str]:
+    return frozenset(names) | {f"Async{name}" for name in names}
+
+
+def _paths(operation: str, *parts: Iterable[str]) -> dict[str, str]:
+    """Name the operation of the paths that these parts make, one of each."""
+    return dict.fromkeys(map("".join, product(*parts)), operation)
+
+
+_BOTH = ("", "beta.")
+# Most SDKs have OpenAI's names, and are made by the same generator.
+_OPENAI = {
+    **_paths("chat", _BOTH, ("chat.completions.",), ("create", "parse", "stream")),
+    **_paths("responses", _BOTH, ("responses.",), ("create", "parse", "stream", "compact")),
+    **_paths(RETRIEVE, _BOTH, ("responses.retrieve",)),
+    "embeddings.create": "embeddings",
+    "completions.create": "completions",
+    "moderations.create": "moderations",
+    "rerank.create": "rerank",
+    **_paths("images", ("images.",), ("generate", "edit", "create_variation")),
+    "audio.speech.create": "speech",
+    "audio.transcriptions.create": "transcriptions",
+    "audio.translations.create": "translations",
+}
+_ANTHROPIC = {
+    **_paths("messages", _BOTH, ("messages.",), ("create", "parse", "stream")),
+    "completions.create": "completions",
+}
+_AIO = ("", "aio.")
+_GENAI = {
+    **_paths(
+        "generate_content", _AIO, ("models.generate_content", "models.generate_content_stream")
+    ),
+    **_paths("embeddings", _AIO, ("models.embed_content",)),
+    **_paths("images", _AIO, ("models.",), ("generate_images", "edit_image", "upscale_image")),
+    **_paths("interactions", _AIO, ("interactions.create",)),
+    **_paths(RETRIEVE, _AIO, ("interactions.get",)),
+}
+_SYNC = ("", "_async")
+_MISTRAL = {
+    **_paths("chat", ("chat.", "agents."), ("complete", "stream", "parse", "parse_stream"), _SYNC),
+    **_paths("completions", ("fim.",), ("complete", "stream"), _SYNC),
+    **_paths("responses", ("responses.create",), _SYNC),
+    **_paths(
+        "conversations",
+        ("beta.conversations.",),
+        ("start", "append", "restart"),
+        ("", "_stream"),
+        _SYNC,
+    ),
+    **_paths("embeddings", ("embeddings.create",), _SYNC),
+    **_paths("moderations", ("classifiers.",), ("moderate", "moderate_chat"), _SYNC),
+    **_paths("classifications", ("classifiers.",), ("classify", "classify_chat"), _SYNC),
+    **_paths("ocr", ("ocr.process",), _SYNC),
+    **_paths("speech", ("audio.speech.complete",), _SYNC),
+    **_paths("transcriptions", ("audio.transcriptions.",), ("complete", "stream"), _SYNC),
+}
+_COHERE = {
+    **_paths("chat", ("", "v2."), ("chat", "chat_stream")),
+    **_paths("embeddings", ("", "v2."), ("embed",)),
+    **_paths("rerank", ("", "v2."), ("rerank",)),
+    **_paths("completions", ("generate", "generate_stream", "summarize")),
+    "classify": "classifications",
+    "audio.transcriptions.create": "transcriptions",
+}
+_OLLAMA = {
+    "chat": "chat",
+    "generate": "generate",
+    "embed": "embeddings",
+    "embeddings": "embeddings",
+}
+_XAI = {
+    **_paths("chat", ("sample", "stream", "parse", "defer", "compact"), ("", "_batch")),
+    "chat.compact_context": "chat",
+    **_paths("images", ("image.sample",), ("", "_batch")),
+}
+_BEDROCK = {
+    **_paths("converse", ("converse", "converse_stream")),
+    **_paths("invoke_model", ("invoke_model", "invoke_model_with_response_stream")),
+}
+_LITELLM = {
+    path: operation
+    for name, operation in {
+        "completion": "chat",
+        "text_completion": "completions",
+        "responses": "responses",
+        "anthropic_messages": "messages",
+        "embedding": "embeddings",
+        "image_generation": "images",
+        "image_edit": "images",
+        "moderation": "moderations",
+        "rerank": "rerank",
+        "speech": "speech",
+        "transcription": "transcriptions",
+    }.items()
+    for path in (name, f"a{name}")
+}
+
+SDKS = (
+    Sdk("openai", _pairs("OpenAI"), "base_url", _OPENAI),
+    Sdk(
+        "anthropic",
+        _pairs("Anthropic", "AnthropicBedrock", "AnthropicBedrockMantle", "AnthropicVertex"),
+        "base_url",
+        _ANTHROPIC,
+    ),
+    Sdk(
+        "google.genai",
+        frozenset({"Client"}),
+        "_api_client._http_options.base_url",
+        _GENAI,
+        parts="none",  # a call runs the application's tools, which may call a model
+    ),
+    Sdk("groq", _pairs("Groq"), "base_url", _OPENAI),
+    Sdk("together", _pairs("Together"), "base_url", _OPENAI),
+    Sdk(
+        "mistralai",
+        frozenset({"Mistral", "MistralAzure", "MistralGCP", "MistralGoogleCloud"}),
+        "sdk_configuration.server_url",
+        _MISTRAL,
+        vendor="mistral_ai",
+    ),
+    Sdk("cohere", _pairs("Client", "ClientV2"), "_client_wrapper._base_url", _COHERE),
+    Sdk("ollama", _pairs("Client"), "_client.base_url", _OLLAMA, functions=_OLLAMA),
+    Sdk("xai_sdk", frozenset({"Client"}), "url", _XAI, vendor="x_ai", makers=("chat.create",)),
+    Sdk("botocore", frozenset({"BedrockRuntime"}), "meta.endpoint_url", _BEDROCK),
+    Sdk("aiobotocore", frozenset({"BedrockRuntime"}), "meta.endpoint_url", _BEDROCK),
+    # A router calls these functions, once for each attempt; they call other SDKs.
+    Sdk("litellm", frozenset(), "url", {}, functions=_LITELLM, parts="all"),
+    Sdk("litellm", frozenset({"Router"}), "url", _LITELLM, parts="all"),
+    Sdk(
+        "claude_agent_sdk",
+        frozenset({"ClaudeSDKClient"}),
+        "url",
+        {"receive_response": "agent"},
+        vendor="anthropic",
+        functions={"query": "agent"},
+    ),
+)

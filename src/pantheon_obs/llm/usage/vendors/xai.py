@@ -1,0 +1,70 @@
+"""The responses, chunks and usage of xAI's client, which wraps protocol buffers.
+
+https://docs.x.ai/developers/grpc-api-reference
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pantheon_obs.llm.usage.fields import (
+    Reported,
+    add_detail,
+    count,
+    field,
+    has,
+    set_served,
+    text,
+)
+from pantheon_obs.llm.usage.vendors.gateways import cost_in_ticks
+
+_VENDOR = "x_ai"
+_CONTENT = ("content", "reasoning_content", "tool_calls", "encrypted_content")
+
+
+def answer(value: Any, reported: Reported) -> Any:
+    """Read a response, which in a stream is the answer so far, or a chunk of one."""
+    message = field(value, "_proto")
+    if not has(message, "outputs"):
+        return False
+    reported.vendor = _VENDOR
+    reported.model = text(field(message, "model")) or reported.model
+    for output in field(message, "outputs"):
+        piece = field(output, "delta") or field(output, "message")
+        reported.content = reported.content or any(field(piece, name) for name in _CONTENT)
+        reason = _reason_of(output)
+        if reason:
+            reported.finish_reason = reason
+            reported.finished = True
+    reported.finished = bool(reported.finished)
+    set_served(reported, "service_tier", field(value, "service_tier"))
+    _read_usage(field(message, "usage"), reported)
+    return None
+
+
+def _reason_of(output: Any) -> str | None:
+    number = field(output, "finish_reason")
+    if not number or isinstance(number, str):
+        return number or None
+    names: Any = type(output).DESCRIPTOR.fields_by_name["finish_reason"].enum_type
+    return text(names.values_by_number[number].name)
+
+
+def _read_usage(usage: Any, reported: Reported) -> None:
+    """Read a usage, whose completion is without reasoning. What is not sent is 0 there."""
+    prompt, reasoning = field(usage, "prompt_tokens"), field(usage, "reasoning_tokens")
+    completion = count(field(usage, "completion_tokens"))
+    cached = field(usage, "cached_prompt_text_tokens")
+    tools = field(usage, "server_side_tools_used")
+    if not count(prompt):
+        return  # of a chunk before the last
+    reported.input_tokens = count(prompt, reported.input_tokens)
+    if completion is not None:
+        reported.output_tokens = completion + (count(reasoning) or 0)
+    reported.reasoning_tokens = count(reasoning, reported.reasoning_tokens)
+    reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
+    add_detail(reported, "input_image_tokens", field(usage, "prompt_image_tokens"))
+    add_detail(reported, "searches", field(usage, "num_sources_used"))
+    if tools and hasattr(tools, "__len__"):
+        add_detail(reported, "server_side_tools", len(tools))
+    cost_in_ticks(usage, reported)
