@@ -86,6 +86,7 @@ class TraceIdMiddleware:
         self._read_id = Identity(settings).of
         self._response_headers = ResponseHeaders(settings.response_headers, _lower_bytes)
         self._quiet = settings.quiet
+        self._llm = settings.llm
         # Empty until it has started, so that no later connection pays for asking.
         self._exchanges = _EXCHANGES if on_startup is None and not self._is_off else {}
         self._open: set[AsgiHttp | AsgiWebsocket] = set()  # whose event is to come
@@ -184,6 +185,8 @@ class TraceIdMiddleware:
         async def lifespan_send(message: Message) -> None:
             if type_of(message) == "lifespan.startup.complete":
                 self._start()  # again: the application's start-up may have configured logging
+                if self._llm:
+                    self._exchanges = {}  # and at the first request: it may have imported an SDK
             await send(message)
 
         try:

@@ -145,8 +145,8 @@ def _wanted(
     if not wanted:
         msg = (
             f"instrument_llm: {name_of(subject)} has no method {' or '.join(known)}: name those "
-            "that call the model, methods=(…), or pass a client, a class or the module of a known "
-            f"SDK ({SDK_NAMES})"
+            f"that call the model, methods=(…), or pass a client of {SDK_NAMES}, or the class of "
+            "such clients or the SDK's module, where their methods can be told without a client"
         )
         raise ConfigError(msg)
     return wanted

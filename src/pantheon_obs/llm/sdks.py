@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
+from functools import reduce
 from inspect import getattr_static, unwrap
 from operator import attrgetter
 from types import FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 from pantheon_obs.llm.methods import SDKS
 from pantheon_obs.llm.vendors import vendor_at
@@ -53,10 +55,11 @@ def functions_at(subject: Any, sdk: Sdk, path: str) -> list[tuple[type, Function
     found: list[tuple[type, Any]] = []
     if isinstance(subject, ModuleType):
         found = [(object, vars(subject).get(path))]
-        classes = [kind for name in sdk.names if (kind := getattr(subject, name, None))]
+        names = dict.fromkeys((*sdk.names, *(f"Async{name}" for name in sdk.names)))
+        classes = [kind for name in names if (kind := getattr(subject, name, None))]
     for kind in classes:
         found.append((kind, _method_at(kind, path)))
-        made = (_result_of(_method_at(kind, maker)) for maker in sdk.makers)
+        made = (_result_of(kind, maker) for maker in sdk.makers)
         found += ((object, _method_at(result, path)) for result in made)
     functions = [(kind, _function_of(method, sdk)) for kind, method in found]
     return [(kind, function) for kind, function in functions if isinstance(function, FunctionType)]
@@ -64,30 +67,36 @@ def functions_at(subject: Any, sdk: Sdk, path: str) -> list[tuple[type, Function
 
 def _method_at(kind: Any, path: str) -> Any:
     *resources, name = path.split(".")
-    for resource in resources:
-        kind = _kind_of(kind, resource)
-    return getattr_static(kind, name, None)
+    return getattr_static(_kind_at(kind, resources), name, None)
 
 
-def _result_of(method: Any) -> Any:
+def _result_of(kind: Any, path: str) -> Any:
     """Return the class of a method's result, if its annotation tells."""
+    *resources, _ = path.split(".")
     with suppress(Exception):
-        return get_type_hints(method)["return"]
+        result = get_type_hints(_method_at(kind, path))["return"]
+        if isinstance(result, TypeVar):  # of a generic base of the resource
+            owner = _kind_at(kind, resources)
+            (reference,) = get_args(owner.__orig_bases__[0])
+            result = vars(sys.modules[owner.__module__])[reference.__forward_arg__]
+        return result
     return None
 
 
-def _kind_of(owner: Any, name: str) -> Any:
-    """Return the class of an attribute that the instances of a class have, if it can be told."""
-    made = getattr_static(owner, name, None)
+def _kind_at(kind: Any, resources: list[str]) -> Any:
+    """Return the class of a resource that the instances of a class have, if it can be told."""
+    # The properties that make resources need no more of a client than its methods.
+    with suppress(Exception):
+        return type(reduce(getattr, resources, object.__new__(kind)))
+    return reduce(_annotated, resources, kind)
+
+
+def _annotated(kind: Any, name: str) -> Any:
+    """Return the class of an attribute by its annotation."""
+    made = getattr_static(kind, name, None)
     maker = getattr(made, "fget", None) or getattr(made, "func", None)
     with suppress(Exception):
-        hint = get_type_hints(maker or owner)["return" if maker else name]
-        if isinstance(hint, type):
-            return hint
-    # An SDK that imports its resources when they are used has no more than their names there. The
-    # property that makes one needs no more of the client than its methods.
-    with suppress(Exception):
-        return type(getattr(object.__new__(owner), name))
+        return get_type_hints(maker or kind)["return" if maker else name]
     return None
 
 
