@@ -6,6 +6,7 @@
 #   make test-all  runs the suite on each supported Python found, without extras, with all extras
 #                  and with the lowest versions allowed; then lint, types and combined coverage
 #   make test-long runs the frameworks' own test suites, bare and instrumented, and compares them;
+#                  and calls of models by the frameworks that make their own clients;
 #                  PYTEST_ARGS="-k flask" runs one of them
 #   make fuzz      fuzzes the doors and the renderer, FUZZ_SECONDS (60) for each of them
 #   make soak      serves requests under load for SOAK_SECONDS (60) a server; see bench/soak.py
@@ -41,7 +42,8 @@ test-all: $(READY)
 	$(BIN)/nox
 
 test-long: $(READY)
-	$(BIN)/python -m pytest -o faulthandler_timeout=0 tests/long/framework_suites.py $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -o faulthandler_timeout=0 tests/long/framework_suites.py \
+		tests/long/llm_frameworks.py $(PYTEST_ARGS)
 
 # Other examples in each run: first Hypothesis's own choice, then atheris's, which looks for new
 # branches. atheris has wheels for Linux only.

@@ -55,6 +55,7 @@ VARIABLES = [
     ("log_queue_bytes", "PANTHEON_OBS_LOG_QUEUE_BYTES", "4096", 4096),
     ("max_line_bytes", "PANTHEON_OBS_MAX_LINE_BYTES", "1_000_000", 1_000_000),
     ("bind_user_id", "PANTHEON_OBS_BIND_USER_ID", "yes", True),
+    ("llm", "PANTHEON_OBS_LLM", "on", True),
     ("disabled", "PANTHEON_OBS_DISABLED", "1", True),
 ]
 
@@ -79,6 +80,7 @@ DEFAULTS = {
     "log_queue_bytes": 16 * MIB,
     "max_line_bytes": MIB,
     "bind_user_id": False,
+    "llm": False,
     "disabled": False,
     "id_generator": None,
 }
