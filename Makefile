@@ -6,7 +6,8 @@
 #   make test-all  runs the suite on each supported Python found, without extras, with all extras
 #                  and with the lowest versions allowed; then lint, types and combined coverage
 #   make test-long runs the frameworks' own test suites, bare and instrumented, and compares them;
-#                  and the heavy SDKs of models; PYTEST_ARGS="-k flask" runs one of them
+#                  and calls of models by heavy SDKs and by frameworks that make their own clients;
+#                  PYTEST_ARGS="-k flask" runs one of them
 #   make fuzz      fuzzes the doors, the renderer and redaction, FUZZ_SECONDS (60) for each of them
 #   make soak      serves requests under load for SOAK_SECONDS (60) a server; see bench/soak.py
 #   make audit     looks for known vulnerabilities in what an installation brings
@@ -42,7 +43,7 @@ test-all: $(READY)
 
 test-long: $(READY)
 	$(BIN)/python -m pytest -o faulthandler_timeout=0 tests/long/framework_suites.py \
-		tests/long/sdk_clients.py $(PYTEST_ARGS)
+		tests/long/sdk_clients.py tests/long/llm_frameworks.py $(PYTEST_ARGS)
 
 # Other examples in each run: first Hypothesis's own choice, then atheris's, which looks for new
 # branches. atheris has wheels for Linux only.

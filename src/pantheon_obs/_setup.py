@@ -53,8 +53,10 @@ def start(
     sentry.start(settings)
     if settings.metrics_path is not None:
         import_module(_METRICS).start(settings)
+    _observe_llm_clients(settings)
 
     def on_startup() -> None:
+        _observe_llm_clients(settings)
         logs.take_back()
         # The DSN may have come into the environment since, or the application have started Sentry.
         sentry.start(reread())
@@ -68,6 +70,11 @@ def start(
 def check_options(settings: Settings) -> None:
     """Raise `ConfigError` for options that only a sink can tell to be none."""
     refuse_unknown(settings.sentry_options or ())
+
+
+def _observe_llm_clients(settings: Settings) -> None:
+    if settings.llm:
+        import_module("pantheon_obs.llm.imported").instrument_imported()
 
 
 def metrics_status() -> str:

@@ -126,7 +126,8 @@ def reset() -> None:
 
     It takes back the set-up of logging, forgets that Sentry was started, removes all sinks, and
     forgets the settings file of a framework, reported problems, and the trace of this context.
-    Applications, clients and functions that were instrumented stay so.
+    Classes and modules of LLM SDKs are observed no more; applications, clients and functions that
+    were instrumented stay so.
 
     Example:
         >>> from pantheon_obs.testing import reset
@@ -146,6 +147,8 @@ def reset() -> None:
         "adapters.django.health",
         "llm.background",
         "llm.budget",
+        "llm.every_client",
+        "llm.imported",
         "sinks.metrics.registry",
     ):
         loaded = sys.modules.get(f"pantheon_obs.{name}")

@@ -56,6 +56,7 @@ VARIABLES = [
     ("max_line_bytes", "PANTHEON_OBS_MAX_LINE_BYTES", "1_000_000", 1_000_000),
     ("llm_attribution", "PANTHEON_OBS_LLM_ATTRIBUTION", "org, team", ("org", "team")),
     ("bind_user_id", "PANTHEON_OBS_BIND_USER_ID", "yes", True),
+    ("llm", "PANTHEON_OBS_LLM", "on", True),
     ("disabled", "PANTHEON_OBS_DISABLED", "1", True),
 ]
 
@@ -81,6 +82,7 @@ DEFAULTS = {
     "max_line_bytes": MIB,
     "llm_attribution": ("user_id", "tenant"),
     "bind_user_id": False,
+    "llm": False,
     "disabled": False,
     "id_generator": None,
 }

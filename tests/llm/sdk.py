@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 MESSAGES: Any = [{"role": "user", "content": "The capital of France?"}]
 
-DECORATOR, INSTRUMENT, WITH = "decorator", "instrument_llm", "with"
-ROADS = (DECORATOR, INSTRUMENT, WITH)
+DECORATOR, INSTRUMENT, CLASS, WITH = "decorator", "instrument_llm", "of its class", "with"
+ROADS = (DECORATOR, INSTRUMENT, CLASS, WITH)
 
 
 class Way(NamedTuple):
@@ -73,7 +73,7 @@ def observed(road: str, client: Any, way: Way) -> Iterator[Callable[[str], Any]]
     if road == DECORATOR:
         yield Gateway(client, way).stream
     else:
-        with instrument_llm(client):
+        with instrument_llm(type(client) if road == CLASS else client):
             yield lambda model: way.opens(client, model)
 
 

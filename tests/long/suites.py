@@ -102,8 +102,7 @@ def make_environment(suite: Suite, source: Path) -> Path:
     """Make the environment of a suite, or bring it up to date; return its interpreter."""
     folder = CACHE / suite.name
     python = folder / "bin" / "python"
-    uv = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    assert uv is not None
+    uv = find_uv()
     if not python.exists():
         _run(uv, "venv", "--quiet", "--python", sys.executable, str(folder))
     framework, equals, number = suite.requirement.partition("==")
@@ -116,6 +115,13 @@ def make_environment(suite: Suite, source: Path) -> Path:
         cwd=source,
     )
     return python
+
+
+def find_uv() -> str:
+    """Return the installer, that of this environment first."""
+    uv = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    assert uv is not None
+    return uv
 
 
 def start(

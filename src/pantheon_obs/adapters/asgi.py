@@ -90,6 +90,7 @@ class TraceIdMiddleware:
         self._read = Identity(settings).read
         self._response_headers = ResponseHeaders(settings.response_headers, _lower_bytes)
         self._quiet = settings.quiet
+        self._llm = settings.llm
         # Empty until it has started, so that no later connection pays for asking.
         self._exchanges = _EXCHANGES if on_startup is None and not self._is_off else {}
         self._open: set[AsgiHttp | AsgiWebsocket] = set()  # whose event is to come
@@ -190,7 +191,8 @@ class TraceIdMiddleware:
         async def lifespan_send(message: Message) -> None:
             kind = type_of(message)
             if kind == "lifespan.startup.complete":
-                self._start()  # again: the application's start-up may have configured logging
+                # Its start-up may have configured logging, and its first request import an SDK.
+                self._start(again=self._llm)
             if kind in FAILED:
                 await send_failed(message, send)
             else:
@@ -221,8 +223,8 @@ class TraceIdMiddleware:
             )
         return outer is not None
 
-    def _start(self) -> None:
-        self._exchanges = _EXCHANGES
+    def _start(self, *, again: bool = False) -> None:
+        self._exchanges = {} if again else _EXCHANGES
         watch_loop()
         if self.on_startup is not None:
             with _guard:

@@ -64,7 +64,7 @@ def _cost_of(
         call.unpriced = inner.unpriced
         return inner.cost_usd, inner.cost_source
     vendor = call.provider or answer.vendor or used.vendor
-    if loader.prices is None or (vendor is None and options.of_sdk):
+    if loader.prices is None or (vendor is None and options.sdk is not None):
         return None, None
     return _listed(_list_price(vendor, _names(call.model_alias, call.model), answer, used))
 

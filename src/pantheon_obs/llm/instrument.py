@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-from copy import copy
-from functools import cache, wraps
-from inspect import getattr_static
-from types import MethodType, ModuleType
+from functools import cache, partial
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 from pantheon_obs.core.errors import ConfigError
-from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.switch import is_off
-from pantheon_obs.core.undoable import Patch, Undoable
-from pantheon_obs.llm.call import OBSERVED, LlmCallObserver
-from pantheon_obs.llm.methods import sdk_of, vendor_of
+from pantheon_obs.llm.call import LlmCallObserver
+from pantheon_obs.llm.instrumentation import LlmInstrumentation, find, name_of
 from pantheon_obs.llm.options import CallOptions
 from pantheon_obs.llm.prices import pricing_of
+from pantheon_obs.llm.sdks import SDK_NAMES, functions_at, sdk_of, vendor_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
-    from pantheon_obs.llm.prices import Prices
-
-    Observe = Callable[[Any], Any]
-    Observers = Mapping[str, Observe]
+    from pantheon_obs.llm.instrumentation import Observe, Observers
+    from pantheon_obs.llm.methods import Sdk
+    from pantheon_obs.llm.prices import Prices, Pricing
 
 # The default methods of a gateway, with their operations.
 _GATEWAY = {"generate": "generate", "stream": "stream"}
-_COPIERS = ("copy", "with_options")
-# An SDK's resource makes these once, from the methods that it has at the time.
-_MADE_ONCE = ("with_raw_response", "with_streaming_response")
-
-_guard = Guard("instrument_llm")
 
 
 def instrument_llm(
@@ -46,13 +36,15 @@ def instrument_llm(
     """Make one `llm.<operation>` event of each call of an object's methods, as `llm_call` does.
 
     The object is changed in place: an SDK's client, sync or async, with its copies and raw
-    responses; or any object, class or module of the application's. No SDK is imported. A method
-    that is observed already, by this or by `llm_call`, is left alone.
+    responses; or any object, class or module of the application's. A class or module of an SDK
+    stands for all its clients, made before or after, those that frameworks make included. No SDK is
+    imported. A method that is observed already, by this or by `llm_call`, is left alone.
 
     Args:
         client_or_gateway: A client of an SDK: openai, anthropic, google-genai, groq, mistralai,
-            cohere, ollama, together, xai-sdk, boto3 (Bedrock's) or claude-agent-sdk; litellm or its
-            router; or the application's own object.
+            cohere, ollama, together, xai-sdk, boto3 (Bedrock's) or claude-agent-sdk; litellm's
+            router; the class of such clients, or the SDK's module, litellm included; or the
+            application's own object.
         methods: The names of the methods to observe, or the paths to them
             (`"chat.completions.create"`). The default for an SDK's client is all methods that call
             a model, with operations such as `chat`, `responses`, `messages`, `generate_content`
@@ -82,29 +74,33 @@ def instrument_llm(
         'Hi'
         >>> instrumentation.undo()
     """
-    sdk = sdk_of(client_or_gateway)
-    is_module = isinstance(client_or_gateway, ModuleType)
-    known = _GATEWAY if sdk is None else sdk.functions if is_module else sdk.operations
-    makers = sdk.makers if sdk is not None and methods is None else ()
-    if makers:
-        wanted = {**known}
-    elif methods is None:
-        wanted = {path: known[path] for path in known if _find(client_or_gateway, path)}
+    return instrumented(
+        client_or_gateway, methods, provider, usage, pricing_of(prices, provider), automatic=False
+    )
+
+
+def instrumented(  # noqa: PLR0913 - the options of `instrument_llm`
+    subject: object,
+    methods: Iterable[str] | None = None,
+    provider: str | None = None,
+    usage: Callable[[Any], object] | None = None,
+    pricing: Pricing | None = None,
+    *,
+    automatic: bool,
+) -> LlmInstrumentation:
+    """Do what `instrument_llm` does; an `automatic` change stands behind all others."""
+    sdk = sdk_of(subject)
+    all_clients = None if sdk is None or not isinstance(subject, type | ModuleType) else sdk
+    makers = () if sdk is None or all_clients or methods is not None else sdk.makers
+    if all_clients is not None:
+        wanted = _wanted(subject, sdk, methods, partial(functions_at, subject, all_clients))
     else:
-        paths = [methods] if isinstance(methods, str) else list(methods)
-        wanted = {path: known.get(path, path.rpartition(".")[2]) for path in paths}
-    if not wanted:
-        msg = (
-            f"instrument_llm: {_name(client_or_gateway)} has no method {' or '.join(known)}: "
-            "name those that call the model, methods=(…)"
-        )
-        raise ConfigError(msg)
-    pricing = pricing_of(prices, provider)
+        wanted = _wanted(subject, sdk, methods, bool if makers else partial(find, subject))
 
     @cache
     def observers_for(vendor: str | None) -> Observers:
         observers: dict[str, Observe] = {
-            path: LlmCallObserver(None, CallOptions(name, vendor, usage, pricing, sdk is not None))
+            path: LlmCallObserver(None, CallOptions(name, vendor, usage, pricing, sdk))
             for path, name in wanted.items()
         }
         if sdk is None:
@@ -119,114 +115,38 @@ def instrument_llm(
     if is_off():
         return instrumentation
     try:
-        instrumentation.observe(client_or_gateway)
+        if all_clients is not None:
+            instrumentation.watch(subject, all_clients, wanted, automatic=automatic)
+        else:
+            instrumentation.observe(subject)
     except ConfigError:
         instrumentation.undo()
         raise
     return instrumentation
 
 
-class LlmInstrumentation(Undoable):
-    """The change that `instrument_llm` has made."""
+def _wanted(
+    subject: object,
+    sdk: Sdk | None,
+    methods: Iterable[str] | None,
+    exists: Callable[[str], object],
+) -> dict[str, str]:
+    """Map the paths to the methods to observe to their operations.
 
-    def __init__(
-        self, observers_of: Callable[[Any], Observers], *, of_sdk: bool, makers: tuple[str, ...]
-    ) -> None:
-        self._observers_of = observers_of
-        self._of_sdk = of_sdk
-        self._makers = makers
-        self._patches: list[Patch] = []
-        self._owners: list[Any] = []
-        self._copies: WeakSet[LlmInstrumentation] = WeakSet()
-
-    def undo(self) -> None:
-        """Restore the methods of the object and of its copies."""
-        for patch in reversed(self._patches):
-            patch.undo()
-        self._patches.clear()
-        self._forget_made_once()
-        for instrumentation in tuple(self._copies):
-            instrumentation.undo()
-
-    def observe(self, subject: Any) -> None:
-        """Observe the methods of a client or gateway.
-
-        Raises:
-            ConfigError: A method does not exist, or the object cannot be changed.
-        """
-        for path, observe in self._observers_of(subject).items():
-            found = _find(subject, path)
-            if found is None and self._makers:
-                continue  # a method of the objects that they make
-            if found is None:
-                msg = f"instrument_llm: {_name(subject)} has no method {path!r}"
-                raise ConfigError(msg)
-            *owners, method = found
-            if getattr(method, OBSERVED, None) is not True:
-                self._patch(owners, path.rpartition(".")[2], method, observe)
-        self._forget_made_once()
-        for path in (*_COPIERS, *self._makers) if self._of_sdk else ():
-            *owners, method = _find(subject, path) or (None,)
-            if method is not None and getattr(method, OBSERVED, None) is not True:
-                name = path.rpartition(".")[2]
-                self._patches.append(Patch(owners[-1], name, self._copying(method)))
-
-    def _patch(self, owners: list[Any], name: str, method: Any, observe: Observe) -> None:
-        owner = owners[-1]
-        if isinstance(owner, type):
-            observed = observe(getattr_static(owner, name))
-        elif type(method) is MethodType:  # and not somebody's wrapper with its `__class__`
-            resource = self._of_sdk and len(owners) > 1
-            own = _unobserved(method.__self__) if resource else method.__self__
-            observed = MethodType(observe(method.__func__), own)
-        else:
-            observed = observe(method)
-        self._patches.append(Patch(owner, name, observed))
-        if self._of_sdk:
-            self._owners += owners
-
-    def _forget_made_once(self) -> None:
-        """Make the SDK's resources wrap the methods that they have now."""
-        for owner in self._owners:
-            own: Any = vars(owner)
-            for name in _MADE_ONCE:
-                own.pop(name, None)
-
-    def _copying(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(method)
-        def copying(*args: Any, **kwargs: Any) -> Any:
-            client = method(*args, **kwargs)
-            with _guard:
-                instrumentation = LlmInstrumentation(
-                    self._observers_of, of_sdk=True, makers=self._makers
-                )
-                instrumentation.observe(client)
-                self._copies.add(instrumentation)  # it lives as long as the copy's own copy()
-            return client
-
-        setattr(copying, OBSERVED, True)
-        return copying
-
-
-def _find(subject: Any, path: str) -> list[Any] | None:
-    """Return the object, those on the path from it, and the method at its end, if it exists."""
-    found = [subject]
-    for name in path.split("."):
-        found.append(getattr(found[-1], name, None))
-    return found if callable(found[-1]) else None
-
-
-def _unobserved(resource: Any) -> Any:
-    """Copy a resource of an SDK without the observed methods.
-
-    Its methods call one another: so one call of the application's is one event.
+    Raises:
+        ConfigError: There are none.
     """
-    unobserved: Any = copy(resource)
-    own: Any = vars(unobserved)
-    for name in [name for name, value in own.items() if getattr(value, OBSERVED, None) is True]:
-        del own[name]
-    return unobserved
-
-
-def _name(subject: Any) -> str:
-    return (subject if isinstance(subject, type) else type(subject)).__name__
+    known = _GATEWAY if sdk is None else {**sdk.operations, **sdk.functions}
+    if methods is None:
+        wanted = {path: known[path] for path in known if exists(path)}
+    else:
+        paths = [methods] if isinstance(methods, str) else list(methods)
+        wanted = {path: known.get(path, path.rpartition(".")[2]) for path in paths}
+    if not wanted:
+        msg = (
+            f"instrument_llm: {name_of(subject)} has no method {' or '.join(known)}: name those "
+            f"that call the model, methods=(…), or pass a client of {SDK_NAMES}, or the class of "
+            "such clients or the SDK's module, where their methods can be told without a client"
+        )
+        raise ConfigError(msg)
+    return wanted

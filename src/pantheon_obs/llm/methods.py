@@ -7,11 +7,7 @@ all of them: those that a client has are observed.
 from __future__ import annotations
 
 from itertools import product
-from operator import attrgetter
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from pantheon_obs.llm.vendors import vendor_at
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,6 +28,7 @@ class Sdk(NamedTuple):
         vendor: The vendor of a client that has no URL.
         makers: The paths to methods that return an object with more of these methods.
         functions: The functions of the package itself that call a model, and their operations.
+        parts: The SDKs whose calls, where a call's own code makes them, are parts of that call.
     """
 
     package: str
@@ -41,6 +38,7 @@ class Sdk(NamedTuple):
     vendor: str | None = None
     makers: tuple[str, ...] = ()
     functions: Mapping[str, str] = {}
+    parts: Literal["own", "all", "none"] = "own"
 
 
 def _pairs(*names: str) -> frozenset[str]:
@@ -149,7 +147,13 @@ SDKS = (
         "base_url",
         _ANTHROPIC,
     ),
-    Sdk("google.genai", frozenset({"Client"}), "_api_client._http_options.base_url", _GENAI),
+    Sdk(
+        "google.genai",
+        frozenset({"Client"}),
+        "_api_client._http_options.base_url",
+        _GENAI,
+        parts="none",  # a call runs the application's tools, which may call a model
+    ),
     Sdk("groq", _pairs("Groq"), "base_url", _OPENAI),
     Sdk("together", _pairs("Together"), "base_url", _OPENAI),
     Sdk(
@@ -164,7 +168,9 @@ SDKS = (
     Sdk("xai_sdk", frozenset({"Client"}), "url", _XAI, vendor="x_ai", makers=("chat.create",)),
     Sdk("botocore", frozenset({"BedrockRuntime"}), "meta.endpoint_url", _BEDROCK),
     Sdk("aiobotocore", frozenset({"BedrockRuntime"}), "meta.endpoint_url", _BEDROCK),
-    Sdk("litellm", frozenset({"Router"}), "url", _LITELLM, functions=_LITELLM),
+    # A router calls these functions, once for each attempt; they call other SDKs.
+    Sdk("litellm", frozenset(), "url", {}, functions=_LITELLM, parts="all"),
+    Sdk("litellm", frozenset({"Router"}), "url", _LITELLM, parts="all"),
     Sdk(
         "claude_agent_sdk",
         frozenset({"ClaudeSDKClient"}),
@@ -174,24 +180,3 @@ SDKS = (
         functions={"query": "agent"},
     ),
 )
-
-
-def sdk_of(client: Any) -> Sdk | None:
-    """Return the row of a client's class, or of the nearest of its bases that has one."""
-    if isinstance(client, ModuleType):
-        return next((sdk for sdk in SDKS if sdk.functions and sdk.package == client.__name__), None)
-    kind: Any = client.__class__  # a proxy or mock returns the class that it stands for
-    for base in kind.__mro__:
-        for sdk in SDKS:
-            if base.__name__ in sdk.names and f"{base.__module__}.".startswith(f"{sdk.package}."):
-                return sdk
-    return None
-
-
-def vendor_of(client: object, sdk: Sdk) -> str | None:
-    """Return the vendor that a client of an SDK is connected to, if its host is known."""
-    try:
-        url = attrgetter(sdk.url)(client)
-        return sdk.vendor if url is None else vendor_at(url)
-    except (AttributeError, ValueError):  # a stub; a URL that is none
-        return sdk.vendor

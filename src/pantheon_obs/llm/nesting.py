@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.core.calls import enter_frame, leave_context, leave_frame
 from pantheon_obs.core.context import current_call
 from pantheon_obs.core.llm_events import REFUSED
+from pantheon_obs.core.serving import active
 from pantheon_obs.llm.usage.fields import COUNTS, Reported
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from pantheon_obs.core.context import OpenCall
     from pantheon_obs.core.llm_events import CostSource, LlmCallFinished, UsageStatus
+    from pantheon_obs.llm.methods import Sdk
 
 # The most certain first.
 _SOURCES: tuple[CostSource | None, ...] = (None, "provider", "prices", "list")
@@ -31,6 +33,18 @@ def outer_call(caller: Any, trace_id: str) -> Any:
     while outer is not None and outer.outcome is not None:
         outer = outer.outer
     return None if outer is None or outer.trace_id != trace_id else outer
+
+
+def is_part(caller: Any, sdk: Sdk | None) -> bool:
+    """Whether a call of an SDK is a part of the call whose own code makes it, and none itself.
+
+    An SDK's methods call one another, and some SDKs call those of others.
+    """
+    outer = None if caller is None or sdk is None else outer_call(caller, active()[0])
+    calling = None if outer is None else outer.options.sdk
+    return calling is not None and (
+        calling.parts == "all" or (calling.parts == "own" and calling is sdk)
+    )
 
 
 class Running:

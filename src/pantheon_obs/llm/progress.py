@@ -136,7 +136,7 @@ class Progress:
         try:
             read_exception(error, self.reported)
             if self.reported.usage_status == "missing":
-                read_billed(error, self.reported, in_frames=self.options.of_sdk)
+                read_billed(error, self.reported, in_frames=self.options.sdk is not None)
         except Exception as mistake:  # noqa: BLE001 - as above
             report("llm error", mistake)
 

@@ -20,7 +20,7 @@ from pantheon_obs.llm.budgets import budgets
 from pantheon_obs.llm.costs import set_cost
 from pantheon_obs.llm.list_loading import loader
 from pantheon_obs.llm.methods import RETRIEVE
-from pantheon_obs.llm.nesting import InnerCalls, outer_call
+from pantheon_obs.llm.nesting import InnerCalls, is_part, outer_call
 from pantheon_obs.llm.progress import Progress
 from pantheon_obs.llm.usage.fields import Reported
 from pantheon_obs.llm.usage.find import Found, attached_usage, find
@@ -48,6 +48,7 @@ class LlmCall(Progress):
     outer: LlmCall | None = None  # the call whose own code has made it
     attributed: Mapping[str, Any] = MappingProxyType({})  # the fields that its cost is booked under
     awaited: tuple[Any, ...] = ()  # what an async caller waits for, because of a budget
+    is_part = False  # of that call, which has the event for both
 
     def __init__(self, options: CallOptions, model_alias: str | None) -> None:
         self.options = options
@@ -69,6 +70,7 @@ class LlmCall(Progress):
         if caller is not None:
             self.outer = outer_call(caller, self.trace_id)
             if self.outer is not None:
+                self.is_part = is_part(self.outer, options.sdk)
                 self.outer.inner_calls().open.add(self)
         self.started = perf_counter()
         if budgets.refusing:
@@ -138,7 +140,7 @@ class LlmCall(Progress):
         if not self.emitting.acquire(blocking=False):
             return
         outer = self.outer
-        retrieved = self.options.operation == RETRIEVE and self.options.of_sdk
+        retrieved = self.options.operation == RETRIEVE and self.options.sdk is not None
         try:
             if (retrieved or self.reported.job) and not is_told(self.reported, retrieved=retrieved):
                 if self.trace is not None:
@@ -149,11 +151,12 @@ class LlmCall(Progress):
                 event.nested = True
             if self.trace is not None:
                 self.trace.open_calls.discard(self)
-                if not event.nested:
+                if not (event.nested or self.is_part):
                     self.trace.count(event)
-            pipeline.emit(event)
-            if budgets.tallies and not event.nested:
-                budgets.count(self, event)
+            if not self.is_part:
+                pipeline.emit(event)
+                if budgets.tallies and not event.nested:
+                    budgets.count(self, event)
         finally:
             if outer is not None:
                 outer.inner_ended(self)

@@ -7,6 +7,7 @@ gateway may speak OpenAI's protocol.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 # OpenTelemetry's name for each vendor that has one there, and a pattern for its hosts.
@@ -49,7 +50,8 @@ _HOSTS = tuple(
 )
 
 
-def vendor_at(url: object) -> str | None:
+@lru_cache(maxsize=256)  # bounded: a gateway may have a URL per tenant
+def vendor_at(url: str) -> str | None:
     """Return the vendor whose interface has this URL; None if the host is not known."""
-    host = urlsplit(str(url)).hostname or ""
+    host = urlsplit(url).hostname or ""
     return next((provider for provider, pattern in _HOSTS if pattern.fullmatch(host)), None)

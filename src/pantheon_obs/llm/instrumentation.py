@@ -1,0 +1,159 @@
+"""The change that `instrument_llm` makes, and its undoing."""
+
+from __future__ import annotations
+
+from copy import copy
+from functools import wraps
+from inspect import getattr_static
+from types import MethodType, ModuleType
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+from pantheon_obs.core.errors import ConfigError
+from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.undoable import Patch, Undoable
+from pantheon_obs.llm.call import OBSERVED
+from pantheon_obs.llm.every_client import Watcher
+from pantheon_obs.llm.sdks import functions_at
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from pantheon_obs.llm.methods import Sdk
+
+    Observe = Callable[[Any], Any]
+    Observers = Mapping[str, Observe]
+
+_COPIERS = ("copy", "with_options")
+# An SDK's resource makes these once, from the methods that it has at the time.
+_MADE_ONCE = ("with_raw_response", "with_streaming_response")
+
+_guard = Guard("instrument_llm")
+
+
+class LlmInstrumentation(Undoable):
+    """The change that `instrument_llm` has made."""
+
+    def __init__(
+        self, observers_of: Callable[[Any], Observers], *, of_sdk: bool, makers: tuple[str, ...]
+    ) -> None:
+        self._observers_of = observers_of
+        self._of_sdk = of_sdk
+        self._makers = makers
+        self._patches: list[Patch | Watcher] = []
+        self._owners: list[Any] = []
+        self._copies: WeakSet[LlmInstrumentation] = WeakSet()
+
+    def undo(self) -> None:
+        """Restore the methods of the object and of its copies."""
+        for patch in reversed(self._patches):
+            patch.undo()
+        self._patches.clear()
+        self._forget_made_once()
+        for instrumentation in tuple(self._copies):
+            instrumentation.undo()
+
+    def watch(self, subject: Any, sdk: Sdk, paths: Iterable[str], *, automatic: bool) -> None:
+        """Observe all clients of an SDK's class, or of its module.
+
+        Raises:
+            ConfigError: A method does not exist.
+        """
+        for path in paths:
+            functions = functions_at(subject, sdk, path)
+            if not functions:
+                raise _no_method(subject, path)
+            self._patches += (
+                Watcher(function, kind, sdk, path, self._observers_of, automatic=automatic)
+                for kind, function in functions
+            )
+
+    def observe(self, subject: Any) -> None:
+        """Observe the methods of a client or gateway.
+
+        Raises:
+            ConfigError: A method does not exist, or the object cannot be changed.
+        """
+        for path, observe in self._observers_of(subject).items():
+            found = find(subject, path)
+            if found is None and self._makers:
+                continue  # a method of the objects that they make
+            if found is None:
+                raise _no_method(subject, path)
+            *owners, method = found
+            if getattr(method, OBSERVED, None) is not True:
+                self._patch(owners, path.rpartition(".")[2], method, observe)
+        self._forget_made_once()
+        for path in (*_COPIERS, *self._makers) if self._of_sdk else ():
+            *owners, method = find(subject, path) or (None,)
+            if method is not None and getattr(method, OBSERVED, None) is not True:
+                name = path.rpartition(".")[2]
+                self._patches.append(Patch(owners[-1], name, self._copying(method)))
+
+    def _patch(self, owners: list[Any], name: str, method: Any, observe: Observe) -> None:
+        owner = owners[-1]
+        if isinstance(owner, type):
+            observed = observe(getattr_static(owner, name))
+        elif type(method) is MethodType:  # and not somebody's wrapper with its `__class__`
+            resource = self._of_sdk and len(owners) > 1
+            own = _unobserved(method.__self__) if resource else method.__self__
+            observed = MethodType(observe(method.__func__), own)
+        else:
+            observed = observe(method)
+        self._patches.append(Patch(owner, name, observed))
+        if self._of_sdk:
+            self._owners += owners
+
+    def _forget_made_once(self) -> None:
+        """Make the SDK's resources wrap the methods that they have now."""
+        for owner in self._owners:
+            own: Any = vars(owner)
+            for name in _MADE_ONCE:
+                own.pop(name, None)
+
+    def _copying(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(method)
+        def copying(*args: Any, **kwargs: Any) -> Any:
+            client = method(*args, **kwargs)
+            with _guard:
+                instrumentation = LlmInstrumentation(
+                    self._observers_of, of_sdk=True, makers=self._makers
+                )
+                instrumentation.observe(client)
+                self._copies.add(instrumentation)  # it lives as long as the copy's own copy()
+            return client
+
+        setattr(copying, OBSERVED, True)
+        return copying
+
+
+def find(subject: Any, path: str) -> list[Any] | None:
+    """Return the object, those on the path from it, and the method at its end, if it exists."""
+    found = [subject]
+    for name in path.split("."):
+        found.append(getattr(found[-1], name, None))
+    return found if callable(found[-1]) else None
+
+
+def _unobserved(resource: Any) -> Any:
+    """Copy a resource of an SDK without the observed methods.
+
+    Its methods call one another: so one call of the application's is one event.
+    """
+    unobserved: Any = copy(resource)
+    own: Any = vars(unobserved)
+    for name in [name for name, value in own.items() if getattr(value, OBSERVED, None) is True]:
+        del own[name]
+    own[OBSERVED] = True  # the watchers of its class leave it alone
+    return unobserved
+
+
+def _no_method(subject: Any, path: str) -> ConfigError:
+    return ConfigError(f"instrument_llm: {name_of(subject)} has no method {path!r}")
+
+
+def name_of(subject: Any) -> str:
+    """Name an object in a message."""
+    if isinstance(subject, ModuleType):
+        return f"the module {subject.__name__}"
+    return (subject if isinstance(subject, type) else type(subject)).__name__

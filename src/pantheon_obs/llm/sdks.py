@@ -1,0 +1,114 @@
+"""The SDK that a client belongs to, and the functions that all its clients call."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from functools import reduce
+from inspect import getattr_static, unwrap
+from operator import attrgetter
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
+
+from pantheon_obs.llm.methods import SDKS
+from pantheon_obs.llm.vendors import vendor_at
+
+if TYPE_CHECKING:
+    from pantheon_obs.llm.methods import Sdk
+
+
+SDK_NAMES = ", ".join(sdk.package for sdk in SDKS)
+
+
+def sdk_of(subject: Any) -> Sdk | None:
+    """Return the row of a module, a class or a client.
+
+    The row of a class is that of the nearest of its bases that has one.
+    """
+    if isinstance(subject, ModuleType):
+        return next((sdk for sdk in SDKS if sdk.package == subject.__name__), None)
+    # A proxy or mock returns the class that it stands for.
+    kind: Any = subject if isinstance(subject, type) else subject.__class__
+    for base in kind.__mro__:
+        for sdk in SDKS:
+            if base.__name__ in sdk.names and _is_in(base.__module__, sdk):
+                return sdk
+    return None
+
+
+def vendor_of(client: object, sdk: Sdk) -> str | None:
+    """Return the vendor that a client of an SDK is connected to, if its host is known."""
+    try:
+        url = attrgetter(sdk.url)(client)
+        return sdk.vendor if url is None else vendor_at(str(url))
+    except (AttributeError, ValueError):  # a stub; a URL that is none
+        return sdk.vendor
+
+
+def functions_at(subject: Any, sdk: Sdk, path: str) -> list[tuple[type, FunctionType]]:
+    """List the functions that the clients of a class, or of a module's classes, call by a path.
+
+    Each has the class of the objects that call it; `object` stands for the functions of the module
+    itself, and for the objects that the clients make.
+    """
+    classes = [subject]
+    found: list[tuple[type, Any]] = []
+    if isinstance(subject, ModuleType):
+        found = [(object, vars(subject).get(path))]
+        names = dict.fromkeys((*sdk.names, *(f"Async{name}" for name in sdk.names)))
+        classes = [kind for name in names if (kind := getattr(subject, name, None))]
+    for kind in classes:
+        found.append((kind, _method_at(kind, path)))
+        made = (_result_of(kind, maker) for maker in sdk.makers)
+        found += ((object, _method_at(result, path)) for result in made)
+    functions = [(kind, _function_of(method, sdk)) for kind, method in found]
+    return [(kind, function) for kind, function in functions if isinstance(function, FunctionType)]
+
+
+def _method_at(kind: Any, path: str) -> Any:
+    *resources, name = path.split(".")
+    return getattr_static(_kind_at(kind, resources), name, None)
+
+
+def _result_of(kind: Any, path: str) -> Any:
+    """Return the class of a method's result, if its annotation tells."""
+    *resources, _ = path.split(".")
+    with suppress(Exception):
+        result = get_type_hints(_method_at(kind, path))["return"]
+        if isinstance(result, TypeVar):  # of a generic base of the resource
+            owner = _kind_at(kind, resources)
+            (reference,) = get_args(owner.__orig_bases__[0])
+            result = vars(sys.modules[owner.__module__])[reference.__forward_arg__]
+        return result
+    return None
+
+
+def _kind_at(kind: Any, resources: list[str]) -> Any:
+    """Return the class of a resource that the instances of a class have, if it can be told."""
+    # The properties that make resources need no more of a client than its methods.
+    with suppress(Exception):
+        return type(reduce(getattr, resources, object.__new__(kind)))
+    return reduce(_annotated, resources, kind)
+
+
+def _annotated(kind: Any, name: str) -> Any:
+    """Return the class of an attribute by its annotation."""
+    made = getattr_static(kind, name, None)
+    maker = getattr(made, "fget", None) or getattr(made, "func", None)
+    with suppress(Exception):
+        return get_type_hints(maker or kind)["return" if maker else name]
+    return None
+
+
+def _function_of(method: Any, sdk: Sdk) -> Any:
+    """Return the SDK's own function, below the wrappers of other libraries."""
+    return unwrap(
+        method,
+        stop=lambda layer: (
+            isinstance(layer, FunctionType) and _is_in(layer.__globals__["__name__"], sdk)
+        ),
+    )
+
+
+def _is_in(module: str, sdk: Sdk) -> bool:
+    return f"{module}.".startswith(f"{sdk.package}.")
