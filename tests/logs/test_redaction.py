@@ -529,4 +529,4 @@ def test_headers_of_werkzeug_are_redacted(logged: Logged) -> None:
     get_logger("a").info("e", headers=headers)
 
     [line] = logged()
-    assert "Headers([('X-Auth-Token', '[redacted]')])" == line["headers"]
+    assert {"X-Auth-Token": "[redacted]"} == line["headers"]

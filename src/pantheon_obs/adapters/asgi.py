@@ -191,8 +191,7 @@ class TraceIdMiddleware:
         async def lifespan_send(message: Message) -> None:
             kind = type_of(message)
             if kind == "lifespan.startup.complete":
-                # Its start-up may have configured logging, and its first request import an SDK.
-                self._start(again=self._llm)
+                self._start(again=self._llm)  # logging may have been configured, SDKs be imported
             if kind in FAILED:
                 await send_failed(message, send)
             else:
