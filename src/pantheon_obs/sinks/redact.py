@@ -153,7 +153,9 @@ class Redactor:
         if id(value) in walk:
             return "<circular>"
         if len(walk) >= _DEEP or walk.left <= 0:
-            return f"<{type(value).__name__}: too large>"
+            placeholder = f"<{type(value).__name__}: too large>"
+            walk.left -= len(placeholder)
+            return placeholder
         walk.append(id(value))
         try:
             return self._clean_form(form, walk)
