@@ -40,25 +40,23 @@ class EnvironIdentity:
 
     def __init__(self, settings: Settings) -> None:
         self._read = Identity(settings).read
-        # A dict: a name counts once.
-        names = dict.fromkeys([*map(str.lower, settings.inbound_headers), "sentry-trace"])
-        names |= dict.fromkeys(PASSED_ON)
-        self._sources = [
-            (f"HTTP_{name.upper().replace('-', '_')}", name.encode("ascii"), name in _LISTS)
+        names = {*map(str.lower, settings.inbound_headers), "sentry-trace", *PASSED_ON}
+        self._sources = {
+            f"HTTP_{name.upper().replace('-', '_')}": (name.encode("ascii"), name in _LISTS)
             for name in names
-        ]
+        }
 
     def read(self, environ: WSGIEnvironment) -> tuple[str, Upstream | None]:
         """The id of the request with this environ, and what its caller has sent to go on."""
         found = []
         try:
-            for key, name, is_list in self._sources:
-                if key in environ:
-                    # Servers join a header that was sent twice with a comma, which no id has.
-                    value = environ[key]
-                    if "," in value and not is_list:
-                        value = value.partition(",")[0].rstrip(" \t")
-                    found.append((name, value.encode("latin-1", "replace")))
+            for key in self._sources.keys() & environ.keys():
+                name, is_list = self._sources[key]
+                # Servers join a header that was sent twice with a comma, which no id has.
+                value = environ[key]
+                if "," in value and not is_list:
+                    value = value.partition(",")[0].rstrip(" \t")
+                found.append((name, value.encode("latin-1", "replace")))
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
             report("wsgi request headers", error)
         return self._read(found)

@@ -178,8 +178,8 @@ class Exchange(Trace, Facts):
 
     def closed(self) -> None:
         """The server has closed the response: before its last byte only if the client has gone."""
-        self.closing()
         if self.open_calls:
+            self.closing()
             self.finish_open_calls()
         if self.response_started and not self.response_complete and self.error is None:
             if self.method == "HEAD" or self.status_code in BODILESS:

@@ -13,12 +13,12 @@ from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.core.spans import BAGGAGE, TRACEPARENT, TRACESTATE, upstream_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
     from pantheon_obs.core.settings import Settings
     from pantheon_obs.core.spans import Upstream
 
-    Headers = Iterable[tuple[bytes, bytes]]
+    Headers = Sequence[tuple[bytes, bytes]]
 
 
 PASSED_ON = (TRACEPARENT, TRACESTATE, BAGGAGE)
@@ -52,36 +52,30 @@ class Identity:
         Their names are in lower case. The first valid one in the order of `inbound_headers` wins;
         of a header that was sent twice only the first counts.
         """
-        names = self._names
-        found: list[tuple[bytes, bytes]] | None = None
         try:
-            for header in headers:
-                if header[0] in names:
-                    if found is None:
-                        found = []
-                    found.append(header)
-            if found is not None:
-                return self._read(found, headers)
+            there = dict(reversed(headers))
+            if not self._names.isdisjoint(there):
+                return self._read(there, headers)
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
             report("identity", error)
         return self._fresh(headers), None
 
-    def _read(
-        self, found: list[tuple[bytes, bytes]], headers: Headers
-    ) -> tuple[str, Upstream | None]:
-        passed_on = [(name.decode(), value) for name, value in found if name in _PASSED_ON]
-        upstream = upstream_of(passed_on) if passed_on and self._trusts else None
-        there = dict(reversed(found))
-        sources = [name for name in self._readers if name in there]
-        for name in sources:
-            accepted = self._readers[name](there[name])
-            if accepted is not None:
-                return accepted, upstream
+    def _read(self, there: dict[bytes, bytes], headers: Headers) -> tuple[str, Upstream | None]:
+        upstream = None
+        if self._trusts and not _PASSED_ON.isdisjoint(there):
+            upstream = upstream_of(
+                (name.decode(), value) for name, value in headers if name in _PASSED_ON
+            )
+        for name, reader in self._readers.items():
+            if name in there:
+                accepted = reader(there[name])
+                if accepted is not None:
+                    return accepted, upstream
         trace_id = self._fresh(headers)
+        sources = ", ".join(name.decode() for name in self._readers if name in there)
         if sources:
             # Nothing that an earlier request has left in this context belongs to the new trace.
-            source = ", ".join(name.decode() for name in sources)
-            Context().run(_refused, source, trace_id)
+            Context().run(_refused, sources, trace_id)
         return trace_id, upstream
 
     def _fresh(self, headers: Headers) -> str:

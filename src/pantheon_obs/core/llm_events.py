@@ -118,14 +118,14 @@ class LlmCallFinished:
             fields["provider"] = self.provider
         if self.stream is not None:
             fields["stream"] = self.stream
-        if self.ttfc_ms is not None:
-            fields["ttfc_ms"] = self.ttfc_ms
-        if self.ttft_ms is not None:
-            fields["ttft_ms"] = self.ttft_ms
-        if self.producer_ms is not None:
-            fields["producer_ms"] = self.producer_ms
-        if self.chunks is not None:
-            fields["chunks"] = self.chunks
+            if self.ttfc_ms is not None:
+                fields["ttfc_ms"] = self.ttfc_ms
+            if self.ttft_ms is not None:
+                fields["ttft_ms"] = self.ttft_ms
+            if self.producer_ms is not None:
+                fields["producer_ms"] = self.producer_ms
+            if self.chunks is not None:
+                fields["chunks"] = self.chunks
         if self.cached_input_tokens is not None:
             fields["cached_input_tokens"] = self.cached_input_tokens
         if self.cache_write_tokens is not None:
@@ -139,12 +139,12 @@ class LlmCallFinished:
             fields["finish_reason"] = self.finish_reason
         if self.error_type is not None:
             fields["error_type"] = self.error_type
-        if self.error_status is not None:
-            fields["error_status"] = self.error_status
-        if self.error_code is not None:
-            fields["error_code"] = self.error_code
-        if self.provider_request_id is not None:
-            fields["provider_request_id"] = self.provider_request_id
+            if self.error_status is not None:
+                fields["error_status"] = self.error_status
+            if self.error_code is not None:
+                fields["error_code"] = self.error_code
+            if self.provider_request_id is not None:
+                fields["provider_request_id"] = self.provider_request_id
         if self.span_id is not None:
             fields["span_id"] = self.span_id
         if self.nested is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_LEAST, _MOST = 100, 999
+_STATUSES = range(100, 1000)
 
 
 def text_of(value: object) -> str:
@@ -12,4 +12,4 @@ def text_of(value: object) -> str:
 
 def status_of(value: object) -> int | None:
     """An HTTP status as a plain number (it may be an `http.HTTPStatus`); None for what is none."""
-    return int(value) if isinstance(value, int) and _LEAST <= value <= _MOST else None
+    return int(value) if isinstance(value, int) and int(value) in _STATUSES else None

@@ -54,7 +54,7 @@ PROVIDERS: tuple[tuple[str, str], ...] = (
     ("AIz", r"a[\w-]{35,}"),  # Google
     ("GOCSPX-", rf"{_NAME}{{20,}}"),  # Google OAuth: a client's secret, then both tokens
     ("ya29.", rf"{_NAME}{{20,}}"),
-    ("1/", r"/0[\w-]{40,}"),
+    ("1//", r"0[\w-]{40,}"),
     ("SG.", r"[\w=.-]{60,}"),  # ds: SendGrid
     *((f"xox{kind}-", r"(?=\D{0,80}\d)[A-Za-z0-9-]{10,}") for kind in "abeoprs"),  # ds: Slack
     ("xapp-", r"\d-[A-Za-z0-9-]{14,}"),

@@ -158,10 +158,18 @@ def sign_pattern(extra: frozenset[str]) -> re.Pattern[str]:
         "-": [r"(?<=--)(?<![\w.-]--)(?=[A-Za-z])"],
     }
     for sign in sorted({beginning[-1] for beginning, _ in PROVIDERS}):
-        ends = {beginning[-_TAIL:-1] for beginning, _ in PROVIDERS if beginning[-1] == sign}
-        for width in sorted({len(end) for end in ends}):
-            wide = {end for end in ends if len(end) == width}
-            around.setdefault(sign, []).append(f"(?<={_any_of(wide)}.)")
+        names = {beginning[:-1] for beginning, _ in PROVIDERS if beginning[-1] == sign}
+        for width in sorted({len(name[1 - _TAIL :]) for name in names}):
+            wide = {name for name in names if len(name[1 - _TAIL :]) == width}
+            ends = _any_of({name[1 - _TAIL :] for name in wide})
+            # Only few words with such an end are the whole name, and none of them goes on before.
+            whole = "|".join(
+                rf"(?<={_any_of({name for name in wide if len(name) == size})}.)"
+                rf"(?:(?<![A-Za-z0-9_].{{{size}}}.)|(?<=\\[nrt].{{{size}}}.)"
+                rf"|(?<=%[\s\S]{{2}}.{{{size}}}.))"
+                for size in sorted({len(name) for name in wide})
+            )
+            around.setdefault(sign, []).append(f"(?<={ends}.)(?:{whole})")
     # Each way begins with a literal: the engine then passes over all other characters quickly.
     return re.compile("|".join(f"{re.escape(sign)}(?:{'|'.join(x)})" for sign, x in around.items()))
 

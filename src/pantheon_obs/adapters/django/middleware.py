@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
     from pantheon_obs.core.context import Trace
-    from pantheon_obs.core.exchange import Exchange
 
 # The headers of a response that decide what the id adds to it.
 _CORS = ("Access-Control-Allow-Origin", "Access-Control-Expose-Headers")
@@ -96,7 +95,8 @@ class TraceIdMiddleware:
             self._add_to_outer(request, response)
             return response
         with exchange:
-            pipeline.started(exchange)
+            if pipeline.listening:
+                pipeline.started(exchange)
             response = self.get_response(request)
             self._answered(exchange, request, response)
         return response
@@ -110,7 +110,8 @@ class TraceIdMiddleware:
             self._add_to_outer(request, response)
             return response
         with exchange:
-            pipeline.started(exchange)
+            if pipeline.listening:
+                pipeline.started(exchange)
             response = await self.get_response(request)
             self._answered(exchange, request, response)
         return response
@@ -127,7 +128,8 @@ class TraceIdMiddleware:
             outer = enclosing(DjangoExchange, request.path, headers_of, request.META)
         if outer is not None and not outer.ended:
             leave_on(request, outer)
-            self._bind_user_early(outer, request)
+            if self._bind_user_id:
+                _bind_user_early(outer, request)
             return None
         trace_id, upstream = (
             self._read_environ(carrier)
@@ -135,10 +137,12 @@ class TraceIdMiddleware:
             else self._read_scope(carrier.get("headers") or ())
         )
         exchange = DjangoExchange(trace_id, request, is_asgi=scope is not None)
-        attach(exchange, upstream)
+        if upstream is not None:
+            attach(exchange, upstream)
         exchange.watch(request.method or "", request.path, "", self._quiet)
         exchange.quiet = request.path_info in self._quiet  # whatever it is mounted under
-        self._bind_user_early(exchange, request)
+        if self._bind_user_id:
+            _bind_user_early(exchange, request)
         leave_on(request, exchange)
         return exchange
 
@@ -149,7 +153,9 @@ class TraceIdMiddleware:
             return
         try:
             self._put_id_on(response, exchange.trace_id)
-            self._bind_user(exchange, request)
+            if self._bind_user_id:
+                exchange.bind_known = None
+                _bind_user(request, exchange)
             exchange.started(response.status_code)
             if getattr(response, "streaming", False):
                 follow(response, exchange)
@@ -174,7 +180,9 @@ class TraceIdMiddleware:
                 else:
                     exchange.route_of = lambda _environ: template
             self._put_id_on(response, exchange.trace_id)
-            self._bind_user(exchange, request)
+            if self._bind_user_id:
+                exchange.bind_known = None
+                _bind_user(request, exchange)
         except Exception as error:  # noqa: BLE001 - as above
             report("django within another trace", error)
 
@@ -188,16 +196,11 @@ class TraceIdMiddleware:
             for name in self._names:
                 headers[name] = trace_id
 
-    def _bind_user_early(self, exchange: Trace, request: HttpRequest) -> None:
-        """Have the user bound as soon as an LLM call asks for it."""
-        if self._bind_user_id:
-            with suppress(AttributeError):  # what calls itself a trace around us may take nothing
-                exchange.bind_known = partial(_bind_user, request)
 
-    def _bind_user(self, exchange: Exchange, request: HttpRequest) -> None:
-        if self._bind_user_id:
-            exchange.bind_known = None
-            _bind_user(request, exchange)
+def _bind_user_early(trace: Trace, request: HttpRequest) -> None:
+    """Have the user bound as soon as an LLM call asks for it."""
+    with suppress(AttributeError):  # what calls itself a trace around us may take nothing
+        trace.bind_known = partial(_bind_user, request)
 
 
 def _bind_user(request: HttpRequest, trace: Trace) -> None:

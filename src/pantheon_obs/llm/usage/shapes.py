@@ -126,6 +126,8 @@ USAGE: Rows = (
     ("gen_ai.usage.input_tokens", gateways.opentelemetry),
     ("gen_ai.usage.output_tokens", gateways.opentelemetry),
 )
+# The fields of the first rows: few usages have any of them.
+_RARE = frozenset(name for name, _ in USAGE[:5])
 
 _PAIR = 2  # (input, output), as a `usage=` callable may return it
 
@@ -173,7 +175,7 @@ def read_all(values: tuple[Any, ...], reported: Reported) -> None:
 def read_usage(usage: Any, reported: Reported) -> bool:
     """Read a usage object; return whether its shape is known."""
     cost = reported.cost
-    if first(USAGE, usage, reported) is not False:
+    if first(USAGE, usage, reported, _RARE) is not False:
         if reported.input_tokens is None or reported.output_tokens is None:
             for row in USAGE:  # a unified usage has fields of several vendors, some of them None
                 first((row,), usage, reported)
@@ -182,8 +184,11 @@ def read_usage(usage: Any, reported: Reported) -> bool:
     return False
 
 
-def first(rows: Rows, value: Any, reported: Reported) -> Any:
-    """Read a value by the first row that fits; return its function's answer, or False."""
+def first(rows: Rows, value: Any, reported: Reported, rare: frozenset[str] = frozenset()) -> Any:
+    """Read a value by the first row that fits; return its function's answer, or False.
+
+    The rows of the `rare` fields come first. They are passed over at once if the value has none.
+    """
     if value is None:
         return False
     kind: Any = type(value)
@@ -192,6 +197,8 @@ def first(rows: Rows, value: Any, reported: Reported) -> Any:
     extra: Any = getattr(value, EXTRA, None) if EXTRA in names else None
     if extra:
         own = {**own, **extra}
+    if rare and rare.isdisjoint(own) and rare.isdisjoint(names):
+        rows = rows[len(rare) :]
     for name, function in rows:
         if name in own or name in names:
             answer = function(value, reported)

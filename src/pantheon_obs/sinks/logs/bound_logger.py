@@ -42,6 +42,8 @@ handler: ObsHandler | None = None
 _module: Any = sys.modules[structlog.configure.__module__]
 _config = _module._CONFIG  # noqa: SLF001 - as above
 _PLAIN: list[Any] = list(_module._BUILTIN_DEFAULT_PROCESSORS)  # noqa: SLF001 - as above
+# The fields that are none, but say how an event is logged.
+_ASIDE = frozenset({"stacklevel", "exc_info", "stack_info"})
 _manager: Any = logging.Logger.manager  # its `disable` is a property, and slower
 
 
@@ -159,10 +161,11 @@ def _is_watched(logger: logging.Logger, level: int) -> bool:
 
 def emit(logger: logging.Logger, level: int, event: object, fields: dict[str, Any]) -> None:
     """Write the line of an event whose level is enabled."""
-    stacklevel = stacklevel_in(fields) if "stacklevel" in fields else 1
-    if type(event) is str and "exc_info" not in fields and "stack_info" not in fields:
+    stacklevel = 1
+    if type(event) is str and _ASIDE.isdisjoint(fields):
         entry = Entry(level, event, logger.name, fields)  # most lines, without another call
     else:
+        stacklevel = stacklevel_in(fields)
         entry = entry_of(logger, level, event, fields, stacklevel)
     if handler is not None:
         handler.dispatch(logger, entry, stacklevel)

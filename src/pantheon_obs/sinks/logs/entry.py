@@ -18,7 +18,7 @@ from pantheon_obs.sinks.logs import odd
 from pantheon_obs.sinks.redact_plain import described
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Mapping
     from types import TracebackType
 
 LEVEL_NAMES: dict[int, str] = {
@@ -84,14 +84,12 @@ def entry_from(record: logging.LogRecord, error: BaseException | None) -> Entry:
     """Read any record, also one that was pickled in another process; `error` is its exception."""
     attributes = record.__dict__
     # A record begins with its standard attributes; those of the application follow.
-    added: Iterator[str] = islice(attributes, _BEFORE_LAST, None)
-    if next(added, None) != _LAST:  # somebody has removed one
-        added = iter(attributes)
-    fields: dict[Any, Any] = {}
-    # No comprehension, and no call for a plain message: this runs for each line.
-    for key in added:
-        if key not in STANDARD:
-            fields[key] = attributes[key]
+    added = islice(attributes.items(), _BEFORE_LAST, None)
+    is_whole = next(added, ("", None))[0] == _LAST  # nobody has removed one
+    fields: dict[Any, Any] = dict(added if is_whole else attributes)
+    if not STANDARD.isdisjoint(fields):
+        for key in STANDARD.intersection(fields):
+            del fields[key]
     level, message, name = record.levelno, record.msg, record.name
     created: float | None = record.created
     if type(level) is not int or not 0 <= level < odd.LARGEST:

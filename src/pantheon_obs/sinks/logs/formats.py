@@ -10,7 +10,7 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import orjson
+from orjson import OPT_APPEND_NEWLINE, dumps
 
 from pantheon_obs.sinks.redact_long import cut_marker
 from pantheon_obs.sinks.redact_plain import described, plain_scalar, utf8
@@ -44,13 +44,13 @@ _LIKE_A_FIELD = re.compile(r"(?:\s|^)[^\s=]+=").search
 def json_format(line: Line) -> bytes:
     """Render a line of JSON; orjson leaves the controls beyond ASCII's as they are."""
     try:
-        rendered = orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+        rendered = dumps(line, option=OPT_APPEND_NEWLINE)
     except TypeError:
         # A top-level value that JSON or UTF-8 cannot express: rare, so it is searched only here.
-        rendered = orjson.dumps(
+        rendered = dumps(
             {utf8(key): plain_scalar(value) for key, value in line.items()},
             default=described,
-            option=orjson.OPT_APPEND_NEWLINE,
+            option=OPT_APPEND_NEWLINE,
         )
     if rendered.isascii() and _DELETE not in rendered:
         return rendered
@@ -151,7 +151,7 @@ def fit(line: dict[str, Any], rendered: bytes, render: Format, limit: int) -> by
 def _as_bytes(value: object) -> bytes:
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace")
-    return orjson.dumps(value, default=str)
+    return dumps(value, default=str)
 
 
 def _without_marker(value: bytes, *, from_start: bool) -> tuple[bytes, int]:

@@ -17,6 +17,7 @@ from pantheon_obs.core.structured import handle, in_flight
 from pantheon_obs.sinks.logs import noticing, odd
 from pantheon_obs.sinks.logs.adopted import AdoptedFilters
 from pantheon_obs.sinks.logs.entry import Entry, entry_from, uncoloured
+from pantheon_obs.sinks.logs.noticing import methods, plain_classes
 from pantheon_obs.sinks.logs.records import read_back, record_for
 from pantheon_obs.sinks.logs.rendered import Rendered, entry_behind
 from pantheon_obs.sinks.logs.superseded import RULES, is_superseded
@@ -108,9 +109,8 @@ class ObsHandler(logging.Handler):
 
         Its level is enabled. Watchers of records, as Sentry, need not see a fact of this library.
         """
-        methods = noticing.methods
         if (
-            (type(logger) in noticing.plain_classes or noticing.is_plain(type(logger)))
+            (type(logger) in plain_classes or noticing.is_plain(type(logger)))
             and logging._logRecordFactory is _Record  # type: ignore[attr-defined]  # noqa: SLF001 - for each line
             and methods["makeRecord"] is noticing.make_record
             and (entry.outside is not None or methods["callHandlers"] is noticing.call_handlers)

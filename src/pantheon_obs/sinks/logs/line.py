@@ -47,9 +47,12 @@ class LineBuilder:
         """Build the line of one entry; its values are str, int, float, bool, None, list or dict."""
         redactor = self._redactor
         event = entry.event
-        created = entry.created
         error = entry.error
-        micros = str(time.time_ns() // 1000) if created is None else f"{round(created * 1e6):07d}"
+        micros = (
+            str(time.time_ns() // 1000)
+            if entry.created is None
+            else f"{round(entry.created * 1e6):07d}"
+        )
         second = micros[:-6]
         prefix = self._second.get(second) or self._begin_second(second)
         line: dict[str, Any] = {
@@ -90,10 +93,11 @@ class LineBuilder:
 
     def _redact(self, line: dict[str, Any], keys: Collection[str]) -> None:
         redactor = self._redactor
+        harmless = redactor.harmless
         for key in keys:
             value = line.get(key)
             if type(value) is str:
-                if value not in redactor.harmless:
+                if value not in harmless:
                     line[key] = redactor.text(value)
             elif value:
                 line[key] = redactor.clean(value)

@@ -234,10 +234,13 @@ def _take_in(reported: Reported, input_: Any, output: Any, of_input: Any, of_out
         own = fields_of(of_input, _INPUT_PARTS)
         cached, written = own.get("cached_tokens"), own.get("cache_write_tokens")
         reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
-        reported.cache_write_tokens = count(written, reported.cache_write_tokens)
-        add_details(reported, own, _INPUT_KINDS)
+        if written is not None:
+            reported.cache_write_tokens = count(written, reported.cache_write_tokens)
+        if any(map(own.get, _INPUT_KINDS)):
+            add_details(reported, own, _INPUT_KINDS)
     if of_output is not None:
         own = fields_of(of_output, _OUTPUT_PARTS)
         reported.reasoning_tokens = count(own.get("reasoning_tokens"), reported.reasoning_tokens)
-        add_details(reported, own, _OUTPUT_KINDS)
+        if any(map(own.get, _OUTPUT_KINDS)):
+            add_details(reported, own, _OUTPUT_KINDS)
     return True
