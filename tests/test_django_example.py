@@ -150,7 +150,7 @@ def test_an_error_arrives_at_sentry_once_with_the_id_of_its_response(
     [event] = sent_about(receiver, "bug")
     assert ["ZeroDivisionError"] == [error["type"] for error in event["exception"]["values"]]
     assert "/sentry-debug/" == event["transaction"]
-    assert "bug" == event["request"]["headers"]["X-Request-Id"]
+    assert "bug" == event["tags"]["trace_id"]
     events = events_of(service, "bug")
     assert 1 == sum("exception" in event for event in events)
     assert ("error", "ZeroDivisionError") == (events[-1]["outcome"], events[-1]["error_type"])

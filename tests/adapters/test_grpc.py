@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -49,16 +50,14 @@ class Service:
             answer = list(call) if streams or bare == "echoes" else call.result()
         return Call(call.code().name, answer, dict(call.initial_metadata() or ()))
 
-    def lines(self, trace_id: str) -> list[dict[str, Any]]:
+    def lines(self, trace_id: str, until: str = '"request_finished"') -> list[dict[str, Any]]:
         """Select the lines of one trace, until its event."""
         needle = f'"trace_id":"{trace_id}"'
 
         def of_trace() -> list[str]:
             return [line for line in self.server.out if needle in line]
 
-        self.server.wait_for(
-            lambda: any('"request_finished"' in line for line in of_trace()), trace_id
-        )
+        self.server.wait_for(lambda: any(until in line for line in of_trace()), trace_id)
         return [parse_line(line.encode()) for line in of_trace()]
 
     def finished(self, trace_id: str) -> dict[str, Any]:
@@ -191,17 +190,26 @@ def test_a_deadline_that_passes_is_a_client_that_has_left(method: Any) -> None:
     )
 
 
-@pytest.mark.parametrize("kind", ["sync", "aio"])
-def test_a_client_that_cancels_a_stream_has_left(kind: str, request: pytest.FixtureRequest) -> None:
-    """The event comes though the stream has no end of its own."""
+def test_a_code_may_be_a_number(aio: Service) -> None:
+    """As `grpc.aio` takes it."""
+    assert "NOT_FOUND" == aio.call("asets_a_number", "t13").code
+    assert "NOT_FOUND" == aio.finished("t13")["grpc_code"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("sync", "endless"), ("sync", "lingers"), ("aio", "aendless")]
+)
+def test_a_client_that_cancels_a_stream_has_left(
+    kind: str, name: str, request: pytest.FixtureRequest
+) -> None:
+    """The event comes though the stream has no end of its own, or makes another message."""
     service = request.getfixturevalue(kind)
-    name = "endless" if kind == "sync" else "aendless"
     call = service.channel.unary_stream(f"/shop.Shop/{name}")(
-        b"", metadata=(("x-trace-id", f"t7-{kind}"),)
+        b"", metadata=(("x-trace-id", f"t7-{name}"),)
     )
     next(call)
     call.cancel()
-    event = service.finished(f"t7-{kind}")
+    event = service.finished(f"t7-{name}")
     assert ("CANCELLED", "client_disconnected") == (event["grpc_code"], event["outcome"])
 
 
@@ -229,7 +237,8 @@ def test_a_client_carries_the_trace_with_all_kinds_of_calls(
     service = request.getfixturevalue("sync" if name == "asks" else "aio")
     call = service.call(name, name)
     assert b"ok 0 1 2 1 2" == call.answer
-    routes = [line["route"] for line in service.lines(name) if "route" in line]
+    lines = service.lines(name, f'"route":"/shop.Shop/{name}"')
+    routes = [line["route"] for line in lines if "route" in line]
     bare = ["ok", "counts", "adds", "echoes", "asks"]
     prefix = "a" if name == "aasks" else ""
     assert [f"/shop.Shop/{prefix}{each}" for each in bare] == routes
@@ -268,3 +277,12 @@ def test_a_service_that_is_disabled_answers_without_an_id(kind: str) -> None:
         answer, call = channel.unary_unary("/shop.Shop/ok").with_call(b"")
         assert (b"ok", {}) == (answer, dict(call.initial_metadata()))
     assert [] == [line for line in server.out if "request_finished" in line]
+
+
+def test_metadata_that_nobody_can_read_is_left_to_grpc() -> None:
+    """The call goes on with the details that it was given."""
+    from pantheon_obs.propagation.grpc import client_interceptor  # noqa: PLC0415 - needs grpc
+
+    details = SimpleNamespace(metadata=[7])
+    seen = client_interceptor().intercept_unary_unary(lambda each, _: each, details, b"")
+    assert details is seen

@@ -362,6 +362,9 @@ class Maker(Generic[Made]):
     def create(self) -> Made:
         return Chat()
 
+    def plain(self) -> "Chat":
+        return Chat()
+
     def other(self):
         return Other()
 
@@ -401,7 +404,7 @@ def package(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         "url",
         {"sample": "sample"},
         "v",
-        ("chats.create",),
+        ("chats.create", "chats.plain", "chats.other"),
         functions,
         "all",
     )
@@ -498,6 +501,20 @@ class TestSetting:
 
 class TestRedirect:
     """A function whose code is replaced."""
+
+    def test_a_signature_that_was_given_stays(self) -> None:
+        """It is neither replaced nor removed."""
+
+        def function(*args: Any) -> tuple[Any, ...]:
+            return args
+
+        given = inspect.signature(len)
+        function.__signature__ = given  # type: ignore[attr-defined]
+        redirect = Redirect(function, lambda _: tuple)
+        assert inspect.signature(function) is given
+        redirect.undo()
+        assert inspect.signature(function) is given
+        assert (1,) == function(1)
 
     def test_each_kind_of_function(self) -> None:
         """Closures, defaults, generators and coroutines; and the locals of a running one."""

@@ -463,6 +463,7 @@ BILLED = [
                 "input_tokens_by_modality": [
                     {"modality": "text", "tokens": 1000},
                     {"modality": "audio", "tokens": 2000},
+                    {"modality": "smell", "tokens": 0},
                 ],
             },
         },

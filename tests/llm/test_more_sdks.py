@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pantheon_obs import instrument_llm
+from pantheon_obs import instrument_llm, trace_context
 from tests.llm.scripted import Raw, aws_events, json_lines, scripted, sse
 
 if TYPE_CHECKING:
@@ -165,8 +165,9 @@ class TestOpenAI:
             client = openai.OpenAI(api_key="none", base_url=url, max_retries=0)
             instrument_llm(client)
             client.responses.create(model="m", input="x", background=True)
-            for _ in range(3):
-                client.responses.retrieve("r")
+            with trace_context("order-7"):
+                for _ in range(3):
+                    client.responses.retrieve("r")
             client.close()
 
         assert [("responses", None, None, "ok"), ("retrieve", 512, 40, "ok")] == told(events)
@@ -338,7 +339,7 @@ class TestGroq:
     def test_a_client_without_a_url_of_its_own_is_groqs(self) -> None:
         """The host tells the vendor."""
         groq = pytest.importorskip("groq")
-        methods = pytest.importorskip("pantheon_obs.llm.methods")
+        methods = pytest.importorskip("pantheon_obs.llm.sdks")
         with groq.Groq(api_key="none") as client:
             assert "groq" == methods.vendor_of(client, methods.sdk_of(client))
 

@@ -232,6 +232,8 @@ def test_lines_go_to_descriptor_1_whatever_becomes_of_sys_stdout() -> None:
         with contextlib.redirect_stdout(io.StringIO()) as elsewhere:
             logging.warning("while somebody redirects")
         logging.warning("elsewhere: %r", elsewhere.getvalue())
+        sys.stdout = open(1, "w", closefd=False)
+        logging.warning("through another object")
         read, write = os.pipe()
         kept = os.dup(1)
         os.dup2(write, 1)
@@ -247,6 +249,7 @@ def test_lines_go_to_descriptor_1_whatever_becomes_of_sys_stdout() -> None:
     assert [
         "while somebody redirects",
         "elsewhere: ''",
+        "through another object",
         "1 in the pipe",
         "without a stream",
         "after it was closed",
@@ -416,3 +419,29 @@ def test_a_stream_that_is_being_flushed_already_is_left_alone() -> None:
             raise RuntimeError(msg)
 
     assert None is output._flush_patiently(Busy())  # noqa: SLF001 - the moment cannot be hit by a test
+
+
+def test_a_flush_that_a_full_pipe_refuses_is_tried_again() -> None:
+    """It waits until the pipe takes more."""
+    read, write = os.pipe()
+
+    class Full(io.StringIO):
+        """A stream whose pipe is full at first."""
+
+        refuses = True
+
+        def fileno(self) -> int:
+            """Return the pipe that is waited for."""
+            return write
+
+        def flush(self) -> None:
+            """Refuse once."""
+            refuses, self.refuses = self.refuses, False
+            if refuses:
+                raise BlockingIOError
+
+    stream = Full()
+    output._flush_patiently(stream)  # noqa: SLF001 - as above
+    os.close(read)
+    os.close(write)
+    assert not stream.refuses

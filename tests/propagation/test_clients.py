@@ -14,7 +14,7 @@ import requests
 
 from pantheon_obs import ConfigError, current_trace_id, trace_context
 from pantheon_obs.core import guard
-from pantheon_obs.propagation import propagate
+from pantheon_obs.propagation import extract, propagate
 from tests.propagation.senders import SENDERS
 from tests.propagation.upstream import Upstream
 
@@ -360,6 +360,23 @@ def test_a_redirect_that_requests_does_not_follow_names_a_clean_request(
             session.send(response.next)
 
     assert [[UUID], []] == [received.trace_ids for received in upstream.received]
+
+
+def test_baggage_of_the_caller_is_as_it_was_in_a_redirect_that_requests_does_not_follow(
+    upstream: Upstream,
+) -> None:
+    """The members of the trace, which were added to it, are gone."""
+    with requests.Session() as session:
+        session.trust_env = False
+        propagate(session)
+        url = f"{upstream.url}/redirect?to={upstream.other_host}/plain"
+        headers = {"baggage": "own=1"}
+        with trace_context(extract({"X-Trace-ID": UUID, "baggage": "theirs=2"})):
+            response = session.get(url, headers=headers, allow_redirects=False, timeout=30)
+
+    assert response.next is not None
+    assert ["own=1,theirs=2"] == upstream.received[0].headers["baggage"]
+    assert "own=1" == response.next.headers["baggage"]
 
 
 def test_a_method_that_is_replaced_later_is_called(

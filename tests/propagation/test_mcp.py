@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
 
-from pantheon_obs import ConfigError, configure_logging
+from pantheon_obs import ConfigError, configure_logging, current_trace_id, trace_context
 from pantheon_obs.adapters.mcp import instrument_mcp
 from pantheon_obs.testing import reset
 from tests.support.server import ROOT, SECONDS, Server, environment, free_port
@@ -88,3 +90,18 @@ def test_nothing_is_traced_while_the_library_is_disabled() -> None:
         assert before == instrument_mcp(server).middleware
     finally:
         reset()
+
+
+def test_an_older_server_may_look_a_handler_up_in_either_way() -> None:
+    """The first releases ask whether there is a handler, and index; later ones call `get`."""
+
+    async def handler(_request: object) -> str:
+        return current_trace_id.get()
+
+    server: Any = instrument_mcp(SimpleNamespace(request_handlers={"call": handler}))
+    request = SimpleNamespace(params=SimpleNamespace(meta={"x-trace-id": "order-7"}))
+    handlers = (server.request_handlers["call"], server.request_handlers.get("call"))
+    assert ["order-7"] * 2 == [asyncio.run(each(request)) for each in handlers]
+    with trace_context("job-1"):
+        assert "job-1" == asyncio.run(handlers[0](None))
+    assert server.request_handlers.get("other") is None

@@ -28,7 +28,7 @@ from pantheon_obs import (
     trace_context,
 )
 from pantheon_obs.core import pipeline
-from pantheon_obs.core.context import Trace
+from pantheon_obs.core.context import Trace, leave_on
 from pantheon_obs.core.events import BackgroundFailed, RequestFinished, WebsocketFinished
 from pantheon_obs.core.failures import escape, note
 from pantheon_obs.sinks.sentry_masking import masking
@@ -361,6 +361,20 @@ def test_an_error_that_leaves_its_trace_keeps_its_id(receiver: Receiver) -> None
     receiver.wait_for(1)
 
     assert "job-1" == receiver.events[0]["tags"]["trace_id"]
+
+
+def test_a_framework_that_logs_about_a_request_after_its_end_names_its_id(
+    receiver: Receiver,
+) -> None:
+    """Its record has the request."""
+    request, trace = SimpleNamespace(), Trace("request-1")
+    leave_on(request, trace)
+    configure_logging()
+    init_sentry(sentry_dsn=receiver.dsn)
+    logging.getLogger("framework").error("late", extra={"request": request})
+    receiver.wait_for(1)
+
+    assert "request-1" == receiver.events[0]["tags"]["trace_id"]
 
 
 def test_no_secret_is_in_any_part_of_an_event(receiver: Receiver) -> None:

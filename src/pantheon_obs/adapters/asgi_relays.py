@@ -25,13 +25,15 @@ _known: dict[int, tuple[CodeType, bool]] = {}  # by the id of the code, whose ha
 
 
 def is_relayed(boundary: str) -> bool:
-    """Whether a coroutine that awaits the caller's caller has a task group of its own.
+    """Whether a coroutine that awaits `send`, from which this is called, has a task group.
 
     Args:
         boundary: The module whose coroutine called the application: those beyond do not count.
     """
     with _guard:
         frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - there is no public way
+        while frame is not None and not frame.f_code.co_flags & _AWAITED:  # the parts of `send`
+            frame = frame.f_back
         while frame is not None and frame.f_code.co_flags & _AWAITED:
             if frame.f_globals.get("__name__") == boundary:
                 break

@@ -35,9 +35,8 @@ class Rpc(Exchange):
         """Become the trace of the RPC's context."""
         self._open = [self]
         begin(self)
-        if pipeline.sinks:
-            self.watch("POST", path, "", quiet_paths)  # as HTTP/2 carries it
-            pipeline.started(self)
+        self.watch("POST", path, "", quiet_paths)  # as HTTP/2 carries it
+        pipeline.started(self)
 
     def route(self) -> str:
         """Return the method's full name, of which there are only as many as the server has."""

@@ -18,7 +18,7 @@ _ALSO = (f"{_PACKAGE}.grpc.GRPCIntegration",)
 _READ_BODIES = frozenset({"litestar", "starlite"})
 # Integrations that are named otherwise than the module that they patch.
 _PATCHED = {
-    "boto3": "botocore",
+    "boto3": "botocore.client",  # other parts of botocore are imported by `sentry_sdk` itself
     "google_genai": "google.genai",
     "langchain": "langchain_core",
     "openai_agents": "agents.run",

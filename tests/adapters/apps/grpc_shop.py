@@ -87,6 +87,15 @@ def endless(_request: bytes, context: Any) -> Iterator[bytes]:
         yield b"again"
 
 
+def lingers(_request: bytes, context: Any) -> Iterator[bytes]:
+    """Make a message that is late: its client has left."""
+    yield b"1"
+    context.add_callback(left.set)
+    left.wait(20)
+    left.clear()
+    yield b"2"
+
+
 def adds(requests: Iterator[bytes], _context: Any) -> bytes:
     """Add up a stream."""
     return b"%d" % sum(map(int, requests))
@@ -131,6 +140,12 @@ async def asets_a_code(_request: bytes, context: Any) -> bytes:
     """Send metadata of its own, and answer with a code."""
     await context.send_initial_metadata((("shelf", "4"),))
     context.set_code(grpc.StatusCode.INVALID_ARGUMENT)
+    return b""
+
+
+async def asets_a_number(_request: bytes, context: Any) -> bytes:
+    """Answer with the number of a code."""
+    context.set_code(5)
     return b""
 
 
@@ -214,7 +229,7 @@ def _handler(name: str) -> Any:
         handler = grpc.unary_stream_rpc_method_handler(non_blocking)
     elif behavior is None or name.startswith("_"):
         handler = None
-    elif name.endswith(("counts", "breaks", "endless", "writes", "writes_and_fails")):
+    elif name.endswith(("counts", "breaks", "endless", "lingers", "writes", "writes_and_fails")):
         handler = grpc.unary_stream_rpc_method_handler(behavior)
     elif name.endswith("adds"):
         handler = grpc.stream_unary_rpc_method_handler(behavior)
