@@ -177,8 +177,8 @@ CONTENDERS = {
     "langfuse": Contender(
         ("langfuse==5.0.4", "opentelemetry-instrumentation-anthropic==0.62.4"),
         _langfuse,
-        "`langfuse.openai`; for Anthropic it recommends OpenLLMetry's instrumentation, which runs "
-        f"here. {_BACKEND}.",
+        "`langfuse.openai`. The package has nothing of its own for Anthropic: OpenLLMetry's "
+        f"instrumentation sends to it here. {_BACKEND}.",
     ),
     "openllmetry": Contender(
         (

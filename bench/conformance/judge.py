@@ -43,7 +43,7 @@ def misses(
 
 
 def _ending(true: str, told: str) -> str | None:
-    """Compare endings. An error is accepted for a call that its caller has left: it does not look complete."""
+    """Compare endings. For a call that its caller has left, an error is accepted, too."""
     accepted = {OK: (OK,), ERROR: (ERROR,), LEFT: (LEFT, ERROR)}[true]
     return None if told in accepted else f"`{told}`"
 
