@@ -25,14 +25,14 @@ class Contender:
         set_up: Sets it up, and returns a function that takes the records since it was called last.
         claims: How it is set up, and what it does not claim to do, for the page.
         has_cost: Whether it claims to record a cost.
-        vendors: The SDKs that it claims to observe.
+        interfaces: The interfaces that it claims to observe.
     """
 
     packages: tuple[str, ...]
     set_up: Callable[[], Callable[[], list[Record]]]
     claims: str
     has_cost: bool = False
-    vendors: tuple[str, ...] = ("openai", "anthropic")
+    interfaces: tuple[str, ...] = ("chat", "responses", "embeddings", "messages")
 
 
 def _in_memory(read: Callable[[Any], list[Record]] = records.of_spans) -> tuple[Any, Any, Any]:
@@ -216,8 +216,8 @@ CONTENDERS = {
         ),
         _openai_v2,
         "OpenTelemetry's older `OpenAIInstrumentor`. It claims neither a cost nor "
-        "Anthropic. It does not run with the newest opentelemetry-util-genai, nor without httpx, "
-        "which it does not require.",
-        vendors=("openai",),
+        "Responses nor Anthropic. It does not run with the newest "
+        "opentelemetry-util-genai, nor without httpx, which it does not require.",
+        interfaces=("chat", "embeddings"),
     ),
 }

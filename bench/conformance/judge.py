@@ -20,10 +20,9 @@ def misses(
 ) -> dict[str, str | None] | None:
     """Return the miss of each question that is asked, None if it is answered rightly.
 
-    A call by an SDK that the library does not claim to observe has no questions: None.
+    A call of an interface that the library does not claim to observe has no questions: None.
     """
-    vendor = "anthropic" if scenario.kind.interface == "messages" else "openai"
-    if vendor not in contender.vendors:
+    if scenario.kind.interface not in contender.interfaces:
         return None
     records = call["records"]
     asked = [ONCE, ENDING, TOKENS]

@@ -41,7 +41,7 @@ def render(results: dict[str, Results]) -> str:
     parts = [_INTRODUCTION.format(calls=len(calls)), "## Summary\n"]
     parts += [*_summary(results, calls), "", "## Libraries\n", *_libraries(results), ""]
     parts += ["## Calls\n", f"`{RIGHT}` says that all questions are answered rightly,"]
-    parts += [f"`{NOT_ASKED}` that the library does not claim to observe the SDK.\n"]
+    parts += [f"`{NOT_ASKED}` that the library does not claim to observe such calls.\n"]
     ran = [name for name in results if "calls" in results[name]]
     parts += _table(("call", *ran), [_row(call, results, ran) for call in calls])
     return "\n".join(parts) + "\n"
