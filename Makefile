@@ -13,6 +13,9 @@
 #   make audit     looks for known vulnerabilities in what an installation brings
 #   make lint      runs ruff, mypy and pyright
 #   make bench     measures the cost of a request, side by side with the peers
+#   make llm-conformance
+#                  runs the same calls of models under this library and its peers, and writes
+#                  docs/llm-conformance.md; it needs a network
 #   make clean     removes the environments and the files of the tools
 
 # The suite starts hundreds of interpreters: where this is set, each would compile all that it
@@ -29,7 +32,7 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11,
 	$(if $(shell $(python) -c '$(NEW_ENOUGH)' 2>/dev/null && echo yes),$(python))))
 
 .DEFAULT_GOAL := test
-.PHONY: demo test test-all test-long fuzz soak audit lint bench clean
+.PHONY: demo test test-all test-long fuzz soak audit lint bench llm-conformance clean
 
 demo: $(READY)
 	@$(BIN)/python -m examples.demo
@@ -71,6 +74,10 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m bench
+
+# Each library has an environment of its own, in .nox/conformance.
+llm-conformance: $(READY)
+	$(BIN)/python -m bench.conformance
 
 clean:
 	rm -rf $(VENV) .nox .hypothesis .audit.txt .mypy_cache .pytest_cache .ruff_cache build dist .coverage .coverage.*
