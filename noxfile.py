@@ -74,7 +74,9 @@ def tests(session: nox.Session, extras: str) -> None:
     if extras == "lowest":
         pins = f"{session.create_tmp()}/lowest.txt"
         session.run(
-            *("uv", "pip", "compile", "--quiet", "--resolution=lowest-direct", "--all-extras"),
+            # Without what these need in turn: the tests' packages may need other versions of that.
+            *("uv", "pip", "compile", "--quiet", "--no-deps", "--resolution=lowest-direct"),
+            "--all-extras",
             *("--python", session.virtualenv.location, "--output-file", pins, "pyproject.toml"),
         )
         session.install("--constraint", pins, ".[all]", "--group", "test")
