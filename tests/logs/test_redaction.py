@@ -76,8 +76,10 @@ if TYPE_CHECKING:
         "session_key",
         "password2",
         "password_hash",
+        "password__12",
         "refresh_tokens",
         "api_keys",
+        "fernet_key",
         "X-Amz-Signature",
     ],
 )
@@ -229,6 +231,15 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dBjftJeZ4CVP"
 KEY = "0123456789abcdefghijABCDEFGHIJ"
 
 SECRETS = {
+    "parameter of SQLAlchemy": (
+        "{'id_1': 5, 'api_token_1': 'a1b2c3'}",
+        "{'id_1': 5, 'api_token_1': '[redacted]'}",
+    ),
+    "inserted by SQLAlchemy": (
+        "{'email__12': 'x', 'password__12': 'a1b2c3'}",
+        "{'email__12': 'x', 'password__12': '[redacted]'}",
+    ),
+    "pair with a number": ("('password_1', 'a1b2c3')", "('password_1', '[redacted]')"),
     "bearer": ("Authorization: Bearer abc123DEF456", "Authorization: Bearer [redacted]"),
     "bearer in small letters": ("bearer abc123def456 used", "bearer [redacted] used"),
     "long bearer of letters": ("Bearer " + "a" * 30, "Bearer [redacted]"),

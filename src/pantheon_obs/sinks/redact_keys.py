@@ -27,9 +27,9 @@ _ENDS = (
     "dbpass", "pgpass", "rootpass", "smtppass", "sqlpass", "userpass",
 )  # fmt: skip
 _KEYS = frozenset({
-    "access", "account", "api", "auth", "client", "consumer", "encryption", "functions", "hmac",
-    "master", "private", "secret", "session", "shared", "signing", "ssh", "storage",
-    "subscription", "webhook",
+    "access", "account", "aes", "api", "auth", "client", "consumer", "decryption", "encryption",
+    "fernet", "functions", "hmac", "jwt", "master", "private", "secret", "session", "shared",
+    "signing", "ssh", "storage", "subscription", "webhook",
 })  # fmt: skip
 # Words that may follow: a `password_hash` is as good as the password.
 _FOLLOWING = frozenset({
