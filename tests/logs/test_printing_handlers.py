@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -53,9 +54,16 @@ class Inner(Own):
     def handle(self, record):
         self.kept.append(record.getMessage())
         return self.inner.handle(record)
+class Handling(logging.Handler):
+    def handle(self, record):
+        Own.kept.append(record.getMessage())
+        print("RAW", record.getMessage())
 """
 )
-PRINTERS = ["Printer", "Flushing", "Writer", "Lines", "Json", "Stored", "First", "Inner"]
+PRINTERS = [
+    *("Printer", "Flushing", "Writer", "Lines", "Json", "Stored", "First", "Inner"),
+    "Handling",
+]
 
 
 @pytest.mark.parametrize("place", ["", "f'shop.{kind.__name__}'"], ids=["root", "loggers"])
@@ -100,6 +108,25 @@ for kind in (Printer, logging.StreamHandler):
     )
 
     assert ["first", *["cannot reach amqp://[redacted]@mq//", "second"] * 2] == done.events
+
+
+@pytest.mark.parametrize("path", ["/dev/stdout", "/dev/stderr", "/dev/fd/1", "/proc/self/fd/2"])
+def test_a_file_handler_on_a_device_of_the_standard_streams_prints(path: str) -> None:
+    """Configurations of containers write to such files; some open them with the first record."""
+    if not Path(path).exists():
+        pytest.skip("the system has no such file")
+
+    done = run(
+        LOGGING
+        + f"""
+logging.getLogger().addHandler(logging.FileHandler({path!r}))
+configure_logging(log_format="json")
+logging.getLogger("shop").addHandler(logging.FileHandler({path!r}, delay=True))
+logging.getLogger("shop").warning("once")
+"""
+    )
+
+    assert ["once"] == done.events
 
 
 def test_a_handler_that_sends_keeps_what_it_prints_beside() -> None:

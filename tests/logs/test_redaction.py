@@ -76,8 +76,10 @@ if TYPE_CHECKING:
         "session_key",
         "password2",
         "password_hash",
+        "password__12",
         "refresh_tokens",
         "api_keys",
+        "fernet_key",
         "X-Amz-Signature",
     ],
 )
@@ -105,6 +107,7 @@ def test_a_secret_key_hides_its_value_at_any_depth(logged: Logged, key: str) -> 
         "input_tokens",
         "llm_output_tokens",
         "tokens",
+        "x-ratelimit-reset-tokens",
         "token_count",
         "token_limit",
         "token_type",
@@ -228,6 +231,15 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dBjftJeZ4CVP"
 KEY = "0123456789abcdefghijABCDEFGHIJ"
 
 SECRETS = {
+    "parameter of SQLAlchemy": (
+        "{'id_1': 5, 'api_token_1': 'a1b2c3'}",
+        "{'id_1': 5, 'api_token_1': '[redacted]'}",
+    ),
+    "inserted by SQLAlchemy": (
+        "{'email__12': 'x', 'password__12': 'a1b2c3'}",
+        "{'email__12': 'x', 'password__12': '[redacted]'}",
+    ),
+    "pair with a number": ("('password_1', 'a1b2c3')", "('password_1', '[redacted]')"),
     "bearer": ("Authorization: Bearer abc123DEF456", "Authorization: Bearer [redacted]"),
     "bearer in small letters": ("bearer abc123def456 used", "bearer [redacted] used"),
     "long bearer of letters": ("Bearer " + "a" * 30, "Bearer [redacted]"),
@@ -288,6 +300,9 @@ def test_a_secret_inside_a_string_is_hidden_wherever_it_stands(logged: Logged, n
         "Basic authentication failed",
         "Basic Authentication failed",
         "the bearer of this letter",
+        "token_type=bearer expires_in=3600",
+        'Bearer resource_metadata="https://example.test/oauth", error="invalid_token"',
+        "x-ratelimit-reset-tokens: 6ms",
         "password: must be longer",
         "wrong password",
         "https://example.test/a?mail=b@c.test",

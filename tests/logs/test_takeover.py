@@ -52,6 +52,40 @@ logging.getLogger({name!r}).warning("once")
     assert ["once"] == done.events
 
 
+def test_a_warning_that_reaches_no_handler_is_a_line() -> None:
+    """Logging's last resort would print it as it is; what it does not print stays away."""
+    done = run(
+        """
+from pantheon_obs.testing import reset
+logger = logging.getLogger("shop")
+logger.propagate = False
+configure_logging()
+logger.warning("password=%s", "a1b2c3")
+logger.info("hidden")
+logging.getLogger().handlers.clear()
+logging.getLogger("other").warning("cleared")
+reset()
+assert logging.lastResort is logging._defaultLastResort
+"""
+    )
+
+    assert ["password=[redacted]", "cleared"] == done.events
+
+
+def test_a_last_resort_of_the_application_stays() -> None:
+    """None is one: nothing is printed."""
+    done = run(
+        """
+logging.lastResort = None
+logging.getLogger("shop").propagate = False
+configure_logging()
+logging.getLogger("shop").warning("hidden")
+"""
+    )
+
+    assert b"" == done.stdout
+
+
 def test_handlers_that_do_not_print_stay() -> None:
     """Handlers of files, sockets and memory stay, and so do queues in front of them."""
     done = run(

@@ -10,7 +10,9 @@ import email.message
 import enum
 import ipaddress
 import json
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 from unittest import mock
 
@@ -121,6 +123,10 @@ class Headers:
 message = email.message.Message()
 message["To"] = "ada"
 
+with closing(sqlite3.connect(":memory:")) as database:
+    database.row_factory = sqlite3.Row
+    row = database.execute("SELECT 'ada' AS name, 'x' AS password").fetchone()
+
 SHOWN: dict[str, tuple[object, object]] = {
     "address": (ipaddress.ip_address("2001:db8::1"), "2001:db8::1"),
     "network": (ipaddress.ip_network("198.51.100.0/24"), "198.51.100.0/24"),
@@ -134,6 +140,8 @@ SHOWN: dict[str, tuple[object, object]] = {
     "class": (Tray, f"<class '{Tray.__module__}.Tray'>"),
     "user dict": (collections.UserDict({"token": "x"}), {"token": "[redacted]"}),
     "user list": (collections.UserList([{"token": "x"}]), [{"token": "[redacted]"}]),
+    "user string": (collections.UserString("rye"), "rye"),
+    "row of sqlite3": (row, {"name": "ada", "password": "[redacted]"}),
     "sequence": (Pair(2), [0, 1]),
     "long sequence": (Pair(10**9), "<Pair: 1000000000 items>"),
     "range": (range(10**12), "range(0, 1000000000000)"),

@@ -27,9 +27,9 @@ _ENDS = (
     "dbpass", "pgpass", "rootpass", "smtppass", "sqlpass", "userpass",
 )  # fmt: skip
 _KEYS = frozenset({
-    "access", "account", "api", "auth", "client", "consumer", "encryption", "functions", "hmac",
-    "master", "private", "secret", "session", "shared", "signing", "ssh", "storage",
-    "subscription", "webhook",
+    "access", "account", "aes", "api", "auth", "client", "consumer", "decryption", "encryption",
+    "fernet", "functions", "hmac", "jwt", "master", "private", "secret", "session", "shared",
+    "signing", "ssh", "storage", "subscription", "webhook",
 })  # fmt: skip
 # Words that may follow: a `password_hash` is as good as the password.
 _FOLLOWING = frozenset({
@@ -99,5 +99,7 @@ def _rule_for(words: list[str]) -> Rule | None:
         return any_value if "amz" in words or "goog" in words else None
     if last == "sig":
         return _like_a_signature
-    listed = (last == "tokens" and before in _OF_USERS) or (last == "keys" and before in _KEYS)
+    # Not `x-ratelimit-reset-tokens: 6ms`, which is a time.
+    of_users = before in _OF_USERS and "ratelimit" not in words
+    listed = (last == "tokens" and of_users) or (last == "keys" and before in _KEYS)
     return not_a_number if listed or (last == "pass" and before not in _RUNS) else None

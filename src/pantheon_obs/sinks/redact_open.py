@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections import deque
+from collections import UserString, deque
 from collections.abc import Mapping, MappingView, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import date, datetime, time, timedelta
@@ -102,6 +102,8 @@ def _array(value: Any) -> object:  # noqa: ANN401 - an array of any library
 def _sequence(value: Any) -> object:  # noqa: ANN401 - any sequence or set
     if hasattr(type(value), "_asdict"):  # a named tuple, or a row of SQLAlchemy's
         return Pairs(value._asdict().items())
+    if hasattr(type(value), "keys"):  # a row of sqlite3's, which iterates over its values
+        return Pairs(zip(value.keys(), value, strict=False))
     if len(value) > _MOST:
         return f"<{type(value).__name__}: {len(value)} items>"
     return list(islice(value, _MOST))
@@ -169,6 +171,7 @@ def _slot(descriptor: MemberDescriptorType | None, value: object) -> object:
 _BY_BASE: tuple[tuple[type | tuple[type, ...], Opener], ...] = (
     (Enum, lambda value: value.value),
     (str, str.__str__),
+    (UserString, str),  # a sequence of itself: it has no characters that are not of its class
     ((bytes, bytearray, memoryview), lambda value: described(bytes(value))),
     (dict, lambda value: Pairs(dict.items(value))),
     (Mapping, lambda value: Pairs(value.items())),

@@ -86,6 +86,7 @@ _IN_URL = (
 # Not every word after "basic": a credential is no word, and no words with marks between them.
 _BEHIND_SCHEME = (
     r"(?:[bB](?:earer|asic)|BEARER|BASIC)\s{1,8}+"
+    r"(?![a-z]{1,20}(?:_[a-z]{1,20}){0,3}=[A-Za-z0-9\"'])"  # a field, or a parameter of a challenge
     r"((?=[A-Za-z._~+/=-]{0,80}(?:\d|[a-z][A-Z]|[A-Z]{2}[a-z]|=)|[A-Za-z]{20})"
     r"[A-Za-z0-9._~+/=-]{8,})"
 )

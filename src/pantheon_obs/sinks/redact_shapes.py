@@ -130,15 +130,18 @@ def sign_pattern(extra: frozenset[str]) -> re.Pattern[str]:
         _one_of({word[-place] for word in LAST_WORDS} | {"d"}, fold=True)[1:-1] for place in (1, 2)
     )
     odd = r"(?<=[\"'`][ \]].|\] .|  .|\\[\"'`].)"
+    # SQLAlchemy numbers its parameters: `password_1`, `password__12`.
+    numbered = "(?:(?<=_[0-9].)|(?<=_[0-9]{2}.))"
+    quoted = "(?:(?<=_[0-9][\"'`].)|(?<=_[0-9]{2}[\"'`].))"
     before = [
         named("."),
-        rf"(?<=[0-9].)(?:{named('[0-9].')}|(?<=64.|[vV][0-9].))",
-        rf"(?<=[\"'`\] ].)(?:{named('[^a-z].')}|{named('[0-9][^a-z].')}|{odd})",
+        rf"(?<=[0-9].)(?:{named('[0-9].')}|{numbered}|(?<=64.|[vV][0-9].))",
+        rf"(?<=[\"'`\] ].)(?:{named('[^a-z].')}|{named('[0-9][^a-z].')}|{quoted}|{odd})",
         "(?<=5[Dd].)",
     ]
     named_before = [
         # Nothing else is asked of most signs.
-        rf"(?<=[{last}{last_but_one}0-9\"'`\] \\][{last}0-9\"'`\] ].)(?:{'|'.join(before)})"
+        rf"(?<=[{last}{last_but_one}0-9_\"'`\] \\][{last}0-9\"'`\] ].)(?:{'|'.join(before)})"
     ]
     final = "".join(sorted({word[-1:] for word in extra}))
     if final:  # of these the last character only, as separators do not count
@@ -149,7 +152,7 @@ def sign_pattern(extra: frozenset[str]) -> re.Pattern[str]:
         ":": [*named_before, r"(?=//[^/?#\s'\"]*@)", r"(?<=\d{8}.)"],
         ",": [r"(?<=[\"'`].)"]
         if extra
-        else [named("[\"'`]."), named("[0-9][\"'`]."), r"(?<=\\[\"'`].)"],
+        else [named("[\"'`]."), named("[0-9][\"'`]."), r"(?<=\\[\"'`].)", quoted],
         ">": [""] if extra else [named("."), named("[0-9]."), "(?<==.)"],
         "%": ["(?=3[AaDd])"],
         "~": [r"(?<=\dQ.)"],

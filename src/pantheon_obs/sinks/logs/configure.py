@@ -139,6 +139,8 @@ def _install(settings: Settings) -> ObsHandler:
     pipeline.add_sink(_FirstRequest())
     structlog_bridge.install(_handler)
     hooks.install()
+    if isinstance(logging.lastResort, logging.StreamHandler):  # else it is the application's
+        logging.lastResort = _LastResort(logging.WARNING)
     outlived.use(settings.trace_linger_s)
     spans.use(settings.baggage_fields)
     warn_of_problems(settings)
@@ -166,6 +168,14 @@ def _take_over(handler: ObsHandler, *, anew: bool) -> bool:
     taken = takeover.take_over(handler, _level, anew=anew)
     noticing.look()
     return taken
+
+
+class _LastResort(logging.Handler):
+    """Writes the warnings that reach no handler; logging's own would print them unmasked."""
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Write a record."""
+        return _handler is not None and _handler.handle(record)
 
 
 class _FirstRequest:
@@ -226,6 +236,8 @@ def reset() -> None:
     noticing.uninstall()
     structlog_bridge.uninstall()
     hooks.uninstall()
+    if isinstance(logging.lastResort, _LastResort):
+        logging.lastResort = logging._defaultLastResort  # type: ignore[attr-defined]  # noqa: SLF001 - logging's own
     hooks.in_command = False
     takeover.let_go()
     delivery.close()

@@ -46,7 +46,8 @@ _watched: WeakSet[logging.Handler] = WeakSet()
 
 def may_print(handler: logging.Handler) -> bool:
     """Whether only its behaviour tells if a handler prints: it has a way of its own to emit."""
-    return not is_of_logging(getattr(type(handler), "emit", None))
+    kind = type(handler)
+    return not all(is_of_logging(getattr(kind, name, None)) for name in ("emit", "handle"))
 
 
 def watch(handler: logging.Handler, on_print: Callable[[logging.Handler], None]) -> None:

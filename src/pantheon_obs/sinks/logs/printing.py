@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _STANDARD_DESCRIPTORS = (1, 2)
+_STANDARD_FILES = frozenset(
+    path.format(name=name, number=number)
+    for name, number in (("stdout", 1), ("stderr", 2))
+    for path in ("/dev/{name}", "/dev/fd/{number}", "/proc/self/fd/{number}")
+)
 _JUDGED = "_pantheon_obs"
 _PRINTERS = frozenset(name for product in PRODUCTS for name in product.prints)
 
@@ -82,6 +87,8 @@ def prints(handler: Any) -> bool:  # noqa: ANN401 - a handler, or another object
     """Whether a handler writes to standard output or standard error."""
     kind = type(handler)
     if f"{kind.__module__.rpartition('.')[2]}.{kind.__qualname__}" in _PRINTERS:
+        return True
+    if getattr(handler, "baseFilename", None) in _STANDARD_FILES:  # perhaps not open yet
         return True
     stream: Any = getattr(handler, "stream", None)
     if stream is None:  # rich's handler has a console
