@@ -229,6 +229,28 @@ def test_a_message_that_cannot_be_converted_is_an_error(
     assert 1 == sum("exception" in line for line in service.lines(trace_id))
 
 
+def test_an_answer_that_is_none_has_the_code_that_the_server_gives_it(method: Any) -> None:
+    """The sync server refuses it, that of asyncio sends an empty message."""
+    service, _ = method("answers_none")
+    call = service.call("answers_none", trace_id := f"t14-{service.kind}-{_}")
+    assert call.code == service.finished(trace_id)["grpc_code"]
+
+
+@pytest.mark.parametrize("kind", ["sync", "aio"])
+def test_an_interceptor_that_fails_after_ours_is_a_failure_of_the_rpc(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    """No handler is found then, and the event comes all the same."""
+    service = request.getfixturevalue(kind)
+    assert "UNKNOWN" == service.call("intercepted", f"t15-{kind}").code
+    event = service.finished(f"t15-{kind}")
+    assert ("UNKNOWN", "error", "ValueError") == (
+        event["grpc_code"],
+        event["outcome"],
+        event["error_type"],
+    )
+
+
 @pytest.mark.parametrize("name", ["asks", "aasks"])
 def test_a_client_carries_the_trace_with_all_kinds_of_calls(
     name: str, request: pytest.FixtureRequest
