@@ -301,6 +301,20 @@ def test_a_service_that_is_disabled_answers_without_an_id(kind: str) -> None:
     assert [] == [line for line in server.out if "request_finished" in line]
 
 
+@pytest.mark.parametrize("name", ["asks", "aasks"])
+def test_an_rpc_knows_its_caller(name: str, request: pytest.FixtureRequest) -> None:
+    """The event has the span of the caller, and of the trace that goes on, its flags."""
+    service = request.getfixturevalue("sync" if name == "asks" else "aio")
+    digits, span = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+    service.channel.unary_unary(f"/shop.Shop/{name}")(
+        b"", metadata=(("traceparent", f"00-{digits}-{span}-00"),), timeout=20
+    )
+    lines = service.lines(digits, f'"route":"/shop.Shop/{name}"')
+    *called, caller = [line for line in lines if line["event"] == "request_finished"]
+    assert span == caller["parent_span_id"]
+    assert {caller["span_id"]} == {line["parent_span_id"] for line in called}
+
+
 def test_metadata_that_nobody_can_read_is_left_to_grpc() -> None:
     """The call goes on with the details that it was given."""
     from pantheon_obs.propagation.grpc import client_interceptor  # noqa: PLC0415 - needs grpc

@@ -15,6 +15,7 @@ from pantheon_obs.core.context import current_trace
 from pantheon_obs.core.errors import require
 from pantheon_obs.core.identity import Identity
 from pantheon_obs.core.settings import resolve
+from pantheon_obs.core.spans import attach
 from pantheon_obs.core.switch import turned_off
 
 if TYPE_CHECKING:
@@ -101,7 +102,9 @@ class _Arriving:
             (name.encode(), value.encode("ascii", "replace") if isinstance(value, str) else value)
             for name, value in given
         ]
-        rpc = Rpc(self._identity.of(headers))
+        trace_id, upstream = self._identity.read(headers)
+        rpc = Rpc(trace_id)
+        attach(rpc, upstream)
         rpc.arrive(details.method, self._quiet)
         return rpc
 
