@@ -229,6 +229,28 @@ def test_a_message_that_cannot_be_converted_is_an_error(
     assert 1 == sum("exception" in line for line in service.lines(trace_id))
 
 
+def test_an_answer_that_is_none_has_the_code_that_the_server_gives_it(method: Any) -> None:
+    """The sync server refuses it, that of asyncio sends an empty message."""
+    service, _ = method("answers_none")
+    call = service.call("answers_none", trace_id := f"t14-{service.kind}-{_}")
+    assert call.code == service.finished(trace_id)["grpc_code"]
+
+
+@pytest.mark.parametrize("kind", ["sync", "aio"])
+def test_an_interceptor_that_fails_after_ours_is_a_failure_of_the_rpc(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    """No handler is found then, and the event comes all the same."""
+    service = request.getfixturevalue(kind)
+    assert "UNKNOWN" == service.call("intercepted", f"t15-{kind}").code
+    event = service.finished(f"t15-{kind}")
+    assert ("UNKNOWN", "error", "ValueError") == (
+        event["grpc_code"],
+        event["outcome"],
+        event["error_type"],
+    )
+
+
 @pytest.mark.parametrize("name", ["asks", "aasks"])
 def test_a_client_carries_the_trace_with_all_kinds_of_calls(
     name: str, request: pytest.FixtureRequest
@@ -277,6 +299,20 @@ def test_a_service_that_is_disabled_answers_without_an_id(kind: str) -> None:
         answer, call = channel.unary_unary("/shop.Shop/ok").with_call(b"")
         assert (b"ok", {}) == (answer, dict(call.initial_metadata()))
     assert [] == [line for line in server.out if "request_finished" in line]
+
+
+@pytest.mark.parametrize("name", ["asks", "aasks"])
+def test_an_rpc_knows_its_caller(name: str, request: pytest.FixtureRequest) -> None:
+    """The event has the span of the caller, and of the trace that goes on, its flags."""
+    service = request.getfixturevalue("sync" if name == "asks" else "aio")
+    digits, span = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+    service.channel.unary_unary(f"/shop.Shop/{name}")(
+        b"", metadata=(("traceparent", f"00-{digits}-{span}-00"),), timeout=20
+    )
+    lines = service.lines(digits, f'"route":"/shop.Shop/{name}"')
+    *called, caller = [line for line in lines if line["event"] == "request_finished"]
+    assert span == caller["parent_span_id"]
+    assert {caller["span_id"]} == {line["parent_span_id"] for line in called}
 
 
 def test_metadata_that_nobody_can_read_is_left_to_grpc() -> None:

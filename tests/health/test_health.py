@@ -193,6 +193,24 @@ def test_a_return_value_may_say_that_a_check_has_failed(value: object, error: st
     assert ("fail", error) == (result.status, result.error)
 
 
+def test_a_coroutine_that_an_async_check_does_not_await_is_a_failure() -> None:
+    """It is true, so that such a check would pass for ever."""
+    ping = refused_later()
+
+    async def check() -> object:
+        return ping
+
+    [result] = Health(check=check).report().results
+    ping.close()
+    error = "the check returned a coroutine, and nothing in it has run: await it"
+    assert ("fail", error) == (result.status, result.error)
+
+
+async def refused_later() -> None:
+    """Fail, if anything ran it."""
+    raise ConnectionRefusedError
+
+
 @pytest.mark.parametrize(
     "value",
     [

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs import _setup
 from pantheon_obs.adapters.grpc_handlers import around
 from pantheon_obs.adapters.grpc_rpc import Rpc
+from pantheon_obs.core.context import current_trace
 from pantheon_obs.core.errors import require
 from pantheon_obs.core.identity import Identity
 from pantheon_obs.core.settings import resolve
+from pantheon_obs.core.spans import attach
 from pantheon_obs.core.switch import turned_off
 
 if TYPE_CHECKING:
@@ -100,18 +102,30 @@ class _Arriving:
             (name.encode(), value.encode("ascii", "replace") if isinstance(value, str) else value)
             for name, value in given
         ]
-        rpc = Rpc(self._identity.of(headers))
+        trace_id, upstream = self._identity.read(headers)
+        rpc = Rpc(trace_id)
+        attach(rpc, upstream)
         rpc.arrive(details.method, self._quiet)
         return rpc
+
+
+def _is_traced(details: Any) -> bool:
+    """Whether another interceptor of ours has begun the trace of this RPC."""
+    trace = current_trace.get()
+    return isinstance(trace, Rpc) and not trace.ended and trace.path == details.method
 
 
 class _Interceptor(_Arriving, grpc.ServerInterceptor):  # type: ignore[misc]  # untyped
     def intercept_service(self, continuation: Callable[[Any], Any], details: Any) -> Any:
         """Find the handler of an RPC in its context, and put ours around it."""
-        if self._is_off:
+        if self._is_off or _is_traced(details):
             return continuation(details)
         rpc = self._arrived(details)
-        handler = continuation(details)
+        try:
+            handler = continuation(details)
+        except BaseException as error:  # another interceptor's, for which gRPC answers
+            rpc.failed(error, "UNKNOWN")
+            raise
         return around(rpc, handler, "INTERNAL")
 
 
@@ -122,10 +136,14 @@ class _AioInterceptor(_Arriving, grpc_aio.ServerInterceptor):  # type: ignore[mi
         details: Any,
     ) -> Any:
         """Find the handler of an RPC in its task, and put ours around it."""
-        if self._is_off:
+        if self._is_off or _is_traced(details):
             return await continuation(details)
         rpc = self._arrived(details)
-        handler = await continuation(details)
+        try:
+            handler = await continuation(details)
+        except BaseException as error:  # as above
+            rpc.failed(error, "UNKNOWN", in_time=not isinstance(error, asyncio.CancelledError))
+            raise
         task = asyncio.current_task()
         if task is not None and handler is not None:
             task.add_done_callback(rpc.terminated)

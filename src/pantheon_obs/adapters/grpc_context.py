@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from pantheon_obs.core import pipeline
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -41,6 +43,7 @@ class Noting:
     def __init__(self, rpc: Rpc, given: Any) -> None:
         self.context = given if hasattr(given, "__dict__") else _Around(given)
         self._rpc = rpc
+        pipeline.entered(rpc)
         self._send = given.send_initial_metadata
         self._is_active: Callable[[], bool] | None = getattr(given, "is_active", None)
         if self._is_active is not None:  # else the end of the RPC's task tells when it is over

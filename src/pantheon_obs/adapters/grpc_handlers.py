@@ -38,7 +38,7 @@ def around(rpc: Rpc, handler: Any, unreadable: str) -> Any:
     return getattr(grpc, f"{kind}_rpc_method_handler")(
         (_stream if is_stream else _single)(rpc, behavior),
         _reporting(rpc, handler.request_deserializer, unreadable),
-        serializer if is_stream else _completing(rpc, serializer),
+        serializer if is_stream else _completing(rpc, serializer, unreadable),
     )
 
 
@@ -63,11 +63,13 @@ def _reporting(rpc: Rpc, convert: Behavior | None, code: str) -> Behavior | None
     return reporting
 
 
-def _completing(rpc: Rpc, serialize: Behavior | None) -> Behavior:
+def _completing(rpc: Rpc, serialize: Behavior | None, code: str) -> Behavior:
     """Report that the only response is complete once it is serialized."""
 
     def completing(message: Any) -> Any:
         serialized = message if serialize is None else serialize(message)
+        if serialized is None and code == "INTERNAL":  # so the sync server answers; aio sends b""
+            rpc.code = code
         rpc.answered()
         return serialized
 

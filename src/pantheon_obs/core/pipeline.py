@@ -24,7 +24,8 @@ class Sink(Protocol):
     also have a method `measure(measurement)`, which gets the facts of `core.measurements`, and a
     method `adopt(headers, trusted) -> str | None`: the id that its back-end has already
     given a request that brought none of ours, from the request's headers (pairs of bytes, names in
-    lower case) and whether inbound ids are trusted.
+    lower case) and whether inbound ids are trusted. A method `entered(trace)` is called where other
+    programs come between `started` and the application, as interceptors do.
     """
 
     name: str
@@ -82,6 +83,16 @@ def started(trace: Trace) -> None:
         try:
             sink.started(trace)
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
+            report(f"sink {sink.name}", error)
+
+
+def entered(trace: Trace) -> None:
+    """Notify the sinks that the application's code begins, where that is later than `started`."""
+    for sink in listening:
+        try:
+            if hasattr(sink, "entered"):
+                sink.entered(trace)
+        except Exception as error:  # noqa: BLE001 - as above
             report(f"sink {sink.name}", error)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -89,6 +89,9 @@ def raise_if_failed(answer: object) -> None:
         return
     if isinstance(answer, Generator | AsyncGenerator):
         msg = "the check returned a generator, and nothing in it has run: return the result"
+        raise CheckFailedError(msg)
+    if isinstance(answer, Coroutine):
+        msg = "the check returned a coroutine, and nothing in it has run: await it"
         raise CheckFailedError(msg)
     verdict: object = answer
     if isinstance(answer, Mapping):

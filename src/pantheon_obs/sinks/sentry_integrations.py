@@ -7,6 +7,8 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pantheon_obs.sinks.sentry_grpc import spare_plain_handlers
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
@@ -41,6 +43,8 @@ def add_integrations(sdk: ModuleType) -> None:
             with_auto_enabling_integrations=True,
             disabled_integrations=disabled,
         )
+    if "grpc" in found:
+        spare_plain_handlers()
     others.update(active, (each.identifier for each in disabled))  # the SDK disables once only
     for name, integration in found.items():
         if name not in others:

@@ -68,6 +68,8 @@ class SentrySink:
         if getattr(scope, "_name", None) in _SCOPES or self._sdk.get_current_span() is not None:
             claim(self._sdk, trace)
 
+    entered = started  # Sentry's gRPC interceptor opens its scope in between
+
     def ended(self, trace: Trace) -> None:
         """Do nothing: Sentry closes its scope itself."""
 

@@ -218,6 +218,10 @@ def refusing(message: bytes) -> bytes:
     return message
 
 
+def answers_none(_request: bytes, _context: Any) -> None:
+    """Forget the answer."""
+
+
 def bad(_request: bytes, _context: Any) -> bytes:
     """Answer what cannot be serialized."""
     return b"bad"
@@ -231,6 +235,8 @@ def _handler(name: str) -> Any:
         handler = None
     elif name.endswith(("counts", "breaks", "endless", "lingers", "writes", "writes_and_fails")):
         handler = grpc.unary_stream_rpc_method_handler(behavior)
+    elif name == "answers_none":
+        handler = grpc.unary_unary_rpc_method_handler(behavior)
     elif name.endswith("adds"):
         handler = grpc.stream_unary_rpc_method_handler(behavior)
     elif name.endswith("echoes"):
@@ -257,9 +263,30 @@ class Shop(grpc.GenericRpcHandler):  # type: ignore[misc]  # untyped
         return _handler("ok" if "Health" in details.method else details.method.split("/")[-1])
 
 
+class Failing(grpc.ServerInterceptor):  # type: ignore[misc]  # untyped
+    """Another interceptor, which fails for one method."""
+
+    def intercept_service(self, continuation: Any, details: Any) -> Any:
+        """Raise, or pass the RPC on."""
+        if details.method.endswith("intercepted"):
+            raise ValueError(7)
+        return continuation(details)
+
+
+class AioFailing(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # untyped
+    """The same for asyncio."""
+
+    async def intercept_service(self, continuation: Any, details: Any) -> Any:
+        """Raise, or pass the RPC on."""
+        if details.method.endswith("intercepted"):
+            raise ValueError(7)
+        return await continuation(details)
+
+
 async def serve_aio() -> None:
     """Serve until SIGTERM."""
-    server = grpc.aio.server(interceptors=[aio_server_interceptor()])
+    interceptors = [aio_server_interceptor(), AioFailing(), aio_server_interceptor()]
+    server = grpc.aio.server(interceptors=interceptors)  # which Sentry may have replaced by now
     server.add_generic_rpc_handlers((Shop(),))
     server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
@@ -268,7 +295,8 @@ async def serve_aio() -> None:
 
 def serve() -> None:
     """Serve until SIGTERM."""
-    server = grpc.server(ThreadPoolExecutor(4), interceptors=[server_interceptor()])
+    interceptors = [server_interceptor(), Failing(), server_interceptor()]
+    server = grpc.server(ThreadPoolExecutor(4), interceptors=interceptors)
     server.add_generic_rpc_handlers((Shop(),))
     server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
