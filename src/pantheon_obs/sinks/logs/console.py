@@ -5,6 +5,7 @@ https://www.structlog.org/en/stable/console-output.html
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from pantheon_obs.sinks.logs.formats import Format, Line
 
 _LOGGER = "pantheon_obs.request"
+_PLACED = frozenset({"timestamp", "level", "event", "logger"})  # these have columns of their own
+_looks_like_more = re.compile(r"[\s=\"']").search
 # The event's place is taken by the values of these fields: a request is told in a few words.
 _IN_WORDS = {
     "request_finished": ("method", "path", "status_code"),
@@ -61,4 +64,17 @@ def _in_words(line: Line) -> Line:
 def _shown(key: str, value: Any) -> Any:  # noqa: ANN401 - any plain value
     if key in ("exception", "stack"):  # the renderer puts these below the line
         return indented(folded(value) if isinstance(value, str) else shown_value(value))
-    return escaped(value) if isinstance(value, str) else plain_scalar(value)
+    if not isinstance(value, str):
+        return plain_scalar(value)
+    text = escaped(value)
+    return _Verbatim(repr(text)) if key not in _PLACED and _looks_like_more(text) else text
+
+
+class _Verbatim:
+    """A text that the renderer takes as it is: before structlog 25.1 it quotes no text."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
