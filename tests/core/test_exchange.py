@@ -220,3 +220,23 @@ def test_a_failure_of_ours_at_the_end_of_an_exchange_is_reported_once(collected:
 
     assert [] == collected
     assert frozenset({"end of an exchange"}) == guard.reported()
+
+
+def test_a_sink_need_not_care_when_the_applications_code_begins() -> None:
+    """One that does may fail: the others are notified all the same."""
+
+    class Broken(Collector):
+        """Fails."""
+
+        name = "broken"
+
+        def entered(self, trace: Any) -> None:
+            """Raise."""
+            raise ValueError(trace)
+
+    for sink in (Collector(), Broken()):
+        pipeline.add_sink(sink)
+    pipeline.entered(Exchange("order-7"))
+
+    assert {"sink broken"} == guard.reported()
+    guard.forget()

@@ -80,10 +80,13 @@ logging.lastResort = None
 logging.getLogger("shop").propagate = False
 configure_logging()
 logging.getLogger("shop").warning("hidden")
+from pantheon_obs.testing import reset
+reset()
+assert logging.lastResort is None
 """
     )
 
-    assert b"" == done.stdout
+    assert b"" == done.stdout  # nor an uncaught exception
 
 
 def test_handlers_that_do_not_print_stay() -> None:

@@ -39,6 +39,9 @@ def test_plain_functions_generators_and_writers_work_under_asyncio() -> None:
         for method in ("counts", "awrites", "acounts"):
             answer = channel.unary_stream(f"/shop.Shop/{method}")(b"", timeout=20)
             assert [b"0", b"1", b"2"] == list(answer)
+        with pytest.raises(grpc.RpcError) as refused:
+            channel.unary_unary("/shop.Shop/nothing")(b"", timeout=20)
+        assert grpc.StatusCode.UNIMPLEMENTED == refused.value.code()
 
 
 class _Shop(Server):
