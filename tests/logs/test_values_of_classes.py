@@ -326,8 +326,10 @@ def test_rows_of_sqlalchemy(shown: Shown) -> None:
     """A row has the names of its columns."""
     sqlalchemy = pytest.importorskip("sqlalchemy")
 
-    with sqlalchemy.create_engine("sqlite://").connect() as connection:
+    engine = sqlalchemy.create_engine("sqlite://")
+    with engine.connect() as connection:
         row = connection.execute(sqlalchemy.text("SELECT 1 AS grams, 'x' AS password")).one()
+    engine.dispose()
 
     assert {"grams": 1, "password": "[redacted]"} == shown(row)
 

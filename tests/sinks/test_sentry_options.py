@@ -299,6 +299,7 @@ def test_spans_of_the_database_are_masked(receiver: Receiver) -> None:
     engine = sqlalchemy.create_engine("sqlite://")
     with sentry_sdk.start_transaction(name="report"), engine.connect() as connection:
         connection.execute(sqlalchemy.text(f"select '{SECRET}'"))
+    engine.dispose()
     sentry_sdk.flush()
 
     [transaction] = [item for kind, item in receiver.items if kind == "transaction"]
