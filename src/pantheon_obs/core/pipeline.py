@@ -10,7 +10,7 @@ from pantheon_obs.core.measurements import TelemetryFailed
 from pantheon_obs.core.trace_id import made_by
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from pantheon_obs.core.context import Trace
     from pantheon_obs.core.events import Event
@@ -90,8 +90,9 @@ def entered(trace: Trace) -> None:
     """Notify the sinks that the application's code begins, where that is later than `started`."""
     for sink in listening:
         try:
-            if hasattr(sink, "entered"):
-                sink.entered(trace)
+            notify: Callable[[Trace], None] | None = getattr(sink, "entered", None)
+            if notify is not None:
+                notify(trace)
         except Exception as error:  # noqa: BLE001 - as above
             report(f"sink {sink.name}", error)
 
