@@ -1,4 +1,4 @@
-"""What LLM calls have cost, exactly: sums by key and window of time, in billionths of a dollar."""
+"""Add up the cost of LLM calls exactly, by key and window of time, in billionths of a dollar."""
 
 from __future__ import annotations
 

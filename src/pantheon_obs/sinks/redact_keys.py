@@ -42,7 +42,7 @@ LAST_WORDS = frozenset((*_SECRETS, *_ENDS, *_FOLLOWING)) | {
 }
 """The words that a secret's name can end with; a number may follow."""
 NOT_ALONE = _FOLLOWING | {"key", "keys", "tokens"}
-"""Those that are secret only behind another word."""
+"""Words that are secret only behind another word."""
 
 # A page's token is a place in a list, and a model's token is a piece of text.
 _PLACES = frozenset({
