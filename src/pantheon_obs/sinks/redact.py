@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.sinks.redact_keys import rule_for, words_of
 from pantheon_obs.sinks.redact_long import OVERLAP, clipped, cut_marker, size_of, spans_of_long
 from pantheon_obs.sinks.redact_open import Pairs, key_text, opened
-from pantheon_obs.sinks.redact_plain import described, plain_scalar, unreadable, utf8
+from pantheon_obs.sinks.redact_plain import RAISED, described, plain_scalar, unreadable, utf8
 from pantheon_obs.sinks.redact_shapes import find_spans, replaced, sign_pattern
 from pantheon_obs.sinks.redact_values import REDACTED
 
@@ -134,7 +134,7 @@ class Redactor:
             return plain_scalar(value)
         try:
             return self._clean_object(value, walk)
-        except Exception as error:  # noqa: BLE001 - whatever a hostile value does, the line goes out
+        except RAISED as error:  # whatever a hostile value does, the line goes out
             return unreadable(value, error)
 
     def _clean_text(self, value: str, walk: _Walk) -> str:
