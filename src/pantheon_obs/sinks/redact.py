@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.sinks.redact_keys import rule_for, words_of
+from pantheon_obs.sinks.redact_commands import secret_arguments
+from pantheon_obs.sinks.redact_innocent import is_innocent, names_beside
+from pantheon_obs.sinks.redact_keys import is_beside, rule_for, words_of
 from pantheon_obs.sinks.redact_long import OVERLAP, clipped, cut_marker, size_of, spans_of_long
 from pantheon_obs.sinks.redact_open import Pairs, key_text, opened
 from pantheon_obs.sinks.redact_plain import RAISED, described, plain_scalar, unreadable, utf8
 from pantheon_obs.sinks.redact_shapes import find_spans, replaced, sign_pattern
-from pantheon_obs.sinks.redact_values import REDACTED
+from pantheon_obs.sinks.redact_values import REDACTED, is_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,7 +52,7 @@ class Redactor:
 
     def is_secret(self, key: str) -> bool:
         """Whether values of this key are secrets; numbers may be none even then."""
-        return self._rule(key) is not None
+        return self._rule(key) not in (None, is_beside)
 
     def _rule(self, key: str) -> Rule | None:
         try:
@@ -119,12 +121,21 @@ class Redactor:
         """Like `clean`, by key. None and booleans stay: whether a secret is set is no secret."""
         return self._under(key, value, _Walk(self._limit))
 
-    def _under(self, key: str, value: object, walk: _Walk) -> object:
+    def _under(self, key: str, value: object, walk: _Walk, beside: Pairs | None = None) -> object:
         rule = self._rule(key)
+        if rule is is_beside and beside is not None:
+            rule = self._rule_beside(beside)
         if rule is None or value is None or type(value) is bool or not rule(value):
+            return self._clean(value, walk)
+        if is_innocent(key, value, rule, beside or ()):
             return self._clean(value, walk)
         walk.left -= len(REDACTED)
         return REDACTED
+
+    def _rule_beside(self, pairs: Pairs) -> Rule | None:
+        """Find the rule of a value whose name stands in another field."""
+        rules = map(self._rule, names_beside(pairs))
+        return next((rule for rule in rules if rule not in (None, is_beside)), None)
 
     def _clean(self, value: object, walk: _Walk) -> object:
         kind = type(value)  # not looked up in a set: a class may not be hashable
@@ -170,13 +181,29 @@ class Redactor:
         return self._clean(form, walk)  # the value of an enumeration, for example
 
     def _clean_items(self, items: list[object], walk: _Walk) -> list[object]:
+        pair = self._clean_pair(items, walk, is_in_list=False)
+        if pair is not None:
+            return pair
         cleaned: list[object] = []
+        harmless = self.harmless
+        hidden = secret_arguments(items, self._rule) if len(items) <= _ARGUMENTS else {}
         for item in items:
             if walk.left <= 0:
                 cleaned.append(f"<{len(items) - len(cleaned)} more>")
                 break
             walk.left -= _LEAST
-            cleaned.append(self._clean_pair(item, walk) or self._clean(item, walk))
+            kind = type(item)
+            if kind is int or kind is float:
+                cleaned.append(plain_scalar(item))
+            elif type(item) is str:
+                if item in harmless and not hidden:
+                    walk.left -= len(item)
+                    cleaned.append(item)
+                else:
+                    cleaned.append(hidden.get(len(cleaned)) or self._clean_text(item, walk))
+            else:
+                pair = self._clean_pair(item, walk) if kind is not dict else None
+                cleaned.append(self._clean(item, walk) if pair is None else pair)
         return cleaned
 
     def _clean_fields(self, pairs: Pairs, walk: _Walk) -> dict[str, object]:
@@ -186,21 +213,32 @@ class Redactor:
                 cleaned["..."] = f"<{len(pairs) - len(cleaned)} more>"
                 break
             key = key_text(given)
-            name = self.text(key)
+            name = key if key in self.harmless else self.text(key)
             while name in cleaned:  # 1 and "1", for example
                 name = f"{name}_{len(cleaned)}"
             walk.left -= len(name) + _LEAST
-            cleaned[name] = self._under(key, item, walk)
+            cleaned[name] = self._under(key, item, walk, pairs)
         return cleaned
 
-    def _clean_pair(self, item: object, walk: _Walk) -> list[object] | None:
-        """Clean a header as ASGI and HTTP clients have it in a list: a name and a value."""
+    def _clean_pair(
+        self, item: object, walk: _Walk, *, is_in_list: bool = True
+    ) -> list[object] | None:
+        """Clean a header as ASGI and HTTP clients have it: a name and a value.
+
+        Two words that are in no list of pairs may be any two words.
+        """
         if not isinstance(item, (tuple, list)) or len(item) != 2:  # noqa: PLR2004 - a pair
             return None
         name, value = item
         if not isinstance(name, (str, bytes)):
             return None
         key = described(name)
+        if not is_in_list and not (
+            isinstance(value, (str, bytes))
+            and self.is_secret(key)
+            and not is_words(described(value))
+        ):
+            return None
         return [self._clean(key, walk), self._under(key, value, walk)]
 
 
@@ -221,4 +259,5 @@ def make_room(cache: dict[Any, Any] | set[str]) -> None:
 
 
 _LEAST = 2  # a digit and a comma
+_ARGUMENTS = 200
 _SCALARS = frozenset({str, bool, int, float})

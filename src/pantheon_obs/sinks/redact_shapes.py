@@ -11,6 +11,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from pantheon_obs.sinks.redact_beside import seldom_spans
 from pantheon_obs.sinks.redact_keys import LAST_WORDS, NOT_ALONE
 from pantheon_obs.sinks.redact_named import SIGNS, named_secret
 from pantheon_obs.sinks.redact_providers import OTHERS, PROVIDERS
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     _Sorted = dict[str, list[tuple[str, str]]]
 
 _TAIL = 3
+_NAMED_ONLY = "=,>'"
 
 compiled = lru_cache(maxsize=256)(re.compile)
 """Compiles a pattern at its first use: compiling all of them takes longer than an import."""
@@ -37,7 +39,8 @@ def find_spans(text: str, rule_of: RuleOf, signs: re.Pattern[str]) -> list[Span]
         rule_of: Finds the rule for the values of a key.
         signs: The pattern of `sign_pattern`.
     """
-    spans: list[Span] = []
+    text = plain_quotes(text)
+    spans = list(seldom_spans(text, rule_of))
     named_end = shape_end = 0
     for found in signs.finditer(text):
         at = found.start()
@@ -47,7 +50,7 @@ def find_spans(text: str, rule_of: RuleOf, signs: re.Pattern[str]) -> list[Span]
             if span is not None:
                 named_end = span[1]
                 spans.append(span)
-        if sign not in "=,>%" and at >= shape_end:
+        if sign not in _NAMED_ONLY and at >= shape_end:
             span = _shaped_secret(text, at)
             if span is not None:
                 shape_end = span[1]
@@ -63,6 +66,33 @@ def replaced(text: str, spans: Iterable[Span]) -> str:
         parts += (text[done:start], into)
         done = end
     return "".join((*parts, text[done:]))
+
+
+def plain_quotes(text: str) -> str:
+    """Spell the quotes and signs of HTML, of escapes and of percent-encoding twice as usual ones.
+
+    The text keeps its length: a quote that was spelt is one with backslashes before it.
+    """
+    if "&" not in text and "\\" not in text and "%25" not in text and "\u201c" not in text:
+        return text
+    return _spelt(lambda found: _USUAL[found.lastgroup or ""](found[0]), text)
+
+
+_spelt = re.compile(
+    r"(?P<double>[\u201c\u201d]|&(?:quot|#34|#[xX]22);|\\+u0022|\\+x22|%2522)"
+    r"|(?P<single>&(?:apos|#39|#[xX]27);|\\+u0027|\\+x27|%2527)"
+    r"|(?P<less>&lt;|\\+u003[cC])|(?P<more>&gt;|\\+u003[eE])"
+    r"|(?P<equal>&#61;|\\+u003[dD]|%253[dD])|(?P<colon>%253[aA])|(?P<and>&amp;|\\+u0026|%2526)"
+).sub
+_USUAL: dict[str, Callable[[str], str]] = {
+    "double": lambda found: "\\" * (len(found) - 1) + '"',
+    "single": lambda found: "\\" * (len(found) - 1) + "'",
+    "less": lambda found: " " * (len(found) - 1) + "<",
+    "more": lambda found: ">" + " " * (len(found) - 1),
+    "equal": lambda found: " " * (len(found) - 1) + "=",
+    "colon": lambda found: " " * (len(found) - 1) + ":",
+    "and": lambda found: "&" + " " * (len(found) - 1),
+}
 
 
 def _united(spans: list[Span]) -> list[Span]:
@@ -139,6 +169,7 @@ def sign_pattern(extra: frozenset[str]) -> re.Pattern[str]:
         rf"(?<=[\"'`\] ].)(?:{named('[^a-z].')}|{named('[0-9][^a-z].')}|{quoted}|{odd})",
         "(?<=5[Dd].)",
     ]
+    before.append(r"(?<=[\d\[]\].)")
     named_before = [
         # Nothing else is asked of most signs.
         rf"(?<=[{last}{last_but_one}0-9_\"'`\] \\][{last}0-9\"'`\] ].)(?:{'|'.join(before)})"
@@ -147,18 +178,26 @@ def sign_pattern(extra: frozenset[str]) -> re.Pattern[str]:
     if final:  # of these the last character only, as separators do not count
         final = f"(?i:[{re.escape(final)}])"
         named_before += [f"(?<={final}.)", rf"(?<={final}[\"'`\] ].)"]
+    in_sql = [rf"(?<=[{last}y ][ (].)(?:{named('[ (].')}|(?<=[Bb][Yy] .)|(?<=[Dd] \(.))"]
     around = {
         "=": named_before,
-        ":": [*named_before, r"(?=//[^/?#\s'\"]*@)", r"(?<=\d{8}.)"],
+        ":": [
+            *named_before,
+            r"(?=//[^/?#\s'\"]*@)",
+            r"(?<=\d{8}.)",
+            r"(?<=:\d{4}.)",
+            r"(?<=\*:\*.)",
+        ],
         ",": [r"(?<=[\"'`].)"]
         if extra
         else [named("[\"'`]."), named("[0-9][\"'`]."), r"(?<=\\[\"'`].)", quoted],
-        ">": [""] if extra else [named("."), named("[0-9]."), "(?<==.)"],
+        ">": [""] if extra else [named("."), named("[0-9]."), "(?<==.)", named("[\"'].")],
+        "'": in_sql,
         "%": ["(?=3[AaDd])"],
         "~": [r"(?<=\dQ.)"],
         "b": ["(?=earer|asic)"],
         "B": ["(?=earer|asic|EARER|ASIC)"],
-        "-": [r"(?<=--)(?<![\w.-]--)(?=[A-Za-z])"],
+        "-": [r"(?<![\w.-].)(?=-?[A-Za-z])"],
     }
     for sign in sorted({beginning[-1] for beginning, _ in PROVIDERS}):
         names = {beginning[:-1] for beginning, _ in PROVIDERS if beginning[-1] == sign}

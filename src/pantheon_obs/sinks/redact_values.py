@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from pantheon_obs.sinks.redact_innocent import are_statements, is_path, is_piece_in, is_statement
+from pantheon_obs.sinks.redact_keys import whatever
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -15,11 +18,14 @@ if TYPE_CHECKING:
 
 REDACTED = "[redacted]"
 _LONGEST = 200
+_FAR = 4096
 _SHORT = 6
 
 value_after = re.compile(
-    r"[ \t]*+(?:\r?\n[ \t]*+(?=[\"']))?(?:[bBuUrRfF]{1,2}(?=\\*[\"'`]))?"
-    r"(?:(?P<quote>\\*[\"'`])|(?P<open>[\[{(])"
+    r"[ \t]*+(?:(?:![!\w]+|&\w+)[ \t]++)?"  # a tag and an anchor of YAML
+    r"(?:(?:[|>][+-]?)?\r?\n(?:[ \t]*+(?=[\"'])|[ \t]++(?:- )?(?!\S{1,99}:(?:\s|\Z))))?"
+    r"(?:[bBeEfFnNrRuU]{1,2}(?=\\*[\"'`]))?"
+    r"(?:(?P<quote>\\*(?:\"\"\"|'''|[\"'`]))|(?P<open>[\[{(])"
     r"|(?P<bare>(?:(?!%2[26]|\\[\"'nrt])[^\s&\"'`<>,;)\]}|])+))"
 ).match
 _bracket = re.compile(r"(?<!\\)\\*+[\"'`]|[\[\](){}]").search
@@ -33,6 +39,10 @@ _no_secret = re.compile(
 _number = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?%?").fullmatch
 _words = re.compile(r"(?:[A-Za-z]{1,19}+(?![A-Za-z])[._/'-]?+)++[!?:]?").fullmatch
 _more_words = re.compile(r"[ \t]+[A-Za-z]").match
+_closes_pair = re.compile(r" ?[)\]]").match
+_annotated = re.compile(r"[ \t]*=[ \t]*(\\*[\"'`])").match
+_closes = re.compile(r"</(?:[\w-]{1,64}:)?\Z").search
+_opens = re.compile(r"<(?:[\w-]{1,64}:)?\Z|(?:name|key|id)=\\*[\"']\Z").search
 _made = re.compile(
     r"(?:[A-Za-z_]+\.)*+(?:[A-Z]\w*|bytearray|memoryview)\((?:\w+=)?[bBuU]?"
 ).fullmatch
@@ -75,7 +85,7 @@ def _quoted(place: Place, start: int, quote: str) -> Span | None:
     end = string_end(place.text, start, quote)
     # A word in quotes may be one of prose ("unexpected token: 'x'"), or of a list of names.
     in_prose = place.is_loose and (place.sign == "," or " " in place.name)
-    if place.sign == "," and place.text[end + len(quote) : end + len(quote) + 1] not in (")", "]"):
+    if place.sign == "," and _closes_pair(place.text, end + len(quote)) is None:
         return None
     if _may_be_secret(place, start, end, in_prose=in_prose):
         return start, end, REDACTED
@@ -93,13 +103,19 @@ def _container(place: Place, start: int) -> Span | None:
     end = _bracket_end(text, start)
     if end - start <= _LONGEST and _no_secret(text[start:end]):
         return None
+    if place.rule is not whatever and are_statements(text[start:end]):
+        return None
     return start, end, f"{place.quote}{REDACTED}{place.quote}"
 
 
 def _bare(place: Place, start: int, end: int) -> Span | None:
     """Find a value without quotes; it ends where most texts go on."""
     text = place.text
-    if not _may_be_secret(place, start, end, in_prose=place.is_loose):
+    annotated = _annotated(text, end) if place.sign == ":" else None
+    if annotated is not None:  # of a variable: `api_key: str = "…"`
+        return _quoted(place, annotated.end(), annotated[1])
+    in_prose = place.is_loose or (place.sign == ":" and _more_words(text, end) is not None)
+    if not _may_be_secret(place, start, end, in_prose=in_prose):
         return None
     if end - start <= _LONGEST:
         value = text[start:end]
@@ -115,11 +131,21 @@ def _bare(place: Place, start: int, end: int) -> Span | None:
 
 
 def tag_span(place: Place) -> Span | None:
-    """Find the text of an XML element."""
-    text, start = place.text, place.start
-    end = text.find("<", start)
-    if not text.endswith(f"<{place.name}", 0, start - 1) or not text.startswith("</", end):
-        return None
+    """Find the text of an XML element, at its beginning or its end."""
+    text, start, first = place.text, place.start, place.first
+    before = text[max(first - _LONGEST, 0) : first]
+    if _closes(before):
+        end = text.rfind("<", 0, first)
+        start = text.rfind(">", max(end - _FAR, 0), end) + 1
+        if start == end and text.endswith("]]>", 0, end):  # <![CDATA[…]]>
+            end -= 3
+            start = text.rfind("[", max(end - _FAR, 0), end) + 1
+        if not start:
+            return None
+    else:
+        end = text.find("<", start)
+        if not _opens(before) or not text.startswith("</", end):
+            return None
     return (start, end, REDACTED) if _may_be_secret(place, start, end, in_prose=False) else None
 
 
@@ -130,6 +156,11 @@ def _may_be_secret(place: Place, start: int, end: int, *, in_prose: bool) -> boo
     value = place.text[start:end]
     if _no_secret(value) or not place.rule(0 if _number(value) else value):
         return False
+    if place.rule is not whatever:
+        if is_statement(value, place.rule) or is_path(place.name, value):
+            return False
+        if place.name.lower() == "token" and is_piece_in(place.text, place.first, start, end):
+            return False
     return not (in_prose and is_words(value))
 
 
