@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from pantheon_obs.sinks.redact_keys import NAMES, any_value, is_beside
-from pantheon_obs.sinks.redact_values import REDACTED
+from pantheon_obs.sinks.redact_values import REDACTED, is_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,14 +35,17 @@ _edges = "{}<>"
 
 _line = r"(?:\r?\n|(?:\\r)?\\n)"
 _multipart = re.compile(
-    rf"form-data; ?name=\\*\"(?P<name>[^\"\\\r\n]{{1,64}})\\*\"(?:{_line}[\w-]{{1,64}}: [^\r\n\\]{{0,99}})"
-    rf"{{0,4}}{_line}{{2}}(?P<value>[^\r\n\\]+)"
+    rf"form-data; ?name=\\*\"(?P<name>[^\"\\\r\n]{{1,64}})\\*\""
+    rf"(?:{_line}[\w-]{{1,64}}: [^\r\n\\]{{0,99}}){{0,4}}{_line}{{2}}(?P<value>[^\r\n\\]+)"
 ).finditer
 # ~/.netrc: https://www.gnu.org/software/inetutils/manual/html_node/The-_002enetrc-file.html
 _netrc = re.compile(
     r"\blogin\s{1,8}[^\s]{1,64}\s{1,8}password\s{1,8}(?P<value>[^\s]+)", re.IGNORECASE
 ).finditer
-_identified = re.compile(r'(?i:identified by (?:password )?)"(?P<value>[^"]+)').finditer
+_identified = re.compile(
+    r"(?i:identified(?: with \w{1,64})? by (?:password )?)"
+    r"(?P<quote>['\"]?)(?P<value>[^\s'\"]{3,})"
+).finditer
 
 
 def rule_beside(text: str, first: int, start: int, rule_of: RuleOf) -> Rule | None:
@@ -56,14 +59,13 @@ def rule_beside(text: str, first: int, start: int, rule_of: RuleOf) -> Rule | No
     """
     near = text[max(first - _NEAR, 0) : first]
     near = near[max(map(near.rfind, _edges)) + 1 :]
+    validated = _validated(near)
+    if validated is not None:
+        return rule_of(validated[1])
     found = next(reversed([*_before(near)]), None) or _behind(text, start)
-    if found is None:
-        validated = _validated(text[max(first - _NEAR, 0) : first])
-        rule = rule_of(validated[1]) if validated is not None else None
-    else:
-        rule = rule_of(found["name"])
-        if rule is not any_value and "type" in found[0][:10]:  # a piece of a stream
-            return None
+    rule = rule_of(found["name"]) if found is not None else None
+    if found is not None and rule is not any_value and "type" in found[0][:10]:
+        return None  # a piece of a stream
     return None if rule is is_beside else rule
 
 
@@ -74,9 +76,10 @@ def seldom_spans(text: str, rule_of: RuleOf) -> Iterator[Span]:
             rule = rule_of(found["name"])
             if rule is not None and rule(found["value"]):
                 yield *found.span("value"), REDACTED
-    if "IDENTIFIED BY" in text or "identified by" in text:
+    if "IDENTIFIED " in text or "identified " in text:
         for found in _identified(text):
-            yield *found.span("value"), REDACTED
+            if found["quote"] or not is_words(found["value"]):
+                yield *found.span("value"), REDACTED
     if "login " in text:
         for found in _netrc(text):
             yield *found.span("value"), REDACTED

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from pantheon_obs.sinks.redact_keys import NAMES, whatever, words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Iterable
 
     from pantheon_obs.sinks.redact_keys import Rule
+
+    Fields = Iterable[tuple[object, object]]
 
 _DEEP = 4
 _MANY = 20
@@ -45,10 +47,10 @@ _PIECES = frozenset({
 _beside_a_piece = re.compile(rf"['\"]?[,\s]{{1,3}}['\"]?(?:{'|'.join(sorted(_PIECES))})\b").match
 
 
-def is_innocent(
-    key: str, value: object, rule: Rule, beside: Iterable[tuple[object, object]]
-) -> bool:
+def is_innocent(key: str, value: object, rule: Rule, beside: Fields) -> bool:
     """Whether a value is no secret although its key is the name of one."""
+    if value is None or type(value) is bool:  # whether a secret is set is no secret
+        return True
     if rule is whatever:
         return False
     if isinstance(value, str) and is_path(key, str.__str__(value)):
@@ -103,7 +105,7 @@ def is_piece_in(text: str, first: int, start: int, end: int) -> bool:
     return _beside_a_piece(text, end) is not None or "logprob" in text[max(first - 40, 0) : first]
 
 
-def names_beside(pairs: Collection[tuple[object, object]]) -> Iterable[str]:
+def names_beside(pairs: Fields) -> Iterable[str]:
     """Return the values of the fields that may name what stands beside them."""
     for key, value in pairs:
         words = words_of(key) if isinstance(key, str) else ()

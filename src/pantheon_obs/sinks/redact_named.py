@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pantheon_obs.sinks.redact_beside import rule_beside
 from pantheon_obs.sinks.redact_commands import option_span
-from pantheon_obs.sinks.redact_keys import any_value, is_beside
+from pantheon_obs.sinks.redact_keys import is_beside
 from pantheon_obs.sinks.redact_values import (
     REDACTED,
     Place,
@@ -24,7 +24,6 @@ from pantheon_obs.sinks.redact_values import (
 )
 
 if TYPE_CHECKING:
-    from pantheon_obs.sinks.redact_keys import Rule
     from pantheon_obs.sinks.redact_values import RuleOf, Span
 
 SIGNS = "=:,>%-'"
@@ -66,24 +65,15 @@ def named_secret(text: str, at: int, rule_of: RuleOf) -> Span | None:
 
 
 def _name_at(text: str, at: int, rule_of: RuleOf) -> Place | None:
-    sign, start = text[at], at + 1
-    if sign == "'":
-        start, is_call = at, text.startswith("(", at - 1)
-        at -= is_call
-    elif sign == "%":
-        start = at + 3
-        while text.startswith(("%22", "%20"), start):
-            start += 3
-    elif sign == ">" and text.endswith("=", 0, at):
-        sign, at = ":", at - 1
-    elif sign == ":" and text.startswith("=", start):
-        sign, start = "=", start + 1
-    elif text.startswith(_NO_VALUE.get(sign, "\0"), start):
+    sign = text[at]
+    around = _around(text, at)
+    if around is None:
         return None
-    found = _name_before(text[max(at - _LONGEST_NAME, 0) : at][::-1])
+    end, start = around
+    found = _name_before(text[max(end - _LONGEST_NAME, 0) : end][::-1])
     if found is None:
         return None
-    first = at - found.end()
+    first = end - found.end()
     quote = (found["close"] or "")[::-1].rstrip("]")
     if quote[:1] == "%":
         quote = ""
@@ -91,27 +81,42 @@ def _name_at(text: str, at: int, rule_of: RuleOf) -> Place | None:
     if sign in "=>" and not quote:
         first, name = first + name.rfind(" ") + 1, name.rpartition(" ")[2]
     rule = rule_of(name)
-    if sign == "'":
-        return _place_in_sql(text, start, name, rule, first)
-    if rule is is_beside and sign in "=:":
+    if rule is is_beside:
         rule = rule_beside(text, first, start, rule_of)
-    if rule is None:
+    if rule is None or not _is_apart(text, sign, first, name):
         return None
-    if sign == "," and _opens_pair(text[max(first - 8, 0) : first][::-1]) is None:
-        return None
-    is_loose = sign == "," or (sign == ":" and not quote)
+    if sign == ">" and end < at:
+        sign = ":"  # =>
+    is_loose = sign == "," or (sign == ":" and not quote) or (sign == "'" and not name.isupper())
     return Place(text, start, sign, name, rule, quote, first, is_loose)
 
 
-def _place_in_sql(text: str, start: int, name: str, rule: Rule | None, first: int) -> Place | None:
-    """Find the name in `PASSWORD 'S'`, `IDENTIFIED BY 'S'`; in prose a quoted word is any word."""
-    if name.lower().endswith("by"):
-        rule = any_value if "dentified" in text[max(first - 60, 0) : start].lower() else None
-    elif rule is not any_value or not (name.isupper() or _named_in_prose(name)):
+def _around(text: str, at: int) -> tuple[int, int] | None:
+    """Find where the name before a sign ends, and where the value behind it begins."""
+    sign, start = text[at], at + 1
+    if sign == "'":
+        return at - text.startswith("(", at - 1), at
+    if sign == "%":
+        start = at + 3
+        while text.startswith(("%22", "%20"), start):
+            start += 3
+    elif sign == ">" and text.endswith("=", 0, at):
+        at -= 1
+    elif sign == ":" and text.startswith("=", start):
+        start += 1
+    elif text.startswith(_NO_VALUE.get(sign, "\0"), start):
         return None
-    if rule is None:
-        return None
-    return Place(text, start, "'", name, rule, "", first, is_loose=not name.isupper())
+    return at, start
+
+
+def _is_apart(text: str, sign: str, first: int, name: str) -> bool:
+    """Whether a name may be one that has its value behind a comma, or as SQL has it.
+
+    `PASSWORD 'S'` is SQL. In prose a quoted word may be any word: `unexpected token 'x'`.
+    """
+    if sign == ",":
+        return _opens_pair(text[max(first - 8, 0) : first][::-1]) is not None
+    return sign != "'" or name.isupper() or _named_in_prose(name) is not None
 
 
 def _without_escape(name: str, before: str) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 RAISED = (Exception, SystemExit, KeyboardInterrupt)
 """A value may raise these when it is read. The application would not have read it here."""
 
+_CACHED = 4096
 _LEAST_INTEGER, _INTEGER_BEYOND = -(2**63), 2**64
 
 
@@ -87,3 +88,19 @@ def _digits(number: int) -> str:
         return str(number)
     except ValueError:
         return hex(number)
+
+
+class Walk(list[int]):
+    """A walk through a value: the ids of the containers around, and how many bytes may follow.
+
+    The bytes are fewer than those of the line: a value within the limit of a line is read whole.
+    """
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+
+def make_room(cache: dict[Any, Any] | set[str]) -> None:
+    """Empty a cache that is full."""
+    if len(cache) >= _CACHED:
+        cache.clear()

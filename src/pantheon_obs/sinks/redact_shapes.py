@@ -50,7 +50,7 @@ def find_spans(text: str, rule_of: RuleOf, signs: re.Pattern[str]) -> list[Span]
             if span is not None:
                 named_end = span[1]
                 spans.append(span)
-        if sign not in _NAMED_ONLY and at >= shape_end:
+        if at >= shape_end and sign not in _NAMED_ONLY and (sign != ":" or _shaped(text, at)):
             span = _shaped_secret(text, at)
             if span is not None:
                 shape_end = span[1]
@@ -82,7 +82,7 @@ _spelt = re.compile(
     r"(?P<double>[\u201c\u201d]|&(?:quot|#34|#[xX]22);|\\+u0022|\\+x22|%2522)"
     r"|(?P<single>&(?:apos|#39|#[xX]27);|\\+u0027|\\+x27|%2527)"
     r"|(?P<less>&lt;|\\+u003[cC])|(?P<more>&gt;|\\+u003[eE])"
-    r"|(?P<equal>&#61;|\\+u003[dD]|%253[dD])|(?P<colon>%253[aA])|(?P<and>&amp;|\\+u0026|%2526)"
+    r"|(?P<equal>&#61;|\\+u003[dD])|(?P<percent>%25[0-9A-Fa-f]{2})|(?P<and>&amp;|\\+u0026)"
 ).sub
 _USUAL: dict[str, Callable[[str], str]] = {
     "double": lambda found: "\\" * (len(found) - 1) + '"',
@@ -90,7 +90,7 @@ _USUAL: dict[str, Callable[[str], str]] = {
     "less": lambda found: " " * (len(found) - 1) + "<",
     "more": lambda found: ">" + " " * (len(found) - 1),
     "equal": lambda found: " " * (len(found) - 1) + "=",
-    "colon": lambda found: " " * (len(found) - 1) + ":",
+    "percent": lambda found: f"  %{found[3:]}",
     "and": lambda found: "&" + " " * (len(found) - 1),
 }
 
@@ -105,6 +105,10 @@ def _united(spans: list[Span]) -> list[Span]:
         else:
             united.append((start, end, into))
     return united
+
+
+# What a colon of a URL, of Telegram's keys or of ~/.pgpass has around it.
+_shaped = re.compile(r":(?://|(?<=\d.)|(?<=\*.))").match
 
 
 def _shaped_secret(text: str, at: int) -> Span | None:
@@ -154,7 +158,7 @@ def sign_pattern(extra: frozenset[str]) -> re.Pattern[str]:
 
     def named(behind: str) -> str:
         not_alone = "".join(f"{word}{behind})" for word in alone)
-        return f"(?<={in_place}{behind}){not_alone}(?<={name}{behind})"
+        return f"(?<={in_place}{behind})(?<={name}{behind}){not_alone}"
 
     last, last_but_one = (
         _one_of({word[-place] for word in LAST_WORDS} | {"d"}, fold=True)[1:-1] for place in (1, 2)
@@ -178,7 +182,7 @@ def sign_pattern(extra: frozenset[str]) -> re.Pattern[str]:
     if final:  # of these the last character only, as separators do not count
         final = f"(?i:[{re.escape(final)}])"
         named_before += [f"(?<={final}.)", rf"(?<={final}[\"'`\] ].)"]
-    in_sql = [rf"(?<=[{last}y ][ (].)(?:{named('[ (].')}|(?<=[Bb][Yy] .)|(?<=[Dd] \(.))"]
+    in_sql = [rf"(?<=[{last} ][ (].)(?:{named('[ (].')})"]
     around = {
         "=": named_before,
         ":": [

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pantheon_obs.sinks.redact_innocent import are_statements, is_path, is_piece_in, is_statement
 from pantheon_obs.sinks.redact_keys import whatever
+from pantheon_obs.sinks.redact_plain import described
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +37,7 @@ _no_secret = re.compile(
     r"|%[sr]|%\(\w+\)[sdr]|\$\d+|:[a-z_]+|\$[A-Z_]+|\$?\{{1,2}\s*[\w.!:]+\s*\}{0,2}"
     r"|<[A-Za-z _-]+>"
 ).fullmatch
+_mixed = re.compile(r"(?!oauth2)(?=[A-Za-z]{0,200}\d)(?=\d{0,200}[A-Za-z])[A-Za-z0-9]+").fullmatch
 _number = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?%?").fullmatch
 _words = re.compile(r"(?:[A-Za-z]{1,19}+(?![A-Za-z])[._/'-]?+)++[!?:]?").fullmatch
 _more_words = re.compile(r"[ \t]+[A-Za-z]").match
@@ -146,6 +148,9 @@ def tag_span(place: Place) -> Span | None:
         end = text.find("<", start)
         if not _opens(before) or not text.startswith("</", end):
             return None
+    if end - start <= _LONGEST:
+        value = text[start:end]
+        start, end = end - len(value.lstrip()), start + len(value.rstrip())
     return (start, end, REDACTED) if _may_be_secret(place, start, end, in_prose=False) else None
 
 
@@ -154,19 +159,34 @@ def _may_be_secret(place: Place, start: int, end: int, *, in_prose: bool) -> boo
     if end - start > _LONGEST:
         return True
     value = place.text[start:end]
+    if _mixed(value):  # nothing that is excused, and many secrets
+        return place.rule(value) and not _is_piece(place, start, end)
     if _no_secret(value) or not place.rule(0 if _number(value) else value):
         return False
     if place.rule is not whatever:
         if is_statement(value, place.rule) or is_path(place.name, value):
             return False
-        if place.name.lower() == "token" and is_piece_in(place.text, place.first, start, end):
+        if _is_piece(place, start, end):
             return False
     return not (in_prose and is_words(value))
+
+
+def _is_piece(place: Place, start: int, end: int) -> bool:
+    return (
+        place.name.lower() == "token"
+        and place.rule is not whatever
+        and is_piece_in(place.text, place.first, start, end)
+    )
 
 
 def is_words(value: str) -> bool:
     """Whether a short value consists of words, and of the marks that join them."""
     return len(value) <= _LONGEST and _words(value) is not None
+
+
+def is_no_word(value: object) -> bool:
+    """Whether a value is a text that does not consist of words."""
+    return isinstance(value, (str, bytes)) and not is_words(described(value))
 
 
 def is_placeholder(value: str) -> bool:
