@@ -202,7 +202,7 @@ class Redactor:
             if kind is int or kind is float:
                 cleaned.append(plain_scalar(item))
             elif type(item) is str:
-                if item in harmless and not hidden:
+                if item in harmless and item.isascii() and not hidden:
                     walk.left -= len(item)
                     cleaned.append(item)
                 else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from pantheon_obs.sinks.redact_keys import NAMES, any_value, is_beside
+from pantheon_obs.sinks.redact_keys import NAMES, any_value, is_beside, words_of
 from pantheon_obs.sinks.redact_values import REDACTED, is_words
 
 if TYPE_CHECKING:
@@ -19,11 +19,10 @@ if TYPE_CHECKING:
     from pantheon_obs.sinks.redact_values import RuleOf, Span
 
 _NEAR = 160
-_NAME = "|".join(sorted(NAMES))
 _quote = r"\\*[\"'`]"
 # A field whose value is a name: `name="DB_PASSWORD"`, `'loc': ('body', 'password')`.
 _FIELD = (
-    rf"(?i:(?<![a-z])(?:\w{{0,30}}?(?:{_NAME})|type))(?:{_quote})?[ \t]?(?:=>|[:=])[ \t]?"
+    rf"(?<!\w)(?P<key>\w++)(?:{_quote})?[ \t]?(?:=>|[:=])[ \t]?"
     rf"(?:[\[(]?(?:b?{_quote}body{_quote}, )?b?{_quote})?(?P<name>[\w.-]{{3,64}}+)"
 )
 _before = re.compile(_FIELD).finditer
@@ -32,6 +31,21 @@ _behind = re.compile(
 ).match
 _validated = re.compile(r"(?:\A|\n)([\w.]{1,64})\n[^\n]*\[type=\w+, \Z").search
 _edges = "{}<>"
+# Each name of a secret has one of these: to look for them takes much less time.
+_HINTS = (
+    "pass",
+    "pwd",
+    "secret",
+    "token",
+    "key",
+    "auth",
+    "cred",
+    "cooki",
+    "jwt",
+    "rf",
+    "ses",
+    "si",
+)
 
 _line = r"(?:\r?\n|(?:\\r)?\\n)"
 _multipart = re.compile(
@@ -59,14 +73,27 @@ def rule_beside(text: str, first: int, start: int, rule_of: RuleOf) -> Rule | No
     """
     near = text[max(first - _NEAR, 0) : first]
     near = near[max(map(near.rfind, _edges)) + 1 :]
-    validated = _validated(near)
-    if validated is not None:
-        return rule_of(validated[1])
-    found = next(reversed([*_before(near)]), None) or _behind(text, start)
-    rule = rule_of(found["name"]) if found is not None else None
-    if found is not None and rule is not any_value and "type" in found[0][:10]:
-        return None  # a piece of a stream
-    return None if rule is is_beside else rule
+    small = near.lower()
+    found: list[re.Match[str]] = []
+    if any(hint in small for hint in _HINTS):
+        validated = _validated(near) if "[type=" in near else None
+        if validated is not None:
+            return rule_of(validated[1])
+        found = [*_before(near)][::-1]
+    behind = _behind(text, start)
+    if behind is not None:
+        found.append(behind)
+    for each in found:
+        rule = rule_of(each["name"])
+        if rule not in (None, is_beside) and _may_name(each["key"], rule):
+            return rule
+    return None
+
+
+def _may_name(key: str, rule: Rule | None) -> bool:
+    """Whether the value of a key may be a name; a token's type is one of a piece of a stream."""
+    last = words_of(key)[-1].lower()
+    return last in NAMES or (last == "type" and rule is any_value)
 
 
 def seldom_spans(text: str, rule_of: RuleOf) -> Iterator[Span]:

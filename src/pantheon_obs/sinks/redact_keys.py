@@ -98,7 +98,8 @@ def not_a_number(value: object) -> bool:
 
 
 def _like_a_signature(value: object) -> bool:
-    return isinstance(value, str) and _signature(str.__str__(value)) is not None
+    text = value.decode("latin-1") if isinstance(value, bytes) else value
+    return isinstance(text, str) and _signature(str.__str__(text)) is not None
 
 
 def rule_for(key: str, extra: Collection[str]) -> Rule | None:

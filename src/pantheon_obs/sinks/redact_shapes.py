@@ -15,6 +15,7 @@ from pantheon_obs.sinks.redact_beside import seldom_spans
 from pantheon_obs.sinks.redact_keys import LAST_WORDS, NOT_ALONE
 from pantheon_obs.sinks.redact_named import SIGNS, named_secret
 from pantheon_obs.sinks.redact_providers import OTHERS, PROVIDERS
+from pantheon_obs.sinks.redact_spelt import with_usual_signs
 from pantheon_obs.sinks.redact_values import REDACTED
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def find_spans(text: str, rule_of: RuleOf, signs: re.Pattern[str]) -> list[Span]
         rule_of: Finds the rule for the values of a key.
         signs: The pattern of `sign_pattern`.
     """
-    text = plain_quotes(text)
+    text = with_usual_signs(text)
     spans = list(seldom_spans(text, rule_of))
     named_end = shape_end = 0
     for found in signs.finditer(text):
@@ -66,33 +67,6 @@ def replaced(text: str, spans: Iterable[Span]) -> str:
         parts += (text[done:start], into)
         done = end
     return "".join((*parts, text[done:]))
-
-
-def plain_quotes(text: str) -> str:
-    """Spell the quotes and signs of HTML, of escapes and of percent-encoding twice as usual ones.
-
-    The text keeps its length: a quote that was spelt is one with backslashes before it.
-    """
-    if "&" not in text and "\\" not in text and "%25" not in text and "\u201c" not in text:
-        return text
-    return _spelt(lambda found: _USUAL[found.lastgroup or ""](found[0]), text)
-
-
-_spelt = re.compile(
-    r"(?P<double>[\u201c\u201d]|&(?:quot|#34|#[xX]22);|\\+u0022|\\+x22|%2522)"
-    r"|(?P<single>&(?:apos|#39|#[xX]27);|\\+u0027|\\+x27|%2527)"
-    r"|(?P<less>&lt;|\\+u003[cC])|(?P<more>&gt;|\\+u003[eE])"
-    r"|(?P<equal>&#61;|\\+u003[dD])|(?P<percent>%25[0-9A-Fa-f]{2})|(?P<and>&amp;|\\+u0026)"
-).sub
-_USUAL: dict[str, Callable[[str], str]] = {
-    "double": lambda found: "\\" * (len(found) - 1) + '"',
-    "single": lambda found: "\\" * (len(found) - 1) + "'",
-    "less": lambda found: " " * (len(found) - 1) + "<",
-    "more": lambda found: ">" + " " * (len(found) - 1),
-    "equal": lambda found: " " * (len(found) - 1) + "=",
-    "percent": lambda found: f"  %{found[3:]}",
-    "and": lambda found: "&" + " " * (len(found) - 1),
-}
 
 
 def _united(spans: list[Span]) -> list[Span]:
