@@ -32,7 +32,7 @@ _behind = re.compile(
 _validated = re.compile(r"(?:\A|\n)([\w.]{1,64})\n[^\n]*\[type=\w+, \Z").search
 _edges = "{}<>"
 # Each name of a secret has one of these: to look for them takes much less time.
-_HINTS = (
+_HINTS = [
     "pass",
     "pwd",
     "secret",
@@ -42,10 +42,13 @@ _HINTS = (
     "cred",
     "cooki",
     "jwt",
-    "rf",
-    "ses",
-    "si",
-)
+    "srf",
+    "sess",
+    "sid",
+    "sig",
+    "clearance",
+    "assertion",
+]
 
 _line = r"(?:\r?\n|(?:\\r)?\\n)"
 _multipart = re.compile(
