@@ -514,7 +514,8 @@ def test_a_name_and_a_value_of_the_line_itself_belong_together(logged: Logged) -
 
     for name, value in (("DB_PASSWORD", "hunter2"), ("HOST", "db")):
         get_logger("a").info("e", name=name, value=value)
-    get_logger("a").info("e", **{"token": "Hel", "logprob": -0.3})
+    piece = {"token": "Hel", "logprob": -0.3}
+    get_logger("a").info("e", **piece)
 
     first, second, third = logged()
     assert (REDACTED, "db", "Hel") == (first["value"], second["value"], third["token"])
