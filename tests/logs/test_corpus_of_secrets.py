@@ -53,6 +53,7 @@ def fields_of(name: str, secret: str) -> dict[str, Any]:
             {"name": name, "value": secret},
             {"ParameterValue": secret, "ParameterKey": name},
         ],
+        "apart in bytes": {"name": name.encode(), "value": secret.encode()},
         "pair": [name, secret],
         "pair of bytes": (name.encode(), secret.encode()),
         "arguments": ["tool", f"--{name}", secret, "-x"],

@@ -101,7 +101,7 @@ def _start(name: str, value: str, before: str) -> int | None:
 def _start_joined(argument: str, before: str, start: int = 2) -> int | None:
     """Find where the secret begins in an argument such as `-pS` or `-uada:S`."""
     name = argument[1:2]
-    if len(argument) <= start or not _is_of(before, _JOINED.get(name)):
+    if is_placeholder(argument[start:]) or not _is_of(before, _JOINED.get(name)):
         return None
     return argument.find(":") + 1 or None if name == "u" else start
 

@@ -43,7 +43,7 @@ _name_before = re.compile(
     r"(?P<name>[\w.-]+(?: [\w-]+){0,2})"
 ).match
 _opens_pair = re.compile(r"[\"'`]\\*[bBuU]?[ ]?[(\[]").match
-_named_in_prose = re.compile(r"(?i)(?:pass\w*|pwd|key)\Z").search
+_named_in_prose = re.compile(r"(?i)(?:pass(?:word|wd|phrase|code)|pwd|key)\Z").search
 _line = re.compile(r"(?:(?!\\[rn])[^\r\n])*").match
 _cookie = re.compile(r"[ \t]*+(?=[^\s=\"'\[{(])(?=[^=\r\n]{1,256}=)").match
 _scheme = re.compile(r"[ \t]*+[A-Za-z][\w-]{1,30}:?[ \t]+(?=[^\s\"'`])").match

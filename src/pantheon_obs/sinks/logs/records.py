@@ -107,8 +107,10 @@ class _Bound:
     def __init__(self, value: object) -> None:
         self.__wrapped__ = value
 
-    @property  # type: ignore[misc]  # read-only
-    def __class__(self) -> Any:  # noqa: ANN401 - redaction opens what names another class
+    @property  # type: ignore[misc]  # it cannot be set
+    def __class__(  # pyright: ignore[reportIncompatibleMethodOverride]  # as above
+        self,
+    ) -> Any:  # noqa: ANN401 - redaction opens what names another class
         return type(self.__wrapped__)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any attribute of any value
