@@ -101,15 +101,12 @@ def _may_name(key: str, rule: Rule | None) -> bool:
 
 def seldom_spans(text: str, rule_of: RuleOf) -> Iterator[Span]:
     """Find the secrets of files and forms, of which most texts have no sign."""
-    if "form-data" in text:
-        for found in _multipart(text):
-            rule = rule_of(found["name"])
-            if rule is not None and rule(found["value"]):
-                yield *found.span("value"), REDACTED
-    if "IDENTIFIED " in text or "identified " in text:
-        for found in _identified(text):
-            if found["quote"] or not is_words(found["value"]):
-                yield *found.span("value"), REDACTED
-    if "login " in text:
-        for found in _netrc(text):
+    for found in _multipart(text):
+        rule = rule_of(found["name"])
+        if rule is not None and rule(found["value"]):
             yield *found.span("value"), REDACTED
+    for found in _identified(text):
+        if found["quote"] or not is_words(found["value"]):
+            yield *found.span("value"), REDACTED
+    for found in _netrc(text):
+        yield *found.span("value"), REDACTED
