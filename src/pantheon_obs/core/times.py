@@ -115,16 +115,22 @@ class Times:
         """The fields on the line of a request, websocket or task, in the order of the schema."""
         measured = self.union(start, end)
         fields: dict[str, Any] = {}
-        for name in (*_KINDS, *(name for name in self._calls if name not in _KINDS)):
-            if name != UNNAMED and name in self._calls:
-                fields[f"{name}_calls"] = self._calls[name]
-                fields[f"{name}_ms"] = round(self._seconds[name] * 1000, 3)
+        for name in _KINDS:
+            self._put(fields, name)
             if name == "db" and self._repeats >= _FEWEST_REPEATS:
                 fields["db_repeats"] = self._repeats
                 fields["db_repeated"] = readable(*self._repeated)
         if latency_ms is not None:
             fields["own_ms"] = max(0.0, round(latency_ms - measured * 1000, 3))
+        for name in self._calls:
+            if name not in _KINDS and name != UNNAMED:
+                self._put(fields, name)
         return fields
+
+    def _put(self, fields: dict[str, Any], name: str) -> None:
+        if name in self._calls:
+            fields[f"{name}_calls"] = self._calls[name]
+            fields[f"{name}_ms"] = round(self._seconds[name] * 1000, 3)
 
 
 def _joined(blocks: list[Block]) -> list[Block]:
