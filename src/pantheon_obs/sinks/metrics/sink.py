@@ -10,6 +10,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pantheon_obs.core import outlived
 from pantheon_obs.core.context import is_apart
 from pantheon_obs.core.events import (
     LlmCallFinished,
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from pantheon_obs.core.context import Trace
     from pantheon_obs.core.events import Event
     from pantheon_obs.core.measurements import Measurement
-    from pantheon_obs.sinks.metrics.dead import Folder
     from pantheon_obs.sinks.metrics.table import Row
 
     Metric = Callable[..., Any]  # makes the child of some label values
@@ -40,8 +40,7 @@ class MetricsSink:
 
     name = "metrics"
 
-    def __init__(self, make: Callable[[Row], Metric], folder: Folder | None) -> None:
-        self._folder = folder
+    def __init__(self, make: Callable[[Row], Metric]) -> None:
         self._request_seconds = make(table.REQUEST_DURATION)
         self._active = make(table.ACTIVE_REQUESTS)
         self._first_byte = make(table.FIRST_BYTE)
@@ -84,8 +83,6 @@ class MetricsSink:
         """A request is being served; websockets, tasks and quiet paths are none."""
         if not trace.is_request or trace.quiet:
             return
-        if self._folder is not None:
-            self._folder.enter()
         gauge = self._gauges.get(trace.method)
         if gauge is None:
             gauge = self._active(labels.method(trace.method))
@@ -127,10 +124,8 @@ class MetricsSink:
 
     def _may_wait(self) -> bool:
         """Whether this is no finalizer: only then a lock may be waited for."""
-        if is_apart():
+        if outlived.collecting or is_apart():
             return False
-        if self._folder is not None:
-            self._folder.enter()
         if self._waiting:
             self.catch_up()
         return True
