@@ -105,7 +105,7 @@ def test_a_bad_setting_is_refused_at_once(app: Celery) -> None:
 @pytest.mark.parametrize(
     "options",
     [{"metrics_path": "/metrics"}, {"metrics_port": 9464}],
-    ids=lambda option: [*option][0],
+    ids=["path", "port"],
 )
 def test_metrics_without_the_extra_are_an_error(
     app: Celery, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
