@@ -74,6 +74,7 @@ class Settings:
         bind_user_id: Whether the log lines of a request have the id of its authenticated user.
         request_id: Whether every log line has `request_id` beside `trace_id`, with the same value.
         llm: Whether the calls of all known LLM SDKs that are imported are log events.
+        measure_time: Whether requests and tasks tell where their time went.
         disabled: Whether the library does nothing: nothing traced, logged or reported.
         sentry_options: Options of `sentry_sdk.init`, which win over the library's defaults.
         metrics_registry: The registry of the metrics; None means `prometheus_client.REGISTRY`.
@@ -130,6 +131,7 @@ class Settings:
     bind_user_id: bool = _option(False, parse.boolean, "PANTHEON_OBS_BIND_USER_ID")
     request_id: bool = _option(False, parse.boolean)
     llm: bool = _option(False, parse.boolean, "PANTHEON_OBS_LLM")
+    measure_time: bool = _option(True, parse.boolean, "PANTHEON_OBS_MEASURE_TIME")
     disabled: bool = _option(False, parse.boolean, "PANTHEON_OBS_DISABLED")
     id_generator: Callable[[], str] | None = _option(None, parse.generator)
     metrics_registry: Any = _option(None, parse.registry)
