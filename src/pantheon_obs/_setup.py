@@ -55,11 +55,11 @@ def start(
         import_module(_METRICS).start(settings)
     if not logs.in_command():
         _open_port(settings)
-    _observe_llm_clients(settings)
+    _observe_libraries(settings)
 
     def on_startup() -> None:
         _open_port(settings)
-        _observe_llm_clients(settings)
+        _observe_libraries(settings)
         logs.take_back()
         # The DSN may have come into the environment since, or the application have started Sentry.
         sentry.start(reread())
@@ -75,9 +75,11 @@ def check_options(settings: Settings) -> None:
     refuse_unknown(settings.sentry_options or ())
 
 
-def _observe_llm_clients(settings: Settings) -> None:
+def _observe_libraries(settings: Settings) -> None:
     if settings.llm:
         import_module("pantheon_obs.llm.imported").instrument_imported()
+    if settings.measure_time:
+        import_module("pantheon_obs.time.imported").observe_imported()
 
 
 def _open_port(settings: Settings) -> None:

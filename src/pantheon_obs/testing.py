@@ -151,6 +151,7 @@ def reset() -> None:
         "llm.imported",
         "sinks.metrics.port",
         "sinks.metrics.registry",
+        "time.imported",
     ):
         loaded = sys.modules.get(f"pantheon_obs.{name}")
         if loaded is not None:

@@ -64,9 +64,9 @@ def test_a_million_calls_take_little_memory_and_are_still_added_up() -> None:
     assert 100_000 > sum(getsizeof(value) for value in vars(times).values())
     assert pytest.approx(10_000) == times.union(0, 20_000)
     assert pytest.approx(5_000, rel=0.01) == times.union(10_000, 20_000)
-    times.cover(0.25, 20_000)
+    times.add("", 0.25, 20_000)
     assert pytest.approx(20_000, rel=0.001) == times.union(0, 20_000)
-    times.cover(5_000.25, 20_001)
+    times.add("", 5_000.25, 20_001)
     assert pytest.approx(20_001, rel=0.001) == times.union(0, 20_001)
 
 

@@ -36,7 +36,7 @@ class Operation:
         name: `db`, `http` or `cache`, or the application's own name for it.
         seconds: Its wall time; of an outgoing request until the response's headers are there.
         error_type: The class name of the exception that it ended with.
-        system: The database system, by its name in OpenTelemetry's `db.system.name`.
+        system: The database system, as in `db.system.name` of the semantic conventions.
         method: The method of an outgoing request.
         status_code: The status of the response to it.
         server_address: The host that it went to.

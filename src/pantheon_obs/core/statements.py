@@ -6,7 +6,7 @@ import re
 
 _MOST_READ = 4000  # characters
 _MOST_SHOWN = 200
-_QUOTE_STRINGS_TWICE = frozenset({"mysql", "mariadb"})  # in OpenTelemetry's names
+_QUOTE_STRINGS_TWICE = frozenset({"mysql", "mariadb"})  # systems
 
 # Names and placeholders stay, comments and literals do not. A text with a backslash before a quote
 # ends at another place in MySQL than in standard SQL: all that follows is left out, as it is after

@@ -88,8 +88,8 @@ def with_error_and_totals(fields: dict[str, Any], event: Ended) -> dict[str, Any
         fields["error_type"] = type(event.error).__name__
     if event.llm is not None:
         fields.update(llm_fields(event.llm))
-    if event.times is not None:
-        fields.update(event.times)
     if event.spans is not None:
         fields.update(event.spans.fields())
+    if event.times is not None:
+        fields.update(event.times)
     return fields

@@ -1,15 +1,20 @@
-"""A service whose every request hands one fact of each kind to the sinks."""
+"""A service with facts of each kind: some are real, others are handed to the sinks by each request."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+
+import httpx
+import sqlalchemy
 
 from pantheon_obs import instrument
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.events import RequestFinished, TaskFinished, WebsocketFinished
 from pantheon_obs.core.guard import report
 from pantheon_obs.core.llm_events import LlmCallFinished
-from pantheon_obs.core.measurements import CheckEnded, LinesDropped, Operation
+from pantheon_obs.core.measurements import CheckEnded, LinesDropped
+from pantheon_obs.propagation import propagate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,8 +38,6 @@ def emit() -> None:
     )
     pipeline.measure(CheckEnded("database", passed=True, seconds=0.01))
     pipeline.measure(LinesDropped({"info": 1}))
-    pipeline.timed(Operation("db", 0.002, system="postgresql"))
-    pipeline.timed(Operation("http", 0.2, method="GET", server_address="bank.example"))
     report("a site", error)
     call: dict[str, Any] = {
         "trace_id": "t5",
@@ -58,8 +61,14 @@ def emit() -> None:
 
 def _answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     emit()
+    with _engine.connect() as connection:
+        connection.execute(sqlalchemy.text("SELECT 1"))
+    with suppress(httpx.ConnectError):
+        _client.get("http://127.0.0.1:9/")
     start_response("200 OK", [])
     return [b""]
 
 
+_engine = sqlalchemy.create_engine("sqlite://")
+_client = propagate(httpx.Client(trust_env=False))
 app = instrument(_answer)
