@@ -149,6 +149,7 @@ def reset() -> None:
         "llm.budget",
         "llm.every_client",
         "llm.imported",
+        "sinks.metrics.port",
         "sinks.metrics.registry",
         "time.imported",
     ):

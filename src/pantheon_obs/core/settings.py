@@ -60,7 +60,8 @@ class Settings:
         sentry_traces_sample_rate: Share of requests that the error tracker traces, 0.0 to 1.0.
         sentry_send_default_pii: Whether error reports may contain personal data.
         health_prefix: Path under which health endpoints are mounted.
-        metrics_path: Path of the metrics for Prometheus; None turns them off.
+        metrics_path: Path of the metrics for Prometheus; None mounts no page.
+        metrics_port: Port of its own that answers `/metrics`; None opens none.
         quiet_paths: Paths whose `request_finished` is logged at DEBUG only; None means the paths of
             the probes and of the metrics.
         redact_keys: Keys to redact besides the built-in ones.
@@ -114,6 +115,7 @@ class Settings:
     sentry_send_default_pii: bool = _option(False, parse.boolean, "SENTRY_SEND_DEFAULT_PII")
     health_prefix: str = _option("/health", parse.path, "PANTHEON_OBS_HEALTH_PREFIX")
     metrics_path: str | None = _option(None, parse.path, "PANTHEON_OBS_METRICS_PATH")
+    metrics_port: int | None = _option(None, parse.port, "PANTHEON_OBS_METRICS_PORT")
     quiet_paths: tuple[str, ...] | None = _option(None, parse.paths, "PANTHEON_OBS_QUIET_PATHS")
     redact_keys: tuple[str, ...] = _option((), parse.names, "PANTHEON_OBS_REDACT_KEYS")
     log_delivery: Literal["direct", "queue"] = _option(
