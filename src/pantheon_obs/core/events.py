@@ -46,6 +46,8 @@ class RequestFinished:
         llm: Totals of the LLM calls; None if there were none.
         quiet: Whether the path is one of a probe or a scraper.
         spans: The request's span and its caller's; None where neither is known.
+        extra: Further fields of the line, which `pipeline.before_end` has added.
+        unwritten: Whether the line is left out: the rate of requests that are kept has decided so.
     """
 
     event: ClassVar[str] = "request_finished"
@@ -65,6 +67,8 @@ class RequestFinished:
     llm: LlmTotals | None = None
     quiet: bool = False
     spans: Spans | None = None
+    extra: dict[str, Any] | None = None
+    unwritten: bool = False
 
     @property
     def level(self) -> int:
@@ -91,7 +95,7 @@ class RequestFinished:
         # Most requests need not compute their level twice.
         if (outcome != "ok" or (status or 0) >= _SERVER_ERROR) and self.level == ERROR:
             fields["failed"] = True
-        if self.error is None and self.llm is None and self.spans is None:
+        if self.error is None and self.llm is None and self.spans is None and self.extra is None:
             return fields
         return with_error_and_totals(fields, self)
 
@@ -114,6 +118,8 @@ class WebsocketFinished:
         llm: Totals of the LLM calls; None if there were none.
         quiet: Whether the path is a quiet one.
         spans: The connection's span and its caller's; None where neither is known.
+        extra: As for a request, like `unwritten`.
+        unwritten: Whether the line is left out.
     """
 
     event: ClassVar[str] = "websocket_finished"
@@ -133,6 +139,8 @@ class WebsocketFinished:
     llm: LlmTotals | None = None
     quiet: bool = False
     spans: Spans | None = None
+    extra: dict[str, Any] | None = None
+    unwritten: bool = False
 
     @property
     def level(self) -> int:
@@ -181,11 +189,5 @@ class BackgroundFailed:
         return {"error_type": type(self.error).__name__}
 
 
-Event = (
-    RequestFinished
-    | WebsocketFinished
-    | BackgroundFailed
-    | TaskFinished
-    | LlmCallFinished
-    | LifespanFailed
-)
+Ended = RequestFinished | WebsocketFinished | TaskFinished
+Event = Ended | BackgroundFailed | LlmCallFinished | LifespanFailed

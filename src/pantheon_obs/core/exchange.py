@@ -212,7 +212,7 @@ class Exchange(Trace, Facts):
             self.event_pending = False
             if pipeline.sinks:
                 try:
-                    pipeline.emit(self._event(outcome, error))
+                    pipeline.finished(self, self._event(outcome, error))
                 except Exception as fault:  # noqa: BLE001 - the guard, without its cost
                     report(_SITE, fault)
         if escaped is not None and self._raised is not None:

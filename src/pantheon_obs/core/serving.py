@@ -41,6 +41,23 @@ def active() -> tuple[str, Trace | None]:
     return ("", None) if trace is None else (trace.trace_id, trace)
 
 
+def keep() -> None:
+    """Write every log line of this request or task, those that are kept aside included.
+
+    Works where the settings `debug_on_error` or `keep_rate` keep lines aside: they are written now,
+    and the further ones as they come, DEBUG included. Outside of a request or task it does nothing.
+
+    Example:
+        >>> from pantheon_obs import keep
+        >>> def pay(order):
+        ...     if order.total > 10_000:
+        ...         keep()
+    """
+    _, trace = active()
+    if trace is not None and trace.recording is not None:
+        trace.recording.keep()
+
+
 def bind(**fields: object) -> None:
     """Put fields on every later log line of this request or job, including `request_finished`.
 

@@ -73,6 +73,10 @@ class Settings:
         bind_user_id: Whether the log lines of a request have the id of its authenticated user.
         request_id: Whether every log line has `request_id` beside `trace_id`, with the same value.
         llm: Whether the calls of all known LLM SDKs that are imported are log events.
+        debug_on_error: Whether lines below `log_level` are written for what ends at ERROR or slow.
+        slow_ms: Milliseconds from which a request or task is slow; 0 means never.
+        keep_rate: Share of the requests and tasks that end well whose lines are written, 0 to 1.
+        slow_loop_ms: Milliseconds for which an event loop may be blocked unreported; 0: for ever.
         disabled: Whether the library does nothing: nothing traced, logged or reported.
         sentry_options: Options of `sentry_sdk.init`, which win over the library's defaults.
         metrics_registry: The registry of the metrics; None means `prometheus_client.REGISTRY`.
@@ -128,6 +132,10 @@ class Settings:
     bind_user_id: bool = _option(False, parse.boolean, "PANTHEON_OBS_BIND_USER_ID")
     request_id: bool = _option(False, parse.boolean)
     llm: bool = _option(False, parse.boolean, "PANTHEON_OBS_LLM")
+    debug_on_error: bool = _option(False, parse.boolean, "PANTHEON_OBS_DEBUG_ON_ERROR")
+    slow_ms: float = _option(0.0, parse.milliseconds, "PANTHEON_OBS_SLOW_MS")
+    keep_rate: float = _option(1.0, parse.rate, "PANTHEON_OBS_KEEP_RATE")
+    slow_loop_ms: float = _option(250.0, parse.milliseconds, "PANTHEON_OBS_SLOW_LOOP_MS")
     disabled: bool = _option(False, parse.boolean, "PANTHEON_OBS_DISABLED")
     id_generator: Callable[[], str] | None = _option(None, parse.generator)
     metrics_registry: Any = _option(None, parse.registry)

@@ -47,7 +47,8 @@ class TaskRun(Trace):
         with _guard:
             if error is not None:
                 escape(error, self, covered=True)
-            pipeline.emit(
+            pipeline.finished(
+                self,
                 TaskFinished(
                     trace_id=self.trace_id,
                     bound=self.bound,
@@ -61,5 +62,5 @@ class TaskRun(Trace):
                     llm=self.llm_with_open(),
                     spans=self.spans,
                     quiet=self.quiet,
-                )
+                ),
             )

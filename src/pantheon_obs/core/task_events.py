@@ -23,6 +23,7 @@ class Ended(Protocol):
     error: BaseException | None
     llm: LlmTotals | None
     spans: Spans | None
+    extra: dict[str, Any] | None
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -42,6 +43,8 @@ class TaskFinished:
         llm: Totals of the LLM calls; None if there were none.
         spans: The task's span and its sender's; None where neither is known.
         quiet: Whether it is a poll of the queue's own, which runs again and again.
+        extra: As for a request, like `unwritten`.
+        unwritten: Whether the line is left out.
     """
 
     event: ClassVar[str] = "task_finished"
@@ -60,6 +63,8 @@ class TaskFinished:
     llm: LlmTotals | None = None
     spans: Spans | None = None
     quiet: bool = False
+    extra: dict[str, Any] | None = None
+    unwritten: bool = False
 
     @property
     def level(self) -> int:
@@ -87,4 +92,6 @@ def with_error_and_totals(fields: dict[str, Any], event: Ended) -> dict[str, Any
         fields.update(llm_fields(event.llm))
     if event.spans is not None:
         fields.update(event.spans.fields())
+    if event.extra is not None:
+        fields.update(event.extra)
     return fields
