@@ -54,11 +54,11 @@ def install(handler: ObsHandler) -> None:
 
 def uninstall() -> None:
     """Leave loggers alone."""
-    global _handler, _hold
+    global _handler, _level, _hold, _filter_before
     if _handler is not None:
-        _handler, _hold = None, _NO_RECORDER
         _Logger.isEnabledFor = _native  # type: ignore[method-assign]
         _Logger.filter = _filter_before  # type: ignore[method-assign]
+        _handler, _level, _hold, _filter_before = None, 0, _NO_RECORDER, None
 
 
 def _is_enabled_for(self: logging.Logger, level: int) -> bool:

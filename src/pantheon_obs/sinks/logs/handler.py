@@ -156,7 +156,7 @@ class LogSink:
     """Writes facts through our handler on the root logger."""
 
     name = "logs"
-    make_entry = Entry
+    make_entry: type[Entry] = Entry
 
     def __init__(self, handler: ObsHandler) -> None:
         self._handler = handler

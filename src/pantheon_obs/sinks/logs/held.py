@@ -39,7 +39,7 @@ _DEEP = 4
 _all: OrderedDict[Held, None] = OrderedDict()  # the lines of the process, the oldest first
 
 
-class _Memory:
+class Memory:
     """The bytes of all lines, and this process."""
 
     used = 0
@@ -84,11 +84,11 @@ class Recording:
         self.lost = 0
         self.kept = self.rated = self.over = False
         self._release = release
-        self.process = _Memory.process
+        self.process = Memory.process
 
     def keep(self) -> None:
         """Write all lines, those that are kept aside now and the further ones as they come."""
-        if self.process is _Memory.process:
+        if self.process is Memory.process:
             self.kept = True
             self._release(self)
 
@@ -101,10 +101,10 @@ class Recording:
         self.lines.append(held)
         _all[held] = None
         self.text += text
-        _Memory.used += text + _BESIDE
+        Memory.used += text + _BESIDE
         while (len(self.lines) > LINES or self.text > TEXT) and self.lines:
             _lose(self.lines[0])
-        while _Memory.used > MEMORY and _all:
+        while Memory.used > MEMORY and _all:
             _lose(next(iter(_all)))
         if self.over:  # another thread has decided meanwhile
             self.take()
@@ -118,9 +118,9 @@ class Recording:
                 if _all.pop(held, held) is None:
                     taken.append(held)
                     self.text -= held.text
-                    _Memory.used -= held.text + _BESIDE
+                    Memory.used -= held.text + _BESIDE
         if not _all:
-            _Memory.used = 0  # should threads or finalizers ever have disturbed the sum
+            Memory.used = 0  # should threads or finalizers ever have disturbed the sum
         return taken
 
 
@@ -135,7 +135,7 @@ def recording_here() -> Recording | None:
 def recording_of(trace: Trace) -> Recording | None:
     """Return the recording of a trace; None in a forked process, which only has a copy."""
     recording: Recording | None = trace.recording
-    return None if recording is None or recording.process is not _Memory.process else recording
+    return None if recording is None or recording.process is not Memory.process else recording
 
 
 def take_all() -> list[Held]:
@@ -150,7 +150,7 @@ def _take(held: Held) -> bool:
     with suppress(ValueError):  # another thread takes out all of them
         held.recording.lines.remove(held)
     held.recording.text -= held.text
-    _Memory.used -= held.text + _BESIDE
+    Memory.used -= held.text + _BESIDE
     return True
 
 
@@ -162,7 +162,7 @@ def _lose(held: Held) -> None:
 def _after_fork() -> None:
     """Forget everything: it is the parent's to write."""
     _all.clear()
-    _Memory.used, _Memory.process = 0, object()
+    Memory.used, Memory.process = 0, object()
 
 
 def size_of(value: Any, depth: int = _DEEP) -> int:  # noqa: ANN401 - any field

@@ -74,7 +74,13 @@ def stop() -> None:
 
 
 class _Fact(Entry):
-    """An event of this library, whose sink has decided whether it is written."""
+    """An event of this library, which is written."""
+
+    __slots__ = ()
+
+
+class _Unwritten(Entry):
+    """One that is left out of our lines; other handlers see its record."""
 
     __slots__ = ()
 
@@ -97,6 +103,8 @@ class Recorder(Emitter):
         """Write one line, or keep it aside; each line that is logged comes here."""
         if entry.level >= self._limit_level or write is not None or type(entry) is _Fact:
             super().emit(entry, write)
+            return
+        if type(entry) is _Unwritten:
             return
         recording = recording_here()
         if recording is not None:
@@ -146,7 +154,8 @@ class Recorder(Emitter):
             recording.rated = _is_chosen(trace.trace_id, self._rate)
             if _follows_rate(event):
                 event.unwritten = not recording.rated
-                extra["keep_rate"] = self._rate
+                if recording.rated:
+                    extra["keep_rate"] = self._rate
         recording.over = True
         lines = recording.take()
         if recording.rated:
@@ -201,10 +210,14 @@ class _RecordingSink(LogSink):
         super().__init__(handler)
         self.started = recorder.started
         self.ended = recorder.ended
+        self._left_out = LogSink(handler)
+        self._left_out.make_entry = _Unwritten
 
     def handle(self, event: Event) -> None:
         """Write one fact."""
-        if not getattr(event, "unwritten", False):
+        if getattr(event, "unwritten", False):
+            self._left_out.handle(event)
+        else:
             super().handle(event)
 
 
