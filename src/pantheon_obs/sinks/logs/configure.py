@@ -20,7 +20,7 @@ from pantheon_obs.sinks.logs import (
     delivery,
     hooks,
     noticing,
-    recorder,
+    recording,
     structlog_bridge,
     takeover,
 )
@@ -128,8 +128,8 @@ def _install(settings: Settings) -> ObsHandler:
     if settings.log_stream == "auto":
         settings = replace(settings, log_stream="stderr" if hooks.in_command else "stdout")
     beside.stop()
-    recorder.stop()
-    emitter = recorder.emitter_for(settings)
+    recording.stop()
+    emitter = recording.emitter_for(settings)
     if _handler is None:
         _level_before = logging.getLogger().level
         _handler = ObsHandler(emitter)
@@ -138,7 +138,7 @@ def _install(settings: Settings) -> ObsHandler:
     _level = level_number(settings.log_level)
     _take_over(_handler, anew=True)
     noticing.install(_handler, takeover.notice)
-    pipeline.add_sink(recorder.sink_for(_handler))
+    pipeline.add_sink(recording.sink_for(_handler))
     if settings.debug_on_error:
         below_level.install(_handler)
     pipeline.add_sink(_FirstRequest())
@@ -232,7 +232,7 @@ def reset() -> None:
     """Undo the configuration as far as possible (used by `pantheon_obs.testing.reset`)."""
     global _handler  # noqa: PLW0603 - as above
     beside.stop()
-    recorder.stop()
+    recording.stop()
     if _handler is None:
         return
     logging.getLogger().removeHandler(_handler)

@@ -16,14 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import structlog.contextvars
 
-from pantheon_obs.core import pipeline
 from pantheon_obs.core.events import TaskFinished, WebsocketFinished
 from pantheon_obs.core.guard import report
 from pantheon_obs.core.parsing import level_number
-from pantheon_obs.sinks.logs import below_level, delivery, odd
+from pantheon_obs.sinks.logs import odd
 from pantheon_obs.sinks.logs.emitter import Emitter
 from pantheon_obs.sinks.logs.entry import Entry, entry_from
-from pantheon_obs.sinks.logs.handler import LogSink
 from pantheon_obs.sinks.logs.held import Recording, recording_here, recording_of, size_of, take_all
 
 if TYPE_CHECKING:
@@ -31,55 +29,23 @@ if TYPE_CHECKING:
     from typing import Final
 
     from pantheon_obs.core.context import Trace
-    from pantheon_obs.core.events import Ended, Event
+    from pantheon_obs.core.events import Ended
     from pantheon_obs.core.settings import Settings
     from pantheon_obs.sinks.logs.emitter import Writer
-    from pantheon_obs.sinks.logs.handler import ObsHandler
     from pantheon_obs.sinks.logs.held import Held
 
 _RECORDED: Final = {"recorded": True}
 _STANDARD = len(vars(LogRecord("", 0, "", 0, "", (), None)))  # attributes of a record
 _WHOLE = 1 << 64
 
-_running: Recorder | None = None
 
-
-def emitter_for(settings: Settings) -> Emitter:
-    """Make the emitter that the settings ask for: only where lines are kept aside a recorder."""
-    is_on = settings.debug_on_error or settings.keep_rate < 1
-    return Recorder(settings) if is_on else Emitter(settings)
-
-
-def sink_for(handler: ObsHandler) -> LogSink:
-    """Make the sink that belongs to the handler's emitter, and start recording if it records."""
-    global _running  # noqa: PLW0603 - logging is one per process
-    emitter = handler.emitter
-    if not isinstance(emitter, Recorder):
-        return LogSink(handler)
-    _running = emitter
-    pipeline.before_end(emitter.decide)
-    delivery.call_at_end(emitter.flush)
-    return _RecordingSink(handler, emitter)
-
-
-def stop() -> None:
-    """Write what is kept aside, and keep nothing aside from now on."""
-    global _running  # noqa: PLW0603 - as above
-    if _running is not None:
-        below_level.uninstall()
-        pipeline.no_more_before_end(_running.decide)
-        delivery.call_no_more(_running.flush)
-        _running.flush()
-        _running = None
-
-
-class _Fact(Entry):
+class Fact(Entry):
     """An event of this library, which is written."""
 
     __slots__ = ()
 
 
-class _Unwritten(Entry):
+class Unwritten(Entry):
     """One that is left out of our lines; other handlers see its record."""
 
     __slots__ = ()
@@ -101,10 +67,10 @@ class Recorder(Emitter):
 
     def emit(self, entry: Entry, write: Writer | None = None) -> None:
         """Write one line, or keep it aside; each line that is logged comes here."""
-        if entry.level >= self._limit_level or write is not None or type(entry) is _Fact:
+        if entry.level >= self._limit_level or write is not None or type(entry) is Fact:
             super().emit(entry, write)
             return
-        if type(entry) is _Unwritten:
+        if type(entry) is Unwritten:
             return
         recording = recording_here()
         if recording is not None:
@@ -199,26 +165,6 @@ class Recorder(Emitter):
                     Context().run(super().emit, _marked(entry, marks))
             except Exception as failure:  # noqa: BLE001 - the other lines are still to be written
                 report("recorder", failure)
-
-
-class _RecordingSink(LogSink):
-    """Writes facts, unless the rate has decided that a request's is left out."""
-
-    make_entry = _Fact
-
-    def __init__(self, handler: ObsHandler, recorder: Recorder) -> None:
-        super().__init__(handler)
-        self.started = recorder.started
-        self.ended = recorder.ended
-        self._left_out = LogSink(handler)
-        self._left_out.make_entry = _Unwritten
-
-    def handle(self, event: Event) -> None:
-        """Write one fact."""
-        if getattr(event, "unwritten", False):
-            self._left_out.handle(event)
-        else:
-            super().handle(event)
 
 
 def _entry_of(held: Held) -> Entry:
