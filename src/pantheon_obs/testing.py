@@ -150,6 +150,7 @@ def reset() -> None:
         "llm.every_client",
         "llm.imported",
         "sinks.metrics.registry",
+        "time.watchdog",
     ):
         loaded = sys.modules.get(f"pantheon_obs.{name}")
         if loaded is not None:

@@ -1,0 +1,1 @@
+"""Where the time went: the watchdog of the event loop."""
