@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import logging
+from collections import deque
 from contextvars import Context
+from math import inf
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 _AGAIN = 10.0  # seconds in which a place is not reported again
 _PLACES = 1000
+_LONG = 0.001  # seconds of a collection that is remembered
+_COLLECTIONS = 1000
 _log = logging.getLogger("pantheon_obs.loop")
 
 _told: dict[str, list[float]] = {}  # by place, when it was reported last, and how often not since
@@ -40,13 +44,13 @@ class Block:
         is_told: Whether it was reported.
     """
 
-    def __init__(self, began: float, collected: float, trace: Trace | None) -> None:
-        """Begin, with the seconds of garbage collection before it, and the trace of its task."""
+    def __init__(self, began: float, slow: float, trace: Trace | None) -> None:
+        """Begin, with the seconds from which it counts, and the trace of its task."""
         self.began = began
         self.seen = began
         self.is_told = False
         self.ended: float | None = None
-        self._collected = collected
+        self._slow = slow
         self._trace = trace
 
     def mark(self) -> None:
@@ -87,8 +91,13 @@ class Block:
             Context().run(_write, None if where == "gc" else self._trace, fields)
 
     def _is_collection(self, moment: float) -> bool:
-        """Whether the garbage collector has run for most of the time."""
-        return collecting.seconds() - self._collected >= (moment - self.began) / 2
+        """Whether it would be no block without a long garbage collection."""
+        parts = collecting.within(self.began, moment)
+        return (
+            bool(parts)
+            and max(parts) >= self._slow / 2
+            and moment - self.began - sum(parts) < self._slow
+        )
 
 
 def trace_of(task: object) -> Trace | None:
@@ -121,23 +130,27 @@ def _add_to(trace: Trace, event: Ended) -> None:
 
 
 class _Collecting:
-    """Adds up the time that the garbage collector takes."""
+    """Knows when the garbage collector has run lately."""
 
-    _total = 0.0
-    _since: float | None = None
+    def __init__(self) -> None:
+        self._since = inf
+        self._spans: deque[tuple[float, float]] = deque(maxlen=_COLLECTIONS)
 
     def __call__(self, phase: str, _: Mapping[str, int]) -> None:
         """Be called by the collector, in whichever thread it runs."""
+        now = perf_counter()
         if phase == "start":
-            self._since = perf_counter()
-        elif self._since is not None:
-            self._total += perf_counter() - self._since
-            self._since = None
+            self._since = now
+            return
+        if now - self._since > _LONG:
+            self._spans.append((self._since, now))
+        self._since = inf
 
-    def seconds(self) -> float:
-        """Return the seconds of all collections so far, one that runs included."""
-        since = self._since
-        return self._total + (0.0 if since is None else perf_counter() - since)
+    def within(self, began: float, ended: float) -> list[float]:
+        """List the seconds of each collection within a time, one that runs included."""
+        spans = [*self._spans, (self._since, ended)]
+        parts = [min(ended, end) - max(began, start) for start, end in spans]
+        return [part for part in parts if part > 0]
 
 
 collecting = _Collecting()

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from pantheon_obs.time.frames import Place
 
 _LATEST = 10.0  # seconds after which a block is reported while it lasts
-_NOT_RUN = 2.5  # periods: after so many the watchdog's thread was not let run
+_NOT_RUN = 2.5  # pauses: after so many the watchdog's thread was not let run
+_LOOKS = 10  # for each `slow_loop_ms`, while a callback runs
+_LOOKS_AT_REST = 4
+_SHORTEST = 0.005  # seconds between two
 
 
 def _clock_of(thread: int) -> Any:  # noqa: ANN401 - the id of a clock
@@ -31,25 +34,24 @@ def _clock_of(thread: int) -> Any:  # noqa: ANN401 - the id of a clock
 class Loop:
     """An event loop, and the callback that runs in it."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what is known of a loop
+    def __init__(
         self,
         loop: Any,  # noqa: ANN401 - any event loop
         thread: int,
         depth: int,
         runs: CodeType,
         slow: float,
-        period: float,
     ) -> None:
         self.loop = loop
         self.thread = thread
-        self.period = period
+        self.pause = slow / _LOOKS_AT_REST
         self._depth = depth
         self._runs = runs
         self._slow = slow
         self._clock = _clock_of(thread)
         self._used = time.clock_gettime(self._clock)
         self._looked = perf_counter()
-        self._collected = blocks.collecting.seconds()
+        self._at_rest: tuple[object, object] | None = None
         self._asked: _Question | None = None
         self._block: Block | None = None
         self._stacks: Counter[tuple[Place, ...]] = Counter()
@@ -66,13 +68,13 @@ class Loop:
         elapsed, self._looked = now - self._looked, now
         used = time.clock_gettime(self._clock)
         ran, self._used = min(used - self._used, elapsed), used
-        collected, self._collected = self._collected, blocks.collecting.seconds()
-        was_stopped = elapsed > _NOT_RUN * self.period
+        was_stopped = elapsed > _NOT_RUN * self.pause
         asked, block = self._asked, self._block
         if asked is not None and asked.answered:
-            self._end(min(asked.answered, block.seen + 2 * self.period) if block else now)
+            self._end(asked.answered)
             self._asked = asked = block = None
         frames = self._callback(frame)
+        self.pause = max(_SHORTEST, self._slow / (_LOOKS if frames else _LOOKS_AT_REST))
         if not frames:
             self._end(now)
             return
@@ -87,9 +89,9 @@ class Loop:
             # If this thread was not let run, either the callback has kept the interpreter's lock,
             # which costs processor time, or the process was stopped, which does not.
             began = now - ran if was_stopped else now
-            block = self._block = Block(began, collected, self._trace())
+            block = self._block = Block(began, self._slow, self._trace())
         elif was_stopped:
-            block.began += max(0.0, elapsed - self.period - ran)
+            block.began += max(0.0, elapsed - self.pause - ran)
         block.seen = now
         self._stacks[stack_of(frames)] += 1
         if now - block.began >= self._slow:
@@ -99,11 +101,17 @@ class Loop:
 
     def _callback(self, frame: FrameType | None) -> list[FrameType]:
         """List the frames of the callback that runs, the innermost first; none if none does."""
+        found = None if frame is None else (frame.f_code, frame.f_back and frame.f_back.f_code)
+        if found == self._at_rest:
+            return []
         frames = chain_of(frame)
         own = frames[: max(0, len(frames) - self._depth + 1)]
         # asyncio waits for its next event in another function at this depth.
         waits = own and self._is_asyncio and own[-1].f_code is not self._runs
-        return [] if waits else own
+        if waits or not own:
+            self._at_rest = found
+            return []
+        return own
 
     @property
     def _is_asyncio(self) -> bool:
@@ -116,7 +124,7 @@ class Loop:
         """The callback has returned by this moment."""
         block, self._block = self._block, None
         if block is not None:
-            moment = min(moment, block.seen + 2 * self.period)
+            moment = min(moment, block.seen + 2 * self.pause)
             if moment - block.began >= self._slow:
                 self._tell(block, moment)
                 block.end(moment)

@@ -21,8 +21,6 @@ from pantheon_obs.time.loop import Loop
 if TYPE_CHECKING:
     from types import CodeType
 
-_LOOKS = 10  # for each `slow_loop_ms`
-_SHORTEST = 0.005  # seconds
 
 _guard = Guard("event loop watchdog")
 
@@ -44,8 +42,7 @@ def watch(slow_loop_ms: float) -> None:
     with _guard:
         runs: CodeType = asyncio.events.Handle._run.__code__  # noqa: SLF001 - the frame of a callback
         depth = depth_of_callback(chain_of(sys._getframe()), runs)  # noqa: SLF001 - as above
-        period = max(_SHORTEST, slow_loop_ms / 1000 / _LOOKS)
-        loop = Loop(running, get_ident(), depth, runs, slow_loop_ms / 1000, period)
+        loop = Loop(running, get_ident(), depth, runs, slow_loop_ms / 1000)
         with _Watchdog.lock:
             if any(each.loop is running for each in _Watchdog.loops):
                 return
@@ -63,7 +60,7 @@ def _run() -> None:
 
 def _look() -> bool:
     """Look once at each loop, after a while; return whether any is left."""
-    sleep(min([loop.period for loop in _Watchdog.loops], default=0))
+    sleep(min([loop.pause for loop in _Watchdog.loops], default=0))
     # Before anything that releases the interpreter's lock: a call that has kept the lock has only
     # just returned, and its frame is still there.
     frames = sys._current_frames()  # noqa: SLF001 - there is no other way
