@@ -1,8 +1,7 @@
 """The only owner of our context variables: the current trace, and what is known about it.
 
 A value set in a context variable does not travel up from a sync endpoint or a thread; a mutation of
-the shared `Trace` does. So the variable holds the trace, and the trace holds the facts. A request
-carries it too, for code that has the request but not its context.
+the shared `Trace` does. So the variable holds the trace, and the trace the facts. A request has it.
 """
 
 from __future__ import annotations
@@ -82,6 +81,7 @@ class Trace:
     last_byte: float | None = None  # clock time at which the response was handed to the server
     spans: Spans | None = None  # its own span and its caller's, once one is known
     listeners: tuple[Listener, ...] = ()  # sinks that have heard its beginning
+    recording: Any = None  # its log lines that are kept aside, if any are
 
     # The context that `begin` has replaced; `end` restores it.
     id_token: Token[str]
