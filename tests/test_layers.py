@@ -38,6 +38,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "_instrument": (*BELOW, *ROOMS, "sinks.*", "_setup", "adapters.*"),
     "apps": ("adapters.django",),  # what Django finds where the package stands for its app
     "cli": BELOW,
+    "__main__": ("cli",),
     # It examines an application that `instrument` has set up.
     "cli.doctor": (*BELOW, *ROOMS, "sinks.*", "_setup", "adapters.*", "_instrument", "cli"),
     "testing": ("*",),

@@ -1,0 +1,9 @@
+"""`python -m pantheon_obs` is the command `pantheon-obs`."""
+
+from __future__ import annotations
+
+import sys
+
+from pantheon_obs.cli.main import main
+
+sys.exit(main())
