@@ -149,7 +149,7 @@ class Incident:
             self.say(service, at, level, f"step {number}", user_id="[redacted]", **recorded)
 
     def _calls(self, unit: Act) -> None:
-        """Call a model: a gateway with a nested call, a call that fails, one whose stream is cut."""
+        """Call a model: with a nested call, with one that fails, and with a stream that is cut."""
         self.failed_calls: list[tuple[str | None, str | None, str]] = []
         at = unit.start + 1000
         for _ in range(self.random.randrange(1, 4)):
