@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Run
 
 A, B = {"service": "a"}, {"service": "b"}
+FOREVER = line(0, level="error", timestamp="9999-12-31T23:59:59.999999Z")
 FAILED = {"level": "error"}
 
 
@@ -36,6 +37,11 @@ FAILED = {"level": "error"}
             [request(0, 100, **A), call(10, 20, **B)],
             {"0-100": None, "10-20": None},
             id="not to a request of another service",
+        ),
+        pytest.param(
+            [request(0, 100), call(0, 100, nested=True), FOREVER],
+            {"0-100": None, "0-100 nested": "0-100"},
+            id="or that is not longer",
         ),
         pytest.param(
             [call(10, 20), request(50, 100)],

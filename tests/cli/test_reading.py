@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import sys
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -224,7 +225,7 @@ def test_a_prefix_is_taken_off(tmp_path: Path, prefix: str) -> None:
     assert f"{path}:1" == found.source
 
 
-@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": "), (" , ", " : ")])
 def test_parts_of_two_streams_are_joined(
     run: Run, tmp_path: Path, separators: tuple[str, str]
 ) -> None:
@@ -260,7 +261,7 @@ def test_parts_go_on_in_the_next_rotated_file_but_not_in_another_log(
     head = "2026-11-29T21:41:07Z stdout"
     save(tmp_path / "a.log.1", f"{head} P {OURS[:60]}")
     save(tmp_path / "a.log", f"{head} F {OURS[60:]}", f"{head} P {OURS}")
-    save(tmp_path / "b.log", f"{head} F {OURS}")
+    save(tmp_path / "b.log", f"{head} F {OURS}", f"{head} P {{")
 
     document = story(run, tmp_path)
 
@@ -372,3 +373,15 @@ def test_a_pipe_into_which_nobody_writes_is_refused(
 
     assert 2 == result.code
     assert "nobody writes into this pipe" in result.err
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX")
+def test_a_pipe_is_read_to_its_end(run: Run, tmp_path: Path) -> None:
+    """As a shell names one in `<(zcat …)`."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = Thread(target=pipe.write_text, args=(OURS,))
+    writer.start()
+
+    assert 1 == len(story(run, pipe)["lines"])
+    writer.join()

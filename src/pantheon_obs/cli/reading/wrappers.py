@@ -21,6 +21,7 @@ from pantheon_obs.cli.reading.blocks import LONGEST
 
 _TIME = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)"
 _CRI = re.compile(rb"%b (stdout|stderr) ([FP])(?::\S*)? (.*)" % _TIME, re.DOTALL).fullmatch
+_WHOLE = re.compile(rb'\\n"\s*,\s*"stream"').findall
 _COLOR = re.compile(rb"\x1b\[[0-9;]*m")
 _PREFIX = re.compile(
     rb"(?:[\w][\w.-]*\s*\| )?"  # docker compose
@@ -91,12 +92,8 @@ def has_parts(block: bytes) -> bool:
     """Whether a block may hold parts of lines; a search of its bytes would miss what is split."""
     if b" stdout P" in block or b" stderr P" in block:
         return True
-    if b'{"log' not in block:
-        return False
-    return any(
-        block.count(stream) != block.count(rb"\n" + stream)
-        for stream in (b'","stream":"', b'", "stream": "')
-    )
+    # Within `log` the quotes of a key are escaped.
+    return b'{"log"' in block and block.count(b'"stream"') != len(_WHOLE(block))
 
 
 def _unwrap(line: bytes) -> tuple[str | None, bytes, bool]:
