@@ -37,9 +37,19 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "adapters.*": (*BELOW, *ROOMS, "_setup", "adapters.asgi", "adapters.wsgi", "adapters.routes"),
     "_instrument": (*BELOW, *ROOMS, "sinks.*", "_setup", "adapters.*"),
     "apps": ("adapters.django",),  # what Django finds where the package stands for its app
-    "cli": BELOW,
+    "cli": (*BELOW, "_version"),
+    "__main__": ("cli",),
     # It examines an application that `instrument` has set up.
-    "cli.doctor": (*BELOW, *ROOMS, "sinks.*", "_setup", "adapters.*", "_instrument", "cli"),
+    "cli.doctor": (
+        *BELOW,
+        *ROOMS,
+        "sinks.*",
+        "_setup",
+        "adapters.*",
+        "_instrument",
+        "cli",
+        "_version",
+    ),
     "testing": ("*",),
     "__init__": ("*",),
     "_elsewhere": (),
