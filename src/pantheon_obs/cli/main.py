@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol, cast
 
 from pantheon_obs._version import __version__
 from pantheon_obs.cli.terminal import CommandError, note
+from pantheon_obs.core.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +42,10 @@ class CommandModule(Protocol):
         """Do the work and return the exit code; a `CommandError` becomes one line."""
 
 
-COMMANDS = (Command("story", "tell what happened in one trace", "pantheon_obs.cli.story"),)
+COMMANDS = (
+    Command("story", "tell what happened in one trace", "pantheon_obs.cli.story"),
+    Command("report", "count requests, errors and LLM calls", "pantheon_obs.cli.report.command"),
+)
 _DESCRIPTION = """\
 Read the log lines of pantheon-obs: one JSON object per line, plain or as Docker, Kubernetes,
 docker compose and syslog wrap them, rotated and gzipped, from files, folders or standard input.
@@ -107,6 +111,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CommandError as error:
         note(str(error))
         return error.code
+    except MissingExtraError as error:
+        note(str(error))
+        return 2
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
