@@ -30,6 +30,24 @@ class Command(NamedTuple):
     module: str
 
 
+class Option(NamedTuple):
+    """An argument of a command; a positional one has no flags."""
+
+    name: str
+    flags: tuple[str, ...]
+    choices: tuple[str, ...]
+    takes_value: bool
+    help: str
+
+
+class Built(NamedTuple):
+    """The parser, and the parsers and modules of the commands that were wanted."""
+
+    parser: Parser
+    commands: dict[str, Parser]
+    modules: dict[str, CommandModule]
+
+
 class CommandModule(Protocol):
     """The module of a command. Its docstring is the description that `--help` prints."""
 
@@ -44,7 +62,10 @@ class CommandModule(Protocol):
 
 COMMANDS = (
     Command("story", "tell what happened in one trace", "pantheon_obs.cli.story"),
+    Command("tail", "print one row per request, task and call", "pantheon_obs.cli.tail"),
     Command("report", "count requests, errors and LLM calls", "pantheon_obs.cli.report.command"),
+    Command("schema", "print the schema of the log lines, or a table's", "pantheon_obs.cli.schema"),
+    Command("completion", "print the shell's completion script", "pantheon_obs.cli.completion"),
 )
 _DESCRIPTION = """\
 Read the log lines of pantheon-obs: one JSON object per line, plain or as Docker, Kubernetes,
@@ -65,12 +86,25 @@ exit codes:
 class Parser(argparse.ArgumentParser):
     """An `ArgumentParser` that reports an error in one line."""
 
+    def options(self) -> list[Option]:
+        """Return the arguments, for the scripts of the shells."""
+        return [
+            Option(
+                action.dest,
+                tuple(action.option_strings),
+                tuple(map(str, action.choices or ())),
+                action.nargs != 0,
+                action.help or "",
+            )
+            for action in self._actions
+        ]
+
     def error(self, message: str) -> NoReturn:
         """Print the error without the usage, and exit with 2."""
         self.exit(2, f"{self.prog}: {message}: see {self.prog} --help\n")
 
 
-def build_parser(wanted: Sequence[str]) -> tuple[Parser, dict[str, CommandModule]]:
+def build_parser(wanted: Sequence[str]) -> Built:
     """Make the parser; only commands whose names are wanted get their arguments."""
     parser = Parser(
         prog="pantheon-obs",
@@ -80,7 +114,7 @@ def build_parser(wanted: Sequence[str]) -> tuple[Parser, dict[str, CommandModule
     )
     parser.add_argument("--version", action="version", version=f"pantheon-obs {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    modules = {}
+    built = Built(parser, {}, {})
     for command in COMMANDS:
         child = commands.add_parser(
             command.name,
@@ -92,8 +126,9 @@ def build_parser(wanted: Sequence[str]) -> tuple[Parser, dict[str, CommandModule
             child.description = module.__doc__
             child.epilog = f"{module.EXAMPLES}\n{_EXIT_CODES}"
             module.configure(child)
-            modules[command.name] = module
-    return parser, modules
+            built.commands[command.name] = child
+            built.modules[command.name] = module
+    return built
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -104,9 +139,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = sys.argv[1:] if arguments is None else arguments
     try:
-        parser, modules = build_parser(words)
-        chosen = parser.parse_args(words)
-        code = modules[chosen.command].run(chosen)
+        built = build_parser(words)
+        chosen = built.parser.parse_args(words)
+        code = built.modules[chosen.command].run(chosen)
         sys.stdout.flush()
     except CommandError as error:
         note(str(error))

@@ -15,7 +15,8 @@ from pantheon_obs.cli.inputs import FILES, add_files, add_local, reader_of, tell
 from pantheon_obs.cli.stories.document import story
 from pantheon_obs.cli.stories.search import search
 from pantheon_obs.cli.stories.trace_ids import not_accepted, wanted
-from pantheon_obs.cli.terminal import CommandError, write
+from pantheon_obs.cli.story_text import as_text, style
+from pantheon_obs.cli.terminal import CommandError, in_color, write, write_lines
 
 if TYPE_CHECKING:
     import argparse
@@ -57,9 +58,11 @@ def run(arguments: argparse.Namespace) -> int:
         from pantheon_obs.cli.page.render import write_story  # noqa: PLC0415
 
         write_story(arguments.html, told.document)
-    if arguments.json or arguments.html is None:
+    if arguments.json:
         for part in as_json(told.document):
             write(part)
+    elif arguments.html is None:
+        write_lines(as_text(told, style(colors=in_color(), local=arguments.local)))
     return 0
 
 

@@ -22,6 +22,7 @@ _UNITS = {
 }
 # The schema leaves the types of these fields open where an event has fields of the same names.
 _TEXTS = ("service", "environment", "release", "request_id", "error_type")
+_REQUIRED = ("timestamp", "level", "event", "logger")
 _PYTHON: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "integer": (int,),
@@ -115,6 +116,17 @@ def types_of_events() -> dict[tuple[str, str], Types]:
         name = choice["then"]["$ref"].rpartition("/")[2]
         table[when["logger"]["const"], event] = {**line, **types(name)}
     return table
+
+
+def keys() -> dict[str, frozenset[type]]:
+    """Return each key of the library's lines, in the schema's order; empty types are any type."""
+    definitions = read_schema()["$defs"]
+    found: dict[str, frozenset[type]] = dict.fromkeys(_REQUIRED, frozenset({str}))
+    for definition in definitions.values():
+        for name, rule in definition.get("properties", {}).items():
+            types = _types_of(rule, definitions)
+            found[name] = found.get(name, frozenset()) | types
+    return {**found, **dict.fromkeys(_TEXTS, frozenset({str}))}
 
 
 _TYPES = types_of_events()

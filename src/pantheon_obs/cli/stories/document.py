@@ -10,7 +10,7 @@ import orjson
 from pantheon_obs.cli.reading.schema import number
 from pantheon_obs.cli.stories.errors import errors
 from pantheon_obs.cli.stories.items import format_time, item_of, name_of, times_of
-from pantheon_obs.cli.stories.parents import Units, find_parents
+from pantheon_obs.cli.stories.parents import Units, find_parents, is_guess
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -107,6 +107,7 @@ def _as_json(item: Item, ids: dict[Item, int], parents: dict[Item, Item]) -> dic
         "end": format_time(item.end),
         "duration_ms": item.duration,
         "failed": item.failed,
+        "guessed": is_guess(item, parents.get(item)),
         "times": [] if item.kind == "llm" else times_of(fields),
         "line": orjson.Fragment(item.line.raw),
     }

@@ -147,6 +147,13 @@ def _outer_call(call: Item, calls: dict[str, Timeline]) -> Item | None:
     return min(around, key=lambda other: other.length, default=None)
 
 
+def is_guess(item: Item, parent: Item | None) -> bool:
+    """Whether a parent was found by comparing the clocks of two services."""
+    if parent is None or item.kind in ("llm", "task"):
+        return False
+    return item.parent_span is None or item.parent_span != parent.span
+
+
 class _Family:
     """Parents without circles: a parent that would close one is left out."""
 
