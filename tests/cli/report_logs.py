@@ -29,7 +29,7 @@ Traceback (most recent call last):
   File "/srv/shop/app.py", line 9, in handle
     raise Refused from None
 shop.errors.Refused"""
-WRONG = st.sampled_from(["12", "", True, False, None, [1], {"a": 1}, -1, 0, 1.5, 3.0, "ok", 10**20])
+WRONG = st.sampled_from(["12", "", True, False, None, [1], {"a": 1}, -1, 0, 1.5, 3.0, "ok", 10**15])
 
 milliseconds = st.one_of(
     st.sampled_from([0, 1, 5, 20.125, 1000, 3000.5]),
