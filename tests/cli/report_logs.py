@@ -56,7 +56,9 @@ def tracebacks(draw: st.DrawFn) -> str:
 def lines(draw: st.DrawFn) -> dict[str, Any]:
     """Write a line of any kind."""
     moment = START + timedelta(microseconds=draw(st.integers(0, 4_000_000)))
-    kind = draw(st.sampled_from(["request", "request", "websocket", "task", "call", "call", "line"]))
+    kind = draw(
+        st.sampled_from(["request", "request", "websocket", "task", "call", "call", "line"])
+    )
     line: dict[str, Any] = {
         "timestamp": moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "level": draw(st.sampled_from(["info", "info", "error", "critical", "debug", "warning"])),
@@ -116,7 +118,7 @@ def calls(draw: st.DrawFn) -> dict[str, Any]:
         "output_tokens": draw(tokens),
         "usage_status": draw(st.sampled_from(["reported", "missing"])),
         "outcome": draw(st.sampled_from(["ok", "error", "cancelled"])),
-        "tenant": draw(st.sampled_from(["acme", 7, True, None, ["a"], "a\"b", 1.5])),
+        "tenant": draw(st.sampled_from(["acme", 7, True, None, ["a"], 'a"b', 1.5])),
     }
     optional = {
         "model": st.sampled_from(["gpt-5", "sonnet"]),

@@ -68,6 +68,7 @@ def check(counted: dict[str, Any], lines: list[dict[str, Any]], window: Window, 
 
 def compare_requests(expected: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:
     """Compare rows of requests, which `times` and `slowest` of rows with ties may differ in."""
+
     def key(row: dict[str, Any]) -> str:
         return repr([row[name] for name in ("kind", "service", "method", "route")])
 
@@ -106,10 +107,7 @@ def test_the_report_equals_the_one_by_hand(
 
     whole = report(duck, Window(), read)
     check(whole, lines, Window(), "tenant")
-    filled = {
-        point.pop("start"): point
-        for point in whole["series"]["points"]
-    }
+    filled = {point.pop("start"): point for point in whole["series"]["points"]}
     for start, point in by_hand.points(lines, whole["series"]["bucket_s"] or 1).items():
         assert approximately(point) == filled.pop(start)
     assert all(not point["requests"] and not point["cost_usd"] for point in filled.values())

@@ -15,7 +15,7 @@ function door(traceId, label) {
 
 async function enter(traceId) {
   if (!data.live) return openStory(data.stories[traceId]);
-  const answer = await fetch(`story/${encodeURIComponent(traceId)}.json`);
+  const answer = await fetch(`story/${encodeURIComponent(traceId)}.json?page`);
   if (answer.ok) openStory(await answer.json());
   else status.textContent = "This story is no longer remembered.";
 }
@@ -68,13 +68,14 @@ function follow(report) {
     asking = true;
     while (changed) {
       changed = false;
+      const begun = performance.now();
       const answer = await fetch("report.json").catch(() => null);
       if (answer && answer.ok) report.show(await answer.json());
-      await new Promise((resolve) => { setTimeout(resolve, 1000); });
+      await new Promise((resolve) => { setTimeout(resolve, Math.max(1000, 2 * (performance.now() - begun))); });
     }
     asking = false;
   };
-  new EventSource("events").addEventListener("message", ask);
+  new EventSource(`events?${data.version}`).addEventListener("message", ask);
 }
 
 if (data.report) {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from pantheon_obs.cli.report.dialects import DUCKDB
 from pantheon_obs.cli.report.facts import COLUMNS
@@ -48,13 +48,21 @@ class Duck:
         )
         self._made = False
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the database and remove its folder."""
+        self._database.close()
+        self._folder.cleanup()
+
     def load(self, sources: Sequence[Source], by: str | None) -> dict[str, int]:
         """Read log files, and return what was read, as the JSON has it."""
         reader = FactReader(sources)
-        self._add(reader.rows(by))
+        self.add(reader.rows(by))
         return reader.read
 
-    def _add(self, rows: Iterable[bytes]) -> None:
+    def add(self, rows: Iterable[bytes]) -> None:
         """Add rows, each one a line of JSON."""
         piece = Path(self._folder.name, "rows.json")
         iterator = iter(rows)
