@@ -84,8 +84,8 @@ def instrument(
 
     Raises:
         ConfigError: An argument is not accepted.
-        MissingExtraError: `sentry_dsn` or `metrics_path` was given as an argument, but the package
-            of its extra is missing.
+        MissingExtraError: `sentry_dsn`, `metrics_path` or `metrics_port` was given as an argument,
+            but the package of its extra is missing.
 
     Example:
         >>> from pantheon_obs import instrument

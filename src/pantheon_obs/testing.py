@@ -149,7 +149,9 @@ def reset() -> None:
         "llm.budget",
         "llm.every_client",
         "llm.imported",
+        "sinks.metrics.port",
         "sinks.metrics.registry",
+        "time.imported",
     ):
         loaded = sys.modules.get(f"pantheon_obs.{name}")
         if loaded is not None:

@@ -33,7 +33,9 @@ linger_s = DEFAULT_LINGER_S
 the setting of this process."""
 
 _reported: set[str] = set()
-_collecting = False  # whether a garbage collection may run this code
+collecting = False
+"""Whether a garbage collection may run this code, in the middle of anything."""
+
 _guard = Guard("trace_outlived")
 
 
@@ -52,8 +54,8 @@ def watch_collections() -> None:
 
 
 def _on_collection(phase: str, _: Mapping[str, int]) -> None:
-    global _collecting  # noqa: PLW0603 - there is one collector
-    _collecting = phase == "start"
+    global collecting  # noqa: PLW0603 - there is one collector
+    collecting = phase == "start"
 
 
 def is_over(trace: Trace) -> bool:
@@ -61,7 +63,7 @@ def is_over(trace: Trace) -> bool:
     seconds = perf_counter() - trace.ended
     if seconds < linger_s:
         return False
-    if not (_collecting or is_apart()):
+    if not (collecting or is_apart()):
         clear()
         with _guard:
             _report(seconds)

@@ -60,7 +60,8 @@ class Settings:
         sentry_traces_sample_rate: Share of requests that the error tracker traces, 0.0 to 1.0.
         sentry_send_default_pii: Whether error reports may contain personal data.
         health_prefix: Path under which health endpoints are mounted.
-        metrics_path: Path of the metrics for Prometheus; None turns them off.
+        metrics_path: Path of the metrics for Prometheus; None mounts no page.
+        metrics_port: Port of its own that answers `/metrics`; None opens none.
         quiet_paths: Paths whose `request_finished` is logged at DEBUG only; None means the paths of
             the probes and of the metrics.
         redact_keys: Keys to redact besides the built-in ones.
@@ -73,6 +74,7 @@ class Settings:
         bind_user_id: Whether the log lines of a request have the id of its authenticated user.
         request_id: Whether every log line has `request_id` beside `trace_id`, with the same value.
         llm: Whether the calls of all known LLM SDKs that are imported are log events.
+        measure_time: Whether requests and tasks tell where their time went.
         disabled: Whether the library does nothing: nothing traced, logged or reported.
         sentry_options: Options of `sentry_sdk.init`, which win over the library's defaults.
         metrics_registry: The registry of the metrics; None means `prometheus_client.REGISTRY`.
@@ -113,6 +115,7 @@ class Settings:
     sentry_send_default_pii: bool = _option(False, parse.boolean, "SENTRY_SEND_DEFAULT_PII")
     health_prefix: str = _option("/health", parse.path, "PANTHEON_OBS_HEALTH_PREFIX")
     metrics_path: str | None = _option(None, parse.path, "PANTHEON_OBS_METRICS_PATH")
+    metrics_port: int | None = _option(None, parse.port, "PANTHEON_OBS_METRICS_PORT")
     quiet_paths: tuple[str, ...] | None = _option(None, parse.paths, "PANTHEON_OBS_QUIET_PATHS")
     redact_keys: tuple[str, ...] = _option((), parse.names, "PANTHEON_OBS_REDACT_KEYS")
     log_delivery: Literal["direct", "queue"] = _option(
@@ -128,6 +131,7 @@ class Settings:
     bind_user_id: bool = _option(False, parse.boolean, "PANTHEON_OBS_BIND_USER_ID")
     request_id: bool = _option(False, parse.boolean)
     llm: bool = _option(False, parse.boolean, "PANTHEON_OBS_LLM")
+    measure_time: bool = _option(True, parse.boolean, "PANTHEON_OBS_MEASURE_TIME")
     disabled: bool = _option(False, parse.boolean, "PANTHEON_OBS_DISABLED")
     id_generator: Callable[[], str] | None = _option(None, parse.generator)
     metrics_registry: Any = _option(None, parse.registry)
