@@ -139,21 +139,17 @@ def raw_lines(draw: st.DrawFn) -> bytes:
     """Write a line as it may stand in a file."""
     line = draw(lines())
     text = json.dumps(line, separators=draw(st.sampled_from([(",", ":"), (", ", ": ")])))
-    match draw(st.integers(0, 14)):
-        case 0:
-            return text[: len(text) // 2].encode()
-        case 1:
-            return draw(st.sampled_from(NO_LINES))
-        case 2:  # of a key that comes twice the last counts
-            return f'{text[:-1]},"latency_ms":7,"service":"late"}}'.encode()
-        case 3:
-            return text.replace('"latency_ms":', '"latency_ms":NaN,"x":', 1).encode()
-        case 4:
-            return json.dumps(line, ensure_ascii=False, indent=None).encode() + b"\r"
-        case 5:
-            later = {key: line[key] for key in sorted(line)}
-            return json.dumps(later).encode()
-    return text.encode()
+    variants = (
+        text[: len(text) // 2].encode(),
+        draw(st.sampled_from(NO_LINES)),
+        # Of a key that comes twice the last counts.
+        f'{text[:-1]},"latency_ms":7,"service":"late"}}'.encode(),
+        text.replace('"latency_ms":', '"latency_ms":NaN,"x":', 1).encode(),
+        json.dumps(line, ensure_ascii=False).encode() + b"\r",
+        json.dumps({key: line[key] for key in sorted(line)}).encode(),
+    )
+    place = draw(st.integers(0, 14))
+    return variants[place] if place < len(variants) else text.encode()
 
 
 NO_LINES = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -17,9 +17,6 @@ from pantheon_obs.cli.report.duck import Duck
 from pantheon_obs.cli.report.windows import Window, microseconds
 from tests.cli import report_by_hand as by_hand
 from tests.cli.report_logs import START, logs
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MIDDLE = microseconds(START) + 2_000_000
 
@@ -102,17 +99,17 @@ def test_the_report_equals_the_one_by_hand(
     for line in lines:
         service = line.get("service")
         line["service"] = service if isinstance(service, str) else "api"
-    duck = Duck()
-    assert read == duck.load([Source(str(path), str(path), "api", 0)], "tenant")
+    with Duck() as duck:
+        assert read == duck.load([Source(str(path), str(path), "api", 0)], "tenant")
 
-    whole = report(duck, Window(), read)
-    check(whole, lines, Window(), "tenant")
-    filled = {point.pop("start"): point for point in whole["series"]["points"]}
-    for start, point in by_hand.points(lines, whole["series"]["bucket_s"] or 1).items():
-        assert approximately(point) == filled.pop(start)
-    assert all(not point["requests"] and not point["cost_usd"] for point in filled.values())
+        whole = report(duck, Window(), read)
+        check(whole, lines, Window(), "tenant")
+        filled = {point.pop("start"): point for point in whole["series"]["points"]}
+        for start, point in by_hand.points(lines, whole["series"]["bucket_s"] or 1).items():
+            assert approximately(point) == filled.pop(start)
+        assert all(not point["requests"] and not point["cost_usd"] for point in filled.values())
 
-    half = Window(MIDDLE, MIDDLE + 1_000_000)
-    compared = report(duck, half, read, compare=True)
-    check(compared, lines, half, "tenant")
-    check(compared["before"], lines, half.before(), "tenant")
+        half = Window(MIDDLE, MIDDLE + 1_000_000)
+        compared = report(duck, half, read, compare=True)
+        check(compared, lines, half, "tenant")
+        check(compared["before"], lines, half.before(), "tenant")

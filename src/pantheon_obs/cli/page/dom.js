@@ -1,6 +1,6 @@
 // Make elements. Everything from a log becomes a text node, never markup.
 
-const LONGEST = 2000; // characters of a text that are shown
+const LONGEST = 2100; // characters of a text; those that were cut before are a little shorter
 
 function cut(text) {
   const left = text.length - LONGEST;

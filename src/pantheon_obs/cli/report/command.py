@@ -61,20 +61,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print or write the report."""
     window = _window(arguments)
-    sources: list[Source] = []
-    engine: Duck | ClickHouse
-    if arguments.clickhouse is not None:
-        if arguments.files:
-            msg = "--clickhouse reads no files: leave FILE or --clickhouse out"
-            raise CommandError(msg)
-        engine = ClickHouse(arguments.clickhouse, arguments.by)
-        read = engine.read()
-    else:
-        sources = find(arguments.files)
-        engine = Duck()
-        read = engine.load(sources, arguments.by)
-        tell_skipped(read)
-    counted = report(engine, window, read, compare=arguments.compare)
+    if arguments.clickhouse is not None and arguments.files:
+        msg = "--clickhouse reads no files: leave FILE or --clickhouse out"
+        raise CommandError(msg)
+    sources = [] if arguments.clickhouse is not None else find(arguments.files)
+    counted = _count(arguments, window, sources)
     if arguments.html is not None:
         _write_page(arguments.html, counted, sources)
     if arguments.json:
@@ -82,6 +73,19 @@ def run(arguments: argparse.Namespace) -> int:
     elif arguments.html is None:
         write_lines(summary(counted))
     return 0
+
+
+def _count(
+    arguments: argparse.Namespace, window: Window, sources: Sequence[Source]
+) -> dict[str, Any]:
+    """Let ClickHouse count its lines, or DuckDB those of the files."""
+    if arguments.clickhouse is not None:
+        server = ClickHouse(arguments.clickhouse, arguments.by)
+        return report(server, window, server.read(), compare=arguments.compare)
+    with Duck() as duck:
+        read = duck.load(sources, arguments.by)
+        tell_skipped(read)
+        return report(duck, window, read, compare=arguments.compare)
 
 
 def _window(arguments: argparse.Namespace) -> Window:

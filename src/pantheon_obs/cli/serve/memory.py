@@ -107,7 +107,7 @@ class Memory:
         if trace is None:
             return None
         with self._changed:
-            lines = [line for line in self._lines if trace.needle.search(line.raw)]
+            entries = [entry for entry in self._lines if trace.needle.search(entry.raw)]
         parsed = [line for entry in lines if (line := _parsed(entry))]
         found = [line for line in parsed if canonical(line.fields.get("trace_id", "")) == trace.key]
         return story(found, dict(self._read)).document if found else None
