@@ -123,8 +123,8 @@ def _inflated(source: Source, start: bytes, chunks: Iterator[bytes]) -> Iterator
         note(f"{source.name}: damaged; what stands behind the damage is not read")
         return
     if not member.eof:
-        yield member.flush()
         note(f"{source.name}: cut off; what was there is read")
+        yield member.flush()
 
 
 def _whole_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 STDIN = "-"
 
 # A rotated file has a number, a date or a time behind its name, or in front of its ending.
-_STAMP = r"\d{4}-?\d{2}-?\d{2}(?:[T_.-]?\d{2}[-:]?\d{2}(?:[-:]?\d{2})?|[-_.T]?\d{2})?|\d{10}"
+_STAMP = (
+    r"\d{4}-?\d{2}-?\d{2}(?:[T_.-]?\d{2}[-:]?\d{2}(?:[-:]?\d{2}(?:\.\d+)?)?|[-_.T]?\d{2})?|\d{10}"
+)
 _BEHIND = re.compile(rf"(?P<base>.+?)(?:\.(?P<number>\d{{1,4}})|[.-](?P<stamp>{_STAMP}))$")
 _BEFORE_ENDING = re.compile(rf"(?P<base>.+?)[.-](?P<stamp>{_STAMP})(?P<ending>\.[A-Za-z]\w*)$")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -14,7 +15,7 @@ from pantheon_obs.cli.reading.wrappers import Joined, Unwrapper, has_parts
 from pantheon_obs.cli.terminal import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pantheon_obs.cli.reading.files import Source
 
@@ -83,18 +84,15 @@ class Reader:
             needle: Only lines in which it is found are judged, and given; None for all.
         """
         progress = Progress()
-        before: Source | None = None
         try:
-            for source in self._sources:
-                if before is not None and before.group != source.group:
-                    yield from self._ends(before, needle)
-                before = source
-                self.read["files"] += 1
-                for joined in self._search(source, progress, needle):
-                    if line := self.judge(joined, source.service):
-                        yield line
-            if before is not None:
-                yield from self._ends(before, needle)
+            for _, log in groupby(self._sources, lambda source: source.group):
+                rotated = list(log)
+                for source in rotated:
+                    self.read["files"] += 1
+                    last = source is rotated[-1]
+                    for joined in self._search(source, progress, needle, last=last):
+                        if line := self.judge(joined, source.service):
+                            yield line
         finally:
             progress.end()
 
@@ -118,48 +116,37 @@ class Reader:
         self.read["foreign"] += 1
         return None
 
-    def _ends(self, source: Source, needle: re.Pattern[bytes] | None) -> Iterator[Line]:
-        """Give the lines whose last parts never came."""
-        for joined in self._unwrapper.end():
-            if (needle is None or needle.search(joined.text)) and (
-                line := self.judge(joined, source.service)
-            ):
-                yield line
-
     def _search(
-        self, source: Source, progress: Progress, needle: re.Pattern[bytes] | None
+        self, source: Source, progress: Progress, needle: re.Pattern[bytes] | None, *, last: bool
     ) -> Iterator[Joined]:
-        """Give the lines of a file in which the needle stands."""
+        """Give the lines of a file in which the needle stands.
+
+        `last` says that no other file goes on with this log.
+        """
         number = 0  # of the last line before the block
         for block in blocks(source, progress):
+            found: Iterable[tuple[int, bytes]]
             if needle is None or self._unwrapper.waits() or has_parts(block):
-                yield from self._each(source, number, block, needle)
-            elif needle.search(block):
-                yield from self._hits(source, number, block, needle)
+                found = enumerate(block.removesuffix(b"\n").split(b"\n"), number + 1)
+            else:
+                found = _hits(number, block, needle)
+            for place, line in found:
+                joined = self._unwrapper.feed(source.name, place, line)
+                if joined is not None and (needle is None or needle.search(joined.text)):
+                    yield joined
             count = block.count(b"\n") + (not block.endswith(b"\n"))
             number += count
             self.read["lines"] += count
-
-    def _each(
-        self, source: Source, number: int, block: bytes, needle: re.Pattern[bytes] | None
-    ) -> Iterator[Joined]:
-        """Unwrap each line of a block."""
-        feed = self._unwrapper.feed
-        for line in block.removesuffix(b"\n").split(b"\n"):
-            number += 1
-            joined = feed(source.name, number, line)
-            if joined is not None and (needle is None or needle.search(joined.text)):
+        for joined in self._unwrapper.end() if last else ():
+            if needle is None or needle.search(joined.text):
                 yield joined
 
-    def _hits(
-        self, source: Source, number: int, block: bytes, needle: re.Pattern[bytes]
-    ) -> Iterator[Joined]:
-        """Unwrap only the lines of a block in which the needle stands."""
-        end = 0
-        while match := needle.search(block, end):
-            start = block.rfind(b"\n", end, match.start()) + 1 or end
-            number += block.count(b"\n", end, start) + 1
-            end = block.find(b"\n", start) + 1 or len(block)
-            joined = self._unwrapper.feed(source.name, number, block[start:end].rstrip(b"\n"))
-            if joined is not None:
-                yield joined
+
+def _hits(number: int, block: bytes, needle: re.Pattern[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Give the lines of a block in which the needle stands, with their numbers."""
+    end = 0
+    while match := needle.search(block, end):
+        start = block.rfind(b"\n", end, match.start()) + 1 or end
+        number += block.count(b"\n", end, start) + 1
+        end = block.find(b"\n", start) + 1 or len(block)
+        yield number, block[start:end].rstrip(b"\n")

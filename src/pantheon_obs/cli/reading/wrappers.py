@@ -6,6 +6,7 @@ r"""Take off what container engines and syslog put around a line, and join the p
   (https://github.com/kubernetes/design-proposals-archive/blob/main/node/kubelet-cri-logging.md).
 - `docker compose logs`: `web-1  | …`, in colors on a terminal; with `-t` a time in front of the
   line, as `docker logs -t` has it, too.
+- `kubectl logs --prefix`: `[pod/shop-1/web] …`.
 - syslog as RFC 5424 and RFC 3164 have it, and as journald and rsyslog print it.
 """
 
@@ -20,15 +21,17 @@ from pantheon_obs.cli.reading.blocks import LONGEST
 
 _TIME = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)"
 _CRI = re.compile(rb"%b (stdout|stderr) ([FP])(?::\S*)? (.*)" % _TIME, re.DOTALL).fullmatch
+_WHOLE = re.compile(rb'\\n"\s*,\s*"stream"').findall
 _COLOR = re.compile(rb"\x1b\[[0-9;]*m")
 _PREFIX = re.compile(
     rb"(?:[\w][\w.-]*\s*\| )?"  # docker compose
-    rb"(?:%b )?"  # docker logs -t
+    rb"(?:\[\S+\] )?"  # kubectl logs --prefix
+    rb"(?:%b )?"  # docker logs -t, kubectl logs --timestamps
     rb"(?:"
     rb"(?:<\d{1,3}>)?(?:%b|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) (?:\S+ )?[^\s\[:]+(?:\[\d*\])?: ?"
     rb"|<\d{1,3}>1 (?:%b|-) \S+ \S+ \S+ \S+ "
     rb'(?:-|(?:\[(?:[^\]"\\]|\\.|"(?:[^"\\]|\\.)*")*\])+) (?:\xef\xbb\xbf)?'
-    rb")?(?:@cee: ?)?" % (_TIME, _TIME, _TIME)
+    rb")?(?:@cee: ?)?(?=\{)" % (_TIME, _TIME, _TIME)
 ).match
 _BOM = b"\xef\xbb\xbf"
 
@@ -89,12 +92,8 @@ def has_parts(block: bytes) -> bool:
     """Whether a block may hold parts of lines; a search of its bytes would miss what is split."""
     if b" stdout P" in block or b" stderr P" in block:
         return True
-    if b'{"log' not in block:
-        return False
-    return any(
-        block.count(stream) != block.count(rb"\n" + stream)
-        for stream in (b'","stream":"', b'", "stream": "')
-    )
+    # Within `log` the quotes of a key are escaped.
+    return b'{"log"' in block and block.count(b'"stream"') != len(_WHOLE(block))
 
 
 def _unwrap(line: bytes) -> tuple[str | None, bytes, bool]:
@@ -119,5 +118,4 @@ def _without_prefix(line: bytes) -> bytes:
     if text[:1] in (b"{", b""):
         return text
     match = _PREFIX(text)
-    rest = text[match.end() :] if match else text
-    return rest if rest[:1] == b"{" else text
+    return text[match.end() :] if match else text

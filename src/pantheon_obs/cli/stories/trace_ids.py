@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -61,14 +61,9 @@ class Wanted(NamedTuple):
 def wanted(what: str) -> Wanted | None:
     """Read an id, its beginning, a `traceparent`, or a log line that has an id; None for others."""
     text = what.strip()
-    found = _id_in_line(text) or parse_traceparent(text.encode("utf-8", "replace"))
-    if found is None:
-        found = validate(text.encode("utf-8", "replace"))
-    if found is None and (match := _TRACEPARENT.search(text)):
-        found = parse_traceparent(match[0].encode())
-    if found is None and (match := _NAMED.search(text) or _IN_TEXT_FORMAT.search(text)):
-        found = match[1]
-    if found is None:
+    fields = _fields_of(text)
+    found = _id_in_text(text) if fields is None else fields.get("trace_id")
+    if not isinstance(found, str) or not found:
         return None
     key = canonical(found)
     start = key.replace("-", "") if _UUID_START(key) else key
@@ -83,17 +78,27 @@ def not_accepted(what: str) -> str:
     )
 
 
-def _id_in_line(text: str) -> str | None:
-    """Return the `trace_id` of a whole log line, which may be wrapped."""
+def _fields_of(text: str) -> dict[str, Any] | None:
+    """Return the fields of a whole log line, which may be wrapped; None if it is no JSON object."""
     joined = Unwrapper().feed("", 0, text.encode("utf-8", "replace"))
-    line = joined.text if joined else b""
-    if not line.startswith(b"{"):
+    if joined is None or not joined.text.startswith(b"{"):
         return None
     try:
-        found = orjson.loads(line).get("trace_id")
+        fields: dict[str, Any] = orjson.loads(joined.text)
     except orjson.JSONDecodeError:
         return None
-    return found if isinstance(found, str) and found else None
+    return fields
+
+
+def _id_in_text(text: str) -> str | None:
+    """Return the id that a text is, or has."""
+    raw = text.encode("utf-8", "replace")
+    if found := parse_traceparent(raw) or validate(raw):
+        return found
+    if match := _TRACEPARENT.search(text):
+        return parse_traceparent(match[0].encode("utf-8", "replace"))
+    match = _NAMED.search(text) or _IN_TEXT_FORMAT.search(text)
+    return match[1] if match else None
 
 
 def _needle(key: str) -> re.Pattern[bytes]:
