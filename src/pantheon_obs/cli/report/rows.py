@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import orjson
@@ -35,21 +36,17 @@ class FactReader(Reader):
             by: The field by which calls are grouped as well.
         """
         progress = Progress()
-        before: Source | None = None
         try:
-            for source in self._sources:
-                if before is not None and before.group != source.group:
-                    yield self._last_rows(before, by)
-                before = source
-                self.read["files"] += 1
-                number = 0
-                for block in blocks(source, progress):
-                    lines = block.removesuffix(b"\n").split(b"\n")
-                    yield self._rows_of(source, number, lines, by)
-                    number += len(lines)
-                    self.read["lines"] += len(lines)
-            if before is not None:
-                yield self._last_rows(before, by)
+            for _, log in groupby(self._sources, lambda source: source.group):
+                for source in log:
+                    self.read["files"] += 1
+                    number = 0
+                    for block in blocks(source, progress):
+                        lines = block.removesuffix(b"\n").split(b"\n")
+                        yield self._rows_of(source, number, lines, by)
+                        number += len(lines)
+                        self.read["lines"] += len(lines)
+                yield self._last_rows(source, by)
         finally:
             progress.end()
 
@@ -83,6 +80,5 @@ class FactReader(Reader):
 
     def _last_rows(self, source: Source, by: str | None) -> bytes:
         """Reduce the lines whose last parts never came."""
-        return b"".join(
-            row_of(line.fields, source.service, by) for line in self._ends(source, None)
-        )
+        lines = (self.judge(joined, source.service) for joined in self._unwrapper.end())
+        return b"".join(row_of(line.fields, source.service, by) for line in lines if line)

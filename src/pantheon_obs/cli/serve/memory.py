@@ -108,8 +108,11 @@ class Memory:
             return None
         with self._changed:
             entries = [entry for entry in self._lines if trace.needle.search(entry.raw)]
-        parsed = [line for entry in lines if (line := _parsed(entry))]
-        found = [line for line in parsed if canonical(line.fields.get("trace_id", "")) == trace.key]
+        found = [
+            line
+            for line in map(_parsed, entries)
+            if canonical(line.fields.get("trace_id", "")) == trace.key
+        ]
         return story(found, dict(self._read)).document if found else None
 
 
