@@ -41,7 +41,10 @@ class CommandModule(Protocol):
         """Do the work and return the exit code; a `CommandError` becomes one line."""
 
 
-COMMANDS = (Command("story", "tell what happened in one trace", "pantheon_obs.cli.story"),)
+COMMANDS = (
+    Command("story", "tell what happened in one trace", "pantheon_obs.cli.story"),
+    Command("doctor", "say what is on and what is wrong", "pantheon_obs.cli.doctor"),
+)
 _DESCRIPTION = """\
 Read the log lines of pantheon-obs: one JSON object per line, plain or as Docker, Kubernetes,
 docker compose and syslog wrap them, rotated and gzipped, from files, folders or standard input.
