@@ -475,14 +475,6 @@ COMMON = "django.middleware.common.CommonMiddleware"
         ({"ours": {"log_fromat": "json"}}, "application", "log_format=..."),
         ({"more": "PANTHEON_OBS_LOG_LEVEL='DEBUG'"}, "django", "docs/settings.md"),
         ({"apps": ["pantheon_obs"]}, "django", f"Write '{APP}'"),
-        (
-            {
-                "middleware": [OURS, "django_guid.middleware.guid_middleware"],
-                "more": "DJANGO_GUID={}",
-            },
-            "two instrumentations",
-            "remove guid_middleware",
-        ),
         ({}, "", ""),
     ],
 )
@@ -491,8 +483,6 @@ def test_a_django_project_is_examined(
 ) -> None:
     """Its settings are, with the checks of `manage.py check`."""
     pytest.importorskip("django")
-    if "guid" in str(fields):
-        pytest.importorskip("django_guid")
     healthy = {"apps": [APP], "middleware": [OURS, COMMON], "ours": {}, "more": ""}
     source = textwrap.dedent(DJANGO).format(**(healthy | fields))
     (tmp_path / "site_.py").write_text(source)
