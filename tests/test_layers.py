@@ -112,7 +112,7 @@ def part(module: tuple[str, ...]) -> str:
 
     A part of several files has its name in front: `asgi_exchange` belongs to `asgi`.
     """
-    if module[:2] == ("cli", "doctor"):
+    if ".".join(module).startswith("cli.doctor"):
         return "cli.doctor"
     if module[0] in {"adapters", "sinks"}:
         return ".".join((module[0], *(name.partition("_")[0] for name in module[1:2])))
