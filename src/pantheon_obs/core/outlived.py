@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.context import clear, is_apart
 from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.stack import installed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,17 +79,27 @@ def _report(seconds: float) -> None:
 
 
 def _place() -> str:
-    """Name the coroutine of the running task, or the function that a timer or thread has called."""
-    asyncio: Any = sys.modules.get("asyncio")
-    if asyncio is not None and asyncio._get_running_loop() is not None:  # noqa: SLF001 - does not raise
-        task = asyncio.current_task()
-        if task is not None:
-            coroutine = task.get_coro()
-            return str(getattr(coroutine, "__qualname__", coroutine))
-    frame: FrameType = sys._getframe()  # noqa: SLF001 - `inspect` reads the source of each frame
-    while frame.f_back is not None and not _runs(frame.f_back):
+    """Name the application's function that the running task, timer or thread has called.
+
+    Libraries wrap functions that are submitted to a pool, so the outermost one may be theirs.
+    """
+    frame, last = sys._getframe(1), _frame_of_task()  # noqa: SLF001 - `inspect` reads all sources
+    own: FrameType | None = None
+    while True:
+        if not frame.f_code.co_filename.startswith(installed()):
+            own = frame
+        if frame is last or frame.f_back is None or _runs(frame.f_back):
+            return (own or frame).f_code.co_qualname
         frame = frame.f_back
-    return frame.f_code.co_qualname
+
+
+def _frame_of_task() -> FrameType | None:
+    """Return the outermost frame of the running task's coroutine."""
+    asyncio: Any = sys.modules.get("asyncio")
+    if asyncio is None or asyncio._get_running_loop() is None:  # noqa: SLF001 - does not raise
+        return None
+    task = asyncio.current_task()
+    return None if task is None else getattr(task.get_coro(), "cr_frame", None)
 
 
 def _runs(frame: FrameType) -> bool:

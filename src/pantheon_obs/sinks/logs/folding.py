@@ -7,6 +7,8 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
+from pantheon_obs.core.stack import installed
+
 # In the traceback of an exception group a margin of bars stands before the lines.
 _FRAME = re.compile(
     r'(?P<margin>[ |+-]*?)  File "(?P<file>.+)", line (?P<line>\d+), in (?P<name>.*)'
@@ -50,14 +52,7 @@ def _roots() -> tuple[tuple[str, str], ...]:
 
     The longest come first: packages are often installed below the standard library.
     """
-    import site  # noqa: PLC0415 - only the console format needs them
-    import sysconfig  # noqa: PLC0415 - as above
-
-    paths = sysconfig.get_paths()
-    installed = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    installed |= {*site.getsitepackages(), site.getusersitepackages()}
-    folders = installed | {os.path.realpath(path) for path in installed}
-    roots = {f"{folder}{os.sep}": f"{folder}{os.sep}" for folder in folders}
-    package = Path(__file__).parents[2]  # this library, which may be installed from its source
+    roots = {folder: folder for folder in installed()}
+    package = Path(__file__).parents[2]  # of this library, the name of the package is kept
     roots[f"{package}{os.sep}"] = f"{package.parent}{os.sep}"
     return tuple(sorted(roots.items(), key=lambda root: len(root[0]), reverse=True))
