@@ -6,7 +6,6 @@ request: outside of our middleware in frameworks, inside of it where `sentry_app
 
 from __future__ import annotations
 
-import re
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,80 +18,30 @@ from pantheon_obs.core.failures import (
     arrive,
     is_from,
     is_sent,
-    note,
     repeats,
     root_of,
     trace_of,
 )
-from pantheon_obs.core.lifespan_events import LifespanFailed
 from pantheon_obs.core.serving import active
 from pantheon_obs.products import PRODUCTS
 from pantheon_obs.sinks.sentry_delivery import offer_event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from logging import LogRecord
     from types import ModuleType
 
     from pantheon_obs.core.context import Trace
-    from pantheon_obs.core.events import Event
 
-_TRACE_HEADER = b"sentry-trace"
-_sentry_trace = re.compile(rb"([0-9a-f]{32})-[0-9a-f]{16}(?:-[01])?").fullmatch
 _UNNAMED = "generic WSGI request"
 _SERVER_ERROR = 500
 _PLACES = {"ip_address", "geo"}  # where a user is, not who
-_SECONDS = 2  # as the SDK itself waits at the end of a process
 
-_SCOPES = {scope for row in PRODUCTS for scope in (row.protocol, row.sentry_scope) if scope}
 _SERVERS = {name for row in PRODUCTS for name in row.repeats}
 _AS_TEXT = {name for row in PRODUCTS for name in row.repeats_as_text}
 _BEGINNINGS = dict(pair for row in PRODUCTS for pair in row.repeats_beginning)
 _PROTOCOLS = {row.protocol for row in PRODUCTS if row.protocol}
 _HTTP_ERRORS = {row.name: row.http_error for row in PRODUCTS if row.http_error}
 _LIFESPAN_ERRORS = {row.lifespan_error for row in PRODUCTS if row.lifespan_error}
-
-
-class SentrySink:
-    """Puts the trace on the scope that Sentry has opened around a request or task."""
-
-    name = "sentry"
-
-    def __init__(self, sdk: ModuleType) -> None:
-        self._sdk = sdk
-
-    def started(self, trace: Trace) -> None:
-        """Claim the scope, if it is that of a request or task."""
-        # The name is private to sentry_sdk; the span is None in some of its tracing modes.
-        scope = self._sdk.get_isolation_scope()
-        if getattr(scope, "_name", None) in _SCOPES or self._sdk.get_current_span() is not None:
-            claim(self._sdk, trace)
-
-    entered = started  # Sentry's gRPC interceptor opens its scope in between
-
-    def ended(self, trace: Trace) -> None:
-        """Do nothing: Sentry closes its scope itself."""
-
-    def handle(self, event: Event) -> None:
-        """Send a failed start-up or shutdown; Sentry itself gets the other failures."""
-        if type(event) is LifespanFailed:
-            sent, hint = event_of(self._sdk, event.error, {"type": "lifespan", "handled": False})
-            note(event.error).sent = self._sdk.capture_event(sent, hint=hint) is not None
-            self._sdk.flush(_SECONDS)  # servers end the process now, and not all run exit handlers
-
-    def adopt(self, headers: Iterable[tuple[bytes, bytes]], trusted: bool) -> str | None:  # noqa: FBT001 - as core calls it
-        """Return Sentry's trace of a request as our id: the caller's, else the one it has begun.
-
-        None if there is none, or if Sentry can use ours.
-        """
-        sent = next((value for name, value in headers if name == _TRACE_HEADER), b"")
-        caller = _sentry_trace(sent.strip())
-        if caller is not None:
-            return ids.to_uuid(caller[1].decode()) if trusted else None
-        if active()[0]:  # of an outer trace, as is Sentry's span
-            return None
-        span = self._sdk.get_current_span()
-        return None if span is None else ids.to_uuid(span.trace_id)
 
 
 def claim(sdk: ModuleType, trace: Trace) -> None:
