@@ -25,8 +25,9 @@ from pantheon_obs import (
     trace_context,
     untraced,
 )
-from pantheon_obs.core import foreign, outlived
+from pantheon_obs.core import foreign
 from pantheon_obs.core.context import apart, current_trace
+from pantheon_obs.core.in_force import in_force
 from pantheon_obs.propagation import watch
 from pantheon_obs.testing import capture_events
 from tests.support.lines import validate_line
@@ -522,4 +523,4 @@ def test_the_setting_holds_for_a_process(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("PANTHEON_OBS_TRACE_LINGER_S", "2.5")
     instrument(lambda environ, start_response: [])
 
-    assert 2.5 == outlived.linger_s
+    assert 2.5 == in_force("trace_linger_s")

@@ -9,7 +9,7 @@ from pantheon_obs.core.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_KEPT = ("service", "environment", "llm_attribution")
+_KEPT = ("service", "environment", "llm_attribution", "baggage_fields", "trace_linger_s")
 _in_force: dict[str, Any] = {}
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.context import clear, is_apart
 from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.in_force import in_force
 from pantheon_obs.core.stack import installed
 
 if TYPE_CHECKING:
@@ -22,26 +23,15 @@ if TYPE_CHECKING:
 
     from pantheon_obs.core.context import Trace
 
-DEFAULT_LINGER_S = 600.0
 _REMEDY = (
     "start a consumer or scheduler inside `with untraced():`; "
     "use `carry(function)` for work that belongs to the request however long it takes"
 )
 _RUNNERS = frozenset({"asyncio", "concurrent", "threading"})
 
-linger_s = DEFAULT_LINGER_S
-"""For how many seconds after its end a trace belongs to the tasks and timers that it has started;
-the setting of this process."""
-
 _reported: set[str] = set()
 _collecting = False  # whether a garbage collection may run this code
 _guard = Guard("trace_outlived")
-
-
-def use(seconds: float) -> None:
-    """Let traces last for so long after their end."""
-    global linger_s  # noqa: PLW0603 - one process, one set of settings
-    linger_s = seconds
 
 
 def watch_collections() -> None:
@@ -60,7 +50,7 @@ def _on_collection(phase: str, _: Mapping[str, int]) -> None:
 def is_over(trace: Trace) -> bool:
     """Whether a trace has ended too long ago; if so, this context leaves it."""
     seconds = perf_counter() - trace.ended
-    if seconds < linger_s:
+    if seconds < in_force("trace_linger_s"):
         return False
     if not (_collecting or is_apart()):
         clear()
@@ -108,5 +98,4 @@ def _runs(frame: FrameType) -> bool:
 
 def reset() -> None:
     """Report every place afresh (used by `pantheon_obs.testing.reset`)."""
-    use(DEFAULT_LINGER_S)
     _reported.clear()
