@@ -230,7 +230,7 @@ def test_each_application_has_its_own_baggage_fields() -> None:
         for each in apps:
             scope = {"type": "http", "method": "GET", "path": "/", "headers": headers}
             asyncio.run(each(scope, nothing, nothing))
-        with trace_context(extract(headers)):
+        with trace_context(extract([*headers, (b"x-trace-id", b"job-1")])):
             logging.getLogger("shop").warning("job")
 
     told = [{name: line[name] for name in ("tenant", "plan") if name in line} for line in lines]
