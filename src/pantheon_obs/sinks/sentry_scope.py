@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from pantheon_obs.core.context import Trace
 
+_CLAIMS = "_sentry_claims"
 _UNNAMED = "generic WSGI request"
 _SERVER_ERROR = 500
 _PLACES = {"ip_address", "geo"}  # where a user is, not who
@@ -44,15 +45,54 @@ _HTTP_ERRORS = {row.name: row.http_error for row in PRODUCTS if row.http_error}
 _LIFESPAN_ERRORS = {row.lifespan_error for row in PRODUCTS if row.lifespan_error}
 
 
+class _Claim:
+    """A request's scope, and what the application has put on it, once the request is over.
+
+    The names are private to sentry_sdk: without them nothing is known to be the request's.
+    """
+
+    def __init__(self, scope: Any, root_span: str | None) -> None:  # noqa: ANN401 - Sentry's
+        self.root_span = root_span
+        self._scope: Any = scope
+        self._before = dict(getattr(scope, "_tags", {}))
+        self._user = getattr(scope, "_user", None)
+        self._added: dict[str, Any] = {}
+
+    def settle(self) -> None:
+        """Remember what was added, and leave the scope, which refers to this."""
+        tags, before = getattr(self._scope, "_tags", {}), self._before
+        self._added = {name: tags[name] for name in tags if before.get(name) != tags[name]}
+        user = getattr(self._scope, "_user", None)
+        self._user = None if user is self._user else user
+        self._scope = None
+
+    def strip(self, event: dict[str, Any]) -> None:
+        """Take what is the request's off an event of a thread that has a copy of its scope."""
+        event.pop("request", None)
+        tags = event.get("tags") or {}
+        for name in [name for name in self._added if tags.get(name) == self._added[name]]:
+            del tags[name]
+        if self._user is not None and event.get("user") == self._user:
+            del event["user"]
+
+
 def claim(sdk: ModuleType, trace: Trace) -> None:
     """Name what is captured in the current scope by a request, and tag its transaction."""
     span = sdk.get_current_span()
     root = None if span is None else span.containing_transaction
-    span_id = getattr(root, "span_id", None)
-    sdk.get_isolation_scope().add_event_processor(partial(_describe, trace, span_id))
+    scope = sdk.get_isolation_scope()
+    claimed = _Claim(scope, getattr(root, "span_id", None))
+    trace.__dict__.setdefault(_CLAIMS, []).append(claimed)
+    scope.add_event_processor(partial(_describe, trace, claimed))
     digits = ids.to_hex(trace.trace_id)
     if digits is not None:
         _continue(sdk, digits)
+
+
+def settle(trace: Trace) -> None:
+    """Remember what a trace that ends has put on its scopes."""
+    for claimed in trace.__dict__.pop(_CLAIMS, ()):
+        claimed.settle()
 
 
 def _continue(sdk: ModuleType, digits: str) -> None:
@@ -74,7 +114,7 @@ def _continue(sdk: ModuleType, digits: str) -> None:
 
 
 def _describe(
-    trace: Trace, root_span: str | None, event: dict[str, Any], hint: dict[str, Any]
+    trace: Trace, claimed: _Claim, event: dict[str, Any], hint: dict[str, Any]
 ) -> dict[str, Any] | None:
     """Put a request's trace and name on an event that was captured in its scope.
 
@@ -84,7 +124,7 @@ def _describe(
     tagged = (event.get("tags") or {}).get("trace_id")
     if event.get("type") == "transaction":
         span = (event.get("contexts") or {}).get("trace") or {}
-        is_own = not trace.ended or span.get("span_id") == root_span
+        is_own = not trace.ended or span.get("span_id") == claimed.root_span
         if is_own and getattr(trace, "quiet", False):
             return None
     else:
@@ -95,6 +135,8 @@ def _describe(
         if tagged in {None, trace.trace_id}:
             _put(event, trace.trace_id, active()[1] or trace)
         _name(event, trace)
+    elif tagged != trace.trace_id:  # else `carry` has brought it there
+        claimed.strip(event)
     return event
 
 

@@ -10,7 +10,7 @@ from pantheon_obs.core.failures import is_sent, note
 from pantheon_obs.core.lifespan_events import LifespanFailed
 from pantheon_obs.core.serving import active
 from pantheon_obs.products import PRODUCTS
-from pantheon_obs.sinks.sentry_scope import claim, event_of
+from pantheon_obs.sinks.sentry_scope import claim, event_of, settle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,7 +52,8 @@ class SentrySink:
             claim(self._sdk, trace)
 
     def ended(self, trace: Trace) -> None:
-        """Do nothing: Sentry closes its scope itself, or it ends with the context."""
+        """Leave the scope, which Sentry closes itself, or which ends with the context."""
+        settle(trace)
 
     def handle(self, event: Event) -> None:
         """Send a failure that Sentry itself does not get from where it is raised."""
