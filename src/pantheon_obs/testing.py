@@ -18,7 +18,6 @@ from pantheon_obs.core import (
     pipeline,
     problems,
     profiles,
-    spans,
     switch,
     unused,
 )
@@ -138,7 +137,6 @@ def reset() -> None:
     emitter.captures.clear()
     for module in (profiles, problems, switch, in_force, pipeline, context, outlived):
         module.reset()
-    spans.use(())
     guard.forget()
     unused.forget()
     # Modules that hold state of the process, and that are only imported where they are used.

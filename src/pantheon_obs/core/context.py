@@ -71,6 +71,7 @@ class Trace:
     """
 
     is_request = False  # an HTTP exchange
+    owns_context = False  # whether its context is its own from the start, and ends with it
     method = ""
     quiet = False  # whether its event is at DEBUG
     active_in: Any = None  # the gauge that counts it while it is served
