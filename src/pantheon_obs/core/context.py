@@ -216,8 +216,7 @@ def clear() -> None:
 def apart(work: Callable[..., object], *args: object) -> None:
     """Run in a copy of the context what the garbage collector may run: the end of a finalizer.
 
-    On Python 3.11 it may run in the middle of a `ContextVar.set`, which would go on with freed
-    memory if a finalizer set one there, too (https://github.com/python/cpython/pull/97922).
+    Python 3.11 may run it within a `ContextVar.set`: https://github.com/python/cpython/pull/97922.
     """
     copy_context().run(_apart, work, *args)
 
