@@ -146,7 +146,7 @@ def test_the_text_has_the_error_first_then_the_waterfall_then_the_lines(
     failed = {"level": "error", "error_type": "Declined", "exception": traceback("x.Declined")}
     path = save(
         tmp_path / "shop.log",
-        line(20, "d", level="debug", recorded=True, text="two words", empty="", bell="\x1b[2J\u202e"),
+        line(20, "d", level="debug", recorded=True, text="a b", empty="", bell="\x1b[J\u202e"),
         call(100, 300, cost_usd=0.0123, input_tokens=1200, output_tokens=300, ttft_ms=150.25),
         call(110, 290, nested=True, model_alias=None),
         request(
@@ -194,8 +194,8 @@ def test_the_text_has_the_error_first_then_the_waterfall_then_the_lines(
     assert waterfall[7].endswith("1,000 ms  RETRY, retry 1")
     lines = text[text.index("\n\n21:41") + 2 :]
     assert (
-        '21:41:07.020000 shop   debug    shop d recorded=true text="two words" empty=""'
-        " bell=\\x1b[2J\\u202e\n"
+        '21:41:07.020000 shop   debug    shop d recorded=true text="a b" empty=""'
+        " bell=\\x1b[J\\u202e\n"
     ) == lines.splitlines(keepends=True)[0]
     assert "    x.Declined: no money\n    left\n" in lines
     assert "2026-11-30\n22:41:07.000000 shop   info     shop the next day\n" in lines

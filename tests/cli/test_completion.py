@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pantheon_obs.cli.main import COMMANDS
+from tests.support.programs import program
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.cli.conftest import Run
-
-
-def shell(name: str) -> str:
-    """Find a shell, or skip the test."""
-    path = shutil.which(name)
-    if path is None:
-        pytest.skip(f"needs the Debian package {name}")
-    return path
 
 
 @pytest.mark.parametrize(
@@ -39,13 +31,13 @@ def test_bash_completes(run: Run, tmp_path: Path, words: str, expected: list[str
     """A command, an option, a value, a file."""
     script = run("completion", "bash").out
     typed = words.split()
-    program = (
+    words_typed = (
         f"{script}\ntouch shop.log\nCOMP_WORDS=({' '.join(typed)}); COMP_CWORD={len(typed) - 1}\n"
         '_pantheon_obs; printf "%s\\n" "${COMPREPLY[@]}"'
     )
 
     result = subprocess.run(
-        [shell("bash"), "-c", program],
+        [program("bash"), "-c", words_typed],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -62,4 +54,4 @@ def test_another_shell_takes_its_script(run: Run, name: str) -> None:
 
     assert all(command.name in script for command in COMMANDS)
     assert "where" in script
-    subprocess.run([shell(name), "-n"], input=script, text=True, check=True)
+    subprocess.run([program(name), "-n"], input=script, text=True, check=True)

@@ -54,7 +54,8 @@ def as_text(story: Story, look: Style) -> Iterator[str]:
     """Give the lines of the text."""
     yield from _head(story, look)
     for entry in story.document["errors"]:
-        yield from _error(entry, look)
+        item = None if entry["item"] is None else story.items[entry["item"]]
+        yield from _error(entry, item, look)
     yield ""
     yield from _waterfall(story, look)
     yield ""
@@ -82,8 +83,10 @@ def _head(story: Story, look: Style) -> Iterator[str]:
     yield " · ".join(filter(None, parts))
 
 
-def _error(entry: dict[str, Any], look: Style) -> Iterator[str]:
-    kind = printable(entry["type"] or entry["event"])
+def _error(entry: dict[str, Any], item: Item | None, look: Style) -> Iterator[str]:
+    kind = printable(cut(entry["type"] or entry["event"]))
+    if entry["type"] is None and item and item.line.fields["event"] == entry["event"]:
+        kind = f"{printable(name_of(item.kind, item.line.fields))} {_ended(item)}"
     yield ""
     title = paint(f"✗ {kind}", "red", wanted=look.colors)
     yield f"{title}: {printable(cut(entry['message']))}" if entry["message"] else title
@@ -111,9 +114,13 @@ def _waterfall(story: Story, look: Style) -> Iterator[str]:
             yield scale.time(item, depth + 1, time)
 
 
+def _ended(item: Item) -> str:
+    return outcome(item.kind, item.line.fields)
+
+
 def _details(item: Item, *, guessed: bool) -> str:
     fields = item.line.fields
-    parts = [outcome(item.kind, fields), *usage(item.kind, fields)]
+    parts = [_ended(item), *usage(item.kind, fields)]
     if item.nested:
         parts.append("nested")
     if retries := fields.get("retries"):
