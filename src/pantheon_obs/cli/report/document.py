@@ -126,17 +126,16 @@ def _part(counter: Counter, window: Window) -> Row:
 def _request_rows(counter: Counter) -> list[Row]:
     kinds = queries.UNITS
     ranks = counter.percentiles(queries.ROUTE_KEYS, kinds, "latency")
-    slowest = {row[:4]: row[4:] for row in counter.ask(queries.SLOWEST)}
     times: dict[tuple[Any, ...], list[Row]] = {}
     for row in counter.ask(queries.TIMES):
         name, calls, ms = row[4:]
         spent = {"name": name, "calls": None if calls is None else round(calls), "ms": ms}
         times.setdefault(row[:4], []).append(spent)
     rows = []
-    for kind, service, method, route, count, failed, total_ms in counter.ask(queries.REQUESTS):
+    for kind, service, method, route, *figures in counter.ask(queries.REQUESTS):
         key = (kind, service, method, route)
+        count, failed, total_ms, latency, trace_id, us = figures
         p50, p95, p99 = ranks.get(key, NOTHING)
-        trace_id, latency, us = slowest.get(key, NOTHING)
         rows.append(
             {
                 "kind": kind,
@@ -154,7 +153,7 @@ def _request_rows(counter: Counter) -> list[Row]:
                     times.get(key, []), key=lambda spent: (-spent["ms"], spent["name"])
                 ),
                 "slowest": None
-                if us is None
+                if latency is None
                 else {"trace_id": trace_id, "latency_ms": latency, "timestamp": written(int(us))},
             }
         )

@@ -11,20 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from pantheon_obs.cli.stories.trace_ids import canonical
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     Line = Mapping[str, Any]
+    Columns = tuple[tuple[str, str, tuple[type, ...]], ...]
 
 COLUMNS = {
     "stamp": "TIMESTAMP",
     "kind": "VARCHAR",  # request, websocket, task, quiet, call, nested; NULL for any other line
     "loud": "BOOLEAN",  # at error or critical
     "service": "VARCHAR",
-    "trace": "VARCHAR",  # the trace's id in the form in which ids are compared
-    "trace_id": "VARCHAR",  # as written
+    "trace_id": "VARCHAR",
     "method": "VARCHAR",
     "route": "VARCHAR",
     "latency": "DOUBLE",
@@ -51,6 +49,30 @@ UNITS = {
     ("pantheon_obs.request", "websocket_finished"): "websocket",
     ("pantheon_obs.task", "task_finished"): "task",
 }
+_TEXT = (str,)
+_NUMBER = (int, float)
+# A column, the key whose value it gets, and the types that the schema gives it.
+_OF_ANY: Columns = (("trace_id", "trace_id", _TEXT),)
+_OF_ERRORS: Columns = (("error_type", "error_type", _TEXT), ("exception", "exception", _TEXT))
+_ROUTE: Columns = (("route", "route", _TEXT), ("latency", "latency_ms", _NUMBER))
+_OF_UNITS: dict[str, Columns] = {
+    "request": (("method", "method", _TEXT), *_ROUTE),
+    "websocket": _ROUTE,
+    "task": (("route", "task", _TEXT), *_ROUTE[1:]),
+}
+_OF_CALLS: Columns = (
+    ("model", "model", _TEXT),
+    ("model", "model_alias", _TEXT),
+    ("provider", "provider", _TEXT),
+    ("latency", "latency_ms", _NUMBER),
+    ("cost", "cost_usd", _NUMBER),
+    ("ttft", "ttft_ms", _NUMBER),
+)
+_TOKENS = (
+    ("input_tokens", "input_tokens"),
+    ("output_tokens", "output_tokens"),
+    ("cached_tokens", "cached_input_tokens"),
+)
 _LARGEST = 2**63  # of a whole number, beyond which engines cannot add up
 
 
@@ -62,12 +84,10 @@ def row_of(line: Line, file_service: str, by: str | None) -> bytes:
         file_service: The service of lines that name none.
         by: The field by which calls are grouped as well.
     """
-    level = line["level"]
-    loud = level in ERROR_LEVELS
-    logger = line["logger"]
-    is_call = logger == "pantheon_obs.llm" and line["event"].startswith("llm.")
-    kind = "call" if is_call else UNITS.get((logger, line["event"]))
-    if kind is None and not loud:
+    level, logger, event = line["level"], line["logger"], line["event"]
+    is_call = logger == "pantheon_obs.llm" and event.startswith("llm.")
+    kind = "call" if is_call else UNITS.get((logger, event))
+    if kind is None and level not in ERROR_LEVELS:
         return b'{"stamp":"%b"}\n' % line["timestamp"].encode()
     service = line.get("service")
     row = {
@@ -75,86 +95,62 @@ def row_of(line: Line, file_service: str, by: str | None) -> bytes:
         "kind": kind,
         "service": service if type(service) is str else file_service,
     }
-    trace_id = line.get("trace_id")
-    if type(trace_id) is str:
-        row["trace_id"] = trace_id
-        row["trace"] = canonical(trace_id)
+    _copy(row, line, _OF_ANY)
     if is_call:
         _add_call(row, line, by)
     elif kind is not None:
         _add_unit(row, line, kind)
-    if loud:
+    if level in ERROR_LEVELS:
         row["loud"] = True
-        row["error_type"] = text(line, "error_type")
-        row["exception"] = text(line, "exception") or None
+        _copy(row, line, _OF_ERRORS)
     return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
 
 
+def _copy(row: dict[str, Any], line: Line, columns: Columns) -> None:
+    """Copy the values of the right types."""
+    for column, key, types in columns:
+        value = line.get(key)
+        if type(value) in types:
+            row[column] = value
+
+
 def _add_unit(row: dict[str, Any], line: Line, kind: str) -> None:
-    if kind == "request":
-        row["method"] = text(line, "method")
+    _copy(row, line, _OF_UNITS[kind])
     if line["level"] == "debug" and kind != "task":
         row["kind"] = "quiet"
-    row["route"] = text(line, "task" if kind == "task" else "route")
-    row["latency"] = number(line, "latency_ms")
-    rate = number(line, "keep_rate")
-    if rate is not None and 0 < rate <= 1:
-        row["weight"] = 1 / rate
-    times = times_of(line)
+    if "keep_rate" in line:
+        rate = line["keep_rate"]
+        if type(rate) in _NUMBER and 0 < rate <= 1:
+            row["weight"] = 1 / rate
+    times = [
+        {"name": name, "calls": line[calls] if calls else None, "ms": line[ms]}
+        for name, calls, ms in _names_in(tuple(line))
+        if type(line[ms]) in _NUMBER and (not calls or type(line[calls]) is int)
+    ]
     if times:
         row["times"] = times
 
 
 def _add_call(row: dict[str, Any], line: Line, by: str | None) -> None:
-    model = text(line, "model_alias")
-    reason = text(line, "finish_reason")
-    error_type = text(line, "error_type")
+    _copy(row, line, _OF_CALLS)
     if line.get("nested") is True:
         row["kind"] = "nested"
-    row["latency"] = number(line, "latency_ms")
-    row["model"] = text(line, "model") if model is None else model
-    row["provider"] = text(line, "provider")
-    row["input_tokens"] = whole(line, "input_tokens")
-    row["output_tokens"] = whole(line, "output_tokens")
-    row["cached_tokens"] = whole(line, "cached_input_tokens")
-    row["cost"] = number(line, "cost_usd")
-    row["ttft"] = number(line, "ttft_ms")
-    row["missing"] = line.get("usage_status") == "missing"
-    row["cut"] = error_type == "IncompleteStream" or (
-        reason is not None and reason.lower() in CUT_REASONS
-    )
+    for column, key in _TOKENS:
+        tokens: Any = line.get(key)
+        # 3.0 is a whole number as well, as JSON Schema has it.
+        if type(tokens) in _NUMBER and tokens == tokens // 1 < _LARGEST:
+            row[column] = int(tokens)
+    if line.get("usage_status") == "missing":
+        row["missing"] = True
+    reason = line.get("finish_reason")
+    is_cut = type(reason) is str and reason.lower() in CUT_REASONS
+    if is_cut or line.get("error_type") == "IncompleteStream":
+        row["cut"] = True
     if line.get("outcome") == "error":
         row["failed_call"] = True
-        row["error_type"] = error_type
+        _copy(row, line, _OF_ERRORS[:1])
     if by is not None and line.get(by) is not None:
         row["grouped"] = orjson.dumps(line[by]).decode()
-
-
-def text(line: Line, key: str) -> str | None:
-    """Read a string."""
-    value = line.get(key)
-    return value if type(value) is str else None
-
-
-def number(line: Line, key: str) -> float | None:
-    """Read a number; true and false are none."""
-    value = line.get(key)
-    return value if type(value) in (int, float) else None
-
-
-def whole(line: Line, key: str) -> int | None:
-    """Read a whole number, which 3.0 is as well, as JSON Schema has it."""
-    value = number(line, key)
-    return int(value) if value is not None and value == value // 1 < _LARGEST else None
-
-
-def times_of(line: Line) -> list[dict[str, Any]]:
-    """List where a unit's time went."""
-    return [
-        {"name": name, "calls": line[calls] if calls else None, "ms": line[ms]}
-        for name, calls, ms in _names_in(tuple(line))
-        if type(line[ms]) in (int, float) and (not calls or type(line[calls]) is int)
-    ]
 
 
 @lru_cache(10_000)

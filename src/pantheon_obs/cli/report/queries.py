@@ -19,22 +19,17 @@ LINES = """
 """
 
 UNIT_TOTALS = """
-{counted} SELECT kind, {total}(weight), {total}(CASE WHEN failed THEN weight ELSE 0 END)
+{counted} SELECT kind, {total}(weight), {total}(CASE WHEN failed THEN weight ELSE 0e0 END)
 FROM counted WHERE kind IN ('request', 'websocket', 'task') GROUP BY kind
 """
 
+# With the slowest of each row; of equal ones the earliest.
 REQUESTS = """
 {counted} SELECT kind, service, method, route, {total}(weight),
-  {total}(CASE WHEN failed THEN weight ELSE 0 END), {total}(latency * weight)
+  {total}(CASE WHEN failed THEN weight ELSE 0e0 END), {total}(latency * weight), max(latency),
+  {last}([trace_id], {rank}(coalesce(latency, -1e300), -us))[1],
+  {last}(us, {rank}(coalesce(latency, -1e300), -us))
 FROM counted WHERE kind IN ('request', 'websocket', 'task') GROUP BY kind, service, method, route
-"""
-
-SLOWEST = """
-{counted} SELECT kind, service, method, route, trace_id, latency, us FROM (
-  SELECT kind, service, method, route, trace_id, latency, us, row_number()
-    OVER (PARTITION BY kind, service, method, route ORDER BY latency DESC, us) AS place
-  FROM counted WHERE kind IN ('request', 'websocket', 'task') AND latency IS NOT NULL
-) AS placed WHERE place = 1
 """
 
 TIMES = """
@@ -85,7 +80,8 @@ points AS (
   WHERE trace IS NOT NULL AND (kind IS NULL OR kind IN ('call', 'nested'))
 ),
 units AS (
-  SELECT trace, service, route, CASE WHEN latency > 0 THEN us - latency * 1000 ELSE us END AS began,
+  SELECT trace, service, route,
+    us - CASE WHEN latency > 0 THEN latency * 1000 ELSE 0e0 END AS began,
     CASE WHEN latency > 0 THEN us + 5000 END AS left_at
   FROM facts WHERE kind IN ('request', 'websocket', 'task', 'quiet') AND trace IS NOT NULL
 ),
@@ -125,7 +121,7 @@ FROM errors GROUP BY service, error_type, route, outline
 
 SERIES = """
 {counted} SELECT floor(us / {bucket}) AS bucket, {total}(weight),
-  {total}(CASE WHEN failed THEN weight ELSE 0 END)
+  {total}(CASE WHEN failed THEN weight ELSE 0e0 END)
 FROM counted WHERE kind = 'request' GROUP BY bucket
 """
 

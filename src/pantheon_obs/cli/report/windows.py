@@ -13,7 +13,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 # Lengths of a bucket that a person can read on an axis, in seconds; then whole days.
 _BUCKETS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200)
 _DAY = 86400
-MOST_POINTS = 400
+MOST_POINTS = 200
 
 
 class Window(NamedTuple):
@@ -64,7 +64,7 @@ def written(us: int | None) -> str | None:
 
 
 def bucket_length(first: int, last: int) -> int:
-    """Choose the seconds of a bucket so that at most 400 hold the times from first to last."""
+    """Choose the seconds of a bucket so that at most 200 hold the times from first to last."""
     for seconds in _BUCKETS:
         if last // (seconds * 1_000_000) - first // (seconds * 1_000_000) < MOST_POINTS:
             return seconds
