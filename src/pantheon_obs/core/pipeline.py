@@ -25,7 +25,9 @@ class Sink(Protocol):
     method `adopt(headers, trusted) -> str | None`: the id that its back-end has already
     given a request that brought none of ours, from the request's headers (pairs of bytes, names in
     lower case) and whether inbound ids are trusted. A method `entered(trace)` is called where other
-    programs come between `started` and the application, as interceptors do.
+    programs come between `started` and the application, as interceptors do. A method
+    `wants(level) -> bool` says whether the sink uses `request_finished` at this level: if it does
+    not, and is the only sink, the event is not made.
     """
 
     name: str
@@ -50,12 +52,14 @@ sinks: tuple[Sink, ...] = ()
 # Chosen once for each set of sinks, so that a request pays only for those that are interested.
 listening: tuple[ListeningSink, ...] = ()
 adopting: tuple[Any, ...] = ()
+wants: Callable[[int], bool] | None = None
 _measuring: tuple[Any, ...] = ()
 
 
 def _use(chosen: tuple[Sink, ...]) -> None:
-    global sinks, listening, adopting, _measuring  # noqa: PLW0603 - one process, one set of sinks
+    global sinks, listening, adopting, wants, _measuring  # noqa: PLW0603 - one process, one set of sinks
     sinks = chosen
+    wants = getattr(sinks[0], "wants", None) if len(sinks) == 1 else None
     listening = tuple(cast("ListeningSink", sink) for sink in sinks if hasattr(sink, "started"))
     adopting = tuple(sink for sink in sinks if hasattr(sink, "adopt"))
     _measuring = tuple(sink for sink in sinks if hasattr(sink, "measure"))
