@@ -87,7 +87,7 @@ class Trace:
     # The context that `begin` has replaced; `end` restores it.
     id_token: Token[str]
     token: Token[Trace | None]
-    outer_variables: foreign.Variables | None
+    outer_variables: foreign.Variables | None = None
 
     # The context that `suspend` has replaced, if it held more than the trace; `resume` restores it.
     suspended: tuple[str, Trace | None, foreign.Variables] | None = None
@@ -142,7 +142,8 @@ def begin(trace: Trace) -> None:
     Nothing is inherited: asyncio may run a connection's next request in a copy of the context of
     the previous one (https://github.com/python/cpython/issues/140947).
     """
-    trace.outer_variables = foreign.clear() if foreign.bound else None
+    if foreign.bound:
+        trace.outer_variables = foreign.clear()
     trace.id_token = current_trace_id.set(trace.trace_id)
     trace.token = current_trace.set(trace)
 
@@ -203,7 +204,7 @@ def restore(trace: Trace) -> None:
     is_left = outer is not None and outer.ended and carried_trace.get() is not outer
     if is_left and type(trace) is not Trace:
         clear()
-    elif trace.outer_variables:
+    elif foreign.bound and trace.outer_variables:
         foreign.restore(trace.outer_variables)
 
 
