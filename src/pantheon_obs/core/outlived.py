@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.core.context import clear, is_apart
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.in_force import in_force
-from pantheon_obs.core.stack import installed
+from pantheon_obs.core.installed import root_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +30,9 @@ _REMEDY = (
 _RUNNERS = frozenset({"asyncio", "concurrent", "threading"})
 
 _reported: set[str] = set()
-_collecting = False  # whether a garbage collection may run this code
+collecting = False
+"""Whether a garbage collection may run this code, in the middle of anything."""
+
 _guard = Guard("trace_outlived")
 
 
@@ -43,8 +45,8 @@ def watch_collections() -> None:
 
 
 def _on_collection(phase: str, _: Mapping[str, int]) -> None:
-    global _collecting  # noqa: PLW0603 - there is one collector
-    _collecting = phase == "start"
+    global collecting  # noqa: PLW0603 - there is one collector
+    collecting = phase == "start"
 
 
 def is_over(trace: Trace) -> bool:
@@ -52,7 +54,7 @@ def is_over(trace: Trace) -> bool:
     seconds = perf_counter() - trace.ended
     if seconds < in_force("trace_linger_s"):
         return False
-    if not (_collecting or is_apart()):
+    if not (collecting or is_apart()):
         clear()
         with _guard:
             _report(seconds)
@@ -76,7 +78,7 @@ def _place() -> str:
     frame, last = sys._getframe(1), _frame_of_task()  # noqa: SLF001 - `inspect` reads all sources
     own: FrameType | None = None
     while True:
-        if not frame.f_code.co_filename.startswith(installed()):
+        if root_of(frame.f_code.co_filename) is None:
             own = frame
         if frame is last or frame.f_back is None or _runs(frame.f_back):
             return (own or frame).f_code.co_qualname

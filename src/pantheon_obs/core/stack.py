@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-@lru_cache(1)
-def installed() -> tuple[str, ...]:
-    """List the folders of the standard library, of installed packages, and of this one."""
-    import site  # noqa: PLC0415 - few processes ask
-    import sysconfig  # noqa: PLC0415 - as above
-
-    paths = sysconfig.get_paths()
-    folders = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    folders |= {*site.getsitepackages(), site.getusersitepackages()}
-    folders.add(str(Path(__file__).parents[1]))  # it may run from its source
-    folders |= {os.path.realpath(folder) for folder in folders}
-    return tuple(f"{folder}{os.sep}" for folder in folders)
 
 
 def is_below(*paths: str) -> bool:

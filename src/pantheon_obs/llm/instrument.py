@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.errors import ConfigError
 from pantheon_obs.core.switch import is_off
-from pantheon_obs.llm.call import LlmCallObserver
+from pantheon_obs.llm.call import OBSERVED, LlmCallObserver
+from pantheon_obs.llm.every_client import is_watched
 from pantheon_obs.llm.instrumentation import LlmInstrumentation, find, name_of
 from pantheon_obs.llm.options import CallOptions
 from pantheon_obs.llm.prices import pricing_of
@@ -77,6 +78,12 @@ def instrument_llm(
     return instrumented(
         client_or_gateway, methods, provider, usage, pricing_of(prices, provider), automatic=False
     )
+
+
+def is_observed(client: object, sdk: Sdk) -> bool:
+    """Whether the calls of a client of an SDK are events."""
+    found = (find(client, path) or [None] for path in sdk.operations)
+    return is_watched(sdk) or any(getattr(each[-1], OBSERVED, None) is True for each in found)
 
 
 def instrumented(  # noqa: PLR0913 - the options of `instrument_llm`

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from pantheon_obs.core.failures import arrive, is_covered, is_logged, is_repeated, repeats
-from pantheon_obs.core.stack import installed
+from pantheon_obs.core.installed import root_of
 from pantheon_obs.core.task import running
 from pantheon_obs.products import PRODUCTS
 
@@ -41,7 +41,7 @@ def is_superseded(record: logging.LogRecord, error: BaseException | None) -> boo
 
 def _is_of_library(record: logging.LogRecord) -> bool:
     """Whether installed code logs, and not the application: its own lines are never repetitions."""
-    return record.pathname.startswith(installed())
+    return root_of(record.pathname) is not None
 
 
 def _is_unhandled_error(_: logging.LogRecord, error: BaseException | None) -> bool:
