@@ -62,9 +62,13 @@ def changes(before: State, after: State) -> list[str]:
         if (found := after.get((module, name))) is not None
         and not (_is_same(found[0], value) and _is_unchanged(content, found[1]))
     }
-    # An object that may stay is also known by this name in the modules that import it.
+    # An object that may stay is also known by its name in the modules that import it. A thread may
+    # change it while the state is read: then only some of its names differ.
     may_stay = [
-        value for name, value in names.items() if name in MAY_STAY and type(value) not in _PLAIN
+        value
+        for module, _, name in (known.rpartition(".") for known in MAY_STAY)
+        for value, _ in [before.get((f"{PACKAGE}.{module}", name), (None, None))]
+        if type(value) not in _PLAIN
     ]
     return sorted(
         name
