@@ -106,7 +106,8 @@ def _accuracy(requests: int) -> Row:
     """Compare the fields of scripted requests with the script's own clock."""
     script = _Script()
     app = instrument(script.app, log_format="json")
-    worst, right = 0.0, True
+    worst, part, right = 0.0, "", True
+    asyncio.run(app(dict(_SCOPE), _receive, _send))  # the first request completes the start-up
     for _ in repeat(None, requests):
         written = lines_written(lambda: asyncio.run(app(dict(_SCOPE), _receive, _send)))
         line = next(one for one in map(json.loads, written) if one["event"] == "request_finished")
@@ -115,11 +116,12 @@ def _accuracy(requests: int) -> Row:
                 msg = f"no {name} in {line}"
                 raise MisbehavedError(msg)
             off = abs(line[name] - seconds * 1000)
-            worst = max(worst, off)
+            if off > worst:
+                worst, part = off, name
             right &= off <= max(LEAST, SHARE * seconds * 1000)
     target = f"≤ {LEAST:g} ms or {SHARE:.0%}"
     work = f"{requests} requests: worst part, ms"
-    return Row(work, "", "", f"{worst:.3f}", "", "", target, right)
+    return Row(work, "", part, f"{worst:.3f}", "", "", target, right)
 
 
 class _Script:
@@ -155,19 +157,24 @@ class _Script:
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
         """Spend known times, and answer."""
+        began = perf_counter()
         self.spent.clear()
         unit = 0.002 * (1 + next(self._numbers) % 5)
         with self._engine.connect() as connection:
             connection.execute(text("SELECT pause(:seconds)"), {"seconds": 2 * unit}).all()
         self._client.get("http://stock.internal/")
         llm_call(model="m")(lambda: self._pause("llm_latency_ms", 3 * unit))()
+        others = sum(self.spent.values())
         with measure("outer"):
-            self._pause("outer_ms", unit)
+            started = perf_counter()
+            self._pause("inner", unit)
             self._client.get("http://stock.internal/")
-        self.spent["outer_ms"] += self.spent["http_ms"] / 2
-        await asyncio.gather(*(self._side_by_side(unit) for _ in range(10)))
+            self.spent["outer_ms"] = perf_counter() - started
+        del self.spent["inner"]
         started = perf_counter()
-        while perf_counter() - started < unit:
+        await asyncio.gather(*(self._side_by_side(unit) for _ in range(10)))
+        others += self.spent["outer_ms"] + perf_counter() - started
+        while perf_counter() - started < 2 * unit:
             pass  # the application's own
-        self.spent["own_ms"] = perf_counter() - started
+        self.spent["own_ms"] = perf_counter() - began - others
         await bare(scope, receive, send)

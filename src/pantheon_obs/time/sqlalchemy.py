@@ -74,9 +74,11 @@ def _timed(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         try:
             result = method(dialect, cursor, statement, *rest, **options)
         except BaseException as error:
-            queried(trace, started, error, statement, _SYSTEMS.get(dialect.name, dialect.name))
+            system = dialect.name
+            queried(trace, started, error, statement, _SYSTEMS.get(system, system))
             raise
-        queried(trace, started, None, statement, _SYSTEMS.get(dialect.name, dialect.name))
+        system = dialect.name
+        queried(trace, started, None, statement, _SYSTEMS.get(system, system))
         return result
 
     return execute
