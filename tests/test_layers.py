@@ -232,7 +232,7 @@ def test_the_checker_has_modules_to_read() -> None:
     """Each room that is written exists, so that the tests above have read it."""
     rooms = {path.relative_to(SOURCE).parts[0] for path in SOURCE.rglob("*.py")}
 
-    named = {"adapters", "core", "health", "llm", "propagation", "sinks"}
+    named = {"adapters", "core", "health", "llm", "propagation", "sinks", "time"}
     assert named | {"_instrument.py", "_setup.py", "__init__.py", "products.py"} <= rooms
 
 
