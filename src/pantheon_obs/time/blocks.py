@@ -91,13 +91,10 @@ class Block:
             Context().run(_write, None if where == "gc" else self._trace, fields)
 
     def _is_collection(self, moment: float) -> bool:
-        """Whether it would be no block without a long garbage collection."""
+        """Whether it would be no block without long garbage collections."""
         parts = collecting.within(self.began, moment)
-        return (
-            bool(parts)
-            and max(parts) >= self._slow / 2
-            and moment - self.began - sum(parts) < self._slow
-        )
+        long = sum(part for part in parts if part >= self._slow / 2)
+        return long > 0 and moment - self.began - long < self._slow
 
 
 def trace_of(task: object) -> Trace | None:

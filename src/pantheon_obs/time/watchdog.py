@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from threading import Lock, Thread, get_ident
 from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Any
 
+from pantheon_obs.core import pipeline
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.time.blocks import reset as forget_blocks
 from pantheon_obs.time.blocks import watch_collections
 from pantheon_obs.time.frames import chain_of, depth_of_callback
-from pantheon_obs.time.loop import Loop
+from pantheon_obs.time.loop import REST, Loop
 
 if TYPE_CHECKING:
     from types import CodeType
+
+    from pantheon_obs.core.context import Trace
+    from pantheon_obs.core.events import Event
 
 
 _guard = Guard("event loop watchdog")
@@ -31,6 +36,28 @@ class _Watchdog:
     loops: tuple[Loop, ...] = ()
     is_running = False
     lock = Lock()
+    rests = Lock()  # held by nobody but the thread, which waits for it while it rests
+
+
+class _AtRest:
+    """A sink while the thread rests; the first request wakes it."""
+
+    name = "event loop watchdog at rest"
+
+    def handle(self, event: Event) -> None:
+        """Ignore a fact."""
+
+    def started(self, _: Trace) -> None:
+        """Wake the thread."""
+        pipeline.remove_sink(self.name)
+        now = perf_counter()
+        for loop in _Watchdog.loops:
+            loop.wake(now)
+        with suppress(RuntimeError):  # another request has done so
+            _Watchdog.rests.release()
+
+    def ended(self, _: Trace) -> None:
+        """Ignore the end of the request."""
 
 
 def watch(slow_loop_ms: float) -> None:
@@ -58,9 +85,23 @@ def _run() -> None:
         pass
 
 
+def _wait() -> None:
+    """Wait until the next look; at rest for longer, but not once a request has come."""
+    loops = _Watchdog.loops
+    if not loops or any(loop.is_active() for loop in loops):
+        sleep(min([loop.pause for loop in loops], default=0))
+        return
+    for loop in loops:
+        loop.rest()
+    rests = _Watchdog.rests
+    rests.acquire(blocking=False)
+    pipeline.add_sink(_AtRest())
+    rests.acquire(timeout=REST)
+
+
 def _look() -> bool:
     """Look once at each loop, after a while; return whether any is left."""
-    sleep(min([loop.pause for loop in _Watchdog.loops], default=0))
+    _wait()
     # Before anything that releases the interpreter's lock: a call that has kept the lock has only
     # just returned, and its frame is still there.
     frames = sys._current_frames()  # noqa: SLF001 - there is no other way
@@ -77,13 +118,15 @@ def _look() -> bool:
 
 def _after_fork() -> None:
     """Begin afresh in a child process: the loops and the thread are its parent's."""
-    _Watchdog.loops, _Watchdog.is_running, _Watchdog.lock = (), False, Lock()
+    _Watchdog.loops, _Watchdog.is_running = (), False
+    _Watchdog.lock, _Watchdog.rests = Lock(), Lock()
 
 
 def reset() -> None:
     """Watch no loop any more (used by `pantheon_obs.testing.reset`)."""
     with _Watchdog.lock:
         _Watchdog.loops = ()
+    pipeline.remove_sink(_AtRest.name)
     forget_blocks()
 
 
