@@ -44,9 +44,13 @@ class Block:
         is_told: Whether it was reported.
     """
 
-    def __init__(self, began: float, slow: float, trace: Trace | None) -> None:
-        """Begin, with the seconds from which it counts, and the trace of its task."""
+    def __init__(self, first: float, began: float, slow: float, trace: Trace | None) -> None:
+        """Begin, with the seconds from which it counts, and the trace of its task.
+
+        It may have lasted since `first`, but not all of that time is the callback's own.
+        """
         self.began = began
+        self._first = first
         self.seen = began
         self.is_told = False
         self.ended: float | None = None
@@ -92,9 +96,9 @@ class Block:
 
     def _is_collection(self, moment: float) -> bool:
         """Whether it would be no block without long garbage collections."""
-        parts = collecting.within(self.began, moment)
+        parts = collecting.within(self._first, moment)
         long = sum(part for part in parts if part >= self._slow / 2)
-        return long > 0 and moment - self.began - long < self._slow
+        return long > 0 and moment - self._first - long < self._slow
 
 
 def trace_of(task: object) -> Trace | None:

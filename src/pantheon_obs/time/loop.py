@@ -105,8 +105,8 @@ class Loop:
         if block is None:
             # If this thread was not let run, either the callback has kept the interpreter's lock,
             # which costs processor time, or the process was stopped, which does not.
-            began = now - ran if was_stopped else now
-            block = self._block = Block(began, self._slow, self._trace())
+            first, began = (now - elapsed, now - ran) if was_stopped else (now, now)
+            block = self._block = Block(first, began, self._slow, self._trace())
         elif was_stopped:
             block.began += max(0.0, elapsed - self.pause - ran)
         block.seen = now
