@@ -137,6 +137,11 @@ class _Collecting:
         self._since = inf
         self._spans: deque[tuple[float, float]] = deque(maxlen=_COLLECTIONS)
 
+    def forget(self) -> None:
+        """Begin afresh."""
+        self._since = inf
+        self._spans.clear()
+
     def __call__(self, phase: str, _: Mapping[str, int]) -> None:
         """Be called by the collector, in whichever thread it runs."""
         now = perf_counter()
@@ -167,5 +172,6 @@ def reset() -> None:
     """Forget all places (used by `pantheon_obs.testing.reset`)."""
     _told.clear()
     _of_traces.clear()
+    collecting.forget()
     if collecting in gc.callbacks:
         gc.callbacks.remove(collecting)
