@@ -1,7 +1,7 @@
 """The only owner of our context variables: the current trace, and what is known about it.
 
 A value set in a context variable does not travel up from a sync endpoint or a thread; a mutation of
-the shared `Trace` does. So the variable holds the trace, and the trace the facts. A request has it.
+the shared `Trace` does. So the variable holds the trace, and the trace the facts.
 """
 
 from __future__ import annotations
@@ -88,7 +88,6 @@ class Trace:
     id_token: Token[str]
     token: Token[Trace | None]
     outer_variables: foreign.Variables | None = None
-
     # The context that `suspend` has replaced, if it held more than the trace; `resume` restores it.
     suspended: tuple[str, Trace | None, foreign.Variables] | None = None
 

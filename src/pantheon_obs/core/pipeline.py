@@ -76,7 +76,6 @@ def _ask_who_wants() -> None:
     wants = getattr(sinks[0], "wants", None) if is_alone else None
 
 
-
 def add_sink(sink: Sink) -> None:
     """Send every fact from now on to this sink, in place of one of the same name."""
     _use((*(other for other in sinks if other.name != sink.name), sink))

@@ -89,12 +89,9 @@ class Redactor:
                 return text
             # Redaction of most values ends here: a line has a few new words at most.
             if (
-                (size < _SHORTEST and "=" not in text and ":" not in text and "%" not in text)
-                or (signs := sign_pattern(self._extra)).search(text) is None
-                or not (spans := find_spans(text, self._rule, signs))
-            ):
-                if len(harmless) >= _CACHED:
-                    harmless.clear()
+                size < _SHORTEST and "=" not in text and ":" not in text and "%" not in text
+            ) or not (spans := find_spans(text, self._rule, sign_pattern(self._extra))):
+                make_room(harmless)
                 harmless.add(text)
                 return text
         elif size > self._limit:
