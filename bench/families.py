@@ -18,6 +18,7 @@ FAMILIES = {
     "llm": ("bench.llm", "call_rows"),
     "stream": ("bench.llm", "stream_rows"),
     "memory": ("bench.llm", "memory_rows"),
+    "commands": ("bench.commands", "rows"),
     "import": ("bench.imports", "rows"),
 }
 

@@ -57,6 +57,7 @@ class CommandModule(Protocol):
 
     def run(self, arguments: argparse.Namespace) -> int:
         """Do the work and return the exit code; a `CommandError` becomes one line."""
+        ...
 
 
 COMMANDS = (
