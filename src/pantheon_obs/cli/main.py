@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol, cast
 
 from pantheon_obs._version import __version__
 from pantheon_obs.cli.terminal import CommandError, note
+from pantheon_obs.core.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,6 +64,9 @@ class CommandModule(Protocol):
 COMMANDS = (
     Command("story", "tell what happened in one trace", "pantheon_obs.cli.story"),
     Command("tail", "print one row per request, task and call", "pantheon_obs.cli.tail"),
+    Command("report", "count requests, errors and LLM calls", "pantheon_obs.cli.report.command"),
+    Command("serve", "show the report live in a browser", "pantheon_obs.cli.serve.command"),
+    Command("doctor", "say what is on and what is wrong", "pantheon_obs.cli.doctor"),
     Command("schema", "print the schema of the log lines, or a table's", "pantheon_obs.cli.schema"),
     Command("completion", "print the shell's completion script", "pantheon_obs.cli.completion"),
 )
@@ -145,6 +149,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CommandError as error:
         note(str(error))
         return error.code
+    except MissingExtraError as error:
+        note(str(error))
+        return 2
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:

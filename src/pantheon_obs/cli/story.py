@@ -40,6 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", metavar="WHAT", help="the trace that is wanted")
     add_files(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--html", metavar="FILE", help="write one page that works offline")
     add_local(parser)
 
 
@@ -52,10 +53,15 @@ def run(arguments: argparse.Namespace) -> int:
     lines = search(reader, trace)
     tell_skipped(reader.read)
     told = story(lines, reader.read)
+    if arguments.html is not None:
+        # Jinja2 is an extra, and the page is not always wanted.
+        from pantheon_obs.cli.page.render import write_story  # noqa: PLC0415
+
+        write_story(arguments.html, told.document)
     if arguments.json:
         for part in as_json(told.document):
             write(part)
-    else:
+    elif arguments.html is None:
         write_lines(as_text(told, style(colors=in_color(), local=arguments.local)))
     return 0
 

@@ -15,7 +15,7 @@ from pantheon_obs.cli.reading.wrappers import Unwrapper
 from pantheon_obs.cli.terminal import note
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 _PAUSE = 0.2  # seconds between two looks at the files
 
@@ -25,15 +25,23 @@ class Follower:
 
     Attributes:
         read: What was read so far, as `Reader.read` has it.
+        once: Zipped files, which do not grow and are not followed.
     """
 
-    def __init__(self, names: Sequence[str], *, from_start: bool) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        *,
+        from_start: bool,
+        echo: Callable[[bytes], None] | None = None,
+    ) -> None:
         """Begin to follow.
 
         Args:
             names: Files, folders, globs and `-`. Folders and globs are looked up now; a file that
                 is named may come later.
             from_start: Whether files are read from their start, not only what is added to them.
+            echo: Called with everything that comes from standard input, as it is.
         """
         missing = [name for name in names if name != STDIN and not os.path.lexists(name)]
         waiting = [name for name in missing if not set(name) & set("*?[")]
@@ -45,16 +53,22 @@ class Follower:
         self._reader = Reader(())
         self.read = self._reader.read
         self._files = [
-            _Followed(source, from_start=from_start or source.path in waiting)
+            _Followed(source, from_start=from_start or source.path in waiting, echo=echo)
             for source in sources
             if not source.path.endswith(".gz")
         ]
+        self.once = [source for source in sources if source.path.endswith(".gz")]
         self.read["files"] = len(self._files)
 
     @property
     def is_done(self) -> bool:
         """Whether nothing more can come: standard input was all, and has ended."""
         return all(file.has_ended for file in self._files)
+
+    @property
+    def is_piped(self) -> bool:
+        """Whether standard input is followed and has not ended."""
+        return any(file.source.path == STDIN and not file.has_ended for file in self._files)
 
     def poll(self) -> Iterator[Line]:
         """Give the lines of ours that have come since."""
@@ -68,7 +82,7 @@ class Follower:
 
     def wait(self) -> None:
         """Wait until standard input has something, or until it is time to look at the files."""
-        if any(file.source.path == STDIN and not file.has_ended for file in self._files):
+        if self.is_piped:
             select.select([sys.stdin.fileno()], [], [], _PAUSE)
         else:
             time.sleep(_PAUSE)
@@ -77,12 +91,15 @@ class Follower:
 class _Followed:
     """One file that is followed."""
 
-    def __init__(self, source: Source, *, from_start: bool) -> None:
+    def __init__(
+        self, source: Source, *, from_start: bool, echo: Callable[[bytes], None] | None
+    ) -> None:
         self.source = source
         self.unwrapper = Unwrapper()
         self.number = 0
         self.has_ended = False
         self._rest = b""
+        self._echo = echo
         self._descriptor = sys.stdin.fileno() if source.path == STDIN else self._open()
         if not from_start and self._descriptor is not None and source.path != STDIN:
             os.lseek(self._descriptor, 0, os.SEEK_END)
@@ -119,6 +136,8 @@ class _Followed:
         if not chunk:
             self.has_ended = True
             self._descriptor = None
+        elif self._echo is not None:
+            self._echo(chunk)
         return chunk
 
     def _after_end(self, descriptor: int) -> bytes:
