@@ -160,3 +160,8 @@ def test_double_quotes_are_a_string_in_mysql() -> None:
     """There they quote literals, and names elsewhere."""
     assert "SELECT `a` = ?" == readable('SELECT `a` = "secret"', "mysql")
     assert 'SELECT "a"' == readable('SELECT "a"', "postgresql")
+
+
+def test_a_task_that_never_started_has_no_own_time() -> None:
+    """There is no latency of which it could be a part."""
+    assert {} == Times().fields(None, 0, 1)

@@ -15,6 +15,7 @@ from examples.databases import Redis
 from tests.sinks.receiver import Receiver
 from tests.support.lines import parse_line
 from tests.support.server import ROOT, SECONDS, Server, environment, free_port
+from tests.time.requests import adds_up, times
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -229,6 +230,17 @@ def test_llm_calls_are_counted_and_none_is_left_open(observed: Observed) -> None
     )
     outcomes = {line["event"]: line["outcome"] for line in observed.of("chat") if "outcome" in line}
     assert {"llm.call": "ok", "llm.stream": "closed"} == outcomes
+
+
+def test_a_task_tells_where_its_time_went(observed: Observed) -> None:
+    """What Celery itself sends to Redis, messages and results, does not count."""
+    line, paid = sorted(
+        observed.finished("stock"), key=lambda line: str(line["task"]), reverse=True
+    )
+
+    assert {"db_calls": 1, "cache_calls": 1, "publish_calls": 1} == times(line)
+    assert adds_up(line)
+    assert {} == times(paid)
 
 
 def test_output_of_a_task_is_a_log_line(observed: Observed) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -13,9 +13,6 @@ from tests.support.lines import parse_lines
 from tests.support.server import ROOT, environment
 from tests.time.requests import adds_up, times
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 APP = "tests.time.apps.django_times"
 
 pytest.importorskip("django")
@@ -23,7 +20,7 @@ pytest.importorskip("redis")
 
 
 @pytest.fixture(scope="module")
-def lines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str, Any]]]:
+def lines(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """The lines of the requests."""
     try:
         server = Redis()
@@ -38,7 +35,7 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str, A
             check=False,
         )
     assert (0, "") == (done.returncode, done.stderr.decode())
-    yield [
+    return [
         line for line in parse_lines(done.stdout) if line["event"] in ("request_finished", "end")
     ]
 

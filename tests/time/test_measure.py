@@ -60,7 +60,7 @@ def test_functions_and_blocks_of_both_kinds_are_measured() -> None:
     async def work() -> None:
         assert ("page", "row") == (render(), await fetch())
         with measure("block"):
-            time.sleep(SLEEP)
+            await asyncio.sleep(SLEEP)
         async with measure("block"):
             await asyncio.sleep(SLEEP)
 
@@ -76,7 +76,7 @@ def test_a_generator_counts_once_and_only_its_steps_take_time() -> None:
 
     async def work() -> None:
         for _ in rows(2):
-            time.sleep(10 * SLEEP)
+            await asyncio.sleep(10 * SLEEP)
         async for _ in arows(2):
             await asyncio.sleep(10 * SLEEP)
 
@@ -87,49 +87,61 @@ def test_a_generator_counts_once_and_only_its_steps_take_time() -> None:
     assert adds_up(line)
 
 
-def test_generators_keep_their_protocol() -> None:
-    """What is sent, thrown in and returned passes; the kind of function stays."""
-    got: list[Any] = []
+GOT: list[Any] = []
 
-    @measure("echo")
-    def echo() -> Any:
-        while True:
-            try:
-                got.append((yield len(got)))
-            except ValueError as error:
-                got.append(str(error))
-                return "end"
 
-    @measure("echo")
-    async def aecho() -> Any:
-        while True:
-            try:
-                got.append((yield len(got)))
-            except ValueError as error:
-                got.append(str(error))
-                return
+@measure("echo")
+def echo() -> Any:
+    """Keep what is sent, until an error is thrown in."""
+    while True:
+        try:
+            GOT.append((yield len(GOT)))
+        except ValueError as error:
+            return str(error)
 
-    def work() -> None:
-        running = echo()
-        assert [0, 1] == [next(running), running.send("a")]
-        with pytest.raises(StopIteration, match="end"):
-            running.throw(ValueError("b"))
 
-    async def awork() -> None:
-        running = aecho()
-        assert [2, 3] == [await anext(running), await running.asend("c")]
-        with pytest.raises(StopAsyncIteration):
-            await running.athrow(ValueError("d"))
+@measure("echo")
+async def aecho() -> Any:
+    """Keep what is sent, until an error is thrown in."""
+    while True:
+        try:
+            GOT.append((yield len(GOT)))
+        except ValueError as error:
+            GOT.append(str(error))
+            return
 
-    for outside in (True, False):
-        got.clear()
-        if outside:
-            work()
-            asyncio.run(awork())
-        else:
-            assert {"echo_calls": 1} == times(ask(work))
-            assert {"echo_calls": 1} == times(ask(awork))
-        assert ["a", "b", "c", "d"] == got
+
+def use_echo() -> None:
+    """Send a value, and throw an error in."""
+    GOT.clear()
+    running = echo()
+    assert [0, 1] == [next(running), running.send("a")]
+    with pytest.raises(StopIteration, match="end"):
+        running.throw(ValueError("end"))
+    assert ["a"] == GOT
+
+
+async def use_aecho() -> None:
+    """Send a value, and throw an error in."""
+    GOT.clear()
+    running = aecho()
+    assert [0, 1] == [await anext(running), await running.asend("a")]
+    with pytest.raises(StopAsyncIteration):
+        await running.athrow(ValueError("end"))
+    assert ["a", "end"] == GOT
+
+
+@pytest.mark.parametrize("use", [use_echo, use_aecho])
+def test_generators_keep_their_protocol(use: Any) -> None:
+    """What is sent, thrown in and returned passes, in a request and outside of one."""
+    assert {"echo_calls": 1} == times(ask(use))
+    done = use()
+    if done is not None:
+        asyncio.run(done)
+
+
+def test_the_kind_and_the_signature_of_a_function_stay() -> None:
+    """Frameworks ask for them."""
     assert inspect.isgeneratorfunction(echo)
     assert inspect.isasyncgenfunction(aecho)
     assert inspect.iscoroutinefunction(fetch)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -85,10 +84,10 @@ def test_errors_and_cancelled_commands_count(client: Any, server: Redis) -> None
             client.incr("text")
 
     async def cancel() -> None:
-        async with aredis.from_url(server.url) as client:
+        async with aredis.from_url(server.url) as other:
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.1):
-                    await client.blpop("empty")
+                    await other.blpop("empty")
 
     assert {"cache_calls": 2} == times(ask(fail))
     line = asyncio.run(aask(cancel))
@@ -103,8 +102,8 @@ def test_threads_count_and_code_outside_of_a_request_does_not(client: Any, serve
         await asyncio.to_thread(carry(client.get), "a")
 
     async def outside() -> None:
-        async with aredis.from_url(server.url) as client:
-            await client.get("a")
+        async with aredis.from_url(server.url) as other:
+            await other.get("a")
 
     assert {"cache_calls": 1} == times(ask(work))
     client.get("a")
@@ -133,16 +132,3 @@ def in_module(name: str, function: Any) -> Callable[[], Any]:
     """Have a function seem to be of another module."""
     names = {"__name__": name, "__builtins__": __builtins__}
     return FunctionType(function.__code__, names, closure=function.__closure__)
-
-
-def test_the_top_of_a_stack_is_nobodys(client: Any) -> None:
-    """A thread whose only code is the client's."""
-    from threading import Thread  # noqa: PLC0415 - only here
-
-    from pantheon_obs.time.redis import _begin  # noqa: PLC0415 - as above
-
-    assert _begin() is None
-    assert "redis" in sys.modules
-    thread = Thread(target=client.get, args=("a",))
-    thread.start()
-    thread.join()

@@ -226,6 +226,17 @@ def test_defaults_and_batches_of_rows_are_statements(engine: Engine) -> None:
     assert {"db_calls": 2} == times(ask(work))
 
 
+def test_a_statement_without_a_context_is_left_alone(engine: Engine) -> None:
+    """Dialects may run such when they look at the database."""
+
+    def work() -> None:
+        with engine.connect() as connection:
+            cursor = connection.connection.cursor()
+            connection._cursor_execute(cursor, "SELECT 1", ())  # noqa: SLF001 - as they do
+
+    assert {} == times(ask(work))
+
+
 def test_a_statement_of_ten_megabytes_is_an_ordinary_one(engine: Engine) -> None:
     """Its text is neither kept nor shown."""
     statement = f"SELECT '{'x' * 10_000_000}'"

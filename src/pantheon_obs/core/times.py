@@ -66,11 +66,12 @@ class Times:
                 all_calls[name], all_seconds[name] = 0, 0.0
             all_calls[name] += calls
             all_seconds[name] += end - start
+            if end <= start:
+                continue
             if start >= latest:
-                if end > start:
-                    blocks.append((start, end, end - start))
-                    latest = end
-            elif end > start:
+                blocks.append((start, end, end - start))
+                latest = end
+            else:
                 overlapping.append((start, end, end - start))
         if overlapping:
             # What came before the earliest of them stays as it is.

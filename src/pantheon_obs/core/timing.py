@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.calls import call_here
 from pantheon_obs.core.context import Trace, current_trace
-from pantheon_obs.core.guard import report
 from pantheon_obs.core.in_force import in_force
 from pantheon_obs.core.measurements import Operation
 from pantheon_obs.core.serving import active
@@ -18,7 +17,6 @@ from pantheon_obs.core.times import UNNAMED, Times
 if TYPE_CHECKING:
     from contextvars import Token
 
-_SITE = "measured time"
 _NO_FACTS: dict[str, Any] = {}
 
 _running: ContextVar[Running | None] = ContextVar("pantheon_obs_running", default=None)
@@ -138,7 +136,4 @@ def in_llm_call(trace: Trace) -> bool:
 
 def _tell(name: str, seconds: float, error: BaseException | None, facts: dict[str, Any]) -> None:
     error_type = None if error is None else type(error).__name__
-    try:
-        pipeline.timed(Operation(name, seconds, error_type, **facts))
-    except Exception as fault:  # noqa: BLE001 - the guard, without its cost per call
-        report(_SITE, fault)
+    pipeline.timed(Operation(name, seconds, error_type, **facts))

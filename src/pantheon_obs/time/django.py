@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from functools import partial, wraps
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.timing import enter, measuring, queried
 from pantheon_obs.core.undoable import Patch
 from pantheon_obs.time.functions import timed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # https://docs.djangoproject.com/en/stable/topics/cache/#the-low-level-cache-api
 _CACHE_METHODS = tuple(
@@ -31,19 +34,16 @@ _patched: set[type] = set()
 
 def observe_databases() -> None:
     """Measure the statements of all connections, those of other threads when they connect."""
-    from django.conf import settings  # noqa: PLC0415 - the application has imported it
-    from django.db import connections  # noqa: PLC0415 - as above
+    from django.db import connections  # noqa: PLC0415 - the application has imported it
     from django.db.backends.signals import connection_created  # noqa: PLC0415 - as above
 
     connection_created.connect(_on_connection, dispatch_uid=_UID)
-    if settings.configured:
-        for connection in connections.all(initialized_only=True):
-            _on_connection(connection)
+    for connection in _made(connections):
+        _on_connection(connection)
 
 
 def observe_caches() -> None:
     """Measure the calls of all cache back-ends, and of those that are made later."""
-    from django.conf import settings  # noqa: PLC0415 - as above
     from django.core.cache import CacheHandler, caches  # noqa: PLC0415 - as above
 
     create = CacheHandler.create_connection
@@ -56,9 +56,8 @@ def observe_caches() -> None:
         return cache
 
     _patches.append(Patch(CacheHandler, "create_connection", create_connection))
-    if settings.configured:
-        for cache in caches.all(initialized_only=True):
-            _observe_cache(type(cache))
+    for cache in _made(caches):
+        _observe_cache(type(cache))
 
 
 def undo() -> None:
@@ -67,12 +66,19 @@ def undo() -> None:
     from django.db.backends.signals import connection_created  # noqa: PLC0415 - as above
 
     connection_created.disconnect(dispatch_uid=_UID)
-    for connection in connections.all(initialized_only=True):
-        if _execute in connection.execute_wrappers:
-            connection.execute_wrappers.remove(_execute)
+    for connection in _made(connections):
+        wrappers = connection.execute_wrappers
+        wrappers[:] = [wrapper for wrapper in wrappers if wrapper is not _execute]
     while _patches:
         _patches.pop().undo()
     _patched.clear()
+
+
+def _made(handler: Any) -> Iterable[Any]:
+    """List the connections or caches that this thread has made by now."""
+    from django.conf import settings  # noqa: PLC0415 - as above
+
+    return handler.all(initialized_only=True) if settings.configured else ()
 
 
 def _on_connection(connection: Any, **_: object) -> None:

@@ -56,12 +56,11 @@ def undo() -> None:
 def _begin() -> Running | None:
     """Begin a command, unless Celery, this library or a cluster's client sends it."""
     frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - `inspect` reads the source of each frame
-    while frame is not None:
+    root = "redis"
+    while frame is not None and root in _BETWEEN:
         module = str(frame.f_globals.get("__name__"))
         root = module.partition(".")[0]
         if root in _APART or module.startswith(_MODULES_APART):
             return None
-        if root not in _BETWEEN:
-            break
         frame = frame.f_back
     return enter("cache")

@@ -1,4 +1,4 @@
-"""A service with facts of each kind: some are real, others are handed to the sinks by each request."""
+"""A service with facts of each kind: each request has some, and hands others to the sinks."""
 
 from __future__ import annotations
 
@@ -70,5 +70,6 @@ def _answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
 
 
 _engine = sqlalchemy.create_engine("sqlite://")
-_client = propagate(httpx.Client(trust_env=False))
+_client = httpx.Client(trust_env=False)
+propagate(_client)
 app = instrument(_answer)

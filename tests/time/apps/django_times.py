@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import django
 from django.conf import settings
-from django.core.cache import cache, caches
+from django.core.cache import CacheHandler, cache, caches
 from django.db import DatabaseError, connection, connections
 from django.http import HttpResponse
 from django.test import AsyncClient, Client
 from django.urls import path
 
 from pantheon_obs import carry, trace_context
+from pantheon_obs.testing import reset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,6 +160,11 @@ def main() -> None:
     with trace_context("job"):
         query()
     logging.getLogger("program").info("end")
+    reset()
+    query()
+    cache.set("a", 1)
+    assert [] == connection.execute_wrappers
+    assert "timed" not in f"{type(caches['default']).set} {CacheHandler.create_connection}"
 
 
 if __name__ == "__main__":

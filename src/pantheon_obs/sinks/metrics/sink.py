@@ -157,10 +157,11 @@ class MetricsSink:
             if event.error is None and event.status_code is not None:
                 self._answered[key] = child
                 make_room(self._answered)
-        child.observe(event.latency_ms / 1000, event.trace_id)
+        trace_id = "" if event.unwritten else event.trace_id  # an exemplar leads to a line
+        child.observe(event.latency_ms / 1000, trace_id)
         if event.ttfb_ms is not None:
             child = self._first_byte(labels.method(event.method), labels.text(event.route))
-            child.observe(event.ttfb_ms / 1000, event.trace_id)
+            child.observe(event.ttfb_ms / 1000, trace_id)
 
     def _duration_of(self, event: RequestFinished) -> Any:  # noqa: ANN401 - of prometheus_client
         error_type = "" if event.error is None else labels.text(type(event.error).__name__)
