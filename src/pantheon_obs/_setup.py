@@ -7,7 +7,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.guard import own_lines
+from pantheon_obs.core.guard import Guard, own_lines
 from pantheon_obs.core.switch import is_off, turned_off
 from pantheon_obs.sinks import sentry
 from pantheon_obs.sinks.logs import beside
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pantheon_obs.core.settings import Settings
 
 _METRICS = "pantheon_obs.sinks.metrics.registry"
+
+_guard = Guard("sentry interceptor")
 
 start_logging = logs.configure_logging
 in_command, serve = logs.in_command, logs.serve
@@ -51,12 +53,15 @@ def start(
     else:
         logs.reassert()
     sentry.start(settings)
-    if settings.metrics_path is not None:
+    if settings.metrics_path is not None or settings.metrics_port is not None:
         import_module(_METRICS).start(settings)
-    _observe_llm_clients(settings)
+    if not logs.in_command():
+        _open_port(settings)
+    _observe_libraries(settings)
 
     def on_startup() -> None:
-        _observe_llm_clients(settings)
+        _open_port(settings)
+        _observe_libraries(settings)
         logs.take_back()
         # The DSN may have come into the environment since, or the application have started Sentry.
         sentry.start(reread())
@@ -72,15 +77,22 @@ def check_options(settings: Settings) -> None:
     refuse_unknown(settings.sentry_options or ())
 
 
-def _observe_llm_clients(settings: Settings) -> None:
+def _observe_libraries(settings: Settings) -> None:
     if settings.llm:
         import_module("pantheon_obs.llm.imported").instrument_imported()
+    if settings.measure_time:
+        import_module("pantheon_obs.time.imported").observe_imported()
+
+
+def _open_port(settings: Settings) -> None:
+    if settings.metrics_port is not None and metrics_status() == "on":
+        import_module("pantheon_obs.sinks.metrics.port").listen(settings.metrics_port)
 
 
 def metrics_status() -> str:
-    """Return `on`, or `off: ` and the reason; without a path nothing of the metrics is loaded."""
+    """Return `on`, or `off: ` and the reason; unless asked for nothing of the metrics is loaded."""
     loaded: Any = sys.modules.get(_METRICS)
-    return "off: no metrics_path" if loaded is None else loaded.status()
+    return "off: no metrics_path or metrics_port" if loaded is None else loaded.status()
 
 
 def metrics_page(protocol: str) -> Callable[..., Any]:
@@ -92,6 +104,12 @@ def metrics_page(protocol: str) -> Callable[..., Any]:
 def worker_died(pid: int) -> None:
     """Settle what a worker that has ended has left of its metrics."""
     import_module(_METRICS).worker_died(pid)
+
+
+def missing_interceptor(module: str) -> Any:  # noqa: ANN401 - gRPC's
+    """Return the interceptor of a module of Sentry's that the running server lacks; else None."""
+    with _guard:
+        return sentry.missing_interceptor(module)
 
 
 def announce(settings: Settings, *, adapter: str) -> None:

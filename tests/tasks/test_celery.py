@@ -102,6 +102,21 @@ def test_a_bad_setting_is_refused_at_once(app: Celery) -> None:
         instrument_celery(app, {"log_level": "INFO"})  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"metrics_path": "/metrics"}, {"metrics_port": 9464}],
+    ids=["path", "port"],
+)
+def test_metrics_without_the_extra_are_an_error(
+    app: Celery, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    """Where they are asked for by an argument."""
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+
+    with pytest.raises(MissingExtraError, match=r"pantheon-obs\[prometheus\]"):
+        instrument_celery(app, **options)
+
+
 def test_a_dsn_without_sentry_is_an_error(app: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
     """A DSN that is an argument needs `sentry_sdk`."""
     monkeypatch.setitem(sys.modules, "sentry_sdk", None)
@@ -322,6 +337,26 @@ def test_an_eager_task_outside_of_a_trace_has_its_own(
     assert first[0] == first[1] != second[0] == second[1]
     assert [first[0]] * 2 + [second[0]] * 2 == [line["trace_id"] for line in finished(lines)]
     assert ("", None) == (current_trace_id.get(), current_trace.get())
+
+
+def test_a_failed_task_has_its_debug_lines(eager: Celery, lines: list[dict[str, Any]]) -> None:
+    """One that succeeds has none; Celery's own details are in neither."""
+    configure_logging(log_format="json", debug_on_error=True)
+    shop = logging.getLogger("recorded.tasks")
+
+    @eager.task(name="shop.pay", shared=False)
+    def pay(amount: int) -> float:
+        shop.debug("paying", extra={"amount": amount})
+        logging.getLogger("celery.pool").debug("not said")
+        return 1 / amount
+
+    pay.apply(args=[1])
+    pay.apply(args=[0])
+
+    told = [(line["event"], line.get("recorded"), line.get("amount")) for line in lines]
+    assert [("task_finished", None, None), ("paying", True, 0), ("task_finished", None, None)] == [
+        each for each in told if each[0] in ("paying", "not said", "task_finished")
+    ]
 
 
 def test_an_eager_error_is_one_traceback(eager: Celery, lines: list[dict[str, Any]]) -> None:

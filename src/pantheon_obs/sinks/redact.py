@@ -84,14 +84,15 @@ class Redactor:
         """
         size = len(text)
         if size <= _SHORT:
-            if text in self.harmless:
+            harmless = self.harmless
+            if text in harmless:
                 return text
             # Redaction of most values ends here: a line has a few new words at most.
             if (
                 size < _SHORTEST and "=" not in text and ":" not in text and "%" not in text
             ) or not (spans := find_spans(text, self._rule, sign_pattern(self._extra))):
-                make_room(self.harmless)
-                self.harmless.add(text)
+                make_room(harmless)
+                harmless.add(text)
                 return text
         elif size > self._limit:
             return self._text_cut(text, keep_end=keep_end)

@@ -1,5 +1,7 @@
 """A gRPC service with a method for each way to answer: `python -m … {sync|aio} PORT`.
 
+With a third argument the server is made before the interceptors, and so before Sentry starts.
+
 Under `aio` its methods come twice: as coroutines, whose names begin with `a`, and as plain
 functions and generators.
 """
@@ -10,6 +12,7 @@ import asyncio
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 log = get_logger("shop")
 left = threading.Event()
 kind, port = sys.argv[1], sys.argv[2]
+is_inline = len(sys.argv) > 3
+make_server, make_aio_server = grpc.server, grpc.aio.server
 
 
 def ok(_request: bytes, _context: Any) -> bytes:
@@ -211,6 +216,66 @@ async def aasks(_request: bytes, _context: Any) -> bytes:
     return b" ".join(answers)
 
 
+def exits(_request: bytes, _context: Any) -> bytes:
+    """Leave the thread, which gRPC's pool does not mind."""
+    sys.exit(3)
+
+
+def calls_back(_request: bytes, context: Any) -> bytes:
+    """Log once the RPC has ended."""
+    context.add_callback(lambda: log.info("called_back"))
+    return b"ok"
+
+
+async def acalls_back(_request: bytes, context: Any) -> bytes:
+    """Log once the RPC has ended."""
+    context.add_done_callback(lambda _context: log.info("called_back"))
+    return b"ok"
+
+
+_REFUSED: Any = (("shelf", 4),)  # no text
+
+
+def sends_bad_metadata(_request: bytes, context: Any) -> bytes:
+    """Send metadata that gRPC refuses."""
+    with suppress(Exception):
+        context.send_initial_metadata(_REFUSED)
+    return b"ok"
+
+
+async def asends_bad_metadata(_request: bytes, context: Any) -> bytes:
+    """Send metadata that gRPC refuses."""
+    with suppress(Exception):
+        await context.send_initial_metadata(_REFUSED)
+    return b"ok"
+
+
+def marks(request: bytes, _context: Any) -> bytes:
+    """Send an event to Sentry, after a tag and a user if there is one."""
+    import sentry_sdk  # noqa: PLC0415 - few tests have it
+
+    if request:
+        sentry_sdk.set_tag("user_kind", request.decode())
+        sentry_sdk.set_user({"id": request.decode()})
+    sentry_sdk.capture_message("marked")
+    return b"ok"
+
+
+async def amarks(request: bytes, context: Any) -> bytes:
+    """Send an event to Sentry."""
+    return marks(request, context)
+
+
+def marks_and_counts(request: bytes, context: Any) -> Iterator[bytes]:
+    """Send an event to Sentry in the middle of a stream."""
+    yield marks(request, context)
+
+
+async def amarks_and_counts(request: bytes, context: Any) -> AsyncIterator[bytes]:
+    """Send an event to Sentry in the middle of a stream."""
+    yield marks(request, context)
+
+
 def refusing(message: bytes) -> bytes:
     """Serialize or deserialize, but not everything."""
     if message == b"bad":
@@ -286,7 +351,9 @@ class AioFailing(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # untyped
 async def serve_aio() -> None:
     """Serve until SIGTERM."""
     interceptors = [aio_server_interceptor(), AioFailing(), aio_server_interceptor()]
-    server = grpc.aio.server(interceptors=interceptors)  # which Sentry may have replaced by now
+    # Sentry may have replaced the function by now.
+    make = make_aio_server if is_inline else grpc.aio.server
+    server = make(interceptors=interceptors)
     server.add_generic_rpc_handlers((Shop(),))
     server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
@@ -296,7 +363,8 @@ async def serve_aio() -> None:
 def serve() -> None:
     """Serve until SIGTERM."""
     interceptors = [server_interceptor(), Failing(), server_interceptor()]
-    server = grpc.server(ThreadPoolExecutor(4), interceptors=interceptors)
+    make = make_server if is_inline else grpc.server
+    server = make(ThreadPoolExecutor(4), interceptors=interceptors)
     server.add_generic_rpc_handlers((Shop(),))
     server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
