@@ -234,6 +234,42 @@ def test_a_model_of_pydantic_1_is_a_whole_answer(events: Events) -> None:
     assert [("chat", 512, 40, "ok")] == told(events)
 
 
+MISTRAL = """
+class Chat:
+    def __init__(self, configuration):
+        self.sdk_configuration = configuration
+
+    def complete(self, *, model):
+        return {"usage": {"prompt_tokens": 512, "completion_tokens": 40}}
+
+class Mistral:
+    def __init__(self):
+        self.sdk_configuration = None
+
+    def __getattr__(self, name):
+        if name != "chat":
+            raise AttributeError(name)
+        return Chat(self.sdk_configuration)
+"""
+
+
+def test_classes_in_a_module_of_the_package_that_make_their_resources_when_asked(
+    monkeypatch: pytest.MonkeyPatch, events: Events
+) -> None:
+    """mistralai is such a package since 2.0; this one stands in for it."""
+    package, inner = ModuleType("mistralai"), ModuleType("mistralai.client")
+    exec(MISTRAL, vars(inner))  # noqa: S102 - a module
+    monkeypatch.setitem(sys.modules, "mistralai.client", inner)
+    client = inner.Mistral()
+    for subject in (package, inner, inner.Mistral):
+        with instrument_llm(subject):
+            client.chat.complete(model="m")
+    client.chat.complete(model="m")
+
+    assert [("chat", 512, 40, "ok")] * 3 == told(events)
+    assert {"mistral_ai"} == {event.provider for event in events}
+
+
 AIOBOTOCORE = """
 class BedrockRuntime:
     async def converse(self, *, modelId):
