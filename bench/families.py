@@ -21,6 +21,7 @@ FAMILIES = {
     "metrics": ("bench.metrics", "rows"),
     "metrics-workers": ("bench.metrics", "mapped_rows"),
     "memory": ("bench.llm", "memory_rows"),
+    "commands": ("bench.commands", "rows"),
     "import": ("bench.imports", "rows"),
 }
 
