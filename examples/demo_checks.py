@@ -221,7 +221,7 @@ def largest_part(line: Line) -> str:
     parts = {
         name.removesuffix("_ms").removesuffix("_latency"): value
         for name, value in line.items()
-        if name.endswith("_ms") and name not in {"latency_ms", "ttfb_ms"}
+        if name.endswith("_ms") and name not in {"latency_ms", "ttfb_ms", "loop_blocked_ms"}
     }
     return max(parts, key=parts.__getitem__, default="own")
 

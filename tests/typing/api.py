@@ -37,6 +37,7 @@ from pantheon_obs import (
     instrument_llm,
     llm_call,
     logging_config,
+    measure,
     propagate,
     redis_check,
     trace_context,
@@ -148,6 +149,28 @@ with budget(5.00, per="tenant", window=3600, on_exceeded=lambda key, spent: None
     assert_type(daily.spent("acme"), float)
 refused: type[ObsError] = BudgetExceeded
 assert_type(BudgetExceeded("acme", 5.1, 5.0).key, str | None)
+
+
+# --- measure keeps it, too
+
+
+@measure("render")
+def render(page: str, *, wide: bool = False) -> bytes:
+    """Render a page."""
+    return page.encode() * (1 + wide)
+
+
+@measure("rows")
+async def stream_rows(limit: int) -> AsyncIterator[int]:
+    """Yield a row."""
+    async with measure("row"):
+        yield limit
+
+
+assert_type(render("home", wide=True), bytes)
+render(1)  # type: ignore[arg-type]
+assert_type(stream_rows(1), AsyncIterator[int])
+measure(3)  # type: ignore[arg-type]
 
 
 # --- llm_call keeps the signature of the decorated function

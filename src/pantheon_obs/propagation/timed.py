@@ -26,6 +26,7 @@ class Client(Protocol):
     @property
     def host_of(self) -> Callable[[Any], str]:
         """Return the function that reads the host of a request."""
+        ...
 
 
 def begin(client: Client) -> Running | None:

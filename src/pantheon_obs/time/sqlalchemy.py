@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _METHODS = ("do_execute", "do_executemany", "do_execute_no_params")
 
 # The names of dialects that differ from OpenTelemetry's `db.system.name`.
-_SYSTEMS = {"mssql": "microsoft.sql_server", "oracle": "oracle.db"}
+_SYSTEMS: dict[Any, Any] = {"mssql": "microsoft.sql_server", "oracle": "oracle.db"}
 
 _guard = Guard("sqlalchemy")
 _patches: list[Patch] = []
