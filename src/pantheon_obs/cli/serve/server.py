@@ -69,10 +69,10 @@ class Server(ThreadingHTTPServer):
         if local in _LOOPBACK:
             names.update(_LOOPBACK)
         hosts = {_bracketed(one).lower() for one in names}
-        known = {f"{one}:{self.server_port}" for one in hosts}
-        if self.server_port == 80:  # noqa: PLR2004 - browsers leave this port out
-            known |= hosts
-        return name.lower() in known
+        # Browsers leave out the port 80.
+        port = name.lower().rpartition(":")[2] if name.lower() not in hosts else "80"
+        host = name.lower().removesuffix(f":{port}")
+        return host in hosts and port == str(self.server_port)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002
         """Say in one line what went wrong, unless the browser has only left."""
