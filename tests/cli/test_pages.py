@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,6 +15,10 @@ pytest.importorskip("playwright")
 from playwright.sync_api import expect, sync_playwright
 
 from pantheon_obs.cli.main import main
+from pantheon_obs.cli.reading.files import find
+from pantheon_obs.cli.reading.lines import Reader
+from pantheon_obs.cli.serve.memory import Memory
+from pantheon_obs.cli.serve.server import Server
 from tests.cli.pages import BIDI, CALLER, HOSTILE, MARKUP, TRACE, opened, write_log
 from tests.support.programs import program
 
@@ -171,6 +176,39 @@ def test_a_narrow_dark_screen_shows_all(
         page.wait_for_function(
             "getComputedStyle(document.body).backgroundColor === 'rgb(255, 255, 255)'"
         )
+
+
+def test_a_live_page_follows_the_lines(browser: Browser, tmp_path: Path) -> None:
+    """New rows come without a reload; a story is asked for, and the focus survives a change."""
+    memory = Memory({"files": 1, "lines": 0, "foreign": 0, "torn": 0})
+    server = Server("127.0.0.1", 0, memory)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    log = tmp_path / "shop.log"
+
+    def add(lines: list[dict[str, Any]]) -> None:
+        for line in Reader(find([str(write_log(log, lines))])).lines():
+            memory.add(line)
+        memory.tell()
+
+    try:
+        with opened(browser, server.address) as page:
+            rows = page.locator("table[data-table=requests] tbody tr")
+            expect(rows).to_have_count(0)
+            add(HOSTILE)
+            expect(rows).to_have_count(5)
+            door = rows.locator(f'[data-open-story="{TRACE}"]').first
+            door.focus()
+            page.keyboard.press("Enter")
+            expect(page.locator(f'[data-story="{TRACE}"]')).to_contain_text(MARKUP)
+            add([{**HOSTILE[-1], "route": "/new"}])
+            expect(rows).to_have_count(6)
+            page.keyboard.press("Escape")
+            expect(page.locator("[data-open-story]:focus")).to_have_count(1)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 def test_a_screen_reader_finds_names(browser: Browser, report: Path) -> None:

@@ -119,7 +119,13 @@ def test_a_field_of_the_library_may_group(tmp_path: Path, run: Run, engine: Engi
     }
     path.write_text(json.dumps(line) + "\n")
     engine.load(run("schema", "--format", "clickhouse").out, path)
-    for by, value in (("outcome", "ok"), ("chunks", 3), ("it's", {"a": [1]}), ("none", None)):
+    for by, value in (
+        ("outcome", "ok"),
+        ("chunks", 3),
+        ("it's", {"a": [1]}),
+        ("none", None),
+        ("cost_usd", None),
+    ):
         report = json.loads(run("report", "--clickhouse", engine.url, "--by", by, "--json").out)
         assert [value] == [row["by"] for row in report["llm"]]
 

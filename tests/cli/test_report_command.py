@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("duckdb")
 pytest.importorskip("jinja2")
 
-from pantheon_obs.cli.report import duck, half
+from pantheon_obs.cli.report import duck, half, traces
 from pantheon_obs.cli.report.windows import MOST_POINTS, bucket_length
 from tests.cli.pages import CALLER, HOSTILE, TRACE, TRACEBACK, call, line, request, write_log
 
@@ -58,7 +58,7 @@ def test_a_long_table_is_cut_in_text(tmp_path: Path, run: Run) -> None:
 
 def test_errors_without_a_traceback_of_their_own(tmp_path: Path, run: Run) -> None:
     """The last failed call names the type; two outlines of one frame are one group."""
-    chained = TRACEBACK.replace("raise", "    x = [1 for\nraise")
+    chained = TRACEBACK.replace("last):\n", 'last):\n  File "/lib/python3.12/a.py", line 1, in b\n')
     lines = [
         call(1, 5, outcome="error", error_type="RateLimited"),
         request(2, 1500, level="error", route="/chat"),
@@ -152,6 +152,21 @@ def test_the_page_of_a_pipe_has_its_stories(
     html = page.read_text()
     assert f'"stories":{{"{TRACE}":' in html or f'"{TRACE}":{{"trace_id"' in html
     assert '"source":"-:1"' in html
+
+
+def test_a_page_is_cut_to_what_it_can_show(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Very deep values become text, and a story of very many lines is cut."""
+    deep: Any = 1
+    for _ in range(100):
+        deep = [deep]
+    page = tmp_path / "report.html"
+    log = write_log(tmp_path / "shop.log", [request(1, 5, deep=deep), *HOSTILE])
+    monkeypatch.setattr(traces, "MOST_LINES", 1)
+    assert 0 == run("report", log, "--html", page).code
+    assert "'[[[" not in page.read_text()
+    assert '"[[[' in page.read_text()
 
 
 def test_the_window_before_begins_in_the_year_one_at_the_earliest(tmp_path: Path, run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
 import signal
@@ -74,8 +75,11 @@ class Served(NamedTuple):
 def served(tmp_path: Path) -> Iterator[Served]:
     """Serve a file that is not there yet, and standard input."""
     log = tmp_path / "shop.log"
+    old = tmp_path / "old.log.gz"
+    text = write_log(tmp_path / "old.log", [request(0, 5, trace_id="old:1")]).read_bytes()
+    old.write_bytes(gzip.compress(text))
     process = subprocess.Popen(
-        [sys.executable, "-m", "pantheon_obs", "serve", "-", str(log), "--port", "0"],
+        [sys.executable, "-m", "pantheon_obs", "serve", "-", str(old), str(log), "--port", "0"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -109,7 +113,7 @@ def test_lines_are_passed_on_and_counted(served: Served) -> None:
     assert "text/event-stream" == events.headers["Content-Type"]
     events.close()
     report = served.report()
-    assert 1 == report["totals"]["requests"]
+    assert 2 == report["totals"]["requests"]
     assert 0.125 == report["totals"]["cost_usd"]
     status, _, body = served.ask(f"/story/{TRACE.replace('-', '')}.json")
     assert (200, ["request", "llm"]) == (
@@ -129,7 +133,7 @@ def test_a_rotated_file_is_followed(served: Served) -> None:
     write_log(served.log, [request(2, 30), request(3, 40)])
     assert events.readline().startswith(b"data: ")
     events.close()
-    assert 3 == served.report()["totals"]["requests"]
+    assert 4 == served.report()["totals"]["requests"]
 
 
 @pytest.mark.parametrize(
@@ -138,6 +142,8 @@ def test_a_rotated_file_is_followed(served: Served) -> None:
         ("/", "GET", None, 200),
         ("/", "HEAD", "localhost:{port}", 200),
         ("/events", "HEAD", None, 200),
+        ("/events?0", "HEAD", None, 200),
+        (f"/story/{TRACE}.json", "GET", None, 200),
         ("/?x=1", "GET", "LOCALHOST:{port}", 200),
         ("/", "GET", "evil.example:{port}", 403),
         ("/", "GET", "127.0.0.1", 403),
@@ -158,6 +164,15 @@ def test_it_answers_what_it_has_to(
     assert "Access-Control-Allow-Origin" not in received
     if method == "HEAD":
         assert b"" == body
+
+
+def test_a_browser_that_has_an_old_version_is_told_at_once(shared: Served) -> None:
+    """The query names its version."""
+    connection = http.client.HTTPConnection("127.0.0.1", shared.port, timeout=SECONDS_TO_WAIT)
+    connection.request("GET", "/events?0")
+    answer = connection.getresponse()
+    assert b"data: 1\n" == answer.readline()
+    connection.close()
 
 
 def test_the_policy_is_a_header(shared: Served) -> None:

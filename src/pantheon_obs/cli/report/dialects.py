@@ -75,11 +75,16 @@ def clickhouse(by: str | None) -> dict[str, str]:
         by: The field by which calls are grouped as well.
     """
     columns = keys()
+
+    def value(key: str, kind: str) -> str:
+        """Read a key of a line: a column, where the table has one for it."""
+        return key if key in columns else _of_fields(f"'{key}'", kind)
+
     names = {
-        **{name: _value(name, "String") for name in _TEXTS.split()},
-        **{name: _value(name, "Float64") for name in _NUMBERS.split()},
-        **{name: _value(name, "Int64") for name in _WHOLE.split()},
-        "nested": _value("nested", "Bool"),
+        **{name: value(name, "String") for name in _TEXTS.split()},
+        **{name: value(name, "Float64") for name in _NUMBERS.split()},
+        **{name: value(name, "Int64") for name in _WHOLE.split()},
+        "nested": value("nested", "Bool"),
     }
     pairs = [
         f"('{name}', {key}, {ms})"
@@ -87,7 +92,7 @@ def clickhouse(by: str | None) -> dict[str, str]:
         if (name := key.removesuffix("_calls")) != key
         and (ms := "llm_latency_ms" if name == "llm" else f"{name}_ms") in columns
     ]
-    own = f"('own', NULL, {_value('own_ms', 'Float64')})"
+    own = f"('own', NULL, {value('own_ms', 'Float64')})"
     times = _TIMES.format(
         pairs=", ".join([*pairs, own]),
         calls=_of_fields("concat(name, '_calls')", "Int64"),
@@ -97,7 +102,7 @@ def clickhouse(by: str | None) -> dict[str, str]:
         **names,
         error_levels=ERROR_LEVELS,
         cut_reasons=CUT_REASONS,
-        grouped=_grouped(by),
+        grouped=_grouped(by, columns),
         times=times,
         table=TABLE,
     )
@@ -115,11 +120,6 @@ def clickhouse(by: str | None) -> dict[str, str]:
     }
 
 
-def _value(key: str, kind: str) -> str:
-    """Read a key of a line: a column, where the table has one for it."""
-    return key if key in keys() else _of_fields(f"'{key}'", kind)
-
-
 def _of_fields(key: str, kind: str) -> str:
     """Read a key of the object of other keys; a value of another type counts as absent."""
     numbers = ("Int64", "UInt64", "Double")
@@ -128,12 +128,16 @@ def _of_fields(key: str, kind: str) -> str:
     return f"if(JSONType(fields, {key}) IN {types}, {value}, NULL)"
 
 
-def _grouped(by: str | None) -> str:
+def _grouped(by: str | None, columns: dict[str, frozenset[type]]) -> str:
     """Read the field of --by as JSON; null is none."""
     if by is None:
         return "NULL"
-    if by in keys():
-        kinds = {type(None)} | {str, int, float, bool}
-        return f"if(is_call, toJSONString({by}), NULL)" if keys()[by] <= kinds else by
-    quoted = by.replace("\\", "\\\\").replace("'", "\\'")
-    return f"if(is_call, nullIf(nullIf(JSONExtractRaw(fields, '{quoted}'), ''), 'null'), NULL)"
+    if by in columns:
+        # A column of one type has the value itself, any other one has it as JSON.
+        known = columns[by] - {type(None)}
+        is_plain = known and any(known <= sort for sort in ({str}, {int, float}, {bool}))
+        value = f"toJSONString({by})" if is_plain else by
+    else:
+        quoted = by.replace("\\", "\\\\").replace("'", "\\'")
+        value = f"nullIf(JSONExtractRaw(fields, '{quoted}'), '')"
+    return f"if(is_call, nullIf({value}, 'null'), NULL)"

@@ -68,11 +68,12 @@ class Duck:
     @property
     def _database(self) -> DuckDBPyConnection:
         """Import DuckDB, which takes as long as reading 20 MB, only when it is needed."""
-        if self._connection is None:
+        connection = self._connection
+        if connection is None:
             duckdb = require("duckdb", extra="cli", feature="report")
             config = {"memory_limit": "300MB", "temp_directory": self._folder.name}
-            self._connection = duckdb.connect(config=config)
-        return self._connection
+            connection = self._connection = duckdb.connect(config=config)
+        return connection
 
     def load(self, sources: Sequence[Source], by: str | None) -> dict[str, int]:
         """Read log files, and return what was read, as the JSON has it."""

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Self, cast
 
 import orjson
 
@@ -56,9 +56,9 @@ class Half:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        if self._process.stdin is not None:
-            with self._process.stdin as stdin:
-                stdin.write(pickle.dumps((list(sources), by)))
+        with cast("IO[bytes]", self._process.stdin) as stdin:
+            stdin.write(pickle.dumps((list(sources), by)))
+        self._answer = cast("IO[bytes]", self._process.stdout)
 
     def __enter__(self) -> Self:
         return self
@@ -67,8 +67,7 @@ class Half:
         """End it, if its rows are not wanted any more."""
         self._process.kill()
         self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        self._answer.close()
 
     def result(self) -> tuple[int, dict[str, int]]:
         """Wait for its end; return the length of its longest row, and what it has read.
@@ -76,7 +75,7 @@ class Half:
         Raises:
             PartsError: Its blocks hold parts of lines.
         """
-        answer = self._process.stdout.read() if self._process.stdout else b""
+        answer = self._answer.read()
         if self._process.wait():
             raise PartsError
         longest, counts = orjson.loads(answer)

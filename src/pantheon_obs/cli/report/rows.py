@@ -49,7 +49,8 @@ class FactReader(Reader):
         block_number = -1
         try:
             for _, log in groupby(self._sources, lambda source: source.group):
-                for source in log:
+                rotated = list(log)
+                for source in rotated:
                     self.read["files"] += 1
                     number = 0
                     for block in blocks(source, progress):
@@ -63,7 +64,7 @@ class FactReader(Reader):
                         yield self._rows_of(source, number, lines, by)
                         number += len(lines)
                         self.read["lines"] += len(lines)
-                yield self._last_rows(source, by)
+                yield self._last_rows(rotated[-1], by)
         finally:
             progress.end()
 
@@ -86,10 +87,11 @@ class FactReader(Reader):
                         and type(fields["event"]) is str
                     )
                 except (ValueError, KeyError, TypeError):
-                    is_ours = False
-                if is_ours:
-                    add(row_of(fields, service, by))
-                    continue
+                    pass  # the long way counts what it is
+                else:
+                    if is_ours:
+                        add(row_of(fields, service, by))
+                        continue
             joined = self._unwrapper.feed(source.name, number, line)
             if joined is not None and (ours := self.judge(joined, service)):
                 add(row_of(ours.fields, service, by))

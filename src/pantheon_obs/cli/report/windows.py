@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -31,11 +31,12 @@ class Window(NamedTuple):
         return " AND ".join(bounds) or "1 = 1"
 
     def before(self) -> Window:
-        """Return the window of the same length that ends where this one begins."""
-        if self.since is None or self.until is None:
-            msg = "only a window with both ends has one before it"
-            raise ValueError(msg)
-        return Window(max(2 * self.since - self.until, _FIRST), self.since)
+        """Return the window of the same length that ends where this one begins.
+
+        Only a window with both ends has one.
+        """
+        since, until = cast("tuple[int, int]", self)
+        return Window(max(2 * since - until, _FIRST), since)
 
 
 def parse_time(text: str, now: int) -> int:

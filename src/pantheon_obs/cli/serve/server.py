@@ -12,7 +12,7 @@ import sys
 import time
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
 
 import orjson
@@ -69,10 +69,10 @@ class Server(ThreadingHTTPServer):
         if local in _LOOPBACK:
             names.update(_LOOPBACK)
         hosts = {_bracketed(one).lower() for one in names}
-        known = {f"{one}:{self.server_port}" for one in hosts}
-        if self.server_port == 80:  # noqa: PLR2004 - browsers leave this port out
-            known |= hosts
-        return name.lower() in known
+        # Browsers leave out the port 80.
+        port = name.lower().rpartition(":")[2] if name.lower() not in hosts else "80"
+        host = name.lower().removesuffix(f":{port}")
+        return host in hosts and port == str(self.server_port)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002
         """Say in one line what went wrong, unless the browser has only left."""
@@ -84,7 +84,6 @@ class Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     """One connection."""
 
-    server: Server
     protocol_version = "HTTP/1.1"
     server_version = "pantheon-obs"
     sys_version = ""
@@ -96,13 +95,17 @@ class _Handler(BaseHTTPRequestHandler):
             return self._answer
         raise AttributeError(name)
 
+    @property
+    def _own(self) -> Server:
+        return cast("Server", self.server)
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
         """Write no access log."""
 
     def _answer(self) -> None:
         hosts = self.headers.get_all("Host", [])
         local = self.connection.getsockname()[0]
-        if len(hosts) != 1 or not self.server.is_own(hosts[0], local):
+        if len(hosts) != 1 or not self._own.is_own(hosts[0], local):
             self._send(HTTPStatus.FORBIDDEN, b"this is not the name of this server\n")
         elif self.command not in {"GET", "HEAD"}:
             self._send(HTTPStatus.METHOD_NOT_ALLOWED, b"use GET\n", Allow="GET, HEAD")
@@ -110,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer_path(unquote(urlsplit(self.path).path))
 
     def _answer_path(self, path: str) -> None:
-        memory = self.server.memory
+        memory = self._own.memory
         is_story = path.startswith("/story/") and path.endswith(".json")
         if path == "/":
             version, counted = memory.report()
@@ -159,9 +162,9 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {"Content-Type": "text/event-stream", "Connection": "close"}
         self._send_head(HTTPStatus.OK, headers)
         query = urlsplit(self.path).query
-        seen = int(query) if _VERSION(query) else self.server.memory.wait(-1, 0)
+        seen = int(query) if _VERSION(query) else self._own.memory.wait(-1, 0)
         while self.command == "GET":
-            version = self.server.memory.wait(seen, _SILENCE)
+            version = self._own.memory.wait(seen, _SILENCE)
             message = b": nothing new\n\n" if version == seen else b"data: %d\n\n" % version
             self.wfile.write(message)
             seen = version
