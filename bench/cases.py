@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,16 +22,19 @@ class Effort:
         slice_seconds: CPU time of one slice of the hand-written contender.
         stream_chunks: Chunks that the memory case reads.
         import_rounds: Rounds of the import case, whose slices are whole processes.
+        counts: Whether instructions are counted in place of time; see `bench.counting`.
     """
 
     rounds: int
     slice_seconds: float
     stream_chunks: int
     import_rounds: int
+    counts: bool = False
 
 
 FULL = Effort(rounds=300, slice_seconds=0.001, stream_chunks=1_000_000, import_rounds=30)
 QUICK = Effort(rounds=3, slice_seconds=0.0001, stream_chunks=20_000, import_rounds=1)
+COUNTED = replace(QUICK, counts=True)
 
 
 @dataclass(frozen=True, slots=True)
