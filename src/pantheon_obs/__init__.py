@@ -48,8 +48,10 @@ __all__ = [
     "inject",
     "instrument",
     "instrument_llm",
+    "keep",
     "llm_call",
     "logging_config",
+    "measure",
     "propagate",
     "tcp_check",
     "trace_context",
@@ -69,7 +71,7 @@ if TYPE_CHECKING:
         MissingExtraError,
         ObsError,
     )
-    from pantheon_obs.core.serving import bind
+    from pantheon_obs.core.serving import bind, keep
     from pantheon_obs.core.settings import Settings
     from pantheon_obs.health import Health, http_check, tcp_check
     from pantheon_obs.health import psycopg_check as psycopg_check
@@ -89,13 +91,14 @@ if TYPE_CHECKING:
     from pantheon_obs.sinks.logs.configure import configure_logging, logging_config
     from pantheon_obs.sinks.logs.structlog_bridge import get_logger
     from pantheon_obs.sinks.sentry import init_sentry
+    from pantheon_obs.time.measure import measure
 else:  # hidden from type checkers, which would accept every name
     _NAMES = {
         "_instrument": ["instrument"],
         "adapters.asgi": ["TraceIdMiddleware"],
         "adapters.celery": ["instrument_celery"],
         "core.context": ["current_trace_id"],
-        "core.serving": ["bind"],
+        "core.serving": ["bind", "keep"],
         "core.errors": ["BudgetExceeded", "ConfigError", "MissingExtraError", "ObsError"],
         "core.settings": ["Settings"],
         "health": [
@@ -120,6 +123,7 @@ else:  # hidden from type checkers, which would accept every name
         "sinks.logs.configure": ["configure_logging", "logging_config"],
         "sinks.logs.structlog_bridge": ["get_logger"],
         "sinks.sentry": ["init_sentry"],
+        "time.measure": ["measure"],
     }
     _HOME = {name: module for module, names in _NAMES.items() for name in names}
 

@@ -25,13 +25,13 @@ MAY_STAY = {
     "core.foreign._tracer": "registered once per process by whatever begins traces",
     "core.foreign.bound": "registered once per process by whatever begins traces",
     "core.foreign.clear": "registered once per process by whatever begins traces",
-    "core.outlived._collecting": "whether the garbage collector runs at this moment",
+    "core.outlived.collecting": "whether the garbage collector runs at this moment",
     "core.structured.in_flight": "a record that a thread logs leaves it when its handlers have run",
     "core.task.running": "a task that runs leaves it by itself, after its line",
     "_instrument._of": "weak; the applications stay instrumented",
     "core.guard._from_signals": "the signal handlers of Celery stay in the process",
     "propagation.tasks._watched": "the classes of event loops; they stay watched",
-    "propagation.watch._prepare": "called once per process",
+    "propagation.watch.watch": "called once per process",
     "adapters.asgi_relays._known": "facts about code objects, which do not change",
     "adapters.celery_tasks.patch": "Celery's build_tracer stays wrapped: the tasks stay traced",
     "llm.list_loading.loader": "the price list is loaded once per process",
@@ -62,9 +62,13 @@ def changes(before: State, after: State) -> list[str]:
         if (found := after.get((module, name))) is not None
         and not (_is_same(found[0], value) and _is_unchanged(content, found[1]))
     }
-    # An object that may stay is also known by this name in the modules that import it.
+    # An object that may stay is also known by its name in the modules that import it. A thread may
+    # change it while the state is read: then only some of its names differ.
     may_stay = [
-        value for name, value in names.items() if name in MAY_STAY and type(value) not in _PLAIN
+        value
+        for module, _, name in (known.rpartition(".") for known in MAY_STAY)
+        for value, _ in [before.get((f"{PACKAGE}.{module}", name), (None, None))]
+        if type(value) not in _PLAIN
     ]
     return sorted(
         name

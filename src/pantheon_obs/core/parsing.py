@@ -22,6 +22,7 @@ _LEAST_SIZE = 1024
 _LEVEL_ALIASES = {"WARN": "WARNING", "FATAL": "CRITICAL"}
 _TRACE = 5
 _HIGHEST_LEVEL = 1000
+_HIGHEST_PORT = 65535
 
 
 def _accept(value: _T | None, accepted: str, *, also: bool = True) -> _T:
@@ -90,11 +91,18 @@ def rate(value: object) -> float:
     return _accept(number, "a number from 0.0 to 1.0", also=fits)
 
 
-def seconds(value: object) -> float:
-    """Read a finite number of seconds, 0 or more."""
-    number = _number(float, value)
-    fits = number is not None and 0.0 <= number < math.inf
-    return _accept(number, "a number of seconds, 0 or more", also=fits)
+def duration(unit: str) -> Callable[[object], float]:
+    """Make a function that reads a finite number of a unit, 0 or more."""
+
+    def read(value: object) -> float:
+        number = _number(float, value)
+        fits = number is not None and 0.0 <= number < math.inf
+        return _accept(number, f"a number of {unit}, 0 or more", also=fits)
+
+    return read
+
+
+seconds, milliseconds = duration("seconds"), duration("milliseconds")
 
 
 def size(value: object) -> int:
@@ -102,6 +110,13 @@ def size(value: object) -> int:
     number = None if isinstance(value, float) else _number(int, value)
     accepted = f"a whole number of bytes, {_LEAST_SIZE} or more"
     return _accept(number, accepted, also=number is not None and number >= _LEAST_SIZE)
+
+
+def port(value: object) -> int:
+    """Read the number of a TCP port."""
+    number = None if isinstance(value, float) else _number(int, value)
+    fits = number is not None and 0 < number <= _HIGHEST_PORT
+    return _accept(number, f"a port, 1 to {_HIGHEST_PORT}", also=fits)
 
 
 def _number(kind: type[_Number], value: object) -> _Number | None:

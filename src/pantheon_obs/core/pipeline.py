@@ -13,21 +13,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pantheon_obs.core.context import Trace
-    from pantheon_obs.core.events import Event
-    from pantheon_obs.core.measurements import Measurement
+    from pantheon_obs.core.events import Ended, Event
+    from pantheon_obs.core.measurements import Measurement, Operation
 
 
 class Sink(Protocol):
     """Where facts go. One file or folder per back-end; what it raises is reported once.
 
     A sink that is interested in finished facts only has neither `started` nor `ended`. A sink may
-    also have a method `measure(measurement)`, which gets the facts of `core.measurements`, and a
-    method `adopt(headers, trusted) -> str | None`: the id that its back-end has already
-    given a request that brought none of ours, from the request's headers (pairs of bytes, names in
-    lower case) and whether inbound ids are trusted. A method `entered(trace)` is called where other
-    programs come between `started` and the application, as interceptors do. A method
-    `wants(level) -> bool` says whether the sink uses `request_finished` at this level: if it does
-    not, and is the only sink, the event is not made.
+    also have a method `measure(measurement)`, which gets the facts of `core.measurements`, and one
+    `timed(operation)`, which gets each `Operation` of a trace as it ends. Another is
+    `adopt(headers, trusted) -> str | None`: the id that its back-end has already given a request
+    that brought none of ours, from the request's headers (pairs of bytes, names in lower case) and
+    whether inbound ids are trusted. A method `entered(trace)` is called where other programs come
+    between `started` and the application, as interceptors do. A method `wants(level) -> bool` says
+    whether the sink uses `request_finished` at this level: if it does not, and nobody else does,
+    the event is not made.
     """
 
     name: str
@@ -53,16 +54,25 @@ sinks: tuple[Sink, ...] = ()
 listening: tuple[ListeningSink, ...] = ()
 adopting: tuple[Any, ...] = ()
 wants: Callable[[int], bool] | None = None
+timing: tuple[Any, ...] = ()
 _measuring: tuple[Any, ...] = ()
+_looking: tuple[Callable[[Trace, Ended], None], ...] = ()
 
 
 def _use(chosen: tuple[Sink, ...]) -> None:
-    global sinks, listening, adopting, wants, _measuring  # noqa: PLW0603 - one process, one set of sinks
+    global sinks, listening, adopting, timing, _measuring  # noqa: PLW0603 - one process, one set of sinks
     sinks = chosen
-    wants = getattr(sinks[0], "wants", None) if len(sinks) == 1 else None
+    _ask()
     listening = tuple(cast("ListeningSink", sink) for sink in sinks if hasattr(sink, "started"))
     adopting = tuple(sink for sink in sinks if hasattr(sink, "adopt"))
+    timing = tuple(sink for sink in sinks if hasattr(sink, "timed"))
     _measuring = tuple(sink for sink in sinks if hasattr(sink, "measure"))
+
+
+def _ask() -> None:
+    global wants  # noqa: PLW0603 - as above
+    is_only = len(sinks) == 1 and not _looking
+    wants = getattr(sinks[0], "wants", None) if is_only else None
 
 
 def add_sink(sink: Sink) -> None:
@@ -77,6 +87,8 @@ def remove_sink(name: str) -> None:
 
 def reset() -> None:
     """Remove all sinks (used by `pantheon_obs.testing.reset`)."""
+    global _looking  # noqa: PLW0603 - as above
+    _looking = ()
     _use(())
 
 
@@ -101,6 +113,33 @@ def entered(trace: Trace) -> None:
             report(f"sink {sink.name}", error)
 
 
+def before_end(look: Callable[[Trace, Ended], None]) -> None:
+    """Call a function with each request, websocket and task that ends, before the sinks hear it.
+
+    It may set `extra` and `unwritten` of the event.
+    """
+    global _looking  # noqa: PLW0603 - as above
+    _looking = (*(each for each in _looking if each != look), look)
+    _ask()
+
+
+def no_more_before_end(look: Callable[[Trace, Ended], None]) -> None:
+    """Undo `before_end`."""
+    global _looking  # noqa: PLW0603 - as above
+    _looking = tuple(each for each in _looking if each != look)
+    _ask()
+
+
+def finished(trace: Trace, event: Ended) -> None:
+    """Hand the fact with which a request, websocket or task ends to each sink."""
+    for look in _looking:
+        try:
+            look(trace, event)
+        except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
+            report("end of a trace", error)
+    emit(event)
+
+
 def emit(event: Event) -> None:
     """Hand one fact to each sink."""
     for sink in sinks:
@@ -115,6 +154,15 @@ def measure(measurement: Measurement) -> None:
     for sink in _measuring:
         try:
             sink.measure(measurement)
+        except Exception as error:  # noqa: BLE001 - as above
+            report(f"sink {sink.name}", error)
+
+
+def timed(operation: Operation) -> None:
+    """Hand a measured call to the sinks that want each of them."""
+    for sink in timing:
+        try:
+            sink.timed(operation)
         except Exception as error:  # noqa: BLE001 - as above
             report(f"sink {sink.name}", error)
 
