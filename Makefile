@@ -13,6 +13,9 @@
 #   make audit     looks for known vulnerabilities in what an installation brings
 #   make lint      runs ruff, mypy and pyright
 #   make bench     measures the cost of a request, side by side with the peers
+#   make bench-check
+#                  fails if a request takes many more instructions than the code by hand; it needs
+#                  valgrind, and is skipped without
 #   make llm-conformance
 #                  runs the same calls of models under this library and its peers, and writes
 #                  docs/llm-conformance.md; it needs a network
@@ -32,7 +35,7 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11,
 	$(if $(shell $(python) -c '$(NEW_ENOUGH)' 2>/dev/null && echo yes),$(python))))
 
 .DEFAULT_GOAL := test
-.PHONY: demo test test-all test-long fuzz soak audit lint bench llm-conformance clean
+.PHONY: demo test test-all test-long fuzz soak audit lint bench bench-check llm-conformance clean
 
 demo: $(READY)
 	@$(BIN)/python -m examples.demo
@@ -74,6 +77,9 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m bench
+
+bench-check: $(READY)
+	$(BIN)/python -m bench.check
 
 # Each library has an environment of its own, in .nox/conformance.
 llm-conformance: $(READY)

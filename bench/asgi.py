@@ -11,7 +11,7 @@ from asgi_correlation_id import CorrelationIdMiddleware
 from bench.asgi_middleware import access_log, story_by_hand, trace_by_hand
 from bench.cases import Case, Contender, MisbehavedError, Target
 from bench.harness import compare, drive, own
-from pantheon_obs import TraceIdMiddleware, instrument
+from pantheon_obs import TraceIdMiddleware, configure_logging, instrument
 
 if TYPE_CHECKING:
     from bench.asgi_middleware import App, Message, Receive, Scope, Send
@@ -70,7 +70,20 @@ def trace_rows(effort: Effort) -> list[Row]:
         "peer": CorrelationIdMiddleware(own(bare), header_name="X-Trace-ID"),
         "ours": TraceIdMiddleware(own(bare)),
     }
-    return _rows("ASGI, trace id", apps, {}, Target(hand=3, peer=1), effort)
+    return _rows("ASGI, trace id {}", apps, {}, Target(hand=3, peer=1), effort)
+
+
+def disabled_rows(effort: Effort) -> list[Row]:
+    """Measure the trace id where logging is configured, above the level of an ordinary request."""
+    _without_sentry()
+    configure_logging(log_format="json", log_level="WARNING")
+    apps: dict[str, App] = {
+        "bare": own(bare),
+        "hand": trace_by_hand(own(bare)),
+        "peer": CorrelationIdMiddleware(own(bare), header_name="X-Trace-ID"),
+        "ours": TraceIdMiddleware(own(bare)),
+    }
+    return _rows("ASGI, trace id {}, line disabled", apps, {}, Target(hand=3, peer=1), effort)
 
 
 def story_rows(effort: Effort) -> list[Row]:
@@ -87,7 +100,7 @@ def story_rows(effort: Effort) -> list[Row]:
         "ours": ours,
     }
     lines = {"hand": STORY, "peer": PEER_STORY, "ours": STORY}
-    return _rows("ASGI, whole story", apps, lines, Target(hand=2.5, peer=0.25), effort)
+    return _rows("ASGI, whole story {}", apps, lines, Target(hand=2.5, peer=0.25), effort)
 
 
 def _without_sentry() -> None:
@@ -108,7 +121,7 @@ def _rows(
             name: _contender(name, app, inbound, lines.get(name, frozenset()))
             for name, app in apps.items()
         }
-        rows.append(compare(Case(f"{work} {how}", **contenders, target=target), effort))
+        rows.append(compare(Case(work.format(how), **contenders, target=target), effort))
     return rows
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ class Effort:
         import_rounds: Rounds of the import case, whose slices are whole processes.
         log_bytes: Length of the log in which the command line searches.
         is_large: Whether it searches in a gigabyte, too.
+        counts: Whether instructions are counted in place of time; see `bench.counting`.
     """
 
     rounds: int
@@ -32,6 +33,7 @@ class Effort:
     import_rounds: int
     log_bytes: int
     is_large: bool = False
+    counts: bool = False
 
 
 FULL = Effort(
@@ -44,6 +46,7 @@ FULL = Effort(
 QUICK = Effort(
     rounds=3, slice_seconds=0.0001, stream_chunks=20_000, import_rounds=1, log_bytes=1_000_000
 )
+COUNTED = replace(QUICK, counts=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 FAMILIES = {
     "trace": ("bench.asgi", "trace_rows"),
+    "disabled": ("bench.asgi", "disabled_rows"),
     "story": ("bench.asgi", "story_rows"),
     "django": ("bench.django_http", "rows"),
     "log": ("bench.logs", "rows"),

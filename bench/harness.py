@@ -14,6 +14,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from bench.cases import MisbehavedError, Row
+from bench.counting import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -62,6 +63,9 @@ def compare_all(
     contenders = {name: contender for name, contender in named.items() if contender is not None}
     for name, contender in contenders.items():
         _verify(f"{case.work}: {name}", contender)
+    if effort.counts:
+        count(case)
+        return [Row(case.work, *[""] * 6, met=None)]
     pieces = pieces or _fill(case.hand, effort.slice_seconds)
     counts = dict.fromkeys(contenders, pieces)
     for name, other in case.others.items():  # some are a hundred times slower: fewer pieces

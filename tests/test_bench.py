@@ -92,3 +92,19 @@ def test_each_other_peer_is_checked_and_has_a_row_of_its_own() -> None:
     ]
     with pytest.raises(MisbehavedError, match="greeting: stranger: 0 lines"):
         compare_all(replace(case, others={"stranger": writer(b"")}), QUICK)
+
+
+def test_the_check_of_instructions_is_skipped_without_valgrind() -> None:
+    """It says in one line which package is missing."""
+    run = subprocess.run(
+        [sys.executable, "-c", "from bench.check import main; print(main())"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        cwd=ROOT,
+        env={**os.environ, "PATH": ""},
+    )
+
+    line, status = run.stdout.splitlines()
+    assert ("0", True) == (status, "install the package valgrind" in line)

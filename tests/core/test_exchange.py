@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from logging import WARNING
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -48,6 +49,46 @@ def watched(trace_id: str = "one", method: str = "GET") -> Exchange:
     exchange = Exchange(trace_id)
     exchange.watch(method, "/shop/live", "/shop", frozenset({"/live"}))
     return exchange
+
+
+class Choosy(Collector):
+    """Uses the events of ordinary requests from a level on."""
+
+    name = "choosy"
+
+    def wants(self, level: int) -> bool:
+        """Whether it uses an event of this level."""
+        return level >= WARNING
+
+
+def test_an_event_that_the_only_sink_does_not_use_is_not_made() -> None:
+    """One that is worse than usual is made, and each if somebody else uses it."""
+
+    def serve(status: int) -> None:
+        exchange = watched()
+        exchange.started(status)
+        exchange.complete()
+
+    def look(_trace: Any, event: Any) -> None:
+        looked_at.append(event.status_code)
+
+    looked_at: list[int] = []
+    sink = Choosy()
+    pipeline.add_sink(sink)
+    serve(200)
+    serve(404)
+    failed = watched()
+    failed.escaped(LookupError())
+    failed.finish()
+    pipeline.before_end(look)
+    serve(201)
+    pipeline.no_more_before_end(look)
+    serve(202)
+    pipeline.add_sink(Collector())
+    serve(203)
+
+    assert [201] == looked_at
+    assert [404, None, 201, 203] == [event.status_code for event in sink.events]
 
 
 def test_an_exchange_emits_one_event(collected: list[Any]) -> None:

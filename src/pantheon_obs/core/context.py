@@ -87,7 +87,7 @@ class Trace:
     # The context that `begin` has replaced; `end` restores it.
     id_token: Token[str]
     token: Token[Trace | None]
-    outer_variables: foreign.Variables | None = None
+    outer_variables: foreign.Variables | None
     # The context that `suspend` has replaced, if it held more than the trace; `resume` restores it.
     suspended: tuple[str, Trace | None, foreign.Variables] | None = None
 
@@ -141,8 +141,7 @@ def begin(trace: Trace) -> None:
     Nothing is inherited: asyncio may run a connection's next request in a copy of the context of
     the previous one (https://github.com/python/cpython/issues/140947).
     """
-    if foreign.bound:
-        trace.outer_variables = foreign.clear()
+    trace.outer_variables = foreign.clear() if foreign.bound else None
     trace.id_token = current_trace_id.set(trace.trace_id)
     trace.token = current_trace.set(trace)
 
