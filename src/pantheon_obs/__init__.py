@@ -48,6 +48,7 @@ __all__ = [
     "inject",
     "instrument",
     "instrument_llm",
+    "keep",
     "llm_call",
     "logging_config",
     "measure",
@@ -70,7 +71,7 @@ if TYPE_CHECKING:
         MissingExtraError,
         ObsError,
     )
-    from pantheon_obs.core.serving import bind
+    from pantheon_obs.core.serving import bind, keep
     from pantheon_obs.core.settings import Settings
     from pantheon_obs.health import Health, http_check, tcp_check
     from pantheon_obs.health import psycopg_check as psycopg_check
@@ -97,7 +98,7 @@ else:  # hidden from type checkers, which would accept every name
         "adapters.asgi": ["TraceIdMiddleware"],
         "adapters.celery": ["instrument_celery"],
         "core.context": ["current_trace_id"],
-        "core.serving": ["bind"],
+        "core.serving": ["bind", "keep"],
         "core.errors": ["BudgetExceeded", "ConfigError", "MissingExtraError", "ObsError"],
         "core.settings": ["Settings"],
         "health": [

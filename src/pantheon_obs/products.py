@@ -68,6 +68,41 @@ class Product:
     sentry_wraps: bool = True  # Sentry's integration puts its middleware around the application
 
 
+LIBRARIES = frozenset(
+    {
+        *("LiteLLM", "PIL", "aio_pika", "aiohttp", "aiokafka", "aiormq", "aiosqlite", "alembic"),
+        *("amqp", "anthropic", "asyncio", "asyncpg", "azure", "billiard", "boto3", "botocore"),
+        *("charset_normalizer", "cohere", "concurrent", "daphne", "elastic_transport", "faker"),
+        *(
+            "filelock",
+            "fsspec",
+            "google",
+            "google_genai",
+            "groq",
+            "h11",
+            "h2",
+            "hpack",
+            "instructor",
+        ),
+        *("kafka", "kombu", "langchain", "langfuse", "langsmith", "litellm", "llama_index"),
+        *(
+            "markdown_it",
+            "matplotlib",
+            "mcp",
+            "mistralai",
+            "multipart",
+            "numba",
+            "ollama",
+            "openai",
+        ),
+        *("opentelemetry", "paramiko", "parso", "passlib", "pika", "prometheus_client", "psycopg"),
+        *("pydantic_ai", "pymongo", "python_multipart", "redis", "requests", "requests_oauthlib"),
+        *("s3transfer", "sentry_sdk", "sqlalchemy", "stripe", "tenacity", "together", "tornado"),
+        *("urllib3", "watchfiles", "websockets", "wsproto", "zeep", "zmq"),
+    }
+)
+"""Further libraries that log details at DEBUG, by the first part of the names of their loggers."""
+
 PRODUCTS = (
     # Frameworks. A subclass of an application class, as FastAPI is of Starlette, has its row too.
     Product(

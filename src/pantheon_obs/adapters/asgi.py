@@ -28,6 +28,7 @@ from pantheon_obs.core.switch import turned_off
 from pantheon_obs.products import PRODUCTS
 from pantheon_obs.propagation.tasks import watch_loop
 from pantheon_obs.propagation.watch import watch
+from pantheon_obs.time.watchdog import watch as watch_for_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +84,7 @@ class TraceIdMiddleware:
         settings = resolve(settings, {})
         self._is_off = turned_off(settings)
         warn_of_problems(settings)
-        watch(settings)
+        watch()
         self.app = app
         self._mounts = Mounts(app)
         self.on_startup = on_startup
@@ -91,6 +92,7 @@ class TraceIdMiddleware:
         self._response_headers = ResponseHeaders(settings.response_headers, _lower_bytes)
         self._quiet = settings.quiet
         self._llm = settings.llm
+        self._slow_loop_ms = settings.slow_loop_ms
         # Empty until it has started, so that no later connection pays for asking.
         self._exchanges = _EXCHANGES if on_startup is None and not self._is_off else {}
         self._open: set[AsgiHttp | AsgiWebsocket] = set()  # whose event is to come
@@ -116,8 +118,7 @@ class TraceIdMiddleware:
         if "app" in scope and self.on_startup is None:
             # Added by hand within a framework, which has its own answer to an error.
             exchange.framework_answers = True
-        # The scope itself is marked, not a copy: code around us reads there what the framework's
-        # router has left.
+        # Not on a copy: code around us reads there what the framework's router has left.
         scope[KEY] = exchange
         begin(exchange)
         try:
@@ -159,7 +160,7 @@ class TraceIdMiddleware:
         is_lifespan = scope.get("type") == "lifespan"
         is_first = not self._exchanges  # of all that a server sends
         if is_first or is_lifespan:
-            self._start()
+            self._start(serves=not is_lifespan)
         outer = scope.get(KEY)
         if isinstance(outer, AsgiExchange):
             outer.passed_on(scope)
@@ -182,8 +183,7 @@ class TraceIdMiddleware:
         async def lifespan_receive() -> Message:
             message = await receive()
             if type_of(message) == "lifespan.shutdown":
-                # By now the connections are closed. Not every server lets the application's calls
-                # end before its process does.
+                # Not every server lets the application's calls end before its process does.
                 for exchange in tuple(self._open):
                     exchange.shut_down()
             return message
@@ -222,9 +222,10 @@ class TraceIdMiddleware:
             )
         return outer is not None
 
-    def _start(self, *, again: bool = False) -> None:
+    def _start(self, *, again: bool = False, serves: bool = True) -> None:
         self._exchanges = {} if again else _EXCHANGES
         watch_loop()
+        watch_for_blocks(self._slow_loop_ms if serves else 0)
         if self.on_startup is not None:
             with _guard:
                 self.on_startup()
@@ -239,8 +240,7 @@ def install(
 ) -> ASGIApp:
     """Wrap a plain ASGI callable.
 
-    `on_startup` is called when the server starts the application's lifespan; `within` wraps the
-    application in the health endpoints.
+    `on_startup` is called at the start of the lifespan; `within` adds the health endpoints.
     """
     return TraceIdMiddleware(within(app), settings, on_startup=on_startup)
 

@@ -1,8 +1,7 @@
 """The only owner of our context variables: the current trace, and what is known about it.
 
 A value set in a context variable does not travel up from a sync endpoint or a thread; a mutation of
-the shared `Trace` does. So the variable holds the trace, and the trace holds the facts. A request
-carries it too, for code that has the request but not its context.
+the shared `Trace` does. So the variable holds the trace, and the trace the facts. A request has it.
 """
 
 from __future__ import annotations
@@ -72,6 +71,7 @@ class Trace:
     """
 
     is_request = False  # an HTTP exchange
+    owns_context = False  # whether its context is its own from the start, and ends with it
     method = ""
     quiet = False  # whether its event is at DEBUG
     active_in: Any = None  # the gauge that counts it while it is served
@@ -82,6 +82,7 @@ class Trace:
     last_byte: float | None = None  # clock time at which the response was handed to the server
     spans: Spans | None = None  # its own span and its caller's, once one is known
     listeners: tuple[Listener, ...] = ()  # sinks that have heard its beginning
+    recording: Any = None  # its log lines that are kept aside, if any are
 
     # The context that `begin` has replaced; `end` restores it.
     id_token: Token[str]
@@ -215,8 +216,7 @@ def clear() -> None:
 def apart(work: Callable[..., object], *args: object) -> None:
     """Run in a copy of the context what the garbage collector may run: the end of a finalizer.
 
-    On Python 3.11 it may run in the middle of a `ContextVar.set`, which would go on with freed
-    memory if a finalizer set one there, too (https://github.com/python/cpython/pull/97922).
+    Python 3.11 may run it within a `ContextVar.set`: https://github.com/python/cpython/pull/97922.
     """
     copy_context().run(_apart, work, *args)
 

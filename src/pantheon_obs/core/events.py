@@ -47,6 +47,8 @@ class RequestFinished:
         quiet: Whether the path is one of a probe or a scraper.
         spans: The request's span and its caller's; None where neither is known.
         times: Where the time went, as the line's fields; None if nothing was measured.
+        extra: Further fields of the line, which `pipeline.before_end` has added.
+        unwritten: Whether the line is left out: the rate of requests that are kept has decided so.
     """
 
     event: ClassVar[str] = "request_finished"
@@ -67,6 +69,8 @@ class RequestFinished:
     quiet: bool = False
     spans: Spans | None = None
     times: dict[str, Any] | None = None
+    extra: dict[str, Any] | None = None
+    unwritten: bool = False
 
     @property
     def level(self) -> int:
@@ -93,7 +97,13 @@ class RequestFinished:
         # Most requests need not compute their level twice.
         if (outcome != "ok" or (status or 0) >= _SERVER_ERROR) and self.level == ERROR:
             fields["failed"] = True
-        if self.error is None and self.llm is None and self.spans is None and self.times is None:
+        if (
+            self.error is None
+            and self.llm is None
+            and self.spans is None
+            and self.times is None
+            and self.extra is None
+        ):
             return fields
         return with_error_and_totals(fields, self)
 
@@ -117,6 +127,8 @@ class WebsocketFinished:
         times: Where the time went, as the line's fields; None if nothing was measured.
         quiet: Whether the path is a quiet one.
         spans: The connection's span and its caller's; None where neither is known.
+        extra: As for a request, like `unwritten`.
+        unwritten: Whether the line is left out.
     """
 
     event: ClassVar[str] = "websocket_finished"
@@ -137,6 +149,8 @@ class WebsocketFinished:
     times: dict[str, Any] | None = None
     quiet: bool = False
     spans: Spans | None = None
+    extra: dict[str, Any] | None = None
+    unwritten: bool = False
 
     @property
     def level(self) -> int:
@@ -185,11 +199,5 @@ class BackgroundFailed:
         return {"error_type": type(self.error).__name__}
 
 
-Event = (
-    RequestFinished
-    | WebsocketFinished
-    | BackgroundFailed
-    | TaskFinished
-    | LlmCallFinished
-    | LifespanFailed
-)
+Ended = RequestFinished | WebsocketFinished | TaskFinished
+Event = Ended | BackgroundFailed | LlmCallFinished | LifespanFailed

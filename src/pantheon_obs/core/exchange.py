@@ -22,7 +22,7 @@ from pantheon_obs.core.texts import status_of, text_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pantheon_obs.core.events import Event, Outcome
+    from pantheon_obs.core.events import Ended, Outcome
 
 PLAIN_500 = b"Internal Server Error"
 """The body of the response that we send for an application that does not answer."""
@@ -211,7 +211,7 @@ class Exchange(Trace, Facts):
             self.event_pending = False
             if pipeline.sinks:
                 try:
-                    pipeline.emit(self._event(outcome, error))
+                    pipeline.finished(self, self._event(outcome, error))
                 except Exception as fault:  # noqa: BLE001 - the guard, without its cost
                     report(_SITE, fault)
         if escaped is not None and self._raised is not None:
@@ -223,7 +223,7 @@ class Exchange(Trace, Facts):
         """Leave no cycle of exception, traceback, frame and exchange to the garbage collector."""
         self.error = self.unhandled = self.send_error = self.error_at_start = self._raised = None
 
-    def _event(self, outcome: Outcome, error: BaseException | None) -> Event:
+    def _event(self, outcome: Outcome, error: BaseException | None) -> Ended:
         first = self.first_byte if self.streaming else None
         began, end = self.started_at, self.last_byte or perf_counter()
         latency_ms = round((end - began) * 1000, 3)

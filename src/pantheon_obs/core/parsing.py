@@ -91,11 +91,18 @@ def rate(value: object) -> float:
     return _accept(number, "a number from 0.0 to 1.0", also=fits)
 
 
-def seconds(value: object) -> float:
-    """Read a finite number of seconds, 0 or more."""
-    number = _number(float, value)
-    fits = number is not None and 0.0 <= number < math.inf
-    return _accept(number, "a number of seconds, 0 or more", also=fits)
+def duration(unit: str) -> Callable[[object], float]:
+    """Make a function that reads a finite number of a unit, 0 or more."""
+
+    def read(value: object) -> float:
+        number = _number(float, value)
+        fits = number is not None and 0.0 <= number < math.inf
+        return _accept(number, f"a number of {unit}, 0 or more", also=fits)
+
+    return read
+
+
+seconds, milliseconds = duration("seconds"), duration("milliseconds")
 
 
 def size(value: object) -> int:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pantheon_obs.core.context import Trace
-    from pantheon_obs.core.events import Event
+    from pantheon_obs.core.events import Ended, Event
     from pantheon_obs.core.measurements import Measurement, Operation
 
 
@@ -53,6 +53,7 @@ listening: tuple[ListeningSink, ...] = ()
 adopting: tuple[Any, ...] = ()
 timing: tuple[Any, ...] = ()
 _measuring: tuple[Any, ...] = ()
+_looking: tuple[Callable[[Trace, Ended], None], ...] = ()
 
 
 def _use(chosen: tuple[Sink, ...]) -> None:
@@ -76,6 +77,8 @@ def remove_sink(name: str) -> None:
 
 def reset() -> None:
     """Remove all sinks (used by `pantheon_obs.testing.reset`)."""
+    global _looking  # noqa: PLW0603 - as above
+    _looking = ()
     _use(())
 
 
@@ -98,6 +101,31 @@ def entered(trace: Trace) -> None:
                 notify(trace)
         except Exception as error:  # noqa: BLE001 - as above
             report(f"sink {sink.name}", error)
+
+
+def before_end(look: Callable[[Trace, Ended], None]) -> None:
+    """Call a function with each request, websocket and task that ends, before the sinks hear it.
+
+    It may set `extra` and `unwritten` of the event.
+    """
+    global _looking  # noqa: PLW0603 - as above
+    _looking = (*(each for each in _looking if each != look), look)
+
+
+def no_more_before_end(look: Callable[[Trace, Ended], None]) -> None:
+    """Undo `before_end`."""
+    global _looking  # noqa: PLW0603 - as above
+    _looking = tuple(each for each in _looking if each != look)
+
+
+def finished(trace: Trace, event: Ended) -> None:
+    """Hand the fact with which a request, websocket or task ends to each sink."""
+    for look in _looking:
+        try:
+            look(trace, event)
+        except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
+            report("end of a trace", error)
+    emit(event)
 
 
 def emit(event: Event) -> None:

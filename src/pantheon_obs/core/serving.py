@@ -7,8 +7,10 @@ Other tasks and timers that a request has started belong to it, for a limited ti
 
 from __future__ import annotations
 
+import gc
 from contextlib import suppress
-from contextvars import copy_context
+from contextvars import Context, copy_context
+from typing import Any
 
 from pantheon_obs.core.context import KEY, Trace, carried_trace, current_trace, current_trace_id
 from pantheon_obs.core.outlived import is_over
@@ -39,6 +41,32 @@ def active() -> tuple[str, Trace | None]:
         return current_trace_id.get(), trace
     trace = serving(trace)
     return ("", None) if trace is None else (trace.trace_id, trace)
+
+
+def context_of(task: Any) -> Context | None:  # noqa: ANN401 - a task of any event loop
+    """The context of an asyncio task; None without one."""
+    if hasattr(task, "get_context"):  # since Python 3.12
+        found: Context | None = task.get_context()
+        return found
+    # The task refers to it, and to nothing else of this kind.
+    return next((each for each in gc.get_referents(task) if isinstance(each, Context)), None)
+
+
+def keep() -> None:
+    """Write every log line of this request or task, those that are kept aside included.
+
+    Works where the settings `debug_on_error` or `keep_rate` keep lines aside: they are written now,
+    and the further ones as they come, DEBUG included. Outside of a request or task it does nothing.
+
+    Example:
+        >>> from pantheon_obs import keep
+        >>> def pay(order):
+        ...     if order.total > 10_000:
+        ...         keep()
+    """
+    _, trace = active()
+    if trace is not None and trace.recording is not None:
+        trace.recording.keep()
 
 
 def bind(**fields: object) -> None:

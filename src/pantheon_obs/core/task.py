@@ -50,7 +50,8 @@ class TaskRun(Trace):
         with _guard:
             if error is not None:
                 escape(error, self, covered=True)
-            pipeline.emit(
+            pipeline.finished(
+                self,
                 TaskFinished(
                     trace_id=self.trace_id,
                     bound=self.bound,
@@ -67,5 +68,5 @@ class TaskRun(Trace):
                     else self.times.fields(latency_ms, self.started_at, now),
                     spans=self.spans,
                     quiet=self.quiet,
-                )
+                ),
             )

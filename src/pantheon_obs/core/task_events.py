@@ -24,6 +24,7 @@ class Ended(Protocol):
     llm: LlmTotals | None
     times: dict[str, Any] | None
     spans: Spans | None
+    extra: dict[str, Any] | None
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -44,6 +45,8 @@ class TaskFinished:
         times: Where the time went, as the line's fields; None if nothing was measured.
         spans: The task's span and its sender's; None where neither is known.
         quiet: Whether it is a poll of the queue's own, which runs again and again.
+        extra: As for a request, like `unwritten`.
+        unwritten: Whether the line is left out.
     """
 
     event: ClassVar[str] = "task_finished"
@@ -63,6 +66,8 @@ class TaskFinished:
     times: dict[str, Any] | None = None
     spans: Spans | None = None
     quiet: bool = False
+    extra: dict[str, Any] | None = None
+    unwritten: bool = False
 
     @property
     def level(self) -> int:
@@ -92,4 +97,6 @@ def with_error_and_totals(fields: dict[str, Any], event: Ended) -> dict[str, Any
         fields.update(event.spans.fields())
     if event.times is not None:
         fields.update(event.times)
+    if event.extra is not None:
+        fields.update(event.extra)
     return fields

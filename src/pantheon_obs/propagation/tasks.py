@@ -6,14 +6,16 @@ garbage collector runs.
 
 from __future__ import annotations
 
-import gc
 import sys
-from contextvars import Context
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.context import carried_trace, current_trace
 from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.serving import context_of
+
+if TYPE_CHECKING:
+    from contextvars import Context
 
 _NAME = "call_exception_handler"
 _watched: set[type] = set()
@@ -48,10 +50,7 @@ def _watch(kind: Any) -> None:
 
 def _context_of(task: Any) -> Context | None:
     """Copy the context of a task; None if it has no trace."""
-    if hasattr(task, "get_context"):  # since Python 3.12
-        found = task.get_context()
-    else:  # the task refers to it, and to nothing else of this kind
-        found = next((each for each in gc.get_referents(task) if isinstance(each, Context)), None)
+    found = context_of(task)
     trace = None if found is None else found.get(current_trace)
     if found is None or trace is None:
         return None

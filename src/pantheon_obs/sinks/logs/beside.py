@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.parsing import level_number
-from pantheon_obs.sinks.logs.emitter import Emitter
+from pantheon_obs.sinks.logs import recording
 from pantheon_obs.sinks.logs.handler import LogSink, ObsHandler, disabled_loggers
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def write(settings: Settings) -> None:
     global _handler  # noqa: PLW0603 - logging is one per process
     stop()
     stream = "stdout" if settings.log_stream == "auto" else settings.log_stream
-    _handler = ObsHandler(Emitter(replace(settings, log_stream=stream)))
+    _handler = ObsHandler(recording.emitter_for(replace(settings, log_stream=stream)))
     logger = logging.getLogger(_LOGGER)
     logger.addHandler(_handler)
     logger.propagate = False
@@ -35,7 +35,7 @@ def write(settings: Settings) -> None:
     for name in disabled_loggers():  # as `dictConfig` does with all that it does not name
         if name.partition(".")[0] == _LOGGER:
             logging.getLogger(name).disabled = False
-    pipeline.add_sink(LogSink(_handler))
+    pipeline.add_sink(recording.sink_for(_handler))
 
 
 def active_format() -> str:
@@ -48,6 +48,7 @@ def stop() -> None:
     global _handler  # noqa: PLW0603 - as above
     if _handler is None:
         return
+    recording.stop()
     logger = logging.getLogger(_LOGGER)
     logger.removeHandler(_handler)
     logger.propagate = True

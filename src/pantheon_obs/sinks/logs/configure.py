@@ -7,22 +7,23 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core import outlived, pipeline, spans
+from pantheon_obs.core import pipeline
 from pantheon_obs.core.guard import own_lines
 from pantheon_obs.core.parsing import level_number
 from pantheon_obs.core.problems import warn_of_problems
 from pantheon_obs.core.settings import Settings, resolve
 from pantheon_obs.core.switch import turned_off
 from pantheon_obs.sinks.logs import (
+    below_level,
     beside,
     command,
     delivery,
     hooks,
     noticing,
+    recording,
     structlog_bridge,
     takeover,
 )
-from pantheon_obs.sinks.logs.emitter import Emitter
 from pantheon_obs.sinks.logs.handler import LogSink, ObsHandler
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from pantheon_obs.core.context import Trace
     from pantheon_obs.core.events import Event
+    from pantheon_obs.sinks.logs.emitter import Emitter
 
 _PLAIN = "%(asctime)s %(levelname)-8s %(name)s %(message)s"
 
@@ -126,7 +128,8 @@ def _install(settings: Settings) -> ObsHandler:
     if settings.log_stream == "auto":
         settings = replace(settings, log_stream="stderr" if hooks.in_command else "stdout")
     beside.stop()
-    emitter = Emitter(settings)
+    recording.stop()
+    emitter = recording.emitter_for(settings)
     if _handler is None:
         _level_before = logging.getLogger().level
         _handler = ObsHandler(emitter)
@@ -135,14 +138,14 @@ def _install(settings: Settings) -> ObsHandler:
     _level = level_number(settings.log_level)
     _take_over(_handler, anew=True)
     noticing.install(_handler, takeover.notice)
-    pipeline.add_sink(LogSink(_handler))
+    pipeline.add_sink(recording.sink_for(_handler))
+    if settings.debug_on_error:
+        below_level.install(_handler)
     pipeline.add_sink(_FirstRequest())
     structlog_bridge.install(_handler)
     hooks.install()
     if isinstance(logging.lastResort, logging.StreamHandler):  # else it is the application's
         logging.lastResort = _LastResort(logging.WARNING)
-    outlived.use(settings.trace_linger_s)
-    spans.use(settings.baggage_fields)
     warn_of_problems(settings)
     return _handler
 
@@ -227,6 +230,7 @@ def reset() -> None:
     """Undo the configuration as far as possible (used by `pantheon_obs.testing.reset`)."""
     global _handler  # noqa: PLW0603 - as above
     beside.stop()
+    recording.stop()
     if _handler is None:
         return
     logging.getLogger().removeHandler(_handler)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _output = Output()
 _queue: Queued | None = None
+_ends: tuple[Callable[[], object], ...] = ()
+"""The functions to call at the end of the process, in this order."""
 _previous: Any = None
 """The handler of SIGTERM that ours has replaced; None for the default action."""
 
@@ -40,22 +42,37 @@ def writer(
     if settings.log_delivery == "direct":
         return _output.write
     _queue = Queued(_output.write, settings.log_queue_bytes, describe, failed)
-    atexit.register(_queue.end)
-    _catch_sigterm()
+    call_at_end(_queue.end)
     return _queue.write
 
 
 def close() -> None:
-    """Write the queued lines, and give back the exit function and signal handler."""
-    global _previous, _queue  # noqa: PLW0603 - as above
+    """Write the queued lines, and end the queue."""
+    global _queue  # noqa: PLW0603 - as above
     if _queue is None:
         return
     _queue.close()
-    atexit.unregister(_queue.end)
-    if _may_handle_signals() and signal.getsignal(signal.SIGTERM) is _on_sigterm:
+    call_no_more(_queue.end)
+    _queue = None
+
+
+def call_at_end(end: Callable[[], object]) -> None:
+    """Call a function at exit and on SIGTERM, before those that were given earlier."""
+    global _ends  # noqa: PLW0603 - as above
+    _ends = (end, *_ends)
+    atexit.register(end)
+    _catch_sigterm()
+
+
+def call_no_more(end: Callable[[], object]) -> None:
+    """Undo `call_at_end`; give the signal handler back after the last one."""
+    global _ends, _previous  # noqa: PLW0603 - as above
+    _ends = tuple(each for each in _ends if each != end)
+    atexit.unregister(end)
+    is_ours = _may_handle_signals() and signal.getsignal(signal.SIGTERM) is _on_sigterm
+    if is_ours and not _ends:
         signal.signal(signal.SIGTERM, _previous or signal.SIG_DFL)
         _previous = None
-    _queue = None
 
 
 def _may_handle_signals() -> bool:
@@ -63,7 +80,7 @@ def _may_handle_signals() -> bool:
 
 
 def _catch_sigterm() -> None:
-    """Drain on SIGTERM too, whatever else handles it.
+    """Write what is left on SIGTERM too, whatever else handles it.
 
     Servers handle it, shut down, and then raise it once more with its default action, which kills
     the process without running its exit functions.
@@ -72,15 +89,16 @@ def _catch_sigterm() -> None:
     if not _may_handle_signals():
         return
     found = signal.getsignal(signal.SIGTERM)
-    if callable(found) or found is signal.SIG_DFL:
+    if found is not _on_sigterm and (callable(found) or found is signal.SIG_DFL):
         _previous = found if callable(found) else None
         signal.signal(signal.SIGTERM, _on_sigterm)
 
 
 def _on_sigterm(number: int, frame: FrameType | None) -> None:
     # A greenlet that waits here would stop all others: the requests that its handler lets finish.
-    if _queue is not None and not (callable(_previous) and threads_are_greenlets()):
-        _queue.end()
+    if not (callable(_previous) and threads_are_greenlets()):
+        for end in _ends:
+            end()
     if callable(_previous):
         _previous(number, frame)  # it may end the process at once
         return

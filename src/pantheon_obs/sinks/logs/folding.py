@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
-from functools import lru_cache
-from pathlib import Path
+
+from pantheon_obs.core.installed import root_of
 
 # In the traceback of an exception group a margin of bars stands before the lines.
 _FRAME = re.compile(
@@ -19,7 +18,7 @@ def folded(traceback: str) -> str:
     A traceback without a frame of the application stays as it is.
     """
     frames = [_FRAME.fullmatch(line) for line in traceback.split("\n")]
-    if all(_root_of(frame["file"]) is not None for frame in frames if frame is not None):
+    if all(root_of(frame["file"]) is not None for frame in frames if frame is not None):
         return traceback
     lines: list[str] = []
     source = ""  # the beginning of the lines of source below a frame that is folded
@@ -29,35 +28,8 @@ def folded(traceback: str) -> str:
                 source = ""
                 lines.append(line)
             continue
-        root = _root_of(frame["file"])
+        root = root_of(frame["file"])
         source = "" if root is None else f"{frame['margin']}    "
         short = f"{frame['margin']}  {frame['file'][len(root or '') :]}:{frame['line']}"
         lines.append(line if root is None else f"{short} in {frame['name']}")
     return "\n".join(lines)
-
-
-@lru_cache
-def _root_of(file: str) -> str | None:
-    """Find the folder of installed code that a file belongs to; None if it is the application's."""
-    if file.startswith("<frozen "):  # of the interpreter itself
-        return ""
-    return next((root for begins, root in _roots() if file.startswith(begins)), None)
-
-
-@lru_cache(1)
-def _roots() -> tuple[tuple[str, str], ...]:
-    """List where the files of installed code begin, and the folder to leave out of their names.
-
-    The longest come first: packages are often installed below the standard library.
-    """
-    import site  # noqa: PLC0415 - only the console format needs them
-    import sysconfig  # noqa: PLC0415 - as above
-
-    paths = sysconfig.get_paths()
-    installed = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    installed |= {*site.getsitepackages(), site.getusersitepackages()}
-    folders = installed | {os.path.realpath(path) for path in installed}
-    roots = {f"{folder}{os.sep}": f"{folder}{os.sep}" for folder in folders}
-    package = Path(__file__).parents[2]  # this library, which may be installed from its source
-    roots[f"{package}{os.sep}"] = f"{package.parent}{os.sep}"
-    return tuple(sorted(roots.items(), key=lambda root: len(root[0]), reverse=True))

@@ -156,6 +156,7 @@ class LogSink:
     """Writes facts through our handler on the root logger."""
 
     name = "logs"
+    make_entry: type[Entry] = Entry
 
     def __init__(self, handler: ObsHandler) -> None:
         self._handler = handler
@@ -171,7 +172,7 @@ class LogSink:
         if logger.isEnabledFor(level):
             if error is not None and is_logged(error):
                 error = None
-            entry = Entry(
+            entry = self.make_entry(
                 level,
                 event.event,
                 name,

@@ -162,7 +162,7 @@ class MetricsSink:
                 make_room(self._answered)
         # An exemplar leads to a line: one at INFO, or at the level of this event, is written.
         is_written = self._request_log(INFO) or self._request_log(event.level)
-        trace_id = event.trace_id if is_written else ""
+        trace_id = event.trace_id if is_written and not event.unwritten else ""
         child.observe(event.latency_ms / 1000, trace_id)
         if event.ttfb_ms is not None:
             child = self._first_byte(labels.method(event.method), labels.text(event.route))

@@ -1,0 +1,34 @@
+"""Tell the files of installed code from those of the application."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+
+@lru_cache
+def root_of(file: str) -> str | None:
+    """Find the folder of installed code that a file belongs to; None if it is the application's."""
+    if file.startswith("<frozen "):  # of the interpreter itself
+        return ""
+    return next((root for begins, root in _roots() if file.startswith(begins)), None)
+
+
+@lru_cache(1)
+def _roots() -> tuple[tuple[str, str], ...]:
+    """List where the files of installed code begin, and the folder to leave out of their names.
+
+    The longest come first: packages are often installed below the standard library.
+    """
+    import site  # noqa: PLC0415 - only the console format needs them
+    import sysconfig  # noqa: PLC0415 - as above
+
+    paths = sysconfig.get_paths()
+    installed = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    installed |= {*site.getsitepackages(), site.getusersitepackages()}
+    folders = installed | {os.path.realpath(path) for path in installed}
+    roots = {f"{folder}{os.sep}": f"{folder}{os.sep}" for folder in folders}
+    package = Path(__file__).parents[1]  # this library, which may be installed from its source
+    roots[f"{package}{os.sep}"] = f"{package.parent}{os.sep}"
+    return tuple(sorted(roots.items(), key=lambda root: len(root[0]), reverse=True))

@@ -1,0 +1,132 @@
+"""Lead lines below `log_level` to the recorder, and to nobody else, while a request or task runs.
+
+The root logger keeps its level. A logger that nobody has given a level answers that such a line is
+enabled, and its filter leads the record to the recorder: no other handler sees it.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+from pantheon_obs.core.guard import report
+from pantheon_obs.core.structured import handle, in_flight
+from pantheon_obs.products import LIBRARIES, PRODUCTS
+from pantheon_obs.sinks.logs.held import recording_here
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pantheon_obs.sinks.logs.handler import ObsHandler
+    from pantheon_obs.sinks.logs.held import Recording
+
+_Logger = logging.Logger
+_native = _Logger.isEnabledFor
+_LOGGING = (_Logger._log.__code__, handle.__code__)  # noqa: SLF001 - the functions that make records
+_NEAR = 6  # frames: a logger's own class may have methods between
+_NO_RECORDER: Any = None
+_TAKES_PART = "takes part in the recorder"
+_manager: Any = _Logger.manager
+
+# Their loggers take part only if the application gives them a level.
+_OTHERS = LIBRARIES.union(
+    name.partition(".")[0]
+    for row in PRODUCTS
+    for name in (row.name, *row.loggers, *row.leveled, *row.access, *row.quiet)
+)
+
+_handler: ObsHandler | None = None
+_level = 0
+_hold: Callable[[Recording, logging.LogRecord], None] = _NO_RECORDER
+_filter_before: Any = None
+
+
+def install(handler: ObsHandler) -> None:
+    """Lead the lines below the level of a recorder to it, which is the handler's emitter."""
+    global _handler, _level, _hold, _filter_before  # noqa: PLW0603 - logging is one per process
+    recorder: Any = handler.emitter
+    _handler, _level, _hold = handler, recorder.level, recorder.hold_record
+    _filter_before = _Logger.filter
+    _Logger.isEnabledFor = _is_enabled_for  # type: ignore[method-assign]
+    _Logger.filter = _filter  # type: ignore[assignment,method-assign]
+
+
+def uninstall() -> None:
+    """Leave loggers alone."""
+    global _handler, _level, _hold, _filter_before
+    if _handler is not None:
+        _Logger.isEnabledFor = _native  # type: ignore[method-assign]
+        _Logger.filter = _filter_before  # type: ignore[method-assign]
+        _handler, _level, _hold, _filter_before = None, 0, _NO_RECORDER, None
+
+
+def _is_enabled_for(self: logging.Logger, level: int) -> bool:
+    """Whether a line is logged, or is kept aside."""
+    if _native(self, level):
+        return True
+    if not logging.DEBUG <= level < _level or self.disabled or _manager._disable >= level:  # noqa: SLF001 - its property is slower
+        return False
+    recording = recording_here()
+    if recording is None or recording.over:
+        return False
+    known: Any = self._cache  # type: ignore[attr-defined]
+    found: bool | None = known.get(_TAKES_PART)
+    if found is None:
+        found = known[_TAKES_PART] = _takes_part(self)
+    return found
+
+
+def _takes_part(logger: logging.Logger) -> bool:
+    """Whether a logger has its level from the root logger, and its lines reach our handler."""
+    if logger.name.partition(".")[0] in _OTHERS:
+        return False
+    while logger.parent is not None:
+        if logger.level or not logger.propagate:
+            return False
+        logger = logger.parent
+    return _handler in logger.handlers
+
+
+def _filter(self: logging.Logger, record: logging.LogRecord) -> Any:  # noqa: ANN401 - as the filters answer
+    """Run a logger's filters; a record that is enabled for the recorder only goes there."""
+    level = getattr(record, "levelno", None)
+    is_below = type(level) is int and logging.DEBUG <= level < _level and not _native(self, level)
+    # A record that somebody hands to the logger is for all handlers, whatever its level.
+    if not is_below or not _is_logged_here():
+        return _filter_before(self, record)
+    try:
+        recording = recording_here()
+        if recording is not None and not recording.over:
+            _lead(self, record, recording)
+    except Exception as error:  # noqa: BLE001 - nobody would have seen this record
+        report("recorder", error)
+    return False
+
+
+def _is_logged_here() -> bool:
+    """Whether the record comes from a call that logs, which has asked if it is enabled."""
+    frame = sys._getframe(2)  # noqa: SLF001 - as logging does
+    for _ in range(_NEAR):
+        if frame.f_code in _LOGGING:
+            return True
+        if frame.f_back is None:
+            break
+        frame = frame.f_back
+    return False
+
+
+def _lead(logger: logging.Logger, record: logging.LogRecord, recording: Recording) -> None:
+    for filterer in (logger, _handler):
+        if filterer is None:
+            return
+        if filterer.filters:
+            passed: Any = logging.Filterer.filter(filterer, record)
+            if not passed:
+                return
+            record = passed if isinstance(passed, logging.LogRecord) else record
+    is_plain = type(record.msg) is str and id(record) not in in_flight
+    if is_plain and not recording.kept:
+        _hold(recording, record)
+    elif _handler is not None:
+        _handler.emit(record)

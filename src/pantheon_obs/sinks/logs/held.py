@@ -1,0 +1,195 @@
+"""Log lines that are kept aside, within limits for each request and for the process.
+
+The oldest line goes first. No lock is taken, because a finalizer or a signal handler may log in
+the middle of anything: each step that must be whole is one operation of C.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict, deque
+from contextlib import suppress
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from pantheon_obs.core.context import current_trace
+from pantheon_obs.core.serving import active
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from logging import LogRecord
+
+    from pantheon_obs.core.context import Trace
+    from pantheon_obs.sinks.logs.entry import Entry
+
+LINES = 256
+"""The most lines of one request or task."""
+
+TEXT = 64 * 1024
+"""The most characters of them."""
+
+MEMORY = 16 * 1024 * 1024
+"""The most bytes of the process, with what a line costs beside its text."""
+
+_BESIDE = 1400  # bytes that a line with a few fields costs beside its text, as measured
+_OBJECT = 256  # the text that an object of any other class counts for
+_MANY = 32  # items of a container that are looked at
+_DEEP = 4
+
+_all: OrderedDict[Held, None] = OrderedDict()  # the lines of the process, the oldest first
+
+
+class Memory:
+    """The bytes of all lines, and this process."""
+
+    used = 0
+    process = object()  # another one in each process
+
+
+class Held:
+    """One line that is kept aside: an entry, or a record that becomes one if it is written."""
+
+    __slots__ = ("bound", "line", "recording", "text")
+
+    def __init__(
+        self, recording: Recording, line: Entry | LogRecord, bound: dict[str, Any], text: int
+    ) -> None:
+        self.recording = recording
+        self.line = line
+        self.bound = bound
+        self.text = text
+
+
+class Recording:
+    """The lines of one request or task that are kept aside, and what became of them.
+
+    Attributes:
+        kept: Whether all lines are written.
+        rated: Whether they are because of the rate.
+        over: Whether that was decided for good, at the end of the request or task.
+        lost: How many lines had no room.
+    """
+
+    __slots__ = (
+        *("_release", "bound", "kept", "lines", "lost"),
+        *("over", "process", "rated", "text", "trace_id"),
+    )
+
+    def __init__(self, trace: Trace, release: Callable[[Recording], object]) -> None:
+        """Begin with a trace; `release` writes the lines that are kept aside."""
+        self.trace_id = trace.trace_id
+        self.bound = trace.bound
+        self.lines: deque[Held] = deque()
+        self.text = 0
+        self.lost = 0
+        self.kept = self.rated = self.over = False
+        self._release = release
+        self.process = Memory.process
+
+    def keep(self) -> None:
+        """Write all lines, those that are kept aside now and the further ones as they come."""
+        if self.process is Memory.process:
+            self.kept = True
+            self._release(self)
+
+    def hold(self, line: Entry | LogRecord, bound: dict[str, Any], text: int) -> None:
+        """Keep a line aside, and drop the oldest ones where there is no room."""
+        if text > TEXT:
+            self.lost += 1
+            return
+        held = Held(self, line, bound, text)
+        self.lines.append(held)
+        _all[held] = None
+        self.text += text
+        Memory.used += text + _BESIDE
+        while (len(self.lines) > LINES or self.text > TEXT) and self.lines:
+            _lose(self.lines[0])
+        while Memory.used > MEMORY and _all:
+            _lose(next(iter(_all)))
+        if self.over:  # another thread has decided meanwhile
+            self.take()
+
+    def take(self) -> list[Held]:
+        """Take out all lines, in their order."""
+        taken, lines = [], self.lines
+        with suppress(IndexError):  # all are taken out, perhaps by another thread
+            while True:
+                held = lines.popleft()
+                if _all.pop(held, held) is None:
+                    taken.append(held)
+                    self.text -= held.text
+                    Memory.used -= held.text + _BESIDE
+        if not _all:
+            Memory.used = 0  # should threads or finalizers ever have disturbed the sum
+        return taken
+
+
+def recording_here() -> Recording | None:
+    """Return the recording of the request or task that this code works for; None without one."""
+    trace = current_trace.get()
+    if trace is not None and trace.ended:
+        _, trace = active()
+    return None if trace is None else recording_of(trace)
+
+
+def recording_of(trace: Trace) -> Recording | None:
+    """Return the recording of a trace; None in a forked process, which only has a copy."""
+    recording: Recording | None = trace.recording
+    return None if recording is None or recording.process is not Memory.process else recording
+
+
+def take_all() -> list[Held]:
+    """Take out all lines of the process, in their order."""
+    return [held for held in tuple(_all) if _take(held)]
+
+
+def _take(held: Held) -> bool:
+    """Take one line out; return whether it was still there, and nobody else has it."""
+    if _all.pop(held, held) is held:
+        return False
+    with suppress(ValueError):  # another thread takes out all of them
+        held.recording.lines.remove(held)
+    held.recording.text -= held.text
+    Memory.used -= held.text + _BESIDE
+    return True
+
+
+def _lose(held: Held) -> None:
+    if _take(held):
+        held.recording.lost += 1
+
+
+def _after_fork() -> None:
+    """Forget everything: it is the parent's to write."""
+    _all.clear()
+    Memory.used, Memory.process = 0, object()
+
+
+def size_of(value: Any, depth: int = _DEEP) -> int:  # noqa: ANN401 - any field
+    """Estimate the characters of a value's text; only a part of a long container is looked at."""
+    kind = type(value)
+    if kind is str or kind is bytes:
+        return len(value)
+    if kind is int:
+        return int(value.bit_length()) // 3 + 1
+    if value is None or kind is bool or kind is float:
+        return 8
+    items: Iterable[Any]
+    if kind is tuple or kind is list:
+        items = value[:_MANY]
+    elif kind is dict:
+        items = [part for pair in islice(value.items(), _MANY) for part in pair]
+    elif kind is set or kind is frozenset:
+        items = list(islice(value, _MANY))
+    else:
+        return _OBJECT
+    if depth == 0:
+        return _OBJECT
+    seen = 2
+    for item in items:
+        seen += size_of(item, depth - 1)
+    return seen if len(value) <= _MANY else seen * len(value) // _MANY
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,201 @@
+"""Keep lines aside until their request or task has ended, and write or drop them then.
+
+`debug_on_error` keeps the lines below `log_level`, and `keep_rate` those below WARNING. All lines
+pass an emitter, so the recorder is one.
+"""
+
+from __future__ import annotations
+
+import time
+from contextvars import Context
+from dataclasses import replace
+from hashlib import sha256
+from itertools import islice
+from logging import ERROR, WARNING, LogRecord
+from typing import TYPE_CHECKING, Any
+
+import structlog.contextvars
+
+from pantheon_obs.core.events import TaskFinished, WebsocketFinished
+from pantheon_obs.core.guard import report
+from pantheon_obs.core.parsing import level_number
+from pantheon_obs.sinks.logs import odd
+from pantheon_obs.sinks.logs.emitter import Emitter
+from pantheon_obs.sinks.logs.entry import Entry, entry_from
+from pantheon_obs.sinks.logs.held import Recording, recording_here, recording_of, size_of, take_all
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Final
+
+    from pantheon_obs.core.context import Trace
+    from pantheon_obs.core.events import Ended
+    from pantheon_obs.core.settings import Settings
+    from pantheon_obs.sinks.logs.emitter import Writer
+    from pantheon_obs.sinks.logs.held import Held
+
+_RECORDED: Final = {"recorded": True}
+_STANDARD = len(vars(LogRecord("", 0, "", 0, "", (), None)))  # attributes of a record
+_WHOLE = 1 << 64
+
+
+class Fact(Entry):
+    """An event of this library, which is written."""
+
+    __slots__ = ()
+
+
+class Unwritten(Entry):
+    """One that is left out of our lines; other handlers see its record."""
+
+    __slots__ = ()
+
+
+class Recorder(Emitter):
+    """Writes lines, or keeps them aside.
+
+    Attributes:
+        level: The level below which lines are written for failed and slow requests only.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.level = level_number(settings.log_level) if settings.debug_on_error else 0
+        self._rate = settings.keep_rate
+        self._slow_ms = settings.slow_ms
+        self._limit_level = self.level if self._rate == 1 else max(self.level, WARNING)
+
+    def emit(self, entry: Entry, write: Writer | None = None) -> None:
+        """Write one line, or keep it aside; each line that is logged comes here."""
+        if entry.level >= self._limit_level or write is not None or type(entry) is Fact:
+            super().emit(entry, write)
+            return
+        if type(entry) is Unwritten:
+            return
+        recording = recording_here()
+        if recording is not None:
+            if recording.over:
+                if entry.level < self.level or not (recording.kept or recording.rated):
+                    return
+                if recording.rated:
+                    entry = _marked(entry, {"keep_rate": self._rate})
+            elif not recording.kept:
+                self._hold_entry(recording, entry)
+                return
+        super().emit(entry)
+
+    def _hold_entry(self, recording: Recording, entry: Entry) -> None:
+        if entry.created is None:
+            entry.created = time.time()
+        if entry.trace_id is None:
+            entry.trace_id = recording.trace_id
+        text = len(entry.event)
+        if entry.fields:
+            text += sum([size_of(value) for value in entry.fields.values()])
+        recording.hold(entry, _context(recording.bound), text)
+
+    def hold_record(self, recording: Recording, record: LogRecord) -> None:
+        """Keep a record aside as it is: its message is put together if it is written only."""
+        text = len(record.msg) + (size_of(record.args) if record.args else 0)
+        attributes = record.__dict__
+        if len(attributes) > _STANDARD:
+            text += sum([size_of(value) for value in islice(attributes.values(), _STANDARD, None)])
+        recording.hold(record, _context(recording.bound), text)
+
+    def started(self, trace: Trace) -> None:
+        """Begin to keep lines of a request or task aside."""
+        trace.recording = Recording(trace, self._write_all)
+
+    def decide(self, trace: Trace, event: Ended) -> None:
+        """Decide, by its end, what becomes of the lines of a request or task."""
+        recording = recording_of(trace)
+        if recording is None:
+            return
+        if event.level >= ERROR or self._is_slow(event):
+            recording.kept = True
+        extra: dict[str, Any] = {}
+        if recording.kept:
+            self._write_all(recording)
+        elif self._rate < 1:
+            recording.rated = _is_chosen(trace.trace_id, self._rate)
+            if _follows_rate(event):
+                event.unwritten = not recording.rated
+                if recording.rated:
+                    extra["keep_rate"] = self._rate
+        recording.over = True
+        lines = recording.take()
+        if recording.rated:
+            self._write_held(lines, {"recorded": True, "keep_rate": self._rate})
+        if recording.lost and (recording.kept or recording.rated):
+            extra["lines_not_recorded"] = recording.lost
+        if extra:
+            event.extra = {**(event.extra or {}), **extra}
+
+    def _is_slow(self, event: Ended) -> bool:
+        """Whether a request or task has taken too long; a websocket stays open as it likes."""
+        if not self._slow_ms or event.quiet or isinstance(event, WebsocketFinished):
+            return False
+        return (event.latency_ms or 0) >= self._slow_ms
+
+    def ended(self, trace: Trace) -> None:
+        """Write what is kept aside for a trace that has ended without an event."""
+        recording = recording_of(trace)
+        if recording is not None and not recording.over:
+            recording.over = recording.kept = True
+            self._write_all(recording)
+
+    def flush(self) -> None:
+        """Write all that is kept aside in this process."""
+        self._write_held(take_all(), _RECORDED, all_levels=True)
+
+    def _write_all(self, recording: Recording) -> None:
+        self._write_held(recording.take(), _RECORDED, all_levels=True)
+
+    def _write_held(
+        self, lines: list[Held], marks: Mapping[str, Any], *, all_levels: bool = False
+    ) -> None:
+        for held in lines:
+            try:
+                entry = _entry_of(held)
+                if all_levels or entry.level >= self.level:
+                    entry.trace_id = entry.trace_id or held.recording.trace_id
+                    if entry.bound is None:
+                        entry.bound = held.bound
+                    # Not in this context, which may have fields of its own.
+                    Context().run(super().emit, _marked(entry, marks))
+            except Exception as failure:  # noqa: BLE001 - the other lines are still to be written
+                report("recorder", failure)
+
+
+def _entry_of(held: Held) -> Entry:
+    line = held.line
+    if isinstance(line, Entry):
+        return line
+    return entry_from(line, odd.error_in(line.exc_info) if line.exc_info else None)
+
+
+def _marked(entry: Entry, marks: Mapping[str, Any]) -> Entry:
+    """Copy an entry with fields of ours; one of the application's of that name is renamed."""
+    fields = {f"{key}_" if key in marks else key: value for key, value in entry.fields.items()}
+    return replace(entry, fields={**fields, **marks})
+
+
+def _context(bound: dict[str, Any]) -> dict[str, Any]:
+    """Copy the bound fields as they are now, with structlog's own."""
+    others = structlog.contextvars.get_contextvars() if _variables else None
+    return {**bound, **{k: v for k, v in others.items() if k not in bound}} if others else {**bound}
+
+
+def _is_chosen(trace_id: str, rate: float) -> bool:
+    """Whether the rate keeps this trace: the same answer in every service and language."""
+    digest = sha256(trace_id.encode()).digest()
+    return int.from_bytes(digest[:8], "big") / _WHOLE < rate
+
+
+def _follows_rate(event: Ended) -> bool:
+    """Whether the rate decides about the line of an event; tokens and cost are always written."""
+    return event.level < WARNING and not (isinstance(event, TaskFinished) and event.llm is not None)
+
+
+# structlog's register of its context variables, as in `line.py`; not empty if it has none.
+_variables: Any = getattr(structlog.contextvars, "_CONTEXT_VARS", (None,))

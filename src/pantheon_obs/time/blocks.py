@@ -1,0 +1,171 @@
+"""The times for which event loops were blocked: their log lines, and the requests that did it."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections import deque
+from contextvars import Context
+from math import inf
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from pantheon_obs.core import pipeline
+from pantheon_obs.core.context import current_trace, current_trace_id
+from pantheon_obs.core.events import TaskFinished
+from pantheon_obs.core.guard import own_lines
+from pantheon_obs.core.in_force import in_force
+from pantheon_obs.core.serving import context_of
+from pantheon_obs.time.frames import LONGEST, named
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pantheon_obs.core.context import Trace
+    from pantheon_obs.core.events import Ended
+    from pantheon_obs.time.frames import Place
+
+_AGAIN = 10.0  # seconds in which a place is not reported again
+_PLACES = 1000
+_LONG = 0.001  # seconds of a collection that is remembered
+_COLLECTIONS = 1000
+_log = logging.getLogger("pantheon_obs.loop")
+
+_told: dict[str, list[float]] = {}  # by place, when it was reported last, and how often not since
+_of_traces: WeakKeyDictionary[Trace, list[Block]] = WeakKeyDictionary()
+
+
+class Block:
+    """One time for which the same callback has run.
+
+    Attributes:
+        began: Its beginning, as clock time.
+        seen: When the callback was seen last.
+        is_told: Whether it was reported.
+    """
+
+    def __init__(self, began: float, slow: float, trace: Trace | None) -> None:
+        """Begin, with the seconds from which it counts, and the trace of its task."""
+        self.began = began
+        self.seen = began
+        self.is_told = False
+        self.ended: float | None = None
+        self._slow = slow
+        self._trace = trace
+
+    def mark(self) -> None:
+        """Let the request whose code this is know."""
+        trace = self._trace
+        if trace is not None and not self._is_collection(perf_counter()):
+            known = _of_traces.setdefault(trace, [])
+            if self not in known:
+                known.append(self)
+                pipeline.before_end(_add_to)
+
+    def end(self, moment: float) -> None:
+        """Note when the callback has returned."""
+        self.mark()
+        self.ended = moment
+
+    def tell(self, moment: float, where: str, stack: tuple[Place, ...]) -> None:
+        """Log the block, once, unless another one at this place was logged lately."""
+        if self.is_told:
+            return
+        self.is_told = True
+        fields: dict[str, Any] = {"blocked_ms": round((moment - self.began) * 1000, 3)}
+        if self._is_collection(moment):
+            where = "gc"
+        fields["where"] = where
+        if where != "gc":
+            fields["stack"] = [named(place) for place in reversed(stack[:LONGEST])]
+        if len(_told) > _PLACES:
+            _told.clear()
+        last = _told.get(where)
+        if last is not None and moment - last[0] < _AGAIN:
+            last[1] += 1
+            return
+        if last is not None and last[1]:
+            fields["suppressed"] = int(last[1])
+        _told[where] = [moment, 0]
+        with own_lines:
+            Context().run(_write, None if where == "gc" else self._trace, fields)
+
+    def _is_collection(self, moment: float) -> bool:
+        """Whether it would be no block without a long garbage collection."""
+        parts = collecting.within(self.began, moment)
+        return (
+            bool(parts)
+            and max(parts) >= self._slow / 2
+            and moment - self.began - sum(parts) < self._slow
+        )
+
+
+def trace_of(task: object) -> Trace | None:
+    """Return the trace of a task's context, unless it is over."""
+    context = None if task is None else context_of(task)
+    trace = None if context is None else context.get(current_trace)
+    if trace is None or (trace.ended and perf_counter() - trace.ended > in_force("trace_linger_s")):
+        return None
+    return trace if trace.trace_id else None
+
+
+def _write(trace: Trace | None, fields: dict[str, Any]) -> None:
+    if trace is not None:
+        current_trace.set(trace)
+        current_trace_id.set(trace.trace_id)
+    _log.warning("event_loop_blocked", extra=fields)
+
+
+def _add_to(trace: Trace, event: Ended) -> None:
+    """Put `loop_blocked_ms` on the line of a request that has blocked the loop, or does now."""
+    found = _of_traces.pop(trace, None)
+    if found and not isinstance(event, TaskFinished):
+        now = perf_counter()
+        seconds = sum(
+            (now if block.ended is None else block.ended) - block.began for block in found
+        )
+        event.extra = {**(event.extra or {}), "loop_blocked_ms": round(seconds * 1000, 3)}
+    if not _of_traces:
+        pipeline.no_more_before_end(_add_to)
+
+
+class _Collecting:
+    """Knows when the garbage collector has run lately."""
+
+    def __init__(self) -> None:
+        self._since = inf
+        self._spans: deque[tuple[float, float]] = deque(maxlen=_COLLECTIONS)
+
+    def __call__(self, phase: str, _: Mapping[str, int]) -> None:
+        """Be called by the collector, in whichever thread it runs."""
+        now = perf_counter()
+        if phase == "start":
+            self._since = now
+            return
+        if now - self._since > _LONG:
+            self._spans.append((self._since, now))
+        self._since = inf
+
+    def within(self, began: float, ended: float) -> list[float]:
+        """List the seconds of each collection within a time, one that runs included."""
+        spans = [*self._spans, (self._since, ended)]
+        parts = [min(ended, end) - max(began, start) for start, end in spans]
+        return [part for part in parts if part > 0]
+
+
+collecting = _Collecting()
+
+
+def watch_collections() -> None:
+    """Measure the garbage collector from now on."""
+    if collecting not in gc.callbacks:
+        gc.callbacks.append(collecting)
+
+
+def reset() -> None:
+    """Forget all places (used by `pantheon_obs.testing.reset`)."""
+    _told.clear()
+    _of_traces.clear()
+    if collecting in gc.callbacks:
+        gc.callbacks.remove(collecting)

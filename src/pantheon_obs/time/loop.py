@@ -1,0 +1,154 @@
+"""One event loop as the watchdog sees it: whether a callback blocks it, and since when."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from contextvars import Context
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from pantheon_obs.time import blocks
+from pantheon_obs.time.blocks import Block
+from pantheon_obs.time.frames import chain_of, place_in, stack_of
+
+if TYPE_CHECKING:
+    from types import CodeType, FrameType
+
+    from pantheon_obs.time.frames import Place
+
+_LATEST = 10.0  # seconds after which a block is reported while it lasts
+_NOT_RUN = 2.5  # pauses: after so many the watchdog's thread was not let run
+_LOOKS = 10  # for each `slow_loop_ms`, while a callback runs
+_LOOKS_AT_REST = 4
+_SHORTEST = 0.005  # seconds between two
+
+
+def _clock_of(thread: int) -> Any:
+    """Return the clock of a thread's own processor time; macOS has that of the process only."""
+    find: Any = getattr(time, "pthread_getcpuclockid", None)
+    return time.CLOCK_PROCESS_CPUTIME_ID if find is None else find(thread)
+
+
+class Loop:
+    """An event loop, and the callback that runs in it."""
+
+    def __init__(
+        self,
+        loop: Any,
+        thread: int,
+        depth: int,
+        runs: CodeType,
+        slow: float,
+    ) -> None:
+        self.loop = loop
+        self.thread = thread
+        self.pause = slow / _LOOKS_AT_REST
+        self._depth = depth
+        self._runs = runs
+        self._slow = slow
+        self._clock = _clock_of(thread)
+        self._used = time.clock_gettime(self._clock)
+        self._looked = perf_counter()
+        self._at_rest: tuple[object, object] | None = None
+        self._asked: _Question | None = None
+        self._block: Block | None = None
+        self._stacks: Counter[tuple[Place, ...]] = Counter()
+
+    def is_running(self) -> bool:
+        """Whether the loop has not ended."""
+        running: bool = self.loop.is_running()
+        return running
+
+    def look(self, frame: FrameType | None, now: float) -> None:
+        """See what its thread is doing now, from its innermost frame."""
+        if not self.is_running():
+            return
+        elapsed, self._looked = now - self._looked, now
+        used = time.clock_gettime(self._clock)
+        ran, self._used = min(used - self._used, elapsed), used
+        was_stopped = elapsed > _NOT_RUN * self.pause
+        asked, block = self._asked, self._block
+        if asked is not None and asked.answered:
+            self._end(asked.answered)
+            self._asked = asked = block = None
+        frames = self._callback(frame)
+        self.pause = max(_SHORTEST, self._slow / (_LOOKS if frames else _LOOKS_AT_REST))
+        if not frames:
+            self._end(now)
+            return
+        if asked is None:
+            asked = self._asked = _Question()
+            asked.callback = frames[-1]
+            self.loop.call_soon_threadsafe(asked.answer, context=Context())
+        elif asked.callback is not frames[-1]:  # one of many short ones before the answer
+            self._end(now)
+            block, asked.callback = None, frames[-1]
+        if block is None:
+            # If this thread was not let run, either the callback has kept the interpreter's lock,
+            # which costs processor time, or the process was stopped, which does not.
+            began = now - ran if was_stopped else now
+            block = self._block = Block(began, self._slow, self._trace())
+        elif was_stopped:
+            block.began += max(0.0, elapsed - self.pause - ran)
+        block.seen = now
+        self._stacks[stack_of(frames)] += 1
+        if now - block.began >= self._slow:
+            block.mark()
+        if now - block.began >= _LATEST and not block.is_told:
+            self._tell(block, now)
+
+    def _callback(self, frame: FrameType | None) -> list[FrameType]:
+        """List the frames of the callback that runs, the innermost first; none if none does."""
+        found = None if frame is None else (frame.f_code, frame.f_back and frame.f_back.f_code)
+        if found == self._at_rest:
+            return []
+        frames = chain_of(frame)
+        own = frames[: max(0, len(frames) - self._depth + 1)]
+        # asyncio waits for its next event in another function at this depth.
+        waits = own and self._is_asyncio and own[-1].f_code is not self._runs
+        if waits or not own:
+            self._at_rest = found
+            return []
+        return own
+
+    @property
+    def _is_asyncio(self) -> bool:
+        return isinstance(self.loop, asyncio.BaseEventLoop)
+
+    def _trace(self) -> Any:
+        return blocks.trace_of(asyncio.current_task(self.loop))
+
+    def _end(self, moment: float) -> None:
+        """The callback has returned by this moment."""
+        block, self._block = self._block, None
+        if block is not None:
+            moment = min(moment, block.seen + 2 * self.pause)
+            if moment - block.began >= self._slow:
+                self._tell(block, moment)
+                block.end(moment)
+        self._stacks.clear()
+
+    def _tell(self, block: Block, moment: float) -> None:
+        places = Counter[str]()
+        for stack, count in self._stacks.items():
+            places[place_in(stack)] += count
+        where = places.most_common(1)[0][0]
+        stack = next(each for each in reversed(self._stacks) if place_in(each) == where)
+        block.tell(moment, where, stack)
+
+
+class _Question:
+    """Asks a loop whether it runs; it answers from its own thread as soon as it does.
+
+    The frame of the callback that runs meanwhile is let go then, with all that it refers to.
+    """
+
+    callback: FrameType | None = None
+    answered = 0.0  # clock time
+
+    def answer(self) -> None:
+        """Note that the loop runs."""
+        self.answered = perf_counter()
+        self.callback = None
