@@ -15,7 +15,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from pantheon_obs import ConfigError, Health, Settings, instrument, llm_call, testing
-from pantheon_obs.core import guard, pipeline
+from pantheon_obs.core import guard, outlived, pipeline
 from pantheon_obs.core.context import apart, end
 from pantheon_obs.core.events import (
     BackgroundFailed,
@@ -431,6 +431,16 @@ def test_a_finalizer_of_the_application_waits_for_no_lock() -> None:
     app.serve("/metrics")
     call = {"gen_ai_operation_name": "chat", "gen_ai_provider_name": "", "outcome": "ok"}
     assert 2 == app.value(f"{name}_total", **call, gen_ai_request_model="fast")
+
+
+def test_a_collection_in_another_thread_delays_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It holds no lock of this one."""
+    app = App()
+    monkeypatch.setattr(outlived, "collecting", -1)
+
+    pipeline.emit(finished())
+
+    assert 1 == app.value(REQUESTS, **labels_of())
 
 
 def test_a_request_that_a_finalizer_ends_leaves_the_gauge_later() -> None:

@@ -57,7 +57,7 @@ def total(folder: Path) -> float:
 
 def own(folder: Path, number: int) -> str:
     """Say that a process owns the files of its name; it has ended, as nobody holds the lock."""
-    name = f"{number}-a"
+    name = f"{number}-x"  # no hex digit: no other name begins so
     (folder / f"{name}.owner").touch()
     return name
 
@@ -171,7 +171,7 @@ def test_a_file_of_another_user_is_left_alone(
 
     with Folder(tmp_path).locked():
         Folder(tmp_path).settle()
-    assert (tmp_path / f"{NOBODY}-a.owner").exists()
+    assert (tmp_path / f"{NOBODY}-x.owner").exists()
 
 
 class CrashError(Exception):

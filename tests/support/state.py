@@ -32,6 +32,7 @@ MAY_STAY = {
     "core.guard._from_signals": "the signal handlers of Celery stay in the process",
     "propagation.tasks._watched": "the classes of event loops; they stay watched",
     "propagation.watch.watch": "called once per process",
+    "sinks.metrics.port._prepare_for_forks": "called once per process",
     "adapters.asgi_relays._known": "facts about code objects, which do not change",
     "adapters.celery_tasks.patch": "Celery's build_tracer stays wrapped: the tasks stay traced",
     "llm.list_loading.loader": "the price list is loaded once per process",

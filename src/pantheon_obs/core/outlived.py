@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import logging
 import sys
+from threading import get_ident
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +31,8 @@ _REMEDY = (
 _RUNNERS = frozenset({"asyncio", "concurrent", "threading"})
 
 _reported: set[str] = set()
-collecting = False
-"""Whether a garbage collection may run this code, in the middle of anything."""
+collecting = 0
+"""The thread in which the garbage collector runs, in the middle of anything; 0 for none."""
 
 _guard = Guard("trace_outlived")
 
@@ -46,7 +47,12 @@ def watch_collections() -> None:
 
 def _on_collection(phase: str, _: Mapping[str, int]) -> None:
     global collecting  # noqa: PLW0603 - there is one collector
-    collecting = phase == "start"
+    collecting = get_ident() if phase == "start" else 0
+
+
+def in_collection() -> bool:
+    """Whether the garbage collector may run this code; other threads go on meanwhile."""
+    return collecting != 0 and collecting == get_ident()
 
 
 def is_over(trace: Trace) -> bool:
@@ -54,7 +60,7 @@ def is_over(trace: Trace) -> bool:
     seconds = perf_counter() - trace.ended
     if seconds < in_force("trace_linger_s"):
         return False
-    if not (collecting or is_apart()):
+    if not (in_collection() or is_apart()):
         clear()
         with _guard:
             _report(seconds)

@@ -144,7 +144,7 @@ class MetricsSink:
 
     def _may_wait(self) -> bool:
         """Whether this is no finalizer: only then a lock may be waited for."""
-        if outlived.collecting or is_apart():
+        if (outlived.collecting and outlived.in_collection()) or is_apart():
             return False
         if self._waiting:
             self.catch_up()
