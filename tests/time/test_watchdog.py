@@ -417,11 +417,15 @@ def test_one_thread_watches_and_ends_with_the_loop(reported: list[dict[str, Any]
     """A second call changes nothing; 0 and code outside of a loop start none."""
     watchdog.watch(20)
 
+    async def another() -> None:
+        watchdog.watch(20)
+
     async def main() -> None:
         watchdog.watch(0)
         assert "pantheon-obs-loop" not in names()
         watchdog.watch(20)
         watchdog.watch(20)
+        await asyncio.to_thread(asyncio.run, another())
         assert 1 == names().count("pantheon-obs-loop")
         await asyncio.sleep(0)
         time.sleep(0.2)  # noqa: ASYNC251 - the subject
