@@ -17,6 +17,8 @@ FAMILIES = {
     "log": ("bench.logs", "rows"),
     "llm": ("bench.llm", "call_rows"),
     "stream": ("bench.llm", "stream_rows"),
+    "metrics": ("bench.metrics", "rows"),
+    "metrics-workers": ("bench.metrics", "mapped_rows"),
     "memory": ("bench.llm", "memory_rows"),
     "import": ("bench.imports", "rows"),
 }

@@ -3,7 +3,8 @@
 An argument selects one part: `python -m examples.demo django`. The demo starts the local provider
 and the chat services as processes of their own, and sends them various requests. It prints a table
 of what happened, shows the log lines of some requests, and checks all responses and log lines
-against each other. The exit status is 0 if all checks pass.
+against each other. It ends with the story of a request that failed. The exit status is 0 if all
+checks pass.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import subprocess
 import sys
 
 from examples import demo_django, demo_fastapi
+from examples.demo_story import tell
 from examples.demo_table import GREEN, RED, YELLOW, say
 
 PARTS = {"fastapi": demo_fastapi, "django": demo_django}
@@ -40,6 +42,7 @@ def main() -> int:
         tours.append(tour)
         problems += [f"{part.TITLE}: {problem}" for problem in part.problems_of(tour)]
 
+    problems += tell(tours)
     for missing in (missing for tour in tours for missing in tour.left_out):
         say(f"LEFT OUT: {missing}", YELLOW)
     for problem in problems:

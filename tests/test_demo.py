@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("unmeasured")
 
 SECONDS_TO_WAIT = 300
 WIDTH = 100
-LINES = 92  # a third of the lines that it once printed
+LINES = 115  # less than half of the lines that it once printed, and the story of a request
 
 
 def start_demo(*part: str, **env: str) -> subprocess.Popen[str]:
@@ -66,6 +67,12 @@ def test_the_demo_passes_and_stops_by_itself() -> None:
     assert "200 ok, LLM error APIConnectionError" in output
     assert "FastAPI under uvicorn" in output
     assert "Django under gunicorn" in output
+    story = re.search(
+        r"^pantheon-obs story \S+ (/\S+/pantheon-obs-demo-\S+)$", output, re.MULTILINE
+    )
+    assert story
+    shutil.rmtree(story[1])
+    assert "✗ InternalServerError" in output
     if "LEFT OUT: Postgres" not in output:
         assert "Postgres is stopped" in output
         assert output.splitlines()[-1].startswith("All checks passed: 53 requests")

@@ -30,7 +30,8 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 # The commands that shell blocks may contain; other tests run these commands for real.
 COMMANDS = re.compile(
-    r"(pip install|make |git clone|grep |curl |uvicorn |export |python -m |[A-Z_]+=)"
+    r"(pip install|make |git clone|grep |curl |uvicorn |export |python -m |[A-Z_]+="
+    r"|pantheon-obs |docker compose logs |kubectl logs |source )"
 )
 
 

@@ -37,9 +37,19 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "adapters.*": (*BELOW, *ROOMS, "_setup", "adapters.asgi", "adapters.wsgi", "adapters.routes"),
     "_instrument": (*BELOW, *ROOMS, "sinks.*", "_setup", "adapters.*"),
     "apps": ("adapters.django",),  # what Django finds where the package stands for its app
-    "cli": BELOW,
+    "cli": (*BELOW, "_version"),
+    "__main__": ("cli",),
     # It examines an application that `instrument` has set up.
-    "cli.doctor": (*BELOW, *ROOMS, "sinks.*", "_setup", "adapters.*", "_instrument", "cli"),
+    "cli.doctor": (
+        *BELOW,
+        *ROOMS,
+        "sinks.*",
+        "_setup",
+        "adapters.*",
+        "_instrument",
+        "cli",
+        "_version",
+    ),
     "testing": ("*",),
     "__init__": ("*",),
     "_elsewhere": (),
@@ -102,7 +112,7 @@ def part(module: tuple[str, ...]) -> str:
 
     A part of several files has its name in front: `asgi_exchange` belongs to `asgi`.
     """
-    if module[:2] == ("cli", "doctor"):
+    if ".".join(module).startswith("cli.doctor"):
         return "cli.doctor"
     if module[0] in {"adapters", "sinks"}:
         return ".".join((module[0], *(name.partition("_")[0] for name in module[1:2])))
@@ -232,7 +242,7 @@ def test_the_checker_has_modules_to_read() -> None:
     """Each room that is written exists, so that the tests above have read it."""
     rooms = {path.relative_to(SOURCE).parts[0] for path in SOURCE.rglob("*.py")}
 
-    named = {"adapters", "core", "health", "llm", "propagation", "sinks"}
+    named = {"adapters", "core", "health", "llm", "propagation", "sinks", "time"}
     assert named | {"_instrument.py", "_setup.py", "__init__.py", "products.py"} <= rooms
 
 

@@ -51,6 +51,7 @@ __all__ = [
     "keep",
     "llm_call",
     "logging_config",
+    "measure",
     "propagate",
     "tcp_check",
     "trace_context",
@@ -90,6 +91,7 @@ if TYPE_CHECKING:
     from pantheon_obs.sinks.logs.configure import configure_logging, logging_config
     from pantheon_obs.sinks.logs.structlog_bridge import get_logger
     from pantheon_obs.sinks.sentry import init_sentry
+    from pantheon_obs.time.measure import measure
 else:  # hidden from type checkers, which would accept every name
     _NAMES = {
         "_instrument": ["instrument"],
@@ -121,6 +123,7 @@ else:  # hidden from type checkers, which would accept every name
         "sinks.logs.configure": ["configure_logging", "logging_config"],
         "sinks.logs.structlog_bridge": ["get_logger"],
         "sinks.sentry": ["init_sentry"],
+        "time.measure": ["measure"],
     }
     _HOME = {name: module for module, names in _NAMES.items() for name in names}
 

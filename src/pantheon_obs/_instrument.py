@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from pantheon_obs import _setup
-from pantheon_obs.core.errors import refuse, shown
+from pantheon_obs.core.errors import ConfigError, refuse, shown
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.ignored import report_ignored
 from pantheon_obs.core.settings import resolve
@@ -38,7 +38,7 @@ _guard = Guard("instrument")
 
 
 @dataclass(eq=False)
-class _Instrumentation:
+class Instrumentation:
     """The start-up of an application, which its first call runs, and the options of `instrument`.
 
     The application owns it: what it refers to may refer to the application.
@@ -54,7 +54,7 @@ class _Instrumentation:
         self.start()
 
 
-_of: WeakKeyDictionary[object, ReferenceType[_Instrumentation]] = WeakKeyDictionary()
+_of: WeakKeyDictionary[object, ReferenceType[Instrumentation]] = WeakKeyDictionary()
 """The instrumentation of each application, by the application or by the adapter's mark on it."""
 
 
@@ -84,8 +84,8 @@ def instrument(
 
     Raises:
         ConfigError: An argument is not accepted.
-        MissingExtraError: `sentry_dsn` or `metrics_path` was given as an argument, but the package
-            of its extra is missing.
+        MissingExtraError: `sentry_dsn`, `metrics_path` or `metrics_port` was given as an argument,
+            but the package of its extra is missing.
 
     Example:
         >>> from pantheon_obs import instrument
@@ -94,11 +94,11 @@ def instrument(
         ...     await send({"type": "http.response.body"})
         >>> app = instrument(app, log_format="json")
     """
-    product = _product_of(app)
+    product = product_of(app)
     adapter = import_module(f"pantheon_obs.adapters.{product.name}")
     resolved = resolve(settings, overrides)
     with_health = _health_endpoints(health, product.protocol, resolved.health_prefix)
-    mark_of = getattr(adapter, "mark_of", lambda instrumented: instrumented)
+    mark_of = _marker(adapter)
     if adapter.is_installed(app):
         with _guard, suppress(TypeError):  # as below
             _report_ignored(mark_of(app), product, resolved, health)
@@ -107,7 +107,7 @@ def instrument(
     if _setup.metrics_status() != "on":
         resolved = replace(resolved, metrics_path=None)  # the application answers it
     start = _setup.announce_serving(resolved, adapter=product.name, on_startup=start)
-    instrumentation = _Instrumentation(start, resolved, health)
+    instrumentation = Instrumentation(start, resolved, health)
     if resolved.disabled and not health:
         return app
 
@@ -124,7 +124,21 @@ def instrument(
     return instrumented
 
 
-def _product_of(app: object) -> Product:
+def instrumentation_of(app: object) -> Instrumentation | None:
+    """Return what an app was instrumented with; None for one that was not."""
+    try:
+        adapter = import_module(f"pantheon_obs.adapters.{product_of(app).name}")
+        reference = _of.get(_marker(adapter)(app))
+    except (ConfigError, ImportError, TypeError):  # no app; or one without a hash
+        return None
+    return None if reference is None else reference()
+
+
+def _marker(adapter: Any) -> Callable[[Any], object]:  # noqa: ANN401 - a module
+    return getattr(adapter, "mark_of", lambda instrumented: instrumented)
+
+
+def product_of(app: object) -> Product:
     """Find the row of an app: a framework's, or that of the protocol that a callable speaks."""
     # By name: other instrumentors put a subclass in the place of a framework's class.
     classes = {(kind.__module__, kind.__qualname__) for kind in app.__class__.__mro__}

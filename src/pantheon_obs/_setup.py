@@ -51,12 +51,15 @@ def start(
     else:
         logs.reassert()
     sentry.start(settings)
-    if settings.metrics_path is not None:
+    if settings.metrics_path is not None or settings.metrics_port is not None:
         import_module(_METRICS).start(settings)
-    _observe_llm_clients(settings)
+    if not logs.in_command():
+        _open_port(settings)
+    _observe_libraries(settings)
 
     def on_startup() -> None:
-        _observe_llm_clients(settings)
+        _open_port(settings)
+        _observe_libraries(settings)
         logs.take_back()
         # The DSN may have come into the environment since, or the application have started Sentry.
         sentry.start(reread())
@@ -72,15 +75,22 @@ def check_options(settings: Settings) -> None:
     refuse_unknown(settings.sentry_options or ())
 
 
-def _observe_llm_clients(settings: Settings) -> None:
+def _observe_libraries(settings: Settings) -> None:
     if settings.llm:
         import_module("pantheon_obs.llm.imported").instrument_imported()
+    if settings.measure_time:
+        import_module("pantheon_obs.time.imported").observe_imported()
+
+
+def _open_port(settings: Settings) -> None:
+    if settings.metrics_port is not None and metrics_status() == "on":
+        import_module("pantheon_obs.sinks.metrics.port").listen(settings.metrics_port)
 
 
 def metrics_status() -> str:
-    """Return `on`, or `off: ` and the reason; without a path nothing of the metrics is loaded."""
+    """Return `on`, or `off: ` and the reason; unless asked for nothing of the metrics is loaded."""
     loaded: Any = sys.modules.get(_METRICS)
-    return "off: no metrics_path" if loaded is None else loaded.status()
+    return "off: no metrics_path or metrics_port" if loaded is None else loaded.status()
 
 
 def metrics_page(protocol: str) -> Callable[..., Any]:

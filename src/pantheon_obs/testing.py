@@ -17,11 +17,10 @@ from pantheon_obs.core import (
     outlived,
     pipeline,
     problems,
-    spans,
+    profiles,
     switch,
     unused,
 )
-from pantheon_obs.core import settings as settings_of_process
 from pantheon_obs.sinks import sentry
 from pantheon_obs.sinks.logs import configure, emitter
 
@@ -136,9 +135,8 @@ def reset() -> None:
     configure.reset()
     sentry.reset()
     emitter.captures.clear()
-    for module in (settings_of_process, problems, switch, in_force, pipeline, context, outlived):
+    for module in (profiles, problems, switch, in_force, pipeline, context, outlived):
         module.reset()
-    spans.use(())
     guard.forget()
     unused.forget()
     # Modules that hold state of the process, and that are only imported where they are used.
@@ -149,7 +147,9 @@ def reset() -> None:
         "llm.budget",
         "llm.every_client",
         "llm.imported",
+        "sinks.metrics.port",
         "sinks.metrics.registry",
+        "time.imported",
         "time.watchdog",
     ):
         loaded = sys.modules.get(f"pantheon_obs.{name}")

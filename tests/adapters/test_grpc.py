@@ -169,6 +169,33 @@ def test_the_metadata_of_the_application_goes_out_with_the_id(method: Any) -> No
     assert {"shelf": "4", "x-trace-id": trace_id} == call.metadata
 
 
+def test_the_id_goes_out_although_metadata_of_the_application_is_refused(method: Any) -> None:
+    """It is sent with the application's own, or else alone."""
+    service, name = method("sends_bad_metadata")
+    call = service.call(name, trace_id := f"t21-{service.kind}-{name}")
+    assert ("OK", trace_id) == (call.code, call.metadata.get("x-trace-id"))
+
+
+def test_what_runs_when_the_rpc_has_ended_has_its_trace(method: Any) -> None:
+    """gRPC calls it from a thread or task of its own."""
+    service, name = method("calls_back")
+    service.call(name, trace_id := f"t22-{service.kind}-{name}")
+    assert "called_back" in [line["event"] for line in service.lines(trace_id, "called_back")]
+
+
+def test_an_exit_of_a_handler_is_its_failure(sync: Service) -> None:
+    """gRPC's thread pool swallows it, and the client gets no answer."""
+    metadata = (("x-trace-id", trace_id := "t23"),)
+    call = sync.channel.unary_unary("/shop.Shop/exits").future(b"", metadata=metadata)
+    event = sync.finished(trace_id)
+    call.cancel()
+    assert ("error", "error", "SystemExit") == (
+        event["level"],
+        event["outcome"],
+        event["error_type"],
+    )
+
+
 def test_a_code_that_the_application_has_set_is_that_of_its_failure(sync: Service) -> None:
     """GRPC does not replace such a code by UNKNOWN."""
     call = sync.call("sets_a_code_and_fails", "t5")

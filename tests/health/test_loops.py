@@ -35,7 +35,11 @@ def needs(*names: str) -> None:
             pytest.skip(f"{name} is not installed")
 
 
-@pytest.fixture(params=["asyncio", "uvloop", "trio", "gevent", "gevent preloaded", "gthread"])
+WORKERS = {"asgi": "asgi", "uvicorn_worker.UvicornWorker": "asgi"}
+KINDS = ["asyncio", "uvloop", "trio", "gevent", "gevent preloaded", "gthread", *WORKERS]
+
+
+@pytest.fixture(params=KINDS)
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """Serve on one kind of event loop, or on none."""
     kind, _, preload = request.param.partition(" ")
@@ -45,7 +49,8 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     else:
         needs(*({kind} & {"gevent"}))
         options = ("--preload",) * bool(preload)
-        serving = gunicorn(f"{APP}:make_wsgi()", "-k", kind, "--no-control-socket", *options)
+        app = f"{APP}:make_{WORKERS.get(kind, 'wsgi')}()"
+        serving = gunicorn(app, "-k", kind, "--no-control-socket", *options)
     with serving:
         if kind in ("asyncio", "uvloop", "trio"):  # it listens before it has the application
             serving.wait_for(lambda: any("Running on" in line for line in serving.out), "the start")

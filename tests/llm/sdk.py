@@ -51,7 +51,7 @@ class Ending(NamedTuple):
     @property
     def raised(self) -> str | None:
         """Return the name of the SDK's exception."""
-        return None if self.error_type == "IncompleteStream" else self.error_type
+        return None if self.error_type in ("IncompleteStream", "server_error") else self.error_type
 
 
 class Gateway:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sys
 from contextlib import closing
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pantheon_obs import instrument_llm, trace_context
+from pantheon_obs import ConfigError, instrument, instrument_llm, llm_call, trace_context
+from pantheon_obs.testing import reset
 from tests.llm.scripted import Raw, aws_events, json_lines, scripted, sse
 
 if TYPE_CHECKING:
@@ -52,6 +56,10 @@ INTERACTION: dict[str, Any] = {
     "model": "m",
     "usage": INTERACTION_USAGE,
 }
+
+
+async def bare_app(*_: Any) -> None:
+    """Serve nothing."""
 
 
 def chat(**more: Any) -> dict[str, Any]:
@@ -213,6 +221,30 @@ class TestOpenAI:
         assert [] == events
 
 
+def test_a_model_of_pydantic_1_is_a_whole_answer(events: Events) -> None:
+    """It can be iterated over, as a stream can; LlamaIndex had such answers."""
+    pydantic = pytest.importorskip("pydantic.v1")
+
+    class Answer(pydantic.BaseModel):  # type: ignore[name-defined, misc]
+        text: str
+        usage: dict[str, int]
+
+    llm_call(operation="chat")(lambda: Answer(text="Paris.", usage=CHAT_USAGE))()
+
+    assert [("chat", 512, 40, "ok")] == told(events)
+
+
+AIOBOTOCORE = """
+class BedrockRuntime:
+    async def converse(self, *, modelId):
+        return {"usage": {"inputTokens": 512, "outputTokens": 40}}
+
+class AioClientCreator:
+    async def create_client(self):
+        return BedrockRuntime()
+"""
+
+
 class TestBedrock:
     """boto3's client: streams and bodies within mappings."""
 
@@ -234,6 +266,62 @@ class TestBedrock:
 
         assert [("converse", 512, 40, "ok")] == told(events)
         assert "anthropic.claude-haiku-4-5-20251001-v1:0" == events[0].model_alias
+
+    @pytest.mark.parametrize("whole", ["boto3", "botocore", "botocore.client", "llm=True"])
+    def test_all_clients(self, whole: str, events: Events) -> None:
+        """The methods are made with each client: those that are made from now on are observed."""
+        message = {"message": {"role": "assistant", "content": [{"text": "Paris."}]}}
+        body = {"output": message, "usage": {"inputTokens": 512, "outputTokens": 40}}
+        with scripted({"/converse": [body] * 4}) as url:
+            with closing(self.client(url)) as before:
+                if whole == "llm=True":
+                    instrument(bare_app, llm=True)
+                    undo = reset
+                else:
+                    undo = instrument_llm(sys.modules[whole]).undo
+                before.converse(modelId="m", messages=[])
+            assert [] == events
+            with closing(self.client(url)) as client:
+                client.converse(modelId="m", messages=[])
+                with instrument_llm(client, provider="mine"):  # its options count
+                    client.converse(modelId="m", messages=[])
+            with closing(self.client(url)) as client:
+                undo()
+                client.converse(modelId="m", messages=[])
+
+        assert [("converse", 512, 40, "ok")] * 2 == told(events)
+        assert [None, "mine"] == [event.provider for event in events]
+
+    def test_all_clients_that_are_made_by_a_coroutine(
+        self, monkeypatch: pytest.MonkeyPatch, events: Events
+    ) -> None:
+        """aiobotocore's factory is one; this one stands in for it."""
+        module = ModuleType("aiobotocore.client")
+        exec(AIOBOTOCORE, vars(module))  # noqa: S102 - a module
+        monkeypatch.setitem(sys.modules, "aiobotocore.client", module)
+
+        async def main() -> None:
+            with instrument_llm(module):
+                client = await module.AioClientCreator().create_client()
+                await client.converse(modelId="m")
+
+        asyncio.run(main())
+
+        assert [("converse", 512, 40, "ok")] == told(events)
+
+    def test_a_package_that_is_not_imported_makes_no_clients(self) -> None:
+        """There is nothing to observe."""
+        with pytest.raises(ConfigError, match="the module aioboto3 has no method"):
+            instrument_llm(ModuleType("aioboto3"))
+
+    def test_clients_of_other_services_stay_as_they_are(self) -> None:
+        """They call no model."""
+        boto3 = pytest.importorskip("boto3")
+        keys = {"aws_access_key_id": "none", "aws_secret_access_key": "none"}
+        with instrument_llm(boto3):
+            client = boto3.client("sts", region_name="us-east-1", **keys)
+        assert not [name for name in vars(client) if "pantheon" in name]
+        client.close()
 
     def test_converse_stream(self, events: Events) -> None:
         """The call ends with its stream."""

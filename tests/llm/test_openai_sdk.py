@@ -276,9 +276,9 @@ BAD = [
 
 
 def as_seen(way: Way, ending: Ending) -> Ending:
-    """Adapt to the SDK, which ignores an error event of Responses: the stream just ends."""
+    """Adapt to the SDK, which does not raise on an error event of Responses."""
     if way.name.startswith("responses") and ending.model == "event":
-        return ending._replace(error_type="IncompleteStream")
+        return ending._replace(error_type="server_error")
     return ending
 
 

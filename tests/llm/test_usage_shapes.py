@@ -223,40 +223,48 @@ class TestCutStreams:
             event.outcome,
         )
 
-    def test_a_failed_response_has_no_terminal_chunk(self, events: Events) -> None:
-        """`response.failed` is an error, and its tokens are counted."""
+    @pytest.mark.parametrize("read", [list, next], ids=["read", "left"])
+    def test_a_stream_of_a_failed_response_has_the_error_of_its_body(
+        self, read: Any, events: Events
+    ) -> None:
+        """As an unstreamed one has; and its tokens are counted, read to its end or not."""
+        error = {"code": "server_error", "message": "…"}
 
         @llm_call(prices=lambda _: None)
         def failed() -> Iterator[Any]:
             *chunks, last = values("openai_responses_stream")
-            yield from chunks
+            yield from chunks[: 0 if read is next else None]
             yield {
                 "type": "response.failed",
-                "response": {**last["response"], "status": "failed"},
+                "response": {**last["response"], "status": "failed", "error": error},
             }
 
-        list(failed())
+        stream = failed()
+        read(stream)
+        stream.close()
 
         [event] = events
-        assert ("error", "IncompleteStream", "failed") == (
+        assert ("error", "server_error", "server_error", "failed") == (
             event.outcome,
             event.error_type,
+            event.error_code,
             event.finish_reason,
         )
         assert (1149, 212) == (event.input_tokens, event.output_tokens)
 
-    def test_an_error_event_is_no_terminal_chunk(self, events: Events) -> None:
-        """The call is an error, although the clients do not raise on every such event."""
+    @pytest.mark.parametrize("wrap", [dict, lambda **error: {"error": error}])
+    def test_an_error_event_has_the_error_type(self, wrap: Any, events: Events) -> None:
+        """The clients do not raise on every such event."""
 
         @llm_call(prices=lambda _: None)
         def broken() -> Iterator[Any]:
             yield from values("openai_responses_stream")[:5]
-            yield {"type": "error", "code": "server_error", "message": "…"}
+            yield {"type": "error", **wrap(code="server_error", message="…")}
 
         list(broken())
 
         [event] = events
-        assert ("error", "IncompleteStream") == (event.outcome, event.error_type)
+        assert ("error", "server_error") == (event.outcome, event.error_type)
 
 
 class TestCumulation:

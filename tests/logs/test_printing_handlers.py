@@ -110,6 +110,35 @@ for kind in (Printer, logging.StreamHandler):
     assert ["first", *["cannot reach amqp://[redacted]@mq//", "second"] * 2] == done.events
 
 
+def test_a_stream_that_leads_to_a_standard_stream_prints_no_second_line(tmp_path: Path) -> None:
+    """A tee's other file has each line as the application formats it; a closed stream has none."""
+    done = run(
+        HANDLERS
+        + f"""
+class Tee:
+    def __init__(self): self.file = open({str(tmp_path / "tee.log")!r}, "w")
+    def write(self, text):
+        sys.stderr.write(text)
+        self.file.write(text)
+    def flush(self): self.file.flush()
+copied = [os.fdopen(os.dup(number), "w") for number in (1, 2)]
+closed = os.fdopen(os.dup(1), "w")
+os.close(closed.fileno())
+for name, stream in (("", Tee()), ("shop", copied[0]), ("cellar", copied[1])):
+    logging.getLogger(name).addHandler(logging.StreamHandler(stream))
+kept = logging.StreamHandler(closed)
+logging.getLogger("shut").addHandler(kept)
+configure_logging(log_format="json")
+assert logging.getLogger("shut").handlers == [kept]
+for name in ("", "shop", "cellar"):
+    logging.getLogger(name).warning("cannot reach %s", SECRET)
+"""
+    )
+
+    assert ["cannot reach amqp://[redacted]@mq//"] * 3 == done.events
+    assert 3 == (tmp_path / "tee.log").read_text().count("cannot reach amqp://baker")
+
+
 @pytest.mark.parametrize("path", ["/dev/stdout", "/dev/stderr", "/dev/fd/1", "/proc/self/fd/2"])
 def test_a_file_handler_on_a_device_of_the_standard_streams_prints(path: str) -> None:
     """Configurations of containers write to such files; some open them with the first record."""

@@ -56,8 +56,9 @@ def told(events: list[Any]) -> list[tuple[Any, ...]]:
     ]
 
 
-def test_mistral(events: list[Any]) -> None:
-    """Sync and async methods of one client."""
+@pytest.mark.parametrize("whole", ["client", "class", "module", "package"])
+def test_mistral(whole: str, events: list[Any]) -> None:
+    """Sync and async methods of one client, or of all."""
     sdk = pytest.importorskip("mistralai.client")
     vectors = {
         "id": "e",
@@ -68,12 +69,14 @@ def test_mistral(events: list[Any]) -> None:
     }
     with scripted({"/chat": [chat(), stream(), chat()], "/embeddings": vectors}) as url:
         client = sdk.Mistral(api_key="none", server_url=url)
-        instrument_llm(client)
-        client.chat.complete(model="m", messages=ASK)
-        with client.chat.stream(model="m", messages=ASK) as chunks:
-            list(chunks)
-        asyncio.run(client.chat.complete_async(model="m", messages=ASK))
-        client.embeddings.create(model="m", inputs=["x"])
+        package = pytest.importorskip("mistralai")
+        subjects = {"client": client, "class": sdk.Mistral, "module": sdk, "package": package}
+        with instrument_llm(subjects[whole]):
+            client.chat.complete(model="m", messages=ASK)
+            with client.chat.stream(model="m", messages=ASK) as chunks:
+                list(chunks)
+            asyncio.run(client.chat.complete_async(model="m", messages=ASK))
+            client.embeddings.create(model="m", inputs=["x"])
 
     assert [*[("llm.chat", *USED)] * 3, ("llm.embeddings", "ok", 512, 0)] == told(events)
 

@@ -7,6 +7,7 @@ import gc
 import logging
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
 from types import SimpleNamespace, coroutine
@@ -24,8 +25,9 @@ from pantheon_obs import (
     trace_context,
     untraced,
 )
-from pantheon_obs.core import foreign, outlived
+from pantheon_obs.core import foreign
 from pantheon_obs.core.context import apart, current_trace
+from pantheon_obs.core.in_force import in_force
 from pantheon_obs.propagation import watch
 from pantheon_obs.testing import capture_events
 from tests.support.lines import validate_line
@@ -210,6 +212,43 @@ def test_a_thread_is_named_by_its_function(lines: list[dict[str, Any]]) -> None:
     [consumed], [line] = named(lines, "consumed"), named(lines, "trace_outlived")
     assert "trace_id" not in consumed
     assert str(line["task"]).endswith("consume")
+
+
+def test_a_function_that_a_library_has_wrapped_is_named_by_its_own_name(
+    lines: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Logfire wraps each function that is submitted to a pool."""
+    executors = pytest.importorskip("logfire._internal.integrations.executors")
+    for pool in (ThreadPoolExecutor, ProcessPoolExecutor):
+        monkeypatch.setattr(pool, "submit", pool.submit)  # which Logfire never gives back
+    executors.instrument_executors()
+
+    def consume() -> None:
+        log.info("consumed")
+
+    async def work() -> None:
+        await after_the_request()
+        await asyncio.to_thread(consume)
+
+    serve(lambda: asyncio.create_task(work()), trace_linger_s=0)
+
+    [line] = named(lines, "trace_outlived")
+    assert consume.__qualname__ == line["task"]
+
+
+def test_a_thread_that_runs_a_librarys_code_alone_is_named_by_it(
+    lines: list[dict[str, Any]],
+) -> None:
+    """Such a name is better than none."""
+
+    async def work() -> None:
+        await after_the_request()
+        await asyncio.to_thread(log.info, "consumed")
+
+    serve(lambda: asyncio.create_task(work()), trace_linger_s=0)
+
+    [line] = named(lines, "trace_outlived")
+    assert "Logger.info" == line["task"]
 
 
 def test_a_carried_coroutine_function_keeps_its_trace(lines: list[dict[str, Any]]) -> None:
@@ -484,4 +523,4 @@ def test_the_setting_holds_for_a_process(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("PANTHEON_OBS_TRACE_LINGER_S", "2.5")
     instrument(lambda environ, start_response: [])
 
-    assert 2.5 == outlived.linger_s
+    assert 2.5 == in_force("trace_linger_s")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -206,6 +207,35 @@ def test_bound_values_go_out_in_place_of_those_that_came_in(serve: Any) -> None:
     sent.clear()
     serve(work, {}, **settings)
     assert "tenant=b%2Cc%20d,plan=free" == sent["baggage"]
+
+
+def test_each_application_has_its_own_baggage_fields() -> None:
+    """A second one in the process leaves those of the first as they are; jobs have the last."""
+    sent: list[Any] = []
+
+    def set_up(**settings: Any) -> Any:
+        async def app(_scope: Any, _receive: Any, send: Any) -> None:
+            sent.append(inject().get("baggage"))
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"ok"})
+
+        return instrument(app, **settings)
+
+    async def nothing(*_: Any) -> Any:
+        """Take a message, or give none."""
+
+    apps = [set_up(baggage_fields=("tenant",)), set_up(baggage_fields=("plan",)), set_up()]
+    headers = [(b"baggage", b"tenant=acme,plan=pro")]
+    with capture_events() as lines:
+        for each in apps:
+            scope = {"type": "http", "method": "GET", "path": "/", "headers": headers}
+            asyncio.run(each(scope, nothing, nothing))
+        with trace_context(extract([*headers, (b"x-trace-id", b"job-1")])):
+            logging.getLogger("shop").warning("job")
+
+    told = [{name: line[name] for name in ("tenant", "plan") if name in line} for line in lines]
+    assert [{"tenant": "acme"}, {"plan": "pro"}, {}, {"plan": "pro"}] == told
+    assert ["plan=pro,tenant=acme", "tenant=acme,plan=pro", "tenant=acme,plan=pro"] == sent
 
 
 def test_a_value_that_has_no_text_costs_no_id(serve: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import random
 from collections import deque
@@ -23,12 +24,14 @@ from pantheon_obs.core.events import (
     WebsocketFinished,
 )
 from pantheon_obs.core.exchange import Exchange
-from pantheon_obs.core.measurements import LinesDropped
+from pantheon_obs.core.measurements import LinesDropped, Operation
 from pantheon_obs.sinks.metrics.labels import make_room
 from pantheon_obs.sinks.metrics.sink import MetricsSink
 from pantheon_obs.testing import capture_events
 
 REQUESTS = "http_server_request_duration_seconds_count"
+DATABASE = "db_client_operation_duration_seconds_count"
+OUTGOING = "http_client_request_duration_seconds_count"
 ACTIVE = "http_server_active_requests"
 MESSAGES = {"http.response.start": {"status": 200, "headers": []}, "http.response.body": {}}
 
@@ -220,7 +223,7 @@ def test_a_scanner_does_not_make_the_number_of_series_grow() -> None:
     scan(300)
     before = app.series()
 
-    scan(2000)
+    scan(20_000)
 
     assert before == app.series()
 
@@ -271,6 +274,40 @@ def test_an_llm_call_is_counted_with_its_tokens() -> None:
     assert {"input": 20, "output": 8, "cache_read_input": 12, "reasoning_output": 6} == {
         kind: value for kind, value in counted.items() if value is not None
     }
+
+
+def test_statements_and_outgoing_requests_are_observed() -> None:
+    """Of what else is measured, the line has the sums only."""
+    app = App()
+    before = app.series()
+    pipeline.timed(Operation("cache", 0.1))
+    pipeline.timed(Operation("checkout", 0.1))
+    assert before == app.series()
+
+    pipeline.timed(Operation("db", 0.02, system="postgresql"))
+    http: dict[str, Any] = {"method": "GET", "server_address": "bank.example"}
+    pipeline.timed(Operation("http", 0.3, status_code=200, **http))
+    pipeline.timed(Operation("http", 0.3, error_type="ConnectError", **http))
+    apart(pipeline.timed, Operation("db", 0.02, system="postgresql"))
+    assert 1 == app.value(DATABASE, db_system_name="postgresql")
+    pipeline.timed(Operation("db", 0.02, system="postgresql"))
+
+    assert 3 == app.value(DATABASE, db_system_name="postgresql")
+    for status in ("200", ""):
+        labels = {"http_request_method": "GET", "http_response_status_code": status}
+        assert 1 == app.value(OUTGOING, **labels, server_address="bank.example")
+
+
+def test_two_hundred_hosts_are_kept_apart() -> None:
+    """An application may call whichever hosts its users name."""
+    app = App()
+
+    for number in range(202):
+        pipeline.timed(Operation("http", 0.1, method="GET", server_address=f"{number}.example"))
+
+    labels = {"http_request_method": "GET", "http_response_status_code": ""}
+    assert 1 == app.value(OUTGOING, **labels, server_address="199.example")
+    assert 2 == app.value(OUTGOING, **labels, server_address="_OTHER")
 
 
 def test_a_try_of_a_task_is_observed() -> None:
@@ -345,6 +382,33 @@ def test_a_finalizer_waits_for_no_lock() -> None:
     assert 1 == app.value(REQUESTS, **labels_of())
     pipeline.emit(finished())
     assert 3 == app.value(REQUESTS, **labels_of())
+
+
+def test_a_finalizer_of_the_application_waits_for_no_lock() -> None:
+    """The collector runs it in the middle of anything, and it may end a call of its own."""
+    app = App()
+
+    class Closing:
+        """Refers to itself, so that only the collector frees it."""
+
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            with llm_call(model="fast", operation="chat"):
+                pass
+
+    with llm_call(model="fast", operation="chat"):
+        pass
+    Closing()
+    name = "pantheon_llm_calls"
+    [child] = app.registry._names_to_collectors[name]._metrics.values()  # type: ignore[attr-defined] # noqa: SLF001 - the lock of an observation in progress
+    with child._value._lock:  # noqa: SLF001 - as above
+        gc.collect()
+
+    app.serve("/metrics")
+    call = {"gen_ai_operation_name": "chat", "gen_ai_provider_name": "", "outcome": "ok"}
+    assert 2 == app.value(f"{name}_total", **call, gen_ai_request_model="fast")
 
 
 def test_a_request_that_a_finalizer_ends_leaves_the_gauge_later() -> None:

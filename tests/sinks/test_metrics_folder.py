@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from pantheon_obs.sinks.metrics import dead, registry
+from pantheon_obs.sinks.metrics import dead
 from pantheon_obs.sinks.metrics.dead import Folder
 from pantheon_obs.sinks.metrics.exemplars import ExemplarFile, read
 
@@ -22,57 +22,146 @@ if TYPE_CHECKING:
 NOBODY = 4_000_000  # more than the largest id of a process: proc(5), pid_max
 
 
-def write(folder: Path, kind: str, pid: int, value: float) -> None:
+def write(folder: Path, kind: str, name: object, value: float) -> None:
     """Write a process's file with one value."""
-    file: Any = MmapedDict(str(folder / f"{kind}_{pid}.db"))  # type: ignore[no-untyped-call]
+    file: Any = MmapedDict(str(folder / f"{kind}_{name}.db"))  # type: ignore[no-untyped-call]
     labels = {"histogram": ["le"]}.get(kind, [])
-    name = {"histogram": "a_bucket", "counter": "a_total"}.get(kind, "a")
-    file.write_value(mmap_key("a", name, labels, ["1.0"][: len(labels)], "An a."), value, 0.0)
+    sample = {"histogram": "a_bucket", "counter": "a_total"}.get(kind, "a")
+    file.write_value(mmap_key("a", sample, labels, ["1.0"][: len(labels)], "An a."), value, 0.0)
     file.close()
 
 
-def total(folder: Path) -> float:
-    """The sum over all files, as a scrape has it."""
+def shown(folder: Path) -> float:
+    """The sum over all files."""
     collector: Any = MultiProcessCollector(None, str(folder))  # type: ignore[no-untyped-call]
+    names = {"a_total", "a_bucket"}
+    return sum(s.value for m in collector.collect() for s in m.samples if s.name in names)
+
+
+def total(folder: Path) -> float:
+    """The sum over all files, once what the dead have left is settled, as a scrape has it."""
     with Folder(folder).locked():
         Folder(folder).settle()
-        names = {"a_total", "a_bucket"}
-        found = [s.value for m in collector.collect() for s in m.samples if s.name in names]
-    return sum(found)
+    return shown(folder)
 
 
-def own(folder: Path, pid: int) -> None:
-    """Note an owner that has ended."""
-    (folder / f"{pid}.owner").write_text(f"{dead._namespace()} 1")  # noqa: SLF001 - as one notes it
+def own(folder: Path, number: int) -> str:
+    """Say that a process owns the files of its name; it has ended, as nobody holds the lock."""
+    name = f"{number}-a"
+    (folder / f"{name}.owner").touch()
+    return name
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Folder]:
+    """The folder of this process, which lives."""
+    folder = Folder(tmp_path)
+    folder.name()
+    yield folder
+    folder.leave()
 
 
 def test_the_files_of_the_dead_become_one_of_each_kind(tmp_path: Path) -> None:
     """Counters and histograms are added up; live gauges, exemplars and owners are removed."""
     for number in range(3):
-        own(tmp_path, NOBODY + number)
+        name = own(tmp_path, NOBODY + number)
         for kind in ("counter", "histogram", "gauge_livesum"):
-            write(tmp_path, kind, NOBODY + number, 5)
-        (tmp_path / f"{NOBODY + number}.exemplars").touch()
+            write(tmp_path, kind, name, 5)
+        # The application's own metrics are in a file of the process's id.
+        write(tmp_path, "counter", NOBODY + number, 5)
+        (tmp_path / f"{name}.exemplars").touch()
 
-    assert 30 == total(tmp_path)
+    assert 45 == total(tmp_path)
 
     assert {"counter_dead.db", "histogram_dead.db", "merge.lock"} == {
         path.name for path in tmp_path.iterdir()
     }
-    assert 30 == total(tmp_path)
+    assert 45 == total(tmp_path)
 
 
-def test_files_of_running_processes_and_of_others_stay(tmp_path: Path) -> None:
-    """In another namespace the same id belongs to another process."""
-    write(tmp_path, "counter", NOBODY, 5)
-    (tmp_path / f"{NOBODY}.owner").write_text("pid:[1] 1")
-    write(tmp_path, "counter", os.getpid(), 5)
-    Folder(tmp_path).enter()
-    before = sorted(path.name for path in tmp_path.iterdir())
+HOLDER = """
+import sys
+from pathlib import Path
+from pantheon_obs.sinks.metrics.dead import Folder
+print(Folder(Path(sys.argv[1])).name(), flush=True)
+sys.stdin.read()
+"""
 
-    assert 10 == total(tmp_path)
 
-    assert before == sorted(path.name for path in tmp_path.iterdir())
+def test_files_of_running_processes_stay_until_they_end(tmp_path: Path, folder: Folder) -> None:
+    """A child process does not keep its parent alive, nor the parent's lock."""
+    write(tmp_path, "counter", folder.name(), 5)
+    command = [sys.executable, "-c", HOLDER, str(tmp_path)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        other = process.stdout.readline().strip()
+        write(tmp_path, "counter", other, 5)
+        write(tmp_path, "gauge_livesum", other, 5)
+        before = sorted(path.name for path in tmp_path.iterdir())
+
+        with folder.locked():
+            folder.settle()
+        assert before == sorted(path.name for path in tmp_path.iterdir())
+        process.stdin.close()
+
+    with folder.locked():
+        folder.settle()
+    assert 10 == shown(tmp_path)
+    assert [] == [path for path in tmp_path.iterdir() if other in path.name]
+    assert (tmp_path / f"counter_{folder.name()}.db").exists()
+
+
+def test_of_two_processes_with_one_id_the_living_one_keeps_its_files(
+    tmp_path: Path, folder: Folder
+) -> None:
+    """Containers that share a folder have the same ids."""
+    name = own(tmp_path, os.getpid())
+    write(tmp_path, "counter", name, 5)
+    for each in (folder.name(), os.getpid()):
+        write(tmp_path, "counter", each, 5)
+        write(tmp_path, "gauge_livesum", each, 5)
+
+    with folder.locked():
+        folder.settle()
+
+    assert 15 == shown(tmp_path)
+    assert {folder.name(), f"{os.getpid()}"} == {
+        path.stem.rpartition("_")[2] for path in tmp_path.glob("gauge*")
+    }
+    assert not list(tmp_path.glob(f"*{name}*"))
+
+
+def test_a_child_process_has_a_name_of_its_own(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files are its own, and it holds a lock of its own."""
+    parent = folder.name()
+
+    monkeypatch.setattr(dead, "_getpid", lambda: NOBODY)
+    child = folder.name()
+
+    assert child.startswith(f"{NOBODY}-")
+    assert child == folder.name()
+    assert {parent, child} == {path.stem for path in folder.path.glob("*.owner")}
+
+
+def test_a_file_of_another_user_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can tell whether the process lives."""
+    write(tmp_path, "counter", own(tmp_path, NOBODY), 5)
+
+    def denied(*_: Any) -> int:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "open", denied)
+
+    with Folder(tmp_path).locked():
+        Folder(tmp_path).settle()
+    assert (tmp_path / f"{NOBODY}-a.owner").exists()
 
 
 class CrashError(Exception):
@@ -107,13 +196,14 @@ def test_a_crash_between_any_two_steps_counts_nothing_twice(tmp_path: Path, cras
     for steps in range(30):
         folder = tmp_path / str(steps)
         folder.mkdir()
-        own(folder, NOBODY)
+        name = own(folder, NOBODY)
         for kind in ("counter", "histogram"):
-            write(folder, kind, NOBODY, 5)
-            write(folder, kind, NOBODY + 1, 5)
+            write(folder, kind, name, 5)
+            write(folder, kind, "other", 5)
         crash(steps)
         try:
-            Folder(folder).bury(NOBODY)
+            with Folder(folder).locked():
+                Folder(folder).settle()
             done = True
         except CrashError:
             pass
@@ -124,38 +214,22 @@ def test_a_crash_between_any_two_steps_counts_nothing_twice(tmp_path: Path, cras
     assert done
 
 
-def test_a_new_process_of_the_same_id_begins_without_the_gauges(tmp_path: Path) -> None:
-    """Its counters go on where those of the dead one ended: the sum is the same."""
-    own(tmp_path, os.getpid())
-    for kind in ("counter", "gauge_livesum"):
-        write(tmp_path, kind, os.getpid(), 5)
-    folder = Folder(tmp_path)
-
-    folder.enter()
-    folder.enter()
-
-    assert 5 == total(tmp_path)
-    assert not list(tmp_path.glob("gauge*"))
-
-
-def test_a_system_without_proc_tells_the_running_from_the_dead(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By a signal that does nothing."""
-    monkeypatch.setattr(dead, "_PROC", tmp_path / "none")
+def test_without_locks_nothing_is_added_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Windows nobody can tell whether a process lives; it counts all the same."""
     monkeypatch.setattr(dead, "_locks", None)
-    own(tmp_path, NOBODY)
-    write(tmp_path, "counter", NOBODY, 5)
-    Folder(tmp_path).enter()
+    folder = Folder(tmp_path)
+    write(tmp_path, "counter", own(tmp_path, NOBODY), 5)
+    write(tmp_path, "counter", folder.name(), 5)
 
-    assert 5 == total(tmp_path)
+    assert 10 == total(tmp_path)
 
-    assert [f"{os.getpid()}.owner"] == [path.name for path in tmp_path.glob("*.owner")]
+    folder.leave()
+    assert 2 == len(list(tmp_path.glob("*.owner")))
 
 
 def test_the_newest_exemplar_of_a_bucket_is_kept(tmp_path: Path) -> None:
     """Each process has a file of its own, also after a fork."""
-    file = ExemplarFile(tmp_path)
+    file = ExemplarFile(tmp_path, lambda: "me")
     file.keep(("a", "GET", 0), 0.1, "first")
     file.keep(("a", "GET", 1), 0.2, "other")
     file.keep(("a", "GET", 0), 0.3, "second")
@@ -165,21 +239,20 @@ def test_the_newest_exemplar_of_a_bucket_is_kept(tmp_path: Path) -> None:
     assert {("a", "GET", 0): (0.3, "second"), ("a", "GET", 1): (0.2, "other")} == {
         key: (kept.value, kept.trace_id) for key, kept in found.items()
     }
-    assert [f"{os.getpid()}.exemplars"] == [path.name for path in tmp_path.iterdir()]
+    assert ["me.exemplars"] == [path.name for path in tmp_path.iterdir()]
 
 
-def test_of_several_files_the_newest_exemplar_counts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_several_files_the_newest_exemplar_counts(tmp_path: Path) -> None:
     """A child process does not write into its parent's file."""
-    file, other = ExemplarFile(tmp_path), ExemplarFile(tmp_path)
+    name = "parent"
+    file = ExemplarFile(tmp_path, lambda: name)
     file.keep(("a", 0), 0.1, "of the parent")
-    file._begin()  # noqa: SLF001 - as another thread may in the meantime
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "getpid", lambda: NOBODY)
-        other.keep(("b", 0), 0.1, "of the child")
-        other.keep(("a", 0), 0.2, "of the child")
-    file.keep(("b", 0), 0.2, "of the parent")
+    file._begin(name)  # noqa: SLF001 - as another thread may in the meantime
+    name = "child"
+    file.keep(("b", 0), 0.1, "of the child")
+    file.keep(("a", 0), 0.2, "of the child")
+    other = ExemplarFile(tmp_path, lambda: "another")
+    other.keep(("b", 0), 0.2, "of the parent")
     (tmp_path / "empty.exemplars").touch()
 
     found = read(tmp_path)
@@ -190,7 +263,7 @@ def test_of_several_files_the_newest_exemplar_counts(
 
 def test_a_file_that_is_full_keeps_what_it_has(tmp_path: Path) -> None:
     """It has room for thousands of buckets."""
-    file = ExemplarFile(tmp_path)
+    file = ExemplarFile(tmp_path, lambda: "me")
     for number in range(40_000):
         file.keep(("a" * 60, number), 0.1, "x")
     file.keep(("a" * 60, 0), 0.2, "newest")
@@ -203,7 +276,7 @@ def test_a_file_that_is_full_keeps_what_it_has(tmp_path: Path) -> None:
 
 def test_a_slot_that_is_being_written_is_left_out(tmp_path: Path) -> None:
     """The numbers at its ends differ then."""
-    ExemplarFile(tmp_path).keep(("a", 0), 0.1, "x")
+    ExemplarFile(tmp_path, lambda: "me").keep(("a", 0), 0.1, "x")
     [path] = tmp_path.iterdir()
     content = bytearray(path.read_bytes())
     content[content.index(b'["a", 0]') + 8] ^= 1
@@ -214,7 +287,7 @@ def test_a_slot_that_is_being_written_is_left_out(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path) -> None:
     """Whatever it holds."""
-    ExemplarFile(tmp_path).keep(("a", 0), 0.1, "x")
+    ExemplarFile(tmp_path, lambda: "me").keep(("a", 0), 0.1, "x")
     (tmp_path / "other.exemplars").write_bytes(b"\xff" * 12)
 
     assert 1 == len(read(tmp_path))
@@ -247,7 +320,7 @@ def test_the_hook_of_gunicorn_settles_a_worker(
         [sys.executable, "-c", PROGRAM], env=env, check=True, capture_output=True, text=True
     )
     pid = int(done.stdout.splitlines()[-1])
-    assert (tmp_path / f"histogram_{pid}.db").exists()
+    assert list(tmp_path.glob(f"histogram_{pid}-*.db"))
 
     class Worker:
         """As gunicorn has it."""
@@ -255,8 +328,8 @@ def test_the_hook_of_gunicorn_settles_a_worker(
         def __init__(self) -> None:
             self.pid = pid
 
-    gunicorn.child_exit(None, Worker())  # without metrics it does nothing
-    monkeypatch.setattr(registry, "_folder", Folder(tmp_path))
+    gunicorn.child_exit(None, Worker())  # without a folder it does nothing
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     gunicorn.child_exit(None, Worker())
 
     assert {"histogram_dead.db", "merge.lock"} == {path.name for path in tmp_path.iterdir()}

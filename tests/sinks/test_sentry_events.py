@@ -321,6 +321,7 @@ def test_a_thread_that_outlives_its_request_reports_for_nobody(
     orders: Queue[str] = Queue()
 
     def ship() -> None:
+        sentry_sdk.set_tag("worker", "ship")
         with sentry_sdk.start_transaction(name="ship"):
             logging.getLogger("depot").error("no courier for %s", orders.get())
 
@@ -329,6 +330,7 @@ def test_a_thread_that_outlives_its_request_reports_for_nobody(
     def app(_environ: Any, start_response: Any) -> list[bytes]:
         nonlocal thread
         bind(user_id="anna")
+        sentry_sdk.set_tag("tenant", "acme")
         if is_carried:
             thread = Thread(target=carry(ship))
         thread.start()
@@ -348,6 +350,36 @@ def test_a_thread_that_outlives_its_request_reports_for_nobody(
     for item in (event, shipped):
         assert ("request-1" if is_carried else None) == item.get("tags", {}).get("trace_id")
         assert ({"id": "anna"} if is_carried else None) == item.get("user")
+        assert ("acme" if is_carried else None) == item["tags"].get("tenant")
+        assert "ship" == item["tags"]["worker"]
+        assert is_carried == ("request" in item)
+
+
+def test_a_thread_has_no_user_of_a_request_that_is_over(receiver: Receiver) -> None:
+    """Neither the one that the request has set; its own user stays."""
+    orders: Queue[str] = Queue()
+
+    def ship() -> None:
+        for _ in range(2):
+            sentry_sdk.capture_message(f"no courier for {orders.get()}")
+            sentry_sdk.set_user({"id": "courier"})
+
+    thread = Thread(target=ship)
+
+    def app(_environ: Any, start_response: Any) -> list[bytes]:
+        sentry_sdk.set_user({"id": "anna"})
+        thread.start()
+        start_response("200 OK", [])
+        return [b"ok"]
+
+    served = instrument(app, sentry_dsn=receiver.dsn)
+    served({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, lambda *_: None).close()
+    orders.put("one")
+    orders.put("two")
+    thread.join(SECONDS)
+    receiver.wait_for(2)
+
+    assert [None, {"id": "courier"}] == [event.get("user") for event in receiver.events]
 
 
 def test_an_error_that_leaves_its_trace_keeps_its_id(receiver: Receiver) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import product
 from uuid import uuid4
 
 import pytest
@@ -42,6 +43,55 @@ def test_plain_functions_generators_and_writers_work_under_asyncio() -> None:
         with pytest.raises(grpc.RpcError) as refused:
             channel.unary_unary("/shop.Shop/nothing")(b"", timeout=20)
         assert grpc.StatusCode.UNIMPLEMENTED == refused.value.code()
+
+
+@pytest.mark.parametrize(
+    ("kind", "methods"),
+    [
+        ("sync", ["marks", "marks_and_counts"]),
+        ("aio", ["marks", "marks_and_counts", "amarks", "amarks_and_counts"]),
+    ],
+)
+def test_an_rpc_knows_nothing_of_another_rpcs_user(kind: str, methods: list[str]) -> None:
+    """Each has a scope of Sentry's of its own."""
+    with Receiver() as receiver, _Shop(kind, receiver) as server, server.channel as channel:
+        for method, request in product(methods, (b"anna", b"")):
+            call = channel.unary_stream if method.endswith("counts") else channel.unary_unary
+            metadata = (("x-trace-id", f"{method}-{request.decode()}"),)
+            answer = call(f"/shop.Shop/{method}")(request, metadata=metadata, timeout=20)
+            assert b"ok" == (next(answer) if method.endswith("counts") else answer)
+        receiver.wait_for(2 * len(methods))
+    known = {event["tags"].pop("trace_id"): event for event in receiver.events}
+    for method in methods:
+        theirs, other = known[f"{method}-anna"], known[f"{method}-"]
+        assert ({"user_kind": "anna"}, {"id": "anna"}) == (theirs["tags"], theirs["user"])
+        assert ({}, None) == (other["tags"], other.get("user"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "methods"),
+    [
+        ("sync", ["fails", "breaks"]),
+        ("aio", ["fails", "breaks", "afails", "abreaks", "awrites_and_fails"]),
+    ],
+)
+def test_a_failure_is_one_unhandled_event_in_its_trace(kind: str, methods: list[str]) -> None:
+    """Whether or not Sentry's interceptor is around the handler, and gRPC logs it again."""
+    with Receiver() as receiver, _Shop(kind, receiver) as server, server.channel as channel:
+        for method in methods:
+            metadata = (("x-trace-id", method),)
+            call = channel.unary_stream(f"/shop.Shop/{method}")
+            with pytest.raises(grpc.RpcError):
+                list(call(b"", metadata=metadata, timeout=20))
+        marked = channel.unary_unary("/shop.Shop/marks")
+        marked(b"", metadata=(("x-trace-id", "marks"),), timeout=20)
+        receiver.wait_for(len(methods) + 1)
+    told = [
+        (event["tags"]["trace_id"], value["type"], value["mechanism"]["handled"])
+        for event in receiver.events
+        for value in event.get("exception", {"values": []})["values"]
+    ]
+    assert [(method, "ValueError", False) for method in methods] == told
 
 
 class _Shop(Server):

@@ -102,6 +102,21 @@ def test_a_bad_setting_is_refused_at_once(app: Celery) -> None:
         instrument_celery(app, {"log_level": "INFO"})  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"metrics_path": "/metrics"}, {"metrics_port": 9464}],
+    ids=["path", "port"],
+)
+def test_metrics_without_the_extra_are_an_error(
+    app: Celery, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    """Where they are asked for by an argument."""
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+
+    with pytest.raises(MissingExtraError, match=r"pantheon-obs\[prometheus\]"):
+        instrument_celery(app, **options)
+
+
 def test_a_dsn_without_sentry_is_an_error(app: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
     """A DSN that is an argument needs `sentry_sdk`."""
     monkeypatch.setitem(sys.modules, "sentry_sdk", None)

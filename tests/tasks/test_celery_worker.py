@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from examples.databases import Redis
 from tests.sinks.receiver import Receiver
 from tests.support.lines import parse_line
-from tests.support.server import ROOT, SECONDS, Server, environment
+from tests.support.server import ROOT, SECONDS, Server, environment, free_port
+from tests.time.requests import adds_up, times
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +35,7 @@ class Observed:
         self.err: list[str] = []
         self.results: dict[str, Any] = {}
         self.receiver = Receiver()
+        self.metrics = ""
 
     def of(self, case: str) -> list[dict[str, Any]]:
         """Select the lines of one trace."""
@@ -64,6 +68,8 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Observed:
             "SHOP_SCHEDULE": str(directory / "schedule"),
             "PANTHEON_OBS_SERVICE": "shop-worker",
             "no_proxy": "127.0.0.1",
+            "PANTHEON_OBS_METRICS_PORT": str(free_port()),
+            "PROMETHEUS_MULTIPROC_DIR": str(directory / "metrics"),
         }
         arguments = ("celery", "--quiet", "--app", "tests.tasks.apps.shop", "worker")
         options = ("--concurrency", "2", "--beat", "--without-mingle", "--without-gossip")
@@ -85,6 +91,8 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Observed:
                     and sum('"event":"tick"' in line for line in worker.out) > 1
                 )
             )
+            page = f"http://127.0.0.1:{env['PANTHEON_OBS_METRICS_PORT']}/metrics"
+            observed.metrics = httpx.get(page, trust_env=False).text
             worker.stop()  # its processes send what Sentry still has before they end
         observed.lines = [parse_line(line.encode()) for line in worker.out]
         observed.err = worker.err
@@ -224,6 +232,17 @@ def test_llm_calls_are_counted_and_none_is_left_open(observed: Observed) -> None
     assert {"llm.call": "ok", "llm.stream": "closed"} == outcomes
 
 
+def test_a_task_tells_where_its_time_went(observed: Observed) -> None:
+    """What Celery itself sends to Redis, messages and results, does not count."""
+    line, paid = sorted(
+        observed.finished("stock"), key=lambda line: str(line["task"]), reverse=True
+    )
+
+    assert {"db_calls": 1, "cache_calls": 1, "publish_calls": 1} == times(line)
+    assert adds_up(line)
+    assert {} == times(paid)
+
+
 def test_output_of_a_task_is_a_log_line(observed: Observed) -> None:
     """Celery redirects standard output and standard error to a logger; nothing is lost."""
     printed = [line for line in observed.of("speak") if line["logger"] == "celery.redirected"]
@@ -263,3 +282,22 @@ def test_a_task_that_beat_starts_has_a_fresh_id(observed: Observed) -> None:
     assert len(ids) == len(set(ids)) > 1
     for trace_id in ids:
         assert ["SUCCESS"] == [line["state"] for line in observed.finished(trace_id)]
+
+
+def test_a_port_of_the_worker_shows_the_metrics_of_its_processes(observed: Observed) -> None:
+    """There is no web server; each try is counted as its line is."""
+    parser = pytest.importorskip("prometheus_client.parser")
+    states = Counter(
+        (line["task"], line["state"])
+        for line in observed.lines
+        if line["event"] == "task_finished" and line["task"] == f"{SHOP}pay"
+    )
+    counted = {
+        (sample.labels["task"], sample.labels["state"]): sample.value
+        for family in parser.text_string_to_metric_families(observed.metrics)
+        for sample in family.samples
+        if sample.name == "pantheon_tasks_duration_seconds_count"
+    }
+
+    assert states
+    assert {key: counted.get(key) for key in states} == dict(states)

@@ -84,7 +84,7 @@ class TraceIdMiddleware:
         settings = resolve(settings, {})
         self._is_off = turned_off(settings)
         warn_of_problems(settings)
-        watch(settings)
+        watch()
         self.app = app
         self._mounts = Mounts(app)
         self.on_startup = on_startup

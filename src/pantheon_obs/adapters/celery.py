@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 
 _App = TypeVar("_App")
 
+_EXTRAS = (
+    ("sentry_dsn", "sentry_sdk", "sentry"),
+    ("metrics_path", "prometheus_client", "prometheus"),
+    ("metrics_port", "prometheus_client", "prometheus"),
+)
+
 
 def instrument_celery(
     app: _App,
@@ -51,7 +57,8 @@ def instrument_celery(
 
     Raises:
         ConfigError: An argument is not accepted.
-        MissingExtraError: `sentry_dsn` was given as an argument, but `sentry_sdk` is missing.
+        MissingExtraError: `sentry_dsn`, `metrics_path` or `metrics_port` was given as an argument,
+            but the package of its extra is missing.
 
     Example:
         >>> from pantheon_obs.adapters.celery import instrument_celery
@@ -64,8 +71,9 @@ def instrument_celery(
         refuse("app", app, "a Celery app")
     names = _names(bound_fields)
     resolved = resolve(settings, overrides)  # errors are raised here, not in a worker
-    if resolved.sentry_dsn is not None and "sentry_dsn" in resolved.given:
-        require("sentry_sdk", extra="sentry", feature="sentry_dsn")
+    for feature, package, extra in _EXTRAS:
+        if feature in resolved.given and getattr(resolved, feature) is not None:
+            require(package, extra=extra, feature=feature)
     if turned_off(resolved):
         return app
     from pantheon_obs.adapters import celery_worker  # noqa: PLC0415 - imports celery

@@ -98,7 +98,7 @@ def _start(*, is_kept: bool) -> None:
         # Its signal handlers write to the descriptor of stdout, in the middle of a log line.
         program.safe_say = _say
     settings = tracing.settings()
-    watch(settings)
+    watch()
     given = tracing.given is not None or bool(tracing.overrides)
     process.on_startup = _setup.start(settings, tracing.settings, anew=given, is_kept=is_kept)
     _setup.announce(settings, adapter="celery")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import inspect
 from contextlib import suppress
+from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pantheon_obs.adapters.grpc_rpc import Rpc
+
+    _Metadata = Iterable[tuple[str, str | bytes]]
 
 _HEADER = "x-trace-id"  # gRPC takes names of metadata in lower case only
 _NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
@@ -50,14 +54,18 @@ class Noting:
             given.add_callback(rpc.terminated)
         self._unsent = [(_HEADER, rpc.trace_id)]
         replaced: Any = self.context
-        replaced.send_initial_metadata = self._send_with_ours
-        replaced.set_code = self._setting(given.set_code)
         is_async = inspect.iscoroutinefunction(given.abort)
+        replaced.send_initial_metadata = self._send_async if is_async else self._send_with_ours
+        replaced.set_code = self._setting(given.set_code)
         aborting = self._aborting_async if is_async else self._aborting
         for name in ("abort", "abort_with_status"):
             method = getattr(given, name, None)
             if method is not None:
                 setattr(replaced, name, aborting(method))
+        for name in ("add_callback", "add_done_callback"):
+            method = getattr(given, name, None)
+            if method is not None:
+                setattr(replaced, name, self._adding(method))
         if hasattr(given, "write"):
             replaced.write = self._writing(given.write)
 
@@ -75,11 +83,15 @@ class Noting:
         """Send the id, unless it is out."""
         if self._unsent:
             with suppress(Exception):  # the RPC may have ended
-                await self._send_with_ours(())
+                await self._send_async(())
 
-    def _send_with_ours(self, metadata: Iterable[tuple[str, str | bytes]]) -> Any:
-        ours, self._unsent = self._unsent, []
-        return self._send((*metadata, *ours))
+    def _send_with_ours(self, metadata: _Metadata) -> None:
+        self._send((*metadata, *self._unsent))
+        self._unsent = []  # only now: what the application sends may be refused
+
+    async def _send_async(self, metadata: _Metadata) -> None:
+        await self._send((*metadata, *self._unsent))
+        self._unsent = []
 
     def _setting(self, set_code: Callable[[object], None]) -> Callable[[object], None]:
         def setting(code: object) -> None:
@@ -87,6 +99,13 @@ class Noting:
             self._rpc.code = _name(code)
 
         return setting
+
+    def _adding(self, add: Callable[..., Any]) -> Callable[..., Any]:
+        def adding(callback: Callable[..., object]) -> Any:
+            # gRPC calls it from a thread or task of its own, maybe while the RPC's context is used.
+            return add(partial(copy_context().run, callback))
+
+        return adding
 
     def _note_abort(self, code: object) -> None:
         self._rpc.aborted = True

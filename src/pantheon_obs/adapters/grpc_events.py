@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from logging import DEBUG, ERROR, INFO, WARNING
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pantheon_obs.core.events import RequestFinished
 
@@ -24,6 +24,8 @@ class RpcFinished(RequestFinished):
     Attributes:
         grpc_code: The name of its status code, as `NOT_FOUND`.
     """
+
+    uncaptured: ClassVar[str] = "grpc"  # error trackers get it from few kinds of handlers
 
     grpc_code: str = "OK"
 

@@ -104,7 +104,7 @@ def _single_sync(rpc: Rpc, behavior: Behavior) -> Behavior:
             response = rpc.run(behavior, request, noting.context)
         except BaseException as error:
             noting.send()
-            rpc.failed(error, _UNKNOWN, in_time=noting.in_time())
+            rpc.run(rpc.failed, error, _UNKNOWN, in_time=noting.in_time())
             raise
         noting.send()
         in_time = noting.in_time()
@@ -176,7 +176,7 @@ def _stream_sync(rpc: Rpc, behavior: Behavior) -> Behavior:
             raise
         except BaseException as error:
             noting.send()
-            rpc.failed(error, _UNKNOWN, in_time=noting.in_time())
+            rpc.run(rpc.failed, error, _UNKNOWN, in_time=noting.in_time())
             raise
         noting.send()
         rpc.answered(in_time=noting.in_time())

@@ -23,6 +23,7 @@ class Rpc(Exchange):
     """
 
     is_request = False
+    owns_context = True
     departures = frozenset({"RpcError"})  # raised by the stream of requests of a cancelled RPC
 
     code = "OK"
@@ -42,13 +43,13 @@ class Rpc(Exchange):
         """Return the method's full name, of which there are only as many as the server has."""
         return self.path
 
-    def run(self, work: Callable[..., Any], *arguments: Any) -> Any:
+    def run(self, work: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         """Call plain code of the application in the RPC's context, which a bare thread lacks."""
         self.running = True
         try:
             if current_trace.get() is self:
-                return work(*arguments)
-            return self.context.run(work, *arguments)
+                return work(*arguments, **named)
+            return self.context.run(work, *arguments, **named)
         finally:
             self.running = False
 
@@ -71,6 +72,8 @@ class Rpc(Exchange):
         if self.code == "OK":
             self.code = code
         self.escaped(error)
+        if isinstance(error, SystemExit):  # a thread of gRPC's pool goes on, without an answer
+            self.unhandled = error
         self.close()
 
     def terminated(self, *_: object) -> None:

@@ -82,7 +82,7 @@ class TraceIdMiddleware:
         settings = resolve(settings, {})
         self._is_off = turned_off(settings)
         warn_of_problems(settings)
-        watch(settings)
+        watch()
         self.app = app
         self.on_startup = on_startup
         self.route_of = route_of

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pantheon_obs.core import foreign
 from pantheon_obs.core.guard import Guard, report
-from pantheon_obs.core.llm_events import LlmTotals
+from pantheon_obs.core.llm_events import LlmCallFinished, LlmTotals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pantheon_obs.core.llm_events import LlmCallFinished
     from pantheon_obs.core.spans import Spans
+    from pantheon_obs.core.times import Times
 
 current_trace_id: ContextVar[str] = ContextVar("current_trace_id", default="")
 """The trace id of the current request or job; the empty string outside of one."""
@@ -71,12 +71,15 @@ class Trace:
     """
 
     is_request = False  # an HTTP exchange
+    owns_context = False  # whether its context is its own from the start, and ends with it
     method = ""
     quiet = False  # whether its event is at DEBUG
     active_in: Any = None  # the gauge that counts it while it is served
     llm: LlmTotals | None = None  # of the finished calls
     bind_known: Callable[[Trace], object] | None = None  # binds what is known by now only
     ended = 0.0  # clock time
+    times: Times | None = None  # of what was measured
+    last_byte: float | None = None  # clock time at which the response was handed to the server
     spans: Spans | None = None  # its own span and its caller's, once one is known
     listeners: tuple[Listener, ...] = ()  # sinks that have heard its beginning
     recording: Any = None  # its log lines that are kept aside, if any are
@@ -213,9 +216,7 @@ def clear() -> None:
 def apart(work: Callable[..., object], *args: object) -> None:
     """Run in a copy of the context what the garbage collector may run: the end of a finalizer.
 
-    On Python 3.11 it may run in the middle of a `ContextVar.set`, and that would continue with
-    freed memory if a finalizer set a variable in the same context. Later versions collect between
-    two instructions only (https://github.com/python/cpython/pull/97922).
+    Python 3.11 may run it within a `ContextVar.set`: https://github.com/python/cpython/pull/97922.
     """
     copy_context().run(_apart, work, *args)
 

@@ -46,13 +46,14 @@ class RequestFinished:
         llm: Totals of the LLM calls; None if there were none.
         quiet: Whether the path is one of a probe or a scraper.
         spans: The request's span and its caller's; None where neither is known.
+        times: Where the time went, as the line's fields; None if nothing was measured.
         extra: Further fields of the line, which `pipeline.before_end` has added.
         unwritten: Whether the line is left out: the rate of requests that are kept has decided so.
     """
 
     event: ClassVar[str] = "request_finished"
     logger: ClassVar[str] = "pantheon_obs.request"
-    outside: ClassVar[tuple[str, ...]] = ("method", "path")
+    outside: ClassVar[tuple[str, ...]] = ("method", "path", "db_repeated")
 
     trace_id: str
     bound: dict[str, Any]
@@ -67,6 +68,7 @@ class RequestFinished:
     llm: LlmTotals | None = None
     quiet: bool = False
     spans: Spans | None = None
+    times: dict[str, Any] | None = None
     extra: dict[str, Any] | None = None
     unwritten: bool = False
 
@@ -95,7 +97,13 @@ class RequestFinished:
         # Most requests need not compute their level twice.
         if (outcome != "ok" or (status or 0) >= _SERVER_ERROR) and self.level == ERROR:
             fields["failed"] = True
-        if self.error is None and self.llm is None and self.spans is None and self.extra is None:
+        if (
+            self.error is None
+            and self.llm is None
+            and self.spans is None
+            and self.times is None
+            and self.extra is None
+        ):
             return fields
         return with_error_and_totals(fields, self)
 
@@ -116,6 +124,7 @@ class WebsocketFinished:
         close_code: RFC 6455 close code, of whichever side closed first; None if neither did.
         error: The exception that escaped, if one did.
         llm: Totals of the LLM calls; None if there were none.
+        times: Where the time went, as the line's fields; None if nothing was measured.
         quiet: Whether the path is a quiet one.
         spans: The connection's span and its caller's; None where neither is known.
         extra: As for a request, like `unwritten`.
@@ -124,7 +133,7 @@ class WebsocketFinished:
 
     event: ClassVar[str] = "websocket_finished"
     logger: ClassVar[str] = "pantheon_obs.request"
-    outside: ClassVar[tuple[str, ...]] = ("path",)
+    outside: ClassVar[tuple[str, ...]] = ("path", "db_repeated")
 
     trace_id: str
     bound: dict[str, Any]
@@ -137,6 +146,7 @@ class WebsocketFinished:
     close_code: int | None = None
     error: BaseException | None = None
     llm: LlmTotals | None = None
+    times: dict[str, Any] | None = None
     quiet: bool = False
     spans: Spans | None = None
     extra: dict[str, Any] | None = None

@@ -22,7 +22,7 @@ from pantheon_obs.core.texts import status_of, text_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pantheon_obs.core.events import Outcome, WebsocketFinished
+    from pantheon_obs.core.events import Ended, Outcome
 
 PLAIN_500 = b"Internal Server Error"
 """The body of the response that we send for an application that does not answer."""
@@ -45,7 +45,6 @@ class Exchange(Trace, Facts):
     path = ""  # without its query string
     status_code: int | None = None
     first_byte: float | None = None  # clock time
-    last_byte: float | None = None  # clock time at which it was handed to the server
     streaming = False  # whether the body came in parts, or without a known length
     event_pending = False  # whether the event is still to be emitted: never without a sink
     framework_answers = False  # whether a framework around us answers for the application
@@ -224,24 +223,25 @@ class Exchange(Trace, Facts):
         """Leave no cycle of exception, traceback, frame and exchange to the garbage collector."""
         self.error = self.unhandled = self.send_error = self.error_at_start = self._raised = None
 
-    def _event(
-        self, outcome: Outcome, error: BaseException | None
-    ) -> RequestFinished | WebsocketFinished:
+    def _event(self, outcome: Outcome, error: BaseException | None) -> Ended:
         first = self.first_byte if self.streaming else None
+        began, end = self.started_at, self.last_byte or perf_counter()
+        latency_ms = round((end - began) * 1000, 3)
         return RequestFinished(  # by position: names would cost 0.15 µs
             self.trace_id,
             self.bound,
             self.method,
             self.path,
             None if self.left_early else self.status_code,
-            round(((self.last_byte or perf_counter()) - self.started_at) * 1000, 3),
+            latency_ms,
             outcome,
             self.route(),
-            None if first is None else round((first - self.started_at) * 1000, 3),
+            None if first is None else round((first - began) * 1000, 3),
             error,
             self.llm_with_open() if self.open_calls else self.llm,
             self.quiet,
             self.spans,
+            None if self.times is None else self.times.fields(latency_ms, began, end),
         )
 
     def background_failed(self, error: BaseException) -> None:

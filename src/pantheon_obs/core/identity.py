@@ -10,13 +10,12 @@ from pantheon_obs.core import trace_id as ids
 from pantheon_obs.core.context import current_trace_id
 from pantheon_obs.core.foreign import active_id
 from pantheon_obs.core.guard import Guard, report
-from pantheon_obs.core.spans import BAGGAGE, TRACEPARENT, TRACESTATE, upstream_of
+from pantheon_obs.core.spans import BAGGAGE, TRACEPARENT, TRACESTATE, Upstream, upstream_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pantheon_obs.core.settings import Settings
-    from pantheon_obs.core.spans import Upstream
 
     Headers = Sequence[tuple[bytes, bytes]]
 
@@ -30,7 +29,7 @@ _PASSED_ON = frozenset(name.encode() for name in PASSED_ON)
 class Identity:
     """Reads the id from a request's headers, or makes one, as the settings say."""
 
-    __slots__ = ("_generate", "_names", "_readers", "_trusts")
+    __slots__ = ("_generate", "_names", "_nothing", "_readers", "_trusts")
 
     def __init__(self, settings: Settings) -> None:
         names = [name.lower().encode("ascii") for name in settings.inbound_headers]
@@ -40,6 +39,7 @@ class Identity:
         }
         self._generate = _checked(settings.id_generator) if settings.id_generator else None
         self._trusts = settings.trust_inbound
+        self._nothing = Upstream(fields=settings.baggage_fields)
         self._names = frozenset(names) | (_PASSED_ON if settings.trust_inbound else frozenset())
 
     def of(self, headers: Headers) -> str:
@@ -58,14 +58,13 @@ class Identity:
                 return self._read(there, headers)
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
             report("identity", error)
-        return self._fresh(headers), None
+        return self._fresh(headers), self._nothing if self._nothing.fields else None
 
     def _read(self, there: dict[bytes, bytes], headers: Headers) -> tuple[str, Upstream | None]:
-        upstream = None
+        upstream = self._nothing if self._nothing.fields else None
         if self._trusts and not _PASSED_ON.isdisjoint(there):
-            upstream = upstream_of(
-                (name.decode(), value) for name, value in headers if name in _PASSED_ON
-            )
+            passed_on = ((name.decode(), each) for name, each in headers if name in _PASSED_ON)
+            upstream = upstream_of(passed_on, self._nothing) or upstream
         for name, reader in self._readers.items():
             if name in there:
                 accepted = reader(there[name])

@@ -9,7 +9,14 @@ from pantheon_obs.core.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_KEPT = ("service", "environment", "llm_attribution")
+_KEPT = (
+    "service",
+    "environment",
+    "llm_attribution",
+    "baggage_fields",
+    "trace_linger_s",
+    "measure_time",
+)
 _in_force: dict[str, Any] = {}
 
 

@@ -19,6 +19,7 @@ class LifespanFailed:
     event: ClassVar[str] = "lifespan_failed"
     logger: ClassVar[str] = "pantheon_obs.lifespan"
     outside: ClassVar[tuple[str, ...]] = ()
+    uncaptured: ClassVar[str] = "lifespan"  # no integration of an error tracker is around it
     level: ClassVar[int] = ERROR
     trace_id: ClassVar[None] = None  # it belongs to no request
     bound: ClassVar[None] = None

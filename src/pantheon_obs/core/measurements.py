@@ -28,4 +28,27 @@ class TelemetryFailed:
     site: str
 
 
+@dataclass(slots=True)
+class Operation:
+    """A measured call within a request, websocket or task has ended.
+
+    Attributes:
+        name: `db`, `http` or `cache`, or the application's own name for it.
+        seconds: Its wall time; of an outgoing request until the response's headers are there.
+        error_type: The class name of the exception that it ended with.
+        system: The database system, as in `db.system.name` of the semantic conventions.
+        method: The method of an outgoing request.
+        status_code: The status of the response to it.
+        server_address: The host that it went to.
+    """
+
+    name: str
+    seconds: float
+    error_type: str | None = None
+    system: str = ""
+    method: str = ""
+    status_code: int | None = None
+    server_address: str = ""
+
+
 Measurement = CheckEnded | LinesDropped | TelemetryFailed

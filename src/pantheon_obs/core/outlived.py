@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.context import clear, is_apart
 from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.in_force import in_force
+from pantheon_obs.core.installed import root_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,26 +23,17 @@ if TYPE_CHECKING:
 
     from pantheon_obs.core.context import Trace
 
-DEFAULT_LINGER_S = 600.0
 _REMEDY = (
     "start a consumer or scheduler inside `with untraced():`; "
     "use `carry(function)` for work that belongs to the request however long it takes"
 )
 _RUNNERS = frozenset({"asyncio", "concurrent", "threading"})
 
-linger_s = DEFAULT_LINGER_S
-"""For how many seconds after its end a trace belongs to the tasks and timers that it has started;
-the setting of this process."""
-
 _reported: set[str] = set()
-_collecting = False  # whether a garbage collection may run this code
+collecting = False
+"""Whether a garbage collection may run this code, in the middle of anything."""
+
 _guard = Guard("trace_outlived")
-
-
-def use(seconds: float) -> None:
-    """Let traces last for so long after their end."""
-    global linger_s  # noqa: PLW0603 - one process, one set of settings
-    linger_s = seconds
 
 
 def watch_collections() -> None:
@@ -52,16 +45,16 @@ def watch_collections() -> None:
 
 
 def _on_collection(phase: str, _: Mapping[str, int]) -> None:
-    global _collecting  # noqa: PLW0603 - there is one collector
-    _collecting = phase == "start"
+    global collecting  # noqa: PLW0603 - there is one collector
+    collecting = phase == "start"
 
 
 def is_over(trace: Trace) -> bool:
     """Whether a trace has ended too long ago; if so, this context leaves it."""
     seconds = perf_counter() - trace.ended
-    if seconds < linger_s:
+    if seconds < in_force("trace_linger_s"):
         return False
-    if not (_collecting or is_apart()):
+    if not (collecting or is_apart()):
         clear()
         with _guard:
             _report(seconds)
@@ -78,17 +71,27 @@ def _report(seconds: float) -> None:
 
 
 def _place() -> str:
-    """Name the coroutine of the running task, or the function that a timer or thread has called."""
-    asyncio: Any = sys.modules.get("asyncio")
-    if asyncio is not None and asyncio._get_running_loop() is not None:  # noqa: SLF001 - does not raise
-        task = asyncio.current_task()
-        if task is not None:
-            coroutine = task.get_coro()
-            return str(getattr(coroutine, "__qualname__", coroutine))
-    frame: FrameType = sys._getframe()  # noqa: SLF001 - `inspect` reads the source of each frame
-    while frame.f_back is not None and not _runs(frame.f_back):
+    """Name the application's function that the running task, timer or thread has called.
+
+    Libraries wrap functions that are submitted to a pool, so the outermost one may be theirs.
+    """
+    frame, last = sys._getframe(1), _frame_of_task()  # noqa: SLF001 - `inspect` reads all sources
+    own: FrameType | None = None
+    while True:
+        if root_of(frame.f_code.co_filename) is None:
+            own = frame
+        if frame is last or frame.f_back is None or _runs(frame.f_back):
+            return (own or frame).f_code.co_qualname
         frame = frame.f_back
-    return frame.f_code.co_qualname
+
+
+def _frame_of_task() -> FrameType | None:
+    """Return the outermost frame of the running task's coroutine."""
+    asyncio: Any = sys.modules.get("asyncio")
+    if asyncio is None or asyncio._get_running_loop() is None:  # noqa: SLF001 - does not raise
+        return None
+    task = asyncio.current_task()
+    return None if task is None else getattr(task.get_coro(), "cr_frame", None)
 
 
 def _runs(frame: FrameType) -> bool:
@@ -97,5 +100,4 @@ def _runs(frame: FrameType) -> bool:
 
 def reset() -> None:
     """Report every place afresh (used by `pantheon_obs.testing.reset`)."""
-    use(DEFAULT_LINGER_S)
     _reported.clear()

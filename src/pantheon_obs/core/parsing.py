@@ -22,6 +22,7 @@ _LEAST_SIZE = 1024
 _LEVEL_ALIASES = {"WARN": "WARNING", "FATAL": "CRITICAL"}
 _TRACE = 5
 _HIGHEST_LEVEL = 1000
+_HIGHEST_PORT = 65535
 
 
 def _accept(value: _T | None, accepted: str, *, also: bool = True) -> _T:
@@ -109,6 +110,13 @@ def size(value: object) -> int:
     number = None if isinstance(value, float) else _number(int, value)
     accepted = f"a whole number of bytes, {_LEAST_SIZE} or more"
     return _accept(number, accepted, also=number is not None and number >= _LEAST_SIZE)
+
+
+def port(value: object) -> int:
+    """Read the number of a TCP port."""
+    number = None if isinstance(value, float) else _number(int, value)
+    fits = number is not None and 0 < number <= _HIGHEST_PORT
+    return _accept(number, f"a port, 1 to {_HIGHEST_PORT}", also=fits)
 
 
 def _number(kind: type[_Number], value: object) -> _Number | None:

@@ -14,18 +14,19 @@ if TYPE_CHECKING:
 
     from pantheon_obs.core.context import Trace
     from pantheon_obs.core.events import Ended, Event
-    from pantheon_obs.core.measurements import Measurement
+    from pantheon_obs.core.measurements import Measurement, Operation
 
 
 class Sink(Protocol):
     """Where facts go. One file or folder per back-end; what it raises is reported once.
 
     A sink that is interested in finished facts only has neither `started` nor `ended`. A sink may
-    also have a method `measure(measurement)`, which gets the facts of `core.measurements`, and a
-    method `adopt(headers, trusted) -> str | None`: the id that its back-end has already
-    given a request that brought none of ours, from the request's headers (pairs of bytes, names in
-    lower case) and whether inbound ids are trusted. A method `entered(trace)` is called where other
-    programs come between `started` and the application, as interceptors do.
+    also have a method `measure(measurement)`, which gets the facts of `core.measurements`, and one
+    `timed(operation)`, which gets each `Operation` of a trace as it ends. Another is
+    `adopt(headers, trusted) -> str | None`: the id that its back-end has already given a request
+    that brought none of ours, from the request's headers (pairs of bytes, names in lower case) and
+    whether inbound ids are trusted. A method `entered(trace)` is called where other programs come
+    between `started` and the application, as interceptors do.
     """
 
     name: str
@@ -50,15 +51,17 @@ sinks: tuple[Sink, ...] = ()
 # Chosen once for each set of sinks, so that a request pays only for those that are interested.
 listening: tuple[ListeningSink, ...] = ()
 adopting: tuple[Any, ...] = ()
+timing: tuple[Any, ...] = ()
 _measuring: tuple[Any, ...] = ()
 _looking: tuple[Callable[[Trace, Ended], None], ...] = ()
 
 
 def _use(chosen: tuple[Sink, ...]) -> None:
-    global sinks, listening, adopting, _measuring  # noqa: PLW0603 - one process, one set of sinks
+    global sinks, listening, adopting, timing, _measuring  # noqa: PLW0603 - one process, one set of sinks
     sinks = chosen
     listening = tuple(cast("ListeningSink", sink) for sink in sinks if hasattr(sink, "started"))
     adopting = tuple(sink for sink in sinks if hasattr(sink, "adopt"))
+    timing = tuple(sink for sink in sinks if hasattr(sink, "timed"))
     _measuring = tuple(sink for sink in sinks if hasattr(sink, "measure"))
 
 
@@ -139,6 +142,15 @@ def measure(measurement: Measurement) -> None:
     for sink in _measuring:
         try:
             sink.measure(measurement)
+        except Exception as error:  # noqa: BLE001 - as above
+            report(f"sink {sink.name}", error)
+
+
+def timed(operation: Operation) -> None:
+    """Hand a measured call to the sinks that want each of them."""
+    for sink in timing:
+        try:
+            sink.timed(operation)
         except Exception as error:  # noqa: BLE001 - as above
             report(f"sink {sink.name}", error)
 

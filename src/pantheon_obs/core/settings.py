@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, fields, replace
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 from pantheon_obs.core import parsing as parse
+from pantheon_obs.core import profiles
 from pantheon_obs.core.errors import SECRET, ConfigError, refusal, refuse, shown
 from pantheon_obs.core.names import unknown_argument, unknown_variables
 
@@ -15,23 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 MIB = 1024 * 1024
-
-
-class Profile(NamedTuple):
-    """The contents of a framework's own settings file, for the whole process."""
-
-    values: Mapping[str, object] = MappingProxyType({})  # they win over the environment
-    defaults: Mapping[str, object] = MappingProxyType({})  # for fields that are set nowhere else
-
-
-_NO_PROFILE = Profile()
-_profile = _NO_PROFILE
-
-
-def use_profile(profile: Profile) -> None:
-    """Read settings with this profile from now on; it replaces an earlier one."""
-    global _profile  # noqa: PLW0603 - a process has one framework with a settings file
-    _profile = profile
 
 
 def _option(default: object, read: Callable[[Any], object], *env: str, secret: bool = False) -> Any:  # noqa: ANN401 - stands for a field of any type
@@ -60,7 +43,8 @@ class Settings:
         sentry_traces_sample_rate: Share of requests that the error tracker traces, 0.0 to 1.0.
         sentry_send_default_pii: Whether error reports may contain personal data.
         health_prefix: Path under which health endpoints are mounted.
-        metrics_path: Path of the metrics for Prometheus; None turns them off.
+        metrics_path: Path of the metrics for Prometheus; None mounts no page.
+        metrics_port: Port of its own that answers `/metrics`; None opens none.
         quiet_paths: Paths whose `request_finished` is logged at DEBUG only; None means the paths of
             the probes and of the metrics.
         redact_keys: Keys to redact besides the built-in ones.
@@ -73,6 +57,7 @@ class Settings:
         bind_user_id: Whether the log lines of a request have the id of its authenticated user.
         request_id: Whether every log line has `request_id` beside `trace_id`, with the same value.
         llm: Whether the calls of all known LLM SDKs that are imported are log events.
+        measure_time: Whether requests and tasks tell where their time went.
         debug_on_error: Whether lines below `log_level` are written for what ends at ERROR or slow.
         slow_ms: Milliseconds from which a request or task is slow; 0 means never.
         keep_rate: Share of the requests and tasks that end well whose lines are written, 0 to 1.
@@ -117,6 +102,7 @@ class Settings:
     sentry_send_default_pii: bool = _option(False, parse.boolean, "SENTRY_SEND_DEFAULT_PII")
     health_prefix: str = _option("/health", parse.path, "PANTHEON_OBS_HEALTH_PREFIX")
     metrics_path: str | None = _option(None, parse.path, "PANTHEON_OBS_METRICS_PATH")
+    metrics_port: int | None = _option(None, parse.port, "PANTHEON_OBS_METRICS_PORT")
     quiet_paths: tuple[str, ...] | None = _option(None, parse.paths, "PANTHEON_OBS_QUIET_PATHS")
     redact_keys: tuple[str, ...] = _option((), parse.names, "PANTHEON_OBS_REDACT_KEYS")
     log_delivery: Literal["direct", "queue"] = _option(
@@ -132,6 +118,7 @@ class Settings:
     bind_user_id: bool = _option(False, parse.boolean, "PANTHEON_OBS_BIND_USER_ID")
     request_id: bool = _option(False, parse.boolean)
     llm: bool = _option(False, parse.boolean, "PANTHEON_OBS_LLM")
+    measure_time: bool = _option(True, parse.boolean, "PANTHEON_OBS_MEASURE_TIME")
     debug_on_error: bool = _option(False, parse.boolean, "PANTHEON_OBS_DEBUG_ON_ERROR")
     slow_ms: float = _option(0.0, parse.milliseconds, "PANTHEON_OBS_SLOW_MS")
     keep_rate: float = _option(1.0, parse.rate, "PANTHEON_OBS_KEEP_RATE")
@@ -190,7 +177,7 @@ class Settings:
         Raises:
             ConfigError: An override is not a field, or its value is not accepted.
         """
-        profile = _profile if environ is None else _NO_PROFILE
+        profile = profiles.current() if environ is None else profiles.NONE
         environ = os.environ if environ is None else environ
         given = {**profile.values, **overrides}
         _refuse_unknown(given)
@@ -243,8 +230,3 @@ def _refuse_unknown(names: Mapping[str, object]) -> None:
     for name in names:
         if name not in NAMES:
             raise ConfigError(unknown_argument(name, NAMES))
-
-
-def reset() -> None:
-    """Forget the profile (used by `pantheon_obs.testing.reset`)."""
-    use_profile(_NO_PROFILE)

@@ -10,6 +10,7 @@ from os import urandom
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import quote, unquote_to_bytes
 
+from pantheon_obs.core.in_force import in_force
 from pantheon_obs.core.trace_id import split_traceparent, to_hex
 
 if TYPE_CHECKING:
@@ -22,18 +23,21 @@ _printable = re.compile(rb"[\t -~]{1,8192}").fullmatch  # neither limit of W3C's
 _LONGEST = 1024  # characters of a bound value
 _SAFE = "!#$&'()*+-./:<=>?@[]^_`{|}~"  # of a value, beside letters and digits
 
-baggage_fields: tuple[str, ...] = ()
-"""Names of the baggage members that become bound fields; the setting of this process."""
-
 
 class Upstream(NamedTuple):
-    """The caller's headers that are passed on, each None or empty without a valid one."""
+    """The caller's headers that are passed on, each None or empty without a valid one.
+
+    Attributes:
+        fields: Names of the baggage members that become bound fields: those that the application
+            was set up with. None stands for the setting in force.
+    """
 
     trace: str | None = None  # 32 hex digits
     span: str | None = None  # 16 hex digits
     flags: str = _SAMPLED
     state: str = ""
     baggage: str = ""
+    fields: tuple[str, ...] | None = None
 
 
 class Spans:
@@ -61,15 +65,11 @@ class Trace(Protocol):
 _NOTHING = Upstream()
 
 
-def use(names: tuple[str, ...]) -> None:
-    """Make fields of these baggage members from now on."""
-    global baggage_fields  # noqa: PLW0603 - one process, one set of settings
-    baggage_fields = names
-
-
-def upstream_of(headers: Iterable[tuple[str, bytes | str]]) -> Upstream | None:
+def upstream_of(
+    headers: Iterable[tuple[str, bytes | str]], start: Upstream = _NOTHING
+) -> Upstream | None:
     """Read the caller's headers, whose names are in lower case; None if no valid one is there."""
-    parts = _NOTHING
+    parts = start
     state = ""
     for name, value in headers:
         raw = value.encode("latin-1", "replace") if isinstance(value, str) else value
@@ -84,7 +84,7 @@ def upstream_of(headers: Iterable[tuple[str, bytes | str]]) -> Upstream | None:
                 parts = parts._replace(baggage=f"{parts.baggage},{text}" if parts.baggage else text)
     if parts.trace is not None and state:
         parts = parts._replace(state=state)
-    return None if parts is _NOTHING else parts
+    return None if parts is start else parts
 
 
 def attach(trace: Trace, upstream: Upstream | None) -> None:
@@ -92,10 +92,15 @@ def attach(trace: Trace, upstream: Upstream | None) -> None:
     if upstream is None:
         return
     trace.spans = Spans(upstream)
-    if baggage_fields and upstream.baggage:
+    if upstream.baggage and (fields := _fields_of(upstream)):
         for name, value, _ in _members(upstream.baggage):
-            if name in baggage_fields:
+            if name in fields:
                 trace.bound.setdefault(name, value)
+
+
+def _fields_of(upstream: Upstream) -> tuple[str, ...]:
+    fields: tuple[str, ...] | None = upstream.fields
+    return in_force("baggage_fields") if fields is None else fields
 
 
 def span_of(trace: Trace) -> str:
@@ -129,9 +134,9 @@ def baggage_of(trace: Trace | None) -> str:
     """Make the `baggage` of a trace: its caller's, with the values that our fields have now."""
     if trace is None:
         return ""
-    spans = trace.spans
-    given = "" if spans is None else spans.upstream.baggage
-    bound = {name: trace.bound[name] for name in baggage_fields if name in trace.bound}
+    upstream = _NOTHING if trace.spans is None else trace.spans.upstream
+    given = upstream.baggage
+    bound = {name: trace.bound[name] for name in _fields_of(upstream) if name in trace.bound}
     if not bound:
         return given
     kept = [text for name, _, text in _members(given) if name not in bound] if given else []

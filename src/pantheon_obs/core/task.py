@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from pantheon_obs.core import pipeline
@@ -44,6 +45,8 @@ class TaskRun(Trace):
     ) -> None:
         """Emit `task_finished`; `seconds` is None for a try that never started."""
         self.finish_open_calls()
+        latency_ms = None if seconds is None else round(max(seconds, 0) * 1000, 3)
+        now = perf_counter()
         with _guard:
             if error is not None:
                 escape(error, self, covered=True)
@@ -54,12 +57,15 @@ class TaskRun(Trace):
                     bound=self.bound,
                     task=self.task,
                     state=state,
-                    latency_ms=None if seconds is None else round(max(seconds, 0) * 1000, 3),
+                    latency_ms=latency_ms,
                     queue=self.queue,
                     retries=self.retries,
                     task_id=self.task_id,
                     error=error,
                     llm=self.llm_with_open(),
+                    times=None
+                    if self.times is None
+                    else self.times.fields(latency_ms, self.started_at, now),
                     spans=self.spans,
                     quiet=self.quiet,
                 ),

@@ -22,6 +22,7 @@ class Ended(Protocol):
 
     error: BaseException | None
     llm: LlmTotals | None
+    times: dict[str, Any] | None
     spans: Spans | None
     extra: dict[str, Any] | None
 
@@ -41,6 +42,7 @@ class TaskFinished:
         task_id: The id of the task, which all its tries share.
         error: The exception that it failed with.
         llm: Totals of the LLM calls; None if there were none.
+        times: Where the time went, as the line's fields; None if nothing was measured.
         spans: The task's span and its sender's; None where neither is known.
         quiet: Whether it is a poll of the queue's own, which runs again and again.
         extra: As for a request, like `unwritten`.
@@ -49,7 +51,7 @@ class TaskFinished:
 
     event: ClassVar[str] = "task_finished"
     logger: ClassVar[str] = "pantheon_obs.task"
-    outside: ClassVar[tuple[str, ...]] = ("task", "queue", "task_id")
+    outside: ClassVar[tuple[str, ...]] = ("task", "queue", "task_id", "db_repeated")
 
     trace_id: str
     bound: dict[str, Any]
@@ -61,6 +63,7 @@ class TaskFinished:
     task_id: str
     error: BaseException | None = None
     llm: LlmTotals | None = None
+    times: dict[str, Any] | None = None
     spans: Spans | None = None
     quiet: bool = False
     extra: dict[str, Any] | None = None
@@ -92,6 +95,8 @@ def with_error_and_totals(fields: dict[str, Any], event: Ended) -> dict[str, Any
         fields.update(llm_fields(event.llm))
     if event.spans is not None:
         fields.update(event.spans.fields())
+    if event.times is not None:
+        fields.update(event.times)
     if event.extra is not None:
         fields.update(event.extra)
     return fields

@@ -39,18 +39,23 @@ class WebsocketExchange(Exchange):
         self.response_complete = self.response_started
 
     def _event(self, outcome: Outcome, error: BaseException | None) -> WebsocketFinished:
+        now = perf_counter()
+        latency_ms = round((now - self.started_at) * 1000, 3)
         return WebsocketFinished(
             trace_id=self.trace_id,
             bound=self.bound,
             path=self.path,
             route=self.route(),
             close_code=self.close_code,
-            latency_ms=round((perf_counter() - self.started_at) * 1000, 3),
+            latency_ms=latency_ms,
             messages_in=self.messages_in,
             messages_out=self.messages_out,
             outcome=outcome,
             error=error,
             llm=self.llm_with_open(),
+            times=None
+            if self.times is None
+            else self.times.fields(latency_ms, self.started_at, now),
             quiet=self.quiet,
             spans=self.spans,
         )

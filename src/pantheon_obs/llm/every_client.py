@@ -93,6 +93,11 @@ class Watcher:
                     _meetings.pop(self._function).redirect.undo()
 
 
+def is_watched(sdk: Sdk) -> bool:
+    """Whether a class or the module of an SDK is observed."""
+    return any(watcher.sdk is sdk for each in [*_meetings.values()] for watcher in each.watchers)
+
+
 def reset() -> None:
     """Observe no class or module any more (used by `pantheon_obs.testing.reset`)."""
     with _lock:

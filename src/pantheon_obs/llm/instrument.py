@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.errors import ConfigError
 from pantheon_obs.core.switch import is_off
-from pantheon_obs.llm.call import LlmCallObserver
+from pantheon_obs.llm.call import OBSERVED, LlmCallObserver
+from pantheon_obs.llm.every_client import is_watched
 from pantheon_obs.llm.instrumentation import LlmInstrumentation, find, name_of
 from pantheon_obs.llm.options import CallOptions
 from pantheon_obs.llm.prices import pricing_of
@@ -79,6 +80,12 @@ def instrument_llm(
     )
 
 
+def is_observed(client: object, sdk: Sdk) -> bool:
+    """Whether the calls of a client of an SDK are events."""
+    found = (find(client, path) or [None] for path in sdk.operations)
+    return is_watched(sdk) or any(getattr(each[-1], OBSERVED, None) is True for each in found)
+
+
 def instrumented(  # noqa: PLR0913 - the options of `instrument_llm`
     subject: object,
     methods: Iterable[str] | None = None,
@@ -92,6 +99,16 @@ def instrumented(  # noqa: PLR0913 - the options of `instrument_llm`
     sdk = sdk_of(subject)
     all_clients = None if sdk is None or not isinstance(subject, type | ModuleType) else sdk
     makers = () if sdk is None or all_clients or methods is not None else sdk.makers
+    if all_clients is not None and all_clients.factory:
+        observe = partial(
+            instrumented,
+            methods=methods,
+            provider=provider,
+            usage=usage,
+            pricing=pricing,
+            automatic=automatic,
+        )
+        return _of_made(subject, all_clients, observe, automatic=automatic)
     if all_clients is not None:
         wanted = _wanted(subject, sdk, methods, partial(functions_at, subject, all_clients))
     else:
@@ -112,16 +129,37 @@ def instrumented(  # noqa: PLR0913 - the options of `instrument_llm`
         return observers_for(vendor_of(client, sdk) if provider is None and sdk else provider)
 
     instrumentation = LlmInstrumentation(observers_of, of_sdk=sdk is not None, makers=makers)
-    if is_off():
-        return instrumentation
-    try:
-        if all_clients is not None:
-            instrumentation.watch(subject, all_clients, wanted, automatic=automatic)
-        else:
-            instrumentation.observe(subject)
-    except ConfigError:
-        instrumentation.undo()
-        raise
+    if all_clients is not None:
+        apply: Callable[[Any], None] = partial(
+            instrumentation.watch, all_clients, wanted, automatic=automatic
+        )
+    else:
+        apply = instrumentation.observe
+    return _applied(instrumentation, apply, subject)
+
+
+def _of_made(
+    subject: object, sdk: Sdk, observe: Callable[[Any], LlmInstrumentation], *, automatic: bool
+) -> LlmInstrumentation:
+    """Observe each client that the factory of an SDK makes from now on."""
+    instrumentation = LlmInstrumentation(
+        lambda _: {sdk.factory: partial(instrumentation.making, sdk, observe)},
+        of_sdk=True,
+        makers=(),
+    )
+    watch = partial(instrumentation.watch, sdk, (sdk.factory,), automatic=automatic)
+    return _applied(instrumentation, watch, subject)
+
+
+def _applied(
+    instrumentation: LlmInstrumentation, apply: Callable[[Any], None], subject: object
+) -> LlmInstrumentation:
+    if not is_off():
+        try:
+            apply(subject)
+        except ConfigError:
+            instrumentation.undo()
+            raise
     return instrumentation
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import copy
 from functools import wraps
-from inspect import getattr_static
+from inspect import getattr_static, iscoroutinefunction
 from types import MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -14,7 +14,7 @@ from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.undoable import Patch, Undoable
 from pantheon_obs.llm.call import OBSERVED
 from pantheon_obs.llm.every_client import Watcher
-from pantheon_obs.llm.sdks import functions_at
+from pantheon_obs.llm.sdks import functions_at, sdk_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _COPIERS = ("copy", "with_options")
 # An SDK's resource makes these once, from the methods that it has at the time.
 _MADE_ONCE = ("with_raw_response", "with_streaming_response")
+
+_KEPT = "_pantheon_obs_instrumentation"
 
 _guard = Guard("instrument_llm")
 
@@ -53,7 +55,7 @@ class LlmInstrumentation(Undoable):
         for instrumentation in tuple(self._copies):
             instrumentation.undo()
 
-    def watch(self, subject: Any, sdk: Sdk, paths: Iterable[str], *, automatic: bool) -> None:
+    def watch(self, sdk: Sdk, paths: Iterable[str], subject: Any, *, automatic: bool) -> None:
         """Observe all clients of an SDK's class, or of its module.
 
         Raises:
@@ -68,12 +70,35 @@ class LlmInstrumentation(Undoable):
                 for kind, function in functions
             )
 
+    def making(
+        self, sdk: Sdk, observe: Callable[[Any], LlmInstrumentation], make: Callable[..., Any]
+    ) -> Callable[..., Any]:
+        """Wrap the factory of an SDK, so that each client of a model is observed."""
+
+        def kept(client: Any) -> Any:
+            with _guard:
+                if sdk_of(client) is sdk:  # and not a client of another service
+                    instrumentation = observe(client)
+                    vars(client)[_KEPT] = instrumentation  # it lives as long as the client
+                    self._copies.add(instrumentation)
+            return client
+
+        async def making_async(*args: Any, **kwargs: Any) -> Any:
+            return kept(await make(*args, **kwargs))
+
+        def making(*args: Any, **kwargs: Any) -> Any:
+            return kept(make(*args, **kwargs))
+
+        return making_async if iscoroutinefunction(make) else making
+
     def observe(self, subject: Any) -> None:
         """Observe the methods of a client or gateway.
 
         Raises:
             ConfigError: A method does not exist, or the object cannot be changed.
         """
+        if self._of_sdk:
+            _release(subject)
         for path, observe in self._observers_of(subject).items():
             found = find(subject, path)
             if found is None and self._makers:
@@ -133,6 +158,14 @@ def find(subject: Any, path: str) -> list[Any] | None:
     for name in path.split("."):
         found.append(getattr(found[-1], name, None))
     return found if callable(found[-1]) else None
+
+
+def _release(client: Any) -> None:
+    """Observe a client that a factory has made no more: the application has options for it."""
+    own = getattr(client, "__dict__", None)
+    kept = own.pop(_KEPT, None) if type(own) is dict else None
+    if kept is not None:
+        kept.undo()
 
 
 def _unobserved(resource: Any) -> Any:

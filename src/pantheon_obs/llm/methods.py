@@ -28,6 +28,9 @@ class Sdk(NamedTuple):
         vendor: The vendor of a client that has no URL.
         makers: The paths to methods that return an object with more of these methods.
         functions: The functions of the package itself that call a model, and their operations.
+        modules: Other modules that stand for the package.
+        factory: The path to the package's function that makes each client, where it makes the
+            classes of clients too.
         parts: The SDKs whose calls, where a call's own code makes them, are parts of that call.
     """
 
@@ -38,6 +41,8 @@ class Sdk(NamedTuple):
     vendor: str | None = None
     makers: tuple[str, ...] = ()
     functions: Mapping[str, str] = {}
+    modules: tuple[str, ...] = ()
+    factory: str = ""
     parts: Literal["own", "all", "none"] = "own"
 
 
@@ -162,12 +167,27 @@ SDKS = (
         "sdk_configuration.server_url",
         _MISTRAL,
         vendor="mistral_ai",
+        modules=("mistralai.client",),  # which has them since 2.0
     ),
     Sdk("cohere", _pairs("Client", "ClientV2"), "_client_wrapper._base_url", _COHERE),
     Sdk("ollama", _pairs("Client"), "_client.base_url", _OLLAMA, functions=_OLLAMA),
     Sdk("xai_sdk", frozenset({"Client"}), "url", _XAI, vendor="x_ai", makers=("chat.create",)),
-    Sdk("botocore", frozenset({"BedrockRuntime"}), "meta.endpoint_url", _BEDROCK),
-    Sdk("aiobotocore", frozenset({"BedrockRuntime"}), "meta.endpoint_url", _BEDROCK),
+    Sdk(
+        "botocore.client",
+        frozenset({"BedrockRuntime"}),
+        "meta.endpoint_url",
+        _BEDROCK,
+        modules=("botocore", "boto3"),
+        factory="ClientCreator.create_client",
+    ),
+    Sdk(
+        "aiobotocore.client",
+        frozenset({"BedrockRuntime"}),
+        "meta.endpoint_url",
+        _BEDROCK,
+        modules=("aiobotocore", "aioboto3"),
+        factory="AioClientCreator.create_client",
+    ),
     # A router calls these functions, once for each attempt; they call other SDKs.
     Sdk("litellm", frozenset(), "url", {}, functions=_LITELLM, parts="all"),
     Sdk("litellm", frozenset({"Router"}), "url", _LITELLM, parts="all"),

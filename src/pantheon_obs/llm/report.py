@@ -15,6 +15,7 @@ from pantheon_obs.core.in_force import attributed
 from pantheon_obs.core.llm_events import LlmCallFinished
 from pantheon_obs.core.serving import active
 from pantheon_obs.core.spans import span_of
+from pantheon_obs.core.timing import cover
 from pantheon_obs.llm.background import is_told
 from pantheon_obs.llm.budgets import budgets
 from pantheon_obs.llm.costs import set_cost
@@ -153,6 +154,7 @@ class LlmCall(Progress):
                 self.trace.open_calls.discard(self)
                 if not (event.nested or self.is_part):
                     self.trace.count(event)
+                    cover(self.trace, self.started, self.latency)
             if not self.is_part:
                 pipeline.emit(event)
                 if budgets.tallies and not event.nested:

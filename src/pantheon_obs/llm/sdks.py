@@ -26,7 +26,8 @@ def sdk_of(subject: Any) -> Sdk | None:
     The row of a class is that of the nearest of its bases that has one.
     """
     if isinstance(subject, ModuleType):
-        return next((sdk for sdk in SDKS if sdk.package == subject.__name__), None)
+        name = subject.__name__
+        return next((sdk for sdk in SDKS if name == sdk.package or name in sdk.modules), None)
     # A proxy or mock returns the class that it stands for.
     kind: Any = subject if isinstance(subject, type) else subject.__class__
     for base in kind.__mro__:
@@ -53,41 +54,58 @@ def functions_at(subject: Any, sdk: Sdk, path: str) -> list[tuple[type, Function
     """
     classes = [subject]
     found: list[tuple[type, Any]] = []
-    if isinstance(subject, ModuleType):
+    if path == sdk.factory:
+        with suppress(AttributeError):  # half of the package is imported
+            found = [(object, attrgetter(path)(sys.modules.get(sdk.package)))]
+        classes = []
+    elif isinstance(subject, ModuleType):
         found = [(object, vars(subject).get(path))]
-        names = dict.fromkeys((*sdk.names, *(f"Async{name}" for name in sdk.names)))
-        classes = [kind for name in names if (kind := getattr(subject, name, None))]
+        classes = _classes_in(subject, sdk)
     for kind in classes:
-        found.append((kind, _method_at(kind, path)))
-        made = (_result_of(kind, maker) for maker in sdk.makers)
-        found += ((object, _method_at(result, path)) for result in made)
+        found.append((kind, _method_at(kind, path, sdk)))
+        made = (_result_of(kind, maker, sdk) for maker in sdk.makers)
+        found += ((object, _method_at(result, path, sdk)) for result in made)
     functions = [(kind, _function_of(method, sdk)) for kind, method in found]
     return [(kind, function) for kind, function in functions if isinstance(function, FunctionType)]
 
 
-def _method_at(kind: Any, path: str) -> Any:
+def _classes_in(module: ModuleType, sdk: Sdk) -> list[Any]:
+    """List the classes of clients that a module has, or else its package as far as imported."""
+    names = dict.fromkeys((*sdk.names, *(f"Async{name}" for name in sdk.names)))
+    classes = [kind for name in names if (kind := getattr(module, name, None))]
+    if not classes:
+        modules = [other for name, other in [*sys.modules.items()] if _is_in(name, sdk)]
+        found = (getattr(other, name, None) for other in modules for name in names)
+        classes = [*dict.fromkeys(kind for kind in found if isinstance(kind, type))]
+    return classes
+
+
+def _method_at(kind: Any, path: str, sdk: Sdk) -> Any:
     *resources, name = path.split(".")
-    return getattr_static(_kind_at(kind, resources), name, None)
+    return getattr_static(_kind_at(kind, resources, sdk), name, None)
 
 
-def _result_of(kind: Any, path: str) -> Any:
+def _result_of(kind: Any, path: str, sdk: Sdk) -> Any:
     """Return the class of a method's result, if its annotation tells."""
     *resources, _ = path.split(".")
     with suppress(Exception):
-        result = get_type_hints(_method_at(kind, path))["return"]
+        result = get_type_hints(_method_at(kind, path, sdk))["return"]
         if isinstance(result, TypeVar):  # of a generic base of the resource
-            owner = _kind_at(kind, resources)
+            owner = _kind_at(kind, resources, sdk)
             (reference,) = get_args(owner.__orig_bases__[0])
             result = vars(sys.modules[owner.__module__])[reference.__forward_arg__]
         return result
     return None
 
 
-def _kind_at(kind: Any, resources: list[str]) -> Any:
+def _kind_at(kind: Any, resources: list[str], sdk: Sdk) -> Any:
     """Return the class of a resource that the instances of a class have, if it can be told."""
-    # The properties that make resources need no more of a client than its methods.
+    # The properties that make resources need no more of a client than its methods, and at most its
+    # configuration, which they pass on.
     with suppress(Exception):
-        return type(reduce(getattr, resources, object.__new__(kind)))
+        client = object.__new__(kind)
+        vars(client)[sdk.url.partition(".")[0]] = None
+        return type(reduce(getattr, resources, client))
     return reduce(_annotated, resources, kind)
 
 

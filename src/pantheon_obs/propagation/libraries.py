@@ -13,18 +13,21 @@ from __future__ import annotations
 
 import sys
 from functools import wraps
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.spans import BAGGAGE, merged
 from pantheon_obs.propagation.carriers import trace_headers
+from pantheon_obs.propagation.timed import TimedAdapter, begin, end, tracer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pantheon_obs.propagation.hosts import Hosts
 
+_SENDING = "requests.sessions"
 _ADDED = "_pantheon_obs_added"
 
 _guard = Guard("propagate")
@@ -36,7 +39,7 @@ class ClientHeaders:
     def __init__(self, hosts: Hosts | None, host_of: Callable[[Any], str]) -> None:
         self.hosts = hosts
         self.on = True
-        self._host_of = host_of
+        self.host_of = host_of
 
     def copy_with(self, request: Any) -> Any:
         """Copy a request with the headers; return the request itself if there are none to add."""
@@ -63,7 +66,7 @@ class ClientHeaders:
         if not self.on:
             return {}
         headers = trace_headers()
-        if headers and self.hosts and not self.hosts.allow(self._host_of(request)):
+        if headers and self.hosts and not self.hosts.allow(self.host_of(request)):
             return {}
         # The headers of all these libraries ignore case.
         there = request.headers
@@ -120,9 +123,55 @@ def _with_headers(client: Any, name: str, headers: ClientHeaders) -> Any:
 
     @wraps(getattr(client, name))
     def send(request: Any, *args: Any, **kwargs: Any) -> Any:
-        return original(headers.copy_with(request), *args, **kwargs)  # a coroutine, if it is async
+        return original(headers.copy_with(request), *args, **kwargs)
 
     return send
+
+
+def _timed_with_headers(client: Any, name: str, headers: ClientHeaders) -> Any:
+    method = getattr(client, name)
+    original = _method(client, name)
+
+    @wraps(method)
+    def send(request: Any, *args: Any, **kwargs: Any) -> Any:
+        copy = headers.copy_with(request)
+        running = begin(headers)
+        try:
+            response = original(copy, *args, **kwargs)
+        except BaseException as error:
+            end(running, headers, request, None, error)
+            raise
+        end(running, headers, request, response)
+        return response
+
+    @wraps(method)
+    async def send_async(request: Any, *args: Any, **kwargs: Any) -> Any:
+        copy = headers.copy_with(request)
+        running = begin(headers)
+        try:
+            response = await original(copy, *args, **kwargs)
+        except BaseException as error:
+            end(running, headers, request, None, error)
+            raise
+        end(running, headers, request, response)
+        return response
+
+    return send_async if iscoroutinefunction(method) else send
+
+
+def _timed_adapter(session: Any, name: str, headers: ClientHeaders) -> Any:
+    original = _method(session, name)
+
+    @wraps(getattr(session, name))
+    def get_adapter(*args: Any, **kwargs: Any) -> Any:
+        adapter = original(*args, **kwargs)
+        caller = sys._getframe(1)  # noqa: SLF001 - the application gets the adapter itself
+        is_sending = (
+            caller.f_code.co_name == "send" and caller.f_globals.get("__name__") == _SENDING
+        )
+        return TimedAdapter(adapter, headers) if is_sending else adapter
+
+    return get_adapter
 
 
 def _without_headers(session: Any, name: str, _: ClientHeaders) -> Any:
@@ -146,11 +195,15 @@ def _made_with_headers(session: Any, name: str, headers: ClientHeaders) -> Any:
     return make_request
 
 
+def _traced(session: Any, name: str, headers: ClientHeaders) -> Any:
+    return [*getattr(session, name), tracer(headers)]
+
+
 _HTTPX = Library(
     "httpx",
     ("Client", "AsyncClient"),
     lambda request: request.url.raw_host.decode("ascii"),
-    {"_send_single_request": _with_headers},  # it is below redirects and authentication
+    {"_send_single_request": _timed_with_headers},  # it is below redirects and authentication
 )
 LIBRARIES = (
     _HTTPX,
@@ -159,13 +212,18 @@ LIBRARIES = (
         "requests",
         ("Session",),
         lambda request: urlsplit(request.url).hostname or "",
-        {"send": _with_headers, "resolve_redirects": _without_headers},
+        {
+            "send": _with_headers,
+            "resolve_redirects": _without_headers,
+            "get_adapter": _timed_adapter,
+        },
     ),
     Library(
         "aiohttp",
         ("ClientSession",),
         lambda request: request.url.raw_host or "",
-        {"_request_class": _made_with_headers},  # an argument of the session's constructor
+        # Both are arguments of the session's constructor.
+        {"_request_class": _made_with_headers, "_trace_configs": _traced},
     ),
 )
 

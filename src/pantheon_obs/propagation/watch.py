@@ -1,4 +1,4 @@
-"""Prepare a process for traces: other libraries' context variables, forks, and its settings.
+"""Prepare a process for traces: other libraries' context variables, and forks.
 
 All code that begins a trace calls `watch` first.
 """
@@ -12,27 +12,18 @@ from functools import cache
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core import context, foreign, outlived, spans
+from pantheon_obs.core import context, foreign, outlived
 
 if TYPE_CHECKING:
     from pantheon_obs.core.foreign import Variables
-    from pantheon_obs.core.settings import Settings
 
 # structlog keeps one context variable per key, named so, and Ellipsis for "unset".
 _PREFIX = "structlog_"
 OPENTELEMETRY = "opentelemetry.trace"
 
 
-def watch(settings: Settings | None = None) -> None:
-    """Prepare this process; settings hold for all of its traces from now on."""
-    _prepare()
-    if settings is not None:
-        outlived.use(settings.trace_linger_s)
-        spans.use(settings.baggage_fields)
-
-
 @cache
-def _prepare() -> None:
+def watch() -> None:
     """Clear structlog's bound fields when a trace begins, and adopt OpenTelemetry's trace ids."""
     outlived.watch_collections()
     # Not on Windows.

@@ -19,7 +19,8 @@ from pantheon_obs.core.switch import turned_off
 from pantheon_obs.sinks.sentry_apps import AsgiApp, WsgiApp
 from pantheon_obs.sinks.sentry_integrations import add_integrations
 from pantheon_obs.sinks.sentry_options import dsn_of, options_for, refuse_unknown
-from pantheon_obs.sinks.sentry_scope import SentrySink, tag
+from pantheon_obs.sinks.sentry_scope import tag
+from pantheon_obs.sinks.sentry_sink import SentrySink
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -6,7 +6,6 @@ request: outside of our middleware in frameworks, inside of it where `sentry_app
 
 from __future__ import annotations
 
-import re
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,32 +18,25 @@ from pantheon_obs.core.failures import (
     arrive,
     is_from,
     is_sent,
-    note,
     repeats,
     root_of,
     trace_of,
 )
-from pantheon_obs.core.lifespan_events import LifespanFailed
 from pantheon_obs.core.serving import active
 from pantheon_obs.products import PRODUCTS
 from pantheon_obs.sinks.sentry_delivery import offer_event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from logging import LogRecord
     from types import ModuleType
 
     from pantheon_obs.core.context import Trace
-    from pantheon_obs.core.events import Event
 
-_TRACE_HEADER = b"sentry-trace"
-_sentry_trace = re.compile(rb"([0-9a-f]{32})-[0-9a-f]{16}(?:-[01])?").fullmatch
+_CLAIMS = "_sentry_claims"
 _UNNAMED = "generic WSGI request"
 _SERVER_ERROR = 500
 _PLACES = {"ip_address", "geo"}  # where a user is, not who
-_SECONDS = 2  # as the SDK itself waits at the end of a process
 
-_SCOPES = {scope for row in PRODUCTS for scope in (row.protocol, row.sentry_scope) if scope}
 _SERVERS = {name for row in PRODUCTS for name in row.repeats}
 _AS_TEXT = {name for row in PRODUCTS for name in row.repeats_as_text}
 _BEGINNINGS = dict(pair for row in PRODUCTS for pair in row.repeats_beginning)
@@ -53,57 +45,54 @@ _HTTP_ERRORS = {row.name: row.http_error for row in PRODUCTS if row.http_error}
 _LIFESPAN_ERRORS = {row.lifespan_error for row in PRODUCTS if row.lifespan_error}
 
 
-class SentrySink:
-    """Puts the trace on the scope that Sentry has opened around a request or task."""
+class _Claim:
+    """A request's scope, and what the application has put on it, once the request is over.
 
-    name = "sentry"
+    The names are private to sentry_sdk: without them nothing is known to be the request's.
+    """
 
-    def __init__(self, sdk: ModuleType) -> None:
-        self._sdk = sdk
+    def __init__(self, scope: Any, root_span: str | None) -> None:  # noqa: ANN401 - Sentry's
+        self.root_span = root_span
+        self._scope: Any = scope
+        self._before = dict(getattr(scope, "_tags", {}))
+        self._user = getattr(scope, "_user", None)
+        self._added: dict[str, Any] = {}
 
-    def started(self, trace: Trace) -> None:
-        """Claim the scope, if it is that of a request or task."""
-        # The name is private to sentry_sdk; the span is None in some of its tracing modes.
-        scope = self._sdk.get_isolation_scope()
-        if getattr(scope, "_name", None) in _SCOPES or self._sdk.get_current_span() is not None:
-            claim(self._sdk, trace)
+    def settle(self) -> None:
+        """Remember what was added, and leave the scope, which refers to this."""
+        tags, before = getattr(self._scope, "_tags", {}), self._before
+        self._added = {name: tags[name] for name in tags if before.get(name) != tags[name]}
+        user = getattr(self._scope, "_user", None)
+        self._user = None if user is self._user else user
+        self._scope = None
 
-    entered = started  # Sentry's gRPC interceptor opens its scope in between
-
-    def ended(self, trace: Trace) -> None:
-        """Do nothing: Sentry closes its scope itself."""
-
-    def handle(self, event: Event) -> None:
-        """Send a failed start-up or shutdown; Sentry itself gets the other failures."""
-        if type(event) is LifespanFailed:
-            sent, hint = event_of(self._sdk, event.error, {"type": "lifespan", "handled": False})
-            note(event.error).sent = self._sdk.capture_event(sent, hint=hint) is not None
-            self._sdk.flush(_SECONDS)  # servers end the process now, and not all run exit handlers
-
-    def adopt(self, headers: Iterable[tuple[bytes, bytes]], trusted: bool) -> str | None:  # noqa: FBT001 - as core calls it
-        """Return Sentry's trace of a request as our id: the caller's, else the one it has begun.
-
-        None if there is none, or if Sentry can use ours.
-        """
-        sent = next((value for name, value in headers if name == _TRACE_HEADER), b"")
-        caller = _sentry_trace(sent.strip())
-        if caller is not None:
-            return ids.to_uuid(caller[1].decode()) if trusted else None
-        if active()[0]:  # of an outer trace, as is Sentry's span
-            return None
-        span = self._sdk.get_current_span()
-        return None if span is None else ids.to_uuid(span.trace_id)
+    def strip(self, event: dict[str, Any]) -> None:
+        """Take what is the request's off an event of a thread that has a copy of its scope."""
+        event.pop("request", None)
+        tags = event.get("tags") or {}
+        for name in [name for name in self._added if tags.get(name) == self._added[name]]:
+            del tags[name]
+        if self._user is not None and event.get("user") == self._user:
+            del event["user"]
 
 
 def claim(sdk: ModuleType, trace: Trace) -> None:
     """Name what is captured in the current scope by a request, and tag its transaction."""
     span = sdk.get_current_span()
     root = None if span is None else span.containing_transaction
-    span_id = getattr(root, "span_id", None)
-    sdk.get_isolation_scope().add_event_processor(partial(_describe, trace, span_id))
+    scope = sdk.get_isolation_scope()
+    claimed = _Claim(scope, getattr(root, "span_id", None))
+    trace.__dict__.setdefault(_CLAIMS, []).append(claimed)
+    scope.add_event_processor(partial(_describe, trace, claimed))
     digits = ids.to_hex(trace.trace_id)
     if digits is not None:
         _continue(sdk, digits)
+
+
+def settle(trace: Trace) -> None:
+    """Remember what a trace that ends has put on its scopes."""
+    for claimed in trace.__dict__.pop(_CLAIMS, ()):
+        claimed.settle()
 
 
 def _continue(sdk: ModuleType, digits: str) -> None:
@@ -125,7 +114,7 @@ def _continue(sdk: ModuleType, digits: str) -> None:
 
 
 def _describe(
-    trace: Trace, root_span: str | None, event: dict[str, Any], hint: dict[str, Any]
+    trace: Trace, claimed: _Claim, event: dict[str, Any], hint: dict[str, Any]
 ) -> dict[str, Any] | None:
     """Put a request's trace and name on an event that was captured in its scope.
 
@@ -135,7 +124,7 @@ def _describe(
     tagged = (event.get("tags") or {}).get("trace_id")
     if event.get("type") == "transaction":
         span = (event.get("contexts") or {}).get("trace") or {}
-        is_own = not trace.ended or span.get("span_id") == root_span
+        is_own = not trace.ended or span.get("span_id") == claimed.root_span
         if is_own and getattr(trace, "quiet", False):
             return None
     else:
@@ -146,6 +135,8 @@ def _describe(
         if tagged in {None, trace.trace_id}:
             _put(event, trace.trace_id, active()[1] or trace)
         _name(event, trace)
+    elif tagged != trace.trace_id:  # else `carry` has brought it there
+        claimed.strip(event)
     return event
 
 

@@ -1,1 +1,11 @@
-"""Where the time went: the watchdog of the event loop."""
+"""Where the time went: `measure`, databases, caches, and the watchdog of the event loop.
+
+The sums are those of a trace (`core/times.py`). Outgoing requests are measured where the trace is
+put on them, in `propagation`.
+"""
+
+from __future__ import annotations
+
+from pantheon_obs.time.measure import measure
+
+__all__ = ["measure"]

@@ -11,10 +11,11 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from pantheon_obs.core import outlived, pipeline
+from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import current_trace, current_trace_id
 from pantheon_obs.core.events import TaskFinished
 from pantheon_obs.core.guard import own_lines
+from pantheon_obs.core.in_force import in_force
 from pantheon_obs.core.serving import context_of
 from pantheon_obs.time.frames import LONGEST, named
 
@@ -105,7 +106,7 @@ def trace_of(task: object) -> Trace | None:
     """Return the trace of a task's context, unless it is over."""
     context = None if task is None else context_of(task)
     trace = None if context is None else context.get(current_trace)
-    if trace is None or (trace.ended and perf_counter() - trace.ended > outlived.linger_s):
+    if trace is None or (trace.ended and perf_counter() - trace.ended > in_force("trace_linger_s")):
         return None
     return trace if trace.trace_id else None
 

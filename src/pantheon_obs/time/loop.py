@@ -28,7 +28,7 @@ REST = 1.0
 """Seconds between two looks then."""
 
 
-def _clock_of(thread: int) -> Any:  # noqa: ANN401 - the id of a clock
+def _clock_of(thread: int) -> Any:
     """Return the clock of a thread's own processor time; macOS has that of the process only."""
     find: Any = getattr(time, "pthread_getcpuclockid", None)
     return time.CLOCK_PROCESS_CPUTIME_ID if find is None else find(thread)
@@ -39,7 +39,7 @@ class Loop:
 
     def __init__(
         self,
-        loop: Any,  # noqa: ANN401 - any event loop
+        loop: Any,
         thread: int,
         depth: int,
         runs: CodeType,
@@ -134,7 +134,7 @@ class Loop:
     def _is_asyncio(self) -> bool:
         return isinstance(self.loop, asyncio.BaseEventLoop)
 
-    def _trace(self) -> Any:  # noqa: ANN401 - a trace, or None
+    def _trace(self) -> Any:
         return blocks.trace_of(asyncio.current_task(self.loop))
 
     def _end(self, moment: float) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -209,6 +210,66 @@ async def aasks(_request: bytes, _context: Any) -> bytes:
             *[each async for each in traced.stream_stream("/shop.Shop/aechoes")(iter([b"2"]))],
         )
     return b" ".join(answers)
+
+
+def exits(_request: bytes, _context: Any) -> bytes:
+    """Leave the thread, which gRPC's pool does not mind."""
+    sys.exit(3)
+
+
+def calls_back(_request: bytes, context: Any) -> bytes:
+    """Log once the RPC has ended."""
+    context.add_callback(lambda: log.info("called_back"))
+    return b"ok"
+
+
+async def acalls_back(_request: bytes, context: Any) -> bytes:
+    """Log once the RPC has ended."""
+    context.add_done_callback(lambda _context: log.info("called_back"))
+    return b"ok"
+
+
+_REFUSED: Any = (("shelf", 4),)  # no text
+
+
+def sends_bad_metadata(_request: bytes, context: Any) -> bytes:
+    """Send metadata that gRPC refuses."""
+    with suppress(Exception):
+        context.send_initial_metadata(_REFUSED)
+    return b"ok"
+
+
+async def asends_bad_metadata(_request: bytes, context: Any) -> bytes:
+    """Send metadata that gRPC refuses."""
+    with suppress(Exception):
+        await context.send_initial_metadata(_REFUSED)
+    return b"ok"
+
+
+def marks(request: bytes, _context: Any) -> bytes:
+    """Send an event to Sentry, after a tag and a user if there is one."""
+    import sentry_sdk  # noqa: PLC0415 - few tests have it
+
+    if request:
+        sentry_sdk.set_tag("user_kind", request.decode())
+        sentry_sdk.set_user({"id": request.decode()})
+    sentry_sdk.capture_message("marked")
+    return b"ok"
+
+
+async def amarks(request: bytes, context: Any) -> bytes:
+    """Send an event to Sentry."""
+    return marks(request, context)
+
+
+def marks_and_counts(request: bytes, context: Any) -> Iterator[bytes]:
+    """Send an event to Sentry in the middle of a stream."""
+    yield marks(request, context)
+
+
+async def amarks_and_counts(request: bytes, context: Any) -> AsyncIterator[bytes]:
+    """Send an event to Sentry in the middle of a stream."""
+    yield marks(request, context)
 
 
 def refusing(message: bytes) -> bytes:

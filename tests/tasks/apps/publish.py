@@ -36,6 +36,7 @@ def results() -> dict[str, Any]:
     send("reject", shop.reject)
     send("slow", shop.slow)
     send("chat", shop.chat)
+    send("stock", shop.stock)
     send("speak", shop.speak)
     send("expired", shop.add, 1, expires=-1)
     send("own", shop.order, headers={"tenant": "acme"})
@@ -43,7 +44,7 @@ def results() -> dict[str, Any]:
     sent["untraced"] = shop.trace.delay()
     send("pickle", shop.double, shop.Money(4))
     # Last, as a process that is about to end may be given the next task before that.
-    for case in ("order", "own", "pipeline", "flaky", "slow", "chat", "speak", "pickle"):
+    for case in ("order", "own", "pipeline", "flaky", "slow", "chat", "stock", "speak", "pickle"):
         sent[case].get(SECONDS)
     wait_until(lambda: sent["fail"].state == "FAILURE")
     send("leave", shop.leave)

@@ -8,10 +8,12 @@ import sys
 import time
 from typing import Any
 
+import redis
+import sqlalchemy
 from celery import Celery, chain, chord, group
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 
-from pantheon_obs import bind, current_trace_id, get_logger, llm_call
+from pantheon_obs import bind, current_trace_id, get_logger, llm_call, measure
 from pantheon_obs.adapters.celery import instrument_celery
 
 app = Celery("shop", broker=os.environ["SHOP_REDIS"], backend=os.environ["SHOP_REDIS"])
@@ -153,6 +155,17 @@ def chat() -> None:
         call.usage({"input_tokens": 3, "output_tokens": 4})
     chat.open = llm_call(model="slow", operation="stream")  # type: ignore[attr-defined]
     chat.open.__enter__()  # type: ignore[attr-defined]
+
+
+@app.task
+def stock() -> None:
+    """Query a database and Redis, and call another task."""
+    with sqlalchemy.create_engine("sqlite://").connect() as connection:
+        connection.execute(sqlalchemy.text("SELECT 1"))
+    with redis.Redis.from_url(os.environ["SHOP_REDIS"]) as client:
+        client.get("stock")
+    with measure("publish"):
+        pay.delay(1)
 
 
 @app.task

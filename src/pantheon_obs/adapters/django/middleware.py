@@ -67,7 +67,7 @@ class TraceIdMiddleware:
         settings = load()
         if turned_off(settings):
             raise MiddlewareNotUsed(_OFF)
-        watch(settings)
+        watch()
         self.get_response = get_response
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from django.conf import settings as project
 
 from pantheon_obs import _setup
+from pantheon_obs.core import profiles
 from pantheon_obs.core.errors import ConfigError
-from pantheon_obs.core.settings import Profile, Settings, resolve, use_profile
+from pantheon_obs.core.profiles import Profile
+from pantheon_obs.core.settings import Settings, resolve
 
 SETTING = "PANTHEON_OBS"
 _SENTRY = "SENTRY"  # in it, the options of `sentry_sdk.init`
@@ -20,7 +22,7 @@ def load() -> Settings:
 
     If it is no dict of settings, `ConfigError` is raised, and those of the environment are used.
     """
-    use_profile(Profile(defaults=_DEFAULTS))
+    profiles.use(Profile(defaults=_DEFAULTS))
     values = getattr(project, SETTING, None)
     if values is None:
         values = {}
@@ -34,7 +36,7 @@ def load() -> Settings:
     except ConfigError as error:
         msg = f"PANTHEON_OBS: {error}"
         raise ConfigError(msg) from None
-    use_profile(Profile(values, _DEFAULTS))
+    profiles.use(Profile(values, _DEFAULTS))
     return settings
 
 

@@ -13,6 +13,8 @@ _BY_METHOD = (
 )
 # A class with one of these is a container: iterating it yields its parts, not chunks of an answer.
 _CONTAINER_MARKS = ("__len__", "__getitem__", "__dataclass_fields__")
+# A class with one of these is a model of pydantic 2 or 1: iterating it yields its fields.
+_MODEL_MARKS = ("__pydantic_fields__", "__fields__")
 # A class with one of these is a resource, an image for example, that a `with` only closes.
 _RESOURCE_MARKS = ("close", "aclose")
 # A class with all of these is the body of a response of botocore's.
@@ -35,7 +37,7 @@ def _unread(cls: Any) -> str:
     """Return the kind of an object that is neither read in steps nor awaited."""
     if hasattr(cls, "http_request") and hasattr(cls, "parse"):
         return "raw"
-    if hasattr(cls, "__iter__") and not hasattr(cls, "__pydantic_fields__"):
+    if hasattr(cls, "__iter__") and not any(hasattr(cls, mark) for mark in _MODEL_MARKS):
         return "container" if any(hasattr(cls, mark) for mark in _CONTAINER_MARKS) else "stream"
     entered = hasattr(cls, "__enter__") or hasattr(cls, "__aenter__")
     return "manager" if entered and not any(hasattr(cls, m) for m in _RESOURCE_MARKS) else "object"

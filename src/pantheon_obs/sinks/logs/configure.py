@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core import outlived, pipeline, spans
+from pantheon_obs.core import pipeline
 from pantheon_obs.core.guard import own_lines
 from pantheon_obs.core.parsing import level_number
 from pantheon_obs.core.problems import warn_of_problems
@@ -146,8 +146,6 @@ def _install(settings: Settings) -> ObsHandler:
     hooks.install()
     if isinstance(logging.lastResort, logging.StreamHandler):  # else it is the application's
         logging.lastResort = _LastResort(logging.WARNING)
-    outlived.use(settings.trace_linger_s)
-    spans.use(settings.baggage_fields)
     warn_of_problems(settings)
     return _handler
 

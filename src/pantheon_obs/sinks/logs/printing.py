@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from logging.handlers import MemoryHandler, QueueHandler, QueueListener
@@ -49,8 +50,9 @@ def silence(handler: logging.Handler, on_print: Callable[[logging.Handler], None
     # Another handler of ours belongs to an earlier set-up.
     if prints(handler) or isinstance(handler, ObsHandler):
         return True
-    if getattr(handler, "stream", None) is None and muting.may_print(handler):
-        muting.watch(handler, on_print)
+    stream: object = getattr(handler, "stream", None)
+    if muting.may_print(handler) if stream is None else type(stream).__module__ != "_io":
+        muting.watch(handler, on_print)  # a stream that is no file may be a tee
     return False
 
 
@@ -97,7 +99,16 @@ def prints(handler: Any) -> bool:  # noqa: ANN401 - a handler, or another object
         return False
     if stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
         return True
+    # A copy of it, as `os.dup` makes; a file that happens to be the same stays the application's.
+    is_file = hasattr(handler, "baseFilename")
+    return any(_is_open_on(stream, number, is_file) for number in _STANDARD_DESCRIPTORS)
+
+
+def _is_open_on(stream: Any, number: int, is_file: bool) -> bool:  # noqa: ANN401, FBT001 - any object
     try:
-        return bool(stream.fileno() in _STANDARD_DESCRIPTORS)
-    except (AttributeError, OSError, ValueError):
+        descriptor = stream.fileno()
+        return bool(
+            descriptor == number or (not is_file and os.path.sameopenfile(descriptor, number))
+        )
+    except (AttributeError, OSError, TypeError, ValueError):
         return False

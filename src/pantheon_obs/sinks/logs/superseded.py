@@ -6,12 +6,11 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
-import sysconfig
 from typing import TYPE_CHECKING
 
 from pantheon_obs.core.failures import arrive, is_covered, is_logged, is_repeated, repeats
+from pantheon_obs.core.installed import root_of
 from pantheon_obs.core.task import running
 from pantheon_obs.products import PRODUCTS
 
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
 
 _REQUESTS = "pantheon_obs.request"
 _TASKS = "pantheon_obs.task"
-_LIBRARIES = tuple(
-    f"{sysconfig.get_path(name)}{os.sep}" for name in ("purelib", "platlib", "stdlib", "platstdlib")
-)
 _OF_ACCESS = {"path", "client"}
 _NO_FAILURE = ("ignored", "rejected")
 
@@ -45,7 +41,7 @@ def is_superseded(record: logging.LogRecord, error: BaseException | None) -> boo
 
 def _is_of_library(record: logging.LogRecord) -> bool:
     """Whether installed code logs, and not the application: its own lines are never repetitions."""
-    return record.pathname.startswith(_LIBRARIES)
+    return root_of(record.pathname) is not None
 
 
 def _is_unhandled_error(_: logging.LogRecord, error: BaseException | None) -> bool:

@@ -1,30 +1,30 @@
 """Add up the metrics that dead processes have left in the folder of the multi-process mode.
 
 Their counters and histograms are added to one file of each kind, so that totals stay and the folder
-does not grow; their gauges and exemplars are removed. A process is known by its id, the time at
-which it started, and its namespace: containers that share a folder have the same ids.
+does not grow; their gauges and exemplars are removed. Each process gives its files a name of its
+own, because containers that share a folder have the same process ids, and holds the lock of a file
+of that name until it ends: fcntl(2), "advisory record locking", which no child process inherits.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 from contextlib import contextmanager, suppress
 from importlib import import_module
-from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.sinks.metrics.exemplars import SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
+_getpid = os.getpid
 _locks: Any = import_module("fcntl") if os.name == "posix" else None
 _OWNER = ".owner"
-_PROC = Path("/proc")
 _KINDS = ("counter", "histogram", "summary")
-_START_TIME = 19  # of the fields after the command's name in /proc/[pid]/stat: proc(5)
 
 
 class Folder:
@@ -33,57 +33,71 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._journal = path / "merge.json"
-        self._entered = 0  # the id of a process
+        self._pid = 0
+        self._name = ""
+        self._file = -1  # the descriptor of the file whose lock this process holds
+
+    def name(self) -> str:
+        """Name this process among all that share the folder; at first say that it lives.
+
+        It is called for each change of a value: a child process finds out here that it is one.
+        """
+        pid = _getpid()
+        if pid != self._pid:
+            self._pid, self._name = pid, f"{pid}-{token_hex(8)}"
+            self._enter()
+        return self._name
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes from changing what belongs to dead ones."""
+        """Keep other processes and threads from changing what belongs to dead processes."""
         if _locks is None:
             yield
             return
         with (self.path / "merge.lock").open("ab") as file:
             _locks.flock(file, _locks.LOCK_EX)
-            yield
+            try:
+                yield
+            finally:  # closing is not enough: a child process may have inherited the file
+                _locks.flock(file, _locks.LOCK_UN)
 
-    def enter(self) -> None:
-        """Note once the owner of this process's files, which an earlier one of its id may have had.
-
-        Its counters go on then; its gauges have no end.
-        """
-        pid = os.getpid()
-        if self._entered == pid:
-            return
-        self._entered = pid
+    def _enter(self) -> None:
+        self.leave()
         with self.locked():
-            owner = self.path / f"{pid}{_OWNER}"
-            if owner.exists() and owner.read_text() != _identity(pid):
-                for gauges in self.path.glob(f"gauge_live*_{pid}.db"):
-                    gauges.unlink()
-            owner.write_text(_identity(pid))
+            path = self.path / f"{self._name}{_OWNER}"
+            self._file = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
+            if _locks is not None:
+                _locks.lockf(self._file, _locks.LOCK_EX)
 
-    def settle(self) -> None:
-        """Finish what was begun, and add up what dead processes have left."""
+    def leave(self) -> None:
+        """Release the lock; a child process closes what it has inherited."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def settle(self, pid: int | None = None) -> None:
+        """Finish what was begun, and add up what dead processes, or one of them, have left."""
         self._finish()
-        for owner in self.path.glob(f"*{_OWNER}"):
-            pid, identity = int(owner.stem), owner.read_text()
-            is_ours = identity.partition(" ")[0] == _namespace()
-            if is_ours and identity != _identity(pid):
-                self._bury(pid)
+        own = f"{self._name}{_OWNER}"  # opening that file and closing it would release the lock
+        for owner in self.path.glob("*" if pid is None else f"{pid}-*"):
+            if owner.suffix == _OWNER and owner.name != own and _is_free(owner):
+                self._bury(owner.stem)
 
-    def bury(self, pid: int) -> None:
-        """Do so for one process that has ended."""
-        with self.locked():
-            self._finish()
-            self._bury(pid)
-
-    def _bury(self, pid: int) -> None:
-        names = [f"{kind}_{pid}.db" for kind in _KINDS if (self.path / f"{kind}_{pid}.db").exists()]
-        replaced = [self._added_up(name) for name in names]
-        names += [path.name for path in self.path.glob(f"gauge_live*_{pid}.db")]
-        names += [f"{pid}{SUFFIX}", f"{pid}{_OWNER}"]
+    def _bury(self, name: str) -> None:
+        names = [name]
+        pid = name.partition("-")[0]
+        # The metrics that are the application's own are in files that are named by the process id.
+        if len([*self.path.glob(f"{pid}-*{_OWNER}")]) == 1:
+            names.append(pid)
+        counts = [f"{kind}_{each}.db" for kind in _KINDS for each in names]
+        counts = [each for each in counts if (self.path / each).exists()]
+        replaced = [self._added_up(kind, counts) for kind in _KINDS]
+        gauges = [each for name in names for each in self.path.glob(f"gauge_live*_{name}.db")]
+        removed = [*counts, *(each.name for each in gauges), f"{name}{SUFFIX}", f"{name}{_OWNER}"]
         # From here on all of it happens, or nothing: whoever comes next finishes it.
         written = self.path / "merge.tmp"
-        written.write_text(json.dumps({"replace": replaced, "remove": names}))
+        work = {"replace": [each for each in replaced if each], "remove": removed}
+        written.write_text(json.dumps(work))
         written.replace(self._journal)
         self._finish()
 
@@ -98,41 +112,41 @@ class Folder:
             (self.path / name).unlink(missing_ok=True)
         self._journal.unlink()
 
-    def _added_up(self, name: str) -> tuple[str, str]:
-        """Write the sum of a dead process's file and of those before; the names of both files."""
+    def _added_up(self, kind: str, names: list[str]) -> tuple[str, str] | None:
+        """Write the sum of a dead process's files and of those before; the names of both files."""
+        files = [self.path / name for name in names if name.startswith(f"{kind}_")]
+        if not files:
+            return None
         mmap_dict = import_module("prometheus_client.mmap_dict")
         multiprocess = import_module("prometheus_client.multiprocess")
-        kind = name.partition("_")[0]
         total, made = f"{kind}_dead.db", f"{kind}_dead.tmp"
         (self.path / made).unlink(missing_ok=True)
-        files = [str(self.path / each) for each in (total, name) if (self.path / each).exists()]
+        if (self.path / total).exists():
+            files.append(self.path / total)
         sums = mmap_dict.MmapedDict(str(self.path / made))
-        for metric in multiprocess.MultiProcessCollector.merge(files, accumulate=False):
+        merged = multiprocess.MultiProcessCollector.merge(map(str, files), accumulate=False)
+        for metric in merged:
             for sample in metric.samples:
-                names, values = list(sample.labels), list(sample.labels.values())
+                labels, values = list(sample.labels), list(sample.labels.values())
                 text = metric.documentation
-                key = mmap_dict.mmap_key(metric.name, sample.name, names, values, text)
+                key = mmap_dict.mmap_key(metric.name, sample.name, labels, values, text)
                 sums.write_value(key, sample.value, 0.0)
         sums.close()
         return made, total
 
 
-def _namespace() -> str:
-    """A name that processes share if each of them knows the others' ids."""
-    with suppress(OSError):
-        return os.readlink(_PROC / "self/ns/pid")  # noqa: PTH115 - not a path
-    return sys.platform
-
-
-def _identity(pid: int) -> str:
-    """The namespace of a process and when it started; the latter is empty if it does not run."""
-    started = ""
+def _is_free(owner: Path) -> bool:
+    """Whether the process that held the lock of a file has ended."""
+    if _locks is None:  # on Windows nobody can tell
+        return False
     try:
-        stat = (_PROC / f"{pid}/stat").read_text()
-        started = stat.rpartition(")")[2].split()[_START_TIME]
+        file = os.open(owner, os.O_RDWR)
+    except OSError:  # it belongs to another user
+        return False
+    try:
+        _locks.lockf(file, _locks.LOCK_EX | _locks.LOCK_NB)
     except OSError:
-        if not (_PROC / "self/stat").exists():  # another system than Linux
-            with suppress(OSError):
-                os.kill(pid, 0)
-                started = "running"
-    return f"{_namespace()} {started}"
+        return False
+    finally:
+        os.close(file)
+    return True

@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import json
 import mmap
-import os
-import time
 from bisect import bisect_left
 from importlib import import_module
 from itertools import count
 from struct import Struct
 from threading import Lock
+from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.guard import Guard, report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 SUFFIX = ".exemplars"  # not that of the files that prometheus_client reads
@@ -42,36 +41,38 @@ class Kept(NamedTuple):
 
 
 class ExemplarFile:
-    """The exemplars of this process; a child process begins a file of its own."""
+    """The exemplars of this process; a child process, of another name, begins its own file."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: Callable[[], str]) -> None:
         self._folder = folder
+        self._name = name
         self._lock = Lock()
         self._numbers = count(1)
-        self._pid = 0
+        self._owner = ""
 
     def keep(self, key: tuple[Any, ...], value: float, trace_id: str) -> None:
         """Keep the exemplar of a bucket in place of the one before; none once the file is full."""
-        if self._pid != os.getpid():  # not told by `os.register_at_fork`: uWSGI forks without it
-            self._begin()
+        name = self._name()
+        if self._owner != name:
+            self._begin(name)
         offset = self._offsets.get(key)
         if offset is None:
             offset = self._add(key)
         if offset:
             number, raw = next(self._numbers) & 0xFFFFFFFF, trace_id.encode("ascii", "replace")
-            _SLOT.pack_into(self._map, offset, number, value, time.time(), len(raw), raw, number)
+            _SLOT.pack_into(self._map, offset, number, value, time(), len(raw), raw, number)
 
-    def _begin(self) -> None:
+    def _begin(self, name: str) -> None:
         with self._lock:
-            if self._pid == os.getpid():
+            if self._owner == name:
                 return
-            path = self._folder / f"{os.getpid()}{SUFFIX}"
+            path = self._folder / f"{name}{SUFFIX}"
             with path.open("w+b") as file:
                 file.truncate(_SIZE)
                 self._map = mmap.mmap(file.fileno(), _SIZE)
             self._offsets: dict[tuple[Any, ...], int] = {}
             self._end = 0
-            self._pid = os.getpid()
+            self._owner = name
 
     def _add(self, key: tuple[Any, ...]) -> int:
         """Append a record, and return where its slot is; 0 if there is no room."""
@@ -87,31 +88,49 @@ class ExemplarFile:
             return self._offsets.setdefault(key, slot)
 
 
+def value_in_memory() -> type[Any]:
+    """Make the class of values that keep an exemplar, which a scrape brings into its form."""
+    values = import_module("prometheus_client.values")
+    exemplar = import_module("prometheus_client.samples").Exemplar
+
+    class Value(values.MutexValue):  # type: ignore[misc,name-defined]
+        kept: tuple[float, float, str] | None = None
+
+        def get_exemplar(self) -> Any:  # noqa: ANN401 - of prometheus_client
+            if self.kept is None:
+                return None
+            seconds, moment, trace_id = self.kept
+            return exemplar({"trace_id": trace_id}, seconds, moment)
+
+    return Value
+
+
 class Histogram:
     """A histogram with the labels of one child; observations may come with a trace id."""
 
     def __init__(self, child: Any, key: tuple[Any, ...], file: ExemplarFile | None) -> None:  # noqa: ANN401 - of prometheus_client
-        self._child = child
-        self._bounds: list[float] = child._upper_bounds  # noqa: SLF001 - there is no public way
-        self._buckets: list[Any] = child._buckets  # noqa: SLF001 - as above
-        self._exemplar = import_module("prometheus_client.samples").Exemplar
+        # There is no public way to a bucket, and `observe` looks for it one after the other.
+        self._bounds: list[float] = child._upper_bounds  # noqa: SLF001
+        self._buckets: list[Any] = child._buckets  # noqa: SLF001
+        self._counts = [bucket.inc for bucket in self._buckets]
+        self._sum = child._sum.inc  # noqa: SLF001
         self._key = key
         self._file = file
 
     def observe(self, seconds: float, trace_id: str = "") -> None:
         """Observe a duration."""
-        if not trace_id or len(trace_id) > _LONGEST:
-            self._child.observe(seconds)
-            return
-        self._child.observe(seconds)
+        self._sum(seconds)
         bucket = bisect_left(self._bounds, seconds)
+        self._counts[bucket](1)
+        if not trace_id or len(trace_id) > _LONGEST:
+            return
         if self._file is None:
-            # As `observe` does, without its checks of the label, which take longer than all else.
-            exemplar = self._exemplar({"trace_id": trace_id}, seconds, time.time())
-            self._buckets[bucket].set_exemplar(exemplar)
+            self._buckets[bucket].kept = seconds, time(), trace_id
         else:
-            with _guard:  # the folder may be gone
+            try:
                 self._file.keep((*self._key, bucket), seconds, trace_id)
+            except Exception as error:  # noqa: BLE001 - the folder may be gone
+                report("exemplars", error)
 
 
 def read(folder: Path) -> dict[tuple[Any, ...], Kept]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
+from importlib import import_module
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.errors import MissingExtraError, require
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.sinks.metrics.dead import Folder
-from pantheon_obs.sinks.metrics.exemplars import ExemplarFile, Histogram
+from pantheon_obs.sinks.metrics.exemplars import ExemplarFile, Histogram, value_in_memory
 from pantheon_obs.sinks.metrics.joined import JoinedCollector
 from pantheon_obs.sinks.metrics.sink import MetricsSink
 
@@ -26,9 +28,10 @@ if TYPE_CHECKING:
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 _EXTRA = "prometheus"
-_NO_PATH = "off: no metrics_path"
+_NO_PATH = "off: no metrics_path or metrics_port"
 
 _guard = Guard("metrics")
+_making = Lock()
 _off = _NO_PATH
 _sink: MetricsSink | None = None
 _metrics: list[Any] = []  # of prometheus_client
@@ -40,25 +43,49 @@ def start(settings: Settings) -> None:
     """Count and observe from now on; a second call changes nothing.
 
     Raises:
-        MissingExtraError: The path was given as an argument, but the extra is not installed.
+        MissingExtraError: An argument asks for metrics, but the extra is not installed.
     """
     global _sink, _registry, _folder, _off  # noqa: PLW0603 - several applications share one set
     if _sink is None:
+        folder = _shared_folder()
+        feature = "metrics_path" if settings.metrics_path else "metrics_port"
         try:
-            sdk = _prometheus()
+            sdk = require("prometheus_client", extra=_EXTRA, feature=feature)
         except MissingExtraError as error:
-            if "metrics_path" in settings.given:
+            if {"metrics_path", "metrics_port"} & settings.given:
                 raise
-            logging.getLogger("pantheon_obs.metrics").error(  # noqa: TRY400 - nobody has raised it
-                "metrics_unavailable", extra={"problem": str(error)}
-            )
+            _unavailable(str(error))
             _off = f"off: {error}"
             return
         _registry = sdk.REGISTRY if settings.metrics_registry is None else settings.metrics_registry
-        if os.environ.get(FOLDER):
-            _folder = Folder(Path(os.environ[FOLDER]))
-        _sink = MetricsSink(_maker(sdk), _folder)
+        _folder = folder
+        _sink = MetricsSink(_maker(sdk))
     pipeline.add_sink(_sink)
+
+
+def _unavailable(problem: str) -> None:
+    logging.getLogger("pantheon_obs.metrics").error(
+        "metrics_unavailable", extra={"problem": problem}
+    )
+
+
+def _shared_folder() -> Folder | None:
+    """Make the folder of the multi-process mode, which must exist when `prometheus_client` looks.
+
+    Where that fails, each worker shows its own metrics.
+    """
+    path = os.environ.get(FOLDER)
+    if not path:
+        return None
+    folder = Folder(Path(path))
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        folder.name()
+    except OSError as error:
+        _unavailable(f"{FOLDER}={path!r}: {error}")
+        del os.environ[FOLDER]
+        return None
+    return folder
 
 
 def status() -> str:
@@ -73,7 +100,7 @@ def page_app(protocol: str) -> Callable[..., Any]:
     `prometheus_client` negotiates the format, and compresses the page.
     https://prometheus.io/docs/instrumenting/content_negotiation/
     """
-    sdk = _prometheus()
+    sdk = import_module("prometheus_client")
     registry = _registry or sdk.REGISTRY
     if _folder is not None:
         registry = sdk.CollectorRegistry()
@@ -91,32 +118,30 @@ def reset() -> None:
         with _guard:
             _registry.unregister(metric)
     _metrics.clear()
+    if _folder is not None:
+        _folder.leave()
     _sink, _registry, _folder, _off = None, None, None, _NO_PATH
 
 
-def _prometheus() -> ModuleType:
-    """Import `prometheus_client`, whose folder must exist by then."""
-    folder = os.environ.get(FOLDER)
-    if folder:
-        try:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            logging.getLogger("pantheon_obs.metrics").error(  # noqa: TRY400 - as above
-                "metrics_unavailable", extra={"problem": f"{FOLDER}={folder!r}: {error}"}
-            )
-            del os.environ[FOLDER]
-    return require("prometheus_client", extra=_EXTRA, feature="metrics_path")
-
-
 def worker_died(pid: int) -> None:
-    """Settle what a worker has left that has ended; the next scrape would do so, too."""
-    if _folder is not None:
-        with _guard:
-            _folder.bury(pid)
+    """Settle what a worker has left that has ended; the next scrape would do so, too.
+
+    The process that is told may be a master that has not loaded the application.
+    """
+    path = os.environ.get(FOLDER)
+    if path:
+        folder = _folder or Folder(Path(path))
+        with _guard, folder.locked():
+            folder.settle(pid)
 
 
 def _maker(sdk: ModuleType) -> Callable[[Row], Metric]:
-    file = None if _folder is None else ExemplarFile(_folder.path)
+    values: Any = import_module("prometheus_client.values")
+    if _folder is None:
+        file, kind_of_value = None, value_in_memory()
+    else:
+        file = ExemplarFile(_folder.path, _folder.name)
+        kind_of_value = values.MultiProcessValue(_folder.name)
 
     def make(row: Row) -> Metric:
         options: dict[str, Any] = {}
@@ -129,13 +154,19 @@ def _maker(sdk: ModuleType) -> Callable[[Row], Metric]:
         _metrics.append(metric)
         children: dict[tuple[str, ...], Any] = {}
 
-        def child(*values: str) -> Any:  # noqa: ANN401 - of prometheus_client
-            found = children.get(values)
+        def child(*labels: str) -> Any:  # noqa: ANN401 - of prometheus_client
+            found = children.get(labels)
             if found is None:
-                found = metric.labels(*values)
+                with _making:
+                    # Files that are named by the process, and not by its id, for our metrics only.
+                    before, values.ValueClass = values.ValueClass, kind_of_value
+                    try:
+                        found = metric.labels(*labels)
+                    finally:
+                        values.ValueClass = before
                 if row.buckets:
-                    found = Histogram(found, (row.name, *values), file)
-                children[values] = found
+                    found = Histogram(found, (row.name, *labels), file)
+                children[labels] = found
             return found
 
         return child

@@ -10,6 +10,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pantheon_obs.core import outlived
 from pantheon_obs.core.context import is_apart
 from pantheon_obs.core.events import (
     LlmCallFinished,
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
 
     from pantheon_obs.core.context import Trace
     from pantheon_obs.core.events import Event
-    from pantheon_obs.core.measurements import Measurement
-    from pantheon_obs.sinks.metrics.dead import Folder
+    from pantheon_obs.core.measurements import Measurement, Operation
     from pantheon_obs.sinks.metrics.table import Row
 
     Metric = Callable[..., Any]  # makes the child of some label values
@@ -40,8 +40,7 @@ class MetricsSink:
 
     name = "metrics"
 
-    def __init__(self, make: Callable[[Row], Metric], folder: Folder | None) -> None:
-        self._folder = folder
+    def __init__(self, make: Callable[[Row], Metric]) -> None:
         self._request_seconds = make(table.REQUEST_DURATION)
         self._active = make(table.ACTIVE_REQUESTS)
         self._first_byte = make(table.FIRST_BYTE)
@@ -62,6 +61,9 @@ class MetricsSink:
             )
         ]
         self._model = labels.Capped("gen_ai_request_model")
+        self._database_seconds = make(table.DATABASE_DURATION)
+        self._outgoing_seconds = make(table.OUTGOING_DURATION)
+        self._address = labels.Capped("server_address")
         self._kinds: dict[type, Callable[[Any], None]] = {
             RequestFinished: self._request,
             WebsocketFinished: self._websocket,
@@ -70,6 +72,10 @@ class MetricsSink:
             CheckEnded: self._check,
             LinesDropped: self._lines,
             TelemetryFailed: self._failure,
+        }
+        self._operations: dict[str, Callable[[Any], None]] = {
+            "db": self._statement,
+            "http": self._outgoing,
         }
         self._check_passes = make(table.CHECK_STATUS)
         self._check_seconds = make(table.CHECK_DURATION)
@@ -84,8 +90,6 @@ class MetricsSink:
         """A request is being served; websockets, tasks and quiet paths are none."""
         if not trace.is_request or trace.quiet:
             return
-        if self._folder is not None:
-            self._folder.enter()
         gauge = self._gauges.get(trace.method)
         if gauge is None:
             gauge = self._active(labels.method(trace.method))
@@ -116,6 +120,16 @@ class MetricsSink:
 
     measure = handle
 
+    def timed(self, operation: Operation) -> None:
+        """Observe a database statement or an outgoing request."""
+        observe = self._operations.get(operation.name)
+        if observe is None:
+            return
+        if self._may_wait():
+            observe(operation)
+        else:
+            self._waiting.append(partial(observe, operation))
+
     def catch_up(self) -> None:
         """Observe what finalizers have left."""
         while self._waiting:
@@ -127,10 +141,8 @@ class MetricsSink:
 
     def _may_wait(self) -> bool:
         """Whether this is no finalizer: only then a lock may be waited for."""
-        if is_apart():
+        if outlived.collecting or is_apart():
             return False
-        if self._folder is not None:
-            self._folder.enter()
         if self._waiting:
             self.catch_up()
         return True
@@ -187,6 +199,18 @@ class MetricsSink:
             amount = getattr(event, field)
             if amount:
                 counter(*call).inc(amount)
+
+    def _statement(self, operation: Operation) -> None:
+        self._database_seconds(labels.text(operation.system)).observe(operation.seconds)
+
+    def _outgoing(self, operation: Operation) -> None:
+        status = operation.status_code
+        child = self._outgoing_seconds(
+            labels.method(operation.method),
+            "" if status is None else str(status),
+            self._address(operation.server_address),
+        )
+        child.observe(operation.seconds)
 
     def _check(self, run: CheckEnded) -> None:
         self._check_passes(labels.text(run.check)).set(run.passed)

@@ -9,12 +9,14 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 HTTP = "OpenTelemetry semantic conventions 1.45, stable"
+DATABASE = "OpenTelemetry semantic conventions 1.45, stable"
 GEN_AI = "OpenTelemetry semantic-conventions-genai 0.1.0, in development"
 OURS = "pantheon-obs"
 
 _REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 _WEBSOCKET_SECONDS = (0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 1800, 3600, 14400)
 _MODEL_SECONDS = tuple(0.01 * 2**power for power in range(14))  # to 81.92
+_DATABASE_SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10)
 _TASK_SECONDS = (0.005, 0.025, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600)
 
 _METHOD = "http_request_method"
@@ -68,6 +70,22 @@ WEBSOCKET_DURATION = Row(
     "Duration of websocket connections.",
     (_ROUTE, "close_code"),
     buckets=_WEBSOCKET_SECONDS,
+)
+DATABASE_DURATION = Row(
+    "histogram",
+    "db_client_operation_duration_seconds",
+    "Duration of database statements within requests and tasks.",
+    ("db_system_name",),
+    DATABASE,
+    _DATABASE_SECONDS,
+)
+OUTGOING_DURATION = Row(
+    "histogram",
+    "http_client_request_duration_seconds",
+    "Duration of outgoing requests, until the response's headers are there.",
+    (_METHOD, "http_response_status_code", "server_address"),
+    HTTP,
+    _REQUEST_SECONDS,
 )
 CALL_DURATION = Row(
     "histogram",

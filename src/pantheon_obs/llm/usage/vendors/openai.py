@@ -37,7 +37,7 @@ CONTENT = (
 )
 # In a stream the name of a tool comes before its arguments, and reasoning may be encrypted.
 _ITEM_CONTENT = ("name", "encrypted_content", "result")
-_TERMINAL_EVENTS = ("response.completed", "response.incomplete")
+_TERMINAL_EVENTS = ("response.completed", "response.incomplete", "response.failed")
 _chat_fields = fields_reader("choices", "model", "usage")
 # What the vendor runs for the model, and the names of the prices. The list has no such price for
 # images and, so far, for code: calls with those have no price.
@@ -148,7 +148,7 @@ def _add_hosted_tools(output: Any, reported: Reported) -> None:
 
 
 def response_event(value: Any, reported: Reported) -> Any:
-    """Read an event; a failed response has no terminal one (responses-streaming)."""
+    """Read an event (responses-streaming)."""
     kind = text(field(value, "type")) or ""
     if kind == "error" and (has(value, "code") or has(value, "error")):
         return _error_event(value, reported)
@@ -164,20 +164,19 @@ def response_event(value: Any, reported: Reported) -> Any:
         reported.content = any(parts)
     whole = field(value, "response")
     reported.model = text(field(whole, "model")) or reported.model
-    if kind not in _TERMINAL_EVENTS and kind != "response.failed":
+    if kind not in _TERMINAL_EVENTS:
         return None
     content = reported.content
     usage = response(whole, reported)
     reported.content = content
-    reported.error_type = None  # a stream that has failed lacks its terminal event
     return usage or None
 
 
 def _error_event(value: Any, reported: Reported) -> None:
-    """Read an error amidst the events: it is no content, and a terminal event will be missing."""
-    reported.finished = bool(reported.finished)
-    set_error(field(value, "error") or value, reported)
-    reported.error_type = None
+    """Read an error amidst the events: it is no content, and the last of them."""
+    reported.finished = True
+    error = field(value, "error")
+    set_error({"code": field(value, "code")} if error is None else error, reported)
 
 
 def embeddings(value: Any, reported: Reported) -> Any:

@@ -1,0 +1,96 @@
+"""Examine an application, in a process of its own: importing it runs its code.
+
+python -m pantheon_obs.cli.doctor_application module:app RESULT-FILE
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pantheon_obs._instrument import instrumentation_of
+from pantheon_obs.cli.doctor_check import Check, fault
+from pantheon_obs.cli.doctor_features import examine_features
+from pantheon_obs.cli.doctor_servers import Servers
+from pantheon_obs.cli.doctor_settings import examine_settings
+from pantheon_obs.cli.doctor_stack import examine_django, examine_stack
+from pantheon_obs.core.errors import ObsError
+from pantheon_obs.core.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MEANT = re.compile(r"did you mean '(\w+)'")
+_NAMES = ("app", "application", "celery")  # where only a module is given
+
+
+def examine(target: str) -> Iterator[Check]:
+    """Import an application, and examine it with the settings that it runs with."""
+    try:
+        app = _application(target)
+    except BaseException as error:  # noqa: BLE001 - code of the application, which may even exit
+        yield _refused(target, error)
+        app = None
+    ours = instrumentation_of(app)
+    settings = Settings.from_env() if ours is None else ours.settings
+    servers = Servers()
+    yield from examine_settings(settings, servers.workers)
+    yield from servers.examine(settings)
+    if app is None or settings.disabled:
+        return
+    yield from _celery(app) if _is_celery(app) else examine_stack(app)
+    yield from examine_django()
+    yield from examine_features(settings)
+
+
+def _application(target: str) -> Any:
+    name, _, path = target.partition(":")
+    found: Any = import_module(name)
+    if not path:
+        path = next((each for each in _NAMES if hasattr(found, each)), _NAMES[0])
+    for part in path.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def _refused(target: str, error: BaseException) -> Check:
+    """Tell an argument that the library refuses from an application that cannot be imported."""
+    if isinstance(error, ObsError):
+        # Its text ends with what is accepted, or with the command that installs an extra.
+        text = str(error)
+        meant = _MEANT.search(text)
+        line = f"instrument(app, {meant[1]}=...)" if meant else text[text.rfind(": ") + 2 :]
+        return fault("application", text, line)
+    why = f"{target} cannot be imported: {type(error).__name__}: {error}"
+    return Check("application", "unknown", why)
+
+
+def _is_celery(app: object) -> bool:
+    celery = sys.modules.get("celery")
+    return celery is not None and isinstance(app, celery.Celery)
+
+
+def _celery(app: Any) -> Iterator[Check]:
+    from pantheon_obs.adapters.celery_tracing import tracing_of  # noqa: PLC0415 - where there is Celery
+
+    real = getattr(app, "_get_current_object", lambda: app)()
+    if tracing_of(real) is None:
+        why = "tasks have no trace id, and no task_finished"
+        yield fault("tracing", why, "instrument_celery(app)")
+    else:
+        yield Check("tracing", "on", "the Celery app is instrumented")
+
+
+def main() -> None:
+    """Write what was found to a file: standard output belongs to the application."""
+    _, target, result = sys.argv
+    checks = [check._asdict() for check in examine(target)]
+    Path(result).write_text(json.dumps(checks), encoding="utf-8")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # the application serves nobody: its exit functions have nothing to say

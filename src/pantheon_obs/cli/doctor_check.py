@@ -1,0 +1,21 @@
+"""One finding of the doctor."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+Status = Literal["on", "off", "fault", "unknown"]
+
+
+class Check(NamedTuple):
+    """A feature or a place that was looked at; `fix` is the line that mends a fault."""
+
+    name: str
+    status: Status
+    why: str
+    fix: str | None = None
+
+
+def fault(name: str, why: str, fix: str) -> Check:
+    """Make the finding of a fault."""
+    return Check(name, "fault", why, fix)

@@ -1,0 +1,188 @@
+"""Examine what stands around an application: ours, in which order, and what does the same."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+from pantheon_obs._instrument import instrumentation_of, product_of
+from pantheon_obs.adapters.asgi import TraceIdMiddleware
+from pantheon_obs.adapters.wsgi import TraceIdMiddleware as WsgiTraceIdMiddleware
+from pantheon_obs.cli.doctor_check import Check, fault
+from pantheon_obs.core.errors import ConfigError
+from pantheon_obs.sinks.logs import configure as logs
+from pantheon_obs.sinks.logs.handler import ObsHandler
+from pantheon_obs.sinks.logs.printing import handlers_behind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pantheon_obs._instrument import Instrumentation
+
+_BY_HAND = (TraceIdMiddleware, WsgiTraceIdMiddleware)
+_MOST = 30  # callables around each other
+_FRAMEWORK = "framework"
+# Packages whose middleware gives each request an id or counts it, which is done twice then.
+_ALIKE = {
+    "asgi_correlation_id": "it gives each request another id",
+    "django_guid": "it gives each request another id",
+    "django_prometheus": "it counts each request a second time",
+    "django_structlog": "it gives each request another id",
+    "prometheus_fastapi_instrumentator": "it counts each request a second time",
+    "starlette_context": "it gives each request another id",
+    "starlette_exporter": "it counts each request a second time",
+    "starlette_prometheus": "it counts each request a second time",
+}
+
+
+def examine_stack(app: Any) -> Iterator[Check]:
+    """Examine an application object or a plain callable."""
+    if _is_django(app):
+        return
+    try:
+        product = product_of(app)
+    except ConfigError as error:
+        yield Check("application", "unknown", str(error))
+        return
+    layers = _layers(app)
+    own = [getattr(entry, "cls", None) for entry in getattr(app, "user_middleware", ())]
+    by_hand = [kind for kind in own if isinstance(kind, type) and issubclass(kind, _BY_HAND)]
+    traced = next((layer for layer in layers if _is_traced(layer)), None)
+    if traced is None and by_hand:
+        yield from _by_hand(own)
+    elif traced is None:
+        line = "instrument(app)" if product.app_class else "app = instrument(app)"
+        yield fault("tracing", "no response has a trace id: the application is bare", line)
+    elif by_hand:
+        why = "TraceIdMiddleware was added to an instrumented application"
+        yield fault("two instrumentations", why, "remove add_middleware(TraceIdMiddleware)")
+    elif (outer := _outside(layers, traced)) is not None:
+        why = f"what {outer} answers itself has no trace id: it stands around instrument(app)"
+        yield fault("order", why, f"app = instrument({outer}(app))")
+    else:
+        yield Check("tracing", "on", f"instrument(app), {product.name}")
+    yield from _alike(map(_path, [*own, *map(type, layers)]))
+    if traced is not None or by_hand:
+        yield from _logging()
+    yield from _shadowed(app, instrumentation_of(traced))
+
+
+def examine_django() -> Iterator[Check]:
+    """Examine a Django project, if its settings are in use: its own checks, and its apps."""
+    conf = sys.modules.get("django.conf")
+    if conf is None or not conf.settings.configured:
+        return
+    from pantheon_obs.adapters.django import checks  # noqa: PLC0415 - where there is Django
+
+    found = [*checks.check_settings(), *checks.check_middleware()]
+    if "pantheon_obs" in conf.settings.INSTALLED_APPS:
+        found += checks.check_package()
+    elif checks.APP not in conf.settings.INSTALLED_APPS:
+        why = f"{checks.APP} is missing: logging and Sentry are not set up"
+        yield fault("django app", why, f'INSTALLED_APPS += ["{checks.APP}"]')
+    for message in found:
+        yield fault("django", str(message.msg), str(message.hint))
+    if not found:
+        yield Check("tracing", "on", "the middleware is the first in MIDDLEWARE")
+    yield from _alike(conf.settings.MIDDLEWARE)
+    yield from _logging()
+
+
+def _is_django(app: object) -> bool:
+    return any(kind.__module__.startswith("django.core.handlers") for kind in type(app).__mro__)
+
+
+def _layers(app: Any) -> list[Any]:
+    """List a callable and those that it stands around, as far as they can be seen."""
+    layers = [app]
+    for layer in layers:  # it grows meanwhile
+        if len(layers) > _MOST or _kind_of(layer) == _FRAMEWORK:
+            break
+        inside = [*getattr(layer, "__dict__", {}).values()]
+        cells = [cell.cell_contents for cell in getattr(layer, "__closure__", None) or ()]
+        known = {id(each) for each in layers}
+        found = [each for each in (*inside, *cells) if id(each) not in known and _kind_of(each)]
+        layers += found
+    return layers
+
+
+def _kind_of(value: object) -> str | None:
+    """Tell whether a value is a framework's own application, or a callable like one."""
+    try:
+        product = None if isinstance(value, type) else product_of(value)
+    except Exception:  # noqa: BLE001 - any object of the application
+        return None
+    if product is None:
+        return None
+    return _FRAMEWORK if product.app_class else "callable"
+
+
+def _is_traced(layer: object) -> bool:
+    return isinstance(layer, _BY_HAND) or instrumentation_of(layer) is not None
+
+
+def _outside(layers: list[Any], traced: object) -> str | None:
+    """Name what stands around ours, unless it only rewrites what a proxy says."""
+    outer = layers[0]
+    if outer is traced or "proxy" in type(outer).__module__:
+        return None
+    return type(outer).__name__
+
+
+def _by_hand(own: list[Any]) -> Iterator[Check]:
+    first = own[0]
+    if isinstance(first, type) and issubclass(first, _BY_HAND):
+        yield Check("tracing", "on", "TraceIdMiddleware, outside the others")
+        return
+    name = getattr(first, "__name__", first)
+    why = f"TraceIdMiddleware stands inside {name}: what that answers has no trace id"
+    yield fault("order", why, "instrument(app)  # in place of add_middleware(TraceIdMiddleware)")
+
+
+def _alike(paths: Iterable[str]) -> Iterator[Check]:
+    """Find middleware of other packages, by the path to its class, that does what ours does."""
+    for path in paths:
+        package, name = path.partition(".")[0], path.rpartition(".")[2]
+        if package in _ALIKE:
+            yield fault("two instrumentations", f"{name}: {_ALIKE[package]}", f"remove {name}")
+
+
+def _path(kind: Any) -> str:
+    return f"{getattr(kind, '__module__', '')}.{getattr(kind, '__name__', kind)}"
+
+
+def _shadowed(app: Any, ours: Instrumentation | None) -> Iterator[Check]:
+    """Find routes of the application that the endpoints of the library stand before."""
+    if ours is None:
+        return
+    rules = getattr(app, "url_map", None)  # Flask's and Quart's
+    own = {getattr(each, "path", None) for each in getattr(app, "routes", ())}
+    own |= {each.rule for each in rules.iter_rules()} if rules is not None else set()
+    probes = ours.settings.health_prefix if ours.health else None
+    answered = {
+        ours.settings.metrics_path: "metrics_path",
+        probes and f"{probes}/live": "health_prefix",
+        probes and f"{probes}/ready": "health_prefix",
+    }
+    for path in own & answered.keys() - {None}:
+        line = (
+            f'instrument(app, {answered[path]}="/internal{getattr(ours.settings, answered[path])}")'
+        )
+        yield fault("routes", f"the application's own route {path} is never reached", line)
+
+
+def _logging() -> Iterator[Check]:
+    if logs.active_emitter() is None:
+        yield fault("logging", "log lines have no trace id", "configure_logging()")
+    elif not any(isinstance(each, ObsHandler) for each in _handlers()):
+        why = "a later configuration of logging has removed the library's handler"
+        yield fault("logging", why, "remove basicConfig, dictConfig or fileConfig after instrument")
+    else:
+        yield Check("logging", "on", "every line of the process is the library's")
+
+
+def _handlers() -> Iterator[logging.Handler]:
+    for handler in logging.getLogger().handlers:
+        yield handler
+        yield from handlers_behind(handler)

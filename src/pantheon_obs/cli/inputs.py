@@ -1,0 +1,47 @@
+"""The arguments of commands that read log lines."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pantheon_obs.cli.reading.files import find
+from pantheon_obs.cli.reading.lines import Reader
+from pantheon_obs.cli.terminal import note
+
+if TYPE_CHECKING:
+    import argparse
+
+FILES = """\
+files: a file, a folder (its files, also in folders below), a glob in quotes, or - for standard
+input, which is read if no FILE is given. Rotated files (app.log.1, app.log.2.gz) are read oldest
+first. Lines may be wrapped by Docker, Kubernetes, docker compose or syslog.
+"""
+
+
+def add_files(parser: argparse.ArgumentParser) -> None:
+    """Add the argument FILE…."""
+    parser.add_argument("files", metavar="FILE", nargs="*", help="where to look; see files below")
+
+
+def add_local(parser: argparse.ArgumentParser) -> None:
+    """Add the option `--local`."""
+    parser.add_argument(
+        "--local", action="store_true", help="show times in the machine's time zone, not in UTC"
+    )
+
+
+def reader_of(arguments: argparse.Namespace) -> Reader:
+    """Open the files that were named."""
+    return Reader(find(arguments.files))
+
+
+def tell_skipped(read: dict[str, int]) -> None:
+    """Say on stderr how many lines were skipped."""
+    if read["torn"] or read["foreign"]:
+        note(f"skipped {read['torn']:,} torn and {read['foreign']:,} foreign lines")
+
+
+def show_time(time: datetime, *, local: bool) -> datetime:
+    """Return a time of a line in the zone in which it is shown."""
+    return time.astimezone(None if local else UTC)

@@ -1,0 +1,160 @@
+"""`pantheon-obs`: choose the command, run it, and turn errors into one line and an exit code.
+
+Exit codes: 0 done, 1 nothing found, 2 used wrongly, 130 interrupted, 141 the reader of stdout left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol, cast
+
+from pantheon_obs._version import __version__
+from pantheon_obs.cli.terminal import CommandError, note
+from pantheon_obs.core.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_INTERRUPTED = 130
+_CLOSED_PIPE = 141
+
+
+class Command(NamedTuple):
+    """One row of the table: the module is imported only when the command runs."""
+
+    name: str
+    summary: str
+    module: str
+
+
+class Option(NamedTuple):
+    """An argument of a command; a positional one has no flags."""
+
+    name: str
+    flags: tuple[str, ...]
+    choices: tuple[str, ...]
+    takes_value: bool
+    help: str
+
+
+class Built(NamedTuple):
+    """The parser, and the parsers and modules of the commands that were wanted."""
+
+    parser: Parser
+    commands: dict[str, Parser]
+    modules: dict[str, CommandModule]
+
+
+class CommandModule(Protocol):
+    """The module of a command. Its docstring is the description that `--help` prints."""
+
+    EXAMPLES: str
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        """Add the command's arguments."""
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Do the work and return the exit code; a `CommandError` becomes one line."""
+
+
+COMMANDS = (
+    Command("story", "tell what happened in one trace", "pantheon_obs.cli.story"),
+    Command("tail", "print one row per request, task and call", "pantheon_obs.cli.tail"),
+    Command("report", "count requests, errors and LLM calls", "pantheon_obs.cli.report.command"),
+    Command("serve", "show the report live in a browser", "pantheon_obs.cli.serve.command"),
+    Command("doctor", "say what is on and what is wrong", "pantheon_obs.cli.doctor"),
+    Command("schema", "print the schema of the log lines, or a table's", "pantheon_obs.cli.schema"),
+    Command("completion", "print the shell's completion script", "pantheon_obs.cli.completion"),
+)
+_DESCRIPTION = """\
+Read the log lines of pantheon-obs: one JSON object per line, plain or as Docker, Kubernetes,
+docker compose and syslog wrap them, rotated and gzipped, from files, folders or standard input.
+"""
+_EXAMPLES = """\
+examples:
+  pantheon-obs story 4bf92f35 /var/log/shop/       what happened in this trace
+  docker logs shop | pantheon-obs tail --errors    the requests that failed
+  pantheon-obs schema --format clickhouse          the table for ClickHouse
+"""
+_EXIT_CODES = """\
+exit codes:
+  0 done; 1 nothing found; 2 used wrongly, or no file can be read
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """An `ArgumentParser` that reports an error in one line."""
+
+    def options(self) -> list[Option]:
+        """Return the arguments, for the scripts of the shells."""
+        return [
+            Option(
+                action.dest,
+                tuple(action.option_strings),
+                tuple(map(str, action.choices or ())),
+                action.nargs != 0,
+                action.help or "",
+            )
+            for action in self._actions
+        ]
+
+    def error(self, message: str) -> NoReturn:
+        """Print the error without the usage, and exit with 2."""
+        self.exit(2, f"{self.prog}: {message}: see {self.prog} --help\n")
+
+
+def build_parser(wanted: Sequence[str]) -> Built:
+    """Make the parser; only commands whose names are wanted get their arguments."""
+    parser = Parser(
+        prog="pantheon-obs",
+        description=_DESCRIPTION,
+        epilog=f"{_EXAMPLES}\n{_EXIT_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"pantheon-obs {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    built = Built(parser, {}, {})
+    for command in COMMANDS:
+        child = commands.add_parser(
+            command.name,
+            help=command.summary,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if command.name in wanted:
+            module = cast("CommandModule", import_module(command.module))
+            child.description = module.__doc__
+            child.epilog = f"{module.EXAMPLES}\n{_EXIT_CODES}"
+            module.configure(child)
+            built.commands[command.name] = child
+            built.modules[command.name] = module
+    return built
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Args:
+        arguments: The arguments without the program's name; those of the process by default.
+    """
+    words = sys.argv[1:] if arguments is None else arguments
+    try:
+        built = build_parser(words)
+        chosen = built.parser.parse_args(words)
+        code = built.modules[chosen.command].run(chosen)
+        sys.stdout.flush()
+    except CommandError as error:
+        note(str(error))
+        return error.code
+    except MissingExtraError as error:
+        note(str(error))
+        return 2
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The interpreter flushes stdout once more when it exits, and must not report this then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _CLOSED_PIPE
+    return code

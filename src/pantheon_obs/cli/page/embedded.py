@@ -1,0 +1,33 @@
+"""Prepare the data that a page carries: long texts and stories of many lines are cut."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+LONGEST = 2000  # characters of a text
+MOST_LINES = 1000  # of a story
+_DEEPEST = 20
+
+
+def shortened(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - JSON
+    """Cut the texts in a value, with how much is left out; deep values become text."""
+    if isinstance(value, dict | list) and depth > _DEEPEST:
+        value = str(value)
+    if isinstance(value, str):
+        left = len(value) - LONGEST
+        return value if left <= 0 else f"{value[:LONGEST]} … {left:,} more characters"
+    if isinstance(value, dict):
+        return {shortened(key): shortened(part, depth + 1) for key, part in value.items()}
+    if isinstance(value, list):
+        return [shortened(part, depth + 1) for part in value]
+    return value
+
+
+def embedded_story(story: dict[str, Any]) -> dict[str, Any]:
+    """Cut a story to what a page can show; its lines are JSON that is not parsed yet."""
+    lines = story["lines"]
+    left_out = max(len(lines) - MOST_LINES, 0)
+    cut = {**story, "lines": lines[:MOST_LINES], "left_out": left_out}
+    return shortened(orjson.loads(orjson.dumps(cut)))  # type: ignore[no-any-return]

@@ -1,0 +1,152 @@
+"""Judge lines: ours, torn or foreign. Search for an id in whole blocks before a line is parsed."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from pantheon_obs.cli.reading.blocks import blocks
+from pantheon_obs.cli.reading.schema import typed
+from pantheon_obs.cli.reading.wrappers import Joined, Unwrapper, has_parts
+from pantheon_obs.cli.terminal import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from pantheon_obs.cli.reading.files import Source
+
+_REQUIRED = ("timestamp", "level", "event", "logger")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII).fullmatch
+_SMALL = 4096  # bytes of a line whose fields are kept after they were read
+
+
+def time_of(text: str) -> datetime | None:
+    """Read a time as the lines have it; None if it is none."""
+    if not _TIME(text):
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:  # the 30th of February
+        return None
+
+
+class Line:
+    """One line of ours.
+
+    Attributes:
+        raw: The line as it was written, without its wrapping.
+        service: Its `service`, else the one that its file is named after.
+        file: The file as it was given or found; `-` is standard input.
+        number: The line's number in the file, from 1; that of its first part if it was joined.
+        time: Its `timestamp`.
+    """
+
+    __slots__ = ("_fields", "file", "number", "raw", "service", "time")
+
+    def __init__(self, joined: Joined, fields: dict[str, Any], time: datetime, named: str) -> None:
+        self.file, self.number, self.raw = joined
+        self.time = time
+        fields = typed(fields)
+        self.service: str = fields.get("service", named)
+        self._fields = fields if len(self.raw) <= _SMALL else None
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields, without those of a wrong type; those of a long line are parsed again."""
+        return typed(orjson.loads(self.raw)) if self._fields is None else self._fields
+
+    @property
+    def source(self) -> str:
+        """The file and the number."""
+        return f"{self.file}:{self.number}"
+
+
+class Reader:
+    """Read the lines of some files, and count what was looked through.
+
+    Attributes:
+        read: `files`, `lines`, `foreign` and `torn`, as `--json` prints them.
+    """
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self._sources = sources
+        self._unwrapper = Unwrapper()
+        self.read = {"files": 0, "lines": 0, "foreign": 0, "torn": 0}
+
+    def lines(self, needle: re.Pattern[bytes] | None = None) -> Iterator[Line]:
+        """Give the lines of ours in the order of the files.
+
+        Args:
+            needle: Only lines in which it is found are judged, and given; None for all.
+        """
+        progress = Progress()
+        try:
+            for _, log in groupby(self._sources, lambda source: source.group):
+                rotated = list(log)
+                for source in rotated:
+                    self.read["files"] += 1
+                    last = source is rotated[-1]
+                    for joined in self._search(source, progress, needle, last=last):
+                        if line := self.judge(joined, source.service):
+                            yield line
+        finally:
+            progress.end()
+
+    def judge(self, joined: Joined, service: str) -> Line | None:
+        """Return the line if it is ours; else count it, unless it is blank."""
+        text = joined.text
+        if not text:
+            return None
+        if not text.startswith(b"{"):
+            self.read["foreign"] += 1
+            return None
+        try:
+            fields = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            self.read["torn"] += 1
+            return None
+        if all(isinstance(fields.get(name), str) for name in _REQUIRED):
+            time = time_of(fields["timestamp"])
+            if time is not None:
+                return Line(joined, fields, time, service)
+        self.read["foreign"] += 1
+        return None
+
+    def _search(
+        self, source: Source, progress: Progress, needle: re.Pattern[bytes] | None, *, last: bool
+    ) -> Iterator[Joined]:
+        """Give the lines of a file in which the needle stands.
+
+        `last` says that no other file goes on with this log.
+        """
+        number = 0  # of the last line before the block
+        for block in blocks(source, progress):
+            found: Iterable[tuple[int, bytes]]
+            if needle is None or self._unwrapper.waits() or has_parts(block):
+                found = enumerate(block.removesuffix(b"\n").split(b"\n"), number + 1)
+            else:
+                found = _hits(number, block, needle)
+            for place, line in found:
+                joined = self._unwrapper.feed(source.name, place, line)
+                if joined is not None and (needle is None or needle.search(joined.text)):
+                    yield joined
+            count = block.count(b"\n") + (not block.endswith(b"\n"))
+            number += count
+            self.read["lines"] += count
+        for joined in self._unwrapper.end() if last else ():
+            if needle is None or needle.search(joined.text):
+                yield joined
+
+
+def _hits(number: int, block: bytes, needle: re.Pattern[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Give the lines of a block in which the needle stands, with their numbers."""
+    end = 0
+    while match := needle.search(block, end):
+        start = block.rfind(b"\n", end, match.start()) + 1 or end
+        number += block.count(b"\n", end, start) + 1
+        end = block.find(b"\n", start) + 1 or len(block)
+        yield number, block[start:end].rstrip(b"\n")

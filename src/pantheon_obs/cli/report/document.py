@@ -1,0 +1,217 @@
+"""The report as a dict, as `report --json` prints it, from the answers of an engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import orjson
+
+from pantheon_obs.cli.report import queries
+from pantheon_obs.cli.report.failures import error_rows
+from pantheon_obs.cli.report.series import NOTHING, series
+from pantheon_obs.cli.report.windows import written
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pantheon_obs.cli.report.windows import Window
+
+Row = dict[str, Any]
+UNIT_KINDS = {"request": "requests", "websocket": "websockets", "task": "tasks"}
+
+
+class Engine(Protocol):
+    """DuckDB or ClickHouse."""
+
+    @property
+    def dialect(self) -> Mapping[str, str]:
+        """The names that `queries.py` leaves open."""
+        ...
+
+    def run(self, query: str) -> list[tuple[Any, ...]]:
+        """Run a query and return its rows."""
+        ...
+
+
+class Counter:
+    """The answers of an engine for one window."""
+
+    def __init__(self, engine: Engine, window: Window) -> None:
+        self._engine = engine
+        counted = queries.COUNTED.format(window=window.condition, **engine.dialect)
+        self._names = {**engine.dialect, "counted": counted}
+
+    def ask(self, query: str, **names: object) -> list[tuple[Any, ...]]:
+        """Run a query of `queries.py`."""
+        return self._engine.run(query.format(**{**self._names, **names}))
+
+    def percentiles(
+        self, keys: str, kinds: str, value: str, bucket: int = 1
+    ) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+        """Map the values of the keys to the percentiles 50, 95 and 99 of a value."""
+        names = {"keys": keys, "kinds": kinds, "value": value, "bucket": bucket}
+        rows = self.ask(queries.PERCENTILES, **names)
+        return {row[:-3]: row[-3:] for row in rows}
+
+
+def report(
+    engine: Engine, window: Window, read: Mapping[str, int], *, compare: bool = False
+) -> Row:
+    """Compute the whole report.
+
+    Args:
+        engine: Where the lines are.
+        window: The lines that count.
+        read: What was read, as the JSON has it.
+        compare: Whether the window before this one is reported as well.
+    """
+    counter = Counter(engine, window)
+    now = _part(counter, window)
+    before = None
+    if compare:
+        before = _part(Counter(engine, window.before()), window.before())
+        known = {_identity(row) for row in before["errors"]}
+        for row in now["errors"]:
+            row["new"] = _identity(row) not in known
+    ends = now.pop("ends")
+    if before is not None:
+        before.pop("ends")
+    return {
+        "window": now["window"],
+        "read": dict(read),
+        **{key: now[key] for key in ("totals", "requests", "errors", "llm")},
+        "series": series(counter, window, *ends),
+        "before": before,
+    }
+
+
+def _part(counter: Counter, window: Window) -> Row:
+    ((lines, first, last, error_lines),) = counter.ask(queries.LINES)
+    ends = (int(first), int(last)) if lines else (None, None)
+    units = {kind: (count, failed) for kind, count, failed in counter.ask(queries.UNIT_TOTALS)}
+    calls = _llm_rows(counter)
+    costs = [row["cost_usd"] for row in calls if row["cost_usd"] is not None]
+
+    def total(key: str) -> Any:  # noqa: ANN401 - a count or an amount
+        return sum(row[key] for row in calls)
+
+    return {
+        "ends": ends,
+        "window": {
+            "since": written(window.since),
+            "until": written(window.until),
+            "first": written(ends[0]),
+            "last": written(ends[1]),
+        },
+        "totals": {
+            "lines": int(lines),
+            "error_lines": int(error_lines or 0),
+            **{key: round(units.get(kind, (0, 0))[0]) for kind, key in UNIT_KINDS.items()},
+            "errors": round(sum(failed for _, failed in units.values())),
+            "llm_calls": total("calls"),
+            "llm_errors": total("errors"),
+            "input_tokens": total("input_tokens"),
+            "output_tokens": total("output_tokens"),
+            "cached_input_tokens": total("cached_input_tokens"),
+            "cost_usd": sum(costs) if costs else None,
+            "cost_in_failed_usd": total("cost_in_failed_usd"),
+            "unpriced": total("unpriced"),
+        },
+        "requests": _request_rows(counter),
+        "errors": error_rows(counter),
+        "llm": calls,
+    }
+
+
+def _request_rows(counter: Counter) -> list[Row]:
+    kinds = queries.UNITS
+    ranks = counter.percentiles(queries.ROUTE_KEYS, kinds, "latency")
+    times: dict[tuple[Any, ...], list[Row]] = {}
+    for row in counter.ask(queries.TIMES):
+        name, calls, ms = row[4:]
+        spent = {"name": name, "calls": None if calls is None else round(calls), "ms": ms}
+        times.setdefault(row[:4], []).append(spent)
+    rows = []
+    for kind, service, method, route, *figures in counter.ask(queries.REQUESTS):
+        key = (kind, service, method, route)
+        count, failed, total_ms, latency, trace_id, us = figures
+        p50, p95, p99 = ranks.get(key, NOTHING)
+        rows.append(
+            {
+                "kind": kind,
+                "service": service,
+                "method": method,
+                "route": route,
+                "requests": round(count),
+                "errors": round(failed),
+                "error_share": failed / count,
+                "p50_ms": p50,
+                "p95_ms": p95,
+                "p99_ms": p99,
+                "total_ms": total_ms or 0,
+                "times": sorted(
+                    times.get(key, []), key=lambda spent: (-spent["ms"], spent["name"])
+                ),
+                "slowest": None
+                if latency is None
+                else {"trace_id": trace_id, "latency_ms": latency, "timestamp": written(int(us))},
+            }
+        )
+    return sorted(
+        rows,
+        key=lambda row: (
+            -row["requests"],
+            *(last_if_null(row[key]) for key in ("service", "method", "route", "kind")),
+        ),
+    )
+
+
+def _llm_rows(counter: Counter) -> list[Row]:
+    latencies = counter.percentiles(queries.MODEL_KEYS, "('call')", "latency")
+    firsts = counter.percentiles(queries.MODEL_KEYS, "('call')", "ttft")
+    rows = []
+    for model, provider, grouped, *figures in counter.ask(queries.CALLS):
+        key = (model, provider, grouped)
+        calls, errors, tokens_in, tokens_out, cached, cost, unpriced, missing, cut, lost = figures
+        p50, p95, _ = latencies.get(key, NOTHING)
+        ttft_p50, ttft_p95, _ = firsts.get(key, NOTHING)
+        rows.append(
+            {
+                "model": model,
+                "provider": provider,
+                "by": None if grouped is None else orjson.loads(grouped),
+                "calls": int(calls),
+                "errors": int(errors),
+                "input_tokens": int(tokens_in or 0),
+                "output_tokens": int(tokens_out or 0),
+                "cached_input_tokens": int(cached or 0),
+                "cost_usd": cost,
+                "unpriced": int(unpriced),
+                "usage_missing": int(missing),
+                "p50_ms": p50,
+                "p95_ms": p95,
+                "ttft_p50_ms": ttft_p50,
+                "ttft_p95_ms": ttft_p95,
+                "cut": int(cut),
+                "cost_in_failed_usd": lost or 0,
+            }
+        )
+    return sorted(
+        rows,
+        key=lambda row: (
+            row["cost_usd"] is None,
+            -(row["cost_usd"] or 0),
+            -row["calls"],
+            *(last_if_null(row[key]) for key in ("model", "provider", "by")),
+        ),
+    )
+
+
+def last_if_null(value: object) -> tuple[bool, str]:
+    """Order texts, and whatever else a field holds, with null at the end."""
+    return (value is None, value if isinstance(value, str) else orjson.dumps(value).decode())
+
+
+def _identity(row: Row) -> tuple[Any, ...]:
+    frame = row["frame"] or {}
+    return (row["service"], row["type"], row["route"], *frame.values())

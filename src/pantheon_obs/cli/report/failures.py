@@ -1,0 +1,72 @@
+"""The groups of errors: the engine groups by the outline of a traceback, which is read here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pantheon_obs.cli.report import queries
+from pantheon_obs.cli.report.windows import written
+from pantheon_obs.cli.stories import tracebacks
+
+if TYPE_CHECKING:
+    from pantheon_obs.cli.report.document import Counter
+
+Row = dict[str, Any]
+
+
+def error_rows(counter: Counter) -> list[Row]:
+    """List the errors of a window by service, type, route and frame."""
+    groups: dict[tuple[Any, ...], Row] = {}
+    for service, error_type, route, outline, count, first, last, example in counter.ask(
+        queries.ERRORS
+    ):
+        told = tracebacks.read(outline) if outline else None
+        kind = error_type if error_type is not None or told is None else told.type
+        frame = told.frame if told else None
+        trace_id, exception = example
+        row = {
+            "service": service,
+            "type": kind,
+            "route": route,
+            "frame": frame,
+            "count": count,
+            "first": int(first),
+            "last": int(last),
+            "example": {
+                "trace_id": trace_id,
+                "timestamp": written(int(first)),
+                "message": tracebacks.read(exception).message if exception else None,
+            },
+            "new": None,
+        }
+        key = (service, kind, route, *(frame or {}).values())
+        groups[key] = _merged(groups[key], row) if key in groups else row
+    for row in groups.values():
+        row["count"] = round(row["count"])
+    ordered = sorted(groups.values(), key=_order)
+    for row in ordered:
+        row["first"], row["last"] = written(row["first"]), written(row["last"])
+    return ordered
+
+
+def _merged(one: Row, other: Row) -> Row:
+    """Add up two groups that differ only in what the report does not show."""
+    earlier = one if one["first"] <= other["first"] else other
+    return {
+        **earlier,
+        "count": one["count"] + other["count"],
+        "last": max(one["last"], other["last"]),
+    }
+
+
+def _order(row: Row) -> tuple[Any, ...]:
+    return (
+        -row["count"],
+        -row["last"],
+        row["service"],
+        row["type"] is None,
+        row["type"] or "",
+        row["route"] is None,
+        row["route"] or "",
+        str(row["frame"]),
+    )

@@ -1,0 +1,131 @@
+"""All queries of the report, over the relation `facts`, for DuckDB and ClickHouse alike.
+
+`dialects.py` fills in the few names in which the engines differ. `facts` has a row for each of our
+lines and the columns of `facts.py`, with `us`, the microseconds since 1970, in place of `stamp`,
+and with `failed`: whether the line is a unit's that failed. `weight` and what is true or false is
+never NULL. `{counted}` is `COUNTED`, the lines in the window; `{bucket}` a length in microseconds.
+"""
+
+from __future__ import annotations
+
+# `{facts}` is empty where `facts` is a table, and its definition where it is none.
+COUNTED = "WITH {facts}counted AS (SELECT * FROM facts WHERE {window})"
+UNITS = "('request', 'websocket', 'task')"
+ROUTE_KEYS = "kind, service, method, route"
+MODEL_KEYS = "model, provider, grouped"
+
+LINES = """
+{counted} SELECT count(*), min(us), max(us), sum(CASE WHEN loud THEN 1 ELSE 0 END) FROM counted
+"""
+
+UNIT_TOTALS = """
+{counted} SELECT kind, {total}(weight), {total}(CASE WHEN failed THEN weight ELSE 0e0 END)
+FROM counted WHERE kind IN ('request', 'websocket', 'task') GROUP BY kind
+"""
+
+# With the slowest of each row; of equal ones the earliest.
+REQUESTS = """
+{counted} SELECT kind, service, method, route, {total}(weight),
+  {total}(CASE WHEN failed THEN weight ELSE 0e0 END), {total}(latency * weight), max(latency),
+  {last}([trace_id], {rank}(coalesce(latency, -1e300), -us))[1],
+  {last}(us, {rank}(coalesce(latency, -1e300), -us))
+FROM counted WHERE kind IN ('request', 'websocket', 'task') GROUP BY kind, service, method, route
+"""
+
+TIMES = """
+{counted} SELECT kind, service, method, route, spent.name, {total}(spent.calls * weight),
+  {total}(spent.ms * weight)
+FROM (
+  SELECT kind, service, method, route, weight, {each}(times) AS spent
+  FROM counted WHERE kind IN ('request', 'websocket', 'task')
+) AS spending GROUP BY kind, service, method, route, spent.name
+"""
+
+# Nearest rank, weighted: `reached` is the share of the weight of all values up to this one.
+PERCENTILES = """
+{counted} SELECT {keys}, min(CASE WHEN reached >= 0.5 - 1e-9 THEN ranked END),
+  min(CASE WHEN reached >= 0.95 - 1e-9 THEN ranked END),
+  min(CASE WHEN reached >= 0.99 - 1e-9 THEN ranked END)
+FROM (
+  SELECT *, sum(weight) OVER (PARTITION BY {keys} ORDER BY ranked)
+    / sum(weight) OVER (PARTITION BY {keys}) AS reached
+  FROM (
+    SELECT *, {value} AS ranked, floor(us / {bucket}) AS bucket FROM counted
+    WHERE kind IN {kinds} AND {value} IS NOT NULL
+  ) AS known
+) AS ranks GROUP BY {keys}
+"""
+
+# The traces of failed units, for the money that was spent in vain.
+CALLS = """
+{counted},
+failing AS (SELECT DISTINCT trace FROM counted WHERE failed AND trace IS NOT NULL)
+SELECT model, provider, grouped, count(*), sum(CASE WHEN failed_call THEN 1 ELSE 0 END),
+  sum(input_tokens), sum(output_tokens), sum(cached_tokens), {total}(cost),
+  sum(CASE WHEN cost IS NULL AND coalesce(input_tokens, output_tokens, cached_tokens) IS NOT NULL
+    THEN 1 ELSE 0 END),
+  sum(CASE WHEN missing THEN 1 ELSE 0 END), sum(CASE WHEN cut THEN 1 ELSE 0 END),
+  {total}(CASE WHEN trace IN (SELECT trace FROM failing) THEN cost END)
+FROM counted WHERE kind = 'call' GROUP BY model, provider, grouped
+"""
+
+# A line with a traceback belongs to the unit of its trace and service that contains it, with 5 ms
+# at either end, else to the one before it, in the window or not. A failed unit counts by itself
+# where no such line tells of it.
+ERRORS = """
+{counted},
+told AS (SELECT * FROM counted WHERE loud AND exception IS NOT NULL),
+points AS (
+  SELECT DISTINCT trace, service, us AS point FROM told
+  WHERE trace IS NOT NULL AND (kind IS NULL OR kind IN ('call', 'nested'))
+),
+units AS (
+  SELECT trace, service, route,
+    us - CASE WHEN latency > 0 THEN latency * 1000 ELSE 0e0 END AS began,
+    CASE WHEN latency > 0 THEN us + 5000 END AS left_at
+  FROM facts WHERE kind IN ('request', 'websocket', 'task', 'quiet') AND trace IS NOT NULL
+),
+near AS (
+  SELECT points.trace AS trace, points.service AS service, point, units.route AS route, began,
+    CASE WHEN began - 5000 <= point AND left_at >= point THEN 1 ELSE 0 END AS holds
+  FROM points JOIN units ON points.trace = units.trace AND points.service = units.service
+),
+placed AS (
+  SELECT trace, service, point, {last}([route], {rank}(holds, began))[1] AS route
+  FROM near WHERE holds = 1 OR began <= point GROUP BY trace, service, point
+),
+explained AS (SELECT DISTINCT trace, service, 1 AS known FROM told WHERE trace IS NOT NULL),
+calls AS (
+  SELECT trace, service, {last}([error_type], us)[1] AS error_type FROM counted
+  WHERE failed_call AND trace IS NOT NULL GROUP BY trace, service
+),
+errors AS (
+  SELECT told.service AS service, told.error_type AS error_type, told.us AS us,
+    told.trace_id AS trace_id, told.exception AS exception, told.weight AS weight,
+    CASE WHEN told.kind IS NULL OR told.kind IN ('call', 'nested') THEN placed.route
+      ELSE told.route END AS route
+  FROM told LEFT JOIN placed
+    ON told.trace = placed.trace AND told.service = placed.service AND told.us = placed.point
+  UNION ALL
+  SELECT unit.service, coalesce(unit.error_type, calls.error_type), unit.us, unit.trace_id,
+    unit.exception, unit.weight, unit.route
+  FROM counted AS unit
+  LEFT JOIN explained ON unit.trace = explained.trace AND unit.service = explained.service
+  LEFT JOIN calls ON unit.trace = calls.trace AND unit.service = calls.service
+  WHERE unit.failed AND unit.exception IS NULL AND explained.known IS NULL
+)
+SELECT service, error_type, route, {outline} AS outline, {total}(weight), min(us), max(us),
+  {first}([trace_id, exception], us)
+FROM errors GROUP BY service, error_type, route, outline
+"""
+
+SERIES = """
+{counted} SELECT floor(us / {bucket}) AS bucket, {total}(weight),
+  {total}(CASE WHEN failed THEN weight ELSE 0e0 END)
+FROM counted WHERE kind = 'request' GROUP BY bucket
+"""
+
+COSTS = """
+{counted} SELECT floor(us / {bucket}) AS bucket, coalesce(model, '') AS name, {total}(cost)
+FROM counted WHERE kind = 'call' AND cost IS NOT NULL GROUP BY bucket, name
+"""

@@ -1,0 +1,74 @@
+"""Windows of time, in microseconds since 1970, and the times of the lines."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_AGE = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+# Lengths of a bucket that a person can read on an axis, in seconds; then whole days.
+_BUCKETS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200)
+_DAY = 86400
+MOST_POINTS = 200
+
+
+class Window(NamedTuple):
+    """The lines that count: `since <= time < until`; None is no bound."""
+
+    since: int | None = None
+    until: int | None = None
+
+    @property
+    def condition(self) -> str:
+        """The window as a condition of SQL."""
+        bounds = [f"us >= {self.since}"] if self.since is not None else []
+        bounds += [f"us < {self.until}"] if self.until is not None else []
+        return " AND ".join(bounds) or "1 = 1"
+
+    def before(self) -> Window:
+        """Return the window of the same length that ends where this one begins."""
+        if self.since is None or self.until is None:
+            msg = "only a window with both ends has one before it"
+            raise ValueError(msg)
+        return Window(2 * self.since - self.until, self.since)
+
+
+def parse_time(text: str, now: int) -> int:
+    """Read a time in ISO 8601, in UTC unless it says otherwise, or an age back from now.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    age = _AGE.fullmatch(text)
+    if age:
+        return now - int(age[1]) * _SECONDS[age[2]] * 1_000_000
+    moment = datetime.fromisoformat(text)
+    return microseconds(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def microseconds(moment: datetime) -> int:
+    """Count the microseconds from 1970 to a time."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def written(us: int | None) -> str | None:
+    """Write a time as the lines do."""
+    if us is None:
+        return None
+    moment = _EPOCH + us * _MICROSECOND
+    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def bucket_length(first: int, last: int) -> int:
+    """Choose the seconds of a bucket so that at most 200 hold the times from first to last."""
+    for seconds in _BUCKETS:
+        if last // (seconds * 1_000_000) - first // (seconds * 1_000_000) < MOST_POINTS:
+            return seconds
+    days = 1
+    while last // (days * _DAY * 1_000_000) - first // (days * _DAY * 1_000_000) >= MOST_POINTS:
+        days += 1
+    return days * _DAY

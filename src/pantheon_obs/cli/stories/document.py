@@ -1,0 +1,113 @@
+"""The story of one trace: a dict with the keys of `pantheon-obs story --json`."""
+
+from __future__ import annotations
+
+from math import fsum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from pantheon_obs.cli.reading.schema import number
+from pantheon_obs.cli.stories.errors import errors
+from pantheon_obs.cli.stories.items import format_time, item_of, name_of, times_of
+from pantheon_obs.cli.stories.parents import Units, find_parents, is_guess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pantheon_obs.cli.reading.lines import Line
+    from pantheon_obs.cli.stories.items import Item
+
+_MILLISECOND = 1000  # microseconds
+
+
+class Story(NamedTuple):
+    """The story of one trace.
+
+    Attributes:
+        document: The dict that `--json` prints. Each `line` in it is an `orjson.Fragment` of the
+            line as it was written, so that no number changes.
+        lines: The lines by time, with their parsed fields, at the places of `document["lines"]`.
+        items: The units and calls, at the places of `document["items"]`.
+    """
+
+    document: dict[str, Any]
+    lines: list[Line]
+    items: list[Item]
+
+
+def story(lines: Iterable[Line], read: dict[str, int]) -> Story:
+    """Tell the story of one trace.
+
+    Args:
+        lines: All lines of the trace, at least one, in the order of the files.
+        read: What was looked through, which is passed on.
+    """
+    ordered = sorted(lines, key=lambda line: line.time)
+    items = _items(ordered)
+    units = Units(items)
+    parents = find_parents(items, units)
+    ids = {item: place for place, item in enumerate(items)}
+    of_lines = {item.order: item for item in items}
+    start = min([ordered[0].time, *(item.start for item in items)])
+    end = ordered[-1].time
+    entries = errors(ordered, of_lines, units)
+    for entry in entries:
+        entry["item"] = None if entry["item"] is None else ids[entry["item"]]
+    document = {
+        "trace_id": ordered[0].fields["trace_id"],
+        "start": format_time(start),
+        "end": format_time(end),
+        "duration_ms": (end - start).total_seconds() * _MILLISECOND,
+        "services": list(dict.fromkeys(line.service for line in ordered)),
+        "failed": any(item.failed for item in items if item.kind != "llm"),
+        **_totals(items),
+        "errors": entries,
+        "items": [_as_json(item, ids, parents) for item in items],
+        "lines": [
+            {"service": line.service, "source": line.source, "line": orjson.Fragment(line.raw)}
+            for line in ordered
+        ],
+        "read": dict(read),
+    }
+    return Story(document, ordered, items)
+
+
+def _items(lines: Sequence[Line]) -> list[Item]:
+    """Return units and calls by their start, of equal starts the longer first."""
+    found = (item_of(line, order) for order, line in enumerate(lines))
+    return sorted(filter(None, found), key=lambda item: (item.start, -item.length))
+
+
+def _totals(items: Iterable[Item]) -> dict[str, Any]:
+    """Add up the calls that are not nested."""
+    calls = [item.line.fields for item in items if item.kind == "llm" and not item.nested]
+
+    def known(name: str) -> list[int | float]:
+        return [value for fields in calls if (value := number(fields, name)) is not None]
+
+    cost = known("cost_usd")
+    return {
+        "llm_calls": len(calls),
+        "input_tokens": sum(known("input_tokens")) if known("input_tokens") else None,
+        "output_tokens": sum(known("output_tokens")) if known("output_tokens") else None,
+        "cost_usd": fsum(cost) if cost else None,
+    }
+
+
+def _as_json(item: Item, ids: dict[Item, int], parents: dict[Item, Item]) -> dict[str, Any]:
+    fields = item.line.fields
+    return {
+        "id": ids[item],
+        "parent": ids[parents[item]] if item in parents else None,
+        "kind": item.kind,
+        "name": name_of(item.kind, fields),
+        "service": item.service,
+        "start": format_time(item.start),
+        "end": format_time(item.end),
+        "duration_ms": item.duration,
+        "failed": item.failed,
+        "guessed": is_guess(item, parents.get(item)),
+        "times": [] if item.kind == "llm" else times_of(fields),
+        "line": orjson.Fragment(item.line.raw),
+    }

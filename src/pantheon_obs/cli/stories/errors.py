@@ -1,0 +1,77 @@
+"""The errors of a trace, the cause first."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pantheon_obs.cli.stories import tracebacks
+from pantheon_obs.cli.stories.items import format_time, is_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pantheon_obs.cli.reading.lines import Line
+    from pantheon_obs.cli.stories.items import Item
+    from pantheon_obs.cli.stories.parents import Units
+
+
+class ErrorText(NamedTuple):
+    """The type, the message and the innermost own frame of an error."""
+
+    type: str | None
+    message: str | None
+    frame: tracebacks.Frame | None
+
+
+def describe(fields: dict[str, Any]) -> ErrorText:
+    """Read type, message and frame of a line: its `error_type` counts before its traceback's."""
+    named = fields.get("error_type")
+    bare = named.rpartition(".")[2] if named else None
+    if "exception" not in fields:
+        return ErrorText(bare, None, None)
+    raised = tracebacks.read(fields["exception"])
+    return ErrorText(bare or raised.type, raised.message, raised.frame)
+
+
+def errors(lines: Iterable[Line], items: dict[int, Item], units: Units) -> list[dict[str, Any]]:
+    """Return an entry for each line at `error` or `critical`; `item` is an `Item` or None.
+
+    Args:
+        lines: The lines of the trace by time.
+        items: The item that the line at a place is.
+        units: The units of the trace.
+    """
+    found = []
+    for place, line in enumerate(lines):
+        fields = line.fields
+        if not is_error(fields["level"]):
+            continue
+        item = items.get(place)
+        if item is None:
+            unit = item = units.around(line.service, line.time, line.time, 0)
+        else:
+            unit = units.of_call(item) if item.kind == "llm" else item
+        text = describe(fields)
+        entry = {
+            **text._asdict(),
+            "service": line.service,
+            "timestamp": format_time(line.time),
+            "event": fields["event"],
+            "item": item,
+        }
+        is_call = item is not None and item.kind == "llm"
+        found.append((_rank(unit, fields, place, is_call=is_call), entry))
+    found.sort(key=lambda pair: pair[0])
+    return [entry for _, entry in found]
+
+
+def _rank(
+    unit: Item | None, fields: dict[str, Any], place: int, *, is_call: bool
+) -> tuple[bool, float, int, int, int]:
+    """Sort by unit, the shortest first, for who is called never takes longer than the caller."""
+    if unit is None or not unit.failed:
+        return True, 0, 0, 0, place
+    duration = inf if unit.duration is None else unit.duration
+    kind = 0 if "exception" in fields else 1 if is_call else 2
+    return False, duration, unit.order, kind, place

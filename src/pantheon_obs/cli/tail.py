@@ -1,0 +1,146 @@
+"""Print one row for each request, websocket, task and LLM call, in the order of the input.
+
+A row has the time, the service, the name, the status or outcome, the duration, tokens and cost
+where they are known, and the trace id, which `pantheon-obs story` takes. With --follow it begins at
+the end of the files, waits for one that is not there yet, and goes on when one is rotated.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+import orjson
+
+from pantheon_obs.cli.inputs import (
+    FILES,
+    add_files,
+    add_local,
+    reader_of,
+    show_time,
+    tell_skipped,
+)
+from pantheon_obs.cli.reading.follow import Follower
+from pantheon_obs.cli.stories.items import Item, item_of, name_of
+from pantheon_obs.cli.terminal import CommandError, in_color, paint, printable, write_lines
+from pantheon_obs.cli.wording import cut, milliseconds, outcome, usage
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from pantheon_obs.cli.reading.lines import Line
+
+EXAMPLES = f"""\
+{FILES}
+examples:
+  docker compose logs -f | pantheon-obs tail --errors
+      failures of all services as they happen
+  pantheon-obs tail --slow 1000 --route '/chat/{{id}}' /var/log/shop/
+      the slow requests of a route
+  pantheon-obs tail -f --where tenant=acme --where stream=true app.log
+      the calls of a tenant that stream
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    add_files(parser)
+    parser.add_argument("-f", "--follow", action="store_true", help="wait for what is added")
+    parser.add_argument("--errors", action="store_true", help="only what has failed")
+    parser.add_argument(
+        "--slow", metavar="MS", type=float, help="only what took so many milliseconds or more"
+    )
+    parser.add_argument("--route", metavar="R", help="only requests and websockets of this route")
+    parser.add_argument(
+        "--where",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="only lines with this value of a field; all of several must hold",
+    )
+    add_local(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the rows."""
+    rows = _Rows(_filter(arguments), in_color(), arguments.local)
+    if not arguments.follow:
+        reader = reader_of(arguments)
+        write_lines(rows.of(reader.lines()))
+        tell_skipped(reader.read)
+        return 0
+    follower = Follower(arguments.files, from_start=False)
+    while True:
+        write_lines(rows.of(follower.poll()))
+        sys.stdout.flush()
+        if follower.is_done:
+            return 0
+        follower.wait()
+
+
+class Filter(NamedTuple):
+    """The options that choose rows; all of them must hold."""
+
+    errors: bool
+    slow: float | None
+    route: str | None
+    where: list[tuple[str, str]]
+
+    def takes(self, item: Item) -> bool:
+        """Whether a unit or call is wanted."""
+        fields = item.line.fields
+        if self.errors and not item.failed:
+            return False
+        if self.slow is not None and (item.duration is None or item.duration < self.slow):
+            return False
+        if self.route is not None and not (
+            item.kind in ("request", "websocket") and fields.get("route") == self.route
+        ):
+            return False
+        return all(key in fields and _text(fields[key]) == value for key, value in self.where)
+
+
+def _filter(arguments: argparse.Namespace) -> Filter:
+    where = []
+    for condition in arguments.where:
+        key, equals, value = condition.partition("=")
+        if not (key and equals):
+            msg = f"--where {condition} is not accepted: use KEY=VALUE"
+            raise CommandError(msg)
+        where.append((key, value))
+    return Filter(arguments.errors, arguments.slow, arguments.route, where)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+class _Rows(NamedTuple):
+    """Make rows of lines."""
+
+    wanted: Filter
+    colors: bool
+    local: bool
+
+    def of(self, lines: Iterator[Line]) -> Iterator[str]:
+        """Give a row for each unit and call that is wanted."""
+        for line in lines:
+            item = item_of(line, 0)
+            if item is not None and not item.nested and self.wanted.takes(item):
+                yield self._row(item)
+
+    def _row(self, item: Item) -> str:
+        fields = item.line.fields
+        time = show_time(item.line.time, local=self.local)
+        ended = f"{cut(outcome(item.kind, fields)):<16}"
+        parts = [
+            f"{time:%Y-%m-%d %H:%M:%S}.{time.microsecond // 1000:03}",
+            f"{printable(item.service):<12}",
+            f"{printable(cut(name_of(item.kind, fields))):<32}",
+            paint(ended, "red" if item.failed else "green", wanted=self.colors),
+            f"{milliseconds(item.duration):>10}",
+            *filter(None, usage(item.kind, fields)),
+            paint(printable(fields.get("trace_id", "-")), "dim", wanted=self.colors),
+        ]
+        return "  ".join(parts)

@@ -1,0 +1,97 @@
+"""Output of the commands: bytes on stdout, notes on stderr, colours, progress."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from pantheon_obs.core.errors import ObsError
+from pantheon_obs.core.terminal import wants_colors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_COLORS = {"red": "31", "yellow": "33", "green": "32", "dim": "2", "bold": "1", "cyan": "36"}
+# Control characters, and those that turn the direction of the text round: a value of a log must
+# neither move the cursor nor look like another line.
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
+_PATIENCE = 2.0  # seconds after which progress is shown
+
+
+class CommandError(ObsError):
+    """A command cannot do its work; the message is the one line that the person reads.
+
+    Attributes:
+        code: The exit code: 2 for wrong use, 1 for nothing found.
+    """
+
+    def __init__(self, message: str, code: int = 2) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def printable(value: object) -> str:
+    """Return a text in which control characters are escaped; newlines and tabs are, too."""
+    text = _CONTROL.sub(_escaped, str(value))
+    return text.replace("\n", "\\n").replace("\t", "\\t")
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode("ascii")
+
+
+def paint(text: str, color: str, *, wanted: bool) -> str:
+    """Color a text, if colors are wanted."""
+    return f"\x1b[{_COLORS[color]}m{text}\x1b[0m" if wanted else text
+
+
+def in_color() -> bool:
+    """Whether stdout shall have colors: a terminal, and the environment does not forbid it."""
+    return sys.stdout.isatty() and wants_colors()
+
+
+def write(data: bytes) -> None:
+    """Write UTF-8 bytes to stdout, whatever the locale is."""
+    sys.stdout.buffer.write(data)
+
+
+def write_lines(lines: Iterable[str]) -> None:
+    """Write text to stdout, each part as a line."""
+    for line in lines:
+        write(line.encode("utf-8", "replace") + b"\n")
+
+
+def note(text: str) -> None:
+    """Tell the person something in one line on stderr."""
+    print(f"pantheon-obs: {printable(text)}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+class Progress:
+    """Show on a terminal's stderr how far a long read has come."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._shown = 0.0
+        self._wanted = sys.stderr.isatty()
+
+    def at(self, name: str, done: int, total: int) -> None:
+        """Take in that so many bytes of a file are read; `total` is 0 if it is not known."""
+        if not self._wanted:
+            return
+        now = time.monotonic()
+        if now - self._started > _PATIENCE and now - self._shown > 0.2:  # noqa: PLR2004 - seconds
+            self._shown = now
+            share = f"{100 * done // total} %" if total else f"{done >> 20} MiB"
+            sys.stderr.write(f"\r\x1b[K{printable(name)} {share}")
+            sys.stderr.flush()
+
+    def end(self) -> None:
+        """Clear what was shown."""
+        if self._shown:
+            self._shown = 0.0
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()

@@ -1,0 +1,101 @@
+"""Figures and outcomes of units and calls in words, for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from pantheon_obs.cli.reading.schema import number
+from pantheon_obs.cli.terminal import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LONGEST = 2000  # characters of a value that is shown
+
+# What every line has, and what the head of a story or a row says already.
+_SAID = {"timestamp", "level", "event", "logger", "trace_id", "request_id", "exception"}
+_SAME = {"service", "environment", "release"}
+
+
+def milliseconds(value: float | None) -> str:
+    """Write a duration."""
+    if value is None:
+        return "? ms"
+    return f"{value:,.0f} ms" if abs(value) >= 100 else f"{value:.1f} ms"  # noqa: PLR2004
+
+
+def dollars(value: float) -> str:
+    """Write a cost; a small one keeps its digits."""
+    if value >= 1:
+        return f"${value:,.2f}"
+    whole, _, cents = f"{value:.6f}".rstrip("0").partition(".")
+    return f"${whole}.{cents:0<2}"
+
+
+def tokens(read: float | None, written: float | None) -> str:
+    """Write token counts of input and output; empty if neither is known."""
+    if read is None and written is None:
+        return ""
+    known = ["?" if count is None else f"{count:,}" for count in (read, written)]
+    return " → ".join(known) + " tokens"
+
+
+def count(number_of: int, what: str) -> str:
+    """Write a number of things, whose plural has an s."""
+    return f"{number_of:,} {what}{'' if number_of == 1 else 's'}"
+
+
+def outcome(kind: str, fields: dict[str, Any]) -> str:
+    """Say how a unit or call ended: a status, and the outcome where it is not `ok`."""
+    ended = fields.get("outcome")
+    if kind == "task":
+        status = fields.get("state")
+    elif kind == "websocket":
+        status = fields.get("close_code")
+    else:
+        status = fields.get("status_code", fields.get("grpc_code"))
+    if kind != "llm" and status is not None and ended in ("ok", None):
+        ended = None
+    parts = [status if kind != "llm" else None, ended, fields.get("error_type")]
+    return " ".join(printable(part) for part in parts if part is not None)
+
+
+def usage(kind: str, fields: dict[str, Any]) -> Iterator[str]:
+    """Give the model, tokens, cost and first token of a call, or the sums of a unit's calls."""
+    prefix = "" if kind == "llm" else "llm_"
+    if kind == "llm":
+        model = fields.get("model_alias") or fields.get("model")
+        if model is not None:
+            yield printable(model)
+    elif (calls := number(fields, "llm_calls")) is not None:
+        yield count(int(calls), "LLM call")
+    yield tokens(number(fields, f"{prefix}input_tokens"), number(fields, f"{prefix}output_tokens"))
+    cost = number(fields, f"{prefix}cost_usd")
+    if cost is not None:
+        yield dollars(cost)
+    first = number(fields, "ttft_ms")
+    if first is not None:
+        yield f"first token {milliseconds(first)}"
+
+
+def other_fields(fields: dict[str, Any], *, service: bool) -> Iterator[str]:
+    """Give the fields of a line as `key=value`, without those that every line has."""
+    left_out = _SAID | (_SAME if service else set())
+    for name, value in fields.items():
+        if name not in left_out:
+            yield f"{printable(name)}={_short(value)}"
+
+
+def _short(value: object) -> str:
+    """Write a value as a plain word or as JSON, and cut a long one."""
+    is_word = isinstance(value, str) and value != "" and not set(value) & set(' "=\n\t')
+    text = str(value) if is_word else orjson.dumps(value).decode()
+    return printable(cut(text))
+
+
+def cut(text: str) -> str:
+    """Cut a long text, and say how much is left out."""
+    more = len(text) - LONGEST
+    return text if more <= 0 else f"{text[:LONGEST]}… ({more:,} more characters)"

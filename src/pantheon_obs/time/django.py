@@ -1,0 +1,120 @@
+"""Measure the statements of Django's connections and the calls of its cache back-ends."""
+
+from __future__ import annotations
+
+from functools import partial, wraps
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.timing import enter, measuring, queried
+from pantheon_obs.core.undoable import Patch
+from pantheon_obs.time.functions import timed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# https://docs.djangoproject.com/en/stable/topics/cache/#the-low-level-cache-api
+_CACHE_METHODS = tuple(
+    prefix + name
+    for name in (
+        *("add", "get", "set", "touch", "delete", "clear", "has_key", "incr", "decr"),
+        *("get_many", "set_many", "delete_many", "get_or_set", "incr_version", "decr_version"),
+    )
+    for prefix in ("", "a")
+)
+# The names of vendors that differ from OpenTelemetry's `db.system.name`.
+_SYSTEMS = {"microsoft": "microsoft.sql_server", "oracle": "oracle.db"}
+_UID = "pantheon_obs"
+
+_guard = Guard("django times")
+_patches: list[Patch] = []
+_patched: set[type] = set()
+
+
+def observe_databases() -> None:
+    """Measure the statements of all connections, those of other threads when they connect."""
+    from django.db import connections  # noqa: PLC0415 - the application has imported it
+    from django.db.backends.signals import connection_created  # noqa: PLC0415 - as above
+
+    connection_created.connect(_on_connection, dispatch_uid=_UID)
+    for connection in _made(connections):
+        _on_connection(connection)
+
+
+def observe_caches() -> None:
+    """Measure the calls of all cache back-ends, and of those that are made later."""
+    from django.core.cache import CacheHandler, caches  # noqa: PLC0415 - as above
+
+    create = CacheHandler.create_connection
+
+    @wraps(create)
+    def create_connection(handler: Any, alias: str) -> Any:
+        cache = create(handler, alias)
+        with _guard:
+            _observe_cache(type(cache))
+        return cache
+
+    _patches.append(Patch(CacheHandler, "create_connection", create_connection))
+    for cache in _made(caches):
+        _observe_cache(type(cache))
+
+
+def undo() -> None:
+    """Measure no more."""
+    from django.db import connections  # noqa: PLC0415 - as above
+    from django.db.backends.signals import connection_created  # noqa: PLC0415 - as above
+
+    connection_created.disconnect(dispatch_uid=_UID)
+    for connection in _made(connections):
+        wrappers = connection.execute_wrappers
+        wrappers[:] = [wrapper for wrapper in wrappers if wrapper is not _execute]
+    while _patches:
+        _patches.pop().undo()
+    _patched.clear()
+
+
+def _made(handler: Any) -> Iterable[Any]:
+    """List the connections or caches that this thread has made by now."""
+    from django.conf import settings  # noqa: PLC0415 - as above
+
+    return handler.all(initialized_only=True) if settings.configured else ()
+
+
+def _on_connection(connection: Any, **_: object) -> None:
+    # In front, where no `execute_wrapper()` block of the application takes it away at its end.
+    with _guard:
+        if _execute not in connection.execute_wrappers:
+            connection.execute_wrappers.insert(0, _execute)
+
+
+def _execute(execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
+    """Stand around each statement of a connection."""
+    trace = measuring()
+    if trace is None:
+        return execute(sql, params, many, context)
+    started = perf_counter()
+    try:
+        result = execute(sql, params, many, context)
+    except BaseException as error:
+        _end(trace, started, error, sql, context)
+        raise
+    _end(trace, started, None, sql, context)
+    return result
+
+
+def _end(trace: Any, started: float, error: BaseException | None, sql: Any, context: Any) -> None:
+    with _guard:
+        vendor = context["connection"].vendor
+        queried(trace, started, error, sql, _SYSTEMS.get(vendor, vendor))
+
+
+def _observe_cache(kind: type) -> None:
+    """Measure the methods of a class and of its bases, each where it is defined."""
+    for owner in kind.__mro__[:-1]:
+        if owner not in _patched:
+            _patched.add(owner)
+            for name in _CACHE_METHODS:
+                method = vars(owner).get(name)
+                if callable(method):
+                    _patches.append(Patch(owner, name, timed(method, partial(enter, "cache"))))

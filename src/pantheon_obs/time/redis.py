@@ -1,0 +1,66 @@
+"""Measure the commands and pipelines of redis-py's clients, sync and asyncio.
+
+`RedisCluster` has classes of its own, which are left alone.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from pantheon_obs.core.timing import enter
+from pantheon_obs.core.undoable import Patch
+from pantheon_obs.time.functions import timed
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from pantheon_obs.core.timing import Running
+
+# A pipeline overrides `execute_command`, to collect commands; it sends WATCH and what follows
+# immediately.
+_METHODS = (
+    ("Redis", "execute_command"),
+    ("Pipeline", "execute"),
+    ("Pipeline", "immediate_execute_command"),
+)
+# Code between the application and the client: the client's own, and other observers.
+_BETWEEN = frozenset({"redis", "sentry_sdk", "opentelemetry", "wrapt"})
+# Code that sends commands which are none of the application's: Celery's, our own, a cluster's.
+_APART = frozenset({"kombu", "celery"})
+_MODULES_APART = ("redis.cluster", "redis.asyncio.cluster", "pantheon_obs.llm.shared_")
+
+_patches: list[Patch] = []
+
+
+def observe() -> None:
+    """Measure the commands of all clients."""
+    from redis import client  # noqa: PLC0415 - the application has imported it
+    from redis.asyncio import client as async_client  # noqa: PLC0415 - as above
+
+    modules: tuple[Any, ...] = (client, async_client)
+    for module in modules:
+        for class_name, name in _METHODS:
+            owner = getattr(module, class_name)
+            _patches.append(
+                Patch(owner, name, timed(vars(owner)[name], _begin, {"system": "redis"}))
+            )
+
+
+def undo() -> None:
+    """Measure no more."""
+    while _patches:
+        _patches.pop().undo()
+
+
+def _begin() -> Running | None:
+    """Begin a command, unless Celery, this library or a cluster's client sends it."""
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - `inspect` reads the source of each frame
+    root = "redis"
+    while frame is not None and root in _BETWEEN:
+        module = str(frame.f_globals.get("__name__"))
+        root = module.partition(".")[0]
+        if root in _APART or module.startswith(_MODULES_APART):
+            return None
+        frame = frame.f_back
+    return enter("cache")

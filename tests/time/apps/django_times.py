@@ -1,0 +1,171 @@
+"""A Django project without a server: its requests query two databases and several caches."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+import django
+from django.conf import settings
+from django.core.cache import CacheHandler, cache, caches
+from django.db import DatabaseError, connection, connections
+from django.http import HttpResponse
+from django.test import AsyncClient, Client
+from django.urls import path
+
+from pantheon_obs import carry, trace_context
+from pantheon_obs.testing import reset
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SQLITE = {"ENGINE": "django.db.backends.sqlite3"}
+DIRECTORY = Path(sys.argv[1])
+REDIS = {
+    "BACKEND": "django.core.cache.backends.redis.RedisCache",
+    "LOCATION": os.environ.get("REDIS_URL", ""),
+}
+settings.configure(
+    SECRET_KEY="a key of the tests",  # noqa: S106 - of nothing
+    ALLOWED_HOSTS=["testserver"],
+    ROOT_URLCONF=__name__,
+    INSTALLED_APPS=["pantheon_obs.adapters.django", "django.contrib.contenttypes"],
+    MIDDLEWARE=["pantheon_obs.adapters.django.TraceIdMiddleware"],
+    DATABASES={name: {**SQLITE, "NAME": DIRECTORY / name} for name in ("default", "other")},
+    CACHES={
+        "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+        "redis": REDIS,
+    },
+    DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
+    PANTHEON_OBS={"log_format": "json"},
+)
+# Made before the library is set up.
+_ = caches["default"], connections["default"]
+django.setup()
+
+from django.contrib.contenttypes.models import ContentType  # noqa: E402 - after the set-up
+
+
+def query(using: str = "default", statement: str = "SELECT 1", number: int = 1) -> None:
+    """Run a statement with a raw cursor."""
+    with connections[using].cursor() as cursor:
+        for _ in range(number):
+            cursor.execute(statement)
+
+
+def models() -> None:
+    """Use the ORM on two databases."""
+    for using in ("default", "other"):
+        assert 0 < ContentType.objects.using(using).count()
+
+
+def repeated() -> None:
+    """Ask for one row at a time."""
+    for number in range(50):
+        ContentType.objects.filter(model="secret", id=number).first()
+
+
+def wrapped() -> None:
+    """Run a statement under a wrapper of the application, and one after it."""
+    heard: list[str] = []
+
+    def wrapper(execute: Any, sql: Any, *rest: Any) -> Any:
+        heard.append(sql)
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(wrapper):
+        query()
+    query()
+    assert ["SELECT 1"] == heard
+
+
+def failing() -> None:
+    """Run a statement that fails, with the database's own error."""
+    try:
+        query(statement="SELECT * FROM nowhere")
+    except DatabaseError:
+        return
+    raise AssertionError
+
+
+def thread() -> None:
+    """Connect in another thread."""
+    worker = Thread(target=carry(query), args=("other",))
+    worker.start()
+    worker.join()
+
+
+def cached() -> None:
+    """Use the cache; some of its methods call others."""
+    cache.set("a", 1)
+    cache.get_or_set("b", 2)
+    cache.incr("a")
+    assert {"a": 2, "b": 2} == cache.get_many(["a", "b"])
+    assert "a" in cache
+
+
+def redis_cached() -> None:
+    """Use a cache that calls Redis."""
+    caches["redis"].set("a", 1)
+    assert 1 == caches["redis"].get("a")
+    caches["redis"].set_many({"b": 2, "c": 3})
+
+
+async def async_cached() -> None:
+    """Use async methods, which call the sync ones in a thread."""
+    await caches["redis"].aset("a", 1)
+    assert 1 == await cache.aget_or_set("x", 1)
+    assert 0 < await ContentType.objects.acount()
+
+
+WORK: tuple[Callable[[], Any], ...] = (models, query, repeated, wrapped, failing, thread, cached)
+ON_REDIS: tuple[Callable[[], Any], ...] = (redis_cached, async_cached)
+
+
+def view(work: Callable[[], Any]) -> Callable[[Any], Any]:
+    """Make a view of a function of its kind."""
+
+    def answer(_request: Any) -> HttpResponse:
+        work()
+        return HttpResponse("ok")
+
+    async def async_answer(_request: Any) -> HttpResponse:
+        await work()
+        return HttpResponse("ok")
+
+    return async_answer if asyncio.iscoroutinefunction(work) else answer
+
+
+urlpatterns = [path(work.__name__, view(work)) for work in WORK + ON_REDIS]
+
+
+def main() -> None:
+    """Send each request, sync and async; call what stands outside of requests."""
+    query()
+    from django.core.management import call_command  # noqa: PLC0415 - only here
+
+    for database in ("default", "other"):
+        call_command("migrate", database=database, verbosity=0)
+    work = WORK + ON_REDIS * bool(REDIS["LOCATION"])
+    for one in work:
+        assert b"ok" == Client().get(f"/{one.__name__}").content
+    for one in (models, *work[len(WORK) :]):
+        answer = asyncio.run(AsyncClient().get(f"/{one.__name__}"))  # type: ignore[arg-type]
+        assert b"ok" == answer.content
+    with trace_context("job"):
+        query()
+    logging.getLogger("program").info("end")
+    reset()
+    query()
+    cache.set("a", 1)
+    assert [] == connection.execute_wrappers
+    assert "timed" not in f"{type(caches['default']).set} {CacheHandler.create_connection}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""Django's connections and caches, in a process of their own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from examples.databases import MissingProgramError, Redis
+from tests.support.lines import parse_lines
+from tests.support.server import ROOT, environment
+from tests.time.requests import adds_up, times
+
+APP = "tests.time.apps.django_times"
+
+pytest.importorskip("django")
+pytest.importorskip("redis")
+
+
+@pytest.fixture(scope="module")
+def lines(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """The lines of the requests."""
+    try:
+        server = Redis()
+    except MissingProgramError as missing:
+        pytest.skip(str(missing))
+    with server:
+        done = subprocess.run(
+            [sys.executable, "-m", APP, str(tmp_path_factory.mktemp("databases"))],
+            cwd=ROOT,
+            env={**environment(), "REDIS_URL": f"{server.url}/0"},
+            capture_output=True,
+            check=False,
+        )
+    assert (0, "") == (done.returncode, done.stderr.decode())
+    return [
+        line for line in parse_lines(done.stdout) if line["event"] in ("request_finished", "end")
+    ]
+
+
+def of(lines: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    """Find the first request of a name."""
+    return next(line for line in lines if line.get("path") == f"/{name}")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("models", {"db_calls": 2}),
+        ("query", {"db_calls": 1}),
+        ("repeated", {"db_calls": 50}),
+        ("wrapped", {"db_calls": 2}),
+        ("failing", {"db_calls": 1}),
+        ("thread", {"db_calls": 1}),
+        ("cached", {"cache_calls": 5}),
+        ("redis_cached", {"cache_calls": 3}),
+        ("async_cached", {"db_calls": 1, "cache_calls": 2}),
+    ],
+)
+def test_each_statement_and_each_call_of_a_cache_counts_once(
+    lines: list[dict[str, Any]], name: str, expected: dict[str, int]
+) -> None:
+    """Whatever calls what within."""
+    line = of(lines, name)
+    assert expected == times(line)
+    assert adds_up(line)
+
+
+def test_a_page_that_asks_for_one_row_at_a_time_shows_the_statement(
+    lines: list[dict[str, Any]],
+) -> None:
+    """Without its values."""
+    line = of(lines, "repeated")
+    assert 50 == line["db_repeats"]
+    assert '"django_content_type"' in line["db_repeated"]
+    assert "secret" not in line["db_repeated"]
+
+
+def test_async_requests_count_the_same(lines: list[dict[str, Any]]) -> None:
+    """Their sync code runs in a thread of Django's."""
+    models, cached, both = lines[-4:-1]
+    assert [{"db_calls": 2}, {"cache_calls": 3}, {"db_calls": 1, "cache_calls": 2}] == [
+        times(line) for line in (models, cached, both)
+    ]
