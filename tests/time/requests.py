@@ -59,6 +59,6 @@ def adds_up(line: dict[str, Any]) -> bool:
     parts = sum(
         value
         for name, value in line.items()
-        if name.endswith("_ms") and name not in {"latency_ms", "ttfb_ms"}
+        if name.endswith("_ms") and name not in {"latency_ms", "ttfb_ms", "loop_blocked_ms"}
     )
     return bool(abs(parts - line["latency_ms"]) < 0.01)

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pantheon_obs import configure_logging, untraced
-from pantheon_obs.core import outlived, pipeline
+from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import begin, current_trace, end
 from pantheon_obs.core.exchange import Exchange
+from pantheon_obs.core.in_force import in_force
 from pantheon_obs.core.serving import context_of
 from pantheon_obs.core.task import TaskRun
 from pantheon_obs.testing import capture_events
@@ -355,7 +356,7 @@ def test_the_trace_is_that_of_the_tasks_context() -> None:
 
     async def work() -> None:
         found.append(blocks.trace_of(asyncio.current_task()))
-        exchange.ended = time.perf_counter() - outlived.linger_s - 1
+        exchange.ended = time.perf_counter() - in_force("trace_linger_s") - 1
         found.append(blocks.trace_of(asyncio.current_task()))
         current_trace.set(None)
         found.append(blocks.trace_of(asyncio.current_task()))
