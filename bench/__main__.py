@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from multiprocessing import get_context
 
 from bench.cases import FULL, QUICK, MisbehavedError
@@ -30,8 +30,11 @@ def main() -> int:
     parser.add_argument(
         "--only", choices=FAMILIES, action="append", help="one family (may be repeated)"
     )
+    parser.add_argument(
+        "--large", action="store_true", help="a search in 1 GB, too; takes some minutes"
+    )
     options = parser.parse_args()
-    effort = QUICK if options.quick else FULL
+    effort = replace(QUICK if options.quick else FULL, is_large=options.large)
     print(_line(HEADINGS))
     with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool:
         for name in options.only or FAMILIES:

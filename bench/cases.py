@@ -22,16 +22,28 @@ class Effort:
         slice_seconds: CPU time of one slice of the hand-written contender.
         stream_chunks: Chunks that the memory case reads.
         import_rounds: Rounds of the import case, whose slices are whole processes.
+        log_bytes: Length of the log in which the command line searches.
+        is_large: Whether it searches in a gigabyte, too.
     """
 
     rounds: int
     slice_seconds: float
     stream_chunks: int
     import_rounds: int
+    log_bytes: int
+    is_large: bool = False
 
 
-FULL = Effort(rounds=300, slice_seconds=0.001, stream_chunks=1_000_000, import_rounds=30)
-QUICK = Effort(rounds=3, slice_seconds=0.0001, stream_chunks=20_000, import_rounds=1)
+FULL = Effort(
+    rounds=300,
+    slice_seconds=0.001,
+    stream_chunks=1_000_000,
+    import_rounds=30,
+    log_bytes=60_000_000,
+)
+QUICK = Effort(
+    rounds=3, slice_seconds=0.0001, stream_chunks=20_000, import_rounds=1, log_bytes=1_000_000
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ def rows(effort: Effort) -> list[Row]:
         ),
     )
     effort = replace(effort, rounds=effort.import_rounds)
-    return [compare(case, effort, clock=_children, pieces=1) for case in cases]
+    return [compare(case, effort, clock=children, pieces=1) for case in cases]
 
 
 def _interpreter(code: str) -> Contender:
@@ -60,7 +60,7 @@ def _interpreter(code: str) -> Contender:
     return Contender(run=run)
 
 
-def _children() -> int:
+def children() -> int:
     """Return the CPU time of the child processes that have ended, in nanoseconds."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return int((usage.ru_utime + usage.ru_stime) * 1e9)

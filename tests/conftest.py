@@ -35,10 +35,12 @@ os.environ["PANTHEON_OBS_SLOW_LOOP_MS"] = "0"
 EXTRAS = (
     "celery",
     "django",
+    "duckdb",
     "fastapi",
     "flask",
     "genai_prices",
     "grpc",
+    "jinja2",
     "litestar",
     "mcp",
     "prometheus_client",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from pantheon_obs.cli.terminal import Progress
 
+READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)  # Windows would change the ends of lines
 BLOCK = 1 << 20
 LONGEST = 16 << 20  # bytes of a line: parsed, it takes up to 25 times as much
 _KEPT = 1 << 16  # bytes of a longer line that are given, so that it is counted
@@ -53,7 +54,7 @@ def _open(source: Source) -> tuple[int, int]:
     if source.path == STDIN:
         descriptor = sys.stdin.fileno()
         return descriptor, os.fstat(descriptor).st_size
-    descriptor = os.open(source.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    descriptor = os.open(source.path, READ | getattr(os, "O_NONBLOCK", 0))
     status = os.fstat(descriptor)
     if stat.S_ISFIFO(status.st_mode):
         _wait_for_writer(source, descriptor)

@@ -8,7 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from pantheon_obs.cli.reading.blocks import BLOCK, LONGEST
+from pantheon_obs.cli.reading.blocks import BLOCK, LONGEST, READ
 from pantheon_obs.cli.reading.files import STDIN, Source, find, service_of
 from pantheon_obs.cli.reading.lines import Line, Reader
 from pantheon_obs.cli.reading.wrappers import Unwrapper
@@ -160,6 +160,6 @@ class _Followed:
 
     def _open(self) -> int | None:
         try:
-            return os.open(self.source.path, os.O_RDONLY)
+            return os.open(self.source.path, READ)
         except OSError:
             return None
