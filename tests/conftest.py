@@ -29,6 +29,8 @@ settings.load_profile("suite")
 # logfire, with which some tests instrument, is a plugin of pydantic: it would be imported in every
 # process that has a model, unlike in services of our users.
 os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
+# On a busy machine an event loop may really be blocked, in any test that has one.
+os.environ["PANTHEON_OBS_SLOW_LOOP_MS"] = "0"
 
 EXTRAS = (
     "celery",

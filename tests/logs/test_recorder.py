@@ -27,7 +27,7 @@ from pantheon_obs import (
 from pantheon_obs.adapters.asgi import TraceIdMiddleware
 from pantheon_obs.adapters.wsgi import TraceIdMiddleware as WsgiMiddleware
 from pantheon_obs.core import pipeline
-from pantheon_obs.core.context import begin, current_trace, end
+from pantheon_obs.core.context import begin, current_trace, end, leave_on
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.guard import reported
 from pantheon_obs.core.task import TaskRun
@@ -562,6 +562,73 @@ def test_a_line_that_comes_while_another_thread_decides_is_not_left_behind() -> 
     exchange.recording.hold(logging.LogRecord("", 10, "", 1, "late", (), None), {}, 4)
 
     assert (0, 0) == (len(exchange.recording.lines), held.Memory.used)
+
+
+def test_a_line_that_others_have_taken_out_is_not_taken_twice() -> None:
+    """Two threads may take the lines of a request out at once."""
+    configure_logging(log_format="json", debug_on_error=True)
+    exchange = Exchange("shared")
+    pipeline.started(exchange)
+    recording = exchange.recording
+    for _ in range(2):
+        recording.hold(logging.LogRecord("", 10, "", 1, "text", (), None), {}, 4)
+    first, second = recording.lines
+    held.lose(first)
+    held.lose(first)
+    assert 1 == recording.lost
+    assert [second] == recording.take()
+    recording.lines.append(second)
+    assert [] == recording.take()
+    assert [] == held.take_all()
+
+
+def test_the_tasks_of_a_request_that_has_ended_follow_its_decision(logged: Logged) -> None:
+    """They have its trace for a while."""
+    configure_logging(log_format="json", debug_on_error=True, keep_rate=0)
+    exchange = Exchange("ended")
+    begin(exchange)
+    exchange.watch("GET", "/", "", frozenset())
+    pipeline.started(exchange)
+    exchange.started(500)
+    exchange.finish()
+    end(exchange)
+    current_trace.set(exchange)
+
+    details()
+
+    current_trace.set(None)
+    assert ["request_finished", "paid"] == [line["event"] for line in logged()]
+
+
+def test_a_line_that_carries_its_request_has_the_fields_of_that(logged: Logged) -> None:
+    """Whether it is kept aside as a record or as an entry."""
+    configure_logging(log_format="json", debug_on_error=True, keep_rate=0)
+    carried = Exchange("carried-1")
+    carried.method, carried.path, carried.bound = "GET", "/carried", {"user": "ann"}
+    view = type("Request", (), {})()
+    leave_on(view, carried)
+
+    def work() -> None:
+        shop.debug("seen", extra={"request": view})
+        shop.info("seen", extra={"request": view})
+
+    request(work, status=500)
+
+    assert [("carried-1", "GET /carried", "ann")] * 2 == [
+        (line["trace_id"], line["request"], line["user"])
+        for line in logged()
+        if line["event"] == "seen"
+    ]
+
+
+def test_a_record_that_was_made_whatever_the_level_is_for_all(logged: Logged) -> None:
+    """Outside of a request it goes the way of all records."""
+    configure_logging(log_format="json", debug_on_error=True)
+
+    with another_handler() as seen:
+        shop._log(logging.DEBUG, "made by hand", ())  # noqa: SLF001 - as some libraries do
+
+    assert ["made by hand"] == seen == [line["event"] for line in logged()]
 
 
 def test_threads_and_requests_do_not_disturb_one_another(logged: Logged) -> None:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pantheon_obs import configure_logging, untraced
-from pantheon_obs.core import outlived, pipeline
+from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import begin, current_trace, end
 from pantheon_obs.core.exchange import Exchange
+from pantheon_obs.core.in_force import in_force
 from pantheon_obs.core.serving import context_of
 from pantheon_obs.core.task import TaskRun
 from pantheon_obs.testing import capture_events
@@ -355,7 +356,7 @@ def test_the_trace_is_that_of_the_tasks_context() -> None:
 
     async def work() -> None:
         found.append(blocks.trace_of(asyncio.current_task()))
-        exchange.ended = time.perf_counter() - outlived.linger_s - 1
+        exchange.ended = time.perf_counter() - in_force("trace_linger_s") - 1
         found.append(blocks.trace_of(asyncio.current_task()))
         current_trace.set(None)
         found.append(blocks.trace_of(asyncio.current_task()))
@@ -417,11 +418,15 @@ def test_one_thread_watches_and_ends_with_the_loop(reported: list[dict[str, Any]
     """A second call changes nothing; 0 and code outside of a loop start none."""
     watchdog.watch(20)
 
+    async def another() -> None:
+        watchdog.watch(20)
+
     async def main() -> None:
         watchdog.watch(0)
         assert "pantheon-obs-loop" not in names()
         watchdog.watch(20)
         watchdog.watch(20)
+        await asyncio.to_thread(asyncio.run, another())
         assert 1 == names().count("pantheon-obs-loop")
         await asyncio.sleep(0)
         time.sleep(0.2)  # noqa: ASYNC251 - the subject

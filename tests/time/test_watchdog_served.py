@@ -32,7 +32,7 @@ def blocked(server: Server) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_what_blocks_the_loop_is_reported_with_its_place_and_request(loop: str) -> None:
     """Short callbacks, a slow start and a stopped process are not reported; a place once."""
-    with uvicorn(APP, "--loop", loop) as server:
+    with uvicorn(APP, "--loop", loop, env={"PANTHEON_OBS_SLOW_LOOP_MS": "250"}) as server:
         get(server, "/short")
         server.process.send_signal(signal.SIGSTOP)
         server.process.send_signal(signal.SIGCONT)

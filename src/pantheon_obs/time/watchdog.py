@@ -64,7 +64,7 @@ def watch(slow_loop_ms: float) -> None:
     """Watch the event loop that runs here until it ends; 0 watches none."""
     asyncio: Any = sys.modules.get("asyncio")
     running = None if asyncio is None else asyncio._get_running_loop()  # noqa: SLF001 - does not raise
-    if not slow_loop_ms or running is None:
+    if not slow_loop_ms or asyncio is None or running is None:
         return
     with _guard:
         runs: CodeType = asyncio.events.Handle._run.__code__  # noqa: SLF001 - the frame of a callback

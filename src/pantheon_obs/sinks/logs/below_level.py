@@ -17,6 +17,7 @@ from pantheon_obs.sinks.logs.held import recording_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
     from pantheon_obs.sinks.logs.handler import ObsHandler
     from pantheon_obs.sinks.logs.held import Recording
@@ -93,12 +94,11 @@ def _filter(self: logging.Logger, record: logging.LogRecord) -> Any:  # noqa: AN
     level = getattr(record, "levelno", None)
     is_below = type(level) is int and logging.DEBUG <= level < _level and not _native(self, level)
     # A record that somebody hands to the logger is for all handlers, whatever its level.
-    if not is_below or not _is_logged_here():
+    recording = recording_here() if is_below and _is_logged_here() else None
+    if recording is None or recording.over:
         return _filter_before(self, record)
     try:
-        recording = recording_here()
-        if recording is not None and not recording.over:
-            _lead(self, record, recording)
+        _lead(self, record, recording)
     except Exception as error:  # noqa: BLE001 - nobody would have seen this record
         report("recorder", error)
     return False
@@ -106,20 +106,17 @@ def _filter(self: logging.Logger, record: logging.LogRecord) -> Any:  # noqa: AN
 
 def _is_logged_here() -> bool:
     """Whether the record comes from a call that logs, which has asked if it is enabled."""
-    frame = sys._getframe(2)  # noqa: SLF001 - as logging does
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - as logging does
     for _ in range(_NEAR):
-        if frame.f_code in _LOGGING:
-            return True
-        if frame.f_back is None:
-            break
+        if frame is None or frame.f_code in _LOGGING:
+            return frame is not None
         frame = frame.f_back
     return False
 
 
 def _lead(logger: logging.Logger, record: logging.LogRecord, recording: Recording) -> None:
-    for filterer in (logger, _handler):
-        if filterer is None:
-            return
+    handler: Any = _handler
+    for filterer in (logger, handler):
         if filterer.filters:
             passed: Any = logging.Filterer.filter(filterer, record)
             if not passed:
@@ -128,5 +125,5 @@ def _lead(logger: logging.Logger, record: logging.LogRecord, recording: Recordin
     is_plain = type(record.msg) is str and id(record) not in in_flight
     if is_plain and not recording.kept:
         _hold(recording, record)
-    elif _handler is not None:
-        _handler.emit(record)
+    else:
+        handler.emit(record)

@@ -103,9 +103,9 @@ class Recording:
         self.text += text
         Memory.used += text + _BESIDE
         while (len(self.lines) > LINES or self.text > TEXT) and self.lines:
-            _lose(self.lines[0])
+            lose(self.lines[0])
         while Memory.used > MEMORY and _all:
-            _lose(next(iter(_all)))
+            lose(next(iter(_all)))
         if self.over:  # another thread has decided meanwhile
             self.take()
 
@@ -154,7 +154,8 @@ def _take(held: Held) -> bool:
     return True
 
 
-def _lose(held: Held) -> None:
+def lose(held: Held) -> None:
+    """Drop a line for which there is no room."""
     if _take(held):
         held.recording.lost += 1
 
