@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _REQUIRED = ("timestamp", "level", "event", "logger")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII).fullmatch
+_LARGE = 4 << 20  # bytes
+_MOST_VALUES = 1_000_000  # objects and lists of a large line
 _SMALL = 4096  # bytes of a line whose fields are kept after they were read
 
 
@@ -105,6 +107,9 @@ class Reader:
             self.read["foreign"] += 1
             return None
         try:
+            # An empty object takes 25 times as much memory as its text.
+            if len(text) > _LARGE and text.count(b"{") + text.count(b"[") > _MOST_VALUES:
+                raise orjson.JSONDecodeError("too many values", "", 0)  # noqa: EM101, TRY301
             fields = orjson.loads(text)
         except orjson.JSONDecodeError:
             self.read["torn"] += 1
