@@ -1,4 +1,4 @@
-"""Measure `pantheon-obs story` on a large log beside grep and jq; each slice is one process."""
+"""Measure `pantheon-obs` on a large log beside grep, jq and DuckDB; each slice is one process."""
 
 from __future__ import annotations
 
@@ -26,6 +26,16 @@ if TYPE_CHECKING:
 WANTED = "4bf92f35-77b3-4da6-a3ce-929d0e0e4736"
 LARGE = 1_000_000_000  # bytes, before they are zipped
 _OFF = ("COVERAGE_PROCESS_START", "PYTHONDONTWRITEBYTECODE")
+# DuckDB's own scan, which reads every key of the lines below.
+_SCAN = """
+import duckdb, sys
+texts = "timestamp level event logger trace_id method path route outcome service".split()
+numbers = "status_code latency_ms".split()
+columns = {**dict.fromkeys(texts, "VARCHAR"), **dict.fromkeys(numbers, "DOUBLE")}
+chosen = ", ".join([*(f"count({key})" for key in texts), *(f"sum({key})" for key in numbers)])
+scan = f"SELECT {chosen} FROM read_ndjson('{sys.argv[1]}', columns={columns})"
+print(duckdb.sql(scan).fetchall())
+"""
 _OURS = (sys.executable, "-m", "pantheon_obs")
 
 
@@ -56,6 +66,12 @@ def _cases(effort: Effort, folder: str) -> Iterator[Case]:
         peer=_process((jq, "-c", select, str(log)), WANTED) if jq else None,
         ours=_process((*_OURS, "story", WANTED, str(log), "--json"), WANTED),
         target=Target(micros=500_000),
+    )
+    yield Case(
+        work=f"report of {effort.log_bytes // 1_000_000} MB (hand: DuckDB's scan)",
+        hand=_process((sys.executable, "-c", _SCAN, str(log))),
+        ours=_process((*_OURS, "report", str(log), "--json"), '"requests"'),
+        target=Target(hand=2.5),
     )
     if effort.is_large:
         zipped = Path(folder) / "large.log.gz"

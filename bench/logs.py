@@ -37,6 +37,7 @@ BIG = {
     "line with a text, 5 MB": ("It was asked which of them answers first, and why. " * 100_000, 2),
     "line with an image, 1 MB": (base64.b64encode(bytes(range(250)) * 3_000).decode(), 3),
     "line with hex digits, 1 MB": ((bytes(range(250)) * 2_000).hex(), 3),
+    "line with dense text, 1.2 MB": ('city=Oslo total: 5, "name": "x", at="1:2" ' * 28_600, 2),
     "line with dense text, 1 MB": ('city=Oslo total: 5, "name": "x", at="1:2" ' * 23_800, 25),
 }
 

@@ -5,6 +5,7 @@ The multi-process mode is chosen when `prometheus_client` is imported: it is a f
 
 from __future__ import annotations
 
+import logging
 import os
 from itertools import repeat
 from tempfile import TemporaryDirectory
@@ -46,6 +47,7 @@ def _rows(work: str, effort: Effort, *, exemplar: float) -> list[Row]:
     from pantheon_obs.sinks.metrics import registry  # noqa: PLC0415 - as above
 
     ours, theirs = (prometheus_client.CollectorRegistry() for _ in range(2))
+    logging.getLogger("pantheon_obs").setLevel(logging.INFO)  # requests have a line
     registry.start(Settings(metrics_path="/metrics", metrics_registry=ours))
     sink: Any = pipeline.sinks[0]
     plain, traced = _request(sink, ""), _request(sink, TRACE_ID)

@@ -32,6 +32,7 @@ class Call:
         is_probe: Whether it is a health probe; such a request has no `request_finished`.
         polls: Whether it is sent again until it has the expected status.
         shows: Whether the demo prints its log lines.
+        slow_part: The part of the request that takes most of its time; empty if that may be any.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Call:
     is_probe: bool = False
     polls: bool = False
     shows: bool = False
+    slow_part: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,10 +208,22 @@ def _check_finished(exchange: Exchange, lines: list[Line], line: Line) -> list[s
     if exchange.usage is not None and counted != exchange.usage:
         wrong.append(f"the answer has {exchange.usage} tokens, request_finished has {counted}")
     wrong += _check_llm(call, llm)
+    if call.slow_part and largest_part(line) != call.slow_part:
+        wrong.append(f"most of its time went to {largest_part(line)}, not to {call.slow_part}")
     tracebacks = sum("exception" in line for line in lines)
     if tracebacks != (call.outcome == "error"):
         wrong.append(f"{tracebacks} lines with a traceback")
     return wrong
+
+
+def largest_part(line: Line) -> str:
+    """Name the part of a request that took most of its time."""
+    parts = {
+        name.removesuffix("_ms").removesuffix("_latency"): value
+        for name, value in line.items()
+        if name.endswith("_ms") and name not in {"latency_ms", "ttfb_ms"}
+    }
+    return max(parts, key=parts.__getitem__, default="own")
 
 
 def _sum(llm: list[Line], name: str) -> int | None:

@@ -28,6 +28,7 @@ CALLS = [
         ask("local?first_ms=100&fail=429"),
         llm_outcomes=("ok",),
         event="chat_answered",
+        slow_part="llm",
     ),
     Call(
         "chat, the provider fails",

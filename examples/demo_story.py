@@ -1,4 +1,4 @@
-"""End the demo with the story of its failed request, as `pantheon-obs story` tells it."""
+"""End the demo with the story of its failed request, and the page of a report."""
 
 from __future__ import annotations
 
@@ -34,7 +34,15 @@ def tell(tours: Sequence[Tour]) -> list[str]:
     for number, tour in enumerate(tours, 1):
         lines = [*tour.lines, *tour.worker_lines]
         (folder / f"service-{number}.log").write_text("".join(f"{line}\n" for line in lines))
-    command = ["story", shown.trace_ids[0], str(folder)]
+    page = folder / "report.html"
+    return [
+        *_run("story", shown.trace_ids[0], str(folder)),
+        *_run("report", str(folder), "--html", str(page)),
+    ]
+
+
+def _run(*command: str) -> list[str]:
+    """Show a command and what it prints; return its problem, if it has one."""
     say(f"pantheon-obs {' '.join(command)}", BOLD)
     told = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-m", "pantheon_obs", *command],
@@ -46,4 +54,4 @@ def tell(tours: Sequence[Tour]) -> list[str]:
     for row in told.stdout.splitlines():
         say(row if len(row) <= WIDTH else f"{row[: WIDTH - 1]}…")
     say("")
-    return [f"pantheon-obs story: {told.stderr.strip()}"] if told.returncode else []
+    return [f"pantheon-obs {command[0]}: {told.stderr.strip()}"] if told.returncode else []

@@ -70,6 +70,8 @@ def say_exchange(exchange: Exchange, lines: Sequence[str]) -> None:
     finished = next((line for line in own if line["event"] == "request_finished"), {})
     cut = [line for line in own if line["event"].startswith("llm.") and line["outcome"] != "ok"]
     what = [f"{exchange.status} {finished.get('outcome', '')} {finished.get('error_type', '')}"]
+    if call.slow_part:
+        what.append(f"slow: {call.slow_part}")
     what += [f"LLM {line['outcome']} {line.get('error_type', '')}" for line in cut]
     if call.sent_id is not None and not call.is_probe:
         what.append("id refused" if call.refused else "id kept")

@@ -33,10 +33,12 @@ os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
 EXTRAS = (
     "celery",
     "django",
+    "duckdb",
     "fastapi",
     "flask",
     "genai_prices",
     "grpc",
+    "jinja2",
     "litestar",
     "mcp",
     "prometheus_client",

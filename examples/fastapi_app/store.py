@@ -6,6 +6,8 @@ import sqlite3
 from contextlib import closing
 from threading import Lock
 
+from pantheon_obs import measure
+
 
 class ConversationStore:
     """One SQLite connection, shared by the threads that the endpoints run in."""
@@ -19,7 +21,7 @@ class ConversationStore:
 
     def add(self, conversation_id: str, question: str, answer: str) -> None:
         """Store one question with its answer."""
-        with self._lock, self._connection:
+        with measure("store"), self._lock, self._connection:
             self._connection.execute(
                 "INSERT INTO messages VALUES (?, ?, ?)", (conversation_id, question, answer)
             )
@@ -27,7 +29,11 @@ class ConversationStore:
     def messages(self, conversation_id: str) -> list[dict[str, str]]:
         """Return the messages of a conversation, oldest first; empty if it is unknown."""
         query = "SELECT question, answer FROM messages WHERE conversation_id = ? ORDER BY rowid"
-        with self._lock, closing(self._connection.execute(query, (conversation_id,))) as rows:
+        with (
+            measure("store"),
+            self._lock,
+            closing(self._connection.execute(query, (conversation_id,))) as rows,
+        ):
             return [{"question": question, "answer": answer} for question, answer in rows]
 
     def close(self) -> None:

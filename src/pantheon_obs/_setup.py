@@ -7,7 +7,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.guard import own_lines
+from pantheon_obs.core.guard import Guard, own_lines
 from pantheon_obs.core.switch import is_off, turned_off
 from pantheon_obs.sinks import sentry
 from pantheon_obs.sinks.logs import beside
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pantheon_obs.core.settings import Settings
 
 _METRICS = "pantheon_obs.sinks.metrics.registry"
+
+_guard = Guard("sentry interceptor")
 
 start_logging = logs.configure_logging
 in_command, serve = logs.in_command, logs.serve
@@ -102,6 +104,12 @@ def metrics_page(protocol: str) -> Callable[..., Any]:
 def worker_died(pid: int) -> None:
     """Settle what a worker that has ended has left of its metrics."""
     import_module(_METRICS).worker_died(pid)
+
+
+def missing_interceptor(module: str) -> Any:  # noqa: ANN401 - gRPC's
+    """Return the interceptor of a module of Sentry's that the running server lacks; else None."""
+    with _guard:
+        return sentry.missing_interceptor(module)
 
 
 def announce(settings: Settings, *, adapter: str) -> None:

@@ -263,6 +263,35 @@ def test_what_is_open_when_the_server_ends_the_lifespan_is_cancelled(
     assert [expected] == found == endings(events)
 
 
+def test_work_fails_after_a_body_that_was_being_sent_when_the_server_stopped(
+    events: list[dict[str, Any]],
+) -> None:
+    """The request has its line by then, and the work after the response one of its own."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            assert (await receive())["type"] == "lifespan.shutdown"
+            return
+        await send(START)
+        await send(BODY)
+        message = "after the response"
+        raise ValueError(message)
+
+    server = Server(app, {"type": "lifespan.shutdown"})
+
+    async def send(message: dict[str, Any]) -> None:
+        await server.send(message)
+        if message == BODY:
+            await server.app({"type": "lifespan"}, server.receive, server.send)
+
+    with pytest.raises(ValueError, match="after the response"):
+        asyncio.run(server.app(server.scope, server.receive, send))
+
+    assert [("request_finished", "cancelled"), ("background_failed", None)] == [
+        (event["event"], event.get("outcome")) for event in events
+    ]
+
+
 def test_an_application_that_has_no_lifespan_lets_us_see_its_end(
     events: list[dict[str, Any]],
 ) -> None:

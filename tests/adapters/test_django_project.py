@@ -437,6 +437,15 @@ def test_the_user_of_rest_framework_counts(sections: Sections) -> None:
     assert 7 == story["user_id"]
 
 
+def test_a_user_that_fails_when_it_is_asked_fails_no_request(sections: Sections) -> None:
+    """`bind_user_id` reads it; the failure is reported, and the request has no user."""
+    failed, story = sections["unreadable_user"]
+
+    assert ("telemetry_failed", "ConnectionError") == (failed["event"], failed["error_type"])
+    assert (200, "ok") == (story["status_code"], story["outcome"])
+    assert "user_id" not in story
+
+
 def test_a_middleware_that_fails_outside_of_ours_is_an_error(sections: Sections) -> None:
     """Its answer has no header, which the checks warn of; the line has the error."""
     lines = sections["fail_outside"]

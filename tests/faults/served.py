@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
+import prometheus_client
 import sentry_sdk
 import structlog
 from flask import Flask, Response
@@ -23,14 +25,16 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
-from pantheon_obs import instrument, llm_call
+from pantheon_obs import Health, instrument, llm_call
 from pantheon_obs.core.pipeline import add_sink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 BARE = "FAULTS_BARE" in os.environ
+SECONDS = 30.0
 chosen = ["", ""]
+released = [threading.Event()]
 called = [0]
 
 
@@ -46,6 +50,8 @@ def hook(door: str, usual: Callable[..., Any] = lambda *_arguments, **_options: 
             raise CancelledError
         if how == "is-slow":
             time.sleep(0.01)
+        if how == "hangs":
+            released[0].wait(SECONDS)
         return object() if how == "returns-nonsense" else usual(*arguments, **options)
 
     return misbehave
@@ -72,6 +78,12 @@ class Other(logging.Handler):
         """Misbehave, but for the servers' records: that would end the bare ones."""
         if record.name.startswith(("faults", "pantheon_obs")):
             handled(record)
+
+
+class Collector(prometheus_client.registry.Collector):
+    """A collector of the application's own."""
+
+    collect = staticmethod(hook("collector", lambda: ()))
 
 
 class Nowhere(Transport):
@@ -169,15 +181,19 @@ def choose(path: str) -> str | None:
     if not path.startswith("/fault/"):
         return None
     chosen[:], called[0] = path.split("/")[2:], 0
+    released[0].set()
+    released[0] = threading.Event()
     return "chosen"
 
 
 plain_asgi, made_asgi, plain_wsgi, made_wsgi = starlette(), starlette(), flask(), flask()
 if not BARE:
     add_sink(Sink())  # type: ignore[arg-type]
-    instrument(plain_asgi)
+    prometheus_client.REGISTRY.register(Collector())
+    health = Health(timeout=0.2, cache_ttl=0, hooked=hook("check"))
+    instrument(plain_asgi, health=health, metrics_path="/metrics")
     instrument(made_asgi, id_generator=hook("id"))
-    instrument(plain_wsgi)
+    instrument(plain_wsgi, health=health, metrics_path="/metrics")
     instrument(made_wsgi, id_generator=hook("id"))
 
 

@@ -28,6 +28,8 @@ OF_APPLICATION = (
     *("filter", "factory", "handler", "processor", "repr"),
     *("before-send", "before-breadcrumb", "traces-sampler"),
 )
+# Probes and scrapes run these, and no other request waits for one.
+OF_PROBES = {"check": "/health/ready", "collector": "/metrics"}
 WAYS = ("raises", "is-slow", "returns-nonsense", "is-cancelled")
 BROKEN = {("before-send", "returns-nonsense")}  # at which Sentry fails, in the bare application too
 PATHS = ("/ok", "/llm", "/log", "/stream", "/boom", "/missing")
@@ -44,14 +46,21 @@ def response_of(server: Server, path: str) -> tuple[bytes, int]:
     return OURS.sub(b"", received), received.lower().count(b"x-trace-id: ")
 
 
+def statuses(server: Server, *paths: str) -> tuple[int, ...]:
+    """Ask for these paths."""
+    return tuple(int(response_of(server, path)[0].split()[1]) for path in paths)
+
+
 @pytest.mark.parametrize("framework", SERVED)
 def test_a_hook_that_misbehaves_changes_no_response(framework: str) -> None:
     """Every hook, in every way, on every kind of response, beside the bare application."""
-    for package in ("flask", "starlette", "sentry_sdk"):
+    for package in ("flask", "starlette", "sentry_sdk", "prometheus_client"):
         pytest.importorskip(package)
     serve: Callable[..., Server]
     serve, app, options = SERVED[framework]
-    faults = set(product(OF_LIBRARY + OF_APPLICATION, WAYS)) - BROKEN
+    doors = (*OF_LIBRARY, *OF_APPLICATION, *OF_PROBES)
+    faults = {*product(doors, WAYS), ("check", "hangs")} - BROKEN
+    told = {}  # the answers to probes and scrapes
     differing = []
     unused = []
     broken = set()
@@ -63,6 +72,8 @@ def test_a_hook_that_misbehaves_changes_no_response(framework: str) -> None:
             if not response_of(bare, "/ok")[0].startswith(b"HTTP/1.1 200"):
                 broken.add((door, way))
                 continue
+            if door in OF_PROBES:
+                told[door, way] = statuses(server, "/health/live", OF_PROBES[door])
             for path in PATHS:
                 expected, actual = response_of(bare, path), response_of(server, path)
                 if (expected[0], 1) != actual:
@@ -74,5 +85,10 @@ def test_a_hook_that_misbehaves_changes_no_response(framework: str) -> None:
 
     assert [] == differing
     assert [] == unused
+    assert len(told) == len(OF_PROBES) * len(WAYS) + 1
+    failing = {told["check", way] for way in ("raises", "is-cancelled", "hangs")}
+    assert {(200, 503)} == failing
+    collected = {told["collector", way] for way in WAYS}
+    assert collected <= {(200, 200), (200, 500)}  # as prometheus_client answers
     assert {door for door, _ in broken} <= {"traces-sampler"}
     assert len(faults - broken) * len(PATHS) == len(finished)

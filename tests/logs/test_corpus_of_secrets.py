@@ -49,6 +49,14 @@ def fields_of(name: str, secret: str) -> dict[str, Any]:
         "deep": {"list": [{name: secret}], "pairs": [(name, secret), (name.encode(), secret)]},
         "login": login_of(name, secret),
         "mapping": UserDict({name: secret}),
+        "apart": [
+            {"name": name, "value": secret},
+            {"ParameterValue": secret, "ParameterKey": name},
+        ],
+        "apart in bytes": {"name": name.encode(), "value": secret.encode()},
+        "pair": [name, secret],
+        "pair of bytes": (name.encode(), secret.encode()),
+        "arguments": ["tool", f"--{name}", secret, "-x"],
     }
 
 

@@ -121,6 +121,50 @@ def test_a_receiver_without_the_package_can_read_what_is_sent(
     assert 5 == len(logged())
 
 
+class Session:
+    """Cannot be pickled, as a connection cannot."""
+
+    user = "ada"
+
+    def __reduce__(self) -> Any:
+        """Refuse."""
+        raise TypeError
+
+    def __str__(self) -> str:
+        """Return its name."""
+        return "session 17"
+
+
+def test_a_bound_value_that_cannot_be_pickled_is_sent_as_its_text(
+    logged: Logged, add: Callable[[logging.Handler], None]
+) -> None:
+    """A handler that pickles loses no record, one that does not sees the value."""
+    add(handler := Pickles())
+    add(here := Lines(logging.Formatter("%(session)s %(session)r")))
+    seen: list[Any] = []
+    here.addFilter(lambda record: not seen.append(record))
+    configure_logging(log_format="json")
+    deep: list[Any] = []
+    deep.append(deep)
+    bound = {"session": Session(), "rows": [{"a": (1, None)}], "all": [Session()], "deep": deep}
+
+    with trace_context("t-1"):
+        bind(**bound)
+        logging.getLogger("a").warning("plain")
+        get_logger("a").warning("structured", order=1)
+
+    sent = [pickle.loads(each) for each in handler.sent]  # noqa: S301 - our own
+    assert [("session 17", bound["rows"])] * 2 == [(one["session"], one["rows"]) for one in sent]
+    assert [True] * 2 == [one["all"].startswith("[<") for one in sent]
+    assert [f"session 17 {bound['session']!r}"] * 2 == here.lines
+    assert [True, "ada"] == [isinstance(seen[0].session, Session), seen[0].session.user]
+    shown = [{key: line[key] for key in line if key in bound} for line in logged()]
+    assert [{**bound, "session": repr(bound["session"])}.keys()] * 2 == [
+        one.keys() for one in shown
+    ]
+    assert [repr(bound["session"])] * 2 == [one["session"] for one in shown]
+
+
 def test_a_field_called_trace_id_stays_the_application_s(
     logged: Logged, add: Callable[[logging.Handler], None]
 ) -> None:

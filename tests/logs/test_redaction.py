@@ -367,6 +367,24 @@ STARTS = (
         "token  =",
         "password=a.b[",
         "cookie: [",
+        *(
+            "curl -u a:",
+            "curl -u 'a:",
+            "mysql -p",
+            "-password ",
+            "&quot;token&quot;:&quot;",
+            "%2522",
+        ),
+        *('form-data; name="token"\r\n\r\n', "login a password ", "identified by '", "</token>"),
+        *('"name":"token","value":', "password '", ":5432:a:b:", "token: |\n  ", "$6$", "ATATT"),
+        *(
+            "\\u0022",
+            "value: ",
+            "<a name='token'>",
+            "[type=x, input_value='",
+            "--token '",
+            "token: a =",
+        ),
         '\\"token\\":\\"',
     ),
 )
@@ -400,7 +418,7 @@ def test_no_text_from_outside_stops_the_process() -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (30, 30))
         starts, fills = {STARTS!r}, {FILLS!r}
         for start in starts:
-            Redactor().text(start * (50_000 // len(start)))
+            Redactor().text(start * (20_000 // len(start)))
             for fill in fills:
                 Redactor().text(start + fill * 10_000)
                 Redactor().text((start + fill * 40) * (10_000 // (40 + len(start))))
@@ -470,6 +488,72 @@ def test_a_secret_that_is_an_unbroken_run_is_hidden_to_its_end() -> None:
     assert "token=[redacted] 17" == Redactor().text(f"token={'aB1-' * 10_000} 17")
 
 
+def test_a_text_of_very_many_secrets_is_replaced_behind_them() -> None:
+    """Each secret takes its time; the rest of such a text is one."""
+    text = Redactor().text("".join(f"token=hunter{number} " for number in range(5_000)))
+
+    assert "token=[redacted] " * 4096 + "token[redacted]" == text
+    assert text == Redactor().text(text)
+
+
+def test_a_text_that_does_not_fit_keeps_64_kib(logged: Logged) -> None:
+    """To search all that could appear would take many times as long as to write it."""
+    configure_logging(log_format="json")
+
+    get_logger("a").info("e", text="a b " * 300_000, few="a b " * 250_000, raw=b"a b " * 300_000)
+
+    [line] = logged()
+    cut = f"[{1_200_000 - 65_536} bytes cut]"
+    assert ["a b " * 16_384 + cut] * 2 == [line["text"], line["raw"]]
+    assert line["few"].startswith("a b " * 200_000)
+
+
+def test_a_name_and_a_value_of_the_line_itself_belong_together(logged: Logged) -> None:
+    """Fields of the line are judged as those of a mapping."""
+    configure_logging(log_format="json")
+
+    for name, value in (("DB_PASSWORD", "hunter2"), ("HOST", "db")):
+        get_logger("a").info("e", name=name, value=value)
+    piece = {"token": "Hel", "logprob": -0.3}
+    get_logger("a").info("e", **piece)
+
+    first, second, third = logged()
+    assert (REDACTED, "db", "Hel") == (first["value"], second["value"], third["token"])
+
+
+def test_the_secret_of_a_command_is_found_in_its_arguments() -> None:
+    """Only the secret is replaced; an option that needs no secret keeps its value."""
+    commands = {
+        ("mysql", "-uroot", "-pS3cret", "-h", "db"): [
+            "mysql",
+            "-uroot",
+            "-p[redacted]",
+            "-h",
+            "db",
+        ],
+        ("/usr/bin/curl", "-u", "ada:S3cret"): ["/usr/bin/curl", "-u", "ada:[redacted]"],
+        ("curl", "-uada:S3cret"): ["curl", "-uada:[redacted]"],
+        ("curl", "-uada", "-u", "ada:"): ["curl", "-uada", "-u", "ada:"],
+        ("sshpass", "-p", "S3cret", "-"): ["sshpass", "-p", "[redacted]", "-"],
+        ("tool", "--token", "***", "--secret"): ["tool", "--token", "***", "--secret"],
+        ("tool", 7, "-key-pass", "S3cret"): ["tool", 7, "-key-pass", "[redacted]"],
+    }
+
+    assert list(commands.values()) == [Redactor().clean(list(given)) for given in commands]
+
+
+def test_names_of_the_application_hide_all_their_values() -> None:
+    """What says nothing under our names may say something under those of `redact_keys`."""
+    redactor = Redactor(("ward",))
+
+    assert {"ward": REDACTED, "wards": "enabled"} == redactor.clean(
+        {"ward": "enabled", "wards": "enabled"}
+    )
+    assert f"ward=[redacted] {{'ward': {REDACTED!r}}}" == redactor.text(
+        "ward=enabled {'ward': ['required']}"
+    )
+
+
 def test_a_list_is_read_as_long_as_its_line_may_be(logged: Logged) -> None:
     """Twelve thousand small dicts fit; of a longer list, the part that can appear is read."""
     rows = [{"row": number, "city": "Oslo", "token": None} for number in range(12_000)]
@@ -509,6 +593,12 @@ TEXTS_BY_KIND = {
     "token: 'a": "token: '[redacted]",
     'token="a\\\\" b': 'token="[redacted]" b',
     '{"auth": ["a\\"]", "b"], "left": 2}': '{"auth": "[redacted]", "left": 2}',
+    "<token>" + "a1" * 150 + "</token>": "<token>[redacted]</token>",
+    "token: " + "a1" * 20: "token: [redacted]",
+    '{"auth": ["a1", "b"': '{"auth": "[redacted]"',
+    "<token> a1b2c3 </token>": "<token> [redacted] </token>",
+    "<token><![CDATA[a1b2c3]]></token>": "<token><![CDATA[[redacted]]]></token>",
+    "{&quot;token&quot;:&quot;a1b2&quot;}": "{&quot;token&quot;:&quot;[redacted]&quot;}",
     "<token>a1b2c3</token><token>": "<token>[redacted]</token><token>",
     "authorization: a1b2c3d4e5 was refused": "authorization: [redacted] was refused",
     "x='Cookie: a=b; c=d', y=1": "x='Cookie: [redacted]', y=1",

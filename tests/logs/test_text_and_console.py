@@ -189,16 +189,46 @@ def test_no_value_can_forge_a_field(capsys: pytest.CaptureFixture[str], log_form
     """A message, key, logger or value that looks like a field is quoted."""
     configure_logging(log_format=log_format)
 
-    logging.getLogger(FIELD).warning(FIELD)
-    logging.getLogger("a").warning("user=admin")
+    logging.getLogger(FIELD).warning("%s", FIELD)
+    logging.getLogger("a").warning("user=admin", extra={"left": 2})
+    logging.getLogger("a").warning("signed in %s", "ada user=admin")
+    logging.getLogger("a").warning("signed in id=%s", "17 user=admin")
     get_logger("a").info(FIELD, **{FIELD: FIELD, "deep": {FIELD: [FIELD]}})
     emit(finished(path="/ user=admin", bound={FIELD: FIELD}))
     logging.getLogger("a").error("failed", exc_info=ValueError(FIELD))
 
     lines = capsys.readouterr().out.splitlines()
     heads = [re.sub(r"\"[^\"]*\"|'[^']*'", "", line) for line in lines if line[0] != " "]
-    assert 5 == len(heads)
+    assert 7 == len(heads)
     assert [] == [head for head in heads if "user" in head]
+
+
+@pytest.mark.parametrize("static", [{}, {"service": "shop"}])
+@pytest.mark.parametrize(
+    ("template", "args"),
+    [
+        ("llm.generate model=%s latency_ms=%d", ("fast", 412)),
+        ("Sentry initialized (traces_sample_rate=%.2f)", (0.1,)),
+        ("%s=%s", ("a", "b=c")),
+        ("cache hit key=17", ()),
+    ],
+)
+def test_a_message_of_the_application_is_as_it_wrote_it(
+    capsys: pytest.CaptureFixture[str],
+    template: str,
+    args: tuple[object, ...],
+    static: dict[str, Any],
+) -> None:
+    """It is quoted only where nobody knows who wrote it, and fields follow."""
+    configure_logging(log_format="text", **static)
+
+    logging.getLogger("a").info(template, *args)
+
+    text = template % args
+    expected = text if args or not static else f'"{text}"'
+    assert " ".join((expected, *(f"{key}={value}" for key, value in static.items()))) == message_of(
+        capsys
+    )
 
 
 def test_a_message_that_cannot_be_taken_for_fields_is_as_it_is(

@@ -23,6 +23,7 @@ from pantheon_obs.sinks.logs.entry import Entry
 from pantheon_obs.sinks.logs.formats import json_format
 from pantheon_obs.sinks.logs.line import LineBuilder
 from pantheon_obs.sinks.redact import Redactor
+from tests.logs.running import run
 from tests.support.lines import parse_line
 
 if TYPE_CHECKING:
@@ -47,6 +48,69 @@ class Status(enum.IntEnum):
     """An enumeration of numbers."""
 
     OK = 200
+
+
+LEAVES = """
+class Leaves:
+    def __repr__(self):
+        raise {kind}
+
+configure_logging(log_format="json")
+value = Leaves()
+with trace_context("t"):
+    bind(bound=value)
+    get_logger("a").info("e", value=value, deep=[{{"deeper": value}}], keys={{value: 1}})
+    get_logger("a").info("e %s", value)
+    get_logger("a").info(value)
+logging.getLogger("a").info("e %s", value, extra={{"value": value}})
+logging.getLogger("a").info(value)
+try:
+    raise LookupError(value)
+except LookupError:
+    logging.getLogger("a").exception("failed")
+"""
+
+
+@pytest.mark.parametrize("kind", ["SystemExit", "KeyboardInterrupt"])
+def test_a_value_that_ends_the_process_ends_only_its_own_text(kind: str) -> None:
+    """The application would not have read it here."""
+    done = run(LEAVES.format(kind=kind))
+
+    shown = f"<Leaves: {kind} while it was read>"
+    assert ([4, 2, 2, 2, 1, 0], 0) == (
+        [json.dumps(line).count(shown) for line in done.lines],
+        done.status,
+    )
+
+
+ENDS = """
+import functools, os, signal, sys
+
+class Slow:
+    def __init__(self, number):
+        self.number = number
+    def __repr__(self):
+        signal.raise_signal(self.number)
+        return "slow"
+
+def leave(how, number, frame):
+    sys.exit(how)
+
+signal.signal(signal.SIGTERM, functools.partial(leave, 3))
+configure_logging(log_format="json")
+try:
+    get_logger("a").info("e", value=Slow(signal.SIGINT))
+except KeyboardInterrupt:
+    get_logger("a").info("interrupted")
+get_logger("a").info("e", value=Slow(signal.SIGTERM))
+"""
+
+
+def test_a_signal_that_comes_while_a_value_is_read_is_obeyed() -> None:
+    """Ctrl-C, and a handler of the application that exits, are not the value's."""
+    done = run(ENDS)
+
+    assert (["interrupted"], 3) == ([line["event"] for line in done.lines], done.status)
 
 
 class Broken:

@@ -19,6 +19,7 @@ from pantheon_obs.core import guard, pipeline
 from pantheon_obs.core.context import apart, end
 from pantheon_obs.core.events import (
     BackgroundFailed,
+    LlmCallFinished,
     RequestFinished,
     TaskFinished,
     WebsocketFinished,
@@ -86,6 +87,17 @@ def labels_of(status: str = "200", method: str = "GET", error: str = "") -> dict
         "http_response_status_code": status,
         "error_type": error,
     }
+
+
+def exemplars_of(app: App) -> list[str]:
+    """The trace ids of all exemplars of its page."""
+    page = generate_openmetrics(app.registry).decode()
+    return [
+        sample.exemplar.labels["trace_id"]
+        for family in text_string_to_metric_families(page)
+        for sample in family.samples
+        if sample.exemplar is not None
+    ]
 
 
 def finished(**fields: Any) -> RequestFinished:
@@ -359,15 +371,25 @@ def test_an_exemplar_has_the_trace_id_unless_it_is_too_long() -> None:
     pipeline.emit(finished(trace_id="a" * 120))
     pipeline.emit(finished(trace_id="b" * 121, route="/long"))
 
-    page = generate_openmetrics(app.registry).decode()
-    exemplars = [
-        sample.exemplar.labels["trace_id"]
-        for family in text_string_to_metric_families(page)
-        for sample in family.samples
-        if sample.exemplar is not None
-    ]
-    assert ["a" * 120] == exemplars
+    assert ["a" * 120] == exemplars_of(app)
     assert 1 == app.value(REQUESTS, **{**labels_of(), "http_route": "/long"})
+
+
+def test_an_exemplar_leads_to_a_line_that_is_written() -> None:
+    """Below the level of the log a request and a call have none."""
+    app = App(log_level="WARNING")
+
+    pipeline.emit(finished(trace_id="ok"))
+    pipeline.emit(finished(trace_id="failed", status_code=503, ttfb_ms=1.0))
+    call: dict[str, Any] = {"model_alias": "m", "latency_ms": 9.0, "usage_status": "missing"}
+    for trace_id, outcome in (("answered", "ok"), ("refused", "error")):
+        pipeline.emit(
+            LlmCallFinished(
+                trace_id=trace_id, bound={}, operation=trace_id, outcome=outcome, **call
+            )
+        )
+
+    assert ["failed", "failed", "refused"] == sorted(exemplars_of(app))
 
 
 def test_a_finalizer_waits_for_no_lock() -> None:

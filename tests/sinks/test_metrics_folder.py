@@ -9,17 +9,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from pantheon_obs import instrument
+from pantheon_obs.core import pipeline
+from pantheon_obs.core.events import RequestFinished
 from pantheon_obs.sinks.metrics import dead
 from pantheon_obs.sinks.metrics.dead import Folder
 from pantheon_obs.sinks.metrics.exemplars import ExemplarFile, read
+from pantheon_obs.testing import capture_events, reset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NOBODY = 4_000_000  # more than the largest id of a process: proc(5), pid_max
+
+
+def application(environ: Any, start_response: Any) -> list[bytes]:
+    """Answer nothing."""
+    return []
 
 
 def write(folder: Path, kind: str, name: object, value: float) -> None:
@@ -333,3 +343,26 @@ def test_the_hook_of_gunicorn_settles_a_worker(
     gunicorn.child_exit(None, Worker())
 
     assert {"histogram_dead.db", "merge.lock"} == {path.name for path in tmp_path.iterdir()}
+
+
+def test_a_folder_without_exemplars_keeps_the_observations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The failure is reported; the next start has another name in the folder."""
+
+    def broken(*_: Any) -> None:
+        raise OSError
+
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    monkeypatch.setattr(ExemplarFile, "keep", broken)
+    instrument(application, metrics_path="/metrics", metrics_registry=CollectorRegistry())
+    with capture_events() as events:
+        pipeline.emit(RequestFinished("trace", {}, "GET", "/", 200, 1.0, "ok"))
+
+    collector: Any = MultiProcessCollector(None, str(tmp_path))  # type: ignore[no-untyped-call]
+    counts = [s.value for m in collector.collect() for s in m.samples if s.name.endswith("_count")]
+    assert [1.0] == counts
+    assert ["exemplars"] == [e["site"] for e in events if e["event"] == "telemetry_failed"]
+    [owner] = tmp_path.glob("*.owner")
+    reset()
+    assert dead._is_free(owner)  # noqa: SLF001 - what the next scrape asks

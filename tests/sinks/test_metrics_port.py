@@ -17,7 +17,7 @@ from pantheon_obs import MissingExtraError, Settings, _setup, instrument
 from pantheon_obs.sinks.logs import configure
 from pantheon_obs.sinks.metrics import port as on_port
 from pantheon_obs.testing import capture_events
-from tests.support.server import ROOT, environment, free_port, gunicorn
+from tests.support.server import ROOT, environment, free_port, gunicorn, read_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,25 +31,29 @@ def application(environ: Any, start_response: Any) -> list[bytes]:
     return []
 
 
+def ok_requests(port: int) -> list[float]:
+    """The number of requests that were answered with 200, by series."""
+    page = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=30).text
+    return [
+        float(line.rpartition(" ")[2])
+        for line in page.splitlines()
+        if line.startswith(REQUESTS) and '"200"' in line
+    ]
+
+
 def test_one_port_shows_all_workers_and_the_application_s_own_has_no_page(tmp_path: Path) -> None:
     """Each worker listens, and any of them answers for all."""
     port = free_port()
     env = {"PANTHEON_OBS_METRICS_PORT": str(port), "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
     with gunicorn("tests.apps.wsgi_app:app", "--workers", "3", env=env) as server:
         for _ in range(20):
-            httpx.get(f"{server.url}/ok")
-        pages = [httpx.get(f"http://127.0.0.1:{port}/metrics") for _ in range(5)]
+            httpx.get(f"{server.url}/ok", timeout=30)
+        read_until([20.0], lambda: ok_requests(port))
+        counts = [ok_requests(port) for _ in range(5)]
         own = httpx.get(f"{server.url}/metrics")
-        elsewhere = httpx.get(f"http://127.0.0.1:{port}/")
 
     assert 404 == own.status_code
-    assert (404, "The metrics are at /metrics.\n") == (elsewhere.status_code, elsewhere.text)
-    for page in pages:
-        assert [20.0] == [
-            float(line.rpartition(" ")[2])
-            for line in page.text.splitlines()
-            if line.startswith(REQUESTS) and '"200"' in line
-        ]
+    assert [[20.0]] * 5 == counts
     assert [] == [line for line in server.err if "Traceback" in line or '"GET /metrics' in line]
 
 
@@ -70,7 +74,10 @@ def test_it_listens_on_all_interfaces_and_in_the_format_that_is_accepted(port: i
 
     answers = [httpx.get(f"http://{host}:{port}/metrics/", headers=openmetrics) for host in hosts]
 
+    elsewhere = httpx.get(f"http://127.0.0.1:{port}/")
+
     assert {200} == {answer.status_code for answer in answers}
+    assert (404, "The metrics are at /metrics.\n") == (elsewhere.status_code, elsewhere.text)
     assert answers[0].headers["content-type"].startswith("application/openmetrics-text")
     assert "gzip" == answers[0].headers["content-encoding"]
 
@@ -150,11 +157,14 @@ FORKING = """
 import os, sys, urllib.request
 from pantheon_obs import instrument
 from pantheon_obs.sinks.metrics import port
+from pantheon_obs.testing import reset
 
 def app(environ, start_response):
     return []
 
 number = int(sys.argv[1])
+instrument(app, metrics_port=number, log_format="json")
+reset()  # a second start must not prepare for forks twice
 instrument(app, metrics_port=number, log_format="json")
 child = os.fork()
 if not child:

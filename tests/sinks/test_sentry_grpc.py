@@ -17,18 +17,27 @@ pytest.importorskip("sentry_sdk")
 SHOP = "tests.adapters.apps.grpc_shop"
 
 
+@pytest.mark.parametrize("inline", [(), ("inline",)], ids=["sentry first", "server first"])
 @pytest.mark.parametrize(("kind", "method"), [("sync", "ok"), ("aio", "aok")])
-def test_a_transaction_is_in_the_trace_of_its_rpc(kind: str, method: str) -> None:
-    """Sentry's interceptor begins it after our trace, outside of the handler."""
+def test_a_transaction_is_in_the_trace_of_its_rpc(
+    kind: str, method: str, inline: tuple[str, ...]
+) -> None:
+    """Sentry's interceptor begins it after our trace, outside of the handler.
+
+    A server that is made before Sentry has started lacks the interceptor, and gets it.
+    """
     trace_id = str(uuid4())
     metadata = (("x-trace-id", trace_id),)
-    with Receiver() as receiver, _Shop(kind, receiver) as server, server.channel as channel:
+    with Receiver() as receiver, _Shop(kind, receiver, *inline) as server:
+        channel = server.channel
         call = channel.unary_unary(f"/shop.Shop/{method}")
         assert b"ok" == call(b"", metadata=metadata, timeout=20)
         with suppress(grpc.RpcError):  # its event is sent after the transaction
             channel.unary_unary("/shop.Shop/fails")(b"", timeout=20)
         receiver.wait_for(1)
-        transaction = next(payload for name, payload in receiver.items if name == "transaction")
+        channel.close()
+        transactions = [payload for name, payload in receiver.items if name == "transaction"]
+        [transaction] = [each for each in transactions if each["transaction"].endswith("ok")]
     assert trace_id == transaction["tags"]["trace_id"]
     assert trace_id.replace("-", "") == transaction["contexts"]["trace"]["trace_id"]
 
@@ -97,10 +106,10 @@ def test_a_failure_is_one_unhandled_event_in_its_trace(kind: str, methods: list[
 class _Shop(Server):
     """A server with a channel to it."""
 
-    def __init__(self, kind: str, receiver: Receiver) -> None:
+    def __init__(self, kind: str, receiver: Receiver, *more: str) -> None:
         port = free_port()
         env = {"SENTRY_DSN": receiver.dsn, "SENTRY_TRACES_SAMPLE_RATE": "1"}
-        super().__init__(SHOP, kind, str(port), port=port, env=env)
+        super().__init__(SHOP, kind, str(port), *more, port=port, env=env)
         # Sentry, if an earlier test has started it here, wraps this: it would send its own trace.
         connect = getattr(grpc.insecure_channel, "__wrapped__", grpc.insecure_channel)
         self.channel = connect(f"127.0.0.1:{port}")

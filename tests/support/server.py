@@ -183,6 +183,17 @@ def granian(
     return Server("granian", *arguments, port=port, env=env, ready=ready)
 
 
+def read_until(expected: object, read: Callable[[], object]) -> object:
+    """Read something again and again until it is as expected; return it as it was at last.
+
+    A worker counts a request when its client has the whole response already.
+    """
+    deadline = time.monotonic() + SECONDS
+    while (found := read()) != expected and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return found
+
+
 def free_port() -> int:
     """Find a port on which nothing listens."""
     with socket.socket() as probe:

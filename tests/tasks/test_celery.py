@@ -339,6 +339,26 @@ def test_an_eager_task_outside_of_a_trace_has_its_own(
     assert ("", None) == (current_trace_id.get(), current_trace.get())
 
 
+def test_a_failed_task_has_its_debug_lines(eager: Celery, lines: list[dict[str, Any]]) -> None:
+    """One that succeeds has none; Celery's own details are in neither."""
+    configure_logging(log_format="json", debug_on_error=True)
+    shop = logging.getLogger("recorded.tasks")
+
+    @eager.task(name="shop.pay", shared=False)
+    def pay(amount: int) -> float:
+        shop.debug("paying", extra={"amount": amount})
+        logging.getLogger("celery.pool").debug("not said")
+        return 1 / amount
+
+    pay.apply(args=[1])
+    pay.apply(args=[0])
+
+    told = [(line["event"], line.get("recorded"), line.get("amount")) for line in lines]
+    assert [("task_finished", None, None), ("paying", True, 0), ("task_finished", None, None)] == [
+        each for each in told if each[0] in ("paying", "not said", "task_finished")
+    ]
+
+
 def test_an_eager_error_is_one_traceback(eager: Celery, lines: list[dict[str, Any]]) -> None:
     """The traceback is on one line whether the caller gets the error or the task is tried again."""
 

@@ -1,4 +1,6 @@
-"""The response with which a server itself ends the handshake of a websocket, as messages.
+"""The responses that we send for the application, as messages.
+
+One is that with which a server itself ends the handshake of a websocket.
 
 A close before the handshake, or an exception in it, cannot carry headers: a response can.
 https://asgi.readthedocs.io/en/latest/extensions.html#websocket-denial-response
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pantheon_obs.core.plain_500 import PLAIN_500, PLAIN_500_HEADERS
 from pantheon_obs.products import PRODUCTS, Product
 
 if TYPE_CHECKING:
@@ -20,6 +23,16 @@ DENIAL = "websocket.http.response"
 _SERVERS = {row.name: row.refusals for row in PRODUCTS}
 _USUAL = Product(name="").refusals
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
+
+ANSWER_500: tuple[Message, ...] = (
+    {
+        "type": "http.response.start",
+        "status": 500,
+        "headers": [(name.lower().encode(), value.encode()) for name, value in PLAIN_500_HEADERS],
+    },
+    {"type": "http.response.body", "body": PLAIN_500},
+)
+"""Answers an HTTP request that the application has not answered."""
 
 
 def denial(send: Send, version: str | None, *, failed: bool) -> Iterator[Message]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.adapters.asgi_denials import DENIAL, denial
+from pantheon_obs.adapters.asgi_denials import ANSWER_500, DENIAL, denial
 from pantheon_obs.adapters.asgi_headers import headers_of
 from pantheon_obs.adapters.asgi_relays import is_relayed
 from pantheon_obs.adapters.asgi_stopping import is_stopping
 from pantheon_obs.adapters.routes import ROUTE, leaves_route, route_template
 from pantheon_obs.core.asgi_types import code_of, type_of
-from pantheon_obs.core.exchange import BODILESS, PLAIN_500, PLAIN_500_HEADERS, Exchange
+from pantheon_obs.core.exchange import BODILESS, Exchange
 from pantheon_obs.core.failures import cover
 from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.core.websocket import WebsocketExchange
@@ -27,10 +27,6 @@ _PART = "http.response.body"
 _BODY = frozenset({_PART, "http.response.zerocopysend", "http.response.pathsend"})
 _HANDSHAKE = frozenset({"websocket.accept", f"{DENIAL}.start"})
 _NOT_FOUND = 404
-_SERVER_ERROR = 500
-_BOUNDARY = "pantheon_obs.adapters.asgi"  # the module that calls the application
-_HEADERS_500 = [(name.lower().encode(), value.encode()) for name, value in PLAIN_500_HEADERS]
-_PLAIN_500_START = {"type": _START, "status": _SERVER_ERROR, "headers": _HEADERS_500}
 
 _guard = Guard("asgi exchange")
 
@@ -89,7 +85,6 @@ class AsgiHttp(AsgiExchange):
     """One HTTP exchange."""
 
     content_length = b"content-length"
-
     _cycle: Any = None  # uvicorn's object for the exchange, from the start of the response
 
     async def receive(self) -> Message:
@@ -119,6 +114,8 @@ class AsgiHttp(AsgiExchange):
             raise
         if not self.event_pending:
             self.response_started = self.response_started or starts
+            if not starts:
+                self._sent_late(message)
             return
         try:
             if starts:
@@ -128,6 +125,12 @@ class AsgiHttp(AsgiExchange):
                 self._sent(message)
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per message
             report("asgi exchange", error)
+
+    def _sent_late(self, message: Message) -> None:
+        """Note the body's end, if the event was emitted while that was being sent."""
+        with _guard:
+            if message["type"] in _BODY and not message.get("more_body"):
+                self.response_complete = self.response_started
 
     def _sent(self, message: Message) -> None:
         """A part of the body was handed to the server."""
@@ -154,7 +157,7 @@ class AsgiHttp(AsgiExchange):
 
     def _end(self, message: Message) -> None:
         if (self.streaming or not message.get("body")) and self._may_be_cut():
-            self.relayed = is_relayed(_BOUNDARY)
+            self.relayed = is_relayed("pantheon_obs.adapters.asgi")  # which calls the application
         self.complete()
 
     def _may_be_cut(self) -> bool:
@@ -177,8 +180,8 @@ class AsgiHttp(AsgiExchange):
         if self.owes_response:
             self.replaced = True
             with suppress(Exception):  # a server that refuses the answer has its reason
-                await self.send(_PLAIN_500_START)
-                await self.send({"type": "http.response.body", "body": PLAIN_500})
+                for message in ANSWER_500:
+                    await self.send(message)
 
 
 class AsgiWebsocket(AsgiExchange, WebsocketExchange):

@@ -91,10 +91,21 @@ def _started(
 class _Arriving:
     """Makes the trace of each RPC that arrives."""
 
+    _sentry_module: str
+
     def __init__(self, is_off: bool, identity: Identity, quiet: frozenset[str]) -> None:  # noqa: FBT001 - as `_started` returns it
         self._is_off = is_off
         self._identity = identity
         self._quiet = quiet
+        self._asks_sentry = True  # until the first RPC
+        self._sentry: Any = None  # its interceptor, if the server lacks it
+
+    def _within_sentry(self) -> Any:
+        """Return Sentry's interceptor if it must be put around the handler."""
+        if self._asks_sentry:
+            self._sentry = _setup.missing_interceptor(self._sentry_module)
+            self._asks_sentry = False
+        return self._sentry
 
     def _arrived(self, details: Any) -> Rpc:
         given = details.invocation_metadata or ()
@@ -116,6 +127,8 @@ def _is_traced(details: Any) -> bool:
 
 
 class _Interceptor(_Arriving, grpc.ServerInterceptor):  # type: ignore[misc]  # untyped
+    _sentry_module = "sentry_sdk.integrations.grpc.server"
+
     def intercept_service(self, continuation: Callable[[Any], Any], details: Any) -> Any:
         """Find the handler of an RPC in its context, and put ours around it."""
         if self._is_off or _is_traced(details):
@@ -126,10 +139,14 @@ class _Interceptor(_Arriving, grpc.ServerInterceptor):  # type: ignore[misc]  # 
         except BaseException as error:  # another interceptor's, for which gRPC answers
             rpc.failed(error, "UNKNOWN")
             raise
-        return around(rpc, handler, "INTERNAL")
+        observed = around(rpc, handler, "INTERNAL")
+        sentry = self._within_sentry()
+        return sentry.intercept_service(lambda _: observed, details) if sentry else observed
 
 
 class _AioInterceptor(_Arriving, grpc_aio.ServerInterceptor):  # type: ignore[misc]  # untyped
+    _sentry_module = "sentry_sdk.integrations.grpc.aio.server"
+
     async def intercept_service(
         self,
         continuation: Callable[[Any], Awaitable[Any]],
@@ -147,4 +164,12 @@ class _AioInterceptor(_Arriving, grpc_aio.ServerInterceptor):  # type: ignore[mi
         task = asyncio.current_task()
         if task is not None and handler is not None:
             task.add_done_callback(rpc.terminated)
-        return around(rpc, handler, "UNKNOWN")
+        observed = around(rpc, handler, "UNKNOWN")
+        sentry = self._within_sentry()
+        if sentry is None:
+            return observed
+
+        async def found(_: object) -> Any:
+            return observed
+
+        return await sentry.intercept_service(found, details)

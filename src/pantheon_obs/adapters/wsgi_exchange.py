@@ -18,9 +18,10 @@ from pantheon_obs.adapters.wsgi_environ import (
     route_in,
 )
 from pantheon_obs.core.context import KEY
-from pantheon_obs.core.exchange import PLAIN_500, PLAIN_500_HEADERS, Exchange
+from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.failures import escape
 from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.plain_500 import PLAIN_500, PLAIN_500_HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from pantheon_obs.adapters.routes_mounts import Mounts
     from pantheon_obs.adapters.wsgi_environ import RouteOf
     from pantheon_obs.core.response_headers import ResponseHeaders
-
 
 # The mark of werkzeug's debugger and of Flask's test client: they want the error itself.
 _DEBUGGED = "werkzeug.debug.preserve_context"

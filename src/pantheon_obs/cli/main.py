@@ -134,6 +134,17 @@ def build_parser(wanted: Sequence[str]) -> Built:
     return built
 
 
+def _parse(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
+    """Parse the arguments; FILE may also stand behind options, where argparse knows none."""
+    chosen, others = parser.parse_known_args(words)
+    unknown = [word for word in others if word.startswith("-") and word != "-"]
+    if unknown or (others and "files" not in chosen):
+        parser.error(f"unrecognized arguments: {' '.join(others)}")
+    if others:
+        chosen.files = [*chosen.files, *others]
+    return chosen
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
@@ -143,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     try:
         built = build_parser(words)
-        chosen = built.parser.parse_args(words)
+        chosen = _parse(built.parser, words)
         code = built.modules[chosen.command].run(chosen)
         sys.stdout.flush()
     except CommandError as error:

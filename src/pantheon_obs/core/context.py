@@ -1,7 +1,7 @@
 """The only owner of our context variables: the current trace, and what is known about it.
 
 A value set in a context variable does not travel up from a sync endpoint or a thread; a mutation of
-the shared `Trace` does. So the variable holds the trace, and the trace the facts. A request has it.
+the shared `Trace` does. So the variable holds the trace, and the trace the facts.
 """
 
 from __future__ import annotations
@@ -87,8 +87,7 @@ class Trace:
     # The context that `begin` has replaced; `end` restores it.
     id_token: Token[str]
     token: Token[Trace | None]
-    outer_variables: foreign.Variables | None
-
+    outer_variables: foreign.Variables | None = None
     # The context that `suspend` has replaced, if it held more than the trace; `resume` restores it.
     suspended: tuple[str, Trace | None, foreign.Variables] | None = None
 
@@ -142,7 +141,8 @@ def begin(trace: Trace) -> None:
     Nothing is inherited: asyncio may run a connection's next request in a copy of the context of
     the previous one (https://github.com/python/cpython/issues/140947).
     """
-    trace.outer_variables = foreign.clear() if foreign.bound else None
+    if foreign.bound:
+        trace.outer_variables = foreign.clear()
     trace.id_token = current_trace_id.set(trace.trace_id)
     trace.token = current_trace.set(trace)
 
@@ -203,7 +203,7 @@ def restore(trace: Trace) -> None:
     is_left = outer is not None and outer.ended and carried_trace.get() is not outer
     if is_left and type(trace) is not Trace:
         clear()
-    elif trace.outer_variables:
+    elif foreign.bound and trace.outer_variables:
         foreign.restore(trace.outer_variables)
 
 

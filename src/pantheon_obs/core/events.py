@@ -77,8 +77,10 @@ class RequestFinished:
         """ERROR for a 5xx and for an escaped exception, WARNING for a 4xx, DEBUG if quiet."""
         if self.quiet:
             return DEBUG
-        status = self.status_code or 0
-        if status >= _SERVER_ERROR or self.outcome in ("error", "no_response"):
+        status, outcome = self.status_code or 0, self.outcome
+        if outcome == "ok" and status < _CLIENT_ERROR:
+            return INFO
+        if status >= _SERVER_ERROR or outcome in ("error", "no_response"):
             return ERROR
         return WARNING if status >= _CLIENT_ERROR else INFO
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from asyncio import CancelledError
+from logging import DEBUG, INFO
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -24,18 +25,10 @@ if TYPE_CHECKING:
 
     from pantheon_obs.core.events import Ended, Outcome
 
-PLAIN_500 = b"Internal Server Error"
-"""The body of the response that we send for an application that does not answer."""
-
-PLAIN_500_HEADERS = (
-    ("Content-Type", "text/plain; charset=utf-8"),
-    ("Content-Length", str(len(PLAIN_500))),
-)
-
 BODILESS = frozenset({204, 304})  # statuses
+_CLIENT_ERROR = 400
 _SERVER_ERROR = 500
-_SITE = "end of an exchange"
-_guard = Guard(_SITE)
+_guard = Guard("end of an exchange")
 
 
 class Exchange(Trace, Facts):
@@ -63,6 +56,7 @@ class Exchange(Trace, Facts):
         strip it, from the probes' paths too.
         """
         self.event_pending = True
+        self.client_gone = self.streaming = False  # read often: class attributes take longer
         if type(method) is not str or type(path) is not str:
             method, path = text_of(method), text_of(path)
         self.method = method
@@ -211,17 +205,22 @@ class Exchange(Trace, Facts):
             self.event_pending = False
             if pipeline.sinks:
                 try:
-                    pipeline.finished(self, self._event(outcome, error))
+                    if pipeline.wants is None or self._is_wanted(outcome):
+                        pipeline.finished(self, self._event(outcome, error))
                 except Exception as fault:  # noqa: BLE001 - the guard, without its cost
-                    report(_SITE, fault)
+                    report(_guard.site, fault)
         if escaped is not None and self._raised is not None:
             share_log(escaped, self._raised)
-        if outcome != "ok" or escaped is not None or (self.status_code or 0) >= _SERVER_ERROR:
+        if outcome != "ok" or escaped is not None or self.error_at_start is not None:
             self._forget_errors()
 
     def _forget_errors(self) -> None:
         """Leave no cycle of exception, traceback, frame and exchange to the garbage collector."""
         self.error = self.unhandled = self.send_error = self.error_at_start = self._raised = None
+
+    def _is_wanted(self, outcome: Outcome) -> bool:
+        unusual = outcome != "ok" or (self.status_code or 0) >= _CLIENT_ERROR
+        return unusual or pipeline.wants(DEBUG if self.quiet else INFO)  # type: ignore[misc]
 
     def _event(self, outcome: Outcome, error: BaseException | None) -> Ended:
         first = self.first_byte if self.streaming else None

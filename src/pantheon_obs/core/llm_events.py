@@ -17,7 +17,7 @@ REFUSED = "BudgetExceeded"
 _NO_USAGE = frozenset({"missing", "error"})
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
+@dataclass(slots=True, eq=False)
 class LlmCallFinished:
     """One LLM call has ended, whichever way.
 
@@ -69,23 +69,23 @@ class LlmCallFinished:
     output_tokens: int | None = None
     model: str | None = None
     provider: str | None = None
+    cached_input_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    finish_reason: str | None = None
+    error_type: str | None = None
+    span_id: str | None = None
     stream: bool | None = None
     ttfc_ms: float | None = None
     ttft_ms: float | None = None
     producer_ms: float | None = None
     chunks: int | None = None
-    cached_input_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    reasoning_tokens: int | None = None
     cost_usd: float | None = None
     cost_source: CostSource | None = None
     unpriced: int = 0
-    finish_reason: str | None = None
-    error_type: str | None = None
     error_status: int | None = None
     error_code: str | None = None
     provider_request_id: str | None = None
-    span_id: str | None = None
     nested: bool | None = None
     # The application's exception is logged once, where it ends: an LLM line has no traceback.
     error: ClassVar[None] = None

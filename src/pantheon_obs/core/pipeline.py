@@ -26,7 +26,9 @@ class Sink(Protocol):
     `adopt(headers, trusted) -> str | None`: the id that its back-end has already given a request
     that brought none of ours, from the request's headers (pairs of bytes, names in lower case) and
     whether inbound ids are trusted. A method `entered(trace)` is called where other programs come
-    between `started` and the application, as interceptors do.
+    between `started` and the application, as interceptors do. A method
+    `wants(level) -> bool` says whether the sink uses `request_finished` at this level: if it does
+    not, and is the only sink, the event is not made.
     """
 
     name: str
@@ -52,6 +54,7 @@ sinks: tuple[Sink, ...] = ()
 listening: tuple[ListeningSink, ...] = ()
 adopting: tuple[Any, ...] = ()
 timing: tuple[Any, ...] = ()
+wants: Callable[[int], bool] | None = None
 _measuring: tuple[Any, ...] = ()
 _looking: tuple[Callable[[Trace, Ended], None], ...] = ()
 
@@ -59,10 +62,18 @@ _looking: tuple[Callable[[Trace, Ended], None], ...] = ()
 def _use(chosen: tuple[Sink, ...]) -> None:
     global sinks, listening, adopting, timing, _measuring  # noqa: PLW0603 - one process, one set of sinks
     sinks = chosen
+    _ask_who_wants()
     listening = tuple(cast("ListeningSink", sink) for sink in sinks if hasattr(sink, "started"))
     adopting = tuple(sink for sink in sinks if hasattr(sink, "adopt"))
     timing = tuple(sink for sink in sinks if hasattr(sink, "timed"))
     _measuring = tuple(sink for sink in sinks if hasattr(sink, "measure"))
+
+
+def _ask_who_wants() -> None:
+    """Choose the sink that may do without an event: the only one, if nobody else looks at it."""
+    global wants  # noqa: PLW0603 - as above
+    is_alone = len(sinks) == 1 and not _looking
+    wants = getattr(sinks[0], "wants", None) if is_alone else None
 
 
 def add_sink(sink: Sink) -> None:
@@ -110,12 +121,14 @@ def before_end(look: Callable[[Trace, Ended], None]) -> None:
     """
     global _looking  # noqa: PLW0603 - as above
     _looking = (*(each for each in _looking if each != look), look)
+    _ask_who_wants()
 
 
 def no_more_before_end(look: Callable[[Trace, Ended], None]) -> None:
     """Undo `before_end`."""
     global _looking  # noqa: PLW0603 - as above
     _looking = tuple(each for each in _looking if each != look)
+    _ask_who_wants()
 
 
 def finished(trace: Trace, event: Ended) -> None:

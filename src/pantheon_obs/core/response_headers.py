@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from operator import methodcaller
 from typing import TYPE_CHECKING, Any, AnyStr, Generic
 
 from pantheon_obs.core.guard import report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-_lower = methodcaller("lower")
 
 
 class ResponseHeaders(Generic[AnyStr]):
@@ -39,8 +36,11 @@ class ResponseHeaders(Generic[AnyStr]):
         headers: Any = given
         try:
             headers = list(given)
-            if not self._special.isdisjoint(map(_lower, dict(headers))):
-                headers = self._without_id(headers)
+            special = self._special
+            for name, _ in headers:
+                if name.lower() in special:
+                    headers = self._without_id(headers)
+                    break
             for name in self._names:
                 headers.append((name, trace_id))
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per request

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_STATUSES = range(100, 1000)
+_LEAST, _MOST = 100, 999  # statuses
 
 
 def text_of(value: object) -> str:
@@ -12,4 +12,8 @@ def text_of(value: object) -> str:
 
 def status_of(value: object) -> int | None:
     """An HTTP status as a plain number (it may be an `http.HTTPStatus`); None for what is none."""
-    return int(value) if isinstance(value, int) and int(value) in _STATUSES else None
+    if type(value) is not int:
+        if not isinstance(value, int):
+            return None
+        value = int(value)
+    return value if _LEAST <= value <= _MOST else None

@@ -12,6 +12,9 @@ from pantheon_obs.core.statements import readable
 Block = tuple[float, float, float]
 """A stretch of time: from, to, and how much of it was measured; the rest are gaps."""
 
+Statement = tuple[str, str, int, str]
+"""The text of a statement and the database system; of a long text its length and its two ends."""
+
 UNNAMED = ""
 """The name of time that is measured, but has totals of its own."""
 
@@ -19,10 +22,19 @@ _KINDS = ("db", "http", "cache")
 _MOST_NAMES = 20  # of the application's own
 _FEWEST_REPEATS = 10
 _MOST_STATEMENTS = 256  # texts that are kept at a time
-_LONG = 4096  # characters of a statement; of a longer one its ends stand for the text
+_LONG = 4096  # characters of a statement
 _WAITING = 128  # calls that are added up in one go
 _MOST_BLOCKS = 1024
 _EXACT = 64  # the latest blocks, which are never joined
+
+
+def statement_of(text: object, system: str) -> Statement | None:
+    """Return a statement as it is counted; None for what has no text."""
+    if not isinstance(text, str):
+        return None
+    if len(text) <= _LONG:
+        return text, system, 0, ""
+    return text[: _LONG // 2], system, len(text), text[-_LONG // 2 :]
 
 
 class Times:
@@ -33,20 +45,25 @@ class Times:
     """
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[float, float, str, int]] = []
+        self._waiting: list[tuple[float, float, str, int, Statement | None]] = []
         self._calls: dict[str, int] = {}
         self._seconds: dict[str, float] = {}
         self._blocks: list[Block] = []
-        self._statements: dict[object, int] = {}
-        self._repeats = 0
-        self._repeated = ("", "")
+        self._statements: dict[Statement, int] = {}
         # Re-entrant: a garbage collection may end a call in the middle of another's end.
         self._lock = RLock()
 
-    def add(self, name: str, start: float, end: float, calls: int = 1) -> None:
-        """Count a call that has ended, or a step of one."""
+    def add(
+        self,
+        name: str,
+        start: float,
+        end: float,
+        calls: int = 1,
+        statement: Statement | None = None,
+    ) -> None:
+        """Count a call that has ended, or a step of one; a call may be that of a statement."""
         waiting = self._waiting
-        waiting.append((start, end, name, calls))
+        waiting.append((start, end, name, calls, statement))
         if len(waiting) >= _WAITING and self._lock.acquire(blocking=False):
             try:
                 self._add_up()
@@ -59,13 +76,15 @@ class Times:
         all_calls, all_seconds, blocks = self._calls, self._seconds, self._blocks
         latest = blocks[-1][1] if blocks else 0.0
         overlapping: list[Block] = []
-        for start, end, name, calls in batch:
+        for start, end, name, calls, statement in batch:
             if name not in all_calls:
                 if not self._has_room_for(name):
                     continue
                 all_calls[name], all_seconds[name] = 0, 0.0
             all_calls[name] += calls
             all_seconds[name] += end - start
+            if statement is not None:
+                self._count(statement)
             if end <= start:
                 continue
             if start >= latest:
@@ -84,23 +103,16 @@ class Times:
         own = self._calls.keys() - {*_KINDS, UNNAMED}
         return name in _KINDS or name == UNNAMED or len(own) < _MOST_NAMES
 
-    def count(self, statement: str, system: str = "") -> None:
-        """Count a statement's text; of very many texts only those that come again are kept."""
-        key: object = statement
-        if len(statement) > _LONG:
-            half = _LONG // 2
-            key = len(statement), statement[:half], statement[-half:]
-        with self._lock:
-            statements = self._statements
-            times = statements.get(key, 0) + 1
-            if times == 1 and len(statements) >= _MOST_STATEMENTS:
-                for other in [other for other, number in statements.items() if number == 1]:
-                    del statements[other]
-                if len(statements) >= _MOST_STATEMENTS:
-                    return
-            statements[key] = times
-            if times > self._repeats:
-                self._repeats, self._repeated = times, (statement[:_LONG], system)
+    def _count(self, statement: Statement) -> None:
+        """Count a statement; of very many different ones only those that come again are kept."""
+        statements = self._statements
+        times = statements.get(statement, 0) + 1
+        if times == 1 and len(statements) >= _MOST_STATEMENTS:
+            for other in [other for other, number in statements.items() if number == 1]:
+                del statements[other]
+            if len(statements) >= _MOST_STATEMENTS:
+                return
+        statements[statement] = times
 
     def union(self, start: float, end: float) -> float:
         """The measured seconds between two moments, overlaps counted once."""
@@ -118,9 +130,11 @@ class Times:
         fields: dict[str, Any] = {}
         for name in _KINDS:
             self._put(fields, name)
-            if name == "db" and self._repeats >= _FEWEST_REPEATS:
-                fields["db_repeats"] = self._repeats
-                fields["db_repeated"] = readable(*self._repeated)
+            if name == "db" and self._statements:
+                often = max(self._statements, key=self._statements.__getitem__)
+                if self._statements[often] >= _FEWEST_REPEATS:
+                    fields["db_repeats"] = self._statements[often]
+                    fields["db_repeated"] = readable(*often[:2])
         if latency_ms is not None:
             fields["own_ms"] = max(0.0, round(latency_ms - measured * 1000, 3))
         for name in self._calls:

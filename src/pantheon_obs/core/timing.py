@@ -12,7 +12,7 @@ from pantheon_obs.core.context import Trace, current_trace
 from pantheon_obs.core.in_force import in_force
 from pantheon_obs.core.measurements import Operation
 from pantheon_obs.core.serving import active
-from pantheon_obs.core.times import UNNAMED, Times
+from pantheon_obs.core.times import UNNAMED, Times, statement_of
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -112,12 +112,15 @@ def ended(
 
 
 def queried(
-    trace: Trace, started: float, error: BaseException | None, statement: object, system: str
+    trace: Trace, started: float, error: BaseException | None, text: object, system: str
 ) -> None:
     """Add a database statement that ends now; without a text it is not counted as repeated."""
-    ended(trace, "db", started, error, {"system": system})
-    if trace.times is not None and trace.last_byte is None and isinstance(statement, str):
-        trace.times.count(statement, system)
+    now = perf_counter()
+    times = trace.times
+    if times is not None and trace.last_byte is None:
+        times.add("db", started, now, 1, statement_of(text, system))
+    if pipeline.timing:
+        _tell("db", now - started, error, {"system": system})
 
 
 def cover(trace: Trace, started: float, seconds: float) -> None:

@@ -4,25 +4,42 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.sinks.redact_keys import rule_for, words_of
-from pantheon_obs.sinks.redact_long import OVERLAP, clipped, cut_marker, size_of, spans_of_long
+from pantheon_obs.sinks.redact_commands import secret_arguments
+from pantheon_obs.sinks.redact_innocent import is_innocent, names_beside
+from pantheon_obs.sinks.redact_keys import is_beside, rule_for, words_of
+from pantheon_obs.sinks.redact_long import (
+    OVERLAP,
+    SHOWN,
+    clipped,
+    cut_marker,
+    size_of,
+    spans_of_long,
+)
 from pantheon_obs.sinks.redact_open import Pairs, key_text, opened
-from pantheon_obs.sinks.redact_plain import described, plain_scalar, unreadable, utf8
+from pantheon_obs.sinks.redact_plain import (
+    RAISED,
+    Walk,
+    described,
+    make_room,
+    plain_scalar,
+    unreadable,
+    utf8,
+)
 from pantheon_obs.sinks.redact_shapes import find_spans, replaced, sign_pattern
-from pantheon_obs.sinks.redact_values import REDACTED
+from pantheon_obs.sinks.redact_values import REDACTED, is_no_word
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pantheon_obs.sinks.redact_innocent import Fields
     from pantheon_obs.sinks.redact_keys import Rule
     from pantheon_obs.sinks.redact_values import Span
 
-__all__ = ["REDACTED", "Redactor", "make_room"]
+__all__ = ["REDACTED", "Redactor"]
 
 _SHORT = 64
 _SHORTEST = 14  # "basic" and eight characters; shorter secrets contain one of the signs asked for
 _LONG = 8192
-_CACHED = 4096
 _DEEP = 32
 _LIMIT = 1024 * 1024
 
@@ -32,8 +49,8 @@ class Redactor:
 
     Args:
         keys: Names of secrets besides those of the built-in list.
-        limit: How many characters of a text, and how many bytes of a structure, can appear: what
-            is beyond is cut, not redacted.
+        limit: How many characters a text, and how many bytes a structure, may have. A longer text
+            is cut to `SHOWN`, a structure where the limit is: what is beyond is not redacted.
 
     Attributes:
         knows_more: Whether there are keys besides the built-in list: one may be a field of ours.
@@ -49,7 +66,7 @@ class Redactor:
         self.harmless: set[str] = set()
 
     def is_secret(self, key: str) -> bool:
-        """Whether values of this key are secrets; numbers may be none even then."""
+        """Whether a value of this key may be a secret; numbers may be none even then."""
         return self._rule(key) is not None
 
     def _rule(self, key: str) -> Rule | None:
@@ -67,14 +84,15 @@ class Redactor:
         """
         size = len(text)
         if size <= _SHORT:
-            if text in self.harmless:
+            harmless = self.harmless
+            if text in harmless:
                 return text
             # Redaction of most values ends here: a line has a few new words at most.
             if (
                 size < _SHORTEST and "=" not in text and ":" not in text and "%" not in text
             ) or not (spans := find_spans(text, self._rule, sign_pattern(self._extra))):
-                make_room(self.harmless)
-                self.harmless.add(text)
+                make_room(harmless)
+                harmless.add(text)
                 return text
         elif size > self._limit:
             return self._text_cut(text, keep_end=keep_end)
@@ -90,7 +108,7 @@ class Redactor:
 
     def _text_cut(self, text: str, *, keep_end: bool) -> str:
         """Cut a text, and replace the secrets in the rest, those across the cut included."""
-        size, limit = len(text), self._limit
+        size, limit = len(text), min(self._limit, SHOWN)
         start, end = (size - limit, size) if keep_end else (0, limit)
         first = max(start - OVERLAP, 0)
         spans = clipped(self._spans(text[first : end + OVERLAP]), start - first, end - first)
@@ -100,11 +118,12 @@ class Redactor:
 
     def _bytes(self, value: bytes) -> str:
         """Read bytes as text; those that can appear."""
-        beyond = len(value) - self._limit - OVERLAP
-        if beyond <= 0:
+        if len(value) <= self._limit + OVERLAP:
             return self.text(described(value))
+        limit = min(self._limit, SHOWN)
+        beyond = len(value) - limit - OVERLAP
         text = described(value[:-beyond])
-        end = min(len(text) - OVERLAP, self._limit)  # fewer characters than bytes, or more
+        end = min(len(text) - OVERLAP, limit)  # fewer characters than bytes, or more
         spans = clipped(self._spans(text), 0, end)
         return replaced(text[:end], spans) + cut_marker(size_of(text[end:]) + beyond)
 
@@ -113,20 +132,23 @@ class Redactor:
 
         Never raises: a value that cannot be read is described instead.
         """
-        return self._clean(value, _Walk(self._limit))
+        return self._clean(value, Walk(self._limit))
 
-    def under(self, key: str, value: object) -> Any:  # noqa: ANN401 - any plain value
-        """Like `clean`, by key. None and booleans stay: whether a secret is set is no secret."""
-        return self._under(key, value, _Walk(self._limit))
+    def under(self, key: str, value: object, beside: Fields) -> Any:  # noqa: ANN401 - as above
+        """Like `clean`, by key and by the fields beside it: one may name a secret."""
+        return self._under(key, value, Walk(self._limit), beside)
 
-    def _under(self, key: str, value: object, walk: _Walk) -> object:
+    def _under(self, key: str, value: object, walk: Walk, beside: Fields = ()) -> object:
         rule = self._rule(key)
-        if rule is None or value is None or type(value) is bool or not rule(value):
+        if rule is is_beside:
+            rules = map(self._rule, names_beside(beside))
+            rule = next((found for found in rules if found not in (None, is_beside)), None)
+        if rule is None or not rule(value) or is_innocent(key, value, rule, beside):
             return self._clean(value, walk)
         walk.left -= len(REDACTED)
         return REDACTED
 
-    def _clean(self, value: object, walk: _Walk) -> object:
+    def _clean(self, value: object, walk: Walk) -> object:
         kind = type(value)  # not looked up in a set: a class may not be hashable
         if kind is str:
             return self._clean_text(value, walk)  # type: ignore[arg-type]  # a str
@@ -134,15 +156,15 @@ class Redactor:
             return plain_scalar(value)
         try:
             return self._clean_object(value, walk)
-        except Exception as error:  # noqa: BLE001 - whatever a hostile value does, the line goes out
+        except RAISED as error:  # whatever a hostile value does, the line goes out
             return unreadable(value, error)
 
-    def _clean_text(self, value: str, walk: _Walk) -> str:
+    def _clean_text(self, value: str, walk: Walk) -> str:
         text = utf8(self.text(value))
         walk.left -= len(text)
         return text
 
-    def _clean_object(self, value: object, walk: _Walk) -> object:
+    def _clean_object(self, value: object, walk: Walk) -> object:
         if issubclass(type(value), (bytes, bytearray, memoryview)):
             text = self._bytes(bytes(value))  # type: ignore[call-overload]  # one of these
             walk.left -= len(text)
@@ -158,67 +180,71 @@ class Redactor:
             return placeholder
         walk.append(id(value))
         try:
-            return self._clean_form(form, walk)
+            if type(form) is Pairs:
+                return self._clean_fields(form, walk)
+            # Else it is the value of an enumeration, for example.
+            return self._clean_items(form, walk) if type(form) is list else self._clean(form, walk)
         finally:
             walk.pop()
 
-    def _clean_form(self, form: object, walk: _Walk) -> object:
-        if type(form) is Pairs:
-            return self._clean_fields(form, walk)
-        if type(form) is list:
-            return self._clean_items(form, walk)
-        return self._clean(form, walk)  # the value of an enumeration, for example
-
-    def _clean_items(self, items: list[object], walk: _Walk) -> list[object]:
+    def _clean_items(self, items: list[object], walk: Walk) -> list[object]:
+        pair = self._clean_pair(items, walk, is_in_list=False)
+        if pair is not None:
+            return pair
         cleaned: list[object] = []
+        harmless = self.harmless
+        hidden = secret_arguments(items, self._rule) if len(items) <= _ARGUMENTS else {}
         for item in items:
             if walk.left <= 0:
                 cleaned.append(f"<{len(items) - len(cleaned)} more>")
                 break
             walk.left -= _LEAST
-            cleaned.append(self._clean_pair(item, walk) or self._clean(item, walk))
+            kind = type(item)
+            if kind is int or kind is float:
+                cleaned.append(plain_scalar(item))
+            elif type(item) is str:
+                if item in harmless and item.isascii() and not hidden:
+                    walk.left -= len(item)
+                    cleaned.append(item)
+                else:
+                    cleaned.append(hidden.get(len(cleaned)) or self._clean_text(item, walk))
+            else:
+                pair = self._clean_pair(item, walk) if kind is not dict else None
+                cleaned.append(self._clean(item, walk) if pair is None else pair)
         return cleaned
 
-    def _clean_fields(self, pairs: Pairs, walk: _Walk) -> dict[str, object]:
+    def _clean_fields(self, pairs: Pairs, walk: Walk) -> dict[str, object]:
         cleaned: dict[str, object] = {}
         for given, item in pairs:
             if walk.left <= 0:
                 cleaned["..."] = f"<{len(pairs) - len(cleaned)} more>"
                 break
             key = key_text(given)
-            name = self.text(key)
+            name = key if key in self.harmless else self.text(key)
             while name in cleaned:  # 1 and "1", for example
                 name = f"{name}_{len(cleaned)}"
             walk.left -= len(name) + _LEAST
-            cleaned[name] = self._under(key, item, walk)
+            cleaned[name] = self._under(key, item, walk, pairs)
         return cleaned
 
-    def _clean_pair(self, item: object, walk: _Walk) -> list[object] | None:
-        """Clean a header as ASGI and HTTP clients have it in a list: a name and a value."""
+    def _clean_pair(
+        self, item: object, walk: Walk, *, is_in_list: bool = True
+    ) -> list[object] | None:
+        """Clean a header as ASGI and HTTP clients have it: a name and a value.
+
+        Two words that are in no list of pairs may be any two words.
+        """
         if not isinstance(item, (tuple, list)) or len(item) != 2:  # noqa: PLR2004 - a pair
             return None
         name, value = item
         if not isinstance(name, (str, bytes)):
             return None
         key = described(name)
-        return [self._clean(key, walk), self._under(key, value, walk)]
-
-
-class _Walk(list[int]):
-    """A walk through a value: the ids of the containers around, and how many bytes may follow.
-
-    The bytes are fewer than those of the line: a value within the limit of a line is read whole.
-    """
-
-    def __init__(self, left: int) -> None:
-        self.left = left
-
-
-def make_room(cache: dict[Any, Any] | set[str]) -> None:
-    """Empty a cache that is full."""
-    if len(cache) >= _CACHED:
-        cache.clear()
+        if is_in_list or (self.is_secret(key) and is_no_word(value)):
+            return [self._clean(key, walk), self._under(key, value, walk)]
+        return None
 
 
 _LEAST = 2  # a digit and a comma
+_ARGUMENTS = 200
 _SCALARS = frozenset({str, bool, int, float})

@@ -24,7 +24,8 @@ _ENDS = (
     "accesskey", "accountkey", "apikey", "authkey", "cookie", "cookies", "credential",
     "credentials", "encryptionkey", "masterkey", "passphrase", "passwd", "password", "privatekey",
     "secret", "secretkey", "sessid", "sessionid", "sessionkey", "sharedkey", "signingkey",
-    "dbpass", "pgpass", "rootpass", "smtppass", "sqlpass", "userpass",
+    "aspxauth", "dbpass", "keypass", "pgpass", "requirepass", "rootpass", "smtppass", "sqlpass",
+    "storepass", "userpass",
 )  # fmt: skip
 _KEYS = frozenset({
     "access", "account", "aes", "api", "auth", "client", "consumer", "decryption", "encryption",
@@ -35,28 +36,55 @@ _KEYS = frozenset({
 _FOLLOWING = frozenset({
     "again", "b64", "base", "base64", "bytes", "confirm", "confirmation", "current", "digest",
     "encoded", "encrypted", "hash", "header", "hex", "json", "new", "old", "pem", "plain",
-    "plaintext", "previous", "raw", "repeat", "str", "string", "value", "values",
+    "plaintext", "previous", "provided", "raw", "repeat", "str", "string", "value", "values",
 })  # fmt: skip
 LAST_WORDS = frozenset((*_SECRETS, *_ENDS, *_FOLLOWING)) | {
-    *("key", "keys", "pass", "sig", "signature", "token", "tokens")
+    *("key", "keys", "pass", "sig", "signature", "token", "tokens"),
+    *("assertion", "clearance", "input", "session", "sid"),
 }
 """The words that a secret's name can end with; a number may follow."""
-NOT_ALONE = _FOLLOWING | {"key", "keys", "tokens"}
+NOT_ALONE = (_FOLLOWING - {"value"}) | {"key", "keys", "tokens"}
 """Words that are secret only behind another word."""
 
 # A page's token is a place in a list, and a model's token is a piece of text.
 _PLACES = frozenset({
     "audio", "begin", "bos", "cached", "cls", "completion", "continuation", "cursor", "end", "eos",
     "first", "image", "input", "last", "mask", "max", "min", "next", "num", "output", "pad",
-    "page", "per", "prev", "previous", "prompt", "reasoning", "sep", "special", "start", "stop",
-    "sync", "total", "unk", "word",
+    "page", "per", "prev", "previous", "prompt", "reasoning", "sampled", "sep", "special", "start",
+    "stop", "sync", "total", "unk", "word",
 })  # fmt: skip
 _OF_USERS = frozenset({
     "access", "api", "auth", "bearer", "csrf", "device", "id", "oauth", "refresh", "reset",
     "secret", "session",
 })  # fmt: skip
+# The cookies of frameworks, and those that browsers accept from their own host only.
+_SESSIONS = (
+    ["connect", "sid"], ["laravel", "session"], ["rack", "session"], ["cf", "clearance"],
+    ["cf", "bm"],
+)  # fmt: skip
+_OF_COOKIES = ("__host-", "__secure-", "wordpress_logged_in")
+_ASSERTIONS = frozenset({"client", "jwt", "saml"})
 _RUNS = frozenset({"boarding", "first", "last", "next", "one", "render", "second", "third", "two"})
 _signature = re.compile(r"(?=\D*\d)[A-Za-z0-9+/=_%.-]{20,}").fullmatch
+
+
+# Values whose name stands beside them: `{"name": "DB_PASSWORD", "value": …}`, `ParameterValue`.
+_VALUES = frozenset({"content", "default", "input", "new", "old", "v", "val", "value", "values"})
+NAMES = frozenset({
+    "attribute", "column", "env", "field", "header", "id", "k", "key", "label", "loc", "name",
+    "option", "param", "parameter", "property", "setting", "var", "variable",
+})  # fmt: skip
+"""The last words of keys whose value may be the name of a secret that stands beside it."""
+
+
+def is_beside(_value: object) -> bool:
+    """Take no value for a secret, unless there is the name of one beside it."""
+    return False
+
+
+def whatever(_value: object) -> bool:
+    """Take every value for a secret, also one that says nothing: the application asks for it."""
+    return True
 
 
 def any_value(_value: object) -> bool:
@@ -70,7 +98,8 @@ def not_a_number(value: object) -> bool:
 
 
 def _like_a_signature(value: object) -> bool:
-    return isinstance(value, str) and _signature(str.__str__(value)) is not None
+    text = value.decode("latin-1") if isinstance(value, bytes) else value
+    return isinstance(text, str) and _signature(str.__str__(text)) is not None
 
 
 def rule_for(key: str, extra: Collection[str]) -> Rule | None:
@@ -81,24 +110,33 @@ def rule_for(key: str, extra: Collection[str]) -> Rule | None:
         extra: Further secret names, in small letters without separators.
     """
     words = [word.lower() for word in words_of(key) if word]
-    return any_value if "".join(words) in extra else _rule_for(words)
+    if "".join(words) in extra:
+        return whatever
+    if key.lower().startswith(_OF_COOKIES):
+        return any_value
+    return _rule_for(list(words)) or (is_beside if words and words[-1] in _VALUES else None)
 
 
 def _rule_for(words: list[str]) -> Rule | None:
+    if words[-2:] in _SESSIONS or words[-3:] == ["net", "session", "id"]:
+        return any_value
     while words and (words[-1] in _FOLLOWING or words[-1].removeprefix("v").isdigit()):
         words.pop()
     if not words:
         return None
     last, before = words[-1].rstrip("0123456789"), words[-2] if len(words) > 1 else ""
-    if last in _SECRETS or last.endswith(_ENDS) or (last == "key" and before in _KEYS):
-        return any_value
     if last.endswith("token"):
         kind = last.removesuffix("token") or before
         return None if kind in _PLACES or kind.endswith("page") else not_a_number
-    if last == "signature":
-        return any_value if "amz" in words or "goog" in words else None
     if last == "sig":
         return _like_a_signature
+    if (
+        (last in _SECRETS or last.endswith(_ENDS))
+        or (last == "key" and (before in _KEYS or before.endswith("api")))
+        or (last == "assertion" and before in _ASSERTIONS)
+        or (last == "signature" and ("amz" in words or "goog" in words))
+    ):
+        return any_value
     # Not `x-ratelimit-reset-tokens: 6ms`, which is a time.
     of_users = before in _OF_USERS and "ratelimit" not in words
     listed = (last == "tokens" and of_users) or (last == "keys" and before in _KEYS)

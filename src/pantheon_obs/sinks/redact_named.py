@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from pantheon_obs.sinks.redact_beside import rule_beside
+from pantheon_obs.sinks.redact_commands import option_span
+from pantheon_obs.sinks.redact_keys import is_beside
 from pantheon_obs.sinks.redact_values import (
     REDACTED,
     Place,
@@ -23,8 +26,11 @@ from pantheon_obs.sinks.redact_values import (
 if TYPE_CHECKING:
     from pantheon_obs.sinks.redact_values import RuleOf, Span
 
-SIGNS = "=:,>%-"
-"""The characters between a name and its value; a dash begins the name of an option."""
+SIGNS = "=:,>%-'"
+"""The characters between a name and its value; a dash begins the name of an option.
+
+A quote is one in SQL only: `PASSWORD '…'`.
+"""
 
 _LONGEST_NAME = 100
 _LONGEST_START = 256
@@ -33,19 +39,22 @@ _NO_VALUE = {"=": "=", ":": "//"}  # a comparison, a URL
 
 # Before a sign, read backwards: the quote or bracket, the name, perhaps a word before it.
 _name_before = re.compile(
-    r"[ \t]{0,16}(?P<close>\]?[\"'`]\\*|\]|[dD]5%|22%)?(?P<name>[\w.-]+(?: [\w-]+)?)"
+    r"[ \t]{0,16}(?:\]\d{0,4}+\[)?(?P<close>\]?[\"'`]\\*|\]|[dD]5%|22%)?"
+    r"(?P<name>[\w.-]+(?: [\w-]+){0,2})"
 ).match
-_opens_pair = re.compile(r"[\"'`]\\*[bBuU]?[(\[]").match
-_option = re.compile(r"(?<=--)([A-Za-z][\w-]{0,64}+)(?:[\"'],)?[ \t]{1,16}+(?!-)").match
+_opens_pair = re.compile(r"[\"'`]\\*[bBuU]?[ ]?[(\[]").match
+_named_in_prose = re.compile(r"(?i)(?:pass(?:word|wd|phrase|code)|pwd|key)\Z").search
 _line = re.compile(r"(?:(?!\\[rn])[^\r\n])*").match
 _cookie = re.compile(r"[ \t]*+(?=[^\s=\"'\[{(])(?=[^=\r\n]{1,256}=)").match
-_scheme = re.compile(r"[ \t]*+[A-Za-z][\w-]{1,30}[ \t]+(?=[^\s\"'`])").match
+_scheme = re.compile(r"[ \t]*+[A-Za-z][\w-]{1,30}:?[ \t]+(?=[^\s\"'`])").match
 _parameter = re.compile(r"[\w-]+=(?=[^=\s,])").match
 
 
 def named_secret(text: str, at: int, rule_of: RuleOf) -> Span | None:
     """Find the value of the name that stands before a sign, if both are a secret's."""
-    place = _option_at(text, at, rule_of) if text[at] == "-" else _name_at(text, at, rule_of)
+    if text[at] == "-":
+        return option_span(text, at, rule_of)
+    place = _name_at(text, at, rule_of)
     if place is None:
         return None
     if place.sign == ">":
@@ -55,41 +64,59 @@ def named_secret(text: str, at: int, rule_of: RuleOf) -> Span | None:
     return value_span(place)
 
 
-def _option_at(text: str, at: int, rule_of: RuleOf) -> Place | None:
-    found = _option(text, at + 1)
-    rule = rule_of(found[1]) if found is not None else None
-    if found is None or rule is None:
-        return None
-    return Place(text, found.end(), "-", found[1], rule, "", at, is_loose=True)
-
-
 def _name_at(text: str, at: int, rule_of: RuleOf) -> Place | None:
-    sign, start = text[at], at + 1
-    if sign == "%":
-        start = at + 3
-        while text.startswith(("%22", "%20"), start):
-            start += 3
-    elif sign == ">" and text.endswith("=", 0, at):
-        sign, at = ":", at - 1
-    elif text.startswith(_NO_VALUE.get(sign, "\0"), start):
+    sign = text[at]
+    around = _around(text, at)
+    if around is None:
         return None
-    found = _name_before(text[max(at - _LONGEST_NAME, 0) : at][::-1])
+    end, start = around
+    found = _name_before(text[max(end - _LONGEST_NAME, 0) : end][::-1])
     if found is None:
         return None
-    first = at - found.end()
+    first = end - found.end()
     quote = (found["close"] or "")[::-1].rstrip("]")
     if quote[:1] == "%":
         quote = ""
     name = _without_escape(found["name"][::-1], text[max(first - 1, 0) : first])
     if sign in "=>" and not quote:
-        name = name.rpartition(" ")[2]
+        first, name = first + name.rfind(" ") + 1, name.rpartition(" ")[2]
     rule = rule_of(name)
-    if rule is None:
+    if rule is is_beside:
+        rule = rule_beside(text, first, start, rule_of)
+    if rule is None or not _is_apart(text, sign, first, name):
         return None
-    if sign == "," and _opens_pair(text[max(first - 8, 0) : first][::-1]) is None:
-        return None
-    is_loose = sign == "," or (sign == ":" and not quote)
+    if sign == ">" and end < at:
+        sign = ":"  # =>
+    is_loose = sign == "," or (sign == ":" and not quote) or (sign == "'" and not name.isupper())
     return Place(text, start, sign, name, rule, quote, first, is_loose)
+
+
+def _around(text: str, at: int) -> tuple[int, int] | None:
+    """Find where the name before a sign ends, and where the value behind it begins."""
+    sign, start = text[at], at + 1
+    if sign == "'":
+        return at - text.startswith("(", at - 1), at
+    if sign == "%":
+        start = at + 3
+        while text.startswith(("%22", "%20"), start):
+            start += 3
+    elif sign == ">" and text.endswith("=", 0, at):
+        at -= 1
+    elif sign == ":" and text.startswith("=", start):
+        start += 1
+    elif text.startswith(_NO_VALUE.get(sign, "\0"), start):
+        return None
+    return at, start
+
+
+def _is_apart(text: str, sign: str, first: int, name: str) -> bool:
+    """Whether a name may be one that has its value behind a comma, or as SQL has it.
+
+    `PASSWORD 'S'` is SQL. In prose a quoted word may be any word: `unexpected token 'x'`.
+    """
+    if sign == ",":
+        return _opens_pair(text[max(first - 8, 0) : first][::-1]) is not None
+    return sign != "'" or name.isupper() or _named_in_prose(name) is not None
 
 
 def _without_escape(name: str, before: str) -> str:

@@ -21,7 +21,7 @@ from os import PathLike, fspath
 from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.sinks.redact_plain import described, utf8
+from pantheon_obs.sinks.redact_plain import RAISED, described, utf8
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,7 @@ def key_text(key: object) -> str:
         return utf8(key)
     try:
         form = opened(key)
-    except Exception:  # noqa: BLE001 - its text may still be readable
+    except RAISED:  # its text may still be readable
         return described(key)
     return described(key if isinstance(form, list) else form)
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import dis
+import signal
+from functools import partial
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from types import CodeType, FrameType, TracebackType
 
+RAISED = (Exception, SystemExit, KeyboardInterrupt)
+"""A value may raise these when it is read. The application would not have read it here."""
+
+_CACHED = 4096
 _LEAST_INTEGER, _INTEGER_BEYOND = -(2**63), 2**64
 
 
@@ -23,13 +31,43 @@ def described(value: object, read: Callable[[object], str] = str) -> str:
             return value.decode("utf-8", "backslashreplace")
         # A subclass of str may do anything when it is asked for its own text.
         return utf8(str.__str__(value if isinstance(value, str) else read(value)))
-    except Exception as error:  # noqa: BLE001 - a broken __str__
+    except RAISED as error:  # a broken __str__
         return unreadable(value, error)
 
 
-def unreadable(value: object, error: Exception) -> str:
+def unreadable(value: object, error: BaseException) -> str:
     """Return a placeholder for a value that raised when it was read."""
+    let_signals_through(error)
     return f"<{type(value).__name__}: {type(error).__name__} while it was read>"
+
+
+def let_signals_through(error: BaseException) -> None:
+    """Raise again what a signal handler has raised while a value was read, not the value's code.
+
+    Python's own handler of SIGINT has no frame: it raises where no instruction does.
+    """
+    if isinstance(error, Exception):
+        return
+    handlers = {_code_of(signal.getsignal(number)) for number in signal.valid_signals()} - {None}
+    frames = [(frame.f_code, at) for frame, at in _steps(error.__traceback__)]
+    code, at = frames[-1]
+    is_raised = code.co_code[at] == dis.opmap["RAISE_VARARGS"]
+    if handlers.intersection(code for code, _ in frames) or (
+        isinstance(error, KeyboardInterrupt) and not is_raised
+    ):
+        raise error
+
+
+def _steps(place: TracebackType | None) -> Iterator[tuple[FrameType, int]]:
+    while place is not None:
+        yield place.tb_frame, place.tb_lasti
+        place = place.tb_next
+
+
+def _code_of(handler: Any) -> CodeType | None:  # noqa: ANN401 - any callable, or none
+    while isinstance(handler, partial):
+        handler = handler.func
+    return getattr(handler, "__code__", None)  # of a method too
 
 
 def plain_scalar(value: Any) -> Any:  # noqa: ANN401 - a scalar in, a scalar out
@@ -50,3 +88,19 @@ def _digits(number: int) -> str:
         return str(number)
     except ValueError:
         return hex(number)
+
+
+class Walk(list[int]):
+    """A walk through a value: the ids of the containers around, and how many bytes may follow.
+
+    The bytes are fewer than those of the line: a value within the limit of a line is read whole.
+    """
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+
+def make_room(cache: dict[Any, Any] | set[str]) -> None:
+    """Empty a cache that is full."""
+    if len(cache) >= _CACHED:
+        cache.clear()

@@ -11,9 +11,11 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from pantheon_obs.sinks.redact_beside import seldom_spans
 from pantheon_obs.sinks.redact_keys import LAST_WORDS, NOT_ALONE
 from pantheon_obs.sinks.redact_named import SIGNS, named_secret
 from pantheon_obs.sinks.redact_providers import OTHERS, PROVIDERS
+from pantheon_obs.sinks.redact_spelt import with_usual_signs
 from pantheon_obs.sinks.redact_values import REDACTED
 
 if TYPE_CHECKING:
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
 
     _Sorted = dict[str, list[tuple[str, str]]]
 
+_MANY = 4096
 _TAIL = 3
+_NAMED_ONLY = "=,>'"
 
 compiled = lru_cache(maxsize=256)(re.compile)
 """Compiles a pattern at its first use: compiling all of them takes longer than an import."""
@@ -37,17 +41,21 @@ def find_spans(text: str, rule_of: RuleOf, signs: re.Pattern[str]) -> list[Span]
         rule_of: Finds the rule for the values of a key.
         signs: The pattern of `sign_pattern`.
     """
-    spans: list[Span] = []
+    text = with_usual_signs(text)
+    spans = list(seldom_spans(text, rule_of))
     named_end = shape_end = 0
     for found in signs.finditer(text):
         at = found.start()
+        if len(spans) >= _MANY:  # a list of secrets: each takes its time
+            spans.append((max(at, named_end, shape_end), len(text), REDACTED))
+            break
         sign = text[at]
         if sign in SIGNS and at >= named_end:
             span = named_secret(text, at, rule_of)
             if span is not None:
                 named_end = span[1]
                 spans.append(span)
-        if sign not in "=,>%" and at >= shape_end:
+        if at >= shape_end and sign not in _NAMED_ONLY and (sign != ":" or _shaped(text, at)):
             span = _shaped_secret(text, at)
             if span is not None:
                 shape_end = span[1]
@@ -75,6 +83,10 @@ def _united(spans: list[Span]) -> list[Span]:
         else:
             united.append((start, end, into))
     return united
+
+
+# What a colon of a URL, of Telegram's keys or of ~/.pgpass has around it.
+_shaped = re.compile(r":(?://|(?<=\d.)|(?<=\*.))").match
 
 
 def _shaped_secret(text: str, at: int) -> Span | None:
@@ -124,7 +136,7 @@ def sign_pattern(extra: frozenset[str]) -> re.Pattern[str]:
 
     def named(behind: str) -> str:
         not_alone = "".join(f"{word}{behind})" for word in alone)
-        return f"(?<={in_place}{behind}){not_alone}(?<={name}{behind})"
+        return f"(?<={in_place}{behind})(?<={name}{behind}){not_alone}"
 
     last, last_but_one = (
         _one_of({word[-place] for word in LAST_WORDS} | {"d"}, fold=True)[1:-1] for place in (1, 2)
@@ -139,6 +151,7 @@ def sign_pattern(extra: frozenset[str]) -> re.Pattern[str]:
         rf"(?<=[\"'`\] ].)(?:{named('[^a-z].')}|{named('[0-9][^a-z].')}|{quoted}|{odd})",
         "(?<=5[Dd].)",
     ]
+    before.append(r"(?<=[\d\[]\].)")
     named_before = [
         # Nothing else is asked of most signs.
         rf"(?<=[{last}{last_but_one}0-9_\"'`\] \\][{last}0-9\"'`\] ].)(?:{'|'.join(before)})"
@@ -147,18 +160,26 @@ def sign_pattern(extra: frozenset[str]) -> re.Pattern[str]:
     if final:  # of these the last character only, as separators do not count
         final = f"(?i:[{re.escape(final)}])"
         named_before += [f"(?<={final}.)", rf"(?<={final}[\"'`\] ].)"]
+    in_sql = [rf"(?<=[{last} ][ (].)(?:{named('[ (].')})"]
     around = {
         "=": named_before,
-        ":": [*named_before, r"(?=//[^/?#\s'\"]*@)", r"(?<=\d{8}.)"],
+        ":": [
+            *named_before,
+            r"(?=//[^/?#\s'\"]*@)",
+            r"(?<=\d{8}.)",
+            r"(?<=:\d{4}.)",
+            r"(?<=\*:\*.)",
+        ],
         ",": [r"(?<=[\"'`].)"]
         if extra
         else [named("[\"'`]."), named("[0-9][\"'`]."), r"(?<=\\[\"'`].)", quoted],
-        ">": [""] if extra else [named("."), named("[0-9]."), "(?<==.)"],
+        ">": [""] if extra else [named("."), named("[0-9]."), "(?<==.)", named("[\"'].")],
+        "'": in_sql,
         "%": ["(?=3[AaDd])"],
         "~": [r"(?<=\dQ.)"],
         "b": ["(?=earer|asic)"],
         "B": ["(?=earer|asic|EARER|ASIC)"],
-        "-": [r"(?<=--)(?<![\w.-]--)(?=[A-Za-z])"],
+        "-": [r"(?<![\w.-].)(?=-?[A-Za-z])"],
     }
     for sign in sorted({beginning[-1] for beginning, _ in PROVIDERS}):
         names = {beginning[:-1] for beginning, _ in PROVIDERS if beginning[-1] == sign}

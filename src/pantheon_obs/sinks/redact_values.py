@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from pantheon_obs.sinks.redact_innocent import are_statements, is_path, is_piece_in, is_statement
+from pantheon_obs.sinks.redact_keys import whatever
+from pantheon_obs.sinks.redact_plain import described
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -15,11 +19,14 @@ if TYPE_CHECKING:
 
 REDACTED = "[redacted]"
 _LONGEST = 200
+_FAR = 4096
 _SHORT = 6
 
 value_after = re.compile(
-    r"[ \t]*+(?:\r?\n[ \t]*+(?=[\"']))?(?:[bBuUrRfF]{1,2}(?=\\*[\"'`]))?"
-    r"(?:(?P<quote>\\*[\"'`])|(?P<open>[\[{(])"
+    r"[ \t]*+(?:(?:![!\w]+|&\w+)[ \t]++)?"  # a tag and an anchor of YAML
+    r"(?:(?:[|>][+-]?)?\r?\n(?:[ \t]*+(?=[\"'])|[ \t]++(?:- )?(?!\S{1,99}:(?:\s|\Z))))?"
+    r"(?:[bBeEfFnNrRuU]{1,2}(?=\\*[\"'`]))?"
+    r"(?:(?P<quote>\\*(?:\"\"\"|'''|[\"'`]))|(?P<open>[\[{(])"
     r"|(?P<bare>(?:(?!%2[26]|\\[\"'nrt])[^\s&\"'`<>,;)\]}|])+))"
 ).match
 _bracket = re.compile(r"(?<!\\)\\*+[\"'`]|[\[\](){}]").search
@@ -28,11 +35,16 @@ _no_secret = re.compile(
     r"|(?:[a-z]+ )?[\[<({*]*(?:redacted|filtered|masked|hidden|removed|scrubbed|sanitized)[\]>)}*]*"
     r"|x{3,}|[\w-]{0,8}(?:\*{3,}|\.{3,}|…|•{3,})[\w-]{0,8})"
     r"|%[sr]|%\(\w+\)[sdr]|\$\d+|:[a-z_]+|\$[A-Z_]+|\$?\{{1,2}\s*[\w.!:]+\s*\}{0,2}"
-    r"|<[A-Za-z _-]+>"
+    r"|<[A-Za-z _-]+>|\{%[^%]*%\}"
 ).fullmatch
+_mixed = re.compile(r"(?!oauth2)(?=[A-Za-z]{0,200}\d)(?=\d{0,200}[A-Za-z])[A-Za-z0-9]+").fullmatch
 _number = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?%?").fullmatch
 _words = re.compile(r"(?:[A-Za-z]{1,19}+(?![A-Za-z])[._/'-]?+)++[!?:]?").fullmatch
 _more_words = re.compile(r"[ \t]+[A-Za-z]").match
+_closes_pair = re.compile(r" ?[)\]]").match
+_annotated = re.compile(r"[ \t]*=[ \t]*(\\*[\"'`])").match
+_closes = re.compile(r"</(?:[\w-]{1,64}:)?\Z").search
+_opens = re.compile(r"<(?:[\w-]{1,64}:)?\Z|(?:name|key|id)=\\*[\"']\Z").search
 _made = re.compile(
     r"(?:[A-Za-z_]+\.)*+(?:[A-Z]\w*|bytearray|memoryview)\((?:\w+=)?[bBuU]?"
 ).fullmatch
@@ -75,7 +87,7 @@ def _quoted(place: Place, start: int, quote: str) -> Span | None:
     end = string_end(place.text, start, quote)
     # A word in quotes may be one of prose ("unexpected token: 'x'"), or of a list of names.
     in_prose = place.is_loose and (place.sign == "," or " " in place.name)
-    if place.sign == "," and place.text[end + len(quote) : end + len(quote) + 1] not in (")", "]"):
+    if place.sign == "," and _closes_pair(place.text, end + len(quote)) is None:
         return None
     if _may_be_secret(place, start, end, in_prose=in_prose):
         return start, end, REDACTED
@@ -93,13 +105,19 @@ def _container(place: Place, start: int) -> Span | None:
     end = _bracket_end(text, start)
     if end - start <= _LONGEST and _no_secret(text[start:end]):
         return None
+    if place.rule is not whatever and are_statements(text[start:end]):
+        return None
     return start, end, f"{place.quote}{REDACTED}{place.quote}"
 
 
 def _bare(place: Place, start: int, end: int) -> Span | None:
     """Find a value without quotes; it ends where most texts go on."""
     text = place.text
-    if not _may_be_secret(place, start, end, in_prose=place.is_loose):
+    annotated = _annotated(text, end) if place.sign == ":" else None
+    if annotated is not None:  # of a variable: `api_key: str = "…"`
+        return _quoted(place, annotated.end(), annotated[1])
+    in_prose = place.is_loose or (place.sign == ":" and _more_words(text, end) is not None)
+    if not _may_be_secret(place, start, end, in_prose=in_prose):
         return None
     if end - start <= _LONGEST:
         value = text[start:end]
@@ -115,11 +133,24 @@ def _bare(place: Place, start: int, end: int) -> Span | None:
 
 
 def tag_span(place: Place) -> Span | None:
-    """Find the text of an XML element."""
-    text, start = place.text, place.start
-    end = text.find("<", start)
-    if not text.endswith(f"<{place.name}", 0, start - 1) or not text.startswith("</", end):
-        return None
+    """Find the text of an XML element, at its beginning or its end."""
+    text, start, first = place.text, place.start, place.first
+    before = text[max(first - _LONGEST, 0) : first]
+    if _closes(before):
+        end = text.rfind("<", 0, first)
+        start = text.rfind(">", max(end - _FAR, 0), end) + 1
+        if start == end and text.endswith("]]>", 0, end):  # <![CDATA[…]]>
+            end -= 3
+            start = text.rfind("[", max(end - _FAR, 0), end) + 1
+        if not start:
+            return None
+    else:
+        end = text.find("<", start)
+        if not _opens(before) or not text.startswith("</", end):
+            return None
+    if end - start <= _LONGEST:
+        value = text[start:end]
+        start, end = end - len(value.lstrip()), start + len(value.rstrip())
     return (start, end, REDACTED) if _may_be_secret(place, start, end, in_prose=False) else None
 
 
@@ -128,14 +159,34 @@ def _may_be_secret(place: Place, start: int, end: int, *, in_prose: bool) -> boo
     if end - start > _LONGEST:
         return True
     value = place.text[start:end]
+    if _mixed(value):  # nothing that is excused, and many secrets
+        return place.rule(value) and not _is_piece(place, start, end)
     if _no_secret(value) or not place.rule(0 if _number(value) else value):
         return False
+    if place.rule is not whatever:
+        if is_statement(value, place.rule) or is_path(place.name, value):
+            return False
+        if _is_piece(place, start, end):
+            return False
     return not (in_prose and is_words(value))
+
+
+def _is_piece(place: Place, start: int, end: int) -> bool:
+    return (
+        place.name.lower() == "token"
+        and place.rule is not whatever
+        and is_piece_in(place.text, place.first, start, end)
+    )
 
 
 def is_words(value: str) -> bool:
     """Whether a short value consists of words, and of the marks that join them."""
     return len(value) <= _LONGEST and _words(value) is not None
+
+
+def is_no_word(value: object) -> bool:
+    """Whether a value is a text that does not consist of words."""
+    return isinstance(value, (str, bytes)) and not is_words(described(value))
 
 
 def is_placeholder(value: str) -> bool:

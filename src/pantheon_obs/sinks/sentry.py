@@ -16,6 +16,7 @@ from pantheon_obs.core.errors import MissingExtraError, require
 from pantheon_obs.core.guard import Guard, own_lines
 from pantheon_obs.core.settings import NAMES, Settings, resolve
 from pantheon_obs.core.switch import turned_off
+from pantheon_obs.sinks import sentry_grpc
 from pantheon_obs.sinks.sentry_apps import AsgiApp, WsgiApp
 from pantheon_obs.sinks.sentry_integrations import add_integrations
 from pantheon_obs.sinks.sentry_options import dsn_of, options_for, refuse_unknown
@@ -108,6 +109,12 @@ def _is_asked_for(settings: Settings) -> bool:
 def around(app: Any, protocol: str) -> Any:  # noqa: ANN401 - any app
     """Put Sentry's middleware around a callable of a protocol, if Sentry is on by then."""
     return _AROUND[protocol](app, _sdk)
+
+
+def missing_interceptor(module: str) -> Any:  # noqa: ANN401 - gRPC's
+    """Return Sentry's interceptor of a module, which a server lacks in whose first call this is."""
+    sdk = _sdk()
+    return None if sdk is None else sentry_grpc.missing_interceptor(sdk, module)
 
 
 def status() -> str:

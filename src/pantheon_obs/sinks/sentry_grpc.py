@@ -1,4 +1,4 @@
-"""Sentry's interceptor of `grpc.aio` servers, kept away from handlers that it breaks."""
+"""Sentry's interceptors of gRPC servers: put where they lack, and kept from what they break."""
 
 from __future__ import annotations
 
@@ -7,10 +7,23 @@ from functools import wraps
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pantheon_obs.core.stack import is_below
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from types import ModuleType
 
     Continuation = Callable[[Any], Awaitable[Any]]
+
+
+def missing_interceptor(sdk: ModuleType, module: str) -> Any:  # noqa: ANN401 - gRPC's
+    """Return Sentry's interceptor for a server that was made before Sentry had started; else None.
+
+    Sentry puts it into servers that are made later, before all others: it is running then.
+    """
+    if sdk.get_client().get_integration("grpc") is None or is_below(f"{module}.ServerInterceptor"):
+        return None
+    return import_module(module).ServerInterceptor()
 
 
 def spare_plain_handlers() -> None:

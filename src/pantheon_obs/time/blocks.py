@@ -45,9 +45,13 @@ class Block:
         is_told: Whether it was reported.
     """
 
-    def __init__(self, began: float, slow: float, trace: Trace | None) -> None:
-        """Begin, with the seconds from which it counts, and the trace of its task."""
+    def __init__(self, first: float, began: float, slow: float, trace: Trace | None) -> None:
+        """Begin, with the seconds from which it counts, and the trace of its task.
+
+        It may have lasted since `first`, but not all of that time is the callback's own.
+        """
         self.began = began
+        self._first = first
         self.seen = began
         self.is_told = False
         self.ended: float | None = None
@@ -92,13 +96,10 @@ class Block:
             Context().run(_write, None if where == "gc" else self._trace, fields)
 
     def _is_collection(self, moment: float) -> bool:
-        """Whether it would be no block without a long garbage collection."""
-        parts = collecting.within(self.began, moment)
-        return (
-            bool(parts)
-            and max(parts) >= self._slow / 2
-            and moment - self.began - sum(parts) < self._slow
-        )
+        """Whether it would be no block without long garbage collections."""
+        parts = collecting.within(self._first, moment)
+        long = sum(part for part in parts if part >= self._slow / 2)
+        return long > 0 and moment - self._first - long < self._slow
 
 
 def trace_of(task: object) -> Trace | None:
@@ -137,6 +138,11 @@ class _Collecting:
         self._since = inf
         self._spans: deque[tuple[float, float]] = deque(maxlen=_COLLECTIONS)
 
+    def forget(self) -> None:
+        """Begin afresh."""
+        self._since = inf
+        self._spans.clear()
+
     def __call__(self, phase: str, _: Mapping[str, int]) -> None:
         """Be called by the collector, in whichever thread it runs."""
         now = perf_counter()
@@ -167,5 +173,6 @@ def reset() -> None:
     """Forget all places (used by `pantheon_obs.testing.reset`)."""
     _told.clear()
     _of_traces.clear()
+    collecting.forget()
     if collecting in gc.callbacks:
         gc.callbacks.remove(collecting)

@@ -97,16 +97,15 @@ def _execute(execute: Any, sql: Any, params: Any, many: Any, context: Any) -> An
     try:
         result = execute(sql, params, many, context)
     except BaseException as error:
-        _end(trace, started, error, sql, context)
+        queried(trace, started, error, sql, _system_of(context))
         raise
-    _end(trace, started, None, sql, context)
+    queried(trace, started, None, sql, _system_of(context))
     return result
 
 
-def _end(trace: Any, started: float, error: BaseException | None, sql: Any, context: Any) -> None:
-    with _guard:
-        vendor = context["connection"].vendor
-        queried(trace, started, error, sql, _SYSTEMS.get(vendor, vendor))
+def _system_of(context: Any) -> str:
+    vendor: str = context["connection"].vendor
+    return _SYSTEMS.get(vendor, vendor)
 
 
 def _observe_cache(kind: type) -> None:

@@ -23,6 +23,9 @@ _NOT_RUN = 2.5  # pauses: after so many the watchdog's thread was not let run
 _LOOKS = 10  # for each `slow_loop_ms`, while a callback runs
 _LOOKS_AT_REST = 4
 _SHORTEST = 0.005  # seconds between two
+_ACTIVE = 2.0  # seconds after which a loop without callbacks or requests is at rest
+REST = 1.0
+"""Seconds between two looks then."""
 
 
 def _clock_of(thread: int) -> Any:
@@ -50,11 +53,24 @@ class Loop:
         self._slow = slow
         self._clock = _clock_of(thread)
         self._used = time.clock_gettime(self._clock)
-        self._looked = perf_counter()
+        self._looked = self._active = perf_counter()
         self._at_rest: tuple[object, object] | None = None
         self._asked: _Question | None = None
         self._block: Block | None = None
         self._stacks: Counter[tuple[Place, ...]] = Counter()
+
+    def is_active(self) -> bool:
+        """Whether a callback was seen lately, or a request has come."""
+        return self._looked - self._active < _ACTIVE
+
+    def rest(self) -> None:
+        """Expect the next look in a while."""
+        self.pause = REST
+
+    def wake(self, now: float) -> None:
+        """Expect further looks at once, as a request has come."""
+        self._looked = self._active = now
+        self.pause = self._slow / _LOOKS_AT_REST
 
     def is_running(self) -> bool:
         """Whether the loop has not ended."""
@@ -78,6 +94,7 @@ class Loop:
         if not frames:
             self._end(now)
             return
+        self._active = now
         if asked is None:
             asked = self._asked = _Question()
             asked.callback = frames[-1]
@@ -88,8 +105,8 @@ class Loop:
         if block is None:
             # If this thread was not let run, either the callback has kept the interpreter's lock,
             # which costs processor time, or the process was stopped, which does not.
-            began = now - ran if was_stopped else now
-            block = self._block = Block(began, self._slow, self._trace())
+            first, began = (now - elapsed, now - ran) if was_stopped else (now, now)
+            block = self._block = Block(first, began, self._slow, self._trace())
         elif was_stopped:
             block.began += max(0.0, elapsed - self.pause - ran)
         block.seen = now

@@ -8,29 +8,56 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from threading import Lock, Thread, get_ident
 from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Any
 
+from pantheon_obs.core import pipeline
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.time.blocks import reset as forget_blocks
 from pantheon_obs.time.blocks import watch_collections
 from pantheon_obs.time.frames import chain_of, depth_of_callback
-from pantheon_obs.time.loop import Loop
+from pantheon_obs.time.loop import REST, Loop
 
 if TYPE_CHECKING:
     from types import CodeType
+
+    from pantheon_obs.core.context import Trace
+    from pantheon_obs.core.events import Event
 
 
 _guard = Guard("event loop watchdog")
 
 
-class _Watchdog:
+class Watching:
     """The loops that are watched, and whether the thread runs."""
 
     loops: tuple[Loop, ...] = ()
     is_running = False
     lock = Lock()
+    rests = Lock()  # held by nobody but the thread, which waits for it while it rests
+
+
+class AtRest:
+    """A sink while the thread rests; the first request wakes it."""
+
+    name = "event loop watchdog at rest"
+
+    def handle(self, event: Event) -> None:
+        """Ignore a fact."""
+
+    def started(self, _: Trace) -> None:
+        """Wake the thread."""
+        pipeline.remove_sink(self.name)
+        now = perf_counter()
+        for loop in Watching.loops:
+            loop.wake(now)
+        with suppress(RuntimeError):  # another request has done so
+            Watching.rests.release()
+
+    def ended(self, _: Trace) -> None:
+        """Ignore the end of the request."""
 
 
 def watch(slow_loop_ms: float) -> None:
@@ -43,13 +70,13 @@ def watch(slow_loop_ms: float) -> None:
         runs: CodeType = asyncio.events.Handle._run.__code__  # noqa: SLF001 - the frame of a callback
         depth = depth_of_callback(chain_of(sys._getframe()), runs)  # noqa: SLF001 - as above
         loop = Loop(running, get_ident(), depth, runs, slow_loop_ms / 1000)
-        with _Watchdog.lock:
-            if any(each.loop is running for each in _Watchdog.loops):
+        with Watching.lock:
+            if any(each.loop is running for each in Watching.loops):
                 return
             watch_collections()
-            _Watchdog.loops = (*_Watchdog.loops, loop)
-            if not _Watchdog.is_running:
-                _Watchdog.is_running = True
+            Watching.loops = (*Watching.loops, loop)
+            if not Watching.is_running:
+                Watching.is_running = True
                 Thread(target=_run, name="pantheon-obs-loop", daemon=True).start()
 
 
@@ -58,34 +85,50 @@ def _run() -> None:
         pass
 
 
+def _wait() -> None:
+    """Wait until the next look; at rest for longer, but not once a request has come."""
+    loops = Watching.loops
+    if not loops or any(loop.is_active() for loop in loops):
+        sleep(min([loop.pause for loop in loops], default=0))
+        return
+    for loop in loops:
+        loop.rest()
+    rests = Watching.rests
+    rests.acquire(blocking=False)
+    pipeline.add_sink(AtRest())
+    rests.acquire(timeout=REST)
+
+
 def _look() -> bool:
     """Look once at each loop, after a while; return whether any is left."""
-    sleep(min([loop.pause for loop in _Watchdog.loops], default=0))
+    _wait()
     # Before anything that releases the interpreter's lock: a call that has kept the lock has only
     # just returned, and its frame is still there.
     frames = sys._current_frames()  # noqa: SLF001 - there is no other way
     now = perf_counter()
-    for loop in _Watchdog.loops:
+    for loop in Watching.loops:
         with _guard:
             loop.look(frames.get(loop.thread), now)
     del frames
-    with _Watchdog.lock:
-        _Watchdog.loops = tuple(loop for loop in _Watchdog.loops if loop.is_running())
-        _Watchdog.is_running = bool(_Watchdog.loops)
-        return _Watchdog.is_running
+    with Watching.lock:
+        Watching.loops = tuple(loop for loop in Watching.loops if loop.is_running())
+        Watching.is_running = bool(Watching.loops)
+        return Watching.is_running
 
 
-def _after_fork() -> None:
+def begin_afresh() -> None:
     """Begin afresh in a child process: the loops and the thread are its parent's."""
-    _Watchdog.loops, _Watchdog.is_running, _Watchdog.lock = (), False, Lock()
+    Watching.loops, Watching.is_running = (), False
+    Watching.lock, Watching.rests = Lock(), Lock()
 
 
 def reset() -> None:
     """Watch no loop any more (used by `pantheon_obs.testing.reset`)."""
-    with _Watchdog.lock:
-        _Watchdog.loops = ()
+    with Watching.lock:
+        Watching.loops = ()
+    pipeline.remove_sink(AtRest.name)
     forget_blocks()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(after_in_child=begin_afresh)

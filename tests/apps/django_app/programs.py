@@ -233,6 +233,21 @@ def rest_framework() -> None:
     TraceIdMiddleware(view)(request()).close()
 
 
+def unreadable_user() -> None:
+    """Answer with a user of the project's own that fails when it is asked."""
+
+    class Unreadable:
+        @property
+        def is_authenticated(self) -> bool:
+            raise ConnectionError
+
+    def view(incoming: Any) -> HttpResponse:
+        incoming.user = Unreadable()
+        return HttpResponse("ok")
+
+    TraceIdMiddleware(view)(request()).close()
+
+
 def instrument_twice() -> None:
     """Instrument the same application twice."""
     application = instrument(get_wsgi_application())
@@ -344,6 +359,7 @@ def everything() -> None:
         async_client,
         command_in_request,
         rest_framework,
+        unreadable_user,
         check_middleware,
         copies,
         fail_outside,

@@ -20,7 +20,7 @@ from pantheon_obs.cli.report.clickhouse import ClickHouse
 from pantheon_obs.cli.report.document import report
 from pantheon_obs.cli.report.duck import Duck
 from pantheon_obs.cli.report.summary import summary
-from pantheon_obs.cli.report.traces import examples, stories
+from pantheon_obs.cli.report.traces import examples, rereadable, stories
 from pantheon_obs.cli.report.windows import Window, parse_time
 from pantheon_obs.cli.terminal import CommandError, write, write_lines
 
@@ -65,9 +65,14 @@ def run(arguments: argparse.Namespace) -> int:
         msg = "--clickhouse reads no files: leave FILE or --clickhouse out"
         raise CommandError(msg)
     sources = [] if arguments.clickhouse is not None else find(arguments.files)
-    counted = _count(arguments, window, sources)
-    if arguments.html is not None:
-        _write_page(arguments.html, counted, sources)
+    if arguments.html is None:
+        counted = _count(arguments, window, sources)
+    else:
+        with rereadable(sources) as kept:
+            counted = _count(arguments, window, kept)
+            told = stories(kept, examples(counted))
+        data = {"report": shortened(counted), "stories": told}
+        write_page(arguments.html, render("Report", data))
     if arguments.json:
         write(orjson.dumps(counted, option=orjson.OPT_APPEND_NEWLINE))
     elif arguments.html is None:
@@ -104,9 +109,3 @@ def _window(arguments: argparse.Namespace) -> Window:
             raise CommandError(msg)
         ends["until"] = now if ends["until"] is None else ends["until"]
     return Window(**ends)
-
-
-def _write_page(path: str, counted: dict[str, Any], sources: Sequence[Source]) -> None:
-    told = stories(sources, examples(counted))
-    data = {"report": shortened(counted), "stories": told}
-    write_page(path, render("Report", data))

@@ -2,56 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from pantheon_obs.cli.report import queries
+from pantheon_obs.cli.report.counter import NOTHING, Counter
 from pantheon_obs.cli.report.failures import error_rows
-from pantheon_obs.cli.report.series import NOTHING, series
+from pantheon_obs.cli.report.series import series
 from pantheon_obs.cli.report.windows import written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pantheon_obs.cli.report.counter import Engine
     from pantheon_obs.cli.report.windows import Window
 
 Row = dict[str, Any]
 UNIT_KINDS = {"request": "requests", "websocket": "websockets", "task": "tasks"}
-
-
-class Engine(Protocol):
-    """DuckDB or ClickHouse."""
-
-    @property
-    def dialect(self) -> Mapping[str, str]:
-        """The names that `queries.py` leaves open."""
-        ...
-
-    def run(self, query: str) -> list[tuple[Any, ...]]:
-        """Run a query and return its rows."""
-        ...
-
-
-class Counter:
-    """The answers of an engine for one window."""
-
-    def __init__(self, engine: Engine, window: Window) -> None:
-        self._engine = engine
-        counted = queries.COUNTED.format(window=window.condition, **engine.dialect)
-        self._names = {**engine.dialect, "counted": counted}
-
-    def ask(self, query: str, **names: object) -> list[tuple[Any, ...]]:
-        """Run a query of `queries.py`."""
-        return self._engine.run(query.format(**{**self._names, **names}))
-
-    def percentiles(
-        self, keys: str, kinds: str, value: str, bucket: int = 1
-    ) -> dict[tuple[Any, ...], tuple[Any, ...]]:
-        """Map the values of the keys to the percentiles 50, 95 and 99 of a value."""
-        names = {"keys": keys, "kinds": kinds, "value": value, "bucket": bucket}
-        rows = self.ask(queries.PERCENTILES, **names)
-        return {row[:-3]: row[-3:] for row in rows}
 
 
 def report(

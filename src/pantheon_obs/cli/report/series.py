@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.cli.report import queries
+from pantheon_obs.cli.report.counter import NOTHING
 from pantheon_obs.cli.report.windows import bucket_length, written
 
-NOTHING = (None, None, None)
-
 if TYPE_CHECKING:
-    from pantheon_obs.cli.report.document import Counter
+    from pantheon_obs.cli.report.counter import Counter
     from pantheon_obs.cli.report.windows import Window
 
 

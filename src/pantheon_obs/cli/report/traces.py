@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, cast
 
 from pantheon_obs.cli.page.embedded import embedded_story
+from pantheon_obs.cli.reading.blocks import blocks
 from pantheon_obs.cli.reading.lines import Reader
 from pantheon_obs.cli.stories.document import story
 from pantheon_obs.cli.stories.trace_ids import canonical
+from pantheon_obs.cli.terminal import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pantheon_obs.cli.reading.files import Source
     from pantheon_obs.cli.reading.lines import Line
@@ -27,6 +32,21 @@ def examples(report: dict[str, Any]) -> list[str]:
     shown = (*slowest, *(row["example"] for row in report["errors"]))
     ids = (example["trace_id"] for example in shown if example)
     return list(dict.fromkeys(trace_id for trace_id in ids if trace_id is not None))[:MOST_STORIES]
+
+
+@contextmanager
+def rereadable(sources: Iterable[Source]) -> Iterator[list[Source]]:
+    """Give sources that can be read twice: what a pipe brings is kept in a file meanwhile."""
+    with TemporaryDirectory(prefix="pantheon-obs-") as folder:
+        yield [_kept(source, Path(folder, str(place))) for place, source in enumerate(sources)]
+
+
+def _kept(source: Source, path: Path) -> Source:
+    if Path(source.path).is_file():
+        return source
+    with path.open("wb") as file:
+        file.writelines(blocks(source, Progress()))
+    return source._replace(path=str(path))
 
 
 def stories(sources: Sequence[Source], trace_ids: Iterable[str]) -> dict[str, dict[str, Any]]:

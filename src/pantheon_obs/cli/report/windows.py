@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_FIRST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _AGE = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 # Lengths of a bucket that a person can read on an axis, in seconds; then whole days.
@@ -34,7 +35,7 @@ class Window(NamedTuple):
         if self.since is None or self.until is None:
             msg = "only a window with both ends has one before it"
             raise ValueError(msg)
-        return Window(2 * self.since - self.until, self.since)
+        return Window(max(2 * self.since - self.until, _FIRST), self.since)
 
 
 def parse_time(text: str, now: int) -> int:
@@ -42,10 +43,12 @@ def parse_time(text: str, now: int) -> int:
 
     Raises:
         ValueError: It is neither.
+        OverflowError: It is before the year 1.
     """
     age = _AGE.fullmatch(text)
     if age:
-        return now - int(age[1]) * _SECONDS[age[2]] * 1_000_000
+        back = timedelta(seconds=int(age[1]) * _SECONDS[age[2]])
+        return microseconds(_EPOCH + now * _MICROSECOND - back)
     moment = datetime.fromisoformat(text)
     return microseconds(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 

@@ -145,6 +145,8 @@ def has(value: Any, name: str) -> bool:
 
 def text(value: object) -> str | None:
     """Return the value as a plain `str` if it is a non-empty string, else None."""
+    if type(value) is str:
+        return value or None
     if isinstance(value, str) and value:
         return str.__str__(value)  # the value of a `class Model(str, Enum)`, not its name
     return None

@@ -13,7 +13,7 @@ from pantheon_obs.core.guard import report
 from pantheon_obs.sinks.logs.entry import Entry
 from pantheon_obs.sinks.logs.odd import traceback_in
 from pantheon_obs.sinks.logs.records import caller, record_for
-from pantheon_obs.sinks.redact_plain import described
+from pantheon_obs.sinks.redact_plain import RAISED, described, let_signals_through
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -212,6 +212,7 @@ def interpolated(event: object, args: tuple[object, ...], fields: dict[str, Any]
     """Put positional arguments into an event; ones that do not fit become a field."""
     try:
         return str(event) % (args[0] if len(args) == 1 and isinstance(args[0], dict) else args)
-    except Exception:  # noqa: BLE001 - arguments that do not fit: lose nothing
+    except RAISED as error:  # arguments that do not fit: lose nothing
+        let_signals_through(error)
         fields["positional_args"] = list(args)
         return event

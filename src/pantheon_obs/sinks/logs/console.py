@@ -51,7 +51,7 @@ def _in_words(line: Line) -> Line:
     latency = line.get("latency_ms")
     words = _IN_WORDS.get(line["event"]) if line["logger"] == _LOGGER else None
     if words is None or not isinstance(latency, float | int):
-        shown = {"logger": word(line["logger"]), "event": message(line["event"])}
+        shown = {"logger": word(line["logger"]), "event": message(line)}
         return {**line, **shown, "timestamp": time}
     values = [shown_value(line.get(key, "-")) for key in words]
     if "method" not in words:

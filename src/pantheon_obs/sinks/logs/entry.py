@@ -8,14 +8,14 @@ import re
 from dataclasses import dataclass, field
 from itertools import islice
 from threading import get_ident
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakSet
 
 from pantheon_obs.core.context import trace_on
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.trace_id import validate
 from pantheon_obs.sinks.logs import odd
-from pantheon_obs.sinks.redact_plain import described
+from pantheon_obs.sinks.redact_plain import RAISED, described, let_signals_through
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -45,6 +45,26 @@ NO_TRACE = "-"
 
 placed: WeakSet[logging.LogRecord] = WeakSet()
 """The records that have got a `trace_id` from us."""
+
+
+like_fields = re.compile(r"(?:\s|^)[^\s=]+=").findall
+
+
+class Interpolated(str):
+    """A message with an equals sign that has got its arguments.
+
+    Attributes:
+        is_forged: Whether an argument has brought a part that looks like a field.
+    """
+
+    __slots__ = ("is_forged",)
+    is_forged: bool
+
+    def __new__(cls, text: str, template: str) -> Self:
+        """Compare the message with the application's own text."""
+        made = super().__new__(cls, text)
+        made.is_forged = len(like_fields(text)) > len(like_fields(template))
+        return made
 
 
 @dataclass(slots=True, eq=False)
@@ -118,8 +138,10 @@ def _message(record: logging.LogRecord, fields: dict[Any, Any]) -> str:
     if not args and type(record).getMessage is _get_message:
         return _message_of(message, fields) if isinstance(message, dict) else described(message)
     try:
-        return described(record.getMessage())
-    except Exception:  # noqa: BLE001 - arguments that do not fit: say both, lose nothing
+        text = described(record.getMessage())
+        return Interpolated(text, described(message)) if "=" in text else text
+    except RAISED as error:  # arguments that do not fit: say both, lose nothing
+        let_signals_through(error)
         given = args if isinstance(args, tuple) else (args,)
         return f"{described(message)} % ({', '.join(described(arg, repr) for arg in given)})"
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from orjson import OPT_APPEND_NEWLINE, dumps
 
+from pantheon_obs.sinks.logs.entry import Interpolated, like_fields
 from pantheon_obs.sinks.redact_long import cut_marker
 from pantheon_obs.sinks.redact_plain import described, plain_scalar, utf8
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     Format = Callable[[Line], bytes]
 
 _HEAD = frozenset({"timestamp", "level", "event", "logger", "trace_id", "exception"})
+_BEFORE = _HEAD | {"request_id"}
 _KEPT = frozenset({"timestamp", "level", "logger", "trace_id"})
 _MARKER = 32
 _NAME = 200
@@ -38,7 +40,6 @@ _CONTROL_BYTES = re.compile(
 _MARKED_START = re.compile(rb"\[(\d{1,15}) bytes cut\]").match
 _MARKED_END = re.compile(rb"\[(\d{1,15}) bytes cut\]\Z").search
 _PLAIN_VALUE = re.compile(r"[^\s\"'=\\]+").fullmatch
-_LIKE_A_FIELD = re.compile(r"(?:\s|^)[^\s=]+=").search
 
 
 def json_format(line: Line) -> bytes:
@@ -62,14 +63,14 @@ def json_format(line: Line) -> bytes:
 def text_format(line: Line) -> bytes:
     """Render `asctime levelname name [trace_id] message`, a traceback indented below.
 
-    No value can forge a line or a field: control characters are escaped, and a message that looks
-    like fields is quoted.
+    No value can forge a line or a field: control characters are escaped, and what looks like fields
+    is quoted.
     """
     moment = datetime.fromisoformat(line["timestamp"]).astimezone()
     head = (
         f"{moment:%Y-%m-%d %H:%M:%S},{moment.microsecond // 1000:03d} "
         f"{line['level'].upper():<8} {word(line['logger'])} [{line.get('trace_id', '-')}] "
-        f"{message(line['event'])}"
+        f"{message(line)}"
     )
     parts = [head, *(f"{word(key)}={shown_value(value)}" for key, value in _text_fields(line))]
     text = escaped(" ".join(parts)) + "\n"
@@ -99,9 +100,17 @@ def word(text: str) -> str:
     return text if _PLAIN_VALUE(text) else json.dumps(text, ensure_ascii=False)
 
 
-def message(text: str) -> str:
-    """Show a message as it is, unless a part of it could be taken for a field."""
-    return json.dumps(text, ensure_ascii=False) if "=" in text and _LIKE_A_FIELD(text) else text
+def message(line: Line) -> str:
+    """Show a message as it is, unless a part of it could be taken for a field of the line.
+
+    What the application wrote before its arguments came is no such part. Without arguments nobody
+    knows what it wrote, so that a message is quoted if fields follow.
+    """
+    text: str = line["event"]
+    if "=" not in text or not like_fields(text):
+        return text
+    is_forged = text.is_forged if isinstance(text, Interpolated) else not line.keys() <= _BEFORE
+    return json.dumps(text, ensure_ascii=False) if is_forged else text
 
 
 def shown_value(value: Any) -> str:  # noqa: ANN401 - any plain value

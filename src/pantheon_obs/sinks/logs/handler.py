@@ -11,6 +11,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
+from pantheon_obs.core.events import RequestFinished
 from pantheon_obs.core.failures import is_logged
 from pantheon_obs.core.guard import report
 from pantheon_obs.core.structured import handle, in_flight
@@ -161,6 +162,7 @@ class LogSink:
     def __init__(self, handler: ObsHandler) -> None:
         self._handler = handler
         self._loggers: dict[str, logging.Logger] = {}  # asking logging for one takes a lock
+        self.wants = logging.getLogger(RequestFinished.logger).isEnabledFor
 
     def handle(self, event: Event) -> None:
         """Write one fact, with the traceback of its error unless another line has it."""

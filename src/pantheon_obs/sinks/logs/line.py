@@ -12,8 +12,7 @@ from pantheon_obs.core.failures import trace_of
 from pantheon_obs.core.serving import active
 from pantheon_obs.sinks.logs.entry import LEVEL_NAMES, level_name
 from pantheon_obs.sinks.logs.tracebacks import traceback_of
-from pantheon_obs.sinks.redact import make_room
-from pantheon_obs.sinks.redact_plain import described
+from pantheon_obs.sinks.redact_plain import described, make_room
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -110,7 +109,7 @@ class LineBuilder:
             try:
                 key = names[given]
             except KeyError:
-                self._put(line, given, value)
+                self._put(line, given, value, fields)
                 continue
             # The plain types are told apart here: a call for each would cost as much as this loop.
             kind = type(value)
@@ -138,11 +137,13 @@ class LineBuilder:
     def _add_missing(self, line: dict[str, Any], fields: Mapping[str, Any]) -> None:
         for given, value in fields.items():
             if self._name_of(given) not in line:
-                self._put(line, given, value)
+                self._put(line, given, value, fields)
 
-    def _put(self, line: dict[str, Any], given: object, value: object) -> None:
+    def _put(
+        self, line: dict[str, Any], given: object, value: object, fields: Mapping[str, Any]
+    ) -> None:
         key = self._name_of(given)
-        line[key] = self._redactor.under(key, value)
+        line[key] = self._redactor.under(key, value, fields.items())
         if not self._redactor.is_secret(key):
             make_room(self._names)
             self._names[given] = key

@@ -12,9 +12,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import report
-from pantheon_obs.sinks.logs.entry import STANDARD, placed
+from pantheon_obs.sinks.logs.entry import placed
 from pantheon_obs.sinks.logs.odd import is_of_logging, level_of
-from pantheon_obs.sinks.logs.records import context_of
+from pantheon_obs.sinks.logs.records import place_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,13 +117,9 @@ def _look_at_handlers(logger: logging.Logger) -> bool:
 
 
 def _place_context(record: logging.LogRecord) -> None:
-    """Put the trace id and the bound fields on a record, unless it has such attributes."""
     try:
-        attributes = record.__dict__
-        if "trace_id" not in attributes:
+        if "trace_id" not in record.__dict__:
             placed.add(record)
-        for name, value in context_of(record).items():
-            if name not in STANDARD:
-                attributes.setdefault(name, value)
+        place_context(record)
     except Exception as error:  # noqa: BLE001 - another library's variables may be anything
         report("record's context", error)

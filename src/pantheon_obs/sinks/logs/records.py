@@ -17,7 +17,7 @@ from pantheon_obs.sinks.logs.tracebacks import spoils_a_parse, traceback_of
 from pantheon_obs.sinks.redact_plain import described
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from types import FrameType
 
 
@@ -59,12 +59,7 @@ def read_back(entry: Entry, record: logging.LogRecord) -> None:
     names = {key: _attribute(key) for key in entry.fields}
     fields = {key: attributes[name] for key, name in names.items() if name in attributes}
     known = STANDARD.union(names.values())
-    placed = context_of(record)
-    fields |= {
-        name: value
-        for name, value in attributes.items()
-        if name not in known and placed.get(name, placed) is not value
-    }
+    fields |= added_to(record, known)
     given = entry.fields
     if message != entry.event or list(map(id, fields.values())) != list(map(id, given.values())):
         # Text that is not ours: all of it may hold a secret.
@@ -82,6 +77,73 @@ def context_of(record: logging.LogRecord) -> dict[str, Any]:
         trace_id, bound = of_request.trace_id, of_request.bound
     bound = {**structlog.contextvars.get_contextvars(), **bound}
     return {"trace_id": trace_id or NO_TRACE, **{k: v for k, v in bound.items() if k != "trace_id"}}
+
+
+def place_context(record: logging.LogRecord) -> None:
+    """Put the trace id and the bound fields on a record, unless it has such attributes."""
+    attributes = record.__dict__
+    for name, value in context_of(record).items():
+        if name not in STANDARD and name not in attributes:
+            attributes[name] = value if _is_portable(value) else _Bound(value)
+
+
+def added_to(record: logging.LogRecord, known: Collection[str]) -> dict[str, Any]:
+    """Return the attributes that others have given to a record, besides the known ones."""
+    context = context_of(record)
+    return {
+        name: value
+        for name, value in record.__dict__.items()
+        if name not in known and context.get(name, context) is not _value_of(value)
+    }
+
+
+class _Bound:
+    """Stands on a record for a bound value of any class, and is its text in another process.
+
+    A handler that pickles the record would lose it for a value that cannot be pickled, and its
+    reader may not have the class.
+    """
+
+    def __init__(self, value: object) -> None:
+        self.__wrapped__ = value
+
+    @property  # type: ignore[misc]  # it cannot be set
+    def __class__(  # pyright: ignore[reportIncompatibleMethodOverride]  # as above
+        self,
+    ) -> Any:  # noqa: ANN401 - redaction opens what names another class
+        return type(self.__wrapped__)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any attribute of any value
+        return getattr(self.__wrapped__, name)
+
+    def __str__(self) -> str:
+        return described(self.__wrapped__)
+
+    def __repr__(self) -> str:
+        return described(self.__wrapped__, repr)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return str, (str(self),)
+
+
+def _value_of(attribute: object) -> object:
+    return attribute.__wrapped__ if type(attribute) is _Bound else attribute
+
+
+def _is_portable(value: object, depth: int = 8) -> bool:
+    """Whether any process can unpickle a value; one that is deeper may contain itself."""
+    kind = type(value)
+    if isinstance(value, (dict, list, tuple)) and kind.__module__ == "builtins":
+        parts = (*value, *value.values()) if isinstance(value, dict) else value
+        return depth > 0 and all(_is_portable(part, depth - 1) for part in parts)
+    return f"{kind.__module__}.{kind.__name__}" in _PORTABLE
+
+
+_PORTABLE = frozenset({
+    *("builtins.str", "builtins.bytes", "builtins.int", "builtins.float", "builtins.bool"),
+    *("builtins.NoneType", "datetime.datetime", "datetime.date", "datetime.time"),
+    *("datetime.timedelta", "decimal.Decimal", "uuid.UUID"),
+})  # fmt: skip
 
 
 def caller(stacklevel: int = 1) -> FrameType:

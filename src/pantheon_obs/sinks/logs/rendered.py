@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.sinks.logs.entry import STANDARD
 from pantheon_obs.sinks.logs.odd import level_of, moment_of
-from pantheon_obs.sinks.logs.records import context_of
+from pantheon_obs.sinks.logs.records import added_to
 from pantheon_obs.sinks.redact_plain import described
 
 if TYPE_CHECKING:
@@ -73,16 +73,10 @@ def entry_behind(record: LogRecord, message: Rendered) -> Entry:
     """Return the event of a record, with all that filters and factories have changed and added."""
     entry = message.entry
     known = STANDARD.union(message.beside, entry.fields)
-    context = context_of(record)
-    added = {
-        key: value
-        for key, value in record.__dict__.items()
-        if key not in known and context.get(key, context) is not value
-    }
     return replace(
         entry,
         level=level_of(record),
         logger=described(record.name),
         created=moment_of(record.created),
-        fields={**entry.fields, **added},
+        fields={**entry.fields, **added_to(record, known)},
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from functools import cache
 from socketserver import TCPServer, ThreadingMixIn
 from threading import Lock, Thread
 from typing import TYPE_CHECKING
@@ -58,15 +59,16 @@ def listen(port: int) -> None:
     with _lock:
         if port in _ports:
             return
-        if not _ports and hasattr(os, "register_at_fork"):
-            os.register_at_fork(
-                before=_answering.acquire,
-                after_in_parent=_answering.release,
-                after_in_child=_leave,
-            )
+        _prepare_for_forks()
         _ports[port] = server = _bound(port)
         if server is not None:
             Thread(target=server.serve_forever, name=f"metrics_port {port}", daemon=True).start()
+
+
+@cache
+def _prepare_for_forks() -> None:
+    register = getattr(os, "register_at_fork", lambda **_: None)  # not on Windows
+    register(before=_answering.acquire, after_in_parent=_answering.release, after_in_child=_leave)
 
 
 def _bound(port: int) -> _Server | None:

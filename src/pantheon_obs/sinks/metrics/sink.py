@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from functools import partial
+from logging import INFO, getLogger
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import outlived
@@ -60,6 +61,8 @@ class MetricsSink:
                 (table.COST, "cost_usd"),
             )
         ]
+        self._request_log = getLogger(RequestFinished.logger).isEnabledFor
+        self._call_log = getLogger(LlmCallFinished.logger).isEnabledFor
         self._model = labels.Capped("gen_ai_request_model")
         self._database_seconds = make(table.DATABASE_DURATION)
         self._outgoing_seconds = make(table.OUTGOING_DURATION)
@@ -157,7 +160,9 @@ class MetricsSink:
             if event.error is None and event.status_code is not None:
                 self._answered[key] = child
                 make_room(self._answered)
-        trace_id = "" if event.unwritten else event.trace_id  # an exemplar leads to a line
+        # An exemplar leads to a line: one at INFO, or at the level of this event, is written.
+        is_written = self._request_log(INFO) or self._request_log(event.level)
+        trace_id = event.trace_id if is_written and not event.unwritten else ""
         child.observe(event.latency_ms / 1000, trace_id)
         if event.ttfb_ms is not None:
             child = self._first_byte(labels.method(event.method), labels.text(event.route))
@@ -192,9 +197,11 @@ class MetricsSink:
         )
         self._calls(*call, event.outcome).inc()
         child = self._call_seconds(*call, labels.text(event.error_type))
-        child.observe(event.latency_ms / 1000, event.trace_id)
+        is_written = self._call_log(INFO) or self._call_log(event.level)
+        trace_id = event.trace_id if is_written else ""
+        child.observe(event.latency_ms / 1000, trace_id)
         if event.ttfc_ms is not None:
-            self._first_chunk(*call).observe(event.ttfc_ms / 1000, event.trace_id)
+            self._first_chunk(*call).observe(event.ttfc_ms / 1000, trace_id)
         for counter, field in self._amounts:
             amount = getattr(event, field)
             if amount:

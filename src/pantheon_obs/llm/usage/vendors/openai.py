@@ -200,11 +200,12 @@ def chat_tokens(usage: Any, reported: Reported) -> bool:
     if of_prompt is None:  # Moonshot and Together have the cached tokens beside the others
         cached = field(usage, "cached_tokens")
         reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
-    numbers = type(total) is type(prompt) is type(completion) is int
-    if numbers and total > prompt + completion:
-        reasoning = field(of_completion, "reasoning_tokens")
-        if reasoning == total - prompt - completion:
-            completion = total - prompt
+    try:
+        beyond = total - prompt - completion
+    except TypeError:  # one of them is missing
+        beyond = 0
+    if type(beyond) is int and beyond > 0 and field(of_completion, "reasoning_tokens") == beyond:
+        completion = total - prompt
     return _take_in(reported, prompt, completion, of_prompt, of_completion)
 
 

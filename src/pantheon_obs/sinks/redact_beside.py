@@ -1,0 +1,115 @@
+"""Secrets in a text whose name stands beside them: `"name": "DB_PASSWORD", "value": "…"`.
+
+Forms of browsers and XML have them in attributes, multipart forms in a header, pydantic's errors on
+the line before.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from pantheon_obs.sinks.redact_keys import NAMES, any_value, is_beside, words_of
+from pantheon_obs.sinks.redact_values import REDACTED, is_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pantheon_obs.sinks.redact_keys import Rule
+    from pantheon_obs.sinks.redact_values import RuleOf, Span
+
+_NEAR = 160
+_quote = r"\\*[\"'`]"
+# A field whose value is a name: `name="DB_PASSWORD"`, `'loc': ('body', 'password')`.
+_FIELD = (
+    rf"(?<!\w)(?P<key>\w++)(?:{_quote})?[ \t]?(?:=>|[:=])[ \t]?"
+    rf"(?:[\[(]?(?:b?{_quote}body{_quote}, )?b?{_quote})?(?P<name>[\w.-]{{3,64}}+)"
+)
+_before = re.compile(_FIELD).finditer
+_behind = re.compile(
+    rf"[ \t]?b?(?P<quote>{_quote})[^\"'`]{{0,{_NEAR}}}+(?P=quote)[ ,]{{1,3}}(?:{_quote})?{_FIELD}"
+).match
+_validated = re.compile(r"(?:\A|\n)([\w.]{1,64})\n[^\n]*\[type=\w+, \Z").search
+_edges = "{}<>"
+# Each name of a secret has one of these: to look for them takes much less time.
+_HINTS = [
+    "pass",
+    "pwd",
+    "secret",
+    "token",
+    "key",
+    "auth",
+    "cred",
+    "cooki",
+    "jwt",
+    "srf",
+    "sess",
+    "sid",
+    "sig",
+    "clearance",
+    "assertion",
+]
+
+_line = r"(?:\r?\n|(?:\\r)?\\n)"
+_multipart = re.compile(
+    rf"form-data; ?name=\\*\"(?P<name>[^\"\\\r\n]{{1,64}})\\*\""
+    rf"(?:{_line}[\w-]{{1,64}}: [^\r\n\\]{{0,99}}){{0,4}}{_line}{{2}}(?P<value>[^\r\n\\]+)"
+).finditer
+# ~/.netrc: https://www.gnu.org/software/inetutils/manual/html_node/The-_002enetrc-file.html
+_netrc = re.compile(
+    r"\blogin\s{1,8}[^\s]{1,64}\s{1,8}password\s{1,8}(?P<value>[^\s]+)", re.IGNORECASE
+).finditer
+_identified = re.compile(
+    r"(?i:identified(?: with \w{1,64})? by (?:password )?)"
+    r"(?P<quote>['\"]?)(?P<value>[^\s'\"]{3,})"
+).finditer
+
+
+def rule_beside(text: str, first: int, start: int, rule_of: RuleOf) -> Rule | None:
+    """Find the rule for the value of a field that says nothing of it: another one names it.
+
+    Args:
+        text: The text.
+        first: Where the name of the field begins.
+        start: Where its value begins.
+        rule_of: Finds the rule for the values of a key.
+    """
+    near = text[max(first - _NEAR, 0) : first]
+    near = near[max(map(near.rfind, _edges)) + 1 :]
+    small = near.lower()
+    found: list[re.Match[str]] = []
+    if any(hint in small for hint in _HINTS):
+        validated = _validated(near) if "[type=" in near else None
+        if validated is not None:
+            return rule_of(validated[1])
+        found = [*_before(near)][::-1]
+    behind = _behind(text, start)
+    if behind is not None:
+        found.append(behind)
+    for each in found:
+        rule = rule_of(each["name"])
+        if rule not in (None, is_beside) and _may_name(each["key"], rule):
+            return rule
+    return None
+
+
+def _may_name(key: str, rule: Rule | None) -> bool:
+    """Whether the value of a key may be a name; a token's type is one of a piece of a stream."""
+    last = words_of(key)[-1].lower()
+    return last in NAMES or (last == "type" and rule is any_value)
+
+
+def seldom_spans(text: str, rule_of: RuleOf) -> Iterator[Span]:
+    """Find the secrets of files and forms, of which most texts have no sign."""
+    if "form-data" in text:
+        for found in _multipart(text):
+            rule = rule_of(found["name"])
+            if rule is not None and rule(found["value"]):
+                yield *found.span("value"), REDACTED
+    if "IDENTIFIED " in text or "identified " in text:
+        for found in _identified(text):
+            if found["quote"] or not is_words(found["value"]):
+                yield *found.span("value"), REDACTED
+    if "login " in text:
+        for found in _netrc(text):
+            yield *found.span("value"), REDACTED

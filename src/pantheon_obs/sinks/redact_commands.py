@@ -1,0 +1,115 @@
+"""Secrets in the arguments of commands: `--password S`, `-storepass S`, `curl -u ada:S`."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from pantheon_obs.sinks.redact_values import (
+    REDACTED,
+    Place,
+    is_placeholder,
+    string_end,
+    value_span,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pantheon_obs.sinks.redact_values import RuleOf, Span
+
+_LINE = 200
+
+# The commands of which an option that says nothing by its name takes a secret, a user and a secret,
+# or has the secret in the same argument.
+_SECRET = {
+    "p": ("sshpass", "docker login", "podman login", "mongo"),
+    "a": ("redis-cli",),
+    "w": ("ldap",),
+}
+_CURL = ("curl", "wget")
+_USER = {"u": _CURL, "U": _CURL, "user": _CURL, "proxy-user": _CURL, "a": ("http ", "https ")}
+_JOINED = {"p": ("mysql", "mariadb"), "u": _CURL}
+
+# An option, a quote that closes it in a list, the blanks, the quote of its value.
+_option = re.compile(
+    r"--?([A-Za-z][\w.-]{0,64}+)(?:[\"'],)?[ \t]{1,16}+(?!-)(?P<quote>\\*[\"'`]?)"
+).match
+_joined = re.compile(r"-([pu])(?P<quote>[\"']?)(?=[^\s\"'-])").match
+_bare = re.compile(r"[^\s\"'`|;&<>()]+").match
+_number = re.compile(r"[\d:.]+").fullmatch
+
+
+def secret_arguments(items: Sequence[object], rule_of: RuleOf) -> dict[int, str]:
+    """Find the secrets among the arguments of a command; return what stands for each."""
+    hidden: dict[int, str] = {}
+    for at, item in enumerate(items):
+        if type(item) is not str or item[:1] != "-" or len(item) > _LINE:
+            continue
+        before = " ".join(each for each in items[:at] if type(each) is str and len(each) < _LINE)
+        start = _start_joined(item, f"{before} ")
+        if start is not None:
+            hidden[at] = item[:start] + REDACTED
+        after = items[at + 1] if at + 1 < len(items) else None
+        if type(after) is str and after[:1] != "-" and not is_placeholder(after):
+            name = item.lstrip("-")
+            rule = rule_of(name) if name else None
+            is_secret = rule is not None and rule(after)
+            start = 0 if is_secret else _start(name, after, f"{before} ")
+            if start is not None:
+                hidden[at + 1] = after[:start] + REDACTED
+    return hidden
+
+
+def option_span(text: str, at: int, rule_of: RuleOf) -> Span | None:
+    """Find the secret of an option inside a text."""
+    before = text[max(at - _LINE, 0) : at]
+    found = _option(text, at)
+    if found is not None:
+        rule = rule_of(found[1])
+        if rule is not None:
+            place = Place(text, found.start("quote"), "-", found[1], rule, "", at, is_loose=True)
+            return value_span(place)
+        end = _end(text, found.end(), found["quote"])
+        start = _start(found[1], text[found.end() : end], before)
+        if start is not None:
+            return found.end() + start, end, REDACTED
+    found = _joined(text, at)
+    if found is None:
+        return None
+    end = _end(text, found.end(), found["quote"])
+    start = _start_joined(text[at:end], before, len(found[0]))
+    return None if start is None else (at + start, end, REDACTED)
+
+
+def _end(text: str, start: int, quote: str) -> int:
+    if quote:
+        return string_end(text, start, quote)
+    found = _bare(text, start)
+    return found.end() if found is not None else start
+
+
+def _start(name: str, value: str, before: str) -> int | None:
+    """Find where the secret begins in the value of an option that is not named after one."""
+    if _is_of(before, _USER.get(name)):
+        _, sign, secret = value.partition(":")
+        return len(value) - len(secret) if sign and not is_placeholder(secret) else None
+    is_secret = _is_of(before, _SECRET.get(name)) and not _number(value)
+    return 0 if is_secret and not is_placeholder(value) else None
+
+
+def _start_joined(argument: str, before: str, start: int = 2) -> int | None:
+    """Find where the secret begins in an argument such as `-pS` or `-uada:S`."""
+    name = argument[1:2]
+    if is_placeholder(argument[start:]) or not _is_of(before, _JOINED.get(name)):
+        return None
+    return argument.find(":") + 1 or None if name == "u" else start
+
+
+def _is_of(before: str, commands: tuple[str, ...] | None) -> bool:
+    """Whether one of these commands stands before an option, in the same line and pipe."""
+    for command in commands or ():
+        at = before.rfind(command)
+        if at >= 0 and not any(mark in before[at:] for mark in "\n|;"):
+            return True
+    return False

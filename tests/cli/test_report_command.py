@@ -1,0 +1,172 @@
+"""`report` as a person meets it: text, windows, large and piped input, and what goes wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("duckdb")
+pytest.importorskip("jinja2")
+
+from pantheon_obs.cli.report import duck, half
+from pantheon_obs.cli.report.windows import MOST_POINTS, bucket_length
+from tests.cli.pages import CALLER, HOSTILE, TRACE, TRACEBACK, call, line, request, write_log
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.conftest import Run
+
+DAY = 86_400_000_000
+
+
+def counts(run: Run, *arguments: str | Path) -> dict[str, Any]:
+    """Run `report --json`."""
+    result = run("report", "--json", *arguments)
+    assert 0 == result.code, result.err
+    report: dict[str, Any] = json.loads(result.out)
+    return report
+
+
+def test_the_text_has_the_tables(tmp_path: Path, run: Run) -> None:
+    """With what changed, whole trace ids, and nothing that could move a terminal's cursor."""
+    log = write_log(tmp_path / "shop.log", HOSTILE)
+    options = ("--since", "2026-11-29T08:00:02", "--until", "2026-11-29T08:01:00Z", "--compare")
+    text = run("report", log, *options).out
+    assert "requests     6  (before: 0)" in text
+    assert "cost usd     $0.1250  (before: -)" in text
+    assert "CardDeclined (new)" in text
+    assert "/srv/shop/pay.py:12 charge" in text
+    assert TRACE in text
+    assert CALLER in text
+    assert "\u202e" not in text
+    assert "no line of pantheon-obs in this window\n" == run("report", log, "--since", "1s").out
+
+
+def test_a_long_table_is_cut_in_text(tmp_path: Path, run: Run) -> None:
+    """Long durations are in minutes, and long texts end with an ellipsis."""
+    lines = [request(1, 90_000, route=f"/{'x' * 100}{number}") for number in range(21)]
+    text = run("report", write_log(tmp_path / "shop.log", lines)).out
+    assert "… and 1 more" in text
+    assert "x…" in text
+    assert "1.5 min" in text
+
+
+def test_errors_without_a_traceback_of_their_own(tmp_path: Path, run: Run) -> None:
+    """The last failed call names the type; two outlines of one frame are one group."""
+    chained = TRACEBACK.replace("raise", "    x = [1 for\nraise")
+    lines = [
+        call(1, 5, outcome="error", error_type="RateLimited"),
+        request(2, 1500, level="error", route="/chat"),
+        request(3, 10, level="error", exception=TRACEBACK, trace_id="other:1"),
+        request(4, 10, level="error", exception=chained, trace_id="other:2"),
+    ]
+    rows = counts(run, write_log(tmp_path / "shop.log", lines))["errors"]
+    assert [("CardDeclined", 2), ("RateLimited", 1)] == [
+        (row["type"], row["count"]) for row in rows
+    ]
+    assert ["other:1", TRACE] == [row["example"]["trace_id"] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--since", "yesterday"), "--since yesterday is not accepted: use a time in ISO 8601"),
+        (("--until", "999999999d"), "--until 999999999d is not accepted"),
+        (("--compare",), "--compare needs --since"),
+        (("--since", "0001-01-01", "--until", "2026-01-01", "--x"), "unrecognized arguments: --x"),
+        (("--html", "/nowhere/report.html"), "/nowhere/report.html: No such file or directory"),
+    ],
+)
+def test_wrong_use_is_told_in_one_line(
+    tmp_path: Path, run: Run, options: tuple[str, ...], told: str
+) -> None:
+    """With the exit code 2."""
+    result = run("report", write_log(tmp_path / "shop.log", HOSTILE), *options)
+    assert (2, "", 1) == (result.code, result.out, result.err.count("\n"))
+    assert told in result.err
+
+
+@pytest.mark.parametrize(
+    ("package", "arguments"),
+    [
+        ("duckdb", ("report",)),
+        ("jinja2", ("report", "--html", "x.html")),
+        ("jinja2", ("story", TRACE, "--html", "x.html")),
+        ("duckdb", ("serve",)),
+    ],
+)
+def test_a_missing_extra_is_told_in_one_sentence(
+    tmp_path: Path,
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    package: str,
+    arguments: tuple[str, ...],
+) -> None:
+    """With what to install."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, package, None)
+    result = run(*arguments, write_log(tmp_path / "shop.log", HOSTILE))
+    assert 2 == result.code
+    assert f"needs the package {package!r}" in result.err
+    assert "pip install 'pantheon-obs[cli]'" in result.err
+
+
+def test_large_files_are_read_by_two_processes(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the same figures, also where lines are cut into parts, and with one processor."""
+    lines = [*HOSTILE, *(request(20, number, note="x" * 5000) for number in range(900))]
+    plain = write_log(tmp_path / "shop.log", lines)
+    cri = tmp_path / "cri.log"
+    first = json.dumps(request(30, 7))
+    parts = (
+        f"2026-11-29T08:00:00Z stdout P {first[:90]}\n2026-11-29T08:00:00Z stdout F {first[90:]}"
+    )
+    cri.write_text(f"{plain.read_text()}{parts}\n")
+    expected = [counts(run, file) for file in (plain, cri)]
+    monkeypatch.setattr(half, "SMALL", 1_000_000)
+    monkeypatch.setattr(duck, "PIECE", 1)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    assert expected == [counts(run, file) for file in (plain, cri)]
+    assert 906 == expected[0]["totals"]["requests"]
+    assert 907 == expected[1]["totals"]["requests"]
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert expected[0] == counts(run, plain)
+
+
+def test_the_page_of_a_pipe_has_its_stories(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Standard input is read twice; with --json the figures are printed as well."""
+    page = tmp_path / "report.html"
+    log = write_log(tmp_path / "shop.log", [line(1), *HOSTILE, call(50, 1, trace_id=None)])
+    with log.open() as file:
+        monkeypatch.setattr(sys, "stdin", file)
+        report = counts(run, "-", "--html", page)
+    assert 6 == report["totals"]["requests"]
+    html = page.read_text()
+    assert f'"stories":{{"{TRACE}":' in html or f'"{TRACE}":{{"trace_id"' in html
+    assert '"source":"-:1"' in html
+
+
+def test_the_window_before_begins_in_the_year_one_at_the_earliest(tmp_path: Path, run: Run) -> None:
+    """As no time is earlier."""
+    options = ("--since", "0900-01-01", "--until", "2026-12-01", "--compare")
+    report = counts(run, write_log(tmp_path / "shop.log", HOSTILE), *options)
+    assert "0001-01-01T00:00:00.000000Z" == report["before"]["window"]["since"]
+    assert 200 >= len(report["series"]["points"])
+
+
+def test_a_wide_window_has_few_points() -> None:
+    """Buckets have a readable length, and beyond half a day whole days."""
+    assert 1 == bucket_length(0, 5)
+    assert 600 == bucket_length(0, DAY)
+    for days in (365, 3650):
+        length = bucket_length(0, days * DAY)
+        assert 0 == length % 86_400
+        assert days * 86_400 / length <= MOST_POINTS
