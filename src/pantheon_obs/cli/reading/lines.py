@@ -106,12 +106,8 @@ class Reader:
         if not text.startswith(b"{"):
             self.read["foreign"] += 1
             return None
-        try:
-            # An empty object takes 25 times as much memory as its text.
-            if len(text) > _LARGE and text.count(b"{") + text.count(b"[") > _MOST_VALUES:
-                raise orjson.JSONDecodeError("too many values", "", 0)  # noqa: EM101, TRY301
-            fields = orjson.loads(text)
-        except orjson.JSONDecodeError:
+        fields = _object(text)
+        if fields is None:
             self.read["torn"] += 1
             return None
         if all(isinstance(fields.get(name), str) for name in _REQUIRED):
@@ -145,6 +141,18 @@ class Reader:
         for joined in self._unwrapper.end() if last else ():
             if needle is None or needle.search(joined.text):
                 yield joined
+
+
+def _object(text: bytes) -> dict[str, Any] | None:
+    """Parse a line; None if it is torn, or would fill the memory."""
+    # An empty object takes 25 times as much memory as its text.
+    if len(text) > _LARGE and text.count(b"{") + text.count(b"[") > _MOST_VALUES:
+        return None
+    try:
+        fields: dict[str, Any] = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    return fields
 
 
 def _hits(number: int, block: bytes, needle: re.Pattern[bytes]) -> Iterator[tuple[int, bytes]]:
