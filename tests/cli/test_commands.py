@@ -241,9 +241,16 @@ def test_local_times_are_those_of_the_machine(run: Run, tmp_path: Path) -> None:
         env=environment, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
 
+    save(path, line(0, timestamp="9999-12-31T23:59:59.000000Z"))
+    last = subprocess.run(
+        [*COMMAND, "story", TRACE, path, "--local"],
+        env=environment, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+
+    assert "9999-12-31 23:59:59.000000 UTC" in last
     assert "2026-11-30 03:11:07.000000 IST" in text
     assert "03:11:07.000000 error" in text
-    assert "2026-11-29T21:41:07.000000Z" in run("story", TRACE, path, "--local", "--json").out
+    assert "9999-12-31T23:59:59.000000Z" in run("story", TRACE, path, "--local", "--json").out
 
 
 class Terminal(io.StringIO):

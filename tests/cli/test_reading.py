@@ -170,6 +170,7 @@ def test_a_file_that_fails_while_it_is_read_is_a_note(
         pytest.param(OURS.replace('"hello"', "NaN").encode(), 0, 1, id="NaN"),
         pytest.param(b"[" * 100_000, 1, 0, id="brackets"),
         pytest.param(b'{"a":' * 100_000, 0, 1, id="deep"),
+        pytest.param(OURS[:-1].encode() + b',"a":[' + b"{}," * 1_500_000 + b"0]}", 0, 1, id="wide"),
         pytest.param(b"null\n[]\n7\ntrue", 4, 0, id="other JSON"),
         pytest.param(OURS.replace("-11-29", "-02-30").encode(), 1, 0, id="no day"),
         pytest.param(OURS.replace("07.000000Z", "07Z").encode(), 1, 0, id="another time"),

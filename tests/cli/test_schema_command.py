@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.cli.conftest import Run
 
-OTHERS = {"user": {"a": [1, None]}, "nothing": None, 'q"': "it's", "db_calls": 3}
+OTHERS = {"user": {"a": [1, None]}, "nothing": None, 'q"': "it's", "shop_calls": 3}
 CHOSEN = (
     'event, trace_id, latency_ms, status_code, nested, cost_usd, input_tokens, "window", options,'
     " service, fields"

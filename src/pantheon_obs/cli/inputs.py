@@ -44,4 +44,7 @@ def tell_skipped(read: dict[str, int]) -> None:
 
 def show_time(time: datetime, *, local: bool) -> datetime:
     """Return a time of a line in the zone in which it is shown."""
-    return time.astimezone(None if local else UTC)
+    try:
+        return time.astimezone(None if local else UTC)
+    except OverflowError:  # the first and the last day of the calendar
+        return time

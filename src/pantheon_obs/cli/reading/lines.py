@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _REQUIRED = ("timestamp", "level", "event", "logger")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII).fullmatch
+_LARGE = 4 << 20  # bytes
+_MOST_VALUES = 1_000_000  # objects and lists of a large line
 _SMALL = 4096  # bytes of a line whose fields are kept after they were read
 
 
@@ -104,9 +106,8 @@ class Reader:
         if not text.startswith(b"{"):
             self.read["foreign"] += 1
             return None
-        try:
-            fields = orjson.loads(text)
-        except orjson.JSONDecodeError:
+        fields = _object(text)
+        if fields is None:
             self.read["torn"] += 1
             return None
         if all(isinstance(fields.get(name), str) for name in _REQUIRED):
@@ -140,6 +141,18 @@ class Reader:
         for joined in self._unwrapper.end() if last else ():
             if needle is None or needle.search(joined.text):
                 yield joined
+
+
+def _object(text: bytes) -> dict[str, Any] | None:
+    """Parse a line; None if it is torn, or would fill the memory."""
+    # An empty object takes 25 times as much memory as its text.
+    if len(text) > _LARGE and text.count(b"{") + text.count(b"[") > _MOST_VALUES:
+        return None
+    try:
+        fields: dict[str, Any] = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    return fields
 
 
 def _hits(number: int, block: bytes, needle: re.Pattern[bytes]) -> Iterator[tuple[int, bytes]]:
