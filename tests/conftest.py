@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -87,11 +89,23 @@ def unmeasured() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def level_names() -> Iterator[None]:
+    """Forget the names that are given to levels inside; `logging` has no way to take one back."""
+    tables = logging._levelToName, logging._nameToLevel  # noqa: SLF001 - as above
+    before = [{**table} for table in tables]
+    yield
+    for table, names in zip(tables, before, strict=True):
+        table.clear()
+        table.update(names)
+
+
 @pytest.fixture(autouse=True)
 def clean_state() -> Iterator[None]:
     """Reset the library around the test, and fail where `reset()` leaves anything changed."""
     testing.reset()  # fixtures of a whole module have run by now
     before = state()
-    yield
+    with level_names():
+        yield
     testing.reset()
     assert [] == changes(before, state())
