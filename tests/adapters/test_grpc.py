@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -349,3 +350,11 @@ def test_metadata_that_nobody_can_read_is_left_to_grpc() -> None:
     details = SimpleNamespace(metadata=[7])
     seen = client_interceptor().intercept_unary_unary(lambda each, _: each, details, b"")
     assert details is seen
+
+
+def test_a_quiet_method_is_told_at_debug() -> None:
+    """Health checks of an orchestrator are methods, too."""
+    from pantheon_obs.adapters.grpc_events import RpcFinished  # noqa: PLC0415 - needs grpc
+
+    quiet = RpcFinished("id", {}, "POST", "/p.S/Check", None, 1.0, "ok", None, quiet=True)
+    assert (10, 20) == (quiet.level, replace(quiet, quiet=False).level)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 import pantheon_obs
+from pantheon_obs import Settings
 from pantheon_obs.cli.main import main
 from tests.support.server import SECONDS, environment
 
@@ -155,6 +156,24 @@ def test_workers_that_share_a_folder_are_no_fault(
     monkeypatch.setenv("PANTHEON_OBS_LOG_FORMAT", "text")
     (tmp_path / "gunicorn.conf.py").write_text("workers = 4\n")
     assert {} == faults(doctor())
+
+
+def test_a_package_that_is_not_installed_is_none_too_old(
+    doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most extras are not."""
+    monkeypatch.setattr("pantheon_obs.cli.doctor_settings.requires", lambda _: ["no-such>=1.0"])
+    assert {} == faults(doctor())
+
+
+def test_calls_without_a_price_list_are_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list is an extra."""
+    from pantheon_obs.cli import doctor_features  # noqa: PLC0415 - patched here only
+
+    monkeypatch.setattr(doctor_features, "find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, "openai", sys)
+    found = {check.name: check for check in doctor_features.examine_features(Settings(llm=True))}
+    assert ("off", None) == (found["list prices"].status, found["list prices"].fix)
 
 
 def test_a_package_without_metadata_has_no_versions(
@@ -411,7 +430,7 @@ APPLICATIONS = [
         from pantheon_obs import instrument
         app = FastAPI()
         import sentry_sdk
-        sentry_sdk.init('http://k@localhost/1')
+        sentry_sdk.init('http://k@localhost/1', auto_enabling_integrations=False)
         instrument(app)
         """,
         "sentry client",
@@ -424,7 +443,7 @@ APPLICATIONS = [
         from pantheon_obs import instrument
         app = FastAPI()
         import sentry_sdk, os
-        sentry_sdk.init()
+        sentry_sdk.init(auto_enabling_integrations=False)
         os.environ['SENTRY_DSN'] = 'http://k@localhost/1'
         instrument(app)
         """,
@@ -624,6 +643,13 @@ HEALTHY = {
         async def app(scope, receive, send): ...
         from pantheon_obs import instrument
         app = instrument(app, sentry_dsn='http://k@localhost/1')
+    """,
+    "sentry_sdk.api": """
+        async def app(scope, receive, send): ...
+        import sentry_sdk
+        from pantheon_obs import instrument
+        sentry_sdk.init(auto_enabling_integrations=False)
+        app = instrument(app)
     """,
     "uvicorn": """
         async def app(scope, receive, send): ...

@@ -139,3 +139,23 @@ def test_what_goes_wrong_is_said_in_one_line(tmp_path: Path, run: Run, engine: E
         assert (2, "", 1) == (result.code, result.out, result.err.count("\n"))
     both = run("report", "--clickhouse", engine.url, tmp_path)
     assert "--clickhouse reads no files" in both.err
+
+
+def test_a_server_that_is_no_clickhouse_is_told(tmp_path: Path, run: Run) -> None:
+    """It may answer anything."""
+
+    class Other(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"hello")
+
+        def log_message(self, *_: Any) -> None:
+            """Print nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Other) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        result = run("report", "--clickhouse", f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+    assert 2 == result.code
+    assert "this is no answer of ClickHouse" in result.err

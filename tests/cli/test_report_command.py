@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("duckdb")
 pytest.importorskip("jinja2")
 
+from pantheon_obs.cli.reading.files import find
 from pantheon_obs.cli.report import duck, half, traces
 from pantheon_obs.cli.report.windows import MOST_POINTS, bucket_length
 from tests.cli.pages import CALLER, HOSTILE, TRACE, TRACEBACK, call, line, request, write_log
@@ -137,6 +138,20 @@ def test_large_files_are_read_by_two_processes(
     assert 907 == expected[1]["totals"]["requests"]
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     assert expected[0] == counts(run, plain)
+
+
+def test_files_that_one_process_reads_as_fast_need_no_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Zipped ones, and any with one processor."""
+    (tmp_path / "shop.log.gz").touch()
+    monkeypatch.setattr(half, "SMALL", -1)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    assert not half.is_large(find([str(tmp_path / "shop.log.gz")]))
+    (tmp_path / "shop.log").touch()
+    assert half.is_large(find([str(tmp_path / "shop.log")]))
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    assert not half.is_large(find([str(tmp_path / "shop.log")]))
 
 
 def test_the_page_of_a_pipe_has_its_stories(

@@ -101,6 +101,12 @@ def served(tmp_path: Path) -> Iterator[Served]:
     process.stderr.close()
 
 
+def next_change(events: http.client.HTTPResponse) -> None:
+    """Wait for the next message; in between comments keep the connection open."""
+    while not events.readline().startswith(b"data: "):
+        pass
+
+
 def test_lines_are_passed_on_and_counted(served: Served) -> None:
     """Whatever comes goes on byte for byte; a change is told, and the figures have it."""
     assert served.process.stdin
@@ -109,11 +115,11 @@ def test_lines_are_passed_on_and_counted(served: Served) -> None:
     served.process.stdin.write(b"no \xff line\n")
     written = b"no \xff line\n" + served.write(request(1, 20, route="/orders"), call(2, 300))
     assert written == served.process.stdout.read(len(written))
-    assert events.readline().startswith(b"data: ")
     assert "text/event-stream" == events.headers["Content-Type"]
+    next_change(events)
+    while 2 > (report := served.report())["totals"]["requests"]:
+        next_change(events)
     events.close()
-    report = served.report()
-    assert 2 == report["totals"]["requests"]
     assert 0.125 == report["totals"]["cost_usd"]
     status, _, body = served.ask(f"/story/{TRACE.replace('-', '')}.json")
     assert (200, ["request", "llm"]) == (
@@ -127,11 +133,10 @@ def test_a_rotated_file_is_followed(served: Served) -> None:
     """It may come later, and a new file of its name is read from the start."""
     events = served.events()
     write_log(served.log, [request(1, 20)])
-    assert events.readline().startswith(b"data: ")
-    events.readline()
+    next_change(events)
     served.log.rename(served.log.with_suffix(".log.1"))
     write_log(served.log, [request(2, 30), request(3, 40)])
-    assert events.readline().startswith(b"data: ")
+    next_change(events)
     events.close()
     assert 4 == served.report()["totals"]["requests"]
 
@@ -228,6 +233,15 @@ def test_the_port_of_another_is_refused(shared: Served, run: Run) -> None:
     assert (2, "") == (result.code, result.out)
     assert f"127.0.0.1 port {shared.port}: Address already in use" in result.err
     assert 2 == run("serve", shared.log, "--port", "70000").code
+
+
+def test_an_address_that_is_not_the_loopback_has_no_other_names() -> None:
+    """`localhost` is another machine's name for itself."""
+    with Server("127.0.0.1", 0, Memory({})) as server:
+        port = server.server_port
+        assert server.is_own(f"10.0.0.7:{port}", "10.0.0.7")
+        assert server.is_own(f"localhost:{port}", "127.0.0.1")
+        assert not server.is_own(f"localhost:{port}", "10.0.0.7")
 
 
 def test_a_broken_answer_is_told_in_one_line(

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pantheon_obs import MissingExtraError
+from pantheon_obs import MissingExtraError, instrument
 from pantheon_obs.core import guard, pipeline
 from pantheon_obs.core.context import Trace, begin, end
 from pantheon_obs.core.errors import require
 from pantheon_obs.testing import capture_events
+
+if TYPE_CHECKING:
+    from pantheon_obs.core.events import Ended
 
 
 def test_an_exception_of_ours_is_swallowed_and_reported_once_per_site() -> None:
@@ -29,6 +32,26 @@ def test_an_exception_of_ours_is_swallowed_and_reported_once_per_site() -> None:
     ] == [(event["event"], event["level"], event["site"]) for event in events]
     assert all("ZeroDivisionError" in event["exception"] for event in events)
     assert {"one site", "another site"} == guard.reported()
+
+
+def test_whoever_looks_at_a_fact_and_fails_is_reported_and_the_fact_goes_on() -> None:
+    """Each sink gets it."""
+
+    def look(trace: Trace, event: Ended) -> None:
+        raise ZeroDivisionError
+
+    pipeline.before_end(look)
+    try:
+        with capture_events() as events:
+            asyncio.run(instrument(nothing)({"type": "http", "method": "GET"}, nothing, nothing))
+    finally:
+        pipeline.no_more_before_end(look)
+    names = [event["event"] for event in events]
+    assert ["telemetry_failed", "request_finished"] == names[-2:]
+
+
+async def nothing(*_: Any) -> None:
+    """Serve and send nothing."""
 
 
 @pytest.mark.parametrize(

@@ -129,8 +129,8 @@ class AsgiHttp(AsgiExchange):
     def _sent_late(self, message: Message) -> None:
         """Note the body's end, if the event was emitted while that was being sent."""
         with _guard:
-            if message["type"] in _BODY and not message.get("more_body"):
-                self.response_complete = self.response_started
+            is_last = message["type"] in _BODY and not message.get("more_body")
+            self.response_complete |= is_last and self.response_started
 
     def _sent(self, message: Message) -> None:
         """A part of the body was handed to the server."""

@@ -110,12 +110,10 @@ def _layers(app: Any) -> list[Any]:
 def _kind_of(value: object) -> str | None:
     """Tell whether a value is a framework's own application, or a callable like one."""
     try:
-        product = None if isinstance(value, type) else product_of(value)
+        kind = _FRAMEWORK if product_of(value).app_class else "callable"
+        return None if isinstance(value, type) else kind
     except Exception:  # noqa: BLE001 - any object of the application
         return None
-    if product is None:
-        return None
-    return _FRAMEWORK if product.app_class else "callable"
 
 
 def _is_traced(layer: object) -> bool:
