@@ -43,7 +43,8 @@ def tell(tours: Sequence[Tour]) -> list[str]:
 
 def _run(*command: str) -> list[str]:
     """Show a command and what it prints; return its problem, if it has one."""
-    say(f"pantheon-obs {' '.join(command)}", BOLD)
+    said = f"pantheon-obs {' '.join(command)}"
+    say(said if len(said) <= WIDTH else said.replace(" --", " \\\n  --"), BOLD)
     told = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-m", "pantheon_obs", *command],
         env={**os.environ, "COLUMNS": str(WIDTH)},

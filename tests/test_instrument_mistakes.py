@@ -179,8 +179,9 @@ async def plain(scope: Any, receive: Any, send: Any) -> None:
     """Serve nothing."""
 
 
-def test_a_second_call_for_a_wrapper_is_a_warning_too() -> None:
+def test_a_second_call_for_a_wrapper_is_a_warning_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """A `Settings` object asks for all of its fields."""
+    monkeypatch.delenv("PANTHEON_OBS_SLOW_LOOP_MS", raising=False)
     with capture_events() as events:
         app = instrument(plain, service="shop")
         assert app is instrument(app, Settings())
