@@ -59,7 +59,7 @@ def test_a_method_of_loggers_that_another_library_has_replaced_since_stays(
         assert logging.Logger.__dict__["filter"] is filter_
 
 
-@pytest.mark.parametrize("name", ["_notice", "context_of"])
+@pytest.mark.parametrize("name", ["_notice", "place_context"])
 def test_a_failure_of_ours_beside_another_handler_loses_no_line(
     name: str, monkeypatch: pytest.MonkeyPatch, bare_root: logging.Logger
 ) -> None:
@@ -78,7 +78,7 @@ def test_a_failure_of_ours_beside_another_handler_loses_no_line(
     configure_logging(log_format="json")
     logging.getLogger("meanwhile").addHandler(kept := Kept())
     with capture_events() as events:
-        if name == "context_of":
+        if name == "place_context":
             logging.getLogger("meanwhile").info("known")
         monkeypatch.setattr(noticing, name, fail)
         logging.getLogger("meanwhile").info("said")

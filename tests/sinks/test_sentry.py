@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from pantheon_obs import MissingExtraError, Settings, init_sentry
 from tests.sinks.receiver import Receiver
 from tests.support.lines import parse_line
-from tests.support.server import SECONDS, Server, environment, uvicorn
+from tests.support.server import SECONDS, Server, environment, read_until, uvicorn
 
 sentry_sdk = pytest.importorskip("sentry_sdk")
 pytest.importorskip("fastapi")
@@ -281,6 +282,64 @@ def test_an_event_outside_of_a_request_has_no_tag(receiver: Receiver) -> None:
     receiver.wait_for(1)
 
     assert "trace_id" not in receiver.events[0].get("tags", {})
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks")
+def test_the_only_event_of_a_forked_process_is_sent(receiver: Receiver) -> None:
+    """A copy of the parent's queue has a waiting thread that the child has not."""
+    init_sentry(sentry_dsn=receiver.dsn)
+    sentry_sdk.capture_message("parent")
+    receiver.wait_for(1)
+    transport: Any = sentry_sdk.get_client().transport
+
+    def waiting() -> int:
+        return len(transport._worker._queue.not_empty._waiters)  # noqa: SLF001 - a race
+
+    read_until(1, waiting)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(writing)
+            before = waiting()
+            transport._worker.start()  # noqa: SLF001 - as the first event does
+            read_until(before + 1, waiting)
+            sentry_sdk.capture_message("child")
+            os.read(reading, 1)  # until the parent has seen it
+        finally:
+            os._exit(0)
+    try:
+        receiver.wait_for(2)
+    finally:
+        os.close(writing)
+        os.waitpid(child, 0)
+        os.close(reading)
+
+    assert ["parent", "child"] == [event["message"] for event in receiver.events]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks")
+def test_a_transport_of_the_applications_own_stays_in_a_forked_process(receiver: Receiver) -> None:
+    """It has no queue of Sentry's."""
+    reading, writing = os.pipe()
+
+    class Own(sentry_sdk.Transport):  # type: ignore[name-defined,misc]
+        """Writes to a pipe."""
+
+        def capture_envelope(self, envelope: Any) -> None:
+            os.write(writing, envelope.get_event()["message"].encode())
+
+    init_sentry(sentry_dsn=receiver.dsn, transport=Own)
+    child = os.fork()
+    if child == 0:
+        try:
+            sentry_sdk.capture_message("child")
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writing)
+    with os.fdopen(reading) as lines:
+        assert "child" == lines.read()
 
 
 def test_personal_data_is_collected_where_the_application_asks_for_it(receiver: Receiver) -> None:

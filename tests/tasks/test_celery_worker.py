@@ -14,7 +14,7 @@ import pytest
 from examples.databases import Redis
 from tests.sinks.receiver import Receiver
 from tests.support.lines import parse_line
-from tests.support.server import ROOT, SECONDS, Server, environment, free_port
+from tests.support.server import ROOT, SECONDS, Server, environment, free_port, read_until
 from tests.time.requests import adds_up, times
 
 if TYPE_CHECKING:
@@ -75,16 +75,20 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Observed:
         options = ("--concurrency", "2", "--beat", "--without-mingle", "--without-gossip")
         dsn = {"SENTRY_DSN": receiver.dsn, "PYTHONPATH": str(ROOT), "C_FORCE_ROOT": "1"}
         with Server(*arguments, *options, env={**env, **dsn}) as worker:
-            publisher = subprocess.run(
+            with subprocess.Popen(
                 [sys.executable, "-m", "tests.tasks.apps.publish"],
                 cwd=ROOT,
                 env={**environment(), **env},
-                capture_output=True,
-                timeout=2 * SECONDS,
-                check=False,
-            )
-            assert 0 == publisher.returncode, publisher.stderr.decode() + worker.output()
-            observed.results = json.loads(publisher.stdout)
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            ) as publisher:
+                # A process that is killed loses the events that Sentry has not yet sent.
+                failing = ["fail", "pipeline"]
+                read_until(failing, lambda: [case for case in failing if observed.events(case)])
+                results, errors = publisher.communicate(b"kill\n", 2 * SECONDS)
+            assert 0 == publisher.returncode, errors.decode() + worker.output()
+            observed.results = json.loads(results)
             worker.wait_for(
                 lambda: (
                     sum(has_ended(line, "pipeline") for line in worker.out) == 11

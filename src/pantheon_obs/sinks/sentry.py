@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from contextlib import suppress
 from importlib import import_module
@@ -18,6 +19,7 @@ from pantheon_obs.core.settings import NAMES, Settings, resolve
 from pantheon_obs.core.switch import turned_off
 from pantheon_obs.sinks import sentry_grpc
 from pantheon_obs.sinks.sentry_apps import AsgiApp, WsgiApp
+from pantheon_obs.sinks.sentry_delivery import begin_afresh
 from pantheon_obs.sinks.sentry_integrations import add_integrations
 from pantheon_obs.sinks.sentry_options import dsn_of, options_for, refuse_unknown
 from pantheon_obs.sinks.sentry_scope import tag
@@ -196,3 +198,13 @@ def _watch(sdk: ModuleType) -> None:
 def _is_not_from_sentry(record: logging.LogRecord) -> bool:
     """Drop urllib3's retry warnings from Sentry's transport thread."""
     return not str(record.threadName).startswith("sentry-sdk.")
+
+
+def _after_fork() -> None:
+    sdk = _sdk()
+    if sdk is not None:
+        begin_afresh(sdk.get_client())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.context import current_trace_id
 from pantheon_obs.core.failures import handed_over, offer
+from pantheon_obs.core.guard import Guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_guard = Guard("sentry queue")
 
 
 class _Delivery:
@@ -35,3 +38,17 @@ def offer_event(error: BaseException, event: dict[str, Any]) -> None:
     if current_trace_id.get():
         # The same object may have come from another trace of this context last.
         sdk.integrations.dedupe.DedupeIntegration.reset_last_seen()
+
+
+def begin_afresh(client: Any) -> None:  # noqa: ANN401 - Sentry's
+    """Give a client's transport an empty queue, in a process that was forked.
+
+    The parent's thread waits at the queue, and would be woken here in place of this process's own:
+    an event would stay until the next one comes. Events that wait there are the parent's to send.
+    """
+    with _guard:
+        # The name is private to sentry_sdk; a transport of the application's has no such queue.
+        worker = getattr(client.transport, "_worker", None)
+        if worker is not None:
+            size = client.options["transport_queue_size"]
+            client.transport._worker = type(worker)(queue_size=size)  # noqa: SLF001 - as above

@@ -1,4 +1,7 @@
-"""A process that publishes to the shop's worker, and prints the results as one JSON object."""
+"""A process that publishes to the shop's worker, and prints the results as one JSON object.
+
+It reads a line of standard input before it publishes the tasks that end their process.
+"""
 
 from __future__ import annotations
 
@@ -47,6 +50,7 @@ def results() -> dict[str, Any]:
     for case in ("order", "own", "pipeline", "flaky", "slow", "chat", "stock", "speak", "pickle"):
         sent[case].get(SECONDS)
     wait_until(lambda: sent["fail"].state == "FAILURE")
+    sys.stdin.readline()
     send("leave", shop.leave)
     sent["leave"].get(SECONDS, propagate=False)
     send("crash", shop.crash)
