@@ -160,9 +160,10 @@ class _Handler(BaseHTTPRequestHandler):
         """
         self.close_connection = True
         headers = {"Content-Type": "text/event-stream", "Connection": "close"}
-        self._send_head(HTTPStatus.OK, headers)
         query = urlsplit(self.path).query
+        # Before the head is sent: what changes once the browser has that is told.
         seen = int(query) if _VERSION(query) else self._own.memory.wait(-1, 0)
+        self._send_head(HTTPStatus.OK, headers)
         while self.command == "GET":
             version = self._own.memory.wait(seen, _SILENCE)
             message = b": nothing new\n\n" if version == seen else b"data: %d\n\n" % version
