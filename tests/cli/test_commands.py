@@ -17,6 +17,7 @@ from pantheon_obs.cli.main import COMMANDS, main
 from pantheon_obs.cli.stories import search
 from tests.cli.incidents import TRACE, traceback
 from tests.cli.written import call, line, request, save, task, websocket
+from tests.support.server import SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -360,6 +361,29 @@ def test_a_closed_pipe_ends_quietly(tmp_path: Path) -> None:
             process.stdout.close()
             assert b"" == process.stderr.read()
         assert 141 == process.returncode
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is Linux's")  # noqa: PTH110 - a device
+@pytest.mark.parametrize(("where", "code"), [(">/dev/full", 2), (">&-", 0), ("2>&-", 0)])
+def test_output_that_goes_nowhere_makes_no_traceback(tmp_path: Path, where: str, code: int) -> None:
+    """A full disk is said, and a closed descriptor is wanted."""
+    path = save(tmp_path / "shop.log", request(0, 10), "no line of ours")
+    command = f"{sys.executable} -m pantheon_obs tail {path} {where}"
+    ended = subprocess.run(  # noqa: S602 - the shell closes the descriptor
+        command, shell=True, capture_output=True, timeout=SECONDS, check=False
+    )
+    assert code == ended.returncode
+    assert b"Traceback" not in ended.stderr
+    assert (code == 2) == (b"No space left on device" in ended.stderr)
+    assert bool(ended.stdout) == (where == "2>&-")
+
+
+def test_sums_that_no_number_holds_are_told(run: Run, tmp_path: Path) -> None:
+    """Integers beyond 64 bits are floats in the JSON, and costs beyond all are unknown."""
+    calls = [call(10, 20, cost_usd=1e308, input_tokens=2**64 - 1) for _ in range(2)]
+    path = save(tmp_path / "shop.log", request(0, 100), *calls)
+    told = json.loads(run("story", TRACE, path, "--json").out)
+    assert (2.0 * 2**64, None) == (told["input_tokens"], told["cost_usd"])
 
 
 def test_standard_input_is_read_and_named(tmp_path: Path) -> None:

@@ -651,6 +651,19 @@ HEALTHY = {
         sentry_sdk.init(auto_enabling_integrations=False)
         app = instrument(app)
     """,
+    "asyncio": """
+        import subprocess, sys
+        from pantheon_obs import instrument
+
+        subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+
+
+        async def plain(scope, receive, send): ...
+
+
+        def app():
+            return instrument(plain)
+    """,
     "uvicorn": """
         async def app(scope, receive, send): ...
         from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -679,6 +692,8 @@ def test_a_healthy_application_has_no_fault(
     source = textwrap.dedent(HEALTHY[package])
     (tmp_path / "shop.py").write_text(f"print('the application prints')\n{source}")
     assert {} == faults(doctor("shop:app"))
+    if "def app()" in source:  # a factory
+        assert {} == faults(doctor("shop:app()"))
 
 
 def test_all_of_it_turned_off_is_no_fault(

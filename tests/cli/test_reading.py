@@ -363,6 +363,15 @@ def test_integers_may_be_written_as_numbers(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX")
+def test_a_pipe_in_a_folder_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody may ever write into it, and the other files are read."""
+    (tmp_path / "shop.log").touch()
+    os.mkfifo(tmp_path / "pipe")
+    assert ["shop"] == [source.service for source in find([str(tmp_path)])]
+    assert "a pipe is read only where it is named itself" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX")
 def test_a_pipe_into_which_nobody_writes_is_refused(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -154,6 +154,16 @@ def test_files_that_one_process_reads_as_fast_need_no_second(
     assert not half.is_large(find([str(tmp_path / "shop.log")]))
 
 
+def test_odd_times_and_weights_are_counted(tmp_path: Path, run: Run) -> None:
+    """The year 1 begins in the middle of a bucket, and a weight may be beyond 64 bits."""
+    old = {**request(1, 5), "timestamp": "0001-01-01T00:00:00.000000Z"}
+    log = write_log(tmp_path / "shop.log", [old, request(2, 5, keep_rate=1e-20)])
+    report = counts(run, log)
+    assert 1e20 == report["totals"]["requests"]
+    assert "0001-01-01T00:00:00.000000Z" == report["series"]["points"][0]["start"]
+    assert 0 == run("report", log, "--since", "0001-01-01").code
+
+
 def test_the_page_of_a_pipe_has_its_stories(
     tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

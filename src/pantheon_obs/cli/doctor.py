@@ -41,7 +41,7 @@ examples:
 """
 
 _EXIT = {"sound": 0, "faults": 1, "unknown": 2}
-_TARGET = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*(?::[^\W\d]\w*(?:\.[^\W\d]\w*)*)?")
+_TARGET = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*(?::[^\W\d]\w*(?:\.[^\W\d]\w*)*(?:\(\))?)?")
 _SECONDS = 120  # for the import of an application
 # The working folder is where its modules are looked for, as a server does.
 _PROBE = "from pantheon_obs.cli.doctor_application import main; main()"
@@ -98,28 +98,32 @@ def _environment() -> Iterator[Check]:
 def _application(target: str) -> Iterator[Check]:
     """Examine an application in a process of its own, and what it printed while it was imported."""
     with tempfile.TemporaryDirectory() as folder:
-        result = Path(folder, "checks.json")
+        result, printed = Path(folder, "checks.json"), Path(folder, "printed")
         command = [sys.executable, "-c", _PROBE, target, str(result)]
         try:
-            # Its output is no terminal: the format `auto` means JSON, which can be read here.
-            ended = subprocess.run(  # noqa: S603 - ourselves
-                command,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=_SECONDS,
-                check=False,
-            )
+            # No terminal: the format `auto` means JSON, which can be read here. No pipe: a process
+            # that the application starts would keep it open.
+            with printed.open("wb") as output:
+                subprocess.run(  # noqa: S603 - ourselves
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    timeout=_SECONDS,
+                    check=False,
+                )
         except subprocess.TimeoutExpired:
             yield Check("application", "unknown", f"{target} was not imported in {_SECONDS} s")
             return
+        lines = printed.read_bytes().splitlines()
         if not result.exists():
-            last = ended.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+            last = b"".join(lines[-1:]).decode(errors="replace")
             why = f"{target}: its import has ended the process: {last}"
             yield Check("application", "unknown", why)
             return
         checks = orjson.loads(result.read_bytes())
     yield from (Check(**check) for check in checks)
-    yield from _warned(ended.stdout.splitlines() + ended.stderr.splitlines())
+    yield from _warned(lines)
 
 
 def _warned(lines: list[bytes]) -> Iterator[Check]:

@@ -10,7 +10,9 @@ import os
 import re
 import sys
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs._instrument import instrumentation_of
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MEANT = re.compile(r"did you mean '(\w+)'")
+_made: list[Any] = []  # they are in use until this process ends
 _NAMES = ("app", "application", "celery")  # where only a module is given
 
 
@@ -53,9 +56,17 @@ def _application(target: str) -> Any:
     found: Any = import_module(name)
     if not path:
         path = next((each for each in _NAMES if hasattr(found, each)), _NAMES[0])
-    for part in path.split("."):
+    for part in path.removesuffix("()").split("."):
         found = getattr(found, part)
+    # A factory, as gunicorn's `create_app()` and `uvicorn --factory` name it.
+    if path.endswith("()") or _is_factory(found):
+        found = found()
+        _made.append(found)
     return found
+
+
+def _is_factory(found: Any) -> bool:
+    return isinstance(found, FunctionType) and not signature(found).parameters
 
 
 def _refused(target: str, error: BaseException) -> Check:

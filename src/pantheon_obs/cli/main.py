@@ -9,7 +9,8 @@ import argparse
 import os
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol, TextIO, cast
 
 from pantheon_obs._version import __version__
 from pantheon_obs.cli.terminal import CommandError, note
@@ -145,6 +146,10 @@ def _parse(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
     return chosen
 
 
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w", encoding="utf-8")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
@@ -152,6 +157,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The arguments without the program's name; those of the process by default.
     """
     words = sys.argv[1:] if arguments is None else arguments
+    # Python has none where the descriptor was closed (`>&-`).
+    sys.stdout = sys.stdout or _nowhere()
+    sys.stderr = sys.stderr or _nowhere()
     try:
         built = build_parser(words)
         chosen = _parse(built.parser, words)
@@ -165,8 +173,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except BrokenPipeError:
+    except OSError as error:
         # The interpreter flushes stdout once more when it exits, and must not report this then.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _CLOSED_PIPE
+        if isinstance(error, BrokenPipeError):
+            return _CLOSED_PIPE
+        note(f"{error.strerror}")  # the disk is full, for example
+        return 2
     return code

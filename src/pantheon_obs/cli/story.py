@@ -16,7 +16,7 @@ from pantheon_obs.cli.stories.document import story
 from pantheon_obs.cli.stories.search import search
 from pantheon_obs.cli.stories.trace_ids import not_accepted, wanted
 from pantheon_obs.cli.story_text import as_text, style
-from pantheon_obs.cli.terminal import CommandError, in_color, write, write_lines
+from pantheon_obs.cli.terminal import CommandError, encoded, in_color, write, write_lines
 
 if TYPE_CHECKING:
     import argparse
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
 def as_json(document: dict[str, Any]) -> Iterator[bytes]:
     """Give the document in parts: a long story is never in memory a second time."""
     lines = document["lines"]
-    yield orjson.dumps({key: document[key] for key in document if key != "lines"})[:-1]
+    yield encoded({key: document[key] for key in document if key != "lines"})[:-1]
     yield b',"lines":['
     for place, line in enumerate(lines):
         yield (b"," if place else b"") + orjson.dumps(line)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 import sys
 import time
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from pantheon_obs.core.errors import ObsError
 from pantheon_obs.core.terminal import wants_colors
@@ -19,6 +22,7 @@ _COLORS = {"red": "31", "yellow": "33", "green": "32", "dim": "2", "bold": "1", 
 _CONTROL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
+_LARGEST = 2**64 - 1  # that orjson encodes
 _PATIENCE = 2.0  # seconds after which progress is shown
 
 
@@ -49,6 +53,22 @@ def paint(text: str, color: str, *, wanted: bool) -> str:
     return f"\x1b[{_COLORS[color]}m{text}\x1b[0m" if wanted else text
 
 
+def encoded(document: object) -> bytes:
+    """Encode a document; figures that are too large for 64 bits are floats."""
+    try:
+        return orjson.dumps(document)
+    except TypeError:
+        return orjson.dumps(_fitting(document))
+
+
+def _fitting(value: Any) -> Any:  # noqa: ANN401 - any part of a document
+    if isinstance(value, dict):
+        return {key: _fitting(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_fitting(item) for item in value]
+    return float(value) if isinstance(value, int) and value > _LARGEST else value
+
+
 def in_color() -> bool:
     """Whether stdout shall have colors: a terminal, and the environment does not forbid it."""
     return sys.stdout.isatty() and wants_colors()
@@ -67,7 +87,8 @@ def write_lines(lines: Iterable[str]) -> None:
 
 def note(text: str) -> None:
     """Tell the person something in one line on stderr."""
-    print(f"pantheon-obs: {printable(text)}", file=sys.stderr, flush=True)  # noqa: T201
+    with suppress(OSError):  # the disk on which stderr is written may be full
+        print(f"pantheon-obs: {printable(text)}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 class Progress:

@@ -6,6 +6,8 @@ from typing import Any
 
 import orjson
 
+from pantheon_obs.cli.terminal import encoded
+
 LONGEST = 2000  # characters of a text
 MOST_LINES = 1000  # of a story
 _DEEPEST = 20
@@ -30,4 +32,4 @@ def embedded_story(story: dict[str, Any]) -> dict[str, Any]:
     lines = story["lines"]
     left_out = max(len(lines) - MOST_LINES, 0)
     cut = {**story, "lines": lines[:MOST_LINES], "left_out": left_out}
-    return shortened(orjson.loads(orjson.dumps(cut)))  # type: ignore[no-any-return]
+    return shortened(orjson.loads(encoded(cut)))  # type: ignore[no-any-return]

@@ -7,10 +7,8 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import orjson
-
 from pantheon_obs.cli.page.embedded import embedded_story
-from pantheon_obs.cli.terminal import CommandError
+from pantheon_obs.cli.terminal import CommandError, encoded
 from pantheon_obs.core.errors import require
 
 if TYPE_CHECKING:
@@ -70,7 +68,7 @@ def _read(name: str) -> str:
 
 
 def _json(data: Mapping[str, Any]) -> str:
-    text = orjson.dumps(data).decode()
+    text = encoded(data).decode()
     for character, escape in _ESCAPES.items():
         text = text.replace(character, escape)
     return text

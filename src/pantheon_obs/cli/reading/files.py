@@ -117,7 +117,11 @@ def _inside(path: str, problems: list[str]) -> Iterator[str]:
         for folder, folders, files in os.walk(path, onerror=unread.append):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(name for name in files if not name.startswith(".")):
-                yield from _inside(os.path.join(folder, name), problems)  # noqa: PTH118
+                path = os.path.join(folder, name)  # noqa: PTH118
+                if Path(path).is_fifo():  # nobody may ever write into it
+                    problems.append(f"{path}: a pipe is read only where it is named itself")
+                else:
+                    yield from _inside(path, problems)
         problems += [f"{error.filename}: {error.strerror}" for error in unread]
     elif problem := _unreadable(path):
         problems.append(problem)

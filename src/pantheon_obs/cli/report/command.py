@@ -10,8 +10,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from pantheon_obs.cli.inputs import FILES, add_files, tell_skipped
 from pantheon_obs.cli.page.embedded import shortened
 from pantheon_obs.cli.page.render import render, write_page
@@ -22,7 +20,7 @@ from pantheon_obs.cli.report.duck import Duck
 from pantheon_obs.cli.report.summary import summary
 from pantheon_obs.cli.report.traces import examples, rereadable, stories
 from pantheon_obs.cli.report.windows import Window, parse_time
-from pantheon_obs.cli.terminal import CommandError, write, write_lines
+from pantheon_obs.cli.terminal import CommandError, encoded, write, write_lines
 
 if TYPE_CHECKING:
     import argparse
@@ -74,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
         data = {"report": shortened(counted), "stories": told}
         write_page(arguments.html, render("Report", data))
     if arguments.json:
-        write(orjson.dumps(counted, option=orjson.OPT_APPEND_NEWLINE))
+        write(encoded(counted) + b"\n")
     elif arguments.html is None:
         write_lines(summary(counted))
     return 0

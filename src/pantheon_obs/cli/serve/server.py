@@ -15,11 +15,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
 
-import orjson
-
 from pantheon_obs.cli.page.embedded import embedded_story, shortened
 from pantheon_obs.cli.page.render import render
-from pantheon_obs.cli.terminal import CommandError, note
+from pantheon_obs.cli.terminal import CommandError, encoded, note
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,13 +124,13 @@ class _Handler(BaseHTTPRequestHandler):
                 **{"Content-Security-Policy": page.policy},
             )
         elif path == "/report.json":
-            self._send(HTTPStatus.OK, orjson.dumps(memory.report()[1]), "application/json")
+            self._send(HTTPStatus.OK, encoded(memory.report()[1]), "application/json")
         elif path == "/events":
             self._send_events()
         elif is_story and (told := memory.story(path[len("/story/") : -len(".json")])):
             if urlsplit(self.path).query == "page":
                 told = embedded_story(told)
-            self._send(HTTPStatus.OK, orjson.dumps(told), "application/json")
+            self._send(HTTPStatus.OK, encoded(told), "application/json")
         else:
             self._send(HTTPStatus.NOT_FOUND, b"there is no such page\n")
 

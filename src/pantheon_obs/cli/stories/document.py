@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import fsum
+from math import fsum, inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -91,7 +91,7 @@ def _totals(items: Iterable[Item]) -> dict[str, Any]:
         "llm_calls": len(calls),
         "input_tokens": sum(known("input_tokens")) if known("input_tokens") else None,
         "output_tokens": sum(known("output_tokens")) if known("output_tokens") else None,
-        "cost_usd": fsum(cost) if cost else None,
+        "cost_usd": _sum(cost) if cost else None,
     }
 
 
@@ -111,3 +111,10 @@ def _as_json(item: Item, ids: dict[Item, int], parents: dict[Item, Item]) -> dic
         "times": [] if item.kind == "llm" else times_of(fields),
         "line": orjson.Fragment(item.line.raw),
     }
+
+
+def _sum(costs: Iterable[float]) -> float:
+    try:
+        return fsum(costs)
+    except OverflowError:
+        return inf
