@@ -154,6 +154,13 @@ def test_files_that_one_process_reads_as_fast_need_no_second(
     assert not half.is_large(find([str(tmp_path / "shop.log")]))
 
 
+def test_a_line_that_begins_like_ours_may_be_foreign(tmp_path: Path, run: Run) -> None:
+    """Its level is no text."""
+    log = write_log(tmp_path / "shop.log", [request(1, 5), {**request(2, 5), "level": 1}])
+    report = counts(run, log)
+    assert (1, 1) == (report["totals"]["requests"], report["read"]["foreign"])
+
+
 def test_odd_times_and_weights_are_counted(tmp_path: Path, run: Run) -> None:
     """The year 1 begins in the middle of a bucket, and a weight may be beyond 64 bits."""
     old = {**request(1, 5), "timestamp": "0001-01-01T00:00:00.000000Z"}

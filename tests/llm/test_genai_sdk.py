@@ -205,12 +205,16 @@ def test_the_consumer_leaves(road: str, client: Any, events: Events) -> None:
 
 
 def test_a_stream_that_nobody_starts(client: Any, events: Events) -> None:
-    """The client's method is a generator function, which has sent nothing: there is no call."""
+    """The client's method is a generator function, which has sent nothing: there is no call.
+
+    Sentry's wrapper, which other tests may have left in this process, sends it at once.
+    """
+    is_wrapped = hasattr(type(client.models).generate_content_stream, "__wrapped__")
     with instrument_llm(client):
         generate(client, "whole")
     gc.collect()
 
-    assert [] == events
+    assert (["not_consumed"] if is_wrapped else []) == [event.outcome for event in events]
 
 
 def test_the_task_is_cancelled(client: Any, loop: asyncio.Runner, events: Events) -> None:
