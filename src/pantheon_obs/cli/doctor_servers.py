@@ -32,7 +32,12 @@ _SHORT = {"-w": "workers", "-c": "config"}
 
 
 class Servers:
-    """What the environment and the working folder say to the servers."""
+    """The configuration that servers read from the environment and the working folder.
+
+    Attributes:
+        gunicorn: Its settings as text; empty where it is not configured here.
+        workers: The largest number of processes that any server is told to start.
+    """
 
     def __init__(self) -> None:
         self.gunicorn = _gunicorn()

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Profile(NamedTuple):
-    """What the file sets: fields of `Settings`."""
+    """The fields of `Settings` that the file sets."""
 
     values: Mapping[str, object] = MappingProxyType({})  # they win over the environment
     defaults: Mapping[str, object] = MappingProxyType({})  # for fields that are set nowhere else
