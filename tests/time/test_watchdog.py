@@ -297,16 +297,19 @@ def test_a_collection_after_a_longer_call_is_the_calls(
     served: Served, reported: list[dict[str, Any]]
 ) -> None:
     """Since Python 3.12 one follows `json.loads` of a large text; neither is a block alone."""
-    frame = sleeps()
-    served.see(None)
-    served.see(frame, after=0.2, used=0.2)
-    blocks.collecting("start", {})
-    served.see(frame, after=0.15, used=0.15)
-    blocks.collecting("stop", {})
-    served.run()
-    served.see(None)
+    for frame, others in ((sleeps(), 0), (computes(), 9)):  # that have the processor meanwhile
+        served.see(None)
+        served.see(frame)
+        served.waited += 0.2 * others
+        served.see(frame, after=0.2 * (1 + others), used=0.2)
+        blocks.collecting("start", {})
+        served.waited += 0.15 * others
+        served.see(frame, after=0.15 * (1 + others), used=0.15)
+        blocks.collecting("stop", {})
+        served.run()
+        served.see(None)
 
-    assert ["_sleeps"] == [line["where"].split()[-1] for line in reported]
+    assert ["_sleeps", "_computes"] == [line["where"].split()[-1] for line in reported]
 
 
 def test_a_collection_of_no_length_is_forgotten(served: Served) -> None:

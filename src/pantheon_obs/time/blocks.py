@@ -52,6 +52,7 @@ class Block:
         """
         self.began = began
         self._first = first
+        self._left_out = 0.0
         self.seen = began
         self.is_told = False
         self.ended: float | None = None
@@ -61,7 +62,7 @@ class Block:
     def leave_out(self, seconds: float) -> None:
         """Leave out a time in which the callback was not let run."""
         self.began += seconds
-        self._first += seconds
+        self._left_out += seconds
 
     def mark(self) -> None:
         """Let the request whose code this is know."""
@@ -106,9 +107,11 @@ class Block:
         Python 3.12 and later collect once a call like `json.loads` has returned, for part of its
         time: together the two may be a block that neither is alone.
         """
-        parts = collecting.within(self._first, moment)
+        whole = moment - self._first
+        run = whole - self._left_out  # collections may be left out for the same share
+        parts = [part * run / whole for part in collecting.within(self._first, moment)]
         long = sum(part for part in parts if part >= self._slow / 2)
-        return moment - self._first - long < min(long, self._slow)
+        return run - long < min(long, self._slow)
 
 
 def trace_of(task: object) -> Trace | None:
