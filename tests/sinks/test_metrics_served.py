@@ -154,7 +154,6 @@ def workers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Se
 
 def ask(server: Server, times: int) -> None:
     """Send requests from several clients at once."""
-
     with ThreadPoolExecutor(8) as pool, httpx.Client(headers=CLOSE, timeout=30) as client:
         asked = pool.map(client.get, [f"{server.url}/ok"] * times)
         assert {200} == {response.status_code for response in asked}
