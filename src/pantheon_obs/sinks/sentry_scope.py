@@ -24,6 +24,7 @@ from pantheon_obs.core.failures import (
 )
 from pantheon_obs.core.serving import active
 from pantheon_obs.products import PRODUCTS
+from pantheon_obs.sinks.sentry_claims import Claim
 from pantheon_obs.sinks.sentry_delivery import offer_event
 
 if TYPE_CHECKING:
@@ -45,48 +46,33 @@ _HTTP_ERRORS = {row.name: row.http_error for row in PRODUCTS if row.http_error}
 _LIFESPAN_ERRORS = {row.lifespan_error for row in PRODUCTS if row.lifespan_error}
 
 
-class _Claim:
-    """A request's scope, and what the application has put on it, once the request is over.
-
-    The names are private to sentry_sdk: without them nothing is known to be the request's.
-    """
-
-    def __init__(self, scope: Any, root_span: str | None) -> None:  # noqa: ANN401 - Sentry's
-        self.root_span = root_span
-        self._scope: Any = scope
-        self._before = dict(getattr(scope, "_tags", {}))
-        self._user = getattr(scope, "_user", None)
-        self._added: dict[str, Any] = {}
-
-    def settle(self) -> None:
-        """Remember what was added, and leave the scope, which refers to this."""
-        tags, before = getattr(self._scope, "_tags", {}), self._before
-        self._added = {name: tags[name] for name in tags if before.get(name) != tags[name]}
-        user = getattr(self._scope, "_user", None)
-        self._user = None if user is self._user else user
-        self._scope = None
-
-    def strip(self, event: dict[str, Any]) -> None:
-        """Take what is the request's off an event of a thread that has a copy of its scope."""
-        event.pop("request", None)
-        tags = event.get("tags") or {}
-        for name in [name for name in self._added if tags.get(name) == self._added[name]]:
-            del tags[name]
-        if self._user is not None and event.get("user") == self._user:
-            del event["user"]
-
-
 def claim(sdk: ModuleType, trace: Trace) -> None:
     """Name what is captured in the current scope by a request, and tag its transaction."""
     span = sdk.get_current_span()
     root = None if span is None else span.containing_transaction
     scope = sdk.get_isolation_scope()
-    claimed = _Claim(scope, getattr(root, "span_id", None))
+    claimed = Claim(scope, getattr(root, "span_id", None))
     trace.__dict__.setdefault(_CLAIMS, []).append(claimed)
-    scope.add_event_processor(partial(_describe, trace, claimed))
+    # Twice: integrations add to the first later on, and a body that a server reads has no second.
+    for each in (scope, sdk.get_current_scope()):
+        each.add_event_processor(partial(_describe, trace, claimed))
     digits = ids.to_hex(trace.trace_id)
     if digits is not None:
         _continue(sdk, digits)
+    claimed.sentry_traces = {
+        each.trace_id for each in (root, scope.get_active_propagation_context()) if each is not None
+    }
+
+
+def forget(sdk: ModuleType) -> None:
+    """Take what is a request's off the scopes of a forked process, which are copies of its own."""
+    scope, current = sdk.get_isolation_scope(), sdk.get_current_scope()
+    processors = getattr(scope, "_event_processors", ())
+    claims = [each.args[1] for each in processors if getattr(each, "func", None) is _describe]
+    if claims:
+        claims[0].settle()
+        scope.set_new_propagation_context()
+        current.span = scope._transaction = current._transaction = None  # noqa: SLF001 - no public way
 
 
 def settle(trace: Trace) -> None:
@@ -114,7 +100,7 @@ def _continue(sdk: ModuleType, digits: str) -> None:
 
 
 def _describe(
-    trace: Trace, claimed: _Claim, event: dict[str, Any], hint: dict[str, Any]
+    trace: Trace, claimed: Claim, event: dict[str, Any], hint: dict[str, Any]
 ) -> dict[str, Any] | None:
     """Put a request's trace and name on an event that was captured in its scope.
 
@@ -136,7 +122,7 @@ def _describe(
             _put(event, trace.trace_id, active()[1] or trace)
         _name(event, trace)
     elif tagged != trace.trace_id:  # else `carry` has brought it there
-        claimed.strip(event)
+        claimed.strip(event, tagged)
     return event
 
 
