@@ -205,8 +205,9 @@ def test_a_client_without_a_dsn_sends_nothing_and_breaks_nothing(receiver: Recei
     assert ["job-1"] == [event["tags"]["trace_id"] for event in seen]
 
 
+@pytest.mark.parametrize("is_logged_within", [True, False])
 def test_one_object_that_is_raised_in_trace_after_trace_is_an_event_of_each(
-    receiver: Receiver,
+    receiver: Receiver, *, is_logged_within: bool
 ) -> None:
     """A constant of a module, or a future that has failed once, in one thread and context."""
     error = ConnectionError("the pool is closed")
@@ -216,14 +217,17 @@ def test_one_object_that_is_raised_in_trace_after_trace_is_an_event_of_each(
             try:
                 raise error
             except ConnectionError:
-                logging.getLogger("shop").exception("failed")
+                if is_logged_within:
+                    logging.getLogger("shop").exception("failed")
                 raise
 
     configure_logging()
     init_sentry(sentry_dsn=receiver.dsn)
     for number in range(3):
-        with suppress(ConnectionError):
+        try:
             use(number)
+        except ConnectionError:
+            logging.getLogger("shop").exception("failed")
     sentry_sdk.flush()
 
     assert ["job-0", "job-1", "job-2"] == [event["tags"]["trace_id"] for event in receiver.events]
