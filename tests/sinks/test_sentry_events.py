@@ -378,6 +378,23 @@ def test_a_thread_that_outlives_its_request_reports_for_nobody(
         assert "ship" == item["tags"]["worker"]
 
 
+def test_a_job_is_in_the_trace_of_its_id_in_sentry_too(receiver: Receiver) -> None:
+    """So Sentry shows it beside its request; a transaction of the application's keeps its own."""
+
+    def work() -> None:
+        sentry_sdk.capture_message("other form")
+        with trace_context(FIRST):
+            sentry_sdk.capture_message("joined")
+            with sentry_sdk.start_transaction(name="own") as own:
+                sentry_sdk.capture_message("within")
+                ids.extend([FIRST.replace("-", ""), own.trace_id])
+
+    ids: list[str] = []
+    events = events_of(receiver, work, sentry_traces_sample_rate=1.0)[1:]
+
+    assert ids == [event["contexts"]["trace"]["trace_id"] for event in events]
+
+
 FORKING = f"""
 import logging, multiprocessing, sys
 import sentry_sdk

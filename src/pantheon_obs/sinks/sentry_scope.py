@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import structured
 from pantheon_obs.core import trace_id as ids
-from pantheon_obs.core.context import current_trace, trace_on
+from pantheon_obs.core.context import Trace, current_trace, trace_on
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.failures import (
     arrive,
@@ -30,8 +30,6 @@ from pantheon_obs.sinks.sentry_delivery import offer_event
 if TYPE_CHECKING:
     from logging import LogRecord
     from types import ModuleType
-
-    from pantheon_obs.core.context import Trace
 
 _CLAIMS = "_sentry_claims"
 _UNNAMED = "generic WSGI request"
@@ -147,6 +145,7 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
             _show(event, root)
     if trace_id:
         _put(event, trace_id, current)
+        _join(event, trace_id, current)
     if isinstance(current, Exchange):
         # Where no integration is around the application, which would say it in full later.
         event.setdefault("request", {"method": current.method, "url": current.path})
@@ -200,6 +199,13 @@ def _put(event: dict[str, Any], trace_id: str, trace: Trace | None) -> None:
     # One that the application has set is another description of a user, or another user.
     if user_id is not None and user.keys() <= _PLACES:
         event["user"] = {**user, "id": str(user_id)}
+
+
+def _join(event: dict[str, Any], trace_id: str, trace: Trace | None) -> None:
+    """Make the trace of a `trace_context` Sentry's too, where no span of Sentry's has another."""
+    digits = ids.to_hex(trace_id) if type(trace) is Trace else None
+    if digits is not None and sys.modules["sentry_sdk"].get_current_span() is None:
+        event["contexts"]["trace"] = {"trace_id": digits, "span_id": digits[:16]}
 
 
 def _name(event: dict[str, Any], trace: Trace) -> None:
