@@ -69,6 +69,17 @@ class Claim:
             event.pop("transaction", None)
             event.pop("transaction_info", None)
 
+    def strip_log(self, log: dict[str, Any], trace_id: str) -> None:
+        """Take what is the request's off a log of Sentry's, as `strip` does off an event."""
+        attributes = log["attributes"]
+        if log.get("trace_id") in self.sentry_traces:
+            log["trace_id"] = ids.to_hex(trace_id) or self._other_trace
+            log.pop("span_id", None)
+            attributes.pop("sentry.trace.parent_span_id", None)
+        if self._user is not None:
+            for name in [name for name in attributes if name.startswith("user.")]:
+                del attributes[name]
+
 
 def _is_after(crumb: dict[str, Any], moment: datetime) -> bool:
     """Whether a breadcrumb was left after a moment."""

@@ -65,12 +65,16 @@ def claim(sdk: ModuleType, trace: Trace) -> None:
 def forget(sdk: ModuleType) -> None:
     """Take what is a request's off the scopes of a forked process, which are copies of its own."""
     scope, current = sdk.get_isolation_scope(), sdk.get_current_scope()
-    processors = getattr(scope, "_event_processors", ())
-    claims = [each.args[1] for each in processors if getattr(each, "func", None) is _describe]
+    claims = _claims_on(scope)
     if claims:
-        claims[0].settle()
+        claims[0][1].settle()
         scope.set_new_propagation_context()
         current.span = scope._transaction = current._transaction = None  # noqa: SLF001 - no public way
+
+
+def _claims_on(scope: Any) -> list[tuple[Trace, Claim]]:  # noqa: ANN401 - Sentry's
+    processors = getattr(scope, "_event_processors", ())
+    return [each.args for each in processors if getattr(each, "func", None) is _describe]
 
 
 def settle(trace: Trace) -> None:
@@ -128,9 +132,7 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
     """Tag an event with the trace of this context or its exception; drop one of no new failure."""
     error: BaseException | None = (hint.get("exc_info") or (None, None))[1]
     record: LogRecord | None = hint.get("log_record")
-    if _is_repeated(error, record) or _is_lifespan_refused(error):
-        return None
-    if error is not None and _is_no_failure(error, event):
+    if _is_repeated(error, record) or _is_no_failure(error, event):
         return None
     current_id, current = active()
     of_request = trace_on(getattr(record, "request", None))
@@ -145,7 +147,8 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
             _show(event, root)
     if trace_id:
         _put(event, trace_id, current)
-        _join(event, trace_id, current)
+        if (digits := _digits_of_job(trace_id, current)) is not None:
+            event["contexts"]["trace"] = {"trace_id": digits, "span_id": digits[:16]}
     if isinstance(current, Exchange):
         # Where no integration is around the application, which would say it in full later.
         event.setdefault("request", {"method": current.method, "url": current.path})
@@ -153,6 +156,17 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
         # One issue per name of an event, whatever its exception says.
         event.setdefault("fingerprint", [record.name, record.msg])
     return event
+
+
+def tag_log(log: dict[str, Any]) -> None:
+    """Put the trace of this context on a log of Sentry's; none of a request that is over."""
+    trace_id, current = active()
+    for trace, claimed in _claims_on(sys.modules["sentry_sdk"].get_isolation_scope()):
+        if trace.ended and trace.trace_id != trace_id:
+            claimed.strip_log(log, trace_id)
+    if trace_id:
+        log["attributes"]["trace_id"] = trace_id
+        log["trace_id"] = _digits_of_job(trace_id, current) or log["trace_id"]
 
 
 def _is_repeated(error: BaseException | None, record: LogRecord | None) -> bool:
@@ -168,8 +182,12 @@ def _is_repeated(error: BaseException | None, record: LogRecord | None) -> bool:
     return is_text or (record.name in _AS_TEXT and repeats(record))
 
 
-def _is_no_failure(error: BaseException, event: dict[str, Any]) -> bool:
+def _is_no_failure(error: BaseException | None, event: dict[str, Any]) -> bool:
     """Whether an integration captures an exception that ends a request in an ordinary way."""
+    if error is None:
+        return False
+    if _is_lifespan_refused(error):
+        return True
     mechanism = (event.get("exception") or {}).get("values", [{}])[-1].get("mechanism") or {}
     if mechanism.get("handled", True):  # the application itself may capture what it likes
         return False
@@ -187,7 +205,7 @@ def _is_no_failure(error: BaseException, event: dict[str, Any]) -> bool:
     return isinstance(error, http_error) and (status or _SERVER_ERROR) < _SERVER_ERROR
 
 
-def _is_lifespan_refused(error: BaseException | None) -> bool:
+def _is_lifespan_refused(error: BaseException) -> bool:
     """Whether a framework refuses the lifespan that a server offers it at each start."""
     return type(error) is ValueError and str(error) in _LIFESPAN_ERRORS
 
@@ -201,11 +219,10 @@ def _put(event: dict[str, Any], trace_id: str, trace: Trace | None) -> None:
         event["user"] = {**user, "id": str(user_id)}
 
 
-def _join(event: dict[str, Any], trace_id: str, trace: Trace | None) -> None:
-    """Make the trace of a `trace_context` Sentry's too, where no span of Sentry's has another."""
-    digits = ids.to_hex(trace_id) if type(trace) is Trace else None
-    if digits is not None and sys.modules["sentry_sdk"].get_current_span() is None:
-        event["contexts"]["trace"] = {"trace_id": digits, "span_id": digits[:16]}
+def _digits_of_job(trace_id: str, trace: Trace | None) -> str | None:
+    """Return Sentry's id for the trace of a `trace_context`, unless a span of Sentry's has one."""
+    is_job = type(trace) is Trace and sys.modules["sentry_sdk"].get_current_span() is None
+    return ids.to_hex(trace_id) if is_job else None
 
 
 def _name(event: dict[str, Any], trace: Trace) -> None:
