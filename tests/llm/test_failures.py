@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
 from pantheon_obs import instrument_llm, llm_call
+from pantheon_obs.core import guard
+from pantheon_obs.llm import cancellations
 from tests.llm.sdk import MESSAGES
 
 if TYPE_CHECKING:
@@ -127,8 +131,6 @@ class TestReason:
 
         with pytest.raises(Hostile):
             llm_call(operation="hostile")(fail(Hostile()))()
-
-        from pantheon_obs.core import guard  # noqa: PLC0415 - where it is expected
 
         assert ("error", "Hostile", None, None, None) == why(events)
         assert frozenset({"llm error"}) == guard.reported()
@@ -298,6 +300,36 @@ async def read() -> None:
         pass
 
 
+async def gathered() -> None:
+    """Call beside another task."""
+    await asyncio.gather(ask(), asyncio.sleep(9))
+
+
+async def grouped() -> None:
+    """Call in a task of a group, without asking for more."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(ask())
+
+
+@asynccontextmanager
+async def stacked() -> AsyncIterator[None]:
+    """Set a time-out through an exit stack."""
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(asyncio.timeout(0.01))
+        yield
+
+
+class Deadline:
+    """A time-out of the application's own, made of asyncio's."""
+
+    async def __aenter__(self) -> None:
+        self._timeout = asyncio.timeout(0.01)
+        await self._timeout.__aenter__()
+
+    async def __aexit__(self, *error: object) -> bool | None:
+        return await self._timeout.__aexit__(*error)  # type: ignore[arg-type]
+
+
 class TestTimeOuts:
     """The caller's own time-out is an error; a cancellation is none."""
 
@@ -330,6 +362,82 @@ class TestTimeOuts:
         if sys.version_info < (3, 12):
             expected = ("cancelled", "CancelledError")
         assert expected == why(events)[:2]
+
+    @pytest.mark.parametrize(
+        "way", ["gather", "task", "group", "nested", "exit stack", "class", "wait_for"]
+    )
+    def test_of_a_timeout_further_away(self, way: str, events: Events) -> None:
+        """It is in a task that waits for the cancelled one, or within another context manager."""
+        ways = {
+            "gather": gathered,
+            "task": lambda: asyncio.create_task(ask()),
+            "group": grouped,
+            "nested": lambda: asyncio.gather(grouped(), asyncio.sleep(0)),
+            "wait_for": lambda: asyncio.wait_for(ask(), 9),
+        }
+        managers: dict[str, Any] = {
+            "exit stack": stacked,
+            "class": Deadline,
+        }
+
+        async def main() -> None:
+            async with managers.get(way, lambda: asyncio.timeout(0.01))():
+                await ways.get(way, ask)()
+
+        with pytest.raises(TimeoutError):
+            asyncio.run(main())
+
+        assert ("error", "TimeoutError") == why(events)[:2]
+
+    @pytest.mark.parametrize("way", ["by hand", "with its parent", "by a sibling", "shielded"])
+    def test_a_cancellation_by_another(self, way: str, events: Events) -> None:
+        """A time-out that has not expired, or has not cancelled this task, does not count."""
+
+        async def within() -> None:
+            async with asyncio.timeout(9):
+                await gathered()
+
+        async def by_a_sibling() -> None:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(ask())
+                async with asyncio.timeout(0.01):
+                    await asyncio.Event().wait()
+
+        async def shielded() -> None:
+            async with asyncio.timeout(0.01):
+                await asyncio.shield(ask())
+
+        async def main() -> None:
+            if way == "by a sibling":
+                await by_a_sibling()
+            elif way == "shielded":
+                await shielded()  # the loop's end cancels the call
+            else:
+                task = asyncio.create_task(ask() if way == "by hand" else within())
+                await asyncio.sleep(0.01)
+                task.cancel()
+                async with asyncio.timeout(9):
+                    await task
+
+        with pytest.raises((TimeoutError, asyncio.CancelledError, ExceptionGroup)):
+            asyncio.run(main())
+
+        assert ("cancelled", "CancelledError") == why(events)[:2]
+
+    def test_a_task_of_another_kind(self, events: Events, monkeypatch: Any) -> None:
+        """A failure of ours is not the application's."""
+        monkeypatch.setattr(cancellations, "_has_expired", lambda *_: 1 / 0)
+
+        async def main() -> None:
+            async with asyncio.timeout(0.01):
+                await ask()
+
+        with pytest.raises(TimeoutError):
+            asyncio.run(main())
+
+        assert ("cancelled", "CancelledError") == why(events)[:2]
+        assert {"llm cancellation"} == guard.reported()
+        guard.forget()
 
     def test_a_cancellation_within_a_timeout(self, events: Events) -> None:
         """One that has not expired does not count."""
@@ -380,29 +488,59 @@ def raise_(error: BaseException) -> None:
     raise error
 
 
+class Stream:
+    """A stream object of an SDK, whose iterator is a generator."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close it."""
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        yield "a"
+        await asyncio.Event().wait()
+
+
+@llm_call(operation="ask")
+def stream_object() -> Stream:
+    """Wait for a model that does not go on."""
+    return Stream()
+
+
+async def within_its_own() -> AsyncIterator[str]:
+    """Pass on the chunks of a stream that has to be closed."""
+    async with stream_object() as chunks:
+        async for chunk in chunks:
+            yield chunk
+
+
 class TestLeft:
     """A consumer that leaves an async stream has not been cancelled."""
 
-    def test_on_a_loop_that_ends(self, events: Events) -> None:
+    @pytest.mark.parametrize("opens", [stream, stream_object, within_its_own])
+    def test_on_a_loop_that_ends(self, opens: Any, events: Events) -> None:
         """The loop cancels the task that would have closed the stream."""
 
         async def main() -> None:
-            async for _ in stream():
+            async for _ in opens():
                 break
 
         asyncio.run(main())
 
         assert ("closed", None) == why(events)[:2]
 
-    def test_by_an_exception_that_is_thrown_in(self, events: Events) -> None:
+    @pytest.mark.parametrize("opens", [stream, stream_object])
+    def test_by_an_exception_that_is_thrown_in(self, opens: Any, events: Events) -> None:
         """A cancellation at a `yield` comes from the consumer."""
 
         async def main() -> None:
-            chunks: Any = stream()
+            chunks: Any = aiter(opens())
             await anext(chunks)
             with pytest.raises(asyncio.CancelledError):
                 await chunks.athrow(asyncio.CancelledError())
 
         asyncio.run(main())
+        gc.collect()
 
         assert ("closed", None) == why(events)[:2]

@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import report
-from pantheon_obs.llm.timeouts import has_timed_out
+from pantheon_obs.llm.cancellations import sender_of
 from pantheon_obs.llm.usage.billed import read_billed
 from pantheon_obs.llm.usage.chunks import telling
 from pantheon_obs.llm.usage.errors import read_exception
@@ -101,15 +101,17 @@ class Progress:
     def failed(self, error: BaseException, began: float | None = None) -> None:
         """Record an exception: `error`, or `cancelled` if it is not an `Exception`.
 
-        A cancellation by the caller's own time-out is an error.
+        A cancellation by the caller's own time-out is an error, and one of a stream that the
+        consumer has left none.
         """
-        if isinstance(error, GeneratorExit):
+        by = None if isinstance(error, Exception) else sender_of(error)
+        if by == "consumer":
             self.abandoned(waiting=began is not None)
         elif self._is_first_end(began):
             if isinstance(error, Exception):
                 self._set_outcome("error", type(error).__name__)
                 self._read_failure(error)
-            elif has_timed_out(error):
+            elif by == "time-out":
                 self._set_outcome("error", "TimeoutError")
             else:
                 self._set_outcome("cancelled", type(error).__name__)
