@@ -15,6 +15,7 @@ import pytest
 from pantheon_obs import instrument_llm, llm_call
 from pantheon_obs.core import guard
 from pantheon_obs.llm import cancellations
+from tests.llm.scripted import Raw, scripted
 from tests.llm.sdk import MESSAGES
 
 if TYPE_CHECKING:
@@ -159,6 +160,27 @@ class TestErrorsAsAnswers:
                 ("ProviderError", 502, None),
             ),
             (
+                {"choices": [], "error": {"code": 502, "type": "upstream", "message": PRIVATE}},
+                ("upstream", 502, "upstream"),
+            ),
+            (
+                {"choices": [{"delta": {}}], "x_groq": {"id": "1", "error": PRIVATE}},
+                ("ProviderError", None, None),
+            ),
+            (
+                {"object": "error", "type": "NotFoundError", "code": 404, "message": PRIVATE},
+                ("NotFoundError", 404, "NotFoundError"),
+            ),
+            (
+                {"error": {"code": 503, "status": "UNAVAILABLE"}},
+                ("ProviderError", 503, "UNAVAILABLE"),
+            ),
+            (
+                {"usage": {"tokens": {"input_tokens": 1}}, "finish_reason": "ERROR"},
+                ("ProviderError", None, None),
+            ),
+            ({"finish_reason": "ERROR_LIMIT", "usage": None}, ("ProviderError", None, None)),
+            (
                 {"object": "response", "status": "failed", "error": {"code": "server_error"}},
                 ("server_error", None, "server_error"),
             ),
@@ -185,6 +207,7 @@ class TestErrorsAsAnswers:
             {"text": "Paris.", "error": {}},
             SimpleNamespace(text="Paris.", error=print),
             {"object": "response", "status": "incomplete", "error": None},
+            {"choices": [], "error": None, "x_groq": {"id": "1"}},
             {"is_error": False, "subtype": "success", "total_cost_usd": 0.1},
             {"is_error": True, "text": "a field of the application's"},
         ],
@@ -194,6 +217,59 @@ class TestErrorsAsAnswers:
         llm_call(lambda: body)()
 
         assert ("ok", None, None, None, None) == why(events)
+
+    @pytest.mark.parametrize("streamed", [False, True])
+    def test_a_body_that_is_no_answer_of_the_sdk(self, streamed: bool, events: Events) -> None:  # noqa: FBT001 - a parameter
+        """The SDK raises nothing: it returns a text as it is, and makes an answer of any JSON."""
+        openai = pytest.importorskip("openai")
+        bodies = [
+            Raw(b"<!DOCTYPE html><html>502 Bad Gateway</html>", "text/html"),
+            Raw(b"upstream timed out", "text/plain"),
+            {"detail": PRIVATE},
+            {"object": "error", "type": "NotFoundError", "code": 404, "message": PRIVATE},
+            None,
+        ]
+        with scripted({"/": bodies}) as url:
+            client = openai.OpenAI(api_key="none", base_url=url, max_retries=0)
+            instrument_llm(client)
+            for _ in bodies:
+                answer = client.chat.completions.create(
+                    model="m", messages=MESSAGES, stream=streamed
+                )
+                if streamed:
+                    assert [] == list(answer)
+
+        expected = ["ProviderError", "ProviderError", "ProviderError", "NotFoundError"]
+        expected.append("ProviderError")
+        assert [
+            ("error", kind) for kind in (["IncompleteStream"] * 5 if streamed else expected)
+        ] == [(event.outcome, event.error_type) for event in events]
+
+    def test_a_response_of_google_that_has_nothing(self, events: Events) -> None:
+        """All of its fields are optional."""
+        genai = pytest.importorskip("google.genai")
+        with scripted(
+            {"/": [{"detail": PRIVATE}, {"promptFeedback": {"blockReason": "SAFETY"}}]}
+        ) as url:
+            options = genai.types.HttpOptions(base_url=url)
+            client = genai.Client(api_key="none", http_options=options)
+            instrument_llm(client)
+            client.models.generate_content(model="m", contents="x")
+            client.models.generate_content(model="m", contents="x")
+
+        assert [("error", "ProviderError"), ("ok", None)] == [
+            (event.outcome, event.error_type) for event in events
+        ]
+
+    def test_a_text_that_is_an_answer(self, events: Events) -> None:
+        """Transcriptions may be asked for as text."""
+        openai = pytest.importorskip("openai")
+        with scripted({"/": Raw(b"Paris.", "text/plain")}) as url:
+            client = openai.OpenAI(api_key="none", base_url=url, max_retries=0)
+            instrument_llm(client)
+            client.audio.transcriptions.create(model="m", file=b"x", response_format="text")
+
+        assert ["ok"] == [event.outcome for event in events]
 
     def test_a_stream_that_is_left_after_one(self, events: Events) -> None:
         """The end had arrived."""
@@ -281,17 +357,34 @@ class TestBilled:
         )
 
 
+timeouts: list[asyncio.Timeout] = []
+
+
+def timeout() -> asyncio.Timeout:
+    """Make a time-out that expires when the model is asked."""
+    timeouts[:] = [asyncio.timeout(None)]
+    return timeouts[0]
+
+
+async def model() -> None:
+    """Wait for a model that does not answer, or does not go on."""
+    for each in timeouts:
+        each.reschedule(asyncio.get_running_loop().time())
+    timeouts.clear()
+    await asyncio.Event().wait()
+
+
 @llm_call(operation="ask")
 async def ask() -> None:
-    """Wait for a model that does not answer."""
-    await asyncio.Event().wait()
+    """Wait for the model."""
+    await model()
 
 
 @llm_call(operation="ask")
 async def stream() -> AsyncIterator[str]:
-    """Wait for a model that does not go on."""
+    """Wait for the rest of an answer."""
     yield "a"
-    await asyncio.Event().wait()
+    await model()
 
 
 async def read() -> None:
@@ -315,7 +408,7 @@ async def grouped() -> None:
 async def stacked() -> AsyncIterator[None]:
     """Set a time-out through an exit stack."""
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(asyncio.timeout(0.01))
+        await stack.enter_async_context(timeout())
         yield
 
 
@@ -323,7 +416,7 @@ class Deadline:
     """A time-out of the application's own, made of asyncio's."""
 
     async def __aenter__(self) -> None:
-        self._timeout = asyncio.timeout(0.01)
+        self._timeout = timeout()
         await self._timeout.__aenter__()
 
     async def __aexit__(self, *error: object) -> bool | None:
@@ -341,7 +434,7 @@ class TestTimeOuts:
             await wait()
 
         async def main() -> None:
-            async with asyncio.timeout(0.01):
+            async with timeout():
                 await within()
 
         with pytest.raises(TimeoutError):
@@ -381,7 +474,7 @@ class TestTimeOuts:
         }
 
         async def main() -> None:
-            async with managers.get(way, lambda: asyncio.timeout(0.01))():
+            async with managers.get(way, timeout)():
                 await ways.get(way, ask)()
 
         with pytest.raises(TimeoutError):
@@ -400,11 +493,11 @@ class TestTimeOuts:
         async def by_a_sibling() -> None:
             async with asyncio.TaskGroup() as group:
                 group.create_task(ask())
-                async with asyncio.timeout(0.01):
+                async with timeout():
                     await asyncio.Event().wait()
 
         async def shielded() -> None:
-            async with asyncio.timeout(0.01):
+            async with timeout():
                 await asyncio.shield(ask())
 
         async def main() -> None:
@@ -414,7 +507,8 @@ class TestTimeOuts:
                 await shielded()  # the loop's end cancels the call
             else:
                 task = asyncio.create_task(ask() if way == "by hand" else within())
-                await asyncio.sleep(0.01)
+                for _ in range(3):
+                    await asyncio.sleep(0)
                 task.cancel()
                 async with asyncio.timeout(9):
                     await task
@@ -429,7 +523,7 @@ class TestTimeOuts:
         monkeypatch.setattr(cancellations, "_has_expired", lambda *_: 1 / 0)
 
         async def main() -> None:
-            async with asyncio.timeout(0.01):
+            async with timeout():
                 await ask()
 
         with pytest.raises(TimeoutError):
@@ -499,7 +593,7 @@ class Stream:
 
     async def __aiter__(self) -> AsyncIterator[str]:
         yield "a"
-        await asyncio.Event().wait()
+        await model()
 
 
 @llm_call(operation="ask")

@@ -10,7 +10,7 @@ from pantheon_obs.core.guard import report
 from pantheon_obs.llm.cancellations import sender_of
 from pantheon_obs.llm.usage.billed import read_billed
 from pantheon_obs.llm.usage.chunks import telling
-from pantheon_obs.llm.usage.errors import read_exception
+from pantheon_obs.llm.usage.errors import error_in, read_exception
 from pantheon_obs.llm.usage.shapes import read
 
 if TYPE_CHECKING:
@@ -93,7 +93,10 @@ class Progress:
         """Record that the stream, asked at `began` for the next chunk, has no more."""
         if self._is_first_end(began):
             self.complete = True
-            if self.reported.finished is False and self.reported.error_type is None:
+            # An SDK reads nothing in a body that is no stream, a page of HTML for example.
+            nothing = self.chunks == 0 and self.options.sdk is not None
+            cut = self.reported.finished is False or nothing
+            if cut and error_in(self.reported) is None:
                 self._set_outcome("error", "IncompleteStream")
             else:
                 self._set_outcome("ok")
@@ -128,8 +131,9 @@ class Progress:
                 self._set_outcome("closed")
 
     def _set_outcome(self, outcome: LlmOutcome, error_type: str | None = None) -> None:
-        if outcome == "ok" and self.reported.error_type is not None:
-            outcome, error_type = "error", self.reported.error_type  # the body reports it
+        if outcome == "ok":
+            error_type = error_in(self.reported)
+            outcome = "ok" if error_type is None else "error"
         self.outcome = outcome
         self.error_type = error_type
 
