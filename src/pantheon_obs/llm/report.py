@@ -157,8 +157,8 @@ class LlmCall(Progress):
                     cover(self.trace, self.started, self.latency)
             if not self.is_part:
                 pipeline.emit(event)
-                if budgets.tallies and not event.nested:
-                    budgets.count(self, event)
+            if budgets.tallies and (event.nested or not self.is_part):
+                budgets.count(self, event)
         finally:
             if outer is not None:
                 outer.inner_ended(self)
