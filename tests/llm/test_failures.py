@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
@@ -172,10 +172,6 @@ class TestErrorsAsAnswers:
                 ("NotFoundError", 404, "NotFoundError"),
             ),
             (
-                {"error": {"code": 503, "status": "UNAVAILABLE"}},
-                ("ProviderError", 503, "UNAVAILABLE"),
-            ),
-            (
                 {"usage": {"tokens": {"input_tokens": 1}}, "finish_reason": "ERROR"},
                 ("ProviderError", None, None),
             ),
@@ -312,6 +308,45 @@ class TestBilled:
             event.output_tokens,
             event.finish_reason,
         )
+
+    def test_an_exception_that_was_raised_from_it(self, events: Events) -> None:
+        """A gateway has exceptions of its own."""
+
+        @llm_call
+        def ask() -> None:
+            billed = Failure(completion=CUT)
+            cause = Failure()
+            cause.__cause__ = billed
+            raise Failure from cause
+
+        with pytest.raises(Failure):
+            ask()
+
+        assert (80, 2048) == (events[0].input_tokens, events[0].output_tokens)
+
+    def test_causes_may_run_in_a_circle(self, events: Events) -> None:
+        """Python allows it."""
+        first, second = Failure(), Failure()
+        first.__cause__, second.__cause__ = second, first
+        with pytest.raises(Failure):
+            llm_call(fail(first))()
+
+        assert "missing" == events[0].usage_status
+
+    def test_each_of_several_attempts_counts(self, events: Events) -> None:
+        """The last one's exception, which passes, has the tokens of that only."""
+
+        @llm_call
+        def gateway() -> None:
+            attempt = llm_call(operation="attempt")(fail(Failure(completion=CUT)))
+            with suppress(Failure):
+                attempt()
+            attempt()
+
+        with pytest.raises(Failure):
+            gateway()
+
+        assert [80, 80, 160] == [event.input_tokens for event in events]
 
     def test_the_frames_of_the_application_are_not_searched(self, events: Events) -> None:
         """They may hold the answers of other calls."""

@@ -112,8 +112,12 @@ class InnerCalls:
         """Return the sums for an outer call without usage; no call is added afterwards."""
         with self._lock:
             self.taken = True
-            known = self._used.usage_status != "missing"
-            return self._used, self._status if known else "missing"
+            return self._used, self._status if self.have_usage else "missing"
+
+    @property
+    def have_usage(self) -> bool:
+        """Whether one of them has reported tokens."""
+        return self._used.usage_status != "missing"
 
 
 class WithBlock:

@@ -16,6 +16,7 @@ from pantheon_obs.llm.usage.shapes import read
 if TYPE_CHECKING:
     from pantheon_obs.core.context import Trace
     from pantheon_obs.core.llm_events import LlmOutcome
+    from pantheon_obs.llm.nesting import InnerCalls
     from pantheon_obs.llm.options import CallOptions
     from pantheon_obs.llm.usage.fields import Reported
 
@@ -48,6 +49,7 @@ class Progress:
     complete = False  # whether the whole answer has arrived
     outcome: LlmOutcome | None = None
     error_type: str | None = None
+    inner: InnerCalls | None = None  # the calls that its own code has made
     dropped = False  # whether a finalizer may be running
 
     def begin_stream(self) -> None:
@@ -141,7 +143,8 @@ class Progress:
         """Read the provider's reason, and the answer that is billed although the call failed."""
         try:
             read_exception(error, self.reported)
-            if self.reported.usage_status == "missing":
+            of_inner = self.inner is not None and self.inner.have_usage  # each of them has its own
+            if self.reported.usage_status == "missing" and not of_inner:
                 read_billed(error, self.reported, in_frames=self.options.sdk is not None)
         except Exception as mistake:  # noqa: BLE001 - as above
             report("llm error", mistake)

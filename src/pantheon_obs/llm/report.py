@@ -45,7 +45,6 @@ class LlmCall(Progress):
 
     attached: Any = None  # the usage future, callable or object that the result carries
     source: ref[Any] | None = None  # the returned object
-    inner: InnerCalls | None = None  # the calls that its own code has made
     outer: LlmCall | None = None  # the call whose own code has made it
     attributed: Mapping[str, Any] = MappingProxyType({})  # the fields that its cost is booked under
     awaited: tuple[Any, ...] = ()  # what an async caller waits for, because of a budget

@@ -42,7 +42,7 @@ def whole(value: Any, reported: Reported) -> Any:
     return None if is_error else False
 
 
-def beside(value: Any, choices: Any, reported: Reported) -> None:
+def error_beside(value: Any, choices: Any, reported: Reported) -> None:
     """Read the error beside the choices of a chat, or in one of them.
 
     https://openrouter.ai/docs/api-reference/errors, https://console.groq.com/docs/api-reference
@@ -92,7 +92,7 @@ def set_error(error: Any, reported: Reported) -> None:
     """Keep the type, code and status of an error within a body."""
     kind, code = field(error, "type"), field(error, "code")
     reported.error_type = _code(kind) or _code(code) or UNKNOWN
-    reported.error_code = _code(code) or _code(kind) or _code(field(error, "status"))
+    reported.error_code = _code(code) or _code(kind)
     reported.error_status = _status(code, field(error, "status"))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage import errors
+from pantheon_obs.llm.usage.errors import error_beside, set_error
 from pantheon_obs.llm.usage.fields import (
     Reported,
     add_detail,
@@ -84,7 +84,7 @@ def chat(value: Any, reported: Reported) -> Any:
         if not reported.content:
             message: Any = field(choice, "delta") or field(choice, "message") or choice
             reported.content = any(field(message, name) for name in CONTENT)
-    errors.beside(value, choices, reported)
+    error_beside(value, choices, reported)
     if usage is None and reported.finished:
         usage = _usage_elsewhere(value, choices)
     if usage is not None:
@@ -128,7 +128,7 @@ def response(value: Any, reported: Reported) -> Any:
     reported.finish_reason = reason or status or reported.finish_reason
     set_job(reported, value, status)
     if status == "failed":
-        errors.set_error(field(value, "error"), reported)
+        set_error(field(value, "error"), reported)
     set_served(reported, "service_tier", field(value, "service_tier"))
     _add_hosted_tools(field(value, "output"), reported)
     return field(value, "usage")
@@ -175,7 +175,7 @@ def _error_event(value: Any, reported: Reported) -> None:
     """Read an error amidst the events: it is no content, and the last of them."""
     reported.finished = True
     error = field(value, "error")
-    errors.set_error({"code": field(value, "code")} if error is None else error, reported)
+    set_error({"code": field(value, "code")} if error is None else error, reported)
 
 
 def embeddings(value: Any, reported: Reported) -> Any:
