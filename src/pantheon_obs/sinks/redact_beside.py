@@ -30,25 +30,12 @@ _behind = re.compile(
     rf"[ \t]?b?(?P<quote>{_quote})[^\"'`]{{0,{_NEAR}}}+(?P=quote)[ ,]{{1,3}}(?:{_quote})?{_FIELD}"
 ).match
 _validated = re.compile(r"(?:\A|\n)([\w.]{1,64})\n[^\n]*\[type=\w+, \Z").search
-_edges = "{}<>"
+_last_edge = re.compile("[{}<>]").search
 # Each name of a secret has one of these: to look for them takes much less time.
-_HINTS = [
-    "pass",
-    "pwd",
-    "secret",
-    "token",
-    "key",
-    "auth",
-    "cred",
-    "cooki",
-    "jwt",
-    "srf",
-    "sess",
-    "sid",
-    "sig",
-    "clearance",
-    "assertion",
-]
+_HINTS = (
+    *("pass", "pwd", "secret", "token", "key", "auth", "cred", "cooki", "jwt", "srf", "sess"),
+    *("sid", "sig", "clearance", "assertion"),
+)
 
 _line = r"(?:\r?\n|(?:\\r)?\\n)"
 _multipart = re.compile(
@@ -74,11 +61,12 @@ def rule_beside(text: str, first: int, start: int, rule_of: RuleOf) -> Rule | No
         start: Where its value begins.
         rule_of: Finds the rule for the values of a key.
     """
-    near = text[max(first - _NEAR, 0) : first]
-    near = near[max(map(near.rfind, _edges)) + 1 :]
-    small = near.lower()
+    near = text[first - _NEAR if first > _NEAR else 0 : first]
+    edge = _last_edge(near[::-1])
+    if edge is not None:
+        near = near[-edge.start() :] if edge.start() else ""
     found: list[re.Match[str]] = []
-    if any(hint in small for hint in _HINTS):
+    if any(map(near.lower().__contains__, _HINTS)):
         validated = _validated(near) if "[type=" in near else None
         if validated is not None:
             return rule_of(validated[1])
