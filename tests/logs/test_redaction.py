@@ -545,6 +545,42 @@ def test_the_secret_of_a_command_is_found_in_its_arguments() -> None:
     assert list(commands.values()) == [Redactor().clean(list(given)) for given in commands]
 
 
+def test_the_secrets_of_a_flat_list_of_headers_are_hidden() -> None:
+    """Names and values take turns, as raw headers have them; columns and words are none."""
+    lists: dict[tuple[object, ...], list[object]] = {
+        ("Accept", "*/*", "X-Api-Key", "S3cret"): ["Accept", "*/*", "X-Api-Key", REDACTED],
+        (b"host", b"a", b"cookie", b"a=S3cret"): ["host", "a", "cookie", REDACTED],
+        ("Cookie", "a=S3cret", "Authorization", "enabled"): [
+            "Cookie",
+            REDACTED,
+            "Authorization",
+            "enabled",
+        ],
+    }
+    lists |= {
+        each: list(each)
+        for each in (
+            ("id", "token", "name", "user_2"),
+            ("key", "value1", "token", "user_id_2"),
+            ("password", "***", "token", 17),
+            ("token", "Hello", "token", "world"),
+            ("token", "v1", 7, "v2"),
+        )
+    }
+
+    assert list(lists.values()) == [Redactor().clean(list(given)) for given in lists]
+
+
+def test_a_statement_of_very_many_values_is_replaced_behind_them() -> None:
+    """Each value takes its time."""
+    head = "insert into a (city, token) values "
+    shown = Redactor().text(head + "('a1', 'b2'), " * 5_000)
+
+    assert shown.startswith(head + "('a1', '[redacted]'), " * 500)
+    assert shown.endswith(REDACTED)
+    assert 0 == shown.count("b2")
+
+
 def test_names_of_the_application_hide_all_their_values() -> None:
     """What says nothing under our names may say something under those of `redact_keys`."""
     redactor = Redactor(("ward",))

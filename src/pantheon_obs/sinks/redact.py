@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.sinks.redact_commands import secret_arguments
+from pantheon_obs.sinks.redact_commands import secret_items
 from pantheon_obs.sinks.redact_innocent import is_innocent, names_beside
 from pantheon_obs.sinks.redact_keys import is_beside, rule_for, words_of
 from pantheon_obs.sinks.redact_long import OVERLAP, clipped, cut_marker, size_of, spans_of_long
@@ -190,7 +190,7 @@ class Redactor:
             return pair
         cleaned: list[object] = []
         harmless = self.harmless
-        hidden = secret_arguments(items, self._rule) if len(items) <= _ARGUMENTS else {}
+        hidden = secret_items(items, self._rule) if len(items) <= _ARGUMENTS else {}
         for item in items:
             if walk.left <= 0 and walk.is_over():
                 cleaned.append(f"<{len(items) - len(cleaned)} more>")
@@ -199,12 +199,14 @@ class Redactor:
             kind = type(item)
             if kind is int or kind is float:
                 cleaned.append(plain_scalar(item))
+            elif hidden and len(cleaned) in hidden:
+                cleaned.append(hidden[len(cleaned)])
             elif type(item) is str:
-                if item in harmless and item.isascii() and not hidden:
+                if item in harmless and item.isascii():
                     walk.left -= len(item)
                     cleaned.append(item)
                 else:
-                    cleaned.append(hidden.get(len(cleaned)) or self._clean_text(item, walk))
+                    cleaned.append(self._clean_text(item, walk))
             else:
                 pair = self._clean_pair(item, walk) if kind is not dict else None
                 cleaned.append(self._clean(item, walk) if pair is None else pair)
