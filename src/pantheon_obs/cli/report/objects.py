@@ -10,6 +10,7 @@ import orjson
 
 from pantheon_obs.cli.reading.blocks import BLOCK, blocks
 from pantheon_obs.cli.reading.lines import Reader, parsed
+from pantheon_obs.cli.reading.wrappers import is_wrapped
 from pantheon_obs.cli.report.facts import GROUPED
 from pantheon_obs.cli.terminal import Progress
 
@@ -83,7 +84,7 @@ def _is_plain(block: bytes, count: int) -> bool:
     return (
         block.startswith(b"{")
         and block.count(b"\n{") == count - 1
-        and b'{"log"' not in block
+        and not is_wrapped(block)
         and len(block) < 3 * BLOCK  # else a line is long, and may fill the memory when parsed
     )
 
