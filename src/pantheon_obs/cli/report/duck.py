@@ -47,7 +47,8 @@ class Duck:
         self._by = by
         self._folder = tempfile.TemporaryDirectory(prefix="pantheon-obs-")
         self._paths: dict[str, Path] = {}  # by service, of lines that DuckDB has not read
-        self._size = self._longest = self._torn = self._ours = 0
+        self._size = self._torn = self._ours = 0
+        self._longest = _USUAL  # bytes of a line
         self._key = by if by is None or is_readable(by) else GROUPED
         self._names: set[str] = set()
         self._connection: DuckDBPyConnection | None = None
@@ -133,7 +134,8 @@ class Duck:
             file.write(lines)
             file.write(b"" if lines.endswith(b"\n") else b"\n")
         self._size += len(lines)
-        self._longest = max(self._longest, len(lines))
+        if len(lines) > self._longest:
+            self._longest = max(self._longest, *map(len, lines.split(b"\n")))
         if self._size >= PIECE:
             self._take()
 
@@ -165,7 +167,7 @@ class Duck:
         paths = [str(path) for path in self._paths.values()]
         inserted = database.execute(
             f"INSERT INTO lines BY NAME {facts(self._names, self._key)}",
-            [paths, max(self._longest, _USUAL), paths, list(self._paths)],
+            [paths, self._longest, paths, list(self._paths)],
         )
         self._ours += inserted.fetchall()[0][0]
 

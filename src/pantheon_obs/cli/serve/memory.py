@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from datetime import datetime
-from itertools import groupby
+from itertools import groupby, islice
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MOST_REQUESTS = 50_000
 MOST_BYTES = 150_000_000
+_AT_ONCE = 1000  # lines that are copied at a time
 _BESIDE = 300  # bytes that a remembered line takes beside its text
 
 
@@ -97,7 +98,8 @@ class Memory:
             if self._counted is None or self._counted[0] != version:
                 with Duck() as duck:
                     for service, named in groupby(lines, key=attrgetter("service")):
-                        duck.add(service, b"\n".join(line.raw for line in named))
+                        while some := [line.raw for line in islice(named, _AT_ONCE)]:
+                            duck.add(service, b"\n".join(some))
                     duck.finish()
                     self._counted = (version, report(duck, Window(), self._read))
             return self._counted
