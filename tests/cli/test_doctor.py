@@ -423,6 +423,43 @@ APPLICATIONS = [
         "health_prefix=",
     ),
     (
+        "flask",
+        """
+        from flask import Flask
+        from pantheon_obs import instrument
+        app = Flask('shop')
+        instrument(app)
+        from werkzeug.middleware.dispatcher import DispatcherMiddleware
+        app.wsgi_app = DispatcherMiddleware(app.wsgi_app)
+        """,
+        "order",
+        "app = instrument(DispatcherMiddleware(app))",
+    ),
+    (
+        "uvicorn",
+        """
+        from fastapi import FastAPI
+        from pantheon_obs import instrument
+        from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+        app = FastAPI()
+        instrument(app)
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=["*"])
+        """,
+        "proxy",
+        'trusted_hosts="10.0.0.0/8"',
+    ),
+    (
+        "uvicorn",
+        """
+        async def app(scope, receive, send): ...
+        from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+        from pantheon_obs import instrument
+        app = ProxyHeadersMiddleware(instrument(app), trusted_hosts="*")
+        """,
+        "proxy",
+        'trusted_hosts="10.0.0.0/8"',
+    ),
+    (
         "openai",
         """
         async def app(scope, receive, send): ...
@@ -633,6 +670,8 @@ HEALTHY = {
         from pantheon_obs import instrument
         app = Flask('shop')
         from werkzeug.middleware.proxy_fix import ProxyFix
+        from werkzeug.middleware.dispatcher import DispatcherMiddleware
+        app.wsgi_app = DispatcherMiddleware(app.wsgi_app)
         instrument(app)
         app.wsgi_app = ProxyFix(app.wsgi_app)
     """,
