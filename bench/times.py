@@ -19,7 +19,8 @@ from sqlalchemy import text
 from bench.asgi import _receive, _send, bare
 from bench.cases import QUICK, Case, Contender, MisbehavedError, Row, Target
 from bench.harness import compare, lines_written
-from bench.times_django import django_cases, recorder_rows, set_up
+from bench.recorder import recorder_rows
+from bench.times_django import django_cases, set_up
 from pantheon_obs import instrument, llm_call, measure
 from pantheon_obs.core.context import begin, end
 from pantheon_obs.core.exchange import Exchange

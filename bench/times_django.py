@@ -1,26 +1,19 @@
-"""Measure statements and cache calls of Django, and lines that the recorder keeps aside."""
+"""Measure statements and cache calls of Django."""
 
 from __future__ import annotations
 
-import logging
 from functools import partial
-from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import django
 from django.conf import settings
 
-from bench.cases import Case, Contender, Target
-from bench.harness import compare
-from pantheon_obs import configure_logging, get_logger
-from pantheon_obs.core import pipeline
-from pantheon_obs.core.context import begin, end
-from pantheon_obs.core.exchange import Exchange
+from bench.cases import Case, Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bench.cases import Effort, Row
+    from bench.cases import Contender
 
 _SQLITE = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
 
@@ -33,7 +26,7 @@ def set_up() -> None:
 
 def django_cases(in_requests: Callable[[Callable[[], object]], Contender]) -> list[Case]:
     """Compare connections and caches that are measured with those that are not."""
-    from django.core.cache import cache, caches  # noqa: PLC0415 - after the settings
+    from django.core.cache import caches  # noqa: PLC0415 - after the settings
     from django.db import connections  # noqa: PLC0415 - as above
 
     cursors = {name: connections[name].cursor() for name in ("default", "plain")}
@@ -41,54 +34,10 @@ def django_cases(in_requests: Callable[[Callable[[], object]], Contender]) -> li
     made, hand = (
         in_requests(partial(cursors[name].execute, "SELECT 1")) for name in ("default", "plain")
     )
-    get: Any = type(caches["default"]).get
-    ours, plain = (in_requests(call) for call in (partial(cache.get, "key"), _plain(get)))
+    cache: Any = caches["default"]
+    plain = in_requests(partial(type(cache).get.__wrapped__, cache, "key"))
+    ours = in_requests(partial(cache.get, "key"))
     return [
         Case("Django statement", bare=hand, hand=hand, ours=made, target=Target(micros=3)),
         Case("Django cache call", bare=plain, hand=plain, ours=ours, target=Target(micros=3)),
     ]
-
-
-def _plain(get: Any) -> Callable[[], object]:  # noqa: ANN401 - a measured method
-    from django.core.cache import caches  # noqa: PLC0415 - as above
-
-    return partial(get.__wrapped__, caches["default"], "key")
-
-
-def recorder_rows(effort: Effort) -> list[Row]:
-    """Compare lines that are kept aside with those that nobody wants, and with a record alone."""
-    configure_logging(log_format="json", debug_on_error=True)
-    ours, shop, alone = get_logger("bench"), logging.getLogger("bench"), logging.getLogger("alone")
-    alone.propagate = False
-    alone.setLevel(logging.DEBUG)
-    alone.addHandler(logging.NullHandler())
-    line, record = partial(ours.debug, "cart", size=3), partial(shop.debug, "cart of %d", 3)
-    unwanted = _recorded(line, is_recorded=False)
-    made = _recorded(partial(alone.debug, "cart of %d", 3), is_recorded=True)
-    kept, kept_record = (_recorded(each, is_recorded=True) for each in (line, record))
-    target = Target(micros=2)
-    cases = (
-        Case("DEBUG line kept aside", bare=unwanted, hand=unwanted, ours=kept, target=target),
-        Case("  of the standard library", bare=made, hand=made, ours=kept_record, target=target),
-    )
-    return [compare(case, effort) for case in cases]
-
-
-def _recorded(work: Callable[[], object], *, is_recorded: bool) -> Contender:
-    """Log, up to fifty times in one request; without the recorder nobody wants a DEBUG line."""
-
-    def run(pieces: int) -> None:
-        while pieces > 0:
-            exchange = Exchange("bench")
-            begin(exchange)
-            if is_recorded:
-                pipeline.started(exchange)
-            for _ in repeat(None, min(pieces, 50)):
-                work()
-            if is_recorded:
-                exchange.recording.over = True  # it has ended well
-                exchange.recording.take()
-            end(exchange)
-            pieces -= 50
-
-    return Contender(run)
