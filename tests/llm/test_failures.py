@@ -439,10 +439,12 @@ async def gathered() -> None:
     await asyncio.gather(ask(), asyncio.sleep(9))
 
 
-async def grouped() -> None:
-    """Call in a task of a group, without asking for more."""
+async def grouped(*, awaited: bool = False) -> None:
+    """Call in a task of a group."""
     async with asyncio.TaskGroup() as group:
-        group.create_task(ask())
+        task = group.create_task(ask())
+        if awaited:
+            await task
 
 
 @asynccontextmanager
@@ -506,7 +508,7 @@ class TestTimeOuts:
             "gather": gathered,
             "task": lambda: asyncio.create_task(ask()),
             "group": grouped,
-            "nested": lambda: asyncio.gather(grouped(), asyncio.sleep(0)),
+            "nested": lambda: asyncio.gather(grouped(awaited=True), asyncio.sleep(0)),
             "wait_for": lambda: asyncio.wait_for(ask(), 9),
         }
         managers: dict[str, Any] = {

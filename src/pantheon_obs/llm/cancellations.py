@@ -30,26 +30,25 @@ class _Watch:
     def __init__(self) -> None:
         self.is_on = False
         self._redirect: Redirect | None = None
-        self._installing = Lock()
+        self._beginning = Lock()  # taken once
         self._expired: WeakKeyDictionary[Any, list[ref[Any]]] = WeakKeyDictionary()
 
     def begin(self) -> None:
         """Note them from now on, if asyncio is there: those that run already included."""
         asyncio: Any = sys.modules.get("asyncio")
-        if asyncio is None:
+        if asyncio is None or not self._beginning.acquire(blocking=False):
             return
-        with self._installing, _guard:
-            if not self.is_on:
-                self.is_on = True
-                function = asyncio.Timeout._on_timeout  # noqa: SLF001 - where they expire
-                original = copy_of(function)
+        self.is_on = True
+        with _guard:
+            function = asyncio.Timeout._on_timeout  # noqa: SLF001 - where they expire
+            original = copy_of(function)
 
-                def choose(args: tuple[Any, ...]) -> Any:
-                    with _guard:
-                        self._note(args[0])
-                    return original
+            def choose(args: tuple[Any, ...]) -> Any:
+                with _guard:
+                    self._note(args[0])
+                return original
 
-                self._redirect = Redirect(function, choose)
+            self._redirect = Redirect(function, choose)
 
     def _note(self, timeout: Any) -> None:
         task = timeout._task  # noqa: SLF001 - as above
@@ -65,6 +64,7 @@ class _Watch:
         """Note no more."""
         if self._redirect is not None:
             self._redirect.undo()
+            self._beginning.release()
         self._redirect, self.is_on = None, False
         self._expired.clear()
 
