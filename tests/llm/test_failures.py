@@ -15,6 +15,7 @@ import pytest
 from pantheon_obs import instrument_llm, llm_call
 from pantheon_obs.core import guard
 from pantheon_obs.llm import cancellations
+from pantheon_obs.testing import reset
 from tests.llm.scripted import Raw, scripted
 from tests.llm.sdk import MESSAGES
 
@@ -225,8 +226,10 @@ class TestErrorsAsAnswers:
             {"object": "error", "type": "NotFoundError", "code": 404, "message": PRIVATE},
             None,
         ]
-        with scripted({"/": bodies}) as url:
-            client = openai.OpenAI(api_key="none", base_url=url, max_retries=0)
+        with (
+            scripted({"/": bodies}) as url,
+            openai.OpenAI(api_key="none", base_url=url, max_retries=0) as client,
+        ):
             instrument_llm(client)
             for _ in bodies:
                 answer = client.chat.completions.create(
@@ -252,6 +255,7 @@ class TestErrorsAsAnswers:
             instrument_llm(client)
             client.models.generate_content(model="m", contents="x")
             client.models.generate_content(model="m", contents="x")
+            client.close()
 
         assert [("error", "ProviderError"), ("ok", None)] == [
             (event.outcome, event.error_type) for event in events
@@ -260,8 +264,10 @@ class TestErrorsAsAnswers:
     def test_a_text_that_is_an_answer(self, events: Events) -> None:
         """Transcriptions may be asked for as text."""
         openai = pytest.importorskip("openai")
-        with scripted({"/": Raw(b"Paris.", "text/plain")}) as url:
-            client = openai.OpenAI(api_key="none", base_url=url, max_retries=0)
+        with (
+            scripted({"/": Raw(b"Paris.", "text/plain")}) as url,
+            openai.OpenAI(api_key="none", base_url=url, max_retries=0) as client,
+        ):
             instrument_llm(client)
             client.audio.transcriptions.create(model="m", file=b"x", response_format="text")
 
@@ -433,10 +439,12 @@ async def gathered() -> None:
     await asyncio.gather(ask(), asyncio.sleep(9))
 
 
-async def grouped() -> None:
-    """Call in a task of a group, without asking for more."""
+async def grouped(*, awaited: bool = False) -> None:
+    """Call in a task of a group."""
     async with asyncio.TaskGroup() as group:
-        group.create_task(ask())
+        task = group.create_task(ask())
+        if awaited:
+            await task
 
 
 @asynccontextmanager
@@ -500,7 +508,7 @@ class TestTimeOuts:
             "gather": gathered,
             "task": lambda: asyncio.create_task(ask()),
             "group": grouped,
-            "nested": lambda: asyncio.gather(grouped(), asyncio.sleep(0)),
+            "nested": lambda: asyncio.gather(grouped(awaited=True), asyncio.sleep(0)),
             "wait_for": lambda: asyncio.wait_for(ask(), 9),
         }
         managers: dict[str, Any] = {
@@ -552,6 +560,69 @@ class TestTimeOuts:
             asyncio.run(main())
 
         assert ("cancelled", "CancelledError") == why(events)[:2]
+
+    def test_a_client_that_closes_its_connection_first(self, events: Events) -> None:
+        """Its coroutines run when the cancellation reaches the call, as those of httpx do."""
+
+        @llm_call(operation="ask")
+        async def closing() -> None:
+            try:
+                await model()
+            finally:
+                await asyncio.sleep(0)
+
+        async def main() -> None:
+            async with timeout():
+                await closing()
+
+        with pytest.raises(TimeoutError):
+            asyncio.run(main())
+
+        assert ("error", "TimeoutError") == why(events)[:2]
+
+    def test_a_cancellation_after_a_timeout(self, events: Events) -> None:
+        """What the task has left behind does not count, whether it is kept or not."""
+
+        async def consume(waiting: asyncio.Event, *, kept: bool) -> None:
+            for _ in range(3):
+                with suppress(TimeoutError):
+                    async with timeout() as expired:
+                        await model()
+                if not kept:
+                    del expired
+            waiting.set()
+            await ask()
+
+        async def main() -> None:
+            for kept in (False, True):
+                waiting = asyncio.Event()
+                task = asyncio.create_task(consume(waiting, kept=kept))
+                await waiting.wait()
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+        llm_call(lambda: None)()
+        asyncio.run(main())
+
+        assert [("cancelled", "CancelledError")] * 2 == [
+            (event.outcome, event.error_type) for event in events[1:]
+        ]
+
+    def test_asyncio_is_as_it_was_after_a_reset(self) -> None:
+        """The library looks at time-outs from its first call on."""
+        function = asyncio.Timeout._on_timeout  # type: ignore[attr-defined] # noqa: SLF001
+        code = function.__code__
+        llm_call(lambda: None)()
+        assert code is not function.__code__
+        reset()
+        assert code is function.__code__
+
+    def test_without_asyncio(self, events: Events, monkeypatch: Any) -> None:
+        """There is nothing to look at."""
+        monkeypatch.delitem(sys.modules, "asyncio")
+        llm_call(lambda: None)()
+
+        assert ["ok"] == [event.outcome for event in events]
 
     def test_a_task_of_another_kind(self, events: Events, monkeypatch: Any) -> None:
         """A failure of ours is not the application's."""

@@ -18,6 +18,7 @@ from pantheon_obs.core.spans import span_of
 from pantheon_obs.core.timing import cover
 from pantheon_obs.llm.background import is_told
 from pantheon_obs.llm.budgets import budgets
+from pantheon_obs.llm.cancellations import watch
 from pantheon_obs.llm.costs import set_cost
 from pantheon_obs.llm.list_loading import loader
 from pantheon_obs.llm.methods import RETRIEVE
@@ -66,6 +67,8 @@ class LlmCall(Progress):
                 trace.bind_known(trace)
             if trace.bound:
                 self.attributed = attributed(trace.bound)
+        if not watch.is_on:
+            watch.begin()
         caller = call_here()
         if caller is not None:
             self.outer = outer_call(caller, self.trace_id)
