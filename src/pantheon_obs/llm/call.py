@@ -17,6 +17,7 @@ from pantheon_obs.llm.observe.functions import observed_function
 from pantheon_obs.llm.options import CallOptions
 from pantheon_obs.llm.prices import pricing_of
 from pantheon_obs.llm.report import LlmCall
+from pantheon_obs.llm.sdks import called_vendor
 from pantheon_obs.llm.usage.find import attached_usage
 from pantheon_obs.llm.usage.shapes import read
 
@@ -147,7 +148,16 @@ class LlmCallObserver:
     def _starter(self, function: Callable[..., Any] | None, name: str) -> Starter:
         options = replace(self._options, operation=self._options.operation or name)
         find_alias = alias_finder(function, self._model)
-        return lambda args, kwargs: LlmCall(options, find_alias(args, kwargs))
+        if options.sdk is None or options.method is None:
+            return lambda args, kwargs: LlmCall(options, find_alias(args, kwargs))
+
+        def start(args: tuple[Any, ...], kwargs: dict[str, Any]) -> LlmCall:
+            vendor = None
+            with _guard:
+                vendor = called_vendor(options, args, kwargs)
+            return LlmCall(options, find_alias(args, kwargs), vendor)
+
+        return start
 
     def __enter__(self) -> LlmCallHandle:
         """Start a call.

@@ -11,12 +11,17 @@ from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 from pantheon_obs.llm.methods import SDKS
+from pantheon_obs.llm.usage.fields import either
 from pantheon_obs.llm.vendors import vendor_at
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pantheon_obs.llm.methods import Sdk
+    from pantheon_obs.llm.options import CallOptions
 
 
+_URLS = ("base_url", "server_url", "api_base")  # mistralai's, litellm's
 SDK_NAMES = ", ".join(sdk.package for sdk in SDKS)
 
 
@@ -44,6 +49,34 @@ def vendor_of(client: object, sdk: Sdk) -> str | None:
         return sdk.vendor if url is None else vendor_at(str(url))
     except (AttributeError, ValueError):  # a stub; a URL that is none
         return sdk.vendor
+
+
+def called_vendor(options: CallOptions, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Return the vendor that a call goes to: that of its own URL, else of the client's present one.
+
+    `args` begin with the client, or with a resource of it, unless others have wrapped the method.
+    """
+    sdk, subject = options.sdk, args[0] if args else None
+    try:
+        url = _url_among(kwargs)
+        if url is None and options.method and "." in options.method:
+            subject = getattr(subject, "_client", subject)
+        url = attrgetter(sdk.url)(subject) if url is None and sdk is not None else url
+        return options.provider if url is None else vendor_at(str(url))
+    except (AttributeError, ValueError):
+        return options.provider
+
+
+def _url_among(kwargs: Mapping[str, Any]) -> Any:
+    """Return the URL that the arguments of a call name, or None."""
+    for name in _URLS:
+        if kwargs.get(name) is not None:
+            return kwargs[name]
+    for given in (kwargs, kwargs.get("config")):
+        options = either(given, "http_options", "httpOptions")
+        if options is not None:
+            return either(options, "base_url", "baseUrl")
+    return None
 
 
 def functions_at(subject: Any, sdk: Sdk, path: str) -> list[tuple[type, FunctionType]]:
