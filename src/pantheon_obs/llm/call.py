@@ -17,7 +17,7 @@ from pantheon_obs.llm.observe.functions import observed_function
 from pantheon_obs.llm.options import CallOptions
 from pantheon_obs.llm.prices import pricing_of
 from pantheon_obs.llm.report import LlmCall
-from pantheon_obs.llm.sdks import called_vendor
+from pantheon_obs.llm.sdks import asks_for_tools, called_vendor
 from pantheon_obs.llm.usage.find import attached_usage
 from pantheon_obs.llm.usage.shapes import read
 
@@ -152,10 +152,13 @@ class LlmCallObserver:
             return lambda args, kwargs: LlmCall(options, find_alias(args, kwargs))
 
         def start(args: tuple[Any, ...], kwargs: dict[str, Any]) -> LlmCall:
-            vendor = None
+            vendor, thorough = None, False
             with _guard:
                 vendor = called_vendor(options, args, kwargs)
-            return LlmCall(options, find_alias(args, kwargs), vendor)
+                thorough = asks_for_tools(kwargs)
+            call = LlmCall(options, find_alias(args, kwargs), vendor)
+            call.thorough = thorough
+            return call
 
         return start
 

@@ -11,7 +11,7 @@ from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 from pantheon_obs.llm.methods import SDKS
-from pantheon_obs.llm.usage.fields import either
+from pantheon_obs.llm.usage.fields import either, field
 from pantheon_obs.llm.vendors import vendor_at
 
 if TYPE_CHECKING:
@@ -65,6 +65,14 @@ def called_vendor(options: CallOptions, args: tuple[Any, ...], kwargs: Mapping[s
         return options.provider if url is None else vendor_at(str(url))
     except (AttributeError, ValueError):
         return options.provider
+
+
+def asks_for_tools(kwargs: Mapping[str, Any]) -> bool:
+    """Whether a call of a chat asks the vendor to search or to run a tool of its own."""
+    tools = kwargs.get("tools")
+    return any("search" in name or name == "extra_body" for name in kwargs) or any(
+        field(tool, "type") != "function" for tool in (tools if isinstance(tools, list) else ())
+    )
 
 
 def _url_among(kwargs: Mapping[str, Any]) -> Any:

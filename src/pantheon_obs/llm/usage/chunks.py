@@ -20,15 +20,16 @@ _served = fields_reader(*SERVED)
 _NO_FIELDS: dict[str, Any] = {}
 
 
-def telling(chunks: list[Any]) -> list[Any]:
+def telling(chunks: list[Any], *, thorough: bool = False) -> list[Any]:
     """Return those of the chunks that are worth reading.
 
-    If the last chunk of a chat has a piece of the answer, none before it has the end.
+    If the last chunk of a chat has a piece of the answer, none before it has the end; a `thorough`
+    look does not rely on that.
     """
     last = chunks[-1]
     own = _own(last)
     try:
-        if "choices" in own and _goes_on(own["choices"]):
+        if not thorough and "choices" in own and _goes_on(own["choices"]):
             if own is last:
                 return [chunk for chunk in chunks if chunk.get("usage")]
             return [chunk for chunk in chunks if chunk.usage]

@@ -211,6 +211,8 @@ def chat_tokens(usage: Any, reported: Reported) -> bool:
             completion = total - prompt
         else:
             reported.partial = True
+    elif (count(reasoning) or 0) > (count(completion) or 0):  # more than the whole: Perplexity's
+        completion = (count(completion) or 0) + reasoning
     return _take_in(reported, prompt, completion, of_prompt, of_completion)
 
 
