@@ -83,7 +83,8 @@ def _list_price(
     prices = loader.prices
     if prices is None or used.partial or OTHER in answer.details or OTHER in used.details:
         return None
-    served = tuple(sorted({**answer.served, **used.served}.items()))
+    ways = {**answer.served, **used.served} if answer.served or used.served else ()
+    served = tuple(sorted(ways.items())) if ways else ()
     beside = {} if used is answer or used.parts else answer.details  # tools that the model used
     total = 0.0
     for part in used.parts or (used,):

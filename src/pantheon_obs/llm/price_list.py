@@ -160,6 +160,10 @@ class PriceList:
                 getattr(usage, name)
         except ValueError:  # the list has a price for a part that the counts do not tell
             return None
+        counted = [self._registry.units[name].dimensions.items() for name in counts]
+        priced = [
+            one for one in priced if any(one[0].dimensions.items() <= items for items in counted)
+        ]
         priced.sort(key=lambda one: (-len(one[0].dimensions), one[0].usage_key))
         return _over_common_denominator(priced)
 

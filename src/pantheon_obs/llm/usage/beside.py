@@ -16,7 +16,6 @@ from pantheon_obs.llm.usage.fields import (
     add_detail,
     class_fields,
     field,
-    fields_reader,
     set_served,
     text,
 )
@@ -32,6 +31,11 @@ _FREE_COUNT = re.compile(
     r"|(unmeasured_)?requests|tool_calls|web_(search|fetch)_requests|code_execution_requests"
     r"|search_units|images|cost_in_usd_ticks|(audio_)?seconds"
 )
+_TOKENS = frozenset(  # the most frequent fields, which are tokens; this is only faster
+    f"{kind}_{part}"
+    for kind in ("prompt", "completion", "input", "output", "total")
+    for part in ("tokens", "tokens_details")
+)
 _MOST_ITEMS = 100
 _DEPTH = 3
 # The price list's names of the work that a vendor does for the model.
@@ -45,7 +49,6 @@ _FREE_ITEM = re.compile(
 )
 _OWN_CITATIONS = ("document_citation", "function_citation")  # of what the application has sent
 SERVED = ("annotations", "executed_tools")  # what the vendor has found or run for a message
-_served_fields = fields_reader(*SERVED)
 _FREE_TOOL = re.compile(r"web_search|web_fetch|advisor|tool_search_tool.*")  # of Anthropic's
 
 
@@ -70,7 +73,9 @@ def _declared(kind: Any) -> tuple[str, ...]:
 
 def add_beside(usage: Any, reported: Reported, depth: int = _DEPTH) -> None:
     """Count what a usage object counts besides tokens, and keep how the call was served."""
-    for name, value in stored(usage).items():
+    own = stored(usage)
+    for name in own.keys() - _TOKENS:
+        value = own[name]
         kind: Any = type(value)
         if not value or kind is float or kind is bool:
             continue
@@ -123,7 +128,8 @@ def _costs_nothing(kind: str, item: Any) -> bool:
 
 def add_served(message: Any, reported: Reported) -> None:
     """Count what a vendor has found for a message of a chat, and the tools that it has run."""
-    noted, executed = _served_fields(message)
+    own = stored(message)
+    noted, executed = own.get("annotations"), own.get("executed_tools")
     cited = noted if isinstance(noted, (list, tuple)) else ()
     if executed or any(field(one, "type") not in _OWN_CITATIONS for one in cited):
         add_detail(reported, OTHER, 1)

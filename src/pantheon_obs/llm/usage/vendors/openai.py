@@ -195,23 +195,22 @@ def chat_tokens(usage: Any, reported: Reported) -> bool:
     than the usage names makes it partial: Gemini's thoughts in this style, for example.
     """
     prompt, completion, of_prompt, of_completion, total = _chat_usage(usage)
-    reasoning = field(of_completion, "reasoning_tokens")
-    own = stored(usage)
+    own, reasoning = stored(usage), None
     if of_prompt is None or of_completion is None or len(own) > _PLAIN:
         for name, kept in _FLAT.items():
             if own.get(name) is not None:
                 setattr(reported, kept, count(own[name], getattr(reported, kept)))
-        reasoning = reasoning or own.get("reasoning_tokens")
+        reasoning = count(own.get("reasoning_tokens"))
     try:
         beyond = total - prompt - completion
     except TypeError:  # one of them is missing
         beyond = 0
     if type(beyond) is int and beyond > 0:
-        if reasoning == beyond:
+        if beyond in (reasoning, field(of_completion, "reasoning_tokens")):
             completion = total - prompt
         else:
             reported.partial = True
-    elif (count(reasoning) or 0) > (count(completion) or 0):  # more than the whole: Perplexity's
+    elif reasoning and reasoning > (count(completion) or 0):  # beside it, too: Perplexity's
         completion = (count(completion) or 0) + reasoning
     return _take_in(reported, prompt, completion, of_prompt, of_completion)
 
