@@ -95,10 +95,11 @@ def _named(value: Any, *names: str) -> list[Any]:
 
 def _from_headers(headers: Any) -> list[Any]:
     """Return the ids of a request among headers, the most usual one first."""
-    items = getattr(headers, "items", None)
+    items: Any = getattr(headers, "items", None)
     if not callable(items):
         return []
-    named = [(name.lower(), value) for name, value in items() if isinstance(name, str)]
+    found: Any = items()
+    named = [(name.lower(), value) for name, value in found if isinstance(name, str)]
     ids = [one for one in named if not _CLIENTS_ID.match(one[0])]
     return [value for kind in _ID_HEADERS for name, value in ids if kind.fullmatch(name)]
 
