@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from decimal import Decimal
+from enum import Enum
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -428,6 +430,30 @@ def test_citations_in_a_stream_have_no_price(chunks: Any, cost: Any, events: Eve
     list(stream())
 
     assert [cost] == [event.cost_usd for event in events]
+
+
+class Hostile:
+    """A value that answers nothing."""
+
+    def __bool__(self) -> bool:
+        raise LookupError
+
+
+def test_other_values_in_a_usage_are_left_alone(genai: Any, events: Events) -> None:
+    """An enumeration, a mapping of another kind, numbers for names, and hostile or endless ones."""
+    endless: dict[str, Any] = {"many": dict.fromkeys(map(str, range(100)), 7)}
+    endless["self"] = endless
+    usage = OrderedDict(
+        USED,
+        way=Enum("Way", ["A", "B"]).B,  # type: ignore[attr-defined]
+        hostile=Hostile(),
+        endless=endless,
+        names={1: 2},
+        items=[1, "two", None],
+    )
+    llm_call(provider="openai")(lambda: {"model": GPT5, "usage": usage})()
+
+    assert [listed(genai, GPT5, "openai", **USED)] == [event.cost_usd for event in events]
 
 
 class Completions:

@@ -36,8 +36,8 @@ _TOKENS = frozenset(  # the most frequent fields, which are tokens; this is only
     for kind in ("prompt", "completion", "input", "output", "total")
     for part in ("tokens", "tokens_details")
 )
-_MOST_ITEMS = 100
-_DEPTH = 3
+_MOST = 50  # fields of an object or items of a list: a usage has fewer
+_DEPTH = 2
 # The price list's names of the work that a vendor does for the model.
 _PRICED_ITEMS = {"web_search_call": "web_searches", "file_search_call": "storage_searches"}
 # Items of an answer that cost their tokens only: the model's words, and work of the application's.
@@ -45,7 +45,8 @@ _FREE_ITEM = re.compile(
     r"message|message\.(in|out)put|text|reasoning|thinking|redacted_thinking|thought|model_output"
     r"|user_input|compaction|fallback|function[_.](call|result)|custom_tool_call|tool_use"
     r"|computer_call|local_shell_call|apply_patch_call|tool_search_call|url_context_call"
-    r"|refusal|output_text|(invalid_)?tool_call(_chunk)?|input_json_delta|additional_tools|agent\.handoff|container_upload|mcp_.*|.*_(output|result|response)"
+    r"|refusal|output_text|(invalid_)?tool_call(_chunk)?|input_json_delta|additional_tools"
+    r"|agent\.handoff|container_upload|mcp_.*|.*_(output|result|response)"
 )
 _OWN_CITATIONS = ("document_citation", "function_citation")  # of what the application has sent
 SERVED = ("annotations", "executed_tools")  # what the vendor has found or run for a message
@@ -54,7 +55,7 @@ _FREE_TOOL = re.compile(r"web_search|web_fetch|advisor|tool_search_tool.*")  # o
 
 def stored(value: Any) -> Mapping[str, Any]:
     """Return the fields that a value stores, by their names."""
-    if type(value) is dict:
+    if isinstance(value, dict):
         return value
     own: Any = getattr(value, "__dict__", None)
     kind: Any = type(value)
@@ -74,19 +75,19 @@ def _declared(kind: Any) -> tuple[str, ...]:
 def add_beside(usage: Any, reported: Reported, depth: int = _DEPTH) -> None:
     """Count what a usage object counts besides tokens, and keep how the call was served."""
     own = stored(usage)
-    for name in own.keys() - _TOKENS:
-        value = own[name]
+    for name in own.keys() - _TOKENS if len(own) < _MOST else ():
+        value = own.get(name)
         kind: Any = type(value)
-        if not value or kind is float or kind is bool:
+        if value is None or kind is float or type(name) is not str or name.startswith("_"):
             continue
         if kind is int:
-            if not _is_free(name):
+            if value > 0 and not _is_free(name):
                 add_detail(reported, OTHER, value)
-        elif kind is str:
+        elif isinstance(value, str):
             if name in _WAYS:
                 set_served(reported, name, value)
         elif depth and "token" not in name.lower():
-            for part in value[:_MOST_ITEMS] if kind is list else (value,):
+            for part in value[:_MOST] if kind is list else (value,):
                 add_beside(part, reported, depth - 1)
 
 
