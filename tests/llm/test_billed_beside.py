@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from decimal import Decimal
 from enum import Enum
-from types import SimpleNamespace
+from types import MethodType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -531,6 +531,29 @@ class TestClients:
         self.ask(client)
 
         assert ["openai"] == [event.provider for event in events]
+
+
+@pytest.mark.usefixtures("genai")
+def test_claude_on_vertex_has_the_list_price_at_the_global_host_only(events: Events) -> None:
+    """Regions are dearer."""
+
+    class AnthropicVertex:
+        __module__ = "anthropic"
+
+        def __init__(self) -> None:
+            self._client = self
+            self.base_url = ""
+            self.messages = SimpleNamespace(create=MethodType(lambda _: answer, self))
+
+    answer, client = message("claude-haiku-4-5", **USED), AnthropicVertex()
+    instrument_llm(client)
+    for host in ("aiplatform", "us-east5-aiplatform", "aiplatform.eu.rep"):
+        client.base_url = f"https://{host}.googleapis.com/v1"
+        client.messages.create()
+
+    assert [("gcp.vertex_ai", 0.0012), *[("gcp.vertex_ai", None)] * 2] == [
+        (event.provider, event.cost_usd) for event in events
+    ]
 
 
 @pytest.mark.usefixtures("genai")

@@ -152,12 +152,14 @@ class LlmCallObserver:
             return lambda args, kwargs: LlmCall(options, find_alias(args, kwargs))
 
         def start(args: tuple[Any, ...], kwargs: dict[str, Any]) -> LlmCall:
-            vendor, thorough = None, False
+            vendor, dearer, thorough = None, False, False
             with _guard:
-                vendor = called_vendor(options, args, kwargs)
+                vendor, dearer = called_vendor(options, args, kwargs)
                 thorough = asks_for_tools(kwargs)
             call = LlmCall(options, find_alias(args, kwargs), vendor)
             call.thorough = thorough
+            if dearer:
+                call.reported.served = {"place": "regional"}
             return call
 
         return start

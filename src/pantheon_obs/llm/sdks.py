@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 from pantheon_obs.llm.methods import SDKS
 from pantheon_obs.llm.usage.fields import either, field
-from pantheon_obs.llm.vendors import vendor_at
+from pantheon_obs.llm.vendors import is_regional_vertex, vendor_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,10 +51,13 @@ def vendor_of(client: object, sdk: Sdk) -> str | None:
         return sdk.vendor
 
 
-def called_vendor(options: CallOptions, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+def called_vendor(
+    options: CallOptions, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[str | None, bool]:
     """Return the vendor that a call goes to: that of its own URL, else of the client's present one.
 
-    `args` begin with the client, or with a resource of it, unless others have wrapped the method.
+    The second value says that the place has prices of its own. `args` begin with the client, or
+    with a resource of it, unless others have wrapped the method.
     """
     sdk, subject = options.sdk, args[0] if args else None
     try:
@@ -62,9 +65,12 @@ def called_vendor(options: CallOptions, args: tuple[Any, ...], kwargs: Mapping[s
         if url is None and options.method and "." in options.method:
             subject = getattr(subject, "_client", subject)
         url = attrgetter(sdk.url)(subject) if url is None and sdk is not None else url
-        return options.provider if url is None else vendor_at(str(url))
+        if url is not None:
+            dearer = sdk is not None and sdk.package == "anthropic" and is_regional_vertex(str(url))
+            return vendor_at(str(url)), dearer
     except (AttributeError, ValueError):
-        return options.provider
+        pass
+    return options.provider, False
 
 
 def asks_for_tools(kwargs: Mapping[str, Any]) -> bool:
