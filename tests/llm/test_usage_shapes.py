@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict
 
 from pantheon_obs import llm_call
 from pantheon_obs.llm.usage.fields import Reported
-from pantheon_obs.llm.usage.shapes import MESSAGES, USAGE, first, read, read_usage, tokens_of
+from pantheon_obs.llm.usage.find import tokens_of
+from pantheon_obs.llm.usage.shapes import MESSAGES, USAGE, first, read, read_usage
 from tests.llm.test_usage import ENDED, FIXTURES, MADE_OF, load, says
 
 if TYPE_CHECKING:
@@ -69,8 +70,9 @@ def test_each_row_has_a_fixture() -> None:
     """Each row of the tables is tested with a vendor's documented answer."""
     shapes = {name for fixture in FIXTURES for name in load(fixture)["shape"].split()}
 
-    # The first is no answer; the others have bytes and headers, and are tested on real ones.
-    others = {"errors.answer", "shapes.of_part", "bedrock.invoked"}
+    # Those are no answers; the others have bytes and headers, and are tested on real ones.
+    none = {"errors.answer", "errors.whole", "errors.no_answer"}
+    others = {*none, "shapes.of_part", "bedrock.invoked"}
     assert {name_of(shape) for _, shape in MESSAGES} == {*shapes, *others}
     assert {name_of(shape) for _, shape in USAGE} == {
         "gateways.cost",  # these decline, so that another row reads the tokens

@@ -17,9 +17,10 @@ from pantheon_obs.llm.observe.functions import observed_function
 from pantheon_obs.llm.options import CallOptions
 from pantheon_obs.llm.prices import pricing_of
 from pantheon_obs.llm.report import LlmCall
-from pantheon_obs.llm.sdks import asks_for_tools, called_vendor
+from pantheon_obs.llm.sdks import client_starter
+from pantheon_obs.llm.usage.fields import Reported
 from pantheon_obs.llm.usage.find import attached_usage
-from pantheon_obs.llm.usage.shapes import read
+from pantheon_obs.llm.usage.shapes import read, read_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,21 +149,9 @@ class LlmCallObserver:
     def _starter(self, function: Callable[..., Any] | None, name: str) -> Starter:
         options = replace(self._options, operation=self._options.operation or name)
         find_alias = alias_finder(function, self._model)
-        if options.sdk is None or options.method is None:
-            return lambda args, kwargs: LlmCall(options, find_alias(args, kwargs))
-
-        def start(args: tuple[Any, ...], kwargs: dict[str, Any]) -> LlmCall:
-            vendor, dearer, thorough = None, False, False
-            with _guard:
-                vendor, dearer = called_vendor(options, args, kwargs)
-                thorough = asks_for_tools(kwargs)
-            call = LlmCall(options, find_alias(args, kwargs), vendor)
-            call.thorough = thorough
-            if dearer:
-                call.reported.served = {"place": "regional"}
-            return call
-
-        return start
+        if options.method is not None:
+            return client_starter(options, find_alias)
+        return lambda args, kwargs: LlmCall(options, find_alias(args, kwargs))
 
     def __enter__(self) -> LlmCallHandle:
         """Start a call.
@@ -209,6 +198,8 @@ class LlmCallHandle:
 
     def __init__(self, call: LlmCall) -> None:
         self._call = call
+        self._results: list[Any] = []
+        self._attached: Any = None  # the usage that the first one carries
 
     def chunk(self, chunk: object) -> None:
         """Count a chunk of the answer.
@@ -233,13 +224,21 @@ class LlmCallHandle:
         self._call.attached = usage
 
     def result(self, result: object) -> None:
-        """Read the usage, model and finish reason of a response.
+        """Read the usage, model and finish reason of a response. Several are added up.
 
         Args:
             result: The response.
         """
+        call = self._call
         with _guard:
-            read(result, self._call.reported)
-            attached = attached_usage(result)
-            if attached is not None and self._call.attached is None:
-                self._call.attached = attached
+            if call.streamed:
+                read(result, call.reported)
+            else:
+                self._results.append(result)
+                call.reported = Reported()
+                read_all(self._results, call.reported)
+            if len(self._results) > 1:
+                if call.attached is self._attached:
+                    call.attached = None
+            elif call.attached is None:
+                call.attached = self._attached = attached_usage(result)

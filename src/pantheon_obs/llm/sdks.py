@@ -10,7 +10,9 @@ from operator import attrgetter
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
+from pantheon_obs.core.guard import Guard
 from pantheon_obs.llm.methods import SDKS
+from pantheon_obs.llm.report import LlmCall
 from pantheon_obs.llm.usage.fields import either, field
 from pantheon_obs.llm.vendors import is_regional_vertex, vendor_at
 
@@ -18,9 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pantheon_obs.llm.methods import Sdk
+    from pantheon_obs.llm.model_alias import Finder
+    from pantheon_obs.llm.observe.functions import Starter
     from pantheon_obs.llm.options import CallOptions
 
 
+_guard = Guard("llm client")
 _URLS = ("base_url", "server_url", "api_base")  # mistralai's, litellm's
 SDK_NAMES = ", ".join(sdk.package for sdk in SDKS)
 
@@ -49,6 +54,23 @@ def vendor_of(client: object, sdk: Sdk) -> str | None:
         return sdk.vendor if url is None else vendor_at(str(url))
     except (AttributeError, ValueError):  # a stub; a URL that is none
         return sdk.vendor
+
+
+def client_starter(options: CallOptions, find_alias: Finder) -> Starter:
+    """Make a function that starts a call of a client, and asks it where it goes."""
+
+    def start(args: tuple[Any, ...], kwargs: dict[str, Any]) -> LlmCall:
+        vendor, dearer, thorough = None, False, False
+        with _guard:
+            vendor, dearer = called_vendor(options, args, kwargs)
+            thorough = asks_for_tools(kwargs)
+        call = LlmCall(options, find_alias(args, kwargs), vendor)
+        call.thorough = thorough
+        if dearer:
+            call.reported.served = {"place": "regional"}
+        return call
+
+    return start
 
 
 def called_vendor(
@@ -101,18 +123,19 @@ def functions_at(subject: Any, sdk: Sdk, path: str) -> list[tuple[type, Function
     """
     classes = [subject]
     found: list[tuple[type, Any]] = []
+    functions: list[tuple[type, Any]] = []
     if path == sdk.factory:
         with suppress(AttributeError):  # half of the package is imported
             found = [(object, attrgetter(path)(sys.modules.get(sdk.package)))]
         classes = []
     elif isinstance(subject, ModuleType):
-        found = [(object, vars(subject).get(path))]
+        functions = [(object, layer) for layer in _layers_of(vars(subject).get(path), sdk)]
         classes = _classes_in(subject, sdk)
     for kind in classes:
         found.append((kind, _method_at(kind, path, sdk)))
         made = (_result_of(kind, maker, sdk) for maker in sdk.makers)
         found += ((object, _method_at(result, path, sdk)) for result in made)
-    functions = [(kind, _function_of(method, sdk)) for kind, method in found]
+    functions += [(kind, _function_of(method, sdk)) for kind, method in found]
     return [(kind, function) for kind, function in functions if isinstance(function, FunctionType)]
 
 
@@ -173,6 +196,17 @@ def _function_of(method: Any, sdk: Sdk) -> Any:
             isinstance(layer, FunctionType) and _is_in(layer.__globals__["__name__"], sdk)
         ),
     )
+
+
+def _layers_of(function: Any, sdk: Sdk) -> list[Any]:
+    """Return a function of a module, and those of the SDK that it wraps.
+
+    Other parts of the SDK, and imports of its inner modules, call the inner ones.
+    """
+    layers = [_function_of(function, sdk)]
+    while inner := getattr(layers[-1], "__wrapped__", None):
+        layers.append(inner)
+    return layers
 
 
 def _is_in(module: str, sdk: Sdk) -> bool:

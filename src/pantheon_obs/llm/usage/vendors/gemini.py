@@ -45,6 +45,7 @@ _DETAILS = (
     ("tool_use_tokens_by_modality", "", ("input_{}_tokens", "input_{}_tool_tokens")),
 )
 _SEARCHES = ("tool_call", "toolCall")  # that the vendor answers itself
+_SIGNS = ("candidates", "prompt_feedback", "response_id", "model_version")
 _ANSWER = ("content", "finish_reason", "finishReason")
 _ANSWERED = (
     "candidates_token_count",
@@ -77,6 +78,9 @@ def content(value: Any, reported: Reported) -> Any:
     usage = either(value, "usage_metadata", "usageMetadata")
     answers = any(has(candidate, name) for candidate in candidates for name in _ANSWER)
     if not answers and either(usage, *_COUNTED) is None:
+        # The SDK makes a response of any body.
+        made = has(value, "sdk_http_response") and has(value, "candidates")
+        reported.no_answer = made and either(value, *_SIGNS) is None
         return False
     live = either(value, "server_content", "serverContent")
     if live is not None:
