@@ -6,6 +6,7 @@ import asyncio
 import gc
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from enum import Enum
 from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
@@ -96,6 +97,27 @@ class TestReason:
                 {"response": SimpleNamespace(status_code=503, headers={"x-request-id": "r"})},
                 (503, None, "r"),
             ),
+            (
+                {"status_code": 429, "body": [{"error": {"code": 429, "status": "EXHAUSTED"}}]},
+                (429, "EXHAUSTED", None),
+            ),
+            (
+                {"status_code": 422, "body": '{"type": "invalid_request_error", "code": "3051"}'},
+                (422, "3051", None),
+            ),
+            (
+                {"headers": {"X-Ms-Client-Request-Id": "mine", "apim-request-id": "a", b"b": 1}},
+                (None, None, "a"),
+            ),
+            (
+                {"headers": {"apim-request-id": "a", "x-request-id": "x"}},
+                (None, None, "x"),
+            ),
+            ({"headers": {"x-debug-trace-id": "t"}}, (None, None, "t")),
+            (
+                {"response": {"ResponseMetadata": {"HTTPHeaders": {"x-amzn-requestid": "b"}}}},
+                (None, None, "b"),
+            ),
             ({"status_code": 402, "body": {"code": 1008, "message": PRIVATE}}, (402, "1008", None)),
             ({"code": PRIVATE, "request_id": "a b", "status_code": "429"}, (None, None, None)),
             ({"code": "a" * 65, "status_code": 200, "body": PRIVATE}, (None, None, None)),
@@ -109,6 +131,24 @@ class TestReason:
             llm_call(fail(Failure(**attributes)))()
 
         assert ("error", "Failure", *expected) == why(events)
+
+    def test_it_is_read_from_an_exception_of_grpc(self, events: Events) -> None:
+        """xAI's client has these; they tell by methods."""
+
+        class Code(Enum):
+            RESOURCE_EXHAUSTED = (8, "resource exhausted")
+
+        class Rpc(Exception):  # noqa: N818 - as above
+            def code(self) -> Code:
+                return Code.RESOURCE_EXHAUSTED
+
+            def trailing_metadata(self) -> Any:
+                return (("x-request-id", "g-1"),)
+
+        with pytest.raises(Rpc):
+            llm_call(fail(Rpc(PRIVATE)))()
+
+        assert ("error", "Rpc", None, "RESOURCE_EXHAUSTED", "g-1") == why(events)
 
     def test_a_call_that_is_cancelled_has_none(self, events: Events) -> None:
         """Nobody has refused it."""

@@ -51,8 +51,11 @@ class LlmCall(Progress):
     awaited: tuple[Any, ...] = ()  # what an async caller waits for, because of a budget
     is_part = False  # of that call, which has the event for both
 
-    def __init__(self, options: CallOptions, model_alias: str | None) -> None:
+    def __init__(
+        self, options: CallOptions, model_alias: str | None, provider: str | None = None
+    ) -> None:
         self.options = options
+        self.provider = options.provider if options.method is None else provider
         self.read_usage = options.usage
         self.model_alias = model_alias
         self.trace_id, trace = active()
@@ -186,7 +189,7 @@ class LlmCall(Progress):
             tokens.input_tokens,
             tokens.output_tokens,
             reported.model,
-            self.options.provider,
+            self.provider,
             tokens.cached_input_tokens,
             tokens.cache_write_tokens,
             tokens.reasoning_tokens,
