@@ -7,6 +7,7 @@ one whose type is not that of `events.schema.json` counts as absent.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import orjson
@@ -78,10 +79,15 @@ def facts(names: Iterable[str], grouped: str | None) -> str:
         names: The names of the measured times in the lines.
         grouped: The key of the field of --by.
     """
-    pairs = [(name, f"{name}_calls", _ms(name)) for name in sorted(names)]
-    keys = dict.fromkeys([*_KEYS, *(key for _, *both in pairs for key in both)])
-    if grouped is not None:
-        keys[grouped] = None
+    keys = list(dict.fromkeys([*_KEYS, *([] if grouped is None else [grouped])]))
+    pairs = []
+    for name in sorted(names):
+        both = (f"{name}_calls", _ms(name))
+        # Of two keys that differ in their case alone DuckDB can read one.
+        small = {key.lower() for key in keys if key not in both}
+        if small.isdisjoint(key.lower() for key in both):
+            pairs.append((name, *both))
+            keys += [key for key in both if key not in keys]
     columns = ", ".join(f"{_name(key)}::VARCHAR AS {_name(key)}" for key in keys)
     types = ", ".join(f"{_quoted(key)}: 'JSON'" for key in keys)
     times = [_time(name, _count(_name(calls)), _name(ms)) for name, calls, ms in pairs]
@@ -149,9 +155,10 @@ def add_names(block: bytes, known: set[str]) -> None:
     while len(known) < MOST_NAMES and (match := _unknown(known).search(block, place)):
         place = match.end()
         start = block.rfind(b'"', 0, match.start())
-        name = orjson.loads(block[start : match.start()] + b'"')
-        if name and name.isprintable() and name.lower() not in map(str.lower, known):
-            known.add(name)
+        with suppress(orjson.JSONDecodeError):  # of a torn line
+            name = orjson.loads(block[start : match.start()] + b'"')
+            if name and name.isprintable():
+                known.add(name)
 
 
 def _unknown(known: set[str]) -> re.Pattern[bytes]:
