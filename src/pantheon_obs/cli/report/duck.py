@@ -51,7 +51,7 @@ class Duck:
         self._size = self._torn = self._ours = 0
         self._longest = _USUAL  # bytes of a line
         self._key = by if by is None or is_readable(by) else GROUPED
-        self._names: set[str] = set()
+        self._names: dict[str, None] = {}  # of measured times, in the order in which they came
         self._connection: DuckDBPyConnection | None = None
 
     def __enter__(self) -> Self:

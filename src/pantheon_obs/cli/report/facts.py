@@ -81,7 +81,7 @@ def facts(names: Iterable[str], grouped: str | None) -> str:
     """
     keys = list(dict.fromkeys([*_KEYS, *([] if grouped is None else [grouped])]))
     pairs = []
-    for name in sorted(names):
+    for name in names:
         both = (f"{name}_calls", _ms(name))
         # Of two keys that differ in their case alone DuckDB can read one.
         small = {key.lower() for key in keys if key not in both}
@@ -149,7 +149,7 @@ def is_readable(key: str) -> bool:
     return key in _KEYS or (key.isprintable() and key.lower() not in _KEYS)
 
 
-def add_names(block: bytes, known: set[str]) -> None:
+def add_names(block: bytes, known: dict[str, None]) -> None:
     """Add the names of measured times, `<name>_calls` and `<name>_ms`, in a block of lines."""
     place = 0
     while len(known) < MOST_NAMES and (match := _unknown(known).search(block, place)):
@@ -158,12 +158,12 @@ def add_names(block: bytes, known: set[str]) -> None:
         with suppress(orjson.JSONDecodeError):  # of a torn line
             name = orjson.loads(block[start : match.start()] + b'"')
             if name and name.isprintable():
-                known.add(name)
+                known[name] = None
 
 
-def _unknown(known: set[str]) -> re.Pattern[bytes]:
+def _unknown(known: Iterable[str]) -> re.Pattern[bytes]:
     """Make the pattern of a key that ends with `_calls` and is not known."""
-    others = (re.escape(orjson.dumps(f"{name}_calls")) for name in sorted(known))
+    others = (re.escape(orjson.dumps(f"{name}_calls")) for name in known)
     return re.compile(rb'_calls"%b\s*:' % b"".join(b"(?<!%b)" % other for other in others))
 
 
