@@ -79,7 +79,7 @@ def facts(names: Iterable[str], grouped: str | None) -> str:
         names: The names of the measured times in the lines.
         grouped: The key of the field of --by.
     """
-    keys = list(dict.fromkeys([*_KEYS, *([] if grouped is None else [grouped])]))
+    keys: list[str] = [*_KEYS, *([] if grouped is None or grouped in _KEYS else [grouped])]
     pairs = []
     for name in names:
         both = (f"{name}_calls", _ms(name))
