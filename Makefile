@@ -10,6 +10,7 @@
 #                  PYTEST_ARGS="-k flask" runs one of them
 #   make fuzz      fuzzes the doors, the renderer and redaction, FUZZ_SECONDS (60) for each of them
 #   make soak      serves requests under load for SOAK_SECONDS (60) a server; see bench/soak.py
+#                  and has 1,000 open streams recorded; see bench/soak_recorder.py
 #   make audit     looks for known vulnerabilities in what an installation brings
 #   make lint      runs ruff, mypy and pyright
 #   make bench     measures the cost of a request, side by side with the peers; writes the figures
@@ -64,6 +65,7 @@ fuzz: $(READY)
 SOAK_SECONDS ?= 60
 soak: $(READY)
 	$(BIN)/python -m bench.soak --seconds $(SOAK_SECONDS)
+	$(BIN)/python -m bench.soak_recorder
 
 # It asks PyPI about each package, so it needs a network.
 audit: $(READY)

@@ -188,7 +188,7 @@ def test_all_baggage_goes_on_and_members_of_the_setting_become_fields(serve: Any
 
     assert ("caf\u00e9", "pro") == (line["tenant"], line["plan"])
     assert {"user_id", "absent", "flag"}.isdisjoint(line)
-    assert "user_id=7,tenant=caf%C3%A9,plan=pro" == sent["baggage"]
+    assert "tenant=caf%C3%A9;ttl=1,plan = pro,user_id=7" == sent["baggage"]
     assert lines
 
 
@@ -235,7 +235,23 @@ def test_each_application_has_its_own_baggage_fields() -> None:
 
     told = [{name: line[name] for name in ("tenant", "plan") if name in line} for line in lines]
     assert [{"tenant": "acme"}, {"plan": "pro"}, {}, {"plan": "pro"}] == told
-    assert ["plan=pro,tenant=acme", "tenant=acme,plan=pro", "tenant=acme,plan=pro"] == sent
+    assert ["tenant=acme,plan=pro"] * 3 == sent
+
+
+def test_what_is_bound_to_none_or_by_another_application_does_not_go_out(serve: Any) -> None:
+    """None is no value; a list of names is that of one application."""
+
+    def send() -> None:
+        bind(tenant=None, plan="free")
+        inject(sent)
+
+    sent: dict[str, str] = {}
+    headers = {"baggage": "tenant=acme,region=eu"}
+    serve(send, headers, baggage_fields=("tenant", "plan"))
+    assert "region=eu,plan=free" == sent.pop("baggage")
+
+    serve(send, {})  # of an application without a list
+    assert "baggage" not in sent
 
 
 def test_a_value_that_has_no_text_costs_no_id(serve: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 from contextlib import suppress
@@ -204,8 +205,9 @@ def test_a_client_without_a_dsn_sends_nothing_and_breaks_nothing(receiver: Recei
     assert ["job-1"] == [event["tags"]["trace_id"] for event in seen]
 
 
+@pytest.mark.parametrize("is_logged_within", [True, False])
 def test_one_object_that_is_raised_in_trace_after_trace_is_an_event_of_each(
-    receiver: Receiver,
+    receiver: Receiver, *, is_logged_within: bool
 ) -> None:
     """A constant of a module, or a future that has failed once, in one thread and context."""
     error = ConnectionError("the pool is closed")
@@ -215,14 +217,17 @@ def test_one_object_that_is_raised_in_trace_after_trace_is_an_event_of_each(
             try:
                 raise error
             except ConnectionError:
-                logging.getLogger("shop").exception("failed")
+                if is_logged_within:
+                    logging.getLogger("shop").exception("failed")
                 raise
 
     configure_logging()
     init_sentry(sentry_dsn=receiver.dsn)
     for number in range(3):
-        with suppress(ConnectionError):
+        try:
             use(number)
+        except ConnectionError:
+            logging.getLogger("shop").exception("failed")
     sentry_sdk.flush()
 
     assert ["job-0", "job-1", "job-2"] == [event["tags"]["trace_id"] for event in receiver.events]
@@ -313,6 +318,25 @@ def test_the_user_has_the_bound_id(receiver: Receiver) -> None:
     assert [None, {"id": "7"}, {"id": "0", "segment": "b2b"}] == users
 
 
+FIRST = "0af76519-16cd-43dd-8448-eb211c80319c"
+MARKS = {FIRST, FIRST.replace("-", ""), "anna", "acme", "basket", "parcel", "searched", "/buy"}
+
+
+def mark() -> None:
+    """Put on Sentry's scope what an application knows of a request."""
+    bind(user_id="anna")
+    sentry_sdk.set_tag("tenant", "acme")
+    sentry_sdk.set_extra("basket", "basket")
+    sentry_sdk.set_context("parcel", {"name": "parcel"})
+    logging.getLogger("shop").warning("searched")
+
+
+def marks_on(event: Any) -> set[str]:
+    """Find in an event what is the request's."""
+    text = json.dumps(event)
+    return {each for each in MARKS if each in text}
+
+
 @pytest.mark.parametrize("is_carried", [False, True])
 def test_a_thread_that_outlives_its_request_reports_for_nobody(
     receiver: Receiver, *, is_carried: bool
@@ -322,15 +346,15 @@ def test_a_thread_that_outlives_its_request_reports_for_nobody(
 
     def ship() -> None:
         sentry_sdk.set_tag("worker", "ship")
+        logging.getLogger("depot").error("no courier for %s", orders.get())
         with sentry_sdk.start_transaction(name="ship"):
-            logging.getLogger("depot").error("no courier for %s", orders.get())
+            logging.getLogger("depot").error("no van")
 
     thread = Thread(target=ship)
 
     def app(_environ: Any, start_response: Any) -> list[bytes]:
         nonlocal thread
-        bind(user_id="anna")
-        sentry_sdk.set_tag("tenant", "acme")
+        mark()
         if is_carried:
             thread = Thread(target=carry(ship))
         thread.start()
@@ -338,21 +362,77 @@ def test_a_thread_that_outlives_its_request_reports_for_nobody(
         return [b"ok"]
 
     served = instrument(app, sentry_dsn=receiver.dsn, sentry_traces_sample_rate=1.0)
-    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "HTTP_X_TRACE_ID": "request-1"}
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/buy", "HTTP_X_TRACE_ID": FIRST}
     served(environ, lambda *_: None).close()
     orders.put("second")
     thread.join(SECONDS)
     sentry_sdk.flush()
 
-    [event] = receiver.events
     transactions = [item for kind, item in receiver.items if kind == "transaction"]
     [shipped] = [item for item in transactions if item["transaction"] == "ship"]
-    for item in (event, shipped):
-        assert ("request-1" if is_carried else None) == item.get("tags", {}).get("trace_id")
+    assert 2 == len(receiver.events)
+    for item in (*receiver.events, shipped):
+        assert (FIRST if is_carried else None) == item.get("tags", {}).get("trace_id")
         assert ({"id": "anna"} if is_carried else None) == item.get("user")
-        assert ("acme" if is_carried else None) == item["tags"].get("tenant")
+        assert is_carried == bool(marks_on(item))
         assert "ship" == item["tags"]["worker"]
-        assert is_carried == ("request" in item)
+
+
+def test_a_job_is_in_the_trace_of_its_id_in_sentry_too(receiver: Receiver) -> None:
+    """So Sentry shows it beside its request; a transaction of the application's keeps its own."""
+
+    def work() -> None:
+        sentry_sdk.capture_message("other form")
+        with trace_context(FIRST):
+            sentry_sdk.capture_message("joined")
+            with sentry_sdk.start_transaction(name="own") as own:
+                sentry_sdk.capture_message("within")
+                ids.extend([FIRST.replace("-", ""), own.trace_id])
+
+    ids: list[str] = []
+    events = events_of(receiver, work, sentry_traces_sample_rate=1.0)[1:]
+
+    assert ids == [event["contexts"]["trace"]["trace_id"] for event in events]
+
+
+FORKING = f"""
+import logging, multiprocessing, sys
+import sentry_sdk
+from pantheon_obs import carry, instrument
+from tests.sinks.test_sentry_events import mark
+
+def job(customer):
+    logging.getLogger("invoice").error("no invoice for %s", customer)
+    sentry_sdk.flush()
+    return sentry_sdk.get_traceparent()
+
+def app(environ, start_response):
+    mark()
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        print(pool.apply(job, ("second",)))
+    start_response("200 OK", [])
+    return [b"ok"]
+
+served = instrument(app, sentry_dsn=sys.argv[1], sentry_traces_sample_rate=1.0)
+sentry_sdk.set_tag("region", "north")
+environ = {{"REQUEST_METHOD": "GET", "PATH_INFO": "/buy", "HTTP_X_TRACE_ID": "{FIRST}"}}
+served(environ, lambda *_: None).close()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks")
+def test_a_process_that_a_request_forks_reports_for_nobody(receiver: Receiver) -> None:
+    """Its scopes are copies of the request's; what was set before the request stays."""
+    command = [sys.executable, "-c", FORKING, receiver.dsn]
+    run = subprocess.run(
+        command, env=environment(), capture_output=True, text=True, check=True, timeout=SECONDS
+    )
+
+    [event] = receiver.events
+    assert {"region": "north"} == event["tags"]
+    assert set() == marks_on(event)
+    [sent_on] = [line for line in run.stdout.splitlines() if not line.startswith("{")]
+    assert event["contexts"]["trace"]["trace_id"] == sent_on.partition("-")[0]
 
 
 def test_a_thread_has_no_user_of_a_request_that_is_over(receiver: Receiver) -> None:

@@ -7,6 +7,7 @@ import logging
 import subprocess
 import sys
 from importlib import import_module
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -251,6 +252,62 @@ def test_logs_that_the_sdk_captures_have_our_events_with_their_trace(receiver: R
     assert [UUID] * 2 == [log["attributes"]["trace_id"]["value"] for log in ours]
     assert 7 == ours[0]["attributes"]["order"]["value"]
     assert SECRET not in json.dumps(sent)
+
+
+@pytest.mark.filterwarnings("ignore:.*send_default_pii")
+@pytest.mark.parametrize("user", [{"id": "anna"}, None])
+def test_logs_of_a_thread_that_outlives_its_request_have_nothing_of_it(
+    receiver: Receiver, user: dict[str, str] | None
+) -> None:
+    """The SDK takes the trace and the user of the scope that it has copied to the thread."""
+    logs: Any = import_module("sentry_sdk.integrations.logging")
+    more = {"capture_sentry_logs": True} if hasattr(logs.LoggingIntegration, "_SENTINEL") else {}
+    before = getattr(logs.LoggingIntegration, "capture_sentry_logs", None)
+    is_over = Event()
+
+    def ship() -> None:
+        is_over.wait(SECONDS)
+        log.info("shipped")
+        with trace_context(UUID):
+            log.info("ordered")
+        with sentry_sdk.start_transaction(name="own"):
+            log.info("apart")
+
+    def app(_environ: Any, start_response: Any) -> list[bytes]:
+        sentry_sdk.set_user(user)
+        log.info("served")
+        thread.start()
+        start_response("200 OK", [])
+        return [b"ok"]
+
+    log, thread = logging.getLogger("shop"), Thread(target=ship)
+    served: Any = instrument(
+        app,
+        sentry_dsn=receiver.dsn,
+        sentry_send_default_pii=True,
+        sentry_options={
+            "enable_logs": True,
+            "integrations": [logs.LoggingIntegration(**more)],
+        },
+    )
+    first, second = "0af7651916cd43dd8448eb211c80319c", UUID.replace("-", "")
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "HTTP_X_TRACE_ID": first}
+    b"".join(served(environ, lambda *_: None))
+    is_over.set()
+    thread.join(SECONDS)
+    sentry_sdk.flush()
+    logs.LoggingIntegration.capture_sentry_logs = before
+
+    sent = [log for kind, item in receiver.items if kind == "log" for log in item["items"]]
+    told = {
+        log["body"]: (log["trace_id"], log["attributes"].get("user.id", {}).get("value"))
+        for log in sent
+        if log["attributes"]["logger.name"]["value"] == "shop"
+    }
+    assert (first, (user or {}).get("id")) == told.pop("served")
+    assert (second, None) == told["ordered"]
+    assert {None} == {user_id for _, user_id in told.values()}
+    assert first not in {trace_id for trace_id, _ in told.values()}
 
 
 INTEGRATIONS = """

@@ -198,8 +198,7 @@ class AsgiWebsocket(AsgiExchange, WebsocketExchange):
         if kind == "websocket.receive":
             self.messages_in += 1
         elif kind == "websocket.disconnect":
-            refused = self.response_started and not self.accepted
-            if not refused:
+            if self.accepted or not self.response_started:  # not refused
                 self.client_left(code_of(message))
         return message
 

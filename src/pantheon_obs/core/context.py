@@ -81,6 +81,7 @@ class Trace:
     times: Times | None = None  # of what was measured
     last_byte: float | None = None  # clock time at which the response was handed to the server
     spans: Spans | None = None  # its own span and its caller's, once one is known
+    own_baggage = False  # whether `baggage_fields` are its application's, and not those in force
     listeners: tuple[Listener, ...] = ()  # sinks that have heard its beginning
     recording: Any = None  # its log lines that are kept aside, if any are
 

@@ -34,7 +34,7 @@ _guard = Guard("end of an exchange")
 class Exchange(Trace, Facts):
     """One HTTP exchange from its first step to its event."""
 
-    is_request = True
+    is_request = own_baggage = True
     path = ""  # without its query string
     status_code: int | None = None
     first_byte: float | None = None  # clock time

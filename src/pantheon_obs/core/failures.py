@@ -90,7 +90,9 @@ def escape(error: BaseException, trace: Trace, *, covered: bool = False) -> Fail
     """
     failure = _stored(error)
     if failure is None or not failure.is_of(trace):
+        is_raised_again = failure is not None and failure.trace_id not in {None, trace.trace_id}
         failure = _store(error, Failure(trace))
+        failure.sent = failure.sent and not is_raised_again
     if failure.trace_id is None:
         failure.trace_id = trace.trace_id
     failure.covered = failure.covered or covered

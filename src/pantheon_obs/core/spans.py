@@ -60,6 +60,7 @@ class Trace(Protocol):
 
     spans: Spans | None
     bound: dict[str, Any]
+    own_baggage: bool
 
 
 _NOTHING = Upstream()
@@ -92,15 +93,17 @@ def attach(trace: Trace, upstream: Upstream | None) -> None:
     if upstream is None:
         return
     trace.spans = Spans(upstream)
-    if upstream.baggage and (fields := _fields_of(upstream)):
+    if upstream.baggage and (fields := _fields_of(trace, upstream)):
         for name, value, _ in _members(upstream.baggage):
             if name in fields:
                 trace.bound.setdefault(name, value)
 
 
-def _fields_of(upstream: Upstream) -> tuple[str, ...]:
-    fields: tuple[str, ...] | None = upstream.fields
-    return in_force("baggage_fields") if fields is None else fields
+def _fields_of(trace: Trace, upstream: Upstream) -> tuple[str, ...]:
+    if upstream.fields is None and not trace.own_baggage:
+        fields: tuple[str, ...] = in_force("baggage_fields")
+        return fields
+    return upstream.fields or ()
 
 
 def span_of(trace: Trace) -> str:
@@ -131,16 +134,25 @@ def traceparent_of(trace_id: str, trace: Trace | None) -> dict[str, str]:
 
 
 def baggage_of(trace: Trace | None) -> str:
-    """Make the `baggage` of a trace: its caller's, with the values that our fields have now."""
+    """Make the `baggage` of a trace: its caller's, with the values that our fields have now.
+
+    A member whose value is the caller's keeps its properties; None is no value.
+    """
     if trace is None:
         return ""
     upstream = _NOTHING if trace.spans is None else trace.spans.upstream
-    given = upstream.baggage
-    bound = {name: trace.bound[name] for name in _fields_of(upstream) if name in trace.bound}
+    given, there = upstream.baggage, trace.bound
+    bound = {name: there[name] for name in _fields_of(trace, upstream) if name in there}
     if not bound:
         return given
-    kept = [text for name, _, text in _members(given) if name not in bound] if given else []
-    return ",".join(kept + [f"{name}={_encoded(value)}" for name, value in bound.items()])
+    kept = []
+    for name, value, text in _members(given):
+        if type(bound.get(name)) is str and bound[name] == value:
+            del bound[name]
+        if name not in bound:
+            kept.append(text)
+    ours = [f"{name}={_encoded(value)}" for name, value in bound.items() if value is not None]
+    return ",".join(kept + ours)
 
 
 def merged(there: str, ours: str) -> str:

@@ -22,7 +22,7 @@ from pantheon_obs.sinks.sentry_apps import AsgiApp, WsgiApp
 from pantheon_obs.sinks.sentry_delivery import begin_afresh
 from pantheon_obs.sinks.sentry_integrations import add_integrations
 from pantheon_obs.sinks.sentry_options import dsn_of, options_for, refuse_unknown
-from pantheon_obs.sinks.sentry_scope import tag
+from pantheon_obs.sinks.sentry_scope import forget, tag
 from pantheon_obs.sinks.sentry_sink import SentrySink
 
 if TYPE_CHECKING:
@@ -204,6 +204,8 @@ def _after_fork() -> None:
     sdk = _sdk()
     if sdk is not None:
         begin_afresh(sdk.get_client())
+        with _guard:
+            forget(sdk)
 
 
 if hasattr(os, "register_at_fork"):

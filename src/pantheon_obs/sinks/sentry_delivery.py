@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.context import current_trace_id
 from pantheon_obs.core.failures import handed_over, offer
 from pantheon_obs.core.guard import Guard
 
@@ -35,9 +34,8 @@ def offer_event(error: BaseException, event: dict[str, Any]) -> None:
     if not isinstance(transport.capture_envelope, _Delivery):
         transport.capture_envelope = _Delivery(transport.capture_envelope)
     offer(error, event["event_id"])
-    if current_trace_id.get():
-        # The same object may have come from another trace of this context last.
-        sdk.integrations.dedupe.DedupeIntegration.reset_last_seen()
+    # The same object may have come from another trace of this context last.
+    sdk.integrations.dedupe.DedupeIntegration.reset_last_seen()
 
 
 def begin_afresh(client: Any) -> None:  # noqa: ANN401 - Sentry's

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.errors import ConfigError
+from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.names import nearest
 from pantheon_obs.sinks.sentry_masking import masking
+from pantheon_obs.sinks.sentry_scope import tag_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -18,8 +20,11 @@ if TYPE_CHECKING:
     from pantheon_obs.core.settings import Settings
 
 _CONSTRUCTOR = "ClientConstructor"  # the SDK's list of its options
-_HOOKS = ("before_send", "before_send_transaction", "before_send_log", "before_send_metric")
+_LOG_HOOK = "before_send_log"
+_HOOKS = ("before_send", "before_send_transaction", _LOG_HOOK, "before_send_metric")
 _SPAN_HOOK = "before_send_span"  # the SDK warns of it unless spans are sent one by one
+
+_guard = Guard("sentry logs")
 
 
 def dsn_of(settings: Settings) -> str | None:
@@ -79,7 +84,8 @@ def options_for(settings: Settings) -> dict[str, Any]:
     known = import_module("sentry_sdk.consts").DEFAULT_OPTIONS
     for hook in filter(known.__contains__, hooks):
         own = given.get(hook) or (given.get("_experiments") or {}).get(hook)
-        options[hook] = mask if own is None else _masked_after(own, mask)
+        last = _tagged(mask) if hook == _LOG_HOOK else mask
+        options[hook] = last if own is None else _masked_after(own, last)
     integrations = list(given.get("integrations") or ())
     if all(integration.identifier != "atexit" for integration in integrations):
         # The default callback prints to standard error while the last events are sent.
@@ -87,6 +93,17 @@ def options_for(settings: Settings) -> dict[str, Any]:
         integrations.append(atexit.AtexitIntegration(callback=lambda *_: None))
     options["integrations"] = integrations
     return options
+
+
+def _tagged(mask: Callable[[Any, Any], Any]) -> Any:  # noqa: ANN401 - a hook of Sentry's
+    """Put the trace on a log before it is masked; event processors do that for events."""
+
+    def hook(log: Any, hint: Any) -> Any:  # noqa: ANN401 - Sentry's
+        with _guard:
+            tag_log(log)
+        return mask(log, hint)
+
+    return hook
 
 
 def _masked_after(own: Callable[[Any, Any], Any], mask: Callable[[Any, Any], Any]) -> Any:  # noqa: ANN401 - a hook of Sentry's

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import structured
 from pantheon_obs.core import trace_id as ids
-from pantheon_obs.core.context import current_trace, trace_on
+from pantheon_obs.core.context import Trace, current_trace, trace_on
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.failures import (
     arrive,
@@ -24,13 +24,12 @@ from pantheon_obs.core.failures import (
 )
 from pantheon_obs.core.serving import active
 from pantheon_obs.products import PRODUCTS
+from pantheon_obs.sinks.sentry_claims import Claim
 from pantheon_obs.sinks.sentry_delivery import offer_event
 
 if TYPE_CHECKING:
     from logging import LogRecord
     from types import ModuleType
-
-    from pantheon_obs.core.context import Trace
 
 _CLAIMS = "_sentry_claims"
 _UNNAMED = "generic WSGI request"
@@ -45,48 +44,37 @@ _HTTP_ERRORS = {row.name: row.http_error for row in PRODUCTS if row.http_error}
 _LIFESPAN_ERRORS = {row.lifespan_error for row in PRODUCTS if row.lifespan_error}
 
 
-class _Claim:
-    """A request's scope, and what the application has put on it, once the request is over.
-
-    The names are private to sentry_sdk: without them nothing is known to be the request's.
-    """
-
-    def __init__(self, scope: Any, root_span: str | None) -> None:  # noqa: ANN401 - Sentry's
-        self.root_span = root_span
-        self._scope: Any = scope
-        self._before = dict(getattr(scope, "_tags", {}))
-        self._user = getattr(scope, "_user", None)
-        self._added: dict[str, Any] = {}
-
-    def settle(self) -> None:
-        """Remember what was added, and leave the scope, which refers to this."""
-        tags, before = getattr(self._scope, "_tags", {}), self._before
-        self._added = {name: tags[name] for name in tags if before.get(name) != tags[name]}
-        user = getattr(self._scope, "_user", None)
-        self._user = None if user is self._user else user
-        self._scope = None
-
-    def strip(self, event: dict[str, Any]) -> None:
-        """Take what is the request's off an event of a thread that has a copy of its scope."""
-        event.pop("request", None)
-        tags = event.get("tags") or {}
-        for name in [name for name in self._added if tags.get(name) == self._added[name]]:
-            del tags[name]
-        if self._user is not None and event.get("user") == self._user:
-            del event["user"]
-
-
 def claim(sdk: ModuleType, trace: Trace) -> None:
     """Name what is captured in the current scope by a request, and tag its transaction."""
     span = sdk.get_current_span()
     root = None if span is None else span.containing_transaction
     scope = sdk.get_isolation_scope()
-    claimed = _Claim(scope, getattr(root, "span_id", None))
+    claimed = Claim(scope, getattr(root, "span_id", None))
     trace.__dict__.setdefault(_CLAIMS, []).append(claimed)
-    scope.add_event_processor(partial(_describe, trace, claimed))
+    # Twice: integrations add to the first later on, and a body that a server reads has no second.
+    for each in (scope, sdk.get_current_scope()):
+        each.add_event_processor(partial(_describe, trace, claimed))
     digits = ids.to_hex(trace.trace_id)
     if digits is not None:
         _continue(sdk, digits)
+    claimed.sentry_traces = {
+        each.trace_id for each in (root, scope.get_active_propagation_context()) if each is not None
+    }
+
+
+def forget(sdk: ModuleType) -> None:
+    """Take what is a request's off the scopes of a forked process, which are copies of its own."""
+    scope, current = sdk.get_isolation_scope(), sdk.get_current_scope()
+    claims = _claims_on(scope)
+    if claims:
+        claims[0][1].settle()
+        scope.set_new_propagation_context()
+        current.span = scope._transaction = current._transaction = None  # noqa: SLF001 - no public way
+
+
+def _claims_on(scope: Any) -> list[tuple[Trace, Claim]]:  # noqa: ANN401 - Sentry's
+    processors = getattr(scope, "_event_processors", ())
+    return [each.args for each in processors if getattr(each, "func", None) is _describe]
 
 
 def settle(trace: Trace) -> None:
@@ -114,7 +102,7 @@ def _continue(sdk: ModuleType, digits: str) -> None:
 
 
 def _describe(
-    trace: Trace, claimed: _Claim, event: dict[str, Any], hint: dict[str, Any]
+    trace: Trace, claimed: Claim, event: dict[str, Any], hint: dict[str, Any]
 ) -> dict[str, Any] | None:
     """Put a request's trace and name on an event that was captured in its scope.
 
@@ -136,7 +124,7 @@ def _describe(
             _put(event, trace.trace_id, active()[1] or trace)
         _name(event, trace)
     elif tagged != trace.trace_id:  # else `carry` has brought it there
-        claimed.strip(event)
+        claimed.strip(event, tagged)
     return event
 
 
@@ -144,9 +132,7 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
     """Tag an event with the trace of this context or its exception; drop one of no new failure."""
     error: BaseException | None = (hint.get("exc_info") or (None, None))[1]
     record: LogRecord | None = hint.get("log_record")
-    if _is_repeated(error, record) or _is_lifespan_refused(error):
-        return None
-    if error is not None and _is_no_failure(error, event):
+    if _is_repeated(error, record) or _is_no_failure(error, event):
         return None
     current_id, current = active()
     of_request = trace_on(getattr(record, "request", None))
@@ -161,6 +147,8 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
             _show(event, root)
     if trace_id:
         _put(event, trace_id, current)
+        if (digits := _digits_of_job(trace_id, current)) is not None:
+            event["contexts"]["trace"] = {"trace_id": digits, "span_id": digits[:16]}
     if isinstance(current, Exchange):
         # Where no integration is around the application, which would say it in full later.
         event.setdefault("request", {"method": current.method, "url": current.path})
@@ -168,6 +156,17 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
         # One issue per name of an event, whatever its exception says.
         event.setdefault("fingerprint", [record.name, record.msg])
     return event
+
+
+def tag_log(log: dict[str, Any]) -> None:
+    """Put the trace of this context on a log of Sentry's; none of a request that is over."""
+    trace_id, current = active()
+    for trace, claimed in _claims_on(sys.modules["sentry_sdk"].get_isolation_scope()):
+        if trace.ended and trace.trace_id != trace_id:
+            claimed.strip_log(log, trace_id)
+    if trace_id:
+        log["attributes"]["trace_id"] = trace_id
+        log["trace_id"] = _digits_of_job(trace_id, current) or log["trace_id"]
 
 
 def _is_repeated(error: BaseException | None, record: LogRecord | None) -> bool:
@@ -183,8 +182,12 @@ def _is_repeated(error: BaseException | None, record: LogRecord | None) -> bool:
     return is_text or (record.name in _AS_TEXT and repeats(record))
 
 
-def _is_no_failure(error: BaseException, event: dict[str, Any]) -> bool:
+def _is_no_failure(error: BaseException | None, event: dict[str, Any]) -> bool:
     """Whether an integration captures an exception that ends a request in an ordinary way."""
+    if error is None:
+        return False
+    if _is_lifespan_refused(error):
+        return True
     mechanism = (event.get("exception") or {}).get("values", [{}])[-1].get("mechanism") or {}
     if mechanism.get("handled", True):  # the application itself may capture what it likes
         return False
@@ -202,7 +205,7 @@ def _is_no_failure(error: BaseException, event: dict[str, Any]) -> bool:
     return isinstance(error, http_error) and (status or _SERVER_ERROR) < _SERVER_ERROR
 
 
-def _is_lifespan_refused(error: BaseException | None) -> bool:
+def _is_lifespan_refused(error: BaseException) -> bool:
     """Whether a framework refuses the lifespan that a server offers it at each start."""
     return type(error) is ValueError and str(error) in _LIFESPAN_ERRORS
 
@@ -214,6 +217,12 @@ def _put(event: dict[str, Any], trace_id: str, trace: Trace | None) -> None:
     # One that the application has set is another description of a user, or another user.
     if user_id is not None and user.keys() <= _PLACES:
         event["user"] = {**user, "id": str(user_id)}
+
+
+def _digits_of_job(trace_id: str, trace: Trace | None) -> str | None:
+    """Return Sentry's id for the trace of a `trace_context`, unless a span of Sentry's has one."""
+    is_job = type(trace) is Trace and sys.modules["sentry_sdk"].get_current_span() is None
+    return ids.to_hex(trace_id) if is_job else None
 
 
 def _name(event: dict[str, Any], trace: Trace) -> None:
