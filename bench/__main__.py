@@ -48,7 +48,8 @@ def main() -> int:
     )
     options = parser.parse_args()
     effort = replace(QUICK if options.quick else FULL, is_large=options.large)
-    print(_line(HEADINGS, "target", "met"))
+    table = [_line(HEADINGS, "target", "met")]
+    print(table[0], flush=True)
     rows: list[Row] = []
     with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool:
         for name in options.only or FAMILIES:
@@ -58,17 +59,15 @@ def main() -> int:
                 print(error, file=sys.stderr)
                 return 1
             for row in found:
-                figures = [_shown(figure) for figure in (row.hand, row.peer, row.ours)]
-                ratios = [str(ratio or "") for ratio in (row.hand_ratio, row.peer_ratio)]
-                cells = (row.work, *figures, *ratios)
-                print(_line(cells, row.target, VERDICTS[row.met]), flush=True)
+                table.append(_row(row))
+                print(table[-1], flush=True)
             rows += found
     if options.save is not None:
-        _save(rows, options.save)
+        _save(rows, table, options.save)
     return 0
 
 
-def _save(rows: list[Row], folder: Path) -> None:
+def _save(rows: list[Row], table: list[str], folder: Path) -> None:
     figures = {
         "python": platform.python_version(),
         "system": platform.system(),
@@ -80,7 +79,14 @@ def _save(rows: list[Row], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(figures, indent=1, ensure_ascii=False)
     (folder / "figures.json").write_text(f"{text}\n", encoding="utf-8")
+    (folder / "table.txt").write_text("\n".join((*table, "")), encoding="utf-8")
     import_module("bench.charts").draw(rows, folder)  # which needs matplotlib
+
+
+def _row(row: Row) -> str:
+    figures = [_shown(figure) for figure in (row.hand, row.peer, row.ours)]
+    ratios = [str(ratio or "") for ratio in (row.hand_ratio, row.peer_ratio)]
+    return _line((row.work, *figures, *ratios), row.target, VERDICTS[row.met])
 
 
 def _shown(figure: float | str | None) -> str:
