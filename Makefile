@@ -10,9 +10,11 @@
 #                  PYTEST_ARGS="-k flask" runs one of them
 #   make fuzz      fuzzes the doors, the renderer and redaction, FUZZ_SECONDS (60) for each of them
 #   make soak      serves requests under load for SOAK_SECONDS (60) a server; see bench/soak.py
+#                  and has 1,000 open streams recorded; see bench/soak_recorder.py
 #   make audit     looks for known vulnerabilities in what an installation brings
 #   make lint      runs ruff, mypy and pyright
-#   make bench     measures the cost of a request, side by side with the peers
+#   make bench     measures the cost of a request, side by side with the peers; writes the figures
+#                  and charts of docs/performance.md; BENCH_ARGS="--only story" measures a part
 #   make bench-check
 #                  fails if a request takes many more instructions than the code by hand; it needs
 #                  valgrind, and is skipped without
@@ -35,7 +37,7 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11,
 	$(if $(shell $(python) -c '$(NEW_ENOUGH)' 2>/dev/null && echo yes),$(python))))
 
 .DEFAULT_GOAL := test
-.PHONY: demo test test-all test-long fuzz soak audit lint bench bench-check llm-conformance clean
+.PHONY: demo test test-all test-long fuzz soak audit lint bench bench-check bench-pins llm-conformance clean
 
 demo: $(READY)
 	@$(BIN)/python -m examples.demo
@@ -63,6 +65,7 @@ fuzz: $(READY)
 SOAK_SECONDS ?= 60
 soak: $(READY)
 	$(BIN)/python -m bench.soak --seconds $(SOAK_SECONDS)
+	$(BIN)/python -m bench.soak_recorder
 
 # It asks PyPI about each package, so it needs a network.
 audit: $(READY)
@@ -75,11 +78,26 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-bench: $(READY)
-	$(BIN)/python -m bench
+# The contenders have an environment of their own, with the versions that are pinned there.
+# `make bench-pins` moves the pins to the newest versions.
+BENCH := .nox/bench
+BENCH_ARGS ?= --save docs/performance
 
-bench-check: $(READY)
-	$(BIN)/python -m bench.check
+bench: $(BENCH)/.ready
+	$(BENCH)/bin/python -m bench $(BENCH_ARGS)
+
+bench-check: $(BENCH)/.ready
+	$(BENCH)/bin/python -m bench.check
+
+bench-pins: $(READY)
+	$(BIN)/uv pip compile --quiet --upgrade --universal --no-annotate --no-header --all-extras \
+		--group bench --no-emit-package pantheon-obs -o bench/requirements.txt pyproject.toml
+
+$(BENCH)/.ready: bench/requirements.txt $(READY)
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(BENCH)
+	$(BIN)/uv pip install --quiet --python $(BENCH)/bin/python -r bench/requirements.txt
+	$(BIN)/uv pip install --quiet --python $(BENCH)/bin/python --no-deps --editable .
+	@touch $@
 
 # Each library has an environment of its own, in .nox/conformance.
 llm-conformance: $(READY)

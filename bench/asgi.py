@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from itertools import count, repeat
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from asgi_correlation_id import CorrelationIdMiddleware
 
 from bench.asgi_middleware import access_log, story_by_hand, trace_by_hand
 from bench.cases import Case, Contender, MisbehavedError, Target
-from bench.harness import compare, drive, own
+from bench.harness import compare, drive, own, piped_stdout
 from pantheon_obs import TraceIdMiddleware, configure_logging, instrument
 
 if TYPE_CHECKING:
@@ -57,25 +58,25 @@ _SCOPE = {
     "root_path": "",
     "query_string": b"expand=items",
 }
-_BODY = b'{"order": 1234, "items": []}'
+BODY = b'{"order": 1234, "items": []}'
 _OK = 200
 
 
 def trace_rows(effort: Effort) -> list[Row]:
     """Measure the trace id only; nothing else is set up in this process."""
-    _without_sentry()
+    without_sentry()
     apps: dict[str, App] = {
         "bare": own(bare),
         "hand": trace_by_hand(own(bare)),
         "peer": CorrelationIdMiddleware(own(bare), header_name="X-Trace-ID"),
         "ours": TraceIdMiddleware(own(bare)),
     }
-    return _rows("ASGI, trace id {}", apps, {}, Target(hand=3, peer=1), effort)
+    return compare_apps("ASGI, trace id {}", apps, {}, Target(hand=3, peer=1), effort)
 
 
 def disabled_rows(effort: Effort) -> list[Row]:
     """Measure the trace id where logging is configured, above the level of an ordinary request."""
-    _without_sentry()
+    without_sentry()
     configure_logging(log_format="json", log_level="WARNING")
     apps: dict[str, App] = {
         "bare": own(bare),
@@ -83,16 +84,15 @@ def disabled_rows(effort: Effort) -> list[Row]:
         "peer": CorrelationIdMiddleware(own(bare), header_name="X-Trace-ID"),
         "ours": TraceIdMiddleware(own(bare)),
     }
-    return _rows("ASGI, trace id {}, line disabled", apps, {}, Target(hand=3, peer=1), effort)
+    return compare_apps(
+        "ASGI, trace id {}, line disabled", apps, {}, Target(hand=3, peer=1), effort
+    )
 
 
 def story_rows(effort: Effort) -> list[Row]:
     """Measure the whole story: id, validation, state object, one JSON line."""
-    _without_sentry()
-    ours = instrument(own(bare), log_format="json")
-    # First: the start and the first request take over handlers that print, as the peer's.
-    for kind in "lifespan", "http":
-        drive(ours({"type": kind, "method": "GET", "path": "/"}, _receive, _send))
+    without_sentry()
+    ours = started(instrument(own(bare), log_format="json"))
     apps: dict[str, App] = {
         "bare": own(bare),
         "hand": story_by_hand(own(bare)),
@@ -100,32 +100,50 @@ def story_rows(effort: Effort) -> list[Row]:
         "ours": ours,
     }
     lines = {"hand": STORY, "peer": PEER_STORY, "ours": STORY}
-    return _rows("ASGI, whole story {}", apps, lines, Target(hand=2.5, peer=0.25), effort)
+    return compare_apps("ASGI, whole story {}", apps, lines, Target(hand=2.5, peer=0.25), effort)
 
 
-def _without_sentry() -> None:
+def started(app: App) -> App:
+    """Start an application: it takes over handlers that print then, and not the peer's later."""
+    for kind in "lifespan", "http":
+        drive(app({"type": kind, "method": "GET", "path": "/"}, _receive, _send))
+    return app
+
+
+def pipe_rows(effort: Effort) -> list[Row]:
+    """Measure the whole story where standard output is a pipe, as in a container."""
+    with piped_stdout():
+        return [replace(row, work=f"{row.work}, pipe") for row in story_rows(effort)]
+
+
+def without_sentry() -> None:
     """Hide Sentry: asgi-correlation-id would import it and tag its scope as well."""
     sys.modules["sentry_sdk"] = None  # type: ignore[assignment]
 
 
-def _rows(
+def compare_apps(  # noqa: PLR0913 - one has a default
     work: str,
     apps: dict[str, App],
     lines: dict[str, frozenset[str]],
     target: Target,
     effort: Effort,
+    *,
+    bare: str = "bare",
 ) -> list[Row]:
+    """Compare applications with and without an inbound id; the `bare` one does not know it."""
     rows = []
     for how, inbound in ("made", None), ("given", INBOUND_ID):
         contenders: dict[str, Any] = {
-            name: _contender(name, app, inbound, lines.get(name, frozenset()))
+            name: _contender(app, inbound, lines.get(name, frozenset()), is_bare=name == bare)
             for name, app in apps.items()
         }
         rows.append(compare(Case(work.format(how), **contenders, target=target), effort))
     return rows
 
 
-def _contender(name: str, app: App, inbound: bytes | None, line: frozenset[str]) -> Contender:
+def _contender(
+    app: App, inbound: bytes | None, line: frozenset[str], *, is_bare: bool
+) -> Contender:
     headers = [*_HEADERS, (b"x-trace-id", inbound)] if inbound else _HEADERS
     wire = b"\n".join(part for header in headers for part in header)
     orders = count()
@@ -151,8 +169,8 @@ def _contender(name: str, app: App, inbound: bytes | None, line: frozenset[str])
         start, body = sent
         got = [value for key, value in start["headers"] if key.lower() == b"x-trace-id"]
         right = got == [inbound] if inbound else len(got) == 1
-        if start["status"] != _OK or body["body"] != _BODY or (name != "bare" and not right):
-            msg = f"{name}: sent {sent} for the inbound id {inbound!r}"
+        if start["status"] != _OK or body["body"] != BODY or not (right or is_bare):
+            msg = f"sent {sent} for the inbound id {inbound!r}"
             raise MisbehavedError(msg)
 
     return Contender(run=own(run), line=line, check=check)
@@ -175,4 +193,4 @@ async def bare(scope: Scope, receive: Receive, send: Send) -> None:
             "headers": [(b"content-type", b"application/json"), (b"content-length", b"28")],
         }
     )
-    await send({"type": "http.response.body", "body": _BODY})
+    await send({"type": "http.response.body", "body": BODY})

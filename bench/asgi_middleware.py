@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Receive = Callable[[], Awaitable[Message]]
     Send = Callable[[Message], Awaitable[None]]
     App = Callable[..., Any]
+    Finish = Callable[[Scope, "Trace", str], object]
 
 # By hand: the tightest plain code for the job, without settings and other scopes or headers.
 
@@ -80,8 +81,9 @@ def trace_by_hand(app: App) -> App:
     return middleware
 
 
-def story_by_hand(app: App) -> App:
+def story_by_hand(app: App, finish: Finish | None = None) -> App:
     """Add the id and a state object, and write one JSON line after the answer."""
+    finish = finish or write_story
 
     async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
         trace_id = read_id(scope)
@@ -102,12 +104,13 @@ def story_by_hand(app: App) -> App:
         finally:
             _record.reset(record_token)
             _trace_id.reset(token)
-            _write_story(scope, record, outcome)
+            finish(scope, record, outcome)
 
     return middleware
 
 
-def _write_story(scope: Scope, record: Trace, outcome: str) -> None:
+def write_story(scope: Scope, record: Trace, outcome: str) -> None:
+    """Write the line of a request."""
     status = record.status
     line = {
         "timestamp": datetime.now(UTC),

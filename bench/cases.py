@@ -44,7 +44,7 @@ FULL = Effort(
     log_bytes=60_000_000,
 )
 QUICK = Effort(
-    rounds=3, slice_seconds=0.0001, stream_chunks=20_000, import_rounds=1, log_bytes=1_000_000
+    rounds=3, slice_seconds=0.0001, stream_chunks=2_000, import_rounds=1, log_bytes=1_000_000
 )
 COUNTED = replace(QUICK, counts=True)
 
@@ -57,11 +57,13 @@ class Contender:
         run: Does the work the given number of times.
         line: Keys of the one JSON line of each piece of work; empty if it writes none.
         check: Raises MisbehavedError if the work is wrong; called once, untimed.
+        clock: Returns the CPU time in nanoseconds of the process that works, if it is another one.
     """
 
     run: Callable[[int], object]
     line: frozenset[str] = frozenset()
     check: Callable[[], None] = lambda: None
+    clock: Callable[[], int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +115,29 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
+class Ratio:
+    """Our time divided by another's: the median over the rounds, and the quartiles around it."""
+
+    median: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f} ±{(self.high - self.low) / 2 / self.median:.0%}"
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
-    """One row of the table, ready to print; `met` is None without a target."""
+    """One row of the table: microseconds, or a text of another unit; None where nobody does it.
+
+    `met` is None without a target.
+    """
 
     work: str
-    hand: str
-    peer: str
-    ours: str
-    hand_ratio: str
-    peer_ratio: str
-    target: str
-    met: bool | None
+    hand: float | str | None = None
+    peer: float | str | None = None
+    ours: float | str | None = None
+    hand_ratio: Ratio | None = None
+    peer_ratio: Ratio | None = None
+    target: str = ""
+    met: bool | None = None

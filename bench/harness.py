@@ -6,18 +6,20 @@ import gc
 import json
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from itertools import repeat
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from bench.cases import MisbehavedError, Row
-from bench.counting import count
+from bench.cases import MisbehavedError, Ratio, Row
+from bench.counting import LIMITS, count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator
 
     from bench.cases import Case, Contender, Effort
 
@@ -61,15 +63,17 @@ def compare_all(
         **case.others,
     }
     contenders = {name: contender for name, contender in named.items() if contender is not None}
+    if effort.counts and case.work not in LIMITS:
+        return [Row(case.work)]
     for name, contender in contenders.items():
         _verify(f"{case.work}: {name}", contender)
     if effort.counts:
         count(case)
-        return [Row(case.work, *[""] * 6, met=None)]
+        return [Row(case.work)]
     pieces = pieces or _fill(case.hand, effort.slice_seconds)
     counts = dict.fromkeys(contenders, pieces)
     for name, other in case.others.items():  # some are a hundred times slower: fewer pieces
-        counts[name] = _fill(other, effort.slice_seconds)
+        counts[name] = pieces if other.clock else _fill(other, effort.slice_seconds)
     added = _added(_interleave(contenders, effort.rounds, counts, clock), case.parts)
     return [_row(case, added), *(_other_row(name, added) for name in case.others)]
 
@@ -152,6 +156,23 @@ def silence_stdout() -> None:
     os.close(null)
 
 
+@contextmanager
+def piped_stdout() -> Iterator[None]:
+    """Point descriptor 1 at a pipe whose reader is another process, as in a container."""
+    reading, writing = os.pipe()
+    with subprocess.Popen(("/bin/cat",), stdin=reading, stdout=subprocess.DEVNULL) as reader:
+        os.close(reading)
+        kept = os.dup(STDOUT)
+        os.dup2(writing, STDOUT)
+        os.close(writing)
+        try:
+            yield
+        finally:
+            os.dup2(kept, STDOUT)
+            os.close(kept)
+            reader.terminate()
+
+
 def _fill(contender: Contender, slice_seconds: float) -> int:
     pieces = 1
     while True:
@@ -177,9 +198,11 @@ def _interleave(
     for _ in range(rounds):
         for name in order:
             gc.collect()  # each contender pays for its own garbage only
-            started = clock()
-            contenders[name].run(counts[name])
-            times[name].append((clock() - started) / counts[name] / 1000)
+            contender = contenders[name]
+            read = contender.clock or clock
+            started = read()
+            contender.run(counts[name])
+            times[name].append((read() - started) / counts[name] / 1000)
         order.append(order.pop(0))
     gc.unfreeze()
     return times
@@ -195,46 +218,41 @@ def _added(times: dict[str, list[float]], parts: int) -> dict[str, list[float]]:
 
 
 def _row(case: Case, added: dict[str, list[float]]) -> Row:
-    ours = statistics.median(added["ours"])
+    hand, peer = _ratio(added, "hand"), _ratio(added, "peer")
+    target = case.target
     limits = (
-        (ours, case.target.micros),
-        (_ratio(added, "hand"), case.target.hand),
-        (_ratio(added, "peer"), case.target.peer),
+        (statistics.median(added["ours"]), target.micros),
+        (hand and hand.median, target.hand),
+        (peer and peer.median, target.peer),
     )
+    judged = [
+        figure <= limit for figure, limit in limits if limit is not None and figure is not None
+    ]
     return Row(
         work=case.work,
         hand=_micros(added, "hand"),
         peer=_micros(added, "peer"),
         ours=_micros(added, "ours"),
-        hand_ratio=f"{_ratio(added, 'hand'):.2f}",
-        peer_ratio=f"{_ratio(added, 'peer'):.2f}" if case.peer else "",
+        hand_ratio=hand,
+        peer_ratio=peer,
         target=str(case.target),
-        met=all(limit is None or figure <= limit for figure, limit in limits),
+        met=all(judged),
     )
 
 
 def _other_row(name: str, added: dict[str, list[float]]) -> Row:
-    return Row(
-        work=f"  beside {name}",
-        hand="",
-        peer=_micros(added, name),
-        ours="",
-        hand_ratio="",
-        peer_ratio=f"{_ratio(added, name):.2f}",
-        target="",
-        met=None,
-    )
+    return Row(work=f"  beside {name}", peer=_micros(added, name), peer_ratio=_ratio(added, name))
 
 
-def _micros(added: dict[str, list[float]], name: str) -> str:
-    if name not in added:
-        return ""
-    micros = statistics.median(added[name])
-    return f"{micros:.3g}" if micros < 100 else f"{micros:,.0f}"  # noqa: PLR2004 - three digits
+def _micros(added: dict[str, list[float]], name: str) -> float | None:
+    return statistics.median(added[name]) if name in added else None
 
 
-def _ratio(added: dict[str, list[float]], to: str) -> float:
-    """Return the median over the rounds of our time divided by another's."""
+def _ratio(added: dict[str, list[float]], to: str) -> Ratio | None:
+    """Divide our time by another's, round by round."""
     pairs = zip(added["ours"], added.get(to, ()), strict=to in added)
-    ratios = [ours / other for ours, other in pairs if other > 0]
-    return statistics.median(ratios) if ratios else float("inf")
+    ratios = sorted(ours / other for ours, other in pairs if other > 0)
+    if not ratios:
+        return None
+    quarter = len(ratios) // 4
+    return Ratio(statistics.median(ratios), ratios[quarter], ratios[-1 - quarter])

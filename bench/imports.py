@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from bench.cases import Effort, Row
 
 _OFF = frozenset({"PYTHONDONTWRITEBYTECODE", "PYTHONPROFILEIMPORTTIME", "COVERAGE_PROCESS_START"})
+# structlog loads rich where it is installed, which takes as long again.
+_WITHOUT_RICH = "import sys; sys.modules['rich'] = sys.modules['better_exceptions'] = None\n"
 INSTRUMENT = """
 import pantheon_obs
 async def app(scope, receive, send): ...
@@ -41,6 +43,13 @@ def rows(effort: Effort) -> list[Row]:
             hand=bare,
             peer=structlog,
             ours=_interpreter(INSTRUMENT),
+            target=Target(peer=1.2),
+        ),
+        Case(
+            work="the same without rich",
+            hand=bare,
+            peer=_interpreter(f"{_WITHOUT_RICH}import structlog"),
+            ours=_interpreter(f"{_WITHOUT_RICH}{INSTRUMENT}"),
             target=Target(peer=1.2),
         ),
     )

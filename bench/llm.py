@@ -20,6 +20,7 @@ from bench.llm_by_hand import (
 )
 from bench.llm_peers import opentelemetry, others
 from pantheon_obs import configure_logging, llm_call
+from pantheon_obs.llm.list_loading import loader
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -93,6 +94,39 @@ def call_rows(effort: Effort) -> list[Row]:
     return [*compare_all(sync, effort), *compare_all(asynchronous, effort)]
 
 
+def priced_rows(effort: Effort) -> list[Row]:
+    """Measure one call where genai-prices is installed, of a model that it lists and of another."""
+    configure_logging(log_format="json")
+    loader.load()
+    loader.wait()  # a service has it when it has started
+    return [
+        *_priced("LLM call, listed model", a_completion(), CALL | {"cost_usd"}, 2.0, effort),
+        *_priced("LLM call, unlisted model", a_completion("in-house-70b"), CALL, None, effort),
+    ]
+
+
+def _priced(
+    work: str,
+    completion: ChatCompletion,
+    line: frozenset[str],
+    dollars: float | None,
+    effort: Effort,
+) -> list[Row]:
+    def generate(model: str) -> ChatCompletion:
+        return completion
+
+    span = opentelemetry()
+    case = Case(
+        work=work,
+        bare=_calls(generate),
+        hand=_calls(call_by_hand(generate, dollars), line),
+        peer=_calls(span.call(generate), peer=span),
+        ours=_calls(llm_call(provider="openai")(generate), line),
+        target=Target(micros=15, peer=1),
+    )
+    return compare_all(case, effort)
+
+
 def stream_rows(effort: Effort) -> list[Row]:
     """Measure one chunk, sync and async, of a stream with usage, first token and finish reason."""
     configure_logging(log_format="json")
@@ -136,10 +170,7 @@ def memory_rows(effort: Effort) -> list[Row]:
     row = Row(
         work=f"memory, {count:,} chunks",
         hand="0 kB",
-        peer="",
         ours=f"{ours / 1000:.0f} kB",
-        hand_ratio="",
-        peer_ratio="",
         target="0 kB",
         met=ours < NOISE_BYTES,
     )
@@ -149,16 +180,7 @@ def memory_rows(effort: Effort) -> list[Row]:
 
 def _memory_row(name: str, peer: Peer, count: int) -> Row:
     theirs = _growth(peer.stream(endless), count) - _growth(endless, count)
-    return Row(
-        work=f"  beside {name}, {count:,}",
-        hand="",
-        peer=f"{round(theirs / 1000):,} kB",
-        ours="",
-        hand_ratio="",
-        peer_ratio="",
-        target="",
-        met=None,
-    )
+    return Row(work=f"  beside {name}, {count:,}", peer=f"{round(theirs / 1000):,} kB")
 
 
 def _growth(stream: Callable[[], Iterator[dict[str, Any]]], count: int) -> int:

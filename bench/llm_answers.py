@@ -19,14 +19,16 @@ _USAGE = {
     "prompt_tokens_details": {"cached_tokens": 1024, "audio_tokens": 0},
     "completion_tokens_details": {"reasoning_tokens": 64, "audio_tokens": 0},
 }
-_COMMON = {"id": "chatcmpl-1", "created": 1_795_000_000, "model": "gpt-5-mini-2026-08-07"}
+_MODEL = "gpt-5-mini-2025-08-07"
+_COMMON = {"id": "chatcmpl-1", "created": 1_795_000_000, "model": _MODEL}
 
 
-def a_completion() -> ChatCompletion:
+def a_completion(model: str = _MODEL) -> ChatCompletion:
     """Make an answer in one piece."""
     message = {"role": "assistant", "content": "Paris."}
     choices = [{"index": 0, "finish_reason": "stop", "message": message}]
-    body = {**_COMMON, "object": "chat.completion", "choices": choices, "usage": _USAGE}
+    kind = {"object": "chat.completion", "model": model}
+    body = {**_COMMON, **kind, "choices": choices, "usage": _USAGE}
     return ChatCompletion.model_validate(body)
 
 

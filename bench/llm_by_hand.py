@@ -27,14 +27,18 @@ if TYPE_CHECKING:
 MODEL = "fast"
 
 
-def call_by_hand(call: Call) -> Call:
-    """Time a call and write its line."""
+def call_by_hand(call: Call, dollars: float | None = None) -> Call:
+    """Time a call and write its line, with the cost at a price per million tokens, if any."""
 
     @wraps(call)
     def timed(model: str) -> ChatCompletion:
         started = perf_counter()
         completion = call(model)
-        _write(model, started, completion, completion.choices[0].finish_reason)
+        usage = completion.usage
+        cost = {}
+        if dollars is not None and usage is not None:
+            cost["cost_usd"] = round(dollars * usage.total_tokens / 1e6, 9)
+        _write(model, started, completion, completion.choices[0].finish_reason, cost)
         return completion
 
     return timed

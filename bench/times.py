@@ -121,7 +121,7 @@ def _accuracy(requests: int) -> Row:
             right &= off <= max(LEAST, SHARE * seconds * 1000)
     target = f"≤ {LEAST:g} ms or {SHARE:.0%}"
     work = f"{requests} requests: worst part, ms"
-    return Row(work, "", part, f"{worst:.3f}", "", "", target, right)
+    return Row(work, peer=part, ours=f"{worst:.3f}", target=target, met=right)
 
 
 class _Script:

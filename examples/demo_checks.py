@@ -9,6 +9,7 @@ from typing import Any
 
 SERVER_ERROR = 500
 CLIENT_ERROR = 400
+ROUNDED = 0.01  # milliseconds
 
 Line = dict[str, Any]
 
@@ -32,7 +33,8 @@ class Call:
         is_probe: Whether it is a health probe; such a request has no `request_finished`.
         polls: Whether it is sent again until it has the expected status.
         shows: Whether the demo prints its log lines.
-        slow_part: The part of the request that takes most of its time; empty if that may be any.
+        slow_part: The part that makes it slow; the demo shows where its time went.
+        detail: A DEBUG line that is written because the request fails; empty without one.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Call:
     polls: bool = False
     shows: bool = False
     slow_part: str = ""
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,22 +211,27 @@ def _check_finished(exchange: Exchange, lines: list[Line], line: Line) -> list[s
     if exchange.usage is not None and counted != exchange.usage:
         wrong.append(f"the answer has {exchange.usage} tokens, request_finished has {counted}")
     wrong += _check_llm(call, llm)
-    if call.slow_part and largest_part(line) != call.slow_part:
-        wrong.append(f"most of its time went to {largest_part(line)}, not to {call.slow_part}")
+    if call.slow_part:
+        parts = parts_of(line)
+        if call.slow_part not in parts or abs(sum(parts.values()) - line["latency_ms"]) > ROUNDED:
+            wrong.append(f"its {line['latency_ms']} ms are not explained by {parts}")
+    details = [line["event"] for line in lines if line["level"] == "debug"]
+    if details != [call.detail] * bool(call.detail):
+        wrong.append(f"the DEBUG lines {details} instead of {call.detail!r}")
     tracebacks = sum("exception" in line for line in lines)
     if tracebacks != (call.outcome == "error"):
         wrong.append(f"{tracebacks} lines with a traceback")
     return wrong
 
 
-def largest_part(line: Line) -> str:
-    """Name the part of a request that took most of its time."""
+def parts_of(line: Line) -> dict[str, float]:
+    """Return the milliseconds of each part of a request, the longest first."""
     parts = {
         name.removesuffix("_ms").removesuffix("_latency"): value
         for name, value in line.items()
         if name.endswith("_ms") and name not in {"latency_ms", "ttfb_ms", "loop_blocked_ms"}
     }
-    return max(parts, key=parts.__getitem__, default="own")
+    return dict(sorted(parts.items(), key=lambda part: part[1], reverse=True))
 
 
 def _sum(llm: list[Line], name: str) -> int | None:

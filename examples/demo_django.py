@@ -10,7 +10,7 @@ from examples.databases import Database, MissingProgramError, Postgres, Redis
 from examples.demo_checks import Call, Line, Tour, check, parse
 from examples.demo_client import ask, client_of, show, wait_for_line, wait_until_it_answers
 from examples.demo_table import GREEN, GREY, say, say_head, say_row
-from examples.processes import manage, start_django, start_provider, start_worker
+from examples.processes import RECORDER, manage, start_django, start_provider, start_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,14 +30,22 @@ CALLS = [
     Call("is it ready?", READY, sent_id="probe-first", is_probe=True, polls=True),
     Call("own request id", "/nowhere/", sent_id="my-custom-id", sent_as="X-Request-ID", status=404),
     Call("hostile id: too long", "/nowhere/", sent_id="x" * 129, refused=True, status=404),
-    Call("chat", CHAT, ask("local"), llm_outcomes=("ok",), event="chat_answered"),
-    Call("the same again, cached", CHAT, ask("local"), event="chat_answered"),
+    Call(
+        "chat, a slow model",
+        CHAT,
+        ask("local?first_ms=300"),
+        llm_outcomes=("ok",),
+        event="chat_answered",
+        slow_part="llm",
+    ),
+    Call("the same again, cached", CHAT, ask("local?first_ms=300"), event="chat_answered"),
     Call(
         "chat, the provider fails",
         CHAT,
         ask("local?fail=500"),
         status=502,
         llm_outcomes=("error",),
+        detail="question_received",
     ),
     Call("read from the database", KEPT, event="conversation_read"),
     Call("stream", STREAM, ask("local?chunk_ms=50"), llm_outcomes=("ok",)),
@@ -101,6 +109,7 @@ def run() -> Tour:
         env = {
             "DATABASE_URL": postgres.url if postgres else f"sqlite:///{directory}/db.sqlite3",
             "REDIS_URL": redis.url if redis else "",
+            **RECORDER,
         }
         migrate = ("migrate", "--verbosity", "0", "--skip-checks")
         job_lines = _step("the tables", lambda: manage(*migrate, env=env))

@@ -8,7 +8,7 @@ from functools import partial
 from examples.demo_checks import Call, Tour, check
 from examples.demo_client import ask, client_of, send, show, wait_for_line
 from examples.demo_table import GREEN, say, say_head, say_row
-from examples.processes import start_app, start_provider
+from examples.processes import RECORDER, start_app, start_provider
 
 TITLE = "FastAPI under uvicorn"
 HEALTH = "/api/v1/health"
@@ -36,6 +36,7 @@ CALLS = [
         ask("local?fail=500"),
         status=502,
         llm_outcomes=("error",),
+        detail="question_received",
     ),
     Call("read from SQLite", "/api/v1/conversations/demo", event="conversation_read"),
     Call("stream", STREAM, ask("local?chunk_ms=50"), llm_outcomes=("ok",)),
@@ -70,7 +71,7 @@ def run() -> Tour:
     say("Starting the local LLM provider and uvicorn ...")
     with (
         start_provider() as provider,
-        start_app(provider.url) as app,
+        start_app(provider.url, env=RECORDER) as app,
         client_of(app) as client,
     ):
         say_head(TITLE)

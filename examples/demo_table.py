@@ -7,7 +7,7 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING
 
-from examples.demo_checks import CLIENT_ERROR, SERVER_ERROR
+from examples.demo_checks import CLIENT_ERROR, SERVER_ERROR, parts_of
 from pantheon_obs.core.terminal import wants_colors
 from pantheon_obs.sinks.logs.console import console_format
 
@@ -64,14 +64,12 @@ def _milliseconds(value: float | None) -> str:
 
 
 def say_exchange(exchange: Exchange, lines: Sequence[str]) -> None:
-    """Print the row of a request, and its log lines if the demo shows them."""
+    """Print the row of a request, its parts if it is slow, and the log lines that are shown."""
     call = exchange.call
     own = _lines_of(exchange, lines)
     finished = next((line for line in own if line["event"] == "request_finished"), {})
     cut = [line for line in own if line["event"].startswith("llm.") and line["outcome"] != "ok"]
     what = [f"{exchange.status} {finished.get('outcome', '')} {finished.get('error_type', '')}"]
-    if call.slow_part:
-        what.append(f"slow: {call.slow_part}")
     what += [f"LLM {line['outcome']} {line.get('error_type', '')}" for line in cut]
     if call.sent_id is not None and not call.is_probe:
         what.append("id refused" if call.refused else "id kept")
@@ -83,6 +81,9 @@ def say_exchange(exchange: Exchange, lines: Sequence[str]) -> None:
     if exchange.status >= SERVER_ERROR or any(line["outcome"] == "error" for line in cut):
         color = RED
     say_row(call.name, ", ".join(part.strip() for part in what), color, finished)
+    if call.slow_part:
+        parts = [f"{name} {_milliseconds(spent)}" for name, spent in parts_of(finished).items()]
+        say(f"    where the time went, in ms: {', '.join(parts)}", GREY)
     if call.shows:
         say_lines(own)
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS_TO_START = 120  # on a busy machine
 SECONDS_TO_STOP = 30
+RECORDER = {"PANTHEON_OBS_DEBUG_ON_ERROR": "1"}
+"""The variable with which a request that fails has its DEBUG lines."""
 
 
 class WaitedError(RuntimeError):

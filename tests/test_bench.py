@@ -17,16 +17,20 @@ from bench.harness import STDOUT, compare, compare_all
 pytestmark = pytest.mark.usefixtures("unmeasured")
 
 ROOT = Path(__file__).resolve().parents[1]
-# The peers; the dependency group `bench` installs them.
+# The peers; the dependency group `peers` installs them.
 OTHERS = (
     "asgi_correlation_id",
     "django_guid",
+    "fastapi",
+    "genai_prices",
     "langfuse",
     "logfire",
     "openai",
     "openinference.instrumentation",
     "opentelemetry.sdk",
+    "prometheus_client",
     "pythonjsonlogger",
+    "uvicorn",
 )
 
 

@@ -31,6 +31,17 @@ def test_no_line_is_lost_under_load(server: str) -> None:
     assert (0, "") == (run.returncode, run.stderr), run.stdout
 
 
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the figures come from /proc")
+def test_the_recorder_counts_each_line_and_memory_is_flat() -> None:
+    """Of 50 open streams, whose lines are more than a process may keep aside."""
+    command = [sys.executable, "-m", "bench.soak_recorder", "--streams", "50", "--lines", "300"]
+    run = subprocess.run(
+        command, capture_output=True, text=True, timeout=150, check=False, cwd=ROOT
+    )
+
+    assert (0, "") == (run.returncode, run.stderr), run.stdout
+
+
 def test_a_lost_line_a_second_one_and_growth_are_seen() -> None:
     """The checks of the soak test can fail."""
     seen = Seen(answered=["one", "two"], begun=["one", "two"])

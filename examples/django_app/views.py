@@ -69,6 +69,7 @@ async def chat(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return form.refusal()
     question = form.question()
+    _LOGGER.debug("question_received", extra={"characters": len(question.prompt)})
     conversation_id = form.cleaned_data["conversation_id"] or uuid.uuid4().hex
     key = hashlib.sha256(repr(question).encode()).hexdigest()
     answer, usage = await cache.aget(key), None

@@ -65,6 +65,7 @@ async def health() -> dict[str, str]:
 @router.post("/api/v1/chat")
 async def chat(body: ChatRequest, gateway: Gateway, store: Store) -> dict[str, Any]:
     """Answer in one piece and store the exchange."""
+    _LOGGER.debug("question_received", extra={"characters": len(body.message)})
     response = await gateway.generate(LlmRequest(body.model_alias, body.message))
     await run_in_threadpool(store.add, body.conversation_id, body.message, response.text)
     _LOGGER.info("chat_answered", extra={"conversation_id": body.conversation_id})

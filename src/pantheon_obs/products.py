@@ -103,6 +103,18 @@ LIBRARIES = frozenset(
 )
 """Further libraries that log details at DEBUG, by the first part of the names of their loggers."""
 
+# Packages whose middleware gives each request an id or counts it, which is done twice then.
+ALIKE = {
+    "asgi_correlation_id": "it gives each request another id",
+    "django_guid": "it gives each request another id",
+    "django_prometheus": "it counts each request a second time",
+    "django_structlog": "it gives each request another id",
+    "prometheus_fastapi_instrumentator": "it counts each request a second time",
+    "starlette_context": "it gives each request another id",
+    "starlette_exporter": "it counts each request a second time",
+    "starlette_prometheus": "it counts each request a second time",
+}
+
 PRODUCTS = (
     # Frameworks. A subclass of an application class, as FastAPI is of Starlette, has its row too.
     Product(

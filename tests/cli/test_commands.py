@@ -68,6 +68,7 @@ def test_what_may_be_an_id_in_many_forms(run: Run, tmp_path: Path, what: str) ->
     [
         ("my-custom.id:7", "my-custom.id:7", 0),
         ("my-custom.id:7", "my-custo", 0),
+        ("my-custom.id:7", f"00-{HEX}-{'0' * 16}-01", 2),
         ("my-custom.id:7", "my-cust", 1),
         ("my-custom.id:7", "MY-CUSTO", 1),
         ("abc", "abc", 0),

@@ -7,16 +7,18 @@ import os
 import subprocess
 import sys
 import textwrap
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pytest
 
 import pantheon_obs
 from pantheon_obs import Settings
 from pantheon_obs.cli.main import main
+from tests.cli.warm import Warm
 from tests.support.server import SECONDS, environment
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     Doctor = Any
@@ -59,6 +61,49 @@ def doctor(
     def run(*arguments: str) -> tuple[int, dict[str, Any]]:
         code = main(["doctor", *arguments, "--json"])
         return code, json.loads(capfdbinary.readouterr().out)
+
+    return run
+
+
+PRELOADED = {
+    "from fastapi": "fastapi",
+    "from flask": "flask",
+    "from litestar": "litestar",
+    "from quart": "quart",
+    "from celery": "celery.app.base",
+    "from django": "django.core.wsgi",
+    "import openai": "openai",
+    "import anthropic": "anthropic",
+    "import sentry_sdk": "sentry_sdk",
+}
+
+
+@pytest.fixture(scope="module")
+def all_warm() -> Iterator[dict[tuple[str, ...], Warm]]:
+    """The processes that have imported something, by that."""
+    started: dict[tuple[str, ...], Warm] = {}
+    yield started
+    for warm in started.values():
+        warm.close()
+
+
+@pytest.fixture
+def examine(
+    doctor: Doctor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    all_warm: dict[tuple[str, ...], Warm],
+) -> Doctor:
+    """Write a module and run the doctor on it, in a fork of a process that knows its imports."""
+
+    def run(source: str, target: str = "shop:app") -> tuple[int, dict[str, Any]]:
+        (tmp_path / "shop.py").write_text(textwrap.dedent(source))
+        packages = tuple(name for words, name in PRELOADED.items() if words in source)
+        if packages not in all_warm:
+            all_warm[packages] = Warm(packages)
+        with monkeypatch.context() as patched:
+            patched.setattr(subprocess, "run", all_warm[packages].run)
+            return cast("tuple[int, dict[str, Any]]", doctor(target))
 
     return run
 
@@ -378,6 +423,43 @@ APPLICATIONS = [
         "health_prefix=",
     ),
     (
+        "flask",
+        """
+        from flask import Flask
+        from pantheon_obs import instrument
+        app = Flask('shop')
+        instrument(app)
+        from werkzeug.middleware.dispatcher import DispatcherMiddleware
+        app.wsgi_app = DispatcherMiddleware(app.wsgi_app)
+        """,
+        "order",
+        "app = instrument(DispatcherMiddleware(app))",
+    ),
+    (
+        "uvicorn",
+        """
+        from fastapi import FastAPI
+        from pantheon_obs import instrument
+        from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+        app = FastAPI()
+        instrument(app)
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=["*"])
+        """,
+        "proxy",
+        'trusted_hosts="10.0.0.0/8"',
+    ),
+    (
+        "uvicorn",
+        """
+        async def app(scope, receive, send): ...
+        from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+        from pantheon_obs import instrument
+        app = ProxyHeadersMiddleware(instrument(app), trusted_hosts="*")
+        """,
+        "proxy",
+        'trusted_hosts="10.0.0.0/8"',
+    ),
+    (
         "openai",
         """
         async def app(scope, receive, send): ...
@@ -455,7 +537,7 @@ APPLICATIONS = [
 
 @pytest.mark.parametrize("planted", APPLICATIONS)
 def test_a_fault_of_an_application_is_found_with_the_line_that_mends_it(
-    doctor: Doctor, tmp_path: Path, planted: tuple[str, str, str, str]
+    examine: Doctor, planted: tuple[str, str, str, str]
 ) -> None:
     """The application is imported, and no request is sent to it."""
     package, source, name, fix = planted
@@ -464,8 +546,7 @@ def test_a_fault_of_an_application_is_found_with_the_line_that_mends_it(
         *(each for each in ("fastapi", "asgi_correlation_id") if each in source),
     ):
         pytest.importorskip(needed)
-    (tmp_path / "shop.py").write_text(textwrap.dedent(source))
-    found = faults(doctor("shop:app"))
+    found = faults(examine(source))
     assert name in found
     assert fix in found[name]
 
@@ -498,14 +579,12 @@ COMMON = "django.middleware.common.CommonMiddleware"
     ],
 )
 def test_a_django_project_is_examined(
-    doctor: Doctor, tmp_path: Path, fields: dict[str, Any], name: str, fix: str
+    examine: Doctor, fields: dict[str, Any], name: str, fix: str
 ) -> None:
     """Its settings are, with the checks of `manage.py check`."""
     pytest.importorskip("django")
     healthy = {"apps": [APP], "middleware": [OURS, COMMON], "ours": {}, "more": ""}
-    source = textwrap.dedent(DJANGO).format(**(healthy | fields))
-    (tmp_path / "site_.py").write_text(source)
-    found = faults(doctor("site_"))
+    found = faults(examine(DJANGO.format(**(healthy | fields)), "shop"))
     assert fix in found.get(name, "")
     assert bool(name) == bool(found)
 
@@ -591,6 +670,8 @@ HEALTHY = {
         from pantheon_obs import instrument
         app = Flask('shop')
         from werkzeug.middleware.proxy_fix import ProxyFix
+        from werkzeug.middleware.dispatcher import DispatcherMiddleware
+        app.wsgi_app = DispatcherMiddleware(app.wsgi_app)
         instrument(app)
         app.wsgi_app = ProxyFix(app.wsgi_app)
     """,
@@ -680,7 +761,7 @@ HEALTHY = {
 
 @pytest.mark.parametrize("package", HEALTHY)
 def test_a_healthy_application_has_no_fault(
-    doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+    examine: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
 ) -> None:
     """Behind a proxy, with workers, on each framework."""
     pytest.importorskip(package)
@@ -689,11 +770,10 @@ def test_a_healthy_application_has_no_fault(
     (tmp_path / "gunicorn.conf.py").write_text(
         "from pantheon_obs.adapters.gunicorn import JSONLogger\nlogger_class = JSONLogger\n"
     )
-    source = textwrap.dedent(HEALTHY[package])
-    (tmp_path / "shop.py").write_text(f"print('the application prints')\n{source}")
-    assert {} == faults(doctor("shop:app"))
+    source = f"print('the application prints')\n{textwrap.dedent(HEALTHY[package])}"
+    assert {} == faults(examine(source))
     if "def app()" in source:  # a factory
-        assert {} == faults(doctor("shop:app()"))
+        assert {} == faults(examine(source, "shop:app()"))
 
 
 def test_all_of_it_turned_off_is_no_fault(

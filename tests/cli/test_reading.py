@@ -73,6 +73,34 @@ def test_rotated_files_are_one_log_the_oldest_first(run: Run, tmp_path: Path) ->
     assert 5 == document["read"]["files"]
 
 
+def test_the_journal_is_read_as_json(run: Run, tmp_path: Path) -> None:
+    """Also a text that is no UTF-8, and one in parts; an entry without a text is foreign."""
+    texts = [json.dumps(line(number, f"line {number}")) for number in range(3)]
+
+    def entry(text: Any, **more: Any) -> str:
+        named = {"__REALTIME_TIMESTAMP": "1", "MESSAGE": text, "_STREAM_ID": "a", **more}
+        return json.dumps(named, separators=(",", ":"))
+
+    log = save(
+        tmp_path / "journal.json",
+        entry(texts[0]),
+        entry(list(texts[1].encode())),
+        entry(texts[2][:40], _LINE_BREAK="line-max"),
+        entry("a line of another stream", _STREAM_ID="b"),
+        entry(texts[2][40:]),
+        entry(None),
+        entry([300]),
+        entry("x")[:-1],
+    )
+
+    document = story(run, log)
+
+    assert [1, 2, 3] == [int(row["source"].rpartition(":")[2]) for row in document["lines"]]
+    assert "skipped 1 torn and 3 foreign lines" in run("tail", log).err
+    whole = save(tmp_path / "whole.json", entry(texts[0]))
+    assert [texts[0]] == [json.dumps(row["line"]) for row in story(run, whole)["lines"]]
+
+
 def test_a_folder_gives_its_files_and_those_of_folders_in_it(run: Run, tmp_path: Path) -> None:
     """Hidden ones are left out, and a file that was found twice is read once."""
     (tmp_path / "pods" / ".git").mkdir(parents=True)

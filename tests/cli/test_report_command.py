@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
+import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +15,12 @@ pytest.importorskip("duckdb")
 pytest.importorskip("jinja2")
 
 from pantheon_obs.cli.reading.files import find
-from pantheon_obs.cli.report import duck, half, traces
+from pantheon_obs.cli.report import cache, duck, objects, traces
 from pantheon_obs.cli.report.windows import MOST_POINTS, bucket_length
 from tests.cli.pages import CALLER, HOSTILE, TRACE, TRACEBACK, call, line, request, write_log
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.cli.conftest import Run
@@ -117,41 +120,139 @@ def test_a_missing_extra_is_told_in_one_sentence(
     assert "pip install 'pantheon-obs[cli]'" in result.err
 
 
-def test_large_files_are_read_by_two_processes(
+def test_lines_go_to_the_engine_in_pieces(
     tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the same figures, also where lines are cut into parts, and with one processor."""
-    lines = [*HOSTILE, *(request(20, number, note="x" * 5000) for number in range(900))]
+    """With the same figures, also where lines are cut into parts and one is long."""
+    lines = [*HOSTILE, request(20, 5, note="x" * 4_000_000), request(21, 6)]
     plain = write_log(tmp_path / "shop.log", lines)
     cri = tmp_path / "cri.log"
     first = json.dumps(request(30, 7))
     parts = (
         f"2026-11-29T08:00:00Z stdout P {first[:90]}\n2026-11-29T08:00:00Z stdout F {first[90:]}"
     )
-    cri.write_text(f"{plain.read_text()}{parts}\n")
+    cri.write_text(f"{plain.read_text()}{parts}\n2026-11-29T08:00:00Z stdout P {first}\n")
     expected = [counts(run, file) for file in (plain, cri)]
-    monkeypatch.setattr(half, "SMALL", 1_000_000)
     monkeypatch.setattr(duck, "PIECE", 1)
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
     assert expected == [counts(run, file) for file in (plain, cri)]
-    assert 906 == expected[0]["totals"]["requests"]
-    assert 907 == expected[1]["totals"]["requests"]
-    monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert expected[0] == counts(run, plain)
+    assert [8, 10] == [report["totals"]["requests"] for report in expected]
 
 
-def test_files_that_one_process_reads_as_fast_need_no_second(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_engine_and_the_standard_differ_in_what_is_json(tmp_path: Path, run: Run) -> None:
+    """Each line is judged by the standard, and of a key that comes twice the last counts."""
+    log = tmp_path / "shop.log"
+    whole = json.dumps(request(1, 5, service="shop"))
+    odd = (
+        whole[:-1] + ',"latency_ms":7}',
+        whole[:-1] + ',"score":NaN}',
+        whole[:-1] + ',"score":[1,]}',
+        whole[:-1] + ',"parts":[1',
+        '{"b":2}]}',
+        json.dumps(request(1, 5, service=7, trace_id='"', db_calls=2, db_ms=3, DB_calls=1)),
+    )
+    log.write_text("\n".join([whole, *odd]))
+    report = counts(run, log)
+    assert {"files": 1, "lines": 7, "foreign": 0, "torn": 4} == report["read"]
+    ((row),) = report["requests"]
+    assert (3, 17) == (row["requests"], row["total_ms"])
+    assert [{"name": "db", "calls": 2, "ms": 3}] == row["times"]
+
+
+def test_calls_are_grouped_by_equal_values(tmp_path: Path, run: Run) -> None:
+    """However they are written, and whatever the field is called."""
+    forms = ("1.50", "1.5", '"\\u00e9"', '"é"', '{"a": [1.0]}', '{"a":[1.00]}', "null")
+    texts = [json.dumps(call(1, 5, Tenant=number)) for number in range(len(forms))]
+    texts = [
+        text.replace(f'"Tenant": {number}', f'"Tenant": {form}, "tenant": 1, "MODEL": {form}')
+        for number, (text, form) in enumerate(zip(texts, forms, strict=True))
+    ]
+    log = tmp_path / "shop.log"
+    log.write_text("\n".join(texts))
+    expected = {'{"a": [1.0]}': 2, '"\\u00e9"': 2, "1.5": 2, "null": 1}
+    for by in ("Tenant", "MODEL"):
+        rows = counts(run, log, "--by", by)["llm"]
+        assert expected == {json.dumps(row["by"]): row["calls"] for row in rows}
+    assert [7] == [row["calls"] for row in counts(run, log, "--by", "\udcff")["llm"]]
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the cache, which takes in the smallest files."""
+    monkeypatch.setattr(cache, "LARGE", 1)
+    monkeypatch.setattr(cache, "SMALL", 1)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "pantheon-obs"
+
+
+def test_a_large_log_is_read_once(
+    tmp_path: Path, run: Run, kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Zipped ones, and any with one processor."""
-    (tmp_path / "shop.log.gz").touch()
-    monkeypatch.setattr(half, "SMALL", -1)
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    assert not half.is_large(find([str(tmp_path / "shop.log.gz")]))
-    (tmp_path / "shop.log").touch()
-    assert half.is_large(find([str(tmp_path / "shop.log")]))
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
-    assert not half.is_large(find([str(tmp_path / "shop.log")]))
+    """The figures through the cache are the same, for each field of --by, until a file changes."""
+    log = write_log(tmp_path / "shop.log", [*HOSTILE, {"a": 1}, request(9, 5, db_calls=2, db_ms=1)])
+    with log.open("a") as file:
+        file.write("Listening\n{\n")
+    zipped = tmp_path / "cut.log.gz"
+    zipped.write_bytes(gzip.compress(log.read_bytes()))
+    fresh = counts(run, log, zipped, "--by", "tenant")
+    assert 2 == len(list(kept.iterdir()))
+    assert 0o700 == kept.stat().st_mode & 0o777
+    with monkeypatch.context() as patched:
+        patched.setattr(objects, "blocks", None)  # nothing is read
+        assert fresh == counts(run, log, zipped, "--by", "tenant")
+    assert 7 * 2 == fresh["totals"]["requests"]
+    assert [None] == [row["by"] for row in counts(run, log)["llm"]]
+    with log.open("a") as file:
+        file.write(json.dumps(request(30, 7)) + "\n")
+    assert 8 == counts(run, log)["totals"]["requests"]
+    assert 4 == len(list(kept.iterdir()))
+
+
+def test_the_cache_is_bounded_and_never_in_the_way(
+    tmp_path: Path, run: Run, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Damaged entries are made anew, the oldest are removed, and a folder may be no folder."""
+    log = write_log(tmp_path / "shop.log", HOSTILE)
+    fresh = counts(run, log)
+    (entry,) = kept.iterdir()
+    for damage in (b"", entry.read_bytes()[:-9], b"PAR1" * 100):
+        entry.write_bytes(damage)
+        assert fresh == counts(run, log)
+        assert len(damage) != entry.stat().st_size
+    monkeypatch.setattr(cache, "MOST_BYTES", entry.stat().st_size * 3 // 2)
+    other = write_log(tmp_path / "api.log", HOSTILE)
+    counts(run, other)
+    assert [False, 1] == [entry.exists(), len(list(kept.iterdir()))]
+    shutil.rmtree(kept)
+    kept.touch()
+    assert fresh == counts(run, log)
+    monkeypatch.setenv("XDG_CACHE_HOME", "elsewhere")  # no absolute path, so it does not count
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert fresh == counts(run, log)
+    assert (tmp_path / "home/.cache/pantheon-obs").is_dir()
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_kept(
+    tmp_path: Path, run: Run, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is one whose last line goes on in the next file; a pipe has no size."""
+    log = write_log(tmp_path / "shop.log", HOSTILE)
+    read = objects.blocks
+
+    def growing(*arguments: Any) -> Iterator[bytes]:
+        yield from read(*arguments)
+        with log.open("a") as file:
+            file.write("\n")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(objects, "blocks", growing)
+        counts(run, log)
+    assert not kept.exists()
+    first = json.dumps(request(30, 7))
+    (tmp_path / "cri.log.1").write_text(f"2026-11-29T08:00:00Z stdout P {first[:90]}\n")
+    (tmp_path / "cri.log").write_text(f"2026-11-29T08:00:00Z stdout F {first[90:]}\n")
+    assert 1 == counts(run, tmp_path / "cri.log*")["totals"]["requests"]
+    assert not kept.exists()
+    assert not cache.is_large(find([os.devnull]))
 
 
 def test_a_line_that_begins_like_ours_may_be_foreign(tmp_path: Path, run: Run) -> None:

@@ -99,8 +99,8 @@ def test_the_report_equals_the_one_by_hand(
     for line in lines:
         service = line.get("service")
         line["service"] = service if isinstance(service, str) else "api"
-    with Duck() as duck:
-        assert read == duck.load([Source(str(path), str(path), "api", 0)], "tenant")
+    with Duck("tenant") as duck:
+        assert read == duck.load([Source(str(path), str(path), "api", 0)])
 
         whole = report(duck, Window(), read)
         check(whole, lines, Window(), "tenant")

@@ -136,9 +136,10 @@ def test_a_rotated_file_is_followed(served: Served) -> None:
     next_change(events)
     served.log.rename(served.log.with_suffix(".log.1"))
     write_log(served.log, [request(2, 30), request(3, 40)])
-    next_change(events)
+    while 4 > (requests := served.report()["totals"]["requests"]):
+        next_change(events)
     events.close()
-    assert 4 == served.report()["totals"]["requests"]
+    assert 4 == requests
 
 
 @pytest.mark.parametrize(
@@ -211,7 +212,7 @@ def remember(memory: Memory, folder: Path, lines: list[dict[str, Any]]) -> None:
         memory.add(one)
 
 
-@pytest.mark.parametrize(("name", "most"), [("MOST_REQUESTS", 2), ("MOST_BYTES", 2200)])
+@pytest.mark.parametrize(("name", "most"), [("MOST_REQUESTS", 2), ("MOST_BYTES", 1600)])
 def test_the_oldest_requests_are_forgotten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, most: int
 ) -> None:

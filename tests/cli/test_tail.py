@@ -158,6 +158,29 @@ def test_a_truncated_file_is_read_from_its_start(tmp_path: Path) -> None:
     assert ["old", "older"] == events(follower)
     save(path, line(0, "new"))
     assert ["new"] == events(follower)
+    save(path, *(line(0, f"longer {number}") for number in range(9)))
+    assert "longer 0" == events(follower)[0]
+
+
+def test_a_file_that_grew_beyond_its_old_end_was_truncated(tmp_path: Path) -> None:
+    """Also if only its end was followed."""
+    path = save(tmp_path / "x.log", line(0, "old"))
+    follower = Follower([str(path)], from_start=False)
+
+    save(path, line(0, "new"), line(0, "newer"))
+    assert ["new", "newer"] == events(follower)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX")
+def test_a_named_pipe_is_followed(tmp_path: Path) -> None:
+    """Its end is no truncation."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    keeper = os.open(pipe, os.O_RDWR)
+    follower = Follower([str(pipe)], from_start=False)
+    add(pipe, line(0, "first"))
+    os.close(keeper)
+    assert ["first"] == events(follower)
 
 
 def test_a_file_that_vanishes_while_it_is_opened_is_waited_for(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import copy
 import gc
 import logging
@@ -428,6 +429,82 @@ class TestRefusal:
             (event.outcome, event.error_type) for event in events[1:]
         }
         assert 7 == len(events)
+
+    def test_nested_calls_are_refused_before_their_outer_call_has_ended(
+        self, events: Events
+    ) -> None:
+        """An agent that calls in a loop stops at the limit, and so do agents side by side."""
+
+        @llm_call(usage=lambda _: (1, 0), prices=lambda _: 0.05, model="agent")
+        async def agent(steps: int, inner: Any = None) -> None:
+            for _ in range(steps):
+                await asyncio.sleep(0)
+                spend()
+                await (inner or asyncio.sleep)(0)
+
+        async def agents() -> None:
+            await asyncio.gather(*(agent(9, agent) for _ in range(3)), return_exceptions=True)
+
+        with budget(0.35, refuse=True) as daily:
+            asyncio.run(agents())
+            refused = [event for event in events if event.error_type == "BudgetExceeded"]
+            assert 4 == sum(event.operation == "spend" for event in events) - len(
+                [event for event in refused if event.operation == "spend"]
+            )
+            assert 0.15 == daily.spent()  # what the agents themselves say
+            spend()
+
+    def test_what_a_nested_call_has_spent_counts_once(self) -> None:
+        """By its outer call; a thread may outlive that."""
+        goes_on, ended = Event(), Event()
+
+        @llm_call(model="m", prices=DIME)
+        def late() -> dict[str, Any]:
+            goes_on.wait()
+            return ANSWER
+
+        @llm_call(model="m", prices=DIME)
+        def gateway() -> dict[str, Any]:
+            context = contextvars.copy_context()
+            thread = Thread(target=lambda: (context.run(late), ended.set()))
+            thread.start()
+            return spend()
+
+        with budget(0.2, refuse=True) as daily:
+            gateway()
+            goes_on.set()
+            ended.wait()
+            assert 0.1 == daily.spent()
+            spend()
+            assert 0.2 == daily.spent()
+
+    def test_a_forked_process_holds_nothing_of_its_parent(self) -> None:
+        """The parent's calls end in the parent."""
+
+        @llm_call
+        def gateway() -> None:
+            spend()
+            budgets.forked()
+            spend()
+
+        with budget(0.2, refuse=True) as daily:
+            gateway()
+            assert 0.2 == daily.spent()
+
+    def test_a_callback_that_ends_the_process_does(self) -> None:
+        """`SystemExit` passes, as from a signal handler; the sums are right."""
+
+        @llm_call
+        def gateway() -> None:
+            spend()
+
+        with budget(0.1, on_exceeded=lambda *_: sys.exit(3), refuse=True) as daily:
+            with pytest.raises(SystemExit):
+                gateway()
+            assert 0.1 == daily.spent()
+            with pytest.raises(BudgetExceeded) as caught:
+                spend()
+            assert 0.1 == caught.value.spent
 
     def test_a_refused_call_is_in_no_count_of_missing_usage(self, events: Events) -> None:
         """The request's totals have it as an error; an outer call's sums are whole."""

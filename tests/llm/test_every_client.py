@@ -338,9 +338,10 @@ class TestModule:
             client.sample("Hi")
             client.chats.create().sample("Hi")
             assert client.chats.other().sample("Hi") == "Hi"
+            package.inner("Hi")  # `litellm.main.completion`, which its other functions call
         completion("Hi")
 
-        assert ["chat", "chat", "sample", "sample"] == [event.operation for event in events]
+        assert ["chat", "chat", "sample", "sample", "chat"] == [e.operation for e in events]
         assert {"v"} == {event.provider for event in events}
 
     def test_a_failure_of_ours_is_not_the_applications(
@@ -357,12 +358,17 @@ class TestModule:
 
 PACKAGE = """
 import asyncio
+from functools import wraps
 from typing import Generic, TypeVar
 
 Made = TypeVar("Made")
 
-def completion(prompt):
+def inner(prompt):
     return prompt
+
+@wraps(inner)
+def completion(prompt):
+    return inner(prompt)
 
 async def acompletion(prompt):
     return await asyncio.to_thread(completion, prompt)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
 from pantheon_obs import instrument_llm, llm_call
+from pantheon_obs.core import guard
+from pantheon_obs.llm import cancellations
+from tests.llm.scripted import Raw, scripted
 from tests.llm.sdk import MESSAGES
 
 if TYPE_CHECKING:
@@ -128,8 +133,6 @@ class TestReason:
         with pytest.raises(Hostile):
             llm_call(operation="hostile")(fail(Hostile()))()
 
-        from pantheon_obs.core import guard  # noqa: PLC0415 - where it is expected
-
         assert ("error", "Hostile", None, None, None) == why(events)
         assert frozenset({"llm error"}) == guard.reported()
         guard.forget()
@@ -157,6 +160,23 @@ class TestErrorsAsAnswers:
                 ("ProviderError", 502, None),
             ),
             (
+                {"choices": [], "error": {"code": 502, "type": "upstream", "message": PRIVATE}},
+                ("upstream", 502, "upstream"),
+            ),
+            (
+                {"choices": [{"delta": {}}], "x_groq": {"id": "1", "error": PRIVATE}},
+                ("ProviderError", None, None),
+            ),
+            (
+                {"object": "error", "type": "NotFoundError", "code": 404, "message": PRIVATE},
+                ("NotFoundError", 404, "NotFoundError"),
+            ),
+            (
+                {"usage": {"tokens": {"input_tokens": 1}}, "finish_reason": "ERROR"},
+                ("ProviderError", None, None),
+            ),
+            ({"finish_reason": "ERROR_LIMIT", "usage": None}, ("ProviderError", None, None)),
+            (
                 {"object": "response", "status": "failed", "error": {"code": "server_error"}},
                 ("server_error", None, "server_error"),
             ),
@@ -183,6 +203,7 @@ class TestErrorsAsAnswers:
             {"text": "Paris.", "error": {}},
             SimpleNamespace(text="Paris.", error=print),
             {"object": "response", "status": "incomplete", "error": None},
+            {"choices": [], "error": None, "x_groq": {"id": "1"}},
             {"is_error": False, "subtype": "success", "total_cost_usd": 0.1},
             {"is_error": True, "text": "a field of the application's"},
         ],
@@ -192,6 +213,59 @@ class TestErrorsAsAnswers:
         llm_call(lambda: body)()
 
         assert ("ok", None, None, None, None) == why(events)
+
+    @pytest.mark.parametrize("streamed", [False, True])
+    def test_a_body_that_is_no_answer_of_the_sdk(self, streamed: bool, events: Events) -> None:  # noqa: FBT001 - a parameter
+        """The SDK raises nothing: it returns a text as it is, and makes an answer of any JSON."""
+        openai = pytest.importorskip("openai")
+        bodies = [
+            Raw(b"<!DOCTYPE html><html>502 Bad Gateway</html>", "text/html"),
+            Raw(b"upstream timed out", "text/plain"),
+            {"detail": PRIVATE},
+            {"object": "error", "type": "NotFoundError", "code": 404, "message": PRIVATE},
+            None,
+        ]
+        with scripted({"/": bodies}) as url:
+            client = openai.OpenAI(api_key="none", base_url=url, max_retries=0)
+            instrument_llm(client)
+            for _ in bodies:
+                answer = client.chat.completions.create(
+                    model="m", messages=MESSAGES, stream=streamed
+                )
+                if streamed:
+                    assert [] == list(answer)
+
+        expected = ["ProviderError", "ProviderError", "ProviderError", "NotFoundError"]
+        expected.append("ProviderError")
+        assert [
+            ("error", kind) for kind in (["IncompleteStream"] * 5 if streamed else expected)
+        ] == [(event.outcome, event.error_type) for event in events]
+
+    def test_a_response_of_google_that_has_nothing(self, events: Events) -> None:
+        """All of its fields are optional."""
+        genai = pytest.importorskip("google.genai")
+        with scripted(
+            {"/": [{"detail": PRIVATE}, {"promptFeedback": {"blockReason": "SAFETY"}}]}
+        ) as url:
+            options = genai.types.HttpOptions(base_url=url)
+            client = genai.Client(api_key="none", http_options=options)
+            instrument_llm(client)
+            client.models.generate_content(model="m", contents="x")
+            client.models.generate_content(model="m", contents="x")
+
+        assert [("error", "ProviderError"), ("ok", None)] == [
+            (event.outcome, event.error_type) for event in events
+        ]
+
+    def test_a_text_that_is_an_answer(self, events: Events) -> None:
+        """Transcriptions may be asked for as text."""
+        openai = pytest.importorskip("openai")
+        with scripted({"/": Raw(b"Paris.", "text/plain")}) as url:
+            client = openai.OpenAI(api_key="none", base_url=url, max_retries=0)
+            instrument_llm(client)
+            client.audio.transcriptions.create(model="m", file=b"x", response_format="text")
+
+        assert ["ok"] == [event.outcome for event in events]
 
     def test_a_stream_that_is_left_after_one(self, events: Events) -> None:
         """The end had arrived."""
@@ -234,6 +308,45 @@ class TestBilled:
             event.output_tokens,
             event.finish_reason,
         )
+
+    def test_an_exception_that_was_raised_from_it(self, events: Events) -> None:
+        """A gateway has exceptions of its own."""
+
+        @llm_call
+        def ask() -> None:
+            billed = Failure(completion=CUT)
+            cause = Failure()
+            cause.__cause__ = billed
+            raise Failure from cause
+
+        with pytest.raises(Failure):
+            ask()
+
+        assert (80, 2048) == (events[0].input_tokens, events[0].output_tokens)
+
+    def test_causes_may_run_in_a_circle(self, events: Events) -> None:
+        """Python allows it."""
+        first, second = Failure(), Failure()
+        first.__cause__, second.__cause__ = second, first
+        with pytest.raises(Failure):
+            llm_call(fail(first))()
+
+        assert "missing" == events[0].usage_status
+
+    def test_each_of_several_attempts_counts(self, events: Events) -> None:
+        """The last one's exception, which passes, has the tokens of that only."""
+
+        @llm_call
+        def gateway() -> None:
+            attempt = llm_call(operation="attempt")(fail(Failure(completion=CUT)))
+            with suppress(Failure):
+                attempt()
+            attempt()
+
+        with pytest.raises(Failure):
+            gateway()
+
+        assert [80, 80, 160] == [event.input_tokens for event in events]
 
     def test_the_frames_of_the_application_are_not_searched(self, events: Events) -> None:
         """They may hold the answers of other calls."""
@@ -279,23 +392,70 @@ class TestBilled:
         )
 
 
+timeouts: list[asyncio.Timeout] = []
+
+
+def timeout() -> asyncio.Timeout:
+    """Make a time-out that expires when the model is asked."""
+    timeouts[:] = [asyncio.timeout(None)]
+    return timeouts[0]
+
+
+async def model() -> None:
+    """Wait for a model that does not answer, or does not go on."""
+    for each in timeouts:
+        each.reschedule(asyncio.get_running_loop().time())
+    timeouts.clear()
+    await asyncio.Event().wait()
+
+
 @llm_call(operation="ask")
 async def ask() -> None:
-    """Wait for a model that does not answer."""
-    await asyncio.Event().wait()
+    """Wait for the model."""
+    await model()
 
 
 @llm_call(operation="ask")
 async def stream() -> AsyncIterator[str]:
-    """Wait for a model that does not go on."""
+    """Wait for the rest of an answer."""
     yield "a"
-    await asyncio.Event().wait()
+    await model()
 
 
 async def read() -> None:
     """Read the stream."""
     async for _ in stream():
         pass
+
+
+async def gathered() -> None:
+    """Call beside another task."""
+    await asyncio.gather(ask(), asyncio.sleep(9))
+
+
+async def grouped() -> None:
+    """Call in a task of a group, without asking for more."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(ask())
+
+
+@asynccontextmanager
+async def stacked() -> AsyncIterator[None]:
+    """Set a time-out through an exit stack."""
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(timeout())
+        yield
+
+
+class Deadline:
+    """A time-out of the application's own, made of asyncio's."""
+
+    async def __aenter__(self) -> None:
+        self._timeout = timeout()
+        await self._timeout.__aenter__()
+
+    async def __aexit__(self, *error: object) -> bool | None:
+        return await self._timeout.__aexit__(*error)  # type: ignore[arg-type]
 
 
 class TestTimeOuts:
@@ -309,7 +469,7 @@ class TestTimeOuts:
             await wait()
 
         async def main() -> None:
-            async with asyncio.timeout(0.01):
+            async with timeout():
                 await within()
 
         with pytest.raises(TimeoutError):
@@ -330,6 +490,83 @@ class TestTimeOuts:
         if sys.version_info < (3, 12):
             expected = ("cancelled", "CancelledError")
         assert expected == why(events)[:2]
+
+    @pytest.mark.parametrize(
+        "way", ["gather", "task", "group", "nested", "exit stack", "class", "wait_for"]
+    )
+    def test_of_a_timeout_further_away(self, way: str, events: Events) -> None:
+        """It is in a task that waits for the cancelled one, or within another context manager."""
+        ways = {
+            "gather": gathered,
+            "task": lambda: asyncio.create_task(ask()),
+            "group": grouped,
+            "nested": lambda: asyncio.gather(grouped(), asyncio.sleep(0)),
+            "wait_for": lambda: asyncio.wait_for(ask(), 9),
+        }
+        managers: dict[str, Any] = {
+            "exit stack": stacked,
+            "class": Deadline,
+        }
+
+        async def main() -> None:
+            async with managers.get(way, timeout)():
+                await ways.get(way, ask)()
+
+        with pytest.raises(TimeoutError):
+            asyncio.run(main())
+
+        assert ("error", "TimeoutError") == why(events)[:2]
+
+    @pytest.mark.parametrize("way", ["by hand", "with its parent", "by a sibling", "shielded"])
+    def test_a_cancellation_by_another(self, way: str, events: Events) -> None:
+        """A time-out that has not expired, or has not cancelled this task, does not count."""
+
+        async def within() -> None:
+            async with asyncio.timeout(9):
+                await gathered()
+
+        async def by_a_sibling() -> None:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(ask())
+                async with timeout():
+                    await asyncio.Event().wait()
+
+        async def shielded() -> None:
+            async with timeout():
+                await asyncio.shield(ask())
+
+        async def main() -> None:
+            if way == "by a sibling":
+                await by_a_sibling()
+            elif way == "shielded":
+                await shielded()  # the loop's end cancels the call
+            else:
+                task = asyncio.create_task(ask() if way == "by hand" else within())
+                for _ in range(3):
+                    await asyncio.sleep(0)
+                task.cancel()
+                async with asyncio.timeout(9):
+                    await task
+
+        with pytest.raises((TimeoutError, asyncio.CancelledError, ExceptionGroup)):
+            asyncio.run(main())
+
+        assert ("cancelled", "CancelledError") == why(events)[:2]
+
+    def test_a_task_of_another_kind(self, events: Events, monkeypatch: Any) -> None:
+        """A failure of ours is not the application's."""
+        monkeypatch.setattr(cancellations, "_has_expired", lambda *_: 1 / 0)
+
+        async def main() -> None:
+            async with timeout():
+                await ask()
+
+        with pytest.raises(TimeoutError):
+            asyncio.run(main())
+
+        assert ("cancelled", "CancelledError") == why(events)[:2]
+        assert {"llm cancellation"} == guard.reported()
+        guard.forget()
 
     def test_a_cancellation_within_a_timeout(self, events: Events) -> None:
         """One that has not expired does not count."""
@@ -380,29 +617,59 @@ def raise_(error: BaseException) -> None:
     raise error
 
 
+class Stream:
+    """A stream object of an SDK, whose iterator is a generator."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close it."""
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        yield "a"
+        await model()
+
+
+@llm_call(operation="ask")
+def stream_object() -> Stream:
+    """Wait for a model that does not go on."""
+    return Stream()
+
+
+async def within_its_own() -> AsyncIterator[str]:
+    """Pass on the chunks of a stream that has to be closed."""
+    async with stream_object() as chunks:
+        async for chunk in chunks:
+            yield chunk
+
+
 class TestLeft:
     """A consumer that leaves an async stream has not been cancelled."""
 
-    def test_on_a_loop_that_ends(self, events: Events) -> None:
+    @pytest.mark.parametrize("opens", [stream, stream_object, within_its_own])
+    def test_on_a_loop_that_ends(self, opens: Any, events: Events) -> None:
         """The loop cancels the task that would have closed the stream."""
 
         async def main() -> None:
-            async for _ in stream():
+            async for _ in opens():
                 break
 
         asyncio.run(main())
 
         assert ("closed", None) == why(events)[:2]
 
-    def test_by_an_exception_that_is_thrown_in(self, events: Events) -> None:
+    @pytest.mark.parametrize("opens", [stream, stream_object])
+    def test_by_an_exception_that_is_thrown_in(self, opens: Any, events: Events) -> None:
         """A cancellation at a `yield` comes from the consumer."""
 
         async def main() -> None:
-            chunks: Any = stream()
+            chunks: Any = aiter(opens())
             await anext(chunks)
             with pytest.raises(asyncio.CancelledError):
                 await chunks.athrow(asyncio.CancelledError())
 
         asyncio.run(main())
+        gc.collect()
 
         assert ("closed", None) == why(events)[:2]

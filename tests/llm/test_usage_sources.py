@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from threading import Thread
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -679,8 +680,64 @@ class TestSeveralResponses:
     def test_the_same_response_counts_once(self, events: Events) -> None:
         """It may be there raw and parsed, with its usage beside it."""
         raw = chat(300, id="1")
-        llm_call(lambda: (raw, chat(300, id="1"), raw["usage"]))()
+        llm_call(lambda: (raw, SimpleNamespace(**raw), raw, raw["usage"]))()
 
+        assert ("ok", "reported", 300, 4) == tokens(events)
+
+    @pytest.mark.parametrize("kind", [list, tuple])
+    def test_two_with_one_id_are_two(self, kind: Any, events: Events) -> None:
+        """A gateway may number its answers from 1 again."""
+        llm_call(lambda: kind((chat(300, id="1"), chat(300, id="1"))))()
+
+        assert ("ok", "reported", 600, 8) == tokens(events)
+
+    @pytest.mark.parametrize(
+        "made",
+        [
+            [chat(300), chat(8)],
+            [(SimpleNamespace(text="a"), chat(300)), (SimpleNamespace(text="b"), chat(8))],
+            [chat(300)["usage"], chat(8)["usage"]],
+            (chat(300)["usage"], chat(8)["usage"]),
+        ],
+    )
+    def test_a_list_is_added_up(self, made: Any, events: Events) -> None:
+        """As `asyncio.gather` returns it, for example; never the last one."""
+        llm_call(lambda: made)()
+
+        assert ("ok", "reported", 308, 8) == tokens(events)
+
+    @pytest.mark.parametrize("made", [[], ["Paris."], [0.5] * 2000, [chat(1)] * 1001])
+    def test_a_list_of_other_things_has_no_usage(self, made: Any, events: Events) -> None:
+        """A long one is not looked at."""
+        llm_call(lambda: made)()
+
+        assert ("ok", "missing", None, None) == tokens(events)
+
+    def test_the_cost_of_one_is_not_that_of_all(self, events: Events) -> None:
+        """The vendor gives one figure only."""
+        one, two = chat(300), chat(8)
+        two["usage"]["cost"] = 0.2
+        llm_call(lambda: [one, two])()
+
+        assert ("ok", "reported", 308, 8) == tokens(events)
+        assert "provider" != events[0].cost_source
+
+    def test_of_a_with_statement(self, events: Events) -> None:
+        """Each `result` adds one; after chunks it is the whole of the stream."""
+        with llm_call(model="m") as call:
+            for prompt in (300, 8, 10):
+                call.result(chat(prompt))
+        assert ("ok", "reported", 318, 12) == tokens(events)
+        events.clear()
+        with llm_call(model="m") as call:
+            call.usage((1, 2))
+            call.result(chat(300))
+            call.result(chat(8))
+        assert ("ok", "reported", 1, 2) == tokens(events)
+        events.clear()
+        with llm_call(model="m") as call:
+            call.chunk(chat(300))
+            call.result(chat(300))
         assert ("ok", "reported", 300, 4) == tokens(events)
 
     def test_several_requests_of_the_sdk_itself_are_partial(self, events: Events) -> None:

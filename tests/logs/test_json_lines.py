@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pantheon_obs import bind, configure_logging, get_logger, llm_call, trace_context
 from pantheon_obs.core.events import BackgroundFailed, LlmCallFinished, RequestFinished
 from pantheon_obs.core.pipeline import emit
+from pantheon_obs.sinks.logs.line import is_plain_path
+from pantheon_obs.sinks.redact import Redactor
 from tests.logs.running import run
 
 if TYPE_CHECKING:
@@ -229,6 +233,25 @@ def test_values_from_outside_are_redacted_on_the_request_line(logged: Logged) ->
         line["method"],
         line["token"],
     )
+
+
+_NAMES = "token password secret apikey auth bearer login v1 ghp akia xoxb sk services identified by"
+
+
+@given(
+    st.lists(
+        st.sampled_from(_NAMES.split())
+        | st.from_regex("[a-z0-9]{0,20}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", fullmatch=True),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_a_path_that_is_taken_for_plain_has_no_secret(parts: list[str]) -> None:
+    """The line takes such a path as it is, because redaction would find nothing in it."""
+    path = "".join(f"/{part}" for part in parts)
+
+    assert is_plain_path(path)
+    assert path == Redactor().text(path)
 
 
 class Vendor(str, Enum):  # noqa: UP042 - its text is not its value, unlike StrEnum's

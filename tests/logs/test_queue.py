@@ -102,6 +102,33 @@ def test_nobody_waits_for_the_reader_and_dropped_lines_are_reported() -> None:
     assert 999 == numbers[-1]
 
 
+def test_requests_are_answered_while_the_collector_hangs() -> None:
+    """A pipe whose reader has stopped reading keeps no request waiting, and no exit."""
+    program = """
+        import asyncio
+        from pantheon_obs import instrument
+        from pantheon_obs.sinks.logs import queued
+        queued.PATIENCE = 0.2
+        async def app(scope, receive, send):
+            logging.info("asked", extra={"x": "x" * 1000})
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body"})
+        app = instrument(app, log_delivery="queue", log_queue_bytes=50_000)
+        statuses = []
+        async def requests():
+            async def send(message):
+                statuses.append(message.get("status"))
+            scope = dict(type="http", method="GET", path="/", query_string=b"", headers=[])
+            for _ in range(300):
+                await app(scope.copy(), None, send)
+        asyncio.run(requests())
+        sys.stderr.write(f"answered {statuses.count(200)}\\n"); sys.stderr.flush()
+    """
+    with unread(program) as (process, _reader):
+        says(process, b"answered 300")
+        assert 0 == process.wait(SECONDS_TO_WAIT)
+
+
 def test_the_report_comes_without_a_further_line() -> None:
     """The report is written as soon as there is room, not only with the next line."""
     program = """

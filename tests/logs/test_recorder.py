@@ -9,8 +9,10 @@ import sys
 import tracemalloc
 from contextlib import contextmanager
 from hashlib import sha256
+from random import Random
 from threading import Thread
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
 import structlog
@@ -33,6 +35,7 @@ from pantheon_obs.core.guard import reported
 from pantheon_obs.core.task import TaskRun
 from pantheon_obs.sinks.logs import held
 from pantheon_obs.sinks.logs.held import LINES, MEMORY, TEXT, size_of
+from pantheon_obs.sinks.logs.recorder import _is_chosen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -411,6 +414,71 @@ def test_the_rate_keeps_a_trace_whole_or_drops_it_whole(logged: Logged) -> None:
     assert [True, None] * len(chosen) == [line.get("recorded") for line in lines]
 
 
+def test_three_services_keep_the_same_traces_and_their_counts_are_restored(logged: Logged) -> None:
+    """Of ids of which the rule keeps the rate's share the count is exact; tokens always are."""
+    configure_logging(log_format="json", keep_rate=0.05)
+    numbers = Random(16)  # noqa: S311 - no secret
+    random_ids = [str(UUID(int=numbers.getrandbits(128), version=4)) for _ in range(400)]
+    chosen = [each for each in random_ids if share(each) < 0.05][:2]
+    ids = chosen + [each for each in random_ids if share(each) >= 0.05][:38]
+
+    def paid() -> None:
+        shop.info("paid")
+        with llm_call(model="m", operation="chat") as call:
+            call.usage({"prompt_tokens": 3, "completion_tokens": 2})
+
+    async def asgi(_: Any, __: Any, send: Any) -> None:
+        paid()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"done"})
+
+    async def nothing(*_: Any) -> Any:
+        return {"type": "http.request"}
+
+    async def ask(trace_id: str) -> None:
+        headers = [(b"x-trace-id", trace_id.encode())]
+        scope: Any = {"type": "http", "method": "GET", "path": "/asgi", "headers": headers}
+        await TraceIdMiddleware(asgi)(scope, nothing, nothing)
+
+    def wsgi(_: Any, start_response: Any) -> list[bytes]:
+        paid()
+        start_response("200 OK", [])
+        return [b"done"]
+
+    for trace_id in ids:
+        asyncio.run(ask(trace_id))
+        environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/wsgi", "HTTP_X_TRACE_ID": trace_id}
+        body: Any = WsgiMiddleware(wsgi)(environ, lambda *_: lambda _: None)  # type: ignore[arg-type]
+        list(body)
+        body.close()
+        task = TaskRun(trace_id, "id", task="t", queue=None, retries=0)
+        begin(task)
+        pipeline.started(task)
+        task.finish("SUCCESS", seconds=0.1)
+        end(task)
+
+    lines = logged()
+    for key, value in (("path", "/asgi"), ("path", "/wsgi"), ("task", "t")):
+        own = [line for line in lines if line.get(key) == value]
+        assert [*chosen] == [line["trace_id"] for line in own]
+        assert 40 == sum(1 / line["keep_rate"] for line in own)
+    assert 2 * len(chosen) == sum(line["event"] == "paid" for line in lines)
+    calls = [line for line in lines if line["event"] == "llm.chat"]
+    assert (240, 160) == tuple(
+        sum(call[name] for call in calls) for name in ("input_tokens", "output_tokens")
+    )
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.5])
+def test_of_random_ids_the_rate_keeps_its_share(rate: float) -> None:
+    """The count that is restored is within four standard errors."""
+    numbers, ids = Random(16), 20_000  # noqa: S311 - no secret
+
+    kept = sum(_is_chosen(f"{numbers.getrandbits(128):032x}", rate) for _ in range(ids))
+
+    assert abs(kept / rate - ids) <= 4 * (ids * (1 - rate) / rate) ** 0.5
+
+
 def test_what_is_written_whatever_the_rate_does_not_have_it(logged: Logged) -> None:
     """Failed requests are whole; of others the warnings are written, and LLM calls."""
     configure_logging(log_format="json", keep_rate=0)
@@ -514,8 +582,12 @@ def test_the_oldest_lines_of_a_request_go_first_and_are_counted(logged: Logged) 
     assert (["small"], 1) == ([line["event"] for line in recorded], own["lines_not_recorded"])
 
 
-def test_the_memory_is_flat_under_many_open_streams(logged: Logged) -> None:
+def test_the_memory_is_flat_under_many_open_streams(
+    logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The process has one limit, whatever the lines carry; the oldest of all go first."""
+    most = MEMORY // 10  # `make soak` tries the whole
+    monkeypatch.setattr(held, "MEMORY", most)
     configure_logging(log_format="json", debug_on_error=True)
     streams = [Exchange(f"stream-{number}") for number in range(100)]
     for stream in streams:
@@ -534,13 +606,13 @@ def test_the_memory_is_flat_under_many_open_streams(logged: Logged) -> None:
 
     gc.collect()
     tracemalloc.start()
-    talk(130)
+    talk(13)
     full = tracemalloc.get_traced_memory()[0]
-    talk(100)
+    talk(10)
     later = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
 
-    assert full <= MEMORY
+    assert full <= most
     assert later < full * 1.05
     assert any(stream.recording.lost for stream in streams)
     for stream in streams:
@@ -636,7 +708,7 @@ def test_threads_and_requests_do_not_disturb_one_another(logged: Logged) -> None
     configure_logging(log_format="json", debug_on_error=True)
 
     def work(name: str) -> None:
-        for _ in range(20):
+        for _ in range(5):
             serve(name, lambda: [shop.debug("%s %d", name, n) for n in range(20)], 500)
 
     threads = [Thread(target=work, args=(f"t{number}",)) for number in range(4)]
@@ -649,7 +721,7 @@ def test_threads_and_requests_do_not_disturb_one_another(logged: Logged) -> None
     for number in range(4):
         mine = [line["event"] for line in lines if line["trace_id"] == f"t{number}"]
         expected = [*(f"t{number} {n}" for n in range(20)), "request_finished"]
-        assert expected * 20 == mine
+        assert expected * 5 == mine
 
 
 def test_an_end_without_an_event_writes_what_is_kept_aside(logged: Logged) -> None:

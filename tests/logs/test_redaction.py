@@ -488,12 +488,15 @@ def test_a_secret_that_is_an_unbroken_run_is_hidden_to_its_end() -> None:
     assert "token=[redacted] 17" == Redactor().text(f"token={'aB1-' * 10_000} 17")
 
 
-def test_a_text_of_very_many_secrets_is_replaced_behind_them() -> None:
-    """Each secret takes its time; the rest of such a text is one."""
-    text = Redactor().text("".join(f"token=hunter{number} " for number in range(5_000)))
+def test_a_text_of_very_many_secrets_is_cut_behind_them() -> None:
+    """Each secret takes its time. A list or mapping ends there."""
+    texts = [f"token=hunter{number} " for number in range(10_000)]
+    long = "".join(texts)
 
-    assert "token=[redacted] " * 4096 + "token[redacted]" == text
-    assert text == Redactor().text(text)
+    shown = "token=[redacted] " * 8192 + "token"
+    assert f"{shown}[{len(long) - long.index('=hunter8192')} bytes cut]" == Redactor().text(long)
+    items = Redactor().clean(texts)
+    assert ["token=[redacted] "] * 8192 + ["token[12 bytes cut]", "<1807 more>"] == items
 
 
 def test_a_text_that_does_not_fit_keeps_64_kib(logged: Logged) -> None:
@@ -542,6 +545,42 @@ def test_the_secret_of_a_command_is_found_in_its_arguments() -> None:
     assert list(commands.values()) == [Redactor().clean(list(given)) for given in commands]
 
 
+def test_the_secrets_of_a_flat_list_of_headers_are_hidden() -> None:
+    """Names and values take turns, as raw headers have them; columns and words are none."""
+    lists: dict[tuple[object, ...], list[object]] = {
+        ("Accept", "*/*", "X-Api-Key", "S3cret"): ["Accept", "*/*", "X-Api-Key", REDACTED],
+        (b"host", b"a", b"cookie", b"a=S3cret"): ["host", "a", "cookie", REDACTED],
+        ("Cookie", "a=S3cret", "Authorization", "enabled"): [
+            "Cookie",
+            REDACTED,
+            "Authorization",
+            "enabled",
+        ],
+    }
+    lists |= {
+        each: list(each)
+        for each in (
+            ("id", "token", "name", "user_2"),
+            ("key", "value1", "token", "user_id_2"),
+            ("password", "***", "token", 17),
+            ("token", "Hello", "token", "world"),
+            ("token", "v1", 7, "v2"),
+        )
+    }
+
+    assert list(lists.values()) == [Redactor().clean(list(given)) for given in lists]
+
+
+def test_a_statement_of_very_many_values_is_replaced_behind_them() -> None:
+    """Each value takes its time."""
+    head = "insert into a (city, token) values "
+    shown = Redactor().text(head + "('a1', 'b2'), " * 5_000)
+
+    assert shown.startswith(head + "('a1', '[redacted]'), " * 500)
+    assert shown.endswith(REDACTED)
+    assert 0 == shown.count("b2")
+
+
 def test_names_of_the_application_hide_all_their_values() -> None:
     """What says nothing under our names may say something under those of `redact_keys`."""
     redactor = Redactor(("ward",))
@@ -569,6 +608,23 @@ def test_a_list_is_read_as_long_as_its_line_may_be(logged: Logged) -> None:
     assert f"<{len(rows) - len(shown) + 1} more>" == shown[-1]
     wide = redactor.clean({f"field_{number}": number for number in range(1_000)})
     assert f"<{1_000 - len(wide) + 1} more>" == wide["..."]
+
+
+def test_a_structure_that_does_not_fit_keeps_64_kib(logged: Logged) -> None:
+    """To redact all that could appear would take many times as long as to write it."""
+    configure_logging(log_format="json")
+    texts = [f"text {number:05}" for number in range(100_000)]
+    fitting = texts[:80_000]  # 13 bytes each, quotes and comma included
+
+    get_logger("a").info("e", whole=fitting)
+    get_logger("a").info("e", long=texts, rows=[{"row": row, "n": [1.5]} for row in range(60_000)])
+
+    whole, cut = logged()
+    assert fitting == whole["whole"]
+    for name, total in (("long", 100_000), ("rows", 60_000)):
+        kept = cut[name][:-1]
+        assert 60_000 < len(str(kept)) < 200_000
+        assert f"<{total - len(kept)} more>" == cut[name][-1]
 
 
 def test_names_of_the_application_are_secret_inside_texts_too() -> None:

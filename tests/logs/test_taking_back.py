@@ -101,6 +101,20 @@ def test_logging_is_taken_back_when_start_up_is_over(way: str) -> None:
     assert "<string>" in taken.get("by", "<string>")
 
 
+def test_lines_of_start_up_are_masked_from_the_configuration_on() -> None:
+    """Migrations log as soon as they have configured logging: it is taken back before that."""
+    done = program(
+        CONFIGURATIONS["fileConfig"]
+        + "\n    logging.getLogger('alembic').warning('at mysql://ada:hunter2@store/flour')",
+        "asyncio.run(lifespan())",
+    )
+
+    assert [
+        *["observability_configured", "logging_taken_over", "at mysql://[redacted]@store/flour"],
+        *["flour is low at mysql://[redacted]@store/flour", "request_finished"],
+    ] == done.events
+
+
 def test_logging_is_taken_back_at_the_first_request() -> None:
     """Not every server tells an application that it starts; later requests change nothing."""
     done = program(

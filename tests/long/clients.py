@@ -253,19 +253,24 @@ def test_claude_agent(events: list[Any]) -> None:  # noqa: C901 - its class is w
 
 
 def test_litellm(events: list[Any]) -> None:
-    """Its functions, sync and async, and those of its router."""
+    """Its functions, sync and async, by each of their names, and those of its router."""
     litellm = pytest.importorskip("litellm")
-    with scripted({"/chat": [chat(), stream(), chat(), chat()]}) as url:
+    main = pytest.importorskip("litellm.main")
+    with scripted({"/chat": [chat(), stream(), chat()]}) as url:
         given: Any = {"messages": ASK, "api_base": url, "api_key": "none"}
         with instrument_llm(litellm):
             litellm.completion(model="openai/m", **given)
             more: Any = {"stream": True, "stream_options": {"include_usage": True}}
             list(litellm.completion(model="openai/m", **more, **given))
             asyncio.run(litellm.acompletion(model="openai/m", **given))
+            main.completion(model="openai/m", **given)
+            main.completion_with_retries(model="openai/m", **given)
+            client = main.LiteLLM(api_key="none", base_url=url)
+            client.chat.completions.create(model="openai/m", messages=ASK)
         parameters = {"model": "openai/m", "api_base": url, "api_key": "none"}
         router = litellm.Router(model_list=[{"model_name": "a", "litellm_params": parameters}])
         instrument_llm(router)
         router.completion(model="a", messages=ASK)
 
     outer = [event for event in events if not event.get("nested")]
-    assert [("llm.chat", *USED)] * 4 == told(outer)
+    assert [("llm.chat", *USED)] * 7 == told(outer)

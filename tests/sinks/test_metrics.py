@@ -7,6 +7,7 @@ import gc
 import logging
 import random
 from collections import deque
+from itertools import product
 from typing import Any
 
 import pytest
@@ -58,6 +59,10 @@ class App:
 
     def serve(self, path: str = "/", method: str = "GET", **scope: Any) -> list[Any]:
         """Serve one request, and return what was sent."""
+        return asyncio.run(self.aserve(path, method, **scope))
+
+    async def aserve(self, path: str, method: str, **scope: Any) -> list[Any]:
+        """Serve one request of several."""
         sent: list[Any] = []
 
         async def send(message: Any) -> None:
@@ -67,7 +72,7 @@ class App:
             return {"type": "http.request"}
 
         connection = {"type": "http", "method": method, "path": path, "headers": [], **scope}
-        asyncio.run(self.app(connection, receive, send))
+        await self.app(connection, receive, send)
         return sent
 
     def value(self, name: str, **labels: str) -> float | None:
@@ -219,23 +224,73 @@ def test_the_gauge_counts_the_requests_that_are_being_served() -> None:
     assert 0 == app.value(ACTIVE, http_request_method="GET")
 
 
-def test_a_scanner_does_not_make_the_number_of_series_grow() -> None:
+def fastapi_app() -> Any:
+    """Routers in a router, and an application with a mount."""
+    fastapi = pytest.importorskip("fastapi")
+    app, inner, router = fastapi.FastAPI(), fastapi.FastAPI(), fastapi.APIRouter(prefix="/b")
+    router.get("/{one}")(lambda one: one)
+    app.include_router(router, prefix="/a/{tenant}")
+    inner.include_router(router, prefix="/c")
+    app.mount("/c/{tenant}", inner)
+    return app
+
+
+def litestar_app() -> Any:
+    """A controller's routes."""
+    litestar = pytest.importorskip("litestar")
+
+    @litestar.get(["/a/{tenant:str}/b/{one:str}", "/b/{one:str}"])
+    async def item() -> str:
+        return "ok"
+
+    return litestar.Litestar([item], openapi_config=None)
+
+
+def flask_app() -> Any:
+    """A blueprint's routes."""
+    flask = pytest.importorskip("flask")
+    things = flask.Blueprint("things", __name__, url_prefix="/a/<tenant>")
+    things.add_url_rule("/b/<one>", view_func=lambda tenant, one: one)
+    app = flask.Flask(__name__, static_folder=None)
+    app.add_url_rule("/b/<one>", view_func=lambda one: one)
+    app.register_blueprint(things)
+    return app
+
+
+def plain_app() -> Any:
+    """No routes."""
+    return answer
+
+
+@pytest.mark.parametrize("build", [plain_app, fastapi_app, litestar_app, flask_app])
+def test_a_scanner_does_not_make_the_number_of_series_grow(build: Any) -> None:
     """Paths, methods and hosts come from anyone; model names from configuration or users."""
-    app = App(log_level="CRITICAL")
+    app = App(build(), log_level="CRITICAL")
     numbers = random.Random(7)  # noqa: S311 - no secret
+    forms = ("/a/{}/b/{}", "/c/{}/c/b/{}", "/b/{}", "/{}/{}")
+    kinds = [*product(forms, ["GET", "POST", "HEAD", "X" * 300, "get"])]
 
-    def scan(times: int) -> None:
-        for _ in range(times):
-            path = "/" + "".join(numbers.choices("abc/.%é\x00", k=8))
-            method = numbers.choice(["GET", "POST", "HEAD", "X" * 300, "\ud800", "get"])
-            app.serve(path, method, headers=[(b"host", f"{numbers.random()}".encode())])
-            with llm_call(model=f"model-{numbers.random()}", operation="chat"):
+    def word() -> str:
+        return "".join(numbers.choices("xyz.%é$<{}", k=6))
+
+    async def scan(times: int) -> None:
+        for number in range(times):
+            with llm_call(model=f"model-{word()}", operation="chat"):
                 pass
+            form, method = kinds[number % len(kinds)]
+            path, host = form.format(word(), word()), f"{numbers.random()}"
+            if build is flask_app:
+                environ: dict[str, Any] = {"REQUEST_METHOD": method, "PATH_INFO": path}
+                environ |= {"HTTP_HOST": host, "SERVER_NAME": "a", "SERVER_PORT": "80"}
+                app.app({**environ, "wsgi.url_scheme": "http"}, lambda *_: lambda _: None).close()
+            else:
+                about = {"query_string": b"", "root_path": "", "raw_path": path.encode()}
+                await app.aserve(path, method, headers=[(b"host", host.encode())], **about)
 
-    scan(300)
+    asyncio.run(scan(300))
     before = app.series()
 
-    scan(20_000)
+    asyncio.run(scan(5_000))
 
     assert before == app.series()
 

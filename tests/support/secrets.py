@@ -289,6 +289,35 @@ OTHERS: dict[str, str] = dict.fromkeys(
         f"{{'type': 'string_too_short', 'loc': ('body', 'password'), 'input': '{SECRET}'}}",
         f"Incorrect API key provided: {SECRET}.",
         f"root:$6$a1b2c3d4${SECRET}{SECRET}",
+        f"pbkdf2_sha256$600000$a1b2${SECRET}=",
+        f"scrypt:32768:8:1$a1b2${drawn(40, _HEX)}{SECRET}",
+        # With a blank, or with other marks than a sign, before a value that is random.
+        *(f"using token {SECRET} for it", f"the client secret {SECRET} is old"),
+        *(f"login with password {SECRET}", f"the API key is {SECRET}", f"Password\t{SECRET}"),
+        *(f"token ({SECRET})", f"| password | {SECRET} |", f"passcode -> {SECRET}"),
+        *(f"**Passphrase:** {SECRET}", f"GET /a/token/{SECRET}", f"set X-Access-Key {SECRET}"),
+        *(f"AUTH {SECRET}", f"AUTH default {SECRET}", f"PASS {SECRET}", f"requirepass {SECRET}"),
+        # SQL, by the names of columns.
+        *(
+            text.replace("@@", SECRET)
+            for text in (
+                "INSERT INTO users (name, password) VALUES ('ada', '@@')",
+                "insert into a (api_key, b) values (NULL, 'c'), ('@@', f(1, 'b')) returning x",
+                "INSERT INTO \"users\" (\"name\", \"token\") VALUES ('it''s', '@@');",
+                "INSERT INTO a (b, token) VALUES ('INSERT INTO c (b) VALUES (1)', '@@')",
+                "REPLACE INTO `a`.`users` (`name`,`password`) VALUES ('ada','@@')",
+                "[SQL: INSERT INTO a (b, password) VALUES (?, ?)]\n[parameters: ('a', '@@')]",
+                "[SQL: INSERT INTO a (token) VALUES (?)]\n[parameters: [('x1',), ('@@',)]]",
+                "[SQL: UPDATE a SET password=? WHERE id = ?]\n[parameters: ('@@', 7)]",
+            )
+        ),
+        f"DETAIL:  Key (email, api_key)=(a@b.test, {SECRET}) already exists.",
+        *(f"Duplicate entry '{SECRET}' for key 'users.api_key'", f"token LIKE '{SECRET}'"),
+        *(f"WHERE token NOT IN ('{SECRET}')", f"WHERE api_key in ('{SECRET}')"),
+        # OAuth's.
+        *(f"GET /callback?code={SECRET}&state=7", f"https://a.test/#code=4/0A{SECRET}-x"),
+        *(f"code_verifier={SECRET}", f"authorization_code={SECRET}", f'{{"code": "{SECRET}"}}'),
+        *(f"SAMLResponse={SECRET}", f"Expires=1&Signature={SECRET}", f"enc_key={SECRET}"),
     ),
     SECRET,
 )
@@ -788,6 +817,36 @@ TEXTS = (
         "auth:\n  enabled: true\n",
         "tokens:\n  in: 5",
     ),
+    # Words and ids behind a word for secrets, and statements without a secret.
+    *("token count 12345", "the token limit is 128000", "password reset for user 42"),
+    *(
+        "the access key was rotated",
+        "AUTH PLAIN LOGIN",
+        "PASS tests/test_a.py",
+        "a token is 0x7ffe",
+    ),
+    *(
+        "token 550e8400-e29b-41d4-a716-446655440000",
+        "the cache key a1b2c3d4e5f6a7b8c9d0",
+        "api keys 3",
+    ),
+    *(
+        "arn:aws:secretsmanager:eu:1:secret:prod/db-AbCdEf",
+        "/api/v1/secrets/my-secret",
+        "secret/a1",
+    ),
+    *("INSERT INTO a (id, city) VALUES (1, 'Oslo1')", "INSERT INTO a (token) VALUES (%s)"),
+    *("[SQL: SELECT 1 WHERE a = ?]\n[parameters: ('a1',)]", "insert into logs values (1, 'a1')"),
+    "[parameters: ('a1', 'b2')]",
+    *(
+        "DETAIL:  Key (email)=(a1@b.test) already exists.",
+        "Duplicate entry 'a1' for key 'users.name'",
+    ),
+    *("WHERE city IN ('Oslo1')", "WHERE name LIKE 'ada1%'", "I like 'a1'", "go into 'a1'"),
+    # Codes that are none of OAuth's.
+    *("GET /a?code=404", "?code=SUMMER2024", "status_code=200", '{"code": "ERR_NOT_FOUND"}'),
+    *('{"code": "context_length_exceeded"}', "country_code=NO", "code: print(x1)", "exit_code=1"),
+    *("signature=(x: int) -> str", "signature: valid", "otp=enabled"),
     # Ids of services.
     *(
         "sid=SM0123456789abcdef0123456789abcdef",

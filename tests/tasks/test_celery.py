@@ -21,6 +21,7 @@ from pantheon_obs import (
     configure_logging,
     current_trace_id,
     llm_call,
+    measure,
     trace_context,
 )
 from pantheon_obs.adapters import celery_tracing, celery_worker
@@ -287,12 +288,16 @@ def test_an_eager_task_is_a_part_of_its_request(eager: Celery, lines: list[dict[
     @eager.task(name="shop.ask", shared=False)
     def ask() -> int:
         bind(asked=True)
+        with measure("search"):
+            pass
         with llm_call(model="fast", operation="call") as call:
             call.usage({"input_tokens": 3, "output_tokens": 4})
         return 7
 
     def view(environ: Any, start_response: Any) -> list[bytes]:
         trace = current_trace.get()
+        with measure("search"), measure("read"):
+            pass
         assert 7 == ask.delay().get()
         assert trace is current_trace.get()
         start_response("200 OK", [])
@@ -312,6 +317,13 @@ def test_an_eager_task_is_a_part_of_its_request(eager: Celery, lines: list[dict[
         ended_tasks["retries"],
     )
     assert {"queue", "llm_calls"}.isdisjoint(ended_tasks)
+    assert (1, 2, 1) == (
+        ended_tasks["search_calls"],
+        request["search_calls"],
+        request["read_calls"],
+    )
+    assert "read_calls" not in ended_tasks
+    assert 0 < ended_tasks["search_ms"] < request["search_ms"]
     assert (True, 1, 3) == (
         request["asked"],
         request["llm_calls"],

@@ -20,8 +20,8 @@ pytest.importorskip("redis")
 
 
 @pytest.fixture(scope="module")
-def lines(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """The lines of the requests."""
+def written(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """All lines of the program."""
     try:
         server = Redis()
     except MissingProgramError as missing:
@@ -35,8 +35,14 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
             check=False,
         )
     assert (0, "") == (done.returncode, done.stderr.decode())
+    return parse_lines(done.stdout)
+
+
+@pytest.fixture
+def lines(written: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The lines of the requests that end well."""
     return [
-        line for line in parse_lines(done.stdout) if line["event"] in ("request_finished", "end")
+        line for line in written if line["event"] == "request_finished" and "failed" not in line
     ]
 
 
@@ -80,7 +86,27 @@ def test_a_page_that_asks_for_one_row_at_a_time_shows_the_statement(
 
 def test_async_requests_count_the_same(lines: list[dict[str, Any]]) -> None:
     """Their sync code runs in a thread of Django's."""
-    models, cached, both = lines[-4:-1]
+    models, cached, both = lines[-3:]
     assert [{"db_calls": 2}, {"cache_calls": 3}, {"db_calls": 1, "cache_calls": 2}] == [
         times(line) for line in (models, cached, both)
     ]
+
+
+def test_a_failed_request_has_its_debug_lines_through_the_chain_of_middlewares(
+    written: list[dict[str, Any]],
+) -> None:
+    """Sync and async views under both clients, with a middleware that is sync only; others none."""
+    failed = [line["trace_id"] for line in written if line.get("failed")]
+
+    assert 4 == len(failed)
+    for trace_id in failed:
+        own = [line for line in written if line.get("trace_id") == trace_id]
+        assert [
+            ("info", "paying"),
+            ("debug", "before the view"),
+            ("debug", "in the view"),
+            ("debug", "after the view"),
+            ("error", "request_finished"),
+        ] == [(line["level"], line["event"]) for line in own]
+        assert 1 == sum("exception" in line for line in own)
+    assert {*failed} == {line["trace_id"] for line in written if line["level"] == "debug"}

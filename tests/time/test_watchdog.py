@@ -7,6 +7,7 @@ import asyncio
 import sys
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -68,12 +69,14 @@ class Served:
         self.asked: list[Callable[[], None]] = []
         self.now = 1000.0
         self.used = 0.0
+        self.waited = 0.0
         clock = SimpleNamespace(
             clock_gettime=lambda _: self.used, CLOCK_PROCESS_CPUTIME_ID="of the process"
         )
         monkeypatch.setattr(loops, "time", clock)
         for module in (loops, blocks):
             monkeypatch.setattr(module, "perf_counter", lambda: self.now)
+        monkeypatch.setattr(Loop, "_waiting", lambda _: self.waited)
         self.watched = Loop(self, 1, 1, _sleeps.__code__, SLOW)
 
     def is_running(self) -> bool:
@@ -202,6 +205,40 @@ def test_a_process_that_was_stopped_is_not_blocked(
     assert [] == reported
 
 
+def test_the_time_that_other_processes_have_the_processor_does_not_count(
+    served: Served, reported: list[dict[str, Any]]
+) -> None:
+    """On a busy machine a short callback takes long, and a long one longer."""
+    frame = sleeps()
+    for _ in range(20):
+        served.waited += 0.02
+        served.see(frame)
+    served.run()
+    served.see(None)
+    assert [] == reported
+
+    for _ in range(100):
+        served.waited += 0.02
+        served.see(frame)
+    served.waited += 0.1  # before its last step
+    served.run()
+    served.see(None)
+
+    assert [pytest.approx(395.0)] == [line["blocked_ms"] for line in reported]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell")
+def test_linux_tells_for_how_long_a_thread_has_waited_for_a_processor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is none where there is no such file."""
+    watched = Loop(SimpleNamespace(), threading.get_ident(), 1, _sleeps.__code__, SLOW)
+    first = watched._waiting()  # noqa: SLF001 - the subject
+    assert 0 < first <= watched._waiting()  # noqa: SLF001 - as above
+    monkeypatch.setattr(watched, "_schedule", Path("/proc/nowhere"))
+    assert 0.0 == watched._waiting()  # noqa: SLF001 - as above
+
+
 def test_a_call_that_keeps_the_interpreter_to_itself_is_a_block(
     served: Served, reported: list[dict[str, Any]]
 ) -> None:
@@ -254,6 +291,25 @@ def test_a_long_garbage_collection_is_none_of_the_applications(
     served.see(None)
 
     assert ["gc", "_sleeps"] == [line["where"].split()[-1] for line in reported]
+
+
+def test_a_collection_after_a_longer_call_is_the_calls(
+    served: Served, reported: list[dict[str, Any]]
+) -> None:
+    """Since Python 3.12 one follows `json.loads` of a large text; neither is a block alone."""
+    for frame, others in ((sleeps(), 0), (computes(), 9)):  # that have the processor meanwhile
+        served.see(None)
+        served.see(frame)
+        served.waited += 0.2 * others
+        served.see(frame, after=0.2 * (1 + others), used=0.2)
+        blocks.collecting("start", {})
+        served.waited += 0.15 * others
+        served.see(frame, after=0.15 * (1 + others), used=0.15)
+        blocks.collecting("stop", {})
+        served.run()
+        served.see(None)
+
+    assert ["_sleeps", "_computes"] == [line["where"].split()[-1] for line in reported]
 
 
 def test_a_collection_of_no_length_is_forgotten(served: Served) -> None:
@@ -397,9 +453,12 @@ def test_the_depth_of_callbacks_is_told_from_a_running_one() -> None:
 
 
 def test_without_code_of_the_applications_any_code_is_the_place() -> None:
-    """The innermost."""
+    """The innermost but this library's, which the garbage collector calls."""
     library = [(threading.Thread.run.__code__, 7), (threading.Thread.start.__code__, 9)]
     assert frames.place_in(tuple(library)).endswith("threading.py:7 Thread.run")
+    ours = [(Loop.look.__code__, 1)]
+    assert frames.place_in((*ours, *library)).endswith("threading.py:7 Thread.run")
+    assert frames.place_in(tuple(ours)).endswith("loop.py:1 Loop.look")
 
 
 async def until(happened: Callable[[], object]) -> None:

@@ -134,20 +134,24 @@ class AsgiHttp(AsgiExchange):
 
     def _sent(self, message: Message) -> None:
         """A part of the body was handed to the server."""
+        body = message.get("body")
         gone = self.client_gone or (self._cycle is not None and self._cycle.disconnected)
-        if gone and (message.get("body") or message["type"] != _PART):
+        if gone and (body or message["type"] != _PART):
             self.client_left()
             self.content_lost = True
-        if not message.get("more_body", False):
-            self._end(message)
-        elif self.first_byte is None or not self.streaming:
-            self.part(len(message.get("body") or b""))
+        if message.get("more_body", False):
+            if self.first_byte is None or not self.streaming:
+                self.part(len(body or b""))
+        elif body and not self.streaming:  # the whole body in one message, as most are
+            self.complete()
+        else:
+            self._end()
 
     def _not_sent(self, message: Message) -> None:
         with _guard:
             is_end = not (message.get("body") or message.get("more_body"))
             if is_end and self.response_started and message["type"] == _PART:
-                self._end(message)  # nothing of it is lost
+                self._end()  # nothing of it is lost
 
     def returned(self) -> None:
         """The application's call has returned, in the middle of its body if the server stops."""
@@ -155,20 +159,17 @@ class AsgiHttp(AsgiExchange):
         if self.response_started and not self.response_complete:
             self.stopping = is_stopping()
 
-    def _end(self, message: Message) -> None:
-        if (self.streaming or not message.get("body")) and self._may_be_cut():
+    def _end(self) -> None:
+        """The last part is empty, or others have come before it: a body that was cut ends so."""
+        is_empty = self.first_byte is None and self.status_code not in BODILESS
+        if self.streaming or (is_empty and not self.is_whole(0)):
             self.relayed = is_relayed("pantheon_obs.adapters.asgi")  # which calls the application
         self.complete()
-
-    def _may_be_cut(self) -> bool:
-        """Whether the last part leaves it open if the body is whole."""
-        is_empty = self.first_byte is None and self.status_code not in BODILESS
-        return self.streaming or (is_empty and not self.is_whole(0))
 
     def _look_for_client(self) -> None:
         # uvicorn drops what nobody receives without an error, but its cycle knows.
         cycle = getattr(self._send, "__self__", None)
-        disconnected = getattr(cycle, "disconnected", None)
+        disconnected = None if cycle is None else getattr(cycle, "disconnected", None)
         if isinstance(disconnected, bool):
             self._cycle = cycle
             if disconnected:
@@ -197,8 +198,7 @@ class AsgiWebsocket(AsgiExchange, WebsocketExchange):
         if kind == "websocket.receive":
             self.messages_in += 1
         elif kind == "websocket.disconnect":
-            refused = self.response_started and not self.accepted
-            if not refused:
+            if self.accepted or not self.response_started:  # not refused
                 self.client_left(code_of(message))
         return message
 

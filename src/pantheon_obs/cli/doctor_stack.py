@@ -11,6 +11,7 @@ from pantheon_obs.adapters.asgi import TraceIdMiddleware
 from pantheon_obs.adapters.wsgi import TraceIdMiddleware as WsgiTraceIdMiddleware
 from pantheon_obs.cli.doctor_check import Check, fault
 from pantheon_obs.core.errors import ConfigError
+from pantheon_obs.products import ALIKE
 from pantheon_obs.sinks.logs import configure as logs
 from pantheon_obs.sinks.logs.handler import ObsHandler
 from pantheon_obs.sinks.logs.printing import handlers_behind
@@ -23,17 +24,6 @@ if TYPE_CHECKING:
 _BY_HAND = (TraceIdMiddleware, WsgiTraceIdMiddleware)
 _MOST = 30  # callables around each other
 _FRAMEWORK = "framework"
-# Packages whose middleware gives each request an id or counts it, which is done twice then.
-_ALIKE = {
-    "asgi_correlation_id": "it gives each request another id",
-    "django_guid": "it gives each request another id",
-    "django_prometheus": "it counts each request a second time",
-    "django_structlog": "it gives each request another id",
-    "prometheus_fastapi_instrumentator": "it counts each request a second time",
-    "starlette_context": "it gives each request another id",
-    "starlette_exporter": "it counts each request a second time",
-    "starlette_prometheus": "it counts each request a second time",
-}
 
 
 def examine_stack(app: Any) -> Iterator[Check]:
@@ -57,12 +47,13 @@ def examine_stack(app: Any) -> Iterator[Check]:
     elif by_hand:
         why = "TraceIdMiddleware was added to an instrumented application"
         yield fault("two instrumentations", why, "remove add_middleware(TraceIdMiddleware)")
-    elif (outer := _outside(layers, traced)) is not None:
+    elif (outer := _outside(layers, traced) or _replaced(app)) is not None:
         why = f"what {outer} answers itself has no trace id: it stands around instrument(app)"
         yield fault("order", why, f"app = instrument({outer}(app))")
     else:
         yield Check("tracing", "on", f"instrument(app), {product.name}")
     yield from _alike(map(_path, [*own, *map(type, layers)]))
+    yield from _trusting(app, layers)
     if traced is not None or by_hand:
         yield from _logging()
     yield from _shadowed(app, instrumentation_of(traced))
@@ -128,6 +119,26 @@ def _outside(layers: list[Any], traced: object) -> str | None:
     return type(outer).__name__
 
 
+def _replaced(app: Any) -> str | None:
+    """Name what was put in the place of Flask's `wsgi_app` or Quart's `asgi_app` after ours."""
+    for name in ("wsgi_app", "asgi_app"):
+        if outer := getattr(app, "__dict__", {}).get(name):
+            return _outside([outer], None)
+    return None
+
+
+def _trusting(app: Any, layers: list[Any]) -> Iterator[Check]:
+    """Find middleware that believes every client as a proxy, as uvicorn's may."""
+    options = [getattr(entry, "kwargs", {}) for entry in getattr(app, "user_middleware", ())]
+    hosts = [each.get("trusted_hosts", "") for each in options]
+    believed = [
+        getattr(getattr(layer, "trusted_hosts", None), "always_trust", 0) for layer in layers
+    ]
+    if True in believed or any("*" in each for each in hosts):
+        why = "every client is believed as a proxy: it may forge its address and the trace id"
+        yield fault("proxy", why, 'trusted_hosts="10.0.0.0/8"  # the addresses of your own proxies')
+
+
 def _by_hand(own: list[Any]) -> Iterator[Check]:
     first = own[0]
     if isinstance(first, type) and issubclass(first, _BY_HAND):
@@ -142,8 +153,8 @@ def _alike(paths: Iterable[str]) -> Iterator[Check]:
     """Find middleware of other packages, by the path to its class, that does what ours does."""
     for path in paths:
         package, name = path.partition(".")[0], path.rpartition(".")[2]
-        if package in _ALIKE:
-            yield fault("two instrumentations", f"{name}: {_ALIKE[package]}", f"remove {name}")
+        if package in ALIKE:
+            yield fault("two instrumentations", f"{name}: {ALIKE[package]}", f"remove {name}")
 
 
 def _path(kind: Any) -> str:

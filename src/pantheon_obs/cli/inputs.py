@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 FILES = """\
 files: a file, a folder (its files, also in folders below), a glob in quotes, or - for standard
 input, which is read if no FILE is given. Rotated files (app.log.1, app.log.2.gz) are read oldest
-first. Lines may be wrapped by Docker, Kubernetes, docker compose or syslog.
+first. Lines may be wrapped by Docker, Kubernetes, docker compose, syslog or journalctl -o json.
 """
 
 

@@ -71,7 +71,7 @@ def _head(story: Story, look: Style) -> Iterator[str]:
     start = min([story.lines[0].time, *(item.start for item in story.items)])
     shown = show_time(start, local=look.local)
     parts = [
-        f"{shown:%Y-%m-%d %H:%M:%S.%f} {shown.tzname()}",
+        f"{shown.replace(tzinfo=None).isoformat(' ', 'microseconds')} {shown.tzname()}",
         milliseconds(document["duration_ms"]),
         ", ".join(map(printable, document["services"])),
     ]

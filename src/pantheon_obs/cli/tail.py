@@ -135,7 +135,7 @@ class _Rows(NamedTuple):
         time = show_time(item.line.time, local=self.local)
         ended = f"{cut(outcome(item.kind, fields)):<16}"
         parts = [
-            f"{time:%Y-%m-%d %H:%M:%S}.{time.microsecond // 1000:03}",
+            time.replace(tzinfo=None).isoformat(" ", "milliseconds"),
             f"{printable(item.service):<12}",
             f"{printable(cut(name_of(item.kind, fields))):<32}",
             paint(ended, "red" if item.failed else "green", wanted=self.colors),

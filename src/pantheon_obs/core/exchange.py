@@ -204,8 +204,10 @@ class Exchange(Trace, Facts):
         if self.event_pending:
             self.event_pending = False
             if pipeline.sinks:
+                wants, code = pipeline.wants, self.status_code or 0
+                unusual = outcome != "ok" or code >= _CLIENT_ERROR
                 try:
-                    if pipeline.wants is None or self._is_wanted(outcome):
+                    if wants is None or unusual or wants(DEBUG if self.quiet else INFO):
                         pipeline.finished(self, self._event(outcome, error))
                 except Exception as fault:  # noqa: BLE001 - the guard, without its cost
                     report(_guard.site, fault)
@@ -217,10 +219,6 @@ class Exchange(Trace, Facts):
     def _forget_errors(self) -> None:
         """Leave no cycle of exception, traceback, frame and exchange to the garbage collector."""
         self.error = self.unhandled = self.send_error = self.error_at_start = self._raised = None
-
-    def _is_wanted(self, outcome: Outcome) -> bool:
-        unusual = outcome != "ok" or (self.status_code or 0) >= _CLIENT_ERROR
-        return unusual or pipeline.wants(DEBUG if self.quiet else INFO)  # type: ignore[misc]
 
     def _event(self, outcome: Outcome, error: BaseException | None) -> Ended:
         first = self.first_byte if self.streaming else None

@@ -6,6 +6,13 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
+_PACKAGE = Path(__file__).parents[1]  # this library, which may be installed from its source
+
+
+def is_ours(file: str) -> bool:
+    """Whether a file is this library's."""
+    return file.startswith(f"{_PACKAGE}{os.sep}")
+
 
 @lru_cache
 def root_of(file: str) -> str | None:
@@ -29,6 +36,5 @@ def _roots() -> tuple[tuple[str, str], ...]:
     installed |= {*site.getsitepackages(), site.getusersitepackages()}
     folders = installed | {os.path.realpath(path) for path in installed}
     roots = {f"{folder}{os.sep}": f"{folder}{os.sep}" for folder in folders}
-    package = Path(__file__).parents[1]  # this library, which may be installed from its source
-    roots[f"{package}{os.sep}"] = f"{package.parent}{os.sep}"
+    roots[f"{_PACKAGE}{os.sep}"] = f"{_PACKAGE.parent}{os.sep}"
     return tuple(sorted(roots.items(), key=lambda root: len(root[0]), reverse=True))

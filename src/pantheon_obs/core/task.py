@@ -10,9 +10,11 @@ from pantheon_obs.core.context import Trace
 from pantheon_obs.core.events import TaskFinished
 from pantheon_obs.core.failures import escape
 from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.times import NOTHING
 
 if TYPE_CHECKING:
     from pantheon_obs.core.events import TaskState
+    from pantheon_obs.core.times import Sums
 
 running: set[str] = set()
 """Ids of the tasks that run here and whose end `task_finished` will report."""
@@ -25,6 +27,9 @@ class TaskRun(Trace):
 
     caller: Trace | None = None
     """The trace that an eager call is a part of, in place of one of its own."""
+
+    times_before: Sums = NOTHING
+    """What that trace had measured before."""
 
     def __init__(
         self, trace_id: str, task_id: str, *, task: str, queue: str | None, retries: int
@@ -65,7 +70,7 @@ class TaskRun(Trace):
                     llm=self.llm_with_open(),
                     times=None
                     if self.times is None
-                    else self.times.fields(latency_ms, self.started_at, now),
+                    else self.times.fields(latency_ms, self.started_at, now, self.times_before),
                     spans=self.spans,
                     quiet=self.quiet,
                 ),

@@ -15,6 +15,11 @@ Block = tuple[float, float, float]
 Statement = tuple[str, str, int, str]
 """The text of a statement and the database system; of a long text its length and its two ends."""
 
+Sums = tuple[dict[str, tuple[int, float]], dict[Statement, int]]
+"""The calls and seconds by name, and how often each statement ran."""
+
+NOTHING: Sums = ({}, {})
+
 UNNAMED = ""
 """The name of time that is measured, but has totals of its own."""
 
@@ -46,8 +51,7 @@ class Times:
 
     def __init__(self) -> None:
         self._waiting: list[tuple[float, float, str, int, Statement | None]] = []
-        self._calls: dict[str, int] = {}
-        self._seconds: dict[str, float] = {}
+        self._sums: dict[str, tuple[int, float]] = {}
         self._blocks: list[Block] = []
         self._statements: dict[Statement, int] = {}
         # Re-entrant: a garbage collection may end a call in the middle of another's end.
@@ -73,25 +77,26 @@ class Times:
     def _add_up(self) -> None:
         batch = self._waiting[:]
         del self._waiting[: len(batch)]
-        all_calls, all_seconds, blocks = self._calls, self._seconds, self._blocks
+        sums, blocks = self._sums, self._blocks
         latest = blocks[-1][1] if blocks else 0.0
         overlapping: list[Block] = []
         for start, end, name, calls, statement in batch:
-            if name not in all_calls:
-                if not self._has_room_for(name):
-                    continue
-                all_calls[name], all_seconds[name] = 0, 0.0
-            all_calls[name] += calls
-            all_seconds[name] += end - start
+            seconds = end - start
+            before = sums.get(name)
+            if before is not None:
+                sums[name] = before[0] + calls, before[1] + seconds
+            elif self._has_room_for(name):
+                sums[name] = calls, seconds
+            else:
+                continue
             if statement is not None:
                 self._count(statement)
-            if end <= start:
-                continue
             if start >= latest:
-                blocks.append((start, end, end - start))
-                latest = end
-            else:
-                overlapping.append((start, end, end - start))
+                if seconds > 0:
+                    blocks.append((start, end, seconds))
+                    latest = end
+            elif seconds > 0:
+                overlapping.append((start, end, seconds))
         if overlapping:
             # What came before the earliest of them stays as it is.
             past = bisect_right(blocks, min(overlapping)[0], key=itemgetter(1))
@@ -100,7 +105,7 @@ class Times:
             self._blocks = _coarse(blocks)
 
     def _has_room_for(self, name: str) -> bool:
-        own = self._calls.keys() - {*_KINDS, UNNAMED}
+        own = self._sums.keys() - {*_KINDS, UNNAMED}
         return name in _KINDS or name == UNNAMED or len(own) < _MOST_NAMES
 
     def _count(self, statement: Statement) -> None:
@@ -124,28 +129,58 @@ class Times:
                 if since < end and until > start
             )
 
-    def fields(self, latency_ms: float | None, start: float, end: float) -> dict[str, Any]:
-        """The fields on the line of a request, websocket or task, in the order of the schema."""
+    def sums(self) -> Sums:
+        """Copy the sums as they are now."""
+        with self._lock:
+            self._add_up()
+            return {**self._sums}, {**self._statements}
+
+    def fields(
+        self, latency_ms: float | None, start: float, end: float, before: Sums = NOTHING
+    ) -> dict[str, Any]:
+        """The fields on the line of a request, websocket or task, in the order of the schema.
+
+        `before` has what is left out: the sums at the start of a task that its caller waits for.
+        """
         measured = self.union(start, end)
+        sums = self._sums if before is NOTHING else _since(before, self._sums)
         fields: dict[str, Any] = {}
         for name in _KINDS:
-            self._put(fields, name)
-            if name == "db" and self._statements:
-                often = max(self._statements, key=self._statements.__getitem__)
-                if self._statements[often] >= _FEWEST_REPEATS:
-                    fields["db_repeats"] = self._statements[often]
-                    fields["db_repeated"] = readable(*often[:2])
-        if latency_ms is not None:
+            if name in sums:
+                _put(fields, name, sums[name])
+                if name == "db":
+                    fields |= self._most_often(before[1])
+        if sums and latency_ms is not None:
             fields["own_ms"] = max(0.0, round(latency_ms - measured * 1000, 3))
-        for name in self._calls:
+        for name in sums:
             if name not in _KINDS and name != UNNAMED:
-                self._put(fields, name)
+                _put(fields, name, sums[name])
         return fields
 
-    def _put(self, fields: dict[str, Any], name: str) -> None:
-        if name in self._calls:
-            fields[f"{name}_calls"] = self._calls[name]
-            fields[f"{name}_ms"] = round(self._seconds[name] * 1000, 3)
+    def _most_often(self, before: dict[Statement, int]) -> dict[str, Any]:
+        """The fields of the statement that ran most often, if it did so many times."""
+        statements = self._statements
+        if before:
+            statements = {each: n - before.get(each, 0) for each, n in statements.items()}
+        text = max(statements, key=statements.__getitem__, default=None)
+        if text is None or statements[text] < _FEWEST_REPEATS:
+            return {}
+        return {"db_repeats": statements[text], "db_repeated": readable(*text[:2])}
+
+
+def _put(fields: dict[str, Any], name: str, added_up: tuple[int, float]) -> None:
+    fields[f"{name}_calls"] = added_up[0]
+    fields[f"{name}_ms"] = round(added_up[1] * 1000, 3)
+
+
+def _since(before: Sums, sums: dict[str, tuple[int, float]]) -> dict[str, tuple[int, float]]:
+    """Subtract what was added up before; leave out the names that have no further call."""
+    earlier = {name: before[0].get(name, (0, 0.0)) for name in sums}
+    return {
+        name: (calls - earlier[name][0], seconds - earlier[name][1])
+        for name, (calls, seconds) in sums.items()
+        if calls > earlier[name][0]
+    }
 
 
 def _joined(blocks: list[Block]) -> list[Block]:

@@ -83,7 +83,7 @@ def leave(
     now = perf_counter()
     running.over = True
     # A coroutine that a finalizer closes must set no variable.
-    if running.token is not None and not isinstance(error, GeneratorExit):
+    if running.token is not None and (error is None or not isinstance(error, GeneratorExit)):
         try:  # noqa: SIM105 - `suppress` costs more
             _running.reset(running.token)
         except ValueError:

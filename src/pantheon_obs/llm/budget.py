@@ -54,7 +54,7 @@ def budget(  # noqa: PLR0913 - options by name
         window: `"hour"`, `"day"` or `"month"` in UTC, or a number of seconds: windows of that
             length, from 0.001 to a billion, follow one another from the epoch.
         on_exceeded: Called after the WARNING with the value of `per` (None without `per`) and the
-            US dollars spent. A plain function; what it raises is logged.
+            US dollars spent. A plain function; an `Exception` that it raises is logged.
         refuse: Whether every further call of the window raises `BudgetExceeded` instead of being
             sent.
         redis: A client of Redis, synchronous or asyncio, through which all processes with the same
@@ -164,9 +164,10 @@ class Budget(Undoable):
 
     def refusal(self, spent: Sum) -> BudgetExceeded | None:
         """Return the error that refuses a call, if there is nothing left."""
-        if spent.total < self.nanodollars:
+        nanodollars = spent.total + spent.held
+        if nanodollars < self.nanodollars:
             return None
-        return BudgetExceeded(spent.key, spent.dollars, self._usd)
+        return BudgetExceeded(spent.key, nanodollars / PER_DOLLAR, self._usd)
 
 
 def _number(name: str, value: Any, least: float, accepted: str) -> float:

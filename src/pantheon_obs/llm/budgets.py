@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from math import inf
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -60,16 +61,37 @@ class Budgets:
         call.started = perf_counter()  # it was not the model that took the time
 
     def count(self, call: Any, event: LlmCallFinished) -> None:
-        """Add the cost of a call that is not nested, and tell the budgets that are spent."""
+        """Add the cost of a call, and tell the budgets that are spent.
+
+        The cost of a nested call is held until its outer call has ended, whose cost counts then.
+        """
         with _guard:
             cost = event.cost_usd
             nanodollars = 0 if cost is None or not 0 < cost < inf else round(cost * PER_DOLLAR)
-            asked: list[Asked] = []
-            for tally in self.tallies:
-                sums = tally.add(key_of(tally.per, event.bound), nanodollars, event.unpriced)
-                if nanodollars:
-                    asked.append((tally.report(sums, final=call.dropped), None))
-            _wait(call, asked)
+            try:
+                if event.nested:
+                    self._hold(call.outer, event, nanodollars)
+                else:
+                    self._add(call, event, nanodollars)
+            finally:
+                if call.inner is not None:
+                    _release(call.inner.held)
+
+    def _add(self, call: Any, event: LlmCallFinished, nanodollars: int) -> None:
+        asked: list[Asked] = []
+        for tally in self.tallies:
+            sums = tally.add(key_of(tally.per, event.bound), nanodollars, event.unpriced)
+            if nanodollars:
+                asked.append((tally.report(sums, final=call.dropped), None))
+        _wait(call, asked)
+
+    def _hold(self, outer: Any, event: LlmCallFinished, nanodollars: int) -> None:
+        held = outer.inner_calls().held
+        for tally in dict.fromkeys(each.tally for each in self.refusing if nanodollars):
+            sums = tally.hold(key_of(tally.per, event.bound), nanodollars)
+            held.append((tally, sums, nanodollars))
+        if outer.emitting.locked():  # it has ended
+            _release(held)
 
     def forked(self) -> None:
         """Forget what belongs to the threads of the parent process."""
@@ -78,6 +100,14 @@ class Budgets:
 
 
 budgets = Budgets()
+
+
+def _release(held: list[Any]) -> None:
+    """Release what is held, each once: two threads may be here."""
+    with suppress(IndexError):
+        while True:
+            tally, sums, nanodollars = held.pop()
+            tally.release(sums, nanodollars)
 
 
 def _wait(call: Any, asked: list[Asked]) -> None:

@@ -17,8 +17,9 @@ from pantheon_obs.llm.observe.functions import observed_function
 from pantheon_obs.llm.options import CallOptions
 from pantheon_obs.llm.prices import pricing_of
 from pantheon_obs.llm.report import LlmCall
+from pantheon_obs.llm.usage.fields import Reported
 from pantheon_obs.llm.usage.find import attached_usage
-from pantheon_obs.llm.usage.shapes import read
+from pantheon_obs.llm.usage.shapes import read, read_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -194,6 +195,8 @@ class LlmCallHandle:
 
     def __init__(self, call: LlmCall) -> None:
         self._call = call
+        self._results: list[Any] = []
+        self._attached: Any = None  # the usage that the first one carries
 
     def chunk(self, chunk: object) -> None:
         """Count a chunk of the answer.
@@ -218,13 +221,21 @@ class LlmCallHandle:
         self._call.attached = usage
 
     def result(self, result: object) -> None:
-        """Read the usage, model and finish reason of a response.
+        """Read the usage, model and finish reason of a response. Several are added up.
 
         Args:
             result: The response.
         """
+        call = self._call
         with _guard:
-            read(result, self._call.reported)
-            attached = attached_usage(result)
-            if attached is not None and self._call.attached is None:
-                self._call.attached = attached
+            if call.streamed:
+                read(result, call.reported)
+            else:
+                self._results.append(result)
+                call.reported = Reported()
+                read_all(self._results, call.reported)
+            if len(self._results) > 1:
+                if call.attached is self._attached:
+                    call.attached = None
+            elif call.attached is None:
+                call.attached = self._attached = attached_usage(result)

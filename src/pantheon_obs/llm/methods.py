@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 # The operation of methods that ask for an answer which is made in the background: it is reported
 # once, when it is there, because it is no call of its own.
 RETRIEVE = "retrieve"
+# The operations whose answer may be a plain text.
+TEXTS = frozenset({"transcriptions", "translations"})
 
 
 class Sdk(NamedTuple):

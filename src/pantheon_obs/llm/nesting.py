@@ -87,6 +87,7 @@ class InnerCalls:
         self._lock = RLock()
         self._used = Reported()
         self.open: set[OpenCall] = set()
+        self.held: list[Any] = []  # what budgets hold of their costs until the outer call ends
 
     def add(self, event: LlmCallFinished) -> bool:
         """Add a finished call; return False if the outer call was reported before it."""
@@ -111,8 +112,12 @@ class InnerCalls:
         """Return the sums for an outer call without usage; no call is added afterwards."""
         with self._lock:
             self.taken = True
-            known = self._used.usage_status != "missing"
-            return self._used, self._status if known else "missing"
+            return self._used, self._status if self.have_usage else "missing"
+
+    @property
+    def have_usage(self) -> bool:
+        """Whether one of them has reported tokens."""
+        return self._used.usage_status != "missing"
 
 
 class WithBlock:

@@ -7,15 +7,16 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import report
-from pantheon_obs.llm.timeouts import has_timed_out
+from pantheon_obs.llm.cancellations import sender_of
 from pantheon_obs.llm.usage.billed import read_billed
 from pantheon_obs.llm.usage.chunks import telling
-from pantheon_obs.llm.usage.errors import read_exception
+from pantheon_obs.llm.usage.errors import error_in, read_exception
 from pantheon_obs.llm.usage.shapes import read
 
 if TYPE_CHECKING:
     from pantheon_obs.core.context import Trace
     from pantheon_obs.core.llm_events import LlmOutcome
+    from pantheon_obs.llm.nesting import InnerCalls
     from pantheon_obs.llm.options import CallOptions
     from pantheon_obs.llm.usage.fields import Reported
 
@@ -48,6 +49,7 @@ class Progress:
     complete = False  # whether the whole answer has arrived
     outcome: LlmOutcome | None = None
     error_type: str | None = None
+    inner: InnerCalls | None = None  # the calls that its own code has made
     dropped = False  # whether a finalizer may be running
 
     def begin_stream(self) -> None:
@@ -93,7 +95,10 @@ class Progress:
         """Record that the stream, asked at `began` for the next chunk, has no more."""
         if self._is_first_end(began):
             self.complete = True
-            if self.reported.finished is False and self.reported.error_type is None:
+            # An SDK reads nothing in a body that is no stream, a page of HTML for example.
+            nothing = self.chunks == 0 and self.options.sdk is not None
+            cut = self.reported.finished is False or nothing
+            if cut and error_in(self.reported) is None:
                 self._set_outcome("error", "IncompleteStream")
             else:
                 self._set_outcome("ok")
@@ -101,15 +106,17 @@ class Progress:
     def failed(self, error: BaseException, began: float | None = None) -> None:
         """Record an exception: `error`, or `cancelled` if it is not an `Exception`.
 
-        A cancellation by the caller's own time-out is an error.
+        A cancellation by the caller's own time-out is an error, and one of a stream that the
+        consumer has left none.
         """
-        if isinstance(error, GeneratorExit):
+        by = None if isinstance(error, Exception) else sender_of(error)
+        if by == "consumer":
             self.abandoned(waiting=began is not None)
         elif self._is_first_end(began):
             if isinstance(error, Exception):
                 self._set_outcome("error", type(error).__name__)
                 self._read_failure(error)
-            elif has_timed_out(error):
+            elif by == "time-out":
                 self._set_outcome("error", "TimeoutError")
             else:
                 self._set_outcome("cancelled", type(error).__name__)
@@ -126,8 +133,9 @@ class Progress:
                 self._set_outcome("closed")
 
     def _set_outcome(self, outcome: LlmOutcome, error_type: str | None = None) -> None:
-        if outcome == "ok" and self.reported.error_type is not None:
-            outcome, error_type = "error", self.reported.error_type  # the body reports it
+        if outcome == "ok":
+            error_type = error_in(self.reported)
+            outcome = "ok" if error_type is None else "error"
         self.outcome = outcome
         self.error_type = error_type
 
@@ -135,7 +143,8 @@ class Progress:
         """Read the provider's reason, and the answer that is billed although the call failed."""
         try:
             read_exception(error, self.reported)
-            if self.reported.usage_status == "missing":
+            of_inner = self.inner is not None and self.inner.have_usage  # each of them has its own
+            if self.reported.usage_status == "missing" and not of_inner:
                 read_billed(error, self.reported, in_frames=self.options.sdk is not None)
         except Exception as mistake:  # noqa: BLE001 - as above
             report("llm error", mistake)

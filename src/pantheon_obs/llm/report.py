@@ -45,7 +45,6 @@ class LlmCall(Progress):
 
     attached: Any = None  # the usage future, callable or object that the result carries
     source: ref[Any] | None = None  # the returned object
-    inner: InnerCalls | None = None  # the calls that its own code has made
     outer: LlmCall | None = None  # the call whose own code has made it
     attributed: Mapping[str, Any] = MappingProxyType({})  # the fields that its cost is booked under
     awaited: tuple[Any, ...] = ()  # what an async caller waits for, because of a budget
@@ -157,8 +156,8 @@ class LlmCall(Progress):
                     cover(self.trace, self.started, self.latency)
             if not self.is_part:
                 pipeline.emit(event)
-                if budgets.tallies and not event.nested:
-                    budgets.count(self, event)
+            if budgets.tallies and (event.nested or not self.is_part):
+                budgets.count(self, event)
         finally:
             if outer is not None:
                 outer.inner_ended(self)

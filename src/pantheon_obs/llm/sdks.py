@@ -54,18 +54,19 @@ def functions_at(subject: Any, sdk: Sdk, path: str) -> list[tuple[type, Function
     """
     classes = [subject]
     found: list[tuple[type, Any]] = []
+    functions: list[tuple[type, Any]] = []
     if path == sdk.factory:
         with suppress(AttributeError):  # half of the package is imported
             found = [(object, attrgetter(path)(sys.modules.get(sdk.package)))]
         classes = []
     elif isinstance(subject, ModuleType):
-        found = [(object, vars(subject).get(path))]
+        functions = [(object, layer) for layer in _layers_of(vars(subject).get(path), sdk)]
         classes = _classes_in(subject, sdk)
     for kind in classes:
         found.append((kind, _method_at(kind, path, sdk)))
         made = (_result_of(kind, maker, sdk) for maker in sdk.makers)
         found += ((object, _method_at(result, path, sdk)) for result in made)
-    functions = [(kind, _function_of(method, sdk)) for kind, method in found]
+    functions += [(kind, _function_of(method, sdk)) for kind, method in found]
     return [(kind, function) for kind, function in functions if isinstance(function, FunctionType)]
 
 
@@ -126,6 +127,17 @@ def _function_of(method: Any, sdk: Sdk) -> Any:
             isinstance(layer, FunctionType) and _is_in(layer.__globals__["__name__"], sdk)
         ),
     )
+
+
+def _layers_of(function: Any, sdk: Sdk) -> list[Any]:
+    """Return a function of a module, and those of the SDK that it wraps.
+
+    Other parts of the SDK, and imports of its inner modules, call the inner ones.
+    """
+    layers = [_function_of(function, sdk)]
+    while inner := getattr(layers[-1], "__wrapped__", None):
+        layers.append(inner)
+    return layers
 
 
 def _is_in(module: str, sdk: Sdk) -> bool:

@@ -63,12 +63,14 @@ class Sum:
         end: The end of its window.
         own: Billionths of a dollar that were spent in this process.
         elsewhere: Those of all other processes, as far as known.
+        held: Those of calls in this process within others that are open: the cost of an outer call
+            may be another, so they are no part of the sum yet.
         unpriced: Calls without a price in this process.
         unpriced_elsewhere: Those in all other processes.
         told: The limits that it has reached and that were told, each with who did that.
     """
 
-    own = elsewhere = 0
+    own = elsewhere = held = 0
     unpriced = unpriced_elsewhere = 0
 
     def __init__(self, key: str | None, start: float, end: float) -> None:
@@ -119,7 +121,10 @@ class Tally:
     def forked(self) -> None:
         """Forget what belongs to the threads of the parent process."""
         self._adding = Lock()
-        self._new: deque[tuple[tuple[Sum, ...], int, int]] = deque()
+        self._new: deque[tuple[tuple[Sum, ...], int, int, int]] = deque()
+        for sums in self._windows.values():
+            for each in sums.values():
+                each.held = 0
 
     def find(self, key: str | None) -> Sum:
         """Return the sum of a key in the window that is now, or a new one that is not kept.
@@ -143,10 +148,24 @@ class Tally:
 
     def add(self, key: str | None, nanodollars: int, unpriced: int) -> tuple[Sum, ...]:
         """Add one call to the sum of its key and to that of all; return both, or the only one."""
-        sums = tuple(self.keep(self.find(each)) for each in dict.fromkeys((key, None)))
-        self._new.append((sums, nanodollars, unpriced))
+        sums = self._sums_of(key)
+        self._new.append((sums, nanodollars, unpriced, 0))
         self._sum_up()
         return sums
+
+    def hold(self, key: str | None, nanodollars: int) -> tuple[Sum, ...]:
+        """Hold the cost of a call within another one; return the sums, for `release`."""
+        sums = self._sums_of(key)
+        self.release(sums, -nanodollars)
+        return sums
+
+    def release(self, sums: tuple[Sum, ...], nanodollars: int) -> None:
+        """Hold a cost no longer: the outer call has ended."""
+        self._new.append((sums, 0, 0, -nanodollars))
+        self._sum_up()
+
+    def _sums_of(self, key: str | None) -> tuple[Sum, ...]:
+        return tuple(self.keep(self.find(each)) for each in dict.fromkeys((key, None)))
 
     def report(self, sums: tuple[Sum, ...], *, final: bool) -> Any:
         """Share sums with other processes: not here. `final` says that nobody can wait for it."""
@@ -169,10 +188,11 @@ class Tally:
         changed = []
         try:
             while self._new:
-                sums, nanodollars, unpriced = self._new.popleft()
+                sums, nanodollars, unpriced, held = self._new.popleft()
                 for each in sums:
                     each.own += nanodollars
                     each.unpriced += unpriced
+                    each.held = max(0, each.held + held)
                 changed.append(sums[0])
         finally:
             self._adding.release()

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.sinks.redact_commands import secret_arguments
+from pantheon_obs.sinks.redact_commands import secret_items
 from pantheon_obs.sinks.redact_innocent import is_innocent, names_beside
 from pantheon_obs.sinks.redact_keys import is_beside, rule_for, words_of
-from pantheon_obs.sinks.redact_long import (
-    OVERLAP,
-    SHOWN,
-    clipped,
-    cut_marker,
-    size_of,
-    spans_of_long,
-)
+from pantheon_obs.sinks.redact_long import OVERLAP, clipped, cut_marker, size_of, spans_of_long
 from pantheon_obs.sinks.redact_open import Pairs, key_text, opened
 from pantheon_obs.sinks.redact_plain import (
+    LEAST,
     RAISED,
+    SHOWN,
     Walk,
     described,
     make_room,
@@ -49,8 +44,8 @@ class Redactor:
 
     Args:
         keys: Names of secrets besides those of the built-in list.
-        limit: How many characters a text, and how many bytes a structure, may have. A longer text
-            is cut to `SHOWN`, a structure where the limit is: what is beyond is not redacted.
+        limit: How many characters a text, and how many bytes a structure, may have. One that is
+            longer is cut to `SHOWN`: what is beyond is not redacted.
 
     Attributes:
         knows_more: Whether there are keys besides the built-in list: one may be a field of ours.
@@ -77,10 +72,10 @@ class Redactor:
             rule = self._judged[key] = rule_for(key, self._extra)
             return rule
 
-    def text(self, text: str, *, keep_end: bool = False) -> str:
+    def text(self, text: str, *, keep_end: bool = False, walk: Walk | None = None) -> str:
         """Replace the recognisable secrets in a text; cut one that is too long.
 
-        With `keep_end` its beginning is cut.
+        With `keep_end` its beginning is cut. `walk` is that through the value around it.
         """
         size = len(text)
         if size <= _SHORT:
@@ -90,41 +85,43 @@ class Redactor:
             # Redaction of most values ends here: a line has a few new words at most.
             if (
                 size < _SHORTEST and "=" not in text and ":" not in text and "%" not in text
-            ) or not (spans := find_spans(text, self._rule, sign_pattern(self._extra))):
+            ) or not (spans := find_spans(text, self._rule, sign_pattern(self._extra), walk)):
                 make_room(harmless)
                 harmless.add(text)
                 return text
         elif size > self._limit:
-            return self._text_cut(text, keep_end=keep_end)
+            return self._text_cut(text, walk, keep_end=keep_end)
         else:
-            spans = self._spans(text)
+            spans = self._spans(text, walk)
         return replaced(text, spans) if spans else text
 
-    def _spans(self, text: str) -> list[Span]:
+    def _spans(self, text: str, walk: Walk | None) -> list[Span]:
         signs = sign_pattern(self._extra)
         if len(text) <= _LONG:
-            return find_spans(text, self._rule, signs)
-        return spans_of_long(text, lambda part: find_spans(part, self._rule, signs))
+            return find_spans(text, self._rule, signs, walk)
+        through = Walk(text, self._limit) if walk is None else walk
+        return spans_of_long(text, lambda part: find_spans(part, self._rule, signs, through))
 
-    def _text_cut(self, text: str, *, keep_end: bool) -> str:
+    def _text_cut(self, text: str, walk: Walk | None, *, keep_end: bool) -> str:
         """Cut a text, and replace the secrets in the rest, those across the cut included."""
         size, limit = len(text), min(self._limit, SHOWN)
         start, end = (size - limit, size) if keep_end else (0, limit)
         first = max(start - OVERLAP, 0)
-        spans = clipped(self._spans(text[first : end + OVERLAP]), start - first, end - first)
+        spans = self._spans(text[first : end + OVERLAP], walk)
+        spans = clipped(spans, start - first, end - first)
         shown, rest = text[start:end], text[:start] if keep_end else text[end:]
         marker, shown = cut_marker(size_of(rest)), replaced(shown, spans)
         return marker + shown if keep_end else shown + marker
 
-    def _bytes(self, value: bytes) -> str:
+    def _bytes(self, value: bytes, walk: Walk) -> str:
         """Read bytes as text; those that can appear."""
         if len(value) <= self._limit + OVERLAP:
-            return self.text(described(value))
+            return self.text(described(value), walk=walk)
         limit = min(self._limit, SHOWN)
         beyond = len(value) - limit - OVERLAP
         text = described(value[:-beyond])
         end = min(len(text) - OVERLAP, limit)  # fewer characters than bytes, or more
-        spans = clipped(self._spans(text), 0, end)
+        spans = clipped(self._spans(text, walk), 0, end)
         return replaced(text[:end], spans) + cut_marker(size_of(text[end:]) + beyond)
 
     def clean(self, value: object) -> Any:  # noqa: ANN401 - any plain value
@@ -132,11 +129,11 @@ class Redactor:
 
         Never raises: a value that cannot be read is described instead.
         """
-        return self._clean(value, Walk(self._limit))
+        return self._clean(value, Walk(value, self._limit))
 
     def under(self, key: str, value: object, beside: Fields) -> Any:  # noqa: ANN401 - as above
         """Like `clean`, by key and by the fields beside it: one may name a secret."""
-        return self._under(key, value, Walk(self._limit), beside)
+        return self._under(key, value, Walk(value, self._limit), beside)
 
     def _under(self, key: str, value: object, walk: Walk, beside: Fields = ()) -> object:
         rule = self._rule(key)
@@ -160,13 +157,13 @@ class Redactor:
             return unreadable(value, error)
 
     def _clean_text(self, value: str, walk: Walk) -> str:
-        text = utf8(self.text(value))
+        text = utf8(self.text(value, walk=walk))
         walk.left -= len(text)
         return text
 
     def _clean_object(self, value: object, walk: Walk) -> object:
         if issubclass(type(value), (bytes, bytearray, memoryview)):
-            text = self._bytes(bytes(value))  # type: ignore[call-overload]  # one of these
+            text = self._bytes(bytes(value), walk)  # type: ignore[call-overload]  # one of these
             walk.left -= len(text)
             return text
         form = opened(value)
@@ -174,7 +171,7 @@ class Redactor:
             return self._clean(form, walk)
         if id(value) in walk:
             return "<circular>"
-        if len(walk) >= _DEEP or walk.left <= 0:
+        if len(walk) >= _DEEP or (walk.left <= 0 and walk.is_over()):
             placeholder = f"<{type(value).__name__}: too large>"
             walk.left -= len(placeholder)
             return placeholder
@@ -193,21 +190,23 @@ class Redactor:
             return pair
         cleaned: list[object] = []
         harmless = self.harmless
-        hidden = secret_arguments(items, self._rule) if len(items) <= _ARGUMENTS else {}
+        hidden = secret_items(items, self._rule) if len(items) <= _ARGUMENTS else {}
         for item in items:
-            if walk.left <= 0:
+            if walk.left <= 0 and walk.is_over():
                 cleaned.append(f"<{len(items) - len(cleaned)} more>")
                 break
-            walk.left -= _LEAST
+            walk.left -= LEAST
             kind = type(item)
             if kind is int or kind is float:
                 cleaned.append(plain_scalar(item))
+            elif hidden and len(cleaned) in hidden:
+                cleaned.append(hidden[len(cleaned)])
             elif type(item) is str:
-                if item in harmless and item.isascii() and not hidden:
+                if item in harmless and item.isascii():
                     walk.left -= len(item)
                     cleaned.append(item)
                 else:
-                    cleaned.append(hidden.get(len(cleaned)) or self._clean_text(item, walk))
+                    cleaned.append(self._clean_text(item, walk))
             else:
                 pair = self._clean_pair(item, walk) if kind is not dict else None
                 cleaned.append(self._clean(item, walk) if pair is None else pair)
@@ -216,14 +215,14 @@ class Redactor:
     def _clean_fields(self, pairs: Pairs, walk: Walk) -> dict[str, object]:
         cleaned: dict[str, object] = {}
         for given, item in pairs:
-            if walk.left <= 0:
+            if walk.left <= 0 and walk.is_over():
                 cleaned["..."] = f"<{len(pairs) - len(cleaned)} more>"
                 break
             key = key_text(given)
-            name = key if key in self.harmless else self.text(key)
+            name = key if key in self.harmless else self.text(key, walk=walk)
             while name in cleaned:  # 1 and "1", for example
                 name = f"{name}_{len(cleaned)}"
-            walk.left -= len(name) + _LEAST
+            walk.left -= len(name) + LEAST
             cleaned[name] = self._under(key, item, walk, pairs)
         return cleaned
 
@@ -245,6 +244,5 @@ class Redactor:
         return None
 
 
-_LEAST = 2  # a digit and a comma
 _ARGUMENTS = 200
 _SCALARS = frozenset({str, bool, int, float})

@@ -10,6 +10,8 @@ import re
 from typing import TYPE_CHECKING
 
 from pantheon_obs.sinks.redact_keys import NAMES, any_value, is_beside, words_of
+from pantheon_obs.sinks.redact_providers import RANDOM
+from pantheon_obs.sinks.redact_sql import statement_spans
 from pantheon_obs.sinks.redact_values import REDACTED, is_words
 
 if TYPE_CHECKING:
@@ -30,25 +32,26 @@ _behind = re.compile(
     rf"[ \t]?b?(?P<quote>{_quote})[^\"'`]{{0,{_NEAR}}}+(?P=quote)[ ,]{{1,3}}(?:{_quote})?{_FIELD}"
 ).match
 _validated = re.compile(r"(?:\A|\n)([\w.]{1,64})\n[^\n]*\[type=\w+, \Z").search
-_edges = "{}<>"
+_last_edge = re.compile("[{}<>]").search
 # Each name of a secret has one of these: to look for them takes much less time.
-_HINTS = [
-    "pass",
-    "pwd",
-    "secret",
-    "token",
-    "key",
-    "auth",
-    "cred",
-    "cooki",
-    "jwt",
-    "srf",
-    "sess",
-    "sid",
-    "sig",
-    "clearance",
-    "assertion",
-]
+_HINTS = (
+    *("pass", "pwd", "secret", "token", "key", "auth", "cred", "cooki", "jwt", "srf", "sess"),
+    *("sid", "sig", "clearance", "assertion"),
+)
+
+_SELDOM = (
+    *("token", "passw", "passp", "passc", "pass ", "secret", "key", "auth ", "login"),
+    *("identified ", "form-data", "into ", "[parameters: ", "duplicate entry ", " like ", " in ("),
+)
+# `token S`: with no sign between them, only a random value is one. The pattern begins with the
+# rarest character of each word, as the engine passes over all others quickly.
+_in_prose = re.compile(
+    r"[CcHKkPpWw](?:(?<=(?i:tok))(?i:ens?)|(?<=(?i:passw))(?i:(?:or)?ds?)|(?<=(?i:sec))(?i:rets?)"
+    r"|(?:(?<=(?i:api[ _-]k))|(?<=(?i:(?:apik|essk)))|(?<=(?i:ess[ _-]k)))(?i:eys?)"
+    r"|(?<=(?i:passp))(?i:hrase)|(?<=(?i:passc))(?i:ode)|(?<=requirep)ass|(?<=P)ASS"
+    r"|(?<=AUTH)(?: [A-Za-z]\w{0,30})?)"
+    rf"[:*|(<>/\s-]{{1,4}}(?:(?:is|was) )?{RANDOM}(?P<value>[\w+/=.~-]{{16,}})"
+).finditer
 
 _line = r"(?:\r?\n|(?:\\r)?\\n)"
 _multipart = re.compile(
@@ -74,11 +77,12 @@ def rule_beside(text: str, first: int, start: int, rule_of: RuleOf) -> Rule | No
         start: Where its value begins.
         rule_of: Finds the rule for the values of a key.
     """
-    near = text[max(first - _NEAR, 0) : first]
-    near = near[max(map(near.rfind, _edges)) + 1 :]
-    small = near.lower()
+    near = text[first - _NEAR if first > _NEAR else 0 : first]
+    edge = _last_edge(near[::-1])
+    if edge is not None:
+        near = near[-edge.start() :] if edge.start() else ""
     found: list[re.Match[str]] = []
-    if any(hint in small for hint in _HINTS):
+    if any(map(near.lower().__contains__, _HINTS)):
         validated = _validated(near) if "[type=" in near else None
         if validated is not None:
             return rule_of(validated[1])
@@ -100,13 +104,19 @@ def _may_name(key: str, rule: Rule | None) -> bool:
 
 
 def seldom_spans(text: str, rule_of: RuleOf) -> Iterator[Span]:
-    """Find the secrets of files and forms, of which most texts have no sign."""
-    for found in _multipart(text):
+    """Find the secrets of prose, files, forms and SQL, of which most texts have no sign."""
+    small = text.lower()
+    if not any(map(small.__contains__, _SELDOM)):
+        return
+    yield from statement_spans(text, small, rule_of)
+    for found in _in_prose(text):
+        yield *found.span("value"), REDACTED
+    for found in _multipart(text) if "form-data" in text else ():
         rule = rule_of(found["name"])
         if rule is not None and rule(found["value"]):
             yield *found.span("value"), REDACTED
-    for found in _identified(text):
+    for found in _identified(text) if "identified " in small else ():
         if found["quote"] or not is_words(found["value"]):
             yield *found.span("value"), REDACTED
-    for found in _netrc(text):
+    for found in _netrc(text) if "login" in small else ():
         yield *found.span("value"), REDACTED

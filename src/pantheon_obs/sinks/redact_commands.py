@@ -1,13 +1,16 @@
-"""Secrets in the arguments of commands: `--password S`, `-storepass S`, `curl -u ada:S`."""
+"""Secrets in the arguments of commands, as `--password S` and `curl -u ada:S`, and in headers."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
+from pantheon_obs.sinks.redact_innocent import is_innocent
+from pantheon_obs.sinks.redact_plain import described
 from pantheon_obs.sinks.redact_values import (
     REDACTED,
     Place,
+    is_no_word,
     is_placeholder,
     string_end,
     value_span,
@@ -38,11 +41,16 @@ _option = re.compile(
 _joined = re.compile(r"-([pu])(?P<quote>[\"']?)(?=[^\s\"'-])").match
 _bare = re.compile(r"[^\s\"'`|;&<>()]+").match
 _number = re.compile(r"[\d:.]+").fullmatch
+_named = re.compile(
+    r"(?i)[\w-]*(?:auth\w*|cookie|token|key|secret|pass\w*|jwt|credentials?|signature)"
+).fullmatch
+_header = re.compile(r"[A-Za-z][\w-]{1,40}").fullmatch
+_no_header = re.compile(r"[a-z]+(?:_[a-z0-9]+)+|\W*").fullmatch  # a column, a masked value
 
 
-def secret_arguments(items: Sequence[object], rule_of: RuleOf) -> dict[int, str]:
-    """Find the secrets among the arguments of a command; return what stands for each."""
-    hidden: dict[int, str] = {}
+def secret_items(items: Sequence[object], rule_of: RuleOf) -> dict[int, str]:
+    """Find the secrets in arguments or a flat list of headers; return what stands for each."""
+    hidden = _secret_headers(items, rule_of) if len(items) % 2 == 0 else {}
     for at, item in enumerate(items):
         if type(item) is not str or item[:1] != "-" or len(item) > _LINE:
             continue
@@ -58,6 +66,21 @@ def secret_arguments(items: Sequence[object], rule_of: RuleOf) -> dict[int, str]
             start = 0 if is_secret else _start(name, after, f"{before} ")
             if start is not None:
                 hidden[at + 1] = after[:start] + REDACTED
+    return hidden
+
+
+def _secret_headers(items: Sequence[object], rule_of: RuleOf) -> dict[int, str]:
+    """Find the secrets in `["Accept", "*/*", "Cookie", "…"]`; a list of columns may look so."""
+    hidden: dict[int, str] = {}
+    for at in range(0, len(items), 2):
+        name, value = items[at], items[at + 1]
+        key = described(name) if isinstance(name, (str, bytes)) else ""
+        if not _header(key):
+            return {}
+        if _named(key) and is_no_word(value) and not _no_header(described(value)):
+            rule = rule_of(key)
+            if rule is not None and rule(value) and not is_innocent(key, value, rule, ()):
+                hidden[at + 1] = REDACTED
     return hidden
 
 

@@ -16,21 +16,22 @@ words_of = re.compile(r"[^a-zA-Z0-9]+|(?<=[a-z0-9])(?=[A-Z])").split
 # The last word of a name says what it is: a `password_policy` is a policy.
 _SECRETS = frozenset({
     "apikey", "apikeys", "auth", "authorization", "cookie", "cookies", "cred", "credential",
-    "credentials", "creds", "csrf", "jwt", "passcode", "passphrase", "passwd", "password",
-    "passwords", "pwd", "secret", "secrets", "xsrf",
+    "credentials", "creds", "csrf", "jwt", "otp", "passcode", "passphrase", "passwd", "password",
+    "passwords", "pwd", "secret", "secrets", "totp", "xsrf",
 })  # fmt: skip
 # The same words, at the end of a word that is not divided: `dbpassword`, `PHPSESSID`.
 _ENDS = (
     "accesskey", "accountkey", "apikey", "authkey", "cookie", "cookies", "credential",
     "credentials", "encryptionkey", "masterkey", "passphrase", "passwd", "password", "privatekey",
-    "secret", "secretkey", "sessid", "sessionid", "sessionkey", "sharedkey", "signingkey",
+    "samlresponse", "secret", "secretkey", "sessid", "sessionid", "sessionkey", "sharedkey",
+    "signingkey",
     "aspxauth", "dbpass", "keypass", "pgpass", "requirepass", "rootpass", "smtppass", "sqlpass",
-    "storepass", "userpass",
+    "storepass", "userpass", "userpwd",
 )  # fmt: skip
 _KEYS = frozenset({
-    "access", "account", "aes", "api", "auth", "client", "consumer", "decryption", "encryption",
-    "fernet", "functions", "hmac", "jwt", "master", "private", "secret", "session", "shared",
-    "signing", "ssh", "storage", "subscription", "webhook",
+    "access", "account", "aes", "api", "auth", "client", "consumer", "decryption", "enc",
+    "encryption", "fernet", "functions", "hmac", "jwt", "master", "private", "secret", "session",
+    "shared", "signing", "ssh", "storage", "subscription", "webhook",
 })  # fmt: skip
 # Words that may follow: a `password_hash` is as good as the password.
 _FOLLOWING = frozenset({
@@ -64,8 +65,14 @@ _SESSIONS = (
 )  # fmt: skip
 _OF_COOKIES = ("__host-", "__secure-", "wordpress_logged_in")
 _ASSERTIONS = frozenset({"client", "jwt", "saml"})
+_CODES = frozenset({"auth", "authorization", "backup", "device", "oauth", "recovery"})
 _RUNS = frozenset({"boarding", "first", "last", "next", "one", "render", "second", "third", "two"})
 _signature = re.compile(r"(?=\D*\d)[A-Za-z0-9+/=_%.-]{20,}").fullmatch
+# OAuth's: sixteen letters and digits in a row, of both kinds. `ERR_NOT_FOUND` and `404` are others.
+_code = re.compile(
+    r"(?=(?:[A-Za-z0-9]{0,15}+[^A-Za-z0-9]){0,12}+(?=[A-Za-z]{0,40}\d)(?=\d{0,40}[A-Za-z])"
+    r"[A-Za-z0-9]{16})[A-Za-z0-9+/=_%.~#-]+"
+).fullmatch
 
 
 # Values whose name stands beside them: `{"name": "DB_PASSWORD", "value": …}`, `ParameterValue`.
@@ -98,8 +105,16 @@ def not_a_number(value: object) -> bool:
 
 
 def _like_a_signature(value: object) -> bool:
+    return _signature(_text_of(value)) is not None
+
+
+def _like_a_code(value: object) -> bool:
+    return _code(_text_of(value)) is not None
+
+
+def _text_of(value: object) -> str:
     text = value.decode("latin-1") if isinstance(value, bytes) else value
-    return isinstance(text, str) and _signature(str.__str__(text)) is not None
+    return str.__str__(text) if isinstance(text, str) else ""
 
 
 def rule_for(key: str, extra: Collection[str]) -> Rule | None:
@@ -128,16 +143,21 @@ def _rule_for(words: list[str]) -> Rule | None:
     if last.endswith("token"):
         kind = last.removesuffix("token") or before
         return None if kind in _PLACES or kind.endswith("page") else not_a_number
-    if last == "sig":
-        return _like_a_signature
     if (
         (last in _SECRETS or last.endswith(_ENDS))
         or (last == "key" and (before in _KEYS or before.endswith("api")))
         or (last == "assertion" and before in _ASSERTIONS)
         or (last == "signature" and ("amz" in words or "goog" in words))
+        or (last in {"code", "codes"} and before in _CODES)
+        or (last == "verifier" and before == "code")
     ):
         return any_value
+    if last in _LIKE:
+        return _LIKE[last]
     # Not `x-ratelimit-reset-tokens: 6ms`, which is a time.
     of_users = before in _OF_USERS and "ratelimit" not in words
     listed = (last == "tokens" and of_users) or (last == "keys" and before in _KEYS)
     return not_a_number if listed or (last == "pass" and before not in _RUNS) else None
+
+
+_LIKE = {"code": _like_a_code, "sig": _like_a_signature, "signature": _like_a_signature}

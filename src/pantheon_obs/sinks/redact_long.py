@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 OVERLAP = 4096
 """So many characters beyond a cut are searched too: a secret may lie across it."""
 
-SHOWN = 64 * 1024
-"""So many characters stay of a text that is too long for its line: to search it takes its time."""
-
 _PIECE = 2048
 # Encoded bytes have none of these, and no secret is recognised without one of them around it.
 _BREAKS = " \n\"'=:,;&.~<\\\t\r"

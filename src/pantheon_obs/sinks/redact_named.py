@@ -35,7 +35,6 @@ A quote is one in SQL only: `PASSWORD '…'`.
 _LONGEST_NAME = 100
 _LONGEST_START = 256
 _HEADERS = ("cookie", "cookies", "authorization")
-_NO_VALUE = {"=": "=", ":": "//"}  # a comparison, a URL
 
 # Before a sign, read backwards: the quote or bracket, the name, perhaps a word before it.
 _name_before = re.compile(
@@ -45,7 +44,7 @@ _name_before = re.compile(
 _opens_pair = re.compile(r"[\"'`]\\*[bBuU]?[ ]?[(\[]").match
 _named_in_prose = re.compile(r"(?i)(?:pass(?:word|wd|phrase|code)|pwd|key)\Z").search
 _line = re.compile(r"(?:(?!\\[rn])[^\r\n])*").match
-_cookie = re.compile(r"[ \t]*+(?=[^\s=\"'\[{(])(?=[^=\r\n]{1,256}=)").match
+_cookie = re.compile(r"[ \t]*+(?=[^\s=\"'\[{(])(?=[^=\r\n]{1,256}+=)").match
 _scheme = re.compile(r"[ \t]*+[A-Za-z][\w-]{1,30}:?[ \t]+(?=[^\s\"'`])").match
 _parameter = re.compile(r"[\w-]+=(?=[^=\s,])").match
 
@@ -70,14 +69,17 @@ def _name_at(text: str, at: int, rule_of: RuleOf) -> Place | None:
     if around is None:
         return None
     end, start = around
-    found = _name_before(text[max(end - _LONGEST_NAME, 0) : end][::-1])
+    found = _name_before(text[end - _LONGEST_NAME if end > _LONGEST_NAME else 0 : end][::-1])
     if found is None:
         return None
     first = end - found.end()
-    quote = (found["close"] or "")[::-1].rstrip("]")
+    close, name = found.groups("")
+    quote = close[::-1].rstrip("]") if close else ""
     if quote[:1] == "%":
         quote = ""
-    name = _without_escape(found["name"][::-1], text[max(first - 1, 0) : first])
+    name = name[::-1]
+    if first and text[first - 1] in "%\\":
+        name = _without_escape(name, text[first - 1])
     if sign in "=>" and not quote:
         first, name = first + name.rfind(" ") + 1, name.rpartition(" ")[2]
     rule = rule_of(name)
@@ -94,6 +96,8 @@ def _name_at(text: str, at: int, rule_of: RuleOf) -> Place | None:
 def _around(text: str, at: int) -> tuple[int, int] | None:
     """Find where the name before a sign ends, and where the value behind it begins."""
     sign, start = text[at], at + 1
+    if sign == "=":
+        return None if text.startswith("=", start) else (at, start)  # a comparison
     if sign == "'":
         return at - text.startswith("(", at - 1), at
     if sign == "%":
@@ -104,7 +108,7 @@ def _around(text: str, at: int) -> tuple[int, int] | None:
         at -= 1
     elif sign == ":" and text.startswith("=", start):
         start += 1
-    elif text.startswith(_NO_VALUE.get(sign, "\0"), start):
+    elif sign == ":" and text.startswith("//", start):  # a URL
         return None
     return at, start
 

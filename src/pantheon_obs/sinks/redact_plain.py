@@ -5,17 +5,26 @@ from __future__ import annotations
 import dis
 import signal
 from functools import partial
+from itertools import islice
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from re import Match
     from types import CodeType, FrameType, TracebackType
 
 RAISED = (Exception, SystemExit, KeyboardInterrupt)
 """A value may raise these when it is read. The application would not have read it here."""
 
+SHOWN = 64 * 1024
+"""So many bytes stay of a value that is too long for its line: to search it takes its time."""
+
+LEAST = 2
+"""So many bytes has an item at least: a digit and a comma."""
+
 _CACHED = 4096
+_MOST_SIGNS = 8192
 _LEAST_INTEGER, _INTEGER_BEYOND = -(2**63), 2**64
 
 
@@ -91,13 +100,64 @@ def _digits(number: int) -> str:
 
 
 class Walk(list[int]):
-    """A walk through a value: the ids of the containers around, and how many bytes may follow.
+    """A walk through a value: the ids of the containers around, and how much may follow.
 
-    The bytes are fewer than those of the line: a value within the limit of a line is read whole.
+    Args:
+        value: The value.
+        limit: How many bytes it may have. They are fewer than those of the line: a value within the
+            limit of a line is read whole.
+
+    Attributes:
+        left: How many bytes may follow before `is_over` is asked.
     """
 
-    def __init__(self, left: int) -> None:
-        self.left = left
+    def __init__(self, value: object, limit: int) -> None:
+        self.left = min(limit, SHOWN)
+        self._rest = limit - self.left
+        self._limit = limit
+        self._value = value
+        self._signs = _MOST_SIGNS
+
+    def is_over(self) -> bool:
+        """Whether no more may follow; a value that does not fit is not read up to the limit."""
+        if self._rest and self._signs > 0 and not _is_larger(self._value, self._limit):
+            self.left += self._rest
+        self._rest = 0
+        return self.left <= 0
+
+    def signs(self, found: Iterator[Match[str]]) -> tuple[Iterator[Match[str]], int | None]:
+        """Return the signs of secrets to look at, and where the first is that is one too many."""
+        signs = [*islice(found, self._signs)]
+        self._signs -= len(signs)
+        beyond = next(found, None) if self._signs <= 0 else None
+        if beyond is None:
+            return iter(signs), None
+        self.left = self._rest = 0
+        return iter(signs), beyond.start()
+
+
+def _is_larger(value: object, limit: int) -> bool:
+    """Whether a value takes more bytes than a limit as JSON, at the very least."""
+    left = limit
+    waiting: list[Any] = [[value]]
+    while waiting:
+        container = waiting.pop()
+        left -= LEAST * len(container) + 1
+        if left < 0:
+            return True
+        items = [*container]  # at once: another thread may change it meanwhile
+        if type(container) is dict:
+            left -= LEAST * len(items)
+            items += container.values()
+        for item in items:
+            kind = type(item)
+            if kind is str:
+                left -= len(item) + 1
+            elif kind is int:
+                left -= (item.bit_length() * 3 - 3) // 10  # the digits but the first
+            elif kind is dict or kind is list or kind is tuple:
+                waiting.append(item)
+    return left < 0
 
 
 def make_room(cache: dict[Any, Any] | set[str]) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 _HEX, _ALNUM, _NAME = "[A-Fa-f0-9]", "[A-Za-z0-9]", "[A-Za-z0-9_-]"
 # Sixteen letters and digits in a row, of both kinds: no name of several words has them.
-_RANDOM = (
+RANDOM = (
     r"(?=(?:[A-Za-z0-9]{0,15}+[_-]){0,12}+(?=[A-Za-z]{0,40}\d)(?=\d{0,40}[A-Za-z])[A-Za-z0-9]{16})"
 )
 # Capital and small letters and digits: no word, no number and no hexadecimal digits.
@@ -26,8 +26,8 @@ _PEM = r"[ A-Z0-9_-]{0,100}PRIVATE KEY(?: BLOCK)?-----"
 # The last character of each beginning is searched for in a text: a mark, or a letter that is rare.
 # The first group of a pattern is the secret, if it has one; else the beginning is a part of it.
 PROVIDERS: tuple[tuple[str, str], ...] = (
-    ("sk-", rf"{_RANDOM}{_NAME}{{16,}}"),  # OpenAI, Anthropic and many that are compatible
-    ("sk_", rf"{_RANDOM}\w{{16,}}"),  # ElevenLabs and others
+    ("sk-", rf"{RANDOM}{_NAME}{{16,}}"),  # OpenAI, Anthropic and many that are compatible
+    ("sk_", rf"{RANDOM}\w{{16,}}"),  # ElevenLabs and others
     *(
         (f"{kind}k_{mode}_", rf"{_ALNUM}{{10,}}")  # ds: Stripe
         for kind in "sr"
@@ -59,7 +59,7 @@ PROVIDERS: tuple[tuple[str, str], ...] = (
             *("tgp_v1_", "phx_", "phs_", "pylf_v1_us_", "pylf_v1_eu_"),
         )
     ),
-    ("nvapi-", rf"{_RANDOM}{_NAME}{{30,}}"),
+    ("nvapi-", rf"{RANDOM}{_NAME}{{30,}}"),
     ("fw_", rf"{_MIXED}{_ALNUM}{{20,}}"),  # Fireworks
     ("tvly-", rf"(?:dev-|prod-)?{_ALNUM}{{28,}}"),  # Tavily
     ("fc-", rf"{_HEX}{{32}}(?![A-Za-z0-9_])"),  # Firecrawl
@@ -174,7 +174,14 @@ PROVIDERS: tuple[tuple[str, str], ...] = (
     ("eyJ", r"rIjoi[A-Za-z0-9+/]{60,}=*(?![\w.-])"),  # gl: Grafana's older
     ("eyJ", rf"{_NAME}{{8,}}+\.{_NAME}{{8,}}+(?:\.{_NAME}*+)+"),  # ds: JSON web tokens
     ("-----B", rf"EGIN{_PEM}[\s\S]*?(?:-----END{_PEM}|\Z)"),  # ds: private keys
-    *((f"${kind}$", r"[\w./$=,+-]{30,}") for kind in ("5", "6", "y", "2a", "2b", "2y", "argon2id")),
+    *(
+        (f"${kind}$", r"[\w./$=,+-]{30,}")
+        for kind in ("5", "6", "y", "2a", "2b", "2y", "argon2id", "apr1")
+    ),
+    *(
+        (f"pbkdf2_sha{size}$", r"\d+\$[\w./=+-]+\$[\w./=+-]{20,}") for size in ("1", "256")
+    ),  # Django
+    ("scrypt:32768:8:1$", r"[\w./=+-]+\$[0-9a-f]{40,}"),  # Werkzeug
     ("slack.", r"com/(?:services|workflows|triggers)/([\w+/-]{20,})"),  # ds: webhooks
     ("office.", r"com/webhookb2/([\w@-]+/IncomingWebhook/[\w/-]+)"),
     ("discord.", r"com/api/(?:v\d+/)?webhooks/\d{8,}/([\w-]{20,})"),

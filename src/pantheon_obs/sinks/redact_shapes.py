@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pantheon_obs.sinks.redact_beside import seldom_spans
 from pantheon_obs.sinks.redact_keys import LAST_WORDS, NOT_ALONE
+from pantheon_obs.sinks.redact_long import cut_marker, size_of
 from pantheon_obs.sinks.redact_named import SIGNS, named_secret
 from pantheon_obs.sinks.redact_providers import OTHERS, PROVIDERS
 from pantheon_obs.sinks.redact_spelt import with_usual_signs
@@ -21,36 +22,40 @@ from pantheon_obs.sinks.redact_values import REDACTED
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from pantheon_obs.sinks.redact_plain import Walk
     from pantheon_obs.sinks.redact_values import RuleOf, Span
 
     _Sorted = dict[str, list[tuple[str, str]]]
 
-_MANY = 4096
 _TAIL = 3
+_CUT = ""  # `replaced` says how much it was
 _NAMED_ONLY = "=,>'"
 
 compiled = lru_cache(maxsize=256)(re.compile)
 """Compiles a pattern at its first use: compiling all of them takes longer than an import."""
 
 
-def find_spans(text: str, rule_of: RuleOf, signs: re.Pattern[str]) -> list[Span]:
+def find_spans(
+    text: str, rule_of: RuleOf, signs: re.Pattern[str], walk: Walk | None = None
+) -> list[Span]:
     """Find the secrets in a text, in their order; none overlaps another one.
 
     Args:
         text: The text.
         rule_of: Finds the rule for the values of a key.
         signs: The pattern of `sign_pattern`.
+        walk: Limits how many signs are looked at. The text behind them is one span.
     """
     text = with_usual_signs(text)
     spans: list[Span] = []
-    if "dentified " in text or "DENTIFIED " in text or "login " in text or "form-data" in text:
+    if " " in text or "\t" in text:
         spans += seldom_spans(text, rule_of)
     named_end = shape_end = 0
-    for found in signs.finditer(text):
+    all_found, beyond = signs.finditer(text), None
+    if walk is not None:
+        all_found, beyond = walk.signs(all_found)
+    for found in all_found:
         at = found.start()
-        if len(spans) >= _MANY:  # a list of secrets: each takes its time
-            spans.append((max(at, named_end, shape_end), len(text), REDACTED))
-            break
         sign = text[at]
         if sign in SIGNS and at >= named_end:
             span = named_secret(text, at, rule_of)
@@ -62,6 +67,8 @@ def find_spans(text: str, rule_of: RuleOf, signs: re.Pattern[str]) -> list[Span]
             if span is not None:
                 shape_end = span[1]
                 spans.append(span)
+    if beyond is not None:
+        spans.append((max(beyond, named_end, shape_end), len(text), _CUT))
     return _united(spans) if len(spans) > 1 else spans
 
 
@@ -70,7 +77,7 @@ def replaced(text: str, spans: Iterable[Span]) -> str:
     parts: list[str] = []
     done = 0
     for start, end, into in spans:
-        parts += (text[done:start], into)
+        parts += (text[done:start], into or cut_marker(size_of(text[start:end])))
         done = end
     return "".join((*parts, text[done:]))
 
@@ -162,19 +169,20 @@ def sign_pattern(extra: frozenset[str]) -> re.Pattern[str]:
     if final:  # of these the last character only, as separators do not count
         final = f"(?i:[{re.escape(final)}])"
         named_before += [f"(?<={final}.)", rf"(?<={final}[\"'`\] ].)"]
+    in_pair = [named("[\"'`]."), named("[0-9][\"'`]."), r"(?<=\\[\"'`].)", quoted]
     in_sql = [rf"(?<=[{last} ][ (].)(?:{named('[ (].')})"]
+    # Of OAuth; `status_code` and many others are none.
+    codes = r"(?<=[?&#]code.)|(?<=auth_code.)|(?<=ization_code.)|(?<=[\"']code[\"'].)"
+    codes = rf"(?<=[r\"'e].)(?:{codes}|(?<=code_verifier.))"
     around = {
-        "=": named_before,
+        "=": [*named_before, codes],
         ":": [
             *named_before,
+            codes,
             r"(?=//[^/?#\s'\"]*@)",
-            r"(?<=\d{8}.)",
-            r"(?<=:\d{4}.)",
-            r"(?<=\*:\*.)",
+            r"(?<=[\d*].)(?:(?<=\d{8}.)|(?<=:\d{4}.)|(?<=\*:\*.))",
         ],
-        ",": [r"(?<=[\"'`].)"]
-        if extra
-        else [named("[\"'`]."), named("[0-9][\"'`]."), r"(?<=\\[\"'`].)", quoted],
+        ",": [rf"(?<=[\"'`].)(?:{'' if extra else '|'.join(in_pair)})"],
         ">": [""] if extra else [named("."), named("[0-9]."), "(?<==.)", named("[\"'].")],
         "'": in_sql,
         "%": ["(?=3[AaDd])"],

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
-_spelt = re.compile(
+_escape = re.compile(
     "[\u201c\u201d]"
-    r"|&(?:quot|apos|lt|gt|amp|#34|#39|#61|#[xX]2[27]);"
     r"|\\{1,16}+(?:u00(?:2[267]|3[c-eC-E])|x2[27])"
     r"|%25[0-9A-Fa-f]{2}"
 ).sub
 _MARKS = {
     mark: spellings.split()
     for mark, spellings in {
-        '"': "\u201c \u201d &quot; &#34; &#x22; u0022 x22 %2522",
-        "'": "&apos; &#39; &#x27; u0027 x27 %2527",
-        "<": "&lt; u003c",
-        ">": "&gt; u003e",
-        "=": "&#61; u003d",
-        "&": "&amp; u0026",
+        '"': "\u201c \u201d u0022 x22 %2522",
+        "'": "u0027 x27 %2527",
+        "<": "u003c",
+        ">": "u003e",
+        "=": "u003d",
+        "&": "u0026",
     }.items()
 }
 _USUAL = {spelling: mark for mark, spellings in _MARKS.items() for spelling in spellings}
@@ -30,16 +30,39 @@ def with_usual_signs(text: str) -> str:
     A quote gets backslashes before it, as many as its spelling was longer; other signs get blanks,
     on the side where a name or value may have some.
     """
-    if "&" in text or "\\" in text or "%25" in text or "\u201c" in text:
-        return _spelt(_usual, text)
+    if "&" in text and ";" in text:
+        for entity, usual in _ENTITIES:
+            text = text.replace(entity, usual)
+    if "\\" in text or "%25" in text or "\u201c" in text:
+        return _escape(_usual, text)
     return text
 
 
 def _usual(found: re.Match[str]) -> str:
-    text = found[0]
+    return _usual_of(found[0])
+
+
+@lru_cache
+def _usual_of(text: str) -> str:
     mark = _USUAL.get(text.lstrip("\\").lower())
-    if mark is None:
-        return f"  %{text[3:]}"
+    return f"  %{text[3:]}" if mark is None else _padded(mark, len(text))
+
+
+def _padded(mark: str, size: int) -> str:
     if mark in "'\"":
-        return mark.rjust(len(text), "\\")
-    return mark.ljust(len(text)) if mark in ">&" else mark.rjust(len(text))
+        return mark.rjust(size, "\\")
+    return mark.ljust(size) if mark in ">&" else mark.rjust(size)
+
+
+_ENTITIES = [
+    (f"&{name};", _padded(mark, len(name) + 2))
+    for mark, names in {
+        '"': "quot #34 #x22 #X22",
+        "'": "apos #39 #x27 #X27",
+        "<": "lt",
+        ">": "gt",
+        "=": "#61",
+        "&": "amp",
+    }.items()
+    for name in names.split()
+]

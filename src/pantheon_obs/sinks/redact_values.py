@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 REDACTED = "[redacted]"
 _LONGEST = 200
 _FAR = 4096
+_FARTHEST = 65536
 _SHORT = 6
 
 value_after = re.compile(
@@ -27,7 +28,7 @@ value_after = re.compile(
     r"(?:(?:[|>][+-]?)?\r?\n(?:[ \t]*+(?=[\"'])|[ \t]++(?:- )?(?!\S{1,99}:(?:\s|\Z))))?"
     r"(?:[bBeEfFnNrRuU]{1,2}(?=\\*[\"'`]))?"
     r"(?:(?P<quote>\\*(?:\"\"\"|'''|[\"'`]))|(?P<open>[\[{(])"
-    r"|(?P<bare>(?:(?!%2[26]|\\[\"'nrt])[^\s&\"'`<>,;)\]}|])+))"
+    r"|(?P<bare>(?:[^\s&\"'`<>,;)\]}|%\\]++|%(?!2[26])|\\(?![\"'nrt]))++))"
 ).match
 _bracket = re.compile(r"(?<!\\)\\*+[\"'`]|[\[\](){}]").search
 _no_secret = re.compile(
@@ -43,8 +44,9 @@ _words = re.compile(r"(?:[A-Za-z]{1,19}+(?![A-Za-z])[._/'-]?+)++[!?:]?").fullmat
 _more_words = re.compile(r"[ \t]+[A-Za-z]").match
 _closes_pair = re.compile(r" ?[)\]]").match
 _annotated = re.compile(r"[ \t]*=[ \t]*(\\*[\"'`])").match
-_closes = re.compile(r"</(?:[\w-]{1,64}:)?\Z").search
-_opens = re.compile(r"<(?:[\w-]{1,64}:)?\Z|(?:name|key|id)=\\*[\"']\Z").search
+# Read backwards from the name: an element, perhaps with a prefix, or an attribute.
+_closes = re.compile(r"(?::[\w-]{1,64}+)?/<").match
+_opens = re.compile(r"(?::[\w-]{1,64}+)?<|[\"']\\*+=(?:eman|yek|di)").match
 _made = re.compile(
     r"(?:[A-Za-z_]+\.)*+(?:[A-Z]\w*|bytearray|memoryview)\((?:\w+=)?[bBuU]?"
 ).fullmatch
@@ -135,7 +137,7 @@ def _bare(place: Place, start: int, end: int) -> Span | None:
 def tag_span(place: Place) -> Span | None:
     """Find the text of an XML element, at its beginning or its end."""
     text, start, first = place.text, place.start, place.first
-    before = text[max(first - _LONGEST, 0) : first]
+    before = text[max(first - _LONGEST, 0) : first][::-1]
     if _closes(before):
         end = text.rfind("<", 0, first)
         start = text.rfind(">", max(end - _FAR, 0), end) + 1
@@ -145,8 +147,8 @@ def tag_span(place: Place) -> Span | None:
         if not start:
             return None
     else:
-        end = text.find("<", start)
-        if not _opens(before) or not text.startswith("</", end):
+        end = text.find("<", start, start + _FARTHEST) if _opens(before) else -1
+        if not text.startswith("</", end):
             return None
     if end - start <= _LONGEST:
         value = text[start:end]
@@ -159,24 +161,21 @@ def _may_be_secret(place: Place, start: int, end: int, *, in_prose: bool) -> boo
     if end - start > _LONGEST:
         return True
     value = place.text[start:end]
-    if _mixed(value):  # nothing that is excused, and many secrets
-        return place.rule(value) and not _is_piece(place, start, end)
-    if _no_secret(value) or not place.rule(0 if _number(value) else value):
+    is_mixed = _mixed(value) is not None  # nothing that is excused, and many secrets
+    if is_mixed:
+        is_secret = place.rule(value)
+    elif (in_prose and is_words(value)) or _no_secret(value):
         return False
-    if place.rule is not whatever:
-        if is_statement(value, place.rule) or is_path(place.name, value):
-            return False
-        if _is_piece(place, start, end):
-            return False
-    return not (in_prose and is_words(value))
+    else:
+        is_secret = place.rule(0 if _number(value) else value)
+    if place.rule is whatever or not is_secret:
+        return is_secret
+    is_excused = not is_mixed and (is_statement(value, place.rule) or is_path(place.name, value))
+    return not is_excused and not _is_piece(place, start, end)
 
 
 def _is_piece(place: Place, start: int, end: int) -> bool:
-    return (
-        place.name.lower() == "token"
-        and place.rule is not whatever
-        and is_piece_in(place.text, place.first, start, end)
-    )
+    return place.name.lower() == "token" and is_piece_in(place.text, place.first, start, end)
 
 
 def is_words(value: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_ITERABLE_COROUTINE
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.installed import root_of
+from pantheon_obs.core.installed import is_ours, root_of
 
 if TYPE_CHECKING:
     from types import CodeType, FrameType
@@ -47,9 +47,13 @@ def stack_of(frames: list[FrameType]) -> tuple[Place, ...]:
 
 
 def place_in(stack: tuple[Place, ...]) -> str:
-    """Name the innermost place of the application's own code; of any code, if there is none."""
+    """Name the innermost place of the application's own code; of other code, if there is none.
+
+    This library's is none: the garbage collector calls it in the middle of anything.
+    """
     own = [place for place in stack if root_of(place[0].co_filename) is None]
-    return named((own or stack)[0])
+    others = [place for place in stack if not is_ours(place[0].co_filename)]
+    return named((own or others or stack)[0])
 
 
 def named(place: Place) -> str:

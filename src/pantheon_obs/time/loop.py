@@ -6,6 +6,8 @@ import asyncio
 import time
 from collections import Counter
 from contextvars import Context
+from pathlib import Path
+from threading import get_native_id
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +55,9 @@ class Loop:
         self._slow = slow
         self._clock = _clock_of(thread)
         self._used = time.clock_gettime(self._clock)
+        # Linux has it: https://docs.kernel.org/scheduler/sched-stats.html
+        self._schedule = Path(f"/proc/self/task/{get_native_id()}/schedstat")
+        self._waited = 0.0
         self._looked = self._active = perf_counter()
         self._at_rest: tuple[object, object] | None = None
         self._asked: _Question | None = None
@@ -81,6 +86,8 @@ class Loop:
         """See what its thread is doing now, from its innermost frame."""
         if not self.is_running():
             return
+        frames = self._callback(frame)
+        stack = stack_of(frames)  # all below may let the thread run on
         elapsed, self._looked = now - self._looked, now
         used = time.clock_gettime(self._clock)
         ran, self._used = min(used - self._used, elapsed), used
@@ -89,7 +96,9 @@ class Loop:
         if asked is not None and asked.answered:
             self._end(asked.answered)
             self._asked = asked = block = None
-        frames = self._callback(frame)
+        elif block is not None:
+            stopped = elapsed - self.pause - ran if was_stopped else 0.0
+            self._leave_out_waiting(block, stopped)
         self.pause = max(_SHORTEST, self._slow / (_LOOKS if frames else _LOOKS_AT_REST))
         if not frames:
             self._end(now)
@@ -107,10 +116,9 @@ class Loop:
             # which costs processor time, or the process was stopped, which does not.
             first, began = (now - elapsed, now - ran) if was_stopped else (now, now)
             block = self._block = Block(first, began, self._slow, self._trace())
-        elif was_stopped:
-            block.began += max(0.0, elapsed - self.pause - ran)
+            self._waited = self._waiting()
         block.seen = now
-        self._stacks[stack_of(frames)] += 1
+        self._stacks[stack] += 1
         if now - block.began >= self._slow:
             block.mark()
         if now - block.began >= _LATEST and not block.is_told:
@@ -141,11 +149,25 @@ class Loop:
         """The callback has returned by this moment."""
         block, self._block = self._block, None
         if block is not None:
+            self._leave_out_waiting(block)
             moment = min(moment, block.seen + 2 * self.pause)
             if moment - block.began >= self._slow:
                 self._tell(block, moment)
                 block.end(moment)
         self._stacks.clear()
+
+    def _leave_out_waiting(self, block: Block, stopped: float = 0.0) -> None:
+        """Leave out for how long other processes had the processor, or this one was stopped."""
+        waited = self._waiting()
+        block.leave_out(max(waited - self._waited, stopped))
+        self._waited = waited
+
+    def _waiting(self) -> float:
+        """The seconds for which the thread was ready, but had no processor; 0 if nobody knows."""
+        try:
+            return int(self._schedule.read_bytes().split()[1]) / 1e9
+        except (OSError, IndexError):
+            return 0.0
 
     def _tell(self, block: Block, moment: float) -> None:
         places = Counter[str]()

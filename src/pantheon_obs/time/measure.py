@@ -15,7 +15,6 @@ from pantheon_obs.time.functions import measured_function
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
 
     from pantheon_obs.core.timing import Running
 
@@ -71,37 +70,35 @@ class measure:  # noqa: N801 - reads as the function that it is used as
         measured: Callable[_P, Any] = measured_function(function, self._name)
         return measured
 
-    def __enter__(self) -> None:
-        """Begin a block."""
-        self._begin(sys._getframe(1))  # noqa: SLF001 - `inspect` takes longer
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        """End the block; an error passes."""
-        self._end(sys._getframe(1), error)  # noqa: SLF001 - as above
-
-    async def __aenter__(self) -> None:
-        """Begin a block."""
-        self._begin(sys._getframe(1))  # noqa: SLF001 - as above
-
-    async def __aexit__(self, kind: object, error: BaseException | None, tb: object) -> None:
-        """End the block; an error passes."""
-        self._end(sys._getframe(1), error)  # noqa: SLF001 - as above
-
-    def _begin(self, frame: FrameType) -> None:
+    def __enter__(self, depth: int = 1) -> None:
+        """Begin a block, in the frame that many calls up."""
+        frame = sys._getframe(depth)  # noqa: SLF001 - `inspect` takes longer
         # A generator's consumer has the same context, and runs between its steps.
         visible = not frame.f_code.co_flags & _GENERATOR
         self._entered.append((id(frame), enter(self._name, visible=visible)))
 
-    def _end(self, frame: FrameType, error: BaseException | None) -> None:
+    def __exit__(
+        self, kind: object, error: BaseException | None, traceback: object, depth: int = 1
+    ) -> None:
+        """End the block; an error passes."""
+        frame = id(sys._getframe(depth))  # noqa: SLF001 - as above
         entered = self._entered
         for entry in reversed(entered):
-            if entry[0] == id(frame):
+            if entry[0] == frame:
                 entered.remove(entry)
                 break
         else:  # an `ExitStack` leaves in another frame than it enters
             entry = entered.pop()
         if entry[1] is not None:
             leave(entry[1], error)
+
+    async def __aenter__(self) -> None:
+        """Begin a block."""
+        self.__enter__(2)
+
+    async def __aexit__(self, kind: object, error: BaseException | None, tb: object) -> None:
+        """End the block; an error passes."""
+        self.__exit__(kind, error, tb, 2)
 
 
 @lru_cache(maxsize=256)

@@ -35,20 +35,38 @@ settings.configure(
     ALLOWED_HOSTS=["testserver"],
     ROOT_URLCONF=__name__,
     INSTALLED_APPS=["pantheon_obs.adapters.django", "django.contrib.contenttypes"],
-    MIDDLEWARE=["pantheon_obs.adapters.django.TraceIdMiddleware"],
+    MIDDLEWARE=[
+        "pantheon_obs.adapters.django.TraceIdMiddleware",
+        "django.middleware.security.SecurityMiddleware",
+        "django.middleware.common.CommonMiddleware",
+        f"{__name__}.talkative",
+    ],
     DATABASES={name: {**SQLITE, "NAME": DIRECTORY / name} for name in ("default", "other")},
     CACHES={
         "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
         "redis": REDIS,
     },
     DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
-    PANTHEON_OBS={"log_format": "json"},
+    PANTHEON_OBS={"log_format": "json", "debug_on_error": True},
 )
+shop = logging.getLogger("shop")
 # Made before the library is set up.
 _ = caches["default"], connections["default"]
 django.setup()
 
 from django.contrib.contenttypes.models import ContentType  # noqa: E402 - after the set-up
+
+
+def talkative(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Be a middleware that is sync only."""
+
+    def middleware(request: Any) -> Any:
+        shop.debug("before the view")
+        response = get_response(request)
+        shop.debug("after the view")
+        return response
+
+    return middleware
 
 
 def query(using: str = "default", statement: str = "SELECT 1", number: int = 1) -> None:
@@ -123,6 +141,18 @@ async def async_cached() -> None:
     assert 0 < await ContentType.objects.acount()
 
 
+def failed() -> None:
+    """Fail, with a line."""
+    shop.debug("in the view")
+    shop.info("paying")
+    raise ZeroDivisionError
+
+
+async def async_failed() -> None:
+    """Fail, from async code."""
+    failed()
+
+
 WORK: tuple[Callable[[], Any], ...] = (models, query, repeated, wrapped, failing, thread, cached)
 ON_REDIS: tuple[Callable[[], Any], ...] = (redis_cached, async_cached)
 
@@ -141,7 +171,7 @@ def view(work: Callable[[], Any]) -> Callable[[Any], Any]:
     return async_answer if asyncio.iscoroutinefunction(work) else answer
 
 
-urlpatterns = [path(work.__name__, view(work)) for work in WORK + ON_REDIS]
+urlpatterns = [path(work.__name__, view(work)) for work in (*WORK, *ON_REDIS, failed, async_failed)]
 
 
 def main() -> None:
@@ -157,6 +187,11 @@ def main() -> None:
     for one in (models, *work[len(WORK) :]):
         answer = asyncio.run(AsyncClient().get(f"/{one.__name__}"))  # type: ignore[arg-type]
         assert b"ok" == answer.content
+    for one in (failed, async_failed):
+        assert 500 == Client(raise_request_exception=False).get(f"/{one.__name__}").status_code
+        async_client = AsyncClient(raise_request_exception=False)
+        answer = asyncio.run(async_client.get(f"/{one.__name__}"))  # type: ignore[arg-type]
+        assert 500 == answer.status_code
     with trace_context("job"):
         query()
     logging.getLogger("program").info("end")

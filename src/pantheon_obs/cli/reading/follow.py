@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import stat
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from pantheon_obs.cli.terminal import note
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+_COMPARED = 256  # bytes
 _PAUSE = 0.2  # seconds between two looks at the files
 
 
@@ -101,8 +103,12 @@ class _Followed:
         self._rest = b""
         self._echo = echo
         self._descriptor = sys.stdin.fileno() if source.path == STDIN else self._open()
-        if not from_start and self._descriptor is not None and source.path != STDIN:
-            os.lseek(self._descriptor, 0, os.SEEK_END)
+        self._before = b""  # the last bytes that were read, to see whether others took their place
+        follows_end = not from_start and source.path != STDIN
+        if follows_end and self._descriptor is not None and _is_file(self._descriptor):
+            end = os.lseek(self._descriptor, 0, os.SEEK_END)
+            start = max(0, end - _COMPARED)
+            self._before = os.pread(self._descriptor, end - start, start)
 
     def lines(self) -> Iterator[bytes]:
         """Give the whole lines that have come."""
@@ -126,7 +132,29 @@ class _Followed:
             self._descriptor = self._open()
         if self._descriptor is None:
             return b""
-        return os.read(self._descriptor, BLOCK) or self._after_end(self._descriptor)
+        chunk = os.read(self._descriptor, BLOCK)
+        if chunk and self._was_rewritten(self._descriptor, len(chunk)):
+            return self._from_start(self._descriptor)
+        self._before = (self._before + chunk)[-_COMPARED:]
+        return chunk or self._after_end(self._descriptor)
+
+    def _was_rewritten(self, descriptor: int, length: int) -> bool:
+        """Whether the file was truncated, and has grown beyond the old end before it was looked at.
+
+        Args:
+            descriptor: The file.
+            length: Of what was read after the old end.
+        """
+        if not _is_file(descriptor):
+            return False  # a named pipe
+        old_end = os.lseek(descriptor, 0, os.SEEK_CUR) - length
+        start = old_end - len(self._before)
+        return os.pread(descriptor, len(self._before), start) != self._before
+
+    def _from_start(self, descriptor: int) -> bytes:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        self._rest = self._before = b""
+        return self._chunk()
 
     def _from_stdin(self) -> bytes:
         descriptor = self._descriptor
@@ -150,12 +178,10 @@ class _Followed:
         if (old.st_dev, old.st_ino) != (new.st_dev, new.st_ino):
             os.close(descriptor)
             self._descriptor = self._open()
-            begun, self._rest = self._rest, b""
+            begun, self._rest, self._before = self._rest, b"", b""
             return begun + b"\n" if begun else self._chunk()
-        if new.st_size < os.lseek(descriptor, 0, os.SEEK_CUR):
-            os.lseek(descriptor, 0, os.SEEK_SET)
-            self._rest = b""
-            return self._chunk()
+        if _is_file(descriptor) and new.st_size < os.lseek(descriptor, 0, os.SEEK_CUR):
+            return self._from_start(descriptor)
         return b""
 
     def _open(self) -> int | None:
@@ -163,3 +189,8 @@ class _Followed:
             return os.open(self.source.path, READ)
         except OSError:
             return None
+
+
+def _is_file(descriptor: int) -> bool:
+    """Whether one can seek in it, unlike in a pipe."""
+    return stat.S_ISREG(os.fstat(descriptor).st_mode)

@@ -106,7 +106,7 @@ class Reader:
         if not text.startswith(b"{"):
             self.read["foreign"] += 1
             return None
-        fields = _object(text)
+        fields = parsed(text)
         if fields is None:
             self.read["torn"] += 1
             return None
@@ -143,7 +143,7 @@ class Reader:
                 yield joined
 
 
-def _object(text: bytes) -> dict[str, Any] | None:
+def parsed(text: bytes) -> dict[str, Any] | None:
     """Parse a line; None if it is torn, or would fill the memory."""
     # An empty object takes 25 times as much memory as its text.
     if len(text) > _LARGE and text.count(b"{") + text.count(b"[") > _MOST_VALUES:

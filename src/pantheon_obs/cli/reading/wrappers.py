@@ -8,6 +8,8 @@ r"""Take off what container engines and syslog put around a line, and join the p
   line, as `docker logs -t` has it, too.
 - `kubectl logs --prefix`: `[pod/shop-1/web] …`.
 - syslog as RFC 5424 and RFC 3164 have it, and as journald and rsyslog print it.
+- `journalctl -o json`: `{"MESSAGE":"…",…}`; a text that is no UTF-8 is a list of bytes, and a part
+  of a long line has `"_LINE_BREAK":"line-max"` (https://systemd.io/JOURNAL_EXPORT_FORMATS/).
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from pantheon_obs.cli.reading.blocks import LONGEST
 _TIME = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)"
 _CRI = re.compile(rb"%b (stdout|stderr) ([FP])(?::\S*)? (.*)" % _TIME, re.DOTALL).fullmatch
 _WHOLE = re.compile(rb'\\n"\s*,\s*"stream"').findall
+_JOURNAL = b'"__REALTIME_TIMESTAMP":'
 _COLOR = re.compile(rb"\x1b\[[0-9;]*m")
 _PREFIX = re.compile(
     rb"(?:[\w][\w.-]*\s*\| )?"  # docker compose
@@ -92,8 +95,15 @@ def has_parts(block: bytes) -> bool:
     """Whether a block may hold parts of lines; a search of its bytes would miss what is split."""
     if b" stdout P" in block or b" stderr P" in block:
         return True
+    if b'"MESSAGE":[' in block or b'"_LINE_BREAK":"line-max"' in block:
+        return True
     # Within `log` the quotes of a key are escaped.
     return b'{"log"' in block and block.count(b'"stream"') != len(_WHOLE(block))
+
+
+def is_wrapped(block: bytes) -> bool:
+    """Whether lines that begin as objects do may hold others, as Docker and journald write them."""
+    return b'{"log"' in block or _JOURNAL in block
 
 
 def _unwrap(line: bytes) -> tuple[str | None, bytes, bool]:
@@ -106,9 +116,21 @@ def _unwrap(line: bytes) -> tuple[str | None, bytes, bool]:
         text, stream = wrapping["log"], wrapping.get("stream")
         if isinstance(text, str) and isinstance(stream, str):
             return stream, text.removesuffix("\n").encode(), not text.endswith("\n")
+    elif line.startswith(b"{"):
+        return _unwrap_journal(line) if _JOURNAL in line else (None, line, False)
     elif match := _CRI(line):
         return match[1].decode(), match[3], match[2] == b"P"
     return None, line, False
+
+
+def _unwrap_journal(line: bytes) -> tuple[str | None, bytes, bool]:
+    try:
+        entry = orjson.loads(line)
+        text = entry["MESSAGE"]
+        raw = text.encode() if isinstance(text, str) else bytes(text)
+    except (ValueError, KeyError, TypeError):
+        return None, line, False
+    return str(entry.get("_STREAM_ID")), raw, entry.get("_LINE_BREAK") == "line-max"
 
 
 def _without_prefix(line: bytes) -> bytes:

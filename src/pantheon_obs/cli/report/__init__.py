@@ -1,9 +1,9 @@
 """Count what log lines tell: requests, errors and LLM calls, and their course over time.
 
-- `rows.py` reads the files; `facts.py` reduces each of our lines to a row of the relation `facts`.
+- `objects.py` reads the files; `facts.py` makes the relation `facts` of their lines, and `cache.py`
+  keeps it for large files.
 - `queries.py` has all queries, `dialects.py` the words in which DuckDB and ClickHouse differ.
-- `duck.py` and `clickhouse.py` run them, `counter.py` for one window; `half.py` is the second
-  process that reads large files.
+- `duck.py` and `clickhouse.py` run them, `counter.py` for one window.
 - `document.py`, with `failures.py` and `series.py`, makes the document of `report --json` of the
   answers; `windows.py` has the windows of time, `summary.py` the text.
 - `traces.py` collects the stories behind the examples, for the page.

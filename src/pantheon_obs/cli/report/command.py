@@ -85,8 +85,8 @@ def _count(
     if arguments.clickhouse is not None:
         server = ClickHouse(arguments.clickhouse, arguments.by)
         return report(server, window, server.read(), compare=arguments.compare)
-    with Duck() as duck:
-        read = duck.load(sources, arguments.by)
+    with Duck(arguments.by) as duck:
+        read = duck.load(sources)
         tell_skipped(read)
         return report(duck, window, read, compare=arguments.compare)
 

@@ -44,5 +44,9 @@ class Counter:
     ) -> dict[tuple[Any, ...], tuple[Any, ...]]:
         """Map the values of the keys to the percentiles 50, 95 and 99 of a value."""
         names = {"keys": keys, "kinds": kinds, "value": value, "bucket": bucket}
+        if self._names["quantiles"]:
+            groups = self.ask(queries.EVEN_PERCENTILES, **names)
+            if all(is_even for *_, is_even, _ in groups):
+                return {row[:-2]: tuple(row[-1]) for row in groups}
         rows = self.ask(queries.PERCENTILES, **names)
         return {row[:-3]: row[-3:] for row in rows}

@@ -23,6 +23,7 @@ DUCKDB = {
     "first": "arg_min",
     "last": "arg_max",
     "rank": "row",
+    "quantiles": "quantile_disc",  # nearest rank
     "outline": (
         f"array_to_string(regexp_extract_all(coalesce(exception, ''), '{OUTLINE}'), chr(10))"
     ),
@@ -114,6 +115,7 @@ def clickhouse(by: str | None) -> dict[str, str]:
         "first": "argMin",
         "last": "argMax",
         "rank": "tuple",
+        "quantiles": "",  # it has none of nearest rank
         "outline": (
             f"arrayStringConcat(extractAll(coalesce(exception, ''), '{outline}'), char(10))"
         ),

@@ -86,7 +86,7 @@ def _part(counter: Counter, window: Window) -> Row:
             "unpriced": total("unpriced"),
         },
         "requests": _request_rows(counter),
-        "errors": error_rows(counter),
+        "errors": error_rows(counter) if error_lines else [],
         "llm": calls,
     }
 

@@ -1,4 +1,4 @@
-"""Let DuckDB count: rows of `facts.py` go through a temporary file into a table."""
+"""Let DuckDB count: lines go through temporary files into the table `facts`."""
 
 from __future__ import annotations
 
@@ -6,55 +6,52 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import orjson
+
+from pantheon_obs.cli.report import cache
 from pantheon_obs.cli.report.dialects import DUCKDB
-from pantheon_obs.cli.report.facts import COLUMNS
-from pantheon_obs.cli.report.half import Half, is_large, is_others
-from pantheon_obs.cli.report.rows import FactReader, PartsError, write_rows
+from pantheon_obs.cli.report.facts import COLUMNS, GROUPED, add_names, facts, is_readable, view
+from pantheon_obs.cli.report.objects import ObjectReader, is_odd, repaired
 from pantheon_obs.core.errors import require
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from duckdb import DuckDBPyConnection
 
     from pantheon_obs.cli.reading.files import Source
 
-PIECE = 64_000_000  # bytes of rows that DuckDB reads at a time
-
-# The form in which ids of one trace are equal, as `canonical` of the stories has it.
-TRACE = (
-    "CASE WHEN regexp_full_match(lower(trace_id),"
-    " '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}')"
-    " THEN replace(lower(trace_id), '-', '')"
-    " WHEN regexp_full_match(lower(trace_id), '[0-9a-f-]+') THEN lower(trace_id)"
-    " ELSE trace_id END"
-)
-_SELECTED = ", ".join(
-    ["epoch_us(stamp) AS us", "coalesce(weight, 1) AS weight"]
-    + [f"coalesce({name}, FALSE) AS {name}" for name, kind in COLUMNS.items() if kind == "BOOLEAN"]
-    + [f"{TRACE} AS trace", "nullif(exception, '') AS exception"]
-    + ["loud IS TRUE AND kind IN ('request', 'websocket', 'task') AS failed"]
-    + [
-        name
-        for name, kind in COLUMNS.items()
-        if name not in {"stamp", "weight", "exception"} and kind != "BOOLEAN"
-    ]
-)
-_READ = "read_ndjson(?, columns={{{}}}, maximum_object_size=?)".format(
-    ", ".join(f"{name}: '{kind}'" for name, kind in COLUMNS.items())
-)
-_USUAL_ROW = 1 << 24  # bytes; DuckDB makes buffers of the length of the longest row
+PIECE = 64_000_000  # bytes of lines that DuckDB reads at a time
+_USUAL = 1 << 21  # bytes; DuckDB makes buffers of twice the length of the longest line
+# Values whose text as JSON may be another one than that of an equal value.
+_ODD = r"""
+SELECT DISTINCT grouped FROM lines
+WHERE NOT regexp_full_match(grouped, '"[^\\]*"|true|false|-?[0-9]{1,15}')
+"""
+_REPLACED = """
+UPDATE lines SET grouped = fresh FROM (SELECT unnest(?) AS old, unnest(?) AS fresh) AS known
+WHERE grouped = old
+"""
 
 
 class Duck:
-    """A database in memory; DuckDB moves it to a temporary folder where memory is short."""
+    """A database in memory; DuckDB moves it to a temporary folder where memory is short.
+
+    Args:
+        by: The field by which calls are grouped as well.
+    """
 
     dialect = DUCKDB
 
-    def __init__(self) -> None:
+    def __init__(self, by: str | None = None) -> None:
+        self._by = by
         self._folder = tempfile.TemporaryDirectory(prefix="pantheon-obs-")
+        self._paths: dict[str, Path] = {}  # by service, of lines that DuckDB has not read
+        self._size = self._torn = self._ours = 0
+        self._longest = _USUAL  # bytes of a line
+        self._key = by if by is None or is_readable(by) else GROUPED
+        self._names: set[str] = set()
         self._connection: DuckDBPyConnection | None = None
-        self._made = False
 
     def __enter__(self) -> Self:
         return self
@@ -67,55 +64,117 @@ class Duck:
 
     @property
     def _database(self) -> DuckDBPyConnection:
-        """Import DuckDB, which takes as long as reading 20 MB, only when it is needed."""
+        """Import DuckDB, which takes a while, only when it is needed."""
         connection = self._connection
         if connection is None:
             duckdb = require("duckdb", extra="cli", feature="report")
             config = {"memory_limit": "300MB", "temp_directory": self._folder.name}
             connection = self._connection = duckdb.connect(config=config)
+            self._refused: type[Exception] = duckdb.Error
+            columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
+            connection.execute(f"CREATE TABLE lines ({columns})")
+            connection.execute(f"CREATE VIEW facts AS {view()}")
         return connection
 
-    def load(self, sources: Sequence[Source], by: str | None) -> dict[str, int]:
+    def load(self, sources: Sequence[Source]) -> dict[str, int]:
         """Read log files, and return what was read, as the JSON has it."""
-        if is_large(sources):
-            try:
-                return self._load_both(sources, by)
-            except PartsError:
-                self._database.execute("DROP TABLE IF EXISTS facts")
-                self._made = False
-        reader = FactReader(sources)
-        self.add(reader.rows(by))
-        return reader.read
+        reader = ObjectReader(sources)
+        is_large = cache.is_large(sources)
+        for log in reader.logs():
+            for source in log:
+                if is_large and cache.is_worth(source) and reader.is_between_lines():
+                    self._load_kept(reader, source)
+                else:
+                    self._read(reader, source)
+            self.add(log[-1].service, reader.rest())
+        self.finish()
+        return {"files": reader.read["files"], **self._counts(reader)}
 
-    def _load_both(self, sources: Sequence[Source], by: str | None) -> dict[str, int]:
-        """Read some of the blocks here, while another process reads the others."""
-        path = Path(self._folder.name, "half.json")
-        reader = FactReader(sources)
-        with Half(sources, by, path) as half:
-            self.add(reader.rows(by, lambda block: not is_others(block)))
-            longest, counts = half.result()
-            self._take(path, longest)
-        counts["files"] = 0  # both have opened them all
-        return {name: count + counts[name] for name, count in reader.read.items()}
+    def _load_kept(self, reader: ObjectReader, source: Source) -> None:
+        """Take the facts of a file from the cache, or put them there."""
+        entry = cache.Entry(source, self._by)
+        database = self._database
+        read = entry.load(database, self._refused)
+        if read is not None:
+            reader.read["files"] += 1
+            for name, count in read.items():
+                reader.read[name] += count
+            return
+        self._take()
+        before = self._counts(reader)
+        ((start,),) = self.run("SELECT count(*) FROM lines")
+        self._read(reader, source)
+        self._take()
+        if reader.is_between_lines():
+            after = self._counts(reader)
+            read = {name: count - before[name] for name, count in after.items()}
+            entry.save(database, self._refused, start, read)
 
-    def add(self, rows: Iterable[bytes]) -> None:
-        """Add rows, each one a line of JSON."""
-        piece = Path(self._folder.name, "rows.json")
-        iterator = iter(rows)
-        while True:
-            size, longest = write_rows(piece, iterator, PIECE)
-            if not size and self._made:
-                break
-            self._take(piece, longest)
+    def _read(self, reader: ObjectReader, source: Source) -> None:
+        for block in reader.objects(source):
+            self.add(source.service, block)
 
-    def _take(self, piece: Path, longest: int) -> None:
-        """Add the rows of a file, of which none is longer than this."""
-        start = "INSERT INTO facts" if self._made else "CREATE TABLE facts AS"
-        self._database.execute(
-            f"{start} SELECT {_SELECTED} FROM {_READ}",  # noqa: S608 - names of ours
-            [str(piece), max(longest, _USUAL_ROW)],
+    def _counts(self, reader: ObjectReader) -> dict[str, int]:
+        """Count what was read, of the lines that DuckDB has taken in."""
+        return {
+            "lines": reader.read["lines"],
+            "foreign": reader.read["foreign"] + reader.given - self._torn - self._ours,
+            "torn": reader.read["torn"] + self._torn,
+        }
+
+    def add(self, service: str, lines: bytes) -> None:
+        """Add lines that are JSON objects; the service is that of lines that name none."""
+        if not lines:
+            return
+        if is_odd(lines) or self._key == GROUPED:
+            lines = self._repaired(lines)
+        add_names(lines, self._names)
+        path = self._paths.setdefault(service, Path(self._folder.name, f"{len(self._paths)}.json"))
+        with path.open("ab") as file:
+            file.write(lines)
+            file.write(b"" if lines.endswith(b"\n") else b"\n")
+        self._size += len(lines)
+        if len(lines) > self._longest:
+            self._longest = max(self._longest, *map(len, lines.split(b"\n")))
+        if self._size >= PIECE:
+            self._take()
+
+    def finish(self) -> None:
+        """Take in the last lines."""
+        self._take()
+        odd = [value for (value,) in self.run(_ODD)]
+        fresh = [orjson.dumps(orjson.loads(value)).decode() for value in odd]
+        if odd:
+            self._database.execute(_REPLACED, [odd, fresh])
+
+    def _take(self) -> None:
+        """Let DuckDB read the files so far."""
+        if not self._paths:
+            return
+        database = self._database
+        try:
+            self._insert(database)
+        except self._refused:
+            for path in self._paths.values():
+                path.write_bytes(self._repaired(path.read_bytes()))
+            self._insert(database)
+        for path in self._paths.values():
+            path.unlink()
+        self._paths.clear()
+        self._size = 0
+
+    def _insert(self, database: DuckDBPyConnection) -> None:
+        paths = [str(path) for path in self._paths.values()]
+        inserted = database.execute(
+            f"INSERT INTO lines BY NAME {facts(self._names, self._key)}",
+            [paths, self._longest, paths, list(self._paths)],
         )
-        self._made = True
+        self._ours += inserted.fetchall()[0][0]
+
+    def _repaired(self, lines: bytes) -> bytes:
+        written, torn = repaired(lines, self._by if self._key == GROUPED else None)
+        self._torn += torn
+        return written
 
     def run(self, query: str) -> list[tuple[Any, ...]]:
         """Run a query of `queries.py` whose names are filled in."""

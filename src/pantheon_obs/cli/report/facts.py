@@ -1,167 +1,203 @@
-"""Reduce one of our lines to the columns that the report counts.
+"""The relation `facts` of `queries.py`, which DuckDB makes of lines that are JSON objects.
 
-`COLUMNS` is the relation `facts` of `queries.py`, which ClickHouse makes of its wide table, in
-`dialects.py`. A value whose type is not the one of `events.schema.json` is left out.
+ClickHouse makes it of its wide table, in `dialects.py`. Every value is read as JSON text, so that
+one whose type is not that of `events.schema.json` counts as absent.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING
 
 import orjson
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    Line = Mapping[str, Any]
-    Columns = tuple[tuple[str, str, tuple[type, ...]], ...]
+    from collections.abc import Iterable
 
 COLUMNS = {
-    "stamp": "TIMESTAMP",
-    "kind": "VARCHAR",  # request, websocket, task, quiet, call, nested; NULL for any other line
+    "us": "BIGINT",  # microseconds since 1970
     "loud": "BOOLEAN",  # at error or critical
+    "kind": "VARCHAR",  # request, websocket, task, quiet, call, nested; NULL for any other line
+    "failed": "BOOLEAN",  # a unit that failed
     "service": "VARCHAR",
-    "trace_id": "VARCHAR",
+    "id": "VARCHAR",  # the trace id, as JSON
     "method": "VARCHAR",
-    "route": "VARCHAR",
+    "route": "VARCHAR",  # of a task its name
     "latency": "DOUBLE",
     "weight": "DOUBLE",
     "error_type": "VARCHAR",
-    "exception": "VARCHAR",
+    "told": "VARCHAR",  # the traceback, as JSON
     "model": "VARCHAR",
     "provider": "VARCHAR",
     "grouped": "VARCHAR",  # the value of the field of --by, as JSON
     "failed_call": "BOOLEAN",
-    "input_tokens": "HUGEINT",
-    "output_tokens": "HUGEINT",
-    "cached_tokens": "HUGEINT",
+    "input_tokens": "BIGINT",
+    "output_tokens": "BIGINT",
+    "cached_tokens": "BIGINT",
     "cost": "DOUBLE",
-    "missing": "BOOLEAN",
+    "missing": "BOOLEAN",  # the usage of a call
     "cut": "BOOLEAN",
     "ttft": "DOUBLE",
-    "times": "STRUCT(name VARCHAR, calls HUGEINT, ms DOUBLE)[]",
+    "times": "STRUCT(name VARCHAR, calls BIGINT, ms DOUBLE)[]",
 }
 ERROR_LEVELS = ("error", "critical")
 CUT_REASONS = ("length", "max_tokens", "max_output_tokens")
-UNITS = {
-    ("pantheon_obs.request", "request_finished"): "request",
-    ("pantheon_obs.request", "websocket_finished"): "websocket",
-    ("pantheon_obs.task", "task_finished"): "task",
-}
-_TEXT = (str,)
-_NUMBER = (int, float)
-# A column, the key whose value it gets, and the types that the schema gives it.
-_OF_ANY: Columns = (("trace_id", "trace_id", _TEXT),)
-_OF_ERRORS: Columns = (("error_type", "error_type", _TEXT), ("exception", "exception", _TEXT))
-_ROUTE: Columns = (("route", "route", _TEXT), ("latency", "latency_ms", _NUMBER))
-_OF_UNITS: dict[str, Columns] = {
-    "request": (("method", "method", _TEXT), *_ROUTE),
-    "websocket": _ROUTE,
-    "task": (("route", "task", _TEXT), *_ROUTE[1:]),
-}
-_OF_CALLS: Columns = (
-    ("model", "model", _TEXT),
-    ("model", "model_alias", _TEXT),
-    ("provider", "provider", _TEXT),
-    ("latency", "latency_ms", _NUMBER),
-    ("cost", "cost_usd", _NUMBER),
-    ("ttft", "ttft_ms", _NUMBER),
+GROUPED = "the value of --by"  # its key in lines that are written anew
+MOST_NAMES = 100  # of measured times
+
+_KEYS = (
+    *("timestamp", "level", "event", "logger", "trace_id", "service", "method", "route", "task"),
+    *("latency_ms", "own_ms", "keep_rate", "error_type", "exception", "model", "model_alias"),
+    *("provider", "outcome", "input_tokens", "output_tokens", "cached_input_tokens", "cost_usd"),
+    *("usage_status", "finish_reason", "ttft_ms", "nested"),
 )
-_TOKENS = (
-    ("input_tokens", "input_tokens"),
-    ("output_tokens", "output_tokens"),
-    ("cached_tokens", "cached_input_tokens"),
+_TIMESTAMP = (
+    r'"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{6}Z"'
 )
-_LARGEST = 2**63  # of a whole number, beyond which engines cannot add up
+_UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
-def row_of(line: Line, file_service: str, by: str | None) -> bytes:
-    """Reduce a line to the columns of `facts`, as JSON; a column that is missing is NULL.
+def view() -> str:
+    """Return the query that makes `facts` of the table: few lines need what it computes."""
+    return f"""
+SELECT * EXCLUDE (id, told), {_text("id")} AS trace_id, nullif({_text("told")}, '') AS exception,
+  CASE WHEN regexp_full_match(lower(trace_id), '{_UUID}') THEN replace(lower(trace_id), '-', '')
+    WHEN regexp_full_match(lower(trace_id), '[0-9a-f-]+') THEN lower(trace_id)
+    ELSE trace_id END AS trace
+FROM lines
+"""  # noqa: S608 - names of ours
+
+
+def facts(names: Iterable[str], grouped: str | None) -> str:
+    """Return the query that makes `facts` of lines.
+
+    Its parameters are files, the size of the longest line, the files again, and the service of each
+    file, for the lines that name none.
 
     Args:
-        line: The fields of a line of ours.
-        file_service: The service of lines that name none.
-        by: The field by which calls are grouped as well.
+        names: The names of the measured times in the lines.
+        grouped: The key of the field of --by.
     """
-    level, logger, event = line["level"], line["logger"], line["event"]
-    is_call = logger == "pantheon_obs.llm" and event.startswith("llm.")
-    kind = "call" if is_call else UNITS.get((logger, event))
-    if kind is None and level not in ERROR_LEVELS:
-        return b'{"stamp":"%b"}\n' % line["timestamp"].encode()
-    service = line.get("service")
-    row = {
-        "stamp": line["timestamp"],
-        "kind": kind,
-        "service": service if type(service) is str else file_service,
-    }
-    _copy(row, line, _OF_ANY)
-    if is_call:
-        _add_call(row, line, by)
-    elif kind is not None:
-        _add_unit(row, line, kind)
-    if level in ERROR_LEVELS:
-        row["loud"] = True
-        _copy(row, line, _OF_ERRORS)
-    return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+    pairs = [(name, f"{name}_calls", _ms(name)) for name in sorted(names)]
+    keys = dict.fromkeys([*_KEYS, *(key for _, *both in pairs for key in both)])
+    if grouped is not None:
+        keys[grouped] = None
+    columns = ", ".join(f"{_name(key)}::VARCHAR AS {_name(key)}" for key in keys)
+    types = ", ".join(f"{_quoted(key)}: 'JSON'" for key in keys)
+    times = [_time(name, _count(_name(calls)), _name(ms)) for name, calls, ms in pairs]
+    times.append(_time("own", "NULL", "own_ms"))
+    return f"""
+SELECT epoch_us(stamp) AS us, loud, kind,
+  coalesce(kind IN ('request', 'websocket', 'task'), FALSE) AND loud AS failed,
+  coalesce({_text("service")}, named) AS service, trace_id AS id,
+  CASE WHEN kind = 'request' THEN {_text("method")} END AS method,
+  CASE WHEN kind = 'task' THEN {_text("task")} WHEN is_unit THEN {_text("route")} END AS route,
+  CASE WHEN is_unit OR is_call THEN {_number("latency_ms")} END AS latency,
+  CASE WHEN is_unit AND {_number("keep_rate")} > 0 AND {_number("keep_rate")} <= 1
+    THEN 1 / {_number("keep_rate")} ELSE 1 END AS weight,
+  CASE WHEN loud OR failed_call THEN {_text("error_type")} END AS error_type,
+  CASE WHEN loud THEN exception END AS told,
+  CASE WHEN is_call THEN coalesce({_text("model_alias")}, {_text("model")}) END AS model,
+  CASE WHEN is_call THEN {_text("provider")} END AS provider,
+  CASE WHEN is_call THEN {"NULL" if grouped is None else _name(grouped)} END AS grouped,
+  failed_call,
+  CASE WHEN is_call THEN {_whole("input_tokens")} END AS input_tokens,
+  CASE WHEN is_call THEN {_whole("output_tokens")} END AS output_tokens,
+  CASE WHEN is_call THEN {_whole("cached_input_tokens")} END AS cached_tokens,
+  CASE WHEN is_call THEN {_number("cost_usd")} END AS cost,
+  is_call AND coalesce(usage_status = '"missing"', FALSE) AS missing,
+  is_call AND (coalesce(lower({_text("finish_reason")}) IN {CUT_REASONS}, FALSE)
+    OR coalesce(error_type = '"IncompleteStream"', FALSE)) AS cut,
+  CASE WHEN is_call THEN {_number("ttft_ms")} END AS ttft,
+  CASE WHEN is_unit THEN [{", ".join(times)}] END AS times
+FROM (
+  SELECT *,
+    level IN ('"error"', '"critical"') AS loud,
+    coalesce(kind IN ('request', 'websocket', 'task', 'quiet'), FALSE) AS is_unit,
+    coalesce(kind IN ('call', 'nested'), FALSE) AS is_call,
+    kind IN ('call', 'nested') AND coalesce(outcome = '"error"', FALSE) AS failed_call
+  FROM (
+    SELECT *, TRY_CAST(substring(timestamp, 2, 27) AS TIMESTAMP) AS stamp, CASE logger
+      WHEN '"pantheon_obs.request"' THEN CASE event
+        WHEN '"request_finished"' THEN CASE level WHEN '"debug"' THEN 'quiet' ELSE 'request' END
+        WHEN '"websocket_finished"' THEN CASE level WHEN '"debug"' THEN 'quiet' ELSE 'websocket' END
+        END
+      WHEN '"pantheon_obs.task"' THEN CASE event WHEN '"task_finished"' THEN 'task' END
+      WHEN '"pantheon_obs.llm"' THEN CASE WHEN starts_with(event, '"llm.')
+        THEN CASE nested WHEN 'true' THEN 'nested' ELSE 'call' END END
+      END AS kind
+    FROM (
+      SELECT {columns}, named
+      FROM read_ndjson(?, columns={{{types}}}, maximum_object_size=?, filename='path of the file')
+      JOIN (SELECT unnest(?) AS path, unnest(?) AS named) ON path = "path of the file"
+    )
+    WHERE starts_with(level, '"') AND starts_with(logger, '"') AND starts_with(event, '"')
+      AND regexp_full_match(timestamp, '{_TIMESTAMP}')
+  )
+) WHERE stamp >= TIMESTAMP '0001-01-01'
+"""  # noqa: S608 - names are quoted
 
 
-def _copy(row: dict[str, Any], line: Line, columns: Columns) -> None:
-    """Copy the values of the right types."""
-    for column, key, types in columns:
-        value = line.get(key)
-        if type(value) in types:
-            row[column] = value
+def is_readable(key: str) -> bool:
+    """Whether a field can be read beside the others: the case of a name is nothing to DuckDB."""
+    return key in _KEYS or (key.isprintable() and key.lower() not in _KEYS)
 
 
-def _add_unit(row: dict[str, Any], line: Line, kind: str) -> None:
-    _copy(row, line, _OF_UNITS[kind])
-    if line["level"] == "debug" and kind != "task":
-        row["kind"] = "quiet"
-    if "keep_rate" in line:
-        rate = line["keep_rate"]
-        if type(rate) in _NUMBER and 0 < rate <= 1:
-            row["weight"] = 1 / rate
-    times = [
-        {"name": name, "calls": line[calls] if calls else None, "ms": line[ms]}
-        for name, calls, ms in _names_in(tuple(line))
-        if type(line[ms]) in _NUMBER and (not calls or type(line[calls]) is int)
-    ]
-    if times:
-        row["times"] = times
+def add_names(block: bytes, known: set[str]) -> None:
+    """Add the names of measured times, `<name>_calls` and `<name>_ms`, in a block of lines."""
+    place = 0
+    while len(known) < MOST_NAMES and (match := _unknown(known).search(block, place)):
+        place = match.end()
+        start = block.rfind(b'"', 0, match.start())
+        name = orjson.loads(block[start : match.start()] + b'"')
+        if name and name.isprintable() and name.lower() not in map(str.lower, known):
+            known.add(name)
 
 
-def _add_call(row: dict[str, Any], line: Line, by: str | None) -> None:
-    _copy(row, line, _OF_CALLS)
-    if line.get("nested") is True:
-        row["kind"] = "nested"
-    for column, key in _TOKENS:
-        tokens: Any = line.get(key)
-        # 3.0 is a whole number as well, as JSON Schema has it.
-        if type(tokens) in _NUMBER and tokens == tokens // 1 < _LARGEST:
-            row[column] = int(tokens)
-    if line.get("usage_status") == "missing":
-        row["missing"] = True
-    reason = line.get("finish_reason")
-    is_cut = type(reason) is str and reason.lower() in CUT_REASONS
-    if is_cut or line.get("error_type") == "IncompleteStream":
-        row["cut"] = True
-    if line.get("outcome") == "error":
-        row["failed_call"] = True
-        _copy(row, line, _OF_ERRORS[:1])
-    if by is not None and line.get(by) is not None:
-        row["grouped"] = orjson.dumps(line[by]).decode()
+def _unknown(known: set[str]) -> re.Pattern[bytes]:
+    """Make the pattern of a key that ends with `_calls` and is not known."""
+    others = (re.escape(orjson.dumps(f"{name}_calls")) for name in sorted(known))
+    return re.compile(rb'_calls"%b\s*:' % b"".join(b"(?<!%b)" % other for other in others))
 
 
-@lru_cache(10_000)
-def _names_in(keys: tuple[str, ...]) -> list[tuple[str, str, str]]:
-    """Find the pairs `<name>_calls` and `<name>_ms` among the keys of a line.
+def _ms(name: str) -> str:
+    return "llm_latency_ms" if name == "llm" else f"{name}_ms"
 
-    Lines of one kind have the same keys, so this is done only once for each set of keys.
-    """
-    names = [
-        (name, f"{name}_calls", ms)
-        for name in (key[:-6] for key in keys if key.endswith("_calls"))
-        if (ms := "llm_latency_ms" if name == "llm" else f"{name}_ms") in keys and name
-    ]
-    return names + [("own", "", "own_ms")] * ("own_ms" in keys)
+
+def _text(key: str) -> str:
+    """Read a string."""
+    return (
+        f"CASE WHEN starts_with({key}, '\"') THEN CASE WHEN contains({key}, '\\')"
+        f" THEN {key}::JSON->>'$' ELSE substring({key}, 2, length({key}) - 2) END END"
+    )
+
+
+def _number(key: str) -> str:
+    """Read a number; a string has quotes, so it is none."""
+    return f"TRY_CAST({key} AS DOUBLE)"
+
+
+def _whole(key: str) -> str:
+    """Read a whole number that engines can add up; 3.0 is one, as JSON Schema has it."""
+    number = f"TRY_CAST({key} AS BIGINT)"
+    return f"CASE WHEN {_number(key)} = {number} THEN {number} END"
+
+
+def _count(key: str) -> str:
+    """Read how many calls were measured."""
+    return f"CASE WHEN regexp_full_match({key}, '-?\\d+') THEN TRY_CAST({key} AS BIGINT) END"
+
+
+def _time(name: str, calls: str, ms: str) -> str:
+    """Make a part of `times`; NULL if a line has not both."""
+    value = f"{{'name': {_quoted(name)}, 'calls': {calls}::BIGINT, 'ms': {_number(ms)}}}"
+    has_calls = "TRUE" if calls == "NULL" else f"{calls} IS NOT NULL"
+    return f"CASE WHEN {has_calls} AND {_number(ms)} IS NOT NULL THEN {value} END"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _name(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'

@@ -1,9 +1,8 @@
 """All queries of the report, over the relation `facts`, for DuckDB and ClickHouse alike.
 
 `dialects.py` fills in the few names in which the engines differ. `facts` has a row for each of our
-lines and the columns of `facts.py`, with `us`, the microseconds since 1970, in place of `stamp`,
-and with `failed`: whether the line is a unit's that failed. `weight` and what is true or false is
-never NULL. `{counted}` is `COUNTED`, the lines in the window; `{bucket}` a length in microseconds.
+lines; `facts.py` has its columns. `weight` and what is true or false is never NULL. `{counted}` is
+`COUNTED`, the lines in the window; `{bucket}` a length in microseconds.
 """
 
 from __future__ import annotations
@@ -38,7 +37,8 @@ TIMES = """
 FROM (
   SELECT kind, service, method, route, weight, {each}(times) AS spent
   FROM counted WHERE kind IN ('request', 'websocket', 'task')
-) AS spending GROUP BY kind, service, method, route, spent.name
+) AS spending
+WHERE spent.name IS NOT NULL GROUP BY kind, service, method, route, spent.name
 """
 
 # Nearest rank, weighted: `reached` is the share of the weight of all values up to this one.
@@ -54,6 +54,14 @@ FROM (
     WHERE kind IN {kinds} AND {value} IS NOT NULL
   ) AS known
 ) AS ranks GROUP BY {keys}
+"""
+
+# The same where all lines of a group weigh the same, which `is_even` says; it needs no sort.
+EVEN_PERCENTILES = """
+{counted} SELECT {keys}, min(weight) = max(weight) AS is_even,
+  {quantiles}({value}, [0.5, 0.95, 0.99])
+FROM (SELECT *, floor(us / {bucket}) AS bucket FROM counted) AS known
+WHERE kind IN {kinds} AND {value} IS NOT NULL GROUP BY {keys}
 """
 
 # The traces of failed units, for the money that was spent in vain.

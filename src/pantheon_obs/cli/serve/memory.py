@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections import deque
 from datetime import datetime
+from itertools import groupby, islice
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -14,7 +16,6 @@ from pantheon_obs.cli.reading.schema import kind_of
 from pantheon_obs.cli.reading.wrappers import Joined
 from pantheon_obs.cli.report.document import report
 from pantheon_obs.cli.report.duck import Duck
-from pantheon_obs.cli.report.facts import row_of
 from pantheon_obs.cli.report.windows import Window
 from pantheon_obs.cli.stories.document import story
 from pantheon_obs.cli.stories.trace_ids import canonical, wanted
@@ -24,14 +25,14 @@ if TYPE_CHECKING:
 
 MOST_REQUESTS = 50_000
 MOST_BYTES = 150_000_000
+_AT_ONCE = 1000  # lines that are copied at a time
 _BESIDE = 300  # bytes that a remembered line takes beside its text
 
 
 class Remembered(NamedTuple):
-    """A line, reduced to what the report and a story need of it."""
+    """A line, and what its text does not tell."""
 
     raw: bytes
-    row: bytes  # of `facts.py`
     file: str
     number: int
     service: str
@@ -40,7 +41,7 @@ class Remembered(NamedTuple):
     @property
     def size(self) -> int:
         """The memory that it takes, in bytes."""
-        return len(self.raw) + len(self.row) + _BESIDE
+        return len(self.raw) + _BESIDE
 
 
 class Memory:
@@ -64,8 +65,7 @@ class Memory:
         """Remember a line, and forget the oldest ones where there are too many."""
         fields = line.fields
         is_request = kind_of(fields) == "request"
-        row = row_of(fields, line.service, None)
-        entry = Remembered(line.raw, row, line.file, line.number, line.service, is_request)
+        entry = Remembered(line.raw, line.file, line.number, line.service, is_request)
         with self._changed:
             self._lines.append(entry)
             self._requests += is_request
@@ -97,7 +97,10 @@ class Memory:
                 version, lines = self._version, list(self._lines)
             if self._counted is None or self._counted[0] != version:
                 with Duck() as duck:
-                    duck.add(line.row for line in lines)
+                    for service, named in groupby(lines, key=attrgetter("service")):
+                        while some := [line.raw for line in islice(named, _AT_ONCE)]:
+                            duck.add(service, b"\n".join(some))
+                    duck.finish()
                     self._counted = (version, report(duck, Window(), self._read))
             return self._counted
 

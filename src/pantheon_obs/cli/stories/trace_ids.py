@@ -92,11 +92,10 @@ def _fields_of(text: str) -> dict[str, Any] | None:
 
 def _id_in_text(text: str) -> str | None:
     """Return the id that a text is, or has."""
-    raw = text.encode("utf-8", "replace")
-    if found := parse_traceparent(raw) or validate(raw):
-        return found
     if match := _TRACEPARENT.search(text):
         return parse_traceparent(match[0].encode("utf-8", "replace"))
+    if found := validate(text.encode("utf-8", "replace")):
+        return found
     match = _NAMED.search(text) or _IN_TEXT_FORMAT.search(text)
     return match[1] if match else None
 

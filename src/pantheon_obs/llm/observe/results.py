@@ -12,9 +12,9 @@ from pantheon_obs.llm.observe import deferred, generators
 from pantheon_obs.llm.observe.kinds import kind_of
 from pantheon_obs.llm.observe.objects import ObservedClass, attributes, keep_source
 from pantheon_obs.llm.observe.streams import STREAM
+from pantheon_obs.llm.observe.values import bare_value, done, read_value, scalar, several, value
 from pantheon_obs.llm.usage.fields import Reported, has
 from pantheon_obs.llm.usage.find import NAMES, attached_usage, is_future, is_pending
-from pantheon_obs.llm.usage.shapes import read, read_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ def deliver(result: Any, call: LlmCall) -> Any:
         return _handler_of(kind)(result, call)
     except Exception as error:  # noqa: BLE001 - the guard, in a place that must return a value
         report("llm result", error)
-        return _done(result, call)
+        return done(result, call)
 
 
 # Bounded: a function may make a new class on each call.
@@ -42,38 +42,6 @@ _manager_class = lru_cache(maxsize=128)(
 _raw_class = lru_cache(maxsize=128)(partial(ObservedClass, methods=deferred.raw_methods(deliver)))
 
 _body_class = lru_cache(maxsize=128)(partial(ObservedClass, methods=deferred.BODY))
-
-
-def _done(result: Any, call: LlmCall, source: Any = None) -> Any:
-    call.end("ok")
-    call.settle(source)
-    return result
-
-
-def _bare_value(result: Any, call: LlmCall) -> Any:
-    """End the call: the value reports nothing, except to the `usage=` option."""
-    return _done(result, call, None if call.options.usage is None else result)
-
-
-def _value(result: Any, call: LlmCall) -> Any:
-    """End the call with a whole answer."""
-    complete = _read_value(result, call)
-    call.end("ok")
-    call.settle(None if complete else result)
-    return result
-
-
-def _read_value(result: Any, call: LlmCall) -> bool:
-    """Read a whole answer; return whether its usage is complete."""
-    call.reported.content = True  # not to be looked for
-    try:
-        if isinstance(result, tuple):
-            read_all(result, call.reported)
-        else:
-            read(result, call.reported)
-    except Exception as error:  # noqa: BLE001 - the guard, without its cost per call
-        report("llm result", error)
-    return call.options.usage is None and call.reported.usage_status == "reported"
 
 
 # --- results that come in chunks
@@ -104,7 +72,7 @@ def _observe(result: Any, call: LlmCall, observed_class: Callable[[type], Observ
     try:
         observed_class(kind).enter(result, call)
     except Exception:  # noqa: BLE001 - the making of a subclass runs code of the class
-        _bare_value(result, call)
+        bare_value(result, call)
         return False
     return True
 
@@ -130,12 +98,12 @@ def _tuple(result: Any, call: LlmCall) -> Any:
                 return result
             items = (*result[:index], observed, *result[index + 1 :])
             return tuple.__new__(type(result), items)
-    return _value(result, call)
+    return value(result, call)
 
 
 def _mapping(result: Any, call: LlmCall) -> Any:
     """Observe a response, or the stream or body within one, as boto3 returns it."""
-    complete = _read_value(result, call)
+    complete = read_value(result, call)
     for name, item in result.items():
         handler = _stream_handler_of(item)
         if handler is not None and (handler is _body or not complete):
@@ -144,7 +112,7 @@ def _mapping(result: Any, call: LlmCall) -> Any:
             if observed is not item:
                 dict.__setitem__(result, name, observed)
             return result
-    return _done(result, call, None if complete else result)
+    return done(result, call, None if complete else result)
 
 
 def _body(result: Any, call: LlmCall) -> Any:
@@ -156,16 +124,16 @@ def _body(result: Any, call: LlmCall) -> Any:
 
 def _object(result: Any, call: LlmCall) -> Any:
     """Observe a response, or an object that holds a stream if its usage is still pending."""
-    if _read_value(result, call):
-        return _done(result, call)
+    if read_value(result, call):
+        return done(result, call)
     call.reported = Reported()
-    return _response(result, call, attached_usage(result), _value)
+    return _response(result, call, attached_usage(result), value)
 
 
 def _iterable_container(result: Any, call: LlmCall) -> Any:
     """Observe a container; with a usage future, its own iteration may be the stream."""
     attached = attached_usage(result)
-    return _response(result, call, attached, _stream if is_future(attached) else _value)
+    return _response(result, call, attached, _stream if is_future(attached) else value)
 
 
 def _response(result: Any, call: LlmCall, attached: Any, otherwise: Handler) -> Any:
@@ -196,7 +164,7 @@ def _entered(result: Any, call: LlmCall) -> Any:
 def _raw_response(result: Any, call: LlmCall) -> Any:
     """Observe an HTTP response that the SDK has not parsed yet."""
     if deferred.read_body(result.http_response, call.reported):
-        return _done(result, call, result)
+        return done(result, call, result)
     _observe(result, call, _raw_class)
     return result
 
@@ -209,7 +177,7 @@ def _coroutine(result: Any, call: LlmCall) -> Any:
 
 def _future(result: Any, call: LlmCall) -> Any:
     """Read a future's result when it is done; it cannot be replaced."""
-    result.add_done_callback(deferred.FutureFinalizer(call, _value).done)
+    result.add_done_callback(deferred.FutureFinalizer(call, value).done)
     return result
 
 
@@ -227,10 +195,12 @@ _BY_BASE: tuple[tuple[type | tuple[type, ...], Handler], ...] = (
     (CoroutineType, _coroutine),
     (tuple, _tuple),
     (dict, _mapping),
-    ((str, bytes, int, float, NoneType, list, set, frozenset), _bare_value),
+    ((str, int, float, NoneType), scalar),
+    (list, several),
+    ((bytes, set, frozenset), bare_value),
 )
 _BY_KIND: dict[str, Handler] = {
-    "bare": _bare_value,
+    "bare": bare_value,
     "body": _body,
     "container": _iterable_container,
     "entered": _entered,

@@ -25,24 +25,27 @@ if TYPE_CHECKING:
 class IteratorObserver(generators.Observer):
     """Observes one iterator of an object, which the object may outlive."""
 
-    __slots__ = ("observed", "subject")
+    __slots__ = ("left", "observed", "subject")
 
     def __init__(self, observed: ObservedClass, subject: Any, call: LlmCall) -> None:
         super().__init__(call)
         self.observed = observed
         self.subject = subject
+        self.left = False
 
     def settle(self) -> None:
         """Stop observing the object, which has no more chunks either."""
         self.observed.settle(self.subject, self.call)
 
     def failed(self, error: BaseException, began: float) -> None:
-        """The iterator has raised."""
-        if not isinstance(error, GeneratorExit):
+        """The iterator has raised, perhaps what the consumer has thrown in."""
+        passes = self.left and not isinstance(error, Exception)
+        if not passes and not isinstance(error, GeneratorExit):
             super().failed(error, began)
 
     def abandoned(self) -> None:
         """The object may be iterated again; its end is its close or garbage collection."""
+        self.left = True
 
 
 def _next(method: Method, observed: ObservedClass) -> Method:

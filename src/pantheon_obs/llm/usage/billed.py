@@ -15,16 +15,22 @@ def read_billed(error: BaseException, reported: Reported, *, in_frames: bool) ->
     """Read the answer that an exception carries, else that in the frames through which it came.
 
     An SDK's `parse()` raises if an answer was cut or does not fit, and some of its exceptions do
-    not carry the answer. `in_frames` must be False for the application's own frames: these may hold
-    the answers of other calls.
+    not carry the answer. A gateway raises its own exception from that. `in_frames` must be False
+    for the application's own frames: these may hold the answers of other calls.
     """
-    found = None
-    for value in [*vars(error).values(), *(_locals_of(error) if in_frames else ())]:
-        if _has_usage(value):
-            found = value
-            break
-    if found is not None:
-        read(found, reported)
+    for each in _causes_of(error):
+        for value in [*vars(each).values(), *(_locals_of(each) if in_frames else ())]:
+            if _has_usage(value):
+                read(value, reported)
+                return
+
+
+def _causes_of(error: BaseException) -> list[BaseException]:
+    """Return an exception, and those that it was raised from."""
+    causes = [error]
+    while (cause := causes[-1].__cause__) is not None and cause not in causes:
+        causes.append(cause)
+    return causes
 
 
 def _locals_of(error: BaseException) -> Iterator[Any]:

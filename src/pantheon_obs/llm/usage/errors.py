@@ -6,6 +6,7 @@ Only what is meant for machines is read. A message may have anything private in 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.llm.usage.fields import either, field
@@ -17,6 +18,7 @@ UNKNOWN = "ProviderError"
 
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _ID = re.compile(r"[A-Za-z0-9_.:/+=-]{1,128}")
+_FAILURE = re.compile(r"(?i)(error|failed|timeout)(_.*)?")
 _STATUSES = range(400, 600)
 _ID_HEADERS = ("x-request-id", "request-id", "x-amzn-requestid")
 
@@ -29,6 +31,61 @@ def answer(value: Any, reported: Reported) -> Any:
     set_error(error, reported)
     reported.content = True
     return field(value, "usage")
+
+
+def whole(value: Any, reported: Reported) -> Any:
+    """Read a body that is an error, as vLLM and Mistral send it."""
+    is_error = field(value, "object") == "error"
+    if is_error:
+        set_error(value, reported)
+        reported.content = True
+    return None if is_error else False
+
+
+def error_beside(value: Any, choices: Any, reported: Reported) -> None:
+    """Read the error beside the choices of a chat, or in one of them.
+
+    https://openrouter.ai/docs/api-reference/errors, https://console.groq.com/docs/api-reference
+    """
+    found = field(value, "error") or field(field(value, "x_groq"), "error")
+    for choice in choices:
+        found = found or field(choice, "error")
+    if found:
+        set_error(found, reported)
+
+
+def no_answer(value: Any, reported: Reported) -> Any:
+    """Note that an SDK has made an answer of a body which has nothing of one.
+
+    None of the fields is there that every answer of its class has.
+    """
+    kind: Any = type(value)
+    names = _required(kind)
+    reported.no_answer = bool(names) and all(field(value, name) is None for name in names)
+    return None if reported.no_answer else False
+
+
+@lru_cache(maxsize=1024)  # bounded, as `class_fields`
+def _required(kind: Any) -> tuple[str, ...]:
+    """List the fields that objects of a class of pydantic must have."""
+    fields = getattr(kind, "__pydantic_fields__", None) or {}
+    return tuple(name for name, declared in fields.items() if declared.is_required())
+
+
+def error_in(reported: Reported) -> str | None:
+    """Return the type of the error that an answer has reported, if it is none."""
+    reason = reported.finish_reason
+    if reported.error_type is not None:
+        return reported.error_type
+    if reason is None:
+        return UNKNOWN if reported.no_answer and reported.finished is None else None
+    return UNKNOWN if _is_failure(reason) else None
+
+
+@lru_cache(maxsize=256)
+def _is_failure(reason: str) -> bool:
+    """Whether a model stopped because of a failure: `error`, Cohere's `ERROR_LIMIT` and so on."""
+    return _FAILURE.fullmatch(reason) is not None
 
 
 def set_error(error: Any, reported: Reported) -> None:

@@ -64,6 +64,7 @@ class Reported:
     partial = False  # whether a part of the usage is known to be missing
     job: str | None = None  # the id of an answer that may be retrieved later
     in_background = False  # whether the answer was, or is being, made after its call had returned
+    no_answer = False  # whether a body had nothing of an answer
     # Why it failed, in the provider's words for machines.
     error_type: str | None = None
     error_status: int | None = None

@@ -9,7 +9,7 @@ and never added. `input_tokens` always includes cached tokens, and `output_token
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from orjson import JSONDecodeError, loads
@@ -79,6 +79,7 @@ MESSAGES: Rows = (
     ("is_error", gateways.agent_result),
     ("data", mistral.event),
     ("object", openai.response),
+    ("object", errors.whole),
     ("error", errors.answer),
     ("stop_reason", anthropic.message),
     ("stopReason", bedrock.converse),
@@ -96,6 +97,7 @@ MESSAGES: Rows = (
     ("embeddings", ollama.embeddings),
     ("embeddings", gemini.embeddings),
     ("meta", cohere.first_version),
+    ("usage", errors.no_answer),
     ("usage", gateways.response),
 )
 # The more specific field comes first. The functions return False to decline.
@@ -155,21 +157,44 @@ def read_json(body: bytes, reported: Reported) -> bool:
     return True
 
 
-def read_all(values: tuple[Any, ...], reported: Reported) -> None:
-    """Read the values of a tuple: several responses are added up; one may have its usage beside it.
+def read_all(values: Iterable[Any], reported: Reported) -> None:
+    """Read values of which several may be answers: these are added up.
 
-    The same response may be there twice, raw and parsed.
+    One may have its usage beside it, or be there twice, raw and parsed.
     """
-    parts: dict[object, Reported] = {}
-    for value in values:
+    answers: list[tuple[Any, Reported]] = []
+    usages = []
+    for value in _flat(values):
         part = Reported()
         usage = first(MESSAGES, value, part)
         if usage is not False:
             read_usage(usage, part)
-            parts[text(field(value, "id")) or id(value)] = part
+            gateways.hidden_cost(value, part)
+            if not any(_is_the_same(value, other) for other, _ in answers):
+                answers.append((value, part))
+        elif read_usage(value, part):
+            usages.append(part)
         read(value, reported)
+    parts = tuple(part for _, part in answers) or tuple(usages)
     if len(parts) > 1:
-        add_up(reported, tuple(parts.values()))
+        reported.cost = None
+        add_up(reported, parts)
+
+
+def _flat(values: Iterable[Any]) -> Iterator[Any]:
+    for value in values:
+        if isinstance(value, tuple):
+            yield from value
+        else:
+            yield value
+
+
+def _is_the_same(value: Any, other: Any) -> bool:
+    """Whether two values are one answer: the same object, or raw and parsed."""
+    if value is other:
+        return True
+    known = text(field(value, "id"))
+    return known is not None and known == field(other, "id") and type(value) is not type(other)
 
 
 def read_usage(usage: Any, reported: Reported) -> bool:

@@ -25,17 +25,17 @@ from pantheon_obs.sinks.logs import (
     takeover,
 )
 from pantheon_obs.sinks.logs.handler import LogSink, ObsHandler
+from pantheon_obs.sinks.logs.starting import Starting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pantheon_obs.core.context import Trace
-    from pantheon_obs.core.events import Event
     from pantheon_obs.sinks.logs.emitter import Emitter
 
 _PLAIN = "%(asctime)s %(levelname)-8s %(name)s %(message)s"
 
 _handler: ObsHandler | None = None
+_starting: Starting | None = None
 _settings = Settings()
 _level = logging.INFO
 _level_before = logging.WARNING
@@ -121,7 +121,7 @@ def handler_for(
 
 
 def _install(settings: Settings) -> ObsHandler:
-    global _handler, _level, _level_before, _settings  # noqa: PLW0603 - logging is one per process
+    global _handler, _level, _level_before, _settings, _starting  # noqa: PLW0603 - one per process
     _settings = replace(settings, id_generator=None)  # which may refer to the application
     if _handler is None:
         hooks.in_command = command.is_running()
@@ -137,11 +137,12 @@ def _install(settings: Settings) -> ObsHandler:
         _handler.emitter = emitter
     _level = level_number(settings.log_level)
     _take_over(_handler, anew=True)
-    noticing.install(_handler, takeover.notice)
+    _starting = Starting(_handler, take_back)
+    noticing.install(_handler, _starting.notice)
     pipeline.add_sink(recording.sink_for(_handler))
     if settings.debug_on_error:
         below_level.install(_handler)
-    pipeline.add_sink(_FirstRequest())
+    pipeline.add_sink(_starting)
     structlog_bridge.install(_handler)
     hooks.install()
     if isinstance(logging.lastResort, logging.StreamHandler):  # else it is the application's
@@ -158,8 +159,9 @@ def reassert() -> None:
 
 def take_back() -> None:
     """Take over again, and log who has taken logging away: the application's start-up, mostly."""
-    if _handler is None:
+    if _handler is None or _starting is None:
         return
+    _starting.has_begun = True
     by = _handler.closed_by
     if _take_over(_handler, anew=False):
         fields = {"by": by} if by else {}
@@ -179,23 +181,6 @@ class _LastResort(logging.Handler):
     def handle(self, record: logging.LogRecord) -> bool:
         """Write a record."""
         return _handler is not None and _handler.handle(record)
-
-
-class _FirstRequest:
-    """Takes logging back at the first request: not every server tells when start-up is over."""
-
-    name = "logs at the first request"
-
-    def handle(self, event: Event) -> None:
-        """Ignore a fact."""
-
-    def started(self, _: Trace) -> None:
-        """Take logging back, once."""
-        pipeline.remove_sink(self.name)
-        take_back()
-
-    def ended(self, _: Trace) -> None:
-        """Ignore the end of the request."""
 
 
 def in_command() -> bool:
@@ -236,7 +221,7 @@ def reset() -> None:
     logging.getLogger().removeHandler(_handler)
     logging.getLogger().setLevel(_level_before)
     pipeline.remove_sink(LogSink.name)
-    pipeline.remove_sink(_FirstRequest.name)
+    pipeline.remove_sink(Starting.name)
     noticing.uninstall()
     structlog_bridge.uninstall()
     hooks.uninstall()

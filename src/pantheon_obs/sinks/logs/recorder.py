@@ -90,8 +90,8 @@ class Recorder(Emitter):
         if entry.trace_id is None:
             entry.trace_id = recording.trace_id
         text = len(entry.event)
-        if entry.fields:
-            text += sum([size_of(value) for value in entry.fields.values()])
+        for value in entry.fields.values():
+            text += size_of(value)
         recording.hold(entry, _context(recording.bound), text)
 
     def hold_record(self, recording: Recording, record: LogRecord) -> None:
@@ -99,7 +99,8 @@ class Recorder(Emitter):
         text = len(record.msg) + (size_of(record.args) if record.args else 0)
         attributes = record.__dict__
         if len(attributes) > _STANDARD:
-            text += sum([size_of(value) for value in islice(attributes.values(), _STANDARD, None)])
+            for value in islice(attributes.values(), _STANDARD, None):
+                text += size_of(value)
         recording.hold(record, _context(recording.bound), text)
 
     def started(self, trace: Trace) -> None:

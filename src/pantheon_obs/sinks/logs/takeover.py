@@ -43,7 +43,7 @@ def take_over(ours: ObsHandler, level: int, *, anew: bool) -> bool:
     global _level, _ours
     _level, _ours = level, ours
     root = logging.getLogger()
-    taken = not _stands(ours)
+    taken = not stands(ours)
     if taken:
         ours.adopted.clear()
     enabled = _enable_again(ours, anew=anew)
@@ -76,7 +76,7 @@ def notice(logger: logging.Logger) -> bool:
     """
     others = [other for other in logger.handlers if other is not _ours]
     is_server = logger.name in LOGGERS or logger.name in ACCESS
-    if _ours and not is_server and not all(map(is_judged, others)) and _stands(_ours):
+    if _ours and not is_server and not all(map(is_judged, others)) and stands(_ours):
         logger.propagate = _strip(logger) or logger.propagate
     return any(other is not _ours for other in logger.handlers)
 
@@ -87,7 +87,7 @@ def _known() -> list[logging.Logger]:
     return [each for each in loggers if isinstance(each, logging.Logger)]
 
 
-def _stands(ours: ObsHandler) -> bool:
+def stands(ours: ObsHandler) -> bool:
     """Whether our handler is on the root logger, be it behind a queue, where it is put before."""
     root = logging.getLogger()
     if ours in root.handlers:

@@ -37,6 +37,7 @@ _DETAILS = (
     ),
 )
 _GROUNDED = ("web_search_queries", "webSearchQueries", "grounding_chunks", "groundingChunks")
+_SIGNS = ("candidates", "prompt_feedback", "response_id", "model_version")
 _ANSWER = ("content", "finish_reason", "finishReason")
 _ANSWERED = (
     "candidates_token_count",
@@ -69,6 +70,9 @@ def content(value: Any, reported: Reported) -> Any:
     usage = either(value, "usage_metadata", "usageMetadata")
     answers = any(has(candidate, name) for candidate in candidates for name in _ANSWER)
     if not answers and either(usage, *_COUNTED) is None:
+        # The SDK makes a response of any body.
+        made = has(value, "sdk_http_response") and has(value, "candidates")
+        reported.no_answer = made and either(value, *_SIGNS) is None
         return False
     live = either(value, "server_content", "serverContent")
     if live is not None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.errors import set_error
+from pantheon_obs.llm.usage.errors import error_beside, set_error
 from pantheon_obs.llm.usage.fields import (
     Reported,
     add_detail,
@@ -81,11 +81,10 @@ def chat(value: Any, reported: Reported) -> Any:
         if reason is not None:
             reported.finish_reason = reason
             reported.finished = True
-            if reason == "error":
-                set_error(field(value, "error") or field(choice, "error"), reported)
         if not reported.content:
             message: Any = field(choice, "delta") or field(choice, "message") or choice
             reported.content = any(field(message, name) for name in CONTENT)
+    error_beside(value, choices, reported)
     if usage is None and reported.finished:
         usage = _usage_elsewhere(value, choices)
     if usage is not None:

@@ -1,0 +1,112 @@
+"""Read the lines of log files that begin as JSON objects do, for DuckDB to judge."""
+
+from __future__ import annotations
+
+import re
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import orjson
+
+from pantheon_obs.cli.reading.blocks import BLOCK, blocks
+from pantheon_obs.cli.reading.lines import Reader, parsed
+from pantheon_obs.cli.reading.wrappers import is_wrapped
+from pantheon_obs.cli.report.facts import GROUPED
+from pantheon_obs.cli.terminal import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pantheon_obs.cli.reading.files import Source
+    from pantheon_obs.cli.reading.wrappers import Joined
+
+
+_COMMA = re.compile(rb",\s*[}\]]").search
+
+
+class ObjectReader(Reader):
+    """A `Reader` of whole blocks, which leaves it to DuckDB to judge objects.
+
+    Attributes:
+        given: How many lines were given.
+    """
+
+    given = 0
+
+    def logs(self) -> Iterator[list[Source]]:
+        """Give the files of each log, the oldest first."""
+        for _, log in groupby(self._sources, lambda source: source.group):
+            yield list(log)
+
+    def is_between_lines(self) -> bool:
+        """Whether no line is begun whose last part has not come."""
+        return not self._unwrapper.waits()
+
+    def objects(self, source: Source) -> Iterator[bytes]:
+        """Give the lines of each block of a file that begin as objects do, unwrapped."""
+        progress = Progress()
+        self.read["files"] += 1
+        number = 0
+        try:
+            for block in blocks(source, progress):
+                count = block.count(b"\n") + (not block.endswith(b"\n"))
+                self.read["lines"] += count
+                if self.is_between_lines() and _is_plain(block, count):
+                    self.given += count
+                    yield block
+                else:
+                    yield self._unwrapped(source, number, block)
+                number += count
+        finally:
+            progress.end()
+
+    def rest(self) -> bytes:
+        """Give the lines of a log whose last parts never came."""
+        return self._kept(self._unwrapper.end())
+
+    def _unwrapped(self, source: Source, number: int, block: bytes) -> bytes:
+        feed = self._unwrapper.feed
+        lines = block.removesuffix(b"\n").split(b"\n")
+        fed = (feed(source.name, place, line) for place, line in enumerate(lines, number + 1))
+        return self._kept([joined for joined in fed if joined is not None])
+
+    def _kept(self, lines: Sequence[Joined]) -> bytes:
+        """Leave out blank lines, and foreign ones, which are counted."""
+        texts = [line.text for line in lines if line.text]
+        objects = [text for text in texts if text.startswith(b"{")]
+        self.read["foreign"] += len(texts) - len(objects)
+        self.given += len(objects)
+        return b"\n".join(objects)
+
+
+def _is_plain(block: bytes, count: int) -> bool:
+    """Whether each line of a block begins as an object does that nothing wraps."""
+    return (
+        block.startswith(b"{")
+        and block.count(b"\n{") == count - 1
+        and not is_wrapped(block)
+        and len(block) < 3 * BLOCK  # else a line is long, and may fill the memory when parsed
+    )
+
+
+def is_odd(lines: bytes) -> bool:
+    """Whether lines may hold something that DuckDB takes for JSON, and the standard does not."""
+    return _COMMA(lines) is not None or b"NaN" in lines or b"Infinity" in lines
+
+
+def repaired(lines: bytes, by: str | None) -> tuple[bytes, int]:
+    """Write lines anew that DuckDB refuses or reads otherwise, and count those that are torn.
+
+    Of a key that comes twice the last counts.
+
+    Args:
+        lines: Lines that begin as JSON objects do.
+        by: A field whose value is written under the key `GROUPED` as well.
+    """
+    split = lines.removesuffix(b"\n").split(b"\n")
+    objects = [fields for fields in map(parsed, split) if fields is not None]
+    if by is not None:
+        for fields in objects:
+            fields[GROUPED] = fields.get(by)
+    written = b"".join(orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE) for fields in objects)
+    return written, len(split) - len(objects)
