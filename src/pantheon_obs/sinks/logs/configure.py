@@ -213,7 +213,7 @@ def active_emitter() -> Emitter | None:
 
 def reset() -> None:
     """Undo the configuration as far as possible (used by `pantheon_obs.testing.reset`)."""
-    global _handler  # noqa: PLW0603 - as above
+    global _handler, _starting  # noqa: PLW0603 - as above
     beside.stop()
     recording.stop()
     if _handler is None:
@@ -230,4 +230,4 @@ def reset() -> None:
     hooks.in_command = False
     takeover.let_go()
     delivery.close()
-    _handler = None
+    _handler = _starting = None
