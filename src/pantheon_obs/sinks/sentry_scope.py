@@ -142,7 +142,7 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
     if error is not None:
         root = root_of(error)
         if trace_id:
-            offer_event(error, event)
+            offer_event(error, event, trace_id)
         if root is not error:
             _show(event, root)
     if trace_id:
