@@ -198,7 +198,7 @@ class AsgiWebsocket(AsgiExchange, WebsocketExchange):
         if kind == "websocket.receive":
             self.messages_in += 1
         elif kind == "websocket.disconnect" and (self.accepted or not self.response_started):
-            self.client_left(code_of(message))  # and was not refused
+            self.client_left(code_of(message))  # it was not refused
         return message
 
     async def send(self, message: Message) -> None:
