@@ -93,7 +93,7 @@ def chat(value: Any, reported: Reported) -> Any:
         if not reported.content:
             reported.content = any(field(message, name) for name in CONTENT)
         add_served(message, reported)
-    if reported.finished or not (choices and reported.content):  # not amid the answer
+    if not choices or not field(field(choices[-1], "delta"), "content"):  # not amid the answer
         error_beside(value, choices, reported)
     if usage is None and reported.finished:
         usage = _usage_elsewhere(value, choices)
