@@ -19,6 +19,8 @@ from sqlalchemy import text
 from bench.asgi import _receive, _send, bare
 from bench.cases import QUICK, Case, Contender, MisbehavedError, Row, Target
 from bench.harness import compare, lines_written
+from bench.recorder import recorder_rows
+from bench.times_django import django_cases, set_up
 from pantheon_obs import instrument, llm_call, measure
 from pantheon_obs.core.context import begin, end
 from pantheon_obs.core.exchange import Exchange
@@ -36,12 +38,14 @@ _SELECT = text("SELECT 1")
 
 
 def rows(effort: Effort) -> list[Row]:
-    """Measure a block, a statement and a command beside the bare ones; then the accuracy."""
+    """Measure blocks, statements and commands beside the bare ones; the accuracy; the recorder."""
+    set_up()
     instrument(bare, log_format="json")
-    made = [_block(), _statement(), _command()]
+    made = [_block(), _statement(), _command(), *django_cases(_in_requests)]
     return [
         *(compare(case, effort) for case in made),
         _accuracy(2 if effort is QUICK else REQUESTS),
+        *recorder_rows(effort),
     ]
 
 

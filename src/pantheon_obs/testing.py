@@ -144,6 +144,7 @@ def reset() -> None:
         "adapters.celery_tracing",
         "adapters.django.health",
         "llm.background",
+        "llm.cancellations",
         "llm.budget",
         "llm.every_client",
         "llm.imported",

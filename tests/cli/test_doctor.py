@@ -379,6 +379,17 @@ APPLICATIONS = [
         from fastapi import FastAPI
         from pantheon_obs import instrument
         app = FastAPI()
+        instrument(app, log_level='CRITICAL')
+        """,
+        "log level",
+        'instrument(app, log_level="INFO")',
+    ),
+    (
+        "fastapi",
+        """
+        from fastapi import FastAPI
+        from pantheon_obs import instrument
+        app = FastAPI()
         instrument(app)
         import logging
         logging.basicConfig(force=True)
@@ -433,7 +444,7 @@ APPLICATIONS = [
         app.wsgi_app = DispatcherMiddleware(app.wsgi_app)
         """,
         "order",
-        "app = instrument(DispatcherMiddleware(app))",
+        "app.wsgi_app = DispatcherMiddleware(app.wsgi_app)  # before instrument(app)",
     ),
     (
         "uvicorn",
@@ -612,6 +623,16 @@ LOGS = [
         },
         "settings",
         "PANTHEON_OBS_LLM",
+    ),
+    (
+        {
+            **LINE,
+            "logger": "pantheon_obs.metrics",
+            "event": "metrics_unavailable",
+            "problem": "PROMETHEUS_MULTIPROC_DIR='/no': no such folder",
+        },
+        "metrics unavailable",
+        "export PROMETHEUS_MULTIPROC_DIR=",
     ),
     ("INFO:     Started server process [7]", "server log", "UVICORN_LOG_CONFIG"),
     ("[2026-11-29 10:00:00 +0000] [7] [INFO] Booting worker", "server log", "JSONLogger"),
@@ -800,12 +821,9 @@ def test_all_of_it_turned_off_is_no_fault(
         ("import os, sys; print('gone', file=sys.stderr); os._exit(3)", "gone"),
     ],
 )
-def test_what_cannot_be_imported_cannot_be_told(
-    doctor: Doctor, tmp_path: Path, source: str, why: str
-) -> None:
+def test_what_cannot_be_imported_cannot_be_told(examine: Doctor, source: str, why: str) -> None:
     """The reason is the application's own."""
-    (tmp_path / "shop.py").write_text(source)
-    code, document = doctor("shop:app")
+    code, document = examine(source)
     assert (2, "unknown") == (code, document["verdict"])
     [unknown] = [check for check in document["checks"] if check["status"] == "unknown"]
     assert why in unknown["why"]

@@ -149,13 +149,27 @@ def test_the_engine_and_the_standard_differ_in_what_is_json(tmp_path: Path, run:
         whole[:-1] + ',"parts":[1',
         '{"b":2}]}',
         json.dumps(request(1, 5, service=7, trace_id='"', db_calls=2, db_ms=3, DB_calls=1)),
+        whole[:-1] + ',"\\x_calls":1}',
+        json.dumps(
+            request(1, 5, service="shop", **{"OWN_calls": 1, "_calls": 1, "x\x7f_calls": 1})
+        ),
     )
     log.write_text("\n".join([whole, *odd]))
     report = counts(run, log)
-    assert {"files": 1, "lines": 7, "foreign": 0, "torn": 4} == report["read"]
-    ((row),) = report["requests"]
-    assert (3, 17) == (row["requests"], row["total_ms"])
+    assert {"files": 1, "lines": 9, "foreign": 0, "torn": 5} == report["read"]
+    (row,) = report["requests"]
+    assert (4, 22) == (row["requests"], row["total_ms"])
     assert [{"name": "db", "calls": 2, "ms": 3}] == row["times"]
+
+
+def test_what_the_engine_lacks_is_told_in_one_line(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No space for its temporary files, for example."""
+    monkeypatch.setattr(duck, "facts", lambda *_: "SELECT 'no space'::INTEGER WHERE [?, ?, ?, ?]")
+    result = run("report", write_log(tmp_path / "shop.log", HOSTILE))
+    assert (2, "", 1) == (result.code, result.out, result.err.count("\n"))
+    assert "pantheon-obs: DuckDB: " in result.err
 
 
 def test_calls_are_grouped_by_equal_values(tmp_path: Path, run: Run) -> None:

@@ -43,6 +43,7 @@ class Warm:
 
     def close(self) -> None:
         """End it."""
+        self._process.kill()
         self._process.communicate()
 
 

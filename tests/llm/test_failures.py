@@ -6,6 +6,7 @@ import asyncio
 import gc
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from enum import Enum
 from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
@@ -15,6 +16,7 @@ import pytest
 from pantheon_obs import instrument_llm, llm_call
 from pantheon_obs.core import guard
 from pantheon_obs.llm import cancellations
+from pantheon_obs.testing import reset
 from tests.llm.scripted import Raw, scripted
 from tests.llm.sdk import MESSAGES
 
@@ -95,6 +97,27 @@ class TestReason:
                 {"response": SimpleNamespace(status_code=503, headers={"x-request-id": "r"})},
                 (503, None, "r"),
             ),
+            (
+                {"status_code": 429, "body": [{"error": {"code": 429, "status": "EXHAUSTED"}}]},
+                (429, "EXHAUSTED", None),
+            ),
+            (
+                {"status_code": 422, "body": '{"type": "invalid_request_error", "code": "3051"}'},
+                (422, "3051", None),
+            ),
+            (
+                {"headers": {"X-Ms-Client-Request-Id": "mine", "apim-request-id": "a", b"b": 1}},
+                (None, None, "a"),
+            ),
+            (
+                {"headers": {"apim-request-id": "a", "x-request-id": "x"}},
+                (None, None, "x"),
+            ),
+            ({"headers": {"x-debug-trace-id": "t"}}, (None, None, "t")),
+            (
+                {"response": {"ResponseMetadata": {"HTTPHeaders": {"x-amzn-requestid": "b"}}}},
+                (None, None, "b"),
+            ),
             ({"status_code": 402, "body": {"code": 1008, "message": PRIVATE}}, (402, "1008", None)),
             ({"code": PRIVATE, "request_id": "a b", "status_code": "429"}, (None, None, None)),
             ({"code": "a" * 65, "status_code": 200, "body": PRIVATE}, (None, None, None)),
@@ -108,6 +131,24 @@ class TestReason:
             llm_call(fail(Failure(**attributes)))()
 
         assert ("error", "Failure", *expected) == why(events)
+
+    def test_it_is_read_from_an_exception_of_grpc(self, events: Events) -> None:
+        """xAI's client has these; they tell by methods."""
+
+        class Code(Enum):
+            RESOURCE_EXHAUSTED = (8, "resource exhausted")
+
+        class Rpc(Exception):  # noqa: N818 - as above
+            def code(self) -> Code:
+                return Code.RESOURCE_EXHAUSTED
+
+            def trailing_metadata(self) -> Any:
+                return (("x-request-id", "g-1"),)
+
+        with pytest.raises(Rpc):
+            llm_call(fail(Rpc(PRIVATE)))()
+
+        assert ("error", "Rpc", None, "RESOURCE_EXHAUSTED", "g-1") == why(events)
 
     def test_a_call_that_is_cancelled_has_none(self, events: Events) -> None:
         """Nobody has refused it."""
@@ -225,8 +266,10 @@ class TestErrorsAsAnswers:
             {"object": "error", "type": "NotFoundError", "code": 404, "message": PRIVATE},
             None,
         ]
-        with scripted({"/": bodies}) as url:
-            client = openai.OpenAI(api_key="none", base_url=url, max_retries=0)
+        with (
+            scripted({"/": bodies}) as url,
+            openai.OpenAI(api_key="none", base_url=url, max_retries=0) as client,
+        ):
             instrument_llm(client)
             for _ in bodies:
                 answer = client.chat.completions.create(
@@ -252,6 +295,7 @@ class TestErrorsAsAnswers:
             instrument_llm(client)
             client.models.generate_content(model="m", contents="x")
             client.models.generate_content(model="m", contents="x")
+            client.close()
 
         assert [("error", "ProviderError"), ("ok", None)] == [
             (event.outcome, event.error_type) for event in events
@@ -260,8 +304,10 @@ class TestErrorsAsAnswers:
     def test_a_text_that_is_an_answer(self, events: Events) -> None:
         """Transcriptions may be asked for as text."""
         openai = pytest.importorskip("openai")
-        with scripted({"/": Raw(b"Paris.", "text/plain")}) as url:
-            client = openai.OpenAI(api_key="none", base_url=url, max_retries=0)
+        with (
+            scripted({"/": Raw(b"Paris.", "text/plain")}) as url,
+            openai.OpenAI(api_key="none", base_url=url, max_retries=0) as client,
+        ):
             instrument_llm(client)
             client.audio.transcriptions.create(model="m", file=b"x", response_format="text")
 
@@ -433,10 +479,12 @@ async def gathered() -> None:
     await asyncio.gather(ask(), asyncio.sleep(9))
 
 
-async def grouped() -> None:
-    """Call in a task of a group, without asking for more."""
+async def grouped(*, awaited: bool = False) -> None:
+    """Call in a task of a group."""
     async with asyncio.TaskGroup() as group:
-        group.create_task(ask())
+        task = group.create_task(ask())
+        if awaited:
+            await task
 
 
 @asynccontextmanager
@@ -500,7 +548,7 @@ class TestTimeOuts:
             "gather": gathered,
             "task": lambda: asyncio.create_task(ask()),
             "group": grouped,
-            "nested": lambda: asyncio.gather(grouped(), asyncio.sleep(0)),
+            "nested": lambda: asyncio.gather(grouped(awaited=True), asyncio.sleep(0)),
             "wait_for": lambda: asyncio.wait_for(ask(), 9),
         }
         managers: dict[str, Any] = {
@@ -552,6 +600,69 @@ class TestTimeOuts:
             asyncio.run(main())
 
         assert ("cancelled", "CancelledError") == why(events)[:2]
+
+    def test_a_client_that_closes_its_connection_first(self, events: Events) -> None:
+        """Its coroutines run when the cancellation reaches the call, as those of httpx do."""
+
+        @llm_call(operation="ask")
+        async def closing() -> None:
+            try:
+                await model()
+            finally:
+                await asyncio.sleep(0)
+
+        async def main() -> None:
+            async with timeout():
+                await closing()
+
+        with pytest.raises(TimeoutError):
+            asyncio.run(main())
+
+        assert ("error", "TimeoutError") == why(events)[:2]
+
+    def test_a_cancellation_after_a_timeout(self, events: Events) -> None:
+        """What the task has left behind does not count, whether it is kept or not."""
+
+        async def consume(waiting: asyncio.Event, *, kept: bool) -> None:
+            for _ in range(3):
+                with suppress(TimeoutError):
+                    async with timeout() as expired:
+                        await model()
+                if not kept:
+                    del expired
+            waiting.set()
+            await ask()
+
+        async def main() -> None:
+            for kept in (False, True):
+                waiting = asyncio.Event()
+                task = asyncio.create_task(consume(waiting, kept=kept))
+                await waiting.wait()
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+        llm_call(lambda: None)()
+        asyncio.run(main())
+
+        assert [("cancelled", "CancelledError")] * 2 == [
+            (event.outcome, event.error_type) for event in events[1:]
+        ]
+
+    def test_asyncio_is_as_it_was_after_a_reset(self) -> None:
+        """The library looks at time-outs from its first call on."""
+        function = asyncio.Timeout._on_timeout  # type: ignore[attr-defined] # noqa: SLF001
+        code = function.__code__
+        llm_call(lambda: None)()
+        assert code is not function.__code__
+        reset()
+        assert code is function.__code__
+
+    def test_without_asyncio(self, events: Events, monkeypatch: Any) -> None:
+        """There is nothing to look at."""
+        monkeypatch.delitem(sys.modules, "asyncio")
+        llm_call(lambda: None)()
+
+        assert ["ok"] == [event.outcome for event in events]
 
     def test_a_task_of_another_kind(self, events: Events, monkeypatch: Any) -> None:
         """A failure of ours is not the application's."""

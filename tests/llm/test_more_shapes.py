@@ -136,7 +136,7 @@ class TestProtocolBuffers:
         reported = Reported()
         read(grok(model="grok-4", usage=usage), reported)
 
-        assert {"server_side_tools": 2} == dict(reported.details)
+        assert {"other": 2} == dict(reported.details)
 
 
 class TestMappings:
@@ -247,7 +247,7 @@ class TestInteractions:
         usage = {"total_input_tokens": None, "grounding_tool_count": [{"count": 1}]}
         read({"status": "completed", "usage": usage}, reported)
 
-        assert {"groundings": 1} == dict(reported.details)
+        assert {"other": 1} == dict(reported.details)
 
     def test_embeddings_without_counts_have_none(self) -> None:
         """The Gemini API may count nothing."""

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict
 
 from pantheon_obs import llm_call
 from pantheon_obs.llm.usage.fields import Reported
-from pantheon_obs.llm.usage.shapes import MESSAGES, USAGE, first, read, read_usage, tokens_of
+from pantheon_obs.llm.usage.find import tokens_of
+from pantheon_obs.llm.usage.shapes import MESSAGES, USAGE, first, read, read_usage
 from tests.llm.test_usage import ENDED, FIXTURES, MADE_OF, load, says
 
 if TYPE_CHECKING:

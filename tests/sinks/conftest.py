@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    """Receive events; afterwards this process has no client."""
+    """Receive events; afterwards this process has no client, and empty scopes."""
     import sentry_sdk  # noqa: PLC0415 - not where the extra is missing
 
     with Receiver() as receiver:
@@ -22,3 +22,5 @@ def receiver() -> Iterator[Receiver]:
         # Before the receiver stops, as closing sends the rest.
         sentry_sdk.get_client().close()
         sentry_sdk.get_global_scope().set_client(None)
+        sentry_sdk.get_isolation_scope().clear()
+        sentry_sdk.get_current_scope().clear()

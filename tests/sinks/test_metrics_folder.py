@@ -318,6 +318,65 @@ print(os.getpid())
 """
 
 
+LEAVING = """
+import asyncio, faulthandler, gc, random
+from pantheon_obs import instrument, llm_call
+
+faulthandler.dump_traceback_later(60, exit=True)
+numbers = random.Random(7)
+page = []
+
+async def app(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body"})
+
+async def receive():
+    return {"type": "http.request", "body": b""}
+
+async def send(message):
+    page.append(message.get("body", b""))
+
+@llm_call(model="m", operation="chat")
+def stream():
+    yield "a"
+    yield "b"
+
+def leave_a_stream():
+    left = [stream()]
+    next(left[0])
+    left.append(left)
+
+async def main():
+    served = instrument(app, metrics_path="/metrics", log_level="CRITICAL")
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    for _ in range(2000):
+        gc.set_threshold(numbers.randint(1, 60), 1, 1)  # at any place
+        leave_a_stream()
+        await served(dict(scope), receive, send)
+    gc.collect()
+    page.clear()
+    await served({**scope, "path": "/metrics"}, receive, send)
+
+asyncio.run(main())
+for line in b"".join(page).decode().splitlines():
+    name = line.partition("{")[0]
+    if name in ("pantheon_llm_calls_total", "http_server_request_duration_seconds_count"):
+        print(line.split()[-1])
+"""
+
+
+def test_a_stream_that_the_collector_closes_in_the_middle_of_a_count_is_counted(
+    tmp_path: Path,
+) -> None:
+    """Since Python 3.12 it may run while `prometheus_client` holds its lock, and deadlocked."""
+    env = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", LEAVING], env=env, check=False, capture_output=True, text=True
+    )
+
+    assert (["2000.0", "2000.0"], 0) == (done.stdout.splitlines(), done.returncode), done.stderr
+
+
 def test_the_hook_of_gunicorn_settles_a_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

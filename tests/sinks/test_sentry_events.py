@@ -396,27 +396,40 @@ def test_a_job_is_in_the_trace_of_its_id_in_sentry_too(receiver: Receiver) -> No
 
 
 FORKING = f"""
-import logging, multiprocessing, sys
+import logging, multiprocessing, sys, threading
 import sentry_sdk
 from pantheon_obs import carry, instrument
 from tests.sinks.test_sentry_events import mark
+
+over = threading.Event()
 
 def job(customer):
     logging.getLogger("invoice").error("no invoice for %s", customer)
     sentry_sdk.flush()
     return sentry_sdk.get_traceparent()
 
+def fork(customer):
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        print(pool.apply(job, (customer,)))
+
+def fork_later():
+    over.wait()
+    fork("third")
+
 def app(environ, start_response):
     mark()
-    with multiprocessing.get_context("fork").Pool(1) as pool:
-        print(pool.apply(job, ("second",)))
+    fork("second")
+    later.start()
     start_response("200 OK", [])
     return [b"ok"]
 
+later = threading.Thread(target=fork_later)
 served = instrument(app, sentry_dsn=sys.argv[1], sentry_traces_sample_rate=1.0)
 sentry_sdk.set_tag("region", "north")
 environ = {{"REQUEST_METHOD": "GET", "PATH_INFO": "/buy", "HTTP_X_TRACE_ID": "{FIRST}"}}
 served(environ, lambda *_: None).close()
+over.set()
+later.join()
 """
 
 
@@ -428,11 +441,11 @@ def test_a_process_that_a_request_forks_reports_for_nobody(receiver: Receiver) -
         command, env=environment(), capture_output=True, text=True, check=True, timeout=SECONDS
     )
 
-    [event] = receiver.events
-    assert {"region": "north"} == event["tags"]
-    assert set() == marks_on(event)
-    [sent_on] = [line for line in run.stdout.splitlines() if not line.startswith("{")]
-    assert event["contexts"]["trace"]["trace_id"] == sent_on.partition("-")[0]
+    sent_on = [line.partition("-")[0] for line in run.stdout.splitlines() if line[0] != "{"]
+    assert sent_on == [event["contexts"]["trace"]["trace_id"] for event in receiver.events]
+    for event in receiver.events:
+        assert {"region": "north"} == event["tags"]
+        assert set() == marks_on(event)
 
 
 def test_a_thread_has_no_user_of_a_request_that_is_over(receiver: Receiver) -> None:

@@ -197,9 +197,8 @@ class AsgiWebsocket(AsgiExchange, WebsocketExchange):
         kind = type_of(message)
         if kind == "websocket.receive":
             self.messages_in += 1
-        elif kind == "websocket.disconnect":
-            if self.accepted or not self.response_started:  # not refused
-                self.client_left(code_of(message))
+        elif kind == "websocket.disconnect" and (self.accepted or not self.response_started):
+            self.client_left(code_of(message))  # it was not refused
         return message
 
     async def send(self, message: Message) -> None:

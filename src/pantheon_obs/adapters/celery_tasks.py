@@ -104,8 +104,8 @@ class _Run(TaskRun):
         # Fields, times and LLM calls of an eager call belong to its caller.
         self.bound = self.caller.bound if self.caller else tracing.crossing(request.get(FIELDS))
         if self.caller is not None and in_force("measure_time"):
-            self.times = self.caller.__dict__.setdefault("times", Times())
-            self.times_before = self.times.sums()
+            times: Times = self.caller.__dict__.setdefault("times", Times())
+            self.times, self.times_before = times, times.sums()
         running.add(task_id)
         if self._is_own:
             attach(self, tracing.parent_of(request))

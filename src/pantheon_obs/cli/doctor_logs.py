@@ -26,6 +26,11 @@ _REMEDIES = {
     "log_lines_dropped": "export PANTHEON_OBS_LOG_QUEUE_BYTES=67108864",
     "llm_budget_store_lost": "redis-cli ping  # the store of the budget did not answer",
 }
+# How the problems of `metrics_unavailable` begin that no package mends.
+_OF_METRICS = {
+    "PROMETHEUS_MULTIPROC_DIR=": "export PROMETHEUS_MULTIPROC_DIR=/tmp/metrics",
+    "metrics_port=": "export PANTHEON_OBS_METRICS_PORT=9464  # another one, which is free",
+}
 _LOGGER_CLASS = 'GUNICORN_CMD_ARGS="--logger-class pantheon_obs.adapters.gunicorn.JSONLogger"'
 # How the servers' lines begin where nothing of ours stands in their logging.
 _RAW = (
@@ -67,7 +72,9 @@ class LogExamination:
             self._add(problem(line["problem"]))
         elif event in _REMEDIES and logger.partition(".")[0] == "pantheon_obs":
             why = next((line[key] for key in ("problem", "reason", "hint") if key in line), event)
-            self._add(fault(event.replace("_", " "), str(why), _filled(_REMEDIES[event], line)))
+            known = (fix for start, fix in _OF_METRICS.items() if str(why).startswith(start))
+            fix = next(known, _filled(_REMEDIES[event], line))
+            self._add(fault(event.replace("_", " "), str(why), fix))
 
     def take_foreign(self, raw: bytes) -> None:
         """Look at a line that is no JSON of the library."""

@@ -93,7 +93,14 @@ def problem(text: str) -> Check:
 def _level(settings: Settings) -> Check:
     if level_number(settings.log_level) > logging.INFO:
         why = f"log_level {settings.log_level} drops the line of each request that ends well"
-        return fault("log level", why, "export PANTHEON_OBS_LOG_LEVEL=INFO")
+        is_argument = "log_level" in settings.given
+        return fault(
+            "log level",
+            why,
+            'instrument(app, log_level="INFO")'
+            if is_argument
+            else "export PANTHEON_OBS_LOG_LEVEL=INFO",
+        )
     return Check("log level", "on", settings.log_level)
 
 

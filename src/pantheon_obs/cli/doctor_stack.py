@@ -47,7 +47,11 @@ def examine_stack(app: Any) -> Iterator[Check]:
     elif by_hand:
         why = "TraceIdMiddleware was added to an instrumented application"
         yield fault("two instrumentations", why, "remove add_middleware(TraceIdMiddleware)")
-    elif (outer := _outside(layers, traced) or _replaced(app)) is not None:
+    elif replaced := _replaced(app):
+        kind, name = replaced
+        why = f"what {kind} answers itself has no trace id: it stands around instrument(app)"
+        yield fault("order", why, f"app.{name} = {kind}(app.{name})  # before instrument(app)")
+    elif (outer := _outside(layers, traced)) is not None:
         why = f"what {outer} answers itself has no trace id: it stands around instrument(app)"
         yield fault("order", why, f"app = instrument({outer}(app))")
     else:
@@ -119,11 +123,12 @@ def _outside(layers: list[Any], traced: object) -> str | None:
     return type(outer).__name__
 
 
-def _replaced(app: Any) -> str | None:
+def _replaced(app: Any) -> tuple[str, str] | None:
     """Name what was put in the place of Flask's `wsgi_app` or Quart's `asgi_app` after ours."""
     for name in ("wsgi_app", "asgi_app"):
-        if outer := getattr(app, "__dict__", {}).get(name):
-            return _outside([outer], None)
+        around = getattr(app, "__dict__", {}).get(name)
+        if around is not None and (outer := _outside([around], None)):
+            return outer, name
     return None
 
 
@@ -131,10 +136,9 @@ def _trusting(app: Any, layers: list[Any]) -> Iterator[Check]:
     """Find middleware that believes every client as a proxy, as uvicorn's may."""
     options = [getattr(entry, "kwargs", {}) for entry in getattr(app, "user_middleware", ())]
     hosts = [each.get("trusted_hosts", "") for each in options]
-    believed = [
-        getattr(getattr(layer, "trusted_hosts", None), "always_trust", 0) for layer in layers
-    ]
-    if True in believed or any("*" in each for each in hosts):
+    trusted = [getattr(layer, "trusted_hosts", None) for layer in layers]
+    trusts_all = any(getattr(each, "always_trust", False) is True for each in trusted)
+    if trusts_all or any("*" in each for each in hosts):
         why = "every client is believed as a proxy: it may forge its address and the trace id"
         yield fault("proxy", why, 'trusted_hosts="10.0.0.0/8"  # the addresses of your own proxies')
 

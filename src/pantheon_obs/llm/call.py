@@ -17,6 +17,7 @@ from pantheon_obs.llm.observe.functions import observed_function
 from pantheon_obs.llm.options import CallOptions
 from pantheon_obs.llm.prices import pricing_of
 from pantheon_obs.llm.report import LlmCall
+from pantheon_obs.llm.sdks import client_starter
 from pantheon_obs.llm.usage.fields import Reported
 from pantheon_obs.llm.usage.find import attached_usage
 from pantheon_obs.llm.usage.shapes import read, read_all
@@ -148,6 +149,8 @@ class LlmCallObserver:
     def _starter(self, function: Callable[..., Any] | None, name: str) -> Starter:
         options = replace(self._options, operation=self._options.operation or name)
         find_alias = alias_finder(function, self._model)
+        if options.method is not None:
+            return client_starter(options, find_alias)
         return lambda args, kwargs: LlmCall(options, find_alias(args, kwargs))
 
     def __enter__(self) -> LlmCallHandle:

@@ -1,35 +1,80 @@
 """Tell by whom a call was cancelled: by a time-out, by a consumer that left, or by hand.
 
-`asyncio.timeout` cancels its task, and turns that into a `TimeoutError` further up. Its context
-manager is on the stack of a coroutine that waits for the cancelled one, in the same task or in one
-that waits for that. `asyncio.wait_for` is made of it since Python 3.12.
+`asyncio.timeout` cancels its task, and turns that into a `TimeoutError` further up; `wait_for` is
+made of it since Python 3.12. Nothing but the stack of a coroutine refers to its object, and the
+stack cannot be read while the coroutine runs: an HTTP client that is cancelled closes its
+connection first. So each time-out is noted when it expires.
 """
 
 from __future__ import annotations
 
-import gc
 import sys
-from contextlib import AsyncExitStack
 from functools import partial
-from types import (
-    AsyncGeneratorType,
-    BuiltinMethodType,
-    CoroutineType,
-    FunctionType,
-    GeneratorType,
-    MethodType,
-)
+from threading import Lock
+from types import BuiltinMethodType, FunctionType, MethodType
 from typing import Any, Literal
+from weakref import WeakKeyDictionary, ref
 
-from pantheon_obs.core.guard import report
+from pantheon_obs.core.guard import Guard, report
+from pantheon_obs.llm.redirect import Redirect, copy_of
 
 Sender = Literal["consumer", "time-out"]
 
-# The types by which one coroutine waits for another one; those of async generators have no name.
-_WAITING: tuple[Any, ...] = (CoroutineType, GeneratorType, AsyncGeneratorType)
-_CLOSING = "async_generator_athrow"
-_WAITING_NAMES = frozenset({"async_generator_asend", _CLOSING, "coroutine_wrapper"})
-_MOST = 1000  # objects that are looked at, whatever the application keeps in its own
+_CLOSING = "async_generator_athrow"  # the type has no name; its objects close a generator
+_guard = Guard("llm cancellation")
+
+
+class _Watch:
+    """Notes the time-outs that expire, by the task that they cancel."""
+
+    def __init__(self) -> None:
+        self.is_on = False
+        self._redirect: Redirect | None = None
+        self._beginning = Lock()  # taken once
+        self._expired: WeakKeyDictionary[Any, list[ref[Any]]] = WeakKeyDictionary()
+
+    def begin(self) -> None:
+        """Note them from now on, if asyncio is there: those that run already included."""
+        asyncio: Any = sys.modules.get("asyncio")
+        if asyncio is None or not self._beginning.acquire(blocking=False):
+            return
+        self.is_on = True
+        with _guard:
+            function = asyncio.Timeout._on_timeout  # noqa: SLF001 - where they expire
+            original = copy_of(function)
+
+            def choose(args: tuple[Any, ...]) -> Any:
+                with _guard:
+                    self._note(args[0])
+                return original
+
+            self._redirect = Redirect(function, choose)
+
+    def _note(self, timeout: Any) -> None:
+        task = timeout._task  # noqa: SLF001 - as above
+        known = [each for each in self._expired.get(task, ()) if each() is not None]
+        self._expired[task] = [*known, ref(timeout)]
+
+    def expiring(self, task: Any) -> int:
+        """Count the time-outs that have expired, and that their task has not left yet."""
+        known = [timeout for each in self._expired.get(task, ()) if (timeout := each()) is not None]
+        return sum(timeout._state.value == "expiring" for timeout in known)  # noqa: SLF001 - as above
+
+    def end(self) -> None:
+        """Note no more."""
+        if self._redirect is not None:
+            self._redirect.undo()
+            self._beginning.release()
+        self._redirect, self.is_on = None, False
+        self._expired.clear()
+
+
+watch = _Watch()
+
+
+def reset() -> None:
+    """Note no time-outs any more (used by `pantheon_obs.testing.reset`)."""
+    watch.end()
 
 
 def sender_of(error: BaseException) -> Sender | None:
@@ -60,38 +105,10 @@ def _has_expired(task: Any, seen: set[Any]) -> bool:
     """Whether all cancellations of a task come from time-outs: its own, or those of its waiters."""
     seen.add(task)
     requests = task.cancelling()
-    expired = sum(timeout.expired() for timeout in _timeouts(task.get_coro()))
+    expired = watch.expiring(task)
     if requests == expired + 1:
         return any(_has_expired(waiter, seen) for waiter in _waiters(task, seen))
     return bool(0 < requests <= expired)
-
-
-def _timeouts(coroutine: Any) -> list[Any]:
-    """Return the time-outs that the coroutines of a task have entered, exit stacks included."""
-    kind: Any = sys.modules["asyncio"].Timeout
-    seen: set[int] = set()
-    found = []
-    looked_at = [coroutine]
-    while looked_at and len(seen) < _MOST:
-        one = looked_at.pop()
-        if id(one) in seen:
-            continue
-        seen.add(id(one))
-        if type(one) is MethodType:
-            looked_at.append(one.__self__)
-        elif type(one) is kind:
-            found.append(one)
-        elif _waits(one):
-            looked_at += gc.get_referents(one)
-        elif isinstance(one, AsyncExitStack):
-            looked_at += [leave for _, leave in vars(one)["_exit_callbacks"]]
-        elif hasattr(type(one), "__aexit__"):  # one that is made of others, by contextlib perhaps
-            looked_at += getattr(one, "__dict__", {}).values()
-    return found
-
-
-def _waits(value: Any) -> bool:
-    return isinstance(value, _WAITING) or type(value).__name__ in _WAITING_NAMES
 
 
 def _waiters(task: Any, seen: set[Any]) -> list[Any]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pantheon_obs.core.guard import report
 from pantheon_obs.llm.list_loading import loader
+from pantheon_obs.llm.usage.beside import OTHER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,7 +64,9 @@ def _cost_of(
     if inner is not None:  # they know who has served them, and how
         call.unpriced = inner.unpriced
         return inner.cost_usd, inner.cost_source
-    vendor = call.provider or answer.vendor or used.vendor
+    vendor = call.provider
+    if vendor is None and options.sdk is None:  # else its client would tell
+        vendor = answer.vendor or used.vendor
     if loader.prices is None or (vendor is None and options.sdk is not None):
         return None, None
     return _listed(_list_price(vendor, _names(call.model_alias, call.model), answer, used))
@@ -78,9 +81,10 @@ def _list_price(
 ) -> float | None:
     """Return the list price, or None; a sum if parts of the usage are priced one by one."""
     prices = loader.prices
-    if prices is None or used.partial:
+    if prices is None or used.partial or OTHER in answer.details or OTHER in used.details:
         return None
-    served = tuple(sorted({**answer.served, **used.served}.items()))
+    ways = {**answer.served, **used.served} if answer.served or used.served else ()
+    served = tuple(sorted(ways.items())) if ways else ()
     beside = {} if used is answer or used.parts else answer.details  # tools that the model used
     total = 0.0
     for part in used.parts or (used,):

@@ -117,7 +117,9 @@ def instrumented(  # noqa: PLR0913 - the options of `instrument_llm`
     @cache
     def observers_for(vendor: str | None) -> Observers:
         observers: dict[str, Observe] = {
-            path: LlmCallObserver(None, CallOptions(name, vendor, usage, pricing, sdk))
+            path: LlmCallObserver(
+                None, CallOptions(name, vendor, usage, pricing, sdk, None if provider else path)
+            )
             for path, name in wanted.items()
         }
         if sdk is None:

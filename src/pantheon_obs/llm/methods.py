@@ -66,6 +66,7 @@ _OPENAI = {
     "embeddings.create": "embeddings",
     "completions.create": "completions",
     "moderations.create": "moderations",
+    "decisions.create": "decisions",
     "rerank.create": "rerank",
     **_paths("images", ("images.",), ("generate", "edit", "create_variation")),
     "audio.speech.create": "speech",
@@ -82,7 +83,10 @@ _GENAI = {
         "generate_content", _AIO, ("models.generate_content", "models.generate_content_stream")
     ),
     **_paths("embeddings", _AIO, ("models.embed_content",)),
-    **_paths("images", _AIO, ("models.",), ("generate_images", "edit_image", "upscale_image")),
+    **_paths("images", _AIO, ("models.generate_images",)),
+    **_paths(
+        "images", _AIO, ("models.",), ("edit", "upscale", "recontext", "segment"), ("_image",)
+    ),
     **_paths("interactions", _AIO, ("interactions.create",)),
     **_paths(RETRIEVE, _AIO, ("interactions.get",)),
 }

@@ -17,7 +17,8 @@ class CallOptions:
     """The options that all calls of one function share; `operation` names the event.
 
     With an `sdk` a client of it is called, whose host tells who sells the model, if anybody known
-    does; else the model's name may tell it.
+    does; else the model's name may tell it. With a `method`, its path, each call is asked for the
+    host: the application has named no provider.
     """
 
     operation: str
@@ -25,3 +26,4 @@ class CallOptions:
     usage: Callable[[Any], object] | None
     pricing: Pricing | None
     sdk: Sdk | None = None
+    method: str | None = None

@@ -40,12 +40,11 @@ class Prices(NamedTuple):
     """The prices of a model, for calls that have counts of the same names."""
 
     units: list[_UnitPrice]
-    per_call: int
     denominator: int
 
     def of(self, counts: Counts) -> float | None:
         """Return the price in USD; None if the counts do not fit together."""
-        total = self.per_call
+        total = 0
         beside_parts: list[int] = []
         for name, parts, amount, tiers in self.units:
             left = counts.get(name, 0)
@@ -150,14 +149,21 @@ class PriceList:
             if price is not None and key in units
         ]
         names = {unit.usage_key for unit, _ in priced}
-        if any(not self._is_priced(name, names) for name in counts):
+        counts = dict(counts)
+        # A price per request is the highest of several; the sum of some has no tier.
+        summed = counts.pop("requests", 0) and any(hasattr(price, "tiers") for _, price in priced)
+        if summed or "requests" in names or any(not self._is_priced(one, names) for one in counts):
             return None
         usage = self._genai.Usage(**counts)
         try:
-            for name in names - {"requests"}:
+            for name in names:
                 getattr(usage, name)
         except ValueError:  # the list has a price for a part that the counts do not tell
             return None
+        counted = [self._registry.units[name].dimensions.items() for name in counts]
+        priced = [
+            one for one in priced if any(one[0].dimensions.items() <= items for items in counted)
+        ]
         priced.sort(key=lambda one: (-len(one[0].dimensions), one[0].usage_key))
         return _over_common_denominator(priced)
 
@@ -168,7 +174,7 @@ class PriceList:
             return False
         if unit.dimensions["family"] == "tokens" and name not in _TOTALS:
             return True
-        return name in names or (name in _TOTALS and "requests" in names)
+        return name in names
 
 
 def _in_tier(tiers: tuple[tuple[int, int], ...], amount: int, input_tokens: int) -> int:
@@ -188,14 +194,10 @@ def _over_common_denominator(priced: list[tuple[Any, Any]]) -> Prices:
         denominator = lcm(
             denominator, *(each.denominator for each in (base, *dict(tiers).values()))
         )
-    per_call = 0
     found: list[Any] = []
     prices: list[_UnitPrice] = []
     for unit, base, tiers in rows:
         amount = int(base * denominator)
-        if unit.usage_key == "requests":
-            per_call = amount
-            continue
         parts = tuple(
             position
             for position, other in enumerate(found)
@@ -204,4 +206,4 @@ def _over_common_denominator(priced: list[tuple[Any, Any]]) -> Prices:
         found.append(unit)
         dearer = tuple((above, int(price * denominator)) for above, price in tiers)
         prices.append(_UnitPrice(unit.usage_key, parts, amount, dearer))
-    return Prices(prices, per_call, denominator)
+    return Prices(prices, denominator)

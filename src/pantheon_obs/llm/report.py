@@ -18,6 +18,7 @@ from pantheon_obs.core.spans import span_of
 from pantheon_obs.core.timing import cover
 from pantheon_obs.llm.background import is_told
 from pantheon_obs.llm.budgets import budgets
+from pantheon_obs.llm.cancellations import watch
 from pantheon_obs.llm.costs import set_cost
 from pantheon_obs.llm.list_loading import loader
 from pantheon_obs.llm.methods import RETRIEVE
@@ -50,8 +51,11 @@ class LlmCall(Progress):
     awaited: tuple[Any, ...] = ()  # what an async caller waits for, because of a budget
     is_part = False  # of that call, which has the event for both
 
-    def __init__(self, options: CallOptions, model_alias: str | None) -> None:
+    def __init__(
+        self, options: CallOptions, model_alias: str | None, provider: str | None = None
+    ) -> None:
         self.options = options
+        self.provider = options.provider if options.method is None else provider
         self.read_usage = options.usage
         self.model_alias = model_alias
         self.trace_id, trace = active()
@@ -66,6 +70,8 @@ class LlmCall(Progress):
                 trace.bind_known(trace)
             if trace.bound:
                 self.attributed = attributed(trace.bound)
+        if not watch.is_on:
+            watch.begin()
         caller = call_here()
         if caller is not None:
             self.outer = outer_call(caller, self.trace_id)
@@ -183,7 +189,7 @@ class LlmCall(Progress):
             tokens.input_tokens,
             tokens.output_tokens,
             reported.model,
-            self.options.provider,
+            self.provider,
             tokens.cached_input_tokens,
             tokens.cache_write_tokens,
             tokens.reasoning_tokens,

@@ -10,13 +10,23 @@ from operator import attrgetter
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
+from pantheon_obs.core.guard import Guard
 from pantheon_obs.llm.methods import SDKS
-from pantheon_obs.llm.vendors import vendor_at
+from pantheon_obs.llm.report import LlmCall
+from pantheon_obs.llm.usage.fields import either, field
+from pantheon_obs.llm.vendors import is_regional_vertex, vendor_at
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pantheon_obs.llm.methods import Sdk
+    from pantheon_obs.llm.model_alias import Finder
+    from pantheon_obs.llm.observe.functions import Starter
+    from pantheon_obs.llm.options import CallOptions
 
 
+_guard = Guard("llm client")
+_URLS = ("base_url", "server_url", "api_base")  # mistralai's, litellm's
 SDK_NAMES = ", ".join(sdk.package for sdk in SDKS)
 
 
@@ -44,6 +54,65 @@ def vendor_of(client: object, sdk: Sdk) -> str | None:
         return sdk.vendor if url is None else vendor_at(str(url))
     except (AttributeError, ValueError):  # a stub; a URL that is none
         return sdk.vendor
+
+
+def client_starter(options: CallOptions, find_alias: Finder) -> Starter:
+    """Make a function that starts a call of a client, and asks it where it goes."""
+
+    def start(args: tuple[Any, ...], kwargs: dict[str, Any]) -> LlmCall:
+        vendor, dearer, thorough = None, False, False
+        with _guard:
+            vendor, dearer = called_vendor(options, args, kwargs)
+            thorough = asks_for_tools(kwargs)
+        call = LlmCall(options, find_alias(args, kwargs), vendor)
+        call.thorough = thorough
+        if dearer:
+            call.reported.served = {"place": "regional"}
+        return call
+
+    return start
+
+
+def called_vendor(
+    options: CallOptions, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[str | None, bool]:
+    """Return the vendor that a call goes to: that of its own URL, else of the client's present one.
+
+    The second value says that the place has prices of its own. `args` begin with the client, or
+    with a resource of it, unless others have wrapped the method.
+    """
+    sdk, subject = options.sdk, args[0] if args else None
+    try:
+        url = _url_among(kwargs)
+        if url is None and options.method and "." in options.method:
+            subject = getattr(subject, "_client", subject)
+        url = attrgetter(sdk.url)(subject) if url is None and sdk is not None else url
+        if url is not None:
+            dearer = sdk is not None and sdk.package == "anthropic" and is_regional_vertex(str(url))
+            return vendor_at(str(url)), dearer
+    except (AttributeError, ValueError):
+        pass
+    return options.provider, False
+
+
+def asks_for_tools(kwargs: Mapping[str, Any]) -> bool:
+    """Whether a call of a chat asks the vendor to search or to run a tool of its own."""
+    tools = kwargs.get("tools")
+    return any("search" in name or name == "extra_body" for name in kwargs) or any(
+        field(tool, "type") != "function" for tool in (tools if isinstance(tools, list) else ())
+    )
+
+
+def _url_among(kwargs: Mapping[str, Any]) -> Any:
+    """Return the URL that the arguments of a call name, or None."""
+    for name in _URLS:
+        if kwargs.get(name) is not None:
+            return kwargs[name]
+    for given in (kwargs, kwargs.get("config")):
+        options = either(given, "http_options", "httpOptions")
+        if options is not None:
+            return either(options, "base_url", "baseUrl")
+    return None
 
 
 def functions_at(subject: Any, sdk: Sdk, path: str) -> list[tuple[type, FunctionType]]:

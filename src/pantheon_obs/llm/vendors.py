@@ -50,6 +50,15 @@ _HOSTS = tuple(
 )
 
 
+# Claude costs a tenth more there than at the global host, whose prices are those of the list.
+_REGIONAL_VERTEX = re.compile(r"(.+-aiplatform|aiplatform\..+\.rep)\.googleapis\.com")
+
+
+def is_regional_vertex(url: str) -> bool:
+    """Whether this is a host of Vertex AI for a region, or for several."""
+    return _REGIONAL_VERTEX.fullmatch(urlsplit(url).hostname or "") is not None
+
+
 @lru_cache(maxsize=256)  # bounded: a gateway may have a URL per tenant
 def vendor_at(url: str) -> str | None:
     """Return the vendor whose interface has this URL; None if the host is not known."""

@@ -11,7 +11,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from pantheon_obs.sinks.redact_beside import seldom_spans
+from pantheon_obs.sinks.redact_beside import is_seldom, seldom_spans
 from pantheon_obs.sinks.redact_keys import LAST_WORDS, NOT_ALONE
 from pantheon_obs.sinks.redact_long import cut_marker, size_of
 from pantheon_obs.sinks.redact_named import SIGNS, named_secret
@@ -48,7 +48,7 @@ def find_spans(
     """
     text = with_usual_signs(text)
     spans: list[Span] = []
-    if " " in text or "\t" in text:
+    if is_seldom(text):
         spans += seldom_spans(text, rule_of)
     named_end = shape_end = 0
     all_found, beyond = signs.finditer(text), None

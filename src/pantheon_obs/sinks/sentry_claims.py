@@ -1,10 +1,13 @@
-"""What a request has put on its scope: work that outlives the request has a copy of the scope."""
+"""Take off events what a request has put on its scope, of which work that outlives it has a copy.
+
+A thread, a timer or a forked process may report for anybody once the request is over.
+"""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from os import urandom
 from typing import Any
-from uuid import uuid4
 
 from pantheon_obs.core import trace_id as ids
 
@@ -41,7 +44,7 @@ class Claim:
         user = getattr(scope, "_user", None)
         self._user = None if user is self._user else user
         self._over = datetime.now(UTC)
-        self._other_trace = uuid4().hex
+        self._other_trace = urandom(16).hex()
         self.sentry_traces.add(self._other_trace)
 
     def strip(self, event: dict[str, Any], trace_id: str | None) -> None:

@@ -51,7 +51,7 @@ def claim(sdk: ModuleType, trace: Trace) -> None:
     scope = sdk.get_isolation_scope()
     claimed = Claim(scope, getattr(root, "span_id", None))
     trace.__dict__.setdefault(_CLAIMS, []).append(claimed)
-    # Twice: integrations add to the first later on, and a body that a server reads has no second.
+    # The second runs after what integrations add to the first; a body that is read has the first.
     for each in (scope, sdk.get_current_scope()):
         each.add_event_processor(partial(_describe, trace, claimed))
     digits = ids.to_hex(trace.trace_id)
@@ -142,7 +142,7 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
     if error is not None:
         root = root_of(error)
         if trace_id:
-            offer_event(error, event)
+            offer_event(error, event, trace_id)
         if root is not error:
             _show(event, root)
     if trace_id:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.timing import enter
@@ -56,11 +57,18 @@ def undo() -> None:
 def _begin() -> Running | None:
     """Begin a command, unless Celery, this library or a cluster's client sends it."""
     frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - `inspect` reads the source of each frame
-    root = "redis"
-    while frame is not None and root in _BETWEEN:
-        module = str(frame.f_globals.get("__name__"))
-        root = module.partition(".")[0]
-        if root in _APART or module.startswith(_MODULES_APART):
+    while frame is not None:
+        is_between, is_apart = _place_of(str(frame.f_globals.get("__name__")))
+        if is_apart:
             return None
+        if not is_between:
+            break
         frame = frame.f_back
     return enter("cache")
+
+
+@lru_cache(1024)
+def _place_of(module: str) -> tuple[bool, bool]:
+    """Whether a module stands between the application and the client, and whether it is apart."""
+    root = module.partition(".")[0]
+    return root in _BETWEEN, root in _APART or module.startswith(_MODULES_APART)

@@ -128,7 +128,6 @@ def _trim(folder: Path) -> None:
     entries = [(path.stat(), path) for path in folder.glob("*.parquet")]
     size = sum(status.st_size for status, _ in entries)
     for status, path in sorted(entries, key=lambda entry: entry[0].st_mtime_ns):
-        if size <= MOST_BYTES:
-            break
-        path.unlink(missing_ok=True)
-        size -= status.st_size
+        if size > MOST_BYTES:
+            path.unlink(missing_ok=True)
+            size -= status.st_size

@@ -54,10 +54,10 @@ def report(
 
 
 def _part(counter: Counter, window: Window) -> Row:
-    ((lines, first, last, error_lines),) = counter.ask(queries.LINES)
+    ((lines, first, last, error_lines, llm_calls),) = counter.ask(queries.LINES)
     ends = (int(first), int(last)) if lines else (None, None)
     units = {kind: (count, failed) for kind, count, failed in counter.ask(queries.UNIT_TOTALS)}
-    calls = _llm_rows(counter)
+    calls = _llm_rows(counter) if llm_calls else []
     costs = [row["cost_usd"] for row in calls if row["cost_usd"] is not None]
 
     def total(key: str) -> Any:  # noqa: ANN401 - a count or an amount

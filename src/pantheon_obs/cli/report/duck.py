@@ -12,6 +12,7 @@ from pantheon_obs.cli.report import cache
 from pantheon_obs.cli.report.dialects import DUCKDB
 from pantheon_obs.cli.report.facts import COLUMNS, GROUPED, add_names, facts, is_readable, view
 from pantheon_obs.cli.report.objects import ObjectReader, is_odd, repaired
+from pantheon_obs.cli.terminal import CommandError
 from pantheon_obs.core.errors import require
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Duck:
         self._size = self._torn = self._ours = 0
         self._longest = _USUAL  # bytes of a line
         self._key = by if by is None or is_readable(by) else GROUPED
-        self._names: set[str] = set()
+        self._names: dict[str, None] = {}  # of measured times, in the order in which they came
         self._connection: DuckDBPyConnection | None = None
 
     def __enter__(self) -> Self:
@@ -157,7 +158,11 @@ class Duck:
         except self._refused:
             for path in self._paths.values():
                 path.write_bytes(self._repaired(path.read_bytes()))
-            self._insert(database)
+            try:
+                self._insert(database)
+            except self._refused as error:  # no space for its temporary files, for example
+                msg = f"DuckDB: {str(error).partition(chr(10))[0]}"
+                raise CommandError(msg) from None
         for path in self._paths.values():
             path.unlink()
         self._paths.clear()

@@ -7,6 +7,7 @@ one whose type is not that of `events.schema.json` counts as absent.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import orjson
@@ -78,10 +79,15 @@ def facts(names: Iterable[str], grouped: str | None) -> str:
         names: The names of the measured times in the lines.
         grouped: The key of the field of --by.
     """
-    pairs = [(name, f"{name}_calls", _ms(name)) for name in sorted(names)]
-    keys = dict.fromkeys([*_KEYS, *(key for _, *both in pairs for key in both)])
-    if grouped is not None:
-        keys[grouped] = None
+    keys: list[str] = [*_KEYS, *([] if grouped is None or grouped in _KEYS else [grouped])]
+    pairs = []
+    for name in names:
+        both = (f"{name}_calls", _ms(name))
+        # Of two keys that differ in their case alone DuckDB can read one.
+        small = {key.lower() for key in keys if key not in both}
+        if small.isdisjoint(key.lower() for key in both):
+            pairs.append((name, *both))
+            keys += [key for key in both if key not in keys]
     columns = ", ".join(f"{_name(key)}::VARCHAR AS {_name(key)}" for key in keys)
     types = ", ".join(f"{_quoted(key)}: 'JSON'" for key in keys)
     times = [_time(name, _count(_name(calls)), _name(ms)) for name, calls, ms in pairs]
@@ -143,20 +149,21 @@ def is_readable(key: str) -> bool:
     return key in _KEYS or (key.isprintable() and key.lower() not in _KEYS)
 
 
-def add_names(block: bytes, known: set[str]) -> None:
+def add_names(block: bytes, known: dict[str, None]) -> None:
     """Add the names of measured times, `<name>_calls` and `<name>_ms`, in a block of lines."""
     place = 0
     while len(known) < MOST_NAMES and (match := _unknown(known).search(block, place)):
         place = match.end()
         start = block.rfind(b'"', 0, match.start())
-        name = orjson.loads(block[start : match.start()] + b'"')
-        if name and name.isprintable() and name.lower() not in map(str.lower, known):
-            known.add(name)
+        with suppress(orjson.JSONDecodeError):  # of a torn line
+            name = orjson.loads(block[start : match.start()] + b'"')
+            if name and name.isprintable():
+                known[name] = None
 
 
-def _unknown(known: set[str]) -> re.Pattern[bytes]:
+def _unknown(known: Iterable[str]) -> re.Pattern[bytes]:
     """Make the pattern of a key that ends with `_calls` and is not known."""
-    others = (re.escape(orjson.dumps(f"{name}_calls")) for name in sorted(known))
+    others = (re.escape(orjson.dumps(f"{name}_calls")) for name in known)
     return re.compile(rb'_calls"%b\s*:' % b"".join(b"(?<!%b)" % other for other in others))
 
 

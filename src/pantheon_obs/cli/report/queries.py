@@ -14,7 +14,8 @@ ROUTE_KEYS = "kind, service, method, route"
 MODEL_KEYS = "model, provider, grouped"
 
 LINES = """
-{counted} SELECT count(*), min(us), max(us), sum(CASE WHEN loud THEN 1 ELSE 0 END) FROM counted
+{counted} SELECT count(*), min(us), max(us), sum(CASE WHEN loud THEN 1 ELSE 0 END),
+  sum(CASE WHEN kind = 'call' THEN 1 ELSE 0 END) FROM counted
 """
 
 UNIT_TOTALS = """

@@ -8,25 +8,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.fields import either, field
+from pantheon_obs.llm.usage.beside import SERVED
+from pantheon_obs.llm.usage.fields import either, field, fields_reader
 from pantheon_obs.llm.usage.vendors.mistral import data_of
 from pantheon_obs.llm.usage.vendors.openai import CONTENT
 
 _ENDS = ("messageStop", "metadata", "done", "is_error", "error")
 _USAGES = ("usage", "usage_metadata", "usageMetadata", "x_groq")
 _TEXT = frozenset({str, bytes, bytearray})
+_served = fields_reader(*SERVED)
 _NO_FIELDS: dict[str, Any] = {}
 
 
-def telling(chunks: list[Any]) -> list[Any]:
+def telling(chunks: list[Any], *, thorough: bool = False) -> list[Any]:
     """Return those of the chunks that are worth reading.
 
-    If the last chunk of a chat has a piece of the answer, none before it has the end.
+    If the last chunk of a chat has a piece of the answer, none before it has the end; a `thorough`
+    look does not rely on that.
     """
     last = chunks[-1]
     own = _own(last)
     try:
-        if "choices" in own and _goes_on(own["choices"]):
+        if not thorough and "choices" in own and _goes_on(own["choices"]):
             if own is last:
                 return [chunk for chunk in chunks if chunk.get("usage")]
             return [chunk for chunk in chunks if chunk.usage]
@@ -53,7 +56,7 @@ def _tells(chunk: Any) -> bool:
     inner = data_of(chunk) or field(chunk, "_proto")
     parts = either(chunk, "choices", "candidates") or either(inner, "choices", "outputs")
     for part in parts if hasattr(parts, "__len__") else ():
-        if either(part, "finish_reason", "finishReason"):
+        if either(part, "finish_reason", "finishReason") or any(_served(field(part, "delta"))):
             return True
     return any(field(chunk, name) for name in _ENDS) or any(field(chunk, name) for name in _USAGES)
 

@@ -9,7 +9,9 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.llm.usage.fields import either, field
+from orjson import JSONDecodeError, loads
+
+from pantheon_obs.llm.usage.fields import either, field, has
 
 if TYPE_CHECKING:
     from pantheon_obs.llm.usage.fields import Reported
@@ -20,7 +22,12 @@ _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _ID = re.compile(r"[A-Za-z0-9_.:/+=-]{1,128}")
 _FAILURE = re.compile(r"(?i)(error|failed|timeout)(_.*)?")
 _STATUSES = range(400, 600)
-_ID_HEADERS = ("x-request-id", "request-id", "x-amzn-requestid")
+# The headers of a provider's own id end in one of these; the first kind counts. A client's id,
+# which some providers repeat, is none.
+_ID_HEADERS = tuple(
+    re.compile(kind) for kind in ("x-request-?id", ".*request-?id", ".*(trace|correlation)-?id")
+)
+_CLIENTS_ID = re.compile(".*client")
 
 
 def answer(value: Any, reported: Reported) -> Any:
@@ -29,6 +36,7 @@ def answer(value: Any, reported: Reported) -> Any:
     if not error or not (isinstance(error, (dict, str)) or either(error, "code", "message")):
         return False
     set_error(error, reported)
+    reported.request_id = _id(field(value, "request_id"))
     reported.content = True
     return field(value, "usage")
 
@@ -90,30 +98,52 @@ def _is_failure(reason: str) -> bool:
 
 def set_error(error: Any, reported: Reported) -> None:
     """Keep the type, code and status of an error within a body."""
-    kind, code = field(error, "type"), field(error, "code")
-    reported.error_type = _code(kind) or _code(code) or UNKNOWN
-    reported.error_code = _code(code) or _code(kind)
-    reported.error_status = _status(code, field(error, "status"))
+    kind, code, status = _named(error, "type", "code", "status")
+    reported.error_type = _code(kind) or _code(code) or _code(status) or UNKNOWN
+    reported.error_code = _code(code) or _code(status) or _code(kind)
+    reported.error_status = _status(code, status)
 
 
 def read_exception(error: BaseException, reported: Reported) -> None:
     """Read an exception of an SDK: OpenAI's, Anthropic's, Google's, botocore's and similar ones."""
-    response, body = field(error, "response"), field(error, "body")
+    if has(error, "trailing_metadata"):  # gRPC's, which tell by methods
+        call: Any = error
+        reported.error_code = _code(getattr(call.code(), "name", None))
+        reported.request_id = _id(*_from_headers(dict(call.trailing_metadata() or ())))
+        return
+    response, body = field(error, "response"), _parsed(field(error, "body"))
     inner = either(body, "error") or either(response, "Error") or body
     metadata = field(response, "ResponseMetadata")
     reported.error_status = _status(
-        *(field(error, name) for name in ("status_code", "http_status", "code", "status")),
+        *_named(error, "status_code", "http_status", "code", "status"),
         field(response, "status_code"),
         field(metadata, "HTTPStatusCode"),
+        field(inner, "code"),
     )
-    codes = [*_named(error, "code"), *_named(inner, "code", "Code", "type"), *_named(error, "type")]
-    reported.error_code = next(filter(None, map(_code, [*codes, field(error, "status")])), None)
+    codes = [
+        *_named(error, "code"),
+        *_named(inner, "code", "Code", "status", "type"),
+        *_named(error, "type", "status"),
+    ]
+    reported.error_code = next(filter(None, map(_code, codes)), None)
     reported.request_id = _id(
         *_named(error, "request_id", "_request_id"),
         field(body, "request_id"),
         field(metadata, "RequestId"),
         *_from_headers(field(response, "headers")),
+        *_from_headers(field(error, "headers")),
+        *_from_headers(field(metadata, "HTTPHeaders")),
     )
+
+
+def _parsed(body: Any) -> Any:
+    """Return the value of a body: Mistral's is text, and Gemini's in OpenAI's style is a list."""
+    if isinstance(body, str):
+        try:
+            body = loads(body)
+        except JSONDecodeError:
+            return None
+    return body[0] if isinstance(body, list) and body else body
 
 
 def _named(value: Any, *names: str) -> list[Any]:
@@ -121,8 +151,14 @@ def _named(value: Any, *names: str) -> list[Any]:
 
 
 def _from_headers(headers: Any) -> list[Any]:
-    get = getattr(headers, "get", None)
-    return [get(name) for name in _ID_HEADERS] if callable(get) else []
+    """Return the ids of a request among headers, the most usual one first."""
+    items: Any = getattr(headers, "items", None)
+    if not callable(items):
+        return []
+    found: Any = items()
+    named = [(name.lower(), value) for name, value in found if isinstance(name, str)]
+    ids = [one for one in named if not _CLIENTS_ID.match(one[0])]
+    return [value for kind in _ID_HEADERS for name, value in ids if kind.fullmatch(name)]
 
 
 def _status(*values: object) -> int | None:

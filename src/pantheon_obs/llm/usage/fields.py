@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Context, Decimal
 from functools import lru_cache, reduce
 from operator import itemgetter
@@ -30,12 +31,16 @@ _NO_FIELDS: dict[str, Any] = {}
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 # How a call is served if the body says nothing of it; the price is the standard one.
 _STANDARD = frozenset(
-    {"", "auto", "default", "standard", "standard_only", "on_demand", "global", "not_available"}
+    (
+        *("", "auto", "default", "standard", "standard_only", "on_demand", "global"),
+        *("not_available", "unspecified", "traffic_type_unspecified"),
+    )
 )
 # Larger numbers are wrong, and JSON readers that only have floats would not keep them.
 _MAX_TOKENS = 2**53
 _MAX_USD = 10**9
 _PENDING = frozenset({"queued", "in_progress"})
+_CAPITAL = re.compile("(?<=[a-z0-9])([A-Z])")
 _EXACT = Context(prec=60)  # the application's own may round to a few digits, or raise
 
 
@@ -142,6 +147,13 @@ def has(value: Any, name: str) -> bool:
     kind: Any = type(value)
     own: Any = value if isinstance(value, dict) else getattr(value, "__dict__", ())
     return name in own or name in class_fields(kind)
+
+
+def in_snake_case(value: Any) -> Any:
+    """Rename the keys of dicts in camelCase, as some SDKs translate their vendors' fields."""
+    if type(value) is not dict:
+        return value
+    return {_CAPITAL.sub(r"_\1", str(k)).lower(): in_snake_case(v) for k, v in value.items()}
 
 
 def text(value: object) -> str | None:

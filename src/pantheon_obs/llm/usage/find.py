@@ -5,8 +5,8 @@ from __future__ import annotations
 from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pantheon_obs.llm.usage.fields import Reported, class_fields, field, has
-from pantheon_obs.llm.usage.shapes import tokens_of
+from pantheon_obs.llm.usage.fields import Reported, class_fields, count, field, has
+from pantheon_obs.llm.usage.shapes import read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     UsageReader = Callable[[Any], object]
 
 NAMES = ("usage_future", "usage")
+_PAIR = 2  # (input, output), as a `usage=` callable may return it
 
 
 class Found(NamedTuple):
@@ -108,3 +109,16 @@ def _call(function: Callable[..., object], *args: Any) -> tuple[Any, Exception |
         answer.close()  # we never await it; once closed, Python does not warn about that
         return None, None
     return answer, None
+
+
+def tokens_of(value: Any) -> Reported | None:
+    """Return the counts in a response, a usage object or an `(input, output)` pair, if any."""
+    if value is None:
+        return None
+    reported = Reported()
+    if type(value) is tuple:
+        if len(value) == _PAIR:
+            reported.input_tokens, reported.output_tokens = count(value[0]), count(value[1])
+    else:
+        read(value, reported)
+    return None if reported.usage_status == "missing" else reported

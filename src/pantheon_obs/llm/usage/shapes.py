@@ -15,13 +15,15 @@ from typing import Any
 from orjson import JSONDecodeError, loads
 
 from pantheon_obs.llm.usage import errors
+from pantheon_obs.llm.usage.beside import add_beside
 from pantheon_obs.llm.usage.fields import (
+    COUNTS,
     EXTRA,
     Reported,
     add_up,
     class_fields,
-    count,
     field,
+    in_snake_case,
     read_counts,
     text,
 )
@@ -105,13 +107,12 @@ USAGE: Rows = (
     ("cost", gateways.cost),
     ("estimated_cost", gateways.cost),
     ("cost_in_usd_ticks", gateways.cost_in_ticks),
-    ("prompt_cache_hit_tokens", openai.renamed_tokens),
-    ("num_cached_tokens", openai.renamed_tokens),
     ("prompt_tokens", openai.chat_tokens),
     ("input_tokens_details", openai.response_tokens),
     ("cache_read_input_tokens", anthropic.tokens),
     ("cache_creation_input_tokens", anthropic.tokens),
     ("input_tokens_fresh", gateways.fresh_and_cached),
+    ("server_tool_use", anthropic.tokens),
     ("input_token_details", frameworks.langchain_tokens),
     ("cache_read_tokens", frameworks.pydantic_ai_tokens),
     ("input_tokens", read_counts),
@@ -129,9 +130,7 @@ USAGE: Rows = (
     ("gen_ai.usage.output_tokens", gateways.opentelemetry),
 )
 # The fields of the first rows: few usages have any of them.
-_RARE = frozenset(name for name, _ in USAGE[:5])
-
-_PAIR = 2  # (input, output), as a `usage=` callable may return it
+_RARE = frozenset(name for name, _ in USAGE[:3])
 
 
 def read(value: Any, reported: Reported) -> bool:
@@ -200,13 +199,32 @@ def _is_the_same(value: Any, other: Any) -> bool:
 def read_usage(usage: Any, reported: Reported) -> bool:
     """Read a usage object; return whether its shape is known."""
     cost = reported.cost
-    if first(USAGE, usage, reported, _RARE) is not False:
-        if reported.input_tokens is None or reported.output_tokens is None:
-            for row in USAGE:  # a unified usage has fields of several vendors, some of them None
-                first((row,), usage, reported)
-        return True
-    reported.cost = cost  # a cost without tokens beside it may be of something else
-    return False
+    known = first(USAGE, usage, reported, _RARE) is not False
+    if not known and type(usage) is dict:
+        usage = in_snake_case(usage)
+        known = first(USAGE, usage, reported, _RARE) is not False
+    if not known:
+        reported.cost = cost  # a cost without tokens beside it may be of something else
+        return False
+    if not reported.input_tokens or not reported.output_tokens:
+        _fill(usage, reported)
+    add_beside(usage, reported)
+    return True
+
+
+def _fill(usage: Any, reported: Reported) -> None:
+    """Read counts that are missing or 0 by the other rows: a usage may name them in several ways.
+
+    A unified usage object has the fields of several vendors, some of them None or 0.
+    """
+    other = Reported()
+    for row in USAGE:
+        first((row,), usage, other)
+    for name in COUNTS:
+        if not getattr(reported, name) and getattr(other, name) is not None:
+            setattr(reported, name, getattr(other, name))
+    if other.details:
+        reported.details = {**other.details, **reported.details}
 
 
 def first(rows: Rows, value: Any, reported: Reported, rare: frozenset[str] = frozenset()) -> Any:
@@ -230,16 +248,3 @@ def first(rows: Rows, value: Any, reported: Reported, rare: frozenset[str] = fro
             if answer is not False:
                 return answer
     return False
-
-
-def tokens_of(value: Any) -> Reported | None:
-    """Return the counts in a response, a usage object or an `(input, output)` pair, if any."""
-    if value is None:
-        return None
-    reported = Reported()
-    if type(value) is tuple:
-        if len(value) == _PAIR:
-            reported.input_tokens, reported.output_tokens = count(value[0]), count(value[1])
-    else:
-        read(value, reported)
-    return None if reported.usage_status == "missing" else reported

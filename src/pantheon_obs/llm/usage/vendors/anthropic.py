@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import copy
 from typing import Any
 
+from pantheon_obs.llm.usage.beside import add_beside, add_tools
 from pantheon_obs.llm.usage.fields import (
     Reported,
     add_details,
@@ -14,6 +15,7 @@ from pantheon_obs.llm.usage.fields import (
     set_served,
     text,
 )
+from pantheon_obs.llm.usage.vendors.gateways import cost
 
 _EVENTS = frozenset(
     f"{part}_{step}" for part in ("message", "content_block") for step in ("start", "delta", "stop")
@@ -37,8 +39,16 @@ def message(value: Any, reported: Reported) -> Any:
     reported.content = True
     reported.model = text(field(value, "model")) or reported.model
     reported.finish_reason = text(field(value, "stop_reason")) or reported.finish_reason
-    tokens(field(value, "usage"), reported)
+    add_tools(field(value, "content"), reported)
+    _read(field(value, "usage"), reported)
     return None
+
+
+def _read(usage: Any, reported: Reported) -> None:
+    """Read a usage object, and a gateway's own figure beside the tokens."""
+    tokens(usage, reported)
+    cost(usage, reported)
+    add_beside(usage, reported)
 
 
 def event(value: Any, reported: Reported) -> Any:
@@ -59,17 +69,18 @@ def event(value: Any, reported: Reported) -> Any:
         reported.content = reported.content or any(field(delta, name) for name in _CONTENT)
     elif kind == "content_block_start":  # the name of a tool comes long before its arguments
         block = field(value, "content_block")
+        add_tools(block, reported)
         reported.content = reported.content or any(field(block, name) for name in _BEGUN)
     elif kind == "message_start":
         start = field(value, "message")
         output = reported.output_tokens
         reported.model = text(field(start, "model")) or reported.model
-        tokens(field(start, "usage"), reported)
+        _read(field(start, "usage"), reported)
         reported.output_tokens = output
     elif kind == "message_delta":
         reason = field(field(value, "delta"), "stop_reason")
         reported.finish_reason = text(reason) or reported.finish_reason
-        tokens(field(value, "usage"), reported)
+        _read(field(value, "usage"), reported)
     return None
 
 
@@ -81,8 +92,9 @@ def tokens(usage: Any, reported: Reported) -> bool:
     main = reported.parts[0] if reported.parts else reported
     _take_in(usage, main)
     add_details(main, field(usage, "server_tool_use"), _TOOLS)
-    for way in ("service_tier", "speed", "inference_geo"):
-        set_served(reported, way, field(usage, way))
+    credit = field(field(field(usage, "fallback_credit"), "status"), "type")
+    if credit == "redeemed":  # billed as another model would have been
+        set_served(reported, "fallback_credit", credit)
     found = field(usage, "iterations")
     others = (
         [_part(one) for one in found if _is_beside_totals(one)] if isinstance(found, list) else []

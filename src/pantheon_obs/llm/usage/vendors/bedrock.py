@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pantheon_obs.llm.usage.beside import OTHER, add_tools
 from pantheon_obs.llm.usage.fields import (
     Reported,
     add_detail,
@@ -34,8 +35,19 @@ def converse(value: Any, reported: Reported) -> Any:
     reported.content = True
     reported.vendor = _VENDOR
     reported.finish_reason = text(field(value, "stopReason")) or reported.finish_reason
-    set_served(reported, "service_tier", field(field(value, "serviceTier"), "type"))
+    blocks = field(field(field(value, "output"), "message"), "content")
+    for block in blocks if isinstance(blocks, list) else ():
+        add_tools(field(block, "toolUse"), reported)
+    _set_way(value, reported)
     return field(value, "usage")
+
+
+def _set_way(value: Any, reported: Reported) -> None:
+    """Keep how a call was served: its tier, optimized latency, and guardrails, billed apart."""
+    set_served(reported, "service_tier", field(field(value, "serviceTier"), "type"))
+    set_served(reported, "latency", field(field(value, "performanceConfig"), "latency"))
+    if field(field(value, "trace"), "guardrail") is not None:
+        add_detail(reported, OTHER, 1)
 
 
 def event(value: Any, reported: Reported) -> Any:
@@ -45,6 +57,7 @@ def event(value: Any, reported: Reported) -> Any:
     reported.finish_reason = text(field(stop, "stopReason")) or reported.finish_reason
     delta = field(field(value, "contentBlockDelta"), "delta")
     tool = field(field(field(value, "contentBlockStart"), "start"), "toolUse")
+    add_tools(tool, reported)
     reported.content = reported.content or any((tool, *(field(delta, name) for name in _CONTENT)))
     return None
 
@@ -56,12 +69,14 @@ def usage_event(value: Any, reported: Reported) -> Any:
     if not has(usage, "inputTokens"):
         return False
     reported.vendor = _VENDOR
-    set_served(reported, "service_tier", field(field(metadata, "serviceTier"), "type"))
+    _set_way(metadata, reported)
     return usage
 
 
 def tokens(usage: Any, reported: Reported) -> bool:
     """Read a usage whose input tokens are without the cache (API_runtime_TokenUsage)."""
+    if has(usage, "cachedInputTokens") or has(usage, "reasoningTokens"):
+        return False  # another one in camelCase, whose input includes the cache
     add_cache(
         reported,
         fresh=count(field(usage, "inputTokens")),

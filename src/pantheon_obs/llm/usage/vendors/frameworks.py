@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pantheon_obs.llm.usage.beside import OTHER, add_beside, add_served, add_tools, stored
 from pantheon_obs.llm.usage.fields import (
     COUNTS,
     Reported,
@@ -14,19 +15,34 @@ from pantheon_obs.llm.usage.fields import (
     field,
     has,
     read_counts,
+    set_served,
     text,
 )
+from pantheon_obs.llm.usage.vendors.gateways import cost
 
+# The second names are those of OpenAI's transcriptions and Realtime API.
 _INPUT_KINDS = {
     "audio": "input_audio_tokens",
-    "audio_tokens": "input_audio_tokens",  # of OpenAI's transcriptions
+    "audio_tokens": "input_audio_tokens",
+    "image_tokens": "input_image_tokens",
+    "text_tokens": "input_text_tokens",
     "ephemeral_5m_input_tokens": "cache_write_5m_tokens",
     "ephemeral_1h_input_tokens": "cache_write_1h_tokens",
 }
-_OUTPUT_KINDS = {"audio": "output_audio_tokens"}
-_AUDIO = {
-    name: name for name in ("input_audio_tokens", "cache_audio_read_tokens", "output_audio_tokens")
+_OUTPUT_KINDS = {"audio": "output_audio_tokens", "audio_tokens": "output_audio_tokens"}
+_CACHED_KINDS = {
+    f"{kind}_tokens": f"cache_{kind}_read_tokens" for kind in ("text", "audio", "image")
 }
+_PYDANTIC_AI = {
+    name: name
+    for name in (
+        "cache_write_1h_tokens",
+        "input_audio_tokens",
+        "cache_audio_read_tokens",
+        "output_audio_tokens",
+    )
+}
+_TIERS = ("flex", "priority")
 _CONTENT = ("content", "tool_calls", "tool_call_chunks")
 _MODELS = ("model_name", "model", "model_id")
 _REASONS = ("finish_reason", "stop_reason", "stopReason", "done_reason")
@@ -43,6 +59,7 @@ def langchain_message(value: Any, reported: Reported) -> Any:
     reported.content = reported.content or any(field(value, name) for name in _CONTENT)
     reported.model = text(either(found, *_MODELS)) or reported.model
     reported.finish_reason = text(either(found, *_REASONS)) or reported.finish_reason
+    _read_raw(value, found, reported)
     usage = either(value, "usage_metadata") or field(found, "token_usage")
     if usage is None or not has(value, "tool_call_chunks"):
         return usage
@@ -54,22 +71,46 @@ def langchain_message(value: Any, reported: Reported) -> Any:
             setattr(reported, name, (getattr(reported, name) or 0) + number)
     for name, number in chunk.details.items():
         add_detail(reported, name, reported.details.get(name, 0) + number)
+    reported.served = {**reported.served, **chunk.served}
     return None
+
+
+def _read_raw(value: Any, found: Any, reported: Reported) -> None:
+    """Read what a message keeps of the vendor's answer: tools, the tier, and a gateway's figure."""
+    kept = field(value, "additional_kwargs")
+    add_tools(field(value, "content"), reported)
+    add_tools(field(kept, "tool_outputs"), reported)
+    add_served(kept, reported)
+    if any(stored(field(found, "grounding_metadata")).values()):
+        add_detail(reported, OTHER, 1)
+    for name in ("token_usage", "usage"):
+        usage = field(found, name)
+        cost(usage, reported)
+        add_beside(usage, reported)
+        searches = field(field(usage, "server_tool_use"), "web_search_requests")
+        add_detail(reported, "web_searches", searches)
+    if field(found, "service_tier") is not None:
+        set_served(reported, "service_tier", field(found, "service_tier"))
 
 
 def langchain_tokens(usage: Any, reported: Reported) -> bool:
     """Read the usage of such a message; its counts include the cache and reasoning."""
     given, made = field(usage, "input_token_details"), field(usage, "output_token_details")
     read_counts(usage, reported, ("input_tokens", "output_tokens"))
-    for name, details, kept in (
-        ("cache_read", given, "cached_input_tokens"),
-        ("cache_creation", given, "cache_write_tokens"),
-        ("reasoning", made, "reasoning_tokens"),
+    tier = next((f"{tier}_" for tier in _TIERS if field(given, tier) is not None), "")
+    if tier:
+        set_served(reported, "service_tier", tier[:-1])
+    for names, details, kept in (
+        (("cache_read", "cached_tokens"), given, "cached_input_tokens"),
+        (("cache_creation",), given, "cache_write_tokens"),
+        (("reasoning", "reasoning_tokens"), made, "reasoning_tokens"),
     ):
-        number = count(field(details, name), getattr(reported, kept))
+        found = either(details, *(tier + name for name in names))
+        number = count(found, getattr(reported, kept))
         if number is not None:
             setattr(reported, kept, number)
     add_details(reported, given, _INPUT_KINDS)
+    add_details(reported, field(given, "cached_tokens_details"), _CACHED_KINDS)
     add_details(reported, made, _OUTPUT_KINDS)
     return True
 
@@ -93,7 +134,12 @@ def pydantic_ai_tokens(usage: Any, reported: Reported) -> bool:
     """
     names = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
     read_counts(usage, reported, names)
-    reasoning = field(field(usage, "details"), "reasoning_tokens")
+    details, requests = field(usage, "details"), count(field(usage, "requests"))
+    reasoning = field(usage, "output_reasoning_tokens") or field(details, "reasoning_tokens")
     reported.reasoning_tokens = count(reasoning, reported.reasoning_tokens)
-    add_details(reported, usage, _AUDIO)
+    add_details(reported, usage, _PYDANTIC_AI)
+    add_detail(reported, "web_searches", field(details, "web_search_requests"))
+    if requests is not None and requests > 1:
+        add_detail(reported, "requests", requests)  # a price that rises with a prompt fits no sum
+    reported.partial = bool(field(usage, "unmeasured_requests"))
     return True

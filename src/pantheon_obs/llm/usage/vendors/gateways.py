@@ -6,6 +6,7 @@ from decimal import Context, Decimal
 from functools import lru_cache
 from typing import Any
 
+from pantheon_obs.llm.usage.beside import add_tools
 from pantheon_obs.llm.usage.errors import set_error
 from pantheon_obs.llm.usage.fields import (
     Reported,
@@ -35,6 +36,7 @@ def response(value: Any, reported: Reported) -> Any:
     reported.content = True
     reported.model = text(either(value, "model", "model_name")) or reported.model
     reported.finish_reason = text(field(value, "finish_reason")) or reported.finish_reason
+    add_tools(either(value, "output", "outputs", "steps"), reported)
     return field(value, "usage")
 
 
@@ -57,7 +59,10 @@ def cost(usage: Any, reported: Reported) -> bool:
 
     OpenRouter's `cost` is what itself takes; with a key of one's own the vendor takes the rest.
     https://openrouter.ai/docs/use-cases/usage-accounting
+    A usage in genai-prices' words, pydantic-ai's, has a figure that was computed from its list.
     """
+    if has(usage, "cache_read_tokens"):
+        return False
     given = either(usage, "cost", "estimated_cost")
     figure = amount(field(given, "total_cost")) if amount(given) is None else amount(given)
     own_key = field(usage, "is_byok")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pantheon_obs.llm.usage.beside import OTHER, add_tools, stored
 from pantheon_obs.llm.usage.errors import set_error
 from pantheon_obs.llm.usage.fields import (
     Reported,
@@ -23,7 +24,9 @@ _MODALITIES = {
     "IMAGE": "image",
     "DOCUMENT": "image",
     "VIDEO": "video",
+    "MODALITY_UNSPECIFIED": "text",
 }
+_UNSPECIFIED = "MODALITY_UNSPECIFIED"
 # The lists of tokens by modality, and the counts of the price list to which they belong.
 _DETAILS = (
     ("prompt_tokens_details", "promptTokensDetails", ("input_{}_tokens",)),
@@ -35,8 +38,13 @@ _DETAILS = (
         "toolUsePromptTokensDetails",
         ("input_{}_tokens", "input_{}_tool_tokens"),
     ),
+    # Of interactions.
+    ("input_tokens_by_modality", "", ("input_{}_tokens",)),
+    ("cached_tokens_by_modality", "", ("cache_{}_read_tokens",)),
+    ("output_tokens_by_modality", "", ("output_{}_tokens",)),
+    ("tool_use_tokens_by_modality", "", ("input_{}_tokens", "input_{}_tool_tokens")),
 )
-_GROUNDED = ("web_search_queries", "webSearchQueries", "grounding_chunks", "groundingChunks")
+_SEARCHES = ("tool_call", "toolCall")  # that the vendor answers itself
 _SIGNS = ("candidates", "prompt_feedback", "response_id", "model_version")
 _ANSWER = ("content", "finish_reason", "finishReason")
 _ANSWERED = (
@@ -85,10 +93,12 @@ def content(value: Any, reported: Reported) -> Any:
     for candidate in candidates:
         reasons.append(either(candidate, "finish_reason", "finishReason"))
         grounding = either(candidate, "grounding_metadata", "groundingMetadata")
-        if either(grounding, *_GROUNDED):  # by the request or by the query, and some are free
-            add_detail(reported, "groundings", 1)
         parts = field(field(candidate, "content"), "parts")
-        if not reported.content and isinstance(parts, (list, tuple)):
+        parts = parts if isinstance(parts, (list, tuple)) else ()
+        # Billed by the request or by the query, and some are free.
+        if any(stored(grounding).values()) or any(either(part, *_SEARCHES) for part in parts):
+            add_detail(reported, OTHER, 1)
+        if not reported.content:
             reported.content = any(field(part, name) for part in parts for name in _CONTENT)
     for reason in filter(None, map(text, reasons)):
         reported.finish_reason = reason
@@ -152,6 +162,7 @@ def interaction(value: Any, reported: Reported) -> Any:
     reported.model = _name(field(value, "model")) or reported.model
     set_job(reported, value, status)
     set_served(reported, "service_tier", _name(field(value, "service_tier")))
+    add_tools(field(value, "steps"), reported)
     if status == "failed":
         errors = field(value, "errors")
         set_error(errors[0] if isinstance(errors, list) and errors else None, reported)
@@ -167,6 +178,7 @@ def interaction_event(value: Any, reported: Reported) -> Any:
     reported.finished = bool(reported.finished) or step in ("completed", "complete")
     reported.content = reported.content or (step == "delta" and bool(field(value, "delta")))
     if area != "interaction":
+        add_tools(field(value, "step"), reported)
         return field(field(value, "metadata"), "total_usage")
     content = reported.content
     usage = interaction(field(value, "interaction"), reported) or None
@@ -189,18 +201,7 @@ def interaction_tokens(usage: Any, reported: Reported) -> bool:
     reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
     reported.reasoning_tokens = count(thoughts, reported.reasoning_tokens)
     add_detail(reported, "input_tool_tokens", count(results))
-    for kind, kept in (
-        ("input", "input_{}_tokens"),
-        ("cached", "cache_{}_read_tokens"),
-        ("output", "output_{}_tokens"),
-    ):
-        entries = field(usage, f"{kind}_tokens_by_modality")
-        for entry in entries if isinstance(entries, list) else ():
-            modality = _MODALITIES.get((_name(field(entry, "modality")) or "").upper())
-            if modality is not None:
-                add_detail(reported, kept.format(modality), field(entry, "tokens"))
-    if field(usage, "grounding_tool_count"):
-        add_detail(reported, "groundings", 1)
+    _add_modalities(usage, reported)
     return True
 
 
@@ -221,9 +222,9 @@ def _add_modalities(usage: Any, reported: Reported) -> None:
         entries = either(usage, snake, camel)
         for entry in entries if isinstance(entries, list) else ():
             modality = field(entry, "modality")
-            kind = _MODALITIES.get(_name(modality) or "")
-            tokens = count(either(entry, "token_count", "tokenCount"))
-            if kind is not None and tokens is not None:
+            kind = _MODALITIES.get((_name(modality) or _UNSPECIFIED).upper(), OTHER)
+            tokens = count(either(entry, "token_count", "tokenCount", "tokens"))
+            if tokens is not None:
                 for name in names:
                     sums[name.format(kind)] = sums.get(name.format(kind), 0) + tokens
     for name, total in sums.items():

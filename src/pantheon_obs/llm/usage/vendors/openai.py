@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pantheon_obs.llm.usage.beside import OTHER, add_served, add_tools, stored
 from pantheon_obs.llm.usage.errors import error_beside, set_error
 from pantheon_obs.llm.usage.fields import (
     Reported,
@@ -38,18 +39,25 @@ CONTENT = (
 # In a stream the name of a tool comes before its arguments, and reasoning may be encrypted.
 _ITEM_CONTENT = ("name", "encrypted_content", "result")
 _TERMINAL_EVENTS = ("response.completed", "response.incomplete", "response.failed")
-_chat_fields = fields_reader("choices", "model", "usage")
-# What the vendor runs for the model, and the names of the prices. The list has no such price for
-# images and, so far, for code: calls with those have no price.
-_HOSTED_TOOLS = {
-    "web_search_call": "web_searches",
-    "file_search_call": "storage_searches",
-    "code_interpreter_call": "code_executions",
-    "image_generation_call": "image_generations",
+_PLAIN = 5  # fields of OpenAI's own usage
+_FLAT = {  # the parts that some vendors name beside the totals
+    "cached_tokens": "cached_input_tokens",
+    "cache_read_input_tokens": "cached_input_tokens",
+    "cached_prompt_text_tokens": "cached_input_tokens",
+    "num_cached_tokens": "cached_input_tokens",
+    "prompt_cache_hit_tokens": "cached_input_tokens",
+    "cache_creation_input_tokens": "cache_write_tokens",
+    "reasoning_tokens": "reasoning_tokens",
 }
-_INPUT_KINDS = {"audio_tokens": "input_audio_tokens", "image_tokens": "input_image_tokens"}
+_chat_fields = fields_reader("choices", "model", "usage")
+_INPUT_KINDS = {
+    "audio_tokens": "input_audio_tokens",
+    "image_tokens": "input_image_tokens",
+    "video_tokens": "input_video_tokens",
+}
 _OUTPUT_KINDS = {"audio_tokens": "output_audio_tokens", "image_tokens": "output_image_tokens"}
-_INPUT_PARTS = ("cached_tokens", "cache_write_tokens", *_INPUT_KINDS)
+_WRITTEN = ("cache_write_tokens", "cache_creation_tokens")  # the second is litellm's
+_INPUT_PARTS = ("cached_tokens", *_WRITTEN, "cache_write_tokens_details", *_INPUT_KINDS)
 _OUTPUT_PARTS = ("reasoning_tokens", *_OUTPUT_KINDS)
 _chat_usage = fields_reader(
     "prompt_tokens",
@@ -81,17 +89,15 @@ def chat(value: Any, reported: Reported) -> Any:
         if reason is not None:
             reported.finish_reason = reason
             reported.finished = True
+        message: Any = field(choice, "delta") or field(choice, "message") or choice
         if not reported.content:
-            message: Any = field(choice, "delta") or field(choice, "message") or choice
             reported.content = any(field(message, name) for name in CONTENT)
+        add_served(message, reported)
     error_beside(value, choices, reported)
     if usage is None and reported.finished:
         usage = _usage_elsewhere(value, choices)
     if usage is not None:
         set_served(reported, "service_tier", field(value, "service_tier"))
-        for choice in choices:
-            if field(field(choice, "message"), "annotations"):  # what a search has found
-                add_detail(reported, "searches", 1)
     return usage
 
 
@@ -130,20 +136,11 @@ def response(value: Any, reported: Reported) -> Any:
     if status == "failed":
         set_error(field(value, "error"), reported)
     set_served(reported, "service_tier", field(value, "service_tier"))
-    _add_hosted_tools(field(value, "output"), reported)
+    add_tools(field(value, "output"), reported)
+    searches = field(field(field(value, "tool_usage"), "web_search"), "num_requests")
+    if count(searches) is not None:  # some of those among the output are free
+        reported.details = {**reported.details, "web_searches": searches}
     return field(value, "usage")
-
-
-def _add_hosted_tools(output: Any, reported: Reported) -> None:
-    """Count the searches and other work that the usage leaves out, but the bill does not."""
-    calls: dict[str, int] = {}
-    for item in output if isinstance(output, list) else ():
-        kind = _HOSTED_TOOLS.get(text(field(item, "type")) or "")
-        # A search may be followed by steps that open pages, which cost nothing.
-        if kind is not None and field(field(item, "action"), "type") in (None, "search"):
-            calls[kind] = calls.get(kind, 0) + 1
-    for kind, number in calls.items():
-        add_detail(reported, kind, number)
 
 
 def response_event(value: Any, reported: Reported) -> Any:
@@ -193,29 +190,28 @@ def embeddings(value: Any, reported: Reported) -> Any:
 def chat_tokens(usage: Any, reported: Reported) -> bool:
     """Read a usage with cached and reasoning tokens as parts (chat/object#chat-object-usage).
 
-    At xAI reasoning is no part of the completion, which the total tells.
+    At xAI reasoning is no part of the completion, which the total tells. A total that counts more
+    than the usage names makes it partial: Gemini's thoughts in this style, for example.
     """
     prompt, completion, of_prompt, of_completion, total = _chat_usage(usage)
-    if of_prompt is None:  # Moonshot and Together have the cached tokens beside the others
-        cached = field(usage, "cached_tokens")
-        reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
+    own, reasoning = stored(usage), None
+    if of_prompt is None or of_completion is None or len(own) > _PLAIN:
+        for name, kept in _FLAT.items():
+            if own.get(name) is not None:
+                setattr(reported, kept, count(own[name], getattr(reported, kept)))
+        reasoning = count(own.get("reasoning_tokens"))
     try:
         beyond = total - prompt - completion
     except TypeError:  # one of them is missing
         beyond = 0
-    if type(beyond) is int and beyond > 0 and field(of_completion, "reasoning_tokens") == beyond:
-        completion = total - prompt
+    if type(beyond) is int and beyond > 0:
+        if beyond in (reasoning, field(of_completion, "reasoning_tokens")):
+            completion = total - prompt
+        else:
+            reported.partial = True
+    elif reasoning and reasoning > (count(completion) or 0):  # beside it, too: Perplexity's
+        completion = (count(completion) or 0) + reasoning
     return _take_in(reported, prompt, completion, of_prompt, of_completion)
-
-
-def renamed_tokens(usage: Any, reported: Reported) -> bool:
-    """Read OpenAI's usage with the cached tokens of DeepSeek or Mistral.
-
-    https://api-docs.deepseek.com/guides/kv_cache
-    """
-    cached = either(usage, "prompt_cache_hit_tokens", "num_cached_tokens")
-    reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
-    return chat_tokens(usage, reported)
 
 
 def response_tokens(usage: Any, reported: Reported) -> bool:
@@ -231,10 +227,13 @@ def _take_in(reported: Reported, input_: Any, output: Any, of_input: Any, of_out
     reported.output_tokens = count(output, reported.output_tokens)
     if of_input is not None:
         own = fields_of(of_input, _INPUT_PARTS)
-        cached, written = own.get("cached_tokens"), own.get("cache_write_tokens")
-        reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
-        if written is not None:
-            reported.cache_write_tokens = count(written, reported.cache_write_tokens)
+        reported.cached_input_tokens = count(own.get("cached_tokens"), reported.cached_input_tokens)
+        for name in _WRITTEN:
+            if own.get(name) is not None:
+                reported.cache_write_tokens = count(own[name], reported.cache_write_tokens)
+        kept = own.get("cache_write_tokens_details")
+        if kept is not None:  # the price is that of half an hour
+            add_detail(reported, OTHER, field(kept, "ttl_12h_tokens"))
         if any(map(own.get, _INPUT_KINDS)):
             add_details(reported, own, _INPUT_KINDS)
     if of_output is not None:

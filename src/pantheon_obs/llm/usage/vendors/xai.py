@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pantheon_obs.llm.usage.beside import OTHER, add_beside
 from pantheon_obs.llm.usage.fields import (
     Reported,
     add_detail,
@@ -63,7 +64,7 @@ def _read_usage(usage: Any, reported: Reported) -> None:
     reported.reasoning_tokens = count(reasoning, reported.reasoning_tokens)
     reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
     add_detail(reported, "input_image_tokens", field(usage, "prompt_image_tokens"))
-    add_detail(reported, "searches", field(usage, "num_sources_used"))
     if tools and hasattr(tools, "__len__"):
-        add_detail(reported, "server_side_tools", len(tools))
+        add_detail(reported, OTHER, len(tools))
+    add_beside(usage, reported)
     cost_in_ticks(usage, reported)

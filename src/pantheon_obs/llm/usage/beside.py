@@ -1,0 +1,136 @@
+"""Find what is billed beside the tokens. Vendors add to it, so what is not known counts as billed.
+
+A count that the price list has no price for makes a call unpriced, which is better than a price
+that leaves out a part of the bill.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from pantheon_obs.llm.usage.fields import (
+    EXTRA,
+    Reported,
+    add_detail,
+    class_fields,
+    field,
+    set_served,
+    text,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+OTHER = "other"  # the name of counts without a price
+_WAYS = frozenset({"service_tier", "speed", "inference_geo"})
+# What a usage counts besides tokens, and nobody pays for, or is read by its own name.
+_FREE_COUNT = re.compile(
+    r".*(_[mnu]?s|time|duration|latency|attempts?|retries)|.*\..*|.*token.*|.*eval_count|index|seed"
+    r"|(unmeasured_)?requests|tool_calls|web_(search|fetch)_requests|code_execution_requests"
+    r"|search_units|images|cost_in_usd_ticks|(audio_)?seconds"
+)
+_TOKENS = frozenset(  # the most frequent fields, which are tokens; this is only faster
+    f"{kind}_{part}"
+    for kind in ("prompt", "completion", "input", "output", "total")
+    for part in ("tokens", "tokens_details")
+)
+_MOST = 50  # fields of an object or items of a list: a usage has fewer
+_DEPTH = 2
+# The price list's names of the work that a vendor does for the model.
+_PRICED_ITEMS = {"web_search_call": "web_searches", "file_search_call": "storage_searches"}
+# Items of an answer that cost their tokens only: the model's words, and work of the application's.
+_FREE_ITEM = re.compile(
+    r"message|message\.(in|out)put|text|reasoning|thinking|redacted_thinking|thought|model_output"
+    r"|user_input|compaction|fallback|function[_.](call|result)|custom_tool_call|tool_use"
+    r"|computer_call|local_shell_call|apply_patch_call|tool_search_call|url_context_call"
+    r"|refusal|output_text|(invalid_)?tool_call(_chunk)?|input_json_delta|additional_tools"
+    r"|agent\.handoff|container_upload|mcp_.*|.*_(output|result|response)"
+)
+_OWN_CITATIONS = ("document_citation", "function_citation")  # of what the application has sent
+SERVED = ("annotations", "executed_tools")  # what the vendor has found or run for a message
+_FREE_TOOL = re.compile(r"web_search|web_fetch|advisor|tool_search_tool.*")  # of Anthropic's
+
+
+def stored(value: Any) -> Mapping[str, Any]:
+    """Return the fields that a value stores, by their names."""
+    if isinstance(value, dict):
+        return value
+    own: Any = getattr(value, "__dict__", None)
+    kind: Any = type(value)
+    if own is None:
+        return {name: getattr(value, name, None) for name in _declared(kind)}
+    extra = getattr(value, EXTRA, None) if EXTRA in class_fields(kind) else None
+    return {**own, **extra} if extra else own
+
+
+@lru_cache(maxsize=4096)  # bounded, as `class_fields`
+def _declared(kind: Any) -> tuple[str, ...]:
+    """Return the fields of a class whose objects have no `__dict__`; none of a builtin class."""
+    slots = [name for base in kind.__mro__ for name in vars(base).get("__slots__", ())]
+    return (*getattr(vars(kind).get("DESCRIPTOR"), "fields_by_name", ()), *slots)
+
+
+def add_beside(usage: Any, reported: Reported, depth: int = _DEPTH) -> None:
+    """Count what a usage object counts besides tokens, and keep how the call was served."""
+    own = stored(usage)
+    for name in own.keys() - _TOKENS if len(own) < _MOST else ():
+        value = own.get(name)
+        kind: Any = type(value)
+        if value is None or kind is float or type(name) is not str or name.startswith("_"):
+            continue
+        if kind is int:
+            if value > 0 and not _is_free(name):
+                add_detail(reported, OTHER, value)
+        elif isinstance(value, str):
+            if name in _WAYS:
+                set_served(reported, name, value)
+        elif depth and "token" not in name.lower():
+            for part in value[:_MOST] if kind is list else (value,):
+                add_beside(part, reported, depth - 1)
+
+
+@lru_cache(maxsize=1024)
+def _is_free(name: str) -> bool:
+    return _FREE_COUNT.fullmatch(name.lower()) is not None
+
+
+def add_tools(items: Any, reported: Reported) -> None:
+    """Count the searches and other work among the items of an answer that are not in its usage."""
+    calls: dict[str, int] = {}
+    for item in items if isinstance(items, (list, tuple)) else (items,):
+        kind = text(field(item, "type"))
+        if kind is None or _is_free_item(kind) or _costs_nothing(kind, item):
+            continue
+        name = _PRICED_ITEMS.get(kind, OTHER)
+        calls[name] = calls.get(name, 0) + 1
+    for name, number in calls.items():
+        add_detail(reported, name, number)
+
+
+@lru_cache(maxsize=1024)
+def _is_free_item(kind: str) -> bool:
+    return _FREE_ITEM.fullmatch(kind) is not None
+
+
+def _costs_nothing(kind: str, item: Any) -> bool:
+    """Whether this item costs nothing, although others of its type do."""
+    if kind == "server_tool_use":  # its searches are in the usage
+        return _FREE_TOOL.fullmatch(text(field(item, "name")) or "") is not None
+    if kind == "shell_call":
+        return bool(field(field(item, "environment"), "type") == "local")
+    # A search may be followed by steps that open pages.
+    return kind == "web_search_call" and field(field(item, "action"), "type") not in (
+        None,
+        "search",
+    )
+
+
+def add_served(message: Any, reported: Reported) -> None:
+    """Count what a vendor has found for a message of a chat, and the tools that it has run."""
+    own = stored(message)
+    noted, executed = own.get("annotations"), own.get("executed_tools")
+    cited = noted if isinstance(noted, (list, tuple)) else ()
+    if executed or any(field(one, "type") not in _OWN_CITATIONS for one in cited):
+        add_detail(reported, OTHER, 1)
