@@ -172,6 +172,38 @@ def test_it_answers_what_it_has_to(
         assert b"" == body
 
 
+DROPPED = """
+import signal, sys
+from pantheon_obs.cli.main import main
+from pantheon_obs.cli.serve.memory import Memory
+
+class Late:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+tell = Memory.tell
+def tell_and_interrupt(self):
+    Late()
+    tell(self)
+Memory.tell = tell_and_interrupt
+sys.exit(main(["serve", sys.argv[1], "--port", "0"]))
+"""
+
+
+def test_an_interrupt_that_comes_within_a_finalizer_ends_it(tmp_path: Path) -> None:
+    """Python drops what a finalizer raises, so the interrupt itself is lost there."""
+    log = write_log(tmp_path / "shop.log", [request(0, 5)])
+
+    done = subprocess.run(
+        [sys.executable, "-c", DROPPED, log],
+        capture_output=True,
+        timeout=SECONDS_TO_WAIT,
+        check=False,
+    )
+
+    assert (0, True) == (done.returncode, b"KeyboardInterrupt" in done.stderr)
+
+
 def test_a_browser_that_has_an_old_version_is_told_at_once(shared: Served) -> None:
     """The query names its version."""
     connection = http.client.HTTPConnection("127.0.0.1", shared.port, timeout=SECONDS_TO_WAIT)

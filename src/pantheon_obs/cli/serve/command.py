@@ -7,6 +7,7 @@ byte for byte, so that `uvicorn app:app | pantheon-obs serve -` still shows the 
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 from collections import deque
@@ -56,9 +57,11 @@ def run(arguments: argparse.Namespace) -> int:
     memory = Memory(follower.read)
     server = Server(arguments.host, arguments.port, memory)
     threading.Thread(target=server.serve_forever, daemon=True).start()
+    interrupted = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: _interrupt(interrupted))
     note(server.address)
     try:
-        _follow(follower, memory)
+        _follow(follower, memory, interrupted)
     except KeyboardInterrupt:
         # The terminal has interrupted the application, too: what it still writes is passed on.
         while follower.is_piped:
@@ -69,15 +72,22 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _follow(follower: Follower, memory: Memory) -> None:
+def _interrupt(interrupted: threading.Event) -> None:
+    """Interrupt what runs, and note it: an interrupt in the middle of a finalizer is dropped."""
+    interrupted.set()
+    raise KeyboardInterrupt
+
+
+def _follow(follower: Follower, memory: Memory, interrupted: threading.Event) -> None:
     """Remember what was zipped, then what comes."""
     for line in Reader(follower.once).lines():
         memory.add(line)
-    while True:
+    while not interrupted.is_set():
         for line in follower.poll():
             memory.add(line)
         memory.tell()
         follower.wait()
+    raise KeyboardInterrupt
 
 
 def _pass_on(data: bytes) -> None:
