@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,10 @@ settings.load_profile("suite")
 os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
 # On a busy machine an event loop may really be blocked, in any test that has one.
 os.environ["PANTHEON_OBS_SLOW_LOOP_MS"] = "0"
+# A shell that starts the suite in the background has interrupts ignored, and a program that a test
+# starts would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 EXTRAS = (
     "celery",

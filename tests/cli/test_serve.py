@@ -204,6 +204,33 @@ def test_an_interrupt_that_comes_within_a_finalizer_ends_it(tmp_path: Path) -> N
     assert (0, True) == (done.returncode, b"KeyboardInterrupt" in done.stderr)
 
 
+IGNORED = """
+import signal, sys
+from pantheon_obs.cli.main import main
+from pantheon_obs.cli.serve.memory import Memory
+
+looks = []
+def tell(self):
+    looks.append(signal.raise_signal(signal.SIGINT))
+    if len(looks) == 2:
+        sys.exit(7)
+Memory.tell = tell
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+main(["serve", sys.argv[1], "--port", "0"])
+"""
+
+
+def test_interrupts_that_a_shell_has_ignored_stay_so(tmp_path: Path) -> None:
+    """A script that starts it in the background may be interrupted itself."""
+    log = write_log(tmp_path / "shop.log", [request(0, 5)])
+
+    done = subprocess.run(
+        [sys.executable, "-c", IGNORED, log], timeout=SECONDS_TO_WAIT, check=False
+    )
+
+    assert 7 == done.returncode
+
+
 def test_a_browser_that_has_an_old_version_is_told_at_once(shared: Served) -> None:
     """The query names its version."""
     connection = http.client.HTTPConnection("127.0.0.1", shared.port, timeout=SECONDS_TO_WAIT)

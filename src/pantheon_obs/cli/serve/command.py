@@ -58,7 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
     server = Server(arguments.host, arguments.port, memory)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     interrupted = threading.Event()
-    signal.signal(signal.SIGINT, lambda *_: _interrupt(interrupted))
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not ignored
+        signal.signal(signal.SIGINT, lambda *_: _interrupt(interrupted))
     note(server.address)
     try:
         _follow(follower, memory, interrupted)
