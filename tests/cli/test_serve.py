@@ -204,6 +204,27 @@ def test_an_interrupt_that_comes_within_a_finalizer_ends_it(tmp_path: Path) -> N
     assert (0, True) == (done.returncode, b"KeyboardInterrupt" in done.stderr)
 
 
+def test_what_comes_after_an_interrupt_is_passed_on() -> None:
+    """Ctrl-C reaches the application, too, and its last lines are shown."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "pantheon_obs", "serve", "-", "--port", "0"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(b"before\n")
+        process.stdin.flush()
+        assert b"before\n" == process.stdout.read(7)
+        process.send_signal(signal.SIGINT)
+        process.stdin.write(b"after\n")
+        process.stdin.close()
+        assert b"after\n" == process.stdout.read()
+
+    assert 0 == process.returncode
+
+
 IGNORED = """
 import signal, sys
 from pantheon_obs.cli.main import main

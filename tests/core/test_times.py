@@ -103,6 +103,23 @@ def test_a_statement_counts_as_repeated_from_the_tenth_time_on() -> None:
     assert "SELECT * FROM rows WHERE kind = ? AND id = ?" == fields["db_repeated"]
 
 
+def test_statements_that_ran_before_a_task_are_not_the_tasks() -> None:
+    """A task that its caller waits for has its own share of the sums."""
+    times = Times()
+    for _ in range(30):
+        ran(times, "SELECT a")
+    before = times.sums()
+    for _ in range(12):
+        ran(times, "SELECT b")
+
+    fields = times.fields(1.0, 0, 1, before)
+    assert (12, 12, "SELECT b") == (
+        fields["db_calls"],
+        fields["db_repeats"],
+        fields["db_repeated"],
+    )
+
+
 def test_very_many_texts_are_forgotten_again() -> None:
     """Texts that came once make room; once all places repeat, new texts are not counted."""
     times = Times()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from pantheon_obs import instrument_llm, llm_call
+from pantheon_obs.llm.usage.fields import Reported, set_served
 from tests.llm.sdk import MESSAGES
 from tests.llm.test_list_prices import (
     FLASH,
@@ -437,6 +438,24 @@ class Hostile:
 
     def __bool__(self) -> bool:
         raise LookupError
+
+
+def test_reasoning_beside_a_smaller_completion_is_added(events: Events) -> None:
+    """Without a total there is only the size to tell."""
+    usage = {"prompt_tokens": 10, "completion_tokens": 5, "reasoning_tokens": 20}
+    with llm_call(model="sonar", operation="chat") as call:
+        call.usage({**chat("m", 10, 5), "usage": usage})
+
+    assert (10, 25) == (events[-1].input_tokens, events[-1].output_tokens)
+
+
+def test_the_last_tier_that_is_told_counts() -> None:
+    """A stream repeats it, and may end at the standard one."""
+    reported = Reported()
+    for tier in ("flex", "flex", "default"):
+        set_served(reported, "service_tier", tier)
+
+    assert {} == reported.served
 
 
 def test_other_values_in_a_usage_are_left_alone(genai: Any, events: Events) -> None:

@@ -91,11 +91,12 @@ class Times:
                 continue
             if statement is not None:
                 self._count(statement)
+            if seconds <= 0:
+                continue
             if start >= latest:
-                if seconds > 0:
-                    blocks.append((start, end, seconds))
-                    latest = end
-            elif seconds > 0:
+                blocks.append((start, end, seconds))
+                latest = end
+            else:
                 overlapping.append((start, end, seconds))
         if overlapping:
             # What came before the earliest of them stays as it is.

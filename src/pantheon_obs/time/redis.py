@@ -57,14 +57,11 @@ def undo() -> None:
 def _begin() -> Running | None:
     """Begin a command, unless Celery, this library or a cluster's client sends it."""
     frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - `inspect` reads the source of each frame
-    while frame is not None:
+    is_between, is_apart = True, False
+    while is_between and not is_apart and frame is not None:
         is_between, is_apart = _place_of(str(frame.f_globals.get("__name__")))
-        if is_apart:
-            return None
-        if not is_between:
-            break
         frame = frame.f_back
-    return enter("cache")
+    return None if is_apart else enter("cache")
 
 
 @lru_cache(1024)
