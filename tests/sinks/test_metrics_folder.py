@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -404,24 +406,34 @@ def test_the_hook_of_gunicorn_settles_a_worker(
     assert {"histogram_dead.db", "merge.lock"} == {path.name for path in tmp_path.iterdir()}
 
 
+@pytest.fixture
+def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that this process shares with others."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    yield tmp_path
+    reset()
+    with warnings.catch_warnings():  # prometheus_client leaves its files to the collector
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
 def test_a_folder_without_exemplars_keeps_the_observations(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The failure is reported; the next start has another name in the folder."""
 
     def broken(*_: Any) -> None:
         raise OSError
 
-    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     monkeypatch.setattr(ExemplarFile, "keep", broken)
     instrument(application, metrics_path="/metrics", metrics_registry=CollectorRegistry())
     with capture_events() as events:
         pipeline.emit(RequestFinished("trace", {}, "GET", "/", 200, 1.0, "ok"))
 
-    collector: Any = MultiProcessCollector(None, str(tmp_path))  # type: ignore[no-untyped-call]
+    collector: Any = MultiProcessCollector(None, str(shared))  # type: ignore[no-untyped-call]
     counts = [s.value for m in collector.collect() for s in m.samples if s.name.endswith("_count")]
     assert [1.0] == counts
     assert ["exemplars"] == [e["site"] for e in events if e["event"] == "telemetry_failed"]
-    [owner] = tmp_path.glob("*.owner")
+    [owner] = shared.glob("*.owner")
     reset()
     assert dead._is_free(owner)  # noqa: SLF001 - what the next scrape asks
