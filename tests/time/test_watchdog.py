@@ -526,6 +526,8 @@ def test_at_rest_it_waits_for_a_request(
         exchange.started(200)
         end(exchange)
         watchdog.reset()
+        # The thread may be looking at this moment, and note a block after the reset.
+        await until(lambda: not watchdog.Watching.is_running)
 
     asyncio.run(main())
 
