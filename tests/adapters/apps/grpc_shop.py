@@ -96,6 +96,7 @@ def lingers(_request: bytes, context: Any) -> Iterator[bytes]:
     """Make a message that is late: its client has left."""
     yield b"1"
     context.add_callback(left.set)
+    log.info("lingering")
     left.wait(20)
     left.clear()
     yield b"2"
