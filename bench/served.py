@@ -10,7 +10,6 @@ import re
 import socket
 import subprocess
 import sys
-import time
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from itertools import repeat
@@ -20,15 +19,14 @@ from typing import TYPE_CHECKING
 from bench.cases import Case, Contender, MisbehavedError, Target
 from bench.harness import compare_all
 from bench.served_app import CHUNKS
+from bench.soak import HOST, wait_until_ready
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bench.cases import Effort, Row
 
-HOST = "127.0.0.1"
 CONNECTIONS = 16
-_PATIENCE = 30.0  # seconds until a server that does not start is a failure
 _END = b"0\r\n\r\n"
 _length = re.compile(rb"content-length: (\d+)").search
 _header = re.compile(rb"\r\nx-trace-id: [^\r]+\r\n").search
@@ -105,24 +103,11 @@ def _serving(name: str) -> Iterator[Server]:
         subprocess.Popen(("/bin/cat",), stdin=server.stdout, stdout=subprocess.DEVNULL),
     ):
         try:
-            _wait(port)
+            wait_until_ready(server, port)
             with closing(Server(name, port)) as client:
                 yield client
         finally:
             server.terminate()
-
-
-def _wait(port: int) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline:
-        try:
-            socket.create_connection((HOST, port), 1.0).close()
-        except OSError:
-            time.sleep(0.02)
-        else:
-            return
-    msg = "uvicorn did not start"
-    raise MisbehavedError(msg)
 
 
 def rows(effort: Effort) -> list[Row]:

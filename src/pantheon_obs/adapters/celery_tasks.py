@@ -19,11 +19,10 @@ from pantheon_obs.adapters.celery_tracing import FIELDS, POLL, process, tracing_
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import begin, end
 from pantheon_obs.core.guard import Guard
-from pantheon_obs.core.in_force import in_force
 from pantheon_obs.core.serving import active
 from pantheon_obs.core.spans import attach
 from pantheon_obs.core.task import TaskRun, running
-from pantheon_obs.core.times import Times
+from pantheon_obs.core.timing import sums_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,8 +102,7 @@ class _Run(TaskRun):
         self.caller = caller if caller_id else None
         # Fields, times and LLM calls of an eager call belong to its caller.
         self.bound = self.caller.bound if self.caller else tracing.crossing(request.get(FIELDS))
-        if self.caller is not None and in_force("measure_time"):
-            times: Times = self.caller.__dict__.setdefault("times", Times())
+        if self.caller is not None and (times := sums_of(self.caller)) is not None:
             self.times, self.times_before = times, times.sums()
         running.add(task_id)
         if self._is_own:

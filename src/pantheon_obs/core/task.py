@@ -29,7 +29,7 @@ class TaskRun(Trace):
     """The trace that an eager call is a part of, in place of one of its own."""
 
     times_before: Sums = NOTHING
-    """What that trace had measured before."""
+    """The sums of that trace when the call began; its own share is what came since."""
 
     def __init__(
         self, trace_id: str, task_id: str, *, task: str, queue: str | None, retries: int

@@ -43,9 +43,16 @@ def measuring() -> Trace | None:
         trace = active()[1]
         if trace is None or not trace.trace_id or not in_force("measure_time"):
             return None
-        if trace.times is None and type(trace) is not Trace:  # it has a line
-            trace.__dict__.setdefault("times", Times())  # several threads may be the first
+        if type(trace) is not Trace:  # it has a line
+            sums_of(trace)
     return trace
+
+
+def sums_of(trace: Trace) -> Times | None:
+    """Return the sums of a trace, which begin here at the latest; None if time is not measured."""
+    if trace.times is None and in_force("measure_time"):
+        trace.__dict__.setdefault("times", Times())  # several threads may be the first
+    return trace.times
 
 
 def enter(name: str, *, visible: bool = True, calls: int = 1) -> Running | None:
@@ -125,10 +132,9 @@ def queried(
 
 def cover(trace: Trace, started: float, seconds: float) -> None:
     """Note the time of an LLM call, which has totals of its own, as measured."""
-    if trace.times is None and in_force("measure_time"):
-        trace.__dict__.setdefault("times", Times())
-    if trace.times is not None:
-        trace.times.add(UNNAMED, started, started + seconds)
+    times = sums_of(trace)
+    if times is not None:
+        times.add(UNNAMED, started, started + seconds)
 
 
 def in_llm_call(trace: Trace) -> bool:

@@ -11,7 +11,6 @@ from functools import wraps
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.context import current_trace
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.timing import measuring, queried
 from pantheon_obs.core.undoable import Patch
@@ -67,9 +66,7 @@ def _observe(kind: type) -> None:
 def _timed(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def execute(dialect: Any, cursor: Any, statement: Any, *rest: Any, **options: Any) -> Any:
-        trace = current_trace.get()
-        if trace is not None and (trace.times is None or trace.ended):
-            trace = measuring()
+        trace = measuring()
         # Not where the method of a subclass, which is measured, calls this one.
         if trace is None or getattr(type(dialect), name) is not execute:
             return method(dialect, cursor, statement, *rest, **options)
