@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import weakref
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from pantheon_obs.adapters.wsgi import TraceIdMiddleware as WsgiMiddleware
 from pantheon_obs.testing import capture_events, reset
 from tests.logs.running import run
 from tests.logs.test_commands import FLASK, command
+from tests.support.garbage import collect_garbage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -136,7 +136,7 @@ def test_reset_forgets_the_wrappers() -> None:
     reset()
     with capture_events() as events:
         del wrapper
-        gc.collect()
+        collect_garbage()
 
     assert [] == events
 
@@ -261,7 +261,7 @@ def test_options_that_refer_to_the_application_do_not_keep_it(framework: Any) ->
     """Checks and an `id_generator` may be closures over the application."""
     gone = instrumented_with_closures(framework)
 
-    gc.collect()
+    collect_garbage()
 
     assert gone() is None
 

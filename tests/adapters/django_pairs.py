@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import sys
 from contextlib import suppress
@@ -35,6 +34,7 @@ from django.urls import path  # noqa: E402
 from pantheon_obs.adapters.django import TraceIdMiddleware  # noqa: E402
 from pantheon_obs.core.context import current_trace  # noqa: E402
 from tests.adapters.counting import counting  # noqa: E402
+from tests.support.garbage import collect_garbage  # noqa: E402
 
 
 def plain(_: Any) -> Any:
@@ -142,5 +142,5 @@ for counter in counting():
     under_wsgi()
     without_a_response()
     asyncio.run(under_asgi())
-    gc.collect()
+    collect_garbage()
     json.dump(counter.report(), sys.stdout)

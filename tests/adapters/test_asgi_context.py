@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import gc
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ import structlog
 
 from pantheon_obs import bind, current_trace_id, llm_call
 from tests.adapters.messages import BODY, START, Server, endings, sends
+from tests.support.garbage import collect_garbage
 from tests.support.server import environment
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def test_a_request_that_the_garbage_collector_ends_does_no_harm(
 
     asyncio.run(begin())
     serving.clear()
-    gc.collect()
+    collect_garbage()
 
     assert [("request_finished", "cancelled", None)] == endings(events)
     assert "" == current_trace_id.get()

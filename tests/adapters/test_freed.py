@@ -20,6 +20,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from pantheon_obs import instrument
+from tests.support.garbage import collect_garbage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -78,7 +79,7 @@ def plain() -> Any:
 @pytest.fixture
 def uncollected() -> Iterator[None]:
     """Turn off the garbage collector."""
-    gc.collect()
+    collect_garbage()
     gc.disable()
     yield
     gc.enable()
@@ -93,7 +94,7 @@ def test_the_last_reference_frees_the_application(
     app = instrument(build())
     if served:
         ask_wsgi(app) if isinstance(app, Flask) else asyncio.run(ask(app))
-        gc.collect()  # what a request leaves behind
+        collect_garbage()  # what a request leaves behind
     known = ref(app)
 
     del app
@@ -104,7 +105,7 @@ def test_the_last_reference_frees_the_application(
 def test_no_reference_of_ours_is_in_the_cycles_of_fastapi(uncollected: None) -> None:
     """FastAPI makes cycles itself; nothing of ours refers to the application."""
     app = instrument(FastAPI())
-    gc.collect()
+    collect_garbage()
 
     owners = [type(each).__module__ for each in gc.get_referrers(app)]
 

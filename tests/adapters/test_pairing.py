@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import subprocess
 import sys
 from functools import partial
@@ -16,6 +15,7 @@ from pantheon_obs.adapters.wsgi import TraceIdMiddleware
 from tests.adapters import messages, wsgi_server
 from tests.adapters.counting import Counter, counting
 from tests.adapters.messages import BODY, START, raises, sends
+from tests.support.garbage import collect_garbage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +94,7 @@ def test_a_coroutine_that_the_garbage_collector_closes(counter: Counter) -> None
     loop.close()
     assert (1, 0, 1) == counter.report()
     del running
-    gc.collect()
+    collect_garbage()
 
     assert (1, 1, 0) == counter.report()
 
@@ -147,7 +147,7 @@ def test_http_over_wsgi(
 ) -> None:
     """A WSGI server may end a body in each of these ways; it may kill a generator."""
     serve(wsgi_server.Server(TraceIdMiddleware(app)))
-    gc.collect()
+    collect_garbage()
 
     assert (1, 1, 0) == counter.report()
 

@@ -25,6 +25,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from pantheon_obs import instrument
 from pantheon_obs.testing import reset
 from tests.adapters.messages import Server, endings
+from tests.support.garbage import collect_garbage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -426,7 +427,7 @@ def test_an_instrumented_app_is_freed_with_its_last_reference(*, served: bool) -
 
     app = instrument(Starlette(routes=[Route("/", answer)]))
     scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
-    gc.collect()
+    collect_garbage()
     gc.disable()
     try:
         if served:

@@ -11,6 +11,7 @@ import pytest
 
 from pantheon_obs.adapters.wsgi import TraceIdMiddleware
 from tests.adapters.wsgi_server import Server, endings, raises, returns, yields
+from tests.support.garbage import collect_garbage
 
 
 class Body:
@@ -107,7 +108,7 @@ def test_a_body_that_is_never_closed_has_its_line_when_it_is_dropped(
     server.read()
 
     server.body = None
-    gc.collect()
+    collect_garbage()
 
     assert [("ok", 200, None)] == endings(events)
     assert not getattr(body, "closed", 0)
@@ -392,7 +393,7 @@ def test_one_exception_object_that_is_raised_for_two_requests_is_two_failures(
 def test_a_request_leaves_no_garbage_behind(events: list[dict[str, Any]]) -> None:
     """A request leaves no cycles, whose collection would pause the application."""
     apps = returns([b"a"]), yields(b"a"), yields(KeyError())
-    gc.collect()
+    collect_garbage()
     gc.disable()
     try:
         # A thread of another test may leave some meanwhile, but not in each of the rounds.
@@ -408,7 +409,7 @@ def garbage_of(app: Any) -> int:
     server.serve()
     server.body = None  # the stand-in itself makes a cycle
     del server
-    return gc.collect()
+    return collect_garbage()
 
 
 def test_an_oserror_of_a_function_without_arguments_is_the_applications(

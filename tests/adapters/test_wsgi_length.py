@@ -16,6 +16,7 @@ from asgiref.wsgi import WsgiToAsgi
 from pantheon_obs import instrument
 from pantheon_obs.adapters.wsgi import TraceIdMiddleware
 from tests.adapters.messages import endings
+from tests.support.garbage import collect_garbage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -74,7 +75,7 @@ def serve(app: Any, wanted: int, error: BaseException | None = None, *, closes: 
     if closes:
         body.close()  # type: ignore[attr-defined]
     del body
-    gc.collect()
+    collect_garbage()
 
 
 @pytest.mark.parametrize("closes", [True, False], ids=["closed", "dropped"])
@@ -196,6 +197,6 @@ def test_converters_to_asgi_complete_a_response(events: Events, convert: Any) ->
             assert b"abcdef" == (await client.get("/")).content
 
     asyncio.run(ask())
-    gc.collect()
+    collect_garbage()
 
     assert [("request_finished", "ok", 200)] == endings(events)

@@ -15,6 +15,7 @@ from pantheon_obs.core import guard, pipeline
 from pantheon_obs.llm.list_loading import loader
 from tests.llm.provider import provider
 from tests.llm.sink import Kept
+from tests.support.garbage import collect_garbage
 from tests.support.lines import validate_line
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def events() -> Iterator[list[LlmCallFinished]]:
     pipeline.add_sink(kept)
     gc.freeze()  # a collection need not look at what was there before
     yield kept.calls
-    gc.collect()  # what is still open ends here, before the next test
+    collect_garbage()  # what is still open ends here, before the next test
     gc.unfreeze()
     pipeline.remove_sink(kept.name)
     for event in kept.calls:

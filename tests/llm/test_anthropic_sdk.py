@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,6 +24,7 @@ from tests.llm.sdk import (
     raised_by,
     stream_of,
 )
+from tests.support.garbage import collect_garbage
 
 anthropic = pytest.importorskip("anthropic")
 
@@ -362,7 +362,7 @@ class TestEndings:
             create(client, "whole")
             create(client, "whole").close()
             stream(client, "whole")
-        gc.collect()
+        collect_garbage()
 
         assert ["closed"] + ["not_consumed"] * 3 == sorted(event.outcome for event in events)
         assert 1 == sum(event.chunks or 0 for event in events)

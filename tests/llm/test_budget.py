@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import copy
-import gc
 import logging
 import os
 import pickle
@@ -35,6 +34,7 @@ from pantheon_obs.core.context import current_trace
 from pantheon_obs.llm import spending
 from pantheon_obs.llm.budgets import budgets
 from pantheon_obs.testing import capture_events, fixed_clock, reset
+from tests.support.garbage import collect_garbage
 from tests.support.lines import validate_line
 
 if TYPE_CHECKING:
@@ -259,7 +259,7 @@ class TestSum:
             next(chunks)
             assert 0.1 == daily.spent()
             del chunks
-            gc.collect()
+            collect_garbage()
 
             assert 0.2 == daily.spent()
 
@@ -283,7 +283,7 @@ class TestSum:
             [tally] = budgets.tallies
             with tally._adding:  # noqa: SLF001 - as if the garbage collector ran in the middle
                 del chunks
-                gc.collect()
+                collect_garbage()
                 assert not told.is_set()
 
             assert 0.1 == daily.spent()
@@ -294,7 +294,7 @@ class TestSum:
         next(chunks)
         with budget(0.1, on_exceeded=on_exceeded):
             del chunks
-            gc.collect()
+            collect_garbage()
             assert told.wait(30)
         assert [True, False] == [thread is current_thread() for thread in threads]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from pantheon_obs.core import guard
 from pantheon_obs.llm import shared_script, spending
 from pantheon_obs.llm.budgets import budgets
 from pantheon_obs.testing import capture_events, fixed_clock
+from tests.support.garbage import collect_garbage
 from tests.support.lines import validate_line
 from tests.support.server import SECONDS
 
@@ -467,7 +467,7 @@ class TestLoops:
             chunks = stream()
             next(chunks)
             del chunks
-            gc.collect()
+            collect_garbage()
             server.resume()
 
             wait_for(lambda: daily.spent() == 0.1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import inspect
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from functools import partial
@@ -14,6 +13,7 @@ import pytest
 from pantheon_obs import llm_call
 from pantheon_obs.core.context import Trace, begin, end
 from tests.llm.kinds import ASYNC, SYNC, Kind
+from tests.support.garbage import collect_garbage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -65,7 +65,7 @@ def request_line(events: Events) -> Iterator[None]:
     trace = Trace("line")
     begin(trace)
     yield
-    gc.collect()
+    collect_garbage()
     end(trace)
     own = [event for event in events if event.trace_id == "line"]
     errors = sum(event.outcome == "error" for event in own)
@@ -76,7 +76,7 @@ def request_line(events: Events) -> Iterator[None]:
 
 def ended(events: Events) -> LlmCallFinished:
     """Collect the garbage, and return the one event."""
-    gc.collect()
+    collect_garbage()
     [event] = events
     return event
 
@@ -181,7 +181,7 @@ class TestSyncStreams:
         if kind.starts_at_once:
             assert ("not_consumed", None, 0) == outcome(events)
         else:
-            gc.collect()
+            collect_garbage()
             assert [] == events
 
     @sync_kinds
@@ -519,7 +519,7 @@ class TestAsyncStreams:
         if kind.starts_at_once:
             assert ("not_consumed", None, 0) == outcome(events)
         else:
-            gc.collect()
+            collect_garbage()
             assert [] == events
 
     @async_kinds
@@ -789,7 +789,7 @@ class TestFutures:
             await turns_until(task.done)
             await asyncio.sleep(0)
             del task
-            gc.collect()
+            collect_garbage()
 
         asyncio.run(main())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import inspect
 import time
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import pytest
 
 from pantheon_obs import llm_call
 from tests.llm.kinds import ASYNC, SYNC, Kind
+from tests.support.garbage import collect_garbage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -70,7 +70,7 @@ def check(events: Events, steps: int, pauses: int) -> None:
     A sleep may take longer than requested. So each time has a lower bound, and the other times
     give its upper bound.
     """
-    gc.collect()
+    collect_garbage()
     [event] = events
     assert event.ttfc_ms is not None
     assert event.ttft_ms is not None
@@ -112,7 +112,7 @@ class TestSync:
             time.sleep(PAUSE)
             if chunk is WORD:
                 break
-        gc.collect()
+        collect_garbage()
         took = (time.perf_counter() - began) * 1000
         time.sleep(PAUSE)
 
@@ -204,7 +204,7 @@ def test_a_call_is_timed_until_its_end_and_no_further(events: Events) -> None:
 def test_an_answer_that_nobody_reads_has_no_times_of_chunks(kind: Kind, events: Events) -> None:
     """Such an answer has no times of chunks, rather than zeros."""
     kind.call(script)
-    gc.collect()
+    collect_garbage()
 
     assert all(
         (None, None, None, 0) == (event.ttfc_ms, event.ttft_ms, event.producer_ms, event.chunks)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from enum import Enum
@@ -19,6 +18,7 @@ from pantheon_obs.llm import cancellations
 from pantheon_obs.testing import reset
 from tests.llm.scripted import Raw, scripted
 from tests.llm.sdk import MESSAGES
+from tests.support.garbage import collect_garbage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -781,6 +781,6 @@ class TestLeft:
                 await chunks.athrow(asyncio.CancelledError())
 
         asyncio.run(main())
-        gc.collect()
+        collect_garbage()
 
         assert ("closed", None) == why(events)[:2]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from tests.llm.sdk import (
     raised_by,
     stream_of,
 )
+from tests.support.garbage import collect_garbage
 
 genai = pytest.importorskip("google.genai")
 
@@ -197,7 +197,7 @@ def test_the_consumer_leaves(road: str, client: Any, events: Events) -> None:
         stream = opens("whole")
         next(stream)
         stream.close()
-    gc.collect()
+    collect_garbage()
 
     assert [("closed", 1149, 1)] * 2 == [
         (event.outcome, event.input_tokens, event.chunks) for event in events
@@ -212,7 +212,7 @@ def test_a_stream_that_nobody_starts(client: Any, events: Events) -> None:
     is_wrapped = hasattr(type(client.models).generate_content_stream, "__wrapped__")
     with instrument_llm(client):
         generate(client, "whole")
-    gc.collect()
+    collect_garbage()
 
     assert (["not_consumed"] if is_wrapped else []) == [event.outcome for event in events]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import gc
 import inspect
 import pickle
 import subprocess
@@ -21,6 +20,7 @@ import pytest
 from pantheon_obs import ConfigError, instrument_llm, llm_call
 from pantheon_obs.core import guard
 from tests.llm.sdk import MESSAGES
+from tests.support.garbage import collect_garbage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -215,7 +215,7 @@ class TestGateway:
         gone = weakref.ref(gateway)
 
         del gateway
-        gc.collect()
+        collect_garbage()
 
         assert gone() is None
 

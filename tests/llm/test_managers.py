@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import gc
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pantheon_obs import llm_call
+from tests.support.garbage import collect_garbage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Iterator
@@ -180,7 +180,7 @@ class TestManagers:
     def test_nobody_enters_it(self, events: Events) -> None:
         """A manager that is not entered is not consumed."""
         session("a")
-        gc.collect()
+        collect_garbage()
 
         assert ("not_consumed", None, None, None) == outcome(events)
 

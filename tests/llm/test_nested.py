@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import gc
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from threading import Event, Thread
@@ -15,6 +14,7 @@ import pytest
 
 from pantheon_obs import llm_call, trace_context
 from pantheon_obs.core.context import Trace, begin, current_call, end
+from tests.support.garbage import collect_garbage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -82,7 +82,7 @@ class AsyncChunks:
 
 def summary(events: Events) -> list[tuple[str, bool | None, int | None, int | None]]:
     """Return each call's operation, whether it is nested, and its tokens."""
-    gc.collect()
+    collect_garbage()
     return [
         (event.operation, event.nested, event.input_tokens, event.output_tokens) for event in events
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,6 +23,7 @@ from tests.llm.sdk import (
     raised_by,
     stream_of,
 )
+from tests.support.garbage import collect_garbage
 
 openai = pytest.importorskip("openai")
 streaming_chat = pytest.importorskip("openai.lib.streaming.chat")
@@ -351,7 +351,7 @@ class TestEndings:
                 break
             chat(client, "whole")
             chat(client, "whole").close()
-        gc.collect()
+        collect_garbage()
 
         assert [("closed", 1), ("not_consumed", 0), ("not_consumed", 0)] == sorted(
             (event.outcome, event.chunks) for event in events
@@ -451,7 +451,7 @@ class TestRawResponses:
             )
             raw.http_response.close()
             del raw
-        gc.collect()
+        collect_garbage()
 
         assert [("missing", None)] == [
             (event.usage_status, event.output_tokens) for event in events

@@ -6,7 +6,6 @@ There is one event for each stream; hypothesis generates the streams and the act
 from __future__ import annotations
 
 import asyncio
-import gc
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 
 from pantheon_obs import llm_call
 from pantheon_obs.core.context import current_call
+from tests.support.garbage import collect_garbage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterator
@@ -316,6 +316,6 @@ def test_an_async_stream_behaves_as_without_us(
 
 def _one_event(shape: Shape, heard: list[Any], events: Events) -> None:
     if not events:
-        gc.collect()  # an exception's traceback may have kept the stream
+        collect_garbage()  # an exception's traceback may have kept the stream
     # A generator function makes no call until its generator is started.
     assert (shape.calls_at_once or "closed" in heard) == len(events)

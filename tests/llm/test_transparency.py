@@ -26,6 +26,7 @@ from tests.llm.kinds import (
     SlotsIterator,
     returns_iterator,
 )
+from tests.support.garbage import collect_garbage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Iterator
@@ -337,7 +338,7 @@ class TestValues:
 
     def test_letting_go_is_noticed_at_once(self, events: Events) -> None:
         """There is no reference cycle that would make it wait for the garbage collector."""
-        gc.collect()
+        collect_garbage()
         gc.disable()
         try:
             stream = llm_call(functools.partial(ChunkIterator))(iter("ab"))

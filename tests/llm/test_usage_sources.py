@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from pantheon_obs.core import guard
 from pantheon_obs.core.context import Trace, begin, end
 from tests.llm.kinds import ChunkIterator
 from tests.llm.sdk import raise_at
+from tests.support.garbage import collect_garbage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -52,7 +52,7 @@ class Stream(ChunkIterator):
 
 def tokens(events: Events) -> tuple[str, str, int | None, int | None]:
     """Return the outcome of the one call, and its tokens."""
-    gc.collect()
+    collect_garbage()
     [event] = events
     return event.outcome, event.usage_status, event.input_tokens, event.output_tokens
 

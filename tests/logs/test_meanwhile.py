@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import io
 import logging
 import os
@@ -17,6 +16,7 @@ from pantheon_obs import configure_logging, get_logger
 from pantheon_obs.sinks.logs import muting, noticing, output, takeover
 from pantheon_obs.sinks.logs.queued import Queued
 from pantheon_obs.testing import capture_events
+from tests.support.garbage import collect_garbage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,7 +102,7 @@ def test_a_handler_that_is_gone_is_not_judged() -> None:
     handler = Gone()
     watching = muting._Watching(handler, called.append)  # noqa: SLF001 - its last record
     del handler
-    gc.collect()
+    collect_garbage()
 
     with watching(logging.makeLogRecord({})):
         sys.stdout.write("")

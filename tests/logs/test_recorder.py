@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import sys
 import tracemalloc
@@ -36,6 +35,7 @@ from pantheon_obs.core.task import TaskRun
 from pantheon_obs.sinks.logs import held
 from pantheon_obs.sinks.logs.held import LINES, MEMORY, TEXT, size_of
 from pantheon_obs.sinks.logs.recorder import _is_chosen
+from tests.support.garbage import collect_garbage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -604,7 +604,7 @@ def test_the_memory_is_flat_under_many_open_streams(
                 orders.debug("chunk", size=3, text="x" * 100)
                 shop.debug("chunk %d of %s", 3, ["a", "b"], extra={"left": 2})
 
-    gc.collect()
+    collect_garbage()
     tracemalloc.start()
     talk(13)
     full = tracemalloc.get_traced_memory()[0]

@@ -122,9 +122,9 @@ def test_an_exception_in_a_task_is_one_error_line() -> None:
             asyncio.get_running_loop().call_soon(lambda: {}["callback"])
             await asyncio.sleep(0)
             await asyncio.sleep(0)
-            gc.collect()
+            collect_garbage()
         asyncio.run(main())
-        gc.collect()
+        collect_garbage()
     """)
 
     assert {("asyncio", "KeyError"), ("asyncio", "ValueError")} == {

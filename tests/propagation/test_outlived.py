@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import inspect
 import logging
 import subprocess
@@ -31,6 +30,7 @@ from pantheon_obs.core.context import apart, current_trace
 from pantheon_obs.core.in_force import in_force
 from pantheon_obs.propagation import watch
 from pantheon_obs.testing import capture_events
+from tests.support.garbage import collect_garbage
 from tests.support.lines import validate_line
 from tests.support.server import SECONDS, environment
 
@@ -400,7 +400,7 @@ def test_a_task_whose_error_nobody_retrieves_is_reported_with_its_id(
             await asyncio.wait([failing])
             del failing
             with trace_context("another"):
-                gc.collect()
+                collect_garbage()
 
         with untraced():
             return asyncio.create_task(drop())
@@ -454,7 +454,7 @@ def test_a_finalizer_leaves_no_trace(lines: list[dict[str, Any]]) -> None:
     async def work() -> None:
         await after_the_request()
         Circle()
-        gc.collect()
+        collect_garbage()
         apart(log.info, "apart")
         seen.append(current_trace_id.get())
         log.info("worked")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import random
 from collections import deque
@@ -30,6 +29,7 @@ from pantheon_obs.core.measurements import LinesDropped, Operation
 from pantheon_obs.sinks.metrics.labels import make_room
 from pantheon_obs.sinks.metrics.sink import MetricsSink
 from pantheon_obs.testing import capture_events
+from tests.support.garbage import collect_garbage
 
 REQUESTS = "http_server_request_duration_seconds_count"
 DATABASE = "db_client_operation_duration_seconds_count"
@@ -481,7 +481,7 @@ def test_a_finalizer_of_the_application_waits_for_no_lock() -> None:
     name = "pantheon_llm_calls"
     [child] = app.registry._names_to_collectors[name]._metrics.values()  # type: ignore[attr-defined] # noqa: SLF001 - the lock of an observation in progress
     with child._value._lock:  # noqa: SLF001 - as above
-        gc.collect()
+        collect_garbage()
 
     app.serve("/metrics")
     call = {"gen_ai_operation_name": "chat", "gen_ai_provider_name": "", "outcome": "ok"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from pantheon_obs.sinks.metrics import dead
 from pantheon_obs.sinks.metrics.dead import Folder
 from pantheon_obs.sinks.metrics.exemplars import ExemplarFile, read
 from pantheon_obs.testing import capture_events, reset
+from tests.support.garbage import collect_garbage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -414,7 +414,7 @@ def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     reset()
     with warnings.catch_warnings():  # prometheus_client leaves its files to the collector
         warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
+        collect_garbage()
 
 
 def test_a_folder_without_exemplars_keeps_the_observations(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs import TraceIdMiddleware, bind, budget, configure_logging, llm_call, trace_context
 from pantheon_obs.adapters import wsgi
+from tests.support.garbage import collect_garbage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
@@ -153,7 +154,7 @@ def main(kind: str) -> None:
     configure_logging(log_format="json")
     kinds = import_module("tests.support.finalizers_django").KINDS if "django" in kind else KINDS
     begin = kinds[kind]
-    gc.collect()
+    collect_garbage()
     gc.freeze()
     for number in range(_ROUNDS):
         gc.set_threshold(1 + number % 120, 1, 1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import gc
 import inspect
 import time
 from contextlib import AsyncExitStack, ExitStack, contextmanager
@@ -16,6 +15,7 @@ import pytest
 from pantheon_obs import ConfigError, carry, instrument, llm_call, measure, trace_context
 from pantheon_obs.core import pipeline
 from pantheon_obs.testing import capture_events
+from tests.support.garbage import collect_garbage
 from tests.time.requests import ANSWER, adds_up, ask, times
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def test_a_generator_that_is_left_runs_its_own_ending() -> None:
         dropped = part("dropped")
         contextvars.copy_context().run(next, dropped)
         del dropped
-        gc.collect()
+        collect_garbage()
         left = apart("left")
         await anext(left)
         await left.aclose()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import gc
 import logging
 import pickle
 import threading
@@ -33,6 +32,7 @@ from pantheon_obs import (  # noqa: E402
 from pantheon_obs.adapters import django as adapter  # noqa: E402
 from pantheon_obs.adapters.django import TraceIdMiddleware  # noqa: E402
 from pantheon_obs.adapters.django.apps import trace_commands  # noqa: E402
+from tests.support.garbage import collect_garbage  # noqa: E402
 
 log = logging.getLogger("program")
 
@@ -205,7 +205,7 @@ def async_client() -> None:
         del stream
 
     asyncio.run(main())
-    gc.collect()
+    collect_garbage()
 
 
 def rest_framework() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import time
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from starlette.background import BackgroundTask
 from starlette.responses import Response, StreamingResponse
 
 from pantheon_obs import instrument, llm_call
+from tests.support.garbage import collect_garbage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -211,5 +211,5 @@ async def still_open() -> Response:
 @app.get("/collect")
 def collect() -> dict[str, str]:
     """Run the garbage collector now instead of later."""
-    gc.collect()
+    collect_garbage()
     return {"collected": "all"}
