@@ -122,9 +122,9 @@ def test_an_exception_in_a_task_is_one_error_line() -> None:
             asyncio.get_running_loop().call_soon(lambda: {}["callback"])
             await asyncio.sleep(0)
             await asyncio.sleep(0)
-            collect_garbage()
+            gc.collect()
         asyncio.run(main())
-        collect_garbage()
+        gc.collect()
     """)
 
     assert {("asyncio", "KeyError"), ("asyncio", "ValueError")} == {
