@@ -496,7 +496,7 @@ def test_a_text_of_very_many_secrets_is_cut_behind_them() -> None:
     shown = "token=[redacted] " * 4096 + "token"
     assert f"{shown}[{len(long) - long.index('=hunter4096')} bytes cut]" == Redactor().text(long)
     items = Redactor().clean(texts)
-    assert ["token=[redacted] "] * 16_384 + ["token[13 bytes cut]", "<3615 more>"] == items
+    assert ["token=[redacted] "] * 16_384 + ["<3616 more>"] == items
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,11 @@ from __future__ import annotations
 import dis
 import signal
 from functools import partial
-from itertools import islice
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from re import Match, Pattern
+    from collections.abc import Callable, Iterator
     from types import CodeType, FrameType, TracebackType
 
 RAISED = (Exception, SystemExit, KeyboardInterrupt)
@@ -119,7 +117,7 @@ class Walk(list[int]):
         self._rest = limit - self.left
         self._limit = limit
         self._value = value
-        self._places: dict[Pattern[str], int] = {}
+        self._places = _MOST_PLACES
 
     def is_over(self) -> bool:
         """Whether no more may follow; a value that does not fit is not read up to the limit."""
@@ -128,20 +126,11 @@ class Walk(list[int]):
         self._rest = 0
         return self.left <= 0
 
-    def places(
-        self, pattern: Pattern[str], text: str, end: int
-    ) -> tuple[Iterable[Match[str]], int]:
-        """Return the places to look at in a text, and where the first is that is one too many."""
-        found = pattern.finditer(text, 0, end)
-        left = self._places.get(pattern, _MOST_PLACES)
-        places = [*islice(found, min(left, PLACES))]
-        self._places[pattern] = left - len(places)
-        beyond = next(found, None)
-        if beyond is not None:
-            end = beyond.start()
-            if left <= PLACES:  # of all texts together: no more may follow
-                self.left = self._rest = 0
-        return places, end
+    def look(self, places: int) -> None:
+        """Note that there were so many places where a secret may be; the walk ends behind many."""
+        self._places -= places
+        if self._places <= 0:
+            self.left = self._rest = 0
 
 
 def _is_larger(value: object, limit: int) -> bool:

@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from pantheon_obs.sinks.redact_beside import is_seldom, seldom_spans
 from pantheon_obs.sinks.redact_long import OVERLAP, cut_marker, size_of
 from pantheon_obs.sinks.redact_named import named_secret
+from pantheon_obs.sinks.redact_plain import PLACES
 from pantheon_obs.sinks.redact_providers import OTHERS, PROVIDERS
-from pantheon_obs.sinks.redact_signs import other_signs
 from pantheon_obs.sinks.redact_spelt import with_usual_signs
 from pantheon_obs.sinks.redact_values import CUT, REDACTED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from pantheon_obs.sinks.redact_plain import Walk
+    from pantheon_obs.sinks.redact_signs import Signs
     from pantheon_obs.sinks.redact_values import RuleOf, Span
 
     _Sorted = dict[str, list[tuple[str, str]]]
@@ -31,44 +33,53 @@ compiled = lru_cache(maxsize=256)(re.compile)
 """Compiles a pattern at its first use: compiling all of them takes longer than an import."""
 
 
-def find_spans(
-    text: str, rule_of: RuleOf, signs: re.Pattern[str], walk: Walk | None = None
-) -> list[Span]:
+def find_spans(text: str, rule_of: RuleOf, signs: Signs, walk: Walk | None = None) -> list[Span]:
     """Find the secrets in a text, in their order; none overlaps another one.
+
+    A text with very many signs is cut behind them, as each takes its time.
 
     Args:
         text: The text.
         rule_of: Finds the rule for the values of a key.
-        signs: The pattern of `name_signs`.
-        walk: Limits how many signs are looked at. The text behind them is one span.
+        signs: The patterns that find where a secret may be.
+        walk: That through the value which the text is a part of.
     """
     text = with_usual_signs(text)
     spans: list[Span] = []
     end = size = len(text)
-    named: Iterable[re.Match[str]] = ()
-    others: Iterable[re.Match[str]] = ()
-    if walk is None:
-        named, others = signs.finditer(text), other_signs().finditer(text)
-    else:
-        named, end = walk.places(signs, text, end)
-        others, end = walk.places(other_signs(), text, end)
-    reached = 0
+    named: Iterable[re.Match[str]] = signs.names.finditer(text)
+    others: Iterable[re.Match[str]] = signs.others.finditer(text)
+    if size > PLACES:
+        named, end = _first(signs.names.finditer(text), size)
+        others, end = _first(signs.others.finditer(text, 0, end), end)
+    looked = reached = 0
     for found in named:
+        looked += 1
         at = found.start()
         if at >= reached and (span := named_secret(text, at, rule_of)):
             spans.append(span)
             reached = span[1]
     reached = 0
     for found in others:
+        looked += 1
         at = found.start()
         if at >= reached and (span := _other_secret(text, at, rule_of)):
             spans.append(span)
             reached = span[1]
+    if looked and walk is not None:
+        walk.look(looked)
     if is_seldom(text):
         spans += seldom_spans(text if end == size else text[: end + OVERLAP], rule_of)
     if end < size:
         spans.append((end, size, CUT))
     return _united(spans) if len(spans) > 1 else spans
+
+
+def _first(found: Iterator[re.Match[str]], end: int) -> tuple[list[re.Match[str]], int]:
+    """Return the places to look at, and where the first is that is one too many, or the end."""
+    places = [*islice(found, PLACES)]
+    beyond = next(found, None)
+    return places, end if beyond is None else beyond.start()
 
 
 def _other_secret(text: str, at: int, rule_of: RuleOf) -> Span | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pantheon_obs.sinks.redact_keys import LAST_WORDS, NOT_ALONE
 from pantheon_obs.sinks.redact_providers import PROVIDERS
@@ -23,12 +23,23 @@ _WORD = 2  # the beginnings up to this length may be the end of many a word
 _BETWEEN = r"\"'`\] ("
 
 
+class Signs(NamedTuple):
+    """The patterns of the signs behind names, and of the others."""
+
+    names: re.Pattern[str]
+    others: re.Pattern[str]
+
+
 @lru_cache(maxsize=16)
-def name_signs(extra: frozenset[str]) -> re.Pattern[str]:
+def signs_with(extra: frozenset[str]) -> Signs:
+    """Make the patterns; `extra` has further names of secrets."""
+    return Signs(_name_signs(extra), _other_signs())
+
+
+def _name_signs(extra: frozenset[str]) -> re.Pattern[str]:
     """Make the pattern of the signs between a secret's name and its value.
 
-    `extra` has further names. Of these the last character only is looked for, as separators do not
-    count.
+    Of further names the last character only is looked for, as separators do not count.
     """
     ends = _any_of({word[-_TAIL:] for word in LAST_WORDS}, fold=True)
     # Most names fail at a set of letters for each place, which is faster than all the words. Some
@@ -76,7 +87,7 @@ def name_signs(extra: frozenset[str]) -> re.Pattern[str]:
 
 
 @lru_cache(maxsize=1)
-def other_signs() -> re.Pattern[str]:
+def _other_signs() -> re.Pattern[str]:
     """Make the pattern of the other characters: of providers' beginnings, URLs and options."""
     around = {
         ":": [r"(?<=[\d*/].)(?:(?<=\d{8}.)|(?<=:\d{4}.)|(?<=\*:\*.))"],
