@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+# To collect the tests loads all libraries, and leaves little garbage.
+gc.disable()
 # bench/ measures speed. Here a slow first example is no failure: hypothesis builds its tables of
 # characters in it.
 # The suite's examples are the same in each run; `make fuzz` tries others, and many of them.
@@ -72,6 +74,7 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 class Module(pytest.Module):
