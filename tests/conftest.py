@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import signal
+from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -75,6 +76,30 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.enable()
+
+
+# They have few tests, and take long.
+LONG = (
+    "bugsink/test_bugsink_served.py",
+    "cli/test_report_clickhouse.py",
+    "faults/test_faults.py",
+    "health/test_loops.py",
+    "health/test_outages.py",
+    "llm/test_budget_shared.py",
+    "llm/test_conformance.py",
+    "propagation/test_mcp.py",
+    "tasks/test_celery_worker.py",
+    "test_bench.py",
+    "test_demo.py",
+    "test_django_example.py",
+    "time/test_watchdog_served.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the modules that take long, so that all workers are busy until the end."""
+    count = Counter(item.path for item in items)
+    items.sort(key=lambda item: (not str(item.path).endswith(LONG), -count[item.path], item.path))
 
 
 class Module(pytest.Module):
