@@ -46,7 +46,6 @@ class Progress:
     recent = _NO_CHUNKS  # the last ones
     producer = 0.0  # seconds spent inside the model's iterator
     latency = 0.0  # seconds from the start to the end
-    thorough = False  # whether amid the text a chunk may tell of a tool that the vendor has run
     complete = False  # whether the whole answer has arrived
     outcome: LlmOutcome | None = None
     error_type: str | None = None
@@ -66,7 +65,7 @@ class Progress:
                 self._read_first(chunk, now)
             else:
                 self.look_at = self.chunks + _WINDOW
-                for each in telling([*self.recent], thorough=self.thorough):
+                for each in telling([*self.recent]):
                     read(each, self.reported)
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per chunk
             report("llm chunk", error)

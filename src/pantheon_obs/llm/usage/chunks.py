@@ -9,30 +9,29 @@ from __future__ import annotations
 from typing import Any
 
 from pantheon_obs.llm.usage.beside import SERVED
-from pantheon_obs.llm.usage.fields import either, field, fields_reader
+from pantheon_obs.llm.usage.fields import EXTRA, either, field, fields_reader
 from pantheon_obs.llm.usage.vendors.mistral import data_of
 from pantheon_obs.llm.usage.vendors.openai import CONTENT
 
 _ENDS = ("messageStop", "metadata", "done", "is_error", "error")
 _USAGES = ("usage", "usage_metadata", "usageMetadata", "x_groq")
 _TEXT = frozenset({str, bytes, bytearray})
+_FOUND, _EXECUTED = SERVED
 _served = fields_reader(*SERVED)
 _NO_FIELDS: dict[str, Any] = {}
 
 
-def telling(chunks: list[Any], *, thorough: bool = False) -> list[Any]:
+def telling(chunks: list[Any]) -> list[Any]:
     """Return those of the chunks that are worth reading.
 
-    If the last chunk of a chat has a piece of the answer, none before it has the end; a `thorough`
-    look does not rely on that.
+    If the last chunk of a chat has a piece of the answer, none before it has the end.
     """
     last = chunks[-1]
     own = _own(last)
     try:
-        if not thorough and "choices" in own and _goes_on(own["choices"]):
-            if own is last:
-                return [chunk for chunk in chunks if chunk.get("usage")]
-            return [chunk for chunk in chunks if chunk.usage]
+        if "choices" in own and _goes_on(own["choices"]):
+            adds = _adds_to_text if own is last else _object_adds_to_text
+            return [chunk for chunk in chunks if adds(chunk)]
     except (AttributeError, LookupError, TypeError):
         pass  # not all of them are as the last one
     return [chunk for chunk in chunks if type(chunk) not in _TEXT and _tells(chunk)]
@@ -44,6 +43,22 @@ def _goes_on(choices: Any) -> bool:
         return False
     delta = choice["delta"]
     return bool(_own(delta).get("content") or either(delta, *CONTENT))
+
+
+def _adds_to_text(chunk: Any) -> bool:
+    """Whether a chunk has a usage, or something that the vendor has found or run."""
+    return bool(chunk.get("usage")) or _is_served(chunk["choices"][-1]["delta"])
+
+
+def _object_adds_to_text(chunk: Any) -> bool:
+    if chunk.usage:
+        return True
+    delta = chunk.choices[-1].delta
+    return _is_served(vars(delta)) or _is_served(getattr(delta, EXTRA, None) or _NO_FIELDS)
+
+
+def _is_served(delta: Any) -> bool:
+    return bool(delta.get(_FOUND) or delta.get(_EXECUTED))
 
 
 def _tells(chunk: Any) -> bool:
