@@ -21,17 +21,21 @@ _served = fields_reader(*SERVED)
 _NO_FIELDS: dict[str, Any] = {}
 
 
-def telling(chunks: list[Any]) -> list[Any]:
+def telling(chunks: list[Any], *, priced: bool) -> list[Any]:
     """Return those of the chunks that are worth reading.
 
-    If the last chunk of a chat has a piece of the answer, none before it has the end.
+    If the last chunk of a chat has a piece of the answer, none before it has the end. What the
+    vendor has found or run matters only if the call may be `priced` by the list.
     """
     last = chunks[-1]
     own = _own(last)
     try:
         if "choices" in own and _goes_on(own["choices"]):
-            adds = _adds_to_text if own is last else _object_adds_to_text
-            return [chunk for chunk in chunks if adds(chunk)]
+            if priced:
+                return _adding(chunks) if own is last else _objects_adding(chunks)
+            if own is last:
+                return [chunk for chunk in chunks if chunk.get("usage")]
+            return [chunk for chunk in chunks if chunk.usage]
     except (AttributeError, LookupError, TypeError):
         pass  # not all of them are as the last one
     return [chunk for chunk in chunks if type(chunk) not in _TEXT and _tells(chunk)]
@@ -45,20 +49,26 @@ def _goes_on(choices: Any) -> bool:
     return bool(_own(delta).get("content") or either(delta, *CONTENT))
 
 
-def _adds_to_text(chunk: Any) -> bool:
-    """Whether a chunk has a usage, or something that the vendor has found or run."""
-    return bool(chunk.get("usage")) or _is_served(chunk["choices"][-1]["delta"])
+def _adding(chunks: list[Any]) -> list[Any]:
+    """Return the dicts that have a usage, or something that the vendor has found or run."""
+    return [
+        chunk
+        for chunk in chunks
+        if chunk.get("usage")
+        or (delta := chunk["choices"][-1]["delta"]).get(_FOUND)
+        or delta.get(_EXECUTED)
+    ]
 
 
-def _object_adds_to_text(chunk: Any) -> bool:
-    if chunk.usage:
-        return True
-    delta = chunk.choices[-1].delta
-    return _is_served(vars(delta)) or _is_served(getattr(delta, EXTRA, None) or _NO_FIELDS)
-
-
-def _is_served(delta: Any) -> bool:
-    return bool(delta.get(_FOUND) or delta.get(_EXECUTED))
+def _objects_adding(chunks: list[Any]) -> list[Any]:
+    return [
+        chunk
+        for chunk in chunks
+        if chunk.usage
+        or (delta := chunk.choices[-1].delta).__dict__.get(_FOUND)
+        or delta.__dict__.get(_EXECUTED)
+        or ((extra := getattr(delta, EXTRA, None)) and (extra.get(_FOUND) or extra.get(_EXECUTED)))
+    ]
 
 
 def _tells(chunk: Any) -> bool:
