@@ -85,11 +85,13 @@ def _list_price(
         return None
     ways = {**answer.served, **used.served} if answer.served or used.served else ()
     served = tuple(sorted(ways.items())) if ways else ()
-    beside = {} if used is answer or used.parts else answer.details  # tools that the model used
+    if not used.parts:
+        counts = _counts(used, None if used is answer else answer.details)
+        return None if counts is None else prices.price(models, vendor, counts, served)
     total = 0.0
-    for part in used.parts or (used,):
-        counts = _counts(part, beside)
-        named = (part.model,) if used.parts and part.model is not None else models
+    for part in used.parts:
+        counts = _counts(part)
+        named = models if part.model is None else (part.model,)
         cost = None if counts is None else prices.price(named, vendor, counts, served)
         if cost is None:
             return None
@@ -97,17 +99,22 @@ def _list_price(
     return total
 
 
-def _counts(used: Reported, beside: Mapping[str, int]) -> dict[str, int] | None:
-    """Return all counts that a price may depend on, above 0; None if a total is not known."""
+def _counts(used: Reported, beside: Mapping[str, int] | None = None) -> dict[str, int] | None:
+    """Return all counts that a price may depend on, above 0; None if a total is not known.
+
+    `beside` has the tools that the model has used, where the usage is not the answer's own.
+    """
     counts = {
         "input_tokens": used.input_tokens,
         "output_tokens": used.output_tokens,
         "cache_read_tokens": used.cached_input_tokens,
         "cache_write_tokens": used.cache_write_tokens,
         "output_reasoning_tokens": used.reasoning_tokens,
-        **beside,
-        **used.details,
     }
+    if beside:
+        counts |= beside
+    if used.details:
+        counts |= used.details
     if counts["input_tokens"] is None or counts["output_tokens"] is None:
         return None
     return {name: count for name, count in counts.items() if count}
