@@ -19,7 +19,7 @@ import orjson
 from pantheon_obs._version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from duckdb import DuckDBPyConnection
 
@@ -35,17 +35,13 @@ COPY (SELECT * FROM lines WHERE rowid >= {start}) TO '{path}'
 """
 
 
-def is_large(sources: Iterable[Source]) -> bool:
-    """Whether entries are worth their place: for more than 1 GB of lines."""
-    return sum(map(_size, sources)) >= LARGE
-
-
 def is_worth(source: Source) -> bool:
     """Whether a file takes so long to read that an entry is worth its place."""
-    return _size(source) >= SMALL
+    return size(source) >= SMALL
 
 
-def _size(source: Source) -> int:
+def size(source: Source) -> int:
+    """Return how many bytes of lines a file has, roughly; 0 for a pipe."""
     path = Path(source.path)
     if not path.is_file():
         return 0
@@ -126,8 +122,8 @@ def _folder() -> Path:
 def _trim(folder: Path) -> None:
     """Remove the entries that were not used for longest, as long as there are too many bytes."""
     entries = [(path.stat(), path) for path in folder.glob("*.parquet")]
-    size = sum(status.st_size for status, _ in entries)
+    total = sum(status.st_size for status, _ in entries)
     for status, path in sorted(entries, key=lambda entry: entry[0].st_mtime_ns):
-        if size > MOST_BYTES:
+        if total > MOST_BYTES:
             path.unlink(missing_ok=True)
-            size -= status.st_size
+            total -= status.st_size
