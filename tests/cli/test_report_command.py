@@ -234,7 +234,14 @@ def test_the_cache_is_bounded_and_never_in_the_way(
         assert len(damage) != entry.stat().st_size
     monkeypatch.setattr(cache, "MOST_BYTES", entry.stat().st_size * 3 // 2)
     other = write_log(tmp_path / "api.log", HOSTILE)
+    begun, killed = kept / "new-begun", kept / "new-killed"
+    begun.mkdir()
+    killed.mkdir()
+    (killed / "entry").touch()
+    os.utime(killed, (0, 0))
     counts(run, other)
+    assert [True, False] == [begun.exists(), killed.exists()]
+    begun.rmdir()
     assert [False, 1] == [entry.exists(), len(list(kept.iterdir()))]
     shutil.rmtree(kept)
     kept.touch()

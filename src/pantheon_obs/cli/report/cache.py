@@ -8,7 +8,9 @@ entries that were not used for longest are removed.
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+import time
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -29,6 +31,7 @@ LARGE = 1_000_000_000  # bytes of all files together, from which on entries are 
 SMALL = 8_000_000  # bytes of a file that is read as fast without
 MOST_BYTES = 2_000_000_000  # of all entries
 _ZIPPED = 8  # how many times larger the lines of a .gz are
+_ABANDONED = 3600  # seconds after which nobody writes an entry any more
 _SAVE = """
 COPY (SELECT * FROM lines WHERE rowid >= {start}) TO '{path}'
 (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{read: '{read}'}})
@@ -120,7 +123,10 @@ def _folder() -> Path:
 
 
 def _trim(folder: Path) -> None:
-    """Remove the entries that were not used for longest, as long as there are too many bytes."""
+    """Remove what killed reports have left, and the entries that were not used for longest."""
+    for begun in folder.glob("new-*"):
+        if begun.stat().st_mtime < time.time() - _ABANDONED:
+            shutil.rmtree(begun, ignore_errors=True)
     entries = [(path.stat(), path) for path in folder.glob("*.parquet")]
     total = sum(status.st_size for status, _ in entries)
     for status, path in sorted(entries, key=lambda entry: entry[0].st_mtime_ns):
