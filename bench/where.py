@@ -1,8 +1,8 @@
 """Show where the work of the library goes: the floor of the rows that miss their targets.
 
 Counts bytecode instructions, which do not depend on how busy the machine is, less those of the
-bare work. `python -m bench.where` prints two tables of docs/performance.md: the parts of each row
-in `ROWS`, and of the set-up. `python -m bench.where story "ASGI, whole story made"` lists the
+bare work. `make bench-where` prints two tables of docs/performance.md: the parts of each row in
+`ROWS`, and of the set-up. `python -m bench.where story "ASGI, whole story made"` lists the
 functions of one row.
 """
 
