@@ -60,7 +60,7 @@ def _name_signs(extra: frozenset[str]) -> re.Pattern[str]:
         _one_of({word[-place] for word in LAST_WORDS} | {"d"}, fold=True)[1:-1] for place in (1, 2)
     )
     # SQLAlchemy numbers its parameters: `password_1`, `password__12`.
-    numbered = ["(?<=_[0-9]{0})", "(?<=_[0-9]{{2}}{0})", "(?<=[vV][0-9]{0})", "(?<=64{0})"]
+    numbered = ["(?<=[_vV][0-9]{0}|64{0})", "(?<=_[0-9]{{2}}{0})"]
     one, two = ("|".join(numbered).format(behind) for behind in (".", ".."))
     # Of OAuth; `status_code` and many others are none.
     code = r"(?<=[?&#]code.)|(?<=auth_code.)|(?<=ization_code.)|(?<=code_verifier.)|(?<=[?&]t.)"
