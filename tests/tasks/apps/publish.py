@@ -53,6 +53,10 @@ def results() -> dict[str, Any]:
     sys.stdin.readline()
     send("leave", shop.leave)
     sent["leave"].get(SECONDS, propagate=False)
+    send("stored", shop.stored)
+    sent["stored"].get(SECONDS, propagate=False)
+    send("again", shop.again)
+    sent["again"].get(SECONDS)
     send("crash", shop.crash)
     ended = {
         case: sent[case].get(SECONDS, propagate=False)
