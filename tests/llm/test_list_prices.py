@@ -680,6 +680,19 @@ def test_iterations_beside_the_totals_are_added(genai: Any, events: Events) -> N
     assert round(expected, 9) == event.cost_usd
 
 
+@pytest.mark.usefixtures("genai")
+def test_results_that_come_one_by_one_are_priced_one_by_one(events: Events) -> None:
+    """Each of three counts once, in the tokens and in the cost."""
+    with llm_call(provider="anthropic") as call:
+        for number in (1, 2, 3):
+            used = {"input_tokens": 1000 * number, "output_tokens": 10 * number}
+            call.result({**message("claude-haiku-4-5", **used), "id": str(number)})
+
+    assert [(6000, 60, 0.0063)] == [
+        (event.input_tokens, event.output_tokens, event.cost_usd) for event in events
+    ]
+
+
 def test_iterations_of_a_stream_are_added_once(events: Events) -> None:
     """Each delta repeats the usage so far, and may have zeros for what it does not repeat."""
     compaction = {"type": "compaction", "input_tokens": 60_000, "output_tokens": 1100}
