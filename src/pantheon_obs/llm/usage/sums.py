@@ -24,7 +24,7 @@ def add_part(sums: Reported, part: Reported) -> None:
         sums.parts, sums.cost = [], part.cost
     elif sums.cost is not None:
         sums.cost = None if part.cost is None else EXACT.add(sums.cost, part.cost)
-    sums.parts.append(part)
+    sums.parts.extend(part.parts or (part,))
     sums.partial = sums.partial or part.usage_status != "reported"
     for name in COUNTS:
         number = getattr(part, name)
