@@ -43,7 +43,7 @@ demo: $(READY)
 	@$(BIN)/python -m examples.demo
 
 test: $(READY)
-	$(BIN)/python -m $(MEASURED) pytest --numprocesses auto --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m $(MEASURED) pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 test-all: $(READY)
 	$(BIN)/coverage erase

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import logging
 import pickle
-from contextlib import contextmanager, suppress
 from contextvars import Context
 from threading import Thread
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,12 +14,6 @@ from pantheon_obs import trace_context
 from pantheon_obs.core import failures
 from pantheon_obs.core.chains import stems_from
 from pantheon_obs.core.context import Trace, begin, current_trace, end
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-CLOSED = ConnectionError("the pool is closed")
-_reported: list[BaseException] = []
 
 
 class RefusingError(KeyError):
@@ -154,107 +145,6 @@ def test_an_exception_that_two_threads_raise_outside_of_traces_is_two_failures()
         thread.join()
 
     assert [False, True, False, True] == seen
-
-
-def report(error: BaseException) -> None:
-    """Report an exception, unless this raise of it has been reported."""
-    if not failures.is_logged(error):
-        failures.note(error).logged = True
-        _reported.append(error)
-
-
-def use() -> None:
-    """Raise the module's constant."""
-    raise CLOSED
-
-
-def call_again() -> None:
-    """Call what raises it, in a loop; the first time in a trace."""
-    with suppress(ConnectionError), trace_context("job-1"):
-        use()
-    for _ in range(3):
-        try:
-            use()
-        except ConnectionError as error:
-            report(error)
-
-
-def raise_again() -> None:
-    """Raise it where it was caught before, and further down."""
-    for _ in range(2):
-        try:
-            raise CLOSED
-        except ConnectionError as error:
-            report(error)
-    try:
-        raise CLOSED.with_traceback(None)
-    except ConnectionError as error:
-        report(error)
-
-
-def await_again() -> None:
-    """Await a future that has failed once; asyncio gives it its first traceback each time."""
-
-    async def consume() -> None:
-        future = asyncio.get_running_loop().create_future()
-        future.set_exception(CLOSED)
-        for _ in range(3):
-            try:
-                await future
-            except ConnectionError as error:
-                report(error)
-
-    asyncio.run(consume())
-
-
-@pytest.mark.parametrize("work", [call_again, raise_again, await_again])
-def test_each_raise_outside_of_traces_is_a_failure_of_its_own(work: Callable[[], None]) -> None:
-    """A constant of a module, or a cached future, in one thread and context."""
-    _reported.clear()
-    Context().run(work)
-
-    assert 3 == len(_reported)
-
-
-@contextmanager
-def reporting() -> Iterator[None]:
-    """Report what is raised in the block."""
-    try:
-        yield
-    except ConnectionError as error:
-        report(error)
-        raise
-
-
-def raise_for(error: BaseException) -> None:
-    """Raise an exception for the caller, as `reraise` of some libraries does."""
-    raise error.with_traceback(error.__traceback__)
-
-
-def pass_on() -> None:
-    """Report on all levels: in the statement, by a helper, in a generator, and before any raise."""
-    error = ConnectionError()
-    report(error)
-    with reporting():
-        try:
-            with reporting():
-                try:
-                    raise error
-                except ConnectionError as caught:
-                    report(caught)
-                    raise caught  # noqa: TRY201 - adds an entry to the traceback
-        except ConnectionError as caught:
-            raise_for(caught)
-
-
-def test_a_raise_that_is_passed_on_stays_one_failure() -> None:
-    """However often it is reported on its way up the stack."""
-    _reported.clear()
-    with pytest.raises(ConnectionError) as caught:
-        Context().run(pass_on)
-    Context().run(failures.note, caught.value)
-
-    assert 1 == len(_reported)
 
 
 def test_a_record_repeats_nothing_where_nothing_has_escaped() -> None:

@@ -206,31 +206,6 @@ def test_a_client_without_a_dsn_sends_nothing_and_breaks_nothing(receiver: Recei
     assert ["job-1"] == [event["tags"]["trace_id"] for event in seen]
 
 
-def test_one_object_that_is_raised_outside_of_traces_is_an_event_of_each_raise(
-    receiver: Receiver,
-) -> None:
-    """Sentry itself drops an object that it has seen last; each raise may be logged twice."""
-    error = ConnectionError("the pool is closed")
-
-    def use() -> None:
-        try:
-            raise error
-        except ConnectionError:
-            logging.getLogger("pool").exception("failed")
-            raise
-
-    configure_logging()
-    init_sentry(sentry_dsn=receiver.dsn)
-    for _ in range(3):
-        try:
-            use()
-        except ConnectionError:
-            logging.getLogger("shop").exception("failed")
-    sentry_sdk.flush()
-
-    assert ["pool"] * 3 == [event["logger"] for event in receiver.events]
-
-
 @pytest.mark.parametrize("is_logged_within", [True, False])
 def test_one_object_that_is_raised_in_trace_after_trace_is_an_event_of_each(
     receiver: Receiver, *, is_logged_within: bool

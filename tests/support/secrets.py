@@ -317,6 +317,9 @@ OTHERS: dict[str, str] = dict.fromkeys(
         # OAuth's.
         *(f"GET /callback?code={SECRET}&state=7", f"https://a.test/#code=4/0A{SECRET}-x"),
         *(f"code_verifier={SECRET}", f"authorization_code={SECRET}", f'{{"code": "{SECRET}"}}'),
+        # Numbered, and as lists of forms.
+        *(f"api_key_v2={SECRET}", f'{{"password_v2": "{SECRET}"}}', f"token[]={SECRET}"),
+        *(f"api_key64 : {SECRET}", f"Secret_v2 = {SECRET}", f"password__12 : {SECRET}"),
         *(f"SAMLResponse={SECRET}", f"Expires=1&Signature={SECRET}", f"enc_key={SECRET}"),
     ),
     SECRET,

@@ -6,7 +6,7 @@ traceback and one event, and tells a late reader which trace it belongs to.
 
 A failure is one *raise* of an exception, not the exception object: libraries raise one object
 again and again. The object is the same failure within the trace in which it was raised, and in the
-context that it escaped to from there, until it is raised again. Anywhere else it is a new one.
+context that it escaped to from there. Anywhere else it is a new one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary, ref
 
 from pantheon_obs.core.context import Trace, current_trace, current_trace_id, escaped_failure
-from pantheon_obs.core.raises import KEY, attributes_of, goes_on
 
 if TYPE_CHECKING:
     from contextvars import Context
@@ -51,11 +50,11 @@ class Failure:
         """Pickle as None: another process reports what it raises itself."""
         return type(None), ()
 
-    def is_current(self, error: BaseException | None) -> bool:
-        """Whether the exception is still the same failure in this context."""
+    def is_current(self) -> bool:
+        """Whether this context is one in which the exception is still the same failure."""
         trace = current_trace.get()
         if trace is None or not trace.trace_id:
-            return self.carried or (escaped_failure.get() is self and goes_on(error))
+            return self.carried or escaped_failure.get() is self
         return self.is_of(trace)
 
     def is_of(self, trace: Trace) -> bool:
@@ -69,7 +68,7 @@ _offered: WeakValueDictionary[str, Failure] = WeakValueDictionary()  # by the id
 def known(error: BaseException | None) -> Failure | None:
     """Look up the failure of an exception; None where this raise of it is a new one."""
     failure = _stored(error)
-    return failure if failure is not None and failure.is_current(error) else None
+    return failure if failure is not None and failure.is_current() else None
 
 
 def note(error: BaseException) -> Failure:
@@ -81,7 +80,6 @@ def note(error: BaseException) -> Failure:
         failure = _store(error, Failure(here))
         if here is None:  # in this context it stays the same failure, and in no other
             escaped_failure.set(failure)
-            goes_on(error)
     return failure
 
 
@@ -169,7 +167,7 @@ def is_sent(error: BaseException | None) -> bool:
     failure = _stored(error)
     if failure is None or not failure.sent:
         return False
-    return failure.is_current(error) or failure.raised_in == current_trace_id.get()
+    return failure.is_current() or failure.raised_in == current_trace_id.get()
 
 
 def offer(error: BaseException, event_id: str) -> None:
@@ -233,13 +231,20 @@ def repeats(record: LogRecord) -> bool:
 
 
 def _stored(error: BaseException | None) -> Failure | None:
-    failure = attributes_of(error).get(_ATTRIBUTE)
+    failure = _attributes(error).get(_ATTRIBUTE)
     return failure if type(failure) is Failure else None
 
 
 def _store(error: BaseException, failure: Failure) -> Failure:
     failure.sent = is_sent(error)
-    attributes = attributes_of(error)
-    attributes[_ATTRIBUTE] = failure
-    attributes.pop(KEY, None)
+    _attributes(error)[_ATTRIBUTE] = failure
     return failure
+
+
+def _attributes(error: BaseException | None) -> dict[str, object]:
+    """The exception's own attributes; a class may refuse to have any."""
+    try:
+        attributes = error.__dict__
+    except Exception:  # noqa: BLE001 - then what is recorded of it is lost
+        return {}
+    return attributes if type(attributes) is dict else {}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pantheon_obs.sinks.redact_keys import NAMES, any_value, is_beside, words_of
 from pantheon_obs.sinks.redact_providers import RANDOM
 from pantheon_obs.sinks.redact_sql import statement_spans
-from pantheon_obs.sinks.redact_values import REDACTED, is_words
+from pantheon_obs.sinks.redact_values import is_words, value_spans
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,12 +41,19 @@ _HINTS = (
 
 # `token S`: with no sign between them, only a random value is one. The pattern begins with the
 # rarest character of each word, as the engine passes over all others quickly.
+_WAYS = {
+    "Cc": "(?<=(?i:sec))(?i:rets?)|(?<=(?i:passc))(?i:ode)",
+    "H": r"(?<=AUTH)(?: [A-Za-z]\w{0,30})?",
+    "Kk": "(?<=(?i:tok))(?i:ens?)"
+    "|(?:(?<=(?i:api[ _-]k))|(?<=(?i:(?:apik|essk)))|(?<=(?i:ess[ _-]k)))(?i:eys?)",
+    "Pp": "(?<=(?i:passp))(?i:hrase)|(?<=requirep)ass|(?<=P)ASS",
+    "Ww": "(?<=(?i:passw))(?i:(?:or)?ds?)",
+}
 _in_prose = re.compile(
-    r"[CcHKkPpWw](?:(?<=(?i:tok))(?i:ens?)|(?<=(?i:passw))(?i:(?:or)?ds?)|(?<=(?i:sec))(?i:rets?)"
-    r"|(?:(?<=(?i:api[ _-]k))|(?<=(?i:(?:apik|essk)))|(?<=(?i:ess[ _-]k)))(?i:eys?)"
-    r"|(?<=(?i:passp))(?i:hrase)|(?<=(?i:passc))(?i:ode)|(?<=requirep)ass|(?<=P)ASS"
-    r"|(?<=AUTH)(?: [A-Za-z]\w{0,30})?)"
-    rf"[:*|(<>/\s-]{{1,4}}(?:(?:is|was) )?{RANDOM}(?P<value>[\w+/=.~-]{{16,}})"
+    "(?:"
+    + "|".join(f"{one}(?:{ways})" for letters, ways in _WAYS.items() for one in letters)
+    + r")[:*|(<>/\s-]{1,4}(?:(?:is|was) )?(?=[\w+/=.~-]{16})"
+    rf"{RANDOM}(?P<value>[\w+/=.~-]+)"
 ).finditer
 
 _line = r"(?:\r?\n|(?:\\r)?\\n)"
@@ -101,37 +108,35 @@ def _may_name(key: str, rule: Rule | None) -> bool:
 
 def is_seldom(text: str) -> bool:
     """Whether `seldom_spans` may find anything: it has one of these words or marks."""
+    small = text.lower()
     return (  # a loop or a pattern would take three times as long
-        "oken" in text
-        or "ass" in text
-        or "key" in text
-        or "ecret" in text
+        "oken" in small
+        or "ass" in small
+        or "key" in small
+        or "ecret" in small
         or "'" in text
         or "login" in text
-        or "Key" in text
-        or "KEY" in text
         or "AUTH" in text
-        or "PASS" in text
-        or "OKEN" in text
-        or "ECRET" in text
         or "form-data" in text
-        or "entified " in text
-        or "ENTIFIED " in text
+        or "entified " in small
     )
 
 
 def seldom_spans(text: str, rule_of: RuleOf) -> Iterator[Span]:
     """Find the secrets of prose, files, forms and SQL, of which most texts have no sign."""
+
+    def is_of_field(found: re.Match[str]) -> bool:
+        rule = rule_of(found["name"])
+        return rule is not None and rule(found["value"])
+
     if "'" in text or ")=(" in text:
         yield from statement_spans(text, text.lower(), rule_of)
-    for found in _in_prose(text):
-        yield *found.span("value"), REDACTED
-    for found in _multipart(text) if "form-data" in text else ():
-        rule = rule_of(found["name"])
-        if rule is not None and rule(found["value"]):
-            yield *found.span("value"), REDACTED
-    for found in _identified(text) if "dentified " in text or "DENTIFIED " in text else ():
-        if found["quote"] or not is_words(found["value"]):
-            yield *found.span("value"), REDACTED
-    for found in _netrc(text) if "login" in text else ():
-        yield *found.span("value"), REDACTED
+    yield from value_spans(_in_prose(text), text)
+    if "form-data" in text:
+        yield from value_spans(_multipart(text), text, is_of_field)
+    if "dentified " in text or "DENTIFIED " in text:
+        yield from value_spans(
+            _identified(text), text, lambda found: found["quote"] or not is_words(found["value"])
+        )
+    if "login" in text:
+        yield from value_spans(_netrc(text), text)

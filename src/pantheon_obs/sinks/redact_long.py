@@ -39,7 +39,7 @@ def clipped(spans: Iterable[Span], start: int, end: int) -> list[Span]:
 
 
 def spans_of_long(text: str, find: Callable[[str], list[Span]]) -> list[Span]:
-    """Find the spans of a text, without a look at the middle of base64, hex and the like."""
+    """Find the spans of a text, without a look at the middle of base64, rules and the like."""
     kept = _without_middles(text)
     if len(kept) == 1:
         return find(text)
@@ -62,7 +62,9 @@ def _without_middles(text: str) -> list[tuple[int, int]]:
     kept, start, run = [], 0, 0
     for at in range(0, len(text), _PIECE):
         piece = text[at : at + _PIECE]
-        if len(piece) == _PIECE and not any(mark in piece for mark in _BREAKS):
+        if len(piece) == _PIECE and (
+            not any(mark in piece for mark in _BREAKS) or piece == piece[0] * _PIECE
+        ):
             run += 1
             continue
         if run > 2:  # noqa: PLR2004 - the first and the last

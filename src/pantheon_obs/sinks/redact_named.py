@@ -26,12 +26,6 @@ from pantheon_obs.sinks.redact_values import (
 if TYPE_CHECKING:
     from pantheon_obs.sinks.redact_values import RuleOf, Span
 
-SIGNS = "=:,>%-'"
-"""The characters between a name and its value; a dash begins the name of an option.
-
-A quote is one in SQL only: `PASSWORD '…'`.
-"""
-
 _LONGEST_NAME = 100
 _LONGEST_START = 256
 _HEADERS = ("cookie", "cookies", "authorization")
@@ -43,14 +37,17 @@ _name_before = re.compile(
 ).match
 _opens_pair = re.compile(r"[\"'`]\\*[bBuU]?[ ]?[(\[]").match
 _named_in_prose = re.compile(r"(?i)(?:pass(?:word|wd|phrase|code)|pwd|key)\Z").search
-_line = re.compile(r"(?:(?!\\[rn])[^\r\n])*").match
+_line = re.compile(r"[^\\\r\n]*+(?:\\(?![rn])[^\\\r\n]*+)*+").match
 _cookie = re.compile(r"[ \t]*+(?=[^\s=\"'\[{(])(?=[^=\r\n]{1,256}+=)").match
 _scheme = re.compile(r"[ \t]*+[A-Za-z][\w-]{1,30}:?[ \t]+(?=[^\s\"'`])").match
 _parameter = re.compile(r"[\w-]+=(?=[^=\s,])").match
 
 
 def named_secret(text: str, at: int, rule_of: RuleOf) -> Span | None:
-    """Find the value of the name that stands before a sign, if both are a secret's."""
+    """Find the value of the name that stands before a sign, if both are a secret's.
+
+    A dash begins the name of an option. A quote is a sign in SQL only: `PASSWORD '…'`.
+    """
     if text[at] == "-":
         return option_span(text, at, rule_of)
     place = _name_at(text, at, rule_of)

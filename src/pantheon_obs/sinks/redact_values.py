@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pantheon_obs.sinks.redact_innocent import are_statements, is_path, is_piece_in, is_statement
 from pantheon_obs.sinks.redact_keys import whatever
-from pantheon_obs.sinks.redact_plain import described
+from pantheon_obs.sinks.redact_plain import PLACES, described
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from pantheon_obs.sinks.redact_keys import Rule
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     Span = tuple[int, int, str]
 
 REDACTED = "[redacted]"
+CUT = ""
+"""Stands for a text that is cut; `replaced` says how much it was."""
+
 _LONGEST = 200
 _FAR = 4096
 _FARTHEST = 65536
@@ -132,6 +135,20 @@ def _bare(place: Place, start: int, end: int) -> Span | None:
         if value.lower() == place.name.lower() or _expression(value):  # source code
             return None
     return start, end, f"{place.quote}{REDACTED}{place.quote}" if place.sign == ":" else REDACTED
+
+
+def value_spans(
+    all_found: Iterable[re.Match[str]],
+    text: str,
+    is_secret: Callable[[re.Match[str]], object] = bool,
+) -> Iterator[Span]:
+    """Find the first values that are secrets among those found; the text behind them is cut."""
+    for count, found in enumerate(all_found):
+        if count == PLACES:
+            yield found.start(), len(text), CUT
+            break
+        if is_secret(found):
+            yield *found.span("value"), REDACTED
 
 
 def tag_span(place: Place) -> Span | None:
