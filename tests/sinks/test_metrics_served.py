@@ -142,18 +142,17 @@ HOOK = "from pantheon_obs.adapters.gunicorn import child_exit"
 
 @pytest.fixture(params=["hook", "preloaded", "uvicorn"])
 def workers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Server, Path]]:
-    """Serve with four workers, which share a folder that is to be made."""
+    """Serve with two workers, which share a folder that is to be made."""
     folder = tmp_path / "made" / "here"
     env = {**ENV, "PROMETHEUS_MULTIPROC_DIR": str(folder)}
     if request.param == "uvicorn":
-        pytest.importorskip("fastapi")
-        with uvicorn("tests.apps.fastapi_app:app", "--workers", "4", env=env) as server:
+        with uvicorn("tests.apps.asgi_app:app", "--workers", "2", env=env) as server:
             yield server, folder
         return
     config = tmp_path / "gunicorn.conf.py"
     config.write_text(HOOK)
     options = ["--config", str(config)] if request.param == "hook" else ["--preload"]
-    options += ["--workers", "4", "--max-requests", "20"]
+    options += ["--workers", "2", "--max-requests", "20"]
     with gunicorn("tests.apps.wsgi_app:app", *options, env=env) as server:
         yield server, folder
 
