@@ -59,14 +59,11 @@ def microseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
-_EARLIEST = microseconds(datetime.min.replace(tzinfo=UTC))
-
-
 def written(us: int | None) -> str | None:
     """Write a time as the lines do."""
     if us is None:
         return None
-    moment = _EPOCH + max(us, _EARLIEST) * _MICROSECOND  # a bucket may begin before the year 1
+    moment = _EPOCH + max(us, _FIRST) * _MICROSECOND  # a bucket may begin before the year 1
     return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
