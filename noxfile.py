@@ -13,8 +13,9 @@ SUPPORTED = ["3.11", "3.12", "3.13"]
 LOWEST = "3.11"
 # These two run every line and branch; measuring makes a job half as long again.
 MEASURED = ((LOWEST, "none"), (LOWEST, "all"))
-# One worker per module, so that its servers and databases are started once.
-PARALLEL = ("--numprocesses", "auto", "--dist", "loadfile")
+# One worker per module, so that its servers and databases are started once; in the order of
+# tests/conftest.py.
+PARALLEL = ("--numprocesses", "auto", "--dist", "loadfile", "--no-loadscope-reorder")
 
 nox.options.default_venv_backend = "uv"
 nox.options.error_on_missing_interpreters = False  # run with the Pythons that are installed

@@ -68,14 +68,18 @@ def _block() -> Case:
 
 
 def _statement() -> Case:
-    """Compare an engine whose dialect is not measured with one whose dialect is."""
-    pools = {"poolclass": sqlalchemy.StaticPool}
-    plain, ours = (sqlalchemy.create_engine("sqlite://", **pools) for _ in range(2))
-    dialect: Any = plain.dialect
-    dialect.do_execute = partial(type(dialect).do_execute.__wrapped__, dialect)
-    unmeasured, measured = (engine.connect() for engine in (plain, ours))
-    made = _in_requests(lambda: measured.execute(_SELECT))
-    hand = _in_requests(lambda: unmeasured.execute(_SELECT))
+    """Execute on one connection, whose dialect is measured or not: a second one differs by more."""
+    engine = sqlalchemy.create_engine("sqlite://", poolclass=sqlalchemy.StaticPool)
+    dialect: Any = engine.dialect
+    made = _in_requests(partial(engine.connect().execute, _SELECT))
+    execute = partial(type(dialect).do_execute.__wrapped__, dialect)
+
+    def unmeasured(pieces: int) -> None:
+        dialect.do_execute = execute
+        made.run(pieces)
+        del dialect.do_execute
+
+    hand = Contender(unmeasured)
     return Case("SQLAlchemy statement", bare=hand, hand=hand, ours=made, target=Target(micros=3))
 
 

@@ -19,6 +19,7 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
+from random import SystemRandom
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 if TYPE_CHECKING:
@@ -264,8 +265,15 @@ def children_of(pid: int) -> Sequence[int]:
 
 
 def free_port() -> int:
-    """Return a port on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port on which nothing listens.
+
+    The server binds it later, and may be stopped for a while. So it is none that the operating
+    system may give to another program meanwhile: those begin at 32768 on Linux, and higher
+    elsewhere.
+    """
+    while True:
+        # pytest-randomly seeds `random` alike in all processes of a run.
+        port = SystemRandom().randrange(10_000, 32_768)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

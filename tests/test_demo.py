@@ -79,22 +79,14 @@ def test_the_demo_passes_and_stops_by_itself() -> None:
     assert_nothing_left(process)
 
 
-@pytest.mark.parametrize(
-    ("variable", "value", "complaint"),
-    [
-        ("PANTHEON_OBS_LOG_FORMAT", "text", "not a JSON object"),
-        ("PANTHEON_OBS_RESPONSE_HEADERS", "X-Other", "0 X-Trace-ID headers instead of one"),
-        ("PANTHEON_OBS_TRUST_INBOUND", "false", "instead of 'my-custom-id'"),
-    ],
-)
-def test_a_sabotaged_service_fails_the_demo(variable: str, value: str, complaint: str) -> None:
-    """With wrong log lines or headers the demo names the problem and exits with 1."""
-    with start_demo("fastapi", **{variable: value}) as process:
+def test_a_sabotaged_service_fails_the_demo() -> None:
+    """With wrong log lines the demo names the problem and exits with 1."""
+    with start_demo("fastapi", PANTHEON_OBS_LOG_FORMAT="text") as process:
         output, _ = process.communicate(timeout=SECONDS_TO_WAIT)
 
     assert process.returncode == 1, output
     assert "WRONG: " in output
-    assert complaint in output
+    assert "not a JSON object" in output
     assert_nothing_left(process)
 
 

@@ -19,7 +19,15 @@ import pytest
 import uv
 
 from tests.support.server import free_port
-from tests.test_documentation import OF_A_PROJECT, PAGES, ROOT, blocks, pages_with, program_of
+from tests.test_documentation import (
+    OF_A_PROJECT,
+    OF_THE_CHECKOUT,
+    PAGES,
+    ROOT,
+    blocks,
+    pages_with,
+    program_of,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,8 +35,6 @@ if TYPE_CHECKING:
 pytest.importorskip("fastapi")  # one job of each Python is enough
 
 SECONDS_TO_WAIT = 300
-# Those who read them have a checkout with all its tools.
-OF_THE_CHECKOUT = {"CONTRIBUTING.md", "adapters.md", "llm-shapes.md"}
 INSTALL = re.compile(r"^pip install (.+)$", re.MULTILINE)
 NOT_SET = ("VIRTUAL_ENV", "PYTHON", "DJANGO_", "PANTHEON_", "COVERAGE_", "SENTRY_")
 ALONE = [page for page in pages_with("python") if page.name not in OF_THE_CHECKOUT]

@@ -26,9 +26,10 @@ from tests.llm.test_list_prices import (
     message,
     response,
 )
+from tests.llm.test_usage import MADE_OF
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pantheon_obs.core.events import LlmCallFinished
 
@@ -407,7 +408,8 @@ def chunk(delta: Any = None, reason: Any = None, **more: Any) -> dict[str, Any]:
 
 TEXT = [chunk({"content": "w"})] * 40
 USAGE = chunk(usage={"prompt_tokens": 9, "completion_tokens": 6, "total_tokens": 15})
-FOUND = chunk({"annotations": CITED})
+FOUND = chunk({"content": "w", "annotations": CITED})
+RAN = chunk({"content": "w", "executed_tools": [{"type": "search"}]})
 
 
 @pytest.mark.usefixtures("genai")
@@ -418,15 +420,21 @@ FOUND = chunk({"annotations": CITED})
         ([*TEXT, FOUND, chunk({}, "stop"), USAGE], None),
         ([FOUND, *TEXT, chunk({}, "stop"), USAGE], None),
         ([*TEXT[:1], *[FOUND] * 40, *TEXT, chunk({}, "stop"), USAGE], None),
+        ([*TEXT, FOUND, *TEXT, chunk({}, "stop"), USAGE], None),
+        ([*TEXT, RAN, *TEXT, chunk({}, "stop"), USAGE], None),
+        ([*TEXT, USAGE, *TEXT, chunk({}, "stop")], 0.000066),
     ],
-    ids=["none", "at the end", "at the beginning", "for long"],
+    ids=["none", "at the end", "at the beginning", "for long", "amid", "a tool amid", "usage amid"],
 )
-def test_citations_in_a_stream_have_no_price(chunks: Any, cost: Any, events: Events) -> None:
-    """They tell that the vendor has searched."""
+@pytest.mark.parametrize("make", MADE_OF)
+def test_citations_in_a_stream_have_no_price(
+    make: Callable[[Any], Any], chunks: Any, cost: Any, events: Events
+) -> None:
+    """They tell that the vendor has searched, wherever they are."""
 
     @llm_call(provider="openai")
     def stream() -> Iterator[Any]:
-        yield from chunks
+        yield from map(make, chunks)
 
     list(stream())
 
@@ -482,8 +490,8 @@ class Completions:
         self._client = client
 
     def create(self, **_: Any) -> Any:
-        """Stream an answer, whose citations are amid the text."""
-        return (each for each in [*TEXT[:20], FOUND, *TEXT, chunk({}, "stop"), USAGE])
+        """Stream an answer."""
+        return (each for each in [*TEXT, chunk({}, "stop"), USAGE])
 
 
 class OpenAI:
@@ -498,23 +506,11 @@ class OpenAI:
 
 @pytest.mark.usefixtures("genai")
 class TestClients:
-    """Each call is asked where it goes, and what it asks for."""
+    """Each call is asked where it goes."""
 
     def ask(self, client: Any, **options: Any) -> None:
         """Call the model."""
         list(client.chat.completions.create(model=GPT41, messages=MESSAGES, **options))
-
-    @pytest.mark.parametrize(
-        "options",
-        [{"web_search_options": {}}, {"extra_body": {}}, {"tools": [{"type": "browser_search"}]}],
-    )
-    def test_citations_amid_the_text_are_found(self, options: Any, events: Events) -> None:
-        """A call that asks the vendor to search is read thoroughly."""
-        client = OpenAI()
-        instrument_llm(client)
-        self.ask(client, **options)
-
-        assert [(None, 1)] == [(event.cost_usd, event.unpriced) for event in events]
 
     def test_a_client_that_has_moved(self, events: Events) -> None:
         """The list price is not that of the host before."""
@@ -522,7 +518,7 @@ class TestClients:
         instrument_llm(client)
         for url in ("https://api.openai.com/v1", "http://10.0.0.1/v1", "http://[1", None):
             client.base_url = url
-            self.ask(client, tools=[{"type": "function"}])
+            self.ask(client)
 
         assert ["openai", None, "openai", "openai"] == [event.provider for event in events]
 
@@ -542,6 +538,27 @@ class TestClients:
         self.ask(client, http_options={"timeout": 1})
 
         assert [None, "openai"] == [event.provider for event in events]
+
+    @pytest.mark.parametrize(
+        ("host", "vendor", "cost"),
+        [
+            ("api.openai.com", "openai", 0.000066),
+            ("eu.api.openai.com", "openai", None),
+            ("us.api.x.ai", "x_ai", None),
+            ("api.eu.mistral.ai", "mistral_ai", None),
+            ("me.openai.azure.us", "azure.ai.openai", None),
+            ("bedrock-runtime.us-gov-west-1.amazonaws.com", "aws.bedrock", None),
+        ],
+    )
+    def test_a_host_of_a_region_has_no_list_price(
+        self, host: str, vendor: str, cost: float | None, events: Events
+    ) -> None:
+        """The list has the prices of the global hosts, and those of regions are higher."""
+        client = OpenAI(f"https://{host}/v1")
+        instrument_llm(client)
+        self.ask(client)
+
+        assert [(vendor, cost)] == [(event.provider, event.cost_usd) for event in events]
 
     def test_a_provider_that_the_application_names(self, events: Events) -> None:
         """It knows better."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import time
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -170,12 +171,13 @@ class TestManagers:
     def test_its_clock_starts_when_it_is_entered(self, events: Events) -> None:
         """The consumer's time before that does not count."""
         manager = session("a")
-        waited = sum(range(2_000_000))
+        assert sum(range(2_000_000))
+        began = time.perf_counter()
         with manager as stream:
             list(stream)
+        took = (time.perf_counter() - began) * 1000
 
-        assert waited
-        assert events[0].latency_ms < 10
+        assert events[0].latency_ms <= took
 
     def test_nobody_enters_it(self, events: Events) -> None:
         """A manager that is not entered is not consumed."""

@@ -71,7 +71,6 @@ def grok() -> Any:
     for number, name in enumerate(("prompt_tokens", "completion_tokens", "reasoning_tokens"), 1):
         usage.field.add(name=name, number=number, type=kinds.TYPE_INT32, label=1)
     usage.field.add(name="cost_in_usd_ticks", number=5, type=kinds.TYPE_INT64, label=1)
-    usage.field.add(name="server_side_tools_used", number=6, type=kinds.TYPE_INT32, label=3)
     answer = file.message_type.add(name="Answer")
     answer.field.add(name="model", number=1, type=kinds.TYPE_STRING, label=1)
     answer.field.add(name="outputs", number=2, type=11, label=3, type_name=".grok.Output")
@@ -130,13 +129,15 @@ class TestProtocolBuffers:
             event.cost_usd,
         )
 
-    def test_tools_of_the_vendor_have_no_price(self, grok: Any) -> None:
-        """They are billed, and the list does not know for how much."""
-        usage = {"prompt_tokens": 512, "completion_tokens": 40, "server_side_tools_used": [1, 1]}
-        reported = Reported()
-        read(grok(model="grok-4", usage=usage), reported)
+    @pytest.mark.usefixtures("genai")
+    def test_an_answer_without_xais_own_figure_has_no_price(
+        self, grok: Any, events: Events
+    ) -> None:
+        """The client does not tell whose host it calls."""
+        usage = {"prompt_tokens": 512, "completion_tokens": 40}
+        llm_call(provider="x_ai")(lambda: grok(model="grok-4-0709", usage=usage))()
 
-        assert {"other": 2} == dict(reported.details)
+        assert [(None, 1)] == [(event.cost_usd, event.unpriced) for event in events]
 
 
 class TestMappings:

@@ -184,6 +184,26 @@ def test_a_usage_future_is_waited_for(events: Events) -> None:
     assert [120, 120] == [event.input_tokens for event in events]
 
 
+def test_each_result_is_read_once(events: Events) -> None:
+    """However many of them there are."""
+    read = []
+
+    class Answer(dict[str, Any]):
+        def __contains__(self, name: object) -> bool:
+            read.append(name)
+            return super().__contains__(name)
+
+    looks = []
+    with llm_call() as call:
+        for _ in range(20):
+            call.result(Answer(object="list", usage={"input_tokens": 3, "output_tokens": 1}))
+            looks.append(len(read))
+            read.clear()
+
+    assert (60, 20) == (events[0].input_tokens, events[0].output_tokens)
+    assert 1 == len(set(looks[2:]))
+
+
 class Hostile:
     """An object whose attributes all raise."""
 

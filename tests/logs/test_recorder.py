@@ -621,7 +621,7 @@ def test_the_memory_is_flat_under_many_open_streams(
         end(stream, suspended=True)
     current_trace.set(None)
     assert [] == logged()
-    assert 0 == held.Memory.used
+    assert 0 == held.memory.used
 
 
 def test_a_line_that_comes_while_another_thread_decides_is_not_left_behind() -> None:
@@ -631,9 +631,9 @@ def test_a_line_that_comes_while_another_thread_decides_is_not_left_behind() -> 
     pipeline.started(exchange)
     exchange.recording.over = True
 
-    exchange.recording.hold(logging.LogRecord("", 10, "", 1, "late", (), None), {}, 4)
+    exchange.recording.hold(logging.LogRecord("", 10, "", 1, "late", (), None), 4)
 
-    assert (0, 0) == (len(exchange.recording.lines), held.Memory.used)
+    assert (0, 0) == (len(exchange.recording.lines), held.memory.used)
 
 
 def test_a_line_that_others_have_taken_out_is_not_taken_twice() -> None:
@@ -643,7 +643,7 @@ def test_a_line_that_others_have_taken_out_is_not_taken_twice() -> None:
     pipeline.started(exchange)
     recording = exchange.recording
     for _ in range(2):
-        recording.hold(logging.LogRecord("", 10, "", 1, "text", (), None), {}, 4)
+        recording.hold(logging.LogRecord("", 10, "", 1, "text", (), None), 4)
     first, second = recording.lines
     held.lose(first)
     held.lose(first)

@@ -489,14 +489,41 @@ def test_a_secret_that_is_an_unbroken_run_is_hidden_to_its_end() -> None:
 
 
 def test_a_text_of_very_many_secrets_is_cut_behind_them() -> None:
-    """Each secret takes its time. A list or mapping ends there."""
-    texts = [f"token=hunter{number} " for number in range(10_000)]
+    """Each secret takes its time. A list or mapping ends behind four times as many."""
+    texts = [f"token=hunter{number} " for number in range(20_000)]
     long = "".join(texts)
 
-    shown = "token=[redacted] " * 8192 + "token"
-    assert f"{shown}[{len(long) - long.index('=hunter8192')} bytes cut]" == Redactor().text(long)
+    shown = "token=[redacted] " * 4096 + "token"
+    assert f"{shown}[{len(long) - long.index('=hunter4096')} bytes cut]" == Redactor().text(long)
     items = Redactor().clean(texts)
-    assert ["token=[redacted] "] * 8192 + ["token[12 bytes cut]", "<1807 more>"] == items
+    assert ["token=[redacted] "] * 16_384 + ["<3616 more>"] == items
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "login ada password hunter2hunter2 ",
+        "user LIKE 'ada' ",
+        "Key (city, token)=(Oslo, hunter2) already exists ",
+        "INSERT INTO a (city) VALUES ('Oslo'); ",
+        "INSERT INTO a (b, token) VALUES ('Oslo', 'hunter2'); ",
+        "[SQL: UPDATE a SET token=?]\n[parameters: ('hunter2',)]\n",
+    ],
+)
+def test_a_text_of_very_many_statements_is_cut_behind_them(text: str) -> None:
+    """Each statement takes its time, whether or not it has a secret."""
+    shown = Redactor().text(text * 6_000)
+
+    assert shown.startswith(Redactor().text(text) * 50)
+    assert shown.endswith(" bytes cut]")
+    assert "hunter2" not in shown
+
+
+def test_lines_and_rules_of_a_long_text_stay() -> None:
+    """Their middle is not searched; what stands around them is."""
+    text = "=" * 20_000 + " token=hunter2 " + "-:" * 5_000
+
+    assert text.replace("hunter2", REDACTED) == Redactor().text(text)
 
 
 def test_a_text_that_does_not_fit_keeps_64_kib(logged: Logged) -> None:
@@ -522,6 +549,16 @@ def test_a_name_and_a_value_of_the_line_itself_belong_together(logged: Logged) -
 
     first, second, third = logged()
     assert (REDACTED, "db", "Hel") == (first["value"], second["value"], third["token"])
+
+
+def test_the_private_members_of_a_json_web_key_are_hidden() -> None:
+    """The public ones stay: `n`, `e`, `x` and `y`."""
+    key = {"kty": "EC", "crv": "P-256", "x": "f83OJ3D2", "y": "x_FEzRu9", "d": "jpsQnnGQ"}
+
+    assert {**key, "d": REDACTED} == Redactor().clean(key)
+    assert {"keys": [{"k": REDACTED, "kty": "oct"}]} == Redactor().clean(
+        {"keys": [{"k": "AyM1", "kty": "oct"}]}
+    )
 
 
 def test_the_secret_of_a_command_is_found_in_its_arguments() -> None:
@@ -577,7 +614,7 @@ def test_a_statement_of_very_many_values_is_replaced_behind_them() -> None:
     shown = Redactor().text(head + "('a1', 'b2'), " * 5_000)
 
     assert shown.startswith(head + "('a1', '[redacted]'), " * 500)
-    assert shown.endswith(REDACTED)
+    assert shown.endswith(" bytes cut]")
     assert 0 == shown.count("b2")
 
 

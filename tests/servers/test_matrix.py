@@ -22,7 +22,12 @@ LOGGER_CLASS = {
 }
 NO_SOCKET = {"GUNICORN_CMD_ARGS": "--no-control-socket"}  # it has one path for all servers
 
-ASGI = {adapter.name: adapter.path for adapter in ADAPTERS if adapter.is_asgi}
+# FastAPI is an application of Starlette.
+ASGI = {
+    adapter.name: adapter.path
+    for adapter in ADAPTERS
+    if adapter.is_asgi and adapter.name != "starlette"
+}
 WSGI = {adapter.name: adapter.path for adapter in ADAPTERS if not adapter.is_asgi}
 
 # Raw lines that each server prints outside of the application's process; see docs/servers.md.
@@ -63,14 +68,19 @@ ASGI_SERVERS = {
     "granian": Served(granian, ("--interface", "asgi", "--access-log"), REMEDY),
     "gunicorn": Served(gunicorn, WORKER, LOGGER_CLASS),
 }
+# gunicorn with threads serves all tests of the contract.
 WSGI_SERVERS = {
     "gunicorn sync": Served(gunicorn, (*BRIEF, "--access-logfile", "-"), LOGGER_CLASS),
-    "gunicorn sync, preload": Served(gunicorn, (*BRIEF, "--preload"), NO_SOCKET),
-    "gunicorn threads": Served(gunicorn, (*BRIEF, "--threads", "4"), LOGGER_CLASS),
-    "gunicorn threads, preload": Served(
-        gunicorn, (*BRIEF, "--threads", "4", "--preload", "--access-logfile", "-"), NO_SOCKET
-    ),
     "granian": Served(granian, ("--interface", "wsgi", "--access-log"), REMEDY),
+}
+PRELOADED = {
+    "gunicorn sync, preload": ("flask", Served(gunicorn, (*BRIEF, "--preload"), NO_SOCKET)),
+    "gunicorn threads, preload": (
+        "django-wsgi",
+        Served(
+            gunicorn, (*BRIEF, "--threads", "4", "--preload", "--access-logfile", "-"), NO_SOCKET
+        ),
+    ),
 }
 WITHOUT_REMEDY = {
     "granian asgi": ("asgi", Served(granian, ("--interface", "asgi"), beyond=GRANIAN_S)),
@@ -96,6 +106,7 @@ CASES = [
         # its response with the first part fails there, with us and without.
         if (name, on) != ("wsgi", "granian")
     ),
+    *(pytest.param(name, server, id=f"{name}-{on}") for on, (name, server) in PRELOADED.items()),
     *(
         pytest.param(name, server, id=f"{on}, no remedy")
         for on, (name, server) in WITHOUT_REMEDY.items()

@@ -11,7 +11,7 @@ from contextlib import suppress
 from contextvars import Context, ContextVar, copy_context
 from importlib import import_module
 from queue import Queue
-from threading import Thread
+from threading import Event, Thread
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -446,6 +446,49 @@ def test_a_process_that_a_request_forks_reports_for_nobody(receiver: Receiver) -
     for event in receiver.events:
         assert {"region": "north"} == event["tags"]
         assert set() == marks_on(event)
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.0])
+@pytest.mark.parametrize("is_carried", [False, True])
+def test_what_outlives_a_request_sends_no_header_of_its_trace(
+    receiver: Receiver, rate: float, *, is_carried: bool
+) -> None:
+    """Sentry's integrations of HTTP clients would send one; `carry` brings the trace."""
+    over = Event()
+    made: list[str] = []
+    is_own: list[bool] = []
+
+    def make() -> None:
+        pairs = dict(sentry_sdk.get_current_scope().iter_trace_propagation_headers())
+        made.append(f"{pairs} {sentry_sdk.get_traceparent()} {sentry_sdk.get_baggage()}")
+
+    def ship() -> None:
+        over.wait(SECONDS)
+        make()
+        if rate:
+            with sentry_sdk.start_transaction(name="ship") as own:
+                make()
+                is_own.append(own.trace_id in made[-1])
+
+    def app(_environ: Any, start_response: Any) -> list[bytes]:
+        nonlocal thread
+        make()
+        thread = Thread(target=carry(ship) if is_carried else ship)
+        thread.start()
+        start_response("200 OK", [])
+        return [b"ok"]
+
+    thread = Thread()
+    served = instrument(app, sentry_dsn=receiver.dsn, sentry_traces_sample_rate=rate)
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/buy", "HTTP_X_TRACE_ID": FIRST}
+    served(environ, lambda *_: None).close()
+    over.set()
+    thread.join(SECONDS)
+
+    digits = FIRST.replace("-", "")
+    assert (True, is_carried) == (digits in made[0], digits in made[1])
+    assert is_carried or made[1] == "{} None None"
+    assert [True] * bool(rate) == is_own
 
 
 def test_a_thread_has_no_user_of_a_request_that_is_over(receiver: Receiver) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from examples.processes import Server
     from tests.support import server as support
 
-SECONDS_TO_WAIT = 20
+SECONDS_TO_WAIT = 60
 QUESTION = "one two three four"
 # The simulated provider counts four tokens in, four out and two of reasoning.
 INPUT_TOKENS, CACHED_TOKENS, OUTPUT_TOKENS = 4, 2, 6

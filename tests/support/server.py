@@ -15,11 +15,13 @@ from pathlib import Path
 from threading import Condition, Thread
 from typing import IO, TYPE_CHECKING, Self
 
+from examples.databases import free_port
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 30.0
+SECONDS = 60.0
 """The longest wait for anything; reaching it fails the test."""
 _OPTIONS = ("PANTHEON_OBS", "SENTRY_", "OTEL_")
 
@@ -192,14 +194,6 @@ def read_until(expected: object, read: Callable[[], object]) -> object:
     while (found := read()) != expected and time.monotonic() < deadline:
         time.sleep(0.02)
     return found
-
-
-def free_port() -> int:
-    """Find a port on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def environment() -> dict[str, str]:

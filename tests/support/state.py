@@ -90,29 +90,26 @@ def _is_same(one: object, other: object) -> bool:
 
 def state() -> State:
     """Describe the variables of all modules of the package that are loaded."""
-    loaded = sorted(sys.modules.keys() & _modules(len(sys.modules)))
     return {
-        (module, name): (value, None if type(value) in _PLAIN else _content(value))
-        for module in loaded
-        for variables in (vars(sys.modules[module]),)
-        for name in _variables(module)
-        for value in (variables[name],)
+        key: (value, _describer(type(value))(value))
+        for key, variables in _variables(len(sys.modules))
+        for value in (variables[key[1]],)
     }
 
 
 @cache
-def _modules(_loaded: int) -> frozenset[str]:
-    """Name the package's modules; a search through all that are loaded takes long."""
-    return frozenset(name for name in [*sys.modules] if name.partition(".")[0] == PACKAGE)
+def _variables(_loaded: int) -> tuple[tuple[tuple[str, str], dict[str, Any]], ...]:
+    """List the variables that belong to a module of the package, and are no functions or classes.
 
-
-@cache
-def _variables(module: str) -> tuple[str, ...]:
-    """List the variables of a module that belong to it, and are no functions or classes."""
+    To search through all modules takes long.
+    """
     imported = (FunctionType, ModuleType, type)
     return tuple(
-        name
-        for name, value in vars(sys.modules[module]).items()
+        ((module, name), variables)
+        for module in sorted(sys.modules)
+        if module.partition(".")[0] == PACKAGE
+        for variables in (vars(sys.modules[module]),)
+        for name, value in [*variables.items()]  # another thread may add some
         if not name.startswith("__")
         and name != "TYPE_CHECKING"
         # Asked of the type: a proxy may refuse to be looked at.
@@ -139,16 +136,26 @@ _MEMBERS: dict[type, Callable[[Any], object]] = {
 }
 
 
-def _content(value: Any) -> object:
-    """Describe a mutable value, without keeping its content alive."""
-    kind = type(value)
+@cache
+def _describer(kind: type) -> Callable[[Any], object]:
+    """Return the function that describes the content of a kind of objects, but keeps none alive."""
     if kind in _MEMBERS:
-        return _MEMBERS[kind](value)
+        return _MEMBERS[kind]
     if kind is ContextVar:
-        return id(value.get(None) or None)
-    if kind.__module__.startswith(PACKAGE) and hasattr(value, "__dict__"):
-        return {name: id(item) for name, item in vars(value).items()}
+        return lambda value: id(value.get(None) or None)
+    if kind.__module__.startswith(PACKAGE) and kind is not Guard:
+        return lambda value: {
+            name: id(item) for name, item in getattr(value, "__dict__", {}).items()
+        }
     if hasattr(kind, "cache_info"):  # asked of the type: a proxy may refuse to be looked at
-        info = value.cache_info()
-        return info.currsize if info.maxsize is None else None  # a bounded memo table may stay
-    return None
+        return _size
+    return _nothing
+
+
+def _size(memo: Any) -> int | None:
+    info = memo.cache_info()
+    return info.currsize if info.maxsize is None else None  # a bounded memo table may stay
+
+
+def _nothing(_constant: object) -> None:
+    """Describe a value that only another one can replace."""

@@ -20,7 +20,7 @@ from tests.time.requests import adds_up, times
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytest.importorskip("celery")
+requests = pytest.importorskip("celery.worker.request")
 pytest.importorskip("redis")
 pytest.importorskip("sentry_sdk")
 
@@ -178,6 +178,21 @@ def test_a_failure_is_one_line_with_a_traceback_and_one_event(
         [error["type"] for error in event["exception"]["values"]] for event in events
     ]
     assert kind in observed.results["errors"][case]
+
+
+def test_a_task_whose_process_is_lost_after_its_result_is_stored_has_a_line(
+    observed: Observed,
+) -> None:
+    """Celery 5.7 and later look for the result first; earlier ones call it a failure."""
+    [line] = observed.finished("stored")
+
+    looks = hasattr(requests.Request, "_success_was_stored")
+    assert ("SUCCESS" if looks else "FAILURE") == line["state"]
+
+
+def test_a_task_that_comes_again_has_a_line_of_each_try(observed: Observed) -> None:
+    """A message that is acknowledged late is brought again after its process was lost."""
+    assert ["RETRY", "SUCCESS"] == [line["state"] for line in observed.finished("again")]
 
 
 @pytest.mark.parametrize("case", ["fail", "crash", "leave", "pipeline"])

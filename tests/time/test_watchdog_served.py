@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import os
 import signal
+from linecache import getline
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
 from tests.support.lines import parse_line
-from tests.support.server import SECONDS, uvicorn
+from tests.support.server import SECONDS, read_until, uvicorn
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.server import Server
 
 APP = "tests.time.apps.blocking:app"
 
 
-def get(server: Server, path: str) -> str:
-    """Request a path; return the trace id."""
+def get(server: Server, path: str) -> tuple[str, int]:
+    """Request a path; return the trace id and the process that has answered."""
     response = httpx.get(server.url + path, trust_env=False, timeout=SECONDS)
-    return str(response.headers["x-trace-id"])
+    return str(response.headers["x-trace-id"]), int(response.text)
+
+
+def source(place: str) -> tuple[str, str]:
+    """Read the line of the source that a place names, and the function."""
+    position, function = place.split()
+    file, _, number = position.rpartition(":")
+    return getline(file, int(number)).strip(), function
 
 
 def blocked(server: Server) -> list[dict[str, Any]]:
@@ -30,25 +41,42 @@ def blocked(server: Server) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_what_blocks_the_loop_is_reported_with_its_place_and_request(loop: str) -> None:
-    """Short callbacks, a slow start and a stopped process are not reported; a place once."""
-    with uvicorn(APP, "--loop", loop, env={"PANTHEON_OBS_SLOW_LOOP_MS": "250"}) as server:
-        get(server, "/short")
-        server.process.send_signal(signal.SIGSTOP)
-        server.process.send_signal(signal.SIGCONT)
-        slept = get(server, "/sleep")
-        server.wait_for(lambda: len(blocked(server)) == 1, "the first report")
+def test_what_blocks_the_loop_is_reported_with_its_place_and_request(
+    loop: str, tmp_path: Path
+) -> None:
+    """Short callbacks, a slow start and a stopped process are not reported; a place once.
+
+    The server has been reloaded before.
+    """
+    pytest.importorskip("requests")
+    options = ("--loop", loop, "--reload", "--reload-dir", str(tmp_path))
+    with uvicorn(APP, *options, env={"PANTHEON_OBS_SLOW_LOOP_MS": "250"}) as server:
+        _, before = get(server, "/")
+        (tmp_path / "changed.py").touch()
+        assert "reloaded" == read_until(
+            "reloaded", lambda: "reloaded" if get(server, "/")[1] != before else ""
+        )
+        _, process = get(server, "/short")
+        os.kill(process, signal.SIGSTOP)
+        os.kill(process, signal.SIGCONT)
+        asked = []
+        for number, path in enumerate(("/sleep", "/compute", "/requests", "/json"), 1):
+            asked.append(get(server, path)[0])
+            server.wait_for(lambda number=number: len(blocked(server)) == number, path)
         get(server, "/sleep")
-        computed = get(server, "/compute")
-        server.wait_for(lambda: len(blocked(server)) == 2, "the second report")
         server.stop()
 
-    first, second = blocked(server)
-    assert [("warning", slept), ("warning", computed)] == [
-        (line["level"], line["trace_id"]) for line in (first, second)
+    found = blocked(server)
+    assert asked == [line["trace_id"] for line in found]
+    assert {"warning"} == {line["level"] for line in found}
+    (slept, _), (_, computing), (asked_for, _), (parsed, function) = [
+        source(line["where"]) for line in found
     ]
-    assert first["where"].endswith("blocking.py:47 app")
-    assert second["where"].endswith(" compute")
-    assert first["stack"][-1] == first["where"]
+    assert slept.startswith("time.sleep(SLOW)")
+    assert "compute" == computing
+    assert ".get(upstream()" in asked_for
+    assert ("json.loads(LARGE)", "app") == (parsed, function)
+    assert found[0]["stack"][-1] == found[0]["where"]
     ends = [parse_line(line.encode()) for line in server.out if '"request_finished"' in line]
-    assert [False, True, True, True] == ["loop_blocked_ms" in line for line in ends]
+    assert {*asked} < {line["trace_id"] for line in ends if "loop_blocked_ms" in line}
+    assert len(asked) + 1 == sum("loop_blocked_ms" in line for line in ends)

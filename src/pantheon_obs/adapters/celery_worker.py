@@ -14,7 +14,11 @@ from time import time
 from typing import TYPE_CHECKING, Any
 
 from billiard import current_process  # type: ignore[import-untyped]
-from billiard.exceptions import SoftTimeLimitExceeded  # type: ignore[import-untyped]
+from billiard.exceptions import (  # type: ignore[import-untyped]
+    SoftTimeLimitExceeded,
+    TimeLimitExceeded,
+    WorkerLostError,
+)
 from celery import bootsteps, signals  # type: ignore[import-untyped]
 from celery.exceptions import Reject  # type: ignore[import-untyped]
 from celery.utils.imports import symbol_by_name  # type: ignore[import-untyped]
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
 
 _PROGRAM = "celery.apps.worker"
 _MAIN = "MainProcess"  # billiard's name
+_LOST = (TimeLimitExceeded, WorkerLostError)
 
 _publish_guard = Guard("celery")
 _guard = Guard("celery worker")
@@ -171,11 +176,25 @@ class _TracedRequest:
 
     reported = False
 
-    on_failure = _in_trace_of_task("on_failure")  # the pool has lost the task, or the task failed
     on_timeout = _in_trace_of_task("on_timeout")  # a soft or a hard time limit was reached
     revoked = _in_trace_of_task("revoked")  # asks before the start: it may also have expired
     terminate = _in_trace_of_task("terminate")  # it is revoked while it runs
     cancel = _in_trace_of_task("cancel")  # the broker is gone, and the task comes again
+
+    def on_failure(self, exc_info: Any, *args: Any, **options: Any) -> Any:
+        """Handle a task that failed, or that the pool has lost, for which Celery may send nothing.
+
+        Since Celery 5.7 it looks whether the result had been stored before.
+        """
+        with _trace_of(self):
+            parent: Any = super()
+            done = parent.on_failure(exc_info, *args, **options)
+            error = exc_info.exception
+            with _guard:
+                if isinstance(getattr(error, "exc", error), _LOST):
+                    is_stored = getattr(self, "_success_was_stored", bool)()
+                    _report("SUCCESS" if is_stored else "RETRY")
+            return done
 
 
 @contextmanager

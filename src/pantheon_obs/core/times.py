@@ -28,7 +28,7 @@ _MOST_NAMES = 20  # of the application's own
 _FEWEST_REPEATS = 10
 _MOST_STATEMENTS = 256  # texts that are kept at a time
 _LONG = 4096  # characters of a statement
-_WAITING = 128  # calls that are added up in one go
+MOST_WAITING = 128  # calls that are added up in one go
 _MOST_BLOCKS = 1024
 _EXACT = 64  # the latest blocks, which are never joined
 
@@ -50,7 +50,7 @@ class Times:
     """
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[float, float, str, int, Statement | None]] = []
+        self.waiting: list[tuple[float, float, str, int, Statement | None]] = []
         self._sums: dict[str, tuple[int, float]] = {}
         self._blocks: list[Block] = []
         self._statements: dict[Statement, int] = {}
@@ -66,17 +66,22 @@ class Times:
         statement: Statement | None = None,
     ) -> None:
         """Count a call that has ended, or a step of one; a call may be that of a statement."""
-        waiting = self._waiting
+        waiting = self.waiting
         waiting.append((start, end, name, calls, statement))
-        if len(waiting) >= _WAITING and self._lock.acquire(blocking=False):
+        if len(waiting) >= MOST_WAITING:
+            self.add_up()
+
+    def add_up(self) -> None:
+        """Add up the calls that wait, unless another thread does."""
+        if self._lock.acquire(blocking=False):
             try:
                 self._add_up()
             finally:
                 self._lock.release()
 
     def _add_up(self) -> None:
-        batch = self._waiting[:]
-        del self._waiting[: len(batch)]
+        batch = self.waiting[:]
+        del self.waiting[: len(batch)]
         sums, blocks = self._sums, self._blocks
         latest = blocks[-1][1] if blocks else 0.0
         overlapping: list[Block] = []

@@ -12,7 +12,7 @@ from pantheon_obs.core.context import Trace, current_trace
 from pantheon_obs.core.in_force import in_force
 from pantheon_obs.core.measurements import Operation
 from pantheon_obs.core.serving import active
-from pantheon_obs.core.times import UNNAMED, Times, statement_of
+from pantheon_obs.core.times import MOST_WAITING, UNNAMED, Times, statement_of
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -98,7 +98,10 @@ def leave(
     trace = running.trace
     times = trace.times
     if times is not None and trace.last_byte is None:
-        times.add(running.name, running.started, now, running.calls)
+        waiting = times.waiting  # as `Times.add`, without its call
+        waiting.append((running.started, now, running.name, running.calls, None))
+        if len(waiting) >= MOST_WAITING:
+            times.add_up()
     if pipeline.timing and running.calls:
         _tell(running.name, now - running.started, error, facts)
 

@@ -18,9 +18,9 @@ from pantheon_obs.llm.options import CallOptions
 from pantheon_obs.llm.prices import pricing_of
 from pantheon_obs.llm.report import LlmCall
 from pantheon_obs.llm.sdks import client_starter
-from pantheon_obs.llm.usage.fields import Reported
 from pantheon_obs.llm.usage.find import attached_usage
-from pantheon_obs.llm.usage.shapes import read, read_all
+from pantheon_obs.llm.usage.several import Answers
+from pantheon_obs.llm.usage.shapes import read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -198,7 +198,8 @@ class LlmCallHandle:
 
     def __init__(self, call: LlmCall) -> None:
         self._call = call
-        self._results: list[Any] = []
+        self._answers = Answers(call.reported)
+        self._results = 0
         self._attached: Any = None  # the usage that the first one carries
 
     def chunk(self, chunk: object) -> None:
@@ -234,10 +235,9 @@ class LlmCallHandle:
             if call.streamed:
                 read(result, call.reported)
             else:
-                self._results.append(result)
-                call.reported = Reported()
-                read_all(self._results, call.reported)
-            if len(self._results) > 1:
+                self._results += 1
+                self._answers.add(result)
+            if self._results > 1:
                 if call.attached is self._attached:
                     call.attached = None
             elif call.attached is None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import report
 from pantheon_obs.llm.cancellations import sender_of
+from pantheon_obs.llm.list_loading import loader
 from pantheon_obs.llm.usage.billed import read_billed
 from pantheon_obs.llm.usage.chunks import telling
 from pantheon_obs.llm.usage.errors import error_in, read_exception
@@ -46,7 +47,6 @@ class Progress:
     recent = _NO_CHUNKS  # the last ones
     producer = 0.0  # seconds spent inside the model's iterator
     latency = 0.0  # seconds from the start to the end
-    thorough = False  # whether amid the text a chunk may tell of a tool that the vendor has run
     complete = False  # whether the whole answer has arrived
     outcome: LlmOutcome | None = None
     error_type: str | None = None
@@ -66,7 +66,7 @@ class Progress:
                 self._read_first(chunk, now)
             else:
                 self.look_at = self.chunks + _WINDOW
-                for each in telling([*self.recent], thorough=self.thorough):
+                for each in telling([*self.recent], priced=loader.prices is not None):
                     read(each, self.reported)
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per chunk
             report("llm chunk", error)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.llm.methods import SDKS
 from pantheon_obs.llm.report import LlmCall
-from pantheon_obs.llm.usage.fields import either, field
-from pantheon_obs.llm.vendors import is_regional_vertex, vendor_at
+from pantheon_obs.llm.usage.fields import either
+from pantheon_obs.llm.vendors import is_regional, vendor_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,13 +60,11 @@ def client_starter(options: CallOptions, find_alias: Finder) -> Starter:
     """Make a function that starts a call of a client, and asks it where it goes."""
 
     def start(args: tuple[Any, ...], kwargs: dict[str, Any]) -> LlmCall:
-        vendor, dearer, thorough = None, False, False
+        vendor, is_regional = None, False
         with _guard:
-            vendor, dearer = called_vendor(options, args, kwargs)
-            thorough = asks_for_tools(kwargs)
+            vendor, is_regional = called_vendor(options, args, kwargs)
         call = LlmCall(options, find_alias(args, kwargs), vendor)
-        call.thorough = thorough
-        if dearer:
+        if is_regional:
             call.reported.served = {"place": "regional"}
         return call
 
@@ -78,8 +76,8 @@ def called_vendor(
 ) -> tuple[str | None, bool]:
     """Return the vendor that a call goes to: that of its own URL, else of the client's present one.
 
-    The second value says that the place has prices of its own. `args` begin with the client, or
-    with a resource of it, unless others have wrapped the method.
+    The second value says that its place may have prices of its own. `args` begin with the client,
+    or with a resource of it, unless others have wrapped the method.
     """
     sdk, subject = options.sdk, args[0] if args else None
     try:
@@ -88,19 +86,11 @@ def called_vendor(
             subject = getattr(subject, "_client", subject)
         url = attrgetter(sdk.url)(subject) if url is None and sdk is not None else url
         if url is not None:
-            dearer = sdk is not None and sdk.package == "anthropic" and is_regional_vertex(str(url))
-            return vendor_at(str(url)), dearer
+            is_claude = sdk is not None and sdk.package == "anthropic"
+            return vendor_at(str(url)), is_regional(str(url), is_claude=is_claude)
     except (AttributeError, ValueError):
         pass
     return options.provider, False
-
-
-def asks_for_tools(kwargs: Mapping[str, Any]) -> bool:
-    """Whether a call of a chat asks the vendor to search or to run a tool of its own."""
-    tools = kwargs.get("tools")
-    return any("search" in name or name == "extra_body" for name in kwargs) or any(
-        field(tool, "type") != "function" for tool in (tools if isinstance(tools, list) else ())
-    )
 
 
 def _url_among(kwargs: Mapping[str, Any]) -> Any:

@@ -39,7 +39,7 @@ _HOSTS = tuple(
         ("deepseek", r"api\.deepseek\.com"),
         ("fireworks", r"api\.fireworks\.ai"),
         ("groq", r"api\.groq\.com"),
-        ("mistral_ai", r"api\.mistral\.ai"),
+        ("mistral_ai", r"api\.(.+\.)?mistral\.ai"),
         ("moonshot_ai", r"api\.moonshot\.(ai|cn)"),
         ("openrouter", r"(.+\.)?openrouter\.ai"),
         ("perplexity", r"api\.perplexity\.ai"),
@@ -50,13 +50,23 @@ _HOSTS = tuple(
 )
 
 
-# Claude costs a tenth more there than at the global host, whose prices are those of the list.
-_REGIONAL_VERTEX = re.compile(r"(.+-aiplatform|aiplatform\..+\.rep)\.googleapis\.com")
+# The list has the prices of the global hosts. Where data stay within a region most vendors take a
+# tenth more, for some of the models; in clouds of governments and of China prices are others, too.
+_REGIONAL = re.compile(
+    r".+\.api\.(openai\.com|x\.ai)|api\..+\.mistral\.ai|.+\.openai\.azure\.(us|cn)"
+    r"|.+\.us-gov-.+|.+\.amazonaws\.com\.cn"
+)
+_REGIONAL_FOR_CLAUDE = re.compile(r"(.+-aiplatform|aiplatform\..+\.rep)\.googleapis\.com")
 
 
-def is_regional_vertex(url: str) -> bool:
-    """Whether this is a host of Vertex AI for a region, or for several."""
-    return _REGIONAL_VERTEX.fullmatch(urlsplit(url).hostname or "") is not None
+@lru_cache(maxsize=256)  # bounded, as `vendor_at`
+def is_regional(url: str, *, is_claude: bool) -> bool:
+    """Whether a host's prices, for models of Claude or others, may differ from the list's."""
+    host = urlsplit(url).hostname or ""
+    return any(
+        pattern.fullmatch(host)
+        for pattern in (_REGIONAL, *([_REGIONAL_FOR_CLAUDE] if is_claude else ()))
+    )
 
 
 @lru_cache(maxsize=256)  # bounded: a gateway may have a URL per tenant

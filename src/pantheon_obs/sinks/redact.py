@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.sinks.redact_commands import secret_items
 from pantheon_obs.sinks.redact_innocent import is_innocent, names_beside
-from pantheon_obs.sinks.redact_keys import is_beside, rule_for, words_of
+from pantheon_obs.sinks.redact_keys import PRIVATE, any_value, is_beside, rule_for, words_of
 from pantheon_obs.sinks.redact_long import OVERLAP, clipped, cut_marker, size_of, spans_of_long
 from pantheon_obs.sinks.redact_open import Pairs, key_text, opened
 from pantheon_obs.sinks.redact_plain import (
@@ -20,7 +20,8 @@ from pantheon_obs.sinks.redact_plain import (
     unreadable,
     utf8,
 )
-from pantheon_obs.sinks.redact_shapes import find_spans, replaced, sign_pattern
+from pantheon_obs.sinks.redact_shapes import find_spans, replaced
+from pantheon_obs.sinks.redact_signs import signs_with
 from pantheon_obs.sinks.redact_values import REDACTED, is_no_word
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Redactor:
             # Redaction of most values ends here: a line has a few new words at most.
             if (
                 size < _SHORTEST and "=" not in text and ":" not in text and "%" not in text
-            ) or not (spans := find_spans(text, self._rule, sign_pattern(self._extra), walk)):
+            ) or not (spans := find_spans(text, self._rule, signs_with(self._extra), walk)):
                 make_room(harmless)
                 harmless.add(text)
                 return text
@@ -96,11 +97,10 @@ class Redactor:
         return replaced(text, spans) if spans else text
 
     def _spans(self, text: str, walk: Walk | None) -> list[Span]:
-        signs = sign_pattern(self._extra)
+        signs = signs_with(self._extra)
         if len(text) <= _LONG:
             return find_spans(text, self._rule, signs, walk)
-        through = Walk(text, self._limit) if walk is None else walk
-        return spans_of_long(text, lambda part: find_spans(part, self._rule, signs, through))
+        return spans_of_long(text, lambda part: find_spans(part, self._rule, signs, walk))
 
     def _text_cut(self, text: str, walk: Walk | None, *, keep_end: bool) -> str:
         """Cut a text, and replace the secrets in the rest, those across the cut included."""
@@ -140,6 +140,8 @@ class Redactor:
         if rule is is_beside:
             rules = map(self._rule, names_beside(beside))
             rule = next((found for found in rules if found not in (None, is_beside)), None)
+        elif rule is None and key in PRIVATE and any(name == "kty" for name, _ in beside):
+            rule = any_value
         if rule is None or not rule(value) or is_innocent(key, value, rule, beside):
             return self._clean(value, walk)
         walk.left -= len(REDACTED)

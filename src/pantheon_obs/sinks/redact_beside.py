@@ -10,9 +10,10 @@ import re
 from typing import TYPE_CHECKING
 
 from pantheon_obs.sinks.redact_keys import NAMES, any_value, is_beside, words_of
+from pantheon_obs.sinks.redact_long import value_spans
 from pantheon_obs.sinks.redact_providers import RANDOM
 from pantheon_obs.sinks.redact_sql import statement_spans
-from pantheon_obs.sinks.redact_values import REDACTED, is_words
+from pantheon_obs.sinks.redact_values import is_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pantheon_obs.sinks.redact_values import RuleOf, Span
 
 _NEAR = 160
+_FAR = 4096
 _quote = r"\\*[\"'`]"
 # A field whose value is a name: `name="DB_PASSWORD"`, `'loc': ('body', 'password')`.
 _FIELD = (
@@ -41,18 +43,29 @@ _HINTS = (
 
 # `token S`: with no sign between them, only a random value is one. The pattern begins with the
 # rarest character of each word, as the engine passes over all others quickly.
+_WAYS = {
+    "Cc": "(?<=(?i:sec))(?i:rets?)|(?<=(?i:passc))(?i:ode)",
+    "H": r"(?<=AUTH)(?: [A-Za-z]\w{0,30})?",
+    "Kk": "(?<=(?i:tok))(?i:ens?)"
+    "|(?:(?<=(?i:api[ _-]k))|(?<=(?i:(?:apik|essk)))|(?<=(?i:ess[ _-]k)))(?i:eys?)",
+    "Pp": "(?<=(?i:passp))(?i:hrase)|(?<=requirep)ass|(?<=P)ASS",
+    "Ww": "(?<=(?i:passw))(?i:(?:or)?ds?)",
+}
 _in_prose = re.compile(
-    r"[CcHKkPpWw](?:(?<=(?i:tok))(?i:ens?)|(?<=(?i:passw))(?i:(?:or)?ds?)|(?<=(?i:sec))(?i:rets?)"
-    r"|(?:(?<=(?i:api[ _-]k))|(?<=(?i:(?:apik|essk)))|(?<=(?i:ess[ _-]k)))(?i:eys?)"
-    r"|(?<=(?i:passp))(?i:hrase)|(?<=(?i:passc))(?i:ode)|(?<=requirep)ass|(?<=P)ASS"
-    r"|(?<=AUTH)(?: [A-Za-z]\w{0,30})?)"
-    rf"[:*|(<>/\s-]{{1,4}}(?:(?:is|was) )?{RANDOM}(?P<value>[\w+/=.~-]{{16,}})"
+    "(?:"
+    + "|".join(f"{one}(?:{ways})" for letters, ways in _WAYS.items() for one in letters)
+    + r")[:*|(<>/\s-]{1,4}(?:(?:is|was) )?(?=[\w+/=.~-]{16})"
+    rf"{RANDOM}(?P<value>[\w+/=.~-]+)"
 ).finditer
 
 _line = r"(?:\r?\n|(?:\\r)?\\n)"
 _multipart = re.compile(
     rf"form-data; ?name=\\*\"(?P<name>[^\"\\\r\n]{{1,64}})\\*\""
     rf"(?:{_line}[\w-]{{1,64}}: [^\r\n\\]{{0,99}}){{0,4}}{_line}{{2}}(?P<value>[^\r\n\\]+)"
+).finditer
+# The members of a key that are private: https://www.rfc-editor.org/rfc/rfc7518#section-6
+_jwk = re.compile(
+    rf"(?P<quote>{_quote})(?:[dkpq]|d[pq]|qi)(?P=quote) ?: ?(?P=quote)(?P<value>[\w-]{{16,}}+)"
 ).finditer
 # ~/.netrc: https://www.gnu.org/software/inetutils/manual/html_node/The-_002enetrc-file.html
 _netrc = re.compile(
@@ -99,39 +112,48 @@ def _may_name(key: str, rule: Rule | None) -> bool:
     return last in NAMES or (last == "type" and rule is any_value)
 
 
+def _is_of_key(found: re.Match[str]) -> bool:
+    """Whether a member stands in a JSON web key: in the same braces there is its type."""
+    text, at = found.string, found.start()
+    start = text.rfind("{", max(at - _FAR, 0), at)
+    end = text.find("}", at, at + _FAR)
+    return "kty" in text[max(start, 0) : end if end > 0 else at + _FAR]
+
+
 def is_seldom(text: str) -> bool:
     """Whether `seldom_spans` may find anything: it has one of these words or marks."""
+    small = text.lower()
     return (  # a loop or a pattern would take three times as long
-        "oken" in text
-        or "ass" in text
-        or "key" in text
-        or "ecret" in text
+        "oken" in small
+        or "ass" in small
+        or "key" in small
+        or "ecret" in small
         or "'" in text
         or "login" in text
-        or "Key" in text
-        or "KEY" in text
+        or "kty" in text
         or "AUTH" in text
-        or "PASS" in text
-        or "OKEN" in text
-        or "ECRET" in text
         or "form-data" in text
-        or "entified " in text
-        or "ENTIFIED " in text
+        or "entified " in small
     )
 
 
 def seldom_spans(text: str, rule_of: RuleOf) -> Iterator[Span]:
     """Find the secrets of prose, files, forms and SQL, of which most texts have no sign."""
+
+    def is_of_field(found: re.Match[str]) -> bool:
+        rule = rule_of(found["name"])
+        return rule is not None and rule(found["value"])
+
     if "'" in text or ")=(" in text:
         yield from statement_spans(text, text.lower(), rule_of)
-    for found in _in_prose(text):
-        yield *found.span("value"), REDACTED
-    for found in _multipart(text) if "form-data" in text else ():
-        rule = rule_of(found["name"])
-        if rule is not None and rule(found["value"]):
-            yield *found.span("value"), REDACTED
-    for found in _identified(text) if "dentified " in text or "DENTIFIED " in text else ():
-        if found["quote"] or not is_words(found["value"]):
-            yield *found.span("value"), REDACTED
-    for found in _netrc(text) if "login" in text else ():
-        yield *found.span("value"), REDACTED
+    yield from value_spans(_in_prose(text), text)
+    if "form-data" in text:
+        yield from value_spans(_multipart(text), text, is_of_field)
+    if "dentified " in text or "DENTIFIED " in text:
+        yield from value_spans(
+            _identified(text), text, lambda found: found["quote"] or not is_words(found["value"])
+        )
+    if "kty" in text:
+        yield from value_spans(_jwk(text), text, _is_of_key)
+    if "login" in text:
+        yield from value_spans(_netrc(text), text)

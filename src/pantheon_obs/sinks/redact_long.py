@@ -6,17 +6,38 @@ from bisect import bisect_right
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from pantheon_obs.sinks.redact_plain import PLACES
+from pantheon_obs.sinks.redact_values import REDACTED
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    import re
+    from collections.abc import Callable, Iterable, Iterator
 
     from pantheon_obs.sinks.redact_values import Span
 
 OVERLAP = 4096
 """So many characters beyond a cut are searched too: a secret may lie across it."""
 
+CUT = ""
+"""Stands for a text that is cut; `replaced` says how much it was."""
+
 _PIECE = 2048
 # Encoded bytes have none of these, and no secret is recognised without one of them around it.
 _BREAKS = " \n\"'=:,;&.~<\\\t\r"
+
+
+def value_spans(
+    all_found: Iterable[re.Match[str]],
+    text: str,
+    is_secret: Callable[[re.Match[str]], object] = bool,
+) -> Iterator[Span]:
+    """Find the first values that are secrets among those found; the text behind them is cut."""
+    for count, found in enumerate(all_found):
+        if count == PLACES:
+            yield found.start(), len(text), CUT
+            break
+        if is_secret(found):
+            yield *found.span("value"), REDACTED
 
 
 def cut_marker(size: int) -> str:
@@ -39,7 +60,7 @@ def clipped(spans: Iterable[Span], start: int, end: int) -> list[Span]:
 
 
 def spans_of_long(text: str, find: Callable[[str], list[Span]]) -> list[Span]:
-    """Find the spans of a text, without a look at the middle of base64, hex and the like."""
+    """Find the spans of a text, without a look at the middle of base64, rules and the like."""
     kept = _without_middles(text)
     if len(kept) == 1:
         return find(text)
@@ -62,7 +83,9 @@ def _without_middles(text: str) -> list[tuple[int, int]]:
     kept, start, run = [], 0, 0
     for at in range(0, len(text), _PIECE):
         piece = text[at : at + _PIECE]
-        if len(piece) == _PIECE and not any(mark in piece for mark in _BREAKS):
+        if len(piece) == _PIECE and (
+            not any(mark in piece for mark in _BREAKS) or piece == piece[0] * _PIECE
+        ):
             run += 1
             continue
         if run > 2:  # noqa: PLR2004 - the first and the last

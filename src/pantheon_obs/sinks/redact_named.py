@@ -15,8 +15,10 @@ from pantheon_obs.sinks.redact_keys import is_beside
 from pantheon_obs.sinks.redact_values import (
     REDACTED,
     Place,
+    is_header,
     is_placeholder,
     is_words,
+    opens_pair,
     string_end,
     tag_span,
     value_after,
@@ -25,12 +27,6 @@ from pantheon_obs.sinks.redact_values import (
 
 if TYPE_CHECKING:
     from pantheon_obs.sinks.redact_values import RuleOf, Span
-
-SIGNS = "=:,>%-'"
-"""The characters between a name and its value; a dash begins the name of an option.
-
-A quote is one in SQL only: `PASSWORD '…'`.
-"""
 
 _LONGEST_NAME = 100
 _LONGEST_START = 256
@@ -41,16 +37,18 @@ _name_before = re.compile(
     r"[ \t]{0,16}(?:\]\d{0,4}+\[)?(?P<close>\]?[\"'`]\\*|\]|[dD]5%|22%)?"
     r"(?P<name>[\w.-]+(?: [\w-]+){0,2})"
 ).match
-_opens_pair = re.compile(r"[\"'`]\\*[bBuU]?[ ]?[(\[]").match
 _named_in_prose = re.compile(r"(?i)(?:pass(?:word|wd|phrase|code)|pwd|key)\Z").search
-_line = re.compile(r"(?:(?!\\[rn])[^\r\n])*").match
+_line = re.compile(r"[^\\\r\n]*+(?:\\(?![rn])[^\\\r\n]*+)*+").match
 _cookie = re.compile(r"[ \t]*+(?=[^\s=\"'\[{(])(?=[^=\r\n]{1,256}+=)").match
 _scheme = re.compile(r"[ \t]*+[A-Za-z][\w-]{1,30}:?[ \t]+(?=[^\s\"'`])").match
 _parameter = re.compile(r"[\w-]+=(?=[^=\s,])").match
 
 
 def named_secret(text: str, at: int, rule_of: RuleOf) -> Span | None:
-    """Find the value of the name that stands before a sign, if both are a secret's."""
+    """Find the value of the name that stands before a sign, if both are a secret's.
+
+    A dash begins the name of an option. A quote is a sign in SQL only: `PASSWORD '…'`.
+    """
     if text[at] == "-":
         return option_span(text, at, rule_of)
     place = _name_at(text, at, rule_of)
@@ -119,7 +117,7 @@ def _is_apart(text: str, sign: str, first: int, name: str) -> bool:
     `PASSWORD 'S'` is SQL. In prose a quoted word may be any word: `unexpected token 'x'`.
     """
     if sign == ",":
-        return _opens_pair(text[max(first - 8, 0) : first][::-1]) is not None
+        return is_header(name) or opens_pair(text, first)
     return sign != "'" or name.isupper() or _named_in_prose(name) is not None
 
 

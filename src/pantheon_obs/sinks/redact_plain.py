@@ -5,13 +5,11 @@ from __future__ import annotations
 import dis
 import signal
 from functools import partial
-from itertools import islice
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from re import Match
     from types import CodeType, FrameType, TracebackType
 
 RAISED = (Exception, SystemExit, KeyboardInterrupt)
@@ -23,8 +21,11 @@ SHOWN = 64 * 1024
 LEAST = 2
 """So many bytes has an item at least: a digit and a comma."""
 
+PLACES = 4096
+"""At so many places of a text at most a secret is looked for; it is cut behind them."""
+
 _CACHED = 4096
-_MOST_SIGNS = 8192
+_MOST_PLACES = 16_384
 _LEAST_INTEGER, _INTEGER_BEYOND = -(2**63), 2**64
 
 
@@ -116,24 +117,20 @@ class Walk(list[int]):
         self._rest = limit - self.left
         self._limit = limit
         self._value = value
-        self._signs = _MOST_SIGNS
+        self._places = _MOST_PLACES
 
     def is_over(self) -> bool:
         """Whether no more may follow; a value that does not fit is not read up to the limit."""
-        if self._rest and self._signs > 0 and not _is_larger(self._value, self._limit):
+        if self._rest and not _is_larger(self._value, self._limit):
             self.left += self._rest
         self._rest = 0
         return self.left <= 0
 
-    def signs(self, found: Iterator[Match[str]]) -> tuple[Iterator[Match[str]], int | None]:
-        """Return the signs of secrets to look at, and where the first is that is one too many."""
-        signs = [*islice(found, self._signs)]
-        self._signs -= len(signs)
-        beyond = next(found, None) if self._signs <= 0 else None
-        if beyond is None:
-            return iter(signs), None
-        self.left = self._rest = 0
-        return iter(signs), beyond.start()
+    def look(self, places: int) -> None:
+        """Note that there were so many places where a secret may be; the walk ends behind many."""
+        self._places -= places
+        if self._places <= 0:
+            self.left = self._rest = 0
 
 
 def _is_larger(value: object, limit: int) -> bool:

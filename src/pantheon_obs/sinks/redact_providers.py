@@ -55,10 +55,11 @@ PROVIDERS: tuple[tuple[str, str], ...] = (
     *(
         (beginning, rf"{_ALNUM}{{30,}}")
         for beginning in (
-            *("gsk_", "xai-", "pplx-", "r8_", "csk-", "ls__", "flp_", "rpa_", "jina_"),
+            *("gsk_", "xai-", "pplx-", "r8_", "csk-", "flp_", "rpa_", "jina_"),
             *("tgp_v1_", "phx_", "phs_", "pylf_v1_us_", "pylf_v1_eu_"),
         )
     ),
+    ("ls_", rf"_{_ALNUM}{{30,}}"),
     ("nvapi-", rf"{RANDOM}{_NAME}{{30,}}"),
     ("fw_", rf"{_MIXED}{_ALNUM}{{20,}}"),  # Fireworks
     ("tvly-", rf"(?:dev-|prod-)?{_ALNUM}{{28,}}"),  # Tavily

@@ -5,15 +5,11 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-_escape = re.compile(
-    "[\u201c\u201d]"
-    r"|\\{1,16}+(?:u00(?:2[267]|3[c-eC-E])|x2[27])"
-    r"|%25[0-9A-Fa-f]{2}"
-).sub
+_escape = re.compile(r"\\(?<!\\\\)\\*+(?:u00(?:2[267]|3[c-eC-E])|x2[27])|%25[0-9A-Fa-f]{2}").sub
 _MARKS = {
     mark: spellings.split()
     for mark, spellings in {
-        '"': "\u201c \u201d u0022 x22 %2522",
+        '"': "u0022 x22 %2522",
         "'": "u0027 x27 %2527",
         "<": "u003c",
         ">": "u003e",
@@ -33,7 +29,9 @@ def with_usual_signs(text: str) -> str:
     if "&" in text and ";" in text:
         for entity, usual in _ENTITIES:
             text = text.replace(entity, usual)
-    if "\\" in text or "%25" in text or "\u201c" in text:
+    if not text.isascii():
+        text = text.replace("\u201c", '"').replace("\u201d", '"')
+    if "\\" in text or "%25" in text:
         return _escape(_usual, text)
     return text
 

@@ -7,10 +7,12 @@ shows behind it.
 from __future__ import annotations
 
 import re
-from itertools import cycle, islice
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 from pantheon_obs.sinks.redact_keys import is_beside
+from pantheon_obs.sinks.redact_long import CUT, value_spans
+from pantheon_obs.sinks.redact_plain import PLACES
 from pantheon_obs.sinks.redact_values import REDACTED, is_placeholder
 
 if TYPE_CHECKING:
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 
     from pantheon_obs.sinks.redact_values import RuleOf, Span
 
-_MOST = 8192  # values; each takes its time
 _STATEMENTS = 64
 _LONG = 8192
 _NAME = 80
@@ -50,27 +51,44 @@ _name_before = re.compile(r"\s{1,4}(?i:ton\s{1,4})?[\"`\]]?(\w+)").match  # read
 
 def statement_spans(text: str, small: str, rule_of: RuleOf) -> Iterator[Span]:
     """Find the secrets in statements, and in errors of databases; `small` is the text in small."""
-    done = 0
+    rows = _Rows(text, rule_of)
     for found in _insert(text) if "into " in small else ():
-        if found.end() >= done:
-            rows = _Rows(text, found.end())
-            yield from rows.spans(_name(found["columns"]), rule_of)
-            done = rows.at
-    for found in islice(_parameters(text) if "[parameters: " in text else (), _STATEMENTS):
+        if found.end() >= rows.at:
+            yield from rows.spans(found.end(), _name(found["columns"]))
+        if rows.is_cut:
+            break
+    if "[parameters: " in text:
+        yield from _parameter_spans(text, rule_of)
+    if "duplicate entry " in small:
+        yield from value_spans(
+            _entry(text), text, lambda found: _is_secret(found["name"], found["value"], rule_of)
+        )
+    if " like " in small or " in (" in small:
+        yield from value_spans(_within(text), text, lambda found: _is_of_column(found, rule_of))
+    for count, found in enumerate(_key(text) if " already exists" in text else ()):
+        if count == PLACES:
+            yield found.start(), len(text), CUT
+            break
+        yield from _spans_of_key(found, rule_of)
+
+
+def _parameter_spans(text: str, rule_of: RuleOf) -> Iterator[Span]:
+    """Find the secrets in the parameters that SQLAlchemy shows behind a statement."""
+    rows = _Rows(text, rule_of)
+    for count, found in enumerate(_parameters(text)):
+        if count == _STATEMENTS or rows.is_cut:
+            yield found.start(), len(text), CUT
+            break
         start = text.rfind("[SQL: ", max(found.start() - _LONG, 0), found.start())
         sql = text[max(start, 0) : found.start()]
         inserted = next(_insert(sql), None)
         columns = _name(inserted["columns"]) if inserted else _compared(sql)
-        yield from _Rows(text, found.end()).spans(columns, rule_of)
-    for found in _entry(text) if "duplicate entry " in small else ():
-        if _is_secret(found["name"], found["value"], rule_of):
-            yield *found.span("value"), REDACTED
-    for found in _within(text) if " like " in small or " in (" in small else ():
-        before = _name_before(text[max(found.start() - _NAME, 0) : found.start()][::-1])
-        if before is not None and _is_secret(before[1][::-1], found["value"], rule_of):
-            yield *found.span("value"), REDACTED
-    for found in _key(text) if " already exists" in text else ():
-        yield from _spans_of_key(found, rule_of)
+        yield from rows.spans(found.end(), columns)
+
+
+def _is_of_column(found: re.Match[str], rule_of: RuleOf) -> bool:
+    before = _name_before(found.string[max(found.start() - _NAME, 0) : found.start()][::-1])
+    return before is not None and _is_secret(before[1][::-1], found["value"], rule_of)
 
 
 def _spans_of_key(found: re.Match[str], rule_of: RuleOf) -> Iterator[Span]:
@@ -83,19 +101,34 @@ def _spans_of_key(found: re.Match[str], rule_of: RuleOf) -> Iterator[Span]:
 
 
 class _Rows:
-    """Rows of values, in brackets, from a place in a text on; `at` is where they end."""
+    """The rows of values, in brackets, of the statements in a text.
 
-    def __init__(self, text: str, at: int) -> None:
+    Attributes:
+        at: Where the last rows end.
+        is_cut: Whether they are so many that the text is cut there.
+    """
+
+    def __init__(self, text: str, rule_of: RuleOf) -> None:
         self._text = text
-        self.at = at
+        self._rule_of = rule_of
+        self._left = PLACES
+        self.at = 0
+        self.is_cut = False
 
-    def spans(self, columns: list[str], rule_of: RuleOf) -> Iterator[Span]:
-        """Find the secrets, by the names of the columns in their order."""
-        if not any(map(rule_of, columns[:_MOST])):
-            return
+    def spans(self, at: int, columns: list[str]) -> Iterator[Span]:
+        """Find the secrets from a place on, by the names of the columns in their order."""
+        self.at = at
+        self._left -= 1
+        if any(map(self._rule_of, columns)):
+            yield from self._spans(columns)
+        if self._left <= 0:
+            self.is_cut = True
+            yield self.at, len(self._text), CUT
+
+    def _spans(self, columns: list[str]) -> Iterator[Span]:
         names = cycle(columns)
         depth = 0
-        for _ in range(_MOST):
+        while self._left > 0:
             found = _value(self._text, self.at)
             mark = found and found["mark"]
             if found is None or (depth == 0 and mark is None):  # the statement goes on
@@ -104,12 +137,11 @@ class _Rows:
             depth += (mark == "(") - (mark == ")")
             if mark == "(" and depth == 1:
                 names = cycle(columns)
-            elif mark is None and depth == 1:
-                name, value = next(names), found["text"]
-                if value is not None and _is_secret(name, value, rule_of):
+            elif mark is None:
+                self._left -= 1
+                name, value = next(names) if depth == 1 else "", found["text"]
+                if value is not None and _is_secret(name, value, self._rule_of):
                     yield *found.span("text"), REDACTED
-        yield self.at, len(self._text), REDACTED
-        self.at = len(self._text)
 
 
 def _is_secret(name: str, value: str, rule_of: RuleOf) -> bool:

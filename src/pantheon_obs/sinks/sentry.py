@@ -19,6 +19,7 @@ from pantheon_obs.core.settings import NAMES, Settings, resolve
 from pantheon_obs.core.switch import turned_off
 from pantheon_obs.sinks import sentry_grpc
 from pantheon_obs.sinks.sentry_apps import AsgiApp, WsgiApp
+from pantheon_obs.sinks.sentry_claims import keep_headers_in
 from pantheon_obs.sinks.sentry_delivery import begin_afresh
 from pantheon_obs.sinks.sentry_integrations import add_integrations
 from pantheon_obs.sinks.sentry_options import dsn_of, options_for, refuse_unknown
@@ -190,6 +191,7 @@ def _watch(sdk: ModuleType) -> None:
     for name in _NEVER_EVENTS:
         ignore_logger(name)
     logging.getLogger(_URLLIB3).addFilter(_is_not_from_sentry)
+    keep_headers_in(sdk)
     # First: it decides which failures are new before the SDK compares exception objects.
     import_module("sentry_sdk.scope").global_event_processors.insert(0, tag)
     pipeline.add_sink(SentrySink(sdk))

@@ -1,18 +1,32 @@
-"""Take off events what a request has put on its scope, of which work that outlives it has a copy.
+"""Keep what a request has put on its scope from work that outlives it with a copy of that scope.
 
-A thread, a timer or a forked process may report for anybody once the request is over.
+A thread, a timer or a forked process may report, and send, for anybody once the request is over.
 """
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
+from functools import wraps
 from os import urandom
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import trace_id as ids
+from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.serving import active
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import ModuleType
+
+    from pantheon_obs.core.context import Trace
 
 # What an application adds to, on a scope and on an event.
 _ADDED_TO = {"_tags": "tags", "_contexts": "contexts", "_extras": "extra"}
+# The scope's methods that make headers of its trace, and their results where there is none.
+_HEADERS = {"iter_trace_propagation_headers": (), "get_traceparent": None, "get_baggage": None}
+
+_guard = Guard("sentry headers")
 
 
 class Claim:
@@ -88,3 +102,45 @@ def _is_after(crumb: dict[str, Any], moment: datetime) -> bool:
     """Whether a breadcrumb was left after a moment."""
     left = crumb.get("timestamp")
     return not isinstance(left, datetime) or left > moment
+
+
+def claims_on(scope: Any) -> Iterator[tuple[Trace, Claim]]:  # noqa: ANN401 - Sentry's
+    """Yield the traces that have claimed a scope, or the one that it is a copy of."""
+    for processor in getattr(scope, "_event_processors", ()):
+        arguments: Any = getattr(processor, "args", ())
+        if len(arguments) == 2 and isinstance(arguments[1], Claim):  # noqa: PLR2004 - trace and claim
+            yield arguments
+
+
+def left_by_others() -> list[Claim]:
+    """Find the claims on this scope of requests that are over, but not of the current trace."""
+    scope = sys.modules["sentry_sdk"].get_isolation_scope()
+    over = [each for each in claims_on(scope) if each[0].ended]
+    trace_id = active()[0] if over else ""
+    return [claimed for trace, claimed in over if trace.trace_id != trace_id]
+
+
+def keep_headers_in(sdk: ModuleType) -> None:
+    """Let no header of Sentry's go out in the trace of a request that is over."""
+    for name, nothing in _HEADERS.items():
+        method = getattr(sdk.Scope, name)
+        if not hasattr(method, "__wrapped__"):
+            setattr(sdk.Scope, name, _kept_in(method, nothing))
+
+
+def _kept_in(method: Callable[..., Any], nothing: object) -> Callable[..., Any]:
+    @wraps(method)
+    def make(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - Sentry's
+        made = method(*args, **options)
+        others: list[Claim] = []
+        with _guard:
+            others = left_by_others()
+        if not others:
+            return made
+        if nothing is not None:  # pairs, which come one by one
+            made = list(made)
+        text = str(made)
+        is_over = any(each in text for claimed in others for each in claimed.sentry_traces)
+        return nothing if is_over else made
+
+    return make

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.context import current_trace_id
-from pantheon_obs.core.failures import handed_over, offer
+from pantheon_obs.core.failures import handed_over, known, offer
 from pantheon_obs.core.guard import Guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-_OFFERED = "_pantheon_obs_offered"  # the trace of an exception's last event
 
 _guard = Guard("sentry queue")
 
@@ -29,7 +25,7 @@ class _Delivery:
         self._send(envelope)
 
 
-def offer_event(error: BaseException, event: dict[str, Any], trace_id: str) -> None:
+def offer_event(error: BaseException, event: dict[str, Any]) -> None:
     """Remember the event of a failure, and watch the transport that may get it."""
     sdk = sys.modules["sentry_sdk"]
     transport = sdk.get_client().transport
@@ -38,12 +34,8 @@ def offer_event(error: BaseException, event: dict[str, Any], trace_id: str) -> N
     if not isinstance(transport.capture_envelope, _Delivery):
         transport.capture_envelope = _Delivery(transport.capture_envelope)
     offer(error, event["event_id"])
-    last = trace_id
-    with suppress(Exception):  # a class may refuse to have attributes
-        last = vars(error).get(_OFFERED, trace_id)
-        vars(error)[_OFFERED] = trace_id
-    if current_trace_id.get() or last != trace_id:
-        # The same object may have come from another trace of this context last.
+    if known(error) is not None:  # a class may refuse to have attributes
+        # The SDK would drop the same object, whose last failure was another one.
         sdk.integrations.dedupe.DedupeIntegration.reset_last_seen()
 
 

@@ -24,7 +24,7 @@ from pantheon_obs.core.failures import (
 )
 from pantheon_obs.core.serving import active
 from pantheon_obs.products import PRODUCTS
-from pantheon_obs.sinks.sentry_claims import Claim
+from pantheon_obs.sinks.sentry_claims import Claim, claims_on, left_by_others
 from pantheon_obs.sinks.sentry_delivery import offer_event
 
 if TYPE_CHECKING:
@@ -65,16 +65,10 @@ def claim(sdk: ModuleType, trace: Trace) -> None:
 def forget(sdk: ModuleType) -> None:
     """Take what is a request's off the scopes of a forked process, which are copies of its own."""
     scope, current = sdk.get_isolation_scope(), sdk.get_current_scope()
-    claims = _claims_on(scope)
-    if claims:
-        claims[0][1].settle()
+    if (claimed := next((each for _, each in claims_on(scope)), None)) is not None:
+        claimed.settle()
         scope.set_new_propagation_context()
         current.span = scope._transaction = current._transaction = None  # noqa: SLF001 - no public way
-
-
-def _claims_on(scope: Any) -> list[tuple[Trace, Claim]]:  # noqa: ANN401 - Sentry's
-    processors = getattr(scope, "_event_processors", ())
-    return [each.args for each in processors if getattr(each, "func", None) is _describe]
 
 
 def settle(trace: Trace) -> None:
@@ -102,7 +96,7 @@ def _continue(sdk: ModuleType, digits: str) -> None:
 
 
 def _describe(
-    trace: Trace, claimed: Claim, event: dict[str, Any], hint: dict[str, Any]
+    trace: Trace, claimed: Claim, event: dict[str, Any], _: object
 ) -> dict[str, Any] | None:
     """Put a request's trace and name on an event that was captured in its scope.
 
@@ -116,8 +110,7 @@ def _describe(
         if is_own and getattr(trace, "quiet", False):
             return None
     else:
-        error = (hint.get("exc_info") or (None, None))[1]
-        is_own = not trace.ended or tagged == trace.trace_id or is_from(error, trace)
+        is_own = not trace.ended or tagged == trace.trace_id
     if is_own:
         # A trace within the request is more exact.
         if tagged in {None, trace.trace_id}:
@@ -138,11 +131,10 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
     of_request = trace_on(getattr(record, "request", None))
     if of_request is not None:  # a framework reports it after its end
         current_id, current = of_request.trace_id, of_request
-    trace_id = current_id or trace_of(error)
+    trace_id = current_id or trace_of(error) or _claimed(error)
     if error is not None:
         root = root_of(error)
-        if trace_id:
-            offer_event(error, event, trace_id)
+        offer_event(error, event)
         if root is not error:
             _show(event, root)
     if trace_id:
@@ -161,9 +153,8 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
 def tag_log(log: dict[str, Any]) -> None:
     """Put the trace of this context on a log of Sentry's; none of a request that is over."""
     trace_id, current = active()
-    for trace, claimed in _claims_on(sys.modules["sentry_sdk"].get_isolation_scope()):
-        if trace.ended and trace.trace_id != trace_id:
-            claimed.strip_log(log, trace_id)
+    for claimed in left_by_others():
+        claimed.strip_log(log, trace_id)
     if trace_id:
         log["attributes"]["trace_id"] = trace_id
         log["trace_id"] = _digits_of_job(trace_id, current) or log["trace_id"]
@@ -180,6 +171,12 @@ def _is_repeated(error: BaseException | None, record: LogRecord | None) -> bool:
     beginning = _BEGINNINGS.get(record.name)
     is_text = beginning is not None and str(record.msg).startswith(beginning)
     return is_text or (record.name in _AS_TEXT and repeats(record))
+
+
+def _claimed(error: BaseException | None) -> str | None:
+    """The id of the request whose scope this is, if the exception was raised in it last."""
+    claims = claims_on(sys.modules["sentry_sdk"].get_isolation_scope())
+    return next((trace.trace_id for trace, _ in claims if is_from(error, trace)), None)
 
 
 def _is_no_failure(error: BaseException | None, event: dict[str, Any]) -> bool:

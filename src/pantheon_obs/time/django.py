@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial, wraps
+from functools import wraps
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import Guard
-from pantheon_obs.core.timing import enter, measuring, queried
+from pantheon_obs.core.timing import measuring, queried
 from pantheon_obs.core.undoable import Patch
 from pantheon_obs.time.functions import timed
 
@@ -116,4 +116,4 @@ def _observe_cache(kind: type) -> None:
             for name in _CACHE_METHODS:
                 method = vars(owner).get(name)
                 if callable(method):
-                    _patches.append(Patch(owner, name, timed(method, partial(enter, "cache"))))
+                    _patches.append(Patch(owner, name, timed(method, "cache")))

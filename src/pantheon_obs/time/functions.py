@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from functools import partial, wraps
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.timing import enter, leave
@@ -20,13 +20,14 @@ def measured_function(function: Callable[..., Any], name: str) -> Callable[..., 
         return _async_generator(function, name)
     if inspect.isgeneratorfunction(function):
         return _generator(function, name)
-    return timed(function, partial(enter, name))
+    return timed(function, name)
 
 
 def timed(
     function: Callable[..., Any],
-    begin: Callable[[], Running | None],
+    name: str,
     facts: dict[str, Any] | None = None,
+    begin: Callable[[str], Running | None] = enter,
 ) -> Callable[..., Any]:
     """Wrap a function or coroutine function; `begin` returns None for a call that does not count.
 
@@ -36,7 +37,7 @@ def timed(
 
     @wraps(function)
     def timed_call(*args: Any, **kwargs: Any) -> Any:
-        running = begin()
+        running = begin(name)
         if running is None:
             return function(*args, **kwargs)
         try:
@@ -49,7 +50,7 @@ def timed(
 
     @wraps(function)
     async def timed_coroutine(*args: Any, **kwargs: Any) -> Any:
-        running = begin()
+        running = begin(name)
         if running is None:
             return await function(*args, **kwargs)
         try:

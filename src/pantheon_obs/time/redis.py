@@ -43,9 +43,8 @@ def observe() -> None:
     for module in modules:
         for class_name, name in _METHODS:
             owner = getattr(module, class_name)
-            _patches.append(
-                Patch(owner, name, timed(vars(owner)[name], _begin, {"system": "redis"}))
-            )
+            method = timed(vars(owner)[name], "cache", {"system": "redis"}, _begin)
+            _patches.append(Patch(owner, name, method))
 
 
 def undo() -> None:
@@ -54,14 +53,14 @@ def undo() -> None:
         _patches.pop().undo()
 
 
-def _begin() -> Running | None:
+def _begin(name: str) -> Running | None:
     """Begin a command, unless Celery, this library or a cluster's client sends it."""
     frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - `inspect` reads the source of each frame
     is_between, is_apart = True, False
     while is_between and not is_apart and frame is not None:
         is_between, is_apart = _place_of(str(frame.f_globals.get("__name__")))
         frame = frame.f_back
-    return None if is_apart else enter("cache")
+    return None if is_apart else enter(name)
 
 
 @lru_cache(1024)

@@ -69,7 +69,7 @@ def waits(_request: bytes, context: Any) -> bytes:
         left.wait(20)
         left.clear()
     else:
-        left.wait(0.5)
+        left.wait(3)
     return b"late"
 
 

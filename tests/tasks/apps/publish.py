@@ -13,7 +13,7 @@ from typing import Any
 from pantheon_obs import bind, trace_context
 from tests.tasks.apps import shop
 
-SECONDS = 30
+SECONDS = 60
 
 
 def results() -> dict[str, Any]:
@@ -53,6 +53,10 @@ def results() -> dict[str, Any]:
     sys.stdin.readline()
     send("leave", shop.leave)
     sent["leave"].get(SECONDS, propagate=False)
+    send("stored", shop.stored)
+    sent["stored"].get(SECONDS, propagate=False)
+    send("again", shop.again)
+    sent["again"].get(SECONDS)
     send("crash", shop.crash)
     ended = {
         case: sent[case].get(SECONDS, propagate=False)

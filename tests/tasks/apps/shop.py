@@ -10,7 +10,7 @@ from typing import Any
 
 import redis
 import sqlalchemy
-from celery import Celery, chain, chord, group
+from celery import Celery, chain, chord, group, signals
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 
 from pantheon_obs import bind, current_trace_id, get_logger, llm_call, measure
@@ -133,6 +133,27 @@ def slow() -> str:
 def crash() -> None:
     """Kill the own process, as the kernel does when memory runs out."""
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.task
+def stored() -> str:
+    """Kill the own process once the result is stored."""
+    return "kept"
+
+
+@signals.task_success.connect
+def on_stored(sender: Any, **_: object) -> None:
+    """Run after a result is stored, and before the task has ended."""
+    if sender.name == stored.name:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.task(bind=True, acks_late=True, reject_on_worker_lost=True)
+def again(self: Any) -> str:
+    """Kill the own process at the first try; the broker brings the message again."""
+    if not self.request.delivery_info["redelivered"]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "done"
 
 
 @app.task

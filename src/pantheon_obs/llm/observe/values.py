@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import report
 from pantheon_obs.llm.methods import TEXTS
-from pantheon_obs.llm.usage.shapes import read, read_all
+from pantheon_obs.llm.usage.several import Answers
+from pantheon_obs.llm.usage.shapes import read
 
 if TYPE_CHECKING:
     from pantheon_obs.llm.report import LlmCall
@@ -52,7 +53,9 @@ def read_value(result: Any, call: LlmCall) -> bool:
     call.reported.content = True  # not to be looked for
     try:
         if isinstance(result, (tuple, list)):
-            read_all(result, call.reported)
+            answers = Answers(call.reported)
+            for each in result:
+                answers.add(each)
         else:
             read(result, call.reported)
     except Exception as error:  # noqa: BLE001 - the guard, without its cost per call

@@ -9,27 +9,30 @@ from __future__ import annotations
 from typing import Any
 
 from pantheon_obs.llm.usage.beside import SERVED
-from pantheon_obs.llm.usage.fields import either, field, fields_reader
+from pantheon_obs.llm.usage.fields import EXTRA, either, field, fields_reader
 from pantheon_obs.llm.usage.vendors.mistral import data_of
 from pantheon_obs.llm.usage.vendors.openai import CONTENT
 
 _ENDS = ("messageStop", "metadata", "done", "is_error", "error")
 _USAGES = ("usage", "usage_metadata", "usageMetadata", "x_groq")
 _TEXT = frozenset({str, bytes, bytearray})
+_FOUND, _EXECUTED = SERVED
 _served = fields_reader(*SERVED)
 _NO_FIELDS: dict[str, Any] = {}
 
 
-def telling(chunks: list[Any], *, thorough: bool = False) -> list[Any]:
+def telling(chunks: list[Any], *, priced: bool) -> list[Any]:
     """Return those of the chunks that are worth reading.
 
-    If the last chunk of a chat has a piece of the answer, none before it has the end; a `thorough`
-    look does not rely on that.
+    If the last chunk of a chat has a piece of the answer, none before it has the end. What the
+    vendor has found or run matters only if the call may be `priced` by the list.
     """
     last = chunks[-1]
     own = _own(last)
     try:
-        if not thorough and "choices" in own and _goes_on(own["choices"]):
+        if "choices" in own and _goes_on(own["choices"]):
+            if priced:
+                return _adding(chunks) if own is last else _objects_adding(chunks)
             if own is last:
                 return [chunk for chunk in chunks if chunk.get("usage")]
             return [chunk for chunk in chunks if chunk.usage]
@@ -44,6 +47,28 @@ def _goes_on(choices: Any) -> bool:
         return False
     delta = choice["delta"]
     return bool(_own(delta).get("content") or either(delta, *CONTENT))
+
+
+def _adding(chunks: list[Any]) -> list[Any]:
+    """Return the dicts that have a usage, or something that the vendor has found or run."""
+    return [
+        chunk
+        for chunk in chunks
+        if chunk.get("usage")
+        or (delta := chunk["choices"][-1]["delta"]).get(_FOUND)
+        or delta.get(_EXECUTED)
+    ]
+
+
+def _objects_adding(chunks: list[Any]) -> list[Any]:
+    return [
+        chunk
+        for chunk in chunks
+        if chunk.usage
+        or (delta := chunk.choices[-1].delta).__dict__.get(_FOUND)
+        or delta.__dict__.get(_EXECUTED)
+        or ((extra := getattr(delta, EXTRA, None)) and (extra.get(_FOUND) or extra.get(_EXECUTED)))
+    ]
 
 
 def _tells(chunk: Any) -> bool:

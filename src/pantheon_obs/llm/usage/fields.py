@@ -8,8 +8,8 @@
 from __future__ import annotations
 
 import re
-from decimal import Context, Decimal
-from functools import lru_cache, reduce
+from decimal import Decimal
+from functools import lru_cache
 from operator import itemgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -41,7 +41,6 @@ _MAX_TOKENS = 2**53
 _MAX_USD = 10**9
 _PENDING = frozenset({"queued", "in_progress"})
 _CAPITAL = re.compile("(?<=[a-z0-9])([A-Z])")
-_EXACT = Context(prec=60)  # the application's own may round to a few digits, or raise
 
 
 class Reported:
@@ -65,7 +64,7 @@ class Reported:
     details: Mapping[str, int] = _NOTHING
     served: Mapping[str, str] = _NOTHING  # the ways of being served that have prices of their own
     vendor: str | None = None  # the only one whose answers have this shape
-    parts: tuple[Reported, ...] = ()  # of the whole, if they are to be priced one by one
+    parts: list[Reported] | tuple[()] = ()  # of the whole, if they are to be priced one by one
     partial = False  # whether a part of the usage is known to be missing
     job: str | None = None  # the id of an answer that may be retrieved later
     in_background = False  # whether the answer was, or is being, made after its call had returned
@@ -200,18 +199,6 @@ def add_details(reported: Reported, values: Any, names: Mapping[str, str]) -> No
         value = own.get(name)
         if value:
             add_detail(reported, kept, value)
-
-
-def add_up(reported: Reported, parts: tuple[Reported, ...]) -> None:
-    """Make a usage of the sums of its parts."""
-    reported.parts = parts
-    reported.partial = any(part.usage_status != "reported" for part in parts)
-    for name in COUNTS:
-        known = [number for part in parts if (number := getattr(part, name)) is not None]
-        setattr(reported, name, sum(known) if known else None)
-    costs = [part.cost for part in parts if part.cost is not None]
-    if len(costs) == len(parts):
-        reported.cost = reduce(_EXACT.add, costs)
 
 
 def set_served(reported: Reported, name: str, value: object) -> None:

@@ -9,7 +9,7 @@ and never added. `input_tokens` always includes cached tokens, and `output_token
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from orjson import JSONDecodeError, loads
@@ -20,12 +20,10 @@ from pantheon_obs.llm.usage.fields import (
     COUNTS,
     EXTRA,
     Reported,
-    add_up,
     class_fields,
     field,
     in_snake_case,
     read_counts,
-    text,
 )
 from pantheon_obs.llm.usage.vendors import (
     anthropic,
@@ -154,46 +152,6 @@ def read_json(body: bytes, reported: Reported) -> bool:
         return False
     read(value, reported)
     return True
-
-
-def read_all(values: Iterable[Any], reported: Reported) -> None:
-    """Read values of which several may be answers: these are added up.
-
-    One may have its usage beside it, or be there twice, raw and parsed.
-    """
-    answers: list[tuple[Any, Reported]] = []
-    usages = []
-    for value in _flat(values):
-        part = Reported()
-        usage = first(MESSAGES, value, part)
-        if usage is not False:
-            read_usage(usage, part)
-            gateways.hidden_cost(value, part)
-            if not any(_is_the_same(value, other) for other, _ in answers):
-                answers.append((value, part))
-        elif read_usage(value, part):
-            usages.append(part)
-        read(value, reported)
-    parts = tuple(part for _, part in answers) or tuple(usages)
-    if len(parts) > 1:
-        reported.cost = None
-        add_up(reported, parts)
-
-
-def _flat(values: Iterable[Any]) -> Iterator[Any]:
-    for value in values:
-        if isinstance(value, tuple):
-            yield from value
-        else:
-            yield value
-
-
-def _is_the_same(value: Any, other: Any) -> bool:
-    """Whether two values are one answer: the same object, or raw and parsed."""
-    if value is other:
-        return True
-    known = text(field(value, "id"))
-    return known is not None and known == field(other, "id") and type(value) is not type(other)
 
 
 def read_usage(usage: Any, reported: Reported) -> bool:

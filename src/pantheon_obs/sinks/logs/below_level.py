@@ -64,14 +64,14 @@ def uninstall() -> None:
 
 def _is_enabled_for(self: logging.Logger, level: int) -> bool:
     """Whether a line is logged, or is kept aside."""
-    if _native(self, level):
+    known: Any = self._cache  # type: ignore[attr-defined]
+    if known.get(level) is not False and _native(self, level):  # whose answers it has
         return True
     if not logging.DEBUG <= level < _level or self.disabled or _manager._disable >= level:  # noqa: SLF001 - its property is slower
         return False
     recording = recording_here()
     if recording is None or recording.over:
         return False
-    known: Any = self._cache  # type: ignore[attr-defined]
     found: bool | None = known.get(_TAKES_PART)
     if found is None:
         found = known[_TAKES_PART] = _takes_part(self)
@@ -92,7 +92,12 @@ def _takes_part(logger: logging.Logger) -> bool:
 def _filter(self: logging.Logger, record: logging.LogRecord) -> Any:  # noqa: ANN401 - as the filters answer
     """Run a logger's filters; a record that is enabled for the recorder only goes there."""
     level = getattr(record, "levelno", None)
-    is_below = type(level) is int and logging.DEBUG <= level < _level and not _native(self, level)
+    known: Any = self._cache  # type: ignore[attr-defined]
+    is_below = (
+        type(level) is int
+        and logging.DEBUG <= level < _level
+        and (known.get(level) is False or not _native(self, level))
+    )
     # A record that somebody hands to the logger is for all handlers, whatever its level.
     recording = recording_here() if is_below and _is_logged_here() else None
     if recording is None or recording.over:
@@ -116,14 +121,13 @@ def _is_logged_here() -> bool:
 
 def _lead(logger: logging.Logger, record: logging.LogRecord, recording: Recording) -> None:
     handler: Any = _handler
-    for filterer in (logger, handler):
-        if filterer.filters:
+    if logger.filters or handler.filters:
+        for filterer in (logger, handler):
             passed: Any = logging.Filterer.filter(filterer, record)
             if not passed:
                 return
             record = passed if isinstance(passed, logging.LogRecord) else record
-    is_plain = type(record.msg) is str and id(record) not in in_flight
-    if is_plain and not recording.kept:
+    if not recording.kept and type(record.msg) is str and id(record) not in in_flight:
         _hold(recording, record)
     else:
         handler.emit(record)

@@ -12,6 +12,8 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+import structlog.contextvars
+
 from pantheon_obs.core.context import current_trace
 from pantheon_obs.core.serving import active
 
@@ -35,15 +37,25 @@ _BESIDE = 1400  # bytes that a line with a few fields costs beside its text, as 
 _OBJECT = 256  # the text that an object of any other class counts for
 _MANY = 32  # items of a container that are looked at
 _DEEP = 4
+_LARGE = 1 << 32
+
+# structlog's register of its context variables, as in `line.py`; not empty if it has none.
+_variables: Any = getattr(structlog.contextvars, "_CONTEXT_VARS", (None,))
 
 _all: OrderedDict[Held, None] = OrderedDict()  # the lines of the process, the oldest first
 
 
-class Memory:
+class _Memory:
     """The bytes of all lines, and this process."""
 
-    used = 0
-    process = object()  # another one in each process
+    __slots__ = ("process", "used")
+
+    used: int
+    process: object  # another one in each process
+
+
+memory = _Memory()  # no class attributes: each change of one empties the interpreter's caches
+memory.used, memory.process = 0, object()
 
 
 class Held:
@@ -51,13 +63,10 @@ class Held:
 
     __slots__ = ("bound", "line", "recording", "text")
 
-    def __init__(
-        self, recording: Recording, line: Entry | LogRecord, bound: dict[str, Any], text: int
-    ) -> None:
-        self.recording = recording
-        self.line = line
-        self.bound = bound
-        self.text = text
+    recording: Recording
+    line: Entry | LogRecord
+    bound: dict[str, Any]
+    text: int
 
 
 class Recording:
@@ -84,27 +93,35 @@ class Recording:
         self.lost = 0
         self.kept = self.rated = self.over = False
         self._release = release
-        self.process = Memory.process
+        self.process = memory.process
 
     def keep(self) -> None:
         """Write all lines, those that are kept aside now and the further ones as they come."""
-        if self.process is Memory.process:
+        if self.process is memory.process:
             self.kept = True
             self._release(self)
 
-    def hold(self, line: Entry | LogRecord, bound: dict[str, Any], text: int) -> None:
-        """Keep a line aside, and drop the oldest ones where there is no room."""
+    def hold(self, line: Entry | LogRecord, text: int) -> None:
+        """Keep a line aside, with what is bound now; drop the oldest where there is no room."""
         if text > TEXT:
             self.lost += 1
             return
-        held = Held(self, line, bound, text)
-        self.lines.append(held)
+        held = Held()  # without an __init__, which would cost 0.1 µs
+        held.recording = self
+        held.line = line
+        held.bound = {**self.bound}
+        if _variables:
+            for name, value in structlog.contextvars.get_contextvars().items():
+                held.bound.setdefault(name, value)
+        held.text = text
+        lines = self.lines
+        lines.append(held)
         _all[held] = None
         self.text += text
-        Memory.used += text + _BESIDE
-        while (len(self.lines) > LINES or self.text > TEXT) and self.lines:
-            lose(self.lines[0])
-        while Memory.used > MEMORY and _all:
+        memory.used += text + _BESIDE
+        while (len(lines) > LINES or self.text > TEXT) and lines:
+            lose(lines[0])
+        while memory.used > MEMORY and _all:
             lose(next(iter(_all)))
         if self.over:  # another thread has decided meanwhile
             self.take()
@@ -118,9 +135,9 @@ class Recording:
                 if _all.pop(held, held) is None:
                     taken.append(held)
                     self.text -= held.text
-                    Memory.used -= held.text + _BESIDE
+                    memory.used -= held.text + _BESIDE
         if not _all:
-            Memory.used = 0  # should threads or finalizers ever have disturbed the sum
+            memory.used = 0  # should threads or finalizers ever have disturbed the sum
         return taken
 
 
@@ -129,13 +146,16 @@ def recording_here() -> Recording | None:
     trace = current_trace.get()
     if trace is not None and trace.ended:
         _, trace = active()
-    return None if trace is None else recording_of(trace)
+    if trace is None:
+        return None
+    recording: Recording | None = trace.recording  # as `recording_of`, without its call
+    return recording if recording is not None and recording.process is memory.process else None
 
 
 def recording_of(trace: Trace) -> Recording | None:
     """Return the recording of a trace; None in a forked process, which only has a copy."""
     recording: Recording | None = trace.recording
-    return None if recording is None or recording.process is not Memory.process else recording
+    return recording if recording is not None and recording.process is memory.process else None
 
 
 def take_all() -> list[Held]:
@@ -150,7 +170,7 @@ def _take(held: Held) -> bool:
     with suppress(ValueError):  # another thread takes out all of them
         held.recording.lines.remove(held)
     held.recording.text -= held.text
-    Memory.used -= held.text + _BESIDE
+    memory.used -= held.text + _BESIDE
     return True
 
 
@@ -163,7 +183,7 @@ def lose(held: Held) -> None:
 def _after_fork() -> None:
     """Forget everything: it is the parent's to write."""
     _all.clear()
-    Memory.used, Memory.process = 0, object()
+    memory.used, memory.process = 0, object()
 
 
 def size_of(value: Any, depth: int = _DEEP) -> int:  # noqa: ANN401 - any field
@@ -172,7 +192,7 @@ def size_of(value: Any, depth: int = _DEEP) -> int:  # noqa: ANN401 - any field
     if kind is str or kind is bytes:
         return len(value)
     if kind is int:
-        return int(value.bit_length()) // 3 + 1
+        return 8 if -_LARGE < value < _LARGE else int(value.bit_length()) // 3
     if value is None or kind is bool or kind is float:
         return 8
     items: Iterable[Any]

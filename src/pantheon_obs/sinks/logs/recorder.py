@@ -14,8 +14,6 @@ from itertools import islice
 from logging import ERROR, WARNING, LogRecord
 from typing import TYPE_CHECKING, Any
 
-import structlog.contextvars
-
 from pantheon_obs.core.events import TaskFinished, WebsocketFinished
 from pantheon_obs.core.guard import report
 from pantheon_obs.core.parsing import level_number
@@ -87,21 +85,21 @@ class Recorder(Emitter):
     def _hold_entry(self, recording: Recording, entry: Entry) -> None:
         if entry.created is None:
             entry.created = time.time()
-        if entry.trace_id is None:
-            entry.trace_id = recording.trace_id
         text = len(entry.event)
         for value in entry.fields.values():
             text += size_of(value)
-        recording.hold(entry, _context(recording.bound), text)
+        recording.hold(entry, text)
 
     def hold_record(self, recording: Recording, record: LogRecord) -> None:
         """Keep a record aside as it is: its message is put together if it is written only."""
-        text = len(record.msg) + (size_of(record.args) if record.args else 0)
+        text, args = len(record.msg), record.args
+        for value in args if type(args) is tuple else (args,):
+            text += size_of(value)
         attributes = record.__dict__
         if len(attributes) > _STANDARD:
             for value in islice(attributes.values(), _STANDARD, None):
                 text += size_of(value)
-        recording.hold(record, _context(recording.bound), text)
+        recording.hold(record, text)
 
     def started(self, trace: Trace) -> None:
         """Begin to keep lines of a request or task aside."""
@@ -181,12 +179,6 @@ def _marked(entry: Entry, marks: Mapping[str, Any]) -> Entry:
     return replace(entry, fields={**fields, **marks})
 
 
-def _context(bound: dict[str, Any]) -> dict[str, Any]:
-    """Copy the bound fields as they are now, with structlog's own."""
-    others = structlog.contextvars.get_contextvars() if _variables else None
-    return {**bound, **{k: v for k, v in others.items() if k not in bound}} if others else {**bound}
-
-
 def _is_chosen(trace_id: str, rate: float) -> bool:
     """Whether the rate keeps this trace: the same answer in every service and language."""
     digest = sha256(trace_id.encode()).digest()
@@ -196,7 +188,3 @@ def _is_chosen(trace_id: str, rate: float) -> bool:
 def _follows_rate(event: Ended) -> bool:
     """Whether the rate decides about the line of an event; tokens and cost are always written."""
     return event.level < WARNING and not (isinstance(event, TaskFinished) and event.llm is not None)
-
-
-# structlog's register of its context variables, as in `line.py`; not empty if it has none.
-_variables: Any = getattr(structlog.contextvars, "_CONTEXT_VARS", (None,))

@@ -9,12 +9,12 @@ from pantheon_obs.llm.usage.beside import add_beside, add_tools
 from pantheon_obs.llm.usage.fields import (
     Reported,
     add_details,
-    add_up,
     count,
     field,
     set_served,
     text,
 )
+from pantheon_obs.llm.usage.sums import add_up
 from pantheon_obs.llm.usage.vendors.gateways import cost
 
 _EVENTS = frozenset(

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.beside import OTHER, add_beside
+from pantheon_obs.llm.usage.beside import OTHER
 from pantheon_obs.llm.usage.fields import (
     Reported,
     add_detail,
     count,
     field,
     has,
-    set_served,
     text,
 )
 from pantheon_obs.llm.usage.vendors.gateways import cost_in_ticks
@@ -38,7 +37,6 @@ def answer(value: Any, reported: Reported) -> Any:
             reported.finish_reason = reason
             reported.finished = True
     reported.finished = bool(reported.finished)
-    set_served(reported, "service_tier", field(value, "service_tier"))
     _read_usage(field(message, "usage"), reported)
     return None
 
@@ -56,15 +54,12 @@ def _read_usage(usage: Any, reported: Reported) -> None:
     prompt, reasoning = field(usage, "prompt_tokens"), field(usage, "reasoning_tokens")
     made = sum(count(number) or 0 for number in (field(usage, "completion_tokens"), reasoning))
     cached = field(usage, "cached_prompt_text_tokens")
-    tools = field(usage, "server_side_tools_used")
     if not count(prompt):
         return  # of a chunk before the last
     reported.input_tokens = count(prompt, reported.input_tokens)
     reported.output_tokens = count(made, reported.output_tokens)
     reported.reasoning_tokens = count(reasoning, reported.reasoning_tokens)
     reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
-    add_detail(reported, "input_image_tokens", field(usage, "prompt_image_tokens"))
-    if tools and hasattr(tools, "__len__"):
-        add_detail(reported, OTHER, len(tools))
-    add_beside(usage, reported)
     cost_in_ticks(usage, reported)
+    if reported.cost is None:  # xAI always sends it, and the client does not tell another host
+        add_detail(reported, OTHER, 1)
