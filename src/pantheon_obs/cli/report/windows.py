@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from itertools import chain, count
 from typing import NamedTuple, cast
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -69,10 +70,8 @@ def written(us: int | None) -> str | None:
 
 def bucket_length(first: int, last: int) -> int:
     """Choose the seconds of a bucket so that at most 200 hold the times from first to last."""
-    for seconds in _BUCKETS:
-        if last // (seconds * 1_000_000) - first // (seconds * 1_000_000) < MOST_POINTS:
-            return seconds
-    days = 1
-    while last // (days * _DAY * 1_000_000) - first // (days * _DAY * 1_000_000) >= MOST_POINTS:
-        days += 1
-    return days * _DAY
+    return next(
+        seconds
+        for seconds in chain(_BUCKETS, count(_DAY, _DAY))
+        if last // (seconds * 1_000_000) - first // (seconds * 1_000_000) < MOST_POINTS
+    )
