@@ -441,6 +441,15 @@ def test_citations_in_a_stream_have_no_price(
     assert [cost] == [event.cost_usd for event in events]
 
 
+def test_tools_count_where_the_application_reads_the_usage(genai: Any, events: Events) -> None:
+    """`usage=` gives the tokens, and the answer tells of its search."""
+    body = made({"type": "web_search_call", "action": {"type": "search"}})
+    llm_call(provider="openai", usage=lambda _: (900, 60))(lambda: body)()
+
+    expected = listed(genai, GPT5, "openai", **USED, web_searches=1)
+    assert [expected] == [event.cost_usd for event in events]
+
+
 class Hostile:
     """A value that answers nothing."""
 
