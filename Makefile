@@ -17,7 +17,7 @@
 #                  and charts of docs/performance.md; BENCH_ARGS="--only story" measures a part
 #   make bench-check
 #                  fails if a request takes many more instructions than the code by hand; it needs
-#                  valgrind, and is skipped without
+#                  valgrind, and is skipped without; `make bench-where` shows what they are spent on
 #   make llm-conformance
 #                  runs the same calls of models under this library and its peers, and writes
 #                  docs/llm-conformance.md; it needs a network
@@ -37,7 +37,7 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11,
 	$(if $(shell $(python) -c '$(NEW_ENOUGH)' 2>/dev/null && echo yes),$(python))))
 
 .DEFAULT_GOAL := test
-.PHONY: demo test test-all test-long fuzz soak audit lint bench bench-check bench-pins llm-conformance clean
+.PHONY: demo test test-all test-long fuzz soak audit lint bench bench-check bench-where bench-pins llm-conformance clean
 
 demo: $(READY)
 	@$(BIN)/python -m examples.demo
@@ -88,6 +88,9 @@ bench: $(BENCH)/.ready
 
 bench-check: $(BENCH)/.ready
 	$(BENCH)/bin/python -m bench.check
+
+bench-where: $(BENCH)/.ready
+	@$(BENCH)/bin/python -m bench.where
 
 bench-pins: $(READY)
 	$(BIN)/uv pip compile --quiet --upgrade --universal --no-annotate --no-header --all-extras \

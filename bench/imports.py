@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _OFF = frozenset({"PYTHONDONTWRITEBYTECODE", "PYTHONPROFILEIMPORTTIME", "COVERAGE_PROCESS_START"})
 # structlog loads rich where it is installed, which takes as long again.
-_WITHOUT_RICH = "import sys; sys.modules['rich'] = sys.modules['better_exceptions'] = None\n"
+WITHOUT_RICH = "import sys; sys.modules['rich'] = sys.modules['better_exceptions'] = None\n"
 INSTRUMENT = """
 import pantheon_obs
 async def app(scope, receive, send): ...
@@ -48,8 +48,8 @@ def rows(effort: Effort) -> list[Row]:
         Case(
             work="the same without rich",
             hand=bare,
-            peer=_interpreter(f"{_WITHOUT_RICH}import structlog"),
-            ours=_interpreter(f"{_WITHOUT_RICH}{INSTRUMENT}"),
+            peer=_interpreter(f"{WITHOUT_RICH}import structlog"),
+            ours=_interpreter(f"{WITHOUT_RICH}{INSTRUMENT}"),
             target=Target(peer=1.2),
         ),
     )

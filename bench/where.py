@@ -1,65 +1,190 @@
-"""Show which functions a piece of work spends its bytecode instructions in.
+"""Show where the work of the library goes: the floor of the rows that miss their targets.
 
-`python -m bench.where story 'ASGI, whole story made'` prints instructions, calls and the function.
+Counts bytecode instructions, which do not depend on how busy the machine is, less those of the
+bare work. `make bench-where` prints two tables of docs/performance.md: the parts of each row in
+`ROWS`, and of the set-up. `python -m bench.where story "ASGI, whole story made"` lists the
+functions of one row.
 """
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
+from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 from bench import harness
 from bench.cases import COUNTED
 from bench.families import measure
+from bench.imports import INSTRUMENT, WITHOUT_RICH
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import FrameType
 
-    from bench.cases import Case
+    from bench.cases import Case, Contender
 
+    Counts = Counter[str]
+
+ROWS = {
+    "trace": "ASGI, trace id made",
+    "disabled": "ASGI, trace id made, line disabled",
+    "story": "ASGI, whole story made",
+    "django": "Django WSGI, whole story",
+    "llm": "LLM call, sync",
+}
 _PIECES = 50
 _WARM = 300
+_RUNS = 10
+_PACKAGE = "/pantheon_obs/"
+_PEER = "the interpreter and structlog, with all that they load"
+
+# How the names of files and functions of each part begin; the first part that fits counts.
+_PARTS = {
+    "reads or makes the id": (
+        *("core/identity", "core/trace_id", "core/foreign", "adapters/wsgi_environ"),
+    ),
+    "makes the trace, enters and leaves its context": (
+        *("core/context", "core/serving", "adapters/asgi_exchange.py:__init__"),
+        "adapters/django/exchange.py:__init__",
+    ),
+    "decides the outcome, makes the event and its fields": (
+        *("core/exchange", "core/outcome", "core/texts", "adapters/asgi_exchange.py:route"),
+        *("adapters/routes", "core/events", "core/llm_events", "core/pipeline"),
+    ),
+    "passes messages on, with the id, and looks at them": (
+        *("adapters/asgi_exchange", "core/response_headers"),
+        "adapters/django/middleware.py:_put_id_on",
+    ),
+    "the middleware around the application": ("adapters", "sinks/sentry_apps"),
+    "the line's level, and who else wants its record": (
+        *("sinks/logs/handler", "sinks/logs/starting"),
+    ),
+    "builds the line, redacts and renders it": (
+        "sinks/logs/line",
+        "sinks/logs/formats",
+        "sinks/redact",
+        "sinks/logs/emitter",
+    ),
+    "flushes what was printed, and writes": ("sinks/logs/output", "sinks/logs/muting"),
+    "reads the answer: usage, model, end, errors": ("llm/usage", "llm/observe/values"),
+    "the cost": ("llm/costs", "llm/price", "llm/list_loading", "llm/budget"),
+    "times the call and keeps its trace": ("llm", "core"),
+    "the framework, for what it is given": ("",),
+}
 
 
 def main() -> None:
-    """Measure one work of one family."""
-    family, work = sys.argv[1:]
+    """Print the tables, or the functions of one row."""
+    if len(sys.argv) > 1:
+        _, ours = _counted(*sys.argv[1:])
+        for name, number in ours.most_common():
+            print(f"{number:8,.0f} {number / ours.total():6.1%}  {name}")
+        return
+    counts = [_counted(family, work) for family, work in ROWS.items()]
+    parts = [_by_part(ours) for _, ours in counts]
+    _print_row("instructions", ROWS.values())
+    _print_row("---", repeat("---", len(ROWS)))
+    for part in _PARTS:
+        _print_row(part, (_shown(found[part], found.total()) for found in parts))
+    _print_row("all", (f"{ours.total():,}" for _, ours in counts))
+    _print_row("by hand", (f"{hand.total():,}" for hand, _ in counts))
+    groups = _imports()
+    print()
+    _print_row("set-up without rich, imports", ("ms", "share"))
+    _print_row("---", ("---", "---"))
+    for group, micros in groups.most_common():
+        _print_row(group, (f"{micros / 1000:.1f}", f"{micros / groups.total():.0%}"))
+
+
+def _print_row(name: str, cells: Iterable[str]) -> None:
+    print(f"| {' | '.join((name, *cells))} |")
+
+
+def _shown(number: int, total: int) -> str:
+    return f"{number:,} ({number / total:.0%})" if number > 0 else ""
+
+
+def _counted(family: str, work: str) -> tuple[Counts, Counts]:
+    """Count a row in a process of its own: what the code by hand adds, and what this library."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(count_row, family, work).result()
+
+
+def count_row(family: str, work: str) -> tuple[Counts, Counts]:
+    """Count the instructions for one piece of work, by the functions."""
+    found: list[Counts] = []
 
     def count(case: Case) -> None:
-        case.ours.run(_WARM)
-        steps, calls = _traced(case)
-        total = sum(steps.values())
-        print(f"{total / _PIECES:.0f} instructions", file=sys.stderr)
-        for name, number in steps.most_common():
-            share = number / total
-            print(
-                f"{share:6.1%}{number / _PIECES:8.1f}{calls[name] / _PIECES:6.1f}  {name}",
-                file=sys.stderr,
-            )
+        bare, hand, ours = map(_traced, (case.bare, case.hand, case.ours))
+        for counts in hand, ours:
+            counts.subtract(bare)
+            found.append(Counter({name: counts[name] // _PIECES for name in counts}))
 
     harness.count, harness.LIMITS = count, {work: 0.0}
     measure(family, COUNTED)
+    hand, ours = found
+    return hand, ours
 
 
-def _traced(case: Case) -> tuple[Counter[str], Counter[str]]:
-    steps: Counter[str] = Counter()
-    calls: Counter[str] = Counter()
+def _traced(contender: Contender | None) -> Counts:
+    steps: Counts = Counter()
 
     def trace(frame: FrameType, event: str, _: object) -> Any:  # noqa: ANN401 - as sys.settrace has it
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        code = frame.f_code
-        name = f"{'/'.join(code.co_filename.split('/')[-3:])}:{code.co_name}"
-        if event == "call":
-            calls[name] += 1
-        elif event == "opcode":
-            steps[name] += 1
+        if event == "opcode":
+            steps[_name(frame)] += 1
         return trace
 
-    sys.settrace(trace)
-    case.ours.run(_PIECES)
-    sys.settrace(None)
-    return steps, calls
+    if contender is not None:
+        contender.run(_WARM)
+        sys.settrace(trace)
+        contender.run(_PIECES)
+        sys.settrace(None)
+    return steps
+
+
+def _name(frame: FrameType) -> str:
+    """Name a function by its file; code that a dataclass has made, and logging's, by its caller."""
+    file, caller = frame.f_code.co_filename, frame.f_back
+    if caller is not None and (file == "<string>" or "/logging/" in file):
+        return _name(caller)
+    return f"{file.rpartition(_PACKAGE)[2]}:{frame.f_code.co_name}"
+
+
+def _by_part(counts: Counts) -> Counts:
+    parts: Counts = Counter()
+    for name, number in counts.items():
+        parts[next(part for part, begins in _PARTS.items() if name.startswith(begins))] += number
+    return parts
+
+
+def _imports() -> Counts:
+    """Return the microseconds of groups of imports, each the least of several runs."""
+    best: dict[str, int] = {}
+    of_structlog: set[str] = set()
+    for code in ("import structlog", INSTRUMENT):
+        for _ in repeat(None, _RUNS):
+            run = subprocess.run(  # noqa: S603 - our own code
+                (sys.executable, "-X", "importtime", "-c", f"{WITHOUT_RICH}{code}"),
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            lines = [line.split("|") for line in run.stderr.splitlines() if "|" in line]
+            for own, _, name in lines[1:]:
+                micros = int(own.split()[-1])
+                best[name.strip()] = min(micros, best.get(name.strip(), micros))
+        of_structlog = of_structlog or set(best)
+    groups: Counts = Counter()
+    for name, micros in best.items():
+        package, *rooms = name.split(".")
+        group = ".".join((package, *rooms[:1])) if package == "pantheon_obs" else "other packages"
+        groups[_PEER if name in of_structlog else group] += micros
+    return groups
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-# They have few tests, and take long.
+# Modules that take as long as some hundred tests of others.
 LONG = (
     "bugsink/test_bugsink_served.py",
     "cli/test_report_clickhouse.py",
@@ -88,6 +88,8 @@ LONG = (
     "llm/test_budget_shared.py",
     "llm/test_conformance.py",
     "propagation/test_mcp.py",
+    "servers/test_gunicorn.py",
+    "servers/test_matrix.py",
     "tasks/test_celery_worker.py",
     "test_bench.py",
     "test_demo.py",
@@ -97,9 +99,11 @@ LONG = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the modules that take long, so that all workers are busy until the end."""
-    count = Counter(item.path for item in items)
-    items.sort(key=lambda item: (not str(item.path).endswith(LONG), -count[item.path], item.path))
+    """Begin with the modules that take longest, so that all workers are busy until the end."""
+    length = Counter(item.path for item in items)
+    for path in length:
+        length[path] += 200 * str(path).endswith(LONG)
+    items.sort(key=lambda item: (-length[item.path], item.path))
 
 
 class Module(pytest.Module):

@@ -411,6 +411,8 @@ def test_a_pipe_into_which_nobody_writes_is_refused(
 
     assert 2 == result.code
     assert "nobody writes into this pipe" in result.err
+    (tmp_path / "shop.log").write_text(OURS)
+    assert 1 == len(story(run, tmp_path / "pipe", tmp_path / "shop.log")["lines"])
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX")

@@ -173,14 +173,17 @@ def test_a_file_that_grew_beyond_its_old_end_was_truncated(tmp_path: Path) -> No
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX")
 def test_a_named_pipe_is_followed(tmp_path: Path) -> None:
-    """Its end is no truncation."""
+    """Its end is no truncation, and nobody need write into it from the start."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    keeper = os.open(pipe, os.O_RDWR)
     follower = Follower([str(pipe)], from_start=False)
+    assert [] == events(follower)
+    keeper = os.open(pipe, os.O_RDWR)
+    assert [] == events(follower)
     add(pipe, line(0, "first"))
-    os.close(keeper)
     assert ["first"] == events(follower)
+    os.close(keeper)
+    assert [] == events(follower)
 
 
 def test_a_file_that_vanishes_while_it_is_opened_is_waited_for(

@@ -490,6 +490,30 @@ BILLED = [
         {"input_tokens": 3000, "cache_read_tokens": 1000, "output_tokens": 200},
     ),
     Billed(
+        "a message of LangChain, written to the cache for two times",
+        {
+            "content": "Paris.",
+            "response_metadata": {"model_name": OPUS},
+            "usage_metadata": {
+                "input_tokens": 3000,
+                "output_tokens": 200,
+                "input_token_details": {
+                    "cache_creation": 0,
+                    "ephemeral_5m_input_tokens": 500,
+                    "ephemeral_1h_input_tokens": 700,
+                },
+            },
+        },
+        "anthropic",
+        {
+            "input_tokens": 3000,
+            "cache_write_tokens": 1200,
+            "cache_write_5m_tokens": 500,
+            "cache_write_1h_tokens": 700,
+            "output_tokens": 200,
+        },
+    ),
+    Billed(
         "pydantic-ai, cached",
         {
             "kind": "response",

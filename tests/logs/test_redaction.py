@@ -551,6 +551,16 @@ def test_a_name_and_a_value_of_the_line_itself_belong_together(logged: Logged) -
     assert (REDACTED, "db", "Hel") == (first["value"], second["value"], third["token"])
 
 
+def test_the_private_members_of_a_json_web_key_are_hidden() -> None:
+    """The public ones stay: `n`, `e`, `x` and `y`."""
+    key = {"kty": "EC", "crv": "P-256", "x": "f83OJ3D2", "y": "x_FEzRu9", "d": "jpsQnnGQ"}
+
+    assert {**key, "d": REDACTED} == Redactor().clean(key)
+    assert {"keys": [{"k": REDACTED, "kty": "oct"}]} == Redactor().clean(
+        {"keys": [{"k": "AyM1", "kty": "oct"}]}
+    )
+
+
 def test_the_secret_of_a_command_is_found_in_its_arguments() -> None:
     """Only the secret is replaced; an option that needs no secret keeps its value."""
     commands = {

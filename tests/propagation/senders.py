@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
     from contextlib import AbstractAsyncContextManager
 
-SECONDS = 30.0
+SECONDS = 60.0
 CREDENTIALS = ("user", "password")
 
 

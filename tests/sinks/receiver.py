@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Condition, Thread
 from typing import Any, Self
 
-SECONDS = 30.0
+SECONDS = 60.0
 
 
 class Receiver:

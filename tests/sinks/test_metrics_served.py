@@ -30,17 +30,10 @@ ENV = {"PANTHEON_OBS_METRICS_PATH": "/metrics"}
 CLOSE = {"connection": "close"}  # so that each worker gets requests
 OPENMETRICS = {"accept": "application/openmetrics-text; version=1.0.0"}
 REQUESTS = "http_server_request_duration_seconds"
-APPS = {
-    "asgi": "/stream/{how}",
-    "fastapi": "/meet/{key}",
-    "litestar": "/meet/{key}",
-    "quart": "/meet/<key>",
-    "starlette": "/meet/{key}",
-    "flask": "/meet/<key>",
-    "wsgi": None,
-    "django-asgi": "/meet/<str:key>",
-    "django-wsgi": "/meet/<str:key>",
-}
+APPS = (
+    *("asgi", "fastapi", "litestar", "quart", "starlette"),
+    *("flask", "wsgi", "django-asgi", "django-wsgi"),
+)
 
 
 def start(name: str) -> Server:
@@ -94,6 +87,19 @@ def test_each_request_is_counted_once_under_its_route(server: Server) -> None:
         by_status[status] = by_status.get(status, 0) + count
     assert {"200": 3, "500": 1, "404": 2} == {s: n for s, n in by_status.items() if n}
     assert {"", "/ok", "/boom"} >= {route for (_, route, _), count in added.items() if count}
+
+
+def test_a_scanner_finds_no_label_of_its_own(server: Server) -> None:
+    """The paths of a route have its template: in Django that of `include`, `re_path` and `path`."""
+    with httpx.Client(base_url=server.url, timeout=30) as client:
+        for word in ("abc", "xyz", "é", "{}", "%25", "a b"):
+            for path in ("tenants/{}/things/{}", "regex/{}", "nowhere/{}", "{}/ok"):
+                client.request("GET" if word != "xyz" else "PROPFIND", path.replace("{}", word))
+
+    methods, routes, _ = zip(*counts(server), strict=True)
+    assert {"GET", "_OTHER"} == {*methods}
+    known = {"", "/ok", "/boom", "/tenants/<tenant>/things/<thing_id>", "/regex/<key>"}
+    assert known >= {route.replace("{", "<").replace("}", ">") for route in routes}
 
 
 def test_the_page_is_in_the_format_that_the_scraper_accepts(server: Server) -> None:

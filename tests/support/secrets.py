@@ -317,6 +317,14 @@ OTHERS: dict[str, str] = dict.fromkeys(
         # OAuth's.
         *(f"GET /callback?code={SECRET}&state=7", f"https://a.test/#code=4/0A{SECRET}-x"),
         *(f"code_verifier={SECRET}", f"authorization_code={SECRET}", f'{{"code": "{SECRET}"}}'),
+        # JSON web keys, short names, licences, and headers in a flat list.
+        *(f'{{"kty": "oct", "k": "{SECRET}"}}', f"{{'d': '{SECRET}', 'kty': 'EC', 'x': 'a1'}}"),
+        f'{{\\"kty\\": \\"RSA\\", \\"key_ops\\": [\\"sign\\"], \\"dp\\": \\"{SECRET}\\"}}',
+        *(f"GET /reset?t={SECRET}", f"https://a.test/x?a=1&t={SECRET}&b=2", f"session={SECRET}"),
+        *(f"LICENSE_KEY={SECRET}", f"license key: {SECRET}", f'{{"activationKey": "{SECRET}"}}'),
+        f"['Accept', '*/*', 'X-API-Key', '{SECRET}', 'Host', 'a.test']",
+        f"[b'host', b'a.test', b'cookie', b'a=b; sid={SECRET}']",
+        f'["authorization", "Token {SECRET}", "host", "a.test"]',
         # Numbered, and as lists of forms.
         *(f"api_key_v2={SECRET}", f'{{"password_v2": "{SECRET}"}}', f"token[]={SECRET}"),
         *(f"api_key64 : {SECRET}", f"Secret_v2 = {SECRET}", f"password__12 : {SECRET}"),
@@ -458,6 +466,12 @@ FIELDS: dict[str, object] = {
     "options_": ["tool", "--password", "--user", "x1", "--secret", "***"],
     "columns": ["token", "created_at"],
     "tags": ["auth", "billing"],
+    "words_of_a_pair": ["token", "v2 usage"],
+    "words_of_two_pairs": ["auth", "billing", "token", "v2 usage"],
+    "words_of_a_list": ["secret", "santa-2024", "token", "usage-2024"],
+    "licenses": {"license_key": "bsd-3-clause", "licence_key": "LGPL-2.1-or-later"},
+    "points": [{"k": "a1b2c3d4e5f6a7b8c9d0", "d": "2024-01-01", "t": "10:15"}, {"kty": "RSA"}],
+    "ids": {"session": "0b9c7f6e-1c2d-4e5f-8a9b-0c1d2e3f4a5b", "t": 1718049600123},
     "words": ["secret", "cookie", "password"],
     "pieces": {"tokens": ["Hel", "lo"]},
     "scopes": ("token:read", "secret:write"),
@@ -569,6 +583,10 @@ TEXTS = (
         "pad_token=[PAD]",
     ),
     *("next_page_token=CAUQAA", "?page_token=CAUQAA&size=9", '{"nextPageToken": "CAUQAA=="}'),
+    *("GET /video?t=120&a=1", "/a?t=1718049600123", "?t=2024-01-01T10:15:00Z", "/a?b=1&t=all-day"),
+    *("session=active", "session=0b9c7f6e1c2d4e5f8a9b0c1d2e3f4a5b", "license_key=Apache-2.0"),
+    *('{"k": "a1b2c3d4e5f6a7b8c9d0"}, {"kty": "RSA"}', "['x-api-key', 'content-type', 'x-a']"),
+    *("['auth', 'billing', 'token', 'v2 usage']", "license key: required", "session: None"),
     *("session_id=a1b2c3d4e5f6a7b8", "session-id: a1b2c3d4e5f6", '{"sessionId": "a1b2c3d4e5f6"}'),
     *(
         "password_policy=strict",

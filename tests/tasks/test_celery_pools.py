@@ -25,7 +25,7 @@ from tests.support.lines import validate_line
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SECONDS = 30
+SECONDS = 60
 Lines = list[dict[str, Any]]
 
 log = get_logger("pools")

@@ -115,7 +115,7 @@ class TraceIdMiddleware:
         exchange = exchange_class(trace_id, self._response_headers, scope, receive, send)
         if upstream is not None:
             attach(exchange, upstream)
-        if "app" in scope and self.on_startup is None:
+        if self.on_startup is None and "app" in scope:
             # Added by hand within a framework, which has its own answer to an error.
             exchange.framework_answers = True
         # Not on a copy: code around us reads there what the framework's router has left.

@@ -57,6 +57,7 @@ class Exchange(Trace, Facts):
         """
         self.event_pending = True
         self.client_gone = self.streaming = False  # read often: class attributes take longer
+        self.error = self.unhandled = None
         if type(method) is not str or type(path) is not str:
             method, path = text_of(method), text_of(path)
         self.method = method
@@ -223,7 +224,7 @@ class Exchange(Trace, Facts):
     def _event(self, outcome: Outcome, error: BaseException | None) -> Ended:
         first = self.first_byte if self.streaming else None
         began, end = self.started_at, self.last_byte or perf_counter()
-        latency_ms = round((end - began) * 1000, 3)
+        latency_ms = round((end - began) * 1e6) / 1000  # to 3 digits would take four times as long
         return RequestFinished(  # by position: names would cost 0.15 µs
             self.trace_id,
             self.bound,

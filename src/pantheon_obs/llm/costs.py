@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pantheon_obs.core.guard import report
@@ -34,12 +35,13 @@ def set_cost(
     `answer` is the response, `used` the usage, and `inner` the calls within this one.
     """
     cost: Decimal | float | None = None
+    source: CostSource | None = None
     try:
-        cost, call.cost_source = _cost_of(call, answer, used, options, inner)
+        cost, source = _cost_of(call, answer, used, options, inner)
     except Exception as error:  # noqa: BLE001 - the guard, without its cost per call
         report(f"prices of {call.event}", error)
     if cost is not None:
-        call.cost_usd = round(float(cost), _DIGITS)
+        call.cost_usd, call.cost_source = round(float(cost), _DIGITS), source
     elif call.input_tokens or call.output_tokens:
         call.unpriced = call.unpriced or 1
 
@@ -51,16 +53,16 @@ def _cost_of(
     options: CallOptions,
     inner: InnerCalls | None,
 ) -> Cost:
-    """Return the cost of the first source that has one."""
+    """Return the cost of the first source that has one, and the last source that was asked."""
     figure = answer.cost if used.cost is None else used.cost
     if figure is not None:
         return figure, "provider"
     if options.pricing is not None:
         cost = options.pricing.price(call)
         if isinstance(cost, str):
-            return _listed(_list_price(call.provider, (cost,), answer, used))
+            return _list_price(call.provider, (cost,), answer, used), "list"
         if cost is not None or options.pricing.final:
-            return cost, None if cost is None else "prices"
+            return cost, "prices"
     if inner is not None:  # they know who has served them, and how
         call.unpriced = inner.unpriced
         return inner.cost_usd, inner.cost_source
@@ -69,11 +71,7 @@ def _cost_of(
         vendor = answer.vendor or used.vendor
     if loader.prices is None or (vendor is None and options.sdk is not None):
         return None, None
-    return _listed(_list_price(vendor, _names(call.model_alias, call.model), answer, used))
-
-
-def _listed(cost: float | None) -> Cost:
-    return cost, None if cost is None else "list"
+    return _list_price(vendor, _names(call.model_alias, call.model), answer, used), "list"
 
 
 def _list_price(
@@ -85,11 +83,13 @@ def _list_price(
         return None
     ways = {**answer.served, **used.served} if answer.served or used.served else ()
     served = tuple(sorted(ways.items())) if ways else ()
-    beside = {} if used is answer or used.parts else answer.details  # tools that the model used
+    if not used.parts:
+        counts = _counts(used, None if used is answer else answer.details)
+        return None if counts is None else prices.price(models, vendor, counts, served)
     total = 0.0
-    for part in used.parts or (used,):
-        counts = _counts(part, beside)
-        named = (part.model,) if used.parts and part.model is not None else models
+    for part in used.parts:
+        counts = _counts(part)
+        named = models if part.model is None else (part.model,)
         cost = None if counts is None else prices.price(named, vendor, counts, served)
         if cost is None:
             return None
@@ -97,22 +97,28 @@ def _list_price(
     return total
 
 
-def _counts(used: Reported, beside: Mapping[str, int]) -> dict[str, int] | None:
-    """Return all counts that a price may depend on, above 0; None if a total is not known."""
+def _counts(used: Reported, beside: Mapping[str, int] | None = None) -> dict[str, int] | None:
+    """Return all counts that a price may depend on, above 0; None if a total is not known.
+
+    `beside` has the tools that the model has used, where the usage is not the answer's own.
+    """
     counts = {
         "input_tokens": used.input_tokens,
         "output_tokens": used.output_tokens,
         "cache_read_tokens": used.cached_input_tokens,
         "cache_write_tokens": used.cache_write_tokens,
         "output_reasoning_tokens": used.reasoning_tokens,
-        **beside,
-        **used.details,
     }
+    if beside:
+        counts |= beside
+    if used.details:
+        counts |= used.details
     if counts["input_tokens"] is None or counts["output_tokens"] is None:
         return None
     return {name: count for name, count in counts.items() if count}
 
 
+@lru_cache(maxsize=1024)  # bounded: users may choose the names of models
 def _names(alias: str | None, model: str | None) -> tuple[str, ...]:
     """Return the names to look up: what was asked for, if that is more exact, after the answer's.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from fractions import Fraction
 from math import inf, lcm
+from operator import mul
 from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,36 +28,29 @@ _IDS = {"azure.ai.openai": "azure", "azure.ai.inference": "azure", "x_ai": "x-ai
 _TOTALS = ("input_tokens", "output_tokens")
 
 
-class _UnitPrice(NamedTuple):
-    """The price of a count, without what its parts cost; amounts are over a common denominator."""
-
-    name: str  # of the count
-    parts: tuple[int, ...]  # the positions of the prices of its parts, which come before it
-    amount: int
-    tiers: tuple[tuple[int, int], ...]  # (above so many input tokens, amount), the highest first
-
-
 class Prices(NamedTuple):
-    """The prices of a model, for calls that have counts of the same names."""
+    """The prices of a model for calls that have counts of certain names, in a certain order.
 
-    units: list[_UnitPrice]
+    All factors are in this order. Amounts are over the denominator.
+    """
+
+    rests: list[tuple[int, ...]]  # what is left of a whole beside its parts is never below 0
+    amounts: tuple[int, ...]
+    tiers: list[tuple[int, tuple[int, ...]]]  # amounts above so many input tokens, the most first
     denominator: int
 
     def of(self, counts: Counts) -> float | None:
         """Return the price in USD; None if the counts do not fit together."""
-        total = 0
-        beside_parts: list[int] = []
-        for name, parts, amount, tiers in self.units:
-            left = counts.get(name, 0)
-            for part in parts:
-                left -= beside_parts[part]
-            if left < 0:
+        numbers = counts.values()
+        for factors in self.rests:
+            if sum(map(mul, factors, numbers)) < 0:
                 return None
-            beside_parts.append(left)
-            if tiers:
-                total += left * _in_tier(tiers, amount, counts.get("input_tokens", 0))
-            else:
-                total += left * amount
+        amounts = self.amounts
+        for above, dearer in self.tiers:
+            if counts.get("input_tokens", 0) > above:
+                amounts = dearer
+                break
+        total: int = sum(map(mul, amounts, numbers))
         return total / self.denominator
 
 
@@ -65,6 +59,7 @@ class PriceList:
 
     def __init__(self, genai_prices: Any) -> None:
         self._genai = genai_prices
+        self._get_snapshot: Any = genai_prices.data_snapshot.get_snapshot
         self._registry: Any = genai_prices.units._get_registry()  # noqa: SLF001 - no other way
         self._snapshot: Any = None
         self._resolved: dict[Any, tuple[float, Prices | None]] = {}
@@ -76,7 +71,7 @@ class PriceList:
 
         `counts` are above 0. `context` says how the call was served, if not in the standard way.
         """
-        snapshot = self._genai.data_snapshot.get_snapshot()
+        snapshot = self._get_snapshot()
         if snapshot is not self._snapshot or len(self._resolved) >= _MAX_RESOLVED:
             self._snapshot = snapshot  # the application may have updated the prices
             self._resolved = {}
@@ -89,14 +84,14 @@ class PriceList:
 
     def lists(self, model: str, provider: str | None) -> bool:
         """Whether a model has a list price."""
-        self._snapshot = self._genai.data_snapshot.get_snapshot()
+        self._snapshot = self._get_snapshot()
         return self._find((model,), provider) is not None
 
     def compare(self) -> None:
         """Raise if the list itself computes another price: some version may do so."""
         counts = {"input_tokens": 300_000, "output_tokens": 700, "cache_read_tokens": 9}
         usage = self._genai.Usage(**counts)
-        for seller in self._genai.data_snapshot.get_snapshot().providers:
+        for seller in self._get_snapshot().providers:
             for model in seller.models[:1]:
                 ours = self.price((model.id,), seller.id, counts)
                 if ours is not None:
@@ -149,7 +144,7 @@ class PriceList:
             if price is not None and key in units
         ]
         names = {unit.usage_key for unit, _ in priced}
-        counts = dict(counts)
+        asked, counts = list(counts), dict(counts)
         # A price per request is the highest of several; the sum of some has no tier.
         summed = counts.pop("requests", 0) and any(hasattr(price, "tiers") for _, price in priced)
         if summed or "requests" in names or any(not self._is_priced(one, names) for one in counts):
@@ -165,7 +160,7 @@ class PriceList:
             one for one in priced if any(one[0].dimensions.items() <= items for items in counted)
         ]
         priced.sort(key=lambda one: (-len(one[0].dimensions), one[0].usage_key))
-        return _over_common_denominator(priced)
+        return _compiled(priced, asked)
 
     def _is_priced(self, name: str, names: set[str]) -> bool:
         """Whether a count has a price: tokens may have that of all input or output."""
@@ -177,33 +172,37 @@ class PriceList:
         return name in names
 
 
-def _in_tier(tiers: tuple[tuple[int, int], ...], amount: int, input_tokens: int) -> int:
-    return next((dearer for above, dearer in tiers if input_tokens > above), amount)
+def _compiled(priced: list[tuple[Any, Any]], names: list[str]) -> Prices:
+    """Make the factors of these counts from the prices of units, parts before their wholes."""
+    rests: list[dict[str, int]] = []  # of each unit without its parts, by the names of counts
+    for position, (unit, _) in enumerate(priced):
+        rest = {unit.usage_key: 1}
+        for (other, _), part in zip(priced[:position], rests, strict=True):
+            if unit.dimensions.items() <= other.dimensions.items():
+                for name, factor in part.items():
+                    rest[name] = rest.get(name, 0) - factor
+        rests.append(rest)
+    limits = {tier.start for _, price in priced for tier in getattr(price, "tiers", ())}
+    amounts = {
+        above: [Fraction(_price_above(above, price)) / unit.per for unit, price in priced]
+        for above in (*sorted(limits, reverse=True), -1)
+    }
+    denominator = lcm(*(each.denominator for many in amounts.values() for each in many))
+    factors = {
+        above: tuple(
+            sum(
+                int(each * denominator) * rest.get(name, 0)
+                for each, rest in zip(many, rests, strict=True)
+            )
+            for name in names
+        )
+        for above, many in amounts.items()
+    }
+    wholes = [tuple(rest.get(name, 0) for name in names) for rest in rests if len(rest) > 1]
+    return Prices(wholes, factors.pop(-1), [*factors.items()], denominator)
 
 
-def _over_common_denominator(priced: list[tuple[Any, Any]]) -> Prices:
-    """Make whole numbers of the prices, which are decimals, some of them with tiers."""
-    denominator = 1
-    rows: list[tuple[Any, Fraction, list[tuple[int, Fraction]]]] = []
-    for unit, price in priced:
-        tiers = [
-            (tier.start, Fraction(tier.price) / unit.per) for tier in getattr(price, "tiers", ())
-        ]
-        base = Fraction(getattr(price, "base", price)) / unit.per
-        rows.append((unit, base, tiers[::-1]))
-        denominator = lcm(
-            denominator, *(each.denominator for each in (base, *dict(tiers).values()))
-        )
-    found: list[Any] = []
-    prices: list[_UnitPrice] = []
-    for unit, base, tiers in rows:
-        amount = int(base * denominator)
-        parts = tuple(
-            position
-            for position, other in enumerate(found)
-            if unit.dimensions.items() <= other.dimensions.items()
-        )
-        found.append(unit)
-        dearer = tuple((above, int(price * denominator)) for above, price in tiers)
-        prices.append(_UnitPrice(unit.usage_key, parts, amount, dearer))
-    return Prices(prices, denominator)
+def _price_above(input_tokens: int, price: Any) -> Any:
+    """Return the price where the input has more tokens than these; it may have tiers."""
+    tiers = [tier.price for tier in getattr(price, "tiers", ()) if tier.start <= input_tokens]
+    return tiers[-1] if tiers else getattr(price, "base", price)

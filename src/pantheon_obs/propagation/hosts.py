@@ -12,9 +12,7 @@ if TYPE_CHECKING:
 
 _ACCEPTED = "host names such as 'api.internal', '*.example.com' or '[::1]', or None for all"
 # A host name, with or without `*.` in front, or an IPv6 address as in a URL; then a port.
-_pattern = re.compile(
-    r"((?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?"
-).fullmatch
+_PATTERN = r"((?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?"
 
 
 class Hosts(NamedTuple):
@@ -47,7 +45,8 @@ def allow_list(patterns: Iterable[str] | None) -> Hosts | None:
 def _name(pattern: object) -> str:
     """Normalise a pattern: lower case, without its port, in the ASCII form that clients send."""
     try:
-        match = _pattern(str.encode(pattern, "idna").decode().lower())  # type: ignore[arg-type]
+        ascii_name = str.encode(pattern, "idna").decode().lower()  # type: ignore[arg-type]
+        match = re.fullmatch(_PATTERN, ascii_name)
     except (TypeError, UnicodeError):
         match = None
     if match is None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.sinks.redact_commands import secret_items
 from pantheon_obs.sinks.redact_innocent import is_innocent, names_beside
-from pantheon_obs.sinks.redact_keys import is_beside, rule_for, words_of
+from pantheon_obs.sinks.redact_keys import PRIVATE, any_value, is_beside, rule_for, words_of
 from pantheon_obs.sinks.redact_long import OVERLAP, clipped, cut_marker, size_of, spans_of_long
 from pantheon_obs.sinks.redact_open import Pairs, key_text, opened
 from pantheon_obs.sinks.redact_plain import (
@@ -140,6 +140,8 @@ class Redactor:
         if rule is is_beside:
             rules = map(self._rule, names_beside(beside))
             rule = next((found for found in rules if found not in (None, is_beside)), None)
+        elif rule is None and key in PRIVATE and any(name == "kty" for name, _ in beside):
+            rule = any_value
         if rule is None or not rule(value) or is_innocent(key, value, rule, beside):
             return self._clean(value, walk)
         walk.left -= len(REDACTED)

@@ -10,9 +10,10 @@ import re
 from typing import TYPE_CHECKING
 
 from pantheon_obs.sinks.redact_keys import NAMES, any_value, is_beside, words_of
+from pantheon_obs.sinks.redact_long import value_spans
 from pantheon_obs.sinks.redact_providers import RANDOM
 from pantheon_obs.sinks.redact_sql import statement_spans
-from pantheon_obs.sinks.redact_values import is_words, value_spans
+from pantheon_obs.sinks.redact_values import is_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pantheon_obs.sinks.redact_values import RuleOf, Span
 
 _NEAR = 160
+_FAR = 4096
 _quote = r"\\*[\"'`]"
 # A field whose value is a name: `name="DB_PASSWORD"`, `'loc': ('body', 'password')`.
 _FIELD = (
@@ -60,6 +62,10 @@ _line = r"(?:\r?\n|(?:\\r)?\\n)"
 _multipart = re.compile(
     rf"form-data; ?name=\\*\"(?P<name>[^\"\\\r\n]{{1,64}})\\*\""
     rf"(?:{_line}[\w-]{{1,64}}: [^\r\n\\]{{0,99}}){{0,4}}{_line}{{2}}(?P<value>[^\r\n\\]+)"
+).finditer
+# The members of a key that are private: https://www.rfc-editor.org/rfc/rfc7518#section-6
+_jwk = re.compile(
+    rf"(?P<quote>{_quote})(?:[dkpq]|d[pq]|qi)(?P=quote) ?: ?(?P=quote)(?P<value>[\w-]{{16,}}+)"
 ).finditer
 # ~/.netrc: https://www.gnu.org/software/inetutils/manual/html_node/The-_002enetrc-file.html
 _netrc = re.compile(
@@ -106,6 +112,14 @@ def _may_name(key: str, rule: Rule | None) -> bool:
     return last in NAMES or (last == "type" and rule is any_value)
 
 
+def _is_of_key(found: re.Match[str]) -> bool:
+    """Whether a member stands in a JSON web key: in the same braces there is its type."""
+    text, at = found.string, found.start()
+    start = text.rfind("{", max(at - _FAR, 0), at)
+    end = text.find("}", at, at + _FAR)
+    return "kty" in text[max(start, 0) : end if end > 0 else at + _FAR]
+
+
 def is_seldom(text: str) -> bool:
     """Whether `seldom_spans` may find anything: it has one of these words or marks."""
     small = text.lower()
@@ -116,6 +130,7 @@ def is_seldom(text: str) -> bool:
         or "ecret" in small
         or "'" in text
         or "login" in text
+        or "kty" in text
         or "AUTH" in text
         or "form-data" in text
         or "entified " in small
@@ -138,5 +153,7 @@ def seldom_spans(text: str, rule_of: RuleOf) -> Iterator[Span]:
         yield from value_spans(
             _identified(text), text, lambda found: found["quote"] or not is_words(found["value"])
         )
+    if "kty" in text:
+        yield from value_spans(_jwk(text), text, _is_of_key)
     if "login" in text:
         yield from value_spans(_netrc(text), text)

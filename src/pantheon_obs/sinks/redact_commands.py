@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from pantheon_obs.sinks.redact_innocent import is_innocent
 from pantheon_obs.sinks.redact_plain import described
+from pantheon_obs.sinks.redact_providers import RANDOM
 from pantheon_obs.sinks.redact_values import (
     REDACTED,
     Place,
+    is_header,
     is_no_word,
     is_placeholder,
     string_end,
@@ -45,6 +47,7 @@ _named = re.compile(
     r"(?i)[\w-]*(?:auth\w*|cookie|token|key|secret|pass\w*|jwt|credentials?|signature)"
 ).fullmatch
 _header = re.compile(r"[A-Za-z][\w-]{1,40}").fullmatch
+_random = re.compile(RANDOM).match
 _no_header = re.compile(r"[a-z]+(?:_[a-z0-9]+)+|\W*").fullmatch  # a column, a masked value
 
 
@@ -77,7 +80,9 @@ def _secret_headers(items: Sequence[object], rule_of: RuleOf) -> dict[int, str]:
         key = described(name) if isinstance(name, (str, bytes)) else ""
         if not _header(key):
             return {}
-        if _named(key) and is_no_word(value) and not _no_header(described(value)):
+        text = described(value)
+        is_known = is_header(key) or _random(text)  # `token` may be any word of a list
+        if _named(key) and is_known and is_no_word(value) and not _no_header(text):
             rule = rule_of(key)
             if rule is not None and rule(value) and not is_innocent(key, value, rule, ()):
                 hidden[at + 1] = REDACTED

@@ -64,10 +64,14 @@ _SESSIONS = (
     ["cf", "bm"],
 )  # fmt: skip
 _OF_COOKIES = ("__host-", "__secure-", "wordpress_logged_in")
+_LICENSES = frozenset({"activation", "licence", "license"})
 _ASSERTIONS = frozenset({"client", "jwt", "saml"})
 _CODES = frozenset({"auth", "authorization", "backup", "device", "oauth", "recovery"})
 _RUNS = frozenset({"boarding", "first", "last", "next", "one", "render", "second", "third", "two"})
 _signature = re.compile(r"(?=\D*\d)[A-Za-z0-9+/=_%.-]{20,}").fullmatch
+_hex = re.compile(r"[0-9a-fA-F-]+").fullmatch
+# Not an identifier of a licence, as `LGPL-2.1-or-later` is one.
+_license = re.compile(r"(?=\D*\d\D*\d)[A-Za-z0-9+/=_-]{12,}|\S{40,}").fullmatch
 # OAuth's: sixteen letters and digits in a row, of both kinds. `ERR_NOT_FOUND` and `404` are others.
 _code = re.compile(
     r"(?=(?:[A-Za-z0-9]{0,15}+[^A-Za-z0-9]){0,12}+(?=[A-Za-z]{0,40}\d)(?=\d{0,40}[A-Za-z])"
@@ -82,6 +86,8 @@ NAMES = frozenset({
     "option", "param", "parameter", "property", "setting", "var", "variable",
 })  # fmt: skip
 """The last words of keys whose value may be the name of a secret that stands beside it."""
+PRIVATE = frozenset({"d", "dp", "dq", "k", "p", "q", "qi"})
+"""The members of a JSON web key (with `kty` beside them) that are secret: RFC 7518, section 6."""
 
 
 def is_beside(_value: object) -> bool:
@@ -110,6 +116,15 @@ def _like_a_signature(value: object) -> bool:
 
 def _like_a_code(value: object) -> bool:
     return _code(_text_of(value)) is not None
+
+
+def _like_a_session(value: object) -> bool:
+    """Tell the cookie of a session from an id, by which LLM services correlate."""
+    return _like_a_code(value) and _hex(_text_of(value)) is None
+
+
+def _like_a_license(value: object) -> bool:
+    return _license(_text_of(value)) is not None
 
 
 def _text_of(value: object) -> str:
@@ -152,7 +167,9 @@ def _rule_for(words: list[str]) -> Rule | None:
         or (last == "verifier" and before == "code")
     ):
         return any_value
-    if last in _LIKE:
+    if last == "key" and before in _LICENSES:
+        last = "license"
+    if last in _LIKE and (len(words) == 1 or last not in _ALONE):
         return _LIKE[last]
     # Not `x-ratelimit-reset-tokens: 6ms`, which is a time.
     of_users = before in _OF_USERS and "ratelimit" not in words
@@ -160,4 +177,12 @@ def _rule_for(words: list[str]) -> Rule | None:
     return not_a_number if listed or (last == "pass" and before not in _RUNS) else None
 
 
-_LIKE = {"code": _like_a_code, "sig": _like_a_signature, "signature": _like_a_signature}
+_LIKE = {
+    "code": _like_a_code,
+    "license": _like_a_license,
+    "session": _like_a_session,
+    "sig": _like_a_signature,
+    "signature": _like_a_signature,
+    "t": _like_a_code,
+}
+_ALONE = ("session", "t")

@@ -6,17 +6,38 @@ from bisect import bisect_right
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from pantheon_obs.sinks.redact_plain import PLACES
+from pantheon_obs.sinks.redact_values import REDACTED
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    import re
+    from collections.abc import Callable, Iterable, Iterator
 
     from pantheon_obs.sinks.redact_values import Span
 
 OVERLAP = 4096
 """So many characters beyond a cut are searched too: a secret may lie across it."""
 
+CUT = ""
+"""Stands for a text that is cut; `replaced` says how much it was."""
+
 _PIECE = 2048
 # Encoded bytes have none of these, and no secret is recognised without one of them around it.
 _BREAKS = " \n\"'=:,;&.~<\\\t\r"
+
+
+def value_spans(
+    all_found: Iterable[re.Match[str]],
+    text: str,
+    is_secret: Callable[[re.Match[str]], object] = bool,
+) -> Iterator[Span]:
+    """Find the first values that are secrets among those found; the text behind them is cut."""
+    for count, found in enumerate(all_found):
+        if count == PLACES:
+            yield found.start(), len(text), CUT
+            break
+        if is_secret(found):
+            yield *found.span("value"), REDACTED
 
 
 def cut_marker(size: int) -> str:

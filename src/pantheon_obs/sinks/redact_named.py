@@ -15,8 +15,10 @@ from pantheon_obs.sinks.redact_keys import is_beside
 from pantheon_obs.sinks.redact_values import (
     REDACTED,
     Place,
+    is_header,
     is_placeholder,
     is_words,
+    opens_pair,
     string_end,
     tag_span,
     value_after,
@@ -35,7 +37,6 @@ _name_before = re.compile(
     r"[ \t]{0,16}(?:\]\d{0,4}+\[)?(?P<close>\]?[\"'`]\\*|\]|[dD]5%|22%)?"
     r"(?P<name>[\w.-]+(?: [\w-]+){0,2})"
 ).match
-_opens_pair = re.compile(r"[\"'`]\\*[bBuU]?[ ]?[(\[]").match
 _named_in_prose = re.compile(r"(?i)(?:pass(?:word|wd|phrase|code)|pwd|key)\Z").search
 _line = re.compile(r"[^\\\r\n]*+(?:\\(?![rn])[^\\\r\n]*+)*+").match
 _cookie = re.compile(r"[ \t]*+(?=[^\s=\"'\[{(])(?=[^=\r\n]{1,256}+=)").match
@@ -116,7 +117,7 @@ def _is_apart(text: str, sign: str, first: int, name: str) -> bool:
     `PASSWORD 'S'` is SQL. In prose a quoted word may be any word: `unexpected token 'x'`.
     """
     if sign == ",":
-        return _opens_pair(text[max(first - 8, 0) : first][::-1]) is not None
+        return is_header(name) or opens_pair(text, first)
     return sign != "'" or name.isupper() or _named_in_prose(name) is not None
 
 

@@ -13,12 +13,12 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from pantheon_obs.sinks.redact_beside import is_seldom, seldom_spans
-from pantheon_obs.sinks.redact_long import OVERLAP, cut_marker, size_of
+from pantheon_obs.sinks.redact_long import CUT, OVERLAP, cut_marker, size_of
 from pantheon_obs.sinks.redact_named import named_secret
 from pantheon_obs.sinks.redact_plain import PLACES
 from pantheon_obs.sinks.redact_providers import OTHERS, PROVIDERS
 from pantheon_obs.sinks.redact_spelt import with_usual_signs
-from pantheon_obs.sinks.redact_values import CUT, REDACTED
+from pantheon_obs.sinks.redact_values import REDACTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

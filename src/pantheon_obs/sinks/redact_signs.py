@@ -63,7 +63,7 @@ def _name_signs(extra: frozenset[str]) -> re.Pattern[str]:
     numbered = ["(?<=_[0-9]{0})", "(?<=_[0-9]{{2}}{0})", "(?<=[vV][0-9]{0})", "(?<=64{0})"]
     one, two = ("|".join(numbered).format(behind) for behind in (".", ".."))
     # Of OAuth; `status_code` and many others are none.
-    code = r"(?<=[?&#]code.)|(?<=auth_code.)|(?<=ization_code.)|(?<=code_verifier.)"
+    code = r"(?<=[?&#]code.)|(?<=auth_code.)|(?<=ization_code.)|(?<=code_verifier.)|(?<=[?&]t.)"
     behind = [
         named(".."),
         rf"(?<=[0-9].)(?:{one})|(?<=[0-9]..)(?:{named('[0-9]..')}|{two})",
@@ -72,9 +72,9 @@ def _name_signs(extra: frozenset[str]) -> re.Pattern[str]:
     ways = [
         named("."),
         rf"(?<=[0-9{_BETWEEN}].)(?:{'|'.join(behind)})",
-        f"(?<=[er].)(?:{code})|(?<=5[Dd].)",
+        f"(?<=[ert].)(?:{code})|(?<=5[Dd].)",
     ]
-    second, first = rf"{last}{last_but_one}0-9_vV\[{_BETWEEN}\\", f"{last}0-9{_BETWEEN}"
+    second, first = rf"{last}{last_but_one}0-9_vV\[?&{_BETWEEN}\\", f"{last}0-9{_BETWEEN}"
     before = dict.fromkeys("=:>", f"(?<=[{second}][{first}].)")
     before["'"] = f"(?<=[{last}0-9][ (].)"
     before[","] = f"(?<=[{second}][\"'`].)"

@@ -11,8 +11,9 @@ from itertools import cycle
 from typing import TYPE_CHECKING
 
 from pantheon_obs.sinks.redact_keys import is_beside
+from pantheon_obs.sinks.redact_long import CUT, value_spans
 from pantheon_obs.sinks.redact_plain import PLACES
-from pantheon_obs.sinks.redact_values import CUT, REDACTED, is_placeholder, value_spans
+from pantheon_obs.sinks.redact_values import REDACTED, is_placeholder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pantheon_obs.sinks.redact_innocent import are_statements, is_path, is_piece_in, is_statement
 from pantheon_obs.sinks.redact_keys import whatever
-from pantheon_obs.sinks.redact_plain import PLACES, described
+from pantheon_obs.sinks.redact_plain import described
+from pantheon_obs.sinks.redact_providers import RANDOM
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable
 
     from pantheon_obs.sinks.redact_keys import Rule
 
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     Span = tuple[int, int, str]
 
 REDACTED = "[redacted]"
-CUT = ""
-"""Stands for a text that is cut; `replaced` says how much it was."""
-
 _LONGEST = 200
 _FAR = 4096
 _FARTHEST = 65536
@@ -44,8 +42,15 @@ _no_secret = re.compile(
 _mixed = re.compile(r"(?!oauth2)(?=[A-Za-z]{0,200}\d)(?=\d{0,200}[A-Za-z])[A-Za-z0-9]+").fullmatch
 _number = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?%?").fullmatch
 _words = re.compile(r"(?:[A-Za-z]{1,19}+(?![A-Za-z])[._/'-]?+)++[!?:]?").fullmatch
+_several_words = re.compile(
+    r"(?:[A-Za-z]{1,19}|v?\d{1,3})(?: (?:[A-Za-z]{1,19}|v?\d{1,3}))+"
+).fullmatch
 _more_words = re.compile(r"[ \t]+[A-Za-z]").match
 _closes_pair = re.compile(r" ?[)\]]").match
+_opens_pair = re.compile(r"[\"'`]\\*[bBuU]?[ ]?[(\[]").match
+_is_header = re.compile(r"(?i:[a-z]+(?:-[a-z]+)+|cookie|authorization)").fullmatch
+# The value of a header, in a list of names and values: random, or cookies.
+_of_header = re.compile(rf"(?:[A-Za-z]{{1,20}} )?{RANDOM}|[\w.-]{{1,64}}=[^\s\"'=]").match
 _annotated = re.compile(r"[ \t]*=[ \t]*(\\*[\"'`])").match
 # Read backwards from the name: an element, perhaps with a prefix, or an attribute.
 _closes = re.compile(r"(?::[\w-]{1,64}+)?/<").match
@@ -85,6 +90,8 @@ def value_span(place: Place) -> Span | None:
         return _quoted(place, found.end(), found["quote"])
     if found["open"] is not None:
         return _container(place, found.start("open"))
+    if place.sign == "," and not opens_pair(place.text, place.first):
+        return None
     return _bare(place, *found.span("bare"))
 
 
@@ -92,11 +99,24 @@ def _quoted(place: Place, start: int, quote: str) -> Span | None:
     end = string_end(place.text, start, quote)
     # A word in quotes may be one of prose ("unexpected token: 'x'"), or of a list of names.
     in_prose = place.is_loose and (place.sign == "," or " " in place.name)
-    if place.sign == "," and _closes_pair(place.text, end + len(quote)) is None:
+    if place.sign == "," and not (
+        (opens_pair(place.text, place.first) and _closes_pair(place.text, end + len(quote)))
+        or (is_header(place.name) and _of_header(place.text, start))
+    ):
         return None
     if _may_be_secret(place, start, end, in_prose=in_prose):
         return start, end, REDACTED
     return None
+
+
+def opens_pair(text: str, first: int) -> bool:
+    """Whether a name is the first of a list or tuple."""
+    return _opens_pair(text[max(first - 8, 0) : first][::-1]) is not None
+
+
+def is_header(name: str) -> bool:
+    """Whether a name is one of HTTP's; names of columns have no dashes."""
+    return _is_header(name) is not None
 
 
 def _container(place: Place, start: int) -> Span | None:
@@ -135,20 +155,6 @@ def _bare(place: Place, start: int, end: int) -> Span | None:
         if value.lower() == place.name.lower() or _expression(value):  # source code
             return None
     return start, end, f"{place.quote}{REDACTED}{place.quote}" if place.sign == ":" else REDACTED
-
-
-def value_spans(
-    all_found: Iterable[re.Match[str]],
-    text: str,
-    is_secret: Callable[[re.Match[str]], object] = bool,
-) -> Iterator[Span]:
-    """Find the first values that are secrets among those found; the text behind them is cut."""
-    for count, found in enumerate(all_found):
-        if count == PLACES:
-            yield found.start(), len(text), CUT
-            break
-        if is_secret(found):
-            yield *found.span("value"), REDACTED
 
 
 def tag_span(place: Place) -> Span | None:
@@ -201,8 +207,11 @@ def is_words(value: str) -> bool:
 
 
 def is_no_word(value: object) -> bool:
-    """Whether a value is a text that does not consist of words."""
-    return isinstance(value, (str, bytes)) and not is_words(described(value))
+    """Whether a value is a text that does not consist of words: `v2 usage` does."""
+    if not isinstance(value, (str, bytes)):
+        return False
+    text = described(value)
+    return not is_words(text) and _several_words(text) is None
 
 
 def is_placeholder(value: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from pantheon_obs import bind, trace_context
 from tests.tasks.apps import shop
 
-SECONDS = 30
+SECONDS = 60
 
 
 def results() -> dict[str, Any]:

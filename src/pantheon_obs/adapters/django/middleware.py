@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.exceptions import MiddlewareNotUsed
 from django.http.response import HttpResponseBase
+from django.http.response import ResponseHeaders as DjangoHeaders
 from django.utils.functional import LazyObject, empty
 
 from pantheon_obs import _setup
@@ -23,7 +24,7 @@ from pantheon_obs.adapters.django.streams import follow
 from pantheon_obs.adapters.routes import ROUTE
 from pantheon_obs.adapters.wsgi_environ import EnvironIdentity, headers_of
 from pantheon_obs.core import pipeline
-from pantheon_obs.core.context import KEY, current_trace, leave_on, trace_on
+from pantheon_obs.core.context import ATTRIBUTE, KEY, current_trace, leave_on, trace_on
 from pantheon_obs.core.enclosing import enclosing
 from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.core.identity import Identity
@@ -74,8 +75,8 @@ class TraceIdMiddleware:
             markcoroutinefunction(self)
         self._read_scope = Identity(settings).read
         self._read_environ = EnvironIdentity(settings).read
-        self._names = settings.response_headers
-        self._headers = ResponseHeaders(self._names, str)
+        self._names = [(name.lower(), name) for name in settings.response_headers]
+        self._headers = ResponseHeaders(settings.response_headers, str)
         self._quiet = settings.quiet
         self._bind_user_id = settings.bind_user_id
         self._started = False
@@ -123,7 +124,7 @@ class TraceIdMiddleware:
             _serve()
         scope = getattr(request, "scope", None)
         carrier = request.META if scope is None else scope
-        outer = carrier.get(KEY) or trace_on(request)
+        outer = carrier.get(KEY) or getattr(request, ATTRIBUTE, None)
         if outer is None and current_trace.get() is not None:
             outer = enclosing(DjangoExchange, request.path, headers_of, request.META)
         if outer is not None and not outer.ended:
@@ -188,13 +189,15 @@ class TraceIdMiddleware:
 
     def _put_id_on(self, response: HttpResponseBase, trace_id: str) -> None:
         headers = response.headers
-        if _CORS[0] in headers:
+        if type(headers) is not DjangoHeaders or _CORS[0].lower() in headers._store:  # noqa: SLF001 - see below
             cors = [(name, headers[name]) for name in _CORS if name in headers]
             for name, value in self._headers.on(cors, trace_id):
                 headers[name] = value
         else:  # most responses
-            for name in self._names:
-                headers[name] = trace_id
+            # Past Django's examination of names and values: ours are right from the start, and it
+            # takes an eighth of the instructions of the whole story.
+            for lower, name in self._names:
+                headers._store[lower] = (name, trace_id)  # noqa: SLF001 - Django offers no other way
 
 
 def _bind_user_early(trace: Trace, request: HttpRequest) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import stat
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
     from pantheon_obs.cli.terminal import Progress
 
-READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)  # Windows would change the ends of lines
+# A named pipe may have no writer yet, and Windows would change the ends of lines.
+WITHOUT_WAITING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 BLOCK = 1 << 20
 LONGEST = 16 << 20  # bytes of a line: parsed, it takes up to 25 times as much
 _KEPT = 1 << 16  # bytes of a longer line that are given, so that it is counted
@@ -30,11 +32,17 @@ def blocks(source: Source, progress: Progress) -> Iterator[bytes]:
 
     Of a line longer than `LONGEST` bytes only the beginning is given. A file that cannot be read to
     its end gives what can be read, and a note on stderr.
+
+    Raises:
+        CommandError: It is the only input, and cannot be opened.
     """
     try:
         descriptor, size = _open(source)
     except OSError as error:
-        note(f"{source.name}: {error.strerror}")
+        problem = f"{source.name}: {error.strerror}"
+        if source.is_alone:
+            raise CommandError(problem) from None
+        note(problem)
         return
 
     def at(done: int) -> None:
@@ -54,21 +62,20 @@ def _open(source: Source) -> tuple[int, int]:
     if source.path == STDIN:
         descriptor = sys.stdin.fileno()
         return descriptor, os.fstat(descriptor).st_size
-    descriptor = os.open(source.path, READ | getattr(os, "O_NONBLOCK", 0))
+    descriptor = os.open(source.path, WITHOUT_WAITING)
     status = os.fstat(descriptor)
     if stat.S_ISFIFO(status.st_mode):
-        _wait_for_writer(source, descriptor)
+        _wait_for_writer(descriptor)
     return descriptor, status.st_size
 
 
-def _wait_for_writer(source: Source, descriptor: int) -> None:
+def _wait_for_writer(descriptor: int) -> None:
     """Refuse a named pipe into which nobody writes; reading it would wait for ever."""
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     if not poll.poll(_WRITER_COMES):
         os.close(descriptor)
-        msg = f"{source.name}: nobody writes into this pipe"
-        raise CommandError(msg)
+        raise TimeoutError(errno.ETIMEDOUT, "nobody writes into this pipe")
     os.set_blocking(descriptor, True)
 
 

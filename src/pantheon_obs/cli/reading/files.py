@@ -33,12 +33,14 @@ class Source(NamedTuple):
         name: The path as it was given or found, as text.
         service: The service of the lines that name none.
         group: The place of the file among the inputs; rotated files of one log share it.
+        is_alone: Whether it is the only input.
     """
 
     path: str
     name: str
     service: str
     group: int
+    is_alone: bool = False
 
 
 class Rotation(NamedTuple):
@@ -152,6 +154,10 @@ def _unique(paths: Iterable[str]) -> Iterator[str]:
             yield path
 
 
+def _text(path: str) -> str:
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
 def _in_order(paths: Iterable[str]) -> list[Source]:
     """Bring the rotated files of one log together."""
     groups: dict[tuple[str, str], list[tuple[tuple[int, str, int], str]]] = {}
@@ -160,7 +166,7 @@ def _in_order(paths: Iterable[str]) -> list[Source]:
         base, age = rotation(name)
         groups.setdefault((folder, base), []).append((age, path))
     return [
-        Source(path, os.fsencode(path).decode("utf-8", "replace"), service_of(path), number)
+        Source(path, _text(path), service_of(path), number, len(groups) == len(group) == 1)
         for number, group in enumerate(groups.values())
         for _, path in sorted(group)
     ]

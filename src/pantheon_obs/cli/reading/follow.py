@@ -9,7 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from pantheon_obs.cli.reading.blocks import BLOCK, LONGEST, READ
+from pantheon_obs.cli.reading.blocks import BLOCK, LONGEST, WITHOUT_WAITING
 from pantheon_obs.cli.reading.files import STDIN, Source, find, service_of
 from pantheon_obs.cli.reading.lines import Line, Reader
 from pantheon_obs.cli.reading.wrappers import Unwrapper
@@ -132,7 +132,10 @@ class _Followed:
             self._descriptor = self._open()
         if self._descriptor is None:
             return b""
-        chunk = os.read(self._descriptor, BLOCK)
+        try:
+            chunk = os.read(self._descriptor, BLOCK)
+        except BlockingIOError:  # nothing new in a named pipe
+            return b""
         if chunk and self._was_rewritten(self._descriptor, len(chunk)):
             return self._from_start(self._descriptor)
         self._before = (self._before + chunk)[-_COMPARED:]
@@ -186,7 +189,7 @@ class _Followed:
 
     def _open(self) -> int | None:
         try:
-            return os.open(self.source.path, READ)
+            return os.open(self.source.path, WITHOUT_WAITING)
         except OSError:
             return None
 

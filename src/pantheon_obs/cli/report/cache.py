@@ -8,7 +8,9 @@ entries that were not used for longest are removed.
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+import time
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -19,7 +21,7 @@ import orjson
 from pantheon_obs._version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from duckdb import DuckDBPyConnection
 
@@ -29,23 +31,20 @@ LARGE = 1_000_000_000  # bytes of all files together, from which on entries are 
 SMALL = 8_000_000  # bytes of a file that is read as fast without
 MOST_BYTES = 2_000_000_000  # of all entries
 _ZIPPED = 8  # how many times larger the lines of a .gz are
+_ABANDONED = 3600  # seconds after which nobody writes an entry any more
 _SAVE = """
 COPY (SELECT * FROM lines WHERE rowid >= {start}) TO '{path}'
 (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{read: '{read}'}})
 """
 
 
-def is_large(sources: Iterable[Source]) -> bool:
-    """Whether entries are worth their place: for more than 1 GB of lines."""
-    return sum(map(_size, sources)) >= LARGE
-
-
 def is_worth(source: Source) -> bool:
     """Whether a file takes so long to read that an entry is worth its place."""
-    return _size(source) >= SMALL
+    return size(source) >= SMALL
 
 
-def _size(source: Source) -> int:
+def size(source: Source) -> int:
+    """Return how many bytes of lines a file has, roughly; 0 for a pipe."""
     path = Path(source.path)
     if not path.is_file():
         return 0
@@ -124,10 +123,13 @@ def _folder() -> Path:
 
 
 def _trim(folder: Path) -> None:
-    """Remove the entries that were not used for longest, as long as there are too many bytes."""
+    """Remove what killed reports have left, and the entries that were not used for longest."""
+    for begun in folder.glob("new-*"):
+        if begun.stat().st_mtime < time.time() - _ABANDONED:
+            shutil.rmtree(begun, ignore_errors=True)
     entries = [(path.stat(), path) for path in folder.glob("*.parquet")]
-    size = sum(status.st_size for status, _ in entries)
+    total = sum(status.st_size for status, _ in entries)
     for status, path in sorted(entries, key=lambda entry: entry[0].st_mtime_ns):
-        if size > MOST_BYTES:
+        if total > MOST_BYTES:
             path.unlink(missing_ok=True)
-            size -= status.st_size
+            total -= status.st_size

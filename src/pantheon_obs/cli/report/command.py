@@ -11,14 +11,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.cli.inputs import FILES, add_files, tell_skipped
-from pantheon_obs.cli.page.embedded import shortened
-from pantheon_obs.cli.page.render import render, write_page
 from pantheon_obs.cli.reading.files import find
-from pantheon_obs.cli.report.clickhouse import ClickHouse
 from pantheon_obs.cli.report.document import report
 from pantheon_obs.cli.report.duck import Duck
 from pantheon_obs.cli.report.summary import summary
-from pantheon_obs.cli.report.traces import examples, rereadable, stories
 from pantheon_obs.cli.report.windows import Window, parse_time
 from pantheon_obs.cli.terminal import CommandError, encoded, write, write_lines
 
@@ -66,11 +62,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.html is None:
         counted = _count(arguments, window, sources)
     else:
+        # The page and its stories take a while to import.
+        from pantheon_obs.cli.report.traces import rereadable, write_report  # noqa: PLC0415
+
         with rereadable(sources) as kept:
             counted = _count(arguments, window, kept)
-            told = stories(kept, examples(counted))
-        data = {"report": shortened(counted), "stories": told}
-        write_page(arguments.html, render("Report", data))
+            write_report(arguments.html, counted, kept)
     if arguments.json:
         write(encoded(counted) + b"\n")
     elif arguments.html is None:
@@ -83,6 +80,9 @@ def _count(
 ) -> dict[str, Any]:
     """Let ClickHouse count its lines, or DuckDB those of the files."""
     if arguments.clickhouse is not None:
+        # Its client takes longer to import than all else of ours.
+        from pantheon_obs.cli.report.clickhouse import ClickHouse  # noqa: PLC0415
+
         server = ClickHouse(arguments.clickhouse, arguments.by)
         return report(server, window, server.read(), compare=arguments.compare)
     with Duck(arguments.by) as duck:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import fsum
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -48,7 +49,7 @@ def report(
         "window": now["window"],
         "read": dict(read),
         **{key: now[key] for key in ("totals", "requests", "errors", "llm")},
-        "series": series(counter, window, *ends),
+        "series": series(counter, window, *ends, calls=now["totals"]["llm_calls"]),
         "before": before,
     }
 
@@ -56,7 +57,7 @@ def report(
 def _part(counter: Counter, window: Window) -> Row:
     ((lines, first, last, error_lines, llm_calls),) = counter.ask(queries.LINES)
     ends = (int(first), int(last)) if lines else (None, None)
-    units = {kind: (count, failed) for kind, count, failed in counter.ask(queries.UNIT_TOTALS)}
+    units = counter.ask(queries.REQUESTS)
     calls = _llm_rows(counter) if llm_calls else []
     costs = [row["cost_usd"] for row in calls if row["cost_usd"] is not None]
 
@@ -74,8 +75,11 @@ def _part(counter: Counter, window: Window) -> Row:
         "totals": {
             "lines": int(lines),
             "error_lines": int(error_lines or 0),
-            **{key: round(units.get(kind, (0, 0))[0]) for kind, key in UNIT_KINDS.items()},
-            "errors": round(sum(failed for _, failed in units.values())),
+            **{
+                key: round(fsum(row[4] for row in units if row[0] == kind))
+                for kind, key in UNIT_KINDS.items()
+            },
+            "errors": round(fsum(row[5] for row in units)),
             "llm_calls": total("calls"),
             "llm_errors": total("errors"),
             "input_tokens": total("input_tokens"),
@@ -85,13 +89,13 @@ def _part(counter: Counter, window: Window) -> Row:
             "cost_in_failed_usd": total("cost_in_failed_usd"),
             "unpriced": total("unpriced"),
         },
-        "requests": _request_rows(counter),
+        "requests": _request_rows(counter, units),
         "errors": error_rows(counter) if error_lines else [],
         "llm": calls,
     }
 
 
-def _request_rows(counter: Counter) -> list[Row]:
+def _request_rows(counter: Counter, units: list[tuple[Any, ...]]) -> list[Row]:
     kinds = queries.UNITS
     ranks = counter.percentiles(queries.ROUTE_KEYS, kinds, "latency")
     times: dict[tuple[Any, ...], list[Row]] = {}
@@ -100,9 +104,14 @@ def _request_rows(counter: Counter) -> list[Row]:
         spent = {"name": name, "calls": None if calls is None else round(calls), "ms": ms}
         times.setdefault(row[:4], []).append(spent)
     rows = []
-    for kind, service, method, route, *figures in counter.ask(queries.REQUESTS):
+    longest = ", ".join(repr(row[7] or 0.0) for row in units) or "0.0"
+    slowest = {
+        row[:5]: {"trace_id": row[5], "latency_ms": row[4], "timestamp": written(int(row[6]))}
+        for row in counter.ask(queries.SLOWEST, longest=longest)
+    }
+    for kind, service, method, route, *figures in units:
         key = (kind, service, method, route)
-        count, failed, total_ms, latency, trace_id, us = figures
+        count, failed, total_ms, latency = figures
         p50, p95, p99 = ranks.get(key, NOTHING)
         rows.append(
             {
@@ -120,9 +129,7 @@ def _request_rows(counter: Counter) -> list[Row]:
                 "times": sorted(
                     times.get(key, []), key=lambda spent: (-spent["ms"], spent["name"])
                 ),
-                "slowest": None
-                if latency is None
-                else {"trace_id": trace_id, "latency_ms": latency, "timestamp": written(int(us))},
+                "slowest": slowest.get((*key, latency)),
             }
         )
     return sorted(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pantheon_obs.cli.reading.files import Source
 
-PIECE = 64_000_000  # bytes of lines that DuckDB reads at a time
+PIECE = 128_000_000  # bytes of lines that DuckDB reads at a time
 _USUAL = 1 << 21  # bytes; DuckDB makes buffers of twice the length of the longest line
 # Values whose text as JSON may be another one than that of an equal value.
 _ODD = r"""
@@ -50,6 +50,7 @@ class Duck:
         self._paths: dict[str, Path] = {}  # by service, of lines that DuckDB has not read
         self._size = self._torn = self._ours = 0
         self._longest = _USUAL  # bytes of a line
+        self._is_long = False  # whether there is more than one piece
         self._key = by if by is None or is_readable(by) else GROUPED
         self._names: dict[str, None] = {}  # of measured times, in the order in which they came
         self._connection: DuckDBPyConnection | None = None
@@ -70,6 +71,8 @@ class Duck:
         if connection is None:
             duckdb = require("duckdb", extra="cli", feature="report")
             config = {"memory_limit": "300MB", "temp_directory": self._folder.name}
+            # A second thread is slower where it has little to do.
+            config |= {} if self._is_long else {"threads": "1"}
             connection = self._connection = duckdb.connect(config=config)
             self._refused: type[Exception] = duckdb.Error
             columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
@@ -80,7 +83,9 @@ class Duck:
     def load(self, sources: Sequence[Source]) -> dict[str, int]:
         """Read log files, and return what was read, as the JSON has it."""
         reader = ObjectReader(sources)
-        is_large = cache.is_large(sources)
+        size = sum(map(cache.size, sources))
+        self._is_long = size > PIECE
+        is_large = size >= cache.LARGE
         for log in reader.logs():
             for source in log:
                 if is_large and cache.is_worth(source) and reader.is_between_lines():

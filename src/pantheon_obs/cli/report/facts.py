@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from pantheon_obs.cli.reading.wrappers import has
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -28,18 +30,12 @@ COLUMNS = {
     "weight": "DOUBLE",
     "error_type": "VARCHAR",
     "told": "VARCHAR",  # the traceback, as JSON
-    "model": "VARCHAR",
-    "provider": "VARCHAR",
     "grouped": "VARCHAR",  # the value of the field of --by, as JSON
     "failed_call": "BOOLEAN",
-    "input_tokens": "BIGINT",
-    "output_tokens": "BIGINT",
-    "cached_tokens": "BIGINT",
-    "cost": "DOUBLE",
-    "missing": "BOOLEAN",  # the usage of a call
-    "cut": "BOOLEAN",
-    "ttft": "DOUBLE",
     "times": "STRUCT(name VARCHAR, calls BIGINT, ms DOUBLE)[]",
+    # Of a call; other lines have NULL. A list takes no time where it is NULL, and columns do.
+    "call": "STRUCT(model VARCHAR, provider VARCHAR, input_tokens BIGINT, output_tokens BIGINT,"
+    " cached_tokens BIGINT, cost DOUBLE, missing BOOLEAN, cut BOOLEAN, ttft DOUBLE)[]",
 }
 ERROR_LEVELS = ("error", "critical")
 CUT_REASONS = ("length", "max_tokens", "max_output_tokens")
@@ -52,16 +48,14 @@ _KEYS = (
     *("provider", "outcome", "input_tokens", "output_tokens", "cached_input_tokens", "cost_usd"),
     *("usage_status", "finish_reason", "ttft_ms", "nested"),
 )
-_TIMESTAMP = (
-    r'"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{6}Z"'
-)
 _UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
 def view() -> str:
     """Return the query that makes `facts` of the table: few lines need what it computes."""
     return f"""
-SELECT * EXCLUDE (id, told), {_text("id")} AS trace_id, nullif({_text("told")}, '') AS exception,
+SELECT * EXCLUDE (id, told, call), unnest(call[1]), {_text("id")} AS trace_id,
+  nullif({_text("told")}, '') AS exception,
   CASE WHEN regexp_full_match(lower(trace_id), '{_UUID}') THEN replace(lower(trace_id), '-', '')
     WHEN regexp_full_match(lower(trace_id), '[0-9a-f-]+') THEN lower(trace_id)
     ELSE trace_id END AS trace
@@ -92,6 +86,7 @@ def facts(names: Iterable[str], grouped: str | None) -> str:
     types = ", ".join(f"{_quoted(key)}: 'JSON'" for key in keys)
     times = [_time(name, _count(_name(calls)), _name(ms)) for name, calls, ms in pairs]
     times.append(_time("own", "NULL", "own_ms"))
+    measured = [f"{_name(ms)} IS NOT NULL" for ms in ("own_ms", *(ms for _, _, ms in pairs))]
     return f"""
 SELECT epoch_us(stamp) AS us, loud, kind,
   coalesce(kind IN ('request', 'websocket', 'task'), FALSE) AND loud AS failed,
@@ -103,19 +98,18 @@ SELECT epoch_us(stamp) AS us, loud, kind,
     THEN 1 / {_number("keep_rate")} ELSE 1 END AS weight,
   CASE WHEN loud OR failed_call THEN {_text("error_type")} END AS error_type,
   CASE WHEN loud THEN exception END AS told,
-  CASE WHEN is_call THEN coalesce({_text("model_alias")}, {_text("model")}) END AS model,
-  CASE WHEN is_call THEN {_text("provider")} END AS provider,
   CASE WHEN is_call THEN {"NULL" if grouped is None else _name(grouped)} END AS grouped,
   failed_call,
-  CASE WHEN is_call THEN {_whole("input_tokens")} END AS input_tokens,
-  CASE WHEN is_call THEN {_whole("output_tokens")} END AS output_tokens,
-  CASE WHEN is_call THEN {_whole("cached_input_tokens")} END AS cached_tokens,
-  CASE WHEN is_call THEN {_number("cost_usd")} END AS cost,
-  is_call AND coalesce(usage_status = '"missing"', FALSE) AS missing,
-  is_call AND (coalesce(lower({_text("finish_reason")}) IN {CUT_REASONS}, FALSE)
-    OR coalesce(error_type = '"IncompleteStream"', FALSE)) AS cut,
-  CASE WHEN is_call THEN {_number("ttft_ms")} END AS ttft,
-  CASE WHEN is_unit THEN [{", ".join(times)}] END AS times
+  CASE WHEN is_unit AND ({" OR ".join(measured)}) THEN [{", ".join(times)}] END AS times,
+  CASE WHEN is_call THEN [{{
+    'model': coalesce({_text("model_alias")}, {_text("model")}), 'provider': {_text("provider")},
+    'input_tokens': {_whole("input_tokens")}, 'output_tokens': {_whole("output_tokens")},
+    'cached_tokens': {_whole("cached_input_tokens")}, 'cost': {_number("cost_usd")},
+    'missing': coalesce(usage_status = '"missing"', FALSE),
+    'cut': coalesce(lower({_text("finish_reason")}) IN {CUT_REASONS}, FALSE)
+      OR coalesce(error_type = '"IncompleteStream"', FALSE),
+    'ttft': {_number("ttft_ms")}
+  }}] END AS call
 FROM (
   SELECT *,
     level IN ('"error"', '"critical"') AS loud,
@@ -138,7 +132,8 @@ FROM (
       JOIN (SELECT unnest(?) AS path, unnest(?) AS named) ON path = "path of the file"
     )
     WHERE starts_with(level, '"') AND starts_with(logger, '"') AND starts_with(event, '"')
-      AND regexp_full_match(timestamp, '{_TIMESTAMP}')
+      AND timestamp LIKE '"____-__-__T__:__:__.______Z"'
+      AND NOT contains(timestamp, ' ') AND NOT contains(timestamp, 'T24')  -- DuckDB takes both
   )
 ) WHERE stamp >= TIMESTAMP '0001-01-01'
 """  # noqa: S608 - names are quoted
@@ -151,7 +146,7 @@ def is_readable(key: str) -> bool:
 
 def add_names(block: bytes, known: dict[str, None]) -> None:
     """Add the names of measured times, `<name>_calls` and `<name>_ms`, in a block of lines."""
-    place = 0
+    place = 0 if has(block, b'_calls"') else len(block)
     while len(known) < MOST_NAMES and (match := _unknown(known).search(block, place)):
         place = match.end()
         start = block.rfind(b'"', 0, match.start())

@@ -10,7 +10,7 @@ import orjson
 
 from pantheon_obs.cli.reading.blocks import BLOCK, blocks
 from pantheon_obs.cli.reading.lines import Reader, parsed
-from pantheon_obs.cli.reading.wrappers import is_wrapped
+from pantheon_obs.cli.reading.wrappers import has, is_wrapped
 from pantheon_obs.cli.report.facts import GROUPED
 from pantheon_obs.cli.terminal import Progress
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 _COMMA = re.compile(rb",\s*[}\]]").search
+_NO_OBJECT = re.compile(rb"\n[^{]").search
 
 
 class ObjectReader(Reader):
@@ -51,7 +52,7 @@ class ObjectReader(Reader):
             for block in blocks(source, progress):
                 count = block.count(b"\n") + (not block.endswith(b"\n"))
                 self.read["lines"] += count
-                if self.is_between_lines() and _is_plain(block, count):
+                if self.is_between_lines() and _is_plain(block):
                     self.given += count
                     yield block
                 else:
@@ -79,11 +80,11 @@ class ObjectReader(Reader):
         return b"\n".join(objects)
 
 
-def _is_plain(block: bytes, count: int) -> bool:
+def _is_plain(block: bytes) -> bool:
     """Whether each line of a block begins as an object does that nothing wraps."""
     return (
         block.startswith(b"{")
-        and block.count(b"\n{") == count - 1
+        and _NO_OBJECT(block) is None
         and not is_wrapped(block)
         and len(block) < 3 * BLOCK  # else a line is long, and may fill the memory when parsed
     )
@@ -91,7 +92,7 @@ def _is_plain(block: bytes, count: int) -> bool:
 
 def is_odd(lines: bytes) -> bool:
     """Whether lines may hold something that DuckDB takes for JSON, and the standard does not."""
-    return _COMMA(lines) is not None or b"NaN" in lines or b"Infinity" in lines
+    return _COMMA(lines) is not None or has(lines, b"NaN") or has(lines, b"Infinity")
 
 
 def repaired(lines: bytes, by: str | None) -> tuple[bytes, int]:

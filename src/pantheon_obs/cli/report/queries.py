@@ -18,18 +18,17 @@ LINES = """
   sum(CASE WHEN kind = 'call' THEN 1 ELSE 0 END) FROM counted
 """
 
-UNIT_TOTALS = """
-{counted} SELECT kind, {total}(weight), {total}(CASE WHEN failed THEN weight ELSE 0e0 END)
-FROM counted WHERE kind IN ('request', 'websocket', 'task') GROUP BY kind
-"""
-
-# With the slowest of each row; of equal ones the earliest.
 REQUESTS = """
 {counted} SELECT kind, service, method, route, {total}(weight),
-  {total}(CASE WHEN failed THEN weight ELSE 0e0 END), {total}(latency * weight), max(latency),
-  {last}([trace_id], {rank}(coalesce(latency, -1e300), -us))[1],
-  {last}(us, {rank}(coalesce(latency, -1e300), -us))
+  {total}(CASE WHEN failed THEN weight ELSE 0e0 END), {total}(latency * weight), max(latency)
 FROM counted WHERE kind IN ('request', 'websocket', 'task') GROUP BY kind, service, method, route
+"""
+
+# The earliest of those that took as long as the slowest of a row.
+SLOWEST = """
+{counted} SELECT kind, service, method, route, latency, {first}([trace_id], us)[1], min(us)
+FROM counted WHERE kind IN ('request', 'websocket', 'task') AND latency IN ({longest})
+GROUP BY kind, service, method, route, latency
 """
 
 TIMES = """
@@ -37,7 +36,7 @@ TIMES = """
   {total}(spent.ms * weight)
 FROM (
   SELECT kind, service, method, route, weight, {each}(times) AS spent
-  FROM counted WHERE kind IN ('request', 'websocket', 'task')
+  FROM counted WHERE kind IN ('request', 'websocket', 'task') AND length(times) > 0
 ) AS spending
 WHERE spent.name IS NOT NULL GROUP BY kind, service, method, route, spent.name
 """

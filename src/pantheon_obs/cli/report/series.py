@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from pantheon_obs.cli.report.windows import Window
 
 
-def series(counter: Counter, window: Window, first: int | None, last: int | None) -> dict[str, Any]:
+def series(
+    counter: Counter, window: Window, first: int | None, last: int | None, *, calls: int
+) -> dict[str, Any]:
     """Count by buckets, from the window's ends, else from the first line to the last.
 
     Args:
@@ -21,6 +23,7 @@ def series(counter: Counter, window: Window, first: int | None, last: int | None
         window: The lines that count.
         first: The time of the first of them; None without any.
         last: The time of the last of them.
+        calls: How many LLM calls there are.
     """
     start = window.since if window.since is not None else first
     end = window.until - 1 if window.until is not None else last
@@ -30,9 +33,9 @@ def series(counter: Counter, window: Window, first: int | None, last: int | None
     length = seconds * 1_000_000
     counts = {int(bucket): row for bucket, *row in counter.ask(queries.SERIES, bucket=length)}
     latency = _ranks(counter, "('request')", "latency", length)
-    ttft = _ranks(counter, "('call')", "ttft", length)
+    ttft = _ranks(counter, "('call')", "ttft", length) if calls else {}
     costs: dict[int, dict[str, float]] = {}
-    for bucket, model, cost in counter.ask(queries.COSTS, bucket=length):
+    for bucket, model, cost in counter.ask(queries.COSTS, bucket=length) if calls else ():
         costs.setdefault(int(bucket), {})[model] = cost
     points = []
     for bucket in range(start // length, end // length + 1):

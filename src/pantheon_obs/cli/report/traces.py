@@ -8,7 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, cast
 
-from pantheon_obs.cli.page.embedded import embedded_story
+from pantheon_obs.cli.page.embedded import embedded_story, shortened
+from pantheon_obs.cli.page.render import render, write_page
 from pantheon_obs.cli.reading.blocks import blocks
 from pantheon_obs.cli.reading.lines import Reader
 from pantheon_obs.cli.stories.document import story
@@ -26,7 +27,13 @@ MOST_LINES = 5000  # of a story
 _TRACE_ID = re.compile(rb'trace_id\\*"\s*:\s*\\*"([^"\\]+)')  # in a wrapped line escaped
 
 
-def examples(report: dict[str, Any]) -> list[str]:
+def write_report(path: str, report: dict[str, Any], sources: Sequence[Source]) -> None:
+    """Write the page of a report to a file, with the stories behind its examples."""
+    data = {"report": shortened(report), "stories": _stories(sources, _examples(report))}
+    write_page(path, render("Report", data))
+
+
+def _examples(report: dict[str, Any]) -> list[str]:
     """List the trace ids that have a story in the page of a report."""
     slowest = (row["slowest"] for row in report["requests"])
     shown = (*slowest, *(row["example"] for row in report["errors"]))
@@ -49,7 +56,7 @@ def _kept(source: Source, path: Path) -> Source:
     return source._replace(path=str(path))
 
 
-def stories(sources: Sequence[Source], trace_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+def _stories(sources: Sequence[Source], trace_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Tell the stories of some traces, by their ids as given, as a page embeds them."""
     names: dict[str, list[str]] = {}
     for trace_id in trace_ids:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from orjson import JSONDecodeError, loads
 
+from pantheon_obs.llm.usage.beside import stored
 from pantheon_obs.llm.usage.fields import either, field, has
 
 if TYPE_CHECKING:
@@ -50,14 +51,13 @@ def whole(value: Any, reported: Reported) -> Any:
     return None if is_error else False
 
 
-def error_beside(value: Any, choices: Any, reported: Reported) -> None:
-    """Read the error beside the choices of a chat, or in one of them.
+def error_beside(value: Any, of_choice: Any, reported: Reported) -> None:
+    """Read the error beside the choices of a chat, else that of one of them.
 
     https://openrouter.ai/docs/api-reference/errors, https://console.groq.com/docs/api-reference
     """
-    found = field(value, "error") or field(field(value, "x_groq"), "error")
-    for choice in choices:
-        found = found or field(choice, "error")
+    own = stored(value)
+    found = own.get("error") or field(own.get("x_groq"), "error") or of_choice
     if found:
         set_error(found, reported)
 

@@ -29,6 +29,7 @@ _INPUT_KINDS = {
     "ephemeral_5m_input_tokens": "cache_write_5m_tokens",
     "ephemeral_1h_input_tokens": "cache_write_1h_tokens",
 }
+_WRITTEN = ("cache_write_5m_tokens", "cache_write_1h_tokens")
 _OUTPUT_KINDS = {"audio": "output_audio_tokens", "audio_tokens": "output_audio_tokens"}
 _CACHED_KINDS = {
     f"{kind}_tokens": f"cache_{kind}_read_tokens" for kind in ("text", "audio", "image")
@@ -110,6 +111,9 @@ def langchain_tokens(usage: Any, reported: Reported) -> bool:
         if number is not None:
             setattr(reported, kept, number)
     add_details(reported, given, _INPUT_KINDS)
+    written = sum(reported.details.get(name, 0) for name in _WRITTEN)
+    if not reported.cache_write_tokens and written:  # `cache_creation` is 0 beside its parts
+        reported.cache_write_tokens = written
     add_details(reported, field(given, "cached_tokens_details"), _CACHED_KINDS)
     add_details(reported, made, _OUTPUT_KINDS)
     return True

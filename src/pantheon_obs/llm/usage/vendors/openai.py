@@ -81,20 +81,24 @@ def chat(value: Any, reported: Reported) -> Any:
     choices, model, usage = _chat_fields(value)
     if not isinstance(choices, (list, tuple)):
         return False
-    choice: Any
+    error: Any = None
+    delta: Any = None
     reported.finished = bool(reported.finished)
     reported.model = reported.model or text(model)
     for choice in choices:
-        reason = text(field(choice, "finish_reason"))
+        own = stored(choice)
+        reason = text(own.get("finish_reason"))
         if reason is not None:
             reported.finish_reason = reason
             reported.finished = True
-        message: Any = field(choice, "delta") or field(choice, "message") or choice
+        delta = own.get("delta")
+        message: Any = delta or own.get("message") or choice
         if not reported.content:
             reported.content = any(field(message, name) for name in CONTENT)
         add_served(message, reported)
-    if not choices or not field(field(choices[-1], "delta"), "content"):  # not amid the answer
-        error_beside(value, choices, reported)
+        error = error or own.get("error")
+    if not field(delta, "content"):  # not amid the answer
+        error_beside(value, error, reported)
     if usage is None and reported.finished:
         usage = _usage_elsewhere(value, choices)
     if usage is not None:
