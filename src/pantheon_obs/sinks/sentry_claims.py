@@ -122,7 +122,8 @@ def claims_on(scope: Any) -> Iterator[tuple[Trace, Claim]]:  # noqa: ANN401 - Se
 def has_left(trace: Trace) -> bool:
     """Whether code with a request's scope is no part of it: it is over, or `untraced` left it."""
     current = current_trace.get()
-    return bool(trace.ended) or (current is not None and not current.trace_id)
+    is_untraced = current is not None and not current.trace_id and current.outer is not None
+    return is_untraced or bool(trace.ended)
 
 
 def left_by_others() -> list[Claim]:
