@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from sys import getsizeof
 
 import pytest
@@ -73,6 +74,18 @@ def test_a_million_calls_take_little_memory_and_are_still_added_up() -> None:
     assert pytest.approx(20_000, rel=0.001) == times.union(0, 20_000)
     times.add("", 5_000.25, 20_001)
     assert pytest.approx(20_001, rel=0.001) == times.union(0, 20_001)
+
+
+def test_a_call_does_not_wait_while_another_thread_adds_up() -> None:
+    """It is added up with later ones."""
+    times = Times()
+    with ThreadPoolExecutor(1) as other:
+        other.submit(times._lock.acquire).result()  # noqa: SLF001 - as that thread does
+        for start in range(200):
+            times.add("db", start, start + 1)
+        other.submit(times._lock.release).result()  # noqa: SLF001 - as above
+
+    assert (200, 200.0) == times.sums()[0]["db"]
 
 
 def test_at_most_twenty_names_of_the_application_are_kept() -> None:

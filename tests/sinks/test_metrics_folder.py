@@ -14,12 +14,13 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from pantheon_obs import instrument
+from pantheon_obs import configure_logging, instrument
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.events import RequestFinished
 from pantheon_obs.sinks.metrics import dead
 from pantheon_obs.sinks.metrics.dead import Folder
 from pantheon_obs.sinks.metrics.exemplars import ExemplarFile, read
+from pantheon_obs.sinks.metrics.joined import JoinedCollector
 from pantheon_obs.testing import capture_events, reset
 from tests.support.garbage import collect_garbage
 
@@ -305,6 +306,20 @@ def test_a_file_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path) -> 
     assert 1 == len(read(tmp_path))
 
 
+def test_a_file_of_another_program_does_not_hide_the_page(folder: Folder) -> None:
+    """Nor does one that a worker is making; the first is reported."""
+    write(folder.path, "counter", folder.name(), 2)
+    (folder.path / "made.db").touch()
+    (folder.path / "cache.db").write_bytes(b"SQLite format 3\0" * 300)
+    configure_logging()
+
+    with capture_events() as events:
+        metrics = [*JoinedCollector(folder).collect()]
+
+    assert {"a_total": 2.0} == {s.name: s.value for m in metrics for s in m.samples}
+    assert ["metrics folder"] == [event["site"] for event in events]
+
+
 PROGRAM = """
 import os
 from pantheon_obs import instrument
@@ -322,6 +337,7 @@ print(os.getpid())
 
 LEAVING = """
 import asyncio, faulthandler, gc, random
+from tests.support.garbage import collect_garbage
 from pantheon_obs import instrument, llm_call
 
 faulthandler.dump_traceback_later(60, exit=True)
@@ -355,7 +371,7 @@ async def main():
         gc.set_threshold(numbers.randint(1, 60), 1, 1)  # at any place
         leave_a_stream()
         await served(dict(scope), receive, send)
-    gc.collect()
+    collect_garbage()
     page.clear()
     await served({**scope, "path": "/metrics"}, receive, send)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pantheon_obs.core.guard import report
 from pantheon_obs.sinks.metrics.exemplars import read
 from pantheon_obs.sinks.metrics.table import TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from pantheon_obs.sinks.metrics.dead import Folder
     from pantheon_obs.sinks.metrics.exemplars import Kept
@@ -31,7 +33,7 @@ class JoinedCollector:
         """Yield the metrics."""
         with self._folder.locked():
             self._folder.settle()
-            metrics = list(self._collector.collect())
+            metrics = self._metrics()
             exemplars = read(self._folder.path)
         for metric in metrics:
             row = _ROWS.get(metric.name)
@@ -42,6 +44,23 @@ class JoinedCollector:
                     for sample in metric.samples
                 ]
             yield metric
+
+    def _metrics(self) -> list[Any]:
+        try:
+            return [*self._collector.collect()]
+        except Exception:  # noqa: BLE001 - it reads all that ends in `.db`, whoever has made it
+            files = filter(self._is_readable, self._folder.path.glob("*.db"))
+            return [*self._collector.merge(map(str, files))]
+
+    def _is_readable(self, file: Path) -> bool:
+        """Whether a file has metrics; one that a worker is just making is empty."""
+        try:
+            if file.stat().st_size:
+                self._collector.merge([str(file)])
+                return True
+        except Exception as error:  # noqa: BLE001 - it may hold anything
+            report("metrics folder", error)
+        return False
 
     def _with_exemplar(
         self,
