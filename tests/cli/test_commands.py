@@ -324,7 +324,7 @@ def test_help_has_three_examples(run: Run, command: str) -> None:
         (["--help"], 0, "examples:"),
         ([], 2, "see pantheon-obs --help"),
         (["stories"], 2, "invalid choice: 'stories'"),
-        (["story"], 2, "see pantheon-obs story --help"),
+        (["story"], 2, "required: WHAT: see pantheon-obs story --help"),
         (["schema", "--format", "xml"], 2, "invalid choice: 'xml'"),
     ],
 )

@@ -235,6 +235,8 @@ def test_lines_that_are_not_ours_are_counted(
         "\x1b[36mweb-1  |\x1b[0m ",
         "2026-11-29T21:41:07Z ",
         "[pod/shop-1/web] 2026-11-29T21:41:07.1Z ",
+        "shop-5d9c web ",
+        "prod shop-5d9c web ",
         "2026-11-29T21:41:07.123Z stderr F ",
         "Nov 29 21:41:07 host shop[12]: ",
         "Nov  9 21:41:07 host shop[12]: @cee: ",

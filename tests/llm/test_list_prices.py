@@ -680,6 +680,21 @@ def test_iterations_beside_the_totals_are_added(genai: Any, events: Events) -> N
     assert round(expected, 9) == event.cost_usd
 
 
+@pytest.mark.usefixtures("genai")
+def test_results_that_come_one_by_one_are_priced_one_by_one(events: Events) -> None:
+    """Each of three counts once, in the tokens and in the cost, and so does an advisor."""
+    advisor = {"type": "advisor_message", "input_tokens": 70, "output_tokens": 30, "model": OPUS}
+    with llm_call(provider="anthropic") as call:
+        for number in (1, 2, 3):
+            used = {"input_tokens": 1000 * number, "output_tokens": 10 * number}
+            body = message("claude-haiku-4-5", **used, iterations=[advisor] * (number == 3))
+            call.result({**body, "id": str(number)})
+
+    assert [(6070, 90, 0.0063 + 0.0011)] == [
+        (event.input_tokens, event.output_tokens, event.cost_usd) for event in events
+    ]
+
+
 def test_iterations_of_a_stream_are_added_once(events: Events) -> None:
     """Each delta repeats the usage so far, and may have zeros for what it does not repeat."""
     compaction = {"type": "compaction", "input_tokens": 60_000, "output_tokens": 1100}

@@ -602,6 +602,9 @@ def test_the_secrets_of_a_flat_list_of_headers_are_hidden() -> None:
             ("password", "***", "token", 17),
             ("token", "Hello", "token", "world"),
             ("token", "v1", 7, "v2"),
+            ("token", 17),
+            ("token", "santa-2024", "secret", "usage-2024"),
+            ("x-signature", "a1b2c3d4e5f6a7b8", "host", "h1"),
         )
     }
 

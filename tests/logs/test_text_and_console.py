@@ -210,7 +210,6 @@ def test_no_value_can_forge_a_field(capsys: pytest.CaptureFixture[str], log_form
         ("llm.generate model=%s latency_ms=%d", ("fast", 412)),
         ("Sentry initialized (traces_sample_rate=%.2f)", (0.1,)),
         ("%s=%s", ("a", "b=c")),
-        ("cache hit key=17", ()),
     ],
 )
 def test_a_message_of_the_application_is_as_it_wrote_it(
@@ -219,16 +218,26 @@ def test_a_message_of_the_application_is_as_it_wrote_it(
     args: tuple[object, ...],
     static: dict[str, Any],
 ) -> None:
-    """It is quoted only where nobody knows who wrote it, and fields follow."""
+    """Only what an argument has brought may be forged."""
     configure_logging(log_format="text", **static)
 
     logging.getLogger("a").info(template, *args)
 
-    text = template % args
-    expected = text if args or not static else f'"{text}"'
-    assert " ".join((expected, *(f"{key}={value}" for key, value in static.items()))) == message_of(
-        capsys
-    )
+    shown = (template % args, *(f"{key}={value}" for key, value in static.items()))
+    assert " ".join(shown) == message_of(capsys)
+
+
+@pytest.mark.parametrize("static", [{}, {"service": "shop"}])
+def test_a_message_without_arguments_that_looks_like_fields_is_quoted(
+    capsys: pytest.CaptureFixture[str], static: dict[str, Any]
+) -> None:
+    """It may come from a request: `f"signed in {user}"`."""
+    configure_logging(log_format="text", **static)
+
+    logging.getLogger("a").info("cache hit key=17")
+
+    fields = [f"{key}={value}" for key, value in static.items()]
+    assert " ".join(('"cache hit key=17"', *fields)) == message_of(capsys)
 
 
 def test_a_message_that_cannot_be_taken_for_fields_is_as_it_is(

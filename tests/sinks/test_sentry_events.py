@@ -27,6 +27,7 @@ from pantheon_obs import (
     instrument,
     testing,
     trace_context,
+    untraced,
 )
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import Trace, leave_on
@@ -376,6 +377,30 @@ def test_a_thread_that_outlives_its_request_reports_for_nobody(
         assert ({"id": "anna"} if is_carried else None) == item.get("user")
         assert is_carried == bool(marks_on(item))
         assert "ship" == item["tags"]["worker"]
+
+
+def test_what_is_untraced_reports_and_sends_for_nobody_while_its_request_runs(
+    receiver: Receiver,
+) -> None:
+    """A consumer that a request starts has Sentry's scope of that request, and no part of it."""
+
+    def app(_environ: Any, start_response: Any) -> list[bytes]:
+        mark()
+        with untraced():
+            logging.getLogger("depot").error("no courier")
+            assert sentry_sdk.get_traceparent() is None
+        logging.getLogger("shop").error("no basket")
+        start_response("200 OK", [])
+        return [b"ok"]
+
+    served = instrument(app, sentry_dsn=receiver.dsn, sentry_traces_sample_rate=1.0)
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/buy", "HTTP_X_TRACE_ID": FIRST}
+    served(environ, lambda *_: None).close()
+    sentry_sdk.flush()
+
+    consumed, bought = receiver.events
+    assert (set(), None) == (marks_on(consumed), consumed.get("tags", {}).get("trace_id"))
+    assert MARKS - {"parcel"} <= marks_on(bought)
 
 
 def test_a_job_is_in_the_trace_of_its_id_in_sentry_too(receiver: Receiver) -> None:

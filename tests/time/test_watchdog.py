@@ -312,6 +312,25 @@ def test_a_collection_after_a_longer_call_is_the_calls(
     assert ["_sleeps", "_computes"] == [line["where"].split()[-1] for line in reported]
 
 
+def test_a_collection_counts_with_its_processor_time_where_the_rest_had_to_wait(
+    served: Served, reported: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others had the processor for most of the time, but not of the collection's."""
+    monkeypatch.setattr(blocks, "thread_time", lambda: served.used)
+    frame = sleeps()
+    served.see(None)
+    served.see(frame)
+    blocks.collecting("start", {})
+    served.see(frame, after=0.4, used=0.4)
+    blocks.collecting("stop", {})
+    served.waited += 7
+    served.see(frame, after=7.15, used=0.15)
+    served.run()
+    served.see(None)
+
+    assert ["gc"] == [line["where"] for line in reported]
+
+
 def test_a_collection_of_no_length_is_forgotten(served: Served) -> None:
     """Most collections are."""
     blocks.collecting("start", {})

@@ -53,6 +53,7 @@ class AsgiExchange(Exchange):
         self.scope = scope
         self._receive = receive
         self._send = send
+        self.event_pending = self.response_started = False  # as in `watch`: read for each message
 
     def route(self) -> str | None:
         """The route's template, as the router has left it in the scope."""

@@ -21,7 +21,10 @@ first. Lines may be wrapped by Docker, Kubernetes, docker compose, syslog or jou
 
 def add_files(parser: argparse.ArgumentParser) -> None:
     """Add the argument FILE…."""
-    parser.add_argument("files", metavar="FILE", nargs="*", help="where to look; see files below")
+    # With a default argparse does not call it required.
+    parser.add_argument(
+        "files", metavar="FILE", nargs="*", default=[], help="where to look; see files below"
+    )
 
 
 def add_local(parser: argparse.ArgumentParser) -> None:

@@ -150,8 +150,7 @@ class Scale:
         """One row of a unit or call."""
         name = name_of(item.kind, item.line.fields)
         label = self._labelled(f"{name}  {item.service}", depth)
-        begin = (item.start - self._start).total_seconds() * 1000
-        bar = self._drawn(begin, item.length, "█")
+        bar = self._drawn(item, item.length, "█")
         color = "red" if item.failed else "cyan" if item.kind == "llm" else "green"
         bar = paint(bar, color, wanted=self._look.colors)
         return f"{label} ▏{bar}▕ {milliseconds(item.duration):>10}  {details}".rstrip()
@@ -159,8 +158,7 @@ class Scale:
     def time(self, item: Item, depth: int, time: dict[str, Any]) -> str:
         """One row of a measured time; it is drawn from its unit's start."""
         label = self._labelled(f"· {time['name']}", depth)
-        begin = (item.start - self._start).total_seconds() * 1000
-        bar = paint(self._drawn(begin, time["ms"], "░"), "dim", wanted=self._look.colors)
+        bar = paint(self._drawn(item, time["ms"], "░"), "dim", wanted=self._look.colors)
         details = "" if time["calls"] is None else count(time["calls"], "call")
         fields = item.line.fields
         if time["name"] == "db" and "db_repeats" in fields:
@@ -172,8 +170,9 @@ class Scale:
         text = "  " * min(depth, _DEEPEST) + printable(text)
         return f"{text[: self._label - 1]}…" if len(text) > self._label else text.ljust(self._label)
 
-    def _drawn(self, begin: float, length: float, mark: str) -> str:
-        """Draw a bar; even the shortest has one column."""
+    def _drawn(self, item: Item, length: float, mark: str) -> str:
+        """Draw a bar from an item's start; even the shortest has one column."""
+        begin = (item.start - self._start).total_seconds() * 1000
         first = min(int(begin / self._total * self._bar), self._bar - 1)
         cells = min(max(round(length / self._total * self._bar), 1), self._bar - first)
         return (" " * first + mark * cells).ljust(self._bar)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Context, Decimal
+from decimal import Decimal
 from functools import partial
 from importlib.util import find_spec
 from inspect import iscoroutinefunction
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from pantheon_obs.core.errors import refuse, require
 from pantheon_obs.llm.list_loading import loader
-from pantheon_obs.llm.usage.fields import amount
+from pantheon_obs.llm.usage.fields import EXACT, amount
 
 if TYPE_CHECKING:
     from pantheon_obs.core.events import LlmCallFinished
@@ -34,8 +34,6 @@ _PRICES = "a mapping of model aliases to prices, or a function of the finished c
 _NUMBERS = (2, 3)
 _LEAST = Decimal("1e-4")  # USD per million tokens: the prices per token are all below
 _OWN = "pantheon_obs."
-# The application's decimal context may round to a few digits, or raise.
-_EXACT = Context(prec=60)
 _MILLION = Decimal(1_000_000)
 
 
@@ -71,9 +69,9 @@ def _by_table(table: dict[str, _Rates | str], call: LlmCallFinished) -> Decimal 
         return None
     fresh, output, cached_input = rates
     cached = min(call.cached_input_tokens or 0, call.input_tokens)
-    multiply, add = _EXACT.multiply, _EXACT.add  # which set no context variable
+    multiply, add = EXACT.multiply, EXACT.add  # which set no context variable
     input_ = add(multiply(call.input_tokens - cached, fresh), multiply(cached, cached_input))
-    return _EXACT.divide(add(input_, multiply(call.output_tokens, output)), _MILLION)
+    return EXACT.divide(add(input_, multiply(call.output_tokens, output)), _MILLION)
 
 
 def _by_callable(prices: Callable[..., object], call: LlmCallFinished) -> Decimal | None:
@@ -109,7 +107,7 @@ def _warn_of(alias: str, price: _Rates | str, provider: str | None) -> None:
         loader.when_loaded(lambda prices: prices.lists(price, provider) or warn(text))
     elif small := [rate for rate in price if 0 < rate < _LEAST]:
         text = f"prices[{alias!r}]: {small[0]:f} looks like a price per token: "
-        meant = _EXACT.normalize(_EXACT.multiply(small[0], _MILLION))
+        meant = EXACT.normalize(EXACT.multiply(small[0], _MILLION))
         warn(f"{text}use USD per million tokens, {meant:f}")
 
 

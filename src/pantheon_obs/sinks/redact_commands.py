@@ -80,9 +80,9 @@ def _secret_headers(items: Sequence[object], rule_of: RuleOf) -> dict[int, str]:
         key = described(name) if isinstance(name, (str, bytes)) else ""
         if not _header(key):
             return {}
-        text = described(value)
+        text = described(value) if isinstance(value, (str, bytes)) else ""
         is_known = is_header(key) or _random(text)  # `token` may be any word of a list
-        if _named(key) and is_known and is_no_word(value) and not _no_header(text):
+        if _named(key) and is_known and is_no_word(text) and not _no_header(text):
             rule = rule_of(key)
             if rule is not None and rule(value) and not is_innocent(key, value, rule, ()):
                 hidden[at + 1] = REDACTED

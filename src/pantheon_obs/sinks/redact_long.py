@@ -33,7 +33,7 @@ def value_spans(
 ) -> Iterator[Span]:
     """Find the first values that are secrets among those found; the text behind them is cut."""
     for count, found in enumerate(all_found):
-        if count == PLACES:
+        if count == PLACES // 2:  # each of these takes longer
             yield found.start(), len(text), CUT
             break
         if is_secret(found):

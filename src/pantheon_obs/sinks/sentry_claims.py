@@ -12,6 +12,7 @@ from os import urandom
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import trace_id as ids
+from pantheon_obs.core.context import current_trace
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.serving import active
 
@@ -30,7 +31,7 @@ _guard = Guard("sentry headers")
 
 
 class Claim:
-    """A request's scope, and what the application has put on it, once the request is over.
+    """A request's scope, and what the application has put on it so far.
 
     The names are private to sentry_sdk: without them nothing is known to be the request's.
     """
@@ -40,14 +41,18 @@ class Claim:
         self.sentry_traces: set[str] = set()  # Sentry's ids of the request's trace
         self._scope: Any = scope
         self._before = [dict(getattr(scope, name, ())) for name in _ADDED_TO]
-        self._user = getattr(scope, "_user", None)
+        self._user_before = self._user = getattr(scope, "_user", None)
         self._added: list[dict[str, Any]] = []
-        self._over = datetime.min.replace(tzinfo=UTC)
+        self._seen = datetime.min.replace(tzinfo=UTC)
         self._other_trace = ""  # of what outlives it
 
     def settle(self) -> None:
         """Remember what was added, and leave the scope, which refers to this."""
-        scope, self._scope = self._scope, None
+        self._look()
+        self._scope = None
+
+    def _look(self) -> None:
+        scope = self._scope
         if scope is None:
             return
         there = [getattr(scope, name, {}) for name in _ADDED_TO]
@@ -56,16 +61,17 @@ class Claim:
             for now, before in zip(there, self._before, strict=True)
         ]
         user = getattr(scope, "_user", None)
-        self._user = None if user is self._user else user
-        self._over = datetime.now(UTC)
-        self._other_trace = urandom(16).hex()
+        self._user = None if user is self._user_before else user
+        self._seen = datetime.now(UTC)
+        self._other_trace = self._other_trace or urandom(16).hex()
         self.sentry_traces.add(self._other_trace)
 
     def strip(self, event: dict[str, Any], trace_id: str | None) -> None:
-        """Take what is the request's off an event of work that has outlived it with its scope.
+        """Take what is the request's off an event of work that has left it with its scope.
 
         The event is of another trace, or of none.
         """
+        self._look()
         event.pop("request", None)
         for part, added in zip(_ADDED_TO.values(), self._added, strict=False):
             there = event.get(part) or {}
@@ -77,7 +83,7 @@ class Claim:
             return
         crumbs = event.get("breadcrumbs") or {}
         crumbs["values"] = [
-            each for each in crumbs.get("values", ()) if _is_after(each, self._over)
+            each for each in crumbs.get("values", ()) if _is_after(each, self._seen)
         ]
         contexts = event.get("contexts") or {}
         if (contexts.get("trace") or {}).get("trace_id") in self.sentry_traces:
@@ -88,6 +94,7 @@ class Claim:
 
     def strip_log(self, log: dict[str, Any], trace_id: str) -> None:
         """Take what is the request's off a log of Sentry's, as `strip` does off an event."""
+        self._look()
         attributes = log["attributes"]
         if log.get("trace_id") in self.sentry_traces:
             log["trace_id"] = ids.to_hex(trace_id) or self._other_trace
@@ -112,16 +119,22 @@ def claims_on(scope: Any) -> Iterator[tuple[Trace, Claim]]:  # noqa: ANN401 - Se
             yield arguments
 
 
+def has_left(trace: Trace) -> bool:
+    """Whether code with a request's scope is no part of it: it is over, or `untraced` left it."""
+    current = current_trace.get()
+    return bool(trace.ended) or (current is not None and not current.trace_id)
+
+
 def left_by_others() -> list[Claim]:
-    """Find the claims on this scope of requests that are over, but not of the current trace."""
+    """Find the claims on this scope of requests that the code has left, but for its own trace."""
     scope = sys.modules["sentry_sdk"].get_isolation_scope()
-    over = [each for each in claims_on(scope) if each[0].ended]
-    trace_id = active()[0] if over else ""
-    return [claimed for trace, claimed in over if trace.trace_id != trace_id]
+    left = [each for each in claims_on(scope) if has_left(each[0])]
+    trace_id = active()[0] if left else ""
+    return [claimed for trace, claimed in left if trace.trace_id != trace_id]
 
 
 def keep_headers_in(sdk: ModuleType) -> None:
-    """Let no header of Sentry's go out in the trace of a request that is over."""
+    """Let no header of Sentry's go out in the trace of a request that the code has left."""
     for name, nothing in _HEADERS.items():
         method = getattr(sdk.Scope, name)
         if not hasattr(method, "__wrapped__"):

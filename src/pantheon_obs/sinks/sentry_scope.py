@@ -24,7 +24,7 @@ from pantheon_obs.core.failures import (
 )
 from pantheon_obs.core.serving import active
 from pantheon_obs.products import PRODUCTS
-from pantheon_obs.sinks.sentry_claims import Claim, claims_on, left_by_others
+from pantheon_obs.sinks.sentry_claims import Claim, claims_on, has_left, left_by_others
 from pantheon_obs.sinks.sentry_delivery import offer_event
 
 if TYPE_CHECKING:
@@ -106,11 +106,11 @@ def _describe(
     tagged = (event.get("tags") or {}).get("trace_id")
     if event.get("type") == "transaction":
         span = (event.get("contexts") or {}).get("trace") or {}
-        is_own = not trace.ended or span.get("span_id") == claimed.root_span
+        is_own = not has_left(trace) or span.get("span_id") == claimed.root_span
         if is_own and getattr(trace, "quiet", False):
             return None
     else:
-        is_own = not trace.ended or tagged == trace.trace_id
+        is_own = not has_left(trace) or tagged == trace.trace_id
     if is_own:
         # A trace within the request is more exact.
         if tagged in {None, trace.trace_id}:

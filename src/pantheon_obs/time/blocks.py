@@ -7,7 +7,7 @@ import logging
 from collections import deque
 from contextvars import Context
 from math import inf
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -109,7 +109,8 @@ class Block:
         """
         whole = moment - self._first
         run = whole - self._left_out  # collections may be left out for the same share
-        parts = [part * run / whole for part in collecting.within(self._first, moment)]
+        found = collecting.within(self._first, moment)
+        parts = [max(part * run / whole, used) for part, used in found]
         long = sum(part for part in parts if part >= self._slow / 2)
         return run - long < min(long, self._slow)
 
@@ -147,29 +148,32 @@ class _Collecting:
     """Knows when the garbage collector has run lately."""
 
     def __init__(self) -> None:
-        self._since = inf
-        self._spans: deque[tuple[float, float]] = deque(maxlen=_COLLECTIONS)
+        self._since, self._used = inf, 0.0
+        self._spans: deque[tuple[float, float, float]] = deque(maxlen=_COLLECTIONS)
 
     def forget(self) -> None:
         """Begin afresh."""
-        self._since = inf
+        self._since, self._used = inf, 0.0
         self._spans.clear()
 
     def __call__(self, phase: str, _: Mapping[str, int]) -> None:
         """Be called by the collector, in whichever thread it runs."""
         now = perf_counter()
         if phase == "start":
-            self._since = now
+            self._since, self._used = now, thread_time()
             return
         if now - self._since > _LONG:
-            self._spans.append((self._since, now))
+            self._spans.append((self._since, now, thread_time() - self._used))
         self._since = inf
 
-    def within(self, began: float, ended: float) -> list[float]:
-        """List the seconds of each collection within a time, one that runs included."""
-        spans = [*self._spans, (self._since, ended)]
-        parts = [min(ended, end) - max(began, start) for start, end in spans]
-        return [part for part in parts if part > 0]
+    def within(self, began: float, ended: float) -> list[tuple[float, float]]:
+        """List the seconds and processor time of each collection within a time.
+
+        The processor time of one that still runs is not known.
+        """
+        spans = [*self._spans, (self._since, ended, 0.0)]
+        parts = [(min(ended, end) - max(began, start), used) for start, end, used in spans]
+        return [(part, min(part, used)) for part, used in parts if part > 0]
 
 
 collecting = _Collecting()

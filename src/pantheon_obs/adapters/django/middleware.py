@@ -194,8 +194,8 @@ class TraceIdMiddleware:
             for name, value in self._headers.on(cors, trace_id):
                 headers[name] = value
         else:  # most responses
-            # Past Django's examination of names and values: ours are right from the start, and it
-            # takes an eighth of the instructions of the whole story.
+            # Past Django's examination of each name and value: ours are known to be right. It would
+            # take 150 bytecode instructions more, a twelfth of what this library adds to a request.
             for lower, name in self._names:
                 headers._store[lower] = (name, trace_id)  # noqa: SLF001 - Django offers no other way
 

@@ -7,8 +7,8 @@ from typing import Any
 import orjson
 
 from pantheon_obs.cli.terminal import encoded
+from pantheon_obs.cli.wording import cut
 
-LONGEST = 2000  # characters of a text
 MOST_LINES = 1000  # of a story
 _DEEPEST = 20
 
@@ -18,8 +18,7 @@ def shortened(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, dict | list) and depth > _DEEPEST:
         value = str(value)
     if isinstance(value, str):
-        left = len(value) - LONGEST
-        return value if left <= 0 else f"{value[:LONGEST]} … {left:,} more characters"
+        return cut(value)
     if isinstance(value, dict):
         return {shortened(key): shortened(part, depth + 1) for key, part in value.items()}
     if isinstance(value, list):
@@ -31,5 +30,5 @@ def embedded_story(story: dict[str, Any]) -> dict[str, Any]:
     """Cut a story to what a page can show; its lines are JSON that is not parsed yet."""
     lines = story["lines"]
     left_out = max(len(lines) - MOST_LINES, 0)
-    cut = {**story, "lines": lines[:MOST_LINES], "left_out": left_out}
-    return shortened(orjson.loads(encoded(cut)))  # type: ignore[no-any-return]
+    shown = {**story, "lines": lines[:MOST_LINES], "left_out": left_out}
+    return shortened(orjson.loads(encoded(shown)))  # type: ignore[no-any-return]

@@ -27,15 +27,13 @@ function itemOf(item, story, depth) {
   const left = Math.min(Math.max((Date.parse(item.start) - start) * scale, 0), 100);
   bar.style.left = `${left}%`;
   bar.style.width = `${Math.min((item.duration_ms ?? 0) * scale, 100 - left)}%`;
-  const guessed = item.parent !== null && ["request", "websocket"].includes(item.kind) &&
-    !item.line.parent_span_id;
   const name = element("div", {},
     item.failed ? element("span", { class: "bad" }, "✗ ") : null,
     `${item.name} `, element("span", {}, duration(item.duration_ms)),
     element("small", {}, `${item.kind} · ${item.service} · ${item.start}`),
     element("small", {}, detailsOf(item)),
     item.times.length ? element("small", {}, spent(item.times)) : null,
-    guessed ? element("small", {}, "its caller is a guess, from the times alone") : null);
+    item.guessed ? element("small", {}, "its caller is a guess, from the times alone") : null);
   name.style.paddingLeft = `${Math.min(depth, 8)}rem`;
   return element("li", {
     "data-item": item.id, "data-kind": item.kind, "data-parent": item.parent,

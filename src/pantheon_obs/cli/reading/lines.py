@@ -79,6 +79,11 @@ class Reader:
         self._unwrapper = Unwrapper()
         self.read = {"files": 0, "lines": 0, "foreign": 0, "torn": 0}
 
+    def logs(self) -> Iterator[list[Source]]:
+        """Give the files of each log, the oldest first."""
+        for _, log in groupby(self._sources, lambda source: source.group):
+            yield list(log)
+
     def lines(self, needle: re.Pattern[bytes] | None = None) -> Iterator[Line]:
         """Give the lines of ours in the order of the files.
 
@@ -87,12 +92,10 @@ class Reader:
         """
         progress = Progress()
         try:
-            for _, log in groupby(self._sources, lambda source: source.group):
-                rotated = list(log)
-                for source in rotated:
+            for log in self.logs():
+                for source in log:
                     self.read["files"] += 1
-                    last = source is rotated[-1]
-                    for joined in self._search(source, progress, needle, last=last):
+                    for joined in self._search(source, progress, needle, last=source is log[-1]):
                         if line := self.judge(joined, source.service):
                             yield line
         finally:

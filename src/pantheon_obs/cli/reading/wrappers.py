@@ -6,7 +6,7 @@ r"""Take off what container engines and syslog put around a line, and join the p
   (https://github.com/kubernetes/design-proposals-archive/blob/main/node/kubelet-cri-logging.md).
 - `docker compose logs`: `web-1  | …`, in colors on a terminal; with `-t` a time in front of the
   line, as `docker logs -t` has it, too.
-- `kubectl logs --prefix`: `[pod/shop-1/web] …`.
+- `kubectl logs --prefix`: `[pod/shop-1/web] …`; stern: `shop-1 web …`.
 - syslog as RFC 5424 and RFC 3164 have it, and as journald and rsyslog print it.
 - `journalctl -o json`: `{"MESSAGE":"…",…}`; a text that is no UTF-8 is a list of bytes, and a part
   of a long line has `"_LINE_BREAK":"line-max"` (https://systemd.io/JOURNAL_EXPORT_FORMATS/).
@@ -28,7 +28,7 @@ _JOURNAL = b'"__REALTIME_TIMESTAMP":'
 _COLOR = re.compile(rb"\x1b\[[0-9;]*m")
 _PREFIX = re.compile(
     rb"(?:[\w][\w.-]*\s*\| )?"  # docker compose
-    rb"(?:\[\S+\] )?"  # kubectl logs --prefix
+    rb"(?:\[\S+\] |(?:[a-z0-9][a-z0-9.-]* ){2,3}(?=\{))?"  # kubectl logs --prefix; stern
     rb"(?:%b )?"  # docker logs -t, kubectl logs --timestamps
     rb"(?:"
     rb"(?:<\d{1,3}>)?(?:%b|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) (?:\S+ )?[^\s\[:]+(?:\[\d*\])?: ?"

@@ -9,7 +9,7 @@ import orjson
 
 from pantheon_obs.cli.report import queries
 from pantheon_obs.cli.report.counter import NOTHING, Counter
-from pantheon_obs.cli.report.failures import error_rows
+from pantheon_obs.cli.report.failures import error_rows, identity, last_if_null
 from pantheon_obs.cli.report.series import series
 from pantheon_obs.cli.report.windows import written
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pantheon_obs.cli.report.windows import Window
 
 Row = dict[str, Any]
+SUMS = ("input_tokens", "output_tokens", "cached_input_tokens", "cost_in_failed_usd", "unpriced")
 UNIT_KINDS = {"request": "requests", "websocket": "websockets", "task": "tasks"}
 
 
@@ -39,9 +40,9 @@ def report(
     before = None
     if compare:
         before = _part(Counter(engine, window.before()), window.before())
-        known = {_identity(row) for row in before["errors"]}
+        known = {identity(row) for row in before["errors"]}
         for row in now["errors"]:
-            row["new"] = _identity(row) not in known
+            row["new"] = identity(row) not in known
     ends = now.pop("ends")
     if before is not None:
         before.pop("ends")
@@ -60,10 +61,6 @@ def _part(counter: Counter, window: Window) -> Row:
     units = counter.ask(queries.REQUESTS)
     calls = _llm_rows(counter) if llm_calls else []
     costs = [row["cost_usd"] for row in calls if row["cost_usd"] is not None]
-
-    def total(key: str) -> Any:  # noqa: ANN401 - a count or an amount
-        return sum(row[key] for row in calls)
-
     return {
         "ends": ends,
         "window": {
@@ -80,14 +77,10 @@ def _part(counter: Counter, window: Window) -> Row:
                 for kind, key in UNIT_KINDS.items()
             },
             "errors": round(fsum(row[5] for row in units)),
-            "llm_calls": total("calls"),
-            "llm_errors": total("errors"),
-            "input_tokens": total("input_tokens"),
-            "output_tokens": total("output_tokens"),
-            "cached_input_tokens": total("cached_input_tokens"),
+            "llm_calls": int(llm_calls or 0),
+            "llm_errors": sum(row["errors"] for row in calls),
             "cost_usd": sum(costs) if costs else None,
-            "cost_in_failed_usd": total("cost_in_failed_usd"),
-            "unpriced": total("unpriced"),
+            **{key: sum(row[key] for row in calls) for key in SUMS},
         },
         "requests": _request_rows(counter, units),
         "errors": error_rows(counter) if error_lines else [],
@@ -180,13 +173,3 @@ def _llm_rows(counter: Counter) -> list[Row]:
             *(last_if_null(row[key]) for key in ("model", "provider", "by")),
         ),
     )
-
-
-def last_if_null(value: object) -> tuple[bool, str]:
-    """Order texts, and whatever else a field holds, with null at the end."""
-    return (value is None, value if isinstance(value, str) else orjson.dumps(value).decode())
-
-
-def _identity(row: Row) -> tuple[Any, ...]:
-    frame = row["frame"] or {}
-    return (row["service"], row["type"], row["route"], *frame.values())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from pantheon_obs.cli.report import queries
 from pantheon_obs.cli.report.windows import written
 from pantheon_obs.cli.stories import tracebacks
@@ -39,7 +41,7 @@ def error_rows(counter: Counter) -> list[Row]:
             },
             "new": None,
         }
-        key = (service, kind, route, *(frame or {}).values())
+        key = identity(row)
         groups[key] = _merged(groups[key], row) if key in groups else row
     for row in groups.values():
         row["count"] = round(row["count"])
@@ -47,6 +49,16 @@ def error_rows(counter: Counter) -> list[Row]:
     for row in ordered:
         row["first"], row["last"] = written(row["first"]), written(row["last"])
     return ordered
+
+
+def identity(row: Row) -> tuple[Any, ...]:
+    """Return what tells a group of errors from the others."""
+    return (row["service"], row["type"], row["route"], *(row["frame"] or {}).values())
+
+
+def last_if_null(value: object) -> tuple[bool, str]:
+    """Order texts, and whatever else a field holds, with null at the end."""
+    return (value is None, value if isinstance(value, str) else orjson.dumps(value).decode())
 
 
 def _merged(one: Row, other: Row) -> Row:
@@ -63,10 +75,6 @@ def _order(row: Row) -> tuple[Any, ...]:
     return (
         -row["count"],
         -row["last"],
-        row["service"],
-        row["type"] is None,
-        row["type"] or "",
-        row["route"] is None,
-        row["route"] or "",
+        *(last_if_null(row[key]) for key in ("service", "type", "route")),
         str(row["frame"]),
     )

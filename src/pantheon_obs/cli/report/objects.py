@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 import orjson
@@ -33,11 +32,6 @@ class ObjectReader(Reader):
     """
 
     given = 0
-
-    def logs(self) -> Iterator[list[Source]]:
-        """Give the files of each log, the oldest first."""
-        for _, log in groupby(self._sources, lambda source: source.group):
-            yield list(log)
 
     def is_between_lines(self) -> bool:
         """Whether no line is begun whose last part has not come."""

@@ -41,17 +41,8 @@ def summary(report: Row) -> Iterator[str]:
     yield from _section(
         "LLM calls",
         (
-            "model",
-            "provider",
-            "by",
-            "calls",
-            "errors",
-            "in",
-            "out",
-            "cost",
-            "in failed",
-            "p95",
-            "cut",
+            *("model", "provider", "by", "calls", "errors", "in", "out"),
+            *("cost", "in failed", "p95", "cut"),
         ),
         [_call(row) for row in report["llm"]],
     )

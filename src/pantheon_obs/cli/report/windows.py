@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from itertools import chain, count
 from typing import NamedTuple, cast
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -59,23 +60,18 @@ def microseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
-_EARLIEST = microseconds(datetime.min.replace(tzinfo=UTC))
-
-
 def written(us: int | None) -> str | None:
     """Write a time as the lines do."""
     if us is None:
         return None
-    moment = _EPOCH + max(us, _EARLIEST) * _MICROSECOND  # a bucket may begin before the year 1
+    moment = _EPOCH + max(us, _FIRST) * _MICROSECOND  # a bucket may begin before the year 1
     return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def bucket_length(first: int, last: int) -> int:
     """Choose the seconds of a bucket so that at most 200 hold the times from first to last."""
-    for seconds in _BUCKETS:
-        if last // (seconds * 1_000_000) - first // (seconds * 1_000_000) < MOST_POINTS:
-            return seconds
-    days = 1
-    while last // (days * _DAY * 1_000_000) - first // (days * _DAY * 1_000_000) >= MOST_POINTS:
-        days += 1
-    return days * _DAY
+    return next(
+        seconds
+        for seconds in chain(_BUCKETS, count(_DAY, _DAY))
+        if last // (seconds * 1_000_000) - first // (seconds * 1_000_000) < MOST_POINTS
+    )

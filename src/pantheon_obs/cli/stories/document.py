@@ -86,12 +86,13 @@ def _totals(items: Iterable[Item]) -> dict[str, Any]:
     def known(name: str) -> list[int | float]:
         return [value for fields in calls if (value := number(fields, name)) is not None]
 
-    cost = known("cost_usd")
     return {
         "llm_calls": len(calls),
-        "input_tokens": sum(known("input_tokens")) if known("input_tokens") else None,
-        "output_tokens": sum(known("output_tokens")) if known("output_tokens") else None,
-        "cost_usd": _sum(cost) if cost else None,
+        **{
+            key: sum(known(key)) if known(key) else None
+            for key in ("input_tokens", "output_tokens")
+        },
+        "cost_usd": _sum(known("cost_usd")) if known("cost_usd") else None,
     }
 
 

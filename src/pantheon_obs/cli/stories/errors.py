@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.cli.stories import tracebacks
 from pantheon_obs.cli.stories.items import format_time, is_error
+from pantheon_obs.cli.stories.tracebacks import Raised, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,24 +14,6 @@ if TYPE_CHECKING:
     from pantheon_obs.cli.reading.lines import Line
     from pantheon_obs.cli.stories.items import Item
     from pantheon_obs.cli.stories.parents import Units
-
-
-class ErrorText(NamedTuple):
-    """The type, the message and the innermost own frame of an error."""
-
-    type: str | None
-    message: str | None
-    frame: tracebacks.Frame | None
-
-
-def describe(fields: dict[str, Any]) -> ErrorText:
-    """Read type, message and frame of a line: its `error_type` counts before its traceback's."""
-    named = fields.get("error_type")
-    bare = named.rpartition(".")[2] if named else None
-    if "exception" not in fields:
-        return ErrorText(bare, None, None)
-    raised = tracebacks.read(fields["exception"])
-    return ErrorText(bare or raised.type, raised.message, raised.frame)
 
 
 def errors(lines: Iterable[Line], items: dict[int, Item], units: Units) -> list[dict[str, Any]]:
@@ -52,9 +34,8 @@ def errors(lines: Iterable[Line], items: dict[int, Item], units: Units) -> list[
             unit = item = units.around(line.service, line.time, line.time, 0)
         else:
             unit = units.of_call(item) if item.kind == "llm" else item
-        text = describe(fields)
         entry = {
-            **text._asdict(),
+            **_described(fields)._asdict(),
             "service": line.service,
             "timestamp": format_time(line.time),
             "event": fields["event"],
@@ -64,6 +45,13 @@ def errors(lines: Iterable[Line], items: dict[int, Item], units: Units) -> list[
         found.append((_rank(unit, fields, place, is_call=is_call), entry))
     found.sort(key=lambda pair: pair[0])
     return [entry for _, entry in found]
+
+
+def _described(fields: dict[str, Any]) -> Raised:
+    """Read type, message and frame of a line: its `error_type` counts before its traceback's."""
+    named = fields.get("error_type", "").rpartition(".")[2]
+    raised = read(fields["exception"]) if "exception" in fields else Raised(None, None, None)
+    return raised._replace(type=named or raised.type)
 
 
 def _rank(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.cli.reading.schema import kind_of, number
@@ -109,6 +109,3 @@ def _start(end: datetime, milliseconds: float | None) -> tuple[datetime, float |
 
 def _hex(span: object) -> str | None:
     return span.lower() if isinstance(span, str) and span else None
-
-
-EARLIEST = datetime.min.replace(tzinfo=UTC)

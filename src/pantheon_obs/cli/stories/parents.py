@@ -7,13 +7,15 @@ service only. A request that another service's unit contains is a guess.
 from __future__ import annotations
 
 from bisect import bisect_right
-from datetime import datetime, timedelta
+from datetime import timedelta
+from itertools import accumulate
 from typing import TYPE_CHECKING
-
-from pantheon_obs.cli.stories.items import EARLIEST, Item
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from datetime import datetime
+
+    from pantheon_obs.cli.stories.items import Item
 
 SLACK = timedelta(milliseconds=5)  # at either end of what contains another
 
@@ -25,11 +27,7 @@ class Timeline:
         self._items = list(items)
         self._starts = [item.start for item in self._items]
         # The latest end up to each place: no item before it can contain a later time.
-        self._ends: list[datetime] = []
-        latest = EARLIEST
-        for item in self._items:
-            latest = max(latest, item.end)
-            self._ends.append(latest)
+        self._ends = list(accumulate((item.end for item in self._items), max))
 
     def before(self, start: datetime) -> Item | None:
         """Return the item that started last, at or before a time."""

@@ -65,7 +65,7 @@ def error_beside(value: Any, of_choice: Any, reported: Reported) -> None:
 def no_answer(value: Any, reported: Reported) -> Any:
     """Note that an SDK has made an answer of a body which has nothing of one.
 
-    None of the fields is there that every answer of its class has.
+    All fields that its class requires are missing.
     """
     kind: Any = type(value)
     names = _required(kind)
@@ -81,7 +81,7 @@ def _required(kind: Any) -> tuple[str, ...]:
 
 
 def error_in(reported: Reported) -> str | None:
-    """Return the type of the error that an answer has reported, if it is none."""
+    """Return the type of the error that came in the place of an answer, or None."""
     reason = reported.finish_reason
     if reported.error_type is not None:
         return reported.error_type

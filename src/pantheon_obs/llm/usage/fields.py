@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
+from decimal import Context, Decimal
 from functools import lru_cache
 from operator import itemgetter
 from types import MappingProxyType
@@ -39,6 +39,8 @@ _STANDARD = frozenset(
 # Larger numbers are wrong, and JSON readers that only have floats would not keep them.
 _MAX_TOKENS = 2**53
 _MAX_USD = 10**9
+# The application's own decimal context may round to a few digits, or raise.
+EXACT = Context(prec=60)
 _PENDING = frozenset({"queued", "in_progress"})
 _CAPITAL = re.compile("(?<=[a-z0-9])([A-Z])")
 

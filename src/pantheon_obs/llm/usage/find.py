@@ -96,7 +96,7 @@ def find(read: UsageReader | None, source: Any, attached: Any, *, complete: bool
 
 
 def _begun(tokens: Reported, counts_on: bool) -> Reported | None:  # noqa: FBT001 - one use
-    """Return the counts, unless a method `counts_on` while the answer is read and has no count."""
+    """Return the counts; None if a method that counts while the answer is read has not begun."""
     return None if counts_on and not (tokens.input_tokens or tokens.output_tokens) else tokens
 
 

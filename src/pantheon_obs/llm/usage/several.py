@@ -42,6 +42,7 @@ class Answers:
                 self._found, self._sums = True, Reported()
         if counts:
             add_part(self._sums, part)
+        self._reported.parts = ()  # the answer has nothing to do with the parts before it
         read(value, self._reported)
         if len(self._sums.parts) > 1:
             self._reported.cost = None

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from decimal import Context
 from typing import TYPE_CHECKING
 
-from pantheon_obs.llm.usage.fields import COUNTS, Reported
+from pantheon_obs.llm.usage.fields import COUNTS, EXACT, Reported
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-_EXACT = Context(prec=60)  # the application's own may round to a few digits, or raise
 
 
 def add_up(reported: Reported, parts: Iterable[Reported]) -> None:
@@ -26,8 +23,8 @@ def add_part(sums: Reported, part: Reported) -> None:
     if not sums.parts:
         sums.parts, sums.cost = [], part.cost
     elif sums.cost is not None:
-        sums.cost = None if part.cost is None else _EXACT.add(sums.cost, part.cost)
-    sums.parts.append(part)
+        sums.cost = None if part.cost is None else EXACT.add(sums.cost, part.cost)
+    sums.parts.extend(part.parts or (part,))
     sums.partial = sums.partial or part.usage_status != "reported"
     for name in COUNTS:
         number = getattr(part, name)

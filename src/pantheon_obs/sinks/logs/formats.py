@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     Format = Callable[[Line], bytes]
 
 _HEAD = frozenset({"timestamp", "level", "event", "logger", "trace_id", "exception"})
-_BEFORE = _HEAD | {"request_id"}
 _KEPT = frozenset({"timestamp", "level", "logger", "trace_id"})
 _MARKER = 32
 _NAME = 200
@@ -104,13 +103,13 @@ def message(line: Line) -> str:
     """Show a message as it is, unless a part of it could be taken for a field of the line.
 
     What the application wrote before its arguments came is no such part. Without arguments nobody
-    knows what it wrote, so that a message is quoted if fields follow.
+    knows what it wrote.
     """
     text: str = line["event"]
     if "=" not in text or not like_fields(text):
         return text
-    is_forged = text.is_forged if isinstance(text, Interpolated) else not line.keys() <= _BEFORE
-    return json.dumps(text, ensure_ascii=False) if is_forged else text
+    is_written = isinstance(text, Interpolated) and not text.is_forged
+    return text if is_written else json.dumps(text, ensure_ascii=False)
 
 
 def shown_value(value: Any) -> str:  # noqa: ANN401 - any plain value

@@ -23,7 +23,7 @@ _EVENTS = frozenset(
 # What is billed beside the tokens, and the tokens with prices of their own, by their names in the
 # price list. Fetches of web pages cost nothing.
 _TOOLS = {"web_search_requests": "web_searches", "code_execution_requests": "code_executions"}
-_CACHE_LIVES = {
+CACHE_LIVES = {
     "ephemeral_5m_input_tokens": "cache_write_5m_tokens",
     "ephemeral_1h_input_tokens": "cache_write_1h_tokens",
 }
@@ -132,7 +132,7 @@ def _take_in(usage: Any, reported: Reported) -> None:
     thinking = field(field(usage, "output_tokens_details"), "thinking_tokens")
     reported.output_tokens = count(field(usage, "output_tokens"), reported.output_tokens)
     reported.reasoning_tokens = count(thinking, reported.reasoning_tokens)
-    add_details(reported, field(usage, "cache_creation"), _CACHE_LIVES)
+    add_details(reported, field(usage, "cache_creation"), CACHE_LIVES)
 
 
 def add_cache(

@@ -18,6 +18,7 @@ from pantheon_obs.llm.usage.fields import (
     set_served,
     text,
 )
+from pantheon_obs.llm.usage.vendors.anthropic import CACHE_LIVES
 from pantheon_obs.llm.usage.vendors.gateways import cost
 
 # The second names are those of OpenAI's transcriptions and Realtime API.
@@ -26,10 +27,8 @@ _INPUT_KINDS = {
     "audio_tokens": "input_audio_tokens",
     "image_tokens": "input_image_tokens",
     "text_tokens": "input_text_tokens",
-    "ephemeral_5m_input_tokens": "cache_write_5m_tokens",
-    "ephemeral_1h_input_tokens": "cache_write_1h_tokens",
+    **CACHE_LIVES,
 }
-_WRITTEN = ("cache_write_5m_tokens", "cache_write_1h_tokens")
 _OUTPUT_KINDS = {"audio": "output_audio_tokens", "audio_tokens": "output_audio_tokens"}
 _CACHED_KINDS = {
     f"{kind}_tokens": f"cache_{kind}_read_tokens" for kind in ("text", "audio", "image")
@@ -111,7 +110,7 @@ def langchain_tokens(usage: Any, reported: Reported) -> bool:
         if number is not None:
             setattr(reported, kept, number)
     add_details(reported, given, _INPUT_KINDS)
-    written = sum(reported.details.get(name, 0) for name in _WRITTEN)
+    written = sum(reported.details.get(name, 0) for name in CACHE_LIVES.values())
     if not reported.cache_write_tokens and written:  # `cache_creation` is 0 beside its parts
         reported.cache_write_tokens = written
     add_details(reported, field(given, "cached_tokens_details"), _CACHED_KINDS)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from decimal import Context, Decimal
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.llm.usage.beside import add_tools
 from pantheon_obs.llm.usage.errors import set_error
 from pantheon_obs.llm.usage.fields import (
+    EXACT,
     Reported,
     amount,
     count,
@@ -19,7 +19,9 @@ from pantheon_obs.llm.usage.fields import (
     text,
 )
 
-_EXACT = Context(prec=60)
+if TYPE_CHECKING:
+    from decimal import Decimal
+
 _TICKS = 10**10  # in a dollar
 
 _OPENTELEMETRY = (
@@ -68,14 +70,14 @@ def cost(usage: Any, reported: Reported) -> bool:
     own_key = field(usage, "is_byok")
     if figure is not None and (own_key or (own_key is None and not figure)):
         upstream = amount(field(field(usage, "cost_details"), "upstream_inference_cost"))
-        figure = _EXACT.add(figure, upstream or 0)
+        figure = EXACT.add(figure, upstream or 0)
     return _set_cost(reported, figure)
 
 
 def cost_in_ticks(usage: Any, reported: Reported) -> bool:
     """Read xAI's own figure, 0 if it is not sent (https://docs.x.ai/docs/models#pricing)."""
     ticks = amount(field(usage, "cost_in_usd_ticks"), most=_TICKS * _TICKS)
-    return _set_cost(reported, _EXACT.divide(ticks, _TICKS) if ticks else None)
+    return _set_cost(reported, EXACT.divide(ticks, _TICKS) if ticks else None)
 
 
 @lru_cache(maxsize=4096)  # bounded, as `class_fields`
