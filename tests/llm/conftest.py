@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import sys
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,7 @@ def events() -> Iterator[list[LlmCallFinished]]:
     """
     kept = Kept()
     pipeline.add_sink(kept)
+    gc.freeze()  # a collection need not look at what was there before
     yield kept.calls
     collect_garbage()  # what is still open ends here, before the next test
     pipeline.remove_sink(kept.name)

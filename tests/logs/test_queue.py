@@ -12,6 +12,7 @@ import sys
 import threading
 from collections import Counter, deque
 from contextlib import contextmanager
+from textwrap import dedent
 from typing import IO, TYPE_CHECKING, Any
 
 import pytest
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+# On a busy machine it may take a while until the test reads.
+PATIENT = """
+from pantheon_obs.sinks.logs import queued
+queued.PATIENCE = 60
+"""
+
+
 @contextmanager
 def unread(program: str) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
     """Start a program whose pipe nobody reads yet; return it with the pipe's other end."""
@@ -32,7 +40,7 @@ def unread(program: str) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
     with (
         open(read, "rb") as reader,  # noqa: PTH123 - a descriptor
         subprocess.Popen(
-            command(program),
+            command(PATIENT + dedent(program)),
             stdin=subprocess.PIPE,
             stdout=write,
             stderr=subprocess.PIPE,

@@ -161,6 +161,7 @@ def main(kind: str) -> None:
         Dropped(begin)
         with trace_context(None):
             bind(number=number)
+    collect_garbage()  # at the exit of the interpreter no thread can be started for a callback
 
 
 if __name__ == "__main__":
