@@ -74,7 +74,7 @@ def tests(session: nox.Session, extras: str) -> None:
     """Run the suite against the built package with no extras, all of them, or the lowest pins."""
     if extras == "lowest":
         pins = f"{session.create_tmp()}/lowest.txt"
-        session.run(
+        session.run_install(
             # Without what these need in turn: the tests' packages may need other versions of that.
             *("uv", "pip", "compile", "--quiet", "--no-deps", "--resolution=lowest-direct"),
             "--all-extras",
