@@ -66,7 +66,33 @@ def as_pydantic(value: Any) -> Any:
     return [as_pydantic(part) for part in value] if isinstance(value, list) else value
 
 
-MADE_OF = [dict, as_namespace, as_slots, as_pydantic]
+def as_properties(value: Any) -> Any:
+    """Convert to objects whose fields are properties, as those of Azure's SDK are.
+
+    Their `data` is none: a property of that name is never asked, as it may read a whole response.
+    """
+    if isinstance(value, dict):
+        fields = {key: as_properties(part) for key, part in value.items()}
+        members = {name: property(lambda _, n=name: fields[n]) for name in fields if name != "data"}
+        part: Any = type("Part", (), members)()
+        if "data" in fields:
+            part.data = fields["data"]
+        return part
+    return [as_properties(part) for part in value] if isinstance(value, list) else value
+
+
+class Part(dict[str, Any]):
+    """A dict with attributes, as several SDKs have them."""
+
+
+def as_kind_of_dict(value: Any) -> Any:
+    """Convert to dicts of a class of its own."""
+    if isinstance(value, dict):
+        return Part({key: as_kind_of_dict(part) for key, part in value.items()})
+    return [as_kind_of_dict(part) for part in value] if isinstance(value, list) else value
+
+
+MADE_OF = [dict, as_namespace, as_slots, as_pydantic, as_properties, as_kind_of_dict]
 
 
 def says(event: LlmCallFinished) -> dict[str, Any]:
@@ -98,7 +124,7 @@ def call(fixture: dict[str, Any], make: Callable[[Any], Any]) -> None:
 
 @pytest.mark.parametrize("name", FIXTURES)
 def test_a_shape_is_read_whatever_it_is_made_of(name: str, events: Events) -> None:
-    """Dicts, plain objects, dataclasses with slots and pydantic objects are read alike."""
+    """Dicts, plain objects, dataclasses with slots, pydantic objects and others are read alike."""
     fixture = load(name)
     for make in MADE_OF:
         call(fixture, make)

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from orjson import JSONDecodeError, loads
 
-from pantheon_obs.llm.usage.beside import stored
-from pantheon_obs.llm.usage.fields import either, field, has
+from pantheon_obs.llm.usage.fields import either, field, fields_of, has
 
 if TYPE_CHECKING:
     from pantheon_obs.llm.usage.fields import Reported
@@ -29,6 +28,7 @@ _ID_HEADERS = tuple(
     re.compile(kind) for kind in ("x-request-?id", ".*request-?id", ".*(trace|correlation)-?id")
 )
 _CLIENTS_ID = re.compile(".*client")
+_BESIDE = ("error", "x_groq")
 
 
 def answer(value: Any, reported: Reported) -> Any:
@@ -56,7 +56,7 @@ def error_beside(value: Any, of_choice: Any, reported: Reported) -> None:
 
     https://openrouter.ai/docs/api-reference/errors, https://console.groq.com/docs/api-reference
     """
-    own = stored(value)
+    own = fields_of(value, _BESIDE)
     found = own.get("error") or field(own.get("x_groq"), "error") or of_choice
     if found:
         set_error(found, reported)

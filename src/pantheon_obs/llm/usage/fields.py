@@ -111,10 +111,11 @@ def field(value: Any, name: str) -> Any:
 
 def fields_of(value: Any, names: Iterable[str]) -> Any:
     """Return a dict that has all of these fields that a value has, to read several of them."""
-    if type(value) is dict:
+    if isinstance(value, dict):
         return value
     own = getattr(value, "__dict__", None)
-    if own is None or getattr(value, EXTRA, None):
+    kind: Any = type(value)  # whose fields may be properties, as those of Azure's SDK are
+    if own is None or getattr(value, EXTRA, None) or not class_fields(kind).isdisjoint(names):
         return {name: field(value, name) for name in names}
     return own
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.beside import OTHER, add_served, add_tools, stored
+from pantheon_obs.llm.usage.beside import OTHER, add_served, add_tools
 from pantheon_obs.llm.usage.errors import error_beside, set_error
 from pantheon_obs.llm.usage.fields import (
     Reported,
@@ -59,6 +59,7 @@ _OUTPUT_KINDS = {"audio_tokens": "output_audio_tokens", "image_tokens": "output_
 _WRITTEN = ("cache_write_tokens", "cache_creation_tokens")  # the second is litellm's
 _INPUT_PARTS = ("cached_tokens", *_WRITTEN, "cache_write_tokens_details", *_INPUT_KINDS)
 _OUTPUT_PARTS = ("reasoning_tokens", *_OUTPUT_KINDS)
+_CHOICE = ("finish_reason", "delta", "message", "error")
 _chat_usage = fields_reader(
     "prompt_tokens",
     "completion_tokens",
@@ -86,7 +87,7 @@ def chat(value: Any, reported: Reported) -> Any:
     reported.finished = bool(reported.finished)
     reported.model = reported.model or text(model)
     for choice in choices:
-        own = stored(choice)
+        own = fields_of(choice, _CHOICE)
         reason = text(own.get("finish_reason"))
         if reason is not None:
             reported.finish_reason = reason
@@ -199,7 +200,7 @@ def chat_tokens(usage: Any, reported: Reported) -> bool:
     than the usage names makes it partial: Gemini's thoughts in this style, for example.
     """
     prompt, completion, of_prompt, of_completion, total = _chat_usage(usage)
-    own, reasoning = stored(usage), None
+    own, reasoning = fields_of(usage, _FLAT), None
     if of_prompt is None or of_completion is None or len(own) > _PLAIN:
         for name, kept in _FLAT.items():
             if own.get(name) is not None:
