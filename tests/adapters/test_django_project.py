@@ -390,6 +390,14 @@ def test_a_generator_that_is_closed_logs_in_its_trace(sections: Sections) -> Non
     assert ("client_disconnected", "") == (story["outcome"], found["now"])
 
 
+def test_a_response_whose_parts_cannot_be_read_is_closed_all_the_same(sections: Sections) -> None:
+    """Whether its client has left is then not known; the failure is reported, and stays ours."""
+    failed, found = sections["odd_parts"]
+
+    assert ("telemetry_failed", "TypeError") == (failed["event"], failed["error_type"])
+    assert "" == found["now"]
+
+
 def test_an_exception_of_the_project_passes(sections: Sections) -> None:
     """The exception object itself passes, an exit or cancellation too; the context is restored."""
     lines = sections["raising"]

@@ -139,6 +139,21 @@ def test_an_error_that_is_logged_twice_and_raised_is_one_event(receiver: Receive
     assert 1 == len(events_of(receiver, work))
 
 
+def test_an_error_that_takes_no_attributes_is_an_event(receiver: Receiver) -> None:
+    """Nothing can be remembered about it."""
+
+    class RefusingError(KeyError):
+        @property
+        def __dict__(self) -> dict[str, object]:  # type: ignore[override]
+            raise AttributeError
+
+    def work() -> None:
+        get_logger("shop").error("failed", exc_info=RefusingError())
+
+    [event] = events_of(receiver, work)
+    assert event["exception"]["values"][-1]["type"].endswith("RefusingError")
+
+
 def test_an_error_that_two_traces_share_is_an_event_of_each(receiver: Receiver) -> None:
     """A library may raise one cached object in several requests: each has its own failure."""
     error = ZeroDivisionError()

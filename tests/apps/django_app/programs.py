@@ -136,6 +136,26 @@ def failing_closer() -> None:
     result(now=current_trace_id.get())
 
 
+def odd_parts() -> None:
+    """Close a response of the project's own kind, when the socket has failed."""
+
+    class Response(HttpResponse):
+        @property
+        def _container(self) -> Any:
+            return object()
+
+        @_container.setter
+        def _container(self, value: Any) -> None:
+            pass
+
+    response = TraceIdMiddleware(lambda _: Response())(request())
+    try:
+        raise BrokenPipeError  # noqa: TRY301 - as the write of a server does
+    except BrokenPipeError:
+        response.close()
+    result(now=current_trace_id.get())
+
+
 def raising() -> None:
     """Raise errors that Django does not answer: in its handlers, and other than `Exception`."""
 
@@ -354,6 +374,7 @@ def everything() -> None:
         no_hop,  # first: Django's own clients start threads
         endings,
         failing_closer,
+        odd_parts,
         raising,
         cancelling,
         async_client,
