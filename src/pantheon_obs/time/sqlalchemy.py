@@ -1,8 +1,7 @@
 """Measure the statements of every SQLAlchemy engine, sync and async, whenever it is made.
 
 They are measured where the dialect sends them: at the methods of its class, where all events of the
-application have come before, and an error is still the driver's. Listeners to the events of all
-engines would cost five times as much (10 µs per statement, in every process).
+application have come before, and an error is still the driver's. Listeners cost five times as much.
 """
 
 from __future__ import annotations
@@ -63,22 +62,27 @@ def _observe(kind: type) -> None:
             _patches.extend(Patch(owner, name, _timed(name, vars(owner)[name])) for name in own)
 
 
+def _connects(rest: Any) -> bool:
+    """Whether the dialect asks its first connection, which may not begin a transaction by then."""
+    connection = getattr(rest[-1], "root_connection", None) if rest else None
+    return not getattr(connection, "_allow_autobegin", True)
+
+
 def _timed(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def execute(dialect: Any, cursor: Any, statement: Any, *rest: Any, **options: Any) -> Any:
         trace = measuring()
         # Not where the method of a subclass, which is measured, calls this one.
-        if trace is None or getattr(type(dialect), name) is not execute:
+        if trace is None or getattr(type(dialect), name) is not execute or _connects(rest):
             return method(dialect, cursor, statement, *rest, **options)
+        system = _SYSTEMS.get(dialect.name, dialect.name)
         started = perf_counter()
         try:
             result = method(dialect, cursor, statement, *rest, **options)
         except BaseException as error:
-            system = dialect.name
-            queried(trace, started, error, statement, _SYSTEMS.get(system, system))
+            queried(trace, started, error, statement, system)
             raise
-        system = dialect.name
-        queried(trace, started, None, statement, _SYSTEMS.get(system, system))
+        queried(trace, started, None, statement, system)
         return result
 
     return execute
