@@ -473,6 +473,22 @@ def test_shared_tasks_are_the_apps_own(eager: Celery, lines: list[dict[str, Any]
     assert ["library.task"] == [line["task"] for line in finished(lines)]
 
 
+def test_two_tries_of_a_task_at_once_are_one_traceback(
+    eager: Celery, lines: list[dict[str, Any]]
+) -> None:
+    """A second try, with the same id, may end before the first; in a pool of threads it does."""
+
+    @eager.task(name="shop.fail", shared=False, bind=True)
+    def fail(self: Any, *, again: bool) -> None:
+        if again:
+            fail.apply(kwargs={"again": False}, task_id=self.request.id)
+        raise LookupError
+
+    fail.delay(again=True)
+
+    assert ["task_finished"] * 2 == [line["event"] for line in lines if "exception" in line]
+
+
 def test_celerys_lines_stay_where_ours_is_off(eager: Celery, lines: list[dict[str, Any]]) -> None:
     """An application that silences `pantheon_obs.task` still has Celery's lines of failures."""
 

@@ -104,7 +104,7 @@ class _Run(TaskRun):
         self.bound = self.caller.bound if self.caller else tracing.crossing(request.get(FIELDS))
         if self.caller is not None and (times := sums_of(self.caller)) is not None:
             self.times, self.times_before = times, times.sums()
-        running.add(task_id)
+        running.append(task_id)
         if self._is_own:
             attach(self, tracing.parent_of(request))
             begin(self)
@@ -131,6 +131,6 @@ class _Run(TaskRun):
 
     def leave(self) -> None:
         """Restore the context."""
-        running.discard(self.task_id)
+        running.remove(self.task_id)
         if self._is_own:
             end(self)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from pantheon_obs.core.events import TaskState
     from pantheon_obs.core.times import Sums
 
-running: set[str] = set()
-"""Ids of the tasks that run here and whose end `task_finished` will report."""
+running: list[str] = []
+"""Ids of the tasks that run here and whose end `task_finished` will report, one for each try."""
 
 _guard = Guard("task_finished")
 
