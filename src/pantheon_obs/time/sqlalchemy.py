@@ -64,7 +64,7 @@ def _observe(kind: type) -> None:
 
 def _connects(rest: Any) -> bool:
     """Whether the dialect asks its first connection, which may not begin a transaction by then."""
-    connection = getattr(rest[-1], "root_connection", None) if rest else None
+    connection = rest and getattr(rest[-1], "root_connection", None)
     return not getattr(connection, "_allow_autobegin", True)
 
 

@@ -155,7 +155,10 @@ class Recorder(Emitter):
     ) -> None:
         for held in lines:
             try:
-                entry = _entry_of(held)
+                entry = held.line
+                if not isinstance(entry, Entry):
+                    error = odd.error_in(entry.exc_info) if entry.exc_info else None
+                    entry = entry_from(entry, error)
                 if all_levels or entry.level >= self.level:
                     entry.trace_id = entry.trace_id or held.recording.trace_id
                     if entry.bound is None:
@@ -164,13 +167,6 @@ class Recorder(Emitter):
                     Context().run(super().emit, _marked(entry, marks))
             except Exception as failure:  # noqa: BLE001 - the other lines are still to be written
                 report("recorder", failure)
-
-
-def _entry_of(held: Held) -> Entry:
-    line = held.line
-    if isinstance(line, Entry):
-        return line
-    return entry_from(line, odd.error_in(line.exc_info) if line.exc_info else None)
 
 
 def _marked(entry: Entry, marks: Mapping[str, Any]) -> Entry:
