@@ -613,7 +613,8 @@ def test_the_memory_is_flat_under_many_open_streams(
     tracemalloc.stop()
 
     assert full <= most
-    assert later < full * 1.05
+    # A deque takes and frees its memory in blocks of 64 items.
+    assert later < full + len(streams) * 600
     assert any(stream.recording.lost for stream in streams)
     for stream in streams:
         stream.recording.over = True

@@ -160,3 +160,24 @@ def test_behind_a_server_each_failed_request_is_whole() -> None:
         assert [("info", "paid", True), ("info", "request_finished", False)] == told(lines)
         assert {0.5} == {line["keep_rate"] for line in lines}
     assert not [line for line in server.err if "Traceback" in line], json.dumps(server.err)
+
+
+def test_a_request_that_the_server_cancels_as_it_stops_is_whole() -> None:
+    """The server handles SIGTERM itself, and the process goes on until its requests have ended."""
+    env = {"PANTHEON_OBS_DEBUG_ON_ERROR": "1", "PANTHEON_OBS_KEEP_RATE": "0"}
+    with (
+        uvicorn(APP, "--timeout-graceful-shutdown", "1", env=env) as server,
+        httpx.Client(base_url=server.url, trust_env=False, timeout=SECONDS) as client,
+        client.stream("GET", "/open", headers={"X-Trace-ID": "open-1"}) as response,
+    ):
+        parts = response.iter_raw()  # the stream is open as long as this is
+        assert b"one" == next(parts)
+        server.stop()
+
+    lines = [parse_line(raw.encode()) for raw in server.out]
+    assert [
+        ("debug", "begun", True),
+        ("debug", "in a thread", True),
+        ("info", "paid", True),
+        ("info", "request_finished", False),
+    ] == told([line for line in lines if line.get("trace_id") == "open-1"])

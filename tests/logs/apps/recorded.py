@@ -32,6 +32,9 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         log.debug("sent")
         msg = "cut"
         raise ValueError(msg)
+    if scope["path"] == "/open":
+        await send({"type": "http.response.body", "body": b"one", "more_body": True})
+        await asyncio.Event().wait()
     await send({"type": "http.response.body", "body": b"ok"})
 
 

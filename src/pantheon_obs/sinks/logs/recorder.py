@@ -110,7 +110,9 @@ class Recorder(Emitter):
         recording = recording_of(trace)
         if recording is None:
             return
-        if event.level >= ERROR or self._is_slow(event):
+        # The server cancels requests when it stops: what is held then is written.
+        is_cut = getattr(event, "outcome", None) == "cancelled"
+        if event.level >= ERROR or is_cut or self._is_slow(event):
             recording.kept = True
         extra: dict[str, Any] = {}
         if recording.kept:
