@@ -202,6 +202,33 @@ def test_a_websocket_is_observed_by_its_close_code(code: int | None, label: str)
     assert 1 == app.value(name, http_route="", close_code=label)
 
 
+CLOSES: dict[str, Any] = {"type": "websocket.close", "code": 4003}
+ACCEPTS: dict[str, Any] = {"type": "websocket.accept"}
+DENIES: dict[str, Any] = {"type": "websocket.http.response.start", "status": 401, "headers": []}
+
+
+@pytest.mark.parametrize("server", [{}, {"asgi": {"version": "3.0"}}])
+@pytest.mark.parametrize(
+    ("messages", "label"),
+    [([CLOSES], ""), ([DENIES], ""), ([], ""), ([ACCEPTS, CLOSES], "4xxx"), ([ACCEPTS], "")],
+)
+def test_a_refused_websocket_has_no_close_code(
+    server: dict[str, Any], messages: list[dict[str, Any]], label: str
+) -> None:
+    """The client gets a response, however the application has said so."""
+
+    async def talk(scope: Any, receive: Any, send: Any) -> None:
+        for message in messages:
+            await send(message)
+
+    app = App(talk)
+
+    app.serve(type="websocket", extensions={"websocket.http.response": {}}, **server)
+
+    name = "http_server_websocket_duration_seconds_count"
+    assert 1 == app.value(name, http_route="", close_code=label)
+
+
 def test_the_gauge_counts_the_requests_that_are_being_served() -> None:
     """Also one that becomes quiet, and one that is cancelled."""
     seen: list[float | None] = []
