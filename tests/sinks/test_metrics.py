@@ -166,6 +166,20 @@ def test_a_quiet_request_is_in_no_metric() -> None:
     assert before == app.series()
 
 
+@pytest.mark.parametrize("paths", [(), ("/internal",)])
+def test_a_scrape_is_quiet_whatever_the_quiet_paths_are(paths: tuple[str, ...]) -> None:
+    """They are in place of the probes only."""
+    app = App(quiet_paths=paths)
+    before = app.series()
+
+    with capture_events() as events:
+        app.serve("/metrics")
+        app.serve("/metrics/")
+
+    assert [] == events
+    assert before == app.series()
+
+
 def test_the_first_byte_is_observed_of_streams_only() -> None:
     """Of other responses it is the last one."""
     app = App()
