@@ -393,6 +393,7 @@ def test_the_fields_that_every_line_has_are_those_that_are_set() -> None:
         ({}, {"/health/live", "/health/live/", "/health/ready", "/health/ready/"}),
         ({"quiet_paths": ()}, set()),
         ({"quiet_paths": "/ping"}, {"/ping"}),
+        ({"quiet_paths": "/ping", "metrics_path": "/m"}, {"/ping", "/m", "/m/"}),
         (
             {"health_prefix": "/", "metrics_path": "/metrics"},
             {"/live", "/live/", "/ready", "/ready/", "/metrics", "/metrics/"},
@@ -402,7 +403,7 @@ def test_the_fields_that_every_line_has_are_those_that_are_set() -> None:
 def test_quiet_paths_are_the_probes_unless_others_are_given(
     options: dict[str, Any], quiet: set[str]
 ) -> None:
-    """None means the default, and an empty list means no quiet paths."""
+    """None means the default, and an empty list none; the page of the metrics always is quiet."""
     assert quiet == Settings(**options).quiet
 
 

@@ -166,6 +166,20 @@ def test_a_quiet_request_is_in_no_metric() -> None:
     assert before == app.series()
 
 
+@pytest.mark.parametrize("paths", [(), ("/internal",)])
+def test_a_scrape_is_quiet_whatever_the_quiet_paths_are(paths: tuple[str, ...]) -> None:
+    """They are in place of the probes only."""
+    app = App(quiet_paths=paths)
+    before = app.series()
+
+    with capture_events() as events:
+        app.serve("/metrics")
+        app.serve("/metrics/")
+
+    assert [] == events
+    assert before == app.series()
+
+
 def test_the_first_byte_is_observed_of_streams_only() -> None:
     """Of other responses it is the last one."""
     app = App()
@@ -197,6 +211,33 @@ def test_a_websocket_is_observed_by_its_close_code(code: int | None, label: str)
             close_code=code,
         )
     )
+
+    name = "http_server_websocket_duration_seconds_count"
+    assert 1 == app.value(name, http_route="", close_code=label)
+
+
+CLOSES: dict[str, Any] = {"type": "websocket.close", "code": 4003}
+ACCEPTS: dict[str, Any] = {"type": "websocket.accept"}
+DENIES: dict[str, Any] = {"type": "websocket.http.response.start", "status": 401, "headers": []}
+
+
+@pytest.mark.parametrize("server", [{}, {"asgi": {"version": "3.0"}}])
+@pytest.mark.parametrize(
+    ("messages", "label"),
+    [([CLOSES], ""), ([DENIES], ""), ([], ""), ([ACCEPTS, CLOSES], "4xxx"), ([ACCEPTS], "")],
+)
+def test_a_refused_websocket_has_no_close_code(
+    server: dict[str, Any], messages: list[dict[str, Any]], label: str
+) -> None:
+    """The client gets a response, however the application has said so."""
+
+    async def talk(scope: Any, receive: Any, send: Any) -> None:
+        for message in messages:
+            await send(message)
+
+    app = App(talk)
+
+    app.serve(type="websocket", extensions={"websocket.http.response": {}}, **server)
 
     name = "http_server_websocket_duration_seconds_count"
     assert 1 == app.value(name, http_route="", close_code=label)

@@ -128,6 +128,7 @@ class WebsocketFinished:
         llm: Totals of the LLM calls; None if there were none.
         times: Where the time went, as the line's fields; None if nothing was measured.
         quiet: Whether the path is a quiet one.
+        accepted: Whether the application has accepted the handshake.
         spans: The connection's span and its caller's; None where neither is known.
         extra: As for a request, like `unwritten`.
         unwritten: Whether the line is left out.
@@ -150,6 +151,7 @@ class WebsocketFinished:
     llm: LlmTotals | None = None
     times: dict[str, Any] | None = None
     quiet: bool = False
+    accepted: bool = True
     spans: Spans | None = None
     extra: dict[str, Any] | None = None
     unwritten: bool = False

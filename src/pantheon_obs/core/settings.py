@@ -46,7 +46,7 @@ class Settings:
         metrics_path: Path of the metrics for Prometheus; None mounts no page.
         metrics_port: Port of its own that answers `/metrics`; None opens none.
         quiet_paths: Paths whose `request_finished` is logged at DEBUG only; None means the paths of
-            the probes and of the metrics.
+            the probes. That of the metrics always is one.
         redact_keys: Keys to redact besides the built-in ones.
         log_delivery: `direct` waits for the reader of the log, `queue` never does.
         log_queue_bytes: Bytes that may wait in the queue, 1 kB or more.
@@ -151,14 +151,10 @@ class Settings:
 
     @property
     def quiet(self) -> frozenset[str]:
-        """The quiet paths; by default those of the probes and of the metrics."""
-        if self.quiet_paths is not None:
-            return frozenset(self.quiet_paths)
-        probes = [
-            f"{self.health_prefix}/{name}{end}" for name in ("live", "ready") for end in ("", "/")
-        ]
+        """The quiet paths, by default those of the probes; and always that of the metrics."""
+        probes = [f"{self.health_prefix}/{name}" for name in ("live", "live/", "ready", "ready/")]
         metrics = [self.metrics_path, f"{self.metrics_path}/"] if self.metrics_path else []
-        return frozenset(probes + metrics)
+        return frozenset([*(probes if self.quiet_paths is None else self.quiet_paths), *metrics])
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, /, **overrides: object) -> Settings:

@@ -19,6 +19,7 @@ class WebsocketExchange(Exchange):
     """One websocket from its handshake to its event."""
 
     is_request = False
+    accepted = False  # else it was refused
     messages_in = 0  # received by the application
     messages_out = 0  # sent by it
 
@@ -57,5 +58,6 @@ class WebsocketExchange(Exchange):
             if self.times is None
             else self.times.fields(latency_ms, self.started_at, now),
             quiet=self.quiet,
+            accepted=self.accepted,
             spans=self.spans,
         )

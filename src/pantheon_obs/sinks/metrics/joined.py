@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pantheon_obs.sinks.metrics.dead import Folder
     from pantheon_obs.sinks.metrics.exemplars import Kept
 
-_BUCKET = "_bucket"
 _ROWS = {row.name: row for row in TABLE if row.buckets}
 
 
@@ -70,7 +69,7 @@ class JoinedCollector:
         numbers: dict[float, int],
         exemplars: dict[tuple[Any, ...], Kept],
     ) -> Any:  # noqa: ANN401 - as above
-        if not sample.name.endswith(_BUCKET):
+        if not sample.name.endswith("_bucket"):
             return sample
         bucket = numbers.get(float(sample.labels["le"]), len(numbers))
         values = (sample.labels[label] for label in labels)

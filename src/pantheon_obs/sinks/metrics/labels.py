@@ -32,7 +32,7 @@ def method(value: str) -> str:
 
 
 def close_code(value: int | None) -> str:
-    """The close code of a websocket: as it is, by its range, or empty if it was denied."""
+    """The close code of a websocket: as it is, by its range, or empty without one."""
     if value is None:
         return ""
     if value in _REGISTERED:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
-_EXTRA = "prometheus"
 _NO_PATH = "off: no metrics_path or metrics_port"
 
 _guard = Guard("metrics")
@@ -50,7 +49,7 @@ def start(settings: Settings) -> None:
         folder = _shared_folder()
         feature = "metrics_path" if settings.metrics_path else "metrics_port"
         try:
-            sdk = require("prometheus_client", extra=_EXTRA, feature=feature)
+            sdk = require("prometheus_client", extra="prometheus", feature=feature)
         except MissingExtraError as error:
             if {"metrics_path", "metrics_port"} & settings.given:
                 raise

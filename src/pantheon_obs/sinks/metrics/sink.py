@@ -178,7 +178,7 @@ class MetricsSink:
 
     def _websocket(self, event: WebsocketFinished) -> None:
         if not event.quiet:
-            code = labels.close_code(event.close_code)
+            code = labels.close_code(event.close_code if event.accepted else None)
             child = self._websocket_seconds(labels.text(event.route), code)
             child.observe(event.latency_ms / 1000)
 

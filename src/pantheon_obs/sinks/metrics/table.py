@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-HTTP = "OpenTelemetry semantic conventions 1.45, stable"
-DATABASE = "OpenTelemetry semantic conventions 1.45, stable"
+STABLE = "OpenTelemetry semantic conventions 1.45, stable"
 GEN_AI = "OpenTelemetry semantic-conventions-genai 0.1.0, in development"
 OURS = "pantheon-obs"
 
@@ -46,7 +45,7 @@ REQUEST_DURATION = Row(
     "http_server_request_duration_seconds",
     "Duration of HTTP requests, to the last byte of the response.",
     (_METHOD, _ROUTE, "http_response_status_code", "error_type"),
-    HTTP,
+    STABLE,
     _REQUEST_SECONDS,
 )
 ACTIVE_REQUESTS = Row(
@@ -54,7 +53,7 @@ ACTIVE_REQUESTS = Row(
     "http_server_active_requests",
     "HTTP requests that are being served.",
     (_METHOD,),
-    HTTP,
+    STABLE,
     joined="livesum",
 )
 FIRST_BYTE = Row(
@@ -76,7 +75,7 @@ DATABASE_DURATION = Row(
     "db_client_operation_duration_seconds",
     "Duration of database statements within requests and tasks.",
     ("db_system_name",),
-    DATABASE,
+    STABLE,
     _DATABASE_SECONDS,
 )
 OUTGOING_DURATION = Row(
@@ -84,7 +83,7 @@ OUTGOING_DURATION = Row(
     "http_client_request_duration_seconds",
     "Duration of outgoing requests, until the response's headers are there.",
     (_METHOD, "http_response_status_code", "server_address"),
-    HTTP,
+    STABLE,
     _REQUEST_SECONDS,
 )
 CALL_DURATION = Row(
