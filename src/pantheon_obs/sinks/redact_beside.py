@@ -54,7 +54,7 @@ _WAYS = {
 _in_prose = re.compile(
     "(?:"
     + "|".join(f"{one}(?:{ways})" for letters, ways in _WAYS.items() for one in letters)
-    + r")[:*|(<>/\s-]{1,4}(?:(?:is|was) )?(?=[\w+/=.~-]{16})"
+    + rf")[:*|(<>/\s-]{{1,4}}(?:(?:is|was) )?(?:{_quote})?(?=[\w+/=.~-]{{16}})"
     rf"{RANDOM}(?P<value>[\w+/=.~-]+)"
 ).finditer
 
