@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import types
 from collections import Counter, deque
 from contextlib import contextmanager
 from textwrap import dedent
@@ -17,13 +18,15 @@ from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 
-from pantheon_obs.sinks.logs import queued
+from pantheon_obs import configure_logging
+from pantheon_obs.sinks.logs import delivery, queued
 from pantheon_obs.sinks.logs.queued import Queued
 from tests.logs.running import SECONDS_TO_WAIT, clean_environment, command, run
 from tests.support.lines import parse_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 # On a busy machine it may take a while until the test reads.
@@ -495,9 +498,6 @@ def test_lines_of_the_very_end_are_written_directly(
 
 def test_sigterm_by_default_drains_and_then_kills(monkeypatch: pytest.MonkeyPatch) -> None:
     """This process blocks the signal, and sees it arrive after the lines."""
-    from pantheon_obs import configure_logging  # noqa: PLC0415 - beside its use
-    from pantheon_obs.sinks.logs import delivery  # noqa: PLC0415 - as above
-
     before: Any = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
@@ -592,6 +592,59 @@ def test_sigterm_under_gevent_does_not_stop_the_greenlets() -> None:
         assert 0 == process.wait(SECONDS_TO_WAIT)
 
     assert [*map(str, range(1000)), "answered"] == [line["event"] for line in lines]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system does not say who handles a signal")
+def test_a_handler_of_sigterm_that_python_does_not_know_stays() -> None:
+    """gevent's `signal_handler`, for example, by which an application ends its requests."""
+    done = run("""
+        import faulthandler, os, signal
+        faulthandler.register(signal.SIGTERM, file=open(os.devnull, "w"))
+        configure_logging(log_delivery="queue")
+        os.kill(os.getpid(), signal.SIGTERM)
+        logging.info("alive")
+    """)
+
+    assert ["alive"] == done.events
+
+
+@pytest.mark.parametrize("status", ["", None], ids=["other contents", "no such file"])
+def test_a_system_that_does_not_say_who_handles_a_signal(
+    status: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then Python's word is taken, and ours is installed."""
+    path = tmp_path / "status"
+    if status is not None:
+        path.write_text(f"Name:\tpython\n{status}")
+    monkeypatch.setattr(delivery, "_STATUS", path)
+    before: Any = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        configure_logging(log_delivery="queue")
+        assert signal.SIG_DFL is not signal.getsignal(signal.SIGTERM)
+        delivery.close()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_the_process_that_uwsgi_forks_has_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker hangs for good if a thread of its parent was at work when it was forked."""
+    number = 0
+    uwsgi: Any = types.ModuleType("uwsgi")
+    uwsgi.worker_id = lambda: number
+    monkeypatch.setitem(sys.modules, "uwsgi", uwsgi)
+    written: list[tuple[bytes, str]] = []
+
+    def write(line: bytes) -> None:
+        written.append((line, threading.current_thread().name))
+
+    queue = Queued(write, 1000, lambda _: b"", pytest.fail)
+    queue.write(b"loaded", logging.INFO)
+    assert [(b"loaded", threading.current_thread().name)] == written
+
+    number = 1
+    queue.write(b"served", logging.INFO)
+    queue.close()
+    assert (b"served", "pantheon-obs-logs") == written[-1]
 
 
 def test_a_queue_that_stays_full_reports_its_drops_from_time_to_time(

@@ -288,6 +288,8 @@ OTHERS: dict[str, str] = dict.fromkeys(
         f"1 error\npassword\n  Too short [type=too_short, input_value='{SECRET}', input_type=str]",
         f"{{'type': 'string_too_short', 'loc': ('body', 'password'), 'input': '{SECRET}'}}",
         f"Incorrect API key provided: {SECRET}.",
+        f"invalid token '{SECRET}'",
+        f'the password was "{SECRET}"',
         f"root:$6$a1b2c3d4${SECRET}{SECRET}",
         f"pbkdf2_sha256$600000$a1b2${SECRET}=",
         f"scrypt:32768:8:1$a1b2${drawn(40, _HEX)}{SECRET}",

@@ -54,10 +54,15 @@ _WAYS = {
 _in_prose = re.compile(
     "(?:"
     + "|".join(f"{one}(?:{ways})" for letters, ways in _WAYS.items() for one in letters)
-    + r")[:*|(<>/\s-]{1,4}(?:(?:is|was) )?(?=[\w+/=.~-]{16})"
+    + rf")[:*|(<>/\s-]{{1,4}}(?:(?:is|was) )?(?:{_quote})?(?=[\w+/=.~-]{{16}})"
     rf"{RANDOM}(?P<value>[\w+/=.~-]+)"
 ).finditer
 
+# Each of them but AUTH has one of these: to look for them takes less time.
+_PROSE = (
+    *("secret", "token", "pass", "apik", "api k", "api-k", "api_k"),
+    *("essk", "ess k", "ess-k", "ess_k"),
+)
 _line = r"(?:\r?\n|(?:\\r)?\\n)"
 _multipart = re.compile(
     rf"form-data; ?name=\\*\"(?P<name>[^\"\\\r\n]{{1,64}})\\*\""
@@ -144,9 +149,11 @@ def seldom_spans(text: str, rule_of: RuleOf) -> Iterator[Span]:
         rule = rule_of(found["name"])
         return rule is not None and rule(found["value"])
 
+    small = text.lower()
     if "'" in text or ")=(" in text:
-        yield from statement_spans(text, text.lower(), rule_of)
-    yield from value_spans(_in_prose(text), text)
+        yield from statement_spans(text, small, rule_of)
+    if "AUTH" in text or any(map(small.__contains__, _PROSE)):
+        yield from value_spans(_in_prose(text), text)
     if "form-data" in text:
         yield from value_spans(_multipart(text), text, is_of_field)
     if "dentified " in text or "DENTIFIED " in text:

@@ -7,6 +7,8 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.native import threads_are_greenlets
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from pantheon_obs.core.settings import Settings
 
+_STATUS = Path("/proc/self/status")  # proc(5): of Linux alone
 _output = Output()
 _queue: Queued | None = None
 _ends: tuple[Callable[[], object], ...] = ()
@@ -89,9 +92,22 @@ def _catch_sigterm() -> None:
     if not _may_handle_signals():
         return
     found = signal.getsignal(signal.SIGTERM)
-    if found is not _on_sigterm and (callable(found) or found is signal.SIG_DFL):
+    is_default = found is signal.SIG_DFL and not _is_handled_in_c()
+    if found is not _on_sigterm and (callable(found) or is_default):
         _previous = found if callable(found) else None
         signal.signal(signal.SIGTERM, _on_sigterm)
+
+
+def _is_handled_in_c() -> bool:
+    """Whether a library handles it without Python's knowledge, as gevent's `signal_handler` does.
+
+    Linux says so; ours would take its place, and it would never run.
+    """
+    with suppress(OSError):
+        for line in _STATUS.read_text("ascii", "replace").splitlines():
+            if line.startswith("SigCgt:"):
+                return bool(int(line.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+    return False
 
 
 def _on_sigterm(number: int, frame: FrameType | None) -> None:

@@ -51,20 +51,20 @@ like_fields = re.compile(r"(?:\s|^)[^\s=]+=").findall
 
 
 class Interpolated(str):
-    """A message with an equals sign that has got its arguments.
+    """A message with an equals sign that has got its arguments; `template` is the one without."""
 
-    Attributes:
-        is_forged: Whether an argument has brought a part that looks like a field.
-    """
-
-    __slots__ = ("is_forged",)
-    is_forged: bool
+    __slots__ = ("template",)
+    template: str
 
     def __new__(cls, text: str, template: str) -> Self:
-        """Compare the message with the application's own text."""
+        """Keep the application's own text beside the message."""
         made = super().__new__(cls, text)
-        made.is_forged = len(like_fields(text)) > len(like_fields(template))
+        made.template = template
         return made
+
+    def is_forged(self) -> bool:
+        """Whether an argument has brought a part that looks like a field; JSON does not ask."""
+        return len(like_fields(self)) > len(like_fields(self.template))
 
 
 @dataclass(slots=True, eq=False)

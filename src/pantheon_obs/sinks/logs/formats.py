@@ -108,7 +108,7 @@ def message(line: Line) -> str:
     text: str = line["event"]
     if "=" not in text or not like_fields(text):
         return text
-    is_written = isinstance(text, Interpolated) and not text.is_forged
+    is_written = isinstance(text, Interpolated) and not text.is_forged()
     return text if is_written else json.dumps(text, ensure_ascii=False)
 
 

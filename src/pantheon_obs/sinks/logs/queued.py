@@ -80,7 +80,9 @@ class Queued:
             return
         self._notice_fork()
         with self._lock:
-            self._start()
+            if not self._start():
+                self._write(line)
+                return
             lane = bisect_right(_LANES, level)
             if self._make_room(len(line), lane):
                 self._accepted += len(line)
@@ -119,13 +121,19 @@ class Queued:
         if os.getpid() != self._process:
             self.after_fork()
 
-    def _start(self) -> None:
-        if not self._is_started:
+    def _start(self) -> bool:
+        """Start the thread, and return whether it runs: lines are written directly without it.
+
+        uWSGI loads the application and forks, whatever its threads do. A worker in which one of
+        them has the interpreter's lock, and did not survive the fork, never answers.
+        """
+        if not self._is_started and not _is_forked_later():
             if threads_are_greenlets():
                 thread.start_new_thread(self._run, ())
             else:
                 Thread(target=self._run, name="pantheon-obs-logs", daemon=True).start()
             self._is_started = True
+        return self._is_started
 
     def _put(self, lane: int, level: int, item: object) -> None:
         self._lanes[lane].append((next(self._numbers), level, item))
@@ -197,3 +205,9 @@ class Queued:
             self._write(line)
         except Exception as failure:  # noqa: BLE001 - the thread lives as long as the process
             self._failed(failure)
+
+
+def _is_forked_later() -> bool:
+    """Whether this is the process that loads the application for uWSGI's workers: number 0."""
+    number = getattr(sys.modules.get("uwsgi"), "worker_id", None)  # a module of uWSGI alone
+    return number is not None and number() == 0
