@@ -66,7 +66,7 @@ def _name_signs(extra: frozenset[str]) -> re.Pattern[str]:
     code = r"(?<=[?&#]code.)|(?<=auth_code.)|(?<=ization_code.)|(?<=code_verifier.)|(?<=[?&]t.)"
     behind = [
         named(".."),
-        rf"(?<=[0-9].)(?:{one})|(?<=[0-9]..)(?:{named('[0-9]..')}|{two})",
+        rf"(?<=[0-9].)(?:{one})|(?<=[0-9]..)(?:(?<={in_place}[0-9]..)|{two})",  # rare
         r"(?<!')(?<=[\"'`][ \]].|[\] ] .|\\[\"'`].|[\d\[]\].)|(?<=[\"']code[\"'].)",
     ]
     ways = [

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from pantheon_obs.sinks.redact_innocent import are_statements, is_path, is_piece_in, is_statement
 from pantheon_obs.sinks.redact_keys import whatever
+from pantheon_obs.sinks.redact_patterns import Pattern
 from pantheon_obs.sinks.redact_plain import described
 from pantheon_obs.sinks.redact_providers import RANDOM
 
@@ -24,41 +24,39 @@ _FAR = 4096
 _FARTHEST = 65536
 _SHORT = 6
 
-value_after = re.compile(
+value_after = Pattern(
     r"[ \t]*+(?:(?:![!\w]+|&\w+)[ \t]++)?"  # a tag and an anchor of YAML
     r"(?:(?:[|>][+-]?)?\r?\n(?:[ \t]*+(?=[\"'])|[ \t]++(?:- )?(?!\S{1,99}:(?:\s|\Z))))?"
     r"(?:[bBeEfFnNrRuU]{1,2}(?=\\*[\"'`]))?"
     r"(?:(?P<quote>\\*(?:\"\"\"|'''|[\"'`]))|(?P<open>[\[{(])"
     r"|(?P<bare>(?:[^\s&\"'`<>,;)\]}|%\\]++|%(?!2[26])|\\(?![\"'nrt]))++))"
 ).match
-_bracket = re.compile(r"(?<!\\)\\*+[\"'`]|[\[\](){}]").search
-_no_secret = re.compile(
+_bracket = Pattern(r"(?<!\\)\\*+[\"'`]|[\[\](){}]").search
+_no_secret = Pattern(
     r"(?i:[^a-z0-9]*|none|null|nil|true|false|undefined|unset|nan"
     r"|(?:[a-z]+ )?[\[<({*]*(?:redacted|filtered|masked|hidden|removed|scrubbed|sanitized)[\]>)}*]*"
     r"|x{3,}|[\w-]{0,8}(?:\*{3,}|\.{3,}|…|•{3,})[\w-]{0,8})"
     r"|%[sr]|%\(\w+\)[sdr]|\$\d+|:[a-z_]+|\$[A-Z_]+|\$?\{{1,2}\s*[\w.!:]+\s*\}{0,2}"
     r"|<[A-Za-z _-]+>|\{%[^%]*%\}"
 ).fullmatch
-_mixed = re.compile(r"(?!oauth2)(?=[A-Za-z]{0,200}\d)(?=\d{0,200}[A-Za-z])[A-Za-z0-9]+").fullmatch
-_number = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?%?").fullmatch
-_words = re.compile(r"(?:[A-Za-z]{1,19}+(?![A-Za-z])[._/'-]?+)++[!?:]?").fullmatch
-_several_words = re.compile(
+_mixed = Pattern(r"(?!oauth2)(?=[A-Za-z]{0,200}\d)(?=\d{0,200}[A-Za-z])[A-Za-z0-9]+").fullmatch
+_number = Pattern(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?%?").fullmatch
+_words = Pattern(r"(?:[A-Za-z]{1,19}+(?![A-Za-z])[._/'-]?+)++[!?:]?").fullmatch
+_several_words = Pattern(
     r"(?:[A-Za-z]{1,19}|v?\d{1,3})(?: (?:[A-Za-z]{1,19}|v?\d{1,3}))+"
 ).fullmatch
-_more_words = re.compile(r"[ \t]+[A-Za-z]").match
-_closes_pair = re.compile(r" ?[)\]]").match
-_opens_pair = re.compile(r"[\"'`]\\*[bBuU]?[ ]?[(\[]").match
-_is_header = re.compile(r"(?i:[a-z]+(?:-[a-z]+)+|cookie|authorization)").fullmatch
+_more_words = Pattern(r"[ \t]+[A-Za-z]").match
+_closes_pair = Pattern(r" ?[)\]]").match
+_opens_pair = Pattern(r"[\"'`]\\*[bBuU]?[ ]?[(\[]").match
+_is_header = Pattern(r"(?i:[a-z]+(?:-[a-z]+)+|cookie|authorization)").fullmatch
 # The value of a header, in a list of names and values: random, or cookies.
-_of_header = re.compile(rf"(?:[A-Za-z]{{1,20}} )?{RANDOM}|[\w.-]{{1,64}}=[^\s\"'=]").match
-_annotated = re.compile(r"[ \t]*=[ \t]*(\\*[\"'`])").match
+_of_header = Pattern(rf"(?:[A-Za-z]{{1,20}} )?{RANDOM}|[\w.-]{{1,64}}=[^\s\"'=]").match
+_annotated = Pattern(r"[ \t]*=[ \t]*(\\*[\"'`])").match
 # Read backwards from the name: an element, perhaps with a prefix, or an attribute.
-_closes = re.compile(r"(?::[\w-]{1,64}+)?/<").match
-_opens = re.compile(r"(?::[\w-]{1,64}+)?<|[\"']\\*+=(?:eman|yek|di)").match
-_made = re.compile(
-    r"(?:[A-Za-z_]+\.)*+(?:[A-Z]\w*|bytearray|memoryview)\((?:\w+=)?[bBuU]?"
-).fullmatch
-_expression = re.compile(r"[A-Za-z_][A-Za-z_.]{2,}[(\[].*|[a-z_]+(?:\.[A-Za-z_]+)+").fullmatch
+_closes = Pattern(r"(?::[\w-]{1,64}+)?/<").match
+_opens = Pattern(r"(?::[\w-]{1,64}+)?<|[\"']\\*+=(?:eman|yek|di)").match
+_made = Pattern(r"(?:[A-Za-z_]+\.)*+(?:[A-Z]\w*|bytearray|memoryview)\((?:\w+=)?[bBuU]?").fullmatch
+_expression = Pattern(r"[A-Za-z_][A-Za-z_.]{2,}[(\[].*|[a-z_]+(?:\.[A-Za-z_]+)+").fullmatch
 
 
 class Place(NamedTuple):
