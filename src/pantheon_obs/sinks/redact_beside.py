@@ -6,6 +6,7 @@ the line before.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from pantheon_obs.sinks.redact_keys import NAMES, any_value, is_beside, words_of
@@ -16,7 +17,6 @@ from pantheon_obs.sinks.redact_sql import statement_spans
 from pantheon_obs.sinks.redact_values import is_words
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Iterator
 
     from pantheon_obs.sinks.redact_keys import Rule
@@ -35,7 +35,7 @@ _behind = Pattern(
     rf"[ \t]?b?(?P<quote>{_quote})[^\"'`]{{0,{_NEAR}}}+(?P=quote)[ ,]{{1,3}}(?:{_quote})?{_FIELD}"
 ).match
 _validated = Pattern(r"(?:\A|\n)([\w.]{1,64})\n[^\n]*\[type=\w+, \Z").search
-_last_edge = Pattern("[{}<>]").search
+_last_edge = re.compile("[{}<>]").search
 # Each name of a secret has one of these: to look for them takes much less time.
 _HINTS = (
     *("pass", "pwd", "secret", "token", "key", "auth", "cred", "cooki", "jwt", "srf", "sess"),

@@ -6,6 +6,7 @@ placeholder, a masked value, a number of tokens, an expression in source code, a
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from pantheon_obs.sinks.redact_beside import rule_beside
@@ -33,7 +34,7 @@ _LONGEST_START = 256
 _HEADERS = ("cookie", "cookies", "authorization")
 
 # Before a sign, read backwards: the quote or bracket, the name, perhaps a word before it.
-_name_before = Pattern(
+_name_before = re.compile(
     r"[ \t]{0,16}(?:\]\d{0,4}+\[)?(?P<close>\]?[\"'`]\\*|\]|[dD]5%|22%)?"
     r"(?P<name>[\w.-]+(?: [\w-]+){0,2})"
 ).match

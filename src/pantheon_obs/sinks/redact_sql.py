@@ -31,9 +31,9 @@ _insert = Pattern(
 ).finditer
 _compared = Pattern(
     r"(?<!\w)(\w++)[\"`\]]?\s{0,4}(?:[=<>!]{1,2}|(?i:i?like))\s{0,4}(?:\?|%s|\$\d+)"
-).findall
+).finditer
 _parameters = Pattern(r"\[parameters: \[?(?=\()").finditer
-_name = Pattern(r"\w+").findall
+_name = Pattern(r"\w+").finditer
 # A string, in which two quotes stand for one; another value; a bracket or comma.
 _value = Pattern(
     r"\s*+(?:(?P<quote>['\"])(?P<text>(?:(?!(?P=quote))[^\\]|\\.|(?P=quote){2})*+)(?P=quote)"
@@ -53,7 +53,7 @@ def statement_spans(text: str, small: str, rule_of: RuleOf) -> Iterator[Span]:
     rows = _Rows(text, rule_of)
     for found in _insert(text) if "into " in small else ():
         if found.end() >= rows.at:
-            yield from rows.spans(found.end(), _name(found["columns"]))
+            yield from rows.spans(found.end(), [name[0] for name in _name(found["columns"])])
         if rows.is_cut:
             break
     if "[parameters: " in text:
@@ -82,7 +82,7 @@ def _parameter_spans(text: str, rule_of: RuleOf) -> Iterator[Span]:
         sql = text[max(start, 0) : found.start()]
         inserted = next(_insert(sql), None)
         columns = _name(inserted["columns"]) if inserted else _compared(sql)
-        yield from rows.spans(found.end(), columns)
+        yield from rows.spans(found.end(), [name[name.lastindex or 0] for name in columns])
 
 
 def _is_of_column(found: re.Match[str], rule_of: RuleOf) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from pantheon_obs.sinks.redact_innocent import are_statements, is_path, is_piece_in, is_statement
@@ -24,7 +25,7 @@ _FAR = 4096
 _FARTHEST = 65536
 _SHORT = 6
 
-value_after = Pattern(
+value_after = re.compile(
     r"[ \t]*+(?:(?:![!\w]+|&\w+)[ \t]++)?"  # a tag and an anchor of YAML
     r"(?:(?:[|>][+-]?)?\r?\n(?:[ \t]*+(?=[\"'])|[ \t]++(?:- )?(?!\S{1,99}:(?:\s|\Z))))?"
     r"(?:[bBeEfFnNrRuU]{1,2}(?=\\*[\"'`]))?"
@@ -39,7 +40,7 @@ _no_secret = Pattern(
     r"|%[sr]|%\(\w+\)[sdr]|\$\d+|:[a-z_]+|\$[A-Z_]+|\$?\{{1,2}\s*[\w.!:]+\s*\}{0,2}"
     r"|<[A-Za-z _-]+>|\{%[^%]*%\}"
 ).fullmatch
-_mixed = Pattern(r"(?!oauth2)(?=[A-Za-z]{0,200}\d)(?=\d{0,200}[A-Za-z])[A-Za-z0-9]+").fullmatch
+_mixed = re.compile(r"(?!oauth2)(?=[A-Za-z]{0,200}\d)(?=\d{0,200}[A-Za-z])[A-Za-z0-9]+").fullmatch
 _number = Pattern(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?%?").fullmatch
 _words = Pattern(r"(?:[A-Za-z]{1,19}+(?![A-Za-z])[._/'-]?+)++[!?:]?").fullmatch
 _several_words = Pattern(
