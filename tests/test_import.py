@@ -122,6 +122,8 @@ def test_a_typo_is_an_attribute_error() -> None:
     """A missing name raises the error of any other module."""
     with pytest.raises(AttributeError, match="module 'pantheon_obs' has no attribute 'instrumnet'"):
         _ = pantheon_obs.instrumnet  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match="propagation' has no attribute 'propogate'"):
+        _ = propagation.propogate  # type: ignore[attr-defined]
 
 
 def test_the_names_are_listed_before_they_are_touched() -> None:
@@ -132,6 +134,17 @@ def test_the_names_are_listed_before_they_are_touched() -> None:
 
     assert set() == PUBLIC - set(listed)
     assert set() == PUBLIC - set(dir(pantheon_obs))
+    assert set() == set(propagation.__all__) - set(dir(propagation))
+
+
+def test_tracing_requests_loads_no_part_that_carries_a_trace_elsewhere() -> None:
+    """Those who call no other service do not wait for it; its names are there all the same."""
+    loaded = modules_after("import pantheon_obs.adapters.asgi")
+
+    assert (
+        set() == {f"pantheon_obs.propagation.{name}" for name in ("clients", "executors")} & loaded
+    )
+    run_isolated("from pantheon_obs.propagation import *; carry, extract, inject, propagate")
 
 
 GUESSES = sorted({*_elsewhere._INSTEAD, *_elsewhere._ALSO, "instrument_fastapi"})  # noqa: SLF001

@@ -80,13 +80,7 @@ if TYPE_CHECKING:
     from pantheon_obs.llm.budget import budget
     from pantheon_obs.llm.call import llm_call
     from pantheon_obs.llm.instrument import instrument_llm
-    from pantheon_obs.propagation import (
-        TracedThreadPoolExecutor,
-        carry,
-        extract,
-        inject,
-        propagate,
-    )
+    from pantheon_obs.propagation import TracedThreadPoolExecutor, carry, extract, inject, propagate
     from pantheon_obs.propagation.jobs import trace_context, untraced
     from pantheon_obs.sinks.logs.configure import configure_logging, logging_config
     from pantheon_obs.sinks.logs.structlog_bridge import get_logger
@@ -112,13 +106,7 @@ else:  # hidden from type checkers, which would accept every name
         "llm.budget": ["budget"],
         "llm.call": ["llm_call"],
         "llm.instrument": ["instrument_llm"],
-        "propagation": [
-            "TracedThreadPoolExecutor",
-            "carry",
-            "extract",
-            "inject",
-            "propagate",
-        ],
+        "propagation": ["TracedThreadPoolExecutor", "carry", "extract", "inject", "propagate"],
         "propagation.jobs": ["trace_context", "untraced"],
         "sinks.logs.configure": ["configure_logging", "logging_config"],
         "sinks.logs.structlog_bridge": ["get_logger"],

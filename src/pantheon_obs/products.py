@@ -6,7 +6,6 @@ tell are not here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 Says = Literal["access line", "websocket line", "unhandled error", "task end", "task failure"]
@@ -21,8 +20,7 @@ class Refusal(NamedTuple):
     connection: str = "close"  # the header, if any
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Product:
+class Product(NamedTuple):
     """A framework or server."""
 
     name: str  # as it is imported
@@ -73,32 +71,14 @@ LIBRARIES = frozenset(
         *("LiteLLM", "PIL", "aio_pika", "aiohttp", "aiokafka", "aiormq", "aiosqlite", "alembic"),
         *("amqp", "anthropic", "asyncio", "asyncpg", "azure", "billiard", "boto3", "botocore"),
         *("charset_normalizer", "cohere", "concurrent", "daphne", "elastic_transport", "faker"),
-        *(
-            "filelock",
-            "fsspec",
-            "google",
-            "google_genai",
-            "groq",
-            "h11",
-            "h2",
-            "hpack",
-            "instructor",
-        ),
-        *("kafka", "kombu", "langchain", "langfuse", "langsmith", "litellm", "llama_index"),
-        *(
-            "markdown_it",
-            "matplotlib",
-            "mcp",
-            "mistralai",
-            "multipart",
-            "numba",
-            "ollama",
-            "openai",
-        ),
-        *("opentelemetry", "paramiko", "parso", "passlib", "pika", "prometheus_client", "psycopg"),
-        *("pydantic_ai", "pymongo", "python_multipart", "redis", "requests", "requests_oauthlib"),
-        *("s3transfer", "sentry_sdk", "sqlalchemy", "stripe", "tenacity", "together", "tornado"),
-        *("urllib3", "watchfiles", "websockets", "wsproto", "zeep", "zmq"),
+        *("filelock", "fsspec", "google", "google_genai", "groq", "h11", "h2", "hpack"),
+        *("instructor", "kafka", "kombu", "langchain", "langfuse", "langsmith", "litellm"),
+        *("llama_index", "markdown_it", "matplotlib", "mcp", "mistralai", "multipart", "numba"),
+        *("ollama", "openai", "opentelemetry", "paramiko", "parso", "passlib", "pika"),
+        *("prometheus_client", "psycopg", "pydantic_ai", "pymongo", "python_multipart", "redis"),
+        *("requests", "requests_oauthlib", "s3transfer", "sentry_sdk", "sqlalchemy", "stripe"),
+        *("tenacity", "together", "tornado", "urllib3", "watchfiles", "websockets", "wsproto"),
+        *("zeep", "zmq"),
     }
 )
 """Further libraries that log details at DEBUG, by the first part of the names of their loggers."""

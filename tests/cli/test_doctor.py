@@ -739,6 +739,11 @@ HEALTHY = {
     "celery": """
         from celery import Celery
         from pantheon_obs import instrument_celery
+
+        class Unconfigured:  # like Django's settings, whose class is asked of the module
+            __class__ = property(lambda _: 1 / 0)
+
+        settings = Unconfigured()
         app = instrument_celery(Celery('jobs'))
     """,
     "sentry_sdk": """

@@ -92,7 +92,7 @@ def _celery() -> Iterator[Check]:
     from pantheon_obs.adapters.celery_tracing import tracing_of  # noqa: PLC0415 - where there is Celery
 
     for name, value in _globals():
-        if isinstance(value, celery.Celery) and tracing_of(value) is None:
+        if issubclass(type(value), celery.Celery) and tracing_of(value) is None:
             why = f"tasks sent to {name} do not carry the trace id"
             yield fault("celery", why, f"instrument_celery({name})")
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class CheckEnded:
     """A health check has ended, or timed out."""
 
@@ -14,21 +14,21 @@ class CheckEnded:
     seconds: float
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class LinesDropped:
     """The queue of log lines had no room for some; `levels` has their number by level."""
 
     levels: dict[str, int]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class TelemetryFailed:
     """Code of this library has raised at a site, and the guard has swallowed it."""
 
     site: str
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Operation:
     """A measured call within a request, websocket or task has ended.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pantheon_obs.sinks.redact_keys import NAMES, any_value, is_beside, words_of
 from pantheon_obs.sinks.redact_long import value_spans
+from pantheon_obs.sinks.redact_patterns import Pattern
 from pantheon_obs.sinks.redact_providers import RANDOM
 from pantheon_obs.sinks.redact_sql import statement_spans
 from pantheon_obs.sinks.redact_values import is_words
@@ -29,11 +30,11 @@ _FIELD = (
     rf"(?<!\w)(?P<key>\w++)(?:{_quote})?[ \t]?(?:=>|[:=])[ \t]?"
     rf"(?:[\[(]?(?:b?{_quote}body{_quote}, )?b?{_quote})?(?P<name>[\w.-]{{3,64}}+)"
 )
-_before = re.compile(_FIELD).finditer
-_behind = re.compile(
+_before = Pattern(_FIELD).finditer
+_behind = Pattern(
     rf"[ \t]?b?(?P<quote>{_quote})[^\"'`]{{0,{_NEAR}}}+(?P=quote)[ ,]{{1,3}}(?:{_quote})?{_FIELD}"
 ).match
-_validated = re.compile(r"(?:\A|\n)([\w.]{1,64})\n[^\n]*\[type=\w+, \Z").search
+_validated = Pattern(r"(?:\A|\n)([\w.]{1,64})\n[^\n]*\[type=\w+, \Z").search
 _last_edge = re.compile("[{}<>]").search
 # Each name of a secret has one of these: to look for them takes much less time.
 _HINTS = (
@@ -51,7 +52,7 @@ _WAYS = {
     "Pp": "(?<=(?i:passp))(?i:hrase)|(?<=requirep)ass|(?<=P)ASS",
     "Ww": "(?<=(?i:passw))(?i:(?:or)?ds?)",
 }
-_in_prose = re.compile(
+_in_prose = Pattern(
     "(?:"
     + "|".join(f"{one}(?:{ways})" for letters, ways in _WAYS.items() for one in letters)
     + rf")[:*|(<>/\s-]{{1,4}}(?:(?:is|was) )?(?:{_quote})?(?=[\w+/=.~-]{{16}})"
@@ -64,19 +65,17 @@ _PROSE = (
     *("essk", "ess k", "ess-k", "ess_k"),
 )
 _line = r"(?:\r?\n|(?:\\r)?\\n)"
-_multipart = re.compile(
+_multipart = Pattern(
     rf"form-data; ?name=\\*\"(?P<name>[^\"\\\r\n]{{1,64}})\\*\""
     rf"(?:{_line}[\w-]{{1,64}}: [^\r\n\\]{{0,99}}){{0,4}}{_line}{{2}}(?P<value>[^\r\n\\]+)"
 ).finditer
 # The members of a key that are private: https://www.rfc-editor.org/rfc/rfc7518#section-6
-_jwk = re.compile(
+_jwk = Pattern(
     rf"(?P<quote>{_quote})(?:[dkpq]|d[pq]|qi)(?P=quote) ?: ?(?P=quote)(?P<value>[\w-]{{16,}}+)"
 ).finditer
 # ~/.netrc: https://www.gnu.org/software/inetutils/manual/html_node/The-_002enetrc-file.html
-_netrc = re.compile(
-    r"\blogin\s{1,8}[^\s]{1,64}\s{1,8}password\s{1,8}(?P<value>[^\s]+)", re.IGNORECASE
-).finditer
-_identified = re.compile(
+_netrc = Pattern(r"(?i)\blogin\s{1,8}[^\s]{1,64}\s{1,8}password\s{1,8}(?P<value>[^\s]+)").finditer
+_identified = Pattern(
     r"(?i:identified(?: with \w{1,64})? by (?:password )?)"
     r"(?P<quote>['\"]?)(?P<value>[^\s'\"]{3,})"
 ).finditer

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from pantheon_obs.sinks.redact_innocent import is_innocent
+from pantheon_obs.sinks.redact_patterns import Pattern
 from pantheon_obs.sinks.redact_plain import described
 from pantheon_obs.sinks.redact_providers import RANDOM
 from pantheon_obs.sinks.redact_values import (
@@ -37,18 +37,18 @@ _USER = {"u": _CURL, "U": _CURL, "user": _CURL, "proxy-user": _CURL, "a": ("http
 _JOINED = {"p": ("mysql", "mariadb"), "u": _CURL}
 
 # An option, a quote that closes it in a list, the blanks, the quote of its value.
-_option = re.compile(
+_option = Pattern(
     r"--?([A-Za-z][\w.-]{0,64}+)(?:[\"'],)?[ \t]{1,16}+(?!-)(?P<quote>\\*[\"'`]?)"
 ).match
-_joined = re.compile(r"-([pu])(?P<quote>[\"']?)(?=[^\s\"'-])").match
-_bare = re.compile(r"[^\s\"'`|;&<>()]+").match
-_number = re.compile(r"[\d:.]+").fullmatch
-_named = re.compile(
+_joined = Pattern(r"-([pu])(?P<quote>[\"']?)(?=[^\s\"'-])").match
+_bare = Pattern(r"[^\s\"'`|;&<>()]+").match
+_number = Pattern(r"[\d:.]+").fullmatch
+_named = Pattern(
     r"(?i)[\w-]*(?:auth\w*|cookie|token|key|secret|pass\w*|jwt|credentials?|signature)"
 ).fullmatch
-_header = re.compile(r"[A-Za-z][\w-]{1,40}").fullmatch
-_random = re.compile(RANDOM).match
-_no_header = re.compile(r"[a-z]+(?:_[a-z0-9]+)+|\W*").fullmatch  # a column, a masked value
+_header = Pattern(r"[A-Za-z][\w-]{1,40}").fullmatch
+_random = Pattern(RANDOM).match
+_no_header = Pattern(r"[a-z]+(?:_[a-z0-9]+)+|\W*").fullmatch  # a column, a masked value
 
 
 def secret_items(items: Sequence[object], rule_of: RuleOf) -> dict[int, str]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from pantheon_obs.sinks.redact_keys import NAMES, whatever, words_of
+from pantheon_obs.sinks.redact_patterns import Pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,22 +29,22 @@ _STATE = (
 )
 # What a form says of a field: `This field is required.`
 _SENTENCE = r"[A-Z][a-z']{0,20}(?: \(?[A-Za-z0-9'_-]{1,20}[,;:)]{0,2}){1,40}[.!]"
-_statement = re.compile(rf"{_STATE}|{_SENTENCE}(?: {_SENTENCE}){{0,4}}").fullmatch
-_code = re.compile(r"[a-z]+(?:_[a-z]+)*").fullmatch
+_statement = Pattern(rf"{_STATE}|{_SENTENCE}(?: {_SENTENCE}){{0,4}}").fullmatch
+_code = Pattern(r"[a-z]+(?:_[a-z]+)*").fullmatch
 # A list or mapping of such values, in JSON or as a repr; Django REST framework's errors too.
-_statements = re.compile(
+_statements = Pattern(
     rf"(?:[\[\](){{}}:,\s]|None|null|[Tt]rue|[Ff]alse|ErrorDetail\(string=|code=(['\"])[a-z_]+\1"
     rf"|(['\"])code\2: ?(['\"])[a-z_]+\3|(['\"])[a-z_]{{1,20}}\4(?=:)"
     rf"|(['\"])(?:{_STATE}|{_SENTENCE}(?: {_SENTENCE}){{0,4}})\5)*+"
 ).fullmatch
-_path = re.compile(r"(?:~|\.{0,2})(?:/[a-z_.-]{1,40}|(?:/[A-Za-z._]?[a-z0-9_@.-]{1,40}){2,20})/?")
-_any_path = re.compile(r"(?:[A-Za-z]:|~|\.{0,2})(?:[/\\][\w@. -]{0,64})+")
+_path = Pattern(r"(?:~|\.{0,2})(?:/[a-z_.-]{1,40}|(?:/[A-Za-z._]?[a-z0-9_@.-]{1,40}){2,20})/?")
+_any_path = Pattern(r"(?:[A-Za-z]:|~|\.{0,2})(?:[/\\][\w@. -]{0,64})+")
 _of_directories = ("pwd", "cwd")
-_of_words = re.compile(r"(?i)pass(?:wd|word|phrase|code)?\d?$").search
+_of_words = Pattern(r"(?i)pass(?:wd|word|phrase|code)?\d?$").search
 _PIECES = frozenset({
     "bytes", "end", "logprob", "logprobs", "offset", "prob", "score", "start", "top_logprobs",
 })  # fmt: skip
-_beside_a_piece = re.compile(rf"['\"]?[,\s]{{1,3}}['\"]?(?:{'|'.join(sorted(_PIECES))})\b").match
+_beside_a_piece = Pattern(rf"['\"]?[,\s]{{1,3}}['\"]?(?:{'|'.join(sorted(_PIECES))})\b").match
 
 
 def is_innocent(key: str, value: object, rule: Rule, beside: Fields) -> bool:

@@ -6,6 +6,8 @@ import re
 from numbers import Number
 from typing import TYPE_CHECKING
 
+from pantheon_obs.sinks.redact_patterns import Pattern
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
@@ -68,12 +70,12 @@ _LICENSES = frozenset({"activation", "licence", "license"})
 _ASSERTIONS = frozenset({"client", "jwt", "saml"})
 _CODES = frozenset({"auth", "authorization", "backup", "device", "oauth", "recovery"})
 _RUNS = frozenset({"boarding", "first", "last", "next", "one", "render", "second", "third", "two"})
-_signature = re.compile(r"(?=\D*\d)[A-Za-z0-9+/=_%.-]{20,}").fullmatch
-_hex = re.compile(r"[0-9a-fA-F-]+").fullmatch
+_signature = Pattern(r"(?=\D*\d)[A-Za-z0-9+/=_%.-]{20,}").fullmatch
+_hex = Pattern(r"[0-9a-fA-F-]+").fullmatch
 # Not an identifier of a licence, as `LGPL-2.1-or-later` is one.
-_license = re.compile(r"(?=\D*\d\D*\d)[A-Za-z0-9+/=_-]{12,}|\S{40,}").fullmatch
+_license = Pattern(r"(?=\D*\d\D*\d)[A-Za-z0-9+/=_-]{12,}|\S{40,}").fullmatch
 # OAuth's: sixteen letters and digits in a row, of both kinds. `ERR_NOT_FOUND` and `404` are others.
-_code = re.compile(
+_code = Pattern(
     r"(?=(?:[A-Za-z0-9]{0,15}+[^A-Za-z0-9]){0,12}+(?=[A-Za-z]{0,40}\d)(?=\d{0,40}[A-Za-z])"
     r"[A-Za-z0-9]{16})[A-Za-z0-9+/=_%.~#-]+"
 ).fullmatch

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pantheon_obs.sinks.redact_beside import rule_beside
 from pantheon_obs.sinks.redact_commands import option_span
 from pantheon_obs.sinks.redact_keys import is_beside
+from pantheon_obs.sinks.redact_patterns import Pattern
 from pantheon_obs.sinks.redact_values import (
     REDACTED,
     Place,
@@ -37,11 +38,11 @@ _name_before = re.compile(
     r"[ \t]{0,16}(?:\]\d{0,4}+\[)?(?P<close>\]?[\"'`]\\*|\]|[dD]5%|22%)?"
     r"(?P<name>[\w.-]+(?: [\w-]+){0,2})"
 ).match
-_named_in_prose = re.compile(r"(?i)(?:pass(?:word|wd|phrase|code)|pwd|key)\Z").search
-_line = re.compile(r"[^\\\r\n]*+(?:\\(?![rn])[^\\\r\n]*+)*+").match
-_cookie = re.compile(r"[ \t]*+(?=[^\s=\"'\[{(])(?=[^=\r\n]{1,256}+=)").match
-_scheme = re.compile(r"[ \t]*+[A-Za-z][\w-]{1,30}:?[ \t]+(?=[^\s\"'`])").match
-_parameter = re.compile(r"[\w-]+=(?=[^=\s,])").match
+_named_in_prose = Pattern(r"(?i)(?:pass(?:word|wd|phrase|code)|pwd|key)\Z").search
+_line = Pattern(r"[^\\\r\n]*+(?:\\(?![rn])[^\\\r\n]*+)*+").match
+_cookie = Pattern(r"[ \t]*+(?=[^\s=\"'\[{(])(?=[^=\r\n]{1,256}+=)").match
+_scheme = Pattern(r"[ \t]*+[A-Za-z][\w-]{1,30}:?[ \t]+(?=[^\s\"'`])").match
+_parameter = Pattern(r"[\w-]+=(?=[^=\s,])").match
 
 
 def named_secret(text: str, at: int, rule_of: RuleOf) -> Span | None:

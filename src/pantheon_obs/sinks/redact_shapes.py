@@ -7,20 +7,20 @@ as it was given, and report the place of a secret; all places are replaced at th
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from pantheon_obs.sinks.redact_beside import is_seldom, seldom_spans
 from pantheon_obs.sinks.redact_long import CUT, OVERLAP, cut_marker, size_of
 from pantheon_obs.sinks.redact_named import named_secret
+from pantheon_obs.sinks.redact_patterns import compiled
 from pantheon_obs.sinks.redact_plain import PLACES
 from pantheon_obs.sinks.redact_providers import OTHERS, PROVIDERS
 from pantheon_obs.sinks.redact_spelt import with_usual_signs
 from pantheon_obs.sinks.redact_values import REDACTED
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable, Iterable, Iterator
 
     from pantheon_obs.sinks.redact_plain import Walk
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from pantheon_obs.sinks.redact_values import RuleOf, Span
 
     _Sorted = dict[str, list[tuple[str, str]]]
-
-compiled = lru_cache(maxsize=256)(re.compile)
-"""Compiles a pattern at its first use: compiling all of them takes longer than an import."""
 
 
 def find_spans(text: str, rule_of: RuleOf, signs: Signs, walk: Walk | None = None) -> list[Span]:

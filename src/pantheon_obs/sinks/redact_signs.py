@@ -15,7 +15,7 @@ from pantheon_obs.sinks.redact_keys import LAST_WORDS, NOT_ALONE
 from pantheon_obs.sinks.redact_providers import PROVIDERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 _TAIL = 3
 _MOST = 4  # characters of a beginning; to look for all takes long to compile
@@ -120,8 +120,10 @@ def _begins(size: int) -> str:
     )
 
 
-def _any_of(words: Iterable[str], *, fold: bool = False) -> str:
+def _any_of(words: Collection[str], *, fold: bool = False) -> str:
     """Make a pattern of words of the same length; with `fold`, in capital letters too."""
+    if len(words) == 1 and not fold:
+        return re.escape(*words)
     ways: dict[str, set[str]] = {}
     for word in words:
         ways.setdefault(word[0], set()).add(word[1:])
@@ -130,9 +132,12 @@ def _any_of(words: Iterable[str], *, fold: bool = False) -> str:
     by_rest: dict[str, list[str]] = {}
     for first, rests in sorted(ways.items()):
         by_rest.setdefault(_any_of(rests, fold=fold), []).append(first)
-    return f"(?:{'|'.join(_one_of(firsts, fold=fold) + rest for rest, firsts in by_rest.items())})"
+    found = [_one_of(firsts, fold=fold) + rest for rest, firsts in by_rest.items()]
+    # Each group takes its time to compile.
+    return found[0] if len(found) == 1 else f"(?:{'|'.join(found)})"
 
 
 def _one_of(characters: Iterable[str], *, fold: bool) -> str:
     both = {way for one in characters for way in ((one, one.upper()) if fold else (one,))}
-    return f"[{re.escape(''.join(sorted(both)))}]"
+    escaped = re.escape("".join(sorted(both)))
+    return escaped if len(both) == 1 else f"[{escaped}]"

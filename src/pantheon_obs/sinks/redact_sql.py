@@ -6,16 +6,17 @@ shows behind it.
 
 from __future__ import annotations
 
-import re
 from itertools import cycle
 from typing import TYPE_CHECKING
 
 from pantheon_obs.sinks.redact_keys import is_beside
 from pantheon_obs.sinks.redact_long import CUT, value_spans
+from pantheon_obs.sinks.redact_patterns import Pattern
 from pantheon_obs.sinks.redact_plain import PLACES
 from pantheon_obs.sinks.redact_values import REDACTED, is_placeholder
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterator
 
     from pantheon_obs.sinks.redact_values import RuleOf, Span
@@ -24,29 +25,27 @@ _STATEMENTS = 64
 _LONG = 8192
 _NAME = 80
 
-_insert = re.compile(
+_insert = Pattern(
     r"[Ii](?i:nto)\s{1,8}[\w.\"`\[\]]{1,200}\s{0,8}"
     r"\((?P<columns>[\w\s,\"`\[\]]{1,8000}+)\)\s{0,8}(?i:values?)\s{0,8}(?=\()"
 ).finditer
-_compared = re.compile(
+_compared = Pattern(
     r"(?<!\w)(\w++)[\"`\]]?\s{0,4}(?:[=<>!]{1,2}|(?i:i?like))\s{0,4}(?:\?|%s|\$\d+)"
-).findall
-_parameters = re.compile(r"\[parameters: \[?(?=\()").finditer
-_name = re.compile(r"\w+").findall
+).finditer
+_parameters = Pattern(r"\[parameters: \[?(?=\()").finditer
+_name = Pattern(r"\w+").finditer
 # A string, in which two quotes stand for one; another value; a bracket or comma.
-_value = re.compile(
+_value = Pattern(
     r"\s*+(?:(?P<quote>['\"])(?P<text>(?:(?!(?P=quote))[^\\]|\\.|(?P=quote){2})*+)(?P=quote)"
     r"|(?P<bare>[^\s'\"(),\[\]]++)|(?P<mark>[(),]))"
 ).match
 # PostgreSQL's and MySQL's, of a value that is there already.
-_key = re.compile(r"Key \((?P<names>[\w, \"]{1,200})\)=\((?P<values>[^)\n]+)\)").finditer
-_entry = re.compile(
-    r"Duplicate entry '(?P<value>[^'\n]+)' for key '(?:\w+\.)?(?P<name>\w+)'"
-).finditer
-_within = re.compile(
+_key = Pattern(r"Key \((?P<names>[\w, \"]{1,200})\)=\((?P<values>[^)\n]+)\)").finditer
+_entry = Pattern(r"Duplicate entry '(?P<value>[^'\n]+)' for key '(?:\w+\.)?(?P<name>\w+)'").finditer
+_within = Pattern(
     r"[IiLl](?i:(?<=\sl)ike|(?<=\si)(?:like|n))\s{1,4}\(?'(?P<value>[^']++)'"
 ).finditer
-_name_before = re.compile(r"\s{1,4}(?i:ton\s{1,4})?[\"`\]]?(\w+)").match  # read backwards
+_name_before = Pattern(r"\s{1,4}(?i:ton\s{1,4})?[\"`\]]?(\w+)").match  # read backwards
 
 
 def statement_spans(text: str, small: str, rule_of: RuleOf) -> Iterator[Span]:
@@ -54,7 +53,7 @@ def statement_spans(text: str, small: str, rule_of: RuleOf) -> Iterator[Span]:
     rows = _Rows(text, rule_of)
     for found in _insert(text) if "into " in small else ():
         if found.end() >= rows.at:
-            yield from rows.spans(found.end(), _name(found["columns"]))
+            yield from rows.spans(found.end(), [name[0] for name in _name(found["columns"])])
         if rows.is_cut:
             break
     if "[parameters: " in text:
@@ -83,7 +82,7 @@ def _parameter_spans(text: str, rule_of: RuleOf) -> Iterator[Span]:
         sql = text[max(start, 0) : found.start()]
         inserted = next(_insert(sql), None)
         columns = _name(inserted["columns"]) if inserted else _compared(sql)
-        yield from rows.spans(found.end(), columns)
+        yield from rows.spans(found.end(), [name[name.lastindex or 0] for name in columns])
 
 
 def _is_of_column(found: re.Match[str], rule_of: RuleOf) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pantheon_obs.sinks.redact_innocent import are_statements, is_path, is_piece_in, is_statement
 from pantheon_obs.sinks.redact_keys import whatever
+from pantheon_obs.sinks.redact_patterns import Pattern
 from pantheon_obs.sinks.redact_plain import described
 from pantheon_obs.sinks.redact_providers import RANDOM
 
@@ -31,8 +32,8 @@ value_after = re.compile(
     r"(?:(?P<quote>\\*(?:\"\"\"|'''|[\"'`]))|(?P<open>[\[{(])"
     r"|(?P<bare>(?:[^\s&\"'`<>,;)\]}|%\\]++|%(?!2[26])|\\(?![\"'nrt]))++))"
 ).match
-_bracket = re.compile(r"(?<!\\)\\*+[\"'`]|[\[\](){}]").search
-_no_secret = re.compile(
+_bracket = Pattern(r"(?<!\\)\\*+[\"'`]|[\[\](){}]").search
+_no_secret = Pattern(
     r"(?i:[^a-z0-9]*|none|null|nil|true|false|undefined|unset|nan"
     r"|(?:[a-z]+ )?[\[<({*]*(?:redacted|filtered|masked|hidden|removed|scrubbed|sanitized)[\]>)}*]*"
     r"|x{3,}|[\w-]{0,8}(?:\*{3,}|\.{3,}|…|•{3,})[\w-]{0,8})"
@@ -40,25 +41,23 @@ _no_secret = re.compile(
     r"|<[A-Za-z _-]+>|\{%[^%]*%\}"
 ).fullmatch
 _mixed = re.compile(r"(?!oauth2)(?=[A-Za-z]{0,200}\d)(?=\d{0,200}[A-Za-z])[A-Za-z0-9]+").fullmatch
-_number = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?%?").fullmatch
-_words = re.compile(r"(?:[A-Za-z]{1,19}+(?![A-Za-z])[._/'-]?+)++[!?:]?").fullmatch
-_several_words = re.compile(
+_number = Pattern(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?%?").fullmatch
+_words = Pattern(r"(?:[A-Za-z]{1,19}+(?![A-Za-z])[._/'-]?+)++[!?:]?").fullmatch
+_several_words = Pattern(
     r"(?:[A-Za-z]{1,19}|v?\d{1,3})(?: (?:[A-Za-z]{1,19}|v?\d{1,3}))+"
 ).fullmatch
-_more_words = re.compile(r"[ \t]+[A-Za-z]").match
-_closes_pair = re.compile(r" ?[)\]]").match
-_opens_pair = re.compile(r"[\"'`]\\*[bBuU]?[ ]?[(\[]").match
-_is_header = re.compile(r"(?i:[a-z]+(?:-[a-z]+)+|cookie|authorization)").fullmatch
+_more_words = Pattern(r"[ \t]+[A-Za-z]").match
+_closes_pair = Pattern(r" ?[)\]]").match
+_opens_pair = Pattern(r"[\"'`]\\*[bBuU]?[ ]?[(\[]").match
+_is_header = Pattern(r"(?i:[a-z]+(?:-[a-z]+)+|cookie|authorization)").fullmatch
 # The value of a header, in a list of names and values: random, or cookies.
-_of_header = re.compile(rf"(?:[A-Za-z]{{1,20}} )?{RANDOM}|[\w.-]{{1,64}}=[^\s\"'=]").match
-_annotated = re.compile(r"[ \t]*=[ \t]*(\\*[\"'`])").match
+_of_header = Pattern(rf"(?:[A-Za-z]{{1,20}} )?{RANDOM}|[\w.-]{{1,64}}=[^\s\"'=]").match
+_annotated = Pattern(r"[ \t]*=[ \t]*(\\*[\"'`])").match
 # Read backwards from the name: an element, perhaps with a prefix, or an attribute.
-_closes = re.compile(r"(?::[\w-]{1,64}+)?/<").match
-_opens = re.compile(r"(?::[\w-]{1,64}+)?<|[\"']\\*+=(?:eman|yek|di)").match
-_made = re.compile(
-    r"(?:[A-Za-z_]+\.)*+(?:[A-Z]\w*|bytearray|memoryview)\((?:\w+=)?[bBuU]?"
-).fullmatch
-_expression = re.compile(r"[A-Za-z_][A-Za-z_.]{2,}[(\[].*|[a-z_]+(?:\.[A-Za-z_]+)+").fullmatch
+_closes = Pattern(r"(?::[\w-]{1,64}+)?/<").match
+_opens = Pattern(r"(?::[\w-]{1,64}+)?<|[\"']\\*+=(?:eman|yek|di)").match
+_made = Pattern(r"(?:[A-Za-z_]+\.)*+(?:[A-Z]\w*|bytearray|memoryview)\((?:\w+=)?[bBuU]?").fullmatch
+_expression = Pattern(r"[A-Za-z_][A-Za-z_.]{2,}[(\[].*|[a-z_]+(?:\.[A-Za-z_]+)+").fullmatch
 
 
 class Place(NamedTuple):

@@ -17,17 +17,15 @@ _QUERIES = ("http.query", "url.query", "http.fragment")
 # The headers that leave; any other one may name a person, or hold a secret of the application's.
 _HEADERS = frozenset(
     {
-        "accept",
-        "accept-encoding",
-        "accept-language",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "host",
-        "transfer-encoding",
-        "upgrade",
-        "user-agent",
+        *(
+            "accept",
+            "accept-encoding",
+            "accept-language",
+            "connection",
+            "content-encoding",
+            "content-length",
+        ),
+        *("content-type", "host", "transfer-encoding", "upgrade", "user-agent"),
     }
 )
 _HEADER_ATTRIBUTE = "http.request.header."

@@ -67,7 +67,7 @@ class Interpolated(str):
         return len(like_fields(self)) > len(like_fields(self.template))
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Entry:
     """Everything that one log line says, wherever it comes from.
 
@@ -91,7 +91,7 @@ class Entry:
     outside: Collection[str] | None = None
     created: float | None = None
     traceback: TracebackType | None = None
-    written: bool = field(init=False, repr=False)  # not set for each line
+    written: bool = field(init=False)  # not set for each line
 
 
 def level_name(level: int) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from logging.handlers import MemoryHandler, QueueHandler, QueueListener
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -43,10 +42,12 @@ def silence(handler: logging.Handler, on_print: Callable[[logging.Handler], None
     if handler in _silenced:  # it may be on several loggers, as Litestar's is
         return True
     vars(handler)[_JUDGED] = True
-    if isinstance(handler, QueueHandler):
+    if isinstance(handler, _class_of("QueueHandler")):
         return _silence_listener(handler)
-    if isinstance(handler, MemoryHandler) and handler.target is not None:
-        return prints(handler.target)
+    is_memory = isinstance(handler, _class_of("MemoryHandler"))
+    target = getattr(handler, "target", None) if is_memory else None
+    if target is not None:
+        return prints(target)
     # Another handler of ours belongs to an earlier set-up.
     if prints(handler) or isinstance(handler, ObsHandler):
         return True
@@ -56,7 +57,12 @@ def silence(handler: logging.Handler, on_print: Callable[[logging.Handler], None
     return False
 
 
-def _silence_listener(handler: QueueHandler) -> bool:
+def _class_of(name: str) -> Any:  # noqa: ANN401 - a class, or none
+    """Return a class of `logging.handlers`; nothing has one unless that is loaded."""
+    return getattr(sys.modules.get("logging.handlers"), name, ())
+
+
+def _silence_listener(handler: logging.Handler) -> bool:
     """Remove the handlers behind a queue that print; return whether there are no others."""
     listener = _listener_of(handler)
     behind = handlers_behind(handler)
@@ -70,17 +76,18 @@ def _silence_listener(handler: QueueHandler) -> bool:
 
 def handlers_behind(handler: logging.Handler) -> tuple[logging.Handler, ...]:
     """List the handlers that get the records of a `QueueHandler` in this process."""
-    if not isinstance(handler, QueueHandler):
+    if not isinstance(handler, _class_of("QueueHandler")):
         return ()
     return tuple(getattr(_listener_of(handler), "handlers", ()))
 
 
-def _listener_of(handler: QueueHandler) -> Any:  # noqa: ANN401 - a QueueListener, or what a framework has
+def _listener_of(handler: Any) -> Any:  # noqa: ANN401 - a QueueListener, or what a framework has
     """Find the listener of a queue: the handler's own since Python 3.12, else a thread's."""
     listener = getattr(handler, "listener", None)
+    kind = _class_of("QueueListener")
     for thread in threading.enumerate():
-        owner = getattr(getattr(thread, "_target", None), "__self__", None)
-        if listener is None and isinstance(owner, QueueListener) and owner.queue is handler.queue:
+        owner: Any = getattr(getattr(thread, "_target", None), "__self__", None)
+        if listener is None and isinstance(owner, kind) and owner.queue is handler.queue:
             listener = owner
     return listener
 
