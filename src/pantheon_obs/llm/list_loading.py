@@ -49,6 +49,9 @@ class ListLoader:
             if data is not None and not getattr(data.__spec__, "_initializing", False):
                 self._read()  # the application has imported it
             elif find_spec(PACKAGE) is not None:
+                if "httpx" in sys.modules:  # which makes this short
+                    # OpenAI's SDK takes it from sys.modules, where half of it must never be.
+                    import_module("httpx2")
                 thread = Thread(target=self._read, name="pantheon-obs-prices", daemon=True)
                 thread.start()
                 self._thread = thread
