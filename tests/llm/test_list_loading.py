@@ -79,11 +79,14 @@ def test_sdks_never_find_half_a_module(
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
         if not has_client or name == "httpx2":
             del sys.modules[name]
+    llm_call(lambda: LISTED)
+    assert has_client is ("httpx2" in sys.modules)
     loader.load()
     slow_list.touch()
     loader.wait()
 
     assert has_client is (threading.get_ident() == sys.modules["httpx2"].ident)
+    assert frozenset({"genai_prices"}) == guard.reported()
     guard.forget()
 
 
