@@ -42,8 +42,8 @@ class ListLoader:
 
     def prepare(self) -> None:
         """Import what SDKs on httpx take from sys.modules: a thread must not leave half of it."""
-        if self.waiting and "httpx" in sys.modules and find_spec(PACKAGE) is not None:
-            with suppress(ImportError):  # then the list cannot be loaded, which is reported
+        with suppress(ImportError, ValueError):  # which `load` meets again, and reports
+            if self.waiting and "httpx" in sys.modules and find_spec(PACKAGE) is not None:
                 import_module("httpx2")
 
     def load(self) -> None:

@@ -165,8 +165,8 @@ class PriceList:
     def _is_priced(self, name: str, names: set[str]) -> bool:
         """Whether a count has a price: tokens may have that of all input or output."""
         unit = self._registry.units.get(name)
-        is_part = unit is not None and name not in _TOTALS
-        return name in names or (is_part and unit.dimensions["family"] == "tokens")
+        is_token = unit is not None and unit.dimensions["family"] == "tokens"
+        return name in names or (is_token and name not in _TOTALS)
 
 
 def _compiled(priced: list[tuple[Any, Any]], names: list[str]) -> Prices:
