@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import warnings
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -63,6 +65,29 @@ def test_nothing_is_loaded_for_prices_that_never_ask_for_it(
 
     assert loader.waiting
     assert "genai_prices" not in sys.modules
+
+
+@pytest.mark.parametrize("has_client", [True, False])
+def test_sdks_never_find_half_a_module(
+    slow_list: Path, monkeypatch: pytest.MonkeyPatch, *, has_client: bool
+) -> None:
+    """OpenAI's uses `sys.modules["httpx2"]` if it is there, be it half imported by a thread."""
+    package = slow_list.with_name("genai_prices.py")
+    package.write_text(f"import httpx2\n{package.read_text()}")
+    slow_list.with_name("httpx2.py").write_text("import threading\nident = threading.get_ident()\n")
+    for name in ("httpx", "httpx2"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+        if not has_client or name == "httpx2":
+            del sys.modules[name]
+    llm_call(lambda: LISTED)
+    assert has_client is ("httpx2" in sys.modules)
+    loader.load()
+    slow_list.touch()
+    loader.wait()
+
+    assert has_client is (threading.get_ident() == sys.modules["httpx2"].ident)
+    assert frozenset({"genai_prices"}) == guard.reported()
+    guard.forget()
 
 
 def test_an_application_that_has_started_has_it(unloaded: None) -> None:

@@ -636,6 +636,7 @@ UNPRICED = {
         "prompt_eval_count": 9,
         "eval_count": 6,
     },
+    "Ollama's counts": {"model": "gpt-4.1", "usage": {"prompt_eval_count": 9, "eval_count": 9}},
     "Ollama's embeddings": {"model": "gpt-4.1", "embeddings": [[1]], "prompt_eval_count": 9},
 }
 

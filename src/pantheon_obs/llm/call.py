@@ -11,6 +11,7 @@ from pantheon_obs.core.errors import refuse
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.switch import is_off
 from pantheon_obs.llm.budgets import admit, catch_up
+from pantheon_obs.llm.list_loading import loader
 from pantheon_obs.llm.model_alias import alias_finder
 from pantheon_obs.llm.nesting import WithBlock, pop_block
 from pantheon_obs.llm.observe.functions import observed_function
@@ -105,6 +106,7 @@ def llm_call(  # noqa: PLR0913 - options, each with a name and a default
         >>> with llm_call(model="fast", operation="summarise") as call:
         ...     call.usage((120, 30))
     """
+    loader.prepare()
     options = CallOptions(operation or "", provider, usage, pricing_of(prices, provider))
     observer = LlmCallObserver(model, options)
     return observer if function is None else observer(function)

@@ -11,6 +11,7 @@ from pantheon_obs.core.switch import is_off
 from pantheon_obs.llm.call import OBSERVED, LlmCallObserver
 from pantheon_obs.llm.every_client import is_watched
 from pantheon_obs.llm.instrumentation import LlmInstrumentation, find, name_of
+from pantheon_obs.llm.list_loading import loader
 from pantheon_obs.llm.options import CallOptions
 from pantheon_obs.llm.prices import pricing_of
 from pantheon_obs.llm.sdks import SDK_NAMES, functions_at, sdk_of, vendor_of
@@ -96,6 +97,7 @@ def instrumented(  # noqa: PLR0913 - the options of `instrument_llm`
     automatic: bool,
 ) -> LlmInstrumentation:
     """Do what `instrument_llm` does; an `automatic` change stands behind all others."""
+    loader.prepare()
     sdk = sdk_of(subject)
     all_clients = None if sdk is None or not isinstance(subject, type | ModuleType) else sdk
     makers = () if sdk is None or all_clients or methods is not None else sdk.makers

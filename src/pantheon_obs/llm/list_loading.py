@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Context, setcontext
 from importlib import import_module
 from importlib.util import find_spec
@@ -39,8 +40,15 @@ class ListLoader:
         self._started = Lock()  # taken once, by whoever loads it
         self._checks: list[Check] = []
 
+    def prepare(self) -> None:
+        """Import what SDKs on httpx take from sys.modules: a thread must not leave half of it."""
+        with suppress(ImportError, ValueError):  # which `load` meets again, and reports
+            if self.waiting and "httpx" in sys.modules and find_spec(PACKAGE) is not None:
+                import_module("httpx2")
+
     def load(self) -> None:
         """Start to load the list, unless that was done. Returns at once."""
+        self.prepare()
         self.waiting = False
         if not self._started.acquire(blocking=False):
             return

@@ -165,11 +165,8 @@ class PriceList:
     def _is_priced(self, name: str, names: set[str]) -> bool:
         """Whether a count has a price: tokens may have that of all input or output."""
         unit = self._registry.units.get(name)
-        if unit is None:
-            return False
-        if unit.dimensions["family"] == "tokens" and name not in _TOTALS:
-            return True
-        return name in names
+        is_token = unit is not None and unit.dimensions["family"] == "tokens"
+        return name in names or (is_token and name not in _TOTALS)
 
 
 def _compiled(priced: list[tuple[Any, Any]], names: list[str]) -> Prices:

@@ -88,10 +88,9 @@ def _has_hidden_params(kind: Any) -> bool:
 def hidden_cost(value: Any, reported: Reported) -> None:
     """Read the figure that litellm keeps in a private attribute of a response."""
     kind: Any = type(value)
-    if _has_hidden_params(kind):
-        figure = amount(field(getattr(value, "_hidden_params", None), "response_cost"))
-        if reported.cost is None:
-            _set_cost(reported, figure)
+    if reported.cost is None and _has_hidden_params(kind):
+        params = getattr(value, "_hidden_params", None)
+        _set_cost(reported, amount(field(params, "response_cost")))
 
 
 def _set_cost(reported: Reported, figure: Decimal | None) -> bool:

@@ -17,7 +17,6 @@ def answer(value: Any, reported: Reported) -> Any:
         return False
     message: Any = field(value, "message") or value
     reported.finished = bool(reported.finished) or done
-    reported.vendor = _VENDOR
     reported.model = text(field(value, "model")) or reported.model
     reported.finish_reason = text(field(value, "done_reason")) or reported.finish_reason
     reported.content = reported.content or any(field(message, name) for name in _CONTENT)
@@ -29,7 +28,6 @@ def embeddings(value: Any, reported: Reported) -> Any:
     if field(value, "embeddings") is None or not has(value, "prompt_eval_count"):
         return False
     reported.content = True
-    reported.vendor = _VENDOR
     reported.model = text(field(value, "model")) or reported.model
     reported.output_tokens = reported.output_tokens or 0
     return value
@@ -37,4 +35,5 @@ def embeddings(value: Any, reported: Reported) -> Any:
 
 def tokens(usage: Any, reported: Reported) -> bool:
     """Read the counts (https://docs.ollama.com/api/usage)."""
+    reported.vendor = _VENDOR
     return read_counts(usage, reported, ("prompt_eval_count", "eval_count"))
