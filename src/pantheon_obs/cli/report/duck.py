@@ -148,7 +148,7 @@ class Duck:
     def finish(self) -> None:
         """Take in the last lines."""
         self._take()
-        odd = [value for (value,) in self.run(_ODD)]
+        odd = [] if self._by is None else [value for (value,) in self.run(_ODD)]
         fresh = [orjson.dumps(orjson.loads(value)).decode() for value in odd]
         if odd:
             self._database.execute(_REPLACED, [odd, fresh])
@@ -177,7 +177,7 @@ class Duck:
         paths = [str(path) for path in self._paths.values()]
         inserted = database.execute(
             f"INSERT INTO lines BY NAME {facts(self._names, self._key)}",
-            [paths, self._longest, paths, list(self._paths)],
+            [paths, list(self._paths), paths, self._longest],
         )
         self._ours += inserted.fetchall()[0][0]
 
