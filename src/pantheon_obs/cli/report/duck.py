@@ -177,7 +177,7 @@ class Duck:
         paths = [str(path) for path in self._paths.values()]
         inserted = database.execute(
             f"INSERT INTO lines BY NAME {facts(self._names, self._key)}",
-            [paths, list(self._paths), paths, self._longest],
+            [paths, self._longest, paths, list(self._paths)],
         )
         self._ours += inserted.fetchall()[0][0]
 

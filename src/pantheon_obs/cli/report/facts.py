@@ -66,8 +66,8 @@ FROM lines
 def facts(names: Iterable[str], grouped: str | None) -> str:
     """Return the query that makes `facts` of lines.
 
-    Its parameters are files, the service of each, for the lines that name none, the files again,
-    and the size of the longest line.
+    Its parameters are files, the size of the longest line, the files again, and the service of each
+    file, for the lines that name none.
 
     Args:
         names: The names of the measured times in the lines.
@@ -127,10 +127,11 @@ FROM (
         THEN CASE nested WHEN 'true' THEN 'nested' ELSE 'call' END END
       END AS kind
     FROM (
-      SELECT {columns}, timestamp, map(?, ?)["path of the file"] AS named
+      SELECT {columns}, timestamp, named
       -- Nothing but a string has the form of a time, so that it need not be read as JSON.
       FROM read_ndjson(?, columns={{timestamp: 'VARCHAR', {types}}}, maximum_object_size=?,
         filename='path of the file')
+      JOIN (SELECT unnest(?) AS path, unnest(?) AS named) ON path = "path of the file"
     )
     WHERE starts_with(level, '"') AND starts_with(logger, '"') AND starts_with(event, '"')
       AND timestamp LIKE '____-__-__T__:__:__.______Z'
