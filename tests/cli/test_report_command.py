@@ -160,6 +160,9 @@ def test_the_engine_and_the_standard_differ_in_what_is_json(tmp_path: Path, run:
     (row,) = report["requests"]
     assert (4, 22) == (row["requests"], row["total_ms"])
     assert [{"name": "db", "calls": 2, "ms": 3}] == row["times"]
+    for value in ('{"a":1,}', '{"a":1 ,\t}', "[1,]", "[1, ]"):
+        log.write_text(f'{whole}\n{whole[:-1]},"x":{value}}}\n')
+        assert {"files": 1, "lines": 2, "foreign": 0, "torn": 1} == counts(run, log)["read"]
 
 
 def test_what_the_engine_lacks_is_told_in_one_line(
@@ -187,6 +190,8 @@ def test_calls_are_grouped_by_equal_values(tmp_path: Path, run: Run) -> None:
         rows = counts(run, log, "--by", by)["llm"]
         assert expected == {json.dumps(row["by"]): row["calls"] for row in rows}
     assert [7] == [row["calls"] for row in counts(run, log, "--by", "\udcff")["llm"]]
+    times = [(row["by"], row["calls"]) for row in counts(run, log, "--by", "timestamp")["llm"]]
+    assert [(call(1, 5)["timestamp"], 7)] == times
 
 
 @pytest.fixture
@@ -277,10 +282,12 @@ def test_a_file_that_changes_while_it_is_read_is_not_kept(
 
 
 def test_a_line_that_begins_like_ours_may_be_foreign(tmp_path: Path, run: Run) -> None:
-    """Its level is no text."""
-    log = write_log(tmp_path / "shop.log", [request(1, 5), {**request(2, 5), "level": 1}])
+    """Its level or its time is no text."""
+    ours = request(1, 5)
+    wrong = [{"level": 1}, {"timestamp": 20261129}, {"timestamp": [ours["timestamp"]]}]
+    log = write_log(tmp_path / "shop.log", [ours, *({**ours, **each} for each in wrong)])
     report = counts(run, log)
-    assert (1, 1) == (report["totals"]["requests"], report["read"]["foreign"])
+    assert (1, 3) == (report["totals"]["requests"], report["read"]["foreign"])
 
 
 def test_odd_times_and_weights_are_counted(tmp_path: Path, run: Run) -> None:

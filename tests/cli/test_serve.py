@@ -133,7 +133,8 @@ def test_a_rotated_file_is_followed(served: Served) -> None:
     """It may come later, and a new file of its name is read from the start."""
     events = served.events()
     write_log(served.log, [request(1, 20)])
-    next_change(events)
+    while 2 > served.report()["totals"]["requests"]:  # the first change may be the zipped line
+        next_change(events)
     served.log.rename(served.log.with_suffix(".log.1"))
     write_log(served.log, [request(2, 30), request(3, 40)])
     while 4 > (requests := served.report()["totals"]["requests"]):

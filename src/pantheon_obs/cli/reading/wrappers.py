@@ -24,7 +24,7 @@ from pantheon_obs.cli.reading.blocks import LONGEST
 _TIME = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)"
 _CRI = re.compile(rb"%b (stdout|stderr) ([FP])(?::\S*)? (.*)" % _TIME, re.DOTALL).fullmatch
 _WHOLE = re.compile(rb'\\n"\s*,\s*"stream"').findall
-_JOURNAL = b'"__REALTIME_TIMESTAMP":'
+JOURNAL = b'"__REALTIME_TIMESTAMP":'
 _COLOR = re.compile(rb"\x1b\[[0-9;]*m")
 _PREFIX = re.compile(
     rb"(?:[\w][\w.-]*\s*\| )?"  # docker compose
@@ -106,11 +106,6 @@ def has(block: bytes, part: bytes) -> bool:
     return part[:1] in block and block.rfind(part) >= 0
 
 
-def is_wrapped(block: bytes) -> bool:
-    """Whether lines that begin as objects do may hold others, as Docker and journald write them."""
-    return has(block, b'{"log"') or has(block, _JOURNAL)
-
-
 def _unwrap(line: bytes) -> tuple[str | None, bytes, bool]:
     """Return the stream that a container engine names, the text, and whether it is a part."""
     if line.startswith(b'{"log"'):
@@ -122,7 +117,7 @@ def _unwrap(line: bytes) -> tuple[str | None, bytes, bool]:
         if isinstance(text, str) and isinstance(stream, str):
             return stream, text.removesuffix("\n").encode(), not text.endswith("\n")
     elif line.startswith(b"{"):
-        return _unwrap_journal(line) if _JOURNAL in line else (None, line, False)
+        return _unwrap_journal(line) if JOURNAL in line else (None, line, False)
     elif match := _CRI(line):
         return match[1].decode(), match[3], match[2] == b"P"
     return None, line, False

@@ -148,7 +148,7 @@ class Duck:
     def finish(self) -> None:
         """Take in the last lines."""
         self._take()
-        odd = [value for (value,) in self.run(_ODD)]
+        odd = [] if self._by is None else [value for (value,) in self.run(_ODD)]
         fresh = [orjson.dumps(orjson.loads(value)).decode() for value in odd]
         if odd:
             self._database.execute(_REPLACED, [odd, fresh])

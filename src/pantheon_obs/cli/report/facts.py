@@ -43,7 +43,7 @@ GROUPED = "the value of --by"  # its key in lines that are written anew
 MOST_NAMES = 100  # of measured times
 
 _KEYS = (
-    *("timestamp", "level", "event", "logger", "trace_id", "service", "method", "route", "task"),
+    *("level", "event", "logger", "trace_id", "service", "method", "route", "task"),
     *("latency_ms", "own_ms", "keep_rate", "error_type", "exception", "model", "model_alias"),
     *("provider", "outcome", "input_tokens", "output_tokens", "cached_input_tokens", "cost_usd"),
     *("usage_status", "finish_reason", "ttft_ms", "nested"),
@@ -117,7 +117,7 @@ FROM (
     coalesce(kind IN ('call', 'nested'), FALSE) AS is_call,
     kind IN ('call', 'nested') AND coalesce(outcome = '"error"', FALSE) AS failed_call
   FROM (
-    SELECT *, TRY_CAST(substring(timestamp, 2, 27) AS TIMESTAMP) AS stamp, CASE logger
+    SELECT *, TRY_CAST(timestamp AS TIMESTAMP) AS stamp, CASE logger
       WHEN '"pantheon_obs.request"' THEN CASE event
         WHEN '"request_finished"' THEN CASE level WHEN '"debug"' THEN 'quiet' ELSE 'request' END
         WHEN '"websocket_finished"' THEN CASE level WHEN '"debug"' THEN 'quiet' ELSE 'websocket' END
@@ -127,12 +127,14 @@ FROM (
         THEN CASE nested WHEN 'true' THEN 'nested' ELSE 'call' END END
       END AS kind
     FROM (
-      SELECT {columns}, named
-      FROM read_ndjson(?, columns={{{types}}}, maximum_object_size=?, filename='path of the file')
+      SELECT {columns}, timestamp, named
+      -- Nothing but a string has the form of a time, so that it need not be read as JSON.
+      FROM read_ndjson(?, columns={{timestamp: 'VARCHAR', {types}}}, maximum_object_size=?,
+        filename='path of the file')
       JOIN (SELECT unnest(?) AS path, unnest(?) AS named) ON path = "path of the file"
     )
     WHERE starts_with(level, '"') AND starts_with(logger, '"') AND starts_with(event, '"')
-      AND timestamp LIKE '"____-__-__T__:__:__.______Z"'
+      AND timestamp LIKE '____-__-__T__:__:__.______Z'
       AND NOT contains(timestamp, ' ') AND NOT contains(timestamp, 'T24')  -- DuckDB takes both
   )
 ) WHERE stamp >= TIMESTAMP '0001-01-01'
@@ -141,7 +143,7 @@ FROM (
 
 def is_readable(key: str) -> bool:
     """Whether a field can be read beside the others: the case of a name is nothing to DuckDB."""
-    return key in _KEYS or (key.isprintable() and key.lower() not in _KEYS)
+    return key in _KEYS or (key.isprintable() and key.lower() not in {*_KEYS, "timestamp"})
 
 
 def add_names(block: bytes, known: dict[str, None]) -> None:
