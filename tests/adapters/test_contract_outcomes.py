@@ -204,9 +204,10 @@ def test_work_after_the_response_that_fails_is_reported_once(
 
 def test_a_call_that_is_still_open_is_finished_with_the_request(service: Service) -> None:
     """Each call that the app leaves open is ended when the app returns."""
-    response = service.get("/open-call")
+    trace_id = service.get("/open-call").headers["x-trace-id"]
+    service.wait_for(trace_id, "force_finished")  # comes after the request's own line
 
-    events = [line["event"] for line in service.lines_of(response.headers["x-trace-id"])]
+    events = [line["event"] for line in service.lines_of(trace_id)]
 
     assert ["request_finished", "force_finished"] == events
 

@@ -599,6 +599,7 @@ def test_a_handler_of_sigterm_that_python_does_not_know_stays() -> None:
     """gevent's `signal_handler`, for example, by which an application ends its requests."""
     done = run("""
         import faulthandler, os, signal
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # coverage has a handler
         faulthandler.register(signal.SIGTERM, file=open(os.devnull, "w"))
         configure_logging(log_delivery="queue")
         os.kill(os.getpid(), signal.SIGTERM)

@@ -16,6 +16,7 @@ from pantheon_obs.llm.usage.fields import (
     add_detail,
     class_fields,
     field,
+    fields_of,
     set_served,
     text,
 )
@@ -129,7 +130,7 @@ def _costs_nothing(kind: str, item: Any) -> bool:
 
 def add_served(message: Any, reported: Reported) -> None:
     """Count what a vendor has found for a message of a chat, and the tools that it has run."""
-    own = stored(message)
+    own = fields_of(message, SERVED)
     noted, executed = own.get("annotations"), own.get("executed_tools")
     cited = noted if isinstance(noted, (list, tuple)) else ()
     if executed or any(field(one, "type") not in _OWN_CITATIONS for one in cited):
