@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pantheon_obs import llm_call
+from pantheon_obs.llm.list_loading import loader
 from tests.llm.test_usage import ENDED, MADE_OF, load, says
 
 if TYPE_CHECKING:
@@ -83,10 +85,13 @@ MIDDLES: dict[str, tuple[Any, Any, Any]] = {
 
 @pytest.mark.parametrize("kind", MIDDLES)
 @pytest.mark.parametrize("make", MADE_OF)
+@pytest.mark.parametrize("prices", [None, SimpleNamespace(price=lambda *_: None)])
 def test_a_usage_in_the_middle_of_a_stream_counts(
-    kind: str, make: Callable[[Any], Any], events: Events
+    kind: str, make: Callable[[Any], Any], prices: Any, events: Events, monkeypatch: Any
 ) -> None:
-    """It may be on a chunk with content, whichever that is."""
+    """It may be on a chunk with content, whichever that is, with a price list and without."""
+    monkeypatch.setattr(loader, "load", lambda: None)
+    monkeypatch.setattr(loader, "prices", prices)
     one, used, end = map(make, MIDDLES[kind])
     for place in range(MANY, MANY + 20):
         read([*[one] * place, used, *[one] * MANY, end])
