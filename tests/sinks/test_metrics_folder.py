@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,6 @@ from pantheon_obs.sinks.metrics.dead import Folder
 from pantheon_obs.sinks.metrics.exemplars import ExemplarFile, read
 from pantheon_obs.sinks.metrics.joined import JoinedCollector
 from pantheon_obs.testing import capture_events, reset
-from tests.support.garbage import collect_garbage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -428,9 +427,9 @@ def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     yield tmp_path
     reset()
-    with warnings.catch_warnings():  # prometheus_client leaves its files to the collector
-        warnings.simplefilter("ignore", ResourceWarning)
-        collect_garbage()
+    for each in gc.get_objects():  # prometheus_client leaves its files to the garbage collector
+        if type(each) is MmapedDict:
+            each.close()
 
 
 def test_a_folder_without_exemplars_keeps_the_observations(
