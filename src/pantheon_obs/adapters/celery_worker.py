@@ -189,8 +189,8 @@ class _TracedRequest:
         with _trace_of(self):
             parent: Any = super()
             done = parent.on_failure(exc_info, *args, **options)
-            error = exc_info.exception
             with _guard:
+                error = exc_info.exception
                 if isinstance(getattr(error, "exc", error), _LOST):
                     is_stored = getattr(self, "_success_was_stored", bool)()
                     _report("SUCCESS" if is_stored else "RETRY")

@@ -60,11 +60,11 @@ def client_starter(options: CallOptions, find_alias: Finder) -> Starter:
     """Make a function that starts a call of a client, and asks it where it goes."""
 
     def start(args: tuple[Any, ...], kwargs: dict[str, Any]) -> LlmCall:
-        vendor, is_regional = None, False
+        vendor, is_dearer = None, False
         with _guard:
-            vendor, is_regional = called_vendor(options, args, kwargs)
+            vendor, is_dearer = called_vendor(options, args, kwargs)
         call = LlmCall(options, find_alias(args, kwargs), vendor)
-        if is_regional:
+        if is_dearer:
             call.reported.served = {"place": "regional"}
         return call
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _ADDED_TO = {"_tags": "tags", "_contexts": "contexts", "_extras": "extra"}
 # The scope's methods that make headers of its trace, and their results where there is none.
 _HEADERS = {"iter_trace_propagation_headers": (), "get_traceparent": None, "get_baggage": None}
+_OURS = "_pantheon_obs"  # an attribute of our methods
 
 _guard = Guard("sentry headers")
 
@@ -138,8 +139,10 @@ def keep_headers_in(sdk: ModuleType) -> None:
     """Let no header of Sentry's go out in the trace of a request that the code has left."""
     for name, nothing in _HEADERS.items():
         method = getattr(sdk.Scope, name)
-        if not hasattr(method, "__wrapped__"):
-            setattr(sdk.Scope, name, _kept_in(method, nothing))
+        if not hasattr(method, _OURS):
+            kept = _kept_in(method, nothing)
+            setattr(kept, _OURS, True)
+            setattr(sdk.Scope, name, kept)
 
 
 def _kept_in(method: Callable[..., Any], nothing: object) -> Callable[..., Any]:
