@@ -600,6 +600,21 @@ def test_a_forked_child_starts_afresh(hanging: Hanging) -> None:
     assert 0 == status
 
 
+def test_a_child_that_was_forked_in_c_starts_afresh(
+    hanging: Hanging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """uWSGI forks its workers without Python's knowledge."""
+    health = Health(timeout=0.001, cache_ttl=0, hangs=hanging)
+    assert "fail" == health.report().status
+
+    assert hanging.entered.acquire(timeout=PATIENCE)
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    health.report()
+
+    assert hanging.entered.acquire(timeout=PATIENCE)  # it runs again
+    hanging.released.set()
+
+
 def test_a_failure_is_logged_when_it_begins_and_when_it_ends(
     ask: Callable[[Health], Report], events: list[dict[str, Any]]
 ) -> None:

@@ -157,6 +157,27 @@ assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 assert daily.spent() == 0.3
 """
 
+FORKED_IN_C = """
+import ctypes, os, sys, types
+from tests.llm.patience import be_patient
+from tests.llm.test_budget_redis import budget, redis, spend
+
+be_patient()
+number = 0
+sys.modules["uwsgi"] = uwsgi = types.ModuleType("uwsgi")
+uwsgi.worker_id, uwsgi.mule_id = lambda: number, int
+daily = budget(1.0, redis=redis.Redis.from_url(sys.argv[1]))
+spend()
+assert daily.spent() == 0.1
+number = 1
+child = ctypes.PyDLL(None).fork()  # without Python's hooks, as uWSGI does
+spend()
+if child == 0:
+    sys.exit(not 0.2 <= daily.spent() <= 0.3)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+assert daily.spent() == 0.3
+"""
+
 ENDS = """
 import asyncio, sys
 from tests.llm.patience import be_patient
@@ -336,9 +357,10 @@ class TestShared:
             assert 0.25 == daily.spent()
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-    def test_a_forked_process_is_another_one(self, server: Redis) -> None:
+    @pytest.mark.parametrize("script", [FORKS, FORKED_IN_C], ids=["os.fork", "uWSGI"])
+    def test_a_forked_process_is_another_one(self, server: Redis, script: str) -> None:
         """It has a thread of its own, and what its parent has spent is not written twice."""
-        subprocess.run([sys.executable, "-c", FORKS, server.url], check=True, timeout=60)
+        subprocess.run([sys.executable, "-c", script, server.url], check=True, timeout=60)
 
         with budget(1.0, redis=client(server)) as daily:
             assert 0.3 == daily.spent()

@@ -14,6 +14,7 @@ import pytest
 from pantheon_obs import instrument, llm_call
 from pantheon_obs.core import guard
 from pantheon_obs.llm.list_loading import loader
+from tests.support import uwsgi
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,6 +98,22 @@ def test_an_application_that_has_started_has_it(unloaded: None) -> None:
 
     assert loader.waiting
     list(app({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, lambda *_: None))
+    loader.wait()
+    assert loader.prices is not None
+
+
+def test_the_process_that_uwsgi_forks_loads_nothing(
+    unloaded: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker would hang for good if its parent was loading it when it was forked."""
+    pytest.importorskip("genai_prices")
+    be_worker = uwsgi.load(monkeypatch)
+    llm_call(lambda: LISTED)()
+    loader.wait()
+    assert loader.prices is None
+
+    be_worker()
+    llm_call(lambda: LISTED)()
     loader.wait()
     assert loader.prices is not None
 

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import threading
-import types
 from collections import Counter, deque
 from contextlib import contextmanager
 from textwrap import dedent
@@ -22,6 +21,7 @@ from pantheon_obs import configure_logging
 from pantheon_obs.sinks.logs import delivery, queued
 from pantheon_obs.sinks.logs.queued import Queued
 from tests.logs.running import SECONDS_TO_WAIT, clean_environment, command, run
+from tests.support import uwsgi
 from tests.support.lines import parse_lines
 
 if TYPE_CHECKING:
@@ -629,10 +629,7 @@ def test_a_system_that_does_not_say_who_handles_a_signal(
 
 def test_the_process_that_uwsgi_forks_has_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker hangs for good if a thread of its parent was at work when it was forked."""
-    number = 0
-    uwsgi: Any = types.ModuleType("uwsgi")
-    uwsgi.worker_id = lambda: number
-    monkeypatch.setitem(sys.modules, "uwsgi", uwsgi)
+    be_worker = uwsgi.load(monkeypatch)
     written: list[tuple[bytes, str]] = []
 
     def write(line: bytes) -> None:
@@ -642,7 +639,7 @@ def test_the_process_that_uwsgi_forks_has_no_thread(monkeypatch: pytest.MonkeyPa
     queue.write(b"loaded", logging.INFO)
     assert [(b"loaded", threading.current_thread().name)] == written
 
-    number = 1
+    be_worker()
     queue.write(b"served", logging.INFO)
     queue.close()
     assert (b"served", "pantheon-obs-logs") == written[-1]

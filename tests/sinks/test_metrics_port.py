@@ -14,9 +14,11 @@ import prometheus_client
 import pytest
 
 from pantheon_obs import MissingExtraError, Settings, _setup, instrument
+from pantheon_obs.adapters.wsgi import TraceIdMiddleware
 from pantheon_obs.sinks.logs import configure
 from pantheon_obs.sinks.metrics import port as on_port
 from pantheon_obs.testing import capture_events
+from tests.support import uwsgi
 from tests.support.server import ROOT, environment, free_port, gunicorn, read_until
 
 if TYPE_CHECKING:
@@ -65,6 +67,24 @@ def port() -> int:
     for _ in range(2):  # the second does nothing
         instrument(application, metrics_port=number, metrics_registry=registry, log_format="json")
     return number
+
+
+def test_workers_of_uwsgi_listen_and_not_the_process_that_forks_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """That one answers no requests, and its page would show none."""
+    number = free_port()
+    be_worker = uwsgi.load(monkeypatch)
+    registry = prometheus_client.CollectorRegistry()
+    instrument(application, metrics_port=number, metrics_registry=registry, log_format="json")
+    with pytest.raises(httpx.ConnectError):
+        ok_requests(number)
+
+    be_worker()
+    traced = TraceIdMiddleware(application)
+    for _ in range(2):
+        list(traced({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, lambda *_: None))
+    assert [2.0] == ok_requests(number)
 
 
 def test_it_listens_on_all_interfaces_and_in_the_format_that_is_accepted(port: int) -> None:

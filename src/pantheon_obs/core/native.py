@@ -1,8 +1,9 @@
-"""Real threads, also where greenlets stand in for them (gevent, eventlet)."""
+"""Real threads, also where greenlets stand in for them (gevent, eventlet); where none may start."""
 
 from __future__ import annotations
 
 import _thread
+import sys
 from importlib.util import find_spec, module_from_spec
 from types import BuiltinFunctionType
 from typing import Any
@@ -23,3 +24,14 @@ thread: Any = _original()
 def threads_are_greenlets() -> bool:
     """Whether a thread that is started now would be a greenlet."""
     return not isinstance(_thread.start_new_thread, BuiltinFunctionType)
+
+
+def is_forked_later() -> bool:
+    """Whether this process only loads the application for the workers of uWSGI: it is number 0.
+
+    uWSGI forks them in C, without Python's hooks, whatever the threads here do. A worker in which
+    one of them has the interpreter's lock, and did not survive the fork, never answers.
+    """
+    uwsgi: Any = sys.modules.get("uwsgi")  # a module of uWSGI alone
+    number = getattr(uwsgi, "worker_id", None)
+    return number is not None and not (number() or uwsgi.mule_id())

@@ -6,7 +6,6 @@ import os
 from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import WeakSet
 
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.errors import refuse, refuse_unless_text
@@ -29,7 +28,6 @@ LONGEST_TIMEOUT = 10.0
 """Seconds; also the timeout of each network call of the ready-made checks."""
 
 _guard = Guard("health")
-_all: WeakSet[Health] = WeakSet()
 
 
 class Health:
@@ -74,13 +72,13 @@ class Health:
         self.lifespans = Lifespans()
         self._checks: dict[str, Check] = {}
         self._failing: dict[str, str] = {}
-        self.forget_runs()
+        self._begin()
         for name, function in checks.items():
             self.check(name)(function)
-        _all.add(self)
 
-    def forget_runs(self) -> None:
-        """Forget running checks: after a fork the child does not have their threads."""
+    def _begin(self) -> None:
+        """Begin without running checks: a child process does not have their threads."""
+        self._process = os.getpid()
         self._lock = Lock()
         self._round: Round | None = None
         self._runs: dict[str, CheckRun] = {}
@@ -191,6 +189,8 @@ class Health:
     def _current_round(self, loop: Loop) -> Round:
         """Return the round that answers now; a new one, unless the last one is fresh."""
         new: list[CheckRun] = []
+        if os.getpid() != self._process:  # a server in C forks behind Python's back
+            self._begin()
         with self._lock:
             if self._round is None or perf_counter() >= self._round.fresh_until:
                 for name, check in self._checks.items():
@@ -233,12 +233,3 @@ def _seconds(name: str, value: Any, most: float, *, or_zero: bool = False) -> fl
         least = "0" if or_zero else "more than 0"
         refuse(name, value, f"seconds, {least} to {most:g}")
     return float(value)
-
-
-def _after_fork() -> None:
-    for health in list(_all):
-        health.forget_runs()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

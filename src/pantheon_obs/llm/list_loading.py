@@ -18,6 +18,7 @@ from threading import Lock, Thread
 
 from pantheon_obs.core.context import apart
 from pantheon_obs.core.guard import report
+from pantheon_obs.core.native import is_forked_later
 from pantheon_obs.llm.price_list import PriceList
 
 PACKAGE = "genai_prices"
@@ -48,6 +49,8 @@ class ListLoader:
 
     def load(self) -> None:
         """Start to load the list, unless that was done. Returns at once."""
+        if is_forked_later():  # the workers load it
+            return
         self.prepare()
         self.waiting = False
         if not self._started.acquire(blocking=False):

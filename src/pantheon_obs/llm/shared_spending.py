@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import sys
 from contextlib import suppress
 from itertools import chain
@@ -20,6 +21,7 @@ from uuid import uuid4
 from pantheon_obs.core.clock import now
 from pantheon_obs.core.context import is_apart
 from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.native import is_forked_later
 from pantheon_obs.llm.spending import Tally, deadline
 
 if TYPE_CHECKING:
@@ -111,7 +113,7 @@ class SharedTally(Tally):
     def forked(self) -> None:
         """Start as a process of its own: what the parent has spent is another's."""
         super().forked()
-        self._process = ""  # until the thread runs: a server may fork without telling
+        self._pid, self._process = os.getpid(), uuid4().hex
         self._asked: SimpleQueue[Exchange | None] = SimpleQueue()
         self._untold: dict[int, Sum] = {}
         self._retry_at = 0.0
@@ -120,6 +122,12 @@ class SharedTally(Tally):
             for each in sums.values():
                 each.elsewhere, each.own = each.total, 0
                 each.unpriced_elsewhere, each.unpriced = each.all_unpriced, 0
+
+    def find(self, key: str | None) -> Sum:
+        """Do as any tally, in a process that a server in C may have forked without telling."""
+        if os.getpid() != self._pid:
+            self.forked()
+        return super().find(key)
 
     def stop(self) -> None:
         """End the thread after what it has been asked."""
@@ -134,6 +142,9 @@ class SharedTally(Tally):
     def report(self, sums: tuple[Sum, ...], *, final: bool) -> Exchange | None:
         """Write our sums and ask for those of all processes; return what a call waits for."""
         trio = sys.modules.get("trio")
+        if is_forked_later():
+            sums[0].tell(self._write(sums))
+            return None
         if final or is_apart() or (trio is not None and trio.lowlevel.in_trio_run()):
             self._ask(sums)
             return None
@@ -155,7 +166,6 @@ class SharedTally(Tally):
 
     def _run(self) -> None:
         asked = self._asked
-        self._process = uuid4().hex
         while True:
             with _guard:
                 try:
@@ -208,12 +218,11 @@ class SharedTally(Tally):
     ) -> list[int]:
         """Run the script."""
         lifetime = round(1000 * (sums[0].end - now() + _KEPT))
-        names = [f"{self._process}.{each.number}" for each in sums]
-        counts = [(name, *own) for name, own in zip(names, ours, strict=True)]
-        budgets = [limit.nanodollars for limit in limits]
+        name = self._process
+        counts = [(f"{name}.{each.number}", *own) for each, own in zip(sums, ours, strict=True)]
         found: list[int] = self._script(
             keys=[self._key_of(each) for each in sums],
-            args=[lifetime, *chain.from_iterable(counts), *budgets],
+            args=[lifetime, *chain.from_iterable(counts), *(each.nanodollars for each in limits)],
         )
         return found
 

@@ -19,7 +19,7 @@ from threading import Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.native import thread, threads_are_greenlets
+from pantheon_obs.core.native import is_forked_later, thread, threads_are_greenlets
 from pantheon_obs.sinks.logs.entry import level_name
 
 if TYPE_CHECKING:
@@ -122,12 +122,8 @@ class Queued:
             self.after_fork()
 
     def _start(self) -> bool:
-        """Start the thread, and return whether it runs: lines are written directly without it.
-
-        uWSGI loads the application and forks, whatever its threads do. A worker in which one of
-        them has the interpreter's lock, and did not survive the fork, never answers.
-        """
-        if not self._is_started and not _is_forked_later():
+        """Start the thread, and return whether it runs: lines are written directly without it."""
+        if not self._is_started and not is_forked_later():
             if threads_are_greenlets():
                 thread.start_new_thread(self._run, ())
             else:
@@ -205,9 +201,3 @@ class Queued:
             self._write(line)
         except Exception as failure:  # noqa: BLE001 - the thread lives as long as the process
             self._failed(failure)
-
-
-def _is_forked_later() -> bool:
-    """Whether this is the process that loads the application for uWSGI's workers: number 0."""
-    number = getattr(sys.modules.get("uwsgi"), "worker_id", None)  # a module of uWSGI alone
-    return number is not None and number() == 0

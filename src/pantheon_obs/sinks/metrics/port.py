@@ -11,12 +11,17 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
+from pantheon_obs.core import pipeline
 from pantheon_obs.core.guard import report
+from pantheon_obs.core.native import is_forked_later
 from pantheon_obs.sinks.metrics.registry import page_app
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from wsgiref.types import StartResponse, WSGIEnvironment
+
+    from pantheon_obs.core.context import Trace
+    from pantheon_obs.core.events import Event
 
 _PATHS = frozenset({"/metrics", "/metrics/"})
 _PLAIN = ("Content-Type", "text/plain; charset=utf-8")
@@ -55,7 +60,13 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 
 def listen(port: int) -> None:
-    """Answer scrapes on a port of all interfaces from now on; a second call changes nothing."""
+    """Answer scrapes on a port of all interfaces from now on; a second call changes nothing.
+
+    A process that only loads the application leaves it to the workers.
+    """
+    if is_forked_later():
+        pipeline.add_sink(_InWorkers(port))
+        return
     with _lock:
         if port in _ports:
             return
@@ -63,6 +74,26 @@ def listen(port: int) -> None:
         _ports[port] = server = _bound(port)
         if server is not None:
             Thread(target=server.serve_forever, name=f"metrics_port {port}", daemon=True).start()
+
+
+class _InWorkers:
+    """A sink that opens the port when the first request or task begins."""
+
+    name = "metrics_port of workers"
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    def handle(self, event: Event) -> None:
+        """Ignore a fact."""
+
+    def started(self, _: Trace) -> None:
+        """Open the port."""
+        pipeline.remove_sink(self.name)
+        listen(self._port)
+
+    def ended(self, _: Trace) -> None:
+        """Ignore the end of a trace."""
 
 
 @cache
