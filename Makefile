@@ -57,7 +57,8 @@ test-long: $(READY)
 # branches. atheris has wheels for Linux only.
 FUZZ_SECONDS ?= 60
 fuzz: $(READY)
-	$(BIN)/python -m pytest --hypothesis-profile fuzz --numprocesses auto tests/fuzz $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -o faulthandler_timeout=0 --hypothesis-profile fuzz \
+		--numprocesses auto tests/fuzz $(PYTEST_ARGS)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --group fuzz
 	@for target in asgi wsgi renderer redaction; do \
 		$(BIN)/python -m tests.fuzz.guided $$target -max_total_time=$(FUZZ_SECONDS) || exit; done

@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from concurrent.futures import CancelledError
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import prometheus_client
@@ -25,7 +26,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
-from pantheon_obs import Health, instrument, llm_call
+from pantheon_obs import Health, budget, instrument, llm_call, measure
 from pantheon_obs.core.pipeline import add_sink
 
 if TYPE_CHECKING:
@@ -64,8 +65,8 @@ class Sink:
     handle = staticmethod(hook("sink-handle"))
     started = staticmethod(hook("sink-started"))
     ended = staticmethod(hook("sink-ended"))
-    measure = staticmethod(hook("sink-measure"))
     adopt = staticmethod(hook("sink-adopt"))
+    timed = staticmethod(hook("sink-timed"))
 
 
 handled = hook("handler")
@@ -135,7 +136,15 @@ def answer() -> dict[str, str]:
 
 
 if not BARE:
-    answer = llm_call(model=hook("model"), usage=hook("usage"), prices=hook("prices"))(answer)
+    costs = hook("prices", lambda _call: 1.0)
+    answer = llm_call(model=hook("model"), usage=hook("usage"), prices=costs)(answer)
+    answer = measure("answer")(answer)
+
+
+def ask() -> str:
+    """Call the model, which goes beyond a budget."""
+    with nullcontext() if BARE else budget(0.5, on_exceeded=hook("exceeded")):
+        return str(answer())
 
 
 def log() -> str:
@@ -155,7 +164,7 @@ def starlette() -> Starlette:
     return Starlette(
         routes=[
             Route("/ok", lambda _: PlainTextResponse("ok")),
-            Route("/llm", lambda _: PlainTextResponse(str(answer()))),
+            Route("/llm", lambda _: PlainTextResponse(ask())),
             Route("/log", lambda _: PlainTextResponse(log())),
             Route("/stream", lambda _: StreamingResponse(parts())),
             Route("/boom", lambda request: request.no_such_attribute),
@@ -167,7 +176,7 @@ def flask() -> Flask:
     """Make the application."""
     made = Flask(__name__)
     made.add_url_rule("/ok", "ok", lambda: "ok")
-    made.add_url_rule("/llm", "llm", lambda: str(answer()))
+    made.add_url_rule("/llm", "llm", ask)
     made.add_url_rule("/log", "log", log)
     made.add_url_rule("/stream", "stream", lambda: Response(parts()))
     made.add_url_rule("/boom", "boom", lambda: {}["boom"])

@@ -21,8 +21,8 @@ SERVED = {
     "flask": (gunicorn, "tests.faults.served:wsgi", ("--no-control-socket", *JSON_LOGGER)),
 }
 OF_LIBRARY = (
-    *("sink-handle", "sink-started", "sink-ended", "sink-adopt"),
-    *("id", "model", "usage", "prices"),
+    *("sink-handle", "sink-started", "sink-ended", "sink-adopt", "sink-timed"),
+    *("id", "model", "usage", "prices", "exceeded"),
 )
 OF_APPLICATION = (
     *("filter", "factory", "handler", "processor", "repr"),

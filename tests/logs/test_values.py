@@ -261,6 +261,17 @@ def test_keys_of_any_type_are_text(logged: Logged) -> None:
     assert {"1": "a", "None": "b", "(2,)": "c", "d": "d"} == line["value"]
 
 
+def test_fields_whose_names_become_the_same_are_all_kept(logged: Logged) -> None:
+    """Keys of a dict that become one text, and a reserved name beside its replacement."""
+    configure_logging(log_format="json")
+
+    for _ in range(2):
+        logging.getLogger("a").info({1: "a", "1": "b", "level": "c", "level_": "d"})
+
+    fields = {"1": "b", "1_": "a", "level_": "d", "level__": "c"}
+    assert [fields] * 2 == [{key: line.get(key) for key in fields} for line in logged()]
+
+
 def test_controls_are_escaped_in_json() -> None:
     """No line has a control as it is, in a key or a value, and a reader gets them back."""
     controls = "".join(map(chr, [*range(32), *range(0x7F, 0xA0), 0x2028, 0x2029]))

@@ -93,7 +93,7 @@ def _filter(self: logging.Logger, record: logging.LogRecord) -> Any:  # noqa: AN
         if given in placed:
             placed.add(record)
     try:
-        is_odd = type(record.levelno) is not int
+        is_odd = type(record.levelno) is not int or record.levelno < 0
     except AttributeError:
         is_odd = True
     if is_odd:  # a mistake: logging compares it
