@@ -22,8 +22,10 @@ from pantheon_obs.llm.usage.fields import (
     Reported,
     class_fields,
     field,
+    has,
     in_snake_case,
     read_counts,
+    text,
 )
 from pantheon_obs.llm.usage.vendors import (
     anthropic,
@@ -49,6 +51,26 @@ def of_raw(value: Any, reported: Reported) -> Any:
     return usage
 
 
+def of_body(value: Any, reported: Reported) -> Any:
+    """Read lm15's answer, or the last event of its stream: the vendor's own body within it.
+
+    lm15 copies the vendor's counts, which may include the cache and reasoning, or not.
+    """
+    body: Any = field(value, "provider_data")
+    usage: Any = field(value, "usage")
+    if body is None or (usage is not None and not has(usage, "input_audio_tokens")):
+        return False
+    model, reported.model = reported.model, None
+    read(body, reported)
+    reported.model = reported.model or text(field(value, "model")) or model
+    reported.finish_reason = reported.finish_reason or text(field(value, "finish_reason"))
+    reported.content = reported.finished = True
+    if reported.usage_status != "missing":
+        return None
+    reported.partial = True
+    return usage
+
+
 def of_part(value: Any, reported: Reported) -> Any:
     """Read a part of a streamed body of Bedrock's InvokeModel: JSON within an event."""
     data = field(field(value, "chunk"), "bytes")
@@ -62,9 +84,11 @@ def of_part(value: Any, reported: Reported) -> Any:
 # False to decline, else the usage object for `USAGE` to read, or None.
 MESSAGES: Rows = (
     ("choices", openai.chat),
+    ("provider_data", of_body),
     ("type", anthropic.event),
     ("type", openai.response_event),
     ("type", cohere.event),
+    ("type", frameworks.lm15_event),
     ("snapshot", openai.chat_event),
     ("candidates", gemini.content),
     ("usage_metadata", gemini.content),
