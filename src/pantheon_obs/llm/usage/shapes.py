@@ -56,11 +56,10 @@ def of_body(value: Any, reported: Reported) -> Any:
 
     lm15 copies the vendor's counts, which may include the cache and reasoning, or not.
     """
-    body: Any = field(value, "provider_data")
-    usage: Any = field(value, "usage")
+    body, usage = field(value, "provider_data"), field(value, "usage")
     if body is None or (usage is not None and not has(usage, "input_audio_tokens")):
         return False
-    model, reported.model = reported.model, None
+    model = vars(reported).pop("model", None)  # the one that was asked for, in a stream
     read(body, reported)
     reported.model = reported.model or text(field(value, "model")) or model
     reported.finish_reason = reported.finish_reason or text(field(value, "finish_reason"))
