@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pantheon_obs.core.settings import Settings
+    from pantheon_obs.llm.list_loading import ListLoader
 
 _METRICS = "pantheon_obs.sinks.metrics.registry"
 
@@ -73,8 +74,8 @@ def start(
     return on_startup
 
 
-def _prices() -> Any:
-    """Return what loads the price list, if the application uses that part of the library."""
+def _prices() -> ListLoader | None:
+    """Return the loader of the price list, if the application uses that part of the library."""
     return getattr(sys.modules.get("pantheon_obs.llm.list_loading"), "loader", None)
 
 
