@@ -18,13 +18,13 @@ from pantheon_obs.llm.usage import errors
 from pantheon_obs.llm.usage.beside import add_beside
 from pantheon_obs.llm.usage.fields import (
     COUNTS,
-    EXTRA,
     Reported,
     class_fields,
     field,
     in_snake_case,
     read_counts,
 )
+from pantheon_obs.llm.usage.stored import stored
 from pantheon_obs.llm.usage.vendors import (
     anthropic,
     bedrock,
@@ -193,11 +193,7 @@ def first(rows: Rows, value: Any, reported: Reported, rare: frozenset[str] = fro
     if value is None:
         return False
     kind: Any = type(value)
-    names = class_fields(kind)
-    own: Any = value if isinstance(value, dict) else getattr(value, "__dict__", ())
-    extra: Any = getattr(value, EXTRA, None) if EXTRA in names else None
-    if extra:
-        own = {**own, **extra}
+    names, own = class_fields(kind), stored(value)
     if rare and rare.isdisjoint(own) and rare.isdisjoint(names):
         rows = rows[len(rare) :]
     for name, function in rows:
