@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from functools import lru_cache, partial
 from operator import attrgetter
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.llm.usage.fields import EXTRA, class_fields, field
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterator
 
 
 def _opener(names: tuple[str, ...], kind: Any) -> Any:
@@ -25,7 +26,7 @@ def _opener(names: tuple[str, ...], kind: Any) -> Any:
     if issubclass(kind, dict):
         return _open_dict
     if not kind.__dictoffset__ or not known.isdisjoint(names):  # slots, or properties as Azure's
-        return partial(_open_one_by_one, names or _declared(kind))
+        return _open_one_by_one if names else partial(_open_declared, _declared(kind))
     return attrgetter("__dict__", EXTRA) if EXTRA in known else _open_object
 
 
@@ -37,7 +38,11 @@ def _open_object(value: Any) -> tuple[Any, Any]:
     return value.__dict__, None
 
 
-def _open_one_by_one(names: Iterable[str], value: Any) -> tuple[Any, Any]:
+def _open_one_by_one(value: Any) -> tuple[Any, Any]:
+    return SimpleNamespace(get=partial(field, value)), None
+
+
+def _open_declared(names: tuple[str, ...], value: Any) -> tuple[Any, Any]:
     return {name: field(value, name) for name in names}, None
 
 
@@ -48,29 +53,27 @@ def _declared(kind: Any) -> tuple[str, ...]:
 
 
 # Bounded: a function may make a new class on each call.
-_opener_of = lru_cache(maxsize=1024)(partial(_opener, ()))
+_opener_of: Callable[[Any], Any] = lru_cache(maxsize=1024)(partial(_opener, ()))
 
 
 def stored(value: Any) -> dict[str, Any]:
     """Return the fields that a value stores, by their names."""
-    kind: Any = type(value)
     try:
-        own, extra = _opener_of(kind)(value)
+        own, extra = _opener_of(type(value))(value)
     except AttributeError:  # a pydantic object that was made without its constructor
         return value.__dict__  # type: ignore[no-any-return]
     return {**own, **extra} if extra else own
 
 
-def fields_reader(*names: str) -> Callable[[Any], Iterable[Any]]:
-    """Make a function that reads these fields; one that a value does not have is None."""
-    opener_of = lru_cache(maxsize=1024)(partial(_opener, names))
+def fields_reader(*names: str) -> Callable[[Any], Iterator[Any]]:
+    """Make a function that reads these fields one after another; one that is not there is None."""
+    opener_of: Callable[[Any], Any] = lru_cache(maxsize=1024)(partial(_opener, names))
 
-    def read(value: Any) -> Iterable[Any]:
-        kind: Any = type(value)
+    def read(value: Any) -> Iterator[Any]:
         try:
-            own, extra = opener_of(kind)(value)
+            own, extra = opener_of(type(value))(value)
         except AttributeError:  # as above
-            return [field(value, name) for name in names]
+            return map(partial(field, value), names)
         return map({**own, **extra}.get if extra else own.get, names)
 
     return read

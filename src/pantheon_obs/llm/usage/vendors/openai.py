@@ -53,18 +53,20 @@ _INPUT_KINDS = {
     "video_tokens": "input_video_tokens",
 }
 _OUTPUT_KINDS = {"audio_tokens": "output_audio_tokens", "image_tokens": "output_image_tokens"}
-_NO_PARTS: list[None] = [None] * len(_FLAT)
+_COSTS = ("cost", "estimated_cost", "cost_in_usd_ticks")  # which gateways have beside the tokens
+_NO_OTHERS: list[None] = [None] * len((*_COSTS, *_FLAT))
 _chat_fields = fields_reader("choices", "model", "usage", "service_tier", "error", "x_groq")
 _choice_fields = fields_reader("finish_reason", "delta", "message", "error")
 _served = fields_reader(*SERVED)
-_chat_usage = fields_reader(
+_USAGE = (
     "prompt_tokens",
     "completion_tokens",
     "total_tokens",
     "prompt_tokens_details",
     "completion_tokens_details",
-    *_FLAT,
 )
+_own_usage = fields_reader(*_USAGE, *_COSTS, *_FLAT)
+_chat_usage = fields_reader(*_USAGE)
 _input_parts = fields_reader(
     "cached_tokens",
     "cache_write_tokens_details",
@@ -86,11 +88,14 @@ def chat(value: Any, reported: Reported) -> Any:
     (chat-streaming/streaming) An error may be beside the choices, or in one of them.
     https://openrouter.ai/docs/api-reference/errors, https://console.groq.com/docs/api-reference
     """
-    choices, model, usage, tier, error, of_groq = _chat_fields(value)
+    found = _chat_fields(value)
+    choices = next(found)
     if not isinstance(choices, (list, tuple)):
         return False
+    model, usage, tier, error, of_groq = found
     delta: Any = None
-    error = error or field(of_groq, "error")
+    if of_groq is not None:
+        error = error or field(of_groq, "error")
     reported.finished = bool(reported.finished)
     reported.model = reported.model or text(model)
     for choice in choices:
@@ -200,19 +205,32 @@ def embeddings(value: Any, reported: Reported) -> Any:
     return usage
 
 
+def own_tokens(usage: Any, reported: Reported) -> bool:
+    """Read OpenAI's own usage: `chat_tokens` where there are none of the fields of others.
+
+    Most usages are like this. It saves 110 of the 1,700 byte codes of a call.
+    """
+    found = _own_usage(usage)
+    prompt = next(found)
+    if type(prompt) is not int:
+        return False
+    completion, total, of_prompt, of_completion, *others = found
+    is_own = type(completion) is int and total == prompt + completion and others == _NO_OTHERS
+    return is_own and _take_in(reported, prompt, completion, of_prompt, of_completion)
+
+
 def chat_tokens(usage: Any, reported: Reported) -> bool:
     """Read a usage with cached and reasoning tokens as parts (chat/object#chat-object-usage).
 
     At xAI reasoning is no part of the completion, which the total tells. A total that counts more
     than the usage names makes it partial: Gemini's thoughts in this style, for example.
     """
-    prompt, completion, total, of_prompt, of_completion, *flat = _chat_usage(usage)
-    reasoning = None
-    if flat != _NO_PARTS:
-        for kept, number in zip(_FLAT.values(), flat, strict=True):
-            if number is not None:
-                setattr(reported, kept, count(number, getattr(reported, kept)))
-        reasoning = count(field(usage, "reasoning_tokens"))
+    prompt, completion, total, of_prompt, of_completion = _chat_usage(usage)
+    for name, kept in _FLAT.items():
+        number = field(usage, name)
+        if number is not None:
+            setattr(reported, kept, count(number, getattr(reported, kept)))
+    reasoning = count(field(usage, "reasoning_tokens"))
     try:
         beyond = total - prompt - completion
     except TypeError:  # one of them is missing
