@@ -54,6 +54,7 @@ WSGI: dict[str, tuple[dict[str, Any], list[Any], Any]] = {
     "a body of numbers": ({}, [("200 OK", [])], [5]),
     "headers that are no pairs": ({}, [("200 OK", b"ff")], [b"x"]),
     "headers that are none": ({}, [("200 OK", 5)], [b"x"]),
+    "a header that is a dict of two": ({}, [("200 OK", [{"a": 0, "b": 0}])], [b"x"]),
     "a status that is none": ({}, [(b"200 OK", [])], [b"x"]),
     "a character beyond latin-1": ({"PATH_INFO": "/\ud800\u20ac"}, [("200 OK", [])], [b"x"]),
 }

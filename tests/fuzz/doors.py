@@ -74,8 +74,8 @@ def is_id(name: Any) -> bool:
 def without_id(headers: Any) -> Any:
     """Take our header from a response's headers; what are no headers stay."""
     try:
-        return [pair for pair in headers if not is_id(pair[0])]
-    except (TypeError, LookupError):
+        return [pair for pair in headers for name, _ in [pair] if not is_id(name)]
+    except (TypeError, ValueError):
         return headers
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         "userPassword",
         "passwd",
         "passphrase",
+        "userpasscode",
         "pwd",
         "secret",
         "client_secret",

@@ -24,9 +24,9 @@ _SECRETS = frozenset({
 # The same words, at the end of a word that is not divided: `dbpassword`, `PHPSESSID`.
 _ENDS = (
     "accesskey", "accountkey", "apikey", "authkey", "cookie", "cookies", "credential",
-    "credentials", "encryptionkey", "masterkey", "passphrase", "passwd", "password", "privatekey",
-    "samlresponse", "secret", "secretkey", "sessid", "sessionid", "sessionkey", "sharedkey",
-    "signingkey",
+    "credentials", "encryptionkey", "masterkey", "passcode", "passphrase", "passwd", "password",
+    "privatekey", "samlresponse", "secret", "secretkey", "sessid", "sessionid", "sessionkey",
+    "sharedkey", "signingkey",
     "aspxauth", "dbpass", "keypass", "pgpass", "requirepass", "rootpass", "smtppass", "sqlpass",
     "storepass", "userpass", "userpwd",
 )  # fmt: skip
