@@ -530,7 +530,7 @@ def test_at_rest_it_waits_for_a_request(
     monkeypatch.setattr(watchdog, "REST", 30.0)
 
     def rests() -> bool:
-        return any(sink.name == watchdog.AtRest.name for sink in pipeline.sinks)
+        return any(sink.name == watchdog.AT_REST for sink in pipeline.sinks)
 
     async def main() -> None:
         watchdog.watch(20)
@@ -540,7 +540,7 @@ def test_at_rest_it_waits_for_a_request(
         begin(exchange)
         pipeline.started(exchange)
         assert not rests()
-        watchdog.AtRest().started(exchange)
+        watchdog.wake()
         time.sleep(0.2)  # noqa: ASYNC251 - the subject
         await until(lambda: reported)
         exchange.started(200)

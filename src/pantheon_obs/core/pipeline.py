@@ -76,6 +76,25 @@ def _ask_who_wants() -> None:
     wants = getattr(sinks[0], "wants", None) if is_alone else None
 
 
+class Once:
+    """A sink that calls a function when the next request, websocket or task begins."""
+
+    def __init__(self, name: str, call: Callable[[], object]) -> None:
+        self.name = name
+        self._call = call
+
+    def handle(self, event: Event) -> None:
+        """Ignore a fact."""
+
+    def started(self, _: Trace) -> None:
+        """Call it."""
+        remove_sink(self.name)
+        self._call()
+
+    def ended(self, _: Trace) -> None:
+        """Ignore the end of a trace."""
+
+
 def add_sink(sink: Sink) -> None:
     """Send every fact from now on to this sink, in place of one of the same name."""
     _use((*(other for other in sinks if other.name != sink.name), sink))

@@ -23,9 +23,8 @@ from pantheon_obs.time.loop import REST, Loop
 if TYPE_CHECKING:
     from types import CodeType
 
-    from pantheon_obs.core.context import Trace
-    from pantheon_obs.core.events import Event
 
+AT_REST = "event loop watchdog at rest"
 
 _guard = Guard("event loop watchdog")
 
@@ -39,25 +38,13 @@ class Watching:
     rests = Lock()  # held by nobody but the thread, which waits for it while it rests
 
 
-class AtRest:
-    """A sink while the thread rests; the first request wakes it."""
-
-    name = "event loop watchdog at rest"
-
-    def handle(self, event: Event) -> None:
-        """Ignore a fact."""
-
-    def started(self, _: Trace) -> None:
-        """Wake the thread."""
-        pipeline.remove_sink(self.name)
-        now = perf_counter()
-        for loop in Watching.loops:
-            loop.wake(now)
-        with suppress(RuntimeError):  # another request has done so
-            Watching.rests.release()
-
-    def ended(self, _: Trace) -> None:
-        """Ignore the end of the request."""
+def wake() -> None:
+    """Wake the thread, which rests until the first request."""
+    now = perf_counter()
+    for loop in Watching.loops:
+        loop.wake(now)
+    with suppress(RuntimeError):  # another request has done so
+        Watching.rests.release()
 
 
 def watch(slow_loop_ms: float) -> None:
@@ -95,7 +82,7 @@ def _wait() -> None:
         loop.rest()
     rests = Watching.rests
     rests.acquire(blocking=False)
-    pipeline.add_sink(AtRest())
+    pipeline.add_sink(pipeline.Once(AT_REST, wake))
     rests.acquire(timeout=REST)
 
 
@@ -126,7 +113,7 @@ def reset() -> None:
     """Watch no loop any more (used by `pantheon_obs.testing.reset`)."""
     with Watching.lock:
         Watching.loops = ()
-    pipeline.remove_sink(AtRest.name)
+    pipeline.remove_sink(AT_REST)
     forget_blocks()
 
 

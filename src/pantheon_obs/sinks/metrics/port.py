@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-    from pantheon_obs.core.context import Trace
-    from pantheon_obs.core.events import Event
-
 _PATHS = frozenset({"/metrics", "/metrics/"})
 _PLAIN = ("Content-Type", "text/plain; charset=utf-8")
 
@@ -65,7 +62,7 @@ def listen(port: int) -> None:
     A process that only loads the application leaves it to the workers.
     """
     if is_forked_later():
-        pipeline.add_sink(_InWorkers(port))
+        pipeline.add_sink(pipeline.Once("metrics_port of workers", lambda: listen(port)))
         return
     with _lock:
         if port in _ports:
@@ -74,26 +71,6 @@ def listen(port: int) -> None:
         _ports[port] = server = _bound(port)
         if server is not None:
             Thread(target=server.serve_forever, name=f"metrics_port {port}", daemon=True).start()
-
-
-class _InWorkers:
-    """A sink that opens the port when the first request or task begins."""
-
-    name = "metrics_port of workers"
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-
-    def handle(self, event: Event) -> None:
-        """Ignore a fact."""
-
-    def started(self, _: Trace) -> None:
-        """Open the port."""
-        pipeline.remove_sink(self.name)
-        listen(self._port)
-
-    def ended(self, _: Trace) -> None:
-        """Ignore the end of a trace."""
 
 
 @cache
