@@ -76,7 +76,8 @@ def find_spans(
     if looked and walk is not None:
         walk.look(looked)
     if is_seldom(shown):
-        spans += seldom_spans(shown, rule_of, bound.most)
+        # These are cut at their end.
+        spans += seldom_spans(shown, rule_of, PLACES if bound.keep_end else bound.most)
     return _united(spans) if len(spans) > 1 else spans
 
 

@@ -85,7 +85,7 @@ def _name_signs(extra: frozenset[str]) -> tuple[dict[str, str], str, str]:
     one, two = ("|".join(numbered).format(behind) for behind in (".", ".."))
     # Of OAuth; `status_code` and many others are none.
     code = r"(?<=[?&#]code.)|(?<=auth_code.)|(?<=ization_code.)|(?<=code_verifier.)"
-    number = "(?<=..[_vV6][0-9].|._[0-9][0-9].|.[A-Za-z_46][0-9]..|_[0-9][0-9]..)"
+    number = f"(?s:(?<=..[_vV6][0-9].|._[0-9][0-9].|.[{last}_vV6][0-9]..|_[0-9][0-9]..))"
     behind = [
         rf"{number}(?:(?<=[0-9].)(?:{one})|(?<=[0-9]..)(?:{named('[0-9]..')}|{two}))",
         r"(?<!')(?<=[\"'`][ \]].|[\] ] .|\\[\"'`].|[\d\[]\].)|(?<=[\"']code[\"'].)",
