@@ -424,6 +424,8 @@ def test_no_text_from_outside_stops_the_process() -> None:
             for fill in fills:
                 Redactor().text(start + fill * 10_000)
                 Redactor().text((start + fill * 40) * (10_000 // (40 + len(start))))
+        for unit in ("-p,", "kty:>"):  # read to the end at each place: 16 seconds for 1 MB
+            Redactor(limit=2**25).text(unit * 2**20)
     """)
 
     assert (b"", 0) == (done.stderr, done.status)
@@ -488,6 +490,7 @@ def test_secrets_beside_an_unbroken_run_are_hidden(place: str) -> None:
 def test_a_secret_that_is_an_unbroken_run_is_hidden_to_its_end() -> None:
     """The place of a secret is that in the whole text, without the parts left out."""
     assert "token=[redacted] 17" == Redactor().text(f"token={'aB1-' * 10_000} 17")
+    assert "a token=[redacted]" == Redactor().text("a token=" + "aB1-" * 5118)  # 10 whole pieces
 
 
 def test_a_text_of_very_many_secrets_is_cut_behind_them() -> None:
