@@ -10,7 +10,9 @@ import pytest
 from pantheon_obs import bind, configure_logging, get_logger, trace_context
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.sinks.redact import REDACTED, Redactor
+from pantheon_obs.sinks.redact_signs import signs_of_long, signs_with
 from tests.logs.running import run
+from tests.support.secrets import secrets_in_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -423,6 +425,8 @@ def test_no_text_from_outside_stops_the_process() -> None:
             for fill in fills:
                 Redactor().text(start + fill * 10_000)
                 Redactor().text((start + fill * 40) * (10_000 // (40 + len(start))))
+        for unit in ("-p,", "kty:>"):  # read to the end at each place: 16 seconds for 1 MB
+            Redactor(limit=2**25).text(unit * 2**20)
     """)
 
     assert (b"", 0) == (done.stderr, done.status)
@@ -487,6 +491,7 @@ def test_secrets_beside_an_unbroken_run_are_hidden(place: str) -> None:
 def test_a_secret_that_is_an_unbroken_run_is_hidden_to_its_end() -> None:
     """The place of a secret is that in the whole text, without the parts left out."""
     assert "token=[redacted] 17" == Redactor().text(f"token={'aB1-' * 10_000} 17")
+    assert "a token=[redacted]" == Redactor().text("a token=" + "aB1-" * 5118)  # 10 whole pieces
 
 
 def test_a_text_of_very_many_secrets_is_cut_behind_them() -> None:
@@ -518,6 +523,92 @@ def test_a_text_of_very_many_statements_is_cut_behind_them(text: str) -> None:
     assert shown.startswith(Redactor().text(text) * 50)
     assert shown.endswith(" bytes cut]")
     assert "hunter2" not in shown
+
+
+# One place in each of these, at which there is a secret or may be one.
+UNITS = (
+    "secret=hunter2hunter2 ",
+    "api_key: Ab12Cd34Ef56Gh78 ",
+    "<password>x1y2z3 ",
+    "password 'hunter2' ",
+    "password=none ",
+    "session=ab12 ",
+    "?code=1234 ",
+    "value: x, ",
+    "authorization: x\n",
+    "prompt_tokens=1 ",
+    "--word word ",
+    "curl -u ada:hunter2 ",
+    "postgres://app@db/shop ",
+    "Bearer abcdefg ",
+    "user LIKE 'ada' ",
+    "login ada password hunter2hunter2 ",
+)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_text_that_does_not_fit_is_cut_behind_few_places(unit: str) -> None:
+    """Each place takes its time; writing the text, which is to take half as long, takes little."""
+    text = unit * (1_200_000 // len(unit))
+    most = len(text) // 8192
+    word = unit[:6]
+
+    shown = Redactor().text(text)
+    assert (True, 1) == (most // 2 <= shown.count(word) <= most + 1, shown.count(" bytes cut]"))
+    items = Redactor().clean([unit] * 100_000)
+    assert len(items) <= 4096
+    assert items[-1].endswith(" more>")
+
+
+@pytest.mark.parametrize("unit", UNITS[:-2])
+def test_a_text_with_its_end_kept_is_cut_before_few_places(unit: str) -> None:
+    """Half of the places are looked at only because a secret may reach into what is shown."""
+    text = unit * (1_200_000 // len(unit))
+
+    shown = Redactor().text(text, keep_end=True)
+    assert shown.endswith(Redactor().text(unit))
+    assert (True, 1) == (shown.startswith("["), shown.count(" bytes cut]"))
+    assert shown.count(unit[:6]) <= len(text) // 8192 // 2 + 1
+
+
+def test_a_text_of_a_structure_that_does_not_fit_is_cut_too() -> None:
+    """Together they exceed the limit; the first is not searched whole."""
+    text = "a b " * 150_000
+    first, rest = Redactor().clean([text, text])
+
+    shown = 32_768 - 2
+    assert f"{text[:shown]}[{600_000 - shown} bytes cut]" == first
+    assert "<1 more>" == rest
+
+
+def test_a_smaller_text_that_does_not_fit_is_cut_to_a_part_of_it() -> None:
+    """To search all that fits would take several times as long as to write the text."""
+    redactor = Redactor(limit=100_000)
+    text = "a b " * 100_000
+
+    shown = 400_000 // 15 - 4096
+    assert text[:100_000] == redactor.text(text[:100_000])
+    assert f"{text[:shown]}[{400_000 - shown} bytes cut]" == redactor.text(text)
+
+
+def test_the_members_of_many_json_web_keys_are_hidden() -> None:
+    """They are looked for around the types of the keys; a member may be longer than these."""
+    key = '{"kty": "RSA", "n": "public", "d": "%s"}'
+    long = Redactor().text(key % ("Ab1-" * 3_000))
+    many = Redactor().text(" ".join([key % ("Ab1-" * 9), "x" * 9_000, key % ("Cd2-" * 9)]))
+
+    assert key % REDACTED == long
+    assert " ".join([key % REDACTED, "x" * 9_000, key % REDACTED]) == many
+
+
+def test_long_texts_are_searched_at_the_same_places_as_short_ones() -> None:
+    """Their patterns are others, one for each sign."""
+    text = "\n".join(secret for secret, _ in secrets_in_text().values())
+    for extra in (frozenset[str](), frozenset({"ssn"})):
+        short, long = signs_with(extra), signs_of_long(extra)
+        for one, several in zip((short.names, short.others), long, strict=True):
+            found = sorted(found.start() for each in several for found in each.finditer(text))
+            assert [each.start() for each in one.finditer(text)] == found
 
 
 def test_lines_and_rules_of_a_long_text_stay() -> None:
@@ -651,7 +742,7 @@ def test_a_list_is_read_as_long_as_its_line_may_be(logged: Logged) -> None:
     assert f"<{1_000 - len(wide) + 1} more>" == wide["..."]
 
 
-def test_a_structure_that_does_not_fit_keeps_64_kib(logged: Logged) -> None:
+def test_a_structure_that_does_not_fit_keeps_32_kib(logged: Logged) -> None:
     """To redact all that could appear would take many times as long as to write it."""
     configure_logging(log_format="json")
     texts = [f"text {number:05}" for number in range(100_000)]
@@ -664,7 +755,7 @@ def test_a_structure_that_does_not_fit_keeps_64_kib(logged: Logged) -> None:
     assert fitting == whole["whole"]
     for name, total in (("long", 100_000), ("rows", 60_000)):
         kept = cut[name][:-1]
-        assert 60_000 < len(str(kept)) < 200_000
+        assert 30_000 < len(str(kept)) < 100_000
         assert f"<{total - len(kept)} more>" == cut[name][-1]
 
 

@@ -129,7 +129,7 @@ def _members(text: str) -> Iterator[re.Match[str]]:
         for found in _jwk.finditer(text, start, end):
             whole = _jwk.match(text, found.start()) if found.end() == end else None
             yield whole or found
-        at += 1
+        at += _FAR  # what is near the types up to there was in this part
 
 
 def is_seldom(text: str) -> bool:

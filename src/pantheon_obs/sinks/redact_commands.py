@@ -98,12 +98,14 @@ def option_span(text: str, at: int, rule_of: RuleOf) -> Span | None:
         if rule is not None:
             place = Place(text, found.start("quote"), "-", found[1], rule, "", at, is_loose=True)
             return value_span(place)
-        end = _end(text, found.end(), found["quote"])
-        start = _start(found[1], text[found.end() : end], before)
-        if start is not None:
-            return found.end() + start, end, REDACTED
+        # The value is read only behind these commands: its end may be far away.
+        if _is_of(before, _USER.get(found[1])) or _is_of(before, _SECRET.get(found[1])):
+            end = _end(text, found.end(), found["quote"])
+            start = _start(found[1], text[found.end() : end], before)
+            if start is not None:
+                return found.end() + start, end, REDACTED
     found = _joined(text, at)
-    if found is None:
+    if found is None or not _is_of(before, _JOINED[found[1]]):
         return None
     end = _end(text, found.end(), found["quote"])
     start = _start_joined(text[at:end], before, len(found[0]))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections import deque
-from itertools import accumulate, islice
+from heapq import merge
+from itertools import accumulate, chain, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from pantheon_obs.sinks.redact_plain import PLACES
 from pantheon_obs.sinks.redact_values import REDACTED
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Callable, Iterable, Iterator
 
     from pantheon_obs.sinks.redact_plain import Walk
@@ -23,6 +24,9 @@ CUT = ""
 _PIECE = 2048
 # Encoded bytes have none of these, and no secret is recognised without one of them around it.
 _BREAKS = " \n\"'=:,;&.~<\\\t\r"
+
+
+_start = re.Match.start
 
 
 class Bound(NamedTuple):
@@ -37,21 +41,27 @@ class Bound(NamedTuple):
     keep_end: bool = False
 
     def places(
-        self, found: Iterable[re.Match[str]], start: int, end: int, walk: Walk | None
-    ) -> tuple[Iterable[re.Match[str]], int, int]:
-        """Return the places to look at, and from where to where the text may be shown."""
+        self,
+        patterns: list[re.Pattern[str]],
+        text: str,
+        part: tuple[int, int],
+        walk: Walk | None,
+    ) -> tuple[list[re.Match[str]], int, int]:
+        """Return the places to look at in a part, and from where to where it may be shown."""
+        start, end = part
         most = self.most
+        found = [each.finditer(text, start, end) for each in patterns]
         if self.keep_end:
-            last = deque(found, most)
+            last = sorted(chain(*(deque(each, most) for each in found)), key=_start)[-most:]
             # The first half is looked at because a secret may reach into what is shown.
-            return last, start if len(last) < most else last[most // 2].start(), end
-        waiting = iter(found)
+            return last, start if len(last) < most else _start(last[most // 2]), end
+        waiting = merge(*found, key=_start)
         first = [*islice(waiting, most if walk is None else min(most, max(walk.places, 0)))]
         if walk is not None and len(first) == walk.places:
             walk.ask()
             first += islice(waiting, min(most, walk.places) - len(first))
         beyond = next(waiting, None)
-        return first, start, end if beyond is None else beyond.start()
+        return first, start, end if beyond is None else _start(beyond)
 
 
 WHOLE = Bound()

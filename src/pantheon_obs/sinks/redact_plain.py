@@ -29,7 +29,7 @@ PLACES = 4096
 
 _CACHED = 4096
 _MOST_PLACES = 16_384
-_SHARE, _LEAST_SHOWN, _LEAST_PLACES = 15, 2048, 16
+_SHARE, _LEAST_SHOWN, _LEAST_PLACES = 15, 16_384, 128
 _LEAST_INTEGER, _INTEGER_BEYOND = -(2**63), 2**64
 
 
@@ -113,12 +113,14 @@ class Walk(list[int]):
             limit of a line is read whole.
 
     Attributes:
-        left: How many bytes may follow before `ask`.
-        places: At how many places a secret may be looked for before it.
+        left: How many bytes may follow, at first as many as if the value did not fit.
+        places: At how many places a secret may be looked for, likewise.
     """
 
     def __init__(self, value: object, limit: int) -> None:
-        self.left = shown_of(limit + 1, limit)
+        shown = shown_of(limit + 1, limit)
+        self.left = shown if type(value) is str else shown // 2  # each item takes its time too
+        self._rest = limit - self.left
         self.places = places_of(limit)
         self._limit = limit
         self._value = value
@@ -127,7 +129,7 @@ class Walk(list[int]):
     def ask(self) -> None:
         """Allow as much as a value may have that does not exceed the limit, if it does not."""
         if not self._is_asked and not _is_larger(self._value, self._limit):
-            self.left += self._limit - shown_of(self._limit + 1, self._limit)
+            self.left += self._rest
             self.places += _MOST_PLACES - places_of(self._limit)
         self._is_asked = True
 
@@ -159,7 +161,7 @@ def shown_of(size: int, limit: int) -> int:
 
 def places_of(size: int) -> int:
     """Return at how many places a secret is looked for in a text that is cut anyway."""
-    return min(max(size // 4096, _LEAST_PLACES), PLACES)
+    return min(max(size // 8192, _LEAST_PLACES), PLACES)
 
 
 def _is_larger(value: object, limit: int) -> bool:

@@ -7,8 +7,6 @@ as it was given, and report the place of a secret; all places are replaced at th
 
 from __future__ import annotations
 
-import re
-from heapq import merge
 from typing import TYPE_CHECKING
 
 from pantheon_obs.sinks.redact_beside import is_seldom, seldom_spans
@@ -22,6 +20,7 @@ from pantheon_obs.sinks.redact_spelt import with_usual_signs
 from pantheon_obs.sinks.redact_values import REDACTED
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable, Iterable
 
     from pantheon_obs.sinks.redact_long import Bound
@@ -48,16 +47,18 @@ def find_spans(
         walk: That through the value which the text is a part of.
         bound: How many signs are looked at, as each takes its time.
     """
-    text = with_usual_signs(text)
+    text = shown = with_usual_signs(text)
     spans: list[Span] = []
     end = size = len(text)
     named: Iterable[re.Match[str]] = signs.names.finditer(text)
     others: Iterable[re.Match[str]] = signs.others.finditer(text)
     if size > PLACES:
         names, marks = signs_of_long(signs.extra)
-        named, start, end = bound.places(_found(names, text, 0, size), 0, size, walk)
-        others, start, end = bound.places(_found(marks, text, start, end), start, end, walk)
+        named, start, end = bound.places(names, text, (0, size), walk)
+        others, start, end = bound.places(marks, text, (start, end), walk)
         spans = [(first, last, CUT) for first, last in ((0, start), (end, size)) if first < last]
+        hidden = max(start - OVERLAP, 0)
+        shown = " " * hidden + text[hidden : end + OVERLAP]
     looked = reached = 0
     for found in named:
         looked += 1
@@ -74,16 +75,10 @@ def find_spans(
             reached = span[1]
     if looked and walk is not None:
         walk.look(looked)
-    if is_seldom(text):
-        spans += seldom_spans(text if end == size else text[: end + OVERLAP], rule_of, bound.most)
+    if is_seldom(shown):
+        # These are cut at their end.
+        spans += seldom_spans(shown, rule_of, PLACES if bound.keep_end else bound.most)
     return _united(spans) if len(spans) > 1 else spans
-
-
-def _found(
-    patterns: list[re.Pattern[str]], text: str, start: int, end: int
-) -> Iterable[re.Match[str]]:
-    """Find the places of patterns, in their order."""
-    return merge(*(each.finditer(text, start, end) for each in patterns), key=re.Match.start)
 
 
 def _other_secret(text: str, at: int, rule_of: RuleOf) -> Span | None:

@@ -85,9 +85,9 @@ def _name_signs(extra: frozenset[str]) -> tuple[dict[str, str], str, str]:
     one, two = ("|".join(numbered).format(behind) for behind in (".", ".."))
     # Of OAuth; `status_code` and many others are none.
     code = r"(?<=[?&#]code.)|(?<=auth_code.)|(?<=ization_code.)|(?<=code_verifier.)"
-    number = "(?<=..[_vV6][0-9].|._[0-9][0-9].|.[A-Za-z_46][0-9]..|_[0-9][0-9]..)"
+    number = f"(?s:(?<=..[_vV6][0-9].|._[0-9][0-9].|.[{last}_vV6][0-9]..|_[0-9][0-9]..))"
     behind = [
-        rf"{number}(?:(?<=[0-9].)(?:{one})|(?<=[0-9]..)(?:{named('[0-9]..')}|{two}))",
+        rf"(?<=[0-9]..|.[0-9].){number}(?:(?<=[0-9].)(?:{one})|(?<=[0-9]..)(?:{named('[0-9]..')}|{two}))",
         r"(?<!')(?<=[\"'`][ \]].|[\] ] .|\\[\"'`].|[\d\[]\].)|(?<=[\"']code[\"'].)",
     ]
     # One look at the characters before a sign tells that most of these are not there.
@@ -95,12 +95,12 @@ def _name_signs(extra: frozenset[str]) -> tuple[dict[str, str], str, str]:
     ways = [
         named("."),
         rf"(?<=[0-9{_BETWEEN}].)(?:{named('..')}|{near}(?:{'|'.join(behind)}))",
-        rf"(?<=[?&]t.|5[Dd].)|(?<=[?&#_]code.|ifier.)(?:{code})",
+        rf"(?<=[ertdD].)(?:(?<=[?&]t.|5[Dd].)|(?<=[?&#_]code.|ifier.)(?:{code}))",
     ]
-    second, first = rf"{last}{last_but_one}0-9_vV\[?&{_BETWEEN}\\", f"{last}0-9{_BETWEEN}"
-    before = dict.fromkeys("=:>", f"(?<=[{second}][{first}].)")
+    second, quoted = rf"{last}{last_but_one}0-9_vV\[?&{_BETWEEN}\\", rf"[{last}0-9\\][\"'`]."
+    before = dict.fromkeys("=:>", rf"(?<=[{second}][{last}0-9\] (].|{quoted})")
     before["'"] = f"(?<=[{last}0-9][ (].)"
-    before[","] = f"(?<=[{second}][\"'`].)"
+    before[","] = f"(?<={quoted})"
     after = f"(?:{'|'.join(ways)})"
     if extra:
         final = f"(?i:[{re.escape(''.join(sorted({word[-1:] for word in extra})))}])"
