@@ -150,8 +150,9 @@ class LineBuilder:
         self, line: dict[str, Any], given: object, value: object, fields: Mapping[str, Any]
     ) -> None:
         key = self._name_of(given)
-        line[key] = self._redactor.under(key, value, fields.items())
-        if not self._redactor.is_secret(key):
+        shown = self._redactor.text(key)
+        line[shown] = self._redactor.under(key, value, fields.items())
+        if shown == key and not self._redactor.is_secret(key):
             make_room(self._names)
             self._names[given] = key
 
