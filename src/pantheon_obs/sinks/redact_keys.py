@@ -29,9 +29,7 @@ _ENDS = (
     "privatekeypem", "pwd", "samlresponse", "secret", "secretkey", "sessid", "sessionid",
     "sessionkey", "sharedkey", "signingkey",
 )  # fmt: skip
-_ENGLISH = frozenset({
-    "bypass", "compass", "encompass", "overpass", "surpass", "trespass", "underpass",
-})  # fmt: skip
+_ENGLISH = ("bypass", "compass", "overpass", "surpass", "trespass", "underpass")
 _KEYS = frozenset({
     "access", "account", "aes", "api", "auth", "client", "consumer", "decryption", "enc",
     "encryption", "fernet", "functions", "hmac", "jwt", "master", "private", "secret", "session",
@@ -231,7 +229,7 @@ def _rule_by_value(last: str, before: str, words: Collection[str]) -> Rule | Non
         if _is_kept(before):
             return not_a_number
         return _has_code if before and before not in _OF_DATA else None
-    is_pass = last.endswith("pass") and last not in _ENGLISH and before not in _RUNS
+    is_pass = last.endswith("pass") and not last.endswith(_ENGLISH) and before not in _RUNS
     return not_a_number if is_pass else None
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-_escape = re.compile(r"\\(?<!\\\\)\\*+(?:u00(?:2[267]|3[c-eC-E])|x2[27])|%25[0-9A-Fa-f]{2}").sub
+_escape = re.compile(r"\\(?<!\\\\)\\*+(?:u00(?:2[267]|3[c-eC-E])|x2[27])").sub
+_percent = re.compile(r"%25(?=[0-9A-Fa-f]{2})").sub
 _colour = re.compile(r"(?:\x1b|\\x1b|\\u001b)\[[0-9;]{0,20}m").sub
 _WIDE = ("\u201c", '"'), ("\u201d", '"'), ("\uff1a", ":"), ("\uff1d", "="), ("\u200b", " ")
 _MARKS = {
     mark: spellings.split()
     for mark, spellings in {
-        '"': "u0022 x22 %2522",
-        "'": "u0027 x27 %2527",
+        '"': "u0022 x22",
+        "'": "u0027 x27",
         "<": "u003c",
         ">": "u003e",
         "=": "u003d",
@@ -29,14 +30,18 @@ def with_usual_signs(text: str) -> str:
     on the side where a name or value may have some. Colours of terminals become blanks.
     """
     if "&" in text and ";" in text:
-        for entity, usual in _ENTITIES:
+        for entity, usual in _ENTITIES if "&#" in text else _NAMED:
             text = text.replace(entity, usual)
     if not text.isascii():
         for mark, usual in _WIDE:
             text = text.replace(mark, usual)
     if "\x1b" in text or "\\x1b[" in text:
         text = _colour(lambda found: " " * len(found[0]), text)
-    if "\\" in text or "%25" in text:
+    if "%25" in text:
+        for quote, usual in _TWICE:
+            text = text.replace(quote, usual)
+        text = _percent("  %", text)
+    if "\\" in text and ("\\u00" in text or "\\x2" in text):
         return _escape(_usual, text)
     return text
 
@@ -47,8 +52,7 @@ def _usual(found: re.Match[str]) -> str:
 
 @lru_cache
 def _usual_of(text: str) -> str:
-    mark = _USUAL.get(text.lstrip("\\").lower())
-    return f"  %{text[3:]}" if mark is None else _padded(mark, len(text))
+    return _padded(_USUAL[text.lstrip("\\").lower()], len(text))
 
 
 def _padded(mark: str, size: int) -> str:
@@ -69,3 +73,5 @@ _ENTITIES = [
     }.items()
     for name in names.split()
 ]
+_NAMED = [(entity, usual) for entity, usual in _ENTITIES if entity[1] != "#"]
+_TWICE = [("%2522", _padded('"', 5)), ("%2527", _padded("'", 5))]
