@@ -303,6 +303,7 @@ OTHERS: dict[str, str] = dict.fromkeys(
         *(f"password\uff1a{SECRET}", f"password\uff1d{SECRET}", f"password\u200b={SECRET}"),
         *(f"\x1b[31mpassword\x1b[0m={SECRET}", f"X-Hub-Signature-256: sha256={SECRET}"),
         *(f'var apiKey string = "{SECRET}"', f"password\\t{SECRET}", f"password:\\n  {SECRET}\\nb"),
+        f"dict_items([('user', ['ada']), ('password', ['{SECRET}'])])",
         # Lists of YAML and JSON.
         *(f"tokens:\n  - {drawn(20)}\n  - {SECRET}\nb: 2", f'{{"tokens": ["{SECRET}"]}}'),
         f"machine a login ada password {SECRET}",
@@ -487,7 +488,8 @@ FIELDS: dict[str, object] = {
     "by_number": {"id": 5, "value": "a1"},
     "problem": {"loc": ["body", "password"], "msg": "Field required", "type": "missing"},
     "pair": ["password", "username"],
-    "counts": [["auth", 3], ["billing", 4]],
+    "counts": [["auth", 3], ["billing", 4], ["token", None]],
+    "pair_of_none": ["token", None],
     "numbers": {"cookies": 4, "credentials": 2, "secrets": 3, "apikeys": 1},
     "of_data": {
         "cache_key": "a1b2c3d4e5f6a7b8c9d0",
@@ -610,6 +612,7 @@ TEXTS = (
     *("self.token = token", "token == expected and a", "API_KEY_HEADER=X-API-Key"),
     *("cookies: 4", "cookies=4 credentials=2", "primary_key=a1b2c3d4e5f6a7b8c9d0", "pw_workers=2"),
     *("password for ada was changed", "set password for ada = now", "tokens:\n  - Hel\n  - lo"),
+    *('{"tokens": ["Hi"], "id": "a1b2c3d4e5f6a7b8c9d0"}', "('token', ['a1'], 'b')"),
     *('{"tokens": ["Hel", "lo"]}', "netloc='a.test:80'", "https://a.test/x|y", "v1.2.3-us1"),
     *("def login(user, password=None):", "self.password = form.password", "token != other"),
     *(

@@ -123,19 +123,25 @@ def is_header(name: str) -> bool:
 def _container(place: Place, start: int) -> Span | None:
     """Find a list or mapping, whose contents are all secret."""
     text = place.text
-    if place.sign == ",":
-        return None
     near = text[start : start + LONGEST]
     if place.is_loose and "'" not in near and '"' not in near:  # prose in brackets
         return None
+    if not (place.rule([]) or _has_secret(near, place.rule)):
+        return None
     end = _bracket_end(text, start)
-    if not (place.rule([]) or any(place.rule(each["value"]) for each in _strings(text[start:end]))):
+    if place.sign == "," and not (opens_pair(text, place.first) and _closes_pair(text, end)):
         return None
     if end - start <= LONGEST and _no_secret(text[start:end]):
         return None
     if place.rule is not whatever and are_statements(text[start:end]):
         return None
     return start, end, f"{place.quote}{REDACTED}{place.quote}"
+
+
+def _has_secret(text: str, rule: Rule) -> bool:
+    """Whether one of the strings up to the first closing bracket is a secret by its value."""
+    inside = text.replace("}", "]").replace(")", "]").partition("]")[0]
+    return any(rule(found["value"]) for found in _strings(inside))
 
 
 def _bare(place: Place, start: int, end: int) -> Span | None:
