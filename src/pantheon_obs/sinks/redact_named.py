@@ -92,6 +92,8 @@ def _name_at(text: str, at: int, rule_of: RuleOf) -> Place | None:
     name = name.removesuffix(" string")  # Go's `var token string = "…"`
     if sign in "=>" and not quote:
         first, name = first + name.rfind(" ") + 1, name.rpartition(" ")[2]
+    if name == "tokens" and text[start : start + 4].strip(" ,;)").isdigit():
+        return None  # the usual number
     rule = rule_of(name)
     if rule is is_beside:
         rule = rule_beside(text, first, start, rule_of)
