@@ -35,7 +35,7 @@ def with_usual_signs(text: str) -> str:
     if not text.isascii():
         for mark, usual in _WIDE:
             text = text.replace(mark, usual)
-    if "\x1b" in text or "\\x1b[" in text:
+    if "\x1b" in text or ("\\" in text and "\\x1b[" in text):
         text = _colour(lambda found: " " * len(found[0]), text)
     if "%25" in text:
         for quote, usual in _TWICE:
