@@ -49,7 +49,7 @@ class trace_context:  # noqa: N801 - reads as the function that it is used as
         accepted = None
         if self._given is not None:
             with _guard:
-                accepted = ids.validate(str(self._given).encode())
+                accepted = ids.validate(str(self._given).encode(errors="replace"))
         trace = Trace(accepted or new_id())
         if accepted is not None:
             attach(trace, getattr(self._given, "upstream", None))

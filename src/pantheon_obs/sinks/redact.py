@@ -238,7 +238,7 @@ class Redactor:
         if not isinstance(item, (tuple, list)) or len(item) != 2:  # noqa: PLR2004 - a pair
             return None
         name, value = item
-        if not isinstance(name, (str, bytes)):
+        if not isinstance(name, (str, bytes)) or isinstance(value, (int, float)):  # a count
             return None
         key = described(name)
         if is_in_list or (self.is_secret(key) and is_no_word(value)):

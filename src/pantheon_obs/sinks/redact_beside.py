@@ -38,7 +38,22 @@ _validated = Pattern(r"(?:\A|\n)([\w.]{1,64})\n[^\n]*\[type=\w+, \Z").search
 _last_edge = re.compile("[{}<>]").search
 # Each name of a secret has one of these: to look for them takes much less time.
 _HINTS = (
-    *("pass", "pwd", "secret", "token", "key", "auth", "cred", "cooki", "jwt", "srf", "sess"),
+    *(
+        "pass",
+        "pw",
+        "psk",
+        "cv",
+        "bearer",
+        "secret",
+        "token",
+        "key",
+        "auth",
+        "cred",
+        "cooki",
+        "jwt",
+        "srf",
+        "sess",
+    ),
     *("sid", "sig", "clearance", "assertion"),
 )
 
@@ -55,7 +70,7 @@ _WAYS = {
 _in_prose = Pattern(
     "(?:"
     + "|".join(f"{one}(?:{ways})" for letters, ways in _WAYS.items() for one in letters)
-    + rf")[:*|(<>/\s-]{{1,4}}(?:(?:is|was) )?(?:{_quote})?(?=[\w+/=.~-]{{16}})"
+    + rf")(?:[:*|(<>/\s-]|\\t){{1,4}}(?:(?:is|was) )?(?:{_quote})?(?=[\w+/=.~-]{{16}})"
     rf"{RANDOM}(?P<value>[\w+/=.~-]+)"
 ).finditer
 
@@ -73,7 +88,8 @@ _jwk = Pattern(
 # ~/.netrc: https://www.gnu.org/software/inetutils/manual/html_node/The-_002enetrc-file.html
 _netrc = Pattern(r"(?i)\blogin\s{1,8}[^\s]{1,64}\s{1,8}password\s{1,8}(?P<value>[^\s]+)").finditer
 _identified = Pattern(
-    r"(?i:identified(?: with \w{1,64})? by (?:password )?)"
+    r"(?i:identified(?: with \w{1,64})? by (?:password )?"
+    r"|set password for [^\s=]{1,99}(?:\s?=\s?| to )(?:password\()?)"
     r"(?P<quote>['\"]?)(?P<value>[^\s'\"]{3,})"
 ).finditer
 
@@ -169,7 +185,7 @@ def seldom_spans(text: str, rule_of: RuleOf, most: int) -> Iterator[Span]:
         yield from value_spans(_in_prose(text), text, most)
     if "form-data" in text:
         yield from value_spans(_multipart(text), text, most, is_of_field)
-    if "dentified " in text or "DENTIFIED " in text:
+    if "dentified " in small or "assword for " in small:
         yield from value_spans(
             _identified(text),
             text,

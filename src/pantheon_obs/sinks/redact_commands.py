@@ -40,7 +40,7 @@ _JOINED = {"p": ("mysql", "mariadb"), "u": _CURL}
 _option = Pattern(
     r"--?([A-Za-z][\w.-]{0,64}+)(?:[\"'],)?[ \t]{1,16}+(?!-)(?P<quote>\\*[\"'`]?)"
 ).match
-_joined = Pattern(r"-([pu])(?P<quote>[\"']?)(?=[^\s\"'-])").match
+_joined = Pattern(r"-(?:([pu])|-(?:proxy-)?user=)(?P<quote>[\"']?)(?=[^\s\"'-])").match
 _bare = Pattern(r"[^\s\"'`|;&<>()]+").match
 _number = Pattern(r"[\d:.]+").fullmatch
 _named = Pattern(
@@ -129,8 +129,8 @@ def _start(name: str, value: str, before: str) -> int | None:
 
 
 def _start_joined(argument: str, before: str, start: int = 2) -> int | None:
-    """Find where the secret begins in an argument such as `-pS` or `-uada:S`."""
-    name = argument[1:2]
+    """Find where the secret begins in an argument such as `-pS` or `--user=ada:S`."""
+    name = "u" if argument.startswith(("--user=", "--proxy-user=")) else argument[1:2]
     if is_placeholder(argument[start:]) or not _is_of(before, _JOINED.get(name)):
         return None
     return argument.find(":") + 1 or None if name == "u" else start

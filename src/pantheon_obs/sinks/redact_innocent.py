@@ -24,7 +24,7 @@ _STATE = (
     r"(?i:enabled|disabled|required|optional|missing|present|absent|invalid|valid|expired|revoked"
     r"|empty|provided|ok|passed|failed|denied|unknown|unchanged|changed|rotated|exempt|on|off|yes|no"
     r"|basic|bearer|digest|oauth2?|oidc|saml|ldap|kerberos|ntlm|jwt|mtls|anonymous|api_?key"
-    r"|none|null|nil|unset|undefined|default|n/a"
+    r"|none|null|nil|true|false|unset|undefined|default|n/a"
     r"|include|omit|same-origin|lax|strict)"
 )
 # What a form says of a field: `This field is required.`

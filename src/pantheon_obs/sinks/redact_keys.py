@@ -17,36 +17,48 @@ words_of = re.compile(r"[^a-zA-Z0-9]+|(?<=[a-z0-9])(?=[A-Z])").split
 
 # The last word of a name says what it is: a `password_policy` is a policy.
 _SECRETS = frozenset({
-    "apikey", "apikeys", "auth", "authorization", "cookie", "cookies", "cred", "credential",
-    "credentials", "creds", "csrf", "jwt", "otp", "passcode", "passphrase", "passwd", "password",
-    "passwords", "pwd", "secret", "secrets", "totp", "xsrf",
+    "apikey", "apikeys", "auth", "authorisation", "authorization", "cookie", "cookies", "cred",
+    "credential", "credentials", "creds", "csrf", "cvc", "cvv", "jwt", "otp", "passcode",
+    "passphrase", "passwd", "password", "passwords", "psk", "pwd", "secret", "secrets", "totp",
+    "xsrf",
 })  # fmt: skip
 # The same words, at the end of a word that is not divided: `dbpassword`, `PHPSESSID`.
 _ENDS = (
-    "accesskey", "accountkey", "apikey", "authkey", "cookie", "cookies", "credential",
+    "accesskey", "accountkey", "apikey", "aspxauth", "authkey", "cookie", "cookies", "credential",
     "credentials", "encryptionkey", "masterkey", "passcode", "passphrase", "passwd", "password",
-    "privatekey", "samlresponse", "secret", "secretkey", "sessid", "sessionid", "sessionkey",
-    "sharedkey", "signingkey",
-    "aspxauth", "dbpass", "keypass", "pgpass", "requirepass", "rootpass", "smtppass", "sqlpass",
-    "storepass", "userpass", "userpwd",
+    "privatekey", "privatekeypem", "pwd", "samlresponse", "secret", "secretkey", "sessid",
+    "sessionid", "sessionkey", "sharedkey", "signingkey",
 )  # fmt: skip
+_ENGLISH = ("bypass", "compass", "overpass", "surpass", "trespass", "underpass")
 _KEYS = frozenset({
     "access", "account", "aes", "api", "auth", "client", "consumer", "decryption", "enc",
     "encryption", "fernet", "functions", "hmac", "jwt", "master", "private", "secret", "session",
     "shared", "signing", "ssh", "storage", "subscription", "webhook",
 })  # fmt: skip
+# Keys of data, and public ones. Any other key is a secret if it is random: `azure_openai_key`.
+_OF_DATA = frozenset({
+    "artifact", "asset", "batch", "blob", "bucket", "cache", "checksum", "composite", "content",
+    "correlation", "dedup", "dedupe", "deduplication", "document", "entity", "event", "file",
+    "fingerprint", "foreign", "group", "hash", "host", "hot", "idempotency", "idx", "image",
+    "index", "item", "job", "lock", "lookup", "media", "memo", "message", "natural", "object",
+    "order", "partition", "path", "primary", "pub", "public", "query", "range", "record", "redis",
+    "request", "routing", "row", "s3", "schema", "sequence", "shard", "sort", "surrogate", "tag",
+    "task", "trace", "unique", "upload", "url",
+})  # fmt: skip
 # Words that may follow: a `password_hash` is as good as the password.
 _FOLLOWING = frozenset({
     "again", "b64", "base", "base64", "bytes", "confirm", "confirmation", "current", "digest",
     "encoded", "encrypted", "hash", "header", "hex", "json", "new", "old", "pem", "plain",
-    "plaintext", "previous", "provided", "raw", "repeat", "str", "string", "value", "values",
+    "plaintext", "previous", "prod", "production", "provided", "raw", "repeat", "staging", "str",
+    "string", "value", "values",
 })  # fmt: skip
 LAST_WORDS = frozenset((*_SECRETS, *_ENDS, *_FOLLOWING)) | {
     *("key", "keys", "pass", "sig", "signature", "token", "tokens"),
-    *("assertion", "clearance", "input", "session", "sid"),
+    *("_pw", "-pw", "dpw", "npw", "tpw"),  # `db_pw`, `bindpw`
+    *("assertion", "bearer", "clearance", "input", "netloc", "session", "sid"),
 }
 """The words that a secret's name can end with; a number may follow."""
-NOT_ALONE = (_FOLLOWING - {"value"}) | {"key", "keys", "tokens"}
+NOT_ALONE = (_FOLLOWING - {"value"}) | {"key", "keys"}
 """Words that are secret only behind another word."""
 
 # A page's token is a place in a list, and a model's token is a piece of text.
@@ -62,15 +74,21 @@ _OF_USERS = frozenset({
 })  # fmt: skip
 # The cookies of frameworks, and those that browsers accept from their own host only.
 _SESSIONS = (
-    ["connect", "sid"], ["laravel", "session"], ["rack", "session"], ["cf", "clearance"],
-    ["cf", "bm"],
+    ["connect", "sid"], ["laravel", "session"], ["rack", "session"], ["gitlab", "session"],
+    ["cf", "clearance"], ["cf", "bm"],
 )  # fmt: skip
 _OF_COOKIES = ("__host-", "__secure-", "wordpress_logged_in")
+_PHRASES = frozenset({"code", "phrase", "word"})
 _LICENSES = frozenset({"activation", "licence", "license"})
 _ASSERTIONS = frozenset({"client", "jwt", "saml"})
-_CODES = frozenset({"auth", "authorization", "backup", "device", "oauth", "recovery"})
+_CODES = frozenset({
+    "auth", "authorization", "backup", "device", "mfa", "oauth", "otp", "pin", "recovery",
+    "security", "totp", "verification",
+})  # fmt: skip
 _RUNS = frozenset({"boarding", "first", "last", "next", "one", "render", "second", "third", "two"})
 _signature = Pattern(r"(?=\D*\d)[A-Za-z0-9+/=_%.-]{20,}").fullmatch
+_userinfo = Pattern(r"[^@]*:[^@]+@.*").fullmatch
+_header_name = Pattern(r"[A-Z][a-z]*(?:-[A-Za-z]+)*").fullmatch
 _hex = Pattern(r"[0-9a-fA-F-]+").fullmatch
 # Not an identifier of a licence, as `LGPL-2.1-or-later` is one.
 _license = Pattern(r"(?=\D*\d\D*\d)[A-Za-z0-9+/=_-]{12,}|\S{40,}").fullmatch
@@ -110,6 +128,23 @@ def any_value(_value: object) -> bool:
 def not_a_number(value: object) -> bool:
     """Take every value for a secret but numbers: those under "token" count tokens."""
     return not isinstance(value, Number)
+
+
+def _no_header_name(value: object) -> bool:
+    """Take every value for a secret but the name of a header: `API_KEY_HEADER=X-API-Key`."""
+    return _header_name(_text_of(value)) is None
+
+
+def _has_userinfo(value: object) -> bool:
+    """Take the host of a URL for a secret if a user and a password stand before it."""
+    return _userinfo(_text_of(value)) is not None
+
+
+def _has_code(value: object) -> bool:
+    """Take random values for secrets, and lists of them."""
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return any(map(_like_a_code, value))
+    return _like_a_code(value)
 
 
 def _like_a_signature(value: object) -> bool:
@@ -152,36 +187,60 @@ def rule_for(key: str, extra: Collection[str]) -> Rule | None:
 def _rule_for(words: list[str]) -> Rule | None:
     if words[-2:] in _SESSIONS or words[-3:] == ["net", "session", "id"]:
         return any_value
+    following = ""
     while words and (words[-1] in _FOLLOWING or words[-1].removeprefix("v").isdigit()):
-        words.pop()
+        following = words.pop()
     if not words:
         return None
     last, before = words[-1].rstrip("0123456789"), words[-2] if len(words) > 1 else ""
     if last.endswith("token"):
         kind = last.removesuffix("token") or before
         return None if kind in _PLACES or kind.endswith("page") else not_a_number
-    if (
-        (last in _SECRETS or last.endswith(_ENDS))
-        or (last == "key" and (before in _KEYS or before.endswith("api")))
+    if _is_secret(last, before, words):
+        if following == "header":
+            return _no_header_name
+        return not_a_number if last.endswith("s") else any_value  # a number of `cookies`
+    return _rule_by_value(last, before, words)
+
+
+def _is_secret(last: str, before: str, words: Collection[str]) -> bool:
+    """Whether every value under a key with these last words is a secret."""
+    return (
+        (last in _SECRETS or last.endswith((*_ENDS, "pw")))
+        or (last == "key" and _is_kept(before))
         or (last == "assertion" and before in _ASSERTIONS)
         or (last == "signature" and ("amz" in words or "goog" in words))
         or (last in {"code", "codes"} and before in _CODES)
         or (last == "verifier" and before == "code")
-    ):
-        return any_value
+        or (last in _PHRASES and before == "pass")
+        or (last == "bearer" and (not before or before in _OF_USERS))
+    )
+
+
+def _rule_by_value(last: str, before: str, words: Collection[str]) -> Rule | None:
+    """Find the rule for a key whose value says whether it is a secret."""
     if last == "key" and before in _LICENSES:
         last = "license"
     if last in _LIKE and (len(words) == 1 or last not in _ALONE):
         return _LIKE[last]
-    # Not `x-ratelimit-reset-tokens: 6ms`, which is a time.
-    of_users = before in _OF_USERS and "ratelimit" not in words
-    listed = (last == "tokens" and of_users) or (last == "keys" and before in _KEYS)
-    return not_a_number if listed or (last == "pass" and before not in _RUNS) else None
+    if last == "tokens":  # not `x-ratelimit-reset-tokens: 6ms`, which is a time
+        return not_a_number if before in _OF_USERS and "ratelimit" not in words else _has_code
+    if last in {"key", "keys"}:
+        if _is_kept(before):
+            return not_a_number
+        return _has_code if before and before not in _OF_DATA else None
+    is_pass = last.endswith("pass") and not last.endswith(_ENGLISH) and before not in _RUNS
+    return not_a_number if is_pass else None
+
+
+def _is_kept(kind: str) -> bool:
+    return kind in _KEYS or kind.endswith(("api", "shared"))
 
 
 _LIKE = {
     "code": _like_a_code,
     "license": _like_a_license,
+    "netloc": _has_userinfo,
     "session": _like_a_session,
     "sig": _like_a_signature,
     "signature": _like_a_signature,

@@ -14,14 +14,15 @@ from pantheon_obs.sinks.redact_commands import option_span
 from pantheon_obs.sinks.redact_keys import is_beside
 from pantheon_obs.sinks.redact_patterns import Pattern
 from pantheon_obs.sinks.redact_values import (
+    LONGEST,
     REDACTED,
     Place,
     is_header,
     is_placeholder,
     is_words,
+    may_be_secret,
     opens_pair,
     string_end,
-    tag_span,
     value_after,
     value_span,
 )
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 _LONGEST_NAME = 100
 _LONGEST_START = 256
+_FAR = 4096
+_FARTHEST = 65536
 _HEADERS = ("cookie", "cookies", "authorization")
 
 # Before a sign, read backwards: the quote or bracket, the name, perhaps a word before it.
@@ -39,9 +42,16 @@ _name_before = re.compile(
     r"(?P<name>[\w.-]+(?: [\w-]+){0,2})"
 ).match
 _named_in_prose = Pattern(r"(?i)(?:pass(?:word|wd|phrase|code)|pwd|key)\Z").search
+# Read backwards from the name: an element, perhaps with a prefix, or an attribute.
+_closes = Pattern(r"(?::[\w-]{1,64}+)?/<").match
+_opens = Pattern(r"(?::[\w-]{1,64}+)?<|[\"']\\*+=(?:eman|yek|di)").match
 _line = Pattern(r"[^\\\r\n]*+(?:\\(?![rn])[^\\\r\n]*+)*+").match
 _cookie = Pattern(r"[ \t]*+(?=[^\s=\"'\[{(])(?=[^=\r\n]{1,256}+=)").match
-_scheme = Pattern(r"[ \t]*+[A-Za-z][\w-]{1,30}:?[ \t]+(?=[^\s\"'`])").match
+_cookies = Pattern(r"[^\s=\"'\[{(;]+=[^\s;]*(?:;[ ]?[^\s=;]+=[^\s;]*)*").match  # a field of logfmt
+# A scheme is a word, or the name of a digest: `AWS4-HMAC-SHA256`.
+_scheme = Pattern(
+    r"[ \t]*+(?:[A-Za-z][A-Za-z_-]{1,30}|[A-Z][\w-]{1,20}SHA-?\d+):?[ \t]+(?=[^\s\"'`])"
+).match
 _parameter = Pattern(r"[\w-]+=(?=[^=\s,])").match
 
 
@@ -56,7 +66,7 @@ def named_secret(text: str, at: int, rule_of: RuleOf) -> Span | None:
     if place is None:
         return None
     if place.sign == ">":
-        return tag_span(place)
+        return _tag_span(place)
     if place.sign in "=:" and place.name.lower().endswith(_HEADERS):
         return _header_span(place)
     return value_span(place)
@@ -79,8 +89,11 @@ def _name_at(text: str, at: int, rule_of: RuleOf) -> Place | None:
     name = name[::-1]
     if first and text[first - 1] in "%\\":
         name = _without_escape(name, text[first - 1])
+    name = name.removesuffix(" string")  # Go's `var token string = "…"`
     if sign in "=>" and not quote:
         first, name = first + name.rfind(" ") + 1, name.rpartition(" ")[2]
+    if name == "tokens" and text[start : start + 4].strip(" ,;)").isdigit():
+        return None  # the usual number
     rule = rule_of(name)
     if rule is is_beside:
         rule = rule_beside(text, first, start, rule_of)
@@ -96,7 +109,10 @@ def _around(text: str, at: int) -> tuple[int, int] | None:
     """Find where the name before a sign ends, and where the value behind it begins."""
     sign, start = text[at], at + 1
     if sign == "=":
-        return None if text.startswith("=", start) else (at, start)  # a comparison
+        if not text.startswith("=", start):
+            return at, start
+        # A comparison may be one with a secret in quotes.
+        return (at, start + 1) if text[start + 1 : start + 3].lstrip()[:1] in "'\"" else None
     if sign == "'":
         return at - text.startswith("(", at - 1), at
     if sign == "%":
@@ -132,9 +148,8 @@ def _without_escape(name: str, before: str) -> str:
 def _header_span(place: Place) -> Span | None:
     """Find the value of a header that is more than a word: all cookies, or a credential."""
     text = place.text
-    cookies = _cookie(text, place.start)
-    if cookies is not None and not place.name.lower().endswith("authorization"):
-        return cookies.end(), _end_of_line(place, cookies.end()), REDACTED
+    if not place.name.lower().endswith("authorization"):
+        return _cookie_span(place) or value_span(place)
     scheme = _scheme(text, place.start)
     if scheme is None:
         return value_span(place)
@@ -145,7 +160,41 @@ def _header_span(place: Place) -> Span | None:
     if is_words(value):
         return value_span(place)
     start, end = found.span("bare")
-    return start, _end_of_line(place, start) if _parameter(text, start) else end, REDACTED
+    if _parameter(text, start) is None:
+        return start, end, REDACTED
+    # `authorization=S left=2` has no scheme.
+    return place.start if place.sign == "=" else start, _end_of_line(place, start), REDACTED
+
+
+def _cookie_span(place: Place) -> Span | None:
+    found = (_cookies if place.sign == "=" else _cookie)(place.text, place.start)
+    if found is None:
+        return None
+    if place.sign == "=":
+        return *found.span(), REDACTED
+    return found.end(), _end_of_line(place, found.end()), REDACTED
+
+
+def _tag_span(place: Place) -> Span | None:
+    """Find the text of an XML element, at its beginning or its end."""
+    text, start, first = place.text, place.start, place.first
+    before = text[max(first - LONGEST, 0) : first][::-1]
+    if _closes(before):
+        end = text.rfind("<", 0, first)
+        start = text.rfind(">", max(end - _FAR, 0), end) + 1
+        if start == end and text.endswith("]]>", 0, end):  # <![CDATA[…]]>
+            end -= 3
+            start = text.rfind("[", max(end - _FAR, 0), end) + 1
+        if not start:
+            return None
+    else:
+        end = text.find("<", start, start + _FARTHEST) if _opens(before) else -1
+        if not text.startswith("</", end):
+            return None
+    if end - start <= LONGEST:
+        value = text[start:end]
+        start, end = end - len(value.lstrip()), start + len(value.rstrip())
+    return (start, end, REDACTED) if may_be_secret(place, start, end, in_prose=False) else None
 
 
 def _end_of_line(place: Place, start: int) -> int:

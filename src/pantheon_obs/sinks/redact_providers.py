@@ -35,10 +35,18 @@ PROVIDERS: tuple[tuple[str, str], ...] = (
     ),
     ("whsec_", r"[A-Za-z0-9+/=]{24,}"),  # Stripe, Svix
     ("sk-lf-", _UUID),  # Langfuse
+    ("p8e-", rf"{_ALNUM}{{32}}(?!\w)"),  # gl: Adobe
+    ("ico-", rf"{_ALNUM}{{32}}(?!\w)"),  # gl: Infracost
+    ("API-", r"(?=[A-Z]{0,25}\d)[A-Z0-9]{26}(?!\w)"),  # gl: Octopus
+    ("sgp_", rf"(?:(?:{_HEX}{{16}}|local)_)?{_HEX}{{40}}"),  # gl: Sourcegraph
+    *(
+        (f"{kind}at.", rf"[\w-]{{22}}\.{_ALNUM}{{24}}\.{_ALNUM}{{20}}") for kind in "ps"
+    ),  # gl: Harness
+    *((f"rzp_{mode}_", rf"{_ALNUM}{{14,}}") for mode in ("live", "test")),  # Razorpay
     ("sess-", rf"{_ALNUM}{{40,}}"),
     ("sq0csp-", rf"{_NAME}{{40,}}"),  # ds: Square
     ("sq0atp-", rf"{_NAME}{{22,}}"),
-    ("EAA", rf"{_MIXED}[A-Za-z0-9_-]{{50,}}"),  # gl: Square, Facebook
+    ("EAA", rf"{_MIXED}(?:A[\w-]{{22,}}|[\w-]{{50,}})"),  # gl: Square, Facebook
     *((f"gh{kind}_", rf"{_ALNUM}{{20,}}") for kind in "pousr"),  # ds: GitHub
     ("github_pat_", r"\w{20,}"),
     *(
@@ -106,7 +114,7 @@ PROVIDERS: tuple[tuple[str, str], ...] = (
     *((f"pscale_{kind}_", r"[\w=.-]{32,}") for kind in ("tkn", "pw", "oauth")),  # gl: PlanetScale
     *((f"shp{kind}_", rf"{_HEX}{{32,}}") for kind in ("at", "ca", "pa", "ss", "ua")),  # gl: Shopify
     *((f"hv{kind}.", rf"(?=\D{{0,90}}\d){_NAME}{{20,}}") for kind in "bsr"),  # gl: Vault
-    ("s.", rf"{_MIXED}{_ALNUM}{{24}}(?!\w)"),
+    ("s.", rf"(?=(?:[A-Za-z]{{0,20}}\d){{2}}){_ALNUM}{{24}}(?!\w)"),
     ("atlasv1.", r"[\w=-]{60,}"),  # gl: Terraform
     # ds: AWS, Artifactory; Tencent
     (
@@ -114,6 +122,7 @@ PROVIDERS: tuple[tuple[str, str], ...] = (
         r"(?:IA[A-Z0-9]{16}(?![A-Za-z0-9])|ID[A-Za-z0-9]{32}|C(?=[A-Za-z]{0,60}\d)[A-Za-z0-9]{40,})",
     ),
     ("AS", r"IA[A-Z0-9]{16}(?![A-Za-z0-9])"),
+    ("A3T", r"[A-Z0-9]{17}(?![A-Za-z0-9])"),
     ("AB", r"(?:IA[A-Z0-9]{16}(?![A-Za-z0-9])|SK[A-Za-z0-9+/=]{100,})"),  # gl
     ("bedrock-api-key-", r"[A-Za-z0-9+/=]{30,}"),
     ("amzn.mws.", _UUID),
@@ -121,7 +130,7 @@ PROVIDERS: tuple[tuple[str, str], ...] = (
     ("AT", r"(?:ATT|CTT|STT|BB)[\w=-]{30,}"),  # Atlassian
     ("PMAK-", rf"{_HEX}{{24}}-{_HEX}{{34}}"),  # gl: Postman
     ("dap", rf"i{_HEX}{{32,}}(?:-\d)?"),  # gl: Databricks
-    ("SK", r"[0-9a-f]{32}(?![A-Za-z0-9])"),  # ds: Twilio
+    ("SK", rf"{_HEX}{{32}}(?![A-Za-z0-9])"),  # ds: Twilio
     *((f"sntry{kind}_", r"[\w+/=]{40,}") for kind in "su"),  # gl: Sentry
     *((f"access-{kind}-", _UUID) for kind in ("production", "sandbox")),  # Plaid
     *((f"FLWSECK{kind}-", rf"{_ALNUM}{{12,}}(?:-X)?") for kind in ("", "_TEST")),  # gl
@@ -142,7 +151,7 @@ PROVIDERS: tuple[tuple[str, str], ...] = (
     ("ops_", r"eyJ[A-Za-z0-9+/=]{200,}"),  # gl: 1Password
     ("A3-", r"[A-Z0-9]{6}-[A-Z0-9]{5,11}(?:-[A-Z0-9]{5}){2,3}"),
     ("AGE-SECRET-KEY-", r"1[A-Z0-9]{41,}"),  # gl
-    ("dt0c01.", r"[A-Z0-9]{24}\.[A-Z0-9]{64}"),  # gl: Dynatrace
+    ("dt0c01.", rf"{_ALNUM}{{24}}\.{_ALNUM}{{64}}"),  # gl: Dynatrace
     *((f"hc{kind}ik_", r"[a-z0-9]{58,}") for kind in "abcdefx"),  # Honeycomb
     ("rootly_", rf"{_HEX}{{64}}"),
     ("pk_", r"\d{6,}_[A-Z0-9]{30,}"),  # ClickUp
@@ -173,6 +182,7 @@ PROVIDERS: tuple[tuple[str, str], ...] = (
     ("t1.", r"9euel[\w=.-]{60,}"),  # Yandex
     *((f"{kind}.", r"eyJ[\w-]{20,}\.[\w-]{20,}") for kind in ("sk", "tk")),  # Mapbox
     ("eyJ", r"rIjoi[A-Za-z0-9+/]{60,}=*(?![\w.-])"),  # gl: Grafana's older
+    ("ZXlK", r"[\w+/=-]{40,}"),  # gl: a JSON web token in base64
     ("eyJ", rf"{_NAME}{{8,}}+\.{_NAME}{{8,}}+(?:\.{_NAME}*+)+"),  # ds: JSON web tokens
     ("-----B", rf"EGIN{_PEM}[\s\S]*?(?:-----END{_PEM}|\Z)"),  # ds: private keys
     *(
@@ -211,5 +221,11 @@ OTHERS: tuple[tuple[str, str], ...] = (
     ("%", r"%3[aA]%2[fF]%2[fF][^%\s]{0,64}+%3[aA]([^%\s&]{1,200})(?=%40)"),  # a URL's, encoded
     (":", _IN_URL),  # ds
     ("~", r"(?<=[A-Za-z0-9_~.]{3}\dQ)~([A-Za-z0-9_~.-]{31,})"),  # Azure
+    (":", r"(?<=:thin):[\w.-]{1,64}+/([^\s@'\"]{1,200}+)(?=@)"),  # Oracle's URL for JDBC
+    # Discord, ds; Airtable, gl
+    (".", r"(?:(?<=[MNO][\w-]{23})|(?<=[MNO][\w-]{25}))\.([\w-]{6}\.[\w-]{27,})"),
+    (".", r"(?<=pat[A-Za-z0-9]{14})\.([a-f0-9]{64})"),
+    # Behind the secret: Mailchimp, ds
+    ("-", r"(?<=([0-9a-f]{32}))-us\d{1,2}(?!\w)"),
     ("bB", _BEHIND_SCHEME),
 )

@@ -62,11 +62,12 @@ def _name_signs(extra: frozenset[str]) -> tuple[dict[str, str], str, str]:
     A short one for each sign, the rest, and the rest where a quote or blank stands between.
     Of further names the last character only is looked for, as separators do not count.
     """
-    ends = _any_of({word[-_TAIL:] for word in LAST_WORDS}, fold=True)
+    tails = {word[-_TAIL:] for word in LAST_WORDS}
+    ends = _any_of(tails, fold=True)
     # Most names fail at a set of letters for each place, which is faster than all the words. Some
     # words are secret only behind another one.
     in_place = "".join(
-        _one_of({word[-place] for word in LAST_WORDS}, fold=True) for place in range(_TAIL, 0, -1)
+        _one_of({tail[-place] for tail in tails}, fold=True) for place in range(_TAIL, 0, -1)
     )
     alone = [
         rf"(?<![,;&?({{\[\"'`](?:{'|'.join(word for word in NOT_ALONE if len(word) == size)})"
@@ -78,14 +79,14 @@ def _name_signs(extra: frozenset[str]) -> tuple[dict[str, str], str, str]:
         return f"(?<={in_place}{behind})(?<={ends}{behind}){not_alone}"
 
     last, last_but_one = (
-        _one_of({word[-place] for word in LAST_WORDS} | {"d"}, fold=True)[1:-1] for place in (1, 2)
+        _one_of({word[-place] for word in (*LAST_WORDS, "dd")}, fold=True)[1:-1] for place in (1, 2)
     )
     # SQLAlchemy numbers its parameters: `password_1`, `password__12`.
-    numbered = ["(?<=[_vV][0-9]{0}|64{0})", "(?<=_[0-9]{{2}}{0})"]
+    numbered = ["(?<=[_vV][0-9]{0}|64{0}|56{0})", "(?<=_[0-9]{{2}}{0})"]
     one, two = ("|".join(numbered).format(behind) for behind in (".", ".."))
     # Of OAuth; `status_code` and many others are none.
     code = r"(?<=[?&#]code.)|(?<=auth_code.)|(?<=ization_code.)|(?<=code_verifier.)"
-    number = f"(?s:(?<=..[_vV6][0-9].|._[0-9][0-9].|.[{last}_vV6][0-9]..|_[0-9][0-9]..))"
+    number = f"(?s:(?<=..[_vV56][0-9].|._[0-9][0-9].|.[{last}_vV456][0-9]..|_[0-9][0-9]..))"
     behind = [
         rf"(?<=[0-9]..|.[0-9].){number}(?:(?<=[0-9].)(?:{one})|(?<=[0-9]..)(?:{named('[0-9]..')}|{two}))",
         r"(?<!')(?<=[\"'`][ \]].|[\] ] .|\\[\"'`].|[\d\[]\].)|(?<=[\"']code[\"'].)",
@@ -114,9 +115,10 @@ def _other_signs() -> list[str]:
     """Make the patterns of the other characters: of providers' beginnings, URLs and options."""
     around: dict[str, list[str]] = {
         "_": [],  # the most frequent ones come first
-        "-": [r"(?<![\w.-].)(?=-?[A-Za-z])"],
+        "-": [r"(?<![\w.-].)(?=-?[A-Za-z])", r"(?=us\d)"],
         ":": [
             r"(?<=[\d*][\d:][\d*].)(?:(?<=\d{8}.)|(?<=:\d{4}.)|(?<=\*:\*.))",
+            "(?<=:thin.)",
             r"/(?=/[^/?#\s'\"]*@)",
         ],
         "%": ["(?=3[AaDd])"],
@@ -124,6 +126,7 @@ def _other_signs() -> list[str]:
         "~": [r"(?<=\dQ.)"],
         "b": ["(?=earer|asic)"],
         "B": ["(?=earer|asic|EARER|ASIC)"],
+        ".": [r"(?=[\w-]{6}\.[\w-]{27})", "(?=[a-f0-9]{64})"],
     }
     for sign in sorted({beginning[-1] for beginning, _ in PROVIDERS}):
         names = {beginning[:-1][-_MOST:] for beginning, _ in PROVIDERS if beginning[-1] == sign}

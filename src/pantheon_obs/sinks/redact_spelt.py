@@ -7,6 +7,8 @@ from functools import lru_cache
 
 _escape = re.compile(r"\\(?<!\\\\)\\*+(?:u00(?:2[267]|3[c-eC-E])|x2[27])").sub
 _percent = re.compile(r"%25(?=[0-9A-Fa-f]{2})").sub
+_colour = re.compile(r"(?:\x1b|\\x1b|\\u001b)\[[0-9;]{0,20}m").sub
+_WIDE = ("\u201c", '"'), ("\u201d", '"'), ("\uff1a", ":"), ("\uff1d", "="), ("\u200b", " ")
 _MARKS = {
     mark: spellings.split()
     for mark, spellings in {
@@ -25,13 +27,16 @@ def with_usual_signs(text: str) -> str:
     """Return a text of the same length with these signs as they are usual.
 
     A quote gets backslashes before it, as many as its spelling was longer; other signs get blanks,
-    on the side where a name or value may have some.
+    on the side where a name or value may have some. Colours of terminals become blanks.
     """
     if "&" in text and ";" in text:
         for entity, usual in _ENTITIES if "&#" in text else _NAMED:
             text = text.replace(entity, usual)
     if not text.isascii():
-        text = text.replace("\u201c", '"').replace("\u201d", '"')
+        for mark, usual in _WIDE:
+            text = text.replace(mark, usual)
+    if "\x1b" in text or ("\\" in text and "\\x1b[" in text):
+        text = _colour(lambda found: " " * len(found[0]), text)
     if "%25" in text:
         for quote, usual in _TWICE:
             text = text.replace(quote, usual)

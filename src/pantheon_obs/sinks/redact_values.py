@@ -20,14 +20,13 @@ if TYPE_CHECKING:
     Span = tuple[int, int, str]
 
 REDACTED = "[redacted]"
-_LONGEST = 200
-_FAR = 4096
-_FARTHEST = 65536
+LONGEST = 200
 _SHORT = 6
 
 value_after = re.compile(
     r"[ \t]*+(?:(?:![!\w]+|&\w+)[ \t]++)?"  # a tag and an anchor of YAML
-    r"(?:(?:[|>][+-]?)?\r?\n(?:[ \t]*+(?=[\"'])|[ \t]++(?:- )?(?!\S{1,99}:(?:\s|\Z))))?"
+    r"(?:(?:[|>][+-]?)?(?:\r?\n|(?:\\r)?\\n)"
+    r"(?:[ \t]*+(?=[\"'])|[ \t]++(?:- )?(?![^\s\\]{1,99}:(?:[\s\\]|\Z))))?"
     r"(?:[bBeEfFnNrRuU]{1,2}(?=\\*[\"'`]))?"
     r"(?:(?P<quote>\\*(?:\"\"\"|'''|[\"'`]))|(?P<open>[\[{(])"
     r"|(?P<bare>(?:[^\s&\"'`<>,;)\]}|%\\]++|%(?!2[26])|\\(?![\"'nrt]))++))"
@@ -37,7 +36,8 @@ _no_secret = Pattern(
     r"(?i:[^a-z0-9]*|none|null|nil|true|false|undefined|unset|nan"
     r"|(?:[a-z]+ )?[\[<({*]*(?:redacted|filtered|masked|hidden|removed|scrubbed|sanitized)[\]>)}*]*"
     r"|x{3,}|[\w-]{0,8}(?:\*{3,}|\.{3,}|…|•{3,})[\w-]{0,8})"
-    r"|%[sr]|%\(\w+\)[sdr]|\$\d+|:[a-z_]+|\$[A-Z_]+|\$?\{{1,2}\s*[\w.!:]+\s*\}{0,2}"
+    r"|(?:[A-Za-z]{1,20} )?(?:%[sr]|%\(\w+\)[sdr]|\$[A-Z_]+|\$?\{{1,2}\s*[\w.!:]+\s*\}{0,2})"
+    r"|\$\d+|:[a-z_]+"
     r"|<[A-Za-z _-]+>|\{%[^%]*%\}"
 ).fullmatch
 _mixed = re.compile(r"(?!oauth2)(?=[A-Za-z]{0,200}\d)(?=\d{0,200}[A-Za-z])[A-Za-z0-9]+").fullmatch
@@ -53,11 +53,13 @@ _is_header = Pattern(r"(?i:[a-z]+(?:-[a-z]+)+|cookie|authorization)").fullmatch
 # The value of a header, in a list of names and values: random, or cookies.
 _of_header = Pattern(rf"(?:[A-Za-z]{{1,20}} )?{RANDOM}|[\w.-]{{1,64}}=[^\s\"'=]").match
 _annotated = Pattern(r"[ \t]*=[ \t]*(\\*[\"'`])").match
-# Read backwards from the name: an element, perhaps with a prefix, or an attribute.
-_closes = Pattern(r"(?::[\w-]{1,64}+)?/<").match
-_opens = Pattern(r"(?::[\w-]{1,64}+)?<|[\"']\\*+=(?:eman|yek|di)").match
 _made = Pattern(r"(?:[A-Za-z_]+\.)*+(?:[A-Z]\w*|bytearray|memoryview)\((?:\w+=)?[bBuU]?").fullmatch
-_expression = Pattern(r"[A-Za-z_][A-Za-z_.]{2,}[(\[].*|[a-z_]+(?:\.[A-Za-z_]+)+").fullmatch
+_expression = Pattern(
+    r"[A-Za-z_][A-Za-z_.]{2,}[(\[].*|[a-z_]+(?:\.[A-Za-z_]+)+|await|lambda|not"
+).fullmatch
+# The other items of a list of YAML, and the strings of a container.
+_items = Pattern(r"(?:(?:\r?\n|\\n)[ \t]*- [^\s:\\\"']+(?=[\s\\\"']|\Z))*").match
+_strings = Pattern(r"[\"'](?P<value>[^\"'\\]{1,400})\\*[\"']").finditer
 
 
 class Place(NamedTuple):
@@ -103,7 +105,7 @@ def _quoted(place: Place, start: int, quote: str) -> Span | None:
         or (is_header(place.name) and _of_header(place.text, start))
     ):
         return None
-    if _may_be_secret(place, start, end, in_prose=in_prose):
+    if may_be_secret(place, start, end, in_prose=in_prose):
         return start, end, REDACTED
     return None
 
@@ -121,17 +123,25 @@ def is_header(name: str) -> bool:
 def _container(place: Place, start: int) -> Span | None:
     """Find a list or mapping, whose contents are all secret."""
     text = place.text
-    if place.sign == "," or not place.rule([]):
-        return None
-    near = text[start : start + _LONGEST]
+    near = text[start : start + LONGEST]
     if place.is_loose and "'" not in near and '"' not in near:  # prose in brackets
         return None
+    if not (place.rule([]) or _has_secret(near, place.rule)):
+        return None
     end = _bracket_end(text, start)
-    if end - start <= _LONGEST and _no_secret(text[start:end]):
+    if place.sign == "," and not (opens_pair(text, place.first) and _closes_pair(text, end)):
+        return None
+    if end - start <= LONGEST and _no_secret(text[start:end]):
         return None
     if place.rule is not whatever and are_statements(text[start:end]):
         return None
     return start, end, f"{place.quote}{REDACTED}{place.quote}"
+
+
+def _has_secret(text: str, rule: Rule) -> bool:
+    """Whether one of the strings up to the first closing bracket is a secret by its value."""
+    inside = text.replace("}", "]").replace(")", "]").partition("]")[0]
+    return any(rule(found["value"]) for found in _strings(inside))
 
 
 def _bare(place: Place, start: int, end: int) -> Span | None:
@@ -140,47 +150,29 @@ def _bare(place: Place, start: int, end: int) -> Span | None:
     annotated = _annotated(text, end) if place.sign == ":" else None
     if annotated is not None:  # of a variable: `api_key: str = "…"`
         return _quoted(place, annotated.end(), annotated[1])
+    value = text[start:end] if end - start <= LONGEST else ""
+    if "(" in value and _made(value):  # the repr of an object: SecretStr('…')
+        found = value_after(text, end)
+        quote = found and found["quote"]
+        return _quoted(place, found.end(), quote) if found and quote else None
     in_prose = place.is_loose or (place.sign == ":" and _more_words(text, end) is not None)
-    if not _may_be_secret(place, start, end, in_prose=in_prose):
+    if not may_be_secret(place, start, end, in_prose=in_prose):
         return None
-    if end - start <= _LONGEST:
-        value = text[start:end]
+    if value:
         if place.is_loose and len(value) < _SHORT and _more_words(text, end):
             return None
-        if _made(value):  # the repr of an object: SecretStr('…')
-            found = value_after(text, end)
-            quote = found and found["quote"]
-            return _quoted(place, found.end(), quote) if found and quote else None
-        if value.lower() == place.name.lower() or _expression(value):  # source code
+        variable = place.name.rpartition(".")[2]
+        if value.lower() == variable.lower() or _expression(value):  # source code
             return None
+    if text.startswith("- ", start - 2):
+        items = _items(text, end)
+        end = items.end() if items else end
     return start, end, f"{place.quote}{REDACTED}{place.quote}" if place.sign == ":" else REDACTED
 
 
-def tag_span(place: Place) -> Span | None:
-    """Find the text of an XML element, at its beginning or its end."""
-    text, start, first = place.text, place.start, place.first
-    before = text[max(first - _LONGEST, 0) : first][::-1]
-    if _closes(before):
-        end = text.rfind("<", 0, first)
-        start = text.rfind(">", max(end - _FAR, 0), end) + 1
-        if start == end and text.endswith("]]>", 0, end):  # <![CDATA[…]]>
-            end -= 3
-            start = text.rfind("[", max(end - _FAR, 0), end) + 1
-        if not start:
-            return None
-    else:
-        end = text.find("<", start, start + _FARTHEST) if _opens(before) else -1
-        if not text.startswith("</", end):
-            return None
-    if end - start <= _LONGEST:
-        value = text[start:end]
-        start, end = end - len(value.lstrip()), start + len(value.rstrip())
-    return (start, end, REDACTED) if _may_be_secret(place, start, end, in_prose=False) else None
-
-
-def _may_be_secret(place: Place, start: int, end: int, *, in_prose: bool) -> bool:
+def may_be_secret(place: Place, start: int, end: int, *, in_prose: bool) -> bool:
     """Judge a value; one that is longer than all that are judged is taken for a secret."""
-    if end - start > _LONGEST:
+    if end - start > LONGEST:
         return True
     value = place.text[start:end]
     is_mixed = _mixed(value) is not None  # nothing that is excused, and many secrets
@@ -202,7 +194,7 @@ def _is_piece(place: Place, start: int, end: int) -> bool:
 
 def is_words(value: str) -> bool:
     """Whether a short value consists of words, and of the marks that join them."""
-    return len(value) <= _LONGEST and _words(value) is not None
+    return len(value) <= LONGEST and _words(value) is not None
 
 
 def is_no_word(value: object) -> bool:
@@ -215,7 +207,7 @@ def is_no_word(value: object) -> bool:
 
 def is_placeholder(value: str) -> bool:
     """Whether a value is empty, masked already, a template's, or says that there is none."""
-    return len(value) <= _LONGEST and _no_secret(value) is not None
+    return len(value) <= LONGEST and _no_secret(value) is not None
 
 
 def string_end(text: str, start: int, quote: str) -> int:

@@ -150,11 +150,12 @@ class LineBuilder:
         self, line: dict[str, Any], given: object, value: object, fields: Mapping[str, Any]
     ) -> None:
         key = self._name_of(given)
-        is_its_own = isinstance(given, str) and str.__eq__(given, key)
-        while key in line or (key in fields and not is_its_own):
-            key += "_"
-        line[key] = self._redactor.under(key, value, fields.items())
-        if is_its_own and not self._redactor.is_secret(key):
+        shown = self._redactor.text(key)
+        is_its_own = isinstance(given, str) and str.__eq__(given, shown)
+        while shown in line or (shown in fields and not is_its_own):
+            shown += "_"
+        line[shown] = self._redactor.under(key, value, fields.items())
+        if is_its_own and shown == key and not self._redactor.is_secret(key):
             make_room(self._names)
             self._names[given] = key
 
