@@ -261,7 +261,7 @@ logging.getLogger("printer").warning("raw again")
 
 def test_the_streams_get_their_methods_back_with_the_last_handler_that_is_watched() -> None:
     """Each line flushes the stream, which takes five times as long through a method of ours."""
-    run(
+    done = run(
         HANDLERS
         + """
 logging.getLogger("silent").addHandler(Own())
@@ -271,6 +271,8 @@ assert ["silent"] == Own.kept
 assert not {"write", "flush"} & (set(vars(sys.stdout)) | set(vars(sys.stderr)))
 """
     )
+
+    assert 0 == done.status, done.stderr
 
 
 def test_a_handler_finds_the_caller_of_logging_on_the_stack() -> None:
