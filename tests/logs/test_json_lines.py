@@ -433,3 +433,46 @@ def test_time_is_cached_by_the_second_without_standing_still(logged: Logged) -> 
         )
 
     assert 3 == len({line["timestamp"][:19] for line in logged()})
+
+
+def test_an_event_that_nobody_else_sees_survives_what_breaks_its_line() -> None:
+    """Its line goes out without its fields, and standard error says that standard output is gone.
+
+    pytest's own handler would see its record, so this is another process.
+    """
+    done = run(
+        """
+import os
+from pantheon_obs.core.events import RequestFinished
+from pantheon_obs.core.pipeline import emit
+from pantheon_obs.sinks.logs.line import LineBuilder
+from pantheon_obs.testing import capture_events
+
+def request(path):
+    emit(RequestFinished("t-1", {}, "GET", path, 200, 1.0, "ok"))
+
+configure_logging(log_format="json", max_line_bytes=1024)
+build = LineBuilder.build_fact
+LineBuilder.build_fact = None
+request("/broken")
+LineBuilder.build_fact = build
+request("/long" * 1000)
+logging.disable(logging.INFO)
+with capture_events() as events:
+    request("/captured")
+logging.disable(logging.NOTSET)
+assert ["/captured"] == [event["path"] for event in events]
+os.close(1)
+request("/lost")
+os._exit(0)
+"""
+    )
+
+    failed, broken, long = map(json.loads, done.stdout.splitlines())
+    assert 0 == done.status
+    assert ("telemetry_failed", "log line") == (failed["event"], failed["site"])
+    assert ("request_finished", "t-1") == (broken["event"], broken["trace_id"])
+    assert "path" not in broken
+    assert long["path"].endswith(" bytes cut]")
+    (report,) = map(json.loads, done.stderr.splitlines())
+    assert ("telemetry_failed", "log output") == (report["event"], report["site"])

@@ -244,8 +244,10 @@ logging.getLogger("printer").addHandler(printer)
 sys.stdout.write = write = sys.stdout.write
 configure_logging(log_format="json", log_stream="stderr")
 configure_logging(log_format="json", log_stream="stderr")
-for name in ("silent", "printer", "printer"):
-    logging.getLogger(name).warning(name)
+logging.getLogger("silent").warning("silent")
+assert {"write", "flush"} & set(vars(sys.stderr))  # the other one is still to be heard
+logging.getLogger("printer").warning("printer")
+logging.getLogger("printer").warning("printer")
 assert "handle" not in vars(silent) and "handle" in vars(printer)
 reset()
 assert "handle" not in vars(printer) and sys.stdout.write is write
@@ -255,6 +257,22 @@ logging.getLogger("printer").warning("raw again")
     )
 
     assert b"RAW raw again\n" == done.stdout
+
+
+def test_the_streams_get_their_methods_back_with_the_last_handler_that_is_watched() -> None:
+    """Each line flushes the stream, which takes five times as long through a method of ours."""
+    done = run(
+        HANDLERS
+        + """
+logging.getLogger("silent").addHandler(Own())
+configure_logging(log_format="json", log_stream="stderr")
+logging.getLogger("silent").warning("silent")
+assert ["silent"] == Own.kept
+assert not {"write", "flush"} & (set(vars(sys.stdout)) | set(vars(sys.stderr)))
+"""
+    )
+
+    assert 0 == done.status, done.stderr
 
 
 def test_a_handler_finds_the_caller_of_logging_on_the_stack() -> None:

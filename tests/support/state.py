@@ -22,9 +22,10 @@ PACKAGE = "pantheon_obs"
 _PLAIN = frozenset({bool, bytes, float, frozenset, int, str, tuple, type(None), Guard, Pattern})
 
 MAY_STAY = {
-    "core.foreign._tracer": "registered once per process by whatever begins traces",
+    "core.foreign._ask": "registered once per process by whatever begins traces",
     "core.foreign.bound": "registered once per process by whatever begins traces",
     "core.foreign.clear": "registered once per process by whatever begins traces",
+    "core.foreign.tracer": "registered once per process by whatever begins traces",
     "core.outlived.collecting": "whether the garbage collector runs at this moment",
     "core.structured.in_flight": "a record that a thread logs leaves it when its handlers have run",
     "core.task.running": "a task that runs leaves it by itself, after its line",

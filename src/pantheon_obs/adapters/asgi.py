@@ -49,6 +49,7 @@ _ACCEPTED = (
     "'pantheon_obs.adapters.django.TraceIdMiddleware'"
 )
 
+_trace_here = current_trace.get  # as in `core.serving`
 _guard = Guard("asgi start-up")
 
 
@@ -88,7 +89,7 @@ class TraceIdMiddleware:
         self.app = app
         self._mounts = Mounts(app)
         self.on_startup = on_startup
-        self._read = Identity(settings).read
+        self._identity = Identity(settings)
         self._response_headers = ResponseHeaders(settings.response_headers, _lower_bytes)
         self._quiet = settings.quiet
         self._llm = settings.llm
@@ -104,14 +105,14 @@ class TraceIdMiddleware:
             exchange_class is None
             # None: it was unpickled. A copy may outlive its request.
             or ((outer := scope.get(KEY)) is not None and not outer.ended)
-            or (current_trace.get() is not None and self._is_within(scope))
+            or (_trace_here() is not None and self._is_within(scope))
         ):
             await self._pass_through(scope, receive, send)
             return
         headers = scope.get("headers") or ()
         if type(headers) is not list and type(headers) is not tuple:
             headers = read_once(scope, headers)
-        trace_id, upstream = self._read(headers)
+        trace_id, upstream = self._identity.read(headers)
         exchange = exchange_class(trace_id, self._response_headers, scope, receive, send)
         if upstream is not None:
             attach(exchange, upstream)
@@ -134,7 +135,8 @@ class TraceIdMiddleware:
                 self._open.add(exchange)
                 if pipeline.listening:
                     pipeline.started(exchange)
-            await self.app(scope, receive, exchange.send)
+            app = self.app
+            await app(scope, receive, exchange.send)
             if exchange.event_pending or not exchange.response_started:
                 exchange.returned()
                 await exchange.answer()
@@ -213,12 +215,9 @@ class TraceIdMiddleware:
         outer: Any = enclosing(AsgiExchange, path, headers_of, scope)
         if outer is not None:
             scope[KEY] = outer
+            named = self._mounts.template_of
             outer.route_of = lambda _environ: route_template(
-                scope,
-                root_path,
-                path,
-                self._mounts.template_of,
-                found=outer.status_code != _NOT_FOUND,
+                scope, root_path, path, named, found=outer.status_code != _NOT_FOUND
             )
         return outer is not None
 

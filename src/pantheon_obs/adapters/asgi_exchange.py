@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from pantheon_obs.core.asgi_types import Message, Receive, Scope, Send
     from pantheon_obs.core.response_headers import ResponseHeaders
 
-_START = "http.response.start"
-_PART = "http.response.body"
+_START, _PART = "http.response.start", "http.response.body"
 _BODY = frozenset({_PART, "http.response.zerocopysend", "http.response.pathsend"})
 _HANDSHAKE = frozenset({"websocket.accept", f"{DENIAL}.start"})
 _NOT_FOUND = 404
@@ -51,20 +50,18 @@ class AsgiExchange(Exchange):
         Exchange.__init__(self, trace_id)  # `super()` takes longer, for each request
         self._response_headers = headers
         self.scope = scope
-        self._receive = receive
-        self._send = send
+        self._receive, self._send = receive, send
         self.event_pending = self.response_started = False  # as in `watch`: read for each message
 
     def route(self) -> str | None:
         """The route's template, as the router has left it in the scope."""
+        scope = self.scope
         if self.route_within is not None:
-            self.scope[ROUTE] = self.route_within
+            scope[ROUTE] = self.route_within
+        elif "endpoint" not in scope and "path_template" not in scope and ROUTE not in scope:
+            return None  # of a plain application, without the calls below
         found = self.accepted and self.status_code != _NOT_FOUND
-        return route_template(self.scope, self._mount, self.path, self._named, found=found)
-
-    def _with_id(self, message: Message) -> Message:
-        on = self._response_headers.on
-        return {**message, "headers": on(message.get("headers") or (), self.trace_id.encode())}
+        return route_template(scope, self._mount, self.path, self._named, found=found)
 
     def request_headers(self) -> dict[str, str]:
         """The request's headers, by their names in an environ."""
@@ -74,10 +71,8 @@ class AsgiExchange(Exchange):
         return self.mounts.template_of(real, self.scope.get("router"), *self.apps)
 
     def passed_on(self, scope: Scope) -> None:
-        """The request reaches another instrumented application, perhaps in a copy of the scope.
-
-        An application that asks itself for another path has its own route already, and keeps it.
-        """
+        """The request reaches another instrumented application, perhaps in a copy of the scope."""
+        # An application that asks itself for another path has its own route already, and keeps it.
         if self.path.endswith(scope.get("path", "")) or not leaves_route(self.scope):
             self.scope = scope
 
@@ -102,13 +97,16 @@ class AsgiHttp(AsgiExchange):
         except Exception:  # noqa: BLE001 - as `type_of`, without its cost per message
             kind = None
         starts = kind == _START and not self.response_started
+        send = self._send
         if starts:
-            message = self._with_id(message)
+            headers = message.get("headers") or ()
+            headers = self._response_headers.on(headers, self.trace_id.encode())
+            message = {**message, "headers": headers}
         elif not self.event_pending:
-            await self._send(message)
+            await send(message)
             return
         try:
-            await self._send(message)
+            await send(message)
         except OSError as error:  # since ASGI 2.4
             self.send_failed(error)
             self._not_sent(message)
@@ -164,7 +162,7 @@ class AsgiHttp(AsgiExchange):
         """The last part is empty, or others have come before it: a body that was cut ends so."""
         is_empty = self.first_byte is None and self.status_code not in BODILESS
         if self.streaming or (is_empty and not self.is_whole(0)):
-            self.relayed = is_relayed("pantheon_obs.adapters.asgi")  # which calls the application
+            self.relayed = self.waits_for_close = is_relayed("pantheon_obs.adapters.asgi")
         self.complete()
 
     def _look_for_client(self) -> None:
@@ -214,7 +212,9 @@ class AsgiWebsocket(AsgiExchange, WebsocketExchange):
                 await self._deny(failed=failed)
                 return
         if type(kind) is str and kind in _HANDSHAKE:
-            message = self._with_id(message)
+            headers = message.get("headers") or ()
+            headers = self._response_headers.on(headers, self.trace_id.encode())
+            message = {**message, "headers": headers}
         try:
             await self._send(message)
         except OSError as error:  # since ASGI 2.4

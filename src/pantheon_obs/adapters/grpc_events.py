@@ -38,9 +38,9 @@ class RpcFinished(RequestFinished):
             return ERROR
         return INFO if self.grpc_code == "OK" else WARNING
 
-    def fields(self) -> dict[str, Any]:
-        """The event's own fields, in the order of the schema."""
-        fields: dict[str, Any] = {}
+    def fields(self, line: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The event's own fields, in the order of the schema, added to those of a line."""
+        fields: dict[str, Any] = {} if line is None else line
         for name, value in RequestFinished.fields(self).items():
             if name == "latency_ms":
                 fields["grpc_code"] = self.grpc_code

@@ -36,8 +36,6 @@ def route_template(
     says whether the application has found the resource: a missing one of mounted files has matched
     nothing but the mount.
     """
-    if "endpoint" not in scope and "path_template" not in scope and ROUTE not in scope:
-        return None
     with _guard:
         begin = reached = way = str(scope.get("root_path", ""))
         template = scope.get(ROUTE)

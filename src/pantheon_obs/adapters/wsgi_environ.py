@@ -36,10 +36,10 @@ _guard = Guard("wsgi route")
 class EnvironIdentity:
     """Reads the trace id of a request from its environ, or makes one, as the settings say."""
 
-    __slots__ = ("_read", "_sources")
+    __slots__ = ("_identity", "_sources")
 
     def __init__(self, settings: Settings) -> None:
-        self._read = Identity(settings).read
+        self._identity = Identity(settings)
         names = {*map(str.lower, settings.inbound_headers), "sentry-trace", *PASSED_ON}
         self._sources = {
             f"HTTP_{name.upper().replace('-', '_')}": (name.encode("ascii"), name in _LISTS)
@@ -60,7 +60,7 @@ class EnvironIdentity:
                     found.append((name, value.encode("latin-1", "replace")))
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
             report("wsgi request headers", error)
-        return self._read(found)
+        return self._identity.read(found)
 
 
 def decoded(text: str) -> str:

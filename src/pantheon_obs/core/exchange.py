@@ -42,7 +42,7 @@ class Exchange(Trace, Facts):
     event_pending = False  # whether the event is still to be emitted: never without a sink
     framework_answers = False  # whether a framework around us answers for the application
     restartable = False  # whether a started response can be replaced until its first byte
-    waits_for_close = False  # whether the server will close the response after its last byte
+    waits_for_close = False  # whether the event comes later than the last byte of the response
     content_length: Any = "content-length"  # in the type of the protocol's header names
 
     _mount = ""
@@ -103,7 +103,7 @@ class Exchange(Trace, Facts):
             self.client_gone = False  # it left when it had everything
         if self.streaming and self.first_byte is None:
             self.first_byte = self.last_byte
-        if not (self.waits_for_close or self.relayed) and (self.status_code or 0) < _SERVER_ERROR:
+        if not self.waits_for_close and (self.status_code or 0) < _SERVER_ERROR:
             self.finish()
 
     def closing(self) -> None:
@@ -196,7 +196,7 @@ class Exchange(Trace, Facts):
     def finish(self) -> None:
         """Decide the outcome and emit the event, unless that was done before."""
         outcome, error = decide(self)
-        escaped = self.error
+        escaped, code = self.error, self.status_code or 0
         if escaped is not None and (
             isinstance(escaped, CancelledError) or is_departure(self, escaped)
         ):
@@ -205,16 +205,16 @@ class Exchange(Trace, Facts):
         if self.event_pending:
             self.event_pending = False
             if pipeline.sinks:
-                wants, code = pipeline.wants, self.status_code or 0
-                unusual = outcome != "ok" or code >= _CLIENT_ERROR
+                wants, level = pipeline.wants, DEBUG if self.quiet else INFO
+                is_usual = outcome == "ok" and code < _CLIENT_ERROR
                 try:
-                    if wants is None or unusual or wants(DEBUG if self.quiet else INFO):
+                    if wants is None or not is_usual or wants(level) is not False:
                         pipeline.finished(self, self._event(outcome, error))
                 except Exception as fault:  # noqa: BLE001 - the guard, without its cost
                     report(_guard.site, fault)
         if escaped is not None and self._raised is not None:
             share_log(escaped, self._raised)
-        if outcome != "ok" or escaped is not None or self.error_at_start is not None:
+        if outcome != "ok" or escaped is not None or code >= _SERVER_ERROR:
             self._forget_errors()
 
     def _forget_errors(self) -> None:

@@ -23,7 +23,10 @@ bound: object = ()
 clear: Callable[[], Variables] = list
 """Unsets what other libraries have bound in this context, and returns it."""
 
-_tracer: tuple[str, Callable[[], str | None]] | None = None
+tracer = ""
+"""The module of another tracer, whose trace id is used where it has begun a trace."""
+
+_ask: Callable[[], str | None] = str  # that tracer
 
 
 def register_fields(register: object, unset: Callable[[], Variables]) -> None:
@@ -37,8 +40,8 @@ def register_fields(register: object, unset: Callable[[], Variables]) -> None:
 
 def register_tracer(module: str, ask: Callable[[], str | None]) -> None:
     """Use another tracer's trace id where it has begun a trace; it is asked once it is loaded."""
-    global _tracer  # noqa: PLW0603 - as above
-    _tracer = module, ask
+    global tracer, _ask
+    tracer, _ask = module, ask
 
 
 def restore(variables: Variables) -> None:
@@ -49,9 +52,9 @@ def restore(variables: Variables) -> None:
 
 def active_id() -> str | None:
     """The id of the trace that another tracer has active in this context; None without one."""
-    if _tracer is not None and _tracer[0] in sys.modules:
+    if tracer in sys.modules:
         try:
-            return _tracer[1]()
+            return _ask()
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
             report("trace of another library", error)
     return None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from contextvars import Context
 from typing import TYPE_CHECKING
 
-from pantheon_obs.core import pipeline
+from pantheon_obs.core import foreign, pipeline
 from pantheon_obs.core import trace_id as ids
 from pantheon_obs.core.context import current_trace_id
 from pantheon_obs.core.foreign import active_id
@@ -87,7 +88,7 @@ class Identity:
         """An id for a request that has brought none."""
         if self._generate is not None:
             return self._generate()
-        known = active_id()
+        known = active_id() if foreign.tracer in sys.modules else None
         if known is None and pipeline.adopting:
             known = pipeline.adopted_id(headers, trusted=self._trusts)
         return known or ids.generate()

@@ -27,8 +27,8 @@ class Sink(Protocol):
     that brought none of ours, from the request's headers (pairs of bytes, names in lower case) and
     whether inbound ids are trusted. A method `entered(trace)` is called where other programs come
     between `started` and the application, as interceptors do. A method
-    `wants(level) -> bool` says whether the sink uses `request_finished` at this level: if it does
-    not, and is the only sink, the event is not made.
+    `wants(level) -> bool | None` says whether the sink uses `request_finished` at this level: if it
+    does not (False), and is the only sink, the event is not made.
     """
 
     name: str
@@ -54,7 +54,7 @@ sinks: tuple[Sink, ...] = ()
 listening: tuple[ListeningSink, ...] = ()
 adopting: tuple[Any, ...] = ()
 timing: tuple[Any, ...] = ()
-wants: Callable[[int], bool] | None = None
+wants: Callable[[int], bool | None] | None = None
 _measuring: tuple[Any, ...] = ()
 _looking: tuple[Callable[[Trace, Ended], None], ...] = ()
 

@@ -15,6 +15,9 @@ from typing import Any
 from pantheon_obs.core.context import KEY, Trace, carried_trace, current_trace, current_trace_id
 from pantheon_obs.core.outlived import is_over
 
+# The method of an imported object takes twice as long to call: Python 3.11 looks it up each time.
+_trace_here, _id_here = current_trace.get, current_trace_id.get
+
 
 def serving(trace: Trace) -> Trace | None:
     """The trace of the request that is being served, in place of one that has ended.
@@ -36,9 +39,9 @@ def serving(trace: Trace) -> Trace | None:
 
 def active() -> tuple[str, Trace | None]:
     """The id and the trace that code in this context works for."""
-    trace = current_trace.get()
+    trace = _trace_here()
     if trace is None or not trace.ended:
-        return current_trace_id.get(), trace
+        return _id_here(), trace
     trace = serving(trace)
     return ("", None) if trace is None else (trace.trace_id, trace)
 

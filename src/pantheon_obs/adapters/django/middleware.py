@@ -46,6 +46,7 @@ _CORS = ("Access-Control-Allow-Origin", "Access-Control-Expose-Headers")
 
 _OFF = "pantheon-obs is disabled"
 
+_trace_here = current_trace.get  # as in `core.serving`
 _guard = Guard("django start-up")
 _guard_user = Guard("django user")
 
@@ -73,8 +74,8 @@ class TraceIdMiddleware:
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
-        self._read_scope = Identity(settings).read
-        self._read_environ = EnvironIdentity(settings).read
+        self._of_scope = Identity(settings)
+        self._of_environ = EnvironIdentity(settings)
         self._names = [(name.lower(), name) for name in settings.response_headers]
         self._headers = ResponseHeaders(settings.response_headers, str)
         self._quiet = settings.quiet
@@ -125,7 +126,7 @@ class TraceIdMiddleware:
         scope = getattr(request, "scope", None)
         carrier = request.META if scope is None else scope
         outer = carrier.get(KEY) or getattr(request, ATTRIBUTE, None)
-        if outer is None and current_trace.get() is not None:
+        if outer is None and _trace_here() is not None:
             outer = enclosing(DjangoExchange, request.path, headers_of, request.META)
         if outer is not None and not outer.ended:
             leave_on(request, outer)
@@ -133,9 +134,9 @@ class TraceIdMiddleware:
                 _bind_user_early(outer, request)
             return None
         trace_id, upstream = (
-            self._read_environ(carrier)
+            self._of_environ.read(carrier)
             if scope is None
-            else self._read_scope(carrier.get("headers") or ())
+            else self._of_scope.read(carrier.get("headers") or ())
         )
         exchange = DjangoExchange(trace_id, request, is_asgi=scope is not None)
         if upstream is not None:

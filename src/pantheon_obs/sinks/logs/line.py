@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog.contextvars
 
+from pantheon_obs.core.events import RequestFinished
 from pantheon_obs.core.failures import trace_of
 from pantheon_obs.core.serving import active
 from pantheon_obs.sinks.logs.entry import LEVEL_NAMES, level_name
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from contextvars import ContextVar
 
+    from pantheon_obs.core.events import Event
     from pantheon_obs.sinks.logs.entry import Entry
     from pantheon_obs.sinks.redact import Redactor
 
@@ -29,6 +31,7 @@ is_plain_path = re.compile(
 ).fullmatch
 
 _PREFIX = "structlog_"
+_SECOND = 1_000_000  # microseconds
 _RESERVED = frozenset({"timestamp", "level", "event", "logger", "trace_id", "exception"})
 
 
@@ -45,7 +48,7 @@ class LineBuilder:
         self._request_id = request_id
         self._reserved = _RESERVED | {"request_id"} if request_id else _RESERVED
         self._static = tuple((key, redactor.text(value)) for key, value in static.items())
-        self._second: dict[str, str] = {}  # the text of the current second
+        self._second = -_SECOND, ""  # the current one's begin, and its text
         # The name on the line of each harmless key: looking it up is faster than judging it again.
         self._names: dict[object, str] = {}
 
@@ -54,15 +57,10 @@ class LineBuilder:
         redactor = self._redactor
         event = entry.event
         error = entry.error
-        micros = (
-            str(time.time_ns() // 1000)
-            if entry.created is None
-            else f"{round(entry.created * 1e6):07d}"
-        )
-        second = micros[:-6]
-        prefix = self._second.get(second) or self._begin_second(second)
+        created = entry.created
+        micros = time.time_ns() // 1000 if created is None else round(created * 1e6)
         line: dict[str, Any] = {
-            "timestamp": prefix + micros[-6:] + "Z",
+            "timestamp": self._moment(micros),
             "level": LEVEL_NAMES.get(entry.level) or level_name(entry.level),
             "event": event if event in redactor.harmless else redactor.text(event),
             "logger": entry.logger,
@@ -92,21 +90,51 @@ class LineBuilder:
             line["exception"] = redactor.text(traceback_of(error, entry.traceback), keep_end=True)
         return line
 
-    def _begin_second(self, second: str) -> str:
-        prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(int(second)))
-        self._second = {second: prefix}
-        return prefix
+    def build_fact(self, fact: Event, level: int) -> dict[str, Any]:
+        """Build the line of an event of this library that has no exception."""
+        redactor, event = self._redactor, fact.event
+        line: dict[str, Any] = {
+            "timestamp": self._moment(time.time_ns() // 1000),
+            "level": LEVEL_NAMES[level],
+            "event": event if event in redactor.harmless else redactor.text(event),
+            "logger": fact.logger,
+        }
+        if fact.trace_id:
+            line["trace_id"] = fact.trace_id
+            if self._request_id:
+                line["request_id"] = fact.trace_id
+        if redactor.knows_more:
+            self._add(line, fact.fields())
+        else:
+            line = fact.fields(line) if isinstance(fact, RequestFinished) else line | fact.fields()
+            self._redact(line, fact.outside)
+        if fact.bound or _variables or _variables is None:
+            self._add_context(line, fact.bound)
+        for key, text in self._static:
+            line.setdefault(key, text)
+        return line
+
+    def _moment(self, micros: int) -> str:
+        """The text of a time, in microseconds since the epoch; that of its second is kept."""
+        begin, prefix = self._second
+        if not 0 <= micros - begin < _SECOND:
+            begin = micros // _SECOND * _SECOND
+            prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(begin // _SECOND))
+            self._second = begin, prefix
+        # A format with zeros in front takes ten times as long as this.
+        return f"{prefix}{str(_SECOND + micros - begin)[1:]}Z"
 
     def _redact(self, line: dict[str, Any], keys: Collection[str]) -> None:
         redactor = self._redactor
         harmless = redactor.harmless
         for key in keys:
-            value = line.get(key)
-            if type(value) is str:
-                if value not in harmless and not is_plain_path(value):
-                    line[key] = redactor.text(value)
-            elif value:
+            if key not in line:
+                continue
+            value = line[key]
+            if type(value) is not str:
                 line[key] = redactor.clean(value)
+            elif value not in harmless and not is_plain_path(value):
+                line[key] = redactor.text(value)
 
     def _add(self, line: dict[str, Any], fields: Mapping[str, Any]) -> None:
         redactor = self._redactor

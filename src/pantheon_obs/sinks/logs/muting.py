@@ -96,16 +96,22 @@ class _Watching:
 
 
 def forget(handler: logging.Handler) -> None:
-    """Give a handler its own method back."""
+    """Give a handler its own method back; after the last one the streams, which are slower so."""
     _watched.discard(handler)
     with suppress(KeyError):
         del handler.__dict__["handle"]
+    if not (_watched or _hearing):
+        _untap()
 
 
 def reset() -> None:
     """Give all handlers and streams their own methods back."""
     for handler in tuple(_watched):
         forget(handler)
+    _untap()
+
+
+def _untap() -> None:
     while _tapped:
         stream, name, before, ours = _tapped.pop()
         if stream.__dict__.get(name) is ours:

@@ -21,13 +21,9 @@ if TYPE_CHECKING:
 
 _Logger, _Record = logging.Logger, logging.LogRecord
 
-methods = _Logger.__dict__
 make_record: Any = None
 call_handlers: Any = None
-"""The methods of loggers while nobody has replaced them, else None.
-
-They are compared for each line with those in `methods`.
-"""
+"""The methods of loggers while nobody has replaced them, else None; compared for each line."""
 
 plain_classes: set[type[logging.Logger]] = set()
 """Classes of loggers with these methods, as `is_plain` has found."""
@@ -73,7 +69,7 @@ def uninstall() -> None:
     _alone = make_record = call_handlers = None
     plain_classes.clear()
     placed.clear()
-    if methods.get("filter") is _filter:
+    if _Logger.__dict__.get("filter") is _filter:
         del _Logger.filter
 
 

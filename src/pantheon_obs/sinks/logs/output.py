@@ -15,17 +15,14 @@ from _thread import RLock
 from collections import deque
 from contextlib import suppress
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Any, TextIO
-
-if TYPE_CHECKING:
-    from types import ModuleType
+from typing import Any, TextIO
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-_locks: ModuleType | None = fcntl
+_locks: Any = fcntl  # None: nothing is shared then
 _ATOMIC = getattr(select, "PIPE_BUF", 512)  # bytes
 _STANDARD_DESCRIPTORS = (1, 2)
 _IO = ("io", "_io")
@@ -118,27 +115,41 @@ class Output:
             if self._is_gone(current):
                 self._write(line)
                 return
-            if type(current) is TextIOWrapper:
-                stream = current
+            stream = current if type(current) is TextIOWrapper else stream
         try:
             stream.flush()  # what the application has printed so far comes first
         except Exception:  # noqa: BLE001 - whatever it is, it comes again there
             self._flush_again(stream)
-        if not self._shared and len(line) > _ATOMIC:
-            self._shared = _can_be_locked(descriptor)  # a dup2 may have put a pipe there
-        if not self._shared or _locks is None:
-            self._write_all(descriptor, line)
-            return
+        is_locked = (self._shared or len(line) > _ATOMIC) and self._lock_shared(descriptor)
+        # After a disk was full in the middle of a line, the next begins on its own.
+        rest = b"\n" + line if self._torn else line
         try:
-            _locks.lockf(descriptor, _locks.LOCK_EX)
-        except OSError:  # a dup2 has put something else there, or it is closed
-            self._shared = False
-            self._write_all(descriptor, line)
-            return
-        try:
-            self._write_all(descriptor, line)
+            while True:
+                try:
+                    written = os.write(descriptor, rest)
+                    if written == len(rest):
+                        break
+                    rest = rest[written:]  # a pipe may take it in parts
+                except BlockingIOError:
+                    select.select([], [descriptor], [])
+            self._torn = False
+        except OSError:
+            self._torn = self._torn or len(rest) < len(line)
+            raise
         finally:
-            _locks.lockf(descriptor, _locks.LOCK_UN)
+            if is_locked:
+                _locks.lockf(descriptor, _locks.LOCK_UN)
+
+    def _lock_shared(self, descriptor: int) -> bool:
+        """Lock a descriptor that processes share, and return whether it is one."""
+        if not self._shared:  # a dup2 may have put a pipe there
+            self._shared = _can_be_locked(descriptor)
+        if self._shared:
+            try:
+                _locks.lockf(descriptor, _locks.LOCK_EX)
+            except OSError:  # a dup2 has put something else there, or it is closed
+                self._shared = False
+        return self._shared
 
     def _is_gone(self, current: Any) -> bool:  # noqa: ANN401 - any stream
         """Whether the stream was a file that is closed now; if so, look at its successor."""
@@ -176,21 +187,6 @@ class Output:
                 descriptor = stream.fileno()
                 self._shared = _can_be_locked(descriptor)
                 self._descriptor = descriptor
-
-    def _write_all(self, descriptor: int, line: bytes) -> None:
-        if self._torn:  # a disk was full in the middle of a line: the next begins on its own
-            line = b"\n" + line
-        rest = line
-        try:
-            while rest:  # a pipe may take it in parts
-                try:
-                    rest = rest[os.write(descriptor, rest) :]
-                except BlockingIOError:
-                    select.select([], [descriptor], [])
-        except OSError:
-            self._torn = self._torn or len(rest) < len(line)
-            raise
-        self._torn = False
 
 
 def _can_be_locked(descriptor: int) -> bool:

@@ -58,6 +58,7 @@ class _RecordingSink(LogSink):
         self.ended = recorder.ended
         self._left_out = LogSink(handler)
         self._left_out.make_entry = Unwritten
+        self._left_out.write = lambda _event, _level: None
 
     def handle(self, event: Event) -> None:
         """Write one fact."""
