@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.llm.usage.fields import (
     EXTRA,
+    KEYS,
     Reported,
     add_detail,
     class_fields,
@@ -60,6 +61,8 @@ def stored(value: Any) -> Mapping[str, Any]:
         return value
     own: Any = getattr(value, "__dict__", None)
     kind: Any = type(value)
+    if KEYS in class_fields(kind):
+        return dict(value)
     if own is None:
         return {name: getattr(value, name, None) for name in _declared(kind)}
     extra = getattr(value, EXTRA, None) if EXTRA in class_fields(kind) else None

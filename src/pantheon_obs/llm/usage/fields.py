@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from decimal import Context, Decimal
 from functools import lru_cache
 from operator import itemgetter
@@ -15,10 +16,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from pantheon_obs.core.llm_events import UsageStatus
 
+KEYS = "keys of a mapping"  # among the names of a class: its objects have fields as a dict has
 EXTRA = "__pydantic_extra__"  # where pydantic keeps fields that a class does not declare
 COUNTS = (
     "input_tokens",
@@ -87,10 +89,11 @@ class Reported:
 
 @lru_cache(maxsize=4096)  # bounded: a function may make a new class on each call
 def class_fields(kind: Any) -> frozenset[str]:
-    """The names that a class and its bases define; empty for a builtin class."""
+    """The names that a class and its bases define; of a builtin class none, or `KEYS`."""
     names = {name for base in kind.__mro__ if base.__module__ != "builtins" for name in vars(base)}
     declared = getattr(vars(kind).get("DESCRIPTOR"), "fields_by_name", ())  # of a protocol buffer
-    return frozenset({*names, *declared})
+    is_mapping = issubclass(kind, Mapping) and not issubclass(kind, dict)
+    return frozenset({*names, *declared, *([KEYS] if is_mapping else ())})
 
 
 def field(value: Any, name: str) -> Any:
@@ -106,7 +109,7 @@ def field(value: Any, name: str) -> Any:
         return getattr(value, name, None)
     if EXTRA in names:
         return (getattr(value, EXTRA, None) or _NO_FIELDS).get(name)
-    return None
+    return value.get(name) if KEYS in names else None
 
 
 def fields_of(value: Any, names: Iterable[str]) -> Any:
@@ -115,7 +118,8 @@ def fields_of(value: Any, names: Iterable[str]) -> Any:
         return value
     own = getattr(value, "__dict__", None)
     kind: Any = type(value)  # whose fields may be properties, as those of Azure's SDK are
-    if own is None or getattr(value, EXTRA, None) or not class_fields(kind).isdisjoint(names):
+    elsewhere = (*names, KEYS)
+    if own is None or getattr(value, EXTRA, None) or not class_fields(kind).isdisjoint(elsewhere):
         return {name: field(value, name) for name in names}
     return own
 
@@ -148,7 +152,8 @@ def has(value: Any, name: str) -> bool:
     """Whether the value has a field of this name, be it None."""
     kind: Any = type(value)
     own: Any = value if isinstance(value, dict) else getattr(value, "__dict__", ())
-    return name in own or name in class_fields(kind)
+    names = class_fields(kind)
+    return name in own or name in names or (KEYS in names and name in value)
 
 
 def in_snake_case(value: Any) -> Any:

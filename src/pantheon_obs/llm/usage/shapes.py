@@ -15,11 +15,14 @@ from typing import Any
 from orjson import JSONDecodeError, loads
 
 from pantheon_obs.llm.usage import errors
-from pantheon_obs.llm.usage.beside import add_beside
+from pantheon_obs.llm.usage.asked import Asked, asked
+from pantheon_obs.llm.usage.beside import OTHER, add_beside
 from pantheon_obs.llm.usage.fields import (
     COUNTS,
     EXTRA,
+    KEYS,
     Reported,
+    add_detail,
     class_fields,
     field,
     has,
@@ -217,15 +220,23 @@ def first(rows: Rows, value: Any, reported: Reported, rare: frozenset[str] = fro
         return False
     kind: Any = type(value)
     names = class_fields(kind)
+    if KEYS in names:
+        value = dict(value)
     own: Any = value if isinstance(value, dict) else getattr(value, "__dict__", ())
     extra: Any = getattr(value, EXTRA, None) if EXTRA in names else None
     if extra:
         own = {**own, **extra}
-    if rare and rare.isdisjoint(own) and rare.isdisjoint(names):
-        rows = rows[len(rare) :]
-    for name, function in rows:
+    skipped = 0
+    if rare and rare.isdisjoint(own) and rare.isdisjoint(names) and kind is not Asked:
+        skipped = len(rare)
+    for name, function in rows[skipped:]:
         if name in own or name in names:
             answer = function(value, reported)
             if answer is not False:
                 return answer
+    if (dict_like := asked(value)) is not None:
+        answer = first(rows, dict_like, reported)
+        if answer is not False:
+            add_detail(reported, OTHER, 1)
+            return answer
     return False
