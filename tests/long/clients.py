@@ -157,7 +157,7 @@ def test_xai(events: list[Any]) -> None:
             line["cached_input_tokens"],
             line["reasoning_tokens"],
             line["finish_reason"],
-            line["provider"],
+            line.get("provider"),
         )
         for line in events
     ]
