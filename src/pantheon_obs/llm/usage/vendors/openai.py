@@ -113,9 +113,7 @@ def _usage_elsewhere(value: Any, choices: Any) -> Any:
     https://console.groq.com/docs/api-reference, https://platform.moonshot.ai/docs/api/chat
     """
     found = field(field(value, "x_groq"), "usage")
-    if found is None and choices:
-        found = field(choices[-1], "usage")
-    return found
+    return field(choices[-1], "usage") if found is None and choices else found
 
 
 def chat_event(value: Any, reported: Reported) -> Any:
@@ -145,7 +143,8 @@ def response(value: Any, reported: Reported) -> Any:
     add_tools(field(value, "output"), reported)
     searches = field(field(field(value, "tool_usage"), "web_search"), "num_requests")
     if count(searches) is not None:  # some of those among the output are free
-        reported.details = {**reported.details, "web_searches": searches}
+        reported.details = {k: v for k, v in reported.details.items() if k != "web_searches"}
+        add_detail(reported, "web_searches", searches)
     return field(value, "usage")
 
 
