@@ -117,11 +117,10 @@ def _counts(used: Reported, beside: Mapping[str, int] | None = None) -> dict[str
         counts |= used.details
     if counts["input_tokens"] is None or counts["output_tokens"] is None:
         return None
-    return {
-        name: count
-        for name, count in counts.items()
-        if count or (name in used.details and name.startswith("cache_"))
-    }
+    found = {name: count for name, count in counts.items() if count}
+    if used.details:
+        found |= {n: 0 for n, c in used.details.items() if c == 0 and n.startswith("cache_")}
+    return found
 
 
 @lru_cache(maxsize=1024)  # bounded: users may choose the names of models
