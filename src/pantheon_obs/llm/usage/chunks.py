@@ -10,7 +10,8 @@ from typing import Any
 
 from pantheon_obs.llm.usage.asked import is_asked
 from pantheon_obs.llm.usage.beside import SERVED
-from pantheon_obs.llm.usage.fields import EXTRA, KEYS, class_fields, either, field, fields_reader
+from pantheon_obs.llm.usage.fields import EXTRA, KEYS, class_fields, either, field
+from pantheon_obs.llm.usage.stored import fields_reader
 from pantheon_obs.llm.usage.vendors.mistral import data_of
 from pantheon_obs.llm.usage.vendors.openai import CONTENT
 

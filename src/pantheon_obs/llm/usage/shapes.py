@@ -15,11 +15,10 @@ from typing import Any
 from orjson import JSONDecodeError, loads
 
 from pantheon_obs.llm.usage import errors
-from pantheon_obs.llm.usage.asked import Asked, asked
+from pantheon_obs.llm.usage.asked import asked
 from pantheon_obs.llm.usage.beside import OTHER, add_beside
 from pantheon_obs.llm.usage.fields import (
     COUNTS,
-    EXTRA,
     KEYS,
     Reported,
     add_detail,
@@ -30,6 +29,7 @@ from pantheon_obs.llm.usage.fields import (
     read_counts,
     text,
 )
+from pantheon_obs.llm.usage.stored import stored
 from pantheon_obs.llm.usage.vendors import (
     anthropic,
     bedrock,
@@ -153,13 +153,11 @@ USAGE: Rows = (
     ("gen_ai.usage.input_tokens", gateways.opentelemetry),
     ("gen_ai.usage.output_tokens", gateways.opentelemetry),
 )
-# The fields of the first rows: few usages have any of them.
-_RARE = frozenset(name for name, _ in USAGE[:3])
 
 
 def read(value: Any, reported: Reported) -> bool:
     """Read a response, a chunk or a usage object; return whether its shape is known."""
-    usage = first(MESSAGES, value, reported)
+    usage = read_message(value, reported)
     if usage is False:
         if type(value) is tuple:  # a chunk, and what its framework knows of it
             return sum(read(part, reported) for part in value) > 0  # all of them
@@ -168,6 +166,15 @@ def read(value: Any, reported: Reported) -> bool:
         read_usage(usage, reported)
         gateways.hidden_cost(value, reported)
     return True
+
+
+def read_message(value: Any, reported: Reported) -> Any:
+    """Read a response or a chunk, and return its usage object, or None; False if it is neither.
+
+    Most are chats, which need no search through the rows.
+    """
+    usage = openai.chat(value, reported)
+    return first(MESSAGES, value, reported) if usage is False else usage
 
 
 def read_json(body: bytes, reported: Reported) -> bool:
@@ -183,10 +190,10 @@ def read_json(body: bytes, reported: Reported) -> bool:
 def read_usage(usage: Any, reported: Reported) -> bool:
     """Read a usage object; return whether its shape is known."""
     cost = reported.cost
-    known = first(USAGE, usage, reported, _RARE) is not False
+    known = openai.own_tokens(usage, reported) or first(USAGE, usage, reported) is not False
     if not known and type(usage) is dict:
         usage = in_snake_case(usage)
-        known = first(USAGE, usage, reported, _RARE) is not False
+        known = first(USAGE, usage, reported) is not False
     if not known:
         reported.cost = cost  # a cost without tokens beside it may be of something else
         return False
@@ -211,25 +218,15 @@ def _fill(usage: Any, reported: Reported) -> None:
         reported.details = {**other.details, **reported.details}
 
 
-def first(rows: Rows, value: Any, reported: Reported, rare: frozenset[str] = frozenset()) -> Any:
-    """Read a value by the first row that fits; return its function's answer, or False.
-
-    The rows of the `rare` fields come first. They are passed over at once if the value has none.
-    """
+def first(rows: Rows, value: Any, reported: Reported) -> Any:
+    """Read a value by the first row that fits; return its function's answer, or False."""
     if value is None:
         return False
     kind: Any = type(value)
-    names = class_fields(kind)
+    names, own = class_fields(kind), stored(value)
     if KEYS in names:
-        value = dict(value)
-    own: Any = value if isinstance(value, dict) else getattr(value, "__dict__", ())
-    extra: Any = getattr(value, EXTRA, None) if EXTRA in names else None
-    if extra:
-        own = {**own, **extra}
-    skipped = 0
-    if rare and rare.isdisjoint(own) and rare.isdisjoint(names) and kind is not Asked:
-        skipped = len(rare)
-    for name, function in rows[skipped:]:
+        value = own
+    for name, function in rows:
         if name in own or name in names:
             answer = function(value, reported)
             if answer is not False:

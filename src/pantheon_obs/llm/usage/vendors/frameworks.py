@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.beside import OTHER, add_beside, add_served, add_tools, stored
+from pantheon_obs.llm.usage.beside import OTHER, add_beside, add_served, add_tools
 from pantheon_obs.llm.usage.fields import (
     COUNTS,
     Reported,
@@ -18,6 +18,7 @@ from pantheon_obs.llm.usage.fields import (
     set_served,
     text,
 )
+from pantheon_obs.llm.usage.stored import stored
 from pantheon_obs.llm.usage.vendors.anthropic import CACHE_LIVES
 from pantheon_obs.llm.usage.vendors.gateways import cost
 
