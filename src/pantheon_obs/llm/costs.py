@@ -98,7 +98,9 @@ def _list_price(
 
 
 def _counts(used: Reported, beside: Mapping[str, int] | None = None) -> dict[str, int] | None:
-    """Return all counts that a price may depend on, above 0; None if a total is not known.
+    """Return all counts that a price may depend on; None if a total is not known.
+
+    A 0 is one of them where it says more than its absence: none of the audio was cached.
 
     `beside` has the tools that the model has used, where the usage is not the answer's own.
     """
@@ -115,7 +117,10 @@ def _counts(used: Reported, beside: Mapping[str, int] | None = None) -> dict[str
         counts |= used.details
     if counts["input_tokens"] is None or counts["output_tokens"] is None:
         return None
-    return {name: count for name, count in counts.items() if count}
+    found = {name: count for name, count in counts.items() if count}
+    if used.details:
+        found |= {n: 0 for n, c in used.details.items() if c == 0 and n.startswith("cache_")}
+    return found
 
 
 @lru_cache(maxsize=1024)  # bounded: users may choose the names of models

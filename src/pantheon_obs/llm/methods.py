@@ -26,6 +26,7 @@ class Sdk(NamedTuple):
         package: The package that has them.
         names: The names of the classes.
         url: The path to the URL of the interface that a client uses; its host tells the vendor.
+            Empty for a client of gRPC, whose channel has it.
         operations: The path to each method that calls a model, and its operation.
         vendor: The vendor of a client that has no URL.
         makers: The paths to methods that return an object with more of these methods.
@@ -189,7 +190,7 @@ SDKS = (
     ),
     Sdk("cohere", _pairs("Client", "ClientV2"), "_client_wrapper._base_url", _COHERE),
     Sdk("ollama", _pairs("Client"), "_client.base_url", _OLLAMA, functions=_OLLAMA),
-    Sdk("xai_sdk", frozenset({"Client"}), "url", _XAI, vendor="x_ai", makers=("chat.create",)),
+    Sdk("xai_sdk", frozenset({"Client"}), "", _XAI, makers=("chat.create",)),
     Sdk(
         "botocore.client",
         frozenset({"BedrockRuntime"}),

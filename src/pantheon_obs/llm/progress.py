@@ -137,6 +137,8 @@ class Progress:
         if outcome == "ok":
             error_type = error_in(self.reported)
             outcome = "ok" if error_type is None else "error"
+        elif self.reported.finished is False:
+            self.reported.partial = True  # more may be billed than was counted so far
         self.outcome = outcome
         self.error_type = error_type
 

@@ -15,10 +15,13 @@ from typing import Any
 from orjson import JSONDecodeError, loads
 
 from pantheon_obs.llm.usage import errors
-from pantheon_obs.llm.usage.beside import add_beside
+from pantheon_obs.llm.usage.asked import asked
+from pantheon_obs.llm.usage.beside import OTHER, add_beside
 from pantheon_obs.llm.usage.fields import (
     COUNTS,
+    KEYS,
     Reported,
+    add_detail,
     class_fields,
     field,
     has,
@@ -221,9 +224,16 @@ def first(rows: Rows, value: Any, reported: Reported) -> Any:
         return False
     kind: Any = type(value)
     names, own = class_fields(kind), stored(value)
+    if KEYS in names:
+        value = own
     for name, function in rows:
         if name in own or name in names:
             answer = function(value, reported)
             if answer is not False:
                 return answer
+    if (dict_like := asked(value)) is not None:
+        answer = first(rows, dict_like, reported)
+        if answer is not False:
+            add_detail(reported, OTHER, 1)
+            return answer
     return False
