@@ -17,7 +17,7 @@ REFUSED = "BudgetExceeded"
 _NO_USAGE = frozenset({"missing", "error"})
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class LlmCallFinished:
     """One LLM call has ended, whichever way.
 

@@ -25,7 +25,8 @@ def _opener(names: tuple[str, ...], kind: Any) -> Any:
     known = class_fields(kind)
     if issubclass(kind, dict):
         return _open_dict
-    if not kind.__dictoffset__ or not known.isdisjoint(names):  # slots, or properties as Azure's
+    has_dict = any("__dict__" in vars(base) for base in kind.__mro__)
+    if not has_dict or not known.isdisjoint(names):  # slots, or properties as Azure's
         return _open_one_by_one if names else partial(_open_declared, _declared(kind))
     return attrgetter("__dict__", EXTRA) if EXTRA in known else _open_object
 
