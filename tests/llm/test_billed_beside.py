@@ -426,7 +426,7 @@ RAN = chunk({"content": "w", "executed_tools": [{"type": "search"}]})
     ],
     ids=["none", "at the end", "at the beginning", "for long", "amid", "a tool amid", "usage amid"],
 )
-@pytest.mark.parametrize("make", MADE_OF)
+@pytest.mark.parametrize("make", MADE_OF[:-1])  # the last ones never have a price
 def test_citations_in_a_stream_have_no_price(
     make: Callable[[Any], Any], chunks: Any, cost: Any, events: Events
 ) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -255,29 +256,56 @@ class TestInteractions:
         assert (None, None) == counts({"embeddings": [{"values": [0.1], "statistics": None}]})
 
 
-def test_a_method_may_make_the_object_that_calls_the_model(events: Events) -> None:
-    """The chat that xAI's client makes."""
+@pytest.mark.parametrize(
+    ("host", "vendor"),
+    [("api.x.ai", "x_ai"), ("api.x.ai:443", "x_ai"), ("gateway.internal", None), (None, None)],
+)
+@pytest.mark.parametrize("way", ["plain", "intercepted", "aio"])
+def test_a_method_may_make_the_object_that_calls_the_model(
+    way: str, host: str | None, vendor: str | None, events: Events
+) -> None:
+    """The chat that xAI's client makes. The host of its channel tells the vendor."""
+    grpc = pytest.importorskip("grpc")
+
+    class Interceptor(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc]
+        def intercept_unary_unary(self, proceed: Any, details: Any, request: Any) -> Any:
+            """Intercept nothing here."""
 
     class Chat:
+        def __init__(self, channel: Any) -> None:
+            self._stub = channel and SimpleNamespace(GetCompletion=channel.unary_unary("/a/b"))
+
         def sample(self) -> Any:
             return {"usage": USED}
 
     class Chats:
-        def create(self) -> Chat:
-            return Chat()
+        def __init__(self, channel: Any) -> None:
+            self.create = lambda: Chat(channel)
 
     class Client:
-        def __init__(self) -> None:
-            self.chat = Chats()
+        def __init__(self, channel: Any) -> None:
+            self._api_channel = channel
+            self.chat = Chats(channel)
+
+    async def ask() -> None:
+        channel = (grpc.aio if way == "aio" else grpc).insecure_channel(host) if host else None
+        inner = channel
+        if channel and way == "intercepted":
+            channel = grpc.intercept_channel(channel, Interceptor(), Interceptor())
+        client = Client(channel)
+        with instrument_llm(client):
+            client.chat.create().sample()
+        client.chat.create().sample()
+        closing = inner.close() if inner else None
+        if closing is not None:
+            await closing
 
     Client.__module__ = "xai_sdk.sync.client"
-    client = Client()
-    with instrument_llm(client):
-        client.chat.create().sample()
-    client.chat.create().sample()
+    asyncio.run(ask())
 
-    assert [("chat", 512, 40)] == [
-        (event.operation, event.input_tokens, event.output_tokens) for event in events
+    assert [("chat", 512, 40, vendor)] == [
+        (event.operation, event.input_tokens, event.output_tokens, event.provider)
+        for event in events
     ]
 
 

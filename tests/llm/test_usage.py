@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections import UserDict
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -101,7 +102,26 @@ def as_kind_of_dict(value: Any) -> Any:
     return [as_kind_of_dict(part) for part in value] if isinstance(value, list) else value
 
 
-MADE_OF = [
+def as_mapping(kind: Callable[[Any], Any], value: Any) -> Any:
+    """Convert to mappings that are no dicts."""
+    if isinstance(value, dict):
+        return kind({key: as_mapping(kind, part) for key, part in value.items()})
+    return [as_mapping(kind, part) for part in value] if isinstance(value, list) else value
+
+
+class Asking:
+    """An object that has its fields elsewhere."""
+
+    def __init__(self, found: Any) -> None:
+        self._found = found
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self._found:
+            raise AttributeError(name)
+        return self._found[name]
+
+
+MADE_OF: list[Callable[[Any], Any]] = [
     dict,
     as_namespace,
     as_slots,
@@ -109,6 +129,9 @@ MADE_OF = [
     as_unmade,
     as_properties,
     as_kind_of_dict,
+    partial(as_mapping, MappingProxyType),
+    partial(as_mapping, UserDict),
+    partial(as_mapping, Asking),  # the last one, which never has a list price
 ]
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -17,7 +18,7 @@ from pantheon_obs import llm_call
 from pantheon_obs.llm.usage.fields import Reported
 from pantheon_obs.llm.usage.find import tokens_of
 from pantheon_obs.llm.usage.shapes import MESSAGES, USAGE, first, read, read_usage
-from tests.llm.test_usage import ENDED, FIXTURES, MADE_OF, load, says
+from tests.llm.test_usage import ENDED, FIXTURES, MADE_OF, Asking, as_mapping, load, says
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,6 +63,28 @@ def test_each_usage_object_is_claimed_first_by_its_own_row(name: str) -> None:
     """The fixture names the function."""
     fixture = USAGE_FIXTURES[name]
     assert fixture["shape"] == claimed_by(USAGE, fixture["usage"])[0]
+
+
+@pytest.mark.parametrize("found", [None, {"usage": 7}, len, Mock()])
+def test_an_object_that_has_every_field_says_nothing(found: Any) -> None:
+    """A mock, and one that returns a value in the place of an `AttributeError`."""
+    answers: Any = type("Answers", (), {"__getattr__": lambda _, _name: found})
+    reported = Reported()
+
+    assert not read(answers(), reported)
+    assert "missing" == reported.usage_status
+    assert reported.finished is None
+
+
+def test_an_object_that_asks_elsewhere_has_no_list_price(genai: Any, events: Events) -> None:
+    """It may have more that is billed than is asked for."""
+    usage = {"prompt_tokens": 1000, "completion_tokens": 200}
+    answer = as_mapping(Asking, {"model": "gpt-4o-mini", "usage": usage})
+    llm_call(lambda: answer)()
+    llm_call(lambda: as_mapping(MappingProxyType, {"model": "gpt-4o-mini", "usage": usage}))()
+
+    assert ["reported"] * 2 == [event.usage_status for event in events]
+    assert [None, 0.00027] == [event.cost_usd for event in events]
 
 
 def test_each_row_has_a_fixture() -> None:

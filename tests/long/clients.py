@@ -152,12 +152,12 @@ def test_xai(events: list[Any]) -> None:
     server.stop(None)
 
     assert [("llm.chat", *USED)] * 2 == told(events)
-    assert [(256, 10, "REASON_STOP", "x_ai")] * 2 == [
+    assert [(256, 10, "REASON_STOP", None)] * 2 == [
         (
             line["cached_input_tokens"],
             line["reasoning_tokens"],
             line["finish_reason"],
-            line["provider"],
+            line.get("provider"),
         )
         for line in events
     ]

@@ -26,6 +26,7 @@ class Sdk(NamedTuple):
         package: The package that has them.
         names: The names of the classes.
         url: The path to the URL of the interface that a client uses; its host tells the vendor.
+            Empty for a client of gRPC, whose channel has it.
         operations: The path to each method that calls a model, and its operation.
         vendor: The vendor of a client that has no URL.
         makers: The paths to methods that return an object with more of these methods.
@@ -149,6 +150,18 @@ _LITELLM = {
     }.items()
     for path in (name, f"a{name}")
 }
+_LM15 = {
+    **_paths("chat", ("complete", "stream")),
+    "image_generate": "images",
+    "speech_generate": "speech",
+}
+_LM15_CLIENTS = _pairs(
+    *(
+        f"{name}LM"
+        for name in ("BaseProvider", "Anthropic", "ClaudeCode", "Gemini", "OpenAI", "OpenAIChat")
+    ),
+    *(f"{name}LM" for name in ("OpenAICodex", "TypeSafe", "Xai")),
+)
 
 SDKS = (
     Sdk("openai", _pairs("OpenAI"), "base_url", _OPENAI),
@@ -177,7 +190,7 @@ SDKS = (
     ),
     Sdk("cohere", _pairs("Client", "ClientV2"), "_client_wrapper._base_url", _COHERE),
     Sdk("ollama", _pairs("Client"), "_client.base_url", _OLLAMA, functions=_OLLAMA),
-    Sdk("xai_sdk", frozenset({"Client"}), "url", _XAI, vendor="x_ai", makers=("chat.create",)),
+    Sdk("xai_sdk", frozenset({"Client"}), "", _XAI, makers=("chat.create",)),
     Sdk(
         "botocore.client",
         frozenset({"BedrockRuntime"}),
@@ -194,6 +207,9 @@ SDKS = (
         modules=("aiobotocore", "aioboto3"),
         factory="AioClientCreator.create_client",
     ),
+    Sdk("lm15", _LM15_CLIENTS, "base_url", _LM15),
+    # dspy has a copy of it, which sends its calls, unless it is told to use litellm.
+    Sdk("dspy._vendor.lm15", _LM15_CLIENTS, "base_url", _LM15, modules=("dspy",)),
     # A router calls these functions, once for each attempt; they call other SDKs.
     Sdk("litellm", frozenset(), "url", {}, functions=_LITELLM, parts="all"),
     Sdk("litellm", frozenset({"Router"}), "url", _LITELLM, parts="all"),

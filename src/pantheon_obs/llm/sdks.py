@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 _guard = Guard("llm client")
 _URLS = ("base_url", "server_url", "api_base")  # mistralai's, litellm's
+# The attributes that lead from a client, a chat or a stub to a channel, and how many there may be.
+_TO_CHANNEL = ("_stub", "_api_channel", "GetCompletion", "GenerateImage", "_channel", "_thunk")
+_LONGEST_WAY = 16
 SDK_NAMES = ", ".join(sdk.package for sdk in SDKS)
 
 
@@ -50,7 +53,7 @@ def sdk_of(subject: Any) -> Sdk | None:
 def vendor_of(client: object, sdk: Sdk) -> str | None:
     """Return the vendor that a client of an SDK is connected to, if its host is known."""
     try:
-        url = attrgetter(sdk.url)(client)
+        url = attrgetter(sdk.url)(client) if sdk.url else _channel_url(client)
         return sdk.vendor if url is None else vendor_at(str(url))
     except (AttributeError, ValueError):  # a stub; a URL that is none
         return sdk.vendor
@@ -84,9 +87,13 @@ def called_vendor(
         url = _url_among(kwargs)
         if url is None and options.method and "." in options.method:
             subject = getattr(subject, "_client", subject)
-        url = attrgetter(sdk.url)(subject) if url is None and sdk is not None else url
+        if url is None and sdk is not None:
+            url = attrgetter(sdk.url)(subject) if sdk.url else _channel_url(subject)
         if url is not None:
-            is_claude = sdk is not None and sdk.package == "anthropic"
+            kind: Any = type(subject)  # lm15 has clients of this name, too
+            is_claude = (sdk is not None and sdk.package == "anthropic") or (
+                "Anthropic" in kind.__name__
+            )
             return vendor_at(str(url)), is_regional(str(url), is_claude=is_claude)
     except (AttributeError, ValueError):
         pass
@@ -102,6 +109,21 @@ def _url_among(kwargs: Mapping[str, Any]) -> Any:
         options = either(given, "http_options", "httpOptions")
         if options is not None:
             return either(options, "base_url", "baseUrl")
+    return None
+
+
+def _channel_url(subject: Any) -> str | None:
+    """Return the URL of the channel of gRPC on which a client, or an object of it, calls."""
+    found = subject
+    for _ in range(_LONGEST_WAY):
+        target = getattr(found, "target", None)
+        if target is not None:
+            name: bytes = target() if callable(target) else target
+            return "//" + name.decode().rpartition("/")[2]
+        cells = getattr(found, "__closure__", None) or ()  # an interceptor calls by a function
+        ways = [getattr(found, name, None) for name in _TO_CHANNEL]
+        ways += [cell.cell_contents for cell in cells if hasattr(cell.cell_contents, "_channel")]
+        found = next((way for way in ways if way is not None), None)
     return None
 
 

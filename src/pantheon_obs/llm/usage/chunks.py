@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from pantheon_obs.llm.usage.asked import is_asked
 from pantheon_obs.llm.usage.beside import SERVED
-from pantheon_obs.llm.usage.fields import EXTRA, either, field
+from pantheon_obs.llm.usage.fields import EXTRA, KEYS, class_fields, either, field
 from pantheon_obs.llm.usage.stored import fields_reader
 from pantheon_obs.llm.usage.vendors.mistral import data_of
 from pantheon_obs.llm.usage.vendors.openai import CONTENT
@@ -76,6 +77,9 @@ def _tells(chunk: Any) -> bool:
     """Whether a chunk has a usage, or may be the terminal one."""
     if type(chunk) is tuple:
         return any(map(_tells, chunk))
+    kind: Any = type(chunk)
+    if is_asked(kind) or KEYS in class_fields(kind):
+        return True
     name = either(chunk, "type", "event_type")
     if type(name) is str:  # an event: most are named after what they add
         return name == "message_delta" or not name.endswith("delta")

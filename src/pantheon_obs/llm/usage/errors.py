@@ -109,7 +109,7 @@ def read_exception(error: BaseException, reported: Reported) -> None:
         field(inner, "code"),
     )
     codes = [
-        *_named(error, "code"),
+        *_named(error, "provider_code", "code"),  # the first is lm15's
         *_named(inner, "code", "Code", "status", "type"),
         *_named(error, "type", "status"),
     ]

@@ -8,16 +8,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from decimal import Context, Decimal
 from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pantheon_obs.core.llm_events import UsageStatus
 
+KEYS = "keys of a mapping"  # among the names of a class: its objects have fields as a dict has
 EXTRA = "__pydantic_extra__"  # where pydantic keeps fields that a class does not declare
 COUNTS = (
     "input_tokens",
@@ -86,10 +86,11 @@ class Reported:
 
 @lru_cache(maxsize=4096)  # bounded: a function may make a new class on each call
 def class_fields(kind: Any) -> frozenset[str]:
-    """The names that a class and its bases define; empty for a builtin class."""
+    """The names that a class and its bases define; of a builtin class none, or `KEYS`."""
     names = {name for base in kind.__mro__ if base.__module__ != "builtins" for name in vars(base)}
     declared = getattr(vars(kind).get("DESCRIPTOR"), "fields_by_name", ())  # of a protocol buffer
-    return frozenset({*names, *declared})
+    is_mapping = issubclass(kind, Mapping) and not issubclass(kind, dict)
+    return frozenset({*names, *declared, *([KEYS] if is_mapping else ())})
 
 
 def field(value: Any, name: str) -> Any:
@@ -105,7 +106,7 @@ def field(value: Any, name: str) -> Any:
         return getattr(value, name, None)
     if EXTRA in names:
         return (getattr(value, EXTRA, None) or _NO_FIELDS).get(name)
-    return None
+    return value.get(name) if KEYS in names else None
 
 
 def either(value: Any, *names: str) -> Any:
@@ -121,7 +122,8 @@ def has(value: Any, name: str) -> bool:
     """Whether the value has a field of this name, be it None."""
     kind: Any = type(value)
     own: Any = value if isinstance(value, dict) else getattr(value, "__dict__", ())
-    return name in own or name in class_fields(kind)
+    names = class_fields(kind)
+    return name in own or name in names or (KEYS in names and name in value)
 
 
 def in_snake_case(value: Any) -> Any:

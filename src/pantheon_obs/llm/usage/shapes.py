@@ -15,14 +15,19 @@ from typing import Any
 from orjson import JSONDecodeError, loads
 
 from pantheon_obs.llm.usage import errors
-from pantheon_obs.llm.usage.beside import add_beside
+from pantheon_obs.llm.usage.asked import asked
+from pantheon_obs.llm.usage.beside import OTHER, add_beside
 from pantheon_obs.llm.usage.fields import (
     COUNTS,
+    KEYS,
     Reported,
+    add_detail,
     class_fields,
     field,
+    has,
     in_snake_case,
     read_counts,
+    text,
 )
 from pantheon_obs.llm.usage.stored import stored
 from pantheon_obs.llm.usage.vendors import (
@@ -50,6 +55,25 @@ def of_raw(value: Any, reported: Reported) -> Any:
     return usage
 
 
+def of_body(value: Any, reported: Reported) -> Any:
+    """Read lm15's answer, or the last event of its stream: the vendor's own body within it.
+
+    lm15 copies the vendor's counts, which may include the cache and reasoning, or not.
+    """
+    body, usage = field(value, "provider_data"), field(value, "usage")
+    if body is None or (usage is not None and not has(usage, "input_audio_tokens")):
+        return False
+    model = vars(reported).pop("model", None)  # the one that was asked for, in a stream
+    read(body, reported)
+    reported.model = reported.model or text(field(value, "model")) or model
+    reported.finish_reason = reported.finish_reason or text(field(value, "finish_reason"))
+    reported.content = reported.finished = True
+    if reported.usage_status != "missing":
+        return None
+    reported.partial = True
+    return usage
+
+
 def of_part(value: Any, reported: Reported) -> Any:
     """Read a part of a streamed body of Bedrock's InvokeModel: JSON within an event."""
     data = field(field(value, "chunk"), "bytes")
@@ -63,9 +87,11 @@ def of_part(value: Any, reported: Reported) -> Any:
 # False to decline, else the usage object for `USAGE` to read, or None.
 MESSAGES: Rows = (
     ("choices", openai.chat),
+    ("provider_data", of_body),
     ("type", anthropic.event),
     ("type", openai.response_event),
     ("type", cohere.event),
+    ("type", frameworks.lm15_event),
     ("snapshot", openai.chat_event),
     ("candidates", gemini.content),
     ("usage_metadata", gemini.content),
@@ -201,9 +227,16 @@ def first(rows: Rows, value: Any, reported: Reported) -> Any:
         return False
     kind: Any = type(value)
     names, own = class_fields(kind), stored(value)
+    if KEYS in names:
+        value = own
     for name, function in rows:
         if name in own or name in names:
             answer = function(value, reported)
             if answer is not False:
                 return answer
+    if (dict_like := asked(value)) is not None:
+        answer = first(rows, dict_like, reported)
+        if answer is not False:
+            add_detail(reported, OTHER, 1)
+            return answer
     return False

@@ -11,7 +11,7 @@ from operator import attrgetter
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.llm.usage.fields import EXTRA, class_fields, field
+from pantheon_obs.llm.usage.fields import EXTRA, KEYS, class_fields, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +25,8 @@ def _opener(names: tuple[str, ...], kind: Any) -> Any:
     known = class_fields(kind)
     if issubclass(kind, dict):
         return _open_dict
+    if KEYS in known:
+        return _open_mapping
     has_dict = any("__dict__" in vars(base) for base in kind.__mro__)
     if not has_dict or not known.isdisjoint(names):  # slots, or properties as Azure's
         return _open_one_by_one if names else partial(_open_declared, _declared(kind))
@@ -33,6 +35,10 @@ def _opener(names: tuple[str, ...], kind: Any) -> Any:
 
 def _open_dict(value: Any) -> tuple[Any, Any]:
     return value, None
+
+
+def _open_mapping(value: Any) -> tuple[Any, Any]:
+    return dict(value), None
 
 
 def _open_object(value: Any) -> tuple[Any, Any]:
