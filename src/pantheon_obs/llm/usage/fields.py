@@ -178,8 +178,6 @@ def add_details(reported: Reported, values: Any, names: Mapping[str, str]) -> No
 
 def set_served(reported: Reported, name: str, value: object) -> None:
     """Keep how the call was served, unless that has the standard price."""
-    if value is None and not reported.served:
-        return
     way = (text(value) or "").lower()
     if way in _STANDARD and not reported.served:
         return

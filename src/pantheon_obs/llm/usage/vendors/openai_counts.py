@@ -57,8 +57,9 @@ def own_tokens(usage: Any, reported: Reported) -> bool:
     """
     kind: Any = type(usage)
     own = stored(usage)
-    plain = type(own) is dict and class_fields(kind).isdisjoint(_OTHERS)
-    if not plain or not own.keys() <= _OWN:
+    if type(own) is not dict or not own.keys() <= _OWN:
+        return False  # a kind of dict may have more than it shows
+    if not class_fields(kind).isdisjoint(_OTHERS):
         return False
     prompt, completion, total, of_prompt, of_completion = map(own.get, USAGE)
     if type(prompt) is not int or type(completion) is not int or total != prompt + completion:
