@@ -131,8 +131,8 @@ def _channel_url(subject: Any) -> str | None:
     for _ in range(_LONGEST_WAY):
         target = getattr(found, "target", None)
         if target is not None:
-            name: bytes = target() if callable(target) else target
-            return "//" + name.decode().rpartition("/")[2]
+            name: Any = target() if callable(target) else target
+            return f"//{name.decode().rpartition('/')[2]}"
         cells = getattr(found, "__closure__", None) or ()  # an interceptor calls by a function
         ways = [getattr(found, name, None) for name in _TO_CHANNEL]
         ways += [cell.cell_contents for cell in cells if hasattr(cell.cell_contents, "_channel")]
