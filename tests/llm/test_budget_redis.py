@@ -24,7 +24,7 @@ from pantheon_obs import (
     trace_context,
 )
 from pantheon_obs.core import guard
-from pantheon_obs.llm import shared_script, spending
+from pantheon_obs.llm import shared_script, shared_spending, spending
 from pantheon_obs.llm.budgets import budgets
 from pantheon_obs.testing import capture_events, fixed_clock
 from tests.support.garbage import collect_garbage
@@ -160,10 +160,11 @@ assert daily.spent() == 0.3
 ENDS = """
 import asyncio, sys
 from tests.llm.patience import be_patient
-from tests.llm.test_budget_redis import budget, redis, spend
+from tests.llm.test_budget_redis import budget, configure_logging, redis, spend
 
 be_patient()
-budget(1.0, redis=redis.Redis.from_url(sys.argv[1]))
+configure_logging()
+budget(0.1, redis=redis.Redis.from_url(sys.argv[1]))
 
 async def main():
     spend()
@@ -282,6 +283,24 @@ class TestShared:
         assert ["ok", "error"] == [event.outcome for event in events]
         assert "BudgetExceeded" == events[1].error_type
 
+    @pytest.mark.parametrize("kind", ["coroutine function", "function"])
+    def test_the_first_call_waits_for_the_first_answer(
+        self, server: Redis, kind: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """However long a call waits later: the sums of others count from the first call on."""
+        monkeypatch.setattr(spending, "_LONGEST_WAIT", 0.0)
+        monkeypatch.setattr(shared_script, "_TIMEOUT", SECONDS)
+        monkeypatch.setattr(shared_spending, "_FIRST", SECONDS)
+        monkeypatch.setattr(shared_spending.SharedTally, "patience", SECONDS)
+
+        async def main() -> None:
+            await aspend()
+
+        with budget(1.0, refuse=True, redis=client(server)):
+            spend_elsewhere(server, 1.0)
+            with pytest.raises(BudgetExceeded):
+                spend() if kind == "function" else asyncio.run(main())
+
     def test_one_process_tells(self, server: Redis, lines: list[dict[str, Any]]) -> None:
         """The one whose call has reached the budget; another one says nothing."""
         told: list[float] = []
@@ -344,9 +363,11 @@ class TestShared:
             assert 0.3 == daily.spent()
 
     def test_a_process_that_ends_writes_what_it_has_spent(self, server: Redis) -> None:
-        """Also of a synchronous call on an event loop, which waits for nothing."""
-        subprocess.run([sys.executable, "-c", ENDS, server.url], check=True, timeout=60)
+        """Also of a synchronous call on an event loop, which waits for nothing; and the WARNING."""
+        command = [sys.executable, "-c", ENDS, server.url]
+        run = subprocess.run(command, check=True, timeout=60, stdout=subprocess.PIPE)
 
+        assert 1 == run.stdout.count(b'"llm_budget_exceeded"')
         with budget(1.0, redis=client(server)) as daily:
             assert 0.1 == daily.spent()
 
@@ -558,12 +579,12 @@ class TestLost:
             await aspend()
 
         for call in (spend, lambda: asyncio.run(main())):
-            with budget(1.0, refuse=True, redis=client(server)):
+            with budget(1000.0, refuse=True, redis=client(server)):
                 spend()
                 server.pause()
                 started = time.perf_counter()
-                call()
-                call()
+                for _ in range(1000):  # also not each of them a little
+                    call()
                 waited = time.perf_counter() - started
                 server.resume()
                 assert waited < SECONDS / 2

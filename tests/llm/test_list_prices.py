@@ -371,6 +371,38 @@ BILLED = [
             "cache_audio_read_tokens": 3000,
         },
     ),
+    *[
+        Billed(
+            f"{name} beside a cache",
+            gemini(
+                FLASH,
+                promptTokenCount=sum(given.values()),
+                candidatesTokenCount=80,
+                cachedContentTokenCount=cached,
+                promptTokensDetails=by_modality(**given),
+                **more,
+            ),
+            "gcp.gemini",
+            {
+                "input_tokens": sum(given.values()),
+                "output_tokens": 80,
+                "cache_read_tokens": cached,
+                "input_audio_tokens": 3500,
+                "cache_audio_read_tokens": of_sound,
+            },
+        )
+        for name, given, cached, more, of_sound in (
+            (
+                "sound",
+                {"AUDIO": 3500, "TEXT": 500},
+                300,
+                {"cacheTokensDetails": by_modality(TEXT=300)},
+                0,
+            ),
+            ("sound alone", {"AUDIO": 3500}, 3000, {}, 3000),
+            ("sound in it all", {"AUDIO": 3500, "TEXT": 500}, 4000, {}, 3500),
+        )
+    ],
     Billed(
         "results of tools",
         gemini(

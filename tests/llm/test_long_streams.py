@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +109,35 @@ def test_each_kind_of_content_goes_on(delta: Any, events: Events) -> None:
 
     [event] = events
     assert ("tool_calls", "ok") == (event.finish_reason, event.outcome)
+
+
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [
+        ([], ("error", "partial", None)),
+        ([ZeroDivisionError], ("error", "partial", None)),
+        ([KeyboardInterrupt], ("cancelled", "partial", None)),
+        ([piece({}, "stop", **USED)], ("ok", "reported", 0.00017)),
+    ],
+    ids=["cut", "failed", "interrupted", "whole"],
+)
+def test_counts_amid_a_stream_are_partial(end: Any, expected: Any, events: Events) -> None:
+    """Some providers count with each chunk: more may be billed than was counted so far."""
+    chunks = [piece(**USED)] * MANY
+
+    @llm_call(prices={"m": (10.0, 20.0)})
+    def stream() -> Iterator[Any]:
+        for chunk in [*chunks, *end]:
+            if isinstance(chunk, type):
+                raise chunk
+            yield chunk
+
+    with suppress(ZeroDivisionError, KeyboardInterrupt):
+        list(stream())
+
+    [event] = events
+    assert expected == (event.outcome, event.usage_status, event.cost_usd)
+    assert (9, 4) == (event.input_tokens, event.output_tokens)
 
 
 def test_a_stream_without_its_terminal_chunk_is_incomplete(events: Events) -> None:

@@ -97,7 +97,10 @@ def _list_price(
 
 
 def _counts(used: Reported, details: Mapping[str, int]) -> dict[str, int] | None:
-    """Return all counts that a price may depend on, above 0; None if a total is not known."""
+    """Return all counts that a price may depend on; None if a total is not known.
+
+    A 0 is one of them where it says more than its absence: none of the audio was cached.
+    """
     input_ = details.get("input_tokens", used.input_tokens)
     output = details.get("output_tokens", used.output_tokens)
     if input_ is None or output is None:
@@ -114,7 +117,7 @@ def _counts(used: Reported, details: Mapping[str, int]) -> dict[str, int] | None
     if used.reasoning_tokens:
         counts["output_reasoning_tokens"] = used.reasoning_tokens
     if details:
-        counts |= {name: number for name, number in details.items() if number}
+        counts |= {n: c for n, c in details.items() if c or n.startswith("cache_")}
     return counts
 
 

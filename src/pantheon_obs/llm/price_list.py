@@ -70,7 +70,7 @@ class PriceList:
     ) -> float | None:
         """Return the price in USD by the first of these models that is listed, or None.
 
-        `counts` are above 0. `context` says how the call was served, if not in the standard way.
+        `context` says how the call was served, if not in the standard way.
         """
         snapshot = self._get_snapshot()
         if snapshot is not self._snapshot or len(self._resolved) >= _MAX_RESOLVED:

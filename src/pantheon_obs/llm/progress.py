@@ -138,6 +138,8 @@ class Progress:
             error_type = error_in(self.reported)
             if error_type is not None:
                 outcome = "error"
+        elif self.reported.finished is False:
+            self.reported.partial = True  # more may be billed than was counted so far
         self.outcome = outcome
         self.error_type = error_type
 

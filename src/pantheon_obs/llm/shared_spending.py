@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from pantheon_obs.llm.spending import Limit, Sum, Window
 
 _RETRY = 0.5  # seconds between two attempts to reach a server that is gone
+_FIRST = 0.5  # seconds that a call waits more until the server has answered first, or failed
+_LAST = 0.5  # seconds that the process waits more at its end
 _KEPT = 3600  # seconds that a sum stays after its window; the clocks of machines may differ
 
 _guard = Guard("budget in redis")
@@ -52,8 +54,8 @@ class Exchange:
         done.acquire()
         self.has_waiter = True
         self.notify = done.release
-        if self.may_be_done_soon and not done.acquire(timeout=max(0, end - monotonic())):
-            self.shared.is_slow = True
+        if self.may_be_done_soon:
+            done.acquire(timeout=max(0, self.shared.patience + end - monotonic()))
         self.leave()
 
     async def wait_in_loop(self, end: float) -> None:
@@ -65,16 +67,15 @@ class Exchange:
         self.notify = lambda: loop.call_soon_threadsafe(done.cancel)
         try:
             if self.may_be_done_soon:
-                await asyncio.wait([done], timeout=max(0, end - monotonic()))
-                if not self.is_done:
-                    self.shared.is_slow = True
+                timeout = max(0, self.shared.patience + end - monotonic())
+                await asyncio.wait([done], timeout=timeout)
         finally:
             self.leave()
 
     @property
     def may_be_done_soon(self) -> bool:
         """Whether it is worth to wait."""
-        return not (self.is_done or self.shared.is_slow)
+        return not (self.is_done or self.shared.is_lost or self.shared.hangs)
 
     def leave(self) -> None:
         """Wait no longer: the thread tells the limits if it is not done yet."""
@@ -100,13 +101,18 @@ class SharedTally(Tally):
     """A tally whose sums are those of all processes with the same service and environment."""
 
     is_lost = False  # whether the last command has failed
-    is_slow = False  # whether nobody waits for an answer until one has come
+    patience = _FIRST  # seconds that a call waits longer for the first answer
 
     def __init__(self, per: str | None, window: Window, name: str, script: Any) -> None:
         self.name = name
         self._script = script
         super().__init__(per, window)
         atexit.register(self._end)
+
+    @property
+    def hangs(self) -> bool:
+        """Whether a command is on its way for so long that nobody waits for another one."""
+        return self._sent_at is not None and monotonic() - self._sent_at > _FIRST
 
     def forked(self) -> None:
         """Start as a process of its own: what the parent has spent is another's."""
@@ -115,6 +121,7 @@ class SharedTally(Tally):
         self._asked: SimpleQueue[Exchange | None] = SimpleQueue()
         self._untold: dict[int, Sum] = {}
         self._retry_at = 0.0
+        self._sent_at: float | None = None
         self._starting = Lock()  # taken once
         for sums in self._windows.values():
             for each in sums.values():
@@ -129,7 +136,7 @@ class SharedTally(Tally):
     def _end(self) -> None:
         """Give the thread a moment for what it has been asked, at the end of the process."""
         if self._starting.locked():
-            self._ask(()).wait(deadline())
+            self._ask(()).wait(deadline() + _LAST)
 
     def report(self, sums: tuple[Sum, ...], *, final: bool) -> Exchange | None:
         """Write our sums and ask for those of all processes; return what a call waits for."""
@@ -185,15 +192,17 @@ class SharedTally(Tally):
         """Exchange sums, and return the limits that this process has to tell, if reached."""
         limits = self.limits if (sums[0].key is None) is (self.per is None) else ()
         ours = [(each.own, each.unpriced) for each in sums]
+        self._sent_at = monotonic()
         try:
             found = self._exchange(sums, ours, limits) if self._may_try() else None
         except Exception as error:  # noqa: BLE001 - a client raises anything
             self._lose(error)
             found = None
+        self._sent_at = None
         if found is None:
             self._untold.update((each.number, each) for each in sums if each.own)
             return limits
-        self.is_lost = self.is_slow = False
+        self.is_lost, self.patience = False, 0.0
         for each, (own, unpriced), total, without in zip(
             sums, ours, found[0::2], found[1::2], strict=False
         ):
@@ -225,7 +234,7 @@ class SharedTally(Tally):
 
     def _lose(self, error: Exception) -> None:
         was_lost = self.is_lost
-        self.is_lost = self.is_slow = True
+        self.is_lost, self.patience = True, 0.0
         self._retry_at = monotonic() + _RETRY
         if not was_lost:
             fields: dict[str, Any] = {"window": self.window}

@@ -54,7 +54,9 @@ _ANSWERED = (
     "response_token_count",  # of the Live API
     "responseTokenCount",
 )
-_COUNTED = ("prompt_token_count", "promptTokenCount", *_ANSWERED)
+_CACHED = ("cached_content_token_count", "cachedContentTokenCount", "total_cached_tokens")
+_PROMPT = ("prompt_token_count", "promptTokenCount", "total_input_tokens")
+_COUNTED = (*_PROMPT[:2], *_ANSWERED)
 _CONTENT = (
     "text",
     "function_call",
@@ -230,3 +232,19 @@ def _add_modalities(usage: Any, reported: Reported) -> None:
                     sums[name.format(kind)] = sums.get(name.format(kind), 0) + tokens
     for name, total in sums.items():
         add_detail(reported, name, total)
+    cached, given = count(either(usage, *_CACHED)), count(either(usage, *_PROMPT))
+    if cached and given:
+        reported.details = {**reported.details, **_cached_parts(sums, cached, given)}
+
+
+def _cached_parts(sums: dict[str, int], cached: int, given: int) -> dict[str, int]:
+    """Return the cached tokens of each modality where they follow from the other counts."""
+    kinds = {kind: sums.get(f"input_{kind}_tokens", 0) for kind in {*_MODALITIES.values()}}
+    kinds = {kind: number for kind, number in kinds.items() if number}
+    parts = {kind: sums.get(f"cache_{kind}_read_tokens", 0) for kind in kinds}
+    if sum(parts.values()) != cached:
+        differs = any(parts.values()) or sum(kinds.values()) < given
+        parts = {kind: min(number, cached) for kind, number in kinds.items()}
+        if differs or sum(parts.values()) != cached:
+            return {}
+    return {f"cache_{kind}_read_tokens": number for kind, number in parts.items()}
