@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pantheon_obs import llm_call
+from pantheon_obs import instrument_llm, llm_call
 from pantheon_obs.core import guard, pipeline
 from pantheon_obs.core.context import Trace, begin, end
 from tests.llm.kinds import ASYNC, SYNC, ChunkIterator, Kind
@@ -194,6 +194,27 @@ def test_a_result_that_cannot_be_observed_comes_back(events: Events) -> None:
     assert llm_call(lambda: future)() is future
     assert ["ok"] == [event.outcome for event in events]
     assert frozenset({"llm result"}) == guard.reported()
+    guard.forget()
+
+
+def test_arguments_that_raise_leave_a_call_without_a_vendor(events: Events) -> None:
+    """Where a call goes may stand in its configuration, which is the application's object."""
+
+    class Config:
+        @property
+        def http_options(self) -> None:
+            raise RuntimeError
+
+    class Gateway:
+        def generate(self, prompt: str, *, model: str, config: Config) -> str:
+            return prompt + model
+
+    gateway = Gateway()
+    with instrument_llm(gateway):
+        assert "Hifast" == gateway.generate("Hi", model="fast", config=Config())
+    (event,) = events
+    assert (None, "ok") == (event.provider, event.outcome)
+    assert frozenset({"llm client"}) == guard.reported()
     guard.forget()
 
 

@@ -70,7 +70,7 @@ def as_pydantic(value: Any) -> Any:
 def as_unmade(value: Any) -> Any:
     """Convert to pydantic objects that were made without their constructor."""
     if isinstance(value, dict):
-        part = Loose.__new__(Loose)
+        part: Any = Loose.__new__(Loose)
         part.__dict__.update({key: as_unmade(each) for key, each in value.items()})
         return part
     return [as_unmade(part) for part in value] if isinstance(value, list) else value

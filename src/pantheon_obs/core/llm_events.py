@@ -18,7 +18,7 @@ REFUSED = "BudgetExceeded"
 _NO_USAGE = frozenset({"missing", "error"})
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@dataclass(eq=False, repr=False)  # no slots: a default is a class attribute
 class LlmCallFinished:
     """One LLM call has ended, whichever way.
 

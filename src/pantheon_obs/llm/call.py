@@ -153,7 +153,7 @@ class LlmCallObserver:
         find_alias = alias_finder(function, self._model)
         if options.method is not None:
             return client_starter(options, find_alias)
-        return lambda args, kwargs: LlmCall(options, find_alias(args, kwargs))
+        return lambda args, kwargs: LlmCall(options, find_alias(args, kwargs), options.provider)
 
     def __enter__(self) -> LlmCallHandle:
         """Start a call.

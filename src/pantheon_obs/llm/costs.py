@@ -66,11 +66,9 @@ def _cost_of(
     if inner is not None:  # they know who has served them, and how
         call.unpriced = inner.unpriced
         return inner.cost_usd, inner.cost_source
-    vendor = call.provider
-    if vendor is None and options.sdk is None:  # else its client would tell
-        vendor = answer.vendor or used.vendor
-    if loader.prices is None or (vendor is None and options.sdk is not None):
-        return None, None
+    if loader.prices is None or (call.provider is None and options.sdk is not None):
+        return None, None  # the SDK's client would tell the vendor
+    vendor = call.provider or answer.vendor or used.vendor
     return _list_price(vendor, _names(call.model_alias, call.model), answer, used), "list"
 
 
@@ -78,49 +76,49 @@ def _list_price(
     vendor: str | None, models: tuple[str, ...], answer: Reported, used: Reported
 ) -> float | None:
     """Return the list price, or None; a sum if parts of the usage are priced one by one."""
-    prices = loader.prices
-    if prices is None or used.partial or OTHER in answer.details or OTHER in used.details:
+    prices, details, served = loader.prices, used.details, used.served
+    if used is not answer:  # which has the tools that the model has used
+        details, served = {**answer.details, **details}, {**answer.served, **served}
+    if prices is None or used.partial or OTHER in details:
         return None
-    ways = {**answer.served, **used.served} if answer.served or used.served else ()
-    served = tuple(sorted(ways.items())) if ways else ()
+    ways = tuple(sorted(served.items())) if served else ()
     if not used.parts:
-        counts = _counts(used, None if used is answer else answer.details)
-        return None if counts is None else prices.price(models, vendor, counts, served)
+        counts = _counts(used, details)
+        return None if counts is None else prices.price(models, vendor, counts, ways)
     total = 0.0
     for part in used.parts:
-        counts = _counts(part)
+        counts = _counts(part, part.details)
         named = models if part.model is None else (part.model,)
-        cost = None if counts is None else prices.price(named, vendor, counts, served)
+        cost = None if counts is None else prices.price(named, vendor, counts, ways)
         if cost is None:
             return None
         total += cost
     return total
 
 
-def _counts(used: Reported, beside: Mapping[str, int] | None = None) -> dict[str, int] | None:
+def _counts(used: Reported, details: Mapping[str, int]) -> dict[str, int] | None:
     """Return all counts that a price may depend on; None if a total is not known.
 
     A 0 is one of them where it says more than its absence: none of the audio was cached.
-
-    `beside` has the tools that the model has used, where the usage is not the answer's own.
     """
-    counts = {
-        "input_tokens": used.input_tokens,
-        "output_tokens": used.output_tokens,
-        "cache_read_tokens": used.cached_input_tokens,
-        "cache_write_tokens": used.cache_write_tokens,
-        "output_reasoning_tokens": used.reasoning_tokens,
-    }
-    if beside:
-        counts |= beside
-    if used.details:
-        counts |= used.details
-    if counts["input_tokens"] is None or counts["output_tokens"] is None:
+    input_ = details.get("input_tokens", used.input_tokens)
+    output = details.get("output_tokens", used.output_tokens)
+    if input_ is None or output is None:
         return None
-    found = {name: count for name, count in counts.items() if count}
-    if used.details:
-        found |= {n: 0 for n, c in used.details.items() if c == 0 and n.startswith("cache_")}
-    return found
+    counts: dict[str, int] = {}
+    if input_:
+        counts["input_tokens"] = input_
+    if output:
+        counts["output_tokens"] = output
+    if used.cached_input_tokens:
+        counts["cache_read_tokens"] = used.cached_input_tokens
+    if used.cache_write_tokens:
+        counts["cache_write_tokens"] = used.cache_write_tokens
+    if used.reasoning_tokens:
+        counts["output_reasoning_tokens"] = used.reasoning_tokens
+    if details:
+        counts |= {n: c for n, c in details.items() if c or n.startswith("cache_")}
+    return counts
 
 
 @lru_cache(maxsize=1024)  # bounded: users may choose the names of models

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _MAX_RESOLVED = 1000  # users may choose the names of models
 _LEAST = 1e-9  # USD
+_UNKNOWN = 0.0, None  # to be resolved
 _MINUTE = 60  # seconds; prices change at whole minutes
 # OpenTelemetry's names of vendors that genai-prices does not know, or takes for another vendor's.
 _IDS = {"azure.ai.openai": "azure", "azure.ai.inference": "azure", "x_ai": "x-ai"}
@@ -76,8 +77,8 @@ class PriceList:
             self._snapshot = snapshot  # the application may have updated the prices
             self._resolved = {}
         asked = (models, provider, context, *counts)
-        until, prices = self._resolved.get(asked, (0.0, None))
-        if until < time():
+        until, prices = self._resolved.get(asked, _UNKNOWN)
+        if until is not inf and until < time():
             until, prices = self._resolve(models, provider, counts, context)
             self._resolved[asked] = until, prices
         return None if prices is None else prices.of(counts)

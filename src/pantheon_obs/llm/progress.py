@@ -136,7 +136,8 @@ class Progress:
     def _set_outcome(self, outcome: LlmOutcome, error_type: str | None = None) -> None:
         if outcome == "ok":
             error_type = error_in(self.reported)
-            outcome = "ok" if error_type is None else "error"
+            if error_type is not None:
+                outcome = "error"
         elif self.reported.finished is False:
             self.reported.partial = True  # more may be billed than was counted so far
         self.outcome = outcome

@@ -10,14 +10,14 @@ from operator import attrgetter
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
-from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.guard import report
 from pantheon_obs.llm.methods import SDKS
 from pantheon_obs.llm.report import LlmCall
 from pantheon_obs.llm.usage.fields import either
 from pantheon_obs.llm.vendors import is_regional, vendor_at
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pantheon_obs.llm.methods import Sdk
     from pantheon_obs.llm.model_alias import Finder
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from pantheon_obs.llm.options import CallOptions
 
 
-_guard = Guard("llm client")
 _URLS = ("base_url", "server_url", "api_base")  # mistralai's, litellm's
+_NAMING = frozenset((*_URLS, "http_options", "httpOptions", "config"))  # what may have a URL
 # The attributes that lead from a client, a chat or a stub to a channel, and how many there may be.
 _TO_CHANNEL = ("_stub", "_api_channel", "GetCompletion", "GenerateImage", "_channel", "_thunk")
 _LONGEST_WAY = 16
@@ -61,11 +61,10 @@ def vendor_of(client: object, sdk: Sdk) -> str | None:
 
 def client_starter(options: CallOptions, find_alias: Finder) -> Starter:
     """Make a function that starts a call of a client, and asks it where it goes."""
+    place_of = _place_finder(options)
 
     def start(args: tuple[Any, ...], kwargs: dict[str, Any]) -> LlmCall:
-        vendor, is_dearer = None, False
-        with _guard:
-            vendor, is_dearer = called_vendor(options, args, kwargs)
+        vendor, is_dearer = place_of(args, kwargs)
         call = LlmCall(options, find_alias(args, kwargs), vendor)
         if is_dearer:
             call.reported.served = {"place": "regional"}
@@ -74,30 +73,44 @@ def client_starter(options: CallOptions, find_alias: Finder) -> Starter:
     return start
 
 
-def called_vendor(
-    options: CallOptions, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> tuple[str | None, bool]:
-    """Return the vendor that a call goes to: that of its own URL, else of the client's present one.
+def _place_finder(options: CallOptions) -> Callable[..., tuple[str | None, bool]]:
+    """Make a function that returns the vendor that a call goes to. It raises no `Exception`.
 
-    The second value says that its place may have prices of its own. `args` begin with the client,
-    or with a resource of it, unless others have wrapped the method.
+    That is the vendor of its own URL, else of the client's present one. The second value says that
+    its place may have prices of its own. `args` begin with the client, or with a resource of it,
+    unless others have wrapped the method.
     """
-    sdk, subject = options.sdk, args[0] if args else None
-    try:
-        url = _url_among(kwargs)
-        if url is None and options.method and "." in options.method:
-            subject = getattr(subject, "_client", subject)
-        if url is None and sdk is not None:
-            url = attrgetter(sdk.url)(subject) if sdk.url else _channel_url(subject)
-        if url is not None:
-            kind: Any = type(subject)  # lm15 has clients of this name, too
-            is_claude = (sdk is not None and sdk.package == "anthropic") or (
-                "Anthropic" in kind.__name__
-            )
-            return vendor_at(str(url)), is_regional(str(url), is_claude=is_claude)
-    except (AttributeError, ValueError):
-        pass
-    return options.provider, False
+    sdk, in_resource = options.sdk, "." in (options.method or "")
+    url_of = attrgetter(sdk.url) if sdk is not None and sdk.url else _channel_url
+    # Most calls go where the call before went, and an SDK's URL takes 2 µs to become text.
+    last: tuple[Any, Any, tuple[str | None, bool]] = None, None, (None, False)
+
+    def place_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str | None, bool]:
+        nonlocal last
+        subject = args[0] if args else None
+        try:
+            url = None if _NAMING.isdisjoint(kwargs) else _url_among(kwargs)
+            if url is None and sdk is not None:
+                subject = getattr(subject, "_client", subject) if in_resource else subject
+                url = url_of(subject)
+            if url is None:
+                return options.provider, False
+            kind: Any = type(subject)
+            url_before, kind_before, place = last
+            if url is not url_before or kind is not kind_before:
+                of_sdk = sdk is not None and sdk.package == "anthropic"
+                # lm15 has clients of this name, too.
+                is_claude = of_sdk or "Anthropic" in kind.__name__
+                place = vendor_at(str(url)), is_regional(str(url), is_claude=is_claude)
+                last = url, kind, place
+        except (AttributeError, ValueError):
+            return options.provider, False
+        except Exception as error:  # noqa: BLE001 - the guard, without its cost per call
+            report("llm client", error)
+            return None, False
+        return place
+
+    return place_of
 
 
 def _url_among(kwargs: Mapping[str, Any]) -> Any:

@@ -105,7 +105,7 @@ def option_span(text: str, at: int, rule_of: RuleOf) -> Span | None:
             if start is not None:
                 return found.end() + start, end, REDACTED
     found = _joined(text, at)
-    if found is None or not _is_of(before, _JOINED[found[1]]):
+    if found is None or not _is_of(before, _JOINED[found[1] or "u"]):
         return None
     end = _end(text, found.end(), found["quote"])
     start = _start_joined(text[at:end], before, len(found[0]))

@@ -36,7 +36,7 @@ _STANDARD = frozenset(
     )
 )
 # Larger numbers are wrong, and JSON readers that only have floats would not keep them.
-_MAX_TOKENS = 2**53
+_TOKENS = range(1, 2**53 + 1)
 _MAX_USD = 10**9
 # The application's own decimal context may round to a few digits, or raise.
 EXACT = Context(prec=60)
@@ -148,7 +148,7 @@ def count(value: object, before: int | None = None) -> int | None:
     A 0 never replaces a count: some gateways repeat the usage with zeros.
     """
     if type(value) is int:
-        return value if 0 < value <= _MAX_TOKENS or (value == 0 and not before) else before
+        return value if value in _TOKENS or (value == 0 and not before) else before
     if type(value) is float and value.is_integer():  # Cohere's client has floats
         return count(int(value), before)
     return before
@@ -178,8 +178,6 @@ def add_details(reported: Reported, values: Any, names: Mapping[str, str]) -> No
 
 def set_served(reported: Reported, name: str, value: object) -> None:
     """Keep how the call was served, unless that has the standard price."""
-    if value is None and not reported.served:
-        return
     way = (text(value) or "").lower()
     if way in _STANDARD and not reported.served:
         return

@@ -40,6 +40,7 @@ from pantheon_obs.llm.usage.vendors import (
     mistral,
     ollama,
     openai,
+    openai_counts,
     xai,
 )
 
@@ -189,8 +190,10 @@ def read_json(body: bytes, reported: Reported) -> bool:
 
 def read_usage(usage: Any, reported: Reported) -> bool:
     """Read a usage object; return whether its shape is known."""
+    if openai_counts.own_tokens(usage, reported):
+        return True
     cost = reported.cost
-    known = openai.own_tokens(usage, reported) or first(USAGE, usage, reported) is not False
+    known = first(USAGE, usage, reported) is not False
     if not known and type(usage) is dict:
         usage = in_snake_case(usage)
         known = first(USAGE, usage, reported) is not False

@@ -17,39 +17,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-def _opener(names: tuple[str, ...], kind: Any) -> Any:
+def _opener(names: tuple[str, ...], kind: Any) -> Callable[[Any], tuple[Any, Any]]:
     """Return a function that takes an object of a class, and returns its fields and extra ones.
 
     Without names, these are the fields that it stores.
     """
     known = class_fields(kind)
     if issubclass(kind, dict):
-        return _open_dict
+        return lambda value: (value, None)
     if KEYS in known:
-        return _open_mapping
-    if not kind.__dictoffset__ or not known.isdisjoint(names):  # slots, or properties as Azure's
-        return _open_one_by_one if names else partial(_open_declared, _declared(kind))
-    return attrgetter("__dict__", EXTRA) if EXTRA in known else _open_object
-
-
-def _open_dict(value: Any) -> tuple[Any, Any]:
-    return value, None
-
-
-def _open_mapping(value: Any) -> tuple[Any, Any]:
-    return dict(value), None
-
-
-def _open_object(value: Any) -> tuple[Any, Any]:
-    return value.__dict__, None
-
-
-def _open_one_by_one(value: Any) -> tuple[Any, Any]:
-    return SimpleNamespace(get=partial(field, value)), None
-
-
-def _open_declared(names: tuple[str, ...], value: Any) -> tuple[Any, Any]:
-    return {name: field(value, name) for name in names}, None
+        return lambda value: (dict(value), None)
+    has_dict = any("__dict__" in vars(base) for base in kind.__mro__)
+    if has_dict and known.isdisjoint(names):
+        pydantic: Any = attrgetter("__dict__", EXTRA)
+        return pydantic if EXTRA in known else lambda value: (value.__dict__, None)
+    if names:  # of slots, or of properties as those of Azure's SDK
+        return lambda value: (SimpleNamespace(get=partial(field, value)), None)
+    declared = _declared(kind)
+    return lambda value: ({name: field(value, name) for name in declared}, None)
 
 
 def _declared(kind: Any) -> tuple[str, ...]:

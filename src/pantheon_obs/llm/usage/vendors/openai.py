@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.beside import OTHER, SERVED, add_served, add_tools
+from pantheon_obs.llm.usage.beside import SERVED, add_served, add_tools
 from pantheon_obs.llm.usage.errors import set_error
 from pantheon_obs.llm.usage.fields import (
     Reported,
     add_detail,
-    add_details,
     count,
     either,
     field,
@@ -22,6 +21,7 @@ from pantheon_obs.llm.usage.fields import (
     text,
 )
 from pantheon_obs.llm.usage.stored import fields_reader
+from pantheon_obs.llm.usage.vendors.openai_counts import FLAT, USAGE, take_in
 
 CONTENT = (
     "content",
@@ -38,43 +38,10 @@ CONTENT = (
 # In a stream the name of a tool comes before its arguments, and reasoning may be encrypted.
 _ITEM_CONTENT = ("name", "encrypted_content", "result")
 _TERMINAL_EVENTS = ("response.completed", "response.incomplete", "response.failed")
-_FLAT = {  # the parts that some vendors name beside the totals
-    "cached_tokens": "cached_input_tokens",
-    "cache_read_input_tokens": "cached_input_tokens",
-    "cached_prompt_text_tokens": "cached_input_tokens",
-    "num_cached_tokens": "cached_input_tokens",
-    "prompt_cache_hit_tokens": "cached_input_tokens",
-    "cache_creation_input_tokens": "cache_write_tokens",
-    "reasoning_tokens": "reasoning_tokens",
-}
-_INPUT_KINDS = {
-    "audio_tokens": "input_audio_tokens",
-    "image_tokens": "input_image_tokens",
-    "video_tokens": "input_video_tokens",
-}
-_OUTPUT_KINDS = {"audio_tokens": "output_audio_tokens", "image_tokens": "output_image_tokens"}
-_COSTS = ("cost", "estimated_cost", "cost_in_usd_ticks")  # which gateways have beside the tokens
-_NO_OTHERS: list[None] = [None] * len((*_COSTS, *_FLAT))
 _chat_fields = fields_reader("choices", "model", "usage", "service_tier", "error", "x_groq")
 _choice_fields = fields_reader("finish_reason", "delta", "message", "error")
 _served = fields_reader(*SERVED)
-_USAGE = (
-    "prompt_tokens",
-    "completion_tokens",
-    "total_tokens",
-    "prompt_tokens_details",
-    "completion_tokens_details",
-)
-_own_usage = fields_reader(*_USAGE, *_COSTS, *_FLAT)
-_chat_usage = fields_reader(*_USAGE)
-_input_parts = fields_reader(
-    "cached_tokens",
-    "cache_write_tokens_details",
-    "cache_write_tokens",
-    "cache_creation_tokens",  # litellm's
-    *_INPUT_KINDS,
-)
-_output_parts = fields_reader("reasoning_tokens", *_OUTPUT_KINDS)
+_chat_usage = fields_reader(*USAGE)
 _responses_usage = fields_reader(
     "input_tokens", "output_tokens", "input_tokens_details", "output_tokens_details"
 )
@@ -114,7 +81,7 @@ def chat(value: Any, reported: Reported) -> Any:
         set_error(error, reported)
     if usage is None and reported.finished:
         usage = _usage_elsewhere(of_groq, choices)
-    if usage is not None:
+    if usage is not None and (tier is not None or reported.served):
         set_served(reported, "service_tier", tier)
     return usage
 
@@ -205,20 +172,6 @@ def embeddings(value: Any, reported: Reported) -> Any:
     return usage
 
 
-def own_tokens(usage: Any, reported: Reported) -> bool:
-    """Read OpenAI's own usage: `chat_tokens` where there are none of the fields of others.
-
-    Most usages are like this. It saves 110 of the 1,700 byte codes of a call.
-    """
-    found = _own_usage(usage)
-    prompt = next(found)
-    if type(prompt) is not int:
-        return False
-    completion, total, of_prompt, of_completion, *others = found
-    is_own = type(completion) is int and total == prompt + completion and others == _NO_OTHERS
-    return is_own and _take_in(reported, prompt, completion, of_prompt, of_completion)
-
-
 def chat_tokens(usage: Any, reported: Reported) -> bool:
     """Read a usage with cached and reasoning tokens as parts (chat/object#chat-object-usage).
 
@@ -226,7 +179,7 @@ def chat_tokens(usage: Any, reported: Reported) -> bool:
     than the usage names makes it partial: Gemini's thoughts in this style, for example.
     """
     prompt, completion, total, of_prompt, of_completion = _chat_usage(usage)
-    for name, kept in _FLAT.items():
+    for name, kept in FLAT.items():
         number = field(usage, name)
         if number is not None:
             setattr(reported, kept, count(number, getattr(reported, kept)))
@@ -242,7 +195,7 @@ def chat_tokens(usage: Any, reported: Reported) -> bool:
             reported.partial = True
     elif reasoning and reasoning > (count(completion) or 0):  # beside it, too: Perplexity's
         completion = (count(completion) or 0) + reasoning
-    return _take_in(reported, prompt, completion, of_prompt, of_completion)
+    return take_in(reported, prompt, completion, of_prompt, of_completion)
 
 
 def response_tokens(usage: Any, reported: Reported) -> bool:
@@ -250,25 +203,4 @@ def response_tokens(usage: Any, reported: Reported) -> bool:
     input_, output, of_input, of_output = _responses_usage(usage)
     if of_output is None and field(of_input, "image_tokens") is not None:
         add_detail(reported, "images", output)  # of an unknown part of the output
-    return _take_in(reported, input_, output, of_input, of_output)
-
-
-def _take_in(reported: Reported, input_: Any, output: Any, of_input: Any, of_output: Any) -> bool:
-    reported.input_tokens = count(input_, reported.input_tokens)
-    reported.output_tokens = count(output, reported.output_tokens)
-    if of_input is not None:
-        cached, kept, written, created, *kinds = _input_parts(of_input)
-        reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
-        if written is not None or created is not None:
-            before = count(written, reported.cache_write_tokens)
-            reported.cache_write_tokens = count(created, before)
-        if kept is not None:  # the price is that of half an hour
-            add_detail(reported, OTHER, field(kept, "ttl_12h_tokens"))
-        if any(kinds):
-            add_details(reported, of_input, _INPUT_KINDS)
-    if of_output is not None:
-        reasoning, *kinds = _output_parts(of_output)
-        reported.reasoning_tokens = count(reasoning, reported.reasoning_tokens)
-        if any(kinds):
-            add_details(reported, of_output, _OUTPUT_KINDS)
-    return True
+    return take_in(reported, input_, output, of_input, of_output)

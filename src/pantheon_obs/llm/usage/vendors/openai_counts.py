@@ -1,0 +1,89 @@
+"""The counts of OpenAI's usage objects, and the parts of them, of whichever API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pantheon_obs.llm.usage.beside import OTHER
+from pantheon_obs.llm.usage.fields import (
+    Reported,
+    add_detail,
+    add_details,
+    class_fields,
+    count,
+    field,
+)
+from pantheon_obs.llm.usage.stored import fields_reader, stored
+
+USAGE = (
+    "prompt_tokens",
+    "completion_tokens",
+    "total_tokens",
+    "prompt_tokens_details",
+    "completion_tokens_details",
+)
+FLAT = {  # the parts that some vendors name beside the totals
+    "cached_tokens": "cached_input_tokens",
+    "cache_read_input_tokens": "cached_input_tokens",
+    "cached_prompt_text_tokens": "cached_input_tokens",
+    "num_cached_tokens": "cached_input_tokens",
+    "prompt_cache_hit_tokens": "cached_input_tokens",
+    "cache_creation_input_tokens": "cache_write_tokens",
+    "reasoning_tokens": "reasoning_tokens",
+}
+_OWN = frozenset(USAGE)
+# Gateways have the cost beside the tokens.
+_OTHERS = frozenset(("cost", "estimated_cost", "cost_in_usd_ticks", *FLAT))
+_INPUT_KINDS = {
+    "audio_tokens": "input_audio_tokens",
+    "image_tokens": "input_image_tokens",
+    "video_tokens": "input_video_tokens",
+}
+_OUTPUT_KINDS = {"audio_tokens": "output_audio_tokens", "image_tokens": "output_image_tokens"}
+_input_parts = fields_reader(
+    "cached_tokens",
+    "cache_write_tokens_details",
+    "cache_write_tokens",
+    "cache_creation_tokens",  # litellm's
+    *_INPUT_KINDS,
+)
+_output_parts = fields_reader("reasoning_tokens", *_OUTPUT_KINDS)
+
+
+def own_tokens(usage: Any, reported: Reported) -> bool:
+    """Read OpenAI's own usage: nothing is in it that `chat_tokens` or another row would look for.
+
+    Most usages are like this. It saves 170 of the 1,800 byte codes of a call.
+    """
+    kind: Any = type(usage)
+    own = stored(usage)
+    if type(own) is not dict or not own.keys() <= _OWN:
+        return False  # a kind of dict may have more than it shows
+    if not class_fields(kind).isdisjoint(_OTHERS):
+        return False
+    prompt, completion, total, of_prompt, of_completion = map(own.get, USAGE)
+    if type(prompt) is not int or type(completion) is not int or total != prompt + completion:
+        return False
+    return take_in(reported, prompt, completion, of_prompt, of_completion)
+
+
+def take_in(reported: Reported, input_: Any, output: Any, of_input: Any, of_output: Any) -> bool:
+    """Keep the totals, and the counts of their parts."""
+    reported.input_tokens = count(input_, reported.input_tokens)
+    reported.output_tokens = count(output, reported.output_tokens)
+    if of_input is not None:
+        cached, kept, written, created, *kinds = _input_parts(of_input)
+        reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
+        if written is not None or created is not None:
+            before = count(written, reported.cache_write_tokens)
+            reported.cache_write_tokens = count(created, before)
+        if kept is not None:  # the price is that of half an hour
+            add_detail(reported, OTHER, field(kept, "ttl_12h_tokens"))
+        if any(kinds):
+            add_details(reported, of_input, _INPUT_KINDS)
+    if of_output is not None:
+        reasoning, *kinds = _output_parts(of_output)
+        reported.reasoning_tokens = count(reasoning, reported.reasoning_tokens)
+        if any(kinds):
+            add_details(reported, of_output, _OUTPUT_KINDS)
+    return True
