@@ -144,7 +144,7 @@ def test_the_outcome_follows_from_the_facts(
     started = facts.pop("started", complete)
     ended = facts.pop("ended", complete)
 
-    assert expected == decide(Facts(response_started=started, response_complete=ended, **facts))
+    assert expected == decide(_facts(response_started=started, response_complete=ended, **facts))
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_an_exception_after_the_response_is_of_the_background(
     facts: dict[str, Any], error: BaseException, *, expected: bool
 ) -> None:
     """An exception after the response is not the request's, unless the response answered it."""
-    assert expected is is_background(Facts(**facts), error)
+    assert expected is is_background(_facts(**facts), error)
 
 
 def test_an_exception_with_the_answered_one_as_its_cause_is_not_of_the_background() -> None:
@@ -176,4 +176,11 @@ def test_an_exception_with_the_answered_one_as_its_cause_is_not_of_the_backgroun
     wrapper = RuntimeError()
     wrapper.__cause__ = FAILED
 
-    assert not is_background(Facts(response_complete=True, error_at_start=FAILED), wrapper)
+    assert not is_background(_facts(response_complete=True, error_at_start=FAILED), wrapper)
+
+
+def _facts(**known: Any) -> Facts:
+    """Make the facts of an exchange."""
+    facts = Facts()
+    vars(facts).update(known)
+    return facts

@@ -388,17 +388,17 @@ def test_statements_and_outgoing_requests_are_observed() -> None:
     """Of what else is measured, the line has the sums only."""
     app = App()
     before = app.series()
-    pipeline.timed(Operation("cache", 0.1))
-    pipeline.timed(Operation("checkout", 0.1))
+    pipeline.timed(Operation(name="cache", seconds=0.1))
+    pipeline.timed(Operation(name="checkout", seconds=0.1))
     assert before == app.series()
 
-    pipeline.timed(Operation("db", 0.02, system="postgresql"))
+    pipeline.timed(Operation(name="db", seconds=0.02, system="postgresql"))
     http: dict[str, Any] = {"method": "GET", "server_address": "bank.example"}
-    pipeline.timed(Operation("http", 0.3, status_code=200, **http))
-    pipeline.timed(Operation("http", 0.3, error_type="ConnectError", **http))
-    apart(pipeline.timed, Operation("db", 0.02, system="postgresql"))
+    pipeline.timed(Operation(name="http", seconds=0.3, status_code=200, **http))
+    pipeline.timed(Operation(name="http", seconds=0.3, error_type="ConnectError", **http))
+    apart(pipeline.timed, Operation(name="db", seconds=0.02, system="postgresql"))
     assert 1 == app.value(DATABASE, db_system_name="postgresql")
-    pipeline.timed(Operation("db", 0.02, system="postgresql"))
+    pipeline.timed(Operation(name="db", seconds=0.02, system="postgresql"))
 
     assert 3 == app.value(DATABASE, db_system_name="postgresql")
     for status in ("200", ""):
@@ -411,7 +411,9 @@ def test_two_hundred_hosts_are_kept_apart() -> None:
     app = App()
 
     for number in range(202):
-        pipeline.timed(Operation("http", 0.1, method="GET", server_address=f"{number}.example"))
+        pipeline.timed(
+            Operation(name="http", seconds=0.1, method="GET", server_address=f"{number}.example")
+        )
 
     labels = {"http_request_method": "GET", "http_response_status_code": ""}
     assert 1 == app.value(OUTGOING, **labels, server_address="199.example")
@@ -604,7 +606,7 @@ def test_dropped_lines_are_counted_by_level() -> None:
     """As the line that reports them has them."""
     app = App()
 
-    pipeline.measure(LinesDropped({"info": 3, "debug": 1}))
+    pipeline.measure(LinesDropped(levels={"info": 3, "debug": 1}))
 
     assert 3 == app.value("pantheon_log_lines_dropped_total", level="info")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.adapters.grpc_events import RpcFinished
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import begin, current_trace, end
+from pantheon_obs.core.events import RequestFinished
 from pantheon_obs.core.exchange import Exchange
 
 if TYPE_CHECKING:
@@ -99,6 +100,6 @@ class Rpc(Exchange):
 
     def _event(self, outcome: Outcome, error: BaseException | None) -> RpcFinished:
         event = super()._event(outcome, error)
-        values = {name: getattr(event, name) for name in type(event).__slots__}
+        values = {name: getattr(event, name) for name in RequestFinished.__slots__}
         left = outcome in ("client_disconnected", "cancelled")
         return RpcFinished(**values, grpc_code="CANCELLED" if left else self.code)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pantheon_obs.core.lifespan_events import LifespanFailed
 from pantheon_obs.core.llm_events import LlmCallFinished, llm_fields
+from pantheon_obs.core.measurements import Fact
 from pantheon_obs.core.task_events import TaskFinished, TaskState, with_error_and_totals
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _SERVER_ERROR = 500
 _CLIENT_ERROR = 400
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class RequestFinished:
     """One HTTP exchange has ended.
 
@@ -110,8 +111,7 @@ class RequestFinished:
         return with_error_and_totals(fields, self)
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
-class WebsocketFinished:
+class WebsocketFinished(Fact):
     """One websocket has been closed, or was denied.
 
     Attributes:
@@ -179,8 +179,7 @@ class WebsocketFinished:
         return with_error_and_totals(fields, self)
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
-class BackgroundFailed:
+class BackgroundFailed(Fact):
     """Work after the response has raised.
 
     Attributes:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
-from pathlib import Path
 
-_PACKAGE = Path(__file__).parents[1]  # this library, which may be installed from its source
+_PACKAGE = __file__.rsplit(os.sep, 2)[0]  # this library, which may be installed from its source
 
 
 def is_ours(file: str) -> bool:
@@ -36,5 +35,5 @@ def _roots() -> tuple[tuple[str, str], ...]:
     installed |= {*site.getsitepackages(), site.getusersitepackages()}
     folders = installed | {os.path.realpath(path) for path in installed}
     roots = {f"{folder}{os.sep}": f"{folder}{os.sep}" for folder in folders}
-    roots[f"{_PACKAGE}{os.sep}"] = f"{_PACKAGE.parent}{os.sep}"
+    roots[f"{_PACKAGE}{os.sep}"] = f"{_PACKAGE.rpartition(os.sep)[0]}{os.sep}"
     return tuple(sorted(roots.items(), key=lambda root: len(root[0]), reverse=True))

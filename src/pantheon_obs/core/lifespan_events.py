@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from logging import ERROR
 from typing import Any, ClassVar
 
+from pantheon_obs.core.measurements import Fact
 
-@dataclass(slots=True, eq=False, kw_only=True)
-class LifespanFailed:
+
+class LifespanFailed(Fact):
     """The start-up or the shutdown of the application has raised.
 
     Attributes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import dataclass
 from logging import ERROR, INFO, WARNING
 from threading import RLock
 from typing import Any, ClassVar, Literal
@@ -17,7 +18,7 @@ REFUSED = "BudgetExceeded"
 _NO_USAGE = frozenset({"missing", "error"})
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class LlmCallFinished:
     """One LLM call has ended, whichever way.
 
@@ -152,7 +153,6 @@ class LlmCallFinished:
         return fields
 
 
-@dataclass(slots=True, eq=False)
 class LlmTotals:
     """Running totals of the LLM calls of one trace that have finished.
 
@@ -168,17 +168,15 @@ class LlmTotals:
         open: How many more are open at the time of the snapshot.
     """
 
-    calls: int = 0
-    errors: int = 0
-    latency_ms: float = 0.0
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None
-    usage_missing: int = 0
-    unpriced: int = 0
-    open: int = 0
-    # Re-entrant: a garbage collection may finish another call in the middle of this one's.
-    _lock: Any = field(default_factory=RLock, init=False)
+
+    def __init__(self) -> None:
+        self.calls = self.errors = self.usage_missing = self.unpriced = self.open = 0
+        self.latency_ms = 0.0
+        # Re-entrant: a garbage collection may finish another call in the middle of this one's.
+        self._lock = RLock()
 
     def add(self, call: LlmCallFinished) -> None:
         """Count one finished call; safe from several threads at once."""
@@ -199,7 +197,9 @@ class LlmTotals:
     def snapshot(self, open_calls: int) -> LlmTotals:
         """Copy the totals, with a number of calls that are still open."""
         with self._lock:
-            return replace(self, open=open_calls)
+            copied = copy(self)
+        copied.open = open_calls
+        return copied
 
 
 def llm_fields(totals: LlmTotals) -> dict[str, Any]:

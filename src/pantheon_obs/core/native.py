@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import _thread
-from importlib.util import find_spec, module_from_spec
+from importlib.machinery import BuiltinImporter
 from types import BuiltinFunctionType
 from typing import Any
 
 
 def _original() -> Any:  # noqa: ANN401 - a module
     """Load a fresh copy of the module: it has the original functions, whoever has replaced them."""
-    spec: Any = find_spec("_thread")
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
+    spec: Any = BuiltinImporter.find_spec("_thread")
+    module = BuiltinImporter.create_module(spec)
+    BuiltinImporter.exec_module(module)  # type: ignore[arg-type]  # of a spec that was found
     return module
 
 

@@ -6,7 +6,6 @@ An outcome rule is changed here and nowhere else: every protocol and framework h
 from __future__ import annotations
 
 from asyncio import CancelledError
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pantheon_obs.core.chains import stems_from
@@ -19,7 +18,6 @@ _ORDERLY = frozenset({1000, 1001, 1005})
 _SERVER_RESTARTS = 1012  # https://www.iana.org/assignments/websocket/websocket.xhtml
 
 
-@dataclass(eq=False, repr=False)
 class Facts:
     """The facts about one exchange, HTTP or websocket, that decide its outcome."""
 

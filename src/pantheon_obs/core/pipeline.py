@@ -175,7 +175,7 @@ def timed(operation: Operation) -> None:
 def _count_failure(site: str) -> None:
     for sink in _measuring:
         with suppress(Exception):  # a report of it would come here again
-            sink.measure(TelemetryFailed(site))
+            sink.measure(TelemetryFailed(site=site))
 
 
 count_failures_with(_count_failure)

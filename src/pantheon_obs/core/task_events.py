@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from logging import DEBUG, ERROR, INFO, WARNING
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from pantheon_obs.core.llm_events import llm_fields
+from pantheon_obs.core.measurements import Fact
 
 if TYPE_CHECKING:
     from pantheon_obs.core.llm_events import LlmTotals
@@ -27,8 +27,7 @@ class Ended(Protocol):
     extra: dict[str, Any] | None
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
-class TaskFinished:
+class TaskFinished(Fact):
     """One try of a task has ended, whichever way.
 
     Attributes:

@@ -148,4 +148,4 @@ def in_llm_call(trace: Trace) -> bool:
 
 def _tell(name: str, seconds: float, error: BaseException | None, facts: dict[str, Any]) -> None:
     error_type = None if error is None else type(error).__name__
-    pipeline.timed(Operation(name, seconds, error_type, **facts))
+    pipeline.timed(Operation(name=name, seconds=seconds, error_type=error_type, **facts))

@@ -217,7 +217,11 @@ class Health:
             self._failing = {r.name: r.error_type for r in report.results if r.error_type}
         for run, result in zip(current.runs, report.results, strict=True):
             pipeline.measure(
-                CheckEnded(result.name, not result.error_type, result.latency_ms / 1000)
+                CheckEnded(
+                    check=result.name,
+                    passed=not result.error_type,
+                    seconds=result.latency_ms / 1000,
+                )
             )
             error, run.error = run.error, None
             if result.error_type != before.get(result.name):

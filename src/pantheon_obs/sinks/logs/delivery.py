@@ -8,7 +8,6 @@ import signal
 import sys
 import threading
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.native import threads_are_greenlets
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from pantheon_obs.core.settings import Settings
 
-_STATUS = Path("/proc/self/status")  # proc(5): of Linux alone
+_STATUS = "/proc/self/status"  # proc(5): of Linux alone
 _output = Output()
 _queue: Queued | None = None
 _ends: tuple[Callable[[], object], ...] = ()
@@ -103,9 +102,9 @@ def _is_handled_in_c() -> bool:
 
     Linux says so; ours would take its place, and it would never run.
     """
-    with suppress(OSError):
-        for line in _STATUS.read_text("ascii", "replace").splitlines():
-            if line.startswith("SigCgt:"):
+    with suppress(OSError), open(_STATUS, "rb") as lines:  # noqa: PTH123 - see `time/loop.py`
+        for line in lines:
+            if line.startswith(b"SigCgt:"):
                 return bool(int(line.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
     return False
 
