@@ -331,6 +331,7 @@ Redis = import_module("sentry_sdk.integrations.redis").RedisIntegration
 answers = [
     active(), active(auto_enabling_integrations=False), active(disabled_integrations=[Redis])
 ]
+assert ([], []) == active(default_integrations=False)
 loaded = [name for name in ("flask", "quart", "litestar", "pyramid") if name in sys.modules]
 print(json.dumps([answers, loaded]))
 """

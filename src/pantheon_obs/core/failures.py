@@ -90,7 +90,7 @@ def escape(error: BaseException, trace: Trace, *, covered: bool = False) -> Fail
     """
     failure = _stored(error)
     if failure is None or not failure.is_of(trace):
-        is_raised_again = failure is not None and failure.trace_id not in {None, trace.trace_id}
+        is_raised_again = failure is not None and failure.trace_id is not None
         failure = _store(error, Failure(trace))
         failure.sent = failure.sent and not is_raised_again
     if failure.trace_id is None:

@@ -54,7 +54,7 @@ def sqlalchemy_check(engine: Engine | AsyncEngine) -> Callable[[], object]:
     """
     sqlalchemy = require("sqlalchemy", extra=None, feature="sqlalchemy_check()")
     given: Any = engine
-    asynchronous: Any = sys.modules.get("sqlalchemy.ext.asyncio")  # where such an engine comes from
+    asynchronous = sys.modules.get("sqlalchemy.ext.asyncio")  # where such an engine comes from
     is_async = asynchronous is not None and isinstance(given, asynchronous.AsyncEngine)
     if not is_async and not isinstance(given, sqlalchemy.engine.Engine):
         refuse("engine", given, "an Engine or AsyncEngine of SQLAlchemy")
@@ -75,7 +75,7 @@ def sqlalchemy_check(engine: Engine | AsyncEngine) -> Callable[[], object]:
 
     async def async_check(*, again: bool = True) -> None:
         beside = _engine_beside(sqlalchemy, given.sync_engine)
-        apart = beside and asynchronous.AsyncEngine(beside)
+        apart = beside and type(given)(beside)
         try:
             async with (apart or given).connect() as connection:
                 await connection.scalar(sqlalchemy.select(1))

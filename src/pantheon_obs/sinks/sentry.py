@@ -170,7 +170,9 @@ def _init(settings: Settings) -> ModuleType | None:
                 _log.error("sentry_disabled", extra={"reason": reason})
         return None
     _client = sdk.get_client()
-    _adds_integrations = "auto_enabling_integrations" not in (settings.sentry_options or {})
+    given = settings.sentry_options or {}
+    has_defaults = given.get("default_integrations", True)
+    _adds_integrations = has_defaults and "auto_enabling_integrations" not in given
     rate = _client.options["traces_sample_rate"] or 0
     with own_lines:
         _log.info("sentry_initialized", extra={"traces_sample_rate": rate})

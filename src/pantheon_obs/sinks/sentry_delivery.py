@@ -5,16 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.failures import (
-    arrive,
-    handed_over,
-    is_sent,
-    known,
-    note,
-    offer,
-    repeats,
-    root_of,
-)
+from pantheon_obs.core import failures
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.installed import root_of as folder_of
 from pantheon_obs.products import PRODUCTS
@@ -27,9 +18,8 @@ _SERVERS = {name for row in PRODUCTS for name in row.repeats}
 _AS_TEXT = {name for row in PRODUCTS for name in row.repeats_as_text}
 _BEGINNINGS = dict(pair for row in PRODUCTS for pair in row.repeats_beginning)
 _UNCAUGHT = "pantheon_obs.uncaught"
-# With what Sentry and asyncio say that an exception has ended a thread, the process or a task.
-_ENDS = {"threading", "excepthook"}
-_TASKS = "asyncio"
+# Sentry's mechanisms and the logger for exceptions that have ended a thread, the process or a task.
+_ENDS = {"threading", "excepthook", "asyncio"}
 
 _guard = Guard("sentry queue")
 
@@ -41,7 +31,7 @@ class _Delivery:
         self._send = send
 
     def __call__(self, envelope: Any) -> None:  # noqa: ANN401 - Sentry's
-        handed_over(envelope.headers.get("event_id"))
+        failures.handed_over(envelope.headers.get("event_id"))
         self._send(envelope)
 
 
@@ -63,28 +53,28 @@ def is_repeated(
     if error is None:
         return record is not None and _is_repeated_in_text(record)
     name = "" if record is None else record.name
-    if name in _SERVERS:
-        arrive(error)
     kind = mechanism_of(event).get("type")
-    is_end = name == _TASKS or kind in _ENDS
-    if not (is_end or is_sent(error) or is_sent(root_of(error))):
-        return False
-    failure = note(error)
-    if is_end:  # nothing repeats it after that: another end is one by another raise
+    if name in _SERVERS:
+        failures.arrive(error)
+    if (name or kind) in _ENDS:  # nothing repeats it after that: the next end is another raise
+        failure = failures.note(error)
         failure.sent, failure.over = failure.sent and not failure.over, True
         return failure.sent
-    is_by_library = folder_of(record.pathname) is not None if record else kind != "generic"
-    if is_by_library or name in _SERVERS:
-        return True
-    failure.over = False
-    return False
+    if not any(map(failures.is_sent, (error, failures.root_of(error)))):
+        return False
+    is_own = kind == "generic" if record is None else folder_of(record.pathname) is None
+    if is_own and name not in _SERVERS:
+        failures.note(error).over = False
+        return False
+    return True
 
 
 def _is_repeated_in_text(record: LogRecord) -> bool:
     beginning = _BEGINNINGS.get(record.name)
     is_text = beginning is not None and str(record.msg).startswith(beginning)
     # Our line of an uncaught exception has none if an earlier line had it.
-    return is_text or record.name == _UNCAUGHT or (record.name in _AS_TEXT and repeats(record))
+    is_text = is_text or record.name == _UNCAUGHT
+    return is_text or (record.name in _AS_TEXT and failures.repeats(record))
 
 
 def offer_event(error: BaseException, event: dict[str, Any]) -> None:
@@ -95,8 +85,10 @@ def offer_event(error: BaseException, event: dict[str, Any]) -> None:
         return
     if not isinstance(transport.capture_envelope, _Delivery):
         transport.capture_envelope = _Delivery(transport.capture_envelope)
-    offer(error, event["event_id"])
-    if known(error) is not None and not is_sent(error):  # a class may refuse to have attributes
+    failures.offer(error, event["event_id"])
+    if failures.known(error) and not failures.is_sent(
+        error
+    ):  # a class may refuse to have attributes
         # The SDK would drop the same object, whose last failure was another one.
         sdk.integrations.dedupe.DedupeIntegration.reset_last_seen()
 

@@ -87,7 +87,8 @@ def options_for(settings: Settings) -> dict[str, Any]:
         last = _tagged(mask) if hook == _LOG_HOOK else mask
         options[hook] = last if own is None else _masked_after(own, last)
     integrations = list(given.get("integrations") or ())
-    if all(integration.identifier != "atexit" for integration in integrations):
+    has_own = any(integration.identifier == "atexit" for integration in integrations)
+    if given.get("default_integrations", True) and not has_own:
         # The default callback prints to standard error while the last events are sent.
         atexit = import_module("sentry_sdk.integrations.atexit")
         integrations.append(atexit.AtexitIntegration(callback=lambda *_: None))
