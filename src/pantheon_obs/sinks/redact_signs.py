@@ -41,7 +41,7 @@ def _name_signs(extra: frozenset[str]) -> re.Pattern[str]:
 
     Of further names the last character only is looked for, as separators do not count.
     """
-    ends = _any_of({word[-_TAIL:] for word in LAST_WORDS}, fold=True)
+    ends = _folded(_any_of({word[-_TAIL:] for word in LAST_WORDS}))
     # Most names fail at a set of letters for each place, which is faster than all the words. Some
     # words are secret only behind another one.
     in_place = "".join(
@@ -52,10 +52,8 @@ def _name_signs(extra: frozenset[str]) -> re.Pattern[str]:
         for size in sorted({len(word) for word in NOT_ALONE})
     ]
 
-    def named(behind: str) -> str:
-        not_alone = "".join(f"{word}{behind})" for word in alone)
-        return f"(?<={in_place}{behind})(?<={ends}{behind}){not_alone}"
-
+    # Of the less frequent ways less is asked, as each condition takes its time to compile.
+    not_alone = "".join(f"{word}.)" for word in alone)
     last, last_but_one = (
         _one_of({word[-place] for word in LAST_WORDS} | {"d"}, fold=True)[1:-1] for place in (1, 2)
     )
@@ -65,12 +63,12 @@ def _name_signs(extra: frozenset[str]) -> re.Pattern[str]:
     # Of OAuth; `status_code` and many others are none.
     code = r"(?<=[?&#]code.)|(?<=auth_code.)|(?<=ization_code.)|(?<=code_verifier.)|(?<=[?&]t.)"
     behind = [
-        named(".."),
-        rf"(?<=[0-9].)(?:{one})|(?<=[0-9]..)(?:{named('[0-9]..')}|{two})",
+        f"(?<={in_place}..)(?<={ends}..)",
+        rf"(?<=[0-9].)(?:{one})|(?<=[0-9]..)(?:(?<={in_place}[0-9]..)|{two})",
         r"(?<!')(?<=[\"'`][ \]].|[\] ] .|\\[\"'`].|[\d\[]\].)|(?<=[\"']code[\"'].)",
     ]
     ways = [
-        named("."),
+        f"(?<={in_place}.)(?<={ends}.){not_alone}",
         rf"(?<=[0-9{_BETWEEN}].)(?:{'|'.join(behind)})",
         f"(?<=[ert].)(?:{code})|(?<=5[Dd].)",
     ]
@@ -98,43 +96,48 @@ def _other_signs() -> re.Pattern[str]:
         "B": ["(?=earer|asic|EARER|ASIC)"],
         "-": [r"(?<![\w.-].)(?=-?[A-Za-z])"],
     }
-    for sign in sorted({beginning[-1] for beginning, _ in PROVIDERS}):
-        names = {beginning[:-1][-_MOST:] for beginning, _ in PROVIDERS if beginning[-1] == sign}
-        by_size = [
-            {name for name in names if len(name) == size} for size in sorted({*map(len, names)})
+    names: dict[str, dict[int, set[str]]] = {}
+    for beginning, _ in PROVIDERS:
+        name = beginning[:-1][-_MOST:]
+        names.setdefault(beginning[-1], {}).setdefault(len(name), set()).add(name)
+    for sign, by_size in sorted(names.items()):
+        ways = [
+            f"(?<={_any_of(each)}.){_begins(size, sign)}" for size, each in sorted(by_size.items())
         ]
-        ways = [f"(?<={_any_of(each)}.){_begins(len(min(each)))}" for each in by_size]
-        guard = _one_of({name[-1] for name in names}, fold=False)
-        around.setdefault(sign, []).append(f"(?<={guard}.)(?:{'|'.join(ways)})")
+        if len(ways) > 1:  # else it fails as fast itself
+            last = _one_of({name[-1] for each in by_size.values() for name in each}, fold=False)
+            ways = [f"(?<={last}.)(?:{'|'.join(ways)})"]
+        around.setdefault(sign, []).extend(ways)
     found = "|".join(f"{re.escape(sign)}(?:{'|'.join(ways)})" for sign, ways in around.items())
     return re.compile(rf":/(?=/[^/?#\s'\"]*@)|{found}")
 
 
-def _begins(size: int) -> str:
-    """Make the pattern of a beginning before which no word goes on, unless an escape ends there."""
-    if size > _WORD:
+def _begins(size: int, sign: str) -> str:
+    """Make the pattern of a beginning before which no word goes on, unless an escape ends there.
+
+    It is left out where words with that end are rare.
+    """
+    if size > (_WORD if sign in "-_." else 1):
         return ""
-    return (
-        rf"(?:(?<![A-Za-z0-9_].{{{size}}}.)|(?<=\\[nrt].{{{size}}}.)"
-        rf"|(?<=%[\s\S]{{2}}.{{{size}}}.))"
-    )
+    name = "." * (size + 1)
+    return rf"(?:(?<![A-Za-z0-9_]{name})|(?<=\\[nrt]{name})|(?<=%[\s\S][\s\S]{name}))"
 
 
-def _any_of(words: Collection[str], *, fold: bool = False) -> str:
-    """Make a pattern of words of the same length; with `fold`, in capital letters too."""
-    if len(words) == 1 and not fold:
-        return re.escape(*words)
-    ways: dict[str, set[str]] = {}
-    for word in words:
-        ways.setdefault(word[0], set()).add(word[1:])
-    if not any(rests - {""} for rests in ways.values()):
-        return _one_of(ways, fold=fold)
-    by_rest: dict[str, list[str]] = {}
-    for first, rests in sorted(ways.items()):
-        by_rest.setdefault(_any_of(rests, fold=fold), []).append(first)
-    found = [_one_of(firsts, fold=fold) + rest for rest, firsts in by_rest.items()]
-    # Each group takes its time to compile.
-    return found[0] if len(found) == 1 else f"(?:{'|'.join(found)})"
+def _any_of(words: Collection[str]) -> str:
+    """Make a pattern of words of the same length."""
+    ways: dict[str, list[str]] = {}
+    for word in sorted(words):
+        ways.setdefault(word[0], []).append(re.escape(word[1:]))
+    found = [
+        f"{re.escape(first)}(?:{'|'.join(rests)})" if rests[1:] else re.escape(first) + rests[0]
+        for first, rests in ways.items()
+    ]
+    return f"(?:{'|'.join(found)})" if found[1:] else found[0]
+
+
+def _folded(pattern: str) -> str:
+    """Have a pattern of small letters match capital ones too."""
+    return "".join(f"[{one.upper()}{one}]" if one.isalpha() else one for one in pattern)
 
 
 def _one_of(characters: Iterable[str], *, fold: bool) -> str:
