@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pantheon_obs.core.settings import Settings
+    from pantheon_obs.llm.list_loading import ListLoader
 
 _METRICS = "pantheon_obs.sinks.metrics.registry"
 
@@ -65,11 +66,17 @@ def start(
         logs.take_back()
         # The DSN may have come into the environment since, or the application have started Sentry.
         sentry.start(reread())
-        calls_models = sys.modules.get("pantheon_obs.llm.list_loading")
-        if calls_models is not None:  # else it would import what the application does not use
-            calls_models.loader.load()
+        if (prices := _prices()) is not None:
+            prices.load()
 
+    if (prices := _prices()) is not None:
+        prices.prepare()
     return on_startup
+
+
+def _prices() -> ListLoader | None:
+    """Return the loader of the price list, if the application uses that part of the library."""
+    return getattr(sys.modules.get("pantheon_obs.llm.list_loading"), "loader", None)
 
 
 def check_options(settings: Settings) -> None:

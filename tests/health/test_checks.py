@@ -30,6 +30,7 @@ from tests.support.server import ROOT, environment, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from examples.databases import Postgres, Redis
 
@@ -139,6 +140,21 @@ def test_a_busy_async_pool_is_not_a_dead_database(postgres: Postgres) -> None:
         await engine.dispose()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("pool", ["QueuePool", "AssertionPool", "NullPool", "StaticPool"])
+@pytest.mark.parametrize("options", [{}, {"isolation_level": "AUTOCOMMIT"}])
+def test_the_pools_of_every_kind_of_engine_may_be_busy(
+    tmp_path: Path, pool: str, options: dict[str, Any]
+) -> None:
+    """Some lend a single connection; an engine with options is of another class."""
+    url = f"sqlite:///{tmp_path}/shop.db"
+    made = sqlalchemy.create_engine(url, poolclass=getattr(sqlalchemy.pool, pool))
+    engine = made.execution_options(**options)
+    sqlalchemy_check(engine)()
+    with made.connect():
+        sqlalchemy_check(engine)()
+    made.dispose()
 
 
 def clients(postgres: Postgres) -> int:

@@ -176,6 +176,7 @@ GENERATOR = "the check returned a generator, and nothing in it has run: return t
         ((False, "no disk"), "the check returned a failing tuple"),
         ({"ok": False, "password": "hunter2"}, "the check returned a failing dict"),
         ({"ok": True, "status": "fail"}, "the check returned a failing dict"),
+        ({"status": "FAIL"}, "the check returned a failing dict"),
         (Response(status_code=503), "the check returned a response with the status 503"),
         (
             Response(status=HTTPStatus.NOT_FOUND),

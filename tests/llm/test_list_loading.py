@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import warnings
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -75,12 +74,14 @@ def test_sdks_never_find_half_a_module(
     package = slow_list.with_name("genai_prices.py")
     package.write_text(f"import httpx2\n{package.read_text()}")
     slow_list.with_name("httpx2.py").write_text("import threading\nident = threading.get_ident()\n")
+    slow_list.with_name("httpx.py").touch()
     for name in ("httpx", "httpx2"):
-        monkeypatch.setitem(sys.modules, name, ModuleType(name))
-        if not has_client or name == "httpx2":
+        monkeypatch.setitem(sys.modules, name, None)
+        if has_client or name == "httpx2":
             del sys.modules[name]
     llm_call(lambda: LISTED)
     assert has_client is ("httpx2" in sys.modules)
+    assert sys.modules.get("httpx") is None  # an SDK may import it later
     loader.load()
     slow_list.touch()
     loader.wait()

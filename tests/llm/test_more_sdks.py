@@ -6,6 +6,8 @@ import asyncio
 import json
 import sys
 from contextlib import closing
+from dataclasses import make_dataclass
+from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ import pytest
 
 from pantheon_obs import ConfigError, instrument, instrument_llm, llm_call, trace_context
 from pantheon_obs.testing import reset
+from tests.llm.provider import provider
 from tests.llm.scripted import Raw, aws_events, json_lines, scripted, sse
 
 if TYPE_CHECKING:
@@ -219,6 +222,83 @@ class TestOpenAI:
         client.close()
 
         assert [] == events
+
+
+class TestLm15:
+    """The clients of lm15, of which dspy has a copy: sync, async, streams and errors."""
+
+    CHAT = sse(
+        chunk({"content": "Paris."}),
+        chunk({}, "stop"),
+        chunk({}, choices=[], usage=CHAT_USAGE),
+    )
+    ANTHROPIC = sse(
+        {"type": "message_start", "message": {**MESSAGE, "id": "1"}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "a"}},
+        {
+            "type": "message_delta",
+            "delta": {"stop_reason": "end_turn"},
+            "usage": {"input_tokens": 500, "output_tokens": 40, "cache_read_input_tokens": 12},
+        },
+        {"type": "message_stop"},
+        named=True,
+    )
+
+    @staticmethod
+    def request(lm15: Any) -> Any:
+        """Make a request."""
+        return lm15.Request(model="m", messages=(lm15.Message.user("x"),))
+
+    @pytest.mark.parametrize("whole", ["package", "class"])
+    def test_each_call_is_one_event(self, whole: str, events: Events) -> None:
+        """The vendor's own body counts, whatever lm15 makes of its usage."""
+        lm15 = pytest.importorskip("lm15")
+        with scripted({"/chat": [chat(), self.CHAT, chat()], "/messages": self.ANTHROPIC}) as url:
+            subjects = (lm15,) if whole == "package" else (lm15.OpenAIChatLM, lm15.AnthropicLM)
+            for subject in subjects:
+                instrument_llm(subject)
+            with lm15.OpenAIChatLM(api_key="none", base_url=url) as client:
+                client.complete(self.request(lm15))
+                list(client.stream(self.request(lm15)))
+            with lm15.AnthropicLM(api_key="none", base_url=url) as client:
+                list(client.stream(self.request(lm15)))
+            if whole == "package":
+                asyncio.run(self.ask(lm15, url))
+
+        assert [("chat", 512, 40, "ok")] * (4 if whole == "package" else 3) == told(events)
+        expected = [("m", "stop", None), ("m", "stop", None), ("claude", "end_turn", 12)]
+        assert expected == [(e.model, e.finish_reason, e.cached_input_tokens) for e in events[:3]]
+        assert all(event.ttft_ms for event in events if event.stream)
+
+    async def ask(self, lm15: Any, url: str) -> None:
+        """Ask by the asynchronous client."""
+        async with lm15.AsyncOpenAIChatLM(api_key="none", base_url=url) as client:
+            await client.complete(self.request(lm15))
+
+    def test_its_own_counts_are_partial(self, events: Events) -> None:
+        """They may include the cache or not; only the vendor's body tells."""
+        usage = {"input_tokens": 512, "output_tokens": 40, "cache_read_tokens": 12}
+        answer: Any = make_dataclass("Response", ["provider_data", "usage"], slots=True)
+        for counts in (usage | {"input_audio_tokens": None}, usage):  # the second is another's
+            llm_call(operation="chat")(partial(answer, {"judgments": 2}, counts))()
+
+        assert [("chat", 512, 40, "ok")] * 2 == told(events)
+        assert ["partial", "reported"] == [event.usage_status for event in events]
+
+    def test_an_error_has_the_code_of_the_vendor(self, events: Events) -> None:
+        """And its status."""
+        lm15 = pytest.importorskip("lm15")
+        instrument_llm(lm15)
+        with (
+            provider() as url,
+            lm15.OpenAIChatLM(api_key="none", base_url=f"{url}/v1") as client,
+            pytest.raises(lm15.ServerError),
+        ):
+            client.complete(lm15.Request(model="broken", messages=(lm15.Message.user("x"),)))
+
+        (event,) = events
+        assert ("error", "ServerError") == (event.outcome, event.error_type)
+        assert (500, "server_error") == (event.error_status, event.error_code)
 
 
 def test_a_model_of_pydantic_1_is_a_whole_answer(events: Events) -> None:

@@ -66,6 +66,15 @@ def as_pydantic(value: Any) -> Any:
     return [as_pydantic(part) for part in value] if isinstance(value, list) else value
 
 
+def as_unmade(value: Any) -> Any:
+    """Convert to pydantic objects that were made without their constructor."""
+    if isinstance(value, dict):
+        part = Loose.__new__(Loose)
+        part.__dict__.update({key: as_unmade(each) for key, each in value.items()})
+        return part
+    return [as_unmade(part) for part in value] if isinstance(value, list) else value
+
+
 def as_properties(value: Any) -> Any:
     """Convert to objects whose fields are properties, as those of Azure's SDK are.
 
@@ -92,7 +101,15 @@ def as_kind_of_dict(value: Any) -> Any:
     return [as_kind_of_dict(part) for part in value] if isinstance(value, list) else value
 
 
-MADE_OF = [dict, as_namespace, as_slots, as_pydantic, as_properties, as_kind_of_dict]
+MADE_OF = [
+    dict,
+    as_namespace,
+    as_slots,
+    as_pydantic,
+    as_unmade,
+    as_properties,
+    as_kind_of_dict,
+]
 
 
 def says(event: LlmCallFinished) -> dict[str, Any]:

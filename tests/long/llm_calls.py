@@ -110,13 +110,49 @@ def litellm_router(url: str) -> Ask:
     return lambda: router.completion(model="fast", messages=MESSAGES)
 
 
-def dspy(url: str) -> Ask:
-    """Ask by dspy, which calls litellm."""
+def dspy(url: str, engine: str = "lm15") -> Ask:
+    """Ask by dspy, which has a copy of lm15."""
     import dspy as package
 
     options = {"api_base": url, "api_key": "none", "cache": False}
-    model = package.LM(f"openai/{MODEL}", engine="litellm", **options)
+    model = package.LM(f"openai/{MODEL}", engine=engine, **options)
     return lambda: model("Hi")
+
+
+def dspy_async(url: str) -> Ask:
+    """Ask asynchronously, by the engine that dspy chooses."""
+    import dspy as package
+
+    model = package.LM(f"openai/{MODEL}", api_base=url, api_key="none", cache=False)
+    return lambda: asyncio.run(model.acall("Hi"))
+
+
+def dspy_stream(url: str) -> Ask:
+    """Stream the answer of a program."""
+    import dspy as package
+
+    model = package.LM(f"openai/{MODEL}", api_base=url, api_key="none", cache=False)
+    listener = package.streaming.StreamListener(signature_field_name="answer")
+
+    async def ask() -> None:
+        program = package.streamify(
+            package.Predict("question -> answer"), stream_listeners=[listener]
+        )
+        with package.context(
+            lm=model, adapter=package.ChatAdapter(use_json_adapter_fallback=False)
+        ):
+            try:
+                async for _ in program(question="Hi"):
+                    pass
+            except package.utils.exceptions.AdapterParseError:
+                pass  # the answer lacks the fields that dspy has asked for
+
+    return lambda: asyncio.run(ask())
+
+
+def dspy_litellm(url: str) -> Ask:
+    """Ask by dspy, which calls litellm."""
+    return dspy(url, "litellm")
 
 
 FRAMEWORKS = (
@@ -130,6 +166,9 @@ FRAMEWORKS = (
     litellm_async,
     litellm_router,
     dspy,
+    dspy_async,
+    dspy_stream,
+    dspy_litellm,
 )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from contextvars import Context, ContextVar, copy_context
 from importlib import import_module
 from queue import Queue
@@ -35,6 +36,7 @@ from pantheon_obs.core.events import BackgroundFailed, RequestFinished, Websocke
 from pantheon_obs.core.failures import escape, note
 from pantheon_obs.sinks.sentry_masking import masking
 from tests.adapters.messages import Server
+from tests.support.garbage import collect_garbage
 from tests.support.server import SECONDS, environment
 
 if TYPE_CHECKING:
@@ -122,21 +124,107 @@ def test_structured_lines_of_one_name_are_one_issue(receiver: Receiver) -> None:
     assert [["shop", "payment_failed"]] * 2 + [["own"]] == [one["fingerprint"] for one in events]
 
 
-def test_an_error_that_is_logged_twice_and_raised_is_one_event(receiver: Receiver) -> None:
-    """Sentry itself finds repetitions only within one context; a server may log in another."""
-    error = ZeroDivisionError()
+CLOSED = ConnectionError("the pool is closed")
 
-    def log() -> None:
-        with trace_context("job-1"):
-            get_logger("shop").error("failed", exc_info=error)
+
+def use(*, is_logged: bool = False) -> None:
+    """Raise a constant of a module; another error may be logged after it, on its way out."""
+    try:
+        raise CLOSED
+    except ConnectionError:
+        if is_logged:
+            logging.getLogger("shop").exception("failed")
+            logging.getLogger("shop").exception("cleanup failed", exc_info=KeyError())
+        raise
+
+
+def log_it(**options: bool) -> None:
+    """Handle it, and log it once more."""
+    try:
+        use(**options)
+    except ConnectionError:
+        logging.getLogger("shop").exception("failed")
+
+
+def capture_it(**options: bool) -> None:
+    """Handle it, and hand it to Sentry."""
+    try:
+        use(**options)
+    except ConnectionError:
+        sentry_sdk.capture_exception()
+
+
+def end_a_thread(**options: bool) -> None:
+    """Let it end a thread that belongs to the trace."""
+    thread = Thread(target=carry(use), kwargs=options)
+    thread.start()
+    thread.join()
+
+
+def end_a_task(**options: bool) -> None:
+    """Let it end a task that nobody waits for."""
+
+    async def fail() -> None:
+        use(**options)
+
+    async def serve() -> None:
+        await asyncio.wait([asyncio.create_task(fail())])
+        collect_garbage()
+
+    asyncio.run(serve())
+
+
+def kinds_of(receiver: Receiver) -> list[str]:
+    """The names of the exceptions that Sentry has got."""
+    sentry_sdk.flush()
+    return [event["exception"]["values"][-1]["type"] for event in receiver.events]
+
+
+ENDS = [end_a_thread, end_a_task]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("report", [log_it, capture_it, *ENDS])
+@pytest.mark.parametrize("trace_id", ["job-1", ""])
+def test_each_raise_of_one_object_is_an_event(
+    receiver: Receiver, report: Callable[[], None], trace_id: str
+) -> None:
+    """As with Sentry alone, where another error comes between; in a trace and outside of any."""
+    configure_logging()
+    init_sentry(sentry_dsn=receiver.dsn)
+    with trace_context(trace_id) if trace_id else nullcontext():
+        for _ in range(3):
+            report()
+            sentry_sdk.capture_exception(KeyError())
+
+    assert ["ConnectionError", "KeyError"] * 3 == kinds_of(receiver)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("end", ENDS)
+def test_an_error_that_is_logged_and_then_ends_its_thread_is_one_event(
+    receiver: Receiver, end: Callable[..., None]
+) -> None:
+    """Sentry alone would take it for another one, as another error comes between."""
+    configure_logging()
+    init_sentry(sentry_dsn=receiver.dsn)
+    with trace_context("job-1"):
+        for _ in range(2):
+            end(is_logged=True)
+
+    assert ["ConnectionError", "KeyError"] * 2 == kinds_of(receiver)
+
+
+def test_two_threads_of_a_trace_that_log_one_object_are_two_events(receiver: Receiver) -> None:
+    """As with Sentry alone; on one thread it drops the immediate repetition."""
 
     def work() -> None:
         for _ in range(2):
-            thread = Thread(target=log)
+            thread = Thread(target=carry(lambda: (log_it(), log_it())))
             thread.start()
             thread.join()
 
-    assert 1 == len(events_of(receiver, work))
+    assert 2 == len(events_of(receiver, work))
 
 
 def test_an_error_that_takes_no_attributes_is_an_event(receiver: Receiver) -> None:
@@ -783,10 +871,14 @@ def test_an_exception_that_a_framework_has_wrapped_is_shown_as_it_was_raised(
     raised.__cause__ = LookupError("before it")
     group = ExceptionGroup("unhandled errors in a TaskGroup", [raised])
 
+    event_from_exception = import_module("sentry_sdk.utils").event_from_exception
+
     def work() -> None:
         note(group).root = raised
         sentry_sdk.capture_exception(group)
-        sentry_sdk.capture_exception(raised)  # once more, by whoever unwraps it
+        # once more, by whoever unwraps it
+        event, hint = event_from_exception(raised, mechanism={"type": "quart", "handled": False})
+        sentry_sdk.capture_event(event, hint)
 
     [event] = events_of(receiver, work)
 

@@ -21,7 +21,6 @@ from pantheon_obs import (
     instrument,
     trace_context,
 )
-from pantheon_obs.sinks import sentry_options
 from pantheon_obs.testing import capture_events
 from tests.support.server import SECONDS, environment
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary, ref
 
-from pantheon_obs.core.context import Trace, current_trace, current_trace_id, escaped_failure
+from pantheon_obs.core.context import Trace, current_trace, escaped_failure
 
 if TYPE_CHECKING:
     from contextvars import Context
@@ -37,9 +37,9 @@ class Failure:
     # Whether it has left a thread or pool that `carry` gave a trace: whoever asks for the result
     # later gets the same failure, in whatever context.
     carried = False
+    over = False  # whether an error tracker has got the end of a thread or task by it
 
     def __init__(self, trace: Trace | None) -> None:
-        self.raised_in = None if trace is None else trace.trace_id
         # Weakly: this context may remember the failure for longer than the request lasts.
         self._traces: list[ref[Trace]] = []
         while trace is not None:
@@ -115,10 +115,7 @@ def cover_here(error: BaseException) -> None:
 
 
 def arrive(error: BaseException | None) -> None:
-    """Record that an exception which has escaped from a trace has reached a server's log here.
-
-    A server that runs the application in a thread logs in another context than it escaped to.
-    """
+    """Record that an exception has reached the log of a server that called the trace elsewhere."""
     failure = _stored(error)
     if failure is not None and failure.trace_id is not None:
         escaped_failure.set(failure)
@@ -160,14 +157,9 @@ def is_logged(error: BaseException | None) -> bool:
 
 
 def is_sent(error: BaseException | None) -> bool:
-    """Whether an error tracker has got this failure, or the same exception in the same trace.
-
-    A server may log it in a context of its own that has the trace's id and nothing else of it.
-    """
+    """Whether an error tracker has got this failure."""
     failure = _stored(error)
-    if failure is None or not failure.sent:
-        return False
-    return failure.is_current() or failure.raised_in == current_trace_id.get()
+    return failure is not None and failure.sent and failure.is_current()
 
 
 def offer(error: BaseException, event_id: str) -> None:

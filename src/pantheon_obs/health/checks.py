@@ -54,13 +54,13 @@ def sqlalchemy_check(engine: Engine | AsyncEngine) -> Callable[[], object]:
     """
     sqlalchemy = require("sqlalchemy", extra=None, feature="sqlalchemy_check()")
     given: Any = engine
-    asynchronous = sys.modules.get("sqlalchemy.ext.asyncio")  # where such an engine comes from
+    asynchronous: Any = sys.modules.get("sqlalchemy.ext.asyncio")  # where such an engine comes from
     is_async = asynchronous is not None and isinstance(given, asynchronous.AsyncEngine)
     if not is_async and not isinstance(given, sqlalchemy.engine.Engine):
         refuse("engine", given, "an Engine or AsyncEngine of SQLAlchemy")
 
     def check(*, again: bool = True) -> None:
-        beside = _engine_beside(given)
+        beside = _engine_beside(sqlalchemy, given)
         try:
             with (beside or given).connect() as connection:
                 connection.scalar(sqlalchemy.select(1))
@@ -74,8 +74,8 @@ def sqlalchemy_check(engine: Engine | AsyncEngine) -> Callable[[], object]:
                 beside.dispose()
 
     async def async_check(*, again: bool = True) -> None:
-        beside = _engine_beside(given.sync_engine)
-        apart = beside and type(given)(beside)
+        beside = _engine_beside(sqlalchemy, given.sync_engine)
+        apart = beside and asynchronous.AsyncEngine(beside)
         try:
             async with (apart or given).connect() as connection:
                 await connection.scalar(sqlalchemy.select(1))
@@ -90,15 +90,13 @@ def sqlalchemy_check(engine: Engine | AsyncEngine) -> Callable[[], object]:
     return async_check if is_async else check
 
 
-def _engine_beside(engine: Any) -> Any:
-    """Make an engine with another pool of the same kind; None if its own has an idle one.
-
-    Only pools that may be full count their idle connections.
-    """
-    idle = getattr(engine.pool, "checkedin", None)
-    if idle is None or idle():
-        return None
-    return type(engine)(engine.pool.recreate(), engine.dialect, engine.url)
+def _engine_beside(sqlalchemy: Any, engine: Any) -> Any:
+    """Make an engine with another pool of the same kind; None if its own surely lends one."""
+    idle = getattr(engine.pool, "checkedin", None)  # only pools that may be full have it,
+    lends_one = isinstance(engine.pool, sqlalchemy.pool.AssertionPool)  # and this one has not
+    if lends_one or (idle is not None and not idle()):
+        return sqlalchemy.engine.Engine(engine.pool.recreate(), engine.dialect, engine.url)
+    return None
 
 
 def psycopg_check(conninfo: str) -> Callable[[], object]:

@@ -95,7 +95,7 @@ def raise_if_failed(answer: object) -> None:
         raise CheckFailedError(msg)
     verdict: object = answer
     if isinstance(answer, Mapping):
-        if answer.get("status") == "fail":
+        if str(answer.get("status")).lower() == "fail":
             verdict = False
         elif "ok" in answer:
             verdict = answer["ok"]

@@ -44,9 +44,9 @@ def instrument_llm(
 
     Args:
         client_or_gateway: A client of an SDK: openai, anthropic, google-genai, groq, mistralai,
-            cohere, ollama, together, xai-sdk, boto3 (Bedrock's) or claude-agent-sdk; litellm's
-            router; the class of such clients, or the SDK's module, litellm included; or the
-            application's own object.
+            cohere, ollama, together, xai-sdk, lm15, boto3 (Bedrock's) or claude-agent-sdk;
+            litellm's router; the class of such clients, or the SDK's module, litellm and dspy
+            included; or the application's own object.
         methods: The names of the methods to observe, or the paths to them
             (`"chat.completions.create"`). The default for an SDK's client is all methods that call
             a model, with operations such as `chat`, `responses`, `messages`, `generate_content`

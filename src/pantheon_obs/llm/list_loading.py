@@ -36,14 +36,21 @@ class ListLoader:
     def __init__(self) -> None:
         self.prices: PriceList | None = None
         self.waiting = True
+        self._is_prepared = False
         self._thread: Thread | None = None
         self._started = Lock()  # taken once, by whoever loads it
         self._checks: list[Check] = []
 
     def prepare(self) -> None:
-        """Import what SDKs on httpx take from sys.modules: a thread must not leave half of it."""
+        """Import what SDKs on httpx take from sys.modules: a thread must not leave half of it.
+
+        That is decided once, where a function is decorated: such an SDK may be imported later.
+        """
+        if self._is_prepared:
+            return
+        self._is_prepared = True
         with suppress(ImportError, ValueError):  # which `load` meets again, and reports
-            if self.waiting and "httpx" in sys.modules and find_spec(PACKAGE) is not None:
+            if find_spec("httpx") is not None and find_spec(PACKAGE) is not None:
                 import_module("httpx2")
 
     def load(self) -> None:

@@ -149,6 +149,18 @@ _LITELLM = {
     }.items()
     for path in (name, f"a{name}")
 }
+_LM15 = {
+    **_paths("chat", ("complete", "stream")),
+    "image_generate": "images",
+    "speech_generate": "speech",
+}
+_LM15_CLIENTS = _pairs(
+    *(
+        f"{name}LM"
+        for name in ("BaseProvider", "Anthropic", "ClaudeCode", "Gemini", "OpenAI", "OpenAIChat")
+    ),
+    *(f"{name}LM" for name in ("OpenAICodex", "TypeSafe", "Xai")),
+)
 
 SDKS = (
     Sdk("openai", _pairs("OpenAI"), "base_url", _OPENAI),
@@ -194,6 +206,9 @@ SDKS = (
         modules=("aiobotocore", "aioboto3"),
         factory="AioClientCreator.create_client",
     ),
+    Sdk("lm15", _LM15_CLIENTS, "base_url", _LM15),
+    # dspy has a copy of it, which sends its calls, unless it is told to use litellm.
+    Sdk("dspy._vendor.lm15", _LM15_CLIENTS, "base_url", _LM15, modules=("dspy",)),
     # A router calls these functions, once for each attempt; they call other SDKs.
     Sdk("litellm", frozenset(), "url", {}, functions=_LITELLM, parts="all"),
     Sdk("litellm", frozenset({"Router"}), "url", _LITELLM, parts="all"),

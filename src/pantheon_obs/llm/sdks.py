@@ -86,7 +86,10 @@ def called_vendor(
             subject = getattr(subject, "_client", subject)
         url = attrgetter(sdk.url)(subject) if url is None and sdk is not None else url
         if url is not None:
-            is_claude = sdk is not None and sdk.package == "anthropic"
+            kind: Any = type(subject)  # lm15 has clients of this name, too
+            is_claude = (sdk is not None and sdk.package == "anthropic") or (
+                "Anthropic" in kind.__name__
+            )
             return vendor_at(str(url)), is_regional(str(url), is_claude=is_claude)
     except (AttributeError, ValueError):
         pass

@@ -7,20 +7,22 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.sinks.redact_commands import secret_items
 from pantheon_obs.sinks.redact_innocent import is_innocent, names_beside
 from pantheon_obs.sinks.redact_keys import PRIVATE, any_value, is_beside, rule_for, words_of
-from pantheon_obs.sinks.redact_long import OVERLAP, clipped, cut_marker, size_of, spans_of_long
+from pantheon_obs.sinks.redact_long import WHOLE, Bound, clipped, spans_of_long
 from pantheon_obs.sinks.redact_open import Pairs, key_text, opened
 from pantheon_obs.sinks.redact_plain import (
     LEAST,
+    OVERLAP,
     RAISED,
-    SHOWN,
     Walk,
     described,
     make_room,
+    places_of,
     plain_scalar,
+    shown_of,
     unreadable,
     utf8,
 )
-from pantheon_obs.sinks.redact_shapes import find_spans, replaced
+from pantheon_obs.sinks.redact_shapes import find_spans, part_of, replaced
 from pantheon_obs.sinks.redact_signs import signs_with
 from pantheon_obs.sinks.redact_values import REDACTED, is_no_word
 
@@ -90,39 +92,37 @@ class Redactor:
                 make_room(harmless)
                 harmless.add(text)
                 return text
-        elif size > self._limit:
-            return self._text_cut(text, walk, keep_end=keep_end)
+        elif size > (limit := self._limit if walk is None else walk.room(size)):
+            return self._text_cut(text, limit, walk, keep_end=keep_end)
         else:
             spans = self._spans(text, walk)
         return replaced(text, spans) if spans else text
 
-    def _spans(self, text: str, walk: Walk | None) -> list[Span]:
+    def _spans(self, text: str, walk: Walk | None, bound: Bound = WHOLE) -> list[Span]:
         signs = signs_with(self._extra)
         if len(text) <= _LONG:
-            return find_spans(text, self._rule, signs, walk)
-        return spans_of_long(text, lambda part: find_spans(part, self._rule, signs, walk))
+            return find_spans(text, self._rule, signs, walk, bound)
+        return spans_of_long(text, lambda part: find_spans(part, self._rule, signs, walk, bound))
 
-    def _text_cut(self, text: str, walk: Walk | None, *, keep_end: bool) -> str:
+    def _text_cut(self, text: str, limit: int, walk: Walk | None, *, keep_end: bool) -> str:
         """Cut a text, and replace the secrets in the rest, those across the cut included."""
-        size, limit = len(text), min(self._limit, SHOWN)
-        start, end = (size - limit, size) if keep_end else (0, limit)
+        size, shown = len(text), shown_of(len(text), limit)
+        start, end = (size - shown, size) if keep_end else (0, shown)
         first = max(start - OVERLAP, 0)
-        spans = self._spans(text[first : end + OVERLAP], walk)
-        spans = clipped(spans, start - first, end - first)
-        shown, rest = text[start:end], text[:start] if keep_end else text[end:]
-        marker, shown = cut_marker(size_of(rest)), replaced(shown, spans)
-        return marker + shown if keep_end else shown + marker
+        bound = Bound(places_of(size), keep_end)
+        spans = self._spans(text[first : end + OVERLAP], walk, bound)
+        return part_of(text, start, end, clipped(spans, start - first, end - first))
 
     def _bytes(self, value: bytes, walk: Walk) -> str:
         """Read bytes as text; those that can appear."""
-        if len(value) <= self._limit + OVERLAP:
+        size = len(value)
+        if size <= self._limit + OVERLAP:
             return self.text(described(value), walk=walk)
-        limit = min(self._limit, SHOWN)
-        beyond = len(value) - limit - OVERLAP
-        text = described(value[:-beyond])
-        end = min(len(text) - OVERLAP, limit)  # fewer characters than bytes, or more
-        spans = clipped(self._spans(text, walk), 0, end)
-        return replaced(text[:end], spans) + cut_marker(size_of(text[end:]) + beyond)
+        shown = shown_of(size, self._limit)
+        text = described(value[: shown + OVERLAP])
+        end = min(len(text) - OVERLAP, shown)  # fewer characters than bytes, or more
+        spans = clipped(self._spans(text, walk, Bound(places_of(size))), 0, end)
+        return part_of(text, 0, end, spans, beyond=size - shown - OVERLAP)
 
     def clean(self, value: object) -> Any:  # noqa: ANN401 - any plain value
         """Copy any value as a plain and redacted one: dict, list, str, int, float, bool or None.

@@ -59,11 +59,8 @@ _in_prose = Pattern(
     rf"{RANDOM}(?P<value>[\w+/=.~-]+)"
 ).finditer
 
-# Each of them but AUTH has one of these: to look for them takes less time.
-_PROSE = (
-    *("secret", "token", "pass", "apik", "api k", "api-k", "api_k"),
-    *("essk", "ess k", "ess-k", "ess_k"),
-)
+# Each of them with a `key` in it has one of these before it: to look for them takes less time.
+_OF_KEYS = "apik", "api k", "api-k", "api_k", "essk", "ess k", "ess-k", "ess_k"
 _line = r"(?:\r?\n|(?:\\r)?\\n)"
 _multipart = Pattern(
     rf"form-data; ?name=\\*\"(?P<name>[^\"\\\r\n]{{1,64}})\\*\""
@@ -72,7 +69,7 @@ _multipart = Pattern(
 # The members of a key that are private: https://www.rfc-editor.org/rfc/rfc7518#section-6
 _jwk = Pattern(
     rf"(?P<quote>{_quote})(?:[dkpq]|d[pq]|qi)(?P=quote) ?: ?(?P=quote)(?P<value>[\w-]{{16,}}+)"
-).finditer
+)
 # ~/.netrc: https://www.gnu.org/software/inetutils/manual/html_node/The-_002enetrc-file.html
 _netrc = Pattern(r"(?i)\blogin\s{1,8}[^\s]{1,64}\s{1,8}password\s{1,8}(?P<value>[^\s]+)").finditer
 _identified = Pattern(
@@ -124,6 +121,17 @@ def _is_of_key(found: re.Match[str]) -> bool:
     return "kty" in text[max(start, 0) : end if end > 0 else at + _FAR]
 
 
+def _members(text: str) -> Iterator[re.Match[str]]:
+    """Find what may be a private member of a JSON web key, near the types of keys."""
+    at = end = 0
+    while (at := text.find("kty", at)) >= 0:
+        start, end = max(at - _FAR, end), at + 2 * _FAR
+        for found in _jwk.finditer(text, start, end):
+            whole = _jwk.match(text, found.start()) if found.end() == end else None
+            yield whole or found
+        at += 1
+
+
 def is_seldom(text: str) -> bool:
     """Whether `seldom_spans` may find anything: it has one of these words or marks."""
     small = text.lower()
@@ -141,7 +149,7 @@ def is_seldom(text: str) -> bool:
     )
 
 
-def seldom_spans(text: str, rule_of: RuleOf) -> Iterator[Span]:
+def seldom_spans(text: str, rule_of: RuleOf, most: int) -> Iterator[Span]:
     """Find the secrets of prose, files, forms and SQL, of which most texts have no sign."""
 
     def is_of_field(found: re.Match[str]) -> bool:
@@ -150,16 +158,25 @@ def seldom_spans(text: str, rule_of: RuleOf) -> Iterator[Span]:
 
     small = text.lower()
     if "'" in text or ")=(" in text:
-        yield from statement_spans(text, small, rule_of)
-    if "AUTH" in text or any(map(small.__contains__, _PROSE)):
-        yield from value_spans(_in_prose(text), text)
+        yield from statement_spans(text, small, rule_of, most)
+    if (
+        "token" in small
+        or "pass" in small
+        or "secret" in small
+        or "AUTH" in text
+        or ("key" in small and any(map(small.__contains__, _OF_KEYS)))
+    ):
+        yield from value_spans(_in_prose(text), text, most)
     if "form-data" in text:
-        yield from value_spans(_multipart(text), text, is_of_field)
+        yield from value_spans(_multipart(text), text, most, is_of_field)
     if "dentified " in text or "DENTIFIED " in text:
         yield from value_spans(
-            _identified(text), text, lambda found: found["quote"] or not is_words(found["value"])
+            _identified(text),
+            text,
+            most,
+            lambda found: found["quote"] or not is_words(found["value"]),
         )
     if "kty" in text:
-        yield from value_spans(_jwk(text), text, _is_of_key)
+        yield from value_spans(_members(text), text, most, _is_of_key)
     if "login" in text:
-        yield from value_spans(_netrc(text), text)
+        yield from value_spans(_netrc(text), text, most)

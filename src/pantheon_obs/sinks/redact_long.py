@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from itertools import accumulate
-from typing import TYPE_CHECKING
+from collections import deque
+from itertools import accumulate, islice
+from typing import TYPE_CHECKING, NamedTuple
 
 from pantheon_obs.sinks.redact_plain import PLACES
 from pantheon_obs.sinks.redact_values import REDACTED
@@ -13,10 +14,8 @@ if TYPE_CHECKING:
     import re
     from collections.abc import Callable, Iterable, Iterator
 
+    from pantheon_obs.sinks.redact_plain import Walk
     from pantheon_obs.sinks.redact_values import Span
-
-OVERLAP = 4096
-"""So many characters beyond a cut are searched too: a secret may lie across it."""
 
 CUT = ""
 """Stands for a text that is cut; `replaced` says how much it was."""
@@ -26,14 +25,51 @@ _PIECE = 2048
 _BREAKS = " \n\"'=:,;&.~<\\\t\r"
 
 
+class Bound(NamedTuple):
+    """A bound on the work of searching a text; what is beyond is cut.
+
+    Attributes:
+        most: At how many places a secret is looked for.
+        keep_end: Whether they are the last ones of the text, instead of the first.
+    """
+
+    most: int = PLACES
+    keep_end: bool = False
+
+    def places(
+        self, found: Iterable[re.Match[str]], start: int, end: int, walk: Walk | None
+    ) -> tuple[Iterable[re.Match[str]], int, int]:
+        """Return the places to look at, and from where to where the text may be shown."""
+        most = self.most
+        if self.keep_end:
+            last = deque(found, most)
+            # The first half is looked at because a secret may reach into what is shown.
+            return last, start if len(last) < most else last[most // 2].start(), end
+        waiting = iter(found)
+        first = [*islice(waiting, most if walk is None else min(most, max(walk.places, 0)))]
+        if walk is not None and len(first) == walk.places:
+            walk.ask()
+            first += islice(waiting, min(most, walk.places) - len(first))
+        beyond = next(waiting, None)
+        return first, start, end if beyond is None else beyond.start()
+
+
+WHOLE = Bound()
+"""That of a text which is not cut anyway."""
+
+
 def value_spans(
     all_found: Iterable[re.Match[str]],
     text: str,
+    most: int,
     is_secret: Callable[[re.Match[str]], object] = bool,
 ) -> Iterator[Span]:
-    """Find the first values that are secrets among those found; the text behind them is cut."""
+    """Find the first values that are secrets among those found; the text behind them is cut.
+
+    Each of these takes longer than a sign, so that half as many are looked at.
+    """
     for count, found in enumerate(all_found):
-        if count == PLACES // 2:  # each of these takes longer
+        if count == most // 2:
             yield found.start(), len(text), CUT
             break
         if is_secret(found):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,8 @@ class Pattern:
         """Find the first match from a place on."""
         return compiled(self._pattern).search(text, start)
 
-    def finditer(self, text: str) -> Iterator[re.Match[str]]:
-        """Find all matches, one after the other."""
-        return compiled(self._pattern).finditer(text)
+    def finditer(
+        self, text: str, start: int = 0, end: int = sys.maxsize
+    ) -> Iterator[re.Match[str]]:
+        """Find all matches between two places, one after the other."""
+        return compiled(self._pattern).finditer(text, start, end)

@@ -16,7 +16,10 @@ RAISED = (Exception, SystemExit, KeyboardInterrupt)
 """A value may raise these when it is read. The application would not have read it here."""
 
 SHOWN = 64 * 1024
-"""So many bytes stay of a value that is too long for its line: to search it takes its time."""
+"""So many bytes at most stay of a value that is too long for its line, as each takes its time."""
+
+OVERLAP = 4096
+"""So many characters beyond a cut are searched too: a secret may lie across it."""
 
 LEAST = 2
 """So many bytes has an item at least: a digit and a comma."""
@@ -26,6 +29,7 @@ PLACES = 4096
 
 _CACHED = 4096
 _MOST_PLACES = 16_384
+_SHARE, _LEAST_SHOWN, _LEAST_PLACES = 15, 2048, 16
 _LEAST_INTEGER, _INTEGER_BEYOND = -(2**63), 2**64
 
 
@@ -109,28 +113,53 @@ class Walk(list[int]):
             limit of a line is read whole.
 
     Attributes:
-        left: How many bytes may follow before `is_over` is asked.
+        left: How many bytes may follow before `ask`.
+        places: At how many places a secret may be looked for before it.
     """
 
     def __init__(self, value: object, limit: int) -> None:
-        self.left = min(limit, SHOWN)
-        self._rest = limit - self.left
+        self.left = shown_of(limit + 1, limit)
+        self.places = places_of(limit)
         self._limit = limit
         self._value = value
-        self._places = _MOST_PLACES
+        self._is_asked = False
+
+    def ask(self) -> None:
+        """Allow as much as a value may have that does not exceed the limit, if it does not."""
+        if not self._is_asked and not _is_larger(self._value, self._limit):
+            self.left += self._limit - shown_of(self._limit + 1, self._limit)
+            self.places += _MOST_PLACES - places_of(self._limit)
+        self._is_asked = True
 
     def is_over(self) -> bool:
-        """Whether no more may follow; a value that does not fit is not read up to the limit."""
-        if self._rest and not _is_larger(self._value, self._limit):
-            self.left += self._rest
-        self._rest = 0
+        """Whether no more may follow."""
+        self.ask()
         return self.left <= 0
+
+    def room(self, size: int) -> int:
+        """Return how many characters of a text of this size may follow."""
+        if size > self.left:
+            self.ask()
+        return max(self.left, 0)
 
     def look(self, places: int) -> None:
         """Note that there were so many places where a secret may be; the walk ends behind many."""
-        self._places -= places
-        if self._places <= 0:
-            self.left = self._rest = 0
+        self.places -= places
+        if self.places <= 0:
+            self.ask()
+            if self.places <= 0:
+                self.left = 0
+
+
+def shown_of(size: int, limit: int) -> int:
+    """Return how much of a text is searched and shown that is longer than the limit."""
+    most = size if size <= SHOWN else max(size // _SHARE - OVERLAP, _LEAST_SHOWN)
+    return min(limit, SHOWN, most)
+
+
+def places_of(size: int) -> int:
+    """Return at how many places a secret is looked for in a text that is cut anyway."""
+    return min(max(size // 4096, _LEAST_PLACES), PLACES)
 
 
 def _is_larger(value: object, limit: int) -> bool:

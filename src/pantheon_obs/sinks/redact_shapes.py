@@ -7,22 +7,24 @@ as it was given, and report the place of a secret; all places are replaced at th
 
 from __future__ import annotations
 
-from itertools import islice
+import re
+from heapq import merge
 from typing import TYPE_CHECKING
 
 from pantheon_obs.sinks.redact_beside import is_seldom, seldom_spans
-from pantheon_obs.sinks.redact_long import CUT, OVERLAP, cut_marker, size_of
+from pantheon_obs.sinks.redact_long import CUT, WHOLE, cut_marker, size_of
 from pantheon_obs.sinks.redact_named import named_secret
 from pantheon_obs.sinks.redact_patterns import compiled
-from pantheon_obs.sinks.redact_plain import PLACES
+from pantheon_obs.sinks.redact_plain import OVERLAP, PLACES
 from pantheon_obs.sinks.redact_providers import OTHERS, PROVIDERS
+from pantheon_obs.sinks.redact_signs import signs_of_long
 from pantheon_obs.sinks.redact_spelt import with_usual_signs
 from pantheon_obs.sinks.redact_values import REDACTED
 
 if TYPE_CHECKING:
-    import re
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
+    from pantheon_obs.sinks.redact_long import Bound
     from pantheon_obs.sinks.redact_plain import Walk
     from pantheon_obs.sinks.redact_signs import Signs
     from pantheon_obs.sinks.redact_values import RuleOf, Span
@@ -30,16 +32,21 @@ if TYPE_CHECKING:
     _Sorted = dict[str, list[tuple[str, str]]]
 
 
-def find_spans(text: str, rule_of: RuleOf, signs: Signs, walk: Walk | None = None) -> list[Span]:
+def find_spans(
+    text: str,
+    rule_of: RuleOf,
+    signs: Signs,
+    walk: Walk | None = None,
+    bound: Bound = WHOLE,
+) -> list[Span]:
     """Find the secrets in a text, in their order; none overlaps another one.
-
-    A text with very many signs is cut behind them, as each takes its time.
 
     Args:
         text: The text.
         rule_of: Finds the rule for the values of a key.
         signs: The patterns that find where a secret may be.
         walk: That through the value which the text is a part of.
+        bound: How many signs are looked at, as each takes its time.
     """
     text = with_usual_signs(text)
     spans: list[Span] = []
@@ -47,8 +54,10 @@ def find_spans(text: str, rule_of: RuleOf, signs: Signs, walk: Walk | None = Non
     named: Iterable[re.Match[str]] = signs.names.finditer(text)
     others: Iterable[re.Match[str]] = signs.others.finditer(text)
     if size > PLACES:
-        named, end = _first(signs.names.finditer(text), size)
-        others, end = _first(signs.others.finditer(text, 0, end), end)
+        names, marks = signs_of_long(signs.extra)
+        named, start, end = bound.places(_found(names, text, 0, size), 0, size, walk)
+        others, start, end = bound.places(_found(marks, text, start, end), start, end, walk)
+        spans = [(first, last, CUT) for first, last in ((0, start), (end, size)) if first < last]
     looked = reached = 0
     for found in named:
         looked += 1
@@ -66,17 +75,15 @@ def find_spans(text: str, rule_of: RuleOf, signs: Signs, walk: Walk | None = Non
     if looked and walk is not None:
         walk.look(looked)
     if is_seldom(text):
-        spans += seldom_spans(text if end == size else text[: end + OVERLAP], rule_of)
-    if end < size:
-        spans.append((end, size, CUT))
+        spans += seldom_spans(text if end == size else text[: end + OVERLAP], rule_of, bound.most)
     return _united(spans) if len(spans) > 1 else spans
 
 
-def _first(found: Iterator[re.Match[str]], end: int) -> tuple[list[re.Match[str]], int]:
-    """Return the places to look at, and where the first is that is one too many, or the end."""
-    places = [*islice(found, PLACES)]
-    beyond = next(found, None)
-    return places, end if beyond is None else beyond.start()
+def _found(
+    patterns: list[re.Pattern[str]], text: str, start: int, end: int
+) -> Iterable[re.Match[str]]:
+    """Find the places of patterns, in their order."""
+    return merge(*(each.finditer(text, start, end) for each in patterns), key=re.Match.start)
 
 
 def _other_secret(text: str, at: int, rule_of: RuleOf) -> Span | None:
@@ -92,6 +99,33 @@ def replaced(text: str, spans: Iterable[Span]) -> str:
         parts += (text[done:start], into or cut_marker(size_of(text[start:end])))
         done = end
     return "".join((*parts, text[done:]))
+
+
+def part_of(text: str, start: int, end: int, spans: list[Span], beyond: int = 0) -> str:
+    """Return a part of a text, its spans replaced, and markers of the bytes cut around it.
+
+    Args:
+        text: The text.
+        start: Where the part begins.
+        end: Where it ends.
+        spans: Those of the part; one that is cut at its beginning or end makes it shorter.
+        beyond: How many bytes were behind the text.
+    """
+    if spans and not spans[-1][2] and start + spans[-1][1] == end:
+        end = start + spans.pop()[0]
+    if spans and not spans[0][2]:
+        cut = spans.pop(0)[1]
+        start += cut
+        spans = [(first - cut, last - cut, into) for first, last, into in spans]
+    before, behind = size_of(text[:start]), size_of(text[end:]) + beyond
+    shown = replaced(text[start:end], spans)
+    return "".join(
+        (
+            cut_marker(before) if before else "",
+            shown,
+            cut_marker(behind) if behind else "",
+        )
+    )
 
 
 def _united(spans: list[Span]) -> list[Span]:

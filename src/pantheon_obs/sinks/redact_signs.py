@@ -20,25 +20,46 @@ if TYPE_CHECKING:
 _TAIL = 3
 _MOST = 4  # characters of a beginning; to look for all takes long to compile
 _WORD = 2  # the beginnings up to this length may be the end of many a word
+_FREQUENT = 3
 _BETWEEN = r"\"'`\] ("
 
 
 class Signs(NamedTuple):
-    """The patterns of the signs behind names, and of the others."""
+    """The patterns of the signs behind names, and of the others; `extra` are further names."""
 
     names: re.Pattern[str]
     others: re.Pattern[str]
+    extra: frozenset[str]
 
 
 @lru_cache(maxsize=16)
 def signs_with(extra: frozenset[str]) -> Signs:
     """Make the patterns; `extra` has further names of secrets."""
-    return Signs(_name_signs(extra), _other_signs())
+    before, after, _ = _name_signs(extra)
+    names = re.compile(f"(?:{'|'.join(map(''.join, before.items()))}){after}")
+    return Signs(names, re.compile("|".join(_other_signs())), extra)
 
 
-def _name_signs(extra: frozenset[str]) -> re.Pattern[str]:
-    """Make the pattern of the signs between a secret's name and its value.
+@lru_cache(maxsize=16)
+def signs_of_long(extra: frozenset[str]) -> tuple[list[re.Pattern[str]], list[re.Pattern[str]]]:
+    """Make the same patterns, the most frequent signs apart.
 
+    A long text is searched faster for one character at a time. A short one is not.
+    """
+    before, after, behind = _name_signs(extra)
+    names = [
+        sign + guard + (behind if sign in ",'" and not extra else after)
+        for sign, guard in before.items()
+    ]
+    signs = _other_signs()
+    others = [*signs[:_FREQUENT], "|".join(signs[_FREQUENT:])]
+    return [*map(re.compile, names)], [*map(re.compile, others)]
+
+
+def _name_signs(extra: frozenset[str]) -> tuple[dict[str, str], str, str]:
+    """Make the patterns of a name's end before a sign.
+
+    A short one for each sign, the rest, and the rest where a quote or blank stands between.
     Of further names the last character only is looked for, as separators do not count.
     """
     ends = _folded(_any_of({word[-_TAIL:] for word in LAST_WORDS}))
@@ -61,16 +82,18 @@ def _name_signs(extra: frozenset[str]) -> re.Pattern[str]:
     numbered = ["(?<=[_vV][0-9]{0}|64{0})", "(?<=_[0-9]{{2}}{0})"]
     one, two = ("|".join(numbered).format(behind) for behind in (".", ".."))
     # Of OAuth; `status_code` and many others are none.
-    code = r"(?<=[?&#]code.)|(?<=auth_code.)|(?<=ization_code.)|(?<=code_verifier.)|(?<=[?&]t.)"
+    code = r"(?<=[?&#]code.)|(?<=auth_code.)|(?<=ization_code.)|(?<=code_verifier.)"
+    number = "(?<=..[_vV6][0-9].|._[0-9][0-9].|.[A-Za-z_46][0-9]..|_[0-9][0-9]..)"
     behind = [
-        f"(?<={in_place}..)(?<={ends}..)",
-        rf"(?<=[0-9].)(?:{one})|(?<=[0-9]..)(?:(?<={in_place}[0-9]..)|{two})",
+        rf"{number}(?:(?<=[0-9].)(?:{one})|(?<=[0-9]..)(?:(?<={in_place}[0-9]..)|{two}))",
         r"(?<!')(?<=[\"'`][ \]].|[\] ] .|\\[\"'`].|[\d\[]\].)|(?<=[\"']code[\"'].)",
     ]
+    # One look at the characters before a sign tells that most of these are not there.
+    near = r"(?<=[0-9\"'`\[\] \\e]..|.[0-9\]].)"
     ways = [
         f"(?<={in_place}.)(?<={ends}.){not_alone}",
-        rf"(?<=[0-9{_BETWEEN}].)(?:{'|'.join(behind)})",
-        f"(?<=[ert].)(?:{code})|(?<=5[Dd].)",
+        rf"(?<=[0-9{_BETWEEN}].)(?:(?<={in_place}..)(?<={ends}..)|{near}(?:{'|'.join(behind)}))",
+        rf"(?<=[?&]t.|5[Dd].)|(?<=[?&#_]code.|ifier.)(?:{code})",
     ]
     second, first = rf"{last}{last_but_one}0-9_vV\[?&{_BETWEEN}\\", f"{last}0-9{_BETWEEN}"
     before = dict.fromkeys("=:>", f"(?<=[{second}][{first}].)")
@@ -81,20 +104,24 @@ def _name_signs(extra: frozenset[str]) -> re.Pattern[str]:
         final = f"(?i:[{re.escape(''.join(sorted({word[-1:] for word in extra})))}])"
         after = rf"(?:{after}|(?<!')(?:(?<={final}.)|(?<={final}[\"'`\] ].)))"
         before |= dict.fromkeys("=:>,", "")
-    return re.compile(f"(?:{'|'.join(map(''.join, before.items()))}){after}")
+    return before, after, ways[1]
 
 
 @lru_cache(maxsize=1)
-def _other_signs() -> re.Pattern[str]:
-    """Make the pattern of the other characters: of providers' beginnings, URLs and options."""
-    around = {
-        ":": [r"(?<=[\d*/].)(?:(?<=\d{8}.)|(?<=:\d{4}.)|(?<=\*:\*.))"],
+def _other_signs() -> list[str]:
+    """Make the patterns of the other characters: of providers' beginnings, URLs and options."""
+    around: dict[str, list[str]] = {
+        "_": [],  # the most frequent ones come first
+        "-": [r"(?<![\w.-].)(?=-?[A-Za-z])"],
+        ":": [
+            r"(?<=[\d*][\d:][\d*].)(?:(?<=\d{8}.)|(?<=:\d{4}.)|(?<=\*:\*.))",
+            r"/(?=/[^/?#\s'\"]*@)",
+        ],
         "%": ["(?=3[AaDd])"],
         ">": ["(?<==.)"],
         "~": [r"(?<=\dQ.)"],
         "b": ["(?=earer|asic)"],
         "B": ["(?=earer|asic|EARER|ASIC)"],
-        "-": [r"(?<![\w.-].)(?=-?[A-Za-z])"],
     }
     names: dict[str, dict[int, set[str]]] = {}
     for beginning, _ in PROVIDERS:
@@ -105,11 +132,12 @@ def _other_signs() -> re.Pattern[str]:
             f"(?<={_any_of(each)}.){_begins(size, sign)}" for size, each in sorted(by_size.items())
         ]
         if len(ways) > 1:  # else it fails as fast itself
-            last = _one_of({name[-1] for each in by_size.values() for name in each}, fold=False)
-            ways = [f"(?<={last}.)(?:{'|'.join(ways)})"]
+            all_names = [name for each in by_size.values() for name in each]
+            last = range(min(2, *by_size), 0, -1)
+            guard = "".join(_one_of({name[-at] for name in all_names}, fold=False) for at in last)
+            ways = [f"(?<={guard}.)(?:{'|'.join(ways)})"]
         around.setdefault(sign, []).extend(ways)
-    found = "|".join(f"{re.escape(sign)}(?:{'|'.join(ways)})" for sign, ways in around.items())
-    return re.compile(rf":/(?=/[^/?#\s'\"]*@)|{found}")
+    return [f"{re.escape(sign)}(?:{'|'.join(ways)})" for sign, ways in around.items()]
 
 
 def _begins(size: int, sign: str) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-_escape = re.compile(r"\\(?<!\\\\)\\*+(?:u00(?:2[267]|3[c-eC-E])|x2[27])|%25[0-9A-Fa-f]{2}").sub
+_escape = re.compile(r"\\(?<!\\\\)\\*+(?:u00(?:2[267]|3[c-eC-E])|x2[27])").sub
+_percent = re.compile(r"%25(?=[0-9A-Fa-f]{2})").sub
 _MARKS = {
     mark: spellings.split()
     for mark, spellings in {
-        '"': "u0022 x22 %2522",
-        "'": "u0027 x27 %2527",
+        '"': "u0022 x22",
+        "'": "u0027 x27",
         "<": "u003c",
         ">": "u003e",
         "=": "u003d",
@@ -27,11 +28,15 @@ def with_usual_signs(text: str) -> str:
     on the side where a name or value may have some.
     """
     if "&" in text and ";" in text:
-        for entity, usual in _ENTITIES:
+        for entity, usual in _ENTITIES if "&#" in text else _NAMED:
             text = text.replace(entity, usual)
     if not text.isascii():
         text = text.replace("\u201c", '"').replace("\u201d", '"')
-    if "\\" in text or "%25" in text:
+    if "%25" in text:
+        for quote, usual in _TWICE:
+            text = text.replace(quote, usual)
+        text = _percent("  %", text)
+    if "\\" in text and ("\\u00" in text or "\\x2" in text):
         return _escape(_usual, text)
     return text
 
@@ -42,8 +47,7 @@ def _usual(found: re.Match[str]) -> str:
 
 @lru_cache
 def _usual_of(text: str) -> str:
-    mark = _USUAL.get(text.lstrip("\\").lower())
-    return f"  %{text[3:]}" if mark is None else _padded(mark, len(text))
+    return _padded(_USUAL[text.lstrip("\\").lower()], len(text))
 
 
 def _padded(mark: str, size: int) -> str:
@@ -64,3 +68,5 @@ _ENTITIES = [
     }.items()
     for name in names.split()
 ]
+_NAMED = [(entity, usual) for entity, usual in _ENTITIES if entity[1] != "#"]
+_TWICE = [("%2522", _padded('"', 5)), ("%2527", _padded("'", 5))]

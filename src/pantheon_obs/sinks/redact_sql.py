@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from pantheon_obs.sinks.redact_keys import is_beside
 from pantheon_obs.sinks.redact_long import CUT, value_spans
 from pantheon_obs.sinks.redact_patterns import Pattern
-from pantheon_obs.sinks.redact_plain import PLACES
 from pantheon_obs.sinks.redact_values import REDACTED, is_placeholder
 
 if TYPE_CHECKING:
@@ -48,32 +47,37 @@ _within = Pattern(
 _name_before = Pattern(r"\s{1,4}(?i:ton\s{1,4})?[\"`\]]?(\w+)").match  # read backwards
 
 
-def statement_spans(text: str, small: str, rule_of: RuleOf) -> Iterator[Span]:
+def statement_spans(text: str, small: str, rule_of: RuleOf, most: int) -> Iterator[Span]:
     """Find the secrets in statements, and in errors of databases; `small` is the text in small."""
-    rows = _Rows(text, rule_of)
+    rows = _Rows(text, rule_of, most)
     for found in _insert(text) if "into " in small else ():
         if found.end() >= rows.at:
             yield from rows.spans(found.end(), [name[0] for name in _name(found["columns"])])
         if rows.is_cut:
             break
     if "[parameters: " in text:
-        yield from _parameter_spans(text, rule_of)
+        yield from _parameter_spans(text, rule_of, most)
     if "duplicate entry " in small:
         yield from value_spans(
-            _entry(text), text, lambda found: _is_secret(found["name"], found["value"], rule_of)
+            _entry(text),
+            text,
+            most,
+            lambda found: _is_secret(found["name"], found["value"], rule_of),
         )
     if " like " in small or " in (" in small:
-        yield from value_spans(_within(text), text, lambda found: _is_of_column(found, rule_of))
+        yield from value_spans(
+            _within(text), text, most, lambda found: _is_of_column(found, rule_of)
+        )
     for count, found in enumerate(_key(text) if " already exists" in text else ()):
-        if count == PLACES:
+        if count == most:
             yield found.start(), len(text), CUT
             break
         yield from _spans_of_key(found, rule_of)
 
 
-def _parameter_spans(text: str, rule_of: RuleOf) -> Iterator[Span]:
+def _parameter_spans(text: str, rule_of: RuleOf, most: int) -> Iterator[Span]:
     """Find the secrets in the parameters that SQLAlchemy shows behind a statement."""
-    rows = _Rows(text, rule_of)
+    rows = _Rows(text, rule_of, most)
     for count, found in enumerate(_parameters(text)):
         if count == _STATEMENTS or rows.is_cut:
             yield found.start(), len(text), CUT
@@ -107,10 +111,10 @@ class _Rows:
         is_cut: Whether they are so many that the text is cut there.
     """
 
-    def __init__(self, text: str, rule_of: RuleOf) -> None:
+    def __init__(self, text: str, rule_of: RuleOf, most: int) -> None:
         self._text = text
         self._rule_of = rule_of
-        self._left = PLACES
+        self._left = most
         self.at = 0
         self.is_cut = False
 

@@ -1,15 +1,35 @@
-"""Count a failure as sent once Sentry has handed its event to the transport, and not before."""
+"""Decide which events repeat a failure that Sentry has got: its transport, and not before."""
 
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.failures import handed_over, known, offer
+from pantheon_obs.core.failures import (
+    arrive,
+    handed_over,
+    is_sent,
+    known,
+    note,
+    offer,
+    repeats,
+    root_of,
+)
 from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.installed import root_of as folder_of
+from pantheon_obs.products import PRODUCTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from logging import LogRecord
+
+_SERVERS = {name for row in PRODUCTS for name in row.repeats}
+_AS_TEXT = {name for row in PRODUCTS for name in row.repeats_as_text}
+_BEGINNINGS = dict(pair for row in PRODUCTS for pair in row.repeats_beginning)
+_UNCAUGHT = "pantheon_obs.uncaught"
+# With what Sentry and asyncio say that an exception has ended a thread, the process or a task.
+_ENDS = {"threading", "excepthook"}
+_TASKS = "asyncio"
 
 _guard = Guard("sentry queue")
 
@@ -25,6 +45,48 @@ class _Delivery:
         self._send(envelope)
 
 
+def mechanism_of(event: dict[str, Any]) -> dict[str, Any]:
+    """How the exception of an event came to Sentry; empty where that is not known."""
+    values = (event.get("exception") or {}).get("values") or [{}]
+    return values[-1].get("mechanism") or {}
+
+
+def is_repeated(
+    error: BaseException | None, record: LogRecord | None, event: dict[str, Any]
+) -> bool:
+    """Whether Sentry has got this failure already.
+
+    A failure that the application has reported is repeated where its exception escapes, in its
+    trace. Where the application reports the object again, that may be another raise of it: Sentry
+    itself drops only the one that it got last in this context.
+    """
+    if error is None:
+        return record is not None and _is_repeated_in_text(record)
+    name = "" if record is None else record.name
+    if name in _SERVERS:
+        arrive(error)
+    kind = mechanism_of(event).get("type")
+    is_end = name == _TASKS or kind in _ENDS
+    if not (is_end or is_sent(error) or is_sent(root_of(error))):
+        return False
+    failure = note(error)
+    if is_end:  # nothing repeats it after that: another end is one by another raise
+        failure.sent, failure.over = failure.sent and not failure.over, True
+        return failure.sent
+    is_by_library = folder_of(record.pathname) is not None if record else kind != "generic"
+    if is_by_library or name in _SERVERS:
+        return True
+    failure.over = False
+    return False
+
+
+def _is_repeated_in_text(record: LogRecord) -> bool:
+    beginning = _BEGINNINGS.get(record.name)
+    is_text = beginning is not None and str(record.msg).startswith(beginning)
+    # Our line of an uncaught exception has none if an earlier line had it.
+    return is_text or record.name == _UNCAUGHT or (record.name in _AS_TEXT and repeats(record))
+
+
 def offer_event(error: BaseException, event: dict[str, Any]) -> None:
     """Remember the event of a failure, and watch the transport that may get it."""
     sdk = sys.modules["sentry_sdk"]
@@ -34,7 +96,7 @@ def offer_event(error: BaseException, event: dict[str, Any]) -> None:
     if not isinstance(transport.capture_envelope, _Delivery):
         transport.capture_envelope = _Delivery(transport.capture_envelope)
     offer(error, event["event_id"])
-    if known(error) is not None:  # a class may refuse to have attributes
+    if known(error) is not None and not is_sent(error):  # a class may refuse to have attributes
         # The SDK would drop the same object, whose last failure was another one.
         sdk.integrations.dedupe.DedupeIntegration.reset_last_seen()
 

@@ -14,18 +14,11 @@ from pantheon_obs.core import structured
 from pantheon_obs.core import trace_id as ids
 from pantheon_obs.core.context import Trace, current_trace, trace_on
 from pantheon_obs.core.exchange import Exchange
-from pantheon_obs.core.failures import (
-    arrive,
-    is_from,
-    is_sent,
-    repeats,
-    root_of,
-    trace_of,
-)
+from pantheon_obs.core.failures import is_from, root_of, trace_of
 from pantheon_obs.core.serving import active
 from pantheon_obs.products import PRODUCTS
 from pantheon_obs.sinks.sentry_claims import Claim, claims_on, has_left, left_by_others
-from pantheon_obs.sinks.sentry_delivery import offer_event
+from pantheon_obs.sinks.sentry_delivery import is_repeated, mechanism_of, offer_event
 
 if TYPE_CHECKING:
     from logging import LogRecord
@@ -36,9 +29,6 @@ _UNNAMED = "generic WSGI request"
 _SERVER_ERROR = 500
 _PLACES = {"ip_address", "geo"}  # where a user is, not who
 
-_SERVERS = {name for row in PRODUCTS for name in row.repeats}
-_AS_TEXT = {name for row in PRODUCTS for name in row.repeats_as_text}
-_BEGINNINGS = dict(pair for row in PRODUCTS for pair in row.repeats_beginning)
 _PROTOCOLS = {row.protocol for row in PRODUCTS if row.protocol}
 _HTTP_ERRORS = {row.name: row.http_error for row in PRODUCTS if row.http_error}
 _LIFESPAN_ERRORS = {row.lifespan_error for row in PRODUCTS if row.lifespan_error}
@@ -125,7 +115,7 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
     """Tag an event with the trace of this context or its exception; drop one of no new failure."""
     error: BaseException | None = (hint.get("exc_info") or (None, None))[1]
     record: LogRecord | None = hint.get("log_record")
-    if _is_repeated(error, record) or _is_no_failure(error, event):
+    if is_repeated(error, record, event) or _is_no_failure(error, event):
         return None
     current_id, current = active()
     of_request = trace_on(getattr(record, "request", None))
@@ -160,19 +150,6 @@ def tag_log(log: dict[str, Any]) -> None:
         log["trace_id"] = _digits_of_job(trace_id, current) or log["trace_id"]
 
 
-def _is_repeated(error: BaseException | None, record: LogRecord | None) -> bool:
-    """Whether Sentry has got this failure already."""
-    if error is not None:
-        if record is not None and record.name in _SERVERS:
-            arrive(error)
-        return is_sent(error) or is_sent(root_of(error))
-    if record is None:
-        return False
-    beginning = _BEGINNINGS.get(record.name)
-    is_text = beginning is not None and str(record.msg).startswith(beginning)
-    return is_text or (record.name in _AS_TEXT and repeats(record))
-
-
 def _claimed(error: BaseException | None) -> str | None:
     """The id of the request whose scope this is, if the exception was raised in it last."""
     claims = claims_on(sys.modules["sentry_sdk"].get_isolation_scope())
@@ -185,7 +162,7 @@ def _is_no_failure(error: BaseException | None, event: dict[str, Any]) -> bool:
         return False
     if _is_lifespan_refused(error):
         return True
-    mechanism = (event.get("exception") or {}).get("values", [{}])[-1].get("mechanism") or {}
+    mechanism = mechanism_of(event)
     if mechanism.get("handled", True):  # the application itself may capture what it likes
         return False
     kind = mechanism.get("type")
@@ -236,8 +213,8 @@ def _name(event: dict[str, Any], trace: Trace) -> None:
 def _show(event: dict[str, Any], root: BaseException) -> None:
     """Show the exception that a framework has wrapped, in place of the wrapper."""
     sdk = sys.modules["sentry_sdk"]
-    mechanism = event["exception"]["values"][-1].get("mechanism") or {}
-    kept = {key: mechanism[key] for key in ("type", "handled") if key in mechanism}
+    mechanism = mechanism_of(event)
+    kept: dict[str, Any] = {key: mechanism[key] for key in mechanism.keys() & {"type", "handled"}}
     event["exception"] = event_of(sdk, root, kept)[0]["exception"]
 
 

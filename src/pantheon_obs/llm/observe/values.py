@@ -49,7 +49,7 @@ def several(result: list[Any], call: LlmCall) -> Any:
 
 
 def read_value(result: Any, call: LlmCall) -> bool:
-    """Read a whole answer; return whether its usage is complete."""
+    """Read a whole answer; return whether there is no more to be found."""
     call.reported.content = True  # not to be looked for
     try:
         if isinstance(result, (tuple, list)):
@@ -60,4 +60,5 @@ def read_value(result: Any, call: LlmCall) -> bool:
             read(result, call.reported)
     except Exception as error:  # noqa: BLE001 - the guard, without its cost per call
         report("llm result", error)
-    return call.options.usage is None and call.reported.usage_status == "reported"
+    known = call.reported.partial or call.reported.usage_status == "reported"
+    return call.options.usage is None and known

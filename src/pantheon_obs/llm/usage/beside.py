@@ -8,21 +8,16 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pantheon_obs.llm.usage.fields import (
-    EXTRA,
     Reported,
     add_detail,
-    class_fields,
     field,
-    fields_of,
     set_served,
     text,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from pantheon_obs.llm.usage.stored import stored
 
 OTHER = "other"  # the name of counts without a price
 _WAYS = frozenset({"service_tier", "speed", "inference_geo"})
@@ -52,25 +47,6 @@ _FREE_ITEM = re.compile(
 _OWN_CITATIONS = ("document_citation", "function_citation")  # of what the application has sent
 SERVED = ("annotations", "executed_tools")  # what the vendor has found or run for a message
 _FREE_TOOL = re.compile(r"web_search|web_fetch|advisor|tool_search_tool.*")  # of Anthropic's
-
-
-def stored(value: Any) -> Mapping[str, Any]:
-    """Return the fields that a value stores, by their names."""
-    if isinstance(value, dict):
-        return value
-    own: Any = getattr(value, "__dict__", None)
-    kind: Any = type(value)
-    if own is None:
-        return {name: getattr(value, name, None) for name in _declared(kind)}
-    extra = getattr(value, EXTRA, None) if EXTRA in class_fields(kind) else None
-    return {**own, **extra} if extra else own
-
-
-@lru_cache(maxsize=4096)  # bounded, as `class_fields`
-def _declared(kind: Any) -> tuple[str, ...]:
-    """Return the fields of a class whose objects have no `__dict__`; none of a builtin class."""
-    slots = [name for base in kind.__mro__ for name in vars(base).get("__slots__", ())]
-    return (*getattr(vars(kind).get("DESCRIPTOR"), "fields_by_name", ()), *slots)
 
 
 def add_beside(usage: Any, reported: Reported, depth: int = _DEPTH) -> None:
@@ -130,8 +106,7 @@ def _costs_nothing(kind: str, item: Any) -> bool:
 
 def add_served(message: Any, reported: Reported) -> None:
     """Count what a vendor has found for a message of a chat, and the tools that it has run."""
-    own = fields_of(message, SERVED)
-    noted, executed = own.get("annotations"), own.get("executed_tools")
+    noted, executed = field(message, "annotations"), field(message, "executed_tools")
     cited = noted if isinstance(noted, (list, tuple)) else ()
     if executed or any(field(one, "type") not in _OWN_CITATIONS for one in cited):
         add_detail(reported, OTHER, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.llm.usage.fields import Reported
-from pantheon_obs.llm.usage.shapes import MESSAGES, first, read
+from pantheon_obs.llm.usage.shapes import read, read_message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ def _locals_of(error: BaseException) -> Iterator[Any]:
 def _has_usage(value: Any) -> bool:
     """Whether a value is an answer with a usage."""
     trial = Reported()
-    if first(MESSAGES, value, trial) is False:
+    if read_message(value, trial) is False:
         return False
     read(value, trial)
     return trial.usage_status != "missing"

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from pantheon_obs.llm.usage.beside import SERVED
-from pantheon_obs.llm.usage.fields import EXTRA, either, field, fields_reader
+from pantheon_obs.llm.usage.fields import EXTRA, either, field
+from pantheon_obs.llm.usage.stored import fields_reader
 from pantheon_obs.llm.usage.vendors.mistral import data_of
 from pantheon_obs.llm.usage.vendors.openai import CONTENT
 

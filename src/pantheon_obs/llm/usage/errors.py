@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from orjson import JSONDecodeError, loads
 
-from pantheon_obs.llm.usage.fields import either, field, fields_of, has
+from pantheon_obs.llm.usage.fields import either, field, has
 
 if TYPE_CHECKING:
     from pantheon_obs.llm.usage.fields import Reported
@@ -28,7 +28,6 @@ _ID_HEADERS = tuple(
     re.compile(kind) for kind in ("x-request-?id", ".*request-?id", ".*(trace|correlation)-?id")
 )
 _CLIENTS_ID = re.compile(".*client")
-_BESIDE = ("error", "x_groq")
 
 
 def answer(value: Any, reported: Reported) -> Any:
@@ -49,17 +48,6 @@ def whole(value: Any, reported: Reported) -> Any:
         set_error(value, reported)
         reported.content = True
     return None if is_error else False
-
-
-def error_beside(value: Any, of_choice: Any, reported: Reported) -> None:
-    """Read the error beside the choices of a chat, else that of one of them.
-
-    https://openrouter.ai/docs/api-reference/errors, https://console.groq.com/docs/api-reference
-    """
-    own = fields_of(value, _BESIDE)
-    found = own.get("error") or field(own.get("x_groq"), "error") or of_choice
-    if found:
-        set_error(found, reported)
 
 
 def no_answer(value: Any, reported: Reported) -> Any:
@@ -121,7 +109,7 @@ def read_exception(error: BaseException, reported: Reported) -> None:
         field(inner, "code"),
     )
     codes = [
-        *_named(error, "code"),
+        *_named(error, "provider_code", "code"),  # the first is lm15's
         *_named(inner, "code", "Code", "status", "type"),
         *_named(error, "type", "status"),
     ]

@@ -10,12 +10,11 @@ from __future__ import annotations
 import re
 from decimal import Context, Decimal
 from functools import lru_cache
-from operator import itemgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Mapping
 
     from pantheon_obs.core.llm_events import UsageStatus
 
@@ -109,32 +108,6 @@ def field(value: Any, name: str) -> Any:
     return None
 
 
-def fields_of(value: Any, names: Iterable[str]) -> Any:
-    """Return a dict that has all of these fields that a value has, to read several of them."""
-    if isinstance(value, dict):
-        return value
-    own = getattr(value, "__dict__", None)
-    kind: Any = type(value)  # whose fields may be properties, as those of Azure's SDK are
-    if own is None or getattr(value, EXTRA, None) or not class_fields(kind).isdisjoint(names):
-        return {name: field(value, name) for name in names}
-    return own
-
-
-def fields_reader(*names: str) -> Callable[[Any], tuple[Any, ...]]:
-    """Make a function that reads two or more fields at once, faster than `field` reads each."""
-    take = itemgetter(*names)
-
-    def read(value: Any) -> tuple[Any, ...]:
-        own: Any = value if isinstance(value, dict) else getattr(value, "__dict__", _NO_FIELDS)
-        try:  # an SDK's objects have all of their fields, be they None
-            found: tuple[Any, ...] = take(own)
-        except KeyError:
-            return tuple([field(value, name) for name in names])
-        return found
-
-    return read
-
-
 def either(value: Any, *names: str) -> Any:
     """Return the first of these fields that is not None, or None."""
     for name in names:
@@ -197,11 +170,8 @@ def add_detail(reported: Reported, name: str, value: object) -> None:
 
 def add_details(reported: Reported, values: Any, names: Mapping[str, str]) -> None:
     """Keep those of an object's counts that only the price depends on; `names` maps its fields."""
-    own = fields_of(values, names)
     for name, kept in names.items():
-        value = own.get(name)
-        if value:
-            add_detail(reported, kept, value)
+        add_detail(reported, kept, field(values, name))
 
 
 def set_served(reported: Reported, name: str, value: object) -> None:

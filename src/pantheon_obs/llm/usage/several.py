@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pantheon_obs.llm.usage.fields import Reported, field, text
-from pantheon_obs.llm.usage.shapes import MESSAGES, first, read, read_usage
+from pantheon_obs.llm.usage.shapes import read, read_message, read_usage
 from pantheon_obs.llm.usage.sums import add_part, take_sums
 from pantheon_obs.llm.usage.vendors.gateways import hidden_cost
 
@@ -31,7 +31,7 @@ class Answers:
 
     def _add(self, value: Any) -> None:
         part = Reported()
-        usage = first(MESSAGES, value, part)
+        usage = read_message(value, part)
         if usage is False:
             counts = read_usage(value, part) and not self._found
         else:

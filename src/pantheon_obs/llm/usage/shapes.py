@@ -18,13 +18,15 @@ from pantheon_obs.llm.usage import errors
 from pantheon_obs.llm.usage.beside import add_beside
 from pantheon_obs.llm.usage.fields import (
     COUNTS,
-    EXTRA,
     Reported,
     class_fields,
     field,
+    has,
     in_snake_case,
     read_counts,
+    text,
 )
+from pantheon_obs.llm.usage.stored import stored
 from pantheon_obs.llm.usage.vendors import (
     anthropic,
     bedrock,
@@ -49,6 +51,25 @@ def of_raw(value: Any, reported: Reported) -> Any:
     return usage
 
 
+def of_body(value: Any, reported: Reported) -> Any:
+    """Read lm15's answer, or the last event of its stream: the vendor's own body within it.
+
+    lm15 copies the vendor's counts, which may include the cache and reasoning, or not.
+    """
+    body, usage = field(value, "provider_data"), field(value, "usage")
+    if body is None or (usage is not None and not has(usage, "input_audio_tokens")):
+        return False
+    model = vars(reported).pop("model", None)  # the one that was asked for, in a stream
+    read(body, reported)
+    reported.model = reported.model or text(field(value, "model")) or model
+    reported.finish_reason = reported.finish_reason or text(field(value, "finish_reason"))
+    reported.content = reported.finished = True
+    if reported.usage_status != "missing":
+        return None
+    reported.partial = True
+    return usage
+
+
 def of_part(value: Any, reported: Reported) -> Any:
     """Read a part of a streamed body of Bedrock's InvokeModel: JSON within an event."""
     data = field(field(value, "chunk"), "bytes")
@@ -62,9 +83,11 @@ def of_part(value: Any, reported: Reported) -> Any:
 # False to decline, else the usage object for `USAGE` to read, or None.
 MESSAGES: Rows = (
     ("choices", openai.chat),
+    ("provider_data", of_body),
     ("type", anthropic.event),
     ("type", openai.response_event),
     ("type", cohere.event),
+    ("type", frameworks.lm15_event),
     ("snapshot", openai.chat_event),
     ("candidates", gemini.content),
     ("usage_metadata", gemini.content),
@@ -127,13 +150,11 @@ USAGE: Rows = (
     ("gen_ai.usage.input_tokens", gateways.opentelemetry),
     ("gen_ai.usage.output_tokens", gateways.opentelemetry),
 )
-# The fields of the first rows: few usages have any of them.
-_RARE = frozenset(name for name, _ in USAGE[:3])
 
 
 def read(value: Any, reported: Reported) -> bool:
     """Read a response, a chunk or a usage object; return whether its shape is known."""
-    usage = first(MESSAGES, value, reported)
+    usage = read_message(value, reported)
     if usage is False:
         if type(value) is tuple:  # a chunk, and what its framework knows of it
             return sum(read(part, reported) for part in value) > 0  # all of them
@@ -142,6 +163,15 @@ def read(value: Any, reported: Reported) -> bool:
         read_usage(usage, reported)
         gateways.hidden_cost(value, reported)
     return True
+
+
+def read_message(value: Any, reported: Reported) -> Any:
+    """Read a response or a chunk, and return its usage object, or None; False if it is neither.
+
+    Most are chats, which need no search through the rows.
+    """
+    usage = openai.chat(value, reported)
+    return first(MESSAGES, value, reported) if usage is False else usage
 
 
 def read_json(body: bytes, reported: Reported) -> bool:
@@ -157,10 +187,10 @@ def read_json(body: bytes, reported: Reported) -> bool:
 def read_usage(usage: Any, reported: Reported) -> bool:
     """Read a usage object; return whether its shape is known."""
     cost = reported.cost
-    known = first(USAGE, usage, reported, _RARE) is not False
+    known = openai.own_tokens(usage, reported) or first(USAGE, usage, reported) is not False
     if not known and type(usage) is dict:
         usage = in_snake_case(usage)
-        known = first(USAGE, usage, reported, _RARE) is not False
+        known = first(USAGE, usage, reported) is not False
     if not known:
         reported.cost = cost  # a cost without tokens beside it may be of something else
         return False
@@ -185,21 +215,12 @@ def _fill(usage: Any, reported: Reported) -> None:
         reported.details = {**other.details, **reported.details}
 
 
-def first(rows: Rows, value: Any, reported: Reported, rare: frozenset[str] = frozenset()) -> Any:
-    """Read a value by the first row that fits; return its function's answer, or False.
-
-    The rows of the `rare` fields come first. They are passed over at once if the value has none.
-    """
+def first(rows: Rows, value: Any, reported: Reported) -> Any:
+    """Read a value by the first row that fits; return its function's answer, or False."""
     if value is None:
         return False
     kind: Any = type(value)
-    names = class_fields(kind)
-    own: Any = value if isinstance(value, dict) else getattr(value, "__dict__", ())
-    extra: Any = getattr(value, EXTRA, None) if EXTRA in names else None
-    if extra:
-        own = {**own, **extra}
-    if rare and rare.isdisjoint(own) and rare.isdisjoint(names):
-        rows = rows[len(rare) :]
+    names, own = class_fields(kind), stored(value)
     for name, function in rows:
         if name in own or name in names:
             answer = function(value, reported)

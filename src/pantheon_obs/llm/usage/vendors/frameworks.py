@@ -1,10 +1,10 @@
-"""The messages and usage of frameworks: LangChain, LlamaIndex and pydantic-ai."""
+"""The messages and usage of frameworks: LangChain, LlamaIndex, pydantic-ai and lm15."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.beside import OTHER, add_beside, add_served, add_tools, stored
+from pantheon_obs.llm.usage.beside import OTHER, add_beside, add_served, add_tools
 from pantheon_obs.llm.usage.fields import (
     COUNTS,
     Reported,
@@ -18,6 +18,7 @@ from pantheon_obs.llm.usage.fields import (
     set_served,
     text,
 )
+from pantheon_obs.llm.usage.stored import stored
 from pantheon_obs.llm.usage.vendors.anthropic import CACHE_LIVES
 from pantheon_obs.llm.usage.vendors.gateways import cost
 
@@ -44,6 +45,7 @@ _PYDANTIC_AI = {
 }
 _TIERS = ("flex", "priority")
 _CONTENT = ("content", "tool_calls", "tool_call_chunks")
+_DELTA = ("text", "data", "url", "input", "name")
 _MODELS = ("model_name", "model", "model_id")
 _REASONS = ("finish_reason", "stop_reason", "stopReason", "done_reason")
 
@@ -144,5 +146,18 @@ def pydantic_ai_tokens(usage: Any, reported: Reported) -> bool:
     add_detail(reported, "web_searches", field(details, "web_search_requests"))
     if requests is not None and requests > 1:
         add_detail(reported, "requests", requests)  # a price that rises with a prompt fits no sum
-    reported.partial = bool(field(usage, "unmeasured_requests"))
+    unmeasured = field(usage, "unmeasured_requests")
+    if unmeasured is not None:
+        reported.partial = bool(unmeasured)
     return True
+
+
+def lm15_event(value: Any, reported: Reported) -> Any:
+    """Read an event of lm15's streams before the end, which has the vendor's body."""
+    delta = field(value, "delta")
+    if not has(delta, "part_index") and not has(value, "adaptations"):
+        return False
+    reported.model = text(field(value, "model")) or reported.model
+    reported.finished = bool(reported.finished)
+    reported.content = reported.content or any(field(delta, name) for name in _DELTA)
+    return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.beside import OTHER, add_tools, stored
+from pantheon_obs.llm.usage.beside import OTHER, add_tools
 from pantheon_obs.llm.usage.errors import set_error
 from pantheon_obs.llm.usage.fields import (
     Reported,
@@ -17,6 +17,7 @@ from pantheon_obs.llm.usage.fields import (
     set_served,
     text,
 )
+from pantheon_obs.llm.usage.stored import stored
 
 _MODALITIES = {
     "TEXT": "text",

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.beside import OTHER, add_served, add_tools
-from pantheon_obs.llm.usage.errors import error_beside, set_error
+from pantheon_obs.llm.usage.beside import OTHER, SERVED, add_served, add_tools
+from pantheon_obs.llm.usage.errors import set_error
 from pantheon_obs.llm.usage.fields import (
     Reported,
     add_detail,
@@ -16,13 +16,12 @@ from pantheon_obs.llm.usage.fields import (
     count,
     either,
     field,
-    fields_of,
-    fields_reader,
     has,
     set_job,
     set_served,
     text,
 )
+from pantheon_obs.llm.usage.stored import fields_reader
 
 CONTENT = (
     "content",
@@ -39,7 +38,6 @@ CONTENT = (
 # In a stream the name of a tool comes before its arguments, and reasoning may be encrypted.
 _ITEM_CONTENT = ("name", "encrypted_content", "result")
 _TERMINAL_EVENTS = ("response.completed", "response.incomplete", "response.failed")
-_PLAIN = 5  # fields of OpenAI's own usage
 _FLAT = {  # the parts that some vendors name beside the totals
     "cached_tokens": "cached_input_tokens",
     "cache_read_input_tokens": "cached_input_tokens",
@@ -49,24 +47,34 @@ _FLAT = {  # the parts that some vendors name beside the totals
     "cache_creation_input_tokens": "cache_write_tokens",
     "reasoning_tokens": "reasoning_tokens",
 }
-_chat_fields = fields_reader("choices", "model", "usage")
 _INPUT_KINDS = {
     "audio_tokens": "input_audio_tokens",
     "image_tokens": "input_image_tokens",
     "video_tokens": "input_video_tokens",
 }
 _OUTPUT_KINDS = {"audio_tokens": "output_audio_tokens", "image_tokens": "output_image_tokens"}
-_WRITTEN = ("cache_write_tokens", "cache_creation_tokens")  # the second is litellm's
-_INPUT_PARTS = ("cached_tokens", *_WRITTEN, "cache_write_tokens_details", *_INPUT_KINDS)
-_OUTPUT_PARTS = ("reasoning_tokens", *_OUTPUT_KINDS)
-_CHOICE = ("finish_reason", "delta", "message", "error")
-_chat_usage = fields_reader(
+_COSTS = ("cost", "estimated_cost", "cost_in_usd_ticks")  # which gateways have beside the tokens
+_NO_OTHERS: list[None] = [None] * len((*_COSTS, *_FLAT))
+_chat_fields = fields_reader("choices", "model", "usage", "service_tier", "error", "x_groq")
+_choice_fields = fields_reader("finish_reason", "delta", "message", "error")
+_served = fields_reader(*SERVED)
+_USAGE = (
     "prompt_tokens",
     "completion_tokens",
+    "total_tokens",
     "prompt_tokens_details",
     "completion_tokens_details",
-    "total_tokens",
 )
+_own_usage = fields_reader(*_USAGE, *_COSTS, *_FLAT)
+_chat_usage = fields_reader(*_USAGE)
+_input_parts = fields_reader(
+    "cached_tokens",
+    "cache_write_tokens_details",
+    "cache_write_tokens",
+    "cache_creation_tokens",  # litellm's
+    *_INPUT_KINDS,
+)
+_output_parts = fields_reader("reasoning_tokens", *_OUTPUT_KINDS)
 _responses_usage = fields_reader(
     "input_tokens", "output_tokens", "input_tokens_details", "output_tokens_details"
 )
@@ -77,42 +85,46 @@ def chat(value: Any, reported: Reported) -> Any:
 
     The first chunk only has an empty role, the usage chunk has no choices. DeepSeek puts the usage
     on the chunk with the finish reason; Azure's first chunk has the results of its filters only.
-    (chat-streaming/streaming)
+    (chat-streaming/streaming) An error may be beside the choices, or in one of them.
+    https://openrouter.ai/docs/api-reference/errors, https://console.groq.com/docs/api-reference
     """
-    choices, model, usage = _chat_fields(value)
+    found = _chat_fields(value)
+    choices = next(found)
     if not isinstance(choices, (list, tuple)):
         return False
-    error: Any = None
+    model, usage, tier, error, of_groq = found
     delta: Any = None
+    if of_groq is not None:
+        error = error or field(of_groq, "error")
     reported.finished = bool(reported.finished)
     reported.model = reported.model or text(model)
     for choice in choices:
-        own = fields_of(choice, _CHOICE)
-        reason = text(own.get("finish_reason"))
+        reason, delta, message, failure = _choice_fields(choice)
+        reason = text(reason)
         if reason is not None:
             reported.finish_reason = reason
             reported.finished = True
-        delta = own.get("delta")
-        message: Any = delta or own.get("message") or choice
+        error = error or failure
+        message = delta or message or choice
         if not reported.content:
             reported.content = any(field(message, name) for name in CONTENT)
-        add_served(message, reported)
-        error = error or own.get("error")
-    if not field(delta, "content"):  # not amid the answer
-        error_beside(value, error, reported)
+        if any(_served(message)):
+            add_served(message, reported)
+    if error and not field(delta, "content"):  # not amid the answer
+        set_error(error, reported)
     if usage is None and reported.finished:
-        usage = _usage_elsewhere(value, choices)
+        usage = _usage_elsewhere(of_groq, choices)
     if usage is not None:
-        set_served(reported, "service_tier", field(value, "service_tier"))
+        set_served(reported, "service_tier", tier)
     return usage
 
 
-def _usage_elsewhere(value: Any, choices: Any) -> Any:
+def _usage_elsewhere(of_groq: Any, choices: Any) -> Any:
     """Return the usage of a last chunk of Groq's, or of Moonshot's.
 
     https://console.groq.com/docs/api-reference, https://platform.moonshot.ai/docs/api/chat
     """
-    found = field(field(value, "x_groq"), "usage")
+    found = field(of_groq, "usage")
     if found is None and choices:
         found = field(choices[-1], "usage")
     return found
@@ -193,19 +205,32 @@ def embeddings(value: Any, reported: Reported) -> Any:
     return usage
 
 
+def own_tokens(usage: Any, reported: Reported) -> bool:
+    """Read OpenAI's own usage: `chat_tokens` where there are none of the fields of others.
+
+    Most usages are like this. It saves 110 of the 1,700 byte codes of a call.
+    """
+    found = _own_usage(usage)
+    prompt = next(found)
+    if type(prompt) is not int:
+        return False
+    completion, total, of_prompt, of_completion, *others = found
+    is_own = type(completion) is int and total == prompt + completion and others == _NO_OTHERS
+    return is_own and _take_in(reported, prompt, completion, of_prompt, of_completion)
+
+
 def chat_tokens(usage: Any, reported: Reported) -> bool:
     """Read a usage with cached and reasoning tokens as parts (chat/object#chat-object-usage).
 
     At xAI reasoning is no part of the completion, which the total tells. A total that counts more
     than the usage names makes it partial: Gemini's thoughts in this style, for example.
     """
-    prompt, completion, of_prompt, of_completion, total = _chat_usage(usage)
-    own, reasoning = fields_of(usage, _FLAT), None
-    if of_prompt is None or of_completion is None or len(own) > _PLAIN:
-        for name, kept in _FLAT.items():
-            if own.get(name) is not None:
-                setattr(reported, kept, count(own[name], getattr(reported, kept)))
-        reasoning = count(own.get("reasoning_tokens"))
+    prompt, completion, total, of_prompt, of_completion = _chat_usage(usage)
+    for name, kept in _FLAT.items():
+        number = field(usage, name)
+        if number is not None:
+            setattr(reported, kept, count(number, getattr(reported, kept)))
+    reasoning = count(field(usage, "reasoning_tokens"))
     try:
         beyond = total - prompt - completion
     except TypeError:  # one of them is missing
@@ -232,19 +257,18 @@ def _take_in(reported: Reported, input_: Any, output: Any, of_input: Any, of_out
     reported.input_tokens = count(input_, reported.input_tokens)
     reported.output_tokens = count(output, reported.output_tokens)
     if of_input is not None:
-        own = fields_of(of_input, _INPUT_PARTS)
-        reported.cached_input_tokens = count(own.get("cached_tokens"), reported.cached_input_tokens)
-        for name in _WRITTEN:
-            if own.get(name) is not None:
-                reported.cache_write_tokens = count(own[name], reported.cache_write_tokens)
-        kept = own.get("cache_write_tokens_details")
+        cached, kept, written, created, *kinds = _input_parts(of_input)
+        reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
+        if written is not None or created is not None:
+            before = count(written, reported.cache_write_tokens)
+            reported.cache_write_tokens = count(created, before)
         if kept is not None:  # the price is that of half an hour
             add_detail(reported, OTHER, field(kept, "ttl_12h_tokens"))
-        if any(map(own.get, _INPUT_KINDS)):
-            add_details(reported, own, _INPUT_KINDS)
+        if any(kinds):
+            add_details(reported, of_input, _INPUT_KINDS)
     if of_output is not None:
-        own = fields_of(of_output, _OUTPUT_PARTS)
-        reported.reasoning_tokens = count(own.get("reasoning_tokens"), reported.reasoning_tokens)
-        if any(map(own.get, _OUTPUT_KINDS)):
-            add_details(reported, own, _OUTPUT_KINDS)
+        reasoning, *kinds = _output_parts(of_output)
+        reported.reasoning_tokens = count(reasoning, reported.reasoning_tokens)
+        if any(kinds):
+            add_details(reported, of_output, _OUTPUT_KINDS)
     return True
