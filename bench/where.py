@@ -2,12 +2,13 @@
 
 Counts bytecode instructions, which do not depend on how busy the machine is, less those of the
 bare work. `make bench-where` prints two tables of docs/performance.md: the parts of each row in
-`ROWS`, and of the set-up. `python -m bench.where story "ASGI, whole story made"` lists the
-functions of one row.
+`ROWS`, and of the set-up, which valgrind counts. `python -m bench.where story "ASGI, whole story
+made"` lists the functions of one row.
 """
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -38,9 +39,14 @@ ROWS = {
 }
 _PIECES = 50
 _WARM = 300
-_RUNS = 10
 _PACKAGE = "/pantheon_obs/"
-_PEER = "the interpreter and structlog, with all that they load"
+# Each step has those before it.
+_SET_UP = {
+    "the interpreter": "",
+    "`import structlog`": "import structlog",
+    "the modules of the library": "import pantheon_obs._instrument, pantheon_obs.adapters.asgi",
+    "the call of `instrument()`, and its first line": INSTRUMENT,
+}
 
 # How the names of files and functions of each part begin; the first part that fits counts.
 _PARTS = {
@@ -92,12 +98,12 @@ def main() -> None:
         _print_row(part, (_shown(found[part], found.total()) for found in parts))
     _print_row("all", (f"{ours.total():,}" for _, ours in counts))
     _print_row("by hand", (f"{hand.total():,}" for hand, _ in counts))
-    groups = _imports()
     print()
-    _print_row("set-up without rich, imports", ("ms", "share"))
+    _print_row("set-up without rich", ("million instructions", "share"))
     _print_row("---", ("---", "---"))
-    for group, micros in groups.most_common():
-        _print_row(group, (f"{micros / 1000:.1f}", f"{micros / groups.total():.0%}"))
+    counts = [_instructions(f"{WITHOUT_RICH}{code}") for code in _SET_UP.values()]
+    for step, count, before in zip(_SET_UP, counts, (0, *counts), strict=False):
+        _print_row(step, (f"{(count - before) / 1e6:.0f}", f"{(count - before) / counts[-1]:.0%}"))
 
 
 def _print_row(name: str, cells: Iterable[str]) -> None:
@@ -162,29 +168,25 @@ def _by_part(counts: Counts) -> Counts:
     return parts
 
 
-def _imports() -> Counts:
-    """Return the microseconds of groups of imports, each the least of several runs."""
-    best: dict[str, int] = {}
-    of_structlog: set[str] = set()
-    for code in ("import structlog", INSTRUMENT):
-        for _ in repeat(None, _RUNS):
-            run = subprocess.run(  # noqa: S603 - our own code
-                (sys.executable, "-X", "importtime", "-c", f"{WITHOUT_RICH}{code}"),
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            lines = [line.split("|") for line in run.stderr.splitlines() if "|" in line]
-            for own, _, name in lines[1:]:
-                micros = int(own.split()[-1])
-                best[name.strip()] = min(micros, best.get(name.strip(), micros))
-        of_structlog = of_structlog or set(best)
-    groups: Counts = Counter()
-    for name, micros in best.items():
-        package, *rooms = name.split(".")
-        group = ".".join((package, *rooms[:1])) if package == "pantheon_obs" else "other packages"
-        groups[_PEER if name in of_structlog else group] += micros
-    return groups
+def _instructions(code: str) -> int:
+    """Return the instructions of a new interpreter that runs some code, its exit included.
+
+    The first run writes byte code, as an installation does.
+    """
+    command = (sys.executable, "-c", code)
+    subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - our own code
+    counted = subprocess.run(  # noqa: S603 - as above
+        (
+            shutil.which("valgrind") or "valgrind",
+            "--tool=callgrind",
+            "--callgrind-out-file=/dev/null",
+            *command,
+        ),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return int(counted.stderr.partition("Collected :")[2].split()[0])
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import ReferenceType, WeakKeyDictionary, ref
@@ -37,17 +37,17 @@ _PROTOCOLS = (
 _guard = Guard("instrument")
 
 
-@dataclass(eq=False)
 class Instrumentation:
     """The start-up of an application, which its first call runs, and the options of `instrument`.
 
     The application owns it: what it refers to may refer to the application.
     """
 
-    start: Callable[[], None]
-    settings: Settings
-    health: object
-    use: Use = field(default_factory=Use)
+    def __init__(self, start: Callable[[], None], settings: Settings, health: object) -> None:
+        self.start = start
+        self.settings = settings
+        self.health = health
+        self.use = Use()
 
     def __call__(self) -> None:
         self.use.done = True

@@ -21,7 +21,6 @@ from pantheon_obs import (
     instrument,
     trace_context,
 )
-from pantheon_obs.sinks import sentry_options
 from pantheon_obs.testing import capture_events
 from tests.support.server import SECONDS, environment
 
@@ -155,7 +154,7 @@ except ConfigError as error:
 
 def test_nothing_is_refused_where_the_sdk_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody knows its options there; a DSN says that it is missing."""
-    monkeypatch.setattr(sentry_options, "find_spec", lambda _name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
 
     assert init_sentry(enable_lgos=True) is False
 

@@ -6,9 +6,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from pantheon_obs.core import pipeline
+from pantheon_obs.core.events import LifespanFailed
 from pantheon_obs.core.failures import cover_here, is_covered, note
 from pantheon_obs.core.guard import Guard
-from pantheon_obs.core.lifespan_events import LifespanFailed
 
 if TYPE_CHECKING:
     from pantheon_obs.core.asgi_types import Message, Send

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from logging import DEBUG, ERROR, INFO, WARNING
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pantheon_obs.core.lifespan_events import LifespanFailed
 from pantheon_obs.core.llm_events import LlmCallFinished, llm_fields
 from pantheon_obs.core.measurements import Fact
 from pantheon_obs.core.task_events import TaskFinished, TaskState, with_error_and_totals
@@ -204,6 +203,30 @@ class BackgroundFailed(Fact):
     def fields(self) -> dict[str, Any]:
         """The event's own fields, in the order of the schema."""
         return {"error_type": type(self.error).__name__}
+
+
+class LifespanFailed(Fact):
+    """The start-up or the shutdown of the application has raised.
+
+    Attributes:
+        phase: `startup` or `shutdown`.
+        error: The exception.
+    """
+
+    event: ClassVar[str] = "lifespan_failed"
+    logger: ClassVar[str] = "pantheon_obs.lifespan"
+    outside: ClassVar[tuple[str, ...]] = ()
+    uncaptured: ClassVar[str] = "lifespan"  # no integration of an error tracker is around it
+    level: ClassVar[int] = ERROR
+    trace_id: ClassVar[None] = None  # it belongs to no request
+    bound: ClassVar[None] = None
+
+    phase: str
+    error: BaseException
+
+    def fields(self) -> dict[str, Any]:
+        """The event's own fields, in the order of the schema."""
+        return {"phase": self.phase, "error_type": type(self.error).__name__}
 
 
 Ended = RequestFinished | WebsocketFinished | TaskFinished

@@ -63,7 +63,7 @@ def _name_signs(extra: frozenset[str]) -> tuple[dict[str, str], str, str]:
     Of further names the last character only is looked for, as separators do not count.
     """
     tails = {word[-_TAIL:] for word in LAST_WORDS}
-    ends = _any_of(tails, fold=True)
+    ends = _folded(_any_of(tails))
     # Most names fail at a set of letters for each place, which is faster than all the words. Some
     # words are secret only behind another one.
     in_place = "".join(
@@ -73,11 +73,8 @@ def _name_signs(extra: frozenset[str]) -> tuple[dict[str, str], str, str]:
         rf"(?<![,;&?({{\[\"'`](?:{'|'.join(word for word in NOT_ALONE if len(word) == size)})"
         for size in sorted({len(word) for word in NOT_ALONE})
     ]
-
-    def named(behind: str) -> str:
-        not_alone = "".join(f"{word}{behind})" for word in alone)
-        return f"(?<={in_place}{behind})(?<={ends}{behind}){not_alone}"
-
+    # Of the less frequent ways less is asked, as each condition takes its time to compile.
+    not_alone = "".join(f"{word}.)" for word in alone)
     last, last_but_one = (
         _one_of({word[-place] for word in (*LAST_WORDS, "dd")}, fold=True)[1:-1] for place in (1, 2)
     )
@@ -88,14 +85,14 @@ def _name_signs(extra: frozenset[str]) -> tuple[dict[str, str], str, str]:
     code = r"(?<=[?&#]code.)|(?<=auth_code.)|(?<=ization_code.)|(?<=code_verifier.)"
     number = f"(?s:(?<=..[_vV56][0-9].|._[0-9][0-9].|.[{last}_vV456][0-9]..|_[0-9][0-9]..))"
     behind = [
-        rf"(?<=[0-9]..|.[0-9].){number}(?:(?<=[0-9].)(?:{one})|(?<=[0-9]..)(?:{named('[0-9]..')}|{two}))",
+        rf"(?<=[0-9]..|.[0-9].){number}(?:(?<=[0-9].)(?:{one})|(?<=[0-9]..)(?:(?<={in_place}[0-9]..)|{two}))",
         r"(?<!')(?<=[\"'`][ \]].|[\] ] .|\\[\"'`].|[\d\[]\].)|(?<=[\"']code[\"'].)",
     ]
     # One look at the characters before a sign tells that most of these are not there.
     near = r"(?<=[0-9\"'`\[\] \\e]..|.[0-9\]].)"
     ways = [
-        named("."),
-        rf"(?<=[0-9{_BETWEEN}].)(?:{named('..')}|{near}(?:{'|'.join(behind)}))",
+        f"(?<={in_place}.)(?<={ends}.){not_alone}",
+        rf"(?<=[0-9{_BETWEEN}].)(?:(?<={in_place}..)(?<={ends}..)|{near}(?:{'|'.join(behind)}))",
         rf"(?<=[ertdD].)(?:(?<=[?&]t.|5[Dd].)|(?<=[?&#_]code.|ifier.)(?:{code}))",
     ]
     second, quoted = rf"{last}{last_but_one}0-9_vV\[?&{_BETWEEN}\\", rf"[{last}0-9\\][\"'`]."
@@ -128,43 +125,49 @@ def _other_signs() -> list[str]:
         "B": ["(?=earer|asic|EARER|ASIC)"],
         ".": [r"(?=[\w-]{6}\.[\w-]{27})", "(?=[a-f0-9]{64})"],
     }
-    for sign in sorted({beginning[-1] for beginning, _ in PROVIDERS}):
-        names = {beginning[:-1][-_MOST:] for beginning, _ in PROVIDERS if beginning[-1] == sign}
-        by_size = [
-            {name for name in names if len(name) == size} for size in sorted({*map(len, names)})
+    names: dict[str, dict[int, set[str]]] = {}
+    for beginning, _ in PROVIDERS:
+        name = beginning[:-1][-_MOST:]
+        names.setdefault(beginning[-1], {}).setdefault(len(name), set()).add(name)
+    for sign, by_size in sorted(names.items()):
+        ways = [
+            f"(?<={_any_of(each)}.){_begins(size, sign)}" for size, each in sorted(by_size.items())
         ]
-        ways = [f"(?<={_any_of(each)}.){_begins(len(min(each)))}" for each in by_size]
-        last = range(min(2, *map(len, names)) if len(names) > 1 else 1, 0, -1)
-        guard = "".join(_one_of({name[-place] for name in names}, fold=False) for place in last)
-        around.setdefault(sign, []).append(f"(?<={guard}.)(?:{'|'.join(ways)})")
+        if len(ways) > 1:  # else it fails as fast itself
+            all_names = [name for each in by_size.values() for name in each]
+            last = range(min(2, *by_size), 0, -1)
+            guard = "".join(_one_of({name[-at] for name in all_names}, fold=False) for at in last)
+            ways = [f"(?<={guard}.)(?:{'|'.join(ways)})"]
+        around.setdefault(sign, []).extend(ways)
     return [f"{re.escape(sign)}(?:{'|'.join(ways)})" for sign, ways in around.items()]
 
 
-def _begins(size: int) -> str:
-    """Make the pattern of a beginning before which no word goes on, unless an escape ends there."""
-    if size > _WORD:
+def _begins(size: int, sign: str) -> str:
+    """Make the pattern of a beginning before which no word goes on, unless an escape ends there.
+
+    It is left out where words with that end are rare.
+    """
+    if size > (_WORD if sign in "-_." else 1):
         return ""
-    return (
-        rf"(?:(?<![A-Za-z0-9_].{{{size}}}.)|(?<=\\[nrt].{{{size}}}.)"
-        rf"|(?<=%[\s\S]{{2}}.{{{size}}}.))"
-    )
+    name = "." * (size + 1)
+    return rf"(?:(?<![A-Za-z0-9_]{name})|(?<=\\[nrt]{name})|(?<=%[\s\S][\s\S]{name}))"
 
 
-def _any_of(words: Collection[str], *, fold: bool = False) -> str:
-    """Make a pattern of words of the same length; with `fold`, in capital letters too."""
-    if len(words) == 1 and not fold:
-        return re.escape(*words)
-    ways: dict[str, set[str]] = {}
-    for word in words:
-        ways.setdefault(word[0], set()).add(word[1:])
-    if not any(rests - {""} for rests in ways.values()):
-        return _one_of(ways, fold=fold)
-    by_rest: dict[str, list[str]] = {}
-    for first, rests in sorted(ways.items()):
-        by_rest.setdefault(_any_of(rests, fold=fold), []).append(first)
-    found = [_one_of(firsts, fold=fold) + rest for rest, firsts in by_rest.items()]
-    # Each group takes its time to compile.
-    return found[0] if len(found) == 1 else f"(?:{'|'.join(found)})"
+def _any_of(words: Collection[str]) -> str:
+    """Make a pattern of words of the same length."""
+    ways: dict[str, list[str]] = {}
+    for word in sorted(words):
+        ways.setdefault(word[0], []).append(re.escape(word[1:]))
+    found = [
+        f"{re.escape(first)}(?:{'|'.join(rests)})" if rests[1:] else re.escape(first) + rests[0]
+        for first, rests in ways.items()
+    ]
+    return f"(?:{'|'.join(found)})" if found[1:] else found[0]
+
+
+def _folded(pattern: str) -> str:
+    """Have a pattern of small letters match capital ones too."""
+    return "".join(f"[{one.upper()}{one}]" if one.isalpha() else one for one in pattern)
 
 
 def _one_of(characters: Iterable[str], *, fold: bool) -> str:

@@ -1,38 +1,23 @@
 """Start Sentry if there is a DSN: private by default, each event tagged with its trace id.
 
-`sentry_sdk` is imported only then.
+`sentry_sdk` is imported only then, and with it `sentry_client` and all that works on its events.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import sys
-from contextlib import suppress
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core import pipeline
 from pantheon_obs.core.errors import MissingExtraError, require
 from pantheon_obs.core.guard import Guard, own_lines
 from pantheon_obs.core.settings import NAMES, Settings, resolve
 from pantheon_obs.core.switch import turned_off
-from pantheon_obs.sinks import sentry_grpc
 from pantheon_obs.sinks.sentry_apps import AsgiApp, WsgiApp
-from pantheon_obs.sinks.sentry_claims import keep_headers_in
-from pantheon_obs.sinks.sentry_delivery import begin_afresh
-from pantheon_obs.sinks.sentry_integrations import add_integrations
-from pantheon_obs.sinks.sentry_options import dsn_of, options_for, refuse_unknown
-from pantheon_obs.sinks.sentry_scope import forget, tag
-from pantheon_obs.sinks.sentry_sink import SentrySink
+from pantheon_obs.sinks.sentry_options import dsn_of, refuse_unknown
 
 if TYPE_CHECKING:
     from types import ModuleType
-
-# The exceptions on these loggers' lines reach Sentry where they escape.
-_OURS = ("request", "task", "llm", "health", "guard", "lifespan")
-_NEVER_EVENTS = {f"pantheon_obs.{name}" for name in _OURS}
-_URLLIB3 = "urllib3.connectionpool"
 
 _ON = "on"
 _NOT_STARTED = "off: not started"
@@ -89,9 +74,13 @@ def start(settings: Settings) -> bool:
             sdk = _init(settings)
         if sdk is None:
             return False
+        from pantheon_obs.sinks import sentry_client  # noqa: PLC0415 - only with Sentry
+
         _status = _ON
-        _watch(sdk)
+        sentry_client.watch(sdk)
     if _adds_integrations and sdk.get_client() is _client:
+        from pantheon_obs.sinks.sentry_integrations import add_integrations  # noqa: PLC0415 - as above
+
         with _guard:
             add_integrations(sdk)
     return bool(sdk.get_client().dsn)
@@ -117,7 +106,11 @@ def around(app: Any, protocol: str) -> Any:  # noqa: ANN401 - any app
 def missing_interceptor(module: str) -> Any:  # noqa: ANN401 - gRPC's
     """Return Sentry's interceptor of a module, which a server lacks in whose first call this is."""
     sdk = _sdk()
-    return None if sdk is None else sentry_grpc.missing_interceptor(sdk, module)
+    if sdk is None:
+        return None
+    from pantheon_obs.sinks import sentry_grpc  # noqa: PLC0415 - as above
+
+    return sentry_grpc.missing_interceptor(sdk, module)
 
 
 def status() -> str:
@@ -135,11 +128,9 @@ def reset() -> None:
     _client, _status, _adds_integrations = None, _NOT_STARTED, True
     if sdk is None:
         return
-    pipeline.remove_sink(SentrySink.name)
-    with suppress(ValueError):  # the application may have taken it out itself
-        sdk.scope.global_event_processors.remove(tag)
-    logging.getLogger(_URLLIB3).removeFilter(_is_not_from_sentry)
-    sdk.integrations.logging._IGNORED_LOGGERS.difference_update(_NEVER_EVENTS)  # noqa: SLF001 - 2.35 has no public way
+    from pantheon_obs.sinks import sentry_client  # noqa: PLC0415 - as above
+
+    sentry_client.unwatch(sdk)
     if client is not None:
         client.close(timeout=0)
         if sdk.get_client() is client:
@@ -157,9 +148,11 @@ def _init(settings: Settings) -> ModuleType | None:
     if dsn_of(settings) is None:
         _status = "off: no DSN"
         return None
+    from pantheon_obs.sinks import sentry_client  # noqa: PLC0415 - as above
+
     try:
         sdk = require("sentry_sdk", extra="sentry", feature="sentry_dsn")
-        sdk.init(**options_for(settings))
+        sdk.init(**sentry_client.options_for(settings))
     except Exception as error:
         if isinstance(error, MissingExtraError) and _is_asked_for(settings):
             raise
@@ -185,32 +178,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, ValueError):  # BadDsn; its text repeats the DSN, which is a secret
         return "the DSN is malformed: use the URL with key and project that Sentry shows"
     return f"sentry_sdk.init raised {type(error).__name__}"
-
-
-def _watch(sdk: ModuleType) -> None:
-    """Tag Sentry's events with our trace, and keep our own lines from becoming events."""
-    ignore_logger = import_module("sentry_sdk.integrations.logging").ignore_logger
-    for name in _NEVER_EVENTS:
-        ignore_logger(name)
-    logging.getLogger(_URLLIB3).addFilter(_is_not_from_sentry)
-    keep_headers_in(sdk)
-    # First: it decides which failures are new before the SDK compares exception objects.
-    import_module("sentry_sdk.scope").global_event_processors.insert(0, tag)
-    pipeline.add_sink(SentrySink(sdk))
-
-
-def _is_not_from_sentry(record: logging.LogRecord) -> bool:
-    """Drop urllib3's retry warnings from Sentry's transport thread."""
-    return not str(record.threadName).startswith("sentry-sdk.")
-
-
-def _after_fork() -> None:
-    sdk = _sdk()
-    if sdk is not None:
-        begin_afresh(sdk.get_client())
-        with _guard:
-            forget(sdk)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

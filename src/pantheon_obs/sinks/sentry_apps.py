@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.context import current_trace
 from pantheon_obs.core.guard import Guard
-from pantheon_obs.sinks.sentry_scope import claim, event_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -60,6 +59,8 @@ class AsgiApp(_Around):
         return answer
 
     def _wrap(self, app: ASGIApp, sdk: ModuleType) -> ASGIApp:
+        from pantheon_obs.sinks.sentry_scope import claim, event_of  # noqa: PLC0415 - with the SDK
+
         async def within(scope: Scope, receive: Receive, send: Send) -> None:
             trace: Any = current_trace.get()
             of_sentry, scope = scope, scope[_SCOPE]
@@ -104,6 +105,8 @@ class WsgiApp(_Around):
         return (self._serve or self._decide)(environ, start_response)
 
     def _wrap(self, app: WSGIApp, sdk: ModuleType) -> WSGIApp:
+        from pantheon_obs.sinks.sentry_scope import claim  # noqa: PLC0415 - with the SDK
+
         def within(environ: dict[str, Any], start_response: Any) -> Any:  # noqa: ANN401 - as above
             trace: Any = current_trace.get()
             with _guard:

@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import trace_id as ids
+from pantheon_obs.core.events import LifespanFailed
 from pantheon_obs.core.failures import is_sent, note
-from pantheon_obs.core.lifespan_events import LifespanFailed
 from pantheon_obs.core.serving import active
 from pantheon_obs.products import PRODUCTS
 from pantheon_obs.sinks.sentry_scope import claim, event_of, settle

@@ -14,7 +14,6 @@ from pantheon_obs.core.problems import warn_of_problems
 from pantheon_obs.core.settings import Settings, resolve
 from pantheon_obs.core.switch import turned_off
 from pantheon_obs.sinks.logs import (
-    below_level,
     beside,
     command,
     delivery,
@@ -141,6 +140,8 @@ def _install(settings: Settings) -> ObsHandler:
     noticing.install(_handler, _starting.notice)
     pipeline.add_sink(recording.sink_for(_handler))
     if settings.debug_on_error:
+        from pantheon_obs.sinks.logs import below_level  # noqa: PLC0415 - only if asked for
+
         below_level.install(_handler)
     pipeline.add_sink(_starting)
     structlog_bridge.install(_handler)

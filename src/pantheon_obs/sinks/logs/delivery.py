@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.native import threads_are_greenlets
 from pantheon_obs.sinks.logs.output import Output
-from pantheon_obs.sinks.logs.queued import Queued
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
     from pantheon_obs.core.settings import Settings
+    from pantheon_obs.sinks.logs.queued import Queued
 
 _STATUS = "/proc/self/status"  # proc(5): of Linux alone
 _output = Output()
@@ -43,6 +43,8 @@ def writer(
     _output.open(to_stderr=settings.log_stream == "stderr")
     if settings.log_delivery == "direct":
         return _output.write
+    from pantheon_obs.sinks.logs.queued import Queued  # noqa: PLC0415 - only if asked for
+
     _queue = Queued(_output.write, settings.log_queue_bytes, describe, failed)
     call_at_end(_queue.end)
     return _queue.write

@@ -11,8 +11,6 @@ from pantheon_obs.core import pipeline
 from pantheon_obs.core.failures import note
 from pantheon_obs.core.guard import let_through, report
 from pantheon_obs.core.measurements import LinesDropped
-from pantheon_obs.core.terminal import wants_colors
-from pantheon_obs.sinks.logs.console import console_format
 from pantheon_obs.sinks.logs.delivery import writer
 from pantheon_obs.sinks.logs.entry import Entry
 from pantheon_obs.sinks.logs.formats import fit, json_format, text_format
@@ -43,7 +41,7 @@ class Emitter:
         is_terminal = _is_terminal(settings.log_stream)
         if self.format_name == "auto":
             self.format_name = "console" if is_terminal else "json"
-        self._render = _FORMATS[self.format_name](is_terminal and wants_colors())
+        self._render = _format_of(self.format_name, is_terminal=is_terminal)
         self._limit = settings.max_line_bytes
         self._builder = LineBuilder(
             Redactor(settings.redact_keys, settings.max_line_bytes),
@@ -136,8 +134,10 @@ def _is_terminal(stream: str) -> bool:
         return False
 
 
-_FORMATS: dict[str, Callable[[bool], Format]] = {
-    "json": lambda _: json_format,
-    "text": lambda _: text_format,
-    "console": lambda colors: console_format(colors=colors),
-}
+def _format_of(name: str, *, is_terminal: bool) -> Format:
+    if name != "console":
+        return json_format if name == "json" else text_format
+    from pantheon_obs.core.terminal import wants_colors  # noqa: PLC0415 - only if asked for
+    from pantheon_obs.sinks.logs.console import console_format  # noqa: PLC0415 - as above
+
+    return console_format(colors=is_terminal and wants_colors())

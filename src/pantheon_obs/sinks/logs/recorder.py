@@ -20,6 +20,7 @@ from pantheon_obs.core.parsing import level_number
 from pantheon_obs.sinks.logs import odd
 from pantheon_obs.sinks.logs.emitter import Emitter
 from pantheon_obs.sinks.logs.entry import Entry, entry_from
+from pantheon_obs.sinks.logs.handler import LogSink
 from pantheon_obs.sinks.logs.held import Recording, recording_here, recording_of, size_of, take_all
 
 if TYPE_CHECKING:
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
     from typing import Final
 
     from pantheon_obs.core.context import Trace
-    from pantheon_obs.core.events import Ended
+    from pantheon_obs.core.events import Ended, Event
     from pantheon_obs.core.settings import Settings
     from pantheon_obs.sinks.logs.emitter import Writer
+    from pantheon_obs.sinks.logs.handler import ObsHandler
     from pantheon_obs.sinks.logs.held import Held
 
 _RECORDED: Final = {"recorded": True}
@@ -169,6 +171,27 @@ class Recorder(Emitter):
                     Context().run(super().emit, _marked(entry, marks))
             except Exception as failure:  # noqa: BLE001 - the other lines are still to be written
                 report("recorder", failure)
+
+
+class RecordingSink(LogSink):
+    """Writes facts, unless the rate has decided that a request's is left out."""
+
+    make_entry = Fact
+
+    def __init__(self, handler: ObsHandler, recorder: Recorder) -> None:
+        super().__init__(handler)
+        self.started = recorder.started
+        self.ended = recorder.ended
+        self._left_out = LogSink(handler)
+        self._left_out.make_entry = Unwritten
+        self._left_out.write = lambda _event, _level: None
+
+    def handle(self, event: Event) -> None:
+        """Write one fact."""
+        if getattr(event, "unwritten", False):
+            self._left_out.handle(event)
+        else:
+            super().handle(event)
 
 
 def _marked(entry: Entry, marks: Mapping[str, Any]) -> Entry:
