@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from pantheon_obs.llm.spending import Limit, Sum, Window
 
 _RETRY = 0.5  # seconds between two attempts to reach a server that is gone
-_FIRST = 0.5  # seconds that a call waits more until the server has answered first, or failed
-_LAST = 0.5  # seconds that the process waits more at its end
+_LONG = 0.5  # seconds that the first call, until an answer has come, and the end wait more
 _KEPT = 3600  # seconds that a sum stays after its window; the clocks of machines may differ
 
 _guard = Guard("budget in redis")
@@ -41,10 +40,12 @@ _log = logging.getLogger("pantheon_obs.llm")
 class Exchange:
     """One exchange with Redis: our sums for those of all processes."""
 
-    def __init__(self, shared: SharedTally, sums: tuple[Sum, ...], *, in_loop: bool) -> None:
+    def __init__(self, shared: SharedTally, sums: tuple[Sum, ...]) -> None:
         self.shared = shared
         self.sums = sums
-        self.in_loop = in_loop  # whether it was asked for where asyncio runs
+        asyncio = sys.modules.get("asyncio")
+        # Whether this thread runs the event loop of asyncio, which must not wait.
+        self.in_loop = asyncio is not None and asyncio._get_running_loop() is not None  # noqa: SLF001 - does not raise
         self.is_done = False
         self.has_waiter = False  # who tells the limits then; else the thread does
         self.reached: Iterable[Limit] = ()
@@ -103,7 +104,7 @@ class SharedTally(Tally):
     """A tally whose sums are those of all processes with the same service and environment."""
 
     is_lost = False  # whether the last command has failed
-    patience = _FIRST  # seconds that a call waits longer for the first answer
+    patience = _LONG  # seconds that a call waits longer for the first answer
 
     def __init__(self, per: str | None, window: Window, name: str, script: Any) -> None:
         self.name = name
@@ -114,7 +115,7 @@ class SharedTally(Tally):
     @property
     def hangs(self) -> bool:
         """Whether a command is on its way for so long that nobody waits for another one."""
-        return self._sent_at is not None and monotonic() - self._sent_at > _FIRST
+        return self._sent_at is not None and monotonic() - self._sent_at > _LONG
 
     def forked(self) -> None:
         """Start as a process of its own: what the parent has spent is another's."""
@@ -144,7 +145,7 @@ class SharedTally(Tally):
     def _end(self) -> None:
         """Give the thread a moment for what it has been asked, at the end of the process."""
         if self._starting.locked():
-            self._ask(()).wait(deadline() + _LAST)
+            self._ask(()).wait(deadline() + _LONG)
 
     def report(self, sums: tuple[Sum, ...], *, final: bool) -> Exchange | None:
         """Write our sums and ask for those of all processes; return what a call waits for."""
@@ -167,7 +168,7 @@ class SharedTally(Tally):
         """Leave it to the thread, which asks who has reached a limit first."""
 
     def _ask(self, sums: tuple[Sum, ...]) -> Exchange:
-        exchange = Exchange(self, sums, in_loop=_in_event_loop())
+        exchange = Exchange(self, sums)
         self._asked.put(exchange)
         return exchange
 
@@ -195,16 +196,14 @@ class SharedTally(Tally):
             else:
                 spent.tell(self._write((spent,)))
 
-    def _may_try(self) -> bool:
-        return not self.is_lost or monotonic() >= self._retry_at
-
     def _write(self, sums: tuple[Sum, ...]) -> Iterable[Limit]:
         """Exchange sums, and return the limits that this process has to tell, if reached."""
         limits = self.limits if (sums[0].key is None) is (self.per is None) else ()
         ours = [(each.own, each.unpriced) for each in sums]
         self._sent_at = monotonic()
+        may_try = not self.is_lost or self._sent_at >= self._retry_at
         try:
-            found = self._exchange(sums, ours, limits) if self._may_try() else None
+            found = self._exchange(sums, ours, limits) if may_try else None
         except Exception as error:  # noqa: BLE001 - a client raises anything
             self._lose(error)
             found = None
@@ -251,9 +250,3 @@ class SharedTally(Tally):
                 fields["per"] = self.per
             fields["error_type"] = type(error).__name__
             _log.warning("llm_budget_store_lost", extra=fields)
-
-
-def _in_event_loop() -> bool:
-    """Whether this thread runs the event loop of asyncio, which must not wait."""
-    asyncio = sys.modules.get("asyncio")
-    return asyncio is not None and asyncio._get_running_loop() is not None  # noqa: SLF001 - asyncio's documentation has it
