@@ -311,7 +311,7 @@ class TestShared:
         """However long a call waits later: the sums of others count from the first call on."""
         monkeypatch.setattr(spending, "_LONGEST_WAIT", 0.0)
         monkeypatch.setattr(shared_script, "_TIMEOUT", SECONDS)
-        monkeypatch.setattr(shared_spending, "_FIRST", SECONDS)
+        monkeypatch.setattr(shared_spending, "_LONG", SECONDS)
         monkeypatch.setattr(shared_spending.SharedTally, "patience", SECONDS)
 
         async def main() -> None:

@@ -200,13 +200,12 @@ class SharedTally(Tally):
         """Exchange sums, and return the limits that this process has to tell, if reached."""
         limits = self.limits if (sums[0].key is None) is (self.per is None) else ()
         ours = [(each.own, each.unpriced) for each in sums]
-        self._sent_at = monotonic()
-        may_try = not self.is_lost or self._sent_at >= self._retry_at
+        found, self._sent_at = None, monotonic()
         try:
-            found = self._exchange(sums, ours, limits) if may_try else None
+            if not self.is_lost or self._sent_at >= self._retry_at:
+                found = self._exchange(sums, ours, limits)
         except Exception as error:  # noqa: BLE001 - a client raises anything
             self._lose(error)
-            found = None
         self._sent_at = None
         if found is None:
             self._untold.update((each.number, each) for each in sums if each.own)
@@ -241,8 +240,7 @@ class SharedTally(Tally):
         return key.encode(errors="surrogatepass")
 
     def _lose(self, error: Exception) -> None:
-        was_lost = self.is_lost
-        self.is_lost, self.patience = True, 0.0
+        was_lost, self.is_lost, self.patience = self.is_lost, True, 0.0
         self._retry_at = monotonic() + _RETRY
         if not was_lost:
             fields: dict[str, Any] = {"window": self.window}
