@@ -143,11 +143,11 @@ def reset() -> None:
     for name in (
         "adapters.celery_tracing",
         "adapters.django.health",
-        "llm.background",
         "llm.cancellations",
         "llm.budget",
         "llm.every_client",
-        "llm.imported",
+        "llm.instrument",
+        "llm.usage.background",
         "sinks.metrics.port",
         "sinks.metrics.registry",
         "time.imported",

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pantheon_obs.llm.methods import Sdk
-    from pantheon_obs.llm.model_alias import Finder
     from pantheon_obs.llm.observe.functions import Starter
-    from pantheon_obs.llm.options import CallOptions
+    from pantheon_obs.llm.options import CallOptions, Finder
 
 
 _URLS = ("base_url", "server_url", "api_base")  # mistralai's, litellm's

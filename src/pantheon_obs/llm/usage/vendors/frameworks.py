@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.beside import OTHER, add_beside, add_served, add_tools
+from pantheon_obs.llm.usage.beside import OTHER, add_beside, add_served, add_tools, set_served
 from pantheon_obs.llm.usage.fields import (
     COUNTS,
     Reported,
@@ -15,10 +15,9 @@ from pantheon_obs.llm.usage.fields import (
     field,
     has,
     read_counts,
-    set_served,
+    stored,
     text,
 )
-from pantheon_obs.llm.usage.stored import stored
 from pantheon_obs.llm.usage.vendors.anthropic import CACHE_LIVES
 from pantheon_obs.llm.usage.vendors.gateways import cost
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.beside import OTHER, add_tools
+from pantheon_obs.llm.usage.background import set_job
+from pantheon_obs.llm.usage.beside import OTHER, add_tools, set_served
 from pantheon_obs.llm.usage.errors import set_error
 from pantheon_obs.llm.usage.fields import (
     Reported,
@@ -13,11 +14,9 @@ from pantheon_obs.llm.usage.fields import (
     either,
     field,
     has,
-    set_job,
-    set_served,
+    stored,
     text,
 )
-from pantheon_obs.llm.usage.stored import stored
 
 _MODALITIES = {
     "TEXT": "text",

@@ -12,8 +12,9 @@ from pantheon_obs.llm.usage.fields import (
     class_fields,
     count,
     field,
+    fields_reader,
+    stored,
 )
-from pantheon_obs.llm.usage.stored import fields_reader, stored
 
 USAGE = (
     "prompt_tokens",
