@@ -14,12 +14,11 @@ from pantheon_obs.core import (
     context,
     guard,
     in_force,
+    mistakes,
     outlived,
     pipeline,
-    problems,
     profiles,
     switch,
-    unused,
 )
 from pantheon_obs.sinks import sentry
 from pantheon_obs.sinks.logs import configure, emitter
@@ -135,18 +134,17 @@ def reset() -> None:
     configure.reset()
     sentry.reset()
     emitter.captures.clear()
-    for module in (profiles, problems, switch, in_force, pipeline, context, outlived):
+    for module in (profiles, mistakes, switch, in_force, pipeline, context, outlived):
         module.reset()
     guard.forget()
-    unused.forget()
     # Modules that hold state of the process, and that are only imported where they are used.
     for name in (
         "adapters.celery_tracing",
         "adapters.django.health",
         "llm.cancellations",
         "llm.budget",
-        "llm.every_client",
         "llm.instrument",
+        "llm.sdks",
         "llm.usage.background",
         "sinks.metrics.port",
         "sinks.metrics.registry",

@@ -18,9 +18,9 @@ from pantheon_obs.llm.observe.functions import observed_function
 from pantheon_obs.llm.observe.values import Answers
 from pantheon_obs.llm.options import CallOptions, alias_finder
 from pantheon_obs.llm.report import LlmCall
-from pantheon_obs.llm.sdks import client_starter
 from pantheon_obs.llm.usage.find import attached_usage
 from pantheon_obs.llm.usage.shapes import read
+from pantheon_obs.llm.vendors import client_starter
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import report
 from pantheon_obs.llm.methods import TEXTS
-from pantheon_obs.llm.usage.fields import Reported, field, text
+from pantheon_obs.llm.usage.fields import Reported, add_part, field, take_sums, text
 from pantheon_obs.llm.usage.shapes import read, read_message, read_usage
-from pantheon_obs.llm.usage.sums import add_part, take_sums
 from pantheon_obs.llm.usage.vendors.gateways import hidden_cost
 
 if TYPE_CHECKING:

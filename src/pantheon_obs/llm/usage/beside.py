@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.llm.usage.fields import Reported, add_detail, field, fields_reader, stored, text
+from pantheon_obs.llm.usage.fields import Reported, count, field, fields_reader, stored, text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 OTHER = "other"  # the name of counts without a price
 # How a call is served if the body says nothing of it; the price is the standard one.
@@ -111,6 +114,19 @@ def add_served(message: Any, reported: Reported) -> None:
     cited = noted if isinstance(noted, (list, tuple)) else ()
     if executed or any(field(one, "type") not in _OWN_CITATIONS for one in cited):
         add_detail(reported, OTHER, 1)
+
+
+def add_detail(reported: Reported, name: str, value: object) -> None:
+    """Keep a count that only the price depends on; one that is 0 is left out."""
+    number = count(value) if value else None
+    if number:
+        reported.details = {**reported.details, name: number}
+
+
+def add_details(reported: Reported, values: Any, names: Mapping[str, str]) -> None:
+    """Keep those of an object's counts that only the price depends on; `names` maps its fields."""
+    for name, kept in names.items():
+        add_detail(reported, kept, field(values, name))
 
 
 def set_served(reported: Reported, name: str, value: object) -> None:

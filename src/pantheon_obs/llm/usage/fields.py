@@ -15,7 +15,7 @@ from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from pantheon_obs.core.llm_events import UsageStatus
 
@@ -202,19 +202,6 @@ def read_counts(usage: Any, reported: Reported, names: tuple[str, ...] = COUNTS)
     return True
 
 
-def add_detail(reported: Reported, name: str, value: object) -> None:
-    """Keep a count that only the price depends on; one that is 0 is left out."""
-    number = count(value) if value else None
-    if number:
-        reported.details = {**reported.details, name: number}
-
-
-def add_details(reported: Reported, values: Any, names: Mapping[str, str]) -> None:
-    """Keep those of an object's counts that only the price depends on; `names` maps its fields."""
-    for name, kept in names.items():
-        add_detail(reported, kept, field(values, name))
-
-
 def amount(value: object, most: int = _MAX_USD) -> Decimal | None:
     """Return the value if it is an amount of money, else None."""
     if type(value) is float:
@@ -224,3 +211,38 @@ def amount(value: object, most: int = _MAX_USD) -> Decimal | None:
     else:
         return None
     return money if money.is_finite() and 0 <= money <= most else None
+
+
+def add_counts(sums: Reported, part: Any) -> None:
+    """Add the counts of a usage or an event."""
+    for name in COUNTS:
+        number = getattr(part, name)
+        if number is not None:
+            setattr(sums, name, (getattr(sums, name) or 0) + number)
+
+
+def add_up(reported: Reported, parts: Iterable[Reported]) -> None:
+    """Make a usage of the sums of its parts."""
+    sums = Reported()
+    for part in parts:
+        add_part(sums, part)
+    take_sums(reported, sums)
+
+
+def add_part(sums: Reported, part: Reported) -> None:
+    """Add one part; the sums have a cost if each of the parts has one."""
+    if not sums.parts:
+        sums.parts, sums.cost = [], part.cost
+    elif sums.cost is not None:
+        sums.cost = None if part.cost is None else EXACT.add(sums.cost, part.cost)
+    sums.parts.extend(part.parts or (part,))
+    sums.partial = sums.partial or part.usage_status != "reported"
+    add_counts(sums, part)
+
+
+def take_sums(reported: Reported, sums: Reported) -> None:
+    """Keep the sums of parts; a cost of the whole stays if the parts have none."""
+    for name in (*COUNTS, "parts", "partial"):
+        setattr(reported, name, getattr(sums, name))
+    if sums.cost is not None:
+        reported.cost = sums.cost

@@ -17,12 +17,11 @@ from orjson import JSONDecodeError, loads
 
 from pantheon_obs.llm.usage import errors
 from pantheon_obs.llm.usage.asked import asked
-from pantheon_obs.llm.usage.beside import OTHER, add_beside
+from pantheon_obs.llm.usage.beside import OTHER, add_beside, add_detail
 from pantheon_obs.llm.usage.fields import (
     COUNTS,
     KEYS,
     Reported,
-    add_detail,
     class_fields,
     field,
     has,

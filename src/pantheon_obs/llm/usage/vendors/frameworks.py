@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.beside import OTHER, add_beside, add_served, add_tools, set_served
-from pantheon_obs.llm.usage.fields import (
-    COUNTS,
-    Reported,
+from pantheon_obs.llm.usage.beside import (
+    OTHER,
+    add_beside,
     add_detail,
     add_details,
+    add_served,
+    add_tools,
+    set_served,
+)
+from pantheon_obs.llm.usage.fields import (
+    Reported,
+    add_counts,
     count,
     either,
     field,
@@ -66,10 +72,7 @@ def langchain_message(value: Any, reported: Reported) -> Any:
         return usage
     chunk = Reported()
     langchain_tokens(usage, chunk)
-    for name in COUNTS:
-        number = getattr(chunk, name)
-        if number is not None:
-            setattr(reported, name, (getattr(reported, name) or 0) + number)
+    add_counts(reported, chunk)
     for name, number in chunk.details.items():
         add_detail(reported, name, reported.details.get(name, 0) + number)
     reported.served = {**reported.served, **chunk.served}

@@ -10,18 +10,9 @@ from types import MemberDescriptorType
 from typing import Any
 
 from pantheon_obs.llm.usage.background import set_job
-from pantheon_obs.llm.usage.beside import add_served, add_tools, served, set_served
+from pantheon_obs.llm.usage.beside import add_detail, add_served, add_tools, served, set_served
 from pantheon_obs.llm.usage.errors import set_error
-from pantheon_obs.llm.usage.fields import (
-    Reported,
-    add_detail,
-    count,
-    either,
-    field,
-    fields_reader,
-    has,
-    text,
-)
+from pantheon_obs.llm.usage.fields import Reported, count, either, field, fields_reader, has, text
 from pantheon_obs.llm.usage.vendors.openai_counts import FLAT, USAGE, take_in
 
 CONTENT = (

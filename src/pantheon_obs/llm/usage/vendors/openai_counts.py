@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.beside import OTHER
+from pantheon_obs.llm.usage.beside import OTHER, add_detail, add_details
 from pantheon_obs.llm.usage.fields import (
     Reported,
-    add_detail,
-    add_details,
     class_fields,
     count,
     field,
