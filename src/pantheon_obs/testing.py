@@ -10,7 +10,6 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import (
-    clock,
     context,
     guard,
     in_force,
@@ -20,6 +19,7 @@ from pantheon_obs.core import (
     profiles,
     switch,
 )
+from pantheon_obs.llm import spending
 from pantheon_obs.sinks import sentry
 from pantheon_obs.sinks.logs import configure, emitter
 
@@ -112,11 +112,11 @@ def fixed_clock(moment: float | datetime) -> Iterator[Callable[[float], None]]:
     def move(seconds: float) -> None:
         times[0] += seconds
 
-    clock.read_from(lambda: times[0])
+    spending.read_from(lambda: times[0])
     try:
         yield move
     finally:
-        clock.read_from()
+        spending.read_from()
 
 
 def reset() -> None:

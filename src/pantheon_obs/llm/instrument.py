@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from functools import cache, partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.errors import ConfigError
 from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.installed import imported
 from pantheon_obs.core.switch import is_off
 from pantheon_obs.llm.call import OBSERVED, LlmCallObserver
 from pantheon_obs.llm.costs import pricing_of
@@ -203,11 +203,8 @@ def _wanted(
 def instrument_imported() -> None:
     """Instrument each SDK that is imported by now, once. One that cannot be is left alone."""
     for sdk in SDKS:
-        module: Any = sys.modules.get(sdk.package)
-        # While another thread imports the module, it has not all its classes yet.
-        if module is None or getattr(module.__spec__, "_initializing", False) is True:
-            continue
-        if sdk.package not in _imported:
+        module = imported(sdk.package)
+        if module is not None and sdk.package not in _imported:
             with _guard:
                 _imported[sdk.package] = instrumented(module, automatic=True)
 
