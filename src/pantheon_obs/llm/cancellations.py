@@ -70,11 +70,7 @@ class _Watch:
 
 
 watch = _Watch()
-
-
-def reset() -> None:
-    """Note no time-outs any more (used by `pantheon_obs.testing.reset`)."""
-    watch.end()
+reset = watch.end  # used by `pantheon_obs.testing.reset`
 
 
 def sender_of(error: BaseException) -> Sender | None:

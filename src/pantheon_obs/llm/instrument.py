@@ -108,15 +108,11 @@ def instrumented(  # noqa: PLR0913 - the options of `instrument_llm`
     all_clients = None if sdk is None or not isinstance(subject, type | ModuleType) else sdk
     makers = () if sdk is None or all_clients or methods is not None else sdk.makers
     if all_clients is not None and all_clients.factory:
-        observe = partial(
-            instrumented,
-            methods=methods,
-            provider=provider,
-            usage=usage,
-            pricing=pricing,
-            automatic=automatic,
-        )
-        return _of_made(subject, all_clients, observe, automatic=automatic)
+
+        def observe_made(client: object) -> LlmInstrumentation:
+            return instrumented(client, methods, provider, usage, pricing, automatic=automatic)
+
+        return _of_made(subject, all_clients, observe_made, automatic=automatic)
     if all_clients is not None:
         wanted = _wanted(subject, sdk, methods, partial(functions_at, subject, all_clients))
     else:

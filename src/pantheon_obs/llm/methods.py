@@ -20,32 +20,21 @@ TEXTS = frozenset({"transcriptions", "translations"})
 
 
 class Sdk(NamedTuple):
-    """The client classes of an LLM SDK, under their names, sync and async; subclasses included.
+    """The client classes of an LLM SDK, under their names, sync and async; subclasses included."""
 
-    Attributes:
-        package: The package that has them.
-        names: The names of the classes.
-        url: The path to the URL of the interface that a client uses; its host tells the vendor.
-            Empty for a client of gRPC, whose channel has it.
-        operations: The path to each method that calls a model, and its operation.
-        vendor: The vendor of a client that has no URL.
-        makers: The paths to methods that return an object with more of these methods.
-        functions: The functions of the package itself that call a model, and their operations.
-        modules: Other modules that stand for the package.
-        factory: The path to the package's function that makes each client, where it makes the
-            classes of clients too.
-        parts: The SDKs whose calls, where a call's own code makes them, are parts of that call.
-    """
-
-    package: str
+    package: str  # that has them
     names: frozenset[str]
+    # The path to the URL of the interface that a client uses; its host tells the vendor. Empty for
+    # a client of gRPC, whose channel has it.
     url: str
-    operations: Mapping[str, str]
-    vendor: str | None = None
-    makers: tuple[str, ...] = ()
-    functions: Mapping[str, str] = {}
-    modules: tuple[str, ...] = ()
+    operations: Mapping[str, str]  # by the path to each method that calls a model
+    vendor: str | None = None  # of a client that has no URL
+    makers: tuple[str, ...] = ()  # paths to methods that return an object with more methods
+    functions: Mapping[str, str] = {}  # of the package itself that call a model: their operations
+    modules: tuple[str, ...] = ()  # others that stand for the package
+    # The path to the package's function that makes each client, where it makes their classes too.
     factory: str = ""
+    # The SDKs whose calls, where a call's own code makes them, are parts of that call.
     parts: Literal["own", "all", "none"] = "own"
 
 

@@ -64,31 +64,20 @@ class Limit(Protocol):
 
 
 class Sum:
-    """The spending of one key in one window, here and in other processes.
+    """The spending of one key in one window, in billionths of a dollar."""
 
-    Attributes:
-        key: The key; None for the sum over all keys.
-        number: Distinguishes it from all other sums of this process.
-        start: The start of its window.
-        end: The end of its window.
-        own: Billionths of a dollar that were spent in this process.
-        elsewhere: Those of all other processes, as far as known.
-        held: Those of calls in this process within others that are open: the cost of an outer call
-            may be another, so they are no part of the sum yet.
-        unpriced: Calls without a price in this process.
-        unpriced_elsewhere: Those in all other processes.
-        told: The limits that it has reached and that were told, each with who did that.
-    """
-
-    own = elsewhere = held = 0
-    unpriced = unpriced_elsewhere = 0
+    own = 0  # in this process
+    elsewhere = 0  # in all other processes, as far as known
+    # Of calls in this process within others that are open: the cost of an outer call may be another
+    # one, so these are no part of the sum yet.
+    held = 0
+    unpriced = unpriced_elsewhere = 0  # calls without a price
 
     def __init__(self, key: str | None, start: float, end: float) -> None:
-        self.key = key
-        self.number = next(_ids)
-        self.start = start
-        self.end = end
-        self.told: dict[Limit, object] = {}
+        self.key = key  # None for the sum over all keys
+        self.number = next(_ids)  # distinguishes it from all other sums of this process
+        self.start, self.end = start, end  # of its window
+        self.told: dict[Limit, object] = {}  # the limits that were told, each with who did that
 
     @property
     def total(self) -> int:

@@ -15,7 +15,7 @@ from pantheon_obs.core.guard import Guard
 from pantheon_obs.llm.budgets import admit, catch_up
 from pantheon_obs.llm.nesting import Running
 from pantheon_obs.llm.observe.generators import CallFinalizer
-from pantheon_obs.llm.observe.streams import closing, observed_method, record_close
+from pantheon_obs.llm.observe.streams import closing, dropping, observed_method, record_close
 from pantheon_obs.llm.usage.find import attached_usage, error_of, is_future
 from pantheon_obs.llm.usage.shapes import read_json
 
@@ -103,7 +103,7 @@ def manager_methods(deliver: Deliver) -> Methods:
         "__await__": partial(_await, end=end),
         "__exit__": exit_,
         "__aexit__": exit_,
-        "__del__": _del,
+        "__del__": _drop,
     }
 
 
@@ -132,17 +132,12 @@ def read_body(http_response: Any, reported: Reported) -> bool:
     return True
 
 
-def _del(method: Method, observed: ObservedClass) -> Method:
-    def observed_del(self: Any) -> None:
-        call = observed.open.pop(id(self), None)
-        if call is not None:
-            call.end("closed" if call.reported.content else "not_consumed")
-            call.settle()
-        method(self)
-
-    return observed_del
+def _end_dropped(call: LlmCall, _subject: Any) -> None:
+    call.end("closed" if call.reported.content else "not_consumed")
+    call.settle()
 
 
+_drop = partial(dropping, end=_end_dropped)
 _body_close = partial(closing, begin=lambda *_: None)
 
 BODY: Methods = {
@@ -150,7 +145,7 @@ BODY: Methods = {
     "close": _body_close,
     "__exit__": _body_close,
     "__aexit__": _body_close,
-    "__del__": _del,
+    "__del__": _drop,
 }
 
 

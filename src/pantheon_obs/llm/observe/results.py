@@ -39,7 +39,6 @@ _manager_class = lru_cache(maxsize=128)(
     partial(ObservedClass, methods=deferred.manager_methods(deliver))
 )
 _raw_class = lru_cache(maxsize=128)(partial(ObservedClass, methods=deferred.raw_methods(deliver)))
-
 _body_class = lru_cache(maxsize=128)(partial(ObservedClass, methods=deferred.BODY))
 
 

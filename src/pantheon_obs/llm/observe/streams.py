@@ -186,15 +186,21 @@ def record_close(
         call.abandoned()
 
 
-def _del(method: Method, observed: ObservedClass) -> Method:
+def dropping(method: Method, observed: ObservedClass, *, end: Method) -> Method:
+    """Observe `__del__`; `end(call, self)` ends a call that is still open."""
+
     def observed_del(self: Any) -> None:
         call = observed.open.pop(id(self), None)
         if call is not None:
-            call.abandoned()
-            call.settle(self)
+            end(call, self)
         method(self)
 
     return observed_del
+
+
+def _end_dropped(call: LlmCall, subject: Any) -> None:
+    call.abandoned()
+    call.settle(subject)
 
 
 _close = partial(closing, begin=record_close)
@@ -208,5 +214,5 @@ STREAM: Methods = {
     "aclose": _close,
     "__exit__": _close,
     "__aexit__": _close,
-    "__del__": _del,
+    "__del__": partial(dropping, end=_end_dropped),
 }

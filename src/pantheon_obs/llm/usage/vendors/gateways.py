@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
 _TICKS = 10**10  # in a dollar
-
 _OPENTELEMETRY = (
     "gen_ai.usage.input_tokens",
     "gen_ai.usage.output_tokens",

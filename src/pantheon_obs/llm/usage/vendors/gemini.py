@@ -17,7 +17,6 @@ _MODALITIES = {
     "VIDEO": "video",
     "MODALITY_UNSPECIFIED": "text",
 }
-_UNSPECIFIED = "MODALITY_UNSPECIFIED"
 # The lists of tokens by modality, and the counts of the price list to which they belong.
 _DETAILS = (
     ("prompt_tokens_details", "promptTokensDetails", ("input_{}_tokens",)),
@@ -215,7 +214,7 @@ def _add_modalities(usage: Any, reported: Reported) -> None:
         entries = either(usage, snake, camel)
         for entry in entries if isinstance(entries, list) else ():
             modality = field(entry, "modality")
-            kind = _MODALITIES.get((_name(modality) or _UNSPECIFIED).upper(), OTHER)
+            kind = _MODALITIES.get((_name(modality) or "MODALITY_UNSPECIFIED").upper(), OTHER)
             tokens = count(either(entry, "token_count", "tokenCount", "tokens"))
             if tokens is not None:
                 for name in names:
