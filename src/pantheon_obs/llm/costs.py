@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from pantheon_obs.core.errors import refuse, require
 from pantheon_obs.core.guard import report
 from pantheon_obs.llm.list_loading import loader
-from pantheon_obs.llm.options import Pricing
+from pantheon_obs.llm.options import CallOptions, Pricing
 from pantheon_obs.llm.usage.beside import OTHER
 from pantheon_obs.llm.usage.fields import EXACT, amount
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pantheon_obs.core.events import LlmCallFinished
     from pantheon_obs.core.llm_events import CostSource
     from pantheon_obs.llm.nesting import InnerCalls
-    from pantheon_obs.llm.options import CallOptions
     from pantheon_obs.llm.usage.fields import Reported
 
     Cost = tuple[Decimal | float | None, CostSource | None]

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pantheon_obs.llm.observe.functions import Starter
     from pantheon_obs.llm.options import CallOptions, Finder
 
-
 _URLS = ("base_url", "server_url", "api_base")  # mistralai's, litellm's
 _NAMING = frozenset((*_URLS, "http_options", "httpOptions", "config"))  # what may have a URL
 # The attributes that lead from a client, a chat or a stub to a channel, and how many there may be.
