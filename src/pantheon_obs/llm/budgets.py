@@ -27,8 +27,9 @@ _guard = Guard("budget")
 class Budgets:
     """The budgets that are on; the code of a call looks at the two attributes only."""
 
-    tallies: tuple[Any, ...] = ()  # where the cost of each call is added
-    refusing: tuple[Any, ...] = ()  # the budgets that may refuse a call
+    def __init__(self) -> None:
+        self.tallies: tuple[Any, ...] = ()  # where the cost of each call is added
+        self.refusing: tuple[Any, ...] = ()  # the budgets that may refuse a call
 
     def check(self, call: Any) -> None:
         """Raise `BudgetExceeded` in the place of a call that is not to be made.

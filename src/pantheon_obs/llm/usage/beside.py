@@ -102,10 +102,8 @@ def _costs_nothing(kind: str, item: Any) -> bool:
     if kind == "shell_call":
         return bool(field(field(item, "environment"), "type") == "local")
     # A search may be followed by steps that open pages.
-    return kind == "web_search_call" and field(field(item, "action"), "type") not in (
-        None,
-        "search",
-    )
+    action = field(field(item, "action"), "type")
+    return kind == "web_search_call" and action not in (None, "search")
 
 
 def add_served(message: Any, reported: Reported) -> None:
