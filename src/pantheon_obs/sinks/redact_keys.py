@@ -17,12 +17,10 @@ words_of = re.compile(r"[^a-zA-Z0-9]+|(?<=[a-z0-9])(?=[A-Z])").split
 
 # The last word of a name says what it is: a `password_policy` is a policy.
 _SECRETS = frozenset({
-    "apikey", "apikeys", "auth", "authorisation", "authorization", "cookie", "cookies", "cred",
-    "credential", "credentials", "creds", "csrf", "cvc", "cvv", "jwt", "otp", "passcode",
-    "passphrase", "passwd", "password", "passwords", "psk", "pwd", "secret", "secrets", "totp",
-    "xsrf",
+    "apikeys", "auth", "authorisation", "authorization", "cred", "creds", "csrf", "cvc", "cvv",
+    "jwt", "otp", "passwords", "psk", "secrets", "totp", "xsrf",
 })  # fmt: skip
-# The same words, at the end of a word that is not divided: `dbpassword`, `PHPSESSID`.
+# Those that may also end a longer word, as in `dbpassword` and `PHPSESSID`.
 _ENDS = (
     "accesskey", "accountkey", "apikey", "aspxauth", "authkey", "cookie", "cookies", "credential",
     "credentials", "encryptionkey", "masterkey", "passcode", "passphrase", "passwd", "password",
@@ -58,8 +56,6 @@ LAST_WORDS = frozenset((*_SECRETS, *_ENDS, *_FOLLOWING)) | {
     *("assertion", "bearer", "clearance", "input", "netloc", "session", "sid"),
 }
 """The words that a secret's name can end with; a number may follow."""
-NOT_ALONE = (_FOLLOWING - {"value"}) | {"key", "keys"}
-"""Words that are secret only behind another word."""
 
 # A page's token is a place in a list, and a model's token is a piece of text.
 _PLACES = frozenset({

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pantheon_obs.sinks.redact_beside import is_seldom, seldom_spans
+from pantheon_obs.sinks.redact_beside import seldom_spans
 from pantheon_obs.sinks.redact_long import CUT, WHOLE, cut_marker, size_of
 from pantheon_obs.sinks.redact_named import named_secret
 from pantheon_obs.sinks.redact_patterns import compiled
@@ -59,25 +59,19 @@ def find_spans(
         spans = [(first, last, CUT) for first, last in ((0, start), (end, size)) if first < last]
         hidden = max(start - OVERLAP, 0)
         shown = " " * hidden + text[hidden : end + OVERLAP]
-    looked = reached = 0
-    for found in named:
-        looked += 1
-        at = found.start()
-        if at >= reached and (span := named_secret(text, at, rule_of)):
-            spans.append(span)
-            reached = span[1]
-    reached = 0
-    for found in others:
-        looked += 1
-        at = found.start()
-        if at >= reached and (span := _other_secret(text, at, rule_of)):
-            spans.append(span)
-            reached = span[1]
+    looked = 0
+    for places, secret_at in ((named, named_secret), (others, _other_secret)):
+        reached = 0
+        for found in places:
+            looked += 1
+            at = found.start()
+            if at >= reached and (span := secret_at(text, at, rule_of)):
+                spans.append(span)
+                reached = span[1]
     if looked and walk is not None:
         walk.look(looked)
-    if is_seldom(shown):
-        # These are cut at their end.
-        spans += seldom_spans(shown, rule_of, PLACES if bound.keep_end else bound.most)
+    # These are cut at their end.
+    spans += seldom_spans(shown, rule_of, PLACES if bound.keep_end else bound.most)
     return _united(spans) if len(spans) > 1 else spans
 
 

@@ -11,7 +11,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from pantheon_obs.sinks.redact_keys import LAST_WORDS, NOT_ALONE
+from pantheon_obs.sinks.redact_keys import LAST_WORDS
 from pantheon_obs.sinks.redact_providers import PROVIDERS
 
 if TYPE_CHECKING:
@@ -64,17 +64,10 @@ def _name_signs(extra: frozenset[str]) -> tuple[dict[str, str], str, str]:
     """
     tails = {word[-_TAIL:] for word in LAST_WORDS}
     ends = _folded(_any_of(tails))
-    # Most names fail at a set of letters for each place, which is faster than all the words. Some
-    # words are secret only behind another one.
+    # Most names fail at a set of letters for each place, which is faster than all the words.
     in_place = "".join(
         _one_of({tail[-place] for tail in tails}, fold=True) for place in range(_TAIL, 0, -1)
     )
-    alone = [
-        rf"(?<![,;&?({{\[\"'`](?:{'|'.join(word for word in NOT_ALONE if len(word) == size)})"
-        for size in sorted({len(word) for word in NOT_ALONE})
-    ]
-    # Of the less frequent ways less is asked, as each condition takes its time to compile.
-    not_alone = "".join(f"{word}.)" for word in alone)
     last, last_but_one = (
         _one_of({word[-place] for word in (*LAST_WORDS, "dd")}, fold=True)[1:-1] for place in (1, 2)
     )
@@ -91,7 +84,7 @@ def _name_signs(extra: frozenset[str]) -> tuple[dict[str, str], str, str]:
     # One look at the characters before a sign tells that most of these are not there.
     near = r"(?<=[0-9\"'`\[\] \\e]..|.[0-9\]].)"
     ways = [
-        f"(?<={in_place}.)(?<={ends}.){not_alone}",
+        f"(?<={in_place}.)(?<={ends}.)",
         rf"(?<=[0-9{_BETWEEN}].)(?:(?<={in_place}..)(?<={ends}..)|{near}(?:{'|'.join(behind)}))",
         rf"(?<=[ertdD].)(?:(?<=[?&]t.|5[Dd].)|(?<=[?&#_]code.|ifier.)(?:{code}))",
     ]
