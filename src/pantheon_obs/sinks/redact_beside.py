@@ -137,7 +137,6 @@ def _members(text: str) -> Iterator[re.Match[str]]:
 
 def seldom_spans(text: str, rule_of: RuleOf, most: int) -> Iterator[Span]:
     """Find the secrets of prose, files, forms and SQL, of which most texts have no sign."""
-
     small = text.lower()
     # To look for these words takes much less time than a pattern.
     if "'" in text or ")=(" in text:

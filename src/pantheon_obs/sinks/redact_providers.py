@@ -204,5 +204,5 @@ OTHERS: tuple[tuple[str, str], ...] = (
     (".", r"(?<=pat[A-Za-z0-9]{14})\.([a-f0-9]{64})"),
     # Behind the secret: Mailchimp, ds
     ("-", r"(?<=([0-9a-f]{32}))-us\d{1,2}(?!\w)"),
-    ("bB", _BEHIND_SCHEME),
+    *((sign, _BEHIND_SCHEME) for sign in "bB"),
 )

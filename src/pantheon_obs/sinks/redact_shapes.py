@@ -21,14 +21,12 @@ from pantheon_obs.sinks.redact_values import REDACTED
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from pantheon_obs.sinks.redact_long import Bound
     from pantheon_obs.sinks.redact_plain import Walk
     from pantheon_obs.sinks.redact_signs import Signs
     from pantheon_obs.sinks.redact_values import RuleOf, Span
-
-    _Sorted = dict[str, list[tuple[str, str]]]
 
 
 def find_spans(
@@ -107,14 +105,8 @@ def part_of(text: str, start: int, end: int, spans: list[Span], beyond: int = 0)
         start += cut
         spans = [(first - cut, last - cut, into) for first, last, into in spans]
     before, behind = size_of(text[:start]), size_of(text[end:]) + beyond
-    shown = replaced(text[start:end], spans)
-    return "".join(
-        (
-            cut_marker(before) if before else "",
-            shown,
-            cut_marker(behind) if behind else "",
-        )
-    )
+    around = [cut_marker(size) if size else "" for size in (before, behind)]
+    return replaced(text[start:end], spans).join(around)
 
 
 def _united(spans: list[Span]) -> list[Span]:
@@ -138,7 +130,7 @@ def _shaped_secret(text: str, at: int) -> Span | None:
             if found is not None:
                 first = found.start(1) if found.lastindex else start
                 return first, found.end(found.lastindex or 0), REDACTED
-    for _, pattern in _BY_SIGN.get(text[at], ()):
+    for pattern in _BY_SIGN.get(text[at], ()):
         found = compiled(pattern).match(text, at)
         if found is not None and (text[at] not in "bB" or _begins(text, at)):
             return found.start(1), found.end(1), REDACTED
@@ -154,15 +146,7 @@ def _begins(text: str, start: int) -> bool:
 
 
 _ESCAPES = ("\\n", "\\r", "\\t")
-
-
-def _sorted_by(key: Callable[[str], Iterable[str]], shapes: Iterable[tuple[str, str]]) -> _Sorted:
-    found: _Sorted = {}
-    for beginning, pattern in shapes:
-        for one in key(beginning):
-            found.setdefault(one, []).append((beginning, pattern))
-    return found
-
-
-_BY_ENDING = _sorted_by(lambda beginning: [beginning[-2:]], PROVIDERS)
-_BY_SIGN = _sorted_by(list, OTHERS)
+_BY_ENDING: dict[str, list[tuple[str, str]]] = {}
+for _shape in PROVIDERS:
+    _BY_ENDING.setdefault(_shape[0][-2:], []).append(_shape)
+_BY_SIGN = {sign: [pattern for each, pattern in OTHERS if each == sign] for sign, _ in OTHERS}

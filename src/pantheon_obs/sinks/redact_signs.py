@@ -63,14 +63,10 @@ def _name_signs(extra: frozenset[str]) -> tuple[dict[str, str], str, str]:
     Of further names the last character only is looked for, as separators do not count.
     """
     tails = {word[-_TAIL:] for word in LAST_WORDS}
-    ends = _folded(_any_of(tails))
+    ends = "".join(_one_of(one) if one.isalpha() else one for one in _any_of(tails))
     # Most names fail at a set of letters for each place, which is faster than all the words.
-    in_place = "".join(
-        _one_of({tail[-place] for tail in tails}, fold=True) for place in range(_TAIL, 0, -1)
-    )
-    last, last_but_one = (
-        _one_of({word[-place] for word in (*LAST_WORDS, "dd")}, fold=True)[1:-1] for place in (1, 2)
-    )
+    in_place = "".join(_one_of(tail[-place] for tail in tails) for place in range(_TAIL, 0, -1))
+    last, last_but_one = (_one_of(tail[-at] for tail in (*tails, "dd"))[1:-1] for at in (1, 2))
     # SQLAlchemy numbers its parameters: `password_1`, `password__12`.
     numbered = ["(?<=[_vV][0-9]{0}|64{0}|56{0})", "(?<=_[0-9]{{2}}{0})"]
     one, two = ("|".join(numbered).format(behind) for behind in (".", ".."))
@@ -129,7 +125,7 @@ def _other_signs() -> list[str]:
         if len(ways) > 1:  # else it fails as fast itself
             all_names = [name for each in by_size.values() for name in each]
             last = range(min(2, *by_size), 0, -1)
-            guard = "".join(_one_of({name[-at] for name in all_names}, fold=False) for at in last)
+            guard = "".join(f"[{re.escape(_all(name[-at] for name in all_names))}]" for at in last)
             ways = [f"(?<={guard}.)(?:{'|'.join(ways)})"]
         around.setdefault(sign, []).extend(ways)
     return [f"{re.escape(sign)}(?:{'|'.join(ways)})" for sign, ways in around.items()]
@@ -158,12 +154,10 @@ def _any_of(words: Collection[str]) -> str:
     return f"(?:{'|'.join(found)})" if found[1:] else found[0]
 
 
-def _folded(pattern: str) -> str:
-    """Have a pattern of small letters match capital ones too."""
-    return "".join(f"[{one.upper()}{one}]" if one.isalpha() else one for one in pattern)
+def _one_of(characters: Iterable[str]) -> str:
+    """Make a pattern of characters; one of small letters matches capital ones too."""
+    return f"[{re.escape(_all(way for one in characters for way in (one, one.upper())))}]"
 
 
-def _one_of(characters: Iterable[str], *, fold: bool) -> str:
-    both = {way for one in characters for way in ((one, one.upper()) if fold else (one,))}
-    escaped = re.escape("".join(sorted(both)))
-    return escaped if len(both) == 1 else f"[{escaped}]"
+def _all(characters: Iterable[str]) -> str:
+    return "".join(sorted({*characters}))
