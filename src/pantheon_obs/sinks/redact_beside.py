@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from pantheon_obs.sinks.redact_keys import NAMES, any_value, is_beside, words_of
+from pantheon_obs.sinks.redact_keys import NAMES, PRIVATE, any_value, is_beside, words_of
 from pantheon_obs.sinks.redact_long import value_spans
 from pantheon_obs.sinks.redact_patterns import Pattern
 from pantheon_obs.sinks.redact_providers import RANDOM
@@ -64,9 +64,9 @@ _multipart = Pattern(
     rf"form-data; ?name=\\*\"(?P<name>[^\"\\\r\n]{{1,64}})\\*\""
     rf"(?:{_line}[\w-]{{1,64}}: [^\r\n\\]{{0,99}}){{0,4}}{_line}{{2}}(?P<value>[^\r\n\\]+)"
 ).finditer
-# The members of a key that are private: https://www.rfc-editor.org/rfc/rfc7518#section-6
+_members_of = "|".join(sorted(PRIVATE))
 _jwk = Pattern(
-    rf"(?P<quote>{_quote})(?:[dkpq]|d[pq]|qi)(?P=quote) ?: ?(?P=quote)(?P<value>[\w-]{{16,}}+)"
+    rf"(?P<quote>{_quote})(?:{_members_of})(?P=quote) ?: ?(?P=quote)(?P<value>[\w-]{{16,}}+)"
 )
 # ~/.netrc: https://www.gnu.org/software/inetutils/manual/html_node/The-_002enetrc-file.html
 _netrc = Pattern(r"(?i)\blogin\s{1,8}[^\s]{1,64}\s{1,8}password\s{1,8}(?P<value>[^\s]+)").finditer

@@ -57,9 +57,10 @@ def signs_of_long(extra: frozenset[str]) -> tuple[list[re.Pattern[str]], list[re
 
 
 def _name_signs(extra: frozenset[str]) -> tuple[dict[str, str], str, str]:
-    """Make the patterns of a name's end before a sign.
+    """Make the patterns of a name's end before a sign, in three parts.
 
-    A short one for each sign, the rest, and the rest where a quote or blank stands between.
+    The first are the signs, each with a short look at what stands before it. The second is the
+    whole look; the third is its part for names with a quote or blank between them and the sign.
     Of further names the last character only is looked for, as separators do not count.
     """
     tails = {word[-_TAIL:] for word in LAST_WORDS}
@@ -68,16 +69,17 @@ def _name_signs(extra: frozenset[str]) -> tuple[dict[str, str], str, str]:
     in_place = "".join(_one_of(tail[-place] for tail in tails) for place in range(_TAIL, 0, -1))
     last, last_but_one = (_one_of(tail[-at] for tail in (*tails, "dd"))[1:-1] for at in (1, 2))
     # SQLAlchemy numbers its parameters: `password_1`, `password__12`.
-    numbered = ["(?<=[_vV][0-9]{0}|64{0}|56{0})", "(?<=_[0-9]{{2}}{0})"]
-    one, two = ("|".join(numbered).format(behind) for behind in (".", ".."))
+    numbered = (
+        "(?s:(?<=.[_vV][0-9].|.64.|.56.|_[0-9][0-9].|[_vV][0-9]..|64..|56..)|(?<=_[0-9][0-9]..))"
+        f"|(?<={in_place}[0-9]..)"
+    )
     # Of OAuth; `status_code` and many others are none.
     code = r"(?<=[?&#]code.)|(?<=auth_code.)|(?<=ization_code.)|(?<=code_verifier.)"
-    number = f"(?s:(?<=..[_vV56][0-9].|._[0-9][0-9].|.[{last}_vV456][0-9]..|_[0-9][0-9]..))"
     behind = [
-        rf"(?<=[0-9]..|.[0-9].){number}(?:(?<=[0-9].)(?:{one})|(?<=[0-9]..)(?:(?<={in_place}[0-9]..)|{two}))",
+        f"(?<=[0-9]..|.[0-9].)(?:{numbered})",
         r"(?<!')(?<=[\"'`][ \]].|[\] ] .|\\[\"'`].|[\d\[]\].)|(?<=[\"']code[\"'].)",
     ]
-    # One look at the characters before a sign tells that most of these are not there.
+    # Most texts have none of `behind`, and fail at these characters before the sign.
     near = r"(?<=[0-9\"'`\[\] \\e]..|.[0-9\]].)"
     ways = [
         f"(?<={in_place}.)(?<={ends}.)",

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from pantheon_obs.core.settings import Settings
 
+    _Hook = Callable[[Any, Any], Any]
+
 # The exceptions on these loggers' lines reach Sentry where they escape.
 _OURS = ("request", "task", "llm", "health", "guard", "lifespan")
 _NEVER_EVENTS = {f"pantheon_obs.{name}" for name in _OURS}
@@ -61,8 +63,7 @@ def options_for(settings: Settings) -> dict[str, Any]:
     known = import_module("sentry_sdk.consts").DEFAULT_OPTIONS
     for hook in filter(known.__contains__, hooks):
         own = given.get(hook) or (given.get("_experiments") or {}).get(hook)
-        last = _tagged(mask) if hook == _LOG_HOOK else mask
-        options[hook] = last if own is None else _masked_after(own, last)
+        options[hook] = _masked(mask, own, is_log=hook == _LOG_HOOK)
     integrations = list(given.get("integrations") or ())
     has_own = any(integration.identifier == "atexit" for integration in integrations)
     if given.get("default_integrations", True) and not has_own:
@@ -73,23 +74,20 @@ def options_for(settings: Settings) -> dict[str, Any]:
     return options
 
 
-def _tagged(mask: Callable[[Any, Any], Any]) -> Any:  # noqa: ANN401 - a hook of Sentry's
-    """Put the trace on a log before it is masked; event processors do that for events."""
+def _masked(mask: _Hook, own: _Hook | None, *, is_log: bool) -> _Hook:
+    """Let the application's own hook change or drop an event before it is masked.
 
-    def hook(log: Any, hint: Any) -> Any:  # noqa: ANN401 - Sentry's
-        with _logs_guard:
-            tag_log(log)
-        return mask(log, hint)
-
-    return hook
-
-
-def _masked_after(own: Callable[[Any, Any], Any], mask: Callable[[Any, Any], Any]) -> Any:  # noqa: ANN401 - a hook of Sentry's
-    """Let the application's own hook change or drop an event before it is masked."""
+    A log gets its trace in between; event processors do that for events.
+    """
 
     def hook(event: Any, hint: Any) -> Any:  # noqa: ANN401 - Sentry's
-        kept = own(event, hint)
-        return None if kept is None else mask(kept, hint)
+        kept = event if own is None else own(event, hint)
+        if kept is None:
+            return None
+        if is_log:
+            with _logs_guard:
+                tag_log(kept)
+        return mask(kept, hint)
 
     return hook
 
