@@ -29,18 +29,18 @@ _SHAPES: tuple[tuple[str, str], ...] = (
     ("sk_", rf"{RANDOM}\w{{16,}}"),  # ElevenLabs and others
     ("sk_test_ sk_live_ sk_prod_ rk_test_ rk_live_ rk_prod_", rf"{_ALNUM}{{10,}}"),  # ds: Stripe
     ("whsec_", r"[A-Za-z0-9+/=]{24,}"),  # Stripe, Svix
-    ("sk-lf-", _UUID),  # Langfuse
+    ("sk-lf- amzn.mws. access-production- access-sandbox-", _UUID),  # Langfuse, Amazon MWS, Plaid
     ("p8e- ico-", rf"{_ALNUM}{{32}}(?!\w)"),  # gl: Adobe, Infracost
     ("API-", r"(?=[A-Z]{0,25}\d)[A-Z0-9]{26}(?!\w)"),  # gl: Octopus
     ("sgp_", rf"(?:(?:{_HEX}{{16}}|local)_)?{_HEX}{{40}}"),  # gl: Sourcegraph
     ("pat. sat.", rf"[\w-]{{22}}\.{_ALNUM}{{24}}\.{_ALNUM}{{20}}"),  # gl: Harness
     ("rzp_live_ rzp_test_", rf"{_ALNUM}{{14,}}"),  # Razorpay
-    ("sess-", rf"{_ALNUM}{{40,}}"),
-    ("sq0csp-", rf"{_NAME}{{40,}}"),  # ds: Square
+    ("sess- nyk_v0_", rf"{_ALNUM}{{40,}}"),  # OpenAI, Nylas
+    ("sq0csp- tfp_ CFPAT-", rf"{_NAME}{{40,}}"),  # Square (ds), Typeform, Contentful
     ("sq0atp-", rf"{_NAME}{{22,}}"),
     ("EAA", rf"{_MIXED}(?:A[\w-]{{22,}}|[\w-]{{50,}})"),  # gl: Square, Facebook
-    ("ghp_ gho_ ghu_ ghs_ ghr_", rf"{_ALNUM}{{20,}}"),  # ds: GitHub
-    ("github_pat_", r"\w{20,}"),
+    ("ghp_ gho_ ghu_ ghs_ ghr_ unkey_", rf"{_ALNUM}{{20,}}"),  # GitHub (ds), Unkey
+    ("github_pat_ vercel_blob_rw_", r"\w{20,}"),  # GitHub, Vercel
     (  # ds, gl: GitLab
         "glpat- glcbt- gldt- glft- glimt- glagent- gloas- glptt- glrt- glrtr- glsoat- glffct-",
         rf"{_NAME}{{20,}}(?:\.{_NAME}+)*",
@@ -48,43 +48,38 @@ _SHAPES: tuple[tuple[str, str], ...] = (
     ("pypi-", rf"(?:AgE{_NAME}{{40,}}|{_ALNUM}{{50,}})"),  # ds: PyPI
     ("rubygems_", rf"{_HEX}{{48,}}"),
     ("CLOJARS_", rf"{_ALNUM}{{60,}}"),  # gl
-    ("packagist_uut_", rf"{_HEX}{{40,}}"),
+    ("packagist_uut_ e2b_", rf"{_HEX}{{40,}}"),  # Packagist (gl), E2B
     ("dckr_pat_ dckr_oat_", rf"{_NAME}{{27,}}"),  # Docker
     ("npm_ hf_ api_org_", rf"{_ALNUM}{{30,}}"),  # npm, Hugging Face
     ("gsk_ xai- pplx- r8_ csk- flp_ rpa_ jina_", rf"{_ALNUM}{{30,}}"),
     ("tgp_v1_ phx_ phs_ pylf_v1_us_ pylf_v1_eu_", rf"{_ALNUM}{{30,}}"),
     ("ls_", rf"_{_ALNUM}{{30,}}"),
     ("nvapi-", rf"{RANDOM}{_NAME}{{30,}}"),
-    ("fw_", rf"{_MIXED}{_ALNUM}{{20,}}"),  # Fireworks
+    ("fw_ tr_dev_ tr_prod_", rf"{_MIXED}{_ALNUM}{{20,}}"),  # Fireworks, Trigger
     ("tvly-", rf"(?:dev-|prod-)?{_ALNUM}{{28,}}"),  # Tavily
     ("fc-", rf"{_HEX}{{32}}(?![A-Za-z0-9_])"),  # Firecrawl
-    ("e2b_", rf"{_HEX}{{40,}}"),
     ("pcsk_", rf"{_ALNUM}{{4,8}}_{_ALNUM}{{40,}}"),  # Pinecone
     ("wandb_v1_", r"\w{30,}"),
-    ("pa- nk-", rf"{_MIXED}{_NAME}{{40,}}"),  # Voyage, Nomic
+    ("pa- nk- cfut_ cfat_ cfk_", rf"{_MIXED}{_NAME}{{40,}}"),  # Voyage, Nomic, Cloudflare
     ("ak- as-", rf"{_MIXED}{_ALNUM}{{22}}(?!\w)"),  # Modal
-    ("sk-helicone-", rf"{_NAME}{{20,}}"),
+    ("sk-helicone- sb_secret_ ya29.", rf"{_NAME}{{20,}}"),  # Helicone, Supabase, Google OAuth
     ("lsv2_pt_ lsv2_sk_", rf"{_ALNUM}{{32,}}(?:_{_ALNUM}+)?"),  # LangSmith
     ("lin_api_ lin_oauth_ lin_wh_", rf"{_ALNUM}{{32,}}"),  # gl: Linear
     ("ntn_", rf"[0-9]{{11}}{_ALNUM}{{35,}}"),  # gl: Notion
     ("secret_", rf"{_MIXED}{_ALNUM}{{30,}}"),
     ("figd_ figo_ figu_ figdr_ figor_ figur_", rf"{_NAME}{{36,}}"),  # Figma
     ("vca_ vcp_ vcc_ vci_ vcr_ vck_", rf"{_ALNUM}{{24,}}"),  # Vercel
-    ("vercel_blob_rw_", r"\w{20,}"),
     ("sbp_", rf"(?:oauth_)?{_HEX}{{40,}}"),  # Supabase
-    ("sb_secret_", rf"{_NAME}{{20,}}"),
-    ("cfut_ cfat_ cfk_", rf"{_MIXED}{_NAME}{{40,}}"),  # Cloudflare
     ("v1.0-", rf"{_HEX}{{24}}-{_HEX}{{100,}}"),  # gl
     ("glsa_", rf"{_ALNUM}{{32,}}_{_HEX}{{8,}}"),  # gl: Grafana
     ("glc_", r"[A-Za-z0-9+/=]{32,}"),
     ("NRAK- NRII- NRJS- NRAA- NRRA- NRIQ-", rf"{_ALNUM}{{18,}}"),  # gl
     ("AIz", r"a[\w-]{35,}"),  # Google
     ("GOOG", r"1[A-Z0-9]{56,}"),
-    ("GOCSPX-", rf"{_NAME}{{20,}}"),  # Google OAuth: a client's secret, then both tokens
-    ("ya29.", rf"{_NAME}{{20,}}"),
+    ("GOCSPX-", rf"{_NAME}{{20,}}"),  # Google OAuth
     ("1//", r"0[\w-]{40,}"),
     ("SG.", r"[\w=.-]{60,}"),  # ds: SendGrid
-    ("key-", rf"{_HEX}{{32}}(?![A-Za-z0-9])"),  # gl: Mailgun
+    ("key- SK", rf"{_HEX}{{32}}(?![A-Za-z0-9])"),  # Mailgun (gl), Twilio (ds)
     ("md-", rf"{_MIXED}{_NAME}{{22}}(?!\w)"),  # Mailchimp
     ("xkeysib- xsmtpsib-", rf"{_HEX}{{64}}-{_ALNUM}{{16,}}"),  # gl: Brevo
     ("re_", rf"{_ALNUM}{{6,12}}_{_ALNUM}{{20,}}"),  # Resend
@@ -109,14 +104,11 @@ _SHAPES: tuple[tuple[str, str], ...] = (
     ("A3T", r"[A-Z0-9]{17}(?![A-Za-z0-9])"),
     ("AB", r"(?:IA[A-Z0-9]{16}(?![A-Za-z0-9])|SK[A-Za-z0-9+/=]{100,})"),  # gl
     ("bedrock-api-key-", r"[A-Za-z0-9+/=]{30,}"),
-    ("amzn.mws.", _UUID),
     ("LTA", rf"I{_ALNUM}{{20}}(?!\w)"),  # gl: Alibaba
     ("AT", r"(?:ATT|CTT|STT|BB)[\w=-]{30,}"),  # Atlassian
     ("PMAK-", rf"{_HEX}{{24}}-{_HEX}{{34}}"),  # gl: Postman
     ("dap", rf"i{_HEX}{{32,}}(?:-\d)?"),  # gl: Databricks
-    ("SK", rf"{_HEX}{{32}}(?![A-Za-z0-9])"),  # ds: Twilio
     ("sntrys_ sntryu_", r"[\w+/=]{40,}"),  # gl: Sentry
-    ("access-production- access-sandbox-", _UUID),  # Plaid
     ("FLWSECK- FLWSECK_TEST-", rf"{_ALNUM}{{12,}}(?:-X)?"),  # gl
     ("EZAK EZTK", rf"{_ALNUM}{{54}}"),  # gl: EasyPost
     ("HRKU-", rf"(?:AA{_NAME}{{58}}|{_UUID})"),  # gl: Heroku
@@ -125,41 +117,33 @@ _SHAPES: tuple[tuple[str, str], ...] = (
     ("nfp_ nfc_ nfo_ nfu_", rf"{_MIXED}{_ALNUM}{{36,}}"),  # Netlify
     ("napi_", rf"{_ALNUM}{{50,}}"),  # Neon
     ("npg_", rf"{_MIXED}{_ALNUM}{{12}}(?!\w)"),
-    ("mdb_sa_sk_", rf"{_NAME}{{30,}}"),  # MongoDB
+    ("mdb_sa_sk_ secret-live- secret-test-", rf"{_NAME}{{30,}}"),  # MongoDB, Stytch
     ("snyk_uat.", r"\w{4,12}\.[\w-]{30,}"),
-    ("sqp_ squ_ sqa_", rf"{_HEX}{{40}}(?!\w)"),  # Sonar
-    ("pul-", rf"{_HEX}{{40}}(?!\w)"),  # gl: Pulumi
+    ("sqp_ squ_ sqa_ pul-", rf"{_HEX}{{40}}(?!\w)"),  # Sonar, Pulumi (gl)
     ("st.", rf"{_HEX}{{20,}}\.{_HEX}{{20,}}\.{_HEX}{{20,}}"),  # Infisical
     ("ops_", r"eyJ[A-Za-z0-9+/=]{200,}"),  # gl: 1Password
     ("A3-", r"[A-Z0-9]{6}-[A-Z0-9]{5,11}(?:-[A-Z0-9]{5}){2,3}"),
     ("AGE-SECRET-KEY-", r"1[A-Z0-9]{41,}"),  # gl
     ("dt0c01.", rf"{_ALNUM}{{24}}\.{_ALNUM}{{64}}"),  # gl: Dynatrace
     ("hcaik_ hcbik_ hccik_ hcdik_ hceik_ hcfik_ hcxik_", r"[a-z0-9]{58,}"),  # Honeycomb
-    ("rootly_", rf"{_HEX}{{64}}"),
+    ("rootly_ s-s4t2ud- s-s4t2af-", rf"{_HEX}{{64}}"),  # Rootly, Intra42 (gl)
     ("pk_", r"\d{6,}_[A-Z0-9]{30,}"),  # ClickUp
     ("pat-", rf"[a-z]{{2}}\d-{_UUID}"),  # HubSpot
-    ("tfp_ CFPAT-", rf"{_NAME}{{40,}}"),  # Typeform, Contentful
-    ("shippo_live_ shippo_test_", rf"{_HEX}{{40}}"),  # gl
+    ("shippo_live_ shippo_test_ bkua_", rf"{_HEX}{{40}}"),  # Shippo (gl), Buildkite
     ("duffel_live_ duffel_test_", r"[\w=-]{43}"),  # gl
     ("fio-u-", r"[\w=-]{64}"),  # gl: Frame.io
     ("rdme_", r"[a-z0-9]{70}"),  # gl
     ("tk-us-", rf"{_NAME}{{48}}"),  # gl: Scalingo
     ("sm_pat_ sm_aat_ sm_sat_", rf"{_ALNUM}{{16}}(?!\w)"),  # gl
     ("pnu_", rf"{_ALNUM}{{36}}"),  # gl: Prefect
-    ("s-s4t2ud- s-s4t2af-", rf"{_HEX}{{64}}"),  # gl
     ("tskey-", r"(?:auth|api|client|scim|webhook)-[A-Za-z0-9-]{20,}"),  # Tailscale
     ("sha256~", rf"{_NAME}{{43,}}"),  # gl: OpenShift
-    ("bkua_", rf"{_HEX}{{40}}"),  # Buildkite
     ("CCIPAT_", r"\w{40,}"),  # CircleCI
     ("ddp_ ddw_", rf"{_MIXED}{_ALNUM}{{36}}(?!\w)"),  # Deno
-    ("tr_dev_ tr_prod_", rf"{_MIXED}{_ALNUM}{{20,}}"),  # Trigger
     ("signkey-prod- signkey-test-", rf"{_HEX}{{32,}}"),  # Inngest
-    ("secret-live- secret-test-", rf"{_NAME}{{30,}}"),  # Stytch
-    ("unkey_", rf"{_ALNUM}{{20,}}"),
     ("zpka_", rf"{_ALNUM}{{32}}_[0-9a-f]{{8}}"),
     ("sdk-", rf"{_UUID}(?!\w)"),  # LaunchDarkly
     ("live_", rf"{_HEX}{{35}}(?!\w)"),  # Lob
-    ("nyk_v0_", rf"{_ALNUM}{{40,}}"),  # Nylas
     ("t1.", r"9euel[\w=.-]{60,}"),  # Yandex
     ("sk. tk.", r"eyJ[\w-]{20,}\.[\w-]{20,}"),  # Mapbox
     ("eyJ", r"rIjoi[A-Za-z0-9+/]{60,}=*(?![\w.-])"),  # gl: Grafana's older

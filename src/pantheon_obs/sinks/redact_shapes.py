@@ -15,7 +15,7 @@ from pantheon_obs.sinks.redact_named import named_secret
 from pantheon_obs.sinks.redact_patterns import compiled
 from pantheon_obs.sinks.redact_plain import OVERLAP, PLACES
 from pantheon_obs.sinks.redact_providers import OTHERS, PROVIDERS
-from pantheon_obs.sinks.redact_signs import signs_of_long
+from pantheon_obs.sinks.redact_signs import signs_of_long, signs_with
 from pantheon_obs.sinks.redact_spelt import with_usual_signs
 from pantheon_obs.sinks.redact_values import REDACTED
 
@@ -25,14 +25,13 @@ if TYPE_CHECKING:
 
     from pantheon_obs.sinks.redact_long import Bound
     from pantheon_obs.sinks.redact_plain import Walk
-    from pantheon_obs.sinks.redact_signs import Signs
     from pantheon_obs.sinks.redact_values import RuleOf, Span
 
 
 def find_spans(
     text: str,
     rule_of: RuleOf,
-    signs: Signs,
+    extra: frozenset[str],
     walk: Walk | None = None,
     bound: Bound = WHOLE,
 ) -> list[Span]:
@@ -41,17 +40,19 @@ def find_spans(
     Args:
         text: The text.
         rule_of: Finds the rule for the values of a key.
-        signs: The patterns that find where a secret may be.
+        extra: Names of secrets besides those of the built-in list.
         walk: That through the value which the text is a part of.
         bound: How many signs are looked at, as each takes its time.
     """
     text = shown = with_usual_signs(text)
     spans: list[Span] = []
     end = size = len(text)
-    named: Iterable[re.Match[str]] = signs.names.finditer(text)
-    others: Iterable[re.Match[str]] = signs.others.finditer(text)
-    if size > PLACES:
-        names, marks = signs_of_long(signs.extra)
+    named: Iterable[re.Match[str]]
+    others: Iterable[re.Match[str]]
+    if size <= PLACES:
+        named, others = (signs.finditer(text) for signs in signs_with(extra))
+    else:
+        names, marks = signs_of_long(extra)
         named, start, end = bound.places(names, text, (0, size), walk)
         others, start, end = bound.places(marks, text, (start, end), walk)
         spans = [(first, last, CUT) for first, last in ((0, start), (end, size)) if first < last]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pantheon_obs.sinks.redact_keys import LAST_WORDS
 from pantheon_obs.sinks.redact_providers import PROVIDERS
@@ -24,20 +24,12 @@ _FREQUENT = 3
 _BETWEEN = r"\"'`\] ("
 
 
-class Signs(NamedTuple):
-    """The patterns of the signs behind names, and of the others; `extra` are further names."""
-
-    names: re.Pattern[str]
-    others: re.Pattern[str]
-    extra: frozenset[str]
-
-
 @lru_cache(maxsize=16)
-def signs_with(extra: frozenset[str]) -> Signs:
-    """Make the patterns; `extra` has further names of secrets."""
+def signs_with(extra: frozenset[str]) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Make the patterns of the signs behind names, `extra` ones among them, and of the others."""
     before, after, _ = _name_signs(extra)
     names = re.compile(f"(?:{'|'.join(map(''.join, before.items()))}){after}")
-    return Signs(names, re.compile("|".join(_other_signs())), extra)
+    return names, re.compile("|".join(_other_signs()))
 
 
 @lru_cache(maxsize=16)
@@ -64,7 +56,8 @@ def _name_signs(extra: frozenset[str]) -> tuple[dict[str, str], str, str]:
     Of further names the last character only is looked for, as separators do not count.
     """
     tails = {word[-_TAIL:] for word in LAST_WORDS}
-    ends = "".join(_one_of(one) if one.isalpha() else one for one in _any_of(tails))
+    ends = _any_of(tails)
+    ends = "".join(f"[{one.upper()}{one}]" if one.isalpha() else one for one in ends)
     # Most names fail at a set of letters for each place, which is faster than all the words.
     in_place = "".join(_one_of(tail[-place] for tail in tails) for place in range(_TAIL, 0, -1))
     last, last_but_one = (_one_of(tail[-at] for tail in (*tails, "dd"))[1:-1] for at in (1, 2))
