@@ -35,7 +35,7 @@ _behind = Pattern(
     rf"[ \t]?b?(?P<quote>{_quote})[^\"'`]{{0,{_NEAR}}}+(?P=quote)[ ,]{{1,3}}(?:{_quote})?{_FIELD}"
 ).match
 _validated = Pattern(r"(?:\A|\n)([\w.]{1,64})\n[^\n]*\[type=\w+, \Z").search
-_last_edge = re.compile("[{}<>]").search
+_parts = re.compile("[{}<>]").split
 # Each name of a secret has one of these: to look for them takes much less time.
 _HINTS = (
     "pass", "pw", "psk", "cv", "bearer", "secret", "token", "key", "auth", "cred", "cooki", "jwt",
@@ -86,10 +86,7 @@ def rule_beside(text: str, first: int, start: int, rule_of: RuleOf) -> Rule | No
         start: Where its value begins.
         rule_of: Finds the rule for the values of a key.
     """
-    near = text[first - _NEAR if first > _NEAR else 0 : first]
-    edge = _last_edge(near[::-1])
-    if edge is not None:
-        near = near[-edge.start() :] if edge.start() else ""
+    near = _parts(text[max(first - _NEAR, 0) : first])[-1]
     found: list[re.Match[str]] = []
     if any(map(near.lower().__contains__, _HINTS)):
         validated = _validated(near) if "[type=" in near else None

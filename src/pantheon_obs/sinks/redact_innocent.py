@@ -99,9 +99,9 @@ def is_piece(name: object, value: object, beside: Iterable[object]) -> bool:
     return name == "token" and is_short and not _PIECES.isdisjoint(map(str, beside))
 
 
-def is_piece_in(text: str, first: int, start: int, end: int) -> bool:
-    """Like `is_piece`, of a name and value inside a text."""
-    if end - start > _SHORT:
+def is_piece_in(text: str, name: str, first: int, start: int, end: int) -> bool:
+    """Like `is_piece`, of a name and value inside a text, from one place to another."""
+    if name.lower() != "token" or end - start > _SHORT:
         return False
     return _beside_a_piece(text, end) is not None or "logprob" in text[max(first - 40, 0) : first]
 

@@ -185,11 +185,7 @@ def may_be_secret(place: Place, start: int, end: int, *, in_prose: bool) -> bool
     if place.rule is whatever or not is_secret:
         return is_secret
     is_excused = not is_mixed and (is_statement(value, place.rule) or is_path(place.name, value))
-    return not is_excused and not _is_piece(place, start, end)
-
-
-def _is_piece(place: Place, start: int, end: int) -> bool:
-    return place.name.lower() == "token" and is_piece_in(place.text, place.first, start, end)
+    return not is_excused and not is_piece_in(place.text, place.name, place.first, start, end)
 
 
 def is_words(value: str) -> bool:
