@@ -43,9 +43,6 @@ _option = Pattern(
 _joined = Pattern(r"-(?:([pu])|-(?:proxy-)?user=)(?P<quote>[\"']?)(?=[^\s\"'-])").match
 _bare = Pattern(r"[^\s\"'`|;&<>()]+").match
 _number = Pattern(r"[\d:.]+").fullmatch
-_named = Pattern(
-    r"(?i)[\w-]*(?:auth\w*|cookie|token|key|secret|pass\w*|jwt|credentials?|signature)"
-).fullmatch
 _header = Pattern(r"[A-Za-z][\w-]{1,40}").fullmatch
 _random = Pattern(RANDOM).match
 _no_header = Pattern(r"[a-z]+(?:_[a-z0-9]+)+|\W*").fullmatch  # a column, a masked value
@@ -82,7 +79,7 @@ def _secret_headers(items: Sequence[object], rule_of: RuleOf) -> dict[int, str]:
             return {}
         text = described(value) if isinstance(value, (str, bytes)) else ""
         is_known = is_header(key) or _random(text)  # `token` may be any word of a list
-        if _named(key) and is_known and is_no_word(text) and not _no_header(text):
+        if is_known and is_no_word(text) and not _no_header(text):
             rule = rule_of(key)
             if rule is not None and rule(value) and not is_innocent(key, value, rule, ()):
                 hidden[at + 1] = REDACTED
