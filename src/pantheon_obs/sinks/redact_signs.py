@@ -85,14 +85,14 @@ def _name_signs(extra: frozenset[str]) -> tuple[dict[str, str], str, str]:
     code = r"(?<=[?&#]code.)|(?<=auth_code.)|(?<=ization_code.)|(?<=code_verifier.)"
     number = f"(?s:(?<=..[_vV56][0-9].|._[0-9][0-9].|.[{last}_vV456][0-9]..|_[0-9][0-9]..))"
     behind = [
-        rf"(?<=[0-9]..|.[0-9].){number}(?:(?<=[0-9].)(?:{one})|(?<=[0-9]..)(?:(?<={in_place}[0-9]..)|{two}))",
+        rf"(?<=[0-9]..|.[0-9].){number}(?:(?<=[0-9].)(?:{one})|(?<=[0-9]..)(?:(?<={in_place}[0-9]..)|(?<=[pP][wW][0-9]..)|{two}))",
         r"(?<!')(?<=[\"'`][ \]].|[\] ] .|\\[\"'`].|[\d\[]\].)|(?<=[\"']code[\"'].)",
     ]
     # One look at the characters before a sign tells that most of these are not there.
     near = r"(?<=[0-9\"'`\[\] \\e]..|.[0-9\]].)"
     ways = [
-        f"(?<={in_place}.)(?<={ends}.){not_alone}",
-        rf"(?<=[0-9{_BETWEEN}].)(?:(?<={in_place}..)(?<={ends}..)|{near}(?:{'|'.join(behind)}))",
+        f"(?<={in_place}.)(?<={ends}.){not_alone}|(?<=[pP][wW].)",  # `dbpw`
+        rf"(?<=[0-9{_BETWEEN}].)(?:(?<={in_place}..)(?<={ends}..)|(?<=[pP][wW]..)|{near}(?:{'|'.join(behind)}))",
         rf"(?<=[ertdD].)(?:(?<=[?&]t.|5[Dd].)|(?<=[?&#_]code.|ifier.)(?:{code}))",
     ]
     second, quoted = rf"{last}{last_but_one}0-9_vV\[?&{_BETWEEN}\\", rf"[{last}0-9\\][\"'`]."
