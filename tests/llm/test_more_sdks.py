@@ -543,7 +543,7 @@ class TestGroq:
     def test_a_client_without_a_url_of_its_own_is_groqs(self) -> None:
         """The host tells the vendor."""
         groq = pytest.importorskip("groq")
-        methods = pytest.importorskip("pantheon_obs.llm.sdks")
+        methods = pytest.importorskip("pantheon_obs.llm.vendors")
         with groq.Groq(api_key="none") as client:
             assert "groq" == methods.vendor_of(client, methods.sdk_of(client))
 
