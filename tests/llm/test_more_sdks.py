@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pantheon_obs import ConfigError, instrument, instrument_llm, llm_call, trace_context
+from pantheon_obs.llm.methods import SDKS
+from pantheon_obs.llm.vendors import vendor_of
 from pantheon_obs.testing import reset
 from tests.llm.provider import provider
 from tests.llm.scripted import Raw, aws_events, json_lines, scripted, sse
@@ -543,9 +545,9 @@ class TestGroq:
     def test_a_client_without_a_url_of_its_own_is_groqs(self) -> None:
         """The host tells the vendor."""
         groq = pytest.importorskip("groq")
-        methods = pytest.importorskip("pantheon_obs.llm.vendors")
         with groq.Groq(api_key="none") as client:
-            assert "groq" == methods.vendor_of(client, methods.sdk_of(client))
+            [sdk] = [sdk for sdk in SDKS if sdk.package == "groq"]
+            assert "groq" == vendor_of(client, sdk)
 
 
 class TestOllama:
