@@ -472,6 +472,7 @@ class TestLoops:
 
         with budget(0.2, refuse=True, redis=client(server)) as daily:
             asyncio.run(main())
+            wait_for(lambda: names(lines))  # the thread writes the line
         assert ["llm_budget_exceeded"] == names(lines)
 
     @pytest.mark.usefixtures("patient")
