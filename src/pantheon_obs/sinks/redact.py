@@ -86,7 +86,7 @@ class Redactor:
                 return text
             # Redaction of most values ends here: a line has a few new words at most.
             if (
-                size < _SHORTEST and "=" not in text and ":" not in text and "%" not in text
+                size < _SHORTEST and not ("=" in text or ":" in text or "%" in text or "--" in text)
             ) or not (spans := find_spans(text, self._rule, self._extra, walk)):
                 make_room(harmless)
                 harmless.add(text)

@@ -52,7 +52,6 @@ _FOLLOWING = frozenset({
 })  # fmt: skip
 LAST_WORDS = frozenset((*_SECRETS, *_ENDS, *_FOLLOWING)) | {
     *("key", "keys", "pass", "sig", "signature", "token", "tokens"),
-    *("_pw", "-pw", "dpw", "npw", "tpw"),  # `db_pw`, `bindpw`
     *("assertion", "bearer", "clearance", "input", "netloc", "session", "sid"),
 }
 """The words that a secret's name can end with; a number may follow."""

@@ -69,14 +69,14 @@ def _name_signs(extra: frozenset[str]) -> tuple[dict[str, str], str, str]:
     # Of OAuth; `status_code` and many others are none.
     code = r"(?<=[?&#]code.)|(?<=auth_code.)|(?<=ization_code.)|(?<=code_verifier.)"
     behind = [
-        f"(?<=[0-9]..|.[0-9].)(?:{numbered})",
+        f"(?<=[0-9]..|.[0-9].)(?:{numbered}|(?<=[pP][wW][0-9]..))",
         r"(?<!')(?<=[\"'`][ \]].|[\] ] .|\\[\"'`].|[\d\[]\].)|(?<=[\"']code[\"'].)",
     ]
     # Most texts have none of `behind`, and fail at these characters before the sign.
     near = r"(?<=[0-9\"'`\[\] \\e]..|.[0-9\]].)"
     ways = [
-        f"(?<={in_place}.)(?<={ends}.)",
-        rf"(?<=[0-9{_BETWEEN}].)(?:(?<={in_place}..)(?<={ends}..)|{near}(?:{'|'.join(behind)}))",
+        f"(?<={in_place}.)(?<={ends}.)|(?<=[pP][wW].)",  # `dbpw`
+        rf"(?<=[0-9{_BETWEEN}].)(?:(?<={in_place}..)(?<={ends}..)|(?<=[pP][wW]..)|{near}(?:{'|'.join(behind)}))",
         rf"(?<=[ertdD].)(?:(?<=[?&]t.|5[Dd].)|(?<=[?&#_]code.|ifier.)(?:{code}))",
     ]
     second, quoted = rf"{last}{last_but_one}0-9_vV\[?&{_BETWEEN}\\", rf"[{last}0-9\\][\"'`]."

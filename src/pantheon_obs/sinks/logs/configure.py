@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.guard import own_lines
+from pantheon_obs.core.mistakes import warn_of_problems
 from pantheon_obs.core.parsing import level_number
-from pantheon_obs.core.problems import warn_of_problems
 from pantheon_obs.core.settings import Settings, resolve
 from pantheon_obs.core.switch import turned_off
 from pantheon_obs.sinks.logs import (
