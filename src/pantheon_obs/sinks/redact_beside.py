@@ -97,16 +97,12 @@ def rule_beside(text: str, first: int, start: int, rule_of: RuleOf) -> Rule | No
     if behind is not None:
         found.append(behind)
     for each in found:
-        rule = rule_of(each["name"])
-        if rule not in (None, is_beside) and _may_name(each["key"], rule):
+        rule, last = rule_of(each["name"]), words_of(each["key"])[-1].lower()
+        # `"type": "token"` tells of a piece of a model's stream.
+        may_name = last in NAMES or (last == "type" and rule is any_value)
+        if may_name and rule is not is_beside and rule is not None:
             return rule
     return None
-
-
-def _may_name(key: str, rule: Rule | None) -> bool:
-    """Whether the value of a key may be a name; a token's type is one of a piece of a stream."""
-    last = words_of(key)[-1].lower()
-    return last in NAMES or (last == "type" and rule is any_value)
 
 
 def _is_quoted_or_no_word(found: re.Match[str]) -> bool:

@@ -74,11 +74,6 @@ def find_spans(
     return _united(spans) if len(spans) > 1 else spans
 
 
-def _other_secret(text: str, at: int, rule_of: RuleOf) -> Span | None:
-    named = named_secret(text, at, rule_of) if text[at] in "%>-" else None
-    return named or _shaped_secret(text, at)
-
-
 def replaced(text: str, spans: Iterable[Span]) -> str:
     """Replace the spans of a text, which come in their order."""
     parts: list[str] = []
@@ -122,8 +117,10 @@ def _united(spans: list[Span]) -> list[Span]:
     return united
 
 
-def _shaped_secret(text: str, at: int) -> Span | None:
+def _other_secret(text: str, at: int, rule_of: RuleOf) -> Span | None:
     """Find the secret of a provider, or one of another shape, whose sign stands here."""
+    if text[at] in "%>-" and (named := named_secret(text, at, rule_of)):
+        return named
     for beginning, pattern in _BY_ENDING.get(text[at - 1 : at + 1], ()):
         start = at + 1 - len(beginning)
         if text.startswith(beginning, max(start, 0)) and _begins(text, start):

@@ -133,10 +133,9 @@ class ObsHandler(logging.Handler):
             or logger.filters
         ):
             return False
-        node = logger
-        while not node.handlers and node.propagate and node.parent is not None:
-            node = node.parent
-        return node.handlers == self._alone and node.parent is None
+        while not logger.handlers and logger.propagate and logger.parent is not None:
+            logger = logger.parent
+        return logger.handlers == self._alone and logger.parent is None  # as `is_alone`
 
     def is_alone(self, logger: logging.Logger) -> bool:
         """Whether no other handler gets the records of a logger."""
