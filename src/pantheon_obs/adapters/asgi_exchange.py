@@ -138,8 +138,9 @@ class AsgiHttp(AsgiExchange):
         if kind not in _BODY or self.response_complete or not self.response_started:
             return
         body = message.get("body")
-        gone = self.client_gone or (self._cycle is not None and self._cycle.disconnected)
-        if gone and (body or kind != _PART):
+        if (body or kind != _PART) and (
+            self.client_gone or (self._cycle is not None and self._cycle.disconnected)
+        ):
             self.client_left()
             self.content_lost = True
         if message.get("more_body", False):

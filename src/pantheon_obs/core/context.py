@@ -199,8 +199,12 @@ def restore(trace: Trace) -> None:
     if foreign.bound:
         foreign.clear()
     outer = current_trace.get()
-    is_left = outer is not None and outer.ended and carried_trace.get() is not outer
-    if is_left and type(trace) is not Trace:
+    if (
+        outer is not None
+        and outer.ended
+        and carried_trace.get() is not outer
+        and type(trace) is not Trace
+    ):
         # What serves one request after another keeps nothing of an earlier one; other work goes on.
         clear()
     elif trace.outer_variables:
