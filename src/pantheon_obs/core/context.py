@@ -199,12 +199,8 @@ def restore(trace: Trace) -> None:
     if foreign.bound:
         foreign.clear()
     outer = current_trace.get()
-    if (
-        outer is not None
-        and outer.ended
-        and carried_trace.get() is not outer
-        and type(trace) is not Trace
-    ):
+    is_left = outer is not None and outer.ended and carried_trace.get() is not outer
+    if is_left and type(trace) is not Trace:
         # What serves one request after another keeps nothing of an earlier one; other work goes on.
         clear()
     elif trace.outer_variables:

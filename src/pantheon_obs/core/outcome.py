@@ -45,11 +45,8 @@ def decide(facts: Facts) -> tuple[Outcome, BaseException | None]:
     """Decide how an exchange ended, and which exception its event reports."""
     error = facts.error
     if error is None and facts.unhandled is None:  # the usual way, in as few calls as possible
-        if (
-            facts.response_started
-            and facts.response_complete
-            and not (facts.replaced or facts.client_gone)
-        ):
+        sent = facts.response_started and facts.response_complete
+        if sent and not (facts.replaced or facts.client_gone):
             return "ok", None
         return _without_error(facts), None
     cancelled = False
