@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.adapters.asgi_denials import ANSWER_500, DENIAL, denial
 from pantheon_obs.adapters.asgi_headers import headers_of
+from pantheon_obs.adapters.asgi_lifespan import is_stopping
 from pantheon_obs.adapters.asgi_relays import is_relayed
-from pantheon_obs.adapters.asgi_stopping import is_stopping
 from pantheon_obs.adapters.routes import ROUTE, leaves_route, route_template
 from pantheon_obs.core.asgi_types import code_of, type_of
 from pantheon_obs.core.exchange import BODILESS, Exchange

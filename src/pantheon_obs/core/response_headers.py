@@ -1,4 +1,7 @@
-"""The trace id on a response's headers: replaced, never doubled, and readable across origins."""
+"""The trace id on a response's headers: replaced, never doubled, and readable across origins.
+
+Also the headers and the body of the response for an application that does not answer.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,12 @@ from pantheon_obs.core.guard import report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+PLAIN_500 = b"Internal Server Error"
+PLAIN_500_HEADERS = (
+    ("Content-Type", "text/plain; charset=utf-8"),
+    ("Content-Length", str(len(PLAIN_500))),
+)
 
 
 class ResponseHeaders(Generic[AnyStr]):
