@@ -118,12 +118,10 @@ class AsgiHttp(AsgiExchange):
             return
         try:
             if starts:
-                server = getattr(send, "__self__", None)
-                if server is not None:
-                    self._look_for_client(server)
+                self._look_for_client()
                 self.started(message.get("status"), headers)
-            else:
-                self._sent(kind, message)
+            elif kind in _BODY and self.response_started and not self.response_complete:
+                self._sent(message)
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per message
             report("asgi exchange", error)
 
@@ -133,13 +131,11 @@ class AsgiHttp(AsgiExchange):
             is_last = message["type"] in _BODY and not message.get("more_body")
             self.response_complete |= is_last and self.response_started
 
-    def _sent(self, kind: str, message: Message) -> None:
-        """A message after the start was handed to the server, most often a part of the body."""
-        if kind not in _BODY or self.response_complete or not self.response_started:
-            return
+    def _sent(self, message: Message) -> None:
+        """A part of the body was handed to the server."""
         body = message.get("body")
         gone = self.client_gone or (self._cycle is not None and self._cycle.disconnected)
-        if gone and (body or kind != _PART):
+        if gone and (body or message["type"] != _PART):
             self.client_left()
             self.content_lost = True
         if message.get("more_body", False):
@@ -169,9 +165,10 @@ class AsgiHttp(AsgiExchange):
             self.relayed = self.waits_for_close = is_relayed("pantheon_obs.adapters.asgi")
         self.complete()
 
-    def _look_for_client(self, cycle: object) -> None:
+    def _look_for_client(self) -> None:
         # uvicorn drops what nobody receives without an error, but its cycle knows.
-        disconnected = getattr(cycle, "disconnected", None)
+        cycle = getattr(self._send, "__self__", None)
+        disconnected = None if cycle is None else getattr(cycle, "disconnected", None)
         if isinstance(disconnected, bool):
             self._cycle = cycle
             if disconnected:
@@ -179,7 +176,7 @@ class AsgiHttp(AsgiExchange):
 
     async def answer(self) -> None:
         """Answer with a plain 500 if the application has not."""
-        self._look_for_client(getattr(self._send, "__self__", None))
+        self._look_for_client()
         if self.owes_response:
             self.replaced = True
             with suppress(Exception):  # a server that refuses the answer has its reason

@@ -75,8 +75,7 @@ class Exchange(Trace, Facts):
         """The response has started; the status is no number where the application sent none."""
         self.response_started = True
         if self.event_pending:
-            if self.client_gone:
-                self.left_early = True
+            self.left_early = self.client_gone
             self._headers = headers
             self.status_code = code = status_of(status)
             if code is not None and code >= _SERVER_ERROR:
@@ -224,11 +223,9 @@ class Exchange(Trace, Facts):
         self.error = self.unhandled = self.send_error = self.error_at_start = self._raised = None
 
     def _event(self, outcome: Outcome, error: BaseException | None) -> Ended:
-        ttfb_ms = None
+        first = self.first_byte if self.streaming else None
         began, end = self.started_at, self.last_byte or perf_counter()
         latency_ms = round((end - began) * 1e6) / 1000  # to 3 digits would take four times as long
-        if self.streaming and self.first_byte is not None:
-            ttfb_ms = round((self.first_byte - began) * 1000, 3)
         return RequestFinished(  # by position: names would cost 0.15 µs
             self.trace_id,
             self.bound,
@@ -238,7 +235,7 @@ class Exchange(Trace, Facts):
             latency_ms,
             outcome,
             self.route(),
-            ttfb_ms,
+            None if first is None else round((first - began) * 1000, 3),
             error,
             self.llm_with_open() if self.open_calls else self.llm,
             self.quiet,

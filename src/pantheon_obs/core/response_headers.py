@@ -29,6 +29,8 @@ class ResponseHeaders(Generic[AnyStr]):
         [('Server', 'a'), ('X-Trace-ID', 'job-1')]
     """
 
+    __slots__ = ("_allow_origin", "_comma", "_expose", "_lower", "_names", "_separator", "_special")
+
     def __init__(self, names: Iterable[str], convert: Callable[[str], AnyStr]) -> None:
         self._names: tuple[AnyStr, ...] = tuple(map(convert, names))
         self._lower: tuple[AnyStr, ...] = tuple(name.lower() for name in self._names)
@@ -36,7 +38,6 @@ class ResponseHeaders(Generic[AnyStr]):
         self._expose: AnyStr = convert("access-control-expose-headers")
         self._comma: AnyStr = convert(",")
         self._separator: AnyStr = convert(", ")
-        self._in_lower: Callable[[AnyStr], AnyStr] = type(self._comma).lower
         self._special: frozenset[AnyStr] = frozenset(self._lower) | {self._allow_origin}
 
     def on(self, given: Iterable[Any], trace_id: AnyStr) -> Any:  # noqa: ANN401 - see below
@@ -44,8 +45,11 @@ class ResponseHeaders(Generic[AnyStr]):
         headers: Any = given
         try:
             headers = list(given)
-            if not self._special.isdisjoint(map(self._in_lower, dict(headers))):
-                headers = self._without_id(headers)
+            special = self._special
+            for name, _ in headers:
+                if name.lower() in special:
+                    headers = self._without_id(headers)
+                    break
             for name in self._names:
                 headers.append((name, trace_id))
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
