@@ -30,6 +30,7 @@ class Receiver:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"  # connections are kept, as Sentry's servers do
+            wbufsize = -1  # one packet for each response: the client acknowledges the first late
 
             def do_POST(self) -> None:
                 receiver.peers.append(self.client_address)

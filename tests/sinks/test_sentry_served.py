@@ -63,6 +63,7 @@ class Story:
     def __init__(self, mode: str, requests: Callable[[Story, httpx.Client], int]) -> None:
         self.ids: dict[str, str] = {}
         with Receiver() as receiver:
+            self.wait_for = receiver.wait_for
             dsn = "SENTRY_DSN" if mode == "early" else "KINDS_DSN"
             env = {
                 "KINDS_MODE": mode,
@@ -134,6 +135,7 @@ def ask_all(story: Story, client: httpx.Client) -> int:
             if case != NOTHING:
                 story.ask(client, f"{kind}/fail", case)
         story.ask(client, f"{kind}/stream", "a UUID")
+        story.wait_for(len(story.ids))  # the SDK drops what its queue of 100 does not take
     story.ask(client, "starlette/health/ready", NOTHING)
     story.probes = [client.get(f"/asgi/health/{name}").status_code for name in ("live", "ready")]
     with ThreadPoolExecutor() as threads:
