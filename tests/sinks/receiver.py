@@ -17,17 +17,23 @@ class Receiver:
     Attributes:
         items: Pairs of an envelope item's type and its payload, in the order of arrival.
         sampling: The sampling context of each event, by its id; on the wire it is `trace`.
+        peers: The address of the client at each request; requests on one connection share it.
         dsn: The DSN of this server.
     """
 
     def __init__(self) -> None:
         self.items: list[tuple[str, dict[str, Any]]] = []
         self.sampling: dict[str, dict[str, str]] = {}
+        self.peers: list[tuple[str, int]] = []
         self._arrived = Condition()
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"  # connections are kept, as Sentry's servers do
+            wbufsize = -1  # one packet for each response: the client acknowledges the first late
+
             def do_POST(self) -> None:
+                receiver.peers.append(self.client_address)
                 body = self.rfile.read(int(self.headers["content-length"]))
                 if self.headers["content-encoding"] == "gzip":
                     body = gzip.decompress(body)

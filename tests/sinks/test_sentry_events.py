@@ -533,7 +533,9 @@ over = threading.Event()
 
 def job(customer):
     logging.getLogger("invoice").error("no invoice for %s", customer)
+    imported = set(sys.modules)
     sentry_sdk.flush()
+    assert imported == set(sys.modules)  # a thread of the parent might have held the lock
     return sentry_sdk.get_traceparent()
 
 def fork(customer):
@@ -556,6 +558,7 @@ served = instrument(app, sentry_dsn=sys.argv[1], sentry_traces_sample_rate=1.0)
 sentry_sdk.set_tag("region", "north")
 environ = {{"REQUEST_METHOD": "GET", "PATH_INFO": "/buy", "HTTP_X_TRACE_ID": "{FIRST}"}}
 served(environ, lambda *_: None).close()
+sentry_sdk.flush()
 over.set()
 later.join()
 """
@@ -574,6 +577,7 @@ def test_a_process_that_a_request_forks_reports_for_nobody(receiver: Receiver) -
     for event in receiver.events:
         assert {"region": "north"} == event["tags"]
         assert set() == marks_on(event)
+    assert 3 == len(set(receiver.peers))  # each process has a connection of its own
 
 
 @pytest.mark.parametrize("rate", [1.0, 0.0])

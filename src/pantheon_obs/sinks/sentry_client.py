@@ -7,6 +7,7 @@ The options that it is started with are defaults, and the application's own win.
 
 from __future__ import annotations
 
+import codecs
 import logging
 import os
 import re
@@ -166,6 +167,9 @@ def watch(sdk: ModuleType) -> None:
     """Tag Sentry's events with our trace, and keep our own lines from becoming events."""
     global _watched  # noqa: PLW0603 - Sentry is one per process
     _watched = sdk
+    # Its first lookup is an import. A process that is forked while the transport's thread does it
+    # would wait for that import's lock for ever.
+    codecs.lookup("idna")
     ignore_logger = import_module("sentry_sdk.integrations.logging").ignore_logger
     for name in _NEVER_EVENTS:
         ignore_logger(name)

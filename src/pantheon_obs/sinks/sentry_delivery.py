@@ -23,6 +23,7 @@ _BEGINNINGS["pantheon_obs.uncaught"] = ("",)
 _ENDS = {"threading", "excepthook", "asyncio"}
 
 _guard = Guard("sentry queue")
+_inherited: list[object] = []  # the parent's connections: to free them takes locks of its threads
 
 
 class _Delivery:
@@ -93,14 +94,17 @@ def offer_event(error: BaseException, event: dict[str, Any]) -> None:
 
 
 def begin_afresh(client: Any) -> None:  # noqa: ANN401 - Sentry's
-    """Give a client's transport an empty queue, in a process that was forked.
+    """Give a client's transport an empty queue and new connections, in a process that was forked.
 
     The parent's thread waits at the queue, and would be woken here in place of this process's own:
-    an event would stay until the next one comes. Events that wait there are the parent's to send.
+    an event would stay until the next one comes. Events that wait there are the parent's to send,
+    and so are its connections to send on.
     """
     with _guard:
-        # The name is private to sentry_sdk; a transport of the application's has no such queue.
+        # The names are private to sentry_sdk; a transport of the application's has no such queue.
         worker = getattr(client.transport, "_worker", None)
         if worker is not None:
             size = client.options["transport_queue_size"]
             client.transport._worker = type(worker)(queue_size=size)  # noqa: SLF001 - as above
+            _inherited.append(client.transport._pool)  # noqa: SLF001 - as above
+            client.transport._pool = client.transport._make_pool()  # noqa: SLF001 - as above
