@@ -54,7 +54,7 @@ _HINTS = (
         "srf",
         "sess",
     ),
-    *("sid", "sig", "clearance", "assertion"),
+    *("sid", "sig", "clearance", "assertion", "otp", "code", "saml"),
 )
 
 # `token S`: with no sign between them, only a random value is one. The pattern begins with the

@@ -86,10 +86,11 @@ def _name_signs(extra: frozenset[str]) -> tuple[dict[str, str], str, str]:
     number = f"(?s:(?<=..[_vV56][0-9].|._[0-9][0-9].|.[{last}_vV456][0-9]..|_[0-9][0-9]..))"
     behind = [
         rf"(?<=[0-9]..|.[0-9].){number}(?:(?<=[0-9].)(?:{one})|(?<=[0-9]..)(?:(?<={in_place}[0-9]..)|(?<=[pP][wW][0-9]..)|{two}))",
-        r"(?<!')(?<=[\"'`][ \]].|[\] ] .|\\[\"'`].|[\d\[]\].)|(?<=[\"']code[\"'].)",
+        r"(?<!')(?<=[\"'`][ \]].|[\] ] .|\\[\"'`].|[\d\[]\].)|(?<=[\"']code[\"'].)"
+        r"|(?<=_verifier[\"' \]].)",
     ]
     # One look at the characters before a sign tells that most of these are not there.
-    near = r"(?<=[0-9\"'`\[\] \\e]..|.[0-9\]].)"
+    near = r"(?<=[0-9r\"'`\[\] \\e]..|.[0-9\]].)"
     ways = [
         f"(?<={in_place}.)(?<={ends}.){not_alone}|(?<=[pP][wW].)",  # `dbpw`
         rf"(?<=[0-9{_BETWEEN}].)(?:(?<={in_place}..)(?<={ends}..)|(?<=[pP][wW]..)|{near}(?:{'|'.join(behind)}))",
