@@ -48,6 +48,7 @@ def fields_of(name: str, secret: str) -> dict[str, Any]:
         name: secret,
         "deep": {"list": [{name: secret}], "pairs": [(name, secret), (name.encode(), secret)]},
         "login": login_of(name, secret),
+        "logins": [login_of(name, secret)],
         "mapping": UserDict({name: secret}),
         "apart": [
             {"name": name, "value": secret},

@@ -61,6 +61,7 @@ NAMES = (
     *("psk", "WIFI_PSK", "bearer", "azure_openai_key", "deploy-key", "presharedKey", "pass_phrase"),
     *("passPhrase", "admin_pw", "bindpw", "SSHPASS", "client_secret_v2", "api_key_prod", "cvv"),
     *("db2_password", "authorisation", "privatekeypem", "gitlab_session", "dbpw", "root_pw2"),
+    *("sshkey", "code_verifier", "saml_response"),
 )
 
 FORMS = {
@@ -69,6 +70,7 @@ FORMS = {
     "fragment": "https://shop.test/a#{n}={v}&state=7",
     "variable": "{n}={v} make bread",
     "export": "export {n}={v}",
+    "tabs": "host\t\t= h\n{n}\t= {v}\ncity\t\t= Oslo",
     "ini": "[shop]\n{n} = {v}\ncity = Oslo",
     "yaml": "shop:\n  {n}: {v}\n  city: Oslo",
     "header": "{n}: {v}",

@@ -231,14 +231,13 @@ class Redactor:
     def _clean_pair(
         self, item: object, walk: Walk, *, is_in_list: bool = True
     ) -> list[object] | None:
-        """Clean a header as ASGI and HTTP clients have it: a name and a value.
-
-        Two words that are in no list of pairs may be any two words.
-        """
+        """Clean a name and its value, as headers are; two words in no list may be any words."""
         if not isinstance(item, (tuple, list)) or len(item) != 2:  # noqa: PLR2004 - a pair
             return None
         name, value = item
         if not isinstance(name, (str, bytes)) or isinstance(value, (int, float)):  # a count
+            return None
+        if hasattr(type(item), "_asdict"):  # a named tuple with two fields
             return None
         key = described(name)
         if is_in_list or (self.is_secret(key) and is_no_word(value)):

@@ -39,7 +39,7 @@ _parts = re.compile("[{}<>]").split
 # Each name of a secret has one of these: to look for them takes much less time.
 _HINTS = (
     "pass", "pw", "psk", "cv", "bearer", "secret", "token", "key", "auth", "cred", "cooki", "jwt",
-    "srf", "sess", "sid", "sig", "clearance", "assertion",
+    "srf", "sess", "sid", "sig", "clearance", "assertion", "otp", "code", "saml",
 )  # fmt: skip
 
 # `token S`: with no sign between them, only a random value is one. The pattern begins with the

@@ -52,7 +52,7 @@ _FOLLOWING = frozenset({
 })  # fmt: skip
 LAST_WORDS = frozenset((*_SECRETS, *_ENDS, *_FOLLOWING)) | {
     *("key", "keys", "pass", "sig", "signature", "token", "tokens"),
-    *("assertion", "bearer", "clearance", "input", "netloc", "session", "sid"),
+    *("assertion", "bearer", "clearance", "input", "netloc", "pat", "session", "sid"),
 }
 """The words that a secret's name can end with; a number may follow."""
 
@@ -75,7 +75,7 @@ _SESSIONS = (
 _OF_COOKIES = ("__host-", "__secure-", "wordpress_logged_in")
 _PHRASES = frozenset({"code", "phrase", "word"})
 _LICENSES = frozenset({"activation", "licence", "license"})
-_ASSERTIONS = frozenset({"client", "jwt", "saml"})
+_ASSERTIONS = frozenset({"client assertion", "jwt assertion", "saml assertion", "saml response"})
 _CODES = frozenset({
     "auth", "authorization", "backup", "device", "mfa", "oauth", "otp", "pin", "recovery",
     "security", "totp", "verification",
@@ -130,7 +130,7 @@ _has_userinfo = _like(r"[^@]*:[^@]+@.*")
 _like_a_signature = _like(r"(?=\D*\d)[A-Za-z0-9+/=_%.-]{20,}")
 _like_hex = _like(r"[0-9a-fA-F-]+")
 # Not an identifier of a licence, as `LGPL-2.1-or-later` is one.
-_like_a_license = _like(r"(?=\D*\d\D*\d)[A-Za-z0-9+/=_-]{12,}|\S{40,}")
+_like_a_license = _like(r"(?=\D*\d\D*\d)[A-Za-z0-9+/=_#-]{12,}|\S{40,}")
 # OAuth's: sixteen letters and digits in a row, of both kinds. `ERR_NOT_FOUND` and `404` are others.
 _like_a_code = _like(
     r"(?=(?:[A-Za-z0-9]{0,15}+[^A-Za-z0-9]){0,12}+(?=[A-Za-z]{0,40}\d)(?=\d{0,40}[A-Za-z])"
@@ -194,7 +194,7 @@ def _is_secret(last: str, before: str, words: Collection[str]) -> bool:
     return (
         (last in _SECRETS or last.endswith((*_ENDS, "pw")))
         or (last == "key" and _is_kept(before))
-        or (last == "assertion" and before in _ASSERTIONS)
+        or f"{before} {last}" in _ASSERTIONS
         or (last == "signature" and ("amz" in words or "goog" in words))
         or (last in {"code", "codes"} and before in _CODES)
         or (last == "verifier" and before == "code")
@@ -211,6 +211,8 @@ def _rule_by_value(last: str, before: str, words: Collection[str]) -> Rule | Non
         return _LIKE[last]
     if last == "tokens":  # not `x-ratelimit-reset-tokens: 6ms`, which is a time
         return not_a_number if before in _OF_USERS and "ratelimit" not in words else _has_code
+    if last.endswith("key") and last != "key":  # not divided: `sshkey`
+        last, before = "key", last.removesuffix("key")
     if last in {"key", "keys"}:
         if _is_kept(before):
             return not_a_number
@@ -224,12 +226,11 @@ def _is_kept(kind: str) -> bool:
 
 
 _LIKE = {
-    "code": _like_a_code,
+    **dict.fromkeys(("code", "pat", "t"), _like_a_code),
     "license": _like_a_license,
     "netloc": _has_userinfo,
     "session": _like_a_session,
     "sig": _like_a_signature,
     "signature": _like_a_signature,
-    "t": _like_a_code,
 }
 _ALONE = ("session", "t")

@@ -71,9 +71,10 @@ def _name_signs(extra: frozenset[str]) -> tuple[dict[str, str], str, str]:
     behind = [
         f"(?<=[0-9]..|.[0-9].)(?:{numbered}|(?<=[pP][wW][0-9]..))",
         r"(?<!')(?<=[\"'`][ \]].|[\] ] .|\\[\"'`].|[\d\[]\].)|(?<=[\"']code[\"'].)",
+        r"(?<=_verifier[\"' \]].)",
     ]
     # Most texts have none of `behind`, and fail at these characters before the sign.
-    near = r"(?<=[0-9\"'`\[\] \\e]..|.[0-9\]].)"
+    near = r"(?<=[0-9r\"'`\[\] \\e]..|.[0-9\]].)"
     ways = [
         f"(?<={in_place}.)(?<={ends}.)|(?<=[pP][wW].)",  # `dbpw`
         rf"(?<=[0-9{_BETWEEN}].)(?:(?<={in_place}..)(?<={ends}..)|(?<=[pP][wW]..)|{near}(?:{'|'.join(behind)}))",

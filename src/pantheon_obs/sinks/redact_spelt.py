@@ -15,8 +15,10 @@ def with_usual_signs(text: str) -> str:
     """Return a text of the same length with these signs as they are usual.
 
     A quote gets backslashes before it, as many as its spelling was longer; other signs get blanks,
-    on the side where a name or value may have some. Colours of terminals become blanks.
+    on the side where a name or value may have some. Colours of terminals and tabs become blanks.
     """
+    if "\t" in text:
+        text = text.replace("\t", " ")
     if "&" in text and ";" in text:
         for entity, usual in _ENTITIES if "&#" in text else _NAMED:
             text = text.replace(entity, usual)
