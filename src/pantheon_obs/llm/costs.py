@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from pantheon_obs.core.errors import BudgetExceeded
 from pantheon_obs.core.guard import report
 from pantheon_obs.llm.list_loading import loader
 from pantheon_obs.llm.usage.beside import OTHER
@@ -57,7 +58,8 @@ def _cost_of(
     figure = answer.cost if used.cost is None else used.cost
     if figure is not None:
         return figure, "provider"
-    if options.pricing is not None:
+    is_refused = inner is None and call.error_type == BudgetExceeded.__name__  # nothing was sent
+    if options.pricing is not None and not is_refused:
         cost = options.pricing.price(call)
         if isinstance(cost, str):
             return _list_price(call.provider, (cost,), answer, used), "list"
