@@ -13,10 +13,9 @@ from weakref import ReferenceType, WeakKeyDictionary, ref
 from pantheon_obs import _setup
 from pantheon_obs.core.errors import ConfigError, refuse, shown
 from pantheon_obs.core.guard import Guard
-from pantheon_obs.core.ignored import report_ignored
+from pantheon_obs.core.mistakes import Use, report_ignored
 from pantheon_obs.core.settings import resolve
 from pantheon_obs.core.signatures import takes
-from pantheon_obs.core.unused import Use
 from pantheon_obs.products import PRODUCTS, Product
 from pantheon_obs.sinks import sentry
 

@@ -86,7 +86,7 @@ def check_options(settings: Settings) -> None:
 
 def _observe_libraries(settings: Settings) -> None:
     if settings.llm:
-        import_module("pantheon_obs.llm.imported").instrument_imported()
+        import_module("pantheon_obs.llm.instrument").instrument_imported()
     if settings.measure_time:
         import_module("pantheon_obs.time.imported").observe_imported()
 

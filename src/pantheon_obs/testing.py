@@ -10,17 +10,16 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import (
-    clock,
     context,
     guard,
     in_force,
+    mistakes,
     outlived,
     pipeline,
-    problems,
     profiles,
     switch,
-    unused,
 )
+from pantheon_obs.llm import spending
 from pantheon_obs.sinks import sentry
 from pantheon_obs.sinks.logs import configure, emitter
 
@@ -113,11 +112,11 @@ def fixed_clock(moment: float | datetime) -> Iterator[Callable[[float], None]]:
     def move(seconds: float) -> None:
         times[0] += seconds
 
-    clock.read_from(lambda: times[0])
+    spending.read_from(lambda: times[0])
     try:
         yield move
     finally:
-        clock.read_from()
+        spending.read_from()
 
 
 def reset() -> None:
@@ -135,19 +134,18 @@ def reset() -> None:
     configure.reset()
     sentry.reset()
     emitter.captures.clear()
-    for module in (profiles, problems, switch, in_force, pipeline, context, outlived):
+    for module in (profiles, mistakes, switch, in_force, pipeline, context, outlived):
         module.reset()
     guard.forget()
-    unused.forget()
     # Modules that hold state of the process, and that are only imported where they are used.
     for name in (
         "adapters.celery_tracing",
         "adapters.django.health",
-        "llm.background",
         "llm.cancellations",
         "llm.budget",
-        "llm.every_client",
-        "llm.imported",
+        "llm.instrument",
+        "llm.sdks",
+        "llm.usage.background",
         "sinks.metrics.port",
         "sinks.metrics.registry",
         "time.imported",

@@ -25,6 +25,7 @@ from pantheon_obs import (
 )
 from pantheon_obs.core import guard
 from pantheon_obs.llm import shared_script, shared_spending, spending
+from pantheon_obs.llm.budget import reset as end_budgets
 from pantheon_obs.llm.budgets import budgets
 from pantheon_obs.testing import capture_events, fixed_clock
 from tests.support.garbage import collect_garbage
@@ -208,7 +209,11 @@ def server(redis_server: Redis) -> Iterator[Redis]:
     redis_server.start()
     client(redis_server).flushall()
     yield redis_server
+    redis_server.start()
     redis_server.resume()
+    end_budgets()
+    # They write what they have been asked for first, which would be the spending of the next test.
+    wait_for(lambda: not writers())
 
 
 @pytest.fixture
@@ -246,6 +251,11 @@ def spend_elsewhere(server: Redis, dollars: float, per: str = "", key: str = "")
 def names(lines: list[dict[str, Any]]) -> list[str]:
     """Return the names of the events about budgets."""
     return [line["event"] for line in lines if line["event"].startswith("llm_budget")]
+
+
+def writers() -> list[Thread]:
+    """Return the threads that write sums into Redis."""
+    return [each for each in threads() if each.name == "pantheon-obs-budget"]
 
 
 def wait_for(happened: Callable[[], object]) -> None:
@@ -414,7 +424,7 @@ class TestShared:
         spend()
         daily.undo()
 
-        wait_for(lambda: not [each for each in threads() if each.name == "pantheon-obs-budget"])
+        wait_for(lambda: not writers())
         assert 0.1 == daily.spent()
 
     def test_another_client_is_used_itself(self, server: Redis) -> None:

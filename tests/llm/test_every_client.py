@@ -349,7 +349,7 @@ class TestModule:
     ) -> None:
         """The call is made without being observed."""
         instrument_llm(package)
-        monkeypatch.setattr("pantheon_obs.llm.every_client.is_part", lambda *_: 1 / 0)
+        monkeypatch.setattr("pantheon_obs.llm.sdks.is_part", lambda *_: 1 / 0)
 
         assert "Hi" == package.completion("Hi")
         assert {"instrument_llm"} == guard.reported()

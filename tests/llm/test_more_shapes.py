@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pantheon_obs import instrument_llm, llm_call
-from pantheon_obs.llm import background
+from pantheon_obs.llm.usage import background
 from pantheon_obs.llm.usage.fields import Reported
 from pantheon_obs.llm.usage.shapes import read
 

@@ -8,7 +8,7 @@ from traceback import format_exception
 from typing import TYPE_CHECKING
 
 from pantheon_obs import configure_logging
-from pantheon_obs.sinks.logs.folding import folded
+from pantheon_obs.sinks.logs.console import folded
 
 if TYPE_CHECKING:
     import pytest

@@ -60,7 +60,7 @@ NAMES = (
     ),
     *("psk", "WIFI_PSK", "bearer", "azure_openai_key", "deploy-key", "presharedKey", "pass_phrase"),
     *("passPhrase", "admin_pw", "bindpw", "SSHPASS", "client_secret_v2", "api_key_prod", "cvv"),
-    *("db2_password", "authorisation", "privatekeypem", "gitlab_session"),
+    *("db2_password", "authorisation", "privatekeypem", "gitlab_session", "dbpw", "root_pw2"),
 )
 
 FORMS = {

@@ -19,7 +19,7 @@ from pantheon_obs.core.enclosing import enclosing
 from pantheon_obs.core.errors import refuse
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.identity import Identity
-from pantheon_obs.core.problems import warn_of_problems
+from pantheon_obs.core.mistakes import warn_of_problems
 from pantheon_obs.core.response_headers import ResponseHeaders
 from pantheon_obs.core.settings import resolve
 from pantheon_obs.core.signatures import cannot_take

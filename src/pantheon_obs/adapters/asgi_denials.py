@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pantheon_obs.core.plain_500 import PLAIN_500, PLAIN_500_HEADERS
+from pantheon_obs.core.response_headers import PLAIN_500, PLAIN_500_HEADERS
 from pantheon_obs.products import PRODUCTS, Product
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.adapters.asgi_denials import ANSWER_500, DENIAL, denial
 from pantheon_obs.adapters.asgi_headers import headers_of
+from pantheon_obs.adapters.asgi_lifespan import is_stopping
 from pantheon_obs.adapters.asgi_relays import is_relayed
-from pantheon_obs.adapters.asgi_stopping import is_stopping
 from pantheon_obs.adapters.routes import ROUTE, leaves_route, route_template
 from pantheon_obs.core.asgi_types import code_of, type_of
 from pantheon_obs.core.exchange import BODILESS, Exchange
@@ -118,10 +118,12 @@ class AsgiHttp(AsgiExchange):
             return
         try:
             if starts:
-                self._look_for_client()
-                self.started(message.get("status"), message["headers"])
-            elif kind in _BODY and self.response_started and not self.response_complete:
-                self._sent(message)
+                server = getattr(send, "__self__", None)
+                if server is not None:
+                    self._look_for_client(server)
+                self.started(message.get("status"), headers)
+            else:
+                self._sent(kind, message)
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per message
             report("asgi exchange", error)
 
@@ -131,11 +133,13 @@ class AsgiHttp(AsgiExchange):
             is_last = message["type"] in _BODY and not message.get("more_body")
             self.response_complete |= is_last and self.response_started
 
-    def _sent(self, message: Message) -> None:
-        """A part of the body was handed to the server."""
+    def _sent(self, kind: str, message: Message) -> None:
+        """A message after the start was handed to the server, most often a part of the body."""
+        if kind not in _BODY or self.response_complete or not self.response_started:
+            return
         body = message.get("body")
         gone = self.client_gone or (self._cycle is not None and self._cycle.disconnected)
-        if gone and (body or message["type"] != _PART):
+        if gone and (body or kind != _PART):
             self.client_left()
             self.content_lost = True
         if message.get("more_body", False):
@@ -165,10 +169,9 @@ class AsgiHttp(AsgiExchange):
             self.relayed = self.waits_for_close = is_relayed("pantheon_obs.adapters.asgi")
         self.complete()
 
-    def _look_for_client(self) -> None:
+    def _look_for_client(self, cycle: object) -> None:
         # uvicorn drops what nobody receives without an error, but its cycle knows.
-        cycle = getattr(self._send, "__self__", None)
-        disconnected = None if cycle is None else getattr(cycle, "disconnected", None)
+        disconnected = getattr(cycle, "disconnected", None)
         if isinstance(disconnected, bool):
             self._cycle = cycle
             if disconnected:
@@ -176,7 +179,7 @@ class AsgiHttp(AsgiExchange):
 
     async def answer(self) -> None:
         """Answer with a plain 500 if the application has not."""
-        self._look_for_client()
+        self._look_for_client(getattr(self._send, "__self__", None))
         if self.owes_response:
             self.replaced = True
             with suppress(Exception):  # a server that refuses the answer has its reason

@@ -1,21 +1,29 @@
-"""A start-up or shutdown that fails: one log line and one error report, whatever servers say."""
+"""A start-up or shutdown that fails: one log line and one error report, whatever servers say.
+
+And whether the server of this process was told to stop.
+"""
 
 from __future__ import annotations
 
 import sys
+from signal import SIGINT, SIGTERM, getsignal
 from typing import TYPE_CHECKING
 
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.events import LifespanFailed
 from pantheon_obs.core.failures import cover_here, is_covered, note
 from pantheon_obs.core.guard import Guard
+from pantheon_obs.products import PRODUCTS
 
 if TYPE_CHECKING:
     from pantheon_obs.core.asgi_types import Message, Send
 
 FAILED = ("lifespan.startup.failed", "lifespan.shutdown.failed")
 
+_STOPPING = tuple(row.stopping for row in PRODUCTS if row.stopping)
+
 _guard = Guard("asgi lifespan")
+_guard_stop = Guard("server's stop")
 
 
 async def send_failed(message: Message, send: Send) -> None:
@@ -38,3 +46,13 @@ async def send_failed(message: Message, send: Send) -> None:
     except Exception as raised:
         note(raised).root = error
         raise
+
+
+def is_stopping() -> bool:
+    """Whether the object whose method handles SIGTERM or SIGINT says that it stops."""
+    with _guard_stop:  # the handler may be any object
+        owners = [getattr(getsignal(number), "__self__", None) for number in (SIGTERM, SIGINT)]
+        return any(
+            getattr(owner, name, None) is value for owner in owners for name, value in _STOPPING
+        )
+    return False

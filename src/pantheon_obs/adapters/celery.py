@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pantheon_obs.adapters.celery_tracing import Tracing, tracing_of
 from pantheon_obs.core.errors import refuse, require
-from pantheon_obs.core.ignored import report_ignored
+from pantheon_obs.core.mistakes import report_ignored
 from pantheon_obs.core.settings import resolve
 from pantheon_obs.core.switch import turned_off
 

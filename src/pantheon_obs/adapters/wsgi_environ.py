@@ -50,14 +50,13 @@ class EnvironIdentity:
         """The id of the request with this environ, and what its caller has sent to go on."""
         found = []
         try:
-            for key in self._sources:
-                if key in environ:
-                    name, is_list = self._sources[key]
-                    # Servers join a header that was sent twice with a comma, which no id has.
-                    value = environ[key]
-                    if "," in value and not is_list:
-                        value = value.partition(",")[0].rstrip(" \t")
-                    found.append((name, value.encode("latin-1", "replace")))
+            for key in environ.keys() & self._sources.keys():
+                name, is_list = self._sources[key]
+                # Servers join a header that was sent twice with a comma, which no id has.
+                value = environ[key]
+                if "," in value and not is_list:
+                    value = value.partition(",")[0].rstrip(" \t")
+                found.append((name, value.encode("latin-1", "replace")))
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
             report("wsgi request headers", error)
         return self._identity.read(found)

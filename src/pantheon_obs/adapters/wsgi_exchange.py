@@ -21,7 +21,7 @@ from pantheon_obs.core.context import KEY
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.failures import escape
 from pantheon_obs.core.guard import Guard
-from pantheon_obs.core.plain_500 import PLAIN_500, PLAIN_500_HEADERS
+from pantheon_obs.core.response_headers import PLAIN_500, PLAIN_500_HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -199,11 +199,11 @@ def restore(trace: Trace) -> None:
     if foreign.bound:
         foreign.clear()
     outer = current_trace.get()
-    # What serves one request after another keeps nothing of an earlier one; any other work goes on.
     is_left = outer is not None and outer.ended and carried_trace.get() is not outer
     if is_left and type(trace) is not Trace:
+        # What serves one request after another keeps nothing of an earlier one; other work goes on.
         clear()
-    elif foreign.bound and trace.outer_variables:
+    elif trace.outer_variables:
         foreign.restore(trace.outer_variables)
 
 

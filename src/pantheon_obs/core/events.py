@@ -77,10 +77,10 @@ class RequestFinished:
         """ERROR for a 5xx and for an escaped exception, WARNING for a 4xx, DEBUG if quiet."""
         if self.quiet:
             return DEBUG
-        status, outcome = self.status_code or 0, self.outcome
-        if outcome == "ok" and status < _CLIENT_ERROR:
+        if self.outcome == "ok" and (self.status_code or 0) < _CLIENT_ERROR:
             return INFO
-        if status >= _SERVER_ERROR or outcome in ("error", "no_response"):
+        status = self.status_code or 0
+        if status >= _SERVER_ERROR or self.outcome in ("error", "no_response"):
             return ERROR
         return WARNING if status >= _CLIENT_ERROR else INFO
 
@@ -90,7 +90,8 @@ class RequestFinished:
         A dict of their own, copied to the line, would take 2 % of the whole request.
         """
         fields: dict[str, Any] = {} if line is None else line
-        fields["method"], fields["path"] = self.method, self.path
+        fields["method"] = self.method
+        fields["path"] = self.path
         status, outcome = self.status_code, self.outcome
         if self.route is not None:
             fields["route"] = self.route

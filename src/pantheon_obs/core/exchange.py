@@ -75,7 +75,8 @@ class Exchange(Trace, Facts):
         """The response has started; the status is no number where the application sent none."""
         self.response_started = True
         if self.event_pending:
-            self.left_early = self.client_gone
+            if self.client_gone:
+                self.left_early = True
             self._headers = headers
             self.status_code = code = status_of(status)
             if code is not None and code >= _SERVER_ERROR:
@@ -202,16 +203,17 @@ class Exchange(Trace, Facts):
         ):
             failure = note(escaped)
             failure.logged = failure.sent = True  # the outcome says it all
+        is_usual = outcome == "ok" and escaped is None and code < _CLIENT_ERROR
         if self.event_pending:
             self.event_pending = False
-            if pipeline.sinks:
-                wants, level = pipeline.wants, DEBUG if self.quiet else INFO
-                is_usual = outcome == "ok" and code < _CLIENT_ERROR
-                try:
-                    if wants is None or not is_usual or wants(level) is not False:
-                        pipeline.finished(self, self._event(outcome, error))
-                except Exception as fault:  # noqa: BLE001 - the guard, without its cost
-                    report(_guard.site, fault)
+            wants = pipeline.wants
+            try:
+                if not (is_usual and wants) or wants(DEBUG if self.quiet else INFO) is not False:
+                    pipeline.finished(self, self._event(outcome, error))
+            except Exception as fault:  # noqa: BLE001 - the guard, without its cost
+                report(_guard.site, fault)
+        if is_usual:
+            return
         if escaped is not None and self._raised is not None:
             share_log(escaped, self._raised)
         if outcome != "ok" or escaped is not None or code >= _SERVER_ERROR:
@@ -222,9 +224,11 @@ class Exchange(Trace, Facts):
         self.error = self.unhandled = self.send_error = self.error_at_start = self._raised = None
 
     def _event(self, outcome: Outcome, error: BaseException | None) -> Ended:
-        first = self.first_byte if self.streaming else None
+        ttfb_ms = None
         began, end = self.started_at, self.last_byte or perf_counter()
         latency_ms = round((end - began) * 1e6) / 1000  # to 3 digits would take four times as long
+        if self.streaming and self.first_byte is not None:
+            ttfb_ms = round((self.first_byte - began) * 1000, 3)
         return RequestFinished(  # by position: names would cost 0.15 µs
             self.trace_id,
             self.bound,
@@ -234,7 +238,7 @@ class Exchange(Trace, Facts):
             latency_ms,
             outcome,
             self.route(),
-            None if first is None else round((first - began) * 1000, 3),
+            ttfb_ms,
             error,
             self.llm_with_open() if self.open_calls else self.llm,
             self.quiet,

@@ -1,11 +1,19 @@
-"""Tell the files of installed code from those of the application."""
+"""Tell the files of installed code from those of the application, and which code is imported."""
 
 from __future__ import annotations
 
 import os
+import sys
 from functools import lru_cache
 
 _PACKAGE = __file__.rsplit(os.sep, 2)[0]  # this library, which may be installed from its source
+
+
+def imported(name: str) -> object:
+    """Return a module that is imported; one that a thread imports now lacks some of its names."""
+    module = sys.modules.get(name)
+    is_begun = getattr(getattr(module, "__spec__", None), "_initializing", False) is True
+    return None if is_begun else module
 
 
 def is_ours(file: str) -> bool:

@@ -46,8 +46,9 @@ def decide(facts: Facts) -> tuple[Outcome, BaseException | None]:
     error = facts.error
     if error is None and facts.unhandled is None:  # the usual way, in as few calls as possible
         sent = facts.response_started and facts.response_complete
-        usual = sent and not (facts.replaced or facts.client_gone)
-        return "ok" if usual else _without_error(facts), None
+        if sent and not (facts.replaced or facts.client_gone):
+            return "ok", None
+        return _without_error(facts), None
     cancelled = False
     if error is not None and not is_departure(facts, error):
         if isinstance(error, Exception):

@@ -1,4 +1,7 @@
-"""The trace id on a response's headers: replaced, never doubled, and readable across origins."""
+"""The trace id on a response's headers: replaced, never doubled, and readable across origins.
+
+Also the headers and the body of the response for an application that does not answer.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,12 @@ from pantheon_obs.core.guard import report
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+PLAIN_500 = b"Internal Server Error"
+PLAIN_500_HEADERS = (
+    ("Content-Type", "text/plain; charset=utf-8"),
+    ("Content-Length", str(len(PLAIN_500))),
+)
+
 
 class ResponseHeaders(Generic[AnyStr]):
     """Puts the trace id on pairs of names and values, which `convert` makes of texts.
@@ -20,8 +29,6 @@ class ResponseHeaders(Generic[AnyStr]):
         [('Server', 'a'), ('X-Trace-ID', 'job-1')]
     """
 
-    __slots__ = ("_allow_origin", "_comma", "_expose", "_lower", "_names", "_separator", "_special")
-
     def __init__(self, names: Iterable[str], convert: Callable[[str], AnyStr]) -> None:
         self._names: tuple[AnyStr, ...] = tuple(map(convert, names))
         self._lower: tuple[AnyStr, ...] = tuple(name.lower() for name in self._names)
@@ -29,6 +36,7 @@ class ResponseHeaders(Generic[AnyStr]):
         self._expose: AnyStr = convert("access-control-expose-headers")
         self._comma: AnyStr = convert(",")
         self._separator: AnyStr = convert(", ")
+        self._in_lower: Callable[[AnyStr], AnyStr] = type(self._comma).lower
         self._special: frozenset[AnyStr] = frozenset(self._lower) | {self._allow_origin}
 
     def on(self, given: Iterable[Any], trace_id: AnyStr) -> Any:  # noqa: ANN401 - see below
@@ -36,11 +44,8 @@ class ResponseHeaders(Generic[AnyStr]):
         headers: Any = given
         try:
             headers = list(given)
-            special = self._special
-            for name, _ in headers:
-                if name.lower() in special:
-                    headers = self._without_id(headers)
-                    break
+            if not self._special.isdisjoint(map(self._in_lower, dict(headers))):
+                headers = self._without_id(headers)
             for name in self._names:
                 headers.append((name, trace_id))
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per request

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_LEAST, _MOST = 100, 999  # statuses
+_STATUSES = range(100, 1000)
 
 
 def text_of(value: object) -> str:
@@ -16,4 +16,4 @@ def status_of(value: object) -> int | None:
         if not isinstance(value, int):
             return None
         value = int(value)
-    return value if _LEAST <= value <= _MOST else None
+    return value if value in _STATUSES else None

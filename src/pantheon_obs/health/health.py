@@ -12,10 +12,9 @@ from pantheon_obs.core.errors import refuse, refuse_unless_text
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.measurements import CheckEnded
 from pantheon_obs.health.check_run import Check, CheckRun, Round, log_change
-from pantheon_obs.health.definition import refuse_unless_check
 from pantheon_obs.health.lifespans import Lifespans
 from pantheon_obs.health.loops import NoLoop, running_loop
-from pantheon_obs.health.results import Report
+from pantheon_obs.health.results import Report, refuse_unless_check
 
 if TYPE_CHECKING:
     from collections.abc import Callable

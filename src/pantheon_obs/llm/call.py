@@ -11,23 +11,22 @@ from pantheon_obs.core.errors import refuse
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.switch import is_off
 from pantheon_obs.llm.budgets import admit, catch_up
+from pantheon_obs.llm.costs import pricing_of
 from pantheon_obs.llm.list_loading import loader
-from pantheon_obs.llm.model_alias import alias_finder
 from pantheon_obs.llm.nesting import WithBlock, pop_block
 from pantheon_obs.llm.observe.functions import observed_function
-from pantheon_obs.llm.options import CallOptions
-from pantheon_obs.llm.prices import pricing_of
+from pantheon_obs.llm.observe.values import Answers
+from pantheon_obs.llm.options import CallOptions, alias_finder
 from pantheon_obs.llm.report import LlmCall
-from pantheon_obs.llm.sdks import client_starter
 from pantheon_obs.llm.usage.find import attached_usage
-from pantheon_obs.llm.usage.several import Answers
 from pantheon_obs.llm.usage.shapes import read
+from pantheon_obs.llm.vendors import client_starter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pantheon_obs.llm.costs import Prices
     from pantheon_obs.llm.observe.functions import Starter
-    from pantheon_obs.llm.prices import Prices
 
 Decorated = TypeVar(
     "Decorated", bound="Callable[..., Any] | staticmethod[..., Any] | classmethod[Any, ..., Any]"

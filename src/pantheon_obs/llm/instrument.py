@@ -1,4 +1,4 @@
-"""`instrument_llm`: observe the calls of a client's or gateway's methods."""
+"""`instrument_llm`: observe the calls of a client's or gateway's methods. The setting `llm`."""
 
 from __future__ import annotations
 
@@ -7,24 +7,30 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.errors import ConfigError
+from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.installed import imported
 from pantheon_obs.core.switch import is_off
 from pantheon_obs.llm.call import OBSERVED, LlmCallObserver
-from pantheon_obs.llm.every_client import is_watched
+from pantheon_obs.llm.costs import pricing_of
 from pantheon_obs.llm.instrumentation import LlmInstrumentation, find, name_of
 from pantheon_obs.llm.list_loading import loader
-from pantheon_obs.llm.options import CallOptions
-from pantheon_obs.llm.prices import pricing_of
-from pantheon_obs.llm.sdks import SDK_NAMES, functions_at, sdk_of, vendor_of
+from pantheon_obs.llm.methods import SDKS
+from pantheon_obs.llm.options import CallOptions, Pricing
+from pantheon_obs.llm.sdks import SDK_NAMES, functions_at, is_watched, sdk_of
+from pantheon_obs.llm.vendors import vendor_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from pantheon_obs.llm.costs import Prices
     from pantheon_obs.llm.instrumentation import Observe, Observers
     from pantheon_obs.llm.methods import Sdk
-    from pantheon_obs.llm.prices import Prices, Pricing
 
 # The default methods of a gateway, with their operations.
 _GATEWAY = {"generate": "generate", "stream": "stream"}
+
+_guard = Guard("instrument_llm")
+_imported: dict[str, LlmInstrumentation] = {}  # by the names of the SDKs
 
 
 def instrument_llm(
@@ -192,3 +198,18 @@ def _wanted(
         )
         raise ConfigError(msg)
     return wanted
+
+
+def instrument_imported() -> None:
+    """Instrument each SDK that is imported by now, once. One that cannot be is left alone."""
+    for sdk in SDKS:
+        module = imported(sdk.package)
+        if module is not None and sdk.package not in _imported:
+            with _guard:
+                _imported[sdk.package] = instrumented(module, automatic=True)
+
+
+def reset() -> None:
+    """Undo `instrument_imported` (used by `pantheon_obs.testing.reset`)."""
+    while _imported:
+        _imported.popitem()[1].undo()

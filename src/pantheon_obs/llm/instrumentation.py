@@ -13,8 +13,7 @@ from pantheon_obs.core.errors import ConfigError
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.undoable import Patch, Undoable
 from pantheon_obs.llm.call import OBSERVED
-from pantheon_obs.llm.every_client import Watcher
-from pantheon_obs.llm.sdks import functions_at, sdk_of
+from pantheon_obs.llm.sdks import Watcher, functions_at, sdk_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -8,7 +8,6 @@ call. A module that is half imported could never be imported in a forked process
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from decimal import Context, setcontext
@@ -18,6 +17,7 @@ from threading import Lock, Thread
 
 from pantheon_obs.core.context import apart
 from pantheon_obs.core.guard import report
+from pantheon_obs.core.installed import imported
 from pantheon_obs.core.native import is_forked_later
 from pantheon_obs.llm.price_list import PriceList
 
@@ -63,8 +63,7 @@ class ListLoader:
         if not self._started.acquire(blocking=False):
             return
         try:
-            data = sys.modules.get(_DATA)
-            if data is not None and not getattr(data.__spec__, "_initializing", False):
+            if imported(_DATA) is not None:
                 self._read()  # the application has imported it
             elif find_spec(PACKAGE) is not None:
                 thread = Thread(target=self._read, name="pantheon-obs-prices", daemon=True)

@@ -156,11 +156,8 @@ _LM15 = {
     "speech_generate": "speech",
 }
 _LM15_CLIENTS = _pairs(
-    *(
-        f"{name}LM"
-        for name in ("BaseProvider", "Anthropic", "ClaudeCode", "Gemini", "OpenAI", "OpenAIChat")
-    ),
-    *(f"{name}LM" for name in ("OpenAICodex", "TypeSafe", "Xai")),
+    *("BaseProviderLM", "AnthropicLM", "ClaudeCodeLM", "GeminiLM", "OpenAILM", "OpenAIChatLM"),
+    *("OpenAICodexLM", "TypeSafeLM", "XaiLM"),
 )
 
 SDKS = (
@@ -191,21 +188,16 @@ SDKS = (
     Sdk("cohere", _pairs("Client", "ClientV2"), "_client_wrapper._base_url", _COHERE),
     Sdk("ollama", _pairs("Client"), "_client.base_url", _OLLAMA, functions=_OLLAMA),
     Sdk("xai_sdk", frozenset({"Client"}), "", _XAI, makers=("chat.create",)),
-    Sdk(
-        "botocore.client",
-        frozenset({"BedrockRuntime"}),
-        "meta.endpoint_url",
-        _BEDROCK,
-        modules=("botocore", "boto3"),
-        factory="ClientCreator.create_client",
-    ),
-    Sdk(
-        "aiobotocore.client",
-        frozenset({"BedrockRuntime"}),
-        "meta.endpoint_url",
-        _BEDROCK,
-        modules=("aiobotocore", "aioboto3"),
-        factory="AioClientCreator.create_client",
+    *(
+        Sdk(
+            f"{prefix}botocore.client",
+            frozenset({"BedrockRuntime"}),
+            "meta.endpoint_url",
+            _BEDROCK,
+            modules=(f"{prefix}botocore", f"{prefix}boto3"),
+            factory=f"{prefix.title()}ClientCreator.create_client",
+        )
+        for prefix in ("", "aio")
     ),
     Sdk("lm15", _LM15_CLIENTS, "base_url", _LM15),
     # dspy has a copy of it, which sends its calls, unless it is told to use litellm.

@@ -10,7 +10,7 @@ from pantheon_obs.core.calls import enter_frame, leave_context, leave_frame
 from pantheon_obs.core.context import current_call
 from pantheon_obs.core.llm_events import REFUSED
 from pantheon_obs.core.serving import active
-from pantheon_obs.llm.usage.fields import COUNTS, Reported
+from pantheon_obs.llm.usage.fields import Reported, add_counts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,10 +96,7 @@ class InnerCalls:
                 return False
             if event.usage_status != "reported" and event.error_type != REFUSED:
                 self._status = "partial"
-            for name in COUNTS:
-                count = getattr(event, name)
-                if count is not None:
-                    setattr(self._used, name, (getattr(self._used, name) or 0) + count)
+            add_counts(self._used, event)
             if event.cost_usd is not None:
                 self.cost_usd = (self.cost_usd or 0.0) + event.cost_usd
                 # A sum is as good as the least certain of its parts.

@@ -1,15 +1,40 @@
-"""The options of an observed function."""
+"""The options of an observed function, and the alias of the model in the arguments of a call."""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from enum import Enum
+from inspect import Parameter, signature
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pantheon_obs.core.guard import Guard, report
+from pantheon_obs.llm.usage.fields import field, text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from decimal import Decimal
 
+    from pantheon_obs.core.llm_events import LlmCallFinished
     from pantheon_obs.llm.methods import Sdk
-    from pantheon_obs.llm.prices import Pricing
+
+    Finder = Callable[[tuple[Any, ...], Mapping[str, Any]], str | None]
+
+NAMES = ("model_alias", "model", "modelId")  # the last is boto3's
+
+_guard = Guard("llm model alias")
+_NOWHERE = sys.maxsize  # the position of a keyword-only parameter
+_VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+
+
+class Pricing(NamedTuple):
+    """The checked `prices=` option: USD, or the name of the model whose list price a call has.
+
+    `final` says that None means no cost, not the list price.
+    """
+
+    price: Callable[[LlmCallFinished], Decimal | str | None]
+    final: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +52,73 @@ class CallOptions:
     pricing: Pricing | None
     sdk: Sdk | None = None
     method: str | None = None
+
+
+def alias_finder(
+    function: Callable[..., Any] | None, model: str | Callable[..., str | None] | None
+) -> Finder:
+    """Make a function that finds the alias in a call's arguments and never raises an `Exception`.
+
+    `model` is the option: the alias, or a callable that gets the call's arguments.
+    """
+    if callable(model):
+        return _by_callable(model)
+    if model is not None or function is None:
+        return lambda _args, _kwargs: model
+    return _by_search(function)
+
+
+def _by_callable(model: Callable[..., str | None]) -> Finder:
+    def find(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str | None:
+        with _guard:
+            return _alias(model(*args, **kwargs))
+        return None
+
+    return find
+
+
+def _by_search(function: Callable[..., Any]) -> Finder:
+    named, own = _parameters(function)
+
+    def find(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str | None:
+        for name, position, default in named:
+            given = kwargs.get(name)
+            if given is None and position < len(args):
+                given = args[position]
+            alias = _alias(default if given is None else given)
+            if alias is not None:
+                return alias
+        try:
+            for owner in (*args[own:], *kwargs.values(), *args[:own]):
+                for name in NAMES:
+                    alias = _alias(field(owner, name))
+                    if alias is not None:
+                        return alias
+        except Exception as error:  # noqa: BLE001 - the guard, without its cost per call
+            report("llm model alias", error)
+        return None
+
+    return find
+
+
+def _parameters(function: Callable[..., Any]) -> tuple[list[tuple[str, int, Any]], int]:
+    """Return name, position and default of the alias's parameters, and how many are `self`."""
+    try:
+        parameters = list(signature(function).parameters.values())
+    except (TypeError, ValueError):  # a function written in C
+        parameters = []
+    named: list[tuple[str, int, Any]] = []
+    for wanted in NAMES:
+        for position, parameter in enumerate(parameters):
+            if parameter.name == wanted and parameter.kind not in _VARIADIC:
+                by_position = parameter.kind is not Parameter.KEYWORD_ONLY
+                named.append((wanted, position if by_position else _NOWHERE, parameter.default))
+            elif parameter.kind is Parameter.VAR_KEYWORD:
+                named.append((wanted, _NOWHERE, None))
+    return named, int(bool(parameters) and parameters[0].name in ("self", "cls"))
+
+
+def _alias(value: object) -> str | None:
+    if type(value) is str:
+        return value or None
+    return text(value.value if isinstance(value, Enum) else value)

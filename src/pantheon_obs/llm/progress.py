@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.core.guard import report
 from pantheon_obs.llm.cancellations import sender_of
 from pantheon_obs.llm.list_loading import loader
-from pantheon_obs.llm.usage.billed import read_billed
-from pantheon_obs.llm.usage.chunks import telling
+from pantheon_obs.llm.usage.asked import is_asked
+from pantheon_obs.llm.usage.beside import SERVED, served
 from pantheon_obs.llm.usage.errors import error_in, read_exception
+from pantheon_obs.llm.usage.fields import EXTRA, KEYS, class_fields, either, field
+from pantheon_obs.llm.usage.find import read_billed
 from pantheon_obs.llm.usage.shapes import read
+from pantheon_obs.llm.usage.vendors.openai import CONTENT, data_of
 
 if TYPE_CHECKING:
     from pantheon_obs.core.context import Trace
@@ -23,8 +26,13 @@ if TYPE_CHECKING:
 
 _WINDOW = 16  # chunks that are looked at in one go
 _NO_CHUNKS: deque[Any] = deque(maxlen=0)
-_DROPPED = frozenset({"closed", "not_consumed"})
 _TEXT = frozenset({str, bytes, bytearray})
+# The fields of terminal chunks, and of those with a usage.
+_TELLING = (
+    *("messageStop", "metadata", "done", "is_error", "error"),
+    *("usage", "usage_metadata", "usageMetadata", "x_groq"),
+)
+_FOUND, _EXECUTED = SERVED
 
 
 class Progress:
@@ -66,14 +74,13 @@ class Progress:
                 self._read_first(chunk, now)
             else:
                 self.look_at = self.chunks + _WINDOW
-                for each in telling([*self.recent], priced=loader.prices is not None):
+                for each in _telling([*self.recent], priced=loader.prices is not None):
                     read(each, self.reported)
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per chunk
             report("llm chunk", error)
 
     def _read_first(self, chunk: Any, now: float) -> None:
-        if self.first_chunk is None:
-            self.first_chunk = now
+        self.first_chunk = self.first_chunk or now
         content = True
         try:
             if type(chunk) in _TEXT:
@@ -87,7 +94,7 @@ class Progress:
 
     def end(self, outcome: LlmOutcome, error_type: str | None = None) -> None:
         """Record how and when it ended."""
-        self.dropped = outcome in _DROPPED
+        self.dropped = outcome in ("closed", "not_consumed")
         if self._is_first_end():
             self.complete = outcome == "ok"
             self._set_outcome(outcome, error_type)
@@ -126,12 +133,9 @@ class Progress:
         """Record that the consumer reads no further, perhaps while `waiting` for a chunk."""
         self.dropped = True
         if self._is_first_end():
-            if self.reported.finished:  # the terminal chunk had arrived
-                self._set_outcome("ok")
-            elif self.streamed and self.chunks == 0 and not waiting:
-                self._set_outcome("not_consumed")
-            else:
-                self._set_outcome("closed")
+            begun = not self.streamed or self.chunks > 0 or waiting
+            arrived = self.reported.finished  # the terminal chunk
+            self._set_outcome("ok" if arrived else "closed" if begun else "not_consumed")
 
     def _set_outcome(self, outcome: LlmOutcome, error_type: str | None = None) -> None:
         if outcome == "ok":
@@ -171,3 +175,76 @@ class Progress:
         except Exception as error:  # noqa: BLE001 - as above
             report("llm chunk", error)
         return True
+
+
+def _telling(chunks: list[Any], *, priced: bool) -> list[Any]:
+    """Return those of the chunks that tell how the stream ends, or what it has used.
+
+    Most only carry a piece of the answer; this looks at a few fields of each. If the last chunk of
+    a chat has a piece, none before it has the end. What the vendor has found or run matters only if
+    the call may be `priced` by the list.
+    """
+    last = chunks[-1]
+    own = _own(last)
+    try:
+        if "choices" in own and _goes_on(own["choices"]):
+            if priced:
+                return _adding(chunks) if own is last else _objects_adding(chunks)
+            if own is last:
+                return [chunk for chunk in chunks if chunk.get("usage")]
+            return [chunk for chunk in chunks if chunk.usage]
+    except (AttributeError, LookupError, TypeError):
+        pass  # not all of them are as the last one
+    return [chunk for chunk in chunks if type(chunk) not in _TEXT and _tells(chunk)]
+
+
+def _goes_on(choices: Any) -> Any:
+    choice = _own(choices[-1])
+    delta = choice["delta"]
+    has_piece = _own(delta).get("content") or either(delta, *CONTENT)
+    return choice["finish_reason"] is None and has_piece
+
+
+def _adding(chunks: list[Any]) -> list[Any]:
+    """Return the dicts that have a usage, or something that the vendor has found or run."""
+    return [
+        chunk
+        for chunk in chunks
+        if chunk.get("usage")
+        or (delta := chunk["choices"][-1]["delta"]).get(_FOUND)
+        or delta.get(_EXECUTED)
+    ]
+
+
+def _objects_adding(chunks: list[Any]) -> list[Any]:
+    return [
+        chunk
+        for chunk in chunks
+        if chunk.usage
+        or (delta := chunk.choices[-1].delta).__dict__.get(_FOUND)
+        or delta.__dict__.get(_EXECUTED)
+        or ((extra := getattr(delta, EXTRA, None)) and (extra.get(_FOUND) or extra.get(_EXECUTED)))
+    ]
+
+
+def _tells(chunk: Any) -> bool:
+    """Whether a chunk has a usage, or may be the terminal one."""
+    if type(chunk) is tuple:
+        return any(map(_tells, chunk))
+    kind: Any = type(chunk)
+    if is_asked(kind) or KEYS in class_fields(kind):
+        return True
+    name = either(chunk, "type", "event_type")
+    if type(name) is str:  # an event: most are named after what they add
+        return name == "message_delta" or not name.endswith("delta")
+    inner = data_of(chunk) or field(chunk, "_proto")
+    parts = either(chunk, "choices", "candidates") or either(inner, "choices", "outputs")
+    for part in parts if hasattr(parts, "__len__") else ():
+        if either(part, "finish_reason", "finishReason") or any(served(field(part, "delta"))):
+            return True
+    return any(field(chunk, name) for name in _TELLING)
+
+
+def _own(value: Any) -> Any:
+    """Return the fields that are stored in a dict or in an object itself."""
+    return value if type(value) is dict else getattr(value, "__dict__", {})

@@ -16,7 +16,6 @@ from pantheon_obs.core.llm_events import LlmCallFinished
 from pantheon_obs.core.serving import active
 from pantheon_obs.core.spans import span_of
 from pantheon_obs.core.timing import cover
-from pantheon_obs.llm.background import is_told
 from pantheon_obs.llm.budgets import budgets
 from pantheon_obs.llm.cancellations import watch
 from pantheon_obs.llm.costs import set_cost
@@ -24,6 +23,7 @@ from pantheon_obs.llm.list_loading import loader
 from pantheon_obs.llm.methods import RETRIEVE
 from pantheon_obs.llm.nesting import InnerCalls, is_part, outer_call
 from pantheon_obs.llm.progress import Progress
+from pantheon_obs.llm.usage.background import is_told
 from pantheon_obs.llm.usage.fields import Reported
 from pantheon_obs.llm.usage.find import Found, attached_usage, find
 

@@ -1,4 +1,4 @@
-"""The SDK that a client belongs to, and the functions that all its clients call."""
+"""Observe every client of an SDK, at the functions where all of them meet."""
 
 from __future__ import annotations
 
@@ -7,30 +7,109 @@ from contextlib import suppress
 from functools import reduce
 from inspect import getattr_static, unwrap
 from operator import attrgetter
+from threading import Lock
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
+from pantheon_obs.core.calls import call_here
 from pantheon_obs.core.guard import report
+from pantheon_obs.llm.call import OBSERVED
 from pantheon_obs.llm.methods import SDKS
-from pantheon_obs.llm.report import LlmCall
-from pantheon_obs.llm.usage.fields import either
-from pantheon_obs.llm.vendors import is_regional, vendor_at
+from pantheon_obs.llm.nesting import is_part
+from pantheon_obs.llm.redirect import Redirect, copy_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pantheon_obs.llm.methods import Sdk
-    from pantheon_obs.llm.model_alias import Finder
-    from pantheon_obs.llm.observe.functions import Starter
-    from pantheon_obs.llm.options import CallOptions
 
-
-_URLS = ("base_url", "server_url", "api_base")  # mistralai's, litellm's
-_NAMING = frozenset((*_URLS, "http_options", "httpOptions", "config"))  # what may have a URL
-# The attributes that lead from a client, a chat or a stub to a channel, and how many there may be.
-_TO_CHANNEL = ("_stub", "_api_channel", "GetCompletion", "GenerateImage", "_channel", "_thunk")
-_LONGEST_WAY = 16
 SDK_NAMES = ", ".join(sdk.package for sdk in SDKS)
+
+_lock = Lock()
+_meetings: dict[FunctionType, _Meeting] = {}
+
+
+class _Meeting:
+    """A function that all clients call, and its watchers: the first that knows a client counts."""
+
+    def __init__(self, function: FunctionType) -> None:
+        self.watchers: list[Watcher] = []
+        self._original = copy_of(function)
+        self.redirect = Redirect(function, self._choose)
+
+    def _choose(self, args: tuple[Any, ...]) -> Any:
+        """Return the function to call: the original one, or that with its observer."""
+        try:
+            subject = args[0] if args else None
+            if getattr(subject, OBSERVED, None) is not True:  # else its client is observed
+                for watcher in self.watchers:
+                    client = _client_of(subject, watcher)
+                    if client is None or isinstance(client, watcher.kind):
+                        if is_part(call_here(), watcher.sdk):
+                            break
+                        observers = watcher.observers_of(subject if client is None else client)
+                        return observers[watcher.path](self._original)
+        except Exception as error:  # noqa: BLE001 - the guard, in a place that must return a value
+            report("instrument_llm", error)
+        return self._original
+
+
+def _client_of(subject: Any, watcher: Watcher) -> Any:
+    """Return the client that a resource of an SDK belongs to, if it tells."""
+    if "." in watcher.path:
+        return getattr(subject, "_client", None)
+    return subject
+
+
+class Watcher:
+    """Observes the calls of a function by the clients of a class, until `undo()`.
+
+    `observers_of` has, for a client or resource, what observes a function, by path. An `automatic`
+    watcher stands behind those that the application has asked for.
+    """
+
+    def __init__(  # noqa: PLR0913 - plain data
+        self,
+        function: FunctionType,
+        kind: type,
+        sdk: Sdk,
+        path: str,
+        observers_of: Callable[[Any], Mapping[str, Callable[[Any], Any]]],
+        *,
+        automatic: bool,
+    ) -> None:
+        self._function = function
+        self.kind = kind
+        self.sdk = sdk
+        self.path = path
+        self.observers_of = observers_of
+        self.automatic = automatic
+        with _lock:
+            meeting = _meetings.get(function)
+            if meeting is None:
+                meeting = _meetings[function] = _Meeting(function)
+            meeting.watchers = sorted((*meeting.watchers, self), key=attrgetter("automatic"))
+
+    def undo(self) -> None:
+        """Observe the calls no more."""
+        with _lock:
+            meeting = _meetings.get(self._function)
+            if meeting is not None:
+                meeting.watchers = [other for other in meeting.watchers if other is not self]
+                if not meeting.watchers:
+                    _meetings.pop(self._function).redirect.undo()
+
+
+def is_watched(sdk: Sdk) -> bool:
+    """Whether a class or the module of an SDK is observed."""
+    return any(watcher.sdk is sdk for each in [*_meetings.values()] for watcher in each.watchers)
+
+
+def reset() -> None:
+    """Observe no class or module any more (used by `pantheon_obs.testing.reset`)."""
+    with _lock:
+        while _meetings:
+            _meetings.popitem()[1].redirect.undo()
 
 
 def sdk_of(subject: Any) -> Sdk | None:
@@ -47,96 +126,6 @@ def sdk_of(subject: Any) -> Sdk | None:
         for sdk in SDKS:
             if base.__name__ in sdk.names and _is_in(base.__module__, sdk):
                 return sdk
-    return None
-
-
-def vendor_of(client: object, sdk: Sdk) -> str | None:
-    """Return the vendor that a client of an SDK is connected to, if its host is known."""
-    try:
-        url = attrgetter(sdk.url)(client) if sdk.url else _channel_url(client)
-        return sdk.vendor if url is None else vendor_at(str(url))
-    except (AttributeError, ValueError):  # a stub; a URL that is none
-        return sdk.vendor
-
-
-def client_starter(options: CallOptions, find_alias: Finder) -> Starter:
-    """Make a function that starts a call of a client, and asks it where it goes."""
-    place_of = _place_finder(options)
-
-    def start(args: tuple[Any, ...], kwargs: dict[str, Any]) -> LlmCall:
-        vendor, is_dearer = place_of(args, kwargs)
-        call = LlmCall(options, find_alias(args, kwargs), vendor)
-        if is_dearer:
-            call.reported.served = {"place": "regional"}
-        return call
-
-    return start
-
-
-def _place_finder(options: CallOptions) -> Callable[..., tuple[str | None, bool]]:
-    """Make a function that returns the vendor that a call goes to. It raises no `Exception`.
-
-    That is the vendor of its own URL, else of the client's present one. The second value says that
-    its place may have prices of its own. `args` begin with the client, or with a resource of it,
-    unless others have wrapped the method.
-    """
-    sdk, in_resource = options.sdk, "." in (options.method or "")
-    url_of = attrgetter(sdk.url) if sdk is not None and sdk.url else _channel_url
-    # Most calls go where the call before went, and an SDK's URL takes 2 µs to become text.
-    last: tuple[Any, Any, tuple[str | None, bool]] = None, None, (None, False)
-
-    def place_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str | None, bool]:
-        nonlocal last
-        subject = args[0] if args else None
-        try:
-            url = None if _NAMING.isdisjoint(kwargs) else _url_among(kwargs)
-            if url is None and sdk is not None:
-                subject = getattr(subject, "_client", subject) if in_resource else subject
-                url = url_of(subject)
-            if url is None:
-                return options.provider, False
-            kind: Any = type(subject)
-            url_before, kind_before, place = last
-            if url is not url_before or kind is not kind_before:
-                of_sdk = sdk is not None and sdk.package == "anthropic"
-                # lm15 has clients of this name, too.
-                is_claude = of_sdk or "Anthropic" in kind.__name__
-                place = vendor_at(str(url)), is_regional(str(url), is_claude=is_claude)
-                last = url, kind, place
-        except (AttributeError, ValueError):
-            return options.provider, False
-        except Exception as error:  # noqa: BLE001 - the guard, without its cost per call
-            report("llm client", error)
-            return None, False
-        return place
-
-    return place_of
-
-
-def _url_among(kwargs: Mapping[str, Any]) -> Any:
-    """Return the URL that the arguments of a call name, or None."""
-    for name in _URLS:
-        if kwargs.get(name) is not None:
-            return kwargs[name]
-    for given in (kwargs, kwargs.get("config")):
-        options = either(given, "http_options", "httpOptions")
-        if options is not None:
-            return either(options, "base_url", "baseUrl")
-    return None
-
-
-def _channel_url(subject: Any) -> str | None:
-    """Return the URL of the channel of gRPC on which a client, or an object of it, calls."""
-    found = subject
-    for _ in range(_LONGEST_WAY):
-        target = getattr(found, "target", None)
-        if target is not None:
-            name: Any = target() if callable(target) else target
-            return f"//{name.decode().rpartition('/')[2]}"
-        cells = getattr(found, "__closure__", None) or ()  # an interceptor calls by a function
-        ways = [getattr(found, name, None) for name in _TO_CHANNEL]
-        ways += [cell.cell_contents for cell in cells if hasattr(cell.cell_contents, "_channel")]
-        found = next((way for way in ways if way is not None), None)
     return None
 
 

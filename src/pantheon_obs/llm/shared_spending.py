@@ -18,11 +18,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from pantheon_obs.core.clock import now
 from pantheon_obs.core.context import is_apart
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.native import is_forked_later
-from pantheon_obs.llm.spending import Tally, deadline
+from pantheon_obs.llm.spending import Tally, deadline, now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -6,13 +6,11 @@ from calendar import timegm
 from collections import deque
 from itertools import count
 from threading import Lock
-from time import gmtime, monotonic
+from time import gmtime, monotonic, time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pantheon_obs.core.clock import now
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 PER_DOLLAR = 10**9
 OTHERS = "_OTHER"
@@ -26,6 +24,18 @@ WINDOWS = (*_SECONDS, "month")
 
 Window = str | float
 _ids = count(1)
+_clock: Callable[[], float] = time
+
+
+def now() -> float:
+    """Return the seconds since the epoch."""
+    return _clock()
+
+
+def read_from(clock: Callable[[], float] = time) -> None:
+    """Read the time from another clock; by default the system's."""
+    global _clock  # noqa: PLW0603 - one process, one time of day
+    _clock = clock
 
 
 def limits_of(window: Window, moment: float) -> tuple[float, float]:

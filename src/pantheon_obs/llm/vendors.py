@@ -1,4 +1,4 @@
-"""The vendors of models, by the hosts of their interfaces.
+"""The vendor that a call goes to, by the host of the interface.
 
 A client's class says which protocol it speaks, and its host who sells the model: any vendor or
 gateway may speak OpenAI's protocol.
@@ -8,7 +8,27 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+from pantheon_obs.core.guard import report
+from pantheon_obs.llm.report import LlmCall
+from pantheon_obs.llm.usage.fields import either
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pantheon_obs.llm.methods import Sdk
+    from pantheon_obs.llm.observe.functions import Starter
+    from pantheon_obs.llm.options import CallOptions, Finder
+
+
+_URLS = ("base_url", "server_url", "api_base")  # mistralai's, litellm's
+_NAMING = frozenset((*_URLS, "http_options", "httpOptions", "config"))  # what may have a URL
+# The attributes that lead from a client, a chat or a stub to a channel, and how many there may be.
+_TO_CHANNEL = ("_stub", "_api_channel", "GetCompletion", "GenerateImage", "_channel", "_thunk")
+_LONGEST_WAY = 16
 
 # OpenTelemetry's name for each vendor that has one there, and a pattern for its hosts.
 # https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/
@@ -74,3 +94,93 @@ def vendor_at(url: str) -> str | None:
     """Return the vendor whose interface has this URL; None if the host is not known."""
     host = urlsplit(url).hostname or ""
     return next((provider for provider, pattern in _HOSTS if pattern.fullmatch(host)), None)
+
+
+def vendor_of(client: object, sdk: Sdk) -> str | None:
+    """Return the vendor that a client of an SDK is connected to, if its host is known."""
+    try:
+        url = attrgetter(sdk.url)(client) if sdk.url else _channel_url(client)
+        return sdk.vendor if url is None else vendor_at(str(url))
+    except (AttributeError, ValueError):  # a stub; a URL that is none
+        return sdk.vendor
+
+
+def client_starter(options: CallOptions, find_alias: Finder) -> Starter:
+    """Make a function that starts a call of a client, and asks it where it goes."""
+    place_of = _place_finder(options)
+
+    def start(args: tuple[Any, ...], kwargs: dict[str, Any]) -> LlmCall:
+        vendor, is_dearer = place_of(args, kwargs)
+        call = LlmCall(options, find_alias(args, kwargs), vendor)
+        if is_dearer:
+            call.reported.served = {"place": "regional"}
+        return call
+
+    return start
+
+
+def _place_finder(options: CallOptions) -> Callable[..., tuple[str | None, bool]]:
+    """Make a function that returns the vendor that a call goes to. It raises no `Exception`.
+
+    That is the vendor of its own URL, else of the client's present one. The second value says that
+    its place may have prices of its own. `args` begin with the client, or with a resource of it,
+    unless others have wrapped the method.
+    """
+    sdk, in_resource = options.sdk, "." in (options.method or "")
+    url_of = attrgetter(sdk.url) if sdk is not None and sdk.url else _channel_url
+    # Most calls go where the call before went, and an SDK's URL takes 2 µs to become text.
+    last: tuple[Any, Any, tuple[str | None, bool]] = None, None, (None, False)
+
+    def place_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str | None, bool]:
+        nonlocal last
+        subject = args[0] if args else None
+        try:
+            url = None if _NAMING.isdisjoint(kwargs) else _url_among(kwargs)
+            if url is None and sdk is not None:
+                subject = getattr(subject, "_client", subject) if in_resource else subject
+                url = url_of(subject)
+            if url is None:
+                return options.provider, False
+            kind: Any = type(subject)
+            url_before, kind_before, place = last
+            if url is not url_before or kind is not kind_before:
+                of_sdk = sdk is not None and sdk.package == "anthropic"
+                # lm15 has clients of this name, too.
+                is_claude = of_sdk or "Anthropic" in kind.__name__
+                place = vendor_at(str(url)), is_regional(str(url), is_claude=is_claude)
+                last = url, kind, place
+        except (AttributeError, ValueError):
+            return options.provider, False
+        except Exception as error:  # noqa: BLE001 - the guard, without its cost per call
+            report("llm client", error)
+            return None, False
+        return place
+
+    return place_of
+
+
+def _url_among(kwargs: Mapping[str, Any]) -> Any:
+    """Return the URL that the arguments of a call name, or None."""
+    for name in _URLS:
+        if kwargs.get(name) is not None:
+            return kwargs[name]
+    for given in (kwargs, kwargs.get("config")):
+        options = either(given, "http_options", "httpOptions")
+        if options is not None:
+            return either(options, "base_url", "baseUrl")
+    return None
+
+
+def _channel_url(subject: Any) -> str | None:
+    """Return the URL of the channel of gRPC on which a client, or an object of it, calls."""
+    found = subject
+    for _ in range(_LONGEST_WAY):
+        target = getattr(found, "target", None)
+        if target is not None:
+            name: Any = target() if callable(target) else target
+            return f"//{name.decode().rpartition('/')[2]}"
+        cells = getattr(found, "__closure__", None) or ()  # an interceptor calls by a function
+        ways = [getattr(found, name, None) for name in _TO_CHANNEL]
+        ways += [cell.cell_contents for cell in cells if hasattr(cell.cell_contents, "_channel")]
+        found = next((way for way in ways if way is not None), None)
+    return None

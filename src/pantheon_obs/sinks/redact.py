@@ -23,7 +23,6 @@ from pantheon_obs.sinks.redact_plain import (
     utf8,
 )
 from pantheon_obs.sinks.redact_shapes import find_spans, part_of, replaced
-from pantheon_obs.sinks.redact_signs import signs_with
 from pantheon_obs.sinks.redact_values import REDACTED, is_no_word
 
 if TYPE_CHECKING:
@@ -87,8 +86,8 @@ class Redactor:
                 return text
             # Redaction of most values ends here: a line has a few new words at most.
             if (
-                size < _SHORTEST and "=" not in text and ":" not in text and "%" not in text
-            ) or not (spans := find_spans(text, self._rule, signs_with(self._extra), walk)):
+                size < _SHORTEST and not ("=" in text or ":" in text or "%" in text or "--" in text)
+            ) or not (spans := find_spans(text, self._rule, self._extra, walk)):
                 make_room(harmless)
                 harmless.add(text)
                 return text
@@ -99,10 +98,11 @@ class Redactor:
         return replaced(text, spans) if spans else text
 
     def _spans(self, text: str, walk: Walk | None, bound: Bound = WHOLE) -> list[Span]:
-        signs = signs_with(self._extra)
         if len(text) <= _LONG:
-            return find_spans(text, self._rule, signs, walk, bound)
-        return spans_of_long(text, lambda part: find_spans(part, self._rule, signs, walk, bound))
+            return find_spans(text, self._rule, self._extra, walk, bound)
+        return spans_of_long(
+            text, lambda part: find_spans(part, self._rule, self._extra, walk, bound)
+        )
 
     def _text_cut(self, text: str, limit: int, walk: Walk | None, *, keep_end: bool) -> str:
         """Cut a text, and replace the secrets in the rest, those across the cut included."""

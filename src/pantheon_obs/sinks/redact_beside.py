@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from pantheon_obs.sinks.redact_keys import NAMES, any_value, is_beside, words_of
+from pantheon_obs.sinks.redact_keys import NAMES, PRIVATE, any_value, is_beside, words_of
 from pantheon_obs.sinks.redact_long import value_spans
 from pantheon_obs.sinks.redact_patterns import Pattern
 from pantheon_obs.sinks.redact_providers import RANDOM
-from pantheon_obs.sinks.redact_sql import statement_spans
+from pantheon_obs.sinks.redact_sql import secret_by, statement_spans
 from pantheon_obs.sinks.redact_values import is_words
 
 if TYPE_CHECKING:
@@ -35,27 +35,12 @@ _behind = Pattern(
     rf"[ \t]?b?(?P<quote>{_quote})[^\"'`]{{0,{_NEAR}}}+(?P=quote)[ ,]{{1,3}}(?:{_quote})?{_FIELD}"
 ).match
 _validated = Pattern(r"(?:\A|\n)([\w.]{1,64})\n[^\n]*\[type=\w+, \Z").search
-_last_edge = re.compile("[{}<>]").search
+_parts = re.compile("[{}<>]").split
 # Each name of a secret has one of these: to look for them takes much less time.
 _HINTS = (
-    *(
-        "pass",
-        "pw",
-        "psk",
-        "cv",
-        "bearer",
-        "secret",
-        "token",
-        "key",
-        "auth",
-        "cred",
-        "cooki",
-        "jwt",
-        "srf",
-        "sess",
-    ),
-    *("sid", "sig", "clearance", "assertion"),
-)
+    "pass", "pw", "psk", "cv", "bearer", "secret", "token", "key", "auth", "cred", "cooki", "jwt",
+    "srf", "sess", "sid", "sig", "clearance", "assertion",
+)  # fmt: skip
 
 # `token S`: with no sign between them, only a random value is one. The pattern begins with the
 # rarest character of each word, as the engine passes over all others quickly.
@@ -74,16 +59,14 @@ _in_prose = Pattern(
     rf"{RANDOM}(?P<value>[\w+/=.~-]+)"
 ).finditer
 
-# Each of them with a `key` in it has one of these before it: to look for them takes less time.
-_OF_KEYS = "apik", "api k", "api-k", "api_k", "essk", "ess k", "ess-k", "ess_k"
 _line = r"(?:\r?\n|(?:\\r)?\\n)"
 _multipart = Pattern(
     rf"form-data; ?name=\\*\"(?P<name>[^\"\\\r\n]{{1,64}})\\*\""
     rf"(?:{_line}[\w-]{{1,64}}: [^\r\n\\]{{0,99}}){{0,4}}{_line}{{2}}(?P<value>[^\r\n\\]+)"
 ).finditer
-# The members of a key that are private: https://www.rfc-editor.org/rfc/rfc7518#section-6
+_members_of = "|".join(sorted(PRIVATE))
 _jwk = Pattern(
-    rf"(?P<quote>{_quote})(?:[dkpq]|d[pq]|qi)(?P=quote) ?: ?(?P=quote)(?P<value>[\w-]{{16,}}+)"
+    rf"(?P<quote>{_quote})(?:{_members_of})(?P=quote) ?: ?(?P=quote)(?P<value>[\w-]{{16,}}+)"
 )
 # ~/.netrc: https://www.gnu.org/software/inetutils/manual/html_node/The-_002enetrc-file.html
 _netrc = Pattern(r"(?i)\blogin\s{1,8}[^\s]{1,64}\s{1,8}password\s{1,8}(?P<value>[^\s]+)").finditer
@@ -103,10 +86,7 @@ def rule_beside(text: str, first: int, start: int, rule_of: RuleOf) -> Rule | No
         start: Where its value begins.
         rule_of: Finds the rule for the values of a key.
     """
-    near = text[first - _NEAR if first > _NEAR else 0 : first]
-    edge = _last_edge(near[::-1])
-    if edge is not None:
-        near = near[-edge.start() :] if edge.start() else ""
+    near = _parts(text[max(first - _NEAR, 0) : first])[-1]
     found: list[re.Match[str]] = []
     if any(map(near.lower().__contains__, _HINTS)):
         validated = _validated(near) if "[type=" in near else None
@@ -129,6 +109,10 @@ def _may_name(key: str, rule: Rule | None) -> bool:
     return last in NAMES or (last == "type" and rule is any_value)
 
 
+def _is_quoted_or_no_word(found: re.Match[str]) -> bool:
+    return bool(found["quote"]) or not is_words(found["value"])
+
+
 def _is_of_key(found: re.Match[str]) -> bool:
     """Whether a member stands in a JSON web key: in the same braces there is its type."""
     text, at = found.string, found.start()
@@ -148,31 +132,10 @@ def _members(text: str) -> Iterator[re.Match[str]]:
         at += _FAR  # what is near the types up to there was in this part
 
 
-def is_seldom(text: str) -> bool:
-    """Whether `seldom_spans` may find anything: it has one of these words or marks."""
-    small = text.lower()
-    return (  # a loop or a pattern would take three times as long
-        "oken" in small
-        or "ass" in small
-        or "key" in small
-        or "ecret" in small
-        or "'" in text
-        or "login" in text
-        or "kty" in text
-        or "AUTH" in text
-        or "form-data" in text
-        or "entified " in small
-    )
-
-
 def seldom_spans(text: str, rule_of: RuleOf, most: int) -> Iterator[Span]:
     """Find the secrets of prose, files, forms and SQL, of which most texts have no sign."""
-
-    def is_of_field(found: re.Match[str]) -> bool:
-        rule = rule_of(found["name"])
-        return rule is not None and rule(found["value"])
-
     small = text.lower()
+    # To look for these words takes much less time than a pattern.
     if "'" in text or ")=(" in text:
         yield from statement_spans(text, small, rule_of, most)
     if (
@@ -180,18 +143,13 @@ def seldom_spans(text: str, rule_of: RuleOf, most: int) -> Iterator[Span]:
         or "pass" in small
         or "secret" in small
         or "AUTH" in text
-        or ("key" in small and any(map(small.__contains__, _OF_KEYS)))
+        or ("key" in small and ("api" in small or "ess" in small))
     ):
         yield from value_spans(_in_prose(text), text, most)
     if "form-data" in text:
-        yield from value_spans(_multipart(text), text, most, is_of_field)
+        yield from value_spans(_multipart(text), text, most, secret_by(rule_of))
     if "dentified " in small or "assword for " in small:
-        yield from value_spans(
-            _identified(text),
-            text,
-            most,
-            lambda found: found["quote"] or not is_words(found["value"]),
-        )
+        yield from value_spans(_identified(text), text, most, _is_quoted_or_no_word)
     if "kty" in text:
         yield from value_spans(_members(text), text, most, _is_of_key)
     if "login" in text:

@@ -43,9 +43,6 @@ _option = Pattern(
 _joined = Pattern(r"-(?:([pu])|-(?:proxy-)?user=)(?P<quote>[\"']?)(?=[^\s\"'-])").match
 _bare = Pattern(r"[^\s\"'`|;&<>()]+").match
 _number = Pattern(r"[\d:.]+").fullmatch
-_named = Pattern(
-    r"(?i)[\w-]*(?:auth\w*|cookie|token|key|secret|pass\w*|jwt|credentials?|signature)"
-).fullmatch
 _header = Pattern(r"[A-Za-z][\w-]{1,40}").fullmatch
 _random = Pattern(RANDOM).match
 _no_header = Pattern(r"[a-z]+(?:_[a-z0-9]+)+|\W*").fullmatch  # a column, a masked value
@@ -57,16 +54,16 @@ def secret_items(items: Sequence[object], rule_of: RuleOf) -> dict[int, str]:
     for at, item in enumerate(items):
         if type(item) is not str or item[:1] != "-" or len(item) > _LINE:
             continue
-        before = " ".join(each for each in items[:at] if type(each) is str and len(each) < _LINE)
-        start = _start_joined(item, f"{before} ")
+        earlier = (each for each in items[:at] if type(each) is str and len(each) < _LINE)
+        before = "".join(f"{each} " for each in earlier)
+        start = _start_joined(item, before)
         if start is not None:
             hidden[at] = item[:start] + REDACTED
         after = items[at + 1] if at + 1 < len(items) else None
         if type(after) is str and after[:1] != "-" and not is_placeholder(after):
             name = item.lstrip("-")
             rule = rule_of(name) if name else None
-            is_secret = rule is not None and rule(after)
-            start = 0 if is_secret else _start(name, after, f"{before} ")
+            start = 0 if rule is not None and rule(after) else _start(name, after, before)
             if start is not None:
                 hidden[at + 1] = after[:start] + REDACTED
     return hidden
@@ -82,7 +79,7 @@ def _secret_headers(items: Sequence[object], rule_of: RuleOf) -> dict[int, str]:
             return {}
         text = described(value) if isinstance(value, (str, bytes)) else ""
         is_known = is_header(key) or _random(text)  # `token` may be any word of a list
-        if _named(key) and is_known and is_no_word(text) and not _no_header(text):
+        if is_known and is_no_word(text) and not _no_header(text):
             rule = rule_of(key)
             if rule is not None and rule(value) and not is_innocent(key, value, rule, ()):
                 hidden[at + 1] = REDACTED
@@ -138,8 +135,5 @@ def _start_joined(argument: str, before: str, start: int = 2) -> int | None:
 
 def _is_of(before: str, commands: tuple[str, ...] | None) -> bool:
     """Whether one of these commands stands before an option, in the same line and pipe."""
-    for command in commands or ():
-        at = before.rfind(command)
-        if at >= 0 and not any(mark in before[at:] for mark in "\n|;"):
-            return True
-    return False
+    line = before.rpartition("\n")[2].rpartition("|")[2].rpartition(";")[2]
+    return any(map(line.__contains__, commands or ()))

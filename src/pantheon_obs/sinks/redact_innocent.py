@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pantheon_obs.sinks.redact_keys import NAMES, whatever, words_of
 from pantheon_obs.sinks.redact_patterns import Pattern
+from pantheon_obs.sinks.redact_plain import described
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -98,9 +99,9 @@ def is_piece(name: object, value: object, beside: Iterable[object]) -> bool:
     return name == "token" and is_short and not _PIECES.isdisjoint(map(str, beside))
 
 
-def is_piece_in(text: str, first: int, start: int, end: int) -> bool:
-    """Like `is_piece`, of a name and value inside a text."""
-    if end - start > _SHORT:
+def is_piece_in(text: str, name: str, first: int, start: int, end: int) -> bool:
+    """Like `is_piece`, of a name and value inside a text, from one place to another."""
+    if name.lower() != "token" or end - start > _SHORT:
         return False
     return _beside_a_piece(text, end) is not None or "logprob" in text[max(first - 40, 0) : first]
 
@@ -108,13 +109,11 @@ def is_piece_in(text: str, first: int, start: int, end: int) -> bool:
 def names_beside(pairs: Fields) -> Iterable[str]:
     """Return the values of the fields that may name what stands beside them."""
     for key, value in pairs:
-        words = words_of(key) if isinstance(key, str) else ()
-        last = words[-1].lower() if words else ""
-        if last in NAMES:
-            named = (
-                value[-1] if last == "loc" and isinstance(value, (list, tuple)) and value else value
-            )
-            if isinstance(named, str):
-                yield str.__str__(named)
-            elif isinstance(named, bytes):
-                yield named.decode("latin-1")
+        last = words_of(key)[-1].lower() if isinstance(key, str) else ""
+        if last not in NAMES:
+            continue
+        named = value
+        if last == "loc" and isinstance(value, (list, tuple)) and value:  # pydantic's
+            named = value[-1]
+        if isinstance(named, (str, bytes)):
+            yield described(named)

@@ -17,12 +17,10 @@ words_of = re.compile(r"[^a-zA-Z0-9]+|(?<=[a-z0-9])(?=[A-Z])").split
 
 # The last word of a name says what it is: a `password_policy` is a policy.
 _SECRETS = frozenset({
-    "apikey", "apikeys", "auth", "authorisation", "authorization", "cookie", "cookies", "cred",
-    "credential", "credentials", "creds", "csrf", "cvc", "cvv", "jwt", "otp", "passcode",
-    "passphrase", "passwd", "password", "passwords", "psk", "pwd", "secret", "secrets", "totp",
-    "xsrf",
+    "apikeys", "auth", "authorisation", "authorization", "cred", "creds", "csrf", "cvc", "cvv",
+    "jwt", "otp", "passwords", "psk", "secrets", "totp", "xsrf",
 })  # fmt: skip
-# The same words, at the end of a word that is not divided: `dbpassword`, `PHPSESSID`.
+# Those that may also end a longer word, as in `dbpassword` and `PHPSESSID`.
 _ENDS = (
     "accesskey", "accountkey", "apikey", "aspxauth", "authkey", "cookie", "cookies", "credential",
     "credentials", "encryptionkey", "masterkey", "passcode", "passphrase", "passwd", "password",
@@ -54,12 +52,9 @@ _FOLLOWING = frozenset({
 })  # fmt: skip
 LAST_WORDS = frozenset((*_SECRETS, *_ENDS, *_FOLLOWING)) | {
     *("key", "keys", "pass", "sig", "signature", "token", "tokens"),
-    *("_pw", "-pw", "dpw", "npw", "tpw"),  # `db_pw`, `bindpw`
     *("assertion", "bearer", "clearance", "input", "netloc", "session", "sid"),
 }
 """The words that a secret's name can end with; a number may follow."""
-NOT_ALONE = (_FOLLOWING - {"value"}) | {"key", "keys"}
-"""Words that are secret only behind another word."""
 
 # A page's token is a place in a list, and a model's token is a piece of text.
 _PLACES = frozenset({
@@ -86,18 +81,6 @@ _CODES = frozenset({
     "security", "totp", "verification",
 })  # fmt: skip
 _RUNS = frozenset({"boarding", "first", "last", "next", "one", "render", "second", "third", "two"})
-_signature = Pattern(r"(?=\D*\d)[A-Za-z0-9+/=_%.-]{20,}").fullmatch
-_userinfo = Pattern(r"[^@]*:[^@]+@.*").fullmatch
-_header_name = Pattern(r"[A-Z][a-z]*(?:-[A-Za-z]+)*").fullmatch
-_hex = Pattern(r"[0-9a-fA-F-]+").fullmatch
-# Not an identifier of a licence, as `LGPL-2.1-or-later` is one.
-_license = Pattern(r"(?=\D*\d\D*\d)[A-Za-z0-9+/=_-]{12,}|\S{40,}").fullmatch
-# OAuth's: sixteen letters and digits in a row, of both kinds. `ERR_NOT_FOUND` and `404` are others.
-_code = Pattern(
-    r"(?=(?:[A-Za-z0-9]{0,15}+[^A-Za-z0-9]){0,12}+(?=[A-Za-z]{0,40}\d)(?=\d{0,40}[A-Za-z])"
-    r"[A-Za-z0-9]{16})[A-Za-z0-9+/=_%.~#-]+"
-).fullmatch
-
 
 # Values whose name stands beside them: `{"name": "DB_PASSWORD", "value": …}`, `ParameterValue`.
 _VALUES = frozenset({"content", "default", "input", "new", "old", "v", "val", "value", "values"})
@@ -130,14 +113,34 @@ def not_a_number(value: object) -> bool:
     return not isinstance(value, Number)
 
 
+def _like(pattern: str) -> Rule:
+    """Take a text for a secret that is like a pattern."""
+    match = Pattern(pattern).fullmatch
+
+    def rule(value: object) -> bool:
+        text = value.decode("latin-1") if isinstance(value, bytes) else value
+        return isinstance(text, str) and match(str.__str__(text)) is not None
+
+    return rule
+
+
+_like_a_header = _like(r"[A-Z][a-z]*(?:-[A-Za-z]+)*")
+# The host of a URL, if a user and a password stand before it.
+_has_userinfo = _like(r"[^@]*:[^@]+@.*")
+_like_a_signature = _like(r"(?=\D*\d)[A-Za-z0-9+/=_%.-]{20,}")
+_like_hex = _like(r"[0-9a-fA-F-]+")
+# Not an identifier of a licence, as `LGPL-2.1-or-later` is one.
+_like_a_license = _like(r"(?=\D*\d\D*\d)[A-Za-z0-9+/=_-]{12,}|\S{40,}")
+# OAuth's: sixteen letters and digits in a row, of both kinds. `ERR_NOT_FOUND` and `404` are others.
+_like_a_code = _like(
+    r"(?=(?:[A-Za-z0-9]{0,15}+[^A-Za-z0-9]){0,12}+(?=[A-Za-z]{0,40}\d)(?=\d{0,40}[A-Za-z])"
+    r"[A-Za-z0-9]{16})[A-Za-z0-9+/=_%.~#-]+"
+)
+
+
 def _no_header_name(value: object) -> bool:
     """Take every value for a secret but the name of a header: `API_KEY_HEADER=X-API-Key`."""
-    return _header_name(_text_of(value)) is None
-
-
-def _has_userinfo(value: object) -> bool:
-    """Take the host of a URL for a secret if a user and a password stand before it."""
-    return _userinfo(_text_of(value)) is not None
+    return not _like_a_header(value)
 
 
 def _has_code(value: object) -> bool:
@@ -147,26 +150,9 @@ def _has_code(value: object) -> bool:
     return _like_a_code(value)
 
 
-def _like_a_signature(value: object) -> bool:
-    return _signature(_text_of(value)) is not None
-
-
-def _like_a_code(value: object) -> bool:
-    return _code(_text_of(value)) is not None
-
-
 def _like_a_session(value: object) -> bool:
     """Tell the cookie of a session from an id, by which LLM services correlate."""
-    return _like_a_code(value) and _hex(_text_of(value)) is None
-
-
-def _like_a_license(value: object) -> bool:
-    return _license(_text_of(value)) is not None
-
-
-def _text_of(value: object) -> str:
-    text = value.decode("latin-1") if isinstance(value, bytes) else value
-    return str.__str__(text) if isinstance(text, str) else ""
+    return _like_a_code(value) and not _like_hex(value)
 
 
 def rule_for(key: str, extra: Collection[str]) -> Rule | None:

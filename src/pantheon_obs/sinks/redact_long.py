@@ -25,7 +25,6 @@ _PIECE = 2048
 # Encoded bytes have none of these, and no secret is recognised without one of them around it.
 _BREAKS = " \n\"'=:,;&.~<\\\t\r"
 
-
 _start = re.Match.start
 
 
@@ -127,7 +126,7 @@ def _without_middles(text: str) -> list[tuple[int, int]]:
     Of a run the first and the last piece stay, so that a secret in it has its beginning and end.
     """
     kept, start, run = [], 0, 0
-    for at in range(0, len(text), _PIECE):
+    for at in range(0, len(text) + 1, _PIECE):
         piece = text[at : at + _PIECE]
         if len(piece) == _PIECE and (
             not any(mark in piece for mark in _BREAKS) or piece == piece[0] * _PIECE
@@ -138,9 +137,5 @@ def _without_middles(text: str) -> list[tuple[int, int]]:
             kept.append((start, at - (run - 1) * _PIECE))
             start = at - _PIECE
         run = 0
-    if run > 2:  # noqa: PLR2004
-        end = len(text)
-        kept.append((start, end - (run - 1) * _PIECE))
-        start = end - _PIECE
     kept.append((start, len(text)))
     return kept

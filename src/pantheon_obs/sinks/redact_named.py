@@ -83,9 +83,7 @@ def _name_at(text: str, at: int, rule_of: RuleOf) -> Place | None:
         return None
     first = end - found.end()
     close, name = found.groups("")
-    quote = close[::-1].rstrip("]") if close else ""
-    if quote[:1] == "%":
-        quote = ""
+    quote = "" if close.endswith("%") else close[::-1].rstrip("]")
     name = name[::-1]
     if first and text[first - 1] in "%\\":
         name = _without_escape(name, text[first - 1])

@@ -19,7 +19,7 @@ compiled = cache(re.compile)
 class Pattern:
     """Like a compiled pattern. Most applications never need most of them.
 
-    A pattern that most names before a sign meet is no such one: a text is read faster without.
+    Patterns that most texts need are compiled at import instead: this takes a call more.
     """
 
     def __init__(self, pattern: str) -> None:

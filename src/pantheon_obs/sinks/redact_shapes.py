@@ -9,32 +9,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pantheon_obs.sinks.redact_beside import is_seldom, seldom_spans
+from pantheon_obs.sinks.redact_beside import seldom_spans
 from pantheon_obs.sinks.redact_long import CUT, WHOLE, cut_marker, size_of
 from pantheon_obs.sinks.redact_named import named_secret
 from pantheon_obs.sinks.redact_patterns import compiled
 from pantheon_obs.sinks.redact_plain import OVERLAP, PLACES
 from pantheon_obs.sinks.redact_providers import OTHERS, PROVIDERS
-from pantheon_obs.sinks.redact_signs import signs_of_long
+from pantheon_obs.sinks.redact_signs import signs_of_long, signs_with
 from pantheon_obs.sinks.redact_spelt import with_usual_signs
 from pantheon_obs.sinks.redact_values import REDACTED
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from pantheon_obs.sinks.redact_long import Bound
     from pantheon_obs.sinks.redact_plain import Walk
-    from pantheon_obs.sinks.redact_signs import Signs
     from pantheon_obs.sinks.redact_values import RuleOf, Span
-
-    _Sorted = dict[str, list[tuple[str, str]]]
 
 
 def find_spans(
     text: str,
     rule_of: RuleOf,
-    signs: Signs,
+    extra: frozenset[str],
     walk: Walk | None = None,
     bound: Bound = WHOLE,
 ) -> list[Span]:
@@ -43,41 +40,37 @@ def find_spans(
     Args:
         text: The text.
         rule_of: Finds the rule for the values of a key.
-        signs: The patterns that find where a secret may be.
+        extra: Names of secrets besides those of the built-in list.
         walk: That through the value which the text is a part of.
         bound: How many signs are looked at, as each takes its time.
     """
     text = shown = with_usual_signs(text)
     spans: list[Span] = []
     end = size = len(text)
-    named: Iterable[re.Match[str]] = signs.names.finditer(text)
-    others: Iterable[re.Match[str]] = signs.others.finditer(text)
-    if size > PLACES:
-        names, marks = signs_of_long(signs.extra)
+    named: Iterable[re.Match[str]]
+    others: Iterable[re.Match[str]]
+    if size <= PLACES:
+        named, others = (signs.finditer(text) for signs in signs_with(extra))
+    else:
+        names, marks = signs_of_long(extra)
         named, start, end = bound.places(names, text, (0, size), walk)
         others, start, end = bound.places(marks, text, (start, end), walk)
         spans = [(first, last, CUT) for first, last in ((0, start), (end, size)) if first < last]
         hidden = max(start - OVERLAP, 0)
         shown = " " * hidden + text[hidden : end + OVERLAP]
-    looked = reached = 0
-    for found in named:
-        looked += 1
-        at = found.start()
-        if at >= reached and (span := named_secret(text, at, rule_of)):
-            spans.append(span)
-            reached = span[1]
-    reached = 0
-    for found in others:
-        looked += 1
-        at = found.start()
-        if at >= reached and (span := _other_secret(text, at, rule_of)):
-            spans.append(span)
-            reached = span[1]
+    looked = 0
+    for places, secret_at in ((named, named_secret), (others, _other_secret)):
+        reached = 0
+        for found in places:
+            looked += 1
+            at = found.start()
+            if at >= reached and (span := secret_at(text, at, rule_of)):
+                spans.append(span)
+                reached = span[1]
     if looked and walk is not None:
         walk.look(looked)
-    if is_seldom(shown):
-        # These are cut at their end.
-        spans += seldom_spans(shown, rule_of, PLACES if bound.keep_end else bound.most)
+    # These are cut at their end.
+    spans += seldom_spans(shown, rule_of, PLACES if bound.keep_end else bound.most)
     return _united(spans) if len(spans) > 1 else spans
 
 
@@ -113,14 +106,8 @@ def part_of(text: str, start: int, end: int, spans: list[Span], beyond: int = 0)
         start += cut
         spans = [(first - cut, last - cut, into) for first, last, into in spans]
     before, behind = size_of(text[:start]), size_of(text[end:]) + beyond
-    shown = replaced(text[start:end], spans)
-    return "".join(
-        (
-            cut_marker(before) if before else "",
-            shown,
-            cut_marker(behind) if behind else "",
-        )
-    )
+    around = [cut_marker(size) if size else "" for size in (before, behind)]
+    return replaced(text[start:end], spans).join(around)
 
 
 def _united(spans: list[Span]) -> list[Span]:
@@ -144,7 +131,7 @@ def _shaped_secret(text: str, at: int) -> Span | None:
             if found is not None:
                 first = found.start(1) if found.lastindex else start
                 return first, found.end(found.lastindex or 0), REDACTED
-    for _, pattern in _BY_SIGN.get(text[at], ()):
+    for pattern in _BY_SIGN.get(text[at], ()):
         found = compiled(pattern).match(text, at)
         if found is not None and (text[at] not in "bB" or _begins(text, at)):
             return found.start(1), found.end(1), REDACTED
@@ -160,15 +147,7 @@ def _begins(text: str, start: int) -> bool:
 
 
 _ESCAPES = ("\\n", "\\r", "\\t")
-
-
-def _sorted_by(key: Callable[[str], Iterable[str]], shapes: Iterable[tuple[str, str]]) -> _Sorted:
-    found: _Sorted = {}
-    for beginning, pattern in shapes:
-        for one in key(beginning):
-            found.setdefault(one, []).append((beginning, pattern))
-    return found
-
-
-_BY_ENDING = _sorted_by(lambda beginning: [beginning[-2:]], PROVIDERS)
-_BY_SIGN = _sorted_by(list, OTHERS)
+_BY_ENDING: dict[str, list[tuple[str, str]]] = {}
+for _shape in PROVIDERS:
+    _BY_ENDING.setdefault(_shape[0][-2:], []).append(_shape)
+_BY_SIGN = {sign: [pattern for each, pattern in OTHERS if each == sign] for sign, _ in OTHERS}

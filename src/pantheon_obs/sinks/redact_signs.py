@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from pantheon_obs.sinks.redact_keys import LAST_WORDS, NOT_ALONE
+from pantheon_obs.sinks.redact_keys import LAST_WORDS
 from pantheon_obs.sinks.redact_providers import PROVIDERS
 
 if TYPE_CHECKING:
@@ -24,20 +24,12 @@ _FREQUENT = 3
 _BETWEEN = r"\"'`\] ("
 
 
-class Signs(NamedTuple):
-    """The patterns of the signs behind names, and of the others; `extra` are further names."""
-
-    names: re.Pattern[str]
-    others: re.Pattern[str]
-    extra: frozenset[str]
-
-
 @lru_cache(maxsize=16)
-def signs_with(extra: frozenset[str]) -> Signs:
-    """Make the patterns; `extra` has further names of secrets."""
+def signs_with(extra: frozenset[str]) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Make the patterns of the signs behind names, `extra` ones among them, and of the others."""
     before, after, _ = _name_signs(extra)
     names = re.compile(f"(?:{'|'.join(map(''.join, before.items()))}){after}")
-    return Signs(names, re.compile("|".join(_other_signs())), extra)
+    return names, re.compile("|".join(_other_signs()))
 
 
 @lru_cache(maxsize=16)
@@ -57,42 +49,34 @@ def signs_of_long(extra: frozenset[str]) -> tuple[list[re.Pattern[str]], list[re
 
 
 def _name_signs(extra: frozenset[str]) -> tuple[dict[str, str], str, str]:
-    """Make the patterns of a name's end before a sign.
+    """Make the patterns of a name's end before a sign, in three parts.
 
-    A short one for each sign, the rest, and the rest where a quote or blank stands between.
+    The first are the signs, each with a short look at what stands before it. The second is the
+    whole look; the third is its part for names with a quote or blank between them and the sign.
     Of further names the last character only is looked for, as separators do not count.
     """
     tails = {word[-_TAIL:] for word in LAST_WORDS}
-    ends = _folded(_any_of(tails))
-    # Most names fail at a set of letters for each place, which is faster than all the words. Some
-    # words are secret only behind another one.
-    in_place = "".join(
-        _one_of({tail[-place] for tail in tails}, fold=True) for place in range(_TAIL, 0, -1)
-    )
-    alone = [
-        rf"(?<![,;&?({{\[\"'`](?:{'|'.join(word for word in NOT_ALONE if len(word) == size)})"
-        for size in sorted({len(word) for word in NOT_ALONE})
-    ]
-    # Of the less frequent ways less is asked, as each condition takes its time to compile.
-    not_alone = "".join(f"{word}.)" for word in alone)
-    last, last_but_one = (
-        _one_of({word[-place] for word in (*LAST_WORDS, "dd")}, fold=True)[1:-1] for place in (1, 2)
-    )
+    ends = _any_of(tails)
+    ends = "".join(f"[{one.upper()}{one}]" if one.isalpha() else one for one in ends)
+    # Most names fail at a set of letters for each place, which is faster than all the words.
+    in_place = "".join(_one_of(tail[-place] for tail in tails) for place in range(_TAIL, 0, -1))
+    last, last_but_one = (_one_of(tail[-at] for tail in (*tails, "dd"))[1:-1] for at in (1, 2))
     # SQLAlchemy numbers its parameters: `password_1`, `password__12`.
-    numbered = ["(?<=[_vV][0-9]{0}|64{0}|56{0})", "(?<=_[0-9]{{2}}{0})"]
-    one, two = ("|".join(numbered).format(behind) for behind in (".", ".."))
+    numbered = (
+        "(?s:(?<=.[_vV][0-9].|.64.|.56.|_[0-9][0-9].|[_vV][0-9]..|64..|56..)|(?<=_[0-9][0-9]..))"
+        f"|(?<={in_place}[0-9]..)"
+    )
     # Of OAuth; `status_code` and many others are none.
     code = r"(?<=[?&#]code.)|(?<=auth_code.)|(?<=ization_code.)|(?<=code_verifier.)"
-    number = f"(?s:(?<=..[_vV56][0-9].|._[0-9][0-9].|.[{last}_vV456][0-9]..|_[0-9][0-9]..))"
     behind = [
-        rf"(?<=[0-9]..|.[0-9].){number}(?:(?<=[0-9].)(?:{one})|(?<=[0-9]..)(?:(?<={in_place}[0-9]..)|{two}))",
+        f"(?<=[0-9]..|.[0-9].)(?:{numbered}|(?<=[pP][wW][0-9]..))",
         r"(?<!')(?<=[\"'`][ \]].|[\] ] .|\\[\"'`].|[\d\[]\].)|(?<=[\"']code[\"'].)",
     ]
-    # One look at the characters before a sign tells that most of these are not there.
+    # Most texts have none of `behind`, and fail at these characters before the sign.
     near = r"(?<=[0-9\"'`\[\] \\e]..|.[0-9\]].)"
     ways = [
-        f"(?<={in_place}.)(?<={ends}.){not_alone}",
-        rf"(?<=[0-9{_BETWEEN}].)(?:(?<={in_place}..)(?<={ends}..)|{near}(?:{'|'.join(behind)}))",
+        f"(?<={in_place}.)(?<={ends}.)|(?<=[pP][wW].)",  # `dbpw`
+        rf"(?<=[0-9{_BETWEEN}].)(?:(?<={in_place}..)(?<={ends}..)|(?<=[pP][wW]..)|{near}(?:{'|'.join(behind)}))",
         rf"(?<=[ertdD].)(?:(?<=[?&]t.|5[Dd].)|(?<=[?&#_]code.|ifier.)(?:{code}))",
     ]
     second, quoted = rf"{last}{last_but_one}0-9_vV\[?&{_BETWEEN}\\", rf"[{last}0-9\\][\"'`]."
@@ -136,7 +120,7 @@ def _other_signs() -> list[str]:
         if len(ways) > 1:  # else it fails as fast itself
             all_names = [name for each in by_size.values() for name in each]
             last = range(min(2, *by_size), 0, -1)
-            guard = "".join(_one_of({name[-at] for name in all_names}, fold=False) for at in last)
+            guard = "".join(f"[{re.escape(_all(name[-at] for name in all_names))}]" for at in last)
             ways = [f"(?<={guard}.)(?:{'|'.join(ways)})"]
         around.setdefault(sign, []).extend(ways)
     return [f"{re.escape(sign)}(?:{'|'.join(ways)})" for sign, ways in around.items()]
@@ -165,12 +149,10 @@ def _any_of(words: Collection[str]) -> str:
     return f"(?:{'|'.join(found)})" if found[1:] else found[0]
 
 
-def _folded(pattern: str) -> str:
-    """Have a pattern of small letters match capital ones too."""
-    return "".join(f"[{one.upper()}{one}]" if one.isalpha() else one for one in pattern)
+def _one_of(characters: Iterable[str]) -> str:
+    """Make a pattern of characters; one of small letters matches capital ones too."""
+    return f"[{re.escape(_all(way for one in characters for way in (one, one.upper())))}]"
 
 
-def _one_of(characters: Iterable[str], *, fold: bool) -> str:
-    both = {way for one in characters for way in ((one, one.upper()) if fold else (one,))}
-    escaped = re.escape("".join(sorted(both)))
-    return escaped if len(both) == 1 else f"[{escaped}]"
+def _all(characters: Iterable[str]) -> str:
+    return "".join(sorted({*characters}))

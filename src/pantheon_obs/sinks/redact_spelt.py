@@ -9,18 +9,6 @@ _escape = re.compile(r"\\(?<!\\\\)\\*+(?:u00(?:2[267]|3[c-eC-E])|x2[27])").sub
 _percent = re.compile(r"%25(?=[0-9A-Fa-f]{2})").sub
 _colour = re.compile(r"(?:\x1b|\\x1b|\\u001b)\[[0-9;]{0,20}m").sub
 _WIDE = ("\u201c", '"'), ("\u201d", '"'), ("\uff1a", ":"), ("\uff1d", "="), ("\u200b", " ")
-_MARKS = {
-    mark: spellings.split()
-    for mark, spellings in {
-        '"': "u0022 x22",
-        "'": "u0027 x27",
-        "<": "u003c",
-        ">": "u003e",
-        "=": "u003d",
-        "&": "u0026",
-    }.items()
-}
-_USUAL = {spelling: mark for mark, spellings in _MARKS.items() for spelling in spellings}
 
 
 def with_usual_signs(text: str) -> str:
@@ -52,7 +40,7 @@ def _usual(found: re.Match[str]) -> str:
 
 @lru_cache
 def _usual_of(text: str) -> str:
-    return _padded(_USUAL[text.lstrip("\\").lower()], len(text))
+    return _padded(chr(int(text[-2:], 16)), len(text))
 
 
 def _padded(mark: str, size: int) -> str:

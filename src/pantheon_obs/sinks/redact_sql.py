@@ -6,6 +6,7 @@ shows behind it.
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import cycle
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from pantheon_obs.sinks.redact_values import REDACTED, is_placeholder
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pantheon_obs.sinks.redact_values import RuleOf, Span
 
@@ -58,16 +59,10 @@ def statement_spans(text: str, small: str, rule_of: RuleOf, most: int) -> Iterat
     if "[parameters: " in text:
         yield from _parameter_spans(text, rule_of, most)
     if "duplicate entry " in small:
-        yield from value_spans(
-            _entry(text),
-            text,
-            most,
-            lambda found: _is_secret(found["name"], found["value"], rule_of),
-        )
+        yield from value_spans(_entry(text), text, most, secret_by(rule_of))
     if " like " in small or " in (" in small:
-        yield from value_spans(
-            _within(text), text, most, lambda found: _is_of_column(found, rule_of)
-        )
+        is_secret = partial(_is_of_column, rule_of)
+        yield from value_spans(_within(text), text, most, is_secret)
     for count, found in enumerate(_key(text) if " already exists" in text else ()):
         if count == most:
             yield found.start(), len(text), CUT
@@ -89,7 +84,7 @@ def _parameter_spans(text: str, rule_of: RuleOf, most: int) -> Iterator[Span]:
         yield from rows.spans(found.end(), [name[name.lastindex or 0] for name in columns])
 
 
-def _is_of_column(found: re.Match[str], rule_of: RuleOf) -> bool:
+def _is_of_column(rule_of: RuleOf, found: re.Match[str]) -> bool:
     before = _name_before(found.string[max(found.start() - _NAME, 0) : found.start()][::-1])
     return before is not None and _is_secret(before[1][::-1], found["value"], rule_of)
 
@@ -145,6 +140,11 @@ class _Rows:
                 name, value = next(names) if depth == 1 else "", found["text"]
                 if value is not None and _is_secret(name, value, self._rule_of):
                     yield *found.span("text"), REDACTED
+
+
+def secret_by(rule_of: RuleOf) -> Callable[[re.Match[str]], bool]:
+    """Return what tells whether the value that was found is a secret, by the name beside it."""
+    return lambda found: _is_secret(found["name"], found["value"], rule_of)
 
 
 def _is_secret(name: str, value: str, rule_of: RuleOf) -> bool:

@@ -100,14 +100,18 @@ def _quoted(place: Place, start: int, quote: str) -> Span | None:
     end = string_end(place.text, start, quote)
     # A word in quotes may be one of prose ("unexpected token: 'x'"), or of a list of names.
     in_prose = place.is_loose and (place.sign == "," or " " in place.name)
-    if place.sign == "," and not (
-        (opens_pair(place.text, place.first) and _closes_pair(place.text, end + len(quote)))
-        or (is_header(place.name) and _of_header(place.text, start))
-    ):
-        return None
-    if may_be_secret(place, start, end, in_prose=in_prose):
-        return start, end, REDACTED
-    return None
+    is_apart = (
+        place.sign != ","
+        or _is_pair(place, end + len(quote))
+        or (is_header(place.name) and _of_header(place.text, start) is not None)
+    )
+    is_secret = is_apart and may_be_secret(place, start, end, in_prose=in_prose)
+    return (start, end, REDACTED) if is_secret else None
+
+
+def _is_pair(place: Place, end: int) -> bool:
+    """Whether a name and a value that ends there are alone in a list or tuple."""
+    return opens_pair(place.text, place.first) and _closes_pair(place.text, end) is not None
 
 
 def opens_pair(text: str, first: int) -> bool:
@@ -129,11 +133,12 @@ def _container(place: Place, start: int) -> Span | None:
     if not (place.rule([]) or _has_secret(near, place.rule)):
         return None
     end = _bracket_end(text, start)
-    if place.sign == "," and not (opens_pair(text, place.first) and _closes_pair(text, end)):
-        return None
-    if end - start <= LONGEST and _no_secret(text[start:end]):
-        return None
-    if place.rule is not whatever and are_statements(text[start:end]):
+    value = text[start:end]
+    if (
+        (place.sign == "," and not _is_pair(place, end))
+        or is_placeholder(value)
+        or (place.rule is not whatever and are_statements(value))
+    ):
         return None
     return start, end, f"{place.quote}{REDACTED}{place.quote}"
 
@@ -185,11 +190,7 @@ def may_be_secret(place: Place, start: int, end: int, *, in_prose: bool) -> bool
     if place.rule is whatever or not is_secret:
         return is_secret
     is_excused = not is_mixed and (is_statement(value, place.rule) or is_path(place.name, value))
-    return not is_excused and not _is_piece(place, start, end)
-
-
-def _is_piece(place: Place, start: int, end: int) -> bool:
-    return place.name.lower() == "token" and is_piece_in(place.text, place.first, start, end)
+    return not is_excused and not is_piece_in(place.text, place.name, place.first, start, end)
 
 
 def is_words(value: str) -> bool:

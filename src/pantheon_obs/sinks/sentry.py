@@ -108,9 +108,9 @@ def missing_interceptor(module: str) -> Any:  # noqa: ANN401 - gRPC's
     sdk = _sdk()
     if sdk is None:
         return None
-    from pantheon_obs.sinks import sentry_grpc  # noqa: PLC0415 - as above
+    from pantheon_obs.sinks import sentry_integrations  # noqa: PLC0415 - as above
 
-    return sentry_grpc.missing_interceptor(sdk, module)
+    return sentry_integrations.missing_interceptor(sdk, module)
 
 
 def status() -> str:

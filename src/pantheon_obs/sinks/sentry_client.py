@@ -1,4 +1,6 @@
-"""Start `sentry_sdk`, and watch its events: imported only if there is a DSN or a client.
+"""Start `sentry_sdk`, watch its events, and hand it our traces and the failures that it misses.
+
+Imported only if there is a DSN or a client.
 
 The options that it is started with are defaults, and the application's own win.
 """
@@ -7,24 +9,33 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import pipeline
+from pantheon_obs.core import trace_id as ids
+from pantheon_obs.core.events import LifespanFailed
+from pantheon_obs.core.failures import is_sent, note
 from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.serving import active
+from pantheon_obs.products import PRODUCTS
 from pantheon_obs.sinks.sentry_claims import keep_headers_in
 from pantheon_obs.sinks.sentry_delivery import begin_afresh
 from pantheon_obs.sinks.sentry_masking import masking
 from pantheon_obs.sinks.sentry_options import dsn_of
-from pantheon_obs.sinks.sentry_scope import forget, tag, tag_log
-from pantheon_obs.sinks.sentry_sink import SentrySink
+from pantheon_obs.sinks.sentry_scope import claim, event_of, forget, settle, tag, tag_log
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import ModuleType
 
+    from pantheon_obs.core.context import Trace
+    from pantheon_obs.core.events import Event
     from pantheon_obs.core.settings import Settings
+
+    _Hook = Callable[[Any, Any], Any]
 
 # The exceptions on these loggers' lines reach Sentry where they escape.
 _OURS = ("request", "task", "llm", "health", "guard", "lifespan")
@@ -34,6 +45,12 @@ _URLLIB3 = "urllib3.connectionpool"
 _LOG_HOOK = "before_send_log"
 _HOOKS = ("before_send", "before_send_transaction", _LOG_HOOK, "before_send_metric")
 _SPAN_HOOK = "before_send_span"  # the SDK warns of it unless spans are sent one by one
+
+_TRACE_HEADER = b"sentry-trace"
+_sentry_trace = re.compile(rb"([0-9a-f]{32})-[0-9a-f]{16}(?:-[01])?").fullmatch
+_SECONDS = 2  # as the SDK itself waits at the end of a process
+
+_SCOPES = {scope for row in PRODUCTS for scope in (row.protocol, row.sentry_scope) if scope}
 
 _logs_guard = Guard("sentry logs")
 _fork_guard = Guard("sentry after a fork")
@@ -61,8 +78,7 @@ def options_for(settings: Settings) -> dict[str, Any]:
     known = import_module("sentry_sdk.consts").DEFAULT_OPTIONS
     for hook in filter(known.__contains__, hooks):
         own = given.get(hook) or (given.get("_experiments") or {}).get(hook)
-        last = _tagged(mask) if hook == _LOG_HOOK else mask
-        options[hook] = last if own is None else _masked_after(own, last)
+        options[hook] = _masked(mask, own, is_log=hook == _LOG_HOOK)
     integrations = list(given.get("integrations") or ())
     has_own = any(integration.identifier == "atexit" for integration in integrations)
     if given.get("default_integrations", True) and not has_own:
@@ -73,25 +89,77 @@ def options_for(settings: Settings) -> dict[str, Any]:
     return options
 
 
-def _tagged(mask: Callable[[Any, Any], Any]) -> Any:  # noqa: ANN401 - a hook of Sentry's
-    """Put the trace on a log before it is masked; event processors do that for events."""
+def _masked(mask: _Hook, own: _Hook | None, *, is_log: bool) -> _Hook:
+    """Let the application's own hook change or drop an event before it is masked.
 
-    def hook(log: Any, hint: Any) -> Any:  # noqa: ANN401 - Sentry's
-        with _logs_guard:
-            tag_log(log)
-        return mask(log, hint)
-
-    return hook
-
-
-def _masked_after(own: Callable[[Any, Any], Any], mask: Callable[[Any, Any], Any]) -> Any:  # noqa: ANN401 - a hook of Sentry's
-    """Let the application's own hook change or drop an event before it is masked."""
+    A log gets its trace in between; event processors do that for events.
+    """
 
     def hook(event: Any, hint: Any) -> Any:  # noqa: ANN401 - Sentry's
-        kept = own(event, hint)
-        return None if kept is None else mask(kept, hint)
+        kept = event if own is None else own(event, hint)
+        if kept is None:
+            return None
+        if is_log:
+            with _logs_guard:
+                tag_log(kept)
+        return mask(kept, hint)
 
     return hook
+
+
+class SentrySink:
+    """Puts the trace on the scope that Sentry has opened around a request or task."""
+
+    name = "sentry"
+
+    def __init__(self, sdk: ModuleType) -> None:
+        self._sdk = sdk
+
+    def started(self, trace: Trace) -> None:
+        """Claim the scope, if it is that of a request or task; give one to a trace without."""
+        # The name is private to sentry_sdk; the span is None in some of its tracing modes.
+        scope = self._sdk.get_isolation_scope()
+        if getattr(scope, "_name", None) in _SCOPES or self._sdk.get_current_span() is not None:
+            claim(self._sdk, trace)
+        elif trace.owns_context:
+            variables: Any = self._sdk.scope
+            variables._isolation_scope.set(scope.fork())  # noqa: SLF001 - what has a public way ends with a block
+            variables._current_scope.set(self._sdk.get_current_scope().fork())  # noqa: SLF001 - as above
+            claim(self._sdk, trace)
+
+    def entered(self, trace: Trace) -> None:
+        """Claim the scope that an interceptor of Sentry's has opened since."""
+        if self._sdk.get_current_span() is not None:
+            claim(self._sdk, trace)
+
+    def ended(self, trace: Trace) -> None:
+        """Leave the scope, which Sentry closes itself, or which ends with the context."""
+        settle(trace)
+
+    def handle(self, event: Event) -> None:
+        """Send a failure that Sentry itself does not get from where it is raised."""
+        kind: str | None = getattr(event, "uncaptured", None)
+        error: BaseException | None = getattr(event, "error", None)
+        if kind is None or error is None or is_sent(error):
+            return
+        sent, hint = event_of(self._sdk, error, {"type": kind, "handled": False})
+        note(error).sent = self._sdk.capture_event(sent, hint=hint) is not None
+        if type(event) is LifespanFailed:
+            self._sdk.flush(_SECONDS)  # servers end the process now, and not all run exit handlers
+
+    def adopt(self, headers: Iterable[tuple[bytes, bytes]], trusted: bool) -> str | None:  # noqa: FBT001 - as core calls it
+        """Return Sentry's trace of a request as our id: the caller's, else the one it has begun.
+
+        None if there is none, or if Sentry can use ours.
+        """
+        sent = next((value for name, value in headers if name == _TRACE_HEADER), b"")
+        caller = _sentry_trace(sent.strip())
+        if caller is not None:
+            return ids.to_uuid(caller[1].decode()) if trusted else None
+        if active()[0]:  # of an outer trace, as is Sentry's span
+            return None
+        span = self._sdk.get_current_span()
+        return None if span is None else ids.to_uuid(span.trace_id)
 
 
 def watch(sdk: ModuleType) -> None:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 _SERVERS = {name for row in PRODUCTS for name in row.repeats}
 _AS_TEXT = {name for row in PRODUCTS for name in row.repeats_as_text}
 _BEGINNINGS = dict(pair for row in PRODUCTS for pair in row.repeats_beginning)
-_UNCAUGHT = "pantheon_obs.uncaught"
+# Our line of an uncaught exception has none if an earlier line had it, whatever it says.
+_BEGINNINGS["pantheon_obs.uncaught"] = ("",)
 # Sentry's mechanisms and the logger for exceptions that have ended a thread, the process or a task.
 _ENDS = {"threading", "excepthook", "asyncio"}
 
@@ -62,19 +63,18 @@ def is_repeated(
         return failure.sent
     if not any(map(failures.is_sent, (error, failures.root_of(error)))):
         return False
-    is_own = kind == "generic" if record is None else folder_of(record.pathname) is None
-    if is_own and name not in _SERVERS:
+    by_code = kind == "generic" if record is None else folder_of(record.pathname) is None
+    is_reported = by_code and name not in _SERVERS  # by the application
+    if is_reported:
         failures.note(error).over = False
-        return False
-    return True
+    return not is_reported
 
 
 def _is_repeated_in_text(record: LogRecord) -> bool:
     beginning = _BEGINNINGS.get(record.name)
-    is_text = beginning is not None and str(record.msg).startswith(beginning)
-    # Our line of an uncaught exception has none if an earlier line had it.
-    is_text = is_text or record.name == _UNCAUGHT
-    return is_text or (record.name in _AS_TEXT and failures.repeats(record))
+    if beginning is not None and str(record.msg).startswith(beginning):
+        return True
+    return record.name in _AS_TEXT and failures.repeats(record)
 
 
 def offer_event(error: BaseException, event: dict[str, Any]) -> None:
@@ -86,9 +86,8 @@ def offer_event(error: BaseException, event: dict[str, Any]) -> None:
     if not isinstance(transport.capture_envelope, _Delivery):
         transport.capture_envelope = _Delivery(transport.capture_envelope)
     failures.offer(error, event["event_id"])
-    if failures.known(error) and not failures.is_sent(
-        error
-    ):  # a class may refuse to have attributes
+    # Of a class that refuses to have attributes nothing is known.
+    if failures.known(error) and not failures.is_sent(error):
         # The SDK would drop the same object, whose last failure was another one.
         sdk.integrations.dedupe.DedupeIntegration.reset_last_seen()
 

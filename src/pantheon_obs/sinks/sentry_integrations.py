@@ -1,17 +1,24 @@
-"""Sentry's integrations of the libraries that the application has imported."""
+"""Sentry's integrations of the libraries that the application has imported.
+
+Of its interceptors of gRPC servers, one is put where it lacks, and one is kept from what it breaks.
+"""
 
 from __future__ import annotations
 
+import inspect
 import sys
 from contextlib import contextmanager, suppress
+from functools import wraps
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.sinks.sentry_grpc import spare_plain_handlers
+from pantheon_obs.core.stack import is_below
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
     from types import ModuleType
+
+    Continuation = Callable[[Any], Awaitable[Any]]
 
 _PACKAGE = "sentry_sdk.integrations"
 # The SDK has it, and leaves it to the application to enable.
@@ -44,7 +51,7 @@ def add_integrations(sdk: ModuleType) -> None:
             disabled_integrations=disabled,
         )
     if "grpc" in found:
-        spare_plain_handlers()
+        _spare_plain_handlers()
     others.update(active, (each.identifier for each in disabled))  # the SDK disables once only
     for name, integration in found.items():
         if name not in others:
@@ -88,3 +95,49 @@ def _is_used(name: str) -> bool:
         return name in sys.modules
     apps = sys.modules.get("django.apps")
     return apps is not None and bool(apps.apps.apps_ready)
+
+
+def missing_interceptor(sdk: ModuleType, module: str) -> Any:  # noqa: ANN401 - gRPC's
+    """Return Sentry's interceptor for a server that was made before Sentry had started; else None.
+
+    Sentry puts it into servers that are made later, before all others: it is running then.
+    """
+    if sdk.get_client().get_integration("grpc") is None or is_below(f"{module}.ServerInterceptor"):
+        return None
+    return import_module(module).ServerInterceptor()
+
+
+def _spare_plain_handlers() -> None:
+    """Let Sentry wrap only coroutine functions and asynchronous generators, once.
+
+    It awaits every handler. `grpc.aio` takes plain functions and generators too, and coroutines
+    that send their responses with `context.write`: the calls of these would fail.
+    """
+    sentry: Any = import_module("sentry_sdk.integrations.grpc.aio.server").ServerInterceptor
+    intercept = sentry.intercept_service
+    if hasattr(intercept, "__wrapped__"):
+        return
+
+    @wraps(intercept)
+    async def sparing(self: object, continuation: Continuation, details: Any) -> Any:  # noqa: ANN401 - gRPC's
+        handler = await continuation(details)
+        if not _is_wrappable(handler):
+            return handler
+
+        async def found(_: object) -> Any:  # noqa: ANN401 - gRPC's
+            return handler
+
+        return await intercept(self, found, details)
+
+    sentry.intercept_service = sparing
+
+
+def _is_wrappable(handler: Any) -> bool:  # noqa: ANN401 - gRPC's
+    if handler is None:
+        return False
+    takes = "stream" if handler.request_streaming else "unary"
+    gives = "stream" if handler.response_streaming else "unary"
+    behavior = getattr(handler, f"{takes}_{gives}")
+    if gives == "stream":
+        return inspect.isasyncgenfunction(behavior)
+    return inspect.iscoroutinefunction(behavior)

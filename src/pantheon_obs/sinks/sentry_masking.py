@@ -15,19 +15,10 @@ if TYPE_CHECKING:
 # Breadcrumbs and spans have the query strings of outgoing calls under these keys.
 _QUERIES = ("http.query", "url.query", "http.fragment")
 # The headers that leave; any other one may name a person, or hold a secret of the application's.
-_HEADERS = frozenset(
-    {
-        *(
-            "accept",
-            "accept-encoding",
-            "accept-language",
-            "connection",
-            "content-encoding",
-            "content-length",
-        ),
-        *("content-type", "host", "transfer-encoding", "upgrade", "user-agent"),
-    }
-)
+_HEADERS = frozenset({
+    "accept", "accept-encoding", "accept-language", "connection", "content-encoding",
+    "content-length", "content-type", "host", "transfer-encoding", "upgrade", "user-agent",
+})  # fmt: skip
 _HEADER_ATTRIBUTE = "http.request.header."
 _CALL = frozenset({"args", "kwargs", "description"})
 _between = re.compile(r"([\s\"'<>]+)").split

@@ -160,8 +160,8 @@ def _is_no_failure(error: BaseException | None, event: dict[str, Any]) -> bool:
     """Whether an integration captures an exception that ends a request in an ordinary way."""
     if error is None:
         return False
-    if _is_lifespan_refused(error):
-        return True
+    if type(error) is ValueError and str(error) in _LIFESPAN_ERRORS:
+        return True  # a framework refuses the lifespan that a server offers it at each start
     mechanism = mechanism_of(event)
     if mechanism.get("handled", True):  # the application itself may capture what it likes
         return False
@@ -177,11 +177,6 @@ def _is_no_failure(error: BaseException | None, event: dict[str, Any]) -> bool:
     http_error = getattr(sys.modules.get(module), name, ())
     status: int | None = getattr(error, "code", None)
     return isinstance(error, http_error) and (status or _SERVER_ERROR) < _SERVER_ERROR
-
-
-def _is_lifespan_refused(error: BaseException) -> bool:
-    """Whether a framework refuses the lifespan that a server offers it at each start."""
-    return type(error) is ValueError and str(error) in _LIFESPAN_ERRORS
 
 
 def _put(event: dict[str, Any], trace_id: str, trace: Trace | None) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
 from typing import Any
 
 from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.installed import imported
 
 _guard = Guard("measure_time")
 
@@ -23,12 +23,10 @@ _done: dict[str, Any] = {}
 def observe_imported() -> None:
     """Observe each library that is imported by now, once. One that cannot be is left alone."""
     for library, (module, function) in _OBSERVERS.items():
-        loaded = sys.modules.get(library)
-        if loaded is None or library in _done or _is_being_imported(loaded):
-            continue
-        with _guard:
-            _done[library] = import_module(f"pantheon_obs.time.{module}")
-            getattr(_done[library], function)()
+        if imported(library) is not None and library not in _done:
+            with _guard:
+                _done[library] = import_module(f"pantheon_obs.time.{module}")
+                getattr(_done[library], function)()
 
 
 def reset() -> None:
@@ -36,8 +34,3 @@ def reset() -> None:
     for module in {id(module): module for module in _done.values()}.values():
         module.undo()
     _done.clear()
-
-
-def _is_being_imported(module: Any) -> bool:
-    """Whether another thread imports the module now: it has not all its names yet."""
-    return getattr(module.__spec__, "_initializing", False) is True

@@ -1,4 +1,4 @@
-"""Fill the template of the page, and write its content security policy."""
+"""Fill the template of the page with data that is cut, and write its content security policy."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pantheon_obs.cli.page.embedded import embedded_story
+import orjson
+
 from pantheon_obs.cli.terminal import CommandError, encoded
+from pantheon_obs.cli.wording import cut
 from pantheon_obs.core.errors import require
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+MOST_LINES = 1000  # of a story
+_DEEPEST = 20
 _FOLDER = Path(__file__).parent
 _SCRIPTS = ("dom.js", "tables.js", "charts.js", "stories.js", "start.js")
 # None of these may stand in an element of HTML that is to hold JSON.
@@ -106,3 +110,24 @@ def write_story(path: str, story: dict[str, Any]) -> None:
     """Write the page of one story to a file."""
     page = render(f"Story {story['trace_id']}", {"story": embedded_story(story)})
     write_page(path, page)
+
+
+def shortened(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - JSON
+    """Cut the texts in a value, with how much is left out; deep values become text."""
+    if isinstance(value, dict | list) and depth > _DEEPEST:
+        value = str(value)
+    if isinstance(value, str):
+        return cut(value)
+    if isinstance(value, dict):
+        return {shortened(key): shortened(part, depth + 1) for key, part in value.items()}
+    if isinstance(value, list):
+        return [shortened(part, depth + 1) for part in value]
+    return value
+
+
+def embedded_story(story: dict[str, Any]) -> dict[str, Any]:
+    """Cut a story to what a page can show; its lines are JSON that is not parsed yet."""
+    lines = story["lines"]
+    left_out = max(len(lines) - MOST_LINES, 0)
+    shown = {**story, "lines": lines[:MOST_LINES], "left_out": left_out}
+    return shortened(orjson.loads(encoded(shown)))  # type: ignore[no-any-return]

@@ -2,8 +2,8 @@
 
 - `objects.py` reads the files; `facts.py` makes the relation `facts` of their lines, and `cache.py`
   keeps it for large files.
-- `queries.py` has all queries, `dialects.py` the words in which DuckDB and ClickHouse differ.
-- `duck.py` and `clickhouse.py` run them, `counter.py` for one window.
+- `queries.py` has all queries and asks those of one window, `dialects.py` has the words in which
+  DuckDB and ClickHouse differ. `duck.py` and `clickhouse.py` run them.
 - `document.py`, with `failures.py` and `series.py`, makes the document of `report --json` of the
   answers; `windows.py` has the windows of time, `summary.py` the text.
 - `traces.py` collects the stories behind the examples, for the page.

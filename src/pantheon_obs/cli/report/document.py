@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from pantheon_obs.cli.report import queries
-from pantheon_obs.cli.report.counter import NOTHING, Counter
 from pantheon_obs.cli.report.failures import error_rows, identity, last_if_null
+from pantheon_obs.cli.report.queries import NOTHING, Counter
 from pantheon_obs.cli.report.series import series
 from pantheon_obs.cli.report.windows import written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pantheon_obs.cli.report.counter import Engine
+    from pantheon_obs.cli.report.queries import Engine
     from pantheon_obs.cli.report.windows import Window
 
 Row = dict[str, Any]

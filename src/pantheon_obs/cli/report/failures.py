@@ -11,7 +11,7 @@ from pantheon_obs.cli.report.windows import written
 from pantheon_obs.cli.stories import tracebacks
 
 if TYPE_CHECKING:
-    from pantheon_obs.cli.report.counter import Counter
+    from pantheon_obs.cli.report.queries import Counter
 
 Row = dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""All queries of the report, over the relation `facts`, for DuckDB and ClickHouse alike.
+"""All queries of the report, over the relation `facts`: `Counter` asks DuckDB or ClickHouse.
 
 `dialects.py` fills in the few names in which the engines differ. `facts` has a row for each of our
 lines; `facts.py` has its columns. `weight` and what is true or false is never NULL. `{counted}` is
@@ -6,6 +6,15 @@ lines; `facts.py` has its columns. `weight` and what is true or false is never N
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pantheon_obs.cli.report.windows import Window
+
+NOTHING = (None, None, None)  # percentiles, where there is nothing to rank
 
 # `{facts}` is empty where `facts` is a table, and its definition where it is none.
 COUNTED = "WITH {facts}counted AS (SELECT * FROM facts WHERE {window})"
@@ -137,3 +146,41 @@ COSTS = """
 {counted} SELECT floor(us / {bucket}) AS bucket, coalesce(model, '') AS name, {total}(cost)
 FROM counted WHERE kind = 'call' AND cost IS NOT NULL GROUP BY bucket, name
 """
+
+
+class Engine(Protocol):
+    """DuckDB or ClickHouse."""
+
+    @property
+    def dialect(self) -> Mapping[str, str]:
+        """The names that the queries leave open."""
+        ...
+
+    def run(self, query: str) -> list[tuple[Any, ...]]:
+        """Run a query and return its rows."""
+        ...
+
+
+class Counter:
+    """The answers of an engine for one window."""
+
+    def __init__(self, engine: Engine, window: Window) -> None:
+        self._engine = engine
+        counted = COUNTED.format(window=window.condition, **engine.dialect)
+        self._names = {**engine.dialect, "counted": counted}
+
+    def ask(self, query: str, **names: object) -> list[tuple[Any, ...]]:
+        """Run a query of this module."""
+        return self._engine.run(query.format(**{**self._names, **names}))
+
+    def percentiles(
+        self, keys: str, kinds: str, value: str, bucket: int = 1
+    ) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+        """Map the values of the keys to the percentiles 50, 95 and 99 of a value."""
+        names = {"keys": keys, "kinds": kinds, "value": value, "bucket": bucket}
+        if self._names["quantiles"]:
+            groups = self.ask(EVEN_PERCENTILES, **names)
+            if all(is_even for *_, is_even, _ in groups):
+                return {row[:-2]: tuple(row[-1]) for row in groups}
+        rows = self.ask(PERCENTILES, **names)
+        return {row[:-3]: row[-3:] for row in rows}

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.cli.report import queries
-from pantheon_obs.cli.report.counter import NOTHING
+from pantheon_obs.cli.report.queries import NOTHING
 from pantheon_obs.cli.report.windows import bucket_length, written
 
 if TYPE_CHECKING:
-    from pantheon_obs.cli.report.counter import Counter
+    from pantheon_obs.cli.report.queries import Counter
     from pantheon_obs.cli.report.windows import Window
 
 

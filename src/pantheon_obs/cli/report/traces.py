@@ -8,8 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, cast
 
-from pantheon_obs.cli.page.embedded import embedded_story, shortened
-from pantheon_obs.cli.page.render import render, write_page
+from pantheon_obs.cli.page.render import embedded_story, render, shortened, write_page
 from pantheon_obs.cli.reading.blocks import blocks
 from pantheon_obs.cli.reading.lines import Reader
 from pantheon_obs.cli.stories.document import story

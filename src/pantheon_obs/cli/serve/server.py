@@ -15,8 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
 
-from pantheon_obs.cli.page.embedded import embedded_story, shortened
-from pantheon_obs.cli.page.render import render
+from pantheon_obs.cli.page.render import embedded_story, render, shortened
 from pantheon_obs.cli.terminal import CommandError, encoded, note
 
 if TYPE_CHECKING:

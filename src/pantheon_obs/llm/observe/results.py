@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import report
 from pantheon_obs.llm.observe import deferred, generators
-from pantheon_obs.llm.observe.kinds import kind_of
 from pantheon_obs.llm.observe.objects import ObservedClass, attributes, keep_source
 from pantheon_obs.llm.observe.streams import STREAM
 from pantheon_obs.llm.observe.values import bare_value, done, read_value, scalar, several, value
@@ -199,22 +198,37 @@ _BY_BASE: tuple[tuple[type | tuple[type, ...], Handler], ...] = (
     (list, several),
     ((bytes, set, frozenset), bare_value),
 )
-_BY_KIND: dict[str, Handler] = {
-    "bare": bare_value,
-    "body": _body,
-    "container": _iterable_container,
-    "entered": _entered,
-    "future": _future,
-    "manager": _manager,
-    "object": _object,
-    "raw": _raw_response,
-    "stream": _stream,
-}
+_BY_METHODS: tuple[tuple[tuple[str, ...], Handler], ...] = (
+    (("read", "iter_chunks", "iter_lines"), _body),  # of a response of botocore's
+    (("__next__",), _stream),
+    (("__anext__",), _stream),
+    (("__aiter__",), _stream),
+    (("add_done_callback",), _future),
+    (("__await__",), _entered),
+    (("http_request", "parse"), _raw_response),
+)
+# A class with one of these is a container: iterating it yields its parts, not chunks of an answer.
+_CONTAINER_MARKS = ("__len__", "__getitem__", "__dataclass_fields__")
+# A class with one of these is a model of pydantic 2 or 1: iterating it yields its fields.
+_MODEL_MARKS = ("__pydantic_fields__", "__fields__")
+# A class with one of these is a resource, an image for example, that a `with` only closes.
+_RESOURCE_MARKS = ("close", "aclose")
 
 
 @lru_cache(maxsize=1024)  # bounded, as above
 def _handler_of(kind: Any) -> Handler:
+    def has_any(*names: str) -> bool:
+        return any(hasattr(kind, name) for name in names)
+
     for bases, handler in _BY_BASE:
         if issubclass(kind, bases):
             return handler
-    return _BY_KIND[kind_of(kind)]
+    if kind.__module__ == "unittest.mock":
+        return bare_value  # a mock has every method, whatever it stands for
+    for names, handler in _BY_METHODS:
+        if all(hasattr(kind, name) for name in names):
+            return handler
+    if hasattr(kind, "__iter__") and not has_any(*_MODEL_MARKS):
+        return _iterable_container if has_any(*_CONTAINER_MARKS) else _stream
+    is_entered = has_any("__enter__", "__aenter__") and not has_any(*_RESOURCE_MARKS)
+    return _manager if is_entered else _object

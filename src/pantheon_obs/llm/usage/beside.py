@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.llm.usage.fields import (
-    Reported,
-    add_detail,
-    field,
-    set_served,
-    text,
-)
-from pantheon_obs.llm.usage.stored import stored
+from pantheon_obs.llm.usage.fields import Reported, count, field, fields_reader, stored, text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 OTHER = "other"  # the name of counts without a price
+# How a call is served if the body says nothing of it; the price is the standard one.
+_STANDARD = frozenset(
+    (
+        *("", "auto", "default", "standard", "standard_only", "on_demand", "global"),
+        *("not_available", "unspecified", "traffic_type_unspecified"),
+    )
+)
 _WAYS = frozenset({"service_tier", "speed", "inference_geo"})
 # What a usage counts besides tokens, and nobody pays for, or is read by its own name.
 _FREE_COUNT = re.compile(
@@ -46,6 +49,7 @@ _FREE_ITEM = re.compile(
 )
 _OWN_CITATIONS = ("document_citation", "function_citation")  # of what the application has sent
 SERVED = ("annotations", "executed_tools")  # what the vendor has found or run for a message
+served = fields_reader(*SERVED)
 _FREE_TOOL = re.compile(r"web_search|web_fetch|advisor|tool_search_tool.*")  # of Anthropic's
 
 
@@ -110,3 +114,30 @@ def add_served(message: Any, reported: Reported) -> None:
     cited = noted if isinstance(noted, (list, tuple)) else ()
     if executed or any(field(one, "type") not in _OWN_CITATIONS for one in cited):
         add_detail(reported, OTHER, 1)
+
+
+def add_detail(reported: Reported, name: str, value: object) -> None:
+    """Keep a count that only the price depends on; one that is 0 is left out."""
+    number = count(value) if value else None
+    if number:
+        reported.details = {**reported.details, name: number}
+
+
+def add_details(reported: Reported, values: Any, names: Mapping[str, str]) -> None:
+    """Keep those of an object's counts that only the price depends on; `names` maps its fields."""
+    for name, kept in names.items():
+        add_detail(reported, kept, field(values, name))
+
+
+def set_served(reported: Reported, name: str, value: object) -> None:
+    """Keep how the call was served, unless that has the standard price."""
+    way = (text(value) or "").lower()
+    if way in _STANDARD and not reported.served:
+        return
+    served = {key: known for key, known in reported.served.items() if key != name}
+    if way == "batch":
+        served["processing"] = way
+    elif way not in _STANDARD:
+        served[name] = way
+    if served != reported.served:
+        reported.served = served

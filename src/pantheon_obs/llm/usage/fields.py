@@ -7,14 +7,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from decimal import Context, Decimal
-from functools import lru_cache
-from types import MappingProxyType
+from functools import lru_cache, partial
+from operator import attrgetter
+from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
     from pantheon_obs.core.llm_events import UsageStatus
 
 KEYS = "keys of a mapping"  # among the names of a class: its objects have fields as a dict has
@@ -28,20 +30,11 @@ COUNTS = (
 )
 _NO_FIELDS: dict[str, Any] = {}
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
-# How a call is served if the body says nothing of it; the price is the standard one.
-_STANDARD = frozenset(
-    (
-        *("", "auto", "default", "standard", "standard_only", "on_demand", "global"),
-        *("not_available", "unspecified", "traffic_type_unspecified"),
-    )
-)
 # Larger numbers are wrong, and JSON readers that only have floats would not keep them.
 _TOKENS = range(1, 2**53 + 1)
 _MAX_USD = 10**9
 # The application's own decimal context may round to a few digits, or raise.
 EXACT = Context(prec=60)
-_PENDING = frozenset({"queued", "in_progress"})
-_CAPITAL = re.compile("(?<=[a-z0-9])([A-Z])")
 
 
 class Reported:
@@ -126,11 +119,57 @@ def has(value: Any, name: str) -> bool:
     return name in own or name in names or (KEYS in names and name in value)
 
 
-def in_snake_case(value: Any) -> Any:
-    """Rename the keys of dicts in camelCase, as some SDKs translate their vendors' fields."""
-    if type(value) is not dict:
-        return value
-    return {_CAPITAL.sub(r"_\1", str(k)).lower(): in_snake_case(v) for k, v in value.items()}
+def _opener(names: tuple[str, ...], kind: Any) -> Callable[[Any], tuple[Any, Any]]:
+    """Return a function that takes an object of a class, and returns its fields and extra ones.
+
+    Without names, these are the fields that it stores.
+    """
+    known = class_fields(kind)
+    if issubclass(kind, dict):
+        return lambda value: (value, None)
+    if KEYS in known:
+        return lambda value: (dict(value), None)
+    has_dict = any("__dict__" in vars(base) for base in kind.__mro__)
+    if has_dict and known.isdisjoint(names):
+        pydantic: Any = attrgetter("__dict__", EXTRA)
+        return pydantic if EXTRA in known else lambda value: (value.__dict__, None)
+    if names:  # of slots, or of properties as those of Azure's SDK
+        return lambda value: (SimpleNamespace(get=partial(field, value)), None)
+    declared = _declared(kind)
+    return lambda value: ({name: field(value, name) for name in declared}, None)
+
+
+def _declared(kind: Any) -> tuple[str, ...]:
+    """Return the fields of a class whose objects have no `__dict__`; none of a builtin class."""
+    slots = [name for base in kind.__mro__ for name in vars(base).get("__slots__", ())]
+    return (*getattr(vars(kind).get("DESCRIPTOR"), "fields_by_name", ()), *slots)
+
+
+# Bounded: a function may make a new class on each call.
+_opener_of: Callable[[Any], Any] = lru_cache(maxsize=1024)(partial(_opener, ()))
+
+
+def stored(value: Any) -> dict[str, Any]:
+    """Return the fields that a value stores, by their names."""
+    try:
+        own, extra = _opener_of(type(value))(value)
+    except AttributeError:  # a pydantic object that was made without its constructor
+        return value.__dict__  # type: ignore[no-any-return]
+    return {**own, **extra} if extra else own
+
+
+def fields_reader(*names: str) -> Callable[[Any], Iterator[Any]]:
+    """Make a function that reads these fields one after another; one that is not there is None."""
+    opener_of: Callable[[Any], Any] = lru_cache(maxsize=1024)(partial(_opener, names))
+
+    def read(value: Any) -> Iterator[Any]:
+        try:
+            own, extra = opener_of(type(value))(value)
+        except AttributeError:  # as above
+            return map(partial(field, value), names)
+        return map({**own, **extra}.get if extra else own.get, names)
+
+    return read
 
 
 def text(value: object) -> str | None:
@@ -163,39 +202,6 @@ def read_counts(usage: Any, reported: Reported, names: tuple[str, ...] = COUNTS)
     return True
 
 
-def add_detail(reported: Reported, name: str, value: object) -> None:
-    """Keep a count that only the price depends on; one that is 0 is left out."""
-    number = count(value) if value else None
-    if number:
-        reported.details = {**reported.details, name: number}
-
-
-def add_details(reported: Reported, values: Any, names: Mapping[str, str]) -> None:
-    """Keep those of an object's counts that only the price depends on; `names` maps its fields."""
-    for name, kept in names.items():
-        add_detail(reported, kept, field(values, name))
-
-
-def set_served(reported: Reported, name: str, value: object) -> None:
-    """Keep how the call was served, unless that has the standard price."""
-    way = (text(value) or "").lower()
-    if way in _STANDARD and not reported.served:
-        return
-    served = {key: known for key, known in reported.served.items() if key != name}
-    if way == "batch":
-        served["processing"] = way
-    elif way not in _STANDARD:
-        served[name] = way
-    if served != reported.served:
-        reported.served = served
-
-
-def set_job(reported: Reported, value: Any, status: str | None) -> None:
-    """Keep the id of an answer that may be made in the background."""
-    reported.job = text(field(value, "id"))
-    reported.in_background = status in _PENDING or field(value, "background") is True
-
-
 def amount(value: object, most: int = _MAX_USD) -> Decimal | None:
     """Return the value if it is an amount of money, else None."""
     if type(value) is float:
@@ -205,3 +211,38 @@ def amount(value: object, most: int = _MAX_USD) -> Decimal | None:
     else:
         return None
     return money if money.is_finite() and 0 <= money <= most else None
+
+
+def add_counts(sums: Reported, part: Any) -> None:
+    """Add the counts of a usage or an event."""
+    for name in COUNTS:
+        number = getattr(part, name)
+        if number is not None:
+            setattr(sums, name, (getattr(sums, name) or 0) + number)
+
+
+def add_up(reported: Reported, parts: Iterable[Reported]) -> None:
+    """Make a usage of the sums of its parts."""
+    sums = Reported()
+    for part in parts:
+        add_part(sums, part)
+    take_sums(reported, sums)
+
+
+def add_part(sums: Reported, part: Reported) -> None:
+    """Add one part; the sums have a cost if each of the parts has one."""
+    if not sums.parts:
+        sums.parts, sums.cost = [], part.cost
+    elif sums.cost is not None:
+        sums.cost = None if part.cost is None else EXACT.add(sums.cost, part.cost)
+    sums.parts.extend(part.parts or (part,))
+    sums.partial = sums.partial or part.usage_status != "reported"
+    add_counts(sums, part)
+
+
+def take_sums(reported: Reported, sums: Reported) -> None:
+    """Keep the sums of parts; a cost of the whole stays if the parts have none."""
+    for name in (*COUNTS, "parts", "partial"):
+        setattr(reported, name, getattr(sums, name))
+    if sums.cost is not None:
+        reported.cost = sums.cost

@@ -9,6 +9,7 @@ and never added. `input_tokens` always includes cached tokens, and `output_token
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -16,20 +17,18 @@ from orjson import JSONDecodeError, loads
 
 from pantheon_obs.llm.usage import errors
 from pantheon_obs.llm.usage.asked import asked
-from pantheon_obs.llm.usage.beside import OTHER, add_beside
+from pantheon_obs.llm.usage.beside import OTHER, add_beside, add_detail
 from pantheon_obs.llm.usage.fields import (
     COUNTS,
     KEYS,
     Reported,
-    add_detail,
     class_fields,
     field,
     has,
-    in_snake_case,
     read_counts,
+    stored,
     text,
 )
-from pantheon_obs.llm.usage.stored import stored
 from pantheon_obs.llm.usage.vendors import (
     anthropic,
     bedrock,
@@ -37,12 +36,13 @@ from pantheon_obs.llm.usage.vendors import (
     frameworks,
     gateways,
     gemini,
-    mistral,
     ollama,
     openai,
     openai_counts,
     xai,
 )
+
+_CAPITAL = re.compile("(?<=[a-z0-9])([A-Z])")
 
 Rows = tuple[tuple[str, Callable[[Any, Reported], Any]], ...]
 
@@ -104,7 +104,7 @@ MESSAGES: Rows = (
     ("metadata", bedrock.usage_event),
     ("done", ollama.answer),
     ("is_error", gateways.agent_result),
-    ("data", mistral.event),
+    ("data", openai.mistral_event),
     ("object", openai.response),
     ("object", errors.whole),
     ("error", errors.answer),
@@ -195,7 +195,7 @@ def read_usage(usage: Any, reported: Reported) -> bool:
     cost = reported.cost
     known = first(USAGE, usage, reported) is not False
     if not known and type(usage) is dict:
-        usage = in_snake_case(usage)
+        usage = _in_snake_case(usage)
         known = first(USAGE, usage, reported) is not False
     if not known:
         reported.cost = cost  # a cost without tokens beside it may be of something else
@@ -204,6 +204,13 @@ def read_usage(usage: Any, reported: Reported) -> bool:
         _fill(usage, reported)
     add_beside(usage, reported)
     return True
+
+
+def _in_snake_case(value: Any) -> Any:
+    """Rename the keys of dicts in camelCase, as some SDKs translate their vendors' fields."""
+    if type(value) is not dict:
+        return value
+    return {_CAPITAL.sub(r"_\1", str(k)).lower(): _in_snake_case(v) for k, v in value.items()}
 
 
 def _fill(usage: Any, reported: Reported) -> None:

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.guard import own_lines
+from pantheon_obs.core.mistakes import warn_of_problems
 from pantheon_obs.core.parsing import level_number
-from pantheon_obs.core.problems import warn_of_problems
 from pantheon_obs.core.settings import Settings, resolve
 from pantheon_obs.core.switch import turned_off
 from pantheon_obs.sinks.logs import (
     beside,
-    command,
     delivery,
     hooks,
     noticing,
@@ -123,7 +122,7 @@ def _install(settings: Settings) -> ObsHandler:
     global _handler, _level, _level_before, _settings, _starting  # noqa: PLW0603 - one per process
     _settings = replace(settings, id_generator=None)  # which may refer to the application
     if _handler is None:
-        hooks.in_command = command.is_running()
+        hooks.in_command = hooks.comes_from_command()
     if settings.log_stream == "auto":
         settings = replace(settings, log_stream="stderr" if hooks.in_command else "stdout")
     beside.stop()
@@ -198,7 +197,7 @@ def serve() -> None:
 
 def serve_if_begun() -> None:
     """Do so if an application is started now by a command that serves, or outside of any."""
-    if hooks.in_command and not command.is_running():
+    if hooks.in_command and not hooks.comes_from_command():
         serve()
 
 

@@ -9,7 +9,7 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.sinks.logs.folding import folded
+from pantheon_obs.core.installed import root_of
 from pantheon_obs.sinks.logs.formats import escaped, indented, message, shown_value, word
 from pantheon_obs.sinks.redact_plain import plain_scalar
 
@@ -24,6 +24,11 @@ _IN_WORDS = {
     "request_finished": ("method", "path", "status_code"),
     "websocket_finished": ("path", "close_code"),
 }
+
+# In the traceback of an exception group a margin of bars stands before the lines.
+_FRAME = re.compile(
+    r'(?P<margin>[ |+-]*?)  File "(?P<file>.+)", line (?P<line>\d+), in (?P<name>.*)'
+)
 
 
 def console_format(*, colors: bool) -> Format:
@@ -78,3 +83,26 @@ class _Verbatim:
 
     def __repr__(self) -> str:
         return self._text
+
+
+def folded(traceback: str) -> str:
+    """Fold each frame outside of the application to one line, `package/module.py:12 in name`.
+
+    A traceback without a frame of the application stays as it is.
+    """
+    frames = [_FRAME.fullmatch(line) for line in traceback.split("\n")]
+    if all(root_of(frame["file"]) is not None for frame in frames if frame is not None):
+        return traceback
+    lines: list[str] = []
+    source = ""  # the beginning of the lines of source below a frame that is folded
+    for frame, line in zip(frames, traceback.split("\n"), strict=True):
+        if frame is None:
+            if not (source and line.startswith(source)):
+                source = ""
+                lines.append(line)
+            continue
+        root = root_of(frame["file"])
+        source = "" if root is None else f"{frame['margin']}    "
+        short = f"{frame['margin']}  {frame['file'][len(root or '') :]}:{frame['line']}"
+        lines.append(line if root is None else f"{short} in {frame['name']}")
+    return "\n".join(lines)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.events import RequestFinished
@@ -178,17 +179,14 @@ class LogSink:
     def __init__(self, handler: ObsHandler) -> None:
         self._handler = handler
         self.write: Callable[[Event, int], None] = handler.emitter.emit_fact
-        self._loggers: dict[str, logging.Logger] = {}  # asking logging for one takes a lock
+        self._logger = cache(logging.getLogger)  # which takes a lock for each answer
         # logging's own memory of its answers, which takes a third of the time of asking.
         known: dict[int, bool] = getattr(logging.getLogger(RequestFinished.logger), "_cache", {})
         self.wants = known.get
 
     def handle(self, event: Event) -> None:
         """Write one fact, with the traceback of its error unless another line has it."""
-        name = event.logger
-        logger = self._loggers.get(name)
-        if logger is None:
-            logger = self._loggers[name] = logging.getLogger(name)
+        logger = self._logger(event.logger)
         level, error = event.level, event.error
         if not logger.isEnabledFor(level):
             return
@@ -201,7 +199,7 @@ class LogSink:
         entry = self.make_entry(
             level,
             event.event,
-            name,
+            event.logger,
             event.fields(),
             error,
             event.trace_id,

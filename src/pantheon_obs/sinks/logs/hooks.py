@@ -13,6 +13,8 @@ from types import CellType, FunctionType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from pantheon_obs.core.failures import is_logged
+from pantheon_obs.core.stack import is_below
+from pantheon_obs.products import PRODUCTS
 from pantheon_obs.sinks.redact_plain import described
 
 if TYPE_CHECKING:
@@ -43,6 +45,19 @@ def uninstall() -> None:
         if hook in _before and getattr(module, name) is hook:
             setattr(module, name, _before[hook])
     _before.clear()
+
+
+def comes_from_command() -> bool:
+    """Whether this call comes from a command that does not serve, as `flask routes`.
+
+    What it prints is for its user, or for a pipe: log lines do not belong there.
+    """
+    return any(
+        is_below(product.command_line)
+        and not (product.serving_command and is_below(product.serving_command))
+        for product in PRODUCTS
+        if product.command_line
+    )
 
 
 def _main(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from copy import copy
 from typing import Any
 
-from pantheon_obs.llm.usage.beside import add_beside, add_tools
-from pantheon_obs.llm.usage.fields import Reported, add_details, count, field, set_served, text
-from pantheon_obs.llm.usage.sums import add_up
+from pantheon_obs.llm.usage.beside import add_beside, add_details, add_tools, set_served
+from pantheon_obs.llm.usage.fields import Reported, add_up, count, field, text
 from pantheon_obs.llm.usage.vendors.gateways import cost
 
 _EVENTS = frozenset(

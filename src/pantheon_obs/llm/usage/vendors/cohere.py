@@ -7,15 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.fields import (
-    Reported,
-    add_detail,
-    count,
-    either,
-    field,
-    read_counts,
-    text,
-)
+from pantheon_obs.llm.usage.beside import add_detail
+from pantheon_obs.llm.usage.fields import Reported, count, either, field, read_counts, text
 
 _EVENTS = frozenset(
     f"{part}-{step}"

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.beside import OTHER, add_beside, add_served, add_tools
-from pantheon_obs.llm.usage.fields import (
-    COUNTS,
-    Reported,
+from pantheon_obs.llm.usage.beside import (
+    OTHER,
+    add_beside,
     add_detail,
     add_details,
+    add_served,
+    add_tools,
+    set_served,
+)
+from pantheon_obs.llm.usage.fields import (
+    Reported,
+    add_counts,
     count,
     either,
     field,
     has,
     read_counts,
-    set_served,
+    stored,
     text,
 )
-from pantheon_obs.llm.usage.stored import stored
 from pantheon_obs.llm.usage.vendors.anthropic import CACHE_LIVES
 from pantheon_obs.llm.usage.vendors.gateways import cost
 
@@ -67,10 +72,7 @@ def langchain_message(value: Any, reported: Reported) -> Any:
         return usage
     chunk = Reported()
     langchain_tokens(usage, chunk)
-    for name in COUNTS:
-        number = getattr(chunk, name)
-        if number is not None:
-            setattr(reported, name, (getattr(reported, name) or 0) + number)
+    add_counts(reported, chunk)
     for name, number in chunk.details.items():
         add_detail(reported, name, reported.details.get(name, 0) + number)
     reported.served = {**reported.served, **chunk.served}

@@ -1,26 +1,18 @@
-"""OpenAI's responses, chunks and usage, and those of vendors with compatible APIs.
+"""OpenAI's responses, chunks and usage, and those of vendors with compatible APIs as Mistral.
 
 Paths in parentheses are pages of https://platform.openai.com/docs/api-reference/.
 """
 
 from __future__ import annotations
 
+from inspect import getattr_static
+from types import MemberDescriptorType
 from typing import Any
 
-from pantheon_obs.llm.usage.beside import SERVED, add_served, add_tools
+from pantheon_obs.llm.usage.background import set_job
+from pantheon_obs.llm.usage.beside import add_detail, add_served, add_tools, served, set_served
 from pantheon_obs.llm.usage.errors import set_error
-from pantheon_obs.llm.usage.fields import (
-    Reported,
-    add_detail,
-    count,
-    either,
-    field,
-    has,
-    set_job,
-    set_served,
-    text,
-)
-from pantheon_obs.llm.usage.stored import fields_reader
+from pantheon_obs.llm.usage.fields import Reported, count, either, field, fields_reader, has, text
 from pantheon_obs.llm.usage.vendors.openai_counts import FLAT, USAGE, take_in
 
 CONTENT = (
@@ -40,7 +32,6 @@ _ITEM_CONTENT = ("name", "encrypted_content", "result")
 _TERMINAL_EVENTS = ("response.completed", "response.incomplete", "response.failed")
 _chat_fields = fields_reader("choices", "model", "usage", "service_tier", "error", "x_groq")
 _choice_fields = fields_reader("finish_reason", "delta", "message", "error")
-_served = fields_reader(*SERVED)
 _chat_usage = fields_reader(*USAGE)
 _responses_usage = fields_reader(
     "input_tokens", "output_tokens", "input_tokens_details", "output_tokens_details"
@@ -75,7 +66,7 @@ def chat(value: Any, reported: Reported) -> Any:
         message = delta or message or choice
         if not reported.content:
             reported.content = any(field(message, name) for name in CONTENT)
-        if any(_served(message)):
+        if any(served(message)):
             add_served(message, reported)
     if error and not field(delta, "content"):  # not amid the answer
         set_error(error, reported)
@@ -106,6 +97,19 @@ def chat_event(value: Any, reported: Reported) -> Any:
     if kind == "content.delta":
         return None  # the event of its chunk came before
     return kind == "chunk" and chat(field(value, "chunk"), reported)
+
+
+def mistral_event(value: Any, reported: Reported) -> Any:
+    """Read an event of Mistral's client (https://docs.mistral.ai/api/endpoint/chat)."""
+    return chat(data_of(value), reported)
+
+
+def data_of(value: Any) -> Any:
+    """Return the chunk within such an event."""
+    static = getattr_static(type(value), "data", None)
+    if static is not None and not isinstance(static, MemberDescriptorType):
+        return None  # a property: an HTTP response may read its whole body to answer
+    return field(value, "data")
 
 
 def response(value: Any, reported: Reported) -> Any:

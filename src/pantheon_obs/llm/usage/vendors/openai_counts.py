@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.beside import OTHER
+from pantheon_obs.llm.usage.beside import OTHER, add_detail, add_details
 from pantheon_obs.llm.usage.fields import (
     Reported,
-    add_detail,
-    add_details,
     class_fields,
     count,
     field,
+    fields_reader,
+    stored,
 )
-from pantheon_obs.llm.usage.stored import fields_reader, stored
 
 USAGE = (
     "prompt_tokens",

@@ -7,15 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.beside import OTHER
-from pantheon_obs.llm.usage.fields import (
-    Reported,
-    add_detail,
-    count,
-    field,
-    has,
-    text,
-)
+from pantheon_obs.llm.usage.beside import OTHER, add_detail
+from pantheon_obs.llm.usage.fields import Reported, count, field, has, text
 from pantheon_obs.llm.usage.vendors.gateways import cost_in_ticks
 
 _VENDOR = "x_ai"

@@ -6,14 +6,23 @@ gets it with its usage.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pantheon_obs.llm.usage.fields import field, text
 
 if TYPE_CHECKING:
     from pantheon_obs.llm.usage.fields import Reported
 
+_PENDING = frozenset({"queued", "in_progress"})
 _MOST = 10_000  # ids are kept, the oldest are forgotten
 _pending: dict[str, None] = {}
 _reported: dict[str, None] = {}
+
+
+def set_job(reported: Reported, value: Any, status: str | None) -> None:
+    """Keep the id of an answer that may be made in the background."""
+    reported.job = text(field(value, "id"))
+    reported.in_background = status in _PENDING or field(value, "background") is True
 
 
 def is_told(reported: Reported, *, retrieved: bool) -> bool:
