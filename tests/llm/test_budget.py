@@ -414,7 +414,7 @@ class TestRefusal:
                     refused -= 1
             return refused + 1
 
-        with budget(0.1, refuse=True):
+        with budget(0.1, refuse=True) as spent:
             client.generate()
             assert 3 == asyncio.run(use_all())
             with pytest.raises(BudgetExceeded):
@@ -424,9 +424,11 @@ class TestRefusal:
             with pytest.raises(BudgetExceeded), llm_call():
                 raise AssertionError
 
+            assert 0.1 == spent.spent()
+
         assert 1 == client.sent
-        assert {("error", "BudgetExceeded")} == {
-            (event.outcome, event.error_type) for event in events[1:]
+        assert {("error", "BudgetExceeded", None)} == {
+            (event.outcome, event.error_type, event.cost_usd) for event in events[1:]
         }
         assert 7 == len(events)
 

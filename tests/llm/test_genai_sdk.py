@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pantheon_obs import instrument_llm
+from tests.llm.scripted import Raw, scripted
 from tests.llm.sdk import (
     INSTRUMENT,
     ROADS,
@@ -105,6 +107,32 @@ def test_a_chat(client: Any, loop: asyncio.Runner, events: Events) -> None:
         loop.run(main())
 
     assert [("ok", ANSWER)] * 4 == [(event.outcome, answer(event)) for event in events]
+
+
+def test_the_tier_that_has_served(request: pytest.FixtureRequest, events: Events) -> None:
+    """The client drops it from the usage; a header of the response has it."""
+    request.getfixturevalue("genai")  # not by its name here, which is the client's module
+    usage = {"promptTokenCount": 3000, "candidatesTokenCount": 200}
+    body = {
+        "candidates": [{"content": {"parts": [{"text": "x"}]}, "finishReason": "STOP"}],
+        "modelVersion": "gemini-2.5-flash",
+        "usageMetadata": usage | {"serviceTier": "flex"},
+    }
+    headers = (("X-Gemini-Service-Tier", "flex"),)
+    begun, ended = (json.dumps(each).encode() for each in (body | {"candidates": []}, body))
+    whole = Raw(ended, "application/json", headers)
+    stream = Raw(b"data: %b\n\ndata: %b\n\n" % (begun, ended), "text/event-stream", headers)
+    with (
+        scripted({":generateContent": whole, ":stream": stream}) as url,
+        genai.Client(api_key="none", http_options={"base_url": url}) as client,
+    ):
+        instrument_llm(client, provider="gcp.gemini")
+        client.models.generate_content(model="gemini-2.5-flash", contents=CONTENTS)
+        list(client.models.generate_content_stream(model="gemini-2.5-flash", contents=CONTENTS))
+
+    assert [("ok", 3000, None)] * 2 == [
+        (event.outcome, event.input_tokens, event.cost_usd) for event in events
+    ]
 
 
 def test_embeddings(client: Any, loop: asyncio.Runner, events: Events) -> None:

@@ -98,6 +98,8 @@ def content(value: Any, reported: Reported) -> Any:
     if either(value, "automatic_function_calling_history", "automaticFunctionCallingHistory"):
         reported.partial = True  # of several requests this is the last one
     reported.model = text(either(value, "model_version", "modelVersion")) or reported.model
+    way = field(field(field(value, "sdk_http_response"), "headers"), "x-gemini-service-tier")
+    set_served(reported, "service_tier", way)
     return usage
 
 
@@ -107,7 +109,7 @@ def tokens(usage: Any, reported: Reported) -> bool:
     Counts of 0 are left out. The total is not used, because it may include more than these.
     https://ai.google.dev/api/generate-content#UsageMetadata
     """
-    set_served(reported, "service_tier", _way_of(usage))
+    set_served(reported, "service_tier", _way_of(usage) or reported.served.get("service_tier"))
     _add_modalities(usage, reported)
     prompt = count(either(usage, "prompt_token_count", "promptTokenCount"))
     results = count(either(usage, "tool_use_prompt_token_count", "toolUsePromptTokenCount"))
@@ -181,18 +183,17 @@ def interaction_event(value: Any, reported: Reported) -> Any:
 
 def interaction_tokens(usage: Any, reported: Reported) -> bool:
     """Read its usage: thoughts are not part of the output, nor tool results of the input."""
-    given, results = (field(usage, f"total_{name}_tokens") for name in ("input", "tool_use"))
+    given, results = (count(field(usage, f"total_{name}_tokens")) for name in ("input", "tool_use"))
     made = count(field(usage, "total_output_tokens"))
     thoughts = count(either(usage, "total_thought_tokens", "total_reasoning_tokens"))
     cached = field(usage, "total_cached_tokens")
-    if count(given) is not None:
-        whole = (count(given) or 0) + (count(results) or 0)
-        reported.input_tokens = count(whole, reported.input_tokens)
+    if given is not None:
+        reported.input_tokens = count(given + (results or 0), reported.input_tokens)
     if made is not None:
         reported.output_tokens = count(made + (thoughts or 0), reported.output_tokens)
     reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
     reported.reasoning_tokens = count(thoughts, reported.reasoning_tokens)
-    add_detail(reported, "input_tool_tokens", count(results))
+    add_detail(reported, "input_tool_tokens", results)
     _add_modalities(usage, reported)
     return True
 
