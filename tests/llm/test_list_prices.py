@@ -820,3 +820,22 @@ class TestMemory:
         genai.data_snapshot.set_custom_snapshot(None)
 
         assert [None, 0.00024] == [event.cost_usd for event in events]
+
+
+def test_a_tier_may_be_on_other_chunks_than_the_usage(genai: Any, events: Events) -> None:
+    """It is kept until the price is looked up."""
+    delta = {"choices": [{"delta": {"content": "x"}, "finish_reason": "stop"}]}
+
+    @llm_call(model="gpt-5-mini", provider="openai")
+    def stream() -> Iterator[Any]:
+        yield delta | {"model": "gpt-5-mini", "service_tier": "flex"}
+        yield {"choices": [], "usage": {"prompt_tokens": 3000, "completion_tokens": 200}}
+
+    list(stream())
+
+    price = genai.calc_price(
+        genai.Usage(input_tokens=3000, output_tokens=200),
+        "gpt-5-mini",
+        price_context={"service_tier": "flex"},
+    )
+    assert [float(price.total_price)] == [event.cost_usd for event in events]

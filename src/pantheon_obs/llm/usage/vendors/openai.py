@@ -72,7 +72,7 @@ def chat(value: Any, reported: Reported) -> Any:
         set_error(error, reported)
     if usage is None and reported.finished:
         usage = _usage_elsewhere(of_groq, choices)
-    if usage is not None and (tier is not None or reported.served):
+    if tier is not None:
         set_served(reported, "service_tier", tier)
     return usage
 
