@@ -29,9 +29,6 @@ F = TypeVar("F", bound="Callable[..., Any]")
 STDOUT = 1
 """The descriptor that every contender writes its lines to; `/dev/null` during a measurement."""
 
-write = os.write
-"""As it is at import: the library listens to `os.write` to find handlers that print."""
-
 
 def compare(
     case: Case, effort: Effort, *, clock: Callable[[], int] = time.process_time_ns, pieces: int = 0
@@ -142,11 +139,11 @@ def own(function: F) -> F:
 
 
 class Stream:
-    """A stream of the peers' own: the library takes over handlers that print."""
+    """A stream of the peers' own: the library takes over handlers that print to `sys.stdout`."""
 
     def write(self, text: str | bytes) -> None:
         """Write a text."""
-        write(STDOUT, text.encode() if isinstance(text, str) else text)
+        os.write(STDOUT, text.encode() if isinstance(text, str) else text)
 
     def flush(self) -> None:
         """Do nothing: nothing is buffered."""

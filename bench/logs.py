@@ -16,7 +16,7 @@ from pythonjsonlogger.json import JsonFormatter
 from pythonjsonlogger.orjson import OrjsonFormatter
 
 from bench.cases import Case, Contender, Target
-from bench.harness import STDOUT, Stream, compare, own, write
+from bench.harness import STDOUT, Stream, compare, own
 from pantheon_obs import configure_logging, get_logger, trace_context
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ class HandlerByHand(logging.Handler):
             "trace_id": _trace_id.get(),
             **{key: value for key, value in record.__dict__.items() if key not in own},
         }
-        write(STDOUT, orjson.dumps(line, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE))
+        os.write(STDOUT, orjson.dumps(line, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE))
 
 
 def python_json_logger_handler() -> logging.Handler:

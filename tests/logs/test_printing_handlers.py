@@ -47,8 +47,6 @@ class Stored(Own):
     def tell(self, text): self._out.write("RAW " + text + "\\n")
 class First(Own):
     def tell(self, text): sys.__stdout__.write("RAW " + text + "\\n")
-class Descriptor(Own):
-    def tell(self, text): os.write(2, b"RAW " + text.encode() + b"\\n")
 class Inner(Own):
     def __init__(self):
         super().__init__()
@@ -64,7 +62,7 @@ class Handling(logging.Handler):
 )
 PRINTERS = [
     *("Printer", "Flushing", "Writer", "Lines", "Json", "Stored", "First", "Inner"),
-    *("Descriptor", "Handling"),
+    "Handling",
 ]
 
 

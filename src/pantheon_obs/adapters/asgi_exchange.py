@@ -119,7 +119,7 @@ class AsgiHttp(AsgiExchange):
         try:
             if starts:
                 self._look_for_client()
-                self.started(message.get("status"), headers)
+                self.started(message.get("status"), message["headers"])
             elif kind in _BODY and self.response_started and not self.response_complete:
                 self._sent(message)
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per message

@@ -1,17 +1,15 @@
 """Recognise handlers that print by what they do, and keep their lines off the standard streams.
 
-The `write` of the standard streams, and `os.write`, are replaced by ones that listen, in the thread
-of a watched handler only; other threads, and everything else in this one, print as ever.
+The `write` of the standard streams is replaced by one that listens, in the thread of a watched
+handler only; other threads, and everything else in this one, print as ever.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import re
 import sys
 from contextlib import contextmanager, suppress
-from functools import partial
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, ref
@@ -116,12 +114,10 @@ def reset() -> None:
 def _untap() -> None:
     while _tapped:
         stream, name, before, ours = _tapped.pop()
-        if stream.__dict__.get(name) is not ours:
-            continue
-        if before is None:
+        if stream.__dict__.get(name) is ours:
             del stream.__dict__[name]
-        else:
-            stream.__dict__[name] = before
+            if before is not None:
+                stream.__dict__[name] = before
 
 
 def _tells(text: str, record: logging.LogRecord) -> bool:
@@ -156,7 +152,6 @@ def _tap(stream: Any) -> None:  # noqa: ANN401 - any stream
         (stream, "write", _hear),
         (buffer, "write", _hear),
         (stream, "flush", _let_through),
-        (os, "write", _hear_descriptor),
     ):
         attributes = getattr(target, "__dict__", None)
         if type(attributes) is not dict or any(
@@ -180,20 +175,6 @@ def _hear(original: Callable[..., Any]) -> Callable[..., Any]:
         if heard is None or _is_ours(frame(1)):
             return original(text, *rest)
         heard.append((original, text))
-        return len(text)
-
-    return write
-
-
-def _hear_descriptor(original: Callable[[int, Any], int]) -> Callable[[int, Any], int]:
-    hearing, thread, frame = _hearing, get_ident, sys._getframe  # noqa: SLF001 - as above
-
-    def write(descriptor: int, data: Any, /) -> int:  # noqa: ANN401 - any buffer
-        heard = hearing.get(thread())
-        if heard is None or descriptor not in {1, 2} or _is_ours(frame(1)):
-            return original(descriptor, data)
-        text = bytes(data)
-        heard.append((partial(original, descriptor), text))
         return len(text)
 
     return write
