@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-Says = Literal["access line", "websocket line", "unhandled error", "task end", "task failure"]
+Says = Literal[
+    "access line",
+    "websocket line",
+    "unhandled error",
+    "lifespan failure",
+    "task end",
+    "task failure",
+]
 """Kinds of records that say less than an event of the library."""
 
 
@@ -183,6 +190,11 @@ PRODUCTS = (
         loggers=("gunicorn", "gunicorn.error"),
         access=("gunicorn.access",),
         repeats=("gunicorn.error",),
+        says_less=(("gunicorn.error", "lifespan failure"),),
+        # Of its ASGI worker. Its other reasons are its own: no event of ours has them.
+        repeats_beginning=(
+            ("gunicorn.error", ("ASGI lifespan startup failed: Lifespan startup failed",)),
+        ),
     ),
     Product(
         name="hypercorn",

@@ -40,7 +40,7 @@ from tests.support.garbage import collect_garbage
 from tests.support.server import SECONDS, environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.sinks.receiver import Receiver
 
@@ -124,13 +124,21 @@ def test_structured_lines_of_one_name_are_one_issue(receiver: Receiver) -> None:
     assert [["shop", "payment_failed"]] * 2 + [["own"]] == [one["fingerprint"] for one in events]
 
 
-CLOSED = ConnectionError("the pool is closed")
+constants: list[ConnectionError] = []
+
+
+@pytest.fixture(autouse=True)
+def _constant() -> Iterator[None]:
+    """Make a constant for each test: it keeps the frames and the failure of its last raise."""
+    constants[:] = [ConnectionError("the pool is closed")]
+    yield
+    constants.clear()
 
 
 def use(*, is_logged: bool = False) -> None:
     """Raise a constant of a module; another error may be logged after it, on its way out."""
     try:
-        raise CLOSED
+        raise constants[0]
     except ConnectionError:
         if is_logged:
             logging.getLogger("shop").exception("failed")

@@ -23,6 +23,7 @@ COMMANDS = {
     "uvicorn": ("--port", "0"),
     "hypercorn": ("--bind", "127.0.0.1:0"),
     "granian": ("--interface", "asgi", "--port", "0"),
+    "gunicorn": ("--worker-class", "asgi", "--bind", "127.0.0.1:0"),
 }
 FAILED = ("lifespan_failed", "error")
 
@@ -30,7 +31,7 @@ FAILED = ("lifespan_failed", "error")
 @pytest.mark.parametrize("server", COMMANDS)
 def test_an_application_that_cannot_start_is_one_event_and_one_line(server: str) -> None:
     """The server also says it as text, or raises an exception of its own around that text."""
-    pytest.importorskip(server)
+    pytest.importorskip("gunicorn.workers.gasgi" if server == "gunicorn" else server)
     with Receiver() as receiver:
         command = [sys.executable, "-m", server, "tests.sinks.apps.failing_lifespan:app"]
         env = {"SENTRY_DSN": receiver.dsn, "FAILS": "startup group", "no_proxy": "127.0.0.1"}

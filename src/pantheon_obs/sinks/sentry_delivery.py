@@ -73,7 +73,7 @@ def is_repeated(
 
 def _is_repeated_in_text(record: LogRecord) -> bool:
     beginning = _BEGINNINGS.get(record.name)
-    if beginning is not None and str(record.msg).startswith(beginning):
+    if beginning is not None and record.getMessage().startswith(beginning):
         return True
     return record.name in _AS_TEXT and failures.repeats(record)
 

@@ -23,6 +23,7 @@ _REQUESTS = "pantheon_obs.request"
 _TASKS = "pantheon_obs.task"
 _OF_ACCESS = {"path", "client"}
 _NO_FAILURE = ("ignored", "rejected")
+_BEGINNINGS = dict(pair for row in PRODUCTS for pair in row.repeats_beginning)
 
 
 def is_superseded(record: logging.LogRecord, error: BaseException | None) -> bool:
@@ -81,12 +82,19 @@ def _is_task_end(record: logging.LogRecord, _: BaseException | None) -> bool:
     return (is_success or is_failure) and logging.getLogger(_TASKS).isEnabledFor(level)
 
 
+def _is_lifespan_failure(record: logging.LogRecord, _: BaseException | None) -> bool:
+    """Whether gunicorn's ASGI worker says what `lifespan_failed` says, traceback included."""
+    is_on = logging.getLogger("pantheon_obs.lifespan").isEnabledFor(logging.ERROR)
+    return is_on and record.getMessage().startswith(_BEGINNINGS[record.name])
+
+
 _KINDS: dict[str, Rule] = {
     # The lines of development servers about a request, and uvicorn's, have the query string.
     "access line": lambda record, _: _is_access_line(record),
     "websocket line": lambda record, _: str(record.msg).startswith('%s - "WebSocket %s'),
     "unhandled error": _is_unhandled_error,
     "task end": _is_task_end,
+    "lifespan failure": _is_lifespan_failure,
     # billiard wraps the error in one of its own
     "task failure": lambda _, error: is_logged(getattr(error, "exc", error)),
 }
