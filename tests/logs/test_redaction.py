@@ -823,3 +823,10 @@ def test_headers_of_werkzeug_are_redacted(logged: Logged) -> None:
 
     [line] = logged()
     assert {"X-Auth-Token": "[redacted]"} == line["headers"]
+
+
+def test_the_last_part_of_a_place_in_an_input_names_its_value() -> None:
+    """As pydantic shows what it refuses."""
+    refused = {"loc": ("body", "password"), "input": "rye-and-oats"}
+
+    assert "rye-and-oats" not in str(Redactor().clean(refused))

@@ -92,12 +92,11 @@ class Watcher:
 
     def undo(self) -> None:
         """Observe the calls no more."""
-        with _lock:
-            meeting = _meetings.get(self._function)
-            if meeting is not None:
-                meeting.watchers = [other for other in meeting.watchers if other is not self]
-                if not meeting.watchers:
-                    _meetings.pop(self._function).redirect.undo()
+        with _lock, suppress(KeyError):  # a second time
+            meeting = _meetings[self._function]
+            meeting.watchers = [other for other in meeting.watchers if other is not self]
+            if not meeting.watchers:
+                _meetings.pop(self._function).redirect.undo()
 
 
 def is_watched(sdk: Sdk) -> bool:

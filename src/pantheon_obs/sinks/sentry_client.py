@@ -203,5 +203,5 @@ def _after_fork() -> None:
             forget(_watched)
 
 
-if hasattr(os, "register_at_fork"):
+with suppress(AttributeError):  # Windows has none
     os.register_at_fork(after_in_child=_after_fork)

@@ -32,12 +32,6 @@ class Asked(dict[str, Any]):
             self[str(name)] = _seen(found)
         return True
 
-    def __missing__(self, name: str) -> Any:
-        """Return a field that was not asked for yet."""
-        if name in self:
-            return self[name]
-        raise KeyError(name)
-
     def get(self, name: str, default: Any = None) -> Any:
         """Return a field, or the default."""
         return super().get(name) if name in self else default

@@ -212,5 +212,5 @@ def size_of(value: Any, depth: int = _DEEP) -> int:  # noqa: ANN401 - any field
     return seen if len(value) <= _MANY else seen * len(value) // _MANY
 
 
-if hasattr(os, "register_at_fork"):
+with suppress(AttributeError):  # Windows has none
     os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,16 @@
+"""Settings are values: equal ones are alike everywhere."""
+
+from __future__ import annotations
+
+from pantheon_obs import Settings
+
+
+def test_equal_settings_have_one_hash_and_one_text() -> None:
+    """They may be keys, and show what they are."""
+    one, other = Settings(service="shop"), Settings(service="shop")
+
+    assert one == other
+    assert hash(one) == hash(other)
+    assert repr(one) == repr(other)
+    assert "service='shop'" in repr(one)
+    assert one != Settings(service="till")
