@@ -12,6 +12,6 @@ def test_the_options_of_a_call_name_its_url(name: str) -> None:
     """As google-genai takes them, beside the other arguments or in its `config`."""
     options = {"base_url": "http://gateway.local"}
 
-    assert _url_among({name: options}) == "http://gateway.local"
-    assert _url_among({"config": {name: options}}) == "http://gateway.local"
-    assert _url_among({"config": None}) is None
+    assert "http://gateway.local" == _url_among({name: options})
+    assert "http://gateway.local" == _url_among({"config": {name: options}})
+    assert None is _url_among({"config": None})

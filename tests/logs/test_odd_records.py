@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pantheon_obs import configure_logging, get_logger
+from pantheon_obs.sinks.logs.superseded import RULES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -253,3 +254,14 @@ def test_a_level_of_the_application_s_own_may_be_log_level(logged: Logged) -> No
     logging.getLogger("a").log(23, "hidden")
 
     assert [("shown", "whisper")] == [(line["event"], line["level"]) for line in logged()]
+
+
+@pytest.mark.parametrize("name", [*RULES, "a"])
+def test_arguments_that_do_not_fit_lose_nothing(name: str, logged: Logged) -> None:
+    """Also on loggers of which some records are left out for events of ours."""
+    configure_logging()
+
+    logging.getLogger(name).error("%d apples", "x", extra={"k": 1})
+
+    [line] = logged()
+    assert ("%d apples % (x)", 1, name) == (line["event"], line["k"], line["logger"])

@@ -149,7 +149,10 @@ class Settings:
         return hash(_values_of(self))
 
     def __repr__(self) -> str:
-        shown = (f"{name}={value!r}" for name, value in zip(NAMES, _values_of(self), strict=True))
+        shown = (
+            f"{option.name}={SECRET if option.metadata['secret'] else value!r}"
+            for option, value in zip(_OPTIONS, _values_of(self), strict=True)
+        )
         return f"Settings({', '.join(shown)})"
 
     @property

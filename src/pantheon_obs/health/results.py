@@ -1,4 +1,4 @@
-"""Which functions are checks, which return values are failures, the result of one, and of all."""
+"""Refuse functions that check nothing, judge what checks return, and report their results."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class Bound(NamedTuple):
 
 
 WHOLE = Bound()
-"""That of a text which is not cut anyway."""
+"""The bound for a text that fits its line."""
 
 
 def value_spans(

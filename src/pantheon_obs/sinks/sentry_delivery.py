@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import sys
+from logging import LogRecord
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import failures
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.installed import root_of as folder_of
 from pantheon_obs.products import PRODUCTS
+from pantheon_obs.sinks.redact_plain import described
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from logging import LogRecord
 
 _SERVERS = {name for row in PRODUCTS for name in row.repeats}
 _AS_TEXT = {name for row in PRODUCTS for name in row.repeats_as_text}
 _BEGINNINGS = dict(pair for row in PRODUCTS for pair in row.repeats_beginning)
 # Our line of an uncaught exception has none if an earlier line had it, whatever it says.
 _BEGINNINGS["pantheon_obs.uncaught"] = ("",)
+_text_of: Callable[[Any], str] = LogRecord.getMessage
 # Sentry's mechanisms and the logger for exceptions that have ended a thread, the process or a task.
 _ENDS = {"threading", "excepthook", "asyncio"}
 
@@ -72,8 +74,8 @@ def is_repeated(
 
 
 def _is_repeated_in_text(record: LogRecord) -> bool:
-    beginning = _BEGINNINGS.get(record.name)
-    if beginning is not None and record.getMessage().startswith(beginning):
+    beginnings = _BEGINNINGS.get(record.name)
+    if beginnings is not None and described(record, _text_of).startswith(beginnings):
         return True
     return record.name in _AS_TEXT and failures.repeats(record)
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.failures import arrive, is_covered, is_logged, is_repeated, repeats
 from pantheon_obs.core.installed import root_of
 from pantheon_obs.core.task import running
 from pantheon_obs.products import PRODUCTS
+from pantheon_obs.sinks.redact_plain import described
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +25,7 @@ _TASKS = "pantheon_obs.task"
 _OF_ACCESS = {"path", "client"}
 _NO_FAILURE = ("ignored", "rejected")
 _BEGINNINGS = dict(pair for row in PRODUCTS for pair in row.repeats_beginning)
+_text_of: Callable[[Any], str] = logging.LogRecord.getMessage
 
 
 def is_superseded(record: logging.LogRecord, error: BaseException | None) -> bool:
@@ -85,7 +87,7 @@ def _is_task_end(record: logging.LogRecord, _: BaseException | None) -> bool:
 def _is_lifespan_failure(record: logging.LogRecord, _: BaseException | None) -> bool:
     """Whether gunicorn's ASGI worker says what `lifespan_failed` says, traceback included."""
     is_on = logging.getLogger("pantheon_obs.lifespan").isEnabledFor(logging.ERROR)
-    return is_on and record.getMessage().startswith(_BEGINNINGS[record.name])
+    return is_on and described(record, _text_of).startswith(_BEGINNINGS[record.name])
 
 
 _KINDS: dict[str, Rule] = {
