@@ -136,6 +136,8 @@ def test_a_log_config_makes_the_first_line_json_too(workers: int) -> None:
     with Server("tests.logs.apps.served", str(port), str(workers), port=port) as server:
         assert 200 == get(server, "/everything")
         server.wait_for(lambda: any("request_finished" in line for line in server.out))
+        # One of them may serve before another has started.
+        server.wait_for(lambda: workers <= sum("Started server" in line for line in server.out))
         server.stop()
 
     lines = lines_of(server)
