@@ -389,7 +389,8 @@ class TestBedrock:
     def test_all_clients(self, whole: str, events: Events) -> None:
         """The methods are made with each client: those that are made from now on are observed."""
         message = {"message": {"role": "assistant", "content": [{"text": "Paris."}]}}
-        body = {"output": message, "usage": {"inputTokens": 512, "outputTokens": 40}}
+        usage = {"inputTokens": 512, "outputTokens": 40, "totalTokens": 552}
+        body = {"output": message, "stopReason": "end_turn", "usage": usage}
         with scripted({"/converse": [body] * 4}) as url:
             with closing(self.client(url)) as before:
                 if whole == "llm=True":
