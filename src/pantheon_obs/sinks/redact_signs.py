@@ -21,6 +21,9 @@ _TAIL = 3
 _MOST = 4  # characters of a beginning; to look for all takes long to compile
 _WORD = 2  # the beginnings up to this length may be the end of many a word
 _FREQUENT = 3
+# Of `card_number`, `credit_card` and the like; a `number` alone is a frequent field.
+_CARD = "(?i:ardnumber|(?:rd|cc)[_ -]number|reditcard|debitcard|e[db]it[_ -]card)"
+_NEAR_CARD = "(?<=[aArRcCdDeE]{2}.{6}[rRdD].)"  # most texts fail here
 _BETWEEN = r"\"'`\] ("
 
 
@@ -76,8 +79,8 @@ def _name_signs(extra: frozenset[str]) -> tuple[dict[str, str], str, str]:
     # Most texts have none of `behind`, and fail at these characters before the sign.
     near = r"(?<=[0-9r\"'`\[\] \\e]..|.[0-9\]].)"
     ways = [
-        f"(?<={in_place}.)(?<={ends}.)|(?<=[pP][wW].)",  # `dbpw`
-        rf"(?<=[0-9{_BETWEEN}].)(?:(?<={in_place}..)(?<={ends}..)|(?<=[pP][wW]..)|{near}(?:{'|'.join(behind)}))",
+        f"(?<={in_place}.)(?<={ends}.)|(?<=[pP][wW].)|{_NEAR_CARD}(?<={_CARD}.)",  # `dbpw`
+        rf"(?<=[0-9{_BETWEEN}].)(?:(?<={in_place}..)(?<={ends}..)|(?<=[pP][wW]..)|{near}(?:{'|'.join(behind)})|(?<={_CARD}..))",
         rf"(?<=[ertdD].)(?:(?<=[?&]t.|5[Dd].)|(?<=[?&#_]code.|ifier.)(?:{code}))",
     ]
     second, quoted = rf"{last}{last_but_one}0-9_vV\[?&{_BETWEEN}\\", rf"[{last}0-9\\][\"'`]."
