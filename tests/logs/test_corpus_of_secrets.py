@@ -118,6 +118,45 @@ def test_a_secret_in_a_field_is_on_no_line(format_name: str) -> None:
     assert [] == leaks
 
 
+def test_a_secret_is_told_by_the_form_of_its_value() -> None:
+    """A number of a card is one as a number too, and codes are in lists, mappings and texts."""
+    secret = drawn(24)
+    fields: list[dict[str, Any]] = [
+        {"tokens": {"shop": secret}},
+        {"tokens": [{"value": secret}]},
+        {"tokens": [[1, secret.encode()]]},
+        {"tokens": f"{drawn(20)}, {secret}"},
+        {"tokens": f"{drawn(20)} {secret}".encode()},
+        {"azure_openai_keys": f"{drawn(20)};{secret}"},
+        {"connection_string": f"ada/{secret}@db:1521/shop"},
+        {"conn_str": f"ada:{secret}@tcp(db:3306)/shop".encode()},
+        {"AzureConnectionString": f"db:5432:shop:ada:{secret}"},
+        {"Stripe-Signature": f"t=1614556800,v1={secret}"},
+        {"arguments": ["svc", "--user", f"ada:{secret}"]},
+        {"arguments": ["svc", f"--proxy-user=ada:{secret}", "-x"]},
+    ]
+    cards = [
+        {"card_number": 4111111111111111},
+        {"cc_num": "4111 1111 1111 1111"},
+        {"card": b"41" * 8},
+    ]
+    redactor = Redactor()
+
+    assert [] == [each for each in fields if secret in str(redactor.clean(each))]
+    assert [["[redacted]"]] * 3 == [list(redactor.clean(each).values()) for each in cards]
+    kept: list[dict[str, Any]] = [
+        {"tokens": [[[["deep", secret]]]]},
+        {"tokens": {"input": 17, "text": "The quick brown fox"}},
+        {"tokens": f"a sentence with {secret}"},
+        {"card_number": 17},
+        {"card_number": 10**5000},
+        {"card": "1111"},
+        {"connection_string": "Server=db;Database=shop"},
+        {"connection_string": None},
+    ]
+    assert [] == [each for each in kept if "redacted" in str(redactor.clean(each))]
+
+
 def test_masked_json_is_json_and_masked_text_stays() -> None:
     """Masking garbles nothing, and masking twice is masking once."""
     redactor = Redactor()

@@ -61,7 +61,8 @@ NAMES = (
     *("psk", "WIFI_PSK", "bearer", "azure_openai_key", "deploy-key", "presharedKey", "pass_phrase"),
     *("passPhrase", "admin_pw", "bindpw", "SSHPASS", "client_secret_v2", "api_key_prod", "cvv"),
     *("db2_password", "authorisation", "privatekeypem", "gitlab_session", "dbpw", "root_pw2"),
-    *("sshkey", "code_verifier", "saml_response"),
+    *("sshkey", "code_verifier", "saml_response", "tokens", "authcode", "oauthCode"),
+    *("connection_string", "connectionString", "conn_str", "CONNSTR"),
 )
 
 FORMS = {
@@ -360,9 +361,36 @@ OTHERS: dict[str, str] = dict.fromkeys(
         *(f"api_key_v2={SECRET}", f'{{"password_v2": "{SECRET}"}}', f"token[]={SECRET}"),
         *(f"api_key64 : {SECRET}", f"Secret_v2 = {SECRET}", f"password__12 : {SECRET}"),
         *(f"SAMLResponse={SECRET}", f"Expires=1&Signature={SECRET}", f"enc_key={SECRET}"),
+        # Several of them, by the name of the whole.
+        *(f"tokens={drawn(20)},{SECRET}", f"tokens: {drawn(20)} {SECRET}"),
+        f'{{"tokens": {{"shop": {{"value": "{SECRET}"}}}}}}',
+        *(f"deploy key = {SECRET}", f"API Key = {SECRET}", f"the deploy key is {SECRET}"),
+        # Addresses of databases with a user and a password, in shapes that have no name.
+        *(f"conn_str=ada/{SECRET}@db:1521/shop", f"connection_string: ada:{SECRET}@db:5432/shop"),
+        *(f'{{"connectionString": "ada/{SECRET}@db"}}', f'conn_str="db:5432,ada,{SECRET}"'),
+        f'conn_str="ada/{SECRET}@(DESCRIPTION=(ADDRESS=(HOST=db)(PORT=1521)){" " * 200})"',
+        f"Stripe-Signature: t=1614556800,v1={SECRET},v0={drawn(20, _HEX)}",
+        *(f'Digest username="ada", uri="/", response="{SECRET}"', f"digest a=b, response={SECRET}"),
+        # Of any command: no user's group is like this.
+        *(f"svc --user=ada:{SECRET} -x", f"--user 'ada:{SECRET}'", f"--user=ada:{SECRET}"),
+        *(f"--proxy-user=ada:{SECRET}", f"['--user=ada:{SECRET}']", f'["--user", "a:{SECRET}"]'),
+        *(f"SET PASSWORD {SECRET}", f"SET PASSWORD TO {SECRET}", f"SET PASSWORD FOR a = {SECRET}"),
+        f"SET PASSWORD FOR 'ada'@'h' = 'x1' REPLACE '{SECRET}'",
+        f"alter user ada identified by 'x1' replace \"{SECRET}\"",
+        *(f"binddn cn=ada\nbindpw {SECRET}\n", f"rootpw {SECRET}", f"rootpw --plaintext {SECRET}"),
     ),
     SECRET,
 )
+CARDS = {
+    text.replace("@@", card): card
+    for card in ("4111111111111111", "4111 1111 1111 1111", "3782-822463-10005")
+    for text in (
+        *("card_number=@@", "GET /pay?cardNumber=@@&a=1", '{"card_number": "@@", "left": 2}'),
+        *("card number: @@, expired", "{'credit_card': '@@'}", "CREDIT_CARD_NUMBER=@@\nb: 17"),
+        *("<cc_number>@@</cc_number>", '{"name": "cardnumber", "value": "@@"}', "--card-no @@ -x"),
+        *('{\\"creditCardNumber\\": \\"@@\\"}', "Card(card_number='@@')", "('card_number', '@@')"),
+    )
+} | {'{"card_number": 4111111111111111, "left": 2}': "4111111111111111"}
 AROUND = {
     "alone": "{}",
     "in a sentence": "the key {} was refused",
@@ -384,7 +412,7 @@ def secrets_in_text() -> dict[str, tuple[str, str]]:
                 continue  # it is one by the form of its value
             value = drawn(24, seed=name)
             made[f"{name}, {form}"] = FORMS[form].format(n=name, v=value), value
-    made.update((text, (text, secret)) for text, secret in OTHERS.items())
+    made.update((text, (text, secret)) for text, secret in (OTHERS | CARDS).items())
     for provider, (beginning, rest) in PROVIDERS.items():
         for around, form in AROUND.items():
             text = beginning + rest
@@ -937,6 +965,65 @@ TEXTS = (
     ),
     *("fc_67ca09c5efe0819096d0511c92b8c890096610f474011cc0", "req_011CSHoEeqs5C35K2UUqR7Fy"),
     *("pa-dss-2026", "rnd_state_42", "fw_version_1_2_3", "st.sampled", "as-of-2026-11-29", "ak-47"),
+    # Numbers of other things than cards, and what is left of a card's.
+    *("number=4111111111111111", "order_number=4111111111111111", "phone_number: 4712345678901"),
+    *("card_number=3 of 52", "card: the ace of spades", "dashboard=17", "card=**** 1111"),
+    *("card_number=411111******1111", '{"card": {"brand": "visa", "last4": "1111"}}', "card=1111"),
+    *(
+        "tracking_number=1Z999AA10123456784",
+        "line number: 17",
+        "wildcard=*.a.test",
+        "cardinality=9",
+    ),
+    # Addresses without a password.
+    *(
+        "connection_string=sqlite:///shop.db",
+        "conn_str=localhost:5432",
+        "conn_str=host=db port=5432",
+    ),
+    *("conn_str=Server=db;Database=shop;Integrated Security=True", "connection_string=:memory:"),
+    *("conn_str=ada/***@db", "conn_str='ada:[redacted]@db'", "connection_string: missing"),
+    *('{"connectionString": "UseDevelopmentStorage=true"}', "connstr=cache1:6379,cache2:6379"),
+    *("connection_string=kafka1,kafka2,kafka3", "conn_str=postgres://app@db.test:5432/shop"),
+    *("conn_str=mongodb://{user}:{password}@db", "conn_str=build_connection_string(db, shop)"),
+    f'conn_str="Data Source=db;Initial Catalog={"shop" * 60};Integrated Security=True"',
+    # Users and groups, and other words behind an option.
+    *("docker run --user=node:node img1", "docker run --user 1000:1000 img1", "--user=ada"),
+    *("--user app:app", "--user=www-data:www-data", "--user=ada:[redacted]", "--user=ada:***"),
+    *("--user='ada'", "--user ada:$PASSWORD", '["--user", "node:node"]', "pip install --user a1:b"),
+    # Words behind the words of a statement, a configuration or a challenge.
+    *(
+        "set password for ada = now",
+        "set password to expire",
+        "SET PASSWORD POLICY",
+        "SET PASSWORD =",
+    ),
+    *(
+        "could not set password for user=42",
+        "str.replace 'a1b2'",
+        "bindpw is required",
+        "the pw a1b2",
+    ),
+    *(
+        "rootpw changed",
+        "bindpw=None",
+        "rootpw --lock",
+        "digest response=ok",
+        "digest: response=a1b2",
+    ),
+    *(
+        "HTTP digest authentication, response=401",
+        'WWW-Authenticate: Digest realm="a1", qop="auth"',
+    ),
+    *("deploy key SHA256:a1b2", "the deploy key is old", "sort key = a1b2c3d4e5f6a7b8c9d0"),
+    *(
+        "set key = a1b2c3d4e5f6a7b8c9d0",
+        "with key = a1b2c3d4e5f6a7b8c9d0",
+        "signing key = HMAC chain",
+    ),
+    *("tokens: the quick brown a1b2c3d4e5f6a7b8c9d0", "tokens=a1,b2", "tokens: 17, 4", "keys=a,b"),
+    *('{"tokens": {"input": 5, "model": "m1"}}', "tokens=[5, 7]", "Stripe-Signature: missing"),
+    *("authcode: required", "status_code=200", "barcode=4111111111111111", "decode=utf-8"),
     *(
         "live_stream_0123",
         "sess-17",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.sinks.redact_commands import secret_items
 from pantheon_obs.sinks.redact_innocent import is_innocent, names_beside
-from pantheon_obs.sinks.redact_keys import PRIVATE, any_value, is_beside, rule_for, words_of
+from pantheon_obs.sinks.redact_keys import PRIVATE, rule_for, words_of
 from pantheon_obs.sinks.redact_long import WHOLE, Bound, clipped, spans_of_long
 from pantheon_obs.sinks.redact_open import Pairs, key_text, opened
 from pantheon_obs.sinks.redact_plain import (
@@ -22,6 +22,7 @@ from pantheon_obs.sinks.redact_plain import (
     unreadable,
     utf8,
 )
+from pantheon_obs.sinks.redact_rules import any_value, is_beside
 from pantheon_obs.sinks.redact_shapes import find_spans, part_of, replaced
 from pantheon_obs.sinks.redact_values import REDACTED, is_no_word
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pantheon_obs.sinks.redact_innocent import Fields
-    from pantheon_obs.sinks.redact_keys import Rule
+    from pantheon_obs.sinks.redact_rules import Rule
     from pantheon_obs.sinks.redact_values import Span
 
 __all__ = ["REDACTED", "Redactor"]

@@ -9,20 +9,26 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from pantheon_obs.sinks.redact_keys import NAMES, PRIVATE, any_value, is_beside, words_of
+from pantheon_obs.sinks.redact_keys import NAMES, PRIVATE, words_of
 from pantheon_obs.sinks.redact_long import value_spans
 from pantheon_obs.sinks.redact_patterns import Pattern
 from pantheon_obs.sinks.redact_providers import RANDOM
-from pantheon_obs.sinks.redact_sql import secret_by, statement_spans
-from pantheon_obs.sinks.redact_values import is_words
+from pantheon_obs.sinks.redact_rules import any_value, is_beside
+from pantheon_obs.sinks.redact_sql import (
+    is_quoted_or_no_word,
+    password_spans,
+    secret_by,
+    statement_spans,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pantheon_obs.sinks.redact_keys import Rule
+    from pantheon_obs.sinks.redact_rules import Rule
     from pantheon_obs.sinks.redact_values import RuleOf, Span
 
 _NEAR = 160
+_LINE = 1000
 _FAR = 4096
 _quote = r"\\*[\"'`]"
 # A field whose value is a name: `name="DB_PASSWORD"`, `'loc': ('body', 'password')`.
@@ -39,7 +45,7 @@ _parts = re.compile("[{}<>]").split
 # Each name of a secret has one of these: to look for them takes much less time.
 _HINTS = (
     "pass", "pw", "psk", "cv", "bearer", "secret", "token", "key", "auth", "cred", "cooki", "jwt",
-    "srf", "sess", "sid", "sig", "clearance", "assertion", "otp", "code", "saml",
+    "srf", "sess", "sid", "sig", "clearance", "assertion", "otp", "code", "saml", "conn", "card",
 )  # fmt: skip
 
 # `token S`: with no sign between them, only a random value is one. The pattern begins with the
@@ -48,7 +54,7 @@ _WAYS = {
     "Cc": "(?<=(?i:sec))(?i:rets?)|(?<=(?i:passc))(?i:ode)",
     "H": r"(?<=AUTH)(?: [A-Za-z]\w{0,30})?",
     "Kk": "(?<=(?i:tok))(?i:ens?)"
-    "|(?:(?<=(?i:api[ _-]k))|(?<=(?i:(?:apik|essk)))|(?<=(?i:ess[ _-]k)))(?i:eys?)",
+    "|(?:(?<=(?i:(?:api|ess|loy)[ _-]k))|(?<=(?i:(?:apik|essk))))(?i:eys?)",
     "Pp": "(?<=(?i:passp))(?i:hrase)|(?<=requirep)ass|(?<=P)ASS",
     "Ww": "(?<=(?i:passw))(?i:(?:or)?ds?)",
 }
@@ -70,11 +76,14 @@ _jwk = Pattern(
 )
 # ~/.netrc: https://www.gnu.org/software/inetutils/manual/html_node/The-_002enetrc-file.html
 _netrc = Pattern(r"(?i)\blogin\s{1,8}[^\s]{1,64}\s{1,8}password\s{1,8}(?P<value>[^\s]+)").finditer
-_identified = Pattern(
-    r"(?i:identified(?: with \w{1,64})? by (?:password )?"
-    r"|set password for [^\s=]{1,99}(?:\s?=\s?| to )(?:password\()?)"
-    r"(?P<quote>['\"]?)(?P<value>[^\s'\"]{3,})"
+# OpenLDAP's and Kickstart's: a line is a name and its value.
+_configured = Pattern(
+    r"[ \t](?<=(?i:bind|root)(?i:pw).)[ \t]{0,16}(?:--plaintext[ \t]{1,16})?(?!--)"
+    r"(?P<quote>\"?)(?P<value>[^\s\\\"]{3,})"
 ).finditer
+# The credentials of RFC 7616 without the name of their header.
+_response = Pattern(r"response=\\*[\"']?(?P<value>[\w-]{16,}+)").finditer
+_digest = Pattern(r"(?i)\bdigest (?=\w+=)").search
 
 
 def rule_beside(text: str, first: int, start: int, rule_of: RuleOf) -> Rule | None:
@@ -105,8 +114,9 @@ def rule_beside(text: str, first: int, start: int, rule_of: RuleOf) -> Rule | No
     return None
 
 
-def _is_quoted_or_no_word(found: re.Match[str]) -> bool:
-    return bool(found["quote"]) or not is_words(found["value"])
+def _is_of_digest(found: re.Match[str]) -> bool:
+    line = found.string[max(found.start() - _LINE, 0) : found.start()].rpartition("\n")[2]
+    return _digest(line) is not None
 
 
 def _is_of_key(found: re.Match[str]) -> bool:
@@ -139,13 +149,17 @@ def seldom_spans(text: str, rule_of: RuleOf, most: int) -> Iterator[Span]:
         or "pass" in small
         or "secret" in small
         or "AUTH" in text
-        or ("key" in small and ("api" in small or "ess" in small))
+        or ("key" in small and ("api" in small or "ess" in small or "loy" in small))
     ):
         yield from value_spans(_in_prose(text), text, most)
     if "form-data" in text:
         yield from value_spans(_multipart(text), text, most, secret_by(rule_of))
-    if "dentified " in small or "assword for " in small:
-        yield from value_spans(_identified(text), text, most, _is_quoted_or_no_word)
+    if "dentified " in small or "set password " in small:
+        yield from password_spans(text, small, most)
+    if "pw " in small:
+        yield from value_spans(_configured(text), text, most, is_quoted_or_no_word)
+    if "digest " in small and "response=" in text:
+        yield from value_spans(_response(text), text, most, _is_of_digest)
     if "kty" in text:
         yield from value_spans(_members(text), text, most, _is_of_key)
     if "login" in text:

@@ -43,6 +43,12 @@ _option = Pattern(
 _joined = Pattern(r"-(?:([pu])|-(?:proxy-)?user=)(?P<quote>[\"']?)(?=[^\s\"'-])").match
 _bare = Pattern(r"[^\s\"'`|;&<>()]+").match
 _number = Pattern(r"[\d:.]+").fullmatch
+# Of any command; a group may follow the user instead: `docker run --user node:node`.
+_user = Pattern(
+    r"--(?:proxy-)?user(?:[\"'],)?[= \t]{1,16}\\*[\"'`]?[\w.@+-]{1,64}+:"
+    r"(?P<value>[^\s\"'`|;&<>()\\]{3,200}+)"
+).match
+_group = Pattern(r"[a-z_][a-z0-9_.-]*\$?|\d+").fullmatch
 _header = Pattern(r"[A-Za-z][\w-]{1,40}").fullmatch
 _random = Pattern(RANDOM).match
 _no_header = Pattern(r"[a-z]+(?:_[a-z0-9]+)+|\W*").fullmatch  # a column, a masked value
@@ -56,7 +62,7 @@ def secret_items(items: Sequence[object], rule_of: RuleOf) -> dict[int, str]:
             continue
         earlier = (each for each in items[:at] if type(each) is str and len(each) < _LINE)
         before = "".join(f"{each} " for each in earlier)
-        start = _start_joined(item, before)
+        start = _start_joined(item, before) or _start_behind_user(item)
         if start is not None:
             hidden[at] = item[:start] + REDACTED
         after = items[at + 1] if at + 1 < len(items) else None
@@ -64,6 +70,8 @@ def secret_items(items: Sequence[object], rule_of: RuleOf) -> dict[int, str]:
             name = item.lstrip("-")
             rule = rule_of(name) if name else None
             start = 0 if rule is not None and rule(after) else _start(name, after, before)
+            if start is None and (behind := _start_behind_user(f"{item} {after}")):
+                start = behind - len(item) - 1
             if start is not None:
                 hidden[at + 1] = after[:start] + REDACTED
     return hidden
@@ -102,11 +110,13 @@ def option_span(text: str, at: int, rule_of: RuleOf) -> Span | None:
             if start is not None:
                 return found.end() + start, end, REDACTED
     found = _joined(text, at)
-    if found is None or not _is_of(before, _JOINED[found[1] or "u"]):
-        return None
-    end = _end(text, found.end(), found["quote"])
-    start = _start_joined(text[at:end], before, len(found[0]))
-    return None if start is None else (at + start, end, REDACTED)
+    if found is not None and _is_of(before, _JOINED[found[1] or "u"]):
+        end = _end(text, found.end(), found["quote"])
+        start = _start_joined(text[at:end], before, len(found[0]))
+        return None if start is None else (at + start, end, REDACTED)
+    found = _user(text, at)
+    is_secret = found is not None and _is_no_group(found["value"])
+    return (*found.span("value"), REDACTED) if found and is_secret else None
 
 
 def _end(text: str, start: int, quote: str) -> int:
@@ -131,6 +141,16 @@ def _start_joined(argument: str, before: str, start: int = 2) -> int | None:
     if is_placeholder(argument[start:]) or not _is_of(before, _JOINED.get(name)):
         return None
     return argument.find(":") + 1 or None if name == "u" else start
+
+
+def _start_behind_user(argument: str) -> int | None:
+    """Find where the secret begins behind the user of a command that is not known."""
+    found = _user(argument)
+    return found.start("value") if found is not None and _is_no_group(found["value"]) else None
+
+
+def _is_no_group(value: str) -> bool:
+    return (_random(value) or not _group(value)) and not is_placeholder(value)
 
 
 def _is_of(before: str, commands: tuple[str, ...] | None) -> bool:

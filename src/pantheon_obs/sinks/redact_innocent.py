@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pantheon_obs.sinks.redact_keys import NAMES, whatever, words_of
+from pantheon_obs.sinks.redact_keys import NAMES, words_of
 from pantheon_obs.sinks.redact_patterns import Pattern
 from pantheon_obs.sinks.redact_plain import described
+from pantheon_obs.sinks.redact_rules import whatever
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pantheon_obs.sinks.redact_keys import Rule
+    from pantheon_obs.sinks.redact_rules import Rule
 
     Fields = Iterable[tuple[object, object]]
 

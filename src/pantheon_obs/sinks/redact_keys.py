@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import re
-from numbers import Number
 from typing import TYPE_CHECKING
 
-from pantheon_obs.sinks.redact_patterns import Pattern
+from pantheon_obs.sinks.redact_rules import (
+    any_value,
+    has_code,
+    has_login,
+    has_userinfo,
+    is_beside,
+    is_card,
+    like_a_code,
+    like_a_license,
+    like_a_session,
+    like_a_signature,
+    no_header_name,
+    not_a_number,
+    whatever,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
 
-    Rule = Callable[[object], bool]
+    from pantheon_obs.sinks.redact_rules import Rule
 
 words_of = re.compile(r"[^a-zA-Z0-9]+|(?<=[a-z0-9])(?=[A-Z])").split
 
@@ -22,10 +35,10 @@ _SECRETS = frozenset({
 })  # fmt: skip
 # Those that may also end a longer word, as in `dbpassword` and `PHPSESSID`.
 _ENDS = (
-    "accesskey", "accountkey", "apikey", "aspxauth", "authkey", "cookie", "cookies", "credential",
-    "credentials", "encryptionkey", "masterkey", "passcode", "passphrase", "passwd", "password",
-    "privatekey", "privatekeypem", "pwd", "samlresponse", "secret", "secretkey", "sessid",
-    "sessionid", "sessionkey", "sharedkey", "signingkey",
+    "accesskey", "accountkey", "apikey", "aspxauth", "authcode", "authkey", "cookie", "cookies",
+    "credential", "credentials", "encryptionkey", "masterkey", "passcode", "passphrase", "passwd",
+    "password", "privatekey", "privatekeypem", "pwd", "samlresponse", "secret", "secretkey",
+    "sessid", "sessionid", "sessionkey", "sharedkey", "signingkey",
 )  # fmt: skip
 _ENGLISH = ("bypass", "compass", "overpass", "surpass", "trespass", "underpass")
 _KEYS = frozenset({
@@ -80,6 +93,8 @@ _CODES = frozenset({
     "auth", "authorization", "backup", "device", "mfa", "oauth", "otp", "pin", "recovery",
     "security", "totp", "verification",
 })  # fmt: skip
+_CARDS = ("cardnumber", "cardno", "cardnum", "creditcard", "ccnumber", "ccnum")
+_ADDRESSES = ("connectionstring", "connstring", "connstr")
 _RUNS = frozenset({"boarding", "first", "last", "next", "one", "render", "second", "third", "two"})
 
 # Values whose name stands beside them: `{"name": "DB_PASSWORD", "value": …}`, `ParameterValue`.
@@ -91,68 +106,6 @@ NAMES = frozenset({
 """The last words of keys whose value may be the name of a secret that stands beside it."""
 PRIVATE = frozenset({"d", "dp", "dq", "k", "p", "q", "qi"})
 """The members of a JSON web key (with `kty` beside them) that are secret: RFC 7518, section 6."""
-
-
-def is_beside(_value: object) -> bool:
-    """Take no value for a secret, unless there is the name of one beside it."""
-    return False
-
-
-def whatever(_value: object) -> bool:
-    """Take every value for a secret, also one that says nothing: the application asks for it."""
-    return True
-
-
-def any_value(_value: object) -> bool:
-    """Take every value for a secret."""
-    return True
-
-
-def not_a_number(value: object) -> bool:
-    """Take every value for a secret but numbers: those under "token" count tokens."""
-    return not isinstance(value, Number)
-
-
-def _like(pattern: str) -> Rule:
-    """Take a text for a secret that is like a pattern."""
-    match = Pattern(pattern).fullmatch
-
-    def rule(value: object) -> bool:
-        text = value.decode("latin-1") if isinstance(value, bytes) else value
-        return isinstance(text, str) and match(str.__str__(text)) is not None
-
-    return rule
-
-
-_like_a_header = _like(r"[A-Z][a-z]*(?:-[A-Za-z]+)*")
-# The host of a URL, if a user and a password stand before it.
-_has_userinfo = _like(r"[^@]*:[^@]+@.*")
-_like_a_signature = _like(r"(?=\D*\d)[A-Za-z0-9+/=_%.-]{20,}")
-_like_hex = _like(r"[0-9a-fA-F-]+")
-# Not an identifier of a licence, as `LGPL-2.1-or-later` is one.
-_like_a_license = _like(r"(?=\D*\d\D*\d)[A-Za-z0-9+/=_#-]{12,}|\S{40,}")
-# OAuth's: sixteen letters and digits in a row, of both kinds. `ERR_NOT_FOUND` and `404` are others.
-_like_a_code = _like(
-    r"(?=(?:[A-Za-z0-9]{0,15}+[^A-Za-z0-9]){0,12}+(?=[A-Za-z]{0,40}\d)(?=\d{0,40}[A-Za-z])"
-    r"[A-Za-z0-9]{16})[A-Za-z0-9+/=_%.~#-]+"
-)
-
-
-def _no_header_name(value: object) -> bool:
-    """Take every value for a secret but the name of a header: `API_KEY_HEADER=X-API-Key`."""
-    return not _like_a_header(value)
-
-
-def _has_code(value: object) -> bool:
-    """Take random values for secrets, and lists of them."""
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return any(map(_like_a_code, value))
-    return _like_a_code(value)
-
-
-def _like_a_session(value: object) -> bool:
-    """Tell the cookie of a session from an id, by which LLM services correlate."""
-    return _like_a_code(value) and not _like_hex(value)
 
 
 def rule_for(key: str, extra: Collection[str]) -> Rule | None:
@@ -167,6 +120,8 @@ def rule_for(key: str, extra: Collection[str]) -> Rule | None:
         return whatever
     if key.lower().startswith(_OF_COOKIES):
         return any_value
+    if "".join(words[-2:]).endswith(_ADDRESSES):
+        return has_login
     return _rule_for(list(words)) or (is_beside if words and words[-1] in _VALUES else None)
 
 
@@ -184,7 +139,7 @@ def _rule_for(words: list[str]) -> Rule | None:
         return None if kind in _PLACES or kind.endswith("page") else not_a_number
     if _is_secret(last, before, words):
         if following == "header":
-            return _no_header_name
+            return no_header_name
         return not_a_number if last.endswith("s") else any_value  # a number of `cookies`
     return _rule_by_value(last, before, words)
 
@@ -205,18 +160,20 @@ def _is_secret(last: str, before: str, words: Collection[str]) -> bool:
 
 def _rule_by_value(last: str, before: str, words: Collection[str]) -> Rule | None:
     """Find the rule for a key whose value says whether it is a secret."""
+    if last == "card" or (before + last).endswith(_CARDS):
+        return is_card
     if last == "key" and before in _LICENSES:
         last = "license"
     if last in _LIKE and (len(words) == 1 or last not in _ALONE):
         return _LIKE[last]
     if last == "tokens":  # not `x-ratelimit-reset-tokens: 6ms`, which is a time
-        return not_a_number if before in _OF_USERS and "ratelimit" not in words else _has_code
+        return not_a_number if before in _OF_USERS and "ratelimit" not in words else has_code
     if last.endswith("key") and last != "key":  # not divided: `sshkey`
         last, before = "key", last.removesuffix("key")
     if last in {"key", "keys"}:
         if _is_kept(before):
             return not_a_number
-        return _has_code if before and before not in _OF_DATA else None
+        return has_code if before and before not in _OF_DATA else None
     is_pass = last.endswith("pass") and not last.endswith(_ENGLISH) and before not in _RUNS
     return not_a_number if is_pass else None
 
@@ -226,11 +183,11 @@ def _is_kept(kind: str) -> bool:
 
 
 _LIKE = {
-    **dict.fromkeys(("code", "pat", "t"), _like_a_code),
-    "license": _like_a_license,
-    "netloc": _has_userinfo,
-    "session": _like_a_session,
-    "sig": _like_a_signature,
-    "signature": _like_a_signature,
+    **dict.fromkeys(("code", "pat", "t"), like_a_code),
+    "license": like_a_license,
+    "netloc": has_userinfo,
+    "session": like_a_session,
+    "sig": like_a_signature,
+    "signature": like_a_signature,
 }
 _ALONE = ("session", "t")

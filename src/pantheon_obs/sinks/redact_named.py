@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from pantheon_obs.sinks.redact_beside import rule_beside
 from pantheon_obs.sinks.redact_commands import option_span
-from pantheon_obs.sinks.redact_keys import is_beside
 from pantheon_obs.sinks.redact_patterns import Pattern
+from pantheon_obs.sinks.redact_rules import is_beside, like_a_signature
 from pantheon_obs.sinks.redact_values import (
     LONGEST,
     REDACTED,
@@ -41,6 +41,9 @@ _name_before = re.compile(
     r"[ \t]{0,16}(?:\]\d{0,4}+\[)?(?P<close>\]?[\"'`]\\*|\]|[dD]5%|22%)?"
     r"(?P<name>[\w.-]+(?: [\w-]+){0,2})"
 ).match
+_in_two_words = Pattern(
+    r"(?i)\b(?:access|api|auth|client|deploy|encryption|private|secret|session|signing) keys?\Z"
+).search
 _named_in_prose = Pattern(r"(?i)(?:pass(?:word|wd|phrase|code)|pwd|key)\Z").search
 # Read backwards from the name: an element, perhaps with a prefix, or an attribute.
 _closes = Pattern(r"(?::[\w-]{1,64}+)?/<").match
@@ -53,6 +56,7 @@ _scheme = Pattern(
     r"[ \t]*+(?:[A-Za-z][A-Za-z_-]{1,30}|[A-Z][\w-]{1,20}SHA-?\d+):?[ \t]+(?=[^\s\"'`])"
 ).match
 _parameter = Pattern(r"[\w-]+=(?=[^=\s,])").match
+_signatures = Pattern(r"[ \t]*+(t=\d+(?:,v\d=[\w+/=-]+)+)").match  # Stripe's
 
 
 def named_secret(text: str, at: int, rule_of: RuleOf) -> Span | None:
@@ -69,7 +73,8 @@ def named_secret(text: str, at: int, rule_of: RuleOf) -> Span | None:
         return _tag_span(place)
     if place.sign in "=:" and place.name.lower().endswith(_HEADERS):
         return _header_span(place)
-    return value_span(place)
+    signed = _signatures(text, place.start) if place.rule is like_a_signature else None
+    return (*signed.span(1), REDACTED) if signed else value_span(place)
 
 
 def _name_at(text: str, at: int, rule_of: RuleOf) -> Place | None:
@@ -89,7 +94,9 @@ def _name_at(text: str, at: int, rule_of: RuleOf) -> Place | None:
         name = _without_escape(name, text[first - 1])
     name = name.removesuffix(" string")  # Go's `var token string = "…"`
     if sign in "=>" and not quote:
-        first, name = first + name.rfind(" ") + 1, name.rpartition(" ")[2]
+        of_two = _in_two_words(name)
+        begin = of_two.start() if of_two else name.rfind(" ") + 1
+        first, name = first + begin, name[begin:]
     if name == "tokens" and text[start : start + 4].strip(" ,;)").isdigit():
         return None  # the usual number
     rule = rule_of(name)
@@ -99,7 +106,12 @@ def _name_at(text: str, at: int, rule_of: RuleOf) -> Place | None:
         return None
     if sign == ">" and end < at:
         sign = ":"  # =>
-    is_loose = sign == "," or (sign == ":" and not quote) or (sign == "'" and not name.isupper())
+    is_loose = (
+        sign == ","
+        or (sign == ":" and not quote)
+        or (sign == "'" and not name.isupper())
+        or (sign == "=" and " " in name)  # `signing key = HMAC chain`
+    )
     return Place(text, start, sign, name, rule, quote, first, is_loose)
 
 

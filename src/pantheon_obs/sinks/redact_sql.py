@@ -10,10 +10,10 @@ from functools import partial
 from itertools import cycle
 from typing import TYPE_CHECKING
 
-from pantheon_obs.sinks.redact_keys import is_beside
 from pantheon_obs.sinks.redact_long import CUT, value_spans
 from pantheon_obs.sinks.redact_patterns import Pattern
-from pantheon_obs.sinks.redact_values import REDACTED, is_placeholder
+from pantheon_obs.sinks.redact_rules import is_beside
+from pantheon_obs.sinks.redact_values import REDACTED, is_placeholder, is_words
 
 if TYPE_CHECKING:
     import re
@@ -42,6 +42,15 @@ _value = Pattern(
 # PostgreSQL's and MySQL's, of a value that is there already.
 _key = Pattern(r"Key \((?P<names>[\w, \"]{1,200})\)=\((?P<values>[^)\n]+)\)").finditer
 _entry = Pattern(r"Duplicate entry '(?P<value>[^'\n]+)' for key '(?:\w+\.)?(?P<name>\w+)'").finditer
+_set = Pattern(
+    r"(?:[sS](?i:et password (?:for [^\s=]{1,99}(?:\s?=\s?| to )(?:password\()?|to ))"
+    r"|SET PASSWORD (?!FOR |TO |=))(?P<quote>['\"]?)(?P<value>[^\s'\"]{3,})"
+).finditer
+_replaced = Pattern(r"['\"] (?i:replace) ['\"](?P<value>[^'\"]{3,})").finditer
+_identified = Pattern(
+    r"[iI](?i:dentified(?: with \w{1,64})? by (?:password )?)"
+    r"(?P<quote>['\"]?)(?P<value>[^\s'\"]{3,})"
+).finditer
 _within = Pattern(
     r"[IiLl](?i:(?<=\sl)ike|(?<=\si)(?:like|n))\s{1,4}\(?'(?P<value>[^']++)'"
 ).finditer
@@ -68,6 +77,20 @@ def statement_spans(text: str, small: str, rule_of: RuleOf, most: int) -> Iterat
             yield found.start(), len(text), CUT
             break
         yield from _spans_of_key(found, rule_of)
+
+
+def password_spans(text: str, small: str, most: int) -> Iterator[Span]:
+    """Find the passwords that statements give to users; `small` is the text in small."""
+    for sign, found in (("dentified ", _identified), ("set password ", _set)):
+        if sign in small:
+            yield from value_spans(found(text), text, most, is_quoted_or_no_word)
+    if " replace " in small:
+        yield from value_spans(_replaced(text), text, most)
+
+
+def is_quoted_or_no_word(found: re.Match[str]) -> bool:
+    """Whether a value is no word that follows in prose."""
+    return bool(found["quote"]) or not is_words(found["value"])
 
 
 def _parameter_spans(text: str, rule_of: RuleOf, most: int) -> Iterator[Span]:

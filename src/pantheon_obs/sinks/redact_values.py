@@ -6,15 +6,15 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from pantheon_obs.sinks.redact_innocent import are_statements, is_path, is_piece_in, is_statement
-from pantheon_obs.sinks.redact_keys import whatever
 from pantheon_obs.sinks.redact_patterns import Pattern
 from pantheon_obs.sinks.redact_plain import described
 from pantheon_obs.sinks.redact_providers import RANDOM
+from pantheon_obs.sinks.redact_rules import has_login, is_card, whatever
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pantheon_obs.sinks.redact_keys import Rule
+    from pantheon_obs.sinks.redact_rules import Rule
 
     RuleOf = Callable[[str], Rule | None]
     Span = tuple[int, int, str]
@@ -31,7 +31,9 @@ value_after = re.compile(
     r"(?:(?P<quote>\\*(?:\"\"\"|'''|[\"'`]))|(?P<open>[\[{(])"
     r"|(?P<bare>(?:[^\s&\"'`<>,;)\]}|%\\]++|%(?!2[26])|\\(?![\"'nrt]))++))"
 ).match
-_bracket = Pattern(r"(?<!\\)\\*+[\"'`]|[\[\](){}]").search
+_bracket = Pattern(
+    r"(?:[^\\\"'`\[\](){}]++|\\++(?![\"'`])|\"[^\"\\]*+\"|'[^'\\]*+')*+(\\*+[\"'`]|[\[\](){}])"
+).match
 _no_secret = Pattern(
     r"(?i:[^a-z0-9]*|none|null|nil|true|false|undefined|unset|nan"
     r"|(?:[a-z]+ )?[\[<({*]*(?:redacted|filtered|masked|hidden|removed|scrubbed|sanitized)[\]>)}*]*"
@@ -57,7 +59,9 @@ _made = Pattern(r"(?:[A-Za-z_]+\.)*+(?:[A-Z]\w*|bytearray|memoryview)\((?:\w+=)?
 _expression = Pattern(
     r"[A-Za-z_][A-Za-z_.]{2,}[(\[].*|[a-z_]+(?:\.[A-Za-z_]+)+|await|lambda|not"
 ).fullmatch
-# The other items of a list of YAML, and the strings of a container.
+# The groups of a card's digits, the other items of lists, and the strings of a container.
+_more_codes = Pattern(rf"(?:[,; ][ ]?{RANDOM}[A-Za-z0-9+/=_%.~#-]+)*").match
+_card = Pattern(r"(?:\d[ -]?){13,19}(?<=\d)").match
 _items = Pattern(r"(?:(?:\r?\n|\\n)[ \t]*- [^\s:\\\"']+(?=[\s\\\"']|\Z))*").match
 _strings = Pattern(r"[\"'](?P<value>[^\"'\\]{1,400})\\*[\"']").finditer
 
@@ -152,6 +156,8 @@ def _has_secret(text: str, rule: Rule) -> bool:
 def _bare(place: Place, start: int, end: int) -> Span | None:
     """Find a value without quotes; it ends where most texts go on."""
     text = place.text
+    if place.rule is is_card and (digits := _card(text, start)):  # they may be in groups
+        end = digits.end()
     annotated = _annotated(text, end) if place.sign == ":" else None
     if annotated is not None:  # of a variable: `api_key: str = "…"`
         return _quoted(place, annotated.end(), annotated[1])
@@ -169,16 +175,17 @@ def _bare(place: Place, start: int, end: int) -> Span | None:
         variable = place.name.rpartition(".")[2]
         if value.lower() == variable.lower() or _expression(value):  # source code
             return None
-    if text.startswith("- ", start - 2):
-        items = _items(text, end)
-        end = items.end() if items else end
+    is_item = text.startswith("- ", start - 2)
+    if is_item or place.name.endswith(("s", "S")):  # there may be several
+        more = (_items if is_item else _more_codes)(text, end)
+        end = more.end() if more else end
     return start, end, f"{place.quote}{REDACTED}{place.quote}" if place.sign == ":" else REDACTED
 
 
 def may_be_secret(place: Place, start: int, end: int, *, in_prose: bool) -> bool:
     """Judge a value; one that is longer than all that are judged is taken for a secret."""
     if end - start > LONGEST:
-        return True
+        return place.rule is not has_login or has_login(place.text[start:end])
     value = place.text[start:end]
     is_mixed = _mixed(value) is not None  # nothing that is excused, and many secrets
     if is_mixed:
@@ -186,7 +193,8 @@ def may_be_secret(place: Place, start: int, end: int, *, in_prose: bool) -> bool
     elif (in_prose and is_words(value)) or _no_secret(value):
         return False
     else:
-        is_secret = place.rule(0 if _number(value) else value)
+        is_count = place.rule is not is_card and _number(value)
+        is_secret = place.rule(0 if is_count else value)
     if place.rule is whatever or not is_secret:
         return is_secret
     is_excused = not is_mixed and (is_statement(value, place.rule) or is_path(place.name, value))
@@ -227,10 +235,10 @@ def _is_escaped(text: str, at: int, quote: str) -> bool:
 
 
 def _bracket_end(text: str, start: int) -> int:
-    """Find the end of the brackets that open here; brackets in strings do not count."""
+    """Find the end of the brackets that open here; strings without escapes are one step."""
     depth, at = 0, start
     while (found := _bracket(text, at)) is not None:
-        mark, at = found[0], found.end()
+        mark, at = found[1], found.end()
         if mark in "[({":
             depth += 1
         elif mark not in "])}":
