@@ -358,6 +358,25 @@ class TestShared:
         assert 0.3 == second.spent()
         assert 2 == len(names(lines))
 
+    def test_equal_budgets_of_a_sum_are_reached_once(
+        self, server: Redis, lines: list[dict[str, Any]]
+    ) -> None:
+        """There is one WARNING, whenever they were made, and each of them calls back."""
+        told: list[int] = []
+
+        def limit(number: int) -> Any:
+            return budget(0.1, redis=client(server), on_exceeded=lambda *_: told.append(number))
+
+        budgets = [limit(1), limit(2)]
+        spend()
+        budgets.append(limit(3))
+        spend()
+        for each in budgets:
+            each.undo()
+
+        assert [1, 2, 3] == told
+        assert ["llm_budget_exceeded"] == names(lines)
+
     def test_keys_have_sums_and_so_have_all(self, server: Redis) -> None:
         """Each key of Redis expires."""
         with budget(0.2, per="tenant", window="hour", redis=client(server)) as hourly:

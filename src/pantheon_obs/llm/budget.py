@@ -141,8 +141,8 @@ class Budget(Undoable):
             budgets.tallies = tuple(each for each in budgets.tallies if each is not self.tally)
             self.tally.stop()
 
-    def tell(self, spent: Sum) -> None:
-        """Report that a sum has reached the budget."""
+    def tell(self, spent: Sum, *, is_first: bool) -> None:
+        """Report that a sum has reached the budget; an equal one may have reported it before."""
         tally = self.tally
         fields = {"budget_usd": self._usd, "spent_usd": spent.dollars, "window": tally.window}
         if tally.per is not None:
@@ -150,7 +150,8 @@ class Budget(Undoable):
         if spent.all_unpriced:
             fields["unpriced"] = spent.all_unpriced
         with _guard:
-            _log.warning("llm_budget_exceeded", extra=fields)
+            if is_first:
+                _log.warning("llm_budget_exceeded", extra=fields)
         if self._on_exceeded is None:
             return
         if is_apart():  # the application's code may wait for a lock that a finalizer interrupts

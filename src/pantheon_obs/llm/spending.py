@@ -59,8 +59,8 @@ class Limit(Protocol):
 
     nanodollars: int
 
-    def tell(self, spent: Sum) -> None:
-        """Tell that a sum has reached the budget."""
+    def tell(self, spent: Sum, *, is_first: bool) -> None:
+        """Tell that a sum has reached the budget; `is_first` if no equal one was told."""
 
 
 class Sum:
@@ -77,7 +77,8 @@ class Sum:
         self.key = key  # None for the sum over all keys
         self.number = next(_ids)  # distinguishes it from all other sums of this process
         self.start, self.end = start, end  # of its window
-        self.told: dict[Limit, object] = {}  # the limits that were told, each with who did that
+        # The limits that were told and their amounts, each with who did that.
+        self.told: dict[Limit | int, object] = {}
 
     @property
     def total(self) -> int:
@@ -100,7 +101,8 @@ class Sum:
             if self.total >= limit.nanodollars:
                 teller = object()  # several threads may be here
                 if self.told.setdefault(limit, teller) is teller:
-                    limit.tell(self)
+                    first = self.told.setdefault(limit.nanodollars, teller)
+                    limit.tell(self, is_first=first is teller)
 
 
 class Tally:
