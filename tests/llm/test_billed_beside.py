@@ -107,6 +107,9 @@ class Body(NamedTuple):
 
 BODIES = [
     Body("a chat with citations", said(GPT41, {"annotations": CITED}), "openai"),
+    Body("a model that always searches", said("gpt-4o-search-preview-2025-03-11", {}), "openai"),
+    Body("another one", said("gpt-5-search-api", {}), "openai"),
+    Body("one of a gateway", said("openai/gpt-4o-mini-search-preview", {}), "openrouter"),
     Body("Groq's tools", said(OSS, {"executed_tools": [{"type": "search"}]}), "groq"),
     Body(
         "citations of a document that was sent",

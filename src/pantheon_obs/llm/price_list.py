@@ -7,6 +7,7 @@ names of its usage fields and their meaning: a count includes the counts of its 
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from fractions import Fraction
 from math import inf, lcm
@@ -26,6 +27,9 @@ _UNKNOWN = 0.0, None  # to be resolved
 _MINUTE = 60  # seconds; prices change at whole minutes
 # OpenTelemetry's names of vendors that genai-prices does not know, or takes for another vendor's.
 _IDS = {"azure.ai.openai": "azure", "azure.ai.inference": "azure", "x_ai": "x-ai"}
+# OpenAI's models that search before each answer, also where it cites nothing; the fee of a search
+# is not in the list. https://developers.openai.com/api/docs/guides/tools-web-search
+_SEARCHING = re.compile(r"(?:.*/)?gpt-[\w.-]+-search-(?:preview|api)").match
 _TOTALS = ("input_tokens", "output_tokens")
 
 
@@ -109,6 +113,8 @@ class PriceList:
         if found is None:
             return inf, None
         seller, model = found
+        if _SEARCHING(model.id):
+            return inf, None
         now = datetime.now(UTC)
         variants = model.price_variants or ()
         dated = [*variants, *(model.prices if isinstance(model.prices, list) else ())]
