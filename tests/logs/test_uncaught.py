@@ -310,6 +310,48 @@ def test_hooks_that_stood_there_before_are_called() -> None:
     assert b"said: unraisable\nsaid: thread\nsaid: main\n" == done.stderr
 
 
+def test_hooks_that_call_ours_are_called_once_after_a_second_start() -> None:
+    """A hook that has replaced ours, as Sentry's does, calls ours: it stays below when we start."""
+    done = run("""
+        import io, threading, warnings
+        from pantheon_obs import testing
+        def say(name, before=None):
+            def hook(*args):
+                print(name, file=sys.stderr)
+                if before is not None:
+                    before(*args)
+            return hook
+        places = (
+            *[(sys, "excepthook"), (sys, "unraisablehook")],
+            *[(threading, "excepthook"), (warnings, "showwarning")],
+        )
+        for place in places:
+            setattr(*place, say("first"))
+        configure_logging()
+        for place in places:
+            setattr(*place, say("above", getattr(*place)))
+        testing.reset()
+        class Leaky:
+            def __del__(self): raise ValueError
+        def fail():
+            Leaky()
+            thread = threading.Thread(target=lambda: 1 / 0)
+            thread.start()
+            thread.join()
+            warnings.showwarning("old", UserWarning, "f.py", 7, io.StringIO())
+        fail()
+        print("again", file=sys.stderr)
+        configure_logging()
+        fail()
+        raise ValueError
+    """)
+
+    hooks, again = [b"above", b"first"] * 3, [b"above", b"first"] * 4
+    assert [*hooks, b"again", *again] == done.stderr.split()
+    where = [line["where"] for line in parse_lines(done.stdout)]
+    assert ["unraisable", "thread", "main"] == where
+
+
 def test_a_hook_that_goes_on_to_python_s_own_prints_its_own_words_only() -> None:
     """Our line has the traceback, which Python's own hook would print."""
     done = run("""

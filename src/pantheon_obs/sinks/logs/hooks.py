@@ -9,6 +9,7 @@ import logging
 import sys
 import threading
 import warnings
+from threading import get_ident
 from types import CellType, FunctionType
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -27,6 +28,12 @@ _warnings = logging.getLogger("py.warnings")
 _before: dict[object, Any] = {}
 """The hooks that ours have replaced."""
 
+_below: dict[object, Any] = {}
+"""Those that they had replaced at first, where another hook calls ours since."""
+
+_passed: set[tuple[object, int, int]] = set()
+"""Our hooks that have called the one before, each with its thread and what it passes on."""
+
 in_command = False
 """Whether this process runs a command that does not serve."""
 
@@ -42,8 +49,12 @@ def install() -> None:
 def uninstall() -> None:
     """Restore the earlier hooks, where nobody has replaced ours since."""
     for module, name, hook in _HOOKS:
-        if hook in _before and getattr(module, name) is hook:
+        if hook not in _before:
+            continue
+        if getattr(module, name) is hook:
             setattr(module, name, _before[hook])
+        else:
+            _below.setdefault(hook, _before[hook])
     _before.clear()
 
 
@@ -61,20 +72,21 @@ def comes_from_command() -> bool:
 
 
 def _main(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    if not in_command:
+    if not _is_off(_main, error):
         _log(logging.CRITICAL, error, where="main")
-    _chain(_main, sys.__excepthook__, kind, error, traceback)
+    _chain(_main, sys.__excepthook__, error, kind, error, traceback)
 
 
 def _thread(args: threading.ExceptHookArgs) -> None:
-    if args.exc_type is not SystemExit and not in_command:  # as the default hook does
+    error = args.exc_value
+    if args.exc_type is not SystemExit and not _is_off(_thread, error):  # as the default hook does
         name = args.thread.name if args.thread is not None else None
-        _log(logging.ERROR, args.exc_value, where="thread", thread_name=name)
-    _chain(_thread, threading.__excepthook__, args)
+        _log(logging.ERROR, error, where="thread", thread_name=name)
+    _chain(_thread, threading.__excepthook__, error, args)
 
 
 def _unraisable(args: sys.UnraisableHookArgs) -> None:
-    if not in_command:
+    if not _is_off(_unraisable, args.exc_value):
         # The object's text only: a record that refers to the object would revive it.
         _log(
             logging.ERROR,
@@ -83,7 +95,7 @@ def _unraisable(args: sys.UnraisableHookArgs) -> None:
             reason=args.err_msg or "Exception ignored in",
             object=described(args.object, repr),
         )
-    _chain(_unraisable, sys.__unraisablehook__, args)
+    _chain(_unraisable, sys.__unraisablehook__, args.exc_value, args)
 
 
 def _log(level: int, error: BaseException | None, **fields: object) -> None:
@@ -95,16 +107,31 @@ def _log(level: int, error: BaseException | None, **fields: object) -> None:
     _uncaught.log(level, "uncaught_exception", exc_info=exc_info, extra=fields)
 
 
-def _chain(hook: object, default: Callable[..., object], *args: object) -> None:
+def _is_off(hook: object, passed: object) -> bool:
+    """Whether one of our hooks logs nothing: in a command, and where it is no longer in place.
+
+    Another hook may call it again after it was put above that one: it has logged the error then.
+    """
+    return in_command or hook not in _before or (hook, get_ident(), id(passed)) in _passed
+
+
+def _chain(hook: object, default: Callable[..., object], passed: object, *args: object) -> None:
     """Call the hook that ours has replaced, unless it is Python's own: our line has its traceback.
 
-    An application's hook may print whatever it likes.
+    An application's hook may print whatever it likes. If it calls ours, the one below is next.
     """
-    before = _before.get(hook) or default
-    if in_command:
-        before(*args)
-    elif before is not default:
-        _without(default, before)(*args)
+    own = hook, get_ident(), id(passed)
+    is_again = own in _passed
+    before = (None if is_again else _before.get(hook)) or _below.get(hook) or default
+    _passed.add(own)
+    try:
+        if in_command or hook not in _before:
+            before(*args)
+        elif before is not default:
+            _without(default, before)(*args)
+    finally:
+        if not is_again:
+            _passed.discard(own)
 
 
 def _without(default: object, hook: Any) -> Any:  # noqa: ANN401 - any function
@@ -139,7 +166,7 @@ def _warning(  # noqa: PLR0913, PLR0917 - the signature is that of warnings.show
     line: str | None = None,
 ) -> None:
     if file is not None:
-        _before[_warning](message, category, filename, lineno, file, line)
+        _chain(_warning, _ignore, message, message, category, filename, lineno, file, line)
         return
     _warnings.warning(
         described(message),
