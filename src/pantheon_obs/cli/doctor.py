@@ -19,8 +19,7 @@ import orjson
 
 from pantheon_obs.cli.doctor_check import Check
 from pantheon_obs.cli.doctor_logs import LogExamination
-from pantheon_obs.cli.doctor_servers import Servers
-from pantheon_obs.cli.doctor_settings import examine_settings
+from pantheon_obs.cli.doctor_servers import examine_environment
 from pantheon_obs.cli.reading.files import Source, find
 from pantheon_obs.cli.reading.lines import Reader
 from pantheon_obs.cli.reading.wrappers import Joined
@@ -75,7 +74,8 @@ def run(arguments: argparse.Namespace) -> int:
     target, files = arguments.target, arguments.files
     if target is not None and (not _TARGET.fullmatch(target) or Path(target).exists()):
         target, files = None, [target, *files]
-    checks = [*(_environment() if target is None else _application(target))]
+    alone = target is None
+    checks = [*(examine_environment(Settings.from_env()) if alone else _application(target))]
     if files:
         checks += _logs(files)
     found = {check.status for check in checks}
@@ -86,13 +86,6 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         write_lines(_as_text(checks, verdict))
     return _EXIT[verdict]
-
-
-def _environment() -> Iterator[Check]:
-    settings = Settings.from_env()
-    servers = Servers()
-    yield from examine_settings(settings, servers.workers)
-    yield from servers.examine(settings)
 
 
 def _application(target: str) -> Iterator[Check]:

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs._instrument import instrumentation_of
 from pantheon_obs.cli.doctor_check import Check, fault
 from pantheon_obs.cli.doctor_features import examine_features
-from pantheon_obs.cli.doctor_servers import Servers
-from pantheon_obs.cli.doctor_settings import examine_settings
+from pantheon_obs.cli.doctor_servers import examine_environment
 from pantheon_obs.cli.doctor_stack import examine_django, examine_stack
 from pantheon_obs.core.errors import ObsError
 from pantheon_obs.core.settings import Settings
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MEANT = re.compile(r"did you mean '(\w+)'")
-_made: list[Any] = []  # they are in use until this process ends
+_made: list[Any] = []  # the applications, which are in use until this process ends
 _NAMES = ("app", "application", "celery")  # where only a module is given
 
 
@@ -41,9 +40,7 @@ def examine(target: str) -> Iterator[Check]:
         app = None
     ours = instrumentation_of(app)
     settings = Settings.from_env() if ours is None else ours.settings
-    servers = Servers()
-    yield from examine_settings(settings, servers.workers)
-    yield from servers.examine(settings)
+    yield from examine_environment(settings)
     if app is None or settings.disabled:
         return
     yield from _celery(app) if _is_celery(app) else examine_stack(app)
@@ -70,7 +67,7 @@ def _is_factory(found: Any) -> bool:
 
 
 def _refused(target: str, error: BaseException) -> Check:
-    """Tell an argument that the library refuses from an application that cannot be imported."""
+    """Distinguish an argument that the library refuses from a failing import."""
     if isinstance(error, ObsError):
         # Its text ends with what is accepted, or with the command that installs an extra.
         text = str(error)
@@ -98,7 +95,7 @@ def _celery(app: Any) -> Iterator[Check]:
 
 
 def main() -> None:
-    """Write what was found to a file: standard output belongs to the application."""
+    """Write the findings to a file: standard output belongs to the application."""
     _, target, result = sys.argv
     checks = [check._asdict() for check in examine(target)]
     Path(result).write_text(json.dumps(checks), encoding="utf-8")

@@ -8,7 +8,7 @@ Status = Literal["on", "off", "fault", "unknown"]
 
 
 class Check(NamedTuple):
-    """A feature or a place that was looked at; `fix` is the line that mends a fault."""
+    """The state of one feature or place; `fix` is the line that mends a fault."""
 
     name: str
     status: Status

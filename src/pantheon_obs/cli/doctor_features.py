@@ -21,7 +21,7 @@ _LIBRARIES = ("site-packages", "dist-packages", "lib/python3")
 
 
 def examine_features(settings: Settings) -> Iterator[Check]:
-    """Examine what the imported modules of the application use."""
+    """Examine the features that the imported modules of the application use."""
     yield from _llm(settings)
     yield from _sentry(settings)
     yield from _celery()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pantheon_obs.core.settings import Settings
 
 PACKAGE = "pantheon-obs"
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 _BOUND = re.compile(r"([\w.-]+)(?:\[[^]]*\])?\s*>=\s*([\d.]+)")
 _REFUSED = re.compile(r"(\w+)=.* the default (.*) is used", re.DOTALL)
@@ -30,7 +30,7 @@ _DSN = re.compile(r"https?://[^:@/\s]+(?::[^@/\s]*)?@[^/@\s]+(?:/[^/\s]+)*/\d+/?
 
 
 def examine_settings(settings: Settings, workers: int) -> Iterator[Check]:
-    """Examine what the settings ask for; `workers` is the number of processes that serve."""
+    """Examine the features that the settings ask for, in a service of so many processes."""
     yield from _versions()
     yield from map(problem, settings.problems)
     if settings.disabled:
@@ -57,9 +57,8 @@ def _versions() -> Iterator[Check]:
         except PackageNotFoundError:
             continue
         if _numbers(installed) < _numbers(bound):
-            old.append(
-                fault("versions", f"{name} {installed} is too old", _pip(f"{name}>={bound}"))
-            )
+            why = f"{name} {installed} is too old"
+            old.append(fault("versions", why, _pip(f"{name}>={bound}")))
     yield from old or [Check("versions", "on", f"{PACKAGE} {ours}, and what it works with")]
 
 
@@ -93,13 +92,10 @@ def problem(text: str) -> Check:
 def _level(settings: Settings) -> Check:
     if level_number(settings.log_level) > logging.INFO:
         why = f"log_level {settings.log_level} drops the line of each request that ends well"
-        is_argument = "log_level" in settings.given
+        by_argument = 'instrument(app, log_level="INFO")'
+        by_variable = "export PANTHEON_OBS_LOG_LEVEL=INFO"
         return fault(
-            "log level",
-            why,
-            'instrument(app, log_level="INFO")'
-            if is_argument
-            else "export PANTHEON_OBS_LOG_LEVEL=INFO",
+            "log level", why, by_argument if "log_level" in settings.given else by_variable
         )
     return Check("log level", "on", settings.log_level)
 
@@ -124,26 +120,25 @@ def _sentry(settings: Settings) -> Check:
 
 
 def _metrics(settings: Settings, workers: int) -> Check:
-    asked = [settings.metrics_path, getattr(settings, "metrics_port", None)]
-    if asked == [None, None]:
+    if settings.metrics_path is None and settings.metrics_port is None:
         return Check("metrics", "off", "neither metrics_path nor metrics_port is set")
     if find_spec("prometheus_client") is None:
         why = "metrics are asked for, without the package"
         return fault("metrics", why, _pip("pantheon-obs[prometheus]"))
-    folder = os.environ.get(FOLDER, "").strip()
-    line = f"export {FOLDER}=/tmp/metrics"
-    if not folder and os.environ.get(FOLDER.lower()):
-        return fault("metrics", f"{FOLDER.lower()} is not read: the name is in capitals", line)
+    folder = os.environ.get(_FOLDER, "").strip()
+    line = f"export {_FOLDER}=/tmp/metrics"
+    if not folder and os.environ.get(_FOLDER.lower()):
+        return fault("metrics", f"{_FOLDER.lower()} is not read: the name is in capitals", line)
     if not folder and workers > 1:
         why = f"{workers} workers count apart: each scrape shows another one's figures"
         return fault("metrics", why, line)
-    if folder and (problem := _unusable(Path(folder))):
-        return fault("metrics", f"{FOLDER}={folder}: {problem}", line)
+    if folder and (why_not := _unusable(Path(folder))):
+        return fault("metrics", f"{_FOLDER}={folder}: {why_not}", line)
     return Check("metrics", "on", f"of {'all workers' if folder else 'one process'}")
 
 
 def _unusable(folder: Path) -> str | None:
-    """Tell why no worker can write into a folder, which may be made first."""
+    """Return why no worker can write into a folder, which may be made first."""
     nearest = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     if not nearest.is_dir():
         return f"{nearest} is not a folder"

@@ -1,4 +1,4 @@
-"""Examine what stands around an application: ours, in which order, and what does the same."""
+"""Examine the middleware around an application: ours, its place, and other products like it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pantheon_obs._instrument import instrumentation_of, product_of
 from pantheon_obs.adapters.asgi import TraceIdMiddleware
 from pantheon_obs.adapters.wsgi import TraceIdMiddleware as WsgiTraceIdMiddleware
 from pantheon_obs.cli.doctor_check import Check, fault
+from pantheon_obs.cli.doctor_servers import EVERY_PROXY
 from pantheon_obs.core.errors import ConfigError
 from pantheon_obs.products import ALIKE
 from pantheon_obs.sinks.logs import configure as logs
@@ -116,7 +117,7 @@ def _is_traced(layer: object) -> bool:
 
 
 def _outside(layers: list[Any], traced: object) -> str | None:
-    """Name what stands around ours, unless it only rewrites what a proxy says."""
+    """Name the middleware around ours, unless it only rewrites what a proxy says."""
     outer = layers[0]
     if outer is traced or "proxy" in type(outer).__module__:
         return None
@@ -124,7 +125,7 @@ def _outside(layers: list[Any], traced: object) -> str | None:
 
 
 def _replaced(app: Any) -> tuple[str, str] | None:
-    """Name what was put in the place of Flask's `wsgi_app` or Quart's `asgi_app` after ours."""
+    """Name the wrapper that has replaced Flask's `wsgi_app` or Quart's `asgi_app` after ours."""
     for name in ("wsgi_app", "asgi_app"):
         around = getattr(app, "__dict__", {}).get(name)
         if around is not None and (outer := _outside([around], None)):
@@ -139,8 +140,8 @@ def _trusting(app: Any, layers: list[Any]) -> Iterator[Check]:
     trusted = [getattr(layer, "trusted_hosts", None) for layer in layers]
     trusts_all = any(getattr(each, "always_trust", False) is True for each in trusted)
     if trusts_all or any("*" in each for each in hosts):
-        why = "every client is believed as a proxy: it may forge its address and the trace id"
-        yield fault("proxy", why, 'trusted_hosts="10.0.0.0/8"  # the addresses of your own proxies')
+        fix = 'trusted_hosts="10.0.0.0/8"  # the addresses of your own proxies'
+        yield fault("proxy", EVERY_PROXY, fix)
 
 
 def _by_hand(own: list[Any]) -> Iterator[Check]:
@@ -179,9 +180,8 @@ def _shadowed(app: Any, ours: Instrumentation | None) -> Iterator[Check]:
         probes and f"{probes}/ready": "health_prefix",
     }
     for path in own & answered.keys() - {None}:
-        line = (
-            f'instrument(app, {answered[path]}="/internal{getattr(ours.settings, answered[path])}")'
-        )
+        name = answered[path]
+        line = f'instrument(app, {name}="/internal{getattr(ours.settings, name)}")'
         yield fault("routes", f"the application's own route {path} is never reached", line)
 
 
