@@ -16,8 +16,8 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs._instrument import instrumentation_of
-from pantheon_obs.cli.doctor_check import Check, fault
 from pantheon_obs.cli.doctor_features import examine_features
+from pantheon_obs.cli.doctor_finding import Finding, fault
 from pantheon_obs.cli.doctor_servers import examine_environment
 from pantheon_obs.cli.doctor_stack import examine_django, examine_stack
 from pantheon_obs.core.errors import ObsError
@@ -31,7 +31,7 @@ _made: list[Any] = []  # the applications, which are in use until this process e
 _NAMES = ("app", "application", "celery")  # where only a module is given
 
 
-def examine(target: str) -> Iterator[Check]:
+def examine(target: str) -> Iterator[Finding]:
     """Import an application, and examine it with the settings that it runs with."""
     try:
         app = _application(target)
@@ -66,7 +66,7 @@ def _is_factory(found: Any) -> bool:
     return isinstance(found, FunctionType) and not signature(found).parameters
 
 
-def _refused(target: str, error: BaseException) -> Check:
+def _refused(target: str, error: BaseException) -> Finding:
     """Distinguish an argument that the library refuses from a failing import."""
     if isinstance(error, ObsError):
         # Its text ends with what is accepted, or with the command that installs an extra.
@@ -75,7 +75,7 @@ def _refused(target: str, error: BaseException) -> Check:
         line = f"instrument(app, {meant[1]}=...)" if meant else text[text.rfind(": ") + 2 :]
         return fault("application", text, line)
     why = f"{target} cannot be imported: {type(error).__name__}: {error}"
-    return Check("application", "unknown", why)
+    return Finding("application", "unknown", why)
 
 
 def _is_celery(app: object) -> bool:
@@ -83,7 +83,7 @@ def _is_celery(app: object) -> bool:
     return celery is not None and isinstance(app, celery.Celery)
 
 
-def _celery(app: Any) -> Iterator[Check]:
+def _celery(app: Any) -> Iterator[Finding]:
     from pantheon_obs.adapters.celery_tracing import tracing_of  # noqa: PLC0415 - where there is Celery
 
     real = getattr(app, "_get_current_object", lambda: app)()
@@ -91,7 +91,7 @@ def _celery(app: Any) -> Iterator[Check]:
         why = "tasks have no trace id, and no task_finished"
         yield fault("tracing", why, "instrument_celery(app)")
     else:
-        yield Check("tracing", "on", "the Celery app is instrumented")
+        yield Finding("tracing", "on", "the Celery app is instrumented")
 
 
 def main() -> None:

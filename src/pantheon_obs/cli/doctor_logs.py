@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.cli.doctor_check import Check, fault
+from pantheon_obs.cli.doctor_finding import Finding, fault
 from pantheon_obs.cli.doctor_servers import LOG_CONFIG
 from pantheon_obs.cli.doctor_settings import problem
 
@@ -52,7 +52,7 @@ class LogExamination:
 
     def __init__(self) -> None:
         self._units = 0
-        self._found: dict[tuple[str, str], Check] = {}
+        self._found: dict[tuple[str, str], Finding] = {}
         self._missing: Counter[tuple[str, bool]] = Counter()  # alias, whether it streams
         self._unpriced: Counter[str] = Counter()
         self._last = b""
@@ -87,7 +87,7 @@ class LogExamination:
             why = "the lines are text: the commands read JSON lines only"
             self._add(fault("json lines", why, "export PANTHEON_OBS_LOG_FORMAT=json"))
 
-    def checks(self) -> Iterator[Check]:
+    def checks(self) -> Iterator[Finding]:
         """List what was found."""
         yield from self._found.values()
         for (alias, streams), count in self._missing.items():
@@ -98,7 +98,7 @@ class LogExamination:
             why = f"{count} calls of {alias} have tokens and no price"
             yield fault("prices", why, _PRICE.format(alias))
         if not (self._found or self._missing or self._unpriced):
-            yield Check("log", "on" if self._units else "unknown", f"{self._units} units seen")
+            yield Finding("log", "on" if self._units else "unknown", f"{self._units} units seen")
 
     def _take_call(self, line: dict[str, Any]) -> None:
         if line.get("nested") or line.get("outcome") != "ok":
@@ -109,7 +109,7 @@ class LogExamination:
         elif line.get("cost_usd") is None and line.get("input_tokens") is not None:
             self._unpriced[alias] += 1
 
-    def _add(self, check: Check) -> None:
+    def _add(self, check: Finding) -> None:
         self._found.setdefault((check.name, check.fix or ""), check)
 
 

@@ -11,7 +11,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pantheon_obs.cli.doctor_check import Check, fault
+from pantheon_obs.cli.doctor_finding import Finding, fault
 from pantheon_obs.cli.doctor_settings import examine_settings
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _LOG_SETTINGS = ("logconfig", "log_config")  # in the file, and on the command l
 _SHORT = {"-w": "workers", "-c": "config"}
 
 
-def examine_environment(settings: Settings) -> Iterator[Check]:
+def examine_environment(settings: Settings) -> Iterator[Finding]:
     """Examine the settings, who writes the servers' lines, and whom the servers believe."""
     gunicorn = _gunicorn()
     yield from examine_settings(settings, _workers(gunicorn))
@@ -57,7 +57,7 @@ def _workers(gunicorn: dict[str, str]) -> int:
     return max(int(count) for count in counts if count.isdecimal())
 
 
-def _logger_of(gunicorn: dict[str, str]) -> Check:
+def _logger_of(gunicorn: dict[str, str]) -> Finding:
     """Examine who writes gunicorn's own lines, by its settings."""
     own = {name: each for name, each in gunicorn.items() if name.startswith(_LOG_SETTINGS)}
     wrong = [name for name, value in own.items() if _OURS not in value]
@@ -70,8 +70,8 @@ def _logger_of(gunicorn: dict[str, str]) -> Check:
         why = f"gunicorn's lines are raw: it has a log configuration of its own ({wrong[0]})"
         return fault("gunicorn", why, fix)
     if logger_class or own:
-        return Check("gunicorn", "on", "gunicorn's own lines are JSON, too")
-    return Check("gunicorn", "off", f"the master's own lines are raw without {fix}")
+        return Finding("gunicorn", "on", "gunicorn's own lines are JSON, too")
+    return Finding("gunicorn", "off", f"the master's own lines are raw without {fix}")
 
 
 def _gunicorn() -> dict[str, str]:
@@ -100,12 +100,12 @@ def _gunicorn() -> dict[str, str]:
     return {name: value for name, value in (found | given).items() if value}
 
 
-def _log_config(variable: str, path: Path) -> Check:
+def _log_config(variable: str, path: Path) -> Finding:
     fix = f"export {variable}={LOG_CONFIG}"
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         return fault("server log", f"{variable}: {error}", fix)
     if _OURS in text:
-        return Check("server log", "on", f"{variable} is the library's")
+        return Finding("server log", "on", f"{variable} is the library's")
     return fault("server log", f"{variable}={path}: the server's lines are raw", fix)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs._instrument import instrumentation_of, product_of
 from pantheon_obs.adapters.asgi import TraceIdMiddleware
 from pantheon_obs.adapters.wsgi import TraceIdMiddleware as WsgiTraceIdMiddleware
-from pantheon_obs.cli.doctor_check import Check, fault
+from pantheon_obs.cli.doctor_finding import Finding, fault
 from pantheon_obs.cli.doctor_servers import EVERY_PROXY
 from pantheon_obs.core.errors import ConfigError
 from pantheon_obs.products import ALIKE
@@ -27,14 +27,14 @@ _MOST = 30  # callables around each other
 _FRAMEWORK = "framework"
 
 
-def examine_stack(app: Any) -> Iterator[Check]:
+def examine_stack(app: Any) -> Iterator[Finding]:
     """Examine an application object or a plain callable."""
     if _is_django(app):
         return
     try:
         product = product_of(app)
     except ConfigError as error:
-        yield Check("application", "unknown", str(error))
+        yield Finding("application", "unknown", str(error))
         return
     layers = _layers(app)
     own = [getattr(entry, "cls", None) for entry in getattr(app, "user_middleware", ())]
@@ -56,7 +56,7 @@ def examine_stack(app: Any) -> Iterator[Check]:
         why = f"what {outer} answers itself has no trace id: it stands around instrument(app)"
         yield fault("order", why, f"app = instrument({outer}(app))")
     else:
-        yield Check("tracing", "on", f"instrument(app), {product.name}")
+        yield Finding("tracing", "on", f"instrument(app), {product.name}")
     yield from _alike(map(_path, [*own, *map(type, layers)]))
     yield from _trusting(app, layers)
     if traced is not None or by_hand:
@@ -64,7 +64,7 @@ def examine_stack(app: Any) -> Iterator[Check]:
     yield from _shadowed(app, instrumentation_of(traced))
 
 
-def examine_django() -> Iterator[Check]:
+def examine_django() -> Iterator[Finding]:
     """Examine a Django project, if its settings are in use: its own checks, and its apps."""
     conf = sys.modules.get("django.conf")
     if conf is None or not conf.settings.configured:
@@ -80,7 +80,7 @@ def examine_django() -> Iterator[Check]:
     for message in found:
         yield fault("django", str(message.msg), str(message.hint))
     if not found:
-        yield Check("tracing", "on", "the middleware is the first in MIDDLEWARE")
+        yield Finding("tracing", "on", "the middleware is the first in MIDDLEWARE")
     yield from _alike(conf.settings.MIDDLEWARE)
     yield from _logging()
 
@@ -133,7 +133,7 @@ def _replaced(app: Any) -> tuple[str, str] | None:
     return None
 
 
-def _trusting(app: Any, layers: list[Any]) -> Iterator[Check]:
+def _trusting(app: Any, layers: list[Any]) -> Iterator[Finding]:
     """Find middleware that believes every client as a proxy, as uvicorn's may."""
     options = [getattr(entry, "kwargs", {}) for entry in getattr(app, "user_middleware", ())]
     hosts = [each.get("trusted_hosts", "") for each in options]
@@ -144,17 +144,17 @@ def _trusting(app: Any, layers: list[Any]) -> Iterator[Check]:
         yield fault("proxy", EVERY_PROXY, fix)
 
 
-def _by_hand(own: list[Any]) -> Iterator[Check]:
+def _by_hand(own: list[Any]) -> Iterator[Finding]:
     first = own[0]
     if isinstance(first, type) and issubclass(first, _BY_HAND):
-        yield Check("tracing", "on", "TraceIdMiddleware, outside the others")
+        yield Finding("tracing", "on", "TraceIdMiddleware, outside the others")
         return
     name = getattr(first, "__name__", first)
     why = f"TraceIdMiddleware stands inside {name}: what that answers has no trace id"
     yield fault("order", why, "instrument(app)  # in place of add_middleware(TraceIdMiddleware)")
 
 
-def _alike(paths: Iterable[str]) -> Iterator[Check]:
+def _alike(paths: Iterable[str]) -> Iterator[Finding]:
     """Find middleware of other packages, by the path to its class, that does what ours does."""
     for path in paths:
         package, name = path.partition(".")[0], path.rpartition(".")[2]
@@ -166,7 +166,7 @@ def _path(kind: Any) -> str:
     return f"{getattr(kind, '__module__', '')}.{getattr(kind, '__name__', kind)}"
 
 
-def _shadowed(app: Any, ours: Instrumentation | None) -> Iterator[Check]:
+def _shadowed(app: Any, ours: Instrumentation | None) -> Iterator[Finding]:
     """Find routes of the application that the endpoints of the library stand before."""
     if ours is None:
         return
@@ -185,14 +185,14 @@ def _shadowed(app: Any, ours: Instrumentation | None) -> Iterator[Check]:
         yield fault("routes", f"the application's own route {path} is never reached", line)
 
 
-def _logging() -> Iterator[Check]:
+def _logging() -> Iterator[Finding]:
     if logs.active_emitter() is None:
         yield fault("logging", "log lines have no trace id", "configure_logging()")
     elif not any(isinstance(each, ObsHandler) for each in _handlers()):
         why = "a later configuration of logging has removed the library's handler"
         yield fault("logging", why, "remove basicConfig, dictConfig or fileConfig after instrument")
     else:
-        yield Check("logging", "on", "every line of the process is the library's")
+        yield Finding("logging", "on", "every line of the process is the library's")
 
 
 def _handlers() -> Iterator[logging.Handler]:

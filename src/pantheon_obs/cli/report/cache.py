@@ -51,7 +51,7 @@ def size(source: Source) -> int:
     return path.stat().st_size * (_ZIPPED if path.suffix == ".gz" else 1)
 
 
-class Entry:
+class CachedFile:
     """The facts of one file.
 
     Args:
