@@ -1,4 +1,4 @@
-"""`Health`: starts the checks of a service, shares their results, logs changes."""
+"""Start the checks of a service, share their results, and log changes: `Health`."""
 
 from __future__ import annotations
 
@@ -171,14 +171,14 @@ class Health:
         return Report(draining=True) if self.draining else await self.arun_checks()
 
     def run_checks(self) -> Report:
-        """Do as `report`, whether it drains or not."""
+        """Run the checks for `report`, whether the service drains or not."""
         current = self._current_round(NoLoop())
         for run in current.runs:
             run.wait()
         return self._conclude(current)
 
     async def arun_checks(self) -> Report:
-        """Do as `areport`, whether it drains or not."""
+        """Run the checks for `areport`, whether the service drains or not."""
         loop = running_loop()
         current = self._current_round(loop)
         for run in current.runs:

@@ -16,7 +16,7 @@ _CLIENT_ERROR = 400
 
 
 class CheckFailedError(ObsError):
-    """A check has returned something that says that it failed."""
+    """A check has returned a value that says that it failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class CheckResult:
 
     @property
     def status(self) -> Status:
-        """`pass` or `fail`."""
+        """Return `pass` or `fail`."""
         return "pass" if self.error_type is None else "fail"
 
 
@@ -57,7 +57,7 @@ class Report:
 
     @property
     def status(self) -> Status:
-        """`fail` where a critical check fails or the service drains, else `warn` or `pass`."""
+        """Return `fail` if a critical check fails or the service drains, else `warn` or `pass`."""
         failing = [result for result in self.results if result.status == "fail"]
         if self.draining or any(result.critical for result in failing):
             return "fail"
@@ -78,7 +78,7 @@ class Report:
 
 
 def refuse_unless_check(name: str, function: Any) -> None:
-    """Refuse what cannot be a check: called without arguments, it fails, or passes, always."""
+    """Refuse an object that, called without arguments, would always fail, or always pass."""
     if not callable(function):
         accepted = "a callable without arguments: a function itself, not what it returns"
     elif _is_generator_function(function):

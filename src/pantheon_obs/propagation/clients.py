@@ -1,4 +1,4 @@
-"""`propagate`: add the trace to each request that an HTTP client sends."""
+"""Add the trace to each request that an HTTP client sends: `propagate`."""
 
 from __future__ import annotations
 
