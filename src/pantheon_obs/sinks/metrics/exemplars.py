@@ -1,4 +1,4 @@
-"""The newest exemplar of each bucket, also where several processes share a folder.
+"""Keep the newest exemplar of each bucket, also where several processes share a folder.
 
 `prometheus_client` drops exemplars in its multi-process mode
 (https://github.com/prometheus/client_python/issues/648). So each process keeps its own in a

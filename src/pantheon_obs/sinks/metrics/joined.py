@@ -20,7 +20,7 @@ _ROWS = {row.name: row for row in TABLE if row.buckets}
 
 
 class JoinedCollector:
-    """Collects what `MultiProcessCollector` does, after it has settled what dead workers left."""
+    """Collects as `MultiProcessCollector` does, after it has added up the files of dead workers."""
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
