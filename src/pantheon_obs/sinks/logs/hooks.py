@@ -98,7 +98,7 @@ def _log(level: int, error: BaseException | None, **fields: object) -> None:
 def _chain(hook: object, default: Callable[..., object], *args: object) -> None:
     """Call the hook that ours has replaced, unless it is Python's own: our line has its traceback.
 
-    An application's hook may print whatever it likes.
+    An application's hook may print anything.
     """
     before = _before.get(hook) or default
     if in_command:
@@ -127,7 +127,7 @@ def _content(cell: CellType) -> object:
 
 
 def _ignore(*_: object) -> None:
-    """Do nothing, in place of Python's own hook."""
+    """Stand for Python's own hook, without any effect."""
 
 
 def _warning(  # noqa: PLR0913, PLR0917 - the signature is that of warnings.showwarning

@@ -45,7 +45,7 @@ _watched: WeakSet[logging.Handler] = WeakSet()
 
 
 def may_print(handler: logging.Handler) -> bool:
-    """Whether only its behaviour tells if a handler prints: it has a way of its own to emit."""
+    """Whether only its behaviour shows if a handler prints: it has its own `emit` or `handle`."""
     kind = type(handler)
     return not all(is_of_logging(getattr(kind, name, None)) for name in ("emit", "handle"))
 
@@ -85,7 +85,7 @@ class _Watching:
             return
         if heard:
             text = "".join(described(part) for _, part in heard)
-            if not _tells(text, record):
+            if not _is_line_of(record, text):
                 for write, part in heard:
                     write(part)
             elif not self._prints:
@@ -96,7 +96,7 @@ class _Watching:
 
 
 def forget(handler: logging.Handler) -> None:
-    """Give a handler its own method back; after the last one the streams, which are slower so."""
+    """Restore a handler's own method; after the last handler also the streams, which are slow."""
     _watched.discard(handler)
     with suppress(KeyError):
         del handler.__dict__["handle"]
@@ -120,8 +120,8 @@ def _untap() -> None:
                 stream.__dict__[name] = before
 
 
-def _tells(text: str, record: logging.LogRecord) -> bool:
-    """Whether a text is the line of a record, in whatever format, and not a report of a failure."""
+def _is_line_of(record: logging.LogRecord, text: str) -> bool:
+    """Whether a text is the line of a record, in any format, and not a report of a failure."""
     if text.startswith("--- Logging error ---"):
         return False
     words = _words(described(record.getMessage()))[:_NAMES]

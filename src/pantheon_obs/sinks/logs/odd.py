@@ -1,4 +1,4 @@
-"""Attributes of a `LogRecord` that are not as `logging` makes them: filters may set anything."""
+"""Read attributes of a `LogRecord` that `logging` has not made so: filters may set anything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bounded queue of lines, and the thread that empties it: no line waits for the reader.
+"""Queue lines within a bound, and write them from a thread: no line waits for the reader.
 
 The thread waits for no lock that an emitting thread holds, so that a signal handler may log, and
 wait for the queue to drain, in the middle of anything. It is a real thread, also under gevent.
