@@ -198,7 +198,7 @@ class Health:
                         run = self._runs[name] = CheckRun(check, loop)
                         new.append(run)
                 runs = [self._runs[name] for name in self._checks]
-                # If all probes disconnect, nobody concludes the round, and it must expire as well.
+                # If all probes disconnect, the round is not concluded, and it must expire as well.
                 self._round = Round(runs, perf_counter() + self._timeout + self._cache_ttl)
             current = self._round
         for run in new:  # without the lock: to start a greenlet, another one may get its turn

@@ -102,7 +102,7 @@ def _is_generator_function(function: Any) -> bool:
 def _needs_arguments(function: Any) -> bool:
     try:
         signature = inspect.signature(function)
-    except (TypeError, ValueError):  # some callables of C have none
+    except (TypeError, ValueError):  # some callables of C have no signature
         return False
     try:
         signature.bind()
@@ -142,10 +142,8 @@ def raise_if_failed(answer: object) -> None:
             msg = f"the check returned a response with the status {int(status)}"
             raise CheckFailedError(msg)
     if not verdict:
-        msg = f"the check returned {_described(answer)}"
+        # The content of other values may be secret.
+        is_number = isinstance(answer, int | float)
+        shown = repr(answer) if is_number else f"a failing {type(answer).__name__}"
+        msg = f"the check returned {shown}"
         raise CheckFailedError(msg)
-
-
-def _described(answer: object) -> str:
-    """Describe a return value; the content of larger ones may be secret."""
-    return repr(answer) if isinstance(answer, int | float) else f"a failing {type(answer).__name__}"

@@ -56,7 +56,7 @@ class ExtractedId(str):
 
 
 def trace_headers() -> dict[str, str]:
-    """Make the headers that carry the current trace; none outside a trace."""
+    """Make the headers that carry the current trace; empty outside a trace."""
     trace_id, trace = active()
     # The variable is public: an invalid value must not become a second header.
     if not trace_id or ids.validate(trace_id.encode(errors="replace")) is None:

@@ -62,7 +62,7 @@ class ClientHeaders:
                 request.headers[name] = value
 
     def _missing_in(self, request: Any) -> dict[str, str]:
-        """Make the headers that a request lacks; none for a host that is not allowed."""
+        """Make the headers that a request lacks; empty for a host that is not allowed."""
         if not self.on:
             return {}
         headers = trace_headers()

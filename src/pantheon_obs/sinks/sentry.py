@@ -121,7 +121,7 @@ def status() -> str:
 
 
 def reset() -> None:
-    """Undo what `start` did, the client that it made included (`pantheon_obs.testing.reset`)."""
+    """Undo `start`, and close the client that it made (used by `pantheon_obs.testing.reset`)."""
     global _adds_integrations, _client, _status
     sdk, client = _sdk(), _client
     _client, _status, _adds_integrations = None, _NOT_STARTED, True

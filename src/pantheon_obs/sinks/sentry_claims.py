@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # The parts that an application adds to, on a scope and on an event.
 _ADDED_TO = {"_tags": "tags", "_contexts": "contexts", "_extras": "extra"}
-# The scope's methods that make headers of its trace, and their results where there is none.
+# The scope's methods that make headers of its trace, and their results without a trace.
 _HEADERS = {"iter_trace_propagation_headers": (), "get_traceparent": None, "get_baggage": None}
 _OURS = "_pantheon_obs"  # an attribute of our methods
 

@@ -150,7 +150,7 @@ class SentrySink:
     def adopt(self, headers: Iterable[tuple[bytes, bytes]], trusted: bool) -> str | None:  # noqa: FBT001 - as core calls it
         """Return Sentry's trace of a request as our id: the caller's, else the one it has begun.
 
-        None if there is none, or if Sentry can use ours.
+        None without a trace of Sentry's, or if Sentry can use ours.
         """
         sent = next((value for name, value in headers if name == _TRACE_HEADER), b"")
         caller = _sentry_trace(sent.strip())

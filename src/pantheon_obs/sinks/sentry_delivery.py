@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _SERVERS = {name for row in PRODUCTS for name in row.repeats}
 _AS_TEXT = {name for row in PRODUCTS for name in row.repeats_as_text}
 _BEGINNINGS = dict(pair for row in PRODUCTS for pair in row.repeats_beginning)
-# Our line of an uncaught exception has none if an earlier line had it, whatever it says.
+# Our line of an uncaught exception lacks it if an earlier line had it; its text does not matter.
 _BEGINNINGS["pantheon_obs.uncaught"] = ("",)
 _text_of: Callable[[Any], str] = LogRecord.getMessage
 # Sentry's mechanisms and the logger for exceptions that have ended a thread, the process or a task.

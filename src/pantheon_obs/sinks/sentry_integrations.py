@@ -83,7 +83,7 @@ def _is_usable(path: str) -> bool:
     name = module.removeprefix(f"{_PACKAGE}.")
     if name in _READ_BODIES or not _is_used(_PATCHED.get(name, name)):
         return False
-    with suppress(Exception):  # one that does not fit its library must not cost the others
+    with suppress(Exception):  # an integration may not fit its library; the others must work
         import_module(module)
         return True
     return False

@@ -91,7 +91,7 @@ def _describe(
     """Put a request's trace and name on an event that was captured in its scope.
 
     A thread has a copy of the scope, and may outlive the request: then only its own transaction and
-    failure are the request's, and what `tag` has found to be.
+    failure are the request's, and the events that `tag` has tagged so.
     """
     tagged = (event.get("tags") or {}).get("trace_id")
     if event.get("type") == "transaction":
@@ -135,7 +135,7 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
         # Where no integration is around the application, which would say it in full later.
         event.setdefault("request", {"method": current.method, "url": current.path})
     if record is not None and id(record) in structured.in_flight:
-        # One issue per name of an event, whatever its exception says.
+        # One issue per name of an event, independent of the text of its exception.
         event.setdefault("fingerprint", [record.name, record.msg])
     return event
 
@@ -163,7 +163,7 @@ def _is_no_failure(error: BaseException | None, event: dict[str, Any]) -> bool:
     if type(error) is ValueError and str(error) in _LIFESPAN_ERRORS:
         return True  # a framework refuses the lifespan that a server offers it at each start
     mechanism = mechanism_of(event)
-    if mechanism.get("handled", True):  # the application itself may capture what it likes
+    if mechanism.get("handled", True):  # the application itself may capture anything
         return False
     kind = mechanism.get("type")
     trace = current_trace.get()

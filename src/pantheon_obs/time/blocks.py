@@ -169,7 +169,7 @@ class _Collecting:
     def within(self, began: float, ended: float) -> list[tuple[float, float]]:
         """List the seconds and processor time of each collection within a time.
 
-        The processor time of one that still runs is not known.
+        The processor time of a collection that still runs is not known.
         """
         spans = [*self._spans, (self._since, ended, 0.0)]
         parts = [(min(ended, end) - max(began, start), used) for start, end, used in spans]

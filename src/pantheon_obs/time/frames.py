@@ -47,7 +47,7 @@ def stack_of(frames: list[FrameType]) -> tuple[Place, ...]:
 
 
 def place_in(stack: tuple[Place, ...]) -> str:
-    """Name the innermost place of the application's own code; of other code, if there is none.
+    """Name the innermost place of the application's own code, else of other code.
 
     This library's code does not count: the garbage collector calls it in the middle of anything.
     """

@@ -82,7 +82,7 @@ class _Steps:
 
 
 def _generator(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """Wrap a generator function: each step is timed, and passes on what is sent and thrown."""
+    """Wrap a generator function: each step is timed, and passes on sent values and exceptions."""
 
     @wraps(function)
     def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:

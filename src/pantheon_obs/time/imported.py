@@ -10,7 +10,7 @@ from pantheon_obs.core.installed import imported
 
 _guard = Guard("measure_time")
 
-# By the module that an application has imported: the module here, and what to call there.
+# By the module that an application has imported: our module, and its function to call.
 _OBSERVERS = {
     "sqlalchemy.engine": ("sqlalchemy", "observe"),
     "redis.asyncio.client": ("redis", "observe"),

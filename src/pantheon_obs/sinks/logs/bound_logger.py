@@ -146,7 +146,7 @@ def configured_processors() -> Iterable[Any]:
 
 
 def level_named(name: object) -> int | None:
-    """Return the number of a level by the name of a method, or one that logging knows."""
+    """Return the number of a level by the name of a method, or by a name that logging knows."""
     if not isinstance(name, str):
         return None
     return LEVELS.get(name) or logging.getLevelNamesMapping().get(name.upper())

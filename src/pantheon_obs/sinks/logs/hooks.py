@@ -40,7 +40,7 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """Restore the earlier hooks, where nobody has replaced ours since."""
+    """Restore the earlier hooks, unless ours were replaced since."""
     for module, name, hook in _HOOKS:
         if hook in _before and getattr(module, name) is hook:
             setattr(module, name, _before[hook])
@@ -50,7 +50,7 @@ def uninstall() -> None:
 def comes_from_command() -> bool:
     """Whether this call comes from a command that does not serve, as `flask routes`.
 
-    What it prints is for its user, or for a pipe: log lines do not belong there.
+    Its output is for its user, or for a pipe: log lines do not belong there.
     """
     return any(
         is_below(product.command_line)

@@ -1,7 +1,7 @@
-"""Recognise handlers that print by what they do, and keep their lines off the standard streams.
+"""Recognise printing handlers by their behaviour, and keep their lines off the standard streams.
 
-The `write` of the standard streams is replaced by one that listens, in the thread of a watched
-handler only; other threads, and everything else in this one, print as ever.
+The `write` of the standard streams is replaced by a function that listens, in the thread of a
+watched handler only; other threads, and all other code of this thread, print as ever.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def watch(handler: logging.Handler, on_print: Callable[[logging.Handler], None])
     """Keep the lines of a handler off the standard streams, from its first record on.
 
     A handler that writes nothing there with its first record is left alone from then on.
-    `on_print` is called for one that does, before the record goes on to other handlers.
+    `on_print` is called for a handler that prints, before the record goes on to other handlers.
     """
     if handler in _watched:
         return
@@ -66,7 +66,7 @@ def watch(handler: logging.Handler, on_print: Callable[[logging.Handler], None])
 
 
 class _Watching:
-    """Listens while a handler handles a record, and judges what it has written."""
+    """Listens while a handler handles a record, and judges the text that it has written."""
 
     def __init__(
         self, handler: logging.Handler, on_print: Callable[[logging.Handler], None]
@@ -164,7 +164,7 @@ def _tap(stream: Any) -> None:  # noqa: ANN401 - any stream
             setattr(target, name, ours)
 
 
-# What they use is bound in them: a stream is flushed when the modules are gone.
+# These functions bind all that they use: a stream is still flushed when the modules are gone.
 
 
 def _hear(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -99,7 +99,7 @@ class Recorder(Emitter):
         recording.hold(entry, text)
 
     def hold_record(self, recording: Recording, record: LogRecord) -> None:
-        """Keep a record aside as it is: its message is put together if it is written only."""
+        """Keep a record aside as it is: its message is built only if it is written."""
         text, args = len(record.msg), record.args
         for value in args if type(args) is tuple else (args,):
             text += text_size(value)
@@ -114,11 +114,11 @@ class Recorder(Emitter):
         trace.recording = Recording(trace, self._write_all)
 
     def decide(self, trace: Trace, event: Ended) -> None:
-        """Decide, by its end, what becomes of the lines of a request or task."""
+        """Decide at the end of a request or task whether its lines are written."""
         recording = recording_of(trace)
         if recording is None:
             return
-        # The server cancels requests when it stops: what is held then is written.
+        # The server cancels requests when it stops: their lines are written.
         is_cut = getattr(event, "outcome", None) == "cancelled"
         if event.level >= ERROR or is_cut or self._is_slow(event):
             recording.kept = True
@@ -147,7 +147,7 @@ class Recorder(Emitter):
         return (event.latency_ms or 0) >= self._slow_ms
 
     def ended(self, trace: Trace) -> None:
-        """Write what is kept aside for a trace that has ended without an event."""
+        """Write the lines that are kept aside for a trace that has ended without an event."""
         recording = recording_of(trace)
         if recording is not None and not recording.over:
             recording.over = recording.kept = True

@@ -38,7 +38,7 @@ def take_over(ours: ObsHandler, level: int, *, anew: bool) -> bool:
     A level that the root logger has got since counts, unless logging is configured `anew`.
 
     Returns:
-        Whether somebody else has configured logging since.
+        Whether other code has configured logging since.
     """
     global _level, _ours
     _level, _ours = level, ours
@@ -117,7 +117,7 @@ def _level_of_server(logger: logging.Logger, default: int) -> None:
 
 
 def _quieten(quiet: int) -> None:
-    """Raise the level of loggers that log each request, where nobody has set one."""
+    """Raise the level of loggers that log each request, unless they have one."""
     for name in _QUIET:
         logger = logging.getLogger(name)
         if logger.level == logging.NOTSET or (name, logger.level) in _quieted:

@@ -94,7 +94,7 @@ class Folder:
         replaced = [self._added_up(kind, counts) for kind in _KINDS]
         gauges = [each for name in names for each in self.path.glob(f"gauge_live*_{name}.db")]
         removed = [*counts, *(each.name for each in gauges), f"{name}{SUFFIX}", f"{name}{_OWNER}"]
-        # From here on all of it happens, or nothing: whoever comes next finishes it.
+        # From here on all of it happens, or nothing: the next process finishes it.
         written = self.path / "merge.tmp"
         work = {"replace": [each for each in replaced if each], "remove": removed}
         written.write_text(json.dumps(work))
@@ -137,7 +137,7 @@ class Folder:
 
 def _is_free(owner: Path) -> bool:
     """Whether the process that held the lock of a file has ended."""
-    if _locks is None:  # on Windows nobody can tell
+    if _locks is None:  # on Windows it is not known
         return False
     try:
         file = os.open(owner, os.O_RDWR)

@@ -51,7 +51,7 @@ class ExemplarFile:
         self._owner = ""
 
     def keep(self, key: tuple[Any, ...], value: float, trace_id: str) -> None:
-        """Keep the exemplar of a bucket in place of the one before; none once the file is full."""
+        """Keep the newest exemplar of a bucket; without effect once the file is full."""
         name = self._name()
         if self._owner != name:
             self._begin(name)

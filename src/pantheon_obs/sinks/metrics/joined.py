@@ -52,7 +52,7 @@ class JoinedCollector:
             return [*self._collector.merge(map(str, files))]
 
     def _is_readable(self, file: Path) -> bool:
-        """Whether a file has metrics; one that a worker is just making is empty."""
+        """Whether a file has metrics; a file that a worker is just making is empty."""
         try:
             if file.stat().st_size:
                 self._collector.merge([str(file)])

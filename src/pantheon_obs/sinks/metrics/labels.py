@@ -43,7 +43,7 @@ def close_code(value: int | None) -> str:
 
 
 def make_room(known: dict[Any, Any]) -> None:
-    """Empty a memory of label values that has grown: clients send what they like."""
+    """Empty a memory of label values that has grown: clients may send any value."""
     if len(known) > _REMEMBERED:
         known.clear()
 

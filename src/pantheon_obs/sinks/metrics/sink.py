@@ -99,7 +99,7 @@ class MetricsSink:
         gauge.inc()
 
     def ended(self, trace: Trace) -> None:
-        """Count a request no more, whatever has become of it since it began."""
+        """Count a request no more, even if it has become a quiet one since it began."""
         gauge = trace.active_in
         if gauge is None:
             return
