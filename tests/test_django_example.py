@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,6 @@ from tests.support.examples import (
     INPUT_TOKENS,
     OUTPUT_TOKENS,
     QUESTION,
-    SECONDS_TO_WAIT,
     ask,
     client_of,
     events_of,
@@ -28,10 +26,10 @@ from tests.support.examples import (
     story_of,
 )
 from tests.support.lines import parse_line
-from tests.support.server import environment, uvicorn
+from tests.support.server import environment, uvicorn, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     import httpx
 
@@ -164,14 +162,6 @@ def named(name: str) -> dict[str, str]:
 def sent_about(receiver: Receiver, trace_id: str) -> list[dict[str, Any]]:
     """Find the Sentry events that are tagged with this id."""
     return [event for event in receiver.events if event["tags"]["trace_id"] == trace_id]
-
-
-def wait_until(happened: Callable[[], object]) -> None:
-    """Wait until a condition is true; fail after a long time."""
-    deadline = time.monotonic() + SECONDS_TO_WAIT
-    while not happened():
-        assert time.monotonic() < deadline, happened
-        time.sleep(0.05)
 
 
 def wait_for_status(client: httpx.Client, path: str, status: int) -> None:

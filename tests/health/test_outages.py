@@ -14,7 +14,7 @@ import pytest
 import redis
 
 from tests.support.lines import parse_line
-from tests.support.server import SECONDS, Server, gunicorn, uvicorn
+from tests.support.server import SECONDS, Server, gunicorn, read_until, uvicorn, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,10 +47,7 @@ class Service(NamedTuple):
 
     def wait_until_ready(self) -> None:
         """Wait until it is ready."""
-        deadline = time.monotonic() + SECONDS
-        while (answer := self.probe("ready")).status_code != 200:
-            assert time.monotonic() < deadline, answer.text
-            time.sleep(0.05)
+        wait_until(lambda: self.probe("ready").status_code == 200)
 
     def threads(self) -> list[str]:
         """List the names of its threads, without those of pools that grow with use."""
@@ -84,10 +81,7 @@ class Service(NamedTuple):
 
     def wait_for_resources(self, expected: tuple[list[str], tuple[int, int]]) -> None:
         """Wait until it has no more than before; a server notices a closed connection later."""
-        deadline = time.monotonic() + SECONDS
-        while (found := self.resources()) != expected and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert expected == found
+        assert expected == read_until(expected, self.resources)
 
 
 @pytest.fixture(scope="module", params=["asgi", "wsgi", "django-asgi", "django-wsgi"])

@@ -30,7 +30,7 @@ from pantheon_obs.llm.budgets import budgets
 from pantheon_obs.testing import capture_events, fixed_clock
 from tests.support.garbage import collect_garbage
 from tests.support.lines import validate_line
-from tests.support.server import SECONDS
+from tests.support.server import SECONDS, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -213,7 +213,7 @@ def server(redis_server: Redis) -> Iterator[Redis]:
     redis_server.resume()
     end_budgets()
     # They write what they have been asked for first, which would be the spending of the next test.
-    wait_for(lambda: not writers())
+    wait_until(lambda: not writers())
 
 
 @pytest.fixture
@@ -256,14 +256,6 @@ def names(lines: list[dict[str, Any]]) -> list[str]:
 def writers() -> list[Thread]:
     """Return the threads that write sums into Redis."""
     return [each for each in threads() if each.name == "pantheon-obs-budget"]
-
-
-def wait_for(happened: Callable[[], object]) -> None:
-    """Wait until it has happened."""
-    deadline = time.monotonic() + SECONDS
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.mark.usefixtures("patient")
@@ -443,7 +435,7 @@ class TestShared:
         spend()
         daily.undo()
 
-        wait_for(lambda: not writers())
+        wait_until(lambda: not writers())
         assert 0.1 == daily.spent()
 
     def test_another_client_is_used_itself(self, server: Redis) -> None:
@@ -485,13 +477,13 @@ class TestLoops:
             spend_elsewhere(server, 0.1)
             spend()
             assert daily.spent() <= 0.2
-            wait_for(lambda: daily.spent() == 0.2)
+            wait_until(lambda: daily.spent() == 0.2)
             with pytest.raises(BudgetExceeded):
                 spend()
 
         with budget(0.2, refuse=True, redis=client(server)) as daily:
             asyncio.run(main())
-            wait_for(lambda: names(lines))  # the thread writes the line
+            wait_until(lambda: names(lines))  # the thread writes the line
         assert ["llm_budget_exceeded"] == names(lines)
 
     @pytest.mark.usefixtures("patient")
@@ -524,7 +516,7 @@ class TestLoops:
 
         with budget(1.0, refuse=True, redis=client(server)) as daily:
             trio.run(main)
-            wait_for(lambda: daily.spent() == 0.2)
+            wait_until(lambda: daily.spent() == 0.2)
 
     def test_a_dropped_stream_waits_for_nothing(self, server: Redis) -> None:
         """Its cost is written by the thread."""
@@ -543,7 +535,7 @@ class TestLoops:
             collect_garbage()
             server.resume()
 
-            wait_for(lambda: daily.spent() == 0.1)
+            wait_until(lambda: daily.spent() == 0.1)
 
     @pytest.mark.usefixtures("patient")
     def test_a_caller_that_is_cancelled_while_it_waits(
@@ -576,7 +568,7 @@ class TestLoops:
             asyncio.run(main())
             server.resume()
 
-            wait_for(lambda: daily.spent() == 0.1)
+            wait_until(lambda: daily.spent() == 0.1)
 
 
 class TestLost:
@@ -605,8 +597,8 @@ class TestLost:
             getattr(server, gone)()
             for _ in range(2):
                 spend()
-            wait_for(lambda: "llm_budget_store_lost" in names(lines))
-            wait_for(lambda: told)
+            wait_until(lambda: "llm_budget_store_lost" in names(lines))
+            wait_until(lambda: told)
             with pytest.raises(BudgetExceeded):
                 spend()
             assert 0.4 == daily.spent("acme")
@@ -614,7 +606,7 @@ class TestLost:
             server.resume()
             [tally] = budgets.tallies
             # It is written although the thread is never idle.
-            wait_for(lambda: daily.spent("acme") and not tally._untold)  # noqa: SLF001 - no more to write
+            wait_until(lambda: daily.spent("acme") and not tally._untold)  # noqa: SLF001 - no more to write
 
             assert (0.3, 0.3) == (
                 round(daily.spent("acme") - (0.1 if gone == "pause" else 0), 9),
@@ -648,9 +640,9 @@ class TestLost:
             server.stop()
             spend()
             [tally] = budgets.tallies
-            wait_for(lambda: tally._untold)  # noqa: SLF001 - it is to be written
+            wait_until(lambda: tally._untold)  # noqa: SLF001 - it is to be written
             retry_at = tally._retry_at  # noqa: SLF001 - it tries now and then
-            wait_for(lambda: tally._retry_at > retry_at)  # noqa: SLF001 - as above
+            wait_until(lambda: tally._retry_at > retry_at)  # noqa: SLF001 - as above
             spend()
             move(60 + 3601)
-            wait_for(lambda: not tally._untold)  # noqa: SLF001 - no longer
+            wait_until(lambda: not tally._untold)  # noqa: SLF001 - no longer

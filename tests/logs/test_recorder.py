@@ -33,7 +33,7 @@ from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.guard import reported
 from pantheon_obs.core.task import TaskRun
 from pantheon_obs.sinks.logs import held
-from pantheon_obs.sinks.logs.held import LINES, MEMORY, TEXT, size_of
+from pantheon_obs.sinks.logs.held import LINES, MEMORY, TEXT, text_size
 from pantheon_obs.sinks.logs.recorder import _is_chosen
 from tests.support.garbage import collect_garbage
 
@@ -829,4 +829,4 @@ def test_an_event_that_travels_as_a_record_is_kept_aside(logged: Logged) -> None
 )
 def test_the_size_of_a_value_is_estimated(value: object, least: int, most: int) -> None:
     """A long container is looked at in part, and an object of any class counts as one."""
-    assert least <= size_of(value) <= most
+    assert least <= text_size(value) <= most

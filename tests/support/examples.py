@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from tests.support.lines import parse_line
+from tests.support.server import read_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,14 +35,10 @@ def ask(model: str) -> dict[str, str]:
 
 def lines_until(server: Server, is_last: Callable[[str], bool]) -> list[str]:
     """Wait for such a line; return everything that the server has printed."""
-    deadline = time.monotonic() + SECONDS_TO_WAIT
-    while time.monotonic() < deadline:
-        lines = list(server.lines)
-        if any(is_last(line) for line in lines):
-            return lines
-        time.sleep(0.01)
-    msg = "the line did not come:\n" + "\n".join(server.lines)
-    raise AssertionError(msg)
+    if not read_until(True, lambda: any(map(is_last, list(server.lines)))):  # noqa: FBT003 - as there
+        msg = "the line did not come:\n" + "\n".join(server.lines)
+        raise AssertionError(msg)
+    return list(server.lines)
 
 
 def events_of(server: Server, trace_id: str) -> list[dict[str, Any]]:

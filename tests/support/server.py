@@ -196,6 +196,11 @@ def read_until(expected: object, read: Callable[[], object]) -> object:
     return found
 
 
+def wait_until(happened: Callable[[], object]) -> None:
+    """Wait until a condition that nothing announces is true; fail after a long time."""
+    assert read_until(True, lambda: bool(happened())), happened  # noqa: FBT003 - the value to read
+
+
 def environment() -> dict[str, str]:
     """Return the variables of this process, without those of the library's options.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from pantheon_obs.adapters.celery_tracing import Tracing
 from pantheon_obs.core.task import running
 from pantheon_obs.testing import capture_events
 from tests.support.lines import validate_line
+from tests.support.server import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,13 +107,12 @@ def ended(lines: Lines, count: int) -> Lines:
     A task that has left `running` has written its line. A thread that is still in `logging` would
     find the handler of the next test in the list of handlers, and write the line to that as well.
     """
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
-        found = [line for line in lines if line["event"] == "task_finished"]
-        if len(found) >= count and not running:
-            return found
-        time.sleep(0.01)
-    pytest.fail(f"{count} tasks have not ended: {lines}")
+
+    def found() -> Lines:
+        return [line for line in lines if line["event"] == "task_finished"]
+
+    wait_until(lambda: len(found()) >= count and not running)
+    return found()
 
 
 def test_a_task_has_the_id_and_no_fields_of_earlier_tasks(app: Celery, lines: Lines) -> None:

@@ -23,7 +23,7 @@ from pantheon_obs.core.task import TaskRun
 from pantheon_obs.testing import capture_events
 from pantheon_obs.time import blocks, frames, watchdog
 from pantheon_obs.time import loop as loops
-from pantheon_obs.time.loop import Loop
+from pantheon_obs.time.loop import WatchedLoop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,8 +76,8 @@ class Served:
         monkeypatch.setattr(loops, "time", clock)
         for module in (loops, blocks):
             monkeypatch.setattr(module, "perf_counter", lambda: self.now)
-        monkeypatch.setattr(Loop, "_waiting", lambda _: self.waited)
-        self.watched = Loop(self, 1, 1, _sleeps.__code__, SLOW)
+        monkeypatch.setattr(WatchedLoop, "_waiting", lambda _: self.waited)
+        self.watched = WatchedLoop(self, 1, 1, _sleeps.__code__, SLOW)
 
     def is_running(self) -> bool:
         """Say so, as loops do."""
@@ -232,7 +232,7 @@ def test_linux_tells_for_how_long_a_thread_has_waited_for_a_processor(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It is none where there is no such file."""
-    watched = Loop(SimpleNamespace(), threading.get_ident(), 1, _sleeps.__code__, SLOW)
+    watched = WatchedLoop(SimpleNamespace(), threading.get_ident(), 1, _sleeps.__code__, SLOW)
     first = watched._waiting()  # noqa: SLF001 - the subject
     assert 0 < first <= watched._waiting()  # noqa: SLF001 - as above
     monkeypatch.setattr(watched, "_schedule", Path("/proc/nowhere"))
@@ -363,7 +363,7 @@ def test_asyncio_waits_in_a_function_of_its_own(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the depth of its callbacks; that is remembered, and no callback."""
-    monkeypatch.setattr(Loop, "_is_asyncio", True)
+    monkeypatch.setattr(WatchedLoop, "_is_asyncio", True)
     for _ in range(2):
         served.see(computes())
         assert [] == served.asked
@@ -388,7 +388,7 @@ def test_the_request_that_blocks_has_the_time_on_its_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """All of its blocks, one that still lasts included; the line of the block has its id."""
-    monkeypatch.setattr(Loop, "_trace", lambda _: exchange)
+    monkeypatch.setattr(WatchedLoop, "_trace", lambda _: exchange)
     served.block(sleeps(), 0.4)
     frame = computes()
     for _ in range(21):
@@ -461,7 +461,7 @@ def test_the_depth_of_callbacks_is_told_from_a_running_one() -> None:
         return measured()
 
     def measured() -> tuple[int, int]:
-        chain = frames.chain_of(sys._getframe())  # noqa: SLF001 - the subject
+        chain = frames.frames_from(sys._getframe())  # noqa: SLF001 - the subject
         runs = asyncio.events.Handle._run.__code__  # noqa: SLF001 - as above
         return frames.depth_of_callback(chain, runs), frames.depth_of_callback(
             chain, _sleeps.__code__
@@ -475,9 +475,9 @@ def test_without_code_of_the_applications_any_code_is_the_place() -> None:
     """The innermost but this library's, which the garbage collector calls."""
     library = [(threading.Thread.run.__code__, 7), (threading.Thread.start.__code__, 9)]
     assert frames.place_in(tuple(library)).endswith("threading.py:7 Thread.run")
-    ours = [(Loop.look.__code__, 1)]
+    ours = [(WatchedLoop.look.__code__, 1)]
     assert frames.place_in((*ours, *library)).endswith("threading.py:7 Thread.run")
-    assert frames.place_in(tuple(ours)).endswith("loop.py:1 Loop.look")
+    assert frames.place_in(tuple(ours)).endswith("loop.py:1 WatchedLoop.look")
 
 
 async def until(happened: Callable[[], object]) -> None:

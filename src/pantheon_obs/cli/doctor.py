@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from pantheon_obs.cli.doctor_check import Check
+from pantheon_obs.cli.doctor_finding import Finding
 from pantheon_obs.cli.doctor_logs import LogExamination
-from pantheon_obs.cli.doctor_servers import Servers
-from pantheon_obs.cli.doctor_settings import examine_settings
+from pantheon_obs.cli.doctor_servers import examine_environment
 from pantheon_obs.cli.reading.files import Source, find
 from pantheon_obs.cli.reading.lines import Reader
 from pantheon_obs.cli.reading.wrappers import Joined
@@ -75,7 +74,8 @@ def run(arguments: argparse.Namespace) -> int:
     target, files = arguments.target, arguments.files
     if target is not None and (not _TARGET.fullmatch(target) or Path(target).exists()):
         target, files = None, [target, *files]
-    checks = [*(_environment() if target is None else _application(target))]
+    alone = target is None
+    checks = [*(examine_environment(Settings.from_env()) if alone else _application(target))]
     if files:
         checks += _logs(files)
     found = {check.status for check in checks}
@@ -88,14 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
     return _EXIT[verdict]
 
 
-def _environment() -> Iterator[Check]:
-    settings = Settings.from_env()
-    servers = Servers()
-    yield from examine_settings(settings, servers.workers)
-    yield from servers.examine(settings)
-
-
-def _application(target: str) -> Iterator[Check]:
+def _application(target: str) -> Iterator[Finding]:
     """Examine an application in a process of its own, and what it printed while it was imported."""
     with tempfile.TemporaryDirectory() as folder:
         result, printed = Path(folder, "checks.json"), Path(folder, "printed")
@@ -113,20 +106,20 @@ def _application(target: str) -> Iterator[Check]:
                     check=False,
                 )
         except subprocess.TimeoutExpired:
-            yield Check("application", "unknown", f"{target} was not imported in {_SECONDS} s")
+            yield Finding("application", "unknown", f"{target} was not imported in {_SECONDS} s")
             return
         lines = printed.read_bytes().splitlines()
         if not result.exists():
             last = b"".join(lines[-1:]).decode(errors="replace")
             why = f"{target}: its import has ended the process: {last}"
-            yield Check("application", "unknown", why)
+            yield Finding("application", "unknown", why)
             return
         checks = orjson.loads(result.read_bytes())
-    yield from (Check(**check) for check in checks)
+    yield from (Finding(**check) for check in checks)
     yield from _warned(lines)
 
 
-def _warned(lines: list[bytes]) -> Iterator[Check]:
+def _warned(lines: list[bytes]) -> Iterator[Finding]:
     """Find the library's own warnings among what an application printed."""
     examination = LogExamination()
     reader = Reader(())
@@ -136,14 +129,14 @@ def _warned(lines: list[bytes]) -> Iterator[Check]:
     yield from (check for check in examination.checks() if check.status == "fault")
 
 
-def _logs(files: list[str]) -> Iterator[Check]:
+def _logs(files: list[str]) -> Iterator[Finding]:
     examination = LogExamination()
     for _ in _Judging(find(files), examination).lines():
         pass
     yield from examination.checks()
 
 
-def _as_text(checks: list[Check], verdict: str) -> Iterator[str]:
+def _as_text(checks: list[Finding], verdict: str) -> Iterator[str]:
     """Show the findings, the faults last, where they are seen."""
     width = max(len(check.name) for check in checks)
     colors, wanted = {"fault": "red", "on": "green", "unknown": "yellow", "off": "dim"}, in_color()

@@ -16,10 +16,9 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs._instrument import instrumentation_of
-from pantheon_obs.cli.doctor_check import Check, fault
 from pantheon_obs.cli.doctor_features import examine_features
-from pantheon_obs.cli.doctor_servers import Servers
-from pantheon_obs.cli.doctor_settings import examine_settings
+from pantheon_obs.cli.doctor_finding import Finding, fault
+from pantheon_obs.cli.doctor_servers import examine_environment
 from pantheon_obs.cli.doctor_stack import examine_django, examine_stack
 from pantheon_obs.core.errors import ObsError
 from pantheon_obs.core.settings import Settings
@@ -28,11 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MEANT = re.compile(r"did you mean '(\w+)'")
-_made: list[Any] = []  # they are in use until this process ends
+_made: list[Any] = []  # the applications, which are in use until this process ends
 _NAMES = ("app", "application", "celery")  # where only a module is given
 
 
-def examine(target: str) -> Iterator[Check]:
+def examine(target: str) -> Iterator[Finding]:
     """Import an application, and examine it with the settings that it runs with."""
     try:
         app = _application(target)
@@ -41,9 +40,7 @@ def examine(target: str) -> Iterator[Check]:
         app = None
     ours = instrumentation_of(app)
     settings = Settings.from_env() if ours is None else ours.settings
-    servers = Servers()
-    yield from examine_settings(settings, servers.workers)
-    yield from servers.examine(settings)
+    yield from examine_environment(settings)
     if app is None or settings.disabled:
         return
     yield from _celery(app) if _is_celery(app) else examine_stack(app)
@@ -69,8 +66,8 @@ def _is_factory(found: Any) -> bool:
     return isinstance(found, FunctionType) and not signature(found).parameters
 
 
-def _refused(target: str, error: BaseException) -> Check:
-    """Tell an argument that the library refuses from an application that cannot be imported."""
+def _refused(target: str, error: BaseException) -> Finding:
+    """Distinguish an argument that the library refuses from a failing import."""
     if isinstance(error, ObsError):
         # Its text ends with what is accepted, or with the command that installs an extra.
         text = str(error)
@@ -78,7 +75,7 @@ def _refused(target: str, error: BaseException) -> Check:
         line = f"instrument(app, {meant[1]}=...)" if meant else text[text.rfind(": ") + 2 :]
         return fault("application", text, line)
     why = f"{target} cannot be imported: {type(error).__name__}: {error}"
-    return Check("application", "unknown", why)
+    return Finding("application", "unknown", why)
 
 
 def _is_celery(app: object) -> bool:
@@ -86,7 +83,7 @@ def _is_celery(app: object) -> bool:
     return celery is not None and isinstance(app, celery.Celery)
 
 
-def _celery(app: Any) -> Iterator[Check]:
+def _celery(app: Any) -> Iterator[Finding]:
     from pantheon_obs.adapters.celery_tracing import tracing_of  # noqa: PLC0415 - where there is Celery
 
     real = getattr(app, "_get_current_object", lambda: app)()
@@ -94,11 +91,11 @@ def _celery(app: Any) -> Iterator[Check]:
         why = "tasks have no trace id, and no task_finished"
         yield fault("tracing", why, "instrument_celery(app)")
     else:
-        yield Check("tracing", "on", "the Celery app is instrumented")
+        yield Finding("tracing", "on", "the Celery app is instrumented")
 
 
 def main() -> None:
-    """Write what was found to a file: standard output belongs to the application."""
+    """Write the findings to a file: standard output belongs to the application."""
     _, target, result = sys.argv
     checks = [check._asdict() for check in examine(target)]
     Path(result).write_text(json.dumps(checks), encoding="utf-8")

@@ -6,7 +6,7 @@ import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.cli.doctor_check import Check, fault
+from pantheon_obs.cli.doctor_finding import Finding, fault
 from pantheon_obs.llm.instrument import is_observed
 from pantheon_obs.llm.methods import SDKS
 from pantheon_obs.llm.sdks import sdk_of
@@ -20,26 +20,28 @@ if TYPE_CHECKING:
 _LIBRARIES = ("site-packages", "dist-packages", "lib/python3")
 
 
-def examine_features(settings: Settings) -> Iterator[Check]:
-    """Examine what the imported modules of the application use."""
+def examine_features(settings: Settings) -> Iterator[Finding]:
+    """Examine the features that the imported modules of the application use."""
     yield from _llm(settings)
     yield from _sentry(settings)
     yield from _celery()
 
 
-def _llm(settings: Settings) -> Iterator[Check]:
+def _llm(settings: Settings) -> Iterator[Finding]:
     imported = [sdk.package for sdk in SDKS if sdk.package in sys.modules]
     if not imported:
-        yield Check("llm", "off", "no SDK of an LLM is imported")
+        yield Finding("llm", "off", "no SDK of an LLM is imported")
         return
     bare = [name for name, value in _globals() if _is_bare(value)]
     if bare and not settings.llm:
         why = f"the calls of {bare[0]} are no events: nobody sees their time and cost"
         yield fault("llm", why, f"instrument_llm({bare[0]})")
     else:
-        yield Check("llm", "on", f"imported: {', '.join(imported)}")
+        yield Finding("llm", "on", f"imported: {', '.join(imported)}")
     if find_spec("genai_prices") is None:
-        yield Check("list prices", "off", "pip install 'pantheon-obs[prices]' brings a price list")
+        yield Finding(
+            "list prices", "off", "pip install 'pantheon-obs[prices]' brings a price list"
+        )
 
 
 def _globals() -> Iterator[tuple[str, Any]]:
@@ -59,7 +61,7 @@ def _is_bare(value: Any) -> bool:
         return False
 
 
-def _sentry(settings: Settings) -> Iterator[Check]:
+def _sentry(settings: Settings) -> Iterator[Finding]:
     sdk = sys.modules.get("sentry_sdk")
     if sdk is None or not sdk.is_initialized():
         return
@@ -81,10 +83,10 @@ def _sentry(settings: Settings) -> Iterator[Check]:
         for name, (bad, good, why) in wanted.items()
         if bad is not good and options.get(name) == bad
     ]
-    yield from found or [Check("sentry client", "on", "errors are sent, without personal data")]
+    yield from found or [Finding("sentry client", "on", "errors are sent, without personal data")]
 
 
-def _celery() -> Iterator[Check]:
+def _celery() -> Iterator[Finding]:
     """Examine the Celery apps that the application has made."""
     celery = sys.modules.get("celery")
     if celery is None:

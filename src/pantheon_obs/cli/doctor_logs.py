@@ -1,4 +1,4 @@
-"""Examine log lines: what the library has warned of, and what is missing on its events."""
+"""Examine log lines for the library's own warnings, and for fields that its events lack."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.cli.doctor_check import Check, fault
+from pantheon_obs.cli.doctor_finding import Finding, fault
 from pantheon_obs.cli.doctor_servers import LOG_CONFIG
 from pantheon_obs.cli.doctor_settings import problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# What the library warns of, and the line that mends it; names in braces are the line's fields.
+# The library's warnings, and the line that mends each; names in braces are the line's fields.
 _REMEDIES = {
     "instrument_ignored": "instrument(app, {options}=...)  # once, with all its options",
     "wrapper_unused": "app = instrument(app)",
@@ -26,13 +26,13 @@ _REMEDIES = {
     "log_lines_dropped": "export PANTHEON_OBS_LOG_QUEUE_BYTES=67108864",
     "llm_budget_store_lost": "redis-cli ping  # the store of the budget did not answer",
 }
-# How the problems of `metrics_unavailable` begin that no package mends.
+# Beginnings of the problems of `metrics_unavailable` that no package mends.
 _OF_METRICS = {
     "PROMETHEUS_MULTIPROC_DIR=": "export PROMETHEUS_MULTIPROC_DIR=/tmp/metrics",
     "metrics_port=": "export PANTHEON_OBS_METRICS_PORT=9464  # another one, which is free",
 }
 _LOGGER_CLASS = 'GUNICORN_CMD_ARGS="--logger-class pantheon_obs.adapters.gunicorn.JSONLogger"'
-# How the servers' lines begin where nothing of ours stands in their logging.
+# Beginnings of the servers' lines where our handler is not in their logging.
 _RAW = (
     (
         re.compile(rb"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL): {2,}"),
@@ -48,11 +48,11 @@ _PRICE = 'prices={{"{}": (INPUT, OUTPUT)}}  # US dollars per million tokens'
 
 
 class LogExamination:
-    """Takes the lines one by one; what it remembers does not grow with their number."""
+    """Takes the lines one by one, in memory that does not grow with their number."""
 
     def __init__(self) -> None:
         self._units = 0
-        self._found: dict[tuple[str, str], Check] = {}
+        self._found: dict[tuple[str, str], Finding] = {}
         self._missing: Counter[tuple[str, bool]] = Counter()  # alias, whether it streams
         self._unpriced: Counter[str] = Counter()
         self._last = b""
@@ -87,7 +87,7 @@ class LogExamination:
             why = "the lines are text: the commands read JSON lines only"
             self._add(fault("json lines", why, "export PANTHEON_OBS_LOG_FORMAT=json"))
 
-    def checks(self) -> Iterator[Check]:
+    def checks(self) -> Iterator[Finding]:
         """List what was found."""
         yield from self._found.values()
         for (alias, streams), count in self._missing.items():
@@ -98,7 +98,7 @@ class LogExamination:
             why = f"{count} calls of {alias} have tokens and no price"
             yield fault("prices", why, _PRICE.format(alias))
         if not (self._found or self._missing or self._unpriced):
-            yield Check("log", "on" if self._units else "unknown", f"{self._units} units seen")
+            yield Finding("log", "on" if self._units else "unknown", f"{self._units} units seen")
 
     def _take_call(self, line: dict[str, Any]) -> None:
         if line.get("nested") or line.get("outcome") != "ok":
@@ -109,7 +109,7 @@ class LogExamination:
         elif line.get("cost_usd") is None and line.get("input_tokens") is not None:
             self._unpriced[alias] += 1
 
-    def _add(self, check: Check) -> None:
+    def _add(self, check: Finding) -> None:
         self._found.setdefault((check.name, check.fix or ""), check)
 
 

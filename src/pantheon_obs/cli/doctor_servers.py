@@ -11,7 +11,8 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pantheon_obs.cli.doctor_check import Check, fault
+from pantheon_obs.cli.doctor_finding import Finding, fault
+from pantheon_obs.cli.doctor_settings import examine_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pantheon_obs.core.settings import Settings
 
 LOG_CONFIG = Path(__file__).parents[1] / "log_config.json"
+EVERY_PROXY = "every client is believed as a proxy: it may forge its address and the trace id"
 
 _OURS = "pantheon_obs"
 _FILE = "gunicorn.conf.py"
@@ -31,49 +33,45 @@ _LOG_SETTINGS = ("logconfig", "log_config")  # in the file, and on the command l
 _SHORT = {"-w": "workers", "-c": "config"}
 
 
-class Servers:
-    """The configuration that servers read from the environment and the working folder.
+def examine_environment(settings: Settings) -> Iterator[Finding]:
+    """Examine the settings, who writes the servers' lines, and whom the servers believe."""
+    gunicorn = _gunicorn()
+    yield from examine_settings(settings, _workers(gunicorn))
+    if gunicorn:
+        yield _logger_of(gunicorn)
+    for variable in _LOG_CONFIGS:
+        if path := os.environ.get(variable):
+            yield _log_config(variable, Path(path))
+    trusted = [gunicorn.get("forwarded_allow_ips", ""), *map(os.environ.get, _PROXIES)]
+    if settings.trust_inbound and any("*" in each for each in trusted if each):
+        fix = "export FORWARDED_ALLOW_IPS=10.0.0.0/8  # the addresses of your own proxies"
+        yield fault("proxy", EVERY_PROXY, fix)
 
-    Attributes:
-        gunicorn: Its settings as text; empty where it is not configured here.
-        workers: The largest number of processes that any server is told to start.
-    """
 
-    def __init__(self) -> None:
-        self.gunicorn = _gunicorn()
-        counts = [os.environ.get(name, "") for name in _WORKERS]
-        told = self.gunicorn.get("workers", "1")
-        # A number that is computed, as from the processors, stands for several.
-        counts.append(told if told.isdecimal() else "2")
-        self.workers = max((int(count) for count in counts if count.isdecimal()), default=1)
+def _workers(gunicorn: dict[str, str]) -> int:
+    """Return the largest number of processes that any server starts."""
+    counts = [os.environ.get(name, "") for name in _WORKERS]
+    count = gunicorn.get("workers", "1")
+    # A number that is computed, as from the processors, stands for several.
+    counts.append(count if count.isdecimal() else "2")
+    return max(int(count) for count in counts if count.isdecimal())
 
-    def examine(self, settings: Settings) -> Iterator[Check]:
-        """Examine who writes the servers' lines, and whom the servers believe."""
-        if self.gunicorn:
-            yield self._logger_of_gunicorn()
-        for variable in _LOG_CONFIGS:
-            if path := os.environ.get(variable):
-                yield _log_config(variable, Path(path))
-        told = [self.gunicorn.get("forwarded_allow_ips", ""), *map(os.environ.get, _PROXIES)]
-        if settings.trust_inbound and any("*" in each for each in told if each):
-            why = "every client is believed as a proxy: it may forge its address and the trace id"
-            fix = "export FORWARDED_ALLOW_IPS=10.0.0.0/8  # the addresses of your own proxies"
-            yield fault("proxy", why, fix)
 
-    def _logger_of_gunicorn(self) -> Check:
-        own = {name: each for name, each in self.gunicorn.items() if name.startswith(_LOG_SETTINGS)}
-        wrong = [name for name, value in own.items() if not _is_ours(value)]
-        told = self.gunicorn.get("logger_class", "")
-        fix = f'logger_class = "{_CLASS}"  # in {_FILE}'
-        if told and not _is_ours(told):
-            why = "gunicorn's lines are raw: its logger_class is another one"
-            return fault("gunicorn", why, fix)
-        if wrong and not told:
-            why = f"gunicorn's lines are raw: it has a log configuration of its own ({wrong[0]})"
-            return fault("gunicorn", why, fix)
-        if told or own:
-            return Check("gunicorn", "on", "gunicorn's own lines are JSON, too")
-        return Check("gunicorn", "off", f"the master's own lines are raw without {fix}")
+def _logger_of(gunicorn: dict[str, str]) -> Finding:
+    """Examine who writes gunicorn's own lines, by its settings."""
+    own = {name: each for name, each in gunicorn.items() if name.startswith(_LOG_SETTINGS)}
+    wrong = [name for name, value in own.items() if _OURS not in value]
+    logger_class = gunicorn.get("logger_class", "")
+    fix = f'logger_class = "{_CLASS}"  # in {_FILE}'
+    if logger_class and _OURS not in logger_class:
+        why = "gunicorn's lines are raw: its logger_class is another one"
+        return fault("gunicorn", why, fix)
+    if wrong and not logger_class:
+        why = f"gunicorn's lines are raw: it has a log configuration of its own ({wrong[0]})"
+        return fault("gunicorn", why, fix)
+    if logger_class or own:
+        return Finding("gunicorn", "on", "gunicorn's own lines are JSON, too")
+    return Finding("gunicorn", "off", f"the master's own lines are raw without {fix}")
 
 
 def _gunicorn() -> dict[str, str]:
@@ -92,7 +90,7 @@ def _gunicorn() -> dict[str, str]:
     except (OSError, SyntaxError, ValueError):
         return given
     found = {
-        # A computed value stands for the whole file, which tells where it comes from.
+        # The whole file stands for a computed value: it says where the value comes from.
         ast.unparse(target): str(value.value) if isinstance(value, ast.Constant) else source
         for node in tree.body
         if isinstance(node, ast.Assign)
@@ -102,16 +100,12 @@ def _gunicorn() -> dict[str, str]:
     return {name: value for name, value in (found | given).items() if value}
 
 
-def _is_ours(text: str) -> bool:
-    return _OURS in text
-
-
-def _log_config(variable: str, path: Path) -> Check:
+def _log_config(variable: str, path: Path) -> Finding:
     fix = f"export {variable}={LOG_CONFIG}"
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         return fault("server log", f"{variable}: {error}", fix)
-    if _is_ours(text):
-        return Check("server log", "on", f"{variable} is the library's")
+    if _OURS in text:
+        return Finding("server log", "on", f"{variable} is the library's")
     return fault("server log", f"{variable}={path}: the server's lines are raw", fix)

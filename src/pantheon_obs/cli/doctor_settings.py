@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pantheon_obs.cli.doctor_check import Check, fault
+from pantheon_obs.cli.doctor_finding import Finding, fault
 from pantheon_obs.core.parsing import level_number
 from pantheon_obs.sinks.sentry_options import dsn_of
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pantheon_obs.core.settings import Settings
 
 PACKAGE = "pantheon-obs"
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 _BOUND = re.compile(r"([\w.-]+)(?:\[[^]]*\])?\s*>=\s*([\d.]+)")
 _REFUSED = re.compile(r"(\w+)=.* the default (.*) is used", re.DOTALL)
@@ -29,12 +29,12 @@ _UNKNOWN = re.compile(r"(\w+) is not a setting(?:: did you mean (\w+)\?|: (\w+) 
 _DSN = re.compile(r"https?://[^:@/\s]+(?::[^@/\s]*)?@[^/@\s]+(?:/[^/\s]+)*/\d+/?")
 
 
-def examine_settings(settings: Settings, workers: int) -> Iterator[Check]:
-    """Examine what the settings ask for; `workers` is the number of processes that serve."""
+def examine_settings(settings: Settings, workers: int) -> Iterator[Finding]:
+    """Examine the features that the settings ask for, in a service of so many processes."""
     yield from _versions()
     yield from map(problem, settings.problems)
     if settings.disabled:
-        yield Check("tracing", "off", "the setting `disabled` turns the whole library off")
+        yield Finding("tracing", "off", "the setting `disabled` turns the whole library off")
         return
     yield _level(settings)
     yield _format(settings)
@@ -42,12 +42,12 @@ def examine_settings(settings: Settings, workers: int) -> Iterator[Check]:
     yield _metrics(settings, workers)
 
 
-def _versions() -> Iterator[Check]:
+def _versions() -> Iterator[Finding]:
     """Compare the installed packages with the lowest versions that ours declares."""
     try:
         ours, bounds = version(PACKAGE), requires(PACKAGE) or []
     except PackageNotFoundError:
-        yield Check("versions", "unknown", f"{PACKAGE} has no installed metadata")
+        yield Finding("versions", "unknown", f"{PACKAGE} has no installed metadata")
         return
     lowest = {found[1]: found[2] for line in bounds if (found := _BOUND.match(line))}
     old = []
@@ -57,10 +57,9 @@ def _versions() -> Iterator[Check]:
         except PackageNotFoundError:
             continue
         if _numbers(installed) < _numbers(bound):
-            old.append(
-                fault("versions", f"{name} {installed} is too old", _pip(f"{name}>={bound}"))
-            )
-    yield from old or [Check("versions", "on", f"{PACKAGE} {ours}, and what it works with")]
+            why = f"{name} {installed} is too old"
+            old.append(fault("versions", why, _pip(f"{name}>={bound}")))
+    yield from old or [Finding("versions", "on", f"{PACKAGE} {ours}, and what it works with")]
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -75,7 +74,7 @@ def _pip(requirement: str) -> str:
     return f"pip install '{requirement}'"
 
 
-def problem(text: str) -> Check:
+def problem(text: str) -> Finding:
     """Turn the library's own sentence about a variable into a finding."""
     if refused := _REFUSED.match(text):
         variable, default = refused.groups()
@@ -90,60 +89,56 @@ def problem(text: str) -> Check:
     return fault("settings", text, line)
 
 
-def _level(settings: Settings) -> Check:
+def _level(settings: Settings) -> Finding:
     if level_number(settings.log_level) > logging.INFO:
         why = f"log_level {settings.log_level} drops the line of each request that ends well"
-        is_argument = "log_level" in settings.given
+        by_argument = 'instrument(app, log_level="INFO")'
+        by_variable = "export PANTHEON_OBS_LOG_LEVEL=INFO"
         return fault(
-            "log level",
-            why,
-            'instrument(app, log_level="INFO")'
-            if is_argument
-            else "export PANTHEON_OBS_LOG_LEVEL=INFO",
+            "log level", why, by_argument if "log_level" in settings.given else by_variable
         )
-    return Check("log level", "on", settings.log_level)
+    return Finding("log level", "on", settings.log_level)
 
 
-def _format(settings: Settings) -> Check:
+def _format(settings: Settings) -> Finding:
     if settings.log_format in {"text", "console"}:
         why = f"log_format {settings.log_format}: the commands read JSON lines only"
-        return Check("json lines", "off", why)
-    return Check("json lines", "on", f"log_format {settings.log_format}")
+        return Finding("json lines", "off", why)
+    return Finding("json lines", "on", f"log_format {settings.log_format}")
 
 
-def _sentry(settings: Settings) -> Check:
+def _sentry(settings: Settings) -> Finding:
     dsn = dsn_of(settings)
     if dsn is None:
-        return Check("sentry", "off", "no DSN: SENTRY_DSN is not set")
+        return Finding("sentry", "off", "no DSN: SENTRY_DSN is not set")
     if find_spec("sentry_sdk") is None:
         return fault("sentry", "a DSN is set, without the package", _pip("pantheon-obs[sentry]"))
     if not _DSN.fullmatch(dsn):
         fix = "export SENTRY_DSN=https://KEY@HOST/PROJECT-NUMBER"
         return fault("sentry", "the DSN is malformed, so nothing is sent", fix)
-    return Check("sentry", "on", "a DSN is set")
+    return Finding("sentry", "on", "a DSN is set")
 
 
-def _metrics(settings: Settings, workers: int) -> Check:
-    asked = [settings.metrics_path, getattr(settings, "metrics_port", None)]
-    if asked == [None, None]:
-        return Check("metrics", "off", "neither metrics_path nor metrics_port is set")
+def _metrics(settings: Settings, workers: int) -> Finding:
+    if settings.metrics_path is None and settings.metrics_port is None:
+        return Finding("metrics", "off", "neither metrics_path nor metrics_port is set")
     if find_spec("prometheus_client") is None:
         why = "metrics are asked for, without the package"
         return fault("metrics", why, _pip("pantheon-obs[prometheus]"))
-    folder = os.environ.get(FOLDER, "").strip()
-    line = f"export {FOLDER}=/tmp/metrics"
-    if not folder and os.environ.get(FOLDER.lower()):
-        return fault("metrics", f"{FOLDER.lower()} is not read: the name is in capitals", line)
+    folder = os.environ.get(_FOLDER, "").strip()
+    line = f"export {_FOLDER}=/tmp/metrics"
+    if not folder and os.environ.get(_FOLDER.lower()):
+        return fault("metrics", f"{_FOLDER.lower()} is not read: the name is in capitals", line)
     if not folder and workers > 1:
         why = f"{workers} workers count apart: each scrape shows another one's figures"
         return fault("metrics", why, line)
-    if folder and (problem := _unusable(Path(folder))):
-        return fault("metrics", f"{FOLDER}={folder}: {problem}", line)
-    return Check("metrics", "on", f"of {'all workers' if folder else 'one process'}")
+    if folder and (why_not := _unusable(Path(folder))):
+        return fault("metrics", f"{_FOLDER}={folder}: {why_not}", line)
+    return Finding("metrics", "on", f"of {'all workers' if folder else 'one process'}")
 
 
 def _unusable(folder: Path) -> str | None:
-    """Tell why no worker can write into a folder, which may be made first."""
+    """Return why no worker can write into a folder, which may be made first."""
     nearest = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     if not nearest.is_dir():
         return f"{nearest} is not a folder"

@@ -1,4 +1,4 @@
-"""Examine what stands around an application: ours, in which order, and what does the same."""
+"""Examine the middleware around an application: ours, its place, and other products like it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs._instrument import instrumentation_of, product_of
 from pantheon_obs.adapters.asgi import TraceIdMiddleware
 from pantheon_obs.adapters.wsgi import TraceIdMiddleware as WsgiTraceIdMiddleware
-from pantheon_obs.cli.doctor_check import Check, fault
+from pantheon_obs.cli.doctor_finding import Finding, fault
+from pantheon_obs.cli.doctor_servers import EVERY_PROXY
 from pantheon_obs.core.errors import ConfigError
 from pantheon_obs.products import ALIKE
 from pantheon_obs.sinks.logs import configure as logs
@@ -26,14 +27,14 @@ _MOST = 30  # callables around each other
 _FRAMEWORK = "framework"
 
 
-def examine_stack(app: Any) -> Iterator[Check]:
+def examine_stack(app: Any) -> Iterator[Finding]:
     """Examine an application object or a plain callable."""
     if _is_django(app):
         return
     try:
         product = product_of(app)
     except ConfigError as error:
-        yield Check("application", "unknown", str(error))
+        yield Finding("application", "unknown", str(error))
         return
     layers = _layers(app)
     own = [getattr(entry, "cls", None) for entry in getattr(app, "user_middleware", ())]
@@ -55,7 +56,7 @@ def examine_stack(app: Any) -> Iterator[Check]:
         why = f"what {outer} answers itself has no trace id: it stands around instrument(app)"
         yield fault("order", why, f"app = instrument({outer}(app))")
     else:
-        yield Check("tracing", "on", f"instrument(app), {product.name}")
+        yield Finding("tracing", "on", f"instrument(app), {product.name}")
     yield from _alike(map(_path, [*own, *map(type, layers)]))
     yield from _trusting(app, layers)
     if traced is not None or by_hand:
@@ -63,7 +64,7 @@ def examine_stack(app: Any) -> Iterator[Check]:
     yield from _shadowed(app, instrumentation_of(traced))
 
 
-def examine_django() -> Iterator[Check]:
+def examine_django() -> Iterator[Finding]:
     """Examine a Django project, if its settings are in use: its own checks, and its apps."""
     conf = sys.modules.get("django.conf")
     if conf is None or not conf.settings.configured:
@@ -79,7 +80,7 @@ def examine_django() -> Iterator[Check]:
     for message in found:
         yield fault("django", str(message.msg), str(message.hint))
     if not found:
-        yield Check("tracing", "on", "the middleware is the first in MIDDLEWARE")
+        yield Finding("tracing", "on", "the middleware is the first in MIDDLEWARE")
     yield from _alike(conf.settings.MIDDLEWARE)
     yield from _logging()
 
@@ -116,7 +117,7 @@ def _is_traced(layer: object) -> bool:
 
 
 def _outside(layers: list[Any], traced: object) -> str | None:
-    """Name what stands around ours, unless it only rewrites what a proxy says."""
+    """Name the middleware around ours, unless it only rewrites what a proxy says."""
     outer = layers[0]
     if outer is traced or "proxy" in type(outer).__module__:
         return None
@@ -124,7 +125,7 @@ def _outside(layers: list[Any], traced: object) -> str | None:
 
 
 def _replaced(app: Any) -> tuple[str, str] | None:
-    """Name what was put in the place of Flask's `wsgi_app` or Quart's `asgi_app` after ours."""
+    """Name the wrapper that has replaced Flask's `wsgi_app` or Quart's `asgi_app` after ours."""
     for name in ("wsgi_app", "asgi_app"):
         around = getattr(app, "__dict__", {}).get(name)
         if around is not None and (outer := _outside([around], None)):
@@ -132,28 +133,28 @@ def _replaced(app: Any) -> tuple[str, str] | None:
     return None
 
 
-def _trusting(app: Any, layers: list[Any]) -> Iterator[Check]:
+def _trusting(app: Any, layers: list[Any]) -> Iterator[Finding]:
     """Find middleware that believes every client as a proxy, as uvicorn's may."""
     options = [getattr(entry, "kwargs", {}) for entry in getattr(app, "user_middleware", ())]
     hosts = [each.get("trusted_hosts", "") for each in options]
     trusted = [getattr(layer, "trusted_hosts", None) for layer in layers]
     trusts_all = any(getattr(each, "always_trust", False) is True for each in trusted)
     if trusts_all or any("*" in each for each in hosts):
-        why = "every client is believed as a proxy: it may forge its address and the trace id"
-        yield fault("proxy", why, 'trusted_hosts="10.0.0.0/8"  # the addresses of your own proxies')
+        fix = 'trusted_hosts="10.0.0.0/8"  # the addresses of your own proxies'
+        yield fault("proxy", EVERY_PROXY, fix)
 
 
-def _by_hand(own: list[Any]) -> Iterator[Check]:
+def _by_hand(own: list[Any]) -> Iterator[Finding]:
     first = own[0]
     if isinstance(first, type) and issubclass(first, _BY_HAND):
-        yield Check("tracing", "on", "TraceIdMiddleware, outside the others")
+        yield Finding("tracing", "on", "TraceIdMiddleware, outside the others")
         return
     name = getattr(first, "__name__", first)
     why = f"TraceIdMiddleware stands inside {name}: what that answers has no trace id"
     yield fault("order", why, "instrument(app)  # in place of add_middleware(TraceIdMiddleware)")
 
 
-def _alike(paths: Iterable[str]) -> Iterator[Check]:
+def _alike(paths: Iterable[str]) -> Iterator[Finding]:
     """Find middleware of other packages, by the path to its class, that does what ours does."""
     for path in paths:
         package, name = path.partition(".")[0], path.rpartition(".")[2]
@@ -165,7 +166,7 @@ def _path(kind: Any) -> str:
     return f"{getattr(kind, '__module__', '')}.{getattr(kind, '__name__', kind)}"
 
 
-def _shadowed(app: Any, ours: Instrumentation | None) -> Iterator[Check]:
+def _shadowed(app: Any, ours: Instrumentation | None) -> Iterator[Finding]:
     """Find routes of the application that the endpoints of the library stand before."""
     if ours is None:
         return
@@ -179,20 +180,19 @@ def _shadowed(app: Any, ours: Instrumentation | None) -> Iterator[Check]:
         probes and f"{probes}/ready": "health_prefix",
     }
     for path in own & answered.keys() - {None}:
-        line = (
-            f'instrument(app, {answered[path]}="/internal{getattr(ours.settings, answered[path])}")'
-        )
+        name = answered[path]
+        line = f'instrument(app, {name}="/internal{getattr(ours.settings, name)}")'
         yield fault("routes", f"the application's own route {path} is never reached", line)
 
 
-def _logging() -> Iterator[Check]:
+def _logging() -> Iterator[Finding]:
     if logs.active_emitter() is None:
         yield fault("logging", "log lines have no trace id", "configure_logging()")
     elif not any(isinstance(each, ObsHandler) for each in _handlers()):
         why = "a later configuration of logging has removed the library's handler"
         yield fault("logging", why, "remove basicConfig, dictConfig or fileConfig after instrument")
     else:
-        yield Check("logging", "on", "every line of the process is the library's")
+        yield Finding("logging", "on", "every line of the process is the library's")
 
 
 def _handlers() -> Iterator[logging.Handler]:

@@ -1,4 +1,4 @@
-"""The arguments of commands that read log lines."""
+"""Arguments of the commands that read log lines."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def reader_of(arguments: argparse.Namespace) -> Reader:
     return Reader(find(arguments.files))
 
 
-def tell_skipped(read: dict[str, int]) -> None:
+def note_skipped(read: dict[str, int]) -> None:
     """Say on stderr how many lines were skipped."""
     if read["torn"] or read["foreign"]:
         note(f"skipped {read['torn']:,} torn and {read['foreign']:,} foreign lines")

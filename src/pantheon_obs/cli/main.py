@@ -58,7 +58,7 @@ class CommandModule(Protocol):
         """Add the command's arguments."""
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Do the work and return the exit code; a `CommandError` becomes one line."""
+        """Run the command and return the exit code; a `CommandError` becomes one line."""
         ...
 
 
@@ -165,12 +165,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chosen = _parse(built.parser, words)
         code = built.modules[chosen.command].run(chosen)
         sys.stdout.flush()
-    except CommandError as error:
+    except (CommandError, MissingExtraError) as error:
         note(str(error))
-        return error.code
-    except MissingExtraError as error:
-        note(str(error))
-        return 2
+        return getattr(error, "code", 2)
     except KeyboardInterrupt:
         return _INTERRUPTED
     except OSError as error:

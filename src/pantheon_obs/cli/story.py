@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from pantheon_obs.cli.inputs import FILES, add_files, add_local, reader_of, tell_skipped
+from pantheon_obs.cli.inputs import FILES, add_files, add_local, note_skipped, reader_of
 from pantheon_obs.cli.stories.document import story
 from pantheon_obs.cli.stories.search import search
 from pantheon_obs.cli.stories.trace_ids import not_accepted, wanted
@@ -51,22 +51,22 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError(not_accepted(arguments.what))
     reader = reader_of(arguments)
     lines = search(reader, trace)
-    tell_skipped(reader.read)
-    told = story(lines, reader.read)
+    note_skipped(reader.read)
+    found = story(lines, reader.read)
     if arguments.html is not None:
         # Jinja2 is an extra, and the page is not always wanted.
         from pantheon_obs.cli.page.render import write_story  # noqa: PLC0415
 
-        write_story(arguments.html, told.document)
+        write_story(arguments.html, found.document)
     if arguments.json:
-        for part in as_json(told.document):
+        for part in _as_json(found.document):
             write(part)
     elif arguments.html is None:
-        write_lines(as_text(told, style(colors=in_color(), local=arguments.local)))
+        write_lines(as_text(found, style(colors=in_color(), local=arguments.local)))
     return 0
 
 
-def as_json(document: dict[str, Any]) -> Iterator[bytes]:
+def _as_json(document: dict[str, Any]) -> Iterator[bytes]:
     """Give the document in parts: a long story is never in memory a second time."""
     lines = document["lines"]
     yield encoded({key: document[key] for key in document if key != "lines"})[:-1]

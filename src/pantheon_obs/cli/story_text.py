@@ -1,4 +1,4 @@
-"""The story of a trace as text: errors, the waterfall, the lines."""
+"""Write the story of a trace as text: errors, the waterfall, the lines."""
 
 from __future__ import annotations
 
@@ -68,8 +68,7 @@ def _head(story: Story, look: Style) -> Iterator[str]:
     if not story.items:
         state = "no request, task or call has ended"
     yield f"{paint('trace', 'bold', wanted=look.colors)} {printable(document['trace_id'])}: {state}"
-    start = min([story.lines[0].time, *(item.start for item in story.items)])
-    shown = show_time(start, local=look.local)
+    shown = show_time(story.start, local=look.local)
     parts = [
         f"{shown.replace(tzinfo=None).isoformat(' ', 'microseconds')} {shown.tzname()}",
         milliseconds(document["duration_ms"]),
@@ -86,7 +85,8 @@ def _head(story: Story, look: Style) -> Iterator[str]:
 def _error(entry: dict[str, Any], item: Item | None, look: Style) -> Iterator[str]:
     kind = printable(cut(entry["type"] or entry["event"]))
     if entry["type"] is None and item and item.line.fields["event"] == entry["event"]:
-        kind = f"{printable(name_of(item.kind, item.line.fields))} {_ended(item)}"
+        fields = item.line.fields
+        kind = f"{printable(name_of(item.kind, fields))} {outcome(item.kind, fields)}"
     yield ""
     title = paint(f"✗ {kind}", "red", wanted=look.colors)
     yield f"{title}: {printable(cut(entry['message']))}" if entry["message"] else title
@@ -98,7 +98,7 @@ def _error(entry: dict[str, Any], item: Item | None, look: Style) -> Iterator[st
 
 
 def _waterfall(story: Story, look: Style) -> Iterator[str]:
-    """Give a row for each item, below the one that it belongs to, and one for each of its times."""
+    """Give a row for each item, below its parent, and one for each of its times."""
     document = story.document
     children: dict[int | None, list[int]] = {}
     for entry in document["items"]:
@@ -114,13 +114,9 @@ def _waterfall(story: Story, look: Style) -> Iterator[str]:
             yield scale.time(item, depth + 1, time)
 
 
-def _ended(item: Item) -> str:
-    return outcome(item.kind, item.line.fields)
-
-
 def _details(item: Item, *, guessed: bool) -> str:
     fields = item.line.fields
-    parts = [_ended(item), *usage(item.kind, fields)]
+    parts = [outcome(item.kind, fields), *usage(item.kind, fields)]
     if item.nested:
         parts.append("nested")
     if retries := fields.get("retries"):
@@ -141,13 +137,12 @@ class Scale:
 
     def __init__(self, story: Story, look: Style) -> None:
         self._look = look
-        self._start = min([story.lines[0].time, *(item.start for item in story.items)])
+        self._start = story.start
         self._total = story.document["duration_ms"] or 1.0
-        self._label = look.columns // 3
-        self._bar = look.columns // 3
+        self._width = look.columns // 3  # of the labels, and of the bars
 
     def row(self, item: Item, depth: int, details: str) -> str:
-        """One row of a unit or call."""
+        """Draw the row of a unit or call."""
         name = name_of(item.kind, item.line.fields)
         label = self._labelled(f"{name}  {item.service}", depth)
         bar = self._drawn(item, item.length, "█")
@@ -156,7 +151,7 @@ class Scale:
         return f"{label} ▏{bar}▕ {milliseconds(item.duration):>10}  {details}".rstrip()
 
     def time(self, item: Item, depth: int, time: dict[str, Any]) -> str:
-        """One row of a measured time; it is drawn from its unit's start."""
+        """Draw the row of a measured time, from its unit's start."""
         label = self._labelled(f"· {time['name']}", depth)
         bar = paint(self._drawn(item, time["ms"], "░"), "dim", wanted=self._look.colors)
         details = "" if time["calls"] is None else count(time["calls"], "call")
@@ -168,14 +163,14 @@ class Scale:
 
     def _labelled(self, text: str, depth: int) -> str:
         text = "  " * min(depth, _DEEPEST) + printable(text)
-        return f"{text[: self._label - 1]}…" if len(text) > self._label else text.ljust(self._label)
+        return f"{text[: self._width - 1]}…" if len(text) > self._width else text.ljust(self._width)
 
     def _drawn(self, item: Item, length: float, mark: str) -> str:
         """Draw a bar from an item's start; even the shortest has one column."""
         begin = (item.start - self._start).total_seconds() * 1000
-        first = min(int(begin / self._total * self._bar), self._bar - 1)
-        cells = min(max(round(length / self._total * self._bar), 1), self._bar - first)
-        return (" " * first + mark * cells).ljust(self._bar)
+        first = min(int(begin / self._total * self._width), self._width - 1)
+        cells = min(max(round(length / self._total * self._width), 1), self._width - first)
+        return (" " * first + mark * cells).ljust(self._width)
 
 
 def _lines(lines: Sequence[Line], look: Style) -> Iterator[str]:

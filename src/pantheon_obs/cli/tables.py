@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from pantheon_obs.cli.reading.schema import keys
+from pantheon_obs.cli.reading.schema import REQUIRED, keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from pantheon_obs.cli.reading.schema import Types
+
 TABLE = "pantheon_events"
-_REQUIRED = ("timestamp", "level", "event", "logger")
 _PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{6}Z$"
 
 
@@ -131,14 +132,14 @@ def script(dialect: Dialect) -> Iterator[str]:
     yield f"CREATE TABLE {TABLE} ("
     for key, types in columns.items():
         kind = dialect.timestamp[0] if key == "timestamp" else dialect.types[_place(types)]
-        required = key in _REQUIRED[1:] and kind == "Nullable(String)"
+        required = key in REQUIRED[1:] and kind == "Nullable(String)"
         yield f'  "{key}" {"String" if required else kind},'
     yield f'  "fields" {dialect.rest[0]}'
     yield f"){dialect.after};"
     yield f"-- load: {_load(dialect, columns)};"
 
 
-def _load(dialect: Dialect, columns: dict[str, frozenset[type]]) -> str:
+def _load(dialect: Dialect, columns: Types) -> str:
     values = [
         dialect.timestamp[1]
         if key == "timestamp"
@@ -146,7 +147,7 @@ def _load(dialect: Dialect, columns: dict[str, frozenset[type]]) -> str:
         for key, types in columns.items()
     ]
     values.append(dialect.rest[1].format(keys=_joined(dialect.known, columns, ", ")))
-    ours = _joined(dialect.is_text, _REQUIRED, " AND ")
+    ours = _joined(dialect.is_text, REQUIRED, " AND ")
     rows = dialect.rows.replace("{ours}", ours)
     return f"INSERT INTO {TABLE} SELECT {', '.join(values)} FROM {rows}"  # noqa: S608 - our own names
 

@@ -16,9 +16,9 @@ from pantheon_obs.cli.inputs import (
     FILES,
     add_files,
     add_local,
+    note_skipped,
     reader_of,
     show_time,
-    tell_skipped,
 )
 from pantheon_obs.cli.reading.follow import Follower
 from pantheon_obs.cli.stories.items import Item, item_of, name_of
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.follow:
         reader = reader_of(arguments)
         write_lines(rows.of(reader.lines()))
-        tell_skipped(reader.read)
+        note_skipped(reader.read)
         return 0
     follower = Follower(arguments.files, from_start=False)
     while True:
@@ -117,7 +117,7 @@ def _text(value: object) -> str:
 
 
 class _Rows(NamedTuple):
-    """Make rows of lines."""
+    """The rows of lines, and how they look."""
 
     wanted: Filter
     colors: bool

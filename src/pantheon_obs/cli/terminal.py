@@ -86,7 +86,7 @@ def write_lines(lines: Iterable[str]) -> None:
 
 
 def note(text: str) -> None:
-    """Tell the person something in one line on stderr."""
+    """Print one line for the person on stderr."""
     with suppress(OSError):  # the disk on which stderr is written may be full
         print(f"pantheon-obs: {printable(text)}", file=sys.stderr, flush=True)  # noqa: T201
 
@@ -100,7 +100,7 @@ class Progress:
         self._wanted = sys.stderr.isatty()
 
     def at(self, name: str, done: int, total: int) -> None:
-        """Take in that so many bytes of a file are read; `total` is 0 if it is not known."""
+        """Show, if it is time, how many bytes of a file are read; `total` is 0 if not known."""
         if not self._wanted:
             return
         now = time.monotonic()
@@ -111,7 +111,7 @@ class Progress:
             sys.stderr.flush()
 
     def end(self) -> None:
-        """Clear what was shown."""
+        """Clear the line."""
         if self._shown:
             self._shown = 0.0
             sys.stderr.write("\r\x1b[K")

@@ -14,9 +14,15 @@ if TYPE_CHECKING:
 
 LONGEST = 2000  # characters of a value that is shown
 
-# What every line has, and what the head of a story or a row says already.
+# Every line has these fields, or the head of a story or a row shows them already.
 _SAID = {"timestamp", "level", "event", "logger", "trace_id", "request_id", "exception"}
 _SAME = {"service", "environment", "release"}
+_STATUS = {
+    "request": ("status_code", "grpc_code"),
+    "websocket": ("close_code",),
+    "task": ("state",),
+    "llm": (),
+}
 
 
 def milliseconds(value: float | None) -> str:
@@ -50,15 +56,10 @@ def count(number_of: int, what: str) -> str:
 def outcome(kind: str, fields: dict[str, Any]) -> str:
     """Say how a unit or call ended: a status, and the outcome where it is not `ok`."""
     ended = fields.get("outcome")
-    if kind == "task":
-        status = fields.get("state")
-    elif kind == "websocket":
-        status = fields.get("close_code")
-    else:
-        status = fields.get("status_code", fields.get("grpc_code"))
-    if kind != "llm" and status is not None and ended in ("ok", None):
+    status = next((fields[key] for key in _STATUS[kind] if key in fields), None)
+    if status is not None and ended == "ok":
         ended = None
-    parts = [status if kind != "llm" else None, ended, fields.get("error_type")]
+    parts = [status, ended, fields.get("error_type")]
     return " ".join(printable(part) for part in parts if part is not None)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 from typing import TYPE_CHECKING
 from weakref import WeakSet, finalize
 
 from pantheon_obs.core.context import apart
 from pantheon_obs.core.guard import Guard, own_lines
+from pantheon_obs.core.runtime import on_fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,6 +80,5 @@ def reset() -> None:
     forget_uses()
 
 
-if hasattr(os, "register_at_fork"):
-    # One of the processes calls the wrapper, and the others must not report it.
-    os.register_at_fork(before=forget_uses)
+# One of the processes calls the wrapper, and the others must not report it.
+on_fork(before=forget_uses)

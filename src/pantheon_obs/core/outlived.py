@@ -11,12 +11,13 @@ import logging
 import sys
 from threading import get_ident
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pantheon_obs.core.context import clear, is_apart
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.in_force import in_force
 from pantheon_obs.core.installed import root_of
+from pantheon_obs.core.runtime import running_loop
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,10 +94,8 @@ def _place() -> str:
 
 def _frame_of_task() -> FrameType | None:
     """Return the outermost frame of the running task's coroutine."""
-    asyncio: Any = sys.modules.get("asyncio")
-    if asyncio is None or asyncio._get_running_loop() is None:  # noqa: SLF001 - does not raise
-        return None
-    task = asyncio.current_task()
+    loop = running_loop()
+    task = None if loop is None else sys.modules["asyncio"].current_task(loop)
     return None if task is None else getattr(task.get_coro(), "cr_frame", None)
 
 

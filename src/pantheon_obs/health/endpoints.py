@@ -116,7 +116,7 @@ class AsgiHealth(_Endpoints):
         await send({"type": "http.response.body", "body": answer.body})
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a lifespan on, and notice its beginning and its end."""
+        """Pass a lifespan on, and count it from its beginning to its end."""
         running = False
 
         async def noticing_receive() -> Message:

@@ -1,4 +1,4 @@
-"""`Health`: starts the checks of a service, shares their results, logs changes."""
+"""Start the checks of a service, share their results, and log changes: `Health`."""
 
 from __future__ import annotations
 
@@ -171,14 +171,14 @@ class Health:
         return Report(draining=True) if self.draining else await self.arun_checks()
 
     def run_checks(self) -> Report:
-        """Do as `report`, whether it drains or not."""
+        """Run the checks for `report`, whether the service drains or not."""
         current = self._current_round(NoLoop())
         for run in current.runs:
             run.wait()
         return self._conclude(current)
 
     async def arun_checks(self) -> Report:
-        """Do as `areport`, whether it drains or not."""
+        """Run the checks for `areport`, whether the service drains or not."""
         loop = running_loop()
         current = self._current_round(loop)
         for run in current.runs:
@@ -198,7 +198,7 @@ class Health:
                         run = self._runs[name] = CheckRun(check, loop)
                         new.append(run)
                 runs = [self._runs[name] for name in self._checks]
-                # If all probes disconnect, nobody concludes the round, and it must expire as well.
+                # If all probes disconnect, the round is not concluded, and it must expire as well.
                 self._round = Round(runs, perf_counter() + self._timeout + self._cache_ttl)
             current = self._round
         for run in new:  # without the lock: to start a greenlet, another one may get its turn

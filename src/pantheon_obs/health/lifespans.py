@@ -1,4 +1,4 @@
-"""The lifespans of ASGI applications, whose end drains."""
+"""Count the lifespans of ASGI applications, whose end drains."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ class Lifespans:
         self._tasks: list[asyncio.Task[Any]] = []
 
     def begin(self, task: asyncio.Task[Any] | None = None) -> None:
-        """One has begun. If only its task is known, the task's end is a shutdown."""
+        """Count a lifespan that begins. If only its task is known, the task's end is a shutdown."""
         self._running += 1
         self._over = False
         if task is not None:
             self._tasks.append(task)
 
     def end(self, *, shutdown: bool) -> None:
-        """One has ended: by a shutdown, or because the application has none."""
+        """Count a lifespan that ends: by a shutdown, or because the application has none."""
         self._running -= 1
         self._over = shutdown and not self._running
 
     @property
     def running(self) -> bool:
-        """Whether one runs."""
+        """Whether a lifespan runs."""
         for task in [task for task in self._tasks if task.done()]:
             self._tasks.remove(task)
             self.end(shutdown=True)
@@ -41,7 +41,7 @@ class Lifespans:
 
     @property
     def over(self) -> bool:
-        """Whether a shutdown has ended the last one."""
+        """Whether a shutdown has ended the last lifespan."""
         return not self.running and self._over
 
 

@@ -1,4 +1,4 @@
-"""The event loop of a probe: it waits for checks there, and async checks run on it.
+"""Wait for checks on the event loop of a probe, and run async checks on it.
 
 A probe comes from asyncio (uvloop included), from trio, or from no event loop. Without one, an
 async check runs on an asyncio loop of its own. asyncio accepts one running loop per OS thread, so
@@ -8,7 +8,6 @@ where threads are greenlets (gevent), all async checks share a loop in a real th
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for_threads
@@ -17,6 +16,7 @@ from threading import get_native_id
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pantheon_obs.core import native
+from pantheon_obs.core.runtime import on_fork
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -88,7 +88,7 @@ class TrioLoop:
 
 
 class NoLoop:
-    """No event loop, or one that nobody knows, which stands still while the probe waits."""
+    """No event loop, or an unknown one, which stands still while the probe waits."""
 
     def __init__(self) -> None:
         self._native_id = get_native_id()
@@ -152,5 +152,4 @@ def _after_fork() -> None:
     _shared = None
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+on_fork(after_in_child=_after_fork)

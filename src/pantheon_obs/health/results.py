@@ -16,7 +16,7 @@ _CLIENT_ERROR = 400
 
 
 class CheckFailedError(ObsError):
-    """A check has returned something that says that it failed."""
+    """A check has returned a value that says that it failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class CheckResult:
 
     @property
     def status(self) -> Status:
-        """`pass` or `fail`."""
+        """Return `pass` or `fail`."""
         return "pass" if self.error_type is None else "fail"
 
 
@@ -57,7 +57,7 @@ class Report:
 
     @property
     def status(self) -> Status:
-        """`fail` where a critical check fails or the service drains, else `warn` or `pass`."""
+        """Return `fail` if a critical check fails or the service drains, else `warn` or `pass`."""
         failing = [result for result in self.results if result.status == "fail"]
         if self.draining or any(result.critical for result in failing):
             return "fail"
@@ -78,7 +78,7 @@ class Report:
 
 
 def refuse_unless_check(name: str, function: Any) -> None:
-    """Refuse what cannot be a check: called without arguments, it fails, or passes, always."""
+    """Refuse an object that, called without arguments, would always fail, or always pass."""
     if not callable(function):
         accepted = "a callable without arguments: a function itself, not what it returns"
     elif _is_generator_function(function):
@@ -102,7 +102,7 @@ def _is_generator_function(function: Any) -> bool:
 def _needs_arguments(function: Any) -> bool:
     try:
         signature = inspect.signature(function)
-    except (TypeError, ValueError):  # some callables of C have none
+    except (TypeError, ValueError):  # some callables of C have no signature
         return False
     try:
         signature.bind()
@@ -142,10 +142,8 @@ def raise_if_failed(answer: object) -> None:
             msg = f"the check returned a response with the status {int(status)}"
             raise CheckFailedError(msg)
     if not verdict:
-        msg = f"the check returned {_described(answer)}"
+        # The content of other values may be secret.
+        is_number = isinstance(answer, int | float)
+        shown = repr(answer) if is_number else f"a failing {type(answer).__name__}"
+        msg = f"the check returned {shown}"
         raise CheckFailedError(msg)
-
-
-def _described(answer: object) -> str:
-    """Describe a return value; the content of larger ones may be secret."""
-    return repr(answer) if isinstance(answer, int | float) else f"a failing {type(answer).__name__}"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from math import inf
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import Guard, report
+from pantheon_obs.core.runtime import on_fork
 from pantheon_obs.llm.spending import PER_DOLLAR, deadline
 
 if TYPE_CHECKING:
@@ -160,5 +160,4 @@ def text_of(value: object) -> str:
         return ""
 
 
-# Other systems than POSIX do not fork.
-getattr(os, "register_at_fork", dict)(after_in_child=budgets.forked)
+on_fork(after_in_child=budgets.forked)

@@ -7,7 +7,6 @@ call. A module that is half imported could never be imported in a forked process
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from decimal import Context, setcontext
@@ -19,6 +18,7 @@ from pantheon_obs.core.context import apart
 from pantheon_obs.core.guard import report
 from pantheon_obs.core.installed import imported
 from pantheon_obs.core.native import is_forked_later
+from pantheon_obs.core.runtime import on_fork
 from pantheon_obs.llm.price_list import PriceList
 
 PACKAGE = "genai_prices"
@@ -69,8 +69,7 @@ class ListLoader:
                 thread = Thread(target=self._read, name="pantheon-obs-prices", daemon=True)
                 thread.start()
                 self._thread = thread
-                # Other systems than POSIX do not fork.
-                getattr(os, "register_at_fork", dict)(before=self.wait)
+                on_fork(before=self.wait)
         except Exception as error:  # noqa: BLE001 - no thread can be started, for example
             report(PACKAGE, error)
 

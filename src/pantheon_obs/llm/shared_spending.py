@@ -21,6 +21,7 @@ from uuid import uuid4
 from pantheon_obs.core.context import is_apart
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.native import is_forked_later
+from pantheon_obs.core.runtime import running_loop
 from pantheon_obs.llm.spending import Tally, deadline, now
 
 if TYPE_CHECKING:
@@ -42,9 +43,8 @@ class Exchange:
     def __init__(self, shared: SharedTally, sums: tuple[Sum, ...]) -> None:
         self.shared = shared
         self.sums = sums
-        asyncio = sys.modules.get("asyncio")
         # Whether this thread runs the event loop of asyncio, which must not wait.
-        self.in_loop = asyncio is not None and asyncio._get_running_loop() is not None  # noqa: SLF001 - does not raise
+        self.in_loop = running_loop() is not None
         self.is_done = False
         self.has_waiter = False  # who tells the limits then; else the thread does
         self.reached: Iterable[Limit] = ()

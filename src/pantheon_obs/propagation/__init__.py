@@ -21,7 +21,7 @@ else:  # hidden from type checkers, which would accept every name
     }
 
     def __getattr__(name: str) -> object:
-        """Import a public name at its first use: tracing a request needs none of them."""
+        """Import a public name at its first use: tracing a request does not need these modules."""
         if name not in _HOME:
             msg = f"module {__name__!r} has no attribute {name!r}"
             raise AttributeError(msg)

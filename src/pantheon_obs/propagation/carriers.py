@@ -1,4 +1,4 @@
-"""`inject` and `extract`: write and read the trace id in headers of any kind."""
+"""Write and read the trace id in headers of any kind: `inject` and `extract`."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class ExtractedId(str):
 
 
 def trace_headers() -> dict[str, str]:
-    """Make the headers that carry the current trace; none outside a trace."""
+    """Make the headers that carry the current trace; empty outside a trace."""
     trace_id, trace = active()
     # The variable is public: an invalid value must not become a second header.
     if not trace_id or ids.validate(trace_id.encode(errors="replace")) is None:
@@ -90,7 +90,7 @@ def inject(headers: None = None, *, lower_case: bool = False) -> dict[str, str]:
 @overload
 def inject(headers: _C, *, lower_case: bool = False) -> _C: ...
 def inject(headers: Carrier | None = None, *, lower_case: bool = False) -> Carrier:
-    """Add the current trace to outgoing headers: `X-Trace-ID`, `traceparent` and what goes with it.
+    """Add the current trace to outgoing headers: `X-Trace-ID`, `traceparent`, `baggage`.
 
     A header that exists, in upper or lower case, is kept. Outside a trace nothing is added.
     `traceparent` is added if the id is 32 hex digits or a UUID, or the caller has sent one, or an

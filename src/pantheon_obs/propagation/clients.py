@@ -1,4 +1,4 @@
-"""`propagate`: add the trace to each request that an HTTP client sends."""
+"""Add the trace to each request that an HTTP client sends: `propagate`."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Propagation(Undoable):
 
     def undo(self) -> None:
         """Restore the client's own methods, and send no more ids."""
-        self._headers.on = False  # for a method that somebody else has wrapped since
+        self._headers.on = False  # for a method that another library has wrapped since
         for patch in self._patches:
             patch.undo()
         self._patches.clear()

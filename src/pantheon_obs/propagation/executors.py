@@ -27,7 +27,7 @@ _T = TypeVar("_T")
 
 
 def carry(fn: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Make a function run in the current trace, on whatever thread and whenever it is called.
+    """Make a function run in the current trace, on any thread and at any time.
 
     Use it for a function that runs on another thread: `threading.Thread(target=carry(work))`,
     `executor.submit(carry(work))`, `loop.run_in_executor(None, carry(work))`. It gets the current

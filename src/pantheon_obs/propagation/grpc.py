@@ -1,4 +1,4 @@
-"""gRPC clients: interceptors that send the current trace with each call.
+"""Make interceptors for gRPC clients, which send the current trace with each call.
 
 https://grpc.github.io/grpc/python/grpc.html#client-side-interceptor
 """

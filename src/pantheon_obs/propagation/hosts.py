@@ -28,7 +28,7 @@ class Hosts(NamedTuple):
 
 
 def allow_list(patterns: Iterable[str] | None) -> Hosts | None:
-    """Read the argument `hosts`: `*.example.com` is all names below that one, without itself."""
+    """Read the argument `hosts`: `*.example.com` stands for all names below `example.com`."""
     if patterns is None:
         return None
     given = [patterns] if isinstance(patterns, str) else patterns

@@ -1,4 +1,4 @@
-"""`trace_context`: a trace for code outside of requests; `untraced`: none for code within."""
+"""Give code outside of requests a trace, and code within none: `trace_context`, `untraced`."""
 
 from __future__ import annotations
 

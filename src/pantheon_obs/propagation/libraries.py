@@ -1,4 +1,4 @@
-"""The HTTP clients that `propagate` knows, and the trace headers of their requests.
+"""Put the trace headers on the requests of the HTTP clients that `propagate` knows.
 
 A library is one row in `LIBRARIES`: its classes, the host of a request, and the attributes to
 replace on a client, so that each request passes `ClientHeaders` right before it is sent: after the
@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.spans import BAGGAGE, merged
 from pantheon_obs.propagation.carriers import trace_headers
-from pantheon_obs.propagation.timed import TimedAdapter, begin, end, tracer
+from pantheon_obs.propagation.timed import Timed, TimedAdapter, tracer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +62,7 @@ class ClientHeaders:
                 request.headers[name] = value
 
     def _missing_in(self, request: Any) -> dict[str, str]:
-        """Make the headers that a request lacks; none for a host that is not allowed."""
+        """Make the headers that a request lacks; empty for a host that is not allowed."""
         if not self.on:
             return {}
         headers = trace_headers()
@@ -111,7 +111,7 @@ class Library(NamedTuple):
 
 
 def _method(client: Any, name: str) -> Callable[..., Any]:
-    """Return a client's own method, or call that of its class, which others may replace later."""
+    """Return a client's own method, else a call of its class's, which others may replace later."""
     own: Callable[..., Any] | None = client.__dict__.get(name)
     if own is not None:
         return own
@@ -135,26 +135,16 @@ def _timed_with_headers(client: Any, name: str, headers: ClientHeaders) -> Any:
     @wraps(method)
     def send(request: Any, *args: Any, **kwargs: Any) -> Any:
         copy = headers.copy_with(request)
-        running = begin(headers)
-        try:
-            response = original(copy, *args, **kwargs)
-        except BaseException as error:
-            end(running, headers, request, None, error)
-            raise
-        end(running, headers, request, response)
-        return response
+        with Timed(headers, request) as call:
+            call.response = original(copy, *args, **kwargs)
+        return call.response
 
     @wraps(method)
     async def send_async(request: Any, *args: Any, **kwargs: Any) -> Any:
         copy = headers.copy_with(request)
-        running = begin(headers)
-        try:
-            response = await original(copy, *args, **kwargs)
-        except BaseException as error:
-            end(running, headers, request, None, error)
-            raise
-        end(running, headers, request, response)
-        return response
+        with Timed(headers, request) as call:
+            call.response = await original(copy, *args, **kwargs)
+        return call.response
 
     return send_async if iscoroutinefunction(method) else send
 

@@ -6,12 +6,12 @@ garbage collector runs.
 
 from __future__ import annotations
 
-import sys
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.context import carried_trace, current_trace
 from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.runtime import running_loop
 from pantheon_obs.core.serving import context_of
 
 if TYPE_CHECKING:
@@ -24,8 +24,7 @@ _guard = Guard("asyncio tasks")
 
 def watch_loop() -> None:
     """Have all event loops of the running one's class report in the trace of the task."""
-    asyncio: Any = sys.modules.get("asyncio")
-    loop = None if asyncio is None else asyncio._get_running_loop()  # noqa: SLF001 - does not raise
+    loop = running_loop()
     kind = type(loop)
     if loop is not None and kind not in _watched:
         _watched.add(kind)
@@ -54,7 +53,7 @@ def _context_of(task: Any) -> Context | None:
     trace = None if found is None else found.get(current_trace)
     if found is None or trace is None:
         return None
-    # Nothing is set in the context that runs this: a finalizer may be what does.
+    # Nothing is set in the context that runs this: that may be a finalizer's.
     copied: Context = found.copy()
     copied.run(carried_trace.set, trace)  # it is the task's however long ago its request has ended
     return copied

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.guard import Guard
@@ -13,7 +13,7 @@ from pantheon_obs.core.timing import ended, enter, in_llm_call, leave, measuring
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pantheon_obs.core.timing import Running
+    from pantheon_obs.core.context import Trace
 
 _guard = Guard("outgoing requests")
 
@@ -29,27 +29,41 @@ class Client(Protocol):
         ...
 
 
-def begin(client: Client) -> Running | None:
-    """Begin a request; None for one that an LLM call makes, whose time has its own fields."""
+def measured_trace(client: Client) -> Trace | None:
+    """Return the trace in which a request is measured now.
+
+    None for a request that an LLM call makes, as its time has its own fields.
+    """
     trace = measuring() if client.on else None
-    return None if trace is None or in_llm_call(trace) else enter("http")
+    return None if trace is None or in_llm_call(trace) else trace
 
 
-def end(
-    running: Running | None,
-    client: Client,
-    request: Any,
-    response: Any,
-    error: BaseException | None = None,
-) -> None:
-    """End a request that has begun."""
-    if running is not None:
+class Timed:
+    """Measures, as a `with` block, a request whose `response` is set within the block."""
+
+    __slots__ = ("_client", "_request", "_running", "response")
+
+    def __init__(self, client: Client, request: Any) -> None:
+        self._client = client
+        self._request = request
+        self.response: Any = None
+
+    def __enter__(self) -> Self:
+        """Begin the request."""
+        self._running = None if measured_trace(self._client) is None else enter("http")
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        """End the request; an error passes."""
+        if self._running is None:
+            return
         facts: dict[str, Any] = {}
         if pipeline.timing:
             with _guard:
-                facts = {"method": request.method, "server_address": client.host_of(request)}
-                facts["status_code"] = getattr(response, "status_code", None)
-        leave(running, error, facts)
+                host = self._client.host_of(self._request)
+                facts = {"method": self._request.method, "server_address": host}
+                facts["status_code"] = getattr(self.response, "status_code", None)
+        leave(self._running, error, facts)
 
 
 class TimedAdapter:
@@ -63,29 +77,23 @@ class TimedAdapter:
         self._client = client
 
     def __getattr__(self, name: str) -> Any:
-        """Look up all else on the adapter itself."""
+        """Look up other attributes on the adapter itself."""
         return getattr(self._adapter, name)
 
     def send(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         """Send a request, and measure it."""
-        running = begin(self._client)
-        try:
-            response = self._adapter.send(request, *args, **kwargs)
-        except BaseException as error:
-            end(running, self._client, request, None, error)
-            raise
-        end(running, self._client, request, response)
-        return response
+        with Timed(self._client, request) as call:
+            call.response = self._adapter.send(request, *args, **kwargs)
+        return call.response
 
 
 def tracer(client: Client) -> Any:
-    """Make the observer of an `aiohttp` session, which hears of each request and redirect."""
+    """Make the observer of an `aiohttp` session, which is called for each request and redirect."""
 
     async def on_start(_session: Any, context: Any, _: Any) -> None:
         with _guard:
-            trace = measuring() if client.on else None
-            outside = trace is not None and not in_llm_call(trace)
-            context.began = (trace, perf_counter()) if outside else None
+            trace = measured_trace(client)
+            context.began = None if trace is None else (trace, perf_counter())
 
     async def on_end(_session: Any, context: Any, sent: Any) -> None:
         with _guard:

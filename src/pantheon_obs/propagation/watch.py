@@ -5,7 +5,6 @@ All code that begins a trace calls `watch` first.
 
 from __future__ import annotations
 
-import os
 import sys
 from contextvars import copy_context
 from functools import cache
@@ -13,6 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import context, foreign, outlived
+from pantheon_obs.core.runtime import on_fork
 
 if TYPE_CHECKING:
     from pantheon_obs.core.foreign import Variables
@@ -26,14 +26,13 @@ OPENTELEMETRY = "opentelemetry.trace"
 def watch() -> None:
     """Clear structlog's bound fields when a trace begins, and adopt OpenTelemetry's trace ids."""
     outlived.watch_collections()
-    # Not on Windows.
-    getattr(os, "register_at_fork", lambda **_: None)(after_in_child=leave)
+    on_fork(after_in_child=leave)
     foreign.register_fields(_NotLoaded(), _clear_structlog)
     foreign.register_tracer(OPENTELEMETRY, _opentelemetry_id)
 
 
 def leave() -> None:
-    """Leave the trace of this context in a forked process, whose work is that of many requests."""
+    """Leave the trace of this context in a forked process, which works for many requests."""
     trace = context.current_trace.get()
     if foreign.bound and trace is not None:
         foreign.clear()

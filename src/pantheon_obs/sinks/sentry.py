@@ -1,6 +1,6 @@
 """Start Sentry if there is a DSN: private by default, each event tagged with its trace id.
 
-`sentry_sdk` is imported only then, and with it `sentry_client` and all that works on its events.
+`sentry_sdk` is imported only then, and with it `sentry_client` and the modules that change events.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _ON = "on"
 _NOT_STARTED = "off: not started"
-_OWN_WITHOUT_DSN = "off: the application's own client has no DSN"
 
 _AROUND = {"asgi": AsgiApp, "wsgi": WsgiApp}
 
@@ -104,7 +103,7 @@ def around(app: Any, protocol: str) -> Any:  # noqa: ANN401 - any app
 
 
 def missing_interceptor(module: str) -> Any:  # noqa: ANN401 - gRPC's
-    """Return Sentry's interceptor of a module, which a server lacks in whose first call this is."""
+    """Return Sentry's interceptor of a module if the server of this first call lacks it."""
     sdk = _sdk()
     if sdk is None:
         return None
@@ -117,12 +116,12 @@ def status() -> str:
     """Return `on`, or `off: ` and the reason."""
     sdk = _sdk()
     if sdk is not None and not sdk.get_client().dsn:
-        return _OWN_WITHOUT_DSN
+        return "off: the application's own client has no DSN"
     return _status
 
 
 def reset() -> None:
-    """Undo what `start` did, the client that it made included (`pantheon_obs.testing.reset`)."""
+    """Undo `start`, and close the client that it made (used by `pantheon_obs.testing.reset`)."""
     global _adds_integrations, _client, _status
     sdk, client = _sdk(), _client
     _client, _status, _adds_integrations = None, _NOT_STARTED, True

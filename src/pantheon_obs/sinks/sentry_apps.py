@@ -1,4 +1,4 @@
-"""Sentry's own middleware around an application that none of its integrations wraps.
+"""Put Sentry's own middleware around an application that no integration of Sentry's wraps.
 
 It stands between our trace and the application. An error comes with its request, and each request
 has a scope of its own, which we claim for our trace.

@@ -1,4 +1,4 @@
-"""Keep what a request has put on its scope from work that outlives it with a copy of that scope.
+"""Keep the data of a request off the events of work that outlives it with a copy of its scope.
 
 A thread, a timer or a forked process may report, and send, for anybody once the request is over.
 """
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from pantheon_obs.core.context import Trace
 
-# What an application adds to, on a scope and on an event.
+# The parts that an application adds to, on a scope and on an event.
 _ADDED_TO = {"_tags": "tags", "_contexts": "contexts", "_extras": "extra"}
-# The scope's methods that make headers of its trace, and their results where there is none.
+# The scope's methods that make headers of its trace, and their results without a trace.
 _HEADERS = {"iter_trace_propagation_headers": (), "get_traceparent": None, "get_baggage": None}
 _OURS = "_pantheon_obs"  # an attribute of our methods
 
@@ -32,9 +32,9 @@ _guard = Guard("sentry headers")
 
 
 class Claim:
-    """A request's scope, and what the application has put on it so far.
+    """A request's scope, and the data that the application has put on it so far.
 
-    The names are private to sentry_sdk: without them nothing is known to be the request's.
+    The names are private to sentry_sdk: without them no data is known to be the request's.
     """
 
     def __init__(self, scope: Any, root_span: str | None) -> None:  # noqa: ANN401 - Sentry's
@@ -45,10 +45,10 @@ class Claim:
         self._user_before = self._user = getattr(scope, "_user", None)
         self._added: list[dict[str, Any]] = []
         self._seen = datetime.min.replace(tzinfo=UTC)
-        self._other_trace = ""  # of what outlives it
+        self._other_trace = ""  # of the work that outlives it
 
     def settle(self) -> None:
-        """Remember what was added, and leave the scope, which refers to this."""
+        """Remember the added data, and drop the scope, which refers to this object."""
         self._look()
         self._scope = None
 
@@ -68,7 +68,7 @@ class Claim:
         self.sentry_traces.add(self._other_trace)
 
     def strip(self, event: dict[str, Any], trace_id: str | None) -> None:
-        """Take what is the request's off an event of work that has left it with its scope.
+        """Remove the request's data from an event of work that has left it with its scope.
 
         The event is of another trace, or of none.
         """
@@ -94,7 +94,7 @@ class Claim:
             event.pop("transaction_info", None)
 
     def strip_log(self, log: dict[str, Any], trace_id: str) -> None:
-        """Take what is the request's off a log of Sentry's, as `strip` does off an event."""
+        """Remove the request's data from a log of Sentry's, as `strip` does from an event."""
         self._look()
         attributes = log["attributes"]
         if log.get("trace_id") in self.sentry_traces:
@@ -113,30 +113,30 @@ def _is_after(crumb: dict[str, Any], moment: datetime) -> bool:
 
 
 def claims_on(scope: Any) -> Iterator[tuple[Trace, Claim]]:  # noqa: ANN401 - Sentry's
-    """Yield the traces that have claimed a scope, or the one that it is a copy of."""
+    """Yield the traces that have claimed a scope, or the scope that it is a copy of."""
     for processor in getattr(scope, "_event_processors", ()):
         arguments: Any = getattr(processor, "args", ())
         if len(arguments) == 2 and isinstance(arguments[1], Claim):  # noqa: PLR2004 - trace and claim
             yield arguments
 
 
-def has_left(trace: Trace) -> bool:
-    """Whether code with a request's scope is no part of it: it is over, or `untraced` left it."""
+def is_outside(trace: Trace) -> bool:
+    """Whether this code has left a request whose scope it has: by its end, or by `untraced`."""
     current = current_trace.get()
     is_untraced = current is not None and not current.trace_id and current.outer is not None
     return is_untraced or bool(trace.ended)
 
 
 def left_by_others() -> list[Claim]:
-    """Find the claims on this scope of requests that the code has left, but for its own trace."""
+    """Find the claims on this scope of requests that this code has left, except its own trace."""
     scope = sys.modules["sentry_sdk"].get_isolation_scope()
-    left = [each for each in claims_on(scope) if has_left(each[0])]
+    left = [each for each in claims_on(scope) if is_outside(each[0])]
     trace_id = active()[0] if left else ""
     return [claimed for trace, claimed in left if trace.trace_id != trace_id]
 
 
 def keep_headers_in(sdk: ModuleType) -> None:
-    """Let no header of Sentry's go out in the trace of a request that the code has left."""
+    """Suppress Sentry's headers with the trace of a request that this code has left."""
     for name, nothing in _HEADERS.items():
         method = getattr(sdk.Scope, name)
         if not hasattr(method, _OURS):

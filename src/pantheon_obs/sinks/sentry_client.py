@@ -1,15 +1,13 @@
 """Start `sentry_sdk`, watch its events, and hand it our traces and the failures that it misses.
 
-Imported only if there is a DSN or a client.
-
-The options that it is started with are defaults, and the application's own win.
+The module is imported only if there is a DSN or a client. Our options are defaults: those of the
+application win.
 """
 
 from __future__ import annotations
 
 import codecs
 import logging
-import os
 import re
 from contextlib import suppress
 from importlib import import_module
@@ -20,6 +18,7 @@ from pantheon_obs.core import trace_id as ids
 from pantheon_obs.core.events import LifespanFailed
 from pantheon_obs.core.failures import is_sent, note
 from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.runtime import on_fork
 from pantheon_obs.core.serving import active
 from pantheon_obs.products import PRODUCTS
 from pantheon_obs.sinks.sentry_claims import keep_headers_in
@@ -117,7 +116,7 @@ class SentrySink:
         self._sdk = sdk
 
     def started(self, trace: Trace) -> None:
-        """Claim the scope, if it is that of a request or task; give one to a trace without."""
+        """Claim the scope of the request or task; a trace without one gets a scope of its own."""
         # The name is private to sentry_sdk; the span is None in some of its tracing modes.
         scope = self._sdk.get_isolation_scope()
         if getattr(scope, "_name", None) in _SCOPES or self._sdk.get_current_span() is not None:
@@ -138,7 +137,7 @@ class SentrySink:
         settle(trace)
 
     def handle(self, event: Event) -> None:
-        """Send a failure that Sentry itself does not get from where it is raised."""
+        """Send a failure that Sentry itself does not get."""
         kind: str | None = getattr(event, "uncaptured", None)
         error: BaseException | None = getattr(event, "error", None)
         if kind is None or error is None or is_sent(error):
@@ -151,7 +150,7 @@ class SentrySink:
     def adopt(self, headers: Iterable[tuple[bytes, bytes]], trusted: bool) -> str | None:  # noqa: FBT001 - as core calls it
         """Return Sentry's trace of a request as our id: the caller's, else the one it has begun.
 
-        None if there is none, or if Sentry can use ours.
+        None without a trace of Sentry's, or if Sentry can use ours.
         """
         sent = next((value for name, value in headers if name == _TRACE_HEADER), b"")
         caller = _sentry_trace(sent.strip())
@@ -203,5 +202,4 @@ def _after_fork() -> None:
             forget(_watched)
 
 
-with suppress(AttributeError):  # Windows has none
-    os.register_at_fork(after_in_child=_after_fork)
+on_fork(after_in_child=_after_fork)

@@ -1,4 +1,4 @@
-"""Decide which events repeat a failure that Sentry has got: its transport, and not before."""
+"""Decide which events repeat a failure that Sentry's transport has got already."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _SERVERS = {name for row in PRODUCTS for name in row.repeats}
 _AS_TEXT = {name for row in PRODUCTS for name in row.repeats_as_text}
 _BEGINNINGS = dict(pair for row in PRODUCTS for pair in row.repeats_beginning)
-# Our line of an uncaught exception has none if an earlier line had it, whatever it says.
+# Our line of an uncaught exception lacks it if an earlier line had it; its text does not matter.
 _BEGINNINGS["pantheon_obs.uncaught"] = ("",)
 _text_of: Callable[[Any], str] = LogRecord.getMessage
 # Sentry's mechanisms and the logger for exceptions that have ended a thread, the process or a task.
@@ -40,19 +40,19 @@ class _Delivery:
 
 
 def mechanism_of(event: dict[str, Any]) -> dict[str, Any]:
-    """How the exception of an event came to Sentry; empty where that is not known."""
+    """Return the mechanism by which Sentry got an event's exception; empty if it is not known."""
     values = (event.get("exception") or {}).get("values") or [{}]
     return values[-1].get("mechanism") or {}
 
 
-def is_repeated(
+def is_repetition(
     error: BaseException | None, record: LogRecord | None, event: dict[str, Any]
 ) -> bool:
     """Whether Sentry has got this failure already.
 
     A failure that the application has reported is repeated where its exception escapes, in its
     trace. Where the application reports the object again, that may be another raise of it: Sentry
-    itself drops only the one that it got last in this context.
+    itself drops only the exception that it got last in this context.
     """
     if error is None:
         return record is not None and _is_repeated_in_text(record)
@@ -89,7 +89,7 @@ def offer_event(error: BaseException, event: dict[str, Any]) -> None:
     if not isinstance(transport.capture_envelope, _Delivery):
         transport.capture_envelope = _Delivery(transport.capture_envelope)
     failures.offer(error, event["event_id"])
-    # Of a class that refuses to have attributes nothing is known.
+    # Nothing is known of an exception whose class refuses attributes.
     if failures.known(error) and not failures.is_sent(error):
         # The SDK would drop the same object, whose last failure was another one.
         sdk.integrations.dedupe.DedupeIntegration.reset_last_seen()

@@ -1,6 +1,6 @@
-"""Sentry's integrations of the libraries that the application has imported.
+"""Enable Sentry's integrations of the libraries that the application has imported.
 
-Of its interceptors of gRPC servers, one is put where it lacks, and one is kept from what it breaks.
+Servers of gRPC get its interceptor where they lack it, and handlers that it would break are spared.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _PATCHED = {
 def add_integrations(sdk: ModuleType) -> None:
     """Enable, as `sentry_sdk.init` would, each integration of a library that is in use.
 
-    It may be called again, for what was imported since.
+    It may be called again, for libraries that were imported since.
     """
     client = sdk.get_client()
     active: dict[str, Any] = client.integrations
@@ -83,7 +83,7 @@ def _is_usable(path: str) -> bool:
     name = module.removeprefix(f"{_PACKAGE}.")
     if name in _READ_BODIES or not _is_used(_PATCHED.get(name, name)):
         return False
-    with suppress(Exception):  # one that does not fit its library must not cost the others
+    with suppress(Exception):  # an integration may not fit its library; the others must work
         import_module(module)
         return True
     return False

@@ -1,4 +1,4 @@
-"""Remove from what Sentry gets the secrets, the values of query strings, and most headers."""
+"""Remove secrets, the values of query strings and most headers from the events for Sentry."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # Breadcrumbs and spans have the query strings of outgoing calls under these keys.
 _QUERIES = ("http.query", "url.query", "http.fragment")
-# The headers that leave; any other one may name a person, or hold a secret of the application's.
+# The headers that are sent; any other may name a person, or hold a secret of the application's.
 _HEADERS = frozenset({
     "accept", "accept-encoding", "accept-language", "connection", "content-encoding",
     "content-length", "content-type", "host", "transfer-encoding", "upgrade", "user-agent",
@@ -56,7 +56,7 @@ def masking(settings: Settings) -> Callable[[dict[str, Any], object], dict[str, 
 def _leave_out_personal(
     event: dict[str, Any], request: dict[str, Any], extra: dict[str, Any]
 ) -> None:
-    """Remove what integrations add that may tell who somebody is."""
+    """Remove data of integrations that may identify a person."""
     headers = request.get("headers")
     if headers:
         request["headers"] = {name: headers[name] for name in headers if name.lower() in _HEADERS}

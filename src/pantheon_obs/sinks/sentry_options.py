@@ -1,4 +1,4 @@
-"""Sentry's options that are known without the SDK: the DSN, and the names of all others."""
+"""Read Sentry's options without importing the SDK: the DSN, and the names of all others."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.failures import is_from, root_of, trace_of
 from pantheon_obs.core.serving import active
 from pantheon_obs.products import PRODUCTS
-from pantheon_obs.sinks.sentry_claims import Claim, claims_on, has_left, left_by_others
-from pantheon_obs.sinks.sentry_delivery import is_repeated, mechanism_of, offer_event
+from pantheon_obs.sinks.sentry_claims import Claim, claims_on, is_outside, left_by_others
+from pantheon_obs.sinks.sentry_delivery import is_repetition, mechanism_of, offer_event
 
 if TYPE_CHECKING:
     from logging import LogRecord
@@ -35,7 +35,7 @@ _LIFESPAN_ERRORS = {row.lifespan_error for row in PRODUCTS if row.lifespan_error
 
 
 def claim(sdk: ModuleType, trace: Trace) -> None:
-    """Name what is captured in the current scope by a request, and tag its transaction."""
+    """Give the events of the current scope the trace and name of a request."""
     span = sdk.get_current_span()
     root = None if span is None else span.containing_transaction
     scope = sdk.get_isolation_scope()
@@ -53,7 +53,7 @@ def claim(sdk: ModuleType, trace: Trace) -> None:
 
 
 def forget(sdk: ModuleType) -> None:
-    """Take what is a request's off the scopes of a forked process, which are copies of its own."""
+    """Remove a request's data from the scopes of a forked process, which are copies."""
     scope, current = sdk.get_isolation_scope(), sdk.get_current_scope()
     if (claimed := next((each for _, each in claims_on(scope)), None)) is not None:
         claimed.settle()
@@ -62,13 +62,13 @@ def forget(sdk: ModuleType) -> None:
 
 
 def settle(trace: Trace) -> None:
-    """Remember what a trace that ends has put on its scopes."""
+    """Remember the data that a trace which ends has put on its scopes."""
     for claimed in trace.__dict__.pop(_CLAIMS, ()):
         claimed.settle()
 
 
 def _continue(sdk: ModuleType, digits: str) -> None:
-    """Make Sentry's trace ours; one with a parent is the caller's, and stays as it is."""
+    """Give Sentry's trace our id; a trace with a parent is the caller's, and stays as it is."""
     span = sdk.get_current_span()
     root = None if span is None else span.containing_transaction
     if span is not None and root is not None and root.parent_span_id is None:
@@ -91,16 +91,16 @@ def _describe(
     """Put a request's trace and name on an event that was captured in its scope.
 
     A thread has a copy of the scope, and may outlive the request: then only its own transaction and
-    failure are the request's, and what `tag` has found to be.
+    failure are the request's, and the events that `tag` has tagged so.
     """
     tagged = (event.get("tags") or {}).get("trace_id")
     if event.get("type") == "transaction":
         span = (event.get("contexts") or {}).get("trace") or {}
-        is_own = not has_left(trace) or span.get("span_id") == claimed.root_span
+        is_own = not is_outside(trace) or span.get("span_id") == claimed.root_span
         if is_own and getattr(trace, "quiet", False):
             return None
     else:
-        is_own = not has_left(trace) or tagged == trace.trace_id
+        is_own = not is_outside(trace) or tagged == trace.trace_id
     if is_own:
         # A trace within the request is more exact.
         if tagged in {None, trace.trace_id}:
@@ -112,10 +112,10 @@ def _describe(
 
 
 def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
-    """Tag an event with the trace of this context or its exception; drop one of no new failure."""
+    """Tag an event with the trace of this context or exception; drop it if no failure is new."""
     error: BaseException | None = (hint.get("exc_info") or (None, None))[1]
     record: LogRecord | None = hint.get("log_record")
-    if is_repeated(error, record, event) or _is_no_failure(error, event):
+    if is_repetition(error, record, event) or _is_no_failure(error, event):
         return None
     current_id, current = active()
     of_request = trace_on(getattr(record, "request", None))
@@ -135,13 +135,13 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
         # Where no integration is around the application, which would say it in full later.
         event.setdefault("request", {"method": current.method, "url": current.path})
     if record is not None and id(record) in structured.in_flight:
-        # One issue per name of an event, whatever its exception says.
+        # One issue per name of an event, independent of the text of its exception.
         event.setdefault("fingerprint", [record.name, record.msg])
     return event
 
 
 def tag_log(log: dict[str, Any]) -> None:
-    """Put the trace of this context on a log of Sentry's; none of a request that is over."""
+    """Put the trace of this context on a log of Sentry's; a request that is over has none."""
     trace_id, current = active()
     for claimed in left_by_others():
         claimed.strip_log(log, trace_id)
@@ -151,7 +151,7 @@ def tag_log(log: dict[str, Any]) -> None:
 
 
 def _claimed(error: BaseException | None) -> str | None:
-    """The id of the request whose scope this is, if the exception was raised in it last."""
+    """Return the id of the request whose scope this is, if the exception was raised in it last."""
     claims = claims_on(sys.modules["sentry_sdk"].get_isolation_scope())
     return next((trace.trace_id for trace, _ in claims if is_from(error, trace)), None)
 
@@ -163,7 +163,7 @@ def _is_no_failure(error: BaseException | None, event: dict[str, Any]) -> bool:
     if type(error) is ValueError and str(error) in _LIFESPAN_ERRORS:
         return True  # a framework refuses the lifespan that a server offers it at each start
     mechanism = mechanism_of(event)
-    if mechanism.get("handled", True):  # the application itself may capture what it likes
+    if mechanism.get("handled", True):  # the application itself may capture anything
         return False
     kind = mechanism.get("type")
     trace = current_trace.get()

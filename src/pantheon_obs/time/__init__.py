@@ -1,7 +1,7 @@
-"""Where the time went: `measure`, databases, caches, and the watchdog of the event loop.
+"""Measure where the time goes: `measure`, databases, caches, and the watchdog of the event loop.
 
-The sums are those of a trace (`core/times.py`). Outgoing requests are measured where the trace is
-put on them, in `propagation`.
+`core/times.py` has the sums of a trace. Outgoing requests are measured in `propagation`, where the
+trace is put on them.
 """
 
 from __future__ import annotations

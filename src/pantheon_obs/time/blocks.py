@@ -1,4 +1,4 @@
-"""The times for which event loops were blocked: their log lines, and the requests that did it."""
+"""Log the times for which event loops were blocked, and the requests that have blocked them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LONG = 0.001  # seconds of a collection that is remembered
 _COLLECTIONS = 1000
 _log = logging.getLogger("pantheon_obs.loop")
 
-_told: dict[str, list[float]] = {}  # by place, when it was reported last, and how often not since
+_reported: dict[str, list[float]] = {}  # by place, when it was last, and how often it was not since
 _of_traces: WeakKeyDictionary[Trace, list[Block]] = WeakKeyDictionary()
 
 
@@ -42,7 +42,7 @@ class Block:
     Attributes:
         began: Its beginning, as clock time.
         seen: When the callback was seen last.
-        is_told: Whether it was reported.
+        is_reported: Whether it was logged or suppressed.
     """
 
     def __init__(self, first: float, began: float, slow: float, trace: Trace | None) -> None:
@@ -54,18 +54,18 @@ class Block:
         self._first = first
         self._left_out = 0.0
         self.seen = began
-        self.is_told = False
+        self.is_reported = False
         self.ended: float | None = None
         self._slow = slow
         self._trace = trace
 
     def leave_out(self, seconds: float) -> None:
-        """Leave out a time in which the callback was not let run."""
+        """Leave out a time in which the callback could not run."""
         self.began += seconds
         self._left_out += seconds
 
     def mark(self) -> None:
-        """Let the request whose code this is know."""
+        """Add this block to the request whose code it is."""
         trace = self._trace
         if trace is not None and not self._is_collection(perf_counter()):
             known = _of_traces.setdefault(trace, [])
@@ -78,26 +78,26 @@ class Block:
         self.mark()
         self.ended = moment
 
-    def tell(self, moment: float, where: str, stack: tuple[Place, ...]) -> None:
+    def report(self, moment: float, where: str, stack: tuple[Place, ...]) -> None:
         """Log the block, once, unless another one at this place was logged lately."""
-        if self.is_told:
+        if self.is_reported:
             return
-        self.is_told = True
+        self.is_reported = True
         fields: dict[str, Any] = {"blocked_ms": round((moment - self.began) * 1000, 3)}
         if self._is_collection(moment):
             where = "gc"
         fields["where"] = where
         if where != "gc":
             fields["stack"] = [named(place) for place in reversed(stack[:LONGEST])]
-        if len(_told) > _PLACES:
-            _told.clear()
-        last = _told.get(where)
+        if len(_reported) > _PLACES:
+            _reported.clear()
+        last = _reported.get(where)
         if last is not None and moment - last[0] < _AGAIN:
             last[1] += 1
             return
         if last is not None and last[1]:
             fields["suppressed"] = int(last[1])
-        _told[where] = [moment, 0]
+        _reported[where] = [moment, 0]
         with own_lines:
             Context().run(_write, None if where == "gc" else self._trace, fields)
 
@@ -157,7 +157,7 @@ class _Collecting:
         self._spans.clear()
 
     def __call__(self, phase: str, _: Mapping[str, int]) -> None:
-        """Be called by the collector, in whichever thread it runs."""
+        """Note a phase of a collection; the collector calls this, in whichever thread it runs."""
         now = perf_counter()
         if phase == "start":
             self._since, self._used = now, thread_time()
@@ -169,7 +169,7 @@ class _Collecting:
     def within(self, began: float, ended: float) -> list[tuple[float, float]]:
         """List the seconds and processor time of each collection within a time.
 
-        The processor time of one that still runs is not known.
+        The processor time of a collection that still runs is not known.
         """
         spans = [*self._spans, (self._since, ended, 0.0)]
         parts = [(min(ended, end) - max(began, start), used) for start, end, used in spans]
@@ -179,7 +179,7 @@ class _Collecting:
 collecting = _Collecting()
 
 
-def watch_collections() -> None:
+def measure_collections() -> None:
     """Measure the garbage collector from now on."""
     if collecting not in gc.callbacks:
         gc.callbacks.append(collecting)
@@ -187,7 +187,7 @@ def watch_collections() -> None:
 
 def reset() -> None:
     """Forget all places (used by `pantheon_obs.testing.reset`)."""
-    _told.clear()
+    _reported.clear()
     _of_traces.clear()
     collecting.forget()
     if collecting in gc.callbacks:

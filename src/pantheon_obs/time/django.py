@@ -89,7 +89,7 @@ def _on_connection(connection: Any, **_: object) -> None:
 
 
 def _execute(execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
-    """Stand around each statement of a connection."""
+    """Run and measure a statement of a connection."""
     trace = measuring()
     if trace is None:
         return execute(sql, params, many, context)

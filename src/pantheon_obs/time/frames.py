@@ -18,7 +18,7 @@ LONGEST = 20
 _AWAITED = CO_COROUTINE | CO_ITERABLE_COROUTINE | CO_ASYNC_GENERATOR
 
 
-def chain_of(frame: FrameType | None) -> list[FrameType]:
+def frames_from(frame: FrameType | None) -> list[FrameType]:
     """List a frame and all that have called it, the innermost first."""
     frames = []
     while frame is not None:
@@ -47,9 +47,9 @@ def stack_of(frames: list[FrameType]) -> tuple[Place, ...]:
 
 
 def place_in(stack: tuple[Place, ...]) -> str:
-    """Name the innermost place of the application's own code; of other code, if there is none.
+    """Name the innermost place of the application's own code, else of other code.
 
-    This library's is none: the garbage collector calls it in the middle of anything.
+    This library's code does not count: the garbage collector calls it in the middle of anything.
     """
     own = [place for place in stack if root_of(place[0].co_filename) is None]
     others = [place for place in stack if not is_ours(place[0].co_filename)]

@@ -1,4 +1,4 @@
-"""Functions and generators that are measured: each gets a wrapper of its own kind."""
+"""Wrap functions and generators, so that their calls are measured."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def timed(
 
     `facts` are fields of `Operation`.
     """
-    told = facts or {}
+    given = facts or {}
 
     @wraps(function)
     def timed_call(*args: Any, **kwargs: Any) -> Any:
@@ -43,9 +43,9 @@ def timed(
         try:
             result = function(*args, **kwargs)
         except BaseException as error:
-            leave(running, error, told)
+            leave(running, error, given)
             raise
-        leave(running, None, told)
+        leave(running, None, given)
         return result
 
     @wraps(function)
@@ -56,9 +56,9 @@ def timed(
         try:
             result = await function(*args, **kwargs)
         except BaseException as error:
-            leave(running, error, told)
+            leave(running, error, given)
             raise
-        leave(running, None, told)
+        leave(running, None, given)
         return result
 
     return timed_coroutine if inspect.iscoroutinefunction(function) else timed_call
@@ -82,7 +82,7 @@ class _Steps:
 
 
 def _generator(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """Wrap a generator function: each step is timed, and passes on what is sent and thrown."""
+    """Wrap a generator function: each step is timed, and passes on sent values and exceptions."""
 
     @wraps(function)
     def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:

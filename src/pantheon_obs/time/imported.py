@@ -10,7 +10,7 @@ from pantheon_obs.core.installed import imported
 
 _guard = Guard("measure_time")
 
-# By the module that an application has imported: the module here, and what to call there.
+# By the module that an application has imported: our module, and its function to call.
 _OBSERVERS = {
     "sqlalchemy.engine": ("sqlalchemy", "observe"),
     "redis.asyncio.client": ("redis", "observe"),
@@ -21,7 +21,7 @@ _done: dict[str, Any] = {}
 
 
 def observe_imported() -> None:
-    """Observe each library that is imported by now, once. One that cannot be is left alone."""
+    """Observe each library that is imported by now, once. A failure leaves the library alone."""
     for library, (module, function) in _OBSERVERS.items():
         if imported(library) is not None and library not in _done:
             with _guard:
@@ -30,7 +30,7 @@ def observe_imported() -> None:
 
 
 def reset() -> None:
-    """Undo it (used by `pantheon_obs.testing.reset`)."""
+    """Observe no library any more (used by `pantheon_obs.testing.reset`)."""
     for module in {id(module): module for module in _done.values()}.values():
         module.undo()
     _done.clear()

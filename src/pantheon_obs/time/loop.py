@@ -1,4 +1,4 @@
-"""One event loop as the watchdog sees it: whether a callback blocks it, and since when."""
+"""Watch one event loop for a callback that blocks it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.time import blocks
 from pantheon_obs.time.blocks import Block
-from pantheon_obs.time.frames import chain_of, place_in, stack_of
+from pantheon_obs.time.frames import frames_from, place_in, stack_of
 
 if TYPE_CHECKING:
     from types import CodeType, FrameType
@@ -35,7 +35,7 @@ def _clock_of(thread: int) -> Any:
     return time.CLOCK_PROCESS_CPUTIME_ID if find is None else find(thread)
 
 
-class Loop:
+class WatchedLoop:
     """An event loop, and the callback that runs in it."""
 
     def __init__(
@@ -82,7 +82,7 @@ class Loop:
         return running
 
     def look(self, frame: FrameType | None, now: float) -> None:
-        """See what its thread is doing now, from its innermost frame."""
+        """Judge from the innermost frame of its thread whether a callback blocks the loop now."""
         if not self.is_running():
             return
         frames = self._callback(frame)
@@ -120,15 +120,15 @@ class Loop:
         self._stacks[stack] += 1
         if now - block.began >= self._slow:
             block.mark()
-        if now - block.began >= _LATEST and not block.is_told:
-            self._tell(block, now)
+        if now - block.began >= _LATEST and not block.is_reported:
+            self._report(block, now)
 
     def _callback(self, frame: FrameType | None) -> list[FrameType]:
         """List the frames of the callback that runs, the innermost first; none if none does."""
         found = None if frame is None else (frame.f_code, frame.f_back and frame.f_back.f_code)
         if found == self._at_rest:
             return []
-        frames = chain_of(frame)
+        frames = frames_from(frame)
         own = frames[: max(0, len(frames) - self._depth + 1)]
         # asyncio waits for its next event in another function at this depth.
         waits = own and self._is_asyncio and own[-1].f_code is not self._runs
@@ -145,37 +145,37 @@ class Loop:
         return blocks.trace_of(asyncio.current_task(self.loop))
 
     def _end(self, moment: float) -> None:
-        """The callback has returned by this moment."""
+        """End the block: the callback has returned by this moment."""
         block, self._block = self._block, None
         if block is not None:
             self._leave_out_waiting(block)
             moment = min(moment, block.seen + 2 * self.pause)
             if moment - block.began >= self._slow:
-                self._tell(block, moment)
+                self._report(block, moment)
                 block.end(moment)
         self._stacks.clear()
 
     def _leave_out_waiting(self, block: Block, stopped: float = 0.0) -> None:
-        """Leave out for how long other processes had the processor, or this one was stopped."""
+        """Leave out the time in which other processes had the processor or this one was stopped."""
         waited = self._waiting()
         block.leave_out(max(waited - self._waited, stopped))
         self._waited = waited
 
     def _waiting(self) -> float:
-        """The seconds for which the thread was ready, but had no processor; 0 if nobody knows."""
+        """Return for how many seconds the thread was ready without a processor; 0 if unknown."""
         try:
             with open(self._schedule, "rb") as text:  # noqa: PTH123 - pathlib takes 2 ms to import
                 return int(text.read().split()[1]) / 1e9
         except (OSError, IndexError):
             return 0.0
 
-    def _tell(self, block: Block, moment: float) -> None:
+    def _report(self, block: Block, moment: float) -> None:
         places = Counter[str]()
         for stack, count in self._stacks.items():
             places[place_in(stack)] += count
         where = places.most_common(1)[0][0]
         stack = next(each for each in reversed(self._stacks) if place_in(each) == where)
-        block.tell(moment, where, stack)
+        block.report(moment, where, stack)
 
 
 class _Question:

@@ -27,7 +27,7 @@ _METHODS = (
 )
 # Code between the application and the client: the client's own, and other observers.
 _BETWEEN = frozenset({"redis", "sentry_sdk", "opentelemetry", "wrapt"})
-# Code that sends commands which are none of the application's: Celery's, our own, a cluster's.
+# Code whose commands are not the application's: Celery's, our own, a cluster's.
 _APART = frozenset({"kombu", "celery"})
 _MODULES_APART = ("redis.cluster", "redis.asyncio.cluster", "pantheon_obs.llm.shared_")
 

@@ -6,7 +6,6 @@ answer, and looks again and again until that comes. A loop is blocked while the 
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import suppress
 from threading import Lock, Thread, get_ident
@@ -15,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.runtime import on_fork, running_loop
+from pantheon_obs.time.blocks import measure_collections
 from pantheon_obs.time.blocks import reset as forget_blocks
-from pantheon_obs.time.blocks import watch_collections
-from pantheon_obs.time.frames import chain_of, depth_of_callback
-from pantheon_obs.time.loop import REST, Loop
+from pantheon_obs.time.frames import depth_of_callback, frames_from
+from pantheon_obs.time.loop import REST, WatchedLoop
 
 if TYPE_CHECKING:
     from types import CodeType
@@ -32,14 +32,14 @@ _guard = Guard("event loop watchdog")
 class Watching:
     """The loops that are watched, and whether the thread runs."""
 
-    loops: tuple[Loop, ...] = ()
+    loops: tuple[WatchedLoop, ...] = ()
     is_running = False
     lock = Lock()
-    rests = Lock()  # held by nobody but the thread, which waits for it while it rests
+    rests = Lock()  # held by the thread alone, which waits for it while it rests
 
 
 def wake() -> None:
-    """Wake the thread, which rests until the first request."""
+    """Wake the thread, which rests until a request comes."""
     now = perf_counter()
     for loop in Watching.loops:
         loop.wake(now)
@@ -49,18 +49,18 @@ def wake() -> None:
 
 def watch(slow_loop_ms: float) -> None:
     """Watch the event loop that runs here until it ends; 0 watches none."""
-    asyncio: Any = sys.modules.get("asyncio")
-    running = None if asyncio is None else asyncio._get_running_loop()  # noqa: SLF001 - does not raise
-    if not slow_loop_ms or asyncio is None or running is None:
+    running = running_loop()
+    if not slow_loop_ms or running is None:
         return
     with _guard:
-        runs: CodeType = asyncio.events.Handle._run.__code__  # noqa: SLF001 - the frame of a callback
-        depth = depth_of_callback(chain_of(sys._getframe()), runs)  # noqa: SLF001 - as above
-        loop = Loop(running, get_ident(), depth, runs, slow_loop_ms / 1000)
+        events: Any = sys.modules["asyncio.events"]
+        runs: CodeType = events.Handle._run.__code__  # noqa: SLF001 - the frame of a callback
+        depth = depth_of_callback(frames_from(sys._getframe()), runs)  # noqa: SLF001 - as above
+        loop = WatchedLoop(running, get_ident(), depth, runs, slow_loop_ms / 1000)
         with Watching.lock:
             if any(each.loop is running for each in Watching.loops):
                 return
-            watch_collections()
+            measure_collections()
             Watching.loops = (*Watching.loops, loop)
             if not Watching.is_running:
                 Watching.is_running = True
@@ -117,5 +117,4 @@ def reset() -> None:
     forget_blocks()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=begin_afresh)
+on_fork(after_in_child=begin_afresh)

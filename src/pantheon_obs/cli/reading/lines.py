@@ -1,4 +1,4 @@
-"""Judge lines: ours, torn or foreign. Search for an id in whole blocks before a line is parsed."""
+"""Judge lines as ours, torn or foreign. Whole blocks are searched before a line is parsed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from pantheon_obs.cli.reading.blocks import blocks
-from pantheon_obs.cli.reading.schema import typed
+from pantheon_obs.cli.reading.schema import REQUIRED, typed
 from pantheon_obs.cli.reading.wrappers import Joined, Unwrapper, has_parts
 from pantheon_obs.cli.terminal import Progress
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from pantheon_obs.cli.reading.files import Source
 
-_REQUIRED = ("timestamp", "level", "event", "logger")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII).fullmatch
 _LARGE = 4 << 20  # bytes
 _MOST_VALUES = 1_000_000  # objects and lists of a large line
@@ -58,12 +57,12 @@ class Line:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The fields, without those of a wrong type; those of a long line are parsed again."""
+        """Return the fields of the right types; those of a long line are parsed again."""
         return typed(orjson.loads(self.raw)) if self._fields is None else self._fields
 
     @property
     def source(self) -> str:
-        """The file and the number."""
+        """Name the file and the number."""
         return f"{self.file}:{self.number}"
 
 
@@ -113,7 +112,7 @@ class Reader:
         if fields is None:
             self.read["torn"] += 1
             return None
-        if all(isinstance(fields.get(name), str) for name in _REQUIRED):
+        if all(isinstance(fields.get(name), str) for name in REQUIRED):
             time = time_of(fields["timestamp"])
             if time is not None:
                 return Line(joined, fields, time, service)

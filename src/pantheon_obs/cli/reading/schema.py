@@ -22,7 +22,8 @@ _UNITS = {
 }
 # The schema leaves the types of these fields open where an event has fields of the same names.
 _TEXTS = ("service", "environment", "release", "request_id", "error_type")
-_REQUIRED = ("timestamp", "level", "event", "logger")
+REQUIRED = ("timestamp", "level", "event", "logger")
+ERROR_LEVELS = ("error", "critical")
 _PYTHON: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "integer": (int,),
@@ -67,6 +68,11 @@ def number(fields: dict[str, Any], name: str) -> int | float | None:
     return None
 
 
+def ms_key(name: str) -> str:
+    """Return the key of a measured time, whose calls are in `<name>_calls`."""
+    return "llm_latency_ms" if name == "llm" else f"{name}_ms"
+
+
 def read_schema() -> dict[str, Any]:
     """Read `events.schema.json`."""
     schema: dict[str, Any] = orjson.loads(PATH.read_bytes())
@@ -93,7 +99,7 @@ def _types_of(rule: Any, definitions: dict[str, Any]) -> frozenset[type]:  # noq
     )
 
 
-def types_of_events() -> dict[tuple[str, str], Types]:
+def _types_of_events() -> dict[tuple[str, str], Types]:
     """Map logger and event to the types of the fields; `("", "")` is any other line.
 
     All LLM calls have the event `llm.`.
@@ -118,10 +124,10 @@ def types_of_events() -> dict[tuple[str, str], Types]:
     return table
 
 
-def keys() -> dict[str, frozenset[type]]:
+def keys() -> Types:
     """Return each key of the library's lines, in the schema's order; empty types are any type."""
     definitions = read_schema()["$defs"]
-    found: dict[str, frozenset[type]] = dict.fromkeys(_REQUIRED, frozenset({str}))
+    found: Types = dict.fromkeys(REQUIRED, frozenset({str}))
     for definition in definitions.values():
         for name, rule in definition.get("properties", {}).items():
             types = _types_of(rule, definitions)
@@ -129,5 +135,5 @@ def keys() -> dict[str, frozenset[type]]:
     return {**found, **dict.fromkeys(_TEXTS, frozenset({str}))}
 
 
-_TYPES = types_of_events()
+_TYPES = _types_of_events()
 _ANY_LINE = _TYPES["", ""]

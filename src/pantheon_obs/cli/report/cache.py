@@ -51,7 +51,7 @@ def size(source: Source) -> int:
     return path.stat().st_size * (_ZIPPED if path.suffix == ".gz" else 1)
 
 
-class Entry:
+class CachedFile:
     """The facts of one file.
 
     Args:
@@ -101,8 +101,8 @@ class Entry:
             with tempfile.TemporaryDirectory(prefix="new-", dir=self._folder) as folder:
                 path = Path(folder, "entry")
                 quoted = str(path).replace("'", "''")
-                told = orjson.dumps(read).decode()
-                database.execute(_SAVE.format(start=start, path=quoted, read=told))
+                counts = orjson.dumps(read).decode()
+                database.execute(_SAVE.format(start=start, path=quoted, read=counts))
                 path.replace(self._path)
             _trim(self._folder)
 

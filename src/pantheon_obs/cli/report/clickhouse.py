@@ -30,7 +30,7 @@ class ClickHouse:
         by: The field by which calls are grouped as well.
 
     Raises:
-        CommandError: The URL is none.
+        CommandError: The URL is not one of an HTTP interface.
     """
 
     def __init__(self, url: str, by: str | None) -> None:
@@ -64,17 +64,17 @@ class ClickHouse:
             with urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310
                 return [tuple(row) for row in orjson.loads(answer.read())["data"]]
         except HTTPError as error:
-            told = error.read(300).decode(errors="replace").strip() or error.reason
+            problem = error.read(300).decode(errors="replace").strip() or error.reason
         except (URLError, OSError) as error:
-            told = str(getattr(error, "reason", error))
+            problem = str(getattr(error, "reason", error))
         except (ValueError, KeyError, TypeError):
-            told = "this is no answer of ClickHouse"
-        msg = f"ClickHouse at {self._name}: {told}"
+            problem = "this is no answer of ClickHouse"
+        msg = f"ClickHouse at {self._name}: {problem}"
         raise CommandError(msg)
 
 
 def _parts(url: str) -> SplitResult | None:
-    """Split a URL; None if it is none."""
+    """Split a URL; None if it is malformed."""
     try:
         return urlsplit(url)
     except ValueError:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.cli.inputs import FILES, add_files, tell_skipped
+from pantheon_obs.cli.inputs import FILES, add_files, note_skipped
 from pantheon_obs.cli.reading.files import find
 from pantheon_obs.cli.report.document import report
 from pantheon_obs.cli.report.duck import Duck
@@ -80,14 +80,14 @@ def _count(
 ) -> dict[str, Any]:
     """Let ClickHouse count its lines, or DuckDB those of the files."""
     if arguments.clickhouse is not None:
-        # Its client takes longer to import than all else of ours.
+        # Its HTTP client takes longer to import than all other modules of the command.
         from pantheon_obs.cli.report.clickhouse import ClickHouse  # noqa: PLC0415
 
         server = ClickHouse(arguments.clickhouse, arguments.by)
         return report(server, window, server.read(), compare=arguments.compare)
     with Duck(arguments.by) as duck:
         read = duck.load(sources)
-        tell_skipped(read)
+        note_skipped(read)
         return report(duck, window, read, compare=arguments.compare)
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from pantheon_obs.cli.reading.schema import keys
-from pantheon_obs.cli.report.facts import CUT_REASONS, ERROR_LEVELS
+from typing import TYPE_CHECKING
+
+from pantheon_obs.cli.reading.schema import ERROR_LEVELS, keys, ms_key
+from pantheon_obs.cli.report.facts import CUT_REASONS
 from pantheon_obs.cli.tables import TABLE
+
+if TYPE_CHECKING:
+    from pantheon_obs.cli.reading.schema import Types
 
 # The lines of a traceback from which its class and frames are read, without what varies from one
 # error to the next: both engines use RE2.
@@ -90,8 +95,7 @@ def clickhouse(by: str | None) -> dict[str, str]:
     pairs = [
         f"('{name}', {key}, {ms})"
         for key in columns
-        if (name := key.removesuffix("_calls")) != key
-        and (ms := "llm_latency_ms" if name == "llm" else f"{name}_ms") in columns
+        if (name := key.removesuffix("_calls")) != key and (ms := ms_key(name)) in columns
     ]
     own = f"('own', NULL, {value('own_ms', 'Float64')})"
     times = _TIMES.format(
@@ -130,7 +134,7 @@ def _of_fields(key: str, kind: str) -> str:
     return f"if(JSONType(fields, {key}) IN {types}, {value}, NULL)"
 
 
-def _grouped(by: str | None, columns: dict[str, frozenset[type]]) -> str:
+def _grouped(by: str | None, columns: Types) -> str:
     """Read the field of --by as JSON; null is none."""
     if by is None:
         return "NULL"

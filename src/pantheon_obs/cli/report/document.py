@@ -36,33 +36,30 @@ def report(
         compare: Whether the window before this one is reported as well.
     """
     counter = Counter(engine, window)
-    now = _part(counter, window)
+    now, ends = _part(counter, window)
     before = None
     if compare:
-        before = _part(Counter(engine, window.before()), window.before())
+        before, _ = _part(Counter(engine, window.before()), window.before())
         known = {identity(row) for row in before["errors"]}
         for row in now["errors"]:
             row["new"] = identity(row) not in known
-    ends = now.pop("ends")
-    if before is not None:
-        before.pop("ends")
     return {
         "window": now["window"],
         "read": dict(read),
-        **{key: now[key] for key in ("totals", "requests", "errors", "llm")},
+        **now,
         "series": series(counter, window, *ends, calls=now["totals"]["llm_calls"]),
         "before": before,
     }
 
 
-def _part(counter: Counter, window: Window) -> Row:
+def _part(counter: Counter, window: Window) -> tuple[Row, tuple[int, int] | tuple[None, None]]:
+    """Report one window, and return the times of its first and last line as well."""
     ((lines, first, last, error_lines, llm_calls),) = counter.ask(queries.LINES)
     ends = (int(first), int(last)) if lines else (None, None)
     units = counter.ask(queries.REQUESTS)
     calls = _llm_rows(counter) if llm_calls else []
     costs = [row["cost_usd"] for row in calls if row["cost_usd"] is not None]
-    return {
-        "ends": ends,
+    part = {
         "window": {
             "since": written(window.since),
             "until": written(window.until),
@@ -86,6 +83,7 @@ def _part(counter: Counter, window: Window) -> Row:
         "errors": error_rows(counter) if error_lines else [],
         "llm": calls,
     }
+    return part, ends
 
 
 def _request_rows(counter: Counter, units: list[tuple[Any, ...]]) -> list[Row]:

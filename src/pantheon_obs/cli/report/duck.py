@@ -98,7 +98,7 @@ class Duck:
 
     def _load_kept(self, reader: ObjectReader, source: Source) -> None:
         """Take the facts of a file from the cache, or put them there."""
-        entry = cache.Entry(source, self._by)
+        entry = cache.CachedFile(source, self._by)
         database = self._database
         read = entry.load(database, self._refused)
         if read is not None:

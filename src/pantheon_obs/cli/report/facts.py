@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from pantheon_obs.cli.reading.schema import ERROR_LEVELS, ms_key
 from pantheon_obs.cli.reading.wrappers import has
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ COLUMNS = {
     "latency": "DOUBLE",
     "weight": "DOUBLE",
     "error_type": "VARCHAR",
-    "told": "VARCHAR",  # the traceback, as JSON
+    "traceback": "VARCHAR",  # as JSON
     "grouped": "VARCHAR",  # the value of the field of --by, as JSON
     "failed_call": "BOOLEAN",
     "times": "STRUCT(name VARCHAR, calls BIGINT, ms DOUBLE)[]",
@@ -37,7 +38,6 @@ COLUMNS = {
     "call": "STRUCT(model VARCHAR, provider VARCHAR, input_tokens BIGINT, output_tokens BIGINT,"
     " cached_tokens BIGINT, cost DOUBLE, missing BOOLEAN, cut BOOLEAN, ttft DOUBLE)[]",
 }
-ERROR_LEVELS = ("error", "critical")
 CUT_REASONS = ("length", "max_tokens", "max_output_tokens")
 GROUPED = "the value of --by"  # its key in lines that are written anew
 MOST_NAMES = 100  # of measured times
@@ -54,8 +54,8 @@ _UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 def view() -> str:
     """Return the query that makes `facts` of the table: few lines need what it computes."""
     return f"""
-SELECT * EXCLUDE (id, told, call), unnest(call[1]), {_text("id")} AS trace_id,
-  nullif({_text("told")}, '') AS exception,
+SELECT * EXCLUDE (id, traceback, call), unnest(call[1]), {_text("id")} AS trace_id,
+  nullif({_text("traceback")}, '') AS exception,
   CASE WHEN regexp_full_match(lower(trace_id), '{_UUID}') THEN replace(lower(trace_id), '-', '')
     WHEN regexp_full_match(lower(trace_id), '[0-9a-f-]+') THEN lower(trace_id)
     ELSE trace_id END AS trace
@@ -76,7 +76,7 @@ def facts(names: Iterable[str], grouped: str | None) -> str:
     keys: list[str] = [*_KEYS, *([] if grouped is None or grouped in _KEYS else [grouped])]
     pairs = []
     for name in names:
-        both = (f"{name}_calls", _ms(name))
+        both = (f"{name}_calls", ms_key(name))
         # Of two keys that differ in their case alone DuckDB can read one.
         small = {key.lower() for key in keys if key not in both}
         if small.isdisjoint(key.lower() for key in both):
@@ -97,7 +97,7 @@ SELECT epoch_us(stamp) AS us, loud, kind,
   CASE WHEN is_unit AND {_number("keep_rate")} > 0 AND {_number("keep_rate")} <= 1
     THEN 1 / {_number("keep_rate")} ELSE 1 END AS weight,
   CASE WHEN loud OR failed_call THEN {_text("error_type")} END AS error_type,
-  CASE WHEN loud THEN exception END AS told,
+  CASE WHEN loud THEN exception END AS traceback,
   CASE WHEN is_call THEN {"NULL" if grouped is None else _name(grouped)} END AS grouped,
   failed_call,
   CASE WHEN is_unit AND ({" OR ".join(measured)}) THEN [{", ".join(times)}] END AS times,
@@ -112,7 +112,7 @@ SELECT epoch_us(stamp) AS us, loud, kind,
   }}] END AS call
 FROM (
   SELECT *,
-    level IN ('"error"', '"critical"') AS loud,
+    level IN {tuple(f'"{level}"' for level in ERROR_LEVELS)} AS loud,
     coalesce(kind IN ('request', 'websocket', 'task', 'quiet'), FALSE) AS is_unit,
     coalesce(kind IN ('call', 'nested'), FALSE) AS is_call,
     kind IN ('call', 'nested') AND coalesce(outcome = '"error"', FALSE) AS failed_call
@@ -142,7 +142,7 @@ FROM (
 
 
 def is_readable(key: str) -> bool:
-    """Whether a field can be read beside the others: the case of a name is nothing to DuckDB."""
+    """Whether a field can be read beside the others: DuckDB ignores the case of names."""
     return key in _KEYS or (key.isprintable() and key.lower() not in {*_KEYS, "timestamp"})
 
 
@@ -162,10 +162,6 @@ def _unknown(known: Iterable[str]) -> re.Pattern[bytes]:
     """Make the pattern of a key that ends with `_calls` and is not known."""
     others = (re.escape(orjson.dumps(f"{name}_calls")) for name in known)
     return re.compile(rb'_calls"%b\s*:' % b"".join(b"(?<!%b)" % other for other in others))
-
-
-def _ms(name: str) -> str:
-    return "llm_latency_ms" if name == "llm" else f"{name}_ms"
 
 
 def _text(key: str) -> str:

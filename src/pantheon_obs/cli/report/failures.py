@@ -22,15 +22,13 @@ def error_rows(counter: Counter) -> list[Row]:
     for service, error_type, route, outline, count, first, last, example in counter.ask(
         queries.ERRORS
     ):
-        told = tracebacks.read(outline) if outline else None
-        kind = error_type if error_type is not None or told is None else told.type
-        frame = told.frame if told else None
+        raised = tracebacks.read(outline or "")
         trace_id, exception = example
         row = {
             "service": service,
-            "type": kind,
+            "type": raised.type if error_type is None else error_type,
             "route": route,
-            "frame": frame,
+            "frame": raised.frame,
             "count": count,
             "first": int(first),
             "last": int(last),

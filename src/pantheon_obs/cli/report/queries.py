@@ -88,12 +88,12 @@ FROM counted WHERE kind = 'call' GROUP BY model, provider, grouped
 
 # A line with a traceback belongs to the unit of its trace and service that contains it, with 5 ms
 # at either end, else to the one before it, in the window or not. A failed unit counts by itself
-# where no such line tells of it.
+# where it has no such line.
 ERRORS = """
 {counted},
-told AS (SELECT * FROM counted WHERE loud AND exception IS NOT NULL),
+raised AS (SELECT * FROM counted WHERE loud AND exception IS NOT NULL),
 points AS (
-  SELECT DISTINCT trace, service, us AS point FROM told
+  SELECT DISTINCT trace, service, us AS point FROM raised
   WHERE trace IS NOT NULL AND (kind IS NULL OR kind IN ('call', 'nested'))
 ),
 units AS (
@@ -111,18 +111,18 @@ placed AS (
   SELECT trace, service, point, {last}([route], {rank}(holds, began))[1] AS route
   FROM near WHERE holds = 1 OR began <= point GROUP BY trace, service, point
 ),
-explained AS (SELECT DISTINCT trace, service, 1 AS known FROM told WHERE trace IS NOT NULL),
+explained AS (SELECT DISTINCT trace, service, 1 AS known FROM raised WHERE trace IS NOT NULL),
 calls AS (
   SELECT trace, service, {last}([error_type], us)[1] AS error_type FROM counted
   WHERE failed_call AND trace IS NOT NULL GROUP BY trace, service
 ),
 errors AS (
-  SELECT told.service AS service, told.error_type AS error_type, told.us AS us,
-    told.trace_id AS trace_id, told.exception AS exception, told.weight AS weight,
-    CASE WHEN told.kind IS NULL OR told.kind IN ('call', 'nested') THEN placed.route
-      ELSE told.route END AS route
-  FROM told LEFT JOIN placed
-    ON told.trace = placed.trace AND told.service = placed.service AND told.us = placed.point
+  SELECT raised.service AS service, raised.error_type AS error_type, raised.us AS us,
+    raised.trace_id AS trace_id, raised.exception AS exception, raised.weight AS weight,
+    CASE WHEN raised.kind IS NULL OR raised.kind IN ('call', 'nested') THEN placed.route
+      ELSE raised.route END AS route
+  FROM raised LEFT JOIN placed
+    ON raised.trace = placed.trace AND raised.service = placed.service AND raised.us = placed.point
   UNION ALL
   SELECT unit.service, coalesce(unit.error_type, calls.error_type), unit.us, unit.trace_id,
     unit.exception, unit.weight, unit.route
@@ -153,7 +153,7 @@ class Engine(Protocol):
 
     @property
     def dialect(self) -> Mapping[str, str]:
-        """The names that the queries leave open."""
+        """Return the names that the queries leave open."""
         ...
 
     def run(self, query: str) -> list[tuple[Any, ...]]:

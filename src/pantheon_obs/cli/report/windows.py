@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain, count
 from typing import NamedTuple, cast
 
+from pantheon_obs.cli.stories.items import format_time
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _FIRST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
@@ -26,7 +28,7 @@ class Window(NamedTuple):
 
     @property
     def condition(self) -> str:
-        """The window as a condition of SQL."""
+        """Write the window as a condition of SQL."""
         bounds = [f"us >= {self.since}"] if self.since is not None else []
         bounds += [f"us < {self.until}"] if self.until is not None else []
         return " AND ".join(bounds) or "1 = 1"
@@ -64,8 +66,7 @@ def written(us: int | None) -> str | None:
     """Write a time as the lines do."""
     if us is None:
         return None
-    moment = _EPOCH + max(us, _FIRST) * _MICROSECOND  # a bucket may begin before the year 1
-    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    return format_time(_EPOCH + max(us, _FIRST) * _MICROSECOND)  # a bucket may begin before year 1
 
 
 def bucket_length(first: int, last: int) -> int:

@@ -40,7 +40,7 @@ class Remembered(NamedTuple):
 
     @property
     def size(self) -> int:
-        """The memory that it takes, in bytes."""
+        """Return the memory that it takes, in bytes."""
         return len(self.raw) + _BESIDE
 
 

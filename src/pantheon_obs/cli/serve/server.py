@@ -126,10 +126,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.OK, encoded(memory.report()[1]), "application/json")
         elif path == "/events":
             self._send_events()
-        elif is_story and (told := memory.story(path[len("/story/") : -len(".json")])):
+        elif is_story and (story := memory.story(path[len("/story/") : -len(".json")])):
             if urlsplit(self.path).query == "page":
-                told = embedded_story(told)
-            self._send(HTTPStatus.OK, encoded(told), "application/json")
+                story = embedded_story(story)
+            self._send(HTTPStatus.OK, encoded(story), "application/json")
         else:
             self._send(HTTPStatus.NOT_FOUND, b"there is no such page\n")
 
@@ -158,7 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         headers = {"Content-Type": "text/event-stream", "Connection": "close"}
         query = urlsplit(self.path).query
-        # Before the head is sent: what changes once the browser has that is told.
+        # Read before the head is sent: every change after that makes a message.
         seen = int(query) if _VERSION(query) else self._own.memory.wait(-1, 0)
         self._send_head(HTTPStatus.OK, headers)
         while self.command == "GET":

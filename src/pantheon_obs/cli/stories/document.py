@@ -14,6 +14,7 @@ from pantheon_obs.cli.stories.parents import Units, find_parents, is_guess
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
     from pantheon_obs.cli.reading.lines import Line
     from pantheon_obs.cli.stories.items import Item
@@ -29,19 +30,21 @@ class Story(NamedTuple):
             line as it was written, so that no number changes.
         lines: The lines by time, with their parsed fields, at the places of `document["lines"]`.
         items: The units and calls, at the places of `document["items"]`.
+        start: The time at which it begins.
     """
 
     document: dict[str, Any]
     lines: list[Line]
     items: list[Item]
+    start: datetime
 
 
 def story(lines: Iterable[Line], read: dict[str, int]) -> Story:
-    """Tell the story of one trace.
+    """Compute the story of one trace.
 
     Args:
         lines: All lines of the trace, at least one, in the order of the files.
-        read: What was looked through, which is passed on.
+        read: The counts of the reader, which are passed on.
     """
     ordered = sorted(lines, key=lambda line: line.time)
     items = _items(ordered)
@@ -70,7 +73,7 @@ def story(lines: Iterable[Line], read: dict[str, int]) -> Story:
         ],
         "read": dict(read),
     }
-    return Story(document, ordered, items)
+    return Story(document, ordered, items, start)
 
 
 def _items(lines: Sequence[Line]) -> list[Item]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.cli.stories.items import format_time, is_error
+from pantheon_obs.cli.reading.schema import ERROR_LEVELS
+from pantheon_obs.cli.stories.items import format_time
 from pantheon_obs.cli.stories.tracebacks import Raised, read
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def errors(lines: Iterable[Line], items: dict[int, Item], units: Units) -> list[
     found = []
     for place, line in enumerate(lines):
         fields = line.fields
-        if not is_error(fields["level"]):
+        if fields["level"] not in ERROR_LEVELS:
             continue
         item = items.get(place)
         if item is None:
@@ -57,7 +58,7 @@ def _described(fields: dict[str, Any]) -> Raised:
 def _rank(
     unit: Item | None, fields: dict[str, Any], place: int, *, is_call: bool
 ) -> tuple[bool, float, int, int, int]:
-    """Sort by unit, the shortest first, for who is called never takes longer than the caller."""
+    """Sort by unit, the shortest first: a callee never takes longer than its caller."""
     if unit is None or not unit.failed:
         return True, 0, 0, 0, place
     duration = inf if unit.duration is None else unit.duration

@@ -5,22 +5,15 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.cli.reading.schema import kind_of, number
+from pantheon_obs.cli.reading.schema import ERROR_LEVELS, kind_of, ms_key, number
 
 if TYPE_CHECKING:
     from pantheon_obs.cli.reading.lines import Line
-
-_FAILED = ("error", "critical")
 
 
 def format_time(time: datetime) -> str:
     """Write a time as the lines have it."""
     return time.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
-
-
-def is_error(level: str) -> bool:
-    """Whether a line has one of the two levels of errors."""
-    return level in _FAILED
 
 
 class Item:
@@ -55,18 +48,18 @@ class Item:
         if kind == "llm":
             self.failed = fields.get("outcome") == "error"
         else:
-            self.failed = is_error(fields["level"])
+            self.failed = fields["level"] in ERROR_LEVELS
         self.span = _hex(fields.get("span_id"))
         self.parent_span = _hex(fields.get("parent_span_id"))
 
     @property
     def length(self) -> float:
-        """The duration; 0 if it is not known."""
+        """Return the duration; 0 if it is not known."""
         return self.duration or 0
 
 
 def item_of(line: Line, order: int) -> Item | None:
-    """Return the unit or call that a line tells of; None for any other line."""
+    """Return the unit or call of a line; None for any other line."""
     kind = kind_of(line.fields)
     return Item(line, order, kind) if kind else None
 
@@ -88,7 +81,7 @@ def times_of(fields: dict[str, Any]) -> list[dict[str, Any]]:
         if not key.endswith("_calls"):
             continue
         name = key.removesuffix("_calls")
-        milliseconds = number(fields, "llm_latency_ms" if name == "llm" else f"{name}_ms")
+        milliseconds = number(fields, ms_key(name))
         if name and milliseconds is not None and type(calls) is int:
             times.append({"name": name, "calls": calls, "ms": milliseconds})
     own = number(fields, "own_ms")

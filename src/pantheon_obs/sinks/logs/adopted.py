@@ -1,4 +1,4 @@
-"""The filters of handlers that ours stands in for: they mask, and add fields, as before."""
+"""Run the filters of the handlers that ours has replaced: they mask, and add fields, as before."""
 
 from __future__ import annotations
 

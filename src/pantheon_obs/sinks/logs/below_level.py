@@ -1,7 +1,7 @@
-"""Lead lines below `log_level` to the recorder, and to nobody else, while a request or task runs.
+"""Send lines below `log_level` to the recorder, and to nobody else, while a request or task runs.
 
 The root logger keeps its level. A logger that nobody has given a level answers that such a line is
-enabled, and its filter leads the record to the recorder: no other handler sees it.
+enabled, and its filter sends the record to the recorder: no other handler sees it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _filter_before: Any = None
 
 
 def install(handler: ObsHandler) -> None:
-    """Lead the lines below the level of a recorder to it, which is the handler's emitter."""
+    """Send the lines below a recorder's level to it; the recorder is the handler's emitter."""
     global _handler, _level, _hold, _filter_before  # noqa: PLW0603 - logging is one per process
     recorder: Any = handler.emitter
     _handler, _level, _hold = handler, recorder.level, recorder.hold_record
@@ -90,7 +90,7 @@ def _takes_part(logger: logging.Logger) -> bool:
 
 
 def _filter(self: logging.Logger, record: logging.LogRecord) -> Any:  # noqa: ANN401 - as the filters answer
-    """Run a logger's filters; a record that is enabled for the recorder only goes there."""
+    """Run a logger's filters; a record that is enabled for the recorder alone goes to it."""
     level = getattr(record, "levelno", None)
     known: Any = self._cache  # type: ignore[attr-defined]
     is_below = (
@@ -103,7 +103,7 @@ def _filter(self: logging.Logger, record: logging.LogRecord) -> Any:  # noqa: AN
     if recording is None or recording.over:
         return _filter_before(self, record)
     try:
-        _lead(self, record, recording)
+        _send(self, record, recording)
     except Exception as error:  # noqa: BLE001 - nobody would have seen this record
         report("recorder", error)
     return False
@@ -119,7 +119,7 @@ def _is_logged_here() -> bool:
     return False
 
 
-def _lead(logger: logging.Logger, record: logging.LogRecord, recording: Recording) -> None:
+def _send(logger: logging.Logger, record: logging.LogRecord, recording: Recording) -> None:
     handler: Any = _handler
     if logger.filters or handler.filters:
         for filterer in (logger, handler):

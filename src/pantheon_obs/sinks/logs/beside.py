@@ -1,4 +1,4 @@
-"""Our own events as lines, beside logging that the application sets up and keeps."""
+"""Write our own events as lines, beside logging that the application sets up and keeps."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import structlog
 
 from pantheon_obs.core.guard import report
 from pantheon_obs.sinks.logs.entry import Entry
-from pantheon_obs.sinks.logs.odd import traceback_in
+from pantheon_obs.sinks.logs.odd import error_in, traceback_in
 from pantheon_obs.sinks.logs.records import caller, record_for
 from pantheon_obs.sinks.redact_plain import RAISED, described, let_signals_through
 
@@ -42,7 +42,7 @@ handler: ObsHandler | None = None
 _module: Any = sys.modules[structlog.configure.__module__]
 _config = _module._CONFIG  # noqa: SLF001 - as above
 _PLAIN: list[Any] = list(_module._BUILTIN_DEFAULT_PROCESSORS)  # noqa: SLF001 - as above
-# The fields that are none, but say how an event is logged.
+# Keyword arguments that say how an event is logged, and are no fields.
 _ASIDE = frozenset({"stacklevel", "exc_info", "stack_info"})
 _manager: Any = logging.Logger.manager  # its `disable` is a property, and slower
 
@@ -145,8 +145,8 @@ def configured_processors() -> Iterable[Any]:
     return processors
 
 
-def level_of(name: object) -> int | None:
-    """Return the number of a level by the name of a method, or one that logging knows."""
+def level_named(name: object) -> int | None:
+    """Return the number of a level by the name of a method, or by a name that logging knows."""
     if not isinstance(name, str):
         return None
     return LEVELS.get(name) or logging.getLevelNamesMapping().get(name.upper())
@@ -201,15 +201,13 @@ def entry_of(
 
 def _exception_of(exc_info: object) -> BaseException | None:
     """Find the exception that `exc_info` stands for: True, an exception, or a triple."""
-    if isinstance(exc_info, tuple):
-        exc_info = exc_info[1] if len(exc_info) > 1 else None
-    elif exc_info and not isinstance(exc_info, BaseException):
+    if exc_info and not isinstance(exc_info, BaseException | tuple):
         exc_info = sys.exc_info()[1]
-    return exc_info if isinstance(exc_info, BaseException) else None
+    return error_in(exc_info)
 
 
 def interpolated(event: object, args: tuple[object, ...], fields: dict[str, Any]) -> object:
-    """Put positional arguments into an event; ones that do not fit become a field."""
+    """Put positional arguments into an event; if they do not fit, they become a field."""
     try:
         return str(event) % (args[0] if len(args) == 1 and isinstance(args[0], dict) else args)
     except RAISED as error:  # arguments that do not fit: lose nothing

@@ -95,7 +95,7 @@ def logging_config(settings: Settings | None = None, **overrides: object) -> dic
         "root": {"handlers": ["pantheon_obs"], "level": level_number(resolved.log_level)},
         "loggers": {
             **{name: {"level": "NOTSET", "handlers": []} for name in takeover.LOGGERS},
-            # If the library is off, no line of ours says what an access line says.
+            # If the library is off, no line of ours stands for an access line.
             **{name: {"propagate": resolved.disabled, "handlers": []} for name in takeover.ACCESS},
         },
     }
@@ -196,7 +196,7 @@ def serve() -> None:
 
 
 def serve_if_begun() -> None:
-    """Do so if an application is started now by a command that serves, or outside of any."""
+    """Call `serve` if an application is started now by a command that serves, or without one."""
     if hooks.in_command and not hooks.comes_from_command():
         serve()
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _LOGGER = "pantheon_obs.request"
 _PLACED = frozenset({"timestamp", "level", "event", "logger"})  # these have columns of their own
 _looks_like_more = re.compile(r"[\s=\"']").search
-# The event's place is taken by the values of these fields: a request is told in a few words.
+# The values of these fields take the event's place: a request is described in a few words.
 _IN_WORDS = {
     "request_finished": ("method", "path", "status_code"),
     "websocket_finished": ("path", "close_code"),
@@ -50,7 +50,7 @@ def console_format(*, colors: bool) -> Format:
 
 
 def _in_words(line: Line) -> Line:
-    """Make the line of a request begin with `GET /ping 200 4.9 ms`, and omit what that says."""
+    """Make the line of a request begin with `GET /ping 200 4.9 ms`, and omit these fields."""
     moment = datetime.fromisoformat(line["timestamp"]).astimezone()
     time = f"{moment:%H:%M:%S}.{moment.microsecond // 1000:03d}"
     latency = line.get("latency_ms")

@@ -1,9 +1,8 @@
-"""Delivery of lines to standard output, direct or through a queue, up to the end of the process."""
+"""Deliver lines to standard output, direct or through a queue, up to the end of the process."""
 
 from __future__ import annotations
 
 import atexit
-import os
 import signal
 import sys
 import threading
@@ -11,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.native import threads_are_greenlets
+from pantheon_obs.core.runtime import on_fork
 from pantheon_obs.sinks.logs.output import Output
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _may_handle_signals() -> bool:
 
 
 def _catch_sigterm() -> None:
-    """Write what is left on SIGTERM too, whatever else handles it.
+    """Write the remaining lines on SIGTERM too, whatever else handles it.
 
     Servers handle it, shut down, and then raise it once more with its default action, which kills
     the process without running its exit functions.
@@ -141,5 +141,4 @@ def _end_with_multiprocessing(queue: Queued) -> None:
         )
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+on_fork(after_in_child=_after_fork)

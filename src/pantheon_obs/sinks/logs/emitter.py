@@ -1,4 +1,4 @@
-"""From an entry to bytes on standard output. Never raises, never loses a line."""
+"""Render an entry and write its bytes to standard output. Never raises, never loses a line."""
 
 from __future__ import annotations
 

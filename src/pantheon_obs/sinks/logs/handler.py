@@ -52,7 +52,7 @@ class ObsHandler(logging.Handler):
         self._alone = [self]
 
     def reopen(self) -> None:
-        """Have the next `close` told, too: `dictConfig` forgets the handlers that it closes."""
+        """Register with logging again: `dictConfig` forgets the handlers that it closes."""
         self.closed_by, self.disabled = "", frozenset()
         filters = self.filters
         super().__init__(self.level)
@@ -64,7 +64,7 @@ class ObsHandler(logging.Handler):
             self.addFilter(self.adopted)
 
     def createLock(self) -> None:  # noqa: N802 - the name is logging's
-        """Have no lock: the output has one, and a line is built without it."""
+        """Make no lock: the output has one, and a line is built without it."""
         self.lock = None
 
     def close(self) -> None:
@@ -150,7 +150,7 @@ def disabled_loggers() -> frozenset[str]:
 
 
 def _configuring() -> str:
-    """Find the place in the code that configures logging: outside of logging and this library."""
+    """Find the place in the code that configures logging, outside of `logging` itself."""
     frame = sys._getframe(2)  # noqa: SLF001 - as logging does
     while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith("logging"):
         frame = frame.f_back
@@ -159,7 +159,7 @@ def _configuring() -> str:
 
 
 def _remains_of(record: logging.LogRecord) -> Entry:
-    """Make a line of the parts of a record that can be read at all."""
+    """Make an entry of the parts of a record that can be read."""
     text = getattr(record, "msg", "")
     return Entry(odd.level_of(record), described(text), described(record.__dict__.get("name")), {})
 

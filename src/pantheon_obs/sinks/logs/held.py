@@ -1,4 +1,4 @@
-"""Log lines that are kept aside, within limits for each request and for the process.
+"""Keep log lines aside, within limits for each request and for the process.
 
 The oldest line goes first. No lock is taken, because a finalizer or a signal handler may log in
 the middle of anything: each step that must be whole is one operation of C.
@@ -6,7 +6,6 @@ the middle of anything: each step that must be whole is one operation of C.
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict, deque
 from contextlib import suppress
 from itertools import islice
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import structlog.contextvars
 
 from pantheon_obs.core.context import current_trace
+from pantheon_obs.core.runtime import on_fork
 from pantheon_obs.core.serving import active
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def _after_fork() -> None:
     memory.used, memory.process = 0, object()
 
 
-def size_of(value: Any, depth: int = _DEEP) -> int:  # noqa: ANN401 - any field
+def text_size(value: Any, depth: int = _DEEP) -> int:  # noqa: ANN401 - any field
     """Estimate the characters of a value's text; only a part of a long container is looked at."""
     kind = type(value)
     if kind is str or kind is bytes:
@@ -208,9 +208,8 @@ def size_of(value: Any, depth: int = _DEEP) -> int:  # noqa: ANN401 - any field
         return _OBJECT
     seen = 2
     for item in items:
-        seen += size_of(item, depth - 1)
+        seen += text_size(item, depth - 1)
     return seen if len(value) <= _MANY else seen * len(value) // _MANY
 
 
-with suppress(AttributeError):  # Windows has none
-    os.register_at_fork(after_in_child=_after_fork)
+on_fork(after_in_child=_after_fork)

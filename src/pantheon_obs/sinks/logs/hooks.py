@@ -9,7 +9,6 @@ import logging
 import sys
 import threading
 import warnings
-from threading import get_ident
 from types import CellType, FunctionType
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -28,11 +27,8 @@ _warnings = logging.getLogger("py.warnings")
 _before: dict[object, Any] = {}
 """The hooks that ours have replaced."""
 
-_below: dict[object, Any] = {}
-"""Those that they had replaced at first, where another hook calls ours since."""
-
-_passed: set[tuple[object, int, int]] = set()
-"""Our hooks that have called the one before, each with its thread and what it passes on."""
+is_on = False
+"""Whether our hooks log. Where another hook has replaced ours and calls it, ours stays when off."""
 
 in_command = False
 """Whether this process runs a command that does not serve."""
@@ -40,28 +36,31 @@ in_command = False
 
 def install() -> None:
     """Log uncaught exceptions and warnings as lines; a second call changes nothing."""
-    if not _before:
-        for module, name, hook in _HOOKS:
+    global is_on  # noqa: PLW0603 - the hooks are those of the process
+    is_on = True
+    for module, name, hook in _HOOKS:
+        if hook not in _before:
             _before[hook] = getattr(module, name)
             setattr(module, name, hook)
 
 
 def uninstall() -> None:
-    """Restore the earlier hooks, where nobody has replaced ours since."""
+    """Restore the earlier hooks, unless ours were replaced since."""
+    global is_on  # noqa: PLW0603 - as above
+    is_on = False
     for module, name, hook in _HOOKS:
-        if hook not in _before:
-            continue
         if getattr(module, name) is hook:
-            setattr(module, name, _before[hook])
-        else:
-            _below.setdefault(hook, _before[hook])
-    _before.clear()
+            setattr(module, name, _before.pop(hook))
+
+
+def _logs() -> bool:
+    return is_on and not in_command
 
 
 def comes_from_command() -> bool:
     """Whether this call comes from a command that does not serve, as `flask routes`.
 
-    What it prints is for its user, or for a pipe: log lines do not belong there.
+    Its output is for its user, or for a pipe: log lines do not belong there.
     """
     return any(
         is_below(product.command_line)
@@ -72,21 +71,20 @@ def comes_from_command() -> bool:
 
 
 def _main(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    if not _is_off(_main, error):
+    if _logs():
         _log(logging.CRITICAL, error, where="main")
-    _chain(_main, sys.__excepthook__, error, kind, error, traceback)
+    _chain(_main, sys.__excepthook__, kind, error, traceback)
 
 
 def _thread(args: threading.ExceptHookArgs) -> None:
-    error = args.exc_value
-    if args.exc_type is not SystemExit and not _is_off(_thread, error):  # as the default hook does
+    if args.exc_type is not SystemExit and _logs():  # as the default hook does
         name = args.thread.name if args.thread is not None else None
-        _log(logging.ERROR, error, where="thread", thread_name=name)
-    _chain(_thread, threading.__excepthook__, error, args)
+        _log(logging.ERROR, args.exc_value, where="thread", thread_name=name)
+    _chain(_thread, threading.__excepthook__, args)
 
 
 def _unraisable(args: sys.UnraisableHookArgs) -> None:
-    if not _is_off(_unraisable, args.exc_value):
+    if _logs():
         # The object's text only: a record that refers to the object would revive it.
         _log(
             logging.ERROR,
@@ -95,7 +93,7 @@ def _unraisable(args: sys.UnraisableHookArgs) -> None:
             reason=args.err_msg or "Exception ignored in",
             object=described(args.object, repr),
         )
-    _chain(_unraisable, sys.__unraisablehook__, args.exc_value, args)
+    _chain(_unraisable, sys.__unraisablehook__, args)
 
 
 def _log(level: int, error: BaseException | None, **fields: object) -> None:
@@ -107,31 +105,16 @@ def _log(level: int, error: BaseException | None, **fields: object) -> None:
     _uncaught.log(level, "uncaught_exception", exc_info=exc_info, extra=fields)
 
 
-def _is_off(hook: object, passed: object) -> bool:
-    """Whether one of our hooks logs nothing: in a command, and where it is no longer in place.
-
-    Another hook may call it again after it was put above that one: it has logged the error then.
-    """
-    return in_command or hook not in _before or (hook, get_ident(), id(passed)) in _passed
-
-
-def _chain(hook: object, default: Callable[..., object], passed: object, *args: object) -> None:
+def _chain(hook: object, default: Callable[..., object], *args: object) -> None:
     """Call the hook that ours has replaced, unless it is Python's own: our line has its traceback.
 
-    An application's hook may print whatever it likes. If it calls ours, the one below is next.
+    An application's hook may print anything.
     """
-    own = hook, get_ident(), id(passed)
-    is_again = own in _passed
-    before = (None if is_again else _before.get(hook)) or _below.get(hook) or default
-    _passed.add(own)
-    try:
-        if in_command or hook not in _before:
-            before(*args)
-        elif before is not default:
-            _without(default, before)(*args)
-    finally:
-        if not is_again:
-            _passed.discard(own)
+    before = _before.get(hook, default)
+    if not _logs():
+        before(*args)
+    elif before is not default:
+        _without(default, before)(*args)
 
 
 def _without(default: object, hook: Any) -> Any:  # noqa: ANN401 - any function
@@ -154,7 +137,7 @@ def _content(cell: CellType) -> object:
 
 
 def _ignore(*_: object) -> None:
-    """Do nothing, in place of Python's own hook."""
+    """Stand for Python's own hook, without any effect."""
 
 
 def _warning(  # noqa: PLR0913, PLR0917 - the signature is that of warnings.showwarning
@@ -165,8 +148,8 @@ def _warning(  # noqa: PLR0913, PLR0917 - the signature is that of warnings.show
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    if file is not None:
-        _chain(_warning, _ignore, message, message, category, filename, lineno, file, line)
+    if file is not None or not is_on:
+        _before.get(_warning, _ignore)(message, category, filename, lineno, file, line)
         return
     _warnings.warning(
         described(message),

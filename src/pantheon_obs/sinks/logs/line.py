@@ -1,4 +1,4 @@
-"""From an entry to an ordered dict of plain, redacted values, which every format renders."""
+"""Make an ordered dict of plain, redacted values of an entry; every format renders it."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class LineBuilder:
         return line
 
     def _moment(self, micros: int) -> str:
-        """The text of a time, in microseconds since the epoch; that of its second is kept."""
+        """Write a time, in microseconds since the epoch; the text of its second is kept."""
         begin, prefix = self._second
         if not 0 <= micros - begin < _SECOND:
             begin = micros // _SECOND * _SECOND
@@ -146,7 +146,7 @@ class LineBuilder:
             except KeyError:
                 self._put(line, given, value, fields)
                 continue
-            # The plain types are told apart here: a call for each would cost as much as this loop.
+            # The plain types are handled here: a call for each would cost as much as this loop.
             kind = type(value)
             if kind is str:
                 line[key] = value if value in harmless else redactor.text(value)

@@ -1,7 +1,7 @@
-"""Recognise handlers that print by what they do, and keep their lines off the standard streams.
+"""Recognise printing handlers by their behaviour, and keep their lines off the standard streams.
 
-The `write` of the standard streams is replaced by one that listens, in the thread of a watched
-handler only; other threads, and everything else in this one, print as ever.
+The `write` of the standard streams is replaced by a function that listens, in the thread of a
+watched handler only; other threads, and all other code of this thread, print as ever.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _watched: WeakSet[logging.Handler] = WeakSet()
 
 
 def may_print(handler: logging.Handler) -> bool:
-    """Whether only its behaviour tells if a handler prints: it has a way of its own to emit."""
+    """Whether only its behaviour shows if a handler prints: it has its own `emit` or `handle`."""
     kind = type(handler)
     return not all(is_of_logging(getattr(kind, name, None)) for name in ("emit", "handle"))
 
@@ -54,7 +54,7 @@ def watch(handler: logging.Handler, on_print: Callable[[logging.Handler], None])
     """Keep the lines of a handler off the standard streams, from its first record on.
 
     A handler that writes nothing there with its first record is left alone from then on.
-    `on_print` is called for one that does, before the record goes on to other handlers.
+    `on_print` is called for a handler that prints, before the record goes on to other handlers.
     """
     if handler in _watched:
         return
@@ -66,7 +66,7 @@ def watch(handler: logging.Handler, on_print: Callable[[logging.Handler], None])
 
 
 class _Watching:
-    """Listens while a handler handles a record, and judges what it has written."""
+    """Listens while a handler handles a record, and judges the text that it has written."""
 
     def __init__(
         self, handler: logging.Handler, on_print: Callable[[logging.Handler], None]
@@ -85,7 +85,7 @@ class _Watching:
             return
         if heard:
             text = "".join(described(part) for _, part in heard)
-            if not _tells(text, record):
+            if not _is_line_of(record, text):
                 for write, part in heard:
                     write(part)
             elif not self._prints:
@@ -96,7 +96,7 @@ class _Watching:
 
 
 def forget(handler: logging.Handler) -> None:
-    """Give a handler its own method back; after the last one the streams, which are slower so."""
+    """Restore a handler's own method; after the last handler also the streams, which are slow."""
     _watched.discard(handler)
     with suppress(KeyError):
         del handler.__dict__["handle"]
@@ -120,8 +120,8 @@ def _untap() -> None:
                 stream.__dict__[name] = before
 
 
-def _tells(text: str, record: logging.LogRecord) -> bool:
-    """Whether a text is the line of a record, in whatever format, and not a report of a failure."""
+def _is_line_of(record: logging.LogRecord, text: str) -> bool:
+    """Whether a text is the line of a record, in any format, and not a report of a failure."""
     if text.startswith("--- Logging error ---"):
         return False
     words = _words(described(record.getMessage()))[:_NAMES]
@@ -164,7 +164,7 @@ def _tap(stream: Any) -> None:  # noqa: ANN401 - any stream
             setattr(target, name, ours)
 
 
-# What they use is bound in them: a stream is flushed when the modules are gone.
+# These functions bind all that they use: a stream is still flushed when the modules are gone.
 
 
 def _hear(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -46,7 +46,7 @@ def install(handler: logging.Handler, notice: Callable[[logging.Logger], bool]) 
 
 
 def look() -> None:
-    """Look who has replaced methods of loggers and records, as tracing libraries do."""
+    """Look for replaced methods of loggers and records; tracing libraries replace them."""
     global make_record, call_handlers  # noqa: PLW0603 - as above
     own = all(map(is_of_logging, (_Logger.makeRecord, _Logger.handle, _Record.getMessage)))
     make_record = _Logger.makeRecord if own else None
@@ -80,7 +80,7 @@ def _filter(self: logging.Logger, record: logging.LogRecord) -> Any:  # noqa: AN
         node = node.parent
     others = (node.handlers != _alone or node.parent is not None) and _look_at_handlers(node)
     if others:
-        _place_context(record)
+        _add_context(record)
     passed: Any = True
     if self.filters:
         passed = logging.Filterer.filter(self, record)
@@ -112,7 +112,7 @@ def _look_at_handlers(logger: logging.Logger) -> bool:
     return others
 
 
-def _place_context(record: logging.LogRecord) -> None:
+def _add_context(record: logging.LogRecord) -> None:
     try:
         if "trace_id" not in record.__dict__:
             placed.add(record)

@@ -1,4 +1,4 @@
-"""Attributes of a `LogRecord` that are not as `logging` makes them: filters may set anything."""
+"""Read attributes of a `LogRecord` that `logging` has not made so: filters may set anything."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PREPARED = "\nTraceback (most recent call last):\n"
 
 
 def is_of_logging(function: object) -> bool:
-    """Whether a function is one of the standard library's `logging`, which nobody has wrapped."""
+    """Whether a function is one of the standard library's `logging`, and is not wrapped."""
     return type(function) is FunctionType and function.__code__.co_filename == _FILE
 
 
@@ -36,7 +36,7 @@ def _number(name: object) -> int:
 
 
 def moment_of(created: Any) -> float | None:  # noqa: ANN401 - as above
-    """Read the time of a record; None, which means now, for one that is no time."""
+    """Read the time of a record; None, which means now, for any other value."""
     try:
         moment = float(created) if not isinstance(created, str) else -1.0
     except Exception:  # noqa: BLE001 - as above

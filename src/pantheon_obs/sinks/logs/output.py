@@ -27,7 +27,7 @@ _ATOMIC = getattr(select, "PIPE_BUF", 512)  # bytes
 _STANDARD_DESCRIPTORS = (1, 2)
 _IO = ("io", "_io")
 _ENDLESS = 8
-_CELERY = "celery.utils.log"  # its replacement of sys.stdout logs what it is given; lines get lost
+_CELERY = "celery.utils.log"  # its replacement of sys.stdout logs each text; lines get lost
 
 
 class Output:
@@ -82,7 +82,7 @@ class Output:
             self._lock.release()
 
     def _wait_for_lock(self) -> None:
-        """Wait for a line of another thread; one that did not survive a fork holds nothing."""
+        """Wait for a line of another thread, unless that thread has not survived a fork."""
         if os.getpid() != self._process:  # a server in C has forked, behind Python's back
             self.after_fork()
         self._lock.acquire()
@@ -117,7 +117,7 @@ class Output:
                 return
             stream = current if type(current) is TextIOWrapper else stream
         try:
-            stream.flush()  # what the application has printed so far comes first
+            stream.flush()  # the application's own output so far comes first
         except Exception:  # noqa: BLE001 - whatever it is, it comes again there
             self._flush_again(stream)
         is_locked = (self._shared or len(line) > _ATOMIC) and self._lock_shared(descriptor)

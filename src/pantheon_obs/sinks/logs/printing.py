@@ -1,4 +1,4 @@
-"""Tell which handlers print, and keep them from it."""
+"""Recognise handlers that print, and silence them."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def is_judged(handler: logging.Handler) -> bool:
 def silence(handler: logging.Handler, on_print: Callable[[logging.Handler], None]) -> bool:
     """Keep a handler from printing; return whether it does nothing else and can be removed.
 
-    Whether one with a way of its own to emit prints is seen with its first record; `on_print` is
-    called then.
+    A handler with its own `emit` is judged at its first record, and `on_print` is called if it
+    prints.
     """
     if handler in _silenced:  # it may be on several loggers, as Litestar's is
         return True

@@ -1,4 +1,4 @@
-"""A bounded queue of lines, and the thread that empties it: no line waits for the reader.
+"""Queue lines within a bound, and write them from a thread: no line waits for the reader.
 
 The thread waits for no lock that an emitting thread holds, so that a signal handler may log, and
 wait for the queue to drain, in the middle of anything. It is a real thread, also under gevent.
@@ -36,7 +36,7 @@ _CONTROL = len(_LANES) + 1  # nothing is dropped from the last lane
 
 
 class Queued:
-    """Hands lines to a thread that writes them, and counts those that it has to drop.
+    """Hands lines to a thread that writes them, and counts the lines that it drops.
 
     `limit` is in bytes. `describe` makes the line that reports how many lines of each level were
     dropped, and `failed` takes the exceptions that `write` raises in the thread.
@@ -103,7 +103,7 @@ class Queued:
         self._put(_CONTROL, 0, None)
 
     def drain(self) -> bool:
-        """Wait until all lines are written, which it returns, or nobody reads for too long."""
+        """Wait until all lines are written; return False if the reader takes too long."""
         self._notice_fork()
         with self._lock:
             if not self._is_started:
@@ -162,7 +162,7 @@ class Queued:
             item = self._take()
             if item is None:
                 return
-            if not isinstance(item, bytes):  # somebody waits for all lines before it
+            if not isinstance(item, bytes):  # another thread waits for all lines before it
                 self._report()
                 item.release()
                 continue

@@ -21,7 +21,13 @@ from pantheon_obs.sinks.logs import odd
 from pantheon_obs.sinks.logs.emitter import Emitter
 from pantheon_obs.sinks.logs.entry import Entry, entry_from
 from pantheon_obs.sinks.logs.handler import LogSink
-from pantheon_obs.sinks.logs.held import Recording, recording_here, recording_of, size_of, take_all
+from pantheon_obs.sinks.logs.held import (
+    Recording,
+    recording_here,
+    recording_of,
+    take_all,
+    text_size,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,14 +45,14 @@ _STANDARD = len(vars(LogRecord("", 0, "", 0, "", (), None)))  # attributes of a 
 _WHOLE = 1 << 64
 
 
-class Fact(Entry):
+class EventEntry(Entry):
     """An event of this library, which is written."""
 
     __slots__ = ()
 
 
-class Unwritten(Entry):
-    """One that is left out of our lines; other handlers see its record."""
+class UnwrittenEntry(Entry):
+    """An event of this library that is left out of our lines; other handlers see its record."""
 
     __slots__ = ()
 
@@ -67,10 +73,10 @@ class Recorder(Emitter):
 
     def emit(self, entry: Entry, write: Writer | None = None) -> None:
         """Write one line, or keep it aside; each line that is logged comes here."""
-        if entry.level >= self._limit_level or write is not None or type(entry) is Fact:
+        if entry.level >= self._limit_level or write is not None or type(entry) is EventEntry:
             super().emit(entry, write)
             return
-        if type(entry) is Unwritten:
+        if type(entry) is UnwrittenEntry:
             return
         recording = recording_here()
         if recording is not None:
@@ -89,18 +95,18 @@ class Recorder(Emitter):
             entry.created = time.time()
         text = len(entry.event)
         for value in entry.fields.values():
-            text += size_of(value)
+            text += text_size(value)
         recording.hold(entry, text)
 
     def hold_record(self, recording: Recording, record: LogRecord) -> None:
-        """Keep a record aside as it is: its message is put together if it is written only."""
+        """Keep a record aside as it is: its message is built only if it is written."""
         text, args = len(record.msg), record.args
         for value in args if type(args) is tuple else (args,):
-            text += size_of(value)
+            text += text_size(value)
         attributes = record.__dict__
         if len(attributes) > _STANDARD:
             for value in islice(attributes.values(), _STANDARD, None):
-                text += size_of(value)
+                text += text_size(value)
         recording.hold(record, text)
 
     def started(self, trace: Trace) -> None:
@@ -108,11 +114,11 @@ class Recorder(Emitter):
         trace.recording = Recording(trace, self._write_all)
 
     def decide(self, trace: Trace, event: Ended) -> None:
-        """Decide, by its end, what becomes of the lines of a request or task."""
+        """Decide at the end of a request or task whether its lines are written."""
         recording = recording_of(trace)
         if recording is None:
             return
-        # The server cancels requests when it stops: what is held then is written.
+        # The server cancels requests when it stops: their lines are written.
         is_cut = getattr(event, "outcome", None) == "cancelled"
         if event.level >= ERROR or is_cut or self._is_slow(event):
             recording.kept = True
@@ -141,7 +147,7 @@ class Recorder(Emitter):
         return (event.latency_ms or 0) >= self._slow_ms
 
     def ended(self, trace: Trace) -> None:
-        """Write what is kept aside for a trace that has ended without an event."""
+        """Write the lines that are kept aside for a trace that has ended without an event."""
         recording = recording_of(trace)
         if recording is not None and not recording.over:
             recording.over = recording.kept = True
@@ -176,14 +182,14 @@ class Recorder(Emitter):
 class RecordingSink(LogSink):
     """Writes facts, unless the rate has decided that a request's is left out."""
 
-    make_entry = Fact
+    make_entry = EventEntry
 
     def __init__(self, handler: ObsHandler, recorder: Recorder) -> None:
         super().__init__(handler)
         self.started = recorder.started
         self.ended = recorder.ended
         self._left_out = LogSink(handler)
-        self._left_out.make_entry = Unwritten
+        self._left_out.make_entry = UnwrittenEntry
         self._left_out.write = lambda _event, _level: None
 
     def handle(self, event: Event) -> None:

@@ -40,7 +40,7 @@ def sink_for(handler: ObsHandler) -> LogSink:
 
 
 def stop() -> None:
-    """Write what is kept aside, and keep nothing aside from now on."""
+    """Write the lines that are kept aside, and keep no line aside from now on."""
     global _running  # noqa: PLW0603 - as above
     if _running is not None:
         from pantheon_obs.sinks.logs import below_level  # noqa: PLC0415 - as above

@@ -50,7 +50,7 @@ def _attribute(key: object) -> Any:  # noqa: ANN401 - mostly a text, but any key
 
 
 def read_back(entry: Entry, record: logging.LogRecord) -> None:
-    """Change an entry as filters, factories and loggers' own classes have changed its record."""
+    """Repeat in an entry the changes of filters, factories and logger classes to its record."""
     attributes = record.__dict__
     entry.level, entry.created = odd.level_of(record), odd.moment_of(record.created)
     entry.logger = described(record.name)

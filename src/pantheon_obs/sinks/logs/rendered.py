@@ -1,7 +1,7 @@
-"""Messages of records that the application's structlog has rendered, with the event behind them.
+"""Link messages that the application's structlog has rendered to the event behind them.
 
-Other handlers see an ordinary text or dict, with all that structlog's processors have put there.
-Pickled or copied it is one.
+Other handlers see an ordinary text or dict, as structlog's processors have made it. A pickled or
+copied message is an ordinary text or dict again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Rendered:
-    """A message that knows its event.
+    """A message with its event.
 
     Attributes:
         entry: The event.
@@ -70,7 +70,7 @@ def link(call: Call, entry: Entry) -> Call:
 
 
 def entry_behind(record: LogRecord, message: Rendered) -> Entry:
-    """Return the event of a record, with all that filters and factories have changed and added."""
+    """Return the event of a record, with the changes and additions of filters and factories."""
     entry = message.entry
     known = STANDARD.union(message.beside, entry.fields)
     return replace(

@@ -1,6 +1,6 @@
 """Take logging back while the application starts, and at its first request.
 
-Not every server tells when start-up is over, and what start-up logs is to be masked, too.
+Not every server reports the end of start-up, and the lines of start-up must be masked, too.
 """
 
 from __future__ import annotations

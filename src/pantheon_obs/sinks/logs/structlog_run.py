@@ -1,4 +1,4 @@
-"""One event of a structlog logger on its way through the processors of the application."""
+"""Run an event of a structlog logger through the processors of the application."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Run:
         return processors[:-1] if processors and type(processors[-1]) in renderers else processors
 
     def end(self, result: object) -> Call:
-        """Write the line, whatever the processors have made of the event."""
+        """Write the line of the event, after the processors."""
         if not isinstance(result, Mapping) and self.processors:
             kind = type(self.processors[-1])
             if kind is not FunctionType and kind.__module__.startswith("structlog."):
@@ -102,7 +102,9 @@ class Run:
         if args := fields.pop("positional_args", None):  # of structlog.stdlib.BoundLogger
             event = bound_logger.interpolated(event, args, fields)
         fields["exc_info"] = self._exc_info
-        level = bound_logger.level_of(added.get("level")) or bound_logger.level_of(self._method)
+        level = bound_logger.level_named(added.get("level")) or bound_logger.level_named(
+            self._method
+        )
         logger = standard_logger(self._logger, added.get("logger"))
         level = level or logging.INFO
         self._stacklevel = bound_logger.stacklevel_in(fields)
@@ -116,7 +118,7 @@ class LoggingRun(Run):
     """
 
     def _needed(self, processors: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Run all, unless nobody will see what the renderer makes."""
+        """Run all processors, unless nobody will see the renderer's result."""
         logger = self._logger
         is_alone = isinstance(logger, logging.Logger) and self._handler.is_alone(logger)
         self._is_awaited = self._is_awaited and is_alone

@@ -31,20 +31,16 @@ _text_of: Callable[[Any], str] = logging.LogRecord.getMessage
 def is_superseded(record: logging.LogRecord, error: BaseException | None) -> bool:
     """Whether an event of ours says, or will say, all that a record with this exception says.
 
-    None does of a record without an exception whose logger is not in `RULES`.
+    Never for a record without an exception whose logger is not in `RULES`.
     """
     if any(rule(record, error) for rule in RULES.get(record.name, ())):
         return True
-    if error is not None and is_repeated(error) and _is_of_library(record):
-        return True  # whichever server it is
+    # Whichever server it is; the application's own lines are never repetitions.
+    if error is not None and is_repeated(error) and root_of(record.pathname) is not None:
+        return True
     # A framework may say it on the application's own logger, which can have any name.
     announces = error is not None and _ANNOUNCEMENT.match(str(record.msg)) is not None
     return announces and _is_unhandled_error(record, error)
-
-
-def _is_of_library(record: logging.LogRecord) -> bool:
-    """Whether installed code logs, and not the application: its own lines are never repetitions."""
-    return root_of(record.pathname) is not None
 
 
 def _is_unhandled_error(_: logging.LogRecord, error: BaseException | None) -> bool:
@@ -64,8 +60,8 @@ def _is_repetition_in_text(record: logging.LogRecord, error: BaseException | Non
     return is_error and repeats(record) and logging.getLogger(_REQUESTS).isEnabledFor(logging.ERROR)
 
 
-def _is_access_line(record: logging.LogRecord) -> bool:
-    """Whether a record says of a request or websocket which path a client has asked for."""
+def _is_access_line(record: logging.LogRecord, _: BaseException | None) -> bool:
+    """Whether a record says which path a client has asked for."""
     known = str(record.msg).endswith(('"%s" %s %s', "%d %s %.2fms"))
     return known or (isinstance(record.args, dict) and record.args.keys() >= _OF_ACCESS)
 
@@ -85,14 +81,14 @@ def _is_task_end(record: logging.LogRecord, _: BaseException | None) -> bool:
 
 
 def _is_lifespan_failure(record: logging.LogRecord, _: BaseException | None) -> bool:
-    """Whether gunicorn's ASGI worker says what `lifespan_failed` says, traceback included."""
+    """Whether gunicorn's ASGI worker logs a failure that `lifespan_failed` reports."""
     is_on = logging.getLogger("pantheon_obs.lifespan").isEnabledFor(logging.ERROR)
     return is_on and described(record, _text_of).startswith(_BEGINNINGS[record.name])
 
 
 _KINDS: dict[str, Rule] = {
     # The lines of development servers about a request, and uvicorn's, have the query string.
-    "access line": lambda record, _: _is_access_line(record),
+    "access line": _is_access_line,
     "websocket line": lambda record, _: str(record.msg).startswith('%s - "WebSocket %s'),
     "unhandled error": _is_unhandled_error,
     "task end": _is_task_end,

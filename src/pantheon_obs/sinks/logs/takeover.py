@@ -38,7 +38,7 @@ def take_over(ours: ObsHandler, level: int, *, anew: bool) -> bool:
     A level that the root logger has got since counts, unless logging is configured `anew`.
 
     Returns:
-        Whether somebody else has configured logging since.
+        Whether other code has configured logging since.
     """
     global _level, _ours
     _level, _ours = level, ours
@@ -71,8 +71,8 @@ def take_over(ours: ObsHandler, level: int, *, anew: bool) -> bool:
 def notice(logger: logging.Logger) -> bool:
     """Take over the handlers that a logger has got since; return whether any others stay.
 
-    They may print while somebody else's handlers stand in place of ours on the root logger. The
-    loggers of servers have filters for that, which also know their levels.
+    They may print while other handlers replace ours on the root logger. The loggers of servers have
+    filters for that, which also know their levels.
     """
     others = [other for other in logger.handlers if other is not _ours]
     is_server = logger.name in LOGGERS or logger.name in ACCESS
@@ -88,7 +88,7 @@ def _known() -> list[logging.Logger]:
 
 
 def stands(ours: ObsHandler) -> bool:
-    """Whether our handler is on the root logger, be it behind a queue, where it is put before."""
+    """Whether our handler is on the root logger; if only behind a queue, it is added there."""
     root = logging.getLogger()
     if ours in root.handlers:
         return True
@@ -117,7 +117,7 @@ def _level_of_server(logger: logging.Logger, default: int) -> None:
 
 
 def _quieten(quiet: int) -> None:
-    """Raise the level of loggers that log each request, where nobody has set one."""
+    """Raise the level of loggers that log each request, unless they have one."""
     for name in _QUIET:
         logger = logging.getLogger(name)
         if logger.level == logging.NOTSET or (name, logger.level) in _quieted:
@@ -172,7 +172,7 @@ def _strip(logger: logging.Logger) -> bool:
 
 
 def _reveal(handler: logging.Handler) -> None:
-    """Let the records of a handler's loggers come to ours, as its lines are not printed."""
+    """Let the records of a silenced handler's loggers reach our handler."""
     for logger in _known():
         if handler in logger.handlers and logger.name not in ACCESS:
             logger.propagate = True

@@ -50,7 +50,7 @@ class Folder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes and threads from changing what belongs to dead processes."""
+        """Keep other processes and threads from changing the files of dead processes."""
         if _locks is None:
             yield
             return
@@ -76,7 +76,7 @@ class Folder:
             self._file = -1
 
     def settle(self, pid: int | None = None) -> None:
-        """Finish what was begun, and add up what dead processes, or one of them, have left."""
+        """Finish an addition that was begun, and add up the files of dead processes, or of one."""
         self._finish()
         own = f"{self._name}{_OWNER}"  # opening that file and closing it would release the lock
         for owner in self.path.glob("*" if pid is None else f"{pid}-*"):
@@ -94,7 +94,7 @@ class Folder:
         replaced = [self._added_up(kind, counts) for kind in _KINDS]
         gauges = [each for name in names for each in self.path.glob(f"gauge_live*_{name}.db")]
         removed = [*counts, *(each.name for each in gauges), f"{name}{SUFFIX}", f"{name}{_OWNER}"]
-        # From here on all of it happens, or nothing: whoever comes next finishes it.
+        # From here on all of it happens, or nothing: the next process finishes it.
         written = self.path / "merge.tmp"
         work = {"replace": [each for each in replaced if each], "remove": removed}
         written.write_text(json.dumps(work))
@@ -113,7 +113,7 @@ class Folder:
         self._journal.unlink()
 
     def _added_up(self, kind: str, names: list[str]) -> tuple[str, str] | None:
-        """Write the sum of a dead process's files and of those before; the names of both files."""
+        """Write the sum of a dead process's files and of those before; name the new and old sum."""
         files = [self.path / name for name in names if name.startswith(f"{kind}_")]
         if not files:
             return None
@@ -137,7 +137,7 @@ class Folder:
 
 def _is_free(owner: Path) -> bool:
     """Whether the process that held the lock of a file has ended."""
-    if _locks is None:  # on Windows nobody can tell
+    if _locks is None:  # on Windows it is not known
         return False
     try:
         file = os.open(owner, os.O_RDWR)

@@ -1,4 +1,4 @@
-"""The newest exemplar of each bucket, also where several processes share a folder.
+"""Keep the newest exemplar of each bucket, also where several processes share a folder.
 
 `prometheus_client` drops exemplars in its multi-process mode
 (https://github.com/prometheus/client_python/issues/648). So each process keeps its own in a
@@ -51,7 +51,7 @@ class ExemplarFile:
         self._owner = ""
 
     def keep(self, key: tuple[Any, ...], value: float, trace_id: str) -> None:
-        """Keep the exemplar of a bucket in place of the one before; none once the file is full."""
+        """Keep the newest exemplar of a bucket; without effect once the file is full."""
         name = self._name()
         if self._owner != name:
             self._begin(name)

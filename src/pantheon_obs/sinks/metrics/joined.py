@@ -20,7 +20,7 @@ _ROWS = {row.name: row for row in TABLE if row.buckets}
 
 
 class JoinedCollector:
-    """Collects what `MultiProcessCollector` does, after it has settled what dead workers left."""
+    """Collects as `MultiProcessCollector` does, after it has added up the files of dead workers."""
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
@@ -52,7 +52,7 @@ class JoinedCollector:
             return [*self._collector.merge(map(str, files))]
 
     def _is_readable(self, file: Path) -> bool:
-        """Whether a file has metrics; one that a worker is just making is empty."""
+        """Whether a file has metrics; a file that a worker is just making is empty."""
         try:
             if file.stat().st_size:
                 self._collector.merge([str(file)])

@@ -1,4 +1,4 @@
-"""Label values that are bounded, whatever a client or a model provider sends."""
+"""Bound the values of labels, whatever a client or a model provider sends."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _LIBRARIES, _APPLICATIONS = range(3000, 4000), range(4000, 5000)
 
 
 def text(value: str | None) -> str:
-    """Cut a value, and make it valid UTF-8: another would make every later scrape fail."""
+    """Cut a value, and make it valid UTF-8: an invalid one would make every later scrape fail."""
     if not value:
         return ""
     return value[:_LONGEST].encode("utf-8", "replace").decode()
 
 
 def method(value: str) -> str:
-    """The method of a request, if it is a known one."""
+    """Return the method of a request, if it is a known one."""
     return value if value in _METHODS else OTHER
 
 
 def close_code(value: int | None) -> str:
-    """The close code of a websocket: as it is, by its range, or empty without one."""
+    """Return the close code of a websocket: as it is, by its range, or empty without one."""
     if value is None:
         return ""
     if value in _REGISTERED:
@@ -43,13 +43,13 @@ def close_code(value: int | None) -> str:
 
 
 def make_room(known: dict[Any, Any]) -> None:
-    """Empty a memory of label values that has grown: clients send what they like."""
+    """Empty a memory of label values that has grown: clients may send any value."""
     if len(known) > _REMEMBERED:
         known.clear()
 
 
 class Capped:
-    """Lets a number of distinct values pass; a WARNING tells of the first that does not."""
+    """Lets a number of distinct values pass; a WARNING reports the first that does not."""
 
     def __init__(self, label: str) -> None:
         self._label = label
@@ -57,7 +57,7 @@ class Capped:
         self._is_full = False
 
     def __call__(self, value: str | None) -> str:
-        """The value, or `_OTHER`."""
+        """Return the value, or `_OTHER`."""
         known = self._known.get(value)
         if known is not None:
             return known

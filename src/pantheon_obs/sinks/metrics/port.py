@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import socket
 from functools import cache
 from socketserver import TCPServer, ThreadingMixIn
@@ -14,7 +12,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.guard import report
 from pantheon_obs.core.native import is_forked_later
-from pantheon_obs.sinks.metrics.registry import page_app
+from pantheon_obs.core.runtime import on_fork
+from pantheon_obs.sinks.metrics.registry import page_app, unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,8 +74,7 @@ def listen(port: int) -> None:
 
 @cache
 def _prepare_for_forks() -> None:
-    register = getattr(os, "register_at_fork", lambda **_: None)  # not on Windows
-    register(before=_answering.acquire, after_in_parent=_answering.release, after_in_child=_leave)
+    on_fork(before=_answering.acquire, after_in_parent=_answering.release, after_in_child=_leave)
 
 
 def _bound(port: int) -> _Server | None:
@@ -87,14 +85,12 @@ def _bound(port: int) -> _Server | None:
     try:
         return _Server(socket.AF_INET, port)
     except OSError as error:
-        logging.getLogger("pantheon_obs.metrics").error(  # noqa: TRY400 - the service runs
-            "metrics_unavailable", extra={"problem": f"metrics_port={port}: {error}"}
-        )
+        unavailable(f"metrics_port={port}: {error}")
         return None
 
 
 def _leave() -> None:
-    """Close what a child process has inherited: no thread of it would answer."""
+    """Close the inherited sockets in a child process: no thread of it would answer."""
     _answering.release()
     for server in filter(None, _ports.values()):
         server.socket.close()

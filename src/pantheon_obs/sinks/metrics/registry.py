@@ -53,7 +53,7 @@ def start(settings: Settings) -> None:
         except MissingExtraError as error:
             if {"metrics_path", "metrics_port"} & settings.given:
                 raise
-            _unavailable(str(error))
+            unavailable(str(error))
             _off = f"off: {error}"
             return
         _registry = sdk.REGISTRY if settings.metrics_registry is None else settings.metrics_registry
@@ -62,7 +62,8 @@ def start(settings: Settings) -> None:
     pipeline.add_sink(_sink)
 
 
-def _unavailable(problem: str) -> None:
+def unavailable(problem: str) -> None:
+    """Log why there are no metrics; the service runs without them."""
     logging.getLogger("pantheon_obs.metrics").error(
         "metrics_unavailable", extra={"problem": problem}
     )
@@ -81,7 +82,7 @@ def _shared_folder() -> Folder | None:
         folder.path.mkdir(parents=True, exist_ok=True)
         folder.name()
     except OSError as error:
-        _unavailable(f"{FOLDER}={path!r}: {error}")
+        unavailable(f"{FOLDER}={path!r}: {error}")
         del os.environ[FOLDER]
         return None
     return folder
@@ -123,9 +124,9 @@ def reset() -> None:
 
 
 def worker_died(pid: int) -> None:
-    """Settle what a worker has left that has ended; the next scrape would do so, too.
+    """Add up the metrics of a worker that has ended; the next scrape would do so, too.
 
-    The process that is told may be a master that has not loaded the application.
+    The process that calls this may be a master that has not loaded the application.
     """
     path = os.environ.get(FOLDER)
     if path:

@@ -1,4 +1,4 @@
-"""Counts and observes each fact in the metrics of one registry.
+"""Count and observe each fact in the metrics of one registry.
 
 A finalizer may run in the middle of `prometheus_client`, while that holds a lock which cannot be
 taken twice. So facts of finalizers wait for the next fact, or for the page.
@@ -19,7 +19,7 @@ from pantheon_obs.core.events import (
     TaskFinished,
     WebsocketFinished,
 )
-from pantheon_obs.core.measurements import CheckEnded, LinesDropped, TelemetryFailed
+from pantheon_obs.core.measurements import CheckEnded, LinesDropped, Operation, TelemetryFailed
 from pantheon_obs.sinks.metrics import labels, table
 from pantheon_obs.sinks.metrics.labels import make_room
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from pantheon_obs.core.context import Trace
     from pantheon_obs.core.events import Event
-    from pantheon_obs.core.measurements import Measurement, Operation
+    from pantheon_obs.core.measurements import Measurement
     from pantheon_obs.sinks.metrics.table import Row
 
     Metric = Callable[..., Any]  # makes the child of some label values
@@ -74,23 +74,20 @@ class MetricsSink:
             TaskFinished: self._task,
             CheckEnded: self._check,
             LinesDropped: self._lines,
+            Operation: self._operation,
             TelemetryFailed: self._failure,
-        }
-        self._operations: dict[str, Callable[[Any], None]] = {
-            "db": self._statement,
-            "http": self._outgoing,
         }
         self._check_passes = make(table.CHECK_STATUS)
         self._check_seconds = make(table.CHECK_DURATION)
         self._dropped = make(table.LINES_DROPPED)
         self._failures = make(table.TELEMETRY_FAILURES)
-        # By what facts say, which clients choose: each of them has as much room as it needs.
+        # By parts of requests, which clients choose: each of them has as much room as it needs.
         self._gauges: dict[str, Any] = {}
         self._answered: dict[tuple[str, str | None, int | None], Any] = {}
         self._waiting: deque[Callable[[], None]] = deque()
 
     def started(self, trace: Trace) -> None:
-        """A request is being served; websockets, tasks and quiet paths are none."""
+        """Count a request that is being served; websockets, tasks and quiet paths are none."""
         if not trace.is_request or trace.quiet:
             return
         gauge = self._gauges.get(trace.method)
@@ -102,7 +99,7 @@ class MetricsSink:
         gauge.inc()
 
     def ended(self, trace: Trace) -> None:
-        """A request has ended, whatever has become of it since it began."""
+        """Count a request no more, even if it has become a quiet one since it began."""
         gauge = trace.active_in
         if gauge is None:
             return
@@ -121,20 +118,10 @@ class MetricsSink:
         else:
             self._waiting.append(partial(observe, event))
 
-    measure = handle
-
-    def timed(self, operation: Operation) -> None:
-        """Observe a database statement or an outgoing request."""
-        observe = self._operations.get(operation.name)
-        if observe is None:
-            return
-        if self._may_wait():
-            observe(operation)
-        else:
-            self._waiting.append(partial(observe, operation))
+    measure = timed = handle
 
     def catch_up(self) -> None:
-        """Observe what finalizers have left."""
+        """Observe the facts that finalizers have left."""
         while self._waiting:
             try:
                 work = self._waiting.popleft()
@@ -207,17 +194,18 @@ class MetricsSink:
             if amount:
                 counter(*call).inc(amount)
 
-    def _statement(self, operation: Operation) -> None:
-        self._database_seconds(labels.text(operation.system)).observe(operation.seconds)
-
-    def _outgoing(self, operation: Operation) -> None:
-        status = operation.status_code
-        child = self._outgoing_seconds(
-            labels.method(operation.method),
-            "" if status is None else str(status),
-            self._address(operation.server_address),
-        )
-        child.observe(operation.seconds)
+    def _operation(self, operation: Operation) -> None:
+        """Observe a database statement or an outgoing request."""
+        if operation.name == "db":
+            self._database_seconds(labels.text(operation.system)).observe(operation.seconds)
+        elif operation.name == "http":
+            status = operation.status_code
+            child = self._outgoing_seconds(
+                labels.method(operation.method),
+                "" if status is None else str(status),
+                self._address(operation.server_address),
+            )
+            child.observe(operation.seconds)
 
     def _check(self, run: CheckEnded) -> None:
         self._check_passes(labels.text(run.check)).set(run.passed)

@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple
 Status = Literal["on", "off", "fault", "unknown"]
 
 
-class Check(NamedTuple):
-    """A feature or a place that was looked at; `fix` is the line that mends a fault."""
+class Finding(NamedTuple):
+    """The state of one feature or place; `fix` is the line that mends a fault."""
 
     name: str
     status: Status
@@ -16,6 +16,6 @@ class Check(NamedTuple):
     fix: str | None = None
 
 
-def fault(name: str, why: str, fix: str) -> Check:
+def fault(name: str, why: str, fix: str) -> Finding:
     """Make the finding of a fault."""
-    return Check(name, "fault", why, fix)
+    return Finding(name, "fault", why, fix)
