@@ -3,9 +3,3 @@
 The sums are those of a trace (`core/times.py`). Outgoing requests are measured where the trace is
 put on them, in `propagation`.
 """
-
-from __future__ import annotations
-
-from pantheon_obs.time.measure import measure
-
-__all__ = ["measure"]
