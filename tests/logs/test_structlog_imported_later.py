@@ -117,6 +117,23 @@ def test_looking_for_structlog_does_not_import_it() -> None:
     assert ("e", True) == (line["event"], line["known"])
 
 
+def test_a_finder_of_the_old_kind_is_left_out() -> None:
+    """The import system asks such a finder in another way, or not at all since Python 3.12."""
+    [line] = run("""
+        class Old:
+            def find_module(self, name, path=None):
+                pass
+
+        configure_logging()
+        sys.meta_path.append(Old())
+        sys.meta_path.insert(1, Old())
+        import structlog
+        structlog.get_logger("shop").info("e")
+    """)
+
+    assert "e" == line["event"]
+
+
 def test_structlog_that_is_not_there_is_not_found() -> None:
     """The application's import fails as it would without us."""
     [line] = run("""

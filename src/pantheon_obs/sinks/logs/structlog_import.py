@@ -73,8 +73,8 @@ class _Finder:
         """Find structlog; leave all other modules to the other finders."""
         if name != _NAME:
             return None
-        others = (finder for finder in [*sys.meta_path] if finder is not self)
-        found = (finder.find_spec(name, path, target) for finder in others)
+        others = [each for each in sys.meta_path if each is not self and hasattr(each, "find_spec")]
+        found = (each.find_spec(name, path, target) for each in others)
         spec = next((each for each in found if each is not None), None)
         if spec is not None:
             spec.loader = _Loader(spec.loader)  # type: ignore[assignment]  # it has all that one has
