@@ -52,6 +52,13 @@ def rows(effort: Effort) -> list[Row]:
             ours=_interpreter(f"{WITHOUT_RICH}{INSTRUMENT}"),
             target=Target(peer=1.2),
         ),
+        Case(
+            work="the same with structlog imported",
+            hand=bare,
+            peer=_interpreter(f"{WITHOUT_RICH}import structlog"),
+            ours=_interpreter(f"{WITHOUT_RICH}import structlog\n{INSTRUMENT}"),
+            target=Target(),
+        ),
     )
     effort = replace(effort, rounds=effort.import_rounds)
     return [compare(case, effort, clock=children, pieces=1) for case in cases]

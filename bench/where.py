@@ -43,9 +43,15 @@ _PACKAGE = "/pantheon_obs/"
 # Each step has those before it.
 _SET_UP = {
     "the interpreter": "",
-    "`import structlog`": "import structlog",
+    "orjson and the standard library": (
+        "import dataclasses, inspect, logging, orjson, select, signal, threading"
+    ),
     "the modules of the library": "import pantheon_obs._instrument, pantheon_obs.adapters.asgi",
     "the call of `instrument()`, and its first line": INSTRUMENT,
+}
+_COMPARED = {
+    "`import structlog`": "import structlog",
+    "both": f"import structlog\n{INSTRUMENT}",
 }
 
 # How the names of files and functions of each part begin; the first part that fits counts.
@@ -104,6 +110,9 @@ def main() -> None:
     counts = [_instructions(f"{WITHOUT_RICH}{code}") for code in _SET_UP.values()]
     for step, count, before in zip(_SET_UP, counts, (0, *counts), strict=False):
         _print_row(step, (f"{(count - before) / 1e6:.0f}", f"{(count - before) / counts[-1]:.0%}"))
+    for name, code in _COMPARED.items():
+        count = _instructions(f"{WITHOUT_RICH}{code}")
+        _print_row(name, (f"{count / 1e6:.0f}", f"{count / counts[-1]:.0%}"))
 
 
 def _print_row(name: str, cells: Iterable[str]) -> None:

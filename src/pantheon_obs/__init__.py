@@ -83,7 +83,7 @@ if TYPE_CHECKING:
     from pantheon_obs.propagation import TracedThreadPoolExecutor, carry, extract, inject, propagate
     from pantheon_obs.propagation.jobs import trace_context, untraced
     from pantheon_obs.sinks.logs.configure import configure_logging, logging_config
-    from pantheon_obs.sinks.logs.structlog_bridge import get_logger
+    from pantheon_obs.sinks.logs.loggers import get_logger
     from pantheon_obs.sinks.sentry import init_sentry
     from pantheon_obs.time.measure import measure
 else:  # hidden from type checkers, which would accept every name
@@ -109,7 +109,7 @@ else:  # hidden from type checkers, which would accept every name
         "propagation": ["TracedThreadPoolExecutor", "carry", "extract", "inject", "propagate"],
         "propagation.jobs": ["trace_context", "untraced"],
         "sinks.logs.configure": ["configure_logging", "logging_config"],
-        "sinks.logs.structlog_bridge": ["get_logger"],
+        "sinks.logs.loggers": ["get_logger"],
         "sinks.sentry": ["init_sentry"],
         "time.measure": ["measure"],
     }

@@ -367,9 +367,8 @@ def test_contextvars_of_structlog_are_on_the_lines(logged: Logged) -> None:
 def test_contextvars_are_found_in_any_version_of_structlog() -> None:
     """If structlog keeps no register of them, its public function is called."""
     done = run("""
-        import contextvars
-        from pantheon_obs.sinks.logs import line
-        line._variables = None
+        import contextvars, structlog
+        del structlog.contextvars._CONTEXT_VARS
         contextvars.ContextVar("structlog_job").set("nightly")
         contextvars.ContextVar("structlog_gone").set(...)
         configure_logging()

@@ -1,7 +1,8 @@
-"""Exceptions that belong to another one: its causes, and the groups that contain it."""
+"""Exceptions that belong to another one: its causes, and its groups; and cancellations."""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,3 +33,11 @@ def chain_of(error: BaseException) -> Iterator[BaseException]:
             return
         yield each
         each = each.__cause__ or each.__context__
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Whether an exception is asyncio's cancellation; without asyncio there is none.
+
+    Importing asyncio takes as long as importing the library.
+    """
+    return isinstance(error, getattr(sys.modules.get("asyncio"), "CancelledError", ()))

@@ -7,12 +7,12 @@ An adapter translates its protocol into `started`, `part`, `complete`, `client_l
 from __future__ import annotations
 
 import sys
-from asyncio import CancelledError
 from logging import DEBUG, INFO
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import pipeline
+from pantheon_obs.core.chains import is_cancellation
 from pantheon_obs.core.context import Trace, apart
 from pantheon_obs.core.events import BackgroundFailed, RequestFinished
 from pantheon_obs.core.failures import escape, note, root_of, share_log
@@ -197,9 +197,7 @@ class Exchange(Trace, Facts):
         """Decide the outcome and emit the event, unless that was done before."""
         outcome, error = decide(self)
         escaped, code = self.error, self.status_code or 0
-        if escaped is not None and (
-            isinstance(escaped, CancelledError) or is_departure(self, escaped)
-        ):
+        if escaped is not None and (is_cancellation(escaped) or is_departure(self, escaped)):
             failure = note(escaped)
             failure.logged = failure.sent = True  # the outcome says it all
         is_usual = outcome == "ok" and escaped is None and code < _CLIENT_ERROR

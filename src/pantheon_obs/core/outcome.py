@@ -5,10 +5,9 @@ An outcome rule is changed here and nowhere else: every protocol and framework h
 
 from __future__ import annotations
 
-from asyncio import CancelledError
 from typing import TYPE_CHECKING
 
-from pantheon_obs.core.chains import stems_from
+from pantheon_obs.core.chains import is_cancellation, stems_from
 
 if TYPE_CHECKING:
     from pantheon_obs.core.events import Outcome
@@ -85,9 +84,7 @@ def is_departure(facts: Facts, error: BaseException) -> bool:
     if not has_left(facts) or (facts.response_complete and not facts.left_early):
         return False
     said = (error, error.__cause__, error.__context__)
-    return isinstance(error, CancelledError) or any(
-        type(each).__name__ in facts.departures for each in said
-    )
+    return is_cancellation(error) or any(type(each).__name__ in facts.departures for each in said)
 
 
 def is_background(facts: Facts, error: BaseException) -> bool:

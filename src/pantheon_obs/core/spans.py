@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from os import urandom
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
-from urllib.parse import quote, unquote_to_bytes
 
 from pantheon_obs.core.in_force import in_force
 from pantheon_obs.core.trace_id import split_traceparent, to_hex
@@ -163,6 +162,8 @@ def merged(there: str, ours: str) -> str:
 
 def _members(baggage: str) -> list[tuple[str, str, str]]:
     """Split a value of `baggage`: the name of each member, its value, and its whole text."""
+    from urllib.parse import unquote_to_bytes  # noqa: PLC0415 - takes 2 ms, and few have baggage
+
     members = []
     for part in baggage.split(","):
         name, is_pair, value = part.partition(";")[0].partition("=")
@@ -174,4 +175,6 @@ def _members(baggage: str) -> list[tuple[str, str, str]]:
 
 
 def _encoded(value: Any) -> str:  # noqa: ANN401 - a bound field may be anything
+    from urllib.parse import quote  # noqa: PLC0415 - as above
+
     return quote(str(value)[:_LONGEST].encode("utf-8", "replace"), safe=_SAFE)

@@ -7,8 +7,6 @@ from operator import itemgetter
 from threading import RLock
 from typing import Any
 
-from pantheon_obs.core.statements import readable
-
 Block = tuple[float, float, float]
 """A stretch of time: from, to, and how much of it was measured; the rest are gaps."""
 
@@ -171,6 +169,8 @@ class Times:
         text = max(statements, key=statements.__getitem__, default=None)
         if text is None or statements[text] < _FEWEST_REPEATS:
             return {}
+        from pantheon_obs.core.statements import readable  # noqa: PLC0415 - few repeat any
+
         return {"db_repeats": statements[text], "db_repeated": readable(*text[:2])}
 
 

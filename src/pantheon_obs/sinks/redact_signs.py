@@ -24,6 +24,7 @@ _FREQUENT = 3
 # Of `card_number`, `credit_card` and the like; a `number` alone is a frequent field.
 _CARD = "(?i:ardnumber|(?:rd|cc)[_ -]number|reditcard|debitcard|e[db]it[_ -]card)"
 _NEAR_CARD = "(?<=[aArRcCdDeE]{2}.{6}[rRdD].)"  # most texts fail here
+_SIGNS = "=:>',"
 _BETWEEN = r"\"'`\] ("
 
 
@@ -31,7 +32,7 @@ _BETWEEN = r"\"'`\] ("
 def signs_with(extra: frozenset[str]) -> tuple[re.Pattern[str], re.Pattern[str]]:
     """Make the patterns of the signs behind names, `extra` ones among them, and of the others."""
     before, after, _ = _name_signs(extra)
-    names = re.compile(f"(?:{'|'.join(map(''.join, before.items()))}){after}")
+    names = re.compile(_after(before, _SIGNS) + after)
     return names, re.compile("|".join(_other_signs()))
 
 
@@ -43,8 +44,7 @@ def signs_of_long(extra: frozenset[str]) -> tuple[list[re.Pattern[str]], list[re
     """
     before, after, behind = _name_signs(extra)
     names = [
-        sign + guard + (behind if sign in ",'" and not extra else after)
-        for sign, guard in before.items()
+        _after(before, sign) + (behind if sign in ",'" and not extra else after) for sign in _SIGNS
     ]
     signs = _other_signs()
     others = [*signs[:_FREQUENT], "|".join(signs[_FREQUENT:])]
@@ -54,13 +54,12 @@ def signs_of_long(extra: frozenset[str]) -> tuple[list[re.Pattern[str]], list[re
 def _name_signs(extra: frozenset[str]) -> tuple[dict[str, str], str, str]:
     """Make the patterns of a name's end before a sign, in three parts.
 
-    The first are the signs, each with a short look at what stands before it. The second is the
-    whole look; the third is its part for names with a quote or blank between them and the sign.
+    The first is a short look at what stands before the signs, by these. The second is the whole
+    look; the third is its part for names with a quote or blank between them and the sign.
     Of further names the last character only is looked for, as separators do not count.
     """
     tails = {word[-_TAIL:] for word in LAST_WORDS}
-    ends = _any_of(tails)
-    ends = "".join(f"[{one.upper()}{one}]" if one.isalpha() else one for one in ends)
+    ends = f"(?ai:{_any_of(tails)})"
     # Most names fail at a set of letters for each place, which is faster than all the words.
     in_place = "".join(_one_of(tail[-place] for tail in tails) for place in range(_TAIL, 0, -1))
     last, last_but_one = (_one_of(tail[-at] for tail in (*tails, "dd"))[1:-1] for at in (1, 2))
@@ -83,16 +82,23 @@ def _name_signs(extra: frozenset[str]) -> tuple[dict[str, str], str, str]:
         rf"(?<=[0-9{_BETWEEN}].)(?:(?<={in_place}..)(?<={ends}..)|(?<=[pP][wW]..)|{near}(?:{'|'.join(behind)})|(?<={_CARD}..))",
         rf"(?<=[ertdD].)(?:(?<=[?&]t.|5[Dd].)|(?<=[?&#_]code.|ifier.)(?:{code}))",
     ]
-    second, quoted = rf"{last}{last_but_one}0-9_vV\[?&{_BETWEEN}\\", rf"[{last}0-9\\][\"'`]."
-    before = dict.fromkeys("=:>", rf"(?<=[{second}][{last}0-9\] (].|{quoted})")
-    before["'"] = f"(?<=[{last}0-9][ (].)"
-    before[","] = f"(?<={quoted})"
+    before = {
+        "=:>": rf"[{last}{last_but_one}0-9_vV\[?&{_BETWEEN}\\][{last}0-9\] (]",
+        "=:>,": rf"[{last}0-9\\][\"'`]",
+        "'": f"[{last}0-9][ (]",
+    }
     after = f"(?:{'|'.join(ways)})"
     if extra:
         final = f"(?i:[{re.escape(''.join(sorted({word[-1:] for word in extra})))}])"
         after = rf"(?:{after}|(?<!')(?:(?<={final}.)|(?<={final}[\"'`\] ].)))"
-        before |= dict.fromkeys("=:>,", "")
+        before = {"=:>,": "", "'": before["'"]}
     return before, after, ways[1]
+
+
+def _after(before: dict[str, str], signs: str) -> str:
+    """Make the pattern of signs with a short look at what stands before them."""
+    ways = [f"(?<={look}[{of}])" for of, look in before.items() if {*of}.intersection(signs)]
+    return f"[{signs}](?:{'|'.join(ways)})"
 
 
 @lru_cache(maxsize=1)
@@ -138,7 +144,7 @@ def _begins(size: int, sign: str) -> str:
     if size > (_WORD if sign in "-_." else 1):
         return ""
     name = "." * (size + 1)
-    return rf"(?:(?<![A-Za-z0-9_]{name})|(?<=\\[nrt]{name})|(?<=%[\s\S][\s\S]{name}))"
+    return rf"(?as:(?<!\w{name})|(?<=\\[nrt]{name})|(?<=%..{name}))"
 
 
 def _any_of(words: Collection[str]) -> str:

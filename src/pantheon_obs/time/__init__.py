@@ -3,9 +3,3 @@
 `core/times.py` has the sums of a trace. Outgoing requests are measured in `propagation`, where the
 trace is put on them.
 """
-
-from __future__ import annotations
-
-from pantheon_obs.time.measure import measure
-
-__all__ = ["measure"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import sys
 import time
 from collections import Counter
 from contextvars import Context
@@ -47,6 +47,7 @@ class WatchedLoop:
         slow: float,
     ) -> None:
         self.loop = loop
+        self._asyncio: Any = sys.modules["asyncio"]  # a loop runs, so that it is imported
         self.thread = thread
         self.pause = slow / _LOOKS_AT_REST
         self._depth = depth
@@ -139,10 +140,10 @@ class WatchedLoop:
 
     @property
     def _is_asyncio(self) -> bool:
-        return isinstance(self.loop, asyncio.BaseEventLoop)
+        return isinstance(self.loop, self._asyncio.BaseEventLoop)
 
     def _trace(self) -> Any:
-        return blocks.trace_of(asyncio.current_task(self.loop))
+        return blocks.trace_of(self._asyncio.current_task(self.loop))
 
     def _end(self, moment: float) -> None:
         """End the block: the callback has returned by this moment."""

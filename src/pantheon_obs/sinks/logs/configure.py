@@ -216,6 +216,7 @@ def reset() -> None:
     global _handler, _starting  # noqa: PLW0603 - as above
     beside.stop()
     recording.stop()
+    structlog_bridge.uninstall()
     if _handler is None:
         return
     logging.getLogger().removeHandler(_handler)
@@ -223,7 +224,6 @@ def reset() -> None:
     pipeline.remove_sink(LogSink.name)
     pipeline.remove_sink(Starting.name)
     noticing.uninstall()
-    structlog_bridge.uninstall()
     hooks.uninstall()
     if isinstance(logging.lastResort, _LastResort):
         logging.lastResort = logging._defaultLastResort  # type: ignore[attr-defined]  # noqa: SLF001 - logging's own

@@ -11,11 +11,10 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-import structlog.contextvars
-
 from pantheon_obs.core.context import current_trace
 from pantheon_obs.core.runtime import on_fork
 from pantheon_obs.core.serving import active
+from pantheon_obs.sinks.logs import structlog_import
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -38,9 +37,6 @@ _OBJECT = 256  # the text that an object of any other class counts for
 _MANY = 32  # items of a container that are looked at
 _DEEP = 4
 _LARGE = 1 << 32
-
-# structlog's register of its context variables, as in `line.py`; not empty if it has none.
-_variables: Any = getattr(structlog.contextvars, "_CONTEXT_VARS", (None,))
 
 _all: OrderedDict[Held, None] = OrderedDict()  # the lines of the process, the oldest first
 
@@ -110,8 +106,8 @@ class Recording:
         held.recording = self
         held.line = line
         held.bound = {**self.bound}
-        if _variables:
-            for name, value in structlog.contextvars.get_contextvars().items():
+        if structlog_import.variables:
+            for name, value in structlog_import.bound_fields().items():
                 held.bound.setdefault(name, value)
         held.text = text
         lines = self.lines

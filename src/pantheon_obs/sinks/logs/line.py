@@ -7,18 +7,16 @@ import time
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-import structlog.contextvars
-
 from pantheon_obs.core.events import RequestFinished
 from pantheon_obs.core.failures import trace_of
 from pantheon_obs.core.serving import active
+from pantheon_obs.sinks.logs import structlog_import
 from pantheon_obs.sinks.logs.entry import LEVEL_NAMES, level_name
 from pantheon_obs.sinks.logs.tracebacks import traceback_of
 from pantheon_obs.sinks.redact_plain import described, make_room
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-    from contextvars import ContextVar
 
     from pantheon_obs.core.events import Event
     from pantheon_obs.sinks.logs.entry import Entry
@@ -44,6 +42,7 @@ class LineBuilder:
     def __init__(
         self, redactor: Redactor, static: Mapping[str, str], *, request_id: bool = False
     ) -> None:
+        structlog_import.watch()
         self._redactor = redactor
         self._request_id = request_id
         self._reserved = _RESERVED | {"request_id"} if request_id else _RESERVED
@@ -82,7 +81,7 @@ class LineBuilder:
             self._redact(line, entry.outside)
         if error is not None and "error_type" not in line:
             line["error_type"] = type(error).__name__
-        if bound or _variables or _variables is None:
+        if bound or structlog_import.variables:
             self._add_context(line, bound)
         for key, text in self._static:
             line.setdefault(key, text)
@@ -108,7 +107,7 @@ class LineBuilder:
         else:
             line = fact.fields(line) if isinstance(fact, RequestFinished) else line | fact.fields()
             self._redact(line, fact.outside)
-        if fact.bound or _variables or _variables is None:
+        if fact.bound or structlog_import.variables:
             self._add_context(line, fact.bound)
         for key, text in self._static:
             line.setdefault(key, text)
@@ -161,10 +160,11 @@ class LineBuilder:
         """Add the fields of `bind()` and of structlog's context, unless the event has them."""
         if bound:
             self._add_missing(line, dict(bound))
-        if _variables is None:
-            self._add_missing(line, structlog.contextvars.get_contextvars())
+        variables = structlog_import.variables
+        if type(variables) is not dict:
+            self._add_missing(line, structlog_import.bound_fields())
             return
-        for name, variable in tuple(_variables.items()):  # to which other threads may add
+        for name, variable in tuple(variables.items()):  # to which other threads may add
             value = variable.get(...)
             if value is not ...:
                 self._add_missing(line, {name.removeprefix(_PREFIX): value})
@@ -191,10 +191,3 @@ class LineBuilder:
         """Return a field's name on the line; one that the schema reserves gets an underscore."""
         name = given if type(given) is str else described(given)
         return f"{name}_" if name in self._reserved else name
-
-
-# structlog's register of its context variables, one per key: much faster than its public function,
-# which searches the whole context.
-_variables: Mapping[str, ContextVar[Any]] | None = getattr(
-    structlog.contextvars, "_CONTEXT_VARS", None
-)

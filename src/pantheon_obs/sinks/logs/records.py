@@ -6,13 +6,12 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
-import structlog.contextvars
-
 from pantheon_obs.core.context import trace_on
 from pantheon_obs.core.serving import active
 from pantheon_obs.core.structured import in_flight
 from pantheon_obs.sinks.logs import odd
 from pantheon_obs.sinks.logs.entry import NO_TRACE, STANDARD, Entry
+from pantheon_obs.sinks.logs.structlog_import import bound_fields
 from pantheon_obs.sinks.logs.tracebacks import spoils_a_parse, traceback_of
 from pantheon_obs.sinks.redact_plain import described
 
@@ -75,7 +74,7 @@ def context_of(record: logging.LogRecord) -> dict[str, Any]:
         trace_id, bound = entry.trace_id, entry.bound or {}
     elif (of_request := trace_on(record.__dict__.get("request"))) is not None:
         trace_id, bound = of_request.trace_id, of_request.bound
-    bound = {**structlog.contextvars.get_contextvars(), **bound}
+    bound = {**bound_fields(), **bound}
     return {"trace_id": trace_id or NO_TRACE, **{k: v for k, v in bound.items() if k != "trace_id"}}
 
 

@@ -1,49 +1,39 @@
-"""Direct structlog's loggers to our handler: made before or after, cached or not."""
+"""Direct structlog's loggers to our handler: made before or after, cached or not.
+
+This module imports neither structlog nor those of ours that need it.
+"""
 
 from __future__ import annotations
 
-import logging
 import sys
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.sinks.logs import bound_logger, structlog_events
-from pantheon_obs.sinks.logs.bound_logger import BoundLogger
+from pantheon_obs.sinks.logs import structlog_import
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
     from pantheon_obs.sinks.logs.handler import ObsHandler
+
+_handler: ObsHandler | None = None
 
 
 def install(handler: ObsHandler) -> None:
-    """Direct all of structlog to our handler."""
-    bound_logger.handler = handler
-    structlog_events.install()
+    """Direct all of structlog to our handler, as soon as the application imports it."""
+    global _handler  # noqa: PLW0603 - logging is one per process
+    _handler = handler
+    structlog_import.watch(_direct)
+
+
+def _direct() -> None:
+    from pantheon_obs.sinks.logs import structlog_events  # noqa: PLC0415 - see above
+
+    structlog_events.install(_handler)
 
 
 def uninstall() -> None:
     """Leave structlog as the application has configured it."""
-    structlog_events.uninstall()
-    bound_logger.handler = None
-
-
-def get_logger(name: str | None = None, **initial: object) -> FilteringBoundLogger:
-    """Make a structured logger, before or after logging is configured.
-
-    Args:
-        name: The logger's name; None means the caller's module.
-        initial: Fields on each of its lines.
-
-    Returns:
-        A structlog logger.
-
-    Example:
-        >>> from pantheon_obs import get_logger
-        >>> log = get_logger("shop")
-        >>> log.info("order_placed", order_id=17)
-    """
-    if name is None:
-        name = str(sys._getframe(1).f_globals.get("__name__", "root"))  # noqa: SLF001 - as logging does
-    # Not structlog's lazy proxy: it costs more than the line, and this follows the configuration.
-    logger: Any = BoundLogger(logging.getLogger(name), (), initial)
-    return cast("FilteringBoundLogger", logger)
+    global _handler  # noqa: PLW0603 - as above
+    _handler = None
+    structlog_import.stop()
+    events: Any = sys.modules.get("pantheon_obs.sinks.logs.structlog_events")
+    if events is not None:
+        events.uninstall()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from pantheon_obs.sinks.logs import bound_logger
 from pantheon_obs.sinks.logs.bound_logger import (
     LEVELS,
     BoundLogger,
@@ -38,6 +39,8 @@ from pantheon_obs.sinks.logs.structlog_run import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from pantheon_obs.sinks.logs.handler import ObsHandler
+
 _BASE: Any = structlog.BoundLoggerBase
 _ORIGINAL = _BASE._process_event  # noqa: SLF001 - structlog documents both for wrapper classes
 _CALLER = _BASE._proxy_to_logger.__code__  # noqa: SLF001 - as above
@@ -56,8 +59,9 @@ _FACTORIES: dict[Any, Any] = {
 }
 
 
-def install() -> None:
-    """Make lines of the events of all of structlog's loggers that print."""
+def install(handler: ObsHandler | None) -> None:
+    """Make lines of the events of all of structlog's loggers that print, by our handler."""
+    bound_logger.handler = handler
     _notice(configured_processors())
     _BASE._process_event = _PROCESS_EVENT  # noqa: SLF001 - as above
     for factory, make in _FACTORIES.items():
@@ -71,6 +75,7 @@ def uninstall() -> None:
         factory.__call__ = make
     _configured.clear()
     renderers.clear()
+    bound_logger.handler = None
 
 
 def _naming(make: Callable[..., Any]) -> Callable[..., Any]:
