@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -359,5 +358,5 @@ def test_a_quiet_method_is_told_at_debug() -> None:
     """Health checks of an orchestrator are methods, too."""
     from pantheon_obs.adapters.grpc_events import RpcFinished  # noqa: PLC0415 - needs grpc
 
-    quiet = RpcFinished("id", {}, "POST", "/p.S/Check", None, 1.0, "ok", None, quiet=True)
-    assert (10, 20) == (quiet.level, replace(quiet, quiet=False).level)
+    checked = ("id", {}, "POST", "/p.S/Check", None, 1.0, "ok")
+    assert (10, 20) == tuple(RpcFinished(*checked, quiet=quiet).level for quiet in (True, False))

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.adapters.asgi_denials import ANSWER_500, DENIAL, denial
-from pantheon_obs.adapters.asgi_headers import headers_of
+from pantheon_obs.adapters.asgi_headers import headers_of, with_id
 from pantheon_obs.adapters.asgi_lifespan import is_stopping
 from pantheon_obs.adapters.asgi_relays import is_relayed
 from pantheon_obs.adapters.routes import ROUTE, leaves_route, route_template
@@ -51,7 +51,8 @@ class AsgiExchange(Exchange):
         self._response_headers = headers
         self.scope = scope
         self._receive, self._send = receive, send
-        self.event_pending = self.response_started = False  # as in `watch`: read for each message
+        # As in `watch`: read for each message.
+        self.event_pending = self.response_started = self.waits_for_close = False
 
     def route(self) -> str | None:
         """The route's template, as the router has left it in the scope."""
@@ -81,7 +82,7 @@ class AsgiHttp(AsgiExchange):
     """One HTTP exchange."""
 
     content_length = b"content-length"
-    _cycle: Any = None  # uvicorn's object for the exchange, from the start of the response
+    _cycle: Any  # uvicorn's object for the exchange, from the start of the response
 
     async def receive(self) -> Message:
         """Pass a message on to the application."""
@@ -90,7 +91,7 @@ class AsgiHttp(AsgiExchange):
             self.client_left()
         return message
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: Message) -> None:  # noqa: C901 - in one piece: it runs per chunk
         """Pass a message on to the server; looked at only where there is something to note."""
         try:
             kind = message["type"]
@@ -99,9 +100,7 @@ class AsgiHttp(AsgiExchange):
         starts = kind == _START and not self.response_started
         send = self._send
         if starts:
-            headers = message.get("headers") or ()
-            headers = self._response_headers.on(headers, self.trace_id.encode())
-            message = {**message, "headers": headers}
+            message = with_id(message, self._response_headers, self.trace_id)
         elif not self.event_pending:
             await send(message)
             return
@@ -120,6 +119,10 @@ class AsgiHttp(AsgiExchange):
             if starts:
                 self._look_for_client()
                 self.started(message.get("status"), message["headers"])
+            elif self.streaming and self.first_byte and kind == _PART and message.get("more_body"):
+                # The middle of a stream: a call less, which is a sixth of what a chunk takes.
+                if self.client_gone or (self._cycle is not None and self._cycle.disconnected):
+                    self._sent(message)
             elif kind in _BODY and self.response_started and not self.response_complete:
                 self._sent(message)
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per message
@@ -169,10 +172,9 @@ class AsgiHttp(AsgiExchange):
         # uvicorn drops what nobody receives without an error, but its cycle knows.
         cycle = getattr(self._send, "__self__", None)
         disconnected = None if cycle is None else getattr(cycle, "disconnected", None)
-        if isinstance(disconnected, bool):
-            self._cycle = cycle
-            if disconnected:
-                self.client_left()
+        self._cycle = cycle if isinstance(disconnected, bool) else None
+        if disconnected is True:
+            self.client_left()
 
     async def answer(self) -> None:
         """Answer with a plain 500 if the application has not."""
@@ -212,9 +214,7 @@ class AsgiWebsocket(AsgiExchange, WebsocketExchange):
                 await self._deny(failed=failed)
                 return
         if type(kind) is str and kind in _HANDSHAKE:
-            headers = message.get("headers") or ()
-            headers = self._response_headers.on(headers, self.trace_id.encode())
-            message = {**message, "headers": headers}
+            message = with_id(message, self._response_headers, self.trace_id)
         try:
             await self._send(message)
         except OSError as error:  # since ASGI 2.4

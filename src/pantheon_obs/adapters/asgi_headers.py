@@ -1,4 +1,4 @@
-"""Read the headers of an ASGI request."""
+"""Read the headers of an ASGI request, and put the id on those of its response."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.core.guard import Guard
 
 if TYPE_CHECKING:
-    from pantheon_obs.core.asgi_types import Scope
+    from pantheon_obs.core.asgi_types import Message, Scope
+    from pantheon_obs.core.response_headers import ResponseHeaders
 
 _CONTENT = frozenset({"CONTENT_TYPE", "CONTENT_LENGTH"})
 
@@ -29,3 +30,8 @@ def read_once(scope: Scope, headers: Any) -> Any:  # noqa: ANN401 - whatever the
         if iter(headers) is headers:
             scope["headers"] = headers = list(headers)
     return headers
+
+
+def with_id(message: Message, ours: ResponseHeaders[bytes], trace_id: str) -> Message:
+    """Copy the message with which a response begins, with the id on its headers."""
+    return {**message, "headers": ours.on(message.get("headers") or (), trace_id.encode())}

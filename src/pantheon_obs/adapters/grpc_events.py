@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from logging import DEBUG, ERROR, INFO, WARNING
+from logging import ERROR, INFO, WARNING
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pantheon_obs.core.events import RequestFinished
@@ -17,26 +16,27 @@ _SERVER_FAULTS: Final = frozenset(
 )
 
 
-@dataclass(slots=True, eq=False)
 class RpcFinished(RequestFinished):
     """One RPC has ended.
 
     Attributes:
         grpc_code: The name of its status code, as `NOT_FOUND`.
+        level: ERROR for a server's fault and an escaped exception, INFO for OK, else WARNING.
     """
+
+    __slots__ = ("grpc_code",)
 
     uncaptured: ClassVar[str] = "grpc"  # error trackers get it from few kinds of handlers
 
-    grpc_code: str = "OK"
-
-    @property
-    def level(self) -> int:
-        """ERROR for a server's fault and an escaped exception, INFO for OK, else WARNING."""
+    def __init__(self, *values: Any, grpc_code: str = "OK", **more: Any) -> None:
+        super().__init__(*values, **more)
+        self.grpc_code = grpc_code
         if self.quiet:
-            return DEBUG
-        if self.grpc_code in _SERVER_FAULTS or self.outcome in ("error", "no_response"):
-            return ERROR
-        return INFO if self.grpc_code == "OK" else WARNING
+            return
+        if grpc_code in _SERVER_FAULTS or self.outcome in ("error", "no_response"):
+            self.level = ERROR
+        else:
+            self.level = INFO if grpc_code == "OK" else WARNING
 
     def fields(self, line: dict[str, Any] | None = None) -> dict[str, Any]:
         """The event's own fields, in the order of the schema, added to those of a line."""

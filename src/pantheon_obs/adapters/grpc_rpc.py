@@ -100,6 +100,8 @@ class Rpc(Exchange):
 
     def _event(self, outcome: Outcome, error: BaseException | None) -> RpcFinished:
         event = super()._event(outcome, error)
-        values = {name: getattr(event, name) for name in RequestFinished.__slots__}
+        values = {
+            name: getattr(event, name) for name in RequestFinished.__slots__ if name != "level"
+        }
         left = outcome in ("client_disconnected", "cancelled")
         return RpcFinished(**values, grpc_code="CANCELLED" if left else self.code)

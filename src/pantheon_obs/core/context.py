@@ -57,18 +57,17 @@ class OpenCall(Protocol):
         """End it now; a second end is ignored."""
 
 
-class Listener(Protocol):
-    """A sink that has heard the beginning of a trace and must hear its end."""
-
-    def ended(self, trace: Trace) -> None:
-        """The trace has ended, whichever way."""
-
-
 class Trace:
     """The state of one request or job while it runs, shared by everything that works for it.
 
-    Class attributes are the values that most traces never change.
+    Class attributes are the values that most traces never change. The others are in slots: Python
+    is fast with 30 further attributes of an object, and slow with more.
     """
+
+    __slots__ = (
+        *("__dict__", "__weakref__", "bound", "id_token", "listeners"),
+        *("open_calls", "outer_variables", "started_at", "token", "trace_id"),
+    )
 
     is_request = False  # an HTTP exchange
     owns_context = False  # whether its context is its own from the start, and ends with it
@@ -82,7 +81,6 @@ class Trace:
     last_byte: float | None = None  # clock time at which the response was handed to the server
     spans: Spans | None = None  # its own span and its caller's, once one is known
     own_baggage = False  # whether `baggage_fields` are its application's, and not those in force
-    listeners: tuple[Listener, ...] = ()  # sinks that have heard its beginning
     recording: Any = None  # its log lines that are kept aside, if any are
 
     # The context that `begin` has replaced; `end` restores it.
@@ -97,6 +95,7 @@ class Trace:
         self.started_at = perf_counter()
         self.bound: dict[str, Any] = {}
         self.open_calls: set[OpenCall] = set()
+        self.listeners: tuple[Any, ...] = ()  # sinks that have heard its beginning: see `end`
 
     def __deepcopy__(self, _memo: object = None) -> Trace:
         """Return itself: a copied scope or request belongs to the same trace."""
@@ -111,8 +110,7 @@ class Trace:
     @property
     def outer(self) -> Trace | None:
         """The trace that was current when this one began; None where there was none."""
-        token: Token[Trace | None] | None = self.__dict__.get("token")
-        outer = None if token is None else token.old_value
+        outer = getattr(getattr(self, "token", None), "old_value", None)
         return outer if isinstance(outer, Trace) else None
 
     def count(self, call: LlmCallFinished) -> None:

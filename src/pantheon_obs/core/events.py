@@ -7,7 +7,6 @@ it may hold a secret.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from logging import DEBUG, ERROR, INFO, WARNING
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -28,7 +27,6 @@ _SERVER_ERROR = 500
 _CLIENT_ERROR = 400
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class RequestFinished:
     """One HTTP exchange has ended.
 
@@ -49,40 +47,60 @@ class RequestFinished:
         times: Where the time went, as the line's fields; None if nothing was measured.
         extra: Further fields of the line, which `pipeline.before_end` has added.
         unwritten: Whether the line is left out: the rate of requests that are kept has decided so.
+        level: ERROR for a 5xx and an escaped exception, WARNING for a 4xx, DEBUG if quiet.
     """
 
     event: ClassVar[str] = "request_finished"
     logger: ClassVar[str] = "pantheon_obs.request"
     outside: ClassVar[tuple[str, ...]] = ("method", "path", "db_repeated")
 
-    trace_id: str
-    bound: dict[str, Any]
-    method: str
-    path: str
-    status_code: int | None
-    latency_ms: float
-    outcome: Outcome
-    route: str | None = None
-    ttfb_ms: float | None = None
-    error: BaseException | None = None
-    llm: LlmTotals | None = None
-    quiet: bool = False
-    spans: Spans | None = None
-    times: dict[str, Any] | None = None
-    extra: dict[str, Any] | None = None
-    unwritten: bool = False
+    __slots__ = (
+        *("trace_id", "bound", "method", "path", "status_code", "latency_ms", "outcome", "route"),
+        *("ttfb_ms", "error", "llm", "quiet", "spans", "times", "extra", "unwritten", "level"),
+    )
 
-    @property
-    def level(self) -> int:
-        """ERROR for a 5xx and for an escaped exception, WARNING for a 4xx, DEBUG if quiet."""
-        if self.quiet:
-            return DEBUG
-        status, outcome = self.status_code or 0, self.outcome
-        if outcome == "ok" and status < _CLIENT_ERROR:
-            return INFO
-        if status >= _SERVER_ERROR or outcome in ("error", "no_response"):
-            return ERROR
-        return WARNING if status >= _CLIENT_ERROR else INFO
+    def __init__(  # noqa: PLR0913, PLR0917 - one for each field, by position for each request
+        self,
+        trace_id: str,
+        bound: dict[str, Any],
+        method: str,
+        path: str,
+        status_code: int | None,
+        latency_ms: float,
+        outcome: Outcome,
+        route: str | None = None,
+        ttfb_ms: float | None = None,
+        error: BaseException | None = None,
+        llm: LlmTotals | None = None,
+        quiet: bool = False,  # noqa: FBT001, FBT002 - as above
+        spans: Spans | None = None,
+        times: dict[str, Any] | None = None,
+        extra: dict[str, Any] | None = None,
+        unwritten: bool = False,  # noqa: FBT001, FBT002 - as above
+    ) -> None:
+        self.trace_id = trace_id
+        self.bound = bound
+        self.method = method
+        self.path = path
+        self.status_code = status_code
+        self.latency_ms = latency_ms
+        self.outcome = outcome
+        self.route = route
+        self.ttfb_ms = ttfb_ms
+        self.error = error
+        self.llm = llm
+        self.quiet = quiet
+        self.spans = spans
+        self.times = times
+        self.extra = extra
+        self.unwritten = unwritten
+        status = status_code or 0
+        if quiet:
+            self.level = DEBUG
+        elif status >= _SERVER_ERROR or outcome in ("error", "no_response"):
+            self.level = ERROR
+        else:
+            self.level = WARNING if status >= _CLIENT_ERROR else INFO
 
     def fields(self, line: dict[str, Any] | None = None) -> dict[str, Any]:
         """The event's own fields, in the order of the schema, added to those of a line.
@@ -100,8 +118,7 @@ class RequestFinished:
         if self.ttfb_ms is not None:
             fields["ttfb_ms"] = self.ttfb_ms
         fields["outcome"] = outcome
-        # Most requests need not compute their level twice.
-        if (outcome != "ok" or (status or 0) >= _SERVER_ERROR) and self.level == ERROR:
+        if self.level == ERROR:
             fields["failed"] = True
         if (
             self.error is None

@@ -13,7 +13,7 @@ from pantheon_obs.core.errors import MissingExtraError, require
 from pantheon_obs.core.guard import Guard, own_lines
 from pantheon_obs.core.settings import NAMES, Settings, resolve
 from pantheon_obs.core.switch import turned_off
-from pantheon_obs.sinks.sentry_apps import AsgiApp, WsgiApp
+from pantheon_obs.sinks.sentry_apps import asgi_app, wsgi_app
 from pantheon_obs.sinks.sentry_options import dsn_of, refuse_unknown
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _ON = "on"
 _NOT_STARTED = "off: not started"
 
-_AROUND = {"asgi": AsgiApp, "wsgi": WsgiApp}
+_AROUND: dict[str, Any] = {"asgi": asgi_app, "wsgi": wsgi_app}
 
 _log = logging.getLogger("pantheon_obs.sentry")
 _guard = Guard("sentry integrations")
