@@ -139,6 +139,35 @@ def test_an_rq_job_without_an_id_gets_a_fresh_one(rq_lines: Lines) -> None:
     }
 
 
+def test_an_rq_job_in_a_spawned_process_has_its_id_and_its_lines(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """Such a process has no logging until the recipe sets it up."""
+    rq = pytest.importorskip("rq")
+    redis = pytest.importorskip("redis")
+    recipe_module = loaded(recipe(tmp_path, "Processes", "RQ"))
+    (tmp_path / "spawned.py").write_text(
+        "import recipe, rq.worker\n"
+        "class Spawned(recipe.TracedWorker, rq.worker.SpawnWorker):\n"
+        "    pass\n"
+    )
+    with redis.Redis.from_url(redis_url) as connection:
+        queue = rq.Queue("spawned", connection=connection)
+        request("request-4", lambda: queue.enqueue("shop.plain", meta=recipe_module.inject({})))
+    options = ("--burst", "--worker-class", "spawned.Spawned", "--config", "recipe")
+    path = os.pathsep.join(map(str, (tmp_path, HERE / "apps", ROOT)))
+    run = subprocess.run(
+        [sys.executable, "-m", "rq.cli", "worker", *options, "--url", redis_url, "spawned"],
+        env={**environment(), "PYTHONPATH": path},
+        capture_output=True,
+        timeout=SECONDS,
+        check=True,
+    )
+
+    assert b"" == run.stderr
+    assert ["request-4"] == ids_of(parse_lines(run.stdout), "plain")
+
+
 # --- arq, dramatiq, taskiq
 
 

@@ -43,6 +43,7 @@ MAY_STAY = {
     "sinks.logs.delivery._output": "remembers the file of the standard output",
     "sinks.logs.entry.placed": "weak; the records belong to those who keep them",
     "sinks.logs.noticing.placed": "the same collection",
+    "sinks.logs.hooks._before": "our hooks stay below those that have replaced them",
     "sinks.logs.structlog_import.variables": "structlog's own register of context variables",
     "sinks.logs.printing._silenced": "weak; the handlers belong to the application",
     "sinks.logs.takeover._quieted": "the loggers keep the levels that it remembers",

@@ -226,6 +226,15 @@ def test_an_ignored_or_rejected_message_is_no_failure(
     assert [] == observed.events(case)
 
 
+def test_a_task_that_the_worker_does_not_know_is_an_error_with_the_id(observed: Observed) -> None:
+    """Celery's line has it, and so has the event that Sentry makes of the line."""
+    [line] = observed.of("unknown")
+
+    assert line["event"].startswith("Received unregistered task of type 'shop.missing'")
+    assert ("error", "KeyError") == (line["level"], line["error_type"])
+    assert 1 == len(observed.events("unknown"))
+
+
 def test_the_worker_reports_a_task_that_is_revoked(observed: Observed) -> None:
     """A task is revoked while it runs, or expires before it starts."""
     [running] = observed.finished("wait")

@@ -129,6 +129,8 @@ class TraceMessages(bootsteps.StartStopStep):  # type: ignore[misc]
     def __init__(self, parent: Any, **options: Any) -> None:
         super().__init__(parent, **options)
         with _guard:
+            # Of a message whose task the worker does not know.
+            parent.on_unknown_task = _in_trace(parent.on_unknown_task, parent.app, 1)
             for task in parent.app.tasks.values():
                 base: Any = symbol_by_name(task.Request)
                 if not issubclass(base, _TracedRequest):
@@ -140,19 +142,19 @@ class TraceMessages(bootsteps.StartStopStep):  # type: ignore[misc]
         with _guard:
             strategies = parent.strategies
             for name, strategy in strategies.items():
-                strategies[name] = _in_trace(strategy, parent.app)
+                strategies[name] = _in_trace(strategy, parent.app, 0)
 
 
-def _in_trace(strategy: Callable[..., Any], app: Any) -> Callable[..., Any]:
+def _in_trace(handler: Callable[..., Any], app: Any, position: int) -> Callable[..., Any]:
     tracing: Any = tracing_of(app)
 
-    @wraps(strategy)
-    def handle(message: Any, *args: Any, **options: Any) -> Any:
+    @wraps(handler)
+    def handle(*args: Any, **options: Any) -> Any:
         trace_id = None
         with _guard:
-            trace_id = tracing.mark(message.headers)
+            trace_id = tracing.mark(args[position].headers)
         with trace_context(trace_id):
-            return strategy(message, *args, **options)
+            return handler(*args, **options)
 
     return handle
 

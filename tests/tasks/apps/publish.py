@@ -31,6 +31,8 @@ def results() -> dict[str, Any]:
     wait_until(lambda: sent["wait"].state == "WAITING")
     app.control.revoke(sent["wait"].id, terminate=True, signal="SIGKILL")
     sent["hang"].get(SECONDS, propagate=False)
+    with trace_context("unknown"):
+        app.send_task("shop.missing")
     send("order", shop.order)
     send("pipeline", shop.pipeline)
     send("flaky", shop.flaky)
