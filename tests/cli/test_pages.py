@@ -189,7 +189,7 @@ def test_a_live_page_follows_the_lines(browser: Browser, tmp_path: Path) -> None
     def add(lines: list[dict[str, Any]]) -> None:
         for line in Reader(find([str(write_log(log, lines))])).lines():
             memory.add(line)
-        memory.tell()
+        memory.notify()
 
     try:
         with opened(browser, server.address) as page:

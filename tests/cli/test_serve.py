@@ -182,11 +182,11 @@ class Late:
     def __del__(self):
         signal.raise_signal(signal.SIGINT)
 
-tell = Memory.tell
-def tell_and_interrupt(self):
+notify = Memory.notify
+def notify_and_interrupt(self):
     Late()
-    tell(self)
-Memory.tell = tell_and_interrupt
+    notify(self)
+Memory.notify = notify_and_interrupt
 sys.exit(main(["serve", sys.argv[1], "--port", "0"]))
 """
 
@@ -232,11 +232,11 @@ from pantheon_obs.cli.main import main
 from pantheon_obs.cli.serve.memory import Memory
 
 looks = []
-def tell(self):
+def notify(self):
     looks.append(signal.raise_signal(signal.SIGINT))
     if len(looks) == 2:
         sys.exit(7)
-Memory.tell = tell
+Memory.notify = notify
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 main(["serve", sys.argv[1], "--port", "0"])
 """

@@ -13,6 +13,7 @@ import pytest
 import structlog
 
 from pantheon_obs import configure_logging, get_logger
+from pantheon_obs.core.undoable import Patch
 from pantheon_obs.sinks.logs import muting, noticing, output, takeover
 from pantheon_obs.sinks.logs.queued import Queued
 from pantheon_obs.testing import capture_events
@@ -142,8 +143,9 @@ def test_a_method_of_a_stream_that_was_replaced_again_stays(
         """Has attributes of its own."""
 
     stream = Stream()
+    ours = Patch(stream, "write", str)
     stream.write = theirs = len  # type: ignore[method-assign,assignment]
-    monkeypatch.setattr(muting, "_tapped", [(stream, "write", None, object())])
+    monkeypatch.setattr(muting, "_tapped", {(id(stream), "write"): ours})
 
     muting.reset()
 

@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _application(target: str) -> Iterator[Finding]:
-    """Examine an application in a process of its own, and what it printed while it was imported."""
+    """Examine an application in a process of its own, and the output of its import."""
     with tempfile.TemporaryDirectory() as folder:
         result, printed = Path(folder, "checks.json"), Path(folder, "printed")
         command = [sys.executable, "-c", _PROBE, target, str(result)]
@@ -120,7 +120,7 @@ def _application(target: str) -> Iterator[Finding]:
 
 
 def _warned(lines: list[bytes]) -> Iterator[Finding]:
-    """Find the library's own warnings among what an application printed."""
+    """Find the library's own warnings among the printed lines of an application."""
     examination = LogExamination()
     reader = Reader(())
     for raw in lines:

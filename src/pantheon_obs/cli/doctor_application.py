@@ -56,20 +56,17 @@ def _application(target: str) -> Any:
     for part in path.removesuffix("()").split("."):
         found = getattr(found, part)
     # A factory, as gunicorn's `create_app()` and `uvicorn --factory` name it.
-    if path.endswith("()") or _is_factory(found):
+    is_factory = isinstance(found, FunctionType) and not signature(found).parameters
+    if is_factory or path.endswith("()"):
         found = found()
         _made.append(found)
     return found
 
 
-def _is_factory(found: Any) -> bool:
-    return isinstance(found, FunctionType) and not signature(found).parameters
-
-
 def _refused(target: str, error: BaseException) -> Finding:
     """Distinguish an argument that the library refuses from a failing import."""
     if isinstance(error, ObsError):
-        # Its text ends with what is accepted, or with the command that installs an extra.
+        # Its text ends with the accepted values, or with the command that installs an extra.
         text = str(error)
         meant = _MEANT.search(text)
         line = f"instrument(app, {meant[1]}=...)" if meant else text[text.rfind(": ") + 2 :]
@@ -101,4 +98,4 @@ def main() -> None:
     Path(result).write_text(json.dumps(checks), encoding="utf-8")
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)  # the application serves nobody: its exit functions have nothing to say
+    os._exit(0)  # without the exit functions of the application, which has not served

@@ -53,7 +53,7 @@ def _globals() -> Iterator[tuple[str, Any]]:
 
 
 def _is_bare(value: Any) -> bool:
-    """Whether a value is a client of an SDK whose calls nobody observes."""
+    """Whether a value is a client of an SDK whose calls are not observed."""
     try:
         sdk = None if isinstance(value, type(sys) | type) else sdk_of(value)
         return sdk is not None and not is_observed(value, sdk)

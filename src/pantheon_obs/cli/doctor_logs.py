@@ -88,7 +88,7 @@ class LogExamination:
             self._add(fault("json lines", why, "export PANTHEON_OBS_LOG_FORMAT=json"))
 
     def checks(self) -> Iterator[Finding]:
-        """List what was found."""
+        """List the findings."""
         yield from self._found.values()
         for (alias, streams), count in self._missing.items():
             what = "streams" if streams else "calls"

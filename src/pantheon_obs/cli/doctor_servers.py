@@ -34,7 +34,7 @@ _SHORT = {"-w": "workers", "-c": "config"}
 
 
 def examine_environment(settings: Settings) -> Iterator[Finding]:
-    """Examine the settings, who writes the servers' lines, and whom the servers believe."""
+    """Examine the settings, and the servers' own logging and trust in proxies."""
     gunicorn = _gunicorn()
     yield from examine_settings(settings, _workers(gunicorn))
     if gunicorn:
@@ -58,7 +58,7 @@ def _workers(gunicorn: dict[str, str]) -> int:
 
 
 def _logger_of(gunicorn: dict[str, str]) -> Finding:
-    """Examine who writes gunicorn's own lines, by its settings."""
+    """Find out from gunicorn's settings whether our logger writes its lines."""
     own = {name: each for name, each in gunicorn.items() if name.startswith(_LOG_SETTINGS)}
     wrong = [name for name, value in own.items() if _OURS not in value]
     logger_class = gunicorn.get("logger_class", "")

@@ -90,7 +90,7 @@ def _is_django(app: object) -> bool:
 
 
 def _layers(app: Any) -> list[Any]:
-    """List a callable and those that it stands around, as far as they can be seen."""
+    """List a callable and the callables that it wraps, as far as they can be seen."""
     layers = [app]
     for layer in layers:  # it grows meanwhile
         if len(layers) > _MOST or _kind_of(layer) == _FRAMEWORK:
@@ -155,7 +155,7 @@ def _by_hand(own: list[Any]) -> Iterator[Finding]:
 
 
 def _alike(paths: Iterable[str]) -> Iterator[Finding]:
-    """Find middleware of other packages, by the path to its class, that does what ours does."""
+    """Find middleware of other packages, by the path to its class, with the same task as ours."""
     for path in paths:
         package, name = path.partition(".")[0], path.rpartition(".")[2]
         if package in ALIKE:

@@ -136,7 +136,7 @@ def build_parser(wanted: Sequence[str]) -> Built:
 
 
 def _parse(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
-    """Parse the arguments; FILE may also stand behind options, where argparse knows none."""
+    """Parse the arguments; FILE may also stand behind options, which argparse does not accept."""
     chosen, others = parser.parse_known_args(words)
     unknown = [word for word in others if word.startswith("-") and word != "-"]
     if unknown or (others and "files" not in chosen):
@@ -157,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The arguments without the program's name; those of the process by default.
     """
     words = sys.argv[1:] if arguments is None else arguments
-    # Python has none where the descriptor was closed (`>&-`).
+    # Python sets them to None if the descriptor was closed (`>&-`).
     sys.stdout = sys.stdout or _nowhere()
     sys.stderr = sys.stderr or _nowhere()
     try:

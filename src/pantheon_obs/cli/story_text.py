@@ -190,7 +190,7 @@ def _lines(lines: Sequence[Line], look: Style) -> Iterator[str]:
             paint(f"{printable(level):<8}", _LEVELS.get(level, "green"), wanted=look.colors),
             paint(printable(fields["logger"]), "dim", wanted=look.colors),
             printable(cut(fields["event"])),
-            *other_fields(fields, service=True),
+            *other_fields(fields),
         ]
         yield " ".join(parts)
         for row in fields.get("exception", "").splitlines():

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 LONGEST = 2000  # characters of a value that is shown
 
 # Every line has these fields, or the head of a story or a row shows them already.
-_SAID = {"timestamp", "level", "event", "logger", "trace_id", "request_id", "exception"}
-_SAME = {"service", "environment", "release"}
+_SHOWN = {
+    *("timestamp", "level", "event", "logger", "trace_id", "request_id", "exception"),
+    *("service", "environment", "release"),
+}
 _STATUS = {
     "request": ("status_code", "grpc_code"),
     "websocket": ("close_code",),
@@ -81,11 +83,10 @@ def usage(kind: str, fields: dict[str, Any]) -> Iterator[str]:
         yield f"first token {milliseconds(first)}"
 
 
-def other_fields(fields: dict[str, Any], *, service: bool) -> Iterator[str]:
+def other_fields(fields: dict[str, Any]) -> Iterator[str]:
     """Give the fields of a line as `key=value`, without those that every line has."""
-    left_out = _SAID | (_SAME if service else set())
     for name, value in fields.items():
-        if name not in left_out:
+        if name not in _SHOWN:
             yield f"{printable(name)}={_short(value)}"
 
 

@@ -31,7 +31,7 @@ _ESCAPES = {
 
 
 class Page(NamedTuple):
-    """A page, and the policy that allows nothing but what stands in it."""
+    """A page, and the policy that allows only the page's own scripts and style."""
 
     html: str
     policy: str
@@ -84,7 +84,7 @@ def _policy(style: str, *scripts: str, live: bool) -> str:
         f"default-src 'none'; script-src {sources}; style-src {_hash(style)}; img-src data:;"
         " base-uri 'none'; form-action 'none'"
     )
-    # Only a header may say who may frame the page.
+    # `frame-ancestors` counts in a header only.
     return f"{policy}; connect-src 'self'; frame-ancestors 'none'" if live else policy
 
 
@@ -126,7 +126,7 @@ def shortened(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - JSON
 
 
 def embedded_story(story: dict[str, Any]) -> dict[str, Any]:
-    """Cut a story to what a page can show; its lines are JSON that is not parsed yet."""
+    """Cut a story to the size that a page can show; its lines are JSON that is not parsed yet."""
     lines = story["lines"]
     left_out = max(len(lines) - MOST_LINES, 0)
     shown = {**story, "lines": lines[:MOST_LINES], "left_out": left_out}

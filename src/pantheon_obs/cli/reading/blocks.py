@@ -70,7 +70,7 @@ def _open(source: Source) -> tuple[int, int]:
 
 
 def _wait_for_writer(descriptor: int) -> None:
-    """Refuse a named pipe into which nobody writes; reading it would wait for ever."""
+    """Refuse a named pipe without a writer; reading it would wait for ever."""
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     if not poll.poll(_WRITER_COMES):

@@ -31,7 +31,7 @@ class Source(NamedTuple):
     Attributes:
         path: The path to open; `-` is standard input.
         name: The path as it was given or found, as text.
-        service: The service of the lines that name none.
+        service: The service of the lines that do not name one.
         group: The place of the file among the inputs; rotated files of one log share it.
         is_alone: Whether it is the only input.
     """
@@ -145,7 +145,7 @@ def _unreadable(path: str) -> str | None:
 
 
 def _unique(paths: Iterable[str]) -> Iterator[str]:
-    """Leave out files that were found before, under whatever name."""
+    """Leave out files that were found before, perhaps under another name."""
     seen = set()
     for path in paths:
         real = os.path.realpath(path)

@@ -42,8 +42,8 @@ class Follower:
         Args:
             names: Files, folders, globs and `-`. Folders and globs are looked up now; a file that
                 is named may come later.
-            from_start: Whether files are read from their start, not only what is added to them.
-            echo: Called with everything that comes from standard input, as it is.
+            from_start: Whether files are read from their start, not only their new lines.
+            echo: Called with all bytes of standard input.
         """
         missing = [name for name in names if name != STDIN and not os.path.lexists(name)]
         waiting = [name for name in missing if not set(name) & set("*?[")]
@@ -125,7 +125,7 @@ class _Followed:
             self._rest = b""
 
     def _chunk(self) -> bytes:
-        """Read what has come, and go on with the next file where this one was rotated."""
+        """Read the new bytes, and go on with the next file where this one was rotated."""
         if self.source.path == STDIN:
             return self._from_stdin()
         if self._descriptor is None:
@@ -146,7 +146,7 @@ class _Followed:
 
         Args:
             descriptor: The file.
-            length: Of what was read after the old end.
+            length: The number of bytes that were read after the old end.
         """
         if not _is_file(descriptor):
             return False  # a named pipe

@@ -26,7 +26,7 @@ _SMALL = 4096  # bytes of a line whose fields are kept after they were read
 
 
 def time_of(text: str) -> datetime | None:
-    """Read a time as the lines have it; None if it is none."""
+    """Read a time as the lines have it; None for any other text."""
     if not _TIME(text):
         return None
     try:
@@ -40,7 +40,7 @@ class Line:
 
     Attributes:
         raw: The line as it was written, without its wrapping.
-        service: Its `service`, else the one that its file is named after.
+        service: Its `service`, else the service that its file is named after.
         file: The file as it was given or found; `-` is standard input.
         number: The line's number in the file, from 1; that of its first part if it was joined.
         time: Its `timestamp`.
@@ -67,7 +67,7 @@ class Line:
 
 
 class Reader:
-    """Read the lines of some files, and count what was looked through.
+    """Read the lines of some files, and count them.
 
     Attributes:
         read: `files`, `lines`, `foreign` and `torn`, as `--json` prints them.

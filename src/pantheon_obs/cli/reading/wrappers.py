@@ -92,7 +92,7 @@ class Unwrapper:
 
 
 def has_parts(block: bytes) -> bool:
-    """Whether a block may hold parts of lines; a search of its bytes would miss what is split."""
+    """Whether a block may hold parts of lines; a search of its bytes would miss a split id."""
     if b" stdout P" in block or b" stderr P" in block:
         return True
     if b'"MESSAGE":[' in block or b'"_LINE_BREAK":"line-max"' in block:

@@ -31,7 +31,7 @@ LARGE = 1_000_000_000  # bytes of all files together, from which on entries are 
 SMALL = 8_000_000  # bytes of a file that is read as fast without
 MOST_BYTES = 2_000_000_000  # of all entries
 _ZIPPED = 8  # how many times larger the lines of a .gz are
-_ABANDONED = 3600  # seconds after which nobody writes an entry any more
+_ABANDONED = 3600  # seconds after which an entry is no longer being written
 _SAVE = """
 COPY (SELECT * FROM lines WHERE rowid >= {start}) TO '{path}'
 (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{read: '{read}'}})
@@ -66,7 +66,7 @@ class CachedFile:
         self._path = self._named()
 
     def load(self, database: DuckDBPyConnection, error: type[Exception]) -> dict[str, int] | None:
-        """Add the facts to `lines`, and return what was read; None without a sound entry."""
+        """Add the facts to `lines`, and return the counts of lines; None without a sound entry."""
         path = str(self._path)
         if not self._path.exists():
             return None
@@ -123,7 +123,7 @@ def _folder() -> Path:
 
 
 def _trim(folder: Path) -> None:
-    """Remove what killed reports have left, and the entries that were not used for longest."""
+    """Remove the leftovers of killed reports, and the entries that were not used for longest."""
     for begun in folder.glob("new-*"):
         if begun.stat().st_mtime < time.time() - _ABANDONED:
             shutil.rmtree(begun, ignore_errors=True)

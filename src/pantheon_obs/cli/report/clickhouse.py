@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 from urllib.request import Request, urlopen
 
 import orjson
@@ -34,8 +34,11 @@ class ClickHouse:
     """
 
     def __init__(self, url: str, by: str | None) -> None:
-        parts = _parts(url)
-        if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            parts = urlsplit("")
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
             msg = "--clickhouse is not accepted: use a URL such as http://localhost:8123"
             raise CommandError(msg)
         self.dialect = clickhouse(by)
@@ -49,7 +52,7 @@ class ClickHouse:
         }
 
     def read(self) -> dict[str, int]:
-        """Count what is read: every line in the table is one of ours."""
+        """Count the lines: every line in the table is one of ours."""
         ((lines,),) = self.run(f"SELECT count(*) FROM {TABLE}")  # noqa: S608 - a name of ours
         return {"files": 0, "lines": lines, "foreign": 0, "torn": 0}
 
@@ -71,11 +74,3 @@ class ClickHouse:
             problem = "this is no answer of ClickHouse"
         msg = f"ClickHouse at {self._name}: {problem}"
         raise CommandError(msg)
-
-
-def _parts(url: str) -> SplitResult | None:
-    """Split a URL; None if it is malformed."""
-    try:
-        return urlsplit(url)
-    except ValueError:
-        return None

@@ -11,8 +11,8 @@ from pantheon_obs.cli.tables import TABLE
 if TYPE_CHECKING:
     from pantheon_obs.cli.reading.schema import Types
 
-# The lines of a traceback from which its class and frames are read, without what varies from one
-# error to the next: both engines use RE2.
+# The lines of a traceback from which its class and frames are read, without the parts that vary
+# from one error to the next: both engines use RE2.
 OUTLINE = (
     r"(?m)^[ |+-]*(?:(?:Exception Group )?Traceback \(most recent call last\):"
     r'|File "[^"\n]*", line [0-9]+, in .*'
@@ -119,7 +119,7 @@ def clickhouse(by: str | None) -> dict[str, str]:
         "first": "argMin",
         "last": "argMax",
         "rank": "tuple",
-        "quantiles": "",  # it has none of nearest rank
+        "quantiles": "",  # it has no function for the nearest rank
         "outline": (
             f"arrayStringConcat(extractAll(coalesce(exception, ''), '{outline}'), char(10))"
         ),
@@ -135,7 +135,7 @@ def _of_fields(key: str, kind: str) -> str:
 
 
 def _grouped(by: str | None, columns: Types) -> str:
-    """Read the field of --by as JSON; null is none."""
+    """Read the field of --by as JSON; null counts as absent."""
     if by is None:
         return "NULL"
     if by in columns:

@@ -32,7 +32,7 @@ def report(
     Args:
         engine: Where the lines are.
         window: The lines that count.
-        read: What was read, as the JSON has it.
+        read: The counts of files and lines, as the JSON has them.
         compare: Whether the window before this one is reported as well.
     """
     counter = Counter(engine, window)

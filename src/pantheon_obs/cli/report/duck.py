@@ -81,7 +81,7 @@ class Duck:
         return connection
 
     def load(self, sources: Sequence[Source]) -> dict[str, int]:
-        """Read log files, and return what was read, as the JSON has it."""
+        """Read log files, and return the counts of files and lines, as the JSON has them."""
         reader = ObjectReader(sources)
         size = sum(map(cache.size, sources))
         self._is_long = size > PIECE
@@ -121,7 +121,7 @@ class Duck:
             self.add(source.service, block)
 
     def _counts(self, reader: ObjectReader) -> dict[str, int]:
-        """Count what was read, of the lines that DuckDB has taken in."""
+        """Count the lines that were read, as far as DuckDB has taken them in."""
         return {
             "lines": reader.read["lines"],
             "foreign": reader.read["foreign"] + reader.given - self._torn - self._ours,
@@ -129,7 +129,7 @@ class Duck:
         }
 
     def add(self, service: str, lines: bytes) -> None:
-        """Add lines that are JSON objects; the service is that of lines that name none."""
+        """Add lines that are JSON objects; `service` is that of lines that do not name one."""
         if not lines:
             return
         if is_odd(lines) or self._key == GROUPED:

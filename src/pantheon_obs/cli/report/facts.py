@@ -52,7 +52,7 @@ _UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
 def view() -> str:
-    """Return the query that makes `facts` of the table: few lines need what it computes."""
+    """Return the query that makes `facts` of the table, with columns that few lines need."""
     return f"""
 SELECT * EXCLUDE (id, traceback, call), unnest(call[1]), {_text("id")} AS trace_id,
   nullif({_text("traceback")}, '') AS exception,
@@ -173,7 +173,7 @@ def _text(key: str) -> str:
 
 
 def _number(key: str) -> str:
-    """Read a number; a string has quotes, so it is none."""
+    """Read a number; a string does not count, as it has quotes."""
     return f"TRY_CAST({key} AS DOUBLE)"
 
 

@@ -50,17 +50,17 @@ def error_rows(counter: Counter) -> list[Row]:
 
 
 def identity(row: Row) -> tuple[Any, ...]:
-    """Return what tells a group of errors from the others."""
+    """Return the values by which groups of errors differ."""
     return (row["service"], row["type"], row["route"], *(row["frame"] or {}).values())
 
 
 def last_if_null(value: object) -> tuple[bool, str]:
-    """Order texts, and whatever else a field holds, with null at the end."""
+    """Order texts, and other values as JSON, with null at the end."""
     return (value is None, value if isinstance(value, str) else orjson.dumps(value).decode())
 
 
 def _merged(one: Row, other: Row) -> Row:
-    """Add up two groups that differ only in what the report does not show."""
+    """Add up two groups that differ only in values that the report does not show."""
     earlier = one if one["first"] <= other["first"] else other
     return {
         **earlier,

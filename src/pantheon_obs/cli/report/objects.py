@@ -94,7 +94,7 @@ def is_odd(lines: bytes) -> bool:
 
 
 def repaired(lines: bytes, by: str | None) -> tuple[bytes, int]:
-    """Write lines anew that DuckDB refuses or reads otherwise, and count those that are torn.
+    """Write lines anew that DuckDB refuses or misreads, and count the torn ones.
 
     Of a key that comes twice the last counts.
 

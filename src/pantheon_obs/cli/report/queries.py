@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 NOTHING = (None, None, None)  # percentiles, where there is nothing to rank
 
-# `{facts}` is empty where `facts` is a table, and its definition where it is none.
+# `{facts}` is empty where `facts` is a table, else its definition.
 COUNTED = "WITH {facts}counted AS (SELECT * FROM facts WHERE {window})"
 UNITS = "('request', 'websocket', 'task')"
 ROUTE_KEYS = "kind, service, method, route"
@@ -33,7 +33,7 @@ REQUESTS = """
 FROM counted WHERE kind IN ('request', 'websocket', 'task') GROUP BY kind, service, method, route
 """
 
-# The earliest of those that took as long as the slowest of a row.
+# The earliest of the units that took as long as the slowest of a row.
 SLOWEST = """
 {counted} SELECT kind, service, method, route, latency, {first}([trace_id], us)[1], min(us)
 FROM counted WHERE kind IN ('request', 'websocket', 'task') AND latency IN ({longest})

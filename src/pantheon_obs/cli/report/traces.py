@@ -42,7 +42,7 @@ def _examples(report: dict[str, Any]) -> list[str]:
 
 @contextmanager
 def rereadable(sources: Iterable[Source]) -> Iterator[list[Source]]:
-    """Give sources that can be read twice: what a pipe brings is kept in a file meanwhile."""
+    """Give sources that can be read twice: the bytes of a pipe are kept in a file meanwhile."""
     with TemporaryDirectory(prefix="pantheon-obs-") as folder:
         yield [_kept(source, Path(folder, str(place))) for place, source in enumerate(sources)]
 

@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         _follow(follower, memory, interrupted)
     except KeyboardInterrupt:
-        # The terminal has interrupted the application, too: what it still writes is passed on.
+        # The terminal has interrupted the application, too: its last output is passed on.
         while follower.is_piped:
             follower.wait()
             deque(follower.poll(), maxlen=0)
@@ -74,19 +74,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _interrupt(interrupted: threading.Event) -> None:
-    """Interrupt what runs, and note it: an interrupt in the middle of a finalizer is dropped."""
+    """Raise and note the interrupt: the interpreter drops it in the middle of a finalizer."""
     interrupted.set()
     raise KeyboardInterrupt
 
 
 def _follow(follower: Follower, memory: Memory, interrupted: threading.Event) -> None:
-    """Remember what was zipped, then what comes."""
+    """Remember the lines of zipped files, then the new lines as they come."""
     for line in Reader(follower.once).lines():
         memory.add(line)
     while not interrupted.is_set():
         for line in follower.poll():
             memory.add(line)
-        memory.tell()
+        memory.notify()
         follower.wait()
     raise KeyboardInterrupt
 

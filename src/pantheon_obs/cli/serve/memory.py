@@ -30,7 +30,7 @@ _BESIDE = 300  # bytes that a remembered line takes beside its text
 
 
 class Remembered(NamedTuple):
-    """A line, and what its text does not tell."""
+    """A line, with facts that its text does not have."""
 
     raw: bytes
     file: str
@@ -48,7 +48,7 @@ class Memory:
     """The newest lines; one thread adds to them and others ask.
 
     Args:
-        read: What was read so far, which whoever adds keeps up to date.
+        read: The counts of the reader, which keeps them up to date.
     """
 
     def __init__(self, read: Mapping[str, int]) -> None:
@@ -76,8 +76,8 @@ class Memory:
                 self._size -= oldest.size
             self._version += 1
 
-    def tell(self) -> None:
-        """Wake those who wait for a change."""
+    def notify(self) -> None:
+        """Wake the threads that wait for a change."""
         with self._changed:
             self._changed.notify_all()
 
@@ -105,7 +105,7 @@ class Memory:
             return self._counted
 
     def story(self, trace_id: str) -> dict[str, Any] | None:
-        """Tell the story of a trace; None if none of its lines is remembered."""
+        """Compute the story of a trace; None if no line of it is remembered."""
         trace = wanted(trace_id)
         if trace is None:
             return None

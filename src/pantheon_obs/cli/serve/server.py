@@ -72,7 +72,7 @@ class Server(ThreadingHTTPServer):
         return host in hosts and port == str(self.server_port)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002
-        """Say in one line what went wrong, unless the browser has only left."""
+        """Report a failure in one line, unless the browser has only left."""
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             note(f"an answer failed: {type(error).__name__}: {error}")
@@ -137,7 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
         self, status: HTTPStatus, body: bytes, kind: str = "text/plain; charset=utf-8", **more: str
     ) -> None:
         if status is not HTTPStatus.OK:
-            self.close_connection = True  # a body may follow that nobody reads
+            self.close_connection = True  # a body may follow that is not read
             more = {**more, "Connection": "close"}
         length = {"Content-Length": str(len(body))}
         self._send_head(status, {"Content-Type": kind, **length, **more})

@@ -13,7 +13,7 @@ from pantheon_obs.cli.stories.items import format_time, item_of, name_of, times_
 from pantheon_obs.cli.stories.parents import Units, find_parents, is_guess
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
     from datetime import datetime
 
     from pantheon_obs.cli.reading.lines import Line
@@ -47,7 +47,8 @@ def story(lines: Iterable[Line], read: dict[str, int]) -> Story:
         read: The counts of the reader, which are passed on.
     """
     ordered = sorted(lines, key=lambda line: line.time)
-    items = _items(ordered)
+    found = filter(None, (item_of(line, order) for order, line in enumerate(ordered)))
+    items = sorted(found, key=lambda item: (item.start, -item.length))  # of equal starts the longer
     units = Units(items)
     parents = find_parents(items, units)
     ids = {item: place for place, item in enumerate(items)}
@@ -74,12 +75,6 @@ def story(lines: Iterable[Line], read: dict[str, int]) -> Story:
         "read": dict(read),
     }
     return Story(document, ordered, items, start)
-
-
-def _items(lines: Sequence[Line]) -> list[Item]:
-    """Return units and calls by their start, of equal starts the longer first."""
-    found = (item_of(line, order) for order, line in enumerate(lines))
-    return sorted(filter(None, found), key=lambda item: (item.start, -item.length))
 
 
 def _totals(items: Iterable[Item]) -> dict[str, Any]:

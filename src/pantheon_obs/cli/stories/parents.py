@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pantheon_obs.cli.stories.items import Item
 
-SLACK = timedelta(milliseconds=5)  # at either end of what contains another
+SLACK = timedelta(milliseconds=5)  # at either end of an item that contains another
 
 
 class Timeline:
@@ -35,7 +35,7 @@ class Timeline:
         return self._items[place - 1] if place else None
 
     def containing(self, start: datetime, end: datetime) -> Iterator[Item]:
-        """Give the items that contain a time, those that started last first."""
+        """Give the items that contain a time, the latest start first."""
         place = bisect_right(self._starts, _later(start))
         while place and _later(self._ends[place - 1]) >= end:
             place -= 1
@@ -63,7 +63,7 @@ class Units:
                 self._by_span.setdefault(unit.span, unit)
 
     def around(self, service: str, start: datetime, end: datetime, length: float) -> Item | None:
-        """Return the unit of a service that contains a time, else the one that started before."""
+        """Return the unit of a service that contains a time, else the last that started before."""
         timeline = self._of.get(service)
         if timeline is None:
             return None
@@ -160,7 +160,7 @@ class _Family:
         self._up: dict[Item, Item] = {}  # shortcuts towards the root
 
     def join(self, children: Iterable[Item], parent_of: Callable[[Item], Item | None]) -> None:
-        """Give a parent to each child that has none."""
+        """Give a parent to each child without one."""
         for child in children:
             if child in self.parents:
                 continue

@@ -71,7 +71,7 @@ def wanted(what: str) -> Wanted | None:
 
 
 def not_accepted(what: str) -> str:
-    """Say what is accepted."""
+    """Make the error message, which names the accepted forms."""
     return (
         f"{what[:80]!r} is not accepted: use a trace id ({ACCEPTED}), its first {SHORTEST} or more "
         f"characters, a traceparent, or a log line that has a trace_id"

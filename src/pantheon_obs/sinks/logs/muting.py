@@ -14,6 +14,8 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, ref
 
+from pantheon_obs.core.errors import ConfigError
+from pantheon_obs.core.undoable import Patch
 from pantheon_obs.sinks.logs.odd import is_of_logging
 from pantheon_obs.sinks.redact_plain import described
 
@@ -38,8 +40,8 @@ _HANDLE = compile(
 _hearing: dict[int, Heard | None] = {}
 """By the id of a thread, the writes and their texts while a handler runs; None lets them pass."""
 
-_tapped: list[tuple[Any, str, Any, Any]] = []
-"""A stream, the name of a method, what the stream had in its place, and ours."""
+_tapped: dict[tuple[int, str], Patch] = {}
+"""Ours in place of the methods of streams, by the stream's id and the method's name."""
 
 _watched: WeakSet[logging.Handler] = WeakSet()
 
@@ -113,11 +115,7 @@ def reset() -> None:
 
 def _untap() -> None:
     while _tapped:
-        stream, name, before, ours = _tapped.pop()
-        if stream.__dict__.get(name) is ours:
-            del stream.__dict__[name]
-            if before is not None:
-                stream.__dict__[name] = before
+        _tapped.popitem()[1].undo()
 
 
 def _is_line_of(record: logging.LogRecord, text: str) -> bool:
@@ -153,15 +151,10 @@ def _tap(stream: Any) -> None:  # noqa: ANN401 - any stream
         (buffer, "write", _hear),
         (stream, "flush", _let_through),
     ):
-        attributes = getattr(target, "__dict__", None)
-        if type(attributes) is not dict or any(
-            one is target and method == name for one, method, *_ in _tapped
-        ):
-            continue
-        with suppress(AttributeError, TypeError):
-            ours = tap(getattr(target, name))
-            _tapped.append((target, name, attributes.get(name), ours))
-            setattr(target, name, ours)
+        if type(getattr(target, "__dict__", None)) is dict and (id(target), name) not in _tapped:
+            with suppress(AttributeError, ConfigError):
+                ours = tap(getattr(target, name))
+                _tapped[id(target), name] = Patch(target, name, ours)
 
 
 # These functions bind all that they use: a stream is still flushed when the modules are gone.

@@ -9,6 +9,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
+from pantheon_obs.core.undoable import Patch
 from pantheon_obs.products import PRODUCTS
 from pantheon_obs.sinks.logs import muting
 from pantheon_obs.sinks.logs.printing import handlers_behind, is_judged, prints, silence
@@ -29,7 +30,7 @@ _WRITERS = tuple(writer for product in PRODUCTS for writer in product.writes)
 _level = logging.INFO
 _ours: ObsHandler | None = None
 _quieted: set[tuple[str, int]] = set()
-_written: list[tuple[type, str, Any]] = []  # the methods of servers that ours stand in for
+_silenced: dict[type, Patch] = {}  # ours in place of methods of servers
 
 
 def take_over(ours: ObsHandler, level: int, *, anew: bool) -> bool:
@@ -134,9 +135,8 @@ def let_go() -> None:
         logging.getLogger(name).removeFilter(_take_over_late)
     for name in ACCESS:
         logging.getLogger(name).removeFilter(_drop_late)
-    while _written:
-        kind, name, before = _written.pop()
-        setattr(kind, name, before)
+    while _silenced:
+        _silenced.popitem()[1].undo()
 
 
 # hypercorn gives its loggers their handlers with its first line, after the app has started. A
@@ -181,7 +181,7 @@ def _reveal(handler: logging.Handler) -> None:
 def _silence_writer(module: str, name: str, method: str) -> None:
     """Keep a server's own writer from printing; it may write to a file."""
     kind = getattr(sys.modules.get(module), name, None)
-    if kind is None or any(known is kind for known, *_ in _written):
+    if kind is None or kind in _silenced:
         return
     before = getattr(kind, method)
 
@@ -189,5 +189,4 @@ def _silence_writer(module: str, name: str, method: str) -> None:
         if not prints(self):
             before(self, *arguments, **options)
 
-    _written.append((kind, method, before))
-    setattr(kind, method, write)
+    _silenced[kind] = Patch(kind, method, write)

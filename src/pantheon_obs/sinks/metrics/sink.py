@@ -19,7 +19,7 @@ from pantheon_obs.core.events import (
     TaskFinished,
     WebsocketFinished,
 )
-from pantheon_obs.core.measurements import CheckEnded, LinesDropped, Operation, TelemetryFailed
+from pantheon_obs.core.measurements import CheckEnded, LinesDropped, TelemetryFailed
 from pantheon_obs.sinks.metrics import labels, table
 from pantheon_obs.sinks.metrics.labels import make_room
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from pantheon_obs.core.context import Trace
     from pantheon_obs.core.events import Event
-    from pantheon_obs.core.measurements import Measurement
+    from pantheon_obs.core.measurements import Measurement, Operation
     from pantheon_obs.sinks.metrics.table import Row
 
     Metric = Callable[..., Any]  # makes the child of some label values
@@ -67,15 +67,16 @@ class MetricsSink:
         self._database_seconds = make(table.DATABASE_DURATION)
         self._outgoing_seconds = make(table.OUTGOING_DURATION)
         self._address = labels.Capped("server_address")
-        self._kinds: dict[type, Callable[[Any], None]] = {
+        self._kinds: dict[type | str, Callable[[Any], None]] = {
             RequestFinished: self._request,
             WebsocketFinished: self._websocket,
             LlmCallFinished: self._call,
             TaskFinished: self._task,
             CheckEnded: self._check,
             LinesDropped: self._lines,
-            Operation: self._operation,
             TelemetryFailed: self._failure,
+            "db": self._statement,
+            "http": self._outgoing,
         }
         self._check_passes = make(table.CHECK_STATUS)
         self._check_seconds = make(table.CHECK_DURATION)
@@ -108,17 +109,21 @@ class MetricsSink:
         else:
             self._waiting.append(gauge.dec)
 
-    def handle(self, event: Event | Measurement) -> None:
-        """Observe a fact."""
-        observe = self._kinds.get(type(event))
+    def handle(self, fact: Event | Measurement | Operation, kind: str = "") -> None:
+        """Observe a fact, by its class or its kind."""
+        observe = self._kinds.get(kind or type(fact))
         if observe is None:
             return
         if self._may_wait():
-            observe(event)
+            observe(fact)
         else:
-            self._waiting.append(partial(observe, event))
+            self._waiting.append(partial(observe, fact))
 
-    measure = timed = handle
+    measure = handle
+
+    def timed(self, operation: Operation) -> None:
+        """Observe a database statement or an outgoing request."""
+        self.handle(operation, operation.name)
 
     def catch_up(self) -> None:
         """Observe the facts that finalizers have left."""
@@ -194,18 +199,17 @@ class MetricsSink:
             if amount:
                 counter(*call).inc(amount)
 
-    def _operation(self, operation: Operation) -> None:
-        """Observe a database statement or an outgoing request."""
-        if operation.name == "db":
-            self._database_seconds(labels.text(operation.system)).observe(operation.seconds)
-        elif operation.name == "http":
-            status = operation.status_code
-            child = self._outgoing_seconds(
-                labels.method(operation.method),
-                "" if status is None else str(status),
-                self._address(operation.server_address),
-            )
-            child.observe(operation.seconds)
+    def _statement(self, operation: Operation) -> None:
+        self._database_seconds(labels.text(operation.system)).observe(operation.seconds)
+
+    def _outgoing(self, operation: Operation) -> None:
+        status = operation.status_code
+        child = self._outgoing_seconds(
+            labels.method(operation.method),
+            "" if status is None else str(status),
+            self._address(operation.server_address),
+        )
+        child.observe(operation.seconds)
 
     def _check(self, run: CheckEnded) -> None:
         self._check_passes(labels.text(run.check)).set(run.passed)
