@@ -11,6 +11,9 @@ on_fork: Any = getattr(os, "register_at_fork", lambda **_: None)
 
 
 def running_loop() -> Any:  # noqa: ANN401 - asyncio may not be imported
-    """Return asyncio's loop that runs this code; None without one. asyncio is not imported."""
-    asyncio: Any = sys.modules.get("asyncio")
-    return None if asyncio is None else asyncio._get_running_loop()  # noqa: SLF001 - does not raise
+    """Return asyncio's loop that runs this code; None without one. asyncio is not imported.
+
+    Another thread may be importing it: it lacks the function then.
+    """
+    find = getattr(sys.modules.get("asyncio"), "_get_running_loop", None)  # does not raise
+    return None if find is None else find()

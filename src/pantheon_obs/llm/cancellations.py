@@ -15,6 +15,7 @@ from types import BuiltinMethodType, FunctionType, MethodType
 from typing import Any, Literal
 from weakref import WeakKeyDictionary, ref
 
+from pantheon_obs.core.chains import is_cancellation
 from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.llm.redirect import Redirect, copy_of
 
@@ -35,12 +36,13 @@ class _Watch:
 
     def begin(self) -> None:
         """Note them from now on, if asyncio is there: those that run already included."""
-        asyncio: Any = sys.modules.get("asyncio")
-        if asyncio is None or not self._beginning.acquire(blocking=False):
+        # Another thread may be importing asyncio: it lacks the class then.
+        timeout = getattr(sys.modules.get("asyncio"), "Timeout", None)
+        if timeout is None or not self._beginning.acquire(blocking=False):
             return
         self.is_on = True
         with _guard:
-            function = asyncio.Timeout._on_timeout  # noqa: SLF001 - where they expire
+            function = timeout._on_timeout  # noqa: SLF001 - where they expire
             original = copy_of(function)
 
             def choose(args: tuple[Any, ...]) -> Any:
@@ -77,11 +79,10 @@ def sender_of(error: BaseException) -> Sender | None:
     """Tell who has ended a call with an exception that is not an `Exception`, if it can be told."""
     if isinstance(error, GeneratorExit):
         return "consumer"
-    asyncio: Any = sys.modules.get("asyncio")
-    if asyncio is None or not isinstance(error, asyncio.CancelledError):
+    if not is_cancellation(error):
         return None
     try:
-        return _canceller_of(asyncio.current_task())
+        return _canceller_of(sys.modules["asyncio"].current_task())
     except RuntimeError:  # no event loop, or another library's
         return None
     except Exception as mistake:  # noqa: BLE001 - the guard, in a place that must return a value

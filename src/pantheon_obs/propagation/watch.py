@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import context, foreign, outlived
+from pantheon_obs.core.installed import imported
 from pantheon_obs.core.runtime import on_fork
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 # structlog keeps one context variable per key, named so, and Ellipsis for "unset".
 _PREFIX = "structlog_"
+_STRUCTLOG = "structlog.contextvars"
 OPENTELEMETRY = "opentelemetry.trace"
 
 
@@ -46,8 +48,10 @@ class _NotLoaded:
     """Stands for structlog's register of variables until structlog is loaded."""
 
     def __bool__(self) -> bool:
-        structlog = sys.modules.get("structlog.contextvars")
-        if structlog is None:
+        if (
+            _STRUCTLOG not in sys.modules  # mostly, and faster than the other
+            or (structlog := imported(_STRUCTLOG)) is None
+        ):
             return False
         # The register is private: without it each context is searched.
         register = getattr(structlog, "_CONTEXT_VARS", True)

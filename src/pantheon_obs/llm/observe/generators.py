@@ -14,6 +14,7 @@ from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.calls import enter_frame, leave_context, leave_frame
+from pantheon_obs.core.chains import is_cancellation
 from pantheon_obs.core.context import current_call
 from pantheon_obs.llm.budgets import admit, catch_up
 
@@ -155,7 +156,7 @@ def async_generator_observer(  # noqa: C901, PLR0915 - one loop in one piece: it
                     step = send((yield chunk))
                 except BaseException as error:
                     # A loop that ends cancels the task that closes what the consumer has left.
-                    if isinstance(error, GeneratorExit) or _is_cancellation(error):
+                    if isinstance(error, GeneratorExit) or is_cancellation(error):
                         observer.abandoned()
                         if inner.ag_running:
                             raise  # the event loop is closing the inner one already
@@ -189,11 +190,6 @@ def _relay(iterator: Iterator[Any]) -> Generator[Any, None, None]:
 async def _async_relay(iterator: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
     async for chunk in iterator:
         yield chunk
-
-
-def _is_cancellation(error: BaseException) -> bool:
-    asyncio: Any = sys.modules.get("asyncio")
-    return asyncio is not None and isinstance(error, asyncio.CancelledError)
 
 
 def _without_our_frame(error: BaseException) -> BaseException:
