@@ -74,10 +74,13 @@ def span_context() -> Any:
     OpenTelemetry is never imported: an application that uses it has imported it.
     """
     # Another thread may be importing it: then it is there, and lacks this function.
-    current_span = getattr(sys.modules.get(OPENTELEMETRY), "get_current_span", None)
+    trace = sys.modules.get(OPENTELEMETRY)
+    current_span = getattr(trace, "get_current_span", None)
     if current_span is None:
         return None
     span = current_span()
+    if span is getattr(trace, "INVALID_SPAN", None):  # none, as for most requests
+        return None
     context = span.get_span_context()
     # A span that has ended is that of an earlier request, whose context was inherited.
     return context if context.is_valid and getattr(span, "end_time", None) is None else None
