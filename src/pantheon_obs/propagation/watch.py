@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # structlog keeps one context variable per key, named so, and Ellipsis for "unset".
 _PREFIX = "structlog_"
 OPENTELEMETRY = "opentelemetry.trace"
+_CONTEXT = "opentelemetry.context"
 
 
 @cache
@@ -73,14 +74,14 @@ def span_context() -> Any:
 
     OpenTelemetry is never imported: an application that uses it has imported it.
     """
-    # Another thread may be importing it: then it is there, and lacks this function.
-    trace = sys.modules.get(OPENTELEMETRY)
-    current_span = getattr(trace, "get_current_span", None)
+    # Another thread may be importing it: then it is there, and lacks these functions.
+    in_context = getattr(sys.modules.get(_CONTEXT), "get_current", None)
+    if in_context is None or not in_context():  # no span, nor anything else: most requests
+        return None
+    current_span = getattr(sys.modules.get(OPENTELEMETRY), "get_current_span", None)
     if current_span is None:
         return None
     span = current_span()
-    if span is getattr(trace, "INVALID_SPAN", None):  # none, as for most requests
-        return None
     context = span.get_span_context()
     # A span that has ended is that of an earlier request, whose context was inherited.
     return context if context.is_valid and getattr(span, "end_time", None) is None else None
