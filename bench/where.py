@@ -68,7 +68,7 @@ _PARTS = {
         *("adapters/routes", "core/events", "core/llm_events", "core/pipeline"),
     ),
     "passes messages on, with the id, and looks at them": (
-        *("adapters/asgi_exchange", "core/response_headers"),
+        *("adapters/asgi_exchange", "adapters/asgi_headers", "core/response_headers"),
         "adapters/django/middleware.py:_put_id_on",
     ),
     "the middleware around the application": ("adapters", "sinks/sentry_apps"),

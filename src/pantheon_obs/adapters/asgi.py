@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.adapters.asgi_exchange import AsgiExchange, AsgiHttp, AsgiWebsocket
+from pantheon_obs.adapters.asgi_exchange import AsgiExchange, AsgiHttp
 from pantheon_obs.adapters.asgi_headers import headers_of, read_once
 from pantheon_obs.adapters.asgi_lifespan import FAILED, send_failed
+from pantheon_obs.adapters.asgi_websocket import AsgiWebsocket
 from pantheon_obs.adapters.routes import route_template
 from pantheon_obs.adapters.routes_mounts import Mounts
 from pantheon_obs.core import pipeline
@@ -237,10 +238,7 @@ def _lower_bytes(text: str) -> bytes:
 def install(
     app: ASGIApp, settings: Settings, on_startup: Callable[[], None], within: ASGIWrapper
 ) -> ASGIApp:
-    """Wrap a plain ASGI callable.
-
-    `on_startup` is called at the start of the lifespan; `within` adds the health endpoints.
-    """
+    """Wrap a plain ASGI callable; `within` adds the health endpoints."""
     return TraceIdMiddleware(within(app), settings, on_startup=on_startup)
 
 

@@ -12,7 +12,8 @@ from quart import Quart, request, signals, websocket
 from werkzeug.exceptions import MethodNotAllowed
 
 from pantheon_obs.adapters import asgi
-from pantheon_obs.adapters.asgi_exchange import AsgiExchange, AsgiWebsocket
+from pantheon_obs.adapters.asgi_exchange import AsgiExchange
+from pantheon_obs.adapters.asgi_websocket import AsgiWebsocket
 from pantheon_obs.adapters.routes import ROUTE
 from pantheon_obs.core.chains import alone_in
 from pantheon_obs.core.context import current_trace

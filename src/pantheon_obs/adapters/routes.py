@@ -48,6 +48,8 @@ def route_template(
             begin = str(scope.get("app_root_path", way))
             if template is None:
                 template = _innermost_template(scope)
+            if template is not None and begin == way == root_path and "path_template" not in scope:
+                return template  # without a mount, as most requests come
             if template is None or begin != way:
                 mounts, leaf, reached = _walk(scope, begin, path)
                 if template is None:  # else it is that of the route which has answered

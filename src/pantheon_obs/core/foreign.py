@@ -5,7 +5,6 @@ Core names none of these libraries. Whoever knows one registers it here.
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pantheon_obs.core.guard import report
@@ -39,7 +38,10 @@ def register_fields(register: object, unset: Callable[[], Variables]) -> None:
 
 
 def register_tracer(module: str, ask: Callable[[], str | None]) -> None:
-    """Use another tracer's trace id where it has begun a trace; it is asked once it is loaded."""
+    """Use another tracer's trace id where it has begun a trace.
+
+    `ask` is called for each request once the module is loaded, and may be called before.
+    """
     global tracer, _ask
     tracer, _ask = module, ask
 
@@ -52,9 +54,8 @@ def restore(variables: Variables) -> None:
 
 def active_id() -> str | None:
     """The id of the trace that another tracer has active in this context; None without one."""
-    if tracer in sys.modules:
-        try:
-            return _ask()
-        except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
-            report("trace of another library", error)
-    return None
+    try:
+        return _ask()
+    except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
+        report("trace of another library", error)
+        return None

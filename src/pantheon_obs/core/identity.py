@@ -30,7 +30,7 @@ _PASSED_ON = frozenset(name.encode() for name in PASSED_ON)
 class Identity:
     """Reads the id from a request's headers, or makes one, as the settings say."""
 
-    __slots__ = ("_generate", "_names", "_nothing", "_plain", "_readers", "_trusts")
+    __slots__ = ("_generate", "_names", "_nothing", "_plain", "_readers", "_trusts", "_usual")
 
     def __init__(self, settings: Settings) -> None:
         names = [name.lower().encode("ascii") for name in settings.inbound_headers]
@@ -43,6 +43,8 @@ class Identity:
         self._nothing = Upstream(fields=settings.baggage_fields)
         # Of a request that brings nothing to pass on.
         self._plain = self._nothing if settings.baggage_fields else None
+        # The one header that most callers send, if any.
+        self._usual = next((name for name in names[:1] if name not in _PASSED_ON), b"")
         self._names = frozenset(names) | (_PASSED_ON if settings.trust_inbound else frozenset())
 
     def of(self, headers: Headers) -> str:
@@ -62,7 +64,11 @@ class Identity:
                 if name in names:
                     there.setdefault(name, value)
             if there:
-                return self._read(there, headers)
+                usual = self._usual
+                accepted = None
+                if len(there) == 1 and usual in there:
+                    accepted = self._readers[usual](there[usual])
+                return self._read(there, headers) if accepted is None else (accepted, self._plain)
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
             report("identity", error)
         return self._fresh(headers), self._plain

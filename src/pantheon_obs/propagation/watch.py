@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _PREFIX = "structlog_"
 _STRUCTLOG = "structlog.contextvars"
 OPENTELEMETRY = "opentelemetry.trace"
+_CONTEXT = "opentelemetry.context"
 
 
 @cache
@@ -76,7 +77,10 @@ def span_context() -> Any:
 
     OpenTelemetry is never imported: an application that uses it has imported it.
     """
-    # Another thread may be importing it: then it is there, and lacks this function.
+    # Another thread may be importing it: then it is there, and lacks these functions.
+    in_context = getattr(sys.modules.get(_CONTEXT), "get_current", None)
+    if in_context is None or not in_context():  # no span, nor anything else: most requests
+        return None
     current_span = getattr(sys.modules.get(OPENTELEMETRY), "get_current_span", None)
     if current_span is None:
         return None
