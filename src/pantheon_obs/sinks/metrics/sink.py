@@ -109,21 +109,26 @@ class MetricsSink:
         else:
             self._waiting.append(gauge.dec)
 
-    def handle(self, fact: Event | Measurement | Operation, kind: str = "") -> None:
-        """Observe a fact, by its class or its kind."""
-        observe = self._kinds.get(kind or type(fact))
+    def handle(self, event: Event) -> None:
+        """Observe an event."""
+        self._observe(type(event), event)
+
+    def measure(self, fact: Measurement) -> None:
+        """Observe a fact that makes no line."""
+        self._observe(type(fact), fact)
+
+    def timed(self, operation: Operation) -> None:
+        """Observe a database statement or an outgoing request."""
+        self._observe(operation.name, operation)
+
+    def _observe(self, kind: type | str, fact: Event | Measurement | Operation) -> None:
+        observe = self._kinds.get(kind)
         if observe is None:
             return
         if self._may_wait():
             observe(fact)
         else:
             self._waiting.append(partial(observe, fact))
-
-    measure = handle
-
-    def timed(self, operation: Operation) -> None:
-        """Observe a database statement or an outgoing request."""
-        self.handle(operation, operation.name)
 
     def catch_up(self) -> None:
         """Observe the facts that finalizers have left."""
