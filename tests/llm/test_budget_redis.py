@@ -212,6 +212,8 @@ def server(redis_server: Redis) -> Iterator[Redis]:
     redis_server.start()
     redis_server.resume()
     end_budgets()
+    while _clients:
+        _clients.pop().close()
     # They write what they have been asked for first, which would be the spending of the next test.
     wait_until(lambda: not writers())
 
@@ -227,9 +229,14 @@ def lines() -> Iterator[list[dict[str, Any]]]:
     assert frozenset() == guard.reported()
 
 
+_clients: list[Any] = []
+
+
 def client(server: Redis) -> Any:
-    """Make a client."""
-    return redis.Redis.from_url(server.url)
+    """Make a client, which `server` closes."""
+    made = redis.Redis.from_url(server.url)
+    _clients.append(made)
+    return made
 
 
 def aclient(server: Redis) -> Any:
@@ -368,6 +375,17 @@ class TestShared:
 
         assert [1, 2, 3] == told
         assert ["llm_budget_exceeded"] == names(lines)
+
+    def test_a_budget_that_is_undone_closes_its_connection(self, server: Redis) -> None:
+        """It does not leave that to the garbage collector, which warns of an open socket."""
+        observer = client(server)
+        before = len(observer.client_list())
+        with budget(0.1, redis=client(server)):
+            spend()
+            assert before + 1 == len(observer.client_list())
+
+        wait_for(lambda: not writers())
+        assert before == len(observer.client_list())
 
     def test_keys_have_sums_and_so_have_all(self, server: Redis) -> None:
         """Each key of Redis expires."""

@@ -11,6 +11,8 @@ from pantheon_obs.core.errors import SECRET, refuse
 from pantheon_obs.core.in_force import in_force
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pantheon_obs.llm.spending import Window
 
 _TIMEOUT = 0.5  # seconds that a command waits for the server
@@ -54,12 +56,13 @@ def name_of(per: str | None, window: Window) -> str:
     return ":".join("" if part is None else quote(str(part), safe="") for part in parts)
 
 
-def script_of(client: Any) -> Any:
-    """Return the script, as a client of our own for the same server runs it.
+def script_of(client: Any) -> tuple[Any, Callable[[], object]]:
+    """Return the script, as a client of our own for the same server runs it, and what closes that.
 
     It has a time-out, and the application's connections and event loops are left alone. A client of
     another kind, for a cluster or sentinels, runs it itself if it is a synchronous one.
     """
+    close: Callable[[], object] = bool  # a no-op
     pool: Any = getattr(client, "connection_pool", None)
     connection: Any = getattr(pool, "connection_class", None)
     plain = getattr(pool, "__module__", None) == getattr(connection, "__module__", "")
@@ -78,8 +81,9 @@ def script_of(client: Any) -> Any:
                 **options,
             )
         )
+        close = client.connection_pool.disconnect
     register = getattr(client, "register_script", None)
     if not callable(register) or iscoroutinefunction(getattr(client, "execute_command", None)):
         shown = SECRET if isinstance(client, str) else client
         refuse("redis", shown, "a client of redis or redis.asyncio, or a synchronous RedisCluster")
-    return register(_SCRIPT)
+    return register(_SCRIPT), close

@@ -105,9 +105,9 @@ class SharedTally(Tally):
     is_lost = False  # whether the last command has failed
     patience = _LONG  # seconds that a call waits longer for the first answer
 
-    def __init__(self, per: str | None, window: Window, name: str, script: Any) -> None:
+    def __init__(self, per: str | None, window: Window, name: str, script: tuple[Any, Any]) -> None:
         self.name = name
-        self._script = script
+        self._script, self._close = script
         super().__init__(per, window)
         atexit.register(self._end)
 
@@ -181,6 +181,7 @@ class SharedTally(Tally):
                     self._write_untold()
                     continue
                 if exchange is None:
+                    self._close()
                     return
                 self.settle()
                 exchange.finish(self._write(exchange.sums) if exchange.sums else ())
