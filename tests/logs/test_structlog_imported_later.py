@@ -180,6 +180,28 @@ def test_a_reset_leaves_the_import_system_as_it_was() -> None:
     assert ("e", 1) == (line["event"], line["added"])
 
 
+def test_a_trace_begins_without_the_fields_of_structlog_after_a_reset_as_well() -> None:
+    """Middleware that was made before the reset goes on to begin clean traces."""
+    _, line = run("""
+        from pantheon_obs.testing import reset
+
+        def app(environ, start_response):
+            start_response("204 No Content", [])
+            return [repr(structlog.contextvars.get_contextvars()).encode()]
+
+        served = instrument(app)
+        reset()
+        import structlog
+        structlog.contextvars.bind_contextvars(job="nightly")
+        environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/"}
+        parts = served(environ, lambda *_: None)
+        configure_logging()
+        logging.getLogger("shop").info("%s", b"".join(parts).decode())
+    """)
+
+    assert ("{}", "nightly") == (line["event"], line["job"])
+
+
 def test_our_events_have_the_fields_of_structlog_beside_logging_of_the_application() -> None:
     """They do where the application keeps its own logging, and imports structlog later."""
     lines = run("""

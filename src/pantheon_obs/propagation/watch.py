@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import context, foreign, outlived
-from pantheon_obs.core.installed import imported
+from pantheon_obs.core.late_imports import when_imported
 from pantheon_obs.core.runtime import on_fork
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 # structlog keeps one context variable per key, named so, and Ellipsis for "unset".
 _PREFIX = "structlog_"
-_STRUCTLOG = "structlog.contextvars"
 OPENTELEMETRY = "opentelemetry.trace"
 _CONTEXT = "opentelemetry.context"
 
@@ -30,7 +29,7 @@ def watch() -> None:
     """Clear structlog's bound fields when a trace begins, and adopt OpenTelemetry's trace ids."""
     outlived.watch_collections()
     on_fork(after_in_child=leave)
-    foreign.register_fields(_NotLoaded(), _clear_structlog)
+    when_imported("structlog", _follow_structlog)
     foreign.register_tracer(OPENTELEMETRY, _opentelemetry_id)
 
 
@@ -45,19 +44,10 @@ def leave() -> None:
     context.reset()
 
 
-class _NotLoaded:
-    """Stands for structlog's register of variables until structlog is loaded."""
-
-    def __bool__(self) -> bool:
-        if (
-            _STRUCTLOG not in sys.modules  # mostly, and faster than the other
-            or (structlog := imported(_STRUCTLOG)) is None
-        ):
-            return False
-        # The register is private: without it each context is searched.
-        register = getattr(structlog, "_CONTEXT_VARS", True)
-        foreign.register_fields(register, _clear_structlog)
-        return bool(register)
+def _follow_structlog() -> None:
+    # The register is private: without it each context is searched.
+    register = getattr(sys.modules.get("structlog.contextvars"), "_CONTEXT_VARS", True)
+    foreign.register_fields(register, _clear_structlog)
 
 
 def _clear_structlog() -> Variables:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.core.context import current_trace
 from pantheon_obs.core.runtime import on_fork
 from pantheon_obs.core.serving import active
-from pantheon_obs.sinks.logs import structlog_import
+from pantheon_obs.sinks.logs import structlog_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -106,8 +106,8 @@ class Recording:
         held.recording = self
         held.line = line
         held.bound = {**self.bound}
-        if structlog_import.variables:
-            for name, value in structlog_import.bound_fields().items():
+        if structlog_fields.variables:
+            for name, value in structlog_fields.bound_fields().items():
                 held.bound.setdefault(name, value)
         held.text = text
         lines = self.lines

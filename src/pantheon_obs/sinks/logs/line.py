@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.core.events import RequestFinished
 from pantheon_obs.core.failures import trace_of
 from pantheon_obs.core.serving import active
-from pantheon_obs.sinks.logs import structlog_import
+from pantheon_obs.sinks.logs import structlog_fields
 from pantheon_obs.sinks.logs.entry import LEVEL_NAMES, level_name
 from pantheon_obs.sinks.logs.tracebacks import traceback_of
 from pantheon_obs.sinks.redact_plain import described, make_room
@@ -42,7 +42,7 @@ class LineBuilder:
     def __init__(
         self, redactor: Redactor, static: Mapping[str, str], *, request_id: bool = False
     ) -> None:
-        structlog_import.watch()
+        structlog_fields.follow()
         self._redactor = redactor
         self._request_id = request_id
         self._reserved = _RESERVED | {"request_id"} if request_id else _RESERVED
@@ -81,7 +81,7 @@ class LineBuilder:
             self._redact(line, entry.outside)
         if error is not None and "error_type" not in line:
             line["error_type"] = type(error).__name__
-        if bound or structlog_import.variables:
+        if bound or structlog_fields.variables:
             self._add_context(line, bound)
         for key, text in self._static:
             line.setdefault(key, text)
@@ -107,7 +107,7 @@ class LineBuilder:
         else:
             line = fact.fields(line) if isinstance(fact, RequestFinished) else line | fact.fields()
             self._redact(line, fact.outside)
-        if fact.bound or structlog_import.variables:
+        if fact.bound or structlog_fields.variables:
             self._add_context(line, fact.bound)
         for key, text in self._static:
             line.setdefault(key, text)
@@ -160,9 +160,9 @@ class LineBuilder:
         """Add the fields of `bind()` and of structlog's context, unless the event has them."""
         if bound:
             self._add_missing(line, dict(bound))
-        variables = structlog_import.variables
+        variables = structlog_fields.variables
         if type(variables) is not dict:
-            self._add_missing(line, structlog_import.bound_fields())
+            self._add_missing(line, structlog_fields.bound_fields())
             return
         for name, variable in tuple(variables.items()):  # to which other threads may add
             value = variable.get(...)

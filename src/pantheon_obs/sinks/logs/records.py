@@ -11,7 +11,7 @@ from pantheon_obs.core.serving import active
 from pantheon_obs.core.structured import in_flight
 from pantheon_obs.sinks.logs import odd
 from pantheon_obs.sinks.logs.entry import NO_TRACE, STANDARD, Entry
-from pantheon_obs.sinks.logs.structlog_import import bound_fields
+from pantheon_obs.sinks.logs.structlog_fields import bound_fields
 from pantheon_obs.sinks.logs.tracebacks import spoils_a_parse, traceback_of
 from pantheon_obs.sinks.redact_plain import described
 

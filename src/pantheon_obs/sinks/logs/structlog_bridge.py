@@ -8,7 +8,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.sinks.logs import structlog_import
+from pantheon_obs.core.late_imports import forget, when_imported
+from pantheon_obs.sinks.logs.structlog_fields import read_register
 
 if TYPE_CHECKING:
     from pantheon_obs.sinks.logs.handler import ObsHandler
@@ -20,7 +21,7 @@ def install(handler: ObsHandler) -> None:
     """Direct all of structlog to our handler, as soon as the application imports it."""
     global _handler  # noqa: PLW0603 - logging is one per process
     _handler = handler
-    structlog_import.watch(_direct)
+    when_imported("structlog", _direct)
 
 
 def _direct() -> None:
@@ -33,7 +34,7 @@ def uninstall() -> None:
     """Leave structlog as the application has configured it."""
     global _handler  # noqa: PLW0603 - as above
     _handler = None
-    structlog_import.stop()
+    forget("structlog", _direct, read_register)
     events: Any = sys.modules.get("pantheon_obs.sinks.logs.structlog_events")
     if events is not None:
         events.uninstall()
