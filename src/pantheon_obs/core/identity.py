@@ -28,9 +28,13 @@ _PASSED_ON = frozenset(name.encode() for name in PASSED_ON)
 
 
 class Identity:
-    """Reads the id from a request's headers, or makes one, as the settings say."""
+    """Reads the id from a request's headers, or makes one, as the settings say.
 
-    __slots__ = ("_generate", "_names", "_nothing", "_plain", "_readers", "_trusts")
+    Attributes:
+        plain: What goes on to other services of a request that brings nothing to pass on.
+    """
+
+    __slots__ = ("_generate", "_names", "_nothing", "_readers", "_trusts", "plain")
 
     def __init__(self, settings: Settings) -> None:
         names = [name.lower().encode("ascii") for name in settings.inbound_headers]
@@ -41,8 +45,7 @@ class Identity:
         self._generate = _checked(settings.id_generator) if settings.id_generator else None
         self._trusts = settings.trust_inbound
         self._nothing = Upstream(fields=settings.baggage_fields)
-        # Of a request that brings nothing to pass on.
-        self._plain = self._nothing if settings.baggage_fields else None
+        self.plain = self._nothing if settings.baggage_fields else None
         self._names = frozenset(names) | (_PASSED_ON if settings.trust_inbound else frozenset())
 
     def of(self, headers: Headers) -> str:
@@ -65,13 +68,13 @@ class Identity:
                 return self._read(there, headers)
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
             report("identity", error)
-        return self._fresh(headers), self._plain
+        return self._fresh(headers), self.plain
 
     def _read(self, there: dict[bytes, bytes], headers: Headers) -> tuple[str, Upstream | None]:
-        upstream = self._plain
+        upstream = self.plain
         if self._trusts and not _PASSED_ON.isdisjoint(there):
             passed_on = ((name.decode(), each) for name, each in headers if name in _PASSED_ON)
-            upstream = upstream_of(passed_on, self._nothing) or self._plain
+            upstream = upstream_of(passed_on, self._nothing) or self.plain
         for name, reader in self._readers.items():
             if name in there:
                 accepted = reader(there[name])
