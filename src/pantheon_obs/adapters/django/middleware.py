@@ -219,7 +219,7 @@ class TraceIdMiddleware:
                 headers[name] = value
         else:  # most responses
             # Past Django's examination of each name and value: ours are known to be right. It would
-            # take 150 bytecode instructions more, a twelfth of what this library adds to a request.
+            # take 150 bytecode instructions more, a tenth of what this library adds to a request.
             for lower, name in self._names:
                 store[lower] = name, trace_id
 
