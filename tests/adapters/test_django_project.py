@@ -390,6 +390,13 @@ def test_a_generator_that_is_closed_logs_in_its_trace(sections: Sections) -> Non
     assert ("client_disconnected", "") == (story["outcome"], found["now"])
 
 
+def test_a_view_opens_djangos_caches_for_later_requests_too(sections: Sections) -> None:
+    """Django keeps them in a context variable, and closes those that it finds after a request."""
+    *_, found = sections["cache_of_a_view"]
+
+    assert (1, 1) == (found["objects"], found["opened"])
+
+
 def test_a_response_whose_parts_cannot_be_read_is_closed_all_the_same(sections: Sections) -> None:
     """Whether its client has left is then not known; the failure is reported, and stays ours."""
     failed, found = sections["odd_parts"]

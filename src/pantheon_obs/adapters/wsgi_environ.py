@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING
 
 from pantheon_obs.core.chains import chain_of
@@ -10,6 +11,7 @@ from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.core.identity import PASSED_ON, Identity
 from pantheon_obs.core.spans import BAGGAGE, TRACESTATE
 from pantheon_obs.core.texts import text_of
+from pantheon_obs.core.trace_id import PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     RouteOf = Callable[[WSGIEnvironment], str | None]
 
 _INPUT = "wsgi.input"
+_is_id = re.compile(PATTERN).fullmatch
 _LISTS = frozenset({TRACESTATE, BAGGAGE})
 
 FITS = 16_384
@@ -36,20 +39,33 @@ _guard = Guard("wsgi route")
 class EnvironIdentity:
     """Reads the trace id of a request from its environ, or makes one, as the settings say."""
 
-    __slots__ = ("_identity", "_sources")
+    __slots__ = ("_identity", "_ids", "_sources")
 
     def __init__(self, settings: Settings) -> None:
         self._identity = Identity(settings)
-        names = {*map(str.lower, settings.inbound_headers), "sentry-trace", *PASSED_ON}
+        inbound = [name.lower() for name in settings.inbound_headers]
+        self._ids = tuple(map(_key_of, inbound)) if settings.trust_inbound else ()
         self._sources = {
-            f"HTTP_{name.upper().replace('-', '_')}": (name.encode("ascii"), name in _LISTS)
-            for name in names
+            _key_of(name): (name.encode("ascii"), name in _LISTS)
+            for name in {*inbound, "sentry-trace", *PASSED_ON}
         }
 
     def read(self, environ: WSGIEnvironment) -> tuple[str, Upstream | None]:
         """The id of the request with this environ, and what its caller has sent to go on."""
         found = []
         try:
+            # Most requests bring an id and nothing else: 3,000 instructions in place of 15,000.
+            if not (
+                "HTTP_TRACEPARENT" in environ
+                or "HTTP_TRACESTATE" in environ
+                or "HTTP_BAGGAGE" in environ
+            ):
+                for key in self._ids:
+                    if key in environ:
+                        value = environ[key]
+                        if type(value) is str and _is_id(value):
+                            return value, self._identity.plain
+                        break
             for key in self._sources:
                 if key in environ:
                     name, is_list = self._sources[key]
@@ -61,6 +77,10 @@ class EnvironIdentity:
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
             report("wsgi request headers", error)
         return self._identity.read(found)
+
+
+def _key_of(header: str) -> str:
+    return f"HTTP_{header.upper().replace('-', '_')}"
 
 
 def decoded(text: str) -> str:

@@ -6,7 +6,7 @@ the shared `Trace` does. So the variable holds the trace, and the trace the fact
 
 from __future__ import annotations
 
-from contextvars import ContextVar, Token, copy_context
+from contextvars import Context, ContextVar, Token, copy_context
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -87,8 +87,7 @@ class Trace:
     id_token: Token[str]
     token: Token[Trace | None]
     outer_variables: foreign.Variables | None
-    # The context that `suspend` has replaced, if it held more than the trace; `resume` restores it.
-    suspended: tuple[str, Trace | None, foreign.Variables] | None = None
+    suspended: Context | None = None  # that of its last step, between two of them
 
     def __init__(self, trace_id: str) -> None:
         self.trace_id = trace_id  # empty where `bind` was called outside of a request or job
@@ -161,7 +160,9 @@ def end(trace: Trace, *, suspended: bool = False) -> None:
                 listener.ended(trace)
             except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
                 report("end of a trace", error)
-    if not suspended:
+    if suspended:
+        trace.suspended = None
+    else:
         restore(trace)
 
 
@@ -170,21 +171,18 @@ def suspend(trace: Trace) -> None:
 
     For a response that the server asks for part by part: other requests run between two parts.
     """
-    current = current_trace.get()
-    variables = foreign.clear() if foreign.bound else []
-    more = variables or current is not trace
-    trace.suspended = (current_trace_id.get(), current, variables) if more else None
+    trace.suspended = copy_context()
     restore(trace)
 
 
 def resume(trace: Trace) -> None:
     """Make a suspended trace current again, with what its last step bound."""
     begin(trace)
-    if trace.suspended is not None:
-        trace_id, current, variables = trace.suspended
-        current_trace_id.set(trace_id)
-        current_trace.set(current)
-        foreign.restore(variables)
+    context, trace.suspended = trace.suspended, None
+    if context is not None and (foreign.bound or context[current_trace] is not trace):
+        current_trace_id.set(context[current_trace_id])
+        current_trace.set(context[current_trace])
+        foreign.restore(context.run(foreign.clear))
 
 
 def restore(trace: Trace) -> None:

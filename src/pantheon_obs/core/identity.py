@@ -28,9 +28,13 @@ _PASSED_ON = frozenset(name.encode() for name in PASSED_ON)
 
 
 class Identity:
-    """Reads the id from a request's headers, or makes one, as the settings say."""
+    """Reads the id from a request's headers, or makes one, as the settings say.
 
-    __slots__ = ("_generate", "_names", "_nothing", "_plain", "_readers", "_trusts", "_usual")
+    Attributes:
+        plain: What goes on to other services of a request that brings nothing to pass on.
+    """
+
+    __slots__ = ("_generate", "_names", "_nothing", "_readers", "_trusts", "_usual", "plain")
 
     def __init__(self, settings: Settings) -> None:
         names = [name.lower().encode("ascii") for name in settings.inbound_headers]
@@ -41,8 +45,7 @@ class Identity:
         self._generate = _checked(settings.id_generator) if settings.id_generator else None
         self._trusts = settings.trust_inbound
         self._nothing = Upstream(fields=settings.baggage_fields)
-        # Of a request that brings nothing to pass on.
-        self._plain = self._nothing if settings.baggage_fields else None
+        self.plain = self._nothing if settings.baggage_fields else None
         # The one header that most callers send, if any.
         self._usual = next((name for name in names[:1] if name not in _PASSED_ON), b"")
         self._names = frozenset(names) | (_PASSED_ON if settings.trust_inbound else frozenset())
@@ -68,16 +71,16 @@ class Identity:
                 accepted = None
                 if len(there) == 1 and usual in there:
                     accepted = self._readers[usual](there[usual])
-                return self._read(there, headers) if accepted is None else (accepted, self._plain)
+                return self._read(there, headers) if accepted is None else (accepted, self.plain)
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
             report("identity", error)
-        return self._fresh(headers), self._plain
+        return self._fresh(headers), self.plain
 
     def _read(self, there: dict[bytes, bytes], headers: Headers) -> tuple[str, Upstream | None]:
-        upstream = self._plain
+        upstream = self.plain
         if self._trusts and not _PASSED_ON.isdisjoint(there):
             passed_on = ((name.decode(), each) for name, each in headers if name in _PASSED_ON)
-            upstream = upstream_of(passed_on, self._nothing) or self._plain
+            upstream = upstream_of(passed_on, self._nothing) or self.plain
         for name, reader in self._readers.items():
             if name in there:
                 accepted = reader(there[name])

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 MAX_LENGTH = 128
 ACCEPTED = f"1 to {MAX_LENGTH} characters of [A-Za-z0-9._:-]"
 
-_valid = re.compile(rb"[A-Za-z0-9._:-]{1,%d}" % MAX_LENGTH).fullmatch
+PATTERN = f"[A-Za-z0-9._:-]{{1,{MAX_LENGTH}}}"
+
+_valid = re.compile(PATTERN.encode()).fullmatch
 # https://www.w3.org/TR/trace-context-2/#traceparent-header
 _traceparent = re.compile(
     rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL

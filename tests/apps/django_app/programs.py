@@ -15,6 +15,7 @@ django.setup()
 
 from asgiref.sync import iscoroutinefunction  # noqa: E402
 from django.conf import settings  # noqa: E402
+from django.core.cache import caches  # noqa: E402
 from django.core.checks import run_checks  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.core.management.base import BaseCommand  # noqa: E402
@@ -134,6 +135,20 @@ def failing_closer() -> None:
     next(iterator)
     response.close()
     result(now=current_trace_id.get())
+
+
+def cache_of_a_view() -> None:
+    """Keep something in a cache of Django's, whose object the code around the request gets too."""
+    seen = []
+
+    def view(_request: HttpRequest) -> HttpResponse:
+        seen.append(caches["default"])
+        return HttpResponse()
+
+    for _ in range(2):
+        TraceIdMiddleware(view)(request()).close()
+    seen.append(caches["default"])
+    result(objects=len({id(each) for each in seen}), opened=len(caches.all(initialized_only=True)))
 
 
 def odd_parts() -> None:
@@ -374,6 +389,7 @@ def everything() -> None:
         no_hop,  # first: Django's own clients start threads
         endings,
         failing_closer,
+        cache_of_a_view,
         odd_parts,
         raising,
         cancelling,
