@@ -11,8 +11,9 @@ from importlib.util import find_spec
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, TypeAlias
 
-from pantheon_obs.core.errors import BudgetExceeded, refuse, require
+from pantheon_obs.core.errors import refuse, require
 from pantheon_obs.core.guard import report
+from pantheon_obs.core.llm_events import REFUSED
 from pantheon_obs.llm.list_loading import loader
 from pantheon_obs.llm.options import CallOptions, Pricing
 from pantheon_obs.llm.price_list import TOKENS
@@ -91,8 +92,8 @@ def _cost_of(
     figure = answer.cost if used.cost is None else used.cost
     if figure is not None:
         return figure, "provider"
-    is_refused = inner is None and call.error_type == BudgetExceeded.__name__  # nothing was sent
-    if options.pricing is not None and not is_refused:
+    is_sent = inner is not None or call.error_type != REFUSED
+    if options.pricing is not None and is_sent:
         cost = options.pricing.price(call)
         if isinstance(cost, str):
             return _list_price(call.provider, cost, None, answer, used), "list"
