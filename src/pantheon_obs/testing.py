@@ -145,7 +145,7 @@ def reset() -> None:
         "llm.budget",
         "llm.instrument",
         "llm.sdks",
-        "llm.usage.background",
+        "llm.usage.reported",
         "sinks.metrics.port",
         "sinks.metrics.registry",
         "time.imported",

@@ -12,7 +12,7 @@ import pytest
 
 from pantheon_obs import instrument_llm, llm_call
 from pantheon_obs.llm.usage.beside import set_served
-from pantheon_obs.llm.usage.fields import Reported
+from pantheon_obs.llm.usage.reported import Reported
 from tests.llm.sdk import MESSAGES
 from tests.llm.test_list_prices import (
     FLASH,

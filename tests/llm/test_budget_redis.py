@@ -384,7 +384,7 @@ class TestShared:
             spend()
             assert before + 1 == len(observer.client_list())
 
-        wait_for(lambda: not writers())
+        wait_until(lambda: not writers())
         assert before == len(observer.client_list())
 
     def test_keys_have_sums_and_so_have_all(self, server: Redis) -> None:

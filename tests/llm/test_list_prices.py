@@ -12,6 +12,7 @@ import pytest
 
 from pantheon_obs import llm_call
 from pantheon_obs.llm.list_loading import loader
+from pantheon_obs.llm.price_list import TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +62,8 @@ def test_each_listed_model_costs_what_the_list_says(genai: Any, price_list: Pric
             counts = {"input_tokens": chance.randrange(_MOST_TOKENS), "output_tokens": 900}
             for kind in chance.sample(kinds, chance.choice([0, 1, 3])):
                 counts.setdefault(kind, chance.choice([1, 40]))
-            ours = price_list.price((model.id,), seller.id, counts)
+            known = price_list.listed(model.id, None, seller.id)
+            ours = None if known is None else known.price(counts)
             if ours is not None:
                 priced += 1
                 assert (model.id, listed(genai, model.id, seller.id, **counts)) == (
@@ -69,6 +71,27 @@ def test_each_listed_model_costs_what_the_list_says(genai: Any, price_list: Pric
                     round(ours, 9),
                 )
     assert priced > 1000
+
+
+def test_each_listed_model_has_the_price_of_its_tokens(genai: Any, price_list: PriceList) -> None:
+    """Calls with the usual counts only, some of them 0, have the price that the list computes."""
+    chance = random.Random(18)  # noqa: S311 - no secret
+    priced = 0
+    for seller in genai.data_snapshot.get_snapshot().providers:
+        for model in seller.models:
+            input_, output = (chance.choice([0, 1000, 90_000, 390_000]) for _ in range(2))
+            parts = [chance.choice([0, 0, total // 3, total]) for total in (input_, input_, output)]
+            known = price_list.listed(model.id, None, seller.id)
+            tokens = (input_, output, parts[0], parts[1], parts[2])
+            ours = None if known is None else known.price_of(tokens)
+            if ours is not None:
+                priced += 1
+                counts = {name: count for name, count in zip(TOKENS, tokens, strict=True) if count}
+                assert (model.id, listed(genai, model.id, seller.id, **counts)) == (
+                    model.id,
+                    round(ours, 9),
+                )
+    assert priced > 700
 
 
 def recorded() -> list[Any]:
@@ -797,7 +820,7 @@ class TestMemory:
     def test_it_has_a_bound(self, price_list: PriceList) -> None:
         """Users may send any name of a model."""
         for number in range(1100):
-            price_list.price((f"never-made-{number}",), None, {"input_tokens": 1})
+            price_list.listed(f"never-made-{number}", None, None)
 
         assert len(price_list._resolved) <= 1000  # noqa: SLF001 - the memory itself
 

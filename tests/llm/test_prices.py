@@ -197,6 +197,13 @@ class TestMapping:
 
         assert 3e-9 == cost(events)
 
+    @pytest.mark.parametrize("dollars", [0.25, 4.875e-07, 5e-10, 1.5e-09, 0.1 + 0.2, 123_456.789])
+    def test_it_is_rounded_as_python_rounds(self, dollars: float, events: Events) -> None:
+        """A half of a billionth is rounded as `round` does, and so is a large sum."""
+        llm_call(prices=lambda _: dollars)(answer)()
+
+        assert round(dollars, 9) == cost(events)
+
     def test_the_applications_own_precision_is_not_used(self, events: Events) -> None:
         """The application may set a decimal context with two digits and a trap for rounding."""
         with localcontext(Context(prec=2, traps=[Inexact])):

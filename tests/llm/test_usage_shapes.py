@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 
 from pantheon_obs import llm_call
-from pantheon_obs.llm.usage.fields import Reported
+from pantheon_obs.llm.usage.fields import class_fields
 from pantheon_obs.llm.usage.find import tokens_of
+from pantheon_obs.llm.usage.reported import Reported
 from pantheon_obs.llm.usage.shapes import MESSAGES, USAGE, first, read, read_usage
 from tests.llm.test_usage import ENDED, FIXTURES, MADE_OF, Asking, as_mapping, load, says
 
@@ -63,6 +64,15 @@ def test_each_usage_object_is_claimed_first_by_its_own_row(name: str) -> None:
     """The fixture names the function."""
     fixture = USAGE_FIXTURES[name]
     assert fixture["shape"] == claimed_by(USAGE, fixture["usage"])[0]
+
+
+def test_the_memory_of_classes_has_a_bound() -> None:
+    """A function may make a new class for each of its answers."""
+    for number in range(1100):
+        kind = type(f"Answer{number}", (), {"usage": None})
+        read(kind(), Reported())
+
+    assert len(class_fields) <= 1024
 
 
 @pytest.mark.parametrize("found", [None, {"usage": 7}, len, Mock()])

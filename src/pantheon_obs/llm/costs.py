@@ -6,23 +6,26 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from functools import lru_cache, partial
+from functools import partial
 from importlib.util import find_spec
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, TypeAlias
 
-from pantheon_obs.core.errors import BudgetExceeded, refuse, require
+from pantheon_obs.core.errors import refuse, require
 from pantheon_obs.core.guard import report
+from pantheon_obs.core.llm_events import REFUSED
 from pantheon_obs.llm.list_loading import loader
 from pantheon_obs.llm.options import CallOptions, Pricing
+from pantheon_obs.llm.price_list import TOKENS
 from pantheon_obs.llm.usage.beside import OTHER
-from pantheon_obs.llm.usage.fields import EXACT, amount
+from pantheon_obs.llm.usage.reported import EXACT, amount
 
 if TYPE_CHECKING:
     from pantheon_obs.core.events import LlmCallFinished
     from pantheon_obs.core.llm_events import CostSource
     from pantheon_obs.llm.nesting import InnerCalls
-    from pantheon_obs.llm.usage.fields import Reported
+    from pantheon_obs.llm.price_list import Listed
+    from pantheon_obs.llm.usage.reported import Reported
 
     Cost = tuple[Decimal | float | None, CostSource | None]
 
@@ -43,7 +46,8 @@ _NUMBERS = (2, 3)
 _LEAST = Decimal("1e-4")  # USD per million tokens: the prices per token are all below
 _OWN = "pantheon_obs."
 _MILLION = Decimal(1_000_000)
-_DIGITS = 9
+_MOST_BILLIONTHS = 1e12  # beyond, the multiplication itself is not exact enough
+_NEARLY_HALF = 0.49
 
 
 def set_cost(
@@ -64,9 +68,17 @@ def set_cost(
     except Exception as error:  # noqa: BLE001 - the guard, without its cost per call
         report(f"prices of {call.event}", error)
     if cost is not None:
-        call.cost_usd, call.cost_source = round(float(cost), _DIGITS), source
+        call.cost_usd, call.cost_source = _rounded(float(cost)), source
     elif call.input_tokens or call.output_tokens:
         call.unpriced = call.unpriced or 1
+
+
+def _rounded(dollars: float) -> float:
+    """Round to billionths of a dollar, as `round` does, which takes twice as long."""
+    billionths = dollars * 1e9
+    whole = round(billionths)
+    is_clear = billionths < _MOST_BILLIONTHS and abs(billionths - whole) < _NEARLY_HALF
+    return whole / 1e9 if is_clear else round(dollars, 9)
 
 
 def _cost_of(
@@ -80,11 +92,11 @@ def _cost_of(
     figure = answer.cost if used.cost is None else used.cost
     if figure is not None:
         return figure, "provider"
-    is_refused = inner is None and call.error_type == BudgetExceeded.__name__  # nothing was sent
-    if options.pricing is not None and not is_refused:
+    is_sent = inner is not None or call.error_type != REFUSED
+    if options.pricing is not None and is_sent:
         cost = options.pricing.price(call)
         if isinstance(cost, str):
-            return _list_price(call.provider, (cost,), answer, used), "list"
+            return _list_price(call.provider, cost, None, answer, used), "list"
         if cost is not None or options.pricing.final:
             return cost, "prices"
     if inner is not None:  # they know who has served them, and how
@@ -93,67 +105,48 @@ def _cost_of(
     if loader.prices is None or (call.provider is None and options.sdk is not None):
         return None, None  # the SDK's client would tell the vendor
     vendor = call.provider or answer.vendor or used.vendor
-    return _list_price(vendor, _names(call.model_alias, call.model), answer, used), "list"
+    return _list_price(vendor, call.model_alias, call.model, answer, used), "list"
 
 
 def _list_price(
-    vendor: str | None, models: tuple[str, ...], answer: Reported, used: Reported
+    vendor: str | None, alias: str | None, model: str | None, answer: Reported, used: Reported
 ) -> float | None:
     """Return the list price, or None; a sum if parts of the usage are priced one by one."""
     prices, details, served = loader.prices, used.details, used.served
     if used is not answer:  # which has the tools that the model has used
         details, served = {**answer.details, **details}, {**answer.served, **served}
-    if prices is None or used.partial or OTHER in details:
+    if prices is None or used.partial or (details and OTHER in details):
         return None
     ways = tuple(sorted(served.items())) if served else ()
     if not used.parts:
-        counts = _counts(used, details)
-        return None if counts is None else prices.price(models, vendor, counts, ways)
+        listed = prices.listed(alias, model, vendor, ways)
+        return None if listed is None else _price(used, details, listed)
     total = 0.0
     for part in used.parts:
-        counts = _counts(part, part.details)
-        named = models if part.model is None else (part.model,)
-        cost = None if counts is None else prices.price(named, vendor, counts, ways)
+        asked = (alias, model) if part.model is None else (part.model, None)
+        listed = prices.listed(*asked, vendor, ways)
+        cost = None if listed is None else _price(part, part.details, listed)
         if cost is None:
             return None
         total += cost
     return total
 
 
-def _counts(used: Reported, details: Mapping[str, int]) -> dict[str, int] | None:
-    """Return all counts that a price may depend on; None if a total is not known.
-
-    A 0 is one of them where it says more than its absence: none of the audio was cached.
-    """
-    input_ = details.get("input_tokens", used.input_tokens)
-    output = details.get("output_tokens", used.output_tokens)
+def _price(used: Reported, details: Mapping[str, int], listed: Listed) -> float | None:
+    """Return the price of all counts that it may depend on; None if a total is not known."""
+    input_, output = used.input_tokens, used.output_tokens
+    if details:
+        input_, output = details.get("input_tokens", input_), details.get("output_tokens", output)
     if input_ is None or output is None:
         return None
-    counts: dict[str, int] = {}
-    if input_:
-        counts["input_tokens"] = input_
-    if output:
-        counts["output_tokens"] = output
-    if used.cached_input_tokens:
-        counts["cache_read_tokens"] = used.cached_input_tokens
-    if used.cache_write_tokens:
-        counts["cache_write_tokens"] = used.cache_write_tokens
-    if used.reasoning_tokens:
-        counts["output_reasoning_tokens"] = used.reasoning_tokens
-    if details:
-        counts |= {n: c for n, c in details.items() if c or n.startswith("cache_")}
-    return counts
-
-
-@lru_cache(maxsize=1024)  # bounded: users may choose the names of models
-def _names(alias: str | None, model: str | None) -> tuple[str, ...]:
-    """Return the names to look up: what was asked for, if that is more exact, after the answer's.
-
-    Bedrock answers with the name of a model; the request has its inference profile, too.
-    """
-    if alias is None or model is None or alias == model:
-        return tuple(filter(None, (model or alias,)))
-    return (alias, model) if model.lower() in alias.lower() else (model, alias)
+    cached, written = used.cached_input_tokens or 0, used.cache_write_tokens or 0
+    tokens = input_, output, cached, written, used.reasoning_tokens or 0
+    if not details:
+        return listed.price_of(tokens)
+    counts = {name: number for name, number in zip(TOKENS, tokens, strict=True) if number}
+    # A 0 is one of them where it says more than its absence: none of the audio was cached.
+    counts |= {n: c for n, c in details.items() if c or n.startswith("cache_")}
+    return listed.price(counts)
 
 
 def pricing_of(prices: object, provider: str | None = None) -> Pricing | None:

@@ -13,6 +13,7 @@ from decimal import Context, setcontext
 from importlib import import_module
 from importlib.util import find_spec
 from threading import Lock, Thread
+from typing import Any
 
 from pantheon_obs.core.context import apart
 from pantheon_obs.core.guard import report
@@ -24,6 +25,7 @@ from pantheon_obs.llm.price_list import PriceList
 PACKAGE = "genai_prices"
 _DATA = f"{PACKAGE}.data"
 _LONGEST = 10.0  # seconds that a fork waits
+_LEAST = 1e-9  # USD
 
 Check = Callable[[PriceList], object]
 
@@ -88,7 +90,7 @@ class ListLoader:
             genai_prices = import_module(PACKAGE)
             import_module(_DATA)
             prices = PriceList(genai_prices)
-            apart(_compare, prices)
+            apart(_compare, prices, genai_prices)
             self.prices = prices
             self._run_checks()
         except Exception as error:  # noqa: BLE001 - it is installed, but broken
@@ -99,10 +101,20 @@ class ListLoader:
             self._checks.pop(0)(self.prices)
 
 
-def _compare(prices: PriceList) -> None:
-    """Raise if a version of genai-prices computes in another way than `PriceList`."""
+def _compare(prices: PriceList, genai_prices: Any) -> None:
+    """Raise if this version of genai-prices computes in another way than `PriceList`."""
     setcontext(Context(prec=60))  # in the copied context only
-    prices.compare()
+    counts = {"input_tokens": 300_000, "output_tokens": 700, "cache_read_tokens": 9}
+    usage = genai_prices.Usage(**counts)
+    for seller in genai_prices.data_snapshot.get_snapshot().providers:
+        for model in seller.models[:1]:
+            listed = prices.listed(model.id, None, seller.id)
+            ours = None if listed is None else listed.price(counts)
+            if ours is not None:
+                theirs = genai_prices.calc_price(usage, model.id, provider_id=seller.id).total_price
+                if abs(ours - float(theirs)) > _LEAST:
+                    msg = f"genai-prices computes {theirs}, and not {ours}"
+                    raise ValueError(msg)
 
 
 loader = ListLoader()

@@ -85,6 +85,8 @@ def _by_search(function: Callable[..., Any]) -> Finder:
             given = kwargs.get(name)
             if given is None and position < len(args):
                 given = args[position]
+            if type(given) is str and given:
+                return given
             alias = _alias(default if given is None else given)
             if alias is not None:
                 return alias

@@ -10,19 +10,19 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from fractions import Fraction
+from functools import partial
 from math import inf, lcm
 from operator import mul
 from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     Counts = Mapping[str, int]
     Context = tuple[tuple[str, str], ...]
 
 _MAX_RESOLVED = 1000  # users may choose the names of models
-_LEAST = 1e-9  # USD
 _UNKNOWN = 0.0, None  # to be resolved
 _MINUTE = 60  # seconds; prices change at whole minutes
 # OpenTelemetry's names of vendors that genai-prices does not know, or takes for another vendor's.
@@ -31,6 +31,7 @@ _IDS = {"azure.ai.openai": "azure", "azure.ai.inference": "azure", "x_ai": "x-ai
 # is not in the list. https://developers.openai.com/api/docs/guides/tools-web-search
 _SEARCHING = re.compile(r"(?:.*/)?gpt-[\w.-]+-search-(?:preview|api)").match
 _TOTALS = ("input_tokens", "output_tokens")
+TOKENS = (*_TOTALS, "cache_read_tokens", "cache_write_tokens", "output_reasoning_tokens")
 
 
 class Prices(NamedTuple):
@@ -44,19 +45,52 @@ class Prices(NamedTuple):
     tiers: list[tuple[int, tuple[int, ...]]]  # amounts above so many input tokens, the most first
     denominator: int
 
-    def of(self, counts: Counts) -> float | None:
-        """Return the price in USD; None if the counts do not fit together."""
+    def fit(self, numbers: Collection[int]) -> bool:
+        """Whether the counts fit together: no part is more than its whole."""
+        return all(sum(map(mul, factors, numbers)) >= 0 for factors in self.rests)
+
+    def above(self, input_tokens: int) -> tuple[int, ...]:
+        """Return the amounts for so many input tokens."""
+        return next((dearer for limit, dearer in self.tiers if input_tokens > limit), self.amounts)
+
+
+class Listed:
+    """A model of the list, as it is served: its prices for each set of counts, made once."""
+
+    def __init__(self, make: Callable[[Counts, tuple[str, ...]], Prices | None]) -> None:
+        self._make = make
+        self._made: dict[Any, Prices | None] = {}
+
+    def price(self, counts: Counts) -> float | None:
+        """Return the price in USD; None if it has none, or if the counts do not fit together."""
         numbers = counts.values()
-        for factors in self.rests:
-            if sum(map(mul, factors, numbers)) < 0:
-                return None
-        amounts = self.amounts
-        for above, dearer in self.tiers:
-            if counts.get("input_tokens", 0) > above:
-                amounts = dearer
-                break
+        given = (*counts, *map(bool, numbers))
+        if given not in self._made:
+            self._made[given] = self._make(counts, (*counts,))
+        prices = self._made[given]
+        if prices is None or not prices.fit(numbers):
+            return None
+        amounts = prices.above(counts.get("input_tokens", 0))
         total: int = sum(map(mul, amounts, numbers))
-        return total / self.denominator
+        return total / prices.denominator
+
+    def price_of(self, tokens: tuple[int, int, int, int, int]) -> float | None:
+        """Return the price of a call that has only the counts of `TOKENS`; 0 stands for none."""
+        input_, output, cached, written, reasoning = tokens
+        given = (not input_, not output, not cached, not written, not reasoning)
+        try:
+            prices = self._made[given]
+        except KeyError:
+            counts = {name: number for name, number in zip(TOKENS, tokens, strict=True) if number}
+            prices = self._made[given] = self._make(counts, TOKENS)
+        if prices is None or not (
+            (cached + written <= input_ and reasoning <= output) or prices.fit(tokens)
+        ):
+            return None
+        # One by one: `sum` takes twice as long.
+        a, b, c, d, e = prices.above(input_) if prices.tiers else prices.amounts
+        total = a * input_ + b * output + c * cached + d * written + e * reasoning
+        return total / prices.denominator
 
 
 class PriceList:
@@ -67,12 +101,12 @@ class PriceList:
         self._get_snapshot: Any = genai_prices.data_snapshot.get_snapshot
         self._registry: Any = genai_prices.units._get_registry()  # noqa: SLF001 - no other way
         self._snapshot: Any = None
-        self._resolved: dict[Any, tuple[float, Prices | None]] = {}
+        self._resolved: dict[Any, tuple[float, Listed | None]] = {}
 
-    def price(
-        self, models: tuple[str, ...], provider: str | None, counts: Counts, context: Context = ()
-    ) -> float | None:
-        """Return the price in USD by the first of these models that is listed, or None.
+    def listed(
+        self, alias: str | None, model: str | None, provider: str | None, context: Context = ()
+    ) -> Listed | None:
+        """Return the model of the list that was asked for or that has answered, or None.
 
         `context` says how the call was served, if not in the standard way.
         """
@@ -80,35 +114,22 @@ class PriceList:
         if snapshot is not self._snapshot or len(self._resolved) >= _MAX_RESOLVED:
             self._snapshot = snapshot  # the application may have updated the prices
             self._resolved = {}
-        asked = (models, provider, context, *counts)
-        until, prices = self._resolved.get(asked, _UNKNOWN)
+        asked = (alias, model, provider, context)
+        until, listed = self._resolved.get(asked, _UNKNOWN)
         if until is not inf and until < time():
-            until, prices = self._resolve(models, provider, counts, context)
-            self._resolved[asked] = until, prices
-        return None if prices is None else prices.of(counts)
+            until, listed = self._resolve(_names(alias, model), provider, context)
+            self._resolved[asked] = until, listed
+        return listed
 
     def lists(self, model: str, provider: str | None) -> bool:
         """Whether a model has a list price."""
         self._snapshot = self._get_snapshot()
-        return self._find((model,), provider) is not None
-
-    def compare(self) -> None:
-        """Raise if the list itself computes another price: some version may do so."""
-        counts = {"input_tokens": 300_000, "output_tokens": 700, "cache_read_tokens": 9}
-        usage = self._genai.Usage(**counts)
-        for seller in self._get_snapshot().providers:
-            for model in seller.models[:1]:
-                ours = self.price((model.id,), seller.id, counts)
-                if ours is not None:
-                    theirs = self._genai.calc_price(usage, model.id, provider_id=seller.id)
-                    if abs(ours - float(theirs.total_price)) > _LEAST:
-                        msg = f"genai-prices computes {theirs.total_price}, and not {ours}"
-                        raise ValueError(msg)
+        return self._find([model], provider) is not None
 
     def _resolve(
-        self, models: tuple[str, ...], provider: str | None, counts: Counts, context: Context
-    ) -> tuple[float, Prices | None]:
-        """Return the prices, and the time until which they hold."""
+        self, models: list[str], provider: str | None, context: Context
+    ) -> tuple[float, Listed | None]:
+        """Return the first of the models that is listed, and the time until its prices hold."""
         found = self._find(models, provider)
         if found is None:
             return inf, None
@@ -130,9 +151,9 @@ class PriceList:
         }
         if not known.issuperset(context):
             return until, None
-        return until, self._prices(model.get_prices(now, served), counts)
+        return until, Listed(partial(self._prices, model.get_prices(now, served)))
 
-    def _find(self, models: tuple[str, ...], provider: str | None) -> Any:
+    def _find(self, models: list[str], provider: str | None) -> Any:
         """Return the vendor and the first of the models that it sells, or None."""
         known = _IDS.get(provider or "", provider)
         for model in models:
@@ -142,8 +163,11 @@ class PriceList:
                 continue
         return None
 
-    def _prices(self, listed: Any, counts: Counts) -> Prices | None:
-        """Return the prices for these counts; None if the list does not say what they cost."""
+    def _prices(self, listed: Any, counts: Counts, order: tuple[str, ...]) -> Prices | None:
+        """Return the prices for these counts; None if the list does not say what they cost.
+
+        The prices are for counts in that order, in which those that are not given are 0.
+        """
         units = {unit.price_key: unit for unit in self._registry.units.values()}
         priced = [
             (units[key], price)
@@ -151,7 +175,7 @@ class PriceList:
             if price is not None and key in units
         ]
         names = {unit.usage_key for unit, _ in priced}
-        asked, counts = list(counts), dict(counts)
+        counts = dict(counts)
         # A price per request is the highest of several; the sum of some has no tier.
         summed = counts.pop("requests", 0) and any(hasattr(price, "tiers") for _, price in priced)
         if summed or "requests" in names or any(not self._is_priced(one, names) for one in counts):
@@ -167,7 +191,7 @@ class PriceList:
             one for one in priced if any(one[0].dimensions.items() <= items for items in counted)
         ]
         priced.sort(key=lambda one: (-len(one[0].dimensions), one[0].usage_key))
-        return _compiled(priced, asked)
+        return _compiled(priced, order)
 
     def _is_priced(self, name: str, names: set[str]) -> bool:
         """Whether a count has a price: tokens may have that of all input or output."""
@@ -176,7 +200,17 @@ class PriceList:
         return name in names or (is_token and name not in _TOTALS)
 
 
-def _compiled(priced: list[tuple[Any, Any]], names: list[str]) -> Prices:
+def _names(alias: str | None, model: str | None) -> list[str]:
+    """Return the names to look up: what was asked for, if that is more exact, after the answer's.
+
+    Bedrock answers with the name of a model; the request has its inference profile, too.
+    """
+    if alias is None or model is None or alias == model:
+        return [*filter(None, (model or alias,))]
+    return [alias, model] if model.lower() in alias.lower() else [model, alias]
+
+
+def _compiled(priced: list[tuple[Any, Any]], names: tuple[str, ...]) -> Prices:
     """Make the factors of these counts from the prices of units, parts before their wholes."""
     rests: list[dict[str, int]] = []  # of each unit without its parts, by the names of counts
     for position, (unit, _) in enumerate(priced):

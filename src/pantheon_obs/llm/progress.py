@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.core.guard import report
 from pantheon_obs.llm.cancellations import sender_of
 from pantheon_obs.llm.list_loading import loader
-from pantheon_obs.llm.usage.asked import is_asked
-from pantheon_obs.llm.usage.beside import SERVED, served
+from pantheon_obs.llm.usage.beside import SERVED, open_message
 from pantheon_obs.llm.usage.errors import error_in, read_exception
-from pantheon_obs.llm.usage.fields import EXTRA, KEYS, class_fields, either, field
+from pantheon_obs.llm.usage.fields import EXTRA, KEYS, class_fields, either, field, is_asked
 from pantheon_obs.llm.usage.find import read_billed
 from pantheon_obs.llm.usage.shapes import read
 from pantheon_obs.llm.usage.vendors.openai import CONTENT, data_of
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from pantheon_obs.core.llm_events import LlmOutcome
     from pantheon_obs.llm.nesting import InnerCalls
     from pantheon_obs.llm.options import CallOptions
-    from pantheon_obs.llm.usage.fields import Reported
+    from pantheon_obs.llm.usage.reported import Reported
 
 _WINDOW = 16  # chunks that are looked at in one go
 _NO_CHUNKS: deque[Any] = deque(maxlen=0)
@@ -232,7 +231,7 @@ def _tells(chunk: Any) -> bool:
     if type(chunk) is tuple:
         return any(map(_tells, chunk))
     kind: Any = type(chunk)
-    if is_asked(kind) or KEYS in class_fields(kind):
+    if is_asked(kind) or KEYS in class_fields[kind]:
         return True
     name = either(chunk, "type", "event_type")
     if type(name) is str:  # an event: most are named after what they add
@@ -240,7 +239,8 @@ def _tells(chunk: Any) -> bool:
     inner = data_of(chunk) or field(chunk, "_proto")
     parts = either(chunk, "choices", "candidates") or either(inner, "choices", "outputs")
     for part in parts if hasattr(parts, "__len__") else ():
-        if either(part, "finish_reason", "finishReason") or any(served(field(part, "delta"))):
+        delta = open_message(field(part, "delta"))
+        if either(part, "finish_reason", "finishReason") or any(map(delta.get, SERVED)):
             return True
     return any(field(chunk, name) for name in _TELLING)
 

@@ -23,9 +23,8 @@ from pantheon_obs.llm.list_loading import loader
 from pantheon_obs.llm.methods import RETRIEVE
 from pantheon_obs.llm.nesting import InnerCalls, is_part, outer_call
 from pantheon_obs.llm.progress import Progress
-from pantheon_obs.llm.usage.background import is_told
-from pantheon_obs.llm.usage.fields import Reported
 from pantheon_obs.llm.usage.find import Found, attached_usage, find
+from pantheon_obs.llm.usage.reported import Reported, is_told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -143,7 +142,7 @@ class LlmCall(Progress):
         return found
 
     def _emit(self, found: Found) -> None:
-        if not self.emitting.acquire(blocking=False):
+        if not self.emitting.acquire(False):  # noqa: FBT003 - its only name is too slow
             return
         outer = self.outer
         retrieved = self.options.operation == RETRIEVE and self.options.sdk is not None
@@ -180,11 +179,10 @@ class LlmCall(Progress):
             tokens, status = inner.take()
         # Its constructor would set all fields, which takes 60 byte codes more.
         event = LlmCallFinished.__new__(LlmCallFinished)
-        event.trace_id = self.trace_id
-        event.bound = bound
+        event.trace_id, event.bound = self.trace_id, bound
         event.operation = self.options.operation
         event.model_alias = self.model_alias or reported.model
-        event.latency_ms = round(self.latency * 1000, 3)
+        event.latency_ms = _ms(self.latency)
         event.outcome = self.outcome or "closed"
         event.usage_status = "error" if found.failed and status == "missing" else status
         event.input_tokens = tokens.input_tokens
@@ -192,27 +190,25 @@ class LlmCall(Progress):
         event.cached_input_tokens = tokens.cached_input_tokens
         event.cache_write_tokens = tokens.cache_write_tokens
         event.reasoning_tokens = tokens.reasoning_tokens
-        event.model = reported.model
-        event.finish_reason = reported.finish_reason
+        event.model, event.finish_reason = reported.model, reported.finish_reason
         event.provider = self.provider
         event.error_type = self.error_type
         if self.trace is not None and self.trace_id:
             event.span_id = span_of(self.trace)
         if event.outcome == "error":
-            event.error_status = reported.error_status
-            event.error_code = reported.error_code
+            event.error_status, event.error_code = reported.error_status, reported.error_code
             event.provider_request_id = reported.request_id
         if self.streamed:
             event.stream = True
             event.chunks = self.chunks
-            event.producer_ms = round(self.producer * 1000, 3) if self.producer else None
+            event.producer_ms = _ms(self.producer) if self.producer else None
             event.ttfc_ms = self._since_start(self.first_chunk)
             event.ttft_ms = self._since_start(self.first_content)
         set_cost(event, reported, tokens, self.options, inner)
         return event
 
     def _since_start(self, moment: float | None) -> float | None:
-        return None if moment is None else round((moment - self.started) * 1000, 3)
+        return None if moment is None else _ms(moment - self.started)
 
     @property
     def nested(self) -> bool:
@@ -229,6 +225,11 @@ class LlmCall(Progress):
         inner.open.discard(call)
         if inner.awaited and not inner.open:
             self.settle()
+
+
+def _ms(seconds: float) -> float:
+    """Return milliseconds with three decimals; `round` takes six times as long for these."""
+    return round(seconds * 1_000_000) / 1000
 
 
 class UsageFinalizer:

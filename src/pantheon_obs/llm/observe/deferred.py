@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pantheon_obs.llm.observe.objects import Methods, ObservedClass
     from pantheon_obs.llm.report import LlmCall
-    from pantheon_obs.llm.usage.fields import Reported
+    from pantheon_obs.llm.usage.reported import Reported
 
     Deliver = Callable[[Any, LlmCall], Any]
     Method = Callable[..., Any]

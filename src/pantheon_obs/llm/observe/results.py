@@ -12,8 +12,9 @@ from pantheon_obs.llm.observe import deferred, generators
 from pantheon_obs.llm.observe.objects import ObservedClass, attributes, keep_source
 from pantheon_obs.llm.observe.streams import STREAM
 from pantheon_obs.llm.observe.values import bare_value, done, read_value, scalar, several, value
-from pantheon_obs.llm.usage.fields import Reported, has
+from pantheon_obs.llm.usage.fields import Memo, has
 from pantheon_obs.llm.usage.find import NAMES, attached_usage, is_future, is_pending
+from pantheon_obs.llm.usage.reported import Reported
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,9 +26,8 @@ if TYPE_CHECKING:
 
 def deliver(result: Any, call: LlmCall) -> Any:
     """Observe a returned value until the call ends; return it, or one that behaves the same."""
-    kind: Any = type(result)
     try:
-        return _handler_of(kind)(result, call)
+        return _handler_of[type(result)](result, call)
     except Exception as error:  # noqa: BLE001 - the guard, in a place that must return a value
         report("llm result", error)
         return done(result, call)
@@ -76,8 +76,7 @@ def _observe(result: Any, call: LlmCall, observed_class: Callable[[type], Observ
 
 
 def _stream_handler_of(item: Any) -> Handler | None:
-    kind: Any = type(item)
-    handler = _handler_of(kind)
+    handler = _handler_of[type(item)]
     return handler if handler in (_generator, _async_generator, _stream, _body) else None
 
 
@@ -214,8 +213,7 @@ _MODEL_MARKS = ("__pydantic_fields__", "__fields__")
 _RESOURCE_MARKS = ("close", "aclose")
 
 
-@lru_cache(maxsize=1024)  # bounded, as above
-def _handler_of(kind: Any) -> Handler:
+def _choose_handler(kind: Any) -> Handler:
     def has_any(*names: str) -> bool:
         return any(hasattr(kind, name) for name in names)
 
@@ -231,3 +229,6 @@ def _handler_of(kind: Any) -> Handler:
         return _iterable_container if has_any(*_CONTAINER_MARKS) else _stream
     is_entered = has_any("__enter__", "__aenter__") and not has_any(*_RESOURCE_MARKS)
     return _manager if is_entered else _object
+
+
+_handler_of = Memo(_choose_handler)

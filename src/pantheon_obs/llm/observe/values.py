@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import report
 from pantheon_obs.llm.methods import TEXTS
-from pantheon_obs.llm.usage.fields import Reported, add_part, field, take_sums, text
-from pantheon_obs.llm.usage.shapes import read, read_message, read_usage
+from pantheon_obs.llm.usage.fields import Memo, field, text
+from pantheon_obs.llm.usage.reported import Reported, add_part, take_sums
+from pantheon_obs.llm.usage.shapes import MESSAGES, first, read, read_usage
 from pantheon_obs.llm.usage.vendors.gateways import hidden_cost
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 _SIMPLE = (str, bytes, int, float)
 _MOST = 1000  # items of a list that are looked at
+_has_several = Memo(lambda kind: issubclass(kind, (tuple, list)))
 
 
 def done(result: Any, call: LlmCall, source: Any = None) -> Any:
@@ -51,17 +53,20 @@ def several(result: list[Any], call: LlmCall) -> Any:
 
 def read_value(result: Any, call: LlmCall) -> bool:
     """Read a whole answer; return whether there is no more to be found."""
-    call.reported.content = True  # not to be looked for
+    reported = call.reported
+    reported.content = True  # not to be looked for
     try:
-        if isinstance(result, (tuple, list)):
-            answers = Answers(call.reported)
+        if _has_several[type(result)]:
+            answers = Answers(reported)
             for each in result:
                 answers.add(each)
         else:
-            read(result, call.reported)
+            read(result, reported)
     except Exception as error:  # noqa: BLE001 - the guard, without its cost per call
         report("llm result", error)
-    known = call.reported.partial or call.reported.usage_status == "reported"
+    known = reported.partial or (
+        reported.input_tokens is not None and reported.output_tokens is not None
+    )
     return call.options.usage is None and known
 
 
@@ -86,7 +91,7 @@ class Answers:
 
     def _add(self, value: Any) -> None:
         part = Reported()
-        usage = read_message(value, part)
+        usage = first(MESSAGES, value, part)
         if usage is False:
             counts = read_usage(value, part) and not self._found
         else:

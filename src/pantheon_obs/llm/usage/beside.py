@@ -7,10 +7,10 @@ that leaves out a part of the bill.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.llm.usage.fields import Reported, count, field, fields_reader, stored, text
+from pantheon_obs.llm.usage.fields import Memo, field, opener, stored, text
+from pantheon_obs.llm.usage.reported import Reported, count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,7 +49,7 @@ _FREE_ITEM = re.compile(
 )
 _OWN_CITATIONS = ("document_citation", "function_citation")  # of what the application has sent
 SERVED = ("annotations", "executed_tools")  # what the vendor has found or run for a message
-served = fields_reader(*SERVED)
+open_message = opener(*SERVED)
 _FREE_TOOL = re.compile(r"web_search|web_fetch|advisor|tool_search_tool.*")  # of Anthropic's
 
 
@@ -62,7 +62,7 @@ def add_beside(usage: Any, reported: Reported, depth: int = _DEPTH) -> None:
         if value is None or kind is float or type(name) is not str or name.startswith("_"):
             continue
         if kind is int:
-            if value > 0 and not _is_free(name):
+            if value > 0 and not _is_free[name]:
                 add_detail(reported, OTHER, value)
         elif isinstance(value, str):
             if name in _WAYS:
@@ -72,9 +72,7 @@ def add_beside(usage: Any, reported: Reported, depth: int = _DEPTH) -> None:
                 add_beside(part, reported, depth - 1)
 
 
-@lru_cache(maxsize=1024)
-def _is_free(name: str) -> bool:
-    return _FREE_COUNT.fullmatch(name.lower()) is not None
+_is_free = Memo(lambda name: _FREE_COUNT.fullmatch(name.lower()) is not None)
 
 
 def add_tools(items: Any, reported: Reported) -> None:
@@ -82,7 +80,7 @@ def add_tools(items: Any, reported: Reported) -> None:
     calls: dict[str, int] = {}
     for item in items if isinstance(items, (list, tuple)) else (items,):
         kind = text(field(item, "type"))
-        if kind is None or _is_free_item(kind) or _costs_nothing(kind, item):
+        if kind is None or _is_free_item[kind] or _costs_nothing(kind, item):
             continue
         name = _PRICED_ITEMS.get(kind, OTHER)
         calls[name] = calls.get(name, 0) + 1
@@ -90,9 +88,7 @@ def add_tools(items: Any, reported: Reported) -> None:
         add_detail(reported, name, number)
 
 
-@lru_cache(maxsize=1024)
-def _is_free_item(kind: str) -> bool:
-    return _FREE_ITEM.fullmatch(kind) is not None
+_is_free_item = Memo(lambda kind: _FREE_ITEM.fullmatch(kind) is not None)
 
 
 def _costs_nothing(kind: str, item: Any) -> bool:

@@ -6,15 +6,14 @@ Only what is meant for machines is read. A message may have anything private in 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from orjson import JSONDecodeError, loads
 
-from pantheon_obs.llm.usage.fields import either, field, has
+from pantheon_obs.llm.usage.fields import Memo, either, field, has
 
 if TYPE_CHECKING:
-    from pantheon_obs.llm.usage.fields import Reported
+    from pantheon_obs.llm.usage.reported import Reported
 
 UNKNOWN = "ProviderError"
 
@@ -55,17 +54,18 @@ def no_answer(value: Any, reported: Reported) -> Any:
 
     All fields that its class requires are missing.
     """
-    kind: Any = type(value)
-    names = _required(kind)
+    names = _required[type(value)]
     reported.no_answer = bool(names) and all(field(value, name) is None for name in names)
     return None if reported.no_answer else False
 
 
-@lru_cache(maxsize=1024)  # bounded, as `class_fields`
-def _required(kind: Any) -> tuple[str, ...]:
+def _list_required(kind: Any) -> tuple[str, ...]:
     """List the fields that objects of a class of pydantic must have."""
     fields = getattr(kind, "__pydantic_fields__", None) or {}
     return tuple(name for name, declared in fields.items() if declared.is_required())
+
+
+_required = Memo(_list_required)
 
 
 def error_in(reported: Reported) -> str | None:
@@ -75,13 +75,11 @@ def error_in(reported: Reported) -> str | None:
         return reported.error_type
     if reason is None:
         return UNKNOWN if reported.no_answer and reported.finished is None else None
-    return UNKNOWN if _is_failure(reason) else None
+    return UNKNOWN if _is_failure[reason] else None
 
 
-@lru_cache(maxsize=256)
-def _is_failure(reason: str) -> bool:
-    """Whether a model stopped because of a failure: `error`, Cohere's `ERROR_LIMIT` and so on."""
-    return _FAILURE.fullmatch(reason) is not None
+# Whether a model stopped because of a failure: `error`, Cohere's `ERROR_LIMIT` and so on.
+_is_failure = Memo(lambda reason: _FAILURE.fullmatch(reason) is not None)
 
 
 def set_error(error: Any, reported: Reported) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pantheon_obs.llm.usage.fields import Reported, class_fields, count, field, has
-from pantheon_obs.llm.usage.shapes import read, read_message
+from pantheon_obs.llm.usage.fields import class_fields, field, has
+from pantheon_obs.llm.usage.reported import Reported, count
+from pantheon_obs.llm.usage.shapes import MESSAGES, first, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,7 +31,7 @@ class Found(NamedTuple):
 def is_future(value: Any) -> bool:
     """Whether this is a future or task of asyncio's or a thread pool's, or looks like one."""
     kind: Any = type(value)
-    return "add_done_callback" in class_fields(kind)
+    return "add_done_callback" in class_fields[kind]
 
 
 def error_of(future: Any) -> BaseException | None:
@@ -156,7 +157,7 @@ def _locals_of(error: BaseException) -> Iterator[Any]:
 def _has_usage(value: Any) -> bool:
     """Whether a value is an answer with a usage."""
     trial = Reported()
-    if read_message(value, trial) is False:
+    if first(MESSAGES, value, trial) is False:
         return False
     read(value, trial)
     return trial.usage_status != "missing"

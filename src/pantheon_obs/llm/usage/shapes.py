@@ -16,19 +16,9 @@ from typing import Any
 from orjson import JSONDecodeError, loads
 
 from pantheon_obs.llm.usage import errors
-from pantheon_obs.llm.usage.asked import asked
 from pantheon_obs.llm.usage.beside import OTHER, add_beside, add_detail
-from pantheon_obs.llm.usage.fields import (
-    COUNTS,
-    KEYS,
-    Reported,
-    class_fields,
-    field,
-    has,
-    read_counts,
-    stored,
-    text,
-)
+from pantheon_obs.llm.usage.fields import KEYS, asked, class_fields, field, has, stored, text
+from pantheon_obs.llm.usage.reported import COUNTS, Reported, read_counts
 from pantheon_obs.llm.usage.vendors import (
     anthropic,
     bedrock,
@@ -158,7 +148,9 @@ USAGE: Rows = (
 
 def read(value: Any, reported: Reported) -> bool:
     """Read a response, a chunk or a usage object; return whether its shape is known."""
-    usage = read_message(value, reported)
+    usage = openai.chat(value, reported)  # most are chats, which need no search through the rows
+    if usage is False:
+        usage = first(MESSAGES, value, reported)
     if usage is False:
         if type(value) is tuple:  # a chunk, and what its framework knows of it
             return sum(read(part, reported) for part in value) > 0  # all of them
@@ -167,15 +159,6 @@ def read(value: Any, reported: Reported) -> bool:
         read_usage(usage, reported)
         gateways.hidden_cost(value, reported)
     return True
-
-
-def read_message(value: Any, reported: Reported) -> Any:
-    """Read a response or a chunk, and return its usage object, or None; False if it is neither.
-
-    Most are chats, which need no search through the rows.
-    """
-    usage = openai.chat(value, reported)
-    return first(MESSAGES, value, reported) if usage is False else usage
 
 
 def read_json(body: bytes, reported: Reported) -> bool:
@@ -233,7 +216,7 @@ def first(rows: Rows, value: Any, reported: Reported) -> Any:
     if value is None:
         return False
     kind: Any = type(value)
-    names, own = class_fields(kind), stored(value)
+    names, own = class_fields[kind], stored(value)
     if KEYS in names:
         value = own
     for name, function in rows:

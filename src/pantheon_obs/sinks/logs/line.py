@@ -7,7 +7,7 @@ import time
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.events import RequestFinished
+from pantheon_obs.core.events import LlmCallFinished, RequestFinished
 from pantheon_obs.core.failures import trace_of
 from pantheon_obs.core.serving import active
 from pantheon_obs.sinks.logs import structlog_fields
@@ -28,6 +28,7 @@ is_plain_path = re.compile(
     "(?:/(?:[a-z0-9]{0,20}+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})){1,8}"
 ).fullmatch
 
+_FREQUENT = (RequestFinished, LlmCallFinished)  # these add their fields to the line themselves
 _PREFIX = "structlog_"
 _SECOND = 1_000_000  # microseconds
 _RESERVED = frozenset({"timestamp", "level", "event", "logger", "trace_id", "exception"})
@@ -105,7 +106,7 @@ class LineBuilder:
         if redactor.knows_more:
             self._add(line, fact.fields())
         else:
-            line = fact.fields(line) if isinstance(fact, RequestFinished) else line | fact.fields()
+            line = fact.fields(line) if isinstance(fact, _FREQUENT) else line | fact.fields()
             self._redact(line, fact.outside)
         if fact.bound or structlog_fields.variables:
             self._add_context(line, fact.bound)

@@ -6,7 +6,8 @@ from copy import copy
 from typing import Any
 
 from pantheon_obs.llm.usage.beside import add_beside, add_details, add_tools, set_served
-from pantheon_obs.llm.usage.fields import Reported, add_up, count, field, text
+from pantheon_obs.llm.usage.fields import field, text
+from pantheon_obs.llm.usage.reported import Reported, add_up, count
 from pantheon_obs.llm.usage.vendors.gateways import cost
 
 _EVENTS = frozenset(

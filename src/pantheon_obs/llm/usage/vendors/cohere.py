@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from pantheon_obs.llm.usage.beside import add_detail
-from pantheon_obs.llm.usage.fields import Reported, count, either, field, read_counts, text
+from pantheon_obs.llm.usage.fields import either, field, text
+from pantheon_obs.llm.usage.reported import Reported, count, read_counts
 
 _EVENTS = frozenset(
     f"{part}-{step}"

@@ -13,17 +13,8 @@ from pantheon_obs.llm.usage.beside import (
     add_tools,
     set_served,
 )
-from pantheon_obs.llm.usage.fields import (
-    Reported,
-    add_counts,
-    count,
-    either,
-    field,
-    has,
-    read_counts,
-    stored,
-    text,
-)
+from pantheon_obs.llm.usage.fields import either, field, has, stored, text
+from pantheon_obs.llm.usage.reported import Reported, add_counts, count, read_counts
 from pantheon_obs.llm.usage.vendors.anthropic import CACHE_LIVES
 from pantheon_obs.llm.usage.vendors.gateways import cost
 

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.llm.usage.beside import add_tools
 from pantheon_obs.llm.usage.errors import set_error
-from pantheon_obs.llm.usage.fields import (
-    EXACT,
-    Reported,
-    amount,
-    count,
-    either,
-    field,
-    has,
-    read_counts,
-    text,
-)
+from pantheon_obs.llm.usage.fields import Memo, either, field, has, text
+from pantheon_obs.llm.usage.reported import EXACT, Reported, amount, count, read_counts
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -79,15 +69,14 @@ def cost_in_ticks(usage: Any, reported: Reported) -> bool:
     return _set_cost(reported, EXACT.divide(ticks, _TICKS) if ticks else None)
 
 
-@lru_cache(maxsize=4096)  # bounded, as `class_fields`
-def _has_hidden_params(kind: Any) -> bool:
-    return "_hidden_params" in getattr(kind, "__private_attributes__", ())
+_has_hidden_params = Memo(
+    lambda kind: "_hidden_params" in getattr(kind, "__private_attributes__", ())
+)
 
 
 def hidden_cost(value: Any, reported: Reported) -> None:
     """Read the figure that litellm keeps in a private attribute of a response."""
-    kind: Any = type(value)
-    if reported.cost is None and _has_hidden_params(kind):
+    if reported.cost is None and _has_hidden_params[type(value)]:
         params = getattr(value, "_hidden_params", None)
         _set_cost(reported, amount(field(params, "response_cost")))
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.background import set_job
 from pantheon_obs.llm.usage.beside import OTHER, add_detail, add_tools, set_served
 from pantheon_obs.llm.usage.errors import set_error
-from pantheon_obs.llm.usage.fields import Reported, count, either, field, has, stored, text
+from pantheon_obs.llm.usage.fields import either, field, has, stored, text
+from pantheon_obs.llm.usage.reported import Reported, count, set_job
 
 _MODALITIES = {
     "TEXT": "text",

@@ -9,10 +9,10 @@ from inspect import getattr_static
 from types import MemberDescriptorType
 from typing import Any
 
-from pantheon_obs.llm.usage.background import set_job
-from pantheon_obs.llm.usage.beside import add_detail, add_served, add_tools, served, set_served
+from pantheon_obs.llm.usage.beside import SERVED, add_detail, add_served, add_tools, set_served
 from pantheon_obs.llm.usage.errors import set_error
-from pantheon_obs.llm.usage.fields import Reported, count, either, field, fields_reader, has, text
+from pantheon_obs.llm.usage.fields import either, field, has, opener, text
+from pantheon_obs.llm.usage.reported import Reported, count, set_job
 from pantheon_obs.llm.usage.vendors.openai_counts import FLAT, USAGE, take_in
 
 CONTENT = (
@@ -30,11 +30,13 @@ CONTENT = (
 # In a stream the name of a tool comes before its arguments, and reasoning may be encrypted.
 _ITEM_CONTENT = ("name", "encrypted_content", "result")
 _TERMINAL_EVENTS = ("response.completed", "response.incomplete", "response.failed")
-_chat_fields = fields_reader("choices", "model", "usage", "service_tier", "error", "x_groq")
-_choice_fields = fields_reader("finish_reason", "delta", "message", "error")
-_chat_usage = fields_reader(*USAGE)
-_responses_usage = fields_reader(
-    "input_tokens", "output_tokens", "input_tokens_details", "output_tokens_details"
+_open_chat = opener("choices", "model", "usage", "service_tier", "error", "x_groq")
+_open_choice = opener("finish_reason", "delta", "message", "error")
+_open_message = opener(*CONTENT, *SERVED)
+_open_usage = opener(*USAGE, *FLAT)
+_RESPONSES_USAGE = (
+    *("input_tokens", "output_tokens"),
+    *("input_tokens_details", "output_tokens_details"),
 )
 
 
@@ -46,27 +48,30 @@ def chat(value: Any, reported: Reported) -> Any:
     (chat-streaming/streaming) An error may be beside the choices, or in one of them.
     https://openrouter.ai/docs/api-reference/errors, https://console.groq.com/docs/api-reference
     """
-    found = _chat_fields(value)
-    choices = next(found)
-    if not isinstance(choices, (list, tuple)):
+    found = _open_chat(value).get
+    choices = found("choices")
+    if type(choices) is not list and not isinstance(choices, (list, tuple)):
         return False
-    model, usage, tier, error, of_groq = found
+    usage, tier = found("usage"), found("service_tier")
+    error, of_groq = found("error"), found("x_groq")
     delta: Any = None
     if of_groq is not None:
         error = error or field(of_groq, "error")
-    reported.finished = bool(reported.finished)
-    reported.model = reported.model or text(model)
+    reported.finished = reported.finished or False
+    reported.model = reported.model or text(found("model"))
     for choice in choices:
-        reason, delta, message, failure = _choice_fields(choice)
-        reason = text(reason)
+        found = _open_choice(choice).get
+        delta = found("delta")
+        reason = text(found("finish_reason"))
         if reason is not None:
             reported.finish_reason = reason
             reported.finished = True
-        error = error or failure
-        message = delta or message or choice
+        error = error or found("error")
+        message = delta or found("message") or choice
+        found = _open_message(message).get
         if not reported.content:
-            reported.content = any(field(message, name) for name in CONTENT)
-        if any(served(message)):
+            reported.content = any(map(found, CONTENT))
+        if found("annotations") or found("executed_tools"):
             add_served(message, reported)
     if error and not field(delta, "content"):  # not amid the answer
         set_error(error, reported)
@@ -182,12 +187,13 @@ def chat_tokens(usage: Any, reported: Reported) -> bool:
     At xAI reasoning is no part of the completion, which the total tells. A total that counts more
     than the usage names makes it partial: Gemini's thoughts in this style, for example.
     """
-    prompt, completion, total, of_prompt, of_completion = _chat_usage(usage)
+    found = _open_usage(usage).get
+    prompt, completion, total, of_prompt, of_completion = map(found, USAGE)
     for name, kept in FLAT.items():
-        number = field(usage, name)
+        number = found(name)
         if number is not None:
             setattr(reported, kept, count(number, getattr(reported, kept)))
-    reasoning = count(field(usage, "reasoning_tokens"))
+    reasoning = count(found("reasoning_tokens"))
     try:
         beyond = total - prompt - completion
     except TypeError:  # one of them is missing
@@ -204,7 +210,11 @@ def chat_tokens(usage: Any, reported: Reported) -> bool:
 
 def response_tokens(usage: Any, reported: Reported) -> bool:
     """Read the counts of a chat under the names of the Responses API (responses/object)."""
-    input_, output, of_input, of_output = _responses_usage(usage)
+    of_input, of_output = (
+        field(usage, "input_tokens_details"),
+        field(usage, "output_tokens_details"),
+    )
+    input_, output = field(usage, "input_tokens"), field(usage, "output_tokens")
     if of_output is None and field(of_input, "image_tokens") is not None:
         add_detail(reported, "images", output)  # of an unknown part of the output
     return take_in(reported, input_, output, of_input, of_output)

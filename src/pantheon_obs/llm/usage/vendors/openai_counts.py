@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any
 
 from pantheon_obs.llm.usage.beside import OTHER, add_detail, add_details
-from pantheon_obs.llm.usage.fields import (
-    Reported,
-    class_fields,
-    count,
-    field,
-    fields_reader,
-    stored,
-)
+from pantheon_obs.llm.usage.fields import field, opener
+from pantheon_obs.llm.usage.reported import Reported, count
 
 USAGE = (
     "prompt_tokens",
@@ -31,36 +26,42 @@ FLAT = {  # the parts that some vendors name beside the totals
     "reasoning_tokens": "reasoning_tokens",
 }
 _OWN = frozenset(USAGE)
-# Gateways have the cost beside the tokens.
-_OTHERS = frozenset(("cost", "estimated_cost", "cost_in_usd_ticks", *FLAT))
 _INPUT_KINDS = {
     "audio_tokens": "input_audio_tokens",
     "image_tokens": "input_image_tokens",
     "video_tokens": "input_video_tokens",
 }
 _OUTPUT_KINDS = {"audio_tokens": "output_audio_tokens", "image_tokens": "output_image_tokens"}
-_input_parts = fields_reader(
+# Gateways have the cost beside the tokens.
+_open_usage = opener("cost", "estimated_cost", "cost_in_usd_ticks", *FLAT)
+_all_of = itemgetter(*USAGE)
+_open_input = opener(
     "cached_tokens",
     "cache_write_tokens_details",
     "cache_write_tokens",
     "cache_creation_tokens",  # litellm's
     *_INPUT_KINDS,
 )
-_output_parts = fields_reader("reasoning_tokens", *_OUTPUT_KINDS)
+_open_output = opener("reasoning_tokens", *_OUTPUT_KINDS)
 
 
 def own_tokens(usage: Any, reported: Reported) -> bool:
     """Read OpenAI's own usage: nothing is in it that `chat_tokens` or another row would look for.
 
-    Most usages are like this. It saves 170 of the 1,800 byte codes of a call.
+    Most usages are like this. It takes a tenth of the search through the rows.
     """
-    kind: Any = type(usage)
-    own = stored(usage)
-    if type(own) is not dict or not own.keys() <= _OWN:
+    own = _open_usage(usage)
+    if type(own) is not dict:
         return False  # a kind of dict may have more than it shows
-    if not class_fields(kind).isdisjoint(_OTHERS):
+    if len(own) == len(USAGE):
+        try:
+            prompt, completion, total, of_prompt, of_completion = _all_of(own)
+        except KeyError:
+            return False
+    elif own.keys() <= _OWN:
+        prompt, completion, total, of_prompt, of_completion = map(own.get, USAGE)
+    else:
         return False
-    prompt, completion, total, of_prompt, of_completion = map(own.get, USAGE)
     if type(prompt) is not int or type(completion) is not int or total != prompt + completion:
         return False
     return take_in(reported, prompt, completion, of_prompt, of_completion)
@@ -71,18 +72,24 @@ def take_in(reported: Reported, input_: Any, output: Any, of_input: Any, of_outp
     reported.input_tokens = count(input_, reported.input_tokens)
     reported.output_tokens = count(output, reported.output_tokens)
     if of_input is not None:
-        cached, kept, written, created, *kinds = _input_parts(of_input)
-        reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
+        found = _open_input(of_input).get
+        cached = found("cached_tokens")
+        if cached is not None:
+            reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
+        written, created = found("cache_write_tokens"), found("cache_creation_tokens")
         if written is not None or created is not None:
             before = count(written, reported.cache_write_tokens)
             reported.cache_write_tokens = count(created, before)
+        kept = found("cache_write_tokens_details")
         if kept is not None:  # the price is that of half an hour
             add_detail(reported, OTHER, field(kept, "ttl_12h_tokens"))
-        if any(kinds):
+        if found("audio_tokens") or found("image_tokens") or found("video_tokens"):
             add_details(reported, of_input, _INPUT_KINDS)
     if of_output is not None:
-        reasoning, *kinds = _output_parts(of_output)
-        reported.reasoning_tokens = count(reasoning, reported.reasoning_tokens)
-        if any(kinds):
+        found = _open_output(of_output).get
+        reasoning = found("reasoning_tokens")
+        if reasoning is not None:
+            reported.reasoning_tokens = count(reasoning, reported.reasoning_tokens)
+        if found("audio_tokens") or found("image_tokens"):
             add_details(reported, of_output, _OUTPUT_KINDS)
     return True

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from pantheon_obs.llm.usage.beside import OTHER, add_detail
-from pantheon_obs.llm.usage.fields import Reported, count, field, has, text
+from pantheon_obs.llm.usage.fields import field, has, text
+from pantheon_obs.llm.usage.reported import Reported, count
 from pantheon_obs.llm.usage.vendors.gateways import cost_in_ticks
 
 _VENDOR = "x_ai"
