@@ -241,7 +241,8 @@ async def readiness(app: Any) -> int:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    await app({"type": "http", "method": "GET", "path": "/health/ready"}, receive, send)
+    scope = {"type": "http", "method": "GET", "path": "/health/ready", "headers": []}
+    await app(scope, receive, send)
     status: int = sent[0]["status"]
     return status
 
