@@ -160,6 +160,8 @@ def test_an_opentelemetry_that_fails_costs_no_request_its_id(
     """A failing module of that name is reported, and a random id is made."""
     failing = SimpleNamespace(get_current_span=lambda: 1 / 0)
     monkeypatch.setitem(sys.modules, "opentelemetry.trace", failing)
+    not_empty = SimpleNamespace(get_current=lambda: {"key": 1})
+    monkeypatch.setitem(sys.modules, "opentelemetry.context", not_empty)
     watch()
 
     with capture_events() as events:

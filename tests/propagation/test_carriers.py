@@ -7,7 +7,7 @@ import re
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType, ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -181,6 +181,8 @@ def test_with_a_broken_opentelemetry_the_traceparent_has_a_fresh_span_id(
     broken = ModuleType("opentelemetry.trace")
     broken.get_current_span = lambda: 1 / 0  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "opentelemetry.trace", broken)
+    not_empty = SimpleNamespace(get_current=lambda: {"key": 1})
+    monkeypatch.setitem(sys.modules, "opentelemetry.context", not_empty)
 
     with trace_context(HEX):
         assert OURS.fullmatch(inject()["traceparent"])

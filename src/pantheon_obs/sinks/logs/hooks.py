@@ -39,8 +39,9 @@ def install() -> None:
     global is_on  # noqa: PLW0603 - the hooks are those of the process
     is_on = True
     for module, name, hook in _HOOKS:
-        if hook not in _before:
-            _before[hook] = getattr(module, name)
+        there = getattr(module, name)
+        if there is not hook and _before.get(hook, there) is there:
+            _before[hook] = there
             setattr(module, name, hook)
 
 
@@ -49,7 +50,7 @@ def uninstall() -> None:
     global is_on  # noqa: PLW0603 - as above
     is_on = False
     for module, name, hook in _HOOKS:
-        if getattr(module, name) is hook:
+        if getattr(module, name) in (hook, _before.get(hook)):
             setattr(module, name, _before.pop(hook))
 
 
