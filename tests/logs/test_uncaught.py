@@ -310,6 +310,22 @@ def test_hooks_that_stood_there_before_are_called() -> None:
     assert b"said: unraisable\nsaid: thread\nsaid: main\n" == done.stderr
 
 
+def test_a_hook_that_was_taken_away_is_put_in_place_again() -> None:
+    """Code that restores the earlier hooks, as `catch_warnings` does, takes ours with it."""
+    done = run("""
+        import warnings
+        with warnings.catch_warnings():
+            configure_logging()
+        configure_logging()
+        warnings.warn("old")
+    """)
+
+    assert [b"", ["py.warnings"]] == [
+        done.stderr,
+        [line["logger"] for line in parse_lines(done.stdout)],
+    ]
+
+
 def test_hooks_that_call_ours_are_called_once_after_a_second_start() -> None:
     """A hook that has replaced ours, as Sentry's does, calls ours: it stays below when we start."""
     done = run("""
