@@ -310,12 +310,14 @@ def test_hooks_that_stood_there_before_are_called() -> None:
     assert b"said: unraisable\nsaid: thread\nsaid: main\n" == done.stderr
 
 
-def test_a_hook_that_was_taken_away_is_put_in_place_again() -> None:
+def test_a_hook_that_was_taken_away_is_put_in_place_by_a_second_start() -> None:
     """Code that restores the earlier hooks, as `catch_warnings` does, takes ours with it."""
     done = run("""
         import warnings
+        from pantheon_obs import testing
         with warnings.catch_warnings():
             configure_logging()
+        testing.reset()
         configure_logging()
         warnings.warn("old")
     """)

@@ -37,10 +37,12 @@ in_command = False
 def install() -> None:
     """Log uncaught exceptions and warnings as lines; a second call changes nothing."""
     global is_on  # noqa: PLW0603 - the hooks are those of the process
+    if is_on:
+        return
     is_on = True
     for module, name, hook in _HOOKS:
         there = getattr(module, name)
-        if there is not hook and _before.get(hook, there) is there:
+        if _before.get(hook, there) is there:
             _before[hook] = there
             setattr(module, name, hook)
 
