@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pantheon_obs.core import trace_id as ids
 from pantheon_obs.core.identity import Identity
 from pantheon_obs.core.settings import Settings
-from pantheon_obs.propagation.watch import watch
+from pantheon_obs.propagation.watch import span_context, watch
 from pantheon_obs.testing import capture_events
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -152,6 +152,15 @@ def test_an_opentelemetry_that_another_thread_is_importing_has_no_span(
 
     assert 36 == len(made)
     assert [] == events
+
+
+def test_opentelemetry_s_baggage_alone_is_no_span(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its context may be in use by an application that does not import its traces."""
+    not_empty = SimpleNamespace(get_current=lambda: {"key": 1})
+    monkeypatch.setitem(sys.modules, "opentelemetry.context", not_empty)
+    monkeypatch.delitem(sys.modules, "opentelemetry.trace", raising=False)
+
+    assert span_context() is None
 
 
 def test_an_opentelemetry_that_fails_costs_no_request_its_id(

@@ -69,10 +69,9 @@ def span_context() -> Any:
     """
     # Another thread may be importing it: then it is there, and lacks these functions.
     in_context = getattr(sys.modules.get(_CONTEXT), "get_current", None)
-    if in_context is None or not in_context():  # no span, nor anything else: most requests
-        return None
     current_span = getattr(sys.modules.get(OPENTELEMETRY), "get_current_span", None)
-    if current_span is None:
+    # Its context is empty for most requests.
+    if in_context is None or current_span is None or not in_context():
         return None
     span = current_span()
     context = span.get_span_context()
