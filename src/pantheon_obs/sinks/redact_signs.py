@@ -23,7 +23,6 @@ _WORD = 2  # the beginnings up to this length may be the end of many a word
 _FREQUENT = 3
 # Of `card_number`, `credit_card` and the like; a `number` alone is a frequent field.
 _CARD = "(?i:ardnumber|(?:rd|cc)[_ -]number|reditcard|debitcard|e[db]it[_ -]card)"
-_NEAR_CARD = "(?<=[aArRcCdDeE]{2}.{6}[rRdD].)"  # most texts fail here
 _SIGNS = "=:>',"
 _BETWEEN = r"\"'`\] ("
 
@@ -77,9 +76,13 @@ def _name_signs(extra: frozenset[str]) -> tuple[dict[str, str], str, str]:
     ]
     # Most texts have none of `behind`, and fail at these characters before the sign.
     near = r"(?<=[0-9r\"'`\[\] \\e]..|.[0-9\]].)"
+    # Also few names end in these letters: `dbpw`, `card_number`.
+    few, few_behind = (
+        f"(?<=[wWrRdD]{at})(?:(?<=[pP][wW]{at})|(?<={_CARD}{at}))" for at in (".", "..")
+    )
     ways = [
-        f"(?<={in_place}.)(?<={ends}.)|(?<=[pP][wW].)|{_NEAR_CARD}(?<={_CARD}.)",  # `dbpw`
-        rf"(?<=[0-9{_BETWEEN}].)(?:(?<={in_place}..)(?<={ends}..)|(?<=[pP][wW]..)|{near}(?:{'|'.join(behind)})|(?<={_CARD}..))",
+        f"(?<={in_place}.)(?<={ends}.)|{few}",
+        rf"(?<=[0-9{_BETWEEN}].)(?:(?<={in_place}..)(?<={ends}..)|{few_behind}|{near}(?:{'|'.join(behind)}))",
         rf"(?<=[ertdD].)(?:(?<=[?&]t.|5[Dd].)|(?<=[?&#_]code.|ifier.)(?:{code}))",
     ]
     before = {
