@@ -183,7 +183,7 @@ def test_workers_are_added_up_also_after_their_death(
     The newest exemplar of each bucket leads to a line, whichever worker has observed it.
     """
     server, folder = workers
-    ask(server, 59)
+    ask(server, 54)  # with 60 in all, each worker of gunicorn's could have served its 20 and ended
     last = httpx.get(f"{server.url}/ok").headers["x-trace-id"]
     server.wait_for(lambda: any(last in line for line in server.out), "the line")
     exemplars = [
@@ -196,7 +196,7 @@ def test_workers_are_added_up_also_after_their_death(
     assert exemplars
     assert {sample.exemplar.labels["trace_id"] for sample in exemplars} <= ids
     assert all(sample.exemplar.value <= float(sample.labels["le"]) for sample in exemplars)
-    assert 60 == read_until(60, lambda: ok_requests(server))
+    assert 55 == read_until(55, lambda: ok_requests(server))
     pids = {int(owner.stem.partition("-")[0]) for owner in folder.glob("*.owner")}
     pids.discard(server.process.pid)  # the master has loaded the application, too
 
@@ -208,8 +208,8 @@ def test_workers_are_added_up_also_after_their_death(
         assert [] == read_until([], lambda: left_by(pids, folder))
     ask(server, 10)
 
-    assert 70 == read_until(70, lambda: ok_requests(server))
-    assert 70 == ok_requests(server)  # once, not at each scrape
+    assert 65 == read_until(65, lambda: ok_requests(server))
+    assert 65 == ok_requests(server)  # once, not at each scrape
     assert [] == left_by(pids, folder)
     assert (folder / "histogram_dead.db").exists()
 
