@@ -148,6 +148,17 @@ def test_structlog_that_is_not_there_is_not_found() -> None:
     assert "No module named 'structlog'" == line["event"]
 
 
+def test_a_structlog_whose_import_is_forbidden_does_not_stop_the_set_up() -> None:
+    """`None` in `sys.modules` forbids an import, by the documentation of the import system."""
+    [line] = run("""
+        sys.modules["structlog"] = None
+        configure_logging()
+        logging.getLogger("shop").info("e")
+    """)
+
+    assert "e" == line["event"]
+
+
 def test_a_structlog_that_we_do_not_know_is_imported_all_the_same(tmp_path: Path) -> None:
     """Its loggers are its own then, and one line says that they are not ours."""
     (tmp_path / "structlog.py").write_text("BEGUN = True\n")

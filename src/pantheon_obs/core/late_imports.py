@@ -28,7 +28,7 @@ def when_imported(name: str, call: Callable[[], object]) -> None:
         calls.append(call)
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
-    if name in sys.modules:
+    if sys.modules.get(name) is not None:  # None: its import is forbidden
         import_module(name)  # another thread may be importing it
         _imported(name)
 

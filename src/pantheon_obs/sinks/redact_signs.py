@@ -76,7 +76,7 @@ def _name_signs(extra: frozenset[str]) -> tuple[dict[str, str], str, str]:
     ]
     # Most texts have none of `behind`, and fail at these characters before the sign.
     near = r"(?<=[0-9r\"'`\[\] \\e]..|.[0-9\]].)"
-    # Also few names end in these letters: `dbpw`, `card_number`.
+    # Few texts have these letters before a sign: they end `dbpw` and `card_number`.
     few, few_behind = (
         f"(?<=[wWrRdD]{at})(?:(?<=[pP][wW]{at})|(?<={_CARD}{at}))" for at in (".", "..")
     )

@@ -25,7 +25,7 @@ _NO_FIELD = "no_field_of_an_answer"
 
 
 class Memo(dict[Any, Any]):
-    """What is decided once for each class or text, and asked for as `memo[type(value)]`.
+    """Keeps a decision for each class or text, which is asked for as `memo[type(value)]`.
 
     It answers in half the time of `lru_cache`. Bounded: a function may make a new class on each
     call.
