@@ -71,7 +71,7 @@ _PARTS = {
         *("adapters/asgi_exchange", "adapters/asgi_headers", "core/response_headers"),
         "adapters/django/middleware.py:_put_id_on",
     ),
-    "the middleware around the application": ("adapters", "sinks/sentry_apps"),
+    "the middleware around the application": ("adapters", "sinks/sentry/apps"),
     "the line's level, and who else wants its record": (
         *("sinks/logs/handler", "sinks/logs/starting"),
     ),
@@ -83,7 +83,7 @@ _PARTS = {
     ),
     "flushes what was printed, and writes": ("sinks/logs/output", "sinks/logs/muting"),
     "reads the answer: usage, model, end, errors": ("llm/usage", "llm/observe/values"),
-    "the cost": ("llm/costs", "llm/price", "llm/list_loading", "llm/budget"),
+    "the cost": ("llm/cost",),
     "times the call and keeps its trace": ("llm", "core"),
     "the framework, for what it is given": ("",),
 }

@@ -264,12 +264,18 @@ def test_the_checker_has_modules_to_read() -> None:
             id="llm-to-sink-for-types",
         ),
         pytest.param("llm/call.py", "from pantheon_obs.health import x", id="room-to-room"),
-        pytest.param("sinks/sentry.py", "from pantheon_obs.sinks.logs import x", id="sink-to-sink"),
-        pytest.param("sinks/sentry.py", "import pantheon_obs.adapters.asgi", id="sink-to-adapter"),
-        pytest.param("sinks/sentry.py", "import sentry_sdk", id="extra-at-import-time"),
-        pytest.param("sinks/sentry.py", "class A:\n    import sentry_sdk", id="extra-in-a-class"),
         pytest.param(
-            "sinks/sentry.py",
+            "sinks/sentry/start.py", "from pantheon_obs.sinks.logs import x", id="sink-to-sink"
+        ),
+        pytest.param(
+            "sinks/sentry/start.py", "import pantheon_obs.adapters.asgi", id="sink-to-adapter"
+        ),
+        pytest.param("sinks/sentry/start.py", "import sentry_sdk", id="extra-at-import-time"),
+        pytest.param(
+            "sinks/sentry/start.py", "class A:\n    import sentry_sdk", id="extra-in-a-class"
+        ),
+        pytest.param(
+            "sinks/sentry/start.py",
             "if TYPE_CHECKING:\n    pass\nelse:\n    import sentry_sdk",
             id="extra-when-not-type-checking",
         ),
@@ -303,10 +309,12 @@ def test_a_planted_violation_is_found(tmp_path: Path, module: str, statement: st
         pytest.param("core/context.py", "from pantheon_obs.core.guard import x", id="core-to-core"),
         pytest.param("products.py", "from typing import Any", id="products-to-stdlib"),
         pytest.param("sinks/logs/a.py", "from pantheon_obs.sinks.logs.b import x", id="same-sink"),
-        pytest.param("sinks/sentry.py", "from pantheon_obs.sinks.redact import x", id="redact"),
-        pytest.param("sinks/sentry.py", "from pantheon_obs.products import x", id="products"),
+        pytest.param(
+            "sinks/sentry/start.py", "from pantheon_obs.sinks.redact.redactor import x", id="redact"
+        ),
+        pytest.param("sinks/sentry/start.py", "from pantheon_obs.products import x", id="products"),
         pytest.param("sinks/logs/a.py", "import orjson", id="dependency"),
-        pytest.param("sinks/sentry.py", "def f():\n    import sentry_sdk", id="extra-late"),
+        pytest.param("sinks/sentry/start.py", "def f():\n    import sentry_sdk", id="extra-late"),
         pytest.param("sinks/a.py", "if TYPE_CHECKING:\n    import sentry_sdk", id="extra-types"),
         pytest.param("_setup.py", "from pantheon_obs.sinks.logs import x", id="setup-to-sink"),
         pytest.param("adapters/asgi.py", "from pantheon_obs import _setup", id="adapter-to-setup"),
@@ -315,7 +323,7 @@ def test_a_planted_violation_is_found(tmp_path: Path, module: str, statement: st
         pytest.param("adapters/a.py", "from pantheon_obs.health import x", id="adapter-to-health"),
         pytest.param("adapters/django/apps.py", "import django", id="own-framework"),
         pytest.param("_instrument.py", "from pantheon_obs.sinks import logs", id="instrument"),
-        pytest.param("cli/doctor.py", "from pantheon_obs._setup import x", id="doctor"),
+        pytest.param("cli/doctor/command.py", "from pantheon_obs._setup import x", id="doctor"),
         pytest.param("__init__.py", "from pantheon_obs.llm.call import x", id="declarations"),
         pytest.param("testing.py", "from pantheon_obs.sinks.logs import x", id="testing"),
     ],

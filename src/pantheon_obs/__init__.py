@@ -77,14 +77,14 @@ if TYPE_CHECKING:
     from pantheon_obs.health import psycopg_check as psycopg_check
     from pantheon_obs.health import redis_check as redis_check
     from pantheon_obs.health import sqlalchemy_check as sqlalchemy_check
-    from pantheon_obs.llm.budget import budget
     from pantheon_obs.llm.call import llm_call
+    from pantheon_obs.llm.cost.budget import budget
     from pantheon_obs.llm.instrument import instrument_llm
     from pantheon_obs.propagation import TracedThreadPoolExecutor, carry, extract, inject, propagate
     from pantheon_obs.propagation.jobs import trace_context, untraced
     from pantheon_obs.sinks.logs.configure import configure_logging, logging_config
     from pantheon_obs.sinks.logs.loggers import get_logger
-    from pantheon_obs.sinks.sentry import init_sentry
+    from pantheon_obs.sinks.sentry.start import init_sentry
     from pantheon_obs.time.measure import measure
 else:  # hidden from type checkers, which would accept every name
     _NAMES = {

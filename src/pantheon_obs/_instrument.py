@@ -17,7 +17,7 @@ from pantheon_obs.core.mistakes import Use, report_ignored
 from pantheon_obs.core.settings import resolve
 from pantheon_obs.core.signatures import takes
 from pantheon_obs.products import PRODUCTS, Product
-from pantheon_obs.sinks import sentry
+from pantheon_obs.sinks.sentry import start as sentry
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import Guard, own_lines
 from pantheon_obs.core.switch import is_off, turned_off
-from pantheon_obs.sinks import sentry
 from pantheon_obs.sinks.logs import beside
 from pantheon_obs.sinks.logs import configure as logs
-from pantheon_obs.sinks.sentry_options import refuse_unknown
+from pantheon_obs.sinks.sentry import start as sentry
+from pantheon_obs.sinks.sentry.options import refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pantheon_obs.core.settings import Settings
-    from pantheon_obs.llm.list_loading import ListLoader
+    from pantheon_obs.llm.cost.list_loading import ListLoader
 
 _METRICS = "pantheon_obs.sinks.metrics.registry"
 
@@ -76,7 +76,7 @@ def start(
 
 def _prices() -> ListLoader | None:
     """Return the loader of the price list, if the application uses that part of the library."""
-    return getattr(sys.modules.get("pantheon_obs.llm.list_loading"), "loader", None)
+    return getattr(sys.modules.get("pantheon_obs.llm.cost.list_loading"), "loader", None)
 
 
 def check_options(settings: Settings) -> None:

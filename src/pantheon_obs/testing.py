@@ -19,9 +19,9 @@ from pantheon_obs.core import (
     profiles,
     switch,
 )
-from pantheon_obs.llm import spending
-from pantheon_obs.sinks import sentry
+from pantheon_obs.llm.cost import spending
 from pantheon_obs.sinks.logs import configure, emitter
+from pantheon_obs.sinks.sentry import start as sentry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -207,17 +207,17 @@ def test_a_package_that_is_not_installed_is_none_too_old(
     doctor: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Most extras are not."""
-    monkeypatch.setattr("pantheon_obs.cli.doctor_settings.requires", lambda _: ["no-such>=1.0"])
+    monkeypatch.setattr("pantheon_obs.cli.doctor.settings.requires", lambda _: ["no-such>=1.0"])
     assert {} == faults(doctor())
 
 
 def test_calls_without_a_price_list_are_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     """The list is an extra."""
-    from pantheon_obs.cli import doctor_features  # noqa: PLC0415 - patched here only
+    from pantheon_obs.cli.doctor import features  # noqa: PLC0415 - patched here only
 
-    monkeypatch.setattr(doctor_features, "find_spec", lambda _: None)
+    monkeypatch.setattr(features, "find_spec", lambda _: None)
     monkeypatch.setitem(sys.modules, "openai", sys)
-    found = {check.name: check for check in doctor_features.examine_features(Settings(llm=True))}
+    found = {check.name: check for check in features.examine_features(Settings(llm=True))}
     assert ("off", None) == (found["list prices"].status, found["list prices"].fix)
 
 
@@ -225,7 +225,7 @@ def test_a_package_without_metadata_has_no_versions(
     doctor: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was copied, and not installed."""
-    monkeypatch.setattr("pantheon_obs.cli.doctor_settings.PACKAGE", "no-such-package")
+    monkeypatch.setattr("pantheon_obs.cli.doctor.settings.PACKAGE", "no-such-package")
     code, document = doctor()
     assert (2, "unknown") == (code, document["verdict"])
 
@@ -245,14 +245,12 @@ def test_a_missing_extra_is_found(
     name: str,
 ) -> None:
     """What is asked for by a variable needs its package."""
-    from pantheon_obs.cli import doctor_settings  # noqa: PLC0415 - patched here only
+    from pantheon_obs.cli.doctor import settings  # noqa: PLC0415 - patched here only
 
     for variable, value in variables.items():
         monkeypatch.setenv(variable, value)
-    find = doctor_settings.find_spec
-    monkeypatch.setattr(
-        doctor_settings, "find_spec", lambda each: None if each == package else find(each)
-    )
+    find = settings.find_spec
+    monkeypatch.setattr(settings, "find_spec", lambda each: None if each == package else find(each))
     assert "pip install 'pantheon-obs[" in faults(doctor())[name]
 
 

@@ -51,7 +51,7 @@ def main() -> None:
     """Fork for each line of standard input."""
     import importlib  # noqa: PLC0415
 
-    from pantheon_obs.cli import doctor_application  # noqa: PLC0415
+    from pantheon_obs.cli.doctor import application  # noqa: PLC0415
 
     for package in sys.argv[1:]:
         importlib.import_module(package)
@@ -68,7 +68,7 @@ def main() -> None:
             for descriptor in (1, 2):
                 os.dup2(output, descriptor)
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            doctor_application.main()
+            application.main()
         os.waitpid(child, 0)
         sys.stdout.write("ended\n")
         sys.stdout.flush()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from pantheon_obs.sinks.redact import REDACTED, Redactor
+from pantheon_obs.sinks.redact.redactor import REDACTED, Redactor
 from tests.support.secrets import AROUND, FORMS, NAMES, PROVIDERS, drawn, secrets_in_text
 
 SECRETS = secrets_in_text()

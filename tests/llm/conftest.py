@@ -12,7 +12,7 @@ import pytest
 
 from examples.databases import MissingProgramError, Redis
 from pantheon_obs.core import guard, pipeline
-from pantheon_obs.llm.list_loading import loader
+from pantheon_obs.llm.cost.list_loading import loader
 from tests.llm.provider import provider
 from tests.llm.sink import Kept
 from tests.support.garbage import collect_garbage

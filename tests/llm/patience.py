@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pantheon_obs.llm import shared_script, spending
+from pantheon_obs.llm.cost import shared_script, spending
 from tests.support.server import SECONDS
 
 

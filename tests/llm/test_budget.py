@@ -31,8 +31,8 @@ from pantheon_obs import (
 )
 from pantheon_obs.core import guard
 from pantheon_obs.core.context import current_trace
-from pantheon_obs.llm import spending
-from pantheon_obs.llm.budgets import budgets
+from pantheon_obs.llm.cost import spending
+from pantheon_obs.llm.cost.budgets import budgets
 from pantheon_obs.testing import capture_events, fixed_clock, reset
 from tests.support.garbage import collect_garbage
 from tests.support.lines import validate_line

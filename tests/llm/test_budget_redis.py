@@ -24,9 +24,9 @@ from pantheon_obs import (
     trace_context,
 )
 from pantheon_obs.core import guard
-from pantheon_obs.llm import shared_script, shared_spending, spending
-from pantheon_obs.llm.budget import reset as end_budgets
-from pantheon_obs.llm.budgets import budgets
+from pantheon_obs.llm.cost import shared_script, shared_spending, spending
+from pantheon_obs.llm.cost.budget import reset as end_budgets
+from pantheon_obs.llm.cost.budgets import budgets
 from pantheon_obs.testing import capture_events, fixed_clock
 from tests.support.garbage import collect_garbage
 from tests.support.lines import validate_line

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from pantheon_obs import llm_call
-from pantheon_obs.llm.list_loading import loader
-from pantheon_obs.llm.price_list import TOKENS
+from pantheon_obs.llm.cost.list_loading import loader
+from pantheon_obs.llm.cost.price_list import TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pantheon_obs.core.events import LlmCallFinished
-    from pantheon_obs.llm.price_list import PriceList
+    from pantheon_obs.llm.cost.price_list import PriceList
 
     Events = list[LlmCallFinished]
 

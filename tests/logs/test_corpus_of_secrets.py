@@ -16,8 +16,8 @@ import pytest
 from pantheon_obs.core.settings import resolve
 from pantheon_obs.sinks.logs.emitter import Emitter
 from pantheon_obs.sinks.logs.entry import Entry
-from pantheon_obs.sinks.redact import Redactor
-from pantheon_obs.sinks.sentry_masking import masking
+from pantheon_obs.sinks.redact.redactor import Redactor
+from pantheon_obs.sinks.sentry.masking import masking
 from tests.support.secrets import NAMES, drawn, innocents, secrets_in_text
 
 FORMATS = {

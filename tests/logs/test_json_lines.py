@@ -19,7 +19,7 @@ from pantheon_obs import bind, configure_logging, get_logger, llm_call, trace_co
 from pantheon_obs.core.events import BackgroundFailed, LlmCallFinished, RequestFinished
 from pantheon_obs.core.pipeline import emit
 from pantheon_obs.sinks.logs.line import is_plain_path
-from pantheon_obs.sinks.redact import Redactor
+from pantheon_obs.sinks.redact.redactor import Redactor
 from tests.logs.running import run
 
 if TYPE_CHECKING:

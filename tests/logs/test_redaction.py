@@ -9,8 +9,8 @@ import pytest
 
 from pantheon_obs import bind, configure_logging, get_logger, trace_context
 from pantheon_obs.core.exchange import Exchange
-from pantheon_obs.sinks.redact import REDACTED, Redactor
-from pantheon_obs.sinks.redact_signs import signs_of_long, signs_with
+from pantheon_obs.sinks.redact.redactor import REDACTED, Redactor
+from pantheon_obs.sinks.redact.signs import signs_of_long, signs_with
 from tests.logs.running import run
 from tests.support.secrets import secrets_in_text
 
@@ -417,7 +417,7 @@ def test_no_text_from_outside_stops_the_process() -> None:
     """A quadratic pattern would take hours for these, and this process has a limit of CPU time."""
     done = run(f"""
         import resource
-        from pantheon_obs.sinks.redact import Redactor
+        from pantheon_obs.sinks.redact.redactor import Redactor
         resource.setrlimit(resource.RLIMIT_CPU, (30, 30))
         starts, fills = {STARTS!r}, {FILLS!r}
         for start in starts:

@@ -22,7 +22,7 @@ from pantheon_obs import bind, configure_logging, get_logger, trace_context
 from pantheon_obs.sinks.logs.entry import Entry
 from pantheon_obs.sinks.logs.formats import json_format
 from pantheon_obs.sinks.logs.line import LineBuilder
-from pantheon_obs.sinks.redact import Redactor
+from pantheon_obs.sinks.redact.redactor import Redactor
 from tests.logs.running import run
 from tests.support.lines import parse_line
 

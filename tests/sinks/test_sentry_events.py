@@ -34,7 +34,7 @@ from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import Trace, leave_on
 from pantheon_obs.core.events import BackgroundFailed, RequestFinished, WebsocketFinished
 from pantheon_obs.core.failures import escape, note
-from pantheon_obs.sinks.sentry_masking import masking
+from pantheon_obs.sinks.sentry.masking import masking
 from tests.adapters.messages import Server
 from tests.support.garbage import collect_garbage
 from tests.support.server import SECONDS, environment

@@ -67,7 +67,7 @@ COMMANDS = (
     Command("tail", "print one row per request, task and call", "pantheon_obs.cli.tail"),
     Command("report", "count requests, errors and LLM calls", "pantheon_obs.cli.report.command"),
     Command("serve", "show the report live in a browser", "pantheon_obs.cli.serve.command"),
-    Command("doctor", "say what is on and what is wrong", "pantheon_obs.cli.doctor"),
+    Command("doctor", "say what is on and what is wrong", "pantheon_obs.cli.doctor.command"),
     Command("schema", "print the schema of the log lines, or a table's", "pantheon_obs.cli.schema"),
     Command("completion", "print the shell's completion script", "pantheon_obs.cli.completion"),
 )

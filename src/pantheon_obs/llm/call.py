@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from pantheon_obs.core.errors import refuse
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.switch import is_off
-from pantheon_obs.llm.budgets import admit, catch_up
-from pantheon_obs.llm.costs import pricing_of
-from pantheon_obs.llm.list_loading import loader
+from pantheon_obs.llm.cost.budgets import admit, catch_up
+from pantheon_obs.llm.cost.costs import pricing_of
+from pantheon_obs.llm.cost.list_loading import loader
 from pantheon_obs.llm.nesting import WithBlock, pop_block
 from pantheon_obs.llm.observe.functions import observed_function
 from pantheon_obs.llm.observe.values import Answers
@@ -25,7 +25,7 @@ from pantheon_obs.llm.vendors import client_starter
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pantheon_obs.llm.costs import Prices
+    from pantheon_obs.llm.cost.costs import Prices
     from pantheon_obs.llm.observe.functions import Starter
 
 Decorated = TypeVar(

@@ -11,9 +11,9 @@ from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.installed import imported
 from pantheon_obs.core.switch import is_off
 from pantheon_obs.llm.call import OBSERVED, LlmCallObserver
-from pantheon_obs.llm.costs import pricing_of
+from pantheon_obs.llm.cost.costs import pricing_of
+from pantheon_obs.llm.cost.list_loading import loader
 from pantheon_obs.llm.instrumentation import LlmInstrumentation, find, name_of
-from pantheon_obs.llm.list_loading import loader
 from pantheon_obs.llm.methods import SDKS
 from pantheon_obs.llm.options import CallOptions, Pricing
 from pantheon_obs.llm.sdks import SDK_NAMES, functions_at, is_watched, sdk_of
@@ -22,7 +22,7 @@ from pantheon_obs.llm.vendors import vendor_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pantheon_obs.llm.costs import Prices
+    from pantheon_obs.llm.cost.costs import Prices
     from pantheon_obs.llm.instrumentation import Observe, Observers
     from pantheon_obs.llm.methods import Sdk
 

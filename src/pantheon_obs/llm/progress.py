@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import report
 from pantheon_obs.llm.cancellations import sender_of
-from pantheon_obs.llm.list_loading import loader
+from pantheon_obs.llm.cost.list_loading import loader
 from pantheon_obs.llm.usage.beside import SERVED, open_message
 from pantheon_obs.llm.usage.errors import error_in, read_exception
 from pantheon_obs.llm.usage.fields import EXTRA, KEYS, class_fields, either, field, is_asked

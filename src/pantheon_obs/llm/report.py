@@ -16,10 +16,10 @@ from pantheon_obs.core.llm_events import LlmCallFinished
 from pantheon_obs.core.serving import active
 from pantheon_obs.core.spans import span_of
 from pantheon_obs.core.timing import cover
-from pantheon_obs.llm.budgets import budgets
 from pantheon_obs.llm.cancellations import watch
-from pantheon_obs.llm.costs import set_cost
-from pantheon_obs.llm.list_loading import loader
+from pantheon_obs.llm.cost.budgets import budgets
+from pantheon_obs.llm.cost.costs import set_cost
+from pantheon_obs.llm.cost.list_loading import loader
 from pantheon_obs.llm.methods import RETRIEVE
 from pantheon_obs.llm.nesting import InnerCalls, is_part, outer_call
 from pantheon_obs.llm.progress import Progress

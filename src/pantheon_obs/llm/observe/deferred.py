@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import Guard
-from pantheon_obs.llm.budgets import admit, catch_up
+from pantheon_obs.llm.cost.budgets import admit, catch_up
 from pantheon_obs.llm.nesting import Running
 from pantheon_obs.llm.observe.generators import CallFinalizer
 from pantheon_obs.llm.observe.streams import closing, dropping, observed_method, record_close

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.calls import leave_context
 from pantheon_obs.core.context import current_call
-from pantheon_obs.llm.budgets import admit, catch_up
+from pantheon_obs.llm.cost.budgets import admit, catch_up
 from pantheon_obs.llm.observe import generators
 from pantheon_obs.llm.observe.results import deliver
 

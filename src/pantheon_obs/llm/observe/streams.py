@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.calls import leave_context
 from pantheon_obs.core.context import current_call
-from pantheon_obs.llm.budgets import admit, catch_up
+from pantheon_obs.llm.cost.budgets import admit, catch_up
 from pantheon_obs.llm.nesting import Running
 from pantheon_obs.llm.observe import generators
 

@@ -13,7 +13,7 @@ from pantheon_obs.core.guard import report
 from pantheon_obs.sinks.logs.entry import Entry
 from pantheon_obs.sinks.logs.odd import error_in, traceback_in
 from pantheon_obs.sinks.logs.records import caller, record_for
-from pantheon_obs.sinks.redact_plain import RAISED, described, let_signals_through
+from pantheon_obs.sinks.redact.plain import RAISED, described, let_signals_through
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

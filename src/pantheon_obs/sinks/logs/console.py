@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.installed import root_of
 from pantheon_obs.sinks.logs.formats import escaped, indented, message, shown_value, word
-from pantheon_obs.sinks.redact_plain import plain_scalar
+from pantheon_obs.sinks.redact.plain import plain_scalar
 
 if TYPE_CHECKING:
     from pantheon_obs.sinks.logs.formats import Format, Line

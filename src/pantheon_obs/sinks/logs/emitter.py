@@ -15,7 +15,7 @@ from pantheon_obs.sinks.logs.delivery import writer
 from pantheon_obs.sinks.logs.entry import Entry
 from pantheon_obs.sinks.logs.formats import fit, json_format, text_format
 from pantheon_obs.sinks.logs.line import LineBuilder
-from pantheon_obs.sinks.redact import Redactor
+from pantheon_obs.sinks.redact.redactor import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Callable

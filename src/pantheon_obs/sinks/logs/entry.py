@@ -15,7 +15,7 @@ from pantheon_obs.core.context import trace_on
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.trace_id import validate
 from pantheon_obs.sinks.logs import odd
-from pantheon_obs.sinks.redact_plain import RAISED, described, let_signals_through
+from pantheon_obs.sinks.redact.plain import RAISED, described, let_signals_through
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -22,7 +22,7 @@ from pantheon_obs.sinks.logs.noticing import plain_classes
 from pantheon_obs.sinks.logs.records import read_back, record_for
 from pantheon_obs.sinks.logs.rendered import Rendered, entry_behind
 from pantheon_obs.sinks.logs.superseded import RULES, is_superseded
-from pantheon_obs.sinks.redact_plain import described
+from pantheon_obs.sinks.redact.plain import described
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from pantheon_obs.core.failures import is_logged
 from pantheon_obs.core.stack import is_below
 from pantheon_obs.products import PRODUCTS
-from pantheon_obs.sinks.redact_plain import described
+from pantheon_obs.sinks.redact.plain import described
 
 if TYPE_CHECKING:
     from collections.abc import Callable

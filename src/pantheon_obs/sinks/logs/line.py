@@ -13,14 +13,14 @@ from pantheon_obs.core.serving import active
 from pantheon_obs.sinks.logs import structlog_fields
 from pantheon_obs.sinks.logs.entry import LEVEL_NAMES, level_name
 from pantheon_obs.sinks.logs.tracebacks import traceback_of
-from pantheon_obs.sinks.redact_plain import described, make_room
+from pantheon_obs.sinks.redact.plain import described, make_room
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from pantheon_obs.core.events import Event
     from pantheon_obs.sinks.logs.entry import Entry
-    from pantheon_obs.sinks.redact import Redactor
+    from pantheon_obs.sinks.redact.redactor import Redactor
 
 # A path of short words, numbers and UUIDs holds nothing that the redactor would find, which a test
 # compares. Nearly each request brings a new path: to redact it took a tenth of the whole story.

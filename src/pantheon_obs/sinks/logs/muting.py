@@ -17,7 +17,7 @@ from weakref import WeakSet, ref
 from pantheon_obs.core.errors import ConfigError
 from pantheon_obs.core.undoable import Patch
 from pantheon_obs.sinks.logs.odd import is_of_logging
-from pantheon_obs.sinks.redact_plain import described
+from pantheon_obs.sinks.redact.plain import described
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,7 +7,7 @@ import traceback
 from types import FunctionType, TracebackType
 from typing import Any
 
-from pantheon_obs.sinks.redact_plain import described
+from pantheon_obs.sinks.redact.plain import described
 
 _FILE = logging.getLogger.__code__.co_filename
 END = 253402300800.0  # the year 10000: ISO 8601 writes a year in four digits

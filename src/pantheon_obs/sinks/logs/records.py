@@ -13,7 +13,7 @@ from pantheon_obs.sinks.logs import odd
 from pantheon_obs.sinks.logs.entry import NO_TRACE, STANDARD, Entry
 from pantheon_obs.sinks.logs.structlog_fields import bound_fields
 from pantheon_obs.sinks.logs.tracebacks import spoils_a_parse, traceback_of
-from pantheon_obs.sinks.redact_plain import described
+from pantheon_obs.sinks.redact.plain import described
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

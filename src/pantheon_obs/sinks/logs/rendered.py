@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.sinks.logs.entry import STANDARD
 from pantheon_obs.sinks.logs.odd import level_of, moment_of
 from pantheon_obs.sinks.logs.records import added_to
-from pantheon_obs.sinks.redact_plain import described
+from pantheon_obs.sinks.redact.plain import described
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -13,7 +13,7 @@ from pantheon_obs.core.failures import arrive, is_covered, is_logged, is_repeate
 from pantheon_obs.core.installed import root_of
 from pantheon_obs.core.task import running
 from pantheon_obs.products import PRODUCTS
-from pantheon_obs.sinks.redact_plain import described
+from pantheon_obs.sinks.redact.plain import described
 
 if TYPE_CHECKING:
     from collections.abc import Callable

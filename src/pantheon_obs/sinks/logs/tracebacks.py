@@ -6,7 +6,7 @@ import sys
 from traceback import TracebackException
 from typing import TYPE_CHECKING
 
-from pantheon_obs.sinks.redact_plain import described
+from pantheon_obs.sinks.redact.plain import described
 
 if TYPE_CHECKING:
     from types import FrameType, TracebackType

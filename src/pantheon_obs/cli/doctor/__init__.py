@@ -1,0 +1,1 @@
+"""`pantheon-obs doctor`: what is wrong with the set-up of an application."""

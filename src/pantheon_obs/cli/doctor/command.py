@@ -1,0 +1,148 @@
+"""Say what is on and why the rest is off, each fault with the line that mends it.
+
+Without an application it examines the environment, the working folder and the installed packages.
+With one, `module:app` as a server takes it, the application is imported too, in a process of its
+own. With log files it looks for what is missing in them. Exit codes: 0 sound, 1 faults, 2 cannot
+tell.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+
+from pantheon_obs.cli.doctor.finding import Finding
+from pantheon_obs.cli.doctor.logs import LogExamination
+from pantheon_obs.cli.doctor.servers import examine_environment
+from pantheon_obs.cli.reading.files import Source, find
+from pantheon_obs.cli.reading.lines import Reader
+from pantheon_obs.cli.reading.wrappers import Joined
+from pantheon_obs.cli.terminal import in_color, paint, printable, write, write_lines
+from pantheon_obs.core.settings import Settings
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from pantheon_obs.cli.reading.lines import Line
+
+EXAMPLES = """\
+examples:
+  pantheon-obs doctor                              the environment and the working folder
+  pantheon-obs doctor shop.main:app                the application, too
+  pantheon-obs doctor shop.main:app /var/log/shop/ and what its log lines lack
+"""
+
+_EXIT = {"sound": 0, "faults": 1, "unknown": 2}
+_TARGET = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*(?::[^\W\d]\w*(?:\.[^\W\d]\w*)*(?:\(\))?)?")
+_SECONDS = 120  # for the import of an application
+# The working folder is where its modules are looked for, as a server does.
+_PROBE = "from pantheon_obs.cli.doctor.application import main; main()"
+
+
+class _Judging(Reader):
+    """Shows the examination each line, foreign ones as well."""
+
+    def __init__(self, sources: list[Source], examination: LogExamination) -> None:
+        super().__init__(sources)
+        self._examination = examination
+
+    def judge(self, joined: Joined, service: str) -> Line | None:
+        line = super().judge(joined, service)
+        if line is None:
+            self._examination.take_foreign(joined.text)
+        else:
+            self._examination.take_ours(line.fields, line.raw)
+        return line
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("target", nargs="?", metavar="module:app", help="the application")
+    parser.add_argument("files", nargs="*", metavar="FILE", help="log files, folders, globs, or -")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the findings; return the exit code of the verdict."""
+    target, files = arguments.target, arguments.files
+    if target is not None and (not _TARGET.fullmatch(target) or Path(target).exists()):
+        target, files = None, [target, *files]
+    alone = target is None
+    checks = [*(examine_environment(Settings.from_env()) if alone else _application(target))]
+    if files:
+        checks += _logs(files)
+    found = {check.status for check in checks}
+    verdict = "faults" if "fault" in found else "unknown" if "unknown" in found else "sound"
+    if arguments.json:
+        document = {"verdict": verdict, "checks": [check._asdict() for check in checks]}
+        write(orjson.dumps(document) + b"\n")
+    else:
+        write_lines(_as_text(checks, verdict))
+    return _EXIT[verdict]
+
+
+def _application(target: str) -> Iterator[Finding]:
+    """Examine an application in a process of its own, and the output of its import."""
+    with tempfile.TemporaryDirectory() as folder:
+        result, printed = Path(folder, "checks.json"), Path(folder, "printed")
+        command = [sys.executable, "-c", _PROBE, target, str(result)]
+        try:
+            # No terminal: the format `auto` means JSON, which can be read here. No pipe: a process
+            # that the application starts would keep it open.
+            with printed.open("wb") as output:
+                subprocess.run(  # noqa: S603 - ourselves
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    timeout=_SECONDS,
+                    check=False,
+                )
+        except subprocess.TimeoutExpired:
+            yield Finding("application", "unknown", f"{target} was not imported in {_SECONDS} s")
+            return
+        lines = printed.read_bytes().splitlines()
+        if not result.exists():
+            last = b"".join(lines[-1:]).decode(errors="replace")
+            why = f"{target}: its import has ended the process: {last}"
+            yield Finding("application", "unknown", why)
+            return
+        checks = orjson.loads(result.read_bytes())
+    yield from (Finding(**check) for check in checks)
+    yield from _warned(lines)
+
+
+def _warned(lines: list[bytes]) -> Iterator[Finding]:
+    """Find the library's own warnings among the printed lines of an application."""
+    examination = LogExamination()
+    reader = Reader(())
+    for raw in lines:
+        if line := reader.judge(Joined("-", 0, raw), "-"):
+            examination.take_ours(line.fields, line.raw)
+    yield from (check for check in examination.checks() if check.status == "fault")
+
+
+def _logs(files: list[str]) -> Iterator[Finding]:
+    examination = LogExamination()
+    for _ in _Judging(find(files), examination).lines():
+        pass
+    yield from examination.checks()
+
+
+def _as_text(checks: list[Finding], verdict: str) -> Iterator[str]:
+    """Show the findings, the faults last, where they are seen."""
+    width = max(len(check.name) for check in checks)
+    colors, wanted = {"fault": "red", "on": "green", "unknown": "yellow", "off": "dim"}, in_color()
+    for check in sorted(checks, key=lambda each: each.status == "fault"):
+        status = paint(f"{check.status:<7}", colors[check.status], wanted=wanted)
+        yield f"{status}  {check.name:<{width}}  {printable(check.why)}"
+        if check.fix is not None:
+            yield f"{'':9}{'':{width}}  -> {printable(check.fix)}"
+    yield verdict

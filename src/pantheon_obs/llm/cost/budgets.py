@@ -1,0 +1,163 @@
+"""The budgets of the process, for the code of a call: at its start and at its end."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from math import inf
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from pantheon_obs.core.guard import Guard, report
+from pantheon_obs.core.runtime import on_fork
+from pantheon_obs.llm.cost.spending import PER_DOLLAR, deadline
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pantheon_obs.core.errors import BudgetExceeded
+    from pantheon_obs.core.llm_events import LlmCallFinished
+
+    Asked = tuple[Any, Any]  # an exchange with Redis, and the budget that may refuse then
+
+_LONGEST_KEY = 200  # characters
+
+_guard = Guard("budget")
+
+
+class Budgets:
+    """The budgets that are on; the code of a call looks at the two attributes only."""
+
+    def __init__(self) -> None:
+        self.tallies: tuple[Any, ...] = ()  # where the cost of each call is added
+        self.refusing: tuple[Any, ...] = ()  # the budgets that may refuse a call
+
+    def check(self, call: Any) -> None:
+        """Raise `BudgetExceeded` in the place of a call that is not to be made.
+
+        On the thread of an event loop that goes by what is known now; `admit` waits for more.
+        """
+        refused = None
+        with _guard:
+            bound = {} if call.trace is None else call.trace.bound
+            known = [
+                (each, each.tally.find(key_of(each.tally.per, bound))) for each in self.refusing
+            ]
+            for each, spent in known:
+                each.tally.settle()
+                refused = refused or each.refusal(spent)
+            if refused is None:
+                _wait(
+                    call,
+                    [(each.tally.report((spent,), final=False), each) for each, spent in known],
+                )
+                refused = next(filter(None, (each.refusal(spent) for each, spent in known)), None)
+        if refused is not None:
+            _refuse(call, refused)
+        call.started = perf_counter()  # it was not the model that took the time
+
+    def count(self, call: Any, event: LlmCallFinished) -> None:
+        """Add the cost of a call, and tell the budgets that are spent.
+
+        The cost of a nested call is held until its outer call has ended, whose cost counts then.
+        """
+        with _guard:
+            cost = event.cost_usd
+            nanodollars = 0 if cost is None or not 0 < cost < inf else round(cost * PER_DOLLAR)
+            try:
+                if event.nested:
+                    self._hold(call.outer, event, nanodollars)
+                else:
+                    self._add(call, event, nanodollars)
+            finally:
+                if call.inner is not None:
+                    _release(call.inner.held)
+
+    def _add(self, call: Any, event: LlmCallFinished, nanodollars: int) -> None:
+        asked: list[Asked] = []
+        for tally in self.tallies:
+            sums = tally.add(key_of(tally.per, event.bound), nanodollars, event.unpriced)
+            if nanodollars:
+                asked.append((tally.report(sums, final=call.dropped), None))
+        _wait(call, asked)
+
+    def _hold(self, outer: Any, event: LlmCallFinished, nanodollars: int) -> None:
+        held = outer.inner_calls().held
+        for tally in dict.fromkeys(each.tally for each in self.refusing if nanodollars):
+            sums = tally.hold(key_of(tally.per, event.bound), nanodollars)
+            held.append((tally, sums, nanodollars))
+        if outer.emitting.locked():  # it has ended
+            _release(held)
+
+    def forked(self) -> None:
+        """Forget what belongs to the threads of the parent process."""
+        for tally in self.tallies:
+            tally.forked()
+
+
+budgets = Budgets()
+
+
+def _release(held: list[Any]) -> None:
+    """Release what is held, each once: two threads may be here."""
+    with suppress(IndexError):
+        while True:
+            tally, sums, nanodollars = held.pop()
+            tally.release(sums, nanodollars)
+
+
+def _wait(call: Any, asked: list[Asked]) -> None:
+    """Wait for Redis, but not long; leave it to `admit` and `catch_up` where an event loop runs."""
+    exchanges = [(exchange, budget) for exchange, budget in asked if exchange is not None]
+    if exchanges and exchanges[0][0].in_loop:
+        call.awaited = (*call.awaited, *exchanges)
+        return
+    end = deadline()
+    for exchange, _ in exchanges:
+        exchange.wait(end)
+
+
+async def admit(call: Any) -> None:
+    """Wait, but not long, for what other processes have spent; refuse a call that is not sent."""
+    asked = call.awaited
+    try:
+        await catch_up(call)
+    except BaseException as error:  # the caller is cancelled
+        call.failed(error)
+        call.settle()
+        raise
+    for exchange, budget in asked:
+        refused = budget.refusal(exchange.sums[0])
+        if refused is not None:
+            _refuse(call, refused)
+    call.started = perf_counter()
+
+
+async def catch_up(call: Any) -> None:
+    """Wait, but not long, until what the call has spent is written."""
+    asked, call.awaited = call.awaited, ()
+    end = deadline()
+    for exchange, _ in asked:
+        await exchange.wait_in_loop(end)
+
+
+def _refuse(call: Any, error: BudgetExceeded) -> None:
+    call.failed(error)
+    call.settle()
+    raise error
+
+
+def key_of(per: str | None, bound: Mapping[str, Any]) -> str | None:
+    """Return the key under which a call is added up."""
+    return None if per is None else text_of(bound.get(per, ""))
+
+
+def text_of(value: object) -> str:
+    """Return the key for a value of the application's; empty for None."""
+    try:
+        return "" if value is None else str(value)[:_LONGEST_KEY]
+    except Exception as error:  # noqa: BLE001 - a value of the application's
+        report("key of a budget", error)
+        return ""
+
+
+on_fork(after_in_child=budgets.forked)

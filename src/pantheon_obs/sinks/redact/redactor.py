@@ -1,0 +1,250 @@
+"""One list of secrets for log lines and Sentry: by key at any depth, and by shape in strings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pantheon_obs.sinks.redact.commands import secret_items
+from pantheon_obs.sinks.redact.innocent import is_innocent, names_beside
+from pantheon_obs.sinks.redact.keys import PRIVATE, rule_for, words_of
+from pantheon_obs.sinks.redact.long import WHOLE, Bound, clipped, spans_of_long
+from pantheon_obs.sinks.redact.open import Pairs, key_text, opened
+from pantheon_obs.sinks.redact.plain import (
+    LEAST,
+    OVERLAP,
+    RAISED,
+    Walk,
+    described,
+    make_room,
+    places_of,
+    plain_scalar,
+    shown_of,
+    unreadable,
+    utf8,
+)
+from pantheon_obs.sinks.redact.rules import any_value, is_beside
+from pantheon_obs.sinks.redact.shapes import find_spans, part_of, replaced
+from pantheon_obs.sinks.redact.values import REDACTED, is_no_word
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pantheon_obs.sinks.redact.innocent import Fields
+    from pantheon_obs.sinks.redact.rules import Rule
+    from pantheon_obs.sinks.redact.values import Span
+
+__all__ = ["REDACTED", "Redactor"]
+
+_SHORT = 64
+_SHORTEST = 14  # "basic" and eight characters; shorter secrets contain one of the signs asked for
+_LONG = 8192
+_DEEP = 32
+_LIMIT = 1024 * 1024
+
+
+class Redactor:
+    """Replaces secrets, and returns plain values that any encoder accepts.
+
+    Args:
+        keys: Names of secrets besides those of the built-in list.
+        limit: How many characters a text, and how many bytes a structure, may have. One that is
+            longer is cut to `SHOWN`: what is beyond is not redacted.
+
+    Attributes:
+        knows_more: Whether there are keys besides the built-in list: one may be a field of ours.
+        harmless: Short strings that were examined and hold no secret. The same words come again
+            and again; it is bounded, as words may come from outside.
+    """
+
+    def __init__(self, keys: Iterable[str] = (), limit: int = _LIMIT) -> None:
+        self._extra = frozenset("".join(words_of(key)).lower() for key in keys)
+        self._limit = limit
+        self.knows_more = bool(self._extra)
+        self._judged: dict[str, Rule | None] = {}
+        self.harmless: set[str] = set()
+
+    def is_secret(self, key: str) -> bool:
+        """Whether a value of this key may be a secret; numbers may be none even then."""
+        return self._rule(key) is not None
+
+    def _rule(self, key: str) -> Rule | None:
+        try:
+            return self._judged[key]
+        except KeyError:
+            make_room(self._judged)
+            rule = self._judged[key] = rule_for(key, self._extra)
+            return rule
+
+    def text(self, text: str, *, keep_end: bool = False, walk: Walk | None = None) -> str:
+        """Replace the recognisable secrets in a text; cut one that is too long.
+
+        With `keep_end` its beginning is cut. `walk` is that through the value around it.
+        """
+        size = len(text)
+        if size <= _SHORT:
+            harmless = self.harmless
+            if text in harmless:
+                return text
+            # Redaction of most values ends here: a line has a few new words at most.
+            if (
+                size < _SHORTEST and not ("=" in text or ":" in text or "%" in text or "--" in text)
+            ) or not (spans := find_spans(text, self._rule, self._extra, walk)):
+                make_room(harmless)
+                harmless.add(text)
+                return text
+        elif size > (limit := self._limit if walk is None else walk.room(size)):
+            return self._text_cut(text, limit, walk, keep_end=keep_end)
+        else:
+            spans = self._spans(text, walk)
+        return replaced(text, spans) if spans else text
+
+    def _spans(self, text: str, walk: Walk | None, bound: Bound = WHOLE) -> list[Span]:
+        if len(text) <= _LONG:
+            return find_spans(text, self._rule, self._extra, walk, bound)
+        return spans_of_long(
+            text, lambda part: find_spans(part, self._rule, self._extra, walk, bound)
+        )
+
+    def _text_cut(self, text: str, limit: int, walk: Walk | None, *, keep_end: bool) -> str:
+        """Cut a text, and replace the secrets in the rest, those across the cut included."""
+        size, shown = len(text), shown_of(len(text), limit)
+        start, end = (size - shown, size) if keep_end else (0, shown)
+        first = max(start - OVERLAP, 0)
+        bound = Bound(places_of(size), keep_end)
+        spans = self._spans(text[first : end + OVERLAP], walk, bound)
+        return part_of(text, start, end, clipped(spans, start - first, end - first))
+
+    def _bytes(self, value: bytes, walk: Walk) -> str:
+        """Read bytes as text; those that can appear."""
+        size = len(value)
+        if size <= self._limit + OVERLAP:
+            return self.text(described(value), walk=walk)
+        shown = shown_of(size, self._limit)
+        text = described(value[: shown + OVERLAP])
+        end = min(len(text) - OVERLAP, shown)  # fewer characters than bytes, or more
+        spans = clipped(self._spans(text, walk, Bound(places_of(size))), 0, end)
+        return part_of(text, 0, end, spans, beyond=size - shown - OVERLAP)
+
+    def clean(self, value: object) -> Any:  # noqa: ANN401 - any plain value
+        """Copy any value as a plain and redacted one: dict, list, str, int, float, bool or None.
+
+        Never raises: a value that cannot be read is described instead.
+        """
+        return self._clean(value, Walk(value, self._limit))
+
+    def under(self, key: str, value: object, beside: Fields) -> Any:  # noqa: ANN401 - as above
+        """Like `clean`, by key and by the fields beside it: one may name a secret."""
+        return self._under(key, value, Walk(value, self._limit), beside)
+
+    def _under(self, key: str, value: object, walk: Walk, beside: Fields = ()) -> object:
+        rule = self._rule(key)
+        if rule is is_beside:
+            rules = map(self._rule, names_beside(beside))
+            rule = next((found for found in rules if found not in (None, is_beside)), None)
+        elif rule is None and key in PRIVATE and any(name == "kty" for name, _ in beside):
+            rule = any_value
+        if rule is None or not rule(value) or is_innocent(key, value, rule, beside):
+            return self._clean(value, walk)
+        walk.left -= len(REDACTED)
+        return REDACTED
+
+    def _clean(self, value: object, walk: Walk) -> object:
+        kind = type(value)  # not looked up in a set: a class may not be hashable
+        if kind is str:
+            return self._clean_text(value, walk)  # type: ignore[arg-type]  # a str
+        if value is None or kind is int or kind is float or kind is bool:
+            return plain_scalar(value)
+        try:
+            return self._clean_object(value, walk)
+        except RAISED as error:  # whatever a hostile value does, the line goes out
+            return unreadable(value, error)
+
+    def _clean_text(self, value: str, walk: Walk) -> str:
+        text = utf8(self.text(value, walk=walk))
+        walk.left -= len(text)
+        return text
+
+    def _clean_object(self, value: object, walk: Walk) -> object:
+        if issubclass(type(value), (bytes, bytearray, memoryview)):
+            text = self._bytes(bytes(value), walk)  # type: ignore[call-overload]  # one of these
+            walk.left -= len(text)
+            return text
+        form = opened(value)
+        if form is None or type(form) in _SCALARS:
+            return self._clean(form, walk)
+        if id(value) in walk:
+            return "<circular>"
+        if len(walk) >= _DEEP or (walk.left <= 0 and walk.is_over()):
+            placeholder = f"<{type(value).__name__}: too large>"
+            walk.left -= len(placeholder)
+            return placeholder
+        walk.append(id(value))
+        try:
+            if type(form) is Pairs:
+                return self._clean_fields(form, walk)
+            # Else it is the value of an enumeration, for example.
+            return self._clean_items(form, walk) if type(form) is list else self._clean(form, walk)
+        finally:
+            walk.pop()
+
+    def _clean_items(self, items: list[object], walk: Walk) -> list[object]:
+        pair = self._clean_pair(items, walk, is_in_list=False)
+        if pair is not None:
+            return pair
+        cleaned: list[object] = []
+        harmless = self.harmless
+        hidden = secret_items(items, self._rule) if len(items) <= _ARGUMENTS else {}
+        for item in items:
+            if walk.left <= 0 and walk.is_over():
+                cleaned.append(f"<{len(items) - len(cleaned)} more>")
+                break
+            walk.left -= LEAST
+            kind = type(item)
+            if kind is int or kind is float:
+                cleaned.append(plain_scalar(item))
+            elif hidden and len(cleaned) in hidden:
+                cleaned.append(hidden[len(cleaned)])
+            elif type(item) is str:
+                if item in harmless and item.isascii():
+                    walk.left -= len(item)
+                    cleaned.append(item)
+                else:
+                    cleaned.append(self._clean_text(item, walk))
+            else:
+                pair = self._clean_pair(item, walk) if kind is not dict else None
+                cleaned.append(self._clean(item, walk) if pair is None else pair)
+        return cleaned
+
+    def _clean_fields(self, pairs: Pairs, walk: Walk) -> dict[str, object]:
+        cleaned: dict[str, object] = {}
+        for given, item in pairs:
+            if walk.left <= 0 and walk.is_over():
+                cleaned["..."] = f"<{len(pairs) - len(cleaned)} more>"
+                break
+            key = key_text(given)
+            name = key if key in self.harmless else self.text(key, walk=walk)
+            while name in cleaned:  # 1 and "1", for example
+                name = f"{name}_{len(cleaned)}"
+            walk.left -= len(name) + LEAST
+            cleaned[name] = self._under(key, item, walk, pairs)
+        return cleaned
+
+    def _clean_pair(
+        self, item: object, walk: Walk, *, is_in_list: bool = True
+    ) -> list[object] | None:
+        """Clean a name and its value, as headers are; two words in no list may be any words."""
+        if not isinstance(item, (tuple, list)) or len(item) != 2:  # noqa: PLR2004 - a pair
+            return None
+        name, value = item
+        if not isinstance(name, (str, bytes)) or isinstance(value, (int, float)):  # a count
+            return None
+        if hasattr(type(item), "_asdict"):  # a named tuple with two fields
+            return None
+        key = described(name)
+        if is_in_list or (self.is_secret(key) and is_no_word(value)):
+            return [self._clean(key, walk), self._under(key, value, walk)]
+        return None
+
+
+_ARGUMENTS = 200
+_SCALARS = frozenset({str, bool, int, float})

@@ -1,0 +1,1 @@
+"""Errors sent to Sentry, private by default, each with its trace id."""
