@@ -837,7 +837,7 @@ def test_an_import_that_hangs_is_given_up(
     doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may wait for a database."""
-    monkeypatch.setattr("pantheon_obs.cli.doctor._SECONDS", 1)
+    monkeypatch.setattr("pantheon_obs.cli.doctor.command._SECONDS", 1)
     (tmp_path / "shop.py").write_text("import threading\nthreading.Event().wait()")
     code, document = doctor("shop:app")
     assert 2 == code
