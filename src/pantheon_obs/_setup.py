@@ -88,7 +88,7 @@ def _observe_libraries(settings: Settings) -> None:
     if settings.llm:
         import_module("pantheon_obs.llm.instrument").instrument_imported()
     if settings.measure_time:
-        import_module("pantheon_obs.time.imported").observe_imported()
+        import_module("pantheon_obs.time.imported").patch_imported()
 
 
 def _open_port(settings: Settings) -> None:

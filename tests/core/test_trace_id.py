@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from pantheon_obs.core import trace_id as ids
 from pantheon_obs.core.identity import Identity
 from pantheon_obs.core.settings import Settings
-from pantheon_obs.propagation.watch import span_context, watch
+from pantheon_obs.propagation.opentelemetry import span_context
+from pantheon_obs.propagation.prepare import prepare_process
 from pantheon_obs.testing import capture_events
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -129,7 +130,7 @@ def test_an_id_generator_makes_the_fresh_ids() -> None:
 def test_an_active_opentelemetry_span_gives_its_trace_id() -> None:
     """The trace id of an active span is used as the fresh id, unless there is an inbound id."""
     trace = pytest.importorskip("opentelemetry.sdk.trace")
-    watch()
+    prepare_process()
     identity = Identity(Settings())
 
     with trace.TracerProvider().get_tracer("tests").start_as_current_span("work") as span:
@@ -145,7 +146,7 @@ def test_an_opentelemetry_that_another_thread_is_importing_has_no_span(
 ) -> None:
     """The module is known before it has its functions."""
     monkeypatch.setitem(sys.modules, "opentelemetry.trace", SimpleNamespace())
-    watch()
+    prepare_process()
 
     with capture_events() as events:
         made = Identity(Settings()).of([])
@@ -171,7 +172,7 @@ def test_an_opentelemetry_that_fails_costs_no_request_its_id(
     monkeypatch.setitem(sys.modules, "opentelemetry.trace", failing)
     not_empty = SimpleNamespace(get_current=lambda: {"key": 1})
     monkeypatch.setitem(sys.modules, "opentelemetry.context", not_empty)
-    watch()
+    prepare_process()
 
     with capture_events() as events:
         made = Identity(Settings()).of([])

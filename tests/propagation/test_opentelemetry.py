@@ -16,7 +16,7 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 
 from pantheon_obs import instrument, instrument_llm, trace_context
-from pantheon_obs.propagation import TracedThreadPoolExecutor, carry, extract, inject, watch
+from pantheon_obs.propagation import TracedThreadPoolExecutor, carry, extract, inject, opentelemetry
 from pantheon_obs.testing import capture_events
 from tests.llm.provider import provider
 from tests.support.lines import parse_lines
@@ -361,5 +361,5 @@ def test_without_opentelemetry_there_is_no_span(monkeypatch: pytest.MonkeyPatch)
     """It is not imported to look for one."""
     monkeypatch.delitem(sys.modules, "opentelemetry.trace")
 
-    assert None is watch.span_context()
+    assert None is opentelemetry.span_context()
     assert "opentelemetry.trace" not in sys.modules

@@ -28,7 +28,7 @@ from pantheon_obs import (
 from pantheon_obs.core import foreign
 from pantheon_obs.core.context import apart, current_trace
 from pantheon_obs.core.in_force import in_force
-from pantheon_obs.propagation import watch
+from pantheon_obs.propagation import prepare
 from pantheon_obs.testing import capture_events
 from tests.support.garbage import collect_garbage
 from tests.support.lines import validate_line
@@ -513,9 +513,9 @@ def test_a_trace_is_over_in_a_forked_process(monkeypatch: pytest.MonkeyPatch) ->
     with trace_context("request-1"), trace_context("within"):
         inner: Any = current_trace.get()
         cleared.clear()
-        watch.leave()
+        prepare.leave_in_child()
         assert current_trace.get() is None
-    watch.leave()
+    prepare.leave_in_child()
 
     assert ["now"] == cleared[:1]
     assert inner.ended

@@ -32,8 +32,8 @@ MAY_STAY = {
     "core.task.running": "a task that runs leaves it by itself, after its line",
     "_instrument._of": "weak; the applications stay instrumented",
     "core.guard._from_signals": "the signal handlers of Celery stay in the process",
-    "propagation.tasks._watched": "the classes of event loops; they stay watched",
-    "propagation.watch.watch": "called once per process",
+    "propagation.prepare._prepared": "the classes of event loops; they stay watched",
+    "propagation.prepare.prepare_process": "called once per process",
     "sinks.metrics.port._prepare_for_forks": "called once per process",
     "adapters.asgi_relays._known": "facts about code objects, which do not change",
     "adapters.celery_tasks.patch": "Celery's build_tracer stays wrapped: the tasks stay traced",
@@ -48,7 +48,6 @@ MAY_STAY = {
     "sinks.logs.structlog_fields.variables": "structlog's own register of context variables",
     "sinks.logs.printing._silenced": "weak; the handlers belong to the application",
     "sinks.logs.takeover._quieted": "the loggers keep the levels that it remembers",
-    "health.health._all": "weak; the Health objects belong to the application",
 }
 """Variables that `reset()` leaves as they are, with the reason."""
 

@@ -388,7 +388,7 @@ def test_the_request_that_blocks_has_the_time_on_its_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """All of its blocks, one that still lasts included; the line of the block has its id."""
-    monkeypatch.setattr(WatchedLoop, "_trace", lambda _: exchange)
+    monkeypatch.setattr(loops, "trace_of_task", lambda _: exchange)
     served.block(sleeps(), 0.4)
     frame = computes()
     for _ in range(21):
@@ -430,11 +430,11 @@ def test_the_trace_is_that_of_the_tasks_context() -> None:
     found: list[Any] = []
 
     async def work() -> None:
-        found.append(blocks.trace_of(asyncio.current_task()))
+        found.append(blocks.trace_of_task(asyncio.current_task()))
         exchange.ended = time.perf_counter() - in_force("trace_linger_s") - 1
-        found.append(blocks.trace_of(asyncio.current_task()))
+        found.append(blocks.trace_of_task(asyncio.current_task()))
         current_trace.set(None)
-        found.append(blocks.trace_of(asyncio.current_task()))
+        found.append(blocks.trace_of_task(asyncio.current_task()))
 
     async def main() -> None:
         current_trace.set(exchange)
@@ -445,12 +445,12 @@ def test_the_trace_is_that_of_the_tasks_context() -> None:
             await asyncio.create_task(nothing())
 
     async def nothing() -> None:
-        found.append(blocks.trace_of(asyncio.current_task()))
+        found.append(blocks.trace_of_task(asyncio.current_task()))
 
     asyncio.run(main())
 
     assert [exchange, None, None, None] == found
-    assert blocks.trace_of(None) is None
+    assert blocks.trace_of_task(None) is None
     assert context_of(object()) is None
 
 
@@ -494,16 +494,16 @@ def names() -> list[str]:
 
 def test_one_thread_watches_and_ends_with_the_loop(reported: list[dict[str, Any]]) -> None:
     """A second call changes nothing; 0 and code outside of a loop start none."""
-    watchdog.watch(20)
+    watchdog.watch_loop(20)
 
     async def another() -> None:
-        watchdog.watch(20)
+        watchdog.watch_loop(20)
 
     async def main() -> None:
-        watchdog.watch(0)
+        watchdog.watch_loop(0)
         assert "pantheon-obs-loop" not in names()
-        watchdog.watch(20)
-        watchdog.watch(20)
+        watchdog.watch_loop(20)
+        watchdog.watch_loop(20)
         await asyncio.to_thread(asyncio.run, another())
         assert 1 == names().count("pantheon-obs-loop")
         await asyncio.sleep(0)
@@ -533,7 +533,7 @@ def test_at_rest_it_waits_for_a_request(
         return any(sink.name == watchdog.AT_REST for sink in pipeline.sinks)
 
     async def main() -> None:
-        watchdog.watch(20)
+        watchdog.watch_loop(20)
         await until(rests)
         monkeypatch.setattr(loops, "_ACTIVE", 2.0)
         exchange = Exchange("waking")

@@ -27,9 +27,8 @@ from pantheon_obs.core.signatures import cannot_take
 from pantheon_obs.core.spans import attach
 from pantheon_obs.core.switch import turned_off
 from pantheon_obs.products import PRODUCTS
-from pantheon_obs.propagation.tasks import watch_loop
-from pantheon_obs.propagation.watch import watch
-from pantheon_obs.time.watchdog import watch as watch_for_blocks
+from pantheon_obs.propagation.prepare import prepare_loop, prepare_process
+from pantheon_obs.time.watchdog import watch_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +85,7 @@ class TraceIdMiddleware:
         settings = resolve(settings, {})
         self._is_off = turned_off(settings)
         warn_of_problems(settings)
-        watch()
+        prepare_process()
         self.app = app
         self._mounts = Mounts(app)
         self.on_startup = on_startup
@@ -224,8 +223,8 @@ class TraceIdMiddleware:
 
     def _start(self, *, again: bool = False, serves: bool = True) -> None:
         self._exchanges = {} if again else _EXCHANGES
-        watch_loop()
-        watch_for_blocks(self._slow_loop_ms if serves else 0)
+        prepare_loop()
+        watch_loop(self._slow_loop_ms if serves else 0)
         if self.on_startup is not None:
             with _guard:
                 self.on_startup()

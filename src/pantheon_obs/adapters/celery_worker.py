@@ -31,7 +31,7 @@ from pantheon_obs.core.guard import Guard, never_swallow
 from pantheon_obs.core.spans import attach
 from pantheon_obs.core.task import TaskRun
 from pantheon_obs.propagation.jobs import trace_context
-from pantheon_obs.propagation.watch import watch
+from pantheon_obs.propagation.prepare import prepare_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,7 +50,7 @@ _guard = Guard("celery worker")
 def install(tracing: Tracing) -> None:
     """Instrument an app that is not yet instrumented."""
     app = tracing.app
-    watch()
+    prepare_process()
 
     def send_task(*args: Any, **options: Any) -> Any:
         with _publish_guard:
@@ -103,7 +103,7 @@ def _start(*, is_kept: bool) -> None:
         # Its signal handlers write to the descriptor of stdout, in the middle of a log line.
         program.safe_say = _say
     settings = tracing.settings()
-    watch()
+    prepare_process()
     given = tracing.given is not None or bool(tracing.overrides)
     process.on_startup = _setup.start(settings, tracing.settings, anew=given, is_kept=is_kept)
     _setup.announce(settings, adapter="celery")

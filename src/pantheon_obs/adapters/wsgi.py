@@ -30,7 +30,7 @@ from pantheon_obs.core.settings import resolve
 from pantheon_obs.core.signatures import cannot_take
 from pantheon_obs.core.spans import attach
 from pantheon_obs.core.switch import turned_off
-from pantheon_obs.propagation.watch import watch
+from pantheon_obs.propagation.prepare import prepare_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -82,7 +82,7 @@ class TraceIdMiddleware:
         settings = resolve(settings, {})
         self._is_off = turned_off(settings)
         warn_of_problems(settings)
-        watch()
+        prepare_process()
         self.app = app
         self.on_startup = on_startup
         self.route_of = route_of

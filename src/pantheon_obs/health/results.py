@@ -112,22 +112,23 @@ def _needs_arguments(function: Any) -> bool:
 
 
 def raise_if_failed(answer: object) -> None:
-    """Raise if a check's return value says that it has failed.
+    """Raise `CheckFailedError` if a check's return value says that it has failed.
 
     Many check functions return their verdict instead of raising: a bool, a count, a tuple that
     begins with the verdict, a mapping in the style of health endpoints, an HTTP response.
-
-    Raises:
-        CheckFailedError: It says so.
     """
-    if answer is None:
-        return
+    failing = None if answer is None else _failing(answer)
+    if failing is not None:
+        msg = f"the check returned {failing}"
+        raise CheckFailedError(msg)
+
+
+def _failing(answer: object) -> str | None:
+    """Describe an answer that says that a check has failed, without its content; else None."""
     if isinstance(answer, Generator | AsyncGenerator):
-        msg = "the check returned a generator, and nothing in it has run: return the result"
-        raise CheckFailedError(msg)
+        return "a generator, and nothing in it has run: return the result"
     if isinstance(answer, Coroutine):
-        msg = "the check returned a coroutine, and nothing in it has run: await it"
-        raise CheckFailedError(msg)
+        return "a coroutine, and nothing in it has run: await it"
     verdict: object = answer
     if isinstance(answer, Mapping):
         if str(answer.get("status")).lower() == "fail":
@@ -139,11 +140,8 @@ def raise_if_failed(answer: object) -> None:
     else:
         status = getattr(answer, "status_code", getattr(answer, "status", None))
         if isinstance(status, int) and status >= _CLIENT_ERROR:
-            msg = f"the check returned a response with the status {int(status)}"
-            raise CheckFailedError(msg)
-    if not verdict:
-        # The content of other values may be secret.
-        is_number = isinstance(answer, int | float)
-        shown = repr(answer) if is_number else f"a failing {type(answer).__name__}"
-        msg = f"the check returned {shown}"
-        raise CheckFailedError(msg)
+            return f"a response with the status {int(status)}"
+    if verdict:
+        return None
+    # Values other than numbers may be secret.
+    return repr(answer) if isinstance(answer, int | float) else f"a failing {type(answer).__name__}"

@@ -17,7 +17,7 @@ from pantheon_obs.core.spans import (
     traceparent_of,
     upstream_of,
 )
-from pantheon_obs.propagation.watch import OPENTELEMETRY, span_context
+from pantheon_obs.propagation.opentelemetry import OPENTELEMETRY, span_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

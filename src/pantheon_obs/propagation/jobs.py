@@ -18,8 +18,7 @@ from pantheon_obs.core.failures import escape
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.identity import new_id
 from pantheon_obs.core.spans import attach
-from pantheon_obs.propagation.tasks import watch_loop
-from pantheon_obs.propagation.watch import watch
+from pantheon_obs.propagation.prepare import prepare_loop, prepare_process
 
 _guard = Guard("trace_context")
 
@@ -39,8 +38,8 @@ class trace_context:  # noqa: N801 - reads as the function that it is used as
     """
 
     def __init__(self, trace_id: object = None) -> None:
-        watch()
-        watch_loop()
+        prepare_process()
+        prepare_loop()
         self._given = trace_id
         self._traces: list[Trace] = []
 
@@ -83,7 +82,7 @@ class untraced:  # noqa: N801 - as above
     """
 
     def __init__(self) -> None:
-        watch()
+        prepare_process()
         self._left: list[tuple[Trace, Any, Any]] = []
 
     def __enter__(self) -> None:

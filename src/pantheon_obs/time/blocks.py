@@ -32,7 +32,7 @@ _LONG = 0.001  # seconds of a collection that is remembered
 _COLLECTIONS = 1000
 _log = logging.getLogger("pantheon_obs.loop")
 
-_reported: dict[str, list[float]] = {}  # by place, when it was last, and how often it was not since
+_reported: dict[str, tuple[float, int]] = {}  # by place: when last, and how often not since then
 _of_traces: WeakKeyDictionary[Trace, list[Block]] = WeakKeyDictionary()
 
 
@@ -55,7 +55,7 @@ class Block:
         self._left_out = 0.0
         self.seen = began
         self.is_reported = False
-        self.ended: float | None = None
+        self.ended = inf
         self._slow = slow
         self._trace = trace
 
@@ -78,28 +78,32 @@ class Block:
         self.mark()
         self.ended = moment
 
+    def seconds(self, now: float) -> float:
+        """Return for how long it has lasted, or lasted before it ended."""
+        return min(self.ended, now) - self.began
+
     def report(self, moment: float, where: str, stack: tuple[Place, ...]) -> None:
         """Log the block, once, unless another one at this place was logged lately."""
         if self.is_reported:
             return
         self.is_reported = True
-        fields: dict[str, Any] = {"blocked_ms": round((moment - self.began) * 1000, 3)}
-        if self._is_collection(moment):
+        is_collection = self._is_collection(moment)
+        if is_collection:
             where = "gc"
-        fields["where"] = where
-        if where != "gc":
-            fields["stack"] = [named(place) for place in reversed(stack[:LONGEST])]
         if len(_reported) > _PLACES:
             _reported.clear()
-        last = _reported.get(where)
-        if last is not None and moment - last[0] < _AGAIN:
-            last[1] += 1
+        last, suppressed = _reported.get(where, (-inf, 0))
+        if moment - last < _AGAIN:
+            _reported[where] = last, suppressed + 1
             return
-        if last is not None and last[1]:
-            fields["suppressed"] = int(last[1])
-        _reported[where] = [moment, 0]
+        _reported[where] = moment, 0
+        fields: dict[str, Any] = {"blocked_ms": _ms(moment - self.began), "where": where}
+        if not is_collection:
+            fields["stack"] = [named(place) for place in reversed(stack[:LONGEST])]
+        if suppressed:
+            fields["suppressed"] = suppressed
         with own_lines:
-            Context().run(_write, None if where == "gc" else self._trace, fields)
+            Context().run(_write, None if is_collection else self._trace, fields)
 
     def _is_collection(self, moment: float) -> bool:
         """Whether it is mostly long garbage collections, and would be no block without them.
@@ -115,13 +119,17 @@ class Block:
         return run - long < min(long, self._slow)
 
 
-def trace_of(task: object) -> Trace | None:
+def trace_of_task(task: object) -> Trace | None:
     """Return the trace of a task's context, unless it is over."""
     context = None if task is None else context_of(task)
     trace = None if context is None else context.get(current_trace)
     if trace is None or (trace.ended and perf_counter() - trace.ended > in_force("trace_linger_s")):
         return None
     return trace if trace.trace_id else None
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)
 
 
 def _write(trace: Trace | None, fields: dict[str, Any]) -> None:
@@ -136,10 +144,8 @@ def _add_to(trace: Trace, event: Ended) -> None:
     found = _of_traces.pop(trace, None)
     if found and not isinstance(event, TaskFinished):
         now = perf_counter()
-        seconds = sum(
-            (now if block.ended is None else block.ended) - block.began for block in found
-        )
-        event.extra = {**(event.extra or {}), "loop_blocked_ms": round(seconds * 1000, 3)}
+        seconds = sum(block.seconds(now) for block in found)
+        event.extra = {**(event.extra or {}), "loop_blocked_ms": _ms(seconds)}
     if not _of_traces:
         pipeline.no_more_before_end(_add_to)
 
@@ -148,8 +154,8 @@ class _Collecting:
     """Knows when the garbage collector has run lately."""
 
     def __init__(self) -> None:
-        self._since, self._used = inf, 0.0
         self._spans: deque[tuple[float, float, float]] = deque(maxlen=_COLLECTIONS)
+        self.forget()
 
     def forget(self) -> None:
         """Begin afresh."""

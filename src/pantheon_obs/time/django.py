@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.timing import measuring, queried
-from pantheon_obs.core.undoable import Patch
-from pantheon_obs.time.functions import timed
+from pantheon_obs.time.functions import Patches, measured_call
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,11 +27,10 @@ _SYSTEMS = {"microsoft": "microsoft.sql_server", "oracle": "oracle.db"}
 _UID = "pantheon_obs"
 
 _guard = Guard("django times")
-_patches: list[Patch] = []
-_patched: set[type] = set()
+_patches = Patches()
 
 
-def observe_databases() -> None:
+def patch_databases() -> None:
     """Measure the statements of all connections, those of other threads when they connect."""
     from django.db import connections  # noqa: PLC0415 - the application has imported it
     from django.db.backends.signals import connection_created  # noqa: PLC0415 - as above
@@ -42,7 +40,7 @@ def observe_databases() -> None:
         _on_connection(connection)
 
 
-def observe_caches() -> None:
+def patch_caches() -> None:
     """Measure the calls of all cache back-ends, and of those that are made later."""
     from django.core.cache import CacheHandler, caches  # noqa: PLC0415 - as above
 
@@ -52,12 +50,12 @@ def observe_caches() -> None:
     def create_connection(handler: Any, alias: str) -> Any:
         cache = create(handler, alias)
         with _guard:
-            _observe_cache(type(cache))
+            _patch_cache(type(cache))
         return cache
 
-    _patches.append(Patch(CacheHandler, "create_connection", create_connection))
+    _patches.replace(CacheHandler, "create_connection", create_connection)
     for cache in _made(caches):
-        _observe_cache(type(cache))
+        _patch_cache(type(cache))
 
 
 def undo() -> None:
@@ -69,9 +67,7 @@ def undo() -> None:
     for connection in _made(connections):
         wrappers = connection.execute_wrappers
         wrappers[:] = [wrapper for wrapper in wrappers if wrapper is not _execute]
-    while _patches:
-        _patches.pop().undo()
-    _patched.clear()
+    _patches.undo()
 
 
 def _made(handler: Any) -> Iterable[Any]:
@@ -108,12 +104,5 @@ def _system_of(context: Any) -> str:
     return _SYSTEMS.get(vendor, vendor)
 
 
-def _observe_cache(kind: type) -> None:
-    """Measure the methods of a class and of its bases, each where it is defined."""
-    for owner in kind.__mro__[:-1]:
-        if owner not in _patched:
-            _patched.add(owner)
-            for name in _CACHE_METHODS:
-                method = vars(owner).get(name)
-                if callable(method):
-                    _patches.append(Patch(owner, name, timed(method, "cache")))
+def _patch_cache(kind: type) -> None:
+    _patches.wrap_in(kind, _CACHE_METHODS, lambda method, _: measured_call(method, "cache"))

@@ -1,4 +1,4 @@
-"""Wrap functions and generators, so that their calls are measured."""
+"""Wrap functions, generators and methods, so that their calls are measured."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.timing import enter, leave
+from pantheon_obs.core.undoable import Patch
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 
     from pantheon_obs.core.timing import Running
 
@@ -20,10 +21,10 @@ def measured_function(function: Callable[..., Any], name: str) -> Callable[..., 
         return _async_generator(function, name)
     if inspect.isgeneratorfunction(function):
         return _generator(function, name)
-    return timed(function, name)
+    return measured_call(function, name)
 
 
-def timed(
+def measured_call(
     function: Callable[..., Any],
     name: str,
     facts: dict[str, Any] | None = None,
@@ -131,3 +132,33 @@ def _async_generator(function: Callable[..., Any], name: str) -> Callable[..., A
                 resume, value = inner.athrow, error
 
     return generator
+
+
+class Patches:
+    """Methods of a library's classes, wrapped until `undo()`."""
+
+    def __init__(self) -> None:
+        self._patches: list[Patch] = []
+        self._wrapped: set[type] = set()
+
+    def replace(self, owner: type, name: str, method: Callable[..., Any]) -> None:
+        """Replace a method of a class."""
+        self._patches.append(Patch(owner, name, method))
+
+    def wrap_in(
+        self, kind: type, names: Iterable[str], wrap: Callable[[Any, str], Callable[..., Any]]
+    ) -> None:
+        """Wrap methods of a class and of its bases, each where it is defined, and once."""
+        for owner in kind.__mro__[:-1]:
+            if owner not in self._wrapped:
+                self._wrapped.add(owner)
+                for name in names:
+                    method = vars(owner).get(name)
+                    if callable(method):
+                        self.replace(owner, name, wrap(method, name))
+
+    def undo(self) -> None:
+        """Restore the methods."""
+        while self._patches:
+            self._patches.pop().undo()
+        self._wrapped.clear()

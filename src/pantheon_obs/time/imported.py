@@ -1,4 +1,4 @@
-"""Observe the databases and caches that the application has imported by now."""
+"""Measure the databases and caches that the application has imported by now."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from pantheon_obs.core.installed import imported
 _guard = Guard("measure_time")
 
 # By the module that an application has imported: our module, and its function to call.
-_OBSERVERS = {
-    "sqlalchemy.engine": ("sqlalchemy", "observe"),
-    "redis.asyncio.client": ("redis", "observe"),
-    "django.db": ("django", "observe_databases"),
-    "django.core.cache": ("django", "observe_caches"),
+_PATCHED_BY = {
+    "sqlalchemy.engine": ("sqlalchemy", "patch"),
+    "redis.asyncio.client": ("redis", "patch"),
+    "django.db": ("django", "patch_databases"),
+    "django.core.cache": ("django", "patch_caches"),
 }
 _done: dict[str, Any] = {}
 
 
-def observe_imported() -> None:
-    """Observe each library that is imported by now, once. A failure leaves the library alone."""
-    for library, (module, function) in _OBSERVERS.items():
+def patch_imported() -> None:
+    """Patch each library that is imported by now, once. A failure leaves the library alone."""
+    for library, (module, function) in _PATCHED_BY.items():
         if imported(library) is not None and library not in _done:
             with _guard:
                 _done[library] = import_module(f"pantheon_obs.time.{module}")
@@ -30,7 +30,7 @@ def observe_imported() -> None:
 
 
 def reset() -> None:
-    """Observe no library any more (used by `pantheon_obs.testing.reset`)."""
-    for module in {id(module): module for module in _done.values()}.values():
+    """Measure no library any more (used by `pantheon_obs.testing.reset`)."""
+    for module in _done.values():
         module.undo()
     _done.clear()

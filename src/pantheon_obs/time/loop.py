@@ -10,8 +10,7 @@ from threading import get_native_id
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.time import blocks
-from pantheon_obs.time.blocks import Block
+from pantheon_obs.time.blocks import Block, trace_of_task
 from pantheon_obs.time.frames import frames_from, place_in, stack_of
 
 if TYPE_CHECKING:
@@ -38,14 +37,7 @@ def _clock_of(thread: int) -> Any:
 class WatchedLoop:
     """An event loop, and the callback that runs in it."""
 
-    def __init__(
-        self,
-        loop: Any,
-        thread: int,
-        depth: int,
-        runs: CodeType,
-        slow: float,
-    ) -> None:
+    def __init__(self, loop: Any, thread: int, depth: int, runs: CodeType, slow: float) -> None:
         self.loop = loop
         self._asyncio: Any = sys.modules["asyncio"]  # a loop runs, so that it is imported
         self.thread = thread
@@ -79,8 +71,7 @@ class WatchedLoop:
 
     def is_running(self) -> bool:
         """Whether the loop has not ended."""
-        running: bool = self.loop.is_running()
-        return running
+        return bool(self.loop.is_running())
 
     def look(self, frame: FrameType | None, now: float) -> None:
         """Judge from the innermost frame of its thread whether a callback blocks the loop now."""
@@ -115,7 +106,8 @@ class WatchedLoop:
             # If this thread was not let run, either the callback has kept the interpreter's lock,
             # which costs processor time, or the process was stopped, which does not.
             first, began = (now - elapsed, now - ran) if was_stopped else (now, now)
-            block = self._block = Block(first, began, self._slow, self._trace())
+            trace = trace_of_task(self._asyncio.current_task(self.loop))
+            block = self._block = Block(first, began, self._slow, trace)
             self._waited = self._waiting()
         block.seen = now
         self._stacks[stack] += 1
@@ -132,8 +124,7 @@ class WatchedLoop:
         frames = frames_from(frame)
         own = frames[: max(0, len(frames) - self._depth + 1)]
         # asyncio waits for its next event in another function at this depth.
-        waits = own and self._is_asyncio and own[-1].f_code is not self._runs
-        if waits or not own:
+        if not own or (self._is_asyncio and own[-1].f_code is not self._runs):
             self._at_rest = found
             return []
         return own
@@ -141,9 +132,6 @@ class WatchedLoop:
     @property
     def _is_asyncio(self) -> bool:
         return isinstance(self.loop, self._asyncio.BaseEventLoop)
-
-    def _trace(self) -> Any:
-        return blocks.trace_of(self._asyncio.current_task(self.loop))
 
     def _end(self, moment: float) -> None:
         """End the block: the callback has returned by this moment."""

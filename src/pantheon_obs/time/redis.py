@@ -10,8 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.timing import enter
-from pantheon_obs.core.undoable import Patch
-from pantheon_obs.time.functions import timed
+from pantheon_obs.time.functions import Patches, measured_call
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -31,10 +30,11 @@ _BETWEEN = frozenset({"redis", "sentry_sdk", "opentelemetry", "wrapt"})
 _APART = frozenset({"kombu", "celery"})
 _MODULES_APART = ("redis.cluster", "redis.asyncio.cluster", "pantheon_obs.llm.cost.shared_")
 
-_patches: list[Patch] = []
+_patches = Patches()
+undo = _patches.undo
 
 
-def observe() -> None:
+def patch() -> None:
     """Measure the commands of all clients."""
     from redis import client  # noqa: PLC0415 - the application has imported it
     from redis.asyncio import client as async_client  # noqa: PLC0415 - as above
@@ -43,14 +43,8 @@ def observe() -> None:
     for module in modules:
         for class_name, name in _METHODS:
             owner = getattr(module, class_name)
-            method = timed(vars(owner)[name], "cache", {"system": "redis"}, _begin)
-            _patches.append(Patch(owner, name, method))
-
-
-def undo() -> None:
-    """Measure no more."""
-    while _patches:
-        _patches.pop().undo()
+            method = measured_call(vars(owner)[name], "cache", {"system": "redis"}, _begin)
+            _patches.replace(owner, name, method)
 
 
 def _begin(name: str) -> Running | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.timing import measuring, queried
-from pantheon_obs.core.undoable import Patch
+from pantheon_obs.time.functions import Patches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,11 +23,11 @@ _METHODS = ("do_execute", "do_executemany", "do_execute_no_params")
 _SYSTEMS: dict[Any, Any] = {"mssql": "microsoft.sql_server", "oracle": "oracle.db"}
 
 _guard = Guard("sqlalchemy")
-_patches: list[Patch] = []
-_patched: set[type] = set()
+_patches = Patches()
+undo = _patches.undo
 
 
-def observe() -> None:
+def patch() -> None:
     """Measure the statements of all dialects, and of those that are loaded later."""
     from sqlalchemy.engine.default import DefaultDialect  # noqa: PLC0415 - the application has it
 
@@ -37,29 +37,13 @@ def observe() -> None:
     def init(dialect: Any, *args: Any, **kwargs: Any) -> None:
         make(dialect, *args, **kwargs)
         with _guard:
-            _observe(type(dialect))
+            _patches.wrap_in(type(dialect), _METHODS, _measured)
 
-    _patches.append(Patch(DefaultDialect, "__init__", init))
+    _patches.replace(DefaultDialect, "__init__", init)
     waiting: list[type] = [DefaultDialect]
     for kind in waiting:  # it grows
         waiting += kind.__subclasses__()
-        _observe(kind)
-
-
-def undo() -> None:
-    """Measure no more."""
-    while _patches:
-        _patches.pop().undo()
-    _patched.clear()
-
-
-def _observe(kind: type) -> None:
-    """Measure the methods of a dialect's class and of its bases, each where it is defined."""
-    for owner in kind.__mro__[:-1]:
-        if owner not in _patched:
-            _patched.add(owner)
-            own = [name for name in _METHODS if name in vars(owner)]
-            _patches.extend(Patch(owner, name, _timed(name, vars(owner)[name])) for name in own)
+        _patches.wrap_in(kind, _METHODS, _measured)
 
 
 def _connects(rest: Any) -> bool:
@@ -68,7 +52,7 @@ def _connects(rest: Any) -> bool:
     return not getattr(connection, "_allow_autobegin", True)
 
 
-def _timed(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+def _measured(method: Any, name: str) -> Callable[..., Any]:
     @wraps(method)
     def execute(dialect: Any, cursor: Any, statement: Any, *rest: Any, **options: Any) -> Any:
         trace = measuring()

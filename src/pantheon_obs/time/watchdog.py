@@ -47,7 +47,7 @@ def wake() -> None:
         Watching.rests.release()
 
 
-def watch(slow_loop_ms: float) -> None:
+def watch_loop(slow_loop_ms: float) -> None:
     """Watch the event loop that runs here until it ends; 0 watches none."""
     running = running_loop()
     if not slow_loop_ms or running is None:

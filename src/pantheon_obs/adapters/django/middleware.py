@@ -29,8 +29,7 @@ from pantheon_obs.core.identity import Identity
 from pantheon_obs.core.response_headers import ResponseHeaders
 from pantheon_obs.core.spans import attach
 from pantheon_obs.core.switch import turned_off
-from pantheon_obs.propagation.tasks import watch_loop
-from pantheon_obs.propagation.watch import watch
+from pantheon_obs.propagation.prepare import prepare_loop, prepare_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +79,7 @@ class TraceIdMiddleware:
         settings = load()
         if turned_off(settings):
             raise MiddlewareNotUsed(_OFF)
-        watch()
+        prepare_process()
         self.get_response = get_response
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
@@ -122,7 +121,7 @@ class TraceIdMiddleware:
 
     async def _serve(self, request: HttpRequest) -> Any:  # noqa: ANN401 - as above
         if not self._started:
-            watch_loop()
+            prepare_loop()
         exchange = self._begin(request)
         if exchange is None:
             response = await self.get_response(request)
