@@ -9,17 +9,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from pantheon_obs.sinks.redact.beside import rule_beside
+from pantheon_obs.sinks.redact.beside import rule_in_text
 from pantheon_obs.sinks.redact.commands import option_span
+from pantheon_obs.sinks.redact.innocent import LONGEST, is_placeholder, is_words
 from pantheon_obs.sinks.redact.patterns import Pattern
-from pantheon_obs.sinks.redact.rules import is_beside, like_a_signature
+from pantheon_obs.sinks.redact.rules import is_beside
+from pantheon_obs.sinks.redact.spans import REDACTED
 from pantheon_obs.sinks.redact.values import (
-    LONGEST,
-    REDACTED,
     Place,
     is_header,
-    is_placeholder,
-    is_words,
     may_be_secret,
     opens_pair,
     string_end,
@@ -28,7 +26,8 @@ from pantheon_obs.sinks.redact.values import (
 )
 
 if TYPE_CHECKING:
-    from pantheon_obs.sinks.redact.values import RuleOf, Span
+    from pantheon_obs.sinks.redact.keys import RuleOf
+    from pantheon_obs.sinks.redact.spans import Span
 
 _LONGEST_NAME = 100
 _LONGEST_START = 256
@@ -56,7 +55,6 @@ _scheme = Pattern(
     r"[ \t]*+(?:[A-Za-z][A-Za-z_-]{1,30}|[A-Z][\w-]{1,20}SHA-?\d+):?[ \t]+(?=[^\s\"'`])"
 ).match
 _parameter = Pattern(r"[\w-]+=(?=[^=\s,])").match
-_signatures = Pattern(r"[ \t]*+(t=\d+(?:,v\d=[\w+/=-]+)+)").match  # Stripe's
 
 
 def named_secret(text: str, at: int, rule_of: RuleOf) -> Span | None:
@@ -73,8 +71,7 @@ def named_secret(text: str, at: int, rule_of: RuleOf) -> Span | None:
         return _tag_span(place)
     if place.sign in "=:" and place.name.lower().endswith(_HEADERS):
         return _header_span(place)
-    signed = _signatures(text, place.start) if place.rule is like_a_signature else None
-    return (*signed.span(1), REDACTED) if signed else value_span(place)
+    return value_span(place)
 
 
 def _name_at(text: str, at: int, rule_of: RuleOf) -> Place | None:
@@ -101,7 +98,7 @@ def _name_at(text: str, at: int, rule_of: RuleOf) -> Place | None:
         return None  # the usual number
     rule = rule_of(name)
     if rule is is_beside:
-        rule = rule_beside(text, first, start, rule_of)
+        rule = rule_in_text(text, first, start, rule_of)
     if rule is None or not _is_apart(text, sign, first, name):
         return None
     if sign == ">" and end < at:
