@@ -87,15 +87,16 @@ def _name_at(text: str, at: int, rule_of: RuleOf) -> Place | None:
     close, name = found.groups("")
     quote = "" if close.endswith("%") else close[::-1].rstrip("]")
     name = name[::-1]
-    if first and text[first - 1] in "%\\":
-        name = _without_escape(name, text[first - 1])
+    before = text[first - 1 : first]
+    if before == "%":  # as in `%22token%22`
+        name = name[2:]
+    elif before == "\\" and name[0] in "nrt":
+        name = name[1:]
     name = name.removesuffix(" string")  # Go's `var token string = "…"`
     if sign in "=>" and not quote:
         of_two = _in_two_words(name)
         begin = of_two.start() if of_two else name.rfind(" ") + 1
         first, name = first + begin, name[begin:]
-    if name == "tokens" and text[start : start + 4].strip(" ,;)").isdigit():
-        return None  # the usual number
     rule = rule_of(name)
     if rule is is_beside:
         rule = rule_in_text(text, first, start, rule_of)
@@ -143,13 +144,6 @@ def _is_apart(text: str, sign: str, first: int, name: str) -> bool:
     if sign == ",":
         return is_header(name) or opens_pair(text, first)
     return sign != "'" or name.isupper() or _named_in_prose(name) is not None
-
-
-def _without_escape(name: str, before: str) -> str:
-    """Drop the rest of an escape that stands before a name, as in `%22token%22`."""
-    if before == "%":
-        return name[2:]
-    return name[1:] if before == "\\" and name[0] in "nrt" else name
 
 
 def _header_span(place: Place) -> Span | None:
