@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # A path of short words, numbers and UUIDs holds nothing that the redactor would find, which a test
 # compares. Nearly each request brings a new path: to redact it took a tenth of the whole story.
 is_plain_path = re.compile(
-    "(?:/(?:[a-z0-9]{0,20}+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})){1,8}"
+    "(?:/(?:[a-z0-9]{0,15}+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})){1,8}"
 ).fullmatch
 
 _FREQUENT = (RequestFinished, LlmCallFinished)  # these add their fields to the line themselves

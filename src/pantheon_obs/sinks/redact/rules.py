@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Rule = Callable[[object], bool]
 
 _DEEP = 3
-_MANY = 1000  # if none of so many is a secret, the rest are none
+_CODES = 1000  # if none of so many is a secret, the rest are none
 _LONG = 1000
 _NEAR = 200
 _CARDS = range(10**12, 10**19)
@@ -92,7 +92,7 @@ def has_code(value: object, depth: int = _DEEP) -> bool:
     """Take random values for secrets, and lists and mappings of them, also as a text."""
     if isinstance(value, (list, tuple, set, frozenset, dict)):
         items = dict.values(value) if isinstance(value, dict) else value
-        return depth > 0 and any(has_code(item, depth - 1) for item in islice(items, _MANY))
+        return depth > 0 and any(has_code(item, depth - 1) for item in islice(items, _CODES))
     if like_a_code(value):
         return True
     parts = _parts((_text_of(value) or "")[:_LONG])
