@@ -463,10 +463,10 @@ def request(path):
     emit(RequestFinished("t-1", {}, "GET", path, 200, 1.0, "ok"))
 
 configure_logging(log_format="json", max_line_bytes=1024)
-build = LineBuilder.build_fact
-LineBuilder.build_fact = None
+redact = LineBuilder._redact
+LineBuilder._redact = None
 request("/broken")
-LineBuilder.build_fact = build
+LineBuilder._redact = redact
 request("/long" * 1000)
 logging.disable(logging.INFO)
 with capture_events() as events:

@@ -183,9 +183,9 @@ class WebsocketFinished(Fact):
             return DEBUG
         return ERROR if self.outcome in ("error", "no_response") else INFO
 
-    def fields(self) -> dict[str, Any]:
-        """The event's own fields, in the order of the schema."""
-        fields: dict[str, Any] = {"path": self.path}
+    def fields(self, line: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The event's own fields, as for a request."""
+        fields: dict[str, Any] = (line or {}) | {"path": self.path}
         if self.route is not None:
             fields["route"] = self.route
         if self.close_code is not None:
@@ -217,9 +217,9 @@ class BackgroundFailed(Fact):
     bound: dict[str, Any]
     error: BaseException
 
-    def fields(self) -> dict[str, Any]:
-        """The event's own fields, in the order of the schema."""
-        return {"error_type": type(self.error).__name__}
+    def fields(self, line: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The event's own fields, as for a request."""
+        return (line or {}) | {"error_type": type(self.error).__name__}
 
 
 class LifespanFailed(Fact):
@@ -241,9 +241,9 @@ class LifespanFailed(Fact):
     phase: str
     error: BaseException
 
-    def fields(self) -> dict[str, Any]:
-        """The event's own fields, in the order of the schema."""
-        return {"phase": self.phase, "error_type": type(self.error).__name__}
+    def fields(self, line: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The event's own fields, as for a request."""
+        return (line or {}) | {"phase": self.phase, "error_type": type(self.error).__name__}
 
 
 Ended = RequestFinished | WebsocketFinished | TaskFinished

@@ -74,9 +74,9 @@ class TaskFinished(Fact):
         level = _TASK_LEVELS.get(self.state, INFO)
         return DEBUG if self.quiet and level < ERROR else level
 
-    def fields(self) -> dict[str, Any]:
-        """The event's own fields, in the order of the schema."""
-        fields: dict[str, Any] = {"task": self.task, "state": self.state}
+    def fields(self, line: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The event's own fields, in the order of the schema, added to those of a line."""
+        fields: dict[str, Any] = (line or {}) | {"task": self.task, "state": self.state}
         if self.latency_ms is not None:
             fields["latency_ms"] = self.latency_ms
         if self.queue is not None:

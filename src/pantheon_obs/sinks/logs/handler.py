@@ -17,7 +17,7 @@ from pantheon_obs.core.guard import report
 from pantheon_obs.core.structured import handle, in_flight
 from pantheon_obs.sinks.logs import noticing, odd
 from pantheon_obs.sinks.logs.adopted import AdoptedFilters
-from pantheon_obs.sinks.logs.entry import Entry, entry_from, uncoloured
+from pantheon_obs.sinks.logs.entry import Entry, FactEntry, entry_from, uncoloured
 from pantheon_obs.sinks.logs.noticing import plain_classes
 from pantheon_obs.sinks.logs.records import read_back, record_for
 from pantheon_obs.sinks.logs.rendered import Rendered, entry_behind
@@ -25,8 +25,6 @@ from pantheon_obs.sinks.logs.superseded import RULES, is_superseded
 from pantheon_obs.sinks.redact.plain import described
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pantheon_obs.core.events import Event
     from pantheon_obs.sinks.logs.emitter import Emitter
 
@@ -86,7 +84,8 @@ class ObsHandler(logging.Handler):
         """Write one record as a line, unless an event of ours says more."""
         try:
             if in_flight and isinstance(entry := in_flight.get(id(record)), Entry):
-                entry.written = True
+                if isinstance(entry, FactEntry):
+                    entry.written = True
                 read_back(entry, record)
             elif type(record.msg) is not str and isinstance(record.msg, Rendered):
                 entry = entry_behind(record, record.msg)
@@ -113,7 +112,7 @@ class ObsHandler(logging.Handler):
         Its level is enabled. Watchers of records, as Sentry, need not see a fact of this library.
         """
         is_watched = _Logger.callHandlers is not noticing.call_handlers
-        if (entry.outside is not None or not is_watched) and self.is_direct(logger):
+        if (isinstance(entry, FactEntry) or not is_watched) and self.is_direct(logger):
             self.emitter.emit(entry)
         else:
             handle(logger, record_for(entry, logger, stacklevel), entry)
@@ -165,18 +164,12 @@ def _remains_of(record: logging.LogRecord) -> Entry:
 
 
 class LogSink:
-    """Writes facts through our handler on the root logger.
-
-    Attributes:
-        write: Writes a fact without an exception whose record nobody else would see.
-    """
+    """Writes facts through our handler on the root logger."""
 
     name = "logs"
-    make_entry: type[Entry] = Entry
 
     def __init__(self, handler: ObsHandler) -> None:
         self._handler = handler
-        self.write: Callable[[Event, int], None] = handler.emitter.emit_fact
         self._loggers: dict[str, logging.Logger] = {}  # asking logging for one takes a lock
         # logging's own memory of its answers, which takes a third of the time of asking.
         known: dict[int, bool] = getattr(logging.getLogger(RequestFinished.logger), "_cache", {})
@@ -191,25 +184,17 @@ class LogSink:
         level, error = event.level, event.error
         if not logger.isEnabledFor(level):
             return
-        if error is None and self._handler.is_direct(logger):
-            write = self.write
-            write(event, level)
+        handler = self._handler
+        if error is None and handler.is_direct(logger):
+            handler.emitter.emit(event)
             return
         if error is not None and is_logged(error):
             error = None
-        entry = self.make_entry(
-            level,
-            event.event,
-            name,
-            event.fields(),
-            error,
-            event.trace_id,
-            event.bound,
-            event.outside,
-        )
+        parts = (level, event.event, name, event.fields(), error)
+        entry = FactEntry(*parts, event.trace_id, event.bound, event.outside, fact=event)
         try:
-            self._handler.dispatch(logger, entry)
+            handler.dispatch(logger, entry)
         except Exception:  # of a filter, factory or handler of the application's
-            if not hasattr(entry, "written"):
-                self._handler.emitter.emit(entry)
+            if not entry.written:
+                handler.emitter.emit(entry)
             raise

@@ -7,11 +7,10 @@ import time
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.events import LlmCallFinished, RequestFinished
 from pantheon_obs.core.failures import trace_of
 from pantheon_obs.core.serving import active
 from pantheon_obs.sinks.logs import structlog_fields
-from pantheon_obs.sinks.logs.entry import LEVEL_NAMES, level_name
+from pantheon_obs.sinks.logs.entry import LEVEL_NAMES, Entry, level_name
 from pantheon_obs.sinks.logs.tracebacks import traceback_of
 from pantheon_obs.sinks.redact.plain import described, make_room
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from pantheon_obs.core.events import Event
-    from pantheon_obs.sinks.logs.entry import Entry
     from pantheon_obs.sinks.redact.redactor import Redactor
 
 # A path of short words, numbers and UUIDs holds nothing that the redactor would find, which a test
@@ -28,7 +26,6 @@ is_plain_path = re.compile(
     "(?:/(?:[a-z0-9]{0,15}+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})){1,8}"
 ).fullmatch
 
-_FREQUENT = (RequestFinished, LlmCallFinished)  # these add their fields to the line themselves
 _PREFIX = "structlog_"
 _SECOND = 1_000_000  # microseconds
 _RESERVED = frozenset({"timestamp", "level", "event", "logger", "trace_id", "exception"})
@@ -52,12 +49,13 @@ class LineBuilder:
         # The name on the line of each harmless key: looking it up is faster than judging it again.
         self._names: dict[object, str] = {}
 
-    def build(self, entry: Entry) -> dict[str, Any]:
+    def build(self, entry: Entry | Event) -> dict[str, Any]:
         """Build the line of one entry; its values are str, int, float, bool, None, list or dict."""
         redactor = self._redactor
         event = entry.event
         error = entry.error
-        created = entry.created
+        outside = entry.outside
+        created = entry.created if isinstance(entry, Entry) else None
         micros = time.time_ns() // 1000 if created is None else round(created * 1e6)
         line: dict[str, Any] = {
             "timestamp": self._moment(micros),
@@ -69,17 +67,16 @@ class LineBuilder:
         if trace_id is None:
             trace_id, trace = active()
             trace_id = trace_id or trace_of(error)
-            if bound is None and trace is not None:
-                bound = trace.bound
+            bound = trace.bound if bound is None and trace is not None else bound
         if trace_id:
             line["trace_id"] = trace_id
             if self._request_id:
                 line["request_id"] = trace_id
-        if entry.outside is None or redactor.knows_more:
-            self._add(line, entry.fields)
+        if outside is None or redactor.knows_more:
+            self._add(line, entry.fields if isinstance(entry, Entry) else entry.fields())
         else:
-            line.update(entry.fields)
-            self._redact(line, entry.outside)
+            line = {**line, **entry.fields} if isinstance(entry, Entry) else entry.fields(line)
+            self._redact(line, outside)
         if error is not None and "error_type" not in line:
             line["error_type"] = type(error).__name__
         if bound or structlog_fields.variables:
@@ -87,31 +84,8 @@ class LineBuilder:
         for key, text in self._static:
             line.setdefault(key, text)
         if error is not None:
-            line["exception"] = redactor.text(traceback_of(error, entry.traceback), keep_end=True)
-        return line
-
-    def build_fact(self, fact: Event, level: int) -> dict[str, Any]:
-        """Build the line of an event of this library that has no exception."""
-        redactor, event = self._redactor, fact.event
-        line: dict[str, Any] = {
-            "timestamp": self._moment(time.time_ns() // 1000),
-            "level": LEVEL_NAMES[level],
-            "event": event if event in redactor.harmless else redactor.text(event),
-            "logger": fact.logger,
-        }
-        if fact.trace_id:
-            line["trace_id"] = fact.trace_id
-            if self._request_id:
-                line["request_id"] = fact.trace_id
-        if redactor.knows_more:
-            self._add(line, fact.fields())
-        else:
-            line = fact.fields(line) if isinstance(fact, _FREQUENT) else line | fact.fields()
-            self._redact(line, fact.outside)
-        if fact.bound or structlog_fields.variables:
-            self._add_context(line, fact.bound)
-        for key, text in self._static:
-            line.setdefault(key, text)
+            found = entry.traceback if isinstance(entry, Entry) else None
+            line["exception"] = redactor.text(traceback_of(error, found), keep_end=True)
         return line
 
     def _moment(self, micros: int) -> str:
