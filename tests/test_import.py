@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import pantheon_obs
-from pantheon_obs import _elsewhere, health, llm, propagation
+from pantheon_obs import _elsewhere, health, llm, propagation, testing
 from pantheon_obs.products import PRODUCTS
 from tests.conftest import EXTRAS
 
@@ -116,6 +116,15 @@ def test_every_function_of_the_readme_is_importable_from_the_package() -> None:
 def test_a_public_name_resolves(name: str) -> None:
     """Each name of `__all__` gives a value when touched first, and the same one ever after."""
     run_isolated(f"import pantheon_obs as obs; assert obs.{name} is obs.{name}")
+
+
+def test_every_module_that_is_reset_exists() -> None:
+    """Of a module that is not loaded there is nothing to reset, so a wrong name would go unseen."""
+    names = testing._RESET_IF_LOADED  # noqa: SLF001 - there is no other list
+
+    found = {name for name in names if importlib.util.find_spec(f"pantheon_obs.{name}")}
+
+    assert set(names) == found
 
 
 def test_a_typo_is_an_attribute_error() -> None:

@@ -103,14 +103,14 @@ else:  # hidden from type checkers, which would accept every name
             "sqlalchemy_check",
             "tcp_check",
         ],
-        "llm.budget": ["budget"],
+        "llm.cost.budget": ["budget"],
         "llm.call": ["llm_call"],
         "llm.instrument": ["instrument_llm"],
         "propagation": ["TracedThreadPoolExecutor", "carry", "extract", "inject", "propagate"],
         "propagation.jobs": ["trace_context", "untraced"],
         "sinks.logs.configure": ["configure_logging", "logging_config"],
         "sinks.logs.loggers": ["get_logger"],
-        "sinks.sentry": ["init_sentry"],
+        "sinks.sentry.start": ["init_sentry"],
         "time.measure": ["measure"],
     }
     _HOME = {name: module for module, names in _NAMES.items() for name in names}

@@ -26,6 +26,21 @@ from pantheon_obs.sinks.sentry import start as sentry
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+# Modules that hold state of the process, and that are only imported where they are used.
+_RESET_IF_LOADED = (
+    "adapters.celery_tracing",
+    "adapters.django.health",
+    "llm.cancellations",
+    "llm.cost.budget",
+    "llm.instrument",
+    "llm.sdks",
+    "llm.usage.reported",
+    "sinks.metrics.port",
+    "sinks.metrics.registry",
+    "time.imported",
+    "time.watchdog",
+)
+
 
 @contextmanager
 def capture_events() -> Iterator[list[dict[str, Any]]]:
@@ -137,20 +152,7 @@ def reset() -> None:
     for module in (profiles, mistakes, switch, in_force, pipeline, context, outlived):
         module.reset()
     guard.forget()
-    # Modules that hold state of the process, and that are only imported where they are used.
-    for name in (
-        "adapters.celery_tracing",
-        "adapters.django.health",
-        "llm.cancellations",
-        "llm.budget",
-        "llm.instrument",
-        "llm.sdks",
-        "llm.usage.reported",
-        "sinks.metrics.port",
-        "sinks.metrics.registry",
-        "time.imported",
-        "time.watchdog",
-    ):
+    for name in _RESET_IF_LOADED:
         loaded = sys.modules.get(f"pantheon_obs.{name}")
         if loaded is not None:
             loaded.reset()
