@@ -142,6 +142,7 @@ ENVIRONMENTS = [
     Planted(
         {"GUNICORN_CMD_ARGS": "-w 2 --log-config=x.ini"}, "", "", "gunicorn", "logger_class = "
     ),
+    Planted({"GUNICORN_CMD_ARGS": "-w 2 'x"}, "", "", "gunicorn", "unset GUNICORN_CMD_ARGS"),
     Planted({"UVICORN_LOG_CONFIG": "log.json"}, "log.json", "{}", "server log", "log_config.json"),
     Planted({"GRANIAN_LOG_CONFIG": "no.json"}, "", "", "server log", "GRANIAN_LOG_CONFIG=/"),
 ]

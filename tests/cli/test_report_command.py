@@ -14,8 +14,9 @@ import pytest
 pytest.importorskip("duckdb")
 pytest.importorskip("jinja2")
 
+from pantheon_obs.cli.reading import lines as reading
 from pantheon_obs.cli.reading.files import find
-from pantheon_obs.cli.report import cache, duck, objects, traces
+from pantheon_obs.cli.report import cache, duck, traces
 from pantheon_obs.cli.report.windows import MOST_POINTS, bucket_length
 from tests.cli.pages import CALLER, HOSTILE, TRACE, TRACEBACK, call, line, request, write_log
 
@@ -216,7 +217,7 @@ def test_a_large_log_is_read_once(
     assert 2 == len(list(kept.iterdir()))
     assert 0o700 == kept.stat().st_mode & 0o777
     with monkeypatch.context() as patched:
-        patched.setattr(objects, "blocks", None)  # nothing is read
+        patched.setattr(reading, "blocks", None)  # nothing is read
         assert fresh == counts(run, log, zipped, "--by", "tenant")
     assert 7 * 2 == fresh["totals"]["requests"]
     assert [None] == [row["by"] for row in counts(run, log)["llm"]]
@@ -262,7 +263,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_kept(
 ) -> None:
     """Nor is one whose last line goes on in the next file; a pipe has no size."""
     log = write_log(tmp_path / "shop.log", HOSTILE)
-    read = objects.blocks
+    read = reading.blocks
 
     def growing(*arguments: Any) -> Iterator[bytes]:
         yield from read(*arguments)
@@ -270,7 +271,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_kept(
             file.write("\n")
 
     with monkeypatch.context() as patched:
-        patched.setattr(objects, "blocks", growing)
+        patched.setattr(reading, "blocks", growing)
         counts(run, log)
     assert not kept.exists()
     first = json.dumps(request(30, 7))

@@ -315,6 +315,7 @@ def test_the_port_of_another_is_refused(shared: Served, run: Run) -> None:
     assert (2, "") == (result.code, result.out)
     assert f"127.0.0.1 port {shared.port}: Address already in use" in result.err
     assert 2 == run("serve", shared.log, "--port", "70000").code
+    assert 2 == run("serve", shared.log, "--host", "ü" * 70).code
 
 
 def test_an_address_that_is_not_the_loopback_has_no_other_names() -> None:

@@ -23,7 +23,7 @@ from pantheon_obs.cli.doctor.servers import examine_environment
 from pantheon_obs.cli.reading.files import Source, find
 from pantheon_obs.cli.reading.lines import Reader
 from pantheon_obs.cli.reading.wrappers import Joined
-from pantheon_obs.cli.terminal import in_color, paint, printable, write, write_lines
+from pantheon_obs.cli.terminal import paint, printable, write, write_lines
 from pantheon_obs.core.settings import Settings
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ examples:
   pantheon-obs doctor shop.main:app /var/log/shop/ and what its log lines lack
 """
 
+_COLORS = {"fault": "red", "on": "green", "unknown": "yellow", "off": "dim"}
 _EXIT = {"sound": 0, "faults": 1, "unknown": 2}
 _TARGET = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*(?::[^\W\d]\w*(?:\.[^\W\d]\w*)*(?:\(\))?)?")
 _SECONDS = 120  # for the import of an application
@@ -139,9 +140,8 @@ def _logs(files: list[str]) -> Iterator[Finding]:
 def _as_text(checks: list[Finding], verdict: str) -> Iterator[str]:
     """Show the findings, the faults last, where they are seen."""
     width = max(len(check.name) for check in checks)
-    colors, wanted = {"fault": "red", "on": "green", "unknown": "yellow", "off": "dim"}, in_color()
     for check in sorted(checks, key=lambda each: each.status == "fault"):
-        status = paint(f"{check.status:<7}", colors[check.status], wanted=wanted)
+        status = paint(f"{check.status:<7}", _COLORS[check.status])
         yield f"{status}  {check.name:<{width}}  {printable(check.why)}"
         if check.fix is not None:
             yield f"{'':9}{'':{width}}  -> {printable(check.fix)}"

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pantheon_obs.cli.reading.blocks import BLOCK, LONGEST, WITHOUT_WAITING
-from pantheon_obs.cli.reading.files import STDIN, Source, find, service_of
+from pantheon_obs.cli.reading.files import STDIN, Source, find, source_of
 from pantheon_obs.cli.reading.lines import Line, Reader
 from pantheon_obs.cli.reading.wrappers import Unwrapper
 from pantheon_obs.cli.terminal import note
@@ -51,7 +51,7 @@ class Follower:
         sources = find(there) if there or not names else []
         for name in waiting:
             note(f"{name}: waiting for this file")
-            sources.append(Source(name, name, service_of(name), len(sources)))
+            sources.append(source_of(name, len(sources)))
         self._reader = Reader(())
         self.read = self._reader.read
         self._files = [

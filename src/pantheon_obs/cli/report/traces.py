@@ -13,7 +13,7 @@ from pantheon_obs.cli.reading.blocks import blocks
 from pantheon_obs.cli.reading.lines import Reader
 from pantheon_obs.cli.stories.document import story
 from pantheon_obs.cli.stories.trace_ids import canonical
-from pantheon_obs.cli.terminal import Progress
+from pantheon_obs.cli.terminal import ProgressLine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -51,7 +51,7 @@ def _kept(source: Source, path: Path) -> Source:
     if Path(source.path).is_file():
         return source
     with path.open("wb") as file:
-        file.writelines(blocks(source, Progress()))
+        file.writelines(blocks(source, ProgressLine()))
     return source._replace(path=str(path))
 
 

@@ -49,7 +49,7 @@ class Server(ThreadingHTTPServer):
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             super().__init__((host, port), _Handler)
-        except (OSError, OverflowError) as error:
+        except (OSError, OverflowError, TypeError) as error:  # a port or a name that cannot be
             msg = f"{host} port {port}: {getattr(error, 'strerror', None) or error}"
             raise CommandError(msg) from None
         self.host = host
