@@ -45,7 +45,7 @@ SERVERS = {
 
 @dataclass
 class Seen:
-    """What the clients have seen.
+    """The responses that the clients have received, and the figures of the server.
 
     Attributes:
         answered: The ids of requests whose whole response has come.

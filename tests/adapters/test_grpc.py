@@ -67,7 +67,7 @@ class Service:
 
 
 class Call:
-    """What the client has got."""
+    """The code, answer and metadata that the client has received."""
 
     def __init__(self, code: str, answer: Any, metadata: dict[str, str]) -> None:
         self.code, self.answer, self.metadata = code, answer, metadata

@@ -1,4 +1,4 @@
-"""What is billed beside the tokens: it has a price of the list, or the call has none."""
+"""Items billed beside the tokens have a price in the list, or their call has no cost."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def warnings(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 class TestSum:
-    """How costs are added up, and who is told."""
+    """Costs are added up, and the callback is called."""
 
     def test_ten_dimes_are_a_dollar(self, lines: list[dict[str, Any]]) -> None:
         """The sum is exact, unlike one of floats; the call that reaches it is told once."""
@@ -589,7 +589,7 @@ class TestSwitches:
             budget(0)
 
     def test_a_callback_may_fail_and_call(self, lines: list[dict[str, Any]]) -> None:
-        """What it raises is logged, and its own calls are counted."""
+        """Its exceptions are logged, and its own calls are counted."""
 
         def on_exceeded(_key: str | None, _spent: float) -> None:
             spend()
@@ -665,7 +665,7 @@ class TestAttribution:
         ]
 
     def test_a_setting_names_the_fields(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """That of the last set-up, before the first that of the environment."""
+        """The last set-up's value is in force, and before the first set-up the environment's."""
         monkeypatch.setenv("PANTHEON_OBS_LLM_ATTRIBUTION", "org, team")
         budget(1.0, per="org").undo()
         with pytest.raises(ConfigError, match="use one of org, team, or name it in the setting"):

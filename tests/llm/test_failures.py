@@ -621,7 +621,7 @@ class TestTimeOuts:
         assert ("error", "TimeoutError") == why(events)[:2]
 
     def test_a_cancellation_after_a_timeout(self, events: Events) -> None:
-        """What the task has left behind does not count, whether it is kept or not."""
+        """A timeout that the task has already left does not count, whether it is kept or not."""
 
         async def consume(waiting: asyncio.Event, *, kept: bool) -> None:
             for _ in range(3):

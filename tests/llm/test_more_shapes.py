@@ -244,7 +244,7 @@ class TestInteractions:
         ]
 
     def test_searches_have_no_price(self) -> None:
-        """How they are billed depends on the model."""
+        """Their billing depends on the model."""
         reported = Reported()
         usage = {"total_input_tokens": None, "grounding_tool_count": [{"count": 1}]}
         read({"status": "completed", "usage": usage}, reported)

@@ -176,7 +176,7 @@ def test_a_command_that_sends_a_request_announces_it_once(tmp_path: Path) -> Non
 
 
 def test_threads_and_finalizers_of_a_command_report_in_text_too(tmp_path: Path) -> None:
-    """What Python prints of them is printed, and no line has it."""
+    """Python prints their exceptions as usual, and no log line has them."""
     pytest.importorskip("flask")
     extra = """
 import threading

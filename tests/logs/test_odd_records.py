@@ -81,7 +81,7 @@ def test_an_odd_attribute_costs_no_line(
 def test_an_attribute_that_is_gone_costs_no_line(
     logged: Logged, spoil: Callable[..., None], name: str
 ) -> None:
-    """What is left of the record is told, beside the one report that something was missing."""
+    """The rest of the record is logged, beside one report that something was missing."""
     configure_logging(log_format="json")
     spoil(**{name: ...})
 

@@ -186,7 +186,7 @@ def test_a_field_called_trace_id_stays_the_application_s(
 def test_formatters_of_others_tell_each_field_once(
     logged: Logged, add: Callable[[logging.Handler], None], module: str
 ) -> None:
-    """What they make of a structured event is what they make of `extra=`."""
+    """They format the fields of a structured event as they format `extra=`."""
     package, _, name = module.rpartition(".")
     formatter = getattr(pytest.importorskip(package), name)()
     add(handler := Lines(formatter))

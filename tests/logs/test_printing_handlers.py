@@ -301,7 +301,7 @@ assert Own.kept == ["work", "work"]
 
 
 def test_a_server_s_access_lines_stay_away_from_a_handler_that_prints() -> None:
-    """What the handler prints is not printed, and no line of ours takes its place."""
+    """The handler's own output is dropped, and no line of ours takes its place."""
     done = run(
         HANDLERS
         + """

@@ -508,7 +508,7 @@ def test_what_is_written_whatever_the_rate_does_not_have_it(logged: Logged) -> N
 
 
 def test_lines_after_the_requests_own_follow_its_decision(logged: Logged) -> None:
-    """Those of a trace that the rate keeps have it, and those of a failed one do not."""
+    """Lines of a trace that the rate keeps have the rate; those of a failed trace do not."""
     configure_logging(log_format="json", keep_rate=0.5)
     kept = next(f"id-{n}" for n in range(99) if share(f"id-{n}") < 0.5)
     dropped = next(f"id-{n}" for n in range(99) if share(f"id-{n}") >= 0.5)

@@ -714,7 +714,7 @@ def test_a_statement_of_very_many_values_is_replaced_behind_them() -> None:
 
 
 def test_names_of_the_application_hide_all_their_values() -> None:
-    """What says nothing under our names may say something under those of `redact_keys`."""
+    """A harmless value under our names may be a secret under a name of `redact_keys`."""
     redactor = Redactor(("ward",))
 
     assert {"ward": REDACTED, "wards": "enabled"} == redactor.clean(

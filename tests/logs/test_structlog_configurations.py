@@ -450,7 +450,7 @@ def test_captures_of_tests_see_loggers_that_were_cached_before(logged: Logged) -
 
 
 def test_a_logger_with_processors_of_its_own_keeps_them(logged: Logged) -> None:
-    """Those that were given to `wrap_logger` are no part of structlog's configuration."""
+    """Processors given to `wrap_logger` are no part of structlog's configuration."""
     configure_logging(log_format="json")
     log = structlog.wrap_logger(
         structlog.PrintLogger(sys.stderr), processors=[country, own_renderer]

@@ -271,7 +271,7 @@ def test_no_line_has_a_control(capsys: pytest.CaptureFixture[str], log_format: s
 
 
 def test_the_colours_of_a_server_are_removed(capsys: pytest.CaptureFixture[str]) -> None:
-    """What a server says to a terminal is said without colours; others' codes are shown."""
+    """A server's lines for a terminal lose their colours; others' codes are shown."""
     configure_logging(log_format="text")
 
     logging.getLogger("werkzeug").warning("\x1b[31m\x1b[1mdo not use %s\x1b[0m", "this")

@@ -146,7 +146,7 @@ def test_a_trace_that_is_over_is_no_trace(lines: list[dict[str, Any]]) -> None:
 
 
 def test_bind_alone_leaves_a_trace_that_is_over(lines: list[dict[str, Any]]) -> None:
-    """What is bound there goes on the lines of this task."""
+    """Fields bound there are on the lines of this task."""
 
     async def work() -> None:
         await after_the_request()
@@ -413,7 +413,7 @@ def test_a_task_whose_error_nobody_retrieves_is_reported_with_its_id(
 
 
 def test_reports_of_a_loop_without_a_trace_stay_as_they_are() -> None:
-    """Those of a task outside a trace, and those that name no task; and a task may tell more."""
+    """Reports about tasks outside a trace, and without a task, are unchanged."""
     seen: list[str] = []
 
     def context_of() -> Any:

@@ -1,4 +1,4 @@
-"""What a caller sends beside the id goes on: its span, its flags, its state and its baggage."""
+"""A caller's span, flags, state and baggage are sent on, beside the id."""
 
 from __future__ import annotations
 
