@@ -76,7 +76,7 @@ def pages_with(*languages: str) -> list[Path]:
     ids=lambda page: page.name,
 )
 def test_python_blocks_run_in_the_order_of_their_page(page: Path, tmp_path: Path) -> None:
-    """The other pages are run by test_documentation_alone.py, with what they tell to install."""
+    """test_documentation_alone.py runs the other pages, with the packages that they install."""
     script = tmp_path / "page.py"
     script.write_text(program_of(page))
 

@@ -22,7 +22,7 @@ PLAIN = ("ok", "fails", "aborts", "sets_a_code", "counts", "breaks", "adds", "ec
 
 
 class Service:
-    """A running server, and what its client and its log say of a call."""
+    """A running server, with its client's view of each call and its log."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind

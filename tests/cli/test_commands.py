@@ -1,4 +1,4 @@
-"""The commands as a person uses them: what to ask for, help, errors, pipes and terminals."""
+"""The commands as a person uses them: arguments, help, errors, pipes and terminals."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_nothing_found_says_what_was_looked_through(run: Run, tmp_path: Path) ->
 
 @pytest.mark.parametrize("what", ["", "two words", "{}", '{"trace_id": 7}', "{", "ü", "x" * 200])
 def test_what_is_no_id_is_refused(run: Run, what: str) -> None:
-    """The answer says what is accepted."""
+    """The answer names the accepted values."""
     result = run("story", what)
 
     assert (2, "") == (result.code, result.out)
@@ -131,7 +131,7 @@ def test_what_is_no_id_is_refused(run: Run, what: str) -> None:
 def test_a_story_too_long_for_the_memory_is_cut(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first lines are told, and the others counted."""
+    """The first lines are named, and the others counted."""
     monkeypatch.setattr(search, "MOST_LINES", 3)
     path = save(tmp_path / "x.log", *map(line, range(5)))
 

@@ -186,7 +186,7 @@ def test_errors_of_the_shortest_failed_unit_come_first(run: Run, tmp_path: Path)
 
 
 def test_times_are_where_a_unit_spent_them(run: Run, tmp_path: Path) -> None:
-    """The longest comes first; a pair of which one is missing or of another type is none."""
+    """The longest comes first; a pair with a missing member or a wrong type is left out."""
     times = {
         "db_calls": 3,
         "db_ms": 41.2,

@@ -334,7 +334,7 @@ def test_a_line_without_an_end_does_not_fill_the_memory(
 def test_gzip_is_told_by_its_bytes(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Members follow one another; a damaged or cut file gives what can be read."""
+    """Members follow one another; the readable part of a damaged or cut file is read."""
     monkeypatch.setattr(blocks, "BLOCK", 64)
     data = "".join(json.dumps(line(at)) + "\n" for at in range(100)).encode()
     zipped = gzip.compress(data)

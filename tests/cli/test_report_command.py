@@ -1,4 +1,4 @@
-"""`report` as a person meets it: text, windows, large and piped input, and what goes wrong."""
+"""`report` as a person meets it: text, windows, large and piped input, and errors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def counts(run: Run, *arguments: str | Path) -> dict[str, Any]:
 
 
 def test_the_text_has_the_tables(tmp_path: Path, run: Run) -> None:
-    """With what changed, whole trace ids, and nothing that could move a terminal's cursor."""
+    """It has the changes and whole trace ids, and nothing that could move a terminal's cursor."""
     log = write_log(tmp_path / "shop.log", HOSTILE)
     options = ("--since", "2026-11-29T08:00:02", "--until", "2026-11-29T08:01:00Z", "--compare")
     text = run("report", log, *options).out
@@ -111,7 +111,7 @@ def test_a_missing_extra_is_told_in_one_sentence(
     package: str,
     arguments: tuple[str, ...],
 ) -> None:
-    """With what to install."""
+    """The message names the package to install."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, package, None)
     result = run(*arguments, write_log(tmp_path / "shop.log", HOSTILE))

@@ -68,7 +68,7 @@ ROWS = [
 def test_each_unit_and_call_is_a_row(
     run: Run, log: Path, options: list[str], rows: list[int]
 ) -> None:
-    """Nested calls and other lines are none; all options must hold."""
+    """Nested calls and other lines make no rows; all options must hold."""
     result = run("tail", log, *options)
 
     assert [ROWS[row] for row in rows] == [" ".join(row.split()) for row in result.out.splitlines()]

@@ -134,7 +134,7 @@ def test_without_an_event_loop_a_hung_check_fails_at_its_deadline() -> None:
 
 
 def test_a_check_runs_on_the_trio_that_asks() -> None:
-    """It may use what belongs to that run, and fails at its deadline too."""
+    """It may use objects that belong to that run, and fails at its deadline too."""
     trio = pytest.importorskip("trio")
 
     async def main() -> Report:

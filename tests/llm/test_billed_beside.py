@@ -607,7 +607,7 @@ def test_claude_on_vertex_has_the_list_price_at_the_global_host_only(events: Eve
 
 @pytest.mark.usefixtures("genai")
 def test_a_clients_answer_in_bedrocks_shape_is_not_bedrocks(events: Events) -> None:
-    """Its host is not known; a function without a client is told by the shape."""
+    """Its host is not known; for a function without a client the shape decides."""
 
     class BedrockRuntime:
         __module__ = "botocore.client"

@@ -345,7 +345,7 @@ class TestShared:
         assert ["llm_budget_exceeded"] == names(lines)
 
     def test_two_budgets_share_a_sum(self, server: Redis, lines: list[dict[str, Any]]) -> None:
-        """It is counted once, and each limit is told."""
+        """The sum is counted once, and each limit is reported."""
         first = budget(0.1, redis=client(server))
         second = budget(0.2, redis=aclient(server))
         spend()
@@ -417,7 +417,7 @@ class TestShared:
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
     @pytest.mark.parametrize("script", [FORKS, FORKED_IN_C], ids=["os.fork", "uWSGI"])
     def test_a_forked_process_is_another_one(self, server: Redis, script: str) -> None:
-        """It has a thread of its own, and what its parent has spent is not written twice."""
+        """It has its own thread, and its parent's spending is not written twice."""
         subprocess.run([sys.executable, "-c", script, server.url], check=True, timeout=60)
 
         with budget(1.0, redis=client(server)) as daily:
@@ -525,7 +525,7 @@ class TestLoops:
         assert ["ok", "not_consumed"] == [event.outcome for event in events]
 
     def test_trio_waits_for_nothing(self, server: Redis) -> None:
-        """Its calls go by what is known, too."""
+        """Its calls use the last known sums, too."""
         trio = pytest.importorskip("trio")
 
         async def main() -> None:
@@ -596,7 +596,7 @@ class TestLost:
     def test_the_service_runs_on_by_what_is_known(
         self, server: Redis, lines: list[dict[str, Any]], gone: str
     ) -> None:
-        """One WARNING says so; what was not written is written when it is back."""
+        """One WARNING says so; unwritten spending is written when Redis is back."""
         told: list[float] = []
         with (
             budget(

@@ -319,7 +319,7 @@ class TestModule:
         assert [("generate_content", "ok", None)] * 3 == calls(events)
 
     def test_a_module_without_clients_is_refused(self) -> None:
-        """The message says what is accepted."""
+        """The message names the accepted values."""
         message = (
             "the module json has no method generate or stream: .*a client of openai, anthropic"
         )

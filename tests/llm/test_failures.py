@@ -1,4 +1,4 @@
-"""Calls that fail: the provider's reason, what they were billed, and the caller's own time-out."""
+"""Failed calls: the provider's reason, their billed tokens, and the caller's own time-out."""
 
 from __future__ import annotations
 
@@ -507,7 +507,7 @@ class Deadline:
 
 
 class TestTimeOuts:
-    """The caller's own time-out is an error; a cancellation is none."""
+    """The caller's own time-out is an error; a cancellation is not."""
 
     @pytest.mark.parametrize("wait", [ask, read])
     def test_of_a_timeout(self, wait: Any, events: Events) -> None:

@@ -589,7 +589,7 @@ class TestUsageThatGrows:
     """A method is called when the answer has been read."""
 
     def test_within_a_with_it_is_called_at_its_end(self, events: Events) -> None:
-        """The answer is not a stream, but what is entered gives it."""
+        """The answer is not a stream, but entering it gives one."""
 
         @llm_call
         @contextmanager

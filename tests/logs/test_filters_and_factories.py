@@ -293,7 +293,7 @@ def test_filters_of_a_console_handler_go_on_when_it_is_replaced(
 def test_filters_of_a_handler_below_root_change_records_and_drop_none(
     logged: Logged, console: Callable[[str, logging.Filter | None], None]
 ) -> None:
-    """Root's handlers, or others, may have printed what one logger's handler did not."""
+    """Root's handlers, or others, may have printed records that one logger's handler did not."""
     console("shop", Only("tea"))
     console("", None)
     configure_logging(log_format="json")

@@ -152,7 +152,7 @@ def test_a_level_with_an_empty_name_has_its_number(logged: Logged) -> None:
 def test_an_exception_in_another_form_is_found(
     logged: Logged, spoil: Callable[..., None], exc_info: object, error_type: str | None
 ) -> None:
-    """It may stand alone, or in a triple that is none."""
+    """It may be alone, or in an invalid triple."""
     configure_logging(log_format="json")
     spoil(exc_info=exc_info)
 

@@ -25,7 +25,7 @@ STANDARD = {"message", "taskName", *vars(logging.makeLogRecord({}))}
 
 
 class Pickles(logging.handlers.SocketHandler):
-    """Keeps what a `SocketHandler` sends."""
+    """Keeps the records that a `SocketHandler` sends."""
 
     def __init__(self) -> None:
         super().__init__("127.0.0.1", 9)
@@ -37,7 +37,7 @@ class Pickles(logging.handlers.SocketHandler):
 
 
 class Lines(logging.Handler):
-    """Keeps what its formatter makes of the records."""
+    """Keeps the records as its formatter renders them."""
 
     def __init__(self, formatter: logging.Formatter) -> None:
         super().__init__()

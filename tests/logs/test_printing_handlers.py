@@ -1,4 +1,4 @@
-"""A handler that prints is recognised by what it writes, and other handlers are left alone."""
+"""A handler that prints is recognised by its output, and other handlers are left alone."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ assert Own.kept == ["order placed", "order paid"]
 
 
 def test_output_of_other_threads_passes_while_a_handler_is_watched() -> None:
-    """Only what the handler's own thread writes is its line."""
+    """Only output of the handler's own thread is its line."""
     done = run(
         HANDLERS
         + """

@@ -94,7 +94,7 @@ os.wait()
 
 
 def test_beside_logging_that_is_the_applications_the_rate_holds_for_our_events() -> None:
-    """The application's own lines are none of ours."""
+    """The rate does not apply to the application's own lines."""
     done = run(
         """
         import logging.config

@@ -109,7 +109,7 @@ def ask() -> dict[str, Any]:
 
 
 async def tick() -> None:
-    """Do once what a scheduler does for ever."""
+    """Do one step of a scheduler that runs for ever."""
     await after_the_request()
     log.info("tick")
 

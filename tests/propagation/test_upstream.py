@@ -181,7 +181,7 @@ def test_a_header_that_was_sent_twice() -> None:
 
 
 def test_all_baggage_goes_on_and_members_of_the_setting_become_fields(serve: Any) -> None:
-    """Values are decoded; a property, and what is no pair, are no field."""
+    """Values are decoded; properties, and members that are no pair, are no fields."""
     headers = {"baggage": "tenant=caf%C3%A9;ttl=1, plan = pro ,flag,user_id=7"}
     with capture_events() as lines:
         sent, line = sent_by(serve, headers, baggage_fields=("tenant", "plan", "absent"))

@@ -154,7 +154,7 @@ def reported(events: Events) -> list[str]:
 
 
 def test_a_line_of_the_application_about_its_own_error_stays(events: Events) -> None:
-    """Only installed code repeats what it has been given."""
+    """Only installed code repeats an exception that it received."""
     error = LookupError()
     escaped(error)
 

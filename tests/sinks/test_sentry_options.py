@@ -38,7 +38,7 @@ DSN = "http://k@127.0.0.1:9/1"
 
 
 def run(code: str, **env: str) -> Any:
-    """Run a program; return what it printed last, from JSON."""
+    """Run a program; return the last line that it printed, from JSON."""
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**environment(), **env},

@@ -386,7 +386,7 @@ def test_a_websocket_has_the_times_too() -> None:
 
 
 def test_an_llm_call_alone_leaves_the_own_time() -> None:
-    """LLM calls are measured, and what runs within one overlaps with it."""
+    """LLM calls are measured, and calls within one overlap with it."""
 
     @llm_call(model="m")
     def call() -> Any:
