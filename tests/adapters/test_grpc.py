@@ -219,7 +219,7 @@ def test_a_deadline_that_passes_is_a_client_that_has_left(method: Any) -> None:
 
 
 def test_a_code_may_be_a_number(aio: Service) -> None:
-    """As `grpc.aio` takes it."""
+    """`grpc.aio` accepts a number."""
     assert "NOT_FOUND" == aio.call("asets_a_number", "t13").code
     assert "NOT_FOUND" == aio.finished("t13")["grpc_code"]
 
@@ -300,7 +300,7 @@ def test_a_client_carries_the_trace_with_all_kinds_of_calls(
 def test_a_method_without_a_handler_and_a_probe_are_not_logged(
     kind: str, request: pytest.FixtureRequest
 ) -> None:
-    """Neither is a request of the application's."""
+    """They are not requests of the application."""
     service = request.getfixturevalue(kind)
     assert "UNIMPLEMENTED" == service.call("nothing", f"t9-{kind}").code
     assert "OK" == service.call("/grpc.health.v1.Health/Check", f"t10-{kind}").code

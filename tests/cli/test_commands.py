@@ -349,7 +349,7 @@ def test_an_interrupt_ends_quietly(run: Run, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_closed_pipe_ends_quietly(tmp_path: Path) -> None:
-    """As in `pantheon-obs tail FILE | head -1`, whose output is longer than a pipe holds."""
+    """`pantheon-obs tail FILE | head -1` closes it, if the output is longer than a pipe holds."""
     path = save(tmp_path / "x.log", *(request(at, at + 1) for at in range(5000)))
 
     for arguments in (["tail", path], ["story", TRACE, path], ["story", TRACE, path, "--json"]):
@@ -417,7 +417,7 @@ def test_a_command_imports_only_what_it_needs() -> None:
 def test_main_takes_the_arguments_of_the_process(
     capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """As the console script calls it."""
+    """The console script calls it without arguments."""
     path = save(tmp_path / "x.log", line(0))
     monkeypatch.setattr(sys, "argv", ["pantheon-obs", "story", TRACE, str(path)])
 

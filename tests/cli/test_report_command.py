@@ -260,7 +260,7 @@ def test_the_cache_is_bounded_and_never_in_the_way(
 def test_a_file_that_changes_while_it_is_read_is_not_kept(
     tmp_path: Path, run: Run, kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor is one whose last line goes on in the next file; a pipe has no size."""
+    """A file whose last line continues in the next file is not kept either; a pipe has no size."""
     log = write_log(tmp_path / "shop.log", HOSTILE)
     read = objects.blocks
 
@@ -331,7 +331,7 @@ def test_a_page_is_cut_to_what_it_can_show(
 
 
 def test_the_window_before_begins_in_the_year_one_at_the_earliest(tmp_path: Path, run: Run) -> None:
-    """As no time is earlier."""
+    """No time is earlier."""
     options = ("--since", "0900-01-01", "--until", "2026-12-01", "--compare")
     report = counts(run, write_log(tmp_path / "shop.log", HOSTILE), *options)
     assert "0001-01-01T00:00:00.000000Z" == report["before"]["window"]["since"]

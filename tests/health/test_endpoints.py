@@ -469,7 +469,7 @@ WORKERS = [
 
 @pytest.mark.parametrize(("protocol", "worker"), WORKERS)
 def test_gunicorn_may_drain_before_it_stops(protocol: str, worker: str, tmp_path: Path) -> None:
-    """As in the docs: after SIGTERM readiness is 503, while new connections are still accepted."""
+    """The docs' recipe works: after SIGTERM readiness is 503, and connections are accepted."""
     if worker == "gevent":
         pytest.importorskip("gevent")
     page = (ROOT / "docs" / "health.md").read_text()

@@ -94,7 +94,7 @@ async def passing() -> None:
 
 
 def test_without_an_event_loop_the_coroutine_of_a_report_works() -> None:
-    """Whoever drives it by hand gets the report with the first step."""
+    """Code that drives it by hand gets the report with the first step."""
 
     async def on_asyncio() -> bool:
         await asyncio.sleep(0)

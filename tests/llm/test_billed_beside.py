@@ -462,7 +462,7 @@ class Hostile:
 
 
 def test_reasoning_beside_a_smaller_completion_is_added(events: Events) -> None:
-    """Without a total there is only the size to tell."""
+    """Without a total only the sizes can decide."""
     usage = {"prompt_tokens": 10, "completion_tokens": 5, "reasoning_tokens": 20}
     with llm_call(model="sonar", operation="chat") as call:
         call.usage({**chat("m", 10, 5), "usage": usage})

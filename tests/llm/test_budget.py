@@ -457,7 +457,7 @@ class TestRefusal:
             spend()
 
     def test_what_a_nested_call_has_spent_counts_once(self) -> None:
-        """By its outer call; a thread may outlive that."""
+        """The outer call counts it; a thread may outlive the outer call."""
         goes_on, ended = Event(), Event()
 
         @llm_call(model="m", prices=DIME)

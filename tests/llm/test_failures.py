@@ -343,7 +343,7 @@ class TestBilled:
     """An answer that raises was billed, too."""
 
     def test_the_exception_carries_it(self, events: Events) -> None:
-        """As OpenAI's `LengthFinishReasonError` and instructor's exceptions do."""
+        """OpenAI's `LengthFinishReasonError` and instructor's exceptions carry the answer."""
         with pytest.raises(Failure):
             llm_call(fail(Failure(completion=CUT)))()
 

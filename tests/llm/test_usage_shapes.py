@@ -261,7 +261,7 @@ class TestCutStreams:
     def test_a_stream_of_a_failed_response_has_the_error_of_its_body(
         self, read: Any, events: Events
     ) -> None:
-        """As an unstreamed one has; and its tokens are counted, read to its end or not."""
+        """An unstreamed one has it too; its tokens are counted, read to its end or not."""
         error = {"code": "server_error", "message": "…"}
 
         @llm_call(prices=lambda _: None)

@@ -253,10 +253,10 @@ def test_a_line_is_written_where_the_system_refuses_the_lock(
 
 
 def test_the_stream_that_celery_puts_in_place_of_stdout_is_passed_by() -> None:
-    """It logs its arguments."""
+    """The stream logs each text that is written to it."""
 
     class Logging(io.StringIO):
-        """As Celery's."""
+        """A stream that logs, like Celery's."""
 
     Logging.__module__ = "celery.utils.log"
     out = output.Output()

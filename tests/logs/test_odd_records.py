@@ -1,4 +1,4 @@
-"""Whatever a filter makes of a record, one line comes."""
+"""Each record gives one line, however a filter changes it."""
 
 from __future__ import annotations
 
@@ -258,7 +258,7 @@ def test_a_level_of_the_application_s_own_may_be_log_level(logged: Logged) -> No
 
 @pytest.mark.parametrize("name", [*RULES, "a"])
 def test_arguments_that_do_not_fit_lose_nothing(name: str, logged: Logged) -> None:
-    """Also on loggers of which some records are left out for events of ours."""
+    """This holds also on loggers some of whose records are replaced by our events."""
     configure_logging()
 
     logging.getLogger(name).error("%d apples", "x", extra={"k": 1})

@@ -415,7 +415,7 @@ def test_the_rate_keeps_a_trace_whole_or_drops_it_whole(logged: Logged) -> None:
 
 
 def test_three_services_keep_the_same_traces_and_their_counts_are_restored(logged: Logged) -> None:
-    """Of ids of which the rule keeps the rate's share the count is exact; tokens always are."""
+    """The count is exact if the rule keeps the rate's share of the ids; tokens always are."""
     configure_logging(log_format="json", keep_rate=0.05)
     numbers = Random(16)  # noqa: S311 - no secret
     random_ids = [str(UUID(int=numbers.getrandbits(128), version=4)) for _ in range(400)]

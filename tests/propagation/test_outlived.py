@@ -333,7 +333,7 @@ def test_a_carried_coroutine_that_is_never_finished_is_closed() -> None:
 
 
 def test_what_untraced_starts_has_no_trace(lines: list[dict[str, Any]]) -> None:
-    """Neither within the block nor later; the request goes on after it."""
+    """It has none within the block or later; the request continues after the block."""
 
     def start() -> Any:
         with untraced():

@@ -193,7 +193,7 @@ def test_all_baggage_goes_on_and_members_of_the_setting_become_fields(serve: Any
 
 
 def test_bound_values_go_out_in_place_of_those_that_came_in(serve: Any) -> None:
-    """As they are when a request is sent; other bound fields do not go out."""
+    """The values at the time of the request are sent; other bound fields are not."""
 
     def work() -> None:
         bind(tenant="b,c d", plan="free", user_id=7)

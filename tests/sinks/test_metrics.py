@@ -181,7 +181,7 @@ def test_a_scrape_is_quiet_whatever_the_quiet_paths_are(paths: tuple[str, ...]) 
 
 
 def test_the_first_byte_is_observed_of_streams_only() -> None:
-    """Of other responses it is the last one."""
+    """In other responses the first byte is the last one."""
     app = App()
     labels = {"http_request_method": "GET", "http_route": "/a"}
 
@@ -244,7 +244,7 @@ def test_a_refused_websocket_has_no_close_code(
 
 
 def test_the_gauge_counts_the_requests_that_are_being_served() -> None:
-    """Also one that becomes quiet, and one that is cancelled."""
+    """Requests that become quiet or are cancelled are counted as well."""
     seen: list[float | None] = []
 
     async def watching(scope: Any, receive: Any, send: Any) -> None:

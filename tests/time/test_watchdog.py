@@ -425,7 +425,7 @@ def test_a_request_that_has_not_blocked_has_none(
 
 
 def test_the_trace_is_that_of_the_tasks_context() -> None:
-    """One that is over is none, nor is the state of fields that were bound outside of a request."""
+    """A trace that is over does not count, nor do fields that were bound outside of a request."""
     exchange = Exchange("of-a-task")
     found: list[Any] = []
 
