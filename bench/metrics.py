@@ -1,4 +1,4 @@
-"""Measure what a request costs in metrics, beside the calls of `prometheus_client` themselves.
+"""Measure the cost of a request in metrics, beside the calls of `prometheus_client` itself.
 
 The multi-process mode is chosen when `prometheus_client` is imported: it is a family of its own.
 """

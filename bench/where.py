@@ -124,7 +124,7 @@ def _shown(number: int, total: int) -> str:
 
 
 def _counted(family: str, work: str) -> tuple[Counts, Counts]:
-    """Count a row in a process of its own: what the code by hand adds, and what this library."""
+    """Count a row in its own process: the additions of the code by hand, and of this library."""
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         return pool.submit(count_row, family, work).result()
 

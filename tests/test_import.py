@@ -147,7 +147,7 @@ def test_the_names_are_listed_before_they_are_touched() -> None:
 
 
 def test_tracing_requests_loads_no_part_that_carries_a_trace_elsewhere() -> None:
-    """Those who call no other service do not wait for it; its names are there all the same."""
+    """Services that call no other service do not wait for it; its names are there all the same."""
     loaded = modules_after("import pantheon_obs.adapters.asgi")
 
     assert (

@@ -1,4 +1,4 @@
-"""The commands as a person uses them: what to ask for, help, errors, pipes and terminals."""
+"""The commands as a person uses them: arguments, help, errors, pipes and terminals."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_nothing_found_says_what_was_looked_through(run: Run, tmp_path: Path) ->
 
 @pytest.mark.parametrize("what", ["", "two words", "{}", '{"trace_id": 7}', "{", "ü", "x" * 200])
 def test_what_is_no_id_is_refused(run: Run, what: str) -> None:
-    """The answer says what is accepted."""
+    """The answer names the accepted values."""
     result = run("story", what)
 
     assert (2, "") == (result.code, result.out)
@@ -131,7 +131,7 @@ def test_what_is_no_id_is_refused(run: Run, what: str) -> None:
 def test_a_story_too_long_for_the_memory_is_cut(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first lines are told, and the others counted."""
+    """The first lines are named, and the others counted."""
     monkeypatch.setattr(search, "MOST_LINES", 3)
     path = save(tmp_path / "x.log", *map(line, range(5)))
 
@@ -348,7 +348,7 @@ def test_an_interrupt_ends_quietly(run: Run, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_closed_pipe_ends_quietly(tmp_path: Path) -> None:
-    """As in `pantheon-obs tail FILE | head -1`, whose output is longer than a pipe holds."""
+    """`pantheon-obs tail FILE | head -1` closes it, if the output is longer than a pipe holds."""
     path = save(tmp_path / "x.log", *(request(at, at + 1) for at in range(5000)))
 
     for arguments in (["tail", path], ["story", TRACE, path], ["story", TRACE, path, "--json"]):
@@ -416,7 +416,7 @@ def test_a_command_imports_only_what_it_needs() -> None:
 def test_main_takes_the_arguments_of_the_process(
     capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """As the console script calls it."""
+    """The console script calls it without arguments."""
     path = save(tmp_path / "x.log", line(0))
     monkeypatch.setattr(sys, "argv", ["pantheon-obs", "story", TRACE, str(path)])
 

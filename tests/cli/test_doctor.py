@@ -245,7 +245,7 @@ def test_a_missing_extra_is_found(
     variables: dict[str, str],
     name: str,
 ) -> None:
-    """What is asked for by a variable needs its package."""
+    """A feature that a variable turns on needs its package."""
     from pantheon_obs.cli.doctor import settings  # noqa: PLC0415 - patched here only
 
     for variable, value in variables.items():

@@ -108,7 +108,7 @@ def next_change(events: http.client.HTTPResponse) -> None:
 
 
 def test_lines_are_passed_on_and_counted(served: Served) -> None:
-    """Whatever comes goes on byte for byte; a change is told, and the figures have it."""
+    """The input is passed on byte for byte; a change is announced, and the figures include it."""
     assert served.process.stdin
     assert served.process.stdout
     events = served.events()
@@ -192,7 +192,7 @@ sys.exit(main(["serve", sys.argv[1], "--port", "0"]))
 
 
 def test_an_interrupt_that_comes_within_a_finalizer_ends_it(tmp_path: Path) -> None:
-    """Python drops what a finalizer raises, so the interrupt itself is lost there."""
+    """Python drops exceptions of a finalizer, so the interrupt itself is lost there."""
     log = write_log(tmp_path / "shop.log", [request(0, 5)])
 
     done = subprocess.run(

@@ -91,7 +91,7 @@ def response(status: str = "completed", **more: Any) -> dict[str, Any]:
 
 
 def told(events: Events) -> list[tuple[str, int | None, int | None, str]]:
-    """Select what each call has used."""
+    """Select the usage of each call."""
     return [
         (event.operation, event.input_tokens, event.output_tokens, event.outcome)
         for event in events

@@ -176,7 +176,7 @@ class TestBodies:
     """Bodies of Bedrock, as bytes and JSON."""
 
     def test_a_part_that_is_no_json_is_nothing(self) -> None:
-        """Nor is one that is no bytes."""
+        """A part that is not bytes is nothing either."""
         assert (None, None) == counts({"chunk": {"bytes": b"data: x"}})
         assert (None, None) == counts({"chunk": {"bytes": "{}"}})
 
@@ -188,7 +188,7 @@ class TestBodies:
         assert (512, 40) == counts({"chunk": {"bytes": part}})
 
     def test_headers_without_counts_are_nothing(self) -> None:
-        """As those of other operations."""
+        """Headers of other operations have none."""
         headers = {"x-amzn-bedrock-input-token-count": "many"}
         assert (None, None) == counts({"ResponseMetadata": {"HTTPHeaders": headers}})
 
@@ -201,7 +201,7 @@ class TestFrameworks:
     """Parts of messages that are not in the fixtures."""
 
     def test_details_of_chunks_are_added_up(self) -> None:
-        """As LangChain adds its messages."""
+        """LangChain adds its messages up in the same way."""
         reported = Reported()
         for number in (3, 4):
             usage = {
@@ -244,7 +244,7 @@ class TestInteractions:
         ]
 
     def test_searches_have_no_price(self) -> None:
-        """How they are billed depends on the model."""
+        """Their billing depends on the model."""
         reported = Reported()
         usage = {"total_input_tokens": None, "grounding_tool_count": [{"count": 1}]}
         read({"status": "completed", "usage": usage}, reported)

@@ -163,7 +163,7 @@ def test_junk_in_a_usage_object_is_nothing(junk: object) -> None:
 
 
 class TestExtras:
-    """Fields that a pydantic class does not declare, as SDKs keep what they do not know."""
+    """Fields that a pydantic class does not declare, as SDKs keep unknown fields."""
 
     class Open(BaseModel):
         """A class that accepts any fields."""
@@ -261,7 +261,7 @@ class TestCutStreams:
     def test_a_stream_of_a_failed_response_has_the_error_of_its_body(
         self, read: Any, events: Events
     ) -> None:
-        """As an unstreamed one has; and its tokens are counted, read to its end or not."""
+        """An unstreamed one has it too; its tokens are counted, read to its end or not."""
         error = {"code": "server_error", "message": "…"}
 
         @llm_call(prices=lambda _: None)
@@ -305,7 +305,7 @@ class TestCumulation:
     """A repeated count replaces the earlier one."""
 
     def test_a_later_count_of_fresh_tokens_alone_keeps_the_cache(self) -> None:
-        """Anthropic's delta may repeat the input without what was cached."""
+        """Anthropic's delta may repeat the input without the cached tokens."""
         reported = Reported()
         for usage in (
             USAGE_FIXTURES["anthropic"]["usage"],

@@ -73,7 +73,7 @@ def event_of(value: Any) -> dict[str, Any]:
 
 
 def json_of(text: str) -> Any:
-    """Read a text as JSON; None if it is none."""
+    """Read a text as JSON; None if it is not JSON."""
     try:
         return json.loads(text)
     except ValueError:

@@ -30,7 +30,7 @@ stdlib = structlog.stdlib
 
 @pytest.fixture(autouse=True)
 def structlog_as_it_was() -> Iterator[None]:
-    """Undo what a test does to structlog's own configuration."""
+    """Undo a test's changes of structlog's own configuration."""
     yield
     reset()
     structlog.reset_defaults()
@@ -322,7 +322,7 @@ RENDERED = {
 def test_other_handlers_get_what_the_application_s_renderer_made(
     logged: Logged, records: Records, kind: str
 ) -> None:
-    """Filters see that record too, and what they add is on our line."""
+    """Filters see that record too, and their additions are on our line."""
 
     def add(record: logging.LogRecord) -> bool:
         record.shop = 7
@@ -450,7 +450,7 @@ def test_captures_of_tests_see_loggers_that_were_cached_before(logged: Logged) -
 
 
 def test_a_logger_with_processors_of_its_own_keeps_them(logged: Logged) -> None:
-    """Those that were given to `wrap_logger` are no part of structlog's configuration."""
+    """Processors given to `wrap_logger` are no part of structlog's configuration."""
     configure_logging(log_format="json")
     log = structlog.wrap_logger(
         structlog.PrintLogger(sys.stderr), processors=[country, own_renderer]
@@ -463,7 +463,7 @@ def test_a_logger_with_processors_of_its_own_keeps_them(logged: Logged) -> None:
 
 
 def test_capture_events_sees_what_is_disabled_and_writes_nothing_of_it(logged: Logged) -> None:
-    """A suite may silence logging; what the block itself sets stays."""
+    """A suite may silence logging; settings that the block itself makes stay."""
     configure_logging(log_format="json")
     logging.disable(logging.WARNING)
     try:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def structlog_as_it_was() -> Iterator[None]:
-    """Undo what a test does to structlog's own configuration."""
+    """Undo a test's changes of structlog's own configuration."""
     yield
     reset()
     structlog.reset_defaults()

@@ -154,7 +154,7 @@ def reported(events: Events) -> list[str]:
 
 
 def test_a_line_of_the_application_about_its_own_error_stays(events: Events) -> None:
-    """Only installed code repeats what it has been given."""
+    """Only installed code repeats an exception that it received."""
     error = LookupError()
     escaped(error)
 
@@ -188,7 +188,7 @@ def test_elsewhere_the_first_line_repeats_and_a_later_one_is_a_new_failure(event
 
 
 def test_an_error_that_no_line_has_is_logged(events: Events) -> None:
-    """What a job without an event of its own raises is reported by whoever logs it."""
+    """An exception of a job without an event of its own is reported by the code that logs it."""
     error = LookupError()
     with pytest.raises(LookupError), trace_context("job-1"):
         raise error

@@ -1,4 +1,4 @@
-"""The folder that workers share: what dead ones leave is counted once, whatever happens."""
+"""The folder that workers share: files of dead ones count once, whatever happens."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def shown(folder: Path) -> float:
 
 
 def total(folder: Path) -> float:
-    """The sum over all files, once what the dead have left is settled, as a scrape has it."""
+    """Return the sum over all files after the dead workers' files are merged, as in a scrape."""
     with Folder(folder).locked():
         Folder(folder).settle()
     return shown(folder)
@@ -203,7 +203,7 @@ def crash(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def test_a_crash_between_any_two_steps_counts_nothing_twice(tmp_path: Path, crash: Any) -> None:
-    """Whoever scrapes next finishes what was begun."""
+    """The next scrape finishes an interrupted merge."""
     done = False
     for steps in range(30):
         folder = tmp_path / str(steps)
