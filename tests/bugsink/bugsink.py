@@ -11,7 +11,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 import httpx
 import uv
 
-from tests.support.server import SECONDS
+from tests.support.server import SECONDS, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -101,10 +100,8 @@ class Bugsink:
         return found
 
     def wait_for(self, project: str, count: int) -> None:
-        """Return once so many events of a project are stored, or after a long time."""
-        deadline = time.monotonic() + SECONDS
-        while self.count(project) < count and time.monotonic() < deadline:
-            time.sleep(0.05)
+        """Wait until so many events of a project are stored."""
+        wait_until(lambda: self.count(project) >= count)
 
     def issues(self, project: str) -> dict[str, list[dict[str, Any]]]:
         """Map the id of each issue of a project to its events as stored, the oldest first."""

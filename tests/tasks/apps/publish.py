@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from typing import Any
 
 from pantheon_obs import bind, trace_context
+from tests.support.server import SECONDS, wait_until
 from tests.tasks.apps import shop
-
-SECONDS = 60
 
 
 def results() -> dict[str, Any]:
@@ -70,13 +68,6 @@ def results() -> dict[str, Any]:
         case: repr(result) for case, result in ended.items() if isinstance(result, Exception)
     }
     return found
-
-
-def wait_until(happened: Any) -> None:
-    """Wait until the condition is true."""
-    deadline = time.monotonic() + SECONDS
-    while not happened() and time.monotonic() < deadline:
-        time.sleep(0.05)
 
 
 if __name__ == "__main__":
