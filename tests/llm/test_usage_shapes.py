@@ -102,7 +102,7 @@ def test_each_row_has_a_fixture() -> None:
     shapes = {name for fixture in FIXTURES for name in load(fixture)["shape"].split()}
 
     # Those are no answers; the others have bytes and headers, and are tested on real ones.
-    none = {"errors.answer", "errors.whole", "errors.no_answer"}
+    none = {"errors.beside_answer", "errors.whole_body", "errors.no_answer"}
     others = {*none, "shapes.of_part", "bedrock.invoked"}
     assert {name_of(shape) for _, shape in MESSAGES} == {*shapes, *others}
     assert {name_of(shape) for _, shape in USAGE} == {

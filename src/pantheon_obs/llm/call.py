@@ -38,6 +38,11 @@ OBSERVED = "_pantheon_obs_llm_call"
 _guard = Guard("llm call")
 
 
+def has_observer(function: object) -> bool:
+    """Whether the calls of a function are observed already."""
+    return getattr(function, OBSERVED, None) is True
+
+
 @overload
 def llm_call(function: Decorated, /) -> Decorated: ...
 

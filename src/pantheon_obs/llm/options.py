@@ -46,10 +46,10 @@ class CallOptions:
     host: the application has named no provider.
     """
 
-    operation: str
-    provider: str | None
-    usage: Callable[[Any], object] | None
-    pricing: Pricing | None
+    operation: str = ""
+    provider: str | None = None
+    usage: Callable[[Any], object] | None = None
+    pricing: Pricing | None = None
     sdk: Sdk | None = None
     method: str | None = None
 

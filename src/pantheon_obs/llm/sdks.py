@@ -11,11 +11,10 @@ from threading import Lock
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
-from pantheon_obs.core.calls import call_here
 from pantheon_obs.core.guard import report
-from pantheon_obs.llm.call import OBSERVED
+from pantheon_obs.llm.call import has_observer
 from pantheon_obs.llm.methods import SDKS
-from pantheon_obs.llm.nesting import is_part
+from pantheon_obs.llm.nesting import is_part, outer_call
 from pantheon_obs.llm.redirect import Redirect, copy_of
 
 if TYPE_CHECKING:
@@ -41,11 +40,11 @@ class _Meeting:
         """Return the function to call: the original one, or that with its observer."""
         try:
             subject = args[0] if args else None
-            if getattr(subject, OBSERVED, None) is not True:  # else its client is observed
+            if not has_observer(subject):  # else its client is observed
                 for watcher in self.watchers:
                     client = _client_of(subject, watcher)
                     if client is None or isinstance(client, watcher.kind):
-                        if is_part(call_here(), watcher.sdk):
+                        if is_part(outer_call(), watcher.sdk):
                             break
                         observers = watcher.observers_of(subject if client is None else client)
                         return observers[watcher.path](self._original)

@@ -78,6 +78,11 @@ def either(value: Any, *names: str) -> Any:
     return None
 
 
+def any_of(value: Any, *names: str) -> bool:
+    """Whether one of these fields is neither missing nor empty."""
+    return any(field(value, name) for name in names)
+
+
 def has(value: Any, name: str) -> bool:
     """Whether the value has a field of this name, be it None."""
     kind: Any = type(value)

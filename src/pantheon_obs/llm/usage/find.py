@@ -62,7 +62,7 @@ def is_pending(source: Any, attached: Any) -> bool:
     return is_future(attached) or callable(attached)
 
 
-def find(read: UsageReader | None, source: Any, attached: Any, *, complete: bool) -> Found:
+def find_usage(read: UsageReader | None, source: Any, attached: Any, *, complete: bool) -> Found:
     """Look for the usage of a call that has ended.
 
     The `usage=` option may `read` the returned value or last chunk, else the usage `attached` to
