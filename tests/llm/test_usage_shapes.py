@@ -22,7 +22,7 @@ from pantheon_obs.llm.usage.shapes import MESSAGES, USAGE, first, read, read_usa
 from tests.llm.test_usage import ENDED, FIXTURES, MADE_OF, Asking, as_mapping, load, says
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from pantheon_obs.core.events import LlmCallFinished
     from pantheon_obs.llm.usage.shapes import Rows
@@ -265,7 +265,7 @@ class TestCutStreams:
         error = {"code": "server_error", "message": "…"}
 
         @llm_call(prices=lambda _: None)
-        def failed() -> Iterator[Any]:
+        def failed() -> Generator[Any, None, None]:
             *chunks, last = values("openai_responses_stream")
             yield from chunks[: 0 if read is next else None]
             yield {

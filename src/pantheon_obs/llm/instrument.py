@@ -14,11 +14,11 @@ from pantheon_obs.core.switch import is_off
 from pantheon_obs.llm.call import LlmCallObserver, has_observer
 from pantheon_obs.llm.cost.costs import pricing_of
 from pantheon_obs.llm.cost.list_loading import loader
+from pantheon_obs.llm.hosts import vendor_of
 from pantheon_obs.llm.instrumentation import LlmInstrumentation, described, resolve
 from pantheon_obs.llm.methods import SDKS
 from pantheon_obs.llm.options import CallOptions
 from pantheon_obs.llm.sdks import SDK_NAMES, functions_at, is_watched, sdk_of
-from pantheon_obs.llm.vendors import vendor_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -113,8 +113,8 @@ class Progress:
     def failed(self, error: BaseException, began: float | None = None) -> None:
         """Record an exception: `error`, or `cancelled` if it is not an `Exception`.
 
-        A cancellation by the caller's own time-out is an error, and one of a stream that the
-        consumer has left none.
+        A cancellation by the caller's own time-out is an error. A cancellation of a stream that the
+        consumer has left is not.
         """
         by = None if isinstance(error, Exception) else sender_of(error)
         if by == "consumer":

@@ -23,7 +23,7 @@ from pantheon_obs.llm.methods import RETRIEVE
 from pantheon_obs.llm.nesting import InnerCalls, is_part, outer_call
 from pantheon_obs.llm.progress import Progress
 from pantheon_obs.llm.usage.find import Found, attached_usage, find_usage
-from pantheon_obs.llm.usage.reported import Reported, is_told
+from pantheon_obs.llm.usage.reported import Reported, is_due
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -145,7 +145,7 @@ class LlmCall(Progress):
         outer = self.outer
         retrieved = self.options.operation == RETRIEVE and self.options.sdk is not None
         try:
-            if (retrieved or self.reported.job) and not is_told(self.reported, retrieved=retrieved):
+            if (retrieved or self.reported.job) and not is_due(self.reported, retrieved=retrieved):
                 if self.trace is not None:
                     self.trace.open_calls.discard(self)
                 return
@@ -160,7 +160,7 @@ class LlmCall(Progress):
             if not self.is_part:
                 pipeline.emit(event)
             if budgets.tallies and (event.nested or not self.is_part):
-                budgets.count(self, event)
+                budgets.add(self, event)
         finally:
             if outer is not None:
                 outer.inner_ended(self)

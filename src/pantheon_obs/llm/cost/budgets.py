@@ -32,9 +32,9 @@ class Budgets:
         self.refusing: tuple[Any, ...] = ()  # the budgets that may refuse a call
 
     def check(self, call: Any) -> None:
-        """Raise `BudgetExceeded` in the place of a call that is not to be made.
+        """Raise `BudgetExceeded` if a budget refuses the call.
 
-        On the thread of an event loop that goes by what is known now; `admit` waits for more.
+        On the thread of an event loop this decides by what is known now; `admit` waits for more.
         """
         refused = None
         with _guard:
@@ -54,8 +54,8 @@ class Budgets:
             _refuse(call, refused)
         call.started = perf_counter()  # it was not the model that took the time
 
-    def count(self, call: Any, event: LlmCallFinished) -> None:
-        """Add the cost of a call, and tell the budgets that are spent.
+    def add(self, call: Any, event: LlmCallFinished) -> None:
+        """Add the cost of a call, and report the budgets that it has spent.
 
         The cost of a nested call is held until its outer call has ended, whose cost counts then.
         """
@@ -66,12 +66,12 @@ class Budgets:
                 if event.nested:
                     self._hold(call.outer, event, nanodollars)
                 else:
-                    self._add(call, event, nanodollars)
+                    self._spend(call, event, nanodollars)
             finally:
                 if call.inner is not None:
                     _release(call.inner.held)
 
-    def _add(self, call: Any, event: LlmCallFinished, nanodollars: int) -> None:
+    def _spend(self, call: Any, event: LlmCallFinished, nanodollars: int) -> None:
         asked: list[Asked] = []
         for tally in self.tallies:
             sums = tally.add(key_of(tally.per, event.bound), nanodollars, event.unpriced)

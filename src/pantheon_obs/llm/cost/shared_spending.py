@@ -13,7 +13,7 @@ import sys
 from contextlib import suppress
 from itertools import chain
 from queue import Empty, SimpleQueue
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -52,12 +52,10 @@ class Update:
 
     def wait(self, end: float) -> None:
         """Wait in a thread, and tell the limits that are reached."""
-        done = Lock()
-        done.acquire()
+        done = Event()
         self.has_waiter = True
-        self.notify = done.release
-        if self.may_be_done_soon:
-            done.acquire(timeout=max(0, self.shared.patience + end - monotonic()))
+        self.notify = done.set
+        done.wait(self._seconds_until(end))
         self.leave()
 
     async def wait_in_loop(self, end: float) -> None:
@@ -68,16 +66,15 @@ class Update:
         self.has_waiter = True
         self.notify = lambda: loop.call_soon_threadsafe(done.cancel)
         try:
-            if self.may_be_done_soon:
-                timeout = max(0, self.shared.patience + end - monotonic())
-                await asyncio.wait([done], timeout=timeout)
+            await asyncio.wait([done], timeout=self._seconds_until(end))
         finally:
             self.leave()
 
-    @property
-    def may_be_done_soon(self) -> bool:
-        """Whether it is worth to wait."""
-        return not (self.is_done or self.shared.is_lost or self.shared.hangs)
+    def _seconds_until(self, end: float) -> float:
+        """Return how long to wait for the answer: not at all if none will come soon."""
+        if self.is_done or self.shared.is_lost or self.shared.hangs:
+            return 0
+        return max(0, self.shared.patience + end - monotonic())
 
     def leave(self) -> None:
         """Wait no longer: the thread tells the limits if it is not done yet."""

@@ -168,6 +168,7 @@ def _restart(call: LlmCall, *_: object) -> None:
 def _given(
     observed: ObservedClass, subject: Any, call: LlmCall, answer: Any, *, deliver: Deliver
 ) -> Any:
+    """Observe the value that a manager or a raw response has returned, in its place."""
     if answer is subject:
         call.reported.content = True
         return answer

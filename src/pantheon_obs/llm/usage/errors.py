@@ -22,7 +22,7 @@ _ID = re.compile(r"[A-Za-z0-9_.:/+=-]{1,128}")
 _FAILURE = re.compile(r"(?i)(error|failed|timeout)(_.*)?")
 _STATUSES = range(400, 600)
 # The headers of a provider's own id end in one of these; the first kind counts. A client's id,
-# which some providers repeat, is none.
+# which some providers send back, does not.
 _ID_HEADERS = tuple(
     re.compile(kind) for kind in ("x-request-?id", ".*request-?id", ".*(trace|correlation)-?id")
 )

@@ -155,7 +155,7 @@ class Asked(dict[str, Any]):
         self._subject = subject
 
     def __contains__(self, name: object) -> bool:
-        """Whether the object has a field of this name, be it None; methods are none."""
+        """Whether the object has a field of this name, be it None. A method is no field."""
         if not super().__contains__(name):
             try:
                 found = getattr(self._subject, str(name))

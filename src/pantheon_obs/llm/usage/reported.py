@@ -168,8 +168,8 @@ def set_job(reported: Reported, value: Any, status: str | None) -> None:
     reported.in_background = status in _PENDING or field(value, "background") is True
 
 
-def is_told(reported: Reported, *, retrieved: bool) -> bool:
-    """Whether the call that has this answer is to be reported, or was before."""
+def is_due(reported: Reported, *, retrieved: bool) -> bool:
+    """Whether the call that has this answer is to be reported, if it was not before."""
     job = reported.job
     if job is None:
         return not retrieved

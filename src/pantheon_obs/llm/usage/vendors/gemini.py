@@ -18,19 +18,6 @@ _MODALITIES = {
     "VIDEO": "video",
     "MODALITY_UNSPECIFIED": "text",
 }
-# The lists of tokens by modality, and the counts of the price list to which they belong.
-_DETAILS = {
-    "prompt_tokens_details": ("input_{}_tokens",),
-    "cache_tokens_details": ("cache_{}_read_tokens",),
-    "candidates_tokens_details": ("output_{}_tokens",),
-    "response_tokens_details": ("output_{}_tokens",),
-    "tool_use_prompt_tokens_details": ("input_{}_tokens", "input_{}_tool_tokens"),
-    # Of interactions.
-    "input_tokens_by_modality": ("input_{}_tokens",),
-    "cached_tokens_by_modality": ("cache_{}_read_tokens",),
-    "output_tokens_by_modality": ("output_{}_tokens",),
-    "tool_use_tokens_by_modality": ("input_{}_tokens", "input_{}_tool_tokens"),
-}
 _SIGNS = ("candidates", "prompt_feedback", "response_id", "model_version")
 _ANSWER = ("content", "finish_reason")
 _ANSWERED = ("candidates_token_count", "response_token_count")  # the second of the Live API
@@ -45,6 +32,23 @@ def _in_both_cases(names: tuple[str, ...]) -> tuple[str, ...]:
     )
 
 
+# The lists of tokens by modality, and the counts of the price list to which they belong.
+_DETAILS = {
+    case: kept
+    for name, kept in {
+        "prompt_tokens_details": ("input_{}_tokens",),
+        "cache_tokens_details": ("cache_{}_read_tokens",),
+        "candidates_tokens_details": ("output_{}_tokens",),
+        "response_tokens_details": ("output_{}_tokens",),
+        "tool_use_prompt_tokens_details": ("input_{}_tokens", "input_{}_tool_tokens"),
+        # Of interactions.
+        "input_tokens_by_modality": ("input_{}_tokens",),
+        "cached_tokens_by_modality": ("cache_{}_read_tokens",),
+        "output_tokens_by_modality": ("output_{}_tokens",),
+        "tool_use_tokens_by_modality": ("input_{}_tokens", "input_{}_tool_tokens"),
+    }.items()
+    for case in _in_both_cases((name,))
+}
 _cases_of = Memo(_in_both_cases)
 
 
@@ -153,8 +157,8 @@ def interaction_event(value: Any, reported: Reported) -> Any:
     area, _, step = kind.partition(".")
     if area not in ("interaction", "step", "content"):
         return False
-    reported.finished = bool(reported.finished) or step in ("completed", "complete")
-    reported.content = reported.content or (step == "delta" and bool(field(value, "delta")))
+    content = step == "delta" and bool(field(value, "delta"))
+    reported.note(content=content, finished=step in ("completed", "complete"))
     if area != "interaction":
         add_tools(field(value, "step"), reported)
         return field(field(value, "metadata"), "total_usage")
@@ -211,9 +215,9 @@ def _way_of(usage: Any) -> object:
 def _add_modalities(usage: Any, reported: Reported) -> None:
     """Keep the tokens of text, audio, images and video, as they have prices of their own."""
     sums: dict[str, int] = {}
-    for of_modality, names in _DETAILS.items():
-        entries = _get(usage, of_modality)
-        for entry in entries if isinstance(entries, list) else ():
+    for kept, entries in stored(usage).items():
+        names = _DETAILS.get(kept, ())
+        for entry in entries if names and isinstance(entries, list) else ():
             modality = field(entry, "modality")
             kind = _MODALITIES.get((_name(modality) or "MODALITY_UNSPECIFIED").upper(), OTHER)
             tokens = count(_get(entry, "token_count", "tokens"))
