@@ -328,13 +328,13 @@ def test_answers_in_the_background_are_forgotten_at_last() -> None:
     reported.in_background = True
     for number in range(10_001):
         reported.job = str(number)
-        assert background.is_told(reported, retrieved=False)
+        assert background.is_due(reported, retrieved=False)
     reported.input_tokens = reported.output_tokens = 1
     reported.in_background = False
 
     told = {}
     for job in ("0", "1"):
         reported.job = job
-        told[job] = background.is_told(reported, retrieved=True)
+        told[job] = background.is_due(reported, retrieved=True)
     background.reset()
     assert {"0": False, "1": True} == told

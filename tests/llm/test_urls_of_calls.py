@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pantheon_obs.llm.vendors import _url_among
+from pantheon_obs.llm.hosts import _url_among
 
 
 @pytest.mark.parametrize("name", ["http_options", "httpOptions"])

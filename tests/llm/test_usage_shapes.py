@@ -22,7 +22,7 @@ from pantheon_obs.llm.usage.shapes import MESSAGES, USAGE, first, read, read_usa
 from tests.llm.test_usage import ENDED, FIXTURES, MADE_OF, Asking, as_mapping, load, says
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from pantheon_obs.core.events import LlmCallFinished
     from pantheon_obs.llm.usage.shapes import Rows
@@ -102,7 +102,7 @@ def test_each_row_has_a_fixture() -> None:
     shapes = {name for fixture in FIXTURES for name in load(fixture)["shape"].split()}
 
     # Those are no answers; the others have bytes and headers, and are tested on real ones.
-    none = {"errors.answer", "errors.whole", "errors.no_answer"}
+    none = {"errors.beside_answer", "errors.whole_body", "errors.no_answer"}
     others = {*none, "shapes.of_part", "bedrock.invoked"}
     assert {name_of(shape) for _, shape in MESSAGES} == {*shapes, *others}
     assert {name_of(shape) for _, shape in USAGE} == {
@@ -265,7 +265,7 @@ class TestCutStreams:
         error = {"code": "server_error", "message": "…"}
 
         @llm_call(prices=lambda _: None)
-        def failed() -> Iterator[Any]:
+        def failed() -> Generator[Any, None, None]:
             *chunks, last = values("openai_responses_stream")
             yield from chunks[: 0 if read is next else None]
             yield {

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from pantheon_obs.llm.usage.beside import OTHER, add_detail, add_tools, set_served
-from pantheon_obs.llm.usage.fields import either, field, has, text
+from pantheon_obs.llm.usage.fields import any_of, either, field, has, text
 from pantheon_obs.llm.usage.reported import Reported, count
 from pantheon_obs.llm.usage.vendors.anthropic import add_cache
 
@@ -16,7 +16,6 @@ _CACHE_LIVES = {"5m": "cache_write_5m_tokens", "1h": "cache_write_1h_tokens"}
 _VENDOR = "aws.bedrock"
 _HEADER = "x-amzn-bedrock-{}-token-count"
 _METRICS = "amazon-bedrock-invocationMetrics"
-_TEXTS = ("generation", "outputText", "embedding")
 _CONTENT = ("text", "toolUse", "reasoningContent", "image")
 
 
@@ -24,9 +23,8 @@ def converse(value: Any, reported: Reported) -> Any:
     """Read a whole response (API_runtime_Converse)."""
     if field(value, "output") is None:
         return False
-    reported.content = True
+    reported.note(finish_reason=field(value, "stopReason"), content=True)
     reported.vendor = _VENDOR
-    reported.finish_reason = text(field(value, "stopReason")) or reported.finish_reason
     blocks = field(field(field(value, "output"), "message"), "content")
     for block in blocks if isinstance(blocks, list) else ():
         add_tools(field(block, "toolUse"), reported)
@@ -45,12 +43,14 @@ def _set_way(value: Any, reported: Reported) -> None:
 def event(value: Any, reported: Reported) -> Any:
     """Read an event up to the terminal one (API_runtime_ConverseStreamOutput)."""
     stop = field(value, "messageStop")
-    reported.finished = bool(reported.finished) or stop is not None
-    reported.finish_reason = text(field(stop, "stopReason")) or reported.finish_reason
     delta = field(field(value, "contentBlockDelta"), "delta")
     tool = field(field(field(value, "contentBlockStart"), "start"), "toolUse")
     add_tools(tool, reported)
-    reported.content = reported.content or any((tool, *(field(delta, name) for name in _CONTENT)))
+    reported.note(
+        finish_reason=field(stop, "stopReason"),
+        content=bool(tool) or any_of(delta, *_CONTENT),
+        finished=stop is not None,
+    )
     return None
 
 
@@ -114,12 +114,9 @@ def body(value: Any, reported: Reported) -> Any:
     parts = results if isinstance(results, list) else [value]
     given = either(value, "prompt_token_count", "inputTextTokenCount")
     made = [count(either(part, "generation_token_count", "tokenCount")) for part in parts]
-    reported.content = reported.content or bool(
-        results or either(value, "generation", "outputText")
-    )
+    reported.note(content=bool(results) or any_of(value, "generation", "outputText"))
     for part in parts:
-        reason = text(either(part, "stop_reason", "completionReason"))
-        reported.finish_reason = reason or reported.finish_reason
+        reported.note(finish_reason=either(part, "stop_reason", "completionReason"))
     if metrics is not None:
         tokens(
             {
