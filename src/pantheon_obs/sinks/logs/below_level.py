@@ -14,6 +14,7 @@ from pantheon_obs.core.guard import report
 from pantheon_obs.core.structured import handle, in_flight
 from pantheon_obs.products import LIBRARIES, PRODUCTS
 from pantheon_obs.sinks.logs.held import recording_here
+from pantheon_obs.sinks.logs.passed_on import passed_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,7 +128,8 @@ def _send(logger: logging.Logger, record: logging.LogRecord, recording: Recordin
             if not passed:
                 return
             record = passed if isinstance(passed, logging.LogRecord) else record
-    if not recording.kept and type(record.msg) is str and id(record) not in in_flight:
+    is_event = id(record) in in_flight or id(record.msg) in passed_on
+    if not recording.kept and type(record.msg) is str and not is_event:
         _hold(recording, record)
     else:
         handler.emit(record)

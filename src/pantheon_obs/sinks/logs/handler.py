@@ -18,9 +18,8 @@ from pantheon_obs.core.structured import handle, in_flight
 from pantheon_obs.sinks.logs import noticing, odd
 from pantheon_obs.sinks.logs.adopted import AdoptedFilters
 from pantheon_obs.sinks.logs.entry import Entry, FactEntry, entry_from, uncoloured
-from pantheon_obs.sinks.logs.noticing import plain_classes
+from pantheon_obs.sinks.logs.passed_on import entry_behind, passed_on
 from pantheon_obs.sinks.logs.records import read_back, record_for
-from pantheon_obs.sinks.logs.rendered import Rendered, entry_behind
 from pantheon_obs.sinks.logs.superseded import RULES, is_superseded
 from pantheon_obs.sinks.redact.plain import described
 
@@ -87,20 +86,16 @@ class ObsHandler(logging.Handler):
                 if isinstance(entry, FactEntry):
                     entry.written = True
                 read_back(entry, record)
-            elif type(record.msg) is not str and isinstance(record.msg, Rendered):
-                entry = entry_behind(record, record.msg)
+            elif passed_on and id(record.msg) in passed_on:
+                entry = entry_behind(record)
             else:
                 error = odd.error_in(record.exc_info) if record.exc_info else None
-                name = record.name
-                doubtful = type(name) is str and (error is not None or name in RULES)
-                if doubtful:
-                    if is_superseded(record, error):
-                        return
-                    entry = entry_from(record, error)
-                    if name in RULES:
-                        entry.event = uncoloured(entry.event)
-                else:
-                    entry = entry_from(record, error)
+                name = record.name if type(record.name) is str else ""
+                if name and (error is not None or name in RULES) and is_superseded(record, error):
+                    return
+                entry = entry_from(record, error)
+                if name in RULES:
+                    entry.event = uncoloured(entry.event)
         except Exception as failure:  # noqa: BLE001 - a record may have become anything
             report("log record", failure)
             entry = _remains_of(record)
@@ -112,7 +107,7 @@ class ObsHandler(logging.Handler):
         Its level is enabled. Watchers of records, as Sentry, need not see a fact of this library.
         """
         is_watched = _Logger.callHandlers is not noticing.call_handlers
-        if (isinstance(entry, FactEntry) or not is_watched) and self.is_direct(logger):
+        if (entry.outside is not None or not is_watched) and self.is_direct(logger):
             self.emitter.emit(entry)
         else:
             handle(logger, record_for(entry, logger, stacklevel), entry)
@@ -123,7 +118,7 @@ class ObsHandler(logging.Handler):
         It is asked for each line: all of this may change between two of them.
         """
         if (
-            (type(logger) not in plain_classes and not noticing.is_plain(type(logger)))
+            (type(logger) is not _Logger and not noticing.is_plain(type(logger)))
             or logging._logRecordFactory is not _Record  # type: ignore[attr-defined]  # noqa: SLF001 - for each line
             or _Logger.makeRecord is not noticing.make_record
             or self.level
@@ -131,15 +126,19 @@ class ObsHandler(logging.Handler):
             or logger.filters
         ):
             return False
-        while not logger.handlers and logger.propagate and logger.parent is not None:
-            logger = logger.parent
-        return logger.handlers == self._alone and logger.parent is None  # as `is_alone`
+        while (parent := logger.parent) is not None:  # as `is_alone`
+            if logger.handlers or not logger.propagate:
+                return False
+            logger = parent
+        return logger.handlers == self._alone
 
     def is_alone(self, logger: logging.Logger) -> bool:
         """Whether no other handler gets the records of a logger."""
-        while not logger.handlers and logger.propagate and logger.parent is not None:
-            logger = logger.parent
-        return logger.handlers == self._alone and logger.parent is None
+        while (parent := logger.parent) is not None:
+            if logger.handlers or not logger.propagate:
+                return False
+            logger = parent
+        return logger.handlers == self._alone
 
 
 def disabled_loggers() -> frozenset[str]:
@@ -177,14 +176,13 @@ class LogSink:
 
     def handle(self, event: Event) -> None:
         """Write one fact, with the traceback of its error unless another line has it."""
-        name = event.logger
-        logger = self._loggers.get(name)
-        if logger is None:
+        name, level, error, handler = event.logger, event.level, event.error, self._handler
+        try:
+            logger = self._loggers[name]
+        except KeyError:
             logger = self._loggers[name] = logging.getLogger(name)
-        level, error = event.level, event.error
         if not logger.isEnabledFor(level):
             return
-        handler = self._handler
         if error is None and handler.is_direct(logger):
             handler.emitter.emit(event)
             return
