@@ -65,7 +65,7 @@ class LlmInstrumentation(Undoable):
             if not functions:
                 raise _no_method(subject, path)
             self._patches += (
-                Watcher(function, kind, sdk, path, self._observers_of, automatic=automatic)
+                Watcher(function, kind, sdk, path, self._observers_of, automatic)
                 for kind, function in functions
             )
 

@@ -6,7 +6,7 @@ from inspect import CO_ASYNC_GENERATOR, CO_GENERATOR, currentframe
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.calls import call_here, enter_frame, leave_context, leave_frame
+from pantheon_obs.core.calls import enter_frame, leave_context, leave_frame
 from pantheon_obs.core.context import current_call
 from pantheon_obs.core.llm_events import REFUSED
 from pantheon_obs.core.serving import active
@@ -27,9 +27,8 @@ _GENERATOR = CO_GENERATOR | CO_ASYNC_GENERATOR
 _SKIPPED = frozenset({__name__, "pantheon_obs.llm.call", "contextlib"})
 
 
-def outer_call() -> Any:
-    """Return the innermost open call of this trace whose own code runs here, or None."""
-    call: Any = call_here()
+def outer_call(call: Any) -> Any:
+    """Return the innermost open call of this trace among a call and its outer ones, or None."""
     while call is not None and call.outcome is not None:
         call = call.outer
     return None if call is None or call.trace_id != active()[0] else call

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import pipeline
+from pantheon_obs.core.calls import call_here
 from pantheon_obs.core.context import apart
 from pantheon_obs.core.guard import report
 from pantheon_obs.core.in_force import attributed
@@ -70,8 +71,8 @@ class LlmCall(Progress):
                 self.attributed = attributed(trace.bound)
         if not watch.is_on:
             watch.begin()
-        outer = outer_call()
-        if outer is not None:
+        caller = call_here()
+        if caller is not None and (outer := outer_call(caller)) is not None:
             self.outer = outer
             self.is_part = is_part(outer, options.sdk)
             outer.inner_calls().open.add(self)

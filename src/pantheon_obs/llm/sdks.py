@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import reduce
 from inspect import getattr_static, unwrap
 from operator import attrgetter
@@ -11,6 +12,7 @@ from threading import Lock
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
+from pantheon_obs.core.calls import call_here
 from pantheon_obs.core.guard import report
 from pantheon_obs.llm.call import has_observer
 from pantheon_obs.llm.methods import SDKS
@@ -40,11 +42,12 @@ class _Watched:
         """Return the function to call: the original one, or that with its observer."""
         try:
             subject = args[0] if args else None
-            if not has_observer(subject):  # else its client is observed
+            if not has_observer(subject):  # as a resource of an observed client has
                 for watcher in self.watchers:
-                    client = _client_of(subject, watcher)
+                    in_resource = "." in watcher.path
+                    client = getattr(subject, "_client", None) if in_resource else subject
                     if client is None or isinstance(client, watcher.kind):
-                        if is_part(outer_call(), watcher.sdk):
+                        if is_part(outer_call(call_here()), watcher.sdk):
                             break
                         observers = watcher.observers_of(subject if client is None else client)
                         return observers[watcher.path](self._original)
@@ -53,13 +56,7 @@ class _Watched:
         return self._original
 
 
-def _client_of(subject: Any, watcher: Watcher) -> Any:
-    """Return the client that a resource of an SDK belongs to, if it tells."""
-    if "." in watcher.path:
-        return getattr(subject, "_client", None)
-    return subject
-
-
+@dataclass(eq=False)
 class Watcher:
     """Observes the calls of a function by the clients of a class, until `undo()`.
 
@@ -67,35 +64,28 @@ class Watcher:
     watcher stands behind those that the application has asked for.
     """
 
-    def __init__(  # noqa: PLR0913 - plain data
-        self,
-        function: FunctionType,
-        kind: type,
-        sdk: Sdk,
-        path: str,
-        observers_of: Callable[[Any], Mapping[str, Callable[[Any], Any]]],
-        *,
-        automatic: bool,
-    ) -> None:
-        self._function = function
-        self.kind = kind
-        self.sdk = sdk
-        self.path = path
-        self.observers_of = observers_of
-        self.automatic = automatic
+    function: FunctionType
+    kind: type
+    sdk: Sdk
+    path: str
+    observers_of: Callable[[Any], Mapping[str, Callable[[Any], Any]]]
+    automatic: bool
+
+    def __post_init__(self) -> None:
+        """Begin to watch."""
         with _lock:
-            watched = _watched.get(function)
+            watched = _watched.get(self.function)
             if watched is None:
-                watched = _watched[function] = _Watched(function)
+                watched = _watched[self.function] = _Watched(self.function)
             watched.watchers = sorted((*watched.watchers, self), key=attrgetter("automatic"))
 
     def undo(self) -> None:
         """Observe the calls no more."""
         with _lock, suppress(KeyError):  # a second time
-            watched = _watched[self._function]
+            watched = _watched[self.function]
             watched.watchers = [other for other in watched.watchers if other is not self]
             if not watched.watchers:
-                _watched.pop(self._function).redirect.undo()
+                _watched.pop(self.function).redirect.undo()
 
 
 def is_watched(sdk: Sdk) -> bool:

@@ -14,7 +14,11 @@ from pantheon_obs.llm.usage.vendors.anthropic import add_cache
 
 _CACHE_LIVES = {"5m": "cache_write_5m_tokens", "1h": "cache_write_1h_tokens"}
 _VENDOR = "aws.bedrock"
-_HEADER = "x-amzn-bedrock-{}-token-count"
+_KINDS = ("input", "output", "cacheReadInput", "cacheWriteInput")  # of tokens
+_HEADERS = tuple(
+    f"x-amzn-bedrock-{kind}-token-count"
+    for kind in ("input", "output", "cache-read-input", "cache-write-input")
+)
 _METRICS = "amazon-bedrock-invocationMetrics"
 _CONTENT = ("text", "toolUse", "reasoningContent", "image")
 
@@ -69,13 +73,7 @@ def tokens(usage: Any, reported: Reported) -> bool:
     """Read a usage whose input tokens are without the cache (API_runtime_TokenUsage)."""
     if has(usage, "cachedInputTokens") or has(usage, "reasoningTokens"):
         return False  # another one in camelCase, whose input includes the cache
-    add_cache(
-        reported,
-        fresh=count(field(usage, "inputTokens")),
-        cached=count(field(usage, "cacheReadInputTokens")),
-        written=count(field(usage, "cacheWriteInputTokens")),
-    )
-    reported.output_tokens = count(field(usage, "outputTokens"), reported.output_tokens)
+    _take_in(reported, *(field(usage, f"{kind}Tokens") for kind in _KINDS))
     written = field(usage, "cacheDetails")
     for entry in written if isinstance(written, list) else ():
         kept = _CACHE_LIVES.get(text(field(entry, "ttl")) or "")
@@ -84,19 +82,21 @@ def tokens(usage: Any, reported: Reported) -> bool:
     return True
 
 
+def _take_in(reported: Reported, given: Any, made: Any, cached: Any, written: Any) -> None:
+    """Keep the counts of each of `_KINDS`."""
+    add_cache(reported, fresh=count(given), cached=count(cached), written=count(written))
+    reported.output_tokens = count(made, reported.output_tokens)
+
+
 def invoked(value: Any, reported: Reported) -> Any:
     """Read the headers of a response whose body has yet to be read (API_runtime_InvokeModel)."""
     headers = field(field(value, "ResponseMetadata"), "HTTPHeaders")
-    given, made, cached, written = (
-        _number(field(headers, _HEADER.format(kind)))
-        for kind in ("input", "output", "cache-read-input", "cache-write-input")
-    )
-    if given is None and made is None:
+    numbers = [_number(field(headers, name)) for name in _HEADERS]
+    if numbers[:2] == [None, None]:
         return False
     reported.content = True
     reported.vendor = _VENDOR
-    add_cache(reported, fresh=given, cached=cached, written=written)
-    reported.output_tokens = count(made, reported.output_tokens)
+    _take_in(reported, *numbers)
     return None
 
 
@@ -118,15 +118,7 @@ def body(value: Any, reported: Reported) -> Any:
     for part in parts:
         reported.note(finish_reason=either(part, "stop_reason", "completionReason"))
     if metrics is not None:
-        tokens(
-            {
-                "inputTokens": field(metrics, "inputTokenCount"),
-                "outputTokens": field(metrics, "outputTokenCount"),
-                "cacheReadInputTokens": field(metrics, "cacheReadInputTokenCount"),
-                "cacheWriteInputTokens": field(metrics, "cacheWriteInputTokenCount"),
-            },
-            reported,
-        )
+        _take_in(reported, *(field(metrics, f"{kind}TokenCount") for kind in _KINDS))
         return None
     reported.input_tokens = count(given, reported.input_tokens)
     known = [number for number in made if number is not None]

@@ -73,7 +73,11 @@ def content(value: Any, reported: Reported) -> Any:
         reported.no_answer = made and either(value, *_SIGNS) is None
         return False
     turn = _get(_get(value, "server_content"), "model_turn")
-    reported.note(content=any_of(turn, "parts"), finished=False if answers else None)
+    reported.note(
+        model=_get(value, "model_version"),
+        content=any_of(turn, "parts"),
+        finished=False if answers else None,
+    )
     reasons = [_get(_get(value, "prompt_feedback"), "block_reason")]
     for candidate in candidates:
         reasons.append(_get(candidate, "finish_reason"))
@@ -89,7 +93,6 @@ def content(value: Any, reported: Reported) -> Any:
         reported.note(finish_reason=reason, finished=True)
     if _get(value, "automatic_function_calling_history"):
         reported.partial = True  # of several requests this is the last one
-    reported.note(model=_get(value, "model_version"))
     way = field(field(field(value, "sdk_http_response"), "headers"), "x-gemini-service-tier")
     set_served(reported, "service_tier", way)
     return usage

@@ -5,6 +5,7 @@ Paths in parentheses are pages of https://platform.openai.com/docs/api-reference
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any
 
 from pantheon_obs.llm.usage.beside import OTHER, add_detail, add_details
@@ -36,6 +37,7 @@ _INPUT_KINDS = {
 _OUTPUT_KINDS = {"audio_tokens": "output_audio_tokens", "image_tokens": "output_image_tokens"}
 # Gateways have the cost beside the tokens.
 _open_usage = opener("cost", "estimated_cost", "cost_in_usd_ticks", *_USAGE, *_FLAT)
+_all_of = itemgetter(*_USAGE)
 _open_input = opener(
     "cached_tokens",
     "cache_write_tokens_details",
@@ -52,9 +54,17 @@ def own_tokens(usage: Any, reported: Reported) -> bool:
     Most usages are like this. It takes a tenth of the search through the rows.
     """
     own = _open_usage(usage)
-    if type(own) is not dict or not own.keys() <= _OWN:  # a kind of dict may have more to show
+    if type(own) is not dict:
+        return False  # a kind of dict may have more than it shows
+    if len(own) == len(_USAGE):
+        try:
+            prompt, completion, total, of_prompt, of_completion = _all_of(own)
+        except KeyError:
+            return False
+    elif own.keys() <= _OWN:
+        prompt, completion, total, of_prompt, of_completion = map(own.get, _USAGE)
+    else:
         return False
-    prompt, completion, total, of_prompt, of_completion = map(own.get, _USAGE)
     if type(prompt) is not int or type(completion) is not int or total != prompt + completion:
         return False
     return _take_in(reported, prompt, completion, of_prompt, of_completion)
