@@ -94,7 +94,7 @@ class BoundLogger(structlog.BoundLoggerBase):
             if self._context:
                 for key, value in self._context.items():
                     fields.setdefault(key, value)
-            emit(self._logger, level, event, fields)
+            write_event(self._logger, level, event, fields)
             return
         try:
             self._process_event(method, event, fields)  # type: ignore[arg-type]
@@ -102,7 +102,7 @@ class BoundLogger(structlog.BoundLoggerBase):
             return
         except Exception as failure:  # noqa: BLE001 - of a processor of the application's
             report("structlog processor", failure)
-            emit(self._logger, level, event, {**self._context, **fields})
+            write_event(self._logger, level, event, {**self._context, **fields})
 
 
 def _add_methods(name: str, level: int) -> None:
@@ -134,7 +134,7 @@ for _name, _level in LEVELS.items():
     _add_methods(_name, _level)
 
 
-def is_plain(processors: Iterable[Any]) -> bool:
+def are_built_in(processors: Iterable[Any]) -> bool:
     """Whether these are the processors that structlog begins with."""
     return processors == _PLAIN
 
@@ -159,7 +159,7 @@ def _is_watched(logger: logging.Logger, level: int) -> bool:
     return logger.manager.disable >= level >= logger.getEffectiveLevel()
 
 
-def emit(logger: logging.Logger, level: int, event: object, fields: dict[str, Any]) -> None:
+def write_event(logger: logging.Logger, level: int, event: object, fields: dict[str, Any]) -> None:
     """Write the line of an event whose level is enabled."""
     stacklevel = 1
     if type(event) is str and _ASIDE.isdisjoint(fields):
