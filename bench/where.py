@@ -72,9 +72,7 @@ _PARTS = {
         "adapters/django/middleware.py:_put_id_on",
     ),
     "the middleware around the application": ("adapters", "sinks/sentry/apps"),
-    "the line's level, and who else wants its record": (
-        *("sinks/logs/handler", "sinks/logs/starting"),
-    ),
+    "the line's level, and who else wants its record": ("sinks/logs/handler",),
     "builds the line, redacts and renders it": (
         "sinks/logs/line",
         "sinks/logs/formats",

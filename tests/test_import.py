@@ -200,7 +200,7 @@ def test_the_error_for_a_guessed_name_says_what_to_write(package: str, name: str
 
 def test_the_frameworks_of_the_readme_are_among_the_guesses() -> None:
     """Each has its error, and so has the module in which other packages keep their middleware."""
-    [sentence] = re.findall(r"It works with (.*) and plain", README)
+    [sentence] = re.findall(r"The library works with (.*) and plain", README)
     frameworks = {name.lower() for name in re.findall(r"\w+", sentence)}
 
     assert {"fastapi", "django"} <= frameworks

@@ -124,7 +124,7 @@ def test_a_handler_that_prints_is_told_once(bare_root: logging.Logger) -> None:
     configure_logging(log_format="json")
     called: list[logging.Handler] = []
     handler = Printing()
-    muting.watch(handler, called.append)
+    muting.mute(handler, called.append)
     record = logging.makeLogRecord({"msg": "printed words", "levelno": 20})
 
     handler.handle(record)

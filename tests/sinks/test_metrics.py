@@ -26,7 +26,7 @@ from pantheon_obs.core.events import (
 )
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.measurements import LinesDropped, Operation
-from pantheon_obs.sinks.metrics.labels import make_room
+from pantheon_obs.sinks.metrics.labels import keep_small
 from pantheon_obs.sinks.metrics.sink import MetricsSink
 from pantheon_obs.testing import capture_events
 from tests.support.garbage import collect_garbage
@@ -615,8 +615,8 @@ def test_what_is_remembered_of_clients_is_bounded() -> None:
     """Clients may send any text."""
     full, small = dict.fromkeys(range(1001)), dict.fromkeys(range(1000))
 
-    make_room(full)
-    make_room(small)
+    keep_small(full)
+    keep_small(small)
 
     assert (0, 1000) == (len(full), len(small))
 

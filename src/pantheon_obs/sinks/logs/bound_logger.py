@@ -130,7 +130,7 @@ class BoundLogger(structlog.BoundLoggerBase):
             if self._context:
                 for key, value in self._context.items():
                     fields.setdefault(key, value)
-            emit(self._logger, level, event, fields)
+            write_event(self._logger, level, event, fields)
             return
         try:
             self._process_event(method, event, fields)  # type: ignore[arg-type]
@@ -138,7 +138,7 @@ class BoundLogger(structlog.BoundLoggerBase):
             return
         except Exception as failure:  # noqa: BLE001 - of a processor of the application's
             report("structlog processor", failure)
-            emit(self._logger, level, event, {**self._context, **fields})
+            write_event(self._logger, level, event, {**self._context, **fields})
 
 
 def _awaited(name: str) -> Any:  # noqa: ANN401 - a method, as logging has it
@@ -156,7 +156,7 @@ for _name in LEVELS:
     setattr(BoundLogger, f"a{_name}", _awaited(_name))
 
 
-def is_plain(processors: Iterable[Any]) -> bool:
+def are_built_in(processors: Iterable[Any]) -> bool:
     """Whether these are the processors that structlog begins with."""
     return processors == _PLAIN
 
@@ -174,7 +174,7 @@ def level_named(name: object) -> int | None:
     return LEVELS.get(name) or logging.getLevelNamesMapping().get(name.upper())
 
 
-def emit(logger: logging.Logger, level: int, event: object, fields: dict[str, Any]) -> None:
+def write_event(logger: logging.Logger, level: int, event: object, fields: dict[str, Any]) -> None:
     """Write the line of an event whose level is enabled."""
     stacklevel = 1
     # Most lines have none of these; three questions are quicker than one for a set.

@@ -53,7 +53,7 @@ def look() -> None:
     _plain_classes.clear()
 
 
-def is_plain(kind: type[logging.Logger]) -> bool:
+def keeps_methods(kind: type[logging.Logger]) -> bool:
     """Whether a class of loggers has no way of its own to make and handle records."""
     names = ("makeRecord", "handle", "filter", "callHandlers")
     if kind not in _plain_classes and all(

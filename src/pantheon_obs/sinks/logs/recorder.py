@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from pantheon_obs.sinks.logs.held import Held
 
 _RECORDED: Final = {"recorded": True}
-_STANDARD = len(vars(LogRecord("", 0, "", 0, "", (), None)))  # attributes of a record
+_ATTRIBUTES = len(vars(LogRecord("", 0, "", 0, "", (), None)))  # attributes of a record
 _WHOLE = 1 << 64
 
 
@@ -98,8 +98,8 @@ class Recorder(Emitter):
         for value in args if type(args) is tuple else (args,):
             text += text_size(value)
         attributes = record.__dict__
-        if len(attributes) > _STANDARD:
-            for value in islice(attributes.values(), _STANDARD, None):
+        if len(attributes) > _ATTRIBUTES:
+            for value in islice(attributes.values(), _ATTRIBUTES, None):
                 text += text_size(value)
         recording.hold(record, text)
 

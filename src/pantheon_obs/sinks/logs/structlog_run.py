@@ -61,7 +61,7 @@ class Run:
         self._stacklevel = 1
         self.given: dict[str, Any] = {}
         self.last: dict[str, Any] = {}
-        is_plain = bound_logger.is_plain(processors)
+        is_plain = bound_logger.are_built_in(processors)
         self.processors = () if is_plain else self._needed(tuple(processors))
 
     def _needed(self, processors: tuple[Any, ...]) -> tuple[Any, ...]:
