@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from pantheon_obs.sinks.redact.keys import NAMES, words_of
+from pantheon_obs.sinks.redact.keys import NAMES, PARTS, words_of
 from pantheon_obs.sinks.redact.patterns import Pattern
 from pantheon_obs.sinks.redact.plain import described
 from pantheon_obs.sinks.redact.rules import any_value, is_beside
@@ -60,7 +60,9 @@ def rule_in_text(text: str, first: int, start: int, rule_of: RuleOf) -> Rule | N
     validated = _validated(near) if "[type=" in near else None
     if validated is not None:
         return _named(validated[1], rule_of)
-    found = [*_before(near)][::-1]
+    found: list[re.Match[str]] = []
+    if any(map(near.lower().__contains__, PARTS)):
+        found = [*_before(near)][::-1]
     behind = _behind(text, start)
     if behind is not None:
         found.append(behind)

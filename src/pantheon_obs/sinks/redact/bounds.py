@@ -14,9 +14,8 @@ LEAST = 2
 """So many bytes has an item at least: a digit and a comma."""
 
 PLACES = 4096
-"""At so many places of a text at most a secret is looked for; it is cut behind them."""
+"""At so many places of a value at most a secret is looked for; it is cut behind them."""
 
-_ALL_PLACES = 16_384  # of a value that is not cut
 _SHARE, _LEAST_SHOWN, _LEAST_PLACES = 15, 16_384, 128
 
 
@@ -86,7 +85,7 @@ class Walk(list[int]):
     def places_in_text(self) -> int:
         """Return at how many places of a text a secret may be looked for."""
         self._ask()
-        return max(min(self.places, PLACES), 0)
+        return max(self.places, 0)
 
     def look(self, places: int) -> None:
         """Note that there were so many places where a secret may be; the walk ends behind many."""
@@ -101,7 +100,7 @@ class Walk(list[int]):
         limits = self._limits
         if not self._is_asked and not _is_larger(self._value, limits.size):
             self.left += self._rest
-            self.places += _ALL_PLACES - limits.places
+            self.places += PLACES - limits.places
         self._is_asked = True
 
 

@@ -47,7 +47,7 @@ _bare = Pattern(r"[^\s\"'`|;&<>()]+").match
 _number = Pattern(r"[\d:.]+").fullmatch
 # Of any command; a group may follow the user instead: `docker run --user node:node`.
 _user = Pattern(
-    r"--(?:proxy-)?user(?:[\"'],)?[= \t]{1,16}\\*[\"'`]?[\w.@+-]{1,64}+:"
+    r"-(?:u|-(?:proxy-)?user)(?:[\"'],)?[= \t]{1,16}\\*[\"'`]?[\w.@+-]{1,64}+:"
     r"(?P<value>[^\s\"'`|;&<>()\\]{3,200}+)"
 ).match
 _group = Pattern(r"[a-z_][a-z0-9_.-]*\$?|\d+").fullmatch
@@ -74,10 +74,12 @@ def option_span(text: str, at: int, rule_of: RuleOf) -> Span | None:
             if not is_placeholder(value) and not _number(value):
                 return start, end, REDACTED
     found = _user(text, at)
-    if found is None or is_placeholder(found["value"]):
+    if found is None:
         return None
-    is_secret_of_user = _random(found["value"]) or not _group(found["value"])
-    return (*found.span("value"), REDACTED) if is_secret_of_user else None
+    value = found["value"]
+    is_file = text[at + 1] == "u" and "/" in value  # `rsync -u host:a/b`
+    is_of_user = not is_file and (_random(value) or not _group(value))
+    return (*found.span("value"), REDACTED) if is_of_user and not is_placeholder(value) else None
 
 
 def secret_items(items: Sequence[object], rule_of: RuleOf) -> dict[int, str]:

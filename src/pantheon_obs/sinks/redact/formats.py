@@ -47,6 +47,11 @@ _in_prose = Pattern(
     rf"{RANDOM}(?P<value>[\w+/=.~-]+)"
 ).finditer
 
+# The security code of a card.
+_cvv = Pattern(
+    r"(?i)\bcv[vc]2?(?: (?:code|number))?(?: is| was)?[ #:]{1,3}(?P<value>\d{3,4})(?!\.?\w)"
+).finditer
+
 _line = r"(?:\r?\n|(?:\\r)?\\n)"
 _multipart = Pattern(
     rf"form-data; ?name=\\*\"(?P<name>[^\"\\\r\n]{{1,64}})\\*\""
@@ -68,7 +73,7 @@ _response = Pattern(r"response=\\*[\"']?(?P<value>[\w-]{16,}+)").finditer
 _digest = Pattern(r"(?i)\bdigest (?=\w+=)").search
 
 
-def spans_of_formats(text: str, rule_of: RuleOf, most: int) -> Iterator[Span]:
+def spans_of_formats(text: str, rule_of: RuleOf, most: int) -> Iterator[Span | None]:
     """Find the secrets of these formats; a text with more values than `most` is cut."""
     small = text.lower()
     if "'" in text or ")=(" in text:
@@ -81,6 +86,8 @@ def spans_of_formats(text: str, rule_of: RuleOf, most: int) -> Iterator[Span]:
         or ("key" in small and ("api" in small or "ess" in small or "loy" in small))
     ):
         yield from first_values(_in_prose(text), text, most)
+    if "cvv" in small or "cvc" in small:
+        yield from first_values(_cvv(text), text, most)
     if "form-data" in text:
         yield from first_values(_multipart(text), text, most, partial(is_named, rule_of))
     if "dentified " in small or "set password " in small:

@@ -68,9 +68,27 @@ _FOLLOWING = frozenset({
 })  # fmt: skip
 LAST_WORDS = frozenset((*_SECRETS, *_ENDS, *_FOLLOWING)) | {
     *("key", "keys", "pass", "sig", "signature", "token", "tokens"),
-    *("assertion", "bearer", "clearance", "input", "netloc", "pat", "session", "sid"),
+    *(
+        "assertion",
+        "bearer",
+        "card",
+        "clearance",
+        "hmac",
+        "input",
+        "netloc",
+        "pat",
+        "session",
+        "sid",
+    ),
 }
 """The words that a secret's name can end with; a number may follow."""
+
+PARTS = (
+    "pass", "pw", "psk", "cv", "bearer", "secret", "token", "key", "auth", "cred", "cooki", "jwt",
+    "srf", "sess", "sid", "sig", "clearance", "assertion", "otp", "code", "saml", "conn", "card",
+    "hmac",
+)  # fmt: skip
+"""Each name of a secret contains one of these: to look for them takes less time than to judge."""
 
 # A page's token is a place in a list, and a model's token is a piece of text.
 _PLACES = frozenset({
@@ -79,6 +97,7 @@ _PLACES = frozenset({
     "page", "per", "prev", "previous", "prompt", "reasoning", "sampled", "sep", "special", "start",
     "stop", "sync", "total", "unk", "word",
 })  # fmt: skip
+_number = re.compile("(?:v|sha)?[0-9]+").fullmatch  # of a version or digest
 _OF_USERS = frozenset({
     "access", "api", "auth", "bearer", "csrf", "device", "id", "oauth", "refresh", "reset",
     "secret", "session",
@@ -149,7 +168,7 @@ def _rule_for(words: list[str]) -> Rule | None:
     if words[-2:] in _SESSIONS or words[-3:] == ["net", "session", "id"]:
         return any_value
     following = ""
-    while words and (words[-1] in _FOLLOWING or words[-1].removeprefix("v").isdigit()):
+    while words and (words[-1] in _FOLLOWING or _number(words[-1])):
         following = words.pop()
     if not words:
         return None
@@ -204,6 +223,7 @@ def _is_kept(kind: str) -> bool:
 
 _LIKE = {
     **dict.fromkeys(("code", "pat", "t"), like_a_code),
+    "hmac": like_a_signature,
     "license": like_a_license,
     "netloc": has_userinfo,
     "session": like_a_session,

@@ -18,7 +18,7 @@ from pantheon_obs.sinks.redact.plain import (
     unreadable,
     utf8,
 )
-from pantheon_obs.sinks.redact.rules import any_value, is_beside
+from pantheon_obs.sinks.redact.rules import any_value, is_beside, is_card
 from pantheon_obs.sinks.redact.spans import REDACTED, part_of, replaced, size_of
 from pantheon_obs.sinks.redact.texts import find_spans
 
@@ -123,7 +123,10 @@ class Redactor:
         elif rule is None and key in PRIVATE and any(name == "kty" for name, _ in beside):
             rule = any_value
         if rule is None or not is_secret(key, value, rule, beside):
-            return self._clean(value, walk)
+            cleaned = self._clean(value, walk)
+            if rule is is_card and type(cleaned) is dict and is_card(cleaned.get("number")):
+                cleaned["number"] = REDACTED
+            return cleaned
         walk.left -= len(REDACTED)
         return REDACTED
 

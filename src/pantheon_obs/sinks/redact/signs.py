@@ -22,7 +22,7 @@ _MOST = 4  # characters of a beginning; to look for all takes long to compile
 _WORD = 2  # the beginnings up to this length may be the end of many a word
 _FREQUENT = 3
 # Of `card_number`, `credit_card` and the like; a `number` alone is a frequent field.
-_CARD = "(?i:ardnumber|(?:rd|cc)[_ -]number|reditcard|debitcard|e[db]it[_ -]card)"
+_CARD = "(?i:ardnumber|(?:rd|cc)[_ -]number)"
 _BETWEEN = r"\"'`\] ("
 
 
@@ -84,9 +84,10 @@ def _name_signs(extra: frozenset[str]) -> tuple[dict[str, str], str]:
         rf"(?<=[ertdD].)(?:(?<=[?&]t.|5[Dd].)|(?<=[?&#_]code.|ifier.)(?:{code}))",
     ]
     names = f"(?:{'|'.join(ways)})"
-    quoted = rf"[{last}0-9\\][\"'`]"
-    bare = rf"[{last}{last_but_one}0-9_vV\[?&{_BETWEEN}\\][{last}0-9\] (]"
-    before = {"=:>": rf"(?:{quoted}|{bare})", ",": quoted, "'": f"[{last}0-9][ (]"}
+    # A list may have very many strings, as `'a0', 'a1'`.
+    in_list = rf"(?:..[{last}\\]|.[{last}_vV56][0-9]|[_vV][0-9][0-9])[\"'`]"
+    bare = rf"[{last}{last_but_one}0-9_vV\[?&{_BETWEEN}\\][{last}0-9{_BETWEEN}]"
+    before = {"=:>": bare, ",": in_list, "'": f"[{last}0-9][ (]"}
     if extra:
         final = f"(?i:[{re.escape(''.join(sorted({word[-1:] for word in extra})))}])"
         names = rf"(?:{names}|(?<!')(?:(?<={final}.)|(?<={final}[\"'`\] ].)))"

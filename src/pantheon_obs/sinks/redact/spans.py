@@ -51,17 +51,17 @@ def first_values(
     text: str,
     most: int,
     is_secret: Callable[[re.Match[str]], object] = bool,
-) -> Iterator[Span]:
-    """Find the first values that are secrets among those found; the text behind them is cut.
+) -> Iterator[Span | None]:
+    """Find the first values that are secrets among those found; None stands for one that is none.
 
-    Each of these takes longer than a sign, so that half as many are looked at.
+    The text behind them is cut. Each of these takes longer than a sign, so that half as many are
+    looked at.
     """
     for count, found in enumerate(all_found):
         if count == most // 2:
             yield found.start(), len(text), CUT
             break
-        if is_secret(found):
-            yield *found.span("value"), REDACTED
+        yield (*found.span("value"), REDACTED) if is_secret(found) else None
 
 
 def part_of(text: str, start: int, end: int, spans: Iterable[Span], beyond: tuple[int, int]) -> str:

@@ -62,7 +62,7 @@ _name_before = Pattern(r"\s{1,4}(?i:ton\s{1,4})?[\"`\]]?(\w+)").match  # read ba
 _entry = Pattern(r"Duplicate entry '(?P<value>[^'\n]+)' for key '(?:\w+\.)?(?P<name>\w+)'").finditer
 
 
-def spans_of_sql(text: str, small: str, rule_of: RuleOf, most: int) -> Iterator[Span]:
+def spans_of_sql(text: str, small: str, rule_of: RuleOf, most: int) -> Iterator[Span | None]:
     """Find the secrets in rows and comparisons; `small` is the text in small letters.
 
     A text with more statements and values than `most` is cut.
@@ -83,7 +83,7 @@ def spans_of_sql(text: str, small: str, rule_of: RuleOf, most: int) -> Iterator[
         yield from _spans_of_keys(text, rule_of, most)
 
 
-def spans_of_given(text: str, small: str, most: int) -> Iterator[Span]:
+def spans_of_given(text: str, small: str, most: int) -> Iterator[Span | None]:
     """Find the passwords that statements give to users; `small` is the text in small letters."""
     for word, find in _GIVEN.items():
         if word in small:

@@ -75,10 +75,13 @@ def find_spans(
             if at >= reached and (span := secret_at(text, at, keys.rule)):
                 spans.append(span)
                 reached = span[1]
+    # These are cut at their end.
+    for span in spans_of_formats(shown, keys.rule, PLACES if keep_end else most):
+        looked += 1
+        if span is not None:
+            spans.append(span)
     if looked and walk is not None:
         walk.look(looked)
-    # These are cut at their end.
-    spans += spans_of_formats(shown, keys.rule, PLACES if keep_end else most)
     return united(spans) if len(spans) > 1 else spans
 
 

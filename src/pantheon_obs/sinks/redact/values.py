@@ -56,8 +56,10 @@ _made = Pattern(r"(?:[A-Za-z_]+\.)*+(?:[A-Z]\w*|bytearray|memoryview)\((?:\w+=)?
 _expression = Pattern(
     r"[A-Za-z_][A-Za-z_.]{2,}[(\[].*|[a-z_]+(?:\.[A-Za-z_]+)+|await|lambda|not"
 ).fullmatch
-# Values that go on where most end: the groups of a card's digits, Stripe's signatures.
+# Values that go on where most end: the groups of a card's digits, the parts of an address, Stripe's
+# signatures.
 _LONGER = {
+    has_login: Pattern(r"(?:[^\s,;|:=/()\"']{1,64}+[,;|:]){2,8}[^\s\"'&)\]}]{1,400}+").match,
     is_card: Pattern(r"(?:\d[ -]?){13,19}(?<=\d)").match,
     like_a_signature: Pattern(r"[ \t]*+t=\d+(?:,v\d=[\w+/=-]+)+").match,
 }
@@ -65,6 +67,7 @@ _LONGER = {
 _more_codes = Pattern(rf"(?:[,; ][ ]?{RANDOM}[A-Za-z0-9+/=_%.~#-]+)*").match
 _items = Pattern(r"(?:(?:\r?\n|\\n)[ \t]*- [^\s:\\\"']+(?=[\s\\\"']|\Z))*").match
 _strings = Pattern(r"[\"'](?P<value>[^\"'\\]{1,400})\\*[\"']").finditer
+_number_of_card = Pattern(r"number\W{1,8}(?:\d[ -]?){13,19}(?!\d)").search
 
 
 class Place(NamedTuple):
@@ -151,7 +154,10 @@ def _container(place: Place, start: int) -> Span | None:
 def _has_secret(text: str, rule: Rule) -> bool:
     """Whether one of the strings up to the first closing bracket is a secret by its value."""
     inside = text.replace("}", "]").replace(")", "]").partition("]")[0]
-    return any(rule(found["value"]) for found in _strings(inside))
+    if rule is is_card and _number_of_card(inside):
+        return True
+    strings = [found["value"] for found in _strings(inside)]
+    return any(map(rule, strings)) or (text[0] == "[" and rule(strings))
 
 
 def _bare(place: Place, start: int, end: int) -> Span | None:
@@ -188,14 +194,15 @@ def may_be_secret(place: Place, start: int, end: int, *, in_prose: bool) -> bool
     if end - start > LONGEST:
         return place.rule is not has_login or has_login(place.text[start:end])
     value = place.text[start:end]
+    if place.rule is is_card:  # digits, which nothing excuses
+        return is_card(value)
     is_mixed = _mixed(value) is not None  # nothing that is excused, and many secrets
     if is_mixed:
         is_secret = place.rule(value)
     elif (in_prose and is_words(value)) or is_placeholder(value):
         return False
     else:
-        is_count = place.rule is not is_card and _number(value)
-        is_secret = place.rule(0 if is_count else value)
+        is_secret = place.rule(0 if _number(value) else value)
     if place.rule is whatever or not is_secret:
         return is_secret
     is_excused = not is_mixed and (is_statement(value, place.rule) or is_path(place.name, value))
