@@ -513,9 +513,9 @@ def test_a_trace_is_over_in_a_forked_process(monkeypatch: pytest.MonkeyPatch) ->
     with trace_context("request-1"), trace_context("within"):
         inner: Any = current_trace.get()
         cleared.clear()
-        watch.leave()
+        watch.leave_in_child()
         assert current_trace.get() is None
-    watch.leave()
+    watch.leave_in_child()
 
     assert ["now"] == cleared[:1]
     assert inner.ended

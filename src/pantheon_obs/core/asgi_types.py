@@ -21,7 +21,7 @@ def type_of(message: Any) -> Any:  # noqa: ANN401 - whatever the application has
         return None
 
 
-def code_of(message: Any, default: int | None = None) -> int | None:  # noqa: ANN401 - as above
+def close_code_of(message: Any, default: int | None = None) -> int | None:  # noqa: ANN401 - as above
     """The close code of a message; the default where it has none, or what is no number."""
     code = message.get("code", default)
     return code if isinstance(code, int) else default

@@ -127,8 +127,7 @@ class Exchange(Trace, Facts):
     def note_unhandled(self, error: BaseException) -> None:
         """The framework answers an exception that nobody handled, and does not raise it."""
         if self.says_departure(error):
-            failure = escape(error, self, covered=True)
-            failure.logged = failure.sent = True  # the outcome says it all
+            escape(error, self, covered=True).settle()
             return
         self.unhandled = error
         escape(error, self, covered=self.event_pending and not self.quiet)
@@ -199,8 +198,7 @@ class Exchange(Trace, Facts):
         outcome, error = decide(self)
         escaped, code = self.error, self.status_code or 0
         if escaped is not None and (is_cancellation(escaped) or is_departure(self, escaped)):
-            failure = note(escaped)
-            failure.logged = failure.sent = True  # the outcome says it all
+            note(escaped).settle()
         is_usual = outcome == "ok" and escaped is None and code < _CLIENT_ERROR
         if self.event_pending:
             self.event_pending = False

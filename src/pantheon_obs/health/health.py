@@ -13,7 +13,7 @@ from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.measurements import CheckEnded
 from pantheon_obs.health.check_run import Check, CheckRun, Round, log_change
 from pantheon_obs.health.lifespans import Lifespans
-from pantheon_obs.health.loops import NoLoop, running_loop
+from pantheon_obs.health.loops import NoLoop, current_loop
 from pantheon_obs.health.results import Report, refuse_unless_check
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ class Health:
 
     async def arun_checks(self) -> Report:
         """Run the checks for `areport`, whether the service drains or not."""
-        loop = running_loop()
+        loop = current_loop()
         current = self._current_round(loop)
         for run in current.runs:
             await run.wait_on(loop)

@@ -105,7 +105,7 @@ class NoLoop:
         return asyncio.run(_bounded(awaitable, seconds))
 
 
-def running_loop() -> Loop:
+def current_loop() -> Loop:
     """Return the event loop that runs this code."""
     trio = sys.modules.get("trio")
     if trio is not None:

@@ -28,12 +28,12 @@ _CONTEXT = "opentelemetry.context"
 def watch() -> None:
     """Clear structlog's bound fields when a trace begins, and adopt OpenTelemetry's trace ids."""
     outlived.watch_collections()
-    on_fork(after_in_child=leave)
+    on_fork(after_in_child=leave_in_child)
     when_imported("structlog", _follow_structlog)
     foreign.register_tracer(OPENTELEMETRY, _opentelemetry_id)
 
 
-def leave() -> None:
+def leave_in_child() -> None:
     """Leave the trace of this context in a forked process, which works for many requests."""
     trace = context.current_trace.get()
     if foreign.bound and trace is not None:

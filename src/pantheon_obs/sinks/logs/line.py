@@ -8,7 +8,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.events import LlmCallFinished, RequestFinished
-from pantheon_obs.core.failures import trace_of
+from pantheon_obs.core.failures import trace_id_of
 from pantheon_obs.core.serving import active
 from pantheon_obs.sinks.logs import structlog_fields
 from pantheon_obs.sinks.logs.entry import LEVEL_NAMES, level_name
@@ -68,7 +68,7 @@ class LineBuilder:
         trace_id, bound = entry.trace_id, entry.bound
         if trace_id is None:
             trace_id, trace = active()
-            trace_id = trace_id or trace_of(error)
+            trace_id = trace_id or trace_id_of(error)
             if bound is None and trace is not None:
                 bound = trace.bound
         if trace_id:
