@@ -18,6 +18,7 @@ from pantheon_obs.adapters.wsgi_environ import (
     status_in,
 )
 from pantheon_obs.core.context import KEY
+from pantheon_obs.core.events import SERVER_ERROR
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.failures import escape
 from pantheon_obs.core.guard import Guard
@@ -35,10 +36,9 @@ if TYPE_CHECKING:
 
 # The mark of werkzeug's debugger and of Flask's test client: they want the error itself.
 _DEBUGGED = "werkzeug.debug.preserve_context"
-_SERVER_ERROR = 500
 _GUNICORN = "gunicorn.socket"
 _UPGRADE = "HTTP_UPGRADE"
-# On a connection that the application has taken over, it is the one who sees the client leave.
+# On a connection that the application has taken over, only the application sees the client leave.
 _DEPARTURES = (BrokenPipeError, ConnectionAbortedError, ConnectionResetError)
 
 _guard = Guard("wsgi exchange")
@@ -102,7 +102,7 @@ class WsgiExchange(Exchange):
     def started(self, status: object, headers: Iterable[tuple[Any, Any]] = ()) -> None:
         """The response has started."""
         super().started(status, headers)
-        if self.may_be_handled and (self.status_code or 0) < _SERVER_ERROR:
+        if self.may_be_handled and (self.status_code or 0) < SERVER_ERROR:
             self.unhandled = None
 
     def write(self, data: bytes) -> object:

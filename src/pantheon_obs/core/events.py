@@ -24,8 +24,7 @@ __all__ += ["RequestFinished", "TaskFinished", "TaskState", "WebsocketFinished",
 Outcome = Literal["ok", "error", "client_disconnected", "cancelled", "no_response"]
 TaskState = Literal["SUCCESS", "FAILURE", "RETRY", "IGNORED", "REJECTED", "REVOKED"]
 
-_SERVER_ERROR = 500
-_CLIENT_ERROR = 400
+CLIENT_ERROR, SERVER_ERROR = 400, 500  # the lowest statuses
 FAILED = frozenset({"error", "no_response"})  # outcomes
 _TASK_LEVELS = {"FAILURE": ERROR, "RETRY": WARNING}
 
@@ -101,9 +100,9 @@ class RequestFinished(Finished):
         if self.quiet:
             return DEBUG
         status = self.status_code or 0
-        if status >= _SERVER_ERROR or self.outcome in FAILED:
+        if status >= SERVER_ERROR or self.outcome in FAILED:
             return ERROR
-        return WARNING if status >= _CLIENT_ERROR else INFO
+        return WARNING if status >= CLIENT_ERROR else INFO
 
     def fields(self, line: dict[str, Any] | None = None) -> dict[str, Any]:
         """The event's own fields, in the order of the schema, added to those of a line.
@@ -122,7 +121,7 @@ class RequestFinished(Finished):
             fields["ttfb_ms"] = self.ttfb_ms
         fields["outcome"] = outcome
         # The usual request has neither, and is not asked for its level.
-        if (outcome != "ok" or status is None or status >= _SERVER_ERROR) and self.level == ERROR:
+        if (outcome != "ok" or status is None or status >= SERVER_ERROR) and self.level == ERROR:
             fields["failed"] = True
         return self._with_common(fields)
 

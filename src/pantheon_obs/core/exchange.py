@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.chains import is_cancellation
 from pantheon_obs.core.context import Trace, apart
-from pantheon_obs.core.events import BackgroundFailed, RequestFinished
+from pantheon_obs.core.events import (
+    CLIENT_ERROR,
+    SERVER_ERROR,
+    BackgroundFailed,
+    RequestFinished,
+)
 from pantheon_obs.core.failures import escape, note, root_of, share_log
 from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.core.outcome import Facts, decide, has_left, is_background, is_departure
@@ -26,8 +31,6 @@ if TYPE_CHECKING:
     from pantheon_obs.core.events import Ended, Outcome
 
 BODILESS = frozenset({204, 304})  # statuses
-_CLIENT_ERROR = 400
-_SERVER_ERROR = 500
 _guard = Guard("end of an exchange")
 
 
@@ -79,7 +82,7 @@ class Exchange(Trace, Facts):
             self.left_early = self.client_gone
             self._headers = headers
             self.status_code = code = status_of(status)
-            if code is not None and code >= _SERVER_ERROR:
+            if code is not None and code >= SERVER_ERROR:
                 self.error_at_start = sys.exc_info()[1]
 
     def part(self, size: int) -> None:
@@ -104,7 +107,7 @@ class Exchange(Trace, Facts):
             self.client_gone = False  # it left when it had everything
         if self.streaming and self.first_byte is None:
             self.first_byte = self.last_byte
-        if not self.waits_for_close and (self.status_code or 0) < _SERVER_ERROR:
+        if not self.waits_for_close and (self.status_code or 0) < SERVER_ERROR:
             self.finish()
 
     def closing(self) -> None:
@@ -112,7 +115,7 @@ class Exchange(Trace, Facts):
 
         The event of a 5xx waits still: the exception that caused it may escape.
         """
-        if self.response_complete and (self.status_code or 0) < _SERVER_ERROR:
+        if self.response_complete and (self.status_code or 0) < SERVER_ERROR:
             self.finish()
 
     def client_left(self) -> None:
@@ -199,7 +202,7 @@ class Exchange(Trace, Facts):
         escaped, code = self.error, self.status_code or 0
         if escaped is not None and (is_cancellation(escaped) or is_departure(self, escaped)):
             note(escaped).settle()
-        is_usual = outcome == "ok" and escaped is None and code < _CLIENT_ERROR
+        is_usual = outcome == "ok" and escaped is None and code < CLIENT_ERROR
         if self.event_pending:
             self.event_pending = False
             wants = pipeline.wants
@@ -212,7 +215,7 @@ class Exchange(Trace, Facts):
             return
         if escaped is not None and self._raised is not None:
             share_log(escaped, self._raised)
-        if outcome != "ok" or escaped is not None or code >= _SERVER_ERROR:
+        if outcome != "ok" or escaped is not None or code >= SERVER_ERROR:
             self._forget_errors()
 
     def _forget_errors(self) -> None:

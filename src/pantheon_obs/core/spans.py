@@ -1,4 +1,4 @@
-"""The place of a trace among its services: its own span, its caller's, and what goes on unread.
+"""The place of a trace among services: its own span, its caller's, and headers that go on unread.
 
 https://www.w3.org/TR/trace-context-2/ and https://www.w3.org/TR/baggage/
 """
