@@ -358,5 +358,17 @@ def test_a_quiet_method_is_told_at_debug() -> None:
     """Health checks of an orchestrator are methods, too."""
     from pantheon_obs.adapters.grpc_events import RpcFinished  # noqa: PLC0415 - needs grpc
 
-    checked = ("id", {}, "POST", "/p.S/Check", None, 1.0, "ok")
-    assert (10, 20) == tuple(RpcFinished(*checked, quiet=quiet).level for quiet in (True, False))
+    levels = tuple(
+        RpcFinished(
+            trace_id="id",
+            bound={},
+            method="POST",
+            path="/p.S/Check",
+            status_code=None,
+            latency_ms=1.0,
+            outcome="ok",
+            quiet=quiet,
+        ).level
+        for quiet in (True, False)
+    )
+    assert (10, 20) == levels

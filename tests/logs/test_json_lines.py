@@ -460,7 +460,8 @@ from pantheon_obs.sinks.logs.line import LineBuilder
 from pantheon_obs.testing import capture_events
 
 def request(path):
-    emit(RequestFinished("t-1", {}, "GET", path, 200, 1.0, "ok"))
+    emit(RequestFinished(trace_id="t-1", bound={}, method="GET", path=path, status_code=200,
+                         latency_ms=1.0, outcome="ok"))
 
 configure_logging(log_format="json", max_line_bytes=1024)
 redact = LineBuilder._redact

@@ -329,7 +329,8 @@ def app(environ, start_response):
     return []
 
 instrument(app, metrics_path="/metrics", log_format="json")
-pipeline.emit(RequestFinished("trace", {}, "GET", "/", 200, 1.0, "ok"))
+pipeline.emit(RequestFinished(trace_id="trace", bound={}, method="GET", path="/", status_code=200,
+                              latency_ms=1.0, outcome="ok"))
 print(os.getpid())
 """
 
@@ -443,7 +444,17 @@ def test_a_folder_without_exemplars_keeps_the_observations(
     monkeypatch.setattr(ExemplarFile, "keep", broken)
     instrument(application, metrics_path="/metrics", metrics_registry=CollectorRegistry())
     with capture_events() as events:
-        pipeline.emit(RequestFinished("trace", {}, "GET", "/", 200, 1.0, "ok"))
+        pipeline.emit(
+            RequestFinished(
+                trace_id="trace",
+                bound={},
+                method="GET",
+                path="/",
+                status_code=200,
+                latency_ms=1.0,
+                outcome="ok",
+            )
+        )
 
     collector: Any = MultiProcessCollector(None, str(shared))  # type: ignore[no-untyped-call]
     counts = [s.value for m in collector.collect() for s in m.samples if s.name.endswith("_count")]

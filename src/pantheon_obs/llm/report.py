@@ -15,7 +15,7 @@ from pantheon_obs.core.in_force import attributed
 from pantheon_obs.core.llm_events import LlmCallFinished
 from pantheon_obs.core.serving import active
 from pantheon_obs.core.spans import span_of
-from pantheon_obs.core.timing import cover
+from pantheon_obs.core.timing import add_llm_call
 from pantheon_obs.llm.cancellations import watch
 from pantheon_obs.llm.cost.budgets import budgets
 from pantheon_obs.llm.cost.costs import set_cost
@@ -157,7 +157,7 @@ class LlmCall(Progress):
                 self.trace.open_calls.discard(self)
                 if not (event.nested or self.is_part):
                     self.trace.count(event)
-                    cover(self.trace, self.started, self.latency)
+                    add_llm_call(self.trace, self.started, self.latency)
             if not self.is_part:
                 pipeline.emit(event)
             if budgets.tallies and (event.nested or not self.is_part):

@@ -7,7 +7,7 @@ import time
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.failures import trace_of
+from pantheon_obs.core.failures import trace_id_of
 from pantheon_obs.core.serving import active
 from pantheon_obs.sinks.logs import structlog_fields
 from pantheon_obs.sinks.logs.entry import LEVEL_NAMES, FactEntry, level_name
@@ -73,7 +73,7 @@ class LineBuilder:
         trace_id, bound = entry.trace_id, entry.bound
         if trace_id is None:
             trace_id, trace = active()
-            trace_id = trace_id or trace_of(error)
+            trace_id = trace_id or trace_id_of(error)
             bound = trace.bound if bound is None and trace is not None else bound
         if trace_id:
             line["trace_id"] = trace_id
