@@ -306,6 +306,7 @@ def test_without_input_a_sentence_says_what_to_do(
         result = run("story", TRACE)
         assert 2 == result.code
         assert result.err.startswith("pantheon-obs: no input: name a file")
+    assert "pantheon-obs: -: standard input is closed\n" == run("story", TRACE, "-").err
 
 
 @pytest.mark.parametrize("command", [command.name for command in COMMANDS])

@@ -108,7 +108,7 @@ _SORTS: tuple[set[type], ...] = ({str}, {int}, {int, float}, {bool})
 def script(dialect: Dialect) -> Iterator[str]:
     """Give the lines of the script."""
     known = keys()
-    columns = {key: _column(dialect, key, types) for key, types in known.items()}
+    columns = {key: _column_of(dialect, key, types) for key, types in known.items()}
     kind, value = dialect.rest
     columns["fields"] = (kind, value.format(keys=_joined(dialect.known, known, ", ")))
     yield f"CREATE TABLE {TABLE} ("
@@ -119,7 +119,7 @@ def script(dialect: Dialect) -> Iterator[str]:
     yield f"-- load: INSERT INTO {TABLE} SELECT {values} FROM {rows};"  # noqa: S608 - our own names
 
 
-def _column(dialect: Dialect, key: str, types: frozenset[type]) -> tuple[str, str]:
+def _column_of(dialect: Dialect, key: str, types: frozenset[type]) -> tuple[str, str]:
     """Return the type of a key's column and the expression of its value."""
     if key == "timestamp":
         return dialect.timestamp

@@ -92,7 +92,7 @@ def celery_class() -> Any:
 
 def examine_celery(app: Any) -> Iterator[Finding]:
     """Examine a Celery app, or a proxy of one, that is the application itself."""
-    if _is_traced(getattr(app, "_get_current_object", lambda: app)()):
+    if _has_tracing(getattr(app, "_get_current_object", lambda: app)()):
         yield Finding("tracing", "on", "the Celery app is instrumented")
     else:
         why = "tasks have no trace id, and no task_finished"
@@ -103,13 +103,13 @@ def _celery() -> Iterator[Finding]:
     """Examine the Celery apps that the application has made."""
     kind = celery_class()
     for name, value in _globals() if kind else ():
-        if issubclass(type(value), kind) and not _is_traced(value):
+        if issubclass(type(value), kind) and not _has_tracing(value):
             why = f"tasks sent to {name} do not carry the trace id"
             yield fault("celery", why, f"instrument_celery({name})")
             return
 
 
-def _is_traced(app: Any) -> bool:
+def _has_tracing(app: Any) -> bool:
     from pantheon_obs.adapters.celery_tracing import tracing_of  # noqa: PLC0415 - where there is Celery
 
     return tracing_of(app) is not None

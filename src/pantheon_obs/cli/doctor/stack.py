@@ -117,7 +117,7 @@ def _is_traced(layer: object) -> bool:
 
 
 def _outside(layers: list[Any], traced: object) -> str | None:
-    """Name the middleware around ours, unless it only rewrites what a proxy says."""
+    """Name the middleware around ours, unless it only applies the headers of a proxy."""
     outer = layers[0]
     if outer is traced or "proxy" in type(outer).__module__:
         return None
