@@ -148,7 +148,7 @@ def test_the_text_has_the_error_first_then_the_waterfall_then_the_lines(
     failed = {"level": "error", "error_type": "Declined", "exception": traceback("x.Declined")}
     path = save(
         tmp_path / "shop.log",
-        line(20, "d", level="debug", recorded=True, text="a b", empty="", bell="\x1b[J\u202e"),
+        line(20, "d", level="debug", text="a b", empty="", bell="\x1b[J\u202e\u061c\n\t"),
         call(100, 300, cost_usd=0.0123, input_tokens=1200, output_tokens=300, ttft_ms=150.25),
         call(110, 290, nested=True, model_alias=None),
         request(
@@ -196,8 +196,8 @@ def test_the_text_has_the_error_first_then_the_waterfall_then_the_lines(
     assert waterfall[7].endswith("1,000 ms  RETRY, retry 1")
     lines = text[text.index("\n\n21:41") + 2 :]
     assert (
-        '21:41:07.020000 shop   debug    shop d recorded=true text="a b" empty=""'
-        " bell=\\x1b[J\\u202e\n"
+        '21:41:07.020000 shop   debug    shop d text="a b" empty=""'
+        ' bell="\\u001b[J\\u202e\\u061c\\n\\t"\n'
     ) == lines.splitlines(keepends=True)[0]
     assert "    x.Declined: no money\n    left\n" in lines
     assert "2026-11-30\n22:41:07.000000 shop   info     shop the next day\n" in lines
@@ -264,16 +264,20 @@ class Terminal(io.StringIO):
 
 
 def test_a_terminal_has_colors_unless_they_are_not_wanted(
-    monkeypatch: pytest.MonkeyPatch,
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """See https://no-color.org."""
-    monkeypatch.setattr(sys, "stdout", Terminal())
+    path = save(tmp_path / "x.log", request(0, 5, level="error"))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
-    assert "\x1b[31mx\x1b[0m" == terminal.paint("x", "red")
+    assert "\x1b[31mok" in run("tail", path).out
 
+    monkeypatch.setenv("TERM", "dumb")
+    assert "\x1b" not in run("tail", path).out
+    monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1")
-    assert "x" == terminal.paint("x", "red")
+    assert "\x1b" not in run("tail", path).out
 
 
 def test_a_long_read_shows_progress_on_a_terminal(
@@ -302,6 +306,7 @@ def test_without_input_a_sentence_says_what_to_do(
         result = run("story", TRACE)
         assert 2 == result.code
         assert result.err.startswith("pantheon-obs: no input: name a file")
+    assert "pantheon-obs: -: standard input is closed\n" == run("story", TRACE, "-").err
 
 
 @pytest.mark.parametrize("command", [command.name for command in COMMANDS])

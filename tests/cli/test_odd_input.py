@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from tests.cli.conftest import Run
 
+NO_TEXT = pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no such names of files")
 DEEP = "[" * 900 + "]" * 900
 
 
@@ -94,7 +95,7 @@ def test_closed_standard_input_is_a_sentence(arguments: tuple[str, ...]) -> None
     assert (2, "pantheon-obs: -: standard input is closed\n") == (result.returncode, result.stderr)
 
 
-@pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no such names of files")
+@NO_TEXT
 def test_a_file_name_may_be_bytes_that_are_no_text(run: Run, tmp_path: Path) -> None:
     """The service of its lines is its name with a replacement character."""
     path = os.fsencode(tmp_path) + b"/sh\xffop.log"
@@ -107,6 +108,21 @@ def test_a_file_name_may_be_bytes_that_are_no_text(run: Run, tmp_path: Path) -> 
     pytest.importorskip("duckdb")
     report = json.loads(run("report", tmp_path, "--json").out)
     assert ["sh\ufffdop"] == [row["service"] for row in report["requests"]]
+
+
+@NO_TEXT
+def test_a_variable_may_be_bytes_that_are_no_text(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """JSON has question marks in their place."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("UVICORN_LOG_CONFIG", "log\udcff.json")
+    save(tmp_path / "log\udcff.json", {})
+
+    result = run("doctor", "--json")
+
+    assert 1 == result.code
+    assert "UVICORN_LOG_CONFIG=log?.json: the server's lines are raw" in result.out
 
 
 @pytest.mark.parametrize(("kind", "shows"), [("xterm", True), ("dumb", False)])

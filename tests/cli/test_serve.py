@@ -325,6 +325,10 @@ def test_an_address_that_is_not_the_loopback_has_no_other_names() -> None:
         assert server.is_own(f"10.0.0.7:{port}", "10.0.0.7")
         assert server.is_own(f"localhost:{port}", "127.0.0.1")
         assert not server.is_own(f"localhost:{port}", "10.0.0.7")
+        assert not server.is_own("localhost", "127.0.0.1")
+        server.server_port = 80  # which browsers leave out
+        assert server.is_own("LocalHost", "127.0.0.1")
+        assert server.is_own("localhost:80", "127.0.0.1")
 
 
 def test_a_broken_answer_is_told_in_one_line(

@@ -45,10 +45,12 @@ examples:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_files(parser)
-    parser.add_argument("-f", "--follow", action="store_true", help="wait for what is added")
-    parser.add_argument("--errors", action="store_true", help="only what has failed")
+    parser.add_argument("-f", "--follow", action="store_true", help="wait for new lines")
     parser.add_argument(
-        "--slow", metavar="MS", type=float, help="only what took so many milliseconds or more"
+        "--errors", action="store_true", help="only failed requests, tasks and calls"
+    )
+    parser.add_argument(
+        "--slow", metavar="MS", type=float, help="only rows of so many milliseconds or more"
     )
     parser.add_argument("--route", metavar="R", help="only requests and websockets of this route")
     parser.add_argument(

@@ -21,7 +21,7 @@ _COLORS = {"red": "31", "yellow": "33", "green": "32", "dim": "2", "bold": "1", 
 # Control characters, and characters that change the direction of the text: a value of a log must
 # neither move the cursor nor look like another line.
 _CONTROL = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+    "[\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
 _LARGEST = 2**64 - 1  # that orjson encodes
 _DEEPEST = 200  # levels; orjson encodes 254
@@ -41,9 +41,9 @@ class CommandError(ObsError):
 
 
 def printable(value: object) -> str:
-    """Return a text in which control characters are escaped; newlines and tabs are, too."""
-    text = _CONTROL.sub(_escaped, str(value))
-    return text.replace("\n", "\\n").replace("\t", "\\t")
+    """Return a text in which control characters are escaped, newlines and tabs too."""
+    text = str(value)
+    return text if text.isprintable() else _CONTROL.sub(_escaped, text)
 
 
 def _escaped(match: re.Match[str]) -> str:
@@ -57,9 +57,10 @@ def paint(text: str, color: str) -> str:
 
 
 def encoded(value: object) -> bytes:
-    """Encode a value as JSON, with `…` for parts that are nested too deeply for orjson.
+    """Encode a value as JSON, also where orjson refuses.
 
-    Integers that are too large for 64 bits are floats.
+    Parts that are nested too deeply become `…`, integers beyond 64 bits floats, and bytes that are
+    no UTF-8, such as those of a variable, question marks.
     """
     try:
         return orjson.dumps(value)
@@ -74,6 +75,8 @@ def _fitting(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - any part of a
         if isinstance(value, dict):
             return {key: _fitting(item, depth + 1) for key, item in value.items()}
         return [_fitting(item, depth + 1) for item in value]
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
     return float(value) if isinstance(value, int) and value > _LARGEST else value
 
 
@@ -109,10 +112,9 @@ class ProgressLine:
 
     def at(self, name: str, done: int, total: int) -> None:
         """Show, if it is time, how many bytes of a file are read; `total` is 0 if not known."""
-        if not self._wanted:
-            return
         now = time.monotonic()
-        if now - self._started > _PATIENCE and now - self._shown > 0.2:  # noqa: PLR2004 - seconds
+        is_due = now - self._started > _PATIENCE and now - self._shown > 0.2  # noqa: PLR2004 - seconds
+        if self._wanted and is_due:
             self._shown = now
             share = f"{100 * done // total} %" if total else f"{done >> 20} MiB"
             sys.stderr.write(f"\r\x1b[K{printable(name)} {share}")

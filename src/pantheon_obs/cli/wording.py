@@ -60,7 +60,7 @@ def outcome(kind: str, fields: dict[str, Any]) -> str:
     if status is not None and ended == "ok":
         ended = None
     parts = [status, ended, fields.get("error_type")]
-    return " ".join(shown(part) for part in parts if part is not None)
+    return shown(" ".join(str(part) for part in parts if part is not None))
 
 
 def usage(kind: str, fields: dict[str, Any]) -> Iterator[str]:

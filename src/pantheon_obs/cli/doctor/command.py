@@ -23,7 +23,7 @@ from pantheon_obs.cli.doctor.servers import examine_environment
 from pantheon_obs.cli.reading.files import Source, find
 from pantheon_obs.cli.reading.lines import Reader
 from pantheon_obs.cli.reading.wrappers import Joined
-from pantheon_obs.cli.terminal import paint, printable, write, write_lines
+from pantheon_obs.cli.terminal import encoded, paint, printable, write, write_lines
 from pantheon_obs.core.settings import Settings
 
 if TYPE_CHECKING:
@@ -75,21 +75,23 @@ def run(arguments: argparse.Namespace) -> int:
     target, files = arguments.target, arguments.files
     if target is not None and (not _TARGET.fullmatch(target) or Path(target).exists()):
         target, files = None, [target, *files]
-    alone = target is None
-    checks = [*(examine_environment(Settings.from_env()) if alone else _application(target))]
+    if target is None:
+        checks = [*examine_environment(Settings.from_env())]
+    else:
+        checks = [*_examine_application(target)]
     if files:
-        checks += _logs(files)
+        checks += _examine_logs(files)
     found = {check.status for check in checks}
     verdict = "faults" if "fault" in found else "unknown" if "unknown" in found else "sound"
     if arguments.json:
         document = {"verdict": verdict, "checks": [check._asdict() for check in checks]}
-        write(orjson.dumps(document) + b"\n")
+        write(encoded(document) + b"\n")
     else:
         write_lines(_as_text(checks, verdict))
     return _EXIT[verdict]
 
 
-def _application(target: str) -> Iterator[Finding]:
+def _examine_application(target: str) -> Iterator[Finding]:
     """Examine an application in a process of its own, and the output of its import."""
     with tempfile.TemporaryDirectory() as folder:
         result, printed = Path(folder, "checks.json"), Path(folder, "printed")
@@ -130,7 +132,7 @@ def _warned(lines: list[bytes]) -> Iterator[Finding]:
     yield from (check for check in examination.checks() if check.status == "fault")
 
 
-def _logs(files: list[str]) -> Iterator[Finding]:
+def _examine_logs(files: list[str]) -> Iterator[Finding]:
     examination = LogExamination()
     for _ in _Judging(find(files), examination).lines():
         pass

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 # A named pipe may have no writer yet, and Windows would change the ends of lines.
 WITHOUT_WAITING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 BLOCK = 1 << 20
-_CHUNK = BLOCK // 4  # which stays in the processor's cache
 LONGEST = 16 << 20  # bytes of a line: parsed, it takes up to 25 times as much
 _KEPT = 1 << 16  # bytes of a longer line that are given, so that it is counted
 _GZIP = b"\x1f\x8b"
@@ -32,7 +31,7 @@ def blocks(source: Source, progress: ProgressLine) -> Iterator[bytes]:
     """Give the bytes of a file in blocks that end with a newline; the last one may lack it.
 
     Of a line longer than `LONGEST` bytes only the beginning is given. A file that cannot be read to
-    its end gives what can be read, and a note on stderr.
+    its end is read as far as possible, with a note on stderr.
 
     Raises:
         CommandError: It is the only input, and cannot be opened.
@@ -48,7 +47,7 @@ def blocks(source: Source, progress: ProgressLine) -> Iterator[bytes]:
 
     def chunks() -> Iterator[bytes]:
         done = 0
-        while chunk := os.read(descriptor, _CHUNK):
+        while chunk := os.read(descriptor, BLOCK // 4):  # which stays in the processor's cache
             done += len(chunk)
             progress.at(source.name, done, size)
             yield chunk
@@ -126,10 +125,10 @@ def _inflated(source: Source, start: bytes, chunks: Iterator[bytes]) -> Iterator
             if data:
                 yield data
     except zlib.error:
-        note(f"{source.name}: damaged; what stands behind the damage is not read")
+        note(f"{source.name}: damaged: the rest of the file is not read")
         return
     if not member.eof:
-        note(f"{source.name}: cut off; what was there is read")
+        note(f"{source.name}: cut off: the last lines may be missing")
         yield member.flush()
 
 

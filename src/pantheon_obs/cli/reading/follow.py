@@ -7,6 +7,7 @@ import select
 import stat
 import sys
 import time
+from glob import has_magic
 from typing import TYPE_CHECKING
 
 from pantheon_obs.cli.reading.blocks import BLOCK, LONGEST, WITHOUT_WAITING
@@ -45,8 +46,11 @@ class Follower:
             from_start: Whether files are read from their start, not only their new lines.
             echo: Called with all bytes of standard input.
         """
-        missing = [name for name in names if name != STDIN and not os.path.lexists(name)]
-        waiting = [name for name in missing if not set(name) & set("*?[")]
+        waiting = [
+            name
+            for name in names
+            if not (name == STDIN or has_magic(name) or os.path.lexists(name))
+        ]
         there = [name for name in names if name not in waiting]
         sources = find(there) if there or not names else []
         for name in waiting:

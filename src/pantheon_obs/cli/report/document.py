@@ -16,10 +16,10 @@ from pantheon_obs.cli.report.windows import format_us
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pantheon_obs.cli.report.failures import Row
     from pantheon_obs.cli.report.queries import Engine
     from pantheon_obs.cli.report.windows import Window
 
-Row = dict[str, Any]
 SUMS = ("input_tokens", "output_tokens", "cached_input_tokens", "cost_in_failed_usd", "unpriced")
 UNIT_KINDS = {"request": "requests", "websocket": "websockets", "task": "tasks"}
 

@@ -1,7 +1,7 @@
 """All queries of the report, over the relation `facts`: `Answers` asks DuckDB or ClickHouse.
 
 `dialects.py` fills in the few names in which the engines differ. `facts` has a row for each of our
-lines; `facts.py` has its columns. `weight` and what is true or false is never NULL. `{counted}` is
+lines; `facts.py` has its columns. `weight` and the booleans are never NULL. `{counted}` is
 `COUNTED`, the lines in the window; `{bucket}` a length in microseconds.
 """
 
@@ -73,8 +73,13 @@ FROM (SELECT *, floor(us / {bucket}) AS bucket FROM counted) AS known
 WHERE kind IN {kinds} AND {value} IS NOT NULL GROUP BY {keys}
 """
 
-# The traces of failed units, for the money that was spent in vain. After the two costs come the
-# figures of `CALL_COUNTS`.
+CALL_COUNTS = (
+    *("calls", "errors", "input_tokens", "output_tokens", "cached_input_tokens"),
+    *("unpriced", "usage_missing", "cut"),
+)
+
+# `failing` are the traces with a failed unit; the second cost is that of the calls in them. Behind
+# the two costs are the figures of `CALL_COUNTS`.
 CALLS = """
 {counted},
 failing AS (SELECT DISTINCT trace FROM counted WHERE failed AND trace IS NOT NULL)
@@ -137,11 +142,6 @@ SELECT service, error_type, route, {outline} AS outline, {total}(weight), min(us
   {first}([trace_id, exception], us)
 FROM errors GROUP BY service, error_type, route, outline
 """
-
-CALL_COUNTS = (
-    *("calls", "errors", "input_tokens", "output_tokens", "cached_input_tokens"),
-    *("unpriced", "usage_missing", "cut"),
-)
 
 SERIES = """
 {counted} SELECT floor(us / {bucket}) AS bucket, {total}(weight),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pantheon_obs.cli.terminal import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-Row = dict[str, Any]
+    from pantheon_obs.cli.report.failures import Row
+
 Cells = dict[str, str]  # by the head of their column
 MOST_ROWS = 20  # of a table; --json and --html have them all
 _WIDEST = 60  # characters of a cell
