@@ -29,9 +29,7 @@ from pantheon_obs.core import foreign
 from pantheon_obs.core.context import apart, current_trace
 from pantheon_obs.core.in_force import in_force
 from pantheon_obs.propagation import prepare
-from pantheon_obs.testing import capture_events
 from tests.support.garbage import collect_garbage
-from tests.support.lines import validate_line
 from tests.support.server import SECONDS, environment
 
 if TYPE_CHECKING:
@@ -40,15 +38,6 @@ if TYPE_CHECKING:
     Work = Callable[[], Coroutine[Any, Any, None]]
 
 log = logging.getLogger("shop")
-
-
-@pytest.fixture
-def lines() -> Iterator[list[dict[str, Any]]]:
-    """Capture the log lines of the test; each is valid."""
-    with capture_events() as events:
-        yield events
-    for line in events:
-        validate_line(line)
 
 
 def serve(start: Callable[[], Any], **settings: Any) -> None:
