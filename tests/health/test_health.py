@@ -408,7 +408,7 @@ def test_a_loop_that_is_closed_under_a_check_ends_it() -> None:
         started.set()
         await asyncio.get_running_loop().create_future()
 
-    health = Health(timeout=0.05, cache_ttl=0, check=check)
+    health = Health(timeout=10, cache_ttl=0, check=check)
     loop = asyncio.new_event_loop()
     asked = loop.create_task(health.areport())
     while not started.is_set():
