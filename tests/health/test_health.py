@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -16,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pantheon_obs import ConfigError, Health
-from tests.support.server import ROOT
+from tests.support.server import run_python
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -742,8 +740,6 @@ del os.register_at_fork
 from pantheon_obs import Health
 print(Health(nothing=lambda: None).report().status)
 """
-    run = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
-    )
+    run = run_python(script)
 
     assert "pass\n" == run.stdout

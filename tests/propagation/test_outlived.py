@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import subprocess
-import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
@@ -30,7 +28,7 @@ from pantheon_obs.core.context import apart, current_trace
 from pantheon_obs.core.in_force import in_force
 from pantheon_obs.propagation import prepare
 from tests.support.garbage import collect_garbage
-from tests.support.server import SECONDS, environment
+from tests.support.server import SECONDS, run_python
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator
@@ -477,14 +475,7 @@ pool.terminate()
 
 def test_a_forked_process_begins_without_a_trace() -> None:
     """Its work is that of many requests; the process that forks keeps its trace."""
-    run = subprocess.run(
-        [sys.executable, "-c", FORKED],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=SECONDS,
-    )
+    run = run_python(FORKED)
 
     line, printed = run.stdout.splitlines()
     assert "[('', {})] request-1" == printed
