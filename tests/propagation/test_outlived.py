@@ -28,6 +28,7 @@ from pantheon_obs.core.context import apart, current_trace
 from pantheon_obs.core.in_force import in_force
 from pantheon_obs.propagation import prepare
 from tests.support.garbage import collect_garbage
+from tests.support.lines import named
 from tests.support.server import SECONDS, run_python
 
 if TYPE_CHECKING:
@@ -76,11 +77,6 @@ _gates: list[asyncio.Event] = []
 async def after_the_request() -> None:
     """Wait until the request has ended."""
     await _gates[0].wait()
-
-
-def named(lines: list[dict[str, Any]], event: str) -> list[dict[str, Any]]:
-    """Select the lines of an event."""
-    return [line for line in lines if line["event"] == event]
 
 
 @coroutine

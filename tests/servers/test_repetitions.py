@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from pantheon_obs import bind, instrument, trace_context
+from tests.support.lines import with_traceback
 from tests.support.server import SECONDS, free_port
 
 Events = list[dict[str, Any]]
@@ -136,11 +137,6 @@ def library_logs(error: Exception) -> None:
     logging.getLogger("some.server").handle(record)
 
 
-def reported(lines: Events) -> list[str]:
-    """The events that have a traceback."""
-    return [event["event"] for event in lines if "exception" in event]
-
-
 def test_a_line_of_the_application_about_its_own_error_stays(lines: Events) -> None:
     """Only installed code repeats what it has been given."""
     error = LookupError()
@@ -148,7 +144,7 @@ def test_a_line_of_the_application_about_its_own_error_stays(lines: Events) -> N
 
     logging.getLogger("shop").error("the job failed", exc_info=error)
 
-    assert ["request_finished", "the job failed"] == reported(lines)
+    assert ["request_finished", "the job failed"] == with_traceback(lines)
 
 
 def test_a_line_within_another_request_or_job_stays(lines: Events) -> None:
@@ -159,7 +155,7 @@ def test_a_line_within_another_request_or_job_stays(lines: Events) -> None:
     with trace_context("job-1"):
         library_logs(error)
 
-    assert ["request_finished", "it failed"] == reported(lines)
+    assert ["request_finished", "it failed"] == with_traceback(lines)
 
 
 def test_elsewhere_the_first_line_repeats_and_a_later_one_is_a_new_failure(lines: Events) -> None:
@@ -172,7 +168,7 @@ def test_elsewhere_the_first_line_repeats_and_a_later_one_is_a_new_failure(lines
         thread.start()
         thread.join(SECONDS)
 
-    assert ["request_finished", "it failed"] == reported(lines)
+    assert ["request_finished", "it failed"] == with_traceback(lines)
 
 
 def test_an_error_that_no_line_has_is_logged(lines: Events) -> None:
@@ -183,4 +179,4 @@ def test_an_error_that_no_line_has_is_logged(lines: Events) -> None:
 
     library_logs(error)
 
-    assert ["it failed"] == reported(lines)
+    assert ["it failed"] == with_traceback(lines)
