@@ -1,4 +1,4 @@
-"""Skip tests whose extra is not installed; reset the library after each test."""
+"""Skip tests whose extra is not installed, reset the library after each; the shared fixtures."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import os
 import signal
 from collections import Counter
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from pantheon_obs import testing
+from examples.databases import Database, MissingProgramError, Postgres, Redis
+from pantheon_obs import configure_logging, testing
+from tests.support.lines import validate_line
 from tests.support.state import changes, state
 
 if TYPE_CHECKING:
@@ -157,3 +159,38 @@ def clean_state() -> Iterator[None]:
         yield
     testing.reset()
     assert [] == changes(before, state())
+
+
+@pytest.fixture
+def lines() -> Iterator[list[dict[str, Any]]]:
+    """Capture the log lines of the test; each fits the schema."""
+    configure_logging()
+    with testing.capture_events() as captured:
+        yield captured
+    for line in captured:
+        validate_line(line)
+
+
+_D = TypeVar("_D", bound=Database)
+
+
+def database(kind: type[_D]) -> _D:
+    """Make a server that is not started; skip the test where it cannot run."""
+    try:
+        return kind()
+    except MissingProgramError as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server."""
+    with database(Postgres) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def redis_server() -> Iterator[Redis]:
+    """A Redis server."""
+    with database(Redis) as server:
+        yield server

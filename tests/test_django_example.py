@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from examples.databases import Database, MissingProgramError, Postgres, Redis
 from examples.processes import Server, manage, start_django, start_provider, start_worker
 from tests.sinks.receiver import Receiver
 from tests.support.examples import (
@@ -33,6 +31,10 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from examples.databases import Database, Postgres, Redis
+
+    Databases = dict[str, Database]
+
 pytest.importorskip("django")
 pytest.importorskip("celery")
 pytest.importorskip("starlette")  # for the local provider
@@ -44,26 +46,18 @@ SUMMARY = f"{KEPT}summary/"
 LIVE = "/api/v1/health/live/"
 READY = "/api/v1/health/ready/"
 
-Databases = dict[str, Database]
 
-
-@contextmanager
-def started(kind: type[Database], package: str) -> Iterator[Database]:
-    """Run a database; skip with the reason if it cannot run here or has no client."""
-    pytest.importorskip(package)
-    try:
-        database = kind()
-    except MissingProgramError as error:
-        pytest.skip(f"{error}")
-    with database:
-        yield database
+@pytest.fixture(scope="module")
+def clients() -> None:
+    """Skip tests that need the clients of the databases, where one is missing."""
+    pytest.importorskip("psycopg")
+    pytest.importorskip("redis")
 
 
 @pytest.fixture(scope="module")
-def databases() -> Iterator[Databases]:
-    """Run Postgres and Redis."""
-    with started(Postgres, "psycopg") as postgres, started(Redis, "redis") as redis:
-        yield {"postgres": postgres, "redis": redis}
+def databases(clients: None, postgres: Postgres, redis_server: Redis) -> Databases:
+    """Name the servers of the project."""
+    return {"postgres": postgres, "redis": redis_server}
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pantheon_obs import configure_logging
-from pantheon_obs.testing import capture_events
 from tests.adapters.contract import ADAPTERS, SYNC_STACK, Adapter, Service, check_whole_output
 
 if TYPE_CHECKING:
@@ -38,8 +36,6 @@ def service(adapter: Adapter) -> Iterator[Service]:
 
 
 @pytest.fixture
-def events() -> Iterator[list[dict[str, Any]]]:
-    """Capture every line."""
-    configure_logging()
-    with capture_events() as events:
-        yield events
+def events(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the captured log lines, those of events."""
+    return lines

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +12,7 @@ import structlog
 from pantheon_obs import bind, current_trace_id, llm_call
 from tests.adapters.messages import BODY, START, Server, endings, sends
 from tests.support.garbage import collect_garbage
-from tests.support.server import environment
+from tests.support.server import run_python
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -154,13 +152,7 @@ scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"x-trace-id
 asyncio.run(TraceIdMiddleware(app)(scope, None, send))
 assert "structlog" not in sys.modules
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=environment(),
-        capture_output=True,
-        check=True,
-        text=True,
-    )
+    done = run_python(program)
 
     assert 1 == done.stdout.count("(b'x-trace-id', b'mine')")
 

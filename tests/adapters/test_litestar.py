@@ -16,6 +16,7 @@ from pantheon_obs import Settings, instrument
 from pantheon_obs.adapters.litestar import install
 from tests.apps.asgi_app import answer
 from tests.logs.running import run
+from tests.support.lines import endings, with_traceback
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,20 +95,6 @@ def ask(app: Litestar, *requests: str) -> list[Any]:
         return [client.request(*request.split(" ", 1)) for request in requests]
 
 
-def stories(events: Events) -> list[tuple[Any, ...]]:
-    """Return the outcome, status and error type of each request."""
-    return [
-        (event["outcome"], event["status_code"], event.get("error_type"))
-        for event in events
-        if event["event"] == "request_finished"
-    ]
-
-
-def tracebacks(events: Events) -> list[str]:
-    """List the events whose lines have a traceback."""
-    return [event["event"] for event in events if "exception" in event]
-
-
 def routes(events: Events) -> list[str | None]:
     """Return the route of each request."""
     return [event.get("route") for event in events if event["event"] == "request_finished"]
@@ -134,16 +121,16 @@ def test_a_handler_for_all_errors_answers_with_the_id(events: Events) -> None:
         assert (503, "sorry") == (response.status_code, response.text)
         assert 36 == len(response.headers["x-trace-id"])
 
-    assert [("error", 503, "ZeroDivisionError")] * 2 == stories(events)
-    assert ["request_finished"] * 2 == tracebacks(events)
+    assert [("error", 503, "ZeroDivisionError")] * 2 == endings(events)
+    assert ["request_finished"] * 2 == with_traceback(events)
 
 
 def test_an_error_that_has_a_handler_is_no_failure(events: Events) -> None:
     """A handler for the class, wherever it is, or an HTTP exception: the outcome is ok."""
     ask(instrument(service()), "GET /down", "POST /items/7", "GET /nowhere")
 
-    assert [("ok", 503, None), ("ok", 401, None), ("ok", 404, None)] == stories(events)
-    assert [] == tracebacks(events)
+    assert [("ok", 503, None), ("ok", 401, None), ("ok", 404, None)] == endings(events)
+    assert [] == with_traceback(events)
 
 
 def test_a_failure_before_there_is_a_route_is_unhandled(events: Events) -> None:
@@ -156,7 +143,7 @@ def test_a_failure_before_there_is_a_route_is_unhandled(events: Events) -> None:
     app.asgi_router.handle_routing = broken  # type: ignore[assignment]
     ask(app, "GET /boom")
 
-    assert [("error", 500, "OSError")] == stories(events)
+    assert [("error", 500, "OSError")] == endings(events)
 
 
 @pytest.mark.parametrize("how", ["debug", "always"])
@@ -300,7 +287,7 @@ def test_an_app_that_is_running_can_be_instrumented(events: Events) -> None:
 
     assert "x-trace-id" not in before.headers
     assert 36 == len(after.headers["x-trace-id"])
-    assert [("error", 500, "ZeroDivisionError")] == stories(events)
+    assert [("error", 500, "ZeroDivisionError")] == endings(events)
 
 
 def test_failures_in_a_group_are_kept_together(events: Events) -> None:
@@ -376,4 +363,4 @@ def test_signals_of_an_error_outside_of_a_trace_do_nothing(events: Events) -> No
     [response] = ask(app, "GET /boom")
 
     assert 500 == response.status_code
-    assert [] == stories(events)
+    assert [] == endings(events)

@@ -14,6 +14,7 @@ from quart import Quart, abort, request, websocket
 from pantheon_obs import TraceIdMiddleware, instrument
 from pantheon_obs.testing import capture_events
 from tests.logs.running import run
+from tests.support.lines import endings, with_traceback
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,20 +60,6 @@ def ask(app: Any, *requests: str) -> list[httpx.Response]:
     return asyncio.run(send())
 
 
-def stories(events: Events) -> list[tuple[Any, ...]]:
-    """Return the outcome, status and error type of each request."""
-    return [
-        (event["outcome"], event["status_code"], event.get("error_type"))
-        for event in events
-        if event["event"] == "request_finished"
-    ]
-
-
-def tracebacks(events: Events) -> list[str]:
-    """List the events whose lines have a traceback."""
-    return [event["event"] for event in events if "exception" in event]
-
-
 def test_the_app_object_is_instrumented_in_place() -> None:
     """`instrument` returns the app itself; a second call has no effect, even on a wrapped app."""
     app = service()
@@ -100,8 +87,8 @@ def test_a_handler_of_the_application_for_500_answers_with_the_id(events: Events
     [response] = ask(app, "GET /boom")
 
     assert ("sorry", 36) == (response.text, len(response.headers["x-trace-id"]))
-    assert [("error", 500, "ZeroDivisionError")] == stories(events)
-    assert ["request_finished"] == tracebacks(events)
+    assert [("error", 500, "ZeroDivisionError")] == endings(events)
+    assert ["request_finished"] == with_traceback(events)
 
 
 def test_an_unhandled_error_counts_whatever_its_answer_is(events: Events) -> None:
@@ -115,7 +102,7 @@ def test_an_unhandled_error_counts_whatever_its_answer_is(events: Events) -> Non
     instrument(app)
     ask(app, "GET /boom")
 
-    assert [("error", 200, "ZeroDivisionError")] == stories(events)
+    assert [("error", 200, "ZeroDivisionError")] == endings(events)
 
 
 def test_an_error_that_has_a_handler_is_no_failure(events: Events) -> None:
@@ -129,8 +116,8 @@ def test_an_error_that_has_a_handler_is_no_failure(events: Events) -> None:
     instrument(app)
     ask(app, "GET /down", "POST /items/7")
 
-    assert [("ok", 503, None), ("ok", 500, None)] == stories(events)
-    assert [] == tracebacks(events)
+    assert [("ok", 503, None), ("ok", 500, None)] == endings(events)
+    assert [] == with_traceback(events)
 
 
 @pytest.mark.parametrize("option", ["PROPAGATE_EXCEPTIONS", "DEBUG", "TESTING"])
@@ -143,8 +130,8 @@ def test_an_error_that_is_raised_through_has_one_traceback(events: Events, optio
     [response] = ask(app, "GET /boom")
 
     assert (500, 36) == (response.status_code, len(response.headers["x-trace-id"]))
-    assert [("error", 500, "ZeroDivisionError")] == stories(events)
-    assert ["request_finished"] == tracebacks(events)
+    assert [("error", 500, "ZeroDivisionError")] == endings(events)
+    assert ["request_finished"] == with_traceback(events)
 
 
 def test_a_log_file_of_the_application_keeps_quart_s_own_line(
@@ -177,8 +164,8 @@ def test_the_application_s_own_line_of_an_error_is_not_dropped(events: Events) -
     instrument(app)
     ask(app, "GET /boom")
 
-    assert ["checkout failed"] == tracebacks(events)
-    assert [("error", 500, "ZeroDivisionError")] == stories(events)
+    assert ["checkout failed"] == with_traceback(events)
+    assert [("error", 500, "ZeroDivisionError")] == endings(events)
 
 
 @pytest.mark.parametrize("hidden", ["quiet path", "logger"])
@@ -192,7 +179,7 @@ def test_where_our_line_is_not_shown_quart_s_own_is(events: Events, hidden: str)
     finally:
         ours.setLevel("NOTSET")
 
-    assert ["Exception on request GET /boom"] == tracebacks(events)
+    assert ["Exception on request GET /boom"] == with_traceback(events)
 
 
 def test_a_template_has_its_converters(events: Events) -> None:
@@ -256,7 +243,7 @@ def test_signals_outside_of_a_trace_do_nothing(events: Events) -> None:
 
     asyncio.run(outside())
 
-    assert [] == stories(events)
+    assert [] == endings(events)
     assert [] == [event for event in events if event["event"] == "telemetry_failed"]
 
 
@@ -269,7 +256,7 @@ def test_the_middleware_by_hand_and_the_one_line_do_not_add_up(events: Events) -
     [response] = ask(app, "GET /boom")
 
     assert 1 == len(response.headers.get_list("x-trace-id"))
-    assert [("error", 500, "ZeroDivisionError")] == stories(events)
+    assert [("error", 500, "ZeroDivisionError")] == endings(events)
 
 
 def test_an_app_that_is_running_can_be_instrumented(events: Events) -> None:
@@ -329,7 +316,7 @@ def test_an_error_in_a_group_of_one_is_that_error() -> None:
 
     assert raised.value is wrapped
     assert [500] == [message["status"] for message in sent if "status" in message]
-    assert [("error", 500, "LookupError")] == stories(events)
+    assert [("error", 500, "LookupError")] == endings(events)
 
 
 @pytest.mark.parametrize("wrapped", ["before", "after"])

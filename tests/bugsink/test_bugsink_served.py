@@ -17,7 +17,6 @@ from uuid import UUID
 
 import pytest
 
-from examples.databases import MissingProgramError, Redis
 from tests.adapters.contract import PACKAGES
 from tests.apps.failures import SECRET
 from tests.bugsink import outages
@@ -45,6 +44,8 @@ from tests.support.server import ROOT, SECONDS, Server, environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from examples.databases import Redis
 
 for package in ("sentry_sdk", *PACKAGES):
     pytest.importorskip(package)
@@ -210,28 +211,25 @@ with trace_context("order-7"):
 """
 
 
-def test_a_failing_task_makes_one_event_with_its_publishers_id(bugsink: Bugsink) -> None:
+def test_a_failing_task_makes_one_event_with_its_publishers_id(
+    bugsink: Bugsink, redis_server: Redis
+) -> None:
     """A try that is followed by another is no event, the last one is; no argument is sent."""
     pytest.importorskip("celery")
     pytest.importorskip("redis")
-    try:
-        redis = Redis()
-    except MissingProgramError as error:
-        pytest.skip(f"{error}")
-    with redis:
-        env = {
-            "BROKER_URL": redis.url,
-            "SENTRY_DSN": bugsink.dsns["task"],
-            "no_proxy": "127.0.0.1",
-        }
-        options = ("--pool", "solo", "--without-mingle", "--without-gossip")
-        with Server(
-            "celery", "--quiet", "-A", "tests.bugsink.apps.tasks", "worker", *options, env=env
-        ) as worker:
-            subprocess.run(
-                [sys.executable, "-c", PUBLISH], cwd=ROOT, env={**environment(), **env}, check=True
-            )
-            bugsink.wait_for("task", 1)
+    env = {
+        "BROKER_URL": redis_server.url,
+        "SENTRY_DSN": bugsink.dsns["task"],
+        "no_proxy": "127.0.0.1",
+    }
+    options = ("--pool", "solo", "--without-mingle", "--without-gossip")
+    with Server(
+        "celery", "--quiet", "-A", "tests.bugsink.apps.tasks", "worker", *options, env=env
+    ) as worker:
+        subprocess.run(
+            [sys.executable, "-c", PUBLISH], cwd=ROOT, env={**environment(), **env}, check=True
+        )
+        bugsink.wait_for("task", 1)
     [[event]] = bugsink.issues("task").values()
     # At its end Celery prints a text that does not pass through logging.
     lines = [parse_line(line.encode()) for line in worker.out]

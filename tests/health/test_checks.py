@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -26,7 +24,7 @@ from pantheon_obs.health import (
     sqlalchemy_check,
     tcp_check,
 )
-from tests.support.server import ROOT, environment, free_port
+from tests.support.server import free_port, run_python
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -297,14 +295,7 @@ try:
 except pantheon_obs.MissingExtraError as error:
     print(error)
 """
-    run = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=ROOT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    run = run_python(script)
 
     assert (
         f"{check}() needs the package {package!r}, which is not installed: pip install {package}\n"
@@ -319,14 +310,7 @@ from pantheon_obs.health import sqlalchemy_check
 sqlalchemy_check(sqlalchemy.create_engine("sqlite://"))()
 print("sqlalchemy.ext.asyncio" in sys.modules)
 """
-    run = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=ROOT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    run = run_python(script)
 
     assert "False\n" == run.stdout
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -16,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pantheon_obs import ConfigError, Health
-from tests.support.lines import validate_line
-from tests.support.server import ROOT
+from tests.support.server import run_python
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -409,7 +406,7 @@ def test_a_loop_that_is_closed_under_a_check_ends_it() -> None:
         started.set()
         await asyncio.get_running_loop().create_future()
 
-    health = Health(timeout=0.05, cache_ttl=0, check=check)
+    health = Health(timeout=10, cache_ttl=0, check=check)
     loop = asyncio.new_event_loop()
     asked = loop.create_task(health.areport())
     while not started.is_set():
@@ -617,7 +614,7 @@ def test_a_child_that_was_forked_in_c_starts_afresh(
 
 
 def test_a_failure_is_logged_when_it_begins_and_when_it_ends(
-    ask: Callable[[Health], Report], events: list[dict[str, Any]]
+    ask: Callable[[Health], Report], lines: list[dict[str, Any]]
 ) -> None:
     """It is logged once, and not per probe, with the error's text and traceback."""
     fails: type[Exception] | None = ConnectionError
@@ -632,9 +629,7 @@ def test_a_failure_is_logged_when_it_begins_and_when_it_ends(
     for fails in (ConnectionError, ConnectionError, OSError, OSError, None, None):  # noqa: B007 - read by the check
         ask(health)
 
-    failed, changed, recovered = events
-    for event in events:
-        validate_line(event)
+    failed, changed, recovered = lines
     assert ("error", "health_check_failed", "pantheon_obs.health") == (
         failed["level"],
         failed["event"],
@@ -646,7 +641,7 @@ def test_a_failure_is_logged_when_it_begins_and_when_it_ends(
         failed["error_type"],
     )
     assert "ConnectionError" in failed["exception"]
-    assert "hunter2" not in str(events)
+    assert "hunter2" not in str(lines)
     assert ("health_check_failed", "OSError") == (changed["event"], changed["error_type"])
     assert ("info", "health_check_recovered", "database") == (
         recovered["level"],
@@ -656,7 +651,7 @@ def test_a_failure_is_logged_when_it_begins_and_when_it_ends(
 
 
 def test_a_hung_check_is_logged_once_and_at_its_own_level(
-    hanging: Hanging, events: list[dict[str, Any]]
+    hanging: Hanging, lines: list[dict[str, Any]]
 ) -> None:
     """A check that is not critical is a WARNING; without an error there is no traceback."""
     health = Health(timeout=0.05, cache_ttl=0)
@@ -665,8 +660,7 @@ def test_a_hung_check_is_logged_once_and_at_its_own_level(
     for _ in range(5):
         health.report()
 
-    [line] = events
-    validate_line(line)
+    [line] = lines
     assert ("warning", "TimeoutError", "no answer within 0.05 s") == (
         line["level"],
         line["error_type"],
@@ -746,8 +740,6 @@ del os.register_at_fork
 from pantheon_obs import Health
 print(Health(nothing=lambda: None).report().status)
 """
-    run = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
-    )
+    run = run_python(script)
 
     assert "pass\n" == run.stdout

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from examples.databases import MissingProgramError, Redis
 from pantheon_obs.core import guard, pipeline
 from pantheon_obs.llm.cost.list_loading import loader
 from tests.llm.provider import provider
@@ -83,14 +82,3 @@ def genai(unloaded: None) -> Any:
     """Return genai-prices, imported by the application, so that the first call has prices."""
     pytest.importorskip("genai_prices.data")
     return sys.modules["genai_prices"]
-
-
-@pytest.fixture(scope="module")
-def redis_server() -> Iterator[Redis]:
-    """Run a Redis server."""
-    try:
-        database = Redis()
-    except MissingProgramError as missing:
-        pytest.skip(str(missing))
-    with database:
-        yield database

@@ -33,9 +33,8 @@ from pantheon_obs.core import guard
 from pantheon_obs.core.context import current_trace
 from pantheon_obs.llm.cost import spending
 from pantheon_obs.llm.cost.budgets import budgets
-from pantheon_obs.testing import capture_events, fixed_clock, reset
+from pantheon_obs.testing import fixed_clock, reset
 from tests.support.garbage import collect_garbage
-from tests.support.lines import validate_line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -70,16 +69,6 @@ if child == 0:
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 assert daily.spent() == 0.1
 """
-
-
-@pytest.fixture
-def lines() -> Iterator[list[dict[str, Any]]]:
-    """Capture every log line; each fits the schema."""
-    configure_logging()
-    with capture_events() as captured:
-        yield captured
-    for line in captured:
-        validate_line(line)
 
 
 def warnings(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:

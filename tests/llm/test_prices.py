@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from concurrent.futures import Future
 from decimal import Context, Decimal, Inexact, localcontext
@@ -17,6 +16,7 @@ from pantheon_obs import ConfigError, MissingExtraError, instrument_llm, llm_cal
 from pantheon_obs.core import guard
 from pantheon_obs.core.context import Trace, begin, end
 from pantheon_obs.core.events import llm_fields
+from tests.support.server import run_python
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -465,8 +465,6 @@ def test_prices_per_token_are_reported_where_they_are_given(
 def test_a_program_sees_the_warning_before_logging_is_configured() -> None:
     """It is on standard error, with the line of the application."""
     program = "from pantheon_obs import llm_call\nllm_call(prices={'fast': (2e-6, 8e-6)})"
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, check=True, text=True
-    )
+    done = run_python(program)
 
     assert "<string>:2: UserWarning: prices['fast']: 0.000002 looks like a price" in done.stderr

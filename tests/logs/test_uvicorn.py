@@ -7,18 +7,15 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
 from websockets.sync.client import connect
 
 from tests.logs.running import SECONDS_TO_WAIT, clean_environment
-from tests.support.lines import parse_line, parse_lines
+from tests.support.lines import named, parse_line, parse_lines
 from tests.support.server import ROOT, Server, free_port, uvicorn
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 APP = "tests.logs.apps.plain:app"
 
@@ -32,11 +29,6 @@ def lines_of(server: Server) -> list[dict[str, Any]]:
 def get(server: Server, path: str) -> int:
     """Request a path; return the status."""
     return httpx.get(server.url + path, trust_env=False, timeout=SECONDS_TO_WAIT).status_code
-
-
-def named(lines: Iterable[dict[str, Any]], event: str) -> list[dict[str, Any]]:
-    """Select the lines of this event."""
-    return [line for line in lines if line["event"] == event]
 
 
 @pytest.mark.parametrize("http", ["h11", "httptools"])

@@ -6,8 +6,6 @@ import asyncio
 import gc
 import inspect
 import logging
-import subprocess
-import sys
 import traceback
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +23,7 @@ from pantheon_obs.propagation import TracedThreadPoolExecutor, carry
 from pantheon_obs.testing import capture_events
 from tests.llm.sink import Kept
 from tests.sinks.receiver import Receiver
-from tests.support.server import SECONDS, environment
+from tests.support.server import SECONDS, run_python
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -560,13 +558,7 @@ def test_sentrys_events_from_there_have_the_tag() -> None:
     """The tag is there after the trace has ended, too."""
     pytest.importorskip("sentry_sdk")
     with Receiver() as receiver:
-        subprocess.run(
-            [sys.executable, "-c", SENTRY, receiver.dsn],
-            env={**environment(), "no_proxy": "127.0.0.1"},
-            stdout=subprocess.DEVNULL,
-            check=True,
-            timeout=SECONDS,
-        )
+        run_python(SENTRY, receiver.dsn, no_proxy="127.0.0.1")
         receiver.wait_for(1)
 
     [event] = receiver.events

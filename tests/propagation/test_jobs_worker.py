@@ -14,13 +14,14 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 import uv
 
-from examples.databases import MissingProgramError, Redis
 from pantheon_obs import instrument
 from tests.support.lines import parse_lines
 from tests.support.server import ROOT, SECONDS, Server, environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+    from examples.databases import Redis
 
 HERE = Path(__file__).parent
 SECONDS_TO_INSTALL = 240
@@ -57,13 +58,9 @@ def ids_of(lines: Lines, event: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def redis_url() -> Iterator[str]:
-    """A Redis server for this module."""
-    try:
-        with Redis() as redis:
-            yield redis.url
-    except MissingProgramError as error:
-        pytest.skip(str(error))
+def redis_url(redis_server: Redis) -> str:
+    """The URL of the Redis server."""
+    return redis_server.url
 
 
 # --- RQ

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import subprocess
-import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
@@ -29,10 +27,9 @@ from pantheon_obs.core import foreign
 from pantheon_obs.core.context import apart, current_trace
 from pantheon_obs.core.in_force import in_force
 from pantheon_obs.propagation import prepare
-from pantheon_obs.testing import capture_events
 from tests.support.garbage import collect_garbage
-from tests.support.lines import validate_line
-from tests.support.server import SECONDS, environment
+from tests.support.lines import named
+from tests.support.server import SECONDS, run_python
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator
@@ -40,15 +37,6 @@ if TYPE_CHECKING:
     Work = Callable[[], Coroutine[Any, Any, None]]
 
 log = logging.getLogger("shop")
-
-
-@pytest.fixture
-def lines() -> Iterator[list[dict[str, Any]]]:
-    """Capture the log lines of the test; each is valid."""
-    with capture_events() as events:
-        yield events
-    for line in events:
-        validate_line(line)
 
 
 def serve(start: Callable[[], Any], **settings: Any) -> None:
@@ -89,11 +77,6 @@ _gates: list[asyncio.Event] = []
 async def after_the_request() -> None:
     """Wait until the request has ended."""
     await _gates[0].wait()
-
-
-def named(lines: list[dict[str, Any]], event: str) -> list[dict[str, Any]]:
-    """Select the lines of an event."""
-    return [line for line in lines if line["event"] == event]
 
 
 @coroutine
@@ -488,14 +471,7 @@ pool.terminate()
 
 def test_a_forked_process_begins_without_a_trace() -> None:
     """Its work is that of many requests; the process that forks keeps its trace."""
-    run = subprocess.run(
-        [sys.executable, "-c", FORKED],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=SECONDS,
-    )
+    run = run_python(FORKED)
 
     line, printed = run.stdout.splitlines()
     assert "[('', {})] request-1" == printed

@@ -6,27 +6,16 @@ import asyncio
 import logging
 import threading
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
 
-from pantheon_obs import bind, configure_logging, instrument, trace_context
-from pantheon_obs.testing import capture_events
+from pantheon_obs import bind, instrument, trace_context
+from tests.support.lines import with_traceback
 from tests.support.server import SECONDS, free_port
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 Events = list[dict[str, Any]]
-
-
-@pytest.fixture
-def events() -> Iterator[Events]:
-    """Capture every line."""
-    configure_logging()
-    with capture_events() as events:
-        yield events
 
 
 def app(_environ: Any, _start_response: Any) -> Any:
@@ -46,16 +35,16 @@ def ask(port: int) -> None:
     assert 500 == httpx.get(url, timeout=SECONDS, trust_env=False).status_code
 
 
-def check(events: Events) -> None:
+def check(lines: Events) -> None:
     """Check that our line is the only one about the failure."""
     assert ["request_finished"] == [
-        event["event"] for event in events if event["level"] in {"warning", "error", "critical"}
+        event["event"] for event in lines if event["level"] in {"warning", "error", "critical"}
     ]
-    assert 1 == sum("exception" in event for event in events)
-    assert "hunter2" not in str(events)
+    assert 1 == sum("exception" in event for event in lines)
+    assert "hunter2" not in str(lines)
 
 
-def test_waitress_says_it_once(events: Events) -> None:
+def test_waitress_says_it_once(lines: Events) -> None:
     """Its own line comes from the thread that has served the request."""
     waitress = pytest.importorskip("waitress")
     server = waitress.create_server(instrument(app), host="127.0.0.1", port=0)
@@ -67,10 +56,10 @@ def test_waitress_says_it_once(events: Events) -> None:
     server.trigger.pull_trigger(server.close)
     thread.join(SECONDS)
 
-    check(events)
+    check(lines)
 
 
-def test_tornado_says_it_once(events: Events) -> None:
+def test_tornado_says_it_once(lines: Events) -> None:
     """Its container for WSGI logs the access and the error."""
     httpserver = pytest.importorskip("tornado.httpserver")
     wsgi = pytest.importorskip("tornado.wsgi")
@@ -81,7 +70,7 @@ def test_tornado_says_it_once(events: Events) -> None:
         server.listen(port, "127.0.0.1")
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET /boom?token=hunter2 HTTP/1.1\r\nHost: test\r\n\r\n")
-        while not any("exception" in event for event in events):  # noqa: ASYNC110 - lines set none
+        while not any("exception" in event for event in lines):  # noqa: ASYNC110 - lines set none
             await asyncio.sleep(0.01)
         for _ in range(10):  # it logs the error in a step of the loop, and answers nothing
             await asyncio.sleep(0)
@@ -91,10 +80,10 @@ def test_tornado_says_it_once(events: Events) -> None:
 
     asyncio.run(serve())
 
-    check(events)
+    check(lines)
 
 
-def test_mangum_says_it_once(events: Events) -> None:
+def test_mangum_says_it_once(lines: Events) -> None:
     """It answers the event of AWS Lambda with a 500 of its own, and logs the error."""
     mangum = pytest.importorskip("mangum")
     event = {
@@ -119,7 +108,7 @@ def test_mangum_says_it_once(events: Events) -> None:
         asyncio.set_event_loop(None)
         loop.close()
 
-    check(events)
+    check(lines)
 
 
 def escaped(error: Exception) -> None:
@@ -148,22 +137,17 @@ def library_logs(error: Exception) -> None:
     logging.getLogger("some.server").handle(record)
 
 
-def reported(events: Events) -> list[str]:
-    """The events that have a traceback."""
-    return [event["event"] for event in events if "exception" in event]
-
-
-def test_a_line_of_the_application_about_its_own_error_stays(events: Events) -> None:
+def test_a_line_of_the_application_about_its_own_error_stays(lines: Events) -> None:
     """Only installed code repeats an exception that it received."""
     error = LookupError()
     escaped(error)
 
     logging.getLogger("shop").error("the job failed", exc_info=error)
 
-    assert ["request_finished", "the job failed"] == reported(events)
+    assert ["request_finished", "the job failed"] == with_traceback(lines)
 
 
-def test_a_line_within_another_request_or_job_stays(events: Events) -> None:
+def test_a_line_within_another_request_or_job_stays(lines: Events) -> None:
     """Code that gets the exception of a request in its own trace has a failure of its own."""
     error = LookupError()
     escaped(error)
@@ -171,10 +155,10 @@ def test_a_line_within_another_request_or_job_stays(events: Events) -> None:
     with trace_context("job-1"):
         library_logs(error)
 
-    assert ["request_finished", "it failed"] == reported(events)
+    assert ["request_finished", "it failed"] == with_traceback(lines)
 
 
-def test_elsewhere_the_first_line_repeats_and_a_later_one_is_a_new_failure(events: Events) -> None:
+def test_elsewhere_the_first_line_repeats_and_a_later_one_is_a_new_failure(lines: Events) -> None:
     """A server may log from a thread; a library may raise the same object again and again."""
     error = LookupError()
     escaped(error)
@@ -184,10 +168,10 @@ def test_elsewhere_the_first_line_repeats_and_a_later_one_is_a_new_failure(event
         thread.start()
         thread.join(SECONDS)
 
-    assert ["request_finished", "it failed"] == reported(events)
+    assert ["request_finished", "it failed"] == with_traceback(lines)
 
 
-def test_an_error_that_no_line_has_is_logged(events: Events) -> None:
+def test_an_error_that_no_line_has_is_logged(lines: Events) -> None:
     """An exception of a job without an event of its own is reported by the code that logs it."""
     error = LookupError()
     with pytest.raises(LookupError), trace_context("job-1"):
@@ -195,4 +179,4 @@ def test_an_error_that_no_line_has_is_logged(events: Events) -> None:
 
     library_logs(error)
 
-    assert ["it failed"] == reported(events)
+    assert ["it failed"] == with_traceback(lines)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import subprocess
 import sys
 from contextlib import closing
 from threading import Lock
@@ -19,7 +18,7 @@ from pantheon_obs.sinks.logs import configure
 from pantheon_obs.sinks.metrics import port as on_port
 from pantheon_obs.testing import capture_events
 from tests.support import uwsgi
-from tests.support.server import ROOT, environment, free_port, gunicorn, read_until
+from tests.support.server import free_port, gunicorn, read_until, run_python
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -197,14 +196,7 @@ print(status, page.status, file=sys.stderr)
 
 def test_a_fork_leaves_the_port_to_the_parent() -> None:
     """Celery's pool and gunicorn's --preload fork."""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", FORKING, str(free_port())],
-        cwd=ROOT,
-        env=environment(),
-        capture_output=True,
-        check=True,
-        text=True,
-    )
+    done = run_python(FORKING, str(free_port()), PYTHONWARNINGS="ignore")
 
     assert "99 200\n" == done.stderr
 

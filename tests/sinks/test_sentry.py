@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import subprocess
 import sys
 import warnings
 from typing import Any
@@ -16,7 +15,7 @@ import pytest
 from pantheon_obs import MissingExtraError, Settings, init_sentry
 from tests.sinks.receiver import Receiver
 from tests.support.lines import parse_line
-from tests.support.server import SECONDS, Server, environment, read_until, uvicorn
+from tests.support.server import SECONDS, Server, read_until, run_python, uvicorn
 
 sentry_sdk = pytest.importorskip("sentry_sdk")
 pytest.importorskip("fastapi")
@@ -175,14 +174,8 @@ def test_an_application_that_starts_sentry_itself_gets_its_events_tagged() -> No
 
 def run(code: str, **env: str) -> tuple[list[dict[str, Any]], str]:
     """Run a program; return the lines that it printed, and its standard error."""
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**environment(), **env},
-        capture_output=True,
-        check=True,
-        timeout=SECONDS,
-    )
-    return [parse_line(line) for line in done.stdout.splitlines()], done.stderr.decode()
+    done = run_python(code, **env)
+    return [parse_line(line.encode()) for line in done.stdout.splitlines()], done.stderr
 
 
 # The app is started as by a server: a problem is logged once, not at start-up again.

@@ -37,7 +37,7 @@ from pantheon_obs.core.failures import escape, note
 from pantheon_obs.sinks.sentry.masking import masking
 from tests.adapters.messages import Server
 from tests.support.garbage import collect_garbage
-from tests.support.server import SECONDS, environment
+from tests.support.server import SECONDS, environment, run_python
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -814,14 +814,7 @@ def test_a_start_imports_no_more_than_sentry_itself_would() -> None:
     integrations: list[set[str]] = []
     for start in (BARE, OURS):
         code = IMPORTS.format(framework="flask", start=start)
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            env=environment(),
-            capture_output=True,
-            check=True,
-            timeout=SECONDS,
-            text=True,
-        )
+        done = run_python(code)
         new, active = done.stdout.splitlines()[-2:]
         packages.append(set(new.split()))
         integrations.append(set(active.split()))
@@ -835,14 +828,7 @@ def test_a_framework_that_is_imported_later_gets_its_integration_at_the_next_sta
     pytest.importorskip("flask")
     code = f"{OURS}; import flask; pantheon_obs.instrument(flask.Flask('shop')); "
     code += "import sentry_sdk; print(*sentry_sdk.get_client().integrations)"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=environment(),
-        capture_output=True,
-        check=True,
-        timeout=SECONDS,
-        text=True,
-    )
+    done = run_python(code)
 
     assert "flask" in done.stdout.splitlines()[-1].split()
     assert "" == done.stderr

@@ -1,12 +1,15 @@
-"""Parse log lines: each is one JSON object, with the order and the fields of the schema."""
+"""Parse log lines, each one JSON object with the order and fields of the schema; select some."""
 
 from __future__ import annotations
 
 import json
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jsonschema import Draft202012Validator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 SCHEMA: dict[str, Any] = json.loads(
     files("pantheon_obs").joinpath("events.schema.json").read_text(encoding="utf-8")
@@ -63,6 +66,24 @@ def validate_line(line: dict[str, Any]) -> None:
     if own and not set(own) & set(STATIC):
         # Bound and static fields come after the event's own.
         assert own == keys[len(head) : len(head) + len(own)]
+
+
+def named(lines: Iterable[dict[str, Any]], event: str) -> list[dict[str, Any]]:
+    """Select the lines of an event."""
+    return [line for line in lines if line["event"] == event]
+
+
+def endings(lines: Iterable[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    """List the outcome, status and error type of each request."""
+    return [
+        (line["outcome"], line["status_code"], line.get("error_type"))
+        for line in named(lines, "request_finished")
+    ]
+
+
+def with_traceback(lines: Iterable[dict[str, Any]]) -> list[str]:
+    """List the events whose lines have a traceback."""
+    return [line["event"] for line in lines if "exception" in line]
 
 
 def _own_keys(line: dict[str, Any]) -> list[str]:

@@ -208,3 +208,27 @@ def environment() -> dict[str, str]:
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OPTIONS)}
     return {**kept, "PANTHEON_OBS_SLOW_LOOP_MS": "0"}
+
+
+def run_python(code: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run code in an interpreter of its own, and fail with its standard error if it fails.
+
+    Args:
+        code: The program.
+        arguments: Its arguments.
+        variables: Environment variables; see `environment`.
+
+    Returns:
+        Its output.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=ROOT,
+        env={**environment(), **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+    )
+    assert 0 == done.returncode, done.stderr
+    return done

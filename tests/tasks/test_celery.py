@@ -31,7 +31,6 @@ from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import current_trace
 from pantheon_obs.core.failures import is_covered
 from pantheon_obs.testing import capture_events, fixed_ids
-from tests.support.lines import validate_line
 from tests.test_import import run_isolated
 
 if TYPE_CHECKING:
@@ -48,15 +47,6 @@ def app() -> Iterator[Celery]:
     yield made
     with made.connection_for_read() as connection:
         connection.default_channel.queue_purge("unread")
-
-
-@pytest.fixture
-def lines() -> Iterator[list[dict[str, Any]]]:
-    """Capture the log lines of the test; each is valid."""
-    with capture_events() as events:
-        yield events
-    for line in events:
-        validate_line(line)
 
 
 def published(app: Celery) -> dict[str, Any]:

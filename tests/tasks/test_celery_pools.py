@@ -18,8 +18,6 @@ from pantheon_obs.adapters import celery_tracing, celery_worker
 from pantheon_obs.adapters.celery import instrument_celery
 from pantheon_obs.adapters.celery_tracing import Tracing
 from pantheon_obs.core.task import running
-from pantheon_obs.testing import capture_events
-from tests.support.lines import validate_line
 from tests.support.server import wait_until
 
 if TYPE_CHECKING:
@@ -90,15 +88,6 @@ def app(logging_as_before: None) -> Iterator[Celery]:
     options: dict[str, Any] = {"pool": "threads", "concurrency": 1, "loglevel": "INFO"}
     with start_worker(app, perform_ping_check=False, shutdown_timeout=SECONDS, **options):
         yield app
-
-
-@pytest.fixture
-def lines() -> Iterator[Lines]:
-    """Capture the log lines of the test; each is valid."""
-    with capture_events() as events:
-        yield events
-    for line in events:
-        validate_line(line)
 
 
 def ended(lines: Lines, count: int) -> Lines:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from examples.databases import MissingProgramError, Redis
 from tests.support.lines import parse_lines
 from tests.support.server import ROOT, environment
 from tests.time.requests import adds_up, times
+
+if TYPE_CHECKING:
+    from examples.databases import Redis
 
 APP = "tests.time.apps.django_times"
 
@@ -20,20 +22,15 @@ pytest.importorskip("redis")
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def written(tmp_path_factory: pytest.TempPathFactory, redis_server: Redis) -> list[dict[str, Any]]:
     """All lines of the program."""
-    try:
-        server = Redis()
-    except MissingProgramError as missing:
-        pytest.skip(str(missing))
-    with server:
-        done = subprocess.run(
-            [sys.executable, "-m", APP, str(tmp_path_factory.mktemp("databases"))],
-            cwd=ROOT,
-            env={**environment(), "REDIS_URL": f"{server.url}/0"},
-            capture_output=True,
-            check=False,
-        )
+    done = subprocess.run(
+        [sys.executable, "-m", APP, str(tmp_path_factory.mktemp("databases"))],
+        cwd=ROOT,
+        env={**environment(), "REDIS_URL": f"{redis_server.url}/0"},
+        capture_output=True,
+        check=False,
+    )
     assert (0, "") == (done.returncode, done.stderr.decode())
     return parse_lines(done.stdout)
 

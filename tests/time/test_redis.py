@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from examples.databases import MissingProgramError, Redis
 from pantheon_obs import carry
 from tests.time.requests import aask, adds_up, ask, times
 
@@ -18,22 +17,13 @@ import redis.asyncio as aredis  # noqa: E402 - after the import that may skip
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Redis]:
-    """A Redis server."""
-    try:
-        found = Redis()
-    except MissingProgramError as missing:
-        pytest.skip(str(missing))
-    with found:
-        yield found
+    from examples.databases import Redis
 
 
 @pytest.fixture
-def client(server: Redis) -> Iterator[Any]:
+def client(redis_server: Redis) -> Iterator[Any]:
     """A client, made before the library is set up."""
-    with redis.Redis.from_url(server.url) as client:
+    with redis.Redis.from_url(redis_server.url) as client:
         yield client
 
 
@@ -56,11 +46,11 @@ def test_commands_and_pipelines_count_once_each(client: Any) -> None:
     assert adds_up(line)
 
 
-def test_asyncio_clients_count_the_same(server: Redis) -> None:
+def test_asyncio_clients_count_the_same(redis_server: Redis) -> None:
     """Gathered commands overlap."""
 
     async def work() -> None:
-        async with aredis.from_url(server.url) as client:
+        async with aredis.from_url(redis_server.url) as client:
             await client.set("a", 1)
             async with client.pipeline() as pipeline:
                 await pipeline.watch("a")
@@ -75,7 +65,7 @@ def test_asyncio_clients_count_the_same(server: Redis) -> None:
     assert line["own_ms"] <= line["latency_ms"]
 
 
-def test_errors_and_cancelled_commands_count(client: Any, server: Redis) -> None:
+def test_errors_and_cancelled_commands_count(client: Any, redis_server: Redis) -> None:
     """The application gets them as they are."""
 
     def fail() -> None:
@@ -84,7 +74,7 @@ def test_errors_and_cancelled_commands_count(client: Any, server: Redis) -> None
             client.incr("text")
 
     async def cancel() -> None:
-        async with aredis.from_url(server.url) as other:
+        async with aredis.from_url(redis_server.url) as other:
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.1):
                     await other.blpop("empty")
@@ -95,14 +85,16 @@ def test_errors_and_cancelled_commands_count(client: Any, server: Redis) -> None
     assert 50 <= line["cache_ms"]
 
 
-def test_threads_count_and_code_outside_of_a_request_does_not(client: Any, server: Redis) -> None:
+def test_threads_count_and_code_outside_of_a_request_does_not(
+    client: Any, redis_server: Redis
+) -> None:
     """The command of a bound method that `carry` runs is the application's."""
 
     async def work() -> None:
         await asyncio.to_thread(carry(client.get), "a")
 
     async def outside() -> None:
-        async with aredis.from_url(server.url) as other:
+        async with aredis.from_url(redis_server.url) as other:
             await other.get("a")
 
     assert {"cache_calls": 1} == times(ask(work))

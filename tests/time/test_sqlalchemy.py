@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from examples.databases import MissingProgramError, Postgres
 from pantheon_obs import carry, instrument
 from tests.time.requests import aask, adds_up, ask, times
 
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from examples.databases import Postgres
+
 
 class Base(DeclarativeBase):
     """The tables of the tests."""
@@ -51,17 +52,6 @@ class Book(Base):
     __tablename__ = "books"
     id: Mapped[int] = mapped_column(primary_key=True)
     author_id: Mapped[int] = mapped_column(sqlalchemy.ForeignKey("authors.id"))
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL server."""
-    try:
-        server = Postgres()
-    except MissingProgramError as missing:
-        pytest.skip(str(missing))
-    with server:
-        yield server
 
 
 @pytest.fixture

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pantheon_obs import configure_logging, untraced
+from pantheon_obs import untraced
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import begin, current_trace, end
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.in_force import in_force
 from pantheon_obs.core.serving import context_of
 from pantheon_obs.core.task import TaskRun
-from pantheon_obs.testing import capture_events
 from pantheon_obs.time import blocks, frames, watchdog
 from pantheon_obs.time import loop as loops
 from pantheon_obs.time.loop import WatchedLoop
@@ -113,24 +112,16 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     blocks.reset()
 
 
-@pytest.fixture
-def reported() -> Iterator[list[dict[str, Any]]]:
-    """Capture the log lines."""
-    configure_logging()
-    with capture_events() as events:
-        yield events
-
-
 def test_a_callback_that_runs_for_too_long_is_reported(
-    served: Served, reported: list[dict[str, Any]]
+    served: Served, lines: list[dict[str, Any]]
 ) -> None:
     """By the time for which it was seen, and its place."""
     served.block(sleeps(), 0.225)
-    assert [] == reported
+    assert [] == lines
 
     served.block(sleeps(), 0.4)
 
-    [line] = reported
+    [line] = lines
     assert ("event_loop_blocked", "pantheon_obs.loop", 375.0) == (
         line["event"],
         line["logger"],
@@ -142,7 +133,7 @@ def test_a_callback_that_runs_for_too_long_is_reported(
 
 
 def test_a_place_is_reported_once_in_a_while_with_the_number_left_out(
-    served: Served, reported: list[dict[str, Any]]
+    served: Served, lines: list[dict[str, Any]]
 ) -> None:
     """Another place has a line of its own."""
     for _ in range(3):
@@ -152,12 +143,12 @@ def test_a_place_is_reported_once_in_a_while_with_the_number_left_out(
     served.block(sleeps(), 0.4)
 
     assert [("_sleeps", None), ("_computes", None), ("_sleeps", 2)] == [
-        (line["where"].split()[-1], line.get("suppressed")) for line in reported
+        (line["where"].split()[-1], line.get("suppressed")) for line in lines
     ]
 
 
 def test_the_places_that_are_remembered_are_limited(
-    served: Served, reported: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    served: Served, lines: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that is blocked in ever other places does not grow."""
     monkeypatch.setattr(blocks, "_PLACES", 0)
@@ -165,31 +156,31 @@ def test_the_places_that_are_remembered_are_limited(
     served.block(computes(), 0.4)
     served.block(sleeps(), 0.4)
 
-    assert 3 == len(reported)
+    assert 3 == len(lines)
 
 
-def test_many_short_callbacks_are_no_block(served: Served, reported: list[dict[str, Any]]) -> None:
+def test_many_short_callbacks_are_no_block(served: Served, lines: list[dict[str, Any]]) -> None:
     """The loop answers late, but none of them runs for long."""
     for _ in range(40):
         served.see(sleeps())
     served.run()
     served.see(None)
 
-    assert [] == reported
+    assert [] == lines
 
 
-def test_a_block_among_them_is_one(served: Served, reported: list[dict[str, Any]]) -> None:
+def test_a_block_among_them_is_one(served: Served, lines: list[dict[str, Any]]) -> None:
     """It is reported as soon as another callback runs."""
     frame = sleeps()
     for _ in range(16):
         served.see(frame)
     served.see(computes())
 
-    assert ["_sleeps"] == [line["where"].split()[-1] for line in reported]
+    assert ["_sleeps"] == [line["where"].split()[-1] for line in lines]
 
 
 def test_a_process_that_was_stopped_is_not_blocked(
-    served: Served, reported: list[dict[str, Any]]
+    served: Served, lines: list[dict[str, Any]]
 ) -> None:
     """Neither at rest nor in a callback: it has used no processor time."""
     frame = sleeps()
@@ -202,11 +193,11 @@ def test_a_process_that_was_stopped_is_not_blocked(
     served.run()
     served.see(None)
 
-    assert [] == reported
+    assert [] == lines
 
 
 def test_the_time_that_other_processes_have_the_processor_does_not_count(
-    served: Served, reported: list[dict[str, Any]]
+    served: Served, lines: list[dict[str, Any]]
 ) -> None:
     """On a busy machine a short callback takes long, and a long one longer."""
     frame = sleeps()
@@ -215,7 +206,7 @@ def test_the_time_that_other_processes_have_the_processor_does_not_count(
         served.see(frame)
     served.run()
     served.see(None)
-    assert [] == reported
+    assert [] == lines
 
     for _ in range(100):
         served.waited += 0.02
@@ -224,7 +215,7 @@ def test_the_time_that_other_processes_have_the_processor_does_not_count(
     served.run()
     served.see(None)
 
-    assert [pytest.approx(395.0)] == [line["blocked_ms"] for line in reported]
+    assert [pytest.approx(395.0)] == [line["blocked_ms"] for line in lines]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell")
@@ -240,7 +231,7 @@ def test_linux_tells_for_how_long_a_thread_has_waited_for_a_processor(
 
 
 def test_a_call_that_keeps_the_interpreter_to_itself_is_a_block(
-    served: Served, reported: list[dict[str, Any]]
+    served: Served, lines: list[dict[str, Any]]
 ) -> None:
     """The watchdog does not run meanwhile, and goes by the processor time of the loop's thread."""
     served.see(None)
@@ -248,25 +239,23 @@ def test_a_call_that_keeps_the_interpreter_to_itself_is_a_block(
     served.run()
     served.see(None)
 
-    assert [400.0] == [line["blocked_ms"] for line in reported]
+    assert [400.0] == [line["blocked_ms"] for line in lines]
 
 
-def test_a_block_that_lasts_is_reported_once(
-    served: Served, reported: list[dict[str, Any]]
-) -> None:
+def test_a_block_that_lasts_is_reported_once(served: Served, lines: list[dict[str, Any]]) -> None:
     """After ten seconds, and not again when it ends."""
     frame = sleeps()
     for _ in range(500):
         served.see(frame)
-    assert [10_025.0] == [line["blocked_ms"] for line in reported]
+    assert [10_025.0] == [line["blocked_ms"] for line in lines]
 
     served.block(frame, 1)
 
-    assert 1 == len(reported)
+    assert 1 == len(lines)
 
 
 def test_a_long_garbage_collection_is_none_of_the_applications(
-    served: Served, reported: list[dict[str, Any]]
+    served: Served, lines: list[dict[str, Any]]
 ) -> None:
     """The line says so, has no stack and no trace; short collections count for the code."""
     frame = sleeps()
@@ -280,7 +269,7 @@ def test_a_long_garbage_collection_is_none_of_the_applications(
 
     assert [{"where": "gc", "blocked_ms": 375.0}] == [
         {key: line[key] for key in line if key in ("where", "blocked_ms", "stack", "trace_id")}
-        for line in reported
+        for line in lines
     ]
 
     for _ in range(16):
@@ -290,11 +279,11 @@ def test_a_long_garbage_collection_is_none_of_the_applications(
     served.run()
     served.see(None)
 
-    assert ["gc", "_sleeps"] == [line["where"].split()[-1] for line in reported]
+    assert ["gc", "_sleeps"] == [line["where"].split()[-1] for line in lines]
 
 
 def test_a_collection_after_a_longer_call_is_the_calls(
-    served: Served, reported: list[dict[str, Any]]
+    served: Served, lines: list[dict[str, Any]]
 ) -> None:
     """Since Python 3.12 one follows `json.loads` of a large text; neither is a block alone."""
     for frame, others in ((sleeps(), 0), (computes(), 9)):  # that have the processor meanwhile
@@ -309,11 +298,11 @@ def test_a_collection_after_a_longer_call_is_the_calls(
         served.run()
         served.see(None)
 
-    assert ["_sleeps", "_computes"] == [line["where"].split()[-1] for line in reported]
+    assert ["_sleeps", "_computes"] == [line["where"].split()[-1] for line in lines]
 
 
 def test_a_collection_counts_with_its_processor_time_where_the_rest_had_to_wait(
-    served: Served, reported: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    served: Served, lines: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Others had the processor for most of the time, but not of the collection's."""
     monkeypatch.setattr(blocks, "thread_time", lambda: served.used)
@@ -328,7 +317,7 @@ def test_a_collection_counts_with_its_processor_time_where_the_rest_had_to_wait(
     served.run()
     served.see(None)
 
-    assert ["gc"] == [line["where"] for line in reported]
+    assert ["gc"] == [line["where"] for line in lines]
 
 
 def test_a_collection_of_no_length_is_forgotten(served: Served) -> None:
@@ -339,12 +328,12 @@ def test_a_collection_of_no_length_is_forgotten(served: Served) -> None:
 
 
 def test_a_loop_that_has_ended_is_not_looked_at(
-    served: Served, reported: list[dict[str, Any]]
+    served: Served, lines: list[dict[str, Any]]
 ) -> None:
     """Its thread may do anything."""
     served.running = False
     served.block(sleeps(), 1)
-    assert [] == reported
+    assert [] == lines
 
 
 def test_a_loop_without_callbacks_is_at_rest_until_a_request_comes(served: Served) -> None:
@@ -383,7 +372,7 @@ def exchange() -> Iterator[Exchange]:
 
 def test_the_request_that_blocks_has_the_time_on_its_line(
     served: Served,
-    reported: list[dict[str, Any]],
+    lines: list[dict[str, Any]],
     exchange: Exchange,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -399,14 +388,14 @@ def test_the_request_that_blocks_has_the_time_on_its_line(
     served.run()
     served.see(None)
 
-    first, own, second = reported
-    assert ["blocked-1"] * 3 == [line["trace_id"] for line in reported]
+    first, own, second = lines
+    assert ["blocked-1"] * 3 == [line["trace_id"] for line in lines]
     assert ("event_loop_blocked", 875.0) == (first["event"], own["loop_blocked_ms"])
     assert "_computes" == second["where"].split()[-1]
 
 
 def test_a_request_that_has_not_blocked_has_none(
-    served: Served, reported: list[dict[str, Any]], exchange: Exchange
+    served: Served, lines: list[dict[str, Any]], exchange: Exchange
 ) -> None:
     """Nor has a task, which has no loop of its own."""
     other = Exchange("other")
@@ -420,7 +409,7 @@ def test_a_request_that_has_not_blocked_has_none(
     exchange.finish()
     task.finish("SUCCESS", seconds=1)
 
-    assert all("loop_blocked_ms" not in line for line in reported)
+    assert all("loop_blocked_ms" not in line for line in lines)
     assert served.running
 
 
@@ -496,7 +485,7 @@ def names() -> list[str]:
     return [thread.name for thread in threading.enumerate()]
 
 
-def test_one_thread_watches_and_ends_with_the_loop(reported: list[dict[str, Any]]) -> None:
+def test_one_thread_watches_and_ends_with_the_loop(lines: list[dict[str, Any]]) -> None:
     """A second call changes nothing; 0 and code outside of a loop start none."""
     watchdog.watch_loop(20)
 
@@ -510,7 +499,7 @@ def test_one_thread_watches_and_ends_with_the_loop(reported: list[dict[str, Any]
         watchdog.watch_loop(20)
         await asyncio.to_thread(asyncio.run, another())
         assert 1 == names().count("pantheon-obs-loop")
-        await until(lambda: reported, blocking=0.2)
+        await until(lambda: lines, blocking=0.2)
 
     asyncio.run(main())
     for thread in threading.enumerate():
@@ -521,7 +510,7 @@ def test_one_thread_watches_and_ends_with_the_loop(reported: list[dict[str, Any]
 
 
 def test_at_rest_it_waits_for_a_request(
-    reported: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    lines: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first request wakes it, and its block is seen."""
     monkeypatch.setattr(loops, "_ACTIVE", 0.0)
@@ -539,7 +528,7 @@ def test_at_rest_it_waits_for_a_request(
         pipeline.started(exchange)
         assert not rests()
         watchdog.wake()
-        await until(lambda: reported, blocking=0.2)
+        await until(lambda: lines, blocking=0.2)
         exchange.started(200)
         end(exchange)
         watchdog.reset()
@@ -548,7 +537,7 @@ def test_at_rest_it_waits_for_a_request(
 
     asyncio.run(main())
 
-    assert {"event_loop_blocked"} == {line["event"] for line in reported}
+    assert {"event_loop_blocked"} == {line["event"] for line in lines}
 
 
 def test_a_forked_child_begins_afresh(monkeypatch: pytest.MonkeyPatch, served: Served) -> None:
