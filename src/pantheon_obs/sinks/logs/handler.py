@@ -34,15 +34,17 @@ class ObsHandler(logging.Handler):
     """Renders every record as a line; the one handler that we put on the root logger.
 
     Attributes:
+        emitter: Writes the lines; set before the handler is used.
         closed_by: The place in the code that has closed it, as `dictConfig` and `basicConfig` do
             with each handler; empty if nobody has.
         disabled: The names of the loggers that were disabled then.
         adopted: Runs the filters of the handlers that this one stands in for.
     """
 
-    def __init__(self, emitter: Emitter) -> None:
+    emitter: Emitter
+
+    def __init__(self) -> None:
         super().__init__()
-        self.emitter = emitter
         self.closed_by = ""
         self.disabled: frozenset[str] = frozenset()
         self.adopted = AdoptedFilters()
@@ -176,7 +178,8 @@ class LogSink:
 
     def handle(self, event: Event) -> None:
         """Write one fact, with the traceback of its error unless another line has it."""
-        name, level, error, handler = event.logger, event.level, event.error, self._handler
+        name, handler = event.logger, self._handler
+        level, error = event.level, event.error
         try:
             logger = self._loggers[name]
         except KeyError:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.core.failures import trace_of
 from pantheon_obs.core.serving import active
 from pantheon_obs.sinks.logs import structlog_fields
-from pantheon_obs.sinks.logs.entry import LEVEL_NAMES, FactEntry, level_name
+from pantheon_obs.sinks.logs.entry import LEVEL_NAMES, FactEntry
 from pantheon_obs.sinks.logs.tracebacks import traceback_of
 from pantheon_obs.sinks.redact.plain import described, make_room
 
@@ -57,8 +57,10 @@ class LineBuilder:
         event, error, outside = entry.event, entry.error, entry.outside
         fields: Any = entry.fields  # of an event, a method that adds them to the line
         is_entry = outside is None or type(entry) is FactEntry
-        created = entry.created if is_entry else None  # type: ignore[union-attr]
-        micros = time.time_ns() // 1000 if created is None else round(created * 1e6)
+        if is_entry and entry.created is not None:  # type: ignore[union-attr]
+            micros = round(entry.created * 1e6)  # type: ignore[union-attr]
+        else:
+            micros = time.time_ns() // 1000
         before, prefix = self._second
         past = micros - before
         if not _SECOND <= past < _TWO_SECONDS:
@@ -66,7 +68,7 @@ class LineBuilder:
         line: dict[str, Any] = {
             # A format with zeros in front takes ten times as long as this.
             "timestamp": f"{prefix}{str(past)[1:]}Z",
-            "level": LEVEL_NAMES.get(entry.level) or level_name(entry.level),
+            "level": LEVEL_NAMES[entry.level],
             "event": event if event in redactor.harmless else redactor.text(event),
             "logger": entry.logger,
         }
