@@ -51,8 +51,11 @@ class LineBuilder:
         # The name on the line of each harmless key: looking it up is faster than judging it again.
         self._names: dict[object, str] = {}
 
-    def build(self, entry: Entry | Event) -> dict[str, Any]:
-        """Build the line of one entry; its values are str, int, float, bool, None, list or dict."""
+    def build(self, entry: Entry | Event, level: int) -> dict[str, Any]:
+        """Build the line of one entry; its values are str, int, float, bool, None, list or dict.
+
+        An event of this library may compute its level, so that is given beside it.
+        """
         redactor = self._redactor
         event, error, outside = entry.event, entry.error, entry.outside
         fields: Any = entry.fields  # of an event, a method that adds them to the line
@@ -68,7 +71,7 @@ class LineBuilder:
         line: dict[str, Any] = {
             # A format with zeros in front takes ten times as long as this.
             "timestamp": f"{prefix}{str(past)[1:]}Z",
-            "level": LEVEL_NAMES[entry.level],
+            "level": LEVEL_NAMES[level],
             "event": event if event in redactor.harmless else redactor.text(event),
             "logger": entry.logger,
         }
