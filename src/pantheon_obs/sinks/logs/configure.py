@@ -180,7 +180,7 @@ def _notice(logger: logging.Logger) -> bool:
 
 def _take_over(handler: ObsHandler, *, anew: bool) -> bool:
     taken = takeover.take_over(handler, level_number(_settings.log_level), anew=anew)
-    noticing.look()
+    noticing.look_at_methods()
     return taken
 
 

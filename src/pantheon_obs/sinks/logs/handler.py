@@ -143,10 +143,16 @@ class ObsHandler(logging.Handler):
         return logger.handlers == self._alone
 
 
+def known_loggers() -> list[logging.Logger]:
+    """List all loggers but the root logger."""
+    # A copy at once: a finalizer, or another thread, may make a logger meanwhile.
+    loggers = logging.Logger.manager.loggerDict.copy().values()
+    return [each for each in loggers if isinstance(each, logging.Logger)]
+
+
 def disabled_loggers() -> frozenset[str]:
-    """List the loggers that are disabled now."""
-    known = logging.Logger.manager.loggerDict.copy().items()
-    return frozenset(name for name, each in known if getattr(each, "disabled", False))
+    """List the names of the loggers that are disabled now."""
+    return frozenset(each.name for each in known_loggers() if each.disabled)
 
 
 def _configuring() -> str:

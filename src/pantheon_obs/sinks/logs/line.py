@@ -29,7 +29,8 @@ is_plain_path = re.compile(
 
 _PREFIX = "structlog_"
 _SECOND, _TWO_SECONDS = 1_000_000, 2_000_000  # microseconds
-_RESERVED = frozenset({"timestamp", "level", "event", "logger", "trace_id", "exception"})
+RESERVED = frozenset({"timestamp", "level", "event", "logger", "trace_id", "exception"})
+"""The keys that are no fields."""
 
 
 class LineBuilder:
@@ -44,7 +45,7 @@ class LineBuilder:
         structlog_fields.follow()
         self._redactor = redactor
         self._request_id = request_id
-        self._reserved = _RESERVED | {"request_id"} if request_id else _RESERVED
+        self._reserved = RESERVED | {"request_id"} if request_id else RESERVED
         self._static = tuple((key, redactor.text(value)) for key, value in static.items())
         # When the second before the current one began, and the text of the current one.
         self._second = -2 * _SECOND, ""
