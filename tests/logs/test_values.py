@@ -373,7 +373,7 @@ def test_any_event_with_any_fields_is_one_valid_line(event: str, fields: dict[st
     """Random values never break the renderer."""
     builder = LineBuilder(Redactor(), {})
 
-    rendered = json_format(builder.build(Entry(logging.INFO, event, "a", fields)))
+    rendered = json_format(builder.build(Entry(logging.INFO, event, "a", fields), logging.INFO))
 
     assert b"\n" == rendered[-1:]
     assert 1 == rendered.count(b"\n")

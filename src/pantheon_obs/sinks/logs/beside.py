@@ -28,7 +28,8 @@ def write(settings: Settings) -> None:
     global handler  # noqa: PLW0603 - logging is one per process
     stop()
     stream = "stdout" if settings.log_stream == "auto" else settings.log_stream
-    handler = ObsHandler(recording.emitter_for(replace(settings, log_stream=stream)))
+    handler = ObsHandler()
+    recording.start(handler, replace(settings, log_stream=stream))
     logger = logging.getLogger(_LOGGER)
     logger.addHandler(handler)
     logger.propagate = False
@@ -36,7 +37,6 @@ def write(settings: Settings) -> None:
     for name in disabled_loggers():  # as `dictConfig` does with all that it does not name
         if name.partition(".")[0] == _LOGGER:
             logging.getLogger(name).disabled = False
-    pipeline.add_sink(recording.sink_for(handler))
 
 
 def stop() -> None:

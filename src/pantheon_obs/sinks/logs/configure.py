@@ -125,17 +125,13 @@ def _install(settings: Settings) -> ObsHandler:
     if settings.log_stream == "auto":
         settings = replace(settings, log_stream="stderr" if hooks.in_command else "stdout")
     beside.stop()
-    recording.stop()
-    emitter = recording.emitter_for(settings)
+    handler = _handler or ObsHandler()
+    recording.start(handler, settings)
     if _handler is None:
-        _level_before = logging.getLogger().level
-        _handler = ObsHandler(emitter)
-    else:
-        _handler.emitter = emitter
+        _handler, _level_before = handler, logging.getLogger().level
     _take_over(_handler, anew=True)
     _is_starting = False
     noticing.install(_handler, _notice)
-    pipeline.add_sink(recording.sink_for(_handler))
     if settings.debug_on_error:
         from pantheon_obs.sinks.logs import below_level  # noqa: PLC0415 - only if asked for
 
@@ -184,7 +180,7 @@ def _notice(logger: logging.Logger) -> bool:
 
 def _take_over(handler: ObsHandler, *, anew: bool) -> bool:
     taken = takeover.take_over(handler, level_number(_settings.log_level), anew=anew)
-    noticing.look()
+    noticing.look_at_methods()
     return taken
 
 

@@ -58,7 +58,7 @@ class Emitter:
         try:
             level = entry.level
             try:
-                line = self._builder.build(entry)
+                line = self._builder.build(entry, level)
                 if captures and _capture(line, level):
                     return
                 rendered = self._render(line)
@@ -67,7 +67,7 @@ class Emitter:
             except Exception as failure:  # noqa: BLE001 - the line goes out, without what broke it
                 report("log line", failure)
                 bare = Entry(level, entry.event, entry.logger, {}, entry.error, entry.trace_id, {})
-                rendered = self._render(self._builder.build(bare))
+                rendered = self._render(self._builder.build(bare, level))
             if entry.error is not None:
                 note(entry.error).logged = True
             (write or self._write)(rendered, level)

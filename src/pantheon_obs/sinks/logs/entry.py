@@ -23,10 +23,19 @@ if TYPE_CHECKING:
 
     from pantheon_obs.core.events import Event
 
-LEVEL_NAMES: dict[int, str] = {
-    getattr(logging, name.upper()): name
+
+class _LevelNames(dict[int, str]):
+    """The names of levels in lower case, as lines show them."""
+
+    def __missing__(self, level: int) -> str:
+        """Return the name of a level of the application's."""
+        return described(logging.getLevelName(level)).lower() or f"level {level}"
+
+
+LEVEL_NAMES = _LevelNames(
+    (getattr(logging, name.upper()), name)
     for name in ("debug", "info", "warning", "error", "critical")
-}
+)
 # Not `makeLogRecord`: it asks the application's factory, whose fields are not standard.
 _ATTRIBUTES = tuple(vars(logging.LogRecord("", 0, "", 0, "", (), None)))
 _BEFORE_LAST, _LAST = len(_ATTRIBUTES) - 1, _ATTRIBUTES[-1]
@@ -106,12 +115,6 @@ class FactEntry(Entry):
 
     fact: Event = field(kw_only=True)
     written: bool = False
-
-
-def level_name(level: int) -> str:
-    """Return the name of a level in lower case, as lines show it."""
-    name = LEVEL_NAMES.get(level) or described(logging.getLevelName(level)).lower()
-    return name or f"level {level}"
 
 
 def entry_from(record: logging.LogRecord, error: BaseException | None) -> Entry:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from orjson import OPT_APPEND_NEWLINE, dumps
 
 from pantheon_obs.sinks.logs.entry import Interpolated, like_fields
+from pantheon_obs.sinks.logs.line import RESERVED
 from pantheon_obs.sinks.redact.plain import described, plain_scalar, utf8
 from pantheon_obs.sinks.redact.spans import cut_marker
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     Line = dict[str, Any]
     Format = Callable[[Line], bytes]
 
-_HEAD = frozenset({"timestamp", "level", "event", "logger", "trace_id", "exception"})
 _KEPT = frozenset({"timestamp", "level", "logger", "trace_id"})
 _MARKER = 32
 _NAME = 200
@@ -81,7 +81,7 @@ def text_format(line: Line) -> bytes:
 def _text_fields(line: Line) -> list[tuple[str, Any]]:
     """List the event's fields, the most important first; the model's alias is called `model`."""
     event, logger = line["event"], line["logger"]
-    shown = {key: value for key, value in line.items() if key not in _HEAD}
+    shown = {key: value for key, value in line.items() if key not in RESERVED}
     if "trace_id" in line and shown.get("request_id") == line["trace_id"]:
         del shown["request_id"]  # the trace id stands in brackets
     if logger == "pantheon_obs.llm" and event.startswith("llm."):

@@ -34,15 +34,17 @@ class ObsHandler(logging.Handler):
     """Renders every record as a line; the one handler that we put on the root logger.
 
     Attributes:
+        emitter: Writes the lines; set before the handler is used.
         closed_by: The place in the code that has closed it, as `dictConfig` and `basicConfig` do
             with each handler; empty if nobody has.
         disabled: The names of the loggers that were disabled then.
         adopted: Runs the filters of the handlers that this one stands in for.
     """
 
-    def __init__(self, emitter: Emitter) -> None:
+    emitter: Emitter
+
+    def __init__(self) -> None:
         super().__init__()
-        self.emitter = emitter
         self.closed_by = ""
         self.disabled: frozenset[str] = frozenset()
         self.adopted = AdoptedFilters()
@@ -141,10 +143,16 @@ class ObsHandler(logging.Handler):
         return logger.handlers == self._alone
 
 
+def known_loggers() -> list[logging.Logger]:
+    """List all loggers but the root logger."""
+    # A copy at once: a finalizer, or another thread, may make a logger meanwhile.
+    loggers = logging.Logger.manager.loggerDict.copy().values()
+    return [each for each in loggers if isinstance(each, logging.Logger)]
+
+
 def disabled_loggers() -> frozenset[str]:
-    """List the loggers that are disabled now."""
-    known = logging.Logger.manager.loggerDict.copy().items()
-    return frozenset(name for name, each in known if getattr(each, "disabled", False))
+    """List the names of the loggers that are disabled now."""
+    return frozenset(each.name for each in known_loggers() if each.disabled)
 
 
 def _configuring() -> str:
@@ -176,7 +184,8 @@ class LogSink:
 
     def handle(self, event: Event) -> None:
         """Write one fact, with the traceback of its error unless another line has it."""
-        name, level, error, handler = event.logger, event.level, event.error, self._handler
+        name, handler = event.logger, self._handler
+        level, error = event.level, event.error
         try:
             logger = self._loggers[name]
         except KeyError:

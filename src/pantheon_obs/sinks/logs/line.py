@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.core.failures import trace_id_of
 from pantheon_obs.core.serving import active
 from pantheon_obs.sinks.logs import structlog_fields
-from pantheon_obs.sinks.logs.entry import LEVEL_NAMES, FactEntry, level_name
+from pantheon_obs.sinks.logs.entry import LEVEL_NAMES, FactEntry
 from pantheon_obs.sinks.logs.tracebacks import traceback_of
 from pantheon_obs.sinks.redact.plain import described, make_room
 
@@ -29,7 +29,8 @@ is_plain_path = re.compile(
 
 _PREFIX = "structlog_"
 _SECOND, _TWO_SECONDS = 1_000_000, 2_000_000  # microseconds
-_RESERVED = frozenset({"timestamp", "level", "event", "logger", "trace_id", "exception"})
+RESERVED = frozenset({"timestamp", "level", "event", "logger", "trace_id", "exception"})
+"""The keys that are no fields."""
 
 
 class LineBuilder:
@@ -44,21 +45,26 @@ class LineBuilder:
         structlog_fields.follow()
         self._redactor = redactor
         self._request_id = request_id
-        self._reserved = _RESERVED | {"request_id"} if request_id else _RESERVED
+        self._reserved = RESERVED | {"request_id"} if request_id else RESERVED
         self._static = tuple((key, redactor.text(value)) for key, value in static.items())
         # When the second before the current one began, and the text of the current one.
         self._second = -2 * _SECOND, ""
         # The name on the line of each harmless key: looking it up is faster than judging it again.
         self._names: dict[object, str] = {}
 
-    def build(self, entry: Entry | Event) -> dict[str, Any]:
-        """Build the line of one entry; its values are str, int, float, bool, None, list or dict."""
+    def build(self, entry: Entry | Event, level: int) -> dict[str, Any]:
+        """Build the line of one entry; its values are str, int, float, bool, None, list or dict.
+
+        An event of this library may compute its level, so that is given beside it.
+        """
         redactor = self._redactor
         event, error, outside = entry.event, entry.error, entry.outside
         fields: Any = entry.fields  # of an event, a method that adds them to the line
         is_entry = outside is None or type(entry) is FactEntry
-        created = entry.created if is_entry else None  # type: ignore[union-attr]
-        micros = time.time_ns() // 1000 if created is None else round(created * 1e6)
+        if is_entry and entry.created is not None:  # type: ignore[union-attr]
+            micros = round(entry.created * 1e6)  # type: ignore[union-attr]
+        else:
+            micros = time.time_ns() // 1000
         before, prefix = self._second
         past = micros - before
         if not _SECOND <= past < _TWO_SECONDS:
@@ -66,7 +72,7 @@ class LineBuilder:
         line: dict[str, Any] = {
             # A format with zeros in front takes ten times as long as this.
             "timestamp": f"{prefix}{str(past)[1:]}Z",
-            "level": LEVEL_NAMES.get(entry.level) or level_name(entry.level),
+            "level": LEVEL_NAMES[level],
             "event": event if event in redactor.harmless else redactor.text(event),
             "logger": entry.logger,
         }

@@ -41,10 +41,10 @@ def install(handler: logging.Handler, notice: Callable[[logging.Logger], bool]) 
     global _alone, _notice
     _alone, _notice = [handler], notice
     _Logger.filter = _filter  # type: ignore[assignment,method-assign]
-    look()
+    look_at_methods()
 
 
-def look() -> None:
+def look_at_methods() -> None:
     """Look for replaced methods of loggers and records; tracing libraries replace them."""
     global make_record, call_handlers  # noqa: PLW0603 - as above
     own = all(map(is_of_logging, (_Logger.makeRecord, _Logger.handle, _Record.getMessage)))

@@ -20,7 +20,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.native import is_forked_later, thread, threads_are_greenlets
-from pantheon_obs.sinks.logs.entry import level_name
+from pantheon_obs.sinks.logs.entry import LEVEL_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -153,7 +153,7 @@ class Queued:
         return True
 
     def _count_dropped(self, level: int) -> None:
-        self._dropped[level_name(level)] += 1
+        self._dropped[LEVEL_NAMES[level]] += 1
         if self._full_since is None:
             self._full_since = monotonic()
 

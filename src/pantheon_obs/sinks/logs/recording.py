@@ -16,27 +16,20 @@ if TYPE_CHECKING:
 _running: Any = None  # the recorder
 
 
-def emitter_for(settings: Settings) -> Emitter:
-    """Make the emitter that the settings ask for: only where lines are kept aside a recorder."""
-    if not settings.debug_on_error and settings.keep_rate >= 1:
-        return Emitter(settings)
-    from pantheon_obs.sinks.logs.recorder import Recorder  # noqa: PLC0415 - only if asked for
-
-    return Recorder(settings)
-
-
-def sink_for(handler: ObsHandler) -> LogSink:
-    """Make the sink that belongs to the handler's emitter, and start recording if it records."""
+def start(handler: ObsHandler, settings: Settings) -> None:
+    """Write records and facts through a handler; keep lines aside if the settings ask for it."""
     global _running  # noqa: PLW0603 - logging is one per process
-    emitter: Any = handler.emitter
-    if type(emitter) is Emitter:
-        return LogSink(handler)
-    from pantheon_obs.sinks.logs.recorder import RecordingSink  # noqa: PLC0415 - as above
+    stop()
+    if not settings.debug_on_error and settings.keep_rate >= 1:
+        handler.emitter = Emitter(settings)
+        pipeline.add_sink(LogSink(handler))
+        return
+    from pantheon_obs.sinks.logs.recorder import Recorder, RecordingSink  # noqa: PLC0415 - see above
 
-    _running = emitter
-    pipeline.before_end(emitter.decide)
-    delivery.call_at_end(emitter.flush)
-    return RecordingSink(handler, emitter)
+    _running = handler.emitter = Recorder(settings)
+    pipeline.before_end(_running.decide)
+    delivery.call_at_end(_running.flush)
+    pipeline.add_sink(RecordingSink(handler, _running))
 
 
 def stop() -> None:

@@ -27,6 +27,7 @@ from pantheon_obs.sinks.logs.bound_logger import (
     write_event,
 )
 from pantheon_obs.sinks.logs.emitter import captures
+from pantheon_obs.sinks.logs.passed_on import passed_on
 from pantheon_obs.sinks.logs.structlog_run import (
     CapturedRun,
     LoggingRun,
@@ -75,6 +76,7 @@ def uninstall() -> None:
         factory.__call__ = make
     _configured.clear()
     renderers.clear()
+    passed_on.clear()
     bound_logger.handler = None
 
 

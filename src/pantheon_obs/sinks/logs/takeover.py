@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.core.undoable import Patch
 from pantheon_obs.products import PRODUCTS
 from pantheon_obs.sinks.logs import muting
+from pantheon_obs.sinks.logs.handler import known_loggers
 from pantheon_obs.sinks.logs.printing import handlers_behind, is_judged, prints, silence
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def take_over(ours: ObsHandler, level: int, *, anew: bool) -> bool:
     if taken:
         ours.adopted.clear()
     enabled = _enable_again(ours, anew=anew)
-    for logger in (root, *_known()):
+    for logger in (root, *known_loggers()):
         if _strip(logger):
             logger.propagate = True
     if taken:
@@ -82,12 +83,6 @@ def notice(logger: logging.Logger) -> bool:
     return any(other is not _ours for other in logger.handlers)
 
 
-def _known() -> list[logging.Logger]:
-    # A copy at once: a finalizer, or another thread, may make a logger meanwhile.
-    loggers = logging.Logger.manager.loggerDict.copy().values()
-    return [each for each in loggers if isinstance(each, logging.Logger)]
-
-
 def stands(ours: ObsHandler) -> bool:
     """Whether our handler is on the root logger; if only behind a queue, it is added there."""
     root = logging.getLogger()
@@ -101,7 +96,9 @@ def stands(ours: ObsHandler) -> bool:
 
 def _enable_again(ours: ObsHandler, *, anew: bool) -> bool:
     """Enable the loggers that `dictConfig` or `fileConfig` has disabled because they existed."""
-    off = [logger for logger in _known() if logger.disabled and logger.name not in ours.disabled]
+    off = [
+        logger for logger in known_loggers() if logger.disabled and logger.name not in ours.disabled
+    ]
     if not ours.closed_by:  # it may have done so before the library was set up
         off = [each for each in off if anew and each.name.partition(".")[0] == "pantheon_obs"]
     for logger in off:
@@ -173,7 +170,7 @@ def _strip(logger: logging.Logger) -> bool:
 
 def _reveal(handler: logging.Handler) -> None:
     """Let the records of a silenced handler's loggers reach our handler."""
-    for logger in _known():
+    for logger in known_loggers():
         if handler in logger.handlers and logger.name not in ACCESS:
             logger.propagate = True
 

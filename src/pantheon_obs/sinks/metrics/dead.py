@@ -81,9 +81,9 @@ class Folder:
         own = f"{self._name}{_OWNER}"  # opening that file and closing it would release the lock
         for owner in self.path.glob("*" if pid is None else f"{pid}-*"):
             if owner.suffix == _OWNER and owner.name != own and _is_free(owner):
-                self._bury(owner.stem)
+                self._settle_one(owner.stem)
 
-    def _bury(self, name: str) -> None:
+    def _settle_one(self, name: str) -> None:
         names = [name]
         pid = name.partition("-")[0]
         # The metrics that are the application's own are in files that are named by the process id.
