@@ -889,6 +889,7 @@ TEXTS = (
         "mysql -P 3306 -u root1",
         "git commit -a -m x1",
         "nc -u a:53",
+        "read secret://vault/a1B2c3D4 first",
         "docker exec -u root:root img1",
         "docker run -u 1000:1000 img1",
         "rsync -u host1:/srv/A1 b",

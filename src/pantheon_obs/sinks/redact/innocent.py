@@ -1,7 +1,7 @@
 """Values that are no secrets although they stand under the name of one.
 
-They are empty or masked, words of prose, tell how it stands with a secret or where it is, or are
-pieces of a model's text.
+They are empty or masked, words of prose, the state of a secret (`expired`) or its path, or pieces
+of a model's text.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _words = Pattern(r"(?:[A-Za-z]{1,19}+(?![A-Za-z])[._/'-]?+)++[!?:]?").fullmatch
 _several_words = Pattern(
     r"(?:[A-Za-z]{1,19}|v?\d{1,3})(?: (?:[A-Za-z]{1,19}|v?\d{1,3}))+"
 ).fullmatch
-# How it stands with a secret, how somebody is authenticated, and what a browser does with cookies.
+# The state of a secret, the kind of an authentication, and settings of cookies.
 _STATE = (
     r"(?i:enabled|disabled|required|optional|missing|present|absent|invalid|valid|expired|revoked"
     r"|empty|provided|ok|passed|failed|denied|unknown|unchanged|changed|rotated|exempt|on|off|yes|no"
@@ -88,7 +88,7 @@ def is_secret(key: str, value: object, rule: Rule, beside: Fields = ()) -> bool:
 
 
 def is_statement(value: object, rule: Rule, depth: int = _DEEP) -> bool:
-    """Whether a value tells how it stands with a secret, in words or sentences of a form."""
+    """Whether a value is the state of a secret, or consists of sentences that a form shows."""
     if isinstance(value, str):
         text = str.__str__(value)
         return not text or (len(text) <= _LONG and _statement(text) is not None)

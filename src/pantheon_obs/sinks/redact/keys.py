@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from pantheon_obs.sinks.redact.plain import make_room
 from pantheon_obs.sinks.redact.rules import (
     any_value,
     has_code,
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from pantheon_obs.sinks.redact.rules import Rule
 
     RuleOf = Callable[[str], Rule | None]
+
+_JUDGED = 4096  # keys; they may come from outside
 
 words_of = re.compile(r"[^a-zA-Z0-9]+|(?<=[a-z0-9])(?=[A-Z])").split
 
@@ -138,22 +140,14 @@ class Keys:
 
     Attributes:
         extra: The further names, in small letters without separators.
+        rule: Finds the rule that tells whether a value under a key is a secret; None means never.
     """
 
     def __init__(self, extra: Iterable[str] = ()) -> None:
         self.extra = frozenset("".join(words_of(key)).lower() for key in extra)
-        self._judged: dict[str, Rule | None] = {}
+        self.rule: RuleOf = lru_cache(_JUDGED)(self._rule)
 
-    def rule(self, key: str) -> Rule | None:
-        """Find the rule that tells whether a value under this key is a secret; None means never."""
-        try:
-            return self._judged[key]
-        except KeyError:
-            make_room(self._judged)
-            rule = self._judged[key] = self._found(key)
-            return rule
-
-    def _found(self, key: str) -> Rule | None:
+    def _rule(self, key: str) -> Rule | None:
         words = [word.lower() for word in words_of(key) if word]
         if "".join(words) in self.extra:
             return whatever

@@ -33,7 +33,6 @@ _LONGEST_NAME = 100
 _LONGEST_START = 256
 _FAR = 4096
 _FARTHEST = 65536
-_HEADERS = ("cookie", "cookies", "authorization")
 
 # Before a sign, read backwards: the quote or bracket, the name, perhaps a word before it.
 _name_before = re.compile(
@@ -69,9 +68,10 @@ def named_secret(text: str, at: int, rule_of: RuleOf) -> Span | None:
         return None
     if place.sign == ">":
         return _tag_span(place)
-    if place.sign in "=:" and place.name.lower().endswith(_HEADERS):
-        return _header_span(place)
-    return value_span(place)
+    header = place.name.lower() if place.sign in "=:" else ""
+    if header.endswith(("cookie", "cookies")):
+        return _cookie_span(place)
+    return _credential_span(place) if header.endswith("authorization") else value_span(place)
 
 
 def _name_at(text: str, at: int, rule_of: RuleOf) -> Place | None:
@@ -146,11 +146,19 @@ def _is_apart(text: str, sign: str, first: int, name: str) -> bool:
     return sign != "'" or name.isupper() or _named_in_prose(name) is not None
 
 
-def _header_span(place: Place) -> Span | None:
-    """Find the value of a header that is more than a word: all cookies, or a credential."""
+def _cookie_span(place: Place) -> Span | None:
+    """Find all cookies of a header, or of a field of logfmt."""
+    found = (_cookies if place.sign == "=" else _cookie)(place.text, place.start)
+    if found is None:
+        return value_span(place)
+    if place.sign == "=":
+        return *found.span(), REDACTED
+    return found.end(), _end_of_line(place, found.end()), REDACTED
+
+
+def _credential_span(place: Place) -> Span | None:
+    """Find the credential behind a scheme, which may have several parameters."""
     text = place.text
-    if not place.name.lower().endswith("authorization"):
-        return _cookie_span(place) or value_span(place)
     scheme = _scheme(text, place.start)
     if scheme is None:
         return value_span(place)
@@ -165,15 +173,6 @@ def _header_span(place: Place) -> Span | None:
         return start, end, REDACTED
     # `authorization=S left=2` has no scheme.
     return place.start if place.sign == "=" else start, _end_of_line(place, start), REDACTED
-
-
-def _cookie_span(place: Place) -> Span | None:
-    found = (_cookies if place.sign == "=" else _cookie)(place.text, place.start)
-    if found is None:
-        return None
-    if place.sign == "=":
-        return *found.span(), REDACTED
-    return found.end(), _end_of_line(place, found.end()), REDACTED
 
 
 def _tag_span(place: Place) -> Span | None:

@@ -20,34 +20,26 @@ if TYPE_CHECKING:
 _TAIL = 3
 _MOST = 4  # characters of a beginning; to look for all takes long to compile
 _WORD = 2  # the beginnings up to this length may be the end of many a word
-_FREQUENT = 3
 # Of `card_number`, `credit_card` and the like; a `number` alone is a frequent field.
 _CARD = "(?i:ardnumber|(?:rd|cc)[_ -]number)"
 _BETWEEN = r"\"'`\] ("
 
 
 @lru_cache(maxsize=16)
-def signs_with(extra: frozenset[str]) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Make the patterns of the signs behind names, `extra` ones among them, and of the others."""
+def name_signs(extra: frozenset[str]) -> re.Pattern[str]:
+    """Make the pattern of the signs behind names, `extra` ones among them."""
     before, names = _name_signs(extra)
     near = "|".join(f"(?<={look}[{signs}])" for signs, look in before.items())
-    return (
-        re.compile(f"[{''.join(before)}](?:{near}){names}"),
-        re.compile("|".join(_other_signs())),
-    )
+    return re.compile(f"[{''.join(before)}](?:{near}){names}")
 
 
 @lru_cache(maxsize=16)
-def signs_of_long(extra: frozenset[str]) -> tuple[list[re.Pattern[str]], list[re.Pattern[str]]]:
-    """Make the same patterns, the most frequent signs apart.
-
-    A long text is searched faster for one character at a time. A short one is not.
-    """
+def name_signs_apart(extra: frozenset[str]) -> list[re.Pattern[str]]:
+    """Make a pattern for each of these signs: a long text is searched faster for one at a time."""
     before, names = _name_signs(extra)
-    apart = [f"{sign}(?<={look}.){names}" for signs, look in before.items() for sign in signs]
-    signs = _other_signs()
-    others = [*signs[:_FREQUENT], "|".join(signs[_FREQUENT:])]
-    return [*map(re.compile, apart)], [*map(re.compile, others)]
+    return [
+        re.compile(f"{sign}(?<={look}.){names}") for signs, look in before.items() for sign in signs
+    ]
 
 
 def _name_signs(extra: frozenset[str]) -> tuple[dict[str, str], str]:
@@ -81,7 +73,7 @@ def _name_signs(extra: frozenset[str]) -> tuple[dict[str, str], str]:
     ways = [
         f"(?<={in_place}.)(?<={ends}.)|{few}",
         rf"(?<=[0-9{_BETWEEN}].)(?:(?<={in_place}..)(?<={ends}..)|{few_behind}|{near}(?:{'|'.join(behind)}))",
-        rf"(?<=[ertdD].)(?:(?<=[?&]t.|5[Dd].)|(?<=[?&#_]code.|ifier.)(?:{code}))",
+        rf"(?<=[ertdD].)(?:(?<=[?&]t.|5[Dd].)|{code})",
     ]
     names = f"(?:{'|'.join(ways)})"
     # A list may have very many strings, as `'a0', 'a1'`.
@@ -96,10 +88,9 @@ def _name_signs(extra: frozenset[str]) -> tuple[dict[str, str], str]:
 
 
 @lru_cache(maxsize=1)
-def _other_signs() -> list[str]:
-    """Make the patterns of the other characters: of providers' beginnings, URLs and options."""
+def other_signs() -> re.Pattern[str]:
+    """Make the pattern of the other characters: of providers' beginnings, URLs and options."""
     around: dict[str, list[str]] = {
-        "_": [],  # the most frequent ones come first
         "-": [r"(?<![\w.-].)(?=-?[A-Za-z])", r"(?=us\d)"],
         ":": [
             r"(?<=[\d*][\d:][\d*].)(?:(?<=\d{8}.)|(?<=:\d{4}.)|(?<=\*:\*.))",
@@ -117,17 +108,13 @@ def _other_signs() -> list[str]:
     for beginning, _ in PROVIDERS:
         name = beginning[:-1][-_MOST:]
         names.setdefault(beginning[-1], {}).setdefault(len(name), set()).add(name)
-    for sign, by_size in sorted(names.items()):
-        ways = [
-            f"(?<={_any_of(each)}.){_begins(size, sign)}" for size, each in sorted(by_size.items())
-        ]
-        if len(ways) > 1:  # else it fails as fast itself
-            all_names = [name for each in by_size.values() for name in each]
-            last = range(min(2, *by_size), 0, -1)
-            guard = "".join(f"[{re.escape(_all(name[-at] for name in all_names))}]" for at in last)
-            ways = [f"(?<={guard}.)(?:{'|'.join(ways)})"]
-        around.setdefault(sign, []).extend(ways)
-    return [f"{re.escape(sign)}(?:{'|'.join(ways)})" for sign, ways in around.items()]
+    for sign, by_size in names.items():
+        for size, same_size in by_size.items():
+            way = f"(?<={_any_of(same_size)}.){_begins(size, sign)}"
+            around.setdefault(sign, []).append(way)
+    return re.compile(
+        "|".join(f"{re.escape(sign)}(?:{'|'.join(ways)})" for sign, ways in around.items())
+    )
 
 
 def _begins(size: int, sign: str) -> str:
@@ -155,8 +142,6 @@ def _any_of(words: Collection[str]) -> str:
 
 def _one_of(characters: Iterable[str]) -> str:
     """Make a pattern of characters; one of small letters matches capital ones too."""
-    return f"[{re.escape(_all(way for one in characters for way in (one, one.upper())))}]"
-
-
-def _all(characters: Iterable[str]) -> str:
-    return "".join(sorted({*characters}))
+    return (
+        f"[{re.escape(''.join(sorted({way for one in characters for way in (one, one.upper())})))}]"
+    )

@@ -19,7 +19,7 @@ from pantheon_obs.sinks.redact.formats import spans_of_formats
 from pantheon_obs.sinks.redact.named import named_secret
 from pantheon_obs.sinks.redact.patterns import compiled
 from pantheon_obs.sinks.redact.providers import OTHERS, PROVIDERS
-from pantheon_obs.sinks.redact.signs import signs_of_long, signs_with
+from pantheon_obs.sinks.redact.signs import name_signs, name_signs_apart, other_signs
 from pantheon_obs.sinks.redact.spans import CUT, REDACTED, united
 from pantheon_obs.sinks.redact.spelling import with_usual_signs
 
@@ -57,11 +57,11 @@ def find_spans(
     named: Iterable[re.Match[str]]
     others: Iterable[re.Match[str]]
     if size <= PLACES:
-        named, others = (signs.finditer(text) for signs in signs_with(keys.extra))
+        named, others = name_signs(keys.extra).finditer(text), other_signs().finditer(text)
     else:
         most = PLACES if walk is None else walk.places_in_text()
-        names, marks = signs_of_long(keys.extra)
-        named, start, end = _first_places(names, text, 0, size, most, keep_end=keep_end)
+        apart, marks = name_signs_apart(keys.extra), [other_signs()]
+        named, start, end = _first_places(apart, text, 0, size, most, keep_end=keep_end)
         others, start, end = _first_places(marks, text, start, end, most, keep_end=keep_end)
         spans = [(first, last, CUT) for first, last in ((0, start), (end, size)) if first < last]
         hidden = max(start - OVERLAP, 0)

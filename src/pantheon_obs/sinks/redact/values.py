@@ -1,4 +1,4 @@
-"""The values of names inside a text, and which of them are no secrets."""
+"""The values of names inside a text: where they begin and end, and whether they are secrets."""
 
 from __future__ import annotations
 
