@@ -15,7 +15,7 @@ from pantheon_obs.llm.call import LlmCallObserver, has_observer
 from pantheon_obs.llm.cost.costs import pricing_of
 from pantheon_obs.llm.cost.list_loading import loader
 from pantheon_obs.llm.hosts import vendor_of
-from pantheon_obs.llm.instrumentation import LlmInstrumentation, described, resolve
+from pantheon_obs.llm.instrumentation import LlmInstrumentation, on_path, title_of
 from pantheon_obs.llm.methods import SDKS
 from pantheon_obs.llm.options import CallOptions
 from pantheon_obs.llm.sdks import SDK_NAMES, functions_at, is_watched, sdk_of
@@ -89,7 +89,7 @@ def instrument_llm(
 
 def is_observed(client: object, sdk: Sdk) -> bool:
     """Whether the calls of a client of an SDK are events."""
-    found = (resolve(client, path) or [None] for path in sdk.operations)
+    found = (on_path(client, path) or [None] for path in sdk.operations)
     return is_watched(sdk) or any(has_observer(each[-1]) for each in found)
 
 
@@ -110,7 +110,7 @@ def instrumented(
 
         wanted, observers_of = {all_clients.factory: ""}, of_factory
     else:
-        exists: Callable[[str], object] = partial(resolve, subject)
+        exists: Callable[[str], object] = partial(on_path, subject)
         if all_clients is not None:
             exists = partial(functions_at, subject, all_clients)
         elif makers:  # some are methods of the objects that they make
@@ -172,7 +172,7 @@ def _wanted(
         wanted = {path: known.get(path, path.rpartition(".")[2]) for path in paths}
     if not wanted:
         msg = (
-            f"instrument_llm: {described(subject)} has no method {' or '.join(known)}: name those "
+            f"instrument_llm: {title_of(subject)} has no method {' or '.join(known)}: name those "
             f"that call the model, methods=(…), or pass a client of {SDK_NAMES}, or the class of "
             "such clients or the SDK's module, where their methods can be told without a client"
         )

@@ -99,7 +99,7 @@ class LlmInstrumentation(Undoable):
         if self._sdk:
             _release(subject)
         for path, observe in self._observers_of(subject).items():
-            found = resolve(subject, path)
+            found = on_path(subject, path)
             if found is None and self._makers:
                 continue  # a method of the objects that they make
             if found is None:
@@ -109,7 +109,7 @@ class LlmInstrumentation(Undoable):
                 self._patch(owners, path.rpartition(".")[2], method, observe)
         self._forget_made_once()
         for path in (*_COPIERS, *self._makers) if self._sdk else ():
-            *owners, method = resolve(subject, path) or (None,)
+            *owners, method = on_path(subject, path) or (None,)
             if method is not None and not has_observer(method):
                 name = path.rpartition(".")[2]
                 self._patches.append(Patch(owners[-1], name, self._copying(method)))
@@ -149,7 +149,7 @@ class LlmInstrumentation(Undoable):
         return copying
 
 
-def resolve(subject: Any, path: str) -> list[Any] | None:
+def on_path(subject: Any, path: str) -> list[Any] | None:
     """Return the object, those on the path from it, and the method at its end, if it exists."""
     found = [subject]
     for name in path.split("."):
@@ -179,10 +179,10 @@ def _unobserved(resource: Any) -> Any:
 
 
 def _no_method(subject: Any, path: str) -> ConfigError:
-    return ConfigError(f"instrument_llm: {described(subject)} has no method {path!r}")
+    return ConfigError(f"instrument_llm: {title_of(subject)} has no method {path!r}")
 
 
-def described(subject: Any) -> str:
+def title_of(subject: Any) -> str:
     """Name an object in a message."""
     if isinstance(subject, ModuleType):
         return f"the module {subject.__name__}"

@@ -64,7 +64,7 @@ class Watcher:
     watcher stands behind those that the application has asked for.
     """
 
-    function: FunctionType
+    function: Any
     kind: type
     sdk: Sdk
     path: str

@@ -109,7 +109,7 @@ def manager_methods(deliver: Deliver) -> Methods:
 
 def raw_methods(deliver: Deliver) -> Methods:
     """Make the table of methods of raw responses, as `manager_methods`."""
-    parse = partial(observed_method, begin=lambda *_: None, end=partial(_given, deliver=deliver))
+    parse = partial(observed_method, end=partial(_given, deliver=deliver))
     close = partial(closing, begin=_record_raw_close)
     return {"parse": parse, "close": close, "__del__": close}
 
@@ -138,13 +138,12 @@ def _end_dropped(call: LlmCall, _subject: Any) -> None:
 
 
 _drop = partial(dropping, end=_end_dropped)
-_body_close = partial(closing, begin=lambda *_: None)
 
 BODY: Methods = {
-    "read": partial(observed_method, begin=lambda *_: None, end=_body_read),
-    "close": _body_close,
-    "__exit__": _body_close,
-    "__aexit__": _body_close,
+    "read": partial(observed_method, end=_body_read),
+    "close": closing,
+    "__exit__": closing,
+    "__aexit__": closing,
     "__del__": _drop,
 }
 

@@ -134,7 +134,12 @@ def _iter(method: Method, observed: ObservedClass, *, observe: Method) -> Method
 
 
 def observed_method(
-    method: Method, observed: ObservedClass, *, begin: Method, end: Method, sends: bool = False
+    method: Method,
+    observed: ObservedClass,
+    *,
+    end: Method,
+    begin: Method = lambda *_: None,
+    sends: bool = False,
 ) -> Method:
     """Observe a method: `begin(call, self, *args)`, then `end(observed, self, call, answer)`.
 
@@ -173,7 +178,7 @@ def _closed(observed: ObservedClass, subject: Any, call: LlmCall, answer: Any) -
 
 
 closing = partial(observed_method, end=_closed)
-"""Observe `close()` or `__exit__()`, async or not; `begin` records the end."""
+"""Observe `close()` or `__exit__()`, async or not; `begin` may record the end."""
 
 
 def record_close(

@@ -169,7 +169,7 @@ def set_job(reported: Reported, value: Any, status: str | None) -> None:
 
 
 def is_due(reported: Reported, *, retrieved: bool) -> bool:
-    """Whether the call that has this answer is to be reported, if it was not before."""
+    """Whether the call that has this answer is to be reported: each answer is, once."""
     job = reported.job
     if job is None:
         return not retrieved

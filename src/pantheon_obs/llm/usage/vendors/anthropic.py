@@ -88,22 +88,15 @@ def tokens(usage: Any, reported: Reported) -> bool:
     if credit == "redeemed":  # billed as another model would have been
         set_served(reported, "fallback_credit", credit)
     found = field(usage, "iterations")
-    others = (
-        [_part(one) for one in found if _is_beside_totals(one)] if isinstance(found, list) else []
-    )
+    # Compactions and advisors are billed, but are not in the totals.
+    # https://platform.claude.com/docs/en/build-with-claude/compaction#understanding-usage
+    iterations = found if isinstance(found, list) else ()
+    others = [_part(one) for one in iterations if text(field(one, "type")) in _BESIDE_TOTALS]
     if others:
         add_up(reported, (copy(reported) if main is reported else main, *others))
     elif reported.parts:
         add_up(reported, reported.parts)
     return True
-
-
-def _is_beside_totals(iteration: Any) -> bool:
-    """Whether an iteration is billed, but not in the totals: a compaction, or an advisor.
-
-    https://platform.claude.com/docs/en/build-with-claude/compaction#understanding-usage
-    """
-    return text(field(iteration, "type")) in _BESIDE_TOTALS
 
 
 def _part(iteration: Any) -> Reported:

@@ -14,10 +14,12 @@ from pantheon_obs.llm.usage.vendors.anthropic import add_cache
 
 _CACHE_LIVES = {"5m": "cache_write_5m_tokens", "1h": "cache_write_1h_tokens"}
 _VENDOR = "aws.bedrock"
-_KINDS = ("input", "output", "cacheReadInput", "cacheWriteInput")  # of tokens
 _HEADERS = tuple(
     f"x-amzn-bedrock-{kind}-token-count"
     for kind in ("input", "output", "cache-read-input", "cache-write-input")
+)
+_METRIC_COUNTS = tuple(
+    f"{kind}TokenCount" for kind in ("input", "output", "cacheReadInput", "cacheWriteInput")
 )
 _METRICS = "amazon-bedrock-invocationMetrics"
 _CONTENT = ("text", "toolUse", "reasoningContent", "image")
@@ -73,7 +75,13 @@ def tokens(usage: Any, reported: Reported) -> bool:
     """Read a usage whose input tokens are without the cache (API_runtime_TokenUsage)."""
     if has(usage, "cachedInputTokens") or has(usage, "reasoningTokens"):
         return False  # another one in camelCase, whose input includes the cache
-    _take_in(reported, *(field(usage, f"{kind}Tokens") for kind in _KINDS))
+    _take_in(
+        reported,
+        field(usage, "inputTokens"),
+        field(usage, "outputTokens"),
+        field(usage, "cacheReadInputTokens"),
+        field(usage, "cacheWriteInputTokens"),
+    )
     written = field(usage, "cacheDetails")
     for entry in written if isinstance(written, list) else ():
         kept = _CACHE_LIVES.get(text(field(entry, "ttl")) or "")
@@ -83,7 +91,7 @@ def tokens(usage: Any, reported: Reported) -> bool:
 
 
 def _take_in(reported: Reported, given: Any, made: Any, cached: Any, written: Any) -> None:
-    """Keep the counts of each of `_KINDS`."""
+    """Keep the counts, of which the first is without the cache."""
     add_cache(reported, fresh=count(given), cached=count(cached), written=count(written))
     reported.output_tokens = count(made, reported.output_tokens)
 
@@ -118,7 +126,7 @@ def body(value: Any, reported: Reported) -> Any:
     for part in parts:
         reported.note(finish_reason=either(part, "stop_reason", "completionReason"))
     if metrics is not None:
-        _take_in(reported, *(field(metrics, f"{kind}TokenCount") for kind in _KINDS))
+        _take_in(reported, *(field(metrics, name) for name in _METRIC_COUNTS))
         return None
     reported.input_tokens = count(given, reported.input_tokens)
     known = [number for number in made if number is not None]
