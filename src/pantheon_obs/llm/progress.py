@@ -184,12 +184,11 @@ def _telling(chunks: list[Any], *, priced: bool) -> list[Any]:
     the call may be `priced` by the list.
     """
     last = chunks[-1]
-    own = _own(last)
     try:
-        if "choices" in own and _goes_on(own["choices"]):
+        if _goes_on(last):
             if priced:
-                return _adding(chunks) if own is last else _objects_adding(chunks)
-            if own is last:
+                return _adding(chunks) if type(last) is dict else _objects_adding(chunks)
+            if type(last) is dict:
                 return [chunk for chunk in chunks if chunk.get("usage")]
             return [chunk for chunk in chunks if chunk.usage]
     except (AttributeError, LookupError, TypeError):
@@ -197,11 +196,20 @@ def _telling(chunks: list[Any], *, priced: bool) -> list[Any]:
     return [chunk for chunk in chunks if type(chunk) not in _TEXT and _tells(chunk)]
 
 
-def _goes_on(choices: Any) -> Any:
-    choice = _own(choices[-1])
-    delta = choice["delta"]
-    has_piece = _own(delta).get("content") or either(delta, *CONTENT)
-    return choice["finish_reason"] is None and has_piece
+def _goes_on(chunk: Any) -> Any:
+    """Whether a chunk of a chat has a piece of the answer, and is not the terminal one."""
+    # Fields are read where they are stored, as in `fields`: without a call for each.
+    own = chunk if type(chunk) is dict else chunk.__dict__
+    choices = own.get("choices")
+    if not choices:
+        return False
+    choice = choices[-1]
+    own = choice if type(choice) is dict else choice.__dict__
+    if own["finish_reason"] is not None:
+        return False
+    delta = own["delta"]
+    own = delta if type(delta) is dict else delta.__dict__
+    return own.get("content") or either(delta, *CONTENT)
 
 
 def _adding(chunks: list[Any]) -> list[Any]:
@@ -243,8 +251,3 @@ def _tells(chunk: Any) -> bool:
         if either(part, "finish_reason", "finishReason") or any(map(delta.get, SERVED)):
             return True
     return any(field(chunk, name) for name in _TELLING)
-
-
-def _own(value: Any) -> Any:
-    """Return the fields that are stored in a dict or in an object itself."""
-    return value if type(value) is dict else getattr(value, "__dict__", {})

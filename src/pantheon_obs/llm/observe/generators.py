@@ -70,7 +70,7 @@ def generator_observer(open_inner: Opener) -> Callable[..., Generator[Any, Any, 
         inner, observer = open_inner(*args, **kwargs)
         call = observer.call
         keep = call.recent.append
-        count = call.chunks
+        count, look_at = call.chunks, call.look_at
         send: Callable[[Any], Any] = inner.send
         resume = send
         value: Any = None
@@ -92,8 +92,9 @@ def generator_observer(open_inner: Opener) -> Callable[..., Generator[Any, Any, 
                     call.producer += now - began
                     call.chunks = count = count + 1
                     keep(chunk)
-                    if count >= call.look_at:
+                    if count >= look_at:
                         call.look(chunk, now)
+                        look_at = call.look_at
                 else:  # the step went through a method that has counted the chunk
                     count = call.chunks
                 value = None
@@ -121,7 +122,7 @@ def async_generator_observer(  # noqa: C901, PLR0915 - one loop in one piece: it
         if call.awaited:
             await admit(call)
         keep = call.recent.append
-        count = call.chunks
+        count, look_at = call.chunks, call.look_at
         send = inner.asend
         step: Any = _first_step(inner)
         token: Any = current_call.set(call)  # for tasks and threads that the first step starts
@@ -148,8 +149,9 @@ def async_generator_observer(  # noqa: C901, PLR0915 - one loop in one piece: it
                     call.producer += now - began
                     call.chunks = count = count + 1
                     keep(chunk)
-                    if count >= call.look_at:
+                    if count >= look_at:
                         call.look(chunk, now)
+                        look_at = call.look_at
                 else:  # the step went through a method that has counted the chunk
                     count = call.chunks
                 try:
