@@ -112,7 +112,7 @@ def _blocks(size: int) -> Iterator[bytes]:
 
 
 def _process(command: Sequence[str], expected: str = "") -> Contender:
-    """Run a command for each piece of work, and check once what it prints."""
+    """Run a command for each piece of work, and check its output once."""
     environ = {key: value for key, value in os.environ.items() if key not in _OFF}
 
     def run(pieces: int) -> None:

@@ -1,4 +1,4 @@
-"""The libraries that the benchmark compares with: what each does not do that this library does."""
+"""The libraries that the benchmark compares with, and the features that each of them lacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measure what a request costs in metrics, beside the calls of `prometheus_client` themselves.
+"""Measure the cost of a request in metrics, beside the calls of `prometheus_client` itself.
 
 The multi-process mode is chosen when `prometheus_client` is imported: it is a family of its own.
 """
@@ -70,7 +70,16 @@ def _rows(work: str, effort: Effort, *, exemplar: float) -> list[Row]:
 def _request(sink: MetricsSink, trace_id: str) -> Contender:
     trace = Trace(trace_id)
     trace.is_request, trace.method = True, "GET"
-    event = RequestFinished(trace_id, {}, "GET", "/orders/7", 200, 21.5, "ok", route="/orders/{id}")
+    event = RequestFinished(
+        trace_id=trace_id,
+        bound={},
+        method="GET",
+        path="/orders/7",
+        status_code=200,
+        latency_ms=21.5,
+        outcome="ok",
+        route="/orders/{id}",
+    )
 
     def run(pieces: int) -> None:
         for _ in repeat(None, pieces):

@@ -1,4 +1,4 @@
-"""Measure what a line costs that the recorder keeps aside."""
+"""Measure the cost of a line that the recorder keeps aside."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ SERVERS = {
 
 @dataclass
 class Seen:
-    """What the clients have seen.
+    """The responses that the clients have received, and the figures of the server.
 
     Attributes:
         answered: The ids of requests whose whole response has come.
@@ -111,7 +111,7 @@ async def soak(port: int, server: subprocess.Popen[bytes], seconds: float, *, ki
 
 
 def check(name: str, seen: Seen, output: bytes, *, killed: bool) -> list[str]:
-    """List what is wrong with the lines, and with the figures."""
+    """List the faults in the lines and in the figures."""
     lines = [json.loads(line) for line in output.splitlines() if line.startswith(b"{")]
     finished = Counter(line["trace_id"] for line in lines if line["event"] == "request_finished")
     # A killed worker takes the lines of responses with it that it has just sent.
@@ -156,7 +156,7 @@ def grown(where: str, figures: list[tuple[int, ...]]) -> list[str]:
 
 
 def run(name: str, seconds: float) -> list[str]:
-    """Soak one server; list what is wrong."""
+    """Soak one server; list the faults."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]

@@ -23,7 +23,7 @@ _log = get_logger("bench.soak")
 
 
 def run(streams: int, lines: int) -> list[str]:
-    """Open the streams, let them talk and fail; list what is wrong."""
+    """Open the streams, let them log and fail; list the faults."""
     exchanges = [_opened(f"stream-{number}") for number in range(streams)]
     before = _resident()
     peak = before

@@ -1,4 +1,4 @@
-"""Measure what a measured call costs, and whether the parts of a request are right."""
+"""Measure the cost of a measured call, and whether the parts of a request are right."""
 
 from __future__ import annotations
 

@@ -72,9 +72,7 @@ _PARTS = {
         "adapters/django/middleware.py:_put_id_on",
     ),
     "the middleware around the application": ("adapters", "sinks/sentry/apps"),
-    "the line's level, and who else wants its record": (
-        *("sinks/logs/handler", "sinks/logs/starting"),
-    ),
+    "the line's level, and who else wants its record": ("sinks/logs/handler",),
     "builds the line, redacts and renders it": (
         "sinks/logs/line",
         "sinks/logs/formats",
@@ -124,7 +122,7 @@ def _shown(number: int, total: int) -> str:
 
 
 def _counted(family: str, work: str) -> tuple[Counts, Counts]:
-    """Count a row in a process of its own: what the code by hand adds, and what this library."""
+    """Count a row in its own process: the additions of the code by hand, and of this library."""
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         return pool.submit(count_row, family, work).result()
 

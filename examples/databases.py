@@ -31,7 +31,7 @@ NOBODY = 65534  # PostgreSQL refuses to run as root
 
 
 class MissingProgramError(RuntimeError):
-    """The server's program is not available; the message says what to install."""
+    """The server's program is not available; the message names the package to install."""
 
 
 class Database:

@@ -235,7 +235,7 @@ def parts_of(line: Line) -> dict[str, float]:
 
 
 def _sum(llm: list[Line], name: str) -> int | None:
-    """Sum up what the calls have reported; None if none has."""
+    """Sum up the figures of the calls; None if no call has any."""
     reported = [event[name] for event in llm if event[name] is not None]
     return sum(reported) if reported else None
 

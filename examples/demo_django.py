@@ -159,7 +159,7 @@ _T = TypeVar("_T")
 
 
 def _step(name: str, start: Callable[[], _T]) -> _T:
-    """Print the name of what is started, and start it."""
+    """Print the name of a process, and start it."""
     say(f"{name} ... ", end="")
     return start()
 

@@ -42,7 +42,7 @@ def tell(tours: Sequence[Tour]) -> list[str]:
 
 
 def _run(*command: str) -> list[str]:
-    """Show a command and what it prints; return its problem, if it has one."""
+    """Show a command and its output; return its problem, if it has one."""
     said = f"pantheon-obs {' '.join(command)}"
     say(said if len(said) <= WIDTH else said.replace(" --", " \\\n  --"), BOLD)
     told = subprocess.run(  # noqa: S603 - our own command

@@ -91,7 +91,7 @@ def test_a_sabotaged_service_fails_the_demo() -> None:
 
 
 def test_a_service_that_does_not_start_fails_the_demo() -> None:
-    """The demo says in a sentence what it waited for, stops the provider and exits with 1."""
+    """The demo names the missing condition in a sentence, stops the provider and exits with 1."""
     with start_demo("fastapi", UVICORN_LIFESPAN="nonsense") as process:
         output, _ = process.communicate(timeout=SECONDS_TO_WAIT)
 

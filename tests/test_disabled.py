@@ -56,7 +56,7 @@ def off(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def set_up() -> tuple[Any, ...]:
-    """Describe what the library sets up in a process."""
+    """Describe the library's changes to a process."""
     root = logging.getLogger()
     hooks = (sys.excepthook, threading.excepthook, sys.unraisablehook, warnings.showwarning)
     return (*root.handlers, root.level, *hooks, structlog.get_config()["processors"])

@@ -1,7 +1,8 @@
-"""Every code block of README and docs runs, and so does the example of every docstring."""
+"""Code blocks of README and docs and examples of docstrings run; docstrings begin plainly."""
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
 import json
@@ -28,6 +29,8 @@ SECONDS = 150  # on a busy machine
 OF_THE_CHECKOUT = {"CONTRIBUTING.md", "adapters.md", "llm-shapes.md"}
 OF_A_PROJECT = {"settings.py", "urls.py"}  # the end of files that `startproject` makes
 FILE = re.compile(r"`(\w+\.py)`[^`]*:\n\n\Z")
+DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+RIDDLE = re.compile(r"(What|Which|That|Those|The same)\b")  # as the first words of a docstring
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 # The commands that shell blocks may contain; other tests run these commands for real.
@@ -73,7 +76,7 @@ def pages_with(*languages: str) -> list[Path]:
     ids=lambda page: page.name,
 )
 def test_python_blocks_run_in_the_order_of_their_page(page: Path, tmp_path: Path) -> None:
-    """The other pages are run by test_documentation_alone.py, with what they tell to install."""
+    """test_documentation_alone.py runs the other pages, with the packages that they install."""
     script = tmp_path / "page.py"
     script.write_text(program_of(page))
 
@@ -136,6 +139,20 @@ def test_prose_keeps_to_the_line_width_of_the_code(page: Path) -> None:
     lines = BLOCK.sub("", page.read_text()).splitlines()
 
     assert [] == [line for line in lines if len(line) > WIDTH and not line.startswith("|")]
+
+
+@pytest.mark.parametrize("folder", ["src", "tests", "bench", "examples"])
+def test_docstrings_say_what_their_object_does(folder: str) -> None:
+    """No docstring begins with a pronoun or conjunction in the place of a subject."""
+    found = [
+        f"{path.relative_to(ROOT)}:{node.body[0].lineno}: {text}"
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, DOCUMENTED)
+        if RIDDLE.match(text := ast.get_docstring(node) or "")
+    ]
+
+    assert [] == found
 
 
 def test_the_tests_that_the_hand_off_names_exist() -> None:

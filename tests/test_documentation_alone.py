@@ -41,7 +41,7 @@ ALONE = [page for page in pages_with("python") if page.name not in OF_THE_CHECKO
 
 
 def requirements(page: Path) -> list[str]:
-    """List what the shell blocks of a page install; without any, the package alone."""
+    """List the packages that the shell blocks of a page install; without any, only ours."""
     shell = "\n".join(block.text for block in blocks(page, "sh"))
     named = [name.strip("'") for line in INSTALL.findall(shell) for name in line.split()]
     return named or ["pantheon-obs"]
@@ -58,12 +58,12 @@ def with_only(packages: list[str], *command: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment without what our own suite has set."""
+    """Return the environment without the variables of our own suite."""
     return {name: value for name, value in os.environ.items() if not name.startswith(NOT_SET)}
 
 
 def run(packages: list[str], *command: str, cwd: Path) -> str:
-    """Run a command with only these packages, to its end; return what it prints."""
+    """Run a command with only these packages, to its end; return its output."""
     done = subprocess.run(
         with_only(packages, *command),
         cwd=cwd,

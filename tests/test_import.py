@@ -147,7 +147,7 @@ def test_the_names_are_listed_before_they_are_touched() -> None:
 
 
 def test_tracing_requests_loads_no_part_that_carries_a_trace_elsewhere() -> None:
-    """Those who call no other service do not wait for it; its names are there all the same."""
+    """Services that call no other service do not wait for it; its names are there all the same."""
     loaded = modules_after("import pantheon_obs.adapters.asgi")
 
     assert (
@@ -200,7 +200,7 @@ def test_the_error_for_a_guessed_name_says_what_to_write(package: str, name: str
 
 def test_the_frameworks_of_the_readme_are_among_the_guesses() -> None:
     """Each has its error, and so has the module in which other packages keep their middleware."""
-    [sentence] = re.findall(r"It works with (.*) and plain", README)
+    [sentence] = re.findall(r"The library works with (.*) and plain", README)
     frameworks = {name.lower() for name in re.findall(r"\w+", sentence)}
 
     assert {"fastapi", "django"} <= frameworks

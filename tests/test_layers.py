@@ -214,7 +214,7 @@ def plant(source: Path, module: str, text: str) -> None:
 
 
 def test_dependencies_point_inwards() -> None:
-    """Each module imports only what the list allows."""
+    """Each module imports only modules that the list allows."""
     assert [] == violations(SOURCE)
 
 

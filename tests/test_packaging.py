@@ -41,7 +41,7 @@ asyncio.run(instrument(app, log_format="json")(scope, receive, send))
 
 
 def run(*command: str | Path, cwd: Path = ROOT) -> str:
-    """Run a command; return what it printed."""
+    """Run a command; return its output."""
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     assert 0 == done.returncode, done.stderr
     return done.stdout

@@ -1,4 +1,4 @@
-"""The soak test runs, and sees what it looks for; `make soak` runs it for longer."""
+"""The soak test runs, and finds planted faults; `make soak` runs it for longer."""
 
 from __future__ import annotations
 

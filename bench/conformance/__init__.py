@@ -1,1 +1,1 @@
-"""Which calls of a model does a library record, and how truly? `make llm-conformance`."""
+"""Compare how completely and truly libraries record LLM calls: `make llm-conformance`."""

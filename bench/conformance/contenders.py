@@ -1,4 +1,4 @@
-"""The libraries, each set up as its documentation says; what they record is kept in memory."""
+"""The libraries, each set up as its documentation says; their records are kept in memory."""
 
 from __future__ import annotations
 

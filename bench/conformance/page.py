@@ -17,21 +17,21 @@ _INTRODUCTION = """\
 # LLM calls: conformance
 
 `make llm-conformance` writes this page. It makes the same {calls} calls under each library, with
-the real SDKs of OpenAI and Anthropic against a provider on the same machine, and compares what each
-library has recorded with the truth. The sources are in `bench/conformance/`; nothing here is
+the real SDKs of OpenAI and Anthropic against a provider on the same machine, and compares the
+records of each library with the facts. The sources are in `bench/conformance/`; nothing here is
 written by hand.
 
 There are four questions about each call:
 
-- **recorded once**: there is exactly one record of it. If there is none, or more than one, the
-  other questions count as missed.
-- **ending**: the record tells a success, a failure, or that the caller has left early. A failure is
-  accepted for the latter. It may be told by any status, exception, attribute or event.
-- **tokens**: input and output are exact; so are cached, written and reasoning tokens where the
-  answer has them. Anthropic's input is accepted with the caches or, as Anthropic counts, without.
-  If the provider has told no tokens, none may be recorded, or 0.
-- **cost**: it is exact to nine decimals by the vendor's price list. It is asked only of libraries
-  that record a cost, and not about an Anthropic stream that was broken off.
+- **recorded once**: there is exactly one record of the call. If there is none, or more than one,
+  the other questions count as missed.
+- **ending**: the record shows a success, a failure, or that the caller has left early. For the last
+  case a failure is accepted too. Any status, exception, attribute or event may show the ending.
+- **tokens**: the input and output counts are exact. So are cached, written and reasoning tokens if
+  the answer has them. Anthropic's input is accepted with the caches or, as Anthropic counts,
+  without. If the provider has reported no tokens, the record must have none, or 0.
+- **cost**: the cost is exact to nine decimals by the vendor's price list. The question applies only
+  to libraries that record a cost, and not to an Anthropic stream that was broken off.
 """
 
 
@@ -40,7 +40,7 @@ def render(results: dict[str, Results]) -> str:
     calls = scenarios()
     parts = [_INTRODUCTION.format(calls=len(calls)), "## Summary\n"]
     parts += [*_summary(results, calls), "", "## Libraries\n", *_libraries(results), ""]
-    parts += ["## Calls\n", f"`{RIGHT}` says that all questions are answered rightly,"]
+    parts += ["## Calls\n", f"`{RIGHT}` means that all questions are answered correctly, and"]
     parts += [f"`{NOT_ASKED}` that the library does not claim to observe such calls.\n"]
     ran = [name for name in results if "calls" in results[name]]
     parts += _table(("call", *ran), [_row(call, results, ran) for call in calls])

@@ -1,4 +1,4 @@
-"""Read what a library has recorded of a call: a record has the ending, the tokens and the cost."""
+"""Read a library's record of a call: it has the ending, the tokens and the cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a name is that a user looks for in another place: importing it there says so.
+"""Tell users where a name is that they import from another place.
 
 The module is itself a finder, asked for what `pantheon_obs` and some of its packages do not have.
 """

@@ -125,7 +125,7 @@ def announce(settings: Settings, *, adapter: str) -> None:
         return
     fields = {
         "adapter": adapter,
-        "log_format": logs.active_format() or beside.active_format(),
+        "log_format": logs.active_format(),
         "log_level": settings.log_level,
         "sentry": sentry.status(),
         "metrics": metrics_status(),

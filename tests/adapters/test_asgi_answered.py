@@ -151,7 +151,7 @@ def test_a_body_that_is_whole_in_its_first_part_is_not_streamed(
 
 
 def test_headers_that_are_none_do_not_stop_the_body(events: Events) -> None:
-    """Wrong headers go on to the server, which judges them, and the guard reports them once."""
+    """Invalid headers reach the server, which decides about them; the guard reports them once."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({**START, "headers": [(b"one",)]})

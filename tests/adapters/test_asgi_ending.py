@@ -295,7 +295,7 @@ def test_work_fails_after_a_body_that_was_being_sent_when_the_server_stopped(
 def test_an_application_that_has_no_lifespan_lets_us_see_its_end(
     events: list[dict[str, Any]],
 ) -> None:
-    """Django refuses it; the server is told of its end only because we serve it."""
+    """Django refuses the lifespan; we serve it in Django's place, so that we learn of its end."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":

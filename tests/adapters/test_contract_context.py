@@ -43,7 +43,7 @@ def test_a_sync_endpoint_has_the_id_and_binds_for_the_whole_request(service: Ser
 
 
 def test_twenty_requests_at_once_keep_their_ids_apart(service: Service) -> None:
-    """Requests that wait in the same moment neither swap their ids nor what they bound."""
+    """Requests that wait at the same time swap neither their ids nor their bound fields."""
     keys = [new_id() for _ in range(20)]
 
     def request(key: str) -> tuple[str, str]:

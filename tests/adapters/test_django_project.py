@@ -216,7 +216,7 @@ def test_the_checks_want_the_middleware_first(sections: Sections) -> None:
 def test_names_that_were_mixed_up_are_reported_by_the_check_command(
     settings: dict[str, Any], status: int, said: str
 ) -> None:
-    """The message names what stands there, and what to write in its place."""
+    """The message names the wrong entry, and the right one."""
     found, _, err = run("check", settings=settings)
 
     assert status == found
@@ -271,7 +271,7 @@ def test_a_command_is_a_trace() -> None:
 
 
 def test_a_command_that_fails_leaves_its_traceback_as_text() -> None:
-    """It is what Django prints without us, and no line has it; standard output is empty."""
+    """Django prints the traceback as without us, no line has it, and standard output is empty."""
     status, printed, err = run("tell", "--fail")
 
     assert (1, []) == (status, printed)

@@ -178,7 +178,7 @@ def test_headers_that_nobody_can_read_break_no_request(events: Events) -> None:
 
 
 def test_the_functions_that_an_application_gets_are_coroutine_functions(events: Events) -> None:
-    """Code that asks, as asgiref's converter does, finds what a server gives it."""
+    """Code that checks, as asgiref's converter does, finds the same kind as from a server."""
     found = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

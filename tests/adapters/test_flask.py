@@ -99,7 +99,7 @@ def test_an_error_that_nobody_handles_is_the_requests(
 
 
 def test_an_error_that_is_handled_is_none(events: Events) -> None:
-    """The outcome is ok if the application handles the error."""
+    """The outcome is `ok` if the application handles the error."""
     app = instrument(service())
     app.register_error_handler(Exception, lambda _error: ("sorry", 503))
 

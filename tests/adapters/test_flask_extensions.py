@@ -62,7 +62,7 @@ def app(request: pytest.FixtureRequest) -> Flask:
 def test_an_error_that_an_extension_has_answered_is_none(
     events: Events, app: Flask, status: int, level: str, ended: tuple[Any, ...]
 ) -> None:
-    """Only a 5xx shows that nobody has handled it; there is one traceback then."""
+    """Only a 5xx means that the error is unhandled; then there is one traceback."""
     Client(instrument(app), Response).get(f"/orders/{status}", buffered=True)
 
     assert [ended] == endings(events)

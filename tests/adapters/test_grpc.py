@@ -22,7 +22,7 @@ PLAIN = ("ok", "fails", "aborts", "sets_a_code", "counts", "breaks", "adds", "ec
 
 
 class Service:
-    """A running server, and what its client and its log say of a call."""
+    """A running server, with its client's view of each call and its log."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -67,7 +67,7 @@ class Service:
 
 
 class Call:
-    """What the client has got."""
+    """The code, answer and metadata that the client has received."""
 
     def __init__(self, code: str, answer: Any, metadata: dict[str, str]) -> None:
         self.code, self.answer, self.metadata = code, answer, metadata
@@ -219,7 +219,7 @@ def test_a_deadline_that_passes_is_a_client_that_has_left(method: Any) -> None:
 
 
 def test_a_code_may_be_a_number(aio: Service) -> None:
-    """As `grpc.aio` takes it."""
+    """`grpc.aio` accepts a number."""
     assert "NOT_FOUND" == aio.call("asets_a_number", "t13").code
     assert "NOT_FOUND" == aio.finished("t13")["grpc_code"]
 
@@ -300,7 +300,7 @@ def test_a_client_carries_the_trace_with_all_kinds_of_calls(
 def test_a_method_without_a_handler_and_a_probe_are_not_logged(
     kind: str, request: pytest.FixtureRequest
 ) -> None:
-    """Neither is a request of the application's."""
+    """They are not requests of the application."""
     service = request.getfixturevalue(kind)
     assert "UNIMPLEMENTED" == service.call("nothing", f"t9-{kind}").code
     assert "OK" == service.call("/grpc.health.v1.Health/Check", f"t10-{kind}").code
@@ -358,5 +358,17 @@ def test_a_quiet_method_is_told_at_debug() -> None:
     """Health checks of an orchestrator are methods, too."""
     from pantheon_obs.adapters.grpc_events import RpcFinished  # noqa: PLC0415 - needs grpc
 
-    checked = ("id", {}, "POST", "/p.S/Check", None, 1.0, "ok")
-    assert (10, 20) == tuple(RpcFinished(*checked, quiet=quiet).level for quiet in (True, False))
+    levels = tuple(
+        RpcFinished(
+            trace_id="id",
+            bound={},
+            method="POST",
+            path="/p.S/Check",
+            status_code=None,
+            latency_ms=1.0,
+            outcome="ok",
+            quiet=quiet,
+        ).level
+        for quiet in (True, False)
+    )
+    assert (10, 20) == levels

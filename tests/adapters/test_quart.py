@@ -296,7 +296,7 @@ def test_a_logger_that_quart_has_set_up_prints_through_us() -> None:
 
 
 def test_an_error_in_a_group_of_one_is_that_error() -> None:
-    """Quart 0.23 serves in a task group, which wraps what it raises; the server gets the group."""
+    """Quart 0.23 serves in a task group, which wraps the exception; the server gets the group."""
     app = service()
     wrapped = ExceptionGroup("unhandled errors in a TaskGroup", [LookupError("row 7")])
 

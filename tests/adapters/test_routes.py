@@ -29,7 +29,7 @@ LETTERS = string.ascii_lowercase + "é{}<>$^"
 
 
 class Passing:
-    """A middleware of an application, in front of what a mount leads to."""
+    """A middleware of an application, in front of the mounted application."""
 
     def __init__(self, app: Any) -> None:
         self.app = app

@@ -68,7 +68,7 @@ def test_a_server_that_closes_before_it_iterates(events: list[dict[str, Any]], k
 def test_a_body_that_is_left_in_its_middle_is_the_clients_doing(
     events: list[dict[str, Any]],
 ) -> None:
-    """A server that cannot write closes what it has not read to its end."""
+    """A server that cannot write closes a body that it has not read to its end."""
     server = Server(TraceIdMiddleware(yields(b"a", b"b")))
     assert b"a" == next(iter(server.call()))
 
@@ -415,7 +415,7 @@ def garbage_of(app: Any) -> int:
 def test_an_oserror_of_a_function_without_arguments_is_the_applications(
     events: list[dict[str, Any]],
 ) -> None:
-    """Only what comes from the object that reads the request's body says that the client left."""
+    """Only errors of the object that reads the request's body show that the client left."""
 
     def connect() -> None:
         raise ConnectionResetError

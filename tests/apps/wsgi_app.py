@@ -48,7 +48,7 @@ def stream(start: Any, parts: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def length_of(environ: dict[str, Any]) -> tuple[int, ...]:
-    """How much of the body to read; nothing says it if the body comes in chunks."""
+    """Return the length of the body, or nothing if the body comes in chunks."""
     is_chunked = "HTTP_TRANSFER_ENCODING" in environ
     return () if is_chunked else (int(environ.get("CONTENT_LENGTH") or 0),)
 

@@ -121,7 +121,7 @@ def test_errors_that_are_logged_are_one_issue_by_the_events_name(story: Story) -
 
 
 def test_concurrent_failures_keep_their_own_ids(story: Story) -> None:
-    """Of requests that fail at the same moment each event has its own id and message."""
+    """When requests fail at the same moment, each event has its own id and message."""
     expected = {story.answer(f"/meet/{party}").trace_id: ("ValueError", party) for party in PARTIES}
     parties = {("ValueError", party) for party in PARTIES}
     found = {tag_of(event): error_of(event) for event in story.events if error_of(event) in parties}

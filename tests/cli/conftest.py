@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Result(NamedTuple):
-    """How a command has ended."""
+    """The exit code and output of a command."""
 
     code: int
     out: str

@@ -269,7 +269,7 @@ WRAPPERS: tuple[Callable[[str, Random], list[str]], ...] = (plain, docker, cri, 
 
 @dataclass
 class Logs:
-    """The files of an incident, and what must be read in them."""
+    """The files of an incident, and the expected story."""
 
     read: dict[str, int]
     lines: list[tuple[str, str, dict[str, Any]]]  # service, source, line

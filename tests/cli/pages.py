@@ -1,4 +1,4 @@
-"""Logs for the tests of the pages, full of what must stay text, and a browser."""
+"""Logs for the tests of the pages, full of markup that must stay text, and a browser."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def trace(line: Line) -> str | None:
 
 
 def weight(line: Line) -> float:
-    """Count what a unit stands for."""
+    """Return the number of units that one line stands for, by its `keep_rate`."""
     rate = number(line, "keep_rate")
     return 1 / rate if kind(line) in UNIT_KINDS and rate is not None and 0 < rate <= 1 else 1
 

@@ -1,4 +1,4 @@
-"""The commands as a person uses them: what to ask for, help, errors, pipes and terminals."""
+"""The commands as a person uses them: arguments, help, errors, pipes and terminals."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_nothing_found_says_what_was_looked_through(run: Run, tmp_path: Path) ->
 
 @pytest.mark.parametrize("what", ["", "two words", "{}", '{"trace_id": 7}', "{", "ü", "x" * 200])
 def test_what_is_no_id_is_refused(run: Run, what: str) -> None:
-    """The answer says what is accepted."""
+    """The answer names the accepted values."""
     result = run("story", what)
 
     assert (2, "") == (result.code, result.out)
@@ -131,7 +131,7 @@ def test_what_is_no_id_is_refused(run: Run, what: str) -> None:
 def test_a_story_too_long_for_the_memory_is_cut(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first lines are told, and the others counted."""
+    """The first lines are named, and the others counted."""
     monkeypatch.setattr(search, "MOST_LINES", 3)
     path = save(tmp_path / "x.log", *map(line, range(5)))
 
@@ -148,7 +148,7 @@ def test_the_text_has_the_error_first_then_the_waterfall_then_the_lines(
     failed = {"level": "error", "error_type": "Declined", "exception": traceback("x.Declined")}
     path = save(
         tmp_path / "shop.log",
-        line(20, "d", level="debug", recorded=True, text="a b", empty="", bell="\x1b[J\u202e"),
+        line(20, "d", level="debug", text="a b", empty="", bell="\x1b[J\u202e\u061c\n\t"),
         call(100, 300, cost_usd=0.0123, input_tokens=1200, output_tokens=300, ttft_ms=150.25),
         call(110, 290, nested=True, model_alias=None),
         request(
@@ -196,8 +196,8 @@ def test_the_text_has_the_error_first_then_the_waterfall_then_the_lines(
     assert waterfall[7].endswith("1,000 ms  RETRY, retry 1")
     lines = text[text.index("\n\n21:41") + 2 :]
     assert (
-        '21:41:07.020000 shop   debug    shop d recorded=true text="a b" empty=""'
-        " bell=\\x1b[J\\u202e\n"
+        '21:41:07.020000 shop   debug    shop d text="a b" empty=""'
+        ' bell="\\u001b[J\\u202e\\u061c\\n\\t"\n'
     ) == lines.splitlines(keepends=True)[0]
     assert "    x.Declined: no money\n    left\n" in lines
     assert "2026-11-30\n22:41:07.000000 shop   info     shop the next day\n" in lines
@@ -264,17 +264,20 @@ class Terminal(io.StringIO):
 
 
 def test_a_terminal_has_colors_unless_they_are_not_wanted(
-    monkeypatch: pytest.MonkeyPatch,
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """See https://no-color.org."""
-    monkeypatch.setattr(sys, "stdout", Terminal())
+    path = save(tmp_path / "x.log", request(0, 5, level="error"))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
-    assert terminal.in_color()
-    assert "\x1b[31mx\x1b[0m" == terminal.paint("x", "red", wanted=True)
+    assert "\x1b[31mok" in run("tail", path).out
 
+    monkeypatch.setenv("TERM", "dumb")
+    assert "\x1b" not in run("tail", path).out
+    monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1")
-    assert not terminal.in_color()
+    assert "\x1b" not in run("tail", path).out
 
 
 def test_a_long_read_shows_progress_on_a_terminal(
@@ -288,7 +291,7 @@ def test_a_long_read_shows_progress_on_a_terminal(
 
     assert 0 == run("story", TRACE, path).code
     assert f"\r\x1b[K{path} 100 %\r\x1b[K" == screen.getvalue()
-    progress = terminal.Progress()
+    progress = terminal.ProgressLine()
     progress.at("-", 3 << 20, 0)
     progress.at("-", 4 << 20, 0)
     assert screen.getvalue().endswith("\r\x1b[K- 3 MiB")
@@ -303,6 +306,7 @@ def test_without_input_a_sentence_says_what_to_do(
         result = run("story", TRACE)
         assert 2 == result.code
         assert result.err.startswith("pantheon-obs: no input: name a file")
+    assert "pantheon-obs: -: standard input is closed\n" == run("story", TRACE, "-").err
 
 
 @pytest.mark.parametrize("command", [command.name for command in COMMANDS])
@@ -349,7 +353,7 @@ def test_an_interrupt_ends_quietly(run: Run, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_closed_pipe_ends_quietly(tmp_path: Path) -> None:
-    """As in `pantheon-obs tail FILE | head -1`, whose output is longer than a pipe holds."""
+    """`pantheon-obs tail FILE | head -1` closes it, if the output is longer than a pipe holds."""
     path = save(tmp_path / "x.log", *(request(at, at + 1) for at in range(5000)))
 
     for arguments in (["tail", path], ["story", TRACE, path], ["story", TRACE, path, "--json"]):
@@ -417,7 +421,7 @@ def test_a_command_imports_only_what_it_needs() -> None:
 def test_main_takes_the_arguments_of_the_process(
     capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """As the console script calls it."""
+    """The console script calls it without arguments."""
     path = save(tmp_path / "x.log", line(0))
     monkeypatch.setattr(sys, "argv", ["pantheon-obs", "story", TRACE, str(path)])
 

@@ -142,6 +142,7 @@ ENVIRONMENTS = [
     Planted(
         {"GUNICORN_CMD_ARGS": "-w 2 --log-config=x.ini"}, "", "", "gunicorn", "logger_class = "
     ),
+    Planted({"GUNICORN_CMD_ARGS": "-w 2 'x"}, "", "", "gunicorn", "unset GUNICORN_CMD_ARGS"),
     Planted({"UVICORN_LOG_CONFIG": "log.json"}, "log.json", "{}", "server log", "log_config.json"),
     Planted({"GRANIAN_LOG_CONFIG": "no.json"}, "", "", "server log", "GRANIAN_LOG_CONFIG=/"),
 ]
@@ -244,7 +245,7 @@ def test_a_missing_extra_is_found(
     variables: dict[str, str],
     name: str,
 ) -> None:
-    """What is asked for by a variable needs its package."""
+    """A feature that a variable turns on needs its package."""
     from pantheon_obs.cli.doctor import settings  # noqa: PLC0415 - patched here only
 
     for variable, value in variables.items():
@@ -837,7 +838,7 @@ def test_an_import_that_hangs_is_given_up(
     doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may wait for a database."""
-    monkeypatch.setattr("pantheon_obs.cli.doctor._SECONDS", 1)
+    monkeypatch.setattr("pantheon_obs.cli.doctor.command._SECONDS", 1)
     (tmp_path / "shop.py").write_text("import threading\nthreading.Event().wait()")
     code, document = doctor("shop:app")
     assert 2 == code

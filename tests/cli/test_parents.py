@@ -1,4 +1,4 @@
-"""Which item belongs to which, and in which order errors stand."""
+"""Each item of a story has its parent, and its errors have an order."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_only_a_parent_found_by_two_clocks_is_a_guess(run: Run, tmp_path: Path) 
 
 
 def test_errors_of_the_shortest_failed_unit_come_first(run: Run, tmp_path: Path) -> None:
-    """Who is called never takes longer than the caller; within a unit a traceback comes first."""
+    """A callee never takes longer than its caller; within a unit a traceback comes first."""
     raised = {"exception": 'Traceback (most recent call last):\n  File "a.py", line 1, in f\nA: b'}
     path = save(
         tmp_path / "x.log",
@@ -186,7 +186,7 @@ def test_errors_of_the_shortest_failed_unit_come_first(run: Run, tmp_path: Path)
 
 
 def test_times_are_where_a_unit_spent_them(run: Run, tmp_path: Path) -> None:
-    """The longest comes first; a pair of which one is missing or of another type is none."""
+    """The longest comes first; a pair with a missing member or a wrong type is left out."""
     times = {
         "db_calls": 3,
         "db_ms": 41.2,

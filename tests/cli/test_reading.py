@@ -74,7 +74,7 @@ def test_rotated_files_are_one_log_the_oldest_first(run: Run, tmp_path: Path) ->
 
 
 def test_the_journal_is_read_as_json(run: Run, tmp_path: Path) -> None:
-    """Also a text that is no UTF-8, and one in parts; an entry without a text is foreign."""
+    """So are texts that are not UTF-8 and texts in parts; an entry without a text is foreign."""
     texts = [json.dumps(line(number, f"line {number}")) for number in range(3)]
 
     def entry(text: Any, **more: Any) -> str:
@@ -334,7 +334,7 @@ def test_a_line_without_an_end_does_not_fill_the_memory(
 def test_gzip_is_told_by_its_bytes(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Members follow one another; a damaged or cut file gives what can be read."""
+    """Members follow one another; the readable part of a damaged or cut file is read."""
     monkeypatch.setattr(blocks, "BLOCK", 64)
     data = "".join(json.dumps(line(at)) + "\n" for at in range(100)).encode()
     zipped = gzip.compress(data)
@@ -419,7 +419,7 @@ def test_a_pipe_into_which_nobody_writes_is_refused(
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX")
 def test_a_pipe_is_read_to_its_end(run: Run, tmp_path: Path) -> None:
-    """As a shell names one in `<(zcat …)`."""
+    """A shell names a pipe for `<(zcat …)`."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     writer = Thread(target=pipe.write_text, args=(OURS,))

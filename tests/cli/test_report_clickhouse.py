@@ -131,10 +131,16 @@ def test_a_field_of_the_library_may_group(tmp_path: Path, run: Run, engine: Engi
 
 
 def test_what_goes_wrong_is_said_in_one_line(tmp_path: Path, run: Run, engine: Engine) -> None:
-    """No table, no server, no ClickHouse, no URL, and files beside it."""
+    """No table, no server, no ClickHouse, no URL, a port that is none, and files beside it."""
     engine.session.query("DROP TABLE IF EXISTS pantheon_events")
     assert "pantheon_events" in run("report", "--clickhouse", engine.url).err
-    for url in ("localhost:8123", "http://", "http://127.0.0.1:1", "http://[::1"):
+    for url in (
+        "localhost:8123",
+        "http://",
+        "http://127.0.0.1:1",
+        "http://[::1",
+        "http://localhost:x",
+    ):
         result = run("report", "--clickhouse", url)
         assert (2, "", 1) == (result.code, result.out, result.err.count("\n"))
     both = run("report", "--clickhouse", engine.url, tmp_path)

@@ -1,4 +1,4 @@
-"""`report` as a person meets it: text, windows, large and piped input, and what goes wrong."""
+"""`report` as a person meets it: text, windows, large and piped input, and errors."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ import pytest
 pytest.importorskip("duckdb")
 pytest.importorskip("jinja2")
 
+from pantheon_obs.cli.reading import lines as reading
 from pantheon_obs.cli.reading.files import find
-from pantheon_obs.cli.report import cache, duck, objects, traces
+from pantheon_obs.cli.report import cache, duck, traces
 from pantheon_obs.cli.report.windows import MOST_POINTS, bucket_length
 from tests.cli.pages import CALLER, HOSTILE, TRACE, TRACEBACK, call, line, request, write_log
 
@@ -37,7 +38,7 @@ def counts(run: Run, *arguments: str | Path) -> dict[str, Any]:
 
 
 def test_the_text_has_the_tables(tmp_path: Path, run: Run) -> None:
-    """With what changed, whole trace ids, and nothing that could move a terminal's cursor."""
+    """It has the changes and whole trace ids, and nothing that could move a terminal's cursor."""
     log = write_log(tmp_path / "shop.log", HOSTILE)
     options = ("--since", "2026-11-29T08:00:02", "--until", "2026-11-29T08:01:00Z", "--compare")
     text = run("report", log, *options).out
@@ -111,7 +112,7 @@ def test_a_missing_extra_is_told_in_one_sentence(
     package: str,
     arguments: tuple[str, ...],
 ) -> None:
-    """With what to install."""
+    """The message names the package to install."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, package, None)
     result = run(*arguments, write_log(tmp_path / "shop.log", HOSTILE))
@@ -216,7 +217,7 @@ def test_a_large_log_is_read_once(
     assert 2 == len(list(kept.iterdir()))
     assert 0o700 == kept.stat().st_mode & 0o777
     with monkeypatch.context() as patched:
-        patched.setattr(objects, "blocks", None)  # nothing is read
+        patched.setattr(reading, "blocks", None)  # nothing is read
         assert fresh == counts(run, log, zipped, "--by", "tenant")
     assert 7 * 2 == fresh["totals"]["requests"]
     assert [None] == [row["by"] for row in counts(run, log)["llm"]]
@@ -260,9 +261,9 @@ def test_the_cache_is_bounded_and_never_in_the_way(
 def test_a_file_that_changes_while_it_is_read_is_not_kept(
     tmp_path: Path, run: Run, kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor is one whose last line goes on in the next file; a pipe has no size."""
+    """A file whose last line continues in the next file is not kept either; a pipe has no size."""
     log = write_log(tmp_path / "shop.log", HOSTILE)
-    read = objects.blocks
+    read = reading.blocks
 
     def growing(*arguments: Any) -> Iterator[bytes]:
         yield from read(*arguments)
@@ -270,7 +271,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_kept(
             file.write("\n")
 
     with monkeypatch.context() as patched:
-        patched.setattr(objects, "blocks", growing)
+        patched.setattr(reading, "blocks", growing)
         counts(run, log)
     assert not kept.exists()
     first = json.dumps(request(30, 7))
@@ -331,7 +332,7 @@ def test_a_page_is_cut_to_what_it_can_show(
 
 
 def test_the_window_before_begins_in_the_year_one_at_the_earliest(tmp_path: Path, run: Run) -> None:
-    """As no time is earlier."""
+    """No time is earlier."""
     options = ("--since", "0900-01-01", "--until", "2026-12-01", "--compare")
     report = counts(run, write_log(tmp_path / "shop.log", HOSTILE), *options)
     assert "0001-01-01T00:00:00.000000Z" == report["before"]["window"]["since"]

@@ -78,7 +78,7 @@ def in_clickhouse(script: str, load: str) -> Callable[[str], list[tuple[Any, ...
 def test_an_engine_loads_a_file(
     run: Run, log: Path, name: str, engine: Callable[[str, str], Any], one_time: str
 ) -> None:
-    """Torn and foreign lines are left out, and a value of a wrong type is none."""
+    """Torn and foreign lines are left out, and a value of a wrong type counts as absent."""
     script = run("schema", "--format", name).out
     [load] = re.findall(r"^-- load: (.*)$", script, re.MULTILINE)
 

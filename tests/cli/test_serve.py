@@ -108,7 +108,7 @@ def next_change(events: http.client.HTTPResponse) -> None:
 
 
 def test_lines_are_passed_on_and_counted(served: Served) -> None:
-    """Whatever comes goes on byte for byte; a change is told, and the figures have it."""
+    """The input is passed on byte for byte; a change is announced, and the figures include it."""
     assert served.process.stdin
     assert served.process.stdout
     events = served.events()
@@ -192,7 +192,7 @@ sys.exit(main(["serve", sys.argv[1], "--port", "0"]))
 
 
 def test_an_interrupt_that_comes_within_a_finalizer_ends_it(tmp_path: Path) -> None:
-    """Python drops what a finalizer raises, so the interrupt itself is lost there."""
+    """Python drops exceptions of a finalizer, so the interrupt itself is lost there."""
     log = write_log(tmp_path / "shop.log", [request(0, 5)])
 
     done = subprocess.run(
@@ -315,6 +315,7 @@ def test_the_port_of_another_is_refused(shared: Served, run: Run) -> None:
     assert (2, "") == (result.code, result.out)
     assert f"127.0.0.1 port {shared.port}: Address already in use" in result.err
     assert 2 == run("serve", shared.log, "--port", "70000").code
+    assert 2 == run("serve", shared.log, "--host", "ü" * 70).code
 
 
 def test_an_address_that_is_not_the_loopback_has_no_other_names() -> None:
@@ -324,6 +325,10 @@ def test_an_address_that_is_not_the_loopback_has_no_other_names() -> None:
         assert server.is_own(f"10.0.0.7:{port}", "10.0.0.7")
         assert server.is_own(f"localhost:{port}", "127.0.0.1")
         assert not server.is_own(f"localhost:{port}", "10.0.0.7")
+        assert not server.is_own("localhost", "127.0.0.1")
+        server.server_port = 80  # which browsers leave out
+        assert server.is_own("LocalHost", "127.0.0.1")
+        assert server.is_own("localhost:80", "127.0.0.1")
 
 
 def test_a_broken_answer_is_told_in_one_line(

@@ -28,7 +28,7 @@ def told(capsysbinary: pytest.CaptureFixture[bytes], *arguments: str) -> dict[st
 
 
 def expected_items(incident: Incident) -> list[dict[str, Any]]:
-    """List what the script has let happen."""
+    """List the items of the story that an incident's script gives."""
     acts = sorted(incident.acts, key=lambda act: (act.start, -act.milliseconds))
     return [
         {

@@ -68,7 +68,7 @@ ROWS = [
 def test_each_unit_and_call_is_a_row(
     run: Run, log: Path, options: list[str], rows: list[int]
 ) -> None:
-    """Nested calls and other lines are none; all options must hold."""
+    """Nested calls and other lines make no rows; all options must hold."""
     result = run("tail", log, *options)
 
     assert [ROWS[row] for row in rows] == [" ".join(row.split()) for row in result.out.splitlines()]
@@ -114,7 +114,7 @@ def test_only_what_is_added_is_followed(tmp_path: Path) -> None:
 
 
 def test_a_file_may_be_read_from_its_start(tmp_path: Path) -> None:
-    """As `serve` reads it."""
+    """`serve` reads a file in this way."""
     path = save(tmp_path / "x.log", line(0, "old"))
 
     assert ["old"] == events(Follower([str(path)], from_start=True))
@@ -150,7 +150,7 @@ def test_a_rotated_file_is_read_to_its_end_and_the_new_one_from_its_start(tmp_pa
 
 
 def test_a_truncated_file_is_read_from_its_start(tmp_path: Path) -> None:
-    """As logrotate's copytruncate leaves it."""
+    """logrotate's copytruncate leaves such a file."""
     path = save(tmp_path / "x.log", line(0, "old"), line(0, "older"))
     add(path, "half", end="")
     follower = Follower([str(path)], from_start=True)
@@ -163,7 +163,7 @@ def test_a_truncated_file_is_read_from_its_start(tmp_path: Path) -> None:
 
 
 def test_a_file_that_grew_beyond_its_old_end_was_truncated(tmp_path: Path) -> None:
-    """Also if only its end was followed."""
+    """This holds also if only its end was followed."""
     path = save(tmp_path / "x.log", line(0, "old"))
     follower = Follower([str(path)], from_start=False)
 

@@ -136,5 +136,5 @@ def test_a_traceback_is_read(
     ],
 )
 def test_what_is_left_of_a_traceback_is_read(text: str, raised: Raised) -> None:
-    """A traceback that was cut, or that is none, gives what it has."""
+    """A text that is a cut traceback, or no traceback, gives the parts that it has."""
     assert raised == read(text)

@@ -56,12 +56,12 @@ def test_the_innermost_trace_of_an_exception_wins() -> None:
     begin(inner)
     failures.escape(error, inner)
     end(inner)
-    assert "inner" == failures.trace_of(error)
+    assert "inner" == failures.trace_id_of(error)
 
     failures.escape(error, outer)
     end(outer)
 
-    assert "inner" == failures.trace_of(error)
+    assert "inner" == failures.trace_id_of(error)
 
 
 def test_a_log_of_an_escaped_exception_in_the_same_context_finds_its_trace() -> None:
@@ -69,7 +69,7 @@ def test_a_log_of_an_escaped_exception_in_the_same_context_finds_its_trace() -> 
     error = KeyError()
     escape_from("first", error)
 
-    assert "first" == failures.trace_of(error)
+    assert "first" == failures.trace_id_of(error)
     assert failures.is_logged(error)
 
 
@@ -80,10 +80,10 @@ def test_an_exception_that_is_raised_in_another_trace_is_a_new_failure() -> None
 
     with trace_context("second"):
         assert not failures.is_logged(error)
-        assert failures.trace_of(error) is None
+        assert failures.trace_id_of(error) is None
         failures.escape(error, current_trace.get() or Trace(""))
 
-    assert "second" == failures.trace_of(error)
+    assert "second" == failures.trace_id_of(error)
 
 
 def test_two_traces_within_one_do_not_share_a_failure() -> None:
@@ -104,7 +104,7 @@ def test_an_exception_that_is_raised_outside_of_its_trace_is_a_new_failure() -> 
     seen: list[object] = []
 
     def heartbeat() -> None:
-        seen.extend((failures.trace_of(error), failures.is_logged(error)))
+        seen.extend((failures.trace_id_of(error), failures.is_logged(error)))
 
     thread = Thread(target=heartbeat)
     thread.start()
@@ -112,7 +112,7 @@ def test_an_exception_that_is_raised_outside_of_its_trace_is_a_new_failure() -> 
 
     assert [None, False] == seen
     assert [None, False] == Context().run(
-        lambda: [failures.trace_of(error), failures.is_logged(error)]
+        lambda: [failures.trace_id_of(error), failures.is_logged(error)]
     )
 
 
@@ -124,7 +124,7 @@ def test_a_server_finds_the_failure_that_it_logs_in_another_context() -> None:
     def server() -> list[object]:
         failures.arrive(error)
         failures.arrive(unknown)
-        return [failures.trace_of(error), failures.is_logged(error), failures.known(unknown)]
+        return [failures.trace_id_of(error), failures.is_logged(error), failures.known(unknown)]
 
     assert ["first", True, None] == Context().run(server)
 

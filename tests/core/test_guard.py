@@ -153,7 +153,7 @@ def test_a_sink_that_fails_to_tell_its_id_is_reported_once() -> None:
 
 @pytest.mark.parametrize("made", ["two words", "", b"id", object()])
 def test_a_sink_that_tells_no_valid_id_is_reported(made: object) -> None:
-    """What a back-end calls an id reaches no header and no line unless it is one."""
+    """A back-end's value reaches headers and log lines only if it is a valid id."""
 
     class Odd(Collector):
         """Adopts anything."""

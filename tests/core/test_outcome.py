@@ -1,4 +1,4 @@
-"""How facts become an outcome: the whole table, for every protocol at once."""
+"""Facts become an outcome: the whole table, for every protocol at once."""
 
 from __future__ import annotations
 

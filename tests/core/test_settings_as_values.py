@@ -6,7 +6,7 @@ from pantheon_obs import Settings
 
 
 def test_equal_settings_have_one_hash_and_one_text() -> None:
-    """They may be keys, and show what they are."""
+    """They may be keys, and their repr shows their fields."""
     one, other = (Settings(service="shop", sentry_dsn="https://k@h/1") for _ in range(2))
 
     assert one == other

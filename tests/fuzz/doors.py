@@ -72,7 +72,7 @@ def is_id(name: Any) -> bool:
 
 
 def without_id(headers: Any) -> Any:
-    """Take our header from a response's headers; what are no headers stay."""
+    """Remove our header from a response's headers; invalid headers stay."""
     try:
         return [pair for pair in headers for name, _ in [pair] if not is_id(name)]
     except (TypeError, ValueError):

@@ -34,7 +34,7 @@ def fail(*_arguments: Any, **_options: Any) -> Any:
 
 
 def recurse(*_arguments: Any, **_options: Any) -> Any:
-    """Raise what a circle of calls ends in."""
+    """Raise the error in which a circle of calls ends."""
     raise RecursionError
 
 

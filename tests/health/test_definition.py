@@ -67,7 +67,7 @@ ARGUMENTS = "a callable without arguments: lambda: {0}(…), or what {0}(…) re
     ],
 )  # fmt: skip
 def test_what_is_no_check_is_refused(check: Any, instead: str) -> None:
-    """By name, and by both ways to add a check; the health has no check of that name then."""
+    """Each way to add a check refuses it, and the health has no check of that name then."""
     health = Health()
 
     with pytest.raises(ConfigError) as by_name:

@@ -287,7 +287,7 @@ def test_an_app_that_starts_again_is_ready_although_it_was_drained() -> None:
 
 
 def test_apps_that_share_a_health_drain_by_themselves() -> None:
-    """The end of one app's lifespan is none of the other's, nor of an app without lifespan."""
+    """The end of one app's lifespan affects neither the other nor an app without lifespan."""
     health = Health()
     public, admin, bare = (AsgiHealth(with_lifespan, health, "/health") for _ in range(3))
     wsgi = WsgiHealth(None, health, "/health")
@@ -469,7 +469,7 @@ WORKERS = [
 
 @pytest.mark.parametrize(("protocol", "worker"), WORKERS)
 def test_gunicorn_may_drain_before_it_stops(protocol: str, worker: str, tmp_path: Path) -> None:
-    """As in the docs: after SIGTERM readiness is 503, while new connections are still accepted."""
+    """The docs' recipe works: after SIGTERM readiness is 503, and connections are accepted."""
     if worker == "gevent":
         pytest.importorskip("gevent")
     page = (ROOT / "docs" / "health.md").read_text()

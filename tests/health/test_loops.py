@@ -94,7 +94,7 @@ async def passing() -> None:
 
 
 def test_without_an_event_loop_the_coroutine_of_a_report_works() -> None:
-    """Whoever drives it by hand gets the report with the first step."""
+    """Code that drives it by hand gets the report with the first step."""
 
     async def on_asyncio() -> bool:
         await asyncio.sleep(0)
@@ -134,7 +134,7 @@ def test_without_an_event_loop_a_hung_check_fails_at_its_deadline() -> None:
 
 
 def test_a_check_runs_on_the_trio_that_asks() -> None:
-    """It may use what belongs to that run, and fails at its deadline too."""
+    """It may use objects that belong to that run, and fails at its deadline too."""
     trio = pytest.importorskip("trio")
 
     async def main() -> Report:

@@ -95,7 +95,7 @@ class Pair(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """A decorated function, and how a consumer gets at the chunks of what it returns."""
+    """A decorated function, and a consumer that reads the chunks of its result."""
 
     name: str
     call: Callable[[Any], Any]

@@ -1,4 +1,4 @@
-"""What is billed beside the tokens: it has a price of the list, or the call has none."""
+"""Items billed beside the tokens have a price in the list, or their call has no cost."""
 
 from __future__ import annotations
 
@@ -462,7 +462,7 @@ class Hostile:
 
 
 def test_reasoning_beside_a_smaller_completion_is_added(events: Events) -> None:
-    """Without a total there is only the size to tell."""
+    """Without a total only the sizes can decide."""
     usage = {"prompt_tokens": 10, "completion_tokens": 5, "reasoning_tokens": 20}
     with llm_call(model="sonar", operation="chat") as call:
         call.usage({**chat("m", 10, 5), "usage": usage})
@@ -607,7 +607,7 @@ def test_claude_on_vertex_has_the_list_price_at_the_global_host_only(events: Eve
 
 @pytest.mark.usefixtures("genai")
 def test_a_clients_answer_in_bedrocks_shape_is_not_bedrocks(events: Events) -> None:
-    """Its host is not known; a function without a client is told by the shape."""
+    """Its host is not known; for a function without a client the shape decides."""
 
     class BedrockRuntime:
         __module__ = "botocore.client"

@@ -1,4 +1,4 @@
-"""Budgets in one process: what is added up, who is told, and which calls are refused."""
+"""Budgets in one process: sums, warnings and callbacks, and refused calls."""
 
 from __future__ import annotations
 
@@ -80,10 +80,10 @@ def warnings(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 class TestSum:
-    """How costs are added up, and who is told."""
+    """Costs are added up, and the callback is called."""
 
     def test_ten_dimes_are_a_dollar(self, lines: list[dict[str, Any]]) -> None:
-        """The sum is exact, unlike one of floats; the call that reaches it is told once."""
+        """The sum is exact, unlike a sum of floats; the call that reaches it is reported once."""
         told: list[tuple[str | None, float]] = []
         with budget(1.0, on_exceeded=lambda key, spent: told.append((key, spent))) as daily:
             for _ in range(9):
@@ -325,7 +325,7 @@ class TestWindow:
             assert ([0.2, 0.2], 0.2) == (told, each.spent())
 
     def test_a_clock_that_is_set_back_finds_its_sum(self) -> None:
-        """Nothing is told twice, and nothing may be spent twice."""
+        """Nothing is reported twice, and nothing may be spent twice."""
         told: list[float] = []
         with (
             fixed_clock(NOON.timestamp()) as move,
@@ -446,7 +446,7 @@ class TestRefusal:
             spend()
 
     def test_what_a_nested_call_has_spent_counts_once(self) -> None:
-        """By its outer call; a thread may outlive that."""
+        """The outer call counts it; a thread may outlive the outer call."""
         goes_on, ended = Event(), Event()
 
         @llm_call(model="m", prices=DIME)
@@ -578,7 +578,7 @@ class TestSwitches:
             budget(0)
 
     def test_a_callback_may_fail_and_call(self, lines: list[dict[str, Any]]) -> None:
-        """What it raises is logged, and its own calls are counted."""
+        """Its exceptions are logged, and its own calls are counted."""
 
         def on_exceeded(_key: str | None, _spent: float) -> None:
             spend()
@@ -610,7 +610,7 @@ class TestSwitches:
         ],
     )
     def test_a_wrong_argument_is_refused(self, name: str, options: dict[str, Any]) -> None:
-        """The message names it and what is accepted."""
+        """The message names the argument and the accepted values."""
         with pytest.raises(ConfigError, match=rf"{name}=.* is not accepted: use "):
             budget(**{"usd": 1.0, **options})
         assert () == budgets.tallies
@@ -629,7 +629,7 @@ class TestAttribution:
     def test_a_cost_belongs_to_what_was_bound_when_the_call_began(
         self, lines: list[dict[str, Any]]
     ) -> None:
-        """The event and the budget agree; what is bound within the call counts if nothing was."""
+        """The event and the budget agree; a value bound in the call counts if there was none."""
 
         @llm_call(model="m", prices=DIME)
         def late() -> Any:
@@ -654,7 +654,7 @@ class TestAttribution:
         ]
 
     def test_a_setting_names_the_fields(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """That of the last set-up, before the first that of the environment."""
+        """The last set-up's value is in force, and before the first set-up the environment's."""
         monkeypatch.setenv("PANTHEON_OBS_LLM_ATTRIBUTION", "org, team")
         budget(1.0, per="org").undo()
         with pytest.raises(ConfigError, match="use one of org, team, or name it in the setting"):
@@ -668,7 +668,7 @@ class TestAttribution:
 
 
 def test_a_lock_that_is_never_free_costs_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call that starts in the middle of a sum goes by what is known."""
+    """A call that starts in the middle of a sum uses the last known sum."""
     monkeypatch.setattr(spending, "_LONGEST_WAIT", 0.001)
     with budget(0.1, refuse=True):
         [tally] = budgets.tallies

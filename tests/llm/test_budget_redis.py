@@ -265,7 +265,7 @@ class TestShared:
     """Sums of several processes."""
 
     def test_spending_elsewhere_counts(self, server: Redis, lines: list[dict[str, Any]]) -> None:
-        """Also before the first call of this process, which is then refused."""
+        """It counts before the first call of this process, which is then refused."""
         with budget(1.0, refuse=True, redis=client(server)) as daily:
             spend_elsewhere(server, 0.9)
             assert 0.9 == daily.spent()
@@ -340,7 +340,7 @@ class TestShared:
         assert ["llm_budget_exceeded"] == names(lines)
 
     def test_two_budgets_share_a_sum(self, server: Redis, lines: list[dict[str, Any]]) -> None:
-        """It is counted once, and each limit is told."""
+        """The sum is counted once, and each limit is reported."""
         first = budget(0.1, redis=client(server))
         second = budget(0.2, redis=aclient(server))
         spend()
@@ -401,7 +401,7 @@ class TestShared:
         assert all(3600 < client(server).ttl(key) <= 7200 for key in keys)
 
     def test_a_command_that_is_sent_twice_counts_once(self, server: Redis) -> None:
-        """As when a client tries again because the answer was lost."""
+        """A client sends a command again if the answer was lost."""
         with budget(1.0, redis=client(server)) as daily:
             spend_elsewhere(server, 0.1)
             spend_elsewhere(server, 0.1)
@@ -412,14 +412,14 @@ class TestShared:
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
     @pytest.mark.parametrize("script", [FORKS, FORKED_IN_C], ids=["os.fork", "uWSGI"])
     def test_a_forked_process_is_another_one(self, server: Redis, script: str) -> None:
-        """It has a thread of its own, and what its parent has spent is not written twice."""
+        """It has its own thread, and its parent's spending is not written twice."""
         subprocess.run([sys.executable, "-c", script, server.url], check=True, timeout=60)
 
         with budget(1.0, redis=client(server)) as daily:
             assert 0.3 == daily.spent()
 
     def test_a_process_that_ends_writes_what_it_has_spent(self, server: Redis) -> None:
-        """Also of a synchronous call on an event loop, which waits for nothing; and the WARNING."""
+        """This includes a synchronous call on an event loop, and the WARNING."""
         command = [sys.executable, "-c", ENDS, server.url]
         run = subprocess.run(command, check=True, timeout=60, stdout=subprocess.PIPE)
 
@@ -452,7 +452,7 @@ class TestShared:
         assert 0.1 == daily.spent()
 
     def test_another_client_is_used_itself(self, server: Redis) -> None:
-        """As for a cluster, if it is synchronous; nothing of an asyncio one would run here."""
+        """This is the case for a synchronous cluster; an asyncio client could not run here."""
 
         class Cluster(redis.Redis):  # type: ignore[misc, name-defined]
             """Has no plain pool."""
@@ -520,7 +520,7 @@ class TestLoops:
         assert ["ok", "not_consumed"] == [event.outcome for event in events]
 
     def test_trio_waits_for_nothing(self, server: Redis) -> None:
-        """Its calls go by what is known, too."""
+        """Its calls use the last known sums, too."""
         trio = pytest.importorskip("trio")
 
         async def main() -> None:
@@ -591,7 +591,7 @@ class TestLost:
     def test_the_service_runs_on_by_what_is_known(
         self, server: Redis, lines: list[dict[str, Any]], gone: str
     ) -> None:
-        """One WARNING says so; what was not written is written when it is back."""
+        """One WARNING says so; unwritten spending is written when Redis is back."""
         told: list[float] = []
         with (
             budget(
@@ -629,7 +629,7 @@ class TestLost:
         assert ["llm_budget_exceeded", "llm_budget_store_lost"] == sorted(names(lines))
 
     def test_nobody_waits_long(self, server: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Neither a thread nor a coroutine, although the client would wait longer."""
+        """Neither a thread nor a coroutine waits long, although the client would."""
         monkeypatch.setattr(shared_script, "_TIMEOUT", SECONDS)
 
         async def main() -> None:

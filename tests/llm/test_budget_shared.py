@@ -83,7 +83,7 @@ def test_what_is_beyond_a_budget_was_already_in_flight(service: Service) -> None
 
 
 def test_a_service_runs_on_without_redis(service: Service) -> None:
-    """It goes by what it knows, and what could not be written is written when it is back."""
+    """It uses the last known sums, and writes the unwritten spending when the store is back."""
     assert [200] * 20 == [service.call("steady") for _ in range(20)]
     service.redis.stop()
     try:

@@ -1,4 +1,4 @@
-"""The first content of an answer, and what may follow its end."""
+"""The first content of an answer, and chunks that follow its end."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def item(**parts: Any) -> dict[str, Any]:
     ],
 )
 def test_the_first_part_of_an_answer_is_content(chunk: Any, *, content: bool) -> None:
-    """The name of a tool, encrypted reasoning and images are; an error is none."""
+    """The name of a tool, encrypted reasoning and images are content; an error is not."""
     reported = Reported()
 
     assert read(chunk, reported)

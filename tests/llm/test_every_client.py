@@ -319,7 +319,7 @@ class TestModule:
         assert [("generate_content", "ok", None)] * 3 == calls(events)
 
     def test_a_module_without_clients_is_refused(self) -> None:
-        """The message says what is accepted."""
+        """The message names the accepted values."""
         message = (
             "the module json has no method generate or stream: .*a client of openai, anthropic"
         )
@@ -474,7 +474,7 @@ class TestSetting:
     def test_disabled_nothing_is_observed(
         self, make: Any, events: Events, *, disabled: bool
     ) -> None:
-        """Nor without the setting."""
+        """Without the setting nothing is observed either."""
         create = code_of(openai.resources.chat.Completions.create)
         instrument(no_app, llm=disabled, disabled=disabled)
         if disabled:
@@ -488,7 +488,7 @@ class TestSetting:
     def test_an_sdk_that_is_imported_later_is_seen_when_the_application_starts(
         self, monkeypatch: Any
     ) -> None:
-        """When start-up completes, and at the first request; not in the middle of its import."""
+        """It is found at the end of start-up and at the first request, not during its import."""
         code = code_of(anthropic.resources.Messages.create)
         states: list[bool] = []
 
@@ -571,7 +571,7 @@ class TestRedirect:
         assert 4 == len(frames)
 
     def test_code_that_somebody_else_has_replaced_since_stays(self) -> None:
-        """As IPython's autoreload does."""
+        """IPython's autoreload replaces code, for example."""
 
         def function() -> str:
             return "old"

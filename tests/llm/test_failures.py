@@ -1,4 +1,4 @@
-"""Calls that fail: the provider's reason, what they were billed, and the caller's own time-out."""
+"""Failed calls: the provider's reason, their billed tokens, and the caller's own time-out."""
 
 from __future__ import annotations
 
@@ -343,7 +343,7 @@ class TestBilled:
     """An answer that raises was billed, too."""
 
     def test_the_exception_carries_it(self, events: Events) -> None:
-        """As OpenAI's `LengthFinishReasonError` and instructor's exceptions do."""
+        """OpenAI's `LengthFinishReasonError` and instructor's exceptions carry the answer."""
         with pytest.raises(Failure):
             llm_call(fail(Failure(completion=CUT)))()
 
@@ -507,7 +507,7 @@ class Deadline:
 
 
 class TestTimeOuts:
-    """The caller's own time-out is an error; a cancellation is none."""
+    """The caller's own time-out is an error; a cancellation is not."""
 
     @pytest.mark.parametrize("wait", [ask, read])
     def test_of_a_timeout(self, wait: Any, events: Events) -> None:
@@ -621,7 +621,7 @@ class TestTimeOuts:
         assert ("error", "TimeoutError") == why(events)[:2]
 
     def test_a_cancellation_after_a_timeout(self, events: Events) -> None:
-        """What the task has left behind does not count, whether it is kept or not."""
+        """A timeout that the task has already left does not count, whether it is kept or not."""
 
         async def consume(waiting: asyncio.Event, *, kept: bool) -> None:
             for _ in range(3):

@@ -198,7 +198,7 @@ def test_a_result_that_cannot_be_observed_comes_back(events: Events) -> None:
 
 
 def test_arguments_that_raise_leave_a_call_without_a_vendor(events: Events) -> None:
-    """Where a call goes may stand in its configuration, which is the application's object."""
+    """The target of a call may be in its configuration, which is the application's object."""
 
     class Config:
         @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
@@ -181,6 +182,47 @@ def test_a_fork_waits_until_it_is_loaded() -> None:
     """A module that is half imported could never be imported in the forked process."""
     pytest.importorskip("genai_prices")
     subprocess.run([sys.executable, "-c", FORKS], check=True, timeout=60)
+
+
+AT_THE_END = """
+import builtins
+from pantheon_obs import configure_logging, llm_call
+from pantheon_obs.llm.cost.list_loading import loader
+
+loader.load()
+loader.wait()
+configure_logging(log_format="json")
+
+@llm_call
+def stream():
+    usage = {"prompt_tokens": 1, "completion_tokens": 2}
+    choice = {"delta": {"content": "Paris."}, "finish_reason": "stop"}
+    yield {"model": "gpt-4o-mini", "choices": [choice], "usage": usage}
+
+builtins.kept = stream()  # the interpreter empties this module last
+next(builtins.kept)
+"""
+
+
+def test_the_end_of_the_interpreter_is_no_failure(genai: Any) -> None:
+    """A call that ends then is reported without a price: the list cannot compute any more."""
+    ended = subprocess.run(
+        [sys.executable, "-c", AT_THE_END], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    lines = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert [("llm.stream", "ok")] == [(line["event"], line.get("outcome")) for line in lines]
+
+
+def test_nor_is_one_of_the_prices_of_the_application(
+    monkeypatch: pytest.MonkeyPatch, events: Events
+) -> None:
+    """They may need modules that are gone then."""
+    monkeypatch.setattr(sys, "is_finalizing", lambda: True)
+    llm_call(prices=lambda _: 1 / 0)(lambda: LISTED)()
+
+    assert [1] == [event.unpriced for event in events]
+    assert frozenset() == guard.reported()
 
 
 class TestNames:

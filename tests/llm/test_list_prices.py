@@ -131,7 +131,7 @@ def _says_more(usage: Any) -> bool:
 
 
 class Billed(NamedTuple):
-    """A body, and what it bills by the names of the list."""
+    """A body, and its billed counts by the names of the list."""
 
     name: str
     body: dict[str, Any]
@@ -752,7 +752,7 @@ def test_results_that_come_one_by_one_are_priced_one_by_one(events: Events) -> N
 
 
 def test_iterations_of_a_stream_are_added_once(events: Events) -> None:
-    """Each delta repeats the usage so far, and may have zeros for what it does not repeat."""
+    """Each delta repeats the usage so far, and may have zeros for counts that it leaves out."""
     compaction = {"type": "compaction", "input_tokens": 60_000, "output_tokens": 1100}
     deltas = [
         {"output_tokens": 20, "iterations": [compaction]},

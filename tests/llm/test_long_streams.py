@@ -1,4 +1,4 @@
-"""What a chunk reports counts wherever it is in a stream, however many chunks come after it."""
+"""A chunk's usage counts wherever it is in a stream, however many chunks follow."""
 
 from __future__ import annotations
 

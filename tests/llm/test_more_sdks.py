@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pantheon_obs import ConfigError, instrument, instrument_llm, llm_call, trace_context
+from pantheon_obs.llm.hosts import vendor_of
 from pantheon_obs.llm.methods import SDKS
-from pantheon_obs.llm.vendors import vendor_of
 from pantheon_obs.testing import reset
 from tests.llm.provider import provider
 from tests.llm.scripted import Raw, aws_events, json_lines, scripted, sse
@@ -91,7 +91,7 @@ def response(status: str = "completed", **more: Any) -> dict[str, Any]:
 
 
 def told(events: Events) -> list[tuple[str, int | None, int | None, str]]:
-    """Select what each call has used."""
+    """Select the usage of each call."""
     return [
         (event.operation, event.input_tokens, event.output_tokens, event.outcome)
         for event in events

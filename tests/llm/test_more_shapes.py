@@ -176,7 +176,7 @@ class TestBodies:
     """Bodies of Bedrock, as bytes and JSON."""
 
     def test_a_part_that_is_no_json_is_nothing(self) -> None:
-        """Nor is one that is no bytes."""
+        """A part that is not bytes is nothing either."""
         assert (None, None) == counts({"chunk": {"bytes": b"data: x"}})
         assert (None, None) == counts({"chunk": {"bytes": "{}"}})
 
@@ -188,7 +188,7 @@ class TestBodies:
         assert (512, 40) == counts({"chunk": {"bytes": part}})
 
     def test_headers_without_counts_are_nothing(self) -> None:
-        """As those of other operations."""
+        """Headers of other operations have none."""
         headers = {"x-amzn-bedrock-input-token-count": "many"}
         assert (None, None) == counts({"ResponseMetadata": {"HTTPHeaders": headers}})
 
@@ -201,7 +201,7 @@ class TestFrameworks:
     """Parts of messages that are not in the fixtures."""
 
     def test_details_of_chunks_are_added_up(self) -> None:
-        """As LangChain adds its messages."""
+        """LangChain adds its messages up in the same way."""
         reported = Reported()
         for number in (3, 4):
             usage = {
@@ -244,7 +244,7 @@ class TestInteractions:
         ]
 
     def test_searches_have_no_price(self) -> None:
-        """How they are billed depends on the model."""
+        """Their billing depends on the model."""
         reported = Reported()
         usage = {"total_input_tokens": None, "grounding_tool_count": [{"count": 1}]}
         read({"status": "completed", "usage": usage}, reported)
@@ -328,13 +328,13 @@ def test_answers_in_the_background_are_forgotten_at_last() -> None:
     reported.in_background = True
     for number in range(10_001):
         reported.job = str(number)
-        assert background.is_told(reported, retrieved=False)
+        assert background.is_due(reported, retrieved=False)
     reported.input_tokens = reported.output_tokens = 1
     reported.in_background = False
 
     told = {}
     for job in ("0", "1"):
         reported.job = job
-        told[job] = background.is_told(reported, retrieved=True)
+        told[job] = background.is_due(reported, retrieved=True)
     background.reset()
     assert {"0": False, "1": True} == told

@@ -383,7 +383,7 @@ class TestTotals:
         assert 0.0003 == llm_fields(trace.llm)["llm_cost_usd"]
 
     def test_calls_without_a_price_are_counted(self, events: Events) -> None:
-        """Those that have tokens, also within an outer call that has the cost of the others."""
+        """Only calls with tokens count, also those within an outer call that has a cost."""
         inner = llm_call(prices=lambda call: 0.1 if call.model_alias == "fast" else None)(
             lambda model, usage: answer(usage)
         )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from pantheon_obs.llm.vendors import _url_among
+from pantheon_obs.llm.hosts import _url_among
 
 
 @pytest.mark.parametrize("name", ["http_options", "httpOptions"])
 def test_the_options_of_a_call_name_its_url(name: str) -> None:
-    """As google-genai takes them, beside the other arguments or in its `config`."""
+    """google-genai takes them beside the other arguments or in its `config`."""
     options = {"base_url": "http://gateway.local"}
 
     assert "http://gateway.local" == _url_among({name: options})

@@ -22,7 +22,7 @@ from pantheon_obs.llm.usage.shapes import MESSAGES, USAGE, first, read, read_usa
 from tests.llm.test_usage import ENDED, FIXTURES, MADE_OF, Asking, as_mapping, load, says
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from pantheon_obs.core.events import LlmCallFinished
     from pantheon_obs.llm.usage.shapes import Rows
@@ -102,7 +102,7 @@ def test_each_row_has_a_fixture() -> None:
     shapes = {name for fixture in FIXTURES for name in load(fixture)["shape"].split()}
 
     # Those are no answers; the others have bytes and headers, and are tested on real ones.
-    none = {"errors.answer", "errors.whole", "errors.no_answer"}
+    none = {"errors.beside_answer", "errors.whole_body", "errors.no_answer"}
     others = {*none, "shapes.of_part", "bedrock.invoked"}
     assert {name_of(shape) for _, shape in MESSAGES} == {*shapes, *others}
     assert {name_of(shape) for _, shape in USAGE} == {
@@ -163,7 +163,7 @@ def test_junk_in_a_usage_object_is_nothing(junk: object) -> None:
 
 
 class TestExtras:
-    """Fields that a pydantic class does not declare, as SDKs keep what they do not know."""
+    """Fields that a pydantic class does not declare, as SDKs keep unknown fields."""
 
     class Open(BaseModel):
         """A class that accepts any fields."""
@@ -261,11 +261,11 @@ class TestCutStreams:
     def test_a_stream_of_a_failed_response_has_the_error_of_its_body(
         self, read: Any, events: Events
     ) -> None:
-        """As an unstreamed one has; and its tokens are counted, read to its end or not."""
+        """An unstreamed one has it too; its tokens are counted, read to its end or not."""
         error = {"code": "server_error", "message": "…"}
 
         @llm_call(prices=lambda _: None)
-        def failed() -> Iterator[Any]:
+        def failed() -> Generator[Any, None, None]:
             *chunks, last = values("openai_responses_stream")
             yield from chunks[: 0 if read is next else None]
             yield {
@@ -305,7 +305,7 @@ class TestCumulation:
     """A repeated count replaces the earlier one."""
 
     def test_a_later_count_of_fresh_tokens_alone_keeps_the_cache(self) -> None:
-        """Anthropic's delta may repeat the input without what was cached."""
+        """Anthropic's delta may repeat the input without the cached tokens."""
         reported = Reported()
         for usage in (
             USAGE_FIXTURES["anthropic"]["usage"],

@@ -589,7 +589,7 @@ class TestUsageThatGrows:
     """A method is called when the answer has been read."""
 
     def test_within_a_with_it_is_called_at_its_end(self, events: Events) -> None:
-        """The answer is not a stream, but what is entered gives it."""
+        """The answer is not a stream, but entering it gives one."""
 
         @llm_call
         @contextmanager
@@ -652,7 +652,7 @@ class TestSeveralResponses:
     """A function may make several requests, and return all responses."""
 
     def test_their_tokens_are_added(self, events: Events) -> None:
-        """So are the costs that the vendors give."""
+        """The costs that the vendors give are added too."""
         one, two = chat(300), chat(8)
         for response, figure in ((one, 0.1), (two, 0.2)):
             response["usage"]["cost"] = figure
@@ -701,7 +701,7 @@ class TestSeveralResponses:
         ],
     )
     def test_a_list_is_added_up(self, made: Any, events: Events) -> None:
-        """As `asyncio.gather` returns it, for example; never the last one."""
+        """`asyncio.gather` returns such a list; its last item alone is not enough."""
         llm_call(lambda: made)()
 
         assert ("ok", "reported", 308, 8) == tokens(events)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pantheon_obs.llm.vendors import vendor_at
+from pantheon_obs.llm.hosts import vendor_at
 
 
 @pytest.mark.parametrize(

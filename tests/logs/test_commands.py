@@ -1,4 +1,4 @@
-"""A command that does not serve keeps its standard output for what it prints itself."""
+"""A command that does not serve keeps its standard output for its own output."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_logging_that_the_application_configures_itself_obeys_too(tmp_path: Path
 
 @pytest.mark.parametrize("log_stream", ["auto", "stdout"])
 def test_a_command_that_fails_leaves_its_traceback_as_text(tmp_path: Path, log_stream: str) -> None:
-    """It is what Python prints, on standard error, and no line has it."""
+    """Python prints the traceback on standard error, and no line has it."""
     pytest.importorskip("flask")
     program = FLASK.replace("{extra}", "")
 
@@ -176,7 +176,7 @@ def test_a_command_that_sends_a_request_announces_it_once(tmp_path: Path) -> Non
 
 
 def test_threads_and_finalizers_of_a_command_report_in_text_too(tmp_path: Path) -> None:
-    """What Python prints of them is printed, and no line has it."""
+    """Python prints their exceptions as usual, and no log line has them."""
     pytest.importorskip("flask")
     extra = """
 import threading

@@ -73,7 +73,7 @@ def event_of(value: Any) -> dict[str, Any]:
 
 
 def json_of(text: str) -> Any:
-    """Read a text as JSON; None if it is none."""
+    """Read a text as JSON; None if it is not JSON."""
     try:
         return json.loads(text)
     except ValueError:
@@ -134,16 +134,21 @@ def test_a_secret_is_told_by_the_form_of_its_value() -> None:
         {"Stripe-Signature": f"t=1614556800,v1={secret}"},
         {"arguments": ["svc", "--user", f"ada:{secret}"]},
         {"arguments": ["svc", f"--proxy-user=ada:{secret}", "-x"]},
+        {"arguments": ["svc", "-u", f"ada:{secret}"]},
+        {"X-Shopify-Hmac-Sha256": f"{secret}="},
     ]
     cards = [
         {"card_number": 4111111111111111},
         {"cc_num": "4111 1111 1111 1111"},
         {"card": b"41" * 8},
+        {"tokens": ["ab12cd34"]},
     ]
     redactor = Redactor()
 
     assert [] == [each for each in fields if secret in str(redactor.clean(each))]
-    assert [["[redacted]"]] * 3 == [list(redactor.clean(each).values()) for each in cards]
+    assert [["[redacted]"]] * len(cards) == [list(redactor.clean(each).values()) for each in cards]
+    card = {"number": 4111111111111111, "left": 2}
+    assert {"card": card | {"number": "[redacted]"}} == redactor.clean({"card": card})
     kept: list[dict[str, Any]] = [
         {"tokens": [[[["deep", secret]]]]},
         {"tokens": {"input": 17, "text": "The quick brown fox"}},
@@ -151,6 +156,12 @@ def test_a_secret_is_told_by_the_form_of_its_value() -> None:
         {"card_number": 17},
         {"card_number": 10**5000},
         {"card": "1111"},
+        {"card": {"number": "1111", "brand": "visa"}},
+        {"tokens": {"input": 17, "model": "claude3opus"}},
+        {"card": {"number": 3, "id": 4111111111111111}},
+        {"tokens": ["Hel", "lo", "gpt4", "2024-01-01", "1st", "h2"]},
+        {"tokens": [15339, 1917]},
+        {"hmac": "sha256"},
         {"connection_string": "Server=db;Database=shop"},
         {"connection_string": None},
     ]

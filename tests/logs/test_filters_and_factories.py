@@ -148,7 +148,7 @@ def fact(**changes: Any) -> RequestFinished:
 
 
 def test_a_filter_may_mask_and_remove_fields(logged: Logged) -> None:
-    """What it makes of a field is on the line, under the field's own name."""
+    """Its changed value of a field is on the line, under the field's own name."""
     configure_logging(log_format="json")
     for name in NAMES:
         logging.getLogger(name).addFilter(cards := Cards())
@@ -216,7 +216,7 @@ get_logger("a").warning("paid with " + application.CARD)
 
 
 def test_a_factory_that_was_there_first_keeps_its_fields() -> None:
-    """What is standard is known from `logging.LogRecord`, whatever the factory adds."""
+    """The standard attributes are known from `logging.LogRecord`, whatever the factory adds."""
     done = run("""
         import importlib, sys
         def factory(*args, **options):
@@ -293,7 +293,7 @@ def test_filters_of_a_console_handler_go_on_when_it_is_replaced(
 def test_filters_of_a_handler_below_root_change_records_and_drop_none(
     logged: Logged, console: Callable[[str, logging.Filter | None], None]
 ) -> None:
-    """Root's handlers, or others, may have printed what one logger's handler did not."""
+    """Root's handlers, or others, may have printed records that one logger's handler did not."""
     console("shop", Only("tea"))
     console("", None)
     configure_logging(log_format="json")

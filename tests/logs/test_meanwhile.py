@@ -124,7 +124,7 @@ def test_a_handler_that_prints_is_told_once(bare_root: logging.Logger) -> None:
     configure_logging(log_format="json")
     called: list[logging.Handler] = []
     handler = Printing()
-    muting.watch(handler, called.append)
+    muting.mute(handler, called.append)
     record = logging.makeLogRecord({"msg": "printed words", "levelno": 20})
 
     handler.handle(record)
@@ -137,7 +137,7 @@ def test_a_handler_that_prints_is_told_once(bare_root: logging.Logger) -> None:
 def test_a_method_of_a_stream_that_was_replaced_again_stays(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Only what is ours is taken back."""
+    """Only our own changes are taken back."""
 
     class Stream(io.StringIO):
         """Has attributes of its own."""
@@ -253,10 +253,10 @@ def test_a_line_is_written_where_the_system_refuses_the_lock(
 
 
 def test_the_stream_that_celery_puts_in_place_of_stdout_is_passed_by() -> None:
-    """It logs what it is given."""
+    """The stream logs each text that is written to it."""
 
     class Logging(io.StringIO):
-        """As Celery's."""
+        """A stream that logs, like Celery's."""
 
     Logging.__module__ = "celery.utils.log"
     out = output.Output()

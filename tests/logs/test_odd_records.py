@@ -1,4 +1,4 @@
-"""Whatever a filter makes of a record, one line comes."""
+"""Each record gives one line, however a filter changes it."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_an_odd_attribute_costs_no_line(
 def test_an_attribute_that_is_gone_costs_no_line(
     logged: Logged, spoil: Callable[..., None], name: str
 ) -> None:
-    """What is left of the record is told, beside the one report that something was missing."""
+    """The rest of the record is logged, beside one report that something was missing."""
     configure_logging(log_format="json")
     spoil(**{name: ...})
 
@@ -152,7 +152,7 @@ def test_a_level_with_an_empty_name_has_its_number(logged: Logged) -> None:
 def test_an_exception_in_another_form_is_found(
     logged: Logged, spoil: Callable[..., None], exc_info: object, error_type: str | None
 ) -> None:
-    """It may stand alone, or in a triple that is none."""
+    """It may be alone, or in an invalid triple."""
     configure_logging(log_format="json")
     spoil(exc_info=exc_info)
 
@@ -258,7 +258,7 @@ def test_a_level_of_the_application_s_own_may_be_log_level(logged: Logged) -> No
 
 @pytest.mark.parametrize("name", [*RULES, "a"])
 def test_arguments_that_do_not_fit_lose_nothing(name: str, logged: Logged) -> None:
-    """Also on loggers of which some records are left out for events of ours."""
+    """This holds also on loggers some of whose records are replaced by our events."""
     configure_logging()
 
     logging.getLogger(name).error("%d apples", "x", extra={"k": 1})

@@ -25,7 +25,7 @@ STANDARD = {"message", "taskName", *vars(logging.makeLogRecord({}))}
 
 
 class Pickles(logging.handlers.SocketHandler):
-    """Keeps what a `SocketHandler` sends."""
+    """Keeps the records that a `SocketHandler` sends."""
 
     def __init__(self) -> None:
         super().__init__("127.0.0.1", 9)
@@ -37,7 +37,7 @@ class Pickles(logging.handlers.SocketHandler):
 
 
 class Lines(logging.Handler):
-    """Keeps what its formatter makes of the records."""
+    """Keeps the records as its formatter renders them."""
 
     def __init__(self, formatter: logging.Formatter) -> None:
         super().__init__()
@@ -186,7 +186,7 @@ def test_a_field_called_trace_id_stays_the_application_s(
 def test_formatters_of_others_tell_each_field_once(
     logged: Logged, add: Callable[[logging.Handler], None], module: str
 ) -> None:
-    """What they make of a structured event is what they make of `extra=`."""
+    """They format the fields of a structured event as they format `extra=`."""
     package, _, name = module.rpartition(".")
     formatter = getattr(pytest.importorskip(package), name)()
     add(handler := Lines(formatter))

@@ -278,7 +278,7 @@ def test_a_dup2_may_change_whether_the_output_is_shared(tmp_path: Path) -> None:
 
 
 def test_a_file_that_was_standard_output_and_is_closed_gets_no_more_lines(tmp_path: Path) -> None:
-    """Its descriptor may belong to another file; lines go to what is there now."""
+    """Its descriptor may belong to another file; lines go to the file that is there now."""
     done = run(f"""
         import contextlib
         with open({str(tmp_path / "out")!r}, "w") as file, contextlib.redirect_stdout(file):

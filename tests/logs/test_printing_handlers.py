@@ -1,4 +1,4 @@
-"""A handler that prints is recognised by what it writes, and other handlers are left alone."""
+"""A handler that prints is recognised by its output, and other handlers are left alone."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ assert Own.kept == ["order placed", "order paid"]
 
 
 def test_output_of_other_threads_passes_while_a_handler_is_watched() -> None:
-    """Only what the handler's own thread writes is its line."""
+    """Only output of the handler's own thread is its line."""
     done = run(
         HANDLERS
         + """
@@ -301,7 +301,7 @@ assert Own.kept == ["work", "work"]
 
 
 def test_a_server_s_access_lines_stay_away_from_a_handler_that_prints() -> None:
-    """What the handler prints is not printed, and no line of ours takes its place."""
+    """The handler's own output is dropped, and no line of ours takes its place."""
     done = run(
         HANDLERS
         + """

@@ -613,7 +613,7 @@ def test_a_handler_of_sigterm_that_python_does_not_know_stays() -> None:
 def test_a_system_that_does_not_say_who_handles_a_signal(
     status: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Then Python's word is taken, and ours is installed."""
+    """Then Python's answer counts, and our handler is installed."""
     path = tmp_path / "status"
     if status is not None:
         path.write_text(f"Name:\tpython\n{status}")

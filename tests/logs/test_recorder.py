@@ -241,7 +241,7 @@ def test_libraries_and_stricter_loggers_stay_as_they_are(logged: Logged) -> None
 
 
 class Seeing(logging.Handler):
-    """Another handler on the root logger, which keeps what it gets."""
+    """Another handler on the root logger, which keeps its records."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -266,7 +266,7 @@ def another_handler() -> Iterator[list[str]]:
 def test_other_handlers_see_what_they_would_have_seen(
     logged: Logged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So does what replaces `callHandlers`, as Sentry does; a record handed over is for all."""
+    """So does a replaced `callHandlers`, such as Sentry's; a passed record is for all handlers."""
     configure_logging(log_format="json", debug_on_error=True, keep_rate=0)
     called = []
     original = logging.Logger.callHandlers
@@ -398,7 +398,7 @@ def serve(trace_id: str, work: Work = str, status: int = 200) -> None:
 
 
 def test_the_rate_keeps_a_trace_whole_or_drops_it_whole(logged: Logged) -> None:
-    """The id alone decides, and what is written because of it says so."""
+    """Only the id decides, and lines that are written because of it have the rate."""
     configure_logging(log_format="json", keep_rate=0.2)
     ids = [f"order-{number}" for number in range(50)]
     chosen = [each for each in ids if share(each) < 0.2]
@@ -415,7 +415,7 @@ def test_the_rate_keeps_a_trace_whole_or_drops_it_whole(logged: Logged) -> None:
 
 
 def test_three_services_keep_the_same_traces_and_their_counts_are_restored(logged: Logged) -> None:
-    """Of ids of which the rule keeps the rate's share the count is exact; tokens always are."""
+    """The count is exact if the rule keeps the rate's share of the ids; tokens always are."""
     configure_logging(log_format="json", keep_rate=0.05)
     numbers = Random(16)  # noqa: S311 - no secret
     random_ids = [str(UUID(int=numbers.getrandbits(128), version=4)) for _ in range(400)]
@@ -508,7 +508,7 @@ def test_what_is_written_whatever_the_rate_does_not_have_it(logged: Logged) -> N
 
 
 def test_lines_after_the_requests_own_follow_its_decision(logged: Logged) -> None:
-    """Those of a trace that the rate keeps have it, and those of a failed one do not."""
+    """Lines of a trace that the rate keeps have the rate; those of a failed trace do not."""
     configure_logging(log_format="json", keep_rate=0.5)
     kept = next(f"id-{n}" for n in range(99) if share(f"id-{n}") < 0.5)
     dropped = next(f"id-{n}" for n in range(99) if share(f"id-{n}") >= 0.5)
@@ -634,7 +634,7 @@ def test_the_memory_is_flat_under_many_open_streams(
 
 
 def test_a_line_that_comes_while_another_thread_decides_is_not_left_behind() -> None:
-    """It is taken out again by whoever has put it in."""
+    """It is taken out again by the code that has put it in."""
     configure_logging(log_format="json", debug_on_error=True)
     exchange = Exchange("late")
     pipeline.started(exchange)

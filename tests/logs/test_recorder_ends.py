@@ -1,4 +1,4 @@
-"""What is kept aside when a process ends or forks, and behind real servers."""
+"""Lines kept aside survive the end of a process and a fork, also behind real servers."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_what_is_kept_aside_is_written_at_the_end(
 
 
 def test_a_handler_of_the_applications_for_sigterm_runs_after_it() -> None:
-    """What comes later is kept aside again, and written at exit."""
+    """Later lines are kept aside again, and written at exit."""
     done = run(
         "import signal\nsignal.signal(signal.SIGTERM, lambda *_: log.debug('stopping'))"
         + IN_A_REQUEST
@@ -94,7 +94,7 @@ os.wait()
 
 
 def test_beside_logging_that_is_the_applications_the_rate_holds_for_our_events() -> None:
-    """The application's own lines are none of ours."""
+    """The rate does not apply to the application's own lines."""
     done = run(
         """
         import logging.config

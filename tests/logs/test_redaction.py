@@ -9,10 +9,11 @@ import pytest
 
 from pantheon_obs import bind, configure_logging, get_logger, trace_context
 from pantheon_obs.core.exchange import Exchange
+from pantheon_obs.sinks.redact.keys import PARTS
 from pantheon_obs.sinks.redact.redactor import REDACTED, Redactor
 from pantheon_obs.sinks.redact.signs import signs_of_long, signs_with
 from tests.logs.running import run
-from tests.support.secrets import secrets_in_text
+from tests.support.secrets import NAMES, secrets_in_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -167,7 +168,7 @@ INNOCENT: dict[str, object] = {
 
 @pytest.mark.parametrize("key", INNOCENT)
 def test_a_word_about_secrets_is_none(logged: Logged, key: str) -> None:
-    """The last word of a key says what its value is, and two words in a list are no header."""
+    """The last word of a key decides, and two words in a list are no header."""
     configure_logging(log_format="json")
 
     get_logger("a").info("e", **{key: INNOCENT[key]}, deep=[{key: INNOCENT[key]}])
@@ -459,7 +460,7 @@ def test_a_secret_across_the_cut_does_not_come_out_half(shift: int, *, keep_end:
 
 
 def test_bytes_are_cut_before_they_are_read(logged: Logged) -> None:
-    """Random bytes that are read as text are four times as long; only what appears is read."""
+    """Random bytes as text are four times as long; only the part that appears is read."""
     configure_logging(log_format="json", max_line_bytes=10_000)
 
     get_logger("a").info("e", data=b"token=hunter2 " * 2_000_000, few=b"\xff" * 20)
@@ -495,14 +496,19 @@ def test_a_secret_that_is_an_unbroken_run_is_hidden_to_its_end() -> None:
 
 
 def test_a_text_of_very_many_secrets_is_cut_behind_them() -> None:
-    """Each secret takes its time. A list or mapping ends behind four times as many."""
+    """Each secret takes its time, in one text or in several."""
     texts = [f"token=hunter{number} " for number in range(20_000)]
     long = "".join(texts)
 
     shown = "token=[redacted] " * 4096 + "token"
     assert f"{shown}[{len(long) - long.index('=hunter4096')} bytes cut]" == Redactor().text(long)
     items = Redactor().clean(texts)
-    assert ["token=[redacted] "] * 16_384 + ["<3616 more>"] == items
+    assert ["token=[redacted] "] * 4096 + ["<15904 more>"] == items
+
+
+def test_the_parts_of_the_names_of_secrets_are_complete() -> None:
+    """A name that stands beside a value in a text is judged only if it has one of them."""
+    assert [] == [name for name in NAMES if not any(part in name.lower() for part in PARTS)]
 
 
 @pytest.mark.parametrize(
@@ -562,7 +568,7 @@ def test_a_text_that_does_not_fit_is_cut_behind_few_places(unit: str) -> None:
 
 @pytest.mark.parametrize("unit", UNITS[:-2])
 def test_a_text_with_its_end_kept_is_cut_before_few_places(unit: str) -> None:
-    """Half of the places are looked at only because a secret may reach into what is shown."""
+    """Half of the places are searched only because a secret may reach into the shown part."""
     text = unit * (1_200_000 // len(unit))
 
     shown = Redactor().text(text, keep_end=True)
@@ -612,7 +618,7 @@ def test_long_texts_are_searched_at_the_same_places_as_short_ones() -> None:
 
 
 def test_lines_and_rules_of_a_long_text_stay() -> None:
-    """Their middle is not searched; what stands around them is."""
+    """Their middle is not searched; the text around them is."""
     text = "=" * 20_000 + " token=hunter2 " + "-:" * 5_000
 
     assert text.replace("hunter2", REDACTED) == Redactor().text(text)
@@ -675,7 +681,7 @@ def test_the_secret_of_a_command_is_found_in_its_arguments() -> None:
 
 
 def test_the_secrets_of_a_flat_list_of_headers_are_hidden() -> None:
-    """Names and values take turns, as raw headers have them; columns and words are none."""
+    """Names and values alternate, as in raw headers; columns and words are no headers."""
     lists: dict[tuple[object, ...], list[object]] = {
         ("Accept", "*/*", "X-Api-Key", "S3cret"): ["Accept", "*/*", "X-Api-Key", REDACTED],
         (b"host", b"a", b"cookie", b"a=S3cret"): ["host", "a", "cookie", REDACTED],
@@ -714,7 +720,7 @@ def test_a_statement_of_very_many_values_is_replaced_behind_them() -> None:
 
 
 def test_names_of_the_application_hide_all_their_values() -> None:
-    """What says nothing under our names may say something under those of `redact_keys`."""
+    """A harmless value under our names may be a secret under a name of `redact_keys`."""
     redactor = Redactor(("ward",))
 
     assert {"ward": REDACTED, "wards": "enabled"} == redactor.clean(
@@ -826,7 +832,7 @@ def test_headers_of_werkzeug_are_redacted(logged: Logged) -> None:
 
 
 def test_the_last_part_of_a_place_in_an_input_names_its_value() -> None:
-    """As pydantic shows what it refuses."""
+    """Pydantic shows refused input in this form."""
     refused = {"loc": ("body", "password"), "input": "rye-and-oats"}
 
     assert "rye-and-oats" not in str(Redactor().clean(refused))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import json
 import logging
 import logging.handlers
-import pickle
 import sys
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import pytest
 import structlog
@@ -17,6 +16,7 @@ import structlog
 from pantheon_obs import configure_logging, get_logger
 from pantheon_obs.testing import capture_events, reset
 from tests.logs.running import run
+from tests.support.garbage import collect_garbage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ stdlib = structlog.stdlib
 
 @pytest.fixture(autouse=True)
 def structlog_as_it_was() -> Iterator[None]:
-    """Undo what a test does to structlog's own configuration."""
+    """Undo a test's changes of structlog's own configuration."""
     yield
     reset()
     structlog.reset_defaults()
@@ -322,7 +322,7 @@ RENDERED = {
 def test_other_handlers_get_what_the_application_s_renderer_made(
     logged: Logged, records: Records, kind: str
 ) -> None:
-    """Filters see that record too, and what they add is on our line."""
+    """Filters see that record too, and their additions are on our line."""
 
     def add(record: logging.LogRecord) -> bool:
         record.shop = 7
@@ -355,16 +355,39 @@ def test_a_message_that_cannot_know_its_event_is_a_line_too(
     assert ["raw"] == [line["event"].removeprefix("b'").removesuffix("'") for line in logged()]
 
 
-def test_a_rendered_message_is_pickled_as_a_plain_one(records: Records) -> None:
-    """A record may go to another process, which knows nothing of this package."""
-    with_standard_logging(records, processors.JSONRenderer()).info("ordered")
-    with_standard_logging(records, stdlib.ProcessorFormatter.wrap_for_formatter).info("ordered")
+def test_other_handlers_get_messages_of_python_s_own_types(
+    logged: Logged, records: Records
+) -> None:
+    """Nothing of the event hangs on them: a serializer, or another process, takes them as any."""
+    with_standard_logging(records, processors.JSONRenderer()).info("ordered", n=1)
+    with_standard_logging(records, stdlib.ProcessorFormatter.wrap_for_formatter).info("wrapped")
+    with_standard_logging(records, stdlib.render_to_log_kwargs).info("named")
 
-    text, event = (record.msg for record in records.records)
-    for copied in (pickle.loads(pickle.dumps(text)), copy.deepcopy(text)):  # noqa: S301 - our own
-        assert (str, text) == (type(copied), copied)
-    for copied in (pickle.loads(pickle.dumps(event)), copy.deepcopy(event)):  # noqa: S301 - as above
-        assert (dict, event) == (type(copied), copied)
+    assert [str, dict, str] == [type(record.msg) for record in records.records]
+    assert ["ordered", "wrapped", "named"] == [line["event"] for line in logged()]
+
+
+def test_events_that_a_filter_holds_back_do_not_pile_up(logged: Logged, records: Records) -> None:
+    """Their records never reach our handler; a later event is read as ever."""
+
+    class Value:
+        """A field's value."""
+
+    alive: WeakSet[Value] = WeakSet()
+    log = with_standard_logging(records, processors.KeyValueRenderer())
+    logger = logging.getLogger("shop")
+    logger.addFilter(refuse := lambda _: False)
+    for _ in range(200):
+        alive.add(value := Value())
+        log.info("held back", value=value)
+    del value
+    logger.removeFilter(refuse)
+    log.debug("hidden", value=Value())
+    log.info("ordered", n=1)
+    collect_garbage()
+
+    assert 64 >= len(alive)
+    assert [("ordered", 1)] == [(line["event"], line["n"]) for line in logged()]
 
 
 def test_the_place_that_logs_is_found_by_processors_and_records(
@@ -450,7 +473,7 @@ def test_captures_of_tests_see_loggers_that_were_cached_before(logged: Logged) -
 
 
 def test_a_logger_with_processors_of_its_own_keeps_them(logged: Logged) -> None:
-    """Those that were given to `wrap_logger` are no part of structlog's configuration."""
+    """Processors given to `wrap_logger` are no part of structlog's configuration."""
     configure_logging(log_format="json")
     log = structlog.wrap_logger(
         structlog.PrintLogger(sys.stderr), processors=[country, own_renderer]
@@ -463,7 +486,7 @@ def test_a_logger_with_processors_of_its_own_keeps_them(logged: Logged) -> None:
 
 
 def test_capture_events_sees_what_is_disabled_and_writes_nothing_of_it(logged: Logged) -> None:
-    """A suite may silence logging; what the block itself sets stays."""
+    """A suite may silence logging; settings that the block itself makes stay."""
     configure_logging(log_format="json")
     logging.disable(logging.WARNING)
     try:

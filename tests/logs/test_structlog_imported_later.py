@@ -78,7 +78,7 @@ def test_structlog_obeys_whichever_statement_imports_it_later(statement: str) ->
 
 
 def test_threads_that_import_structlog_at_once_all_obey() -> None:
-    """Each of them writes lines of ours, whoever of them imports it."""
+    """Each of them writes our lines, whichever of them imports structlog."""
     lines = run("""
         from threading import Barrier, Thread
         barrier = Barrier(8)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def structlog_as_it_was() -> Iterator[None]:
-    """Undo what a test does to structlog's own configuration."""
+    """Undo a test's changes of structlog's own configuration."""
     yield
     reset()
     structlog.reset_defaults()
@@ -408,6 +408,25 @@ def test_structlog_s_own_capture_still_works(logged: Logged) -> None:
         {"a": 1, "event": "failed", "log_level": "error", "exc_info": True},
     ] == captured
     assert ["before", "after"] == [line["event"] for line in logged()]
+
+
+def test_processors_get_the_names_of_levels_that_structlog_gives_them(logged: Logged) -> None:
+    """A short name, as `msg`, is another name of its level's method, as in structlog's logger."""
+    methods = ("msg", "warn", "exception", "fatal")
+
+    with structlog.testing.capture_logs() as theirs:
+        log: Any = structlog.wrap_logger(
+            None, wrapper_class=structlog.make_filtering_bound_logger(logging.INFO)
+        )
+        for method in methods:
+            getattr(log, method)("e", exc_info=True)
+    configure_logging(log_format="json")
+    with structlog.testing.capture_logs() as ours:
+        for method in methods:
+            getattr(get_logger("a"), method)("e", exc_info=True)
+
+    assert theirs == ours
+    assert [] == logged()
 
 
 def test_a_processor_that_the_application_adds_is_run(logged: Logged) -> None:

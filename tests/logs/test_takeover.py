@@ -53,7 +53,7 @@ logging.getLogger({name!r}).warning("once")
 
 
 def test_a_warning_that_reaches_no_handler_is_a_line() -> None:
-    """Logging's last resort would print it as it is; what it does not print stays away."""
+    """Logging's last resort would print it raw; a record that it would not print is dropped."""
     done = run(
         """
 from pantheon_obs.testing import reset

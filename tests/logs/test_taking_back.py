@@ -133,7 +133,7 @@ def test_logging_is_taken_back_at_the_first_request() -> None:
 
 
 def test_logging_is_taken_back_each_time() -> None:
-    """A second configuration is told as the first one is."""
+    """A second configuration is reported like the first one."""
     done = run("""
         import logging.config
         from pantheon_obs.sinks.logs import configure

@@ -218,7 +218,7 @@ def test_a_message_of_the_application_is_as_it_wrote_it(
     args: tuple[object, ...],
     static: dict[str, Any],
 ) -> None:
-    """Only what an argument has brought may be forged."""
+    """Only text from an argument may be forged."""
     configure_logging(log_format="text", **static)
 
     logging.getLogger("a").info(template, *args)
@@ -271,7 +271,7 @@ def test_no_line_has_a_control(capsys: pytest.CaptureFixture[str], log_format: s
 
 
 def test_the_colours_of_a_server_are_removed(capsys: pytest.CaptureFixture[str]) -> None:
-    """What a server says to a terminal is said without colours; others' codes are shown."""
+    """A server's lines for a terminal lose their colours; others' codes are shown."""
     configure_logging(log_format="text")
 
     logging.getLogger("werkzeug").warning("\x1b[31m\x1b[1mdo not use %s\x1b[0m", "this")
@@ -421,7 +421,7 @@ def test_a_request_begins_with_its_words_on_the_console(
 def test_an_event_of_the_same_name_is_shown_as_any_other(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Only a line that has the time of a request is told in words."""
+    """Only a line with the time of a request is written in words."""
     configure_logging(log_format="console")
 
     logging.getLogger("pantheon_obs.request").info("request_finished")

@@ -277,7 +277,7 @@ def test_an_exception_whose_traceback_cannot_be_made_is_a_line() -> None:
 
 
 def test_hooks_that_stood_there_before_are_called() -> None:
-    """The application's hooks still run, and what they print is printed."""
+    """The application's hooks still run, and their output is printed."""
     done = run("""
         import threading
         called = []

@@ -48,7 +48,7 @@ def stream() -> Any:
 
 
 def told(events: list[Any]) -> list[tuple[Any, ...]]:
-    """Select what each call has used."""
+    """Select the usage of each call."""
     return [
         (line["event"], line["outcome"], line["input_tokens"], line["output_tokens"])
         for line in events

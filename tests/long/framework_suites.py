@@ -80,7 +80,7 @@ def test_a_suite_ends_as_without_instrument_except_for_the_listed_tests(
 
 
 def test_only_tests_that_end_in_another_way_are_differences() -> None:
-    """A test that ran in one of the two runs only is one too; a message is none."""
+    """A test that ran in only one of the two runs is a difference; a message is not."""
     bare = {"a": Outcome("passed"), "b": Outcome("failed", "at noon"), "c": Outcome("passed")}
     instrumented = {"a": Outcome("failed", "x"), "b": Outcome("failed", "at one")}
 
@@ -106,5 +106,5 @@ def is_listed(test: str, listed: Iterable[str]) -> bool:
 
 
 def without(listed: Iterable[str], differences: Iterable[str]) -> list[str]:
-    """List what is listed and does not differ."""
+    """List the entries that match no difference."""
     return [test for test in listed if not any(is_listed(name, {test}) for name in differences)]

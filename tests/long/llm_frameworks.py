@@ -44,7 +44,7 @@ def python() -> Path:
 
 @pytest.mark.parametrize("framework", [framework.__name__ for framework in FRAMEWORKS])
 def test_each_call_of_a_framework_is_one_event(python: Path, framework: str) -> None:
-    """By a client made and used before, and by one made afterwards."""
+    """Clients made before and afterwards are observed."""
     with provider() as url:
         run = subprocess.run(
             [python, PROGRAM, framework, f"{url}/v1"],

@@ -20,7 +20,7 @@ SECONDS = 3600  # of one run; on a loaded machine FastAPI's suite takes ten minu
 
 
 class Outcome(NamedTuple):
-    """How a test ended: `passed`, `failed`, `skipped`, `xfailed` or `xpassed`; why it failed."""
+    """The end of a test: `passed`, `failed`, `skipped`, `xfailed` or `xpassed`; why it failed."""
 
     name: str
     message: str = ""
@@ -165,7 +165,7 @@ def finish(run: subprocess.Popen[str], outcomes: Path) -> Outcomes:
 
 
 def requests_in(outcomes: Path) -> int:
-    """How many requests of an instrumented run ended in a line of ours."""
+    """Count the requests of an instrumented run that ended in a line of ours."""
     return int(outcomes.with_suffix(".requests").read_text())
 
 

@@ -252,7 +252,7 @@ def test_every_rule_is_evaluated_without_an_error(served: Served) -> None:
     ["check config prometheus.yml", "check rules rules.yml alerts.yml", "test rules tests.yml"],
 )
 def test_promtool_accepts_the_rules_and_their_tests_pass(command: str) -> None:
-    """As `docs/prometheus` has them."""
+    """They are the files of `docs/prometheus`."""
     done = subprocess.run(
         [PROMTOOL, *command.split()], cwd=RULES, capture_output=True, text=True, check=False
     )

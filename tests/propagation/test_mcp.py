@@ -70,7 +70,7 @@ def test_a_tool_sees_the_trace_of_its_caller(sdk: str, request: pytest.FixtureRe
 
 
 def test_what_is_neither_a_server_nor_a_session_is_refused() -> None:
-    """The error names what is accepted."""
+    """The error names the accepted values."""
     with pytest.raises(ConfigError, match=r"MCPServer, FastMCP, Server.*ClientSession, Client"):
         instrument_mcp(object())
 

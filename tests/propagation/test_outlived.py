@@ -92,7 +92,7 @@ def ask() -> dict[str, Any]:
 
 
 async def tick() -> None:
-    """Do once what a scheduler does for ever."""
+    """Do one step of a scheduler that runs for ever."""
     await after_the_request()
     log.info("tick")
 
@@ -129,7 +129,7 @@ def test_a_trace_that_is_over_is_no_trace(lines: list[dict[str, Any]]) -> None:
 
 
 def test_bind_alone_leaves_a_trace_that_is_over(lines: list[dict[str, Any]]) -> None:
-    """What is bound there goes on the lines of this task."""
+    """Fields bound there are on the lines of this task."""
 
     async def work() -> None:
         await after_the_request()
@@ -316,7 +316,7 @@ def test_a_carried_coroutine_that_is_never_finished_is_closed() -> None:
 
 
 def test_what_untraced_starts_has_no_trace(lines: list[dict[str, Any]]) -> None:
-    """Neither within the block nor later; the request goes on after it."""
+    """It has none within the block or later; the request continues after the block."""
 
     def start() -> Any:
         with untraced():
@@ -396,7 +396,7 @@ def test_a_task_whose_error_nobody_retrieves_is_reported_with_its_id(
 
 
 def test_reports_of_a_loop_without_a_trace_stay_as_they_are() -> None:
-    """Those of a task outside a trace, and those that name no task; and a task may tell more."""
+    """Reports about tasks outside a trace, and without a task, are unchanged."""
     seen: list[str] = []
 
     def context_of() -> Any:

@@ -1,4 +1,4 @@
-"""What a caller sends beside the id goes on: its span, its flags, its state and its baggage."""
+"""A caller's span, flags, state and baggage are sent on, beside the id."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def test_a_header_that_was_sent_twice() -> None:
 
 
 def test_all_baggage_goes_on_and_members_of_the_setting_become_fields(serve: Any) -> None:
-    """Values are decoded; a property, and what is no pair, are no field."""
+    """Values are decoded; properties, and members that are no pair, are no fields."""
     headers = {"baggage": "tenant=caf%C3%A9;ttl=1, plan = pro ,flag,user_id=7"}
     with capture_events() as lines:
         sent, line = sent_by(serve, headers, baggage_fields=("tenant", "plan", "absent"))
@@ -193,7 +193,7 @@ def test_all_baggage_goes_on_and_members_of_the_setting_become_fields(serve: Any
 
 
 def test_bound_values_go_out_in_place_of_those_that_came_in(serve: Any) -> None:
-    """As they are when a request is sent; other bound fields do not go out."""
+    """The values at the time of the request are sent; other bound fields are not."""
 
     def work() -> None:
         bind(tenant="b,c d", plan="free", user_id=7)

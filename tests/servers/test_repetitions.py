@@ -138,7 +138,7 @@ def library_logs(error: Exception) -> None:
 
 
 def test_a_line_of_the_application_about_its_own_error_stays(lines: Events) -> None:
-    """Only installed code repeats what it has been given."""
+    """Only installed code repeats an exception that it received."""
     error = LookupError()
     escaped(error)
 
@@ -172,7 +172,7 @@ def test_elsewhere_the_first_line_repeats_and_a_later_one_is_a_new_failure(lines
 
 
 def test_an_error_that_no_line_has_is_logged(lines: Events) -> None:
-    """What a job without an event of its own raises is reported by whoever logs it."""
+    """An exception of a job without an event of its own is reported by the code that logs it."""
     error = LookupError()
     with pytest.raises(LookupError), trace_context("job-1"):
         raise error

@@ -26,7 +26,7 @@ from pantheon_obs.core.events import (
 )
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.measurements import LinesDropped, Operation
-from pantheon_obs.sinks.metrics.labels import make_room
+from pantheon_obs.sinks.metrics.labels import keep_small
 from pantheon_obs.sinks.metrics.sink import MetricsSink
 from pantheon_obs.testing import capture_events
 from tests.support.garbage import collect_garbage
@@ -58,7 +58,7 @@ class App:
         )
 
     def serve(self, path: str = "/", method: str = "GET", **scope: Any) -> list[Any]:
-        """Serve one request, and return what was sent."""
+        """Serve one request, and return the sent messages."""
         return asyncio.run(self.aserve(path, method, **scope))
 
     async def aserve(self, path: str, method: str, **scope: Any) -> list[Any]:
@@ -156,7 +156,7 @@ def test_a_request_is_observed_once(fields: dict[str, Any], labels: dict[str, st
 
 
 def test_a_quiet_request_is_in_no_metric() -> None:
-    """Probes and scrapes would hide what the users see."""
+    """Probes and scrapes would hide the users' figures."""
     app = App()
     before = app.series()
 
@@ -181,7 +181,7 @@ def test_a_scrape_is_quiet_whatever_the_quiet_paths_are(paths: tuple[str, ...]) 
 
 
 def test_the_first_byte_is_observed_of_streams_only() -> None:
-    """Of other responses it is the last one."""
+    """In other responses the first byte is the last one."""
     app = App()
     labels = {"http_request_method": "GET", "http_route": "/a"}
 
@@ -244,7 +244,7 @@ def test_a_refused_websocket_has_no_close_code(
 
 
 def test_the_gauge_counts_the_requests_that_are_being_served() -> None:
-    """Also one that becomes quiet, and one that is cancelled."""
+    """Requests that become quiet or are cancelled are counted as well."""
     seen: list[float | None] = []
 
     async def watching(scope: Any, receive: Any, send: Any) -> None:
@@ -385,7 +385,7 @@ def test_an_llm_call_is_counted_with_its_tokens() -> None:
 
 
 def test_statements_and_outgoing_requests_are_observed() -> None:
-    """Of what else is measured, the line has the sums only."""
+    """For other measured times the line has only the sums."""
     app = App()
     before = app.series()
     pipeline.timed(Operation(name="cache", seconds=0.1))
@@ -588,7 +588,7 @@ def test_other_facts_are_in_no_metric() -> None:
 
 
 def test_the_first_chunk_of_a_stream_is_observed() -> None:
-    """Of calls that are no streams there is none."""
+    """Calls that are not streams have none."""
     app = App()
 
     @llm_call(model="fast", operation="stream")
@@ -612,11 +612,11 @@ def test_dropped_lines_are_counted_by_level() -> None:
 
 
 def test_what_is_remembered_of_clients_is_bounded() -> None:
-    """They send what they like."""
+    """Clients may send any text."""
     full, small = dict.fromkeys(range(1001)), dict.fromkeys(range(1000))
 
-    make_room(full)
-    make_room(small)
+    keep_small(full)
+    keep_small(small)
 
     assert (0, 1000) == (len(full), len(small))
 
@@ -652,7 +652,7 @@ def test_applications_of_one_process_share_their_metrics() -> None:
 
 @pytest.mark.parametrize("value", ["registry", 3])
 def test_what_is_no_registry_is_refused(value: object) -> None:
-    """The message names what is accepted."""
+    """The message names the accepted values."""
     with pytest.raises(ConfigError, match="a CollectorRegistry of prometheus_client, or None"):
         Settings(metrics_registry=value)
 

@@ -1,4 +1,4 @@
-"""The folder that workers share: what dead ones leave is counted once, whatever happens."""
+"""The folder that workers share: files of dead ones count once, whatever happens."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def shown(folder: Path) -> float:
 
 
 def total(folder: Path) -> float:
-    """The sum over all files, once what the dead have left is settled, as a scrape has it."""
+    """Return the sum over all files after the dead workers' files are merged, as in a scrape."""
     with Folder(folder).locked():
         Folder(folder).settle()
     return shown(folder)
@@ -203,7 +203,7 @@ def crash(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def test_a_crash_between_any_two_steps_counts_nothing_twice(tmp_path: Path, crash: Any) -> None:
-    """Whoever scrapes next finishes what was begun."""
+    """The next scrape finishes an interrupted merge."""
     done = False
     for steps in range(30):
         folder = tmp_path / str(steps)
@@ -329,7 +329,8 @@ def app(environ, start_response):
     return []
 
 instrument(app, metrics_path="/metrics", log_format="json")
-pipeline.emit(RequestFinished("trace", {}, "GET", "/", 200, 1.0, "ok"))
+pipeline.emit(RequestFinished(trace_id="trace", bound={}, method="GET", path="/", status_code=200,
+                              latency_ms=1.0, outcome="ok"))
 print(os.getpid())
 """
 
@@ -443,7 +444,17 @@ def test_a_folder_without_exemplars_keeps_the_observations(
     monkeypatch.setattr(ExemplarFile, "keep", broken)
     instrument(application, metrics_path="/metrics", metrics_registry=CollectorRegistry())
     with capture_events() as events:
-        pipeline.emit(RequestFinished("trace", {}, "GET", "/", 200, 1.0, "ok"))
+        pipeline.emit(
+            RequestFinished(
+                trace_id="trace",
+                bound={},
+                method="GET",
+                path="/",
+                status_code=200,
+                latency_ms=1.0,
+                outcome="ok",
+            )
+        )
 
     collector: Any = MultiProcessCollector(None, str(shared))  # type: ignore[no-untyped-call]
     counts = [s.value for m in collector.collect() for s in m.samples if s.name.endswith("_count")]

@@ -71,7 +71,7 @@ def port() -> int:
 def test_workers_of_uwsgi_listen_and_not_the_process_that_forks_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """That one answers no requests, and its page would show none."""
+    """The forking process answers no requests, and its page would show none."""
     number = free_port()
     be_worker = uwsgi.load(monkeypatch)
     registry = prometheus_client.CollectorRegistry()
@@ -87,7 +87,7 @@ def test_workers_of_uwsgi_listen_and_not_the_process_that_forks_them(
 
 
 def test_it_listens_on_all_interfaces_and_in_the_format_that_is_accepted(port: int) -> None:
-    """Those of IPv6, too, where the machine has them."""
+    """IPv6 interfaces are included where the machine has them."""
     openmetrics = {"accept": "application/openmetrics-text"}
     hosts = ["127.0.0.1", "[::1]"][: 1 + socket.has_dualstack_ipv6()]
 

@@ -264,7 +264,7 @@ body.close()
 
 
 def test_an_argument_without_the_extra_is_an_error() -> None:
-    """The message says what to install."""
+    """The message names the package to install."""
     done = run(PROGRAM.format(options=", metrics_path='/metrics'"))
 
     assert b"pip install 'pantheon-obs[prometheus]'" in done.stdout

@@ -220,7 +220,7 @@ def test_a_malformed_dsn_is_one_clear_line(dsn: str) -> None:
 
 
 def test_a_dsn_in_the_environment_without_the_package_is_one_clear_line() -> None:
-    """The application runs; the line says what to install."""
+    """The application runs; the line names the package to install."""
     lines, err = run(BLOCK + INSTRUMENT, SENTRY_DSN="https://key@host.example/1")
 
     assert ["sentry_disabled", "observability_configured"] == [line["event"] for line in lines]

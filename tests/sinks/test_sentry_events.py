@@ -435,7 +435,7 @@ MARKS = {FIRST, FIRST.replace("-", ""), "anna", "acme", "basket", "parcel", "sea
 
 
 def mark() -> None:
-    """Put on Sentry's scope what an application knows of a request."""
+    """Put an application's data about a request on Sentry's scope."""
     bind(user_id="anna")
     sentry_sdk.set_tag("tenant", "acme")
     sentry_sdk.set_extra("basket", "basket")
@@ -444,7 +444,7 @@ def mark() -> None:
 
 
 def marks_on(event: Any) -> set[str]:
-    """Find in an event what is the request's."""
+    """Find the request's data in an event."""
     text = json.dumps(event)
     return {each for each in MARKS if each in text}
 
@@ -574,7 +574,7 @@ later.join()
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks")
 def test_a_process_that_a_request_forks_reports_for_nobody(receiver: Receiver) -> None:
-    """Its scopes are copies of the request's; what was set before the request stays."""
+    """Its scopes are copies of the request's; data that was set before the request stays."""
     command = [sys.executable, "-c", FORKING, receiver.dsn]
     run = subprocess.run(
         command, env=environment(), capture_output=True, text=True, check=True, timeout=SECONDS

@@ -29,7 +29,7 @@ flask_restful = pytest.importorskip("flask_restful")
 def test_sentry_gets_no_abort_that_an_extension_announces(
     receiver: Receiver, what: str, expected: list[str]
 ) -> None:
-    """What the application captures itself is sent, as is an error that nobody has handled."""
+    """Events that the application captures itself are sent, and so are unhandled errors."""
     app = Flask("shop")
     # In a test Flask would raise an error that nobody handles.
     app.config["PROPAGATE_EXCEPTIONS"] = False

@@ -38,7 +38,7 @@ DSN = "http://k@127.0.0.1:9/1"
 
 
 def run(code: str, **env: str) -> Any:
-    """Run a program; return what it printed last, from JSON."""
+    """Run a program; return the last line that it printed, from JSON."""
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**environment(), **env},
@@ -71,7 +71,7 @@ def test_the_dsn_may_be_given_under_the_name_that_the_sdk_has_for_it(receiver: R
 
 
 def test_a_callback_of_the_applications_own_may_drop_or_change_an_event(receiver: Receiver) -> None:
-    """What it adds is masked like everything else."""
+    """Data that it adds is masked like everything else."""
 
     def before_send(event: Any, _hint: Any) -> Any:
         event.setdefault("extra", {})["api_key"] = SECRET
@@ -229,7 +229,7 @@ def test_a_django_project_has_them_in_its_settings(
 
 
 def test_logs_that_the_sdk_captures_have_our_events_with_their_trace(receiver: Receiver) -> None:
-    """Those of structlog and of logging: the name as body, the fields, the trace, no secret."""
+    """Logs of structlog and logging have the name as body, the fields and the trace, no secret."""
     logs: Any = import_module("sentry_sdk.integrations.logging")
     more = {"capture_sentry_logs": True} if hasattr(logs.LoggingIntegration, "_SENTINEL") else {}
     before = getattr(logs.LoggingIntegration, "capture_sentry_logs", None)

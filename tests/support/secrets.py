@@ -374,6 +374,9 @@ OTHERS: dict[str, str] = dict.fromkeys(
         # Of any command: no user's group is like this.
         *(f"svc --user=ada:{SECRET} -x", f"--user 'ada:{SECRET}'", f"--user=ada:{SECRET}"),
         *(f"--proxy-user=ada:{SECRET}", f"['--user=ada:{SECRET}']", f'["--user", "a:{SECRET}"]'),
+        *(f"svc -u ada:{SECRET} -x", f"svc -u 'ada:{SECRET}'", f"['svc', '-u', 'ada:{SECRET}']"),
+        f"X-Shopify-Hmac-Sha256: {SECRET}=",
+        *(f"conn_str=db:5432,ada,{SECRET}", f"conn_str=db:5432;ada;{SECRET} left=2"),
         *(f"SET PASSWORD {SECRET}", f"SET PASSWORD TO {SECRET}", f"SET PASSWORD FOR a = {SECRET}"),
         f"SET PASSWORD FOR 'ada'@'h' = 'x1' REPLACE '{SECRET}'",
         f"alter user ada identified by 'x1' replace \"{SECRET}\"",
@@ -390,7 +393,13 @@ CARDS = {
         *("<cc_number>@@</cc_number>", '{"name": "cardnumber", "value": "@@"}', "--card-no @@ -x"),
         *('{\\"creditCardNumber\\": \\"@@\\"}', "Card(card_number='@@')", "('card_number', '@@')"),
     )
-} | {'{"card_number": 4111111111111111, "left": 2}': "4111111111111111"}
+} | {
+    '{"card_number": 4111111111111111, "left": 2}': "4111111111111111",
+    '{"card": {"number": "4111111111111111", "left": 2}}': "4111111111111111",
+    "{'card': {'left': 2, 'number': 4111111111111111}}": "4111111111111111",
+    "CVV 738 of the card": "738",
+    "the cvc is 7384, expired": "7384",
+}
 AROUND = {
     "alone": "{}",
     "in a sentence": "the key {} was refused",
@@ -880,6 +889,21 @@ TEXTS = (
         "mysql -P 3306 -u root1",
         "git commit -a -m x1",
         "nc -u a:53",
+        "docker exec -u root:root img1",
+        "docker run -u 1000:1000 img1",
+        "rsync -u host1:/srv/A1 b",
+        "rsync -u ada@host1:Backup/A1 b",
+        "python -u main1.py: started",
+        "CVV 2 of 3",
+        "cvc 1.8 and CVC4 are provers",
+        "the CVV is missing",
+        "cvc-complex-type.3.2.2: Attribute",
+        '{"card": {"brand": "visa", "number": "**** 1111"}}',
+        "card: {'id': 4111111111111111}",
+        "dashboard: [17, 18]",
+        "x-amz-content-sha256: UNSIGNED-PAYLOAD",
+        "hmac: sha256",
+        "sha256: 9f86d081884c7d659a2feaa0c55ad015",
     ),
     *(
         "curl http://a1; tar -u a:b1",

@@ -94,7 +94,7 @@ def test_a_message_from_outside_a_trace_has_no_parent(app: Celery) -> None:
 
 
 def test_another_senders_traceparent_is_the_parent(app: Celery) -> None:
-    """It comes without our headers; what is not valid is left out."""
+    """It comes without our headers; invalid headers are left out."""
     for headers in (
         {"x-trace-id": "mine", "traceparent": UNSAMPLED},
         {"x-trace-id": "mine", "traceparent": 7, "x-trace-span": "nonsense"},

@@ -261,7 +261,7 @@ def test_llm_calls_are_counted_and_none_is_left_open(observed: Observed) -> None
 
 
 def test_a_task_tells_where_its_time_went(observed: Observed) -> None:
-    """What Celery itself sends to Redis, messages and results, does not count."""
+    """Celery's own traffic with Redis, messages and results, does not count."""
     line, paid = sorted(
         observed.finished("stock"), key=lambda line: str(line["task"]), reverse=True
     )

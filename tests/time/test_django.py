@@ -65,7 +65,7 @@ def of(lines: list[dict[str, Any]], name: str) -> dict[str, Any]:
 def test_each_statement_and_each_call_of_a_cache_counts_once(
     lines: list[dict[str, Any]], name: str, expected: dict[str, int]
 ) -> None:
-    """Whatever calls what within."""
+    """Nested calls count once, whichever is the outer one."""
     line = of(lines, name)
     assert expected == times(line)
     assert adds_up(line)

@@ -72,7 +72,7 @@ def test_functions_and_blocks_of_both_kinds_are_measured() -> None:
 
 
 def test_a_generator_counts_once_and_only_its_steps_take_time() -> None:
-    """What its consumer does between two steps is the consumer's own time."""
+    """The time between two steps is the consumer's own time."""
 
     async def work() -> None:
         for _ in rows(2):
@@ -133,7 +133,7 @@ async def use_aecho() -> None:
 
 @pytest.mark.parametrize("use", [use_echo, use_aecho])
 def test_generators_keep_their_protocol(use: Any) -> None:
-    """What is sent, thrown in and returned passes, in a request and outside of one."""
+    """Values sent, thrown in and returned pass, in a request and outside of one."""
     assert {"echo_calls": 1} == times(ask(use))
     done = use()
     if done is not None:
@@ -386,7 +386,7 @@ def test_a_websocket_has_the_times_too() -> None:
 
 
 def test_an_llm_call_alone_leaves_the_own_time() -> None:
-    """LLM calls are measured, and what runs within one overlaps with it."""
+    """LLM calls are measured, and calls within one overlap with it."""
 
     @llm_call(model="m")
     def call() -> Any:

@@ -82,7 +82,7 @@ def test_the_sinks_get_the_method_the_status_and_the_host(
 
 
 def facts(operation: Any) -> tuple[Any, ...]:
-    """Return what an operation says, besides its time."""
+    """Return the facts about an operation, besides its time."""
     one = operation
     return (one.name, one.method, one.status_code, one.server_address, one.error_type)
 

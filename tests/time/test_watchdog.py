@@ -222,7 +222,7 @@ def test_the_time_that_other_processes_have_the_processor_does_not_count(
 def test_linux_tells_for_how_long_a_thread_has_waited_for_a_processor(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It is none where there is no such file."""
+    """It is 0 where the system has no such file."""
     watched = WatchedLoop(SimpleNamespace(), threading.get_ident(), 1, _sleeps.__code__, SLOW)
     first = watched._waiting()  # noqa: SLF001 - the subject
     assert 0 < first <= watched._waiting()  # noqa: SLF001 - as above
@@ -414,7 +414,7 @@ def test_a_request_that_has_not_blocked_has_none(
 
 
 def test_the_trace_is_that_of_the_tasks_context() -> None:
-    """One that is over is none, nor is the state of fields that were bound outside of a request."""
+    """A trace that is over does not count, nor do fields that were bound outside of a request."""
     exchange = Exchange("of-a-task")
     found: list[Any] = []
 
@@ -512,7 +512,7 @@ def test_one_thread_watches_and_ends_with_the_loop(lines: list[dict[str, Any]]) 
 def test_at_rest_it_waits_for_a_request(
     lines: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first request wakes it, and what that does is seen."""
+    """The first request wakes it, and its block is seen."""
     monkeypatch.setattr(loops, "_ACTIVE", 0.0)
     monkeypatch.setattr(watchdog, "REST", 30.0)
 

@@ -1,4 +1,4 @@
-"""Under a real server one line reports what has blocked the event loop."""
+"""Under a real server one line names the code that has blocked the event loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How users' code sees the public names: checked by mypy and pyright, never run.
+"""Users' code with the public names: checked by mypy and pyright, never run.
 
 Each `type: ignore` marks a mistake that both must report: one which is not needed is an error.
 """

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.adapters.asgi_exchange import AsgiExchange, AsgiHttp
-from pantheon_obs.adapters.asgi_headers import headers_of, read_once
+from pantheon_obs.adapters.asgi_headers import headers_in_scope, read_once
 from pantheon_obs.adapters.asgi_lifespan import FAILED, send_failed
 from pantheon_obs.adapters.asgi_websocket import AsgiWebsocket
 from pantheon_obs.adapters.routes import route_template
@@ -212,7 +212,7 @@ class TraceIdMiddleware:
     def _is_within(self, scope: Scope) -> bool:
         """Whether the request has a trace in another protocol, which then stands in the scope."""
         path, root_path = scope.get("path", ""), scope.get("root_path", "")
-        outer: Any = enclosing(AsgiExchange, path, headers_of, scope)
+        outer: Any = enclosing(AsgiExchange, path, headers_in_scope, scope)
         if outer is not None:
             scope[KEY] = outer
             named = self._mounts.template_of

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.adapters.asgi_denials import ANSWER_500
-from pantheon_obs.adapters.asgi_headers import headers_of, with_id
+from pantheon_obs.adapters.asgi_headers import headers_in_scope, with_id
 from pantheon_obs.adapters.asgi_lifespan import is_stopping
 from pantheon_obs.adapters.asgi_relays import is_relayed
 from pantheon_obs.adapters.routes import ROUTE, leaves_route, route_template
@@ -63,7 +63,7 @@ class AsgiExchange(Exchange):
 
     def request_headers(self) -> dict[str, str]:
         """The request's headers, by their names in an environ."""
-        return headers_of(self.scope)
+        return headers_in_scope(self.scope)
 
     def _named(self, real: str) -> str:
         return self.mounts.template_of(real, self.scope.get("router"), *self.apps)

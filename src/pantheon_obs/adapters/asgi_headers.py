@@ -15,7 +15,7 @@ _CONTENT = frozenset({"CONTENT_TYPE", "CONTENT_LENGTH"})
 _guard = Guard("asgi headers")
 
 
-def headers_of(scope: Scope) -> dict[str, str]:
+def headers_in_scope(scope: Scope) -> dict[str, str]:
     """The request's headers, by their names in an environ."""
     headers = {}
     for name, value in scope.get("headers") or ():

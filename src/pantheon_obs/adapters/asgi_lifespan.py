@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.events import LifespanFailed
-from pantheon_obs.core.failures import cover_here, is_covered, note
+from pantheon_obs.core.failures import cover_everywhere, is_covered, note
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.products import PRODUCTS
 
@@ -38,7 +38,7 @@ async def send_failed(message: Message, send: Send) -> None:
         return
     with _guard:
         if not is_covered(error):
-            cover_here(error)
+            cover_everywhere(error)
             phase: str = message["type"].split(".")[1]
             pipeline.emit(LifespanFailed(phase=phase, error=error))
     try:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from pantheon_obs.adapters.asgi_denials import DENIAL, denial
 from pantheon_obs.adapters.asgi_exchange import AsgiExchange
 from pantheon_obs.adapters.asgi_headers import with_id
-from pantheon_obs.core.asgi_types import code_of, type_of
-from pantheon_obs.core.failures import cover
+from pantheon_obs.core.asgi_types import close_code_of, type_of
+from pantheon_obs.core.failures import cover_text
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.websocket import WebsocketExchange
 
@@ -34,7 +34,7 @@ class AsgiWebsocket(AsgiExchange, WebsocketExchange):
         if kind == "websocket.receive":
             self.messages_in += 1
         elif kind == "websocket.disconnect" and (self.accepted or not self.response_started):
-            self.client_left(code_of(message))  # it was not refused
+            self.client_left(close_code_of(message))  # it was not refused
         return message
 
     async def send(self, message: Message) -> None:
@@ -43,7 +43,7 @@ class AsgiWebsocket(AsgiExchange, WebsocketExchange):
         if kind == "websocket.close":
             failed = self.unhandled is not None and not self.response_started
             if self.close_code is None and not failed:
-                self.close_code = code_of(message, 1000)
+                self.close_code = close_code_of(message, 1000)
             if self._can_deny() and not self.response_started:
                 # Refused: a response can carry headers, as a bare close cannot.
                 await self._deny(failed=failed)
@@ -82,4 +82,4 @@ class AsgiWebsocket(AsgiExchange, WebsocketExchange):
             with suppress(Exception):  # a server that refuses the answer has its reason
                 await self._deny(failed=True)
         if self.denied and self.error is None:
-            cover(self)  # the server may log that no handshake has taken place
+            cover_text(self)  # the server may log that no handshake has taken place

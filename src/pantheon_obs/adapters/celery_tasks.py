@@ -94,7 +94,7 @@ class _Run(TaskRun):
         self, tracing: Tracing, name: str, task_id: str, request: dict[str, Any], *, eager: bool
     ) -> None:
         caller_id, caller = active() if eager else ("", None)
-        trace_id = caller_id or tracing.trace_of(request)
+        trace_id = caller_id or tracing.trace_id_of(request)
         super().__init__(trace_id, task_id, **tracing.describe(request, name))
         self.quiet = name == POLL
         self._began = perf_counter()

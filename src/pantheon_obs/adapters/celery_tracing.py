@@ -49,8 +49,7 @@ _LONGEST = 1024  # characters: a broker's frame has room for that beside everyth
 _WHOLE = 2**63  # AMQP carries integers of 64 bits
 
 
-@dataclass
-class Process:
+class CeleryProcess:
     """The state of this process."""
 
     tracing: Tracing | None = None  # of the app whose tasks or schedule it is about to run
@@ -58,7 +57,7 @@ class Process:
     is_pool_child: bool = False  # if a task kills it, its parent reports the end of the task
 
 
-process = Process()
+process = CeleryProcess()
 
 
 @dataclass(repr=False, eq=False)  # an error report may show it, and the settings have secrets
@@ -108,7 +107,7 @@ class Tracing:
         there = self.bound_fields & fields.keys()
         return {name: fields[name] for name in there if _is_plain(fields[name])}
 
-    def trace_of(self, headers: Mapping[str, Any]) -> str:
+    def trace_id_of(self, headers: Mapping[str, Any]) -> str:
         """Read the trace id of an incoming message, or make a fresh one."""
         value = headers.get(ID)
         if headers.get(_FRESH):
@@ -134,7 +133,7 @@ class Tracing:
 
     def mark(self, headers: dict[str, Any]) -> str:
         """Put a trace id on an incoming message that has no valid one; return the message's id."""
-        trace_id = self.trace_of(headers)
+        trace_id = self.trace_id_of(headers)
         if headers.get(ID) != trace_id:
             headers[ID] = trace_id
             headers.setdefault(FIELDS, {})
@@ -177,7 +176,7 @@ def without_ours(request: dict[str, Any]) -> dict[str, Any]:
 
 def reset() -> None:
     """Forget which app this process runs (used by `pantheon_obs.testing.reset`)."""
-    vars(process).update(vars(Process()))
+    vars(process).clear()
 
 
 def _is_trace_id(name: object) -> bool:

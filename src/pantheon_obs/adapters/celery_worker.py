@@ -206,7 +206,7 @@ def _trace_of(request: Any) -> Iterator[None]:
         headers = request.request_dict
         tracing: Any = tracing_of(request.app)
         facts = tracing.describe(headers, request.task.name)
-        lost = _LostRun(tracing.trace_of(headers), request.id, **facts)
+        lost = _LostRun(tracing.trace_id_of(headers), request.id, **facts)
         lost.bound = tracing.crossing(headers.get(FIELDS))
         lost.quiet = request.task.name == POLL
         lost.request = request

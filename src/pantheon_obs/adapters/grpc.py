@@ -6,6 +6,7 @@ https://grpc.github.io/grpc/python/grpc.html#service-side-interceptor
 from __future__ import annotations
 
 import asyncio
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs import _setup
@@ -55,7 +56,7 @@ def server_interceptor(settings: Settings | None = None, **overrides: object) ->
         ...     from pantheon_obs.adapters.grpc import server_interceptor
         ...     return grpc.server(ThreadPoolExecutor(8), interceptors=[server_interceptor()])
     """
-    return _Interceptor(*_started(settings, overrides))
+    return _Interceptor(settings, overrides)
 
 
 def aio_server_interceptor(settings: Settings | None = None, **overrides: object) -> Any:
@@ -76,16 +77,7 @@ def aio_server_interceptor(settings: Settings | None = None, **overrides: object
         ...     from pantheon_obs.adapters.grpc import aio_server_interceptor
         ...     return grpc.aio.server(interceptors=[aio_server_interceptor()])
     """
-    return _AioInterceptor(*_started(settings, overrides))
-
-
-def _started(
-    given: Settings | None, overrides: dict[str, object]
-) -> tuple[bool, Identity, frozenset[str]]:
-    settings = resolve(given, overrides)
-    start = _setup.start(settings, lambda: resolve(given, overrides), anew=False)
-    _setup.announce_serving(settings, adapter="grpc", on_startup=start)()
-    return turned_off(settings), Identity(settings), settings.quiet | _PROBES
+    return _AioInterceptor(settings, overrides)
 
 
 class _Arriving:
@@ -93,19 +85,18 @@ class _Arriving:
 
     _sentry_module: str
 
-    def __init__(self, is_off: bool, identity: Identity, quiet: frozenset[str]) -> None:  # noqa: FBT001 - as `_started` returns it
-        self._is_off = is_off
-        self._identity = identity
-        self._quiet = quiet
-        self._asks_sentry = True  # until the first RPC
-        self._sentry: Any = None  # its interceptor, if the server lacks it
+    def __init__(self, given: Settings | None, overrides: dict[str, object]) -> None:
+        settings = resolve(given, overrides)
+        start = _setup.start(settings, lambda: resolve(given, overrides), anew=False)
+        _setup.announce_serving(settings, adapter="grpc", on_startup=start)()
+        self._is_off = turned_off(settings)
+        self._identity = Identity(settings)
+        self._quiet = settings.quiet | _PROBES
 
-    def _within_sentry(self) -> Any:
-        """Return Sentry's interceptor if it must be put around the handler."""
-        if self._asks_sentry:
-            self._sentry = _setup.missing_interceptor(self._sentry_module)
-            self._asks_sentry = False
-        return self._sentry
+    @cached_property
+    def _sentry(self) -> Any:
+        """Sentry's interceptor, if it must be put around the handlers; asked at the first RPC."""
+        return _setup.missing_interceptor(self._sentry_module)
 
     def _arrived(self, details: Any) -> Rpc:
         given = details.invocation_metadata or ()
@@ -140,7 +131,7 @@ class _Interceptor(_Arriving, grpc.ServerInterceptor):  # type: ignore[misc]  # 
             rpc.failed(error, "UNKNOWN")
             raise
         observed = around(rpc, handler, "INTERNAL")
-        sentry = self._within_sentry()
+        sentry = self._sentry
         return sentry.intercept_service(lambda _: observed, details) if sentry else observed
 
 
@@ -165,11 +156,10 @@ class _AioInterceptor(_Arriving, grpc_aio.ServerInterceptor):  # type: ignore[mi
         if task is not None and handler is not None:
             task.add_done_callback(rpc.terminated)
         observed = around(rpc, handler, "UNKNOWN")
-        sentry = self._within_sentry()
-        if sentry is None:
+        if self._sentry is None:
             return observed
 
         async def found(_: object) -> Any:
             return observed
 
-        return await sentry.intercept_service(found, details)
+        return await self._sentry.intercept_service(found, details)

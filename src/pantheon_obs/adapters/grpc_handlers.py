@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     Behavior = Callable[..., Any]
 
+_END = object()
 _UNKNOWN = "UNKNOWN"  # the code of an exception
 
 
@@ -76,7 +77,8 @@ def _completing(rpc: Rpc, serialize: Behavior | None, code: str) -> Behavior:
     return completing
 
 
-def _single(rpc: Rpc, behavior: Behavior) -> Behavior:
+def _single(rpc: Rpc, behavior: Behavior, *, sends_all: bool = False) -> Behavior:
+    """Wrap a function that returns the response; or `sends_all` of them with `context.write`."""
     if not inspect.iscoroutinefunction(behavior):
         return _single_sync(rpc, behavior)
 
@@ -89,7 +91,7 @@ def _single(rpc: Rpc, behavior: Behavior) -> Behavior:
             await _failed(rpc, noting, error)
             raise
         await noting.send_async()
-        if rpc.code != "OK":  # the response is not serialized then
+        if sends_all or rpc.code != "OK":  # the response is not serialized then
             rpc.answered()
         return response
 
@@ -103,8 +105,7 @@ def _single_sync(rpc: Rpc, behavior: Behavior) -> Behavior:
         try:
             response = rpc.run(behavior, request, noting.context)
         except BaseException as error:
-            noting.send()
-            rpc.run(rpc.failed, error, _UNKNOWN, in_time=noting.in_time())
+            _failed_sync(rpc, noting, error)
             raise
         noting.send()
         in_time = noting.in_time()
@@ -117,7 +118,7 @@ def _single_sync(rpc: Rpc, behavior: Behavior) -> Behavior:
 
 def _stream(rpc: Rpc, behavior: Behavior) -> Behavior:
     if inspect.iscoroutinefunction(behavior):
-        return _writer(rpc, behavior)
+        return _single(rpc, behavior, sends_all=True)
     if not inspect.isasyncgenfunction(behavior):
         return _stream_sync(rpc, behavior)
 
@@ -138,50 +139,34 @@ def _stream(rpc: Rpc, behavior: Behavior) -> Behavior:
     return stream
 
 
-def _writer(rpc: Rpc, behavior: Behavior) -> Behavior:
-    """Wrap a coroutine function that sends its responses with `context.write`."""
-
-    @wraps(behavior)
-    async def writer(request: Any, given: Any) -> None:
-        noting = Noting(rpc, given)
-        try:
-            await behavior(request, noting.context)
-        except BaseException as error:
-            await _failed(rpc, noting, error)
-            raise
-        await noting.send_async()
-        rpc.answered()
-
-    return writer
-
-
 def _stream_sync(rpc: Rpc, behavior: Behavior) -> Behavior:
     @wraps(behavior)
     def stream(request: Any, given: Any) -> Iterator[Any]:
         noting = Noting(rpc, given)
         try:
             messages = iter(rpc.run(behavior, request, noting.context))
-            while True:
-                try:
-                    message = rpc.run(next, messages)
-                except StopIteration:
-                    break
+            while (message := rpc.run(next, messages, _END)) is not _END:
                 if rpc.ended_by_grpc:  # meanwhile; gRPC may not ask for another one
                     rpc.answered()
                 noting.send()
                 yield message
                 rpc.part(1)
-        except GeneratorExit:
-            rpc.terminated()
-            raise
         except BaseException as error:
-            noting.send()
-            rpc.run(rpc.failed, error, _UNKNOWN, in_time=noting.in_time())
+            _failed_sync(rpc, noting, error)
             raise
         noting.send()
         rpc.answered(in_time=noting.in_time())
 
     return stream
+
+
+def _failed_sync(rpc: Rpc, noting: Noting, error: BaseException) -> None:
+    """Report an exception; a generator that is closed says no more than that the RPC is over."""
+    if isinstance(error, GeneratorExit):
+        rpc.terminated()
+        return
+    noting.send()
+    rpc.run(rpc.failed, error, _UNKNOWN, in_time=noting.in_time())
 
 
 async def _failed(rpc: Rpc, noting: Noting, error: BaseException) -> None:

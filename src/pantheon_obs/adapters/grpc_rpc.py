@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.adapters.grpc_events import RpcFinished
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import begin, current_trace, end
-from pantheon_obs.core.events import RequestFinished
 from pantheon_obs.core.exchange import Exchange
 
 if TYPE_CHECKING:
@@ -99,9 +98,6 @@ class Rpc(Exchange):
         end(self, suspended=True)  # in whatever context this runs: that of the RPC is over
 
     def _event(self, outcome: Outcome, error: BaseException | None) -> RpcFinished:
-        event = super()._event(outcome, error)
-        values = {
-            name: getattr(event, name) for name in RequestFinished.__slots__ if name != "level"
-        }
         left = outcome in ("client_disconnected", "cancelled")
-        return RpcFinished(**values, grpc_code="CANCELLED" if left else self.code)
+        code = "CANCELLED" if left else self.code
+        return RpcFinished(**vars(super()._event(outcome, error)), grpc_code=code)

@@ -68,7 +68,7 @@ def route_template(
 
 
 def _below(real: str, template: str, named: Callable[[str], str]) -> str:
-    """Put the template of a real path through mounts before the one that is mounted there."""
+    """Put the template of a real path through mounts before that of the mounted application."""
     return named(real) + template if real else template
 
 

@@ -14,7 +14,7 @@ from pantheon_obs.adapters.routes_mounts import Mounts
 from pantheon_obs.adapters.wsgi_body import Body, body_of
 from pantheon_obs.adapters.wsgi_environ import (
     EnvironIdentity,
-    headers_of,
+    headers_in_environ,
     path_of,
     route_in,
 )
@@ -141,7 +141,7 @@ class TraceIdMiddleware:
         if outer is not None and outer.ended:  # a copy of an environ may outlive its request
             outer = None
         if outer is None and current_trace.get() is not None:
-            outer = enclosing(WsgiExchange, path_of(environ), headers_of, environ)
+            outer = enclosing(WsgiExchange, path_of(environ), headers_in_environ, environ)
             if outer is not None:
                 environ[KEY] = outer
         if isinstance(outer, WsgiExchange):

@@ -114,7 +114,8 @@ class Body(_Closing):
             if answer is None:
                 exchange.finish()  # nothing follows, and the server may not close the body
                 raise
-            part = self._answered_by(answer)
+            self._next = following = answer.__next__
+            part = following()
         except BaseException as error:
             exchange.escaped(error)
             raise
@@ -123,10 +124,6 @@ class Body(_Closing):
         if part:
             _note(exchange, part)
         return part
-
-    def _answered_by(self, answer: Iterator[bytes]) -> bytes:
-        self._next = answer.__next__
-        return self._next()
 
 
 class SizedBody(Body):

@@ -96,7 +96,7 @@ def decoded(text: str) -> str:
         return text
 
 
-def code_of(status: str) -> int | None:
+def status_in(status: str) -> int | None:
     """The number in a status line; None without one."""
     try:
         return int(status[:3])
@@ -112,7 +112,7 @@ def path_of(environ: WSGIEnvironment) -> str:
     return decoded(script + path)
 
 
-def headers_of(environ: WSGIEnvironment) -> dict[str, str]:
+def headers_in_environ(environ: WSGIEnvironment) -> dict[str, str]:
     """The request's headers, by their names in an environ."""
     beginnings = ("HTTP_", "CONTENT_")
     return {name: value for name, value in environ.items() if name.startswith(beginnings)}

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.adapters.wsgi_environ import (
     FITS,
-    code_of,
     decoded,
-    headers_of,
+    headers_in_environ,
     length_of,
     note_failed_read,
     path_of,
     route_in,
+    status_in,
 )
 from pantheon_obs.core.context import KEY
+from pantheon_obs.core.events import SERVER_ERROR
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.failures import escape
 from pantheon_obs.core.guard import Guard
@@ -35,10 +36,9 @@ if TYPE_CHECKING:
 
 # The mark of werkzeug's debugger and of Flask's test client: they want the error itself.
 _DEBUGGED = "werkzeug.debug.preserve_context"
-_SERVER_ERROR = 500
 _GUNICORN = "gunicorn.socket"
 _UPGRADE = "HTTP_UPGRADE"
-# On a connection that the application has taken over, it is the one who sees the client leave.
+# On a connection that the application has taken over, only the application sees the client leave.
 _DEPARTURES = (BrokenPipeError, ConnectionAbortedError, ConnectionResetError)
 
 _guard = Guard("wsgi exchange")
@@ -92,7 +92,7 @@ class WsgiExchange(Exchange):
             write = self._start_response(status, headers)
         else:
             write = self._start_response(status, headers, exc_info)
-        self.started(code_of(status), headers)
+        self.started(status_in(status), headers)
         if not self.event_pending:
             return write
         self.note_route()
@@ -102,7 +102,7 @@ class WsgiExchange(Exchange):
     def started(self, status: object, headers: Iterable[tuple[Any, Any]] = ()) -> None:
         """The response has started."""
         super().started(status, headers)
-        if self.may_be_handled and (self.status_code or 0) < _SERVER_ERROR:
+        if self.may_be_handled and (self.status_code or 0) < SERVER_ERROR:
             self.unhandled = None
 
     def write(self, data: bytes) -> object:
@@ -164,7 +164,7 @@ class WsgiExchange(Exchange):
 
     def request_headers(self) -> dict[str, str]:
         """The request's headers, by their names in an environ."""
-        return headers_of(self._environ)
+        return headers_in_environ(self._environ)
 
     def says_departure(self, error: BaseException) -> bool:
         """Whether an exception says no more than that the client has gone."""
@@ -177,8 +177,7 @@ class WsgiExchange(Exchange):
         """The application has raised; some servers expect that of one that took the connection."""
         if self._takes_over(error):
             self.taken_over = True
-            failure = escape(error, self, covered=True)
-            failure.logged = failure.sent = True  # the outcome says it all
+            escape(error, self, covered=True).settle()
             return
         self.may_escape(error)
         super().escaped(error)

@@ -35,8 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the script."""
-    names = [command.name for command in COMMANDS]
-    parsers = build_parser(names).commands
+    _, parsers = build_parser([command.name for command in COMMANDS])
     write_lines(_SCRIPTS[arguments.shell](parsers))
     return 0
 
@@ -50,22 +49,26 @@ def _bash(parsers: dict[str, Parser]) -> Iterator[str]:
     yield "    fi"
     yield '    case "${COMP_WORDS[1]} $before" in'
     for name, parser in parsers.items():
-        for option in parser.options():
-            if option.choices and option.flags:
-                flags = "|".join(f'"{name} {flag}"' for flag in option.flags)
-                yield f'        {flags}) COMPREPLY=($(compgen -W "{" ".join(option.choices)}" -- "$word")); return ;;'  # noqa: E501
+        for argument in parser.arguments:
+            if argument.choices and argument.option_strings:
+                flags = "|".join(f'"{name} {flag}"' for flag in argument.option_strings)
+                yield f"        {flags}) {_words(' '.join(argument.choices))}; return ;;"
     yield "    esac"
     yield '    case "${COMP_WORDS[1]} $word" in'
     for name, parser in parsers.items():
-        flags = " ".join(flag for option in parser.options() for flag in option.flags)
-        yield f'        "{name} -"*) COMPREPLY=($(compgen -W "{flags}" -- "$word")) ;;'
-        for option in parser.options():
-            if option.choices and not option.flags:
-                yield f'        "{name} "*) COMPREPLY=($(compgen -W "{" ".join(option.choices)}" -- "$word")) ;;'  # noqa: E501
+        flags = " ".join(flag for argument in parser.arguments for flag in argument.option_strings)
+        yield f'        "{name} -"*) {_words(flags)} ;;'
+        for argument in parser.arguments:
+            if argument.choices and not argument.option_strings:
+                yield f'        "{name} "*) {_words(" ".join(argument.choices))} ;;'
     yield '        *) COMPREPLY=($(compgen -f -- "$word")) ;;'
     yield "    esac"
     yield "}"
     yield "complete -o filenames -F _pantheon_obs pantheon-obs"
+
+
+def _words(words: str) -> str:
+    return f'COMPREPLY=($(compgen -W "{words}" -- "$word"))'
 
 
 def _zsh(parsers: dict[str, Parser]) -> Iterator[str]:
@@ -84,13 +87,13 @@ def _zsh(parsers: dict[str, Parser]) -> Iterator[str]:
     yield "    case $name in"
     for name, parser in parsers.items():
         specs = []
-        for option in parser.options():
-            values = f"({' '.join(option.choices)})" if option.choices else "_files"
-            for flag in option.flags:
-                value = f":value:{values}" if option.takes_value else ""
-                specs.append(_quoted(f"{flag}[{_zsh_text(option.help)}]{value}"))
-            if not option.flags:
-                specs.append(_quoted(f"*:{option.name}:{values}"))
+        for argument in parser.arguments:
+            values = f"({' '.join(argument.choices)})" if argument.choices else "_files"
+            value = "" if argument.nargs == 0 else f":value:{values}"
+            text = _zsh_text(argument.help or "")
+            specs += [_quoted(f"{flag}[{text}]{value}") for flag in argument.option_strings]
+            if not argument.option_strings:
+                specs.append(_quoted(f"*:{argument.dest}:{values}"))
         yield f"        {name}) _arguments {' '.join(dict.fromkeys(specs))} ;;"
     yield "    esac"
     yield "}"
@@ -102,13 +105,13 @@ def _fish(parsers: dict[str, Parser]) -> Iterator[str]:
         yield f"complete -c pantheon-obs -n __fish_use_subcommand -f -a {command.name} -d {_quoted(command.summary)}"  # noqa: E501
     for name, parser in parsers.items():
         start = f"complete -c pantheon-obs -n {_quoted(f'__fish_seen_subcommand_from {name}')}"
-        for option in parser.options():
-            values = f" -a {_quoted(' '.join(option.choices))}" if option.choices else ""
-            for flag in option.flags:
+        for argument in parser.arguments:
+            values = f" -a {_quoted(' '.join(argument.choices))}" if argument.choices else ""
+            needs = "" if argument.nargs == 0 else " -r"
+            for flag in argument.option_strings:
                 kind = f"-l {flag[2:]}" if flag.startswith("--") else f"-s {flag[1:]}"
-                needs = " -r" if option.takes_value else ""
-                yield f"{start} {kind}{needs}{values} -d {_quoted(option.help)}"
-            if values and not option.flags:
+                yield f"{start} {kind}{needs}{values} -d {_quoted(argument.help or '')}"
+            if values and not argument.option_strings:
                 yield f"{start} -f{values}"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pantheon_obs.cli.reading.files import find
@@ -11,6 +10,7 @@ from pantheon_obs.cli.terminal import note
 
 if TYPE_CHECKING:
     import argparse
+    from datetime import datetime
 
 FILES = """\
 files: a file, a folder (its files, also in folders below), a glob in quotes, or - for standard
@@ -46,8 +46,8 @@ def note_skipped(read: dict[str, int]) -> None:
 
 
 def show_time(time: datetime, *, local: bool) -> datetime:
-    """Return a time of a line in the zone in which it is shown."""
+    """Return a time of a line, which is in UTC, in the zone in which it is shown."""
     try:
-        return time.astimezone(None if local else UTC)
+        return time.astimezone() if local else time
     except OverflowError:  # the first and the last day of the calendar
         return time

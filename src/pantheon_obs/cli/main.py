@@ -31,24 +31,6 @@ class Command(NamedTuple):
     module: str
 
 
-class Option(NamedTuple):
-    """An argument of a command; a positional one has no flags."""
-
-    name: str
-    flags: tuple[str, ...]
-    choices: tuple[str, ...]
-    takes_value: bool
-    help: str
-
-
-class Built(NamedTuple):
-    """The parser, and the parsers and modules of the commands that were wanted."""
-
-    parser: Parser
-    commands: dict[str, Parser]
-    modules: dict[str, CommandModule]
-
-
 class CommandModule(Protocol):
     """The module of a command. Its docstring is the description that `--help` prints."""
 
@@ -90,26 +72,18 @@ exit codes:
 class Parser(argparse.ArgumentParser):
     """An `ArgumentParser` that reports an error in one line."""
 
-    def options(self) -> list[Option]:
+    @property
+    def arguments(self) -> list[argparse.Action]:
         """Return the arguments, for the scripts of the shells."""
-        return [
-            Option(
-                action.dest,
-                tuple(action.option_strings),
-                tuple(map(str, action.choices or ())),
-                action.nargs != 0,
-                action.help or "",
-            )
-            for action in self._actions
-        ]
+        return self._actions
 
     def error(self, message: str) -> NoReturn:
         """Print the error without the usage, and exit with 2."""
         self.exit(2, f"{self.prog}: {message}: see {self.prog} --help\n")
 
 
-def build_parser(wanted: Sequence[str]) -> Built:
-    """Make the parser; only commands whose names are wanted get their arguments."""
+def build_parser(wanted: Sequence[str]) -> tuple[Parser, dict[str, Parser]]:
+    """Make the parser and those of the commands; only the wanted ones get their arguments."""
     parser = Parser(
         prog="pantheon-obs",
         description=_DESCRIPTION,
@@ -118,7 +92,6 @@ def build_parser(wanted: Sequence[str]) -> Built:
     )
     parser.add_argument("--version", action="version", version=f"pantheon-obs {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    built = Built(parser, {}, {})
     for command in COMMANDS:
         child = commands.add_parser(
             command.name,
@@ -130,9 +103,8 @@ def build_parser(wanted: Sequence[str]) -> Built:
             child.description = module.__doc__
             child.epilog = f"{module.EXAMPLES}\n{_EXIT_CODES}"
             module.configure(child)
-            built.commands[command.name] = child
-            built.modules[command.name] = module
-    return built
+            child.set_defaults(run=module.run)
+    return parser, commands.choices
 
 
 def _parse(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
@@ -161,9 +133,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.stdout = sys.stdout or _nowhere()
     sys.stderr = sys.stderr or _nowhere()
     try:
-        built = build_parser(words)
-        chosen = _parse(built.parser, words)
-        code = built.modules[chosen.command].run(chosen)
+        parser, _ = build_parser(words)
+        chosen = _parse(parser, words)
+        code: int = chosen.run(chosen)
         sys.stdout.flush()
     except (CommandError, MissingExtraError) as error:
         note(str(error))

@@ -15,8 +15,8 @@ from pantheon_obs.cli.inputs import FILES, add_files, add_local, note_skipped, r
 from pantheon_obs.cli.stories.document import story
 from pantheon_obs.cli.stories.search import search
 from pantheon_obs.cli.stories.trace_ids import not_accepted, wanted
-from pantheon_obs.cli.story_text import as_text, style
-from pantheon_obs.cli.terminal import CommandError, encoded, in_color, write, write_lines
+from pantheon_obs.cli.story_text import as_text
+from pantheon_obs.cli.terminal import CommandError, encoded, write, write_lines
 
 if TYPE_CHECKING:
     import argparse
@@ -59,14 +59,14 @@ def run(arguments: argparse.Namespace) -> int:
 
         write_story(arguments.html, found.document)
     if arguments.json:
-        for part in _as_json(found.document):
+        for part in _json_of(found.document):
             write(part)
     elif arguments.html is None:
-        write_lines(as_text(found, style(colors=in_color(), local=arguments.local)))
+        write_lines(as_text(found, local=arguments.local))
     return 0
 
 
-def _as_json(document: dict[str, Any]) -> Iterator[bytes]:
+def _json_of(document: dict[str, Any]) -> Iterator[bytes]:
     """Give the document in parts: a long story is never in memory a second time."""
     lines = document["lines"]
     yield encoded({key: document[key] for key in document if key != "lines"})[:-1]

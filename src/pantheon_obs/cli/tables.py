@@ -13,8 +13,6 @@ from pantheon_obs.cli.reading.schema import REQUIRED, keys
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pantheon_obs.cli.reading.schema import Types
-
 TABLE = "pantheon_events"
 _PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{6}Z$"
 
@@ -23,8 +21,10 @@ class Dialect(NamedTuple):
     """How an engine writes columns and reads JSON.
 
     Attributes:
-        types: The column types of text, integers, numbers, booleans and other values.
-        values: Expressions with the value of `{key}` of a line, for the same five.
+        types: The column types of text, integers, numbers and booleans, and the engine's names of
+            the types in JSON that they accept.
+        value: The value of `{key}` as `{kind}`, if its type is in `{accepted}`.
+        other: Type and expression of a key of any other type.
         timestamp: Type and expression of the time.
         rest: Type and expression of the object of all other keys; `{keys}` are the known ones.
         after: What follows the columns of the table.
@@ -33,8 +33,9 @@ class Dialect(NamedTuple):
         known: A known key in the expression of `rest`.
     """
 
-    types: tuple[str, str, str, str, str]
-    values: tuple[str, str, str, str, str]
+    types: dict[str, str]
+    value: str
+    other: tuple[str, str]
     timestamp: tuple[str, str]
     rest: tuple[str, str]
     after: str
@@ -45,23 +46,15 @@ class Dialect(NamedTuple):
 
 DIALECTS = {
     "duckdb": Dialect(
-        types=("VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN", "JSON"),
-        values=(
-            "CASE WHEN json_type(json, '$.{key}') = 'VARCHAR' THEN json ->> '$.{key}' END",
-            (
-                "CASE WHEN json_type(json, '$.{key}') IN ('BIGINT', 'UBIGINT')"
-                " THEN TRY_CAST(json -> '$.{key}' AS BIGINT) END"
-            ),
-            (
-                "CASE WHEN json_type(json, '$.{key}') IN ('BIGINT', 'UBIGINT', 'DOUBLE')"
-                " THEN TRY_CAST(json -> '$.{key}' AS DOUBLE) END"
-            ),
-            (
-                "CASE WHEN json_type(json, '$.{key}') = 'BOOLEAN'"
-                " THEN TRY_CAST(json -> '$.{key}' AS BOOLEAN) END"
-            ),
-            "json -> '$.{key}'",
-        ),
+        types={
+            "VARCHAR": "'VARCHAR'",
+            "BIGINT": "'BIGINT', 'UBIGINT'",
+            "DOUBLE": "'BIGINT', 'UBIGINT', 'DOUBLE'",
+            "BOOLEAN": "'BOOLEAN'",
+        },
+        value="CASE WHEN json_type(json, '$.{key}') IN ({accepted})"
+        " THEN TRY_CAST(json ->> '$.{key}' AS {kind}) END",
+        other=("JSON", "json -> '$.{key}'"),
         timestamp=("TIMESTAMP", "TRY_CAST(rtrim(json ->> '$.timestamp', 'Z') AS TIMESTAMP)"),
         rest=("JSON", "json_merge_patch(json, '{{{keys}}}')"),
         after="",
@@ -72,24 +65,16 @@ DIALECTS = {
         known='"{key}":null',
     ),
     "clickhouse": Dialect(
-        types=(
+        types={
+            "Nullable(String)": "'String'",
+            "Nullable(Int64)": "'Int64', 'UInt64'",
+            "Nullable(Float64)": "'Int64', 'UInt64', 'Double'",
+            "Nullable(Bool)": "'Bool'",
+        },
+        value="if(JSONType(line, '{key}') IN ({accepted}),"
+        " JSONExtract(line, '{key}', '{kind}'), NULL)",
+        other=(
             "Nullable(String)",
-            "Nullable(Int64)",
-            "Nullable(Float64)",
-            "Nullable(Bool)",
-            "Nullable(String)",
-        ),
-        values=(
-            "if(JSONType(line, '{key}') = 'String', JSONExtractString(line, '{key}'), NULL)",
-            (
-                "if(JSONType(line, '{key}') IN ('Int64', 'UInt64'),"
-                " JSONExtract(line, '{key}', 'Nullable(Int64)'), NULL)"
-            ),
-            (
-                "if(JSONType(line, '{key}') IN ('Int64', 'UInt64', 'Double'),"
-                " JSONExtractFloat(line, '{key}'), NULL)"
-            ),
-            "if(JSONType(line, '{key}') = 'Bool', JSONExtractBool(line, '{key}'), NULL)",
             "if(JSONHas(line, '{key}'), JSONExtractRaw(line, '{key}'), NULL)",
         ),
         timestamp=(
@@ -117,39 +102,36 @@ DIALECTS = {
         known="'{key}'",
     ),
 }
-
-
-def _place(types: frozenset[type]) -> int:
-    """Return the place of a key's type in the rows of a dialect."""
-    known = types - {type(None)}
-    sorts: tuple[set[type], ...] = ({str}, {int}, {int, float}, {bool})
-    return next((place for place, sort in enumerate(sorts) if known and known <= sort), len(sorts))
+_SORTS: tuple[set[type], ...] = ({str}, {int}, {int, float}, {bool})
 
 
 def script(dialect: Dialect) -> Iterator[str]:
     """Give the lines of the script."""
-    columns = keys()
+    known = keys()
+    columns = {key: _column_of(dialect, key, types) for key, types in known.items()}
+    kind, value = dialect.rest
+    columns["fields"] = (kind, value.format(keys=_joined(dialect.known, known, ", ")))
     yield f"CREATE TABLE {TABLE} ("
-    for key, types in columns.items():
-        kind = dialect.timestamp[0] if key == "timestamp" else dialect.types[_place(types)]
-        required = key in REQUIRED[1:] and kind == "Nullable(String)"
-        yield f'  "{key}" {"String" if required else kind},'
-    yield f'  "fields" {dialect.rest[0]}'
+    yield ",\n".join(f'  "{key}" {kind}' for key, (kind, _) in columns.items())
     yield f"){dialect.after};"
-    yield f"-- load: {_load(dialect, columns)};"
+    values = ", ".join(value for _, value in columns.values())
+    rows = dialect.rows.replace("{ours}", _joined(dialect.is_text, REQUIRED, " AND "))
+    yield f"-- load: INSERT INTO {TABLE} SELECT {values} FROM {rows};"  # noqa: S608 - our own names
 
 
-def _load(dialect: Dialect, columns: Types) -> str:
-    values = [
-        dialect.timestamp[1]
-        if key == "timestamp"
-        else dialect.values[_place(types)].format(key=key)
-        for key, types in columns.items()
-    ]
-    values.append(dialect.rest[1].format(keys=_joined(dialect.known, columns, ", ")))
-    ours = _joined(dialect.is_text, REQUIRED, " AND ")
-    rows = dialect.rows.replace("{ours}", ours)
-    return f"INSERT INTO {TABLE} SELECT {', '.join(values)} FROM {rows}"  # noqa: S608 - our own names
+def _column_of(dialect: Dialect, key: str, types: frozenset[type]) -> tuple[str, str]:
+    """Return the type of a key's column and the expression of its value."""
+    if key == "timestamp":
+        return dialect.timestamp
+    known = types - {type(None)}
+    for (kind, accepted), sort in zip(dialect.types.items(), _SORTS, strict=True):
+        if known and known <= sort:
+            value = dialect.value.format(key=key, kind=kind, accepted=accepted)
+            # A line without a required key is not loaded.
+            required = kind.removeprefix("Nullable(").removesuffix(")")
+            return (required if key in REQUIRED else kind), value
+    kind, value = dialect.other
+    return kind, value.format(key=key)
 
 
 def _joined(template: str, names: Iterable[str], separator: str) -> str:

@@ -10,8 +10,6 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-import orjson
-
 from pantheon_obs.cli.inputs import (
     FILES,
     add_files,
@@ -21,15 +19,16 @@ from pantheon_obs.cli.inputs import (
     show_time,
 )
 from pantheon_obs.cli.reading.follow import Follower
-from pantheon_obs.cli.stories.items import Item, item_of, name_of
-from pantheon_obs.cli.terminal import CommandError, in_color, paint, printable, write_lines
-from pantheon_obs.cli.wording import cut, milliseconds, outcome, usage
+from pantheon_obs.cli.stories.items import item_of, name_of
+from pantheon_obs.cli.terminal import CommandError, paint, printable, text_of, write_lines
+from pantheon_obs.cli.wording import milliseconds, outcome, shown, usage
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
     from pantheon_obs.cli.reading.lines import Line
+    from pantheon_obs.cli.stories.items import Item
 
 EXAMPLES = f"""\
 {FILES}
@@ -46,10 +45,12 @@ examples:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_files(parser)
-    parser.add_argument("-f", "--follow", action="store_true", help="wait for what is added")
-    parser.add_argument("--errors", action="store_true", help="only what has failed")
+    parser.add_argument("-f", "--follow", action="store_true", help="wait for new lines")
     parser.add_argument(
-        "--slow", metavar="MS", type=float, help="only what took so many milliseconds or more"
+        "--errors", action="store_true", help="only failed requests, tasks and calls"
+    )
+    parser.add_argument(
+        "--slow", metavar="MS", type=float, help="only rows of so many milliseconds or more"
     )
     parser.add_argument("--route", metavar="R", help="only requests and websockets of this route")
     parser.add_argument(
@@ -64,15 +65,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the rows."""
-    rows = _Rows(_filter(arguments), in_color(), arguments.local)
+    wanted = _filter(arguments)
     if not arguments.follow:
         reader = reader_of(arguments)
-        write_lines(rows.of(reader.lines()))
+        write_lines(_rows(reader.lines(), wanted, local=arguments.local))
         note_skipped(reader.read)
         return 0
     follower = Follower(arguments.files, from_start=False)
     while True:
-        write_lines(rows.of(follower.poll()))
+        write_lines(_rows(follower.poll(), wanted, local=arguments.local))
         sys.stdout.flush()
         if follower.is_done:
             return 0
@@ -98,7 +99,7 @@ class Filter(NamedTuple):
             item.kind in ("request", "websocket") and fields.get("route") == self.route
         ):
             return False
-        return all(key in fields and _text(fields[key]) == value for key, value in self.where)
+        return all(key in fields and text_of(fields[key]) == value for key, value in self.where)
 
 
 def _filter(arguments: argparse.Namespace) -> Filter:
@@ -112,35 +113,24 @@ def _filter(arguments: argparse.Namespace) -> Filter:
     return Filter(arguments.errors, arguments.slow, arguments.route, where)
 
 
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+def _rows(lines: Iterator[Line], wanted: Filter, *, local: bool) -> Iterator[str]:
+    """Give a row for each unit and call that is wanted."""
+    for line in lines:
+        item = item_of(line, 0)
+        if item is not None and not item.nested and wanted.takes(item):
+            yield _row(item, local=local)
 
 
-class _Rows(NamedTuple):
-    """The rows of lines, and how they look."""
-
-    wanted: Filter
-    colors: bool
-    local: bool
-
-    def of(self, lines: Iterator[Line]) -> Iterator[str]:
-        """Give a row for each unit and call that is wanted."""
-        for line in lines:
-            item = item_of(line, 0)
-            if item is not None and not item.nested and self.wanted.takes(item):
-                yield self._row(item)
-
-    def _row(self, item: Item) -> str:
-        fields = item.line.fields
-        time = show_time(item.line.time, local=self.local)
-        ended = f"{cut(outcome(item.kind, fields)):<16}"
-        parts = [
-            time.replace(tzinfo=None).isoformat(" ", "milliseconds"),
-            f"{printable(item.service):<12}",
-            f"{printable(cut(name_of(item.kind, fields))):<32}",
-            paint(ended, "red" if item.failed else "green", wanted=self.colors),
-            f"{milliseconds(item.duration):>10}",
-            *filter(None, usage(item.kind, fields)),
-            paint(printable(fields.get("trace_id", "-")), "dim", wanted=self.colors),
-        ]
-        return "  ".join(parts)
+def _row(item: Item, *, local: bool) -> str:
+    fields = item.line.fields
+    time = show_time(item.line.time, local=local)
+    parts = [
+        time.replace(tzinfo=None).isoformat(" ", "milliseconds"),
+        f"{printable(item.service):<12}",
+        f"{shown(name_of(item.kind, fields)):<32}",
+        paint(f"{outcome(item.kind, fields):<16}", "red" if item.failed else "green"),
+        f"{milliseconds(item.duration):>10}",
+        *filter(None, usage(item.kind, fields)),
+        paint(printable(fields.get("trace_id", "-")), "dim"),
+    ]
+    return "  ".join(parts)

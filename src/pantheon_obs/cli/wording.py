@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from pantheon_obs.cli.reading.schema import number
-from pantheon_obs.cli.terminal import printable
+from pantheon_obs.cli.terminal import encoded, printable, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LONGEST = 2000  # characters of a value that is shown
+_LONGEST = 2000  # characters of a value that is shown
 
 # Every line has these fields, or the head of a story or a row shows them already.
 _SHOWN = {
@@ -62,7 +60,7 @@ def outcome(kind: str, fields: dict[str, Any]) -> str:
     if status is not None and ended == "ok":
         ended = None
     parts = [status, ended, fields.get("error_type")]
-    return " ".join(printable(part) for part in parts if part is not None)
+    return shown(" ".join(str(part) for part in parts if part is not None))
 
 
 def usage(kind: str, fields: dict[str, Any]) -> Iterator[str]:
@@ -71,7 +69,7 @@ def usage(kind: str, fields: dict[str, Any]) -> Iterator[str]:
     if kind == "llm":
         model = fields.get("model_alias") or fields.get("model")
         if model is not None:
-            yield printable(model)
+            yield shown(model)
     elif (calls := number(fields, "llm_calls")) is not None:
         yield count(int(calls), "LLM call")
     yield tokens(number(fields, f"{prefix}input_tokens"), number(fields, f"{prefix}output_tokens"))
@@ -87,17 +85,17 @@ def other_fields(fields: dict[str, Any]) -> Iterator[str]:
     """Give the fields of a line as `key=value`, without those that every line has."""
     for name, value in fields.items():
         if name not in _SHOWN:
-            yield f"{printable(name)}={_short(value)}"
+            is_word = isinstance(value, str) and value != "" and not set(value) & set(' "=\n\t')
+            text = value if is_word else encoded(value).decode()
+            yield f"{printable(name)}={shown(text)}"
 
 
-def _short(value: object) -> str:
-    """Write a value as a plain word or as JSON, and cut a long one."""
-    is_word = isinstance(value, str) and value != "" and not set(value) & set(' "=\n\t')
-    text = str(value) if is_word else orjson.dumps(value).decode()
-    return printable(cut(text))
+def shown(value: object) -> str:
+    """Write a value as a person reads it: a long one is cut, and nothing moves the cursor."""
+    return printable(cut(text_of(value)))
 
 
 def cut(text: str) -> str:
     """Cut a long text, and say how much is left out."""
-    more = len(text) - LONGEST
-    return text if more <= 0 else f"{text[:LONGEST]}… ({more:,} more characters)"
+    more = len(text) - _LONGEST
+    return text if more <= 0 else f"{text[:_LONGEST]}… ({more:,} more characters)"

@@ -14,14 +14,14 @@ ASGIWrapper: TypeAlias = Callable[[ASGIApp], ASGIApp]
 
 
 def type_of(message: Any) -> Any:  # noqa: ANN401 - whatever the application has sent
-    """The type of a message; None of one that has none, which the other side judges."""
+    """The type of a message; None without one, which the other side judges."""
     try:
         return message["type"]
     except Exception:  # noqa: BLE001 - it may be anything
         return None
 
 
-def code_of(message: Any, default: int | None = None) -> int | None:  # noqa: ANN401 - as above
-    """The close code of a message; the default where it has none, or what is no number."""
+def close_code_of(message: Any, default: int | None = None) -> int | None:  # noqa: ANN401 - as above
+    """The close code of a message; the default without one, None if it is no number."""
     code = message.get("code", default)
     return code if isinstance(code, int) else default

@@ -182,7 +182,7 @@ def resume(trace: Trace) -> None:
     if context is not None and (foreign.bound or context[current_trace] is not trace):
         current_trace_id.set(context[current_trace_id])
         current_trace.set(context[current_trace])
-        foreign.restore(context.run(foreign.clear))
+        foreign.rebind(context.run(foreign.clear))
 
 
 def restore(trace: Trace) -> None:
@@ -200,7 +200,7 @@ def restore(trace: Trace) -> None:
         # What serves one request after another keeps nothing of an earlier one; other work goes on.
         clear()
     elif trace.outer_variables:
-        foreign.restore(trace.outer_variables)
+        foreign.rebind(trace.outer_variables)
 
 
 def clear() -> None:
@@ -214,12 +214,9 @@ def apart(work: Callable[..., object], *args: object) -> None:
 
     Python 3.11 may run it within a `ContextVar.set`: https://github.com/python/cpython/pull/97922.
     """
-    copy_context().run(_apart, work, *args)
-
-
-def _apart(work: Callable[..., object], *args: object) -> None:
-    _is_apart.set(True)
-    work(*args)
+    context = copy_context()
+    context.run(_is_apart.set, True)  # noqa: FBT003 - the value of the variable
+    context.run(work, *args)
 
 
 def is_apart() -> bool:

@@ -46,6 +46,10 @@ class Failure:
             self._traces.append(ref(trace))
             trace = trace.outer
 
+    def settle(self) -> None:
+        """Have nobody report it: the outcome of its request says it all."""
+        self.logged = self.sent = True
+
     def __reduce__(self) -> tuple[type[None], tuple[()]]:
         """Pickle as None: another process reports what it raises itself."""
         return type(None), ()
@@ -100,14 +104,14 @@ def escape(error: BaseException, trace: Trace, *, covered: bool = False) -> Fail
     return failure
 
 
-def cover(trace: Trace) -> None:
+def cover_text(trace: Trace) -> None:
     """Record that the event of a trace reports what a server may say of it in text, here."""
     failure = Failure(trace)
     failure.covered = True
     escaped_failure.set(failure)
 
 
-def cover_here(error: BaseException) -> None:
+def cover_everywhere(error: BaseException) -> None:
     """Record that an event reports an exception of no trace, wherever a server repeats it."""
     failure = note(error)
     failure.covered = failure.carried = True
@@ -138,7 +142,7 @@ def is_repeated(error: BaseException) -> bool:
     return first
 
 
-def leave(error: BaseException, context: Context, trace: Trace | None) -> None:
+def escape_context(error: BaseException, context: Context, trace: Trace | None) -> None:
     """Record that an exception leaves a context that was copied in a trace, or outside of one.
 
     It is the same failure there.
@@ -202,7 +206,7 @@ def share_log(root: BaseException, raised: BaseException) -> None:
         note(raised).logged = True
 
 
-def trace_of(error: BaseException | None) -> str | None:
+def trace_id_of(error: BaseException | None) -> str | None:
     """The id of the trace that the exception escaped from, if it is known."""
     failure = known(error)
     return None if failure is None else failure.trace_id

@@ -46,8 +46,8 @@ def register_tracer(module: str, ask: Callable[[], str | None]) -> None:
     tracer, _ask = module, ask
 
 
-def restore(variables: Variables) -> None:
-    """Set again what `clear` returned."""
+def rebind(variables: Variables) -> None:
+    """Bind again what `clear` returned."""
     for variable, value in variables:
         variable.set(value)
 

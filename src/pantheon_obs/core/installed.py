@@ -22,15 +22,15 @@ def is_ours(file: str) -> bool:
 
 
 @lru_cache
-def root_of(file: str) -> str | None:
+def folder_of(file: str) -> str | None:
     """Find the folder of installed code that a file belongs to; None if it is the application's."""
     if file.startswith("<frozen "):  # of the interpreter itself
         return ""
-    return next((root for begins, root in _roots() if file.startswith(begins)), None)
+    return next((root for begins, root in _folders() if file.startswith(begins)), None)
 
 
 @lru_cache(1)
-def _roots() -> tuple[tuple[str, str], ...]:
+def _folders() -> tuple[tuple[str, str], ...]:
     """List where the files of installed code begin, and the folder to leave out of their names.
 
     The longest come first: packages are often installed below the standard library.

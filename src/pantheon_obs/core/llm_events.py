@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass
 from logging import ERROR, INFO, WARNING
 from threading import RLock
 from typing import Any, ClassVar, Literal
+
+from pantheon_obs.core.measurements import Fact
 
 LlmOutcome = Literal["ok", "error", "cancelled", "closed", "not_consumed"]
 UsageStatus = Literal["reported", "partial", "missing", "error"]
@@ -18,8 +19,7 @@ REFUSED = "BudgetExceeded"
 _NO_USAGE = frozenset({"missing", "error"})
 
 
-@dataclass(eq=False, repr=False)  # no slots: a default is a class attribute
-class LlmCallFinished:
+class LlmCallFinished(Fact):
     """One LLM call has ended, whichever way.
 
     Attributes:

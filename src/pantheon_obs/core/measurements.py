@@ -10,6 +10,8 @@ class Fact:
     """A fact that gets its fields by name; type checkers ask for those without a default.
 
     The code of a dataclass is compiled at each start: 1 ms, as long as importing five modules.
+    Facts that come with each request or call are made by `__new__`, and get only the fields that
+    differ from their defaults.
     """
 
     def __init__(self, **fields: Any) -> None:  # noqa: ANN401 - declared by each class

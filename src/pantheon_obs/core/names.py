@@ -1,4 +1,4 @@
-"""Names that nobody knows, and the known one that was probably meant."""
+"""Report unknown names, with the known name that was probably meant."""
 
 from __future__ import annotations
 

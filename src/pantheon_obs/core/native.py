@@ -1,4 +1,4 @@
-"""Real threads, also where greenlets stand in for them (gevent, eventlet); where none may start."""
+"""Real threads, also where greenlets stand in for them (gevent); where none may start."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pantheon_obs.core.context import clear, is_apart
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.in_force import in_force
-from pantheon_obs.core.installed import root_of
+from pantheon_obs.core.installed import folder_of
 from pantheon_obs.core.runtime import running_loop
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _place() -> str:
     frame, last = sys._getframe(1), _frame_of_task()  # noqa: SLF001 - `inspect` reads all sources
     own: FrameType | None = None
     while True:
-        if root_of(frame.f_code.co_filename) is None:
+        if folder_of(frame.f_code.co_filename) is None:
             own = frame
         if frame is last or frame.f_back is None or _runs(frame.f_back):
             return (own or frame).f_code.co_qualname

@@ -9,10 +9,13 @@ from __future__ import annotations
 import logging
 import math
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import TypeVar
 
 _T = TypeVar("_T")
+_ReadNames = Callable[[object], tuple[str, ...]]
 _Number = TypeVar("_Number", int, float)
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch  # RFC 9110, section 5.6.2
@@ -84,49 +87,26 @@ def boolean(value: object) -> bool:
     return _accept(word, "a boolean (true or false, 1 or 0, yes or no, on or off)")
 
 
-def rate(value: object) -> float:
-    """Read a number from 0.0 to 1.0."""
-    number = _number(float, value)
-    fits = number is not None and 0.0 <= number <= 1.0
-    return _accept(number, "a number from 0.0 to 1.0", also=fits)
+def _number_within(
+    kind: type[_Number], least: float, most: float, accepted: str
+) -> Callable[[object], _Number]:
+    """Make a function that reads a number; words and booleans are none."""
 
-
-def duration(unit: str) -> Callable[[object], float]:
-    """Make a function that reads a finite number of a unit, 0 or more."""
-
-    def read(value: object) -> float:
-        number = _number(float, value)
-        fits = number is not None and 0.0 <= number < math.inf
-        return _accept(number, f"a number of {unit}, 0 or more", also=fits)
+    def read(value: object) -> _Number:
+        number: _Number | None = None
+        if isinstance(value, (str, int, kind)) and not isinstance(value, bool):
+            with suppress(ValueError, OverflowError):
+                number = kind(value)
+        return _accept(number, accepted, also=number is not None and least <= number <= most)
 
     return read
 
 
-seconds, milliseconds = duration("seconds"), duration("milliseconds")
-
-
-def size(value: object) -> int:
-    """Read a whole number of bytes."""
-    number = None if isinstance(value, float) else _number(int, value)
-    accepted = f"a whole number of bytes, {_LEAST_SIZE} or more"
-    return _accept(number, accepted, also=number is not None and number >= _LEAST_SIZE)
-
-
-def port(value: object) -> int:
-    """Read the number of a TCP port."""
-    number = None if isinstance(value, float) else _number(int, value)
-    fits = number is not None and 0 < number <= _HIGHEST_PORT
-    return _accept(number, f"a port, 1 to {_HIGHEST_PORT}", also=fits)
-
-
-def _number(kind: type[_Number], value: object) -> _Number | None:
-    """Read the value as a number; None for words and booleans."""
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        return None
-    try:
-        return kind(value)
-    except (ValueError, OverflowError):
-        return None
+rate = _number_within(float, 0.0, 1.0, "a number from 0.0 to 1.0")
+seconds = _number_within(float, 0.0, sys.float_info.max, "a number of seconds, 0 or more")
+milliseconds = _number_within(float, 0.0, sys.float_info.max, "a number of milliseconds, 0 or more")
+size = _number_within(int, _LEAST_SIZE, math.inf, f"a whole number of bytes, {_LEAST_SIZE} or more")
+port = _number_within(int, 1, _HIGHEST_PORT, f"a port, 1 to {_HIGHEST_PORT}")
 
 
 def names(value: object) -> tuple[str, ...]:
@@ -141,31 +121,31 @@ def names(value: object) -> tuple[str, ...]:
     return tuple(word for part in parts if (word := str(part).strip()))
 
 
-def headers(value: object) -> tuple[str, ...]:
-    """Read names of headers."""
-    found = names(value)
-    accepted = "one or more header names (letters, digits and dashes), separated by commas"
-    return _accept(found or None, accepted, also=all(_TOKEN(name) for name in found))
+def _names_of(fits: Callable[[str], object], accepted: str, *, least: int = 0) -> _ReadNames:
+    """Make a function that reads names, all of which fit."""
+
+    def read(value: object) -> tuple[str, ...]:
+        found = names(value)
+        return _accept(found, accepted, also=len(found) >= least and all(map(fits, found)))
+
+    return read
 
 
-def tokens(value: object) -> tuple[str, ...]:
-    """Read names that may stand in a header."""
-    found = names(value)
-    accepted = "names of letters, digits, dashes and underscores, separated by commas"
-    return _accept(found, accepted, also=all(_TOKEN(name) for name in found))
+headers = _names_of(
+    _TOKEN,
+    "one or more header names (letters, digits and dashes), separated by commas",
+    least=1,
+)
+tokens = _names_of(_TOKEN, "names of letters, digits, dashes and underscores, separated by commas")
+paths = _names_of(
+    lambda name: name.startswith("/"), "paths that start with a slash, separated by commas"
+)
 
 
 def path(value: object) -> str:
     """Read an absolute URL path; a slash at its end is dropped."""
     word = value.strip() if isinstance(value, str) else ""
     return _accept(word, "a path that starts with a slash", also=word[:1] == "/").rstrip("/")
-
-
-def paths(value: object) -> tuple[str, ...]:
-    """Read absolute URL paths."""
-    found = names(value)
-    accepted = "paths that start with a slash, separated by commas"
-    return _accept(found, accepted, also=all(name.startswith("/") for name in found))
 
 
 def registry(value: object) -> object:

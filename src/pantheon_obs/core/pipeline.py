@@ -55,17 +55,19 @@ listening: tuple[ListeningSink, ...] = ()
 adopting: tuple[Any, ...] = ()
 timing: tuple[Any, ...] = ()
 wants: Callable[[int], bool | None] | None = None
+_entering: tuple[Any, ...] = ()
 _measuring: tuple[Any, ...] = ()
 _looking: tuple[Callable[[Trace, Ended], None], ...] = ()
 
 
 def _use(chosen: tuple[Sink, ...]) -> None:
-    global sinks, listening, adopting, timing, _measuring  # noqa: PLW0603 - one process, one set of sinks
+    global sinks, listening, adopting, timing, _entering, _measuring  # noqa: PLW0603 - one process, one set of sinks
     sinks = chosen
     _ask_who_wants()
     listening = tuple(cast("ListeningSink", sink) for sink in sinks if hasattr(sink, "started"))
     adopting = tuple(sink for sink in sinks if hasattr(sink, "adopt"))
     timing = tuple(sink for sink in sinks if hasattr(sink, "timed"))
+    _entering = tuple(sink for sink in sinks if hasattr(sink, "entered"))
     _measuring = tuple(sink for sink in sinks if hasattr(sink, "measure"))
 
 
@@ -124,13 +126,7 @@ def started(trace: Trace) -> None:
 
 def entered(trace: Trace) -> None:
     """Notify the sinks that the application's code begins, where that is later than `started`."""
-    for sink in listening:
-        try:
-            notify: Callable[[Trace], None] | None = getattr(sink, "entered", None)
-            if notify is not None:
-                notify(trace)
-        except Exception as error:  # noqa: BLE001 - as above
-            report(f"sink {sink.name}", error)
+    _notify(_entering, "entered", trace)
 
 
 def before_end(look: Callable[[Trace, Ended], None]) -> None:
@@ -175,18 +171,18 @@ def emit(event: Event) -> None:
 
 def measure(measurement: Measurement) -> None:
     """Hand a fact without a log line to the sinks that count such."""
-    for sink in _measuring:
-        try:
-            sink.measure(measurement)
-        except Exception as error:  # noqa: BLE001 - as above
-            report(f"sink {sink.name}", error)
+    _notify(_measuring, "measure", measurement)
 
 
 def timed(operation: Operation) -> None:
     """Hand a measured call to the sinks that want each of them."""
-    for sink in timing:
+    _notify(timing, "timed", operation)
+
+
+def _notify(those: Iterable[Sink], method: str, fact: object) -> None:
+    for sink in those:
         try:
-            sink.timed(operation)
+            getattr(sink, method)(fact)
         except Exception as error:  # noqa: BLE001 - as above
             report(f"sink {sink.name}", error)
 

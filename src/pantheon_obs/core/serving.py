@@ -38,7 +38,7 @@ def serving(trace: Trace) -> Trace | None:
 
 
 def active() -> tuple[str, Trace | None]:
-    """The id and the trace that code in this context works for."""
+    """Return the id and the trace that code in this context works for."""
     trace = _trace_here()
     if trace is None or not trace.ended:
         return _id_here(), trace

@@ -1,4 +1,4 @@
-"""Whether a callable can be called in a certain way, by its signature."""
+"""Tell by its signature whether a callable can be called in a certain way."""
 
 from __future__ import annotations
 

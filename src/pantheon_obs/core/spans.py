@@ -1,4 +1,4 @@
-"""The place of a trace among its services: its own span, its caller's, and what goes on unread.
+"""The place of a trace among services: its own span, its caller's, and headers that go on unread.
 
 https://www.w3.org/TR/trace-context-2/ and https://www.w3.org/TR/baggage/
 """
@@ -54,8 +54,8 @@ class Spans:
         return {name: value for name, value in named.items() if value is not None}
 
 
-class Trace(Protocol):
-    """A trace, as far as this module uses it."""
+class SpanOwner(Protocol):
+    """A `Trace`, as far as this module uses it."""
 
     spans: Spans | None
     bound: dict[str, Any]
@@ -87,7 +87,7 @@ def upstream_of(
     return None if parts is start else parts
 
 
-def attach(trace: Trace, upstream: Upstream | None) -> None:
+def attach(trace: SpanOwner, upstream: Upstream | None) -> None:
     """Give a trace its caller's span, and bind the fields that come as baggage."""
     if upstream is None:
         return
@@ -98,14 +98,14 @@ def attach(trace: Trace, upstream: Upstream | None) -> None:
                 trace.bound.setdefault(name, value)
 
 
-def _fields_of(trace: Trace, upstream: Upstream) -> tuple[str, ...]:
+def _fields_of(trace: SpanOwner, upstream: Upstream) -> tuple[str, ...]:
     if upstream.fields is None and not trace.own_baggage:
         fields: tuple[str, ...] = in_force("baggage_fields")
         return fields
     return upstream.fields or ()
 
 
-def span_of(trace: Trace) -> str:
+def span_of(trace: SpanOwner) -> str:
     """Return the id of a trace's span, and make one at the first call."""
     # Several threads may ask at once.
     spans: Spans = trace.spans or trace.__dict__.setdefault("spans", Spans(_NOTHING))
@@ -114,7 +114,7 @@ def span_of(trace: Trace) -> str:
     return spans.span_id
 
 
-def traceparent_of(trace_id: str, trace: Trace | None) -> dict[str, str]:
+def traceparent_of(trace_id: str, trace: SpanOwner | None) -> dict[str, str]:
     """Make `traceparent` and `tracestate` of a trace, with the flags of its caller.
 
     An id that is neither 32 hex digits nor a UUID goes on in the trace of the caller, if any.
@@ -132,7 +132,7 @@ def traceparent_of(trace_id: str, trace: Trace | None) -> dict[str, str]:
     return headers
 
 
-def baggage_of(trace: Trace | None) -> str:
+def baggage_of(trace: SpanOwner | None) -> str:
     """Make the `baggage` of a trace: its caller's, with the values that our fields have now.
 
     A member whose value is the caller's keeps its properties; None is no value.

@@ -1,4 +1,4 @@
-"""Ask the stack of this thread who has called, where nothing else can tell."""
+"""Look on the stack of this thread for the caller, where nothing else can tell."""
 
 from __future__ import annotations
 

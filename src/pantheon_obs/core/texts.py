@@ -6,12 +6,12 @@ _LEAST, _MOST = 100, 999  # statuses
 
 
 def text_of(value: object) -> str:
-    """A text of a request; the empty one in place of what is none."""
+    """A text of a request; empty if the value is no text."""
     return str(value) if isinstance(value, str) else ""
 
 
 def status_of(value: object) -> int | None:
-    """An HTTP status as a plain number (it may be an `http.HTTPStatus`); None for what is none."""
+    """An HTTP status as a plain number (it may be an `http.HTTPStatus`); None if it is none."""
     if type(value) is not int:
         if not isinstance(value, int):
             return None

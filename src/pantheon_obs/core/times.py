@@ -1,4 +1,4 @@
-"""Where the time of one request, websocket or task went: the sums that its line shows."""
+"""Add up where the time of one request, websocket or task went, for its line."""
 
 from __future__ import annotations
 

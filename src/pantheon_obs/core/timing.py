@@ -17,6 +17,8 @@ from pantheon_obs.core.times import MOST_WAITING, UNNAMED, Times, statement_of
 if TYPE_CHECKING:
     from contextvars import Token
 
+    from pantheon_obs.core.times import Statement
+
 _NO_FACTS: dict[str, Any] = {}
 
 _running: ContextVar[Running | None] = ContextVar("pantheon_obs_running", default=None)
@@ -106,17 +108,19 @@ def leave(
         _tell(running.name, now - running.started, error, facts)
 
 
-def ended(
+def ended(  # noqa: PLR0913 - the last three are known of few calls
     trace: Trace,
     name: str,
     started: float,
     error: BaseException | None = None,
     facts: dict[str, Any] = _NO_FACTS,
+    *,
+    statement: Statement | None = None,
 ) -> None:
     """Add a call that ends now, and was no `Running` one."""
     now = perf_counter()
     if trace.times is not None and trace.last_byte is None:
-        trace.times.add(name, started, now)
+        trace.times.add(name, started, now, 1, statement)
     if pipeline.timing:
         _tell(name, now - started, error, facts)
 
@@ -125,15 +129,10 @@ def queried(
     trace: Trace, started: float, error: BaseException | None, text: object, system: str
 ) -> None:
     """Add a database statement that ends now; without a text it is not counted as repeated."""
-    now = perf_counter()
-    times = trace.times
-    if times is not None and trace.last_byte is None:
-        times.add("db", started, now, 1, statement_of(text, system))
-    if pipeline.timing:
-        _tell("db", now - started, error, {"system": system})
+    ended(trace, "db", started, error, {"system": system}, statement=statement_of(text, system))
 
 
-def cover(trace: Trace, started: float, seconds: float) -> None:
+def add_llm_call(trace: Trace, started: float, seconds: float) -> None:
     """Note the time of an LLM call, which has totals of its own, as measured."""
     times = sums_of(trace)
     if times is not None:

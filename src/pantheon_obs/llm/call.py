@@ -13,6 +13,7 @@ from pantheon_obs.core.switch import is_off
 from pantheon_obs.llm.cost.budgets import admit, catch_up
 from pantheon_obs.llm.cost.costs import pricing_of
 from pantheon_obs.llm.cost.list_loading import loader
+from pantheon_obs.llm.hosts import client_starter
 from pantheon_obs.llm.nesting import WithBlock, pop_block
 from pantheon_obs.llm.observe.functions import observed_function
 from pantheon_obs.llm.observe.values import Answers
@@ -20,7 +21,6 @@ from pantheon_obs.llm.options import CallOptions, alias_finder
 from pantheon_obs.llm.report import LlmCall
 from pantheon_obs.llm.usage.find import attached_usage
 from pantheon_obs.llm.usage.shapes import read
-from pantheon_obs.llm.vendors import client_starter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +36,11 @@ Decorated = TypeVar(
 OBSERVED = "_pantheon_obs_llm_call"
 
 _guard = Guard("llm call")
+
+
+def has_observer(function: object) -> bool:
+    """Whether the calls of a function are observed already."""
+    return getattr(function, OBSERVED, None) is True
 
 
 @overload
@@ -201,7 +206,7 @@ class LlmCallHandle:
         self._call = call
         self._answers = Answers(call.reported)
         self._results = 0
-        self._attached: Any = None  # the usage that the first one carries
+        self._attached: Any = None  # the usage that the first result carries
 
     def chunk(self, chunk: object) -> None:
         """Count a chunk of the answer.

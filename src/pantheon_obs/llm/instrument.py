@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache, partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -10,17 +11,17 @@ from pantheon_obs.core.errors import ConfigError
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.installed import imported
 from pantheon_obs.core.switch import is_off
-from pantheon_obs.llm.call import OBSERVED, LlmCallObserver
+from pantheon_obs.llm.call import LlmCallObserver, has_observer
 from pantheon_obs.llm.cost.costs import pricing_of
 from pantheon_obs.llm.cost.list_loading import loader
-from pantheon_obs.llm.instrumentation import LlmInstrumentation, find, name_of
+from pantheon_obs.llm.hosts import vendor_of
+from pantheon_obs.llm.instrumentation import LlmInstrumentation, described, resolve
 from pantheon_obs.llm.methods import SDKS
-from pantheon_obs.llm.options import CallOptions, Pricing
+from pantheon_obs.llm.options import CallOptions
 from pantheon_obs.llm.sdks import SDK_NAMES, functions_at, is_watched, sdk_of
-from pantheon_obs.llm.vendors import vendor_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from pantheon_obs.llm.cost.costs import Prices
     from pantheon_obs.llm.instrumentation import Observe, Observers
@@ -82,91 +83,74 @@ def instrument_llm(
         'Hi'
         >>> instrumentation.undo()
     """
-    return instrumented(
-        client_or_gateway, methods, provider, usage, pricing_of(prices, provider), automatic=False
-    )
+    options = CallOptions("", provider, usage, pricing_of(prices, provider))
+    return instrumented(client_or_gateway, methods, options, automatic=False)
 
 
 def is_observed(client: object, sdk: Sdk) -> bool:
     """Whether the calls of a client of an SDK are events."""
-    found = (find(client, path) or [None] for path in sdk.operations)
-    return is_watched(sdk) or any(getattr(each[-1], OBSERVED, None) is True for each in found)
+    found = (resolve(client, path) or [None] for path in sdk.operations)
+    return is_watched(sdk) or any(has_observer(each[-1]) for each in found)
 
 
-def instrumented(  # noqa: PLR0913 - the options of `instrument_llm`
-    subject: object,
-    methods: Iterable[str] | None = None,
-    provider: str | None = None,
-    usage: Callable[[Any], object] | None = None,
-    pricing: Pricing | None = None,
-    *,
-    automatic: bool,
+def instrumented(
+    subject: object, methods: Iterable[str] | None, options: CallOptions, *, automatic: bool
 ) -> LlmInstrumentation:
     """Do what `instrument_llm` does; an `automatic` change stands behind all others."""
     loader.prepare()
     sdk = sdk_of(subject)
-    all_clients = None if sdk is None or not isinstance(subject, type | ModuleType) else sdk
+    all_clients = sdk if isinstance(subject, type | ModuleType) else None
     makers = () if sdk is None or all_clients or methods is not None else sdk.makers
+    observers_of: Callable[[Any], Observers]
     if all_clients is not None and all_clients.factory:
+        observe = partial(instrumented, methods=methods, options=options, automatic=automatic)
 
-        def observe_made(client: object) -> LlmInstrumentation:
-            return instrumented(client, methods, provider, usage, pricing, automatic=automatic)
+        def of_factory(_: object) -> Observers:
+            return {all_clients.factory: partial(instrumentation.making, observe)}
 
-        return _of_made(subject, all_clients, observe_made, automatic=automatic)
-    if all_clients is not None:
-        wanted = _wanted(subject, sdk, methods, partial(functions_at, subject, all_clients))
+        wanted, observers_of = {all_clients.factory: ""}, of_factory
     else:
-        wanted = _wanted(subject, sdk, methods, bool if makers else partial(find, subject))
+        exists: Callable[[str], object] = partial(resolve, subject)
+        if all_clients is not None:
+            exists = partial(functions_at, subject, all_clients)
+        elif makers:  # some are methods of the objects that they make
+            exists = bool
+        wanted = _wanted(subject, sdk, methods, exists)
+        observers_of = _observers_finder(wanted, replace(options, sdk=sdk))
+    instrumentation = LlmInstrumentation(observers_of, sdk, makers)
+    if is_off():
+        return instrumentation
+    try:
+        if all_clients is None:
+            instrumentation.observe(subject)
+        else:
+            instrumentation.watch(all_clients, wanted, subject, automatic=automatic)
+    except ConfigError:
+        instrumentation.undo()
+        raise
+    return instrumentation
+
+
+def _observers_finder(
+    wanted: Mapping[str, str], options: CallOptions
+) -> Callable[[Any], Observers]:
+    """Make a function that returns the observers of an object's methods, by their paths."""
+    provider, sdk = options.provider, options.sdk
 
     @cache
     def observers_for(vendor: str | None) -> Observers:
-        observers: dict[str, Observe] = {
-            path: LlmCallObserver(
-                None, CallOptions(name, vendor, usage, pricing, sdk, None if provider else path)
-            )
-            for path, name in wanted.items()
-        }
-        if sdk is None:
-            return observers
-        # A class's function is the same for all clients, and copies are frequent.
-        return {path: cache(observe) for path, observe in observers.items()}
+        observers: dict[str, Observe] = {}
+        for path, name in wanted.items():
+            method = None if provider else path
+            own = replace(options, operation=name, provider=vendor, method=method)
+            observe = LlmCallObserver(None, own)
+            # A class's function is the same for all clients, and copies are frequent.
+            observers[path] = observe if sdk is None else cache(observe)
+        return observers
 
-    def observers_of(client: object) -> Observers:
-        return observers_for(vendor_of(client, sdk) if provider is None and sdk else provider)
-
-    instrumentation = LlmInstrumentation(observers_of, of_sdk=sdk is not None, makers=makers)
-    if all_clients is not None:
-        apply: Callable[[Any], None] = partial(
-            instrumentation.watch, all_clients, wanted, automatic=automatic
-        )
-    else:
-        apply = instrumentation.observe
-    return _applied(instrumentation, apply, subject)
-
-
-def _of_made(
-    subject: object, sdk: Sdk, observe: Callable[[Any], LlmInstrumentation], *, automatic: bool
-) -> LlmInstrumentation:
-    """Observe each client that the factory of an SDK makes from now on."""
-    instrumentation = LlmInstrumentation(
-        lambda _: {sdk.factory: partial(instrumentation.making, sdk, observe)},
-        of_sdk=True,
-        makers=(),
+    return lambda client: observers_for(
+        vendor_of(client, sdk) if provider is None and sdk is not None else provider
     )
-    watch = partial(instrumentation.watch, sdk, (sdk.factory,), automatic=automatic)
-    return _applied(instrumentation, watch, subject)
-
-
-def _applied(
-    instrumentation: LlmInstrumentation, apply: Callable[[Any], None], subject: object
-) -> LlmInstrumentation:
-    if not is_off():
-        try:
-            apply(subject)
-        except ConfigError:
-            instrumentation.undo()
-            raise
-    return instrumentation
 
 
 def _wanted(
@@ -188,7 +172,7 @@ def _wanted(
         wanted = {path: known.get(path, path.rpartition(".")[2]) for path in paths}
     if not wanted:
         msg = (
-            f"instrument_llm: {name_of(subject)} has no method {' or '.join(known)}: name those "
+            f"instrument_llm: {described(subject)} has no method {' or '.join(known)}: name those "
             f"that call the model, methods=(…), or pass a client of {SDK_NAMES}, or the class of "
             "such clients or the SDK's module, where their methods can be told without a client"
         )
@@ -202,7 +186,7 @@ def instrument_imported() -> None:
         module = imported(sdk.package)
         if module is not None and sdk.package not in _imported:
             with _guard:
-                _imported[sdk.package] = instrumented(module, automatic=True)
+                _imported[sdk.package] = instrumented(module, None, CallOptions(), automatic=True)
 
 
 def reset() -> None:

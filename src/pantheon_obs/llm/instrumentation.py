@@ -12,7 +12,7 @@ from weakref import WeakSet
 from pantheon_obs.core.errors import ConfigError
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.undoable import Patch, Undoable
-from pantheon_obs.llm.call import OBSERVED
+from pantheon_obs.llm.call import OBSERVED, has_observer
 from pantheon_obs.llm.sdks import Watcher, functions_at, sdk_of
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ class LlmInstrumentation(Undoable):
     """The change that `instrument_llm` has made."""
 
     def __init__(
-        self, observers_of: Callable[[Any], Observers], *, of_sdk: bool, makers: tuple[str, ...]
+        self, observers_of: Callable[[Any], Observers], sdk: Sdk | None, makers: tuple[str, ...]
     ) -> None:
         self._observers_of = observers_of
-        self._of_sdk = of_sdk
+        self._sdk = sdk
         self._makers = makers
         self._patches: list[Patch | Watcher] = []
         self._owners: list[Any] = []
@@ -65,18 +65,18 @@ class LlmInstrumentation(Undoable):
             if not functions:
                 raise _no_method(subject, path)
             self._patches += (
-                Watcher(function, kind, sdk, path, self._observers_of, automatic=automatic)
+                Watcher(function, kind, sdk, path, self._observers_of, automatic)
                 for kind, function in functions
             )
 
     def making(
-        self, sdk: Sdk, observe: Callable[[Any], LlmInstrumentation], make: Callable[..., Any]
+        self, observe: Callable[[Any], LlmInstrumentation], make: Callable[..., Any]
     ) -> Callable[..., Any]:
         """Wrap the factory of an SDK, so that each client of a model is observed."""
 
         def kept(client: Any) -> Any:
             with _guard:
-                if sdk_of(client) is sdk:  # and not a client of another service
+                if sdk_of(client) is self._sdk:  # and not a client of another service
                     instrumentation = observe(client)
                     vars(client)[_KEPT] = instrumentation  # it lives as long as the client
                     self._copies.add(instrumentation)
@@ -96,21 +96,21 @@ class LlmInstrumentation(Undoable):
         Raises:
             ConfigError: A method does not exist, or the object cannot be changed.
         """
-        if self._of_sdk:
+        if self._sdk:
             _release(subject)
         for path, observe in self._observers_of(subject).items():
-            found = find(subject, path)
+            found = resolve(subject, path)
             if found is None and self._makers:
                 continue  # a method of the objects that they make
             if found is None:
                 raise _no_method(subject, path)
             *owners, method = found
-            if getattr(method, OBSERVED, None) is not True:
+            if not has_observer(method):
                 self._patch(owners, path.rpartition(".")[2], method, observe)
         self._forget_made_once()
-        for path in (*_COPIERS, *self._makers) if self._of_sdk else ():
-            *owners, method = find(subject, path) or (None,)
-            if method is not None and getattr(method, OBSERVED, None) is not True:
+        for path in (*_COPIERS, *self._makers) if self._sdk else ():
+            *owners, method = resolve(subject, path) or (None,)
+            if method is not None and not has_observer(method):
                 name = path.rpartition(".")[2]
                 self._patches.append(Patch(owners[-1], name, self._copying(method)))
 
@@ -119,13 +119,13 @@ class LlmInstrumentation(Undoable):
         if isinstance(owner, type):
             observed = observe(getattr_static(owner, name))
         elif type(method) is MethodType:  # and not somebody's wrapper with its `__class__`
-            resource = self._of_sdk and len(owners) > 1
+            resource = self._sdk and len(owners) > 1
             own = _unobserved(method.__self__) if resource else method.__self__
             observed = MethodType(observe(method.__func__), own)
         else:
             observed = observe(method)
         self._patches.append(Patch(owner, name, observed))
-        if self._of_sdk:
+        if self._sdk:
             self._owners += owners
 
     def _forget_made_once(self) -> None:
@@ -140,9 +140,7 @@ class LlmInstrumentation(Undoable):
         def copying(*args: Any, **kwargs: Any) -> Any:
             client = method(*args, **kwargs)
             with _guard:
-                instrumentation = LlmInstrumentation(
-                    self._observers_of, of_sdk=True, makers=self._makers
-                )
+                instrumentation = LlmInstrumentation(self._observers_of, self._sdk, self._makers)
                 instrumentation.observe(client)
                 self._copies.add(instrumentation)  # it lives as long as the copy's own copy()
             return client
@@ -151,7 +149,7 @@ class LlmInstrumentation(Undoable):
         return copying
 
 
-def find(subject: Any, path: str) -> list[Any] | None:
+def resolve(subject: Any, path: str) -> list[Any] | None:
     """Return the object, those on the path from it, and the method at its end, if it exists."""
     found = [subject]
     for name in path.split("."):
@@ -174,17 +172,17 @@ def _unobserved(resource: Any) -> Any:
     """
     unobserved: Any = copy(resource)
     own: Any = vars(unobserved)
-    for name in [name for name, value in own.items() if getattr(value, OBSERVED, None) is True]:
+    for name in [name for name, value in own.items() if has_observer(value)]:
         del own[name]
     own[OBSERVED] = True  # the watchers of its class leave it alone
     return unobserved
 
 
 def _no_method(subject: Any, path: str) -> ConfigError:
-    return ConfigError(f"instrument_llm: {name_of(subject)} has no method {path!r}")
+    return ConfigError(f"instrument_llm: {described(subject)} has no method {path!r}")
 
 
-def name_of(subject: Any) -> str:
+def described(subject: Any) -> str:
     """Name an object in a message."""
     if isinstance(subject, ModuleType):
         return f"the module {subject.__name__}"

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-# The operation of methods that ask for an answer which is made in the background: it is reported
-# once, when it is there, because it is no call of its own.
+# The operation of methods that fetch an answer which is made in the background. The answer is
+# reported once, when it is complete: fetching it is no call of a model.
 RETRIEVE = "retrieve"
 # The operations whose answer may be a plain text.
 TEXTS = frozenset({"transcriptions", "translations"})
@@ -34,7 +34,7 @@ class Sdk(NamedTuple):
     modules: tuple[str, ...] = ()  # others that stand for the package
     # The path to the package's function that makes each client, where it makes their classes too.
     factory: str = ""
-    # The SDKs whose calls, where a call's own code makes them, are parts of that call.
+    # Which SDKs' calls are parts of a call of this SDK, if the code of that call makes them.
     parts: Literal["own", "all", "none"] = "own"
 
 

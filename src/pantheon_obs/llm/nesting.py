@@ -27,27 +27,25 @@ _GENERATOR = CO_GENERATOR | CO_ASYNC_GENERATOR
 _SKIPPED = frozenset({__name__, "pantheon_obs.llm.call", "contextlib"})
 
 
-def outer_call(caller: Any, trace_id: str) -> Any:
+def outer_call(call: Any) -> Any:
     """Return the innermost open call of this trace among a call and its outer ones, or None."""
-    outer = caller
-    while outer is not None and outer.outcome is not None:
-        outer = outer.outer
-    return None if outer is None or outer.trace_id != trace_id else outer
+    while call is not None and call.outcome is not None:
+        call = call.outer
+    return None if call is None or call.trace_id != active()[0] else call
 
 
-def is_part(caller: Any, sdk: Sdk | None) -> bool:
-    """Whether a call of an SDK is a part of the call whose own code makes it, and none itself.
+def is_part(outer: Any, sdk: Sdk | None) -> bool:
+    """Whether a call of an SDK is a part of its outer call, which has the event for both.
 
     An SDK's methods call one another, and some SDKs call those of others.
     """
-    outer = None if caller is None or sdk is None else outer_call(caller, active()[0])
-    calling = None if outer is None else outer.options.sdk
+    calling = None if outer is None or sdk is None else outer.options.sdk
     return calling is not None and (
         calling.parts == "all" or (calling.parts == "own" and calling is sdk)
     )
 
 
-class Running:
+class OwnCode:
     """A block in which a call's own code runs; `settle` reports it if an exception ends it."""
 
     __slots__ = ("_call", "_settle", "_token")

@@ -41,15 +41,15 @@ class Pricing(NamedTuple):
 class CallOptions:
     """The options that all calls of one function share; `operation` names the event.
 
-    With an `sdk` a client of it is called, whose host tells who sells the model, if anybody known
-    does; else the model's name may tell it. With a `method`, its path, each call is asked for the
-    host: the application has named no provider.
+    `sdk` is that of the client, if the function is a client's method: the vendor is then known by
+    the host only, and else may be known by the model's name. `method` is the path to the method, if
+    each call is asked for its host, because the application has named no provider.
     """
 
-    operation: str
-    provider: str | None
-    usage: Callable[[Any], object] | None
-    pricing: Pricing | None
+    operation: str = ""
+    provider: str | None = None
+    usage: Callable[[Any], object] | None = None
+    pricing: Pricing | None = None
     sdk: Sdk | None = None
     method: str | None = None
 

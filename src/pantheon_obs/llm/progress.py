@@ -10,7 +10,7 @@ from pantheon_obs.core.guard import report
 from pantheon_obs.llm.cancellations import sender_of
 from pantheon_obs.llm.cost.list_loading import loader
 from pantheon_obs.llm.usage.beside import SERVED, open_message
-from pantheon_obs.llm.usage.errors import error_in, read_exception
+from pantheon_obs.llm.usage.errors import error_type_of, read_exception
 from pantheon_obs.llm.usage.fields import EXTRA, KEYS, class_fields, either, field, is_asked
 from pantheon_obs.llm.usage.find import read_billed
 from pantheon_obs.llm.usage.shapes import read
@@ -105,7 +105,7 @@ class Progress:
             # An SDK reads nothing in a body that is no stream, a page of HTML for example.
             nothing = self.chunks == 0 and self.options.sdk is not None
             cut = self.reported.finished is False or nothing
-            if cut and error_in(self.reported) is None:
+            if cut and error_type_of(self.reported) is None:
                 self._set_outcome("error", "IncompleteStream")
             else:
                 self._set_outcome("ok")
@@ -113,8 +113,8 @@ class Progress:
     def failed(self, error: BaseException, began: float | None = None) -> None:
         """Record an exception: `error`, or `cancelled` if it is not an `Exception`.
 
-        A cancellation by the caller's own time-out is an error, and one of a stream that the
-        consumer has left none.
+        A cancellation by the caller's own time-out is an error. A cancellation of a stream that the
+        consumer has left is not.
         """
         by = None if isinstance(error, Exception) else sender_of(error)
         if by == "consumer":
@@ -138,7 +138,7 @@ class Progress:
 
     def _set_outcome(self, outcome: LlmOutcome, error_type: str | None = None) -> None:
         if outcome == "ok":
-            error_type = error_in(self.reported)
+            error_type = error_type_of(self.reported)
             if error_type is not None:
                 outcome = "error"
         elif self.reported.finished is False:

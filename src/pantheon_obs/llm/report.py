@@ -15,7 +15,7 @@ from pantheon_obs.core.in_force import attributed
 from pantheon_obs.core.llm_events import LlmCallFinished
 from pantheon_obs.core.serving import active
 from pantheon_obs.core.spans import span_of
-from pantheon_obs.core.timing import cover
+from pantheon_obs.core.timing import add_llm_call
 from pantheon_obs.llm.cancellations import watch
 from pantheon_obs.llm.cost.budgets import budgets
 from pantheon_obs.llm.cost.costs import set_cost
@@ -23,8 +23,8 @@ from pantheon_obs.llm.cost.list_loading import loader
 from pantheon_obs.llm.methods import RETRIEVE
 from pantheon_obs.llm.nesting import InnerCalls, is_part, outer_call
 from pantheon_obs.llm.progress import Progress
-from pantheon_obs.llm.usage.find import Found, attached_usage, find
-from pantheon_obs.llm.usage.reported import Reported, is_told
+from pantheon_obs.llm.usage.find import Found, attached_usage, find_usage
+from pantheon_obs.llm.usage.reported import Reported, is_due
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +48,7 @@ class LlmCall(Progress):
     outer: LlmCall | None = None  # the call whose own code has made it
     attributed: Mapping[str, Any] = MappingProxyType({})  # the fields that its cost is booked under
     awaited: tuple[Any, ...] = ()  # what an async caller waits for, because of a budget
-    is_part = False  # of that call, which has the event for both
+    is_part = False  # of the outer call, which has the event for both
 
     def __init__(
         self, options: CallOptions, model_alias: str | None, provider: str | None = None
@@ -72,11 +72,10 @@ class LlmCall(Progress):
         if not watch.is_on:
             watch.begin()
         caller = call_here()
-        if caller is not None:
-            self.outer = outer_call(caller, self.trace_id)
-            if self.outer is not None:
-                self.is_part = is_part(self.outer, options.sdk)
-                self.outer.inner_calls().open.add(self)
+        if caller is not None and (outer := outer_call(caller)) is not None:
+            self.outer = outer
+            self.is_part = is_part(outer, options.sdk)
+            outer.inner_calls().open.add(self)
         self.started = perf_counter()
         if budgets.refusing:
             budgets.check(self)
@@ -136,7 +135,7 @@ class LlmCall(Progress):
         attached = self.attached if self.attached is not None else attached_usage(source)
         if source is None and self.recent:
             source = self.recent[-1]
-        found = find(self.read_usage, source, attached, complete=self.complete)
+        found = find_usage(self.read_usage, source, attached, complete=self.complete)
         if found.error is not None:
             report(f"usage of llm.{self.options.operation}", found.error)
         return found
@@ -147,7 +146,7 @@ class LlmCall(Progress):
         outer = self.outer
         retrieved = self.options.operation == RETRIEVE and self.options.sdk is not None
         try:
-            if (retrieved or self.reported.job) and not is_told(self.reported, retrieved=retrieved):
+            if (retrieved or self.reported.job) and not is_due(self.reported, retrieved=retrieved):
                 if self.trace is not None:
                     self.trace.open_calls.discard(self)
                 return
@@ -158,11 +157,11 @@ class LlmCall(Progress):
                 self.trace.open_calls.discard(self)
                 if not (event.nested or self.is_part):
                     self.trace.count(event)
-                    cover(self.trace, self.started, self.latency)
+                    add_llm_call(self.trace, self.started, self.latency)
             if not self.is_part:
                 pipeline.emit(event)
             if budgets.tallies and (event.nested or not self.is_part):
-                budgets.count(self, event)
+                budgets.add(self, event)
         finally:
             if outer is not None:
                 outer.inner_ended(self)

@@ -1,9 +1,10 @@
-"""Observe every client of an SDK, at the functions where all of them meet."""
+"""Observe every client of an SDK, at the functions that all of them call."""
 
 from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import reduce
 from inspect import getattr_static, unwrap
 from operator import attrgetter
@@ -13,9 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 from pantheon_obs.core.calls import call_here
 from pantheon_obs.core.guard import report
-from pantheon_obs.llm.call import OBSERVED
+from pantheon_obs.llm.call import has_observer
 from pantheon_obs.llm.methods import SDKS
-from pantheon_obs.llm.nesting import is_part
+from pantheon_obs.llm.nesting import is_part, outer_call
 from pantheon_obs.llm.redirect import Redirect, copy_of
 
 if TYPE_CHECKING:
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
 SDK_NAMES = ", ".join(sdk.package for sdk in SDKS)
 
 _lock = Lock()
-_meetings: dict[FunctionType, _Meeting] = {}
+_watched: dict[FunctionType, _Watched] = {}
 
 
-class _Meeting:
-    """A function that all clients call, and its watchers: the first that knows a client counts."""
+class _Watched:
+    """A watched function; the first of its watchers that knows a client observes the call."""
 
     def __init__(self, function: FunctionType) -> None:
         self.watchers: list[Watcher] = []
@@ -41,11 +42,12 @@ class _Meeting:
         """Return the function to call: the original one, or that with its observer."""
         try:
             subject = args[0] if args else None
-            if getattr(subject, OBSERVED, None) is not True:  # else its client is observed
+            if not has_observer(subject):  # as a resource of an observed client has
                 for watcher in self.watchers:
-                    client = _client_of(subject, watcher)
+                    in_resource = "." in watcher.path
+                    client = getattr(subject, "_client", None) if in_resource else subject
                     if client is None or isinstance(client, watcher.kind):
-                        if is_part(call_here(), watcher.sdk):
+                        if is_part(outer_call(call_here()), watcher.sdk):
                             break
                         observers = watcher.observers_of(subject if client is None else client)
                         return observers[watcher.path](self._original)
@@ -54,13 +56,7 @@ class _Meeting:
         return self._original
 
 
-def _client_of(subject: Any, watcher: Watcher) -> Any:
-    """Return the client that a resource of an SDK belongs to, if it tells."""
-    if "." in watcher.path:
-        return getattr(subject, "_client", None)
-    return subject
-
-
+@dataclass(eq=False)
 class Watcher:
     """Observes the calls of a function by the clients of a class, until `undo()`.
 
@@ -68,47 +64,40 @@ class Watcher:
     watcher stands behind those that the application has asked for.
     """
 
-    def __init__(  # noqa: PLR0913 - plain data
-        self,
-        function: FunctionType,
-        kind: type,
-        sdk: Sdk,
-        path: str,
-        observers_of: Callable[[Any], Mapping[str, Callable[[Any], Any]]],
-        *,
-        automatic: bool,
-    ) -> None:
-        self._function = function
-        self.kind = kind
-        self.sdk = sdk
-        self.path = path
-        self.observers_of = observers_of
-        self.automatic = automatic
+    function: FunctionType
+    kind: type
+    sdk: Sdk
+    path: str
+    observers_of: Callable[[Any], Mapping[str, Callable[[Any], Any]]]
+    automatic: bool
+
+    def __post_init__(self) -> None:
+        """Begin to watch."""
         with _lock:
-            meeting = _meetings.get(function)
-            if meeting is None:
-                meeting = _meetings[function] = _Meeting(function)
-            meeting.watchers = sorted((*meeting.watchers, self), key=attrgetter("automatic"))
+            watched = _watched.get(self.function)
+            if watched is None:
+                watched = _watched[self.function] = _Watched(self.function)
+            watched.watchers = sorted((*watched.watchers, self), key=attrgetter("automatic"))
 
     def undo(self) -> None:
         """Observe the calls no more."""
         with _lock, suppress(KeyError):  # a second time
-            meeting = _meetings[self._function]
-            meeting.watchers = [other for other in meeting.watchers if other is not self]
-            if not meeting.watchers:
-                _meetings.pop(self._function).redirect.undo()
+            watched = _watched[self.function]
+            watched.watchers = [other for other in watched.watchers if other is not self]
+            if not watched.watchers:
+                _watched.pop(self.function).redirect.undo()
 
 
 def is_watched(sdk: Sdk) -> bool:
     """Whether a class or the module of an SDK is observed."""
-    return any(watcher.sdk is sdk for each in [*_meetings.values()] for watcher in each.watchers)
+    return any(watcher.sdk is sdk for each in [*_watched.values()] for watcher in each.watchers)
 
 
 def reset() -> None:
     """Observe no class or module any more (used by `pantheon_obs.testing.reset`)."""
     with _lock:
-        while _meetings:
-            _meetings.popitem()[1].redirect.undo()
+        while _watched:
+            _watched.popitem()[1].redirect.undo()
 
 
 def sdk_of(subject: Any) -> Sdk | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from pantheon_obs.core.calls import call_here
 from pantheon_obs.core.context import carried_trace, current_call
 from pantheon_obs.core.errors import refuse
-from pantheon_obs.core.failures import leave
+from pantheon_obs.core.failures import escape_context
 from pantheon_obs.core.serving import active
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _carried(fn: Callable[_P, _T]) -> Callable[_P, _T]:
             return copied.run(fn, *args, **kwargs)
         except BaseException as error:
             # It is reported outside of this context: by the thread's hook or the future's callback.
-            leave(error, copied, trace)
+            escape_context(error, copied, trace)
             raise
 
     return carried
@@ -117,7 +117,7 @@ def _carried_coroutine(fn: Callable[_P, Any]) -> Callable[_P, Any]:
             return await _steps(copied.run(fn, *args, **kwargs), copied)
         except BaseException as error:
             if not isinstance(error, GeneratorExit):  # the garbage collector may close it
-                leave(error, copied, trace)
+                escape_context(error, copied, trace)
             raise
 
     return carried

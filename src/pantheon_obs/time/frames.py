@@ -5,7 +5,7 @@ from __future__ import annotations
 from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_ITERABLE_COROUTINE
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.installed import is_ours, root_of
+from pantheon_obs.core.installed import folder_of, is_ours
 
 if TYPE_CHECKING:
     from types import CodeType, FrameType
@@ -51,7 +51,7 @@ def place_in(stack: tuple[Place, ...]) -> str:
 
     This library's code does not count: the garbage collector calls it in the middle of anything.
     """
-    own = [place for place in stack if root_of(place[0].co_filename) is None]
+    own = [place for place in stack if folder_of(place[0].co_filename) is None]
     others = [place for place in stack if not is_ours(place[0].co_filename)]
     return named((own or others or stack)[0])
 

@@ -340,7 +340,7 @@ class Failing(grpc.ServerInterceptor):  # type: ignore[misc]  # untyped
 
 
 class AioFailing(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # untyped
-    """The same for asyncio."""
+    """An interceptor of asyncio's servers, which fails for one method."""
 
     async def intercept_service(self, continuation: Any, details: Any) -> Any:
         """Raise, or pass the RPC on."""

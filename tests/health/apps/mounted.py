@@ -42,7 +42,7 @@ async def needed() -> bool:
 
 
 async def answer(path: str, incoming: neutral.Incoming) -> neutral.Reply:
-    """Do what the path says; report how often the checks have run."""
+    """Act on the path, and report how often the checks have run."""
     if path == "close":
         gate.clear()
     elif path == "open":

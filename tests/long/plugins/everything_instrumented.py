@@ -41,7 +41,7 @@ def pytest_sessionfinish() -> None:
 
 
 def _drop_lines() -> None:
-    """Send what our handler writes nowhere."""
+    """Discard the output of our handler."""
     for handler in logging.getLogger().handlers:
         if type(handler).__module__.startswith("pantheon_obs.") and "handle" not in vars(handler):
             handler.handle = _without_output(handler.handle)  # type: ignore[method-assign]

@@ -28,8 +28,8 @@ def emit() -> None:
     """Report all of it."""
     error = OSError("cut")
     facts: dict[str, Any] = {"status_code": 200, "latency_ms": 9.0, "route": "/stream"}
-    pipeline.emit(RequestFinished("t1", **_REQUEST, **facts, outcome="ok", ttfb_ms=1.0))
-    pipeline.emit(RequestFinished("t2", **_REQUEST, **facts, outcome="error", error=error))
+    pipeline.emit(RequestFinished(trace_id="t1", **_REQUEST, **facts, outcome="ok", ttfb_ms=1.0))
+    pipeline.emit(RequestFinished(trace_id="t2", **_REQUEST, **facts, outcome="error", error=error))
     pipeline.emit(
         WebsocketFinished(trace_id="t3", **_SOCKET, latency_ms=1.0, outcome="ok", close_code=1000)
     )

@@ -13,6 +13,7 @@ from asgiref.sync import SyncToAsync
 from pantheon_obs.adapters.django.templates import template_of_pattern
 from pantheon_obs.adapters.wsgi_environ import FITS, note_failed_read
 from pantheon_obs.core.context import apart, end, resume, suspend, trace_on
+from pantheon_obs.core.events import SERVER_ERROR
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.guard import Guard, report
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from django.http import HttpRequest
-
-_SERVER_ERROR = 500
 
 _guard = Guard("django exchange")
 
@@ -64,7 +63,7 @@ class DjangoExchange(Exchange):
         super().note_unhandled(error)
         if self.status_code is not None:
             # A middleware outside of ours has failed since: our response is not the one sent.
-            self.status_code = _SERVER_ERROR
+            self.status_code = SERVER_ERROR
             self.closed()
 
     def follows(self, *, is_async: bool) -> None:
@@ -157,7 +156,7 @@ class Closer:
         self._exchange = exchange
 
     def __call__(self) -> None:
-        """Be called by `HttpResponse.close`."""
+        """Notify the exchange; `HttpResponse.close` calls it."""
         try:
             self._exchange.closed()
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per request

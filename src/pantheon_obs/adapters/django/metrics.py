@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 
 from pantheon_obs import _setup
 
@@ -21,22 +21,15 @@ def in_front(
     paths = {path, f"{path}/"}
 
     def respond(request: HttpRequest) -> Any:  # noqa: ANN401 - a response
-        return answer(request) if request.path_info in paths else get_response(request)
+        return answer_scrape(request) if request.path_info in paths else get_response(request)
 
     async def arespond(request: HttpRequest) -> Any:  # noqa: ANN401 - as above
-        return answer(request) if request.path_info in paths else await get_response(request)
+        return answer_scrape(request) if request.path_info in paths else await get_response(request)
 
     return arespond if is_async else respond
 
 
-async def view(request: HttpRequest) -> HttpResponse:
-    """Answer a scrape of the included urls, while there is a `metrics_path`."""
-    if _setup.metrics_status() != "on":
-        raise Http404
-    return answer(request)
-
-
-def answer(request: HttpRequest) -> HttpResponse:
+def answer_scrape(request: HttpRequest) -> HttpResponse:
     """Answer a scrape, in the format that it accepts."""
     started: list[Any] = []
 

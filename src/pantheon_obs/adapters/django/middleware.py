@@ -20,7 +20,7 @@ from pantheon_obs.adapters.django.start import process
 from pantheon_obs.adapters.django.streams import follow
 from pantheon_obs.adapters.django.users import bind_user, bind_user_early
 from pantheon_obs.adapters.routes import ROUTE
-from pantheon_obs.adapters.wsgi_environ import EnvironIdentity, headers_of
+from pantheon_obs.adapters.wsgi_environ import EnvironIdentity, headers_in_environ
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import ATTRIBUTE, KEY, begin, current_trace, leave_on, trace_on
 from pantheon_obs.core.enclosing import enclosing
@@ -103,42 +103,34 @@ class TraceIdMiddleware:
             return self._serve(request)
         exchange = self._begin(request)
         if exchange is None:
-            response = self.get_response(request)
-            self._add_to_outer(request, response)
-            return response
+            return self._add_to_outer(request, self.get_response(request))
         begin(exchange)
         try:
             if pipeline.listening:
                 pipeline.started(exchange)
-            response = self.get_response(request)
-            self._answered(exchange, request, response)
+            return self._answered(exchange, request, self.get_response(request))
         except BaseException as error:
             exchange.failed(error)
             raise
         finally:
             exchange.leave()
-        return response
 
     async def _serve(self, request: HttpRequest) -> Any:  # noqa: ANN401 - as above
         if not self._started:
             prepare_loop()
         exchange = self._begin(request)
         if exchange is None:
-            response = await self.get_response(request)
-            self._add_to_outer(request, response)
-            return response
+            return self._add_to_outer(request, await self.get_response(request))
         begin(exchange)
         try:
             if pipeline.listening:
                 pipeline.started(exchange)
-            response = await self.get_response(request)
-            self._answered(exchange, request, response)
+            return self._answered(exchange, request, await self.get_response(request))
         except BaseException as error:
             exchange.failed(error)
             raise
         finally:
             exchange.leave()
-        return response
 
     def _begin(self, request: Any) -> DjangoExchange | None:  # noqa: ANN401 - Django has no types
         """Begin the request's trace; None if code around us has done so."""
@@ -149,7 +141,7 @@ class TraceIdMiddleware:
         carrier = request.META if scope is None else scope
         outer = carrier.get(KEY) or getattr(request, ATTRIBUTE, None)
         if outer is None and _trace_here() is not None:
-            outer = enclosing(DjangoExchange, request.path, headers_of, request.META)
+            outer = enclosing(DjangoExchange, request.path, headers_in_environ, request.META)
         if outer is not None and not outer.ended:
             leave_on(request, outer)
             if self._bind_user_id:
@@ -170,11 +162,11 @@ class TraceIdMiddleware:
         request._pantheon_obs_trace = exchange  # noqa: SLF001 - `leave_on` would take 1,700 more
         return exchange
 
-    def _answered(self, exchange: DjangoExchange, request: HttpRequest, response: Any) -> None:  # noqa: ANN401 - as above
+    def _answered(self, exchange: DjangoExchange, request: HttpRequest, response: Any) -> Any:  # noqa: ANN401 - as above
         """Add the id to the response; the event is due when the server closes it."""
         if not isinstance(response, HttpResponseBase):
             exchange.finish()  # without a response, of which Django will complain
-            return
+            return response
         try:
             self._put_id_on(response, exchange.trace_id)
             if self._bind_user_id:
@@ -192,8 +184,9 @@ class TraceIdMiddleware:
             exchange.response_started = True
             exchange.complete()
             exchange.finish()
+        return response
 
-    def _add_to_outer(self, request: Any, response: Any) -> None:  # noqa: ANN401 - as above
+    def _add_to_outer(self, request: Any, response: Any) -> Any:  # noqa: ANN401 - as above
         """Put on the trace around us what Django knows, and add the headers that it may lack."""
         try:
             exchange: Any = trace_on(request)
@@ -209,6 +202,7 @@ class TraceIdMiddleware:
                 bind_user(request, exchange)
         except Exception as error:  # noqa: BLE001 - as above
             report("django within another trace", error)
+        return response
 
     def _put_id_on(self, response: HttpResponseBase, trace_id: str) -> None:
         headers = response.headers

@@ -28,7 +28,7 @@ _APPLICATIONS = (
 )
 
 
-class Process:
+class DjangoProcess:
     """The state of this process: how it was set up, and whether it serves."""
 
     settings: Settings
@@ -71,7 +71,7 @@ class Process:
                 _warn()
 
 
-process = Process()
+process = DjangoProcess()
 
 
 def _warn() -> None:

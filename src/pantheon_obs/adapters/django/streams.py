@@ -90,7 +90,7 @@ class _Closing:
         self._exchange = exchange
 
     def __call__(self) -> None:
-        """Be called by `HttpResponse.close`."""
+        """Run the closer; `HttpResponse.close` calls it."""
         resume(self._exchange)
         try:
             self._close()

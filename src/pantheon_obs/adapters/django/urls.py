@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.decorators import login_not_required
 from django.core.handlers.asgi import ASGIRequest
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.urls import path
 from django.utils.cache import patch_cache_control
 from django.views.decorators.csrf import csrf_exempt
 
+from pantheon_obs import _setup
 from pantheon_obs.adapters.django.health import configured_health
-from pantheon_obs.adapters.django.metrics import view
+from pantheon_obs.adapters.django.metrics import answer_scrape
 from pantheon_obs.core.context import current_trace
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.health import endpoints
@@ -59,7 +60,9 @@ async def _answer(request: HttpRequest, name: str) -> HttpResponse:
 async def metrics(request: HttpRequest) -> HttpResponse:
     """Answer with the metrics for Prometheus, while there is a `metrics_path`."""
     _quieten()
-    return await view(request)
+    if _setup.metrics_status() != "on":
+        raise Http404
+    return answer_scrape(request)
 
 
 def _quieten() -> None:

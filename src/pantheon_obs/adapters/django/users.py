@@ -20,7 +20,7 @@ _guard = Guard("django user")
 
 def bind_user_early(trace: Trace, request: HttpRequest) -> None:
     """Have the user bound as soon as an LLM call asks for it."""
-    with suppress(AttributeError):  # what calls itself a trace around us may take nothing
+    with suppress(AttributeError):  # a trace of another kind may refuse attributes
         trace.bind_known = partial(bind_user, request)
 
 

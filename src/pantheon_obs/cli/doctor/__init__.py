@@ -1,1 +1,1 @@
-"""`pantheon-obs doctor`: what is wrong with the set-up of an application."""
+"""`pantheon-obs doctor`: find the faults in the set-up of an application."""

@@ -5,7 +5,6 @@ python -m pantheon_obs.cli.doctor.application module:app RESULT-FILE
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -16,10 +15,11 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs._instrument import instrumentation_of
-from pantheon_obs.cli.doctor.features import examine_features
+from pantheon_obs.cli.doctor.features import celery_class, examine_celery, examine_features
 from pantheon_obs.cli.doctor.finding import Finding, fault
 from pantheon_obs.cli.doctor.servers import examine_environment
 from pantheon_obs.cli.doctor.stack import examine_django, examine_stack
+from pantheon_obs.cli.terminal import encoded
 from pantheon_obs.core.errors import ObsError
 from pantheon_obs.core.settings import Settings
 
@@ -34,7 +34,7 @@ _NAMES = ("app", "application", "celery")  # where only a module is given
 def examine(target: str) -> Iterator[Finding]:
     """Import an application, and examine it with the settings that it runs with."""
     try:
-        app = _application(target)
+        app = _imported(target)
     except BaseException as error:  # noqa: BLE001 - code of the application, which may even exit
         yield _refused(target, error)
         app = None
@@ -43,12 +43,13 @@ def examine(target: str) -> Iterator[Finding]:
     yield from examine_environment(settings)
     if app is None or settings.disabled:
         return
-    yield from _celery(app) if _is_celery(app) else examine_stack(app)
+    kind = celery_class()
+    yield from examine_celery(app) if kind and isinstance(app, kind) else examine_stack(app)
     yield from examine_django()
     yield from examine_features(settings)
 
 
-def _application(target: str) -> Any:
+def _imported(target: str) -> Any:
     name, _, path = target.partition(":")
     found: Any = import_module(name)
     if not path:
@@ -75,27 +76,11 @@ def _refused(target: str, error: BaseException) -> Finding:
     return Finding("application", "unknown", why)
 
 
-def _is_celery(app: object) -> bool:
-    celery = sys.modules.get("celery")
-    return celery is not None and isinstance(app, celery.Celery)
-
-
-def _celery(app: Any) -> Iterator[Finding]:
-    from pantheon_obs.adapters.celery_tracing import tracing_of  # noqa: PLC0415 - where there is Celery
-
-    real = getattr(app, "_get_current_object", lambda: app)()
-    if tracing_of(real) is None:
-        why = "tasks have no trace id, and no task_finished"
-        yield fault("tracing", why, "instrument_celery(app)")
-    else:
-        yield Finding("tracing", "on", "the Celery app is instrumented")
-
-
 def main() -> None:
     """Write the findings to a file: standard output belongs to the application."""
     _, target, result = sys.argv
     checks = [check._asdict() for check in examine(target)]
-    Path(result).write_text(json.dumps(checks), encoding="utf-8")
+    Path(result).write_bytes(encoded(checks))
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # without the exit functions of the application, which has not served

@@ -23,7 +23,7 @@ from pantheon_obs.cli.doctor.servers import examine_environment
 from pantheon_obs.cli.reading.files import Source, find
 from pantheon_obs.cli.reading.lines import Reader
 from pantheon_obs.cli.reading.wrappers import Joined
-from pantheon_obs.cli.terminal import in_color, paint, printable, write, write_lines
+from pantheon_obs.cli.terminal import encoded, paint, printable, write, write_lines
 from pantheon_obs.core.settings import Settings
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ examples:
   pantheon-obs doctor shop.main:app /var/log/shop/ and what its log lines lack
 """
 
+_COLORS = {"fault": "red", "on": "green", "unknown": "yellow", "off": "dim"}
 _EXIT = {"sound": 0, "faults": 1, "unknown": 2}
 _TARGET = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*(?::[^\W\d]\w*(?:\.[^\W\d]\w*)*(?:\(\))?)?")
 _SECONDS = 120  # for the import of an application
@@ -74,21 +75,23 @@ def run(arguments: argparse.Namespace) -> int:
     target, files = arguments.target, arguments.files
     if target is not None and (not _TARGET.fullmatch(target) or Path(target).exists()):
         target, files = None, [target, *files]
-    alone = target is None
-    checks = [*(examine_environment(Settings.from_env()) if alone else _application(target))]
+    if target is None:
+        checks = [*examine_environment(Settings.from_env())]
+    else:
+        checks = [*_examine_application(target)]
     if files:
-        checks += _logs(files)
+        checks += _examine_logs(files)
     found = {check.status for check in checks}
     verdict = "faults" if "fault" in found else "unknown" if "unknown" in found else "sound"
     if arguments.json:
         document = {"verdict": verdict, "checks": [check._asdict() for check in checks]}
-        write(orjson.dumps(document) + b"\n")
+        write(encoded(document) + b"\n")
     else:
         write_lines(_as_text(checks, verdict))
     return _EXIT[verdict]
 
 
-def _application(target: str) -> Iterator[Finding]:
+def _examine_application(target: str) -> Iterator[Finding]:
     """Examine an application in a process of its own, and the output of its import."""
     with tempfile.TemporaryDirectory() as folder:
         result, printed = Path(folder, "checks.json"), Path(folder, "printed")
@@ -129,7 +132,7 @@ def _warned(lines: list[bytes]) -> Iterator[Finding]:
     yield from (check for check in examination.checks() if check.status == "fault")
 
 
-def _logs(files: list[str]) -> Iterator[Finding]:
+def _examine_logs(files: list[str]) -> Iterator[Finding]:
     examination = LogExamination()
     for _ in _Judging(find(files), examination).lines():
         pass
@@ -139,9 +142,8 @@ def _logs(files: list[str]) -> Iterator[Finding]:
 def _as_text(checks: list[Finding], verdict: str) -> Iterator[str]:
     """Show the findings, the faults last, where they are seen."""
     width = max(len(check.name) for check in checks)
-    colors, wanted = {"fault": "red", "on": "green", "unknown": "yellow", "off": "dim"}, in_color()
     for check in sorted(checks, key=lambda each: each.status == "fault"):
-        status = paint(f"{check.status:<7}", colors[check.status], wanted=wanted)
+        status = paint(f"{check.status:<7}", _COLORS[check.status])
         yield f"{status}  {check.name:<{width}}  {printable(check.why)}"
         if check.fix is not None:
             yield f"{'':9}{'':{width}}  -> {printable(check.fix)}"

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.cli.doctor.finding import Finding, fault
+from pantheon_obs.cli.stories.tracebacks import is_own
 from pantheon_obs.llm.instrument import is_observed
 from pantheon_obs.llm.methods import SDKS
 from pantheon_obs.llm.sdks import sdk_of
@@ -17,13 +18,11 @@ if TYPE_CHECKING:
 
     from pantheon_obs.core.settings import Settings
 
-_LIBRARIES = ("site-packages", "dist-packages", "lib/python3")
-
 
 def examine_features(settings: Settings) -> Iterator[Finding]:
     """Examine the features that the imported modules of the application use."""
     yield from _llm(settings)
-    yield from _sentry(settings)
+    yield from _sentry_client(settings)
     yield from _celery()
 
 
@@ -47,8 +46,8 @@ def _llm(settings: Settings) -> Iterator[Finding]:
 def _globals() -> Iterator[tuple[str, Any]]:
     """List the global variables of the application's own modules."""
     for module in [*sys.modules.values()]:
-        path = getattr(module, "__file__", None) or ""
-        if path and not any(folder in path for folder in _LIBRARIES):
+        path = getattr(module, "__file__", None)
+        if path and is_own(path):
             yield from [*vars(module).items()]
 
 
@@ -61,7 +60,7 @@ def _is_bare(value: Any) -> bool:
         return False
 
 
-def _sentry(settings: Settings) -> Iterator[Finding]:
+def _sentry_client(settings: Settings) -> Iterator[Finding]:
     sdk = sys.modules.get("sentry_sdk")
     if sdk is None or not sdk.is_initialized():
         return
@@ -86,15 +85,31 @@ def _sentry(settings: Settings) -> Iterator[Finding]:
     yield from found or [Finding("sentry client", "on", "errors are sent, without personal data")]
 
 
+def celery_class() -> Any:
+    """Return the class of Celery's apps; None if Celery is not imported."""
+    return getattr(sys.modules.get("celery"), "Celery", None)
+
+
+def examine_celery(app: Any) -> Iterator[Finding]:
+    """Examine a Celery app, or a proxy of one, that is the application itself."""
+    if _has_tracing(getattr(app, "_get_current_object", lambda: app)()):
+        yield Finding("tracing", "on", "the Celery app is instrumented")
+    else:
+        why = "tasks have no trace id, and no task_finished"
+        yield fault("tracing", why, "instrument_celery(app)")
+
+
 def _celery() -> Iterator[Finding]:
     """Examine the Celery apps that the application has made."""
-    celery = sys.modules.get("celery")
-    if celery is None:
-        return
-    from pantheon_obs.adapters.celery_tracing import tracing_of  # noqa: PLC0415 - where there is Celery
-
-    for name, value in _globals():
-        if issubclass(type(value), celery.Celery) and tracing_of(value) is None:
+    kind = celery_class()
+    for name, value in _globals() if kind else ():
+        if issubclass(type(value), kind) and not _has_tracing(value):
             why = f"tasks sent to {name} do not carry the trace id"
             yield fault("celery", why, f"instrument_celery({name})")
             return
+
+
+def _has_tracing(app: Any) -> bool:
+    from pantheon_obs.adapters.celery_tracing import tracing_of  # noqa: PLC0415 - where there is Celery
+
+    return tracing_of(app) is not None

@@ -24,6 +24,7 @@ EVERY_PROXY = "every client is believed as a proxy: it may forge its address and
 
 _OURS = "pantheon_obs"
 _FILE = "gunicorn.conf.py"
+_ARGUMENTS = "GUNICORN_CMD_ARGS"
 _CLASS = "pantheon_obs.adapters.gunicorn.JSONLogger"
 _WORKERS = ("WEB_CONCURRENCY", "UVICORN_WORKERS", "GRANIAN_WORKERS")
 _LOG_CONFIGS = ("UVICORN_LOG_CONFIG", "GRANIAN_LOG_CONFIG")
@@ -35,7 +36,11 @@ _SHORT = {"-w": "workers", "-c": "config"}
 
 def examine_environment(settings: Settings) -> Iterator[Finding]:
     """Examine the settings, and the servers' own logging and trust in proxies."""
-    gunicorn = _gunicorn()
+    gunicorn: dict[str, str] = {}
+    try:
+        gunicorn = _gunicorn()
+    except ValueError as error:  # a quote is not closed
+        yield fault("gunicorn", f"{_ARGUMENTS}: {error}", f"unset {_ARGUMENTS}")
     yield from examine_settings(settings, _workers(gunicorn))
     if gunicorn:
         yield _logger_of(gunicorn)
@@ -76,7 +81,7 @@ def _logger_of(gunicorn: dict[str, str]) -> Finding:
 
 def _gunicorn() -> dict[str, str]:
     """Read gunicorn's settings; those of its command line win."""
-    words = shlex.split(os.environ.get("GUNICORN_CMD_ARGS", ""))
+    words = shlex.split(os.environ.get(_ARGUMENTS, ""))
     given: dict[str, str] = {}
     for position, word in enumerate(words):
         name, _, value = word.partition("=")

@@ -38,7 +38,7 @@ def examine_settings(settings: Settings, workers: int) -> Iterator[Finding]:
         return
     yield _level(settings)
     yield _format(settings)
-    yield _sentry(settings)
+    yield _dsn(settings)
     yield _metrics(settings, workers)
 
 
@@ -92,11 +92,9 @@ def problem(text: str) -> Finding:
 def _level(settings: Settings) -> Finding:
     if level_number(settings.log_level) > logging.INFO:
         why = f"log_level {settings.log_level} drops the line of each request that ends well"
-        by_argument = 'instrument(app, log_level="INFO")'
-        by_variable = "export PANTHEON_OBS_LOG_LEVEL=INFO"
-        return fault(
-            "log level", why, by_argument if "log_level" in settings.given else by_variable
-        )
+        if "log_level" in settings.given:
+            return fault("log level", why, 'instrument(app, log_level="INFO")')
+        return fault("log level", why, "export PANTHEON_OBS_LOG_LEVEL=INFO")
     return Finding("log level", "on", settings.log_level)
 
 
@@ -107,7 +105,7 @@ def _format(settings: Settings) -> Finding:
     return Finding("json lines", "on", f"log_format {settings.log_format}")
 
 
-def _sentry(settings: Settings) -> Finding:
+def _dsn(settings: Settings) -> Finding:
     dsn = dsn_of(settings)
     if dsn is None:
         return Finding("sentry", "off", "no DSN: SENTRY_DSN is not set")

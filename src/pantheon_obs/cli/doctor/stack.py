@@ -38,30 +38,36 @@ def examine_stack(app: Any) -> Iterator[Finding]:
         return
     layers = _layers(app)
     own = [getattr(entry, "cls", None) for entry in getattr(app, "user_middleware", ())]
-    by_hand = [kind for kind in own if isinstance(kind, type) and issubclass(kind, _BY_HAND)]
+    is_by_hand = any(map(_is_ours, own))
     traced = next((layer for layer in layers if _is_traced(layer)), None)
-    if traced is None and by_hand:
-        yield from _by_hand(own)
-    elif traced is None:
+    if traced is not None:
+        sound = Finding("tracing", "on", f"instrument(app), {product.name}")
+        yield _order(app, layers, traced, is_by_hand=is_by_hand) or sound
+    elif is_by_hand:
+        yield _place_of_ours(own[0])
+    else:
         line = "instrument(app)" if product.app_class else "app = instrument(app)"
         yield fault("tracing", "no response has a trace id: the application is bare", line)
-    elif by_hand:
-        why = "TraceIdMiddleware was added to an instrumented application"
-        yield fault("two instrumentations", why, "remove add_middleware(TraceIdMiddleware)")
-    elif replaced := _replaced(app):
-        kind, name = replaced
-        why = f"what {kind} answers itself has no trace id: it stands around instrument(app)"
-        yield fault("order", why, f"app.{name} = {kind}(app.{name})  # before instrument(app)")
-    elif (outer := _outside(layers, traced)) is not None:
-        why = f"what {outer} answers itself has no trace id: it stands around instrument(app)"
-        yield fault("order", why, f"app = instrument({outer}(app))")
-    else:
-        yield Finding("tracing", "on", f"instrument(app), {product.name}")
     yield from _alike(map(_path, [*own, *map(type, layers)]))
     yield from _trusting(app, layers)
-    if traced is not None or by_hand:
+    if traced is not None or is_by_hand:
         yield from _logging()
     yield from _shadowed(app, instrumentation_of(traced))
+
+
+def _order(app: Any, layers: list[Any], traced: object, *, is_by_hand: bool) -> Finding | None:
+    """Find a second instrumentation, or middleware around ours."""
+    if is_by_hand:
+        why = "TraceIdMiddleware was added to an instrumented application"
+        return fault("two instrumentations", why, "remove add_middleware(TraceIdMiddleware)")
+    why = "what {} answers itself has no trace id: it stands around instrument(app)"
+    if replaced := _replaced(app):
+        kind, name = replaced
+        line = f"app.{name} = {kind}(app.{name})  # before instrument(app)"
+        return fault("order", why.format(kind), line)
+    if outer := _outside(layers, traced):
+        return fault("order", why.format(outer), f"app = instrument({outer}(app))")
+    return None
 
 
 def examine_django() -> Iterator[Finding]:
@@ -117,7 +123,7 @@ def _is_traced(layer: object) -> bool:
 
 
 def _outside(layers: list[Any], traced: object) -> str | None:
-    """Name the middleware around ours, unless it only rewrites what a proxy says."""
+    """Name the middleware around ours, unless it only applies the headers of a proxy."""
     outer = layers[0]
     if outer is traced or "proxy" in type(outer).__module__:
         return None
@@ -144,14 +150,17 @@ def _trusting(app: Any, layers: list[Any]) -> Iterator[Finding]:
         yield fault("proxy", EVERY_PROXY, fix)
 
 
-def _by_hand(own: list[Any]) -> Iterator[Finding]:
-    first = own[0]
-    if isinstance(first, type) and issubclass(first, _BY_HAND):
-        yield Finding("tracing", "on", "TraceIdMiddleware, outside the others")
-        return
+def _is_ours(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, _BY_HAND)
+
+
+def _place_of_ours(first: object) -> Finding:
+    """Find out whether our middleware, which was added by hand, is the first."""
+    if _is_ours(first):
+        return Finding("tracing", "on", "TraceIdMiddleware, outside the others")
     name = getattr(first, "__name__", first)
     why = f"TraceIdMiddleware stands inside {name}: what that answers has no trace id"
-    yield fault("order", why, "instrument(app)  # in place of add_middleware(TraceIdMiddleware)")
+    return fault("order", why, "instrument(app)  # in place of add_middleware(TraceIdMiddleware)")
 
 
 def _alike(paths: Iterable[str]) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from pantheon_obs.cli.terminal import CommandError, encoded
+from pantheon_obs.cli.terminal import CommandError, encoded, text_of
 from pantheon_obs.cli.wording import cut
 from pantheon_obs.core.errors import require
 
@@ -115,7 +115,7 @@ def write_story(path: str, story: dict[str, Any]) -> None:
 def shortened(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - JSON
     """Cut the texts in a value, with how much is left out; deep values become text."""
     if isinstance(value, dict | list) and depth > _DEEPEST:
-        value = str(value)
+        value = text_of(value)
     if isinstance(value, str):
         return cut(value)
     if isinstance(value, dict):

@@ -14,9 +14,9 @@ from pantheon_obs.cli.reading.files import STDIN, Source
 from pantheon_obs.cli.terminal import CommandError, note
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from pantheon_obs.cli.terminal import Progress
+    from pantheon_obs.cli.terminal import ProgressLine
 
 # A named pipe may have no writer yet, and Windows would change the ends of lines.
 WITHOUT_WAITING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -27,11 +27,11 @@ _GZIP = b"\x1f\x8b"
 _WRITER_COMES = 2000  # milliseconds
 
 
-def blocks(source: Source, progress: Progress) -> Iterator[bytes]:
+def blocks(source: Source, progress: ProgressLine) -> Iterator[bytes]:
     """Give the bytes of a file in blocks that end with a newline; the last one may lack it.
 
     Of a line longer than `LONGEST` bytes only the beginning is given. A file that cannot be read to
-    its end gives what can be read, and a note on stderr.
+    its end is read as far as possible, with a note on stderr.
 
     Raises:
         CommandError: It is the only input, and cannot be opened.
@@ -45,14 +45,19 @@ def blocks(source: Source, progress: Progress) -> Iterator[bytes]:
         note(problem)
         return
 
-    def at(done: int) -> None:
-        progress.at(source.name, done, size)
+    def chunks() -> Iterator[bytes]:
+        done = 0
+        while chunk := os.read(descriptor, BLOCK // 4):  # which stays in the processor's cache
+            done += len(chunk)
+            progress.at(source.name, done, size)
+            yield chunk
 
     try:
-        yield from _whole_lines(_unzipped(source, _chunks(descriptor, at)))
+        yield from _whole_lines(_unzipped(source, chunks()))
     except OSError as error:
         note(f"{source.name}: {error.strerror}")
     finally:
+        progress.end()
         if source.path != STDIN:
             os.close(descriptor)
 
@@ -77,14 +82,6 @@ def _wait_for_writer(descriptor: int) -> None:
         os.close(descriptor)
         raise TimeoutError(errno.ETIMEDOUT, "nobody writes into this pipe")
     os.set_blocking(descriptor, True)
-
-
-def _chunks(descriptor: int, at: Callable[[int], None]) -> Iterator[bytes]:
-    done = 0
-    while chunk := os.read(descriptor, BLOCK // 4):  # which stays in the processor's cache
-        done += len(chunk)
-        at(done)
-        yield chunk
 
 
 def _unzipped(source: Source, chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -128,10 +125,10 @@ def _inflated(source: Source, start: bytes, chunks: Iterator[bytes]) -> Iterator
             if data:
                 yield data
     except zlib.error:
-        note(f"{source.name}: damaged; what stands behind the damage is not read")
+        note(f"{source.name}: damaged: the rest of the file is not read")
         return
     if not member.eof:
-        note(f"{source.name}: cut off; what was there is read")
+        note(f"{source.name}: cut off: the last lines may be missing")
         yield member.flush()
 
 

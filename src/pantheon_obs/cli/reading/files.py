@@ -66,12 +66,16 @@ def rotation(name: str) -> Rotation:
     return Rotation(plain, (2, "", 0))
 
 
-def service_of(path: str) -> str:
+def service_of(name: str) -> str:
     """Name the service after a file: no folder, no rotation, no ending."""
-    if path == STDIN:
-        return STDIN
-    base = rotation(os.path.basename(path)).base  # noqa: PTH119 - Path would import more
+    base = rotation(os.path.basename(name)).base  # noqa: PTH119 - Path would import more
     return os.path.splitext(base)[0]  # noqa: PTH122
+
+
+def source_of(path: str, group: int, *, is_alone: bool = False) -> Source:
+    """Make the source of a file; its name may be bytes that are no text."""
+    name = os.fsencode(path).decode("utf-8", "replace")
+    return Source(path, name, service_of(name), group, is_alone)
 
 
 def find(names: Sequence[str]) -> list[Source]:
@@ -98,7 +102,9 @@ def find(names: Sequence[str]) -> list[Source]:
 def _expand(names: Iterable[str], problems: list[str]) -> Iterator[str]:
     """Give the readable files; say of each other name why it is left out."""
     for name in names:
-        if name == STDIN:
+        if name == STDIN and sys.stdin is None:
+            problems.append("-: standard input is closed")
+        elif name == STDIN:
             yield name
         elif os.path.lexists(name):
             yield from _inside(name, problems)
@@ -154,10 +160,6 @@ def _unique(paths: Iterable[str]) -> Iterator[str]:
             yield path
 
 
-def _text(path: str) -> str:
-    return os.fsencode(path).decode("utf-8", "replace")
-
-
 def _in_order(paths: Iterable[str]) -> list[Source]:
     """Bring the rotated files of one log together."""
     groups: dict[tuple[str, str], list[tuple[tuple[int, str, int], str]]] = {}
@@ -166,7 +168,7 @@ def _in_order(paths: Iterable[str]) -> list[Source]:
         base, age = rotation(name)
         groups.setdefault((folder, base), []).append((age, path))
     return [
-        Source(path, _text(path), service_of(path), number, len(groups) == len(group) == 1)
+        source_of(path, number, is_alone=len(groups) == len(group) == 1)
         for number, group in enumerate(groups.values())
         for _, path in sorted(group)
     ]

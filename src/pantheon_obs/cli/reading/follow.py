@@ -7,10 +7,11 @@ import select
 import stat
 import sys
 import time
+from glob import has_magic
 from typing import TYPE_CHECKING
 
 from pantheon_obs.cli.reading.blocks import BLOCK, LONGEST, WITHOUT_WAITING
-from pantheon_obs.cli.reading.files import STDIN, Source, find, service_of
+from pantheon_obs.cli.reading.files import STDIN, Source, find, source_of
 from pantheon_obs.cli.reading.lines import Line, Reader
 from pantheon_obs.cli.reading.wrappers import Unwrapper
 from pantheon_obs.cli.terminal import note
@@ -45,13 +46,16 @@ class Follower:
             from_start: Whether files are read from their start, not only their new lines.
             echo: Called with all bytes of standard input.
         """
-        missing = [name for name in names if name != STDIN and not os.path.lexists(name)]
-        waiting = [name for name in missing if not set(name) & set("*?[")]
+        waiting = [
+            name
+            for name in names
+            if not (name == STDIN or has_magic(name) or os.path.lexists(name))
+        ]
         there = [name for name in names if name not in waiting]
         sources = find(there) if there or not names else []
         for name in waiting:
             note(f"{name}: waiting for this file")
-            sources.append(Source(name, name, service_of(name), len(sources)))
+            sources.append(source_of(name, len(sources)))
         self._reader = Reader(())
         self.read = self._reader.read
         self._files = [

@@ -12,7 +12,7 @@ import orjson
 from pantheon_obs.cli.reading.blocks import blocks
 from pantheon_obs.cli.reading.schema import REQUIRED, typed
 from pantheon_obs.cli.reading.wrappers import Joined, Unwrapper, has_parts
-from pantheon_obs.cli.terminal import Progress
+from pantheon_obs.cli.terminal import ProgressLine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -76,6 +76,7 @@ class Reader:
     def __init__(self, sources: Sequence[Source]) -> None:
         self._sources = sources
         self._unwrapper = Unwrapper()
+        self._progress = ProgressLine()
         self.read = {"files": 0, "lines": 0, "foreign": 0, "torn": 0}
 
     def logs(self) -> Iterator[list[Source]]:
@@ -89,16 +90,21 @@ class Reader:
         Args:
             needle: Only lines in which it is found are judged, and given; None for all.
         """
-        progress = Progress()
-        try:
-            for log in self.logs():
-                for source in log:
-                    self.read["files"] += 1
-                    for joined in self._search(source, progress, needle, last=source is log[-1]):
-                        if line := self.judge(joined, source.service):
-                            yield line
-        finally:
-            progress.end()
+        for log in self.logs():
+            for source in log:
+                for joined in self._search(source, needle, last=source is log[-1]):
+                    if line := self.judge(joined, source.service):
+                        yield line
+
+    def blocks(self, source: Source) -> Iterator[tuple[int, bytes]]:
+        """Give the blocks of a file, each with the number of its first line; count the lines."""
+        self.read["files"] += 1
+        number = 1
+        for block in blocks(source, self._progress):
+            count = block.count(b"\n") + (not block.endswith(b"\n"))
+            self.read["lines"] += count
+            yield number, block
+            number += count
 
     def judge(self, joined: Joined, service: str) -> Line | None:
         """Return the line if it is ours; else count it, unless it is blank."""
@@ -120,26 +126,22 @@ class Reader:
         return None
 
     def _search(
-        self, source: Source, progress: Progress, needle: re.Pattern[bytes] | None, *, last: bool
+        self, source: Source, needle: re.Pattern[bytes] | None, *, last: bool
     ) -> Iterator[Joined]:
         """Give the lines of a file in which the needle stands.
 
         `last` says that no other file goes on with this log.
         """
-        number = 0  # of the last line before the block
-        for block in blocks(source, progress):
+        for number, block in self.blocks(source):
             found: Iterable[tuple[int, bytes]]
             if needle is None or self._unwrapper.waits() or has_parts(block):
-                found = enumerate(block.removesuffix(b"\n").split(b"\n"), number + 1)
+                found = enumerate(block.removesuffix(b"\n").split(b"\n"), number)
             else:
                 found = _hits(number, block, needle)
             for place, line in found:
                 joined = self._unwrapper.feed(source.name, place, line)
                 if joined is not None and (needle is None or needle.search(joined.text)):
                     yield joined
-            count = block.count(b"\n") + (not block.endswith(b"\n"))
-            number += count
-            self.read["lines"] += count
         for joined in self._unwrapper.end() if last else ():
             if needle is None or needle.search(joined.text):
                 yield joined
@@ -162,6 +164,7 @@ def _hits(number: int, block: bytes, needle: re.Pattern[bytes]) -> Iterator[tupl
     end = 0
     while match := needle.search(block, end):
         start = block.rfind(b"\n", end, match.start()) + 1 or end
-        number += block.count(b"\n", end, start) + 1
+        number += block.count(b"\n", end, start)
         end = block.find(b"\n", start) + 1 or len(block)
         yield number, block[start:end].rstrip(b"\n")
+        number += 1

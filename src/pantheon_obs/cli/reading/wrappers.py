@@ -1,4 +1,4 @@
-r"""Take off what container engines and syslog put around a line, and join the parts of a line.
+r"""Remove the wrapping of container engines and syslog, and join the parts of a line.
 
 - Docker's json-file driver: `{"log":"…\n","stream":"stdout","time":"…"}`; a part that another part
   follows has no newline in `log` (https://docs.docker.com/engine/logging/drivers/json-file/).

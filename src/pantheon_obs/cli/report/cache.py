@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from pantheon_obs._version import __version__
+from pantheon_obs.cli.report.facts import literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,8 +33,10 @@ SMALL = 8_000_000  # bytes of a file that is read as fast without
 MOST_BYTES = 2_000_000_000  # of all entries
 _ZIPPED = 8  # how many times larger the lines of a .gz are
 _ABANDONED = 3600  # seconds after which an entry is no longer being written
+_FIND = "SELECT value FROM parquet_kv_metadata(?) WHERE key = 'read'"
+_LOAD = "INSERT INTO lines BY NAME SELECT * FROM read_parquet(?)"
 _SAVE = """
-COPY (SELECT * FROM lines WHERE rowid >= {start}) TO '{path}'
+COPY (SELECT * FROM lines WHERE rowid >= {start}) TO {path}
 (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{read: '{read}'}})
 """
 
@@ -55,27 +58,34 @@ class CachedFile:
     """The facts of one file.
 
     Args:
+        database: Where the facts are in the table `lines`.
+        error: The class of its exceptions.
         source: The file.
         by: The field by which calls are grouped as well.
     """
 
-    def __init__(self, source: Source, by: str | None) -> None:
+    def __init__(
+        self,
+        database: DuckDBPyConnection,
+        error: type[Exception],
+        source: Source,
+        by: str | None,
+    ) -> None:
+        self._database = database
+        self._error = error
         self._source = source
         self._by = by
         self._folder = _folder()
         self._path = self._named()
 
-    def load(self, database: DuckDBPyConnection, error: type[Exception]) -> dict[str, int] | None:
+    def load(self) -> dict[str, int] | None:
         """Add the facts to `lines`, and return the counts of lines; None without a sound entry."""
         path = str(self._path)
-        if not self._path.exists():
-            return None
         try:
-            found = "SELECT value FROM parquet_kv_metadata(?) WHERE key = 'read'"
-            ((value,),) = database.execute(found, [path]).fetchall()
+            ((value,),) = self._database.execute(_FIND, [path]).fetchall()
             read: dict[str, int] = orjson.loads(value)
-            database.execute("INSERT INTO lines BY NAME SELECT * FROM read_parquet(?)", [path])
-        except (error, ValueError):
+            self._database.execute(_LOAD, [path])
+        except (self._error, ValueError):
             with suppress(OSError):
                 self._path.unlink()
             return None
@@ -83,26 +93,20 @@ class CachedFile:
             os.utime(self._path)
         return read
 
-    def save(
-        self,
-        database: DuckDBPyConnection,
-        error: type[Exception],
-        start: int,
-        read: Mapping[str, int],
-    ) -> None:
+    def save(self, start: int, read: Mapping[str, int]) -> None:
         """Write the facts from a row of `lines` on, if they are still those of the file.
 
         Where the folder cannot be written to there is no entry.
         """
         if self._named() != self._path:
             return  # it has grown while it was read
-        with suppress(OSError, error):
+        with suppress(OSError, self._error):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix="new-", dir=self._folder) as folder:
                 path = Path(folder, "entry")
-                quoted = str(path).replace("'", "''")
                 counts = orjson.dumps(read).decode()
-                database.execute(_SAVE.format(start=start, path=quoted, read=counts))
+                save = _SAVE.format(start=start, path=literal(str(path)), read=counts)
+                self._database.execute(save)
                 path.replace(self._path)
             _trim(self._folder)
 

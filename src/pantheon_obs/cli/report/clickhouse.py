@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from http.client import HTTPException
 from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 from urllib.request import Request, urlopen
 
@@ -68,7 +69,7 @@ class ClickHouse:
                 return [tuple(row) for row in orjson.loads(answer.read())["data"]]
         except HTTPError as error:
             problem = error.read(300).decode(errors="replace").strip() or error.reason
-        except (URLError, OSError) as error:
+        except (OSError, HTTPException) as error:  # a port that is no number, for example
             problem = str(getattr(error, "reason", error))
         except (ValueError, KeyError, TypeError):
             problem = "this is no answer of ClickHouse"

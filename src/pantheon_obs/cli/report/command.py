@@ -60,13 +60,13 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError(msg)
     sources = [] if arguments.clickhouse is not None else find(arguments.files)
     if arguments.html is None:
-        counted = _count(arguments, window, sources)
+        counted = _report(arguments, window, sources)
     else:
         # The page and its stories take a while to import.
         from pantheon_obs.cli.report.traces import rereadable, write_report  # noqa: PLC0415
 
         with rereadable(sources) as kept:
-            counted = _count(arguments, window, kept)
+            counted = _report(arguments, window, kept)
             write_report(arguments.html, counted, kept)
     if arguments.json:
         write(encoded(counted) + b"\n")
@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _count(
+def _report(
     arguments: argparse.Namespace, window: Window, sources: Sequence[Source]
 ) -> dict[str, Any]:
     """Let ClickHouse count its lines, or DuckDB those of the files."""

@@ -61,9 +61,13 @@ SELECT toUnixTimestamp64Micro(timestamp) AS us, level IN {error_levels} AS loud,
   {ttft_ms} AS ttft, {grouped} AS grouped, {times} AS times
 FROM {table}
 ), """
-_TEXTS = "method task route model_alias model provider outcome usage_status finish_reason"
-_NUMBERS = "latency_ms keep_rate cost_usd ttft_ms"
-_WHOLE = "input_tokens output_tokens cached_input_tokens"
+# The names in `_FACTS`, by the types that they are read as.
+_NAMES = {
+    "String": "method task route model_alias model provider outcome usage_status finish_reason",
+    "Float64": "latency_ms keep_rate cost_usd ttft_ms",
+    "Int64": "input_tokens output_tokens cached_input_tokens",
+    "Bool": "nested",
+}
 # Pairs `<name>_calls`, `<name>_ms`, in columns and among the other keys.
 _TIMES = """arrayFilter(
     pair -> pair.ms IS NOT NULL AND (pair.calls IS NOT NULL OR pair.name = 'own'),
@@ -86,12 +90,7 @@ def clickhouse(by: str | None) -> dict[str, str]:
         """Read a key of a line: a column, where the table has one for it."""
         return key if key in columns else _of_fields(f"'{key}'", kind)
 
-    names = {
-        **{name: value(name, "String") for name in _TEXTS.split()},
-        **{name: value(name, "Float64") for name in _NUMBERS.split()},
-        **{name: value(name, "Int64") for name in _WHOLE.split()},
-        "nested": value("nested", "Bool"),
-    }
+    names = {name: value(name, kind) for kind, keys in _NAMES.items() for name in keys.split()}
     pairs = [
         f"('{name}', {key}, {ms})"
         for key in columns

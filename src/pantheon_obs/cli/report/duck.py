@@ -12,7 +12,7 @@ from pantheon_obs.cli.report import cache
 from pantheon_obs.cli.report.dialects import DUCKDB
 from pantheon_obs.cli.report.facts import COLUMNS, GROUPED, add_names, facts, is_readable, view
 from pantheon_obs.cli.report.objects import ObjectReader, is_odd, repaired
-from pantheon_obs.cli.terminal import CommandError
+from pantheon_obs.cli.terminal import CommandError, encoded
 from pantheon_obs.core.errors import require
 
 if TYPE_CHECKING:
@@ -45,50 +45,38 @@ class Duck:
     dialect = DUCKDB
 
     def __init__(self, by: str | None = None) -> None:
+        duckdb = require("duckdb", extra="cli", feature="report")
+        self._refused: type[Exception] = duckdb.Error
         self._by = by
         self._folder = tempfile.TemporaryDirectory(prefix="pantheon-obs-")
         self._paths: dict[str, Path] = {}  # by service, of lines that DuckDB has not read
         self._size = self._torn = self._ours = 0
         self._longest = _USUAL  # bytes of a line
-        self._is_long = False  # whether there is more than one piece
         self._key = by if by is None or is_readable(by) else GROUPED
         self._names: dict[str, None] = {}  # of measured times, in the order in which they came
-        self._connection: DuckDBPyConnection | None = None
+        config = {"memory_limit": "300MB", "temp_directory": self._folder.name, "threads": "1"}
+        self._database: DuckDBPyConnection = duckdb.connect(config=config)
+        columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
+        self._database.execute(f"CREATE TABLE lines ({columns})")
+        self._database.execute(f"CREATE VIEW facts AS {view()}")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         """Close the database and remove its folder."""
-        if self._connection is not None:
-            self._connection.close()
+        self._database.close()
         self._folder.cleanup()
-
-    @property
-    def _database(self) -> DuckDBPyConnection:
-        """Import DuckDB, which takes a while, only when it is needed."""
-        connection = self._connection
-        if connection is None:
-            duckdb = require("duckdb", extra="cli", feature="report")
-            config = {"memory_limit": "300MB", "temp_directory": self._folder.name}
-            # A second thread is slower where it has little to do.
-            config |= {} if self._is_long else {"threads": "1"}
-            connection = self._connection = duckdb.connect(config=config)
-            self._refused: type[Exception] = duckdb.Error
-            columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
-            connection.execute(f"CREATE TABLE lines ({columns})")
-            connection.execute(f"CREATE VIEW facts AS {view()}")
-        return connection
 
     def load(self, sources: Sequence[Source]) -> dict[str, int]:
         """Read log files, and return the counts of files and lines, as the JSON has them."""
         reader = ObjectReader(sources)
         size = sum(map(cache.size, sources))
-        self._is_long = size > PIECE
-        is_large = size >= cache.LARGE
+        if size > PIECE:
+            self._database.execute("RESET threads")  # a second one is slower if it has little to do
         for log in reader.logs():
             for source in log:
-                if is_large and cache.is_worth(source) and reader.is_between_lines():
+                if size >= cache.LARGE and cache.is_worth(source) and reader.is_between_lines():
                     self._load_kept(reader, source)
                 else:
                     self._read(reader, source)
@@ -98,9 +86,8 @@ class Duck:
 
     def _load_kept(self, reader: ObjectReader, source: Source) -> None:
         """Take the facts of a file from the cache, or put them there."""
-        entry = cache.CachedFile(source, self._by)
-        database = self._database
-        read = entry.load(database, self._refused)
+        entry = cache.CachedFile(self._database, self._refused, source, self._by)
+        read = entry.load()
         if read is not None:
             reader.read["files"] += 1
             for name, count in read.items():
@@ -114,7 +101,7 @@ class Duck:
         if reader.is_between_lines():
             after = self._counts(reader)
             read = {name: count - before[name] for name, count in after.items()}
-            entry.save(database, self._refused, start, read)
+            entry.save(start, read)
 
     def _read(self, reader: ObjectReader, source: Source) -> None:
         for block in reader.objects(source):
@@ -149,7 +136,7 @@ class Duck:
         """Take in the last lines."""
         self._take()
         odd = [] if self._by is None else [value for (value,) in self.run(_ODD)]
-        fresh = [orjson.dumps(orjson.loads(value)).decode() for value in odd]
+        fresh = [encoded(orjson.loads(value)).decode() for value in odd]
         if odd:
             self._database.execute(_REPLACED, [odd, fresh])
 
@@ -157,14 +144,13 @@ class Duck:
         """Let DuckDB read the files so far."""
         if not self._paths:
             return
-        database = self._database
         try:
-            self._insert(database)
+            self._insert()
         except self._refused:
             for path in self._paths.values():
                 path.write_bytes(self._repaired(path.read_bytes()))
             try:
-                self._insert(database)
+                self._insert()
             except self._refused as error:  # no space for its temporary files, for example
                 msg = f"DuckDB: {str(error).partition(chr(10))[0]}"
                 raise CommandError(msg) from None
@@ -173,9 +159,9 @@ class Duck:
         self._paths.clear()
         self._size = 0
 
-    def _insert(self, database: DuckDBPyConnection) -> None:
+    def _insert(self) -> None:
         paths = [str(path) for path in self._paths.values()]
-        inserted = database.execute(
+        inserted = self._database.execute(
             f"INSERT INTO lines BY NAME {facts(self._names, self._key)}",
             [paths, self._longest, paths, list(self._paths)],
         )

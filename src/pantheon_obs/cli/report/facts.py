@@ -82,11 +82,11 @@ def facts(names: Iterable[str], grouped: str | None) -> str:
         if small.isdisjoint(key.lower() for key in both):
             pairs.append((name, *both))
             keys += [key for key in both if key not in keys]
-    columns = ", ".join(f"{_name(key)}::VARCHAR AS {_name(key)}" for key in keys)
-    types = ", ".join(f"{_quoted(key)}: 'JSON'" for key in keys)
-    times = [_time(name, _count(_name(calls)), _name(ms)) for name, calls, ms in pairs]
+    columns = ", ".join(f"{_column(key)}::VARCHAR AS {_column(key)}" for key in keys)
+    types = ", ".join(f"{literal(key)}: 'JSON'" for key in keys)
+    times = [_time(name, _count(_column(calls)), _column(ms)) for name, calls, ms in pairs]
     times.append(_time("own", "NULL", "own_ms"))
-    measured = [f"{_name(ms)} IS NOT NULL" for ms in ("own_ms", *(ms for _, _, ms in pairs))]
+    measured = [f"{_column(ms)} IS NOT NULL" for ms in ("own_ms", *(ms for _, _, ms in pairs))]
     return f"""
 SELECT epoch_us(stamp) AS us, loud, kind,
   coalesce(kind IN ('request', 'websocket', 'task'), FALSE) AND loud AS failed,
@@ -98,7 +98,7 @@ SELECT epoch_us(stamp) AS us, loud, kind,
     THEN 1 / {_number("keep_rate")} ELSE 1 END AS weight,
   CASE WHEN loud OR failed_call THEN {_text("error_type")} END AS error_type,
   CASE WHEN loud THEN exception END AS traceback,
-  CASE WHEN is_call THEN {"NULL" if grouped is None else _name(grouped)} END AS grouped,
+  CASE WHEN is_call THEN {"NULL" if grouped is None else _column(grouped)} END AS grouped,
   failed_call,
   CASE WHEN is_unit AND ({" OR ".join(measured)}) THEN [{", ".join(times)}] END AS times,
   CASE WHEN is_call THEN [{{
@@ -143,7 +143,7 @@ FROM (
 
 def is_readable(key: str) -> bool:
     """Whether a field can be read beside the others: DuckDB ignores the case of names."""
-    return key in _KEYS or (key.isprintable() and key.lower() not in {*_KEYS, "timestamp"})
+    return key in _KEYS or (key.isprintable() and key.lower() not in {*_KEYS, "timestamp", ""})
 
 
 def add_names(block: bytes, known: dict[str, None]) -> None:
@@ -190,14 +190,15 @@ def _count(key: str) -> str:
 
 def _time(name: str, calls: str, ms: str) -> str:
     """Make a part of `times`; NULL if a line has not both."""
-    value = f"{{'name': {_quoted(name)}, 'calls': {calls}::BIGINT, 'ms': {_number(ms)}}}"
+    value = f"{{'name': {literal(name)}, 'calls': {calls}::BIGINT, 'ms': {_number(ms)}}}"
     has_calls = "TRUE" if calls == "NULL" else f"{calls} IS NOT NULL"
     return f"CASE WHEN {has_calls} AND {_number(ms)} IS NOT NULL THEN {value} END"
 
 
-def _quoted(text: str) -> str:
+def literal(text: str) -> str:
+    """Write a text as a constant of SQL."""
     return "'" + text.replace("'", "''") + "'"
 
 
-def _name(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"'
+def _column(key: str) -> str:
+    return '"' + key.replace('"', '""') + '"'

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from pantheon_obs.cli.report import queries
-from pantheon_obs.cli.report.windows import written
+from pantheon_obs.cli.report.windows import format_us
 from pantheon_obs.cli.stories import tracebacks
+from pantheon_obs.cli.terminal import text_of
 
 if TYPE_CHECKING:
-    from pantheon_obs.cli.report.queries import Counter
+    from pantheon_obs.cli.report.queries import Answers
 
 Row = dict[str, Any]
 
 
-def error_rows(counter: Counter) -> list[Row]:
+def error_rows(answers: Answers) -> list[Row]:
     """List the errors of a window by service, type, route and frame."""
     groups: dict[tuple[Any, ...], Row] = {}
-    for service, error_type, route, outline, count, first, last, example in counter.ask(
+    for service, error_type, route, outline, count, first, last, example in answers.ask(
         queries.ERRORS
     ):
         raised = tracebacks.read(outline or "")
@@ -34,7 +33,7 @@ def error_rows(counter: Counter) -> list[Row]:
             "last": int(last),
             "example": {
                 "trace_id": trace_id,
-                "timestamp": written(int(first)),
+                "timestamp": format_us(int(first)),
                 "message": tracebacks.read(exception).message if exception else None,
             },
             "new": None,
@@ -45,7 +44,7 @@ def error_rows(counter: Counter) -> list[Row]:
         row["count"] = round(row["count"])
     ordered = sorted(groups.values(), key=_order)
     for row in ordered:
-        row["first"], row["last"] = written(row["first"]), written(row["last"])
+        row["first"], row["last"] = format_us(row["first"]), format_us(row["last"])
     return ordered
 
 
@@ -56,7 +55,7 @@ def identity(row: Row) -> tuple[Any, ...]:
 
 def last_if_null(value: object) -> tuple[bool, str]:
     """Order texts, and other values as JSON, with null at the end."""
-    return (value is None, value if isinstance(value, str) else orjson.dumps(value).decode())
+    return (value is None, text_of(value))
 
 
 def _merged(one: Row, other: Row) -> Row:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-import orjson
-
-from pantheon_obs.cli.reading.blocks import BLOCK, blocks
+from pantheon_obs.cli.reading.blocks import BLOCK
 from pantheon_obs.cli.reading.lines import Reader, parsed
 from pantheon_obs.cli.reading.wrappers import JOURNAL, has
 from pantheon_obs.cli.report.facts import GROUPED
-from pantheon_obs.cli.terminal import Progress
+from pantheon_obs.cli.terminal import encoded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from pantheon_obs.cli.reading.files import Source
     from pantheon_obs.cli.reading.wrappers import Joined
@@ -41,33 +39,20 @@ class ObjectReader(Reader):
 
     def objects(self, source: Source) -> Iterator[bytes]:
         """Give the lines of each block of a file that begin as objects do, unwrapped."""
-        progress = Progress()
-        self.read["files"] += 1
-        number = 0
-        try:
-            for block in blocks(source, progress):
-                count = block.count(b"\n") + (not block.endswith(b"\n"))
-                self.read["lines"] += count
-                if self.is_between_lines() and _is_plain(block):
-                    self.given += count
-                    yield block
-                else:
-                    yield self._unwrapped(source, number, block)
-                number += count
-        finally:
-            progress.end()
+        for number, block in self.blocks(source):
+            if self.is_between_lines() and _is_plain(block):
+                self.given += block.count(b"\n") + (not block.endswith(b"\n"))
+                yield block
+            else:
+                lines = enumerate(block.removesuffix(b"\n").split(b"\n"), number)
+                fed = (self._unwrapper.feed(source.name, place, line) for place, line in lines)
+                yield self._kept(filter(None, fed))
 
     def rest(self) -> bytes:
         """Give the lines of a log whose last parts never came."""
         return self._kept(self._unwrapper.end())
 
-    def _unwrapped(self, source: Source, number: int, block: bytes) -> bytes:
-        feed = self._unwrapper.feed
-        lines = block.removesuffix(b"\n").split(b"\n")
-        fed = (feed(source.name, place, line) for place, line in enumerate(lines, number + 1))
-        return self._kept([joined for joined in fed if joined is not None])
-
-    def _kept(self, lines: Sequence[Joined]) -> bytes:
+    def _kept(self, lines: Iterable[Joined]) -> bytes:
         """Leave out blank lines, and foreign ones, which are counted."""
         texts = [line.text for line in lines if line.text]
         objects = [text for text in texts if text.startswith(b"{")]
@@ -107,5 +92,4 @@ def repaired(lines: bytes, by: str | None) -> tuple[bytes, int]:
     if by is not None:
         for fields in objects:
             fields[GROUPED] = fields.get(by)
-    written = b"".join(orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE) for fields in objects)
-    return written, len(split) - len(objects)
+    return b"".join(encoded(fields) + b"\n" for fields in objects), len(split) - len(objects)

@@ -1,7 +1,7 @@
-"""All queries of the report, over the relation `facts`: `Counter` asks DuckDB or ClickHouse.
+"""All queries of the report, over the relation `facts`: `Answers` asks DuckDB or ClickHouse.
 
 `dialects.py` fills in the few names in which the engines differ. `facts` has a row for each of our
-lines; `facts.py` has its columns. `weight` and what is true or false is never NULL. `{counted}` is
+lines; `facts.py` has its columns. `weight` and the booleans are never NULL. `{counted}` is
 `COUNTED`, the lines in the window; `{bucket}` a length in microseconds.
 """
 
@@ -73,16 +73,23 @@ FROM (SELECT *, floor(us / {bucket}) AS bucket FROM counted) AS known
 WHERE kind IN {kinds} AND {value} IS NOT NULL GROUP BY {keys}
 """
 
-# The traces of failed units, for the money that was spent in vain.
+CALL_COUNTS = (
+    *("calls", "errors", "input_tokens", "output_tokens", "cached_input_tokens"),
+    *("unpriced", "usage_missing", "cut"),
+)
+
+# `failing` are the traces with a failed unit; the second cost is that of the calls in them. Behind
+# the two costs are the figures of `CALL_COUNTS`.
 CALLS = """
 {counted},
 failing AS (SELECT DISTINCT trace FROM counted WHERE failed AND trace IS NOT NULL)
-SELECT model, provider, grouped, count(*), sum(CASE WHEN failed_call THEN 1 ELSE 0 END),
-  sum(input_tokens), sum(output_tokens), sum(cached_tokens), {total}(cost),
+SELECT model, provider, grouped, {total}(cost),
+  {total}(CASE WHEN trace IN (SELECT trace FROM failing) THEN cost END),
+  count(*), sum(CASE WHEN failed_call THEN 1 ELSE 0 END),
+  sum(input_tokens), sum(output_tokens), sum(cached_tokens),
   sum(CASE WHEN cost IS NULL AND coalesce(input_tokens, output_tokens, cached_tokens) IS NOT NULL
     THEN 1 ELSE 0 END),
-  sum(CASE WHEN missing THEN 1 ELSE 0 END), sum(CASE WHEN cut THEN 1 ELSE 0 END),
-  {total}(CASE WHEN trace IN (SELECT trace FROM failing) THEN cost END)
+  sum(CASE WHEN missing THEN 1 ELSE 0 END), sum(CASE WHEN cut THEN 1 ELSE 0 END)
 FROM counted WHERE kind = 'call' GROUP BY model, provider, grouped
 """
 
@@ -161,7 +168,7 @@ class Engine(Protocol):
         ...
 
 
-class Counter:
+class Answers:
     """The answers of an engine for one window."""
 
     def __init__(self, engine: Engine, window: Window) -> None:

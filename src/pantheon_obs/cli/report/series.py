@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.cli.report import queries
 from pantheon_obs.cli.report.queries import NOTHING
-from pantheon_obs.cli.report.windows import bucket_length, written
+from pantheon_obs.cli.report.windows import bucket_length, format_us
 
 if TYPE_CHECKING:
-    from pantheon_obs.cli.report.queries import Counter
+    from pantheon_obs.cli.report.queries import Answers
     from pantheon_obs.cli.report.windows import Window
 
 
 def series(
-    counter: Counter, window: Window, first: int | None, last: int | None, *, calls: int
+    answers: Answers, window: Window, first: int | None, last: int | None, *, calls: int
 ) -> dict[str, Any]:
     """Count by buckets, from the window's ends, else from the first line to the last.
 
     Args:
-        counter: The engine's answers for the window.
+        answers: The engine's answers for the window.
         window: The lines that count.
         first: The time of the first of them; None without any.
         last: The time of the last of them.
@@ -31,11 +31,11 @@ def series(
         return {"bucket_s": None, "points": []}
     seconds = bucket_length(start, end)
     length = seconds * 1_000_000
-    counts = {int(bucket): row for bucket, *row in counter.ask(queries.SERIES, bucket=length)}
-    latency = _ranks(counter, "('request')", "latency", length)
-    ttft = _ranks(counter, "('call')", "ttft", length) if calls else {}
+    counts = {int(bucket): row for bucket, *row in answers.ask(queries.SERIES, bucket=length)}
+    latency = _ranks(answers, "('request')", "latency", length)
+    ttft = _ranks(answers, "('call')", "ttft", length) if calls else {}
     costs: dict[int, dict[str, float]] = {}
-    for bucket, model, cost in counter.ask(queries.COSTS, bucket=length) if calls else ():
+    for bucket, model, cost in answers.ask(queries.COSTS, bucket=length) if calls else ():
         costs.setdefault(int(bucket), {})[model] = cost
     points = []
     for bucket in range(start // length, end // length + 1):
@@ -44,7 +44,7 @@ def series(
         ttft_p50, ttft_p95, _ = ttft.get(bucket, NOTHING)
         points.append(
             {
-                "start": written(bucket * length),
+                "start": format_us(bucket * length),
                 "requests": round(count),
                 "errors": round(failed),
                 "p50_ms": p50,
@@ -57,6 +57,6 @@ def series(
     return {"bucket_s": seconds, "points": points}
 
 
-def _ranks(counter: Counter, kinds: str, value: str, length: int) -> dict[int, tuple[Any, ...]]:
-    ranks = counter.percentiles("bucket", kinds, value, length)
+def _ranks(answers: Answers, kinds: str, value: str, length: int) -> dict[int, tuple[Any, ...]]:
+    ranks = answers.percentiles("bucket", kinds, value, length)
     return {int(bucket): values for (bucket,), values in ranks.items()}

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pantheon_obs.cli.terminal import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-Row = dict[str, Any]
+    from pantheon_obs.cli.report.failures import Row
+
+Cells = dict[str, str]  # by the head of their column
 MOST_ROWS = 20  # of a table; --json and --html have them all
-LONGEST = 60  # characters of a cell
+_WIDEST = 60  # characters of a cell
 _MINUTE = 60_000
 _SECOND = 1000
 
@@ -28,95 +30,85 @@ def summary(report: Row) -> Iterator[str]:
         if totals[key] or (before and before[key]):
             change = f"  (before: {_amount(key, before[key])})" if before else ""
             yield f"{key.replace('_', ' '):12} {_amount(key, totals[key])}{change}"
-    yield from _section(
-        "requests",
-        ("kind", "service", "method", "route", "count", "errors", "p50", "p95", "p99", "slowest"),
-        [_request(row) for row in report["requests"]],
-    )
-    yield from _section(
-        "errors",
-        ("count", "service", "type", "route", "where", "last", "example"),
-        [_error(row) for row in report["errors"]],
-    )
-    yield from _section(
-        "LLM calls",
-        (
-            *("model", "provider", "by", "calls", "errors", "in", "out"),
-            *("cost", "in failed", "p95", "cut"),
-        ),
-        [_call(row) for row in report["llm"]],
-    )
+    yield from _section("requests", report["requests"], _request)
+    yield from _section("errors", report["errors"], _error)
+    yield from _section("LLM calls", report["llm"], _call)
 
 
-def _section(title: str, heads: Sequence[str], rows: list[list[str]]) -> Iterator[str]:
+def _section(title: str, rows: Sequence[Row], cells_of: Callable[[Row], Cells]) -> Iterator[str]:
     """Give a table; numbers stand at the right of their column."""
     if not rows:
         return
+    table = [cells_of(row) for row in rows[:MOST_ROWS]]
+    table.insert(0, {head: head for head in table[0]})
+    widths = {head: max(len(cells[head]) for cells in table) for head in table[0]}
     yield ""
     yield title
-    shown = [list(heads), *rows[:MOST_ROWS]]
-    widths = [max(len(row[at]) for row in shown) for at in range(len(heads))]
-    for row in shown:
-        cells = [
-            cell.rjust(width) if cell[:1].isdigit() or cell[:1] == "$" else cell.ljust(width)
-            for cell, width in zip(row, widths, strict=True)
+    for cells in table:
+        aligned = [
+            cell.rjust(widths[head])
+            if cell[:1].isdigit() or cell[:1] == "$"
+            else cell.ljust(widths[head])
+            for head, cell in cells.items()
         ]
-        yield "  ".join(cells).rstrip()
+        yield "  ".join(aligned).rstrip()
     if len(rows) > MOST_ROWS:
         yield f"… and {len(rows) - MOST_ROWS:,} more: --json and --html have them all"
 
 
-def _request(row: Row) -> list[str]:
+def _request(row: Row) -> Cells:
     slowest = row["slowest"] or {"trace_id": None}
-    return [
-        _text(row["kind"]),
-        _text(row["service"]),
-        _text(row["method"]),
-        _text(row["route"]),
-        f"{row['requests']:,}",
-        f"{row['error_share']:.1%}",
-        *(_time(row[key]) for key in ("p50_ms", "p95_ms", "p99_ms")),
-        _text(slowest["trace_id"]),
-    ]
+    return {
+        "kind": _cell(row["kind"]),
+        "service": _cell(row["service"]),
+        "method": _cell(row["method"]),
+        "route": _cell(row["route"]),
+        "count": f"{row['requests']:,}",
+        "errors": f"{row['error_share']:.1%}",
+        "p50": _duration(row["p50_ms"]),
+        "p95": _duration(row["p95_ms"]),
+        "p99": _duration(row["p99_ms"]),
+        "slowest": _cell(slowest["trace_id"]),
+    }
 
 
-def _error(row: Row) -> list[str]:
+def _error(row: Row) -> Cells:
     frame = row["frame"]
-    return [
-        f"{row['count']:,}",
-        _text(row["service"]),
-        _text(row["type"]) + (" (new)" if row["new"] else ""),
-        _text(row["route"]),
-        _text(f"{frame['file']}:{frame['line']} {frame['function']}") if frame else "-",
-        row["last"],
-        _text(row["example"]["trace_id"]),
-    ]
+    return {
+        "count": f"{row['count']:,}",
+        "service": _cell(row["service"]),
+        "type": _cell(row["type"]) + (" (new)" if row["new"] else ""),
+        "route": _cell(row["route"]),
+        "where": _cell(frame and f"{frame['file']}:{frame['line']} {frame['function']}"),
+        "last": row["last"],
+        "example": _cell(row["example"]["trace_id"]),
+    }
 
 
-def _call(row: Row) -> list[str]:
-    return [
-        _text(row["model"]),
-        _text(row["provider"]),
-        _text(row["by"]),
-        f"{row['calls']:,}",
-        f"{row['errors']:,}",
-        f"{row['input_tokens']:,}",
-        f"{row['output_tokens']:,}",
-        _amount("cost_usd", row["cost_usd"]),
-        _amount("cost_usd", row["cost_in_failed_usd"]),
-        _time(row["p95_ms"]),
-        f"{row['cut']:,}",
-    ]
+def _call(row: Row) -> Cells:
+    return {
+        "model": _cell(row["model"]),
+        "provider": _cell(row["provider"]),
+        "by": _cell(row["by"]),
+        "calls": f"{row['calls']:,}",
+        "errors": f"{row['errors']:,}",
+        "in": f"{row['input_tokens']:,}",
+        "out": f"{row['output_tokens']:,}",
+        "cost": _amount("cost_usd", row["cost_usd"]),
+        "in failed": _amount("cost_in_failed_usd", row["cost_in_failed_usd"]),
+        "p95": _duration(row["p95_ms"]),
+        "cut": f"{row['cut']:,}",
+    }
 
 
-def _text(value: object) -> str:
+def _cell(value: object) -> str:
     if value is None:
         return "-"
     text = printable(value)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
 
 
-def _time(milliseconds: float | None) -> str:
+def _duration(milliseconds: float | None) -> str:
     if milliseconds is None:
         return "-"
     if milliseconds >= _MINUTE:

@@ -13,7 +13,7 @@ from pantheon_obs.cli.reading.blocks import blocks
 from pantheon_obs.cli.reading.lines import Reader
 from pantheon_obs.cli.stories.document import story
 from pantheon_obs.cli.stories.trace_ids import canonical
-from pantheon_obs.cli.terminal import Progress
+from pantheon_obs.cli.terminal import ProgressLine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -44,14 +44,14 @@ def _examples(report: dict[str, Any]) -> list[str]:
 def rereadable(sources: Iterable[Source]) -> Iterator[list[Source]]:
     """Give sources that can be read twice: the bytes of a pipe are kept in a file meanwhile."""
     with TemporaryDirectory(prefix="pantheon-obs-") as folder:
-        yield [_kept(source, Path(folder, str(place))) for place, source in enumerate(sources)]
+        yield [_copied(source, Path(folder, str(place))) for place, source in enumerate(sources)]
 
 
-def _kept(source: Source, path: Path) -> Source:
+def _copied(source: Source, path: Path) -> Source:
     if Path(source.path).is_file():
         return source
     with path.open("wb") as file:
-        file.writelines(blocks(source, Progress()))
+        file.writelines(blocks(source, ProgressLine()))
     return source._replace(path=str(path))
 
 
@@ -78,16 +78,16 @@ class _AnyOf:
     """A pattern, as far as `Reader` uses one, that finds any of some trace ids."""
 
     def __init__(self, keys: Iterable[str]) -> None:
-        self._keys = {_alike(key.encode()) for key in keys}
+        self._keys = {_undashed(key.encode()) for key in keys}
 
     def search(self, text: bytes, start: int = 0) -> re.Match[bytes] | None:
         """Return the first place of one of the ids."""
         for match in _TRACE_ID.finditer(text, start):
-            if _alike(match[1]) in self._keys:
+            if _undashed(match[1]) in self._keys:
                 return match
         return None
 
 
-def _alike(trace_id: bytes) -> bytes:
+def _undashed(trace_id: bytes) -> bytes:
     """Make ids equal that are of one trace, and few others."""
     return trace_id.replace(b"-", b"").lower()

@@ -62,7 +62,7 @@ def microseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
-def written(us: int | None) -> str | None:
+def format_us(us: int | None) -> str | None:
     """Write a time as the lines do."""
     if us is None:
         return None

@@ -49,7 +49,7 @@ class Server(ThreadingHTTPServer):
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             super().__init__((host, port), _Handler)
-        except (OSError, OverflowError) as error:
+        except (OSError, OverflowError, TypeError) as error:  # a port or a name that cannot be
             msg = f"{host} port {port}: {getattr(error, 'strerror', None) or error}"
             raise CommandError(msg) from None
         self.host = host
@@ -66,10 +66,10 @@ class Server(ThreadingHTTPServer):
         if local in _LOOPBACK:
             names.update(_LOOPBACK)
         hosts = {_bracketed(one).lower() for one in names}
-        # Browsers leave out the port 80.
-        port = name.lower().rpartition(":")[2] if name.lower() not in hosts else "80"
-        host = name.lower().removesuffix(f":{port}")
-        return host in hosts and port == str(self.server_port)
+        own = {f"{host}:{self.server_port}" for host in hosts}
+        if self.server_port == 80:  # noqa: PLR2004 - browsers leave it out
+            own |= hosts
+        return name.lower() in own
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002
         """Report a failure in one line, unless the browser has only left."""

@@ -1,6 +1,7 @@
 """Compute the story of one trace from its lines. Pure functions, without input or output.
 
-- `trace_ids.py`: `canonical(id)` makes two forms of one id equal; `Wanted` is what was asked for.
+- `trace_ids.py`: `canonical(id)` makes two forms of one id equal; `Wanted` is the id that was asked
+  for.
 - `items.py`: `Item` is a unit or call, with its start, end and times.
 - `parents.py`: `find_parents(items)` says which item belongs to which; `Units` answers which unit
   of a service contains a time.

@@ -13,7 +13,7 @@ from pantheon_obs.cli.stories.items import format_time, item_of, name_of, times_
 from pantheon_obs.cli.stories.parents import Units, find_parents, is_guess
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from pantheon_obs.cli.reading.lines import Line
@@ -52,12 +52,8 @@ def story(lines: Iterable[Line], read: dict[str, int]) -> Story:
     units = Units(items)
     parents = find_parents(items, units)
     ids = {item: place for place, item in enumerate(items)}
-    of_lines = {item.order: item for item in items}
     start = min([ordered[0].time, *(item.start for item in items)])
     end = ordered[-1].time
-    entries = errors(ordered, of_lines, units)
-    for entry in entries:
-        entry["item"] = None if entry["item"] is None else ids[entry["item"]]
     document = {
         "trace_id": ordered[0].fields["trace_id"],
         "start": format_time(start),
@@ -66,8 +62,8 @@ def story(lines: Iterable[Line], read: dict[str, int]) -> Story:
         "services": list(dict.fromkeys(line.service for line in ordered)),
         "failed": any(item.failed for item in items if item.kind != "llm"),
         **_totals(items),
-        "errors": entries,
-        "items": [_as_json(item, ids, parents) for item in items],
+        "errors": errors(ordered, ids, units),
+        "items": [_entry(item, ids, parents) for item in items],
         "lines": [
             {"service": line.service, "source": line.source, "line": orjson.Fragment(line.raw)}
             for line in ordered
@@ -81,20 +77,19 @@ def _totals(items: Iterable[Item]) -> dict[str, Any]:
     """Add up the calls that are not nested."""
     calls = [item.line.fields for item in items if item.kind == "llm" and not item.nested]
 
-    def known(name: str) -> list[int | float]:
-        return [value for fields in calls if (value := number(fields, name)) is not None]
+    def total(name: str, add: Callable[[list[float]], float]) -> float | None:
+        known = [value for fields in calls if (value := number(fields, name)) is not None]
+        return add(known) if known else None
 
     return {
         "llm_calls": len(calls),
-        **{
-            key: sum(known(key)) if known(key) else None
-            for key in ("input_tokens", "output_tokens")
-        },
-        "cost_usd": _sum(known("cost_usd")) if known("cost_usd") else None,
+        "input_tokens": total("input_tokens", sum),
+        "output_tokens": total("output_tokens", sum),
+        "cost_usd": total("cost_usd", _sum_of_costs),
     }
 
 
-def _as_json(item: Item, ids: dict[Item, int], parents: dict[Item, Item]) -> dict[str, Any]:
+def _entry(item: Item, ids: dict[Item, int], parents: dict[Item, Item]) -> dict[str, Any]:
     fields = item.line.fields
     return {
         "id": ids[item],
@@ -112,7 +107,7 @@ def _as_json(item: Item, ids: dict[Item, int], parents: dict[Item, Item]) -> dic
     }
 
 
-def _sum(costs: Iterable[float]) -> float:
+def _sum_of_costs(costs: Iterable[float]) -> float:
     try:
         return fsum(costs)
     except OverflowError:

@@ -17,14 +17,15 @@ if TYPE_CHECKING:
     from pantheon_obs.cli.stories.parents import Units
 
 
-def errors(lines: Iterable[Line], items: dict[int, Item], units: Units) -> list[dict[str, Any]]:
-    """Return an entry for each line at `error` or `critical`; `item` is an `Item` or None.
+def errors(lines: Iterable[Line], ids: dict[Item, int], units: Units) -> list[dict[str, Any]]:
+    """Return an entry for each line at `error` or `critical`.
 
     Args:
         lines: The lines of the trace by time.
-        items: The item that the line at a place is.
+        ids: The units and calls of the trace, and their ids.
         units: The units of the trace.
     """
+    items = {item.order: item for item in ids}
     found = []
     for place, line in enumerate(lines):
         fields = line.fields
@@ -40,7 +41,7 @@ def errors(lines: Iterable[Line], items: dict[int, Item], units: Units) -> list[
             "service": line.service,
             "timestamp": format_time(line.time),
             "event": fields["event"],
-            "item": item,
+            "item": None if item is None else ids[item],
         }
         is_call = item is not None and item.kind == "llm"
         found.append((_rank(unit, fields, place, is_call=is_call), entry))

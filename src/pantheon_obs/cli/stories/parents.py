@@ -137,10 +137,7 @@ def _outer_call(call: Item, calls: dict[str, Timeline]) -> Item | None:
     around = [
         other
         for other in calls[call.service].containing(call.start, call.end)
-        if other is not call
-        and (
-            other.length > call.length or (other.length == call.length and other.order > call.order)
-        )
+        if (other.length, other.order) > (call.length, call.order)
     ]
     return min(around, key=lambda other: other.length, default=None)
 

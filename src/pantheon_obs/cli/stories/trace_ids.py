@@ -14,10 +14,7 @@ SHORTEST = 8  # characters of a prefix
 
 _NODE = 12  # hex digits of a UUID's last group
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
-_UUID_START = re.compile(
-    r"[0-9a-f]{8}-(?:[0-9a-f]{0,4}|[0-9a-f]{4}-(?:[0-9a-f]{0,4}|[0-9a-f]{4}-"
-    r"(?:[0-9a-f]{0,4}|[0-9a-f]{4}-[0-9a-f]{0,12})))"
-).fullmatch
+_NIL = "00000000-0000-0000-0000-000000000000"
 _HEX = re.compile(r"[0-9a-f-]+").fullmatch
 _ALL_HEX = re.compile(r"[0-9a-f]{32}").fullmatch
 _TRACEPARENT = re.compile(r"(?<![0-9a-f-])[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\S*")
@@ -66,7 +63,8 @@ def wanted(what: str) -> Wanted | None:
     if not isinstance(found, str) or not found:
         return None
     key = canonical(found)
-    start = key.replace("-", "") if _UUID_START(key) else key
+    is_uuid_start = _UUID(key + _NIL[len(key) :])
+    start = key.replace("-", "") if is_uuid_start else key
     return Wanted(found, key, start, _needle(start))
 
 

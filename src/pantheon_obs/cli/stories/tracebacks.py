@@ -36,6 +36,11 @@ class Raised(NamedTuple):
     frame: Frame | None
 
 
+def is_own(file: str) -> bool:
+    """Whether a file has code of the application, by its path."""
+    return not _OF_OTHERS.search(file)
+
+
 def read(text: str) -> Raised:
     """Read a traceback; its beginning may be cut off."""
     chained = list(_CHAIN.finditer(text))
@@ -44,7 +49,7 @@ def read(text: str) -> Raised:
     lines = _of_group(last[group.start() :]) if group else last.splitlines()
     frames, rest = _split(lines)
     match = _RAISED("\n".join(rest).rstrip()) if rest else None
-    own = next((frame for frame in reversed(frames) if not _OF_OTHERS.search(frame["file"])), None)
+    own = next((frame for frame in reversed(frames) if is_own(frame["file"])), None)
     if match is None:
         return Raised(None, "\n".join(rest).rstrip() or None, own)
     return Raised(match[1].rpartition(".")[2], match[2] or "", own)

@@ -15,7 +15,7 @@ from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.in_force import in_force
 from pantheon_obs.core.switch import is_off
 from pantheon_obs.core.undoable import Undoable
-from pantheon_obs.llm.cost.budgets import budgets, text_of
+from pantheon_obs.llm.cost.budgets import as_key, budgets
 from pantheon_obs.llm.cost.spending import PER_DOLLAR, WINDOWS, Tally, deadline
 
 if TYPE_CHECKING:
@@ -123,14 +123,14 @@ class Budget(Undoable):
             US dollars.
         """
         is_of_key = self.tally.per is not None and key is not None
-        spent: Sum = self.tally.find(text_of(key) if is_of_key else None)
+        spent: Sum = self.tally.find(as_key(key) if is_of_key else None)
         if self.tally not in budgets.tallies:  # it is undone
             return spent.dollars
         with _guard:
-            self.tally.settle()
-            exchange = self.tally.report((spent,), final=False)
-            if exchange is not None and not exchange.in_loop:
-                exchange.wait(deadline())
+            self.tally.finish_adding()
+            update = self.tally.share((spent,), final=False)
+            if update is not None and not update.in_loop:
+                update.wait(deadline())
         return spent.dollars
 
     def undo(self) -> None:
@@ -181,10 +181,10 @@ def _number(name: str, value: Any, least: float, accepted: str) -> float:
 
 
 def _shared_tally(per: str | None, window: Window, client: object) -> Any:
-    from pantheon_obs.llm.cost.shared_script import name_of, script_of  # noqa: PLC0415 - only with Redis
+    from pantheon_obs.llm.cost.shared_script import script_of, shared_name  # noqa: PLC0415 - only with Redis
     from pantheon_obs.llm.cost.shared_spending import SharedTally  # noqa: PLC0415 - as above
 
-    name = name_of(per, window)
+    name = shared_name(per, window)
     known = [each for each in budgets.tallies if getattr(each, "name", None) == name]
     return known[0] if known else SharedTally(per, window, name, script_of(client))
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pantheon_obs.core.errors import BudgetExceeded
     from pantheon_obs.core.llm_events import LlmCallFinished
 
-    Asked = tuple[Any, Any]  # an exchange with Redis, and the budget that may refuse then
+    Asked = tuple[Any, Any]  # an update through Redis, and the budget that may refuse then
 
 _LONGEST_KEY = 200  # characters
 
@@ -32,9 +32,9 @@ class Budgets:
         self.refusing: tuple[Any, ...] = ()  # the budgets that may refuse a call
 
     def check(self, call: Any) -> None:
-        """Raise `BudgetExceeded` in the place of a call that is not to be made.
+        """Raise `BudgetExceeded` if a budget refuses the call.
 
-        On the thread of an event loop that goes by what is known now; `admit` waits for more.
+        On the thread of an event loop this decides by what is known now; `admit` waits for more.
         """
         refused = None
         with _guard:
@@ -42,21 +42,20 @@ class Budgets:
             known = [
                 (each, each.tally.find(key_of(each.tally.per, bound))) for each in self.refusing
             ]
-            for each, spent in known:
-                each.tally.settle()
-                refused = refused or each.refusal(spent)
+            for each, _ in known:
+                each.tally.finish_adding()
+            refused = _refusal_among(known)
             if refused is None:
                 _wait(
-                    call,
-                    [(each.tally.report((spent,), final=False), each) for each, spent in known],
+                    call, [(each.tally.share((spent,), final=False), each) for each, spent in known]
                 )
-                refused = next(filter(None, (each.refusal(spent) for each, spent in known)), None)
+                refused = _refusal_among(known)
         if refused is not None:
             _refuse(call, refused)
         call.started = perf_counter()  # it was not the model that took the time
 
-    def count(self, call: Any, event: LlmCallFinished) -> None:
-        """Add the cost of a call, and tell the budgets that are spent.
+    def add(self, call: Any, event: LlmCallFinished) -> None:
+        """Add the cost of a call, and report the budgets that it has spent.
 
         The cost of a nested call is held until its outer call has ended, whose cost counts then.
         """
@@ -67,17 +66,17 @@ class Budgets:
                 if event.nested:
                     self._hold(call.outer, event, nanodollars)
                 else:
-                    self._add(call, event, nanodollars)
+                    self._spend(call, event, nanodollars)
             finally:
                 if call.inner is not None:
                     _release(call.inner.held)
 
-    def _add(self, call: Any, event: LlmCallFinished, nanodollars: int) -> None:
+    def _spend(self, call: Any, event: LlmCallFinished, nanodollars: int) -> None:
         asked: list[Asked] = []
         for tally in self.tallies:
             sums = tally.add(key_of(tally.per, event.bound), nanodollars, event.unpriced)
             if nanodollars:
-                asked.append((tally.report(sums, final=call.dropped), None))
+                asked.append((tally.share(sums, final=call.dropped), None))
         _wait(call, asked)
 
     def _hold(self, outer: Any, event: LlmCallFinished, nanodollars: int) -> None:
@@ -97,6 +96,11 @@ class Budgets:
 budgets = Budgets()
 
 
+def _refusal_among(known: list[tuple[Any, Any]]) -> BudgetExceeded | None:
+    """Return the error of the first budget that has nothing left of its sum."""
+    return next(filter(None, (each.refusal(spent) for each, spent in known)), None)
+
+
 def _release(held: list[Any]) -> None:
     """Release what is held, each once: two threads may be here."""
     with suppress(IndexError):
@@ -107,13 +111,13 @@ def _release(held: list[Any]) -> None:
 
 def _wait(call: Any, asked: list[Asked]) -> None:
     """Wait for Redis, but not long; leave it to `admit` and `catch_up` where an event loop runs."""
-    exchanges = [(exchange, budget) for exchange, budget in asked if exchange is not None]
-    if exchanges and exchanges[0][0].in_loop:
-        call.awaited = (*call.awaited, *exchanges)
+    updates = [(update, budget) for update, budget in asked if update is not None]
+    if updates and updates[0][0].in_loop:
+        call.awaited = (*call.awaited, *updates)
         return
     end = deadline()
-    for exchange, _ in exchanges:
-        exchange.wait(end)
+    for update, _ in updates:
+        update.wait(end)
 
 
 async def admit(call: Any) -> None:
@@ -125,10 +129,9 @@ async def admit(call: Any) -> None:
         call.failed(error)
         call.settle()
         raise
-    for exchange, budget in asked:
-        refused = budget.refusal(exchange.sums[0])
-        if refused is not None:
-            _refuse(call, refused)
+    refused = _refusal_among([(budget, update.sums[0]) for update, budget in asked])
+    if refused is not None:
+        _refuse(call, refused)
     call.started = perf_counter()
 
 
@@ -136,8 +139,8 @@ async def catch_up(call: Any) -> None:
     """Wait, but not long, until what the call has spent is written."""
     asked, call.awaited = call.awaited, ()
     end = deadline()
-    for exchange, _ in asked:
-        await exchange.wait_in_loop(end)
+    for update, _ in asked:
+        await update.wait_in_loop(end)
 
 
 def _refuse(call: Any, error: BudgetExceeded) -> None:
@@ -148,10 +151,10 @@ def _refuse(call: Any, error: BudgetExceeded) -> None:
 
 def key_of(per: str | None, bound: Mapping[str, Any]) -> str | None:
     """Return the key under which a call is added up."""
-    return None if per is None else text_of(bound.get(per, ""))
+    return None if per is None else as_key(bound.get(per, ""))
 
 
-def text_of(value: object) -> str:
+def as_key(value: object) -> str:
     """Return the key for a value of the application's; empty for None."""
     try:
         return "" if value is None else str(value)[:_LONGEST_KEY]

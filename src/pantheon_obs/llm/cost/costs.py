@@ -66,7 +66,8 @@ def set_cost(
     try:
         cost, source = _cost_of(call, answer, used, options, inner)
     except Exception as error:  # noqa: BLE001 - the guard, without its cost per call
-        report(f"prices of {call.event}", error)
+        if not sys.is_finalizing():  # the list cannot import what it needs any more
+            report(f"prices of {call.event}", error)
     if cost is not None:
         call.cost_usd, call.cost_source = _rounded(float(cost)), source
     elif call.input_tokens or call.output_tokens:

@@ -50,7 +50,7 @@ return found
 """
 
 
-def name_of(per: str | None, window: Window) -> str:
+def shared_name(per: str | None, window: Window) -> str:
     """Name the sums that the processes of a service share."""
     parts = (in_force("service"), in_force("environment"), per, window)
     return ":".join("" if part is None else quote(str(part), safe="") for part in parts)

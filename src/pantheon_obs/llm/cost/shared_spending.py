@@ -13,7 +13,7 @@ import sys
 from contextlib import suppress
 from itertools import chain
 from queue import Empty, SimpleQueue
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -37,8 +37,8 @@ _guard = Guard("budget in redis")
 _log = logging.getLogger("pantheon_obs.llm")
 
 
-class Exchange:
-    """One exchange with Redis: our sums for those of all processes."""
+class Update:
+    """One update through Redis: our sums are exchanged for those of all processes."""
 
     def __init__(self, shared: SharedTally, sums: tuple[Sum, ...]) -> None:
         self.shared = shared
@@ -52,32 +52,29 @@ class Exchange:
 
     def wait(self, end: float) -> None:
         """Wait in a thread, and tell the limits that are reached."""
-        done = Lock()
-        done.acquire()
+        done = Event()
         self.has_waiter = True
-        self.notify = done.release
-        if self.may_be_done_soon:
-            done.acquire(timeout=max(0, self.shared.patience + end - monotonic()))
+        self.notify = done.set
+        done.wait(self._seconds_until(end))
         self.leave()
 
     async def wait_in_loop(self, end: float) -> None:
         """Like `wait`, in asyncio."""
         asyncio = sys.modules["asyncio"]
-        loop = asyncio.get_running_loop()  # of asyncio, as `report` has found
+        loop = asyncio.get_running_loop()  # of asyncio, as `__init__` has found
         done = loop.create_future()
         self.has_waiter = True
         self.notify = lambda: loop.call_soon_threadsafe(done.cancel)
         try:
-            if self.may_be_done_soon:
-                timeout = max(0, self.shared.patience + end - monotonic())
-                await asyncio.wait([done], timeout=timeout)
+            await asyncio.wait([done], timeout=self._seconds_until(end))
         finally:
             self.leave()
 
-    @property
-    def may_be_done_soon(self) -> bool:
-        """Whether it is worth to wait."""
-        return not (self.is_done or self.shared.is_lost or self.shared.hangs)
+    def _seconds_until(self, end: float) -> float:
+        """Return how long to wait for the answer: not at all if none will come soon."""
+        if self.is_done or self.shared.is_lost or self.shared.hangs:
+            return 0
+        return max(0, self.shared.patience + end - monotonic())
 
     def leave(self) -> None:
         """Wait no longer: the thread tells the limits if it is not done yet."""
@@ -120,7 +117,7 @@ class SharedTally(Tally):
         """Start as a process of its own: what the parent has spent is another's."""
         super().forked()
         self._pid, self._process = os.getpid(), uuid4().hex
-        self._asked: SimpleQueue[Exchange | None] = SimpleQueue()
+        self._asked: SimpleQueue[Update | None] = SimpleQueue()
         self._untold: dict[int, Sum] = {}
         self._retry_at = 0.0
         self._sent_at: float | None = None
@@ -146,7 +143,7 @@ class SharedTally(Tally):
         if self._starting.locked():
             self._ask(()).wait(deadline() + _LONG)
 
-    def report(self, sums: tuple[Sum, ...], *, final: bool) -> Exchange | None:
+    def share(self, sums: tuple[Sum, ...], *, final: bool) -> Update | None:
         """Write our sums and ask for those of all processes; return what a call waits for."""
         trio = sys.modules.get("trio")
         if is_forked_later():
@@ -166,25 +163,25 @@ class SharedTally(Tally):
     def changed(self, spent: Sum) -> None:
         """Leave it to the thread, which asks who has reached a limit first."""
 
-    def _ask(self, sums: tuple[Sum, ...]) -> Exchange:
-        exchange = Exchange(self, sums)
-        self._asked.put(exchange)
-        return exchange
+    def _ask(self, sums: tuple[Sum, ...]) -> Update:
+        update = Update(self, sums)
+        self._asked.put(update)
+        return update
 
     def _run(self) -> None:
         asked = self._asked
         while True:
             with _guard:
                 try:
-                    exchange = asked.get(timeout=_RETRY if self._untold else None)
+                    update = asked.get(timeout=_RETRY if self._untold else None)
                 except Empty:
                     self._write_untold()
                     continue
-                if exchange is None:
+                if update is None:
                     self._close()
                     return
-                self.settle()
-                exchange.finish(self._write(exchange.sums) if exchange.sums else ())
+                self.finish_adding()
+                update.finish(self._write(update.sums) if update.sums else ())
                 if self._untold and not self.is_lost:
                     self._write_untold()
 
@@ -203,7 +200,7 @@ class SharedTally(Tally):
         found, self._sent_at = None, monotonic()
         try:
             if not self.is_lost or self._sent_at >= self._retry_at:
-                found = self._exchange(sums, ours, limits)
+                found = self._run_script(sums, ours, limits)
         except Exception as error:  # noqa: BLE001 - a client raises anything
             self._lose(error)
         self._sent_at = None
@@ -220,7 +217,7 @@ class SharedTally(Tally):
             self._untold.pop(each.number, None)
         return [limit for limit, first in zip(limits, found[2 * len(sums) :], strict=True) if first]
 
-    def _exchange(
+    def _run_script(
         self, sums: tuple[Sum, ...], ours: list[tuple[int, int]], limits: tuple[Limit, ...]
     ) -> list[int]:
         """Run the script."""

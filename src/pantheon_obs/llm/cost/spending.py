@@ -168,13 +168,13 @@ class Tally:
     def _sums_of(self, key: str | None) -> tuple[Sum, ...]:
         return tuple(self.keep(self.find(each)) for each in dict.fromkeys((key, None)))
 
-    def report(self, sums: tuple[Sum, ...], *, final: bool) -> Any:
+    def share(self, sums: tuple[Sum, ...], *, final: bool) -> Any:
         """Share sums with other processes: not here. `final` says that nobody can wait for it."""
 
     def stop(self) -> None:
         """End the sharing."""
 
-    def settle(self) -> None:
+    def finish_adding(self) -> None:
         """Add up what another thread is about to add; not for finalizers."""
         if self._adding.acquire(timeout=_LONGEST_WAIT):
             self._add_up()

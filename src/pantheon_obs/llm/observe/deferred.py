@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.llm.cost.budgets import admit, catch_up
-from pantheon_obs.llm.nesting import Running
+from pantheon_obs.llm.nesting import OwnCode
 from pantheon_obs.llm.observe.generators import CallFinalizer
 from pantheon_obs.llm.observe.streams import closing, dropping, observed_method, record_close
 from pantheon_obs.llm.usage.find import attached_usage, error_of, is_future
@@ -46,7 +46,7 @@ async def awaited(
         except BaseException:
             coroutine.close()  # else Python warns that it was never awaited
             raise
-    with Running(call):
+    with OwnCode(call):
         result = await coroutine
     result = deliver(result, call)
     if call.awaited:
@@ -154,7 +154,7 @@ def _await(method: Method, observed: ObservedClass, *, end: Method) -> Method:
         call = observed.open.get(id(self))
         if call is None:
             return (yield from method(self))
-        with Running(call, partial(observed.settle, self, call)):
+        with OwnCode(call, partial(observed.settle, self, call)):
             answer = yield from method(self)
         return end(observed, self, call, answer)
 
@@ -168,6 +168,7 @@ def _restart(call: LlmCall, *_: object) -> None:
 def _given(
     observed: ObservedClass, subject: Any, call: LlmCall, answer: Any, *, deliver: Deliver
 ) -> Any:
+    """Observe the value that a manager or a raw response has returned, in its place."""
     if answer is subject:
         call.reported.content = True
         return answer

@@ -33,7 +33,7 @@ def observed_function(function: Callable[..., Any], start: Starter) -> Callable[
         call = start(args, kwargs)
         if call.awaited:
             await admit(call)
-        token = current_call.set(call)  # in place: `Running` costs more, and this runs per call
+        token = current_call.set(call)  # in place: `OwnCode` costs more, and this runs per call
         try:
             result = await function(*args, **kwargs)
         except BaseException as error:

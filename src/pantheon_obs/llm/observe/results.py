@@ -12,8 +12,8 @@ from pantheon_obs.llm.observe import deferred, generators
 from pantheon_obs.llm.observe.objects import ObservedClass, attributes, keep_source
 from pantheon_obs.llm.observe.streams import STREAM
 from pantheon_obs.llm.observe.values import bare_value, done, read_value, scalar, several, value
-from pantheon_obs.llm.usage.fields import Memo, has
-from pantheon_obs.llm.usage.find import NAMES, attached_usage, is_future, is_pending
+from pantheon_obs.llm.usage.fields import Memo
+from pantheon_obs.llm.usage.find import attached_usage, is_future, is_pending
 from pantheon_obs.llm.usage.reported import Reported
 
 if TYPE_CHECKING:
@@ -149,8 +149,7 @@ def _response(result: Any, call: LlmCall, attached: Any, otherwise: Handler) -> 
 # --- results that give the answer later
 def _manager(result: Any, call: LlmCall) -> Any:
     """Observe an object that is entered first, unless it is a response that cleans up."""
-    handler = _object if any(has(result, name) for name in NAMES) else _entered
-    return handler(result, call)
+    return (_object if is_pending(result, None) else _entered)(result, call)
 
 
 def _entered(result: Any, call: LlmCall) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.core.calls import leave_context
 from pantheon_obs.core.context import current_call
 from pantheon_obs.llm.cost.budgets import admit, catch_up
-from pantheon_obs.llm.nesting import Running
+from pantheon_obs.llm.nesting import OwnCode
 from pantheon_obs.llm.observe import generators
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def observed_method(
         if sends and call.awaited:
             await admit(call)
         begin(call, self, *args)
-        with Running(call, partial(observed.settle, self, call)):
+        with OwnCode(call, partial(observed.settle, self, call)):
             answer = await method(self, *args, **kwargs)
         answer = end(observed, self, call, answer)
         if call.awaited:
@@ -160,7 +160,7 @@ def observed_method(
         if call is None:
             return method(self, *args, **kwargs)
         begin(call, self, *args)
-        with Running(call, partial(observed.settle, self, call)):
+        with OwnCode(call, partial(observed.settle, self, call)):
             answer = method(self, *args, **kwargs)
         return end(observed, self, call, answer)
 

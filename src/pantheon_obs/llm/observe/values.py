@@ -32,7 +32,7 @@ def bare_value(result: Any, call: LlmCall) -> Any:
 
 
 def scalar(result: Any, call: LlmCall) -> Any:
-    """End the call: an SDK that cannot read a body returns it as it is, a page of HTML perhaps."""
+    """End the call. An SDK returns a body that it cannot read as it is: a page of HTML, perhaps."""
     sdk, operation = call.options.sdk, call.options.operation
     if sdk is not None and operation not in TEXTS:
         call.reported.no_answer = operation in (*sdk.operations.values(), *sdk.functions.values())
@@ -54,7 +54,7 @@ def several(result: list[Any], call: LlmCall) -> Any:
 def read_value(result: Any, call: LlmCall) -> bool:
     """Read a whole answer; return whether there is no more to be found."""
     reported = call.reported
-    reported.content = True  # not to be looked for
+    reported.content = True  # a whole answer has some
     try:
         if _has_several[type(result)]:
             answers = Answers(reported)

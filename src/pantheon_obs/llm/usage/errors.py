@@ -22,14 +22,14 @@ _ID = re.compile(r"[A-Za-z0-9_.:/+=-]{1,128}")
 _FAILURE = re.compile(r"(?i)(error|failed|timeout)(_.*)?")
 _STATUSES = range(400, 600)
 # The headers of a provider's own id end in one of these; the first kind counts. A client's id,
-# which some providers repeat, is none.
+# which some providers send back, does not.
 _ID_HEADERS = tuple(
     re.compile(kind) for kind in ("x-request-?id", ".*request-?id", ".*(trace|correlation)-?id")
 )
 _CLIENTS_ID = re.compile(".*client")
 
 
-def answer(value: Any, reported: Reported) -> Any:
+def beside_answer(value: Any, reported: Reported) -> Any:
     """Read an error that comes in the place of an answer, or beside a part of one."""
     error = field(value, "error")
     if not error or not (isinstance(error, (dict, str)) or either(error, "code", "message")):
@@ -40,7 +40,7 @@ def answer(value: Any, reported: Reported) -> Any:
     return field(value, "usage")
 
 
-def whole(value: Any, reported: Reported) -> Any:
+def whole_body(value: Any, reported: Reported) -> Any:
     """Read a body that is an error, as vLLM and Mistral send it."""
     is_error = field(value, "object") == "error"
     if is_error:
@@ -68,7 +68,7 @@ def _list_required(kind: Any) -> tuple[str, ...]:
 _required = Memo(_list_required)
 
 
-def error_in(reported: Reported) -> str | None:
+def error_type_of(reported: Reported) -> str | None:
     """Return the type of the error that came in the place of an answer, or None."""
     reason = reported.finish_reason
     if reported.error_type is not None:

@@ -78,6 +78,11 @@ def either(value: Any, *names: str) -> Any:
     return None
 
 
+def any_of(value: Any, *names: str) -> bool:
+    """Whether one of these fields is neither missing nor empty."""
+    return any(field(value, name) for name in names)
+
+
 def has(value: Any, name: str) -> bool:
     """Whether the value has a field of this name, be it None."""
     kind: Any = type(value)
@@ -150,7 +155,7 @@ class Asked(dict[str, Any]):
         self._subject = subject
 
     def __contains__(self, name: object) -> bool:
-        """Whether the object has a field of this name, be it None; methods are none."""
+        """Whether the object has a field of this name, be it None. A method is no field."""
         if not super().__contains__(name):
             try:
                 found = getattr(self._subject, str(name))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     UsageReader = Callable[[Any], object]
 
-NAMES = ("usage_future", "usage")
+_NAMES = ("usage_future", "usage")
 _PAIR = 2  # (input, output), as a `usage=` callable may return it
 
 
@@ -45,7 +45,7 @@ def error_of(future: Any) -> BaseException | None:
 
 def attached_usage(source: Any) -> Any:
     """Return the usage that an object carries: a future, a callable, a value, or None."""
-    for name in NAMES:
+    for name in _NAMES:
         try:
             attached = field(source, name)
         except Exception:  # noqa: BLE001, S112 - a property that raises has no value yet
@@ -58,11 +58,11 @@ def attached_usage(source: Any) -> Any:
 def is_pending(source: Any, attached: Any) -> bool:
     """Whether an object has an attribute for its usage without a value to read yet."""
     if attached is None:
-        return any(has(source, name) for name in NAMES)
+        return any(has(source, name) for name in _NAMES)
     return is_future(attached) or callable(attached)
 
 
-def find(read: UsageReader | None, source: Any, attached: Any, *, complete: bool) -> Found:
+def find_usage(read: UsageReader | None, source: Any, attached: Any, *, complete: bool) -> Found:
     """Look for the usage of a call that has ended.
 
     The `usage=` option may `read` the returned value or last chunk, else the usage `attached` to
@@ -93,12 +93,12 @@ def find(read: UsageReader | None, source: Any, attached: Any, *, complete: bool
         if tokens is not None:
             return Found(tokens)
     tokens = tokens_of(attached)
-    return Found(tokens and _begun(tokens, counts_on), failed=error is not None, error=error)
+    return Found(_begun(tokens) if counts_on else tokens, failed=error is not None, error=error)
 
 
-def _begun(tokens: Reported, counts_on: bool) -> Reported | None:  # noqa: FBT001 - one use
-    """Return the counts; None if a method that counts while the answer is read has not begun."""
-    return None if counts_on and not (tokens.input_tokens or tokens.output_tokens) else tokens
+def _begun(tokens: Reported | None) -> Reported | None:
+    """Return the counts of a method that counts while the answer is read, once it has begun."""
+    return tokens if tokens and (tokens.input_tokens or tokens.output_tokens) else None
 
 
 def _call(function: Callable[..., object], *args: Any) -> tuple[Any, Exception | None]:

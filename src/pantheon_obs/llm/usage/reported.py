@@ -69,6 +69,24 @@ class Reported:
     error_code: str | None = None
     request_id: str | None = None
 
+    def note(
+        self,
+        *,
+        model: object = None,
+        finish_reason: object = None,
+        content: bool = False,
+        finished: bool | None = None,
+    ) -> None:
+        """Keep what a part of the answer says of these; where it says nothing, that before stays.
+
+        `finished` is None where the shape has no terminal chunk.
+        """
+        self.model = text(model) or self.model
+        self.finish_reason = text(finish_reason) or self.finish_reason
+        self.content = self.content or content
+        if finished is not None:
+            self.finished = self.finished or finished
+
     @property
     def usage_status(self) -> UsageStatus:
         """`reported` if both counts are known, `partial` if one is, else `missing`."""
@@ -150,8 +168,8 @@ def set_job(reported: Reported, value: Any, status: str | None) -> None:
     reported.in_background = status in _PENDING or field(value, "background") is True
 
 
-def is_told(reported: Reported, *, retrieved: bool) -> bool:
-    """Whether the call that has this answer is to be reported, or was before."""
+def is_due(reported: Reported, *, retrieved: bool) -> bool:
+    """Whether the call that has this answer is to be reported, if it was not before."""
     job = reported.job
     if job is None:
         return not retrieved

@@ -28,7 +28,7 @@ from pantheon_obs.llm.usage.vendors import (
     gemini,
     ollama,
     openai,
-    openai_counts,
+    openai_usage,
     xai,
 )
 
@@ -92,12 +92,12 @@ MESSAGES: Rows = (
     ("contentBlockStop", bedrock.event),
     ("messageStop", bedrock.event),
     ("metadata", bedrock.usage_event),
-    ("done", ollama.answer),
+    ("done", ollama.response),
     ("is_error", gateways.agent_result),
     ("data", openai.mistral_event),
     ("object", openai.response),
-    ("object", errors.whole),
-    ("error", errors.answer),
+    ("object", errors.whole_body),
+    ("error", errors.beside_answer),
     ("stop_reason", anthropic.message),
     ("stopReason", bedrock.converse),
     ("chunk", of_part),
@@ -107,7 +107,7 @@ MESSAGES: Rows = (
     ("inputTextTokenCount", bedrock.body),
     ("response_metadata", frameworks.langchain_message),
     ("raw", of_raw),
-    ("_proto", xai.answer),
+    ("_proto", xai.response),
     ("event_type", gemini.interaction_event),
     ("status", gemini.interaction),
     ("data", openai.embeddings),
@@ -122,8 +122,8 @@ USAGE: Rows = (
     ("cost", gateways.cost),
     ("estimated_cost", gateways.cost),
     ("cost_in_usd_ticks", gateways.cost_in_ticks),
-    ("prompt_tokens", openai.chat_tokens),
-    ("input_tokens_details", openai.response_tokens),
+    ("prompt_tokens", openai_usage.chat_tokens),
+    ("input_tokens_details", openai_usage.response_tokens),
     ("cache_read_input_tokens", anthropic.tokens),
     ("cache_creation_input_tokens", anthropic.tokens),
     ("input_tokens_fresh", gateways.fresh_and_cached),
@@ -173,7 +173,7 @@ def read_json(body: bytes, reported: Reported) -> bool:
 
 def read_usage(usage: Any, reported: Reported) -> bool:
     """Read a usage object; return whether its shape is known."""
-    if openai_counts.own_tokens(usage, reported):
+    if openai_usage.own_tokens(usage, reported):
         return True
     cost = reported.cost
     known = first(USAGE, usage, reported) is not False

@@ -14,9 +14,9 @@ from pantheon_obs.core.guard import report
 from pantheon_obs.core.structured import handle, in_flight
 from pantheon_obs.products import LIBRARIES, PRODUCTS
 from pantheon_obs.sinks.logs.held import recording_here
+from pantheon_obs.sinks.logs.passed_on import passed_on
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import FrameType
 
     from pantheon_obs.sinks.logs.handler import ObsHandler
@@ -26,7 +26,6 @@ _Logger = logging.Logger
 _native = _Logger.isEnabledFor
 _LOGGING = (_Logger._log.__code__, handle.__code__)  # noqa: SLF001 - the functions that make records
 _NEAR = 6  # frames: a logger's own class may have methods between
-_NO_RECORDER: Any = None
 _TAKES_PART = "takes part in the recorder"
 _manager: Any = _Logger.manager
 
@@ -37,29 +36,29 @@ _OTHERS = LIBRARIES.union(
     for name in (row.name, *row.loggers, *row.leveled, *row.access, *row.quiet)
 )
 
-_handler: ObsHandler | None = None
+_handler: Any = None
+"""Our handler, whose emitter is the recorder; None while there is no recorder."""
+
 _level = 0
-_hold: Callable[[Recording, logging.LogRecord], None] = _NO_RECORDER
 _filter_before: Any = None
 
 
 def install(handler: ObsHandler) -> None:
     """Send the lines below a recorder's level to it; the recorder is the handler's emitter."""
-    global _handler, _level, _hold, _filter_before  # noqa: PLW0603 - logging is one per process
-    recorder: Any = handler.emitter
-    _handler, _level, _hold = handler, recorder.level, recorder.hold_record
-    _filter_before = _Logger.filter
+    global _handler, _level, _filter_before  # noqa: PLW0603 - logging is one per process
+    _handler = handler
+    _level, _filter_before = _handler.emitter.level, _Logger.filter
     _Logger.isEnabledFor = _is_enabled_for  # type: ignore[method-assign]
     _Logger.filter = _filter  # type: ignore[assignment,method-assign]
 
 
 def uninstall() -> None:
     """Leave loggers alone."""
-    global _handler, _level, _hold, _filter_before
+    global _handler, _level, _filter_before
     if _handler is not None:
         _Logger.isEnabledFor = _native  # type: ignore[method-assign]
         _Logger.filter = _filter_before  # type: ignore[method-assign]
-        _handler, _level, _hold, _filter_before = None, 0, _NO_RECORDER, None
+        _handler, _level, _filter_before = None, 0, None
 
 
 def _is_enabled_for(self: logging.Logger, level: int) -> bool:
@@ -120,14 +119,15 @@ def _is_logged_here() -> bool:
 
 
 def _send(logger: logging.Logger, record: logging.LogRecord, recording: Recording) -> None:
-    handler: Any = _handler
+    handler = _handler
     if logger.filters or handler.filters:
         for filterer in (logger, handler):
             passed: Any = logging.Filterer.filter(filterer, record)
             if not passed:
                 return
             record = passed if isinstance(passed, logging.LogRecord) else record
-    if not recording.kept and type(record.msg) is str and id(record) not in in_flight:
-        _hold(recording, record)
+    is_event = id(record) in in_flight or id(record.msg) in passed_on
+    if not recording.kept and type(record.msg) is str and not is_event:
+        handler.emitter.hold_record(recording, record)
     else:
         handler.emit(record)

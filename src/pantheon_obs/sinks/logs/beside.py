@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 _LOGGER = "pantheon_obs"
 
-_handler: ObsHandler | None = None
+handler: ObsHandler | None = None
+"""Writes the lines; None where this is not in use."""
 
 
 def write(settings: Settings) -> None:
@@ -24,34 +25,29 @@ def write(settings: Settings) -> None:
 
     They do not go on to the application's handlers, which would print them a second time.
     """
-    global _handler  # noqa: PLW0603 - logging is one per process
+    global handler  # noqa: PLW0603 - logging is one per process
     stop()
     stream = "stdout" if settings.log_stream == "auto" else settings.log_stream
-    _handler = ObsHandler(recording.emitter_for(replace(settings, log_stream=stream)))
+    handler = ObsHandler(recording.emitter_for(replace(settings, log_stream=stream)))
     logger = logging.getLogger(_LOGGER)
-    logger.addHandler(_handler)
+    logger.addHandler(handler)
     logger.propagate = False
     logger.setLevel(level_number(settings.log_level))
     for name in disabled_loggers():  # as `dictConfig` does with all that it does not name
         if name.partition(".")[0] == _LOGGER:
             logging.getLogger(name).disabled = False
-    pipeline.add_sink(recording.sink_for(_handler))
-
-
-def active_format() -> str:
-    """Return the name of the format; empty where this is not in use."""
-    return _handler.emitter.format_name if _handler is not None else ""
+    pipeline.add_sink(recording.sink_for(handler))
 
 
 def stop() -> None:
     """Leave the logger as it was: the library configures all of logging, or a test is over."""
-    global _handler  # noqa: PLW0603 - as above
-    if _handler is None:
+    global handler  # noqa: PLW0603 - as above
+    if handler is None:
         return
     recording.stop()
     logger = logging.getLogger(_LOGGER)
-    logger.removeHandler(_handler)
+    logger.removeHandler(handler)
     logger.propagate = True
     logger.setLevel(logging.NOTSET)
     pipeline.remove_sink(LogSink.name)
-    _handler = None
+    handler = None

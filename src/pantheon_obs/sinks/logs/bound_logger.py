@@ -1,10 +1,12 @@
 """The structlog logger of `get_logger`, which writes through our handler."""
+# ruff: noqa: SLF001 - the public ways to the same state take longer, and this runs for each line
 
 from __future__ import annotations
 
 import logging
 import sys
 import traceback
+from logging import CRITICAL, DEBUG, ERROR, INFO, WARNING
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -21,17 +23,17 @@ if TYPE_CHECKING:
     from pantheon_obs.sinks.logs.handler import ObsHandler
 
 LEVELS = {
-    "debug": logging.DEBUG,
-    "info": logging.INFO,
-    "msg": logging.INFO,
-    "warning": logging.WARNING,
-    "warn": logging.WARNING,
-    "error": logging.ERROR,
-    "err": logging.ERROR,
-    "exception": logging.ERROR,
-    "failure": logging.ERROR,
-    "critical": logging.CRITICAL,
-    "fatal": logging.CRITICAL,
+    "debug": DEBUG,
+    "info": INFO,
+    "msg": INFO,
+    "warning": WARNING,
+    "warn": WARNING,
+    "error": ERROR,
+    "err": ERROR,
+    "exception": ERROR,
+    "failure": ERROR,
+    "critical": CRITICAL,
+    "fatal": CRITICAL,
 }
 
 handler: ObsHandler | None = None
@@ -40,10 +42,8 @@ handler: ObsHandler | None = None
 # structlog's present configuration: much faster than its public function, which copies it. The
 # processors that it begins with add nothing that our lines do not have.
 _module: Any = sys.modules[structlog.configure.__module__]
-_config = _module._CONFIG  # noqa: SLF001 - as above
-_PLAIN: list[Any] = list(_module._BUILTIN_DEFAULT_PROCESSORS)  # noqa: SLF001 - as above
-# Keyword arguments that say how an event is logged, and are no fields.
-_ASIDE = frozenset({"stacklevel", "exc_info", "stack_info"})
+_config = _module._CONFIG
+_PLAIN: list[Any] = list(_module._BUILTIN_DEFAULT_PROCESSORS)
 _manager: Any = logging.Logger.manager  # its `disable` is a property, and slower
 
 
@@ -57,11 +57,41 @@ class BoundLogger(structlog.BoundLoggerBase):
 
     _logger: logging.Logger
 
+    def debug(self, event: object = None, *args: object, **fields: object) -> None:
+        """Log an event at level DEBUG."""
+        if self._logger.isEnabledFor(DEBUG) or (_manager._disable and self._is_seen(DEBUG)):
+            self._write("debug", DEBUG, event, args, fields)
+
+    def info(self, event: object = None, *args: object, **fields: object) -> None:
+        """Log an event at level INFO."""
+        if self._logger.isEnabledFor(INFO) or (_manager._disable and self._is_seen(INFO)):
+            self._write("info", INFO, event, args, fields)
+
+    def warning(self, event: object = None, *args: object, **fields: object) -> None:
+        """Log an event at level WARNING."""
+        if self._logger.isEnabledFor(WARNING) or (_manager._disable and self._is_seen(WARNING)):
+            self._write("warning", WARNING, event, args, fields)
+
+    def error(self, event: object = None, *args: object, **fields: object) -> None:
+        """Log an event at level ERROR."""
+        if self._logger.isEnabledFor(ERROR) or (_manager._disable and self._is_seen(ERROR)):
+            self._write("error", ERROR, event, args, fields)
+
+    def critical(self, event: object = None, *args: object, **fields: object) -> None:
+        """Log an event at level CRITICAL."""
+        if self._logger.isEnabledFor(CRITICAL) or (_manager._disable and self._is_seen(CRITICAL)):
+            self._write("critical", CRITICAL, event, args, fields)
+
+    def exception(self, event: object = None, *args: object, **fields: object) -> None:
+        """Log an event at level ERROR with the traceback."""
+        fields.setdefault("exc_info", True)
+        self.error(event, *args, **fields)
+
+    msg, warn, err, failure, fatal = info, warning, error, error, critical
+
     def log(self, level: int, event: object = None, *args: object, **fields: object) -> None:
         """Log an event at a level given by its number."""
-        if self._logger.isEnabledFor(level) or (
-            _manager._disable and _is_watched(self._logger, level)  # noqa: SLF001 - as above
-        ):
+        if self._logger.isEnabledFor(level) or (_manager._disable and self._is_seen(level)):
             name = logging.getLevelName(level).lower()
             self._write(name if name in LEVELS else "info", level, event, args, fields)
 
@@ -80,6 +110,12 @@ class BoundLogger(structlog.BoundLoggerBase):
     isEnabledFor = is_enabled_for  # noqa: N815 - the standard library's names, as structlog has them
     getEffectiveLevel = get_effective_level  # noqa: N815
 
+    def _is_seen(self, level: int) -> bool:
+        """Whether processors see an event that `logging.disable` hides: mostly a test's capture."""
+        if _config.default_processors == _PLAIN:
+            return False
+        return self._logger.manager.disable >= level >= self._logger.getEffectiveLevel()
+
     def _write(
         self,
         method: str,
@@ -94,7 +130,7 @@ class BoundLogger(structlog.BoundLoggerBase):
             if self._context:
                 for key, value in self._context.items():
                     fields.setdefault(key, value)
-            emit(self._logger, level, event, fields)
+            write_event(self._logger, level, event, fields)
             return
         try:
             self._process_event(method, event, fields)  # type: ignore[arg-type]
@@ -102,39 +138,25 @@ class BoundLogger(structlog.BoundLoggerBase):
             return
         except Exception as failure:  # noqa: BLE001 - of a processor of the application's
             report("structlog processor", failure)
-            emit(self._logger, level, event, {**self._context, **fields})
+            write_event(self._logger, level, event, {**self._context, **fields})
 
 
-def _add_methods(name: str, level: int) -> None:
-    """Add the methods of one level to the logger, for sync and for async code."""
-    adds_traceback = name == "exception"
-    method = "error" if adds_traceback else name
-
-    def log(self: BoundLogger, event: object = None, *args: object, **fields: Any) -> None:  # noqa: ANN401 - any fields
-        if self._logger.isEnabledFor(level) or (
-            _manager._disable and _is_watched(self._logger, level)  # noqa: SLF001 - as above
-        ):
-            if adds_traceback:
-                fields.setdefault("exc_info", True)
-            self._write(method, level, event, args, fields)
+def _awaited(name: str) -> Any:  # noqa: ANN401 - a method, as logging has it
+    """Make the method of one level for async code."""
 
     async def alog(self: BoundLogger, *args: object, **fields: object) -> None:
         getattr(self, name)(*args, **fields)
 
-    with_traceback = " with the traceback" if adds_traceback else ""
-    log.__doc__ = f"Log an event at level {logging.getLevelName(level)}{with_traceback}."
+    alog.__name__, alog.__qualname__ = f"a{name}", f"BoundLogger.a{name}"
     alog.__doc__ = f"`{name}` for async code."
-    for function, called in ((log, name), (alog, f"a{name}")):
-        function.__name__ = called
-        function.__qualname__ = f"BoundLogger.{called}"
-        setattr(BoundLogger, called, function)
+    return alog
 
 
-for _name, _level in LEVELS.items():
-    _add_methods(_name, _level)
+for _name in LEVELS:
+    setattr(BoundLogger, f"a{_name}", _awaited(_name))
 
 
-def is_plain(processors: Iterable[Any]) -> bool:
+def are_built_in(processors: Iterable[Any]) -> bool:
     """Whether these are the processors that structlog begins with."""
     return processors == _PLAIN
 
@@ -152,18 +174,14 @@ def level_named(name: object) -> int | None:
     return LEVELS.get(name) or logging.getLevelNamesMapping().get(name.upper())
 
 
-def _is_watched(logger: logging.Logger, level: int) -> bool:
-    """Whether processors, a test's capture mostly, see an event that `logging.disable` hides."""
-    if _config.default_processors == _PLAIN:
-        return False
-    return logger.manager.disable >= level >= logger.getEffectiveLevel()
-
-
-def emit(logger: logging.Logger, level: int, event: object, fields: dict[str, Any]) -> None:
+def write_event(logger: logging.Logger, level: int, event: object, fields: dict[str, Any]) -> None:
     """Write the line of an event whose level is enabled."""
     stacklevel = 1
-    if type(event) is str and _ASIDE.isdisjoint(fields):
-        entry = Entry(level, event, logger.name, fields)  # most lines, without another call
+    # Most lines have none of these; three questions are quicker than one for a set.
+    if type(event) is str and not (
+        "exc_info" in fields or "stack_info" in fields or "stacklevel" in fields
+    ):
+        entry = Entry(level, event, logger.name, fields)
     else:
         stacklevel = stacklevel_in(fields)
         entry = entry_of(logger, level, event, fields, stacklevel)

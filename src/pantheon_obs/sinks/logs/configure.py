@@ -23,7 +23,6 @@ from pantheon_obs.sinks.logs import (
     takeover,
 )
 from pantheon_obs.sinks.logs.handler import LogSink, ObsHandler
-from pantheon_obs.sinks.logs.starting import Starting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,10 +32,10 @@ if TYPE_CHECKING:
 _PLAIN = "%(asctime)s %(levelname)-8s %(name)s %(message)s"
 
 _handler: ObsHandler | None = None
-_starting: Starting | None = None
+_is_starting = False  # start-up has begun, and the first request is not here yet
 _settings = Settings()
-_level = logging.INFO
 _level_before = logging.WARNING
+_FIRST_REQUEST = "logs at the first request"
 
 
 def configure_logging(settings: Settings | None = None, **overrides: object) -> None:
@@ -119,7 +118,7 @@ def handler_for(
 
 
 def _install(settings: Settings) -> ObsHandler:
-    global _handler, _level, _level_before, _settings, _starting  # noqa: PLW0603 - one per process
+    global _handler, _level_before, _settings, _is_starting  # noqa: PLW0603 - one per process
     _settings = replace(settings, id_generator=None)  # which may refer to the application
     if _handler is None:
         hooks.in_command = hooks.comes_from_command()
@@ -133,16 +132,16 @@ def _install(settings: Settings) -> ObsHandler:
         _handler = ObsHandler(emitter)
     else:
         _handler.emitter = emitter
-    _level = level_number(settings.log_level)
     _take_over(_handler, anew=True)
-    _starting = Starting(_handler, take_back)
-    noticing.install(_handler, _starting.notice)
+    _is_starting = False
+    noticing.install(_handler, _notice)
     pipeline.add_sink(recording.sink_for(_handler))
     if settings.debug_on_error:
         from pantheon_obs.sinks.logs import below_level  # noqa: PLC0415 - only if asked for
 
         below_level.install(_handler)
-    pipeline.add_sink(_starting)
+    # Not every server reports the end of start-up.
+    pipeline.add_sink(pipeline.Once(_FIRST_REQUEST, _end_start))
     structlog_bridge.install(_handler)
     hooks.install()
     if isinstance(logging.lastResort, logging.StreamHandler):  # else it is the application's
@@ -159,9 +158,10 @@ def reassert() -> None:
 
 def take_back() -> None:
     """Take over again, and log who has taken logging away: the application's start-up, mostly."""
-    if _handler is None or _starting is None:
+    global _is_starting  # noqa: PLW0603 - as above
+    if _handler is None:
         return
-    _starting.has_begun = True
+    _is_starting = True
     by = _handler.closed_by
     if _take_over(_handler, anew=False):
         fields = {"by": by} if by else {}
@@ -169,8 +169,21 @@ def take_back() -> None:
             logging.getLogger("pantheon_obs.logs").warning("logging_taken_over", extra=fields)
 
 
+def _end_start() -> None:
+    global _is_starting  # noqa: PLW0603 - as above
+    take_back()
+    _is_starting = False
+
+
+def _notice(logger: logging.Logger) -> bool:
+    """Take logging back before a record that start-up logs; then do as `takeover.notice`."""
+    if _is_starting and _handler is not None and not takeover.stands(_handler):
+        take_back()
+    return takeover.notice(logger)
+
+
 def _take_over(handler: ObsHandler, *, anew: bool) -> bool:
-    taken = takeover.take_over(handler, _level, anew=anew)
+    taken = takeover.take_over(handler, level_number(_settings.log_level), anew=anew)
     noticing.look()
     return taken
 
@@ -203,7 +216,8 @@ def serve_if_begun() -> None:
 
 def active_format() -> str:
     """Return the name of the current format, `auto` decided; empty before configuration."""
-    return _handler.emitter.format_name if _handler is not None else ""
+    handler = _handler or beside.handler
+    return handler.emitter.format_name if handler is not None else ""
 
 
 def active_emitter() -> Emitter | None:
@@ -213,7 +227,7 @@ def active_emitter() -> Emitter | None:
 
 def reset() -> None:
     """Undo the configuration as far as possible (used by `pantheon_obs.testing.reset`)."""
-    global _handler, _starting  # noqa: PLW0603 - as above
+    global _handler, _is_starting
     beside.stop()
     recording.stop()
     structlog_bridge.uninstall()
@@ -222,7 +236,7 @@ def reset() -> None:
     logging.getLogger().removeHandler(_handler)
     logging.getLogger().setLevel(_level_before)
     pipeline.remove_sink(LogSink.name)
-    pipeline.remove_sink(Starting.name)
+    pipeline.remove_sink(_FIRST_REQUEST)
     noticing.uninstall()
     hooks.uninstall()
     if isinstance(logging.lastResort, _LastResort):
@@ -230,4 +244,4 @@ def reset() -> None:
     hooks.in_command = False
     takeover.let_go()
     delivery.close()
-    _handler = _starting = None
+    _handler, _is_starting = None, False

@@ -9,7 +9,7 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.installed import root_of
+from pantheon_obs.core.installed import folder_of
 from pantheon_obs.sinks.logs.formats import escaped, indented, message, shown_value, word
 from pantheon_obs.sinks.redact.plain import plain_scalar
 
@@ -91,7 +91,7 @@ def folded(traceback: str) -> str:
     A traceback without a frame of the application stays as it is.
     """
     frames = [_FRAME.fullmatch(line) for line in traceback.split("\n")]
-    if all(root_of(frame["file"]) is not None for frame in frames if frame is not None):
+    if all(folder_of(frame["file"]) is not None for frame in frames if frame is not None):
         return traceback
     lines: list[str] = []
     source = ""  # the beginning of the lines of source below a frame that is folded
@@ -101,7 +101,7 @@ def folded(traceback: str) -> str:
                 source = ""
                 lines.append(line)
             continue
-        root = root_of(frame["file"])
+        root = folder_of(frame["file"])
         source = "" if root is None else f"{frame['margin']}    "
         short = f"{frame['margin']}  {frame['file'][len(root or '') :]}:{frame['line']}"
         lines.append(line if root is None else f"{short} in {frame['name']}")

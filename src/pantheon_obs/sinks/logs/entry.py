@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from types import TracebackType
 
+    from pantheon_obs.core.events import Event
+
 LEVEL_NAMES: dict[int, str] = {
     getattr(logging, name.upper()): name
     for name in ("debug", "info", "warning", "error", "critical")
@@ -74,11 +76,9 @@ class Entry:
     Attributes:
         event: The event's name, or the message.
         trace_id: The trace; None means that of the current context, as for `bound`.
-        outside: For a fact of this library, the fields whose text comes from outside and may hold a
-            secret; None means all.
+        outside: The fields whose text comes from outside and may hold a secret; None means all.
         created: When it happened, in seconds since the epoch; None means now.
         traceback: That of `error`, if the exception does not have it any more.
-        written: Set when a record that stands for it has reached our handler.
     """
 
     level: int
@@ -91,7 +91,21 @@ class Entry:
     outside: Collection[str] | None = None
     created: float | None = None
     traceback: TracebackType | None = None
-    written: bool = field(init=False)  # not set for each line
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class FactEntry(Entry):
+    """The entry of an event of this library that becomes a record, because others will see it.
+
+    Where nobody else does, the event goes the same way as it is: it has all that its line needs.
+
+    Attributes:
+        fact: The event.
+        written: Whether its record has reached our handler.
+    """
+
+    fact: Event = field(kw_only=True)
+    written: bool = False
 
 
 def level_name(level: int) -> str:

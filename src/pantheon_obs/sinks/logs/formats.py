@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from orjson import OPT_APPEND_NEWLINE, dumps
 
 from pantheon_obs.sinks.logs.entry import Interpolated, like_fields
-from pantheon_obs.sinks.redact.long import cut_marker
 from pantheon_obs.sinks.redact.plain import described, plain_scalar, utf8
+from pantheon_obs.sinks.redact.spans import cut_marker
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,16 +17,13 @@ from pantheon_obs.core.guard import report
 from pantheon_obs.core.structured import handle, in_flight
 from pantheon_obs.sinks.logs import noticing, odd
 from pantheon_obs.sinks.logs.adopted import AdoptedFilters
-from pantheon_obs.sinks.logs.entry import Entry, entry_from, uncoloured
-from pantheon_obs.sinks.logs.noticing import plain_classes
+from pantheon_obs.sinks.logs.entry import Entry, FactEntry, entry_from, uncoloured
+from pantheon_obs.sinks.logs.passed_on import entry_behind, passed_on
 from pantheon_obs.sinks.logs.records import read_back, record_for
-from pantheon_obs.sinks.logs.rendered import Rendered, entry_behind
 from pantheon_obs.sinks.logs.superseded import RULES, is_superseded
 from pantheon_obs.sinks.redact.plain import described
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pantheon_obs.core.events import Event
     from pantheon_obs.sinks.logs.emitter import Emitter
 
@@ -86,22 +83,19 @@ class ObsHandler(logging.Handler):
         """Write one record as a line, unless an event of ours says more."""
         try:
             if in_flight and isinstance(entry := in_flight.get(id(record)), Entry):
-                entry.written = True
+                if isinstance(entry, FactEntry):
+                    entry.written = True
                 read_back(entry, record)
-            elif type(record.msg) is not str and isinstance(record.msg, Rendered):
-                entry = entry_behind(record, record.msg)
+            elif passed_on and id(record.msg) in passed_on:
+                entry = entry_behind(record)
             else:
                 error = odd.error_in(record.exc_info) if record.exc_info else None
-                name = record.name
-                doubtful = type(name) is str and (error is not None or name in RULES)
-                if doubtful:
-                    if is_superseded(record, error):
-                        return
-                    entry = entry_from(record, error)
-                    if name in RULES:
-                        entry.event = uncoloured(entry.event)
-                else:
-                    entry = entry_from(record, error)
+                name = record.name if type(record.name) is str else ""
+                if name and (error is not None or name in RULES) and is_superseded(record, error):
+                    return
+                entry = entry_from(record, error)
+                if name in RULES:
+                    entry.event = uncoloured(entry.event)
         except Exception as failure:  # noqa: BLE001 - a record may have become anything
             report("log record", failure)
             entry = _remains_of(record)
@@ -124,7 +118,7 @@ class ObsHandler(logging.Handler):
         It is asked for each line: all of this may change between two of them.
         """
         if (
-            (type(logger) not in plain_classes and not noticing.is_plain(type(logger)))
+            (type(logger) is not _Logger and not noticing.keeps_methods(type(logger)))
             or logging._logRecordFactory is not _Record  # type: ignore[attr-defined]  # noqa: SLF001 - for each line
             or _Logger.makeRecord is not noticing.make_record
             or self.level
@@ -132,15 +126,19 @@ class ObsHandler(logging.Handler):
             or logger.filters
         ):
             return False
-        while not logger.handlers and logger.propagate and logger.parent is not None:
-            logger = logger.parent
-        return logger.handlers == self._alone and logger.parent is None  # as `is_alone`
+        while (parent := logger.parent) is not None:  # as `is_alone`
+            if logger.handlers or not logger.propagate:
+                return False
+            logger = parent
+        return logger.handlers == self._alone
 
     def is_alone(self, logger: logging.Logger) -> bool:
         """Whether no other handler gets the records of a logger."""
-        while not logger.handlers and logger.propagate and logger.parent is not None:
-            logger = logger.parent
-        return logger.handlers == self._alone and logger.parent is None
+        while (parent := logger.parent) is not None:
+            if logger.handlers or not logger.propagate:
+                return False
+            logger = parent
+        return logger.handlers == self._alone
 
 
 def disabled_loggers() -> frozenset[str]:
@@ -165,18 +163,12 @@ def _remains_of(record: logging.LogRecord) -> Entry:
 
 
 class LogSink:
-    """Writes facts through our handler on the root logger.
-
-    Attributes:
-        write: Writes a fact without an exception whose record nobody else would see.
-    """
+    """Writes facts through our handler on the root logger."""
 
     name = "logs"
-    make_entry: type[Entry] = Entry
 
     def __init__(self, handler: ObsHandler) -> None:
         self._handler = handler
-        self.write: Callable[[Event, int], None] = handler.emitter.emit_fact
         self._loggers: dict[str, logging.Logger] = {}  # asking logging for one takes a lock
         # logging's own memory of its answers, which takes a third of the time of asking.
         known: dict[int, bool] = getattr(logging.getLogger(RequestFinished.logger), "_cache", {})
@@ -184,32 +176,23 @@ class LogSink:
 
     def handle(self, event: Event) -> None:
         """Write one fact, with the traceback of its error unless another line has it."""
-        name = event.logger
-        logger = self._loggers.get(name)
-        if logger is None:
+        name, level, error, handler = event.logger, event.level, event.error, self._handler
+        try:
+            logger = self._loggers[name]
+        except KeyError:
             logger = self._loggers[name] = logging.getLogger(name)
-        level, error = event.level, event.error
         if not logger.isEnabledFor(level):
             return
-        if error is None and self._handler.is_direct(logger):
-            write = self.write
-            write(event, level)
+        if error is None and handler.is_direct(logger):
+            handler.emitter.emit(event)
             return
         if error is not None and is_logged(error):
             error = None
-        entry = self.make_entry(
-            level,
-            event.event,
-            name,
-            event.fields(),
-            error,
-            event.trace_id,
-            event.bound,
-            event.outside,
-        )
+        parts = (level, event.event, name, event.fields(), error)
+        entry = FactEntry(*parts, event.trace_id, event.bound, event.outside, fact=event)
         try:
-            self._handler.dispatch(logger, entry)
+            handler.dispatch(logger, entry)
         except Exception:  # of a filter, factory or handler of the application's
-            if not hasattr(entry, "written"):
-                self._handler.emitter.emit(entry)
+            if not entry.written:
+                handler.emitter.emit(entry)
             raise

@@ -7,11 +7,10 @@ import time
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.events import LlmCallFinished, RequestFinished
-from pantheon_obs.core.failures import trace_of
+from pantheon_obs.core.failures import trace_id_of
 from pantheon_obs.core.serving import active
 from pantheon_obs.sinks.logs import structlog_fields
-from pantheon_obs.sinks.logs.entry import LEVEL_NAMES, level_name
+from pantheon_obs.sinks.logs.entry import LEVEL_NAMES, FactEntry, level_name
 from pantheon_obs.sinks.logs.tracebacks import traceback_of
 from pantheon_obs.sinks.redact.plain import described, make_room
 
@@ -25,12 +24,11 @@ if TYPE_CHECKING:
 # A path of short words, numbers and UUIDs holds nothing that the redactor would find, which a test
 # compares. Nearly each request brings a new path: to redact it took a tenth of the whole story.
 is_plain_path = re.compile(
-    "(?:/(?:[a-z0-9]{0,20}+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})){1,8}"
+    "(?:/(?:[a-z0-9]{0,15}+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})){1,8}"
 ).fullmatch
 
-_FREQUENT = (RequestFinished, LlmCallFinished)  # these add their fields to the line themselves
 _PREFIX = "structlog_"
-_SECOND = 1_000_000  # microseconds
+_SECOND, _TWO_SECONDS = 1_000_000, 2_000_000  # microseconds
 _RESERVED = frozenset({"timestamp", "level", "event", "logger", "trace_id", "exception"})
 
 
@@ -48,19 +46,26 @@ class LineBuilder:
         self._request_id = request_id
         self._reserved = _RESERVED | {"request_id"} if request_id else _RESERVED
         self._static = tuple((key, redactor.text(value)) for key, value in static.items())
-        self._second = -_SECOND, ""  # the current one's begin, and its text
+        # When the second before the current one began, and the text of the current one.
+        self._second = -2 * _SECOND, ""
         # The name on the line of each harmless key: looking it up is faster than judging it again.
         self._names: dict[object, str] = {}
 
-    def build(self, entry: Entry) -> dict[str, Any]:
+    def build(self, entry: Entry | Event) -> dict[str, Any]:
         """Build the line of one entry; its values are str, int, float, bool, None, list or dict."""
         redactor = self._redactor
-        event = entry.event
-        error = entry.error
-        created = entry.created
+        event, error, outside = entry.event, entry.error, entry.outside
+        fields: Any = entry.fields  # of an event, a method that adds them to the line
+        is_entry = outside is None or type(entry) is FactEntry
+        created = entry.created if is_entry else None  # type: ignore[union-attr]
         micros = time.time_ns() // 1000 if created is None else round(created * 1e6)
+        before, prefix = self._second
+        past = micros - before
+        if not _SECOND <= past < _TWO_SECONDS:
+            past, prefix = self._next_second(micros)
         line: dict[str, Any] = {
-            "timestamp": self._moment(micros),
+            # A format with zeros in front takes ten times as long as this.
+            "timestamp": f"{prefix}{str(past)[1:]}Z",
             "level": LEVEL_NAMES.get(entry.level) or level_name(entry.level),
             "event": event if event in redactor.harmless else redactor.text(event),
             "logger": entry.logger,
@@ -68,61 +73,32 @@ class LineBuilder:
         trace_id, bound = entry.trace_id, entry.bound
         if trace_id is None:
             trace_id, trace = active()
-            trace_id = trace_id or trace_of(error)
-            if bound is None and trace is not None:
-                bound = trace.bound
+            trace_id = trace_id or trace_id_of(error)
+            bound = trace.bound if bound is None and trace is not None else bound
         if trace_id:
             line["trace_id"] = trace_id
             if self._request_id:
                 line["request_id"] = trace_id
-        if entry.outside is None or redactor.knows_more:
-            self._add(line, entry.fields)
+        if outside is None or redactor.knows_more:
+            self._add(line, fields if is_entry else fields())
         else:
-            line.update(entry.fields)
-            self._redact(line, entry.outside)
+            line = {**line, **fields} if is_entry else fields(line)
+            self._redact(line, outside)
         if error is not None and "error_type" not in line:
             line["error_type"] = type(error).__name__
-        if bound or structlog_fields.variables:
+        if bound or self._static or structlog_fields.variables:
             self._add_context(line, bound)
-        for key, text in self._static:
-            line.setdefault(key, text)
         if error is not None:
-            line["exception"] = redactor.text(traceback_of(error, entry.traceback), keep_end=True)
+            found = entry.traceback if is_entry else None  # type: ignore[union-attr]
+            line["exception"] = redactor.text(traceback_of(error, found), keep_end=True)
         return line
 
-    def build_fact(self, fact: Event, level: int) -> dict[str, Any]:
-        """Build the line of an event of this library that has no exception."""
-        redactor, event = self._redactor, fact.event
-        line: dict[str, Any] = {
-            "timestamp": self._moment(time.time_ns() // 1000),
-            "level": LEVEL_NAMES[level],
-            "event": event if event in redactor.harmless else redactor.text(event),
-            "logger": fact.logger,
-        }
-        if fact.trace_id:
-            line["trace_id"] = fact.trace_id
-            if self._request_id:
-                line["request_id"] = fact.trace_id
-        if redactor.knows_more:
-            self._add(line, fact.fields())
-        else:
-            line = fact.fields(line) if isinstance(fact, _FREQUENT) else line | fact.fields()
-            self._redact(line, fact.outside)
-        if fact.bound or structlog_fields.variables:
-            self._add_context(line, fact.bound)
-        for key, text in self._static:
-            line.setdefault(key, text)
-        return line
-
-    def _moment(self, micros: int) -> str:
-        """Write a time, in microseconds since the epoch; the text of its second is kept."""
-        begin, prefix = self._second
-        if not 0 <= micros - begin < _SECOND:
-            begin = micros // _SECOND * _SECOND
-            prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(begin // _SECOND))
-            self._second = begin, prefix
-        # A format with zeros in front takes ten times as long as this.
-        return f"{prefix}{str(_SECOND + micros - begin)[1:]}Z"
+    def _next_second(self, micros: int) -> tuple[int, str]:
+        """Begin with the second of a time; return how long after the one before, and its text."""
+        second, micros = divmod(micros, _SECOND)
+        prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+        self._second = (second - 1) * _SECOND, prefix
+        return _SECOND + micros, prefix
 
     def _redact(self, line: dict[str, Any], keys: Collection[str]) -> None:
         redactor = self._redactor
@@ -158,17 +134,19 @@ class LineBuilder:
                 line[key] = redactor.clean(value)
 
     def _add_context(self, line: dict[str, Any], bound: Mapping[str, Any] | None) -> None:
-        """Add the fields of `bind()` and of structlog's context, unless the event has them."""
+        """Add what `bind()` and structlog have bound, and static fields, if the line lacks them."""
         if bound:
             self._add_missing(line, dict(bound))
         variables = structlog_fields.variables
         if type(variables) is not dict:
             self._add_missing(line, structlog_fields.bound_fields())
-            return
-        for name, variable in tuple(variables.items()):  # to which other threads may add
-            value = variable.get(...)
-            if value is not ...:
-                self._add_missing(line, {name.removeprefix(_PREFIX): value})
+        else:
+            for name, variable in tuple(variables.items()):  # to which other threads may add
+                value = variable.get(...)
+                if value is not ...:
+                    self._add_missing(line, {name.removeprefix(_PREFIX): value})
+        for key, text in self._static:
+            line.setdefault(key, text)
 
     def _add_missing(self, line: dict[str, Any], fields: Mapping[str, Any]) -> None:
         for given, value in fields.items():

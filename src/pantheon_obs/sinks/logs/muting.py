@@ -52,7 +52,7 @@ def may_print(handler: logging.Handler) -> bool:
     return not all(is_of_logging(getattr(kind, name, None)) for name in ("emit", "handle"))
 
 
-def watch(handler: logging.Handler, on_print: Callable[[logging.Handler], None]) -> None:
+def mute(handler: logging.Handler, on_print: Callable[[logging.Handler], None]) -> None:
     """Keep the lines of a handler off the standard streams, from its first record on.
 
     A handler that writes nothing there with its first record is left alone from then on.
@@ -94,10 +94,10 @@ class _Watching:
                 self._prints = True
                 self._on_print(handler)
         elif not self._prints:
-            forget(handler)
+            unmute(handler)
 
 
-def forget(handler: logging.Handler) -> None:
+def unmute(handler: logging.Handler) -> None:
     """Restore a handler's own method; after the last handler also the streams, which are slow."""
     _watched.discard(handler)
     with suppress(KeyError):
@@ -109,7 +109,7 @@ def forget(handler: logging.Handler) -> None:
 def reset() -> None:
     """Give all handlers and streams their own methods back."""
     for handler in tuple(_watched):
-        forget(handler)
+        unmute(handler)
     _untap()
 
 

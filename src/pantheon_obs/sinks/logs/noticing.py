@@ -25,8 +25,7 @@ make_record: Any = None
 call_handlers: Any = None
 """The methods of loggers while nobody has replaced them, else None; compared for each line."""
 
-plain_classes: set[type[logging.Logger]] = set()
-"""Classes of loggers with these methods, as `is_plain` has found."""
+_plain_classes: set[type[logging.Logger]] = set()
 
 _alone: list[logging.Handler] | None = None
 """Our handler; None while it is not installed."""
@@ -51,23 +50,24 @@ def look() -> None:
     own = all(map(is_of_logging, (_Logger.makeRecord, _Logger.handle, _Record.getMessage)))
     make_record = _Logger.makeRecord if own else None
     call_handlers = _Logger.callHandlers if is_of_logging(_Logger.callHandlers) else None
-    plain_classes.clear()
+    _plain_classes.clear()
 
 
-def is_plain(kind: type[logging.Logger]) -> bool:
+def keeps_methods(kind: type[logging.Logger]) -> bool:
     """Whether a class of loggers has no way of its own to make and handle records."""
     names = ("makeRecord", "handle", "filter", "callHandlers")
-    found = all(getattr(kind, name) is getattr(_Logger, name) for name in names)
-    if found:
-        plain_classes.add(kind)
-    return found
+    if kind not in _plain_classes and all(
+        getattr(kind, name) is getattr(_Logger, name) for name in names
+    ):
+        _plain_classes.add(kind)
+    return kind in _plain_classes
 
 
 def uninstall() -> None:
     """Leave loggers alone."""
     global _alone, make_record, call_handlers  # noqa: PLW0603 - as above
     _alone = make_record = call_handlers = None
-    plain_classes.clear()
+    _plain_classes.clear()
     placed.clear()
     if _Logger.__dict__.get("filter") is _filter:
         del _Logger.filter

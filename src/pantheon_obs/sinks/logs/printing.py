@@ -53,7 +53,7 @@ def silence(handler: logging.Handler, on_print: Callable[[logging.Handler], None
         return True
     stream: object = getattr(handler, "stream", None)
     if muting.may_print(handler) if stream is None else type(stream).__module__ != "_io":
-        muting.watch(handler, on_print)  # a stream that is no file may be a tee
+        muting.mute(handler, on_print)  # a stream that is no file may be a tee
     return False
 
 

@@ -84,7 +84,7 @@ class Queued:
                 self._write(line)
                 return
             lane = bisect_right(_LANES, level)
-            if self._make_room(len(line), lane):
+            if self._has_room(len(line), lane):
                 self._accepted += len(line)
                 self._put(lane, level, line)
             else:
@@ -136,7 +136,7 @@ class Queued:
         if self._wake.empty():
             self._wake.put(None)
 
-    def _make_room(self, size: int, lane: int) -> bool:
+    def _has_room(self, size: int, lane: int) -> bool:
         """Drop the oldest lines of no higher lane until a line fits; an empty queue takes any."""
         while (waiting := self._accepted - self._taken) and waiting + size > self._limit:
             if not any(self._drop_oldest(lanes) for lanes in self._lanes[: lane + 1]):

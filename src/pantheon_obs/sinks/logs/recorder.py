@@ -19,7 +19,7 @@ from pantheon_obs.core.guard import report
 from pantheon_obs.core.parsing import level_number
 from pantheon_obs.sinks.logs import odd
 from pantheon_obs.sinks.logs.emitter import Emitter
-from pantheon_obs.sinks.logs.entry import Entry, entry_from
+from pantheon_obs.sinks.logs.entry import Entry, FactEntry, entry_from
 from pantheon_obs.sinks.logs.handler import LogSink
 from pantheon_obs.sinks.logs.held import (
     Recording,
@@ -41,20 +41,8 @@ if TYPE_CHECKING:
     from pantheon_obs.sinks.logs.held import Held
 
 _RECORDED: Final = {"recorded": True}
-_STANDARD = len(vars(LogRecord("", 0, "", 0, "", (), None)))  # attributes of a record
+_ATTRIBUTES = len(vars(LogRecord("", 0, "", 0, "", (), None)))  # attributes of a record
 _WHOLE = 1 << 64
-
-
-class EventEntry(Entry):
-    """An event of this library, which is written."""
-
-    __slots__ = ()
-
-
-class UnwrittenEntry(Entry):
-    """An event of this library that is left out of our lines; other handlers see its record."""
-
-    __slots__ = ()
 
 
 class Recorder(Emitter):
@@ -71,12 +59,18 @@ class Recorder(Emitter):
         self._slow_ms = settings.slow_ms
         self._limit_level = self.level if self._rate == 1 else max(self.level, WARNING)
 
-    def emit(self, entry: Entry, write: Writer | None = None) -> None:
-        """Write one line, or keep it aside; each line that is logged comes here."""
-        if entry.level >= self._limit_level or write is not None or type(entry) is EventEntry:
-            super().emit(entry, write)
+    def emit(self, entry: Entry | Event, write: Writer | None = None) -> None:
+        """Write one line, or keep it aside; each line that is logged comes here.
+
+        Events of this library are never kept aside, but the rate may leave out a request's.
+        """
+        if not isinstance(entry, Entry) or isinstance(entry, FactEntry):
+            fact = entry.fact if isinstance(entry, FactEntry) else entry
+            if not getattr(fact, "unwritten", False):
+                super().emit(entry)
             return
-        if type(entry) is UnwrittenEntry:
+        if entry.level >= self._limit_level or write is not None:
+            super().emit(entry, write)
             return
         recording = recording_here()
         if recording is not None:
@@ -104,8 +98,8 @@ class Recorder(Emitter):
         for value in args if type(args) is tuple else (args,):
             text += text_size(value)
         attributes = record.__dict__
-        if len(attributes) > _STANDARD:
-            for value in islice(attributes.values(), _STANDARD, None):
+        if len(attributes) > _ATTRIBUTES:
+            for value in islice(attributes.values(), _ATTRIBUTES, None):
                 text += text_size(value)
         recording.hold(record, text)
 
@@ -180,24 +174,12 @@ class Recorder(Emitter):
 
 
 class RecordingSink(LogSink):
-    """Writes facts, unless the rate has decided that a request's is left out."""
-
-    make_entry = EventEntry
+    """Writes facts, and tells a recorder when requests and tasks begin and end."""
 
     def __init__(self, handler: ObsHandler, recorder: Recorder) -> None:
         super().__init__(handler)
         self.started = recorder.started
         self.ended = recorder.ended
-        self._left_out = LogSink(handler)
-        self._left_out.make_entry = UnwrittenEntry
-        self._left_out.write = lambda _event, _level: None
-
-    def handle(self, event: Event) -> None:
-        """Write one fact."""
-        if getattr(event, "unwritten", False):
-            self._left_out.handle(event)
-        else:
-            super().handle(event)
 
 
 def _marked(entry: Entry, marks: Mapping[str, Any]) -> Entry:

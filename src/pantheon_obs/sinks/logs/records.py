@@ -65,7 +65,7 @@ def read_back(entry: Entry, record: logging.LogRecord) -> None:
         entry.event, entry.fields, entry.outside = message, fields, None
 
 
-def context_of(record: logging.LogRecord) -> dict[str, Any]:
+def trace_fields(record: logging.LogRecord) -> dict[str, Any]:
     """Collect the trace id and the bound fields that a record belongs to."""
     entry = in_flight.get(id(record))
     trace_id, trace = active()
@@ -81,14 +81,14 @@ def context_of(record: logging.LogRecord) -> dict[str, Any]:
 def place_context(record: logging.LogRecord) -> None:
     """Put the trace id and the bound fields on a record, unless it has such attributes."""
     attributes = record.__dict__
-    for name, value in context_of(record).items():
+    for name, value in trace_fields(record).items():
         if name not in STANDARD and name not in attributes:
             attributes[name] = value if _is_portable(value) else _Bound(value)
 
 
 def added_to(record: logging.LogRecord, known: Collection[str]) -> dict[str, Any]:
     """Return the attributes that others have given to a record, besides the known ones."""
-    context = context_of(record)
+    context = trace_fields(record)
     return {
         name: value
         for name, value in record.__dict__.items()

@@ -22,9 +22,9 @@ from pantheon_obs.sinks.logs import bound_logger
 from pantheon_obs.sinks.logs.bound_logger import (
     LEVELS,
     BoundLogger,
+    are_built_in,
     configured_processors,
-    emit,
-    is_plain,
+    write_event,
 )
 from pantheon_obs.sinks.logs.emitter import captures
 from pantheon_obs.sinks.logs.structlog_run import (
@@ -62,7 +62,7 @@ _FACTORIES: dict[Any, Any] = {
 def install(handler: ObsHandler | None) -> None:
     """Make lines of the events of all of structlog's loggers that print, by our handler."""
     bound_logger.handler = handler
-    _notice(configured_processors())
+    _remember(configured_processors())
     _BASE._process_event = _PROCESS_EVENT  # noqa: SLF001 - as above
     for factory, make in _FACTORIES.items():
         factory.__call__ = _naming(make)
@@ -128,11 +128,11 @@ def _begin(bound: Any, method: str, event: object, fields: dict[str, Any]) -> Ru
             return None
         kind = CapturedRun
     processors = _processors_of(bound)
-    if is_awaited and kind is Run and is_plain(processors):
+    if is_awaited and kind is Run and are_built_in(processors):
         level, standard = LEVELS.get(method, logging.INFO), standard_logger(logger)
         if standard.isEnabledFor(level):
             fields = {**bound._context, "exc_info": method == "exception", **fields}  # noqa: SLF001 - as above
-            emit(standard, level, event, fields)
+            write_event(standard, level, event, fields)
         raise structlog.DropEvent
     return kind(bound, method, fields, processors, is_awaited=is_awaited)
 
@@ -144,11 +144,11 @@ def _processors_of(bound: Any) -> Iterable[Any]:  # noqa: ANN401 - as above
     """
     own: Iterable[Any] = bound._processors  # noqa: SLF001 - as above
     current = configured_processors()
-    _notice(current)
+    _remember(current)
     return current if any(own is known for known in _configured) else own
 
 
-def _notice(processors: Iterable[Any]) -> None:
+def _remember(processors: Iterable[Any]) -> None:
     if not any(processors is known for known in _configured):
         _configured.append(processors)
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from pantheon_obs.sinks.logs import bound_logger
+from pantheon_obs.sinks.logs.passed_on import pass_on
 from pantheon_obs.sinks.logs.records import caller
-from pantheon_obs.sinks.logs.rendered import link
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pantheon_obs.sinks.logs.entry import Entry
     from pantheon_obs.sinks.logs.handler import ObsHandler
-    from pantheon_obs.sinks.logs.rendered import Call
+    from pantheon_obs.sinks.logs.passed_on import Call
 
 # Keys that structlog's processors add, and that our lines have in any case.
 _ADDED = ("timestamp", "level", "logger", "exception")
@@ -61,7 +61,7 @@ class Run:
         self._stacklevel = 1
         self.given: dict[str, Any] = {}
         self.last: dict[str, Any] = {}
-        is_plain = bound_logger.is_plain(processors)
+        is_plain = bound_logger.are_built_in(processors)
         self.processors = () if is_plain else self._needed(tuple(processors))
 
     def _needed(self, processors: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -125,10 +125,12 @@ class LoggingRun(Run):
         return super()._needed(processors) if self._is_awaited else processors
 
     def end(self, result: object) -> Call:
-        """Let the application's logger make a record, on which our handler finds the event."""
+        """Let the application's logger make a record, whose event our handler finds."""
         if self._is_awaited:
             return super().end(result)
-        return link(_call(result), self._read(result)[1])
+        logger, entry = self._read(result)
+        call = _call(result)
+        return pass_on(call, entry) if logger.isEnabledFor(entry.level) else call
 
 
 class CapturedRun(Run):

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.failures import arrive, is_covered, is_logged, is_repeated, repeats
-from pantheon_obs.core.installed import root_of
+from pantheon_obs.core.installed import folder_of
 from pantheon_obs.core.task import running
 from pantheon_obs.products import PRODUCTS
 from pantheon_obs.sinks.redact.plain import described
@@ -36,7 +36,7 @@ def is_superseded(record: logging.LogRecord, error: BaseException | None) -> boo
     if any(rule(record, error) for rule in RULES.get(record.name, ())):
         return True
     # Whichever server it is; the application's own lines are never repetitions.
-    if error is not None and is_repeated(error) and root_of(record.pathname) is not None:
+    if error is not None and is_repeated(error) and folder_of(record.pathname) is not None:
         return True
     # A framework may say it on the application's own logger, which can have any name.
     announces = error is not None and _ANNOUNCEMENT.match(str(record.msg)) is not None

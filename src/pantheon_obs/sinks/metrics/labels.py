@@ -19,7 +19,7 @@ _REGISTERED = range(1000, 1016)  # close codes, RFC 6455, section 7.4.1
 _LIBRARIES, _APPLICATIONS = range(3000, 4000), range(4000, 5000)
 
 
-def text(value: str | None) -> str:
+def cut(value: str | None) -> str:
     """Cut a value, and make it valid UTF-8: an invalid one would make every later scrape fail."""
     if not value:
         return ""
@@ -42,7 +42,7 @@ def close_code(value: int | None) -> str:
     return "4xxx" if value in _APPLICATIONS else OTHER
 
 
-def make_room(known: dict[Any, Any]) -> None:
+def keep_small(known: dict[Any, Any]) -> None:
     """Empty a memory of label values that has grown: clients may send any value."""
     if len(known) > _REMEMBERED:
         known.clear()
@@ -62,7 +62,7 @@ class Capped:
         if known is not None:
             return known
         if len(self._known) < _MOST:
-            return self._known.setdefault(value, text(value))
+            return self._known.setdefault(value, cut(value))
         if not self._is_full:
             self._is_full = True
             logging.getLogger("pantheon_obs.metrics").warning(

@@ -21,7 +21,6 @@ from pantheon_obs.core.events import (
 )
 from pantheon_obs.core.measurements import CheckEnded, LinesDropped, TelemetryFailed
 from pantheon_obs.sinks.metrics import labels, table
-from pantheon_obs.sinks.metrics.labels import make_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,7 +94,7 @@ class MetricsSink:
         if gauge is None:
             gauge = self._active(labels.method(trace.method))
             self._gauges[trace.method] = gauge
-            make_room(self._gauges)
+            labels.keep_small(self._gauges)
         trace.active_in = gauge
         gauge.inc()
 
@@ -156,44 +155,44 @@ class MetricsSink:
             child = self._duration_of(event)
             if event.error is None and event.status_code is not None:
                 self._answered[key] = child
-                make_room(self._answered)
+                labels.keep_small(self._answered)
         # An exemplar leads to a line: one at INFO, or at the level of this event, is written.
         is_written = self._request_log(INFO) or self._request_log(event.level)
         trace_id = event.trace_id if is_written and not event.unwritten else ""
         child.observe(event.latency_ms / 1000, trace_id)
         if event.ttfb_ms is not None:
-            child = self._first_byte(labels.method(event.method), labels.text(event.route))
+            child = self._first_byte(labels.method(event.method), labels.cut(event.route))
             child.observe(event.ttfb_ms / 1000, trace_id)
 
     def _duration_of(self, event: RequestFinished) -> Any:  # noqa: ANN401 - of prometheus_client
-        error_type = "" if event.error is None else labels.text(type(event.error).__name__)
+        error_type = "" if event.error is None else labels.cut(type(event.error).__name__)
         code = "" if event.status_code is None else str(event.status_code)
         if not code and event.outcome in {"error", "no_response"}:
             code = _SERVER_ERROR
-        route = labels.text(event.route)
+        route = labels.cut(event.route)
         return self._request_seconds(labels.method(event.method), route, code, error_type)
 
     def _websocket(self, event: WebsocketFinished) -> None:
         if not event.quiet:
             code = labels.close_code(event.close_code if event.accepted else None)
-            child = self._websocket_seconds(labels.text(event.route), code)
+            child = self._websocket_seconds(labels.cut(event.route), code)
             child.observe(event.latency_ms / 1000)
 
     def _task(self, event: TaskFinished) -> None:
         if event.latency_ms is not None:
-            child = self._task_seconds(labels.text(event.task), event.state)
+            child = self._task_seconds(labels.cut(event.task), event.state)
             child.observe(event.latency_ms / 1000)
 
     def _call(self, event: LlmCallFinished) -> None:
         if event.nested:
             return
         call = (
-            labels.text(event.operation),
-            labels.text(event.provider),
+            labels.cut(event.operation),
+            labels.cut(event.provider),
             self._model(event.model_alias),
         )
         self._calls(*call, event.outcome).inc()
-        child = self._call_seconds(*call, labels.text(event.error_type))
+        child = self._call_seconds(*call, labels.cut(event.error_type))
         is_written = self._call_log(INFO) or self._call_log(event.level)
         trace_id = event.trace_id if is_written else ""
         child.observe(event.latency_ms / 1000, trace_id)
@@ -205,7 +204,7 @@ class MetricsSink:
                 counter(*call).inc(amount)
 
     def _statement(self, operation: Operation) -> None:
-        self._database_seconds(labels.text(operation.system)).observe(operation.seconds)
+        self._database_seconds(labels.cut(operation.system)).observe(operation.seconds)
 
     def _outgoing(self, operation: Operation) -> None:
         status = operation.status_code
@@ -217,12 +216,12 @@ class MetricsSink:
         child.observe(operation.seconds)
 
     def _check(self, run: CheckEnded) -> None:
-        self._check_passes(labels.text(run.check)).set(run.passed)
-        self._check_seconds(labels.text(run.check)).observe(run.seconds)
+        self._check_passes(labels.cut(run.check)).set(run.passed)
+        self._check_seconds(labels.cut(run.check)).observe(run.seconds)
 
     def _lines(self, dropped: LinesDropped) -> None:
         for level, lines in dropped.levels.items():
             self._dropped(level).inc(lines)
 
     def _failure(self, failure: TelemetryFailed) -> None:
-        self._failures(labels.text(failure.site)).inc()
+        self._failures(labels.cut(failure.site)).inc()

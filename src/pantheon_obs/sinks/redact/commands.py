@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
-from pantheon_obs.sinks.redact.innocent import is_innocent
+from pantheon_obs.sinks.redact.innocent import is_no_word, is_placeholder, is_secret
 from pantheon_obs.sinks.redact.patterns import Pattern
 from pantheon_obs.sinks.redact.plain import described
 from pantheon_obs.sinks.redact.providers import RANDOM
+from pantheon_obs.sinks.redact.spans import REDACTED
 from pantheon_obs.sinks.redact.values import (
-    REDACTED,
     Place,
     is_header,
-    is_no_word,
-    is_placeholder,
     string_end,
     value_span,
 )
@@ -21,31 +20,34 @@ from pantheon_obs.sinks.redact.values import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pantheon_obs.sinks.redact.values import RuleOf, Span
+    from pantheon_obs.sinks.redact.keys import RuleOf
+    from pantheon_obs.sinks.redact.spans import Span
 
 _LINE = 200
 
-# The commands of which an option that says nothing by its name takes a secret, a user and a secret,
-# or has the secret in the same argument.
-_SECRET = {
-    "p": ("sshpass", "docker login", "podman login", "mongo"),
-    "a": ("redis-cli",),
-    "w": ("ldap",),
-}
-_CURL = ("curl", "wget")
-_USER = {"u": _CURL, "U": _CURL, "user": _CURL, "proxy-user": _CURL, "a": ("http ", "https ")}
-_JOINED = {"p": ("mysql", "mariadb"), "u": _CURL}
-
-# An option, a quote that closes it in a list, the blanks, the quote of its value.
-_option = Pattern(
-    r"--?([A-Za-z][\w.-]{0,64}+)(?:[\"'],)?[ \t]{1,16}+(?!-)(?P<quote>\\*[\"'`]?)"
-).match
-_joined = Pattern(r"-(?:([pu])|-(?:proxy-)?user=)(?P<quote>[\"']?)(?=[^\s\"'-])").match
+# Between an option and its value: a quote that closes it in a list, the blanks, an opening quote.
+_QUOTE = r"(?P<quote>\\*[\"'`]?)"
+_APART = rf"(?:[\"'],)?[ \t]{{1,16}}+(?!-){_QUOTE}"
+_USER = r"[^\s:\"'`|;&<>()]{0,200}+:"
+# The commands that have a secret behind an option which says nothing by its name.
+_OPTIONS = (
+    (("sshpass", "docker login", "podman login", "mongo"), Pattern(rf"-p{_APART}")),
+    (("redis-cli",), Pattern(rf"-a{_APART}")),
+    (("ldap",), Pattern(rf"-w{_APART}")),
+    (("mysql", "mariadb"), Pattern(rf"-p{_QUOTE}(?=[^\s\"'-])")),
+    (
+        ("curl", "wget"),
+        Pattern(rf"-(?:[uU]|-(?:proxy-)?user)(?:=|{_APART[: -len(_QUOTE)]})?{_QUOTE}{_USER}"),
+    ),
+    (("http ", "https "), Pattern(rf"-a{_APART}{_USER}")),
+)
+_named = Pattern(rf"--?([A-Za-z][\w.-]{{0,64}}+){_APART}").match
+_mark = re.compile(r"[\s\"'`|;&<>()]").sub  # none of these ends an item of a list
 _bare = Pattern(r"[^\s\"'`|;&<>()]+").match
 _number = Pattern(r"[\d:.]+").fullmatch
 # Of any command; a group may follow the user instead: `docker run --user node:node`.
 _user = Pattern(
-    r"--(?:proxy-)?user(?:[\"'],)?[= \t]{1,16}\\*[\"'`]?[\w.@+-]{1,64}+:"
+    r"-(?:u|-(?:proxy-)?user)(?:[\"'],)?[= \t]{1,16}\\*[\"'`]?[\w.@+-]{1,64}+:"
     r"(?P<value>[^\s\"'`|;&<>()\\]{3,200}+)"
 ).match
 _group = Pattern(r"[a-z_][a-z0-9_.-]*\$?|\d+").fullmatch
@@ -54,26 +56,54 @@ _random = Pattern(RANDOM).match
 _no_header = Pattern(r"[a-z]+(?:_[a-z0-9]+)+|\W*").fullmatch  # a column, a masked value
 
 
+def option_span(text: str, at: int, rule_of: RuleOf) -> Span | None:
+    """Find the secret of an option inside a text."""
+    named = _named(text, at)
+    rule = rule_of(named[1]) if named else None
+    if named and rule:
+        place = Place(text, named.start("quote"), "-", named[1], rule, "", at, is_loose=True)
+        return value_span(place)
+    # The command stands before its options, in the same line and pipe.
+    line = text[max(at - _LINE, 0) : at].rpartition("\n")[2].rpartition("|")[2].rpartition(";")[2]
+    for commands, option in _OPTIONS if line else ():
+        if any(map(line.__contains__, commands)) and (found := option.match(text, at)):
+            start, quote = found.end(), found["quote"]
+            bare = None if quote else _bare(text, start)
+            end = string_end(text, start, quote) if quote else bare.end() if bare else start
+            value = text[start:end]
+            if not is_placeholder(value) and not _number(value):
+                return start, end, REDACTED
+    found = _user(text, at)
+    if found is None:
+        return None
+    value = found["value"]
+    is_file = text[at + 1] == "u" and "/" in value  # `rsync -u host:a/b`
+    is_of_user = not is_file and (_random(value) or not _group(value))
+    return (*found.span("value"), REDACTED) if is_of_user and not is_placeholder(value) else None
+
+
 def secret_items(items: Sequence[object], rule_of: RuleOf) -> dict[int, str]:
     """Find the secrets in arguments or a flat list of headers; return what stands for each."""
     hidden = _secret_headers(items, rule_of) if len(items) % 2 == 0 else {}
+    before = ""
     for at, item in enumerate(items):
-        if type(item) is not str or item[:1] != "-" or len(item) > _LINE:
+        if type(item) is not str or len(item) > _LINE:
             continue
-        earlier = (each for each in items[:at] if type(each) is str and len(each) < _LINE)
-        before = "".join(f"{each} " for each in earlier)
-        start = _start_joined(item, before) or _start_behind_user(item)
-        if start is not None:
-            hidden[at] = item[:start] + REDACTED
-        after = items[at + 1] if at + 1 < len(items) else None
-        if type(after) is str and after[:1] != "-" and not is_placeholder(after):
-            name = item.lstrip("-")
-            rule = rule_of(name) if name else None
-            start = 0 if rule is not None and rule(after) else _start(name, after, before)
-            if start is None and (behind := _start_behind_user(f"{item} {after}")):
-                start = behind - len(item) - 1
-            if start is not None:
-                hidden[at + 1] = after[:start] + REDACTED
+        if item[:1] == "-":
+            after = items[at + 1] if at + 1 < len(items) else None
+            value = after if type(after) is str and after[:1] != "-" else ""
+            rule = rule_of(item.lstrip("-")) if value else None
+            if rule is not None:
+                if rule(value) and not is_placeholder(value):
+                    hidden[at + 1] = REDACTED
+            elif span := option_span(f"{before}{item} {_mark('_', value)}", len(before), rule_of):
+                start = span[0] - len(before)
+                behind = start - len(item) - 1
+                if behind < 0:
+                    hidden[at] = item[:start] + REDACTED
+                else:
+                    hidden[at + 1] = value[:behind] + REDACTED
+        before += f"{item} "
     return hidden
 
 
@@ -89,71 +119,6 @@ def _secret_headers(items: Sequence[object], rule_of: RuleOf) -> dict[int, str]:
         is_known = is_header(key) or _random(text)  # `token` may be any word of a list
         if is_known and is_no_word(text) and not _no_header(text):
             rule = rule_of(key)
-            if rule is not None and rule(value) and not is_innocent(key, value, rule, ()):
+            if rule is not None and is_secret(key, value, rule):
                 hidden[at + 1] = REDACTED
     return hidden
-
-
-def option_span(text: str, at: int, rule_of: RuleOf) -> Span | None:
-    """Find the secret of an option inside a text."""
-    before = text[max(at - _LINE, 0) : at]
-    found = _option(text, at)
-    if found is not None:
-        rule = rule_of(found[1])
-        if rule is not None:
-            place = Place(text, found.start("quote"), "-", found[1], rule, "", at, is_loose=True)
-            return value_span(place)
-        # The value is read only behind these commands: its end may be far away.
-        if _is_of(before, _USER.get(found[1])) or _is_of(before, _SECRET.get(found[1])):
-            end = _end(text, found.end(), found["quote"])
-            start = _start(found[1], text[found.end() : end], before)
-            if start is not None:
-                return found.end() + start, end, REDACTED
-    found = _joined(text, at)
-    if found is not None and _is_of(before, _JOINED[found[1] or "u"]):
-        end = _end(text, found.end(), found["quote"])
-        start = _start_joined(text[at:end], before, len(found[0]))
-        return None if start is None else (at + start, end, REDACTED)
-    found = _user(text, at)
-    is_secret = found is not None and _is_no_group(found["value"])
-    return (*found.span("value"), REDACTED) if found and is_secret else None
-
-
-def _end(text: str, start: int, quote: str) -> int:
-    if quote:
-        return string_end(text, start, quote)
-    found = _bare(text, start)
-    return found.end() if found is not None else start
-
-
-def _start(name: str, value: str, before: str) -> int | None:
-    """Find where the secret begins in the value of an option that is not named after one."""
-    if _is_of(before, _USER.get(name)):
-        _, sign, secret = value.partition(":")
-        return len(value) - len(secret) if sign and not is_placeholder(secret) else None
-    is_secret = _is_of(before, _SECRET.get(name)) and not _number(value)
-    return 0 if is_secret and not is_placeholder(value) else None
-
-
-def _start_joined(argument: str, before: str, start: int = 2) -> int | None:
-    """Find where the secret begins in an argument such as `-pS` or `--user=ada:S`."""
-    name = "u" if argument.startswith(("--user=", "--proxy-user=")) else argument[1:2]
-    if is_placeholder(argument[start:]) or not _is_of(before, _JOINED.get(name)):
-        return None
-    return argument.find(":") + 1 or None if name == "u" else start
-
-
-def _start_behind_user(argument: str) -> int | None:
-    """Find where the secret begins behind the user of a command that is not known."""
-    found = _user(argument)
-    return found.start("value") if found is not None and _is_no_group(found["value"]) else None
-
-
-def _is_no_group(value: str) -> bool:
-    return (_random(value) or not _group(value)) and not is_placeholder(value)
-
-
-def _is_of(before: str, commands: tuple[str, ...] | None) -> bool:
-    """Whether one of these commands stands before an option, in the same line and pipe."""
-    line = before.rpartition("\n")[2].rpartition("|")[2].rpartition(";")[2]
-    return any(map(line.__contains__, commands or ()))

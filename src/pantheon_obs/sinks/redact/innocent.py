@@ -1,10 +1,13 @@
-"""Values that stand under the name of a secret and say nothing of it."""
+"""Values that are no secrets although they stand under the name of one.
+
+They are empty or masked, words of prose, tell how it stands with a secret or where it is, or are
+pieces of a model's text.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pantheon_obs.sinks.redact.keys import NAMES, words_of
 from pantheon_obs.sinks.redact.patterns import Pattern
 from pantheon_obs.sinks.redact.plain import described
 from pantheon_obs.sinks.redact.rules import whatever
@@ -16,11 +19,26 @@ if TYPE_CHECKING:
 
     Fields = Iterable[tuple[object, object]]
 
+LONGEST = 200
+"""So many characters has a value at most that is a placeholder or consists of words."""
+
 _DEEP = 4
 _MANY = 20
-_SHORT = 24
 _LONG = 1000
+_PIECE = 24
 
+_no_secret = Pattern(
+    r"(?i:[^a-z0-9]*|none|null|nil|true|false|undefined|unset|nan"
+    r"|(?:[a-z]+ )?[\[<({*]*(?:redacted|filtered|masked|hidden|removed|scrubbed|sanitized)[\]>)}*]*"
+    r"|x{3,}|[\w-]{0,8}(?:\*{3,}|\.{3,}|…|•{3,})[\w-]{0,8})"
+    r"|(?:[A-Za-z]{1,20} )?(?:%[sr]|%\(\w+\)[sdr]|\$[A-Z_]+|\$?\{{1,2}\s*[\w.!:]+\s*\}{0,2})"
+    r"|\$\d+|:[a-z_]+"
+    r"|<[A-Za-z _-]+>|\{%[^%]*%\}"
+).fullmatch
+_words = Pattern(r"(?:[A-Za-z]{1,19}+(?![A-Za-z])[._/'-]?+)++[!?:]?").fullmatch
+_several_words = Pattern(
+    r"(?:[A-Za-z]{1,19}|v?\d{1,3})(?: (?:[A-Za-z]{1,19}|v?\d{1,3}))+"
+).fullmatch
 # How it stands with a secret, how somebody is authenticated, and what a browser does with cookies.
 _STATE = (
     r"(?i:enabled|disabled|required|optional|missing|present|absent|invalid|valid|expired|revoked"
@@ -39,8 +57,10 @@ _statements = Pattern(
     rf"|(['\"])code\2: ?(['\"])[a-z_]+\3|(['\"])[a-z_]{{1,20}}\4(?=:)"
     rf"|(['\"])(?:{_STATE}|{_SENTENCE}(?: {_SENTENCE}){{0,4}})\5)*+"
 ).fullmatch
-_path = Pattern(r"(?:~|\.{0,2})(?:/[a-z_.-]{1,40}|(?:/[A-Za-z._]?[a-z0-9_@.-]{1,40}){2,20})/?")
-_any_path = Pattern(r"(?:[A-Za-z]:|~|\.{0,2})(?:[/\\][\w@. -]{0,64})+")
+_path = Pattern(
+    r"(?:~|\.{0,2})(?:/[a-z_.-]{1,40}|(?:/[A-Za-z._]?[a-z0-9_@.-]{1,40}){2,20})/?"
+).fullmatch
+_any_path = Pattern(r"(?:[A-Za-z]:|~|\.{0,2})(?:[/\\][\w@. -]{0,64})+").fullmatch
 _of_directories = ("pwd", "cwd")
 _of_words = Pattern(r"(?i)pass(?:wd|word|phrase|code)?\d?$").search
 _PIECES = frozenset({
@@ -49,15 +69,22 @@ _PIECES = frozenset({
 _beside_a_piece = Pattern(rf"['\"]?[,\s]{{1,3}}['\"]?(?:{'|'.join(sorted(_PIECES))})\b").match
 
 
-def is_innocent(key: str, value: object, rule: Rule, beside: Fields) -> bool:
-    """Whether a value is no secret although its key is the name of one."""
-    if value is None or type(value) is bool:  # whether a secret is set is no secret
-        return True
-    if rule is whatever:
+def is_secret(key: str, value: object, rule: Rule, beside: Fields = ()) -> bool:
+    """Whether the value of a key is a secret by the rule of the key, and is not excused.
+
+    Args:
+        key: The key.
+        value: The value.
+        rule: The rule.
+        beside: The fields around it, itself included.
+    """
+    if value is None or type(value) is bool or not rule(value):  # whether one is set is no secret
         return False
-    if isinstance(value, str) and is_path(key, str.__str__(value)):
+    if rule is whatever:
         return True
-    return is_statement(value, rule) or is_piece(key, value, (name for name, _ in beside))
+    if isinstance(value, str) and is_path(key, str.__str__(value)):
+        return False
+    return not (is_statement(value, rule) or _is_piece(key, value, beside))
 
 
 def is_statement(value: object, rule: Rule, depth: int = _DEEP) -> bool:
@@ -70,14 +97,11 @@ def is_statement(value: object, rule: Rule, depth: int = _DEEP) -> bool:
         return all(is_statement(item, rule, depth - 1) for item in items)
     if isinstance(value, dict) and depth and len(value) <= _MANY:
         return all(
-            is_statement(item, rule, depth - 1) or (key == "code" and _is_code(item))
+            is_statement(item, rule, depth - 1)
+            or (key == "code" and isinstance(item, str) and _code(item) is not None)
             for key, item in dict.items(value)
         )
     return value is None or type(value) is bool or not rule(value)
-
-
-def _is_code(value: object) -> bool:
-    return isinstance(value, str) and _code(value) is not None
 
 
 def are_statements(text: str) -> bool:
@@ -90,31 +114,36 @@ def is_path(name: str, value: str) -> bool:
     if len(value) > _LONG or not ("/" in value[:3] or "\\" in value[:3]):
         return False
     if name.lower().endswith(_of_directories):
-        return _any_path.fullmatch(value) is not None
-    return _of_words(name) is None and _path.fullmatch(value) is not None
+        return _any_path(value) is not None
+    return _of_words(name) is None and _path(value) is not None
 
 
-def is_piece(name: object, value: object, beside: Iterable[object]) -> bool:
+def _is_piece(name: str, value: object, beside: Fields) -> bool:
     """Whether a token is a piece of a model's text: its probability or place stands beside it."""
-    is_short = not isinstance(value, str) or len(value) <= _SHORT
-    return name == "token" and is_short and not _PIECES.isdisjoint(map(str, beside))
+    is_short = not isinstance(value, str) or len(value) <= _PIECE
+    return name == "token" and is_short and not _PIECES.isdisjoint(str(key) for key, _ in beside)
 
 
 def is_piece_in(text: str, name: str, first: int, start: int, end: int) -> bool:
-    """Like `is_piece`, of a name and value inside a text, from one place to another."""
-    if name.lower() != "token" or end - start > _SHORT:
+    """Whether a name and value in a text, from one place to another, are such a piece."""
+    if name.lower() != "token" or end - start > _PIECE:
         return False
     return _beside_a_piece(text, end) is not None or "logprob" in text[max(first - 40, 0) : first]
 
 
-def names_beside(pairs: Fields) -> Iterable[str]:
-    """Return the values of the fields that may name what stands beside them."""
-    for key, value in pairs:
-        last = words_of(key)[-1].lower() if isinstance(key, str) else ""
-        if last not in NAMES:
-            continue
-        named = value
-        if last == "loc" and isinstance(value, (list, tuple)) and value:  # pydantic's
-            named = value[-1]
-        if isinstance(named, (str, bytes)):
-            yield described(named)
+def is_words(value: str) -> bool:
+    """Whether a short value consists of words, and of the marks that join them."""
+    return len(value) <= LONGEST and _words(value) is not None
+
+
+def is_no_word(value: object) -> bool:
+    """Whether a value is a text that does not consist of words: `v2 usage` does."""
+    if not isinstance(value, (str, bytes)):
+        return False
+    text = described(value)
+    return not is_words(text) and _several_words(text) is None
+
+
+def is_placeholder(value: str) -> bool:
+    """Whether a value is empty, masked already, a template's, or says that there is none."""
+    return len(value) <= LONGEST and _no_secret(value) is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from pantheon_obs.sinks.redact.plain import make_room
 from pantheon_obs.sinks.redact.rules import (
     any_value,
     has_code,
@@ -22,9 +23,11 @@ from pantheon_obs.sinks.redact.rules import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Iterable
 
     from pantheon_obs.sinks.redact.rules import Rule
+
+    RuleOf = Callable[[str], Rule | None]
 
 words_of = re.compile(r"[^a-zA-Z0-9]+|(?<=[a-z0-9])(?=[A-Z])").split
 
@@ -65,9 +68,27 @@ _FOLLOWING = frozenset({
 })  # fmt: skip
 LAST_WORDS = frozenset((*_SECRETS, *_ENDS, *_FOLLOWING)) | {
     *("key", "keys", "pass", "sig", "signature", "token", "tokens"),
-    *("assertion", "bearer", "clearance", "input", "netloc", "pat", "session", "sid"),
+    *(
+        "assertion",
+        "bearer",
+        "card",
+        "clearance",
+        "hmac",
+        "input",
+        "netloc",
+        "pat",
+        "session",
+        "sid",
+    ),
 }
 """The words that a secret's name can end with; a number may follow."""
+
+PARTS = (
+    "pass", "pw", "psk", "cv", "bearer", "secret", "token", "key", "auth", "cred", "cooki", "jwt",
+    "srf", "sess", "sid", "sig", "clearance", "assertion", "otp", "code", "saml", "conn", "card",
+    "hmac",
+)  # fmt: skip
+"""Each name of a secret contains one of these: to look for them takes less time than to judge."""
 
 # A page's token is a place in a list, and a model's token is a piece of text.
 _PLACES = frozenset({
@@ -76,6 +97,7 @@ _PLACES = frozenset({
     "page", "per", "prev", "previous", "prompt", "reasoning", "sampled", "sep", "special", "start",
     "stop", "sync", "total", "unk", "word",
 })  # fmt: skip
+_number = re.compile("(?:v|sha)?[0-9]+").fullmatch  # of a version or digest
 _OF_USERS = frozenset({
     "access", "api", "auth", "bearer", "csrf", "device", "id", "oauth", "refresh", "reset",
     "secret", "session",
@@ -108,28 +130,45 @@ PRIVATE = frozenset({"d", "dp", "dq", "k", "p", "q", "qi"})
 """The members of a JSON web key (with `kty` beside them) that are secret: RFC 7518, section 6."""
 
 
-def rule_for(key: str, extra: Collection[str]) -> Rule | None:
-    """Find the rule that tells whether a value under this key is a secret; None means never.
+class Keys:
+    """The names of secrets: the built-in ones, and further ones.
 
     Args:
-        key: The key in any spelling.
-        extra: Further secret names, in small letters without separators.
+        extra: The further names, in any spelling. Every value under them is a secret.
+
+    Attributes:
+        extra: The further names, in small letters without separators.
     """
-    words = [word.lower() for word in words_of(key) if word]
-    if "".join(words) in extra:
-        return whatever
-    if key.lower().startswith(_OF_COOKIES):
-        return any_value
-    if "".join(words[-2:]).endswith(_ADDRESSES):
-        return has_login
-    return _rule_for(list(words)) or (is_beside if words and words[-1] in _VALUES else None)
+
+    def __init__(self, extra: Iterable[str] = ()) -> None:
+        self.extra = frozenset("".join(words_of(key)).lower() for key in extra)
+        self._judged: dict[str, Rule | None] = {}
+
+    def rule(self, key: str) -> Rule | None:
+        """Find the rule that tells whether a value under this key is a secret; None means never."""
+        try:
+            return self._judged[key]
+        except KeyError:
+            make_room(self._judged)
+            rule = self._judged[key] = self._found(key)
+            return rule
+
+    def _found(self, key: str) -> Rule | None:
+        words = [word.lower() for word in words_of(key) if word]
+        if "".join(words) in self.extra:
+            return whatever
+        if key.lower().startswith(_OF_COOKIES):
+            return any_value
+        if "".join(words[-2:]).endswith(_ADDRESSES):
+            return has_login
+        return _rule_for(list(words)) or (is_beside if words and words[-1] in _VALUES else None)
 
 
 def _rule_for(words: list[str]) -> Rule | None:
     if words[-2:] in _SESSIONS or words[-3:] == ["net", "session", "id"]:
         return any_value
     following = ""
-    while words and (words[-1] in _FOLLOWING or words[-1].removeprefix("v").isdigit()):
+    while words and (words[-1] in _FOLLOWING or _number(words[-1])):
         following = words.pop()
     if not words:
         return None
@@ -184,6 +223,7 @@ def _is_kept(kind: str) -> bool:
 
 _LIKE = {
     **dict.fromkeys(("code", "pat", "t"), like_a_code),
+    "hmac": like_a_signature,
     "license": like_a_license,
     "netloc": has_userinfo,
     "session": like_a_session,

@@ -9,17 +9,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from pantheon_obs.sinks.redact.beside import rule_beside
+from pantheon_obs.sinks.redact.beside import rule_in_text
 from pantheon_obs.sinks.redact.commands import option_span
+from pantheon_obs.sinks.redact.innocent import LONGEST, is_placeholder, is_words
 from pantheon_obs.sinks.redact.patterns import Pattern
-from pantheon_obs.sinks.redact.rules import is_beside, like_a_signature
+from pantheon_obs.sinks.redact.rules import is_beside
+from pantheon_obs.sinks.redact.spans import REDACTED
 from pantheon_obs.sinks.redact.values import (
-    LONGEST,
-    REDACTED,
     Place,
     is_header,
-    is_placeholder,
-    is_words,
     may_be_secret,
     opens_pair,
     string_end,
@@ -28,7 +26,8 @@ from pantheon_obs.sinks.redact.values import (
 )
 
 if TYPE_CHECKING:
-    from pantheon_obs.sinks.redact.values import RuleOf, Span
+    from pantheon_obs.sinks.redact.keys import RuleOf
+    from pantheon_obs.sinks.redact.spans import Span
 
 _LONGEST_NAME = 100
 _LONGEST_START = 256
@@ -56,7 +55,6 @@ _scheme = Pattern(
     r"[ \t]*+(?:[A-Za-z][A-Za-z_-]{1,30}|[A-Z][\w-]{1,20}SHA-?\d+):?[ \t]+(?=[^\s\"'`])"
 ).match
 _parameter = Pattern(r"[\w-]+=(?=[^=\s,])").match
-_signatures = Pattern(r"[ \t]*+(t=\d+(?:,v\d=[\w+/=-]+)+)").match  # Stripe's
 
 
 def named_secret(text: str, at: int, rule_of: RuleOf) -> Span | None:
@@ -73,8 +71,7 @@ def named_secret(text: str, at: int, rule_of: RuleOf) -> Span | None:
         return _tag_span(place)
     if place.sign in "=:" and place.name.lower().endswith(_HEADERS):
         return _header_span(place)
-    signed = _signatures(text, place.start) if place.rule is like_a_signature else None
-    return (*signed.span(1), REDACTED) if signed else value_span(place)
+    return value_span(place)
 
 
 def _name_at(text: str, at: int, rule_of: RuleOf) -> Place | None:
@@ -90,18 +87,19 @@ def _name_at(text: str, at: int, rule_of: RuleOf) -> Place | None:
     close, name = found.groups("")
     quote = "" if close.endswith("%") else close[::-1].rstrip("]")
     name = name[::-1]
-    if first and text[first - 1] in "%\\":
-        name = _without_escape(name, text[first - 1])
+    before = text[first - 1 : first]
+    if before == "%":  # as in `%22token%22`
+        name = name[2:]
+    elif before == "\\" and name[0] in "nrt":
+        name = name[1:]
     name = name.removesuffix(" string")  # Go's `var token string = "…"`
     if sign in "=>" and not quote:
         of_two = _in_two_words(name)
         begin = of_two.start() if of_two else name.rfind(" ") + 1
         first, name = first + begin, name[begin:]
-    if name == "tokens" and text[start : start + 4].strip(" ,;)").isdigit():
-        return None  # the usual number
     rule = rule_of(name)
     if rule is is_beside:
-        rule = rule_beside(text, first, start, rule_of)
+        rule = rule_in_text(text, first, start, rule_of)
     if rule is None or not _is_apart(text, sign, first, name):
         return None
     if sign == ">" and end < at:
@@ -146,13 +144,6 @@ def _is_apart(text: str, sign: str, first: int, name: str) -> bool:
     if sign == ",":
         return is_header(name) or opens_pair(text, first)
     return sign != "'" or name.isupper() or _named_in_prose(name) is not None
-
-
-def _without_escape(name: str, before: str) -> str:
-    """Drop the rest of an escape that stands before a name, as in `%22token%22`."""
-    if before == "%":
-        return name[2:]
-    return name[1:] if before == "\\" and name[0] in "nrt" else name
 
 
 def _header_span(place: Place) -> Span | None:

@@ -15,21 +15,7 @@ if TYPE_CHECKING:
 RAISED = (Exception, SystemExit, KeyboardInterrupt)
 """A value may raise these when it is read. The application would not have read it here."""
 
-SHOWN = 64 * 1024
-"""So many bytes at most stay of a value that is too long for its line, as each takes its time."""
-
-OVERLAP = 4096
-"""So many characters beyond a cut are searched too: a secret may lie across it."""
-
-LEAST = 2
-"""So many bytes has an item at least: a digit and a comma."""
-
-PLACES = 4096
-"""At so many places of a text at most a secret is looked for; it is cut behind them."""
-
 _CACHED = 4096
-_MOST_PLACES = 16_384
-_SHARE, _LEAST_SHOWN, _LEAST_PLACES = 15, 16_384, 128
 _LEAST_INTEGER, _INTEGER_BEYOND = -(2**63), 2**64
 
 
@@ -102,90 +88,6 @@ def _digits(number: int) -> str:
         return str(number)
     except ValueError:
         return hex(number)
-
-
-class Walk(list[int]):
-    """A walk through a value: the ids of the containers around, and how much may follow.
-
-    Args:
-        value: The value.
-        limit: How many bytes it may have. They are fewer than those of the line: a value within the
-            limit of a line is read whole.
-
-    Attributes:
-        left: How many bytes may follow, at first as many as if the value did not fit.
-        places: At how many places a secret may be looked for, likewise.
-    """
-
-    def __init__(self, value: object, limit: int) -> None:
-        shown = shown_of(limit + 1, limit)
-        self.left = shown if type(value) is str else shown // 2  # each item takes its time too
-        self._rest = limit - self.left
-        self.places = places_of(limit)
-        self._limit = limit
-        self._value = value
-        self._is_asked = False
-
-    def ask(self) -> None:
-        """Allow as much as a value may have that does not exceed the limit, if it does not."""
-        if not self._is_asked and not _is_larger(self._value, self._limit):
-            self.left += self._rest
-            self.places += _MOST_PLACES - places_of(self._limit)
-        self._is_asked = True
-
-    def is_over(self) -> bool:
-        """Whether no more may follow."""
-        self.ask()
-        return self.left <= 0
-
-    def room(self, size: int) -> int:
-        """Return how many characters of a text of this size may follow."""
-        if size > self.left:
-            self.ask()
-        return max(self.left, 0)
-
-    def look(self, places: int) -> None:
-        """Note that there were so many places where a secret may be; the walk ends behind many."""
-        self.places -= places
-        if self.places <= 0:
-            self.ask()
-            if self.places <= 0:
-                self.left = 0
-
-
-def shown_of(size: int, limit: int) -> int:
-    """Return how much of a text is searched and shown that is longer than the limit."""
-    most = size if size <= SHOWN else max(size // _SHARE - OVERLAP, _LEAST_SHOWN)
-    return min(limit, SHOWN, most)
-
-
-def places_of(size: int) -> int:
-    """Return at how many places a secret is looked for in a text that is cut anyway."""
-    return min(max(size // 8192, _LEAST_PLACES), PLACES)
-
-
-def _is_larger(value: object, limit: int) -> bool:
-    """Whether a value takes more bytes than a limit as JSON, at the very least."""
-    left = limit
-    waiting: list[Any] = [[value]]
-    while waiting:
-        container = waiting.pop()
-        left -= LEAST * len(container) + 1
-        if left < 0:
-            return True
-        items = [*container]  # at once: another thread may change it meanwhile
-        if type(container) is dict:
-            left -= LEAST * len(items)
-            items += container.values()
-        for item in items:
-            kind = type(item)
-            if kind is str:
-                left -= len(item) + 1
-            elif kind is int:
-                left -= (item.bit_length() * 3 - 3) // 10  # the digits but the first
-            elif kind is dict or kind is list or kind is tuple:
-                waiting.append(item)
-    return left < 0
 
 
 def make_room(cache: dict[Any, Any] | set[str]) -> None:

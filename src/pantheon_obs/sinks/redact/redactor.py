@@ -4,40 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pantheon_obs.sinks.redact.beside import rule_of_fields
+from pantheon_obs.sinks.redact.bounds import LEAST, OVERLAP, Walk, limits_of, places_of, shown_of
 from pantheon_obs.sinks.redact.commands import secret_items
-from pantheon_obs.sinks.redact.innocent import is_innocent, names_beside
-from pantheon_obs.sinks.redact.keys import PRIVATE, rule_for, words_of
-from pantheon_obs.sinks.redact.long import WHOLE, Bound, clipped, spans_of_long
+from pantheon_obs.sinks.redact.innocent import is_no_word, is_secret
+from pantheon_obs.sinks.redact.keys import PRIVATE, Keys
 from pantheon_obs.sinks.redact.open import Pairs, key_text, opened
 from pantheon_obs.sinks.redact.plain import (
-    LEAST,
-    OVERLAP,
     RAISED,
-    Walk,
     described,
     make_room,
-    places_of,
     plain_scalar,
-    shown_of,
     unreadable,
     utf8,
 )
-from pantheon_obs.sinks.redact.rules import any_value, is_beside
-from pantheon_obs.sinks.redact.shapes import find_spans, part_of, replaced
-from pantheon_obs.sinks.redact.values import REDACTED, is_no_word
+from pantheon_obs.sinks.redact.rules import any_value, is_beside, is_card
+from pantheon_obs.sinks.redact.spans import REDACTED, part_of, replaced, size_of
+from pantheon_obs.sinks.redact.texts import find_spans
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pantheon_obs.sinks.redact.innocent import Fields
-    from pantheon_obs.sinks.redact.rules import Rule
-    from pantheon_obs.sinks.redact.values import Span
 
 __all__ = ["REDACTED", "Redactor"]
 
 _SHORT = 64
 _SHORTEST = 14  # "basic" and eight characters; shorter secrets contain one of the signs asked for
-_LONG = 8192
 _DEEP = 32
 _LIMIT = 1024 * 1024
 
@@ -57,23 +50,14 @@ class Redactor:
     """
 
     def __init__(self, keys: Iterable[str] = (), limit: int = _LIMIT) -> None:
-        self._extra = frozenset("".join(words_of(key)).lower() for key in keys)
-        self._limit = limit
-        self.knows_more = bool(self._extra)
-        self._judged: dict[str, Rule | None] = {}
+        self._keys = Keys(keys)
+        self._limits = limits_of(limit)
+        self.knows_more = bool(self._keys.extra)
         self.harmless: set[str] = set()
 
     def is_secret(self, key: str) -> bool:
         """Whether a value of this key may be a secret; numbers may be none even then."""
-        return self._rule(key) is not None
-
-    def _rule(self, key: str) -> Rule | None:
-        try:
-            return self._judged[key]
-        except KeyError:
-            make_room(self._judged)
-            rule = self._judged[key] = rule_for(key, self._extra)
-            return rule
+        return self._keys.rule(key) is not None
 
     def text(self, text: str, *, keep_end: bool = False, walk: Walk | None = None) -> str:
         """Replace the recognisable secrets in a text; cut one that is too long.
@@ -88,63 +72,61 @@ class Redactor:
             # Redaction of most values ends here: a line has a few new words at most.
             if (
                 size < _SHORTEST and not ("=" in text or ":" in text or "%" in text or "--" in text)
-            ) or not (spans := find_spans(text, self._rule, self._extra, walk)):
+            ) or not (spans := find_spans(text, self._keys, walk)):
                 make_room(harmless)
                 harmless.add(text)
                 return text
-        elif size > (limit := self._limit if walk is None else walk.room(size)):
+        elif size > (limit := self._limits.size if walk is None else walk.room(size)):
             return self._text_cut(text, limit, walk, keep_end=keep_end)
         else:
-            spans = self._spans(text, walk)
+            spans = find_spans(text, self._keys, walk)
         return replaced(text, spans) if spans else text
-
-    def _spans(self, text: str, walk: Walk | None, bound: Bound = WHOLE) -> list[Span]:
-        if len(text) <= _LONG:
-            return find_spans(text, self._rule, self._extra, walk, bound)
-        return spans_of_long(
-            text, lambda part: find_spans(part, self._rule, self._extra, walk, bound)
-        )
 
     def _text_cut(self, text: str, limit: int, walk: Walk | None, *, keep_end: bool) -> str:
         """Cut a text, and replace the secrets in the rest, those across the cut included."""
         size, shown = len(text), shown_of(len(text), limit)
         start, end = (size - shown, size) if keep_end else (0, shown)
-        first = max(start - OVERLAP, 0)
-        bound = Bound(places_of(size), keep_end)
-        spans = self._spans(text[first : end + OVERLAP], walk, bound)
-        return part_of(text, start, end, clipped(spans, start - first, end - first))
+        first, last = max(start - OVERLAP, 0), end + OVERLAP
+        part = text[first:last]
+        if walk is None:
+            walk = Walk(text, self._limits._replace(places=places_of(size)))
+        spans = find_spans(part, self._keys, walk, keep_end=keep_end)
+        beyond = size_of(text[:first]), size_of(text[last:])
+        return part_of(part, start - first, end - first, spans, beyond)
 
     def _bytes(self, value: bytes, walk: Walk) -> str:
         """Read bytes as text; those that can appear."""
         size = len(value)
-        if size <= self._limit + OVERLAP:
+        if size <= self._limits.size + OVERLAP:
             return self.text(described(value), walk=walk)
-        shown = shown_of(size, self._limit)
+        shown = self._limits.shown
         text = described(value[: shown + OVERLAP])
         end = min(len(text) - OVERLAP, shown)  # fewer characters than bytes, or more
-        spans = clipped(self._spans(text, walk, Bound(places_of(size))), 0, end)
-        return part_of(text, 0, end, spans, beyond=size - shown - OVERLAP)
+        beyond = 0, size - shown - OVERLAP
+        return part_of(text, 0, end, find_spans(text, self._keys, walk), beyond)
 
     def clean(self, value: object) -> Any:  # noqa: ANN401 - any plain value
         """Copy any value as a plain and redacted one: dict, list, str, int, float, bool or None.
 
         Never raises: a value that cannot be read is described instead.
         """
-        return self._clean(value, Walk(value, self._limit))
+        return self._clean(value, Walk(value, self._limits))
 
     def under(self, key: str, value: object, beside: Fields) -> Any:  # noqa: ANN401 - as above
         """Like `clean`, by key and by the fields beside it: one may name a secret."""
-        return self._under(key, value, Walk(value, self._limit), beside)
+        return self._under(key, value, Walk(value, self._limits), beside)
 
     def _under(self, key: str, value: object, walk: Walk, beside: Fields = ()) -> object:
-        rule = self._rule(key)
+        rule = self._keys.rule(key)
         if rule is is_beside:
-            rules = map(self._rule, names_beside(beside))
-            rule = next((found for found in rules if found not in (None, is_beside)), None)
+            rule = rule_of_fields(beside, self._keys.rule)
         elif rule is None and key in PRIVATE and any(name == "kty" for name, _ in beside):
             rule = any_value
-        if rule is None or not rule(value) or is_innocent(key, value, rule, beside):
-            return self._clean(value, walk)
+        if rule is None or not is_secret(key, value, rule, beside):
+            cleaned = self._clean(value, walk)
+            if rule is is_card and type(cleaned) is dict and is_card(cleaned.get("number")):
+                cleaned["number"] = REDACTED
+            return cleaned
         walk.left -= len(REDACTED)
         return REDACTED
 
@@ -193,7 +175,7 @@ class Redactor:
             return pair
         cleaned: list[object] = []
         harmless = self.harmless
-        hidden = secret_items(items, self._rule) if len(items) <= _ARGUMENTS else {}
+        hidden = secret_items(items, self._keys.rule) if len(items) <= _ARGUMENTS else {}
         for item in items:
             if walk.left <= 0 and walk.is_over():
                 cleaned.append(f"<{len(items) - len(cleaned)} more>")

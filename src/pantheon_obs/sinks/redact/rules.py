@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Rule = Callable[[object], bool]
 
 _DEEP = 3
-_MANY = 1000  # if none of so many is a secret, the rest are none
+_CODES = 1000  # if none of so many is a secret, the rest are none
 _LONG = 1000
 _NEAR = 200
 _CARDS = range(10**12, 10**19)
@@ -83,6 +83,10 @@ like_a_code = _like(
 )
 
 
+# A code that is too short to be known for one outside of a list of tokens.
+_like_a_short_code = _like(r"(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9]{8,15}")
+
+
 def no_header_name(value: object) -> bool:
     """Take every value for a secret but the name of a header: `API_KEY_HEADER=X-API-Key`."""
     return not _like_a_header(value)
@@ -92,7 +96,11 @@ def has_code(value: object, depth: int = _DEEP) -> bool:
     """Take random values for secrets, and lists and mappings of them, also as a text."""
     if isinstance(value, (list, tuple, set, frozenset, dict)):
         items = dict.values(value) if isinstance(value, dict) else value
-        return depth > 0 and any(has_code(item, depth - 1) for item in islice(items, _MANY))
+        is_list = not isinstance(value, dict)
+        return depth > 0 and any(
+            has_code(item, depth - 1) or (is_list and _like_a_short_code(item))
+            for item in islice(items, _CODES)
+        )
     if like_a_code(value):
         return True
     parts = _parts((_text_of(value) or "")[:_LONG])

@@ -22,17 +22,19 @@ _MOST = 4  # characters of a beginning; to look for all takes long to compile
 _WORD = 2  # the beginnings up to this length may be the end of many a word
 _FREQUENT = 3
 # Of `card_number`, `credit_card` and the like; a `number` alone is a frequent field.
-_CARD = "(?i:ardnumber|(?:rd|cc)[_ -]number|reditcard|debitcard|e[db]it[_ -]card)"
-_SIGNS = "=:>',"
+_CARD = "(?i:ardnumber|(?:rd|cc)[_ -]number)"
 _BETWEEN = r"\"'`\] ("
 
 
 @lru_cache(maxsize=16)
 def signs_with(extra: frozenset[str]) -> tuple[re.Pattern[str], re.Pattern[str]]:
     """Make the patterns of the signs behind names, `extra` ones among them, and of the others."""
-    before, after, _ = _name_signs(extra)
-    names = re.compile(_after(before, _SIGNS) + after)
-    return names, re.compile("|".join(_other_signs()))
+    before, names = _name_signs(extra)
+    near = "|".join(f"(?<={look}[{signs}])" for signs, look in before.items())
+    return (
+        re.compile(f"[{''.join(before)}](?:{near}){names}"),
+        re.compile("|".join(_other_signs())),
+    )
 
 
 @lru_cache(maxsize=16)
@@ -41,20 +43,16 @@ def signs_of_long(extra: frozenset[str]) -> tuple[list[re.Pattern[str]], list[re
 
     A long text is searched faster for one character at a time. A short one is not.
     """
-    before, after, behind = _name_signs(extra)
-    names = [
-        _after(before, sign) + (behind if sign in ",'" and not extra else after) for sign in _SIGNS
-    ]
+    before, names = _name_signs(extra)
+    apart = [f"{sign}(?<={look}.){names}" for signs, look in before.items() for sign in signs]
     signs = _other_signs()
     others = [*signs[:_FREQUENT], "|".join(signs[_FREQUENT:])]
-    return [*map(re.compile, names)], [*map(re.compile, others)]
+    return [*map(re.compile, apart)], [*map(re.compile, others)]
 
 
-def _name_signs(extra: frozenset[str]) -> tuple[dict[str, str], str, str]:
-    """Make the patterns of a name's end before a sign, in three parts.
+def _name_signs(extra: frozenset[str]) -> tuple[dict[str, str], str]:
+    """Make a short look at what stands before the signs, by these, and the pattern of a name's end.
 
-    The first is a short look at what stands before the signs, by these. The second is the whole
-    look; the third is its part for names with a quote or blank between them and the sign.
     Of further names the last character only is looked for, as separators do not count.
     """
     tails = {word[-_TAIL:] for word in LAST_WORDS}
@@ -85,23 +83,16 @@ def _name_signs(extra: frozenset[str]) -> tuple[dict[str, str], str, str]:
         rf"(?<=[0-9{_BETWEEN}].)(?:(?<={in_place}..)(?<={ends}..)|{few_behind}|{near}(?:{'|'.join(behind)}))",
         rf"(?<=[ertdD].)(?:(?<=[?&]t.|5[Dd].)|(?<=[?&#_]code.|ifier.)(?:{code}))",
     ]
-    before = {
-        "=:>": rf"[{last}{last_but_one}0-9_vV\[?&{_BETWEEN}\\][{last}0-9\] (]",
-        "=:>,": rf"[{last}0-9\\][\"'`]",
-        "'": f"[{last}0-9][ (]",
-    }
-    after = f"(?:{'|'.join(ways)})"
+    names = f"(?:{'|'.join(ways)})"
+    # A list may have very many strings, as `'a0', 'a1'`.
+    in_list = rf"(?:..[{last}\\]|.[{last}_vV56][0-9]|[_vV][0-9][0-9])[\"'`]"
+    bare = rf"[{last}{last_but_one}0-9_vV\[?&{_BETWEEN}\\][{last}0-9{_BETWEEN}]"
+    before = {"=:>": bare, ",": in_list, "'": f"[{last}0-9][ (]"}
     if extra:
         final = f"(?i:[{re.escape(''.join(sorted({word[-1:] for word in extra})))}])"
-        after = rf"(?:{after}|(?<!')(?:(?<={final}.)|(?<={final}[\"'`\] ].)))"
+        names = rf"(?:{names}|(?<!')(?:(?<={final}.)|(?<={final}[\"'`\] ].)))"
         before = {"=:>,": "", "'": before["'"]}
-    return before, after, ways[1]
-
-
-def _after(before: dict[str, str], signs: str) -> str:
-    """Make the pattern of signs with a short look at what stands before them."""
-    ways = [f"(?<={look}[{of}])" for of, look in before.items() if {*of}.intersection(signs)]
-    return f"[{signs}](?:{'|'.join(ways)})"
+    return before, names
 
 
 @lru_cache(maxsize=1)

@@ -1,7 +1,7 @@
-"""Secrets in statements of SQL, by the names of their columns, and in what databases say of them.
+"""Secrets in statements of SQL and errors of databases, by the names of the columns.
 
-The values stand in the order of the columns: in the statement, or in the parameters that SQLAlchemy
-shows behind it.
+The values stand in the order of the columns: in a statement, in the parameters that SQLAlchemy
+shows behind it, and in PostgreSQL's error of a row that is there already.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ from functools import partial
 from itertools import cycle
 from typing import TYPE_CHECKING
 
-from pantheon_obs.sinks.redact.long import CUT, value_spans
+from pantheon_obs.sinks.redact.innocent import is_words
 from pantheon_obs.sinks.redact.patterns import Pattern
-from pantheon_obs.sinks.redact.rules import is_beside
-from pantheon_obs.sinks.redact.values import REDACTED, is_placeholder, is_words
+from pantheon_obs.sinks.redact.spans import CUT, REDACTED, first_values
+from pantheon_obs.sinks.redact.values import is_secret_of
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from pantheon_obs.sinks.redact.values import RuleOf, Span
+    from pantheon_obs.sinks.redact.keys import RuleOf
+    from pantheon_obs.sinks.redact.spans import Span
 
 _STATEMENTS = 64
 _LONG = 8192
@@ -39,26 +40,33 @@ _value = Pattern(
     r"\s*+(?:(?P<quote>['\"])(?P<text>(?:(?!(?P=quote))[^\\]|\\.|(?P=quote){2})*+)(?P=quote)"
     r"|(?P<bare>[^\s'\"(),\[\]]++)|(?P<mark>[(),]))"
 ).match
-# PostgreSQL's and MySQL's, of a value that is there already.
 _key = Pattern(r"Key \((?P<names>[\w, \"]{1,200})\)=\((?P<values>[^)\n]+)\)").finditer
-_entry = Pattern(r"Duplicate entry '(?P<value>[^'\n]+)' for key '(?:\w+\.)?(?P<name>\w+)'").finditer
-_set = Pattern(
-    r"(?:[sS](?i:et password (?:for [^\s=]{1,99}(?:\s?=\s?| to )(?:password\()?|to ))"
-    r"|SET PASSWORD (?!FOR |TO |=))(?P<quote>['\"]?)(?P<value>[^\s'\"]{3,})"
-).finditer
-_replaced = Pattern(r"['\"] (?i:replace) ['\"](?P<value>[^'\"]{3,})").finditer
-_identified = Pattern(
-    r"[iI](?i:dentified(?: with \w{1,64})? by (?:password )?)"
-    r"(?P<quote>['\"]?)(?P<value>[^\s'\"]{3,})"
-).finditer
+
+# Passwords that are given to users, by words of their statements; values that a column is compared
+# with; MySQL's error of a row that is there already.
+_GIVEN = {
+    "dentified ": Pattern(
+        r"[iI](?i:dentified(?: with \w{1,64})? by (?:password )?)"
+        r"(?P<quote>['\"]?)(?P<value>[^\s'\"]{3,})"
+    ).finditer,
+    "set password ": Pattern(
+        r"(?:[sS](?i:et password (?:for [^\s=]{1,99}(?:\s?=\s?| to )(?:password\()?|to ))"
+        r"|SET PASSWORD (?!FOR |TO |=))(?P<quote>['\"]?)(?P<value>[^\s'\"]{3,})"
+    ).finditer,
+    " replace ": Pattern(r"['\"] (?i:replace) (?P<quote>['\"])(?P<value>[^'\"]{3,})").finditer,
+}
 _within = Pattern(
     r"[IiLl](?i:(?<=\sl)ike|(?<=\si)(?:like|n))\s{1,4}\(?'(?P<value>[^']++)'"
 ).finditer
 _name_before = Pattern(r"\s{1,4}(?i:ton\s{1,4})?[\"`\]]?(\w+)").match  # read backwards
+_entry = Pattern(r"Duplicate entry '(?P<value>[^'\n]+)' for key '(?:\w+\.)?(?P<name>\w+)'").finditer
 
 
-def statement_spans(text: str, small: str, rule_of: RuleOf, most: int) -> Iterator[Span]:
-    """Find the secrets in statements, and in errors of databases; `small` is the text in small."""
+def spans_of_sql(text: str, small: str, rule_of: RuleOf, most: int) -> Iterator[Span | None]:
+    """Find the secrets in rows and comparisons; `small` is the text in small letters.
+
+    A text with more statements and values than `most` is cut.
+    """
     rows = _Rows(text, rule_of, most)
     for found in _insert(text) if "into " in small else ():
         if found.end() >= rows.at:
@@ -66,26 +74,20 @@ def statement_spans(text: str, small: str, rule_of: RuleOf, most: int) -> Iterat
         if rows.is_cut:
             break
     if "[parameters: " in text:
-        yield from _parameter_spans(text, rule_of, most)
+        yield from _spans_of_parameters(text, rule_of, most)
     if "duplicate entry " in small:
-        yield from value_spans(_entry(text), text, most, secret_by(rule_of))
+        yield from first_values(_entry(text), text, most, partial(is_named, rule_of))
     if " like " in small or " in (" in small:
-        is_secret = partial(_is_of_column, rule_of)
-        yield from value_spans(_within(text), text, most, is_secret)
-    for count, found in enumerate(_key(text) if " already exists" in text else ()):
-        if count == most:
-            yield found.start(), len(text), CUT
-            break
-        yield from _spans_of_key(found, rule_of)
+        yield from first_values(_within(text), text, most, partial(_is_of_column, rule_of))
+    if " already exists" in text:
+        yield from _spans_of_keys(text, rule_of, most)
 
 
-def password_spans(text: str, small: str, most: int) -> Iterator[Span]:
-    """Find the passwords that statements give to users; `small` is the text in small."""
-    for sign, found in (("dentified ", _identified), ("set password ", _set)):
-        if sign in small:
-            yield from value_spans(found(text), text, most, is_quoted_or_no_word)
-    if " replace " in small:
-        yield from value_spans(_replaced(text), text, most)
+def spans_of_given(text: str, small: str, most: int) -> Iterator[Span | None]:
+    """Find the passwords that statements give to users; `small` is the text in small letters."""
+    for word, find in _GIVEN.items():
+        if word in small:
+            yield from first_values(find(text), text, most, is_quoted_or_no_word)
 
 
 def is_quoted_or_no_word(found: re.Match[str]) -> bool:
@@ -93,7 +95,17 @@ def is_quoted_or_no_word(found: re.Match[str]) -> bool:
     return bool(found["quote"]) or not is_words(found["value"])
 
 
-def _parameter_spans(text: str, rule_of: RuleOf, most: int) -> Iterator[Span]:
+def is_named(rule_of: RuleOf, found: re.Match[str]) -> bool:
+    """Whether the value that was found is a secret by the name that was found with it."""
+    return is_secret_of(found["name"], found["value"], rule_of)
+
+
+def _is_of_column(rule_of: RuleOf, found: re.Match[str]) -> bool:
+    before = _name_before(found.string[max(found.start() - _NAME, 0) : found.start()][::-1])
+    return before is not None and is_secret_of(before[1][::-1], found["value"], rule_of)
+
+
+def _spans_of_parameters(text: str, rule_of: RuleOf, most: int) -> Iterator[Span]:
     """Find the secrets in the parameters that SQLAlchemy shows behind a statement."""
     rows = _Rows(text, rule_of, most)
     for count, found in enumerate(_parameters(text)):
@@ -107,18 +119,18 @@ def _parameter_spans(text: str, rule_of: RuleOf, most: int) -> Iterator[Span]:
         yield from rows.spans(found.end(), [name[name.lastindex or 0] for name in columns])
 
 
-def _is_of_column(rule_of: RuleOf, found: re.Match[str]) -> bool:
-    before = _name_before(found.string[max(found.start() - _NAME, 0) : found.start()][::-1])
-    return before is not None and _is_secret(before[1][::-1], found["value"], rule_of)
-
-
-def _spans_of_key(found: re.Match[str], rule_of: RuleOf) -> Iterator[Span]:
-    start = found.start("values")
-    names, values = found["names"].split(", "), found["values"].split(", ")
-    for name, value in zip(names, values, strict=False):
-        if _is_secret(name, value, rule_of):
-            yield start, start + len(value), REDACTED
-        start += len(value) + 2
+def _spans_of_keys(text: str, rule_of: RuleOf, most: int) -> Iterator[Span]:
+    """Find the secrets in PostgreSQL's errors: `Key (name, email)=(…, …) already exists`."""
+    for count, found in enumerate(_key(text)):
+        if count == most:
+            yield found.start(), len(text), CUT
+            break
+        start = found.start("values")
+        names, values = found["names"].split(", "), found["values"].split(", ")
+        for name, value in zip(names, values, strict=False):
+            if is_secret_of(name.strip('"'), value, rule_of):
+                yield start, start + len(value), REDACTED
+            start += len(value) + 2
 
 
 class _Rows:
@@ -161,15 +173,5 @@ class _Rows:
             elif mark is None:
                 self._left -= 1
                 name, value = next(names) if depth == 1 else "", found["text"]
-                if value is not None and _is_secret(name, value, self._rule_of):
+                if value is not None and is_secret_of(name, value, self._rule_of):
                     yield *found.span("text"), REDACTED
-
-
-def secret_by(rule_of: RuleOf) -> Callable[[re.Match[str]], bool]:
-    """Return what tells whether the value that was found is a secret, by the name beside it."""
-    return lambda found: _is_secret(found["name"], found["value"], rule_of)
-
-
-def _is_secret(name: str, value: str, rule_of: RuleOf) -> bool:
-    rule = rule_of(name.strip('"'))
-    return rule not in (None, is_beside) and not is_placeholder(value) and rule(value)

@@ -5,22 +5,31 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from pantheon_obs.sinks.redact.innocent import are_statements, is_path, is_piece_in, is_statement
+from pantheon_obs.sinks.redact.innocent import (
+    LONGEST,
+    are_statements,
+    is_path,
+    is_piece_in,
+    is_placeholder,
+    is_statement,
+    is_words,
+)
 from pantheon_obs.sinks.redact.patterns import Pattern
-from pantheon_obs.sinks.redact.plain import described
 from pantheon_obs.sinks.redact.providers import RANDOM
-from pantheon_obs.sinks.redact.rules import has_login, is_card, whatever
+from pantheon_obs.sinks.redact.rules import (
+    has_login,
+    is_beside,
+    is_card,
+    like_a_signature,
+    whatever,
+)
+from pantheon_obs.sinks.redact.spans import REDACTED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from pantheon_obs.sinks.redact.keys import RuleOf
     from pantheon_obs.sinks.redact.rules import Rule
+    from pantheon_obs.sinks.redact.spans import Span
 
-    RuleOf = Callable[[str], Rule | None]
-    Span = tuple[int, int, str]
-
-REDACTED = "[redacted]"
-LONGEST = 200
 _SHORT = 6
 
 value_after = re.compile(
@@ -34,20 +43,8 @@ value_after = re.compile(
 _bracket = Pattern(
     r"(?:[^\\\"'`\[\](){}]++|\\++(?![\"'`])|\"[^\"\\]*+\"|'[^'\\]*+')*+(\\*+[\"'`]|[\[\](){}])"
 ).match
-_no_secret = Pattern(
-    r"(?i:[^a-z0-9]*|none|null|nil|true|false|undefined|unset|nan"
-    r"|(?:[a-z]+ )?[\[<({*]*(?:redacted|filtered|masked|hidden|removed|scrubbed|sanitized)[\]>)}*]*"
-    r"|x{3,}|[\w-]{0,8}(?:\*{3,}|\.{3,}|…|•{3,})[\w-]{0,8})"
-    r"|(?:[A-Za-z]{1,20} )?(?:%[sr]|%\(\w+\)[sdr]|\$[A-Z_]+|\$?\{{1,2}\s*[\w.!:]+\s*\}{0,2})"
-    r"|\$\d+|:[a-z_]+"
-    r"|<[A-Za-z _-]+>|\{%[^%]*%\}"
-).fullmatch
 _mixed = re.compile(r"(?!oauth2)(?=[A-Za-z]{0,200}\d)(?=\d{0,200}[A-Za-z])[A-Za-z0-9]+").fullmatch
 _number = Pattern(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?%?").fullmatch
-_words = Pattern(r"(?:[A-Za-z]{1,19}+(?![A-Za-z])[._/'-]?+)++[!?:]?").fullmatch
-_several_words = Pattern(
-    r"(?:[A-Za-z]{1,19}|v?\d{1,3})(?: (?:[A-Za-z]{1,19}|v?\d{1,3}))+"
-).fullmatch
 _more_words = Pattern(r"[ \t]+[A-Za-z]").match
 _closes_pair = Pattern(r" ?[)\]]").match
 _opens_pair = Pattern(r"[\"'`]\\*[bBuU]?[ ]?[(\[]").match
@@ -59,11 +56,18 @@ _made = Pattern(r"(?:[A-Za-z_]+\.)*+(?:[A-Z]\w*|bytearray|memoryview)\((?:\w+=)?
 _expression = Pattern(
     r"[A-Za-z_][A-Za-z_.]{2,}[(\[].*|[a-z_]+(?:\.[A-Za-z_]+)+|await|lambda|not"
 ).fullmatch
-# The groups of a card's digits, the other items of lists, and the strings of a container.
+# Values that go on where most end: the groups of a card's digits, the parts of an address, Stripe's
+# signatures.
+_LONGER = {
+    has_login: Pattern(r"(?:[^\s,;|:=/()\"']{1,64}+[,;|:]){2,8}[^\s\"'&)\]}]{1,400}+").match,
+    is_card: Pattern(r"(?:\d[ -]?){13,19}(?<=\d)").match,
+    like_a_signature: Pattern(r"[ \t]*+t=\d+(?:,v\d=[\w+/=-]+)+").match,
+}
+# The other items of lists, and the strings of a container.
 _more_codes = Pattern(rf"(?:[,; ][ ]?{RANDOM}[A-Za-z0-9+/=_%.~#-]+)*").match
-_card = Pattern(r"(?:\d[ -]?){13,19}(?<=\d)").match
 _items = Pattern(r"(?:(?:\r?\n|\\n)[ \t]*- [^\s:\\\"']+(?=[\s\\\"']|\Z))*").match
 _strings = Pattern(r"[\"'](?P<value>[^\"'\\]{1,400})\\*[\"']").finditer
+_number_of_card = Pattern(r"number\W{1,8}(?:\d[ -]?){13,19}(?!\d)").search
 
 
 class Place(NamedTuple):
@@ -150,14 +154,17 @@ def _container(place: Place, start: int) -> Span | None:
 def _has_secret(text: str, rule: Rule) -> bool:
     """Whether one of the strings up to the first closing bracket is a secret by its value."""
     inside = text.replace("}", "]").replace(")", "]").partition("]")[0]
-    return any(rule(found["value"]) for found in _strings(inside))
+    if rule is is_card and _number_of_card(inside):
+        return True
+    strings = [found["value"] for found in _strings(inside)]
+    return any(map(rule, strings)) or (text[0] == "[" and rule(strings))
 
 
 def _bare(place: Place, start: int, end: int) -> Span | None:
     """Find a value without quotes; it ends where most texts go on."""
     text = place.text
-    if place.rule is is_card and (digits := _card(text, start)):  # they may be in groups
-        end = digits.end()
+    if (longer := _LONGER.get(place.rule)) and (found := longer(text, start)):
+        end = found.end()
     annotated = _annotated(text, end) if place.sign == ":" else None
     if annotated is not None:  # of a variable: `api_key: str = "…"`
         return _quoted(place, annotated.end(), annotated[1])
@@ -187,36 +194,25 @@ def may_be_secret(place: Place, start: int, end: int, *, in_prose: bool) -> bool
     if end - start > LONGEST:
         return place.rule is not has_login or has_login(place.text[start:end])
     value = place.text[start:end]
+    if place.rule is is_card:  # digits, which nothing excuses
+        return is_card(value)
     is_mixed = _mixed(value) is not None  # nothing that is excused, and many secrets
     if is_mixed:
         is_secret = place.rule(value)
-    elif (in_prose and is_words(value)) or _no_secret(value):
+    elif (in_prose and is_words(value)) or is_placeholder(value):
         return False
     else:
-        is_count = place.rule is not is_card and _number(value)
-        is_secret = place.rule(0 if is_count else value)
+        is_secret = place.rule(0 if _number(value) else value)
     if place.rule is whatever or not is_secret:
         return is_secret
     is_excused = not is_mixed and (is_statement(value, place.rule) or is_path(place.name, value))
     return not is_excused and not is_piece_in(place.text, place.name, place.first, start, end)
 
 
-def is_words(value: str) -> bool:
-    """Whether a short value consists of words, and of the marks that join them."""
-    return len(value) <= LONGEST and _words(value) is not None
-
-
-def is_no_word(value: object) -> bool:
-    """Whether a value is a text that does not consist of words: `v2 usage` does."""
-    if not isinstance(value, (str, bytes)):
-        return False
-    text = described(value)
-    return not is_words(text) and _several_words(text) is None
-
-
-def is_placeholder(value: str) -> bool:
-    """Whether a value is empty, masked already, a template's, or says that there is none."""
-    return len(value) <= LONGEST and _no_secret(value) is not None
+def is_secret_of(name: str, value: str, rule_of: RuleOf) -> bool:
+    """Whether a value is a secret by the name of its column or field."""
+    rule = rule_of(name)
+    return rule not in (None, is_beside) and not is_placeholder(value) and rule(value)
 
 
 def string_end(text: str, start: int, quote: str) -> int:

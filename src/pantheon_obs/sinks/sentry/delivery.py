@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import failures
 from pantheon_obs.core.guard import Guard
-from pantheon_obs.core.installed import root_of as folder_of
+from pantheon_obs.core.installed import folder_of
 from pantheon_obs.products import PRODUCTS
 from pantheon_obs.sinks.redact.plain import described
 

@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.stack import is_below
+from pantheon_obs.products import PRODUCTS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 _PACKAGE = "sentry_sdk.integrations"
 # The SDK has it, and leaves it to the application to enable.
 _ALSO = (f"{_PACKAGE}.grpc.GRPCIntegration",)
-# They read each request's body before the handler, and send it.
-_READ_BODIES = frozenset({"litestar", "starlite"})
+# They read each request's body before the handler, and send it. Starlite became Litestar.
+_READ_BODIES = {"starlite", *(row.name for row in PRODUCTS if not row.sentry_wraps)}
 # Integrations that are named otherwise than the module that they patch.
 _PATCHED = {
     "boto3": "botocore.client",  # other parts of botocore are imported by `sentry_sdk` itself

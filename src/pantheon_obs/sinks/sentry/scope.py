@@ -14,7 +14,7 @@ from pantheon_obs.core import structured
 from pantheon_obs.core import trace_id as ids
 from pantheon_obs.core.context import Trace, current_trace, trace_on
 from pantheon_obs.core.exchange import Exchange
-from pantheon_obs.core.failures import is_from, root_of, trace_of
+from pantheon_obs.core.failures import is_from, root_of, trace_id_of
 from pantheon_obs.core.serving import active
 from pantheon_obs.products import PRODUCTS
 from pantheon_obs.sinks.sentry.claims import Claim, claims_on, is_outside, left_by_others
@@ -121,7 +121,7 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
     of_request = trace_on(getattr(record, "request", None))
     if of_request is not None:  # a framework reports it after its end
         current_id, current = of_request.trace_id, of_request
-    trace_id = current_id or trace_of(error) or _claimed(error)
+    trace_id = current_id or trace_id_of(error) or _claimed(error)
     if error is not None:
         root = root_of(error)
         offer_event(error, event)

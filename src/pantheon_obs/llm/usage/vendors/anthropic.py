@@ -6,7 +6,7 @@ from copy import copy
 from typing import Any
 
 from pantheon_obs.llm.usage.beside import add_beside, add_details, add_tools, set_served
-from pantheon_obs.llm.usage.fields import field, text
+from pantheon_obs.llm.usage.fields import any_of, field, text
 from pantheon_obs.llm.usage.reported import Reported, add_up, count
 from pantheon_obs.llm.usage.vendors.gateways import cost
 
@@ -29,9 +29,9 @@ def message(value: Any, reported: Reported) -> Any:
     """Read a whole message (https://platform.claude.com/docs/en/api/messages/create)."""
     if field(value, "type") != "message":
         return False
-    reported.content = True
-    reported.model = text(field(value, "model")) or reported.model
-    reported.finish_reason = text(field(value, "stop_reason")) or reported.finish_reason
+    reported.note(
+        model=field(value, "model"), finish_reason=field(value, "stop_reason"), content=True
+    )
     add_tools(field(value, "content"), reported)
     _read(field(value, "usage"), reported)
     return None
@@ -56,23 +56,22 @@ def event(value: Any, reported: Reported) -> Any:
         return None  # reports nothing, not even that more will follow
     if kind not in _EVENTS:
         return False
-    reported.finished = bool(reported.finished) or kind == "message_stop"
+    delta = field(value, "delta")
+    reported.note(finished=kind == "message_stop")
     if kind == "content_block_delta":
-        delta = field(value, "delta")
-        reported.content = reported.content or any(field(delta, name) for name in _CONTENT)
+        reported.note(content=any_of(delta, *_CONTENT))
     elif kind == "content_block_start":  # the name of a tool comes long before its arguments
         block = field(value, "content_block")
         add_tools(block, reported)
-        reported.content = reported.content or any(field(block, name) for name in _BEGUN)
+        reported.note(content=any_of(block, *_BEGUN))
     elif kind == "message_start":
         start = field(value, "message")
         output = reported.output_tokens
-        reported.model = text(field(start, "model")) or reported.model
+        reported.note(model=field(start, "model"))
         _read(field(start, "usage"), reported)
         reported.output_tokens = output
     elif kind == "message_delta":
-        reason = field(field(value, "delta"), "stop_reason")
-        reported.finish_reason = text(reason) or reported.finish_reason
+        reported.note(finish_reason=field(delta, "stop_reason"))
         _read(field(value, "usage"), reported)
     return None
 

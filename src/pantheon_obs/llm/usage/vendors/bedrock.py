@@ -8,15 +8,18 @@ from __future__ import annotations
 from typing import Any
 
 from pantheon_obs.llm.usage.beside import OTHER, add_detail, add_tools, set_served
-from pantheon_obs.llm.usage.fields import either, field, has, text
+from pantheon_obs.llm.usage.fields import any_of, either, field, has, text
 from pantheon_obs.llm.usage.reported import Reported, count
 from pantheon_obs.llm.usage.vendors.anthropic import add_cache
 
 _CACHE_LIVES = {"5m": "cache_write_5m_tokens", "1h": "cache_write_1h_tokens"}
 _VENDOR = "aws.bedrock"
-_HEADER = "x-amzn-bedrock-{}-token-count"
+_KINDS = ("input", "output", "cacheReadInput", "cacheWriteInput")  # of tokens
+_HEADERS = tuple(
+    f"x-amzn-bedrock-{kind}-token-count"
+    for kind in ("input", "output", "cache-read-input", "cache-write-input")
+)
 _METRICS = "amazon-bedrock-invocationMetrics"
-_TEXTS = ("generation", "outputText", "embedding")
 _CONTENT = ("text", "toolUse", "reasoningContent", "image")
 
 
@@ -24,9 +27,8 @@ def converse(value: Any, reported: Reported) -> Any:
     """Read a whole response (API_runtime_Converse)."""
     if field(value, "output") is None:
         return False
-    reported.content = True
+    reported.note(finish_reason=field(value, "stopReason"), content=True)
     reported.vendor = _VENDOR
-    reported.finish_reason = text(field(value, "stopReason")) or reported.finish_reason
     blocks = field(field(field(value, "output"), "message"), "content")
     for block in blocks if isinstance(blocks, list) else ():
         add_tools(field(block, "toolUse"), reported)
@@ -45,12 +47,14 @@ def _set_way(value: Any, reported: Reported) -> None:
 def event(value: Any, reported: Reported) -> Any:
     """Read an event up to the terminal one (API_runtime_ConverseStreamOutput)."""
     stop = field(value, "messageStop")
-    reported.finished = bool(reported.finished) or stop is not None
-    reported.finish_reason = text(field(stop, "stopReason")) or reported.finish_reason
     delta = field(field(value, "contentBlockDelta"), "delta")
     tool = field(field(field(value, "contentBlockStart"), "start"), "toolUse")
     add_tools(tool, reported)
-    reported.content = reported.content or any((tool, *(field(delta, name) for name in _CONTENT)))
+    reported.note(
+        finish_reason=field(stop, "stopReason"),
+        content=bool(tool) or any_of(delta, *_CONTENT),
+        finished=stop is not None,
+    )
     return None
 
 
@@ -69,13 +73,7 @@ def tokens(usage: Any, reported: Reported) -> bool:
     """Read a usage whose input tokens are without the cache (API_runtime_TokenUsage)."""
     if has(usage, "cachedInputTokens") or has(usage, "reasoningTokens"):
         return False  # another one in camelCase, whose input includes the cache
-    add_cache(
-        reported,
-        fresh=count(field(usage, "inputTokens")),
-        cached=count(field(usage, "cacheReadInputTokens")),
-        written=count(field(usage, "cacheWriteInputTokens")),
-    )
-    reported.output_tokens = count(field(usage, "outputTokens"), reported.output_tokens)
+    _take_in(reported, *(field(usage, f"{kind}Tokens") for kind in _KINDS))
     written = field(usage, "cacheDetails")
     for entry in written if isinstance(written, list) else ():
         kept = _CACHE_LIVES.get(text(field(entry, "ttl")) or "")
@@ -84,19 +82,21 @@ def tokens(usage: Any, reported: Reported) -> bool:
     return True
 
 
+def _take_in(reported: Reported, given: Any, made: Any, cached: Any, written: Any) -> None:
+    """Keep the counts of each of `_KINDS`."""
+    add_cache(reported, fresh=count(given), cached=count(cached), written=count(written))
+    reported.output_tokens = count(made, reported.output_tokens)
+
+
 def invoked(value: Any, reported: Reported) -> Any:
     """Read the headers of a response whose body has yet to be read (API_runtime_InvokeModel)."""
     headers = field(field(value, "ResponseMetadata"), "HTTPHeaders")
-    given, made, cached, written = (
-        _number(field(headers, _HEADER.format(kind)))
-        for kind in ("input", "output", "cache-read-input", "cache-write-input")
-    )
-    if given is None and made is None:
+    numbers = [_number(field(headers, name)) for name in _HEADERS]
+    if numbers[:2] == [None, None]:
         return False
     reported.content = True
     reported.vendor = _VENDOR
-    add_cache(reported, fresh=given, cached=cached, written=written)
-    reported.output_tokens = count(made, reported.output_tokens)
+    _take_in(reported, *numbers)
     return None
 
 
@@ -114,22 +114,11 @@ def body(value: Any, reported: Reported) -> Any:
     parts = results if isinstance(results, list) else [value]
     given = either(value, "prompt_token_count", "inputTextTokenCount")
     made = [count(either(part, "generation_token_count", "tokenCount")) for part in parts]
-    reported.content = reported.content or bool(
-        results or either(value, "generation", "outputText")
-    )
+    reported.note(content=bool(results) or any_of(value, "generation", "outputText"))
     for part in parts:
-        reason = text(either(part, "stop_reason", "completionReason"))
-        reported.finish_reason = reason or reported.finish_reason
+        reported.note(finish_reason=either(part, "stop_reason", "completionReason"))
     if metrics is not None:
-        tokens(
-            {
-                "inputTokens": field(metrics, "inputTokenCount"),
-                "outputTokens": field(metrics, "outputTokenCount"),
-                "cacheReadInputTokens": field(metrics, "cacheReadInputTokenCount"),
-                "cacheWriteInputTokens": field(metrics, "cacheWriteInputTokenCount"),
-            },
-            reported,
-        )
+        _take_in(reported, *(field(metrics, f"{kind}TokenCount") for kind in _KINDS))
         return None
     reported.input_tokens = count(given, reported.input_tokens)
     known = [number for number in made if number is not None]

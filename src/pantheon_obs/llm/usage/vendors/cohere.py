@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from pantheon_obs.llm.usage.beside import add_detail
-from pantheon_obs.llm.usage.fields import either, field, text
+from pantheon_obs.llm.usage.fields import any_of, either, field, text
 from pantheon_obs.llm.usage.reported import Reported, count, read_counts
 
 _EVENTS = frozenset(
@@ -27,14 +27,11 @@ def event(value: Any, reported: Reported) -> Any:
         return False
     delta = field(value, "delta")
     message = field(delta, "message")
-    content = field(message, "content")
-    parts = [
-        *(field(message, name) for name in _TOOLS),
-        *(field(content, name) for name in _CONTENT),
-    ]
-    reported.content = reported.content or any(parts)
-    reported.finished = bool(reported.finished) or kind == "message-end"
-    reported.finish_reason = text(field(delta, "finish_reason")) or reported.finish_reason
+    reported.note(
+        finish_reason=field(delta, "finish_reason"),
+        content=any_of(message, *_TOOLS) or any_of(field(message, "content"), *_CONTENT),
+        finished=kind == "message-end",
+    )
     return field(delta, "usage")
 
 
@@ -43,8 +40,7 @@ def first_version(value: Any, reported: Reported) -> Any:
     meta = field(value, "meta")
     if not _has_tokens(meta) and field(meta, "billed_units") is None:
         return False
-    reported.content = True
-    reported.finish_reason = text(field(value, "finish_reason")) or reported.finish_reason
+    reported.note(finish_reason=field(value, "finish_reason"), content=True)
     return meta
 
 

@@ -13,7 +13,7 @@ from pantheon_obs.llm.usage.beside import (
     add_tools,
     set_served,
 )
-from pantheon_obs.llm.usage.fields import either, field, has, stored, text
+from pantheon_obs.llm.usage.fields import any_of, either, field, has, stored
 from pantheon_obs.llm.usage.reported import Reported, add_counts, count, read_counts
 from pantheon_obs.llm.usage.vendors.anthropic import CACHE_LIVES
 from pantheon_obs.llm.usage.vendors.gateways import cost
@@ -54,9 +54,11 @@ def langchain_message(value: Any, reported: Reported) -> Any:
     found = field(value, "response_metadata")
     if not has(value, "usage_metadata"):
         return False
-    reported.content = reported.content or any(field(value, name) for name in _CONTENT)
-    reported.model = text(either(found, *_MODELS)) or reported.model
-    reported.finish_reason = text(either(found, *_REASONS)) or reported.finish_reason
+    reported.note(
+        model=either(found, *_MODELS),
+        finish_reason=either(found, *_REASONS),
+        content=any_of(value, *_CONTENT),
+    )
     _read_raw(value, found, reported)
     usage = either(value, "usage_metadata") or field(found, "token_usage")
     if usage is None or not has(value, "tool_call_chunks"):
@@ -120,7 +122,7 @@ def llama_index_usage(value: Any, reported: Reported) -> Any:
     """
     if not has(value, "raw") or not has(value, "additional_kwargs"):
         return False
-    reported.content = reported.content or bool(either(value, "delta", "text", "message"))
+    reported.note(content=bool(either(value, "delta", "text", "message")))
     counts = field(value, "additional_kwargs")
     return counts if has(counts, "prompt_tokens") else None
 
@@ -150,7 +152,5 @@ def lm15_event(value: Any, reported: Reported) -> Any:
     delta = field(value, "delta")
     if not has(delta, "part_index") and not has(value, "adaptations"):
         return False
-    reported.model = text(field(value, "model")) or reported.model
-    reported.finished = bool(reported.finished)
-    reported.content = reported.content or any(field(delta, name) for name in _DELTA)
+    reported.note(model=field(value, "model"), content=any_of(delta, *_DELTA), finished=False)
     return None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.llm.usage.beside import add_tools
 from pantheon_obs.llm.usage.errors import set_error
-from pantheon_obs.llm.usage.fields import Memo, either, field, has, text
+from pantheon_obs.llm.usage.fields import Memo, either, field, has
 from pantheon_obs.llm.usage.reported import EXACT, Reported, amount, count, read_counts
 
 if TYPE_CHECKING:
@@ -24,9 +24,8 @@ _OPENTELEMETRY = (
 
 def response(value: Any, reported: Reported) -> Any:
     """Read any response with a `usage`, as most gateways' own responses are."""
-    reported.content = True
-    reported.model = text(either(value, "model", "model_name")) or reported.model
-    reported.finish_reason = text(field(value, "finish_reason")) or reported.finish_reason
+    model = either(value, "model", "model_name")
+    reported.note(model=model, finish_reason=field(value, "finish_reason"), content=True)
     add_tools(either(value, "output", "outputs", "steps"), reported)
     return field(value, "usage")
 
@@ -36,9 +35,7 @@ def agent_result(value: Any, reported: Reported) -> Any:
     failed = field(value, "is_error")
     if type(failed) is not bool or not has(value, "total_cost_usd"):
         return False
-    reported.content = True
-    reported.finished = True
-    reported.finish_reason = text(field(value, "subtype")) or reported.finish_reason
+    reported.note(finish_reason=field(value, "subtype"), content=True, finished=True)
     if failed:
         set_error({"type": reported.finish_reason}, reported)
     _set_cost(reported, amount(field(value, "total_cost_usd")))
@@ -108,7 +105,7 @@ def opentelemetry(usage: Any, reported: Reported) -> bool:
     reported.cache_write_tokens = count(written, reported.cache_write_tokens)
     read_counts(usage, reported, _OPENTELEMETRY)
     reasons = field(usage, "gen_ai.response.finish_reasons")
-    reported.model = text(field(usage, "gen_ai.response.model")) or reported.model
+    reported.note(model=field(usage, "gen_ai.response.model"))
     if isinstance(reasons, (list, tuple)) and reasons:
-        reported.finish_reason = text(reasons[0]) or reported.finish_reason
+        reported.note(finish_reason=reasons[0])
     return True

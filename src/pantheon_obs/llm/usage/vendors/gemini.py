@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pantheon_obs.llm.usage.beside import OTHER, add_detail, add_tools, set_served
 from pantheon_obs.llm.usage.errors import set_error
-from pantheon_obs.llm.usage.fields import either, field, has, stored, text
+from pantheon_obs.llm.usage.fields import Memo, any_of, either, field, has, stored, text
 from pantheon_obs.llm.usage.reported import Reported, count, set_job
 
 _MODALITIES = {
@@ -17,46 +18,43 @@ _MODALITIES = {
     "VIDEO": "video",
     "MODALITY_UNSPECIFIED": "text",
 }
-# The lists of tokens by modality, and the counts of the price list to which they belong.
-_DETAILS = (
-    ("prompt_tokens_details", "promptTokensDetails", ("input_{}_tokens",)),
-    ("cache_tokens_details", "cacheTokensDetails", ("cache_{}_read_tokens",)),
-    ("candidates_tokens_details", "candidatesTokensDetails", ("output_{}_tokens",)),
-    ("response_tokens_details", "responseTokensDetails", ("output_{}_tokens",)),
-    (
-        "tool_use_prompt_tokens_details",
-        "toolUsePromptTokensDetails",
-        ("input_{}_tokens", "input_{}_tool_tokens"),
-    ),
-    # Of interactions.
-    ("input_tokens_by_modality", "", ("input_{}_tokens",)),
-    ("cached_tokens_by_modality", "", ("cache_{}_read_tokens",)),
-    ("output_tokens_by_modality", "", ("output_{}_tokens",)),
-    ("tool_use_tokens_by_modality", "", ("input_{}_tokens", "input_{}_tool_tokens")),
-)
-_SEARCHES = ("tool_call", "toolCall")  # that the vendor answers itself
 _SIGNS = ("candidates", "prompt_feedback", "response_id", "model_version")
-_ANSWER = ("content", "finish_reason", "finishReason")
-_ANSWERED = (
-    "candidates_token_count",
-    "candidatesTokenCount",
-    "response_token_count",  # of the Live API
-    "responseTokenCount",
-)
-_CACHED = ("cached_content_token_count", "cachedContentTokenCount", "total_cached_tokens")
-_PROMPT = ("prompt_token_count", "promptTokenCount", "total_input_tokens")
-_COUNTED = (*_PROMPT[:2], *_ANSWERED)
-_CONTENT = (
-    "text",
-    "function_call",
-    "functionCall",
-    "inline_data",
-    "inlineData",
-    "executable_code",
-    "executableCode",
-    "thought_signature",
-    "thoughtSignature",
-)
+_ANSWER = ("content", "finish_reason")
+_ANSWERED = ("candidates_token_count", "response_token_count")  # the second of the Live API
+_CONTENT = ("text", "function_call", "inline_data", "executable_code", "thought_signature")
+_LETTER = re.compile("_([a-z])")
+
+
+def _in_both_cases(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of fields in Python, each followed by its name in JSON."""
+    return tuple(
+        case for name in names for case in (name, _LETTER.sub(lambda part: part[1].upper(), name))
+    )
+
+
+# The lists of tokens by modality, and the counts of the price list to which they belong.
+_DETAILS = {
+    case: kept
+    for name, kept in {
+        "prompt_tokens_details": ("input_{}_tokens",),
+        "cache_tokens_details": ("cache_{}_read_tokens",),
+        "candidates_tokens_details": ("output_{}_tokens",),
+        "response_tokens_details": ("output_{}_tokens",),
+        "tool_use_prompt_tokens_details": ("input_{}_tokens", "input_{}_tool_tokens"),
+        # Of interactions.
+        "input_tokens_by_modality": ("input_{}_tokens",),
+        "cached_tokens_by_modality": ("cache_{}_read_tokens",),
+        "output_tokens_by_modality": ("output_{}_tokens",),
+        "tool_use_tokens_by_modality": ("input_{}_tokens", "input_{}_tool_tokens"),
+    }.items()
+    for case in _in_both_cases((name,))
+}
+_cases_of = Memo(_in_both_cases)
+
+
+def _get(value: Any, *names: str) -> Any:
+    """Return the first of these fields that is not None, of the client's objects or of JSON."""
+    return either(value, *_cases_of[names])
 
 
 def content(value: Any, reported: Reported) -> Any:
@@ -67,37 +65,34 @@ def content(value: Any, reported: Reported) -> Any:
     """
     found = field(value, "candidates")
     candidates: tuple[Any, ...] = tuple(found) if isinstance(found, (list, tuple)) else ()
-    usage = either(value, "usage_metadata", "usageMetadata")
-    answers = any(has(candidate, name) for candidate in candidates for name in _ANSWER)
-    if not answers and either(usage, *_COUNTED) is None:
+    usage = _get(value, "usage_metadata")
+    answers = any(has(candidate, name) for candidate in candidates for name in _cases_of[_ANSWER])
+    if not answers and _get(usage, "prompt_token_count", *_ANSWERED) is None:
         # The SDK makes a response of any body.
         made = has(value, "sdk_http_response") and has(value, "candidates")
         reported.no_answer = made and either(value, *_SIGNS) is None
         return False
-    live = either(value, "server_content", "serverContent")
-    if live is not None:
-        turn = either(live, "model_turn", "modelTurn")
-        reported.content = reported.content or bool(field(turn, "parts"))
-    if answers:
-        reported.finished = bool(reported.finished)
-    feedback = either(value, "prompt_feedback", "promptFeedback")
-    reasons = [either(feedback, "block_reason", "blockReason")]
+    turn = _get(_get(value, "server_content"), "model_turn")
+    reported.note(
+        model=_get(value, "model_version"),
+        content=any_of(turn, "parts"),
+        finished=False if answers else None,
+    )
+    reasons = [_get(_get(value, "prompt_feedback"), "block_reason")]
     for candidate in candidates:
-        reasons.append(either(candidate, "finish_reason", "finishReason"))
-        grounding = either(candidate, "grounding_metadata", "groundingMetadata")
+        reasons.append(_get(candidate, "finish_reason"))
+        grounding = _get(candidate, "grounding_metadata")
         parts = field(field(candidate, "content"), "parts")
         parts = parts if isinstance(parts, (list, tuple)) else ()
         # Billed by the request or by the query, and some are free.
-        if any(stored(grounding).values()) or any(either(part, *_SEARCHES) for part in parts):
+        if any(stored(grounding).values()) or any(_get(part, "tool_call") for part in parts):
             add_detail(reported, OTHER, 1)
         if not reported.content:
-            reported.content = any(field(part, name) for part in parts for name in _CONTENT)
+            reported.content = any(any_of(part, *_cases_of[_CONTENT]) for part in parts)
     for reason in filter(None, map(text, reasons)):
-        reported.finish_reason = reason
-        reported.finished = True
-    if either(value, "automatic_function_calling_history", "automaticFunctionCallingHistory"):
+        reported.note(finish_reason=reason, finished=True)
+    if _get(value, "automatic_function_calling_history"):
         reported.partial = True  # of several requests this is the last one
-    reported.model = text(either(value, "model_version", "modelVersion")) or reported.model
     way = field(field(field(value, "sdk_http_response"), "headers"), "x-gemini-service-tier")
     set_served(reported, "service_tier", way)
     return usage
@@ -111,18 +106,14 @@ def tokens(usage: Any, reported: Reported) -> bool:
     """
     set_served(reported, "service_tier", _way_of(usage) or reported.served.get("service_tier"))
     _add_modalities(usage, reported)
-    prompt = count(either(usage, "prompt_token_count", "promptTokenCount"))
-    results = count(either(usage, "tool_use_prompt_token_count", "toolUsePromptTokenCount"))
-    cached = either(usage, "cached_content_token_count", "cachedContentTokenCount")
-    answer = count(either(usage, *_ANSWERED))
-    thoughts = count(either(usage, "thoughts_token_count", "thoughtsTokenCount"))
-    if prompt is not None:
-        reported.input_tokens = count(prompt + (results or 0), reported.input_tokens)
-    if answer is not None or thoughts is not None:
-        reported.output_tokens = count((answer or 0) + (thoughts or 0), reported.output_tokens)
-    add_detail(reported, "input_tool_tokens", results)
-    reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
-    reported.reasoning_tokens = count(thoughts, reported.reasoning_tokens)
+    _take_in(
+        reported,
+        prompt=count(_get(usage, "prompt_token_count")),
+        results=count(_get(usage, "tool_use_prompt_token_count")),
+        cached=_get(usage, "cached_content_token_count"),
+        answer=count(_get(usage, *_ANSWERED)),
+        thoughts=count(_get(usage, "thoughts_token_count")),
+    )
     return True
 
 
@@ -139,7 +130,7 @@ def embeddings(value: Any, reported: Reported) -> Any:
     known = [number for number in counts if number is not None]
     if known:
         reported.input_tokens = sum(known)
-    usage = either(value, "usage_metadata", "usageMetadata")
+    usage = _get(value, "usage_metadata")
     if known or usage is not None:
         reported.output_tokens = reported.output_tokens or 0
     return usage
@@ -169,8 +160,8 @@ def interaction_event(value: Any, reported: Reported) -> Any:
     area, _, step = kind.partition(".")
     if area not in ("interaction", "step", "content"):
         return False
-    reported.finished = bool(reported.finished) or step in ("completed", "complete")
-    reported.content = reported.content or (step == "delta" and bool(field(value, "delta")))
+    content = step == "delta" and bool(field(value, "delta"))
+    reported.note(content=content, finished=step in ("completed", "complete"))
     if area != "interaction":
         add_tools(field(value, "step"), reported)
         return field(field(value, "metadata"), "total_usage")
@@ -183,19 +174,35 @@ def interaction_event(value: Any, reported: Reported) -> Any:
 
 def interaction_tokens(usage: Any, reported: Reported) -> bool:
     """Read its usage: thoughts are not part of the output, nor tool results of the input."""
-    given, results = (count(field(usage, f"total_{name}_tokens")) for name in ("input", "tool_use"))
-    made = count(field(usage, "total_output_tokens"))
-    thoughts = count(either(usage, "total_thought_tokens", "total_reasoning_tokens"))
-    cached = field(usage, "total_cached_tokens")
-    if given is not None:
-        reported.input_tokens = count(given + (results or 0), reported.input_tokens)
-    if made is not None:
-        reported.output_tokens = count(made + (thoughts or 0), reported.output_tokens)
+    _add_modalities(usage, reported)
+    _take_in(
+        reported,
+        prompt=count(field(usage, "total_input_tokens")),
+        results=count(field(usage, "total_tool_use_tokens")),
+        cached=field(usage, "total_cached_tokens"),
+        answer=count(field(usage, "total_output_tokens")),
+        thoughts=count(either(usage, "total_thought_tokens", "total_reasoning_tokens")),
+    )
+    return True
+
+
+def _take_in(  # noqa: PLR0913 - counts by name
+    reported: Reported,
+    *,
+    prompt: int | None,
+    results: int | None,
+    cached: object,
+    answer: int | None,
+    thoughts: int | None,
+) -> None:
+    """Keep the counts: the results of tools are beside the prompt, and thoughts the answer."""
+    if prompt is not None:
+        reported.input_tokens = count(prompt + (results or 0), reported.input_tokens)
+    if answer is not None or thoughts is not None:
+        reported.output_tokens = count((answer or 0) + (thoughts or 0), reported.output_tokens)
+    add_detail(reported, "input_tool_tokens", results)
     reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
     reported.reasoning_tokens = count(thoughts, reported.reasoning_tokens)
-    add_detail(reported, "input_tool_tokens", results)
-    _add_modalities(usage, reported)
-    return True
 
 
 def _name(value: Any) -> str | None:
@@ -204,25 +211,26 @@ def _name(value: Any) -> str | None:
 
 def _way_of(usage: Any) -> object:
     """Return how the request was served: flex, priority or provisioned, if it was not on demand."""
-    way = either(usage, "service_tier", "serviceTier", "traffic_type", "trafficType")
+    way = _get(usage, "service_tier", "traffic_type")
     return (_name(way) or "").lower().removeprefix("on_demand_")
 
 
 def _add_modalities(usage: Any, reported: Reported) -> None:
     """Keep the tokens of text, audio, images and video, as they have prices of their own."""
     sums: dict[str, int] = {}
-    for snake, camel, names in _DETAILS:
-        entries = either(usage, snake, camel)
-        for entry in entries if isinstance(entries, list) else ():
+    for kept, entries in stored(usage).items():
+        names = _DETAILS.get(kept, ())
+        for entry in entries if names and isinstance(entries, list) else ():
             modality = field(entry, "modality")
             kind = _MODALITIES.get((_name(modality) or "MODALITY_UNSPECIFIED").upper(), OTHER)
-            tokens = count(either(entry, "token_count", "tokenCount", "tokens"))
+            tokens = count(_get(entry, "token_count", "tokens"))
             if tokens is not None:
                 for name in names:
                     sums[name.format(kind)] = sums.get(name.format(kind), 0) + tokens
     for name, total in sums.items():
         add_detail(reported, name, total)
-    cached, given = count(either(usage, *_CACHED)), count(either(usage, *_PROMPT))
+    cached = count(_get(usage, "cached_content_token_count", "total_cached_tokens"))
+    given = count(_get(usage, "prompt_token_count", "total_input_tokens"))
     if cached and given:
         reported.details = {**reported.details, **_cached_parts(sums, cached, given)}
 

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.fields import field, has, text
+from pantheon_obs.llm.usage.fields import any_of, field, has
 from pantheon_obs.llm.usage.reported import Reported, read_counts
 
 _VENDOR = "ollama"  # whatever a model is called, no vendor is paid for it
 _CONTENT = ("content", "thinking", "tool_calls", "response")
 
 
-def answer(value: Any, reported: Reported) -> Any:
+def response(value: Any, reported: Reported) -> Any:
     """Read a response or a chunk (https://docs.ollama.com/api/chat)."""
     done = field(value, "done")
     if type(done) is not bool or field(value, "created_at") is None:
         return False
-    message: Any = field(value, "message") or value
-    reported.finished = bool(reported.finished) or done
-    reported.model = text(field(value, "model")) or reported.model
-    reported.finish_reason = text(field(value, "done_reason")) or reported.finish_reason
-    reported.content = reported.content or any(field(message, name) for name in _CONTENT)
+    reported.note(
+        model=field(value, "model"),
+        finish_reason=field(value, "done_reason"),
+        content=any_of(field(value, "message") or value, *_CONTENT),
+        finished=done,
+    )
     return value
 
 
@@ -28,8 +29,7 @@ def embeddings(value: Any, reported: Reported) -> Any:
     """Read embeddings, which generate no tokens (https://docs.ollama.com/api/embed)."""
     if field(value, "embeddings") is None or not has(value, "prompt_eval_count"):
         return False
-    reported.content = True
-    reported.model = text(field(value, "model")) or reported.model
+    reported.note(model=field(value, "model"), content=True)
     reported.output_tokens = reported.output_tokens or 0
     return value
 

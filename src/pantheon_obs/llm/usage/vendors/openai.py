@@ -1,4 +1,4 @@
-"""OpenAI's responses, chunks and usage, and those of vendors with compatible APIs as Mistral.
+"""OpenAI's responses and chunks, and those of vendors with compatible APIs as Mistral.
 
 Paths in parentheses are pages of https://platform.openai.com/docs/api-reference/.
 """
@@ -9,11 +9,10 @@ from inspect import getattr_static
 from types import MemberDescriptorType
 from typing import Any
 
-from pantheon_obs.llm.usage.beside import SERVED, add_detail, add_served, add_tools, set_served
+from pantheon_obs.llm.usage.beside import SERVED, add_served, add_tools, set_served
 from pantheon_obs.llm.usage.errors import set_error
-from pantheon_obs.llm.usage.fields import either, field, has, opener, text
+from pantheon_obs.llm.usage.fields import any_of, either, field, has, opener, text
 from pantheon_obs.llm.usage.reported import Reported, count, set_job
-from pantheon_obs.llm.usage.vendors.openai_counts import FLAT, USAGE, take_in
 
 CONTENT = (
     "content",
@@ -33,11 +32,6 @@ _TERMINAL_EVENTS = ("response.completed", "response.incomplete", "response.faile
 _open_chat = opener("choices", "model", "usage", "service_tier", "error", "x_groq")
 _open_choice = opener("finish_reason", "delta", "message", "error")
 _open_message = opener(*CONTENT, *SERVED)
-_open_usage = opener(*USAGE, *FLAT)
-_RESPONSES_USAGE = (
-    *("input_tokens", "output_tokens"),
-    *("input_tokens_details", "output_tokens_details"),
-)
 
 
 def chat(value: Any, reported: Reported) -> Any:
@@ -121,11 +115,9 @@ def response(value: Any, reported: Reported) -> Any:
     """Read a whole response, which has a status and no finish reason (responses/object)."""
     if field(value, "object") != "response":
         return False
-    reported.content = True
-    reported.model = text(field(value, "model")) or reported.model
     reason = text(field(field(value, "incomplete_details"), "reason"))
     status = text(field(value, "status"))
-    reported.finish_reason = reason or status or reported.finish_reason
+    reported.note(model=field(value, "model"), finish_reason=reason or status, content=True)
     set_job(reported, value, status)
     if status == "failed":
         set_error(field(value, "error"), reported)
@@ -144,16 +136,13 @@ def response_event(value: Any, reported: Reported) -> Any:
         return _error_event(value, reported)
     if not kind.startswith("response."):
         return False
-    reported.finished = bool(reported.finished) or kind in _TERMINAL_EVENTS
+    reported.note(finished=kind in _TERMINAL_EVENTS)
     if kind.endswith(".delta"):
-        reported.content = reported.content or bool(field(value, "delta"))
+        reported.note(content=bool(field(value, "delta")))
         return None
-    if not reported.content:
-        item = field(value, "item")
-        parts = (field(value, "partial_image_b64"), *(field(item, name) for name in _ITEM_CONTENT))
-        reported.content = any(parts)
     whole = field(value, "response")
-    reported.model = text(field(whole, "model")) or reported.model
+    begun = any_of(value, "partial_image_b64") or any_of(field(value, "item"), *_ITEM_CONTENT)
+    reported.note(model=field(whole, "model"), content=begun)
     if kind not in _TERMINAL_EVENTS:
         return None
     content = reported.content
@@ -174,47 +163,7 @@ def embeddings(value: Any, reported: Reported) -> Any:
     if field(value, "object") != "list" or field(value, "data") is None:
         return False
     usage = field(value, "usage")
-    reported.content = True
-    reported.model = text(field(value, "model")) or reported.model
+    reported.note(model=field(value, "model"), content=True)
     if either(usage, "prompt_tokens", "input_tokens") is not None:
         reported.output_tokens = reported.output_tokens or 0
     return usage
-
-
-def chat_tokens(usage: Any, reported: Reported) -> bool:
-    """Read a usage with cached and reasoning tokens as parts (chat/object#chat-object-usage).
-
-    At xAI reasoning is no part of the completion, which the total tells. A total that counts more
-    than the usage names makes it partial: Gemini's thoughts in this style, for example.
-    """
-    found = _open_usage(usage).get
-    prompt, completion, total, of_prompt, of_completion = map(found, USAGE)
-    for name, kept in FLAT.items():
-        number = found(name)
-        if number is not None:
-            setattr(reported, kept, count(number, getattr(reported, kept)))
-    reasoning = count(found("reasoning_tokens"))
-    try:
-        beyond = total - prompt - completion
-    except TypeError:  # one of them is missing
-        beyond = 0
-    if type(beyond) is int and beyond > 0:
-        if beyond in (reasoning, field(of_completion, "reasoning_tokens")):
-            completion = total - prompt
-        else:
-            reported.partial = True
-    elif reasoning and reasoning > (count(completion) or 0):  # beside it, too: Perplexity's
-        completion = (count(completion) or 0) + reasoning
-    return take_in(reported, prompt, completion, of_prompt, of_completion)
-
-
-def response_tokens(usage: Any, reported: Reported) -> bool:
-    """Read the counts of a chat under the names of the Responses API (responses/object)."""
-    of_input, of_output = (
-        field(usage, "input_tokens_details"),
-        field(usage, "output_tokens_details"),
-    )
-    input_, output = field(usage, "input_tokens"), field(usage, "output_tokens")
-    if of_output is None and field(of_input, "image_tokens") is not None:
-        add_detail(reported, "images", output)  # of an unknown part of the output
-    return take_in(reported, input_, output, of_input, of_output)

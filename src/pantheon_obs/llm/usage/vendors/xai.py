@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from pantheon_obs.llm.usage.beside import OTHER, add_detail
-from pantheon_obs.llm.usage.fields import field, has, text
+from pantheon_obs.llm.usage.fields import any_of, field, has, text
 from pantheon_obs.llm.usage.reported import Reported, count
 from pantheon_obs.llm.usage.vendors.gateways import cost_in_ticks
 
@@ -16,21 +16,17 @@ _VENDOR = "x_ai"
 _CONTENT = ("content", "reasoning_content", "tool_calls", "encrypted_content")
 
 
-def answer(value: Any, reported: Reported) -> Any:
+def response(value: Any, reported: Reported) -> Any:
     """Read a response, which in a stream is the answer so far, or a chunk of one."""
     message = field(value, "_proto")
     if not has(message, "outputs"):
         return False
     reported.vendor = _VENDOR
-    reported.model = text(field(message, "model")) or reported.model
+    reported.note(model=field(message, "model"), finished=False)
     for output in field(message, "outputs"):
         piece = field(output, "delta") or field(output, "message")
-        reported.content = reported.content or any(field(piece, name) for name in _CONTENT)
         reason = _reason_of(output)
-        if reason:
-            reported.finish_reason = reason
-            reported.finished = True
-    reported.finished = bool(reported.finished)
+        reported.note(finish_reason=reason, content=any_of(piece, *_CONTENT), finished=bool(reason))
     _read_usage(field(message, "usage"), reported)
     return None
 

@@ -24,50 +24,46 @@ if TYPE_CHECKING:
     from pantheon_obs.llm.options import CallOptions, Finder
 
 _URLS = ("base_url", "server_url", "api_base")  # mistralai's, litellm's
-_NAMING = frozenset((*_URLS, "http_options", "httpOptions", "config"))  # what may have a URL
+_NAMING = frozenset(
+    (*_URLS, "http_options", "httpOptions", "config")
+)  # arguments that may have a URL
 # The attributes that lead from a client, a chat or a stub to a channel, and how many there may be.
 _TO_CHANNEL = ("_stub", "_api_channel", "GetCompletion", "GenerateImage", "_channel", "_thunk")
 _LONGEST_WAY = 16
 
 # OpenTelemetry's name for each vendor that has one there, and a pattern for its hosts.
 # https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/
-_HOSTS = tuple(
-    (provider, re.compile(pattern))
-    for provider, pattern in (
-        ("openai", r"(.+\.)?api\.openai\.com"),
-        (
-            "azure.ai.openai",
-            r".+\.(openai\.azure\.(com|us|cn)|azure-api\.net|cognitiveservices\.azure\.com)",
+_HOSTS = {
+    vendor: re.compile(pattern)
+    for vendor, pattern in {
+        "openai": r"(.+\.)?api\.openai\.com",
+        "azure.ai.openai": (
+            r".+\.(openai\.azure\.(com|us|cn)|azure-api\.net|cognitiveservices\.azure\.com)"
         ),
-        (
-            "azure.ai.inference",
-            r".+\.((services|inference)\.ai\.azure\.com|models\.ai\.azure\.com)",
+        "azure.ai.inference": r".+\.((services|inference)\.ai\.azure\.com|models\.ai\.azure\.com)",
+        "anthropic": r"api\.anthropic\.com",
+        "aws.anthropic": r"aws-external-anthropic\..+\.api\.aws",
+        "gcp.anthropic": r"claude\.googleapis\.com",
+        "aws.bedrock": (
+            r"(.+\.)?bedrock-(runtime|mantle)(-fips)?\..+\.(amazonaws\.com(\.cn)?|api\.aws)"
         ),
-        ("anthropic", r"api\.anthropic\.com"),
-        ("aws.anthropic", r"aws-external-anthropic\..+\.api\.aws"),
-        ("gcp.anthropic", r"claude\.googleapis\.com"),
-        (
-            "aws.bedrock",
-            r"(.+\.)?bedrock-(runtime|mantle)(-fips)?\..+\.(amazonaws\.com(\.cn)?|api\.aws)",
-        ),
-        ("gcp.gemini", r"generativelanguage\.googleapis\.com"),
-        ("gcp.vertex_ai", r"((.+-)?aiplatform|aiplatform\..+\.rep)\.googleapis\.com"),
-        ("cerebras", r"api\.cerebras\.ai"),
-        ("cohere", r"api\.cohere\.(ai|com)"),
-        ("deepinfra", r"api\.deepinfra\.com"),
-        ("deepseek", r"api\.deepseek\.com"),
-        ("fireworks", r"api\.fireworks\.ai"),
-        ("groq", r"api\.groq\.com"),
-        ("mistral_ai", r"api\.(.+\.)?mistral\.ai"),
-        ("moonshot_ai", r"api\.moonshot\.(ai|cn)"),
-        ("openrouter", r"(.+\.)?openrouter\.ai"),
-        ("perplexity", r"api\.perplexity\.ai"),
-        ("together", r"api\.together\.(xyz|ai)"),
-        ("x_ai", r"(.+\.)?api\.x\.ai"),
-        ("zai", r"api\.z\.ai"),
-    )
-)
-
+        "gcp.gemini": r"generativelanguage\.googleapis\.com",
+        "gcp.vertex_ai": r"((.+-)?aiplatform|aiplatform\..+\.rep)\.googleapis\.com",
+        "cerebras": r"api\.cerebras\.ai",
+        "cohere": r"api\.cohere\.(ai|com)",
+        "deepinfra": r"api\.deepinfra\.com",
+        "deepseek": r"api\.deepseek\.com",
+        "fireworks": r"api\.fireworks\.ai",
+        "groq": r"api\.groq\.com",
+        "mistral_ai": r"api\.(.+\.)?mistral\.ai",
+        "moonshot_ai": r"api\.moonshot\.(ai|cn)",
+        "openrouter": r"(.+\.)?openrouter\.ai",
+        "perplexity": r"api\.perplexity\.ai",
+        "together": r"api\.together\.(xyz|ai)",
+        "x_ai": r"(.+\.)?api\.x\.ai",
+        "zai": r"api\.z\.ai",
+    }.items()
+}
 
 # The list has the prices of the global hosts. Where data stay within a region most vendors take a
 # tenth more, for some of the models; in clouds of governments and of China prices are others, too.
@@ -92,7 +88,7 @@ def is_regional(url: str, *, is_claude: bool) -> bool:
 def vendor_at(url: str) -> str | None:
     """Return the vendor whose interface has this URL; None if the host is not known."""
     host = urlsplit(url).hostname or ""
-    return next((provider for provider, pattern in _HOSTS if pattern.fullmatch(host)), None)
+    return next((vendor for vendor, known in _HOSTS.items() if known.fullmatch(host)), None)
 
 
 def vendor_of(client: object, sdk: Sdk) -> str | None:
@@ -121,9 +117,9 @@ def client_starter(options: CallOptions, find_alias: Finder) -> Starter:
 def _place_finder(options: CallOptions) -> Callable[..., tuple[str | None, bool]]:
     """Make a function that returns the vendor that a call goes to. It raises no `Exception`.
 
-    That is the vendor of its own URL, else of the client's present one. The second value says that
-    its place may have prices of its own. `args` begin with the client, or with a resource of it,
-    unless others have wrapped the method.
+    The vendor is that of the URL among the arguments, else of the client's present URL. The second
+    value says whether the host may have prices of its own. `args` begin with the client, or with a
+    resource of it, unless others have wrapped the method.
     """
     sdk, in_resource = options.sdk, "." in (options.method or "")
     url_of = attrgetter(sdk.url) if sdk is not None and sdk.url else _channel_url

@@ -1,4 +1,7 @@
-"""The counts of OpenAI's usage objects, and the parts of them, of whichever API."""
+"""OpenAI's usage objects, and those of vendors with compatible APIs.
+
+Paths in parentheses are pages of https://platform.openai.com/docs/api-reference/.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,14 @@ from pantheon_obs.llm.usage.beside import OTHER, add_detail, add_details
 from pantheon_obs.llm.usage.fields import field, opener
 from pantheon_obs.llm.usage.reported import Reported, count
 
-USAGE = (
+_USAGE = (
     "prompt_tokens",
     "completion_tokens",
     "total_tokens",
     "prompt_tokens_details",
     "completion_tokens_details",
 )
-FLAT = {  # the parts that some vendors name beside the totals
+_FLAT = {  # the parts that some vendors name beside the totals
     "cached_tokens": "cached_input_tokens",
     "cache_read_input_tokens": "cached_input_tokens",
     "cached_prompt_text_tokens": "cached_input_tokens",
@@ -25,7 +28,7 @@ FLAT = {  # the parts that some vendors name beside the totals
     "cache_creation_input_tokens": "cache_write_tokens",
     "reasoning_tokens": "reasoning_tokens",
 }
-_OWN = frozenset(USAGE)
+_OWN = frozenset(_USAGE)
 _INPUT_KINDS = {
     "audio_tokens": "input_audio_tokens",
     "image_tokens": "input_image_tokens",
@@ -33,8 +36,8 @@ _INPUT_KINDS = {
 }
 _OUTPUT_KINDS = {"audio_tokens": "output_audio_tokens", "image_tokens": "output_image_tokens"}
 # Gateways have the cost beside the tokens.
-_open_usage = opener("cost", "estimated_cost", "cost_in_usd_ticks", *FLAT)
-_all_of = itemgetter(*USAGE)
+_open_usage = opener("cost", "estimated_cost", "cost_in_usd_ticks", *_USAGE, *_FLAT)
+_all_of = itemgetter(*_USAGE)
 _open_input = opener(
     "cached_tokens",
     "cache_write_tokens_details",
@@ -53,21 +56,57 @@ def own_tokens(usage: Any, reported: Reported) -> bool:
     own = _open_usage(usage)
     if type(own) is not dict:
         return False  # a kind of dict may have more than it shows
-    if len(own) == len(USAGE):
+    if len(own) == len(_USAGE):
         try:
             prompt, completion, total, of_prompt, of_completion = _all_of(own)
         except KeyError:
             return False
     elif own.keys() <= _OWN:
-        prompt, completion, total, of_prompt, of_completion = map(own.get, USAGE)
+        prompt, completion, total, of_prompt, of_completion = map(own.get, _USAGE)
     else:
         return False
     if type(prompt) is not int or type(completion) is not int or total != prompt + completion:
         return False
-    return take_in(reported, prompt, completion, of_prompt, of_completion)
+    return _take_in(reported, prompt, completion, of_prompt, of_completion)
 
 
-def take_in(reported: Reported, input_: Any, output: Any, of_input: Any, of_output: Any) -> bool:
+def chat_tokens(usage: Any, reported: Reported) -> bool:
+    """Read a usage with cached and reasoning tokens as parts (chat/object#chat-object-usage).
+
+    At xAI reasoning is no part of the completion, which the total tells. A total that counts more
+    than the usage names makes it partial: Gemini's thoughts in this style, for example.
+    """
+    found = _open_usage(usage).get
+    prompt, completion, total, of_prompt, of_completion = map(found, _USAGE)
+    for name, kept in _FLAT.items():
+        number = found(name)
+        if number is not None:
+            setattr(reported, kept, count(number, getattr(reported, kept)))
+    reasoning = count(found("reasoning_tokens"))
+    try:
+        beyond = total - prompt - completion
+    except TypeError:  # one of them is missing
+        beyond = 0
+    if type(beyond) is int and beyond > 0:
+        if beyond in (reasoning, field(of_completion, "reasoning_tokens")):
+            completion = total - prompt
+        else:
+            reported.partial = True
+    elif reasoning and reasoning > (count(completion) or 0):  # beside it, too: Perplexity's
+        completion = (count(completion) or 0) + reasoning
+    return _take_in(reported, prompt, completion, of_prompt, of_completion)
+
+
+def response_tokens(usage: Any, reported: Reported) -> bool:
+    """Read the counts of a chat under the names of the Responses API (responses/object)."""
+    output, of_output = field(usage, "output_tokens"), field(usage, "output_tokens_details")
+    of_input = field(usage, "input_tokens_details")
+    if of_output is None and field(of_input, "image_tokens") is not None:
+        add_detail(reported, "images", output)  # of an unknown part of the output
+    return _take_in(reported, field(usage, "input_tokens"), output, of_input, of_output)
+
+
+def _take_in(reported: Reported, input_: Any, output: Any, of_input: Any, of_output: Any) -> bool:
     """Keep the totals, and the counts of their parts."""
     reported.input_tokens = count(input_, reported.input_tokens)
     reported.output_tokens = count(output, reported.output_tokens)
