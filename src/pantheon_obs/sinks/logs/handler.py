@@ -128,19 +128,15 @@ class ObsHandler(logging.Handler):
             or logger.filters
         ):
             return False
-        while (parent := logger.parent) is not None:  # as `is_alone`
-            if logger.handlers or not logger.propagate:
-                return False
-            logger = parent
-        return logger.handlers == self._alone
+        while not logger.handlers and logger.propagate and logger.parent is not None:
+            logger = logger.parent
+        return logger.handlers == self._alone and logger.parent is None  # as `is_alone`
 
     def is_alone(self, logger: logging.Logger) -> bool:
         """Whether no other handler gets the records of a logger."""
-        while (parent := logger.parent) is not None:
-            if logger.handlers or not logger.propagate:
-                return False
-            logger = parent
-        return logger.handlers == self._alone
+        while not logger.handlers and logger.propagate and logger.parent is not None:
+            logger = logger.parent
+        return logger.handlers == self._alone and logger.parent is None
 
 
 def known_loggers() -> list[logging.Logger]:
