@@ -170,6 +170,17 @@ def test_each_method_logs_at_its_level(logged: Logged, method: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("method", sorted(LEVELS))
+def test_each_method_is_silent_below_the_level(logged: Logged, method: str) -> None:
+    """A method whose level is off writes nothing."""
+    configure_logging(log_format="json")
+    logging.getLogger("a").setLevel(logging.CRITICAL + 1)
+    getattr(get_logger("a"), method)("hidden")
+    logging.getLogger("a").setLevel("NOTSET")
+
+    assert [] == [line["event"] for line in logged() if line["logger"] == "a"]
+
+
 def test_levels_may_be_given_by_number(logged: Logged) -> None:
     """`log` and `alog` take any level, custom ones too."""
     configure_logging(log_format="json")

@@ -200,16 +200,13 @@ def _goes_on(chunk: Any) -> Any:
     """Whether a chunk of a chat has a piece of the answer, and is not the terminal one."""
     # Fields are read where they are stored, as in `fields`: without a call for each.
     own = chunk if type(chunk) is dict else chunk.__dict__
-    choices = own.get("choices")
-    if not choices:
+    if not (choices := own.get("choices")):
         return False
     choice = choices[-1]
     own = choice if type(choice) is dict else choice.__dict__
-    if own["finish_reason"] is not None:
-        return False
     delta = own["delta"]
-    own = delta if type(delta) is dict else delta.__dict__
-    return own.get("content") or either(delta, *CONTENT)
+    of_delta = delta if type(delta) is dict else delta.__dict__
+    return own["finish_reason"] is None and (of_delta.get("content") or either(delta, *CONTENT))
 
 
 def _adding(chunks: list[Any]) -> list[Any]:
