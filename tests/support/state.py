@@ -40,7 +40,6 @@ MAY_STAY = {
     "llm.cost.list_loading.loader": "the price list is loaded once per process",
     "sinks.logs.configure._level_before": "only read while a handler is installed",
     "sinks.logs.configure._settings": "only read while a handler is installed",
-    "sinks.logs.output._of_sys": "the variables of sys, which are not ours",
     "sinks.logs.delivery._output": "remembers the file of the standard output",
     "sinks.logs.entry.placed": "weak; the records belong to those who keep them",
     "sinks.logs.noticing.placed": "the same collection",
