@@ -17,7 +17,6 @@ from pantheon_obs.core.context import current_trace, current_trace_id
 from pantheon_obs.core.settings import resolve
 from pantheon_obs.core.trace_id import validate
 from pantheon_obs.sinks.logs.emitter import Emitter
-from pantheon_obs.sinks.logs.entry import Entry
 from tests.support.lines import parse_line
 
 if TYPE_CHECKING:
@@ -46,11 +45,7 @@ class Lines:
 
     def handle(self, event: Event) -> None:
         """Render the event's line."""
-        entry = Entry(
-            *(event.level, event.event, event.logger, event.fields(), event.error),
-            *(event.trace_id, event.bound, event.outside),
-        )
-        emitter().emit(entry, lambda line, _level: self.lines.append(line))
+        emitter().emit(event, lambda line, _level: self.lines.append(line))
 
 
 def check_lines(sink: Lines, expected: int) -> list[dict[str, Any]]:
