@@ -54,6 +54,18 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "__init__": ("*",),
     "_elsewhere": (),
 }
+# The layers of `llm`, the lowest first: a file imports only from its own and those below.
+LLM = (
+    ("methods", "redirect"),
+    ("usage",),
+    ("options", "nesting", "cancellations"),
+    ("cost",),
+    ("progress", "report"),
+    ("observe",),
+    ("hosts", "call"),
+    ("sdks", "instrumentation", "instrument", "__init__"),
+)
+HEIGHTS = {name: height for height, names in enumerate(LLM) for name in names}
 # The packages that a part imports at the top of a module: those installed with the library, and for
 # adapters that only an application with the framework imports the framework itself.
 DEPENDENCIES = {"asgiref", "orjson", "structlog"}
@@ -130,15 +142,28 @@ def may_import(importer: str, imported: str) -> bool:
     return imported == importer or any(fnmatch(imported, pattern) for pattern in rule_of(importer))
 
 
+def height(module: tuple[str, ...], of_unknown: int) -> int:
+    """Return the layer of a module of `llm`."""
+    return HEIGHTS.get(module[1] if len(module) > 1 else "__init__", of_unknown)
+
+
+def climbs(importer: tuple[str, ...], imported: tuple[str, ...]) -> bool:
+    """Tell whether a file of `llm` imports a higher layer, or one of the two is in no layer."""
+    in_room = importer[0] == "llm" == imported[0]
+    return in_room and height(imported, len(LLM)) > height(importer, -1)
+
+
 def violations(source: Path) -> list[str]:
     """Find the imports of a package that break the rules."""
     found = []
     for path in sorted(source.rglob("*.py")):
-        importer = part(path.relative_to(source).with_suffix("").parts)
+        module = path.relative_to(source).with_suffix("").parts
+        importer = part(module)
         for line, name, deferred in imports_of(path):
             top, *rest = name.split(".")
             if top == PACKAGE:
-                is_allowed = may_import(importer, part(tuple(rest or ["__init__"])))
+                imported = tuple(rest or ["__init__"])
+                is_allowed = may_import(importer, part(imported)) and not climbs(module, imported)
             else:
                 known = OWN.get(importer, DEPENDENCIES) | sys.stdlib_module_names
                 is_allowed = top in known or (deferred and importer not in BELOW)
@@ -153,7 +178,7 @@ def graph_of(source: Path) -> dict[str, set[str]]:
     `from package import module` imports the package's `__init__` as well. The imports of the root
     package are left out: they are a table of names that are looked up when they are used.
     """
-    files = {
+    files: dict[tuple[str, ...], str] = {
         (PACKAGE, *path.relative_to(source).with_suffix("").parts): str(path.relative_to(source))
         for path in source.rglob("*.py")
     }
@@ -290,6 +315,11 @@ def test_the_checker_has_modules_to_read() -> None:
         pytest.param("propagation/a.py", "from pantheon_obs.llm import x", id="propagation-to-llm"),
         pytest.param("propagation/a.py", "import httpx", id="client-library-at-import-time"),
         pytest.param("cli/story.py", "from pantheon_obs.sinks.logs import x", id="cli-to-sink"),
+        pytest.param("llm/usage/a.py", "from pantheon_obs.llm.report import x", id="llm-upwards"),
+        pytest.param("llm/cost/a.py", "from pantheon_obs.llm import observe", id="llm-to-room"),
+        pytest.param("llm/call.py", "from pantheon_obs.llm import instrument_llm", id="llm-to-all"),
+        pytest.param("llm/a.py", "from pantheon_obs.llm.methods import x", id="llm-in-no-layer"),
+        pytest.param("llm/call.py", "from pantheon_obs.llm.a import x", id="llm-to-no-layer"),
         pytest.param("new_room/a.py", "from pantheon_obs.core import x", id="not-in-the-list"),
     ],
 )
@@ -317,6 +347,8 @@ def test_a_planted_violation_is_found(tmp_path: Path, module: str, statement: st
         pytest.param("sinks/sentry/start.py", "def f():\n    import sentry_sdk", id="extra-late"),
         pytest.param("sinks/a.py", "if TYPE_CHECKING:\n    import sentry_sdk", id="extra-types"),
         pytest.param("_setup.py", "from pantheon_obs.sinks.logs import x", id="setup-to-sink"),
+        pytest.param("llm/call.py", "from pantheon_obs.llm.usage.find import x", id="llm-down"),
+        pytest.param("llm/cost/a.py", "from pantheon_obs.llm.cost.b import x", id="llm-layer"),
         pytest.param("adapters/asgi.py", "from pantheon_obs import _setup", id="adapter-to-setup"),
         pytest.param("adapters/a.py", "from pantheon_obs.adapters.a_http import x", id="same"),
         pytest.param("adapters/a.py", "from pantheon_obs.adapters.asgi import x", id="protocol"),

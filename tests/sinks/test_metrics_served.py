@@ -18,8 +18,8 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
 
+from tests.adapters.contract import ADAPTERS, Adapter
 from tests.support.django import run as manage
-from tests.support.django import serve
 from tests.support.lines import parse_lines
 from tests.support.server import Server, environment, gunicorn, read_until, uvicorn
 
@@ -30,28 +30,14 @@ ENV = {"PANTHEON_OBS_METRICS_PATH": "/metrics"}
 CLOSE = {"connection": "close"}  # so that each worker gets requests
 OPENMETRICS = {"accept": "application/openmetrics-text; version=1.0.0"}
 REQUESTS = "http_server_request_duration_seconds"
-APPS = (
-    *("asgi", "fastapi", "litestar", "quart", "starlette"),
-    *("flask", "wsgi", "django-asgi", "django-wsgi"),
-)
 
 
-def start(name: str) -> Server:
-    """Serve a sample application."""
-    if name.startswith("django"):
-        settings = {"PANTHEON_OBS": {"metrics_path": "/metrics"}}
-        return serve(name.removeprefix("django-"), settings)
-    app = f"tests.apps.{name}_app:app"
-    return (gunicorn if name in {"flask", "wsgi"} else uvicorn)(app, env=ENV)
-
-
-@pytest.fixture(scope="module", params=APPS)
+@pytest.fixture(scope="module", params=ADAPTERS, ids=lambda adapter: adapter.name)
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """Serve each sample application with metrics."""
-    pytest.importorskip(
-        request.param.partition("-")[0] if "sgi" not in request.param[:4] else "sys"
-    )
-    with start(request.param) as server:
+    adapter: Adapter = request.param
+    pytest.importorskip(adapter.package or "sys")
+    with adapter.serve(env=ENV) as server:
         yield server
 
 

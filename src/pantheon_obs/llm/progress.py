@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.core.guard import report
 from pantheon_obs.llm.cancellations import sender_of
 from pantheon_obs.llm.cost.list_loading import loader
-from pantheon_obs.llm.usage.beside import SERVED, open_message
 from pantheon_obs.llm.usage.errors import error_type_of, read_exception
-from pantheon_obs.llm.usage.fields import EXTRA, KEYS, class_fields, either, field, is_asked
 from pantheon_obs.llm.usage.find import read_billed
+from pantheon_obs.llm.usage.pieces import without_pieces
 from pantheon_obs.llm.usage.shapes import read
-from pantheon_obs.llm.usage.vendors.openai import CONTENT, data_of
 
 if TYPE_CHECKING:
     from pantheon_obs.core.context import Trace
@@ -26,12 +24,6 @@ if TYPE_CHECKING:
 _WINDOW = 16  # chunks that are looked at in one go
 _NO_CHUNKS: deque[Any] = deque(maxlen=0)
 _TEXT = frozenset({str, bytes, bytearray})
-# The fields of terminal chunks, and of those with a usage.
-_TELLING = (
-    *("messageStop", "metadata", "done", "is_error", "error"),
-    *("usage", "usage_metadata", "usageMetadata", "x_groq"),
-)
-_FOUND, _EXECUTED = SERVED
 
 
 class Progress:
@@ -73,7 +65,7 @@ class Progress:
                 self._read_first(chunk, now)
             else:
                 self.look_at = self.chunks + _WINDOW
-                for each in _telling([*self.recent], priced=loader.prices is not None):
+                for each in without_pieces([*self.recent], priced=loader.prices is not None):
                     read(each, self.reported)
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per chunk
             report("llm chunk", error)
@@ -174,77 +166,3 @@ class Progress:
         except Exception as error:  # noqa: BLE001 - as above
             report("llm chunk", error)
         return True
-
-
-def _telling(chunks: list[Any], *, priced: bool) -> list[Any]:
-    """Return those of the chunks that tell how the stream ends, or what it has used.
-
-    Most only carry a piece of the answer; this looks at a few fields of each. If the last chunk of
-    a chat has a piece, none before it has the end. What the vendor has found or run matters only if
-    the call may be `priced` by the list.
-    """
-    last = chunks[-1]
-    try:
-        if _goes_on(last):
-            if priced:
-                return _adding(chunks) if type(last) is dict else _objects_adding(chunks)
-            if type(last) is dict:
-                return [chunk for chunk in chunks if chunk.get("usage")]
-            return [chunk for chunk in chunks if chunk.usage]
-    except (AttributeError, LookupError, TypeError):
-        pass  # not all of them are as the last one
-    return [chunk for chunk in chunks if type(chunk) not in _TEXT and _tells(chunk)]
-
-
-def _goes_on(chunk: Any) -> Any:
-    """Whether a chunk of a chat has a piece of the answer, and is not the terminal one."""
-    # Fields are read where they are stored, as in `fields`: without a call for each.
-    own = chunk if type(chunk) is dict else chunk.__dict__
-    if not (choices := own.get("choices")):
-        return False
-    choice = choices[-1]
-    own = choice if type(choice) is dict else choice.__dict__
-    delta = own["delta"]
-    of_delta = delta if type(delta) is dict else delta.__dict__
-    return own["finish_reason"] is None and (of_delta.get("content") or either(delta, *CONTENT))
-
-
-def _adding(chunks: list[Any]) -> list[Any]:
-    """Return the dicts that have a usage, or something that the vendor has found or run."""
-    return [
-        chunk
-        for chunk in chunks
-        if chunk.get("usage")
-        or (delta := chunk["choices"][-1]["delta"]).get(_FOUND)
-        or delta.get(_EXECUTED)
-    ]
-
-
-def _objects_adding(chunks: list[Any]) -> list[Any]:
-    return [
-        chunk
-        for chunk in chunks
-        if chunk.usage
-        or (delta := chunk.choices[-1].delta).__dict__.get(_FOUND)
-        or delta.__dict__.get(_EXECUTED)
-        or ((extra := getattr(delta, EXTRA, None)) and (extra.get(_FOUND) or extra.get(_EXECUTED)))
-    ]
-
-
-def _tells(chunk: Any) -> bool:
-    """Whether a chunk has a usage, or may be the terminal one."""
-    if type(chunk) is tuple:
-        return any(map(_tells, chunk))
-    kind: Any = type(chunk)
-    if is_asked(kind) or KEYS in class_fields[kind]:
-        return True
-    name = either(chunk, "type", "event_type")
-    if type(name) is str:  # an event: most are named after what they add
-        return name == "message_delta" or not name.endswith("delta")
-    inner = data_of(chunk) or field(chunk, "_proto")
-    parts = either(chunk, "choices", "candidates") or either(inner, "choices", "outputs")
-    for part in parts if hasattr(parts, "__len__") else ():
-        delta = open_message(field(part, "delta"))
-        if either(part, "finish_reason", "finishReason") or any(map(delta.get, SERVED)):
-            return True
-    return any(field(chunk, name) for name in _TELLING)

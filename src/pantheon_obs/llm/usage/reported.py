@@ -127,6 +127,12 @@ def amount(value: object, most: int = _MAX_USD) -> Decimal | None:
     return money if money.is_finite() and 0 <= money <= most else None
 
 
+def keep_cost(reported: Reported, figure: Decimal | None) -> None:
+    """Keep a figure of the vendor's; one of 0 does not replace another."""
+    if figure or (figure is not None and reported.cost is None):
+        reported.cost = figure
+
+
 def add_counts(sums: Reported, part: Any) -> None:
     """Add the counts of a usage or an event."""
     for name in COUNTS:

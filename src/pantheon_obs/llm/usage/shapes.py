@@ -157,7 +157,7 @@ def read(value: Any, reported: Reported) -> bool:
         return read_usage(value, reported)
     if usage is not None:
         read_usage(usage, reported)
-        gateways.hidden_cost(value, reported)
+        openai.hidden_cost(value, reported)
     return True
 
 

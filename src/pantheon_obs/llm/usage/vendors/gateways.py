@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pantheon_obs.llm.usage.beside import add_tools
 from pantheon_obs.llm.usage.errors import set_error
-from pantheon_obs.llm.usage.fields import Memo, either, field, has
-from pantheon_obs.llm.usage.reported import EXACT, Reported, amount, count, read_counts
-
-if TYPE_CHECKING:
-    from decimal import Decimal
+from pantheon_obs.llm.usage.fields import either, field, has
+from pantheon_obs.llm.usage.reported import (
+    EXACT,
+    Reported,
+    amount,
+    count,
+    keep_cost,
+    read_counts,
+)
 
 _TICKS = 10**10  # in a dollar
 _OPENTELEMETRY = (
@@ -38,12 +42,12 @@ def agent_result(value: Any, reported: Reported) -> Any:
     reported.note(finish_reason=field(value, "subtype"), content=True, finished=True)
     if failed:
         set_error({"type": reported.finish_reason}, reported)
-    _set_cost(reported, amount(field(value, "total_cost_usd")))
+    keep_cost(reported, amount(field(value, "total_cost_usd")))
     return field(value, "usage")
 
 
 def cost(usage: Any, reported: Reported) -> bool:
-    """Read the vendor's own figure in USD beside the tokens.
+    """Read the vendor's own figure in USD; a later row reads the tokens beside it.
 
     OpenRouter's `cost` is what itself takes; with a key of one's own the vendor takes the rest.
     https://openrouter.ai/docs/use-cases/usage-accounting
@@ -57,31 +61,14 @@ def cost(usage: Any, reported: Reported) -> bool:
     if figure is not None and (own_key or (own_key is None and not figure)):
         upstream = amount(field(field(usage, "cost_details"), "upstream_inference_cost"))
         figure = EXACT.add(figure, upstream or 0)
-    return _set_cost(reported, figure)
+    keep_cost(reported, figure)
+    return False
 
 
 def cost_in_ticks(usage: Any, reported: Reported) -> bool:
     """Read xAI's own figure, 0 if it is not sent (https://docs.x.ai/docs/models#pricing)."""
     ticks = amount(field(usage, "cost_in_usd_ticks"), most=_TICKS * _TICKS)
-    return _set_cost(reported, EXACT.divide(ticks, _TICKS) if ticks else None)
-
-
-_has_hidden_params = Memo(
-    lambda kind: "_hidden_params" in getattr(kind, "__private_attributes__", ())
-)
-
-
-def hidden_cost(value: Any, reported: Reported) -> None:
-    """Read the figure that litellm keeps in a private attribute of a response."""
-    if reported.cost is None and _has_hidden_params[type(value)]:
-        params = getattr(value, "_hidden_params", None)
-        _set_cost(reported, amount(field(params, "response_cost")))
-
-
-def _set_cost(reported: Reported, figure: Decimal | None) -> bool:
-    """Keep a figure; return False, as a later row reads the tokens."""
-    if figure or (figure is not None and reported.cost is None):
-        reported.cost = figure
+    keep_cost(reported, EXACT.divide(ticks, _TICKS) if ticks else None)
     return False
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from pantheon_obs.llm.usage.beside import SERVED, add_served, add_tools, set_served
 from pantheon_obs.llm.usage.errors import set_error
-from pantheon_obs.llm.usage.fields import any_of, either, field, has, opener, text
-from pantheon_obs.llm.usage.reported import Reported, count, set_job
+from pantheon_obs.llm.usage.fields import Memo, any_of, either, field, has, opener, text
+from pantheon_obs.llm.usage.reported import Reported, amount, count, keep_cost, set_job
 
 CONTENT = (
     "content",
@@ -85,6 +85,18 @@ def _usage_elsewhere(of_groq: Any, choices: Any) -> Any:
     if found is None and choices:
         found = field(choices[-1], "usage")
     return found
+
+
+_has_hidden_params = Memo(
+    lambda kind: "_hidden_params" in getattr(kind, "__private_attributes__", ())
+)
+
+
+def hidden_cost(value: Any, reported: Reported) -> None:
+    """Read the figure that litellm keeps in a private attribute of a response."""
+    if reported.cost is None and _has_hidden_params[type(value)]:
+        params = getattr(value, "_hidden_params", None)
+        keep_cost(reported, amount(field(params, "response_cost")))
 
 
 def chat_event(value: Any, reported: Reported) -> Any:
