@@ -81,7 +81,7 @@ OWN = {
     "adapters.quart": {"quart", "werkzeug"} | DEPENDENCIES,
     "adapters.starlette": {"starlette"} | DEPENDENCIES,
 }
-OTHERS = {"opentelemetry", "sentry", "structlog"}
+OTHERS = {"eventlet", "gevent", "opentelemetry", "sentry", "structlog"}
 PRODUCT_NAMES = re.compile(
     r"(?i)\b({})\b".format(
         "|".join({row.name for row in PRODUCTS} | {row.package for row in SDKS} | OTHERS)

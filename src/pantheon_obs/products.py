@@ -71,6 +71,9 @@ class Product(NamedTuple):
     # Classes whose objects are mistaken for its application, with what to use instead.
     parts: tuple[tuple[str, str], ...] = ()
     sentry_wraps: bool = True  # Sentry's integration puts its middleware around the application
+    # Functions of its module that give the number of a worker. Process 0 loads the application, and
+    # forks the workers in C, without Python's hooks.
+    numbers: tuple[str, ...] = ()
 
 
 LIBRARIES = frozenset(
@@ -218,6 +221,7 @@ PRODUCTS = (
         repeats_as_text=("werkzeug",),
         says_less=(("werkzeug", "access line"),),
     ),
+    Product(name="uwsgi", numbers=("worker_id", "mule_id")),
     # The query string stands in its lines.
     Product(name="daphne", writes=(("daphne.access", "AccessLogGenerator", "write_entry"),)),
     Product(name="tornado", says_less=(("tornado.access", "access line"),)),
@@ -230,3 +234,5 @@ PRODUCTS = (
     Product(name="httpx", quiet=("httpx", "httpcore")),
     Product(name="httpx2", quiet=("httpx2", "httpcore2")),
 )
+
+WORKER_NUMBERS = {row.name: row.numbers for row in PRODUCTS if row.numbers}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+import httpx
 import pytest
+from a2wsgi import WSGIMiddleware
 from flask import Flask, Response
 from werkzeug.exceptions import NotFound
 from werkzeug.test import Client
@@ -69,6 +72,29 @@ def test_an_error_that_an_extension_has_answered_is_none(
     [story] = [event for event in events if event["event"] == "request_finished"]
     assert (level, "/orders/<int:order_id>") == (story["level"], story["route"])
     assert int(status == 500) == len([event for event in events if "exception" in event])
+
+
+@pytest.mark.parametrize(
+    ("status", "ended"),
+    [
+        pytest.param(404, ("ok", 404, None), id="abort"),
+        pytest.param(500, ("error", 500, "ZeroDivisionError"), id="unhandled"),
+    ],
+)
+def test_an_application_around_the_api_decides_the_same(
+    events: Events, app: Flask, status: int, ended: tuple[Any, ...]
+) -> None:
+    """The trace may be that of an ASGI application which has the API inside."""
+    outer: Any = instrument(WSGIMiddleware(instrument(app)))
+
+    async def ask() -> None:
+        transport = httpx.ASGITransport(outer, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            await client.get(f"/orders/{status}")
+
+    asyncio.run(ask())
+
+    assert [ended] == endings(events)
 
 
 def test_flasks_own_answer_counts_as_unhandled_whatever_its_status(

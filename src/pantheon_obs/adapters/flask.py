@@ -10,7 +10,6 @@ from inspect import currentframe
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.adapters.wsgi import TraceIdMiddleware
-from pantheon_obs.adapters.wsgi_exchange import WsgiExchange
 from pantheon_obs.core.context import KEY
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.override import override, own_method
@@ -57,10 +56,8 @@ def _note_unhandled(_app: Flask, exception: BaseException, **_: object) -> None:
     from flask import request  # noqa: PLC0415 - as above
 
     exchange = request.environ.get(KEY)
-    if isinstance(exchange, WsgiExchange):
-        exchange.note_unhandled(exception)
+    if isinstance(exchange, Exchange):
         exchange.may_be_handled = not _is_by_flask()
-    elif isinstance(exchange, Exchange) and _is_by_flask():
         exchange.note_unhandled(exception)
 
 

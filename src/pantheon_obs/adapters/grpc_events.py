@@ -5,7 +5,8 @@ from __future__ import annotations
 from logging import DEBUG, ERROR, INFO, WARNING
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pantheon_obs.core.events import FAILED, RequestFinished
+from pantheon_obs.core.events import RequestFinished
+from pantheon_obs.core.outcome import FAILED
 
 if TYPE_CHECKING:
     from typing import Final

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import Context
 
-    from pantheon_obs.core.events import Outcome
+    from pantheon_obs.core.outcome import Outcome
 
 
 class Rpc(Exchange):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from socket import socket
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pantheon_obs.adapters.wsgi_environ import (
     FITS,
@@ -18,14 +18,13 @@ from pantheon_obs.adapters.wsgi_environ import (
     status_in,
 )
 from pantheon_obs.core.context import KEY
-from pantheon_obs.core.events import SERVER_ERROR
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.failures import escape
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.response_headers import PLAIN_500, PLAIN_500_HEADERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
     from wsgiref.types import StartResponse, WSGIEnvironment
 
     from _typeshed import OptExcInfo
@@ -50,7 +49,6 @@ class WsgiExchange(Exchange):
     Attributes:
         route_of: Finds the template from the environ, while the framework serves the request.
         is_closed: Whether the server is done with the response.
-        may_be_handled: Whether `unhandled` is none if the response is no 5xx.
     """
 
     restartable = True
@@ -61,7 +59,6 @@ class WsgiExchange(Exchange):
     _left: float | None = None  # bytes of Content-Length that the server has yet to get
     _only = 0  # bytes of the part that the server got, as long as it is the only one
     _all_handed: float | None = None  # clock time at which it had all of them
-    may_be_handled = False
     _route: str | None = None
 
     def __init__(
@@ -98,12 +95,6 @@ class WsgiExchange(Exchange):
         self.note_route()
         self._write = write
         return self.write
-
-    def started(self, status: object, headers: Iterable[tuple[Any, Any]] = ()) -> None:
-        """The response has started."""
-        super().started(status, headers)
-        if self.may_be_handled and (self.status_code or 0) < SERVER_ERROR:
-            self.unhandled = None
 
     def write(self, data: bytes) -> object:
         """Pass a part of the body on to the server: the old way of PEP 3333."""

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pantheon_obs.core.failure_events import BackgroundFailed, LifespanFailed
 from pantheon_obs.core.llm_events import LlmCallFinished, llm_fields
 from pantheon_obs.core.measurements import Fact
+from pantheon_obs.core.outcome import FAILED
 
 if TYPE_CHECKING:
     from pantheon_obs.core.llm_events import LlmTotals
+    from pantheon_obs.core.outcome import Outcome
     from pantheon_obs.core.spans import Spans
 
-__all__ = ["BackgroundFailed", "Event", "LifespanFailed", "LlmCallFinished", "Outcome"]
-__all__ += ["RequestFinished", "TaskFinished", "TaskState", "WebsocketFinished", "llm_fields"]
+__all__ = ["BackgroundFailed", "Event", "LifespanFailed", "LlmCallFinished", "RequestFinished"]
+__all__ += ["TaskFinished", "TaskState", "WebsocketFinished", "llm_fields"]
 
-Outcome = Literal["ok", "error", "client_disconnected", "cancelled", "no_response"]
 TaskState = Literal["SUCCESS", "FAILURE", "RETRY", "IGNORED", "REJECTED", "REVOKED"]
 
 CLIENT_ERROR, SERVER_ERROR = 400, 500  # the lowest statuses
-FAILED = frozenset({"error", "no_response"})  # outcomes
 _TASK_LEVELS = {"FAILURE": ERROR, "RETRY": WARNING}
 
 

@@ -14,21 +14,17 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.chains import is_cancellation
 from pantheon_obs.core.context import Trace, apart
-from pantheon_obs.core.events import (
-    CLIENT_ERROR,
-    SERVER_ERROR,
-    BackgroundFailed,
-    RequestFinished,
-)
+from pantheon_obs.core.events import CLIENT_ERROR, SERVER_ERROR, BackgroundFailed, RequestFinished
 from pantheon_obs.core.failures import escape, note, root_of, share_log
 from pantheon_obs.core.guard import Guard, report
-from pantheon_obs.core.outcome import Facts, decide, has_left, is_background, is_departure
+from pantheon_obs.core.outcome import FAILED, Facts, decide, has_left, is_background, is_departure
 from pantheon_obs.core.texts import status_of, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pantheon_obs.core.events import Ended, Outcome
+    from pantheon_obs.core.events import Ended
+    from pantheon_obs.core.outcome import Outcome
 
 BODILESS = frozenset({204, 304})  # statuses
 _guard = Guard("end of an exchange")
@@ -84,6 +80,8 @@ class Exchange(Trace, Facts):
             self.status_code = code = status_of(status)
             if code is not None and code >= SERVER_ERROR:
                 self.error_at_start = sys.exc_info()[1]
+            elif self.unhandled is not None and self.may_be_handled:
+                self.unhandled = None
 
     def part(self, size: int) -> None:
         """A part of the body was handed to the server, which may not be the last one."""
@@ -194,7 +192,7 @@ class Exchange(Trace, Facts):
             begun = self.first_byte is not None
         if begun or self.replaced or self.framework_answers or has_left(self):
             return False
-        return decide(self)[0] in ("error", "no_response")
+        return decide(self)[0] in FAILED
 
     def finish(self) -> None:
         """Decide the outcome and emit the event, unless that was done before."""

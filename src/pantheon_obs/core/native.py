@@ -1,4 +1,4 @@
-"""Real threads, also where greenlets stand in for them (gevent); where none may start."""
+"""Real threads, also where greenlets stand in for them; where none may start."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import _thread
 import sys
 from importlib.machinery import BuiltinImporter
 from types import BuiltinFunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 
 def _original() -> Any:  # noqa: ANN401 - a module
@@ -26,12 +29,18 @@ def threads_are_greenlets() -> bool:
     return not isinstance(_thread.start_new_thread, BuiltinFunctionType)
 
 
-def is_forked_later() -> bool:
-    """Whether this process only loads the application for the workers of uWSGI: it is number 0.
+def is_forked_later(numbers: Mapping[str, Iterable[str]]) -> bool:
+    """Whether this process only loads the application for the workers that a server forks in C.
 
-    uWSGI forks them in C, without Python's hooks, whatever the threads here do. A worker in which
-    one of them has the interpreter's lock, and did not survive the fork, never answers.
+    It does so without Python's hooks, whatever the threads here do. A worker in which one of them
+    has the interpreter's lock, and did not survive the fork, never answers.
+
+    Args:
+        numbers: By the modules that only such servers have: the functions that return a worker's
+            number, and 0 here.
     """
-    uwsgi: Any = sys.modules.get("uwsgi")  # a module of uWSGI alone
-    number = getattr(uwsgi, "worker_id", None)
-    return number is not None and not (number() or uwsgi.mule_id())
+    for server, names in numbers.items():
+        functions: list[Any] = [getattr(sys.modules.get(server), name, None) for name in names]
+        if all(functions) and not any(function() for function in functions):
+            return True
+    return False

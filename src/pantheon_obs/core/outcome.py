@@ -5,12 +5,13 @@ An outcome rule is changed here and nowhere else: every protocol and framework h
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Literal
 
 from pantheon_obs.core.chains import is_cancellation, stems_from
 
-if TYPE_CHECKING:
-    from pantheon_obs.core.events import Outcome
+Outcome = Literal["ok", "error", "client_disconnected", "cancelled", "no_response"]
+FAILED = frozenset({"error", "no_response"})
+"""The outcomes that are the server's fault."""
 
 # RFC 6455, section 7.4.1: normal closure, going away (a page was left), no status received.
 _ORDERLY = frozenset({1000, 1001, 1005})
@@ -32,6 +33,7 @@ class Facts:
     close_code: int | None = None  # of a websocket, of whichever side closed first
     error: BaseException | None = None  # escaped from the application
     unhandled: BaseException | None = None  # answered by the framework, which does not raise it
+    may_be_handled: bool = False  # `unhandled` is an error only if the response is a 5xx
     send_error: OSError | None = None  # the server's report that the client has gone
     error_at_start: BaseException | None = None  # being handled when a 5xx started
 

@@ -9,7 +9,7 @@ from pantheon_obs.core.events import WebsocketFinished
 from pantheon_obs.core.exchange import Exchange
 
 if TYPE_CHECKING:
-    from pantheon_obs.core.events import Outcome
+    from pantheon_obs.core.outcome import Outcome
 
 _NO_STATUS = 1005  # RFC 6455, section 7.4.1
 _ABNORMAL = 1006

@@ -21,6 +21,7 @@ from pantheon_obs.core.installed import imported
 from pantheon_obs.core.native import is_forked_later
 from pantheon_obs.core.runtime import on_fork
 from pantheon_obs.llm.cost.price_list import PriceList
+from pantheon_obs.products import WORKER_NUMBERS
 
 PACKAGE = "genai_prices"
 _DATA = f"{PACKAGE}.data"
@@ -58,7 +59,7 @@ class ListLoader:
 
     def load(self) -> None:
         """Start to load the list, unless that was done. Returns at once."""
-        if is_forked_later():  # the workers load it
+        if is_forked_later(WORKER_NUMBERS):  # the workers load it
             return
         self.prepare()
         self.waiting = False

@@ -23,6 +23,7 @@ from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.native import is_forked_later
 from pantheon_obs.core.runtime import running_loop
 from pantheon_obs.llm.cost.spending import Tally, deadline, now
+from pantheon_obs.products import WORKER_NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -146,7 +147,7 @@ class SharedTally(Tally):
     def share(self, sums: tuple[Sum, ...], *, final: bool) -> Update | None:
         """Write our sums and ask for those of all processes; return what a call waits for."""
         trio = sys.modules.get("trio")
-        if is_forked_later():
+        if is_forked_later(WORKER_NUMBERS):
             sums[0].tell(self._write(sums))
             return None
         if final or is_apart() or (trio is not None and trio.lowlevel.in_trio_run()):

@@ -20,6 +20,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.native import is_forked_later, thread, threads_are_greenlets
+from pantheon_obs.products import WORKER_NUMBERS
 from pantheon_obs.sinks.logs.entry import LEVEL_NAMES
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ class Queued:
 
     def _start(self) -> bool:
         """Start the thread, and return whether it runs: lines are written directly without it."""
-        if not self._is_started and not is_forked_later():
+        if not self._is_started and not is_forked_later(WORKER_NUMBERS):
             if threads_are_greenlets():
                 thread.start_new_thread(self._run, ())
             else:

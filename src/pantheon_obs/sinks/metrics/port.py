@@ -13,6 +13,7 @@ from pantheon_obs.core import pipeline
 from pantheon_obs.core.guard import report
 from pantheon_obs.core.native import is_forked_later
 from pantheon_obs.core.runtime import on_fork
+from pantheon_obs.products import WORKER_NUMBERS
 from pantheon_obs.sinks.metrics.registry import page_app, unavailable
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def listen(port: int) -> None:
 
     A process that only loads the application leaves it to the workers.
     """
-    if is_forked_later():
+    if is_forked_later(WORKER_NUMBERS):
         pipeline.add_sink(pipeline.Once("metrics_port of workers", lambda: listen(port)))
         return
     with _lock:

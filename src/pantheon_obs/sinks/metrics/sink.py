@@ -20,6 +20,7 @@ from pantheon_obs.core.events import (
     WebsocketFinished,
 )
 from pantheon_obs.core.measurements import CheckEnded, LinesDropped, TelemetryFailed
+from pantheon_obs.core.outcome import FAILED
 from pantheon_obs.sinks.metrics import labels, table
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ class MetricsSink:
     def _duration_of(self, event: RequestFinished) -> Any:  # noqa: ANN401 - of prometheus_client
         error_type = "" if event.error is None else labels.cut(type(event.error).__name__)
         code = "" if event.status_code is None else str(event.status_code)
-        if not code and event.outcome in {"error", "no_response"}:
+        if not code and event.outcome in FAILED:
             code = _SERVER_ERROR
         route = labels.cut(event.route)
         return self._request_seconds(labels.method(event.method), route, code, error_type)
