@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["REDACTED", "Redactor"]
 
 _SHORT = 64
-_SHORTEST = 14  # "basic" and eight characters; shorter secrets contain one of the signs asked for
+_SHORTEST = 14  # as long as a key of a provider; shorter secrets contain one of the signs asked for
 _DEEP = 32
 _LIMIT = 1024 * 1024
 
@@ -70,9 +70,10 @@ class Redactor:
             if text in harmless:
                 return text
             # Redaction of most values ends here: a line has a few new words at most.
-            if (
-                size < _SHORTEST and not ("=" in text or ":" in text or "%" in text or "--" in text)
-            ) or not (spans := find_spans(text, self._keys, walk)):
+            is_word = size < _SHORTEST and not (
+                "=" in text or ":" in text or "%" in text or " " in text or "--" in text
+            )
+            if is_word or not (spans := find_spans(text, self._keys, walk)):
                 make_room(harmless)
                 harmless.add(text)
                 return text
