@@ -262,6 +262,15 @@ def test_both_names_are_exposed_to_scripts_of_other_origins(service: Service) ->
     ] == exposed
 
 
+def test_headers_of_a_projects_own_class_get_the_id(service: Service) -> None:
+    """The rules are those for Django's own class."""
+    response = service.get("/own-headers")
+
+    assert [1, 1] == [len(response.headers.get_list(name)) for name in BOTH]
+    assert service.story(response)["trace_id"] == response.headers["x-trace-id"]
+    assert "x-trace-id, x-request-id" == response.headers["access-control-expose-headers"]
+
+
 def test_the_projects_own_headers_are_replaced(service: Service) -> None:
     """A header of the project is replaced in any spelling."""
     response = service.get("/own-header")

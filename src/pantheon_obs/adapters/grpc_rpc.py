@@ -73,7 +73,7 @@ class Rpc(Exchange):
             self.code = code
         self.escaped(error)
         if isinstance(error, SystemExit):  # a thread of gRPC's pool goes on, without an answer
-            self.unhandled = error
+            self.note_unhandled(error)
         self.close()
 
     def terminated(self, *_: object) -> None:

@@ -29,10 +29,6 @@ _INPUT = "wsgi.input"
 _is_id = re.compile(PATTERN).fullmatch
 _LISTS = frozenset({TRACESTATE, BAGGAGE})
 
-FITS = 16_384
-"""Bytes that a connection takes at once: if it refuses its first ones, its client had left before
-they were made."""
-
 _guard = Guard("wsgi route")
 
 

@@ -97,10 +97,16 @@ class Exchange(Trace, Facts):
             return any(key.lower() == name and int(value) == size for key, value in self._headers)
         return False
 
-    def complete(self) -> None:
-        """The last byte of the response was handed to the server."""
+    @property
+    def may_be_cut(self) -> bool:
+        """Whether a last part without content may be the end of a body that was cut."""
+        is_empty = self.first_byte is None and self.status_code not in BODILESS
+        return self.streaming or (is_empty and not self.is_whole(0))
+
+    def complete(self, at: float | None = None) -> None:
+        """The last byte of the response was handed to the server, now or at that clock time."""
         self.response_complete = True
-        self.last_byte = perf_counter()
+        self.last_byte = at or perf_counter()
         if self.client_gone and not (self.left_early or self.content_lost or self.relayed):
             self.client_gone = False  # it left when it had everything
         if self.streaming and self.first_byte is None:
@@ -187,9 +193,7 @@ class Exchange(Trace, Facts):
     @property
     def owes_response(self) -> bool:
         """Whether we must answer, because the application has ended without an answer."""
-        begun = self.response_started
-        if self.restartable:
-            begun = self.first_byte is not None
+        begun = self.first_byte is not None if self.restartable else self.response_started
         if begun or self.replaced or self.framework_answers or has_left(self):
             return False
         return decide(self)[0] in FAILED

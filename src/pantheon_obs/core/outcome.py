@@ -17,6 +17,10 @@ FAILED = frozenset({"error", "no_response"})
 _ORDERLY = frozenset({1000, 1001, 1005})
 _SERVER_RESTARTS = 1012  # https://www.iana.org/assignments/websocket/websocket.xhtml
 
+# Bytes that a connection takes at once: if it refuses its first ones, its client had left before
+# they were made.
+_FITS = 16_384
+
 
 class Facts:
     """The facts about one exchange, HTTP or websocket, that decide its outcome."""
@@ -40,6 +44,10 @@ class Facts:
     # Names of the exceptions with which the protocol's frameworks and servers say that the client
     # has left.
     departures: frozenset[str] = frozenset()
+
+    def refused(self, size: int) -> None:
+        """The server could not send the only part of the body; the size of one of many is 0."""
+        self.left_early = self.left_early or 0 < size <= _FITS
 
 
 def decide(facts: Facts) -> tuple[Outcome, BaseException | None]:

@@ -29,11 +29,23 @@ class ResponseHeaders(Generic[AnyStr]):
         [('Server', 'a'), ('X-Trace-ID', 'job-1')]
     """
 
-    __slots__ = ("_allow_origin", "_comma", "_expose", "_lower", "_names", "_separator", "_special")
+    __slots__ = (
+        "_allow_origin",
+        "_comma",
+        "_expose",
+        "_lower",
+        "_names",
+        "_separator",
+        "_special",
+        "_stored",
+    )
 
     def __init__(self, names: Iterable[str], convert: Callable[[str], AnyStr]) -> None:
         self._names: tuple[AnyStr, ...] = tuple(map(convert, names))
         self._lower: tuple[AnyStr, ...] = tuple(name.lower() for name in self._names)
+        self._stored: tuple[tuple[AnyStr, AnyStr], ...] = tuple(
+            zip(self._lower, self._names, strict=True)
+        )
         self._allow_origin: AnyStr = convert("access-control-allow-origin")
         self._expose: AnyStr = convert("access-control-expose-headers")
         self._comma: AnyStr = convert(",")
@@ -57,6 +69,15 @@ class ResponseHeaders(Generic[AnyStr]):
             report("response headers", error)
             return headers if isinstance(given, Iterator) else given
         return headers
+
+    def put_in(self, store: dict[AnyStr, tuple[AnyStr, AnyStr]], trace_id: AnyStr) -> None:
+        """Put the id among headers that are stored under their names in lower case."""
+        if self._allow_origin in store:
+            for name, value in self.on(store.values(), trace_id):
+                store[name.lower()] = name, value
+        else:  # most responses: without a copy of all headers
+            for lower, name in self._stored:
+                store[lower] = name, trace_id
 
     def _without_id(self, given: list[Any]) -> list[Any]:
         """Drop the headers that carry the id, and let scripts of other origins read ours."""

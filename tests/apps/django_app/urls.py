@@ -26,6 +26,7 @@ urlpatterns = [
     ),
     re_path(r"^regex/(?P<key>[a-z]+)$", views.lazy),
     path("file", views.memory_file),
+    path("own-headers", views.own_headers),
     path("not-found", views.not_found),
     path("denied", views.denied),
     path("bad-request", views.bad_request),

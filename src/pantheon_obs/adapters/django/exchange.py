@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextvars import copy_context
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import SyncToAsync
 
 from pantheon_obs.adapters.django.templates import template_of_pattern
-from pantheon_obs.adapters.wsgi_environ import FITS, note_failed_read
+from pantheon_obs.adapters.wsgi_environ import note_failed_read
 from pantheon_obs.core.context import apart, end, resume, suspend, trace_on
 from pantheon_obs.core.events import SERVER_ERROR
 from pantheon_obs.core.exchange import Exchange
@@ -30,7 +29,8 @@ class DjangoExchange(Exchange):
 
     waits_for_close = True
     _is_read = True  # of a response that does not stream there is nothing to read
-    _is_buffered = False
+    _is_buffered = False  # whether all parts are made before the first one is sent
+    _buffered = 0  # bytes of those
     parts: Iterable[bytes] = ()  # of a response that does not stream
 
     def __init__(self, trace_id: str, request: HttpRequest) -> None:
@@ -71,20 +71,22 @@ class DjangoExchange(Exchange):
 
         Under ASGI Django reads parts that are not async to their end before it sends any of them.
         """
-        self.streaming = True
+        self.part(0)  # nothing of it was made yet
         self._is_read = False
         self._is_buffered = self.is_asgi and not is_async
 
     def made(self, part: Any) -> None:  # noqa: ANN401 - Django takes strings too
         """A part of the body was made for the server."""
-        if self.first_byte is None and not self._is_buffered:
+        if self._is_buffered:
+            self._buffered += len(part)
+        elif self.first_byte is None:  # later `part` changes nothing
             self.part(len(part))
 
     def read_to_end(self) -> None:
         """The server has asked for more than there is; it closes the response when that is sent."""
         self._is_read = self._is_buffered
         if self._is_buffered:
-            self.first_byte = perf_counter()
+            self.part(self._buffered)
         else:
             self.complete()
 
@@ -132,7 +134,7 @@ class DjangoExchange(Exchange):
         try:
             if self._is_read and not self.client_gone:
                 if isinstance(sys.exception(), OSError):  # the server's socket has failed
-                    self.left_early = 0 < sum(map(len, self.parts)) <= FITS
+                    self.refused(sum(map(len, self.parts)))
                 else:
                     self.complete()
             Exchange.closed(self)
