@@ -10,18 +10,15 @@ from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from typing import TYPE_CHECKING
 
+from pantheon_obs.products import PRODUCTS
+
 if TYPE_CHECKING:
     from types import ModuleType
 
 _ROOT = "pantheon_obs"
 _INSTRUMENT = "'from pantheon_obs import instrument'"
-_TAKES = {
-    "fastapi": "FastAPI",
-    "flask": "Flask",
-    "litestar": "Litestar",
-    "quart": "Quart",
-    "starlette": "Starlette",
-}
+# FastAPI's class is a subclass of Starlette's, which `instrument` looks for.
+_TAKES = {row.name: row.app_class for row in PRODUCTS if row.app_class} | {"fastapi": "FastAPI"}
 _INSTEAD = {
     **{name: f"{_INSTRUMENT}, which takes a {title} application" for name, title in _TAKES.items()},
     "asgi": (

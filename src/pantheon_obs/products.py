@@ -54,6 +54,11 @@ class Product(NamedTuple):
     announces: str = ""
     # Loggers that repeat a failure as text, and the first words of that text.
     repeats_beginning: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    tasks_on_records: bool = False  # its records describe a task in a dict, under `data`
+    # Its records carry the `request`, whose text has the query string, or in its place a socket.
+    requests_on_records: bool = False
+    stdout_module: str = ""  # of the class with which it replaces sys.stdout, to log each text
+    cache_users: tuple[str, ...] = ()  # packages whose commands to Redis are not the application's
     departures: tuple[str, ...] = ()  # exceptions that say over ASGI that the client has left
     # Attribute of the object whose method handles SIGTERM, and its value once the server stops.
     stopping: tuple[str, bool] | None = None
@@ -160,6 +165,7 @@ PRODUCTS = (
             ("django.channels.server", "access line"),
             ("django.request", "unhandled error"),
         ),
+        requests_on_records=True,
         command_line="django.core.management.ManagementUtility",
         lifespan_error="Django can only handle ASGI/HTTP connections, not lifespan.",
         sentry_scope="django",
@@ -172,6 +178,9 @@ PRODUCTS = (
         says_less=(("celery.app.trace", "task end"), ("celery.worker.request", "task failure")),
         # The second record about a task that took too long.
         repeats_beginning=(("celery.worker.request", ("Hard time limit",)),),
+        tasks_on_records=True,
+        stdout_module="celery.utils.log",
+        cache_users=("celery", "kombu"),
         sentry_scope="celery",
     ),
     # Servers.

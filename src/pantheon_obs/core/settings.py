@@ -1,4 +1,4 @@
-"""All options in one frozen value; the only module that reads the process's environment."""
+"""All options in one frozen value; the only module that reads them from the environment."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.timing import enter
+from pantheon_obs.products import PRODUCTS
 from pantheon_obs.time.functions import Patches, measured_call
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _METHODS = (
 # Code between the application and the client: the client's own, and other observers.
 _BETWEEN = frozenset({"redis", "sentry_sdk", "opentelemetry", "wrapt"})
 # Code whose commands are not the application's: Celery's, our own, a cluster's.
-_APART = frozenset({"kombu", "celery"})
+_APART = frozenset(name for row in PRODUCTS for name in row.cache_users)
 _MODULES_APART = ("redis.cluster", "redis.asyncio.cluster", "pantheon_obs.llm.cost.shared_")
 
 _patches = Patches()

@@ -14,6 +14,7 @@ from weakref import WeakSet
 from pantheon_obs.core.context import trace_on
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.trace_id import validate
+from pantheon_obs.products import PRODUCTS
 from pantheon_obs.sinks.logs import odd
 from pantheon_obs.sinks.redact.plain import RAISED, described, let_signals_through
 
@@ -49,6 +50,8 @@ _OF_STRUCTLOG = ("_logger", "_name", "_record", "_from_structlog")  # of its Pro
 # None where somebody has replaced the method before: then it is asked for each record.
 _GET_MESSAGE = logging.LogRecord.getMessage
 _get_message = _GET_MESSAGE if odd.is_of_logging(_GET_MESSAGE) else None
+_WITH_TASKS = {row.name for row in PRODUCTS if row.tasks_on_records}
+_WITH_REQUESTS = {row.name for row in PRODUCTS if row.requests_on_records}
 _COLOUR = re.compile("\x1b\\[[0-9;]*m")
 
 NO_TRACE = "-"
@@ -198,11 +201,15 @@ def _recognise(entry: Entry, record: logging.LogRecord, fields: dict[Any, Any]) 
     """Read the fields that say more of a record than its own attributes."""
     if "trace_id" in fields:
         _take_trace_id(entry, record, fields)
-    if "data" in fields and entry.logger.startswith("celery.") and isinstance(fields["data"], dict):
+    if "data" in fields and _product_of(entry) in _WITH_TASKS and isinstance(fields["data"], dict):
         task = fields.pop("data")  # without the arguments of its call
         fields["task"], fields["task_id"] = task.get("name"), task.get("id")
     if "request" in fields:
         _place_in_trace(entry, fields)
+
+
+def _product_of(entry: Entry) -> str:
+    return entry.logger.partition(".")[0]
 
 
 def _take_trace_id(entry: Entry, record: logging.LogRecord, fields: dict[Any, Any]) -> None:
@@ -226,7 +233,7 @@ def _place_in_trace(entry: Entry, fields: dict[str, Any]) -> None:
     trace = trace_on(fields["request"])
     if isinstance(trace, Exchange):
         fields["request"] = f"{trace.method} {trace.path}"
-    elif entry.logger.partition(".")[0] == "django":  # the socket of a request that was none
+    elif _product_of(entry) in _WITH_REQUESTS:  # the socket of a request that was none
         del fields["request"]
     if trace is not None:
         entry.trace_id, entry.bound = trace.trace_id, trace.bound

@@ -17,6 +17,8 @@ from contextlib import suppress
 from io import TextIOWrapper
 from typing import Any, TextIO
 
+from pantheon_obs.products import PRODUCTS
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -27,7 +29,7 @@ _ATOMIC = getattr(select, "PIPE_BUF", 512)  # bytes
 _STANDARD_DESCRIPTORS = (1, 2)
 _IO = ("io", "_io")
 _ENDLESS = 8
-_CELERY = "celery.utils.log"  # its replacement of sys.stdout logs each text; lines get lost
+_LOGGING = {row.stdout_module for row in PRODUCTS if row.stdout_module}  # a line would get lost
 
 
 class Output:
@@ -178,7 +180,7 @@ class Output:
 
     def _look_at(self, stream: TextIO | None) -> None:
         """Find out once whether a stream has a descriptor to write to, and whether it is shared."""
-        if type(stream).__module__ == _CELERY:
+        if type(stream).__module__ in _LOGGING:
             stream = getattr(sys, f"__{self._name}__")
         self._stream, self._descriptor, self._shared = stream, None, False
         # Anything else (a StringIO, a test's capture, an application's tee) sees what is written.
