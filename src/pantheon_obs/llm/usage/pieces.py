@@ -97,15 +97,13 @@ def _is_piece(chunk: Any) -> bool:
     names = class_fields[kind]
     if KEYS in names or is_asked(kind):
         return False
+    event = either(chunk, "type", "event_type")
+    if type(event) is str:  # most are named after what they add; one of Anthropic's has the usage
+        return event.endswith("delta") and event != "message_delta"
     for name, is_piece in _PIECES:
         if has(chunk, name):
             return is_piece(chunk)
     return names.isdisjoint(_FIELDS) and _FIELDS.isdisjoint(stored(chunk))
-
-
-def _is_delta(name: Any) -> bool:
-    """Whether an event of this type adds to the answer; one of Anthropic's has the usage."""
-    return type(name) is str and name.endswith("delta") and name != "message_delta"
 
 
 def _is_chat_piece(chunk: Any) -> bool:
@@ -119,11 +117,9 @@ def _is_chat_piece(chunk: Any) -> bool:
 
 # The first row whose field a chunk has decides.
 _PIECES: tuple[tuple[str, Callable[[Any], bool]], ...] = (
-    ("type", lambda event: _is_delta(field(event, "type"))),
     ("choices", _is_chat_piece),
     ("contentBlockDelta", lambda _: True),
     ("done", lambda chunk: field(chunk, "done") is False),
-    ("event_type", lambda event: _is_delta(field(event, "event_type"))),
     ("data", lambda event: has(data_of(event), "choices") and _is_chat_piece(data_of(event))),
     ("raw", lambda chunk: _is_piece(field(chunk, "raw"))),
 )
