@@ -16,7 +16,7 @@ from pantheon_obs.llm.cost.list_loading import loader
 from pantheon_obs.llm.hosts import client_starter
 from pantheon_obs.llm.nesting import WithBlock, pop_block
 from pantheon_obs.llm.observe.functions import observed_function
-from pantheon_obs.llm.observe.values import Answers
+from pantheon_obs.llm.observe.values import SeveralAnswers
 from pantheon_obs.llm.options import CallOptions, alias_finder
 from pantheon_obs.llm.report import LlmCall
 from pantheon_obs.llm.usage.find import attached_usage
@@ -204,7 +204,7 @@ class LlmCallHandle:
 
     def __init__(self, call: LlmCall) -> None:
         self._call = call
-        self._answers = Answers(call.reported)
+        self._answers = SeveralAnswers(call.reported)
         self._results = 0
         self._attached: Any = None  # the usage that the first result carries
 

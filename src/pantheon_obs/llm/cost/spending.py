@@ -38,7 +38,7 @@ def read_from(clock: Callable[[], float] = time) -> None:
     _clock = clock
 
 
-def limits_of(window: Window, moment: float) -> tuple[float, float]:
+def ends_of(window: Window, moment: float) -> tuple[float, float]:
     """Return the start and end of the window that a moment is in, in seconds since the epoch."""
     if window == "month":
         year, month, *_ = gmtime(moment)
@@ -132,7 +132,7 @@ class Tally:
 
         None is the sum over all keys.
         """
-        start, end = limits_of(self.window, now())
+        start, end = ends_of(self.window, now())
         sums = self._windows.get(start, {})
         if key not in sums and len(sums) > _MOST_KEYS:
             key = OTHERS

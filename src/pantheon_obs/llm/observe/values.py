@@ -57,7 +57,7 @@ def read_value(result: Any, call: LlmCall) -> bool:
     reported.content = True  # a whole answer has some
     try:
         if _has_several[type(result)]:
-            answers = Answers(reported)
+            answers = SeveralAnswers(reported)
             for each in result:
                 answers.add(each)
         else:
@@ -70,7 +70,7 @@ def read_value(result: Any, call: LlmCall) -> bool:
     return call.options.usage is None and known
 
 
-class Answers:
+class SeveralAnswers:
     """The answers of a call. One may have its usage beside it, or be there twice, raw and parsed.
 
     Usages count only where there is no answer. `reported` gets the sums, and else what the last
