@@ -386,8 +386,58 @@ def test_events_that_a_filter_holds_back_do_not_pile_up(logged: Logged, records:
     log.info("ordered", n=1)
     collect_garbage()
 
-    assert 64 >= len(alive)
+    assert 4 >= len(alive)
     assert [("ordered", 1)] == [(line["event"], line["n"]) for line in logged()]
+
+
+def test_events_that_do_not_come_to_our_handler_are_let_go(records: Records) -> None:
+    """A logger may have a file of its own, and send its records nowhere else."""
+
+    class Value:
+        """A field's value."""
+
+    log = with_standard_logging(records, processors.KeyValueRenderer(["event"]))
+    logging.getLogger("shop").propagate = False
+    try:
+        log.info("ordered", value=(value := Value()))
+    finally:
+        logging.getLogger("shop").propagate = True
+    records.records.clear()
+    alive = WeakSet([value])
+    del value
+    collect_garbage()
+    assert [] == list(alive)
+
+
+def test_an_event_that_a_filter_logs_is_no_other_one(logged: Logged, records: Records) -> None:
+    """Each record finds its own event, while another one waits for its record."""
+    log = with_standard_logging(records, processors.JSONRenderer())
+
+    def look(record: logging.LogRecord) -> bool:
+        if "ordered" in record.getMessage():
+            log.info("looked", n=2)
+        return True
+
+    logging.getLogger("shop").addFilter(look)
+    try:
+        log.info("ordered", n=1)
+    finally:
+        logging.getLogger("shop").removeFilter(look)
+    assert [("looked", 2), ("ordered", 1)] == [(line["event"], line["n"]) for line in logged()]
+
+
+def test_a_text_that_a_filter_has_refused_lends_its_fields_to_no_other(
+    logged: Logged, records: Records
+) -> None:
+    """Python has one object only for a text of up to one character."""
+    log = with_standard_logging(records, lambda *_: "")
+    logger = logging.getLogger("shop")
+    logger.addFilter(refuse := lambda _: False)
+    log.info("held back", n=1)
+    logger.removeFilter(refuse)
+    logging.getLogger("stock").warning("")
+
+    assert [("", None)] == [(line["event"], line.get("n")) for line in logged()]
 
 
 def test_the_place_that_logs_is_found_by_processors_and_records(

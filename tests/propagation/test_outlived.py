@@ -407,7 +407,7 @@ def test_reports_of_a_loop_without_a_trace_stay_as_they_are() -> None:
         loop = asyncio.get_running_loop()
         context_of()  # the first trace on a loop has its reports watched
         loop.set_exception_handler(lambda *_: seen.append(current_trace_id.get()))
-        loop.call_exception_handler({"message": "no task"})
+        loop.call_exception_handler(context={"message": "no task"})
         outside = asyncio.create_task(asyncio.sleep(0))
         await outside  # from Python 3.12 asyncio itself enters the task's context
         loop.call_exception_handler({"task": outside})

@@ -46,7 +46,7 @@ class LlmCallFinished(Fact):
         cost_source: Who says so: the provider, the application's `prices=`, or the price list.
         unpriced: How many calls of a model in it have tokens but no price; not on its line.
         finish_reason: Why the model stopped, in the vendor's word.
-        error: The exception, if the outcome has one.
+        error: None: the exception goes on to the application, and the request's event may have it.
         error_type: The bare class name of the error, `IncompleteStream`, or the provider's type of
             an error that came as an answer.
         error_status: The HTTP status of the error.

@@ -11,7 +11,8 @@ from functools import cache, wraps
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core import context, foreign, outlived
+from pantheon_obs.core import context as contexts
+from pantheon_obs.core import foreign, outlived
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.late_imports import when_imported
 from pantheon_obs.core.runtime import on_fork, running_loop
@@ -42,13 +43,13 @@ def prepare_process() -> None:
 
 def leave_in_child() -> None:
     """Leave the trace of this context in a forked process, which works for many requests."""
-    trace = context.current_trace.get()
+    trace = contexts.current_trace.get()
     if foreign.bound and trace is not None:
         foreign.clear()
     while trace is not None:  # another library's copy of the context may refer to it
         trace.ended = trace.ended or perf_counter()
         trace = trace.outer
-    context.reset()
+    contexts.reset()
 
 
 def _register_structlog() -> None:
@@ -87,13 +88,13 @@ def _report_in_the_tasks_trace(kind: Any) -> None:
     original = getattr(kind, _REPORT)
 
     @wraps(original)
-    def call_exception_handler(self: Any, report: dict[str, Any]) -> Any:
+    def call_exception_handler(self: Any, context: dict[str, Any]) -> Any:
         within = None
         with _guard:
-            within = _trace_context_of(report.get("task") or report.get("future"))
+            within = _trace_context_of(context.get("task") or context.get("future"))
         if within is None:
-            return original(self, report)
-        return within.run(original, self, report)
+            return original(self, context)
+        return within.run(original, self, context)
 
     setattr(kind, _REPORT, call_exception_handler)
 
@@ -101,11 +102,11 @@ def _report_in_the_tasks_trace(kind: Any) -> None:
 def _trace_context_of(task: Any) -> Context | None:
     """Copy the context of a task; None if it has no trace."""
     found = context_of(task)
-    trace = None if found is None else found.get(context.current_trace)
+    trace = None if found is None else found.get(contexts.current_trace)
     if found is None or trace is None:
         return None
     # Nothing is set in the context that runs this: that may be a finalizer's.
     copied: Context = found.copy()
     # It is the task's trace however long ago its request has ended.
-    copied.run(context.carried_trace.set, trace)
+    copied.run(contexts.carried_trace.set, trace)
     return copied

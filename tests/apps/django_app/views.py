@@ -93,7 +93,12 @@ def memory_file(request: HttpRequest) -> FileResponse:
 
 
 class OwnHeaders(ResponseHeaders):  # type: ignore[misc]  # Django has no types
-    """A project's class of headers."""
+    """A project's class of headers, which notes what is set."""
+
+    def __setitem__(self, name: str, value: str) -> None:
+        """Set a header, and note its name."""
+        super().__setitem__(name, value)
+        super().__setitem__("Names-Set", f"{self.get('Names-Set', '')} {name}".strip())
 
 
 def own_headers(request: HttpRequest) -> HttpResponse:

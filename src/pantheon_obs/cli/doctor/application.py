@@ -1,6 +1,6 @@
 """Examine an application, in a process of its own: importing it runs its code.
 
-python -m pantheon_obs.cli.doctor.application module:app RESULT-FILE
+The arguments of that process are `module:app` and the file for the result.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ def generator_observer(open_inner: Opener) -> Callable[..., Generator[Any, Any, 
                         call.look(chunk, now)
                         look_at = call.look_at
                 else:  # the step went through a method that has counted the chunk
-                    count = call.chunks
+                    count, look_at = call.chunks, call.look_at
                 value = None
                 try:
                     value = yield chunk
@@ -153,7 +153,7 @@ def async_generator_observer(  # noqa: C901, PLR0915 - one loop in one piece: it
                         call.look(chunk, now)
                         look_at = call.look_at
                 else:  # the step went through a method that has counted the chunk
-                    count = call.chunks
+                    count, look_at = call.chunks, call.look_at
                 try:
                     step = send((yield chunk))
                 except BaseException as error:

@@ -14,7 +14,7 @@ from pantheon_obs.core.guard import report
 from pantheon_obs.core.structured import handle, in_flight
 from pantheon_obs.products import LIBRARIES, PRODUCTS
 from pantheon_obs.sinks.logs.held import recording_here
-from pantheon_obs.sinks.logs.passed_on import passed_on
+from pantheon_obs.sinks.logs.passed_on import is_passed_on
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -126,7 +126,7 @@ def _send(logger: logging.Logger, record: logging.LogRecord, recording: Recordin
             if not passed:
                 return
             record = passed if isinstance(passed, logging.LogRecord) else record
-    is_event = id(record) in in_flight or id(record.msg) in passed_on
+    is_event = id(record) in in_flight or is_passed_on(record)
     if not recording.kept and type(record.msg) is str and not is_event:
         handler.emitter.hold_record(recording, record)
     else:

@@ -28,8 +28,9 @@ def write(settings: Settings) -> None:
     global handler  # noqa: PLW0603 - logging is one per process
     stop()
     stream = "stdout" if settings.log_stream == "auto" else settings.log_stream
-    handler = ObsHandler()
-    recording.start(handler, replace(settings, log_stream=stream))
+    made = ObsHandler()
+    recording.start(made, replace(settings, log_stream=stream))
+    handler = made
     logger = logging.getLogger(_LOGGER)
     logger.addHandler(handler)
     logger.propagate = False

@@ -67,6 +67,7 @@ class Emitter:
             except Exception as failure:  # noqa: BLE001 - the line goes out, without what broke it
                 report("log line", failure)
                 bare = Entry(level, entry.event, entry.logger, {}, entry.error, entry.trace_id, {})
+                bare.traceback = getattr(entry, "traceback", None)
                 rendered = self._render(self._builder.build(bare, level))
             if entry.error is not None:
                 note(entry.error).logged = True

@@ -18,7 +18,7 @@ from pantheon_obs.core.structured import handle, in_flight
 from pantheon_obs.sinks.logs import noticing, odd
 from pantheon_obs.sinks.logs.adopted import AdoptedFilters
 from pantheon_obs.sinks.logs.entry import Entry, FactEntry, entry_from, uncoloured
-from pantheon_obs.sinks.logs.passed_on import entry_behind, passed_on
+from pantheon_obs.sinks.logs.passed_on import entry_behind, is_passed_on, passed_on
 from pantheon_obs.sinks.logs.records import read_back, record_for
 from pantheon_obs.sinks.logs.superseded import RULES, is_superseded
 from pantheon_obs.sinks.redact.plain import described
@@ -88,7 +88,7 @@ class ObsHandler(logging.Handler):
                 if isinstance(entry, FactEntry):
                     entry.written = True
                 read_back(entry, record)
-            elif passed_on and id(record.msg) in passed_on:
+            elif passed_on.events and is_passed_on(record):
                 entry = entry_behind(record)
             else:
                 error = odd.error_in(record.exc_info) if record.exc_info else None
@@ -131,6 +131,12 @@ class ObsHandler(logging.Handler):
         while not logger.handlers and logger.propagate and logger.parent is not None:
             logger = logger.parent
         return logger.handlers == self._alone and logger.parent is None  # as `is_alone`
+
+    def gets_from(self, logger: logging.Logger) -> bool:
+        """Whether the records of a logger come to this handler, if no filter refuses them."""
+        while self not in logger.handlers and logger.propagate and logger.parent is not None:
+            logger = logger.parent
+        return self in logger.handlers
 
     def is_alone(self, logger: logging.Logger) -> bool:
         """Whether no other handler gets the records of a logger."""

@@ -6,8 +6,9 @@ ours is on it: the event is found here by the message, when the record has come 
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import deque
 from dataclasses import replace
+from threading import local
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.sinks.logs.entry import STANDARD
@@ -22,10 +23,23 @@ if TYPE_CHECKING:
 
     Call = tuple[tuple[Any, ...], dict[str, Any]]
 
-_MOST = 64  # at a time; a record that a filter refuses never comes
+# A filter that logs brings a second event while the first one waits. One whose record is refused
+# waits until others have come: so there are few of them, as each may hold an exception.
+_MOST = 4
 
-passed_on: OrderedDict[int, tuple[object, Entry, tuple[str, ...]]] = OrderedDict()
-"""By the id of a message: itself, its event, and the attributes that structlog gives its record."""
+
+class PassedOn(local):
+    """The events that this thread has passed on: the record is made and handled in it.
+
+    Attributes:
+        events: Each with its message, and with the attributes that structlog gives to its record.
+    """
+
+    def __init__(self) -> None:
+        self.events: deque[tuple[object, Entry, tuple[str, ...]]] = deque(maxlen=_MOST)
+
+
+passed_on = PassedOn()
 
 
 def pass_on(call: Call, entry: Entry) -> Call:
@@ -35,19 +49,24 @@ def pass_on(call: Call, entry: Entry) -> Call:
     """
     args, options = call
     message = args[0] if args else options.get("msg")
-    if type(message) is str:
+    if type(message) is str and len(message) > 1:  # Python has only one object for a shorter text
         message = f"{message} "[:-1]  # another object: the application may log a constant twice
     elif type(message) is not dict:
         return call
-    while len(passed_on) >= _MOST:
-        passed_on.popitem(last=False)
-    passed_on[id(message)] = message, entry, tuple(options.get("extra") or ())
+    passed_on.events.append((message, entry, tuple(options.get("extra") or ())))
     return ((message, *args[1:]), options) if args else (args, {**options, "msg": message})
+
+
+def is_passed_on(record: LogRecord) -> bool:
+    """Whether the event of a record waits here."""
+    return any(record.msg is message for message, _, _ in passed_on.events)
 
 
 def entry_behind(record: LogRecord) -> Entry:
     """Take the event of a record, with the changes and additions of filters and factories."""
-    _, entry, beside = passed_on.pop(id(record.msg))
+    waiting = next(each for each in passed_on.events if record.msg is each[0])
+    passed_on.events.remove(waiting)
+    _, entry, beside = waiting
     known = STANDARD.union(beside, entry.fields)
     return replace(
         entry,

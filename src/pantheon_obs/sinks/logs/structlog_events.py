@@ -76,7 +76,7 @@ def uninstall() -> None:
         factory.__call__ = make
     _configured.clear()
     renderers.clear()
-    passed_on.clear()
+    passed_on.events.clear()
     bound_logger.handler = None
 
 

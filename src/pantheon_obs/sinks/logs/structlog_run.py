@@ -130,7 +130,8 @@ class LoggingRun(Run):
             return super().end(result)
         logger, entry = self._read(result)
         call = _call(result)
-        return pass_on(call, entry) if logger.isEnabledFor(entry.level) else call
+        is_ours = logger.isEnabledFor(entry.level) and self._handler.gets_from(logger)
+        return pass_on(call, entry) if is_ours else call
 
 
 class CapturedRun(Run):
