@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.adapters.asgi_exchange import AsgiExchange, AsgiHttp
 from pantheon_obs.adapters.asgi_headers import headers_in_scope, read_once
-from pantheon_obs.adapters.asgi_lifespan import FAILED, send_failed
+from pantheon_obs.adapters.asgi_lifespan import FAILURES, send_failed
 from pantheon_obs.adapters.asgi_websocket import AsgiWebsocket
 from pantheon_obs.adapters.routes import route_template
 from pantheon_obs.adapters.routes_mounts import Mounts
@@ -194,7 +194,7 @@ class TraceIdMiddleware:
             kind = type_of(message)
             if kind == "lifespan.startup.complete":
                 self._start(again=self._llm)  # logging may have been configured, SDKs be imported
-            if kind in FAILED:
+            if kind in FAILURES:
                 await send_failed(message, send)
             else:
                 await send(message)

@@ -18,7 +18,7 @@ from pantheon_obs.products import PRODUCTS
 if TYPE_CHECKING:
     from pantheon_obs.core.asgi_types import Message, Send
 
-FAILED = ("lifespan.startup.failed", "lifespan.shutdown.failed")
+FAILURES = ("lifespan.startup.failed", "lifespan.shutdown.failed")
 
 _STOPPING = tuple(row.stopping for row in PRODUCTS if row.stopping)
 

@@ -7,7 +7,7 @@ from operator import itemgetter
 from threading import RLock
 from typing import Any
 
-Block = tuple[float, float, float]
+Interval = tuple[float, float, float]
 """A stretch of time: from, to, and how much of it was measured; the rest are gaps."""
 
 Statement = tuple[str, str, int, str]
@@ -50,7 +50,7 @@ class Times:
     def __init__(self) -> None:
         self.waiting: list[tuple[float, float, str, int, Statement | None]] = []
         self._sums: dict[str, tuple[int, float]] = {}
-        self._blocks: list[Block] = []
+        self._blocks: list[Interval] = []
         self._statements: dict[Statement, int] = {}
         # Re-entrant: a garbage collection may end a call in the middle of another's end.
         self._lock = RLock()
@@ -82,7 +82,7 @@ class Times:
         del self.waiting[: len(batch)]
         sums, blocks = self._sums, self._blocks
         latest = blocks[-1][1] if blocks else 0.0
-        overlapping: list[Block] = []
+        overlapping: list[Interval] = []
         for start, end, name, calls, statement in batch:
             seconds = end - start
             before = sums.get(name)
@@ -189,9 +189,9 @@ def _since(before: Sums, sums: dict[str, tuple[int, float]]) -> dict[str, tuple[
     }
 
 
-def _joined(blocks: list[Block]) -> list[Block]:
+def _joined(blocks: list[Interval]) -> list[Interval]:
     """Join the blocks that overlap."""
-    joined: list[Block] = []
+    joined: list[Interval] = []
     latest = float("-inf")
     for block in sorted(blocks):
         if block[0] >= latest:
@@ -202,7 +202,7 @@ def _joined(blocks: list[Block]) -> list[Block]:
     return joined
 
 
-def _over(first: Block, second: Block) -> Block:
+def _over(first: Interval, second: Interval) -> Interval:
     """Join two blocks that overlap; gaps are taken to be spread evenly."""
     (start, end, covered), (since, until, also) = first, second
     one, other = covered / (end - start), also / (until - since)
@@ -212,7 +212,7 @@ def _over(first: Block, second: Block) -> Block:
     return start, max(end, until), one * (since - start) + both * common + rest
 
 
-def _coarse(blocks: list[Block]) -> list[Block]:
+def _coarse(blocks: list[Interval]) -> list[Interval]:
     """Join pairs of the older blocks, with the gaps between them."""
     older, latest = blocks[:-_EXACT], blocks[-_EXACT:]
     pairs = zip(older[::2], older[1::2], strict=False)

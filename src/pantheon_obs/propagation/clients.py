@@ -9,7 +9,7 @@ from pantheon_obs.core.errors import refuse
 from pantheon_obs.core.switch import is_off
 from pantheon_obs.core.undoable import Patch, Undoable
 from pantheon_obs.propagation.hosts import allow_list
-from pantheon_obs.propagation.libraries import LIBRARIES, ClientHeaders, library_of
+from pantheon_obs.propagation.libraries import CLIENTS, ClientHeaders, library_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,7 +54,7 @@ def propagate(client: object, *, hosts: Iterable[str] | None = None) -> Propagat
 def _instrument(client: object, hosts: object, allowed: Hosts | None) -> Propagation:
     library = library_of(client)
     if library is None:
-        known = ", ".join(f"{row.module} {' or '.join(row.classes)}" for row in LIBRARIES)
+        known = ", ".join(f"{row.module} {' or '.join(row.classes)}" for row in CLIENTS)
         accepted = f"a client of one of these ({known}), or add inject(headers) to its requests"
         refuse("client", client, accepted)
     headers = ClientHeaders(allowed, library.host_of)

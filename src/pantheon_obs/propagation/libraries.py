@@ -1,6 +1,6 @@
 """Put the trace headers on the requests of the HTTP clients that `propagate` knows.
 
-A library is one row in `LIBRARIES`: its classes, the host of a request, and the attributes to
+A library is one row in `CLIENTS`: its classes, the host of a request, and the attributes to
 replace on a client, so that each request passes `ClientHeaders` right before it is sent: after the
 caller's hooks and authentication, and again at each redirect. The library imports none of them: an
 application that has a client has imported its library.
@@ -195,7 +195,7 @@ _HTTPX = Library(
     lambda request: request.url.raw_host.decode("ascii"),
     {"_send_single_request": _timed_with_headers},  # it is below redirects and authentication
 )
-LIBRARIES = (
+CLIENTS = (
     _HTTPX,
     _HTTPX._replace(module="httpx2"),
     Library(
@@ -220,7 +220,7 @@ LIBRARIES = (
 
 def library_of(client: object) -> Library | None:
     """Find the row of a client's class or of one of its bases; None for unknown versions."""
-    for library in LIBRARIES:
+    for library in CLIENTS:
         module = sys.modules.get(library.module)
         classes = tuple(getattr(module, name, ()) for name in library.classes)
         if isinstance(client, classes) and all(hasattr(client, n) for n in library.replacements):

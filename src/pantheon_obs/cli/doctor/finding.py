@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-Status = Literal["on", "off", "fault", "unknown"]
+FindingStatus = Literal["on", "off", "fault", "unknown"]
 
 
 class Finding(NamedTuple):
     """The state of one feature or place; `fix` is the line that mends a fault."""
 
     name: str
-    status: Status
+    status: FindingStatus
     why: str
     fix: str | None = None
 

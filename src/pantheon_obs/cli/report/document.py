@@ -16,7 +16,7 @@ from pantheon_obs.cli.report.windows import format_us
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pantheon_obs.cli.report.failures import Row
+    from pantheon_obs.cli.report.failures import ReportRow
     from pantheon_obs.cli.report.queries import Engine
     from pantheon_obs.cli.report.windows import Window
 
@@ -26,7 +26,7 @@ UNIT_KINDS = {"request": "requests", "websocket": "websockets", "task": "tasks"}
 
 def report(
     engine: Engine, window: Window, read: Mapping[str, int], *, compare: bool = False
-) -> Row:
+) -> ReportRow:
     """Compute the whole report.
 
     Args:
@@ -52,7 +52,9 @@ def report(
     }
 
 
-def _part(answers: Answers, window: Window) -> tuple[Row, tuple[int, int] | tuple[None, None]]:
+def _part(
+    answers: Answers, window: Window
+) -> tuple[ReportRow, tuple[int, int] | tuple[None, None]]:
     """Report one window, and return the times of its first and last line as well."""
     ((lines, first, last, error_lines, llm_calls),) = answers.ask(queries.LINES)
     ends = (int(first), int(last)) if lines else (None, None)
@@ -86,9 +88,9 @@ def _part(answers: Answers, window: Window) -> tuple[Row, tuple[int, int] | tupl
     return part, ends
 
 
-def _request_rows(answers: Answers, units: list[tuple[Any, ...]]) -> list[Row]:
+def _request_rows(answers: Answers, units: list[tuple[Any, ...]]) -> list[ReportRow]:
     ranks = answers.percentiles(queries.ROUTE_KEYS, queries.UNITS, "latency")
-    times: dict[tuple[Any, ...], list[Row]] = {}
+    times: dict[tuple[Any, ...], list[ReportRow]] = {}
     for row in answers.ask(queries.TIMES):
         name, calls, ms = row[4:]
         spent = {"name": name, "calls": None if calls is None else round(calls), "ms": ms}
@@ -130,7 +132,7 @@ def _request_rows(answers: Answers, units: list[tuple[Any, ...]]) -> list[Row]:
     )
 
 
-def _llm_rows(answers: Answers) -> list[Row]:
+def _llm_rows(answers: Answers) -> list[ReportRow]:
     latencies = answers.percentiles(queries.MODEL_KEYS, "('call')", "latency")
     firsts = answers.percentiles(queries.MODEL_KEYS, "('call')", "ttft")
     rows = []

@@ -12,12 +12,12 @@ from pantheon_obs.cli.terminal import text_of
 if TYPE_CHECKING:
     from pantheon_obs.cli.report.queries import Answers
 
-Row = dict[str, Any]
+ReportRow = dict[str, Any]
 
 
-def error_rows(answers: Answers) -> list[Row]:
+def error_rows(answers: Answers) -> list[ReportRow]:
     """List the errors of a window by service, type, route and frame."""
-    groups: dict[tuple[Any, ...], Row] = {}
+    groups: dict[tuple[Any, ...], ReportRow] = {}
     for service, error_type, route, outline, count, first, last, example in answers.ask(
         queries.ERRORS
     ):
@@ -48,7 +48,7 @@ def error_rows(answers: Answers) -> list[Row]:
     return ordered
 
 
-def identity(row: Row) -> tuple[Any, ...]:
+def identity(row: ReportRow) -> tuple[Any, ...]:
     """Return the values by which groups of errors differ."""
     return (row["service"], row["type"], row["route"], *(row["frame"] or {}).values())
 
@@ -58,7 +58,7 @@ def last_if_null(value: object) -> tuple[bool, str]:
     return (value is None, text_of(value))
 
 
-def _merged(one: Row, other: Row) -> Row:
+def _merged(one: ReportRow, other: ReportRow) -> ReportRow:
     """Add up two groups that differ only in values that the report does not show."""
     earlier = one if one["first"] <= other["first"] else other
     return {
@@ -68,7 +68,7 @@ def _merged(one: Row, other: Row) -> Row:
     }
 
 
-def _order(row: Row) -> tuple[Any, ...]:
+def _order(row: ReportRow) -> tuple[Any, ...]:
     return (
         -row["count"],
         -row["last"],

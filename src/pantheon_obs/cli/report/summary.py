@@ -9,7 +9,7 @@ from pantheon_obs.cli.terminal import printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from pantheon_obs.cli.report.failures import Row
+    from pantheon_obs.cli.report.failures import ReportRow
 
 Cells = dict[str, str]  # by the head of their column
 MOST_ROWS = 20  # of a table; --json and --html have them all
@@ -18,7 +18,7 @@ _MINUTE = 60_000
 _SECOND = 1000
 
 
-def summary(report: Row) -> Iterator[str]:
+def summary(report: ReportRow) -> Iterator[str]:
     """Give the lines of the report as text."""
     window, totals = report["window"], report["totals"]
     if window["first"] is None:
@@ -35,7 +35,9 @@ def summary(report: Row) -> Iterator[str]:
     yield from _section("LLM calls", report["llm"], _call)
 
 
-def _section(title: str, rows: Sequence[Row], cells_of: Callable[[Row], Cells]) -> Iterator[str]:
+def _section(
+    title: str, rows: Sequence[ReportRow], cells_of: Callable[[ReportRow], Cells]
+) -> Iterator[str]:
     """Give a table; numbers stand at the right of their column."""
     if not rows:
         return
@@ -56,7 +58,7 @@ def _section(title: str, rows: Sequence[Row], cells_of: Callable[[Row], Cells]) 
         yield f"… and {len(rows) - MOST_ROWS:,} more: --json and --html have them all"
 
 
-def _request(row: Row) -> Cells:
+def _request(row: ReportRow) -> Cells:
     slowest = row["slowest"] or {"trace_id": None}
     return {
         "kind": _cell(row["kind"]),
@@ -72,7 +74,7 @@ def _request(row: Row) -> Cells:
     }
 
 
-def _error(row: Row) -> Cells:
+def _error(row: ReportRow) -> Cells:
     frame = row["frame"]
     return {
         "count": f"{row['count']:,}",
@@ -85,7 +87,7 @@ def _error(row: Row) -> Cells:
     }
 
 
-def _call(row: Row) -> Cells:
+def _call(row: ReportRow) -> Cells:
     return {
         "model": _cell(row["model"]),
         "provider": _cell(row["provider"]),

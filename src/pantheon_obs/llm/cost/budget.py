@@ -21,7 +21,7 @@ from pantheon_obs.llm.cost.spending import PER_DOLLAR, WINDOWS, Tally, deadline
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pantheon_obs.llm.cost.spending import Sum, Window
+    from pantheon_obs.llm.cost.spending import BudgetWindow, Sum
 
     OnExceeded = Callable[[str | None, float], object]
 
@@ -37,7 +37,7 @@ def budget(  # noqa: PLR0913 - options by name
     usd: float,
     *,
     per: str | None = None,
-    window: Window = "day",
+    window: BudgetWindow = "day",
     on_exceeded: OnExceeded | None = None,
     refuse: bool = False,
     redis: object = None,
@@ -93,7 +93,7 @@ class Budget(Undoable):
     """A limit for the cost of LLM calls, which `budget` has made."""
 
     def __init__(
-        self, usd: float, per: str | None, window: Window, on_exceeded: OnExceeded | None
+        self, usd: float, per: str | None, window: BudgetWindow, on_exceeded: OnExceeded | None
     ) -> None:
         self._usd = _number("usd", usd, 0.0, "an amount of US dollars above 0")
         names = in_force("llm_attribution")
@@ -180,7 +180,7 @@ def _number(name: str, value: Any, least: float, accepted: str) -> float:
     return int(number) if number.is_integer() else number
 
 
-def _shared_tally(per: str | None, window: Window, client: object) -> Any:
+def _shared_tally(per: str | None, window: BudgetWindow, client: object) -> Any:
     from pantheon_obs.llm.cost.shared_script import script_of, shared_name  # noqa: PLC0415 - only with Redis
     from pantheon_obs.llm.cost.shared_spending import SharedTally  # noqa: PLC0415 - as above
 

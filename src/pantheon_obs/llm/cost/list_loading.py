@@ -28,7 +28,7 @@ _DATA = f"{PACKAGE}.data"
 _LONGEST = 10.0  # seconds that a fork waits
 _LEAST = 1e-9  # USD
 
-Check = Callable[[PriceList], object]
+WhenLoaded = Callable[[PriceList], object]
 
 
 class ListLoader:
@@ -43,7 +43,7 @@ class ListLoader:
         self._is_prepared = False
         self._thread: Thread | None = None
         self._started = Lock()  # taken once, by whoever loads it
-        self._checks: list[Check] = []
+        self._checks: list[WhenLoaded] = []
 
     def prepare(self) -> None:
         """Import what SDKs on httpx take from sys.modules: a thread must not leave half of it.
@@ -81,7 +81,7 @@ class ListLoader:
         if self._thread is not None:
             self._thread.join(_LONGEST)
 
-    def when_loaded(self, check: Check) -> None:
+    def when_loaded(self, check: WhenLoaded) -> None:
         """Run a check of the application's prices as soon as the list is there."""
         self._checks.append(check)
         self._run_checks()

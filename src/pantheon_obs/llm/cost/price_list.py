@@ -34,7 +34,7 @@ _TOTALS = ("input_tokens", "output_tokens")
 TOKENS = (*_TOTALS, "cache_read_tokens", "cache_write_tokens", "output_reasoning_tokens")
 
 
-class Prices(NamedTuple):
+class CompiledPrices(NamedTuple):
     """The prices of a model for calls that have counts of certain names, in a certain order.
 
     All factors are in this order. Amounts are over the denominator.
@@ -57,9 +57,9 @@ class Prices(NamedTuple):
 class Listed:
     """A model of the list, as it is served: its prices for each set of counts, made once."""
 
-    def __init__(self, make: Callable[[Counts, tuple[str, ...]], Prices | None]) -> None:
+    def __init__(self, make: Callable[[Counts, tuple[str, ...]], CompiledPrices | None]) -> None:
         self._make = make
-        self._made: dict[Any, Prices | None] = {}
+        self._made: dict[Any, CompiledPrices | None] = {}
 
     def price(self, counts: Counts) -> float | None:
         """Return the price in USD; None if it has none, or if the counts do not fit together."""
@@ -163,7 +163,7 @@ class PriceList:
                 continue
         return None
 
-    def _prices(self, listed: Any, counts: Counts, order: tuple[str, ...]) -> Prices | None:
+    def _prices(self, listed: Any, counts: Counts, order: tuple[str, ...]) -> CompiledPrices | None:
         """Return the prices for these counts; None if the list does not say what they cost.
 
         The prices are for counts in that order, in which those that are not given are 0.
@@ -210,7 +210,7 @@ def _names(alias: str | None, model: str | None) -> list[str]:
     return [alias, model] if model.lower() in alias.lower() else [model, alias]
 
 
-def _compiled(priced: list[tuple[Any, Any]], names: tuple[str, ...]) -> Prices:
+def _compiled(priced: list[tuple[Any, Any]], names: tuple[str, ...]) -> CompiledPrices:
     """Make the factors of these counts from the prices of units, parts before their wholes."""
     rests: list[dict[str, int]] = []  # of each unit without its parts, by the names of counts
     for position, (unit, _) in enumerate(priced):
@@ -237,7 +237,7 @@ def _compiled(priced: list[tuple[Any, Any]], names: tuple[str, ...]) -> Prices:
         for above, many in amounts.items()
     }
     wholes = [tuple(rest.get(name, 0) for name in names) for rest in rests if len(rest) > 1]
-    return Prices(wholes, factors.pop(-1), [*factors.items()], denominator)
+    return CompiledPrices(wholes, factors.pop(-1), [*factors.items()], denominator)
 
 
 def _price_above(input_tokens: int, price: Any) -> Any:

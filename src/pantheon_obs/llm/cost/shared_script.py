@@ -13,7 +13,7 @@ from pantheon_obs.core.in_force import in_force
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pantheon_obs.llm.cost.spending import Window
+    from pantheon_obs.llm.cost.spending import BudgetWindow
 
 _TIMEOUT = 0.5  # seconds that a command waits for the server
 
@@ -50,7 +50,7 @@ return found
 """
 
 
-def shared_name(per: str | None, window: Window) -> str:
+def shared_name(per: str | None, window: BudgetWindow) -> str:
     """Name the sums that the processes of a service share."""
     parts = (in_force("service"), in_force("environment"), per, window)
     return ":".join("" if part is None else quote(str(part), safe="") for part in parts)

@@ -28,7 +28,7 @@ from pantheon_obs.products import WORKER_NUMBERS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pantheon_obs.llm.cost.spending import Limit, Sum, Window
+    from pantheon_obs.llm.cost.spending import BudgetWindow, Limit, Sum
 
 _RETRY = 0.5  # seconds between two attempts to reach a server that is gone
 _LONG = 0.5  # seconds that the first call, until an answer has come, and the end wait more
@@ -103,7 +103,9 @@ class SharedTally(Tally):
     is_lost = False  # whether the last command has failed
     patience = _LONG  # seconds that a call waits longer for the first answer
 
-    def __init__(self, per: str | None, window: Window, name: str, script: tuple[Any, Any]) -> None:
+    def __init__(
+        self, per: str | None, window: BudgetWindow, name: str, script: tuple[Any, Any]
+    ) -> None:
         self.name = name
         self._script, self._close = script
         super().__init__(per, window)

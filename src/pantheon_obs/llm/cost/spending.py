@@ -22,7 +22,7 @@ _WINDOWS_KEPT = 3  # a clock that is set back finds the sums of the window befor
 _SECONDS = {"hour": 3600, "day": 86400}
 WINDOWS = (*_SECONDS, "month")
 
-Window = str | float
+BudgetWindow = str | float
 _ids = count(1)
 _clock: Callable[[], float] = time
 
@@ -38,7 +38,7 @@ def read_from(clock: Callable[[], float] = time) -> None:
     _clock = clock
 
 
-def ends_of(window: Window, moment: float) -> tuple[float, float]:
+def ends_of(window: BudgetWindow, moment: float) -> tuple[float, float]:
     """Return the start and end of the window that a moment is in, in seconds since the epoch."""
     if window == "month":
         year, month, *_ = gmtime(moment)
@@ -112,7 +112,7 @@ class Tally:
     put aside first, and whoever gets the lock adds up all that are there.
     """
 
-    def __init__(self, per: str | None, window: Window) -> None:
+    def __init__(self, per: str | None, window: BudgetWindow) -> None:
         self.per = per
         self.window = window
         self.limits: tuple[Limit, ...] = ()
