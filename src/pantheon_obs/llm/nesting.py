@@ -1,4 +1,4 @@
-"""Calls within a call: find the outer one, and add up what the inner ones have used."""
+"""Calls within a call: find the outer call, and add up the usage of the inner calls."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class InnerCalls:
         self._lock = RLock()
         self._used = Reported()
         self.open: set[OpenCall] = set()
-        self.held: list[Any] = []  # what budgets hold of their costs until the outer call ends
+        self.held: list[Any] = []  # the costs that budgets reserve until the outer call ends
 
     def add(self, event: LlmCallFinished) -> bool:
         """Add a finished call; return False if the outer call was reported before it."""

@@ -66,7 +66,7 @@ def set_cost(
     try:
         cost, source = _cost_of(call, answer, used, options, inner)
     except Exception as error:  # noqa: BLE001 - the guard, without its cost per call
-        if not sys.is_finalizing():  # the list cannot import what it needs any more
+        if not sys.is_finalizing():  # the list cannot import its modules any more
             report(f"prices of {call.event}", error)
     if cost is not None:
         call.cost_usd, call.cost_source = _rounded(float(cost)), source

@@ -40,7 +40,7 @@ class CompiledPrices(NamedTuple):
     All factors are in this order. Amounts are over the denominator.
     """
 
-    rests: list[tuple[int, ...]]  # what is left of a whole beside its parts is never below 0
+    rests: list[tuple[int, ...]]  # the rest of a whole beside its parts is never below 0
     amounts: tuple[int, ...]
     tiers: list[tuple[int, tuple[int, ...]]]  # amounts above so many input tokens, the most first
     denominator: int
@@ -164,9 +164,9 @@ class PriceList:
         return None
 
     def _prices(self, listed: Any, counts: Counts, order: tuple[str, ...]) -> CompiledPrices | None:
-        """Return the prices for these counts; None if the list does not say what they cost.
+        """Return the prices for these counts; None if the list has no price for them.
 
-        The prices are for counts in that order, in which those that are not given are 0.
+        The prices are for counts in that order, in which missing counts are 0.
         """
         units = {unit.price_key: unit for unit in self._registry.units.values()}
         priced = [
@@ -201,7 +201,7 @@ class PriceList:
 
 
 def _names(alias: str | None, model: str | None) -> list[str]:
-    """Return the names to look up: what was asked for, if that is more exact, after the answer's.
+    """Return the names to look up: the requested name, if more exact, after the answer's.
 
     Bedrock answers with the name of a model; the request has its inference profile, too.
     """

@@ -1,7 +1,7 @@
 """Sums of several processes, in Redis: a thread keeps them, so that no call waits for a network.
 
-Each process writes its own spending as a whole, not what has come since. So a command that is sent
-twice, by a retry for example, changes nothing, and what could not be written is written later.
+Each process writes its own spending as a whole, not the increase. So a command that is sent twice,
+by a retry for example, changes nothing, and a sum that could not be written is written later.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class SharedTally(Tally):
         return self._sent_at is not None and monotonic() - self._sent_at > _LONG
 
     def forked(self) -> None:
-        """Start as a process of its own: what the parent has spent is another's."""
+        """Start as a process of its own: the parent's spending is another's."""
         super().forked()
         self._pid, self._process = os.getpid(), uuid4().hex
         self._asked: SimpleQueue[Update | None] = SimpleQueue()
@@ -137,17 +137,17 @@ class SharedTally(Tally):
         return super().find(key)
 
     def stop(self) -> None:
-        """End the thread after what it has been asked."""
+        """End the thread after the work that it has been asked for."""
         atexit.unregister(self._end)
         self._asked.put(None)
 
     def _end(self) -> None:
-        """Give the thread a moment for what it has been asked, at the end of the process."""
+        """Give the thread a moment for its pending work, at the end of the process."""
         if self._starting.locked():
             self._ask(()).wait(deadline() + _LONG)
 
     def share(self, sums: tuple[Sum, ...], *, final: bool) -> Update | None:
-        """Write our sums and ask for those of all processes; return what a call waits for."""
+        """Write our sums and ask for all processes' sums; return the update that a call awaits."""
         trio = sys.modules.get("trio")
         if is_forked_later(WORKER_NUMBERS):
             sums[0].tell(self._write(sums))
@@ -189,7 +189,7 @@ class SharedTally(Tally):
                     self._write_untold()
 
     def _write_untold(self) -> None:
-        """Write what could not be written, unless it is of no use any more."""
+        """Write the sums that could not be written, unless they are of no use any more."""
         for number, spent in tuple(self._untold.items()):
             if now() > spent.end + _KEPT:
                 del self._untold[number]

@@ -120,7 +120,7 @@ class Tally:
         self.forked()
 
     def forked(self) -> None:
-        """Forget what belongs to the threads of the parent process."""
+        """Forget the state of the threads of the parent process."""
         self._adding = Lock()
         self._new: deque[tuple[tuple[Sum, ...], int, int, int]] = deque()
         for sums in self._windows.values():
@@ -175,7 +175,7 @@ class Tally:
         """End the sharing."""
 
     def finish_adding(self) -> None:
-        """Add up what another thread is about to add; not for finalizers."""
+        """Add up the calls that another thread is about to add; not for finalizers."""
         if self._adding.acquire(timeout=_LONGEST_WAIT):
             self._add_up()
             self._sum_up()
@@ -185,7 +185,7 @@ class Tally:
             self._add_up()
 
     def _add_up(self) -> None:
-        """Add what is there, release the lock, and tell the limits that are reached."""
+        """Add the waiting calls, release the lock, and notify the limits that are reached."""
         changed = []
         try:
             while self._new:

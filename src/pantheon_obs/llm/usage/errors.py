@@ -1,6 +1,6 @@
 """Errors: exceptions of SDKs, and bodies that report one although the HTTP status is 200.
 
-Only what is meant for machines is read. A message may have anything private in it.
+Only machine-readable fields are read. A message may have anything private in it.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ def has(value: Any, name: str) -> bool:
 
 
 def opener(*names: str) -> Callable[[Any], Any]:
-    """Make a function that opens a value, so that `get` of what it returns reads these fields.
+    """Make a function that opens a value, so that `get` of its result reads these fields.
 
     Without names it returns a dict of the fields that the value stores. An answer is read by some
     40 fields; to decide how a class is opened once, not for each field, takes a third of the time.

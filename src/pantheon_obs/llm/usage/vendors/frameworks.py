@@ -73,7 +73,7 @@ def langchain_message(value: Any, reported: Reported) -> Any:
 
 
 def _read_raw(value: Any, found: Any, reported: Reported) -> None:
-    """Read what a message keeps of the vendor's answer: tools, the tier, and a gateway's figure."""
+    """Read the parts of the vendor's answer in a message: tools, the tier, a gateway's figure."""
     kept = field(value, "additional_kwargs")
     add_tools(field(value, "content"), reported)
     add_tools(field(kept, "tool_outputs"), reported)

@@ -40,7 +40,7 @@ def _reason_of(output: Any) -> str | None:
 
 
 def _read_usage(usage: Any, reported: Reported) -> None:
-    """Read a usage, whose completion is without reasoning. What is not sent is 0 there."""
+    """Read a usage, whose completion is without reasoning. A count that is not sent is 0."""
     prompt, reasoning = field(usage, "prompt_tokens"), field(usage, "reasoning_tokens")
     made = sum(count(number) or 0 for number in (field(usage, "completion_tokens"), reasoning))
     cached = field(usage, "cached_prompt_text_tokens")
