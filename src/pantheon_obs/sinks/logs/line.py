@@ -140,7 +140,7 @@ class LineBuilder:
                 line[key] = redactor.clean(value)
 
     def _add_context(self, line: dict[str, Any], bound: Mapping[str, Any] | None) -> None:
-        """Add what `bind()` and structlog have bound, and static fields, if the line lacks them."""
+        """Add the fields of `bind()` and structlog, and static fields, if the line lacks them."""
         if bound:
             self._add_missing(line, dict(bound))
         variables = structlog_fields.variables

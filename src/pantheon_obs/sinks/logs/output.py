@@ -96,7 +96,7 @@ class Output:
             while self._waiting:
                 rounds += self._descriptor is None
                 if rounds > _ENDLESS:
-                    # Each line brings another: the stream logs what it is given (`sys.stdout` was
+                    # Each line brings another: the stream logs its input (`sys.stdout` was
                     # redirected to a logger). This line, and later ones, go to the real stdout.
                     self._refused = self._stream
                     self._look_at(getattr(sys, f"__{self._name}__"))
@@ -183,7 +183,7 @@ class Output:
         if type(stream).__module__ in _LOGGING:
             stream = getattr(sys, f"__{self._name}__")
         self._stream, self._descriptor, self._shared = stream, None, False
-        # Anything else (a StringIO, a test's capture, an application's tee) sees what is written.
+        # Anything else (a StringIO, a test's capture, an application's tee) sees the output.
         if type(stream) is TextIOWrapper:
             with suppress(OSError, ValueError):
                 descriptor = stream.fileno()

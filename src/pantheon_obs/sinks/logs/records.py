@@ -1,4 +1,4 @@
-"""Make the `LogRecord` of an entry, for those who see records, and read back what they changed."""
+"""Make the `LogRecord` of an entry for code that sees records, and read back its changes."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class _Bound:
     @property  # type: ignore[misc]  # it cannot be set
     def __class__(  # pyright: ignore[reportIncompatibleMethodOverride]  # as above
         self,
-    ) -> Any:  # noqa: ANN401 - redaction opens what names another class
+    ) -> Any:  # noqa: ANN401 - redaction opens objects that name another class
         return type(self.__wrapped__)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any attribute of any value

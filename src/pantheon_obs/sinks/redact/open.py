@@ -56,7 +56,7 @@ def key_text(key: object) -> str:
 
 @lru_cache(_CLASSES)
 def _opener_of(kind: Any) -> Opener:  # noqa: ANN401 - a class
-    """Decide once per class, and by the class: what a value says of its class may be a lie."""
+    """Decide once per class, and by the class: a value may report a wrong class."""
     if any("__class__" in vars(base) for base in kind.__mro__[:-1]):
         return _opener_of_proxies(kind)
     if hasattr(kind, "dtype") and hasattr(kind, "tolist"):

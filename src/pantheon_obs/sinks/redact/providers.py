@@ -1,4 +1,4 @@
-"""Shapes of providers' keys, as data: how a key begins, and the pattern of what follows.
+"""Shapes of providers' keys, as data: how a key begins, and the pattern of its rest.
 
 Those marked "ds" are from the plugins of Yelp's detect-secrets 1.5.0
 (https://github.com/Yelp/detect-secrets, Apache License 2.0), those marked "gl" from gitleaks 8.30
@@ -158,7 +158,7 @@ _SHAPES: tuple[tuple[str, str], ...] = (
     ("discord. discordapp.", r"com/api/(?:v\d+/)?webhooks/\d{8,}/([\w-]{20,})"),
 )
 PROVIDERS = [(one, pattern) for beginnings, pattern in _SHAPES for one in beginnings.split()]
-"""How a key begins, and the pattern of what follows."""
+"""How a key begins, and the pattern of its rest."""
 
 # A user alone is no secret, unless it looks like a key.
 _IN_URL = (

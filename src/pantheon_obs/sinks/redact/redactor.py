@@ -41,7 +41,7 @@ class Redactor:
     Args:
         keys: Names of secrets besides those of the built-in list.
         limit: How many characters a text, and how many bytes a structure, may have. One that is
-            longer is cut to `SHOWN`: what is beyond is not redacted.
+            longer is cut to `SHOWN`: the rest is not redacted.
 
     Attributes:
         knows_more: Whether there are keys besides the built-in list: one may be a field of ours.

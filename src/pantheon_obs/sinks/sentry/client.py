@@ -123,7 +123,7 @@ class SentrySink:
             claim(self._sdk, trace)
         elif trace.owns_context:
             variables: Any = self._sdk.scope
-            variables._isolation_scope.set(scope.fork())  # noqa: SLF001 - what has a public way ends with a block
+            variables._isolation_scope.set(scope.fork())  # noqa: SLF001 - the public ways end with a block
             variables._current_scope.set(self._sdk.get_current_scope().fork())  # noqa: SLF001 - as above
             claim(self._sdk, trace)
 
