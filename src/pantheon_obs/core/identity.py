@@ -31,7 +31,7 @@ class Identity:
     """Reads the id from a request's headers, or makes one, as the settings say.
 
     Attributes:
-        plain: What goes on to other services of a request that brings nothing to pass on.
+        plain: The context that goes on to other services if a request brings nothing to pass on.
     """
 
     __slots__ = ("_generate", "_names", "_nothing", "_readers", "_trusts", "_usual", "plain")
@@ -55,7 +55,7 @@ class Identity:
         return self.read(headers)[0]
 
     def read(self, headers: Headers) -> tuple[str, Upstream | None]:
-        """The id of the request with these headers, and what its caller has sent to go on.
+        """The id of the request with these headers, and the context that its caller passes on.
 
         Their names are in lower case. The first valid one in the order of `inbound_headers` wins;
         of a header that was sent twice only the first counts.

@@ -21,7 +21,7 @@ _in_force: dict[str, Any] = {}
 
 
 def put_in_force(settings: Settings) -> None:
-    """Keep what a set-up says; a later one without arguments changes nothing."""
+    """Keep the settings of a set-up; a later set-up without arguments changes nothing."""
     for name in _KEPT:
         if name in settings.given or name not in _in_force:
             _in_force[name] = getattr(settings, name)

@@ -1,4 +1,4 @@
-"""Measure what code of a trace does: find the trace, add to its sums, tell the sinks."""
+"""Measure the code of a trace: find the trace, add to its sums, notify the sinks."""
 
 from __future__ import annotations
 
