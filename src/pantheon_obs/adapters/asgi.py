@@ -119,7 +119,7 @@ class TraceIdMiddleware:
         if self.on_startup is None and "app" in scope:
             # Added by hand within a framework, which has its own answer to an error.
             exchange.framework_answers = True
-        # Not on a copy: code around us reads there what the framework's router has left.
+        # Not on a copy: code around us reads there the values that the framework's router has left.
         scope[KEY] = exchange
         begin(exchange)
         try:

@@ -1,7 +1,7 @@
 """Any WSGI application: the id on every response, a clean context, one event per request.
 
 PEP 3333, nothing buffered: each part of a body goes on as soon as it comes, and a server finds on a
-response what the application has put there (`close`, `len`, `wsgi.file_wrapper`).
+response the attributes that the application has put there (`close`, `len`, `wsgi.file_wrapper`).
 https://peps.python.org/pep-3333/
 """
 

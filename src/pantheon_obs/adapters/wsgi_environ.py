@@ -47,7 +47,7 @@ class EnvironIdentity:
         }
 
     def read(self, environ: WSGIEnvironment) -> tuple[str, Upstream | None]:
-        """The id of the request with this environ, and what its caller has sent to go on."""
+        """The id of the request with this environ, and the context that its caller passes on."""
         found = []
         try:
             # Most requests bring an id and nothing else: 3,000 instructions in place of 15,000.

@@ -73,7 +73,7 @@ class WsgiExchange(Exchange):
         self._start_response = start_response
 
     def watch_environ(self, quiet_paths: frozenset[str]) -> None:
-        """Have an event emitted at the end, with what the environ says."""
+        """Have an event emitted at the end, with facts from the environ."""
         environ = self._environ
         self._script = script = environ.get("SCRIPT_NAME", "")
         method = environ.get("REQUEST_METHOD", "")
