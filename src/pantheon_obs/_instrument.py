@@ -39,7 +39,7 @@ _guard = Guard("instrument")
 class Instrumentation:
     """The start-up of an application, which its first call runs, and the options of `instrument`.
 
-    The application owns it: what it refers to may refer to the application.
+    The application owns it: objects that it refers to may refer to the application.
     """
 
     def __init__(self, start: Callable[[], None], settings: Settings, health: object) -> None:
@@ -124,7 +124,7 @@ def instrument(
 
 
 def instrumentation_of(app: object) -> Instrumentation | None:
-    """Return what an app was instrumented with; None for one that was not."""
+    """Return the instrumentation of an app; None for an app that was not instrumented."""
     try:
         adapter = import_module(f"pantheon_obs.adapters.{product_of(app).name}")
         reference = _of.get(_marker(adapter)(app))

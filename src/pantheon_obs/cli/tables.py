@@ -27,7 +27,7 @@ class Dialect(NamedTuple):
         other: Type and expression of a key of any other type.
         timestamp: Type and expression of the time.
         rest: Type and expression of the object of all other keys; `{keys}` are the known ones.
-        after: What follows the columns of the table.
+        after: The SQL that follows the columns of the table.
         rows: The rows of a file that are loaded; `{ours}` is that all required keys are text.
         is_text: Whether `{key}` is text.
         known: A known key in the expression of `rest`.

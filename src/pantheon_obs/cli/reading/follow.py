@@ -27,7 +27,7 @@ class Follower:
     """Follow files and standard input.
 
     Attributes:
-        read: What was read so far, as `Reader.read` has it.
+        read: The amount that was read so far, as `Reader.read` has it.
         once: Zipped files, which do not grow and are not followed.
     """
 

@@ -1,4 +1,4 @@
-"""Count what log lines tell: requests, errors and LLM calls, and their course over time.
+"""Count the contents of log lines: requests, errors, LLM calls, and their course over time.
 
 - `objects.py` reads the files; `facts.py` makes the relation `facts` of their lines, and `cache.py`
   keeps it for large files.
