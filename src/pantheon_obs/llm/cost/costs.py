@@ -104,7 +104,7 @@ def _cost_of(
         call.unpriced = inner.unpriced
         return inner.cost_usd, inner.cost_source
     if loader.prices is None or (call.provider is None and options.sdk is not None):
-        return None, None  # the SDK's client would tell the vendor
+        return None, None  # the SDK's client would show the vendor
     vendor = call.provider or answer.vendor or used.vendor
     return _list_price(vendor, call.model_alias, call.model, answer, used), "list"
 

@@ -39,7 +39,7 @@ _log = logging.getLogger("pantheon_obs.llm")
 
 
 class Update:
-    """One update through Redis: our sums are exchanged for those of all processes."""
+    """One update through Redis: our sums are exchanged for the sums of all processes."""
 
     def __init__(self, shared: SharedTally, sums: tuple[Sum, ...]) -> None:
         self.shared = shared
@@ -47,12 +47,12 @@ class Update:
         # Whether this thread runs the event loop of asyncio, which must not wait.
         self.in_loop = running_loop() is not None
         self.is_done = False
-        self.has_waiter = False  # who tells the limits then; else the thread does
+        self.has_waiter = False  # the waiter notifies the limits then; else the thread does
         self.reached: Iterable[Limit] = ()
         self.notify: Callable[[], object] = bool  # a no-op
 
     def wait(self, end: float) -> None:
-        """Wait in a thread, and tell the limits that are reached."""
+        """Wait in a thread, and notify the limits that are reached."""
         done = Event()
         self.has_waiter = True
         self.notify = done.set
@@ -78,12 +78,12 @@ class Update:
         return max(0, self.shared.patience + end - monotonic())
 
     def leave(self) -> None:
-        """Wait no longer: the thread tells the limits if it is not done yet."""
+        """Wait no longer: the thread notifies the limits if it is not done yet."""
         self.has_waiter = False
         self.tell()
 
     def tell(self) -> None:
-        """Tell the limits that are reached."""
+        """Notify the limits that are reached."""
         for spent in self.sums[:1]:
             spent.tell(self.reached)
 
@@ -98,7 +98,7 @@ class Update:
 
 
 class SharedTally(Tally):
-    """A tally whose sums are those of all processes with the same service and environment."""
+    """A tally with the sums of all processes that have the same service and environment."""
 
     is_lost = False  # whether the last command has failed
     patience = _LONG  # seconds that a call waits longer for the first answer
@@ -131,7 +131,7 @@ class SharedTally(Tally):
                 each.unpriced_elsewhere, each.unpriced = each.all_unpriced, 0
 
     def find(self, key: str | None) -> Sum:
-        """Do as any tally, in a process that a server in C may have forked without telling."""
+        """Do as any tally, in a process that a server in C may have forked without notice."""
         if os.getpid() != self._pid:
             self.forked()
         return super().find(key)
@@ -197,7 +197,7 @@ class SharedTally(Tally):
                 spent.tell(self._write((spent,)))
 
     def _write(self, sums: tuple[Sum, ...]) -> Iterable[Limit]:
-        """Exchange sums, and return the limits that this process has to tell, if reached."""
+        """Exchange sums, and return the limits that this process has to notify, if reached."""
         limits = self.limits if (sums[0].key is None) is (self.per is None) else ()
         ours = [(each.own, each.unpriced) for each in sums]
         found, self._sent_at = None, monotonic()

@@ -80,7 +80,7 @@ class SeveralAnswers:
     def __init__(self, reported: Reported) -> None:
         self._reported = reported
         self._sums = Reported()
-        self._found = False  # whether the sums are those of answers
+        self._found = False  # whether the sums belong to answers
         self._objects: dict[int, Any] = {}
         self._types: dict[str, Any] = {}  # by the answer's id
 

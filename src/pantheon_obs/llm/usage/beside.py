@@ -118,7 +118,7 @@ def add_detail(reported: Reported, name: str, value: object) -> None:
 
 
 def add_details(reported: Reported, values: Any, names: Mapping[str, str]) -> None:
-    """Keep those of an object's counts that only the price depends on; `names` maps its fields."""
+    """Keep an object's counts that only the price depends on; `names` maps its fields."""
     for name, kept in names.items():
         add_detail(reported, kept, field(values, name))
 

@@ -123,7 +123,7 @@ def _way(names: tuple[str, ...], kind: Any) -> Callable[[Any], Any] | None:
     has_dict = any("__dict__" in vars(base) for base in kind.__mro__)
     if has_dict and known.isdisjoint(names):
         return None if EXTRA in known else vars
-    if names:  # of slots, or of properties as those of Azure's SDK
+    if names:  # of slots, or of properties, as in Azure's SDK
         return lambda value: SimpleNamespace(get=partial(field, value))
     declared = _declared(kind)
     return lambda value: {name: field(value, name) for name in declared}

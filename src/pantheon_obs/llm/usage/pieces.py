@@ -1,4 +1,4 @@
-"""Tell which chunks of a long stream need not be read: they only carry a piece of the answer.
+"""Find the chunks of a long stream that need not be read: they only carry a piece of the answer.
 
 This saves time and nothing else. A chunk of a vendor without a row here is read.
 """

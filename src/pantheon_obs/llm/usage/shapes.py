@@ -53,7 +53,7 @@ def of_body(value: Any, reported: Reported) -> Any:
     body, usage = field(value, "provider_data"), field(value, "usage")
     if body is None or (usage is not None and not has(usage, "input_audio_tokens")):
         return False
-    model = vars(reported).pop("model", None)  # the one that was asked for, in a stream
+    model = vars(reported).pop("model", None)  # the requested model, in a stream
     read(body, reported)
     reported.model = reported.model or text(field(value, "model")) or model
     reported.finish_reason = reported.finish_reason or text(field(value, "finish_reason"))

@@ -18,7 +18,7 @@ from pantheon_obs.llm.usage.reported import Reported, add_counts, count, read_co
 from pantheon_obs.llm.usage.vendors.anthropic import CACHE_LIVES
 from pantheon_obs.llm.usage.vendors.gateways import cost
 
-# The second names are those of OpenAI's transcriptions and Realtime API.
+# The second names come from OpenAI's transcriptions and Realtime API.
 _INPUT_KINDS = {
     "audio": "input_audio_tokens",
     "audio_tokens": "input_audio_tokens",
@@ -47,7 +47,7 @@ _REASONS = ("finish_reason", "stop_reason", "stopReason", "done_reason")
 
 
 def langchain_message(value: Any, reported: Reported) -> Any:
-    """Read a message of LangChain. Those of a stream are added up, as LangChain does.
+    """Read a message of LangChain. The messages of a stream are added up, as LangChain does.
 
     https://reference.langchain.com/python/langchain-core/messages/ai/UsageMetadata
     """

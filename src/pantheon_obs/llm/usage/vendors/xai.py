@@ -51,5 +51,5 @@ def _read_usage(usage: Any, reported: Reported) -> None:
     reported.reasoning_tokens = count(reasoning, reported.reasoning_tokens)
     reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
     cost_in_ticks(usage, reported)
-    if reported.cost is None:  # xAI always sends it, and the client does not tell another host
+    if reported.cost is None:  # xAI always sends it, and the client does not show another host
         add_detail(reported, OTHER, 1)
