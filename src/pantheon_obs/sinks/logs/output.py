@@ -195,7 +195,7 @@ def _can_be_locked(descriptor: int) -> bool:
     """Whether it is a pipe or a socket, which processes share, and the system can lock it.
 
     POSIX record locks belong to the process: descriptors that were inherited exclude each other,
-    where those of flock(2) would not.
+    where the locks of flock(2) would not.
     """
     mode = os.fstat(descriptor).st_mode
     if _locks is None or not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):

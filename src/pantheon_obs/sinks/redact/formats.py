@@ -1,4 +1,4 @@
-"""Secrets that only the format of the text tells: prose, files, forms, keys and SQL.
+"""Secrets that only the format of the text shows: prose, files, forms, keys and SQL.
 
 Most texts have none of these formats. To look for a word of each takes much less time than to
 search for its pattern.

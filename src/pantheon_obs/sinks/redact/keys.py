@@ -140,7 +140,7 @@ class Keys:
 
     Attributes:
         extra: The further names, in small letters without separators.
-        rule: Finds the rule that tells whether a value under a key is a secret; None means never.
+        rule: Finds the rule that decides whether a value under a key is a secret; None means never.
     """
 
     def __init__(self, extra: Iterable[str] = ()) -> None:

@@ -1,4 +1,4 @@
-"""Rules for the values of a key that may be a secret's: each tells whether a value is one."""
+"""Rules for the values of a key that may be a secret's: each decides whether a value is one."""
 
 from __future__ import annotations
 
@@ -118,5 +118,5 @@ def has_login(value: object) -> bool:
 
 
 def like_a_session(value: object) -> bool:
-    """Tell the cookie of a session from an id, by which LLM services correlate."""
+    """Distinguish the cookie of a session from an id, by which LLM services correlate."""
     return like_a_code(value) and not _like_hex(value)
