@@ -1,7 +1,7 @@
 """The only owner of our context variables: the current trace, and the facts about it.
 
 A value set in a context variable does not travel up from a sync endpoint or a thread; a mutation of
-the shared `Trace` does. So the variable holds the trace, and the trace the facts.
+the shared `Trace` does. So the variable refers to the trace, and the trace has the facts.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Trace:
     id_token: Token[str]
     token: Token[Trace | None]
     outer_variables: foreign.Variables | None
-    suspended: Context | None = None  # that of its last step, between two of them
+    suspended: Context | None = None  # the context of its last step, between two steps
 
     def __init__(self, trace_id: str) -> None:
         self.trace_id = trace_id  # empty where `bind` was called outside of a request or job

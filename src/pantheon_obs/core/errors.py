@@ -52,7 +52,7 @@ class _Secret:
 
 
 SECRET: Final = _Secret()
-"""Stands in a message for a value that may hold a password."""
+"""Stands in a message for a value that may contain a password."""
 
 
 def refuse(name: str, value: object, accepted: str) -> NoReturn:

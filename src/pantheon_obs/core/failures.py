@@ -2,7 +2,7 @@
 
 An escaping exception passes several places that would each log it: our event, the server, a
 framework, an error tracker. The `Failure` that belongs to the exception makes all of that one
-traceback and one event, and tells a late reader which trace it belongs to.
+traceback and one event, and shows a late reader which trace it belongs to.
 
 A failure is one *raise* of an exception, not the exception object: libraries raise one object
 again and again. The object is the same failure within the trace in which it was raised, and in the

@@ -46,7 +46,7 @@ class Identity:
         self._trusts = settings.trust_inbound
         self._nothing = Upstream(fields=settings.baggage_fields)
         self.plain = self._nothing if settings.baggage_fields else None
-        # The one header that most callers send, if any.
+        # The only header that most callers send, if any.
         self._usual = next((name for name in names[:1] if name not in _PASSED_ON), b"")
         self._names = frozenset(names) | (_PASSED_ON if settings.trust_inbound else frozenset())
 
@@ -113,7 +113,7 @@ def _refuse(_: bytes) -> None:
 
 
 def new_id() -> str:
-    """Make a fresh id: that of the trace that another tracer has active here, else a random one."""
+    """Make a fresh id: the id of another tracer's active trace here, else a random id."""
     return active_id() or ids.generate()
 
 

@@ -35,7 +35,7 @@ def in_force(name: str) -> Any:  # noqa: ANN401 - a field of any type
 
 
 def attributed(bound: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of the bound fields that `llm_attribution` names."""
+    """Return the bound fields that `llm_attribution` names."""
     return {name: bound[name] for name in in_force("llm_attribution") if name in bound}
 
 

@@ -1,4 +1,4 @@
-"""Look on the stack of this thread for the caller, where nothing else can tell."""
+"""Look on the stack of this thread for the caller, where nothing else identifies it."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class Times:
         calls: int = 1,
         statement: Statement | None = None,
     ) -> None:
-        """Count a call that has ended, or a step of one; a call may be that of a statement."""
+        """Count a call that has ended, or a step of one; a call may execute a statement."""
         waiting = self.waiting
         waiting.append((start, end, name, calls, statement))
         if len(waiting) >= MOST_WAITING:
