@@ -204,7 +204,7 @@ class TraceIdMiddleware:
         except ValueError as error:
             if str(error) not in _LIFESPAN_ERRORS:
                 raise
-            # It has none; a server tells the end of its own to those only that have one.
+            # It has none; a server reports its shutdown only to applications that have one.
             for _ in ("startup", "shutdown"):
                 message = await lifespan_receive()
                 await lifespan_send({"type": f"{message['type']}.complete"})

@@ -50,7 +50,7 @@ class Noting:
         pipeline.entered(rpc)
         self._send = given.send_initial_metadata
         self._is_active: Callable[[], bool] | None = getattr(given, "is_active", None)
-        if self._is_active is not None:  # else the end of the RPC's task tells when it is over
+        if self._is_active is not None:  # else the RPC is over when its task ends
             given.add_callback(rpc.terminated)
         self._unsent = [(_HEADER, rpc.trace_id)]
         replaced: Any = self.context

@@ -56,7 +56,7 @@ class _TracedBuild:
 
     def __init__(self, app: Starlette, traced: ASGIWrapper) -> None:
         own = vars(app).get(_BUILD)
-        # The method of its class is held weakly, so that the app is freed with its last reference.
+        # The reference to its class's method is weak: the app is freed with its last reference.
         self.inner: Callable[[], Any] = (
             WeakMethod(app.build_middleware_stack) if own is None else lambda: own
         )

@@ -127,7 +127,7 @@ def route_in(
 
 
 def note_failed_read(exchange: Exchange, environ: WSGIEnvironment, error: BaseException) -> None:
-    """Tell the exchange that the client has left, if an exception comes from reading the body.
+    """Report to the exchange that the client has left, if an exception comes from reading the body.
 
     Servers raise any `OSError` for that, as a database's connection does too. So one counts only if
     it has passed through the object from which the application reads the body.

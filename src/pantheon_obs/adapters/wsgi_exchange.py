@@ -164,7 +164,7 @@ class WsgiExchange(Exchange):
         return super().says_departure(error)
 
     def escaped(self, error: BaseException) -> None:
-        """The application has raised; some servers expect that of one that took the connection."""
+        """The application has raised; some servers expect it after a takeover."""
         if self._takes_over(error):
             self.taken_over = True
             escape(error, self, covered=True).settle()
@@ -179,7 +179,7 @@ class WsgiExchange(Exchange):
         return self._takes_over(error) or super().may_escape(error)
 
     def _takes_over(self, error: BaseException) -> bool:
-        """Whether an exception tells the server that its connection was taken over.
+        """Whether an exception informs the server that its connection was taken over.
 
         gunicorn expects `StopIteration`, and Werkzeug's server a bare `ConnectionError`.
         """
