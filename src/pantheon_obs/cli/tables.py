@@ -1,6 +1,6 @@
 """One wide table of the library's lines, for each engine: its DDL and the statement that loads it.
 
-A column holds the values of the schema's type; a value of another type counts as absent, as it does
+A column has the values of the schema's type; a value of another type counts as absent, as it does
 everywhere in the command line. Lines that are torn or foreign are not loaded.
 """
 
