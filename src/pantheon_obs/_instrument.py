@@ -138,7 +138,7 @@ def _marker(adapter: Any) -> Callable[[Any], object]:  # noqa: ANN401 - a module
 
 
 def product_of(app: object) -> Product:
-    """Find the row of an app: a framework's, or that of the protocol that a callable speaks."""
+    """Find the row of an app: a framework's row, or the row of the protocol of a callable."""
     # By name: other instrumentors put a subclass in the place of a framework's class.
     classes = {(kind.__module__, kind.__qualname__) for kind in app.__class__.__mro__}
     for product in PRODUCTS:
@@ -180,7 +180,7 @@ def _is_awaited(app: object) -> bool:
 
 
 def _report_ignored(mark: object, product: Product, asked: Settings, health: object) -> None:
-    """Report the options of a second call that are not those of the first."""
+    """Report the options of a second call that differ from the first call's options."""
     reference = _of.get(mark)
     in_force = None if reference is None else reference()
     if in_force is not None:

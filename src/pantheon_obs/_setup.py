@@ -80,7 +80,7 @@ def _prices() -> ListLoader | None:
 
 
 def check_options(settings: Settings) -> None:
-    """Raise `ConfigError` for options that only a sink can tell to be none."""
+    """Raise `ConfigError` for options that only a sink can recognise as wrong."""
     refuse_unknown(settings.sentry_options or ())
 
 
