@@ -197,7 +197,8 @@ def restore(trace: Trace) -> None:
     outer = current_trace.get()
     is_left = outer is not None and outer.ended and carried_trace.get() is not outer
     if is_left and type(trace) is not Trace:
-        # A task that serves requests in turn keeps nothing of an earlier one; other work goes on.
+        # A thread or task that serves requests in turn keeps nothing of an earlier request; other
+        # work goes on.
         clear()
     elif trace.outer_variables:
         foreign.rebind(trace.outer_variables)

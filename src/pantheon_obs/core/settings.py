@@ -59,7 +59,7 @@ class Settings:
         request_id: Whether every log line has `request_id` beside `trace_id`, with the same value.
         llm: Whether the calls of all known LLM SDKs that are imported are log events.
         measure_time: Whether requests and tasks report where their time went.
-        debug_on_error: Whether lines below `log_level` are written if the end is ERROR or slow.
+        debug_on_error: Whether lines below `log_level` are written if work ends at ERROR or slow.
         slow_ms: Milliseconds from which a request or task is slow; 0 means never.
         keep_rate: Share of the requests and tasks that end well whose lines are written, 0 to 1.
         slow_loop_ms: Milliseconds for which an event loop may be blocked unreported; 0: for ever.

@@ -144,7 +144,7 @@ class Times:
     ) -> dict[str, Any]:
         """The fields on the line of a request, websocket or task, in the order of the schema.
 
-        `before` has the sums that are left out, at the start of a task that its caller waits for.
+        `before` has the sums at the start of a task that its caller waits for. They are left out.
         """
         measured = self.union(start, end)
         sums = self._sums if before is NOTHING else _since(before, self._sums)

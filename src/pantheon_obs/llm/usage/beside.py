@@ -24,7 +24,7 @@ _STANDARD = frozenset(
     )
 )
 _WAYS = frozenset({"service_tier", "speed", "inference_geo"})
-# Counts of a usage besides tokens that nobody pays for, or that are read by their own names.
+# Counts besides tokens in a usage, which nobody pays for or which are read by their own names.
 _FREE_COUNT = re.compile(
     r".*(_[mnu]?s|time|duration|latency|attempts?|retries)|.*\..*|.*token.*|.*eval_count|index|seed"
     r"|(unmeasured_)?requests|tool_calls|web_(search|fetch)_requests|code_execution_requests"

@@ -102,8 +102,8 @@ def word(text: str) -> str:
 def message(line: Line) -> str:
     """Show a message as it is, unless a part of it could be taken for a field of the line.
 
-    The application's own format string is no such part. For a message without
-    arguments it is not known.
+    The application's own format string is no such part. It is not known for a message without
+    arguments.
     """
     text: str = line["event"]
     if "=" not in text or not like_fields(text):

@@ -66,7 +66,7 @@ class Held:
 
 
 class Recording:
-    """The lines of one request or task that are kept aside, and their fate.
+    """The lines of one request or task that are kept aside, and whether they are written.
 
     Attributes:
         kept: Whether all lines are written.

@@ -22,8 +22,8 @@ _UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _PEM = r"[ A-Z0-9_-]{0,100}PRIVATE KEY(?: BLOCK)?-----"
 
 # The last character of each beginning is searched for in a text: a mark, or a letter that is rare.
-# Those of a row are divided by blanks. The first group of a pattern is the secret, if it has one;
-# else the beginning is a part of it.
+# The beginnings of a row are divided by blanks. The first group of a pattern is the secret, if it
+# has one; else the beginning is a part of it.
 _SHAPES: tuple[tuple[str, str], ...] = (
     ("sk-", rf"{RANDOM}{_NAME}{{16,}}"),  # OpenAI, Anthropic and many that are compatible
     ("sk_", rf"{RANDOM}\w{{16,}}"),  # ElevenLabs and others

@@ -63,7 +63,7 @@ _like_a_header = _like(r"[A-Z][a-z]*(?:-[A-Za-z]+)*")
 # The number of a card, divided or not; not its last digits.
 _like_a_card = _like(r"(?:\d[ -]?){12,18}\d")
 # Where a database is, with a user and a password before it, or with a list of such values. The
-# password of a URL has a shape, and that of pairs a name; one that is masked is not there.
+# password of a URL has a shape, and a pair's password has a name. A masked password is not there.
 _like_a_login = _like(
     r"(?![A-Za-z][\w+.-]*:(?://|\w+:))[^\s/:@=]+[:/](?![*\[<{$%]|x{3,}@)[^@]+@[\s\S]*"
     r"|(?:[^\s,;|:=/()]+[,;|:]){2,}(?=[a-z0-9]*[A-Z])(?=[A-Z0-9]*[a-z])(?=[A-Za-z]*\d)[^\s,;|:=]{6,}"
