@@ -25,7 +25,7 @@ def _search(entry: str) -> PathEntryFinderProtocol:
 
 sys.path_hooks.append(_search)
 
-# Only what works without another package: the checks of databases and Celery's part are left out.
+# Only names that work without another package: not the checks of databases and Celery's part.
 __all__ = [
     "BudgetExceeded",
     "ConfigError",

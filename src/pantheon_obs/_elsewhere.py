@@ -1,6 +1,6 @@
-"""Tell users where a name is that they import from another place.
+"""Show users the right module of a name that they import from another place.
 
-The module is itself a finder, asked for what `pantheon_obs` and some of its packages do not have.
+The module is itself a finder, asked for names that `pantheon_obs` and some of its packages lack.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ _guard = Guard("instrument")
 class Instrumentation:
     """The start-up of an application, which its first call runs, and the options of `instrument`.
 
-    The application owns it: what it refers to may refer to the application.
+    The application owns it: objects that it refers to may refer to the application.
     """
 
     def __init__(self, start: Callable[[], None], settings: Settings, health: object) -> None:
@@ -124,7 +124,7 @@ def instrument(
 
 
 def instrumentation_of(app: object) -> Instrumentation | None:
-    """Return what an app was instrumented with; None for one that was not."""
+    """Return the instrumentation of an app; None for an app that was not instrumented."""
     try:
         adapter = import_module(f"pantheon_obs.adapters.{product_of(app).name}")
         reference = _of.get(_marker(adapter)(app))
@@ -138,7 +138,7 @@ def _marker(adapter: Any) -> Callable[[Any], object]:  # noqa: ANN401 - a module
 
 
 def product_of(app: object) -> Product:
-    """Find the row of an app: a framework's, or that of the protocol that a callable speaks."""
+    """Find the row of an app: a framework's row, or the row of the protocol of a callable."""
     # By name: other instrumentors put a subclass in the place of a framework's class.
     classes = {(kind.__module__, kind.__qualname__) for kind in app.__class__.__mro__}
     for product in PRODUCTS:
@@ -180,7 +180,7 @@ def _is_awaited(app: object) -> bool:
 
 
 def _report_ignored(mark: object, product: Product, asked: Settings, health: object) -> None:
-    """Report the options of a second call that are not those of the first."""
+    """Report the options of a second call that differ from the first call's options."""
     reference = _of.get(mark)
     in_force = None if reference is None else reference()
     if in_force is not None:

@@ -80,7 +80,7 @@ def _prices() -> ListLoader | None:
 
 
 def check_options(settings: Settings) -> None:
-    """Raise `ConfigError` for options that only a sink can tell to be none."""
+    """Raise `ConfigError` for options that only a sink can recognise as wrong."""
     refuse_unknown(settings.sentry_options or ())
 
 
@@ -109,7 +109,7 @@ def metrics_page(protocol: str) -> Callable[..., Any]:
 
 
 def worker_died(pid: int) -> None:
-    """Settle what a worker that has ended has left of its metrics."""
+    """Settle the metrics that a worker which has ended has left."""
     import_module(_METRICS).worker_died(pid)
 
 
@@ -120,7 +120,10 @@ def missing_interceptor(module: str) -> Any:  # noqa: ANN401 - gRPC's
 
 
 def announce(settings: Settings, *, adapter: str) -> None:
-    """Log `observability_configured`, what is on and why the rest is off, unless all is off."""
+    """Log `observability_configured`: which parts are on, and why the others are off.
+
+    Nothing is logged if all parts are off.
+    """
     if is_off():
         return
     fields = {
@@ -137,7 +140,7 @@ def announce(settings: Settings, *, adapter: str) -> None:
 def announce_serving(
     settings: Settings, *, adapter: str, on_startup: Callable[[], None]
 ) -> Callable[[], None]:
-    """Announce it now, or in a command when the application is started, by what this returns."""
+    """Announce it now, or in a command when the application starts, by the returned function."""
     if not logs.in_command():
         announce(settings, adapter=adapter)
         return on_startup

@@ -1,7 +1,7 @@
 """The other programs that the library knows: one row per framework and server.
 
-It imports types only, so that every part but core may read it. Facts that an object itself can
-tell are not here.
+It imports types only, so that every part but core may read it. Facts that can be read from an
+object itself are not here.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Product(NamedTuple):
     serving_command: str = ""
     # The scope that Sentry's integration opens around a request or task, if it is not the protocol.
     sentry_scope: str = ""
-    # Classes whose objects are mistaken for its application, with what to use instead.
+    # Classes whose objects are mistaken for its application, each with its replacement.
     parts: tuple[tuple[str, str], ...] = ()
     sentry_wraps: bool = True  # Sentry's integration puts its middleware around the application
     # Functions of its module that give the number of a worker. Process 0 loads the application, and

@@ -26,7 +26,7 @@ from pantheon_obs.sinks.sentry import start as sentry
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# Modules that hold state of the process, and that are only imported where they are used.
+# Modules that have state of the process, and that are only imported where they are used.
 _RESET_IF_LOADED = (
     "adapters.celery_tracing",
     "adapters.django.health",

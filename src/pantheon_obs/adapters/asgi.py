@@ -119,7 +119,7 @@ class TraceIdMiddleware:
         if self.on_startup is None and "app" in scope:
             # Added by hand within a framework, which has its own answer to an error.
             exchange.framework_answers = True
-        # Not on a copy: code around us reads there what the framework's router has left.
+        # Not on a copy: code around us reads there the values that the framework's router has left.
         scope[KEY] = exchange
         begin(exchange)
         try:
@@ -204,7 +204,7 @@ class TraceIdMiddleware:
         except ValueError as error:
             if str(error) not in _LIFESPAN_ERRORS:
                 raise
-            # It has none; a server tells the end of its own to those only that have one.
+            # It has none; a server reports its shutdown only to applications that have one.
             for _ in ("startup", "shutdown"):
                 message = await lifespan_receive()
                 await lifespan_send({"type": f"{message['type']}.complete"})

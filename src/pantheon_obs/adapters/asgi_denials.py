@@ -38,7 +38,7 @@ ANSWER_500: tuple[Message, ...] = (
 def denial(send: Send, version: str | None, *, failed: bool) -> Iterator[Message]:
     """Make the messages of the response that the server of `send` would send.
 
-    `version` is that of HTTP; `failed` says whether the application has failed in the handshake,
+    `version` is HTTP's version; `failed` says whether the application has failed in the handshake,
     or has refused it.
     """
     server = type(getattr(send, "__self__", send)).__module__.partition(".")[0]

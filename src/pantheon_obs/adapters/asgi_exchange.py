@@ -165,7 +165,7 @@ class AsgiHttp(AsgiExchange):
         self.complete()
 
     def _look_for_client(self) -> None:
-        # uvicorn drops what nobody receives without an error, but its cycle knows.
+        # uvicorn drops messages that nobody receives without an error, but its cycle knows.
         cycle = getattr(self._send, "__self__", None)
         disconnected = None if cycle is None else getattr(cycle, "disconnected", None)
         self._cycle = cycle if isinstance(disconnected, bool) else None

@@ -1,4 +1,4 @@
-"""Read the headers of an ASGI request, and put the id on those of its response."""
+"""Read the headers of an ASGI request, and put the id on its response's headers."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A start-up or shutdown that fails: one log line and one error report, whatever servers say.
 
-And whether the server of this process was told to stop.
+The module also knows whether the server of this process was asked to stop.
 """
 
 from __future__ import annotations

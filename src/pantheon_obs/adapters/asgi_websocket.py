@@ -62,8 +62,8 @@ class AsgiWebsocket(AsgiExchange, WebsocketExchange):
             self.accepted = self.accepted or kind == "websocket.accept"
 
     def _can_deny(self) -> bool:
-        # A server names its version of ASGI. What does not is no server but a test client, whose
-        # user looks for the close code or for the exception of the application.
+        # A server names its version of ASGI. A caller that does not is no server but a test client,
+        # whose user looks for the close code or for the exception of the application.
         with _guard:
             is_server = "version" in (self.scope.get("asgi") or ())
             return is_server and DENIAL in (self.scope.get("extensions") or ())

@@ -83,7 +83,7 @@ class Tracing:
         return Identity(replace(self.settings(), inbound_headers=(ID,), trust_inbound=True))
 
     def headers(self, given: Any) -> Any:
-        """Copy the publisher's headers for an outgoing message, and add those of the trace."""
+        """Copy the publisher's headers for an outgoing message, and add the trace's headers."""
         given = {} if given is None else given
         if not isinstance(given, dict) or any(_is_trace_id(name) for name in given):
             return given

@@ -62,7 +62,7 @@ def server_interceptor(settings: Settings | None = None, **overrides: object) ->
 def aio_server_interceptor(settings: Settings | None = None, **overrides: object) -> Any:
     """Make the interceptor for `grpc.aio.server(interceptors=[…])`; put it first.
 
-    The arguments and errors are those of `server_interceptor`.
+    The arguments and errors are as for `server_interceptor`.
 
     Args:
         settings: The settings; None reads the environment.

@@ -1,7 +1,7 @@
-"""The context of an RPC, which notes what the application answers through it.
+"""The context of an RPC, which notes the application's answers through it.
 
 `context.abort` of the sync API raises a bare `Exception`, and contexts of plain functions under
-`grpc.aio` do not tell the code: so the methods are replaced, on the context where that can be done.
+`grpc.aio` do not report the code. So the methods are replaced, on the context where possible.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Noting:
     """Puts methods of ours in place of a context's own, which they call.
 
     Attributes:
-        context: What the application gets.
+        context: The context object that the application gets.
     """
 
     def __init__(self, rpc: Rpc, given: Any) -> None:
@@ -50,7 +50,7 @@ class Noting:
         pipeline.entered(rpc)
         self._send = given.send_initial_metadata
         self._is_active: Callable[[], bool] | None = getattr(given, "is_active", None)
-        if self._is_active is not None:  # else the end of the RPC's task tells when it is over
+        if self._is_active is not None:  # else the RPC is over when its task ends
             given.add_callback(rpc.terminated)
         self._unsent = [(_HEADER, rpc.trace_id)]
         replaced: Any = self.context
@@ -87,7 +87,7 @@ class Noting:
 
     def _send_with_ours(self, metadata: _Metadata) -> None:
         self._send((*metadata, *self._unsent))
-        self._unsent = []  # only now: what the application sends may be refused
+        self._unsent = []  # only now: the application's metadata may be refused
 
     async def _send_async(self, metadata: _Metadata) -> None:
         await self._send((*metadata, *self._unsent))

@@ -38,7 +38,7 @@ class RpcFinished(RequestFinished):
         return INFO if self.grpc_code == "OK" else WARNING
 
     def fields(self, line: dict[str, Any] | None = None) -> dict[str, Any]:
-        """The event's own fields, in the order of the schema, added to those of a line."""
+        """The event's own fields, in the order of the schema, added to the fields of a line."""
         fields: dict[str, Any] = {} if line is None else line
         for name, value in super().fields().items():
             if name == "latency_ms":

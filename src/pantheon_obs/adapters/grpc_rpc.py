@@ -95,7 +95,7 @@ class Rpc(Exchange):
         except IndexError:
             return
         self.finish()
-        end(self, suspended=True)  # in whatever context this runs: that of the RPC is over
+        end(self, suspended=True)  # in whatever context this runs: the RPC's context is over
 
     def _event(self, outcome: Outcome, error: BaseException | None) -> RpcFinished:
         left = outcome in ("client_disconnected", "cancelled")

@@ -35,7 +35,7 @@ def child_exit(_server: object, worker: Any) -> None:  # noqa: ANN401 - gunicorn
 class JSONLogger(Logger):  # type: ignore[misc]
     """Writes gunicorn's log lines in the format of all others, on standard output.
 
-    The settings are those of the environment, until the app is imported and gives its own. An
+    The settings come from the environment, until the app is imported and gives its own. An
     error log or access log that goes to a file is kept. https://gunicorn.org/reference/settings/
     """
 

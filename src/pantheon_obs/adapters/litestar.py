@@ -90,7 +90,7 @@ def _lifespan_hook(app: ASGIApp, event: str) -> Callable[[], Awaitable[None]]:
 
 
 def _root_of(error: BaseException) -> BaseException:
-    """Unwrap the exception of a response that had started from those of Litestar."""
+    """Unwrap the exception of a response that had started from Litestar's exceptions."""
     while isinstance(error, LitestarException) and error.__cause__ is not None:
         error = alone_in(error.__cause__)
     return error
@@ -107,7 +107,7 @@ async def _after_exception(error: Exception, scope: Any) -> None:  # noqa: ANN40
 
 
 def _is_handled(error: Exception, scope: Any) -> bool:  # noqa: ANN401 - as above
-    """Whether it is meant as an answer, or has a handler of its own: not the one for all errors."""
+    """Whether it is meant as an answer, or has its own handler, not the handler for all errors."""
     if isinstance(error, HTTPException | WebSocketException):
         return True
     route = scope.get("route_handler")

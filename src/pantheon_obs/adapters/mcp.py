@@ -140,7 +140,7 @@ def _trace_session(session: Any) -> None:
 
 
 def _with_meta(request: Any, ours: dict[str, str]) -> Any:
-    """Copy a request with more meta data; what its caller has put there stays."""
+    """Copy a request with more meta data; its caller's meta data stays."""
     inner = getattr(request, "root", None)  # of SDK 1.x, which wraps requests
     if inner is not None:
         return type(request)(_with_meta(inner, ours))

@@ -52,7 +52,7 @@ def route_template(
                 return template  # without a mount, as most requests come
             if template is None or begin != way:
                 mounts, leaf, reached = _walk(scope, begin, path)
-                if template is None:  # else it is that of the route which has answered
+                if template is None:  # else it is the template of the route that answered
                     template = leaf
         elif template is None and "path_template" in scope:
             template = _REST
@@ -68,7 +68,7 @@ def route_template(
 
 
 def _below(real: str, template: str, named: Callable[[str], str]) -> str:
-    """Put the template of a real path through mounts before that of the mounted application."""
+    """Put the template of a real path through mounts before the mounted application's template."""
     return named(real) + template if real else template
 
 

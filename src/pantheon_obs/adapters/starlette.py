@@ -46,7 +46,7 @@ def is_installed(app: Starlette) -> bool:
     build = vars(app).get(_ATTRIBUTE)
     if not isinstance(build, _TracedBuild):
         return False
-    # Another instrumentor that is taken off again puts back what was there before it.
+    # Another instrumentor that is taken off again puts back the earlier method.
     without = (build.inner(), MethodType(type(app).build_middleware_stack, app))
     return app.build_middleware_stack not in without
 
@@ -56,7 +56,7 @@ class _TracedBuild:
 
     def __init__(self, app: Starlette, traced: ASGIWrapper) -> None:
         own = vars(app).get(_BUILD)
-        # The method of its class is held weakly, so that the app is freed with its last reference.
+        # The reference to its class's method is weak: the app is freed with its last reference.
         self.inner: Callable[[], Any] = (
             WeakMethod(app.build_middleware_stack) if own is None else lambda: own
         )
@@ -70,7 +70,7 @@ class _TracedStack(ServerErrorMiddleware):
     """A stack with request tracing around it, which other instrumentors take for the app's own.
 
     They rebuild the stack from its outermost middleware's attributes, and expect Starlette's there.
-    Its answer to an error is within: what is rebuilt has nothing to answer.
+    Its answer to an error is within: the rebuilt middleware has nothing to answer.
     """
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:  # type: ignore[override]

@@ -1,7 +1,7 @@
 """Any WSGI application: the id on every response, a clean context, one event per request.
 
 PEP 3333, nothing buffered: each part of a body goes on as soon as it comes, and a server finds on a
-response what the application has put there (`close`, `len`, `wsgi.file_wrapper`).
+response the attributes that the application has put there (`close`, `len`, `wsgi.file_wrapper`).
 https://peps.python.org/pep-3333/
 """
 
@@ -115,7 +115,7 @@ class TraceIdMiddleware:
                 exchange.watch_environ(self._quiet)
                 pipeline.started(exchange)
             try:
-                # No variable holds the body: any traceback of the application keeps this frame.
+                # No variable refers to the body: any traceback of the application keeps this frame.
                 return body_of(  # type: ignore[no-any-return]  # whatever the application returns
                     self.app(environ, exchange.start_response), exchange, environ
                 )
@@ -181,7 +181,7 @@ def install(
     on_startup: Callable[[], None],
     within: Callable[[WSGIApplication], WSGIApplication],
 ) -> WSGIApplication:
-    """Wrap a plain WSGI callable; the arguments are those of `asgi.install`."""
+    """Wrap a plain WSGI callable; the arguments are as for `asgi.install`."""
     return TraceIdMiddleware(within(app), settings, on_startup=on_startup)
 
 

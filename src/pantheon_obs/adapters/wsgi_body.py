@@ -42,7 +42,7 @@ def body_of(response: Any, exchange: WsgiExchange, environ: WSGIEnvironment) -> 
 
 
 def _note(exchange: WsgiExchange, part: Any, *, is_whole: bool = False) -> None:  # noqa: ANN401 - as above
-    """Note a part of the body; what is not bytes is the server's to judge."""
+    """Note a part of the body; the server judges a part that is not bytes."""
     try:
         exchange.handed(len(part), is_whole=is_whole)
     except TypeError as error:
@@ -57,7 +57,7 @@ class _Closing:
         self._exchange = exchange
 
     def close(self) -> None:
-        """Close what the application has returned, in the request's trace."""
+        """Close the body that the application has returned, in the request's trace."""
         exchange = self._exchange
         resume(exchange)
         try:

@@ -47,7 +47,7 @@ class EnvironIdentity:
         }
 
     def read(self, environ: WSGIEnvironment) -> tuple[str, Upstream | None]:
-        """The id of the request with this environ, and what its caller has sent to go on."""
+        """The id of the request with this environ, and the context that its caller passes on."""
         found = []
         try:
             # Most requests bring an id and nothing else: 3,000 instructions in place of 15,000.
@@ -127,7 +127,7 @@ def route_in(
 
 
 def note_failed_read(exchange: Exchange, environ: WSGIEnvironment, error: BaseException) -> None:
-    """Tell the exchange that the client has left, if an exception comes from reading the body.
+    """Report to the exchange that the client has left, if an exception comes from reading the body.
 
     Servers raise any `OSError` for that, as a database's connection does too. So one counts only if
     it has passed through the object from which the application reads the body.

@@ -73,7 +73,7 @@ class WsgiExchange(Exchange):
         self._start_response = start_response
 
     def watch_environ(self, quiet_paths: frozenset[str]) -> None:
-        """Have an event emitted at the end, with what the environ says."""
+        """Have an event emitted at the end, with facts from the environ."""
         environ = self._environ
         self._script = script = environ.get("SCRIPT_NAME", "")
         method = environ.get("REQUEST_METHOD", "")
@@ -164,7 +164,7 @@ class WsgiExchange(Exchange):
         return super().says_departure(error)
 
     def escaped(self, error: BaseException) -> None:
-        """The application has raised; some servers expect that of one that took the connection."""
+        """The application has raised; some servers expect it after a takeover."""
         if self._takes_over(error):
             self.taken_over = True
             escape(error, self, covered=True).settle()
@@ -179,7 +179,7 @@ class WsgiExchange(Exchange):
         return self._takes_over(error) or super().may_escape(error)
 
     def _takes_over(self, error: BaseException) -> bool:
-        """Whether an exception tells the server that its connection was taken over.
+        """Whether an exception informs the server that its connection was taken over.
 
         gunicorn expects `StopIteration`, and Werkzeug's server a bare `ConnectionError`.
         """

@@ -83,7 +83,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def build_parser(wanted: Sequence[str]) -> tuple[Parser, dict[str, Parser]]:
-    """Make the parser and those of the commands; only the wanted ones get their arguments."""
+    """Make the parser and the commands' parsers; only the wanted ones get their arguments."""
     parser = Parser(
         prog="pantheon-obs",
         description=_DESCRIPTION,
@@ -126,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
     Args:
-        arguments: The arguments without the program's name; those of the process by default.
+        arguments: The arguments without the program's name; the process's arguments by default.
     """
     words = sys.argv[1:] if arguments is None else arguments
     # Python sets them to None if the descriptor was closed (`>&-`).

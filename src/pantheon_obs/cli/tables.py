@@ -1,6 +1,6 @@
 """One wide table of the library's lines, for each engine: its DDL and the statement that loads it.
 
-A column holds the values of the schema's type; a value of another type counts as absent, as it does
+A column has the values of the schema's type; a value of another type counts as absent, as it does
 everywhere in the command line. Lines that are torn or foreign are not loaded.
 """
 
@@ -27,7 +27,7 @@ class Dialect(NamedTuple):
         other: Type and expression of a key of any other type.
         timestamp: Type and expression of the time.
         rest: Type and expression of the object of all other keys; `{keys}` are the known ones.
-        after: What follows the columns of the table.
+        after: The SQL that follows the columns of the table.
         rows: The rows of a file that are loaded; `{ours}` is that all required keys are text.
         is_text: Whether `{key}` is text.
         known: A known key in the expression of `rest`.

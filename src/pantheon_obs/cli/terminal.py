@@ -29,7 +29,7 @@ _PATIENCE = 2.0  # seconds after which progress is shown
 
 
 class CommandError(ObsError):
-    """A command cannot do its work; the message is the one line that the person reads.
+    """A command cannot do its work; the message is the only line that the person reads.
 
     Attributes:
         code: The exit code: 2 for wrong use, 1 for nothing found.
@@ -60,7 +60,7 @@ def encoded(value: object) -> bytes:
     """Encode a value as JSON, also where orjson refuses.
 
     Parts that are nested too deeply become `…`, integers beyond 64 bits floats, and bytes that are
-    no UTF-8, such as those of a variable, question marks.
+    no UTF-8, such as in a variable, question marks.
     """
     try:
         return orjson.dumps(value)

@@ -1,7 +1,7 @@
-"""The only owner of our context variables: the current trace, and what is known about it.
+"""The only owner of our context variables: the current trace, and the facts about it.
 
 A value set in a context variable does not travel up from a sync endpoint or a thread; a mutation of
-the shared `Trace` does. So the variable holds the trace, and the trace the facts.
+the shared `Trace` does. So the variable refers to the trace, and the trace has the facts.
 """
 
 from __future__ import annotations
@@ -75,9 +75,9 @@ class Trace:
     quiet = False  # whether its event is at DEBUG
     active_in: Any = None  # the gauge that counts it while it is served
     llm: LlmTotals | None = None  # of the finished calls
-    bind_known: Callable[[Trace], object] | None = None  # binds what is known by now only
+    bind_known: Callable[[Trace], object] | None = None  # binds facts that are known by now only
     ended = 0.0  # clock time
-    times: Times | None = None  # of what was measured
+    times: Times | None = None  # of the measured calls
     last_byte: float | None = None  # clock time at which the response was handed to the server
     spans: Spans | None = None  # its own span and its caller's, once one is known
     own_baggage = False  # whether `baggage_fields` are its application's, and not those in force
@@ -87,7 +87,7 @@ class Trace:
     id_token: Token[str]
     token: Token[Trace | None]
     outer_variables: foreign.Variables | None
-    suspended: Context | None = None  # that of its last step, between two of them
+    suspended: Context | None = None  # the context of its last step, between two steps
 
     def __init__(self, trace_id: str) -> None:
         self.trace_id = trace_id  # empty where `bind` was called outside of a request or job
@@ -176,7 +176,7 @@ def suspend(trace: Trace) -> None:
 
 
 def resume(trace: Trace) -> None:
-    """Make a suspended trace current again, with what its last step bound."""
+    """Make a suspended trace current again, with the fields that its last step bound."""
     begin(trace)
     context, trace.suspended = trace.suspended, None
     if context is not None and (foreign.bound or context[current_trace] is not trace):
@@ -197,20 +197,21 @@ def restore(trace: Trace) -> None:
     outer = current_trace.get()
     is_left = outer is not None and outer.ended and carried_trace.get() is not outer
     if is_left and type(trace) is not Trace:
-        # What serves one request after another keeps nothing of an earlier one; other work goes on.
+        # A thread or task that serves requests in turn keeps nothing of an earlier request; other
+        # work goes on.
         clear()
     elif trace.outer_variables:
         foreign.rebind(trace.outer_variables)
 
 
 def clear() -> None:
-    """Leave the trace of this context, so that what it starts belongs to none."""
+    """Leave the trace of this context, so that work which it starts belongs to no trace."""
     current_trace_id.set("")
     current_trace.set(None)
 
 
 def apart(work: Callable[..., object], *args: object) -> None:
-    """Run in a copy of the context what the garbage collector may run: the end of a finalizer.
+    """Run the end of a finalizer in a copy of the context: the garbage collector may call it.
 
     Python 3.11 may run it within a `ContextVar.set`: https://github.com/python/cpython/pull/97922.
     """
@@ -220,12 +221,12 @@ def apart(work: Callable[..., object], *args: object) -> None:
 
 
 def is_apart() -> bool:
-    """Whether the code that runs is what a finalizer has begun: it must wait for no lock."""
+    """Whether a finalizer has begun the code that runs: it must wait for no lock."""
     return _is_apart.get()
 
 
 def leave_on(request: object, trace: Trace) -> None:
-    """Leave a trace on a framework's request object, for what is logged about it later."""
+    """Leave a trace on a framework's request object, for later log lines about it."""
     setattr(request, ATTRIBUTE, trace)  # asking for its `__dict__` would slow its attributes down
 
 

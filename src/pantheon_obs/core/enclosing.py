@@ -1,7 +1,7 @@
 """Find the exchange of a request that was translated into another protocol on its way.
 
 A WSGI application in an ASGI application, or the other way round, gets its request from a converter
-that hands nothing over but the context. The context alone does not tell: an application may call
+that hands nothing over but the context. The context alone is not enough: an application may call
 another one, which is a request of its own.
 """
 
@@ -28,7 +28,7 @@ def enclosing(
     """The exchange in this context, of another protocol than `inner`, that has the same request.
 
     It is the same with the same path, and with all headers that have reached the outer application.
-    Their names are those of an environ. `headers_of` reads those of this request; it is asked only
+    Their names are as in an environ. `headers_of` reads this request's headers; it is asked only
     where an exchange of another protocol is there.
     """
     outer = current_trace.get()

@@ -35,13 +35,13 @@ class BudgetExceeded(ObsError):  # noqa: N818 - a state, as in `BudgetExceeded.b
     """
 
     def __init__(self, key: str | None, spent: float, budget: float) -> None:
-        super().__init__(key, spent, budget)  # what pickle calls it with
+        super().__init__(key, spent, budget)  # the arguments that pickle passes
         self.key = key
         self.spent = spent
         self.budget = budget
 
     def __str__(self) -> str:
-        """Say what was spent of which budget."""
+        """Say how much of which budget was spent."""
         whose = "" if self.key is None else f" of {shown(self.key)}"
         return f"the LLM budget{whose} is spent: {self.spent:.9g} of {self.budget:.9g} US dollars"
 
@@ -52,7 +52,7 @@ class _Secret:
 
 
 SECRET: Final = _Secret()
-"""Stands in a message for a value that may hold a password."""
+"""Stands in a message for a value that may contain a password."""
 
 
 def refuse(name: str, value: object, accepted: str) -> NoReturn:

@@ -2,7 +2,7 @@
 
 `fields()` gives the keys of an event's log line, in the order of the schema; an unknown fact is
 omitted, unless the schema promises the key. `outside` names the fields whose text is not ours:
-it may hold a secret.
+it may contain a secret.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class RequestFinished(Finished):
         return WARNING if status >= CLIENT_ERROR else INFO
 
     def fields(self, line: dict[str, Any] | None = None) -> dict[str, Any]:
-        """The event's own fields, in the order of the schema, added to those of a line.
+        """The event's own fields, in the order of the schema, added to the fields of a line.
 
         A dict of their own, copied to the line, would take 2 % of the whole request.
         """

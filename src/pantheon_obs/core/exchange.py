@@ -115,7 +115,7 @@ class Exchange(Trace, Facts):
             self.finish()
 
     def closing(self) -> None:
-        """The server begins to close the response: what the application does now comes after it.
+        """The server begins to close the response: the application's work from now on is after it.
 
         The event of a 5xx waits still: the exception that caused it may escape.
         """

@@ -2,7 +2,7 @@
 
 An escaping exception passes several places that would each log it: our event, the server, a
 framework, an error tracker. The `Failure` that belongs to the exception makes all of that one
-traceback and one event, and tells a late reader which trace it belongs to.
+traceback and one event, and shows a late reader which trace it belongs to.
 
 A failure is one *raise* of an exception, not the exception object: libraries raise one object
 again and again. The object is the same failure within the trace in which it was raised, and in the
@@ -51,7 +51,7 @@ class Failure:
         self.logged = self.sent = True
 
     def __reduce__(self) -> tuple[type[None], tuple[()]]:
-        """Pickle as None: another process reports what it raises itself."""
+        """Pickle as None: another process reports its own exceptions itself."""
         return type(None), ()
 
     def is_current(self) -> bool:
@@ -105,7 +105,7 @@ def escape(error: BaseException, trace: Trace, *, covered: bool = False) -> Fail
 
 
 def cover_text(trace: Trace) -> None:
-    """Record that the event of a trace reports what a server may say of it in text, here."""
+    """Record here that the event of a trace reports a failure which a server may log as text."""
     failure = Failure(trace)
     failure.covered = True
     escaped_failure.set(failure)
@@ -213,7 +213,7 @@ def trace_id_of(error: BaseException | None) -> str | None:
 
 
 def repeats(record: LogRecord) -> bool:
-    """Whether a server's record says in text what the event of a trace has reported.
+    """Whether a server's record repeats in text a failure that a trace's event has reported.
 
     Some servers log the traceback of an escaped exception as text, without the exception. Such a
     record is the first that comes after the exception has escaped to this context.
@@ -241,6 +241,6 @@ def _attributes(error: BaseException | None) -> dict[str, object]:
     """The exception's own attributes; a class may refuse to have any."""
     try:
         attributes = error.__dict__
-    except Exception:  # noqa: BLE001 - then what is recorded of it is lost
+    except Exception:  # noqa: BLE001 - then the facts recorded on it are lost
         return {}
     return attributes if type(attributes) is dict else {}

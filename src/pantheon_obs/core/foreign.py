@@ -20,7 +20,7 @@ bound: object = ()
 """True once another library has bound a field anywhere in this process: asked for each request."""
 
 clear: Callable[[], Variables] = list
-"""Unsets what other libraries have bound in this context, and returns it."""
+"""Unsets the variables that other libraries have bound in this context, and returns them."""
 
 tracer = ""
 """The module of another tracer, whose trace id is used where it has begun a trace."""
@@ -47,7 +47,7 @@ def register_tracer(module: str, ask: Callable[[], str | None]) -> None:
 
 
 def rebind(variables: Variables) -> None:
-    """Bind again what `clear` returned."""
+    """Bind the variables again that `clear` returned."""
     for variable, value in variables:
         variable.set(value)
 

@@ -1,6 +1,6 @@
 """The only place where an exception of the library is swallowed.
 
-Telemetry must never change what the application does, so everything that records runs inside
+Telemetry must never change the application's behaviour, so everything that records runs inside
 `Guard`. It swallows `Exception` only: cancellation, `KeyboardInterrupt`, `SystemExit` and
 `GeneratorExit` are the application's and pass.
 """

@@ -31,7 +31,7 @@ class Identity:
     """Reads the id from a request's headers, or makes one, as the settings say.
 
     Attributes:
-        plain: What goes on to other services of a request that brings nothing to pass on.
+        plain: The context that goes on to other services if a request brings nothing to pass on.
     """
 
     __slots__ = ("_generate", "_names", "_nothing", "_readers", "_trusts", "_usual", "plain")
@@ -46,7 +46,7 @@ class Identity:
         self._trusts = settings.trust_inbound
         self._nothing = Upstream(fields=settings.baggage_fields)
         self.plain = self._nothing if settings.baggage_fields else None
-        # The one header that most callers send, if any.
+        # The only header that most callers send, if any.
         self._usual = next((name for name in names[:1] if name not in _PASSED_ON), b"")
         self._names = frozenset(names) | (_PASSED_ON if settings.trust_inbound else frozenset())
 
@@ -55,7 +55,7 @@ class Identity:
         return self.read(headers)[0]
 
     def read(self, headers: Headers) -> tuple[str, Upstream | None]:
-        """The id of the request with these headers, and what its caller has sent to go on.
+        """The id of the request with these headers, and the context that its caller passes on.
 
         Their names are in lower case. The first valid one in the order of `inbound_headers` wins;
         of a header that was sent twice only the first counts.
@@ -113,7 +113,7 @@ def _refuse(_: bytes) -> None:
 
 
 def new_id() -> str:
-    """Make a fresh id: that of the trace that another tracer has active here, else a random one."""
+    """Make a fresh id: the id of another tracer's active trace here, else a random id."""
     return active_id() or ids.generate()
 
 

@@ -21,7 +21,7 @@ _in_force: dict[str, Any] = {}
 
 
 def put_in_force(settings: Settings) -> None:
-    """Keep what a set-up says; a later one without arguments changes nothing."""
+    """Keep the settings of a set-up; a later set-up without arguments changes nothing."""
     for name in _KEPT:
         if name in settings.given or name not in _in_force:
             _in_force[name] = getattr(settings, name)
@@ -35,7 +35,7 @@ def in_force(name: str) -> Any:  # noqa: ANN401 - a field of any type
 
 
 def attributed(bound: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of the bound fields that `llm_attribution` names."""
+    """Return the bound fields that `llm_attribution` names."""
     return {name: bound[name] for name in in_force("llm_attribution") if name in bound}
 
 

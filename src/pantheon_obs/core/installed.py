@@ -1,4 +1,4 @@
-"""Tell the files of installed code from those of the application, and which code is imported."""
+"""Distinguish the files of installed code from the application's, and find imported code."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Wait for the application to import a module, which the library does not import by itself.
 
-What waits is called before the statement that imports the module returns. A finder in
+A waiting function is called before the statement that imports the module returns. A finder in
 `sys.meta_path` sees to that, while anything waits.
 """
 
@@ -81,7 +81,7 @@ class _Loader:
         return getattr(self._loader, name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Run the module, then what waits for it."""
+        """Run the module, then the functions that wait for it."""
         module.__loader__ = module.__spec__.loader = self._loader  # type: ignore[union-attr]  # it has one
         self._loader.exec_module(module)
         _imported(module.__name__)

@@ -106,7 +106,7 @@ class LlmCallFinished(Fact):
     def fields(  # noqa: C901, PLR0912 - a loop takes four times as long
         self, line: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        """The event's own fields, in the order of the schema, added to those of a line."""
+        """The event's own fields, in the order of the schema, added to the fields of a line."""
         fields: dict[str, Any] = {} if line is None else line
         fields["model_alias"] = self.model_alias
         fields["latency_ms"] = self.latency_ms

@@ -2,8 +2,8 @@
 
 A bound method in an attribute of its own object is such a cycle: the object would be freed by the
 garbage collector only, and not with its last reference. So the new method stands in a class of the
-object's own, and calls the earlier one through a weak reference. Whoever holds the bound method
-holds the object, as before.
+object's own, and calls the earlier one through a weak reference. A reference to the bound method
+keeps the object alive, as before.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Sink(Protocol):
-    """Where facts go. One file or folder per back-end; what it raises is reported once.
+    """Where facts go. One file or folder per back-end; its exceptions are reported once.
 
     A sink that is interested in finished facts only has neither `started` nor `ended`. A sink may
     also have a method `measure(measurement)`, which gets the facts of `core.measurements`, and one

@@ -65,7 +65,7 @@ class ResponseHeaders(Generic[AnyStr]):
             for name in self._names:
                 headers.append((name, trace_id))
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
-            # They are no pairs: the server decides what becomes of the very object.
+            # They are no pairs: the server decides about the very object.
             report("response headers", error)
             return headers if isinstance(given, Iterator) else given
         return headers

@@ -1,7 +1,7 @@
 """Find the trace that code works for, in a context that a request has left behind.
 
 A session that is served by one task copies the context of its first request, and keeps it for all
-later ones. If it has the running request in a context variable there, that tells which one it is.
+later ones. If it has the running request in a context variable there, that request is meant.
 Other tasks and timers that a request has started belong to it, for a limited time.
 """
 
@@ -27,7 +27,7 @@ def serving(trace: Trace) -> Trace | None:
     """
     if carried_trace.get() is not trace:
         for value in copy_context().values():
-            with suppress(Exception):  # a variable may hold anything
+            with suppress(Exception):  # a variable may have any value
                 scope = getattr(getattr(value, "request", value), "scope", None)
                 found = scope.get(KEY) if type(scope) is dict else None
                 if isinstance(found, Trace) and not found.ended:

@@ -47,7 +47,7 @@ class Settings:
         metrics_path: Path of the metrics for Prometheus; None mounts no page.
         metrics_port: Port of its own that answers `/metrics`; None opens none.
         quiet_paths: Paths whose `request_finished` is logged at DEBUG only; None means the paths of
-            the probes. That of the metrics always is one.
+            the probes. The metrics' path always is one.
         redact_keys: Keys to redact besides the built-in ones.
         log_delivery: `direct` waits for the reader of the log, `queue` never does.
         log_queue_bytes: Bytes that may wait in the queue, 1 kB or more.
@@ -58,8 +58,8 @@ class Settings:
         bind_user_id: Whether the log lines of a request have the id of its authenticated user.
         request_id: Whether every log line has `request_id` beside `trace_id`, with the same value.
         llm: Whether the calls of all known LLM SDKs that are imported are log events.
-        measure_time: Whether requests and tasks tell where their time went.
-        debug_on_error: Whether lines below `log_level` are written for what ends at ERROR or slow.
+        measure_time: Whether requests and tasks report where their time went.
+        debug_on_error: Whether lines below `log_level` are written if work ends at ERROR or slow.
         slow_ms: Milliseconds from which a request or task is slow; 0 means never.
         keep_rate: Share of the requests and tasks that end well whose lines are written, 0 to 1.
         slow_loop_ms: Milliseconds for which an event loop may be blocked unreported; 0: for ever.
@@ -163,7 +163,7 @@ class Settings:
 
     @property
     def quiet(self) -> frozenset[str]:
-        """The quiet paths, by default those of the probes; and always that of the metrics."""
+        """The quiet paths, by default the probes' paths; and always the metrics' path."""
         probes = [f"{self.health_prefix}/{name}" for name in ("live", "live/", "ready", "ready/")]
         metrics = [self.metrics_path, f"{self.metrics_path}/"] if self.metrics_path else []
         return frozenset([*(probes if self.quiet_paths is None else self.quiet_paths), *metrics])
@@ -231,7 +231,7 @@ def resolve(settings: Settings | None, overrides: Mapping[str, object]) -> Setti
         refuse("settings", settings, "a pantheon_obs.Settings or None")
     resolved = settings.with_overrides(overrides)
     if _SWITCH not in resolved.given and Settings.from_env().disabled:
-        return replace(resolved, disabled=True)  # it holds for settings made in code, too
+        return replace(resolved, disabled=True)  # it applies to settings made in code, too
     return resolved
 
 

@@ -1,4 +1,4 @@
-"""Tell by its signature whether a callable can be called in a certain way."""
+"""Find out from its signature whether a callable can be called in a certain way."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Upstream(NamedTuple):
 
 
 class Spans:
-    """The span of a request or task, made when it is first needed, and that of its caller."""
+    """The span of a request or task, made when it is first needed, and its caller's span."""
 
     __slots__ = ("span_id", "upstream")
 

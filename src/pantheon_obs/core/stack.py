@@ -1,4 +1,4 @@
-"""Look on the stack of this thread for the caller, where nothing else can tell."""
+"""Look on the stack of this thread for the caller, where nothing else identifies it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 def is_below(*paths: str) -> bool:
     """Whether a method of one of these objects, or of an instance of these classes, is running.
 
-    Each path is a dotted name. What is not imported is not running. It reads the variables of each
-    frame, so it is for set-up only.
+    Each path is a dotted name. A class that is not imported is not running. The function reads the
+    variables of each frame, so it is for set-up only.
     """
     wanted = [value for path in paths if (value := _imported(path)) is not None]
     classes = tuple(value for value in wanted if isinstance(value, type))

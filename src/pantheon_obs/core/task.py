@@ -23,13 +23,13 @@ _guard = Guard("task_finished")
 
 
 class TaskRun(Trace):
-    """The trace of one try of a task, with what its event says of it."""
+    """The trace of one try of a task, with the facts of its event."""
 
     caller: Trace | None = None
     """The trace that an eager call is a part of, in place of one of its own."""
 
     times_before: Sums = NOTHING
-    """The sums of that trace when the call began; its own share is what came since."""
+    """The sums of that trace when the call began; its own share is the increase since then."""
 
     def __init__(
         self, trace_id: str, task_id: str, *, task: str, queue: str | None, retries: int

@@ -32,7 +32,7 @@ _EXACT = 64  # the latest blocks, which are never joined
 
 
 def statement_of(text: object, system: str) -> Statement | None:
-    """Return a statement as it is counted; None for what has no text."""
+    """Return a statement as it is counted; None for an object without text."""
     if not isinstance(text, str):
         return None
     if len(text) <= _LONG:
@@ -63,7 +63,7 @@ class Times:
         calls: int = 1,
         statement: Statement | None = None,
     ) -> None:
-        """Count a call that has ended, or a step of one; a call may be that of a statement."""
+        """Count a call that has ended, or a step of one; a call may execute a statement."""
         waiting = self.waiting
         waiting.append((start, end, name, calls, statement))
         if len(waiting) >= MOST_WAITING:
@@ -102,7 +102,7 @@ class Times:
             else:
                 overlapping.append((start, end, seconds))
         if overlapping:
-            # What came before the earliest of them stays as it is.
+            # A block before the earliest of them stays as it is.
             past = bisect_right(blocks, min(overlapping)[0], key=itemgetter(1))
             blocks[past:] = _joined(blocks[past:] + overlapping)
         if len(blocks) > _MOST_BLOCKS:
@@ -144,7 +144,7 @@ class Times:
     ) -> dict[str, Any]:
         """The fields on the line of a request, websocket or task, in the order of the schema.
 
-        `before` has what is left out: the sums at the start of a task that its caller waits for.
+        `before` has the sums at the start of a task that its caller waits for. They are left out.
         """
         measured = self.union(start, end)
         sums = self._sums if before is NOTHING else _since(before, self._sums)
@@ -180,7 +180,7 @@ def _put(fields: dict[str, Any], name: str, added_up: tuple[int, float]) -> None
 
 
 def _since(before: Sums, sums: dict[str, tuple[int, float]]) -> dict[str, tuple[int, float]]:
-    """Subtract what was added up before; leave out the names that have no further call."""
+    """Subtract the sums from before; leave out the names that have no further call."""
     earlier = {name: before[0].get(name, (0, 0.0)) for name in sums}
     return {
         name: (calls - earlier[name][0], seconds - earlier[name][1])

@@ -1,4 +1,4 @@
-"""Measure what code of a trace does: find the trace, add to its sums, tell the sinks."""
+"""Measure the code of a trace: find the trace, add to its sums, notify the sinks."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def add_llm_call(trace: Trace, started: float, seconds: float) -> None:
 
 
 def in_llm_call(trace: Trace) -> bool:
-    """Whether the code that runs is that of an open LLM call of the trace."""
+    """Whether the code that runs belongs to an open LLM call of the trace."""
     call = call_here() if trace.open_calls else None
     return call is not None and (call in trace.open_calls or bool(call.nested))
 

@@ -86,7 +86,7 @@ def to_hex(trace_id: str) -> str | None:
 
 
 def to_uuid(digits: str) -> str:
-    """32 hex digits in the form of a UUID, which is that of our own ids."""
+    """32 hex digits in the form of a UUID, which is the form of our own ids."""
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 

@@ -35,7 +35,7 @@ class WebsocketExchange(Exchange):
         self.client_left(_ABNORMAL)
 
     def returned(self) -> None:
-        """The application's call has returned: the server closes what is still open."""
+        """The application's call has returned: the server closes a connection that is open."""
         super().returned()
         self.response_complete = self.response_started
 

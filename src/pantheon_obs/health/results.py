@@ -1,4 +1,4 @@
-"""Refuse functions that check nothing, judge what checks return, and report their results."""
+"""Refuse functions that check nothing, judge checks' return values, and report the results."""
 
 from __future__ import annotations
 

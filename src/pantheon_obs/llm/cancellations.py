@@ -1,4 +1,4 @@
-"""Tell by whom a call was cancelled: by a time-out, by a consumer that left, or by hand.
+"""Find out who has cancelled a call: a time-out, a consumer that left, or the application.
 
 `asyncio.timeout` cancels its task, and turns that into a `TimeoutError` further up; `wait_for` is
 made of it since Python 3.12. Nothing but the stack of a coroutine refers to its object, and the
@@ -76,7 +76,7 @@ reset = watch.end  # used by `pantheon_obs.testing.reset`
 
 
 def sender_of(error: BaseException) -> Sender | None:
-    """Tell who has ended a call with an exception that is not an `Exception`, if it can be told."""
+    """Find out who has ended a call with an exception that is not an `Exception`, if possible."""
     if isinstance(error, GeneratorExit):
         return "consumer"
     if not is_cancellation(error):
@@ -99,7 +99,7 @@ def _canceller_of(task: Any) -> Sender | None:
 
 
 def _has_expired(task: Any, seen: set[Any]) -> bool:
-    """Whether all cancellations of a task come from time-outs: its own, or those of its waiters."""
+    """Whether all cancellations of a task come from time-outs: its own or its waiters'."""
     seen.add(task)
     requests = task.cancelling()
     expired = watch.expiring(task)
@@ -109,7 +109,7 @@ def _has_expired(task: Any, seen: set[Any]) -> bool:
 
 
 def _waiters(task: Any, seen: set[Any]) -> list[Any]:
-    """Return the tasks that a task's cancellation may come from: who waits for it is told its end.
+    """Return the tasks that a task's cancellation may come from: they are notified of its end.
 
     Its callbacks belong to the task that awaits it, to `gather`'s future, or to a `TaskGroup`.
     """
@@ -127,7 +127,7 @@ def _waiters(task: Any, seen: set[Any]) -> list[Any]:
         elif isinstance(one, asyncio.Future):
             looked_at += _callbacks(one)
         elif isinstance(one, asyncio.TaskGroup):
-            looked_at.append(one._parent_task)  # noqa: SLF001 - nothing public tells
+            looked_at.append(one._parent_task)  # noqa: SLF001 - nothing public has it
         elif type(one) in (MethodType, BuiltinMethodType):
             looked_at.append(one.__self__)
         elif isinstance(one, partial):

@@ -117,7 +117,7 @@ def client_starter(options: CallOptions, find_alias: Finder) -> Starter:
 def _place_finder(options: CallOptions) -> Callable[..., tuple[str | None, bool]]:
     """Make a function that returns the vendor that a call goes to. It raises no `Exception`.
 
-    The vendor is that of the URL among the arguments, else of the client's present URL. The second
+    The vendor is known by the URL among the arguments, else by the client's present URL. The second
     value says whether the host may have prices of its own. `args` begin with the client, or with a
     resource of it, unless others have wrapped the method.
     """

@@ -96,7 +96,7 @@ def is_observed(client: object, sdk: Sdk) -> bool:
 def instrumented(
     subject: object, methods: Iterable[str] | None, options: CallOptions, *, automatic: bool
 ) -> LlmInstrumentation:
-    """Do what `instrument_llm` does; an `automatic` change stands behind all others."""
+    """Do the same as `instrument_llm`; an `automatic` change stands behind all others."""
     loader.prepare()
     sdk = sdk_of(subject)
     all_clients = sdk if isinstance(subject, type | ModuleType) else None

@@ -24,7 +24,7 @@ class Sdk(NamedTuple):
 
     package: str  # that has them
     names: frozenset[str]
-    # The path to the URL of the interface that a client uses; its host tells the vendor. Empty for
+    # The path to the URL of the interface that a client uses; its host shows the vendor. Empty for
     # a client of gRPC, whose channel has it.
     url: str
     operations: Mapping[str, str]  # by the path to each method that calls a model
@@ -189,7 +189,7 @@ SDKS = (
         for prefix in ("", "aio")
     ),
     Sdk("lm15", _LM15_CLIENTS, "base_url", _LM15),
-    # dspy has a copy of it, which sends its calls, unless it is told to use litellm.
+    # dspy has a copy of it, which sends its calls, unless it is set to use litellm.
     Sdk("dspy._vendor.lm15", _LM15_CLIENTS, "base_url", _LM15, modules=("dspy",)),
     # A router calls these functions, once for each attempt; they call other SDKs.
     Sdk("litellm", frozenset(), "url", {}, functions=_LITELLM, parts="all"),

@@ -1,4 +1,4 @@
-"""Calls within a call: find the outer one, and add up what the inner ones have used."""
+"""Calls within a call: find the outer call, and add up the usage of the inner calls."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def outer_call(call: Any) -> Any:
 def is_part(outer: Any, sdk: Sdk | None) -> bool:
     """Whether a call of an SDK is a part of its outer call, which has the event for both.
 
-    An SDK's methods call one another, and some SDKs call those of others.
+    An SDK's methods call one another, and some SDKs call other SDKs' methods.
     """
     calling = None if outer is None or sdk is None else outer.options.sdk
     return calling is not None and (
@@ -85,7 +85,7 @@ class InnerCalls:
         self._lock = RLock()
         self._used = Reported()
         self.open: set[OpenCall] = set()
-        self.held: list[Any] = []  # what budgets hold of their costs until the outer call ends
+        self.held: list[Any] = []  # the costs that budgets reserve until the outer call ends
 
     def add(self, event: LlmCallFinished) -> bool:
         """Add a finished call; return False if the outer call was reported before it."""
@@ -149,7 +149,7 @@ def pop_block(entered: list[WithBlock]) -> WithBlock:
 
 
 def _frame_of_with() -> FrameType:
-    """Return the frame with the `with` statement, or the one that uses contextlib's managers."""
+    """Return the frame with the `with` statement, or the frame that uses contextlib's managers."""
     frame: Any = currentframe()
     while frame.f_back is not None and any(
         near.f_globals.get("__name__") in _SKIPPED for near in (frame, frame.f_back)

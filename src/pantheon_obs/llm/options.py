@@ -41,7 +41,7 @@ class Pricing(NamedTuple):
 class CallOptions:
     """The options that all calls of one function share; `operation` names the event.
 
-    `sdk` is that of the client, if the function is a client's method: the vendor is then known by
+    `sdk` is the client's SDK, if the function is a client's method: the vendor is then known by
     the host only, and else may be known by the model's name. `method` is the path to the method, if
     each call is asked for its host, because the application has named no provider.
     """

@@ -59,7 +59,7 @@ class Progress:
             self.recent = deque(maxlen=_WINDOW)
 
     def look(self, chunk: Any, now: float) -> None:
-        """Read each chunk up to the first content, then those of the last ones that tell more."""
+        """Read each chunk up to the first content, then the last chunks if they report more."""
         try:
             if self.first_content is None:
                 self._read_first(chunk, now)

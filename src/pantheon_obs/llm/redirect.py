@@ -1,8 +1,8 @@
-"""Make a function run another one in its place, for everybody who holds it.
+"""Make a function run another one in its place, for all code that refers to it.
 
 A new attribute of a class or module is not seen by those who took the function before: a bound
 method in an attribute, `from litellm import completion`, another library's wrapper. All of them
-hold the function object, and its code can be replaced, as IPython's autoreload and ddtrace do.
+refer to the function object, and its code can be replaced, as IPython's autoreload and ddtrace do.
 """
 
 from __future__ import annotations

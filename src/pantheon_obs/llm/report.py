@@ -47,7 +47,7 @@ class LlmCall(Progress):
     source: ref[Any] | None = None  # the returned object
     outer: LlmCall | None = None  # the call whose own code has made it
     attributed: Mapping[str, Any] = MappingProxyType({})  # the fields that its cost is booked under
-    awaited: tuple[Any, ...] = ()  # what an async caller waits for, because of a budget
+    awaited: tuple[Any, ...] = ()  # the updates that an async caller waits for, because of a budget
     is_part = False  # of the outer call, which has the event for both
 
     def __init__(
@@ -81,7 +81,7 @@ class LlmCall(Progress):
             budgets.check(self)
 
     def force_finish(self) -> None:
-        """End it because its trace ends: report what is known now."""
+        """End it because its trace ends: report the facts that are known now."""
         if self.inner is not None:
             for call in tuple(self.inner.open):
                 call.force_finish()

@@ -60,8 +60,8 @@ class _Watched:
 class Watcher:
     """Observes the calls of a function by the clients of a class, until `undo()`.
 
-    `observers_of` has, for a client or resource, what observes a function, by path. An `automatic`
-    watcher stands behind those that the application has asked for.
+    `observers_of` has, for a client or resource, the observer of a function, by path. An
+    `automatic` watcher stands behind the watchers that the application has asked for.
     """
 
     function: Any
@@ -103,7 +103,7 @@ def reset() -> None:
 def sdk_of(subject: Any) -> Sdk | None:
     """Return the row of a module, a class or a client.
 
-    The row of a class is that of the nearest of its bases that has one.
+    The row of a class is the row of the nearest of its bases that has one.
     """
     if isinstance(subject, ModuleType):
         name = subject.__name__
@@ -158,7 +158,7 @@ def _method_at(kind: Any, path: str, sdk: Sdk) -> Any:
 
 
 def _result_of(kind: Any, path: str, sdk: Sdk) -> Any:
-    """Return the class of a method's result, if its annotation tells."""
+    """Return the class of a method's result, if its annotation names it."""
     *resources, _ = path.split(".")
     with suppress(Exception):
         result = get_type_hints(_method_at(kind, path, sdk))["return"]
@@ -171,7 +171,7 @@ def _result_of(kind: Any, path: str, sdk: Sdk) -> Any:
 
 
 def _kind_at(kind: Any, resources: list[str], sdk: Sdk) -> Any:
-    """Return the class of a resource that the instances of a class have, if it can be told."""
+    """Return the class of a resource that the instances of a class have, if it is known."""
     # The properties that make resources need no more of a client than its methods, and at most its
     # configuration, which they pass on.
     with suppress(Exception):
@@ -201,7 +201,7 @@ def _function_of(method: Any, sdk: Sdk) -> Any:
 
 
 def _layers_of(function: Any, sdk: Sdk) -> list[Any]:
-    """Return a function of a module, and those of the SDK that it wraps.
+    """Return a function of a module, and the SDK's functions that it wraps.
 
     Other parts of the SDK, and imports of its inner modules, call the inner ones.
     """

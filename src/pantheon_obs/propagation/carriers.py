@@ -72,7 +72,7 @@ def trace_headers() -> dict[str, str]:
 def _traceparent(trace_id: str, trace: Trace | None) -> dict[str, str]:
     """Make https://www.w3.org/TR/trace-context-2/#traceparent-header and its `tracestate`.
 
-    They are those of the active OpenTelemetry span, unchanged, as a span id belongs to one trace.
+    They come from the active OpenTelemetry span, unchanged, as a span id belongs to one trace.
     """
     if OPENTELEMETRY in sys.modules:
         with _span_guard:

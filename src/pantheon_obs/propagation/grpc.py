@@ -45,7 +45,7 @@ def aio_client_interceptors() -> list[Any]:
     """Make the interceptors for `grpc.aio.insecure_channel(…, interceptors=…)`.
 
     They are four, as a channel of asyncio uses an interceptor for one kind of RPC only. They do
-    what `client_interceptor` does.
+    the same as `client_interceptor`.
 
     Returns:
         An interceptor for each kind of RPC.

@@ -70,7 +70,7 @@ class untraced:  # noqa: N801 - as above
     """Start work that belongs to no request: `with untraced(): asyncio.create_task(consume())`.
 
     For consumers, schedulers and other tasks that go on for ever. Inside the block there is no
-    trace and no bound field, and what is started there has none either.
+    trace and no bound field, and work that is started there has none either.
 
     Example:
         >>> from pantheon_obs import current_trace_id, trace_context, untraced

@@ -71,7 +71,7 @@ class ClientHeaders:
         # The headers of all these libraries ignore case.
         there = request.headers
         missing = {name: value for name, value in headers.items() if name not in there}
-        if BAGGAGE in headers and BAGGAGE not in missing:  # that of another library
+        if BAGGAGE in headers and BAGGAGE not in missing:  # the header of another library
             missing[BAGGAGE] = merged(there[BAGGAGE], headers[BAGGAGE])
         return missing
 

@@ -21,7 +21,7 @@ def span_context() -> Any:
         return None
     span = current_span()
     context = span.get_span_context()
-    # A span that has ended is that of an earlier request, whose context was inherited.
+    # A span that has ended belongs to an earlier request, whose context was inherited.
     return context if context.is_valid and getattr(span, "end_time", None) is None else None
 
 

@@ -59,7 +59,7 @@ def _register_structlog() -> None:
 
 
 def _clear_structlog() -> Variables:
-    """Unset structlog's context variables, as its `clear_contextvars` does; return what was set."""
+    """Unset structlog's context variables, as its `clear_contextvars` does; return their values."""
     cleared = [
         (variable, value)
         for variable, value in copy_context().items()

@@ -31,7 +31,7 @@ _patches = Patches()
 
 
 def patch_databases() -> None:
-    """Measure the statements of all connections, those of other threads when they connect."""
+    """Measure the statements of all connections, in other threads from when they connect."""
     from django.db import connections  # noqa: PLC0415 - the application has imported it
     from django.db.backends.signals import connection_created  # noqa: PLC0415 - as above
 

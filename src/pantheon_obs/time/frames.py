@@ -30,7 +30,7 @@ def frames_from(frame: FrameType | None) -> list[FrameType]:
 def depth_of_callback(frames: list[FrameType], runs: CodeType) -> int:
     """Find at which depth, counted from the outermost frame, the loop's callbacks run.
 
-    The frames are those of a callback. `runs` is asyncio's own function that runs each callback;
+    The frames belong to a callback. `runs` is asyncio's own function that runs each callback;
     where the loop has none, a coroutine has been called by the code that runs the loop.
     """
     for depth, frame in enumerate(reversed(frames), 1):

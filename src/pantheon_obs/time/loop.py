@@ -29,7 +29,7 @@ REST = 1.0
 
 
 def _clock_of(thread: int) -> Any:
-    """Return the clock of a thread's own processor time; macOS has that of the process only."""
+    """Return the clock of a thread's own processor time; macOS has the process's clock only."""
     find: Any = getattr(time, "pthread_getcpuclockid", None)
     return time.CLOCK_PROCESS_CPUTIME_ID if find is None else find(thread)
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from pantheon_obs.core.timing import Running
 
-# A pipeline overrides `execute_command`, to collect commands; it sends WATCH and what follows
-# immediately.
+# A pipeline overrides `execute_command`, to collect commands; it sends WATCH and the commands after
+# it immediately.
 _METHODS = (
     ("Redis", "execute_command"),
     ("Pipeline", "execute"),

@@ -35,7 +35,7 @@ class Watching:
     loops: tuple[WatchedLoop, ...] = ()
     is_running = False
     lock = Lock()
-    rests = Lock()  # held by the thread alone, which waits for it while it rests
+    rests = Lock()  # locked by the thread alone, which waits for it while it rests
 
 
 def wake() -> None:

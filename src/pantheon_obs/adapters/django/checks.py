@@ -51,7 +51,7 @@ def check_settings(**_: Any) -> list[CheckMessage]:  # noqa: ANN401 - as above
 
 
 def check_middleware(**_: Any) -> list[CheckMessage]:  # noqa: ANN401 - as above
-    """Report that the middleware is missing, is not the outermost, or is that of ASGI or WSGI."""
+    """Report that the middleware is missing, is not the outermost, or is ASGI's or WSGI's."""
     kinds = {path: _kind_of(path) for path in project.MIDDLEWARE}
     mistaken = [path for path in ours_in(kinds) if kinds[path] != _OURS]
     found: list[CheckMessage] = [
@@ -77,7 +77,7 @@ def check_middleware(**_: Any) -> list[CheckMessage]:  # noqa: ANN401 - as above
 
 
 def _kind_of(path: str) -> str:
-    """Tell by the object itself whether a path in `MIDDLEWARE` is ours, under whatever name."""
+    """Find out from the object whether a path in `MIDDLEWARE` is ours, under whatever name."""
     try:
         found = import_string(path)
     except Exception:  # noqa: BLE001 - Django reports it when it serves

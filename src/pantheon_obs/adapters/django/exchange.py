@@ -62,7 +62,7 @@ class DjangoExchange(Exchange):
         """Django answers an exception that nobody handled, and does not raise it."""
         super().note_unhandled(error)
         if self.status_code is not None:
-            # A middleware outside of ours has failed since: our response is not the one sent.
+            # A middleware outside of ours has failed since: another response is sent.
             self.status_code = SERVER_ERROR
             self.closed()
 
@@ -118,7 +118,7 @@ class DjangoExchange(Exchange):
     def closed(self) -> None:
         """The server has closed the response: end in the context of the last step.
 
-        To make that current again and to restore the one of the server takes 8,000 instructions.
+        To make that current again and to restore the server's context takes 8,000 instructions.
         """
         context, self.suspended = self.suspended, None
         if context is not None:

@@ -26,7 +26,7 @@ _KEY = "pantheon_obs.health"
 def database_check(alias: str = _DEFAULT) -> Callable[[], object]:
     """Check one of Django's databases with `SELECT 1`, on a connection of the check's own.
 
-    It does not come from a pool of Django's, which may be busy or hold dead connections.
+    It does not come from a pool of Django's, which may be busy or have dead connections.
 
     Args:
         alias: A key of `DATABASES`.

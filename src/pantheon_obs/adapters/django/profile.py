@@ -20,7 +20,7 @@ _DEFAULTS = {"response_headers": ("X-Trace-ID", "X-Request-ID"), "request_id": T
 def load() -> Settings:
     """Use `PANTHEON_OBS` for all settings of this process, and return them.
 
-    If it is no dict of settings, `ConfigError` is raised, and those of the environment are used.
+    If it is no dict of settings, `ConfigError` is raised, and the environment's settings are used.
     """
     profiles.use(Profile(defaults=_DEFAULTS))
     values = getattr(project, SETTING, None)

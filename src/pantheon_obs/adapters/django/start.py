@@ -37,7 +37,7 @@ class DjangoProcess:
     without_app = False
 
     def set_up(self, *, anew: bool = True) -> None:
-        """Do what `instrument()` does for other frameworks; `anew` as for `_setup.start`."""
+        """Do the same as `instrument()` for other frameworks; `anew` as for `_setup.start`."""
         # An error in `PANTHEON_OBS` is not raised here, so that `manage.py check` can report it;
         # the middleware raises it.
         problems = [f"{found.msg}; it is left out" for found in check_settings()]
@@ -75,7 +75,7 @@ process = DjangoProcess()
 
 
 def _warn() -> None:
-    """Say that the app is missing, and what stands in its place by mistake."""
+    """Say that the app is missing, and which entry stands in its place by mistake."""
     hint = f"add {APP!r} to INSTALLED_APPS"
     mistaken = ours_in(project.INSTALLED_APPS)
     if mistaken:

@@ -40,7 +40,7 @@ def _user_id_of(request: Any) -> object:  # noqa: ANN401 - Django has no types
     its user on Django's request.
     """
     known = request.__dict__
-    for name in ("user", "_cached_user", "_acached_user"):  # the last is that of `request.auser()`
+    for name in ("user", "_cached_user", "_acached_user"):  # the last is from `request.auser()`
         user: Any = known.get(name)
         if isinstance(user, LazyObject):
             user = user._wrapped  # noqa: SLF001 - the only way to look without waking it up

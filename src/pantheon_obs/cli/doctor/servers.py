@@ -80,7 +80,7 @@ def _logger_of(gunicorn: dict[str, str]) -> Finding:
 
 
 def _gunicorn() -> dict[str, str]:
-    """Read gunicorn's settings; those of its command line win."""
+    """Read gunicorn's settings; its command line's settings win."""
     words = shlex.split(os.environ.get(_ARGUMENTS, ""))
     given: dict[str, str] = {}
     for position, word in enumerate(words):

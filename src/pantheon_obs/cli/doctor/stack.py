@@ -110,7 +110,7 @@ def _layers(app: Any) -> list[Any]:
 
 
 def _kind_of(value: object) -> str | None:
-    """Tell whether a value is a framework's own application, or a callable like one."""
+    """Find out whether a value is a framework's own application, or a callable like one."""
     try:
         kind = _FRAMEWORK if product_of(value).app_class else "callable"
         return None if isinstance(value, type) else kind

@@ -20,7 +20,7 @@ MOST_LINES = 1000  # of a story
 _DEEPEST = 20
 _FOLDER = Path(__file__).parent
 _SCRIPTS = ("dom.js", "tables.js", "charts.js", "stories.js", "start.js")
-# None of these may stand in an element of HTML that is to hold JSON.
+# None of these may stand in an element of HTML that contains JSON.
 _ESCAPES = {
     "<": "\\u003c",
     ">": "\\u003e",

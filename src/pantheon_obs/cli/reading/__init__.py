@@ -8,5 +8,5 @@
 - `lines.py`: `Reader(sources).lines(needle)` gives each `Line` of ours, and counts in `Reader.read`
   the files and lines that were read, and the foreign and torn lines.
 - `schema.py`: `kind_of(fields)` is the kind of unit or call, `typed(fields)` the fields without
-  those of a wrong type, by `events.schema.json`.
+  fields of a wrong type, by `events.schema.json`.
 """

@@ -27,7 +27,7 @@ class Follower:
     """Follow files and standard input.
 
     Attributes:
-        read: What was read so far, as `Reader.read` has it.
+        read: The counts of the files and lines that were read so far, as in `Reader.read`.
         once: Zipped files, which do not grow and are not followed.
     """
 

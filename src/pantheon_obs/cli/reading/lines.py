@@ -42,7 +42,7 @@ class Line:
         raw: The line as it was written, without its wrapping.
         service: Its `service`, else the service that its file is named after.
         file: The file as it was given or found; `-` is standard input.
-        number: The line's number in the file, from 1; that of its first part if it was joined.
+        number: The line's number in the file, from 1; for a joined line its first part's number.
         time: Its `timestamp`.
     """
 
@@ -57,7 +57,7 @@ class Line:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """Return the fields of the right types; those of a long line are parsed again."""
+        """Return the fields of the right types; a long line's fields are parsed again."""
         return typed(orjson.loads(self.raw)) if self._fields is None else self._fields
 
     @property

@@ -56,7 +56,7 @@ class _Parts:
         self._length = 0
 
     def add(self, text: bytes) -> None:
-        """Add a part; those of a line that is too long are left out, and it ends torn."""
+        """Add a part; the parts of a line that is too long are left out, and it ends torn."""
         if self._length < LONGEST:
             self._texts.append(text)
             self._length += len(text)
@@ -92,7 +92,7 @@ class Unwrapper:
 
 
 def has_parts(block: bytes) -> bool:
-    """Whether a block may hold parts of lines; a search of its bytes would miss a split id."""
+    """Whether a block may contain parts of lines; a search of its bytes would miss a split id."""
     if b" stdout P" in block or b" stderr P" in block:
         return True
     if b'"MESSAGE":[' in block or b'"_LINE_BREAK":"line-max"' in block:

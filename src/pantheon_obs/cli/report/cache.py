@@ -94,7 +94,7 @@ class CachedFile:
         return read
 
     def save(self, start: int, read: Mapping[str, int]) -> None:
-        """Write the facts from a row of `lines` on, if they are still those of the file.
+        """Write the facts from a row of `lines` on, if they still belong to the file.
 
         Where the folder cannot be written to there is no entry.
         """

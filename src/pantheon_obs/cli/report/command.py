@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _report(
     arguments: argparse.Namespace, window: Window, sources: Sequence[Source]
 ) -> dict[str, Any]:
-    """Let ClickHouse count its lines, or DuckDB those of the files."""
+    """Let ClickHouse count its lines, or DuckDB the lines of the files."""
     if arguments.clickhouse is not None:
         # Its HTTP client takes longer to import than all other modules of the command.
         from pantheon_obs.cli.report.clickhouse import ClickHouse  # noqa: PLC0415

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PIECE = 128_000_000  # bytes of lines that DuckDB reads at a time
 _USUAL = 1 << 21  # bytes; DuckDB makes buffers of twice the length of the longest line
-# Values whose text as JSON may be another one than that of an equal value.
+# Values whose text as JSON may differ from the text of an equal value.
 _ODD = r"""
 SELECT DISTINCT grouped FROM lines
 WHERE NOT regexp_full_match(grouped, '"[^\\]*"|true|false|-?[0-9]{1,15}')
@@ -116,7 +116,7 @@ class Duck:
         }
 
     def add(self, service: str, lines: bytes) -> None:
-        """Add lines that are JSON objects; `service` is that of lines that do not name one."""
+        """Add lines that are JSON objects; `service` is for lines that do not name one."""
         if not lines:
             return
         if is_odd(lines) or self._key == GROUPED:

@@ -1,7 +1,7 @@
 """The relation `facts` of `queries.py`, which DuckDB makes of lines that are JSON objects.
 
 ClickHouse makes it of its wide table, in `dialects.py`. Every value is read as JSON text, so that
-one whose type is not that of `events.schema.json` counts as absent.
+a value whose type differs from `events.schema.json` counts as absent.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _COMMA = re.compile(rb",\s*[}\]]").search
 # Where none of these is found `_COMMA` finds nothing; commas are more frequent and take longer.
 _END = {b"}": re.compile(rb"}(?<=[,\s].)").search, b"]": re.compile(rb"](?<=[,\s].)").search}
-_NO_OBJECT = re.compile(rb'\n(?:[^{]|{"log")').search  # or Docker's, which holds one
+_NO_OBJECT = re.compile(rb'\n(?:[^{]|{"log")').search  # or Docker's, which contains one
 
 
 class ObjectReader(Reader):
@@ -73,7 +73,7 @@ def _is_plain(block: bytes) -> bool:
 
 
 def is_odd(lines: bytes) -> bool:
-    """Whether lines may hold something that DuckDB takes for JSON, and the standard does not."""
+    """Whether lines may contain something that DuckDB takes for JSON, and the standard does not."""
     may_end = any(end in lines and found(lines) for end, found in _END.items())
     return bool(may_end and _COMMA(lines)) or has(lines, b"NaN") or has(lines, b"Infinity")
 

@@ -78,7 +78,7 @@ CALL_COUNTS = (
     *("unpriced", "usage_missing", "cut"),
 )
 
-# `failing` are the traces with a failed unit; the second cost is that of the calls in them. Behind
+# `failing` are the traces with a failed unit; the second cost is for the calls in them. Behind
 # the two costs are the figures of `CALL_COUNTS`.
 CALLS = """
 {counted},
@@ -94,7 +94,7 @@ FROM counted WHERE kind = 'call' GROUP BY model, provider, grouped
 """
 
 # A line with a traceback belongs to the unit of its trace and service that contains it, with 5 ms
-# at either end, else to the one before it, in the window or not. A failed unit counts by itself
+# at either end, else to the item before it, in the window or not. A failed unit counts by itself
 # where it has no such line.
 ERRORS = """
 {counted},

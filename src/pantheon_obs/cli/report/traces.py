@@ -56,7 +56,7 @@ def _copied(source: Source, path: Path) -> Source:
 
 
 def _stories(sources: Sequence[Source], trace_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Tell the stories of some traces, by their ids as given, as a page embeds them."""
+    """Make the stories of some traces, by their ids as given, as a page embeds them."""
     names: dict[str, list[str]] = {}
     for trace_id in trace_ids:
         names.setdefault(canonical(trace_id), []).append(trace_id)

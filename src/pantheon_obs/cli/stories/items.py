@@ -27,7 +27,7 @@ class Item:
         end: The time of its line.
         duration: In milliseconds; None if it is not known.
         failed: Whether a unit has the level of an error; whether a call's outcome is `error`.
-        span: Its `span_id`, for a call that of its unit.
+        span: Its `span_id`; for a call it is its unit's `span_id`.
         parent_span: Its `parent_span_id`.
     """
 

@@ -77,7 +77,7 @@ class Units:
         return call.span in self._by_span
 
     def of_call(self, call: Item) -> Item | None:
-        """Return the unit of a call: the one with its span, else by the times."""
+        """Return the unit of a call: the unit with its span, else by the times."""
         if call.span in self._by_span:
             return self._by_span[call.span]
         return self.around(call.service, call.start, call.end, call.length)
@@ -106,7 +106,7 @@ def _by_service(items: Iterable[Item]) -> dict[str, Timeline]:
 
 
 def find_parents(items: Sequence[Item], units: Units) -> dict[Item, Item]:
-    """Map each item to the one it belongs to; an item without one is not in the mapping.
+    """Map each item to its parent item; an item without a parent is not in the mapping.
 
     Args:
         items: All units and calls of a trace, by their start.

@@ -19,7 +19,7 @@ def search(reader: Reader, wanted: Wanted) -> list[Line]:
     """Return the lines of a trace in the order of the files.
 
     Raises:
-        CommandError: No line was found, or the prefix is that of several traces.
+        CommandError: No line was found, or the prefix belongs to several traces.
     """
     traces: dict[str, list[Line]] = {}
     names: dict[str, str] = {}

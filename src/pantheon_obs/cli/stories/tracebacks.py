@@ -56,7 +56,7 @@ def read(text: str) -> Raised:
 
 
 def _of_group(text: str) -> list[str]:
-    """Return the lines of an exception group itself, without those of its members."""
+    """Return the lines of an exception group itself, without its members' lines."""
     head, *lines = text.splitlines()
     margin = " " * (len(head) - len(head.lstrip())) + "| "
     own = []

@@ -111,10 +111,10 @@ class Budget(Undoable):
         self.tally: Any = Tally(per, window)
 
     def spent(self, key: object = None) -> float:
-        """Return what was spent in the window that is now.
+        """Return the spending in the current window.
 
         With `redis` that is the spending of all processes. It is asked for, unless Redis is gone or
-        this is the thread of an event loop: then it is what was last known.
+        this is the thread of an event loop: then it is the last known spending.
 
         Args:
             key: A value of the field `per`. None means the sum over all of them.

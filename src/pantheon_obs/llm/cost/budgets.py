@@ -34,7 +34,7 @@ class Budgets:
     def check(self, call: Any) -> None:
         """Raise `BudgetExceeded` if a budget refuses the call.
 
-        On the thread of an event loop this decides by what is known now; `admit` waits for more.
+        On the thread of an event loop this decides by the known sums; `admit` waits for more.
         """
         refused = None
         with _guard:
@@ -57,7 +57,7 @@ class Budgets:
     def add(self, call: Any, event: LlmCallFinished) -> None:
         """Add the cost of a call, and report the budgets that it has spent.
 
-        The cost of a nested call is held until its outer call has ended, whose cost counts then.
+        The cost of a nested call is reserved until its outer call ends, whose cost counts then.
         """
         with _guard:
             cost = event.cost_usd
@@ -88,7 +88,7 @@ class Budgets:
             _release(held)
 
     def forked(self) -> None:
-        """Forget what belongs to the threads of the parent process."""
+        """Forget the state of the threads of the parent process."""
         for tally in self.tallies:
             tally.forked()
 
@@ -102,7 +102,7 @@ def _refusal_among(known: list[tuple[Any, Any]]) -> BudgetExceeded | None:
 
 
 def _release(held: list[Any]) -> None:
-    """Release what is held, each once: two threads may be here."""
+    """Release each reserved cost once: two threads may be here."""
     with suppress(IndexError):
         while True:
             tally, sums, nanodollars = held.pop()
@@ -121,7 +121,7 @@ def _wait(call: Any, asked: list[Asked]) -> None:
 
 
 async def admit(call: Any) -> None:
-    """Wait, but not long, for what other processes have spent; refuse a call that is not sent."""
+    """Wait, but not long, for the spending of other processes; refuse a call that is not sent."""
     asked = call.awaited
     try:
         await catch_up(call)
@@ -136,7 +136,7 @@ async def admit(call: Any) -> None:
 
 
 async def catch_up(call: Any) -> None:
-    """Wait, but not long, until what the call has spent is written."""
+    """Wait, but not long, until the spending of the call is written."""
     asked, call.awaited = call.awaited, ()
     end = deadline()
     for update, _ in asked:

@@ -66,7 +66,7 @@ def set_cost(
     try:
         cost, source = _cost_of(call, answer, used, options, inner)
     except Exception as error:  # noqa: BLE001 - the guard, without its cost per call
-        if not sys.is_finalizing():  # the list cannot import what it needs any more
+        if not sys.is_finalizing():  # the list cannot import its modules any more
             report(f"prices of {call.event}", error)
     if cost is not None:
         call.cost_usd, call.cost_source = _rounded(float(cost)), source
@@ -104,7 +104,7 @@ def _cost_of(
         call.unpriced = inner.unpriced
         return inner.cost_usd, inner.cost_source
     if loader.prices is None or (call.provider is None and options.sdk is not None):
-        return None, None  # the SDK's client would tell the vendor
+        return None, None  # the SDK's client would show the vendor
     vendor = call.provider or answer.vendor or used.vendor
     return _list_price(vendor, call.model_alias, call.model, answer, used), "list"
 

@@ -46,7 +46,7 @@ class ListLoader:
         self._checks: list[WhenLoaded] = []
 
     def prepare(self) -> None:
-        """Import what SDKs on httpx take from sys.modules: a thread must not leave half of it.
+        """Import httpx2, which SDKs on httpx take from sys.modules: a thread may leave half of it.
 
         That is decided once, where a function is decorated: such an SDK may be imported later.
         """

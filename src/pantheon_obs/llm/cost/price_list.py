@@ -1,4 +1,4 @@
-"""List prices: those of genai-prices, resolved once for each model and way of being served.
+"""List prices: genai-prices' prices, resolved once for each model and way of being served.
 
 Its `calc_price` takes 0.1 ms, and computes in the application's decimal context. Here the prices of
 a model become whole numbers, so that a call only multiplies and adds a few of them. Counts have the
@@ -40,7 +40,7 @@ class CompiledPrices(NamedTuple):
     All factors are in this order. Amounts are over the denominator.
     """
 
-    rests: list[tuple[int, ...]]  # what is left of a whole beside its parts is never below 0
+    rests: list[tuple[int, ...]]  # the rest of a whole beside its parts is never below 0
     amounts: tuple[int, ...]
     tiers: list[tuple[int, tuple[int, ...]]]  # amounts above so many input tokens, the most first
     denominator: int
@@ -129,7 +129,7 @@ class PriceList:
     def _resolve(
         self, models: list[str], provider: str | None, context: Context
     ) -> tuple[float, Listed | None]:
-        """Return the first of the models that is listed, and the time until its prices hold."""
+        """Return the first of the models that is listed, and the time until its prices apply."""
         found = self._find(models, provider)
         if found is None:
             return inf, None
@@ -164,9 +164,9 @@ class PriceList:
         return None
 
     def _prices(self, listed: Any, counts: Counts, order: tuple[str, ...]) -> CompiledPrices | None:
-        """Return the prices for these counts; None if the list does not say what they cost.
+        """Return the prices for these counts; None if the list has no price for them.
 
-        The prices are for counts in that order, in which those that are not given are 0.
+        The prices are for counts in that order, in which missing counts are 0.
         """
         units = {unit.price_key: unit for unit in self._registry.units.values()}
         priced = [
@@ -184,7 +184,7 @@ class PriceList:
         try:
             for name in names:
                 getattr(usage, name)
-        except ValueError:  # the list has a price for a part that the counts do not tell
+        except ValueError:  # the list has a price for a part that the counts do not have
             return None
         counted = [self._registry.units[name].dimensions.items() for name in counts]
         priced = [
@@ -194,14 +194,14 @@ class PriceList:
         return _compiled(priced, order)
 
     def _is_priced(self, name: str, names: set[str]) -> bool:
-        """Whether a count has a price: tokens may have that of all input or output."""
+        """Whether a count has a price: tokens may have the price of all input or output."""
         unit = self._registry.units.get(name)
         is_token = unit is not None and unit.dimensions["family"] == "tokens"
         return name in names or (is_token and name not in _TOTALS)
 
 
 def _names(alias: str | None, model: str | None) -> list[str]:
-    """Return the names to look up: what was asked for, if that is more exact, after the answer's.
+    """Return the names to look up: the requested name, if more exact, after the answer's.
 
     Bedrock answers with the name of a model; the request has its inference profile, too.
     """

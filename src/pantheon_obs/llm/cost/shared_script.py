@@ -57,7 +57,7 @@ def shared_name(per: str | None, window: BudgetWindow) -> str:
 
 
 def script_of(client: Any) -> tuple[Any, Callable[[], object]]:
-    """Return the script, as a client of our own for the same server runs it, and what closes that.
+    """Return the script, run by a client of our own for the same server, and the client's closer.
 
     It has a time-out, and the application's connections and event loops are left alone. A client of
     another kind, for a cluster or sentinels, runs it itself if it is a synchronous one.

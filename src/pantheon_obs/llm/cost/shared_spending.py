@@ -1,7 +1,7 @@
 """Sums of several processes, in Redis: a thread keeps them, so that no call waits for a network.
 
-Each process writes its own spending as a whole, not what has come since. So a command that is sent
-twice, by a retry for example, changes nothing, and what could not be written is written later.
+Each process writes its own spending as a whole, not the increase. So a command that is sent twice,
+by a retry for example, changes nothing, and a sum that could not be written is written later.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _log = logging.getLogger("pantheon_obs.llm")
 
 
 class Update:
-    """One update through Redis: our sums are exchanged for those of all processes."""
+    """One update through Redis: our sums are exchanged for the sums of all processes."""
 
     def __init__(self, shared: SharedTally, sums: tuple[Sum, ...]) -> None:
         self.shared = shared
@@ -47,12 +47,12 @@ class Update:
         # Whether this thread runs the event loop of asyncio, which must not wait.
         self.in_loop = running_loop() is not None
         self.is_done = False
-        self.has_waiter = False  # who tells the limits then; else the thread does
+        self.has_waiter = False  # the waiter notifies the limits then; else the thread does
         self.reached: Iterable[Limit] = ()
         self.notify: Callable[[], object] = bool  # a no-op
 
     def wait(self, end: float) -> None:
-        """Wait in a thread, and tell the limits that are reached."""
+        """Wait in a thread, and notify the limits that are reached."""
         done = Event()
         self.has_waiter = True
         self.notify = done.set
@@ -78,12 +78,12 @@ class Update:
         return max(0, self.shared.patience + end - monotonic())
 
     def leave(self) -> None:
-        """Wait no longer: the thread tells the limits if it is not done yet."""
+        """Wait no longer: the thread notifies the limits if it is not done yet."""
         self.has_waiter = False
         self.tell()
 
     def tell(self) -> None:
-        """Tell the limits that are reached."""
+        """Notify the limits that are reached."""
         for spent in self.sums[:1]:
             spent.tell(self.reached)
 
@@ -98,7 +98,7 @@ class Update:
 
 
 class SharedTally(Tally):
-    """A tally whose sums are those of all processes with the same service and environment."""
+    """A tally with the sums of all processes that have the same service and environment."""
 
     is_lost = False  # whether the last command has failed
     patience = _LONG  # seconds that a call waits longer for the first answer
@@ -117,7 +117,7 @@ class SharedTally(Tally):
         return self._sent_at is not None and monotonic() - self._sent_at > _LONG
 
     def forked(self) -> None:
-        """Start as a process of its own: what the parent has spent is another's."""
+        """Start as a process of its own: the parent's spending is another's."""
         super().forked()
         self._pid, self._process = os.getpid(), uuid4().hex
         self._asked: SimpleQueue[Update | None] = SimpleQueue()
@@ -131,23 +131,23 @@ class SharedTally(Tally):
                 each.unpriced_elsewhere, each.unpriced = each.all_unpriced, 0
 
     def find(self, key: str | None) -> Sum:
-        """Do as any tally, in a process that a server in C may have forked without telling."""
+        """Do as any tally, in a process that a server in C may have forked without notice."""
         if os.getpid() != self._pid:
             self.forked()
         return super().find(key)
 
     def stop(self) -> None:
-        """End the thread after what it has been asked."""
+        """End the thread after the work that it has been asked for."""
         atexit.unregister(self._end)
         self._asked.put(None)
 
     def _end(self) -> None:
-        """Give the thread a moment for what it has been asked, at the end of the process."""
+        """Give the thread a moment for its pending work, at the end of the process."""
         if self._starting.locked():
             self._ask(()).wait(deadline() + _LONG)
 
     def share(self, sums: tuple[Sum, ...], *, final: bool) -> Update | None:
-        """Write our sums and ask for those of all processes; return what a call waits for."""
+        """Write our sums and ask for all processes' sums; return the update that a call awaits."""
         trio = sys.modules.get("trio")
         if is_forked_later(WORKER_NUMBERS):
             sums[0].tell(self._write(sums))
@@ -189,7 +189,7 @@ class SharedTally(Tally):
                     self._write_untold()
 
     def _write_untold(self) -> None:
-        """Write what could not be written, unless it is of no use any more."""
+        """Write the sums that could not be written, unless they are of no use any more."""
         for number, spent in tuple(self._untold.items()):
             if now() > spent.end + _KEPT:
                 del self._untold[number]
@@ -197,7 +197,7 @@ class SharedTally(Tally):
                 spent.tell(self._write((spent,)))
 
     def _write(self, sums: tuple[Sum, ...]) -> Iterable[Limit]:
-        """Exchange sums, and return the limits that this process has to tell, if reached."""
+        """Exchange sums, and return the limits that this process has to notify, if reached."""
         limits = self.limits if (sums[0].key is None) is (self.per is None) else ()
         ours = [(each.own, each.unpriced) for each in sums]
         found, self._sent_at = None, monotonic()

@@ -60,7 +60,7 @@ class Limit(Protocol):
     nanodollars: int
 
     def tell(self, spent: Sum, *, is_first: bool) -> None:
-        """Tell that a sum has reached the budget; `is_first` if no equal one was told."""
+        """Report that a sum has reached the budget; `is_first` if no equal limit was notified."""
 
 
 class Sum:
@@ -77,7 +77,7 @@ class Sum:
         self.key = key  # None for the sum over all keys
         self.number = next(_ids)  # distinguishes it from all other sums of this process
         self.start, self.end = start, end  # of its window
-        # The limits that were told and their amounts, each with who did that.
+        # The limits that were notified and their amounts, each with its notifier.
         self.told: dict[Limit | int, object] = {}
 
     @property
@@ -96,7 +96,7 @@ class Sum:
         return self.total / PER_DOLLAR
 
     def tell(self, limits: Iterable[Limit]) -> None:
-        """Tell each limit that it has reached, once."""
+        """Notify each limit that it has reached, once."""
         for limit in limits:
             if self.total >= limit.nanodollars:
                 teller = object()  # several threads may be here
@@ -120,7 +120,7 @@ class Tally:
         self.forked()
 
     def forked(self) -> None:
-        """Forget what belongs to the threads of the parent process."""
+        """Forget the state of the threads of the parent process."""
         self._adding = Lock()
         self._new: deque[tuple[tuple[Sum, ...], int, int, int]] = deque()
         for sums in self._windows.values():
@@ -139,7 +139,7 @@ class Tally:
         return sums.get(key) or Sum(key, start, end)
 
     def keep(self, spent: Sum) -> Sum:
-        """Keep a sum until windows later; return the one that is kept for its key."""
+        """Keep a sum until windows later; return the sum that is kept for its key."""
         sums = self._windows.get(spent.start)
         if sums is None:
             sums = self._windows.setdefault(spent.start, {})
@@ -148,20 +148,20 @@ class Tally:
         return sums.setdefault(spent.key, spent)
 
     def add(self, key: str | None, nanodollars: int, unpriced: int) -> tuple[Sum, ...]:
-        """Add one call to the sum of its key and to that of all; return both, or the only one."""
+        """Add one call to the sum of its key and to the total; return both, or the only sum."""
         sums = self._sums_of(key)
         self._new.append((sums, nanodollars, unpriced, 0))
         self._sum_up()
         return sums
 
     def hold(self, key: str | None, nanodollars: int) -> tuple[Sum, ...]:
-        """Hold the cost of a call within another one; return the sums, for `release`."""
+        """Reserve the cost of a call within another call; return the sums, for `release`."""
         sums = self._sums_of(key)
         self.release(sums, -nanodollars)
         return sums
 
     def release(self, sums: tuple[Sum, ...], nanodollars: int) -> None:
-        """Hold a cost no longer: the outer call has ended."""
+        """Release a reserved cost: the outer call has ended."""
         self._new.append((sums, 0, 0, -nanodollars))
         self._sum_up()
 
@@ -175,7 +175,7 @@ class Tally:
         """End the sharing."""
 
     def finish_adding(self) -> None:
-        """Add up what another thread is about to add; not for finalizers."""
+        """Add up the calls that another thread is about to add; not for finalizers."""
         if self._adding.acquire(timeout=_LONGEST_WAIT):
             self._add_up()
             self._sum_up()
@@ -185,7 +185,7 @@ class Tally:
             self._add_up()
 
     def _add_up(self) -> None:
-        """Add what is there, release the lock, and tell the limits that are reached."""
+        """Add the waiting calls, release the lock, and notify the limits that are reached."""
         changed = []
         try:
             while self._new:
@@ -201,5 +201,5 @@ class Tally:
             self.changed(each)
 
     def changed(self, spent: Sum) -> None:
-        """Tell the limits that a sum has reached."""
+        """Notify the limits that a sum has reached."""
         spent.tell(self.limits)

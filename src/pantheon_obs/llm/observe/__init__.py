@@ -1,1 +1,1 @@
-"""Wrappers that observe functions and what they return until the call ends."""
+"""Wrappers that observe functions and their results until the call ends."""

@@ -3,7 +3,7 @@
 The loops delegate as `yield from` does (PEP 380), but in full, because each step must be seen when
 it returns: `send`, `throw`, `close` and the return value pass through. An exception that is thrown
 in is passed on outside of the `except` that caught it, so that `sys.exception()` in the inner code
-is what it would be without us.
+has the same value as without us.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def async_generator_observer(  # noqa: C901, PLR0915 - one loop in one piece: it
                 try:
                     step = send((yield chunk))
                 except BaseException as error:
-                    # A loop that ends cancels the task that closes what the consumer has left.
+                    # A loop that ends cancels the task that closes an abandoned generator.
                     if isinstance(error, GeneratorExit) or is_cancellation(error):
                         observer.abandoned()
                         if inner.ag_running:

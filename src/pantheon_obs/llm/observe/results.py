@@ -120,7 +120,7 @@ def _body(result: Any, call: LlmCall) -> Any:
 
 
 def _object(result: Any, call: LlmCall) -> Any:
-    """Observe a response, or an object that holds a stream if its usage is still pending."""
+    """Observe a response, or an object that has a stream if its usage is still pending."""
     if read_value(result, call):
         return done(result, call)
     call.reported = Reported()

@@ -38,7 +38,7 @@ class IteratorObserver(generators.Observer):
         self.observed.settle(self.subject, self.call)
 
     def failed(self, error: BaseException, began: float) -> None:
-        """The iterator has raised, perhaps what the consumer has thrown in."""
+        """The iterator has raised, perhaps an exception that the consumer has thrown in."""
         passes = self.left and not isinstance(error, Exception)
         if not passes and not isinstance(error, GeneratorExit):
             super().failed(error, began)

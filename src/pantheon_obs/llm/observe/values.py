@@ -73,14 +73,14 @@ def read_value(result: Any, call: LlmCall) -> bool:
 class SeveralAnswers:
     """The answers of a call. One may have its usage beside it, or be there twice, raw and parsed.
 
-    Usages count only where there is no answer. `reported` gets the sums, and else what the last
-    answer reports.
+    Usages count only where there is no answer. `reported` gets the sums, and else the facts of
+    the last answer.
     """
 
     def __init__(self, reported: Reported) -> None:
         self._reported = reported
         self._sums = Reported()
-        self._found = False  # whether the sums are those of answers
+        self._found = False  # whether the sums belong to answers
         self._objects: dict[int, Any] = {}
         self._types: dict[str, Any] = {}  # by the answer's id
 

@@ -1,4 +1,4 @@
-"""Find what is billed beside the tokens. Vendors add to it, so what is not known counts as billed.
+"""Find the items billed beside the tokens. Vendors add some, so an unknown one counts as billed.
 
 A count that the price list has no price for makes a call unpriced, which is better than a price
 that leaves out a part of the bill.
@@ -24,7 +24,7 @@ _STANDARD = frozenset(
     )
 )
 _WAYS = frozenset({"service_tier", "speed", "inference_geo"})
-# What a usage counts besides tokens, and nobody pays for, or is read by its own name.
+# Counts besides tokens in a usage, which nobody pays for or which are read by their own names.
 _FREE_COUNT = re.compile(
     r".*(_[mnu]?s|time|duration|latency|attempts?|retries)|.*\..*|.*token.*|.*eval_count|index|seed"
     r"|(unmeasured_)?requests|tool_calls|web_(search|fetch)_requests|code_execution_requests"
@@ -47,14 +47,14 @@ _FREE_ITEM = re.compile(
     r"|refusal|output_text|(invalid_)?tool_call(_chunk)?|input_json_delta|additional_tools"
     r"|agent\.handoff|container_upload|mcp_.*|.*_(output|result|response)"
 )
-_OWN_CITATIONS = ("document_citation", "function_citation")  # of what the application has sent
-SERVED = ("annotations", "executed_tools")  # what the vendor has found or run for a message
+_OWN_CITATIONS = ("document_citation", "function_citation")  # of the application's input
+SERVED = ("annotations", "executed_tools")  # results of the vendor's searches and tools
 open_message = opener(*SERVED)
 _FREE_TOOL = re.compile(r"web_search|web_fetch|advisor|tool_search_tool.*")  # of Anthropic's
 
 
 def add_beside(usage: Any, reported: Reported, depth: int = _DEPTH) -> None:
-    """Count what a usage object counts besides tokens, and keep how the call was served."""
+    """Add a usage object's counts besides tokens, and record how the call was served."""
     own = stored(usage)
     for name in own.keys() - _TOKENS if len(own) < _MOST else ():
         value = own.get(name)
@@ -103,7 +103,7 @@ def _costs_nothing(kind: str, item: Any) -> bool:
 
 
 def add_served(message: Any, reported: Reported) -> None:
-    """Count what a vendor has found for a message of a chat, and the tools that it has run."""
+    """Count a vendor's search results for a message of a chat, and the tools that it has run."""
     noted, executed = field(message, "annotations"), field(message, "executed_tools")
     cited = noted if isinstance(noted, (list, tuple)) else ()
     if executed or any(field(one, "type") not in _OWN_CITATIONS for one in cited):
@@ -118,7 +118,7 @@ def add_detail(reported: Reported, name: str, value: object) -> None:
 
 
 def add_details(reported: Reported, values: Any, names: Mapping[str, str]) -> None:
-    """Keep those of an object's counts that only the price depends on; `names` maps its fields."""
+    """Keep an object's counts that only the price depends on; `names` maps its fields."""
     for name, kept in names.items():
         add_detail(reported, kept, field(values, name))
 

@@ -1,6 +1,6 @@
 """Errors: exceptions of SDKs, and bodies that report one although the HTTP status is 200.
 
-Only what is meant for machines is read. A message may have anything private in it.
+Only machine-readable fields are read. A message may have anything private in it.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def set_error(error: Any, reported: Reported) -> None:
 
 def read_exception(error: BaseException, reported: Reported) -> None:
     """Read an exception of an SDK: OpenAI's, Anthropic's, Google's, botocore's and similar ones."""
-    if has(error, "trailing_metadata"):  # gRPC's, which tell by methods
+    if has(error, "trailing_metadata"):  # gRPC's, which report by methods
         call: Any = error
         reported.error_code = _code(getattr(call.code(), "name", None))
         reported.request_id = _id(*_from_headers(dict(call.trailing_metadata() or ())))

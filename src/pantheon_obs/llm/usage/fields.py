@@ -92,7 +92,7 @@ def has(value: Any, name: str) -> bool:
 
 
 def opener(*names: str) -> Callable[[Any], Any]:
-    """Make a function that opens a value, so that `get` of what it returns reads these fields.
+    """Make a function that opens a value, so that `get` of its result reads these fields.
 
     Without names it returns a dict of the fields that the value stores. An answer is read by some
     40 fields; to decide how a class is opened once, not for each field, takes a third of the time.
@@ -123,7 +123,7 @@ def _way(names: tuple[str, ...], kind: Any) -> Callable[[Any], Any] | None:
     has_dict = any("__dict__" in vars(base) for base in kind.__mro__)
     if has_dict and known.isdisjoint(names):
         return None if EXTRA in known else vars
-    if names:  # of slots, or of properties as those of Azure's SDK
+    if names:  # of slots, or of properties, as in Azure's SDK
         return lambda value: SimpleNamespace(get=partial(field, value))
     declared = _declared(kind)
     return lambda value: {name: field(value, name) for name in declared}

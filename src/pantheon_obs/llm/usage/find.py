@@ -37,8 +37,8 @@ def is_future(value: Any) -> bool:
 def error_of(future: Any) -> BaseException | None:
     """Return the exception of a future that is done and not cancelled.
 
-    `exception()` would tell asyncio that the application has retrieved it, and so suppress the log
-    line "Task exception was never retrieved".
+    `exception()` would signal to asyncio that the application has retrieved it, and so suppress the
+    log line "Task exception was never retrieved".
     """
     return future._exception if hasattr(future, "_exception") else future.exception()  # type: ignore[no-any-return] # noqa: SLF001
 
@@ -130,7 +130,7 @@ def read_billed(error: BaseException, reported: Reported, *, in_frames: bool) ->
 
     An SDK's `parse()` raises if an answer was cut or does not fit, and some of its exceptions do
     not carry the answer. A gateway raises its own exception from that. `in_frames` must be False
-    for the application's own frames: these may hold the answers of other calls.
+    for the application's own frames: these may contain the answers of other calls.
     """
     for each in _causes_of(error):
         for value in [*vars(each).values(), *(_locals_of(each) if in_frames else ())]:

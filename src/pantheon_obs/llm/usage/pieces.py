@@ -1,4 +1,4 @@
-"""Tell which chunks of a long stream need not be read: they only carry a piece of the answer.
+"""Find the chunks of a long stream that need not be read: they only carry a piece of the answer.
 
 This saves time and nothing else. A chunk of a vendor without a row here is read.
 """
@@ -31,10 +31,10 @@ _FOUND, _EXECUTED = SERVED
 
 
 def without_pieces(chunks: list[Any], *, priced: bool) -> list[Any]:
-    """Return those of the chunks that may tell how the stream ends, or what it has used.
+    """Return the chunks that may show how the stream ends, or its usage.
 
-    If the last chunk of a chat has a piece, none before it has the end. What the vendor has found
-    or run matters only if the call may be `priced` by the list.
+    If the last chunk of a chat has a piece, none before it has the end. The vendor's search results
+    and tool runs matter only if the call may be `priced` by the list.
     """
     last = chunks[-1]
     try:
@@ -98,7 +98,7 @@ def _is_piece(chunk: Any) -> bool:
     if KEYS in names or is_asked(kind):
         return False
     event = either(chunk, "type", "event_type")
-    if type(event) is str:  # most are named after what they add; one of Anthropic's has the usage
+    if type(event) is str:  # most are named after their addition; one of Anthropic's has the usage
         return event.endswith("delta") and event != "message_delta"
     for name, is_piece in _PIECES:
         if has(chunk, name):

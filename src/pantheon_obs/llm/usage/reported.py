@@ -40,7 +40,7 @@ _reported: dict[str, None] = {}
 class Reported:
     """Everything that the response or the chunks of one call have reported so far.
 
-    Class attributes are the values of what was not reported.
+    Class attributes are the values of facts that were not reported.
     """
 
     content = False  # whether a part of the answer has arrived
@@ -77,7 +77,7 @@ class Reported:
         content: bool = False,
         finished: bool | None = None,
     ) -> None:
-        """Keep what a part of the answer says of these; where it says nothing, that before stays.
+        """Record these facts of a part of the answer; a fact that the part lacks stays as before.
 
         `finished` is None where the shape has no terminal chunk.
         """

@@ -2,8 +2,8 @@
 
 A shape is a function and a row. A row names a field that every value of the shape has; the first
 row whose field is there and whose function does not decline reads the value. The functions get
-values from anywhere: they look with `field()`, check the type of what they find, and keep what was
-reported before where a field is missing. A count that is repeated, as in most streams, is replaced
+values from anywhere: they look with `field()`, check the type of each value, and keep the earlier
+report where a field is missing. A count that is repeated, as in most streams, is replaced
 and never added. `input_tokens` always includes cached tokens, and `output_tokens` reasoning.
 """
 
@@ -53,7 +53,7 @@ def of_body(value: Any, reported: Reported) -> Any:
     body, usage = field(value, "provider_data"), field(value, "usage")
     if body is None or (usage is not None and not has(usage, "input_audio_tokens")):
         return False
-    model = vars(reported).pop("model", None)  # the one that was asked for, in a stream
+    model = vars(reported).pop("model", None)  # the requested model, in a stream
     read(body, reported)
     reported.model = reported.model or text(field(value, "model")) or model
     reported.finish_reason = reported.finish_reason or text(field(value, "finish_reason"))
@@ -152,7 +152,7 @@ def read(value: Any, reported: Reported) -> bool:
     if usage is False:
         usage = first(MESSAGES, value, reported)
     if usage is False:
-        if type(value) is tuple:  # a chunk, and what its framework knows of it
+        if type(value) is tuple:  # a chunk, and its framework's facts about it
             return sum(read(part, reported) for part in value) > 0  # all of them
         return read_usage(value, reported)
     if usage is not None:

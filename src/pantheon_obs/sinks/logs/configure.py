@@ -43,7 +43,7 @@ def configure_logging(settings: Settings | None = None, **overrides: object) -> 
 
     Standard library and structlog loggers, warnings, uncaught exceptions and the servers' own
     lines are taken over, whether they were made before or after. May be called at any time and
-    again; the last call's settings hold.
+    again; the last call's settings apply.
 
     Args:
         settings: The settings; None reads the environment.

@@ -36,7 +36,7 @@ def writer(
 ) -> Callable[[bytes, int], None]:
     """Open the delivery that the settings name; lines that were queued before are written first.
 
-    `describe` and `failed` are those of `Queued`.
+    `describe` and `failed` are as for `Queued`.
     """
     global _queue  # noqa: PLW0603 - a process has one standard output
     close()

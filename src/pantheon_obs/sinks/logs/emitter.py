@@ -64,7 +64,7 @@ class Emitter:
                 rendered = self._render(line)
                 if len(rendered) > self._limit:
                     rendered = fit(line, rendered, self._render, self._limit)
-            except Exception as failure:  # noqa: BLE001 - the line goes out, without what broke it
+            except Exception as failure:  # noqa: BLE001 - the line goes out without the broken part
                 report("log line", failure)
                 bare = Entry(level, entry.event, entry.logger, {}, entry.error, entry.trace_id, {})
                 bare.traceback = getattr(entry, "traceback", None)

@@ -65,7 +65,7 @@ like_fields = re.compile(r"(?:\s|^)[^\s=]+=").findall
 
 
 class Interpolated(str):
-    """A message with an equals sign that has got its arguments; `template` is the one without."""
+    """A message with an equals sign that has got its arguments; `template` is without them."""
 
     __slots__ = ("template",)
     template: str
@@ -87,10 +87,10 @@ class Entry:
 
     Attributes:
         event: The event's name, or the message.
-        trace_id: The trace; None means that of the current context, as for `bound`.
-        outside: The fields whose text comes from outside and may hold a secret; None means all.
+        trace_id: The trace; None means the current context's trace, as for `bound`.
+        outside: The fields whose text comes from outside and may contain a secret; None means all.
         created: When it happened, in seconds since the epoch; None means now.
-        traceback: That of `error`, if the exception does not have it any more.
+        traceback: The traceback of `error`, if the exception does not have it any more.
     """
 
     level: int
@@ -123,7 +123,7 @@ class FactEntry(Entry):
 def entry_from(record: logging.LogRecord, error: BaseException | None) -> Entry:
     """Read any record, also one that was pickled in another process; `error` is its exception."""
     attributes = record.__dict__
-    # A record begins with its standard attributes; those of the application follow.
+    # A record begins with its standard attributes; the application's attributes follow.
     added = islice(attributes.items(), _BEFORE_LAST, None)
     is_whole = next(added, ("", None))[0] == _LAST  # nobody has removed one
     fields: dict[Any, Any] = dict(added if is_whole else attributes)

@@ -62,8 +62,8 @@ def json_format(line: Line) -> bytes:
 def text_format(line: Line) -> bytes:
     """Render `asctime levelname name [trace_id] message`, a traceback indented below.
 
-    No value can forge a line or a field: control characters are escaped, and what looks like fields
-    is quoted.
+    No value can forge a line or a field: control characters are escaped, and text that looks like
+    fields is quoted.
     """
     moment = datetime.fromisoformat(line["timestamp"]).astimezone()
     head = (
@@ -102,8 +102,8 @@ def word(text: str) -> str:
 def message(line: Line) -> str:
     """Show a message as it is, unless a part of it could be taken for a field of the line.
 
-    What the application wrote before its arguments came is no such part. Without arguments nobody
-    knows what it wrote.
+    The application's own format string is no such part. It is not known for a message without
+    arguments.
     """
     text: str = line["event"]
     if "=" not in text or not like_fields(text):

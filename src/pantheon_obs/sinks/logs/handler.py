@@ -31,7 +31,7 @@ _Logger, _Record = logging.Logger, logging.LogRecord
 
 
 class ObsHandler(logging.Handler):
-    """Renders every record as a line; the one handler that we put on the root logger.
+    """Renders every record as a line; the only handler that we put on the root logger.
 
     Attributes:
         emitter: Writes the lines; set before the handler is used.

@@ -30,7 +30,7 @@ TEXT = 64 * 1024
 """The most characters of them."""
 
 MEMORY = 16 * 1024 * 1024
-"""The most bytes of the process, with what a line costs beside its text."""
+"""The most bytes of the process, including the cost of a line beside its text."""
 
 _BESIDE = 1400  # bytes that a line with a few fields costs beside its text, as measured
 _OBJECT = 256  # the text that an object of any other class counts for
@@ -66,7 +66,7 @@ class Held:
 
 
 class Recording:
-    """The lines of one request or task that are kept aside, and what became of them.
+    """The lines of one request or task that are kept aside, and whether they are written.
 
     Attributes:
         kept: Whether all lines are written.
@@ -98,7 +98,7 @@ class Recording:
             self._release(self)
 
     def hold(self, line: Entry | LogRecord, text: int) -> None:
-        """Keep a line aside, with what is bound now; drop the oldest where there is no room."""
+        """Keep a line aside, with the fields bound now; drop the oldest where there is no room."""
         if text > TEXT:
             self.lost += 1
             return

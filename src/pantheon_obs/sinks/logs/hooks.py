@@ -36,7 +36,7 @@ in_command = False
 
 def install() -> None:
     """Log uncaught exceptions and warnings as lines; a second call changes nothing."""
-    global is_on  # noqa: PLW0603 - the hooks are those of the process
+    global is_on  # noqa: PLW0603 - the hooks belong to the process
     if is_on:
         return
     is_on = True

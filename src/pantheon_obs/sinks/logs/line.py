@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pantheon_obs.sinks.logs.entry import Entry
     from pantheon_obs.sinks.redact.redactor import Redactor
 
-# A path of short words, numbers and UUIDs holds nothing that the redactor would find, which a test
+# A path of short words, numbers and UUIDs has nothing that the redactor would find, which a test
 # compares. Nearly each request brings a new path: to redact it took a tenth of the whole story.
 is_plain_path = re.compile(
     "(?:/(?:[a-z0-9]{0,15}+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})){1,8}"
@@ -100,7 +100,7 @@ class LineBuilder:
         return line
 
     def _next_second(self, micros: int) -> tuple[int, str]:
-        """Begin with the second of a time; return how long after the one before, and its text."""
+        """Begin with the second of a time; return its distance to the last one, and its text."""
         second, micros = divmod(micros, _SECOND)
         prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
         self._second = (second - 1) * _SECOND, prefix
@@ -140,7 +140,7 @@ class LineBuilder:
                 line[key] = redactor.clean(value)
 
     def _add_context(self, line: dict[str, Any], bound: Mapping[str, Any] | None) -> None:
-        """Add what `bind()` and structlog have bound, and static fields, if the line lacks them."""
+        """Add the fields of `bind()` and structlog, and static fields, if the line lacks them."""
         if bound:
             self._add_missing(line, dict(bound))
         variables = structlog_fields.variables

@@ -21,7 +21,7 @@ def is_of_logging(function: object) -> bool:
 
 
 def level_of(record: Any) -> int:  # noqa: ANN401 - a record, whatever it has become
-    """Read a record's level; one without a number has that of its name, else INFO."""
+    """Read a record's level; without a number it is the level of its name, else INFO."""
     try:
         level = record.levelno
         number = _number(level) if isinstance(level, str) else int(level)

@@ -96,7 +96,7 @@ class Output:
             while self._waiting:
                 rounds += self._descriptor is None
                 if rounds > _ENDLESS:
-                    # Each line brings another: the stream logs what it is given (`sys.stdout` was
+                    # Each line brings another: the stream logs its input (`sys.stdout` was
                     # redirected to a logger). This line, and later ones, go to the real stdout.
                     self._refused = self._stream
                     self._look_at(getattr(sys, f"__{self._name}__"))
@@ -183,7 +183,7 @@ class Output:
         if type(stream).__module__ in _LOGGING:
             stream = getattr(sys, f"__{self._name}__")
         self._stream, self._descriptor, self._shared = stream, None, False
-        # Anything else (a StringIO, a test's capture, an application's tee) sees what is written.
+        # Anything else (a StringIO, a test's capture, an application's tee) sees the output.
         if type(stream) is TextIOWrapper:
             with suppress(OSError, ValueError):
                 descriptor = stream.fileno()
@@ -195,7 +195,7 @@ def _can_be_locked(descriptor: int) -> bool:
     """Whether it is a pipe or a socket, which processes share, and the system can lock it.
 
     POSIX record locks belong to the process: descriptors that were inherited exclude each other,
-    where those of flock(2) would not.
+    where the locks of flock(2) would not.
     """
     mode = os.fstat(descriptor).st_mode
     if _locks is None or not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Call = tuple[tuple[Any, ...], dict[str, Any]]
 
 # A filter that logs brings a second event while the first one waits. One whose record is refused
-# waits until others have come: so there are few of them, as each may hold an exception.
+# waits until others have come: so there are few of them, as each may refer to an exception.
 _MOST = 4
 
 

@@ -81,7 +81,7 @@ def handlers_behind(handler: logging.Handler) -> tuple[logging.Handler, ...]:
     return tuple(getattr(_listener_of(handler), "handlers", ()))
 
 
-def _listener_of(handler: Any) -> Any:  # noqa: ANN401 - a QueueListener, or what a framework has
+def _listener_of(handler: Any) -> Any:  # noqa: ANN401 - a QueueListener, or a framework's listener
     """Find the listener of a queue: the handler's own since Python 3.12, else a thread's."""
     listener = getattr(handler, "listener", None)
     kind = _class_of("QueueListener")

@@ -174,7 +174,7 @@ class Recorder(Emitter):
 
 
 class RecordingSink(LogSink):
-    """Writes facts, and tells a recorder when requests and tasks begin and end."""
+    """Writes facts, and notifies a recorder when requests and tasks begin and end."""
 
     def __init__(self, handler: ObsHandler, recorder: Recorder) -> None:
         super().__init__(handler)

@@ -1,4 +1,4 @@
-"""Make the `LogRecord` of an entry, for those who see records, and read back what they changed."""
+"""Make the `LogRecord` of an entry for code that sees records, and read back its changes."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def read_back(entry: Entry, record: logging.LogRecord) -> None:
     fields |= added_to(record, known)
     given = entry.fields
     if message != entry.event or list(map(id, fields.values())) != list(map(id, given.values())):
-        # Text that is not ours: all of it may hold a secret.
+        # Text that is not ours: all of it may contain a secret.
         entry.event, entry.fields, entry.outside = message, fields, None
 
 
@@ -109,7 +109,7 @@ class _Bound:
     @property  # type: ignore[misc]  # it cannot be set
     def __class__(  # pyright: ignore[reportIncompatibleMethodOverride]  # as above
         self,
-    ) -> Any:  # noqa: ANN401 - redaction opens what names another class
+    ) -> Any:  # noqa: ANN401 - redaction opens objects that name another class
         return type(self.__wrapped__)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any attribute of any value
@@ -148,7 +148,7 @@ _PORTABLE = frozenset({
 def caller(stacklevel: int = 1) -> FrameType:
     """Find the frame of the code that logs, outside of this library and structlog.
 
-    `stacklevel` counts as that of `logging`: 2 is the caller of that code.
+    `stacklevel` counts as in `logging`: 2 is the caller of that code.
     """
     frame = sys._getframe(1)  # noqa: SLF001 - as logging does
     while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith(

@@ -1,6 +1,6 @@
 """Direct structlog's loggers to our handler: made before or after, cached or not.
 
-This module imports neither structlog nor those of ours that need it.
+This module imports neither structlog nor our modules that need it.
 """
 
 from __future__ import annotations

@@ -176,7 +176,7 @@ def is_console(logger: object) -> bool:
     file = getattr(logger, "_file", None)
     if file is None or not type(logger).__module__.startswith("structlog."):
         return False
-    # A PrintLogger has the stream of structlog's import, and prints to that of the moment.
+    # A PrintLogger has the stream of structlog's import, and prints to the current stream.
     if file is _output.stdout or file is sys.stdout or file is sys.stderr:
         return True
     for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__, _output.stderr):

@@ -70,7 +70,7 @@ class Folder:
                 _locks.lockf(self._file, _locks.LOCK_EX)
 
     def leave(self) -> None:
-        """Release the lock; a child process closes what it has inherited."""
+        """Release the lock; a child process closes the file that it has inherited."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-SUFFIX = ".exemplars"  # not that of the files that prometheus_client reads
+SUFFIX = ".exemplars"  # not the suffix of the files that prometheus_client reads
 _LONGEST = 128 - len("trace_id")  # characters, by OpenMetrics
 _SIZE = 2 * 1024 * 1024  # bytes; the file is sparse
 _HEAD = Struct("<II")  # the lengths of the key and of the record

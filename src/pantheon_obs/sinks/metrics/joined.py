@@ -57,7 +57,7 @@ class JoinedCollector:
             if file.stat().st_size:
                 self._collector.merge([str(file)])
                 return True
-        except Exception as error:  # noqa: BLE001 - it may hold anything
+        except Exception as error:  # noqa: BLE001 - it may contain anything
             report("metrics folder", error)
         return False
 

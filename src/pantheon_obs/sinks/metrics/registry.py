@@ -96,7 +96,7 @@ def status() -> str:
 def page_app(protocol: str) -> Callable[..., Any]:
     """Make an application of a protocol that answers with the metrics as they are now.
 
-    It shows those of all processes that share the folder of the multi-process mode.
+    It shows the metrics of all processes that share the folder of the multi-process mode.
     `prometheus_client` negotiates the format, and compresses the page.
     https://prometheus.io/docs/instrumenting/content_negotiation/
     """

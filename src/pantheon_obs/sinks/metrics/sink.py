@@ -1,6 +1,6 @@
 """Count and observe each fact in the metrics of one registry.
 
-A finalizer may run in the middle of `prometheus_client`, while that holds a lock which cannot be
+A finalizer may run in the middle of `prometheus_client`, while it holds a lock which cannot be
 taken twice. So facts of finalizers wait for the next fact, or for the page.
 """
 

@@ -9,5 +9,5 @@ Every other text is searched by `texts`, which reports `spans` and replaces them
 `spelling` makes the quotes and signs usual. Two patterns of `signs` find the characters at which a
 secret may be recognised. At the sign behind a name, `named` judges the name, and `values` finds the
 value; at the sign of a provider's key, its shape in `providers` is matched. `formats` and `sql`
-look for what has no such sign. `bounds` limits how much of a large value is searched.
+look for secrets without such a sign. `bounds` limits how much of a large value is searched.
 """

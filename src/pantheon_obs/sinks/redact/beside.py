@@ -68,7 +68,7 @@ def rule_in_text(text: str, first: int, start: int, rule_of: RuleOf) -> Rule | N
         found.append(behind)
     for each in found:
         rule, last = _named(each["name"], rule_of), _last_word(each["key"])
-        # `"type": "token"` tells of a piece of a model's stream.
+        # `"type": "token"` marks a piece of a model's stream.
         if rule is not None and (last in NAMES or (last == "type" and rule is any_value)):
             return rule
     return None

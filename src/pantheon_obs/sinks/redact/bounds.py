@@ -54,7 +54,7 @@ class Walk(list[int]):
 
     Args:
         value: The value.
-        limits: Its limits. They are fewer bytes than those of the line: a value within the limit
+        limits: Its limits. They are fewer bytes than the line's limit: a value within the limit
             of a line is read whole.
 
     Attributes:

@@ -83,7 +83,7 @@ def option_span(text: str, at: int, rule_of: RuleOf) -> Span | None:
 
 
 def secret_items(items: Sequence[object], rule_of: RuleOf) -> dict[int, str]:
-    """Find the secrets in arguments or a flat list of headers; return what stands for each."""
+    """Find the secrets in arguments or a flat list of headers; return the replacement of each."""
     hidden = _secret_headers(items, rule_of) if len(items) % 2 == 0 else {}
     before = ""
     for at, item in enumerate(items):

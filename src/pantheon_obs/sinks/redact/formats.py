@@ -1,4 +1,4 @@
-"""Secrets that only the format of the text tells: prose, files, forms, keys and SQL.
+"""Secrets that only the format of the text shows: prose, files, forms, keys and SQL.
 
 Most texts have none of these formats. To look for a word of each takes much less time than to
 search for its pattern.
@@ -116,11 +116,11 @@ def _is_of_key(found: re.Match[str]) -> bool:
 
 
 def _members(text: str) -> Iterator[re.Match[str]]:
-    """Find what may be a private member of a JSON web key, near the types of keys."""
+    """Find possible private members of a JSON web key, near the types of keys."""
     at = end = 0
     while (at := text.find("kty", at)) >= 0:
         start, end = max(at - _FAR, end), at + 2 * _FAR
         for found in _jwk.finditer(text, start, end):
             whole = _jwk.match(text, found.start()) if found.end() == end else None
             yield whole or found
-        at += _FAR  # what is near the types up to there was in this part
+        at += _FAR  # members near the types up to there were in this part

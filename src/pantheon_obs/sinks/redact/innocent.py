@@ -47,7 +47,7 @@ _STATE = (
     r"|none|null|nil|true|false|unset|undefined|default|n/a"
     r"|include|omit|same-origin|lax|strict)"
 )
-# What a form says of a field: `This field is required.`
+# A form's message about a field: `This field is required.`
 _SENTENCE = r"[A-Z][a-z']{0,20}(?: \(?[A-Za-z0-9'_-]{1,20}[,;:)]{0,2}){1,40}[.!]"
 _statement = Pattern(rf"{_STATE}|{_SENTENCE}(?: {_SENTENCE}){{0,4}}").fullmatch
 _code = Pattern(r"[a-z]+(?:_[a-z]+)*").fullmatch

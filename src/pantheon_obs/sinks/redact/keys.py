@@ -33,7 +33,7 @@ _JUDGED = 4096  # keys; they may come from outside
 
 words_of = re.compile(r"[^a-zA-Z0-9]+|(?<=[a-z0-9])(?=[A-Z])").split
 
-# The last word of a name says what it is: a `password_policy` is a policy.
+# The last word of a name says its kind: a `password_policy` is a policy.
 _SECRETS = frozenset({
     "apikeys", "auth", "authorisation", "authorization", "cred", "creds", "csrf", "cvc", "cvv",
     "jwt", "otp", "passwords", "psk", "secrets", "totp", "xsrf",
@@ -140,7 +140,7 @@ class Keys:
 
     Attributes:
         extra: The further names, in small letters without separators.
-        rule: Finds the rule that tells whether a value under a key is a secret; None means never.
+        rule: Finds the rule that decides whether a value under a key is a secret; None means never.
     """
 
     def __init__(self, extra: Iterable[str] = ()) -> None:

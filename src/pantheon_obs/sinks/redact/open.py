@@ -56,7 +56,7 @@ def key_text(key: object) -> str:
 
 @lru_cache(_CLASSES)
 def _opener_of(kind: Any) -> Opener:  # noqa: ANN401 - a class
-    """Decide once per class, and by the class: what a value says of its class may be a lie."""
+    """Decide once per class, and by the class: a value may report a wrong class."""
     if any("__class__" in vars(base) for base in kind.__mro__[:-1]):
         return _opener_of_proxies(kind)
     if hasattr(kind, "dtype") and hasattr(kind, "tolist"):
@@ -71,7 +71,7 @@ def _opener_of(kind: Any) -> Opener:  # noqa: ANN401 - a class
 def _opener_by_methods(kind: Any) -> Opener:  # noqa: ANN401 - a class
     if all(hasattr(kind, name) for name in ("keys", "items", "__getitem__", "__contains__")):
         return lambda value: Pairs(value.items())
-    if hasattr(kind, "__aiter__"):  # its repr may fetch, as that of a Django query does
+    if hasattr(kind, "__aiter__"):  # its repr may fetch, as a Django query's repr does
         return object.__repr__
     base: Any = object
     hashable = kind.__hash__ not in (None, base.__hash__)

@@ -42,7 +42,7 @@ def unreadable(value: object, error: BaseException) -> str:
 
 
 def let_signals_through(error: BaseException) -> None:
-    """Raise again what a signal handler has raised while a value was read, not the value's code.
+    """Raise an exception again if a signal handler raised it, and not the code of a value.
 
     Python's own handler of SIGINT has no frame: it raises where no instruction does.
     """

@@ -1,4 +1,4 @@
-"""Shapes of providers' keys, as data: how a key begins, and the pattern of what follows.
+"""Shapes of providers' keys, as data: how a key begins, and the pattern of its rest.
 
 Those marked "ds" are from the plugins of Yelp's detect-secrets 1.5.0
 (https://github.com/Yelp/detect-secrets, Apache License 2.0), those marked "gl" from gitleaks 8.30
@@ -22,8 +22,8 @@ _UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _PEM = r"[ A-Z0-9_-]{0,100}PRIVATE KEY(?: BLOCK)?-----"
 
 # The last character of each beginning is searched for in a text: a mark, or a letter that is rare.
-# Those of a row are divided by blanks. The first group of a pattern is the secret, if it has one;
-# else the beginning is a part of it.
+# The beginnings of a row are divided by blanks. The first group of a pattern is the secret, if it
+# has one; else the beginning is a part of it.
 _SHAPES: tuple[tuple[str, str], ...] = (
     ("sk-", rf"{RANDOM}{_NAME}{{16,}}"),  # OpenAI, Anthropic and many that are compatible
     ("sk_", rf"{RANDOM}\w{{16,}}"),  # ElevenLabs and others
@@ -158,7 +158,7 @@ _SHAPES: tuple[tuple[str, str], ...] = (
     ("discord. discordapp.", r"com/api/(?:v\d+/)?webhooks/\d{8,}/([\w-]{20,})"),
 )
 PROVIDERS = [(one, pattern) for beginnings, pattern in _SHAPES for one in beginnings.split()]
-"""How a key begins, and the pattern of what follows."""
+"""How a key begins, and the pattern of its rest."""
 
 # A user alone is no secret, unless it looks like a key.
 _IN_URL = (

@@ -39,13 +39,13 @@ class Redactor:
     """Replaces secrets, and returns plain values that any encoder accepts.
 
     Args:
-        keys: Names of secrets besides those of the built-in list.
+        keys: Names of secrets besides the built-in list.
         limit: How many characters a text, and how many bytes a structure, may have. One that is
-            longer is cut to `SHOWN`: what is beyond is not redacted.
+            longer is cut to `SHOWN`: the rest is not redacted.
 
     Attributes:
         knows_more: Whether there are keys besides the built-in list: one may be a field of ours.
-        harmless: Short strings that were examined and hold no secret. The same words come again
+        harmless: Short strings that were examined and have no secret. The same words come again
             and again; it is bounded, as words may come from outside.
     """
 

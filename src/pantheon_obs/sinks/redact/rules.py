@@ -1,4 +1,4 @@
-"""Rules for the values of a key that may be a secret's: each tells whether a value is one."""
+"""Rules for the values of a key that may be a secret's: each decides whether a value is one."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ _like_a_header = _like(r"[A-Z][a-z]*(?:-[A-Za-z]+)*")
 # The number of a card, divided or not; not its last digits.
 _like_a_card = _like(r"(?:\d[ -]?){12,18}\d")
 # Where a database is, with a user and a password before it, or with a list of such values. The
-# password of a URL has a shape, and that of pairs a name; one that is masked is not there.
+# password of a URL has a shape, and a pair's password has a name. A masked password is not there.
 _like_a_login = _like(
     r"(?![A-Za-z][\w+.-]*:(?://|\w+:))[^\s/:@=]+[:/](?![*\[<{$%]|x{3,}@)[^@]+@[\s\S]*"
     r"|(?:[^\s,;|:=/()]+[,;|:]){2,}(?=[a-z0-9]*[A-Z])(?=[A-Z0-9]*[a-z])(?=[A-Za-z]*\d)[^\s,;|:=]{6,}"
@@ -118,5 +118,5 @@ def has_login(value: object) -> bool:
 
 
 def like_a_session(value: object) -> bool:
-    """Tell the cookie of a session from an id, by which LLM services correlate."""
+    """Distinguish the cookie of a session from an id, by which LLM services correlate."""
     return like_a_code(value) and not _like_hex(value)

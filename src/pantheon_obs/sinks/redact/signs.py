@@ -43,7 +43,7 @@ def name_signs_apart(extra: frozenset[str]) -> list[re.Pattern[str]]:
 
 
 def _name_signs(extra: frozenset[str]) -> tuple[dict[str, str], str]:
-    """Make a short look at what stands before the signs, by these, and the pattern of a name's end.
+    """Make a short look-behind for each sign, and the pattern of a name's end.
 
     Of further names the last character only is looked for, as separators do not count.
     """

@@ -26,7 +26,7 @@ def size_of(text: str) -> int:
 
 
 def united(spans: Iterable[Span]) -> list[Span]:
-    """Make one of spans that overlap; the text that stands for it is that of the first."""
+    """Make one of spans that overlap; the first span's replacement stands for all."""
     result: list[Span] = []
     for start, end, into in sorted(spans, key=lambda span: (span[0], -span[1])):
         if result and start < result[-1][1]:
@@ -71,7 +71,7 @@ def part_of(text: str, start: int, end: int, spans: Iterable[Span], beyond: tupl
         text: The text.
         start: Where the part begins.
         end: Where it ends.
-        spans: Those of the text. The part is shorter if one of them cuts its beginning or end.
+        spans: The spans of the text. The part is shorter if one of them cuts its beginning or end.
         beyond: How many bytes were cut before the text, and behind it.
     """
     inside = [

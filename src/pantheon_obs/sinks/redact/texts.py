@@ -132,7 +132,7 @@ def _first_places(  # noqa: PLR0913 - a part of a text, and how much of it
     found = [each.finditer(text, start, end) for each in patterns]
     if keep_end:
         last = sorted(chain(*(deque(each, most) for each in found)), key=_start)[-most:]
-        # The first half is looked at because a secret may reach into what is shown.
+        # The first half is looked at because a secret may reach into the part that is shown.
         return last, start if len(last) < most else _start(last[most // 2]), end
     waiting = merge(*found, key=_start)
     first = [*islice(waiting, most)]

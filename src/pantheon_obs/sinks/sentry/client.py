@@ -123,7 +123,7 @@ class SentrySink:
             claim(self._sdk, trace)
         elif trace.owns_context:
             variables: Any = self._sdk.scope
-            variables._isolation_scope.set(scope.fork())  # noqa: SLF001 - what has a public way ends with a block
+            variables._isolation_scope.set(scope.fork())  # noqa: SLF001 - the public ways end with a block
             variables._current_scope.set(self._sdk.get_current_scope().fork())  # noqa: SLF001 - as above
             claim(self._sdk, trace)
 
@@ -148,7 +148,7 @@ class SentrySink:
             self._sdk.flush(_SECONDS)  # servers end the process now, and not all run exit handlers
 
     def adopt(self, headers: Iterable[tuple[bytes, bytes]], trusted: bool) -> str | None:  # noqa: FBT001 - as core calls it
-        """Return Sentry's trace of a request as our id: the caller's, else the one it has begun.
+        """Return Sentry's trace of a request as our id: the caller's id, else Sentry's new trace.
 
         None without a trace of Sentry's, or if Sentry can use ours.
         """

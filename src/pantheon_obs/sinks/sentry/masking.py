@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # Breadcrumbs and spans have the query strings of outgoing calls under these keys.
 _QUERIES = ("http.query", "url.query", "http.fragment")
-# The headers that are sent; any other may name a person, or hold a secret of the application's.
+# The headers that are sent; any other may name a person, or contain a secret of the application's.
 _HEADERS = frozenset({
     "accept", "accept-encoding", "accept-language", "connection", "content-encoding",
     "content-length", "content-type", "host", "transfer-encoding", "upgrade", "user-agent",

@@ -41,7 +41,8 @@ def claim(sdk: ModuleType, trace: Trace) -> None:
     scope = sdk.get_isolation_scope()
     claimed = Claim(scope, getattr(root, "span_id", None))
     trace.__dict__.setdefault(_CLAIMS, []).append(claimed)
-    # The second runs after what integrations add to the first; a body that is read has the first.
+    # The processor of the current scope runs after the integrations' processors, which are on the
+    # isolation scope. While a body is read, the isolation scope is there.
     for each in (scope, sdk.get_current_scope()):
         each.add_event_processor(partial(_describe, trace, claimed))
     digits = ids.to_hex(trace.trace_id)

@@ -13,7 +13,7 @@ from pantheon_obs.llm.usage.vendors.gateways import cost
 _EVENTS = frozenset(
     f"{part}_{step}" for part in ("message", "content_block") for step in ("start", "delta", "stop")
 )
-# What is billed beside the tokens, and the tokens with prices of their own, by their names in the
+# Items billed beside the tokens, and the tokens with prices of their own, by their names in the
 # price list. Fetches of web pages cost nothing.
 _TOOLS = {"web_search_requests": "web_searches", "code_execution_requests": "code_executions"}
 CACHE_LIVES = {

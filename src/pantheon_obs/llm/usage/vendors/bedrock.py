@@ -1,4 +1,4 @@
-"""Amazon Bedrock: Converse's responses, events and usage, and what InvokeModel adds to a body.
+"""Amazon Bedrock: Converse's responses, events and usage, and InvokeModel's additions to a body.
 
 Names in parentheses are pages of https://docs.aws.amazon.com/bedrock/latest/APIReference/.
 """

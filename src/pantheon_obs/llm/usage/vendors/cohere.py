@@ -45,9 +45,9 @@ def first_version(value: Any, reported: Reported) -> Any:
 
 
 def tokens(usage: Any, reported: Reported) -> bool:
-    """Read a usage object: the tokens that were used. Those that were billed have the price.
+    """Read a usage object: the tokens that were used. The billed tokens have the price.
 
-    Embeddings and rankings only have what was billed; they generate no tokens.
+    Embeddings and rankings only have the billed tokens; they generate no tokens.
     https://docs.cohere.com/v2/reference/chat#response.body.usage
     """
     used, billed = field(usage, "tokens"), field(usage, "billed_units")

@@ -18,7 +18,7 @@ from pantheon_obs.llm.usage.reported import Reported, add_counts, count, read_co
 from pantheon_obs.llm.usage.vendors.anthropic import CACHE_LIVES
 from pantheon_obs.llm.usage.vendors.gateways import cost
 
-# The second names are those of OpenAI's transcriptions and Realtime API.
+# The second names come from OpenAI's transcriptions and Realtime API.
 _INPUT_KINDS = {
     "audio": "input_audio_tokens",
     "audio_tokens": "input_audio_tokens",
@@ -47,7 +47,7 @@ _REASONS = ("finish_reason", "stop_reason", "stopReason", "done_reason")
 
 
 def langchain_message(value: Any, reported: Reported) -> Any:
-    """Read a message of LangChain. Those of a stream are added up, as LangChain does.
+    """Read a message of LangChain. The messages of a stream are added up, as LangChain does.
 
     https://reference.langchain.com/python/langchain-core/messages/ai/UsageMetadata
     """
@@ -73,7 +73,7 @@ def langchain_message(value: Any, reported: Reported) -> Any:
 
 
 def _read_raw(value: Any, found: Any, reported: Reported) -> None:
-    """Read what a message keeps of the vendor's answer: tools, the tier, and a gateway's figure."""
+    """Read the parts of the vendor's answer in a message: tools, the tier, a gateway's figure."""
     kept = field(value, "additional_kwargs")
     add_tools(field(value, "content"), reported)
     add_tools(field(kept, "tool_outputs"), reported)

@@ -49,7 +49,7 @@ def agent_result(value: Any, reported: Reported) -> Any:
 def cost(usage: Any, reported: Reported) -> bool:
     """Read the vendor's own figure in USD; a later row reads the tokens beside it.
 
-    OpenRouter's `cost` is what itself takes; with a key of one's own the vendor takes the rest.
+    OpenRouter's `cost` is its own charge; with a key of one's own the vendor charges the rest.
     https://openrouter.ai/docs/use-cases/usage-accounting
     A usage in genai-prices' words, pydantic-ai's, has a figure that was computed from its list.
     """

@@ -1,4 +1,4 @@
-"""OpenAI's responses and chunks, and those of vendors with compatible APIs as Mistral.
+"""Responses and chunks of OpenAI, and of vendors with compatible APIs such as Mistral.
 
 Paths in parentheses are pages of https://platform.openai.com/docs/api-reference/.
 """

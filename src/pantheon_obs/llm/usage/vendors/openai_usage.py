@@ -1,4 +1,4 @@
-"""OpenAI's usage objects, and those of vendors with compatible APIs.
+"""Usage objects of OpenAI, and of vendors with compatible APIs.
 
 Paths in parentheses are pages of https://platform.openai.com/docs/api-reference/.
 """
@@ -73,7 +73,7 @@ def own_tokens(usage: Any, reported: Reported) -> bool:
 def chat_tokens(usage: Any, reported: Reported) -> bool:
     """Read a usage with cached and reasoning tokens as parts (chat/object#chat-object-usage).
 
-    At xAI reasoning is no part of the completion, which the total tells. A total that counts more
+    At xAI reasoning is no part of the completion, which the total shows. A total that counts more
     than the usage names makes it partial: Gemini's thoughts in this style, for example.
     """
     found = _open_usage(usage).get
@@ -120,7 +120,7 @@ def _take_in(reported: Reported, input_: Any, output: Any, of_input: Any, of_out
             before = count(written, reported.cache_write_tokens)
             reported.cache_write_tokens = count(created, before)
         kept = found("cache_write_tokens_details")
-        if kept is not None:  # the price is that of half an hour
+        if kept is not None:  # the price is for half an hour
             add_detail(reported, OTHER, field(kept, "ttl_12h_tokens"))
         if found("audio_tokens") or found("image_tokens") or found("video_tokens"):
             add_details(reported, of_input, _INPUT_KINDS)

@@ -40,7 +40,7 @@ def _reason_of(output: Any) -> str | None:
 
 
 def _read_usage(usage: Any, reported: Reported) -> None:
-    """Read a usage, whose completion is without reasoning. What is not sent is 0 there."""
+    """Read a usage, whose completion is without reasoning. A count that is not sent is 0."""
     prompt, reasoning = field(usage, "prompt_tokens"), field(usage, "reasoning_tokens")
     made = sum(count(number) or 0 for number in (field(usage, "completion_tokens"), reasoning))
     cached = field(usage, "cached_prompt_text_tokens")
@@ -51,5 +51,5 @@ def _read_usage(usage: Any, reported: Reported) -> None:
     reported.reasoning_tokens = count(reasoning, reported.reasoning_tokens)
     reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
     cost_in_ticks(usage, reported)
-    if reported.cost is None:  # xAI always sends it, and the client does not tell another host
+    if reported.cost is None:  # xAI always sends it, and the client does not show another host
         add_detail(reported, OTHER, 1)
