@@ -10,10 +10,10 @@ import structlog
 
 from pantheon_obs import bind, configure_logging, current_trace_id, get_logger, trace_context
 from pantheon_obs.core import pipeline
-from pantheon_obs.core.events import RequestFinished
 from pantheon_obs.core.pipeline import emit
 from pantheon_obs.sinks.logs import configure
 from pantheon_obs.testing import capture_events, fixed_ids, reset
+from tests.support.events import request_finished
 from tests.support.lines import validate_line
 
 if TYPE_CHECKING:
@@ -37,17 +37,7 @@ def test_every_kind_of_line_is_seen(*, configured: bool) -> None:
         bound.info("two")
         cached.info("three", b=2)
         logging.getLogger("plain").warning("four %d", 4, extra={"c": 3})
-        emit(
-            RequestFinished(
-                trace_id="t-2",
-                bound={},
-                method="GET",
-                path="/",
-                status_code=200,
-                latency_ms=1.0,
-                outcome="ok",
-            )
-        )
+        emit(request_finished(trace_id="t-2"))
     lazy.warning("not seen")
 
     assert ["one", "two", "three", "four 4", "request_finished"] == [

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pantheon_obs import bind, configure_logging, get_logger, instrument, trace_context
-from pantheon_obs.core.events import RequestFinished
 from pantheon_obs.core.pipeline import emit
 from tests.logs.running import run
+from tests.support.events import request_finished
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from pantheon_obs.core.events import RequestFinished
 
     Logged = Callable[[], list[dict[str, Any]]]
 
@@ -135,16 +137,8 @@ def test_the_application_s_masking_runs_on_every_line(
 
 def fact(**changes: Any) -> RequestFinished:
     """Make the event of a request."""
-    parts: dict[str, Any] = {
-        "trace_id": "t-2",
-        "bound": {"tenant": "acme"},
-        "method": "GET",
-        "path": f"/pay/{CARD}",
-        "status_code": 200,
-        "latency_ms": 1.0,
-        "outcome": "ok",
-    }
-    return RequestFinished(**{**parts, **changes})
+    path, bound = f"/pay/{CARD}", {"tenant": "acme"}
+    return request_finished(**{"trace_id": "t-2", "path": path, "bound": bound} | changes)
 
 
 def test_a_filter_may_mask_and_remove_fields(logged: Logged) -> None:
@@ -356,17 +350,7 @@ def test_a_hook_that_raises_costs_neither_the_start_nor_a_line(
     instrument(application, log_format="json")
     if place == "last handler":
         root.addHandler(BrokenHandler())
-    emit(
-        RequestFinished(
-            trace_id="t-1",
-            bound={},
-            method="GET",
-            path="/",
-            status_code=200,
-            latency_ms=1.0,
-            outcome="ok",
-        )
-    )
+    emit(request_finished())
     root.handlers = [each for each in root.handlers if type(each) is not BrokenHandler]
 
     assert 1 == capsys.readouterr().out.count('"event":"request_finished"')

@@ -17,6 +17,7 @@ from pantheon_obs.core.events import LlmCallFinished, RequestFinished, Websocket
 from pantheon_obs.core.llm_events import LlmTotals
 from pantheon_obs.core.pipeline import emit
 from tests.logs.running import clean_environment, command, run
+from tests.support.events import request_finished
 
 SEED = "%(asctime)s %(levelname)-8s %(name)s [%(trace_id)s] %(message)s"
 """The format as it was first written down."""
@@ -133,14 +134,10 @@ def test_a_request_line_begins_with_the_most_important_fields(
     totals.add(llm_call())
 
     emit(
-        RequestFinished(
-            trace_id="t-1",
+        request_finished(
             bound={"tenant": "acme inc"},
-            method="GET",
             path="/items/7",
-            status_code=200,
             latency_ms=1.5,
-            outcome="ok",
             route="/items/{id}",
             llm=totals,
         )
@@ -364,16 +361,7 @@ def test_the_console_is_structlog_s(capsys: pytest.CaptureFixture[str]) -> None:
 
 def finished(**fields: Any) -> RequestFinished:
     """Make a finished request with these fields changed."""
-    facts: dict[str, Any] = {
-        "trace_id": "t-1",
-        "bound": {},
-        "method": "GET",
-        "path": "/ping",
-        "status_code": 200,
-        "latency_ms": 4.871,
-        "outcome": "ok",
-    }
-    return RequestFinished(**{**facts, **fields})
+    return request_finished(**{"path": "/ping", "latency_ms": 4.871} | fields)
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from pantheon_obs.core.measurements import LinesDropped, Operation
 from pantheon_obs.sinks.metrics.labels import keep_small
 from pantheon_obs.sinks.metrics.sink import MetricsSink
 from pantheon_obs.testing import capture_events
+from tests.support.events import request_finished
 from tests.support.garbage import collect_garbage
 
 REQUESTS = "http_server_request_duration_seconds_count"
@@ -107,16 +108,7 @@ def exemplars_of(app: App) -> list[str]:
 
 def finished(**fields: Any) -> RequestFinished:
     """The fact of a request."""
-    facts: dict[str, Any] = {
-        "trace_id": "trace-1",
-        "bound": {},
-        "method": "GET",
-        "path": "/",
-        "status_code": 200,
-        "latency_ms": 20.0,
-        "outcome": "ok",
-    }
-    return RequestFinished(**{**facts, **fields})
+    return request_finished(**{"trace_id": "trace-1", "latency_ms": 20.0} | fields)
 
 
 @pytest.mark.parametrize(

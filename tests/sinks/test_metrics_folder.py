@@ -16,12 +16,12 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from pantheon_obs import configure_logging, instrument
 from pantheon_obs.core import pipeline
-from pantheon_obs.core.events import RequestFinished
 from pantheon_obs.sinks.metrics import dead
 from pantheon_obs.sinks.metrics.dead import Folder
 from pantheon_obs.sinks.metrics.exemplars import ExemplarFile, read
 from pantheon_obs.sinks.metrics.joined import JoinedCollector
 from pantheon_obs.testing import capture_events, reset
+from tests.support.events import request_finished
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -444,17 +444,7 @@ def test_a_folder_without_exemplars_keeps_the_observations(
     monkeypatch.setattr(ExemplarFile, "keep", broken)
     instrument(application, metrics_path="/metrics", metrics_registry=CollectorRegistry())
     with capture_events() as events:
-        pipeline.emit(
-            RequestFinished(
-                trace_id="trace",
-                bound={},
-                method="GET",
-                path="/",
-                status_code=200,
-                latency_ms=1.0,
-                outcome="ok",
-            )
-        )
+        pipeline.emit(request_finished(trace_id="trace"))
 
     collector: Any = MultiProcessCollector(None, str(shared))  # type: ignore[no-untyped-call]
     counts = [s.value for m in collector.collect() for s in m.samples if s.name.endswith("_count")]

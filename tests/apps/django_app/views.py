@@ -93,12 +93,20 @@ def memory_file(request: HttpRequest) -> FileResponse:
 
 
 class OwnHeaders(ResponseHeaders):  # type: ignore[misc]  # Django has no types
-    """A project's class of headers, which notes what is set."""
+    """A project's class of headers, which may have several `Link`."""
+
+    links = ("</a>", "</b>")
 
     def __setitem__(self, name: str, value: str) -> None:
-        """Set a header, and note its name."""
-        super().__setitem__(name, value)
-        super().__setitem__("Names-Set", f"{self.get('Names-Set', '')} {name}".strip())
+        """Set a header in place of all of its name."""
+        if name == "Link":
+            self.links = (value,)
+        else:
+            super().__setitem__(name, value)
+
+    def items(self) -> list[tuple[str, str]]:
+        """List the headers, each `Link` of its own."""
+        return [*super().items(), *(("Link", link) for link in self.links)]
 
 
 def own_headers(request: HttpRequest) -> HttpResponse:
